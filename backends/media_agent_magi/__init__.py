@@ -1,0 +1,1 @@
+"""The native chunk-autoregressive engine and its plugin."""

@@ -1,0 +1,1 @@
+"""The chunk engine: plain tensors in, plain tensors out."""

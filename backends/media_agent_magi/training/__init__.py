@@ -1,0 +1,1 @@
+"""Trains magi/tiny from nothing."""

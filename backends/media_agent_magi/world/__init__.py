@@ -1,0 +1,1 @@
+"""The world of magi/tiny: captions, renderer, analyser, scores."""

@@ -1,0 +1,1 @@
+"""The wire types every part of media-agent speaks."""
