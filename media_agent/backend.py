@@ -1,0 +1,93 @@
+"""What a backend is: eight members, and how one is declared.
+
+One shape serves an instant local model, an endless chunk engine and a remote service that is polled.
+Authors rarely write it by hand: `LocalBackend` asks them for `generate` alone.
+"""
+
+from collections.abc import AsyncGenerator, Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from media_agent_schemas.capabilities import Capabilities, Estimate
+from media_agent_schemas.events import BackendEvent
+from media_agent_schemas.jobs import ChangePrompt, Finish, OperationRef, ResumeToken
+from media_agent_schemas.request import VideoRequest
+from pydantic import JsonValue, SecretStr
+
+
+class VideoBackend(Protocol):
+    """Makes videos; what it can do is data in `Capabilities`, never a missing method."""
+
+    @property
+    def name(self) -> str:
+        """Return the name under which the registry knows this backend."""
+        ...
+
+    def capabilities(self, model: str | None = None) -> Capabilities:
+        """Say what a model can do; None is the default model. Pure data, no I/O.
+
+        Raises:
+            InvalidRequestError: the backend has no such model.
+        """
+        ...
+
+    def estimate(self, request: VideoRequest) -> Estimate:
+        """Say what the request would cost in money and time, None where unknown. No I/O."""
+        ...
+
+    async def submit(
+        self, request: VideoRequest, *, key: str, resume: ResumeToken | None = None
+    ) -> OperationRef:
+        """Accept a negotiated request and return at once with what finds the work again.
+
+        The same key and request give the same operation.
+
+        Raises:
+            IdempotencyConflictError: the key belongs to another request.
+            NotResumableError: the token cannot be continued.
+            BackendError: nothing was accepted, except for SubmitUncertainError, where nobody knows.
+        """
+        ...
+
+    def observe(self, ref: OperationRef) -> AsyncGenerator[BackendEvent, None]:
+        """Yield what happens, ending with exactly one terminal event.
+
+        May be called again, and may then repeat itself. A failed poll is raised as
+        BackendUnavailableError and says nothing about the job.
+
+        Raises:
+            OperationNotFoundError: this backend knows no such operation.
+        """
+        ...
+
+    async def control(self, ref: OperationRef, command: ChangePrompt | Finish) -> None:
+        """Steer running work; the effect shows as an event."""
+        ...
+
+    async def cancel(self, ref: OperationRef) -> None:
+        """Ask to stop; the terminal event says what became of it. Harmless when already over."""
+        ...
+
+    async def aclose(self) -> None:
+        """Stop everything and let go of threads, memory and connections."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class BackendSettings:
+    """All that a backend gets from its surroundings; it looks up nothing by itself."""
+
+    data_dir: Path
+    options: Mapping[str, JsonValue] = field(default_factory=dict)
+    base_url: str | None = None
+    key: SecretStr | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BackendSpec:
+    """Declares a backend; the factory does the heavy imports and runs at first use."""
+
+    name: str
+    factory: Callable[[BackendSettings], VideoBackend]
+    catalogue: Path | None = None

@@ -1,0 +1,279 @@
+"""The one error tree; whatever a caller can meet is somewhere in it.
+
+    MediaAgentError                    .code (stable) .retryable .hint
+      RequestError                     the request is at fault; sending it again changes nothing
+        InvalidRequestError            invalid_request
+        UnsupportedRequestError        unsupported_request     .mismatches
+        ContentRejectedError           content_rejected
+        BudgetExceededError            budget_exceeded
+      BackendError                     whoever makes the video is at fault
+        BackendAuthenticationError     backend_authentication
+        BackendRateLimitError          backend_rate_limit      .retry_after
+        BackendUnavailableError        backend_unavailable
+        ModelRetiredError              model_retired
+        BackendResponseError           backend_response
+        SubmitUncertainError           submit_uncertain
+        GenerationFailedError          generation_failed
+      JobError                         the job, or the operation behind it
+        JobNotFoundError               job_not_found
+        OperationNotFoundError         operation_not_found
+        IdempotencyConflictError       idempotency_conflict
+        JobCancelledError              job_cancelled
+        NotResumableError              not_resumable
+      ConfigurationError               configuration
+      PluginError                      plugin
+      StorageError                     storage                 disk full, folder gone, file damaged
+
+A message names the thing, the value and the way out; the way out is the `hint`. No message carries a
+key. `OUTCOMES` says, for each code, the HTTP status and the exit code of the command line.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
+
+from media_agent_schemas.errors import ErrorInfo
+
+
+class MediaAgentError(Exception):
+    """Base of all errors raised on purpose; `code` is stable, `message` is for people."""
+
+    code: ClassVar[str] = "internal"
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class RequestError(MediaAgentError):
+    """The request itself cannot be served."""
+
+    code = "request"
+
+
+class InvalidRequestError(RequestError):
+    """A value is malformed, impossible, or names something that does not exist."""
+
+    code = "invalid_request"
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """One field that a backend cannot serve as asked."""
+
+    field: str
+    asked: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.field} = {self.asked}: {self.reason}"
+
+
+class UnsupportedRequestError(RequestError):
+    """The request is sound, but this backend cannot do it; all mismatches are listed at once."""
+
+    code = "unsupported_request"
+
+    def __init__(
+        self, message: str, *, mismatches: Sequence[Mismatch] = (), hint: str | None = None
+    ) -> None:
+        details = "; ".join(str(mismatch) for mismatch in mismatches)
+        super().__init__(f"{message}: {details}" if details else message, hint=hint)
+        self.mismatches = tuple(mismatches)
+
+
+class ContentRejectedError(RequestError):
+    """The backend refuses the content of the prompt or of an input."""
+
+    code = "content_rejected"
+
+
+class BudgetExceededError(RequestError):
+    """The estimate is above what the caller allowed."""
+
+    code = "budget_exceeded"
+
+
+class BackendError(MediaAgentError):
+    """The backend, not the request, is at fault."""
+
+    code = "backend"
+
+
+class BackendAuthenticationError(BackendError):
+    """The backend refuses the key, or none was given."""
+
+    code = "backend_authentication"
+
+
+class BackendRateLimitError(BackendError):
+    """The backend asks to wait; nothing was accepted."""
+
+    code = "backend_rate_limit"
+    retryable = True
+
+    def __init__(
+        self, message: str, *, retry_after: float | None = None, hint: str | None = None
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.retry_after = retry_after  # seconds; None: the backend did not say
+
+
+class BackendUnavailableError(BackendError):
+    """The backend cannot be reached or started; nothing was accepted."""
+
+    code = "backend_unavailable"
+    retryable = True
+
+
+class ModelRetiredError(BackendError):
+    """The model existed and is gone."""
+
+    code = "model_retired"
+
+
+class BackendResponseError(BackendError):
+    """The backend answered something that nobody can make sense of."""
+
+    code = "backend_response"
+
+
+class SubmitUncertainError(BackendError):
+    """The reply to a submission was lost: it may or may not have been accepted. Never sent again."""
+
+    code = "submit_uncertain"
+
+
+class GenerationFailedError(BackendError):
+    """The work was accepted and then failed."""
+
+    code = "generation_failed"
+
+
+class JobError(MediaAgentError):
+    """A job, or the operation behind it, cannot be handled as asked."""
+
+    code = "job"
+
+
+class JobNotFoundError(JobError):
+    """No job has this id."""
+
+    code = "job_not_found"
+
+
+class OperationNotFoundError(JobError):
+    """The backend knows nothing of this operation."""
+
+    code = "operation_not_found"
+
+
+class IdempotencyConflictError(JobError):
+    """The same key was used for another request."""
+
+    code = "idempotency_conflict"
+
+
+class JobCancelledError(JobError):
+    """The job was stopped on purpose."""
+
+    code = "job_cancelled"
+
+
+class NotResumableError(JobError):
+    """The work cannot be continued from this token."""
+
+    code = "not_resumable"
+
+
+class ConfigurationError(MediaAgentError):
+    """A setting is malformed or missing."""
+
+    code = "configuration"
+
+
+class PluginError(MediaAgentError):
+    """A plugin could not be loaded or said something unusable; the others work."""
+
+    code = "plugin"
+
+
+class StorageError(MediaAgentError):
+    """A file could not be written, or is not what was written."""
+
+    code = "storage"
+
+
+class Outcome(NamedTuple):
+    """What the outside sees of an error."""
+
+    http_status: int
+    exit_code: int
+
+
+OUTCOMES: dict[str, Outcome] = {
+    "internal": Outcome(500, 1),
+    "request": Outcome(400, 2),
+    "invalid_request": Outcome(400, 2),
+    "unsupported_request": Outcome(422, 3),
+    "content_rejected": Outcome(422, 4),
+    "budget_exceeded": Outcome(402, 5),
+    "backend": Outcome(502, 6),
+    "backend_authentication": Outcome(502, 7),
+    "backend_rate_limit": Outcome(429, 8),
+    "backend_unavailable": Outcome(503, 9),
+    "model_retired": Outcome(410, 10),
+    "backend_response": Outcome(502, 11),
+    "submit_uncertain": Outcome(502, 12),
+    "generation_failed": Outcome(500, 13),
+    "job": Outcome(409, 14),
+    "job_not_found": Outcome(404, 15),
+    "operation_not_found": Outcome(404, 16),
+    "idempotency_conflict": Outcome(409, 17),
+    "not_resumable": Outcome(409, 18),
+    "configuration": Outcome(500, 19),
+    "plugin": Outcome(500, 20),
+    "storage": Outcome(507, 21),
+    "job_cancelled": Outcome(409, 130),  # 128 + SIGINT; the command line says 143 after SIGTERM
+}
+
+
+def exit_code(error: BaseException | ErrorInfo) -> int:
+    """Return the exit code of the command line for this error; 1 for one outside the tree."""
+    return _outcome(error).exit_code
+
+
+def http_status(error: BaseException | ErrorInfo) -> int:
+    """Return the HTTP status for this error; 500 for one outside the tree."""
+    return _outcome(error).http_status
+
+
+def to_info(error: BaseException) -> ErrorInfo:
+    """Return the error as data; one outside the tree is `internal`, named by its class."""
+    if isinstance(error, MediaAgentError):
+        return ErrorInfo(
+            code=error.code, message=error.message, retryable=error.retryable, hint=error.hint
+        )
+    return ErrorInfo(code="internal", message=f"{type(error).__name__}: {error}", retryable=False)
+
+
+def from_info(info: ErrorInfo) -> MediaAgentError:
+    """Return the error that this data stands for; an unknown code is a failed generation."""
+    classes = {error_class.code: error_class for error_class in error_classes()}
+    return classes.get(info.code, GenerationFailedError)(info.message, hint=info.hint)
+
+
+def error_classes() -> Iterator[type[MediaAgentError]]:
+    """Yield every class of the tree, the root first."""
+    pending: list[type[MediaAgentError]] = [MediaAgentError]
+    while pending:
+        error_class = pending.pop(0)
+        yield error_class
+        pending[:0] = error_class.__subclasses__()
+
+
+def _outcome(error: BaseException | ErrorInfo) -> Outcome:
+    code = error.code if isinstance(error, MediaAgentError | ErrorInfo) else "internal"
+    return OUTCOMES.get(code, OUTCOMES["generation_failed"])
