@@ -1,0 +1,41 @@
+"""Rotary position tables over time, rows and columns."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+AREA = 256  # every patch grid is scaled to the area of a 16 x 16 grid
+
+
+def default_bands(count: int, device: torch.device | str | None = None) -> Tensor:
+    """Untrained bands b_k = 10000^(-k/count), shape (count,), float32."""
+    return 10000.0 ** (-torch.arange(count, dtype=torch.float32, device=device) / count)
+
+
+def rotary_table(bands: Tensor, first_frame: int, frames: int, rows: int, columns: int) -> Tensor:
+    """Table (frames*rows*columns, 6*len(bands)): sines, then cosines, of three axes each.
+
+    Tokens go frame, row, column; the axes time, row, column. `first_frame` and `frames` count
+    patches along time (latent frames / t_patch_size) from the start of the video; time is not
+    scaled. Rows and columns are centred at 0 and scaled to an area of AREA patches. float32.
+    """
+    device = bands.device
+    factor = math.sqrt(rows * columns / AREA)
+    times = torch.arange(first_frame, first_frame + frames, dtype=torch.float32, device=device)
+    grid = torch.meshgrid(
+        times, _centred(rows, factor, device), _centred(columns, factor, device), indexing="ij"
+    )
+    positions = torch.stack(grid, dim=-1).flatten(0, 2)  # tokens 3
+    angles = (positions[:, :, None] * bands.float()).flatten(1)  # tokens 3*len(bands)
+    return torch.cat([angles.sin(), angles.cos()], dim=-1)
+
+
+def _centred(size: int, factor: float, device: torch.device) -> Tensor:
+    """Coordinates of `size` patches around 0 whose span is that of size/factor patches."""
+    if size == 1:
+        return torch.zeros(1, device=device)
+    steps = torch.arange(size, dtype=torch.float32, device=device) - (size - 1) / 2
+    return steps * ((size / factor - 1) / (size - 1))
