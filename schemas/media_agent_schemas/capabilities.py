@@ -1,0 +1,177 @@
+"""What a backend can do, what a request would cost there, and what would become of it."""
+
+import datetime
+from enum import StrEnum
+from typing import Literal, Self
+
+from pydantic import Field, JsonValue, model_validator
+
+from media_agent_schemas.base import Document, Schema, TriState
+from media_agent_schemas.media import InputRole, ResolutionTier, Size
+from media_agent_schemas.request import VideoMode, VideoRequest
+
+
+class VerificationLevel(StrEnum):
+    """How far somebody has checked that a backend does what it says."""
+
+    LIVE = "live"
+    WIRE_EQUAL = "wire-equal"
+    SIMULATOR = "simulator"
+    SHEET_ONLY = "sheet-only"
+    PARITY = "parity"
+    TINY_WEIGHTS = "tiny-weights"
+
+
+class Verification(Schema):
+    """A level, when it was reached, and a word about it."""
+
+    level: VerificationLevel = Field(description="How far it was checked.")
+    date: datetime.date | None = Field(None, description="When, for live.")
+    note: str | None = Field(None, description="What was checked, in a few words.")
+
+    def __str__(self) -> str:
+        return self.level.value if self.date is None else f"{self.level.value}({self.date})"
+
+
+class Control(StrEnum):
+    """A command that a running job takes."""
+
+    CHANGE_PROMPT = "change_prompt"
+    FINISH = "finish"
+
+
+class SizeRange(Schema):
+    """Every size between two, in steps."""
+
+    minimum: Size = Field(description="Smallest width and height.")
+    maximum: Size = Field(description="Largest width and height.")
+    multiple: int = Field(2, ge=2, description="Both sides are multiples of this.")
+
+
+class FpsRange(Schema):
+    """Every frame rate between two."""
+
+    minimum: float = Field(gt=0, description="Slowest, frames per second.")
+    maximum: float = Field(gt=0, description="Fastest, frames per second.")
+
+
+class OptionSpec(Schema):
+    """An option that only this backend knows."""
+
+    name: str = Field(min_length=1, description="Name, as in --option NAME=VALUE.")
+    type: Literal["boolean", "integer", "number", "string"] = Field(description="JSON type.")
+    default: JsonValue = Field(None, description="Used when absent; null: the backend decides.")
+    description: str = Field(description="What it does, with its unit.")
+    choices: tuple[JsonValue, ...] | None = Field(None, description="The only values, if closed.")
+    minimum: float | None = Field(None, description="Smallest value of a number.")
+    maximum: float | None = Field(None, description="Largest value of a number.")
+
+
+class Capabilities(Document):
+    """What one model of one backend can do; pure data, known without asking anybody.
+
+    Empty lists of values and absent limits mean "not limited as far as known".
+    """
+
+    backend: str = Field(min_length=1, description="Name of the backend.")
+    model: str = Field(min_length=1, description="Name of the model these facts are about.")
+    models: tuple[str, ...] = Field((), description="All models of the backend, default first.")
+    description: str = Field("", description="One line for a list.")
+    modes: tuple[VideoMode, ...] = Field((VideoMode.TEXT_TO_VIDEO,), description="Kinds of work.")
+    input_roles: tuple[InputRole, ...] = Field((), description="Roles of inputs it takes.")
+
+    sizes: tuple[Size, ...] = Field((), description="The only frame sizes, if they are few.")
+    size_range: SizeRange | None = Field(None, description="Frame sizes, if they are many.")
+    default_size: Size | None = Field(None, description="Used when no size is asked.")
+    resolutions: tuple[ResolutionTier, ...] = Field((), description="Tiers it takes by name.")
+    aspect_ratios: tuple[str, ...] = Field((), description="Aspect ratios it takes by name.")
+
+    fps_values: tuple[float, ...] = Field((), description="The only frame rates, if few.")
+    fps_range: FpsRange | None = Field(None, description="Frame rates, if many.")
+    default_fps: float | None = Field(None, gt=0, description="Used when no rate is asked.")
+
+    durations: tuple[float, ...] = Field((), description="The only lengths, in seconds, if few.")
+    min_duration: float | None = Field(None, ge=0, description="Shortest, in seconds.")
+    max_duration: float | None = Field(None, gt=0, description="Longest; null: no limit.")
+    default_duration: float | None = Field(None, gt=0, description="Used when none is asked.")
+    endless: TriState = Field(False, description="Whether it can go on until told to finish.")
+    chunk_seconds: float | None = Field(
+        None, gt=0, description="Length of a chunk; prompts change only between chunks."
+    )
+    max_shots: int | None = Field(1, ge=1, description="Shots in one request; null: no limit.")
+    max_n: int = Field(1, ge=1, description="Videos in one request.")
+
+    max_prompt_characters: int | None = Field(None, ge=1, description="Longest prompt.")
+    closed_vocabulary: tuple[str, ...] | None = Field(
+        None, description="The only words it understands, lower case; null: open."
+    )
+    negative_prompt: TriState = Field(False, description="Takes a negative prompt.")
+    camera: TriState = Field(False, description="Takes a camera movement.")
+    seed: TriState = Field(False, description="Takes a seed.")
+    audio: TriState = Field(
+        False, description="Can make sound; unknown: asking for it is passed on."
+    )
+
+    controls: tuple[Control, ...] = Field((), description="Commands a running job takes.")
+    cancels: TriState = Field("unknown", description="A running job can be stopped.")
+    resumable: TriState = Field(False, description="Goes on from a resume token.")
+    extends: TriState = Field(False, description="Continues a finished film.")
+    streams: TriState = Field(False, description="Delivers chunks while it works.")
+
+    options: tuple[OptionSpec, ...] = Field((), description="Options only this backend knows.")
+    verification: Verification = Field(
+        Verification(level=VerificationLevel.SHEET_ONLY), description="How far it was checked."
+    )
+    weights_sha256: str | None = Field(None, description="Digest of the weights, if local.")
+    licence: str | None = Field(None, description="Licence of the model, SPDX or a name.")
+
+    @model_validator(mode="after")
+    def _defaults_are_allowed(self) -> Self:
+        if self.sizes and self.default_size is not None and self.default_size not in self.sizes:
+            raise ValueError(f"default_size {self.default_size} is not one of sizes")
+        if self.default_fps is not None and self.default_fps not in (
+            self.fps_values or (self.default_fps,)
+        ):
+            raise ValueError(f"default_fps {self.default_fps:g} is not one of fps_values")
+        return self
+
+
+class Estimate(Document):
+    """What a request would take; `None` is unknown, never free."""
+
+    cost_usd: float | None = Field(None, ge=0, description="Price in USD; 0 for own hardware.")
+    seconds: float | None = Field(None, ge=0, description="Time to the finished file.")
+    source: str | None = Field(None, description="Where the numbers come from, with a date.")
+
+
+class Policy(StrEnum):
+    """What to do with a wish that a backend cannot meet exactly."""
+
+    STRICT = "strict"
+    ADJUST = "adjust"
+
+
+class Adjustment(Schema):
+    """One difference between what was asked and what will be used."""
+
+    field: str = Field(description="Field of the request, such as size or shots[1].duration.")
+    asked: JsonValue = Field(description="The value asked; null when not given.")
+    used: JsonValue = Field(description="The value used instead.")
+    reason: str = Field(description="Why, in words.")
+
+
+class Plan(Document):
+    """What will be sent to whom, and every change on the way there.
+
+    In `request` nothing is open: model is "backend/model", fps and num_frames are set (num_frames
+    not when endless), and so are size where the backend has one, seed where it takes one, and the
+    duration of every shot (not of the last when endless).
+    """
+
+    backend: str = Field(description="Who makes it.")
+    model: str = Field(description="With which model.")
+    policy: Policy = Field(description="The policy it was negotiated under.")
+    request: VideoRequest = Field(description="What will be sent.")
+    adjustments: tuple[Adjustment, ...] = Field((), description="Every change, with its reason.")
+    warnings: tuple[str, ...] = Field((), description="What the caller should know.")
+    estimate: Estimate = Field(Estimate(), description="What it will take.")

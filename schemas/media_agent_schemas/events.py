@@ -1,0 +1,154 @@
+"""What a backend reports while it works, and the envelope in which the core keeps it."""
+
+from typing import Annotated, Literal
+
+from pydantic import AwareDatetime, Field, JsonValue
+
+from media_agent_schemas.base import Document, Schema, Sha256
+from media_agent_schemas.capabilities import Verification
+from media_agent_schemas.errors import ErrorInfo
+from media_agent_schemas.media import Artifact
+from media_agent_schemas.request import Prompt
+
+
+class ResumeToken(Document):
+    """Enough to go on computing after the last finished chunk, in another process."""
+
+    backend: str = Field(description="Who wrote it; nobody else can read it.")
+    model: str = Field(description="With which model.")
+    next_chunk: int = Field(ge=0, description="Index of the first chunk still to be made.")
+    data: dict[str, JsonValue] = Field({}, description="The backend's own; small.")
+
+
+class Timing(Schema):
+    """How long things took, in seconds."""
+
+    total_seconds: float | None = Field(None, ge=0, description="From start to finished file.")
+    first_chunk_seconds: float | None = Field(None, ge=0, description="Until the first chunk.")
+    phases: dict[str, float] = Field({}, description="By phase, such as denoise or encode.")
+
+
+class Cost(Schema):
+    """What was really billed."""
+
+    usd: float | None = Field(None, ge=0, description="In USD; null: unknown.")
+    units: dict[str, float] = Field({}, description="As billed, such as seconds or credits.")
+    source: str | None = Field(None, description="Who says so.")
+
+
+class Delivery(Schema):
+    """What a backend knows at the end; absent where it does not know."""
+
+    artifacts: tuple[Artifact, ...] = Field((), description="The files; also of a partial film.")
+    frames: int | None = Field(None, ge=0, description="Frames in the film.")
+    chunks: int | None = Field(None, ge=0, description="Chunks in the film.")
+    seed: int | None = Field(None, description="The seed used.")
+    model: str | None = Field(None, description="The model that served.")
+    weights_sha256: Sha256 | None = Field(None, description="Digest of the weights.")
+    verification: Verification | None = Field(None, description="How far it was checked.")
+    prompts_sent: tuple[str, ...] | None = Field(
+        None, description="Per shot, the prompt as the model saw it; absent: as planned."
+    )
+    warnings: tuple[str, ...] = Field((), description="What the caller should know.")
+    timing: Timing = Field(Timing(), description="How long it took.")
+    cost: Cost | None = Field(None, description="What was billed.")
+
+
+class JobStarted(Schema):
+    """Work has begun."""
+
+    type: Literal["job.started"] = "job.started"
+    message: str | None = Field(None, description="A word for people.")
+
+
+class JobProgressed(Schema):
+    """Work goes on."""
+
+    type: Literal["job.progressed"] = "job.progressed"
+    phase: str = Field(description="What is being done, such as denoise.")
+    fraction: float | None = Field(None, ge=0, le=1, description="Of the whole job; null: unknown.")
+    message: str | None = Field(None, description="A word for people.")
+
+
+class ChunkReady(Schema):
+    """A chunk is finished and safely on disk; the growing film has it."""
+
+    type: Literal["chunk.ready"] = "chunk.ready"
+    index: int = Field(ge=0, description="0 for the first chunk.")
+    frames: int = Field(ge=0, description="Frames in this chunk.")
+    path: str | None = Field(None, description="The growing film, playable up to this chunk.")
+    resume: ResumeToken | None = Field(None, description="To go on after this chunk.")
+
+
+class PromptChanged(Schema):
+    """From this chunk on another prompt holds."""
+
+    type: Literal["prompt.changed"] = "prompt.changed"
+    chunk: int = Field(ge=0, description="First chunk under the new prompt.")
+    prompt: str = Field(description="The new prompt.")
+
+
+class JobCompleted(Delivery):
+    """Terminal: the film is finished."""
+
+    type: Literal["job.completed"] = "job.completed"
+
+
+class JobFailed(Delivery):
+    """Terminal: the backend itself says that there will be no film."""
+
+    type: Literal["job.failed"] = "job.failed"
+    error: ErrorInfo = Field(description="Why.")
+
+
+class JobCancelled(Delivery):
+    """Terminal: stopped on request; artifacts may hold the film so far."""
+
+    type: Literal["job.cancelled"] = "job.cancelled"
+
+
+class JobOutcomeUnknown(Delivery):
+    """Terminal: nobody can say whether the work was accepted; it is never sent again by itself."""
+
+    type: Literal["job.outcome_unknown"] = "job.outcome_unknown"
+    error: ErrorInfo = Field(description="What to check, and where.")
+
+
+TerminalEvent = JobCompleted | JobFailed | JobCancelled | JobOutcomeUnknown
+
+BackendEvent = Annotated[
+    JobStarted
+    | JobProgressed
+    | ChunkReady
+    | PromptChanged
+    | JobCompleted
+    | JobFailed
+    | JobCancelled
+    | JobOutcomeUnknown,
+    Field(discriminator="type"),
+]
+
+
+class JobEvent(Document):
+    """A backend's event as the core keeps it: numbered without a gap, with its time."""
+
+    job_id: str = Field(min_length=1, description="The job.")
+    sequence: int = Field(ge=0, description="0, 1, 2, ... within the job.")
+    time: AwareDatetime = Field(description="When the core received it.")
+    event: BackendEvent = Field(description="What happened.")
+
+
+class ChangePrompt(Schema):
+    """Command: from the next free chunk on, this prompt."""
+
+    type: Literal["change_prompt"] = "change_prompt"
+    prompt: Prompt = Field(description="The new prompt.")
+
+
+class Finish(Schema):
+    """Command: finish the chunks in flight and end the film."""
+
+    type: Literal["finish"] = "finish"
+
+
+Command = Annotated[ChangePrompt | Finish, Field(discriminator="type")]

@@ -1,0 +1,67 @@
+"""Writes the JSON Schemas: `python -m media_agent_schemas.export [FOLDER]`."""
+
+import json
+import re
+import sys
+from pathlib import Path
+
+from pydantic import JsonValue, TypeAdapter
+
+from media_agent_schemas.capabilities import Capabilities, Estimate, Plan
+from media_agent_schemas.errors import ErrorInfo
+from media_agent_schemas.events import BackendEvent, JobEvent, ResumeToken
+from media_agent_schemas.jobs import OperationRef, VideoJob
+from media_agent_schemas.media import Artifact, VideoMetadata
+from media_agent_schemas.records import GenerationRecord
+from media_agent_schemas.request import Shot, VideoRequest
+
+FOLDER = Path(__file__).parent / "json"
+
+_ADAPTERS: dict[str, TypeAdapter[object]] = {
+    "Artifact": TypeAdapter(Artifact),
+    "BackendEvent": TypeAdapter(BackendEvent),
+    "Capabilities": TypeAdapter(Capabilities),
+    "ErrorInfo": TypeAdapter(ErrorInfo),
+    "Estimate": TypeAdapter(Estimate),
+    "GenerationRecord": TypeAdapter(GenerationRecord),
+    "JobEvent": TypeAdapter(JobEvent),
+    "OperationRef": TypeAdapter(OperationRef),
+    "Plan": TypeAdapter(Plan),
+    "ResumeToken": TypeAdapter(ResumeToken),
+    "Shot": TypeAdapter(Shot),
+    "VideoJob": TypeAdapter(VideoJob),
+    "VideoMetadata": TypeAdapter(VideoMetadata),
+    "VideoRequest": TypeAdapter(VideoRequest),
+}
+
+NAMES = tuple(_ADAPTERS)
+"""The exported types, by name."""
+
+
+def json_schema(name: str) -> dict[str, JsonValue]:
+    """Return the JSON Schema of one exported type.
+
+    Raises:
+        KeyError: the name is not in `NAMES`.
+    """
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **_ADAPTERS[name].json_schema(),
+    }
+
+
+def file_name(name: str) -> str:
+    """Return the file of a type: VideoRequest is in video_request.json."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower() + ".json"
+
+
+def export(folder: Path = FOLDER) -> None:
+    """Write one file per exported type, the same bytes for the same types."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in NAMES:
+        text = json.dumps(json_schema(name), indent=2, sort_keys=True)
+        (folder / file_name(name)).write_text(text + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    export(Path(sys.argv[1]) if len(sys.argv) > 1 else FOLDER)

@@ -1,0 +1,56 @@
+"""A job as the caller sees it."""
+
+from enum import StrEnum
+
+from pydantic import AwareDatetime, Field, JsonValue
+
+from media_agent_schemas.base import Document
+from media_agent_schemas.capabilities import Plan
+from media_agent_schemas.errors import ErrorInfo
+from media_agent_schemas.media import Artifact
+from media_agent_schemas.request import VideoRequest
+
+
+class JobStatus(StrEnum):
+    """Where a job stands; provider spellings are translated to these."""
+
+    QUEUED = "queued"
+    IN_PROGRESS = "in_progress"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    OUTCOME_UNKNOWN = "outcome_unknown"
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether nothing more will happen by itself."""
+        return self not in (JobStatus.QUEUED, JobStatus.IN_PROGRESS)
+
+
+class OperationRef(Document):
+    """Enough to find work again from another process; small, JSON, no secret."""
+
+    backend: str = Field(min_length=1, description="Who works on it.")
+    model: str | None = Field(None, description="With which model.")
+    operation_id: str = Field(min_length=1, description="The backend's name for the work.")
+    data: dict[str, JsonValue] = Field({}, description="All else needed to find it, such as URLs.")
+
+
+class VideoJob(Document):
+    """One job: what was asked, what was planned, where it stands, what came of it."""
+
+    id: str = Field(min_length=1, description="Unique; also the name of its folder.")
+    status: JobStatus = Field(JobStatus.QUEUED, description="Where it stands.")
+    created_at: AwareDatetime = Field(description="When it was accepted here.")
+    updated_at: AwareDatetime = Field(description="When it last changed.")
+    request: VideoRequest = Field(description="What was asked.")
+    plan: Plan = Field(description="What was sent to whom, and every change.")
+    ref: OperationRef | None = Field(None, description="Where the work is, once submitted.")
+    progress: float | None = Field(None, ge=0, le=1, description="Fraction; null: unknown.")
+    phase: str | None = Field(None, description="What is being done.")
+    chunks_ready: int = Field(0, ge=0, description="Finished chunks.")
+    frames_ready: int = Field(0, ge=0, description="Finished frames.")
+    artifacts: tuple[Artifact, ...] = Field((), description="The files; the film is the first.")
+    record_path: str | None = Field(None, description="The generation record beside the film.")
+    warnings: tuple[str, ...] = Field((), description="What the caller should know.")
+    error: ErrorInfo | None = Field(None, description="Why it did not complete.")

@@ -1,0 +1,161 @@
+"""Sizes, media that go in, files that come out."""
+
+import re
+from enum import StrEnum
+from typing import Self
+
+from pydantic import AwareDatetime, Field, JsonValue, model_validator
+
+from media_agent_schemas.base import Schema, Sha256
+
+SMALLEST_SIDE = 16
+LARGEST_SIDE = 8192
+
+
+class Size(Schema):
+    """Width and height of a frame; both even, because H.264 in yuv420p needs it."""
+
+    width: int = Field(description="Width in pixels, even, 16 to 8192.")
+    height: int = Field(description="Height in pixels, even, 16 to 8192.")
+
+    @model_validator(mode="after")
+    def _sane(self) -> Self:
+        for name, side in (("width", self.width), ("height", self.height)):
+            if not SMALLEST_SIDE <= side <= LARGEST_SIDE:
+                raise ValueError(f"{name} {side} is not within {SMALLEST_SIDE} to {LARGEST_SIDE}")
+            if side % 2:
+                raise ValueError(f"{name} {side} is odd; give an even number of pixels")
+        return self
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `"640x360"`.
+
+        Raises:
+            ValueError: the text is not WIDTHxHEIGHT, or a side is odd or out of range.
+        """
+        match = re.fullmatch(r"\s*(\d{1,6})\s*[xX]\s*(\d{1,6})\s*", text)
+        if match is None:
+            raise ValueError(f"size {text!r} is not WIDTHxHEIGHT, for example 640x360")
+        return cls(width=int(match[1]), height=int(match[2]))
+
+    def __str__(self) -> str:
+        return f"{self.width}x{self.height}"
+
+
+class ResolutionTier(StrEnum):
+    """A nominal resolution; the frames that come may differ, the record says what came."""
+
+    P360 = "360p"
+    P480 = "480p"
+    P540 = "540p"
+    P720 = "720p"
+    P768 = "768p"
+    P1080 = "1080p"
+    K2 = "2k"
+    K4 = "4k"
+
+
+class CameraMove(StrEnum):
+    """A camera movement that models commonly know."""
+
+    STATIC = "static"
+    PAN_LEFT = "pan_left"
+    PAN_RIGHT = "pan_right"
+    TILT_UP = "tilt_up"
+    TILT_DOWN = "tilt_down"
+    ZOOM_IN = "zoom_in"
+    ZOOM_OUT = "zoom_out"
+    DOLLY_IN = "dolly_in"
+    DOLLY_OUT = "dolly_out"
+    ORBIT_LEFT = "orbit_left"
+    ORBIT_RIGHT = "orbit_right"
+    HANDHELD = "handheld"
+
+
+class InputRole(StrEnum):
+    """What an input medium is for."""
+
+    FIRST_FRAME = "first_frame"
+    LAST_FRAME = "last_frame"
+    KEYFRAME = "keyframe"
+    SUBJECT = "subject"
+    STYLE = "style"
+    MOTION = "motion"
+    SOURCE_VIDEO = "source_video"
+    MASK = "mask"
+
+
+class MediaInput(Schema):
+    """One picture or film that the request brings along, from exactly one source."""
+
+    role: InputRole = Field(description="What the medium is for.")
+    path: str | None = Field(None, min_length=1, description="A file on this machine.")
+    url: str | None = Field(None, pattern=r"^https?://", description="An http(s) address.")
+    data: bytes | None = Field(None, min_length=1, description="The bytes (base64 in JSON).")
+    mime_type: str | None = Field(None, description="Media type, for example image/png.")
+    at: float | None = Field(
+        None, ge=0, allow_inf_nan=False, description="Place of a keyframe, in seconds."
+    )
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        given = [name for name in ("path", "url", "data") if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(
+                f"input {self.role.value} needs exactly one of path, url, data; "
+                f"it has {', '.join(given) or 'none'}"
+            )
+        if self.at is not None and self.role is not InputRole.KEYFRAME:
+            raise ValueError(f"input {self.role.value} has a time; only a keyframe takes one")
+        if self.at is None and self.role is InputRole.KEYFRAME:
+            raise ValueError("a keyframe needs a time: at, in seconds")
+        return self
+
+
+class VideoMetadata(Schema):
+    """What a probe read from the file itself, not what anybody promised."""
+
+    width: int = Field(gt=0, description="Width in pixels.")
+    height: int = Field(gt=0, description="Height in pixels.")
+    fps: float = Field(gt=0, description="Frames per second.")
+    frames: int = Field(ge=0, description="Number of frames.")
+    duration: float = Field(ge=0, description="Length in seconds.")
+    codec: str = Field(description="Video codec, for example h264.")
+    pixel_format: str | None = Field(None, description="Pixel format, for example yuv420p.")
+    container: str | None = Field(None, description="Container format, for example mp4.")
+    has_audio: bool = Field(False, description="Whether an audio stream is present.")
+    size_bytes: int | None = Field(None, ge=0, description="Size of the file in bytes.")
+
+
+class ArtifactKind(StrEnum):
+    """What a file that came out is."""
+
+    VIDEO = "video"
+    PARTIAL_VIDEO = "partial_video"
+    THUMBNAIL = "thumbnail"
+    LAST_FRAME = "last_frame"
+    CONTACT_SHEET = "contact_sheet"
+    AUDIO = "audio"
+
+
+class Artifact(Schema):
+    """A file that came out: on this machine (path), elsewhere (uri), or both."""
+
+    kind: ArtifactKind = Field(ArtifactKind.VIDEO, description="What the file is.")
+    path: str | None = Field(None, description="The file on this machine.")
+    uri: str | None = Field(None, description="Where it can be fetched; may expire.")
+    mime_type: str = Field("video/mp4", description="Media type.")
+    size_bytes: int | None = Field(None, ge=0, description="Size in bytes.")
+    sha256: Sha256 | None = Field(None, description="Digest of the file's bytes.")
+    expires_at: AwareDatetime | None = Field(None, description="When the uri stops working.")
+    metadata: VideoMetadata | None = Field(None, description="Probed from the file.")
+    provenance: dict[str, JsonValue] | None = Field(
+        None, description="What is known of its signature or watermark; reserved."
+    )
+
+    @model_validator(mode="after")
+    def _somewhere(self) -> Self:
+        if self.path is None and self.uri is None:
+            raise ValueError("an artifact needs a path or a uri")
+        return self

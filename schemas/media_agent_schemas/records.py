@@ -1,0 +1,68 @@
+"""The record beside a film: what was asked, adjusted, sent and delivered."""
+
+from pydantic import AwareDatetime, Field
+
+from media_agent_schemas.base import Document, Schema, Sha256
+from media_agent_schemas.capabilities import Adjustment, Verification
+from media_agent_schemas.errors import ErrorInfo
+from media_agent_schemas.events import Cost, Timing
+from media_agent_schemas.jobs import JobStatus
+from media_agent_schemas.media import Artifact, InputRole, VideoMetadata
+from media_agent_schemas.request import VideoRequest
+
+
+class ShotRecord(Schema):
+    """One shot: the words asked, the words sent, and where it lies in the film."""
+
+    prompt_asked: str | None = Field(description="As the caller wrote it; null: steered later.")
+    prompt_sent: str = Field(description="As the model got it.")
+    start: float = Field(ge=0, description="First moment, in seconds.")
+    end: float | None = Field(None, ge=0, description="Last moment, in seconds; null: open.")
+
+
+class Lineage(Schema):
+    """Where a film comes from."""
+
+    parent_job: str | None = Field(None, description="The job whose film was continued.")
+    resumed_from_chunk: int | None = Field(None, ge=0, description="First chunk after a resume.")
+    inputs: dict[InputRole, Sha256] = Field({}, description="Digests of the inputs, by role.")
+    software: dict[str, str] = Field({}, description="Versions of what made it.")
+
+
+class Times(Schema):
+    """When things happened."""
+
+    created_at: AwareDatetime = Field(description="The job was accepted.")
+    finished_at: AwareDatetime = Field(description="The record was written.")
+    seconds: float = Field(ge=0, description="Between the two.")
+    backend: Timing = Field(Timing(), description="As the backend measured it.")
+
+
+class GenerationRecord(Document):
+    """Says truly what one job did; written whether it completed or not."""
+
+    job_id: str = Field(description="The job.")
+    status: JobStatus = Field(description="How it ended.")
+    backend: str = Field(description="Who made it.")
+    model: str = Field(description="With which model.")
+    weights_sha256: Sha256 | None = Field(None, description="Digest of the weights.")
+    verification: Verification = Field(description="How far the backend was checked.")
+
+    asked: VideoRequest = Field(description="The request as it came.")
+    adjusted: tuple[Adjustment, ...] = Field((), description="Every change, with its reason.")
+    sent: VideoRequest = Field(description="The request as the backend got it.")
+    delivered: VideoMetadata | None = Field(None, description="Probed from the file; null: none.")
+    shots: tuple[ShotRecord, ...] = Field((), description="Prompts asked and sent, per shot.")
+    seed: int | None = Field(None, description="The seed used.")
+
+    artifacts: tuple[Artifact, ...] = Field((), description="The files.")
+    frames_planned: int | None = Field(None, description="Frames planned; null: endless.")
+    frames_delivered: int = Field(0, ge=0, description="Frames in the file.")
+    fraction_delivered: float | None = Field(
+        None, ge=0, le=1, description="Delivered over planned; null: endless."
+    )
+    times: Times = Field(description="When, and how long.")
+    cost: Cost = Field(Cost(), description="What was billed.")
+    lineage: Lineage = Field(Lineage(), description="Where it comes from.")
+    warnings: tuple[str, ...] = Field((), description="What the caller should know.")
+    error: ErrorInfo | None = Field(None, description="Why it did not complete.")

@@ -1,0 +1,225 @@
+"""What a caller asks for."""
+
+import math
+from enum import StrEnum
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, Field, JsonValue, model_validator
+
+from media_agent_schemas.base import Document, Schema
+from media_agent_schemas.media import CameraMove, InputRole, MediaInput, ResolutionTier, Size
+
+LONGEST_PROMPT_BYTES = 100_000
+LARGEST_SEED = 2**63 - 1
+
+
+def _check_prompt(prompt: str) -> str:
+    if not prompt.strip():
+        raise ValueError("prompt is empty; say what the video shows")
+    size = len(prompt.encode("utf-8", "surrogatepass"))
+    if size > LONGEST_PROMPT_BYTES:
+        raise ValueError(f"prompt has {size} bytes; at most {LONGEST_PROMPT_BYTES} are taken")
+    if "\0" in prompt:
+        raise ValueError(f"prompt has a NUL character at position {prompt.index(chr(0))}")
+    if any("\ud800" <= letter <= "\udfff" for letter in prompt):
+        raise ValueError("prompt is not valid text: it has bytes that are not UTF-8")
+    return prompt
+
+
+def _check_seconds(seconds: float) -> float:
+    if not math.isfinite(seconds):
+        raise ValueError(f"duration {seconds} is not a finite number of seconds")
+    if seconds <= 0:
+        raise ValueError(f"duration {seconds:g} s is not above zero")
+    return seconds
+
+
+def _check_seed(seed: int) -> int:
+    if not 0 <= seed <= LARGEST_SEED:
+        raise ValueError(f"seed {seed} is not within 0 to {LARGEST_SEED} (2^63-1)")
+    return seed
+
+
+def _check_fps(fps: float) -> float:
+    if not math.isfinite(fps) or not 0 < fps <= 1000:
+        raise ValueError(f"fps {fps:g} is not above 0 and at most 1000")
+    return fps
+
+
+def _check_frames(frames: int) -> int:
+    if frames < 1:
+        raise ValueError(f"num_frames {frames} is less than one frame")
+    return frames
+
+
+Prompt = Annotated[str, AfterValidator(_check_prompt)]
+Duration = Annotated[float, AfterValidator(_check_seconds)]
+Seed = Annotated[int, AfterValidator(_check_seed)]
+FramesPerSecond = Annotated[float, AfterValidator(_check_fps)]
+FrameCount = Annotated[int, AfterValidator(_check_frames)]
+
+
+class VideoMode(StrEnum):
+    """What kind of work a request is; inferred from its inputs where not said."""
+
+    TEXT_TO_VIDEO = "text_to_video"
+    IMAGE_TO_VIDEO = "image_to_video"
+    FIRST_LAST_FRAME = "first_last_frame"
+    REFERENCE_TO_VIDEO = "reference_to_video"
+    VIDEO_EDIT = "video_edit"
+    VIDEO_EXTEND = "video_extend"
+
+
+class Shot(Schema):
+    """A stretch of the film under one prompt."""
+
+    prompt: Prompt = Field(description="What this stretch shows.")
+    duration: Duration | None = Field(
+        None, description="Length in seconds; absent: what the other shots leave of the whole."
+    )
+
+
+class Budget(Schema):
+    """What the caller is ready to spend."""
+
+    max_cost_usd: float | None = Field(
+        None, ge=0, allow_inf_nan=False, description="Refuse what costs more, in USD."
+    )
+
+
+class RoutingPreference(StrEnum):
+    """What matters most when several backends could do it."""
+
+    CHEAPEST = "cheapest"
+    FASTEST = "fastest"
+    BEST = "best"
+
+
+class Routing(Schema):
+    """Wishes about who makes the video."""
+
+    allow: tuple[str, ...] | None = Field(None, description="Only these backends, by name.")
+    avoid: tuple[str, ...] = Field((), description="Never these backends, by name.")
+    prefer: RoutingPreference | None = Field(None, description="What matters most.")
+
+
+class VideoRequest(Document):
+    """A video that somebody wants: one prompt, or a storyboard of shots.
+
+    `None` means "not given" everywhere; 0 is a value.
+    """
+
+    prompt: Prompt | None = Field(None, description="What the video shows; or give shots.")
+    negative_prompt: Prompt | None = Field(None, description="What it should not show.")
+    shots: tuple[Shot, ...] = Field((), description="A storyboard, in order; or give prompt.")
+    mode: VideoMode | None = Field(None, description="Kind of work; inferred when absent.")
+    inputs: tuple[MediaInput, ...] = Field((), description="Pictures and films to start from.")
+    camera: CameraMove | None = Field(None, description="Camera movement.")
+    duration: Duration | None = Field(None, description="Length in seconds; or num_frames.")
+    num_frames: FrameCount | None = Field(None, description="Length in frames; or duration.")
+    endless: bool = Field(False, description="Go on until told to finish.")
+    fps: FramesPerSecond | None = Field(None, description="Frames per second.")
+    size: Size | None = Field(None, description="Frame size in pixels; or resolution.")
+    resolution: ResolutionTier | None = Field(None, description="Nominal tier; or size.")
+    aspect_ratio: str | None = Field(
+        None, pattern=r"^[1-9]\d{0,3}:[1-9]\d{0,3}$", description="Width:height, such as 16:9."
+    )
+    seed: Seed | None = Field(None, description="0 to 2^63-1; absent: drawn and recorded.")
+    audio: bool | None = Field(None, description="With sound; absent: as the model does.")
+    n: int = Field(1, ge=1, le=16, description="How many videos.")
+    model: str | None = Field(
+        None, min_length=1, description='"backend" or "backend/model"; absent: the default.'
+    )
+    options: dict[str, dict[str, JsonValue]] = Field(
+        {}, description="Options of one backend only, by backend name, then option name."
+    )
+    labels: dict[str, str] = Field({}, description="The caller's own marks, kept in the record.")
+    budget: Budget | None = Field(None, description="What may be spent.")
+    routing: Routing | None = Field(None, description="Wishes about who makes it.")
+
+    @model_validator(mode="after")
+    def _one_way_to_say_it(self) -> Self:
+        self._check_words()
+        self._check_length()
+        self._check_geometry()
+        return self
+
+    def _check_words(self) -> None:
+        if self.prompt is not None and self.shots:
+            raise ValueError("give either prompt or shots, not both")
+        if self.prompt is None and not self.shots and not self.inputs:
+            raise ValueError("neither prompt nor shots nor inputs: nothing says what to show")
+
+    def _check_length(self) -> None:
+        given = [
+            name
+            for name, is_given in (
+                ("duration", self.duration is not None),
+                ("num_frames", self.num_frames is not None),
+                ("endless", self.endless),
+            )
+            if is_given
+        ]
+        if len(given) > 1:
+            raise ValueError(
+                f"give one of duration, num_frames, endless; not {' and '.join(given)}"
+            )
+        open_ended = [shot for shot in self.shots if shot.duration is None]
+        if len(open_ended) > 1:
+            raise ValueError(f"{len(open_ended)} shots have no duration; at most one may lack it")
+        if self.endless and self.shots and self.shots[-1].duration is not None:
+            raise ValueError("endless: the last shot goes on for ever and takes no duration")
+        self._check_sum(bool(open_ended))
+
+    def _check_sum(self, has_open_shot: bool) -> None:
+        taken = sum(shot.duration for shot in self.shots if shot.duration is not None)
+        if self.duration is None or not self.shots:
+            return
+        if has_open_shot and taken >= self.duration:
+            raise ValueError(
+                f"the timed shots take {taken:g} s and leave nothing of the {self.duration:g} s "
+                "for the shot without a duration"
+            )
+        if not has_open_shot and not math.isclose(taken, self.duration, abs_tol=1e-6):
+            raise ValueError(f"the shots take {taken:g} s together, not {self.duration:g} s")
+
+    def _check_geometry(self) -> None:
+        if self.size is not None and self.resolution is not None:
+            raise ValueError("give either size or resolution, not both")
+        if self.size is not None and self.aspect_ratio is not None:
+            raise ValueError("size already says the aspect ratio; give only one of them")
+
+    def seconds(self) -> float | None:
+        """Return the length asked, as far as it can be told from the request alone."""
+        if self.duration is not None:
+            return self.duration
+        if self.num_frames is not None and self.fps is not None:
+            return self.num_frames / self.fps
+        lengths = [shot.duration for shot in self.shots if shot.duration is not None]
+        return sum(lengths) if self.shots and len(lengths) == len(self.shots) else None
+
+    def storyboard(self) -> tuple[Shot, ...]:
+        """Return the shots; a single prompt is one shot, of the whole length."""
+        if self.prompt is None:
+            return self.shots
+        return (Shot(prompt=self.prompt, duration=self.seconds()),)
+
+    def inferred_mode(self) -> VideoMode:
+        """Return the mode that was said, or the one that the inputs imply."""
+        if self.mode is not None:
+            return self.mode
+        roles = {medium.role for medium in self.inputs}
+        if InputRole.SOURCE_VIDEO in roles:
+            return VideoMode.VIDEO_EDIT if InputRole.MASK in roles else VideoMode.VIDEO_EXTEND
+        if InputRole.LAST_FRAME in roles or InputRole.KEYFRAME in roles:
+            return VideoMode.FIRST_LAST_FRAME
+        if InputRole.FIRST_FRAME in roles:
+            return VideoMode.IMAGE_TO_VIDEO
+        return VideoMode.REFERENCE_TO_VIDEO if roles else VideoMode.TEXT_TO_VIDEO
+
+    def backend_and_model(self) -> tuple[str | None, str | None]:
+        """Split `model` at its first slash into backend name and model name."""
+        if self.model is None:
+            return None, None
+        backend, _, model = self.model.partition("/")
+        return backend, model or None
