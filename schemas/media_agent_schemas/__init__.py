@@ -17,12 +17,9 @@ from media_agent_schemas.capabilities import (
 from media_agent_schemas.errors import ErrorInfo
 from media_agent_schemas.events import (
     BackendEvent,
-    ChangePrompt,
     ChunkReady,
-    Command,
     Cost,
     Delivery,
-    Finish,
     JobCancelled,
     JobCompleted,
     JobEvent,
@@ -31,11 +28,18 @@ from media_agent_schemas.events import (
     JobProgressed,
     JobStarted,
     PromptChanged,
-    ResumeToken,
     TerminalEvent,
     Timing,
 )
-from media_agent_schemas.jobs import JobStatus, OperationRef, VideoJob
+from media_agent_schemas.jobs import (
+    ChangePrompt,
+    Command,
+    Finish,
+    JobStatus,
+    OperationRef,
+    ResumeToken,
+    VideoJob,
+)
 from media_agent_schemas.media import (
     Artifact,
     ArtifactKind,

@@ -2,22 +2,13 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, Field, JsonValue
+from pydantic import AwareDatetime, Field
 
 from media_agent_schemas.base import Document, Schema, Sha256
 from media_agent_schemas.capabilities import Verification
 from media_agent_schemas.errors import ErrorInfo
+from media_agent_schemas.jobs import ResumeToken
 from media_agent_schemas.media import Artifact
-from media_agent_schemas.request import Prompt
-
-
-class ResumeToken(Document):
-    """Enough to go on computing after the last finished chunk, in another process."""
-
-    backend: str = Field(description="Who wrote it; nobody else can read it.")
-    model: str = Field(description="With which model.")
-    next_chunk: int = Field(ge=0, description="Index of the first chunk still to be made.")
-    data: dict[str, JsonValue] = Field({}, description="The backend's own; small.")
 
 
 class Timing(Schema):
@@ -136,19 +127,3 @@ class JobEvent(Document):
     sequence: int = Field(ge=0, description="0, 1, 2, ... within the job.")
     time: AwareDatetime = Field(description="When the core received it.")
     event: BackendEvent = Field(description="What happened.")
-
-
-class ChangePrompt(Schema):
-    """Command: from the next free chunk on, this prompt."""
-
-    type: Literal["change_prompt"] = "change_prompt"
-    prompt: Prompt = Field(description="The new prompt.")
-
-
-class Finish(Schema):
-    """Command: finish the chunks in flight and end the film."""
-
-    type: Literal["finish"] = "finish"
-
-
-Command = Annotated[ChangePrompt | Finish, Field(discriminator="type")]

@@ -9,8 +9,8 @@ from pydantic import JsonValue, TypeAdapter
 
 from media_agent_schemas.capabilities import Capabilities, Estimate, Plan
 from media_agent_schemas.errors import ErrorInfo
-from media_agent_schemas.events import BackendEvent, JobEvent, ResumeToken
-from media_agent_schemas.jobs import OperationRef, VideoJob
+from media_agent_schemas.events import BackendEvent, JobEvent
+from media_agent_schemas.jobs import OperationRef, ResumeToken, VideoJob
 from media_agent_schemas.media import Artifact, VideoMetadata
 from media_agent_schemas.records import GenerationRecord
 from media_agent_schemas.request import Shot, VideoRequest

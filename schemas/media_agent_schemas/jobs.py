@@ -1,14 +1,15 @@
-"""A job as the caller sees it."""
+"""A job as the caller sees it, and the small things that find, continue and steer its work."""
 
 from enum import StrEnum
+from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, Field, JsonValue
 
-from media_agent_schemas.base import Document
+from media_agent_schemas.base import Document, Schema
 from media_agent_schemas.capabilities import Plan
 from media_agent_schemas.errors import ErrorInfo
 from media_agent_schemas.media import Artifact
-from media_agent_schemas.request import VideoRequest
+from media_agent_schemas.request import Prompt, VideoRequest
 
 
 class JobStatus(StrEnum):
@@ -34,6 +35,31 @@ class OperationRef(Document):
     model: str | None = Field(None, description="With which model.")
     operation_id: str = Field(min_length=1, description="The backend's name for the work.")
     data: dict[str, JsonValue] = Field({}, description="All else needed to find it, such as URLs.")
+
+
+class ResumeToken(Document):
+    """Enough to go on computing after the last finished chunk, in another process."""
+
+    backend: str = Field(description="Who wrote it; nobody else can read it.")
+    model: str = Field(description="With which model.")
+    next_chunk: int = Field(ge=0, description="Index of the first chunk still to be made.")
+    data: dict[str, JsonValue] = Field({}, description="The backend's own; small.")
+
+
+class ChangePrompt(Schema):
+    """Command: from the next free chunk on, this prompt."""
+
+    type: Literal["change_prompt"] = "change_prompt"
+    prompt: Prompt = Field(description="The new prompt.")
+
+
+class Finish(Schema):
+    """Command: finish the chunks in flight and end the film."""
+
+    type: Literal["finish"] = "finish"
+
+
+Command = Annotated[ChangePrompt | Finish, Field(discriminator="type")]
 
 
 class VideoJob(Document):
