@@ -1,0 +1,63 @@
+# Everything works from a bare clone and again on a warm one. `make` alone lists the targets.
+# Variables: PYTHON=python3.11   TORCH_INDEX=https://download.pytorch.org/whl/cpu   MINUTES=60   FOLDER=...
+
+BIN := .venv/bin
+READY := .venv/.ready
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$p && break; done)
+TORCH_INDEX ?=
+MINUTES ?= 60
+FOLDER ?= tests/magi/golden
+PYTEST_ARGS ?= -n 2
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check fix bench parity snapshots train clean
+
+help: ## List these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(READY) ## Make a video from a storyboard of four prompts: out/demo.mp4, .json, .png
+	@mkdir -p out
+	@$(BIN)/media-agent generate "a red circle moving right on a black background" \
+		--shot "a green square moving down on a navy background@2" \
+		--shot "a yellow triangle moving up and left on a gray background@2" \
+		--shot "a blue circle on a white background@2" \
+		--duration 8 --seed 7 --out out/demo.mp4 --sheet out/demo.png --overwrite
+
+test: check ## Check, then run the tests (under 5 minutes on two cores)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_ARGS)
+
+check: $(READY) ## Formatting, lint, types and import contracts
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+
+fix: $(READY) ## Format the code and mend what the linter can
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+bench: $(READY) ## Measure magi/tiny on this machine into benchmarks/results/
+	@$(BIN)/python benchmarks/engine.py
+
+parity: $(READY) ## Compare the engine with the golden data in FOLDER
+	@$(BIN)/python -m media_agent_magi.parity $(FOLDER)
+
+snapshots: $(READY) ## Rewrite the committed JSON Schemas and CLI help; review the diff
+	@$(BIN)/python -m media_agent_schemas.export
+	@$(BIN)/python -m pytest tests/cli -q --snapshot-update
+
+train: $(READY) ## Train magi/tiny on for MINUTES
+	@$(BIN)/python -m media_agent_magi.training --minutes $(MINUTES)
+
+clean: ## Remove caches and out/, keep .venv
+	@rm -rf out dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+# The stamp makes a warm run do nothing.
+$(READY): pyproject.toml constraints.txt tools/setup_venv.py
+	@if [ -z "$(PYTHON)" ]; then \
+		echo "setup: no Python 3.11 or newer found; install one, or name it: make PYTHON=/path/to/python3.11" >&2; \
+		exit 1; fi
+	@command -v "$(PYTHON)" >/dev/null || { echo "setup: there is no $(PYTHON) on this machine" >&2; exit 1; }
+	@"$(PYTHON)" tools/setup_venv.py --torch-index "$(TORCH_INDEX)"
+	@touch $@
