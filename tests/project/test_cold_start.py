@@ -1,0 +1,71 @@
+"""What a start loads, asked of fresh interpreters."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+TORCH = {"torch", "safetensors", "diffusers", "transformers"}
+HEAVY = {"av", "numpy", "PIL", "dbos", "mcp", "fastapi", "sqlalchemy"}
+
+
+def loaded_after(code: str) -> set[str]:
+    """Return the top-level modules in memory after running `code` in a fresh interpreter."""
+    script = f"{code}\nimport json, sys\nprint(json.dumps(sorted(sys.modules)), file=sys.stderr)"
+    result = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True
+    )
+    return {name.split(".")[0] for name in json.loads(result.stderr.splitlines()[-1])}
+
+
+def test_the_schemas_load_no_torch_and_nothing_heavy() -> None:
+    loaded = loaded_after("import media_agent_schemas")
+
+    assert "pydantic" in loaded
+    assert loaded & (TORCH | HEAVY) == set()
+
+
+def test_every_module_of_the_core_loads_without_torch() -> None:
+    loaded = loaded_after(
+        "import importlib, pkgutil, media_agent\n"
+        "for module in pkgutil.walk_packages(media_agent.__path__, 'media_agent.'):\n"
+        "    module.name.endswith('__main__') or importlib.import_module(module.name)"
+    )
+
+    assert loaded & TORCH == set()
+
+
+def test_the_command_line_starts_without_anything_heavy() -> None:
+    loaded = loaded_after(
+        "import sys\n"
+        "from media_agent.cli import main\n"
+        "sys.argv = ['media-agent', '--help']\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass"
+    )
+
+    assert "cyclopts" in loaded
+    assert loaded & (TORCH | HEAVY) == set()
+
+
+def test_discovery_finds_both_backends_and_loads_no_torch() -> None:
+    loaded = loaded_after(
+        "from media_agent.registry import Registry\n"
+        "names = Registry.discover().names()\n"
+        "assert {'sandbox', 'magi'} <= set(names), names"
+    )
+
+    assert "media_agent_magi" in loaded
+    assert loaded & TORCH == set()
+
+
+@pytest.mark.parametrize("package", ["media_agent", "media_agent_schemas", "media_agent_magi"])
+def test_an_installed_package_says_that_it_is_typed(package: str) -> None:
+    import importlib.util
+    from pathlib import Path
+
+    spec = importlib.util.find_spec(package)
+
+    assert spec is not None
+    assert spec.origin is not None
+    assert (Path(spec.origin).parent / "py.typed").exists()

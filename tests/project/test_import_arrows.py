@@ -1,0 +1,95 @@
+"""Who may import whom, read from the source; `lint-imports` checks the chains between packages."""
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SCHEMAS = ROOT / "schemas" / "media_agent_schemas"
+CORE = ROOT / "media_agent"
+PLUGINS = sorted(
+    path for folder in ("backends", "adapters") for path in (ROOT / folder).glob("media_agent_*")
+)
+PLUGIN_FACE = ("backend", "local", "polled", "video", "hookspecs", "errors", "testing")
+
+
+def imported_modules(path: Path) -> Iterator[str]:
+    """Yield the dotted name of each import in a file, inside functions too."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno} imports relatively"
+            assert node.module is not None
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def strangers(folder: Path, allowed: tuple[str, ...]) -> list[str]:
+    """Return "file: module" for each import in `folder` that is neither stdlib nor allowed."""
+    return [
+        f"{path.relative_to(ROOT)}: {module}"
+        for path in sorted(folder.rglob("*.py"))
+        for module in imported_modules(path)
+        if module.split(".")[0] not in sys.stdlib_module_names
+        and not any(f"{module}.".startswith(f"{name}.") for name in allowed)
+    ]
+
+
+def test_the_schemas_import_pydantic_and_nothing_else() -> None:
+    assert strangers(SCHEMAS, ("media_agent_schemas", "pydantic")) == []
+
+
+def test_the_torch_engine_knows_torch_and_itself_only() -> None:
+    engine = ROOT / "backends" / "media_agent_magi" / "engine"
+
+    assert strangers(engine, ("media_agent_magi.engine", "torch", "safetensors", "numpy")) == []
+
+
+@pytest.mark.parametrize("plugin", PLUGINS, ids=lambda path: path.name)
+def test_a_plugin_imports_only_the_plugin_face_of_the_core(plugin: Path) -> None:
+    face = {f"media_agent.{module}" for module in PLUGIN_FACE}
+    imports = {
+        (path.relative_to(ROOT).as_posix(), ".".join(module.split(".")[:2]))
+        for path in plugin.rglob("*.py")
+        for module in imported_modules(path)
+        if module.split(".")[0] == "media_agent"
+    }
+
+    assert {(path, module) for path, module in imports if module not in face} == set()
+
+
+@pytest.mark.parametrize("plugin", PLUGINS, ids=lambda path: path.name)
+def test_the_init_of_a_plugin_is_one_docstring(plugin: Path) -> None:
+    body = ast.parse((plugin / "__init__.py").read_text(encoding="utf-8")).body
+
+    assert len(body) == 1
+    assert isinstance(body[0], ast.Expr)
+    assert isinstance(body[0].value, ast.Constant)
+
+
+@pytest.mark.parametrize("folder", ["backends", "adapters", "schemas"])
+def test_a_folder_of_packages_is_not_a_package(folder: str) -> None:
+    assert not (ROOT / folder / "__init__.py").exists()
+
+
+def test_only_config_reads_the_environment() -> None:
+    readers = {
+        path.relative_to(ROOT).as_posix()
+        for folder in (SCHEMAS, CORE, *PLUGINS)
+        for path in folder.rglob("*.py")
+        for module in (*imported_modules(path), *environment_reads(path))
+        if module in ("os.environ", "os.environb", "os.getenv")
+    }
+
+    assert readers <= {"media_agent/config.py"}
+
+
+def environment_reads(path: Path) -> Iterator[str]:
+    """Yield "os.NAME" for each attribute of `os` that a file uses."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        match node:
+            case ast.Attribute(value=ast.Name(id="os"), attr=name):
+                yield f"os.{name}"
