@@ -165,7 +165,7 @@ class AttentionContext:
         self.tokens_to_store = tokens_to_store
 
     def keys_values(self, layer: int, own: Tensor) -> tuple[Tensor, int]:
-        """Join cached and own entries (N, tokens, G, 2*dh); return them and their first position."""
+        """Join cached and own entries (N, tokens, G, 2*dh); return them and their first token."""
         base = min(start for start, _ in self.kv_ranges)
         if self.cache is None:
             return own, self.first_token
