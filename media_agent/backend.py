@@ -1,7 +1,7 @@
 """What a backend is: eight members, and how one is declared.
 
-One shape serves an instant local model, an endless chunk engine and a remote service that is polled.
-Authors rarely write it by hand: `LocalBackend` asks them for `generate` alone.
+One shape serves an instant local model, an endless chunk engine and a remote service that is
+polled. Authors rarely write it by hand: `LocalBackend` asks them for `generate` alone.
 """
 
 from collections.abc import AsyncGenerator, Callable, Mapping
@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from pydantic import JsonValue, SecretStr
+
 from media_agent_schemas.capabilities import Capabilities, Estimate
 from media_agent_schemas.events import BackendEvent
 from media_agent_schemas.jobs import ChangePrompt, Finish, OperationRef, ResumeToken
 from media_agent_schemas.request import VideoRequest
-from pydantic import JsonValue, SecretStr
 
 
 class VideoBackend(Protocol):

@@ -22,10 +22,10 @@
         NotResumableError              not_resumable
       ConfigurationError               configuration
       PluginError                      plugin
-      StorageError                     storage                 disk full, folder gone, file damaged
+      StorageError                     storage: disk full, folder gone, file damaged
 
-A message names the thing, the value and the way out; the way out is the `hint`. No message carries a
-key. `OUTCOMES` says, for each code, the HTTP status and the exit code of the command line.
+A message names the thing, the value and the way out; the way out is the `hint`. No message carries
+a key. `OUTCOMES` says, for each code, the HTTP status and the exit code of the command line.
 """
 
 from collections.abc import Iterator, Sequence
@@ -141,7 +141,7 @@ class BackendResponseError(BackendError):
 
 
 class SubmitUncertainError(BackendError):
-    """The reply to a submission was lost: it may or may not have been accepted. Never sent again."""
+    """The reply to a submission was lost: nobody knows if it was accepted. Never sent again."""
 
     code = "submit_uncertain"
 

@@ -1,0 +1,122 @@
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from media_agent.errors import GenerationFailedError, NotResumableError, StorageError
+from media_agent.film import Film, read_chunk
+from media_agent.video import read_frames
+
+
+def chunk(number, frames=6, width=64):
+    film = np.full((frames, 64, width, 3), 40, np.uint8)
+    for frame in range(frames):
+        left = (number * frames + frame) % 44
+        film[frame, 10:30, left : left + 20] = (255, 255, 0)
+    return film
+
+
+def test_the_growing_film_can_be_read_after_every_chunk(tmp_path):
+    seen = []
+
+    with Film(tmp_path, fps=24) as film:
+        for number in range(3):
+            film.add(chunk(number))
+            seen.append(len(read_frames(film.part_path)))
+
+    assert seen == [6, 12, 18]
+
+
+def test_the_finished_film_has_the_frames_of_the_growing_one(tmp_path):
+    with Film(tmp_path, fps=24) as film:
+        film.add(chunk(0))
+        film.add(chunk(1, frames=2))
+        path = film.finish("video.mp4")
+
+    assert path == tmp_path / "video.mp4"
+    assert np.array_equal(read_frames(path), read_frames(film.part_path))
+    assert len(read_frames(path)) == 8
+
+
+def test_a_film_rebuilt_after_a_kill_has_the_same_bytes(tmp_path):
+    with Film(tmp_path / "whole", fps=24) as whole:
+        for number in range(4):
+            whole.add(chunk(number))
+    killed = Film(tmp_path / "killed", fps=24)
+    for number in range(3):
+        killed.add(chunk(number))
+    killed.close()
+    killed.part_path.write_bytes(b"half a chunk")
+
+    with Film(tmp_path / "killed", fps=24, chunks=2) as film:
+        film.add(chunk(2))
+        film.add(chunk(3))
+
+    assert film.part_path.read_bytes() == whole.part_path.read_bytes()
+    assert (film.chunks, film.frames) == (4, 24)
+
+
+def test_chunks_after_the_point_of_resuming_are_forgotten(tmp_path):
+    with Film(tmp_path, fps=24) as film:
+        for number in range(3):
+            film.add(chunk(number))
+
+    with Film(tmp_path, fps=24, chunks=1) as film:
+        assert len(read_frames(film.part_path)) == 6
+
+    assert [path.name for path in (tmp_path / "chunks").iterdir()] == ["00000000.chunk"]
+
+
+@pytest.mark.parametrize("damage", ["truncate", "flip", "remove", "swap"])
+def test_a_chunk_that_is_not_what_was_written_is_refused(tmp_path, damage):
+    with Film(tmp_path, fps=24) as film:
+        film.add(chunk(0))
+        film.add(chunk(1))
+    path = tmp_path / "chunks" / "00000001.chunk"
+    content = path.read_bytes()
+    match damage:
+        case "truncate":
+            path.write_bytes(content[:-1])
+        case "flip":
+            path.write_bytes(content[:-9] + bytes([content[-9] ^ 1]) + content[-8:])
+        case "remove":
+            path.unlink()
+        case "swap":
+            path.write_bytes((tmp_path / "chunks" / "00000000.chunk").read_bytes())
+
+    with pytest.raises(StorageError, match=r"00000001\.chunk"):
+        read_chunk(path, 1, 6)
+    with pytest.raises(NotResumableError, match=r"chunk 2.*00000001\.chunk"):
+        Film(tmp_path, fps=24, chunks=2)
+
+
+def test_chunks_of_two_sizes_make_no_film(tmp_path):
+    with Film(tmp_path, fps=24) as film:
+        film.add(chunk(0))
+
+        with pytest.raises(GenerationFailedError, match=r"chunk 1 has 80x64 frames"):
+            film.add(chunk(1, width=80))
+
+        assert len(read_frames(film.part_path)) == 6
+
+
+def test_nothing_unfinished_lies_around(tmp_path):
+    with Film(tmp_path, fps=24) as film:
+        film.add(chunk(0))
+        film.finish("video.mp4")
+
+    assert list(tmp_path.rglob("*.tmp")) == []
+
+
+def test_memory_does_not_grow_with_the_film(tmp_path):
+    with Film(tmp_path, fps=24) as film:
+        film.add(chunk(0))
+        tracemalloc.start()
+        film.add(chunk(1))
+        after_one = tracemalloc.get_traced_memory()[0]
+        for number in range(2, 30):
+            film.add(chunk(number))
+        grown = tracemalloc.get_traced_memory()[0] - after_one
+        tracemalloc.stop()
+
+    assert grown < chunk(0).nbytes // 2

@@ -1,0 +1,172 @@
+import io
+
+import numpy as np
+import pytest
+
+from media_agent.errors import InvalidRequestError, StorageError
+from media_agent.video import (
+    describe,
+    encode_chunk,
+    frame_rate,
+    iterate_frames,
+    last_frames,
+    probe,
+    read_frames,
+    remux,
+    sha256_of,
+    split_header,
+    write_video,
+)
+
+
+def moving_square(frames, start=0, height=64, width=96):
+    film = np.zeros((frames, height, width, 3), np.uint8)
+    film[..., 2] = 128
+    for number in range(frames):
+        left = (start + number) % (width - 20)
+        film[number, 20:40, left : left + 20] = (255, 0, 0)
+    return film
+
+
+def join(chunks, fps=24):
+    """Return the film that the chunks make when written one after the other."""
+    film, start = b"", 0
+    for index, frames in enumerate(chunks):
+        chunk = encode_chunk(frames, fps=fps, index=index, start_frame=start)
+        film += chunk if index == 0 else split_header(chunk)[1]
+        start += len(frames)
+    return film
+
+
+def test_chunks_with_an_encoder_each_decode_in_a_film_as_they_decode_alone(tmp_path):
+    chunks = [moving_square(24), moving_square(24, 24), moving_square(1, 48), moving_square(7, 49)]
+    (tmp_path / "film.mp4").write_bytes(join(chunks))
+    for index, frames in enumerate(chunks):
+        write_video(tmp_path / f"{index}.mp4", frames, fps=24)
+
+    film = read_frames(tmp_path / "film.mp4")
+
+    alone = [read_frames(tmp_path / f"{index}.mp4") for index in range(len(chunks))]
+    assert np.array_equal(film, np.concatenate(alone))
+    assert len(film) == 56
+
+
+def test_a_remux_changes_no_frame_and_keeps_the_tags(tmp_path):
+    import av
+
+    source = join([moving_square(24), moving_square(5, 24)])
+    (tmp_path / "growing.mp4").write_bytes(source)
+
+    remux(io.BytesIO(source), tmp_path / "film.mp4", tags={"title": "a red square"})
+
+    assert np.array_equal(read_frames(tmp_path / "film.mp4"), read_frames(tmp_path / "growing.mp4"))
+    with av.open(str(tmp_path / "film.mp4")) as film:
+        assert film.metadata["title"] == "a red square"
+    content = (tmp_path / "film.mp4").read_bytes()
+    assert content.index(b"moov") < content.index(b"mdat")
+
+
+def test_the_same_frames_make_the_same_bytes():
+    frames = moving_square(24)
+
+    assert encode_chunk(frames, fps=24) == encode_chunk(frames, fps=24)
+
+
+@pytest.mark.parametrize("size", [(16, 16), (64, 64), (130, 66), (512, 300)])
+def test_colours_survive_encoding(tmp_path, size):
+    colours = [(255, 0, 0), (0, 255, 0), (0, 0, 128), (255, 255, 0), (128, 128, 128)]
+    width, height = size
+    frames = np.zeros((len(colours), height, width, 3), np.uint8)
+    for number, colour in enumerate(colours):
+        frames[number] = colour
+
+    write_video(tmp_path / "film.mp4", frames, fps=24)
+
+    seen = read_frames(tmp_path / "film.mp4")
+    assert seen.shape == frames.shape
+    assert np.abs(seen.astype(int) - frames).max() <= 6
+
+
+def test_a_probe_says_what_the_file_holds(tmp_path):
+    write_video(tmp_path / "film.mp4", moving_square(30), fps=24)
+
+    found = probe(tmp_path / "film.mp4")
+
+    assert (found.width, found.height, found.frames, found.fps) == (96, 64, 30, 24.0)
+    assert (found.codec, found.pixel_format, found.container) == ("h264", "yuv420p", "mp4")
+    assert found.duration == pytest.approx(1.25)
+    assert found.has_audio is False
+    assert found.size_bytes == (tmp_path / "film.mp4").stat().st_size
+
+
+@pytest.mark.parametrize("fps", [1, 23.976023976023978, 25, 29.97, 60])
+def test_every_frame_rate_is_kept(tmp_path, fps):
+    write_video(tmp_path / "film.mp4", moving_square(9), fps=fps)
+
+    found = probe(tmp_path / "film.mp4")
+
+    assert found.fps == pytest.approx(fps, rel=1e-9)
+    assert found.frames == 9
+    assert found.duration == pytest.approx(9 / fps, rel=1e-4)
+
+
+def test_ntsc_rates_become_their_fraction():
+    assert frame_rate(24000 / 1001) * 1001 == 24000
+
+
+def test_an_artifact_carries_the_digest_of_the_file(tmp_path):
+    path = tmp_path / "film.mp4"
+    write_video(path, moving_square(3), fps=24)
+
+    artifact = describe(path)
+
+    assert artifact.sha256 == sha256_of(path)
+    assert artifact.path == str(path)
+    assert artifact.metadata is not None
+    assert artifact.metadata.frames == 3
+
+
+@pytest.mark.parametrize("count", [1, 5, 24, 25, 60])
+def test_the_last_frames_are_the_last_of_all_frames(tmp_path, count):
+    (tmp_path / "film.mp4").write_bytes(join([moving_square(24), moving_square(24, 24)]))
+    remux(tmp_path / "film.mp4", tmp_path / "final.mp4")
+    everything = read_frames(tmp_path / "final.mp4")
+
+    assert np.array_equal(last_frames(tmp_path / "final.mp4", count), everything[-count:])
+    assert np.array_equal(last_frames(tmp_path / "film.mp4", count), everything[-count:])
+
+
+def test_frames_can_be_read_one_by_one(tmp_path):
+    write_video(tmp_path / "film.mp4", moving_square(5), fps=24)
+
+    assert [frame.shape for frame in iterate_frames(tmp_path / "film.mp4")] == [(64, 96, 3)] * 5
+
+
+@pytest.mark.parametrize(
+    ("frames", "complaint"),
+    [
+        (np.zeros((2, 64, 65, 3), np.uint8), "65x64"),
+        (np.zeros((2, 63, 64, 3), np.uint8), "64x63"),
+        (np.zeros((0, 64, 64, 3), np.uint8), "no frames"),
+        (np.zeros((2, 64, 64, 3), np.float32), "float32"),
+        (np.zeros((64, 64, 3), np.uint8), r"\(64, 64, 3\)"),
+        (np.zeros((2, 64, 64, 4), np.uint8), r"\(2, 64, 64, 4\)"),
+    ],
+)
+def test_frames_that_cannot_be_encoded_are_refused_by_their_shape(frames, complaint):
+    with pytest.raises(InvalidRequestError, match=complaint):
+        encode_chunk(frames, fps=24)
+
+
+@pytest.mark.parametrize("content", [b"", b"not a video at all" * 100])
+def test_a_file_that_is_no_video_is_named(tmp_path, content):
+    path = tmp_path / "noise.mp4"
+    path.write_bytes(content)
+
+    with pytest.raises(StorageError, match=r"noise\.mp4"):
+        probe(path)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(StorageError, match=r"gone\.mp4"):
+        probe(tmp_path / "gone.mp4")
