@@ -7,7 +7,6 @@ from dataclasses import MISSING, dataclass, fields
 from typing import Any, ClassVar, Self
 
 TRANSFORMS = ("sd3", "square", "piecewise", "identity", "shift")
-SHORTCUT_MODES = ("8,16,16", "16,16,8")
 DTYPES = ("float32", "bfloat16", "float16", "float64")
 
 
@@ -19,7 +18,9 @@ def _checked_keys(owner: type[Any], values: Mapping[str, Any]) -> dict[str, Any]
     """The values as keyword arguments, or one ConfigError naming all unknown and missing keys."""
     known = {f.name: f for f in fields(owner)}
     unknown = sorted(set(values) - set(known))
-    required = {n for n, f in known.items() if f.default is MISSING and f.default_factory is MISSING}
+    required = {
+        n for n, f in known.items() if f.default is MISSING and f.default_factory is MISSING
+    }
     missing = sorted(required - set(values))
     if unknown or missing:
         parts = [f"unknown keys: {', '.join(unknown)}"] if unknown else []
@@ -122,6 +123,11 @@ class SamplerConfig:
         chunk, -1 for the last entry of that list.
     transform: from even steps u to t, one of TRANSFORMS; "shift" is t = (u/q)/(1+(1/q-1)u) with
         q = shift, "sd3" the same on u squared.
+    distill: the model is told its step size. With cfg_number 1 the oldest chunk, once its t exceeds
+        nearly_clean_threshold, is predicted with and without history and the two are mixed,
+        nearly_clean_history_share being the part of the former.
+    shortcut_mode: the order of step sizes when num_steps is 12; "16,16,8", or any other text for
+        the usual "8,16,16".
     null_caption_tokens: positions of the null caption that the unconditional forwards read.
     """
 
@@ -139,6 +145,7 @@ class SamplerConfig:
     shift: float = 3.0
     distill: bool = False
     nearly_clean_threshold: float = 0.3
+    nearly_clean_history_share: float = 0.7
     shortcut_mode: str = "8,16,16"
     null_caption_tokens: int = 50
 
@@ -170,6 +177,13 @@ class SamplerConfig:
                 len(self.prev_chunk_scales) == len(self.text_scales) == intervals > 0
             ),
             f"shift must be above 0, not {self.shift}": self.shift > 0,
+            "noise2clean_kvrange needs entries of at least 1": min(
+                self.noise2clean_kvrange, default=1
+            )
+            >= 1,
+            f"clean_chunk_kvrange must be -1 or at least 1, not {self.clean_chunk_kvrange}": (
+                self.clean_chunk_kvrange == -1 or self.clean_chunk_kvrange >= 1
+            ),
             "a distilled model needs cfg_number 1": not self.distill or self.cfg_number == 1,
         }
         return [fault for fault, holds in rules.items() if not holds]

@@ -1,0 +1,205 @@
+"""One velocity from several forwards of the model.
+
+Base models take three forwards: text and history, history alone, nothing. Distilled models take
+one. A forward whose result has weight 0 everywhere is left out; that changes no number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from media_agent_magi.engine.cache import KVCache
+from media_agent_magi.engine.config import ModelConfig, SamplerConfig
+from media_agent_magi.engine.dit import VideoDiT
+from media_agent_magi.engine.schedule import ChunkSchedule, Step
+from media_agent_magi.engine.text_rows import TextRow
+
+BORDER_MARGIN = 1e-7
+
+
+def count_tokens(config: ModelConfig, latents: Tensor) -> int:
+    """Count the tokens that latents (N, channels, T, H, W) become."""
+    frames, rows, columns = latents.shape[2:]
+    size = config.patch_size
+    return (frames // config.t_patch_size) * (rows // size) * (columns // size)
+
+
+@dataclass(frozen=True, slots=True)
+class GuidanceTable:
+    """How strongly history and text pull, by intervals of t."""
+
+    t_range: tuple[float, ...]
+    history_scales: tuple[float, ...]
+    text_scales: tuple[float, ...]
+
+    @classmethod
+    def from_config(cls, config: SamplerConfig) -> GuidanceTable:
+        """Return the table of the config, the same for every chunk."""
+        return cls(config.cfg_t_range, config.prev_chunk_scales, config.text_scales)
+
+    def at(self, t: float) -> tuple[float, float]:
+        """History and text scale for timestep `t`.
+
+        The last interval whose left end lies below t counts; a t below all of them falls to the
+        last interval, as in the reference.
+        """
+        beyond = (i for i, left in enumerate(self.t_range) if t <= left - BORDER_MARGIN)
+        index = next(beyond, len(self.t_range)) - 1
+        return self.history_scales[index], self.text_scales[index]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StepInput:
+    """What the model sees in one step; one entry per chunk in `t`, `text` and `scales`.
+
+    x: (1, channels, T, H, W), T the frames of all chunks. t: (chunks,). text: the rows of the text
+    forward. null: the row of the unconditional forwards. scales: (history, text) of each chunk.
+    near_clean: whether the oldest moving chunk is to be predicted alone as well.
+    """
+
+    step: Step
+    x: Tensor
+    t: Tensor
+    text: Sequence[TextRow]
+    null: TextRow
+    scales: Sequence[tuple[float, float]]
+    near_clean: bool = False
+
+    @property
+    def first_moving(self) -> int:
+        """Position of the first chunk whose velocity counts."""
+        return 0 if self.step.is_prefix else self.step.clean_chunks
+
+    @property
+    def chunk_frames(self) -> int:
+        """Latent frames of one chunk."""
+        return self.x.shape[2] // len(self.t)
+
+
+class Predictor:
+    """Runs the forwards of a step and mixes them. `after_forward` is called after each."""
+
+    def __init__(
+        self,
+        model: VideoDiT,
+        config: SamplerConfig,
+        cache: KVCache,
+        after_forward: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.model = model
+        self.config = config
+        self.cache = cache
+        self.schedule = ChunkSchedule(config)
+        self._after_forward = after_forward
+
+    def velocity(self, given: StepInput) -> Tensor:
+        """Return the mixed velocity, shaped like `given.x`; of no meaning for an extra clean chunk.
+
+        Stores the keys of the clean chunks in the cache.
+        """
+        if self.config.cfg_number == 1:
+            return self._single(given)
+        return self._mixed(given)
+
+    def store(self, given: StepInput) -> None:
+        """Store the keys of the clean chunks in the cache and do no more."""
+        if self.config.cfg_number == 1:
+            self._single(given)
+        else:
+            self._history(given)
+
+    def _mixed(self, given: StepInput) -> Tensor:
+        moving = range(given.first_moving, len(given.t))
+        total = torch.zeros_like(given.x).unflatten(2, (len(given.t), -1))  # 1 C W K H W
+        alone = [c for c in moving if given.scales[c][0] != 1]
+        if alone:
+            for c, velocity in zip(alone, self._alone(given, alone), strict=True):
+                total[:, :, c] += (1 - given.scales[c][0]) * velocity
+        text = history = total
+        with_text = [c for c in moving if given.scales[c][1] != 0]
+        with_history = [c for c in moving if given.scales[c][0] != given.scales[c][1]]
+        if with_text:
+            text = self._with_text(given).unflatten(2, (len(given.t), -1))
+        if with_history or given.step.clean_chunks:
+            history = self._history(given).unflatten(2, (len(given.t), -1))
+        for c in with_history:
+            total[:, :, c] += (given.scales[c][0] - given.scales[c][1]) * history[:, :, c]
+        for c in with_text:
+            total[:, :, c] += given.scales[c][1] * text[:, :, c]
+        return total.flatten(2, 3)
+
+    def _with_text(self, given: StepInput) -> Tensor:
+        return self._forward(given, given.x, given.t, given.text, given.step.kv_ranges)
+
+    def _history(self, given: StepInput) -> Tensor:
+        rows = [given.null] * len(given.t)
+        ranges = given.step.kv_ranges
+        return self._forward(given, given.x, given.t, rows, ranges, drop=True, store=True)
+
+    def _alone(self, given: StepInput, chunks: Sequence[int]) -> Tensor:
+        """Predict each chunk by itself, without text; (chunks, C, K, H, W)."""
+        x = torch.cat([given.x.chunk(len(given.t), dim=2)[c] for c in chunks])
+        t = given.t[list(chunks)][:, None]
+        tokens = count_tokens(self.model.config, given.x) // len(given.t)
+        return self._call(
+            x, t, [given.null] * len(chunks), drop_caption=True, kv_ranges=[(0, tokens)]
+        )
+
+    def _single(self, given: StepInput) -> Tensor:
+        """One forward; the near-clean chunk rides along once more, seeing only itself."""
+        x, t, text, ranges = given.x, given.t, list(given.text), list(given.step.kv_ranges)
+        if not given.near_clean:
+            return self._forward(given, x, t, text, ranges, store=True)
+        c, count, frames = given.first_moving, len(t), given.chunk_frames
+        x = torch.cat([x, x.chunk(count, dim=2)[c]], dim=2)
+        end = given.step.first_chunk + count
+        ranges.append((end, end + 1))
+        velocity = self._forward(
+            given, x, torch.cat([t, t[c : c + 1]]), [*text, text[c]], ranges, store=True
+        )
+        seen, alone = velocity[:, :, : count * frames].clone(), velocity[:, :, count * frames :]
+        share = self.config.nearly_clean_history_share
+        part = seen[:, :, c * frames : (c + 1) * frames]
+        part.mul_(share).add_((1 - share) * alone)
+        return seen
+
+    def _forward(
+        self,
+        given: StepInput,
+        x: Tensor,
+        t: Tensor,
+        rows: Sequence[TextRow],
+        ranges: Sequence[tuple[int, int]],
+        *,
+        drop: bool = False,
+        store: bool = False,
+    ) -> Tensor:
+        """Run the model on the chunks of a step with the cache."""
+        tokens, clean = (
+            count_tokens(self.model.config, given.x) // len(given.t),
+            given.step.clean_chunks,
+        )
+        return self._call(
+            x,
+            t[None],
+            rows,
+            drop_caption=drop,
+            kv_ranges=[(start * tokens, end * tokens) for start, end in ranges],
+            first_chunk=given.step.first_chunk,
+            step_size=self.schedule.step_size(given.step.index) if self.config.distill else None,
+            cache=self.cache,
+            write_cache=store and clean > 0,
+            cache_tokens_to_skip=(len(t) - clean) * tokens,
+        )
+
+    def _call(self, x: Tensor, t: Tensor, rows: Sequence[TextRow], **options: Any) -> Tensor:
+        caption = torch.stack([row.caption for row in rows])
+        mask = torch.stack([row.mask for row in rows])
+        velocity = self.model(x, t, caption, mask, **options)
+        self._after_forward()
+        return velocity

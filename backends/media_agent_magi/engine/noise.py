@@ -1,0 +1,31 @@
+"""Where the noise of a chunk comes from."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+NoiseSource = Callable[[int], Tensor]
+"""Chunk number -> (1, channels, chunk_width, H, W), standard normal, float32."""
+
+
+def seeded_noise(seed: int, shape: tuple[int, int, int, int]) -> NoiseSource:
+    """Noise of (channels, chunk_width, H, W) that depends on the seed and the chunk alone.
+
+    So a film has no length that must be known, and any chunk can be made again.
+    """
+
+    def draw(chunk: int) -> Tensor:
+        digest = hashlib.blake2b(f"{seed}/{chunk}".encode(), digest_size=8).digest()
+        generator = torch.Generator().manual_seed(int.from_bytes(digest, "big") >> 1)
+        return torch.randn(1, *shape, generator=generator)
+
+    return draw
+
+
+def given_noise(noise: Tensor, chunk_width: int) -> NoiseSource:
+    """Noise cut from one tensor (1, channels, chunks*chunk_width, H, W)."""
+    return lambda chunk: noise[:, :, chunk * chunk_width : (chunk + 1) * chunk_width]

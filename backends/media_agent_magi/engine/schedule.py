@@ -1,0 +1,132 @@
+"""Which chunks are worked on in which step, and what each of them may see. Integers only.
+
+A chunk enters at schedule index 0 and is clean after `num_steps` steps. At most `window_size`
+chunks are in work; every num_steps/window_size steps (a stage) the window moves by one chunk.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from media_agent_magi.engine.config import SamplerConfig
+
+PREFIX_RANGE = 8
+"""Chunks a prefix chunk sees where the config names no range at all."""
+
+TWELVE_STEPS = 12
+SHORT_STEPS_LAST = (2.0, 1.0, 1.0)
+SHORT_STEPS_FIRST = (1.0, 1.0, 2.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One denoising step: chunk numbers count from the start of the video, ends are exclusive.
+
+    window: the chunks that are moved by this step. first_chunk: the first chunk the model sees.
+    levels: schedule index of every chunk the model sees, None for a clean one (its keys are to be
+    stored). kv_ranges: per chunk the chunks it attends to. finished: chunk that is clean after
+    this step.
+    """
+
+    stage: int
+    index: int
+    window: tuple[int, int]
+    first_chunk: int
+    levels: tuple[int | None, ...]
+    kv_ranges: tuple[tuple[int, int], ...]
+    finished: int | None = None
+
+    @property
+    def clean_chunks(self) -> int:
+        """How many leading chunks are clean."""
+        return self.levels.count(None)
+
+    @property
+    def is_prefix(self) -> bool:
+        """Whether this only stores the keys of given chunks and moves nothing."""
+        return self.clean_chunks == len(self.levels)
+
+
+class ChunkSchedule:
+    """The steps of a film, stage by stage. A `total` of None means that no end is known yet."""
+
+    def __init__(self, config: SamplerConfig, prefix_chunks: int = 0) -> None:
+        self.config = config
+        self.prefix_chunks = prefix_chunks
+        self.stage_steps = config.num_steps // config.window_size
+
+    def stages(self, total: int) -> int:
+        """How many stages a film of `total` chunks takes, prefix chunks counted in `total`."""
+        made = total - self.prefix_chunks
+        return made + self.config.window_size - 1 if made > 0 else 0
+
+    def total_steps(self, total: int) -> int:
+        """How many steps a film of `total` chunks takes."""
+        return self.stages(total) * self.stage_steps
+
+    def window_start(self, number: int) -> int:
+        """Return the first chunk that is in work in a stage."""
+        return self.prefix_chunks + max(0, number - self.config.window_size + 1)
+
+    def prefix(self) -> Step | None:
+        """Return the one step that stores the keys of the whole prefix chunks, None without any."""
+        count = self.prefix_chunks
+        if count == 0:
+            return None
+        seen = self._clean_range(PREFIX_RANGE)
+        ranges = tuple((max(0, p + 1 - seen), p + 1) for p in range(count))
+        return Step(0, 0, (count, count), 0, (None,) * count, ranges)
+
+    def stage(self, number: int, total: int | None) -> tuple[Step, ...]:
+        """Return the steps of one stage; empty behind the last one."""
+        if total is not None and number >= self.stages(total):
+            return ()
+        return tuple(self._step(number, k, total) for k in range(self.stage_steps))
+
+    def earliest_visible(self, number: int, total: int | None) -> int:
+        """Return the first chunk that any step from stage `number` on can attend to."""
+        ahead = range(number, number + self.config.window_size + 1)
+        steps = [step for j in ahead for step in self.stage(j, total)]
+        return min((start for s in steps for start, _ in s.kv_ranges), default=0)
+
+    def step_interval(self, index: int) -> float:
+        """Relative length of the step at `index` of a stage, as distilled models are told it."""
+        if self.config.num_steps % 3:
+            return 1.0
+        pattern = SHORT_STEPS_LAST
+        if self.config.shortcut_mode == "16,16,8":
+            pattern = SHORT_STEPS_FIRST
+        return pattern[index % 3]
+
+    def step_size(self, index: int) -> float:
+        """Return the step-size number of distilled models at `index` of a stage."""
+        if self.config.num_steps == TWELVE_STEPS:
+            return 8 / self.step_interval(index)
+        return self.config.num_steps / 2
+
+    def _step(self, number: int, k: int, total: int | None) -> Step:
+        newest, start = self.prefix_chunks + number, self.window_start(number)
+        end = newest + 1 if total is None else min(total, newest + 1)
+        ages = range(newest - start, newest - end, -1)
+        levels: list[int | None] = [age * self.stage_steps + k for age in ages]
+        finished = start if levels[0] == self.config.num_steps - 1 else None
+        first = start
+        if k == 0 and start > self.prefix_chunks:  # the chunk just finished leaves clean keys
+            first, levels = start - 1, [None, *levels]
+        ranges = tuple(self._visible(first + i, level) for i, level in enumerate(levels))
+        return Step(number, k, (start, end), first, tuple(levels), ranges, finished)
+
+    def _visible(self, chunk: int, level: int | None) -> tuple[int, int]:
+        ranges = self.config.noise2clean_kvrange
+        if not ranges:
+            return 0, chunk + 1
+        if level is None:
+            seen = self._clean_range(PREFIX_RANGE)
+        else:
+            seen = ranges[level * len(ranges) // self.config.num_steps]
+        return max(0, chunk + 1 - seen), chunk + 1
+
+    def _clean_range(self, fallback: int) -> int:
+        if self.config.clean_chunk_kvrange != -1:
+            return self.config.clean_chunk_kvrange
+        return (self.config.noise2clean_kvrange or (fallback,))[-1]
