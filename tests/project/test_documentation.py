@@ -1,0 +1,98 @@
+"""What exists is documented: an undocumented code, event, setting or command fails here."""
+
+import ast
+import re
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from media_agent.config import PREFIX, BackendSection, Settings
+from media_agent.errors import OUTCOMES, error_classes
+from media_agent_magi.world.captions import WORDS
+from media_agent_schemas import events
+from media_agent_schemas.export import NAMES
+
+ROOT = Path(__file__).resolve().parents[2]
+REFERENCE = ROOT / "docs" / "reference"
+PAGES = sorted(
+    path
+    for pattern in ("*.md", "docs/**/*.md", "benchmarks/**/*.md")
+    for path in ROOT.glob(pattern)
+)
+
+
+def page(name: str) -> str:
+    return (REFERENCE / name).read_text(encoding="utf-8")
+
+
+def test_every_error_class_has_a_row_in_the_table_of_outcomes() -> None:
+    assert {error_class.code for error_class in error_classes()} == set(OUTCOMES)
+
+
+@pytest.mark.parametrize("code", sorted(OUTCOMES))
+def test_every_error_code_is_documented_with_its_numbers(code: str) -> None:
+    outcome = OUTCOMES[code]
+
+    assert f"| `{code}` | {outcome.exit_code} | {outcome.http_status} |" in page("errors.md")
+
+
+def test_the_error_page_names_no_code_that_does_not_exist() -> None:
+    documented = set(re.findall(r"^\| `(\w+)` \|", page("errors.md"), flags=re.MULTILINE))
+
+    assert documented == set(OUTCOMES)
+
+
+def test_every_event_type_is_documented() -> None:
+    union, _ = get_args(events.BackendEvent)
+    types = {event.model_fields["type"].default for event in get_args(union)}
+    documented = set(re.findall(r"^\| `(\w+\.\w+)` \|", page("events.md"), flags=re.MULTILINE))
+
+    assert documented == types
+
+
+def test_every_setting_is_documented_with_its_variable() -> None:
+    text = page("settings.md")
+
+    for name in Settings.model_fields:
+        assert f"`{name}`" in text
+        assert name == "backends" or f"`{PREFIX}{name.upper()}`" in text
+    for name in BackendSection.model_fields:
+        assert f"`backends.NAME.{name}`" in text
+
+
+def test_every_wire_type_with_a_schema_is_listed_with_the_commands() -> None:
+    for name in NAMES:
+        assert f"`{name}`" in page("cli.md")
+
+
+def test_every_test_that_a_page_names_exists() -> None:
+    named = {
+        reference
+        for path in PAGES
+        for reference in re.findall(r"tests/[\w/]+\.py::\w+", path.read_text(encoding="utf-8"))
+    }
+
+    missing = [reference for reference in sorted(named) if not is_a_test(reference)]
+
+    assert named
+    assert missing == []
+
+
+def is_a_test(reference: str) -> bool:
+    """Return whether "path::name" is a test function, in a class or not."""
+    path, _, name = reference.partition("::")
+    if not (ROOT / path).exists():
+        return False
+    tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
+    return any(
+        isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name == name
+        for node in ast.walk(tree)
+    )
+
+
+def test_every_word_that_magi_tiny_knows_is_documented_and_no_other() -> None:
+    listed = [line for line in page("magi-tiny.md").splitlines() if line.startswith(("* ", "  `"))]
+    documented = re.findall(r"`([a-z]+)`", "\n".join(listed))
+
+    assert sorted(documented) == sorted(WORDS)
