@@ -13,7 +13,7 @@ from media_agent_magi.training.clock import Budget
 from media_agent_magi.training.log import TrainingLog
 from media_agent_magi.world.renderer import render, sample_scenes
 
-PEAK_RATE = 2e-3
+PEAK_RATE = 1e-3
 LATENT_NOISE = 0.3
 """Largest noise on the latents while training, so that the decoder forgives the transformer."""
 
@@ -54,7 +54,7 @@ def train_autoencoder(
         loss = reconstruction_loss(model, clips(batch, generator), noise)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        nn.utils.clip_grad_norm_(model.parameters(), 0.5)
         optimizer.step()
         step += 1
         average.update(model, step)

@@ -1,0 +1,105 @@
+"""Trains the transformer of magi/tiny and its text encoder on latent videos."""
+
+import random
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from media_agent_magi.tiny_model import TinyModel, initialise
+from media_agent_magi.training.checkpoint import Average, load, save
+from media_agent_magi.training.clock import Budget
+from media_agent_magi.training.dataset import Dataset
+from media_agent_magi.training.layouts import LAYOUTS
+from media_agent_magi.training.log import TrainingLog
+from media_agent_magi.training.objective import draw_layout, loss
+
+MUON_RATE = 3e-3
+ADAM_RATE = 2e-3
+SAVE_EVERY = 250
+
+
+class Optimizers:
+    """Muon for the matrices of blocks and text layer, AdamW for everything else."""
+
+    def __init__(self, model: TinyModel) -> None:
+        matrices = [p for name, p in model.named_parameters() if is_matrix(name, p)]
+        chosen = {id(p) for p in matrices}
+        others = [p for p in model.parameters() if id(p) not in chosen]
+        self.members: list[tuple[torch.optim.Optimizer, float]] = [
+            (torch.optim.Muon(matrices, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"), MUON_RATE),
+            (torch.optim.AdamW(others, betas=(0.9, 0.98), weight_decay=0.0), ADAM_RATE),
+        ]  # fmt: skip
+
+    def step(self, factor: float) -> None:
+        """Step both with their peak rate times `factor`, and clear the gradients."""
+        for optimizer, rate in self.members:
+            for group in optimizer.param_groups:
+                group["lr"] = rate * factor
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+
+
+def is_matrix(name: str, parameter: Tensor) -> bool:
+    """Say whether Muon trains this parameter."""
+    inside = ".layers." in name or name.startswith("text.layer.")
+    return inside and parameter.dim() == 2
+
+
+def train_transformer(
+    folder: Path,
+    dataset: Dataset,
+    held_back: Dataset,
+    *,
+    minutes: float,
+    batch: int = 16,
+    seed: int = 0,
+    peak: float = 1.0,
+) -> Path:
+    """Train for `minutes`, continuing `folder/transformer.safetensors` if it is there.
+
+    The learning rate follows the budget and ends low, so every run ends with weights worth keeping.
+    `peak` scales both rates, for continued runs. Losses per age on training windows and, for the
+    average, on `held_back` go to `folder/transformer.csv`. Returns the checkpoint.
+    """
+    device = dataset.latents.device
+    model = TinyModel()
+    initialise(model, seed)
+    model.to(device)
+    average = Average(model, 0.998)
+    path = folder / "transformer.safetensors"
+    step = int(load(path, model, average)["step"]) if path.exists() else 0
+    generator = torch.Generator(device).manual_seed(seed + step + 1)
+    rng = random.Random(seed + step + 1)
+    optimizers, budget = Optimizers(model), Budget(minutes)
+    log = TrainingLog(folder / "transformer.csv", every=SAVE_EVERY)
+    while budget.spent() < 1:
+        latents, words = dataset.batch(batch, generator)
+        with torch.autocast(device.type, torch.bfloat16):
+            per_age = loss(model, latents, words, layout=draw_layout(rng), generator=generator)
+        per_age.nansum().backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizers.step(peak * budget.learning_rate())
+        step += 1
+        average.update(model, step)
+        if log.add(step, loss=per_age.detach().nanmean()):
+            log.write(step, budget.spent(), **evaluate(average, held_back))
+            save(path, model, average, {"step": step})
+    save(path, model, average, {"step": step})
+    return path
+
+
+@torch.no_grad()
+def evaluate(average: Average, dataset: Dataset) -> dict[str, float]:
+    """Return the averaged weights' loss per age on fixed clips, windows and noise."""
+    device = dataset.latents.device
+    model = TinyModel().to(device)
+    model.load_state_dict(average.state)
+    generator = torch.Generator(device).manual_seed(7)
+    latents, words = dataset.batch(24, generator)
+    rows = [
+        loss(model, latents, words, layout=layout, generator=generator) for layout in LAYOUTS[:3]
+    ]
+    first = rows[1][0].item()
+    means = torch.stack(rows).nanmean(dim=0).tolist()
+    return {"first_age0": first} | {f"age{age}": value for age, value in enumerate(means)}
