@@ -1,0 +1,105 @@
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw, ImageFont
+
+from media_agent.contact_sheet import wrap, write_contact_sheet
+from media_agent.errors import InvalidRequestError
+from media_agent.video import read_frames, write_video
+
+PAPER = (250, 250, 247)
+
+
+@pytest.fixture
+def film(tmp_path):
+    """A film of 12 frames, each of another gray, 32x16."""
+    frames = np.zeros((12, 16, 32, 3), np.uint8)
+    for number in range(12):
+        frames[number] = 10 + 20 * number
+        frames[number, ::2, ::2] = 255
+    path = tmp_path / "film.mp4"
+    write_video(path, frames, fps=24)
+    return path
+
+
+def rows_of(sheet, width, height):
+    """Return the frames found in a sheet made for frames of this size, as rows of arrays."""
+    pixels = np.asarray(sheet)
+    dark = (pixels[:, 10:20] != PAPER).any(axis=2).all(axis=1)
+    tops = [row for row in range(1, len(dark)) if dark[row] and not dark[row - 1]]
+    return [pixels[top : top + height, 10 : 10 + width] for top in tops]
+
+
+def test_frames_are_enlarged_without_smoothing(tmp_path, film):
+    write_contact_sheet(film, tmp_path / "sheet.png", columns=3, enlarge=4)
+
+    first = rows_of(Image.open(tmp_path / "sheet.png"), 128, 64)[0]
+
+    expected = read_frames(film)[0].repeat(4, axis=0).repeat(4, axis=1)
+    assert np.array_equal(first, expected)
+
+
+def test_every_stretch_begins_a_row_with_its_first_frame(tmp_path, film):
+    captions = [(0, "dark"), (5, "bright")]
+
+    write_contact_sheet(film, tmp_path / "sheet.png", captions=captions, columns=3, enlarge=4)
+
+    firsts = rows_of(Image.open(tmp_path / "sheet.png"), 128, 64)
+    frames = read_frames(film)
+    assert [row[0, 4].tolist() for row in firsts] == [
+        frames[0, 0, 1].tolist(),
+        frames[5, 0, 1].tolist(),
+    ]
+
+
+def test_a_prompt_is_written_over_its_stretch(tmp_path, film):
+    write_contact_sheet(film, tmp_path / "bare.png", enlarge=4)
+    write_contact_sheet(film, tmp_path / "named.png", captions=[(0, "a gray")], enlarge=4)
+
+    bare, named = Image.open(tmp_path / "bare.png"), Image.open(tmp_path / "named.png")
+
+    caption = np.asarray(named)[: named.height - bare.height]
+    assert named.height > bare.height
+    assert (caption < 60).all(axis=2).any()
+
+
+def test_more_frames_than_columns_go_on_in_the_next_row(tmp_path, film):
+    write_contact_sheet(film, tmp_path / "sheet.png", columns=3, enlarge=4, every=2)
+
+    assert len(rows_of(Image.open(tmp_path / "sheet.png"), 128, 64)) == 2
+
+
+def test_a_caption_after_the_end_of_a_shortened_film_is_left_out(tmp_path, film):
+    captions = [(0, "made"), (48, "never made")]
+
+    write_contact_sheet(film, tmp_path / "sheet.png", captions=captions, enlarge=4)
+
+    assert len(rows_of(Image.open(tmp_path / "sheet.png"), 128, 64)) == 1
+
+
+@pytest.mark.parametrize("text", ["word " * 20_000, "x" * 100_000])
+def test_a_long_prompt_is_cut_to_two_lines_with_an_ellipsis(text):
+    draw = ImageDraw.Draw(Image.new("RGB", (1, 1)))
+    font = ImageFont.load_default(size=18)
+
+    lines = wrap(text, 400, draw, font)
+
+    assert len(lines) <= 2
+    assert lines[-1].endswith("...")
+    assert all(draw.textlength(line, font=font) <= 400 for line in lines)
+
+
+def test_a_short_prompt_stays_as_it_is():
+    draw = ImageDraw.Draw(Image.new("RGB", (1, 1)))
+
+    assert wrap("a red\ncircle", 400, draw, ImageFont.load_default(size=18)) == ["a red circle"]
+
+
+@pytest.mark.parametrize("name", ["columns", "enlarge", "every"])
+def test_a_number_below_one_is_refused_by_name(tmp_path, film, name):
+    with pytest.raises(InvalidRequestError, match=f"{name} is 0"):
+        write_contact_sheet(film, tmp_path / "sheet.png", **{name: 0})
+
+
+def test_captions_out_of_order_are_refused(tmp_path, film):
+    with pytest.raises(InvalidRequestError, match="in order"):
+        write_contact_sheet(film, tmp_path / "sheet.png", captions=[(5, "a"), (0, "b")])
