@@ -1,0 +1,56 @@
+"""A plan in the making: what was settled, changed, and refused so far."""
+
+from dataclasses import dataclass, field
+
+from pydantic import JsonValue
+
+from media_agent.errors import Mismatch
+from media_agent_schemas.capabilities import Adjustment, Capabilities, Policy
+from media_agent_schemas.request import VideoRequest
+
+
+@dataclass
+class Draft:
+    """Collects the outcome of a negotiation field by field; refusals are gathered, not raised."""
+
+    request: VideoRequest
+    capabilities: Capabilities
+    policy: Policy
+    settled: dict[str, object] = field(default_factory=dict)
+    adjustments: list[Adjustment] = field(default_factory=list)
+    mismatches: list[Mismatch] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def model(self) -> str:
+        """Return the full name of who is asked."""
+        return f"{self.capabilities.backend}/{self.capabilities.model}"
+
+    def note(self, name: str, asked: JsonValue, used: JsonValue, reason: str) -> None:
+        """Record what was filled in or follows of itself; allowed under every policy."""
+        self.adjustments.append(Adjustment(field=name, asked=asked, used=used, reason=reason))
+
+    def change(self, name: str, asked: JsonValue, used: JsonValue, reason: str) -> None:
+        """Record that something else is used than was asked; strict refuses it."""
+        if self.policy is Policy.STRICT:
+            self.refuse(name, asked, reason)
+        else:
+            self.note(name, asked, used, reason)
+
+    def refuse(self, name: str, asked: JsonValue, reason: str) -> None:
+        """Record that nothing near it would still be what was asked."""
+        self.mismatches.append(Mismatch(name, _words(asked), reason))
+
+
+def _words(value: JsonValue) -> str:
+    match value:
+        case None:
+            return "not given"
+        case bool():
+            return "on" if value else "off"
+        case float():
+            return f"{value:g}"
+        case str() if len(value) > 80:
+            return f"{value[:77]}..."
+        case _:
+            return str(value)

@@ -1,0 +1,103 @@
+"""Which frame size is used: the asked one, or the nearest that the model can make."""
+
+import math
+
+from media_agent.draft import Draft
+from media_agent_schemas.capabilities import Capabilities, SizeRange
+from media_agent_schemas.media import ResolutionTier, Size
+
+_SHORT_SIDES = {
+    ResolutionTier.P360: 360,
+    ResolutionTier.P480: 480,
+    ResolutionTier.P540: 540,
+    ResolutionTier.P720: 720,
+    ResolutionTier.P768: 768,
+    ResolutionTier.P1080: 1080,
+    ResolutionTier.K2: 1440,
+    ResolutionTier.K4: 2160,
+}
+
+
+def settle_size(draft: Draft) -> None:
+    """Settle size, resolution and aspect ratio."""
+    request, limits = draft.request, draft.capabilities
+    if request.size is not None:
+        _settle_pixels(draft, "size", str(request.size), request.size)
+    elif request.resolution is not None or request.aspect_ratio is not None:
+        _settle_names(draft)
+    elif limits.default_size is not None:
+        draft.settled["size"] = limits.default_size
+        draft.note("size", None, str(limits.default_size), "not given; the model's own size")
+
+
+def _settle_names(draft: Draft) -> None:
+    """Settle a tier and a ratio: passed on where both are known by name, else as pixels."""
+    tier, ratio = draft.request.resolution, draft.request.aspect_ratio
+    limits = draft.capabilities
+    knows_tier = tier is None or tier in limits.resolutions
+    if knows_tier and (ratio is None or ratio in limits.aspect_ratios):
+        draft.settled |= {"resolution": tier, "aspect_ratio": ratio}
+        return
+    asked = " ".join(str(name) for name in (tier, ratio) if name is not None)
+    name = "aspect_ratio" if tier is None else "resolution"
+    _settle_pixels(draft, name, asked, _nominal(tier, ratio, limits))
+
+
+def _settle_pixels(draft: Draft, name: str, asked: str, wanted: Size) -> None:
+    used = nearest_size(wanted, draft.capabilities)
+    draft.settled["size"] = used
+    if str(used) == asked:
+        return
+    if used == wanted:
+        draft.note(name, asked, str(used), "in pixels")
+    else:
+        draft.change(name, asked, str(used), f"{draft.model} makes {_sizes(draft.capabilities)}")
+
+
+def nearest_size(wanted: Size, limits: Capabilities) -> Size:
+    """Return the size the model makes that is nearest in area and in shape."""
+    if limits.sizes:
+        return min(limits.sizes, key=lambda size: _distance(size, wanted))
+    if limits.size_range is not None:
+        return _within(wanted, limits.size_range)
+    return wanted
+
+
+def _within(wanted: Size, limits: SizeRange) -> Size:
+    smallest, largest, step = limits.minimum, limits.maximum, limits.multiple
+
+    def side(asked: int, low: int, high: int) -> int:
+        rounded = round(asked / step) * step
+        return min(max(rounded, math.ceil(low / step) * step), high // step * step)
+
+    return Size(
+        width=side(wanted.width, smallest.width, largest.width),
+        height=side(wanted.height, smallest.height, largest.height),
+    )
+
+
+def _distance(size: Size, wanted: Size) -> float:
+    across, down = math.log(size.width / wanted.width), math.log(size.height / wanted.height)
+    return math.hypot(across, down)
+
+
+def _nominal(tier: ResolutionTier | None, ratio: str | None, limits: Capabilities) -> Size:
+    """Return what a tier and a ratio mean in pixels; an absent one is the model's own."""
+    own = limits.default_size or Size(width=1280, height=720)
+    across, down = (
+        (own.width, own.height) if ratio is None else (int(part) for part in ratio.split(":"))
+    )
+    short = min(own.width, own.height) if tier is None else _SHORT_SIDES[tier]
+    scale = short / min(across, down)
+    return Size(width=_even(across * scale), height=_even(down * scale))
+
+
+def _even(side: float) -> int:
+    return min(max(round(side / 2) * 2, 16), 8192)
+
+
+def _sizes(limits: Capabilities) -> str:
+    if limits.size_range is not None:
+        span = limits.size_range
+        return f"{span.minimum} to {span.maximum} in steps of {span.multiple}"
+    return ", ".join(str(size) for size in limits.sizes)

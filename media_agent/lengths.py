@@ -1,0 +1,125 @@
+"""How long: frame rate, number of frames, and where one shot ends and the next begins."""
+
+from media_agent.draft import Draft
+from media_agent.errors import InvalidRequestError
+from media_agent.storyboard import lay_out
+from media_agent_schemas.capabilities import Capabilities
+from media_agent_schemas.request import Shot
+
+_FALLBACK_FPS = 24.0
+_FALLBACK_SECONDS = 5.0
+
+
+def settle_length(draft: Draft) -> None:
+    """Settle fps, duration, num_frames, endless and the length of every shot.
+
+    Raises:
+        InvalidRequestError: less than one frame, or shots that do not fit into the whole.
+    """
+    fps = _settle_fps(draft)
+    total = None if _stays_endless(draft) else _settle_frames(draft, fps)
+    draft.settled |= {"fps": fps, "num_frames": total, "endless": total is None}
+    if draft.request.shots:
+        _settle_shots(draft, fps, total)
+
+
+def _settle_fps(draft: Draft) -> float:
+    asked, limits = draft.request.fps, draft.capabilities
+    if asked is None:
+        used = limits.default_fps or _nearest_fps(_FALLBACK_FPS, limits)
+        draft.note("fps", None, used, "not given; the model's own rate")
+        return used
+    used = _nearest_fps(asked, limits)
+    if used != asked:
+        draft.change("fps", asked, used, f"{draft.model} makes {_rates(limits)}")
+    return used
+
+
+def _nearest_fps(asked: float, limits: Capabilities) -> float:
+    if limits.fps_values:
+        return min(limits.fps_values, key=lambda value: abs(value - asked))
+    if limits.fps_range is not None:
+        return min(max(asked, limits.fps_range.minimum), limits.fps_range.maximum)
+    return asked
+
+
+def _rates(limits: Capabilities) -> str:
+    if limits.fps_range is not None:
+        return f"{limits.fps_range.minimum:g} to {limits.fps_range.maximum:g} frames per second"
+    return f"{', '.join(f'{value:g}' for value in limits.fps_values)} frames per second"
+
+
+def _stays_endless(draft: Draft) -> bool:
+    if not draft.request.endless:
+        return False
+    if draft.capabilities.endless is False:
+        draft.refuse("endless", True, f"{draft.model} makes films of a given length only")
+        return False
+    return True
+
+
+def _settle_frames(draft: Draft, fps: float) -> int:
+    name, asked = _asked_seconds(draft, fps)
+    if asked * fps < 1 - 1e-9:
+        raise InvalidRequestError(
+            f"{name} {asked:g} s is less than one frame at {fps:g} frames per second",
+            hint=f"ask for at least {1 / fps:.4f} s",
+        )
+    seconds = _allowed_seconds(asked, draft.capabilities)
+    if seconds != asked:
+        draft.change(name, asked, seconds, f"{draft.model} makes {_spans(draft.capabilities)}")
+    frames = max(1, round(seconds * fps))
+    if abs(frames / fps - seconds) > 1e-9 * max(1.0, seconds):
+        draft.note(name, seconds, frames / fps, f"whole frames at {fps:g} frames per second")
+    return frames
+
+
+def _asked_seconds(draft: Draft, fps: float) -> tuple[str, float]:
+    """Return the field that says the length, and the length in seconds."""
+    request, limits = draft.request, draft.capabilities
+    if request.num_frames is not None:
+        return "num_frames", request.num_frames / fps
+    if request.duration is not None:
+        return "duration", request.duration
+    whole = request.seconds()
+    if whole is not None:
+        return "shots", whole
+    seconds = limits.default_duration or _allowed_seconds(_FALLBACK_SECONDS, limits)
+    draft.note("duration", None, seconds, "not given; the model's own length")
+    return "duration", seconds
+
+
+def _allowed_seconds(asked: float, limits: Capabilities) -> float:
+    if limits.durations:
+        return min(limits.durations, key=lambda value: abs(value - asked))
+    if limits.max_duration is not None:
+        asked = min(asked, limits.max_duration)
+    return max(asked, limits.min_duration or 0.0)
+
+
+def _spans(limits: Capabilities) -> str:
+    if limits.durations:
+        return f"{', '.join(f'{value:g}' for value in limits.durations)} s"
+    longest = "any length" if limits.max_duration is None else f"{limits.max_duration:g} s"
+    return f"{limits.min_duration or 0:g} s to {longest}"
+
+
+def _settle_shots(draft: Draft, fps: float, total: int | None) -> None:
+    shots, limits = draft.request.shots, draft.capabilities
+    if limits.max_shots is not None and len(shots) > limits.max_shots:
+        draft.refuse("shots", len(shots), f"{draft.model} takes at most {limits.max_shots}")
+        return
+    chunk = None if limits.chunk_seconds is None else max(1, round(limits.chunk_seconds * fps))
+    layout = lay_out(shots, total=total, fps=fps, chunk=chunk)
+    reason = "whole frames" if chunk is None else f"whole chunks of {chunk / fps:g} s"
+    settled = []
+    for index, (shot, frames) in enumerate(zip(shots, layout.frames, strict=True)):
+        used = None if frames is None else frames / fps
+        settled.append(Shot(prompt=shot.prompt, duration=used))
+        if shot.duration is None:
+            draft.note(f"shots[{index}].duration", None, used, "what the other shots leave")
+        elif used is None or abs(used - shot.duration) > 1e-9:
+            draft.change(f"shots[{index}].duration", shot.duration, used, reason)
+    draft.settled |= {"shots": tuple(settled), "num_frames": layout.total}
+    if layout.total is not None and total is not None and layout.total != total:
+        draft.change("duration", total / fps, layout.total / fps, "every shot gets a chunk")

@@ -1,0 +1,197 @@
+"""From asked to sent: every field is used, adjusted with a reason, or refused."""
+
+from collections.abc import Callable
+
+from pydantic import JsonValue
+
+from media_agent.draft import Draft
+from media_agent.errors import BudgetExceededError, UnsupportedRequestError
+from media_agent.geometry import settle_size
+from media_agent.lengths import settle_length
+from media_agent.options import check_options
+from media_agent.vocabulary import has_words, unknown_words
+from media_agent_schemas.base import TriState
+from media_agent_schemas.capabilities import Capabilities, Estimate, Plan, Policy
+from media_agent_schemas.request import VideoRequest
+
+WAYS_OUT = (
+    "use a hosted backend with a key, a model with real weights, --backend sandbox, "
+    "or go on with --allow-unknown-words"
+)
+
+
+def negotiate(
+    request: VideoRequest,
+    capabilities: Capabilities,
+    policy: Policy = Policy.ADJUST,
+    *,
+    draw_seed: Callable[[], int],
+    estimate: Callable[[VideoRequest], Estimate] = lambda request: Estimate(),
+    allow_unknown_words: bool = False,
+) -> Plan:
+    """Return what will be sent and every change on the way; pure but for `draw_seed`.
+
+    `strict` refuses what would have to change; `adjust` takes the nearest supported value. What
+    has no near value (a mode, an input, an option, unknown words) is refused by both.
+
+    Raises:
+        InvalidRequestError: less than one frame, or shots that do not fit into the whole.
+        UnsupportedRequestError: lists everything that does not fit, at once.
+        BudgetExceededError: it would cost more than allowed, or nobody knows what.
+    """
+    draft = Draft(request, capabilities, policy)
+    _settle_words(draft, allow_unknown_words)
+    _settle_work(draft)
+    settle_size(draft)
+    settle_length(draft)
+    _settle_seed(draft, draw_seed)
+    _settle_extras(draft)
+    _settle_options(draft)
+    _settle_routing(draft)
+    if draft.mismatches:
+        outside = any(mismatch.field == "prompt words" for mismatch in draft.mismatches)
+        raise UnsupportedRequestError(
+            f"{draft.model} cannot do this",
+            mismatches=draft.mismatches,
+            hint=WAYS_OUT if outside else _way_out(policy),
+        )
+    return _plan(draft, estimate)
+
+
+def _way_out(policy: Policy) -> str:
+    if policy is Policy.STRICT:
+        return "change the request, or allow the nearest values with --policy adjust"
+    return "change the request, or choose another backend (media-agent backends lists them)"
+
+
+def _settle_words(draft: Draft, allow_unknown_words: bool) -> None:
+    """Check the prompts: their length, and the vocabulary where it is closed."""
+    request, limits = draft.request, draft.capabilities
+    prompts = [shot.prompt for shot in request.storyboard()]
+    longest = limits.max_prompt_characters
+    for prompt in prompts:
+        if longest is not None and len(prompt) > longest:
+            draft.refuse("prompt", prompt, f"{len(prompt)} characters; at most {longest} are taken")
+    if limits.closed_vocabulary is None:
+        return
+    known = ", ".join(sorted(limits.closed_vocabulary))
+    unknown = unknown_words(prompts, limits.closed_vocabulary)
+    if unknown and allow_unknown_words:
+        draft.warnings.append(
+            f"{draft.model} has never learnt these words: {_listed(unknown)}; "
+            "the film may show something else"
+        )
+    elif unknown:
+        draft.refuse("prompt words", _listed(unknown), f"not among the words it knows: {known}")
+    elif not all(has_words(prompt) for prompt in prompts):
+        draft.refuse("prompt", "no word at all", f"say something with the words it knows: {known}")
+
+
+def _listed(words: list[str]) -> str:
+    shown = [word if len(word) <= 30 else f"{word[:27]}..." for word in words[:20]]
+    more = "" if len(words) <= 20 else f" and {len(words) - 20} more"
+    return ", ".join(shown) + more
+
+
+def _settle_work(draft: Draft) -> None:
+    """Check what would make another film altogether: mode, inputs."""
+    request, limits = draft.request, draft.capabilities
+    mode = request.inferred_mode()
+    draft.settled |= {"model": draft.model, "mode": mode}
+    if request.model != draft.model:
+        draft.note("model", request.model, draft.model, "the name in full")
+    if mode not in limits.modes:
+        draft.refuse("mode", mode, f"{draft.model} does {', '.join(limits.modes)}")
+    elif request.mode is None:
+        draft.note("mode", None, mode, "follows from the inputs")
+    for index, medium in enumerate(request.inputs):
+        if medium.role not in limits.input_roles:
+            taken = ", ".join(limits.input_roles) or "no inputs"
+            draft.refuse(f"inputs[{index}].role", medium.role, f"{draft.model} takes {taken}")
+
+
+def _settle_seed(draft: Draft, draw_seed: Callable[[], int]) -> None:
+    asked, takes = draft.request.seed, draft.capabilities.seed
+    if asked is not None and takes is False:
+        draft.settled["seed"] = None
+        draft.change("seed", asked, None, f"{draft.model} takes no seed")
+    elif asked is None and takes is True:
+        seed = draw_seed()
+        draft.settled["seed"] = seed
+        draft.note("seed", None, seed, "not given; drawn")
+
+
+def _settle_extras(draft: Draft) -> None:
+    """Settle what a model takes or does not: negative prompt, camera, sound, number of films."""
+    request, limits = draft.request, draft.capabilities
+    _leave_out_unless(draft, limits.negative_prompt, "negative_prompt", request.negative_prompt)
+    _leave_out_unless(draft, limits.camera, "camera", request.camera)
+    if request.audio is True and limits.audio is False:
+        draft.settled["audio"] = False
+        draft.change("audio", True, False, f"{draft.model} makes no sound")
+    if request.n > limits.max_n:
+        draft.settled["n"] = limits.max_n
+        draft.change("n", request.n, limits.max_n, f"{draft.model} makes that many at once")
+
+
+def _leave_out_unless(draft: Draft, takes: TriState, name: str, asked: JsonValue) -> None:
+    if asked is not None and takes is False:
+        draft.settled[name] = None
+        draft.change(name, asked, None, f"{draft.model} takes none")
+
+
+def _settle_options(draft: Draft) -> None:
+    """Check the options of this backend; those of others are meant for others."""
+    name = draft.capabilities.backend
+    draft.mismatches += check_options(draft.request.options.get(name, {}), draft.capabilities)
+    for other in draft.request.options.keys() - {name}:
+        draft.note(f"options.{other}", draft.request.options[other], None, f"not for {name}")
+    own = {key: value for key, value in draft.request.options.items() if key == name}
+    draft.settled["options"] = own
+
+
+def _settle_routing(draft: Draft) -> None:
+    wishes, name = draft.request.routing, draft.capabilities.backend
+    if wishes is None:
+        return
+    if wishes.allow is not None and name not in wishes.allow:
+        draft.refuse("routing.allow", list(wishes.allow), f"{name} is not among them")
+    if name in wishes.avoid:
+        draft.refuse("routing.avoid", list(wishes.avoid), f"{name} is among them")
+    if wishes.prefer is not None:
+        draft.note("routing.prefer", wishes.prefer, None, "one backend only was considered")
+
+
+def _plan(draft: Draft, estimate: Callable[[VideoRequest], Estimate]) -> Plan:
+    settled: dict[str, object] = {"duration": None, **draft.settled}
+    if settled.get("size") is not None:
+        settled |= {"resolution": None, "aspect_ratio": None}
+    request = VideoRequest.model_validate({**dict(draft.request), **settled})
+    expected = estimate(request)
+    _check_budget(draft, expected)
+    return Plan(
+        backend=draft.capabilities.backend,
+        model=draft.capabilities.model,
+        policy=draft.policy,
+        request=request,
+        adjustments=tuple(draft.adjustments),
+        warnings=tuple(draft.warnings),
+        estimate=expected,
+    )
+
+
+def _check_budget(draft: Draft, expected: Estimate) -> None:
+    budget = draft.request.budget
+    if budget is None or budget.max_cost_usd is None:
+        return
+    if expected.cost_usd is None:
+        raise BudgetExceededError(
+            f"nobody knows what {draft.model} will cost; the budget is {budget.max_cost_usd:g} USD",
+            hint="leave the budget out, or choose a backend with a known price",
+        )
+    if expected.cost_usd > budget.max_cost_usd:
+        raise BudgetExceededError(
+            f"{draft.model} would cost {expected.cost_usd:g} USD; "
+            f"the budget is {budget.max_cost_usd:g} USD",
+            hint="raise the budget, or ask for less",
+        )

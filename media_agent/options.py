@@ -1,0 +1,92 @@
+"""Options that only one backend knows: read from text, checked against what it declares."""
+
+import json
+import math
+
+from pydantic import JsonValue
+
+from media_agent.errors import InvalidRequestError, Mismatch
+from media_agent.nearest import did_you_mean
+from media_agent_schemas.capabilities import Capabilities, OptionSpec
+
+
+def check_options(options: dict[str, JsonValue], capabilities: Capabilities) -> list[Mismatch]:
+    """Return one mismatch for every option that is unknown or has an impossible value."""
+    specs = {spec.name: spec for spec in capabilities.options}
+    mismatches = []
+    for name, value in options.items():
+        reason = (
+            _fault(specs[name], value)
+            if name in specs
+            else f"{capabilities.backend} has no such option; {did_you_mean(name, specs)}"
+        )
+        if reason is not None:
+            mismatches.append(Mismatch(f"option {name}", json.dumps(value), reason))
+    return mismatches
+
+
+def read_options(texts: list[str], capabilities: Capabilities) -> dict[str, JsonValue]:
+    """Read `NAME=VALUE` texts, each value as the type its option declares.
+
+    Unknown names are kept as text, so that the check lists them with everything else.
+
+    Raises:
+        InvalidRequestError: a text has no =, a name comes twice, a value is not of its type.
+    """
+    specs = {spec.name: spec for spec in capabilities.options}
+    options: dict[str, JsonValue] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise InvalidRequestError(
+                f"option {text!r} is not NAME=VALUE", hint="for example --option preset=fast"
+            )
+        if name in options:
+            raise InvalidRequestError(f"option {name} is given twice", hint="give it once")
+        options[name] = _read(specs[name], value) if name in specs else value
+    return options
+
+
+def _read(spec: OptionSpec, text: str) -> JsonValue:
+    if spec.type == "string":
+        return text
+    if spec.type == "boolean":
+        text = {"yes": "true", "on": "true", "no": "false", "off": "false"}.get(
+            text.lower(), text.lower()
+        )
+    try:
+        value: JsonValue = json.loads(text)
+    except ValueError:
+        value = text
+    fault = _fault(spec, value)
+    if fault is not None:
+        raise InvalidRequestError(f"option {spec.name}={text}: {fault}", hint=spec.description)
+    return value
+
+
+def _fault(spec: OptionSpec, value: JsonValue) -> str | None:
+    """Return what is wrong with a value, None if nothing."""
+    if not _has_type(spec, value):
+        return f"not of type {spec.type}"
+    if spec.choices is not None and value not in spec.choices:
+        listed = [str(choice) for choice in spec.choices]
+        return f"not one of its values; {did_you_mean(str(value), listed)}"
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        if spec.minimum is not None and value < spec.minimum:
+            return f"below {spec.minimum:g}"
+        if spec.maximum is not None and value > spec.maximum:
+            return f"above {spec.maximum:g}"
+    return None
+
+
+def _has_type(spec: OptionSpec, value: JsonValue) -> bool:
+    match spec.type:
+        case "boolean":
+            return isinstance(value, bool)
+        case "integer":
+            return isinstance(value, int) and not isinstance(value, bool)
+        case "number":
+            is_number = isinstance(value, int | float) and not isinstance(value, bool)
+            return is_number and math.isfinite(float(str(value)))
+        case "string":
+            return isinstance(value, str)
