@@ -14,7 +14,7 @@ class ConfigError(ValueError):
     """A configuration that cannot be used; the message names every fault found."""
 
 
-def _checked_keys(owner: type[Any], values: Mapping[str, Any]) -> dict[str, Any]:
+def checked_keys(owner: type[Any], values: Mapping[str, Any]) -> dict[str, Any]:
     """The values as keyword arguments, or one ConfigError naming all unknown and missing keys."""
     known = {f.name: f for f in fields(owner)}
     unknown = sorted(set(values) - set(known))
@@ -29,7 +29,8 @@ def _checked_keys(owner: type[Any], values: Mapping[str, Any]) -> dict[str, Any]
     return {n: tuple(v) if isinstance(v, list) else v for n, v in values.items()}
 
 
-def _refuse(owner: object, faults: list[str]) -> None:
+def refuse(owner: object, faults: list[str]) -> None:
+    """Raise one ConfigError with all faults, if there are any."""
     if faults:
         raise ConfigError(f"{type(owner).__name__}: {'; '.join(faults)}")
 
@@ -73,7 +74,7 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "params_dtype", str(self.params_dtype).removeprefix("torch."))
-        _refuse(self, self._faults())
+        refuse(self, self._faults())
 
     def _faults(self) -> list[str]:
         values = {name: getattr(self, name) for name in self.POSITIVE}
@@ -104,7 +105,7 @@ class ModelConfig:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """Build from a config section; ConfigError lists all unknown and missing keys at once."""
-        return cls(**_checked_keys(cls, values))
+        return cls(**checked_keys(cls, values))
 
     @property
     def latent_channels(self) -> int:
@@ -155,7 +156,7 @@ class SamplerConfig:
     )  # fmt: skip
 
     def __post_init__(self) -> None:
-        _refuse(self, self._faults())
+        refuse(self, self._faults())
 
     def _faults(self) -> list[str]:
         counts = {n: getattr(self, n) for n in ("num_steps", "window_size", "chunk_width")}
@@ -191,7 +192,7 @@ class SamplerConfig:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """Build from a mapping; ConfigError lists all unknown and missing keys at once."""
-        return cls(**_checked_keys(cls, values))
+        return cls(**checked_keys(cls, values))
 
     @classmethod
     def from_reference(cls, runtime: Mapping[str, Any], engine: Mapping[str, Any]) -> Self:
