@@ -12,12 +12,10 @@ from media_agent_magi.tiny_config import MODEL, SAMPLER, WORD_NUMBERS
 class TinyModel(nn.Module):
     """What is trained together: `dit` and `text`."""
 
-    def __init__(self, config: ModelConfig = MODEL) -> None:
+    def __init__(self, config: ModelConfig = MODEL, words: int = len(WORD_NUMBERS)) -> None:
         super().__init__()
         self.dit = VideoDiT(config)
-        self.text = WordEncoder(
-            len(WORD_NUMBERS), config.caption_max_length, config.caption_channels
-        )
+        self.text = WordEncoder(words, config.caption_max_length, config.caption_channels)
 
     def null_mask(self) -> Tensor:
         """Return the mask (L,) of the positions that the null caption really has."""

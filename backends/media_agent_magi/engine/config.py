@@ -207,3 +207,18 @@ class SamplerConfig:
         if "shortcut_mode" in engine:
             values["shortcut_mode"] = engine["shortcut_mode"]
         return cls.from_dict(values)
+
+
+@dataclass(frozen=True, slots=True)
+class ConvVAEConfig:
+    """Sizes of the convolutional autoencoder: channels at 1/4 and 1/8 of the resolution."""
+
+    latent_channels: int = 16
+    width: int = 64
+    inner_width: int = 128
+    blocks: int = 1
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Build from a mapping; ConfigError lists all unknown and missing keys at once."""
+        return cls(**_checked_keys(cls, values))

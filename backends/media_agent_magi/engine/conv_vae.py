@@ -5,24 +5,14 @@ circular, because the world it serves is a torus. The last encoder layer is a ba
 weights, so latents have unit variance and need no scale factor.
 """
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from media_agent_magi.engine.config import ConvVAEConfig
+
 FRAMES = 4
 PATCH = 4
-
-
-@dataclass(frozen=True, slots=True)
-class ConvVAEConfig:
-    """Sizes: channels at a quarter and at an eighth of the resolution, blocks at each."""
-
-    latent_channels: int = 16
-    width: int = 64
-    inner_width: int = 128
-    blocks: int = 1
 
 
 class ConvVAE(nn.Module):

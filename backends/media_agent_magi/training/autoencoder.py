@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from media_agent_magi.engine.conv_vae import ConvVAE, ConvVAEConfig
+from media_agent_magi.engine.config import ConvVAEConfig
+from media_agent_magi.engine.conv_vae import ConvVAE
 from media_agent_magi.training.checkpoint import Average, load, save
 from media_agent_magi.training.clock import Budget
 from media_agent_magi.training.log import TrainingLog

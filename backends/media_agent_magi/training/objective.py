@@ -33,7 +33,9 @@ def draw_timesteps(layout: Layout, batch: int, generator: torch.Generator) -> Te
         if not starts[slot]:
             phase[:, slot] = phase[:, slot - 1]
         u = ((0 if age is None else age) + phase[:, slot]) / SAMPLER.window_size
-        columns.append(history[:, slot] if age is None else TRANSFORMS[SAMPLER.transform](u, SAMPLER.shift))
+        columns.append(
+            history[:, slot] if age is None else TRANSFORMS[SAMPLER.transform](u, SAMPLER.shift)
+        )
     return torch.stack(columns, dim=1)
 
 

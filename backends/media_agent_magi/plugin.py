@@ -1,0 +1,20 @@
+"""Declares the native engine; the heavy imports happen when its first film is made."""
+
+from collections.abc import Iterable
+
+from media_agent.hookspecs import hookimpl
+
+from media_agent.backend import BackendSettings, BackendSpec, VideoBackend
+
+
+def make(settings: BackendSettings) -> VideoBackend:
+    """Build the backend."""
+    from media_agent_magi.backend import MagiBackend
+
+    return MagiBackend(settings)
+
+
+@hookimpl
+def media_agent_backends() -> Iterable[BackendSpec]:
+    """Offer the backend "magi"."""
+    return [BackendSpec(name="magi", factory=make)]

@@ -1,0 +1,50 @@
+"""Packs trained parts into the weights file that ships, with its description."""
+
+import dataclasses
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from safetensors import safe_open
+from safetensors.torch import save
+
+from media_agent_magi.engine.config import ConvVAEConfig
+from media_agent_magi.tiny_config import MODEL, SAMPLER
+from media_agent_magi.tiny_description import WEIGHTS, Guidance
+from media_agent_magi.world.captions import WORDS
+
+GUIDANCE = Guidance(first=3.5, switch=2.5, steady=1.5)
+
+
+def export_weights(run: Path, folder: Path = WEIGHTS, guidance: Guidance = GUIDANCE) -> Path:
+    """Write `tiny.safetensors` (averaged weights, bfloat16) and `tiny.json` from a run's folder."""
+    tensors, training = {}, {}
+    for part, prefix in (("autoencoder", "autoencoder."), ("transformer", "model.")):
+        with safe_open(run / f"{part}.safetensors", framework="pt") as file:
+            training[part] = json.loads(file.metadata()["facts"])
+            for name in file.keys():  # noqa: SIM118
+                if name.startswith("average."):
+                    tensors[prefix + name.removeprefix("average.")] = file.get_tensor(name)
+    data = save(tensors)
+    facts: dict[str, Any] = {
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "model": dataclasses.asdict(MODEL),
+        "sampler": dataclasses.asdict(SAMPLER),
+        "autoencoder": dataclasses.asdict(ConvVAEConfig()),
+        "guidance": dataclasses.asdict(guidance),
+        "words": list(WORDS),
+        "training": training,
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    write(folder / "tiny.safetensors", data)
+    write(folder / "tiny.json", (json.dumps(facts, indent=1) + "\n").encode())
+    return folder / "tiny.safetensors"
+
+
+def write(path: Path, data: bytes) -> None:
+    """Replace a file in one step."""
+    unfinished = path.with_suffix(path.suffix + ".tmp")
+    unfinished.write_bytes(data)
+    os.replace(unfinished, path)
