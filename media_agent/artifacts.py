@@ -1,0 +1,199 @@
+"""The place of a film: reserved before any work, filled at the end, never half-done."""
+
+import contextlib
+import fcntl
+import os
+import shutil
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from pydantic import ValidationError
+
+from media_agent.errors import InvalidRequestError, StorageError
+from media_agent.files import as_storage_error, storage_errors, sync_folder, temporary_beside
+from media_agent_schemas.records import GenerationRecord
+
+_SUFFIX = ".mp4"
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """A reserved place: `NAME.mp4`, and beside it `NAME.json` and `NAME.partial.mp4`."""
+
+    film: Path
+    overwrite: bool
+
+    @property
+    def partial(self) -> Path:
+        """Return where a film goes that was stopped."""
+        return self.film.with_name(f"{self.film.stem}.partial{_SUFFIX}")
+
+    @property
+    def record(self) -> Path:
+        """Return where the record goes."""
+        return self.film.with_suffix(".json")
+
+    def put(self, source: Path, *, complete: bool) -> Path:
+        """Copy a finished file to its place in one step and return the place.
+
+        Raises:
+            StorageError: disk full, folder gone, or a file appeared at the place meanwhile.
+        """
+        target = self.film if complete else self.partial
+        aside = temporary_beside(target)
+        try:
+            with storage_errors(str(target)):
+                _copy_durably(source, aside)
+                _rename(aside, target, clobber=self.overwrite or not complete)
+                sync_folder(target.parent)
+        finally:
+            aside.unlink(missing_ok=True)
+        return target
+
+
+@contextlib.contextmanager
+def reserved(film: Path, *, overwrite: bool = False) -> Iterator[Destination]:
+    """Check a place for a film and keep others off it while the context lasts.
+
+    Raises:
+        InvalidRequestError: it is a folder, exists, is read-only, has no parent, is no .mp4,
+            or another run is writing to it.
+    """
+    with _translated(film):
+        film = Path(os.path.abspath(film))  # noqa: PTH100  resolve() would follow a link at the place
+        _check_name(film)
+        _check_folder(film)
+    destination = Destination(film, overwrite)
+    with _locked(film):
+        with _translated(film):
+            _check_free(destination)
+        yield destination
+
+
+def _check_name(film: Path) -> None:
+    if film.is_dir():
+        raise InvalidRequestError(f"--out {film} is a folder", hint="name a file in it, film.mp4")
+    if film.suffix.lower() != _SUFFIX or film.name.lower().endswith(f".partial{_SUFFIX}"):
+        raise InvalidRequestError(
+            f"--out {film} does not end in {_SUFFIX}, or ends in .partial{_SUFFIX}",
+            hint=f"films are MP4 files: name it {film.with_suffix('').stem}{_SUFFIX}",
+        )
+
+
+def _check_folder(film: Path) -> None:
+    folder = film.parent
+    if not folder.exists():
+        raise InvalidRequestError(
+            f"--out {film}: there is no folder {folder}", hint=f"make it: mkdir -p {folder}"
+        )
+    if not folder.is_dir():
+        raise InvalidRequestError(
+            f"--out {film}: {folder} is a file, not a folder", hint="choose another place"
+        )
+    if not _is_writable(folder):
+        raise InvalidRequestError(
+            f"--out {film}: the folder {folder} is read-only", hint="choose another place"
+        )
+
+
+def _check_free(destination: Destination) -> None:
+    for path in (destination.film, destination.record):
+        if not os.path.lexists(path):
+            continue
+        if not path.is_file():
+            raise InvalidRequestError(f"--out: {path} is no ordinary file", hint="choose another")
+        if not destination.overwrite and not _is_left_over(path, destination):
+            raise InvalidRequestError(
+                f"--out: {path} exists", hint="choose another name, or replace it with --overwrite"
+            )
+        if not _is_writable(path):
+            raise InvalidRequestError(f"--out: {path} is read-only", hint="choose another name")
+
+
+def _is_left_over(path: Path, destination: Destination) -> bool:
+    """Return whether this is our record of a run that left no film under the final name."""
+    if path != destination.record or os.path.lexists(destination.film):
+        return False
+    try:
+        GenerationRecord.model_validate_json(path.read_bytes())
+    except (ValidationError, OSError):
+        return False
+    return True
+
+
+def _is_writable(path: Path) -> bool:
+    """Return whether somebody may write here, also when we could write anywhere."""
+    return bool(path.stat().st_mode & (stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH)) and os.access(
+        path, os.W_OK
+    )
+
+
+@contextlib.contextmanager
+def _translated(film: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        problem = as_storage_error(f"--out {film}", error)
+        raise InvalidRequestError(problem.message, hint=problem.hint) from error
+    except ValueError as error:  # a NUL in the name
+        raise InvalidRequestError(f"--out {str(film)!r} is no file name: {error}") from error
+
+
+@contextlib.contextmanager
+def _locked(film: Path) -> Iterator[None]:
+    """Hold a lock file beside the film; the system lets go of the lock when the process dies."""
+    path = film.with_name(f".{film.name}.lock")
+    with _translated(film):
+        file = _open_lock(path)
+    if file is None:
+        raise InvalidRequestError(
+            f"--out {film}: another run is writing to it", hint="wait, or choose another name"
+        )
+    with file:
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def _open_lock(path: Path) -> BinaryIO | None:
+    """Return the locked file, None if another process has it."""
+    while True:
+        file = path.open("ab")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.path.lexists(path) and os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                return file
+        except BlockingIOError:
+            file.close()
+            return None
+        except BaseException:
+            file.close()
+            raise
+        file.close()  # its owner removed it between our open and our lock
+
+
+def _copy_durably(source: Path, target: Path) -> None:
+    with source.open("rb") as reader, target.open("xb") as writer:
+        shutil.copyfileobj(reader, writer, 1 << 20)
+        writer.flush()
+        os.fsync(writer.fileno())
+
+
+def _rename(aside: Path, target: Path, *, clobber: bool) -> None:
+    if clobber:
+        aside.replace(target)
+        return
+    try:
+        os.link(aside, target)  # unlike a rename, refuses to replace
+    except FileExistsError:
+        raise StorageError(
+            f"{target} appeared while the film was made", hint="it was left as it is"
+        ) from None
+    except OSError:  # a file system without hard links; the lock keeps other runs off
+        if os.path.lexists(target):
+            raise StorageError(f"{target} appeared while the film was made") from None
+        aside.rename(target)

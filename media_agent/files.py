@@ -1,0 +1,68 @@
+"""Files that are there whole or not at all, and disk trouble said in one line."""
+
+import contextlib
+import errno
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+from media_agent.errors import StorageError
+
+_REASONS = {
+    errno.ENOSPC: ("the disk is full", "free some space and run it again"),
+    errno.EDQUOT: ("the disk quota is used up", "free some space and run it again"),
+    errno.EACCES: ("no permission", "choose another place or change the permissions"),
+    errno.EPERM: ("no permission", "choose another place or change the permissions"),
+    errno.EROFS: ("the file system is read-only", "choose another place"),
+    errno.ENAMETOOLONG: ("the name is too long", "choose a shorter one"),
+    errno.ENOENT: ("it is gone", "check that nobody removes it meanwhile"),
+    errno.ENOTDIR: ("a part of its path is a file, not a folder", "choose another place"),
+    errno.EWOULDBLOCK: ("another process works on it", "wait for that one to end"),
+}
+
+
+@contextlib.contextmanager
+def storage_errors(what: str) -> Iterator[None]:
+    """Turn trouble with files into one clear error about `what`."""
+    try:
+        yield
+    except OSError as error:
+        raise as_storage_error(what, error) from error
+
+
+def as_storage_error(what: str, error: OSError) -> StorageError:
+    """Return the error that says in words why `what` cannot be used."""
+    reason, hint = _REASONS.get(error.errno or 0, (error.strerror or str(error), None))
+    return StorageError(f"{what} cannot be written: {reason}", hint=hint)
+
+
+def write_atomically(path: Path, content: bytes, *, durably: bool = True) -> None:
+    """Replace a file whole: written aside, flushed to disk if `durably`, renamed."""
+    aside = temporary_beside(path)
+    try:
+        with aside.open("xb") as file:
+            file.write(content)
+            file.flush()
+            if durably:
+                os.fsync(file.fileno())
+        aside.replace(path)
+        if durably:
+            sync_folder(path.parent)
+    except BaseException:
+        aside.unlink(missing_ok=True)
+        raise
+
+
+def temporary_beside(path: Path) -> Path:
+    """Return a name in the same folder that nobody else uses."""
+    return path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}.tmp")
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames in a folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
