@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Self
 
 from media_agent.errors import GenerationFailedError, NotResumableError, StorageError
+from media_agent.files import sync_folder, temporary_beside, write_atomically
 from media_agent.video import encode_chunk, remux, split_header
 
 if TYPE_CHECKING:
@@ -53,15 +54,21 @@ class Film:
         encoded = encode_chunk(frames, fps=self.fps, index=self.chunks, start_frame=self.frames)
         self._check_header(split_header(encoded)[0], frames.shape[2], frames.shape[1])
         facts = {"index": self.chunks, "start_frame": self.frames, "frames": len(frames)}
-        write_durably(self._chunk_path(self.chunks), _seal(facts, encoded))
+        write_atomically(self._chunk_path(self.chunks), _seal(facts, encoded))
         self._append(encoded, len(frames))
 
     def finish(self, name: str, *, tags: Mapping[str, str] | None = None) -> Path:
         """Copy the film so far to a finished MP4 of this name, and return its path."""
         target = self.folder / name
-        aside = self.folder / f"{name}.tmp"
-        remux(self.part_path, aside, tags=tags)
-        _sync_and_rename(aside, target)
+        aside = temporary_beside(target)
+        try:
+            remux(self.part_path, aside, tags=tags)
+            with aside.open("rb") as file:
+                os.fsync(file.fileno())
+            aside.replace(target)
+            sync_folder(self.folder)
+        finally:
+            aside.unlink(missing_ok=True)
         return target
 
     def close(self) -> None:
@@ -129,27 +136,6 @@ def read_chunk(path: Path, index: int, start_frame: int) -> tuple[int, bytes]:
     if (facts["index"], facts["start_frame"]) != (index, start_frame):
         raise StorageError(f"{path} is chunk {facts['index']}, not {index}")
     return facts["frames"], encoded
-
-
-def write_durably(path: Path, content: bytes) -> None:
-    """Write a file so that after a crash it is there whole or not at all."""
-    aside = path.with_name(f"{path.name}.tmp")
-    aside.write_bytes(content)
-    _sync_and_rename(aside, path)
-
-
-def _sync_and_rename(aside: Path, path: Path) -> None:
-    _sync(aside)
-    aside.replace(path)
-    _sync(path.parent)  # the name too
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _seal(facts: Mapping[str, int], encoded: bytes) -> bytes:

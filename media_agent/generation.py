@@ -1,0 +1,93 @@
+"""One piece of local work: what it is given, what it says, what it makes."""
+
+import queue
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from media_agent.errors import JobCancelledError
+from media_agent.event_log import EventLog
+from media_agent_schemas.events import JobProgressed, PromptChanged
+from media_agent_schemas.jobs import ChangePrompt, Finish, OperationRef, ResumeToken
+from media_agent_schemas.request import VideoRequest
+
+if TYPE_CHECKING:
+    from media_agent.video import Frames
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Some frames in a row; with `resume`, work can go on after them in another process."""
+
+    index: int
+    frames: "Frames"  # uint8, T H W 3
+    resume: ResumeToken | None = None
+
+
+@dataclass(eq=False)
+class Operation:
+    """One piece of work, shared by its worker thread and the event loop."""
+
+    request: VideoRequest
+    ref: OperationRef
+    resume: ResumeToken | None
+    work_dir: Path
+    log: EventLog = field(default_factory=EventLog)
+    cancelled: threading.Event = field(default_factory=threading.Event)
+    commands: queue.Queue[ChangePrompt | Finish] = field(
+        default_factory=lambda: queue.Queue(maxsize=100)
+    )
+    warnings: list[str] = field(default_factory=list)
+    prompts_sent: tuple[str, ...] | None = None
+    worker: Future[None] | None = None
+
+
+class GenerationContext:
+    """What `generate` gets besides the request, all of it safe to use from the worker thread."""
+
+    def __init__(self, operation: Operation) -> None:
+        self._operation = operation
+        self.work_dir = operation.work_dir
+        """A folder for this piece of work alone; what lies there survives the process. State that a
+        resume token refers to is written before its chunk is yielded, and kept until the next
+        chunk has been taken: only then the token is known outside."""
+        self.resume = operation.resume
+        """Where to go on, or None for a new start."""
+
+    def report(self, phase: str, fraction: float | None = None, message: str | None = None) -> None:
+        """Say what is being done; `fraction` is of the whole work, 0 to 1."""
+        self._operation.log.publish(JobProgressed(phase=phase, fraction=fraction, message=message))
+
+    def check(self) -> None:
+        """Stop here if asked to; call it between denoising steps.
+
+        Raises:
+            JobCancelledError: the work is to stop; let it pass through.
+        """
+        if self._operation.cancelled.is_set():
+            raise JobCancelledError("stopped on request")
+        if not threading.main_thread().is_alive():
+            raise JobCancelledError("the process is ending")
+
+    def commands(self) -> Iterator[ChangePrompt | Finish]:
+        """Yield the commands that came since the last call."""
+        while True:
+            try:
+                yield self._operation.commands.get_nowait()
+            except queue.Empty:
+                return
+
+    def prompt_changed(self, chunk: int, prompt: str) -> None:
+        """Announce that `prompt` holds from this chunk on."""
+        self._operation.log.publish(PromptChanged(chunk=chunk, prompt=prompt))
+
+    def prompts_sent(self, prompts: tuple[str, ...]) -> None:
+        """Record, per shot, the prompt as the model saw it, if it is not the one in the request."""
+        self._operation.prompts_sent = prompts
+
+    def warn(self, message: str) -> None:
+        """Add a warning for the person, kept in the record."""
+        self._operation.warnings.append(message)
