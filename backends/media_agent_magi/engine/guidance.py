@@ -55,10 +55,10 @@ class GuidanceTable:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StepInput:
-    """What the model sees in one step; one entry per chunk in `t`, `text` and `scales`.
+    """What the model sees in one step; one entry per chunk in `t`, `text`, `null` and `scales`.
 
     x: (1, channels, T, H, W), T the frames of all chunks. t: (chunks,). text: the rows of the text
-    forward. null: the row of the unconditional forwards. scales: (history, text) of each chunk.
+    forward. null: those of the unconditional forwards. scales: (history, text) of each chunk.
     near_clean: whether the oldest moving chunk is to be predicted alone as well.
     """
 
@@ -66,7 +66,7 @@ class StepInput:
     x: Tensor
     t: Tensor
     text: Sequence[TextRow]
-    null: TextRow
+    null: Sequence[TextRow]
     scales: Sequence[tuple[float, float]]
     near_clean: bool = False
 
@@ -137,9 +137,8 @@ class Predictor:
         return self._forward(given, given.x, given.t, given.text, given.step.kv_ranges)
 
     def _history(self, given: StepInput) -> Tensor:
-        rows = [given.null] * len(given.t)
         ranges = given.step.kv_ranges
-        return self._forward(given, given.x, given.t, rows, ranges, drop=True, store=True)
+        return self._forward(given, given.x, given.t, given.null, ranges, drop=True, store=True)
 
     def _alone(self, given: StepInput, chunks: Sequence[int]) -> Tensor:
         """Predict each chunk by itself, without text; (chunks, C, K, H, W)."""
@@ -147,7 +146,7 @@ class Predictor:
         t = given.t[list(chunks)][:, None]
         tokens = count_tokens(self.model.config, given.x) // len(given.t)
         return self._call(
-            x, t, [given.null] * len(chunks), drop_caption=True, kv_ranges=[(0, tokens)]
+            x, t, [given.null[c] for c in chunks], drop_caption=True, kv_ranges=[(0, tokens)]
         )
 
     def _single(self, given: StepInput) -> Tensor:

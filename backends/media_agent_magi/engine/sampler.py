@@ -138,6 +138,10 @@ class ChunkSampler:
             first_token=self._cache.first_token,
         )
 
+    def predict(self, given: StepInput) -> Tensor:
+        """Return the velocity of one step; the place to look at what the model sees and says."""
+        return self._predictor.velocity(given)
+
     def _restore(self, state: SamplerState) -> None:
         self._stage, self._total = state.stage, state.total
         self._steps_done = state.stage * self._schedule.stage_steps
@@ -190,7 +194,7 @@ class ChunkSampler:
         self._put_prefix_back(step)
         x = torch.cat([self._latents[c] for c in chunks], dim=2)
         rows = [self._rows.get(c, self._null) for c in chunks]
-        velocity = self._predictor.velocity(self._input(step, x, rows)).chunk(len(chunks), dim=2)
+        velocity = self.predict(self._input(step, x, rows)).chunk(len(chunks), dim=2)
         for c, v, level in zip(chunks, velocity, step.levels, strict=True):
             if level is not None:
                 self._latents[c] = self._latents[c] + v * (
@@ -205,7 +209,8 @@ class ChunkSampler:
         scales = [self._guidance(step.first_chunk + i).at(float(t[i])) for i in range(len(t))]
         oldest = float(t[0 if step.is_prefix else step.clean_chunks])
         near_clean = not step.is_prefix and oldest > self._config.nearly_clean_threshold
-        return StepInput(step, x, t.to(self._device), rows, self._null, scales, near_clean)
+        null = [self._null] * len(rows)
+        return StepInput(step, x, t.to(self._device), rows, null, scales, near_clean)
 
     def _put_prefix_back(self, step: Step) -> None:
         """Overwrite the frames of the first made chunk that the prefix gives."""
