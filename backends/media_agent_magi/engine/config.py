@@ -221,4 +221,4 @@ class ConvVAEConfig:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """Build from a mapping; ConfigError lists all unknown and missing keys at once."""
-        return cls(**_checked_keys(cls, values))
+        return cls(**checked_keys(cls, values))

@@ -79,5 +79,5 @@ def circular(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
 
 
 def to_uint8(video: Tensor) -> Tensor:
-    """Turn pixels in [-1, 1] into 0..255, clamped and cut (not rounded), as the released VAE does."""
+    """Turn pixels in [-1, 1] into 0..255, clamped and cut, not rounded, as the reference does."""
     return (video.float() * 127.5 + 127.5).clamp(0, 255).to(torch.uint8)

@@ -115,23 +115,22 @@ class Predictor:
 
     def _mixed(self, given: StepInput) -> Tensor:
         moving = range(given.first_moving, len(given.t))
-        total = torch.zeros_like(given.x).unflatten(2, (len(given.t), -1))  # 1 C W K H W
-        alone = [c for c in moving if given.scales[c][0] != 1]
+        scales = [given.scales[c] if c in moving else (1.0, 0.0) for c in range(len(given.t))]
+        text_weights = [text for _, text in scales]
+        history_weights = [
+            history - text if c in moving else 0.0 for c, (history, text) in enumerate(scales)
+        ]
+        alone = [c for c in moving if scales[c][0] != 1]
+        mixed = torch.zeros_like(given.x)
+        if any(text_weights):
+            mixed += _per_chunk(self._with_text(given), text_weights)
+        if any(history_weights) or given.step.clean_chunks:
+            mixed += _per_chunk(self._history(given), history_weights)
         if alone:
+            parts = mixed.chunk(len(given.t), dim=2)  # views
             for c, velocity in zip(alone, self._alone(given, alone), strict=True):
-                total[:, :, c] += (1 - given.scales[c][0]) * velocity
-        text = history = total
-        with_text = [c for c in moving if given.scales[c][1] != 0]
-        with_history = [c for c in moving if given.scales[c][0] != given.scales[c][1]]
-        if with_text:
-            text = self._with_text(given).unflatten(2, (len(given.t), -1))
-        if with_history or given.step.clean_chunks:
-            history = self._history(given).unflatten(2, (len(given.t), -1))
-        for c in with_history:
-            total[:, :, c] += (given.scales[c][0] - given.scales[c][1]) * history[:, :, c]
-        for c in with_text:
-            total[:, :, c] += given.scales[c][1] * text[:, :, c]
-        return total.flatten(2, 3)
+                parts[c].add_((1 - scales[c][0]) * velocity)
+        return mixed
 
     def _with_text(self, given: StepInput) -> Tensor:
         return self._forward(given, given.x, given.t, given.text, given.step.kv_ranges)
@@ -202,3 +201,10 @@ class Predictor:
         velocity = self.model(x, t, caption, mask, **options)
         self._after_forward()
         return velocity
+
+
+def _per_chunk(velocity: Tensor, weights: Sequence[float]) -> Tensor:
+    """Multiply each chunk of (1, C, T, H, W) by its own number."""
+    factors = torch.tensor(weights, device=velocity.device, dtype=velocity.dtype)
+    chunks = velocity.unflatten(2, (len(weights), -1))  # 1 C W K H W
+    return (chunks * factors[:, None, None, None]).flatten(2, 3)

@@ -1,7 +1,6 @@
 """Checkpoints: weights and their running average in 16 bit, at most 16 MiB, written atomically."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +45,7 @@ def save(path: Path, model: nn.Module, average: Average, facts: dict[str, Any]) 
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_suffix(".tmp")
     save_file(tensors, unfinished, metadata={"facts": json.dumps(facts)})
-    os.replace(unfinished, path)
+    unfinished.replace(path)
 
 
 def load(path: Path, model: nn.Module, average: Average) -> dict[str, Any]:

@@ -3,16 +3,14 @@
 import dataclasses
 import hashlib
 import json
-import os
 from pathlib import Path
-from typing import Any
 
 from safetensors import safe_open
 from safetensors.torch import save
 
 from media_agent_magi.engine.config import ConvVAEConfig
 from media_agent_magi.tiny_config import MODEL, SAMPLER
-from media_agent_magi.tiny_description import WEIGHTS, Guidance
+from media_agent_magi.tiny_description import WEIGHTS, Guidance, TinyDescription
 from media_agent_magi.world.captions import WORDS
 
 GUIDANCE = Guidance(first=3.5, switch=2.5, steady=1.5)
@@ -28,23 +26,29 @@ def export_weights(run: Path, folder: Path = WEIGHTS, guidance: Guidance = GUIDA
                 if name.startswith("average."):
                     tensors[prefix + name.removeprefix("average.")] = file.get_tensor(name)
     data = save(tensors)
-    facts: dict[str, Any] = {
-        "sha256": hashlib.sha256(data).hexdigest(),
-        "model": dataclasses.asdict(MODEL),
-        "sampler": dataclasses.asdict(SAMPLER),
-        "autoencoder": dataclasses.asdict(ConvVAEConfig()),
-        "guidance": dataclasses.asdict(guidance),
-        "words": list(WORDS),
-        "training": training,
-    }
+    facts = dataclasses.asdict(fresh_description(guidance))
+    facts |= {"sha256": hashlib.sha256(data).hexdigest(), "training": training}
     folder.mkdir(parents=True, exist_ok=True)
     write(folder / "tiny.safetensors", data)
     write(folder / "tiny.json", (json.dumps(facts, indent=1) + "\n").encode())
     return folder / "tiny.safetensors"
 
 
+def fresh_description(guidance: Guidance = GUIDANCE) -> TinyDescription:
+    """Describe the sizes that training uses, before there are weights."""
+    return TinyDescription(
+        sha256="",
+        model=MODEL,
+        sampler=SAMPLER,
+        autoencoder=ConvVAEConfig(),
+        guidance=guidance,
+        words=WORDS,
+        training={},
+    )
+
+
 def write(path: Path, data: bytes) -> None:
     """Replace a file in one step."""
     unfinished = path.with_suffix(path.suffix + ".tmp")
     unfinished.write_bytes(data)
-    os.replace(unfinished, path)
+    unfinished.replace(path)

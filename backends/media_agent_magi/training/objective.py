@@ -24,8 +24,8 @@ def draw_layout(rng: random.Random) -> Layout:
 def draw_timesteps(layout: Layout, batch: int, generator: torch.Generator) -> Tensor:
     """Return t of every slot (B, W): one phase for all chunks of a window, as in sampling."""
     device = generator.device
-    ages = layout.ages()
-    starts = layout.starts()
+    ages, starts = layout.ages(), layout.starts()
+    schedule = TRANSFORMS[SAMPLER.transform]
     phase = torch.rand(batch, len(ages), generator=generator, device=device)
     history = 1 - HISTORY_NOISE * torch.rand(batch, len(ages), generator=generator, device=device)
     columns = []
@@ -33,9 +33,7 @@ def draw_timesteps(layout: Layout, batch: int, generator: torch.Generator) -> Te
         if not starts[slot]:
             phase[:, slot] = phase[:, slot - 1]
         u = ((0 if age is None else age) + phase[:, slot]) / SAMPLER.window_size
-        columns.append(
-            history[:, slot] if age is None else TRANSFORMS[SAMPLER.transform](u, SAMPLER.shift)
-        )
+        columns.append(history[:, slot] if age is None else schedule(u, SAMPLER.shift))
     return torch.stack(columns, dim=1)
 
 

@@ -26,10 +26,12 @@ class Optimizers:
         matrices = [p for name, p in model.named_parameters() if is_matrix(name, p)]
         chosen = {id(p) for p in matrices}
         others = [p for p in model.parameters() if id(p) not in chosen]
+        muon = torch.optim.Muon(matrices, weight_decay=0.01, adjust_lr_fn="match_rms_adamw")
+        adam = torch.optim.AdamW(others, betas=(0.9, 0.98), weight_decay=0.0)
         self.members: list[tuple[torch.optim.Optimizer, float]] = [
-            (torch.optim.Muon(matrices, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"), MUON_RATE),
-            (torch.optim.AdamW(others, betas=(0.9, 0.98), weight_decay=0.0), ADAM_RATE),
-        ]  # fmt: skip
+            (muon, MUON_RATE),
+            (adam, ADAM_RATE),
+        ]
 
     def step(self, factor: float) -> None:
         """Step both with their peak rate times `factor`, and clear the gradients."""

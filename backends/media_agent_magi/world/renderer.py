@@ -46,8 +46,8 @@ class SceneBatch:
     def of(cls, scenes: Sequence[Scene]) -> "SceneBatch":
         """Turn scenes of equally many chunks into tensors on the CPU."""
         return cls(
-            torch.tensor([[scene.x, scene.y] for scene in scenes]),
-            torch.tensor([scene.radius for scene in scenes]),
+            torch.tensor([[scene.x, scene.y] for scene in scenes], dtype=torch.float32),
+            torch.tensor([scene.radius for scene in scenes], dtype=torch.float32),
             *(
                 torch.tensor(
                     [[names.index(getattr(c, key)) for c in scene.chunks] for scene in scenes]

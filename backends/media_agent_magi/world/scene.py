@@ -119,7 +119,7 @@ def held_out_motion(shape: str, colour: str) -> str:
 
 # One motion for each of the 18 pairs of colour and shape: 18 of 162 triples (11 %), on any
 # background. Every pair is seen with the other eight motions, and each motion is missing for two
-# pairs that differ both in shape and in colour: only the combination is held out, none of its parts.
+# pairs that differ in shape and in colour: only the combination is held out, none of its parts.
 HELD_OUT = frozenset(
     (colour, shape, held_out_motion(shape, colour)) for shape in SHAPES for colour in COLOURS
 )

@@ -1,0 +1,52 @@
+"""Sample sheets: what the model makes of fixed prompts, a row each, to look at while it learns."""
+
+import random
+from pathlib import Path
+
+import torch
+from PIL import Image, ImageDraw
+
+from media_agent_magi.engine.config import ConvVAEConfig
+from media_agent_magi.engine.conv_vae import ConvVAE
+from media_agent_magi.tiny import TinyEngine
+from media_agent_magi.tiny_description import TinyDescription
+from media_agent_magi.tiny_model import TinyModel
+from media_agent_magi.training.checkpoint import Average, load
+from media_agent_magi.world.captions import plain_caption
+from media_agent_magi.world.scene import CHUNK_FRAMES, SIZE, all_descriptions
+
+ROWS, CHUNKS, STRIDE, ZOOM = 8, 2, 6, 2
+
+
+def trained_engine(run: Path, description: TinyDescription) -> TinyEngine:
+    """Build the engine from the averaged weights of a run's checkpoints."""
+    vae, model = ConvVAE(ConvVAEConfig()), TinyModel()
+    for path, module in (
+        (run / "autoencoder.safetensors", vae),
+        (run / "transformer.safetensors", model),
+    ):
+        average = Average(module, 0.0)
+        load(path, module, average)
+        module.load_state_dict(average.state)
+    return TinyEngine(model, vae, description)
+
+
+def write_sheet(engine: TinyEngine, path: Path, seed: int = 0) -> None:
+    """Draw every sixth frame of two chunks for eight prompts, the prompt above each row."""
+    rng = random.Random(seed)
+    prompts = [plain_caption(d) for d in rng.sample(all_descriptions(), ROWS)]
+    row, width = SIZE * ZOOM + 14, CHUNKS * CHUNK_FRAMES // STRIDE * (SIZE * ZOOM + 2)
+    sheet = Image.new("RGB", (width, ROWS * row), "black")
+    draw = ImageDraw.Draw(sheet)
+    for number, prompt in enumerate(prompts):
+        draw.text((2, number * row + 1), prompt, fill="white")
+        frames = torch.cat(
+            [torch.from_numpy(c) for c in engine.generate([prompt] * CHUNKS, seed + number)]
+        )
+        for column, frame in enumerate(frames[::STRIDE]):
+            picture = Image.fromarray(frame.numpy()).resize(
+                (SIZE * ZOOM, SIZE * ZOOM), Image.Resampling.NEAREST
+            )
+            sheet.paste(picture, (column * (SIZE * ZOOM + 2), number * row + 14))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sheet.save(path)
