@@ -1,5 +1,6 @@
 """One piece of local work: what it is given, what it says, what it makes."""
 
+import asyncio
 import queue
 import threading
 from collections.abc import Iterator
@@ -35,6 +36,7 @@ class Operation:
     ref: OperationRef
     resume: ResumeToken | None
     work_dir: Path
+    loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
     log: EventLog = field(default_factory=EventLog)
     cancelled: threading.Event = field(default_factory=threading.Event)
     commands: queue.Queue[ChangePrompt | Finish] = field(
@@ -69,8 +71,8 @@ class GenerationContext:
         """
         if self._operation.cancelled.is_set():
             raise JobCancelledError("stopped on request")
-        if not threading.main_thread().is_alive():
-            raise JobCancelledError("the process is ending")
+        if self._operation.loop.is_closed():  # else a process could not end before its work
+            raise JobCancelledError("the event loop that asked for this has ended")
 
     def commands(self) -> Iterator[ChangePrompt | Finish]:
         """Yield the commands that came since the last call."""
