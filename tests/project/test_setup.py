@@ -1,6 +1,7 @@
 """What `make` says on a machine that lacks something."""
 
 import importlib.util
+import os
 import shutil
 import subprocess
 import sys
@@ -69,8 +70,14 @@ def test_a_python_that_is_not_there_is_one_line_and_no_traceback(tmp_path: Path)
     (tmp_path / "tools").mkdir()
     shutil.copy(SCRIPT, tmp_path / "tools")
 
+    environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+
     result = subprocess.run(
-        ["make", "demo", "PYTHON=python9.99"], cwd=tmp_path, capture_output=True, text=True
+        ["make", "demo", "PYTHON=python9.99"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
     )
 
     assert result.returncode == 2
