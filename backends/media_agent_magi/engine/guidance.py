@@ -143,10 +143,9 @@ class Predictor:
         """Predict each chunk by itself, without text; (chunks, C, K, H, W)."""
         x = torch.cat([given.x.chunk(len(given.t), dim=2)[c] for c in chunks])
         t = given.t[list(chunks)][:, None]
-        tokens = count_tokens(self.model.config, given.x) // len(given.t)
-        return self._call(
-            x, t, [given.null[c] for c in chunks], drop_caption=True, kv_ranges=[(0, tokens)]
-        )
+        rows = [given.null[c] for c in chunks]
+        ranges = [(0, self._chunk_tokens(given))]
+        return self._call(x, t, rows, drop_caption=True, kv_ranges=ranges)
 
     def _single(self, given: StepInput) -> Tensor:
         """One forward; the near-clean chunk rides along once more, seeing only itself."""
@@ -178,10 +177,7 @@ class Predictor:
         store: bool = False,
     ) -> Tensor:
         """Run the model on the chunks of a step with the cache."""
-        tokens, clean = (
-            count_tokens(self.model.config, given.x) // len(given.t),
-            given.step.clean_chunks,
-        )
+        tokens, clean = self._chunk_tokens(given), given.step.clean_chunks
         return self._call(
             x,
             t[None],
@@ -194,6 +190,9 @@ class Predictor:
             write_cache=store and clean > 0,
             cache_tokens_to_skip=(len(t) - clean) * tokens,
         )
+
+    def _chunk_tokens(self, given: StepInput) -> int:
+        return count_tokens(self.model.config, given.x) // len(given.t)
 
     def _call(self, x: Tensor, t: Tensor, rows: Sequence[TextRow], **options: Any) -> Tensor:
         caption = torch.stack([row.caption for row in rows])
