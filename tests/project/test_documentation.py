@@ -66,6 +66,13 @@ def test_every_wire_type_with_a_schema_is_listed_with_the_commands() -> None:
         assert f"`{name}`" in page("cli.md")
 
 
+def test_every_module_of_the_core_is_on_the_map() -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    modules = [path.name for path in (ROOT / "media_agent").glob("*.py")]
+
+    assert [name for name in modules if f" {name}" not in text and name != "__init__.py"] == []
+
+
 def test_every_test_that_a_page_names_exists() -> None:
     named = {
         reference
