@@ -24,7 +24,7 @@ _PAPER, _INK, _FAINT = (250, 250, 247), (20, 20, 20), (110, 110, 110)
 _GAP = 10  # pixels between frames and around the sheet
 _CAPTION_SIZE, _LABEL_SIZE = 18, 12
 _CAPTION_LINES = 2
-_LONGEST_CAPTION = 600  # letters looked at; two lines never hold more
+_LONGEST_CAPTION = 600  # letters looked at; the lines never hold more
 _FRAME_WIDTH = 192  # pixels an enlarged frame should reach
 
 
@@ -169,11 +169,13 @@ class _Sheet:
         return strip
 
 
-def wrap(text: str, width: int, draw: "ImageDraw", font: "Font") -> list[str]:
-    """Break a caption into at most two lines of `width` pixels; an ellipsis says what is left."""
+def wrap(
+    text: str, width: int, draw: "ImageDraw", font: "Font", *, most: int = _CAPTION_LINES
+) -> list[str]:
+    """Break text into at most `most` lines of `width` pixels; an ellipsis stands for the rest."""
     words = text[:_LONGEST_CAPTION].split()
     lines: list[str] = []
-    while words and len(lines) < _CAPTION_LINES:
+    while words and len(lines) < most:
         count = len(words)
         while count > 1 and draw.textlength(" ".join(words[:count]), font=font) > width:
             count -= 1

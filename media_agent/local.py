@@ -9,7 +9,7 @@ import queue
 import re
 import time
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from typing import ClassVar
@@ -24,6 +24,7 @@ from media_agent.errors import (
     UnsupportedRequestError,
 )
 from media_agent.generation import Chunk, GenerationContext, Operation
+from media_agent.nearest import did_you_mean
 from media_agent.worker import Worker
 from media_agent_schemas.capabilities import Capabilities, Control, Estimate
 from media_agent_schemas.events import BackendEvent, JobCancelled, JobCompleted
@@ -130,6 +131,12 @@ class LocalBackend(ABC):
         for operation in self._operations.values():
             self._cancel(operation)
         await asyncio.to_thread(self._pool.shutdown)
+
+    def unknown_model(self, model: str, known: Iterable[str]) -> InvalidRequestError:
+        """Return the error for a model name that is none of the known ones, with the nearest."""
+        return InvalidRequestError(
+            f"{self.name} has no model {model!r}", hint=did_you_mean(model, known)
+        )
 
     def _check_resume(self, resume: ResumeToken, model: str) -> None:
         if (resume.backend, resume.model) != (self.name, model):

@@ -1,0 +1,266 @@
+"""The sandbox: a backend without a model, for trying everything around the model.
+
+It films a slate that says what was asked. Price, latency and faults are invented, by option.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Literal
+
+from pydantic import JsonValue
+
+from media_agent.backend import BackendSettings, BackendSpec, VideoBackend
+from media_agent.errors import (
+    BackendAuthenticationError,
+    BackendRateLimitError,
+    BackendUnavailableError,
+    ContentRejectedError,
+    GenerationFailedError,
+    InvalidRequestError,
+    MediaAgentError,
+    SubmitUncertainError,
+)
+from media_agent.hookspecs import hookimpl
+from media_agent.local import Chunk, GenerationContext, LocalBackend
+from media_agent.nearest import did_you_mean
+from media_agent_schemas.capabilities import (
+    Capabilities,
+    Control,
+    Estimate,
+    FpsRange,
+    OptionSpec,
+    SizeRange,
+    Verification,
+    VerificationLevel,
+)
+from media_agent_schemas.jobs import ChangePrompt, Finish, OperationRef, ResumeToken
+from media_agent_schemas.media import Size
+from media_agent_schemas.request import VideoRequest
+
+_NAME, _MODEL = "sandbox", "slate"
+_CHUNK_BYTES = 1 << 26  # frames of a chunk in memory; at most a second of film
+_PAUSE = 0.05  # seconds between two looks whether to stop
+
+_FAULTS: dict[str, type[MediaAgentError]] = {
+    error.code: error
+    for error in (
+        GenerationFailedError,
+        BackendUnavailableError,
+        BackendRateLimitError,
+        BackendAuthenticationError,
+        ContentRejectedError,
+        SubmitUncertainError,
+    )
+}
+
+_OPTIONS = (
+    OptionSpec(
+        name="latency_seconds",
+        type="number",
+        default=0,
+        minimum=0,
+        description="Time to pretend to work, in seconds for the whole film.",
+    ),
+    OptionSpec(
+        name="price_per_second",
+        type="number",
+        default=0,
+        minimum=0,
+        description="Invented price, in USD per second of film; nothing is billed.",
+    ),
+    OptionSpec(
+        name="fail_at",
+        type="string",
+        default="never",
+        description='Where to fail: "never", "submit" or "chunk:N", N counted from 0.',
+    ),
+    OptionSpec(
+        name="fault",
+        type="string",
+        default="generation_failed",
+        choices=(*_FAULTS, "crash"),
+        description='How to fail: an error code, or "crash" for a bug.',
+    ),
+)
+
+_CAPABILITIES = Capabilities(
+    backend=_NAME,
+    model=_MODEL,
+    models=(_MODEL,),
+    description="a slate with the prompt: no model, no cost, for trying things out",
+    size_range=SizeRange(
+        minimum=Size(width=16, height=16), maximum=Size(width=4096, height=4096), multiple=2
+    ),
+    default_size=Size(width=640, height=360),
+    fps_range=FpsRange(minimum=1, maximum=120),
+    default_fps=24,
+    default_duration=4,
+    endless=True,
+    max_shots=None,
+    negative_prompt=True,
+    seed=True,
+    controls=(Control.CHANGE_PROMPT, Control.FINISH),
+    cancels=True,
+    resumable=True,
+    streams=True,
+    options=_OPTIONS,
+    verification=Verification(level=VerificationLevel.SIMULATOR, note="there is no model"),
+    licence="Apache-2.0",
+)
+
+
+class SandboxBackend(LocalBackend):
+    """Films a slate in chunks, so that it streams, stops, steers and resumes as engines do."""
+
+    def __init__(
+        self,
+        settings: BackendSettings,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        super().__init__(settings, clock=clock)
+        self._sleep = sleep
+
+    @property
+    def name(self) -> str:
+        """Return "sandbox"."""
+        return _NAME
+
+    def capabilities(self, model: str | None = None) -> Capabilities:
+        """Say what the slate can do: nearly everything that needs no picture."""
+        if model not in (None, _MODEL):
+            raise self.unknown_model(str(model), [_MODEL])
+        return _CAPABILITIES
+
+    def estimate(self, request: VideoRequest) -> Estimate:
+        """Return the invented price and latency."""
+        seconds = request.seconds()
+        price = self._number(request, "price_per_second")
+        return Estimate(
+            cost_usd=None if seconds is None else price * seconds,
+            seconds=self._number(request, "latency_seconds"),
+            source="invented by the sandbox",
+        )
+
+    async def submit(
+        self, request: VideoRequest, *, key: str, resume: ResumeToken | None = None
+    ) -> OperationRef:
+        """Queue the work, or fail if told to."""
+        if self._failing_chunk(request) == "submit":
+            raise self._fault(request, "submit")
+        return await super().submit(request, key=key, resume=resume)
+
+    def generate(self, request: VideoRequest, context: GenerationContext) -> Iterator[Chunk]:
+        """Yield the slate in chunks of at most a second."""
+        if request.size is None or request.fps is None:
+            raise InvalidRequestError("the request has no size or no fps; a plan sets them")
+        from media_agent.slate import Slate
+
+        slate = Slate(request)
+        size = frames_per_chunk(request.size, request.fps)
+        index, prompt = _start(context.resume)
+        is_finishing = False
+        while not (is_finishing and index > 0) and not _is_over(request, index * size):
+            if self._failing_chunk(request) == index:
+                raise self._fault(request, f"chunk {index}")
+            self._pretend_to_work(request, context, index, size)
+            yield Chunk(
+                index,
+                slate.frames(index * size, _end(request, (index + 1) * size), prompt),
+                _token(index + 1, prompt),
+            )
+            index += 1
+            for command in context.commands():
+                match command:
+                    case ChangePrompt():
+                        prompt = command.prompt
+                        context.prompt_changed(index, prompt)
+                    case Finish():
+                        is_finishing = True
+
+    def _pretend_to_work(
+        self, request: VideoRequest, context: GenerationContext, index: int, size: int
+    ) -> None:
+        """Wait for this chunk's part of the latency, looking often whether to stop."""
+        frames = request.num_frames
+        done = None if frames is None else min(1.0, index * size / frames)
+        chunks = 1 if frames is None else -(-frames // size)
+        left = self._number(request, "latency_seconds") / chunks
+        context.report("draw", done)
+        while left > 0:
+            context.check()
+            self._sleep(min(left, _PAUSE))
+            left -= _PAUSE
+        context.check()
+
+    def _option(self, request: VideoRequest, name: str) -> JsonValue:
+        given = {**self.settings.options, **request.options.get(_NAME, {})}
+        default = next(option.default for option in _OPTIONS if option.name == name)
+        return given.get(name, default)
+
+    def _number(self, request: VideoRequest, name: str) -> float:
+        value = self._option(request, name)
+        if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+            raise InvalidRequestError(f"sandbox option {name} is {value!r}, not a number from 0 up")
+        return float(value)
+
+    def _failing_chunk(self, request: VideoRequest) -> int | Literal["submit"] | None:
+        place = str(self._option(request, "fail_at"))
+        match place.partition(":"):
+            case ("never", "", ""):
+                return None
+            case ("submit", "", ""):
+                return "submit"
+            case ("chunk", ":", number) if number.isdecimal():
+                return int(number)
+        raise InvalidRequestError(
+            f"sandbox option fail_at is {place!r}", hint='say "never", "submit" or "chunk:N"'
+        )
+
+    def _fault(self, request: VideoRequest, place: str) -> Exception:
+        kind = str(self._option(request, "fault"))
+        said = f"the sandbox was told to fail at {place}"
+        if kind == "crash":
+            return RuntimeError(said)
+        if kind not in _FAULTS:
+            raise InvalidRequestError(
+                f"sandbox option fault is {kind!r}", hint=did_you_mean(kind, [*_FAULTS, "crash"])
+            )
+        return _FAULTS[kind](said, hint="leave out the option fail_at")
+
+
+def frames_per_chunk(size: Size, fps: float) -> int:
+    """Return the frames of a chunk: a second of film, fewer of very large frames."""
+    return max(1, min(round(fps), _CHUNK_BYTES // (3 * size.width * size.height)))
+
+
+def make(settings: BackendSettings) -> VideoBackend:
+    """Build the backend."""
+    return SandboxBackend(settings)
+
+
+@hookimpl
+def media_agent_backends() -> Iterable[BackendSpec]:
+    """Offer the backend "sandbox"."""
+    return [BackendSpec(name=_NAME, factory=make)]
+
+
+def _start(resume: ResumeToken | None) -> tuple[int, str | None]:
+    """Return the first chunk to draw, and the prompt that rules since it was changed."""
+    if resume is None:
+        return 0, None
+    prompt = resume.data.get("prompt")
+    return resume.next_chunk, prompt if isinstance(prompt, str) else None
+
+
+def _token(next_chunk: int, prompt: str | None) -> ResumeToken:
+    return ResumeToken(backend=_NAME, model=_MODEL, next_chunk=next_chunk, data={"prompt": prompt})
+
+
+def _is_over(request: VideoRequest, frame: int) -> bool:
+    return request.num_frames is not None and frame >= request.num_frames
+
+
+def _end(request: VideoRequest, frame: int) -> int:
+    return frame if request.num_frames is None else min(frame, request.num_frames)
