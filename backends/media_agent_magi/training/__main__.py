@@ -10,6 +10,7 @@ from media_agent_magi.engine.config import ConvVAEConfig
 from media_agent_magi.engine.conv_vae import ConvVAE
 from media_agent_magi.training.autoencoder import train_autoencoder
 from media_agent_magi.training.checkpoint import Average, load
+from media_agent_magi.training.clock import Budget
 from media_agent_magi.training.dataset import make_dataset
 from media_agent_magi.training.export import export_weights, fresh_description
 from media_agent_magi.training.sheet import trained_engine, write_sheet
@@ -53,7 +54,7 @@ def autoencoder(options: argparse.Namespace) -> None:
     """Train the autoencoder."""
     path = train_autoencoder(
         options.folder,
-        minutes=options.minutes,
+        Budget(options.minutes),
         device=options.device,
         batch=options.batch,
         seed=options.seed,
@@ -75,7 +76,7 @@ def transformer(options: argparse.Namespace) -> None:
         options.folder,
         dataset,
         held_back,
-        minutes=options.minutes,
+        Budget(options.minutes),
         batch=options.batch,
         seed=options.seed,
         peak=options.peak,

@@ -27,15 +27,15 @@ def clips(count: int, generator: torch.Generator, frames: int = 4) -> Tensor:
 
 def train_autoencoder(
     folder: Path,
+    budget: Budget,
     *,
-    minutes: float,
     device: str = "cpu",
     batch: int = 48,
     seed: int = 0,
     make: Callable[[], nn.Module] = lambda: ConvVAE(ConvVAEConfig()),
     noise: float = LATENT_NOISE,
 ) -> Path:
-    """Train for `minutes`, continuing `folder/autoencoder.safetensors` if it is there.
+    """Spend `budget`, continuing `folder/autoencoder.safetensors` if it is there.
 
     Returns the checkpoint. Every 200 steps a line goes to `folder/autoencoder.csv`: reconstruction
     of 64 fixed clips in dB (peak 255), without and with latent noise.
@@ -48,7 +48,7 @@ def train_autoencoder(
     step = int(facts["step"])
     generator = torch.Generator(device).manual_seed(seed + step + 1)
     optimizer = torch.optim.AdamW(model.parameters(), PEAK_RATE, (0.9, 0.99), weight_decay=1e-3)
-    budget, log = Budget(minutes), TrainingLog(folder / "autoencoder.csv", every=200)
+    log = TrainingLog(folder / "autoencoder.csv", every=200)
     while budget.spent() < 1:
         for group in optimizer.param_groups:
             group["lr"] = PEAK_RATE * budget.learning_rate()

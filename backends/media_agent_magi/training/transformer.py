@@ -16,7 +16,6 @@ from media_agent_magi.training.objective import draw_layout, loss
 
 MUON_RATE = 3e-3
 ADAM_RATE = 2e-3
-SAVE_EVERY = 250
 
 
 class Optimizers:
@@ -52,13 +51,14 @@ def train_transformer(
     folder: Path,
     dataset: Dataset,
     held_back: Dataset,
+    budget: Budget,
     *,
-    minutes: float,
     batch: int = 16,
     seed: int = 0,
     peak: float = 1.0,
+    save_every: int = 250,
 ) -> Path:
-    """Train for `minutes`, continuing `folder/transformer.safetensors` if it is there.
+    """Spend `budget`, continuing `folder/transformer.safetensors` if it is there.
 
     The learning rate follows the budget and ends low, so every run ends with weights worth keeping.
     `peak` scales both rates, for continued runs. Losses per age on training windows and, for the
@@ -73,8 +73,7 @@ def train_transformer(
     step = int(load(path, model, average)["step"]) if path.exists() else 0
     generator = torch.Generator(device).manual_seed(seed + step + 1)
     rng = random.Random(seed + step + 1)
-    optimizers, budget = Optimizers(model), Budget(minutes)
-    log = TrainingLog(folder / "transformer.csv", every=SAVE_EVERY)
+    optimizers, log = Optimizers(model), TrainingLog(folder / "transformer.csv", every=save_every)
     while budget.spent() < 1:
         latents, words = dataset.batch(batch, generator)
         with torch.autocast(device.type, torch.bfloat16):

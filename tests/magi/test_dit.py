@@ -1,0 +1,139 @@
+import pytest
+import torch
+
+from media_agent_magi.engine.cache import KVCache
+from media_agent_magi.engine.config import ModelConfig
+from media_agent_magi.engine.dit import VideoDiT, interleave
+
+CONFIG = ModelConfig(
+    num_layers=2,
+    hidden_size=64,
+    ffn_hidden_size=96,
+    num_attention_heads=4,
+    num_query_groups=2,
+    kv_channels=16,
+    in_channels=4,
+    out_channels=4,
+    caption_channels=12,
+    caption_max_length=6,
+    t_patch_size=2,
+)
+CHUNK = 3 * 2 * 2  # tokens of 6 latent frames of 4x4 cells
+
+
+@pytest.fixture
+def model() -> VideoDiT:
+    torch.manual_seed(0)
+    model = VideoDiT(CONFIG)
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    return model.eval()
+
+
+def inputs(chunks: int) -> dict[str, torch.Tensor]:
+    generator = torch.Generator().manual_seed(chunks)
+    return {
+        "x": torch.randn(1, 4, 6 * chunks, 4, 4, generator=generator),
+        "t": torch.linspace(0.9, 0.1, chunks)[None],
+        "caption": torch.randn(chunks, 6, 12, generator=generator),
+        "caption_mask": (torch.arange(6) < torch.arange(2, 2 + chunks)[:, None]).float(),
+    }
+
+
+def causal(chunks: int, first: int = 0) -> list[tuple[int, int]]:
+    return [(0, (first + chunk + 1) * CHUNK) for chunk in range(chunks)]
+
+
+@torch.no_grad()
+def test_a_chunk_does_not_depend_on_later_chunks(model: VideoDiT) -> None:
+    given = inputs(3)
+    whole = model(**given, kv_ranges=causal(3))
+
+    changed = {name: value.clone() for name, value in given.items()}
+    changed["x"][:, :, 12:] += 1
+    changed["caption"][2] += 1
+    changed["t"][:, 2] = 0.5
+
+    other = model(**changed, kv_ranges=causal(3))
+    assert torch.equal(other[:, :, :12], whole[:, :, :12])
+    assert not torch.allclose(other[:, :, 12:], whole[:, :, 12:], atol=1e-3)
+
+
+@torch.no_grad()
+def test_cached_chunks_give_what_recomputing_them_gives(model: VideoDiT) -> None:
+    given = inputs(3)
+    whole = model(**given, kv_ranges=causal(3))
+
+    cache = KVCache()
+    past = {"x": given["x"][:, :, :6], "t": given["t"][:, :1]}
+    rows = {name: given[name][:1] for name in ("caption", "caption_mask")}
+    model(**past, **rows, kv_ranges=causal(1), cache=cache, write_cache=True)
+    rest = {"x": given["x"][:, :, 6:], "t": given["t"][:, 1:]}
+    rows = {name: given[name][1:] for name in ("caption", "caption_mask")}
+
+    out = model(**rest, **rows, kv_ranges=causal(2, first=1), first_chunk=1, cache=cache)
+    assert torch.allclose(out, whole[:, :, 6:], atol=1e-5)
+
+
+@torch.no_grad()
+def test_masked_caption_positions_are_not_read(model: VideoDiT) -> None:
+    given = inputs(2)
+    before = model(**given, kv_ranges=causal(2))
+
+    given["caption"][given["caption_mask"] == 0] = 99.0
+
+    assert torch.equal(model(**given, kv_ranges=causal(2)), before)
+
+
+def test_written_out_attention_equals_the_fused_kernel(model: VideoDiT) -> None:
+    given = inputs(3)
+
+    trained = model(**given, kv_ranges=causal(3))
+
+    with torch.no_grad():
+        fused = model(**given, kv_ranges=causal(3))
+    assert torch.allclose(trained, fused, atol=1e-5)
+
+
+@torch.no_grad()
+def test_the_global_text_vector_follows_the_drop_flag_of_each_chunk(model: VideoDiT) -> None:
+    given = inputs(2)
+    own = [(0, CHUNK), (CHUNK, 2 * CHUNK)]
+
+    kept = model(**given, kv_ranges=own, drop_caption=False)
+    mixed = model(**given, kv_ranges=own, drop_caption=torch.tensor([[False, True]]))
+    dropped = model(**given, kv_ranges=own, drop_caption=torch.tensor([True]))
+
+    assert torch.allclose(mixed[:, :, :6], kept[:, :, :6], atol=1e-5)
+    assert torch.allclose(mixed[:, :, 6:], dropped[:, :, 6:], atol=1e-5)
+    assert not torch.allclose(kept, dropped, atol=1e-3)
+
+
+@torch.no_grad()
+def test_only_distances_in_time_matter(model: VideoDiT) -> None:
+    given = inputs(1)
+    here = model(**given, kv_ranges=[(0, CHUNK)])
+
+    later = model(**given, kv_ranges=[(5 * CHUNK, 6 * CHUNK)], first_chunk=5)
+
+    assert torch.allclose(here, later, atol=1e-4)
+
+
+def test_a_size_that_does_not_fit_the_patch_is_named(model: VideoDiT) -> None:
+    given = inputs(1)
+    given["x"] = given["x"][:, :, :, :3]
+
+    with pytest.raises(ValueError, match="6x3x4 is not a multiple of the patch 2x2x2"):
+        model(**given, kv_ranges=[(0, CHUNK)])
+
+
+def test_a_range_before_the_cache_is_named(model: VideoDiT) -> None:
+    with torch.no_grad(), pytest.raises(ValueError, match="cache"):
+        model(**inputs(1), kv_ranges=[(0, 2 * CHUNK)], first_chunk=1, cache=KVCache())
+
+
+def test_interleaving_takes_eight_pieces_in_turn() -> None:
+    joined = interleave(torch.arange(16), torch.arange(100, 116))
+
+    assert joined[:8].tolist() == [0, 1, 100, 101, 2, 3, 102, 103]
+    assert joined[-4:].tolist() == [14, 15, 114, 115]

@@ -1,0 +1,187 @@
+"""Training in small: seconds, not minutes; the clock is turned by hand."""
+
+import csv
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from media_agent_magi.engine.config import ConvVAEConfig
+from media_agent_magi.engine.conv_vae import ConvVAE
+from media_agent_magi.tiny_config import CAPTION_LENGTH, MODEL, WORD_NUMBERS
+from media_agent_magi.tiny_model import TinyModel, initialise
+from media_agent_magi.training import autoencoder, checkpoint, transformer
+from media_agent_magi.training.clock import Budget
+from media_agent_magi.training.dataset import Dataset, caption_table, make_dataset, word_numbers
+from media_agent_magi.training.layouts import LAYOUTS, SLOTS
+from media_agent_magi.training.objective import caption_rows, loss
+from media_agent_magi.world.captions import parse
+from media_agent_magi.world.scene import all_descriptions, is_held_out
+
+
+class HandClock:
+    """Turns by a fixed time whenever it is read."""
+
+    def __init__(self, step: float) -> None:
+        self.now, self.step = 0.0, step
+
+    def __call__(self) -> float:
+        self.now += self.step
+        return self.now
+
+
+@pytest.fixture(scope="module")
+def dataset() -> Dataset:
+    torch.manual_seed(0)
+    return make_dataset(ConvVAE(ConvVAEConfig()).eval(), 8, seed=0, device="cpu", batch=4)
+
+
+def test_learning_rate_warms_up_stays_and_decays() -> None:
+    clock = HandClock(0.0)
+    budget = Budget(1.0, clock)
+    rates = []
+
+    for clock.now in (0.6, 1.2, 30.0, 48.0, 60.0):
+        rates.append(round(budget.learning_rate(), 2))
+
+    assert rates == [0.5, 1.0, 1.0, 0.5, 0.01]
+
+
+@pytest.mark.parametrize("minutes", [0, -1, float("nan")])
+def test_a_budget_of_no_minutes_is_refused(minutes: float) -> None:
+    with pytest.raises(ValueError, match="--minutes must be above 0"):
+        Budget(minutes)
+
+
+def test_the_dataset_never_shows_a_held_out_combination(dataset: Dataset) -> None:
+    seen = {all_descriptions()[i] for i in dataset.descriptions.flatten().tolist()}
+
+    assert seen
+    assert not any(is_held_out(description) for description in seen)
+
+
+def test_captions_of_the_table_say_their_description() -> None:
+    words = {number: word for word, number in WORD_NUMBERS.items()}
+    table = caption_table(seed=3)
+
+    for index, description in list(enumerate(all_descriptions()))[::97]:
+        said = " ".join(words[n] for n in table[index, 0].tolist() if n)
+        assert parse(said) == description
+
+
+def test_word_numbers_are_padded_and_skip_unknown_words() -> None:
+    numbers = word_numbers("a purple circle")
+
+    assert len(numbers) == CAPTION_LENGTH
+    assert numbers[:3] == [WORD_NUMBERS["a"], WORD_NUMBERS["circle"], 0]
+
+
+def test_a_batch_is_rolled_but_otherwise_the_data(dataset: Dataset) -> None:
+    latents, words = dataset.batch(4, torch.Generator().manual_seed(0))
+
+    assert latents.shape == (4, 16, 6 * SLOTS, 8, 8)
+    assert words.shape == (4, SLOTS, CAPTION_LENGTH)
+    sums = dataset.latents.float().sum((3, 4))
+    for clip in latents.sum((3, 4)):
+        assert ((sums - clip).abs().amax((1, 2)) < 0.05).any()
+
+
+def test_the_loss_falls_on_one_batch(dataset: Dataset) -> None:
+    model = TinyModel()
+    initialise(model, 0)
+    optimizers = transformer.Optimizers(model)
+    latents, words = dataset.batch(2, torch.Generator().manual_seed(0))
+    values = []
+
+    for _ in range(8):
+        value = loss(
+            model, latents, words, layout=LAYOUTS[0], generator=torch.Generator().manual_seed(1)
+        ).nansum()
+        value.backward()
+        optimizers.step(1.0)
+        values.append(value.item())
+
+    assert values[-1] < 0.8 * values[0]
+
+
+def test_finished_chunks_and_clips_without_text_read_the_null_caption() -> None:
+    model = TinyModel()
+    initialise(model, 0)
+    words = torch.tensor([[word_numbers("a red circle"), word_numbers("a blue square")]])
+
+    rows, mask = caption_rows(model, words, torch.tensor([[True, False]]))
+
+    assert torch.equal(rows[0], model.dit.null_caption())
+    assert mask.sum(1).tolist() == [4, 3]
+
+
+def test_checkpoints_keep_weights_average_and_facts(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = nn.Linear(3, 2)
+    average = checkpoint.Average(model, 0.5)
+    nn.init.ones_(model.weight)
+    average.update(model, 100)
+    checkpoint.save(tmp_path / "c.safetensors", model, average, {"step": 7})
+    other = nn.Linear(3, 2)
+    other_average = checkpoint.Average(other, 0.5)
+
+    facts = checkpoint.load(tmp_path / "c.safetensors", other, other_average)
+
+    assert facts == {"step": 7}
+    assert torch.equal(other.weight, torch.ones(2, 3))
+    assert torch.allclose(other_average.state["weight"], average.state["weight"], atol=1e-2)
+
+
+def test_a_checkpoint_of_another_model_is_refused(tmp_path: Path) -> None:
+    model = nn.Linear(3, 2)
+    path = tmp_path / "c.safetensors"
+    checkpoint.save(path, model, checkpoint.Average(model, 0.5), {"step": 0})
+    other = nn.Linear(4, 2)
+
+    with pytest.raises(ValueError, match="not a checkpoint of this model"):
+        checkpoint.load(path, other, checkpoint.Average(other, 0.5))
+
+
+def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "c.safetensors"
+    path.write_bytes(b"not safetensors at all")
+    model = nn.Linear(3, 2)
+
+    with pytest.raises(ValueError, match="not a checkpoint"):
+        checkpoint.load(path, model, checkpoint.Average(model, 0.5))
+
+
+def test_a_checkpoint_over_the_limit_is_refused(tmp_path: Path) -> None:
+    model = nn.Linear(3000, 3000, bias=False)
+
+    with pytest.raises(ValueError, match="over the limit of 16 MiB"):
+        checkpoint.save(tmp_path / "c", model, checkpoint.Average(model, 0.5), {})
+
+
+def test_a_checkpoint_of_magi_tiny_fits_the_limit() -> None:
+    size = sum(p.numel() for p in TinyModel(MODEL).parameters())
+
+    assert 2 * 2 * size < checkpoint.LIMIT
+
+
+def test_the_autoencoder_trains_and_continues(tmp_path: Path) -> None:
+    def small() -> ConvVAE:
+        return ConvVAE(ConvVAEConfig(latent_channels=4, width=8, inner_width=8))
+
+    for steps in (14, 28):  # a minute is 30 readings of the clock, two a step
+        budget = Budget(1.0, HandClock(2.0))
+        path = autoencoder.train_autoencoder(tmp_path, budget, batch=2, make=small)
+        model = small()
+        facts = checkpoint.load(path, model, checkpoint.Average(model, 0.5))
+        assert facts["step"] == pytest.approx(steps, abs=2)
+
+
+def test_the_transformer_trains_continues_and_logs(tmp_path: Path, dataset: Dataset) -> None:
+    for _ in range(2):
+        budget = Budget(1.0, HandClock(10.0))
+        transformer.train_transformer(tmp_path, dataset, dataset, budget, batch=1, save_every=2)
+
+    rows = list(csv.DictReader((tmp_path / "transformer.csv").open()))
+    assert [int(row["step"]) for row in rows] == [2, 4]
+    assert all(0 < float(row["age0"]) < 10 for row in rows)
