@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Iterable
 
 from pydantic import JsonValue
 
@@ -25,7 +26,7 @@ def check_options(options: dict[str, JsonValue], capabilities: Capabilities) -> 
     return mismatches
 
 
-def read_options(texts: list[str], capabilities: Capabilities) -> dict[str, JsonValue]:
+def read_options(texts: Iterable[str], capabilities: Capabilities) -> dict[str, JsonValue]:
     """Read `NAME=VALUE` texts, each value as the type its option declares.
 
     Unknown names are kept as text, so that the check lists them with everything else.

@@ -7,7 +7,7 @@ from media_agent_schemas.capabilities import Adjustment, Verification
 from media_agent_schemas.errors import ErrorInfo
 from media_agent_schemas.events import Cost, Timing
 from media_agent_schemas.jobs import JobStatus
-from media_agent_schemas.media import Artifact, InputRole, VideoMetadata
+from media_agent_schemas.media import Artifact, VideoMetadata
 from media_agent_schemas.request import VideoRequest
 
 
@@ -25,7 +25,9 @@ class Lineage(Schema):
 
     parent_job: str | None = Field(None, description="The job whose film was continued.")
     resumed_from_chunk: int | None = Field(None, ge=0, description="First chunk after a resume.")
-    inputs: dict[InputRole, Sha256] = Field({}, description="Digests of the inputs, by role.")
+    inputs: tuple[Sha256 | None, ...] = Field(
+        (), description="Digests of the inputs, in order; null: fetched from a url."
+    )
     software: dict[str, str] = Field({}, description="Versions of what made it.")
 
 

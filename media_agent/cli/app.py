@@ -1,0 +1,74 @@
+"""The commands, and what happens when one of them fails: one line, an exit code, no traceback."""
+
+import os
+import sys
+from collections.abc import Sequence
+
+from cyclopts import App, CycloptsError
+
+from media_agent.cli.generate import generate
+from media_agent.cli.listing import backends, list_jobs, print_schema, show_job
+from media_agent.cli.screen import one_line, say
+from media_agent.errors import MediaAgentError, exit_code
+
+_USAGE = 2
+_INTERRUPTED = 130
+_INTERNAL = 1
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("media-agent")
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def build_app() -> App:
+    """Return the commands."""
+    app = App(
+        name="media-agent",
+        help="Say what video you want; it is made, and what was done is recorded.",
+        version=_version,
+        help_format="plaintext",
+    )
+    app.command(generate)
+    app.command(backends)
+    jobs = App(name="jobs", help="List the jobs of the data folder, or show one.")
+    jobs.command(list_jobs, name="list")
+    jobs.command(show_job, name="show")
+    app.command(jobs)
+    app.command(print_schema, name="schema")
+    return app
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return the exit code; absent arguments are those of the process."""
+    try:
+        code = build_app()(
+            sys.argv[1:] if arguments is None else list(arguments),
+            exit_on_error=False,
+            print_error=False,
+            result_action="return_value",
+        )
+        sys.stdout.flush()
+        return code if isinstance(code, int) else 0
+    except MediaAgentError as error:
+        say(f"error: {error.message}" + (f" ({error.hint})" if error.hint else ""))
+        return exit_code(error)
+    except CycloptsError as error:
+        say(f"error: {error} (media-agent --help)")
+        return _USAGE
+    except KeyboardInterrupt:
+        say("stopped")
+        return _INTERRUPTED
+    except BrokenPipeError:  # whoever read our output has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _INTERNAL
+    except Exception as error:  # the last resort: a user never sees a traceback
+        if sys.flags.dev_mode:
+            raise
+        said = one_line(f"{type(error).__name__}: {error}")
+        say(f"error: a fault in media-agent itself: {said} (python -X dev shows where)")
+        return _INTERNAL

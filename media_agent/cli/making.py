@@ -1,0 +1,154 @@
+"""From wishes to a finished job: plan, progress, signals, and what is said at the end."""
+
+import asyncio
+from dataclasses import dataclass
+from itertools import accumulate
+from pathlib import Path
+
+from media_agent.cli.arguments import build_request, check_sheet, default_place
+from media_agent.cli.progress import ProgressLine
+from media_agent.cli.screen import say, tell
+from media_agent.cli.signals import Interruption, cancelled_by_signals
+from media_agent.client import VideoClient
+from media_agent.errors import JobNotFoundError, exit_code
+from media_agent.files import storage_errors, temporary_beside
+from media_agent.options import read_options
+from media_agent_schemas.capabilities import Plan, Policy
+from media_agent_schemas.jobs import JobStatus, VideoJob
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What the command line says, each word where it belongs."""
+
+    prompt: str
+    shots: tuple[str, ...] = ()
+    backend: str | None = None
+    duration: float | None = None
+    seed: int | None = None
+    size: str | None = None
+    fps: float | None = None
+    out: Path | None = None
+    sheet: Path | None = None
+    policy: Policy = Policy.ADJUST
+    options: tuple[str, ...] = ()
+    allow_unknown_words: bool = False
+    overwrite: bool = False
+    json: bool = False
+
+
+async def make(wishes: Wishes) -> int:
+    """Make the video and return the exit code.
+
+    Raises:
+        MediaAgentError: nothing was made.
+    """
+    check_sheet(wishes.sheet, overwrite=wishes.overwrite)
+    with cancelled_by_signals() as interruption:
+        try:
+            async with VideoClient() as client:
+                job = await _make(client, wishes, interruption)
+                if wishes.sheet is not None and job.status is JobStatus.COMPLETED:
+                    await asyncio.to_thread(_write_sheet, job, wishes.sheet)
+        except asyncio.CancelledError:
+            if interruption.number is None:
+                raise
+            say("stopped before anything was made")
+            return interruption.exit_code
+    return _report(job, wishes, interruption)
+
+
+async def _make(client: VideoClient, wishes: Wishes, interruption: Interruption) -> VideoJob:
+    backend = wishes.backend or client.settings.default_backend
+    options = read_options(wishes.options, await client.capabilities(backend))
+    request = build_request(wishes, backend, options)
+    plan = await client.plan(
+        request, policy=wishes.policy, allow_unknown_words=wishes.allow_unknown_words
+    )
+    _announce(plan)
+    out = default_place(plan) if wishes.out is None else wishes.out
+    job_id = client.new_job_id()
+    with ProgressLine(plan) as progress:
+        try:
+            return await client.generate(
+                request,
+                plan=plan,
+                out=out,
+                overwrite=wishes.overwrite,
+                job_id=job_id,
+                on_event=progress,
+            )
+        except asyncio.CancelledError:
+            if interruption.number is None:
+                raise
+            return await _stopped(client, job_id)
+
+
+async def _stopped(client: VideoClient, job_id: str) -> VideoJob:
+    """Return the job that a signal ended, if it had begun."""
+    try:
+        return await client.get(job_id)
+    except JobNotFoundError:
+        raise asyncio.CancelledError from None
+
+
+def _announce(plan: Plan) -> None:
+    """Say on stderr what differs from what was asked."""
+    for change in plan.adjustments:
+        if change.asked is not None and change.field != "model":
+            said = "nothing" if change.used is None else change.used
+            say(f"adjusted: {change.field} {change.asked} -> {said} ({change.reason})")
+    for warning in plan.warnings:
+        say(f"warning: {warning}")
+
+
+def _report(job: VideoJob, wishes: Wishes, interruption: Interruption) -> int:
+    """Say how it ended and return the exit code."""
+    for warning in job.warnings[len(job.plan.warnings) :]:
+        say(f"warning: {warning}")
+    if wishes.json:
+        print(job.model_dump_json(indent=2))
+    elif job.status is JobStatus.COMPLETED:
+        tell(f"{job.artifacts[0].path}: {_facts(job)}")
+        tell(f"{job.record_path}: the record of what was asked, adjusted, sent and delivered")
+        if wishes.sheet is not None:
+            tell(f"{wishes.sheet}: the film at a glance")
+    if job.status is JobStatus.COMPLETED:
+        return 0
+    kept = f"; what was made is in {job.artifacts[0].path}" if job.artifacts else ""
+    if job.error is not None:
+        hint = "" if job.error.hint is None else f" ({job.error.hint})"
+        say(f"error: {job.error.message}{hint}{kept}")
+        return exit_code(job.error)
+    say(f"stopped: {_facts(job) if job.artifacts else 'no frames yet'}{kept}")
+    return interruption.exit_code
+
+
+def _facts(job: VideoJob) -> str:
+    film = job.artifacts[0].metadata
+    seconds = (job.updated_at - job.created_at).total_seconds()
+    seed = "" if job.plan.request.seed is None else f" with seed {job.plan.request.seed}"
+    made = f"made by {job.plan.backend}/{job.plan.model}{seed} in {seconds:.1f} s"
+    if film is None:
+        return made
+    planned = job.plan.request.num_frames
+    of_all = "" if planned is None or planned == film.frames else f" of {planned}"
+    size = f"{film.width}x{film.height}"
+    return f"{film.frames}{of_all} frames, {film.duration:.2f} s, {size}, {film.fps:g} fps, {made}"
+
+
+def _write_sheet(job: VideoJob, sheet: Path) -> None:
+    from media_agent.contact_sheet import write_contact_sheet
+
+    request = job.plan.request
+    shots = request.storyboard()
+    lengths = [round((shot.duration or 0) * (request.fps or 0)) for shot in shots]
+    starts = [0, *accumulate(lengths)][: len(shots)]
+    captions = [(start, shot.prompt) for start, shot in zip(starts, shots, strict=True)]
+    aside = temporary_beside(sheet)
+    try:
+        with storage_errors(f"the contact sheet {sheet}"):
+            write_contact_sheet(Path(str(job.artifacts[0].path)), aside, captions=captions)
+            aside.replace(sheet)
+    finally:
+        aside.unlink(missing_ok=True)

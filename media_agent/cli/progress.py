@@ -1,0 +1,87 @@
+"""How far a job is: a moving bar on a terminal, a plain line now and then elsewhere."""
+
+import sys
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from media_agent.cli.screen import one_line, say
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from media_agent_schemas.capabilities import Plan
+    from media_agent_schemas.events import JobEvent
+
+
+class ProgressLine:
+    """Shows the events of one job on stderr."""
+
+    def __init__(self, plan: "Plan") -> None:
+        self._total = plan.request.num_frames
+        self._name = f"{plan.backend}/{plan.model}"
+        self._phase = ""
+        self._frames = 0
+        self._bar = _bar() if _is_terminal() else None
+        if self._bar is not None:
+            self._task = self._bar.add_task(self._name, total=1.0)
+
+    def __enter__(self) -> Self:
+        if self._bar is not None:
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def __call__(self, numbered: "JobEvent") -> None:
+        """Show one event."""
+        from media_agent_schemas.events import ChunkReady, JobCompleted, JobProgressed
+
+        match numbered.event:
+            case JobProgressed(phase=phase, fraction=fraction):
+                self._show_phase(phase, fraction)
+            case ChunkReady(index=index, frames=frames):
+                self._show_chunk(index, frames)
+            case JobCompleted() if self._bar is not None:
+                self._bar.update(self._task, completed=1.0)
+            case _:
+                pass
+
+    def _show_phase(self, phase: str, fraction: float | None) -> None:
+        if self._bar is not None:
+            text = f"{self._name}  {one_line(phase)}"
+            self._bar.update(self._task, description=text, completed=fraction)
+        elif phase != self._phase:
+            say(f"{self._name}: {phase}")
+        self._phase = phase
+
+    def _show_chunk(self, index: int, frames: int) -> None:
+        self._frames += frames
+        of_all = "" if self._total is None else f" of {self._total}"
+        text = f"{self._name}: chunk {index + 1}, {self._frames}{of_all} frames"
+        if self._bar is None:
+            say(text)
+        elif self._total is not None:
+            self._bar.update(self._task, description=text)
+
+
+def _is_terminal() -> bool:
+    return sys.stderr.isatty()
+
+
+def _bar() -> "Progress | None":
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    if not console.is_terminal or console.is_dumb_terminal:
+        return None
+    text = TextColumn("{task.description}", markup=False)
+    share = TextColumn("{task.percentage:>3.0f}%")
+    return Progress(text, BarColumn(), share, TimeElapsedColumn(), console=console)

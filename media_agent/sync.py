@@ -1,0 +1,85 @@
+"""The client for programs without an event loop."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from media_agent.client import VideoClient as AsyncVideoClient
+from media_agent_schemas.capabilities import Capabilities, Plan, Policy
+from media_agent_schemas.events import JobEvent
+from media_agent_schemas.jobs import VideoJob
+from media_agent_schemas.request import VideoRequest
+
+
+class VideoClient:
+    """`media_agent.client.VideoClient` with blocking calls; Ctrl-C stops the work cleanly."""
+
+    def __init__(self, client: AsyncVideoClient | None = None) -> None:
+        self._client = AsyncVideoClient() if client is None else client
+        self._runner = asyncio.Runner()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop all work and close the backends and the event loop."""
+        self._runner.run(self._client.aclose())
+        self._runner.close()
+
+    def capabilities(self, model: str | None = None) -> Capabilities:
+        """Return what "backend" or "backend/model" can do; absent: the default."""
+        return self._runner.run(self._client.capabilities(model))
+
+    def plan(
+        self,
+        request: VideoRequest,
+        *,
+        policy: Policy = Policy.ADJUST,
+        allow_unknown_words: bool = False,
+    ) -> Plan:
+        """Return what would be sent to whom; see the asynchronous `plan`."""
+        return self._runner.run(
+            self._client.plan(request, policy=policy, allow_unknown_words=allow_unknown_words)
+        )
+
+    def generate(
+        self,
+        request: VideoRequest,
+        *,
+        plan: Plan | None = None,
+        policy: Policy = Policy.ADJUST,
+        allow_unknown_words: bool = False,
+        out: Path | str | None = None,
+        overwrite: bool = False,
+        on_event: Callable[[JobEvent], None] | None = None,
+    ) -> VideoJob:
+        """Make the video and return the job as it ended; see the asynchronous `generate`."""
+        return self._runner.run(
+            self._client.generate(
+                request,
+                plan=plan,
+                policy=policy,
+                allow_unknown_words=allow_unknown_words,
+                out=out,
+                overwrite=overwrite,
+                on_event=on_event,
+            )
+        )
+
+    def get(self, job_id: str) -> VideoJob:
+        """Return a job as it stands; see the asynchronous `get`."""
+        return self._runner.run(self._client.get(job_id))
+
+    def list(self) -> list[VideoJob]:
+        """Return all jobs of the data folder, newest first."""
+        return self._runner.run(self._client.list())
