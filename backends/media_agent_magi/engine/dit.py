@@ -31,13 +31,18 @@ def body_dtype(config: ModelConfig) -> torch.dtype:
     return dtype
 
 
+def patch_shape(config: ModelConfig) -> tuple[int, int, int]:
+    """Return the latent frames, rows and columns of one token."""
+    return config.t_patch_size, config.patch_size, config.patch_size
+
+
 class VideoDiT(nn.Module):
     """Predicts the velocity, noise to data, of consecutive chunks, each at its own timestep."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        width, patch = config.hidden_size, (config.t_patch_size, *[config.patch_size] * 2)
+        width, patch = config.hidden_size, patch_shape(config)
         self.x_embedder = nn.Conv3d(config.in_channels, width, patch, stride=patch, bias=False)
         self.t_embedder = TimestepEmbedder(int(width * config.cond_hidden_ratio))
         self.y_embedder = CaptionEmbedder(config)
@@ -113,7 +118,7 @@ class VideoDiT(nn.Module):
         if self.config.half_channel_vae:
             x = torch.cat([x, x], dim=1)
         weight = self.x_embedder.weight
-        patches = unfold_patches(x, (self.config.t_patch_size, *[self.config.patch_size] * 2))
+        patches = unfold_patches(x, patch_shape(self.config))
         return F.linear(patches, weight.flatten(1)).to(body_dtype(self.config))
 
     def _condition(self, t: Tensor, drop_caption: bool | Tensor, step_size: float | None) -> Tensor:

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from media_agent_magi.engine.config import ConvVAEConfig
 from media_agent_magi.engine.conv_vae import ConvVAE
+from media_agent_magi.engine.vit_vae import ViTVAE
 from media_agent_magi.training.checkpoint import Average, load, save
 from media_agent_magi.training.clock import Budget
 from media_agent_magi.training.log import TrainingLog
@@ -32,7 +33,7 @@ def train_autoencoder(
     device: str = "cpu",
     batch: int = 48,
     seed: int = 0,
-    make: Callable[[], nn.Module] = lambda: ConvVAE(ConvVAEConfig()),
+    make: Callable[[], ConvVAE | ViTVAE] = lambda: ConvVAE(ConvVAEConfig()),
     noise: float = LATENT_NOISE,
 ) -> Path:
     """Spend `budget`, continuing `folder/autoencoder.safetensors` if it is there.
@@ -68,7 +69,7 @@ def train_autoencoder(
     return path
 
 
-def reconstruction_loss(model: nn.Module, video: Tensor, noise: float) -> Tensor:
+def reconstruction_loss(model: ConvVAE | ViTVAE, video: Tensor, noise: float) -> Tensor:
     """Return L1 + 2 MSE of the decoded clips, latents disturbed by up to `noise`."""
     with torch.autocast(video.device.type, torch.bfloat16):
         latents = model.encode(video)
@@ -79,7 +80,7 @@ def reconstruction_loss(model: nn.Module, video: Tensor, noise: float) -> Tensor
 
 
 @torch.no_grad()
-def quality(model: nn.Module, device: str) -> dict[str, float]:
+def quality(model: ConvVAE | ViTVAE, device: str) -> dict[str, float]:
     """Return PSNR in dB on 64 fixed clips, clean and with latent noise of 0.3."""
     model.eval()
     generator = torch.Generator(device).manual_seed(123)
