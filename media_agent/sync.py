@@ -6,18 +6,21 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from media_agent.client import VideoClient as AsyncVideoClient
+from media_agent.client import VideoClient
+from media_agent.config import Settings
 from media_agent_schemas.capabilities import Capabilities, Plan, Policy
 from media_agent_schemas.events import JobEvent
 from media_agent_schemas.jobs import VideoJob
 from media_agent_schemas.request import VideoRequest
 
 
-class VideoClient:
-    """`media_agent.client.VideoClient` with blocking calls; Ctrl-C stops the work cleanly."""
+class BlockingVideoClient:
+    """`VideoClient` with blocking calls; Ctrl-C stops the work cleanly."""
 
-    def __init__(self, client: AsyncVideoClient | None = None) -> None:
-        self._client = AsyncVideoClient() if client is None else client
+    def __init__(
+        self, *, settings: Settings | None = None, client: VideoClient | None = None
+    ) -> None:
+        self._client = VideoClient(settings=settings) if client is None else client
         self._runner = asyncio.Runner()
 
     def __enter__(self) -> Self:
@@ -47,7 +50,7 @@ class VideoClient:
         policy: Policy = Policy.ADJUST,
         allow_unknown_words: bool = False,
     ) -> Plan:
-        """Return what would be sent to whom; see the asynchronous `plan`."""
+        """Return what would be sent to whom; see `VideoClient.plan`."""
         return self._runner.run(
             self._client.plan(request, policy=policy, allow_unknown_words=allow_unknown_words)
         )
@@ -63,7 +66,7 @@ class VideoClient:
         overwrite: bool = False,
         on_event: Callable[[JobEvent], None] | None = None,
     ) -> VideoJob:
-        """Make the video and return the job as it ended; see the asynchronous `generate`."""
+        """Make the video and return the job as it ended; see `VideoClient.generate`."""
         return self._runner.run(
             self._client.generate(
                 request,
@@ -77,7 +80,7 @@ class VideoClient:
         )
 
     def get(self, job_id: str) -> VideoJob:
-        """Return a job as it stands; see the asynchronous `get`."""
+        """Return a job as it stands; see `VideoClient.get`."""
         return self._runner.run(self._client.get(job_id))
 
     def list(self) -> list[VideoJob]:

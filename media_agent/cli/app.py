@@ -9,7 +9,6 @@ from cyclopts import App, CycloptsError
 from media_agent.cli.generate import generate
 from media_agent.cli.listing import backends, list_jobs, print_schema, show_job
 from media_agent.cli.screen import one_line, say
-from media_agent.errors import MediaAgentError, exit_code
 
 _USAGE = 2
 _INTERRUPTED = 130
@@ -54,21 +53,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
-    except MediaAgentError as error:
-        say(f"error: {error.message}" + (f" ({error.hint})" if error.hint else ""))
-        return exit_code(error)
-    except CycloptsError as error:
-        say(f"error: {error} (media-agent --help)")
-        return _USAGE
     except KeyboardInterrupt:
         say("stopped")
         return _INTERRUPTED
     except BrokenPipeError:  # whoever read our output has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _INTERNAL
-    except Exception as error:  # the last resort: a user never sees a traceback
-        if sys.flags.dev_mode:
-            raise
-        said = one_line(f"{type(error).__name__}: {error}")
-        say(f"error: a fault in media-agent itself: {said} (python -X dev shows where)")
-        return _INTERNAL
+    except Exception as error:  # noqa: BLE001  # the last resort: a user never sees a traceback
+        return _failed(error)
+
+
+def _failed(error: Exception) -> int:
+    """Say in one line what went wrong and return the exit code."""
+    from media_agent.errors import MediaAgentError, exit_code
+
+    match error:
+        case MediaAgentError():
+            say(f"error: {error.message}" + (f" ({error.hint})" if error.hint else ""))
+            return exit_code(error)
+        case CycloptsError():
+            say(f"error: {error} (media-agent --help)")
+            return _USAGE
+    if sys.flags.dev_mode:
+        raise error
+    said = one_line(f"{type(error).__name__}: {error}")
+    say(f"error: a fault in media-agent itself: {said} (python -X dev shows where)")
+    return _INTERNAL
