@@ -69,8 +69,7 @@ def test_the_backend_of_the_how_to_makes_a_film(surroundings: Path) -> None:
     specs = {spec.name: spec for spec in media_agent_backends()}
     registry = Registry(Discovery(specs))
     with BlockingVideoClient(
-        settings=load_settings(),
-        client=lambda settings: VideoClient(settings=settings, registry=registry),
+        client=VideoClient(settings=load_settings(), registry=registry)
     ) as client:
         job = client.generate(VideoRequest(prompt="snow", duration=1.5, model="noise", seed=0))
 
