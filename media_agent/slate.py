@@ -15,9 +15,9 @@ from media_agent_schemas.request import VideoRequest
 if TYPE_CHECKING:
     from media_agent.video import Frames
 
-_MARK = "SANDBOX - drawn, not generated"
+_MARK = "SANDBOX (drawn, not generated)"
 _PAPER, _INK, _WARNING = (236, 236, 228), (24, 24, 24), (176, 32, 32)
-_SMALLEST_LETTERS = 8  # pixels; below, only the moving square is drawn
+_SMALLEST_LETTERS = 9  # pixels
 
 
 class Slate:
@@ -29,7 +29,13 @@ class Slate:
         self._request = request
         self._width, self._height = request.size.width, request.size.height
         self._fps = frame_rate(request.fps)
-        self._letters = max(1, min(self._height // 14, self._width // 20))
+        letters = max(_SMALLEST_LETTERS, min(self._height // 14, self._width // 20))
+        self._font = ImageFont.load_default(size=letters)
+        self._has_letters = self._width >= 60 and self._height >= 40
+        self._margin, self._line = letters // 2, letters * 3 // 2
+        self._side = max(2, min(self._width, self._height) // 8)
+        self._square_top = self._height - self._side - self._side // 2
+        self._counter_top = self._square_top - self._line - 2
         self._shots = _first_frames(request)
         self._square = _square_color(request.seed)
         self._board: tuple[str, Image.Image] | None = None
@@ -52,11 +58,10 @@ class Slate:
     def _frame(self, number: int, prompt: str) -> "Frames":
         picture = self._board_for(prompt).copy()
         draw = ImageDraw.Draw(picture)
-        if self._letters >= _SMALLEST_LETTERS:
+        if self._has_letters:
             total = self._request.num_frames
             counter = f"frame {number + 1}" + ("" if total is None else f" of {total}")
-            line = self._letters * 3 // 2
-            position = (self._letters, self._height - self._side - 2 * line)
+            position = (self._margin, self._counter_top)
             draw.text(position, counter, fill=_INK, font=self._font)
         draw.rectangle(self._place(number), fill=self._square)
         return np.asarray(picture, np.uint8)
@@ -68,43 +73,39 @@ class Slate:
 
     def _draw_board(self, prompt: str) -> Image.Image:
         board = Image.new("RGB", (self._width, self._height), _PAPER)
-        if self._letters < _SMALLEST_LETTERS:
+        if not self._has_letters:
             return board
         draw = ImageDraw.Draw(board)
-        margin, line = self._letters, self._letters * 3 // 2
-        room = self._width - 2 * margin
-        rows = [(_MARK, _WARNING), *((text, _INK) for text in self._facts())]
-        most = max(1, (self._height - self._side - 3 * line) // line - len(rows))
-        rows[1:1] = [(text, _INK) for text in wrap(prompt, room, draw, self._font, most=most)]
-        for place, (text, color) in enumerate(rows):
-            draw.text((margin, margin + place * line), text, fill=color, font=self._font)
+        room = self._width - 2 * self._margin
+        most = (self._counter_top - self._margin) // self._line
+        facts = wrap(self._facts(), room, draw, self._font, most=3)
+        prompt_lines = max(1, most - 1 - len(facts))
+        rows = [
+            wrap(_MARK, room, draw, self._font, most=1)[0],
+            *wrap(prompt, room, draw, self._font, most=prompt_lines),
+            *facts,
+        ]
+        for place, text in enumerate(rows[:most]):
+            position = (self._margin, self._margin + place * self._line)
+            draw.text(position, text, fill=_INK if place else _WARNING, font=self._font)
         return board
 
-    def _facts(self) -> list[str]:
+    def _facts(self) -> str:
         request = self._request
         frames = request.num_frames
         length = "endless" if frames is None else f"{float(frames / self._fps):g} s"
-        facts = [f"{self._width}x{self._height}  {length}  {float(self._fps):g} fps"]
+        facts = f"{self._width}x{self._height}, {length}, {float(self._fps):g} fps"
         if request.seed is not None:
-            facts.append(f"seed {request.seed}")
+            facts += f", seed {request.seed}"
         if request.negative_prompt is not None:
-            facts.append(f"without: {request.negative_prompt[:60]}")
+            facts += f", without: {request.negative_prompt}"
         return facts
-
-    @property
-    def _font(self) -> "ImageFont.FreeTypeFont | ImageFont.ImageFont":
-        return ImageFont.load_default(size=self._letters)
-
-    @property
-    def _side(self) -> int:
-        return max(2, self._height // 8)
 
     def _place(self, number: int) -> tuple[int, int, int, int]:
         """Return the corners of the square, which crosses the picture in two seconds."""
         way = max(1, self._width - self._side)
         step = max(1, round(way / (2 * self._fps)))
-        left = number * step % way
-        top = self._height - self._side - max(1, self._side // 2)
+        left, top = number * step % way, self._square_top
         return left, top, left + self._side - 1, top + self._side - 1
 
 
