@@ -2,11 +2,14 @@
 
 import ast
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
 
 import pytest
+from cyclopts import App
 
+from media_agent.cli.app import build_app, main
 from media_agent.config import PREFIX, BackendSection, Settings
 from media_agent.errors import OUTCOMES, error_classes
 from media_agent_magi.world.captions import WORDS
@@ -20,6 +23,14 @@ PAGES = sorted(
     for pattern in ("*.md", "docs/**/*.md", "benchmarks/**/*.md")
     for path in ROOT.glob(pattern)
 )
+
+
+def commands(app: App, prefix: str = "") -> Iterator[str]:
+    """Yield every command that does something, such as "jobs list"."""
+    for name in app:
+        if not name.startswith("-"):
+            below = list(commands(app[name], f"{prefix}{name} "))
+            yield from below or [f"{prefix}{name}"]
 
 
 def page(name: str) -> str:
@@ -64,6 +75,19 @@ def test_every_setting_is_documented_with_its_variable() -> None:
 def test_every_wire_type_with_a_schema_is_listed_with_the_commands() -> None:
     for name in NAMES:
         assert f"`{name}`" in page("cli.md")
+
+
+@pytest.mark.parametrize("command", sorted(commands(build_app())))
+def test_every_command_and_every_flag_of_it_is_documented(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main([*command.split(), "--help"])
+
+    flags = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", capsys.readouterr().out)) - {"--help"}
+    text = page("cli.md")
+    section = text.partition(f"## `media-agent {command}")[2].partition("\n## ")[0]
+    assert section, f"cli.md has no section on {command}"
+    assert {flag for flag in flags if f"`{flag}" not in section} == set()
 
 
 def test_every_module_of_the_core_is_on_the_map() -> None:
