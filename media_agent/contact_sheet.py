@@ -11,20 +11,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from media_agent.errors import InvalidRequestError
+from media_agent.lettering import wrap
 from media_agent.video import iterate_frames, probe
 
 if TYPE_CHECKING:
     from PIL.Image import Image
-    from PIL.ImageDraw import ImageDraw
-    from PIL.ImageFont import FreeTypeFont, ImageFont
-
-    Font = FreeTypeFont | ImageFont
 
 _PAPER, _INK, _FAINT = (250, 250, 247), (20, 20, 20), (110, 110, 110)
 _GAP = 10  # pixels between frames and around the sheet
 _CAPTION_SIZE, _LABEL_SIZE = 18, 12
 _CAPTION_LINES = 2
-_LONGEST_CAPTION = 600  # letters looked at; the lines never hold more
 _FRAME_WIDTH = 192  # pixels an enlarged frame should reach
 
 
@@ -141,7 +137,9 @@ class _Sheet:
         from PIL import Image, ImageDraw
 
         measure = ImageDraw.Draw(Image.new("RGB", (1, 1)))
-        lines = wrap(text, self._sheet_width - 2 * _GAP, measure, self._caption_font)
+        lines = wrap(
+            text, self._sheet_width - 2 * _GAP, measure, self._caption_font, most=_CAPTION_LINES
+        )
         line_height = _CAPTION_SIZE + 6
         size = (self._sheet_width, _GAP + line_height * len(lines))
         strip = Image.new("RGB", size, _PAPER)
@@ -167,29 +165,3 @@ class _Sheet:
             position = (left, _GAP + self._height + 2)
             draw.text(position, label, fill=_FAINT, font=self._label_font)
         return strip
-
-
-def wrap(
-    text: str, width: int, draw: "ImageDraw", font: "Font", *, most: int = _CAPTION_LINES
-) -> list[str]:
-    """Break text into at most `most` lines of `width` pixels; an ellipsis stands for the rest."""
-    words = text[:_LONGEST_CAPTION].split()
-    lines: list[str] = []
-    while words and len(lines) < most:
-        count = len(words)
-        while count > 1 and draw.textlength(" ".join(words[:count]), font=font) > width:
-            count -= 1
-        lines.append(" ".join(words[:count]))
-        words = words[count:]
-    if words or len(text) > _LONGEST_CAPTION:
-        lines[-1] += " ..."
-    return [_shorten(line, width, draw, font) for line in lines]
-
-
-def _shorten(line: str, width: int, draw: "ImageDraw", font: "Font") -> str:
-    if draw.textlength(line, font=font) <= width:
-        return line
-    kept = line.removesuffix(" ...")
-    while kept and draw.textlength(f"{kept} ...", font=font) > width:
-        kept = kept[:-1]
-    return f"{kept.rstrip()} ..."

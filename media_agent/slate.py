@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from media_agent.contact_sheet import wrap
 from media_agent.errors import InvalidRequestError
+from media_agent.lettering import wrap
 from media_agent.video import frame_rate
 from media_agent_schemas.request import VideoRequest
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
-from media_agent.contact_sheet import wrap, write_contact_sheet
+from media_agent.contact_sheet import write_contact_sheet
 from media_agent.errors import InvalidRequestError
 from media_agent.video import read_frames, write_video
 
@@ -74,24 +74,6 @@ def test_a_caption_after_the_end_of_a_shortened_film_is_left_out(tmp_path, film)
     write_contact_sheet(film, tmp_path / "sheet.png", captions=captions, enlarge=4)
 
     assert len(rows_of(Image.open(tmp_path / "sheet.png"), 128, 64)) == 1
-
-
-@pytest.mark.parametrize("text", ["word " * 20_000, "x" * 100_000])
-def test_a_long_prompt_is_cut_to_two_lines_with_an_ellipsis(text):
-    draw = ImageDraw.Draw(Image.new("RGB", (1, 1)))
-    font = ImageFont.load_default(size=18)
-
-    lines = wrap(text, 400, draw, font)
-
-    assert len(lines) <= 2
-    assert lines[-1].endswith("...")
-    assert all(draw.textlength(line, font=font) <= 400 for line in lines)
-
-
-def test_a_short_prompt_stays_as_it_is():
-    draw = ImageDraw.Draw(Image.new("RGB", (1, 1)))
-
-    assert wrap("a red\ncircle", 400, draw, ImageFont.load_default(size=18)) == ["a red circle"]
 
 
 @pytest.mark.parametrize("name", ["columns", "enlarge", "every"])
