@@ -1,12 +1,13 @@
 """The native engine as a backend; torch is imported when the first film is made."""
 
 from collections.abc import Generator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from media_agent.backend import BackendSettings
 from media_agent.errors import BackendUnavailableError, InvalidRequestError, StorageError
 from media_agent.local import Chunk, GenerationContext, LocalBackend
-from media_agent_magi.tiny_description import Guidance, TinyDescription, WeightsError
+from media_agent_magi.tiny_description import WEIGHTS, Guidance, TinyDescription, WeightsError
 from media_agent_magi.world.captions import parse, tokenize
 from media_agent_magi.world.scene import CHUNK_FRAMES, FPS, SIZE
 from media_agent_schemas.capabilities import (
@@ -31,10 +32,11 @@ STEPS = (8, 16, 32)
 class MagiBackend(LocalBackend):
     """Makes films of any length, chunk by chunk, with a prompt for each chunk."""
 
-    def __init__(self, settings: BackendSettings) -> None:
+    def __init__(self, settings: BackendSettings, weights: Path = WEIGHTS) -> None:
         super().__init__(settings)
+        self._weights = weights
         try:
-            self._description = TinyDescription.read()
+            self._description = TinyDescription.read(weights)
         except WeightsError as error:
             raise damaged(error) from error
         self._engine: TinyEngine | None = None
@@ -135,7 +137,7 @@ class MagiBackend(LocalBackend):
                     f"magi needs {error.name}", hint="pip install 'media-agent[magi]'"
                 ) from error
             try:
-                self._engine = load_tiny()
+                self._engine = load_tiny(self._weights)
             except WeightsError as error:
                 raise damaged(error) from error
         return self._engine
@@ -189,8 +191,10 @@ def prompt_of_chunk(request: VideoRequest) -> "Prompts":
             return None
         end = 0.0
         for shot in shots:
-            end += shot.duration * FPS if shot.duration is not None else float("inf")
-            if frame < round(end):
+            if shot.duration is None:
+                return shot.prompt
+            end += shot.duration
+            if frame < round(end * FPS):
                 return shot.prompt
         return shots[-1].prompt
 

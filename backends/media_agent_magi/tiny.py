@@ -60,14 +60,24 @@ class TinyEngine:
         if num_inference_steps is not None:
             config = replace(config, num_steps=num_inference_steps)
         strength = guidance if guidance is not None else self.description.guidance
+        texts: dict[int, str] = {}
+
+        def text(chunk: int) -> TextRow | None:
+            prompt = source(chunk)
+            if prompt is None:
+                return None
+            texts[chunk] = prompt
+            texts.pop(chunk - config.window_size - 2, None)
+            return self.text_row(prompt)
+
         channels, cells = self.model.dit.config.latent_channels, SIZE // 8
         sampler = ChunkSampler(
             self.model.dit,
             config,
             noise=seeded_noise(seed, (channels, config.chunk_width, cells, cells)),
-            text=lambda chunk: self.text_row(source(chunk)),
+            text=text,
             total=total,
-            guidance=lambda chunk: guidance_table(strength, chunk, source),
+            guidance=lambda chunk: guidance_table(strength, chunk, texts.get),
             null=null_row(self.model.dit.null_caption(), config.null_caption_tokens),
             on_forward=on_forward,
         )
@@ -75,10 +85,8 @@ class TinyEngine:
             yield self.decode(chunk.latents)
 
     @torch.no_grad()
-    def text_row(self, prompt: str | None) -> TextRow | None:
+    def text_row(self, prompt: str) -> TextRow:
         """Encode a prompt; words the model has never read are passed over."""
-        if prompt is None:
-            return None
         known = [self._numbers[word] for word in tokenize(prompt) if word in self._numbers]
         length = self.model.dit.config.caption_max_length
         numbers = (known + [0] * length)[:length]
