@@ -1,0 +1,106 @@
+"""Finds the cases of a folder and runs them, one outcome each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from media_agent_magi.parity.autoencoder import autoencoder_checks
+from media_agent_magi.parity.comparison import Check, Comparison, NotYetError
+from media_agent_magi.parity.film import film_checks
+from media_agent_magi.parity.golden import GoldenFolder
+from media_agent_magi.parity.prompts import prompt_checks
+from media_agent_magi.parity.tables import plan_checks, rope_checks, schedule_checks
+from media_agent_magi.parity.transformer import table_checks, transformer_checks
+
+PASSED, FAILED, LATER = "passed", "failed", "later"
+SUFFIXES = (".json", ".safetensors")
+
+CHECKS: dict[str, Callable[[GoldenFolder, str], Iterator[Check]]] = {
+    "dit_parameter_tables": table_checks,
+    "dit_": transformer_checks,
+    "gen_": film_checks,
+    "vae_": autoencoder_checks,
+    "rope_": rope_checks,
+    "timestep_schedules": schedule_checks,
+    "stage_plans": plan_checks,
+    "prompt_assembly": prompt_checks,
+}
+"""Start of a file's name -> what checks it; the first that fits counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The line of one case."""
+
+    name: str
+    state: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.state:6}  {self.name}  {self.text}"
+
+
+def sorted_files(folder: Path) -> tuple[list[str], list[str]]:
+    """Return the stems that hold cases and the names of files this program does not know."""
+    stems: set[str] = set()
+    unknown: list[str] = []
+    for path in sorted(folder.iterdir()):
+        stem = path.name.removesuffix(path.suffix)
+        known = path.is_file() and path.suffix in SUFFIXES
+        if known and is_input(stem):
+            continue
+        if known and (is_later(stem) or _checks(stem) is not None):
+            stems.add(stem)
+        else:
+            unknown.append(path.name)
+    return sorted(stems), unknown
+
+
+def is_input(stem: str) -> bool:
+    """Whether a file is read by other cases and is none itself."""
+    return stem.endswith(".weights") or stem.startswith("special_tokens")
+
+
+def is_later(stem: str) -> bool:
+    """Whether a file holds cases of a kind that is not checked yet."""
+    return stem.startswith(("fp8_", "prompt_cleaning")) or "bf16" in stem
+
+
+def outcomes(golden: GoldenFolder, stem: str) -> Iterator[Outcome]:
+    """Run the cases of one file; whatever is wrong with one of them is its outcome."""
+    if is_later(stem):
+        yield Outcome(stem, LATER, "this kind is not checked yet")
+        return
+    checks = _checks(stem)
+    assert checks is not None
+    try:
+        found = list(checks(golden, stem))
+    except Exception as error:  # noqa: BLE001 - damage of any kind is a result here
+        yield Outcome(stem, FAILED, _described(error))
+        return
+    if not found:
+        yield Outcome(stem, FAILED, "holds no case")
+    for name, check in found:
+        yield _outcome(name, check)
+
+
+def _checks(stem: str) -> Callable[[GoldenFolder, str], Iterator[Check]] | None:
+    return next((checks for start, checks in CHECKS.items() if stem.startswith(start)), None)
+
+
+def _outcome(name: str, check: Callable[[], Comparison]) -> Outcome:
+    try:
+        done = check()
+    except NotYetError as error:
+        return Outcome(name, LATER, str(error))
+    except Exception as error:  # noqa: BLE001 - damage of any kind is a result here
+        return Outcome(name, FAILED, _described(error))
+    return Outcome(name, PASSED if done.passed else FAILED, done.text())
+
+
+def _described(error: Exception) -> str:
+    """One line for an error; those of our own kinds speak for themselves."""
+    text = " ".join(str(error).split())
+    return text if isinstance(error, ValueError) else f"{type(error).__name__}: {text}"

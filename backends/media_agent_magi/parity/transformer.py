@@ -1,0 +1,203 @@
+"""Cases of the transformer: single forwards, guided predictions, parameter tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from media_agent_magi.engine.cache import KVCache
+from media_agent_magi.engine.config import ModelConfig
+from media_agent_magi.engine.dit import VideoDiT
+from media_agent_magi.engine.guidance import GuidanceTable, Predictor, StepInput, count_tokens
+from media_agent_magi.engine.schedule import TWELVE_STEPS, ChunkSchedule, Step
+from media_agent_magi.engine.text_rows import TextRow
+from media_agent_magi.parity.comparison import SINGLE, CaseError, Check, Comparison, NotYetError
+from media_agent_magi.parity.golden import (
+    Fields,
+    GoldenFolder,
+    Tensors,
+    check_declared,
+    note_uncompared,
+    sampler_config,
+)
+from media_agent_magi.parity.intermediates import compare_intermediates, recorded
+
+
+def transformer_checks(golden: GoldenFolder, stem: str) -> Iterator[Check]:
+    """Yield the cases of a file of single forwards or of guided predictions."""
+    checks = guided_checks if "calls" in golden.spec(stem) else forward_checks
+    yield from checks(golden, stem)
+
+
+def forward_checks(golden: GoldenFolder, stem: str) -> Iterator[Check]:
+    """Yield the single forwards of a file, which share one cache and go in order."""
+    spec, tensors, cache = golden.spec(stem), golden.tensors(stem), KVCache()
+    model = golden.transformer(spec)
+    for name, case in spec["cases"].items():
+
+        def check(name: str = name, case: Fields = case) -> Comparison:
+            done = Comparison()
+            check_declared(done, spec, tensors, f"{name}.")
+            _forward(done, model, spec, case, tensors.under(f"{name}."), cache)
+            return done
+
+        yield f"{stem}/{name}", check
+
+
+def _forward(
+    done: Comparison,
+    model: VideoDiT,
+    spec: Fields,
+    case: Fields,
+    tensors: Tensors,
+    cache: KVCache,
+) -> None:
+    x, t = tensors["in.x"], tensors["in.t"]
+    tokens = count_tokens(model.config, x) // t.shape[1]
+    use = str(case["kv_cache"])
+    drop = tensors["in.caption_dropout_mask"].bool()
+    with torch.no_grad(), recorded(model) as seen:
+        velocity = model(
+            x,
+            t,
+            tensors["in.y"][:, 0],
+            tensors["in.xattn_mask"][:, 0],
+            kv_ranges=_sample_ranges(tensors["in.kv_range"], len(x), tokens * t.shape[1]),
+            first_chunk=case["slice_point"],
+            drop_caption=drop if len(drop) == len(x) else bool(drop[0]),
+            step_size=_step_size(spec, case),
+            cache=None if use == "none" else cache,
+            write_cache="writ" in use and "not writ" not in use,
+            cache_tokens_to_skip=tokens if case.get("distill_nearly_clean_chunk") else 0,
+        )
+    expected = tensors.under("out.")
+    for layer_name, entries in expected.under("kv_cache.layer").items():
+        held = cache.read(int(layer_name), len(entries))
+        if held is None:
+            raise CaseError(f"the cache holds nothing for layer {layer_name}")
+        done.close(f"cache of layer {layer_name}", held[0], entries, SINGLE)
+    done.close("velocity", velocity, expected["velocity"], SINGLE)
+    note_uncompared(done, {n for n in expected if n != "velocity" and "kv_cache" not in n})
+    if len(x) == 1:
+        compare_intermediates(done, tensors.under("mid."), seen, model, case["slice_point"])
+
+
+def _sample_ranges(ranges: Tensor, samples: int, sample_tokens: int) -> list[tuple[int, int]]:
+    """Key ranges of one sample; with several samples all must look the same way."""
+    rows = [(int(start), int(end)) for start, end in ranges]
+    count = len(rows) // samples
+    for n in range(1, samples):
+        moved = [(a - n * sample_tokens, b - n * sample_tokens) for a, b in rows[n * count :]]
+        if moved[:count] != rows[:count]:
+            raise CaseError("the samples of a batch have different key ranges")
+    return rows[:count]
+
+
+def _step_size(spec: Fields, case: Fields) -> float | None:
+    if not spec["config"]["engine_config"]["distill"]:
+        return None
+    if case["num_steps"] != TWELVE_STEPS:
+        return float(case["num_steps"]) / 2
+    if case["distill_interval"] is None:
+        raise CaseError("twelve steps need a distill_interval")
+    return 8 / float(case["distill_interval"])
+
+
+def guided_checks(golden: GoldenFolder, stem: str) -> Iterator[Check]:
+    """Yield the guided predictions of a file, which share one cache and go in order."""
+    spec, tensors = golden.spec(stem), golden.tensors(stem)
+    model = golden.transformer(spec)
+    config = sampler_config(spec)
+    config = replace(config, num_steps=spec.get("num_steps", config.num_steps))
+    predictor = Predictor(model, config, KVCache())
+    for name, call in sorted(spec["calls"].items(), key=_order):
+
+        def check(name: str = name, call: Fields = call) -> Comparison:
+            done = Comparison()
+            check_declared(done, spec, tensors, f"{name}.")
+            index = _interval_index(predictor.schedule, spec.get("distill_interval"))
+            given = _step_input(predictor, call, tensors.under(f"{name}."), index)
+            with torch.no_grad():
+                velocity = predictor.velocity(given)
+            skipped = given.first_moving * given.chunk_frames
+            expected = tensors[f"{name}.out.velocity"][:1]
+            done.close("velocity", velocity[:, :, skipped:], expected[:, :, skipped:], SINGLE)
+            return done
+
+        yield f"{stem}/{name}", check
+
+
+def _order(call: tuple[str, Fields]) -> int:
+    """The number that a call's name begins with."""
+    return int(call[0].partition("_")[0])
+
+
+def _step_input(predictor: Predictor, call: Fields, tensors: Tensors, index: int) -> StepInput:
+    x, t = tensors["in.x"][:1], tensors["in.t"][0]
+    y, mask, count = tensors["in.y"][:, 0], tensors["in.mask"][:, 0], len(t)
+    tokens = count_tokens(predictor.model.config, x) // count
+    ranges = tuple((int(a) // tokens, int(b) // tokens) for a, b in tensors["in.kv_range"][:count])
+    prefix = bool(call.get("extract_prefix_video_feature"))
+    clean = count if prefix else int(call["fwd_extra_1st_chunk"])
+    first = call["slice_point"]
+    levels = tuple(None if i < clean else 0 for i in range(count))
+    step = Step(0, index, (first + clean, first + count), first, levels, ranges)
+    rows = [TextRow(caption, row_mask) for caption, row_mask in zip(y, mask, strict=True)]
+    table = GuidanceTable.from_config(predictor.config)
+    return StepInput(
+        step,
+        x,
+        t,
+        text=rows[:count],
+        null=rows[-count:],
+        scales=[table.at(float(value)) for value in t],
+        near_clean=bool(call.get("distill_nearly_clean_chunk")) and not prefix,
+    )
+
+
+def _interval_index(schedule: ChunkSchedule, interval: float | None) -> int:
+    """Return a step of a stage that has this interval."""
+    fitting = [k for k in range(3) if interval in (None, schedule.step_interval(k))]
+    if not fitting:
+        raise CaseError(f"no step of this schedule has the distill_interval {interval}")
+    return fitting[0]
+
+
+def table_checks(golden: GoldenFolder, stem: str) -> Iterator[Check]:
+    """Yield the parameter tables of a file: names, shapes and dtypes of whole models."""
+    for name, model in golden.spec(stem)["models"].items():
+        quantised = model["config"]["engine_config"]["fp8_quant"]
+
+        def check(model: Fields = model) -> Comparison:
+            return _parameter_table(model)
+
+        yield f"{stem}/{name}", _later if quantised else check
+
+
+def _later() -> Comparison:
+    raise NotYetError("quantised layers")
+
+
+def _parameter_table(table: Fields) -> Comparison:
+    config = ModelConfig.from_dict(table["config"]["model_config"])
+    with torch.device("meta"):
+        state = VideoDiT(config).state_dict()
+    wanted = dict(table["top_level"])
+    ends = table["per_layer_first_and_last"]
+    inner = table["per_layer_inner"]
+    for i in range(config.num_layers):
+        per_layer = ends if isinstance(inner, str) or i in (0, config.num_layers - 1) else inner
+        wanted |= {name.replace("{i}", str(i)): entry for name, entry in per_layer.items()}
+    done = Comparison()
+    done.equal("names missing", sorted(set(wanted) - set(state)), [])
+    done.equal("names too many", sorted(set(state) - set(wanted)), [])
+    for name in sorted(set(wanted) & set(state)):
+        done.equal(f"shape of {name}", list(state[name].shape), wanted[name]["shape"])
+        dtype = str(state[name].dtype).removeprefix("torch.")
+        expected = wanted[name].get("runtime_dtype", dtype).removeprefix("torch.")
+        done.equal(f"dtype of {name}", dtype, expected)
+    done.equal("parameters", sum(t.numel() for t in state.values()), table["parameter_count"])
+    return done
