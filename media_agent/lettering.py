@@ -13,6 +13,7 @@ _LONGEST = 600  # letters looked at; no lines of ours hold more
 
 def wrap(text: str, width: int, draw: "ImageDraw", font: "Font", *, most: int) -> list[str]:
     """Break text into at most `most` lines of `width` pixels; an ellipsis stands for the rest."""
+    text = " ".join(text.split())
     words = text[:_LONGEST].split()
     lines: list[str] = []
     while words and len(lines) < most:

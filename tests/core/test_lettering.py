@@ -4,7 +4,7 @@ from PIL import Image, ImageDraw, ImageFont
 from media_agent.lettering import wrap
 
 
-@pytest.mark.parametrize("text", ["word " * 20_000, "x" * 100_000])
+@pytest.mark.parametrize("text", ["word " * 20_000, "x" * 100_000, " " * 700 + "word " * 200])
 def test_a_long_prompt_is_cut_to_two_lines_with_an_ellipsis(text):
     draw = ImageDraw.Draw(Image.new("RGB", (1, 1)))
     font = ImageFont.load_default(size=18)
