@@ -1,8 +1,11 @@
 """What a start loads, asked of fresh interpreters."""
 
+import importlib.util
 import json
+import resource
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -48,6 +51,18 @@ def test_the_command_line_starts_without_anything_heavy() -> None:
     assert loaded & (TORCH | HEAVY) == set()
 
 
+def test_the_help_takes_less_than_0_3_seconds_of_a_core() -> None:
+    command = [sys.executable, "-m", "media_agent.cli", "--help"]
+
+    def seconds() -> float:
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run(command, capture_output=True, timeout=60, check=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+    assert min(seconds() for _ in range(3)) < 0.3
+
+
 def test_discovery_finds_both_backends_and_loads_no_torch() -> None:
     loaded = loaded_after(
         "from media_agent.registry import Registry\n"
@@ -61,9 +76,6 @@ def test_discovery_finds_both_backends_and_loads_no_torch() -> None:
 
 @pytest.mark.parametrize("package", ["media_agent", "media_agent_schemas", "media_agent_magi"])
 def test_an_installed_package_says_that_it_is_typed(package: str) -> None:
-    import importlib.util
-    from pathlib import Path
-
     spec = importlib.util.find_spec(package)
 
     assert spec is not None

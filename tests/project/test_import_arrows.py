@@ -1,8 +1,11 @@
 """Who may import whom, read from the source; `lint-imports` checks the chains between packages."""
 
 import ast
+import re
 import sys
+import tomllib
 from collections.abc import Iterator
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -73,6 +76,25 @@ def test_the_init_of_a_plugin_is_one_docstring(plugin: Path) -> None:
 @pytest.mark.parametrize("folder", ["backends", "adapters", "schemas"])
 def test_a_folder_of_packages_is_not_a_package(folder: str) -> None:
     assert not (ROOT / folder / "__init__.py").exists()
+
+
+def test_what_is_imported_is_declared_and_what_is_declared_is_imported() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    declared = {
+        re.split(r"[<>=\[ ]", requirement)[0]
+        for requirement in (*project["dependencies"], *project["optional-dependencies"]["magi"])
+    }
+    distributions = packages_distributions()
+
+    imported = {
+        distributions[name][0].lower()
+        for folder in (SCHEMAS, CORE, *PLUGINS)
+        for path in folder.rglob("*.py")
+        for name in {module.split(".")[0] for module in imported_modules(path)}
+        if name not in sys.stdlib_module_names and not name.startswith("media_agent")
+    }
+
+    assert imported == declared
 
 
 def test_only_config_reads_the_environment() -> None:
