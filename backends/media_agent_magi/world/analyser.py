@@ -207,9 +207,9 @@ def _colours(pixels: Floats, inner: Bools) -> tuple[Indices, Floats]:
 
 
 def _nearest(rgb: Floats) -> Indices:
-    """Return the index of the nearest palette entry: (..., 3) to (...)."""
+    """Return the index of the nearest palette entry: (N, 3) to (N)."""
     # |p - c|^2 without |p|^2, which is the same for every entry.
-    return np.argmin((_PALETTE**2).sum(axis=1) - 2 * rgb @ _PALETTE.T, axis=-1)
+    return np.argmin((_PALETTE**2).sum(axis=1) - 2 * np.einsum("pc,nc->pn", rgb, _PALETTE), axis=1)
 
 
 def _named(rgb: Floats, allowed: Sequence[int]) -> Indices:
@@ -224,7 +224,7 @@ def _coverage(away: Floats, contrast: Floats, largest: Bools) -> Floats:
     """Return how much of each pixel the largest object covers: (T, 64, 64) in 0..1."""
     with np.errstate(invalid="ignore", divide="ignore"):
         along = contrast / (contrast**2).sum(axis=1, keepdims=True)
-    alpha = np.matmul(away, np.nan_to_num(along)[:, None, :, None])[..., 0].clip(0, 1)
+    alpha = np.einsum("thwc,tc->thw", away, np.nan_to_num(along)).clip(0, 1)
     around = largest
     for axis, step in _NEIGHBOURS * 2:  # the outline's own soft pixels, two around
         around = around | np.roll(around, step, axis)
