@@ -1,8 +1,10 @@
 """What happens in the worker thread: chunks become a film, and the end becomes one event."""
 
 import logging
+import traceback
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Protocol
 
 from media_agent.errors import (
@@ -136,15 +138,14 @@ class Worker:
             path = film.finish("video.partial.mp4", tags=self._tags())
             return (describe(path, ArtifactKind.PARTIAL_VIDEO),)
         except (OSError, MediaAgentError) as error:
-            logger.warning("no partial film of %s: %s", self._operation.ref.operation_id, error)
+            self._context.warn(f"what was made could not be put together: {error}")
             return ()
 
     def _failed(self, error: Exception, artifacts: tuple[Artifact, ...]) -> TerminalEvent:
         if isinstance(error, JobCancelledError):
             return JobCancelled(**dict(self._delivery(artifacts)))
         known = _as_known(error, self._operation)
-        if known is not error:
-            logger.error("%s failed", self._operation.ref.operation_id, exc_info=error)
+        logger.debug("%s failed", self._operation.ref.operation_id, exc_info=error)
         return JobFailed(error=to_info(known), **dict(self._delivery(artifacts)))
 
     def _delivery(self, artifacts: tuple[Artifact, ...]) -> Delivery:
@@ -201,5 +202,15 @@ def _as_known(error: Exception, operation: Operation) -> MediaAgentError:
     name = f"{operation.ref.backend}/{operation.ref.model}"
     return GenerationFailedError(
         f"{name} stopped at an unexpected {type(error).__name__}: {error}",
-        hint="the log has the details",
+        hint=_keep_traceback(error, operation.work_dir / "traceback.txt"),
     )
+
+
+def _keep_traceback(error: Exception, path: Path) -> str | None:
+    """Write where the error came from, for whoever mends it, and say where that is."""
+    try:
+        path.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+    except OSError as trouble:
+        logger.debug("%s was not written: %s", path, trouble)
+        return None
+    return f"details in {path}"

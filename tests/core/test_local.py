@@ -1,5 +1,4 @@
 import asyncio
-import logging
 import subprocess
 import sys
 import threading
@@ -238,21 +237,22 @@ async def test_a_typed_error_keeps_its_code_and_the_chunks_made_so_far(make):
     assert last.artifacts[0].metadata.frames == 6
 
 
-async def test_an_unexpected_error_is_data_and_its_traceback_is_in_the_log(make, caplog):
+async def test_an_unexpected_error_is_data_and_its_traceback_is_in_a_file(make, tmp_path):
     def break_down(index, context):
         raise ZeroDivisionError("by zero")
 
     backend = make(break_down)
     ref = await backend.submit(request(), key="job-1")
 
-    with caplog.at_level(logging.ERROR):
-        last = (await events_of(backend, ref))[-1]
+    last = (await events_of(backend, ref))[-1]
 
     assert last.error.code == "generation_failed"
     assert "gray/one" in last.error.message
     assert "ZeroDivisionError: by zero" in last.error.message
     assert "Traceback" not in last.error.message
-    assert "Traceback" in caplog.text
+    path = tmp_path / "work" / "job-1" / "traceback.txt"
+    assert last.error.hint == f"details in {path}"
+    assert "break_down" in path.read_text()
 
 
 async def test_a_full_disk_is_said_in_words(make):
