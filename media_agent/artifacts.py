@@ -33,8 +33,14 @@ class Destination:
 
     @property
     def record(self) -> Path:
-        """Return where the record goes."""
+        """Return where the record of a finished film goes."""
         return self.film.with_suffix(".json")
+
+    def record_of(self, complete: bool) -> Path:
+        """Return where the record goes; a stopped run leaves that of an older film alone."""
+        if complete or not self.film.exists():
+            return self.record
+        return self.partial.with_suffix(".json")
 
     def put(self, source: Path, *, complete: bool) -> Path:
         """Copy a finished file to its place in one step and return the place.

@@ -69,8 +69,8 @@ class JobStore(Protocol):
         """
         ...
 
-    def events(self, job_id: str, after: int = -1) -> tuple[JobEvent, ...]:
-        """Return the events numbered above `after`, in order."""
+    def events(self, job_id: str, after: int = -1) -> Iterator[JobEvent]:
+        """Yield the events numbered above `after`, in order, one by one."""
         ...
 
     def folder(self, job_id: str) -> Path:
@@ -144,12 +144,15 @@ class FolderJobStore:
             self._write(_moved(job, event, time), durably=not isinstance(event, JobProgressed))
         return numbered
 
-    def events(self, job_id: str, after: int = -1) -> tuple[JobEvent, ...]:
+    def events(self, job_id: str, after: int = -1) -> Iterator[JobEvent]:
         """Read `events.jsonl`; a last line that was never finished is not an event."""
         self.get(job_id)
-        path = self._events_path(job_id)
-        lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
-        return tuple(JobEvent.model_validate_json(line) for line in lines[after + 1 :])
+        with contextlib.suppress(FileNotFoundError), self._events_path(job_id).open("rb") as file:
+            for line in file:
+                if line.endswith(b"\n"):
+                    numbered = JobEvent.model_validate_json(line)
+                    if numbered.sequence > after:
+                        yield numbered
 
     def folder(self, job_id: str) -> Path:
         """Return the job's own folder.
@@ -224,6 +227,8 @@ def _is_repetition(job: VideoJob, event: BackendEvent) -> bool:
             return job.status is not JobStatus.QUEUED
         case ChunkReady():
             return event.index < job.chunks_ready
+        case PromptChanged():
+            return event.chunk < job.chunks_ready
         case _:
             return False
 

@@ -183,7 +183,11 @@ class JobRun:
 
         if film.path is None:
             raise BackendResponseError(f"{self.backend.name} gave no file for its film")
-        place = self._destination.put(Path(film.path), complete=is_complete)
+        try:
+            place = self._destination.put(Path(film.path), complete=is_complete)
+        except StorageError as error:
+            hint = f"{error.hint}; " if error.hint else ""
+            raise StorageError(error.message, hint=f"{hint}the film is in {film.path}") from error
         return describe(place, film.kind)
 
     def _write_record(self, end: TerminalEvent) -> None:

@@ -71,6 +71,10 @@ def _failed(error: Exception) -> int:
         case MediaAgentError():
             say(f"error: {error.message}" + (f" ({error.hint})" if error.hint else ""))
             return exit_code(error)
+        case OSError():
+            from media_agent.files import as_storage_error
+
+            return _failed(as_storage_error(error.filename or "the output", error))
         case CycloptsError():
             say(f"error: {error} (media-agent --help)")
             return _USAGE

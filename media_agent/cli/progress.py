@@ -54,21 +54,24 @@ class ProgressLine:
                 pass
 
     def _show_phase(self, phase: str, fraction: float | None) -> None:
+        is_new, self._phase = phase != self._phase, phase
         if self._bar is not None:
-            text = f"{self._name}  {one_line(phase)}"
-            self._bar.update(self._task, description=text, completed=fraction)
-        elif phase != self._phase:
+            self._bar.update(self._task, description=self._text(), completed=fraction)
+        elif is_new:
             say(f"{self._name}: {phase}")
-        self._phase = phase
 
     def _show_chunk(self, index: int, frames: int) -> None:
         self._frames += frames
-        of_all = "" if self._total is None else f" of {self._total}"
-        text = f"{self._name}: chunk {index + 1}, {self._frames}{of_all} frames"
-        if self._bar is None:
-            say(text)
-        elif self._total is not None:
-            self._bar.update(self._task, description=text)
+        if self._bar is not None:
+            self._bar.update(self._task, description=self._text())
+        else:
+            say(f"{self._name}: chunk {index + 1}, {self._frames}{self._of_all()} frames")
+
+    def _text(self) -> str:
+        return f"{self._name}  {one_line(self._phase)}  {self._frames}{self._of_all()} frames"
+
+    def _of_all(self) -> str:
+        return "" if self._total is None else f" of {self._total}"
 
 
 def _is_terminal() -> bool:
