@@ -9,10 +9,12 @@ The pixels are yuv420p, BT.709, limited range: what every player and browser sho
 keep coloured edges sharper and plays in few; small pictures make up for it by a higher quality.
 """
 
+import errno
 import hashlib
 import io
 from collections import deque
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -93,7 +95,7 @@ def remux(source: Path | BinaryIO, target: Path, *, tags: Mapping[str, str] | No
 
     options = {"movflags": "+faststart"}
     with (
-        _open(source) as film,
+        _opened(source) as film,
         av.open(str(target), "w", format="mp4", options=options) as container,
     ):
         container.metadata.update(tags or {})
@@ -117,7 +119,7 @@ def probe(path: Path) -> VideoMetadata:
     Raises:
         StorageError: the file is missing or not a readable video.
     """
-    with _open(path) as film:
+    with _opened(path) as film:
         stream = film.streams.video[0]
         frames = sum(1 for packet in film.demux(stream) if packet.size)
         rate = stream.average_rate or stream.guessed_rate or Fraction(1)
@@ -160,7 +162,7 @@ def iterate_frames(path: Path) -> Iterator["Frames"]:
     Raises:
         StorageError: the file is missing or not a readable video.
     """
-    with _open(path) as film:
+    with _opened(path) as film:
         for frame in film.decode(video=0):
             yield _pixels(frame)
 
@@ -173,18 +175,24 @@ def read_frames(path: Path) -> "Frames":
     """
     import numpy as np
 
-    return np.stack(list(iterate_frames(path)))
+    frames = list(iterate_frames(path))
+    if not frames:
+        raise StorageError(f"{path} holds no frames")
+    return np.stack(frames)
 
 
 def last_frames(path: Path, count: int) -> "Frames":
     """Return the last `count` frames (uint8, T H W 3), or all if the film is shorter.
 
     Raises:
+        InvalidRequestError: count is below one.
         StorageError: the file is missing or not a readable video.
     """
     import numpy as np
 
-    with _open(path) as film:
+    if count < 1:
+        raise InvalidRequestError(f"{count} frames were asked; ask for at least one")
+    with _opened(path) as film:
         stream = film.streams.video[0]
         _seek_before_last(film, stream, count)
         kept = deque(film.decode(stream), maxlen=count)
@@ -230,18 +238,21 @@ def _add_h264_stream(
     return stream
 
 
-def _open(source: Path | BinaryIO) -> "InputContainer":
+@contextmanager
+def _opened(source: Path | BinaryIO) -> Iterator["InputContainer"]:
+    """Open a film; whatever is wrong with it, then or while it is read, is one clear error."""
     import av
 
     name = str(source) if isinstance(source, Path) else "the film"
     try:
-        film = av.open(name if isinstance(source, Path) else source, "r")
+        with av.open(name if isinstance(source, Path) else source, "r") as film:
+            if not film.streams.video:
+                raise StorageError(f"{name} holds no video")
+            yield film
     except av.error.FFmpegError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):  # of a file written meanwhile
+            raise
         raise StorageError(f"{name} is not a readable video: {error.strerror}") from error
-    if not film.streams.video:
-        film.close()
-        raise StorageError(f"{name} holds no video")
-    return film
 
 
 def _pixels(frame: "VideoFrame") -> "Frames":

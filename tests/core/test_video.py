@@ -170,3 +170,20 @@ def test_a_file_that_is_no_video_is_named(tmp_path, content):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(StorageError, match=r"gone\.mp4"):
         probe(tmp_path / "gone.mp4")
+
+
+def test_a_film_that_is_cut_off_is_named_when_it_is_read(tmp_path):
+    path = tmp_path / "cut.mp4"
+    write_video(path, moving_square(24), fps=24)
+    content = path.read_bytes()
+    path.write_bytes(content[: content.index(b"mdat") + 40])
+
+    with pytest.raises(StorageError, match=r"cut\.mp4"):
+        read_frames(path)
+
+
+def test_less_than_one_last_frame_is_refused(tmp_path):
+    write_video(tmp_path / "film.mp4", moving_square(2), fps=24)
+
+    with pytest.raises(InvalidRequestError, match="0 frames"):
+        last_frames(tmp_path / "film.mp4", 0)
