@@ -8,6 +8,7 @@ from media_agent_magi.world.captions import (
     LONGEST_CAPTION,
     WORDS,
     caption,
+    is_unseen,
     parse,
     plain_caption,
     tokenize,
@@ -18,13 +19,14 @@ from media_agent_magi.world.scene import Description, all_descriptions
 descriptions = st.sampled_from(all_descriptions())
 
 
-@given(descriptions, st.integers(0, 2**32))
+@given(descriptions, st.integers(0, 2**32), st.booleans())
 def test_a_drawn_caption_is_understood_as_what_it_describes(
-    description: Description, seed: int
+    description: Description, seed: int, unseen: bool
 ) -> None:
-    text = caption(description, random.Random(seed))
+    text = caption(description, random.Random(seed), unseen=unseen)
 
     assert parse(text) == description
+    assert is_unseen(text) == unseen
     assert unknown_words(text) == []
     assert len(tokenize(text)) <= LONGEST_CAPTION
 
@@ -49,6 +51,14 @@ def test_captions_of_the_same_thing_differ() -> None:
     drawn = {caption(Description("gray", "circle", "red", "up-left"), rng) for _ in range(50)}
 
     assert len(drawn) > 40
+
+
+def test_a_wording_is_kept_from_training_whatever_its_punctuation() -> None:
+    rng = random.Random(0)
+
+    text = caption(Description("gray", "circle", "red", "up-left"), rng, unseen=True)
+
+    assert is_unseen(text.upper().replace(" ", ", "))
 
 
 def test_the_plain_caption_is_understood() -> None:

@@ -5,6 +5,7 @@ The vocabulary is closed, so what the model cannot have learnt can be named befo
 
 import random
 import re
+import zlib
 
 from media_agent_magi.world.scene import BACKGROUNDS, COLOURS, SHAPES, Description
 
@@ -75,8 +76,23 @@ def plain_caption(description: Description) -> str:
     return f"a {thing} {motion} on a {description.background} background"
 
 
-def caption(description: Description, rng: random.Random) -> str:
-    """Say a description in words, drawing word order, articles and synonyms freely."""
+def caption(description: Description, rng: random.Random, *, unseen: bool = False) -> str:
+    """Say a description in words, drawing word order, articles and synonyms freely.
+
+    One in eight wordings is kept from training, and only those are drawn if `unseen`.
+    """
+    while True:
+        text = _wording(description, rng)
+        if is_unseen(text) == unseen:
+            return text
+
+
+def is_unseen(text: str) -> bool:
+    """Say whether these words in this order are kept from training."""
+    return zlib.crc32(" ".join(tokenize(text)).encode()) % 8 == 0
+
+
+def _wording(description: Description, rng: random.Random) -> str:
     background = _background(description, rng)
     if rng.random() < 0.15:
         return _listed(description, background, rng)
