@@ -52,11 +52,6 @@ class KVCache:
         self._entries = {i: e[:, count:].clone() for i, e in self._entries.items()}
         self.first_token = token
 
-    def keep_until(self, token: int) -> None:
-        """Let go of all tokens from position `token` on: noisy keys that nobody reads again."""
-        held = max(0, token - self.first_token)
-        self._entries = {i: e[:, :held].clone() for i, e in self._entries.items()}
-
     def entries(self) -> dict[int, Tensor]:
         """What is held, by layer, for saving; `restore` takes it back."""
         return dict(self._entries)

@@ -1,0 +1,320 @@
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import islice
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from media_agent_magi.engine.cache import KVCache
+from media_agent_magi.engine.config import ModelConfig, SamplerConfig
+from media_agent_magi.engine.dit import VideoDiT
+from media_agent_magi.engine.guidance import GuidanceTable, Predictor, StepInput
+from media_agent_magi.engine.noise import given_noise, seeded_noise
+from media_agent_magi.engine.sampler import ChunkSampler
+from media_agent_magi.engine.schedule import ChunkSchedule
+from media_agent_magi.engine.text_rows import TextRow, null_row
+from media_agent_magi.engine.times import timesteps
+
+SIZES = ModelConfig(
+    num_layers=2,
+    hidden_size=48,
+    ffn_hidden_size=64,
+    num_attention_heads=2,
+    num_query_groups=1,
+    kv_channels=24,
+    in_channels=4,
+    out_channels=4,
+    caption_channels=8,
+    caption_max_length=6,
+)
+BASE = SamplerConfig(num_steps=8, window_size=4, chunk_width=2, null_caption_tokens=3)
+DISTILLED = replace(BASE, cfg_number=1, distill=True)
+SHAPE = (4, 2, 4, 4)
+
+
+def random_model(config: ModelConfig = SIZES) -> VideoDiT:
+    torch.manual_seed(0)
+    model = VideoDiT(config).eval().requires_grad_(False)
+    for name, parameter in model.named_parameters():
+        if "bands" not in name:
+            parameter.normal_(std=0.2)
+    return model
+
+
+@pytest.fixture(scope="module")
+def model() -> VideoDiT:
+    return random_model()
+
+
+def row(chunk: int) -> TextRow:
+    generator = torch.Generator().manual_seed(chunk)
+    return TextRow(torch.randn(6, 8, generator=generator), torch.ones(6))
+
+
+def sampler(
+    model: VideoDiT, config: SamplerConfig = BASE, made: int = 6, **options: Any
+) -> ChunkSampler:
+    options.setdefault("noise", seeded_noise(7, SHAPE))
+    options.setdefault("text", lambda chunk: row(chunk) if chunk < made else None)
+    return ChunkSampler(model, config, **options)
+
+
+def film(*args: Any, **options: Any) -> list[Tensor]:
+    return [chunk.latents for chunk in sampler(*args, **options)]
+
+
+def same(a: list[Tensor], b: list[Tensor]) -> bool:
+    return len(a) == len(b) and all(map(torch.equal, a, b))
+
+
+def test_chunks_come_out_in_order_and_are_finite(model: VideoDiT) -> None:
+    chunks = list(sampler(model))
+
+    assert [chunk.index for chunk in chunks] == list(range(6))
+    assert all(chunk.latents.shape == (1, *SHAPE) for chunk in chunks)
+    assert all(bool(chunk.latents.isfinite().all()) for chunk in chunks)
+
+
+def test_an_end_told_by_the_text_equals_an_end_known_before(model: VideoDiT) -> None:
+    assert same(film(model, made=5), film(model, made=9, total=5))
+
+
+def test_a_longer_film_begins_like_a_shorter_one(model: VideoDiT) -> None:
+    short, long = film(model, made=3), film(model, made=7)
+
+    for a, b in zip(short, long, strict=False):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
+
+
+def test_an_endless_film_can_be_left_at_any_time(model: VideoDiT) -> None:
+    chunks = list(islice(sampler(model, made=10**9), 3))
+
+    assert [chunk.index for chunk in chunks] == [0, 1, 2]
+
+
+def test_no_text_at_all_makes_no_chunk(model: VideoDiT) -> None:
+    assert film(model, made=0) == []
+
+
+def test_the_prompt_of_a_chunk_changes_this_chunk(model: VideoDiT) -> None:
+    changed = film(model, text=lambda c: row(c + 50 * (c == 2)) if c < 6 else None)
+
+    plain = film(model)
+    assert not torch.allclose(changed[2], plain[2], atol=1e-3)
+    torch.testing.assert_close(changed[:2], plain[:2], rtol=1e-4, atol=1e-5)
+
+
+def test_noise_depends_on_the_seed_and_the_chunk_alone() -> None:
+    noise, other = seeded_noise(3, SHAPE), seeded_noise(4, SHAPE)
+    late = noise(1000)
+    noise(1)
+
+    assert torch.equal(noise(1000), late)
+    assert not torch.equal(noise(0), noise(1))
+    assert not torch.equal(noise(0), other(0))
+    assert abs(float(torch.cat([noise(c) for c in range(50)]).std()) - 1) < 0.05
+
+
+def test_given_noise_is_cut_into_chunks() -> None:
+    noise = torch.arange(6.0).view(1, 1, 6, 1, 1)
+
+    assert given_noise(noise, 2)(1).flatten().tolist() == [2, 3]
+
+
+@pytest.mark.parametrize("config", [BASE, DISTILLED, replace(DISTILLED, window_size=1)])
+def test_a_resumed_film_equals_an_uninterrupted_one(model: VideoDiT, config: SamplerConfig) -> None:
+    whole = film(model, config)
+    for stopped_after in range(1, 6):
+        first = sampler(model, config)
+        made = [chunk.latents for chunk in islice(first, stopped_after)]
+        made += film(model, config, state=first.state())
+        assert same(made, whole)
+
+
+def test_a_resumed_continuation_equals_an_uninterrupted_one(model: VideoDiT) -> None:
+    prefix = torch.randn(1, 4, 3, 4, 4, generator=torch.Generator().manual_seed(1))
+    first = sampler(model, prefix=prefix)
+    made = [chunk.latents for chunk in islice(first, 2)]
+
+    made += film(model, prefix=prefix, state=first.state())
+    assert same(made, film(model, prefix=prefix))
+
+
+def test_resuming_without_text_for_a_chunk_in_work_is_refused(model: VideoDiT) -> None:
+    first = sampler(model)
+    next(iter(first))
+
+    with pytest.raises(ValueError, match="chunk 1 is in work, but has no text"):
+        sampler(model, made=0, state=first.state())
+
+
+def test_memory_does_not_grow_with_the_film(model: VideoDiT) -> None:
+    running = sampler(model, made=30)
+    sizes = []
+    for _ in running:
+        state = running.state()
+        keys = sum(entry.shape[1] for entry in state.keys.values())
+        sizes.append((len(state.latents), keys))
+
+    assert max(sizes[10:]) <= max(sizes[:10])
+    assert max(latents for latents, _ in sizes) <= BASE.window_size + 1
+
+
+def test_progress_counts_steps_and_can_stop_the_film(model: VideoDiT) -> None:
+    seen: list[tuple[int, int | None]] = []
+
+    def stop(step: int, total: int | None) -> None:
+        seen.append((step, total))
+        if step == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        film(model, total=6, on_forward=stop)
+    assert sorted({step for step, _ in seen}) == [0, 1, 2, 3, 4, 5]
+    assert {total for _, total in seen} == {18}
+
+
+def count_forwards(model: VideoDiT, config: SamplerConfig, **options: Any) -> tuple[int, int]:
+    """Forwards and steps of a film of one chunk more than the window."""
+    steps: list[int] = []
+    film(model, config, made=5, on_forward=lambda step, _: steps.append(step), **options)
+    return len(steps), len(set(steps))
+
+
+def test_forwards_without_weight_are_left_out(model: VideoDiT) -> None:
+    table = replace(BASE, prev_chunk_scales=(1.0,) * 5, text_scales=(0.0,) * 5)
+
+    assert count_forwards(model, table) == (16, 16)
+    assert count_forwards(model, DISTILLED) == (16, 16)
+    forwards, steps = count_forwards(model, BASE)
+    assert steps == 16
+    assert forwards == 3 * 16 - 2 * 2  # the last chunk's last quarter needs the history alone
+
+
+def mixed_by_hand(model: VideoDiT, given: StepInput, cache: Callable[[], KVCache]) -> Tensor:
+    """All three forwards in full, straight from the formula."""
+    tokens, chunks = 2 * 2 * 2, len(given.t)
+    mask = torch.stack([r.mask for r in given.text])
+    null_mask = torch.stack([r.mask for r in given.null])
+    caption = torch.stack([r.caption for r in given.text])
+    null = torch.stack([r.caption for r in given.null])
+    ranges = [(a * tokens, b * tokens) for a, b in given.step.kv_ranges]
+    common: dict[str, Any] = {"kv_ranges": ranges, "first_chunk": given.step.first_chunk}
+    v1 = model(given.x, given.t[None], caption, mask, cache=cache(), **common)
+    v2 = model(given.x, given.t[None], null, null_mask, cache=cache(), drop_caption=True, **common)
+    apart = torch.cat(given.x.chunk(chunks, dim=2))
+    v3 = model(apart, given.t[:, None], null, null_mask, kv_ranges=[(0, tokens)], drop_caption=True)
+    v3 = torch.cat(v3.split(1), dim=2)
+    p, s = (
+        torch.tensor(scale).repeat_interleave(2).view(-1, 1, 1)
+        for scale in zip(*given.scales, strict=True)
+    )
+    return (1 - p) * v3 + (p - s) * v2 + s * v1
+
+
+@torch.no_grad()
+def test_leaving_forwards_out_changes_no_number(model: VideoDiT) -> None:
+    step = ChunkSchedule(BASE).stage(3, 9)[1]
+    null = null_row(torch.randn(6, 8, generator=torch.Generator().manual_seed(9)), 3)
+    t = timesteps(BASE)[[level for level in step.levels if level is not None]]
+    table = GuidanceTable.from_config(BASE)
+    scales = [table.at(float(value)) for value in t]
+    x = torch.randn(1, 4, 8, 4, 4, generator=torch.Generator().manual_seed(3))
+    given = StepInput(step, x, t, [row(c) for c in range(4)], [null] * 4, scales)
+
+    velocity = Predictor(model, BASE, KVCache()).velocity(given)
+
+    assert (1.0, 0.0) in scales
+    torch.testing.assert_close(velocity, mixed_by_hand(model, given, KVCache))
+
+
+def test_a_chunk_can_have_guidance_of_its_own(model: VideoDiT) -> None:
+    none = GuidanceTable((0.0,), (1.0,), (0.0,))
+    strong = GuidanceTable((0.0,), (1.0,), (4.0,))
+
+    def only_first(chunk: int) -> GuidanceTable:
+        return strong if chunk == 0 else none
+
+    plain = film(model, guidance=lambda _: none)
+    guided = film(model, guidance=only_first)
+    assert not torch.allclose(guided[0], plain[0], atol=1e-3)
+    assert count_forwards(model, BASE, guidance=only_first) == (16 + 8, 16)
+
+
+def test_guidance_goes_by_intervals_of_t() -> None:
+    table = GuidanceTable((0.0, 0.1, 0.3), (1.0, 2.0, 3.0), (4.0, 5.0, 6.0))
+
+    assert table.at(0.0) == (1.0, 4.0)
+    assert table.at(0.1) == (2.0, 5.0)
+    assert table.at(0.2999) == (2.0, 5.0)
+    assert table.at(1.0) == (3.0, 6.0)
+
+
+def test_an_image_is_handed_out_with_the_first_chunk(model: VideoDiT) -> None:
+    image = torch.full((1, 4, 1, 4, 4), 0.5)
+    moved = film(model, prefix=image)
+    exact = film(model, prefix=image, exact_prefix=True)
+
+    assert torch.equal(exact[0][:, :, :1], image)
+    assert not torch.equal(moved[0][:, :, :1], image)
+    assert torch.equal(moved[0][:, :, 1:], exact[0][:, :, 1:])
+    assert same(moved[1:], exact[1:])
+
+
+def test_a_continuation_hands_out_new_frames_only(model: VideoDiT) -> None:
+    prefix = torch.randn(1, 4, 5, 4, 4, generator=torch.Generator().manual_seed(1))
+    chunks = list(sampler(model, prefix=prefix, made=6))
+
+    assert [chunk.index for chunk in chunks] == [2, 3, 4, 5]
+    assert [chunk.latents.shape[2] for chunk in chunks] == [1, 2, 2, 2]
+
+
+def test_a_continuation_depends_on_what_it_goes_on_from(model: VideoDiT) -> None:
+    prefix = torch.randn(1, 4, 4, 4, 4, generator=torch.Generator().manual_seed(1))
+
+    a, b = film(model, prefix=prefix, made=4), film(model, prefix=-prefix, made=4)
+    assert not torch.allclose(a[0], b[0], atol=1e-3)
+
+
+@pytest.mark.parametrize("config", [BASE, DISTILLED])
+def test_patches_may_span_two_frames(config: SamplerConfig) -> None:
+    chunks = film(random_model(replace(SIZES, t_patch_size=2)), config, made=6)
+
+    assert len(chunks) == 6
+    assert all(chunk.shape == (1, *SHAPE) for chunk in chunks)
+
+
+def test_near_clean_chunks_are_predicted_alone_as_well(model: VideoDiT) -> None:
+    always_with_history = replace(DISTILLED, nearly_clean_threshold=2.0)
+    made, plain = film(model, DISTILLED), film(model, always_with_history)
+
+    torch.testing.assert_close(made[0], plain[0], rtol=1e-4, atol=1e-5)  # it has no history
+    assert not torch.allclose(made[1], plain[1], atol=1e-4)
+
+
+def test_the_cache_gives_back_what_was_written_and_forgets_on_request() -> None:
+    cache = KVCache()
+    entry = torch.arange(5.0).view(1, 5, 1, 1)
+    cache.write(0, 0, entry)
+    cache.write(0, 3, entry[:, :2])
+    cache.forget_before(2)
+
+    held = cache.read(0, 5)
+    assert held is not None
+    assert cache.first_token == 2
+    assert held.flatten().tolist() == [2, 0, 1]
+    assert cache.read(0, 2) is None
+
+
+def test_a_gap_in_the_cache_and_reading_beyond_its_end_are_refused() -> None:
+    cache = KVCache()
+    cache.write(0, 0, torch.zeros(1, 2, 1, 1))
+
+    with pytest.raises(ValueError, match="token 3 of a cache that holds 2"):
+        cache.write(0, 3, torch.zeros(1, 1, 1, 1))
+    with pytest.raises(ValueError, match="layer 0 holds 2 tokens, 4 were asked for"):
+        cache.read(0, 4)
+    with pytest.raises(ValueError, match="layer 1 holds 0 tokens"):
+        cache.read(1, 1)
