@@ -211,7 +211,8 @@ def mixed_by_hand(model: VideoDiT, given: StepInput, cache: Callable[[], KVCache
         torch.tensor(scale).repeat_interleave(2).view(-1, 1, 1)
         for scale in zip(*given.scales, strict=True)
     )
-    return (1 - p) * v3 + (p - s) * v2 + s * v1
+    mixed: Tensor = (1 - p) * v3 + (p - s) * v2 + s * v1
+    return mixed
 
 
 @torch.no_grad()

@@ -101,9 +101,9 @@ class ViTVAE(nn.Module):
         """Return means and log-variances, (B, 2z, t, h, w)."""
         if video.shape[2] == 1:
             video = video.expand(-1, -1, self.config.patch_length, -1, -1)
-        for size, patch in zip(video.shape[2:], self.config.patch, strict=True):
-            if size % patch:
-                raise ValueError(f"video {tuple(video.shape[2:])} must divide by {patch}")
+        size, patch = tuple(video.shape[2:]), self.config.patch
+        if any(n % p for n, p in zip(size, patch, strict=True)):
+            raise ValueError(f"video of {size} (frames, rows, columns) must divide by {patch}")
         return self.encoder(video)
 
     def decode(self, latents: Tensor) -> Tensor:

@@ -1,0 +1,233 @@
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from media_agent_magi.parity.__main__ import main
+from media_agent_magi.parity.comparison import Comparison
+
+GOLDEN = Path(__file__).parent / "golden"
+FILM = "gen_i2v_distill_8steps_window1"
+
+
+class Folder:
+    """A copy of one case, to be damaged."""
+
+    def __init__(self, path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self.path = path
+        self._capsys = capsys
+
+    def take(self, *stems: str) -> None:
+        for stem in stems:
+            for file in GOLDEN.glob(f"{stem}.*"):
+                shutil.copy(file, self.path)
+
+    def change_spec(self, stem: str, change: Callable[[dict[str, Any]], object]) -> None:
+        file = self.path / f"{stem}.json"
+        spec = json.loads(file.read_text())
+        change(spec)
+        file.write_text(json.dumps(spec))
+
+    def change_tensors(
+        self, stem: str, change: Callable[[dict[str, torch.Tensor]], object]
+    ) -> None:
+        file = self.path / f"{stem}.safetensors"
+        tensors = load_file(file)
+        change(tensors)
+        save_file(tensors, file)
+
+    def run(self) -> tuple[int, list[str]]:
+        code = main([str(self.path)])
+        return code, self._capsys.readouterr().out.splitlines()
+
+
+@pytest.fixture
+def folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Folder:
+    return Folder(tmp_path, capsys)
+
+
+@pytest.fixture
+def film(folder: Folder) -> Folder:
+    folder.take(FILM, "dit_a.weights")
+    return folder
+
+
+def refused(folder: Folder) -> str:
+    """The one line of a folder whose only case fails."""
+    code, lines = folder.run()
+    assert code == 1
+    assert lines[-1] == "parity: 0 passed, 1 failed, 0 later"
+    assert lines[0].startswith("failed")
+    return lines[0]
+
+
+def test_the_engine_agrees_with_the_golden_data(capsys: pytest.CaptureFixture[str]) -> None:
+    code = main([str(GOLDEN)])
+    lines = capsys.readouterr().out.splitlines()
+
+    assert [line for line in lines if line.startswith("failed")] == []
+    assert lines[-1] == "parity: 106 passed, 0 failed, 2 later"
+    assert "unknown file: README.md" in lines
+    assert code == 0
+
+
+def test_a_whole_film_passes_alone(film: Folder) -> None:
+    code, lines = film.run()
+
+    assert code == 0
+    assert lines[0].startswith(f"passed  {FILM}  chunk")
+    assert lines[1:] == ["parity: 1 passed, 0 failed, 0 later"]
+
+
+def test_a_wrong_number_is_found(film: Folder) -> None:
+    film.change_tensors(FILM, lambda t: t["out.chunk_2"].mul_(1.001))
+
+    assert "chunk 2 1.0e-03 (mark 1e-04)" in refused(film)
+
+
+def test_a_number_that_is_none_is_found(film: Folder) -> None:
+    film.change_tensors(FILM, lambda t: t["out.chunk_1"].fill_(float("nan")))
+
+    assert "chunk 1 nan" in refused(film)
+
+
+def test_a_missing_tensor_is_named(film: Folder) -> None:
+    film.change_tensors(FILM, lambda t: t.pop("in.noise"))
+
+    assert "tensor 'in.noise' is missing" in refused(film)
+
+
+def test_a_missing_entry_is_named(film: Folder) -> None:
+    film.change_spec(FILM, lambda spec: spec.pop("chunk_num"))
+
+    assert "entry 'chunk_num' is missing" in refused(film)
+
+
+def test_an_unknown_model_setting_is_named(film: Folder) -> None:
+    film.change_spec(FILM, lambda spec: spec["config"]["model_config"].update(colour=1))
+
+    assert "ModelConfig: unknown keys: colour" in refused(film)
+
+
+def test_another_key_range_changes_the_film(film: Folder) -> None:
+    def look_elsewhere(spec: dict[str, Any]) -> None:
+        spec["config"]["runtime_config"]["noise2clean_kvrange"] = [2, 2, 2, 2]
+
+    film.change_spec(FILM, look_elsewhere)
+
+    assert "chunk 2" in refused(film)
+
+
+def test_a_wrong_frame_count_is_found(film: Folder) -> None:
+    film.change_spec(FILM, lambda spec: spec["emitted"].pop())
+
+    assert "frames handed out [6, 6, 6, 6], not [6, 6, 6]" in refused(film)
+
+
+def test_missing_weights_are_named(folder: Folder) -> None:
+    folder.take(FILM)
+
+    assert "weights file dit_a.weights.safetensors is missing" in refused(folder)
+
+
+def test_a_file_cut_short_is_named(film: Folder) -> None:
+    file = film.path / f"{FILM}.safetensors"
+    file.write_bytes(file.read_bytes()[:50_000])
+
+    assert f"cannot read {FILM}.safetensors" in refused(film)
+
+
+def test_tensors_without_a_description_are_a_failure(film: Folder) -> None:
+    (film.path / f"{FILM}.json").unlink()
+
+    assert f"{FILM}.json is missing" in refused(film)
+
+
+@pytest.mark.parametrize("text", ["{", "[1, 2]", ""])
+def test_a_description_that_is_no_json_object_is_a_failure(film: Folder, text: str) -> None:
+    (film.path / f"{FILM}.json").write_text(text)
+
+    assert f"{FILM}.json" in refused(film)
+
+
+def test_a_file_of_cases_without_any_is_a_failure(folder: Folder) -> None:
+    folder.take("timestep_schedules")
+    folder.change_spec("timestep_schedules", lambda spec: spec["schedules"].clear())
+
+    assert "holds no case" in refused(folder)
+
+
+def test_one_bad_case_does_not_hide_the_others(folder: Folder) -> None:
+    folder.take("timestep_schedules")
+    name = "num_steps=4;shortcut_mode=8,16,16;func=sd3"
+    folder.change_spec("timestep_schedules", lambda spec: spec["schedules"].update({name: 3}))
+
+    code, lines = folder.run()
+    assert code == 1
+    assert lines[-1] == "parity: 46 passed, 1 failed, 0 later"
+
+
+def test_a_plan_with_other_steps_is_a_failure(folder: Folder) -> None:
+    def bend(spec: dict[str, Any]) -> None:
+        plan = spec["plans"]["base_8steps_w4_1chunk"]
+        plan["forwards"][3]["slice_point"] = 1
+        spec["plans"] = {"bent": plan}
+
+    folder.take("stage_plans")
+    folder.change_spec("stage_plans", bend)
+
+    assert "forward 3, slice_point 0, not 1" in refused(folder)
+
+
+def test_a_wrong_intermediate_is_named(folder: Folder) -> None:
+    folder.take("dit_a_distill.forward", "dit_a.weights")
+    folder.change_tensors(
+        "dit_a_distill.forward", lambda t: t["window_nocache.mid.condition"].mul_(1.01)
+    )
+
+    assert "mid.condition 9.9e-03" in refused(folder)
+
+
+def test_kinds_of_a_later_day_and_unknown_files_are_told_apart(folder: Folder) -> None:
+    (folder.path / "fp8_linear.json").write_text("{}")
+    (folder.path / "notes.txt").write_text("")
+    (folder.path / "other.json").write_text("{}")
+
+    code, lines = folder.run()
+    assert code == 0
+    assert lines[1:3] == ["unknown file: notes.txt", "unknown file: other.json"]
+    assert lines[-1] == "parity: 0 passed, 0 failed, 1 later"
+
+
+def test_a_folder_without_cases_is_a_failure(folder: Folder) -> None:
+    code, lines = folder.run()
+
+    assert code == 1
+    assert lines[0].startswith("no case found in")
+    assert lines[-1] == "parity: 0 passed, 0 failed, 0 later"
+
+
+def test_a_folder_that_is_not_there_is_named(folder: Folder) -> None:
+    folder.path = folder.path / "nowhere"
+    code, lines = folder.run()
+
+    assert code == 1
+    assert "no folder at" in lines[0]
+
+
+def test_shapes_that_differ_are_told() -> None:
+    done = Comparison()
+    done.close("thing", torch.zeros(2), torch.zeros(3))
+
+    assert not done.passed
+    assert done.text() == "thing: shape (2,), not (3,)"
+
+
+def test_nothing_compared_is_nothing_passed() -> None:
+    assert not Comparison().passed
+    assert Comparison().text() == "nothing to compare"
