@@ -10,7 +10,7 @@ from media_agent_magi.world.scene import ATTRIBUTES, Description, Scene, all_des
 from media_agent_magi.world.scores import (
     Share,
     chance_levels,
-    freeze_rate,
+    frozen_chunks,
     score,
     seam_scores,
     tally,
@@ -145,6 +145,6 @@ def test_a_frozen_video_is_caught_beside_its_perfect_seams() -> None:
     frozen = np.repeat(truth[:1], len(truth), axis=0)
 
     assert seam_scores(frozen).pixel == 1
-    assert freeze_rate(frozen, truth) == 1
-    assert freeze_rate(truth, truth) == 0
-    assert freeze_rate(frozen, frozen) == 0
+    assert frozen_chunks(frozen, truth) == Share(CHUNKS, CHUNKS)
+    assert frozen_chunks(truth, truth) == Share(0, CHUNKS)
+    assert frozen_chunks(frozen, frozen) == Share(0, 0)

@@ -64,7 +64,7 @@ class SeamScores:
     """How much a video betrays where its chunks meet; 1 is no more there than elsewhere.
 
     The renderer's own videos stay within pixel 1.05, motion 1.15, background 1.05 and comb 5. A
-    frozen or empty video has no seams either: give these beside adherence and the freeze rate.
+    frozen or empty video has no seams either: give these beside adherence and frozen_chunks.
     """
 
     pixel: float  # change from frame to frame, at the seams over inside
@@ -135,19 +135,19 @@ def seam_scores(frames: Frames, seams: Sequence[int] | None = None) -> SeamScore
     )
 
 
-def freeze_rate(frames: Frames, truth: Frames) -> float:
-    """Return the share of moving chunks that hardly move.
+def frozen_chunks(frames: Frames, truth: Frames) -> Share:
+    """Count the chunks that hardly move among those that should.
 
     Both are (T, 64, 64, 3); a chunk counts where the truth moves, and is frozen where the frames
-    change by less than a tenth of what the truth changes. 0 if nothing is meant to move.
+    change by less than a tenth of what the truth changes.
     """
-    chunks = range(0, len(truth), CHUNK_FRAMES)
-    pairs = [
-        tuple(_changes(video[i : i + CHUNK_FRAMES]).mean() for video in (frames, truth))
-        for i in chunks
-    ]
-    moving = [got < _FROZEN * meant for got, meant in pairs if meant > _LEAST_CHANGE]
-    return sum(moving) / len(moving) if moving else 0.0
+    frozen = []
+    for start in range(0, len(truth), CHUNK_FRAMES):
+        chunk = slice(start, start + CHUNK_FRAMES)
+        meant = _changes(truth[chunk]).mean()
+        if meant > _LEAST_CHANGE:
+            frozen.append(_changes(frames[chunk]).mean() < _FROZEN * meant)
+    return Share(sum(map(int, frozen)), len(frozen))
 
 
 def _changes(frames: Frames) -> Floats:

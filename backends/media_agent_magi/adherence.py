@@ -1,0 +1,217 @@
+"""Says how often magi/tiny shows what it is asked for: `python -m media_agent_magi.adherence`."""
+
+import argparse
+import json
+import math
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+
+from media_agent_magi.tiny import TinyEngine, load_tiny
+from media_agent_magi.tiny_description import WEIGHTS, Guidance
+from media_agent_magi.world.failures import write_failures
+from media_agent_magi.world.renderer import SceneBatch, render, to_uint8
+from media_agent_magi.world.scene import CHUNK_FRAMES
+from media_agent_magi.world.scores import Frames, Share, chance_levels
+from media_agent_magi.world.trial import (
+    Case,
+    ChunkGroup,
+    FilmResult,
+    Generate,
+    Smoothness,
+    draw_cases,
+    groups,
+    run,
+    smoothness,
+)
+
+_COLUMNS = ("background", "shape", "colour", "motion", "single", "strict", "empty")
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Adherence of one setting."""
+
+    title: str
+    groups: list[ChunkGroup]
+    smoothness: Smoothness | None  # None where prompts change or there is one chunk only
+    true_smoothness: Smoothness | None  # the renderer's own
+
+    def as_json(self) -> dict[str, object]:
+        """Return plain data; shares as right, total, value and 95 % interval."""
+        return {
+            "title": self.title,
+            "groups": {
+                name: {key: _share_json(share) for key, share in shares.items()}
+                for name, shares in zip(_paths(self.groups), _shares(self.groups), strict=True)
+            },
+            "chance": chance_levels(),
+            "smoothness": _smoothness_json(self.smoothness),
+            "true_smoothness": _smoothness_json(self.true_smoothness),
+        }
+
+    def as_text(self) -> str:
+        """Return the tables."""
+        lines = [self.title, _row("per cent", "chunks", [*_COLUMNS[:5], *_COLUMNS[6:]], "strict")]
+        for group in self.groups:
+            values = {key: _percent(share.value) for key, share in group.shares.items()}
+            low, high = group.shares["strict"].interval
+            strict = f"{values['strict']} ({_percent(low)}-{_percent(high)})"
+            rest = [values[key] for key in _COLUMNS if key != "strict"]
+            lines.append(_row(group.name, str(group.shares["strict"].total), rest, strict))
+        chance = chance_levels()
+        cells = [_percent(chance[key]) for key in _COLUMNS[:4]]
+        strict = f"{100 * chance['strict']:.2f} (a model deaf to the prompt)"
+        lines.append(_row("chance", "", [*cells, "", ""], strict))
+        if self.smoothness is not None and self.true_smoothness is not None:
+            lines.append(f"{'median seam score':<18}{'pixel':>12}{'motion':>12}{'background':>12}")
+            lines[-1] += f"{'comb':>12}{'frozen':>12}"
+            lines.append(_smoothness_row("films", self.smoothness))
+            lines.append(_smoothness_row("the truth", self.true_smoothness))
+        return "\n".join(lines) + "\n"
+
+
+def judge(generate: Generate, cases: Sequence[Case], title: str) -> tuple[Report, list[FilmResult]]:
+    """Generate and read every case, and report; progress goes to a terminal's stderr."""
+    results = []
+    for result in run(generate, cases):
+        results.append(result)
+        if sys.stderr.isatty():
+            end = "\n" if len(results) == len(cases) else "\r"
+            sys.stderr.write(f"{len(results)} of {len(cases)} films{end}")
+    return report(results, title), results
+
+
+def report(results: Sequence[FilmResult], title: str) -> Report:
+    """Put the results together."""
+    descriptions = [result.case.descriptions for result in results]
+    steady = all(len(set(chunks)) == 1 < len(chunks) for chunks in descriptions)
+    if not steady:
+        return Report(title, groups(results), None, None)
+    truths = [true_film(result.case) for result in results]
+    films = smoothness([result.frames for result in results], truths)
+    return Report(title, groups(results), films, smoothness(truths, truths))
+
+
+def true_film(case: Case) -> Frames:
+    """Render the case as it should be: (T, 64, 64, 3) uint8."""
+    frames = CHUNK_FRAMES * len(case.descriptions)
+    film: Frames = to_uint8(render(SceneBatch.of([case.scene()]), frames))[0].numpy()
+    return film
+
+
+def main(
+    arguments: Sequence[str] | None = None, load: Callable[[Path], TinyEngine] = load_tiny
+) -> int:
+    """Run the command; return its exit status: 2 if the model cannot be run as asked."""
+    options = _parser().parse_args(arguments)
+    cases = draw_cases(options.prompts, options.chunks, options.seed, switch=options.switch)
+    guidance = None if options.guidance is None else Guidance(*options.guidance)
+    reports, results = [], []
+    try:
+        engine = load(options.weights)
+        for steps in options.steps or [engine.description.sampler.num_steps]:
+            model = partial(engine.generate, num_inference_steps=steps, guidance=guidance)
+            judged, films = judge(model, cases, _title(options, steps))
+            sys.stdout.write(judged.as_text() + "\n")
+            sys.stdout.flush()
+            reports.append(judged.as_json())
+            results += films
+    except ValueError as error:
+        sys.stderr.write(f"adherence: {error}\n")
+        return 2
+    if options.json is not None:
+        options.json.write_text(json.dumps(reports, indent=2, allow_nan=False) + "\n")
+    if options.failures is not None:
+        write_failures(options.failures, results)
+    return 0
+
+
+def _title(options: argparse.Namespace, steps: int) -> str:
+    kind = "switching with every chunk" if options.switch else "steady"
+    films = f"{options.prompts} prompts, {options.chunks} chunks each, {kind}"
+    return f"magi/tiny: {films}; {steps} steps, seed {options.seed}"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m media_agent_magi.adherence", description=__doc__
+    )
+    parser.add_argument("--prompts", type=_positive, default=100, help="films to ask for")
+    parser.add_argument("--chunks", type=_positive, default=2, help="chunks of each film")
+    parser.add_argument("--seed", type=int, default=1, help="draws prompts and noise")
+    parser.add_argument("--switch", action="store_true", help="change the prompt with every chunk")
+    parser.add_argument("--steps", type=_positive, nargs="+", help="denoising steps, a table each")
+    parser.add_argument(
+        "--guidance",
+        type=float,
+        nargs=3,
+        metavar=("FIRST", "SWITCH", "STEADY"),
+        help="text guidance",
+    )
+    parser.add_argument("--weights", type=Path, default=WEIGHTS, help="folder of the weights")
+    parser.add_argument("--json", type=_target, metavar="FILE", help="also write the numbers here")
+    parser.add_argument(
+        "--failures", type=_target, metavar="PNG", help="draw the chunks that are wrong"
+    )
+    return parser
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} is not a positive number")
+    return number
+
+
+def _target(text: str) -> Path:
+    path = Path(text)
+    if path.is_dir() or not path.parent.is_dir():
+        raise argparse.ArgumentTypeError(f"{text} is not a file in an existing folder")
+    return path
+
+
+def _row(name: str, chunks: str, cells: Sequence[str], strict: str) -> str:
+    return f"{name:<18}{chunks:>7}" + "".join(f"{cell:>11}" for cell in cells) + f"   {strict}"
+
+
+def _smoothness_row(name: str, values: Smoothness) -> str:
+    cells = [f"{value:.2f}" for value in asdict(values.seams).values()]
+    return f"{name:<18}" + "".join(
+        f"{c:>12}" for c in [*cells, f"{_percent(values.frozen.value)} %"]
+    )
+
+
+def _percent(value: float) -> str:
+    return "-" if math.isnan(value) else f"{100 * value:.1f}"
+
+
+def _shares(rows: Sequence[ChunkGroup]) -> list[dict[str, Share]]:
+    return [row.shares for row in rows]
+
+
+def _paths(rows: Sequence[ChunkGroup]) -> list[str]:
+    """Name the rows so that the indented ones say whose part they are."""
+    names, parent = [], ""
+    for row in rows:
+        parent = parent if row.name.startswith(" ") else row.name
+        names.append(parent if row.name == parent else f"{parent}, {row.name.strip()}")
+    return names
+
+
+def _share_json(share: Share) -> dict[str, object]:
+    value = None if math.isnan(share.value) else share.value
+    return {"right": share.right, "total": share.total, "value": value, "interval": share.interval}
+
+
+def _smoothness_json(values: Smoothness | None) -> dict[str, float | None] | None:
+    if values is None:
+        return None
+    numbers = {**asdict(values.seams), "frozen": values.frozen.value}
+    return {key: None if math.isnan(value) else value for key, value in numbers.items()}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
