@@ -11,7 +11,7 @@ FOLDER ?= tests/magi/golden
 PYTEST_ARGS ?= -n 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fix bench parity snapshots train clean
+.PHONY: help demo test check fix bench adherence parity snapshots train clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +39,10 @@ fix: $(READY) ## Format the code and mend what the linter can
 
 bench: $(READY) ## Measure magi/tiny on this machine into benchmarks/results/
 	@$(BIN)/python benchmarks/engine.py
+
+adherence: $(READY) ## Count how often magi/tiny shows what its prompt says
+	@mkdir -p benchmarks/results
+	@$(BIN)/python -m media_agent_magi.adherence --json benchmarks/results/adherence.json
 
 parity: $(READY) ## Compare the engine with the golden data in FOLDER
 	@$(BIN)/python -m media_agent_magi.parity $(FOLDER)

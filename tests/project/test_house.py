@@ -1,5 +1,6 @@
 """The promises of the repository itself: sizes, targets, fragments, decisions, unfinished work."""
 
+import importlib.util
 import re
 import stat
 from pathlib import Path
@@ -78,6 +79,21 @@ def test_every_make_command_that_a_page_names_exists() -> None:
 
     assert {"demo", "test", "check", "bench"} <= named
     assert named - targets == set()
+
+
+def test_every_module_that_a_page_runs_can_be_run() -> None:
+    named = {
+        module
+        for path in PAGES
+        for module in re.findall(r"python -m (media_agent[\w.]*)", path.read_text("utf-8"))
+    }
+
+    assert named
+    for module in sorted(named):
+        spec = importlib.util.find_spec(module)
+        assert spec is not None, module
+        if spec.submodule_search_locations is not None:
+            assert importlib.util.find_spec(f"{module}.__main__") is not None, module
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
