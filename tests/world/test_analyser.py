@@ -143,15 +143,30 @@ def test_an_attribute_must_last() -> None:
     assert half_red.confidence == 0.5
 
 
+def test_an_object_that_comes_and_goes_has_no_number() -> None:
+    frames = drawn(RED_CIRCLE)[0]
+    frames[::2] = 0
+
+    reading = analyse(frames)
+
+    assert (reading.count, reading.colour, reading.motion) == (None, None, "right")
+
+
+def test_a_single_frame_has_no_motion() -> None:
+    reading = analyse(drawn(RED_CIRCLE)[0][:1])
+
+    assert (reading.count, reading.shape, reading.motion) == (1, "circle", None)
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_stretched_shape_is_not_the_shape(shape: str) -> None:
-    frames = drawn(Description("black", shape, "red", "still"))[0]
-    stretched = np.repeat(frames, 2, axis=2)[:, :, 32:96]
+    scene = Scene(16, 32, 8, (Description("black", shape, "red", "still"),))
+    frames = to_uint8(render(SceneBatch.of([scene]), 24))[0].numpy()
 
-    centred = np.roll(np.repeat(frames, 2, axis=2), 0, axis=2)
-    readings = [analyse(part) for part in (stretched, centred[:, :, :64], centred[:, :, 64:])]
+    twice_as_wide = np.repeat(frames, 2, axis=2)[:, :, :64]
 
-    assert all(reading.shape != shape for reading in readings)
+    assert analyse(frames).shape == shape
+    assert analyse(twice_as_wide).shape is None
 
 
 def test_a_triangle_upside_down_is_no_triangle() -> None:

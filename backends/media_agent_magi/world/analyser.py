@@ -10,6 +10,7 @@ square, and both are 0 for the circle. Blur that is the same in all directions c
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +29,8 @@ from media_agent_magi.world.scene import (
 Floats = npt.NDArray[np.floating]
 Bools = npt.NDArray[np.bool_]
 Indices = npt.NDArray[np.int64]
+
+T = TypeVar("T")
 
 UNSURE = -1  # index of an attribute that could not be told
 HELD = 0.8  # share of the frames in which an attribute must be seen to count as the chunk's
@@ -68,14 +71,14 @@ class Reading:
     shape: str | None
     colour: str | None
     motion: str | None
-    count: int
+    count: int | None  # objects, 6 at most; None if their number does not last
     area: float  # median, square pixels; 0 without an object
     velocity: tuple[float, float]  # px per frame, x to the right and y down; 0 without an object
     confidence: float  # share of the frames that agree with the least certain attribute, 0..1
 
 
 def analyse(frames: npt.NDArray[np.uint8]) -> Reading:
-    """Read one chunk: (T, 64, 64, 3) uint8, RGB, of at least two frames.
+    """Read one chunk: (T, 64, 64, 3) uint8, RGB; of a single frame the motion cannot be told.
 
     Raises:
         ValueError: The frames are not uint8 RGB of 64x64 pixels.
@@ -115,25 +118,23 @@ def look(frames: npt.NDArray[np.uint8]) -> FrameReadings:
 
 def summarise(readings: FrameReadings) -> Reading:
     """Say what the frames of one chunk show together."""
-    counts = np.bincount(readings.count, minlength=_MOST_OBJECTS + 1)
-    count = int(counts.argmax())
-    seen = readings.count > 0
     background, *shares = _lasting(readings.background, BACKGROUNDS)
+    number, number_share = _lasting(readings.count, range(_MOST_OBJECTS + 1))
+    if number == 0:
+        confidence = min(number_share, *shares)
+        return Reading(background, None, None, None, 0, 0.0, (0.0, 0.0), confidence)
     shape, shape_share = _lasting(readings.shape, SHAPES)
     colour, colour_share = _lasting(readings.colour, COLOURS)
-    if not count or seen.sum() < 2:
-        return Reading(background, None, None, None, 0, 0.0, (0.0, 0.0), min(*shares, 1.0))
     speed, wobble = _speed(readings.centre)
-    lasting = (counts[count] / len(seen), shape_share, colour_share, *shares)
     return Reading(
         background,
         shape,
         colour,
         _motion(speed) if wobble <= _LARGEST_WOBBLE else None,
-        count if counts[count] >= HELD * len(seen) else max(2, count),
-        float(np.median(readings.area[seen])),
+        number,
+        float(np.median(readings.area[readings.count > 0])),
         speed,
-        float(min(lasting)),
+        min(number_share, shape_share, colour_share, *shares),
     )
 
 
@@ -263,18 +264,19 @@ def _shapes(m: npt.NDArray[np.float64], area: Floats) -> Indices:
     return np.where(whole & (distance.min(axis=1) <= _OUTLINE), shape, UNSURE)
 
 
-def _lasting(index: Indices, names: Sequence[str]) -> tuple[str | None, float]:
-    """Return the name seen in most frames, if it lasts, and the share of those frames."""
-    votes = np.bincount(index[index >= 0], minlength=len(names))
+def _lasting(index: Indices, values: Sequence[T]) -> tuple[T | None, float]:
+    """Return the value seen in most frames, if it lasts, and the share of those frames."""
+    votes = np.bincount(index[index >= 0], minlength=len(values))
     share = float(votes.max() / len(index))
-    return (names[int(votes.argmax())] if share >= HELD else None), share
+    return (values[int(votes.argmax())] if share >= HELD else None), share
 
 
 def _speed(centre: Floats) -> tuple[tuple[float, float], float]:
     """Return the velocity by the median of all slopes, and the RMS distance from it."""
-    seen = ~np.isnan(centre[:, 0])
-    time = seen.nonzero()[0]
-    track = np.concatenate([np.zeros((1, 2)), steps(centre[seen]).cumsum(axis=0)])
+    time = (~np.isnan(centre[:, 0])).nonzero()[0]
+    if len(time) < 2:
+        return (0.0, 0.0), math.inf
+    track = np.concatenate([np.zeros((1, 2)), steps(centre[time]).cumsum(axis=0)])
     early, late = np.triu_indices(len(time), k=1)
     slopes = (track[late] - track[early]) / (time[late] - time[early])[:, None]
     speed = np.median(slopes, axis=0)

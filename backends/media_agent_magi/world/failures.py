@@ -39,7 +39,7 @@ def write_failures(path: Path, results: Sequence[FilmResult]) -> int:
 def said(reading: Reading) -> str:
     """Say what was read, "?" for what could not be told."""
     words = [getattr(reading, name) or "?" for name in ATTRIBUTES]
-    count = "no object" if reading.count == 0 else f"{reading.count} object(s)"
+    count = f"objects: {'?' if reading.count is None else reading.count}"
     x, y = reading.velocity
     return f"{' '.join(words)}; {count}, {reading.area:.0f} px, {x:.2f} {y:.2f} px/frame"
 
