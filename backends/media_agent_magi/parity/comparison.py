@@ -86,7 +86,7 @@ class Comparison:
             return "; ".join(self.faults + failed)
         if not self.measures:
             return "nothing to compare"
-        worst = max(self.measures, key=lambda m: m.error / m.mark if m.mark else 0.0)
+        worst = max(self.measures, key=lambda m: m.error / m.mark if m.mark else -1.0)
         line = str(worst) if worst.mark else f"{len(self.measures)} entries equal"
         return "; ".join([line, *self.notes])
 
