@@ -190,7 +190,7 @@ class BlockStack(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.layers = nn.ModuleList(Block(config, layer) for layer in range(config.num_layers))
-        self.final_layernorm = Norm(config.hidden_size, config.layernorm_epsilon)
+        self.final_layernorm = Norm(config, config.hidden_size)
 
     def forward(self, tokens: Tensor, condition: Tensor, attention: AttentionContext) -> Tensor:
         """Return float32 features, (N, S, D)."""
@@ -204,14 +204,14 @@ class Block(nn.Module):
 
     def __init__(self, config: ModelConfig, layer: int) -> None:
         super().__init__()
-        width, eps = config.hidden_size, config.layernorm_epsilon
+        width = config.hidden_size
         self.ada_modulate_layer = Gates(
             int(width * config.cond_hidden_ratio), width, body_dtype(config)
         )
         self.self_attention = Attention(config, layer)
-        self.self_attn_post_norm = Norm(width, eps)
+        self.self_attn_post_norm = Norm(config, width)
         self.mlp = MLP(config)
-        self.mlp_post_norm = Norm(width, eps)
+        self.mlp_post_norm = Norm(config, width)
 
     def forward(self, x: Tensor, condition: Tensor, attention: AttentionContext) -> Tensor:
         """Return the block's output, (N, S, D) in the body's dtype."""
@@ -239,15 +239,14 @@ class Attention(nn.Module):
             config.num_query_groups,
             dh,
         )
-        eps = config.layernorm_epsilon
         self.linear_qkv = Projections(config)
         text_width = int(width * config.xattn_cond_hidden_ratio)
         self.linear_kv_xattn = nn.Linear(text_width, 2 * self.groups * dh, bias=False, dtype=body)
         self.linear_proj = nn.Linear(2 * self.heads * dh, width, bias=False, dtype=body)
-        self.q_layernorm = Norm(dh, eps)
-        self.k_layernorm = Norm(dh, eps)
-        self.q_layernorm_xattn = Norm(dh, eps, dtype=body)
-        self.k_layernorm_xattn = Norm(dh, eps, dtype=body)
+        self.q_layernorm = Norm(config, dh)
+        self.k_layernorm = Norm(config, dh)
+        self.q_layernorm_xattn = Norm(config, dh, dtype=body)
+        self.k_layernorm_xattn = Norm(config, dh, dtype=body)
 
     def forward(self, x: Tensor, context: AttentionContext) -> Tensor:
         """Return the projected sum of both attentions, (N, S, D), float32."""
@@ -369,17 +368,18 @@ class Gates(nn.Module):
 
 
 class Norm(nn.Module):
-    """LayerNorm whose stored weight is used as 1 + weight."""
+    """LayerNorm whose stored weight is used as 1 + weight, where the config says so."""
 
-    def __init__(self, width: int, eps: float, dtype: torch.dtype = torch.float32) -> None:
+    def __init__(self, config: ModelConfig, width: int, dtype: torch.dtype = torch.float32) -> None:
         super().__init__()
-        self.eps = eps
-        self.weight = nn.Parameter(torch.zeros(width, dtype=dtype))
+        self.eps = config.layernorm_epsilon
+        self.offset = 1.0 if config.apply_layernorm_1p else 0.0
+        self.weight = nn.Parameter(torch.full((width,), 1 - self.offset, dtype=dtype))
         self.bias = nn.Parameter(torch.zeros(width, dtype=dtype))
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise the last axis."""
-        return F.layer_norm(x, self.weight.shape, self.weight + 1, self.bias, self.eps)
+        return F.layer_norm(x, self.weight.shape, self.weight + self.offset, self.bias, self.eps)
 
 
 class TimestepEmbedder(nn.Module):
