@@ -1,6 +1,7 @@
 """The one face of the core: say what video you want, get a job, its events and its record."""
 
 import asyncio
+import contextlib
 import secrets
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
@@ -11,7 +12,7 @@ from typing import Self
 from media_agent.artifacts import Destination, reserved
 from media_agent.backend import VideoBackend
 from media_agent.config import Settings, load_settings
-from media_agent.errors import JobError
+from media_agent.errors import JobError, MediaAgentError
 from media_agent.jobs import FolderJobStore, JobStore
 from media_agent.negotiate import negotiate
 from media_agent.registry import Registry
@@ -219,7 +220,8 @@ class VideoClient:
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
-            await run.stop()
+            with contextlib.suppress(MediaAgentError):
+                await run.stop()
             await task
             raise
         finally:

@@ -1,0 +1,237 @@
+"""The command that makes a video, with the sandbox, in this process."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from media_agent.artifacts import reserved
+from media_agent.cli import main
+from media_agent_schemas import GenerationRecord, JobStatus, Shot, VideoJob
+
+SMALL = ["--size", "64x64", "--duration", "1"]
+
+
+@dataclass(frozen=True)
+class Answer:
+    code: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Answer]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
+    """Run a command in an empty folder, with the sandbox as the default backend."""
+    monkeypatch.setenv("MEDIA_AGENT_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("MEDIA_AGENT_CONFIG", str(tmp_path / "none.toml"))
+    monkeypatch.setenv("MEDIA_AGENT_DEFAULT_BACKEND", "sandbox")
+    work = tmp_path / "work"
+    work.mkdir()
+    monkeypatch.chdir(work)
+
+    def answer(*arguments: str) -> Answer:
+        capfd.readouterr()
+        code = main(arguments)
+        said = capfd.readouterr()
+        return Answer(code, said.out, said.err)
+
+    return answer
+
+
+def test_a_prompt_becomes_a_film_with_its_record(run: Run) -> None:
+    answer = run("generate", "a cat on the moon", *SMALL, "--seed", "0", "--out", "a.mp4")
+
+    assert answer.code == 0, answer.err
+    record = GenerationRecord.model_validate_json(Path("a.json").read_bytes())
+    assert record.status is JobStatus.COMPLETED
+    assert record.delivered is not None
+    assert (record.delivered.frames, record.delivered.width) == (24, 64)
+    assert "a.mp4: 24 frames" in answer.out
+    assert "a.json" in answer.out
+    assert "\x1b" not in answer.out + answer.err
+    assert "\r" not in answer.err
+
+
+def test_json_is_the_job_and_nothing_else(run: Run) -> None:
+    answer = run("generate", "a cat", *SMALL, "--seed", "0", "--out", "a.mp4", "--json")
+
+    job = VideoJob.model_validate_json(answer.out)
+    assert job.status is JobStatus.COMPLETED
+    assert json.loads(answer.out)["artifacts"][0]["path"] == str(Path("a.mp4").absolute())
+    assert job.record_path == str(Path("a.json").absolute())
+    assert job.request.seed == 0
+
+
+def test_without_a_place_the_name_comes_from_prompt_and_seed(run: Run) -> None:
+    answer = run("generate", "A cat, on the Moon!", *SMALL, "--seed", "5")
+
+    assert answer.code == 0
+    assert Path("out/a-cat-on-the-moon-5.mp4").exists()
+
+
+def test_a_storyboard_is_the_prompt_and_the_shots_after_it(run: Run) -> None:
+    answer = run(
+        *("generate", "a cat", "--shot", "mail@home@1", "--shot", "-dash@0.5"),
+        *("--size", "64x64", "--duration", "2.5", "--out", "a.mp4", "--json"),
+    )
+
+    job = VideoJob.model_validate_json(answer.out)
+    assert job.plan.request.shots == (
+        Shot(prompt="a cat", duration=1),
+        Shot(prompt="mail@home", duration=1),
+        Shot(prompt="-dash", duration=0.5),
+    )
+
+
+def test_adjustments_are_said_and_strict_refuses_them(run: Run) -> None:
+    wide = ["generate", "a cat", "--duration", "1", "--size", "4098x64", "--out", "a.mp4"]
+
+    adjusted = run(*wide, "--fps", "1")
+    refused = run(*wide, "--policy", "strict", "--overwrite")
+
+    assert "adjusted: size 4098x64 -> 4096x64" in adjusted.err
+    assert refused.code == 3
+    assert "size = 4098x64" in refused.err
+
+
+def test_options_reach_the_backend(run: Run) -> None:
+    answer = run(
+        *("generate", "a cat", *SMALL, "--out", "a.mp4"),
+        *("--option", "fail_at=chunk:0", "--option", "fault=content_rejected"),
+    )
+
+    assert answer.code == 4
+    assert "told to fail" in answer.err
+    assert not Path("a.mp4").exists()
+
+
+def test_a_contact_sheet_is_written_beside(run: Run) -> None:
+    answer = run("generate", "a cat", *SMALL, "--out", "a.mp4", "--sheet", "a.png")
+
+    assert answer.code == 0
+    assert Path("a.png").read_bytes().startswith(b"\x89PNG")
+    assert sorted(path.name for path in Path().iterdir()) == ["a.json", "a.mp4", "a.png"]
+
+
+def test_what_exists_is_kept_unless_overwrite_is_said(run: Run) -> None:
+    Path("a.mp4").write_bytes(b"old")
+
+    refused = run("generate", "a cat", *SMALL, "--out", "a.mp4")
+    assert refused.code == 2
+    assert Path("a.mp4").read_bytes() == b"old"
+
+    assert run("generate", "a cat", *SMALL, "--out", "a.mp4", "--overwrite").code == 0
+    assert Path("a.mp4").read_bytes() != b"old"
+
+
+def test_a_second_run_to_one_place_is_refused(run: Run) -> None:
+    with reserved(Path("a.mp4")):
+        answer = run("generate", "a cat", *SMALL, "--out", "a.mp4")
+
+    assert answer.code == 2
+    assert "another run is writing to it" in answer.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([""], "prompt is empty"),
+        (["a" * 1_000_000], "prompt has 1000000 bytes"),
+        (["a\0cat"], "NUL character"),
+        (["a", "--duration", "0"], "duration 0 s is not above zero"),
+        (["a", "--duration", "-1"], "duration -1 s is not above zero"),
+        (["a", "--duration", "nan"], "--duration 'nan'"),
+        (["a", "--duration", "inf"], "duration inf"),
+        (["a", "--duration", "5s"], "--duration '5s' is not a number"),
+        (["a", "--duration", "0.01"], "less than one frame"),
+        (["a", "--seed", "-1"], "seed -1 is not within"),
+        (["a", "--seed", str(2**63)], "seed 9223372036854775808 is not within"),
+        (["a", "--seed", "1.5"], "--seed '1.5' is not a whole number"),
+        (["a", "--size", "63x64"], "width 63 is odd"),
+        (["a", "--size", "big"], "size 'big' is not WIDTHxHEIGHT"),
+        (["a", "--fps", "0"], "fps 0"),
+        (["a", "--backend", "sandbx"], "did you mean sandbox?"),
+        (["a", "--backend", "sandbox/slat"], "did you mean slate?"),
+        (["a", "--option", "latency"], "not NAME=VALUE"),
+        (["a", "--option", "latency_seconds=x"], "not of type number"),
+        (["a", "--option", "fault=crash", "--option", "fault=crash"], "given twice"),
+        (["a", "--shot", "b"], "not TEXT@SECONDS"),
+        (["a", "--shot", "b@9", "--duration", "5"], "leave nothing"),
+        (["a", "--out", "."], "is a folder"),
+        (["a", "--out", "no/a.mp4"], "mkdir -p"),
+        (["a", "--out", "a.gif"], "does not end in .mp4"),
+        (["a", "--sheet", "a.jpg"], "does not end in .png"),
+        (["a", "--sheet", "no/a.png"], "there is no folder no"),
+        (["a", "--policy", "maybe"], "--policy"),
+        (["a", "--sed", "3"], "--seed"),
+        ([], "prompt"),
+    ],
+)
+def test_bad_input_gets_one_clear_line_and_leaves_nothing(
+    run: Run, arguments: list[str], said: str
+) -> None:
+    answer = run("generate", *arguments)
+
+    assert answer.code == 2
+    assert answer.out == ""
+    assert answer.err.startswith("error: ")
+    assert said.lower() in answer.err.lower()
+    assert answer.err.count("\n") == 1
+    assert len(answer.err) < 600
+    assert [path.name for path in Path().iterdir() if path.name != "out"] == []
+
+
+def test_an_unknown_option_names_the_nearest(run: Run) -> None:
+    answer = run("generate", "a cat", "--option", "latency_second=3")
+
+    assert answer.code == 3
+    assert "did you mean latency_seconds?" in answer.err
+
+
+def test_control_codes_in_the_input_do_not_reach_the_screen(run: Run) -> None:
+    answer = run("generate", "a \x1b[31mcat", "--out", "\x1b[31m/a.mp4")
+
+    assert "\x1b" not in answer.err
+    assert "\\x1b[31m" in answer.err
+
+
+def test_a_malformed_setting_is_named(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEDIA_AGENT_DEFAULT_BACKEND", "")
+
+    answer = run("generate", "a cat")
+
+    assert answer.code == 19
+    assert "MEDIA_AGENT_DEFAULT_BACKEND" in answer.err
+
+
+def test_a_data_folder_that_cannot_be_made_is_said(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("file").write_bytes(b"")
+    monkeypatch.setenv("MEDIA_AGENT_DATA_DIR", "file")
+
+    answer = run("generate", "a cat", *SMALL, "--out", "a.mp4")
+
+    assert answer.code == 21
+    assert "a file, not a folder" in answer.err
+    assert not Path("a.mp4").exists()
+
+
+def test_a_fault_of_our_own_is_one_line_without_a_traceback(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(self: object) -> list[str]:
+        raise ZeroDivisionError("oops\nin two lines")
+
+    monkeypatch.setattr("media_agent.registry.Registry.names", broken)
+
+    answer = run("backends")
+
+    assert answer.code == 1
+    assert answer.err.count("\n") == 1
+    assert "ZeroDivisionError: oops in two lines" in answer.err

@@ -1,0 +1,95 @@
+"""The command line as a process: signals, terminals, and how fast it starts."""
+
+import os
+import pty
+import resource
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from media_agent.video import probe
+from media_agent_schemas import GenerationRecord, JobStatus, VideoJob
+
+COMMAND = [sys.executable, "-m", "media_agent.cli"]
+LONG = ["generate", "a cat", "--backend", "sandbox", "--size", "64x64", "--duration", "300"]
+LATENCY = ["--option", "latency_seconds=150"]
+
+
+@pytest.fixture(autouse=True)
+def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEDIA_AGENT_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("MEDIA_AGENT_CONFIG", str(tmp_path / "none.toml"))
+    monkeypatch.chdir(tmp_path)
+
+
+def stopped_by(number: signal.Signals) -> tuple[int, str, str]:
+    """Start a long film, send a signal after its first chunk; return code, stdout, stderr."""
+    process = subprocess.Popen(
+        [*COMMAND, *LONG, *LATENCY, "--out", "a.mp4", "--json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    said = ""
+    while "chunk 1," not in said:
+        line = process.stderr.readline()
+        assert line, f"it ended early: {said}"
+        said += line
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    return process.returncode, out, said + err
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_leaves_a_partial_film_that_plays_and_a_record_that_says_how_much(
+    number: signal.Signals, code: int
+) -> None:
+    returned, out, err = stopped_by(number)
+
+    assert returned == code, err
+    job = VideoJob.model_validate_json(out)
+    record = GenerationRecord.model_validate_json(Path("a.json").read_bytes())
+    film = probe(Path("a.partial.mp4"))
+    assert job.status is record.status is JobStatus.CANCELLED
+    assert job.artifacts[0].path == str(Path("a.partial.mp4").absolute())
+    assert record.frames_delivered == film.frames >= 24
+    assert record.frames_planned == 7200
+    assert not Path("a.mp4").exists()
+    assert not Path(".a.mp4.lock").exists()
+    assert "Traceback" not in err
+    assert "\x1b" not in err
+
+
+def test_a_terminal_gets_a_moving_bar_and_the_result(tmp_path: Path) -> None:
+    short = ["generate", "a cat", "--backend", "sandbox", "--size", "64x64", "--duration", "1"]
+    controller, terminal = pty.openpty()
+    with open(terminal, "wb", buffering=0) as stderr:  # noqa: PTH123  # a descriptor, not a path
+        process = subprocess.Popen(
+            [*COMMAND, *short, "--out", "a.mp4"],
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            env={**os.environ, "TERM": "xterm"},
+            text=True,
+        )
+    out, _ = process.communicate(timeout=60)
+
+    shown = os.read(controller, 1 << 16)
+    os.close(controller)
+    assert process.returncode == 0
+    assert b"\x1b[" in shown
+    assert b"sandbox/slate" in shown
+    assert "\x1b" not in out
+
+
+def test_the_help_takes_less_than_a_third_of_a_second_of_work() -> None:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    for _ in range(3):
+        subprocess.run([*COMMAND, "--help"], stdout=subprocess.DEVNULL, check=True, timeout=60)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+
+    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    assert used / 3 < 0.3

@@ -1,0 +1,182 @@
+"""The place of a film: checked before any work, filled at the end, never half-done."""
+
+import multiprocessing
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from media_agent.artifacts import reserved
+from media_agent.errors import InvalidRequestError, StorageError
+from media_agent.files import storage_errors, write_atomically
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    path = tmp_path / "source"
+    path.write_bytes(b"film")
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    path = tmp_path / "out"
+    path.mkdir()
+    yield path
+    path.chmod(0o755)
+
+
+def refusal(film: Path, *, overwrite: bool = False) -> str:
+    with pytest.raises(InvalidRequestError) as caught, reserved(film, overwrite=overwrite):
+        pass
+    return f"{caught.value.message} ({caught.value.hint})"
+
+
+def test_a_film_is_put_in_its_place_and_nothing_else_stays(folder: Path, source: Path) -> None:
+    with reserved(folder / "a.mp4") as destination:
+        place = destination.put(source, complete=True)
+
+    assert place.read_bytes() == b"film"
+    assert [path.name for path in folder.iterdir()] == ["a.mp4"]
+
+
+def test_a_stopped_film_does_not_get_the_final_name(folder: Path, source: Path) -> None:
+    with reserved(folder / "a.mp4") as destination:
+        place = destination.put(source, complete=False)
+
+    assert place.name == "a.partial.mp4"
+    assert not (folder / "a.mp4").exists()
+
+
+def test_a_folder_is_no_place(folder: Path) -> None:
+    assert "is a folder" in refusal(folder)
+
+
+def test_another_ending_is_refused_with_a_name_that_works(folder: Path) -> None:
+    assert "name it a.mp4" in refusal(folder / "a.avi")
+    assert "name it a.mp4" in refusal(folder / "a.partial.mp4")
+
+
+def test_a_missing_parent_is_said_with_the_command_that_makes_it(folder: Path) -> None:
+    assert f"mkdir -p {folder / 'no'}" in refusal(folder / "no" / "a.mp4")
+
+
+def test_a_parent_that_is_a_file_is_refused(folder: Path, source: Path) -> None:
+    assert "is a file, not a folder" in refusal(source / "a.mp4")
+
+
+def test_a_read_only_folder_is_refused_even_to_the_almighty(folder: Path) -> None:
+    folder.chmod(0o555)
+
+    assert "is read-only" in refusal(folder / "a.mp4")
+
+
+def test_what_exists_is_refused_unless_it_may_be_replaced(folder: Path, source: Path) -> None:
+    film = folder / "a.mp4"
+    film.write_bytes(b"old")
+
+    assert "--overwrite" in refusal(film)
+    with reserved(film, overwrite=True) as destination:
+        destination.put(source, complete=True)
+    assert film.read_bytes() == b"film"
+
+
+def test_a_read_only_film_is_not_replaced(folder: Path) -> None:
+    film = folder / "a.mp4"
+    film.write_bytes(b"old")
+    film.chmod(0o444)
+
+    assert "is read-only" in refusal(film, overwrite=True)
+
+
+def test_a_link_to_nowhere_is_no_free_place(folder: Path) -> None:
+    film = folder / "a.mp4"
+    film.symlink_to(folder / "gone")
+
+    assert "no ordinary file" in refusal(film, overwrite=True)
+
+
+def test_a_foreign_json_file_beside_it_is_not_replaced(folder: Path) -> None:
+    (folder / "a.json").write_text("{}")
+
+    assert "a.json exists" in refusal(folder / "a.mp4")
+
+
+def test_a_name_that_is_none_is_refused(folder: Path) -> None:
+    assert "is no file name" in refusal(folder / "a\0b.mp4")
+    assert "too long" in refusal(folder / f"{'a' * 300}.mp4")
+
+
+def test_a_second_run_to_the_same_place_is_refused_at_once(folder: Path) -> None:
+    with reserved(folder / "a.mp4"):
+        assert "another run is writing to it" in refusal(folder / "a.mp4")
+        assert "another run is writing to it" in refusal(folder / "." / "a.mp4", overwrite=True)
+        with reserved(folder / "b.mp4"):
+            pass
+
+    with reserved(folder / "a.mp4"):
+        pass
+
+
+def reserve_and_die(film: Path) -> None:
+    """Die as a killed process does, without cleaning up."""
+    context = reserved(film)
+    context.__enter__()
+    os._exit(9)
+
+
+def test_a_killed_run_does_not_keep_its_place(folder: Path) -> None:
+    process = multiprocessing.get_context("fork").Process(
+        target=reserve_and_die, args=(folder / "a.mp4",)
+    )
+    process.start()
+    process.join()
+
+    with reserved(folder / "a.mp4"):
+        pass
+
+    assert list(folder.iterdir()) == []
+
+
+def test_a_file_that_appears_meanwhile_is_not_replaced(folder: Path, source: Path) -> None:
+    with reserved(folder / "a.mp4") as destination:
+        (folder / "a.mp4").write_bytes(b"another's")
+
+        with pytest.raises(StorageError, match="appeared while the film was made"):
+            destination.put(source, complete=True)
+
+    assert (folder / "a.mp4").read_bytes() == b"another's"
+    assert [path.name for path in folder.iterdir()] == ["a.mp4"]
+
+
+def test_a_disk_that_fills_up_leaves_nothing(
+    folder: Path, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with reserved(folder / "a.mp4") as destination:
+        monkeypatch.setattr("os.fsync", full)
+
+        with pytest.raises(StorageError, match=r"a\.mp4 cannot be written: the disk is full"):
+            destination.put(source, complete=True)
+
+    assert list(folder.iterdir()) == []
+
+
+def test_a_write_that_fails_leaves_the_old_file(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = folder / "a.json"
+    path.write_bytes(b"old")
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(StorageError), storage_errors(str(path)):
+        write_atomically(path, b"new")
+
+    assert path.read_bytes() == b"old"
+    assert [path.name for path in folder.iterdir()] == ["a.json"]

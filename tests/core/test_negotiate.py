@@ -1,0 +1,423 @@
+"""Every field of a request is used, adjusted with a reason, or refused."""
+
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as some
+
+from media_agent.errors import BudgetExceededError, InvalidRequestError, UnsupportedRequestError
+from media_agent.negotiate import negotiate
+from media_agent_schemas import (
+    Budget,
+    CameraMove,
+    Capabilities,
+    Estimate,
+    FpsRange,
+    InputRole,
+    MediaInput,
+    OptionSpec,
+    Plan,
+    Policy,
+    ResolutionTier,
+    Routing,
+    RoutingPreference,
+    Shot,
+    Size,
+    SizeRange,
+    VideoMode,
+    VideoRequest,
+)
+
+SQUARE = Size.parse("64x64")
+TINY = Capabilities(
+    backend="magi",
+    model="tiny",
+    sizes=(SQUARE,),
+    default_size=SQUARE,
+    fps_values=(24,),
+    default_fps=24,
+    default_duration=4,
+    chunk_seconds=1,
+    max_shots=None,
+    seed=True,
+    closed_vocabulary=("a", "red", "circle"),
+    options=(OptionSpec(name="steps", type="integer", description="steps", minimum=1, maximum=64),),
+)
+FREE = Capabilities(
+    backend="sandbox",
+    model="slate",
+    size_range=SizeRange(minimum=Size.parse("16x16"), maximum=Size.parse("1920x1920")),
+    fps_range=FpsRange(minimum=1, maximum=60),
+    endless=True,
+    seed=True,
+    negative_prompt=True,
+    max_shots=None,
+)
+
+
+def plan(
+    request: VideoRequest,
+    limits: Capabilities = TINY,
+    policy: Policy = Policy.ADJUST,
+    **more: bool,
+) -> Plan:
+    return negotiate(request, limits, policy, draw_seed=lambda: 7, **more)
+
+
+def changes(made: Plan) -> dict[str, tuple[object, object]]:
+    return {change.field: (change.asked, change.used) for change in made.adjustments}
+
+
+def request(**fields: object) -> VideoRequest:
+    return VideoRequest.model_validate({"prompt": "a red circle", "duration": 2, **fields})
+
+
+def test_what_fits_is_used_as_it_is() -> None:
+    asked = request(size=SQUARE, fps=24, seed=0, mode="text_to_video", model="magi/tiny")
+
+    made = plan(asked, policy=Policy.STRICT)
+
+    assert made.adjustments == ()
+    assert made.request.seed == 0
+    assert made.request.num_frames == 48
+    assert made.request.model == "magi/tiny"
+
+
+def test_what_is_absent_is_filled_in_and_said_even_when_strict() -> None:
+    made = plan(VideoRequest(prompt="a red circle"), policy=Policy.STRICT)
+
+    assert changes(made) == {
+        "model": (None, "magi/tiny"),
+        "mode": (None, "text_to_video"),
+        "size": (None, "64x64"),
+        "fps": (None, 24.0),
+        "duration": (None, 4.0),
+        "seed": (None, 7),
+    }
+    assert (made.request.num_frames, made.request.seed, made.request.size) == (96, 7, SQUARE)
+
+
+def test_adjust_takes_the_nearest_values_and_says_why() -> None:
+    made = plan(
+        request(
+            size=Size.parse("640x360"),
+            fps=30,
+            negative_prompt="a cat",
+            audio=True,
+            n=3,
+            camera="static",
+        )
+    )
+
+    said = changes(made)
+    assert said["size"] == ("640x360", "64x64")
+    assert said["fps"] == (30.0, 24.0)
+    assert said["negative_prompt"] == ("a cat", None)
+    assert said["camera"] == ("static", None)
+    assert said["audio"] == (True, False)
+    assert said["n"] == (3, 1)
+    assert all(change.reason for change in made.adjustments)
+    assert made.request.negative_prompt is None
+    assert made.request.n == 1
+
+
+def test_strict_refuses_everything_at_once() -> None:
+    with pytest.raises(UnsupportedRequestError) as caught:
+        plan(
+            request(size=Size.parse("640x360"), fps=30, audio=True, camera="static"),
+            policy=Policy.STRICT,
+        )
+
+    assert {mismatch.field for mismatch in caught.value.mismatches} == {
+        "size",
+        "fps",
+        "audio",
+        "camera",
+    }
+    assert "--policy adjust" in (caught.value.hint or "")
+
+
+def test_what_has_no_near_value_is_refused_by_adjust_too() -> None:
+    picture = MediaInput(role=InputRole.FIRST_FRAME, path="cat.png")
+
+    with pytest.raises(UnsupportedRequestError) as caught:
+        plan(request(inputs=(picture,), options={"magi": {"stepps": 3}}))
+
+    reasons = {mismatch.field: mismatch.reason for mismatch in caught.value.mismatches}
+    assert set(reasons) == {"mode", "inputs[0].role", "option stepps"}
+    assert "did you mean steps?" in reasons["option stepps"]
+
+
+@pytest.mark.parametrize(("value", "reason"), [(0, "below 1"), (65, "above 64"), ("x", "integer")])
+def test_an_option_out_of_its_range_is_refused(value: object, reason: str) -> None:
+    with pytest.raises(UnsupportedRequestError, match=reason):
+        plan(request(options={"magi": {"steps": value}}))
+
+
+def test_options_of_other_backends_are_left_out_and_said() -> None:
+    made = plan(request(options={"magi": {"steps": 8}, "fal": {"safety": True}}))
+
+    assert made.request.options == {"magi": {"steps": 8}}
+    assert changes(made)["options.fal"] == ({"safety": True}, None)
+
+
+def test_words_outside_a_closed_vocabulary_are_named_with_the_ways_out() -> None:
+    with pytest.raises(UnsupportedRequestError) as caught:
+        plan(request(prompt="A red cat, on the moon! 🐱"))
+
+    assert "prompt words = cat, on, the, moon, 🐱" in caught.value.message
+    for way_out in ("key", "real weights", "--backend sandbox", "--allow-unknown-words"):
+        assert way_out in (caught.value.hint or "")
+
+
+def test_unknown_words_that_were_allowed_become_a_warning() -> None:
+    made = plan(request(prompt="a red cat"), allow_unknown_words=True)
+
+    assert made.request.prompt == "a red cat"
+    assert made.warnings == (
+        "magi/tiny has never learnt these words: cat; the film may show something else",
+    )
+
+
+def test_known_words_in_any_case_and_punctuation_are_taken() -> None:
+    assert plan(request(prompt="A RED, circle.")).warnings == ()
+
+
+def test_a_prompt_of_punctuation_says_nothing_to_a_closed_vocabulary() -> None:
+    with pytest.raises(UnsupportedRequestError, match="no word at all"):
+        plan(request(prompt="...!"))
+
+
+def test_every_shot_is_checked_against_the_vocabulary() -> None:
+    shots = (Shot(prompt="a circle", duration=1), Shot(prompt="a dog", duration=1))
+
+    with pytest.raises(UnsupportedRequestError, match="dog"):
+        plan(VideoRequest(shots=shots))
+
+
+def test_a_prompt_longer_than_the_model_reads_is_refused() -> None:
+    limits = FREE.model_copy(update={"max_prompt_characters": 5})
+
+    with pytest.raises(UnsupportedRequestError, match="12 characters; at most 5"):
+        plan(request(), limits)
+
+
+def test_frames_are_duration_times_rate_rounded() -> None:
+    assert plan(request(duration=5)).request.num_frames == 120
+    assert plan(request(duration=5.03)).request.num_frames == 121
+
+
+def test_rounding_to_whole_frames_is_said_and_allowed_when_strict() -> None:
+    made = plan(request(duration=5.03), policy=Policy.STRICT)
+
+    assert changes(made)["duration"] == (5.03, 121 / 24)
+
+
+def test_less_than_a_frame_is_refused_with_the_least_that_works() -> None:
+    with pytest.raises(InvalidRequestError, match="less than one frame at 24") as caught:
+        plan(request(duration=0.04))
+
+    assert "0.0417" in (caught.value.hint or "")
+
+
+def test_a_single_frame_may_be_asked() -> None:
+    assert plan(VideoRequest(prompt="a circle", num_frames=1)).request.num_frames == 1
+
+
+def test_a_duration_beyond_the_limits_is_brought_to_them() -> None:
+    limits = FREE.model_copy(update={"min_duration": 2.0, "max_duration": 8.0})
+
+    assert changes(plan(request(duration=60), limits))["duration"] == (60.0, 8.0)
+    assert changes(plan(request(duration=1), limits))["duration"] == (1.0, 2.0)
+
+
+def test_the_nearest_of_fixed_durations_is_taken() -> None:
+    limits = FREE.model_copy(update={"durations": (4.0, 8.0, 12.0)})
+
+    assert changes(plan(request(duration=7), limits))["duration"] == (7.0, 8.0)
+
+
+def test_shots_are_rounded_to_chunks_and_each_change_is_said() -> None:
+    shots = (Shot(prompt="a circle"), Shot(prompt="a red circle", duration=2.4))
+
+    made = plan(VideoRequest(shots=shots, duration=6))
+
+    assert [shot.duration for shot in made.request.shots] == [4.0, 2.0]
+    assert made.request.num_frames == 144
+    assert changes(made)["shots[0].duration"] == (None, 4.0)
+    assert changes(made)["shots[1].duration"] == (2.4, 2.0)
+
+
+def test_more_shots_than_the_model_takes_are_refused() -> None:
+    shots = (Shot(prompt="a circle", duration=1), Shot(prompt="a circle", duration=1))
+
+    with pytest.raises(UnsupportedRequestError, match="takes at most 1"):
+        plan(VideoRequest(shots=shots), TINY.model_copy(update={"max_shots": 1}))
+
+
+def test_an_endless_film_stays_endless_where_it_can() -> None:
+    made = plan(VideoRequest(prompt="a cat", endless=True), FREE)
+
+    assert made.request.endless
+    assert made.request.num_frames is None
+
+
+def test_an_endless_film_is_refused_where_it_cannot_be() -> None:
+    with pytest.raises(UnsupportedRequestError, match="given length only"):
+        plan(VideoRequest(prompt="a circle", endless=True))
+
+
+def test_a_seed_that_nobody_takes_is_said_not_dropped_silently() -> None:
+    made = plan(request(seed=0), FREE.model_copy(update={"seed": False}))
+
+    assert changes(made)["seed"] == (0, None)
+    assert made.request.seed is None
+
+
+def test_an_unknown_fact_lets_the_wish_pass() -> None:
+    limits = FREE.model_copy(update={"seed": "unknown", "audio": "unknown", "camera": "unknown"})
+
+    made = plan(request(seed=3, audio=True, camera=CameraMove.STATIC), limits)
+
+    assert (made.request.seed, made.request.audio, made.request.camera) == (3, True, "static")
+
+
+def test_a_tier_becomes_pixels_where_the_model_does_not_know_it_by_name() -> None:
+    made = plan(request(resolution=ResolutionTier.P720, aspect_ratio="16:9"), FREE)
+
+    assert made.request.size == Size.parse("1280x720")
+    assert made.request.resolution is None
+    assert changes(made)["resolution"] == ("720p 16:9", "1280x720")
+
+
+def test_a_tier_is_passed_on_where_the_model_knows_it_by_name() -> None:
+    limits = FREE.model_copy(update={"resolutions": (ResolutionTier.P720,)})
+
+    made = plan(request(resolution=ResolutionTier.P720), limits)
+
+    assert made.request.resolution is ResolutionTier.P720
+    assert made.request.size is None
+
+
+def test_the_nearest_size_is_near_in_shape_too() -> None:
+    sizes = tuple(Size.parse(text) for text in ("1280x720", "720x1280", "960x960"))
+    limits = FREE.model_copy(update={"sizes": sizes, "size_range": None})
+
+    assert plan(request(size=Size.parse("600x1000")), limits).request.size == sizes[1]
+
+
+def test_a_budget_that_would_be_exceeded_is_refused_with_both_sums() -> None:
+    with pytest.raises(BudgetExceededError, match=r"would cost 2 USD; the budget is 1\.5 USD"):
+        negotiate(
+            request(budget=Budget(max_cost_usd=1.5)),
+            TINY,
+            draw_seed=lambda: 7,
+            estimate=lambda request: Estimate(cost_usd=2),
+        )
+
+
+def test_a_budget_of_zero_allows_what_is_free_and_refuses_the_unknown() -> None:
+    asked = request(budget=Budget(max_cost_usd=0))
+
+    made = negotiate(
+        asked, TINY, draw_seed=lambda: 7, estimate=lambda request: Estimate(cost_usd=0)
+    )
+
+    assert made.estimate.cost_usd == 0
+    with pytest.raises(BudgetExceededError, match="nobody knows"):
+        plan(asked)
+
+
+@pytest.mark.parametrize("routing", [Routing(allow=("fal",)), Routing(avoid=("magi",))])
+def test_a_backend_that_is_not_wished_for_is_refused(routing: Routing) -> None:
+    with pytest.raises(UnsupportedRequestError, match=r"routing\."):
+        plan(request(routing=routing))
+
+
+def test_a_preference_without_a_choice_is_said() -> None:
+    made = plan(request(routing=Routing(prefer=RoutingPreference.CHEAPEST)))
+
+    assert changes(made)["routing.prefer"] == ("cheapest", None)
+
+
+def wishes() -> Iterator[tuple[str, object]]:
+    """Yield a value for every field that a request can have."""
+    yield "prompt", "a red circle"
+    yield "negative_prompt", "a circle"
+    yield "shots", ({"prompt": "a circle", "duration": 1.5}, {"prompt": "a red circle"})
+    yield "mode", VideoMode.VIDEO_EDIT
+    yield "inputs", ({"role": "mask", "path": "mask.png"},)
+    yield "camera", "zoom_in"
+    yield "duration", 3.3
+    yield "num_frames", 50
+    yield "endless", True
+    yield "fps", 29.97
+    yield "size", {"width": 640, "height": 360}
+    yield "resolution", "1080p"
+    yield "aspect_ratio", "4:3"
+    yield "seed", 0
+    yield "audio", True
+    yield "n", 2
+    yield "model", "magi"
+    yield "options", {"magi": {"steps": 8}, "fal": {"x": 1}}
+    yield "labels", {"project": "spring"}
+    yield "budget", {"max_cost_usd": 1.0}
+    yield "routing", {"prefer": "best"}
+
+
+def test_every_field_has_a_wish_in_the_next_test() -> None:
+    assert {name for name, _ in wishes()} == set(VideoRequest.model_fields) - {"schema_version"}
+
+
+@pytest.mark.parametrize("policy", list(Policy))
+@pytest.mark.parametrize(("name", "value"), list(wishes()))
+def test_no_field_is_dropped_silently(name: str, value: object, policy: Policy) -> None:
+    base: dict[str, object] = {} if name == "shots" else {"prompt": "a red circle"}
+    asked = VideoRequest.model_validate({**base, name: value})
+
+    try:
+        made = negotiate(
+            asked,
+            TINY,
+            policy,
+            draw_seed=lambda: 7,
+            estimate=lambda request: Estimate(cost_usd=0),
+        )
+    except UnsupportedRequestError as error:
+        refused = [mismatch.field for mismatch in error.mismatches]
+    else:
+        refused = []
+        is_used = getattr(made.request, name) == getattr(asked, name)
+        is_said = any(change.field.startswith(name) for change in made.adjustments)
+        assert is_used or is_said
+
+    assert all(field.startswith((name.rstrip("s"), "mode")) for field in refused)
+
+
+@given(
+    seconds=some.floats(0.05, 3600),
+    fps=some.floats(0.5, 400),
+    width=some.integers(8, 4096),
+    height=some.integers(8, 4096),
+    limits=some.sampled_from([TINY, FREE]),
+)
+def test_an_adjusted_plan_always_fits_the_limits(
+    seconds: float, fps: float, width: int, height: int, limits: Capabilities
+) -> None:
+    asked = VideoRequest(
+        prompt="a red circle",
+        duration=max(seconds, 1.1 / min(fps, 24)),
+        fps=fps,
+        size=Size(width=2 * width, height=2 * height),
+    )
+
+    try:
+        made = plan(asked, limits)
+    except InvalidRequestError as error:
+        assert "less than one frame" in error.message  # noqa: PT017  # the only way out
+        return
+
+    again = plan(made.request, limits, Policy.STRICT)
+    assert again.request == made.request
+    assert again.adjustments == ()
