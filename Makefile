@@ -49,7 +49,7 @@ parity: $(READY) ## Compare the engine with the golden data in FOLDER
 
 snapshots: $(READY) ## Rewrite the committed JSON Schemas and CLI help; review the diff
 	@$(BIN)/python -m media_agent_schemas.export
-	@$(BIN)/python -m pytest tests/cli -q --snapshot-update
+	@$(BIN)/python tools/cli_help.py
 
 train: $(READY) ## Train magi/tiny for MINUTES, going on from where runs/tiny stands
 	@test -e runs/tiny/autoencoder.safetensors || $(BIN)/python -m media_agent_magi.training autoencoder
