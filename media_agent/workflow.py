@@ -160,7 +160,8 @@ class JobRun:
         try:
             self._write_record(end)
         except StorageError as error:
-            end = JobFailed(error=to_info(error), artifacts=end.artifacts)
+            if not isinstance(end, JobFailed):  # the first trouble is the one to tell
+                end = JobFailed(error=to_info(error), artifacts=end.artifacts)
         return end
 
     def _collected(self, end: TerminalEvent) -> TerminalEvent:

@@ -505,3 +505,22 @@ def test_the_blocking_face_makes_the_same_film(stage: Stage) -> None:
     assert job.plan == plan
     assert stage.out.exists()
     assert stage.backend.is_closed
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("is_refused", "code"), [(True, "content_rejected"), (False, "storage")])
+async def test_a_record_that_cannot_be_written_does_not_hide_the_first_trouble(
+    stage: Stage, is_refused: bool, code: str
+) -> None:
+    refused = JobFailed(error=to_info(ContentRejectedError("no cats")))
+    made = JobCompleted(artifacts=(stage.film(),))
+    stage.play(JobStarted(), refused if is_refused else made)
+
+    job = await stage.client.generate(
+        REQUEST, out=stage.out, on_event=lambda _: stage.record_path.mkdir(exist_ok=True)
+    )
+
+    assert job.status is JobStatus.FAILED
+    assert job.error is not None
+    assert job.error.code == code
+    assert stage.out.exists() is not is_refused
