@@ -1,0 +1,1 @@
+"""Local model families through Hugging Face diffusers."""

@@ -1,0 +1,19 @@
+"""Declares local diffusers models; torch and diffusers are imported when the first film is made."""
+
+from collections.abc import Iterable
+
+from media_agent.backend import BackendSettings, BackendSpec, VideoBackend
+from media_agent.hookspecs import hookimpl
+
+
+def make(settings: BackendSettings) -> VideoBackend:
+    """Build the backend."""
+    from media_agent_diffusers.backend import DiffusersBackend
+
+    return DiffusersBackend(settings)
+
+
+@hookimpl
+def media_agent_backends() -> Iterable[BackendSpec]:
+    """Offer the backend "diffusers"."""
+    return [BackendSpec(name="diffusers", factory=make)]

@@ -1,0 +1,1 @@
+"""Hosted video APIs: one file each, behind one shared HTTP part."""

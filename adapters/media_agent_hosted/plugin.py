@@ -1,0 +1,29 @@
+"""Declares the hosted backends; each is imported when it is first used."""
+
+from collections.abc import Iterable
+
+from media_agent.backend import BackendSettings, BackendSpec, VideoBackend
+from media_agent.hookspecs import hookimpl
+
+
+def make_fal(settings: BackendSettings) -> VideoBackend:
+    """Build the fal backend."""
+    from media_agent_hosted.fal import FalBackend
+
+    return FalBackend(settings)
+
+
+def make_openai_compatible(settings: BackendSettings) -> VideoBackend:
+    """Build the backend for servers that speak OpenAI's video API."""
+    from media_agent_hosted.openai_compatible import OpenAICompatibleBackend
+
+    return OpenAICompatibleBackend(settings)
+
+
+@hookimpl
+def media_agent_backends() -> Iterable[BackendSpec]:
+    """Offer the hosted backends."""
+    return [
+        BackendSpec(name="fal", factory=make_fal),
+        BackendSpec(name="openai-compatible", factory=make_openai_compatible),
+    ]
