@@ -1,4 +1,4 @@
-"""What a backend is: eight members, and how one is declared.
+"""What a backend is: nine members, and how one is declared.
 
 One shape serves an instant local model, an endless chunk engine and a remote service that is
 polled. Authors rarely write it by hand: `LocalBackend` asks them for `generate` alone.
@@ -6,6 +6,7 @@ polled. Authors rarely write it by hand: `LocalBackend` asks them for `generate`
 
 from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
@@ -48,6 +49,19 @@ class VideoBackend(Protocol):
             IdempotencyConflictError: the key belongs to another request.
             NotResumableError: the token cannot be continued.
             BackendError: nothing was accepted, except for SubmitUncertainError, where nobody knows.
+        """
+        ...
+
+    async def find(
+        self, request: VideoRequest, *, key: str, since: datetime
+    ) -> OperationRef | None:
+        """Look for work accepted under this key since then, whose reply was lost.
+
+        None says that nothing was found, or that this backend cannot tell: `Capabilities.lookup`
+        says which. It never starts anything.
+
+        Raises:
+            BackendError: the backend could not be asked; ask again later.
         """
         ...
 

@@ -12,6 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
+from datetime import datetime
 from typing import ClassVar
 
 from media_agent.backend import BackendSettings
@@ -97,6 +98,13 @@ class LocalBackend(ABC):
         self._operations[key] = operation
         operation.worker = self._pool.submit(Worker(operation, self, self._clock).run)
         return operation.ref
+
+    async def find(
+        self, request: VideoRequest, *, key: str, since: datetime
+    ) -> OperationRef | None:
+        """Return the operation of this key; work of another process ended with that process."""
+        known = self._operations.get(key)
+        return known.ref if known is not None and known.request == request else None
 
     async def observe(self, ref: OperationRef) -> AsyncGenerator[BackendEvent, None]:
         """Yield what happens, from the start, ending with one terminal event."""

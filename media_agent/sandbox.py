@@ -103,6 +103,8 @@ _CAPABILITIES = Capabilities(
     cancels=True,
     resumable=True,
     streams=True,
+    lookup="key",
+    resubmits=True,
     options=_OPTIONS,
     verification=Verification(level=VerificationLevel.SIMULATOR, note="there is no model"),
     licence="Apache-2.0",

@@ -70,6 +70,8 @@ class MagiBackend(LocalBackend):
             controls=(Control.FINISH,),
             cancels=True,
             streams=True,
+            lookup="key",
+            resubmits=True,
             options=options(description),
             verification=Verification(
                 level=VerificationLevel.PARITY,

@@ -118,6 +118,13 @@ class Capabilities(Document):
     extends: TriState = Field(False, description="Continues a finished film.")
     streams: TriState = Field(False, description="Delivers chunks while it works.")
 
+    lookup: Literal["key", "list", "none"] = Field(
+        "none", description="How work whose reply was lost is found: by our key, in a list, never."
+    )
+    resubmits: bool = Field(
+        False, description="Nothing is paid: work of unknown outcome may simply be submitted again."
+    )
+
     options: tuple[OptionSpec, ...] = Field((), description="Options only this backend knows.")
     verification: Verification = Field(
         Verification(level=VerificationLevel.SHEET_ONLY), description="How far it was checked."

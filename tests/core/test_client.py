@@ -100,6 +100,11 @@ class ScriptedBackend:
             raise self.refusal
         return OperationRef(backend="script", operation_id=key)
 
+    async def find(
+        self, request: VideoRequest, *, key: str, since: datetime
+    ) -> OperationRef | None:
+        return None
+
     async def observe(self, ref: OperationRef) -> AsyncGenerator[BackendEvent, None]:
         while self.lines:
             line = self.lines.pop(0)
