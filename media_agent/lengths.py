@@ -1,5 +1,7 @@
 """How long: frame rate, number of frames, and where one shot ends and the next begins."""
 
+import math
+
 from media_agent.draft import Draft
 from media_agent.errors import InvalidRequestError
 from media_agent.storyboard import lay_out
@@ -68,10 +70,32 @@ def _settle_frames(draft: Draft, fps: float) -> int:
     seconds = _allowed_seconds(asked, draft.capabilities)
     if seconds != asked:
         draft.change(name, asked, seconds, f"{draft.model} makes {_spans(draft.capabilities)}")
-    frames = max(1, round(seconds * fps))
-    if abs(frames / fps - seconds) > 1e-9 * max(1.0, seconds):
+    frames, used = max(1, round(seconds * fps)), _ruled_frames(seconds * fps, fps, draft)
+    if used != frames:
+        reason = f"{draft.model} makes {_rule(draft.capabilities)} frames: {used}, not {frames}"
+        draft.change(name, seconds, used / fps, reason)
+    elif abs(frames / fps - seconds) > 1e-9 * max(1.0, seconds):
         draft.note(name, seconds, frames / fps, f"whole frames at {fps:g} frames per second")
-    return frames
+    return used
+
+
+def _ruled_frames(wanted: float, fps: float, draft: Draft) -> int:
+    """Return the nearest number of frames that the model makes, the larger of two as near."""
+    limits = draft.capabilities
+    multiple, offset = limits.frame_multiple, limits.frame_offset
+    if (multiple, offset) == (1, 0):
+        return max(1, round(wanted))
+    least = math.ceil(max(1.0, (limits.min_duration or 0.0) * fps - 1e-6))
+    steps = math.floor((wanted - offset) / multiple + 0.5)
+    if limits.max_duration is not None:
+        most = math.floor(limits.max_duration * fps + 1e-6)
+        steps = min(steps, (most - offset) // multiple)
+    return max(steps, math.ceil((least - offset) / multiple), 0) * multiple + offset
+
+
+def _rule(limits: Capabilities) -> str:
+    multiple, offset = limits.frame_multiple, limits.frame_offset
+    return f"{multiple}k" if offset == 0 else f"{multiple}k+{offset}"
 
 
 def _asked_seconds(draft: Draft, fps: float) -> tuple[str, float]:

@@ -94,6 +94,10 @@ class Capabilities(Document):
     min_duration: float | None = Field(None, ge=0, description="Shortest, in seconds.")
     max_duration: float | None = Field(None, gt=0, description="Longest; null: no limit.")
     default_duration: float | None = Field(None, gt=0, description="Used when none is asked.")
+    frame_multiple: int = Field(
+        1, ge=1, description="It makes frame_multiple * k + frame_offset frames, k from 0."
+    )
+    frame_offset: int = Field(0, ge=0, description="See frame_multiple; Wan makes 4k + 1.")
     endless: TriState = Field(False, description="Whether it can go on until told to finish.")
     chunk_seconds: float | None = Field(
         None, gt=0, description="Length of a chunk; prompts change only between chunks."
@@ -131,6 +135,12 @@ class Capabilities(Document):
     )
     weights_sha256: str | None = Field(None, description="Digest of the weights, if local.")
     licence: str | None = Field(None, description="Licence of the model, SPDX or a name.")
+    local: bool = Field(
+        False, description="Works on this machine: neither prompt nor film leaves it."
+    )
+    missing: str | None = Field(
+        None, description="What it lacks to work, such as a key, and how to get it; null: nothing."
+    )
 
     @model_validator(mode="after")
     def _defaults_are_allowed(self) -> Self:
@@ -167,6 +177,28 @@ class Adjustment(Schema):
     reason: str = Field(description="Why, in words.")
 
 
+class Method(StrEnum):
+    """How a model gets to the length that was asked."""
+
+    SINGLE = "single"
+    ENDLESS = "endless"
+    EXTEND = "extend"
+    CHAIN = "chain"
+
+
+class PlanPart(Schema):
+    """One of the pieces of work that a film is put together from, each submitted on its own."""
+
+    request: VideoRequest = Field(
+        description="What will be sent; from the second part on, with what `takes` says."
+    )
+    takes: Literal["nothing", "last_frame", "film"] = Field(
+        "nothing",
+        description="What it begins from: last frame or film of the part before.",
+    )
+    estimate: Estimate = Field(Estimate(), description="What this part will take.")
+
+
 class Plan(Document):
     """What will be sent to whom, and every change on the way there.
 
@@ -182,3 +214,15 @@ class Plan(Document):
     adjustments: tuple[Adjustment, ...] = Field((), description="Every change, with its reason.")
     warnings: tuple[str, ...] = Field((), description="What the caller should know.")
     estimate: Estimate = Field(Estimate(), description="What it will take.")
+    method: Method = Field(Method.SINGLE, description="How the length is reached.")
+    parts: tuple[PlanPart, ...] = Field(
+        (), description="The pieces the film is joined from; empty: `request` goes out as it is."
+    )
+    repeats: bool = Field(
+        False, description="Whether the last part is made again until told to finish."
+    )
+
+    @property
+    def seams(self) -> int:
+        """Return in how many places one part ends and another begins."""
+        return max(0, len(self.parts) - 1)

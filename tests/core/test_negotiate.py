@@ -421,3 +421,51 @@ def test_an_adjusted_plan_always_fits_the_limits(
     again = plan(made.request, limits, Policy.STRICT)
     assert again.request == made.request
     assert again.adjustments == ()
+
+
+RULED = FREE.model_copy(
+    update={
+        "frame_multiple": 4,
+        "frame_offset": 1,
+        "fps_range": None,
+        "fps_values": (16.0,),
+        "endless": False,
+        "max_duration": 81 / 16,
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "frames"),
+    [(1 / 16, 1), (0.1, 1), (2.5 / 16, 1), (3 / 16, 5), (1, 17), (5, 81), (5.0625, 81), (60, 81)],
+)
+def test_a_length_goes_to_the_nearest_number_of_frames_of_the_rule(
+    seconds: float, frames: int
+) -> None:
+    made = plan(request(duration=seconds), RULED)
+
+    assert made.request.num_frames == frames
+    if seconds * 16 != frames:
+        _, used = changes(made)["duration"]
+        assert used == frames / 16
+
+
+@pytest.mark.parametrize(("asked", "frames"), [(1, 1), (2, 1), (3, 5), (8, 9), (9, 9), (500, 81)])
+def test_a_number_of_frames_goes_to_the_nearest_of_the_rule(asked: int, frames: int) -> None:
+    made = plan(VideoRequest(prompt="a circle", num_frames=asked), RULED)
+
+    assert made.request.num_frames == frames
+    assert ("num_frames" in changes(made)) == (asked != frames)
+
+
+def test_frames_against_the_rule_are_refused_when_strict_and_the_rule_is_said() -> None:
+    with pytest.raises(UnsupportedRequestError, match=r"4k\+1 frames: 17, not 16"):
+        plan(request(duration=1), RULED, Policy.STRICT)
+
+    assert plan(request(duration=17 / 16), RULED, Policy.ADJUST).request.num_frames == 17
+
+
+def test_frames_of_the_rule_are_not_fewer_than_the_shortest_film() -> None:
+    limits = RULED.model_copy(update={"min_duration": 0.25, "frame_offset": 3})
+
+    assert plan(VideoRequest(prompt="a circle", num_frames=1), limits).request.num_frames == 7
