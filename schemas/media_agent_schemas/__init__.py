@@ -7,8 +7,10 @@ from media_agent_schemas.capabilities import (
     Control,
     Estimate,
     FpsRange,
+    Method,
     OptionSpec,
     Plan,
+    PlanPart,
     Policy,
     SizeRange,
     Verification,
@@ -50,6 +52,7 @@ from media_agent_schemas.media import (
     Size,
     VideoMetadata,
 )
+from media_agent_schemas.plan import Candidate, PlanReport, Quality
 from media_agent_schemas.records import GenerationRecord, Lineage, ShotRecord, Times
 from media_agent_schemas.request import (
     Budget,
@@ -67,6 +70,7 @@ __all__ = [
     "BackendEvent",
     "Budget",
     "CameraMove",
+    "Candidate",
     "Capabilities",
     "ChangePrompt",
     "ChunkReady",
@@ -91,11 +95,15 @@ __all__ = [
     "JobStatus",
     "Lineage",
     "MediaInput",
+    "Method",
     "OperationRef",
     "OptionSpec",
     "Plan",
+    "PlanPart",
+    "PlanReport",
     "Policy",
     "PromptChanged",
+    "Quality",
     "ResolutionTier",
     "ResumeToken",
     "Routing",

@@ -12,6 +12,7 @@ from media_agent_schemas.errors import ErrorInfo
 from media_agent_schemas.events import BackendEvent, JobEvent
 from media_agent_schemas.jobs import OperationRef, ResumeToken, VideoJob
 from media_agent_schemas.media import Artifact, VideoMetadata
+from media_agent_schemas.plan import PlanReport
 from media_agent_schemas.records import GenerationRecord
 from media_agent_schemas.request import Shot, VideoRequest
 
@@ -27,6 +28,7 @@ _ADAPTERS: dict[str, TypeAdapter[object]] = {
     "JobEvent": TypeAdapter(JobEvent),
     "OperationRef": TypeAdapter(OperationRef),
     "Plan": TypeAdapter(Plan),
+    "PlanReport": TypeAdapter(PlanReport),
     "ResumeToken": TypeAdapter(ResumeToken),
     "Shot": TypeAdapter(Shot),
     "VideoJob": TypeAdapter(VideoJob),

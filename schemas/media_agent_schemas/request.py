@@ -92,15 +92,23 @@ class RoutingPreference(StrEnum):
 
     CHEAPEST = "cheapest"
     FASTEST = "fastest"
+    LOCAL_FIRST = "local-first"
     BEST = "best"
 
 
 class Routing(Schema):
-    """Wishes about who makes the video."""
+    """Wishes about who makes the video; a backend is named "backend" or "backend/model"."""
 
-    allow: tuple[str, ...] | None = Field(None, description="Only these backends, by name.")
-    avoid: tuple[str, ...] = Field((), description="Never these backends, by name.")
+    allow: tuple[str, ...] | None = Field(None, description="Only these.")
+    avoid: tuple[str, ...] = Field((), description="Never these.")
     prefer: RoutingPreference | None = Field(None, description="What matters most.")
+    local_only: bool = Field(False, description="Only what works on this machine.")
+    licences: tuple[str, ...] | None = Field(
+        None, description="Only models under these licences; an unknown licence is none of them."
+    )
+    route: str | None = Field(
+        None, min_length=1, description="A route of the settings; it says what is not said here."
+    )
 
 
 class VideoRequest(Document):
