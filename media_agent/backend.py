@@ -8,10 +8,12 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
-from pydantic import JsonValue, SecretStr
+from pydantic import BaseModel, JsonValue, SecretStr, ValidationError
 
+from media_agent.errors import ConfigurationError
+from media_agent.faults import faults_of
 from media_agent_schemas.capabilities import Capabilities, Estimate
 from media_agent_schemas.events import BackendEvent
 from media_agent_schemas.jobs import ChangePrompt, Finish, OperationRef, ResumeToken
@@ -89,6 +91,9 @@ class VideoBackend(Protocol):
         ...
 
 
+Options = TypeVar("Options", bound=BaseModel)
+
+
 @dataclass(frozen=True, slots=True)
 class BackendSettings:
     """All that a backend gets from its surroundings; it looks up nothing by itself."""
@@ -97,6 +102,25 @@ class BackendSettings:
     options: Mapping[str, JsonValue] = field(default_factory=dict)
     base_url: str | None = None
     key: SecretStr | None = None
+    name: str = ""
+    """The name of its section in the settings; empty where it was made without settings."""
+    model: str | None = None
+    """The model that the settings make its default; None: the backend's own."""
+    folder: Path | None = None
+    """The folder of the settings file, from which relative paths count."""
+
+    def read_options(self, shape: type[Options]) -> Options:
+        """Return the options as a model that says their shape.
+
+        Raises:
+            ConfigurationError: an option is unknown, missing or malformed; all are listed.
+        """
+        try:
+            return shape.model_validate(dict(self.options))
+        except ValidationError as error:
+            faults = faults_of(error, shape, at=("backends", self.name, "options"))
+            said = "; ".join(f"{'.'.join(fault.place)}: {fault.problem}" for fault in faults)
+            raise ConfigurationError(said, faults=faults) from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@
         IdempotencyConflictError       idempotency_conflict
         JobCancelledError              job_cancelled
         NotResumableError              not_resumable
-      ConfigurationError               configuration
+      ConfigurationError               configuration           .faults
       PluginError                      plugin
       StorageError                     storage: disk full, folder gone, file damaged
 
@@ -188,10 +188,24 @@ class NotResumableError(JobError):
     code = "not_resumable"
 
 
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing wrong with the settings: where, as ("backends", "fal", "key"), and what."""
+
+    place: tuple[str, ...]
+    problem: str
+
+
 class ConfigurationError(MediaAgentError):
-    """A setting is malformed or missing."""
+    """A setting is malformed or missing; `faults` says which, where that is known."""
 
     code = "configuration"
+
+    def __init__(
+        self, message: str, *, faults: Sequence[Fault] = (), hint: str | None = None
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.faults = tuple(faults)
 
 
 class PluginError(MediaAgentError):
