@@ -1,63 +1,150 @@
-"""Settings; the only reader of the environment: argument > environment > file > default."""
+"""Settings; the only reader of the environment: argument > environment > file > default.
 
-import tomllib
+Two files are read where they exist: the nearest `media-agent.toml` in the working folder or above
+it, and the user's own, which the first overrides key by key. `MEDIA_AGENT_CONFIG` names one file
+that is read instead of both.
+"""
+
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Self
 
-from platformdirs import user_config_path, user_data_path
-from pydantic import Field, JsonValue, SecretStr, ValidationError
+from platformdirs import user_data_path
+from pydantic import Field, JsonValue, SecretStr, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
+    EnvSettingsSource,
+    InitSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
-    TomlConfigSettingsSource,
 )
 from pydantic_settings.exceptions import SettingsError
 
 from media_agent.backend import BackendSettings
-from media_agent.errors import ConfigurationError
+from media_agent.config_file import ConfigFile, files_read, read_file
+from media_agent.errors import ConfigurationError, Fault
+from media_agent.faults import faults_of
+from media_agent.nearest import nearest_name
 from media_agent_schemas.base import Schema
+from media_agent_schemas.capabilities import Policy
+from media_agent_schemas.request import RoutingPreference
 
 PREFIX = "MEDIA_AGENT_"
+_DELIMITER = "__"
+_LOGGER = logging.getLogger(__name__)
+
+SectionName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
+VariableName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+Dollars = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class BackendSection(Schema):
-    """What one backend is told, in the file under [backends.NAME]."""
+    """What one backend is told, under [backends.NAME]; a new NAME with a `kind` is an alias."""
 
+    kind: str | None = Field(
+        None, min_length=1, description="Which backend it is; absent: the one called NAME."
+    )
+    model: str | None = Field(None, min_length=1, description="Its model when none is named.")
+    base_url: str | None = Field(
+        None, pattern=r"^https?://\S+$", description="Where it is, if not at its usual address."
+    )
+    key: SecretStr | None = Field(None, min_length=1, description="Its key.")
+    key_env: VariableName | None = Field(None, description="The variable that holds its key.")
+    key_file: Path | None = Field(None, description="The file that holds its key.")
     options: dict[str, JsonValue] = Field({}, description="Options of the backend.")
-    base_url: str | None = Field(None, description="Where it is, if not at its usual address.")
-    key: SecretStr | None = Field(None, description="Its key.")
+    folder: Path | None = Field(
+        None, description="Where its relative paths begin; absent: the folder of the file."
+    )
+
+    def find_key(self) -> SecretStr | None:
+        """Return the key: `key`, else from `key_env` if that is set, else from `key_file`.
+
+        Raises:
+            ConfigurationError: the file cannot be read or is empty.
+        """
+        if self.key is not None:
+            return self.key
+        if self.key_env is not None and os.environ.get(self.key_env):
+            return SecretStr(os.environ[self.key_env].strip())
+        return None if self.key_file is None else _read_key(self.key_file)
+
+
+class RouteSection(Schema):
+    """A named way to choose who makes a video, under [routes.NAME]."""
+
+    model: str | None = Field(
+        None, min_length=1, description='Always this one, "backend" or "backend/model".'
+    )
+    prefer: RoutingPreference | None = Field(None, description="What matters most.")
+    allow: tuple[str, ...] | None = Field(None, description="Only these backends or models.")
+    deny: tuple[str, ...] = Field((), description="Never these backends or models.")
+    licences: tuple[str, ...] | None = Field(None, description="Only these licences.")
+    local_only: bool = Field(False, description="Only what works on this machine.")
+    max_cost_usd: Dollars | None = Field(None, description="Refuse what costs more, in USD.")
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if self.model is not None and (self.prefer or self.allow or self.deny):
+            raise ValueError("a route with a model takes no prefer, allow or deny beside it")
+        return self
+
+
+class BudgetSection(Schema):
+    """What may be spent without asking, under [budget]."""
+
+    max_cost_usd: Dollars | None = Field(None, description="For one job, in USD.")
+    max_cost_usd_per_day: Dollars | None = Field(None, description="For all jobs of a day, in USD.")
 
 
 class Settings(BaseSettings):
-    """Everything that can be set from outside, each as MEDIA_AGENT_<NAME> or in the file."""
+    """Everything that can be set from outside, each as MEDIA_AGENT_<NAME> or in a file."""
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True
+        env_prefix=PREFIX,
+        env_nested_delimiter=_DELIMITER,
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
     )
 
     data_dir: Path = Field(
         default_factory=lambda: user_data_path("media-agent"),
         description="Folder of jobs and unfinished work.",
     )
-    config: Path = Field(
-        default_factory=lambda: user_config_path("media-agent") / "config.toml",
-        description="The settings file (TOML); need not exist.",
+    config: Path | None = Field(
+        None, description="A settings file (TOML) that is read instead of the usual two."
     )
     default_backend: str = Field(
         "magi/tiny", min_length=1, description='Used when none is named: "backend/model".'
     )
-    backends: dict[str, BackendSection] = Field({}, description="Sections by backend name.")
+    policy: Policy = Field(Policy.ADJUST, description="What to do with a wish that cannot be met.")
+    backends: dict[SectionName, BackendSection] = Field({}, description="Backends by name.")
+    routes: dict[SectionName, RouteSection] = Field({}, description="Ways to choose, by name.")
+    budget: BudgetSection = Field(BudgetSection(), description="What may be spent.")
 
     def backend_settings(self, name: str) -> BackendSettings:
-        """Return what is handed to one backend."""
+        """Return what is handed to one backend.
+
+        Raises:
+            ConfigurationError: the file with its key cannot be read.
+        """
         section = self.backends.get(name, BackendSection())
         return BackendSettings(
             data_dir=self.data_dir.expanduser().absolute(),
             options=section.options,
             base_url=section.base_url,
-            key=section.key,
+            key=section.find_key(),
+            name=name,
+            model=section.model,
+            folder=section.folder,
         )
+
+    def kinds(self) -> dict[str, str]:
+        """Return, for each section, which backend it is."""
+        return {name: section.kind or name for name, section in self.backends.items()}
 
     @classmethod
     def settings_customise_sources(
@@ -68,33 +155,122 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Put arguments before the environment before the file."""
-        said = {**env_settings(), **init_settings()}
-        file = said.get("config") or user_config_path("media-agent") / "config.toml"
-        toml = TomlConfigSettingsSource(settings_cls, Path(str(file)).expanduser())
-        return init_settings, env_settings, toml
+        """Put arguments before the environment before the files."""
+        files = _read_files({**env_settings(), **init_settings()}.get("config"))
+        sources = [InitSettingsSource(settings_cls, file.data) for file in files]
+        return init_settings, env_settings, *sources
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where settings come from, the strongest first: arguments, environment, files."""
+
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    environment: Mapping[str, Any] = field(default_factory=dict)
+    files: Sequence[ConfigFile] = ()
+
+    @classmethod
+    def look(cls, **arguments: Any) -> Self:
+        """Read the sources as they are now.
+
+        Raises:
+            ConfigurationError: a file cannot be read.
+        """
+        environment = EnvSettingsSource(Settings)()
+        files = _read_files({**environment, **arguments}.get("config"))
+        return cls(arguments, environment, files)
+
+    def place(self, place: Sequence[str]) -> str:
+        """Say where a setting is made: a variable, or a file with its line, or by default."""
+        dotted = ".".join(place)
+        if _holds(self.arguments, place):
+            return f"argument {dotted}"
+        if _holds(self.environment, place):
+            return PREFIX + _DELIMITER.join(place).upper()
+        file = next((file for file in self.files if file.sets(place)), None)
+        return "default" if file is None else f"{file.path}:{file.line(place)}"
+
+    def describe(self, fault: Fault) -> str:
+        """Return a fault in a line that begins with where it is."""
+        name = ".".join(fault.place)
+        where = self.place(fault.place)
+        if where == "default":  # something is missing: name what it is missing from
+            file = next((file for file in self.files if file.line(fault.place)), None)
+            where = "settings" if file is None else f"{file.path}:{file.line(fault.place)}"
+        return f"{where}: {name}: {fault.problem}" if ":" in where else f"{where}: {fault.problem}"
 
 
 def load_settings(**arguments: Any) -> Settings:
-    """Read arguments, environment and file.
+    """Read arguments, environment and files.
 
     Raises:
-        ConfigurationError: a value is malformed; the variable is named, the value of a key is not.
+        ConfigurationError: a value is malformed; its variable, or file and line, is named, the
+            value of a key is not.
     """
     try:
         return Settings(**arguments)
     except ValidationError as error:
-        raise ConfigurationError(_describe(error), hint="correct or unset it") from error
-    except (SettingsError, tomllib.TOMLDecodeError, OSError) as error:
+        faults = faults_of(error, Settings)
+        said = map(Sources.look(**arguments).describe, faults)
         raise ConfigurationError(
-            f"the settings cannot be read: {error}",
-            hint=f"check the {PREFIX} variables and the settings file",
-        ) from error
+            "; ".join(said), faults=faults, hint="correct it; media-agent config check lists all"
+        ) from None
+    except SettingsError as error:
+        raise ConfigurationError(
+            f"the environment cannot be read: {error}", hint=f"check the {PREFIX} variables"
+        ) from None
 
 
-def _describe(error: ValidationError) -> str:
-    lines = []
-    for problem in error.errors(include_url=False, include_input=False):
-        place = "__".join(str(part) for part in problem["loc"]).upper()
-        lines.append(f"{PREFIX}{place} (or the same in the settings file): {problem['msg']}")
-    return "; ".join(lines)
+def unknown_variables() -> list[tuple[str, str | None]]:
+    """Return variables that begin like ours and set nothing, each with the name it may mean."""
+    known = [PREFIX + name.upper() for name in Settings.model_fields]
+    return [
+        (name, nearest_name(name, known))
+        for name in sorted(os.environ)
+        if name.startswith(PREFIX) and name.split(_DELIMITER)[0] not in known
+    ]
+
+
+def is_set(variable: str) -> bool:
+    """Return whether a variable has a value, without looking at it."""
+    return bool(os.environ.get(variable))
+
+
+def value_of(variable: str) -> str | None:
+    """Return what a variable that holds no secret says, such as a folder."""
+    return os.environ.get(variable)
+
+
+def is_open_to_others(path: Path) -> bool:
+    """Return whether other users of this machine may read a file."""
+    return path.exists() and bool(path.stat().st_mode & 0o077)
+
+
+def _read_files(named: object) -> list[ConfigFile]:
+    paths = files_read(None if named is None else Path(str(named)))
+    return [file for file in map(read_file, paths) if file is not None]
+
+
+def _read_key(path: Path) -> SecretStr:
+    path = path.expanduser()
+    try:
+        key = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise ConfigurationError(
+            f"the key file {path} cannot be read: {reason}", hint="put the key there, nothing else"
+        ) from None
+    if not key:
+        raise ConfigurationError(f"the key file {path} is empty", hint="put the key there")
+    if is_open_to_others(path):
+        _LOGGER.warning("others can read the key file %s: chmod 600 it", path)
+    return SecretStr(key)
+
+
+def _holds(data: Mapping[str, Any], place: Sequence[str]) -> bool:
+    found: Any = data
+    for part in place:
+        if not isinstance(found, Mapping) or part not in found:
+            return False
+        found = found[part]
+    return bool(place)

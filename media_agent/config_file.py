@@ -1,0 +1,158 @@
+"""Settings files: which are read, what they say, and on which line."""
+
+import os
+import re
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from platformdirs import user_config_path
+
+from media_agent.errors import ConfigurationError, Fault
+
+PROJECT_FILE = "media-agent.toml"
+
+
+@dataclass(frozen=True)
+class ConfigFile:
+    """One file that was read."""
+
+    path: Path
+    text: str
+    data: dict[str, Any]
+
+    def line(self, place: Sequence[str]) -> int | None:
+        """Return the line, from 1, where a place such as ("budget", "max_cost_usd") is set.
+
+        Where the file has only the beginning of the place, that is meant; None: not even that.
+        """
+        for end in range(len(place), 0, -1):
+            if tuple(place[:end]) in self._lines:
+                return self._lines[tuple(place[:end])]
+        return None
+
+    def sets(self, place: Sequence[str]) -> bool:
+        """Return whether the file itself says something at this place."""
+        return tuple(place) in self._lines
+
+    @cached_property
+    def _lines(self) -> dict[tuple[str, ...], int]:
+        return _lines_of(self.text)
+
+
+def user_file() -> Path:
+    """Return the user's own settings file, which need not exist."""
+    return user_config_path("media-agent") / "config.toml"
+
+
+def project_file(folder: Path) -> Path | None:
+    """Return the nearest media-agent.toml in a folder or above it."""
+    above = (folder, *folder.parents)
+    return next((each / PROJECT_FILE for each in above if (each / PROJECT_FILE).is_file()), None)
+
+
+def files_read(named: Path | None) -> list[Path]:
+    """Return the files that are read if they exist, the strongest first; a named one stands alone.
+
+    Raises:
+        ConfigurationError: the project file belongs to somebody else.
+    """
+    if named is not None:
+        return [named.expanduser()]
+    project = project_file(Path.cwd())
+    if project is None:
+        return [user_file()]
+    _check_owner(project)
+    return [project, user_file()]
+
+
+def read_file(path: Path) -> ConfigFile | None:
+    """Return what a file says, None when there is none. Relative paths in it become absolute.
+
+    Raises:
+        ConfigurationError: it cannot be read, or is no TOML; the line is named.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        data = tomllib.loads(text)
+    except FileNotFoundError:
+        return None
+    except tomllib.TOMLDecodeError as error:
+        raise _no_toml(path, error) from None
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise ConfigurationError(f"{path} cannot be read: {reason}") from error
+    _anchor(data, path.absolute().parent)
+    return ConfigFile(path, text, data)
+
+
+def _no_toml(path: Path, error: tomllib.TOMLDecodeError) -> ConfigurationError:
+    said = str(error)
+    line = re.search(r"at line (\d+)", said)
+    place = str(path) if line is None else f"{path}:{line[1]}"
+    problem = f"no TOML: {said[:1].lower()}{said[1:]}"
+    return ConfigurationError(
+        f"{place}: {problem}",
+        faults=[Fault((), problem)],
+        hint="text values need quotes; see https://toml.io",
+    )
+
+
+def _check_owner(path: Path) -> None:
+    """Refuse a project file that another user put above us: it can run programs as us."""
+    owner = path.stat().st_uid
+    if owner not in (os.getuid(), 0):
+        raise ConfigurationError(
+            f"{path} belongs to another user (id {owner}) and is not read",
+            hint=f"if you trust it, name it: MEDIA_AGENT_CONFIG={path}",
+        )
+
+
+def _anchor(data: dict[str, Any], folder: Path) -> None:
+    """Let relative paths count from the folder of the file that says them."""
+    _make_absolute(data, "data_dir", folder)
+    backends = data.get("backends")
+    for section in backends.values() if isinstance(backends, dict) else ():
+        if isinstance(section, dict):
+            _make_absolute(section, "key_file", folder)
+            section.setdefault("folder", ".")
+            _make_absolute(section, "folder", folder)
+
+
+def _make_absolute(table: dict[str, Any], name: str, folder: Path) -> None:
+    if isinstance(table.get(name), str):
+        table[name] = str(folder / Path(table[name]).expanduser())
+
+
+def _lines_of(text: str) -> dict[tuple[str, ...], int]:
+    """Return the first line of every place: each statement is parsed by itself, in its table."""
+    lines: dict[tuple[str, ...], int] = {}
+    table: tuple[str, ...] = ()
+    statement, begin = "", 1
+    for number, line in enumerate(text.split("\n"), 1):
+        statement += f"{line}\n"
+        try:
+            data = tomllib.loads(statement)
+        except tomllib.TOMLDecodeError:
+            continue  # goes on in the next line
+        places = list(_places(data))
+        if statement.lstrip().startswith("["):
+            table = max(places, key=len)
+            places = [table[:end] for end in range(1, len(table) + 1)]
+        else:
+            places = [(*table, *place) for place in places]
+        for place in places:
+            lines.setdefault(place, begin)
+        statement, begin = "", number + 1
+    return lines
+
+
+def _places(data: Mapping[str, Any], at: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    for name, value in data.items():
+        yield (*at, name)
+        for inner in value if isinstance(value, list) else [value]:
+            if isinstance(inner, dict):
+                yield from _places(inner, (*at, name))
