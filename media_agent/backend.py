@@ -130,3 +130,5 @@ class BackendSpec:
     name: str
     factory: Callable[[BackendSettings], VideoBackend]
     catalogue: Path | None = None
+    needs_section: bool = False
+    """Whether it is only a kind, which a section of the settings must fill with options."""

@@ -42,7 +42,8 @@ class VideoClient:
         self.settings = load_settings() if settings is None else settings
         data_dir = self.settings.backend_settings("").data_dir
         self.store: JobStore = FolderJobStore(data_dir / "jobs") if store is None else store
-        self._registry = Registry() if registry is None else registry
+        kinds = self.settings.kinds()
+        self._registry = Registry(kinds=kinds) if registry is None else registry
         self._surroundings = Surroundings(self.store, now, sleep, data_dir / "work")
         self._draw_seed = draw_seed
         self._backends: dict[str, VideoBackend] = {}

@@ -4,18 +4,29 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Self
 
+from media_agent.aliased import AliasedBackend
 from media_agent.backend import BackendSettings, BackendSpec, VideoBackend
-from media_agent.errors import BackendUnavailableError, InvalidRequestError, MediaAgentError
+from media_agent.errors import (
+    BackendUnavailableError,
+    ConfigurationError,
+    Fault,
+    InvalidRequestError,
+    MediaAgentError,
+)
 from media_agent.nearest import did_you_mean
 from media_agent.plugins import BrokenPlugin, Discovery, discover
 
 
 class Registry:
-    """Knows the backends that are installed; looks for them once, when first asked."""
+    """Knows the backends installed and those declared in the settings; looks when first asked."""
 
-    def __init__(self, discovery: Discovery | None = None) -> None:
+    def __init__(
+        self, discovery: Discovery | None = None, *, kinds: Mapping[str, str] | None = None
+    ) -> None:
+        """Take what plugins offer, and for each section of the settings which backend it is."""
         if discovery is not None:
             self._discovery = discovery
+        self._kinds = dict(kinds or {})
 
     @classmethod
     def discover(cls) -> Self:
@@ -24,7 +35,7 @@ class Registry:
 
     @property
     def specs(self) -> Mapping[str, BackendSpec]:
-        """The backends by name."""
+        """What the plugins offer, by name; some of it is only a kind for sections."""
         return self._discovery.specs
 
     @property
@@ -34,39 +45,67 @@ class Registry:
 
     def names(self) -> list[str]:
         """Return the names of all backends, sorted."""
-        return sorted(self.specs)
+        offered = {name for name, spec in self.specs.items() if not spec.needs_section}
+        return sorted(offered | self._kinds.keys())
+
+    def kind(self, name: str) -> str:
+        """Return which backend a name stands for: that of its section, else itself."""
+        return self._kinds.get(name, name)
 
     def create(self, name: str, settings: BackendSettings) -> VideoBackend:
         """Make a backend; heavy imports happen here.
 
         Raises:
             InvalidRequestError: there is none of this name; the nearest one is said.
+            ConfigurationError: its section in the settings is faulty.
             BackendUnavailableError: it is installed and cannot be started.
         """
-        spec = self.specs.get(name)
-        if spec is None:
-            raise self._unknown(name)
+        backend = self._make(self._spec(name), settings)
+        if settings.model is None and name in (self.kind(name), backend.name):
+            return backend
+        return AliasedBackend(name, backend, settings.model)
+
+    def _make(self, spec: BackendSpec, settings: BackendSettings) -> VideoBackend:
         try:
             return spec.factory(settings)
         except MediaAgentError:
             raise
         except ImportError as error:
             raise BackendUnavailableError(
-                f"backend {name} cannot be started: {error}",
-                hint=f"pip install 'media-agent[{name}]', or what the plugin's manual says",
+                f"backend {spec.name} cannot be started: {error}",
+                hint=f"pip install 'media-agent[{spec.name}]', or what the plugin's manual says",
             ) from error
         except Exception as error:
             raise BackendUnavailableError(
-                f"backend {name} cannot be started: {type(error).__name__}: {error}"
+                f"backend {spec.name} cannot be started: {type(error).__name__}: {error}"
             ) from error
+
+    def _spec(self, name: str) -> BackendSpec:
+        kind = self.kind(name)
+        spec = self.specs.get(kind)
+        if spec is None:
+            raise self._unknown(name, kind)
+        if spec.needs_section and name not in self._kinds:
+            raise InvalidRequestError(
+                f"{name} is a kind of backend, not one by itself",
+                hint=f'declare one: [backends.NAME] with kind = "{name}" in media-agent.toml',
+            )
+        return spec
 
     @cached_property
     def _discovery(self) -> Discovery:
         return discover()
 
-    def _unknown(self, name: str) -> InvalidRequestError:
-        reasons = [broken.reason for broken in self.broken if broken.plugin == name]
-        because = f" (plugin {name} is broken: {reasons[0]})" if reasons else ""
+    def _unknown(self, name: str, kind: str) -> MediaAgentError:
+        reasons = [broken.reason for broken in self.broken if broken.plugin == kind]
+        because = f" (plugin {kind} is broken: {reasons[0]})" if reasons else ""
+        if name in self._kinds:
+            fault = Fault(("backends", name, "kind"), f"there is no kind {kind!r}{because}")
+            return ConfigurationError(
+                f"backend {name}: {fault.problem}",
+                faults=[fault],
+                hint=did_you_mean(kind, self.specs),
+            )
         return InvalidRequestError(
             f"there is no backend {name!r}{because}", hint=did_you_mean(name, self.names())
         )
