@@ -5,6 +5,7 @@ import math
 from media_agent.draft import Draft
 from media_agent_schemas.capabilities import Capabilities, SizeRange
 from media_agent_schemas.media import ResolutionTier, Size
+from media_agent_schemas.request import VideoRequest
 
 _SHORT_SIDES = {
     ResolutionTier.P360: 360,
@@ -16,6 +17,18 @@ _SHORT_SIDES = {
     ResolutionTier.K2: 1440,
     ResolutionTier.K4: 2160,
 }
+
+
+def short_side_of(tier: ResolutionTier) -> int:
+    """Return the shorter side that a tier stands for, in pixels."""
+    return _SHORT_SIDES[tier]
+
+
+def short_side(request: VideoRequest) -> int | None:
+    """Return the shorter side of the frames asked, in pixels, None where it is left open."""
+    if request.size is not None:
+        return min(request.size.width, request.size.height)
+    return None if request.resolution is None else _SHORT_SIDES[request.resolution]
 
 
 def settle_size(draft: Draft) -> None:

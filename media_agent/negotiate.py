@@ -9,7 +9,7 @@ from media_agent.errors import BudgetExceededError, UnsupportedRequestError
 from media_agent.geometry import settle_size
 from media_agent.lengths import settle_length
 from media_agent.options import check_options
-from media_agent.vocabulary import has_words, unknown_words
+from media_agent.prompts import AS_WRITTEN, PromptRules, settle_prompts
 from media_agent_schemas.base import TriState
 from media_agent_schemas.capabilities import Capabilities, Estimate, Plan, Policy
 from media_agent_schemas.request import VideoRequest
@@ -28,6 +28,7 @@ def negotiate(
     draw_seed: Callable[[], int],
     estimate: Callable[[VideoRequest], Estimate] = lambda request: Estimate(),
     allow_unknown_words: bool = False,
+    rules: PromptRules = AS_WRITTEN,
 ) -> Plan:
     """Return what will be sent and every change on the way; pure but for `draw_seed`.
 
@@ -40,7 +41,7 @@ def negotiate(
         BudgetExceededError: it would cost more than allowed, or nobody knows what.
     """
     draft = Draft(request, capabilities, policy)
-    _settle_words(draft, allow_unknown_words)
+    settle_prompts(draft, rules, allow_unknown_words=allow_unknown_words)
     _settle_work(draft)
     settle_size(draft)
     settle_length(draft)
@@ -62,35 +63,6 @@ def _way_out(policy: Policy) -> str:
     if policy is Policy.STRICT:
         return "change the request, or allow the nearest values with --policy adjust"
     return "change the request, or choose another backend (media-agent backends lists them)"
-
-
-def _settle_words(draft: Draft, allow_unknown_words: bool) -> None:
-    """Check the prompts: their length, and the vocabulary where it is closed."""
-    request, limits = draft.request, draft.capabilities
-    prompts = [shot.prompt for shot in request.storyboard()]
-    longest = limits.max_prompt_characters
-    for prompt in prompts:
-        if longest is not None and len(prompt) > longest:
-            draft.refuse("prompt", prompt, f"{len(prompt)} characters; at most {longest} are taken")
-    if limits.closed_vocabulary is None:
-        return
-    known = ", ".join(sorted(limits.closed_vocabulary))
-    unknown = unknown_words(prompts, limits.closed_vocabulary)
-    if unknown and allow_unknown_words:
-        draft.warnings.append(
-            f"{draft.model} has never learnt these words: {_listed(unknown)}; "
-            "the film may show something else"
-        )
-    elif unknown:
-        draft.refuse("prompt words", _listed(unknown), f"not among the words it knows: {known}")
-    elif not all(has_words(prompt) for prompt in prompts):
-        draft.refuse("prompt", "no word at all", f"say something with the words it knows: {known}")
-
-
-def _listed(words: list[str]) -> str:
-    shown = [word if len(word) <= 30 else f"{word[:27]}..." for word in words[:20]]
-    more = "" if len(words) <= 20 else f" and {len(words) - 20} more"
-    return ", ".join(shown) + more
 
 
 def _settle_work(draft: Draft) -> None:
@@ -122,9 +94,8 @@ def _settle_seed(draft: Draft, draw_seed: Callable[[], int]) -> None:
 
 
 def _settle_extras(draft: Draft) -> None:
-    """Settle what a model takes or does not: negative prompt, camera, sound, number of films."""
+    """Settle what a model takes or does not: camera, sound, number of films."""
     request, limits = draft.request, draft.capabilities
-    _leave_out_unless(draft, limits.negative_prompt, "negative_prompt", request.negative_prompt)
     _leave_out_unless(draft, limits.camera, "camera", request.camera)
     if request.audio is True and limits.audio is False:
         draft.settled["audio"] = False
@@ -147,19 +118,27 @@ def _settle_options(draft: Draft) -> None:
     for other in draft.request.options.keys() - {name}:
         draft.note(f"options.{other}", draft.request.options[other], None, f"not for {name}")
     own = {key: value for key, value in draft.request.options.items() if key == name}
-    draft.settled["options"] = own
+    draft.settled.setdefault("options", own)
 
 
 def _settle_routing(draft: Draft) -> None:
-    wishes, name = draft.request.routing, draft.capabilities.backend
+    """Check the wishes about who makes it against the one that was named."""
+    wishes, limits = draft.request.routing, draft.capabilities
     if wishes is None:
         return
-    if wishes.allow is not None and name not in wishes.allow:
-        draft.refuse("routing.allow", list(wishes.allow), f"{name} is not among them")
-    if name in wishes.avoid:
-        draft.refuse("routing.avoid", list(wishes.avoid), f"{name} is among them")
-    if wishes.prefer is not None:
-        draft.note("routing.prefer", wishes.prefer, None, "one backend only was considered")
+    names = {limits.backend, draft.model}
+    if wishes.allow is not None and names.isdisjoint(wishes.allow):
+        draft.refuse("routing.allow", list(wishes.allow), f"{draft.model} is not among them")
+    if not names.isdisjoint(wishes.avoid):
+        draft.refuse("routing.avoid", list(wishes.avoid), f"{draft.model} is among them")
+    if wishes.local_only and not limits.local:
+        draft.refuse("routing.local_only", True, f"{draft.model} works elsewhere")
+    if wishes.licences is not None and limits.licence not in wishes.licences:
+        licence = limits.licence or "unknown"
+        draft.refuse("routing.licences", list(wishes.licences), f"its licence is {licence}")
+    for name, wish in (("prefer", wishes.prefer), ("route", wishes.route)):
+        if wish is not None:
+            draft.note(f"routing.{name}", wish, None, "one backend only was considered")
 
 
 def _plan(draft: Draft, estimate: Callable[[VideoRequest], Estimate]) -> Plan:

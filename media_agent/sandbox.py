@@ -108,6 +108,7 @@ _CAPABILITIES = Capabilities(
     options=_OPTIONS,
     verification=Verification(level=VerificationLevel.SIMULATOR, note="there is no model"),
     licence="Apache-2.0",
+    local=True,
 )
 
 

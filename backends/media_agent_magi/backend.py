@@ -79,6 +79,7 @@ class MagiBackend(LocalBackend):
             ),
             weights_sha256=description.sha256,
             licence="Apache-2.0",
+            local=True,
         )
 
     def estimate(self, request: VideoRequest) -> Estimate:

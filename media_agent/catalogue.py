@@ -1,0 +1,198 @@
+"""Facts about models as data: price, quality, licence, state, prompt rules, and who continues whom.
+
+A backend brings them as a YAML file (`BackendSpec.catalogue`). What a fact is worth is said beside
+it: a price has its source and date, a quality is somebody's opinion. An absent fact is unknown.
+"""
+
+import datetime
+from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, JsonValue, ValidationError
+
+from media_agent.backend import BackendSpec
+from media_agent.errors import PluginError
+from media_agent.geometry import short_side, short_side_of
+from media_agent_schemas.base import Schema
+from media_agent_schemas.capabilities import Capabilities, Estimate, Verification
+from media_agent_schemas.media import ResolutionTier
+from media_agent_schemas.plan import Quality
+from media_agent_schemas.request import VideoRequest
+
+
+class Price(Schema):
+    """What is charged for some requests; the first price that fits a request is its price."""
+
+    usd: float = Field(ge=0, description="In USD, for one `per`.")
+    per: Literal["second", "video"] = Field(description="What one unit is.")
+    up_to: ResolutionTier | None = Field(None, description="Only up to this resolution.")
+    audio: bool | None = Field(None, description="Only with sound, or only without.")
+    minimum_seconds: float = Field(0, ge=0, description="Seconds charged at least.")
+    at_fps: float | None = Field(None, gt=0, description="A second is this many frames.")
+    steps_included: int | None = Field(
+        None, ge=1, description="More num_inference_steps than these cost in proportion."
+    )
+    source: str = Field(min_length=1, description="Where the price was read.")
+    date: datetime.date = Field(description="When it was read.")
+
+    def fits(self, request: VideoRequest) -> bool:
+        """Return whether this is the price of a negotiated request; unsaid sound counts as on."""
+        if self.audio is not None and self.audio != (request.audio is not False):
+            return False
+        side = short_side(request)
+        return self.up_to is None or (side is not None and side <= short_side_of(self.up_to))
+
+    def cost(self, request: VideoRequest) -> float | None:
+        """Return the cost in USD, None where the length is unknown."""
+        if self.per == "video":
+            return self.usd * request.n
+        seconds = _seconds(request, self.at_fps)
+        if seconds is None:
+            return None
+        return self.usd * max(seconds, self.minimum_seconds) * self._steps(request) * request.n
+
+    def _steps(self, request: VideoRequest) -> float:
+        if self.steps_included is None:
+            return 1.0
+        asked = [options.get("num_inference_steps") for options in request.options.values()]
+        steps = [float(str(value)) for value in asked if str(value).isdecimal()]
+        return max([1.0, *(count / self.steps_included for count in steps)])
+
+
+class Speed(Schema):
+    """How long it takes, roughly."""
+
+    seconds_per_second: float = Field(ge=0, description="Seconds of work per second of film.")
+    start_seconds: float = Field(0, ge=0, description="Seconds before work begins.")
+    source: str = Field(min_length=1, description="Who measured it, on what.")
+    date: datetime.date = Field(description="When.")
+
+
+class Rewriting(Schema):
+    """A provider that rewrites prompts before the model sees them."""
+
+    option: str | None = Field(None, description="The option that says so; null: cannot be said.")
+    off: JsonValue = Field(False, description="Its value that leaves prompts alone.")
+
+
+class ModelFacts(Schema):
+    """All that is known about one model besides what its backend declares."""
+
+    status: Literal["live", "preview", "retired", "test"] = Field(
+        "live", description="test: no model at all, chosen only by name; retired: gone."
+    )
+    licence: str | None = Field(None, description="SPDX, or a name.")
+    quality: Quality | None = Field(None, description="An opinion.")
+    prices: tuple[Price, ...] = Field((), description="First fit counts.")
+    speed: Speed | None = Field(None, description="Roughly.")
+    rewriting: Rewriting | None = Field(None, description="Null: prompts reach the model as sent.")
+    image_model: str | None = Field(None, description="Model that begins from a picture.")
+    extend_model: str | None = Field(None, description="Model that continues a film.")
+    extension: Literal["whole", "new"] | None = Field(
+        None, description="What a continued film holds; null: looked at when it comes."
+    )
+    verification: Verification | None = Field(None, description="If the backend says none.")
+    limits: dict[str, JsonValue] = Field({}, description="Fields of Capabilities, corrected.")
+
+    def estimate(self, request: VideoRequest) -> Estimate:
+        """Return price and time of a negotiated request; None where nothing is known."""
+        price = next((price for price in self.prices if price.fits(request)), None)
+        seconds = _seconds(request, None)
+        sources = []
+        cost = None
+        if price is not None:
+            cost = price.cost(request)
+            sources.append(f"price: {price.source}, {price.date}")
+        time = None
+        if self.speed is not None and seconds is not None:
+            time = self.speed.start_seconds + self.speed.seconds_per_second * seconds
+            sources.append(f"time: {self.speed.source}, {self.speed.date}")
+        return Estimate(cost_usd=cost, seconds=time, source="; ".join(sources) or None)
+
+
+class _File(Schema):
+    """One YAML file."""
+
+    backend: str = Field(min_length=1)
+    models: dict[str, ModelFacts]  # by name, or by a pattern with * for many
+
+
+class Catalogue:
+    """The facts of all backends."""
+
+    def __init__(self, files: Mapping[str, Mapping[str, ModelFacts]] | None = None) -> None:
+        self._files = files or {}
+        self._known: dict[tuple[str, str], ModelFacts] = {}
+
+    @classmethod
+    def load(cls, specs: Iterable[BackendSpec]) -> "Catalogue":
+        """Read the files that these backends bring.
+
+        Raises:
+            PluginError: a file is missing, no YAML, or says something unknown.
+        """
+        return cls(
+            {spec.name: _read(spec.catalogue, spec.name) for spec in specs if spec.catalogue}
+        )
+
+    def facts(self, backend: str, model: str) -> ModelFacts:
+        """Return what is known about a model: by its name, else by the first pattern that fits."""
+        key = backend, model
+        if key not in self._known:
+            self._known[key] = self._find(self._files.get(backend, {}), model)
+        return self._known[key]
+
+    def corrected(self, limits: Capabilities) -> Capabilities:
+        """Return capabilities with what the catalogue knows better, or what they leave unsaid."""
+        facts = self.facts(limits.backend, limits.model)
+        changes: dict[str, object] = {**facts.limits}
+        if limits.licence is None and facts.licence is not None:
+            changes["licence"] = facts.licence
+        if "verification" not in limits.model_fields_set and facts.verification is not None:
+            changes["verification"] = facts.verification
+        return Capabilities.model_validate({**dict(limits), **changes}) if changes else limits
+
+    def estimate(self, limits: Capabilities, own: Estimate, request: VideoRequest) -> Estimate:
+        """Return the backend's own estimate, completed by the catalogue where it is silent."""
+        if own.cost_usd is not None and own.seconds is not None:
+            return own
+        known = self.facts(limits.backend, limits.model).estimate(request)
+        if known.source is None:
+            return own
+        return Estimate(
+            cost_usd=known.cost_usd if own.cost_usd is None else own.cost_usd,
+            seconds=known.seconds if own.seconds is None else own.seconds,
+            source="; ".join(said for said in (own.source, known.source) if said),
+        )
+
+    @staticmethod
+    def _find(models: Mapping[str, ModelFacts], name: str) -> ModelFacts:
+        if name in models:
+            return models[name]
+        fitting = (facts for pattern, facts in models.items() if fnmatchcase(name, pattern))
+        return next(fitting, ModelFacts())
+
+
+def _read(path: Path, name: str) -> dict[str, ModelFacts]:
+    import yaml
+
+    try:
+        data = yaml.load(path.read_bytes(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        return _File.model_validate(data).models
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise PluginError(f"the catalogue of {name}, {path}, cannot be read: {error}") from error
+    except ValidationError as error:
+        faults = (
+            f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}"
+            for fault in error.errors(include_url=False, include_input=False)
+        )
+        raise PluginError(f"the catalogue of {name}, {path}: {'; '.join(faults)}") from error
+
+
+def _seconds(request: VideoRequest, at_fps: float | None) -> float | None:
+    """Return the seconds of a request, or its frames at another rate."""
+    if request.num_frames is not None and (at_fps or request.fps) is not None:
+        return request.num_frames / (at_fps or request.fps or 1.0)
+    return None if request.endless else request.seconds()

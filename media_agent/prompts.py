@@ -1,0 +1,87 @@
+"""What each model does to prompts, in one place: length, words it knows, negatives, rewriting."""
+
+from dataclasses import dataclass
+
+from pydantic import JsonValue
+
+from media_agent.draft import Draft
+from media_agent.vocabulary import has_words, unknown_words
+
+
+@dataclass(frozen=True, slots=True)
+class PromptRules:
+    """What the capabilities do not say about prompts: whether somebody rewrites them on the way."""
+
+    rewrites: bool = False
+    option: str | None = None
+    """The option of the backend that says whether to rewrite; None: it cannot be said."""
+    off: JsonValue = False
+    """Its value for leaving prompts as they are."""
+
+
+AS_WRITTEN = PromptRules()
+
+
+def settle_prompts(
+    draft: Draft, rules: PromptRules = AS_WRITTEN, *, allow_unknown_words: bool = False
+) -> None:
+    """Settle everything about words: nothing is cut, and nothing is rewritten unasked."""
+    _settle_lengths(draft)
+    _settle_vocabulary(draft, allow_unknown_words)
+    _settle_negative(draft)
+    _settle_rewriting(draft, rules)
+
+
+def _settle_lengths(draft: Draft) -> None:
+    longest = draft.capabilities.max_prompt_characters
+    for shot in draft.request.storyboard():
+        size = len(shot.prompt)
+        if longest is not None and size > longest:
+            draft.refuse("prompt", shot.prompt, f"{size} characters; at most {longest} are taken")
+
+
+def _settle_vocabulary(draft: Draft, allow_unknown_words: bool) -> None:
+    if draft.capabilities.closed_vocabulary is None:
+        return
+    prompts = [shot.prompt for shot in draft.request.storyboard()]
+    known = ", ".join(sorted(draft.capabilities.closed_vocabulary))
+    unknown = unknown_words(prompts, draft.capabilities.closed_vocabulary)
+    if unknown and allow_unknown_words:
+        draft.warnings.append(
+            f"{draft.model} has never learnt these words: {_listed(unknown)}; "
+            "the film may show something else"
+        )
+    elif unknown:
+        draft.refuse("prompt words", _listed(unknown), f"not among the words it knows: {known}")
+    elif not all(has_words(prompt) for prompt in prompts):
+        draft.refuse("prompt", "no word at all", f"say something with the words it knows: {known}")
+
+
+def _settle_negative(draft: Draft) -> None:
+    asked = draft.request.negative_prompt
+    if asked is not None and draft.capabilities.negative_prompt is False:
+        draft.settled["negative_prompt"] = None
+        draft.change("negative_prompt", asked, None, f"{draft.model} takes none")
+
+
+def _settle_rewriting(draft: Draft, rules: PromptRules) -> None:
+    """Switch rewriting off unless the caller said something about it."""
+    if not rules.rewrites or not draft.request.storyboard():
+        return
+    backend = draft.capabilities.backend
+    option = rules.option
+    if option is None or option not in {spec.name for spec in draft.capabilities.options}:
+        draft.warnings.append(f"{draft.model} may rewrite the prompt before it is used")
+        return
+    given = draft.request.options.get(backend, {})
+    if option not in given:
+        options: dict[str, JsonValue] = {**given, option: rules.off}
+        draft.settled["options"] = {backend: options}
+        reason = "the prompt goes to the model as it was written"
+        draft.note(f"option {option}", None, rules.off, reason)
+
+
+def _listed(words: list[str]) -> str:
+    shown = [word if len(word) <= 30 else f"{word[:27]}..." for word in words[:20]]
+    more = "" if len(words) <= 20 else f" and {len(words) - 20} more"
+    return ", ".join(shown) + more
