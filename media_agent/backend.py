@@ -108,6 +108,8 @@ class BackendSettings:
     """The model that the settings make its default; None: the backend's own."""
     folder: Path | None = None
     """The folder of the settings file, from which relative paths count."""
+    models: Mapping[str, Path] = field(default_factory=dict)
+    """Folders of weights that `media-agent models add` named, for a backend that takes folders."""
 
     def read_options(self, shape: type[Options]) -> Options:
         """Return the options as a model that says their shape.
@@ -132,3 +134,5 @@ class BackendSpec:
     catalogue: Path | None = None
     needs_section: bool = False
     """Whether it is only a kind, which a section of the settings must fill with options."""
+    takes_folders: bool = False
+    """Whether it loads folders of weights; it gets the named ones in `BackendSettings.models`."""

@@ -13,6 +13,7 @@ from media_agent.errors import (
     InvalidRequestError,
     MediaAgentError,
 )
+from media_agent.models import with_models
 from media_agent.nearest import did_you_mean
 from media_agent.plugins import BrokenPlugin, Discovery, discover
 
@@ -67,6 +68,8 @@ class Registry:
 
     def _make(self, spec: BackendSpec, settings: BackendSettings) -> VideoBackend:
         try:
+            if spec.takes_folders:
+                settings = with_models(spec.name, settings)
             return spec.factory(settings)
         except MediaAgentError:
             raise

@@ -1,0 +1,140 @@
+"""The folders of weights on this machine that a person has named, kept in DATA_DIR/models.json."""
+
+import fcntl
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from pydantic import Field, ValidationError
+
+from media_agent.backend import BackendSettings
+from media_agent.errors import InvalidRequestError, StorageError
+from media_agent.files import storage_errors, write_atomically
+from media_agent.nearest import did_you_mean
+from media_agent_schemas.base import Schema
+
+NAME = r"[a-z0-9][a-z0-9._-]{0,63}"
+
+
+class LocalModel(Schema):
+    """A folder of weights under a name of its own."""
+
+    name: str = Field(pattern=f"^{NAME}$", description="As in backend/name.")
+    backend: str = Field(min_length=1, description="The backend that can load it.")
+    folder: Path = Field(description="Where the weights are.")
+
+
+class _File(Schema):
+    models: tuple[LocalModel, ...] = Field((), description="In the order they were added.")
+
+
+class ModelShelf:
+    """The named folders of one data folder; several processes may use it at the same time."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self._path = data_dir / "models.json"
+
+    def list(self) -> tuple[LocalModel, ...]:
+        """Return what was added, oldest first.
+
+        Raises:
+            StorageError: the file cannot be read or is damaged.
+        """
+        try:
+            return _File.model_validate_json(self._path.read_bytes()).models
+        except FileNotFoundError:
+            return ()
+        except (OSError, ValidationError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is damaged"
+            raise StorageError(
+                f"the list of models {self._path} cannot be read: {reason}",
+                hint="repair it, or delete it and add the models again",
+            ) from error
+
+    def folders(self, backend: str) -> dict[str, Path]:
+        """Return the folders of one backend by model name."""
+        return {model.name: model.folder for model in self.list() if model.backend == backend}
+
+    def add(self, model: LocalModel) -> None:
+        """Add a model; the same one twice is harmless.
+
+        Raises:
+            InvalidRequestError: another folder has this name.
+            StorageError: the list cannot be read or written.
+        """
+        with self._changing():
+            known = self.list()
+            taken = next((other for other in known if other.name == model.name), None)
+            if taken == model:
+                return
+            if taken is not None:
+                raise InvalidRequestError(
+                    f"the name {model.name} is taken by {taken.folder}",
+                    hint=f"choose another with --name, or: media-agent models remove {model.name}",
+                )
+            self._write((*known, model))
+
+    def remove(self, name: str) -> LocalModel:
+        """Forget a model and return it; its folder is left alone.
+
+        Raises:
+            InvalidRequestError: there is none of this name.
+            StorageError: the list cannot be read or written.
+        """
+        with self._changing():
+            known = {model.name: model for model in self.list()}
+            if name not in known:
+                hint = did_you_mean(name, known)
+                raise InvalidRequestError(f"there is no model {name!r}", hint=hint)
+            removed = known.pop(name)
+            self._write(tuple(known.values()))
+        return removed
+
+    def _write(self, models: tuple[LocalModel, ...]) -> None:
+        write_atomically(self._path, _File(models=models).model_dump_json(indent=2).encode())
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """Keep other processes from changing the list between our reading and our writing."""
+        with storage_errors(str(self._path)):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with self._path.with_suffix(".lock").open("ab") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                yield
+
+
+def name_of(folder: Path) -> str:
+    """Return the name of a model made from that of its folder.
+
+    Raises:
+        InvalidRequestError: nothing of the folder's name can be used.
+    """
+    name = re.sub(r"[^a-z0-9._-]+", "-", folder.name.lower()).strip("-._")[:64]
+    if re.fullmatch(NAME, name) is None:
+        raise InvalidRequestError(
+            f"no model name can be made from {folder}", hint="give one with --name"
+        )
+    return name
+
+
+def check_name(name: str) -> str:
+    """Return the name if it can be one.
+
+    Raises:
+        InvalidRequestError: it cannot.
+    """
+    if re.fullmatch(NAME, name) is None:
+        raise InvalidRequestError(
+            f"{name[:80]!r} is no model name",
+            hint="up to 64 lower-case letters, digits, '.', '_' and '-', beginning with one of "
+            "the first two",
+        )
+    return name
+
+
+def with_models(backend: str, settings: BackendSettings) -> BackendSettings:
+    """Return the settings together with the models that were added for this backend."""
+    added = ModelShelf(settings.data_dir).folders(backend)
+    return replace(settings, models={**added, **settings.models})
