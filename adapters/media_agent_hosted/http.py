@@ -1,0 +1,485 @@
+"""The one place where hosted adapters meet the network: an adapter builds, this sends, it parses.
+
+Three promises: a key goes to the provider's own origin and nowhere else, also after redirects; a
+paid request is sent again only when nothing can have been accepted; no message, log line or
+representation carries a secret.
+"""
+
+import asyncio
+import contextlib
+import ipaddress
+import logging
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import httpx
+from pydantic import JsonValue, SecretStr
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
+from tenacity.wait import wait_random_exponential
+
+from media_agent.errors import (
+    BackendRateLimitError,
+    BackendResponseError,
+    BackendUnavailableError,
+    ConfigurationError,
+    MediaAgentError,
+    SubmitUncertainError,
+)
+from media_agent_hosted.part_file import PartFile
+from media_agent_hosted.replies import Reply, Translate, general_error
+
+__all__ = ["Downloaded", "FilePart", "HttpApi", "Reply", "Translate", "key_header"]
+
+Headers = Mapping[str, str]
+FilePart = tuple[str | None, bytes, str | None]
+"""File name, bytes and media type of one part of a form; no name for a plain field."""
+_Result = TypeVar("_Result")
+
+LARGEST_REPLY = 32 * 2**20  # bytes of an API reply, which is held in memory
+LARGEST_FILM = 8 * 2**30  # bytes of a result file, which goes to disk
+_LONGEST_WAIT = 60.0  # seconds; a provider that asks for longer has its wish reported instead
+_LONGEST_DOWNLOAD = 3600.0  # seconds
+_ATTEMPTS = 5
+_REDIRECTS = 5
+_PIECE = 2**18  # bytes read and written at once
+_NO_FILMS = ("text/html", "application/xhtml+xml", "application/json", "application/xml")
+
+
+@dataclass(frozen=True, slots=True)
+class Downloaded:
+    """A file that was fetched, whole and on disk."""
+
+    path: Path
+    size_bytes: int
+    sha256: str
+    mime_type: str
+
+
+def key_header(
+    key: SecretStr | None, *, name: str = "Authorization", scheme: str = ""
+) -> Callable[[], Headers]:
+    """Return what makes the header with the key, such as scheme "Bearer"; none without a key.
+
+    Raises:
+        ConfigurationError: the key cannot stand in a header; the key itself is not shown.
+    """
+    if key is None:
+        return dict
+    value = key.get_secret_value().strip()
+    if not value or not value.isascii() or not value.isprintable():
+        raise ConfigurationError(
+            "the key is empty or holds characters that no key has", hint="copy it again, whole"
+        )
+    return lambda: {name: f"{scheme} {value}" if scheme else value}
+
+
+class HttpApi:
+    """One provider's API at one address."""
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        auth: Callable[[], Headers] = dict,
+        translate: Translate = lambda reply: None,
+        allow_plain_http: bool = False,
+        timeout_seconds: float = 60.0,
+        transport: httpx.AsyncBaseTransport | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        """Check the address; nothing is sent.
+
+        Raises:
+            ConfigurationError: the address is malformed, holds a password, or is plain http
+                to another machine without `allow_plain_http`.
+        """
+        self._base = _checked_base(base_url, allow_plain_http=allow_plain_http)
+        self._auth = auth
+        self._translate = translate
+        self._timeout_seconds = timeout_seconds
+        self._transport = transport
+        self._sleep = sleep
+        self._client: httpx.AsyncClient | None = None
+        logging.getLogger("httpx").addFilter(_hide_queries)  # signed links are secrets
+
+    def __repr__(self) -> str:
+        return f"HttpApi({str(self._base)!r})"
+
+    @property
+    def host(self) -> str:
+        """The provider's host, with the port where it is not the usual one."""
+        return _place(self._base)
+
+    def own_url(self, url: str, what: str = "URL") -> str:
+        """Return a URL that came out of a reply, if it is on the provider's own origin.
+
+        Raises:
+            BackendResponseError: it is elsewhere, where the key must not go.
+        """
+        parsed = _parsed(url)
+        if parsed is None or not self._is_own(parsed):
+            where = "no address" if parsed is None else _place(parsed)
+            raise BackendResponseError(
+                f"{self.host} answered a {what} on another origin ({where}); the key stays here",
+                hint="if the service really answers from there, make that its base_url",
+            )
+        return url
+
+    async def send(
+        self,
+        method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"],
+        url: str,
+        *,
+        json: JsonValue = None,
+        form: Mapping[str, str] | None = None,
+        files: Mapping[str, FilePart] | None = None,
+        params: Mapping[str, str] | None = None,
+        headers: Headers | None = None,
+        paid: bool = False,
+        idempotency_key: str | None = None,
+        idempotency_header: str = "Idempotency-Key",
+        translate: Translate | None = None,
+    ) -> Reply:
+        """Send one request with the key and return a reply below status 400.
+
+        `url` is a path below the base URL, or a whole URL on the provider's own origin. A free
+        request is repeated through trouble; a paid one only after a refused connection or a 429.
+        With an `idempotency_key` (for providers that document one) a paid request is repeated
+        too: the provider knows it again.
+
+        Raises:
+            SubmitUncertainError: a paid request may have been accepted, and its reply was lost.
+            BackendUnavailableError: the provider cannot be reached, or says it is in trouble.
+            BackendRateLimitError: it asks to wait, for long or again and again.
+            MediaAgentError: what the reply means, by `translate` and the general table.
+        """
+        target = self._absolute(url)
+        extra = {**(headers or {})}
+        if idempotency_key is not None:
+            extra[idempotency_header] = idempotency_key
+
+        async def attempt() -> Reply:
+            request = self._opened().build_request(
+                method,
+                target,
+                json=json,
+                data=form,
+                files=files,
+                params=params,
+                headers={**extra, **self._auth()},
+            )
+            reply = await self._answer(request, paid=paid)
+            if reply.status >= 400:
+                raise self._error(reply, translate)
+            return reply
+
+        if not paid or idempotency_key is None:
+            return await self._repeated(attempt, _nothing_was_accepted)
+        return await self._repeated_with_key(attempt)
+
+    async def download(
+        self,
+        url: str,
+        path: Path,
+        *,
+        max_bytes: int = LARGEST_FILM,
+        translate: Translate | None = None,
+    ) -> Downloaded:
+        """Stream a result file to `path`, which is replaced whole or not at all.
+
+        The key goes along on the provider's own origin only; elsewhere only https is followed.
+
+        Raises:
+            BackendResponseError: it is too large, no film, gone, or at a forbidden address.
+            BackendUnavailableError: it could not be fetched.
+            StorageError: it could not be written.
+        """
+
+        async def attempt() -> Downloaded:
+            with self._transport_errors(paid=False):
+                async with asyncio.timeout(_LONGEST_DOWNLOAD):
+                    return await self._download(url, path, max_bytes, translate)
+
+        return await self._repeated(attempt, _nothing_was_accepted)
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        client, self._client = self._client, None
+        if client is not None:
+            await client.aclose()
+
+    async def _repeated(
+        self,
+        attempt: Callable[[], Awaitable[_Result]],
+        may_repeat: Callable[[BaseException], bool],
+    ) -> _Result:
+        retrying = AsyncRetrying(
+            stop=stop_after_attempt(_ATTEMPTS),
+            wait=_pause,
+            retry=retry_if_exception(may_repeat),
+            sleep=self._sleep,
+            reraise=True,
+        )
+        return await retrying(attempt)
+
+    async def _repeated_with_key(self, attempt: Callable[[], Awaitable[Reply]]) -> Reply:
+        """Repeat also after a lost reply, and do not forget that there was one."""
+        lost: list[SubmitUncertainError] = []
+
+        async def remembering() -> Reply:
+            try:
+                return await attempt()
+            except SubmitUncertainError as error:
+                lost.append(error)
+                raise
+
+        def may_repeat(error: BaseException) -> bool:
+            return isinstance(error, SubmitUncertainError) or _nothing_was_accepted(error)
+
+        try:
+            return await self._repeated(remembering, may_repeat)
+        except (BackendUnavailableError, BackendRateLimitError) as error:
+            if lost:
+                raise lost[0] from error
+            raise
+
+    async def _answer(self, request: httpx.Request, *, paid: bool) -> Reply:
+        """Send and read the reply; a GET follows redirects within the provider's own origin."""
+        with self._transport_errors(paid=paid):
+            async with asyncio.timeout(self._timeout_seconds):
+                for _ in range(_REDIRECTS + 1):
+                    response = await self._opened().send(request, stream=True)
+                    reply = await self._read(response, paid=paid)
+                    if not 300 <= reply.status < 400:
+                        return reply
+                    if request.method != "GET" or response.next_request is None:
+                        raise _redirected(request, response)
+                    target = self.own_url(str(response.next_request.url), "redirect")
+                    request = self._opened().build_request("GET", target, headers=self._auth())
+        raise BackendResponseError(f"{self.host} redirects without end", hint="check base_url")
+
+    async def _read(self, response: httpx.Response, *, paid: bool) -> Reply:
+        """Read a reply of bounded size and blot out the key where the provider echoed it."""
+        content = bytearray()
+        try:
+            async for piece in response.aiter_bytes(_PIECE):
+                content += piece
+                if len(content) > LARGEST_REPLY:
+                    break
+        finally:
+            await response.aclose()
+        reply = Reply(
+            status=response.status_code,
+            headers={name.lower(): value for name, value in response.headers.items()},
+            content=_blotted(bytes(content), self._auth()),
+            host=_place(response.url),
+            paid=paid,
+        )
+        if len(content) > LARGEST_REPLY:
+            raise reply.senseless(f"more than {LARGEST_REPLY} bytes where a short answer was due")
+        return reply
+
+    async def _download(
+        self, url: str, path: Path, max_bytes: int, translate: Translate | None
+    ) -> Downloaded:
+        target = self._followed(url if "://" in url else self._absolute(url))
+        for _ in range(_REDIRECTS + 1):
+            auth = self._auth() if self._is_own(target) else {}
+            headers = {**auth, "Accept-Encoding": "identity"}
+            request = self._opened().build_request("GET", target, headers=headers)
+            response = await self._opened().send(request, stream=True)
+            async with contextlib.aclosing(response):
+                if response.next_request is not None:
+                    target = self._followed(str(response.next_request.url))
+                    continue
+                if not 200 <= response.status_code < 300:
+                    reply = await self._read(response, paid=False)
+                    raise self._error(reply, translate or _film_is_gone)
+                return await _store(response, path, max_bytes)
+        raise BackendResponseError(f"{self.host} redirects its film without end")
+
+    def _followed(self, url: str) -> httpx.URL:
+        """Return the address of a result file, if it is one that may be fetched."""
+        parsed = _parsed(url)
+        if parsed is None:
+            raise BackendResponseError(f"{self.host} gave no usable address for its film")
+        if self._is_own(parsed):
+            return parsed
+        is_here, is_local = _is_loopback(self._base.host), _is_private(parsed.host)
+        if (parsed.scheme == "https" and not is_local) or (is_here and is_local):
+            return parsed
+        raise BackendResponseError(
+            f"{self.host} keeps its film at {parsed.scheme}://{_place(parsed)}, "
+            "which is not followed: only https to a public host is"
+        )
+
+    def _error(self, reply: Reply, translate: Translate | None) -> MediaAgentError:
+        said = translate(reply) if translate is not None else None
+        return said or self._translate(reply) or general_error(reply)
+
+    @contextlib.contextmanager
+    def _transport_errors(self, *, paid: bool) -> Iterator[None]:
+        """Tell apart what never left this machine from what was sent and got no answer."""
+        try:
+            yield
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+            raise BackendUnavailableError(
+                f"{self.host} cannot be reached ({type(error).__name__})",
+                hint="check base_url and the network; nothing was sent",
+            ) from error
+        except (httpx.TransportError, httpx.DecodingError, TimeoutError) as error:
+            said = f"the answer of {self.host} was lost ({type(error).__name__})"
+            if paid:
+                raise SubmitUncertainError(
+                    f"{said}; nobody can tell whether the request was accepted",
+                    hint=f"look at {self.host} whether it works on it before sending it again",
+                ) from error
+            raise BackendUnavailableError(said, hint="try again later") from error
+
+    def _absolute(self, url: str) -> str:
+        if url.startswith("/"):
+            return str(self._base).rstrip("/") + url
+        return self.own_url(url)
+
+    def _is_own(self, url: httpx.URL) -> bool:
+        return _origin(url) == _origin(self._base) and not url.userinfo
+
+    def _opened(self) -> httpx.AsyncClient:
+        if self._client is None:
+            self._client = httpx.AsyncClient(
+                transport=self._transport,
+                timeout=httpx.Timeout(self._timeout_seconds, connect=10.0),
+                # On a kept connection that the other side just closed, nobody could tell whether
+                # a paid request got through.
+                limits=httpx.Limits(max_keepalive_connections=0),
+                trust_env=not _is_loopback(self._base.host),  # proxies
+                follow_redirects=False,
+                headers={"User-Agent": "media-agent"},
+            )
+        return self._client
+
+
+def _checked_base(text: str, *, allow_plain_http: bool) -> httpx.URL:
+    url = _parsed(text)
+    if url is None or url.query or url.fragment:
+        raise ConfigurationError(
+            f"base_url {text.partition('?')[0].rpartition('@')[2]!r} is no address of an API",
+            hint="for example https://api.example.com/v1",
+        )
+    if url.userinfo:
+        raise ConfigurationError(
+            f"base_url of {_place(url)} holds a user name or password",
+            hint="leave it out of the address; set the key instead",
+        )
+    if url.scheme == "http" and not allow_plain_http and not _is_loopback(url.host):
+        raise ConfigurationError(
+            f"base_url http://{_place(url)} would send key and prompt in the clear",
+            hint="use https, or say allow_plain_http = true for a machine you trust",
+        )
+    return url
+
+
+def _parsed(text: str) -> httpx.URL | None:
+    """Return an http(s) address with a host, or None."""
+    try:
+        url = httpx.URL(text.strip())
+    except (httpx.InvalidURL, ValueError, TypeError):
+        return None
+    return url if url.scheme in ("http", "https") and url.host else None
+
+
+def _origin(url: httpx.URL) -> tuple[str, str, int]:
+    return url.scheme, url.host.rstrip("."), url.port or {"http": 80, "https": 443}[url.scheme]
+
+
+def _place(url: httpx.URL) -> str:
+    return url.netloc.decode("ascii", "replace")
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    with contextlib.suppress(ValueError):
+        return ipaddress.ip_address(host).is_loopback
+    return False
+
+
+def _is_private(host: str) -> bool:
+    """Whether a host is plainly of an inner network; names are not looked up."""
+    with contextlib.suppress(ValueError):
+        return not ipaddress.ip_address(host).is_global
+    return host == "localhost" or host.endswith((".localhost", ".local", ".internal"))
+
+
+def _redirected(request: httpx.Request, response: httpx.Response) -> BackendResponseError:
+    return BackendResponseError(
+        f"{_place(request.url)} answered a {request.method} with the redirect "
+        f"{response.status_code}, which is not followed",
+        hint="set base_url to where the API really is",
+    )
+
+
+def _film_is_gone(reply: Reply) -> MediaAgentError | None:
+    if reply.status not in (401, 403, 404, 410):
+        return None
+    return BackendResponseError(
+        f"{reply.host} no longer gives the film (status {reply.status})",
+        hint="its link may have expired; observe the job again for a fresh one",
+    )
+
+
+def _blotted(content: bytes, auth: Headers) -> bytes:
+    """Return the content without the values of these headers, nor the key in them."""
+    for value in auth.values():
+        for secret in (value, value.rpartition(" ")[2]):
+            if len(secret) >= 4:
+                content = content.replace(secret.encode("ascii", "replace"), b"[key]")
+    return content
+
+
+def _nothing_was_accepted(error: BaseException) -> bool:
+    """Whether the same request may be sent again, and soon."""
+    if isinstance(error, BackendRateLimitError):
+        return (error.retry_after or 0.0) <= _LONGEST_WAIT
+    return isinstance(error, BackendUnavailableError)
+
+
+_backoff = wait_random_exponential(multiplier=0.5, max=8)
+
+
+def _pause(state: RetryCallState) -> float:
+    """Return how long to wait: as the provider said, else longer each time."""
+    error = state.outcome.exception() if state.outcome is not None else None
+    asked = error.retry_after if isinstance(error, BackendRateLimitError) else None
+    return float(_backoff(state)) if asked is None else asked
+
+
+def _hide_queries(record: logging.LogRecord) -> bool:
+    """Cut the query off every address that httpx logs."""
+    if isinstance(record.args, tuple):
+        record.args = tuple(
+            str(value.copy_with(query=None)) if isinstance(value, httpx.URL) else value
+            for value in record.args
+        )
+    return True
+
+
+async def _store(response: httpx.Response, path: Path, max_bytes: int) -> Downloaded:
+    host = _place(response.url)
+    mime_type = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if mime_type in _NO_FILMS:
+        raise BackendResponseError(f"{host} answered {mime_type} where a film was due")
+    too_large = BackendResponseError(
+        f"the film at {host} is larger than the {max_bytes} bytes allowed"
+    )
+    announced = response.headers.get("Content-Length", "")
+    if announced.isdecimal() and int(announced) > max_bytes:
+        raise too_large
+    with PartFile(path) as part:
+        async for piece in response.aiter_bytes(_PIECE):
+            if part.size + len(piece) > max_bytes:
+                raise too_large
+            await asyncio.to_thread(part.write, piece)
+    return Downloaded(path, part.size, part.sha256, mime_type or "video/mp4")

@@ -1,0 +1,190 @@
+"""What a provider answered, and which error an answer means; pure, nothing is sent from here."""
+
+import email.utils
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+from pydantic import BaseModel, JsonValue, TypeAdapter, ValidationError
+
+from media_agent.errors import (
+    BackendAuthenticationError,
+    BackendRateLimitError,
+    BackendResponseError,
+    BackendUnavailableError,
+    InvalidRequestError,
+    MediaAgentError,
+    ModelRetiredError,
+    OperationNotFoundError,
+    SubmitUncertainError,
+)
+
+_SHOWN = 300  # characters of a provider's own words in a message
+_JSON: TypeAdapter[JsonValue] = TypeAdapter(JsonValue)
+_DICT: TypeAdapter[dict[str, JsonValue]] = TypeAdapter(dict[str, JsonValue])
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer, read to the end; the key is blotted out wherever the provider echoed it."""
+
+    status: int
+    headers: Mapping[str, str]  # names in lower case
+    content: bytes
+    host: str
+    paid: bool = False  # it answers a request that may cost money and must not be repeated
+
+    @property
+    def retry_after(self) -> float | None:
+        """How long the provider asks to wait, in seconds."""
+        return retry_after_seconds(self.headers.get("retry-after"), time.time())
+
+    @property
+    def media_type(self) -> str:
+        """The media type without its parameters; "" if none was said."""
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+    @property
+    def is_html(self) -> bool:
+        """Whether a web page answered instead of an API."""
+        return self.media_type in ("text/html", "application/xhtml+xml")
+
+    def json(self) -> JsonValue:
+        """Return the body as JSON.
+
+        Raises:
+            BackendResponseError: it is none.
+            SubmitUncertainError: it is none, and the request may have been paid for.
+        """
+        try:
+            return _JSON.validate_json(self.content)
+        except ValidationError:
+            raise self.senseless("where JSON was due") from None
+
+    def read(self, model: type[_Model]) -> _Model:
+        """Return the body as a model.
+
+        Raises:
+            BackendResponseError: it does not fit.
+            SubmitUncertainError: it does not fit, and the request may have been paid for.
+        """
+        body = self.json()
+        try:
+            return model.model_validate(body)
+        except ValidationError as error:
+            places = {".".join(str(part) for part in fault["loc"]) for fault in error.errors()}
+            said = f"JSON without a usable {', '.join(sorted(places - {''})) or 'object'}"
+            raise self.senseless(said) from None
+
+    def object(self) -> dict[str, JsonValue]:
+        """Return the body as a JSON object; an empty one if it is anything else."""
+        try:
+            return _DICT.validate_json(self.content)
+        except ValidationError:
+            return {}
+
+    def words(self) -> str:
+        """Return what the provider said in its own words, trimmed to one short line."""
+        body = self.object()
+        for name in ("detail", "message", "error", "error_message"):
+            found = _text(body.get(name))
+            if found:
+                return trimmed(found)
+        is_text = not body and self.media_type in ("text/plain", "application/json")
+        return trimmed(self.content[:4000].decode("utf-8", "replace")) if is_text else ""
+
+    def senseless(self, reason: str) -> MediaAgentError:
+        """Return the error for an answer that cannot be used, naming host and media type."""
+        kind = self.media_type or "no media type"
+        said = f"{self.host} answered with status {self.status} and {kind}: {reason}"
+        if self.paid and self.status < 400:
+            return SubmitUncertainError(
+                f"{said}; nobody can tell whether the request was accepted",
+                hint=f"look at {self.host} whether it works on it before sending it again",
+            )
+        return BackendResponseError(
+            said, hint="check base_url; if it is right, the provider is in trouble"
+        )
+
+
+Translate = Callable[[Reply], MediaAgentError | None]
+"""Says which error a reply from status 400 up is; None leaves it to the general table."""
+
+
+def trimmed(text: str) -> str:
+    """Return foreign text on one line of bounded length, without anything unprintable."""
+    line = " ".join(text.split())
+    line = "".join(letter if letter.isprintable() else "?" for letter in line)
+    return line if len(line) <= _SHOWN else f"{line[: _SHOWN - 3]}..."
+
+
+def retry_after_seconds(value: str | None, now: float) -> float | None:
+    """Read a Retry-After header, in seconds or as a date; None if absent or malformed."""
+    if value is None:
+        return None
+    if re.fullmatch(r"\s*\d{1,9}(\.\d{1,9})?\s*", value, re.ASCII):
+        return float(value)
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - now)
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
+def general_error(reply: Reply) -> MediaAgentError:
+    """Return what a status from 400 up means with any provider."""
+    words = reply.words()
+    said = f"{reply.host} answered with status {reply.status}" + (f": {words}" if words else "")
+    if reply.status >= 500 or reply.status == 408:
+        return _provider_in_trouble(reply, said)
+    if reply.status == 401:
+        return BackendAuthenticationError(
+            f"{reply.host} refuses the key" if not words else f"{said}; it refuses the key",
+            hint="check the key in the settings, and that it belongs to this address",
+        )
+    if reply.status == 429:
+        return BackendRateLimitError(
+            f"{said}; it asks to wait", retry_after=reply.retry_after, hint="try again later"
+        )
+    if reply.is_html:
+        return reply.senseless("a web page where an API was due")
+    match reply.status:
+        case 402:
+            return BackendAuthenticationError(f"{said}; it wants payment", hint="add credit there")
+        case 403:
+            return BackendAuthenticationError(
+                f"{said}; it refuses this account", hint="check its credit and its permissions"
+            )
+        case 404:
+            return OperationNotFoundError(said, hint="it may have expired, or base_url is wrong")
+        case 410:
+            return ModelRetiredError(said, hint="choose another model")
+        case 400 | 413 | 415 | 422:
+            return InvalidRequestError(said, hint="change what the message names")
+    return BackendResponseError(said)
+
+
+def _provider_in_trouble(reply: Reply, said: str) -> MediaAgentError:
+    if reply.paid:
+        return SubmitUncertainError(
+            f"{said}; nobody can tell whether the request was accepted",
+            hint=f"look at {reply.host} whether it works on it before sending it again",
+        )
+    if reply.retry_after is not None:
+        return BackendRateLimitError(f"{said}; it asks to wait", retry_after=reply.retry_after)
+    return BackendUnavailableError(said, hint="try again later")
+
+
+def _text(value: JsonValue) -> str:
+    """Return the words in an error body: a text, its message, or those of the first of a list."""
+    match value:
+        case str():
+            return value
+        case {"msg": str(text)} | {"message": str(text)}:
+            return text
+        case [first, *_]:
+            return _text(first)
+        case _:
+            return ""

@@ -1,0 +1,326 @@
+"""The base of backends that are services elsewhere: their author writes `submit_once` and `status`.
+
+Pacing, the deadline, cancelling, and the rule that a failed poll is no failed job are done here.
+"""
+
+import asyncio
+import contextlib
+import re
+import time
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import ClassVar
+
+from media_agent.backend import BackendSettings
+from media_agent.errors import (
+    BackendRateLimitError,
+    BackendResponseError,
+    BackendUnavailableError,
+    ConfigurationError,
+    GenerationFailedError,
+    IdempotencyConflictError,
+    InvalidRequestError,
+    MediaAgentError,
+    NotResumableError,
+    OperationNotFoundError,
+    UnsupportedRequestError,
+    to_info,
+)
+from media_agent_schemas.capabilities import Capabilities, Estimate, OptionSpec
+from media_agent_schemas.events import (
+    BackendEvent,
+    JobCancelled,
+    JobFailed,
+    JobOutcomeUnknown,
+    JobProgressed,
+    JobStarted,
+    TerminalEvent,
+)
+from media_agent_schemas.jobs import ChangePrompt, Finish, OperationRef, ResumeToken
+from media_agent_schemas.request import VideoRequest
+
+QUEUED = "queued"
+"""The phase of work that waits at the provider; every other phase is work that has started."""
+
+DEADLINE = OptionSpec(
+    name="deadline_seconds",
+    type="number",
+    minimum=1,
+    description="Stop waiting for the film after this many seconds, and ask the provider to stop.",
+)
+"""An option that every polled backend understands, to be listed in its capabilities."""
+
+_KEY = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}")
+_GROWTH = 1.25  # each pause between two polls is longer than the last by this factor
+_REMEMBERED = 1000  # submissions of this process that are answered from memory
+
+
+@dataclass
+class _Watch:
+    """What this process knows of one operation beside what the provider says."""
+
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+    not_before: float = 0.0
+    cancel_asked_at: float | None = None
+    cancel_is_refused: bool = False
+
+
+class PolledBackend(ABC):
+    """Meets the `VideoBackend` protocol for services that are asked again and again."""
+
+    poll_seconds: ClassVar[float] = 2.0
+    """First pause between two polls; the next ones grow."""
+    longest_poll_seconds: ClassVar[float] = 15.0
+    """Longest pause, unless the provider asks for a longer one."""
+    deadline_seconds: ClassVar[float] = 7200.0
+    """How long a film is waited for, unless the option says otherwise."""
+    cancel_grace_seconds: ClassVar[float] = 30.0
+    """How long the provider may take to confirm that it stopped."""
+
+    def __init__(
+        self,
+        settings: BackendSettings,
+        *,
+        clock: Callable[[], float] = time.time,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self.settings = settings
+        self._clock = clock  # seconds since 1970: a deadline outlives this process
+        self._sleep = sleep
+        self._submitted: dict[str, tuple[VideoRequest, OperationRef]] = {}
+        self._submitting: dict[str, asyncio.Lock] = {}
+        self._watches: dict[str, _Watch] = {}
+        self._is_closed = False
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """Return the name under which the registry knows this backend."""
+
+    @abstractmethod
+    def capabilities(self, model: str | None = None) -> Capabilities:
+        """Say what a model can do; None is the default model. Pure data, no I/O."""
+
+    @abstractmethod
+    def estimate(self, request: VideoRequest) -> Estimate:
+        """Say what the request would cost in money and time, None where unknown. No I/O."""
+
+    @abstractmethod
+    async def submit_once(self, request: VideoRequest, *, key: str) -> OperationRef:
+        """Send the request to the provider, once; say in the reference all that finds it again.
+
+        Raises:
+            SubmitUncertainError: it was sent, and nobody knows whether it was accepted.
+            MediaAgentError: it was not accepted.
+        """
+
+    @abstractmethod
+    async def status(self, ref: OperationRef) -> BackendEvent:
+        """Ask the provider once: `JobProgressed` (phase "queued" while it waits) or the end.
+
+        Raises:
+            BackendUnavailableError: it could not be asked; that says nothing about the work.
+            BackendRateLimitError: asked too often; it is asked again later.
+            OperationNotFoundError: the provider knows nothing of it.
+        """
+
+    async def cancel_once(self, ref: OperationRef) -> None:
+        """Ask the provider to stop; harmless when the work is over.
+
+        Raises:
+            UnsupportedRequestError: the provider cannot stop it, which is what this base says.
+        """
+        raise UnsupportedRequestError(f"{self.name} cannot stop work that it has accepted")
+
+    async def submit(
+        self, request: VideoRequest, *, key: str, resume: ResumeToken | None = None
+    ) -> OperationRef:
+        """Send the request unless this process has already; same key and request, same work."""
+        if self._is_closed:
+            raise BackendUnavailableError(f"{self.name} was closed")
+        if resume is not None:
+            raise NotResumableError(f"{self.name} cannot go on from a token")
+        async with self._submitting.setdefault(_checked_key(key), asyncio.Lock()):
+            known = self._known(request, key)
+            if known is not None:
+                return known
+            deadline = self._deadline(request)  # first: a fault in it must not lose a paid job
+            ref = await self.submit_once(request, key=key)
+            stamp = {"key": key, "submitted_at": self._clock(), "deadline_seconds": deadline}
+            ref = ref.model_copy(update={"data": {**stamp, **ref.data}})
+            self._remember(key, request, ref)
+            return ref
+
+    async def find(
+        self, request: VideoRequest, *, key: str, since: datetime
+    ) -> OperationRef | None:
+        """Return what this process submitted under the key; providers with a lookup say more."""
+        known = self._submitted.get(key)
+        return known[1] if known is not None and known[0] == request else None
+
+    async def observe(self, ref: OperationRef) -> AsyncGenerator[BackendEvent, None]:
+        """Poll until the end, ever more slowly; what has not changed is not repeated."""
+        watch = self._watch(ref)
+        pause = self._number("poll_seconds", self.poll_seconds)
+        last: BackendEvent | None = None
+        has_started = False
+        while True:
+            event = await self._look(ref, watch)
+            end = event if isinstance(event, TerminalEvent) else await self._given_up(ref, watch)
+            if end is not None:
+                self._watches.pop(ref.operation_id, None)
+                yield end
+                return
+            if event is not None and not has_started and not _is_queued(event):
+                has_started = True
+                yield JobStarted()
+            if event is not None and event != last:
+                last = event
+                yield event
+            await self._pause(watch, pause)
+            pause = min(pause * _GROWTH, max(pause, self.longest_poll_seconds))
+
+    async def control(self, ref: OperationRef, command: ChangePrompt | Finish) -> None:
+        """Refuse: a polled service is not steered.
+
+        Raises:
+            UnsupportedRequestError: always.
+        """
+        raise UnsupportedRequestError(f"{self.name}/{ref.model} takes no {command.type}")
+
+    async def cancel(self, ref: OperationRef) -> None:
+        """Ask the provider to stop; where it cannot, stop waiting and say so."""
+        watch = self._watch(ref)
+        try:
+            await self.cancel_once(ref)
+        except UnsupportedRequestError:
+            watch.cancel_is_refused = True
+        watch.cancel_asked_at = self._clock()
+        watch.wake.set()
+
+    async def aclose(self) -> None:
+        """Take no more work; what the provider works on goes on there."""
+        self._is_closed = True
+
+    def postpone(self, ref: OperationRef, seconds: float | None) -> None:
+        """Poll no sooner than in so many seconds, because the provider said so; None: no wish."""
+        if seconds is not None:
+            watch = self._watch(ref)
+            watch.not_before = max(watch.not_before, self._clock() + seconds)
+
+    def film_path(self, ref: OperationRef) -> Path:
+        """Return where to put a film that only the backend itself can fetch; its folder exists."""
+        folder = self.settings.data_dir / "work" / _checked_key(str(ref.data.get("key", "")))
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / "video.mp4"
+
+    async def _look(self, ref: OperationRef, watch: _Watch) -> BackendEvent | None:
+        """Poll once; None: asked too often, nothing new. After a cancel a failure is its effect."""
+        is_cancelled = watch.cancel_asked_at is not None
+        try:
+            event = await self.status(ref)
+        except BackendRateLimitError as error:
+            self.postpone(ref, error.retry_after or self.longest_poll_seconds)
+            return None
+        except BackendResponseError as error:  # garbage says nothing about the work
+            raise BackendUnavailableError(error.message, hint=error.hint) from error
+        except OperationNotFoundError:
+            if not is_cancelled:
+                raise
+            return JobCancelled(model=ref.model)
+        if is_cancelled and isinstance(event, JobFailed):
+            facts = event.model_dump(exclude={"type", "error"})
+            said = f"{self.name} said after the cancel: {event.error.message}"
+            return JobCancelled.model_validate({**facts, "warnings": (*event.warnings, said)})
+        return event
+
+    async def _given_up(self, ref: OperationRef, watch: _Watch) -> TerminalEvent | None:
+        """Return the end when there is no point in waiting longer: cancelled, or too late."""
+        asked_at = watch.cancel_asked_at
+        if watch.cancel_is_refused:
+            warning = f"{self.name} cannot stop {ref.operation_id}: it goes on there and is billed"
+            return JobCancelled(model=ref.model, warnings=(warning,))
+        if asked_at is not None and self._clock() >= asked_at + self.cancel_grace_seconds:
+            warning = (
+                f"{self.name} took the cancel of {ref.operation_id} and has not confirmed it: "
+                "it may still finish and be billed"
+            )
+            return JobCancelled(model=ref.model, warnings=(warning,))
+        started, allowed = ref.data.get("submitted_at"), ref.data.get("deadline_seconds")
+        if not isinstance(started, int | float) or not isinstance(allowed, int | float):
+            return None
+        if self._clock() < started + allowed:
+            return None
+        with contextlib.suppress(MediaAgentError):
+            await self.cancel_once(ref)
+        return JobOutcomeUnknown(model=ref.model, error=to_info(self._too_late(ref, allowed)))
+
+    def _too_late(self, ref: OperationRef, allowed: float) -> GenerationFailedError:
+        return GenerationFailedError(
+            f"{self.name} has not finished {ref.operation_id} within {allowed:g} s and was asked "
+            "to stop; it may still finish and be billed",
+            hint=f"look for it at {self.name}, or allow more with the option deadline_seconds",
+        )
+
+    async def _pause(self, watch: _Watch, seconds: float) -> None:
+        """Sleep, but not through a cancel."""
+        seconds = max(seconds, watch.not_before - self._clock())
+        tasks = (
+            asyncio.ensure_future(self._sleep(seconds)),
+            asyncio.ensure_future(watch.wake.wait()),
+        )
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            watch.wake.clear()
+
+    def _watch(self, ref: OperationRef) -> _Watch:
+        return self._watches.setdefault(ref.operation_id, _Watch())
+
+    def _known(self, request: VideoRequest, key: str) -> OperationRef | None:
+        known = self._submitted.get(key)
+        if known is None:
+            return None
+        if known[0] != request:
+            raise IdempotencyConflictError(f"key {key!r} belongs to another request")
+        return known[1]
+
+    def _remember(self, key: str, request: VideoRequest, ref: OperationRef) -> None:
+        self._submitted[key] = (request, ref)
+        for old in list(self._submitted)[: len(self._submitted) - _REMEMBERED]:
+            del self._submitted[old]
+            self._submitting.pop(old, None)
+
+    def _deadline(self, request: VideoRequest) -> float:
+        """Return how long this film may take, in seconds."""
+        given = request.options.get(self.name, {}).get("deadline_seconds")
+        allowed = self._number("deadline_seconds", self.deadline_seconds)
+        return float(given) if isinstance(given, int | float) else allowed
+
+    def _number(self, name: str, default: float) -> float:
+        """Return a number above zero from the settings of this backend."""
+        value = self.settings.options.get(name, default)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+            raise ConfigurationError(
+                f"option {name} of {self.name} is {value!r}, not a number above zero",
+                hint=f"correct it in the settings under [backends.{self.name}.options]",
+            )
+        return float(value)
+
+
+def _is_queued(event: BackendEvent) -> bool:
+    return isinstance(event, JobProgressed) and event.phase == QUEUED
+
+
+def _checked_key(key: str) -> str:
+    if _KEY.fullmatch(key) is None:
+        raise InvalidRequestError(
+            f"key {key!r} cannot name a folder",
+            hint="use up to 200 letters, digits, '.', '_' and '-', not beginning with '.'",
+        )
+    return key

@@ -1,0 +1,8 @@
+"""For authors of backends and their tests: simulators of providers."""
+
+from media_agent.testing.faults import Fault
+from media_agent.testing.films import Film
+from media_agent.testing.server import Answer, Call
+from media_agent.testing.simulator import Route, SimulatedJob, Simulator
+
+__all__ = ["Answer", "Call", "Fault", "Film", "Route", "SimulatedJob", "Simulator"]

@@ -1,0 +1,94 @@
+"""What goes wrong in a simulated provider, as data."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal, Self, get_args
+
+from media_agent.errors import InvalidRequestError
+from media_agent.nearest import did_you_mean
+
+FaultKind = Literal[
+    "status",
+    "delay",
+    "stall",
+    "close_before_accept",
+    "close_after_accept",
+    "garbage",
+    "html",
+    "duplicate",
+    "slow_body",
+    "truncate",
+    "refuse",
+]
+_TAKES_EFFECT = ("delay", "stall", "close_after_accept", "garbage", "slow_body", "truncate")
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What goes wrong with the next calls of one name ("*": of any).
+
+    `status` answers `status`; `delay` answers after `seconds`, `stall` never; `close_before_accept`
+    and `close_after_accept` hang up; `garbage` and `html` answer nonsense with status 200;
+    `duplicate` delivers the request twice; `slow_body` trickles the answer over `seconds`;
+    `truncate` hangs up halfway; `refuse` (for "*" only) refuses connections until `listen`.
+    """
+
+    call: str
+    kind: FaultKind
+    times: int | None = 1  # None: for ever
+    status: int = 500
+    retry_after: str | None = None
+    seconds: float = 1.0
+    accepts: bool | None = None  # whether the call has its effect; None: as the kind suggests
+
+    @property
+    def takes_effect(self) -> bool:
+        """Whether the provider acts on the call before the fault strikes."""
+        return self.kind in _TAKES_EFFECT if self.accepts is None else self.accepts
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `CALL:KIND[,NAME=VALUE...]`, such as `submit:status,status=429,retry_after=1`.
+
+        Raises:
+            InvalidRequestError: the text says no fault.
+        """
+        call, _, rest = text.partition(":")
+        kind, *settings = rest.split(",")
+        if not call or kind not in get_args(FaultKind):
+            raise InvalidRequestError(
+                f"fault {text!r} is not CALL:KIND", hint=did_you_mean(kind, get_args(FaultKind))
+            )
+        values: dict[str, object] = {}
+        for setting in settings:
+            name, _, value = setting.partition("=")
+            reader = _READERS.get(name)
+            try:
+                values[name] = None if reader is None else reader(value)
+            except ValueError:
+                reader = None
+            if reader is None:
+                raise InvalidRequestError(
+                    f"fault {text!r} has an impossible {setting!r}",
+                    hint=did_you_mean(name, _READERS),
+                )
+        return cls(call, kind, **values)  # type: ignore[arg-type]  # read by _READERS
+
+
+def _times(text: str) -> int | None:
+    return None if text == "always" else int(text)
+
+
+def _yes_or_no(text: str) -> bool:
+    if text not in ("true", "false"):
+        raise ValueError(text)
+    return text == "true"
+
+
+_READERS: Mapping[str, Callable[[str], object]] = {
+    "times": _times,
+    "status": int,
+    "retry_after": str,
+    "seconds": float,
+    "accepts": _yes_or_no,
+}

@@ -1,0 +1,279 @@
+"""The base of provider simulators: a real HTTP server on this machine, with faults on demand.
+
+A subclass lists its routes and answers them as the provider's documents say. Counting, faults, the
+film files and `GET /__simulator__`, which tells the counts to another process, are done here.
+
+    with FalSimulator(faults=[Fault("submit", "close_after_accept")]) as simulator:
+        ...                     # an adapter with base_url = simulator.url
+    assert simulator.accepted == 1
+"""
+
+import re
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import ClassVar, Literal, Self
+
+from pydantic import JsonValue
+
+from media_agent.errors import InvalidRequestError, StorageError
+from media_agent.nearest import did_you_mean
+from media_agent.testing.faults import Fault
+from media_agent.testing.films import Film, film_bytes
+from media_agent.testing.server import Answer, Call, SimulatorServer
+
+_REQUESTS_KEPT = 10_000
+_COUNTS = "counts"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One call of the provider's API."""
+
+    method: str
+    pattern: str  # a regular expression for the whole path
+    name: str
+    handler: Callable[[Call], Answer]
+    needs_key: bool = True
+
+
+@dataclass(slots=True)
+class SimulatedJob:
+    """A submission that was accepted."""
+
+    id: str
+    model: str
+    input: dict[str, JsonValue]
+    key: str | None
+    created_at: float  # seconds since 1970
+    polls: int = 0
+    is_cancelled: bool = False
+
+
+@dataclass(slots=True)
+class _Armed:
+    fault: Fault
+    left: int | None  # None: for ever
+
+
+class Simulator(ABC):
+    """One provider on this machine; listens from `start` to `stop`, or within `with`."""
+
+    name: ClassVar[str]
+    honours_keys: ClassVar[bool] = False
+    """Whether a second submission under the same key is the first one again."""
+
+    def __init__(
+        self,
+        faults: Iterable[Fault] = (),
+        *,
+        queued_polls: int = 1,
+        running_polls: int = 2,
+        port: int = 0,
+    ) -> None:
+        """Say what will go wrong and how often a job is asked for before it is done."""
+        self._faults = [_Armed(fault, fault.times) for fault in faults]
+        self.queued_polls = queued_polls
+        self.running_polls = running_polls
+        self.jobs: dict[str, SimulatedJob] = {}
+        self.requests: list[Call] = []
+        self._port = port
+        self._lock = threading.RLock()
+        self._stopping = threading.Event()
+        self._server: SimulatorServer | None = None
+        self._all_routes = (
+            *self.routes(),
+            Route("GET", "/__simulator__", _COUNTS, self._counts, needs_key=False),
+            Route("GET", r"/files/(?P<id>[^/]+)\.mp4", "file", self._file, needs_key=False),
+        )
+        self._check_faults()
+
+    @abstractmethod
+    def routes(self) -> Sequence[Route]:
+        """Return the calls of the API, most special first."""
+
+    def refusal(self, call: Call) -> Answer | None:
+        """Return the answer to a call whose key is wrong; None lets it through."""
+        return None
+
+    def not_found(self, call: Call) -> Answer:
+        """Return the answer to a call that no route takes."""
+        return Answer(404, self.error_body(f"there is no {call.method} {call.path}"))
+
+    def error_body(self, text: str) -> JsonValue:
+        """Return an error in the provider's own shape."""
+        return {"error": {"message": text}}
+
+    def film(self, job: SimulatedJob) -> Film:
+        """Return the measures of what a job makes."""
+        return Film()
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        if self._server is None:
+            raise InvalidRequestError(f"the simulator {self.name} was not started")
+        return f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    @property
+    def accepted(self) -> int:
+        """Submissions accepted so far."""
+        return len(self.jobs)
+
+    def calls(self, name: str) -> list[Call]:
+        """Return the requests of one name."""
+        return [call for call in self.requests if call.name == name]
+
+    def accept(
+        self, model: str, body: dict[str, JsonValue], key: str | None = None
+    ) -> SimulatedJob:
+        """Take a submission on; one under a known key is the first one again, where honoured."""
+        if self.honours_keys and key is not None:
+            for job in self.jobs.values():
+                if job.key == key:
+                    return job
+        job = SimulatedJob(f"{self.name}-{len(self.jobs):08x}", model, body, key, time.time())
+        self.jobs[job.id] = job
+        return job
+
+    def poll(self, job: SimulatedJob) -> Literal["queued", "running", "done"]:
+        """Count one look at a job and say how far it is."""
+        job.polls += 1
+        return self.stage(job)
+
+    def stage(self, job: SimulatedJob) -> Literal["queued", "running", "done"]:
+        """Say how far a job is, without counting."""
+        if job.polls <= self.queued_polls:
+            return "queued"
+        return "running" if job.polls <= self.queued_polls + self.running_polls else "done"
+
+    def film_url(self, job: SimulatedJob) -> str:
+        """Return where the film of a job can be fetched, without a key."""
+        return f"{self.url}/files/{job.id}.mp4"
+
+    def start(self) -> Self:
+        """Take a port and listen on it, unless a fault refuses connections.
+
+        Raises:
+            StorageError: the port is taken.
+        """
+        try:
+            self._server = SimulatorServer(self.serve, self.wait, self._port)
+        except OSError as error:
+            raise StorageError(
+                f"port {self._port} cannot be used: {error.strerror}", hint="choose another port"
+            ) from error
+        if not any(armed.fault.kind == "refuse" for armed in self._faults):
+            self.listen()
+        return self
+
+    def listen(self) -> None:
+        """Take connections from now on."""
+        if self._server is not None:
+            self._server.begin()
+
+    def stop(self) -> None:
+        """Stop listening and wake whatever is being delayed."""
+        self._stopping.set()
+        server, self._server = self._server, None
+        if server is not None:
+            server.end()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def counts(self) -> dict[str, JsonValue]:
+        """Return what `GET /__simulator__` tells."""
+        with self._lock:
+            calls = Counter(call.name for call in self.requests)
+            jobs: list[JsonValue] = [
+                {"id": job.id, "model": job.model, "key": job.key, "cancelled": job.is_cancelled}
+                for job in self.jobs.values()
+            ]
+            return {"name": self.name, "accepted": self.accepted, "calls": {**calls}, "jobs": jobs}
+
+    def serve(self, call: Call) -> tuple[Answer | None, Fault | None]:
+        """Answer a call and say which fault strikes; no answer means to hang up."""
+        with self._lock:
+            call, route = self._routed(call)
+            if route is not None and route.name == _COUNTS:
+                return route.handler(call), None
+            if len(self.requests) < _REQUESTS_KEPT:
+                self.requests.append(call)
+            fault = self._next_fault(call.name)
+            if fault is None:
+                return self._answer(call, route), None
+            answer = self._answer(call, route) if fault.takes_effect else None
+            if fault.kind == "duplicate":
+                answer = self._answer(call, route)
+            return self._spoilt(answer, fault), fault
+
+    def wait(self, seconds: float) -> None:
+        """Wait, but not longer than the simulator lives."""
+        self._stopping.wait(seconds)
+
+    def _routed(self, call: Call) -> tuple[Call, Route | None]:
+        for route in self._all_routes:
+            match = re.fullmatch(route.pattern, call.path)
+            if match is not None and route.method == call.method:
+                arguments = {name: value or "" for name, value in match.groupdict().items()}
+                return replace(call, name=route.name, arguments=arguments), route
+        return call, None
+
+    def _spoilt(self, answer: Answer | None, fault: Fault) -> Answer | None:
+        match fault.kind:
+            case "status":
+                wait = {} if fault.retry_after is None else {"Retry-After": fault.retry_after}
+                return Answer(fault.status, self.error_body("a simulated fault"), headers=wait)
+            case "garbage":
+                return Answer(200, b'{"\x00 garbage')
+            case "html":
+                return Answer(200, b"<html><body>Welcome</body></html>", media_type="text/html")
+            case "close_before_accept" | "close_after_accept" | "stall":
+                return None
+            case _:
+                return answer
+
+    def _answer(self, call: Call, route: Route | None) -> Answer:
+        refused = self.refusal(call) if route is None or route.needs_key else None
+        if refused is not None:
+            return refused
+        return self.not_found(call) if route is None else route.handler(call)
+
+    def _counts(self, call: Call) -> Answer:
+        return Answer(200, self.counts())
+
+    def _file(self, call: Call) -> Answer:
+        job = self.jobs.get(call.arguments["id"])
+        if job is None:
+            return Answer(404, b"no such file", media_type="text/plain")
+        return Answer(200, film_bytes(self.film(job)), media_type="video/mp4")
+
+    def _next_fault(self, name: str) -> Fault | None:
+        for armed in self._faults:
+            fault = armed.fault
+            if fault.call in (name, "*") and fault.kind != "refuse" and armed.left != 0:
+                armed.left = None if armed.left is None else armed.left - 1
+                return fault
+        return None
+
+    def _check_faults(self) -> None:
+        names = {"*", *(route.name for route in self._all_routes)}
+        for armed in self._faults:
+            call = armed.fault.call
+            if call not in names:
+                raise InvalidRequestError(
+                    f"{self.name} has no call {call!r}", hint=did_you_mean(call, names)
+                )
