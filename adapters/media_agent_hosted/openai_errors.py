@@ -1,0 +1,93 @@
+"""What the error replies of servers with OpenAI's video API mean, per kind of request."""
+
+from media_agent.errors import (
+    BackendUnavailableError,
+    ConfigurationError,
+    ContentRejectedError,
+    GenerationFailedError,
+    InvalidRequestError,
+    MediaAgentError,
+    OperationNotFoundError,
+)
+from media_agent_hosted.openai_video import Video, parse_complaint, parse_video
+from media_agent_hosted.replies import Reply
+
+_REJECTIONS = ("moderation_blocked", "content_policy_violation")  # codes of OpenAI's shape
+
+
+class FailedPollError(MediaAgentError):
+    """Not an error of the poll: vLLM-Omni tells of a failed video with an HTTP error."""
+
+    def __init__(self, video: Video) -> None:
+        super().__init__(f"video {video.id} is told with an HTTP error")
+        self.video = video
+
+
+class NoVideosError(ConfigurationError):
+    """There is no endpoint for new videos, or not for this model."""
+
+
+class NoFilmError(GenerationFailedError):
+    """A video is complete, and its film is not given."""
+
+
+class NotCancellableError(MediaAgentError):
+    """A video is gone, over, or being cancelled already; all harmless."""
+
+
+def refusal_of_video(reply: Reply) -> MediaAgentError | None:
+    """Say why a new video was refused; what may have been accepted is not said here."""
+    if reply.status in (404, 405):
+        return NoVideosError(
+            f"{reply.host} answered {reply.status} to a new video: it makes none there",
+            hint="base_url ends in /v1, and the server has to be started with a video model",
+        )
+    said = parse_complaint(reply.object())
+    if said is None or reply.status not in (400, 413, 422):
+        return None
+    message = f"{reply.host} refuses the request: {said}"
+    match reply.object():
+        case {"error": {"code": str(code)}} if code in _REJECTIONS:
+            return ContentRejectedError(message, hint="change the prompt or the picture")
+    return InvalidRequestError(message, hint="change what the message names")
+
+
+def error_of_poll(reply: Reply) -> MediaAgentError | None:
+    """Tell a failed video and a lost one from a poll that failed."""
+    video = parse_video(reply.object())
+    if video is not None:
+        return FailedPollError(video)
+    if reply.status != 404:
+        return None
+    if not reply.object():
+        return BackendUnavailableError(
+            f"something else answers at {reply.host} (status 404, {reply.media_type or 'no type'})",
+            hint="check base_url, and what stands before the server",
+        )
+    return OperationNotFoundError(f"{reply.host} knows no such video")
+
+
+def error_of_film(reply: Reply) -> MediaAgentError | None:
+    """Say why a complete video gives no film; each status has its own meaning here."""
+    said = f"{reply.host} calls the video complete and gives no film"
+    match reply.status:
+        case 400:
+            return NoFilmError(
+                f"{said}: it keeps films in a cloud and does not say where this one is",
+                hint="look there, or switch the server's upload off",
+            )
+        case 404:
+            return NoFilmError(
+                f"{said}: the file is not there, or not any more",
+                hint="look into the server's output folder; it may remove films after a time",
+            )
+        case 422:
+            return NoFilmError(f"{said}: it failed after all", hint="the server's log says more")
+    return None
+
+
+def error_of_cancel(reply: Reply) -> MediaAgentError | None:
+    """Take as done what cannot be cancelled any more, or is being cancelled."""
+    if reply.status in (404, 409):
+        return NotCancellableError(f"{reply.host} has nothing left to cancel")
+    return None

@@ -1,0 +1,200 @@
+"""What is known of a server with OpenAI's video API before it is asked: settings and models."""
+
+import json
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from functools import cache
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, ValidationError
+
+from media_agent.backend import BackendSettings
+from media_agent.errors import ConfigurationError
+from media_agent.polled import DEADLINE
+from media_agent_hosted.openai_video import Server
+from media_agent_schemas.capabilities import (
+    Capabilities,
+    OptionSpec,
+    SizeRange,
+    Verification,
+    VerificationLevel,
+)
+from media_agent_schemas.media import InputRole, Size
+from media_agent_schemas.request import VideoMode
+
+NAME = "openai-compatible"
+DEFAULT_MODEL = "default"
+"""Stands for whatever the server serves; no model is named to it then."""
+
+_HERE = Path(__file__).parent
+
+
+def _parsed_size(value: object) -> object:
+    return Size.parse(value) if isinstance(value, str) else value
+
+
+SizeText = Annotated[Size, BeforeValidator(_parsed_size)]
+
+
+class ServerSettings(BaseModel):
+    """The options of one server in the settings; what its model can do overrides what we know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    server: Server = Server.AUTO
+    model: str | None = Field(None, min_length=1)
+    default_size: SizeText | None = None
+    default_fps: float | None = Field(None, gt=0)
+    default_duration: float | None = Field(None, gt=0)
+    max_duration: float | None = Field(None, gt=0)
+    frame_multiple: int | None = Field(None, ge=1)
+    frame_offset: int | None = Field(None, ge=0)
+    allow_plain_http: bool = False
+    poll_seconds: float | None = Field(None, gt=0)
+    deadline_seconds: float | None = Field(None, gt=0)
+
+
+class Family(BaseModel):
+    """What is known of a family of open models, told by the name of the model."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    match: str
+    fps: float
+    frames: int
+    multiple: int
+    offset: int
+    size: SizeText
+    side: int
+
+
+class PassedOption(BaseModel):
+    """An option that is handed on as it is; which servers know it, and their limits."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    type: str
+    description: str
+    choices: tuple[str, ...] | None = None
+    minimum: float | None = None
+    maximum: float | dict[Server, float] | None = None
+    servers: tuple[Server, ...] = (Server.SGLANG, Server.VLLM_OMNI)
+
+    def spec(self, server: Server, default: JsonValue) -> OptionSpec:
+        """Return it as this server takes it; a limit of one server only binds that one."""
+        maximum = self.maximum.get(server) if isinstance(self.maximum, dict) else self.maximum
+        facts = self.model_dump(exclude={"servers", "maximum"})
+        return OptionSpec.model_validate({**facts, "maximum": maximum, "default": default})
+
+
+@cache
+def families() -> tuple[Family, ...]:
+    """Return the known families of models; the first that matches holds."""
+    entries = json.loads((_HERE / "openai_models.json").read_text("utf-8"))
+    return tuple(Family.model_validate(entry) for entry in entries)
+
+
+@cache
+def passed_options() -> tuple[PassedOption, ...]:
+    """Return all options that one of the servers knows."""
+    entries = json.loads((_HERE / "openai_options.json").read_text("utf-8"))
+    return tuple(PassedOption.model_validate(entry) for entry in entries)
+
+
+def read_settings(settings: BackendSettings) -> tuple[ServerSettings, dict[str, JsonValue]]:
+    """Return the settings of the server, and the options that go along with every request.
+
+    Raises:
+        ConfigurationError: an option is unknown or has an impossible value.
+    """
+    names = {option.name for option in passed_options()}
+    own = {name: value for name, value in settings.options.items() if name not in names}
+    defaults = {name: value for name, value in settings.options.items() if name in names}
+    try:
+        return ServerSettings.model_validate(own), defaults
+    except ValidationError as error:
+        known = sorted({*ServerSettings.model_fields, *names})
+        faults = [
+            f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}"
+            for fault in error.errors()
+        ]
+        raise ConfigurationError(
+            f"the options of {NAME} are wrong: {'; '.join(faults)}",
+            hint=f"there is {', '.join(known)}",
+        ) from None
+
+
+def api_address(base_url: str | None) -> str:
+    """Return the address of the API; a bare host gets the usual path."""
+    if base_url is None:
+        raise ConfigurationError(
+            f"{NAME} has no base_url: nobody knows where your server is",
+            hint=f'set base_url = "http://localhost:30000/v1" under [backends.{NAME}]',
+        )
+    text = base_url.strip().rstrip("/")
+    return f"{text}/v1" if text.partition("://")[2].find("/") < 0 else text
+
+
+def describe_model(
+    model: str, settings: ServerSettings, defaults: Mapping[str, JsonValue]
+) -> Capabilities:
+    """Say what a model can do: as configured, else as its family is known, else unknown."""
+    family = next((one for one in families() if fnmatchcase(model.lower(), one.match)), None)
+    facts: dict[str, object] = {} if family is None else _facts(family)
+    configured = {
+        "default_size": settings.default_size,
+        "default_fps": settings.default_fps,
+        "default_duration": settings.default_duration,
+        "max_duration": settings.max_duration,
+        "frame_multiple": settings.frame_multiple,
+        "frame_offset": settings.frame_offset,
+    }
+    facts |= {name: value for name, value in configured.items() if value is not None}
+    server = settings.server
+    return Capabilities.model_validate(
+        {
+            "backend": NAME,
+            "model": model,
+            "models": (settings.model or DEFAULT_MODEL,),
+            "description": "a model on your own server: SGLang-Diffusion or vLLM-Omni",
+            "modes": (VideoMode.TEXT_TO_VIDEO, VideoMode.IMAGE_TO_VIDEO),
+            "input_roles": (InputRole.FIRST_FRAME,),
+            "negative_prompt": True,
+            "seed": True,
+            "audio": False if server is Server.SGLANG else "unknown",
+            "cancels": {Server.SGLANG: False, Server.VLLM_OMNI: True}.get(server, "unknown"),
+            "lookup": "list",
+            "options": _options(server, defaults),
+            "verification": Verification(
+                level=VerificationLevel.SIMULATOR, note="against a simulator of both servers"
+            ),
+            **facts,
+        }
+    )
+
+
+def _facts(family: Family) -> dict[str, object]:
+    side = family.side
+    return {
+        "default_fps": family.fps,
+        "default_duration": family.frames / family.fps,
+        "frame_multiple": family.multiple,
+        "frame_offset": family.offset,
+        "default_size": family.size,
+        "size_range": SizeRange(
+            minimum=Size(width=side, height=side),
+            maximum=Size(width=4096, height=4096),
+            multiple=side,
+        ),
+    }
+
+
+def _options(server: Server, defaults: Mapping[str, JsonValue]) -> tuple[OptionSpec, ...]:
+    passed = [
+        option.spec(server, defaults.get(option.name))
+        for option in passed_options()
+        if server is Server.AUTO or server in option.servers
+    ]
+    return (*passed, DEADLINE)
