@@ -9,7 +9,6 @@ from collections.abc import AsyncGenerator, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from datetime import datetime
-from typing import ClassVar
 
 from media_agent.backend import BackendSettings
 from media_agent.errors import (
@@ -34,7 +33,7 @@ _OPERATIONS_KEPT = 100  # finished ones that can still be observed
 class ThreadedBackend(ABC):
     """Meets the `VideoBackend` protocol for work that is done on this machine."""
 
-    workers: ClassVar[int] = 1
+    workers: int = 1
     """Pieces of work done at the same time; the others wait their turn."""
 
     def __init__(

@@ -1,0 +1,315 @@
+"""A backend that is a program of the user's, declared in the settings with `kind = "command"`.
+
+The program gets its words as a list, never through a shell. A prompt is text from anybody: it
+fills a placeholder and nothing else, and an item that it begins cannot become an option.
+"""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from secrets import token_hex
+from typing import BinaryIO
+
+from pydantic import Field, JsonValue, field_validator
+
+from media_agent.backend import BackendSettings, BackendSpec, VideoBackend
+from media_agent.declared import Declaration, fill, values_of
+from media_agent.errors import (
+    BackendUnavailableError,
+    ConfigurationError,
+    GenerationFailedError,
+    InvalidRequestError,
+    JobCancelledError,
+    MediaAgentError,
+    StorageError,
+    to_info,
+)
+from media_agent.files import storage_errors
+from media_agent.generation import GenerationContext, Operation
+from media_agent.hookspecs import hookimpl
+from media_agent.threaded import ThreadedBackend
+from media_agent_schemas.base import Seconds
+from media_agent_schemas.capabilities import Capabilities, Estimate
+from media_agent_schemas.events import JobCancelled, JobCompleted, JobFailed, JobStarted, Timing
+from media_agent_schemas.media import Artifact, MediaInput, VideoMetadata
+from media_agent_schemas.request import VideoRequest
+
+KIND = "command"
+_OWN_PLACEHOLDERS = ("output", "work_dir", "prompt_file")
+_FREE_TEXT = ("{prompt}", "{negative_prompt}")
+_OPTION_SIGNS = ("-", "+", "@")  # @FILE: further words from a file, as many programs read it
+_DEFAULT_MODEL = "program"
+_LOOK_SECONDS = 0.1  # between two looks whether to stop
+_GRACE_SECONDS = 5.0  # from the polite signal to the other one
+_TAIL_BYTES = 1000  # of what the program said, in an error
+
+
+class CommandOptions(Declaration):
+    """The options of a program."""
+
+    command: tuple[str, ...] = Field(
+        min_length=1, description="The program and its words, with placeholders."
+    )
+    timeout: Seconds = Field(3600.0, description="It is stopped after so many seconds.")
+    workers: int = Field(1, ge=1, le=64, description="How many may run at the same time.")
+
+    @field_validator("command")
+    @classmethod
+    def _sound(cls, command: tuple[str, ...]) -> tuple[str, ...]:
+        if not command[0] or "{" in command[0]:
+            raise ValueError("its first item is the program itself, without placeholders")
+        if not any("{output}" in item for item in command):
+            raise ValueError("{output} is nowhere: the program must be told where the film goes")
+        return command
+
+    def templates(self) -> Iterator[str]:
+        """Yield the words of the program."""
+        yield from self.command
+
+    def own_placeholders(self) -> Iterable[str]:
+        """Return the placeholders for files of this machine."""
+        return _OWN_PLACEHOLDERS
+
+
+class CommandBackend(ThreadedBackend):
+    """Runs the program once per film and takes the file that it leaves."""
+
+    def __init__(
+        self,
+        settings: BackendSettings,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        grace_seconds: float = _GRACE_SECONDS,
+    ) -> None:
+        self._options = settings.read_options(CommandOptions)
+        self._model = settings.model or _DEFAULT_MODEL
+        self._grace_seconds = grace_seconds
+        self.workers = self._options.workers
+        super().__init__(settings, clock=clock)
+
+    @property
+    def name(self) -> str:
+        """Return the name of its section."""
+        return self.settings.name or KIND
+
+    def capabilities(self, model: str | None = None) -> Capabilities:
+        """Say what the declaration says."""
+        if model not in (None, self._model):
+            raise self.unknown_model(str(model), [self._model])
+        facts = self._options.capabilities(self.name, self._model)
+        return facts.model_copy(update={"resubmits": True})
+
+    def estimate(self, request: VideoRequest) -> Estimate:
+        """Return the declared price; without one it is a program of this machine, and free."""
+        if self._options.usd_per_film is None and self._options.usd_per_second is None:
+            return Estimate(cost_usd=0.0, source="runs on this machine")
+        return self._options.estimate(request)
+
+    def work(self, operation: Operation) -> None:
+        """Run the program for one operation; whatever happens ends in one terminal event."""
+        operation.log.publish(JobStarted())
+        started = self._clock()
+        try:
+            film = self._run(operation)
+            operation.log.publish(self._completed(operation, film, self._clock() - started))
+        except JobCancelledError:
+            operation.log.publish(JobCancelled(model=operation.ref.model))
+        except MediaAgentError as error:
+            operation.log.publish(JobFailed(error=to_info(error), model=operation.ref.model))
+        except Exception as error:  # noqa: BLE001  # else nobody would hear of the end
+            said = f"{self.name} broke: {type(error).__name__}: {error}"
+            known = GenerationFailedError(said)
+            operation.log.publish(JobFailed(error=to_info(known), model=operation.ref.model))
+
+    def _run(self, operation: Operation) -> Artifact:
+        context = GenerationContext(operation)
+        context.check()
+        folder = operation.work_dir.absolute()
+        with storage_errors(str(folder)):
+            folder.mkdir(parents=True, exist_ok=True)
+        output = (
+            folder / f"video.{token_hex(4)}.mp4"
+        )  # a run that was killed may still write its own
+        words = self._words(operation, folder, output)
+        said = folder / "program.log"
+        with storage_errors(str(said)), said.open("wb") as log:
+            code = self._supervised(words, log, context)
+        if code != 0:
+            how = f"exited with {code}" if code > 0 else f"was killed by signal {-code}"
+            raise GenerationFailedError(
+                f"{self.name}: {words[0]} {how}{_tail(said)}", hint=_see(said)
+            )
+        return self._film(words[0], output, said)
+
+    def _words(self, operation: Operation, folder: Path, output: Path) -> list[str]:
+        """Return the program with its words filled in; one with an absent value is left out."""
+        values = values_of(operation.request, self._model)
+        values |= {"output": str(output), "work_dir": str(folder)}
+        values["first_frame"] = _picture(operation.request.inputs, folder)
+        if "prompt_file" in self._options.used():
+            values["prompt_file"] = str(_write(folder / "prompt.txt", str(values["prompt"])))
+        words = []
+        for template in self._options.command:
+            word = fill(template, values)
+            if word is not None:
+                words.append(_harmless(template, word))
+            if word is not None and template.startswith("{prompt}"):
+                operation.prompts_sent = (words[-1],)
+        return words
+
+    def _supervised(self, words: list[str], log: BinaryIO, context: GenerationContext) -> int:
+        """Run the program to its end, or stop it, and return its exit code."""
+        deadline = self._clock() + self._options.timeout
+        with self._started(words, log) as process:
+            while True:
+                with suppress(subprocess.TimeoutExpired):
+                    return process.wait(_LOOK_SECONDS)
+                context.check()
+                if self._clock() >= deadline:
+                    raise GenerationFailedError(
+                        f"{self.name}: {words[0]} had not ended after "
+                        f"{self._options.timeout:g} s and was stopped",
+                        hint="allow more with the option timeout",
+                    )
+
+    @contextmanager
+    def _started(self, words: list[str], log: BinaryIO) -> Iterator["subprocess.Popen[bytes]"]:
+        """Start the program in a process group of its own, which does not outlive the context."""
+        try:
+            process = subprocess.Popen(
+                words,
+                cwd=self.settings.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            raise BackendUnavailableError(
+                f"{self.name}: the program {words[0]!r} cannot be started: {reason}",
+                hint=f"install it, or correct [backends.{self.name}.options] command",
+            ) from error
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                _stop(process, self._grace_seconds)
+
+    def _film(self, program: str, output: Path, said: Path) -> Artifact:
+        from media_agent.video import describe
+
+        if not output.is_file():
+            raise GenerationFailedError(
+                f"{self.name}: {program} left no file at {{output}}{_tail(said)}", hint=_see(said)
+            )
+        try:
+            film = describe(output)
+        except StorageError as error:
+            raise GenerationFailedError(
+                f"{self.name}: {program} left no film: {error.message}", hint=_see(said)
+            ) from error
+        container = None if film.metadata is None else film.metadata.container
+        if container != "mp4":
+            raise GenerationFailedError(
+                f"{self.name}: {program} wrote {container}, not MP4", hint="let it write MP4"
+            )
+        return film
+
+    def _completed(self, operation: Operation, film: Artifact, seconds: float) -> JobCompleted:
+        facts = self.capabilities(operation.ref.model)
+        return JobCompleted(
+            artifacts=(film,),
+            frames=None if film.metadata is None else film.metadata.frames,
+            seed=operation.request.seed,
+            model=facts.model,
+            verification=facts.verification,
+            prompts_sent=operation.prompts_sent,
+            warnings=tuple(_differences(operation.request, film.metadata)),
+            timing=Timing(total_seconds=seconds),
+        )
+
+
+def make(settings: BackendSettings) -> VideoBackend:
+    """Build the backend."""
+    for name in ("base_url", "key"):
+        if getattr(settings, name) is not None:
+            raise ConfigurationError(
+                f"backend {settings.name} is a program and takes no {name}",
+                hint="a program reads its own environment",
+            )
+    return CommandBackend(settings)
+
+
+@hookimpl
+def media_agent_backends() -> Iterable[BackendSpec]:
+    """Offer the kind "command"."""
+    return [BackendSpec(name=KIND, factory=make, needs_section=True)]
+
+
+def _harmless(template: str, word: str) -> str:
+    """Return the word, with a space before it if text from outside would make it an option."""
+    is_free = template.startswith(_FREE_TEXT)
+    return f" {word}" if is_free and word.startswith(_OPTION_SIGNS) else word
+
+
+def _picture(inputs: Iterable[MediaInput], folder: Path) -> JsonValue:
+    """Return the file of the first frame, written first if it came as bytes."""
+    for medium in inputs:
+        if medium.path is not None:
+            return str(Path(medium.path).absolute())
+        if medium.data is not None:
+            path = folder / "first_frame"
+            with storage_errors(str(path)):
+                path.write_bytes(medium.data)
+            return str(path)
+        raise InvalidRequestError(
+            f"a program takes no picture by its address {medium.url}", hint="give it as a file"
+        )
+    return None
+
+
+def _write(path: Path, text: str) -> Path:
+    with storage_errors(str(path)):
+        path.write_text(text, encoding="utf-8")
+    return path
+
+
+def _stop(process: "subprocess.Popen[bytes]", grace_seconds: float) -> None:
+    """End the whole process group: politely, then not."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(grace_seconds)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _tail(said: Path) -> str:
+    """Return the end of what a program said, for an error."""
+    with said.open("rb") as file:
+        file.seek(max(0, said.stat().st_size - _TAIL_BYTES))
+        tail = file.read().decode("utf-8", "replace").strip()
+    return f": {tail}" if tail else " and said nothing"
+
+
+def _see(said: Path) -> str:
+    return f"all that it said is in {said}"
+
+
+def _differences(request: VideoRequest, film: VideoMetadata | None) -> Iterator[str]:
+    """Say where a film is not what was asked for."""
+    if film is None:
+        return
+    size = request.size
+    if size is not None and (film.width, film.height) != (size.width, size.height):
+        yield f"{size} was asked, the program made {film.width}x{film.height}"
+    if request.fps is not None and abs(film.fps - request.fps) > 0.01:
+        yield f"{request.fps:g} fps were asked, the program made {film.fps:g}"
+    if request.num_frames is not None and film.frames != request.num_frames:
+        yield f"{request.num_frames} frames were asked, the program made {film.frames}"

@@ -1,0 +1,198 @@
+"""What a backend that is declared in the settings says about itself: its facts, its placeholders.
+
+Which fields of a request it takes is read from the placeholders it uses: `{seed}` somewhere means
+that it takes a seed. What it leaves out must be fixed, so that nothing is dropped silently.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Annotated, Self
+
+from pydantic import BeforeValidator, ConfigDict, Field, JsonValue, model_validator
+
+from media_agent.nearest import did_you_mean
+from media_agent_schemas.base import Schema, Seconds
+from media_agent_schemas.capabilities import (
+    Capabilities,
+    Estimate,
+    FpsRange,
+    SizeRange,
+    Verification,
+    VerificationLevel,
+)
+from media_agent_schemas.media import InputRole, Size
+from media_agent_schemas.request import VideoMode, VideoRequest
+
+PLACEHOLDERS = {
+    "prompt": "what the film shows",
+    "negative_prompt": "what it should not show",
+    "seed": "a whole number from 0",
+    "duration": "seconds",
+    "num_frames": "frames in the film",
+    "fps": "frames per second",
+    "width": "pixels",
+    "height": "pixels",
+    "first_frame": "the picture it begins with: a file, or a data: address",
+    "model": "the name of the model",
+}
+"""The placeholders that every declared backend may use, and what takes their place."""
+
+_PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
+_DEFAULT_SIZE = Size(width=1280, height=720)
+_DEFAULT_FPS, _FASTEST, _DEFAULT_SECONDS = 24.0, 120.0, 5.0
+
+SizeText = Annotated[
+    Size, BeforeValidator(lambda value: Size.parse(value) if isinstance(value, str) else value)
+]
+
+
+class Declaration(Schema):
+    """The facts in the options of a declared backend; absent ones follow from its placeholders."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+    description: str = Field("", description="One line for a list.")
+    sizes: tuple[SizeText, ...] = Field((), description='Frame sizes, "WIDTHxHEIGHT", first: own.')
+    fps: tuple[Annotated[float, Field(gt=0, le=1000)], ...] = Field(
+        (), description="Frame rates, first: its own."
+    )
+    durations: tuple[Seconds, ...] = Field((), description="Lengths in seconds, first: its own.")
+    max_duration: Seconds | None = Field(None, description="Longest, in seconds.")
+    max_prompt_characters: int | None = Field(None, ge=1, description="Longest prompt.")
+    usd_per_second: float | None = Field(
+        None, ge=0, allow_inf_nan=False, description="Price of a second of film."
+    )
+    usd_per_film: float | None = Field(
+        None, ge=0, allow_inf_nan=False, description="Price of a film, whatever its length."
+    )
+    needs_first_frame: bool = Field(False, description="Makes nothing without a picture.")
+    licence: str | None = Field(None, description="Licence of the model.")
+
+    def templates(self) -> Iterator[str]:
+        """Yield every text in which a placeholder of the request may stand."""
+        yield from ()
+
+    def own_placeholders(self) -> Iterable[str]:
+        """Return the placeholders that only this kind of backend knows."""
+        return ()
+
+    def used(self) -> set[str]:
+        """Return the placeholders that are used somewhere."""
+        return {name for text in self.templates() for name in _PLACEHOLDER.findall(text)}
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        used = self.used()
+        known = [*PLACEHOLDERS, *self.own_placeholders()]
+        for name in sorted(used.difference(known)):
+            raise ValueError(f"there is no placeholder {{{name}}}; {did_you_mean(name, known)}")
+        if not used & {"prompt", "prompt_file"}:
+            raise ValueError("the prompt goes nowhere: use {prompt} somewhere")
+        if not {"width", "height"} <= used and len(self.sizes) != 1:
+            raise ValueError('without {width} and {height}, say its one size: sizes = ["640x360"]')
+        if "fps" not in used and len(self.fps) != 1:
+            raise ValueError("without {fps}, say its one frame rate: fps = [24]")
+        if not used & {"duration", "num_frames"} and len(self.durations) != 1:
+            raise ValueError(
+                "without {duration} or {num_frames}, say its one length: durations = [5]"
+            )
+        if self.needs_first_frame and "first_frame" not in used:
+            raise ValueError("needs_first_frame, and {first_frame} is used nowhere")
+        return self
+
+    def capabilities(self, name: str, model: str) -> Capabilities:
+        """Return the facts as every backend says them."""
+        used = self.used()
+        takes_picture = "first_frame" in used
+        return Capabilities(
+            backend=name,
+            model=model,
+            models=(model,),
+            description=self.description,
+            modes=tuple(self._modes(takes_picture)),
+            input_roles=(InputRole.FIRST_FRAME,) if takes_picture else (),
+            sizes=self.sizes,
+            size_range=None if self.sizes else _ANY_SIZE,
+            default_size=self.sizes[0] if self.sizes else _DEFAULT_SIZE,
+            fps_values=self.fps,
+            fps_range=None if self.fps else FpsRange(minimum=1, maximum=_FASTEST),
+            default_fps=self.fps[0] if self.fps else _DEFAULT_FPS,
+            durations=self.durations,
+            max_duration=max(self.durations) if self.durations else self.max_duration,
+            default_duration=self._default_duration(),
+            max_prompt_characters=self.max_prompt_characters,
+            negative_prompt="negative_prompt" in used,
+            seed="seed" in used,
+            cancels=True,
+            verification=Verification(
+                level=VerificationLevel.SHEET_ONLY, note="declared in the settings by its user"
+            ),
+            licence=self.licence,
+        )
+
+    def estimate(self, request: VideoRequest) -> Estimate:
+        """Return the price that the declaration says; None where it says none."""
+        seconds = request.seconds()
+        if self.usd_per_film is None and self.usd_per_second is None:
+            return Estimate()
+        if self.usd_per_second and seconds is None:
+            return Estimate()
+        cost = (self.usd_per_film or 0.0) + (self.usd_per_second or 0.0) * (seconds or 0.0)
+        return Estimate(cost_usd=cost, source="the settings")
+
+    def _modes(self, takes_picture: bool) -> Iterator[VideoMode]:
+        if not self.needs_first_frame:
+            yield VideoMode.TEXT_TO_VIDEO
+        if takes_picture:
+            yield VideoMode.IMAGE_TO_VIDEO
+
+    def _default_duration(self) -> float:
+        if self.durations:
+            return self.durations[0]
+        longest = self.max_duration
+        return _DEFAULT_SECONDS if longest is None else min(_DEFAULT_SECONDS, longest)
+
+
+_ANY_SIZE = SizeRange(
+    minimum=Size(width=16, height=16), maximum=Size(width=8192, height=8192), multiple=2
+)
+
+
+def values_of(request: VideoRequest, model: str) -> dict[str, JsonValue]:
+    """Return what takes the place of the placeholders, but for the picture; None: not given."""
+    size = request.size
+    fps, seconds = request.fps, request.seconds()
+    return {
+        "prompt": request.storyboard()[0].prompt,
+        "negative_prompt": request.negative_prompt,
+        "seed": request.seed,
+        "duration": _plain(seconds),
+        "num_frames": request.num_frames,
+        "fps": _plain(fps),
+        "width": None if size is None else size.width,
+        "height": None if size is None else size.height,
+        "model": model,
+    }
+
+
+def fill(template: str, values: Mapping[str, JsonValue]) -> str | None:
+    """Return a text with each placeholder replaced; None if one of them has no value.
+
+    It is done in one pass: a placeholder in a prompt is text like any other.
+    """
+    if any(values[name] is None for name in _PLACEHOLDER.findall(template)):
+        return None
+    return _PLACEHOLDER.sub(lambda match: str(values[match[1]]), template)
+
+
+def sole_placeholder(template: str) -> str | None:
+    """Return the name of the placeholder that a text consists of, None if there is more to it."""
+    match = _PLACEHOLDER.fullmatch(template)
+    return None if match is None else match[1]
+
+
+def _plain(number: float | None) -> float | int | None:
+    """Return a whole number without its point, as programs and services expect it."""
+    if number is None or number != int(number):
+        return number
+    return int(number)

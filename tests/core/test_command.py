@@ -1,0 +1,347 @@
+"""A program of the user's as a backend: its words, its end, and that nothing of it is left."""
+
+import asyncio
+import json
+import os
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from media_agent.backend import BackendSettings
+from media_agent.command import CommandBackend, make
+from media_agent.errors import ConfigurationError, InvalidRequestError
+from media_agent.video import write_video
+from media_agent_schemas import VideoRequest
+from media_agent_schemas.events import JobCancelled, JobCompleted, JobFailed, TerminalEvent
+from media_agent_schemas.request import VideoMode
+
+pytestmark = pytest.mark.anyio
+
+FILM = """
+import json, sys
+import numpy as np
+from media_agent.video import write_video
+output, width, height, frames, fps = sys.argv[1:6]
+pixels = np.zeros((int(frames), int(height), int(width), 3), np.uint8)
+write_video(__import__("pathlib").Path(output), pixels, fps=float(fps))
+"""
+FILM_WORDS = ("{output}", "{width}", "{height}", "{num_frames}", "{fps}", "{prompt}")
+COPY = "import shutil, sys; shutil.copy(sys.argv[3], sys.argv[2])"
+FIXED: dict[str, Any] = {"sizes": ["64x64"], "fps": [8], "durations": [0.5]}
+
+Build = Callable[..., CommandBackend]
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+async def build(tmp_path: Path) -> AsyncIterator[Build]:
+    """Return what makes a backend of a Python program and of its words."""
+    made: list[CommandBackend] = []
+
+    def build(code: str, *words: str, model: str | None = None, **options: Any) -> CommandBackend:
+        program = tmp_path / "program.py"
+        program.write_text(code)
+        settings = BackendSettings(
+            data_dir=tmp_path / "data",
+            options={"command": [sys.executable, str(program), *words], **options},
+            name="mine",
+            model=model,
+        )
+        made.append(CommandBackend(settings, grace_seconds=0.3))
+        return made[-1]
+
+    yield build
+    for backend in made:
+        await backend.aclose()
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("film") / "film.mp4"
+    write_video(path, np.zeros((3, 64, 32, 3), np.uint8), fps=8)
+    return path
+
+
+def content(path: str | Path) -> bytes:
+    """Return what a file holds, nothing if it is not there."""
+    return Path(path).read_bytes() if Path(path).exists() else b""
+
+
+def wish(**fields: Any) -> VideoRequest:
+    """Return a request as a plan leaves it."""
+    known = {"prompt": "a cat", "num_frames": 4, "fps": 8.0, "size": {"width": 64, "height": 64}}
+    return VideoRequest.model_validate({"model": "mine/program", **known, **fields})
+
+
+async def run(backend: CommandBackend, request: VideoRequest) -> TerminalEvent:
+    ref = await backend.submit(request, key="job-1")
+    return await end(backend, ref)
+
+
+async def end(backend: CommandBackend, ref: Any) -> TerminalEvent:
+    async with aclosing(backend.observe(ref)) as events:
+        seen = [event async for event in events]
+    assert isinstance(seen[-1], TerminalEvent)
+    return seen[-1]
+
+
+SAY_WORDS = "import json, sys\nprint(json.dumps(sys.argv[1:]))\nsys.exit(3)"
+
+
+async def words_of(backend: CommandBackend, request: VideoRequest, tmp_path: Path) -> list[str]:
+    """Return the words that the program really got."""
+    await run(backend, request)
+    said = content(tmp_path / "data" / "work" / "job-1" / "program.log")
+    words: list[str] = json.loads(said)
+    return words
+
+
+async def test_the_film_of_a_program_is_taken_as_it_is(build: Build) -> None:
+    ended = await run(build(FILM, *FILM_WORDS), wish())
+
+    assert isinstance(ended, JobCompleted)
+    film = ended.artifacts[0].metadata
+    assert film is not None
+    assert (film.width, film.height, film.frames, film.fps) == (64, 64, 4, 8.0)
+    assert ended.warnings == ()
+
+
+async def test_where_a_film_is_not_what_was_asked_the_record_will_say_it(
+    build: Build, film: Path
+) -> None:
+    words = ("{prompt}", "{output}", str(film), "{width}x{height} {fps} {num_frames}")
+
+    ended = await run(build(COPY, *words), wish())
+
+    assert isinstance(ended, JobCompleted)
+    assert ended.warnings == (
+        "64x64 was asked, the program made 32x64",
+        "4 frames were asked, the program made 3",
+    )
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    ["--output=/tmp/stolen", "-rf", "@/etc/passwd", "$(touch pwned); `id` | cat > x", "{output}"],
+)
+async def test_a_prompt_is_one_word_of_text_and_never_an_option(
+    build: Build, tmp_path: Path, prompt: str
+) -> None:
+    backend = build(SAY_WORDS, "{prompt}", "--text={prompt}", "{output}", **FIXED)
+
+    alone, embedded, _ = await words_of(backend, wish(prompt=prompt), tmp_path)
+
+    assert alone == (f" {prompt}" if prompt[0] in "-@" else prompt)
+    assert embedded == f"--text={prompt}"
+
+
+async def test_the_prompt_that_was_sent_is_told(build: Build, film: Path) -> None:
+    backend = build(COPY, "{prompt}", "{output}", str(film), **FIXED)
+
+    ended = await run(backend, wish(prompt="-a cat"))
+
+    assert isinstance(ended, JobCompleted)
+    assert ended.prompts_sent == (" -a cat",)
+
+
+async def test_a_word_whose_placeholder_has_no_value_is_left_out(
+    build: Build, tmp_path: Path
+) -> None:
+    words = ("{prompt}", "{output}", "--seed={seed}", "--not={negative_prompt}")
+    backend = build(SAY_WORDS, *words, **FIXED)
+
+    got = await words_of(backend, wish(seed=0), tmp_path)
+
+    assert [got[0], *got[2:]] == ["a cat", "--seed=0"]
+
+
+async def test_a_long_prompt_can_go_by_file(build: Build, tmp_path: Path) -> None:
+    prompt = "a cat, " * 14_000
+    backend = build(SAY_WORDS, "--prompt-file={prompt_file}", "{output}", **FIXED)
+
+    [file, _] = await words_of(backend, wish(prompt=prompt), tmp_path)
+
+    assert content(file.partition("=")[2]) == prompt.encode()
+
+
+async def test_a_picture_goes_by_file_whether_it_came_as_one_or_as_bytes(
+    build: Build, tmp_path: Path
+) -> None:
+    backend = build(SAY_WORDS, "{prompt}", "--image={first_frame}", "{output}", **FIXED)
+    picture = {"role": "first_frame", "data": "aGVsbG8="}
+
+    got = await words_of(backend, wish(inputs=[picture]), tmp_path)
+
+    assert content(got[1].partition("=")[2]) == b"hello"
+    assert VideoMode.IMAGE_TO_VIDEO in backend.capabilities().modes
+
+
+async def test_a_program_that_fails_is_quoted(build: Build) -> None:
+    code = "import sys\nprint('working')\nsys.exit('no GPU is left')"
+
+    ended = await run(build(code, "{prompt}", "{output}", **FIXED), wish())
+
+    assert isinstance(ended, JobFailed)
+    assert ended.error.code == "generation_failed"
+    assert "exited with 1" in ended.error.message
+    assert "no GPU is left" in ended.error.message
+    assert "program.log" in (ended.error.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("pass", "left no file"),
+        ("import sys; open(sys.argv[2], 'w').write('<html>')", "left no film"),
+        ("import os; os.kill(os.getpid(), 9)", "killed by signal 9"),
+    ],
+)
+async def test_a_program_without_a_film_is_a_failure(build: Build, code: str, said: str) -> None:
+    ended = await run(build(code, "{prompt}", "{output}", **FIXED), wish())
+
+    assert isinstance(ended, JobFailed)
+    assert said in ended.error.message
+
+
+async def test_a_program_that_is_not_there_is_named(tmp_path: Path) -> None:
+    options = {"command": ["no-such-program", "{prompt}", "{output}"], **FIXED}
+    backend = CommandBackend(BackendSettings(data_dir=tmp_path, options=options, name="mine"))
+
+    ended = await run(backend, wish())
+    await backend.aclose()
+
+    assert isinstance(ended, JobFailed)
+    assert ended.error.code == "backend_unavailable"
+    assert "no-such-program" in ended.error.message
+
+
+FAMILY = """
+import pathlib, signal, subprocess, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+pathlib.Path(sys.argv[1]).write_text(str(child.pid))
+time.sleep(60)
+"""
+
+
+async def test_a_cancel_stops_the_program_and_its_children(build: Build, tmp_path: Path) -> None:
+    note = tmp_path / "child"
+    backend = build(FAMILY, str(note), "{prompt}", "{output}", **FIXED)
+    ref = await backend.submit(wish(), key="job-1")
+    child = await _appeared(note)
+
+    await backend.cancel(ref)
+    ended = await end(backend, ref)
+
+    assert isinstance(ended, JobCancelled)
+    assert await _is_gone(child)
+
+
+async def test_a_program_that_takes_too_long_is_stopped(build: Build, tmp_path: Path) -> None:
+    backend = build(FAMILY, str(tmp_path / "child"), "{prompt}", "{output}", timeout=0.5, **FIXED)
+
+    ended = await run(backend, wish())
+
+    assert isinstance(ended, JobFailed)
+    assert "after 0.5 s" in ended.error.message
+    assert "timeout" in (ended.error.hint or "")
+
+
+async def _appeared(note: Path) -> int:
+    deadline = time.monotonic() + 10
+    while not content(note):
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.02)
+    return int(content(note))
+
+
+async def _is_gone(process: int) -> bool:
+    """Return whether a process ends soon; a zombie whom nobody collects has ended."""
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        try:
+            os.kill(process, 0)
+            if b") Z " in content(f"/proc/{process}/stat"):
+                return True
+        except ProcessLookupError:
+            return True
+        await asyncio.sleep(0.02)
+    return False
+
+
+async def test_what_a_program_takes_follows_from_its_placeholders(build: Build) -> None:
+    free = build(FILM, *FILM_WORDS, "{seed}").capabilities()
+    fixed = build(FILM, "{prompt}", "{output}", **FIXED, model="own").capabilities("own")
+
+    assert (free.seed, free.negative_prompt, free.sizes, free.resubmits) == (True, False, (), True)
+    assert [str(size) for size in fixed.sizes] == ["64x64"]
+    assert (fixed.seed, fixed.fps_values, fixed.durations) == (False, (8.0,), (0.5,))
+    assert (fixed.backend, fixed.model) == ("mine", "own")
+
+
+async def test_a_program_is_free_unless_a_price_is_said(build: Build) -> None:
+    words = ("{prompt}", "{output}")
+    free = build(FILM, *words, **FIXED)
+    priced = build(FILM, *words, **FIXED, usd_per_second=0.5, usd_per_film=1)
+
+    assert free.estimate(wish()).cost_usd == 0
+    assert priced.estimate(wish()).cost_usd == 1.25
+
+
+@pytest.mark.parametrize(
+    ("words", "options", "said"),
+    [
+        (("{output}",), FIXED, "prompt goes nowhere"),
+        (("{prompt}",), FIXED, "{output} is nowhere"),
+        (("{promt}", "{output}"), FIXED, "did you mean prompt?"),
+        (("{prompt}", "{output}"), {**FIXED, "sizes": []}, "say its one size"),
+        (("{prompt}", "{output}"), {**FIXED, "fps": [8, 9]}, "say its one frame rate"),
+        (("{prompt}", "{output}"), {**FIXED, "durations": []}, "say its one length"),
+        (("{prompt}", "{output}"), {**FIXED, "tiemout": 3}, "did you mean timeout?"),
+        (("{prompt}", "{output}"), {**FIXED, "sizes": ["64by64"]}, "not WIDTHxHEIGHT"),
+        (("{prompt}", "{output}"), {**FIXED, "needs_first_frame": True}, "used nowhere"),
+    ],
+)
+def test_a_faulty_declaration_says_the_way_out(
+    tmp_path: Path, words: tuple[str, ...], options: dict[str, Any], said: str
+) -> None:
+    options = {"command": ["program", *words], **options}
+    settings = BackendSettings(data_dir=tmp_path, options=options, name="mine")
+
+    with pytest.raises(ConfigurationError) as caught:
+        make(settings)
+
+    assert said in str(caught.value)
+    assert caught.value.faults[0].place[:3] == ("backends", "mine", "options")
+
+
+def test_the_program_itself_is_no_placeholder(tmp_path: Path) -> None:
+    options = {"command": ["{prompt}", "{output}"], **FIXED}
+
+    with pytest.raises(ConfigurationError, match="first item is the program itself"):
+        make(BackendSettings(data_dir=tmp_path, options=options, name="mine"))
+
+
+def test_a_program_takes_no_address(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="takes no base_url"):
+        make(BackendSettings(data_dir=tmp_path, name="mine", base_url="http://127.0.0.1"))
+
+
+async def test_a_picture_by_address_is_refused(build: Build) -> None:
+    backend = build(SAY_WORDS, "{prompt}", "--image={first_frame}", "{output}", **FIXED)
+    picture = {"role": "first_frame", "url": "https://example.com/cat.png"}
+
+    ended = await run(backend, wish(inputs=[picture]))
+
+    assert isinstance(ended, JobFailed)
+    assert ended.error.code == InvalidRequestError.code
