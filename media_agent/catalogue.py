@@ -90,9 +90,6 @@ class ModelFacts(Schema):
     rewriting: Rewriting | None = Field(None, description="Null: prompts reach the model as sent.")
     image_model: str | None = Field(None, description="Model that begins from a picture.")
     extend_model: str | None = Field(None, description="Model that continues a film.")
-    extension: Literal["whole", "new"] | None = Field(
-        None, description="What a continued film holds; null: looked at when it comes."
-    )
     verification: Verification | None = Field(None, description="If the backend says none.")
     limits: dict[str, JsonValue] = Field({}, description="Fields of Capabilities, corrected.")
 
@@ -176,7 +173,7 @@ class Catalogue:
 
 
 def _read(path: Path, name: str) -> dict[str, ModelFacts]:
-    import yaml
+    import yaml  # type: ignore[import-untyped]  # its stubs are a package of their own
 
     try:
         data = yaml.load(path.read_bytes(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))

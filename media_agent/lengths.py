@@ -25,14 +25,29 @@ def settle_length(draft: Draft) -> None:
         _settle_shots(draft, fps, total)
 
 
+def usual_fps(asked: float | None, limits: Capabilities) -> float:
+    """Return the frame rate that a wish comes to; absent: the model's own."""
+    if asked is None:
+        return limits.default_fps or _nearest_fps(_FALLBACK_FPS, limits)
+    return _nearest_fps(asked, limits)
+
+
+def usual_seconds(limits: Capabilities) -> float:
+    """Return the length of a film whose length nobody said."""
+    return limits.default_duration or _allowed_seconds(_FALLBACK_SECONDS, limits)
+
+
+def longest_shot(limits: Capabilities) -> float | None:
+    """Return the longest film that one submission makes, in seconds, None if nothing ends it."""
+    return max(limits.durations) if limits.durations else limits.max_duration
+
+
 def _settle_fps(draft: Draft) -> float:
     asked, limits = draft.request.fps, draft.capabilities
+    used = usual_fps(asked, limits)
     if asked is None:
-        used = limits.default_fps or _nearest_fps(_FALLBACK_FPS, limits)
         draft.note("fps", None, used, "not given; the model's own rate")
-        return used
-    used = _nearest_fps(asked, limits)
-    if used != asked:
+    elif used != asked:
         draft.change("fps", asked, used, f"{draft.model} makes {_rates(limits)}")
     return used
 
@@ -108,7 +123,7 @@ def _asked_seconds(draft: Draft, fps: float) -> tuple[str, float]:
     whole = request.seconds()
     if whole is not None:
         return "shots", whole
-    seconds = limits.default_duration or _allowed_seconds(_FALLBACK_SECONDS, limits)
+    seconds = usual_seconds(limits)
     draft.note("duration", None, seconds, "not given; the model's own length")
     return "duration", seconds
 

@@ -1,0 +1,111 @@
+"""The order of candidates, and why each stands where it stands, in words for people."""
+
+from collections.abc import Callable, Sequence
+from typing import assert_never
+
+from media_agent_schemas.capabilities import Estimate, Method, Plan
+from media_agent_schemas.plan import Candidate
+from media_agent_schemas.request import RoutingPreference
+
+_PIECES = {Method.SINGLE: 0, Method.ENDLESS: 0, Method.EXTEND: 1, Method.CHAIN: 2}
+_UNKNOWN = float("inf")
+_WISHES = {
+    RoutingPreference.CHEAPEST: "the cheapest",
+    RoutingPreference.FASTEST: "the fastest",
+    RoutingPreference.LOCAL_FIRST: "first on this machine, then the cheapest",
+    RoutingPreference.BEST: "the best by the opinions in the catalogue",
+}
+
+
+def order(prefer: RoutingPreference) -> Callable[[Candidate], tuple[object, ...]]:
+    """Return the sort key: pieces before taste, then the preference, then what is left."""
+
+    def key(candidate: Candidate) -> tuple[object, ...]:
+        cost, seconds = candidate.estimate.cost_usd, candidate.estimate.seconds
+        price = _UNKNOWN if cost is None else cost
+        time = _UNKNOWN if seconds is None else seconds
+        tier = 0 if candidate.quality is None else -candidate.quality.tier
+        wish: tuple[float, ...]
+        match prefer:
+            case RoutingPreference.CHEAPEST:
+                wish = (price,)
+            case RoutingPreference.FASTEST:
+                wish = (time,)
+            case RoutingPreference.LOCAL_FIRST:
+                wish = (not candidate.local, price)
+            case RoutingPreference.BEST:
+                wish = (tier,)
+            case _:
+                assert_never(prefer)
+        rest = (candidate.seams, tier, price, time, candidate.name)
+        return (_PIECES[candidate.method], *wish, *rest)
+
+    return key
+
+
+def reasons_of(candidate: Candidate) -> tuple[str, ...]:
+    """Return what speaks for and against a candidate, the way it is made first."""
+    quality = "no opinion of its quality" if candidate.quality is None else str(candidate.quality)
+    return (
+        way_of(candidate),
+        "works on this machine" if candidate.local else "works elsewhere",
+        price_of(candidate.estimate),
+        time_of(candidate.estimate),
+        quality,
+        f"checked: {candidate.verification}",
+    )
+
+
+def way_of(candidate: Candidate) -> str:
+    """Return how the film gets as long as asked."""
+    plan = candidate.plan
+    length = "" if plan is None else length_of(plan)
+    pieces, seams = candidate.submissions, candidate.seams
+    if plan is not None and plan.repeats:
+        return "part after part until told to finish, a seam between any two"
+    match candidate.method:
+        case Method.SINGLE:
+            return f"{length} in one shot"
+        case Method.ENDLESS:
+            return f"goes on without limit: {length} in one piece, no seam"
+        case Method.EXTEND:
+            return f"{length} by extending the film {pieces - 1} times: {_seams(seams)}"
+        case Method.CHAIN:
+            return f"{length} in {pieces} clips, each from the last frame before: {_seams(seams)}"
+
+
+def length_of(plan: Plan) -> str:
+    """Return the length of the film that a plan makes."""
+    frames, fps = plan.request.num_frames, plan.request.fps
+    return "endless" if frames is None or fps is None else f"{frames / fps:g} s"
+
+
+def price_of(estimate: Estimate) -> str:
+    """Return the price in words; unknown is not free."""
+    if estimate.cost_usd is None:
+        return "price unknown"
+    return "costs nothing" if estimate.cost_usd == 0 else f"costs {estimate.cost_usd:.2f} USD"
+
+
+def time_of(estimate: Estimate) -> str:
+    """Return the time in words."""
+    return "time unknown" if estimate.seconds is None else f"takes about {estimate.seconds:.0f} s"
+
+
+def summary_of(
+    ranked: Sequence[Candidate], refused: Sequence[Candidate], prefer: RoutingPreference
+) -> str:
+    """Return in a sentence or two who would make it and why."""
+    if not ranked:
+        many = f"none of {len(refused)} candidates can" if refused else "there is no candidate"
+        return f"nobody would make it: {many}"
+    first = ranked[0]
+    said = f"{first.name} would make it: {'; '.join(first.reasons[:3])}"
+    if len(ranked) > 1:
+        others = f"{len(ranked) - 1} other{'s' if len(ranked) > 2 else ''} could"
+        said += f". Fewer seams came first, then {_WISHES[prefer]}; {others}"
+    return said
+
+
+def _seams(count: int) -> str:
+    return "1 seam" if count == 1 else f"{count} seams"

@@ -1,0 +1,345 @@
+"""Who makes a video: every model that could, planned, priced, ranked and explained. Spends nothing.
+
+First comes what makes the film in one piece, then what extends it, then what chains it from last
+frames; within each of these the preference decides.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from media_agent.backend import VideoBackend
+from media_agent.catalogue import Catalogue, ModelFacts
+from media_agent.constraints import refusals_of, too_dear, too_long
+from media_agent.errors import (
+    BackendUnavailableError,
+    InvalidRequestError,
+    MediaAgentError,
+    UnsupportedRequestError,
+    from_info,
+    to_info,
+)
+from media_agent.lengths import longest_shot, usual_fps
+from media_agent.nearest import did_you_mean
+from media_agent.negotiate import negotiate
+from media_agent.parts import Maker, Takes, plan_parts
+from media_agent.prompts import AS_WRITTEN, PromptRules
+from media_agent.reasons import order, reasons_of, summary_of
+from media_agent.routes import Route, Rules
+from media_agent.spans import fits_one_shot, wanted_seconds
+from media_agent_schemas.capabilities import (
+    Adjustment,
+    Estimate,
+    Method,
+    Plan,
+    Policy,
+    Verification,
+    VerificationLevel,
+)
+from media_agent_schemas.errors import ErrorInfo
+from media_agent_schemas.media import InputRole
+from media_agent_schemas.plan import Candidate, PlanReport
+from media_agent_schemas.request import Budget, RoutingPreference, VideoMode, VideoRequest
+
+
+class Router:
+    """Ranks what the given backends could do; `broken` are those that could not be started."""
+
+    def __init__(
+        self,
+        backends: Mapping[str, VideoBackend],
+        catalogue: Catalogue,
+        rules: Rules | None = None,
+        *,
+        draw_seed: Callable[[], int],
+        broken: Mapping[str, MediaAgentError] | None = None,
+    ) -> None:
+        self._backends = backends
+        self._catalogue = catalogue
+        self._rules = rules or Rules()
+        self._draw_seed = draw_seed
+        self._broken = broken or {}
+
+    def report(
+        self,
+        request: VideoRequest,
+        policy: Policy = Policy.ADJUST,
+        *,
+        allow_unknown_words: bool = False,
+    ) -> PlanReport:
+        """Return every candidate, best first, then the refused ones with their reasons.
+
+        A model named in the request is the only candidate; unknown words are allowed to it alone.
+
+        Raises:
+            InvalidRequestError: the request names a backend, model or route that does not exist.
+        """
+        asked = self._asked(request, policy, allow_unknown_words)
+        makers = [(name, self._try_maker(name, asked)) for name in self._names(asked.route)]
+        bounded = [
+            longest_shot(maker.capabilities) for _, maker in makers if isinstance(maker, Maker)
+        ]
+        longest = max((each for each in bounded if each is not None), default=0.0)
+        candidates = [
+            self._candidate(maker, asked, longest) if isinstance(maker, Maker) else maker
+            for _, maker in makers
+        ]
+        able = sorted((each for each in candidates if not each.refusals), key=order(asked.prefer))
+        ranked = [
+            each.model_copy(update={"rank": rank, "reasons": reasons_of(each)})
+            for rank, each in enumerate(able, 1)
+        ]
+        refused = [each for each in candidates if each.refusals]
+        return PlanReport(
+            request=request,
+            policy=policy,
+            prefer=asked.prefer,
+            candidates=(*ranked, *refused),
+            summary=summary_of(ranked, refused, asked.prefer),
+        )
+
+    def plan(
+        self,
+        request: VideoRequest,
+        policy: Policy = Policy.ADJUST,
+        *,
+        allow_unknown_words: bool = False,
+    ) -> Plan:
+        """Return the plan of the model that is named, else of the best candidate.
+
+        Raises:
+            MediaAgentError: nobody can do it; the reasons are those of all candidates.
+        """
+        asked = self._asked(request, policy, allow_unknown_words)
+        if asked.route.model is None:
+            return chosen(self.report(request, policy, allow_unknown_words=allow_unknown_words))
+        maker = self.maker(asked.route.model)
+        for refusal in refusals_of(maker.capabilities, self._facts(maker), asked.route):
+            raise refusal
+        plan = self._plan(maker, asked, 0.0)
+        for refusal in too_dear(maker.name, plan, asked.route.max_cost_usd):
+            raise refusal
+        return plan
+
+    def maker(self, name: str) -> Maker:
+        """Return a model as a planner sees it, with what the catalogue knows of it.
+
+        Raises:
+            InvalidRequestError: there is no such backend or model.
+        """
+        backend_name, _, model = name.partition("/")
+        backend = self._backends.get(backend_name)
+        if backend is None:
+            if backend_name in self._broken:
+                raise self._broken[backend_name]
+            raise InvalidRequestError(
+                f"there is no backend {backend_name!r}",
+                hint=did_you_mean(backend_name, [*self._backends, *self._broken]),
+            )
+        limits = self._catalogue.corrected(backend.capabilities(model or None))
+        facts = self._catalogue.facts(limits.backend, limits.model)
+
+        def estimate(request: VideoRequest) -> Estimate:
+            return self._catalogue.estimate(limits, backend.estimate(request), request)
+
+        return Maker(limits, estimate, _rules_of(facts))
+
+    def _names(self, route: Route) -> list[str]:
+        """Return the models to consider: the named one, or all that are listed or allowed."""
+        if route.model is not None:
+            return [route.model]
+        listed = [
+            f"{name}/{model}"
+            for name, backend in self._backends.items()
+            for model in _models(backend)
+        ]
+        wished = [name for name in route.allow or () if "/" in name]
+        known = [name for name in wished if name.partition("/")[0] in self._backends]
+        return list(dict.fromkeys([*listed, *known, *self._broken]))
+
+    def _asked(self, request: VideoRequest, policy: Policy, allow_unknown_words: bool) -> "_Asked":
+        route = self._rules.route(request)
+        seed = self._draw_seed() if request.seed is None else request.seed
+        is_named = route.model is not None
+        return _Asked(request, policy, route, seed, allow_unknown_words and is_named)
+
+    def _facts(self, maker: Maker) -> ModelFacts:
+        return self._catalogue.facts(maker.capabilities.backend, maker.capabilities.model)
+
+    def _try_maker(self, name: str, asked: "_Asked") -> Maker | Candidate:
+        try:
+            return self.maker(name)
+        except MediaAgentError as error:
+            if asked.route.model is not None:
+                raise
+            return _unusable(name, error)
+
+    def _candidate(self, maker: Maker, asked: "_Asked", longest: float) -> Candidate:
+        limits, facts = maker.capabilities, self._facts(maker)
+        refusals = list(refusals_of(limits, facts, asked.route))
+        plan = None
+        try:
+            plan = self._plan(maker, asked, longest)
+            refusals += too_dear(maker.name, plan, asked.route.max_cost_usd)
+        except MediaAgentError as error:
+            refusals.append(error)
+        return Candidate(
+            backend=limits.backend,
+            model=limits.model,
+            method=Method.SINGLE if plan is None else plan.method,
+            submissions=1 if plan is None else max(1, len(plan.parts)),
+            seams=0 if plan is None else plan.seams,
+            estimate=Estimate() if plan is None else plan.estimate,
+            quality=facts.quality,
+            verification=limits.verification,
+            licence=limits.licence,
+            local=limits.local,
+            missing=limits.missing,
+            refusals=tuple(to_info(error) for error in refusals),
+            plan=plan,
+        )
+
+    def _plan(self, maker: Maker, asked: "_Asked", longest: float) -> Plan:
+        """Return how this model would make it: at once, or in parts.
+
+        Raises:
+            MediaAgentError: it cannot.
+        """
+        request = asked.for_model(maker.name)
+        if fits_one_shot(request, maker.capabilities):
+            return self._at_once(maker, asked, longest)
+        troubles: list[MediaAgentError] = []
+        for follower, takes in self._followers(maker):
+            try:
+                plan = plan_parts(
+                    request,
+                    maker,
+                    follower,
+                    takes,
+                    asked.policy,
+                    draw_seed=lambda: asked.seed,
+                    allow_unknown_words=asked.allow_unknown_words,
+                )
+                return asked.noted(plan)
+            except MediaAgentError as error:
+                troubles.append(error)
+        if troubles:
+            raise troubles[0]
+        if asked.route.model is not None:  # asked for by name: the nearest it can do
+            return self._at_once(maker, asked, longest)
+        raise UnsupportedRequestError(
+            f"{maker.name} cannot do this",
+            mismatches=[too_long(request, maker.capabilities)],
+            hint="ask for less, or choose a backend that goes on without limit",
+        )
+
+    def _at_once(self, maker: Maker, asked: "_Asked", longest: float) -> Plan:
+        request, limits = asked.for_model(maker.name), maker.capabilities
+        plan = negotiate(
+            request.model_copy(update={"budget": None}),
+            limits,
+            asked.policy,
+            draw_seed=lambda: asked.seed,
+            estimate=maker.estimate,
+            allow_unknown_words=asked.allow_unknown_words,
+            rules=maker.rules,
+        )
+        if limits.endless is True and longest_shot(limits) is None:
+            seconds = wanted_seconds(request, usual_fps(request.fps, limits), limits)
+            if request.endless or len(request.shots) > 1 or seconds > longest:
+                plan = plan.model_copy(update={"method": Method.ENDLESS})
+        return asked.noted(plan)
+
+    def _followers(self, maker: Maker) -> Iterator[tuple[Maker, Takes]]:
+        """Yield who could go on: what extends the film, then what begins from its last frame."""
+        limits, facts = maker.capabilities, self._facts(maker)
+        ways: tuple[tuple[str | None, Takes, VideoMode, InputRole], ...] = (
+            (facts.extend_model, "film", VideoMode.VIDEO_EXTEND, InputRole.SOURCE_VIDEO),
+            (facts.image_model, "last_frame", VideoMode.IMAGE_TO_VIDEO, InputRole.FIRST_FRAME),
+        )
+        for model, takes, mode, role in ways:
+            if takes == "film" and limits.extends is not True:
+                continue
+            follower = maker if model is None else self.maker(f"{limits.backend}/{model}")
+            able = follower.capabilities
+            if mode in able.modes and role in able.input_roles:
+                yield follower, takes
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A request with all that is decided about it before any model is looked at."""
+
+    request: VideoRequest
+    policy: Policy
+    route: Route
+    seed: int
+    allow_unknown_words: bool
+
+    @property
+    def prefer(self) -> RoutingPreference:
+        return self.route.prefer
+
+    def for_model(self, name: str) -> VideoRequest:
+        budget = None
+        if self.route.max_cost_usd is not None:
+            budget = Budget(max_cost_usd=self.route.max_cost_usd)
+        return self.request.model_copy(update={"model": name, "routing": None, "budget": budget})
+
+    def noted(self, plan: Plan) -> Plan:
+        """Return the plan with a word about who makes it."""
+        name = f"{plan.backend}/{plan.model}"
+        if self.request.model == name:
+            return plan
+        named = self.route.model is not None
+        reason = "the name in full" if named else f"routed by preference: {self.prefer}"
+        note = Adjustment(field="model", asked=self.request.model, used=name, reason=reason)
+        return plan.model_copy(update={"adjustments": (note, *plan.adjustments)})
+
+
+def chosen(report: PlanReport) -> Plan:
+    """Return the plan of the best candidate.
+
+    Raises:
+        MediaAgentError: there is none; of the kind that most candidates were refused for.
+    """
+    if report.chosen is not None and report.chosen.plan is not None:
+        return report.chosen.plan
+    refusals = [each.refusals[-1] for each in report.candidates]
+    if not refusals:
+        raise BackendUnavailableError("there is no backend", hint="media-agent backends lists them")
+    codes = Counter(refusal.code for refusal in refusals)
+    code = codes.most_common(1)[0][0]
+    reasons = [
+        f"{each.name}: {refusal.message.removeprefix(each.name).removeprefix(': ').strip()}"
+        for each, refusal in zip(report.candidates, refusals, strict=True)
+    ]
+    hint = next((refusal.hint for refusal in refusals if refusal.code == code), None)
+    raise from_info(
+        ErrorInfo(
+            code=code,
+            message=f"nobody can make this: {'; '.join(reasons)}",
+            retryable=False,
+            hint=hint,
+        )
+    )
+
+
+def _models(backend: VideoBackend) -> tuple[str, ...]:
+    limits = backend.capabilities()
+    return limits.models or (limits.model,)
+
+
+def _rules_of(facts: ModelFacts) -> PromptRules:
+    rewriting = facts.rewriting
+    if rewriting is None:
+        return AS_WRITTEN
+    return PromptRules(rewrites=True, option=rewriting.option, off=rewriting.off)
+
+
+def _unusable(name: str, error: MediaAgentError) -> Candidate:
+    backend, _, model = name.partition("/")
+    unknown = Verification(level=VerificationLevel.SHEET_ONLY, note="it could not be started")
+    return Candidate(
+        backend=backend, model=model or "?", verification=unknown, refusals=(to_info(error),)
+    )

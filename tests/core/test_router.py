@@ -1,0 +1,518 @@
+"""Who is chosen, why, and what it would take."""
+
+import datetime
+from collections.abc import AsyncGenerator, Mapping
+
+import pytest
+
+from media_agent.backend import VideoBackend
+from media_agent.catalogue import Catalogue, ModelFacts, Price
+from media_agent.errors import (
+    BudgetExceededError,
+    InvalidRequestError,
+    MediaAgentError,
+    UnsupportedRequestError,
+)
+from media_agent.router import Route, Router, Rules, chosen
+from media_agent_schemas.capabilities import (
+    Capabilities,
+    Estimate,
+    FpsRange,
+    Method,
+    Policy,
+    SizeRange,
+    Verification,
+    VerificationLevel,
+)
+from media_agent_schemas.events import BackendEvent
+from media_agent_schemas.jobs import OperationRef
+from media_agent_schemas.media import InputRole, MediaInput, Size
+from media_agent_schemas.plan import Candidate, PlanReport, Quality
+from media_agent_schemas.request import (
+    Budget,
+    Routing,
+    RoutingPreference,
+    Shot,
+    VideoMode,
+    VideoRequest,
+)
+
+TODAY = datetime.date(2026, 11, 20)
+FOX = VideoRequest(prompt="a fox runs through snow")
+
+
+class Shelf:
+    """A backend that only says what it can do."""
+
+    def __init__(self, *models: Capabilities, price: float | None = None) -> None:
+        self.models = {each.model: each for each in models}
+        self.price = price
+
+    @property
+    def name(self) -> str:
+        return next(iter(self.models.values())).backend
+
+    def capabilities(self, model: str | None = None) -> Capabilities:
+        if model is None:
+            return next(iter(self.models.values()))
+        if model not in self.models:
+            raise InvalidRequestError(f"{self.name} has no model {model!r}")
+        return self.models[model]
+
+    def estimate(self, request: VideoRequest) -> Estimate:
+        return Estimate() if self.price is None else Estimate(cost_usd=self.price, source="own")
+
+    async def submit(self, *args: object, **named: object) -> OperationRef:
+        raise AssertionError("a plan submits nothing")
+
+    async def find(self, *args: object, **named: object) -> None:
+        raise AssertionError("a plan looks for nothing")
+
+    async def observe(self, ref: OperationRef) -> AsyncGenerator[BackendEvent, None]:
+        raise AssertionError("a plan observes nothing")
+        yield
+
+    async def control(self, *args: object) -> None:
+        raise AssertionError("a plan steers nothing")
+
+    async def cancel(self, ref: OperationRef) -> None:
+        raise AssertionError("a plan cancels nothing")
+
+    async def aclose(self) -> None:
+        return None
+
+
+def model(backend: str, name: str, **limits: object) -> Capabilities:
+    facts: dict[str, object] = {
+        "backend": backend,
+        "model": name,
+        "models": (name,),
+        "fps_values": (24.0,),
+        "default_fps": 24.0,
+        "default_duration": 5.0,
+        "max_duration": 8.0,
+        "default_size": Size(width=1280, height=720),
+        "seed": True,
+        "verification": Verification(level=VerificationLevel.SIMULATOR),
+        **limits,
+    }
+    return Capabilities.model_validate(facts)
+
+
+def endless(backend: str = "engine", **limits: object) -> Capabilities:
+    return model(
+        backend, "one", **{"max_duration": None, "endless": True, "max_shots": None, **limits}
+    )
+
+
+BOTH = {
+    "modes": (VideoMode.TEXT_TO_VIDEO, VideoMode.IMAGE_TO_VIDEO),
+    "input_roles": (InputRole.FIRST_FRAME,),
+}
+EXTENDS = {
+    "modes": (VideoMode.TEXT_TO_VIDEO, VideoMode.VIDEO_EXTEND),
+    "input_roles": (InputRole.SOURCE_VIDEO,),
+    "extends": True,
+}
+PER_SECOND = Price(usd=0.1, per="second", source="a page", date=TODAY)
+
+
+def router(
+    *backends: Shelf,
+    facts: Mapping[str, ModelFacts] | None = None,
+    rules: Rules | None = None,
+    broken: Mapping[str, MediaAgentError] | None = None,
+) -> Router:
+    files: dict[str, dict[str, ModelFacts]] = {}
+    for name, known in (facts or {}).items():
+        backend, _, model_name = name.partition("/")
+        files.setdefault(backend, {})[model_name] = known
+    shelves: dict[str, VideoBackend] = {each.name: each for each in backends}
+    return Router(shelves, Catalogue(files), rules, draw_seed=lambda: 7, broken=broken)
+
+
+def asked(**fields: object) -> VideoRequest:
+    return VideoRequest.model_validate({"prompt": "a fox", **fields})
+
+
+def names(report: PlanReport) -> list[str]:
+    return [each.name for each in report.ranked]
+
+
+def refused(report: PlanReport, name: str) -> str:
+    candidate = of(report, name)
+    assert candidate.rank is None
+    return " / ".join(refusal.message for refusal in candidate.refusals)
+
+
+def of(report: PlanReport, name: str) -> Candidate:
+    return next(each for each in report.candidates if each.name == name)
+
+
+def frames(candidate: Candidate) -> list[int | None]:
+    assert candidate.plan is not None
+    return [part.request.num_frames for part in candidate.plan.parts]
+
+
+@pytest.mark.parametrize(
+    ("prefer", "first"),
+    [
+        (RoutingPreference.CHEAPEST, "cheap/x"),
+        (RoutingPreference.FASTEST, "swift/x"),
+        (RoutingPreference.BEST, "fine/x"),
+        (RoutingPreference.LOCAL_FIRST, "here/x"),
+    ],
+)
+def test_the_preference_decides_among_equals(prefer: RoutingPreference, first: str) -> None:
+    def known(usd: float, seconds: float, tier: int) -> ModelFacts:
+        return ModelFacts.model_validate(
+            {
+                "prices": [{**dict(PER_SECOND), "usd": usd}],
+                "speed": {"seconds_per_second": seconds, "source": "a clock", "date": TODAY},
+                "quality": Quality(tier=tier, opinion_of="a critic", date=TODAY),
+            }
+        )
+
+    shelves = [Shelf(model(name, "x")) for name in ("cheap", "swift", "fine")]
+    shelves.append(Shelf(model("here", "x", local=True)))
+    facts = {
+        "cheap/x": known(0.01, 9, 2),
+        "swift/x": known(0.2, 1, 2),
+        "fine/x": known(0.9, 9, 5),
+        "here/x": known(0.5, 30, 1),
+    }
+
+    report = router(*shelves, facts=facts).report(asked(routing=Routing(prefer=prefer)))
+
+    assert names(report)[0] == first
+    assert report.summary.startswith(f"{first} would make it: ")
+    assert [each.rank for each in report.ranked] == [1, 2, 3, 4]
+
+
+def test_an_unknown_price_is_last_not_free() -> None:
+    shelves = Shelf(model("silent", "x")), Shelf(model("dear", "x"), price=100.0)
+
+    report = router(*shelves).report(asked(routing=Routing(prefer=RoutingPreference.CHEAPEST)))
+
+    assert names(report) == ["dear/x", "silent/x"]
+    assert "price unknown" in report.ranked[1].reasons
+
+
+def test_ten_minutes_go_to_the_backend_without_a_limit_and_it_says_why() -> None:
+    shelves = (
+        Shelf(endless(local=True), price=0.0),
+        Shelf(model("fal", "magi", **EXTENDS), price=0.8),
+        Shelf(model("wan", "i2v", **BOTH), price=0.1),
+    )
+
+    report = router(*shelves).report(asked(duration=600))
+
+    assert names(report) == ["engine/one", "fal/magi", "wan/i2v"]
+    assert report.summary == (
+        "engine/one would make it: goes on without limit: 600 s in one piece, no seam; works on "
+        "this machine; costs nothing. Fewer seams came first, then first on this machine, then "
+        "the cheapest; 2 others could"
+    )
+    assert of(report, "engine/one").method is Method.ENDLESS
+    assert of(report, "engine/one").submissions == 1
+
+
+def test_an_extended_film_has_a_price_and_seams_for_every_part() -> None:
+    report = router(
+        Shelf(model("fal", "magi", **EXTENDS)), facts={"fal/magi": ModelFacts(prices=(PER_SECOND,))}
+    ).report(asked(duration=20))
+
+    candidate = report.ranked[0]
+    assert candidate.method is Method.EXTEND
+    assert frames(candidate) == [160, 160, 160]
+    assert candidate.plan is not None
+    assert [part.takes for part in candidate.plan.parts] == ["nothing", "film", "film"]
+    assert candidate.seams == 2
+    assert candidate.estimate.cost_usd == pytest.approx(2.0)
+    assert "20 s by extending the film 2 times: 2 seams" in candidate.reasons
+
+
+def test_a_chain_counts_the_shared_frame_once() -> None:
+    report = router(Shelf(model("wan", "both", **BOTH), price=0.5)).report(asked(duration=20))
+
+    candidate = report.ranked[0]
+    assert candidate.method is Method.CHAIN
+    assert candidate.plan is not None
+    assert sum(each or 0 for each in frames(candidate)) - candidate.seams == 480
+    assert candidate.plan.request.num_frames == 480
+    assert candidate.estimate.cost_usd == pytest.approx(1.5)
+    follower = candidate.plan.parts[1].request
+    assert (follower.mode, follower.inputs) == (VideoMode.IMAGE_TO_VIDEO, ())
+    assert follower.seed == 7
+    assert follower.size == Size(width=1280, height=720)
+
+
+def test_another_model_of_the_backend_may_go_on() -> None:
+    text = model("fal", "wan/text")
+    image = model(
+        "fal",
+        "wan/image",
+        modes=(VideoMode.IMAGE_TO_VIDEO,),
+        input_roles=("first_frame",),
+        seed=False,
+    )
+    facts = {"fal/wan/text": ModelFacts(image_model="wan/image")}
+
+    report = router(Shelf(text, image), facts=facts).report(asked(duration=10))
+
+    plan = chosen(report)
+    assert [part.request.model for part in plan.parts] == ["fal/wan/text", "fal/wan/image"]
+    assert plan.parts[1].request.seed is None
+    assert "wan/image" not in names(report)
+
+
+def test_what_only_makes_fixed_lengths_is_rounded_up_and_says_so() -> None:
+    shelf = Shelf(model("kling", "x", durations=(5.0, 10.0), max_duration=None, **BOTH))
+
+    plan = chosen(router(shelf).report(asked(duration=12)))
+
+    assert [part.request.num_frames for part in plan.parts] == [240, 120]
+    (change,) = [each for each in plan.adjustments if each.field == "duration"]
+    assert (change.asked, change.used) == (12.0, pytest.approx(359 / 24))
+
+
+def test_strict_refuses_parts_that_do_not_add_up_but_takes_those_that_do() -> None:
+    fixed = Shelf(model("fixed", "x", durations=(5.0,), max_duration=None, **BOTH))
+    free = Shelf(model("free", "x", **BOTH))
+
+    report = router(fixed, free).report(asked(duration=12), Policy.STRICT)
+
+    assert names(report) == ["free/x"]
+    assert "duration" in refused(report, "fixed/x")
+
+
+def test_a_storyboard_is_chained_with_its_words() -> None:
+    shots = (Shot(prompt="dawn", duration=3), Shot(prompt="noon", duration=12))
+
+    plan = chosen(router(Shelf(model("wan", "x", **BOTH))).report(VideoRequest(shots=shots)))
+
+    assert [part.request.prompt for part in plan.parts] == ["dawn", "noon", "noon"]
+    assert all(part.request.shots == () for part in plan.parts)
+    assert [shot.prompt for shot in plan.request.shots] == ["dawn", "noon"]
+    assert [shot.duration for shot in plan.request.shots] == [3.0, 12.0]
+    assert plan.request.num_frames == 15 * 24
+
+
+def test_a_storyboard_prefers_the_backend_that_takes_shots() -> None:
+    shots = (Shot(prompt="dawn", duration=3), Shot(prompt="noon", duration=3))
+    shelves = Shelf(endless()), Shelf(model("wan", "x", local=True, **BOTH))
+
+    assert names(router(*shelves).report(VideoRequest(shots=shots))) == ["engine/one", "wan/x"]
+
+
+def test_a_model_that_can_neither_extend_nor_begin_from_a_picture_refuses_length() -> None:
+    report = router(Shelf(model("mochi", "x"))).report(asked(duration=60))
+
+    assert report.chosen is None
+    assert "makes at most 8 s at once and neither extends films" in refused(report, "mochi/x")
+    with pytest.raises(UnsupportedRequestError, match="nobody can make this: mochi/x"):
+        chosen(report)
+
+
+def test_a_model_asked_for_by_name_makes_the_nearest_it_can() -> None:
+    plan = router(Shelf(model("mochi", "x"))).plan(asked(duration=60, model="mochi"))
+
+    assert plan.request.num_frames == 8 * 24
+    assert any(each.field == "duration" and each.asked == 60 for each in plan.adjustments)
+
+
+@pytest.mark.parametrize(
+    ("routing", "reason"),
+    [
+        (Routing(allow=("other",)), "it is not among them"),
+        (Routing(avoid=("fal",)), "it is among them"),
+        (Routing(avoid=("fal/x",)), "it is among them"),
+        (Routing(local_only=True), "it works elsewhere"),
+        (Routing(licences=("MIT",)), "its licence is unknown"),
+    ],
+)
+def test_a_wish_refuses_with_its_reason(routing: Routing, reason: str) -> None:
+    report = router(Shelf(model("fal", "x"))).report(asked(routing=routing))
+
+    assert reason in refused(report, "fal/x")
+    assert of(report, "fal/x").plan is not None
+
+
+def test_a_budget_refuses_what_costs_more_and_what_nobody_knows() -> None:
+    shelves = Shelf(model("dear", "x"), price=2.0), Shelf(model("silent", "x"))
+    cheap = Shelf(model("cheap", "x"), price=0.5)
+
+    report = router(*shelves, cheap).report(asked(budget=Budget(max_cost_usd=1)))
+
+    assert names(report) == ["cheap/x"]
+    assert "would cost 2 USD; the budget is 1 USD" in refused(report, "dear/x")
+    assert "nobody knows what silent/x will cost" in refused(report, "silent/x")
+
+
+def test_a_budget_counts_all_parts() -> None:
+    shelf = Shelf(model("wan", "x", **BOTH), price=0.5)
+
+    report = router(shelf).report(asked(duration=20, budget=Budget(max_cost_usd=1)))
+
+    assert "would cost 1.5 USD" in refused(report, "wan/x")
+    with pytest.raises(BudgetExceededError):
+        chosen(report)
+
+
+def test_what_lacks_a_key_is_shown_with_its_price_and_never_chosen() -> None:
+    keyless = Shelf(model("fal", "x", missing="a key: set FAL_KEY"), price=0.5)
+
+    report = router(keyless).report(FOX)
+
+    assert refused(report, "fal/x") == "fal/x lacks a key: set FAL_KEY"
+    assert of(report, "fal/x").estimate.cost_usd == 0.5
+
+
+def test_a_closed_vocabulary_is_never_chosen_for_other_words() -> None:
+    shelf = Shelf(endless(closed_vocabulary=("a", "red", "circle"), local=True), price=0.0)
+    far = Shelf(model("fal", "x"), price=1.0)
+
+    report = router(shelf, far).report(FOX, allow_unknown_words=True)
+
+    assert names(report) == ["fal/x"]
+    assert "not among the words it knows" in refused(report, "engine/one")
+
+
+def test_a_closed_vocabulary_asked_for_by_name_may_go_on() -> None:
+    shelf = Shelf(endless(closed_vocabulary=("a", "red")))
+    named = FOX.model_copy(update={"model": "engine/one"})
+
+    with pytest.raises(UnsupportedRequestError, match="prompt words"):
+        router(shelf).plan(named)
+    assert router(shelf).plan(named, allow_unknown_words=True).warnings
+
+
+def test_what_is_no_model_is_chosen_only_by_name() -> None:
+    shelf = Shelf(endless("sandbox"), price=0.0)
+    facts = {"sandbox/one": ModelFacts(status="test")}
+    by_name = asked(routing=Routing(allow=("sandbox",)))
+
+    assert "chosen only by name" in refused(router(shelf, facts=facts).report(FOX), "sandbox/one")
+    assert names(router(shelf, facts=facts).report(by_name)) == ["sandbox/one"]
+    assert router(shelf, facts=facts).plan(asked(model="sandbox")).model == "one"
+
+
+def test_a_retired_model_says_that_it_is_gone() -> None:
+    report = router(
+        Shelf(model("sora", "x")), facts={"sora/*": ModelFacts(status="retired")}
+    ).report(FOX)
+
+    assert refused(report, "sora/x") == "sora/x is gone"
+    assert of(report, "sora/x").refusals[0].code == "model_retired"
+
+
+def test_a_broken_backend_is_shown_and_harms_nobody() -> None:
+    broken = {"torn": UnsupportedRequestError("torn needs torch")}
+
+    report = router(Shelf(model("fal", "x")), broken=broken).report(FOX)
+
+    assert names(report) == ["fal/x"]
+    assert refused(report, "torn/?") == "torn needs torch"
+
+
+def test_a_route_says_what_the_request_does_not() -> None:
+    rules = Rules(routes={"draft": Route(allow=("cheap",), max_cost_usd=1.0)})
+    shelves = Shelf(model("cheap", "x"), price=0.1), Shelf(model("dear", "x"), price=0.05)
+    request = asked(routing=Routing(route="draft", prefer=RoutingPreference.CHEAPEST))
+
+    report = router(*shelves, rules=rules).report(request)
+
+    assert names(report) == ["cheap/x"]
+    assert report.prefer is RoutingPreference.CHEAPEST
+
+
+def test_the_smallest_of_all_budgets_holds() -> None:
+    rules = Rules(routes={"final": Route(max_cost_usd=5.0)}, max_cost_usd=2.0)
+    request = asked(routing=Routing(route="final"), budget=Budget(max_cost_usd=3))
+
+    assert rules.route(request).max_cost_usd == 2.0
+
+
+def test_an_unknown_route_names_the_nearest() -> None:
+    rules = Rules(routes={"draft": Route()})
+
+    with pytest.raises(InvalidRequestError, match="no route 'draf'") as caught:
+        router(Shelf(model("fal", "x")), rules=rules).report(asked(routing=Routing(route="draf")))
+
+    assert "did you mean draft" in str(caught.value.hint)
+
+
+def test_a_route_to_one_model_considers_only_that() -> None:
+    rules = Rules(routes={"long": Route(model="engine/one")})
+    shelves = Shelf(endless()), Shelf(model("fal", "x"))
+
+    report = router(*shelves, rules=rules).report(asked(routing=Routing(route="long")))
+
+    assert [each.name for each in report.candidates] == ["engine/one"]
+
+
+def test_endless_goes_to_what_is_endless_and_else_needs_a_budget() -> None:
+    paid = Shelf(model("wan", "x", **BOTH), price=0.5)
+
+    report = router(Shelf(endless()), paid).report(asked(endless=True))
+
+    assert names(report) == ["engine/one"]
+    assert "endless film of parts at 0.5 USD each" in refused(report, "wan/x")
+
+
+def test_an_endless_chain_ends_where_the_budget_does() -> None:
+    shelf = Shelf(model("wan", "x", **BOTH), price=0.5)
+
+    plan = chosen(router(shelf).report(asked(endless=True, budget=Budget(max_cost_usd=2.2))))
+
+    assert len(plan.parts) == 4
+    assert plan.estimate.cost_usd == pytest.approx(2.0)
+    assert plan.request.endless
+    assert "ends after 4 parts" in plan.warnings[-1]
+
+
+def test_an_endless_chain_that_costs_nothing_repeats_until_told_to_finish() -> None:
+    plan = chosen(router(Shelf(model("here", "x", **BOTH), price=0.0)).report(asked(endless=True)))
+
+    assert plan.repeats
+    assert len(plan.parts) == 2
+
+
+def test_a_picture_at_the_end_cannot_be_chained() -> None:
+    both = {**BOTH, "input_roles": ("first_frame", "last_frame"), "modes": tuple(VideoMode)}
+    last = MediaInput(role=InputRole.LAST_FRAME, url="https://pictures.test/end.png")
+
+    report = router(Shelf(model("wan", "x", **both))).report(asked(duration=30, inputs=(last,)))
+
+    assert "a film in parts takes none" in refused(report, "wan/x")
+
+
+def test_a_first_picture_goes_to_the_first_part_alone() -> None:
+    first = MediaInput(role=InputRole.FIRST_FRAME, url="https://pictures.test/start.png")
+
+    plan = chosen(
+        router(Shelf(model("wan", "x", **BOTH))).report(asked(duration=15, inputs=(first,)))
+    )
+
+    assert [part.request.inputs for part in plan.parts] == [(first,), ()]
+
+
+def test_a_model_outside_the_list_can_be_allowed_by_its_full_name() -> None:
+    shelf = Shelf(model("fal", "x"), model("fal", "brand-new"))
+    shelf.models["x"] = shelf.models["x"].model_copy(update={"models": ("x",)})
+
+    report = router(shelf).report(asked(routing=Routing(allow=("fal/brand-new",))))
+
+    assert names(report) == ["fal/brand-new"]
+
+
+def test_sizes_and_rates_of_many_kinds_meet_in_one_report() -> None:
+    wide = SizeRange(minimum=Size(width=256, height=256), maximum=Size(width=1024, height=1024))
+    free = model(
+        "free", "x", fps_values=(), fps_range=FpsRange(minimum=8, maximum=30), size_range=wide
+    )
+
+    report = router(Shelf(free)).report(asked(fps=60, size=Size(width=1920, height=1080)))
+
+    fields = {each.field for each in chosen(report).adjustments}
+    assert {"fps", "size", "model"} <= fields
