@@ -16,4 +16,4 @@ def make(settings: BackendSettings) -> VideoBackend:
 @hookimpl
 def media_agent_backends() -> Iterable[BackendSpec]:
     """Offer the backend "diffusers"."""
-    return [BackendSpec(name="diffusers", factory=make)]
+    return [BackendSpec(name="diffusers", factory=make, takes_folders=True)]

@@ -1,0 +1,246 @@
+"""Local model folders as a backend; torch and diffusers are imported when a film is made."""
+
+import asyncio
+import importlib.util
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from media_agent.backend import BackendSettings
+from media_agent.errors import BackendUnavailableError, InvalidRequestError, StorageError
+from media_agent.local import Chunk, GenerationContext, LocalBackend
+from media_agent_diffusers.describe import NAME, describe, input_roles
+from media_agent_diffusers.digests import DigestCache
+from media_agent_diffusers.folder import ModelFolder, read_folder
+from media_agent_diffusers.image import fit_image, open_image
+from media_agent_diffusers.settings import DiffusersOptions
+from media_agent_schemas.capabilities import Capabilities, Estimate
+from media_agent_schemas.jobs import OperationRef, ResumeToken
+from media_agent_schemas.media import InputRole
+from media_agent_schemas.request import VideoRequest
+
+if TYPE_CHECKING:
+    from media_agent_diffusers.pipeline import LoadedPipeline
+
+_LIBRARIES = ("torch", "diffusers", "transformers", "accelerate", "safetensors", "ftfy")
+_INSTALL = "pip install 'media-agent[diffusers]'"
+_DENOISING_SHARE = 0.9  # of the whole work; the rest is for decoding
+_ARGUMENTS = {InputRole.FIRST_FRAME: "image", InputRole.LAST_FRAME: "last_image"}
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A folder that can be used, and what it can do."""
+
+    folder: ModelFolder
+    capabilities: Capabilities
+
+
+class DiffusersBackend(LocalBackend):
+    """Makes films with the pipelines of diffusers, from folders of weights on this machine.
+
+    One model is in memory at a time, and one film is made at a time.
+    """
+
+    def __init__(self, settings: BackendSettings) -> None:
+        super().__init__(settings)
+        self._options = settings.read_options(DiffusersOptions)
+        self._digests = DigestCache(settings.data_dir / NAME / "digests.json")
+        lacking = _missing_library()
+        self._missing = None if lacking is None else f"{lacking}: {_INSTALL}"
+        self._models: dict[str, Model] = {}
+        self._faults: dict[str, StorageError] = {}
+        for name, folder in _folders(settings, self._options).items():
+            try:
+                self._models[name] = self._read(name, folder)
+            except StorageError as error:  # the other models work
+                self._faults[name] = error
+        self._loaded: tuple[str, LoadedPipeline] | None = None
+
+    @property
+    def name(self) -> str:
+        """Return "diffusers"."""
+        return NAME
+
+    def capabilities(self, model: str | None = None) -> Capabilities:
+        """Say what the model in a folder can do; the first whole folder is the default.
+
+        Raises:
+            InvalidRequestError: no folder has this name.
+            StorageError: the folder is incomplete or damaged.
+            BackendUnavailableError: no folder was named yet.
+        """
+        found = self._model(model).capabilities
+        others = [name for name in self._models if name != found.model]
+        models = (found.model, *others) if model is None else tuple(self._models)
+        return found.model_copy(update={"models": models})
+
+    def estimate(self, request: VideoRequest) -> Estimate:
+        """Return a price of zero; how long it takes depends on the machine."""
+        return Estimate(cost_usd=0.0, source="own hardware")
+
+    async def submit(
+        self, request: VideoRequest, *, key: str, resume: ResumeToken | None = None
+    ) -> OperationRef:
+        """Queue the work, once its pictures could be opened and the libraries are there.
+
+        Raises:
+            InvalidRequestError: a picture is missing, doubled or cannot be used.
+            BackendUnavailableError: torch or diffusers is not installed.
+        """
+        model = self._model(request.backend_and_model()[1])
+        await asyncio.to_thread(_check_inputs, request, model)
+        library = _missing_library()
+        if library is not None:
+            raise _missing(library)
+        return await super().submit(request, key=key, resume=resume)
+
+    async def aclose(self) -> None:
+        """Stop all work and let go of the model."""
+        await super().aclose()
+        self._release()
+
+    def generate(self, request: VideoRequest, context: GenerationContext) -> Iterator[Chunk]:
+        """Yield the film as one chunk."""
+        model = self._model(request.backend_and_model()[1])
+        context.report("loading", 0.0)
+        pipeline = self._load(model, context)
+        arguments = _arguments(request, model, pipeline, context)
+
+        def on_step(done: int, total: int) -> None:
+            context.check()
+            context.report("denoising", _DENOISING_SHARE * done / total)
+            if done == total:
+                context.report("decoding", _DENOISING_SHARE)
+
+        context.report("denoising", 0.0)
+        frames = pipeline.run(arguments, seed=request.seed, on_step=on_step)
+        context.check()
+        yield Chunk(index=0, frames=frames)
+
+    def _read(self, name: str, path: Path) -> Model:
+        folder = read_folder(path)
+        facts = {"weights_sha256": self._digests.known(folder), "missing": self._missing}
+        return Model(folder, describe(name, folder).model_copy(update=facts))
+
+    def _model(self, name: str | None) -> Model:
+        if name is None and self._models:
+            return next(iter(self._models.values()))
+        if name is None and self._faults:
+            raise next(iter(self._faults.values()))
+        if name is None:
+            raise BackendUnavailableError(
+                "diffusers has no model yet", hint="name one: media-agent models add FOLDER"
+            )
+        if name in self._faults:
+            raise self._faults[name]
+        if name not in self._models:
+            unknown = self.unknown_model(name, self._models)
+            raise InvalidRequestError(
+                unknown.message, hint=f"{unknown.hint}; new ones: media-agent models add FOLDER"
+            )
+        return self._models[name]
+
+    def _load(self, model: Model, context: GenerationContext) -> "LoadedPipeline":
+        """Return the pipeline, loaded if another one or none is in memory."""
+        name = model.capabilities.model
+        if self._loaded is not None and self._loaded[0] == name:
+            return self._loaded[1]
+        self._release()
+        context.check()
+        digest = self._digests.digest(model.folder, context.check)
+        limits = model.capabilities.model_copy(update={"weights_sha256": digest})
+        self._models[name] = Model(model.folder, limits)
+        try:
+            from media_agent_diffusers.pipeline import LoadedPipeline
+        except ImportError as error:
+            raise _missing(error.name or str(error)) from error
+        pipeline = LoadedPipeline(model.folder, self._options)
+        self._loaded = (name, pipeline)
+        context.check()
+        return pipeline
+
+    def _release(self) -> None:
+        if self._loaded is not None:
+            self._loaded[1].release()
+            self._loaded = None
+
+
+def _folders(settings: BackendSettings, options: DiffusersOptions) -> dict[str, Path]:
+    """Return the folder of every model; those of the settings file go first."""
+    base = settings.folder or Path()
+    said = {name: base / path.expanduser() for name, path in options.models.items()}
+    folders = {**said, **{n: p for n, p in settings.models.items() if n not in said}}
+    return {name: path.absolute() for name, path in folders.items()}
+
+
+def _missing_library() -> str | None:
+    return next((name for name in _LIBRARIES if importlib.util.find_spec(name) is None), None)
+
+
+def _missing(library: str) -> BackendUnavailableError:
+    return BackendUnavailableError(f"diffusers needs {library}", hint=_INSTALL)
+
+
+def _check_inputs(request: VideoRequest, model: Model) -> None:
+    """Check that each picture is there once and can be opened."""
+    wanted = input_roles(model.folder)
+    given = [medium.role for medium in request.inputs]
+    for role in wanted:
+        if given.count(role) != 1:
+            count = "none" if role not in given else str(given.count(role))
+            raise InvalidRequestError(
+                f"{NAME}/{model.capabilities.model} begins from one {role.value}; {count} given",
+                hint="give each picture it needs once: " + ", ".join(wanted),
+            )
+    for medium in request.inputs:
+        open_image(medium)
+
+
+def _arguments(
+    request: VideoRequest, model: Model, pipeline: "LoadedPipeline", context: GenerationContext
+) -> dict[str, Any]:
+    """Return what the pipeline is called with; whatever is not as asked becomes a warning."""
+    size, limits = request.size, model.capabilities
+    if size is None or request.num_frames is None:
+        raise InvalidRequestError("the request has no size or num_frames; a plan sets them")
+    options = {spec.name: spec.default for spec in limits.options if spec.default is not None}
+    options |= request.options.get(NAME, {})
+    fit = str(options.pop("image_fit", "crop"))
+    longest = int(str(options["max_sequence_length"]))
+    shots = request.storyboard()
+    prompt = _readable(shots[0].prompt if shots else "", "prompt", longest, pipeline, context)
+    negative = request.negative_prompt
+    if negative is not None:
+        negative = _readable(negative, "negative prompt", longest, pipeline, context)
+        if float(str(options["guidance_scale"])) <= 1:
+            context.warn("the negative prompt has no effect: guidance_scale is not above 1")
+    if shots and prompt != shots[0].prompt:
+        context.prompts_sent((prompt,))
+    pictures = {}
+    for medium in request.inputs:
+        picture, done = fit_image(open_image(medium), size, fit)
+        if done is not None:
+            context.warn(f"the {medium.role.value} was {done}")
+        pictures[_ARGUMENTS[medium.role]] = picture
+    return {
+        "prompt": prompt,
+        "negative_prompt": negative,
+        "width": size.width,
+        "height": size.height,
+        "num_frames": request.num_frames,
+        **options,
+        **pictures,
+    }
+
+
+def _readable(
+    prompt: str, name: str, longest: int, pipeline: "LoadedPipeline", context: GenerationContext
+) -> str:
+    """Return the part of a prompt that the model reads, and say so if it is not all."""
+    read = pipeline.read_prompt(prompt, longest)
+    if read is None:
+        return prompt
+    context.warn(f"the {name} is longer than {longest} tokens; read up to {read[-40:]!r}")
+    return read

@@ -1,0 +1,207 @@
+"""The commands about folders of weights on this machine: add, list, remove."""
+
+import json as json_module
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import App, Parameter
+
+from media_agent.cli.screen import shorten, table, tell
+
+if TYPE_CHECKING:
+    from media_agent.backend import VideoBackend
+    from media_agent.config import Settings
+    from media_agent.registry import Registry
+    from media_agent_schemas.capabilities import Capabilities
+
+Json = Annotated[bool, Parameter(negative=())]
+
+
+def models_app() -> App:
+    """Return the commands."""
+    app = App(name="models", help="Folders of weights on this machine: add, list, remove.")
+    app.command(add_model, name="add")
+    app.command(list_models, name="list")
+    app.command(remove_model, name="remove")
+    return app
+
+
+def add_model(folder: Path, /, *, name: str | None = None) -> int:
+    """Check a folder of weights and keep it under a name, to be used as diffusers/NAME.
+
+    Args:
+        folder: A folder in the layout of diffusers: it has model_index.json.
+        name: The name; absent: made from that of the folder.
+    """
+    from media_agent.config import load_settings
+    from media_agent.models import LocalModel, ModelShelf, check_name, name_of
+    from media_agent.registry import Registry
+
+    folder = folder.expanduser().absolute()
+    model = name_of(folder) if name is None else check_name(name)
+    settings = load_settings()
+    data_dir = settings.backend_settings("").data_dir
+    limits = recognise(model, folder, Registry(), data_dir)
+    ModelShelf(data_dir).add(LocalModel(name=model, backend=limits.backend, folder=folder))
+    _tell_abilities(limits)
+    return 0
+
+
+def list_models(*, json: Json = False) -> int:
+    """List the folders of weights that are known, and check each.
+
+    Args:
+        json: Print JSON: {"data": [model, ...]}.
+    """
+    from media_agent.config import load_settings
+
+    models = known_models(load_settings())
+    if json:
+        data = [
+            {
+                "model": known.model,
+                "folder": known.folder,
+                "problem": known.problem,
+                "capabilities": None
+                if known.limits is None
+                else known.limits.model_dump(mode="json"),
+            }
+            for known in models
+        ]
+        print(json_module.dumps({"data": data}, indent=2))
+        return 0
+    if not models:
+        tell("no models yet; name one: media-agent models add FOLDER")
+        return 0
+    heads = ("MODEL", "MODE", "LONGEST", "FOLDER", "STATE")
+    table(heads, [_row(known) for known in models])
+    return 0
+
+
+def remove_model(name: str, /) -> int:
+    """Forget a folder of weights; the folder itself is left alone.
+
+    Args:
+        name: As models list shows it, without the backend.
+    """
+    from media_agent.config import load_settings
+    from media_agent.models import ModelShelf
+
+    data_dir = load_settings().backend_settings("").data_dir
+    removed = ModelShelf(data_dir).remove(name.rpartition("/")[2])
+    tell(f"{removed.backend}/{removed.name} is forgotten; its files are still in {removed.folder}")
+    return 0
+
+
+@dataclass(frozen=True, slots=True)
+class KnownModel:
+    """A named folder, and what it can do or what is wrong with it."""
+
+    model: str
+    folder: str
+    limits: "Capabilities | None" = None
+    problem: str | None = None
+
+
+def recognise(model: str, folder: Path, registry: "Registry", data_dir: Path) -> "Capabilities":
+    """Ask the backends that load folders what this one can do; its weights are not loaded.
+
+    Raises:
+        MediaAgentError: no backend can use the folder, and why.
+    """
+    from media_agent.backend import BackendSettings
+    from media_agent.errors import InvalidRequestError, MediaAgentError
+
+    refusals: list[MediaAgentError] = []
+    for spec in registry.specs.values():
+        if not spec.takes_folders:
+            continue
+        settings = BackendSettings(data_dir=data_dir, models={model: folder})
+        try:
+            return spec.factory(settings).capabilities(model)
+        except MediaAgentError as error:
+            refusals.append(error)
+    if len(refusals) == 1:
+        raise refusals[0]
+    said = "; ".join(error.message for error in refusals) or "no backend here loads folders"
+    raise InvalidRequestError(f"the model folder {folder} cannot be used: {said}")
+
+
+def known_models(settings: "Settings") -> list[KnownModel]:
+    """Return the folders that were added or are in the settings, each checked now.
+
+    Raises:
+        StorageError: the list of added models cannot be read.
+    """
+    from media_agent.errors import MediaAgentError
+    from media_agent.models import ModelShelf
+    from media_agent.registry import Registry
+
+    registry = Registry(kinds=settings.kinds())
+    shelf = ModelShelf(settings.backend_settings("").data_dir)
+    found: list[KnownModel] = []
+    for backend_name in registry.names():
+        kind = registry.kind(backend_name)
+        if kind not in registry.specs or not registry.specs[kind].takes_folders:
+            continue
+        own = settings.backend_settings(backend_name)
+        said = own.options.get("models")
+        folders = {**shelf.folders(kind), **(said if isinstance(said, dict) else {})}
+        try:
+            backend = registry.create(backend_name, own)
+        except MediaAgentError as error:
+            found.append(KnownModel(backend_name, "", problem=error.message))
+            continue
+        found += [
+            _checked(f"{backend_name}/{model}", str(folder), model, backend)
+            for model, folder in folders.items()
+        ]
+    return found
+
+
+def _checked(name: str, folder: str, model: str, backend: "VideoBackend") -> KnownModel:
+    from media_agent.errors import MediaAgentError
+
+    try:
+        return KnownModel(name, folder, limits=backend.capabilities(model))
+    except MediaAgentError as error:
+        return KnownModel(name, folder, problem=error.message)
+
+
+def _row(known: KnownModel) -> tuple[str, ...]:
+    limits = known.limits
+    if limits is None:
+        return known.model, "-", "-", known.folder, shorten(known.problem or "", 200)
+    return known.model, ", ".join(limits.modes), _longest(limits), known.folder, "ready"
+
+
+def _tell_abilities(limits: "Capabilities") -> None:
+    name = f"{limits.backend}/{limits.model}"
+    tell(f"{name}: {limits.description}")
+    table(("WHAT", "HOW"), list(_abilities(limits)))
+    if not limits.input_roles:
+        tell(f'try it: media-agent generate "a boat on a lake" --backend {name}')
+
+
+def _abilities(limits: "Capabilities") -> Iterator[tuple[str, str]]:
+    yield "does", ", ".join(limits.modes)
+    if limits.input_roles:
+        yield "needs", ", ".join(limits.input_roles)
+    sizes = limits.size_range
+    if sizes is not None:
+        span = f"{sizes.minimum} to {sizes.maximum}, multiples of {sizes.multiple}"
+        yield "size", f"{limits.default_size or 'any'}; {span}"
+    rates = ", ".join(f"{rate:g}" for rate in limits.fps_values) or "any"
+    rule = f", {limits.frame_multiple}k+{limits.frame_offset} frames"
+    ruled = "" if limits.frame_multiple == 1 else rule
+    yield "length", f"up to {_longest(limits)} at {rates} frames per second{ruled}"
+    for option in limits.options:
+        default = "" if option.default is None else f"={json_module.dumps(option.default)}"
+        yield "--option", f"{option.name}{default}: {option.description}"
+    yield "checked", str(limits.verification)
+
+
+def _longest(limits: "Capabilities") -> str:
+    return "any length" if limits.max_duration is None else f"{limits.max_duration:.4g} s"
