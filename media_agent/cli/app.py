@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError
 
 from media_agent.cli.generate import generate
-from media_agent.cli.listing import backends, list_jobs, print_schema, show_job
+from media_agent.cli.jobs import jobs_app
+from media_agent.cli.listing import backends, print_schema
+from media_agent.cli.models import models_app
 from media_agent.cli.screen import one_line, say
 
 _USAGE = 2
@@ -34,10 +36,8 @@ def build_app() -> App:
     )
     app.command(generate)
     app.command(backends)
-    jobs = App(name="jobs", help="List the jobs of the data folder, or show one.")
-    jobs.command(list_jobs, name="list")
-    jobs.command(show_job, name="show")
-    app.command(jobs)
+    app.command(jobs_app())
+    app.command(models_app())
     app.command(print_schema, name="schema")
     return app
 
