@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import hashlib
 import os
 import shutil
 import stat
@@ -14,6 +15,7 @@ from pydantic import ValidationError
 
 from media_agent.errors import InvalidRequestError, StorageError
 from media_agent.files import as_storage_error, storage_errors, sync_folder, temporary_beside
+from media_agent_schemas.media import Artifact
 from media_agent_schemas.records import GenerationRecord
 
 _SUFFIX = ".mp4"
@@ -42,13 +44,17 @@ class Destination:
             return self.record
         return self.partial.with_suffix(".json")
 
+    def place_of(self, complete: bool) -> Path:
+        """Return where a film goes, finished or stopped."""
+        return self.film if complete else self.partial
+
     def put(self, source: Path, *, complete: bool) -> Path:
         """Copy a finished file to its place in one step and return the place.
 
         Raises:
             StorageError: disk full, folder gone, or a file appeared at the place meanwhile.
         """
-        target = self.film if complete else self.partial
+        target = self.place_of(complete)
         aside = temporary_beside(target)
         try:
             with storage_errors(str(target)):
@@ -58,6 +64,17 @@ class Destination:
         finally:
             aside.unlink(missing_ok=True)
         return target
+
+
+def is_there(artifact: Artifact) -> bool:
+    """Return whether the file of an artifact lies, byte for byte, where the artifact says."""
+    if artifact.path is None:
+        return False
+    try:
+        with Path(artifact.path).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest() == artifact.sha256
+    except OSError:
+        return False
 
 
 @contextlib.contextmanager

@@ -2,25 +2,41 @@
 
 import asyncio
 import contextlib
+import os
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from media_agent.artifacts import Destination, reserved
+from media_agent.artifacts import Destination, is_there, reserved
 from media_agent.backend import VideoBackend
 from media_agent.config import Settings, load_settings
-from media_agent.errors import JobError, MediaAgentError
-from media_agent.jobs import FolderJobStore, JobStore
+from media_agent.errors import InvalidRequestError, JobError, MediaAgentError
+from media_agent.files import storage_errors
+from media_agent.jobs import JobMovedError, JobTerms, Submission, SubmissionState
+from media_agent.ledger import Ledger
 from media_agent.negotiate import negotiate
 from media_agent.registry import Registry
-from media_agent.workflow import JobRun, Surroundings, stopped_early
+from media_agent.submitting import Submitting, Surroundings
+from media_agent.workflow import JobRun
 from media_agent_schemas.capabilities import Capabilities, Plan, Policy
-from media_agent_schemas.events import JobEvent
-from media_agent_schemas.jobs import ChangePrompt, Finish, VideoJob
+from media_agent_schemas.events import JobCancelled, JobEvent
+from media_agent_schemas.jobs import ChangePrompt, Finish, JobStatus, OperationRef, VideoJob
 from media_agent_schemas.request import VideoRequest
+
+_LOOK_SECONDS = 0.5  # between two looks at a job of another process
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a backend says of work whose reply was lost."""
+
+    job: VideoJob
+    ref: OperationRef | None
+    said: str
 
 
 class VideoClient:
@@ -34,17 +50,25 @@ class VideoClient:
         *,
         settings: Settings | None = None,
         registry: Registry | None = None,
-        store: JobStore | None = None,
+        store: Ledger | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         draw_seed: Callable[[], int] = lambda: secrets.randbelow(2**31),
+        checkpoint: Callable[[str], None] = lambda step: None,
     ) -> None:
         self.settings = load_settings() if settings is None else settings
         data_dir = self.settings.backend_settings("").data_dir
-        self.store: JobStore = FolderJobStore(data_dir / "jobs") if store is None else store
+        self.store = Ledger(data_dir / "ledger.sqlite") if store is None else store
         kinds = self.settings.kinds()
         self._registry = Registry(kinds=kinds) if registry is None else registry
-        self._surroundings = Surroundings(self.store, now, sleep, data_dir / "work")
+        self._surroundings = Surroundings(
+            store=self.store,
+            now=now,
+            sleep=sleep,
+            work_folder=data_dir / "work",
+            open_backend=self._backend,
+            checkpoint=checkpoint,
+        )
         self._draw_seed = draw_seed
         self._backends: dict[str, VideoBackend] = {}
         self._runs: dict[str, JobRun] = {}
@@ -66,6 +90,7 @@ class VideoClient:
         for backend in self._backends.values():
             await backend.aclose()
         self._backends.clear()
+        self.store.close()
 
     async def capabilities(self, model: str | None = None) -> Capabilities:
         """Return what "backend" or "backend/model" can do; absent: the default.
@@ -103,33 +128,104 @@ class VideoClient:
         request: VideoRequest,
         *,
         plan: Plan | None = None,
+        plans: Sequence[Plan] | None = None,
         policy: Policy = Policy.ADJUST,
         allow_unknown_words: bool = False,
         out: Path | str | None = None,
         job_id: str | None = None,
+        idempotency_key: str | None = None,
         overwrite: bool = False,
         on_event: Callable[[JobEvent], None] | None = None,
     ) -> VideoJob:
         """Make the video and return the job as it ended: look at its `status` and `error`.
 
-        A plan made before is followed as it is. Without `out` the film stays in the job's folder.
-        A `job_id` given twice is refused, so nothing is made twice by mistake.
+        A plan made before is followed as it is. Of several `plans` the first is followed; the next
+        only when the one before was refused before anything was accepted.
+        Without `out` the film stays in the job's folder.
+        A `job_id` given twice is refused, so nothing is made twice by mistake. The same
+        `idempotency_key` with the same request is the same job, also from another process: it is
+        waited for, gone on with if its process is gone, and returned as it ended.
         When this is cancelled, the work is stopped, what was made is kept as NAME.partial.mp4 with
         its record, and then the cancellation goes on.
 
         Raises:
             RequestError: the request cannot be served, or `out` cannot be used; nothing was done.
-            IdempotencyConflictError: there is a job of this id.
+            IdempotencyConflictError: there is a job of this id, or the key has another request.
             StorageError: the data folder cannot be written.
         """
-        if plan is None:
-            plan = await self.plan(request, policy=policy, allow_unknown_words=allow_unknown_words)
-        job = self._new_job(job_id or self.new_job_id(), request, plan)
-        if out is not None:
-            with reserved(Path(out), overwrite=overwrite) as destination:
-                return await self._run(job, destination, on_event)
-        film = self.store.folder(job.id) / "film.mp4"
-        return await self._run(job, Destination(film, overwrite=False), on_event)
+        if idempotency_key is not None:
+            known = self.store.of_key(idempotency_key, request)
+            if known is not None:
+                return await self._joined(known.id, on_event)
+        if plans is None:
+            words = allow_unknown_words
+            if plan is None:
+                plan = await self.plan(request, policy=policy, allow_unknown_words=words)
+            plans = (plan,)
+        elif plan is not None or not plans:
+            raise InvalidRequestError("give either a plan, or plans with at least one in it")
+        place = None if out is None else Path(os.path.abspath(out))  # noqa: PTH100  keeps links
+        terms = JobTerms(tuple(plans), place, overwrite, idempotency_key)
+        backend = await self._backend(plans[0].backend)
+        job = self._new_job(job_id or self.new_job_id(), request, plans[0])
+        kept = self.store.create(job, terms)
+        if kept.id != job.id:
+            return await self._joined(kept.id, on_event)
+        with contextlib.ExitStack() as stack:
+            try:
+                destination = stack.enter_context(self._place(job.id, terms))
+            except MediaAgentError:
+                self.store.discard(job.id)
+                raise
+            run = JobRun(job, backend, destination, self._surroundings, on_event=on_event)
+            return await self._run(run, on_event)
+
+    async def resume(
+        self,
+        job_id: str,
+        *,
+        take_over: bool = False,
+        on_event: Callable[[JobEvent], None] | None = None,
+    ) -> VideoJob:
+        """Go on with a job whose process is gone, or whose outcome is unknown; return its end.
+
+        Nothing is submitted a second time, except where that costs nothing. A job that is over is
+        returned as it is.
+
+        Raises:
+            JobNotFoundError: there is none of this id.
+            JobError: a living process works on it, and it is not to be taken over.
+            MediaAgentError: its backend or its place cannot be used; the job stays as it is.
+        """
+        job = self.store.get(job_id)
+        if job.status.is_terminal and job.status is not JobStatus.OUTCOME_UNKNOWN:
+            return job
+        if job_id in self._runs or (self.store.is_held(job_id) and not take_over):
+            raise JobError(
+                f"a living process works on job {job_id}",
+                hint="wait for it, cancel it, or take it over if that process is stuck",
+            )
+        async with self._run_of(job, on_event) as run:
+            return await self._run(run, on_event, force=take_over)
+
+    async def reconcile(self, job_id: str) -> Finding:
+        """Ask a backend whether it knows of work whose reply was lost; nothing is started.
+
+        Raises:
+            JobNotFoundError: there is none of this id.
+            JobError: a living process works on it.
+            BackendError: the backend could not be asked.
+        """
+        job = self.store.get(job_id)
+        last = next(reversed(self.store.submissions(job_id)), None)
+        is_over = job.status.is_terminal and job.status is not JobStatus.OUTCOME_UNKNOWN
+        if is_over or last is None or last.state is SubmissionState.REFUSED:
+            return Finding(job, None, "nothing of it is unknown")
+        with self.store.hold(job_id):
+            submitting = Submitting(job, self.store.terms(job_id), self._surroundings)
+            ref = await submitting.find()
+        lookup = (await self.capabilities(f"{job.plan.backend}/{job.plan.model}")).lookup
+        return Finding(self.store.get(job_id), ref, _said(job, last, ref, lookup))
 
     async def get(self, job_id: str) -> VideoJob:
         """Return a job as it stands.
@@ -154,20 +250,28 @@ class VideoClient:
     async def cancel(self, job_id: str) -> VideoJob:
         """Ask a job to stop; its own `generate` returns when it has. Harmless when it is over.
 
+        A job of another process is stopped by that process, within seconds; one whose process is
+        gone is stopped here, at its backend too.
+
         Raises:
             JobNotFoundError: there is none of this id.
-            JobError: another process works on it.
         """
         job = self.store.get(job_id)
         run = self._runs.get(job_id)
         if run is not None:
             await run.stop()
-        elif not job.status.is_terminal:
-            if self.store.is_held(job_id):
-                raise JobError(
-                    f"another process works on job {job_id}", hint="stop it there, with Ctrl-C"
-                )
-            self.store.append(job_id, stopped_early(job), self._surroundings.now())
+        elif job.status.is_terminal:
+            return job
+        elif self.store.is_held(job_id):
+            self.store.request_cancel(job_id)
+        elif not self.store.submissions(job_id):
+            with self.store.hold(job_id):
+                end = JobCancelled(model=job.plan.model)
+                self.store.append(job_id, end, self._surroundings.now())
+        else:
+            async with self._run_of(job, None) as run:
+                await run.stop()
+                await self._run(run, None)
         return self.store.get(job_id)
 
     async def control(self, job_id: str, command: ChangePrompt | Finish) -> None:
@@ -207,17 +311,40 @@ class VideoClient:
             warnings=plan.warnings,
         )
 
+    @contextlib.contextmanager
+    def _place(self, job_id: str, terms: JobTerms) -> Iterator[Destination]:
+        """Reserve where the film goes; a film that this very job put there is no obstacle."""
+        placed = self.store.placed(job_id)
+        overwrite = terms.overwrite or (placed is not None and is_there(placed))
+        if terms.out is not None:
+            with reserved(terms.out, overwrite=overwrite) as destination:
+                yield destination
+            return
+        folder = self.store.folder(job_id)
+        with storage_errors(f"the job folder {folder}"):
+            folder.mkdir(parents=True, exist_ok=True)
+        yield Destination(folder / "film.mp4", overwrite)
+
+    @contextlib.asynccontextmanager
+    async def _run_of(
+        self, job: VideoJob, on_event: Callable[[JobEvent], None] | None
+    ) -> AsyncIterator[JobRun]:
+        """Give the run of a job that was begun before."""
+        last = next(reversed(self.store.submissions(job.id)), None)
+        backend = await self._backend(job.plan.backend if last is None else last.backend)
+        with self._place(job.id, self.store.terms(job.id)) as destination:
+            yield JobRun(job, backend, destination, self._surroundings, on_event=on_event)
+
     async def _run(
         self,
-        job: VideoJob,
-        destination: Destination,
+        run: JobRun,
         on_event: Callable[[JobEvent], None] | None,
+        *,
+        force: bool = False,
     ) -> VideoJob:
-        backend = await self._backend(job.plan.backend)
-        self.store.create(job)
-        run = JobRun(job, backend, destination, self._surroundings, on_event=on_event)
-        self._runs[job.id] = run
-        task = asyncio.create_task(run.run())
+        job_id = run.job.id
+        self._runs[job_id] = run
+        task = asyncio.create_task(run.run(force=force))
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
@@ -225,5 +352,35 @@ class VideoClient:
                 await run.stop()
             await task
             raise
+        except JobMovedError:
+            pass
         finally:
-            del self._runs[job.id]
+            del self._runs[job_id]
+        return await self._joined(job_id, on_event)
+
+    async def _joined(self, job_id: str, on_event: Callable[[JobEvent], None] | None) -> VideoJob:
+        """Watch a job to its end, and go on with it should its process die."""
+        seen = -1
+        while True:
+            for numbered in self.store.events(job_id, seen):
+                seen = numbered.sequence
+                if on_event is not None:
+                    on_event(numbered)
+            job = self.store.get(job_id)
+            if job.status.is_terminal:
+                return job
+            if job_id not in self._runs and not self.store.is_held(job_id):
+                with contextlib.suppress(JobError):  # somebody else was quicker
+                    return await self.resume(job_id, on_event=on_event)
+            await self._surroundings.sleep(_LOOK_SECONDS)
+
+
+def _said(job: VideoJob, last: Submission, ref: OperationRef | None, lookup: str) -> str:
+    """Say in one line what is known of a submission, and what to do."""
+    who = f"{last.backend}, asked at {last.created_at:%Y-%m-%d %H:%M:%S} UTC,"
+    if ref is not None:
+        return f"{who} accepted it as {ref.operation_id}: media-agent jobs resume {job.id}"
+    if lookup == "none":
+        return f"{who} cannot be searched: look at its own page of jobs or bills"
+    how = f"under the key {last.key}" if lookup == "key" else "in its list"
+    return f"{who} shows no such work {how}: when that stays so, it was not accepted"

@@ -30,6 +30,7 @@ def build_record(
     capabilities: Capabilities,
     events: Iterable[JobEvent],
     finished_at: datetime,
+    resumed_from: int | None = None,
 ) -> GenerationRecord:
     """Say what was asked, adjusted, sent and delivered; `end` carries the collected artifacts."""
     sent = job.plan.request
@@ -61,7 +62,9 @@ def build_record(
         ),
         cost=end.cost or Cost(),
         lineage=Lineage(
-            inputs=tuple(_digest(medium) for medium in sent.inputs), software=_software()
+            resumed_from_chunk=resumed_from,
+            inputs=tuple(_digest(medium) for medium in sent.inputs),
+            software=_software(),
         ),
         warnings=(*job.plan.warnings, *end.warnings),
         error=getattr(end, "error", None),

@@ -1,12 +1,12 @@
 """The client for programs without an event loop."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from media_agent.client import VideoClient
+from media_agent.client import Finding, VideoClient
 from media_agent.config import Settings
 from media_agent_schemas.capabilities import Capabilities, Plan, Policy
 from media_agent_schemas.events import JobEvent
@@ -60,9 +60,11 @@ class BlockingVideoClient:
         request: VideoRequest,
         *,
         plan: Plan | None = None,
+        plans: Sequence[Plan] | None = None,
         policy: Policy = Policy.ADJUST,
         allow_unknown_words: bool = False,
         out: Path | str | None = None,
+        idempotency_key: str | None = None,
         overwrite: bool = False,
         on_event: Callable[[JobEvent], None] | None = None,
     ) -> VideoJob:
@@ -71,13 +73,33 @@ class BlockingVideoClient:
             self._client.generate(
                 request,
                 plan=plan,
+                plans=plans,
                 policy=policy,
                 allow_unknown_words=allow_unknown_words,
                 out=out,
+                idempotency_key=idempotency_key,
                 overwrite=overwrite,
                 on_event=on_event,
             )
         )
+
+    def resume(
+        self,
+        job_id: str,
+        *,
+        take_over: bool = False,
+        on_event: Callable[[JobEvent], None] | None = None,
+    ) -> VideoJob:
+        """Go on with a job whose process is gone; see `VideoClient.resume`."""
+        return self._runner.run(self._client.resume(job_id, take_over=take_over, on_event=on_event))
+
+    def reconcile(self, job_id: str) -> Finding:
+        """Ask a backend about work whose reply was lost; see `VideoClient.reconcile`."""
+        return self._runner.run(self._client.reconcile(job_id))
+
+    def cancel(self, job_id: str) -> VideoJob:
+        """Ask a job to stop; see `VideoClient.cancel`."""
+        return self._runner.run(self._client.cancel(job_id))
 
     def get(self, job_id: str) -> VideoJob:
         """Return a job as it stands; see `VideoClient.get`."""

@@ -1,33 +1,35 @@
-"""The way of one job: intent kept, submitted, observed, collected, finished.
+"""The way of one job: plan, intent, submit, ref, observe, collect, finish; each step is kept.
 
-Whatever happens on the way, the job ends with exactly one terminal event, written last: when it
-says completed, the film and the record are in their places.
+A run that ends anywhere can be begun again by another process: it goes on from the ledger.
+Whatever happens, the job ends with one terminal event, written last: when it says completed, the
+film and the record are in their places. Once a backend has accepted the work, only its own word
+fails the job; our own trouble leaves the outcome unknown, to be resumed.
 """
 
 import asyncio
 import contextlib
 import logging
 import shutil
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from dataclasses import dataclass
-from datetime import datetime
-from pathlib import Path
 
 from media_agent.artifacts import Destination
 from media_agent.backend import VideoBackend
+from media_agent.delivering import Delivering
 from media_agent.errors import (
     BackendResponseError,
     BackendUnavailableError,
     GenerationFailedError,
+    JobError,
     MediaAgentError,
-    StorageError,
+    ModelRetiredError,
+    RequestError,
     SubmitUncertainError,
     to_info,
 )
-from media_agent.files import storage_errors, write_atomically
-from media_agent.jobs import JobStore
-from media_agent.record import build_record
+from media_agent.jobs import JobMovedError, SubmissionState
+from media_agent.submitting import Submitting, Surroundings
+from media_agent_schemas.capabilities import Capabilities
 from media_agent_schemas.events import (
     BackendEvent,
     JobCancelled,
@@ -37,21 +39,13 @@ from media_agent_schemas.events import (
     JobOutcomeUnknown,
     TerminalEvent,
 )
-from media_agent_schemas.jobs import OperationRef, VideoJob
-from media_agent_schemas.media import Artifact, ArtifactKind
+from media_agent_schemas.jobs import JobStatus, OperationRef, VideoJob
+
+__all__ = ["JobRun", "Surroundings"]
 
 _LOGGER = logging.getLogger(__name__)
 _PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)  # seconds between attempts to reach a backend again
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What a run takes from outside, so that tests need not wait."""
-
-    store: JobStore
-    now: Callable[[], datetime]
-    sleep: Callable[[float], Awaitable[None]]
-    work_folder: Path
+_WORD_OF_THE_BACKEND = RequestError | GenerationFailedError | ModelRetiredError | JobError
 
 
 class JobRun:
@@ -62,7 +56,7 @@ class JobRun:
         job: VideoJob,
         backend: VideoBackend,
         destination: Destination,
-        surroundings: Surroundings,
+        around: Surroundings,
         *,
         on_event: Callable[[JobEvent], None] | None = None,
     ) -> None:
@@ -70,24 +64,38 @@ class JobRun:
         self.backend = backend
         self.ref: OperationRef | None = None
         self._destination = destination
-        self._around = surroundings
-        self._store = surroundings.store
+        self._around = around
+        self._store = around.store
         self._on_event = on_event
         self._is_stopping = False
+        self._resumed_from: int | None = None
+        self._stops: set[asyncio.Task[None]] = set()
 
-    async def run(self) -> VideoJob:
-        """Go the whole way and return the job as it ended, whichever way that was.
+    async def run(self, *, force: bool = False) -> VideoJob:
+        """Go the whole way, or what is left of it, and return the job as it ended.
+
+        With `force` the job is taken from an owner that seems to live.
 
         Raises:
-            StorageError: the data folder cannot be written, so that the end could not be kept.
+            JobError: another process works on it.
+            JobMovedError: another process took it over meanwhile.
+            StorageError: the ledger cannot be written, so that the end could not be kept.
         """
-        with self._store.hold(self.job.id):
+        loop = asyncio.get_running_loop()
+        stop = contextlib.suppress(RuntimeError)
+
+        def on_cancel() -> None:  # in the thread of the heartbeat
+            with stop:
+                loop.call_soon_threadsafe(self._stop_soon)
+
+        with self._store.hold(self.job.id, force=force, on_cancel=on_cancel):
+            self._around.checkpoint("plan")
             end = await self._work()
-            end = await asyncio.to_thread(self._finish, end)
+            self._around.checkpoint("observe")
+            end = await self._finished(end)
             self._keep(end)
-        if isinstance(end, JobCompleted):
-            work = self._around.work_folder / self.job.id
-            await asyncio.to_thread(shutil.rmtree, work, ignore_errors=True)
+            self._around.checkpoint("finish")
+        self._clean_up(end)
         return self._store.get(self.job.id)
 
     async def stop(self) -> None:
@@ -96,52 +104,78 @@ class JobRun:
         if self.ref is not None:
             await self.backend.cancel(self.ref)
 
+    def _stop_soon(self) -> None:
+        if not self._is_stopping:
+            task = asyncio.create_task(self._let_go())
+            self._is_stopping = True
+            self._stops.add(task)
+            task.add_done_callback(self._stops.discard)
+
     async def _work(self) -> TerminalEvent:
         """Submit and observe; trouble becomes the terminal event that says it."""
-        if self._is_stopping:
-            return stopped_early(self.job)
+        submitting = Submitting(self.job, self._store.terms(self.job.id), self._around)
         try:
-            self.ref = await self._submit()
-            if self._is_stopping:  # asked to while it was being submitted
+            if self._is_stopping and self._never_sent(submitting):
+                return JobCancelled(model=self.job.plan.model)
+            self.backend, self.ref, token = await submitting.accepted()
+            self.job = self._store.get(self.job.id)  # a fallback changes the plan
+            self._resumed_from = None if token is None else token.next_chunk
+            self._reopen()
+            if self._is_stopping:
                 await self.backend.cancel(self.ref)
-            return await self._observe(self.ref)
+            return await self._observe(self.backend, self.ref)
+        except JobMovedError:
+            raise
         except SubmitUncertainError as error:
             return JobOutcomeUnknown(error=to_info(error))
         except MediaAgentError as error:
-            await self._let_go()
-            return JobFailed(error=to_info(error))
+            return await self._after_trouble(error)
         except Exception as error:  # a plugin's own, kept as data
             _LOGGER.debug("backend %s broke", self.backend.name, exc_info=True)
-            await self._let_go()
             said = f"{self.backend.name} broke: {type(error).__name__}: {error}"
-            return JobFailed(error=to_info(GenerationFailedError(said)))
+            return await self._after_trouble(BackendResponseError(said))
 
-    async def _submit(self) -> OperationRef:
-        ref = await self.backend.submit(self.job.plan.request, key=self.job.id)
-        self._store.update(self.job.id, lambda job: job.model_copy(update={"ref": ref}))
-        return ref
+    def _never_sent(self, submitting: Submitting) -> bool:
+        """Return whether there is nothing anywhere that would have to be stopped."""
+        last = submitting.last()
+        if last is None or last.state is SubmissionState.REFUSED:
+            return True
+        return self._limits().resubmits  # and whoever worked on it is gone
 
-    async def _observe(self, ref: OperationRef) -> TerminalEvent:
+    def _reopen(self) -> None:
+        """Let a job go on whose outcome was unknown and whose work was found."""
+        if self.job.status is JobStatus.OUTCOME_UNKNOWN and self.ref is not None:
+            said = f"found again: {self.ref.operation_id}"
+            numbered = self._store.reopen(self.job.id, said, self._around.now())
+            if numbered is not None and self._on_event is not None:
+                self._on_event(numbered)
+
+    async def _observe(self, backend: VideoBackend, ref: OperationRef) -> TerminalEvent:
         """Keep what happens until the end; a lost connection is not a failed job."""
         failures = 0
         while True:
             try:
-                async for event in self._events(ref):
+                async for event in _events(backend, ref):
                     failures = 0
                     if isinstance(event, TerminalEvent):
                         return event
                     self._keep(event)
-                raise BackendResponseError(f"{self.backend.name} ended without saying how")
-            except BackendUnavailableError as error:
+                raise BackendResponseError(f"{backend.name} ended without saying how")
+            except BackendUnavailableError:
                 if failures == len(_PAUSES):
-                    return JobOutcomeUnknown(error=to_info(error))
+                    raise
                 await self._around.sleep(_PAUSES[failures])
                 failures += 1
 
-    async def _events(self, ref: OperationRef) -> AsyncGenerator[BackendEvent, None]:
-        async with aclosing(self.backend.observe(ref)) as events:
-            async for event in events:
-                yield event
+    async def _after_trouble(self, error: MediaAgentError) -> TerminalEvent:
+        """Return the end after an error: failed, or unknown if paid work may still go on."""
+        info = to_info(error)
+        if self.ref is None or self._limits().resubmits or isinstance(error, _WORD_OF_THE_BACKEND):
+            await self._let_go()
+            return JobFailed(error=info)
+        goes_on = f"the work may go on; media-agent jobs resume {self.job.id} looks again"
+        hint = goes_on if error.hint is None else f"{error.hint}; {goes_on}"
+        return JobOutcomeUnknown(error=info.model_copy(update={"hint": hint}))
 
     def _keep(self, event: BackendEvent) -> None:
         numbered = self._store.append(self.job.id, event, self._around.now())
@@ -149,67 +183,30 @@ class JobRun:
             self._on_event(numbered)
 
     async def _let_go(self) -> None:
-        """Stop the backend after trouble, without making more of it."""
+        """Stop the backend, without making more trouble of it."""
         if self.ref is not None:
             with contextlib.suppress(MediaAgentError):
                 await self.backend.cancel(self.ref)
 
-    def _finish(self, end: TerminalEvent) -> TerminalEvent:
-        """Put film and record in their places and return the end with where they are."""
-        end = self._collected(end)
-        try:
-            self._write_record(end)
-        except StorageError as error:
-            if not isinstance(end, JobFailed):  # the first trouble is the one to tell
-                end = JobFailed(error=to_info(error), artifacts=end.artifacts)
-        return end
+    async def _finished(self, end: TerminalEvent) -> TerminalEvent:
+        """Deliver the film, write the record, settle the cost."""
+        delivering = Delivering(self.job, self.backend.name, self._destination, self._around)
+        submissions = self._store.submissions(self.job.id)
+        if submissions and end.cost is not None:
+            self._store.bill(submissions[-1], end.cost)
+        return await delivering.deliver(end, self._limits(), self._resumed_from)
 
-    def _collected(self, end: TerminalEvent) -> TerminalEvent:
-        """Return the end with its film in place, or the failure to put it there."""
-        is_complete = isinstance(end, JobCompleted)
-        films = [index for index, file in enumerate(end.artifacts) if _is_film(file)]
-        try:
-            if is_complete and not films:
-                raise BackendResponseError(f"{self.backend.name} completed without a film")
-            artifacts = list(end.artifacts)
-            for index in films[:1]:
-                artifacts.insert(0, self._collect(artifacts.pop(index), is_complete))
-            return end.model_copy(update={"artifacts": tuple(artifacts)})
-        except MediaAgentError as error:
-            facts = end.model_dump(exclude={"type", "artifacts", "error"})
-            return JobFailed.model_validate({**facts, "error": to_info(error)})
+    def _limits(self) -> Capabilities:
+        return self.backend.capabilities(self.job.plan.model)
 
-    def _collect(self, film: Artifact, is_complete: bool) -> Artifact:
-        from media_agent.video import describe
-
-        if film.path is None:
-            raise BackendResponseError(f"{self.backend.name} gave no file for its film")
-        try:
-            place = self._destination.put(Path(film.path), complete=is_complete)
-        except StorageError as error:
-            hint = f"{error.hint}; " if error.hint else ""
-            raise StorageError(error.message, hint=f"{hint}the film is in {film.path}") from error
-        return describe(place, film.kind)
-
-    def _write_record(self, end: TerminalEvent) -> None:
-        record = build_record(
-            self.job,
-            end,
-            capabilities=self.backend.capabilities(self.job.plan.model),
-            events=self._store.events(self.job.id),
-            finished_at=self._around.now(),
-        )
-        place = self._destination.record_of(isinstance(end, JobCompleted))
-        with storage_errors(str(place)):
-            write_atomically(place, record.model_dump_json(indent=2).encode() + b"\n")
-        changes = {"record_path": str(place)}
-        self._store.update(self.job.id, lambda job: job.model_copy(update=changes))
+    def _clean_up(self, end: TerminalEvent) -> None:
+        if isinstance(end, JobCompleted):
+            for submission in self._store.submissions(self.job.id):
+                folder = self._around.work_folder / submission.key
+                shutil.rmtree(folder, ignore_errors=True)
 
 
-def _is_film(artifact: Artifact) -> bool:
-    return artifact.kind in (ArtifactKind.VIDEO, ArtifactKind.PARTIAL_VIDEO)
-
-
-def stopped_early(job: VideoJob) -> TerminalEvent:
-    """Return the end of a job whose process is gone."""
-    return JobCancelled(model=job.plan.model)
+async def _events(backend: VideoBackend, ref: OperationRef) -> AsyncGenerator[BackendEvent, None]:
+    async with aclosing(backend.observe(ref)) as events:
+        async for event in events:
+            yield event

@@ -11,6 +11,7 @@ from media_agent.cli.jobs import jobs_app
 from media_agent.cli.listing import backends, print_schema
 from media_agent.cli.models import models_app
 from media_agent.cli.screen import one_line, say
+from media_agent.cli.simulate import simulate
 
 _USAGE = 2
 _INTERRUPTED = 130
@@ -38,6 +39,7 @@ def build_app() -> App:
     app.command(backends)
     app.command(jobs_app())
     app.command(models_app())
+    app.command(simulate)
     app.command(print_schema, name="schema")
     return app
 

@@ -25,6 +25,7 @@ def generate(
     policy: Literal["strict", "adjust"] = "adjust",
     option: _Texts = None,
     allow_unknown_words: _Flag = False,
+    idempotency_key: str | None = None,
     overwrite: _Flag = False,
     json: _Flag = False,
 ) -> int:
@@ -43,6 +44,8 @@ def generate(
         policy: adjust: use the nearest value a backend can do, and say so; strict: refuse.
         option: NAME=VALUE, an option of the backend; may be repeated.
         allow_unknown_words: Go on with words that the model has never learnt.
+        idempotency_key: Said again with the same request it is the same job, waited for or gone on
+            with, never a second one.
         overwrite: Replace files that exist.
         json: Print the finished job as JSON on stdout, and nothing else.
     """
@@ -65,6 +68,7 @@ def generate(
         policy=Policy(policy),
         options=tuple(option or ()),
         allow_unknown_words=allow_unknown_words,
+        idempotency_key=idempotency_key,
         overwrite=overwrite,
         json=json,
     )

@@ -1,18 +1,16 @@
-"""The commands that only look: backends, jobs, schema."""
+"""The commands that only look: backends, schema."""
 
 import json as json_module
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from media_agent.cli.screen import shorten, table, tell
+from media_agent.cli.screen import table, tell
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
 
-    from media_agent.jobs import JobStore
     from media_agent_schemas.capabilities import Capabilities
-    from media_agent_schemas.jobs import VideoJob
 
 Json = Annotated[bool, Parameter(negative=())]
 
@@ -68,78 +66,6 @@ def _row(limits: "Capabilities") -> tuple[str, ...]:
         str(limits.verification),
         limits.description,
     )
-
-
-def list_jobs(*, json: Json = False) -> int:
-    """List the jobs, newest first.
-
-    Args:
-        json: Print JSON: {"data": [job, ...]}.
-    """
-    store = _store()
-    jobs = store.list()
-    if json:
-        data = [job.model_dump(mode="json") for job in jobs]
-        print(json_module.dumps({"data": data}, indent=2))
-        return 0
-    heads = ("ID", "STATUS", "MADE BY", "SECONDS", "FILM", "PROMPT")
-    table(heads, [_job_row(job, store) for job in jobs])
-    return 0
-
-
-def _job_row(job: "VideoJob", store: "JobStore") -> tuple[str, ...]:
-    request = job.plan.request
-    frames, fps = request.num_frames, request.fps
-    seconds = "endless" if frames is None or fps is None else f"{frames / fps:.2f}"
-    film = job.artifacts[0].path if job.artifacts else None
-    prompts = " / ".join(shot.prompt for shot in job.request.storyboard())
-    made_by = f"{job.plan.backend}/{job.plan.model}"
-    return job.id, _status(job, store), made_by, seconds, film or "-", shorten(prompts)
-
-
-def _status(job: "VideoJob", store: "JobStore") -> str:
-    if job.status.is_terminal or store.is_held(job.id):
-        return job.status
-    return f"{job.status} (its process is gone)"
-
-
-def show_job(job_id: str, /, *, json: Json = False) -> int:
-    """Show one job.
-
-    Args:
-        job_id: As jobs list shows it.
-        json: Print the job as JSON.
-    """
-    store = _store()
-    job = store.get(job_id)
-    if json:
-        print(job.model_dump_json(indent=2))
-        return 0
-    tell(f"job       {job.id}")
-    tell(f"status    {_status(job, store)}")
-    tell(f"made by   {job.plan.backend}/{job.plan.model}")
-    for shot in job.plan.request.storyboard():
-        length = "" if shot.duration is None else f"{shot.duration:.2f} s  "
-        tell(f"shot      {length}{shorten(shot.prompt, 200)}")
-    tell(f"ready     {job.frames_ready} frames in {job.chunks_ready} chunks")
-    for change in job.plan.adjustments:
-        tell(f"adjusted  {change.field}: {change.asked} -> {change.used} ({change.reason})")
-    for warning in job.warnings:
-        tell(f"warning   {warning}")
-    for artifact in job.artifacts:
-        tell(f"{artifact.kind:<9} {artifact.path or artifact.uri}")
-    if job.record_path is not None:
-        tell(f"record    {job.record_path}")
-    if job.error is not None:
-        tell(f"error     {job.error.code}: {job.error.message}")
-    return 0
-
-
-def _store() -> "JobStore":
-    from media_agent.config import load_settings
-    from media_agent.jobs import FolderJobStore
-
-    return FolderJobStore(load_settings().backend_settings("").data_dir / "jobs")
 
 
 def print_schema(name: str, /) -> int:

@@ -33,6 +33,7 @@ class Wishes:
     policy: Policy = Policy.ADJUST
     options: tuple[str, ...] = ()
     allow_unknown_words: bool = False
+    idempotency_key: str | None = None
     overwrite: bool = False
     json: bool = False
 
@@ -76,6 +77,7 @@ async def _make(client: VideoClient, wishes: Wishes, interruption: Interruption)
                 out=out,
                 overwrite=wishes.overwrite,
                 job_id=job_id,
+                idempotency_key=wishes.idempotency_key,
                 on_event=progress,
             )
         except asyncio.CancelledError:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from media_agent.backend import BackendSettings, BackendSpec
 from media_agent.client import VideoClient
 from media_agent.config import load_settings
 from media_agent.errors import (
+    BackendAuthenticationError,
     BackendUnavailableError,
     ContentRejectedError,
     IdempotencyConflictError,
@@ -75,6 +77,9 @@ class ScriptedBackend:
         self.cancelled = asyncio.Event()
         self.waits_for_cancel = False
         self.is_closed = False
+        self.resubmits = False
+        self.lookup: Literal["key", "list", "none"] = "none"
+        self.findings: list[OperationRef | Exception | None] = []
 
     def capabilities(self, model: str | None = None) -> Capabilities:
         if model not in (None, "one"):
@@ -87,6 +92,8 @@ class ScriptedBackend:
             max_shots=None,
             seed=True,
             controls=(Control.CHANGE_PROMPT,),
+            resubmits=self.resubmits,
+            lookup=self.lookup,
         )
 
     def estimate(self, request: VideoRequest) -> Estimate:
@@ -103,7 +110,10 @@ class ScriptedBackend:
     async def find(
         self, request: VideoRequest, *, key: str, since: datetime
     ) -> OperationRef | None:
-        return None
+        found = self.findings.pop(0) if self.findings else None
+        if isinstance(found, Exception):
+            raise found
+        return found
 
     async def observe(self, ref: OperationRef) -> AsyncGenerator[BackendEvent, None]:
         while self.lines:
@@ -326,10 +336,8 @@ async def test_a_refused_submission_fails_the_job_with_its_reason(stage: Stage) 
 @pytest.mark.parametrize(
     ("lines", "code", "said"),
     [
-        ([JobStarted()], "backend_response", "ended without saying how"),
         ([JobCompleted()], "backend_response", "completed without a film"),
-        ([ZeroDivisionError("oops")], "generation_failed", "ZeroDivisionError: oops"),
-        ([JobCompleted(artifacts=(Artifact(uri="https://a/b"),))], "backend_response", "no file"),
+        ([JobCompleted(artifacts=(Artifact(uri="ftp://a/b"),))], "backend_response", "at a ftp"),
         ([JobCompleted(artifacts=(Artifact(path="/gone"),))], "storage", "it is gone"),
         ([ContentRejectedError("no cats")], "content_rejected", "no cats"),
     ],
@@ -347,6 +355,32 @@ async def test_what_a_backend_does_wrong_ends_the_job_as_failed(
     assert said in job.error.message
     assert stage.types(job.id)[-1] == "job.failed"
     assert not stage.out.exists()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("resubmits", [True, False])
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (JobStarted(), "ended without saying how"),
+        (ZeroDivisionError("oops"), "ZeroDivisionError: oops"),
+        (BackendAuthenticationError("the key was revoked"), "the key was revoked"),
+    ],
+)
+async def test_trouble_of_our_own_fails_local_work_and_leaves_paid_work_to_be_resumed(
+    stage: Stage, line: Line, said: str, resubmits: bool
+) -> None:
+    stage.backend.resubmits = resubmits
+    stage.play(line)
+
+    job = await stage.client.generate(REQUEST, out=stage.out)
+
+    assert job.status is (JobStatus.FAILED if resubmits else JobStatus.OUTCOME_UNKNOWN)
+    assert job.error is not None
+    assert said in job.error.message
+    assert stage.backend.cancelled.is_set() is resubmits
+    if not resubmits:
+        assert f"jobs resume {job.id}" in (job.error.hint or "")
 
 
 @pytest.mark.anyio
@@ -405,11 +439,12 @@ async def test_a_job_is_cancelled_by_its_id_and_its_call_returns(stage: Stage) -
 async def test_a_job_whose_process_is_gone_can_be_cancelled(stage: Stage) -> None:
     stage.play(JobCompleted(artifacts=(stage.film(),)))
     done = await stage.client.generate(REQUEST)
-    left = done.model_copy(update={"id": "left", "status": JobStatus.IN_PROGRESS})
+    left = done.model_copy(
+        update={"id": "left", "status": JobStatus.QUEUED, "ref": None, "artifacts": ()}
+    )
     stage.client.store.create(left)
-
-    with stage.client.store.hold("left"), pytest.raises(JobError, match="another process"):
-        await stage.client.cancel("left")
+    with stage.client.store.hold("left"):
+        pass
 
     assert (await stage.client.cancel("left")).status is JobStatus.CANCELLED
 

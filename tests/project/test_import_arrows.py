@@ -109,24 +109,20 @@ def test_only_config_reads_the_environment() -> None:
     assert readers == {"media_agent/config.py"}
 
 
-def test_only_jobs_numbers_events_and_writes_the_state_of_a_job() -> None:
+def test_only_the_ledger_numbers_events_and_writes_the_state_of_a_job() -> None:
     writers = {
         path.relative_to(ROOT).as_posix()
         for folder in (CORE, *PLUGINS)
         for path in folder.rglob("*.py")
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if is_call_of(node, "JobEvent") or is_constant(node, "job.json", "events.jsonl")
+        if is_call_of(node, "JobEvent")
     }
 
-    assert writers == {"media_agent/jobs.py"}
+    assert writers == {"media_agent/ledger.py"}
 
 
 def is_call_of(node: ast.AST, name: str) -> bool:
     return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == name
-
-
-def is_constant(node: ast.AST, *values: str) -> bool:
-    return isinstance(node, ast.Constant) and node.value in values
 
 
 def environment_reads(path: Path) -> Iterator[str]:

@@ -1,0 +1,98 @@
+"""What the commands about jobs do with a client: go on, ask, stop."""
+
+import asyncio
+import json as json_module
+
+from media_agent.cli.progress import ProgressLine
+from media_agent.cli.screen import say, tell
+from media_agent.cli.signals import cancelled_by_signals
+from media_agent.client import VideoClient
+from media_agent.errors import exit_code, from_info
+from media_agent_schemas.jobs import JobStatus, VideoJob
+
+
+async def go_on(job_id: str | None, *, take_over: bool, json: bool) -> int:
+    """Resume one job or all whose process is gone; return the exit code of the first bad end."""
+    with cancelled_by_signals() as interruption:
+        try:
+            async with VideoClient() as client:
+                wanted = [job_id] if job_id is not None else _orphans(client)
+                if not wanted:
+                    say("no job waits for its process")
+                ends = [await _resumed(client, each, take_over=take_over) for each in wanted]
+        except asyncio.CancelledError:
+            if interruption.number is None:
+                raise
+            say("stopped; media-agent jobs list shows where it stands")
+            return interruption.exit_code
+    for job in ends:
+        print(job.model_dump_json()) if json else _tell_end(job)
+    return next((code for code in map(_exit_code, ends) if code), 0)
+
+
+async def reconcile(job_id: str | None, *, json: bool) -> int:
+    """Say what is known of work whose reply was lost."""
+    async with VideoClient() as client:
+        wanted = [job_id] if job_id is not None else _unknown(client)
+        data = []
+        for each in wanted:
+            finding = await client.reconcile(each)
+            ref = None if finding.ref is None else finding.ref.operation_id
+            row = {"job": each, "status": finding.job.status, "ref": ref, "said": finding.said}
+            data.append(row)
+            if not json:
+                tell(f"{each}: {finding.said}")
+    if json:
+        print(json_module.dumps({"data": data}, indent=2))
+    elif not wanted:
+        tell("no job has an unknown outcome")
+    return 0
+
+
+async def cancel(job_id: str) -> int:
+    """Stop a job and say what became of it."""
+    async with VideoClient() as client:
+        job = await client.cancel(job_id)
+    if job.status.is_terminal:
+        tell(f"{job_id}: {job.status}")
+    else:
+        tell(f"{job_id}: its process was asked to stop it")
+    return 0
+
+
+async def _resumed(client: VideoClient, job_id: str, *, take_over: bool) -> VideoJob:
+    job = await client.get(job_id)
+    if job.status.is_terminal and job.status is not JobStatus.OUTCOME_UNKNOWN:
+        say(f"{job_id} is over")
+    with ProgressLine(job.plan) as progress:
+        return await client.resume(job_id, take_over=take_over, on_event=progress)
+
+
+def _orphans(client: VideoClient) -> list[str]:
+    """Return the jobs that are under way and have no living process, oldest first."""
+    jobs = reversed(client.store.list())
+    return [
+        job.id for job in jobs if not job.status.is_terminal and not client.store.is_held(job.id)
+    ]
+
+
+def _unknown(client: VideoClient) -> list[str]:
+    """Return the jobs that may have been accepted without our knowing where, oldest first."""
+    jobs = [job for job in client.store.list() if job.status is JobStatus.OUTCOME_UNKNOWN]
+    return [job.id for job in reversed(jobs)] + _orphans(client)
+
+
+def _tell_end(job: VideoJob) -> None:
+    if job.status is JobStatus.COMPLETED:
+        tell(f"{job.artifacts[0].path}: job {job.id}, record {job.record_path}")
+        return
+    kept = f"; what was made is in {job.artifacts[0].path}" if job.artifacts else ""
+    if job.error is None:
+        say(f"{job.id}: {job.status}{kept}")
+        return
+    hint = "" if job.error.hint is None else f" ({job.error.hint})"
+    say(f"error: {job.id}: {job.error.message}{hint}{kept}")
+
+
+def _exit_code(job: VideoJob) -> int:
+    return 0 if job.error is None else exit_code(from_info(job.error))

@@ -1,0 +1,146 @@
+"""The commands about jobs: list, show, resume, reconcile, cancel."""
+
+import json as json_module
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import App, Parameter
+
+from media_agent.cli.screen import shorten, table, tell
+
+if TYPE_CHECKING:
+    from media_agent.ledger import Ledger
+    from media_agent_schemas.jobs import VideoJob
+
+Flag = Annotated[bool, Parameter(negative=())]
+
+
+def jobs_app() -> App:
+    """Return the commands about jobs."""
+    app = App(name="jobs", help="List, show, resume, reconcile or cancel the jobs.")
+    app.command(list_jobs, name="list")
+    app.command(show_job, name="show")
+    app.command(resume_job, name="resume")
+    app.command(reconcile_jobs, name="reconcile")
+    app.command(cancel_job, name="cancel")
+    return app
+
+
+def list_jobs(*, json: Flag = False) -> int:
+    """List the jobs, newest first.
+
+    Args:
+        json: Print JSON: {"data": [job, ...]}.
+    """
+    store = _store()
+    jobs = store.list()
+    if json:
+        data = [job.model_dump(mode="json") for job in jobs]
+        print(json_module.dumps({"data": data}, indent=2))
+        return 0
+    heads = ("ID", "STATUS", "MADE BY", "SECONDS", "FILM", "PROMPT")
+    table(heads, [_job_row(job, store) for job in jobs])
+    return 0
+
+
+def _job_row(job: "VideoJob", store: "Ledger") -> tuple[str, ...]:
+    request = job.plan.request
+    frames, fps = request.num_frames, request.fps
+    seconds = "endless" if frames is None or fps is None else f"{frames / fps:.2f}"
+    film = job.artifacts[0].path if job.artifacts else None
+    prompts = " / ".join(shot.prompt for shot in job.request.storyboard())
+    made_by = f"{job.plan.backend}/{job.plan.model}"
+    return job.id, _status(job, store), made_by, seconds, film or "-", shorten(prompts)
+
+
+def _status(job: "VideoJob", store: "Ledger") -> str:
+    if job.status.is_terminal or store.is_held(job.id):
+        return job.status
+    return f"{job.status} (its process is gone: jobs resume)"
+
+
+def show_job(job_id: str, /, *, json: Flag = False) -> int:
+    """Show one job.
+
+    Args:
+        job_id: As jobs list shows it.
+        json: Print the job as JSON.
+    """
+    store = _store()
+    job = store.get(job_id)
+    if json:
+        print(job.model_dump_json(indent=2))
+        return 0
+    tell(f"job       {job.id}")
+    tell(f"status    {_status(job, store)}")
+    for sent in store.submissions(job_id):
+        ref = "" if sent.ref is None else f" as {sent.ref.operation_id}"
+        tell(f"sent      {sent.created_at:%Y-%m-%d %H:%M:%S} to {sent.backend}: {sent.state}{ref}")
+    tell(f"made by   {job.plan.backend}/{job.plan.model}")
+    for shot in job.plan.request.storyboard():
+        length = "" if shot.duration is None else f"{shot.duration:.2f} s  "
+        tell(f"shot      {length}{shorten(shot.prompt, 200)}")
+    tell(f"ready     {job.frames_ready} frames in {job.chunks_ready} chunks")
+    for change in job.plan.adjustments:
+        tell(f"adjusted  {change.field}: {change.asked} -> {change.used} ({change.reason})")
+    for warning in job.warnings:
+        tell(f"warning   {warning}")
+    for artifact in job.artifacts:
+        tell(f"{artifact.kind:<9} {artifact.path or artifact.uri}")
+    if job.record_path is not None:
+        tell(f"record    {job.record_path}")
+    if job.error is not None:
+        tell(f"error     {job.error.code}: {job.error.message}")
+    if job.error is not None and job.error.hint is not None:
+        tell(f"next      {job.error.hint}")
+    return 0
+
+
+def _store() -> "Ledger":
+    from media_agent.config import load_settings
+    from media_agent.ledger import Ledger
+
+    return Ledger(load_settings().backend_settings("").data_dir / "ledger.sqlite")
+
+
+def resume_job(job_id: str | None = None, /, *, take_over: Flag = False, json: Flag = False) -> int:
+    """Go on with a job whose process is gone; without an id, with all such jobs, one by one.
+
+    Nothing is paid for twice: work that a backend accepted is found again, not sent again.
+
+    Args:
+        job_id: As jobs list shows it; also one of unknown outcome.
+        take_over: Take it from a process that seems to live, but is stuck.
+        json: Print the finished job as JSON, a line each.
+    """
+    import asyncio
+
+    from media_agent.cli.going_on import go_on
+
+    return asyncio.run(go_on(job_id, take_over=take_over, json=json))
+
+
+def reconcile_jobs(job_id: str | None = None, /, *, json: Flag = False) -> int:
+    """Ask the backends about work whose reply was lost, and say what is known; spends nothing.
+
+    Args:
+        job_id: As jobs list shows it; absent: all of unknown outcome.
+        json: Print JSON: {"data": [{"job", "status", "ref", "said"}, ...]}.
+    """
+    import asyncio
+
+    from media_agent.cli.going_on import reconcile
+
+    return asyncio.run(reconcile(job_id, json=json))
+
+
+def cancel_job(job_id: str, /) -> int:
+    """Stop a job, in whatever process it runs, and at its backend.
+
+    Args:
+        job_id: As jobs list shows it.
+    """
+    import asyncio
+
+    from media_agent.cli.going_on import cancel
+
+    return asyncio.run(cancel(job_id))

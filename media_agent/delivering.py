@@ -1,0 +1,121 @@
+"""The last part of a job: its film fetched and put in its place, its record written."""
+
+import asyncio
+from datetime import datetime
+from pathlib import Path
+
+from media_agent.artifacts import Destination
+from media_agent.errors import BackendResponseError, MediaAgentError, StorageError, to_info
+from media_agent.fetch import fetch
+from media_agent.files import storage_errors, write_atomically
+from media_agent.record import build_record
+from media_agent.submitting import Surroundings
+from media_agent_schemas.capabilities import Capabilities
+from media_agent_schemas.events import JobCompleted, JobFailed, TerminalEvent
+from media_agent_schemas.jobs import VideoJob
+from media_agent_schemas.media import Artifact, ArtifactKind
+
+
+class Delivering:
+    """Does for one ended job what is left to do; done again after a crash, it comes out the same."""
+
+    def __init__(
+        self, job: VideoJob, maker: str, destination: Destination, around: Surroundings
+    ) -> None:
+        self._job = job
+        self._maker = maker
+        self._destination = destination
+        self._around = around
+
+    async def deliver(
+        self, end: TerminalEvent, limits: Capabilities, resumed_from: int | None
+    ) -> TerminalEvent:
+        """Put film and record in their places and return the end with where they are."""
+        end = await self._collected(end)
+        self._around.checkpoint("collect")
+        try:
+            await asyncio.to_thread(self._write_record, end, limits, resumed_from)
+        except StorageError as error:
+            if not isinstance(end, JobFailed):  # the first trouble is the one to tell
+                end = JobFailed(error=to_info(error), artifacts=end.artifacts)
+        self._around.checkpoint("record")
+        return end
+
+    async def _collected(self, end: TerminalEvent) -> TerminalEvent:
+        """Return the end with its film in place, or the failure to put it there."""
+        is_complete = isinstance(end, JobCompleted)
+        films = [index for index, file in enumerate(end.artifacts) if _is_film(file)]
+        try:
+            if is_complete and not films:
+                raise BackendResponseError(f"{self._maker} completed without a film")
+            artifacts = list(end.artifacts)
+            for index in films[:1]:
+                film = await self._fetched(artifacts.pop(index))
+                artifacts.insert(0, await asyncio.to_thread(self._place, film, is_complete))
+            return end.model_copy(update={"artifacts": tuple(artifacts)})
+        except MediaAgentError as error:
+            facts = end.model_dump(exclude={"type", "artifacts", "error"})
+            left = tuple(file for file in end.artifacts if file.uri is not None)
+            failure = {"error": to_info(error), "artifacts": left}
+            return JobFailed.model_validate({**facts, **failure})
+
+    async def _fetched(self, film: Artifact) -> Artifact:
+        if film.path is not None or film.uri is None:
+            return film
+        path = self._around.work_folder / self._job.id / "fetched.mp4"
+        if film.expires_at is not None and film.expires_at < self._around.now():
+            raise BackendResponseError(
+                f"the address of the film expired at {_minute(film.expires_at)}",
+                hint=f"look for it at {self._maker}",
+            )
+        fetched = await fetch(film.uri, path, sleep=self._around.sleep)
+        if film.sha256 not in (None, fetched.sha256):
+            raise BackendResponseError("the film that arrived is not the one that was announced")
+        return film.model_copy(update={"path": str(path)})
+
+    def _place(self, film: Artifact, is_complete: bool) -> Artifact:
+        from media_agent.video import describe
+
+        if film.path is None:
+            raise BackendResponseError(f"{self._maker} gave no file for its film")
+        source = Path(film.path)
+        if not source.exists():
+            raise StorageError(f"the film {source} cannot be collected: it is gone")
+        found = describe(source, film.kind)
+        place = self._destination.place_of(is_complete)
+        facts = {"uri": film.uri, "expires_at": film.expires_at, "provenance": film.provenance}
+        placed = found.model_copy(update={"path": str(place), **facts})
+        if is_complete:
+            self._around.store.placing(self._job.id, placed)
+        try:
+            self._destination.put(source, complete=is_complete)
+        except StorageError as error:
+            hint = f"{error.hint}; " if error.hint else ""
+            raise StorageError(error.message, hint=f"{hint}the film is in {film.path}") from error
+        return placed
+
+    def _write_record(
+        self, end: TerminalEvent, limits: Capabilities, resumed_from: int | None
+    ) -> None:
+        store = self._around.store
+        record = build_record(
+            self._job,
+            end,
+            capabilities=limits,
+            events=store.events(self._job.id),
+            finished_at=self._around.now(),
+            resumed_from=resumed_from,
+        )
+        place = self._destination.record_of(isinstance(end, JobCompleted))
+        with storage_errors(str(place)):
+            write_atomically(place, record.model_dump_json(indent=2).encode() + b"\n")
+        changes = {"record_path": str(place)}
+        store.update(self._job.id, lambda job: job.model_copy(update=changes))
+
+
+def _is_film(artifact: Artifact) -> bool:
+    return artifact.kind in (ArtifactKind.VIDEO, ArtifactKind.PARTIAL_VIDEO)
+
+
+def _minute(time: datetime) -> str:
+    return f"{time:%Y-%m-%d %H:%M %Z}"

@@ -1,0 +1,108 @@
+"""Which process works on a job, and whether that process still lives."""
+
+import contextlib
+import os
+import secrets
+import socket
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from functools import cache
+from json import dumps, loads
+from pathlib import Path
+from typing import Self
+
+BEAT_SECONDS = 2.0
+STALE_SECONDS = 60.0  # without a heartbeat, an owner on another host counts as gone
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """One ledger object in one process; `started` tells it from a later process of the same pid."""
+
+    host: str
+    pid: int
+    started: str
+    token: str
+
+    @classmethod
+    def current(cls) -> Self:
+        """Return a new owner in this process."""
+        pid = os.getpid()
+        return cls(_host(), pid, process_started(pid) or "", secrets.token_hex(4))
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read what `str` wrote."""
+        return cls(**loads(text))
+
+    def __str__(self) -> str:
+        return dumps(asdict(self))
+
+    @property
+    def place(self) -> str:
+        """Return where it is, for people."""
+        return f"process {self.pid} on {self.host.partition('/')[0]}"
+
+
+def is_alive(owner: Owner, silent_seconds: float) -> bool:
+    """Return whether an owner lives: on this host its process, elsewhere its heartbeat, tells."""
+    if owner.host == _host():
+        return process_started(owner.pid) == owner.started
+    return silent_seconds < STALE_SECONDS
+
+
+def process_started(pid: int) -> str | None:
+    """Return when a process started, in a form only good for comparing; None: it is gone."""
+    stat = Path(f"/proc/{pid}/stat")
+    if not Path("/proc/self/stat").exists():
+        return _started_by_ps(pid)
+    try:
+        fields = stat.read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    if fields[0] in ("Z", "X"):  # ended, and nobody has asked how
+        return None
+    return f"{_boot()}:{fields[19]}"  # field 22 of proc(5): clock ticks since boot
+
+
+@contextlib.contextmanager
+def beating(beat: Callable[[], None], *, seconds: float = BEAT_SECONDS) -> Iterator[None]:
+    """Call `beat` in a thread of its own every few seconds while the context lasts."""
+    ended = threading.Event()
+
+    def go_on() -> None:
+        while not ended.wait(seconds):
+            beat()
+
+    thread = threading.Thread(target=go_on, name="heartbeat", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def _started_by_ps(pid: int) -> str | None:
+    command = ["ps", "-o", "lstart=", "-p", str(pid)]
+    said = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+    return said or None
+
+
+@cache
+def _host() -> str:
+    """Return the host, with the container where pids have a meaning of their own."""
+    try:
+        return f"{socket.gethostname()}/{Path('/proc/self/ns/pid').readlink()}"
+    except OSError:
+        return socket.gethostname()
+
+
+@cache
+def _boot() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
