@@ -132,6 +132,8 @@ class BackendSpec:
     name: str
     factory: Callable[[BackendSettings], VideoBackend]
     catalogue: Path | None = None
+    simulator: str | None = None
+    """Where the `media_agent.testing.Simulator` of its provider is, as "module:class"."""
     needs_section: bool = False
     """Whether it is only a kind, which a section of the settings must fill with options."""
     takes_folders: bool = False

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import ipaddress
 import logging
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -30,9 +30,10 @@ from media_agent.errors import (
 from media_agent_hosted.part_file import PartFile
 from media_agent_hosted.replies import Reply, Translate, general_error
 
-__all__ = ["Downloaded", "FilePart", "HttpApi", "Reply", "Translate", "key_header"]
+__all__ = ["Downloaded", "FilePart", "HttpApi", "Reply", "Translate", "Transport", "key_header"]
 
 Headers = Mapping[str, str]
+Transport = httpx.AsyncBaseTransport
 FilePart = tuple[str | None, bytes, str | None]
 """File name, bytes and media type of one part of a form; no name for a plain field."""
 _Result = TypeVar("_Result")
@@ -86,7 +87,7 @@ class HttpApi:
         translate: Translate = lambda reply: None,
         allow_plain_http: bool = False,
         timeout_seconds: float = 60.0,
-        transport: httpx.AsyncBaseTransport | None = None,
+        transport: Transport | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         """Check the address; nothing is sent.
@@ -140,9 +141,10 @@ class HttpApi:
         paid: bool = False,
         idempotency_key: str | None = None,
         idempotency_header: str = "Idempotency-Key",
+        accepts: Collection[int] = (),
         translate: Translate | None = None,
     ) -> Reply:
-        """Send one request with the key and return a reply below status 400.
+        """Send one request with the key; return a reply below status 400, or one of `accepts`.
 
         `url` is a path below the base URL, or a whole URL on the provider's own origin. A free
         request is repeated through trouble; a paid one only after a refused connection or a 429.
@@ -171,7 +173,7 @@ class HttpApi:
                 headers={**extra, **self._auth()},
             )
             reply = await self._answer(request, paid=paid)
-            if reply.status >= 400:
+            if reply.status >= 400 and reply.status not in accepts:
                 raise self._error(reply, translate)
             return reply
 

@@ -1,6 +1,7 @@
 """Declares the hosted backends; each is imported when it is first used."""
 
 from collections.abc import Iterable
+from pathlib import Path
 
 from media_agent.backend import BackendSettings, BackendSpec, VideoBackend
 from media_agent.hookspecs import hookimpl
@@ -20,10 +21,26 @@ def make_openai_compatible(settings: BackendSettings) -> VideoBackend:
     return OpenAICompatibleBackend(settings)
 
 
+def make_http(settings: BackendSettings) -> VideoBackend:
+    """Build a backend for a service that the settings describe."""
+    from media_agent_hosted.declared_http import HttpBackend
+
+    return HttpBackend(settings)
+
+
 @hookimpl
 def media_agent_backends() -> Iterable[BackendSpec]:
     """Offer the hosted backends."""
     return [
-        BackendSpec(name="fal", factory=make_fal),
-        BackendSpec(name="openai-compatible", factory=make_openai_compatible),
+        BackendSpec(
+            name="fal",
+            factory=make_fal,
+            catalogue=Path(__file__).with_name("fal.yaml"),
+            simulator="media_agent_hosted.fal_simulator:FalSimulator",
+        ),
+        BackendSpec(
+            name="openai-compatible",
+            factory=make_openai_compatible,
+            simulator="media_agent_hosted.openai_simulator:OpenAISimulator",
+        ),
     ]

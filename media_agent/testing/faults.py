@@ -20,7 +20,15 @@ FaultKind = Literal[
     "truncate",
     "refuse",
 ]
-_TAKES_EFFECT = ("delay", "stall", "close_after_accept", "garbage", "slow_body", "truncate")
+_TAKES_EFFECT = (
+    "delay",
+    "stall",
+    "close_after_accept",
+    "garbage",
+    "duplicate",
+    "slow_body",
+    "truncate",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,16 +66,29 @@ class Simulator(ABC):
     name: ClassVar[str]
     honours_keys: ClassVar[bool] = False
     """Whether a second submission under the same key is the first one again."""
+    outcomes: ClassVar[tuple[str, ...]] = ("completed",)
+    """The ways in which jobs can end, the usual one first."""
 
     def __init__(
         self,
         faults: Iterable[Fault] = (),
         *,
+        outcome: str | None = None,
         queued_polls: int = 1,
         running_polls: int = 2,
         port: int = 0,
     ) -> None:
-        """Say what will go wrong and how often a job is asked for before it is done."""
+        """Say what will go wrong, how jobs end, and after how many polls.
+
+        Raises:
+            InvalidRequestError: there is no such outcome, or no such call to go wrong.
+        """
+        self.outcome = self.outcomes[0] if outcome is None else outcome
+        if self.outcome not in self.outcomes:
+            raise InvalidRequestError(
+                f"{self.name} has no outcome {outcome!r}",
+                hint=did_you_mean(self.outcome, self.outcomes),
+            )
         self._faults = [_Armed(fault, fault.times) for fault in faults]
         self.queued_polls = queued_polls
         self.running_polls = running_polls
@@ -150,6 +163,10 @@ class Simulator(ABC):
         if job.polls <= self.queued_polls:
             return "queued"
         return "running" if job.polls <= self.queued_polls + self.running_polls else "done"
+
+    def film_content(self, job: SimulatedJob) -> bytes:
+        """Return the file that a job made."""
+        return film_bytes(self.film(job))
 
     def film_url(self, job: SimulatedJob) -> str:
         """Return where the film of a job can be fetched, without a key."""
@@ -259,7 +276,7 @@ class Simulator(ABC):
         job = self.jobs.get(call.arguments["id"])
         if job is None:
             return Answer(404, b"no such file", media_type="text/plain")
-        return Answer(200, film_bytes(self.film(job)), media_type="video/mp4")
+        return Answer(200, self.film_content(job), media_type="video/mp4")
 
     def _next_fault(self, name: str) -> Fault | None:
         for armed in self._faults:

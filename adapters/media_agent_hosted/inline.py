@@ -1,0 +1,69 @@
+"""Pictures and films that go along inside the request, as data URIs, looked at before."""
+
+import base64
+import io
+import warnings
+from pathlib import Path
+
+from media_agent.errors import InvalidRequestError
+from media_agent_schemas.media import InputRole, MediaInput
+
+LARGEST_INLINE = 20 * 2**20  # bytes; base64 makes a third more of them
+_MOST_PIXELS = 100_000_000
+_FILM_STARTS = {"video/mp4": (4, b"ftyp"), "video/webm": (0, b"\x1aE\xdf\xa3")}
+
+
+def address_of(medium: MediaInput) -> str:
+    """Return an address for an input: its own, or a data URI with its bytes.
+
+    Raises:
+        InvalidRequestError: it cannot be read, is too large, or is not what its role needs.
+    """
+    if medium.url is not None:
+        return medium.url
+    name = medium.role.value if medium.path is None else f"{medium.role.value} {medium.path}"
+    content = _bytes_of(medium, name)
+    if len(content) > LARGEST_INLINE:
+        raise InvalidRequestError(
+            f"{name} is larger than {LARGEST_INLINE >> 20} MiB, too large to go along",
+            hint="make it smaller, or give it as an https address",
+        )
+    is_film = medium.role in (InputRole.SOURCE_VIDEO, InputRole.MOTION)
+    mime_type = _film_type(content, name) if is_film else _picture_type(content, name)
+    return f"data:{mime_type};base64,{base64.b64encode(content).decode('ascii')}"
+
+
+def _bytes_of(medium: MediaInput, name: str) -> bytes:
+    if medium.data is not None:
+        return medium.data
+    try:
+        with Path(str(medium.path)).open("rb") as file:
+            return file.read(LARGEST_INLINE + 1)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InvalidRequestError(f"{name} cannot be read: {reason}") from error
+
+
+def _film_type(content: bytes, name: str) -> str:
+    for mime_type, (place, start) in _FILM_STARTS.items():
+        if content[place : place + len(start)] == start:
+            return mime_type
+    raise InvalidRequestError(f"{name} is no MP4 or WebM film", hint="convert it to MP4")
+
+
+def _picture_type(content: bytes, name: str) -> str:
+    """Decode the picture whole: what only begins like one would be refused there, for money."""
+    from PIL import Image
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(content), formats=["PNG", "JPEG", "WEBP"]) as picture:
+                if picture.width * picture.height > _MOST_PIXELS:
+                    raise InvalidRequestError(f"{name} has more than {_MOST_PIXELS} pixels")
+                picture.load()
+                return f"image/{str(picture.format).lower()}"
+    except (OSError, ValueError, SyntaxError, Warning, Image.DecompressionBombError) as error:
+        raise InvalidRequestError(
+            f"{name} is no readable PNG, JPEG or WebP picture", hint="convert it to one of these"
+        ) from error

@@ -1,0 +1,68 @@
+"""The command that stands in for a provider on this machine."""
+
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from media_agent.cli.screen import say, tell
+
+if TYPE_CHECKING:
+    from pydantic import JsonValue
+
+    from media_agent.testing.simulator import Simulator
+
+
+def simulate(
+    name: str,
+    *,
+    port: int = 0,
+    fault: Annotated[tuple[str, ...], Parameter(negative=())] = (),
+    settings: Annotated[tuple[str, ...], Parameter(name="--set", negative=())] = (),
+) -> int:
+    """Answer as a provider does, on this machine and for nothing, until stopped with Ctrl-C.
+
+    Args:
+        name: The backend whose provider is simulated.
+        port: Where to listen; 0 takes a free one.
+        fault: What goes wrong, as CALL:KIND[,NAME=VALUE...], such as submit:close_after_accept or
+            status:status,status=503,times=3; repeat for more.
+        settings: How the provider is, as NAME=VALUE, such as outcome=failed, queued_polls=5;
+            repeat for more.
+    """
+    import threading
+
+    from media_agent.registry import Registry
+    from media_agent.testing.faults import Fault
+    from media_agent.testing.find import find_simulator
+
+    kind = find_simulator(name, Registry().specs)
+    faults = [Fault.parse(text) for text in fault]
+    with kind(faults, port=port, **_read_settings(kind, settings)) as simulator:
+        tell(f"{name} is simulated at {simulator.url}")
+        print(end="", flush=True)
+        say(f"set base_url to it and any key; {simulator.url}/__simulator__ counts; Ctrl-C stops")
+        threading.Event().wait()
+    return 0
+
+
+def _read_settings(kind: "type[Simulator]", texts: tuple[str, ...]) -> "dict[str, JsonValue]":
+    """Read the settings that this simulator takes; a value is JSON, or a text as it stands."""
+    import inspect
+    import json
+
+    from media_agent.errors import InvalidRequestError
+    from media_agent.nearest import did_you_mean
+
+    known = [name for name in inspect.signature(kind).parameters if name not in ("faults", "port")]
+    read: dict[str, JsonValue] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or name not in known:
+            raise InvalidRequestError(
+                f"{kind.name} cannot be set {text!r}", hint=did_you_mean(name, known)
+            )
+        try:
+            read[name] = json.loads(value)
+        except ValueError:
+            read[name] = value
+    return read

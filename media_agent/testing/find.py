@@ -1,0 +1,30 @@
+"""Finds the simulator that a backend brings."""
+
+import pkgutil
+from collections.abc import Mapping
+
+from media_agent.backend import BackendSpec
+from media_agent.errors import InvalidRequestError, PluginError
+from media_agent.nearest import did_you_mean
+from media_agent.testing.simulator import Simulator
+
+
+def find_simulator(name: str, specs: Mapping[str, BackendSpec]) -> type[Simulator]:
+    """Return the class of the simulator of a backend; imports it.
+
+    Raises:
+        InvalidRequestError: no backend of this name has a simulator.
+        PluginError: it has one that cannot be loaded.
+    """
+    places = {spec.name: spec.simulator for spec in specs.values() if spec.simulator is not None}
+    if name not in places:
+        raise InvalidRequestError(
+            f"there is no simulator {name!r}", hint=did_you_mean(name, places)
+        )
+    try:
+        found = pkgutil.resolve_name(places[name])
+    except (ImportError, AttributeError, ValueError) as error:
+        raise PluginError(f"the simulator of {name}, {places[name]}: {error}") from error
+    if not (isinstance(found, type) and issubclass(found, Simulator)):
+        raise PluginError(f"the simulator of {name}, {places[name]}, is no Simulator")
+    return found
