@@ -1,0 +1,156 @@
+"""What a service declared with `kind = "http"` is told and how its answers are read; pure."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Annotated, Literal, NamedTuple, Self, get_args
+from urllib.parse import quote
+
+from pydantic import Field, JsonValue, model_validator
+
+from media_agent.declared import Declaration, fill, sole_placeholder
+from media_agent_schemas.base import Seconds
+
+Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+_METHODS = "|".join(get_args(Method))
+_AUTH = re.compile(r"(?P<name>[A-Za-z0-9-]+): (?:(?P<scheme>[A-Za-z0-9._-]+) )?\{key\}")
+
+CallText = Annotated[str, Field(pattern=rf"^(?:{_METHODS}) /\S*$", examples=["POST /videos"])]
+PathText = Annotated[str, Field(pattern=r"^/\S*$", examples=["/videos/{id}/content"])]
+Place = Annotated[str, Field(pattern=r"^[^.]+(\.[^.]+)*$", examples=["data.video.url"])]
+
+
+class HttpCall(NamedTuple):
+    """A method and a path below the base URL."""
+
+    method: Method
+    path: str
+
+
+class HttpOptions(Declaration):
+    """The options of a service: three calls, and where things stand in its JSON answers."""
+
+    submit: CallText = Field(description="The call that starts the work.")
+    body: dict[str, JsonValue] = Field(description="Its JSON body, with placeholders.")
+    id: Place = Field("id", description="Where its answer names the work.")
+    poll: CallText = Field(description="The call that asks how far it is, with {id}.")
+    state: Place = Field("status", description="Where its answer says the state.")
+    done: tuple[str, ...] = Field(min_length=1, description="States of a finished film.")
+    failed: tuple[str, ...] = Field(min_length=1, description="States of work that has failed.")
+    progress: Place | None = Field(None, description="Where it says how far, to 1 or to 100.")
+    error: Place | None = Field(None, description="Where it says why it failed.")
+    result: Place | None = Field(None, description="Where it says the address of the film.")
+    content: PathText | None = Field(None, description="Or: the path of the film, with {id}.")
+    cancel: CallText | None = Field(None, description="The call that stops it, with {id}.")
+    auth: str = Field(
+        "Authorization: Bearer {key}",
+        pattern=f"^{_AUTH.pattern.replace('?P<name>', '').replace('?P<scheme>', '?:')}$",
+        description="The header with the key.",
+    )
+    headers: dict[str, str] = Field({}, description="Further headers, without secrets.")
+    idempotency_header: str | None = Field(
+        None, pattern=r"^[A-Za-z0-9-]+$", description="Where the service takes a key of ours."
+    )
+    poll_seconds: Seconds = Field(2.0, description="First pause between two polls.")
+    deadline_seconds: Seconds = Field(7200.0, description="How long a film may take.")
+    timeout_seconds: Seconds = Field(60.0, description="How long an answer may take.")
+    allow_plain_http: bool = Field(False, description="Send the key over http too.")
+
+    def templates(self) -> Iterator[str]:
+        """Yield the texts of the submission."""
+        yield self.submit
+        yield from _texts(self.body)
+
+    @model_validator(mode="after")
+    def _sound(self) -> Self:
+        if (self.result is None) == (self.content is None):
+            raise ValueError("say either result or content: where the film is")
+        for name in ("poll", "cancel", "content"):
+            text = getattr(self, name)
+            if text is not None and "{id}" not in text:
+                raise ValueError(f"{name} needs {{id}}: which work is meant")
+            for unknown in re.findall(r"\{(?!id\}|model\})\w*\}", text or ""):
+                raise ValueError(f"{name} has {unknown}; there is {{id}} and {{model}}")
+        return self
+
+    def auth_header(self) -> tuple[str, str]:
+        """Return the name of the header with the key, and its scheme."""
+        match = _AUTH.fullmatch(self.auth)
+        return (
+            ("Authorization", "Bearer") if match is None else (match["name"], match["scheme"] or "")
+        )
+
+
+def call(text: str, values: Mapping[str, JsonValue]) -> HttpCall:
+    """Read a call such as "GET /videos/{id}"; what is put in stays within its part of the path."""
+    method, _, path = text.partition(" ")
+    return HttpCall(
+        next(each for each in get_args(Method) if each == method), address(path, values)
+    )
+
+
+def address(path: str, values: Mapping[str, JsonValue]) -> str:
+    """Return a path with its placeholders filled in, quoted."""
+    quoted = {name: quote(str(value), safe="") for name, value in values.items()}
+    return fill(path, quoted) or path
+
+
+def build_body(template: JsonValue, values: Mapping[str, JsonValue]) -> JsonValue:
+    """Fill in a JSON value; a text that is one placeholder becomes its value, number or text.
+
+    What has a placeholder without a value is left out of its object or list.
+    """
+    match template:
+        case dict():
+            built = {name: build_body(value, values) for name, value in template.items()}
+            return {
+                name: value
+                for name, value in built.items()
+                if not _is_absent(template[name], value)
+            }
+        case list():
+            pairs = [(item, build_body(item, values)) for item in template]
+            return [value for item, value in pairs if not _is_absent(item, value)]
+        case str():
+            sole = sole_placeholder(template)
+            return fill(template, values) if sole is None else values[sole]
+        case _:
+            return template
+
+
+def value_at(reply: JsonValue, place: str | None) -> JsonValue:
+    """Return what stands at a place such as "data.videos.0.url"; None: nothing."""
+    found = reply
+    for part in () if place is None else place.split("."):
+        if isinstance(found, dict):
+            found = found.get(part)
+        elif isinstance(found, list) and part.isdecimal() and int(part) < len(found):
+            found = found[int(part)]
+        else:
+            return None
+    return None if place is None else found
+
+
+def fraction(value: JsonValue) -> float | None:
+    """Read a progress, as a share of 1 or in percent."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 100:
+        return None
+    return value / 100 if value > 1 else float(value)
+
+
+def _is_absent(template: JsonValue, value: JsonValue) -> bool:
+    """Return whether a value is null because its placeholder has none."""
+    return value is None and template is not None
+
+
+def _texts(value: JsonValue) -> Iterable[str]:
+    match value:
+        case str():
+            yield value
+        case dict():
+            for inner in value.values():
+                yield from _texts(inner)
+        case list():
+            for inner in value:
+                yield from _texts(inner)
+        case _:
+            pass
