@@ -95,7 +95,7 @@ def remux(source: Path | BinaryIO, target: Path, *, tags: Mapping[str, str] | No
 
     options = {"movflags": "+faststart"}
     with (
-        _opened(source) as film,
+        opened(source) as film,
         av.open(str(target), "w", format="mp4", options=options) as container,
     ):
         container.metadata.update(tags or {})
@@ -119,7 +119,7 @@ def probe(path: Path) -> VideoMetadata:
     Raises:
         StorageError: the file is missing or not a readable video.
     """
-    with _opened(path) as film:
+    with opened(path) as film:
         stream = film.streams.video[0]
         frames = sum(1 for packet in film.demux(stream) if packet.size)
         rate = stream.average_rate or stream.guessed_rate or Fraction(1)
@@ -162,7 +162,7 @@ def iterate_frames(path: Path) -> Iterator["Frames"]:
     Raises:
         StorageError: the file is missing or not a readable video.
     """
-    with _opened(path) as film:
+    with opened(path) as film:
         for frame in film.decode(video=0):
             yield _pixels(frame)
 
@@ -192,7 +192,7 @@ def last_frames(path: Path, count: int) -> "Frames":
 
     if count < 1:
         raise InvalidRequestError(f"{count} frames were asked; ask for at least one")
-    with _opened(path) as film:
+    with opened(path) as film:
         stream = film.streams.video[0]
         _seek_before_last(film, stream, count)
         kept = deque(film.decode(stream), maxlen=count)
@@ -239,7 +239,7 @@ def _add_h264_stream(
 
 
 @contextmanager
-def _opened(source: Path | BinaryIO) -> Iterator["InputContainer"]:
+def opened(source: Path | BinaryIO) -> Iterator["InputContainer"]:
     """Open a film; whatever is wrong with it, then or while it is read, is one clear error."""
     import av
 

@@ -1,0 +1,72 @@
+"""The films of the parts made so far: what the next part begins from, and the whole."""
+
+from pathlib import Path
+
+from media_agent.errors import BackendResponseError
+from media_agent_schemas.capabilities import PlanPart
+from media_agent_schemas.jobs import VideoJob
+from media_agent_schemas.media import Artifact, ArtifactKind, InputRole, MediaInput
+
+
+class MadeParts:
+    """The parts made so far."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.films: list[Path] = []
+        self.lengths: list[int] = []
+        self.count = 0
+        self.frames = 0
+        self.shared = 0
+        self.warnings: list[str] = []
+
+    def add(self, job: VideoJob, part: PlanPart) -> int:
+        """Take the film of a part, and return how many frames are new in it."""
+        film = job.artifacts[0] if job.artifacts else None
+        if film is None or film.path is None or film.metadata is None:
+            raise BackendResponseError(f"part {job.id} completed without a film")
+        self.warnings += [text for text in job.warnings if text not in self.warnings]
+        frames = film.metadata.frames
+        before = self.lengths[-1] if self.lengths else 0
+        planned = part.request.num_frames or frames
+        new = frames
+        if part.takes == "last_frame":
+            self.shared = 1
+            new = frames - 1
+        elif part.takes == "film" and abs(frames - planned) > abs(frames - planned - before):
+            new = frames - before  # the film came back longer: it has the part before in it
+            self.films.pop()
+            self.lengths.pop()
+        self.films.append(Path(film.path))
+        self.lengths.append(frames)
+        self.count += 1
+        return max(0, new)
+
+    def handed_on(self, part: PlanPart) -> MediaInput:
+        """Return what the next part begins from."""
+        if part.takes == "film":
+            path = str(self.films[-1])
+            return MediaInput(role=InputRole.SOURCE_VIDEO, path=path, mime_type="video/mp4")
+        from PIL import Image
+
+        from media_agent.video import last_frames
+
+        self.folder.mkdir(parents=True, exist_ok=True)
+        picture = self.folder / f"part-{self.count + 1:04d}.first.png"
+        Image.fromarray(last_frames(self.films[-1], 1)[0]).save(picture)
+        return MediaInput(role=InputRole.FIRST_FRAME, path=str(picture), mime_type="image/png")
+
+    def join(self, complete: bool) -> Artifact:
+        """Write one film from all parts."""
+        from media_agent.joining import join_films
+        from media_agent.video import describe
+
+        self.folder.mkdir(parents=True, exist_ok=True)
+        target = self.folder / ("video.mp4" if complete else "video.partial.mp4")
+        joined = join_films(self.films, target, shared=self.shared)
+        self.frames = joined.frames
+        if joined.encoded_again:
+            self.warnings.append("the parts differ in their encoding; the film was encoded again")
+        if joined.lost_sound:
+            self.warnings.append("the sound of the parts was left out: it is not joined")
+        return describe(target, ArtifactKind.VIDEO if complete else ArtifactKind.PARTIAL_VIDEO)
