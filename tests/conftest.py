@@ -3,11 +3,12 @@
 from pathlib import Path
 
 import pytest
-import torch
 
 
 @pytest.fixture(scope="session")
 def raw_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    import torch
+
     from media_agent_magi.engine.config import ConvVAEConfig
     from media_agent_magi.engine.conv_vae import ConvVAE
     from media_agent_magi.tiny_model import TinyModel, initialise

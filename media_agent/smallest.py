@@ -1,0 +1,60 @@
+"""The smallest request that a model takes: what a check asks for, so that it costs little."""
+
+from media_agent.vocabulary import unknown_words
+from media_agent_schemas.capabilities import Capabilities
+from media_agent_schemas.media import InputRole, MediaInput, ResolutionTier, Size
+from media_agent_schemas.request import VideoMode, VideoRequest
+
+PROMPT = "a red circle moving right on a black background"
+_SECONDS = 0.5  # where the model names no shortest length
+_PICTURE = Size(width=256, height=256)
+
+
+def smallest_request(capabilities: Capabilities) -> VideoRequest:
+    """Return the shortest film of the smallest frames, in words the model knows, with seed 0."""
+    fields: dict[str, object] = {
+        "model": f"{capabilities.backend}/{capabilities.model}",
+        "prompt": _prompt(capabilities),
+        "duration": _seconds(capabilities),
+        "size": _size(capabilities),
+    }
+    if capabilities.seed is not False:
+        fields["seed"] = 0
+    if fields["size"] is None and capabilities.resolutions:
+        fields["resolution"] = min(capabilities.resolutions, key=list(ResolutionTier).index)
+    if VideoMode.TEXT_TO_VIDEO not in capabilities.modes:
+        fields["inputs"] = (_picture(capabilities),)
+    return VideoRequest.model_validate(fields)
+
+
+def _prompt(capabilities: Capabilities) -> str:
+    known = capabilities.closed_vocabulary
+    if known is None or not unknown_words([PROMPT], known):
+        return PROMPT
+    return " ".join(known[:4])
+
+
+def _seconds(capabilities: Capabilities) -> float:
+    if capabilities.durations:
+        return min(capabilities.durations)
+    shortest = capabilities.min_duration or capabilities.chunk_seconds or _SECONDS
+    longest = capabilities.max_duration
+    return shortest if longest is None else min(shortest, longest)
+
+
+def _size(capabilities: Capabilities) -> Size | None:
+    if capabilities.sizes:
+        return min(capabilities.sizes, key=lambda size: size.width * size.height)
+    return None if capabilities.size_range is None else capabilities.size_range.minimum
+
+
+def _picture(capabilities: Capabilities) -> MediaInput:
+    """Return a plain picture to begin with, for a model that needs one."""
+    from io import BytesIO
+
+    from PIL import Image
+
+    size = _size(capabilities) or capabilities.default_size or _PICTURE
+    content = BytesIO()
+    Image.new("RGB", (size.width, size.height), (120, 60, 40)).save(content, format="PNG")
+    return MediaInput(role=InputRole.FIRST_FRAME, data=content.getvalue(), mime_type="image/png")

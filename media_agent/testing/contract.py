@@ -1,0 +1,142 @@
+"""What the tests of the conformance kit stand on: fixtures, and ways to watch a backend work."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+import pytest
+
+from media_agent.backend import VideoBackend
+from media_agent.negotiate import negotiate
+from media_agent.smallest import smallest_request
+from media_agent_schemas.capabilities import Capabilities
+from media_agent_schemas.events import BackendEvent, ChunkReady, JobCompleted, TerminalEvent
+from media_agent_schemas.jobs import Finish, OperationRef
+from media_agent_schemas.request import VideoRequest
+
+if TYPE_CHECKING:
+    from media_agent.video import Frames
+
+MakeBackend = Callable[[], VideoBackend]
+"""Makes a backend; called again, it makes another over the same data, as a new process would."""
+
+RequestFactory = Callable[..., VideoRequest]
+"""Fields -> a negotiated request: the smallest one of the backend with these fields changed."""
+
+_LENGTH = frozenset({"duration", "num_frames", "endless", "shots"})
+_GEOMETRY = frozenset({"size", "resolution", "aspect_ratio"})
+
+
+@pytest.mark.anyio
+class Contract:
+    """The base of every group of tests."""
+
+    model: ClassVar[str | None] = None
+    """The model that is tested; None is the default model."""
+    deadline: ClassVar[float] = 60.0
+    """Seconds that one piece of work may take."""
+    submit_seconds: ClassVar[float] = 5.0
+    """Seconds that `submit` may take."""
+    sends_everything: ClassVar[bool] = False
+    """Whether the backend hands the whole request on as JSON, so that each field counts as used."""
+
+    @pytest.fixture
+    def anyio_backend(self) -> str:
+        """Run on asyncio, as the core does."""
+        return "asyncio"
+
+    @pytest.fixture
+    def make_backend(self) -> MakeBackend:
+        """Return a function that makes the backend; every conformance class gives its own."""
+        pytest.fail(f"{type(self).__name__} has no fixture make_backend")
+
+    @pytest.fixture
+    async def backend(
+        self, anyio_backend: str, make_backend: MakeBackend
+    ) -> AsyncIterator[VideoBackend]:
+        """Return a backend that is closed after the test."""
+        backend = make_backend()
+        yield backend
+        await asyncio.wait_for(backend.aclose(), self.deadline)
+
+    @pytest.fixture
+    def limits(self, backend: VideoBackend) -> Capabilities:
+        """Return what the tested model can do."""
+        return backend.capabilities(self.model)
+
+    @pytest.fixture
+    def request_factory(self, backend: VideoBackend) -> RequestFactory:
+        """Return a function from fields to a request as a backend gets it: negotiated."""
+
+        def make(**fields: object) -> VideoRequest:
+            asked = dict(self.asked(backend))
+            for group in (_LENGTH, _GEOMETRY):
+                if fields.keys() & group:
+                    asked = {name: value for name, value in asked.items() if name not in group}
+            if "shots" in fields:
+                asked["prompt"] = None
+            return negotiate(
+                VideoRequest.model_validate(asked | fields),
+                backend.capabilities(self.model),
+                draw_seed=lambda: 0,
+                estimate=backend.estimate,
+            ).request
+
+        return make
+
+    def asked(self, backend: VideoBackend) -> VideoRequest:
+        """Return the request to begin from, before it is negotiated; small and fast."""
+        return smallest_request(backend.capabilities(self.model))
+
+    def is_local(self, backend: VideoBackend) -> bool:
+        """Return whether the film is computed here, so that its frames can be compared."""
+        return backend.capabilities(self.model).resubmits
+
+    def long_film(self, backend: VideoBackend) -> dict[str, object]:
+        """Return the fields of a film of some chunks, where that can be had."""
+        limits = backend.capabilities(self.model)
+        if limits.streams is not True or limits.max_duration is not None:
+            return {}
+        return {"duration": 3 * (limits.chunk_seconds or 1.0)}
+
+    def unknown_ref(self, known: OperationRef) -> OperationRef:
+        """Return a reference to work that never was, made from one to work that is."""
+        return known.model_copy(update={"operation_id": "no-such-work"})
+
+    async def observed(
+        self, backend: VideoBackend, ref: OperationRef, *, at_first_chunk: Finish | None = None
+    ) -> list[BackendEvent]:
+        """Return all events of a piece of work; sends a command when its first chunk is ready."""
+        seen: list[BackendEvent] = []
+        async with asyncio.timeout(self.deadline), aclosing(backend.observe(ref)) as events:
+            async for event in events:
+                seen.append(event)
+                if at_first_chunk is not None and isinstance(event, ChunkReady):
+                    await backend.control(ref, at_first_chunk)
+                    at_first_chunk = None
+        return seen
+
+    async def end(self, backend: VideoBackend, ref: OperationRef) -> TerminalEvent:
+        """Return how a piece of work ended."""
+        events = await self.observed(backend, ref)
+        assert events, "it ended without an event"
+        last = events[-1]
+        assert isinstance(last, TerminalEvent), f"it ended with {last.type}"
+        return last
+
+    async def made(self, backend: VideoBackend, request: VideoRequest, key: str) -> JobCompleted:
+        """Return the end of work that has to complete."""
+        end = await self.end(backend, await backend.submit(request, key=key))
+        assert isinstance(end, JobCompleted), end
+        return end
+
+
+def frames_of(end: TerminalEvent) -> "Frames":
+    """Return the frames of the film, uint8 (T, H, W, 3)."""
+    from media_agent.video import read_frames
+
+    path = end.artifacts[0].path
+    assert path is not None, "the film is not on this machine"
+    return read_frames(Path(path))

@@ -1,0 +1,113 @@
+"""The film: made from every field of the request, and from no other seed than the one asked."""
+
+from pathlib import Path
+
+import pytest
+
+from media_agent.backend import BackendSpec, VideoBackend
+from media_agent.client import VideoClient
+from media_agent.config import load_settings
+from media_agent.errors import UnsupportedRequestError
+from media_agent.plugins import Discovery
+from media_agent.registry import Registry
+from media_agent.testing.contract import Contract, MakeBackend, RequestFactory, frames_of
+from media_agent.testing.watched_request import said_fields, watched
+from media_agent_schemas.capabilities import Capabilities
+from media_agent_schemas.jobs import JobStatus
+from media_agent_schemas.media import CameraMove
+from media_agent_schemas.records import GenerationRecord
+from media_agent_schemas.request import Shot
+
+_FOR_THE_CORE = frozenset({"schema_version", "mode", "labels", "budget", "routing", "n"})
+_WISHES: dict[str, object] = {
+    "negative_prompt": "a blue square",
+    "camera": CameraMove.ZOOM_IN,
+    "audio": True,
+    "aspect_ratio": "16:9",
+}
+
+
+class FilmContract(Contract):
+    """What holds for every film."""
+
+    async def test_seed_zero_is_a_seed(
+        self, backend: VideoBackend, limits: Capabilities, request_factory: RequestFactory
+    ) -> None:
+        """0 is a value like any other: it is used, and the end does not name another seed."""
+        if limits.seed is False:
+            pytest.skip("it takes no seed")
+        end = await self.made(backend, request_factory(seed=0), "seed-0")
+
+        assert end.seed in (0, None)
+        if self.is_local(backend):
+            again = await self.made(backend, request_factory(seed=0), "seed-0-again")
+            other = await self.made(backend, request_factory(seed=1), "seed-1")
+            assert (frames_of(end) == frames_of(again)).all(), "seed 0 is drawn anew each time"
+            assert (frames_of(end) != frames_of(other)).any(), "the seed changes nothing"
+
+    async def test_no_field_of_a_request_is_dropped_silently(
+        self, backend: VideoBackend, request_factory: RequestFactory
+    ) -> None:
+        """Each field is refused or adjusted with a reason beforehand, or else it is read."""
+        kept: dict[str, object] = {}
+        for name, value in _WISHES.items():
+            try:
+                if getattr(request_factory(**kept, **{name: value}), name) == value:
+                    kept[name] = value
+            except UnsupportedRequestError:
+                continue
+        request, read = watched(request_factory(**kept), dump_reads_all=self.sends_everything)
+
+        await self.made(backend, request, "fields")
+
+        assert said_fields(request) - _FOR_THE_CORE - read == set()
+
+    async def test_the_film_is_as_it_was_negotiated(
+        self, backend: VideoBackend, request_factory: RequestFactory
+    ) -> None:
+        """Number and size of the frames are those of the request, where it is made here."""
+        if not self.is_local(backend):
+            pytest.skip("the film is made elsewhere; the record says what came")
+        request = request_factory()
+
+        frames = frames_of(await self.made(backend, request, "as-negotiated"))
+
+        assert len(frames) == request.num_frames
+        if request.size is not None:
+            assert frames.shape[1:3] == (request.size.height, request.size.width)
+
+    async def test_a_storyboard_that_it_takes_becomes_one_film(
+        self, backend: VideoBackend, limits: Capabilities, request_factory: RequestFactory
+    ) -> None:
+        """Every shot is made under its own prompt."""
+        if limits.max_shots is not None and limits.max_shots < 2:
+            pytest.skip("it takes one shot")
+        prompt = self.asked(backend).prompt or "a red circle"
+        shot = Shot(prompt=prompt, duration=limits.chunk_seconds or 0.5)
+        request = request_factory(shots=(shot, shot))
+
+        end = await self.made(backend, request, "storyboard")
+
+        assert end.artifacts
+        assert end.frames in (None, request.num_frames)
+
+    async def test_a_client_makes_a_film_and_a_record_with_it(
+        self, make_backend: MakeBackend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The whole way: planned, submitted, observed, collected, probed, recorded."""
+        monkeypatch.setenv("MEDIA_AGENT_CONFIG", str(tmp_path / "none.toml"))
+        backend = make_backend()
+        spec = BackendSpec(name=backend.name, factory=lambda settings: backend)
+        settings = load_settings(data_dir=tmp_path / "client", default_backend=backend.name)
+        registry = Registry(Discovery({backend.name: spec}))
+
+        async with VideoClient(settings=settings, registry=registry) as client:
+            job = await client.generate(self.asked(backend), out=tmp_path / "film.mp4")
+
+        assert job.status is JobStatus.COMPLETED, job.error
+        record = GenerationRecord.model_validate_json((tmp_path / "film.json").read_bytes())
+        assert record.delivered is not None
+        assert record.delivered.frames > 0
+        assert record.backend == backend.name
+        assert record.sent == job.plan.request
+        assert record.verification == backend.capabilities(self.model).verification

@@ -1,0 +1,155 @@
+"""Stopping, steering, going on, closing: as declared, and nothing that was not."""
+
+import asyncio
+import threading
+from contextlib import aclosing
+
+import pytest
+
+from media_agent.backend import VideoBackend
+from media_agent.errors import MediaAgentError, UnsupportedRequestError
+from media_agent.testing.contract import Contract, MakeBackend, RequestFactory, frames_of
+from media_agent_schemas.capabilities import Capabilities, Control
+from media_agent_schemas.events import ChunkReady, JobCancelled, JobCompleted, PromptChanged
+from media_agent_schemas.jobs import ChangePrompt, Finish, OperationRef
+
+_COMMANDS = (ChangePrompt(prompt="a blue square"), Finish())
+
+
+class SteeringContract(Contract):
+    """What holds for work that somebody interferes with."""
+
+    async def test_cancelled_work_ends(
+        self, backend: VideoBackend, limits: Capabilities, request_factory: RequestFactory
+    ) -> None:
+        """It ends as cancelled, or as completed if that came first; twice is as once."""
+        if limits.cancels is False:
+            pytest.skip("it cannot be stopped")
+        ref = await backend.submit(request_factory(**self.long_film(backend)), key="cancelled")
+
+        await backend.cancel(ref)
+        await backend.cancel(ref)
+
+        assert isinstance(await self.end(backend, ref), JobCancelled | JobCompleted)
+
+    async def test_cancelling_finished_work_changes_nothing(
+        self, backend: VideoBackend, limits: Capabilities, request_factory: RequestFactory
+    ) -> None:
+        """The film stays finished."""
+        if limits.cancels is False:
+            pytest.skip("it cannot be stopped")
+        ref = await backend.submit(request_factory(), key="too-late")
+        await self.end(backend, ref)
+
+        await backend.cancel(ref)
+
+        assert isinstance(await self.end(backend, ref), JobCompleted)
+
+    async def test_a_command_that_is_not_declared_is_refused(
+        self, backend: VideoBackend, limits: Capabilities, request_factory: RequestFactory
+    ) -> None:
+        """Steering that would have no effect is an error, not silence."""
+        refused = [each for each in _COMMANDS if Control(each.type) not in limits.controls]
+        if not refused:
+            pytest.skip("it takes every command")
+        ref = await backend.submit(request_factory(), key="steered")
+
+        for command in refused:
+            with pytest.raises(UnsupportedRequestError):
+                await backend.control(ref, command)
+
+    async def test_an_endless_film_ends_when_told_to_finish(
+        self, backend: VideoBackend, limits: Capabilities, request_factory: RequestFactory
+    ) -> None:
+        """The chunks in work are still made, and the film completes."""
+        if limits.endless is not True or Control.FINISH not in limits.controls:
+            pytest.skip("it makes no endless film that can be finished")
+        ref = await backend.submit(request_factory(endless=True), key="endless")
+
+        events = await self.observed(backend, ref, at_first_chunk=Finish())
+
+        assert isinstance(events[-1], JobCompleted), events[-1]
+
+    async def test_a_changed_prompt_is_announced_with_its_chunk(
+        self, backend: VideoBackend, limits: Capabilities, request_factory: RequestFactory
+    ) -> None:
+        """The event says from which chunk on the new prompt holds."""
+        if limits.endless is not True or not set(Control) <= set(limits.controls):
+            pytest.skip("it makes no endless film whose prompt can be changed")
+        ref = await backend.submit(request_factory(endless=True), key="changed")
+        changes = []
+
+        async with asyncio.timeout(self.deadline), aclosing(backend.observe(ref)) as events:
+            async for event in events:
+                if isinstance(event, ChunkReady) and event.index == 0:
+                    await backend.control(ref, ChangePrompt(prompt="a blue square"))
+                if isinstance(event, PromptChanged):
+                    changes.append(event)
+                    await backend.control(ref, Finish())
+
+        assert [change.prompt for change in changes] == ["a blue square"]
+        assert changes[0].chunk > 0
+
+    async def test_work_goes_on_from_its_token_in_another_process(
+        self,
+        backend: VideoBackend,
+        limits: Capabilities,
+        make_backend: MakeBackend,
+        request_factory: RequestFactory,
+    ) -> None:
+        """No chunk twice, none left out, and the film equals the one made in one go."""
+        if limits.resumable is not True:
+            pytest.skip("it cannot go on from a token")
+        request = request_factory(**self.long_film(backend))
+        whole = await self.made(backend, request, "whole")
+        ref = await backend.submit(request, key="broken-off")
+        token = (await self._first_chunk(backend, ref)).resume
+        await backend.cancel(ref)
+        await self.end(backend, ref)
+        assert token is not None, "a chunk came without a token"
+        another = make_backend()
+
+        again = await another.submit(request, key="broken-off", resume=token)
+        events = await self.observed(another, again)
+        await another.aclose()
+
+        chunks = [event.index for event in events if isinstance(event, ChunkReady)]
+        assert chunks == list(range(token.next_chunk, token.next_chunk + len(chunks)))
+        assert isinstance(events[-1], JobCompleted), events[-1]
+        assert (frames_of(events[-1]) == frames_of(whole)).all()
+
+    async def test_closing_ends_all_work_and_all_threads(
+        self, backend: VideoBackend, make_backend: MakeBackend, request_factory: RequestFactory
+    ) -> None:
+        """Closed in the middle of work it lets go, as often as it is told."""
+        before = set(threading.enumerate())
+        closed = make_backend()
+        await closed.submit(request_factory(**self.long_film(backend)), key="in-work")
+
+        for _ in range(2):
+            await asyncio.wait_for(closed.aclose(), self.deadline)
+
+        if self.is_local(backend):  # else a simulator in this process has threads too
+            assert [thread.name for thread in _own_threads() - before] == []
+
+    async def test_a_closed_backend_takes_no_work(
+        self, make_backend: MakeBackend, backend: VideoBackend, request_factory: RequestFactory
+    ) -> None:
+        """What would never be done is refused."""
+        closed = make_backend()
+        await closed.aclose()
+
+        with pytest.raises(MediaAgentError):
+            await closed.submit(request_factory(), key="after-the-end")
+
+    async def _first_chunk(self, backend: VideoBackend, ref: OperationRef) -> ChunkReady:
+        async with asyncio.timeout(self.deadline), aclosing(backend.observe(ref)) as events:
+            async for event in events:
+                if isinstance(event, ChunkReady):
+                    return event
+        pytest.fail("it ended without a chunk")
+
+
+def _own_threads() -> set[threading.Thread]:
+    """Return the threads that are not asyncio's own helpers."""
+    return {each for each in threading.enumerate() if not each.name.startswith("asyncio_")}

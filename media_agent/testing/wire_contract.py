@@ -1,0 +1,255 @@
+"""What holds where a service is asked: nothing paid twice, no secret told, no job failed by a poll.
+
+These tests need a simulator of the service. They set the faults; the class makes the simulator:
+
+    @pytest.fixture
+    def simulator(self, faults: Faults) -> Iterator[Simulator]:
+        with AcmeSimulator(faults=faults) as simulator:
+            yield simulator
+
+and `make_backend` gives the backend `simulator.url`, and `secret` as its key. The calls that the
+faults strike are named "submit" and "status" in every simulator.
+"""
+
+import asyncio
+import logging
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from media_agent.backend import VideoBackend
+from media_agent.errors import (
+    BackendAuthenticationError,
+    BackendError,
+    BackendUnavailableError,
+    MediaAgentError,
+    SubmitUncertainError,
+)
+from media_agent.testing.contract import Contract, MakeBackend, RequestFactory
+from media_agent.testing.faults import Fault
+from media_agent.testing.simulator import Simulator
+from media_agent_schemas.capabilities import Capabilities
+from media_agent_schemas.events import JobCompleted, TerminalEvent
+from media_agent_schemas.jobs import OperationRef
+from media_agent_schemas.request import VideoRequest
+
+Faults = Sequence[Fault]
+"""What goes wrong, in the order in which it does."""
+
+_LOST = (
+    Fault("submit", "close_after_accept"),
+    Fault("submit", "garbage"),
+    Fault("submit", "status", status=500, accepts=True),
+    Fault("submit", "truncate"),
+)
+_REFUSED = (
+    Fault("submit", "status", status=401),
+    Fault("submit", "status", status=422),
+    Fault("submit", "status", status=429, retry_after="0"),
+    Fault("submit", "close_before_accept"),
+    Fault("submit", "html"),
+)
+_BAD_POLLS = (
+    Fault("status", "status", status=500, times=3),
+    Fault("status", "close_before_accept", times=3),
+    Fault("status", "garbage", times=3),
+    Fault("status", "html", times=3),
+    Fault("status", "status", status=429, retry_after="0", times=3),
+)
+_OBSERVATIONS = 20  # how often a job is observed again before its polls count as never working
+_SEED_ZERO = re.compile(rb'"seed"\s*:\s*"?0"?\s*[,}]|name="seed"\r\n(?:[^\r\n]+\r\n)*\r\n0\r\n')
+
+
+def _each(faults: Faults) -> pytest.MarkDecorator:
+    """Run a test once under each of the faults."""
+    return pytest.mark.parametrize(
+        "faults", [(fault,) for fault in faults], ids=lambda faults: _words(faults[0])
+    )
+
+
+def _words(fault: Fault) -> str:
+    return f"{fault.kind}_{fault.status}" if fault.kind == "status" else fault.kind
+
+
+class WireContract(Contract):
+    """What holds for a backend that asks a service."""
+
+    @pytest.fixture
+    def faults(self) -> Faults:
+        """Return what goes wrong; most tests set their own."""
+        return ()
+
+    @pytest.fixture
+    def simulator(self, faults: Faults) -> Simulator:
+        """Return the running simulator of the service; every class gives its own."""
+        pytest.fail(f"{type(self).__name__} has no fixture simulator")
+
+    @pytest.fixture
+    def secret(self) -> str | None:
+        """Return the key that the backend was given; None: it takes none."""
+        return None
+
+    @_each(_LOST)
+    async def test_a_lost_reply_is_not_sent_twice(
+        self, backend: VideoBackend, simulator: Simulator, request_factory: RequestFactory
+    ) -> None:
+        """Accepted once, whatever became of the reply; who cannot know says so."""
+        try:
+            ref = await backend.submit(request_factory(), key="lost")
+        except SubmitUncertainError:
+            pass
+        else:
+            assert isinstance(await self._end_in_spite_of_polls(backend, ref), JobCompleted)
+
+        assert simulator.accepted == 1
+
+    @_each(_LOST)
+    async def test_work_whose_reply_was_lost_is_found_as_declared(
+        self,
+        backend: VideoBackend,
+        limits: Capabilities,
+        simulator: Simulator,
+        make_backend: MakeBackend,
+        request_factory: RequestFactory,
+    ) -> None:
+        """Another process finds it by key or in the list, and sees it through."""
+        if limits.lookup == "none":
+            pytest.skip("the service cannot say what it accepted")
+        request, since = request_factory(), datetime.now(UTC) - timedelta(minutes=1)
+        with pytest.raises(SubmitUncertainError):
+            await self._only_if_lost(backend, request)
+        another = make_backend()
+
+        found = await another.find(request, key="lost", since=since)
+
+        assert found is not None
+        assert isinstance(await self.end(another, found), JobCompleted)
+        assert simulator.accepted == 1
+        await another.aclose()
+
+    @_each(_REFUSED)
+    async def test_what_the_service_refuses_is_an_error_of_the_tree(
+        self, backend: VideoBackend, simulator: Simulator, request_factory: RequestFactory
+    ) -> None:
+        """Nothing was accepted, or it was after a retry; never more than once."""
+        accepted = 1
+        try:
+            await backend.submit(request_factory(), key="refused")
+        except MediaAgentError:
+            accepted = 0
+
+        assert simulator.accepted == accepted
+
+    @pytest.mark.parametrize("faults", [(Fault("submit", "status", status=401, times=None),)])
+    async def test_a_wrong_key_is_said_to_be_one(
+        self,
+        backend: VideoBackend,
+        simulator: Simulator,
+        request_factory: RequestFactory,
+        secret: str | None,
+    ) -> None:
+        """The error names the trouble and not the key."""
+        with pytest.raises(BackendAuthenticationError) as caught:
+            await backend.submit(request_factory(), key="wrong-key")
+
+        assert secret is None or secret not in f"{caught.value} {caught.value.hint}"
+        assert simulator.accepted == 0
+
+    @_each(_BAD_POLLS)
+    async def test_a_failed_poll_is_not_a_failed_job(
+        self, backend: VideoBackend, simulator: Simulator, request_factory: RequestFactory
+    ) -> None:
+        """The work goes on there; observed again, it is seen to its end."""
+        ref = await backend.submit(request_factory(), key="bad-polls")
+
+        end = await self._end_in_spite_of_polls(backend, ref)
+
+        assert isinstance(end, JobCompleted), end
+        assert simulator.accepted == 1
+
+    async def test_seed_zero_is_sent(
+        self,
+        backend: VideoBackend,
+        limits: Capabilities,
+        simulator: Simulator,
+        request_factory: RequestFactory,
+    ) -> None:
+        """It stands in the body of the submission."""
+        if limits.seed is False:
+            pytest.skip("it takes no seed")
+        await backend.submit(request_factory(seed=0), key="seed-zero")
+
+        assert _SEED_ZERO.search(simulator.calls("submit")[-1].body)
+
+    async def test_one_key_is_submitted_once(
+        self, backend: VideoBackend, simulator: Simulator, request_factory: RequestFactory
+    ) -> None:
+        """Also when three ask at the same time."""
+        request = request_factory()
+
+        await asyncio.gather(*[backend.submit(request, key="once") for _ in range(3)])
+
+        assert simulator.accepted == 1
+
+    @pytest.mark.parametrize(
+        "faults",
+        [(), (Fault("status", "status", status=500, times=2),), (Fault("submit", "garbage"),)],
+        ids=["no_fault", "bad_polls", "lost_reply"],
+    )
+    async def test_no_secret_is_told(
+        self,
+        backend: VideoBackend,
+        simulator: Simulator,
+        request_factory: RequestFactory,
+        secret: str | None,
+        caplog: pytest.LogCaptureFixture,
+        tmp_path: Path,
+    ) -> None:
+        """Neither in references, events, errors and logs, nor in any file."""
+        if secret is None:
+            pytest.skip("it takes no key")
+        caplog.set_level(logging.DEBUG)
+        said = [repr(backend), str(getattr(backend, "__dict__", ""))]
+        try:
+            ref = await backend.submit(request_factory(), key="discreet")
+            said.append(ref.model_dump_json())
+            said += [event.model_dump_json() for event in await self.observed(backend, ref)]
+        except BackendError as error:
+            said += [_with_causes(error)]
+
+        assert any(secret in "".join(call.headers.values()) for call in simulator.requests), (
+            "the key was never sent, so this proves nothing"
+        )
+        assert [text for text in (*said, caplog.text) if secret in text] == []
+        assert [path for path in _files(tmp_path) if secret.encode() in path.read_bytes()] == []
+
+    async def _only_if_lost(self, backend: VideoBackend, request: VideoRequest) -> None:
+        """Submit; where the service knows our key again, the reply cannot be lost for good."""
+        await backend.submit(request, key="lost")
+        pytest.skip("the service knows the key again, so that the submission was safely repeated")
+
+    async def _end_in_spite_of_polls(
+        self, backend: VideoBackend, ref: OperationRef
+    ) -> TerminalEvent:
+        for _ in range(_OBSERVATIONS):
+            try:
+                return await self.end(backend, ref)
+            except BackendUnavailableError:
+                continue
+        pytest.fail(f"{_OBSERVATIONS} observations did not see the end")
+
+
+def _with_causes(error: BaseException | None) -> str:
+    """Return the words of an error, its hint, and of all it came from."""
+    said = []
+    while error is not None:
+        said.append(f"{error!r} {error} {getattr(error, 'hint', '')}")
+        error = error.__cause__ or error.__context__
+    return "\n".join(said)
+
+
+def _files(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]

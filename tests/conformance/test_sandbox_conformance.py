@@ -1,0 +1,15 @@
+"""The sandbox keeps the contract of a backend."""
+
+from pathlib import Path
+
+import pytest
+
+from media_agent.backend import BackendSettings
+from media_agent.sandbox import SandboxBackend
+from media_agent.testing.conformance import BackendConformance, MakeBackend
+
+
+class TestSandbox(BackendConformance):
+    @pytest.fixture
+    def make_backend(self, tmp_path: Path) -> MakeBackend:
+        return lambda: SandboxBackend(BackendSettings(data_dir=tmp_path))
