@@ -16,7 +16,7 @@ CORE = ROOT / "media_agent"
 PLUGINS = sorted(
     path for folder in ("backends", "adapters") for path in (ROOT / folder).glob("media_agent_*")
 )
-PLUGIN_FACE = ("backend", "local", "polled", "video", "hookspecs", "errors", "testing")
+PLUGIN_FACE = ("backend", "declared", "local", "polled", "video", "hookspecs", "errors", "testing")
 
 
 def imported_modules(path: Path) -> Iterator[str]:
