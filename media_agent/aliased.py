@@ -33,7 +33,8 @@ class AliasedBackend:
         models = facts.models
         if self._model is not None:  # the default comes first
             models = (self._model, *(each for each in models if each != self._model))
-        return facts.model_copy(update={"backend": self._name, "models": models})
+        kind = self._inner.name if self._inner.name != self._name else facts.kind
+        return facts.model_copy(update={"backend": self._name, "models": models, "kind": kind})
 
     def estimate(self, request: VideoRequest) -> Estimate:
         """Say what the request would cost in money and time."""

@@ -143,7 +143,7 @@ class Catalogue:
 
     def corrected(self, limits: Capabilities) -> Capabilities:
         """Return capabilities with what the catalogue knows better, or what they leave unsaid."""
-        facts = self.facts(limits.backend, limits.model)
+        facts = self.facts(limits.kind or limits.backend, limits.model)
         changes: dict[str, object] = {**facts.limits}
         if limits.licence is None and facts.licence is not None:
             changes["licence"] = facts.licence
@@ -155,7 +155,7 @@ class Catalogue:
         """Return the backend's own estimate, completed by the catalogue where it is silent."""
         if own.cost_usd is not None and own.seconds is not None:
             return own
-        known = self.facts(limits.backend, limits.model).estimate(request)
+        known = self.facts(limits.kind or limits.backend, limits.model).estimate(request)
         if known.source is None:
             return own
         return Estimate(

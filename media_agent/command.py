@@ -5,6 +5,7 @@ fills a placeholder and nothing else, and an item that it begins cannot become a
 """
 
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -87,6 +88,7 @@ class CommandBackend(ThreadedBackend):
     ) -> None:
         self._options = settings.read_options(CommandOptions)
         self._model = settings.model or _DEFAULT_MODEL
+        self._missing = _missing_program(self._options.command[0], settings.folder)
         self._grace_seconds = grace_seconds
         self.workers = self._options.workers
         super().__init__(settings, clock=clock)
@@ -100,8 +102,8 @@ class CommandBackend(ThreadedBackend):
         """Say what the declaration says."""
         if model not in (None, self._model):
             raise self.unknown_model(str(model), [self._model])
-        facts = self._options.capabilities(self.name, self._model)
-        return facts.model_copy(update={"resubmits": True})
+        facts = self._options.capabilities(KIND, self.name, self._model)
+        return facts.model_copy(update={"resubmits": True, "local": True, "missing": self._missing})
 
     def estimate(self, request: VideoRequest) -> Estimate:
         """Return the declared price; without one it is a program of this machine, and free."""
@@ -249,6 +251,12 @@ def make(settings: BackendSettings) -> VideoBackend:
 def media_agent_backends() -> Iterable[BackendSpec]:
     """Offer the kind "command"."""
     return [BackendSpec(name=KIND, factory=make, needs_section=True)]
+
+
+def _missing_program(program: str, folder: Path | None) -> str | None:
+    """Return what is missing if there is no such program: in the folder, or on the search path."""
+    place = program if "/" not in program else str((folder or Path()) / program)
+    return f"a program: there is no {program}" if shutil.which(place) is None else None
 
 
 def _harmless(template: str, word: str) -> str:

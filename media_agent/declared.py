@@ -100,12 +100,13 @@ class Declaration(Schema):
             raise ValueError("needs_first_frame, and {first_frame} is used nowhere")
         return self
 
-    def capabilities(self, name: str, model: str) -> Capabilities:
+    def capabilities(self, kind: str, name: str, model: str) -> Capabilities:
         """Return the facts as every backend says them."""
         used = self.used()
         takes_picture = "first_frame" in used
         return Capabilities(
             backend=name,
+            kind=kind,
             model=model,
             models=(model,),
             description=self.description,

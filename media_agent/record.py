@@ -41,6 +41,7 @@ def build_record(
         job_id=job.id,
         status=_STATUS[end.type],
         backend=job.plan.backend,
+        kind=capabilities.kind,
         model=end.model or job.plan.model,
         weights_sha256=end.weights_sha256 or capabilities.weights_sha256,
         verification=end.verification or capabilities.verification,

@@ -137,7 +137,7 @@ class Router:
                 hint=did_you_mean(backend_name, [*self._backends, *self._broken]),
             )
         limits = self._catalogue.corrected(backend.capabilities(model or None))
-        facts = self._catalogue.facts(limits.backend, limits.model)
+        facts = self._catalogue.facts(limits.kind or limits.backend, limits.model)
 
         def estimate(request: VideoRequest) -> Estimate:
             return self._catalogue.estimate(limits, backend.estimate(request), request)
@@ -164,7 +164,8 @@ class Router:
         return _Asked(request, policy, route, seed, allow_unknown_words and is_named)
 
     def _facts(self, maker: Maker) -> ModelFacts:
-        return self._catalogue.facts(maker.capabilities.backend, maker.capabilities.model)
+        limits = maker.capabilities
+        return self._catalogue.facts(limits.kind or limits.backend, limits.model)
 
     def _try_maker(self, name: str, asked: "_Asked") -> Maker | Candidate:
         try:

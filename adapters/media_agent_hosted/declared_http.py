@@ -84,7 +84,7 @@ class HttpBackend(PolledBackend):
             raise InvalidRequestError(
                 f"{self.name} has no model {model!r}", hint=did_you_mean(str(model), [self._model])
             )
-        facts = self._options.capabilities(self.name, self._model)
+        facts = self._options.capabilities(KIND, self.name, self._model)
         wants_key = "auth" in self._options.model_fields_set and self.settings.key is None
         missing = f"a key: set backends.{self.name}.key_env or key_file" if wants_key else None
         cancels = self._options.cancel is not None

@@ -76,6 +76,9 @@ class Capabilities(Document):
     backend: str = Field(min_length=1, description="Name of the backend.")
     model: str = Field(min_length=1, description="Name of the model these facts are about.")
     models: tuple[str, ...] = Field((), description="All models of the backend, default first.")
+    kind: str | None = Field(
+        None, description="The backend behind a name from the settings; null: it has its own name."
+    )
     description: str = Field("", description="One line for a list.")
     modes: tuple[VideoMode, ...] = Field((VideoMode.TEXT_TO_VIDEO,), description="Kinds of work.")
     input_roles: tuple[InputRole, ...] = Field((), description="Roles of inputs it takes.")

@@ -46,6 +46,7 @@ class GenerationRecord(Document):
     job_id: str = Field(description="The job.")
     status: JobStatus = Field(description="How it ended.")
     backend: str = Field(description="Who made it.")
+    kind: str | None = Field(None, description="The backend behind a name from the settings.")
     model: str = Field(description="With which model.")
     weights_sha256: Sha256 | None = Field(None, description="Digest of the weights.")
     verification: Verification = Field(description="How far the backend was checked.")

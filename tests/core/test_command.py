@@ -220,6 +220,7 @@ async def test_a_program_that_is_not_there_is_named(tmp_path: Path) -> None:
     ended = await run(backend, wish())
     await backend.aclose()
 
+    assert backend.capabilities().missing == "a program: there is no no-such-program"
     assert isinstance(ended, JobFailed)
     assert ended.error.code == "backend_unavailable"
     assert "no-such-program" in ended.error.message
@@ -283,7 +284,8 @@ async def test_what_a_program_takes_follows_from_its_placeholders(build: Build) 
     free = build(FILM, *FILM_WORDS, "{seed}").capabilities()
     fixed = build(FILM, "{prompt}", "{output}", **FIXED, model="own").capabilities("own")
 
-    assert (free.seed, free.negative_prompt, free.sizes, free.resubmits) == (True, False, (), True)
+    assert (free.seed, free.negative_prompt, free.sizes) == (True, False, ())
+    assert (free.resubmits, free.local, free.missing, free.kind) == (True, True, None, "command")
     assert [str(size) for size in fixed.sizes] == ["64x64"]
     assert (fixed.seed, fixed.fps_values, fixed.durations) == (False, (8.0,), (0.5,))
     assert (fixed.backend, fixed.model) == ("mine", "own")
