@@ -17,7 +17,7 @@ from media_agent_schemas.media import Artifact, ArtifactKind
 
 
 class Delivering:
-    """Does for one ended job what is left to do; done again after a crash, it comes out the same."""
+    """Does what is left to do for an ended job; done again after a crash, it comes out the same."""
 
     def __init__(
         self, job: VideoJob, maker: str, destination: Destination, around: Surroundings
