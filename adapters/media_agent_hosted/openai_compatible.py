@@ -7,7 +7,8 @@ lost and never asked for again by itself.
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 from datetime import datetime
 from urllib.parse import quote
 
@@ -64,8 +65,8 @@ from media_agent_hosted.openai_video import (
 from media_agent_schemas.capabilities import Capabilities, Estimate, Verification
 from media_agent_schemas.events import (
     BackendEvent,
-    JobCancelled,
     JobFailed,
+    JobOutcomeUnknown,
     JobProgressed,
 )
 from media_agent_schemas.jobs import OperationRef
@@ -105,7 +106,6 @@ class OpenAICompatibleBackend(PolledBackend):
             transport=transport,
             sleep=sleep,
         )
-        self._cancelled: set[str] = set()
         self._without_film: dict[str, int] = {}
 
     @property
@@ -172,11 +172,19 @@ class OpenAICompatibleBackend(PolledBackend):
     async def status(self, ref: OperationRef) -> BackendEvent:
         """Poll the video; once it is complete, fetch its film."""
         video = await self._video(ref)
-        is_cancelled = ref.operation_id in self._cancelled
-        if video is None or video.status == "deleted":
-            return _cancelled(ref) if is_cancelled else lost(ref.operation_id)
+        if video is None:
+            raise lost(ref.operation_id)
         event = parse_status(video, server=self._server(ref))
         return await self._film(ref, video) if event is None else event
+
+    async def observe(self, ref: OperationRef) -> AsyncGenerator[BackendEvent, None]:
+        """Poll until the end; of a video that its server forgot the outcome is unknown."""
+        try:
+            async with aclosing(super().observe(ref)) as events:
+                async for event in events:
+                    yield event
+        except OperationNotFoundError as error:
+            yield JobOutcomeUnknown(error=to_info(error), model=ref.model, cost=no_cost())
 
     async def cancel_once(self, ref: OperationRef) -> None:
         """Abort on vLLM-Omni; a finished video is left alone, as DELETE would remove its film."""
@@ -188,7 +196,6 @@ class OpenAICompatibleBackend(PolledBackend):
         video = await self._video(ref)
         if video is None or video.status not in ("queued", "in_progress"):
             return
-        self._cancelled.add(ref.operation_id)
         with contextlib.suppress(NotCancellableError):
             await self._api.send("DELETE", _path(ref.operation_id), translate=error_of_cancel)
 
@@ -290,10 +297,6 @@ class OpenAICompatibleBackend(PolledBackend):
 
 def _path(video_id: str) -> str:
     return f"/videos/{quote(video_id, safe='')}"
-
-
-def _cancelled(ref: OperationRef) -> JobCancelled:
-    return JobCancelled(model=ref.model, cost=no_cost())
 
 
 def _elsewhere(video: Video, api: HttpApi) -> str | None:

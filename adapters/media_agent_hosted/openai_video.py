@@ -24,7 +24,6 @@ from media_agent_schemas.events import (
     JobCancelled,
     JobCompleted,
     JobFailed,
-    JobOutcomeUnknown,
     JobProgressed,
     Timing,
 )
@@ -157,10 +156,13 @@ def parse_complaint(body: JsonValue) -> str | None:
 
 def parse_status(
     video: Video, *, server: Server = Server.AUTO
-) -> JobProgressed | JobCancelled | JobFailed | JobOutcomeUnknown | None:
+) -> JobProgressed | JobCancelled | JobFailed | None:
     """Say where a video stands; None: it is complete and can be fetched.
 
     An unknown word is progress: servers add words, and a deadline ends what never ends.
+
+    Raises:
+        OperationNotFoundError: it was deleted.
     """
     match video.status:
         case "completed":
@@ -170,7 +172,7 @@ def parse_status(
         case "cancelled" | "canceled":
             return JobCancelled(model=video.model, cost=no_cost())
         case "deleted":
-            return lost(video.id)
+            raise lost(video.id)
         case phase:
             return JobProgressed(phase=phase, fraction=_fraction(video, server))
 
@@ -208,18 +210,13 @@ def failure(video: Video) -> ErrorInfo:
     return to_info(GenerationFailedError(message, hint="the server's log says more"))
 
 
-def lost(video_id: str) -> JobOutcomeUnknown:
-    """Return the end of a video that its server no longer knows."""
-    return JobOutcomeUnknown(
-        error=to_info(
-            OperationNotFoundError(
-                f"the server no longer knows video {video_id}: it was restarted and forgot all "
-                "its videos, or somebody deleted this one",
-                hint="look for the film in the server's output folder; it is not made again "
-                "unless you ask for it again",
-            )
-        ),
-        cost=no_cost(),
+def lost(video_id: str) -> OperationNotFoundError:
+    """Return the error for a video that its server no longer knows; nobody knows its outcome."""
+    return OperationNotFoundError(
+        f"the server does not know video {video_id}: it was restarted and forgot all its videos, "
+        "or somebody deleted this one",
+        hint="look for the film in the server's output folder; it is not made again unless you "
+        "ask for it again",
     )
 
 
