@@ -1,5 +1,6 @@
 """The command that stands in for a provider on this machine."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
@@ -36,8 +37,9 @@ def simulate(
     from media_agent.testing.find import find_simulator
 
     kind = find_simulator(name, Registry().specs)
+    make: Callable[..., Simulator] = kind  # what else it takes only its class knows
     faults = [Fault.parse(text) for text in fault]
-    with kind(faults, port=port, **_read_settings(kind, settings)) as simulator:
+    with make(faults, port=port, **_read_settings(kind, settings)) as simulator:
         tell(f"{name} is simulated at {simulator.url}")
         print(end="", flush=True)
         say(f"set base_url to it and any key; {simulator.url}/__simulator__ counts; Ctrl-C stops")

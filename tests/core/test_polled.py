@@ -1,0 +1,345 @@
+"""The base of polled backends: pacing, deadline, cancelling, and what a failed poll is not."""
+
+import asyncio
+from contextlib import aclosing
+from datetime import UTC, datetime
+
+import pytest
+
+from media_agent.backend import BackendSettings
+from media_agent.errors import (
+    BackendRateLimitError,
+    BackendResponseError,
+    BackendUnavailableError,
+    ConfigurationError,
+    IdempotencyConflictError,
+    InvalidRequestError,
+    NotResumableError,
+    OperationNotFoundError,
+    UnsupportedRequestError,
+)
+from media_agent.polled import PolledBackend
+from media_agent_schemas.capabilities import Capabilities, Estimate
+from media_agent_schemas.errors import ErrorInfo
+from media_agent_schemas.events import JobCompleted, JobFailed, JobProgressed
+from media_agent_schemas.jobs import Finish, OperationRef, ResumeToken
+from media_agent_schemas.request import VideoRequest
+
+pytestmark = pytest.mark.anyio
+
+REQUEST = VideoRequest(prompt="a cat")
+WAITING = JobProgressed(phase="queued")
+WORKING = JobProgressed(phase="generate")
+DONE = JobCompleted()
+
+
+class ScriptedBackend(PolledBackend):
+    """Says what a script says; time passes only while it sleeps."""
+
+    def __init__(self, tmp_path, *script, cancels=False, sleep=None, **options):
+        self.time, self.pauses, self.sent, self.stopped = 1000.0, [], [], []
+        self.script, self.cancels = list(script), cancels
+        settings = BackendSettings(data_dir=tmp_path, options=options)
+        super().__init__(settings, clock=lambda: self.time, sleep=sleep or self.rest)
+
+    async def rest(self, seconds):
+        self.pauses.append(seconds)
+        self.time += seconds
+
+    @property
+    def name(self):
+        return "scripted"
+
+    def capabilities(self, model=None):
+        return Capabilities(backend="scripted", model="only")
+
+    def estimate(self, request):
+        return Estimate()
+
+    async def submit_once(self, request, *, key):
+        self.sent.append(key)
+        await asyncio.sleep(0)
+        return OperationRef(backend="scripted", model="only", operation_id=f"op-{len(self.sent)}")
+
+    async def status(self, ref):
+        said = self.script.pop(0) if len(self.script) > 1 else self.script[0]
+        if callable(said):
+            said = said(self)
+        if isinstance(said, Exception):
+            raise said
+        return said
+
+    async def cancel_once(self, ref):
+        if not self.cancels:
+            await super().cancel_once(ref)
+        self.stopped.append(ref.operation_id)
+
+
+async def run(backend, **options):
+    ref = await backend.submit(REQUEST.model_copy(update=options), key="job-1")
+    async with aclosing(backend.observe(ref)) as events:
+        return [event async for event in events]
+
+
+def kinds(events):
+    return [event.type for event in events]
+
+
+async def test_work_is_started_when_the_provider_says_more_than_queued(tmp_path):
+    events = await run(ScriptedBackend(tmp_path, WAITING, WAITING, WORKING, WORKING, DONE))
+
+    assert kinds(events) == ["job.progressed", "job.started", "job.progressed", "job.completed"]
+    assert [events[0], events[2]] == [WAITING, WORKING]
+
+
+async def test_pauses_grow_to_a_maximum(tmp_path):
+    backend = ScriptedBackend(tmp_path, *[WORKING] * 30, DONE)
+
+    await run(backend)
+
+    assert backend.pauses[0] == backend.poll_seconds
+    assert backend.pauses == sorted(backend.pauses)
+    assert backend.pauses[-1] == backend.longest_poll_seconds
+
+
+async def test_the_first_pause_can_be_set(tmp_path):
+    backend = ScriptedBackend(tmp_path, WORKING, DONE, poll_seconds=0.5)
+
+    await run(backend)
+
+    assert backend.pauses == [0.5]
+
+
+@pytest.mark.parametrize("value", [0, -1, "soon", True, float("nan")])
+async def test_an_impossible_setting_is_named_before_anything_is_sent(tmp_path, value):
+    backend = ScriptedBackend(tmp_path, DONE, deadline_seconds=value)
+
+    with pytest.raises(ConfigurationError, match="deadline_seconds"):
+        await run(backend)
+
+    assert backend.sent == []
+
+
+async def test_a_provider_that_was_asked_too_often_is_asked_again_when_it_says(tmp_path):
+    backend = ScriptedBackend(
+        tmp_path, BackendRateLimitError("slowly", retry_after=40), WORKING, DONE
+    )
+
+    events = await run(backend)
+
+    assert backend.pauses[0] == 40
+    assert kinds(events)[-1] == "job.completed"
+
+
+async def test_a_wish_for_a_later_poll_is_granted(tmp_path):
+    backend = ScriptedBackend(tmp_path, WORKING, DONE)
+    ref = await backend.submit(REQUEST, key="job-1")
+    backend.postpone(ref, 30)
+    backend.postpone(ref, None)
+
+    async with aclosing(backend.observe(ref)) as events:
+        assert len([event async for event in events]) == 3
+
+    assert backend.pauses == [30]
+
+
+@pytest.mark.parametrize(
+    "trouble", [BackendUnavailableError("gone"), BackendResponseError("<html>")]
+)
+async def test_a_failed_poll_is_not_a_failed_job(tmp_path, trouble):
+    backend = ScriptedBackend(tmp_path, WORKING, trouble, DONE)
+    ref = await backend.submit(REQUEST, key="job-1")
+
+    with pytest.raises(BackendUnavailableError):
+        async for _ in backend.observe(ref):
+            pass
+    async with aclosing(backend.observe(ref)) as events:
+        again = [event async for event in events]
+
+    assert kinds(again) == ["job.completed"]
+    assert backend.sent == ["job-1"]
+
+
+async def test_nothing_is_said_to_have_started_before_the_provider_answered(tmp_path):
+    backend = ScriptedBackend(tmp_path, BackendUnavailableError("gone"))
+    ref = await backend.submit(REQUEST, key="job-1")
+    seen = []
+
+    with pytest.raises(BackendUnavailableError):
+        async for event in backend.observe(ref):
+            seen.append(event)
+
+    assert seen == []
+
+
+async def test_a_film_that_comes_too_late_is_of_unknown_outcome_and_is_stopped(tmp_path):
+    backend = ScriptedBackend(tmp_path, WORKING, cancels=True, deadline_seconds=100)
+
+    events = await run(backend)
+
+    assert events[-1].type == "job.outcome_unknown"
+    assert "within 100 s" in events[-1].error.message
+    assert "billed" in events[-1].error.message
+    assert backend.stopped == ["op-1"]
+    assert 100 <= backend.time - 1000 < 100 + backend.longest_poll_seconds
+
+
+async def test_the_deadline_of_a_request_goes_before_that_of_the_settings(tmp_path):
+    backend = ScriptedBackend(tmp_path, WORKING, deadline_seconds=1000)
+
+    events = await run(backend, options={"scripted": {"deadline_seconds": 50}})
+
+    assert "within 50 s" in events[-1].error.message
+
+
+async def test_a_film_that_is_there_after_the_deadline_is_taken(tmp_path):
+    backend = ScriptedBackend(tmp_path, DONE)
+    ref = await backend.submit(REQUEST, key="job-1")
+    other = ScriptedBackend(tmp_path, DONE)
+    other.time = 1e9
+
+    async with aclosing(other.observe(ref)) as events:
+        assert kinds([event async for event in events]) == ["job.completed"]
+
+
+async def test_the_same_key_and_request_are_sent_once_also_at_the_same_time(tmp_path):
+    backend = ScriptedBackend(tmp_path, DONE)
+
+    refs = await asyncio.gather(*(backend.submit(REQUEST, key="job-1") for _ in range(5)))
+
+    assert len({ref.operation_id for ref in refs}) == 1
+    assert backend.sent == ["job-1"]
+
+
+async def test_a_key_of_another_request_is_refused(tmp_path):
+    backend = ScriptedBackend(tmp_path, DONE)
+    await backend.submit(REQUEST, key="job-1")
+
+    with pytest.raises(IdempotencyConflictError, match="job-1"):
+        await backend.submit(VideoRequest(prompt="a dog"), key="job-1")
+
+
+async def test_what_this_process_submitted_is_found_again(tmp_path):
+    backend = ScriptedBackend(tmp_path, DONE)
+    ref = await backend.submit(REQUEST, key="job-1")
+    since = datetime.now(UTC)
+
+    assert await backend.find(REQUEST, key="job-1", since=since) == ref
+    assert await backend.find(REQUEST, key="job-2", since=since) is None
+    assert await backend.find(VideoRequest(prompt="a dog"), key="job-1", since=since) is None
+
+
+@pytest.mark.parametrize("key", ["../elsewhere", "", ".hidden", "a/b", "a" * 201])
+async def test_a_key_that_cannot_name_a_folder_is_refused_before_anything_is_sent(tmp_path, key):
+    backend = ScriptedBackend(tmp_path, DONE)
+
+    with pytest.raises(InvalidRequestError, match="folder"):
+        await backend.submit(REQUEST, key=key)
+
+    assert backend.sent == []
+
+
+async def test_a_film_that_the_backend_fetches_itself_gets_a_folder_of_its_job(tmp_path):
+    backend = ScriptedBackend(tmp_path, DONE)
+    ref = await backend.submit(REQUEST, key="job-1")
+
+    path = backend.film_path(ref)
+
+    assert path == tmp_path / "work" / "job-1" / "video.mp4"
+    assert path.parent.is_dir()
+
+
+async def test_a_provider_that_cannot_stop_is_no_longer_waited_for_and_the_bill_is_mentioned(
+    tmp_path,
+):
+    backend = ScriptedBackend(tmp_path, WORKING)
+    ref = await backend.submit(REQUEST, key="job-1")
+
+    await backend.cancel(ref)
+    async with aclosing(backend.observe(ref)) as events:
+        end = [event async for event in events][-1]
+
+    assert end.type == "job.cancelled"
+    assert "billed" in end.warnings[0]
+
+
+async def test_a_cancel_wakes_whoever_waits(tmp_path):
+    asleep, never = asyncio.Event(), asyncio.Event()
+
+    async def rest(seconds):
+        asleep.set()
+        await never.wait()
+
+    backend = ScriptedBackend(tmp_path, WORKING, sleep=rest)
+    ref = await backend.submit(REQUEST, key="job-1")
+    waiting = asyncio.ensure_future(collect(backend.observe(ref)))
+    await asleep.wait()
+
+    await backend.cancel(ref)
+
+    async with asyncio.timeout(5):
+        assert kinds(await waiting)[-1] == "job.cancelled"
+
+
+async def collect(events):
+    return [event async for event in events]
+
+
+async def test_a_failure_after_a_cancel_is_its_effect(tmp_path):
+    failed = JobFailed(error=ErrorInfo(code="generation_failed", message="was stopped"))
+    backend = ScriptedBackend(tmp_path, failed, cancels=True)
+    ref = await backend.submit(REQUEST, key="job-1")
+
+    await backend.cancel(ref)
+    end = (await collect(backend.observe(ref)))[-1]
+
+    assert end.type == "job.cancelled"
+    assert "was stopped" in end.warnings[0]
+
+
+async def test_work_that_is_gone_after_a_cancel_was_cancelled_but_else_it_is_lost(tmp_path):
+    gone = OperationNotFoundError("never heard of it")
+    cancelled = ScriptedBackend(tmp_path, gone, cancels=True)
+    lost = ScriptedBackend(tmp_path, gone)
+    ref = await cancelled.submit(REQUEST, key="job-1")
+
+    await cancelled.cancel(ref)
+
+    assert kinds(await collect(cancelled.observe(ref))) == ["job.cancelled"]
+    with pytest.raises(OperationNotFoundError):
+        await collect(lost.observe(ref))
+
+
+async def test_a_film_that_is_finished_despite_a_cancel_is_kept(tmp_path):
+    backend = ScriptedBackend(tmp_path, WORKING, DONE, cancels=True)
+    ref = await backend.submit(REQUEST, key="job-1")
+
+    await backend.cancel(ref)
+
+    assert kinds(await collect(backend.observe(ref)))[-1] == "job.completed"
+
+
+async def test_a_cancel_that_is_never_confirmed_ends_after_a_while(tmp_path):
+    backend = ScriptedBackend(tmp_path, WORKING, cancels=True)
+    ref = await backend.submit(REQUEST, key="job-1")
+
+    await backend.cancel(ref)
+    end = (await collect(backend.observe(ref)))[-1]
+
+    assert end.type == "job.cancelled"
+    assert "not confirmed" in end.warnings[0]
+    assert backend.time - 1000 >= backend.cancel_grace_seconds
+
+
+async def test_a_token_a_command_and_work_after_the_end_are_refused(tmp_path):
+    backend = ScriptedBackend(tmp_path, DONE)
+    ref = await backend.submit(REQUEST, key="job-1")
+    token = ResumeToken(backend="scripted", model="only", next_chunk=1)
+
+    with pytest.raises(NotResumableError):
+        await backend.submit(REQUEST, key="job-2", resume=token)
+    with pytest.raises(UnsupportedRequestError, match="finish"):
+        await backend.control(ref, Finish())
+    await backend.aclose()
+    with pytest.raises(BackendUnavailableError, match="closed"):
+        await backend.submit(REQUEST, key="job-3")

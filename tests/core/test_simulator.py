@@ -1,0 +1,267 @@
+"""The base of simulators: a real server, faults on demand, and counting."""
+
+import http.client
+import json
+import socket
+import subprocess
+import sys
+import threading
+from urllib.parse import urlsplit
+
+import pytest
+
+from media_agent.backend import BackendSpec
+from media_agent.errors import InvalidRequestError, PluginError, StorageError
+from media_agent.testing import Answer, Fault, Film, Route, Simulator
+from media_agent.testing.films import film_bytes
+from media_agent.testing.find import find_simulator
+from media_agent.video import probe
+
+
+class Parlour(Simulator):
+    """A provider with one call."""
+
+    name = "parlour"
+    outcomes = ("completed", "failed")
+
+    def routes(self):
+        return [
+            Route("POST", "/films", "submit", self.submit),
+            Route("GET", "/films/(?P<id>[^/]+)", "status", self.status),
+        ]
+
+    def refusal(self, call):
+        return None if call.headers.get("x-key") == "good" else Answer(401, {"no": "key"})
+
+    def submit(self, call):
+        job = self.accept("m", call.json(), key=call.headers.get("x-idempotency"))
+        return Answer(200, {"id": job.id, "film": self.film_url(job)})
+
+    def status(self, call):
+        job = self.jobs.get(call.arguments["id"])
+        return self.not_found(call) if job is None else Answer(200, {"stage": self.poll(job)})
+
+
+class Remembering(Parlour):
+    """The same, and it knows keys again."""
+
+    honours_keys = True
+
+
+def ask(simulator, method, path, body=None, **headers):
+    """Return status, headers and body of one call; raises what http.client raises."""
+    connection = http.client.HTTPConnection(urlsplit(simulator.url).netloc, timeout=10)
+    try:
+        content = None if body is None else json.dumps(body)
+        connection.request(method, path, content, {"x-key": "good", **headers})
+        response = connection.getresponse()
+        return response.status, dict(response.getheaders()), response.read()
+    finally:
+        connection.close()
+
+
+def test_it_answers_counts_and_serves_a_real_film(tmp_path):
+    with Parlour() as parlour:
+        status, _, body = ask(parlour, "POST", "/films", {"prompt": "a cat"})
+        film = ask(parlour, "GET", urlsplit(json.loads(body)["film"]).path)
+
+    (tmp_path / "film.mp4").write_bytes(film[2])
+    assert (status, film[0], film[1]["Content-Type"]) == (200, 200, "video/mp4")
+    assert probe(tmp_path / "film.mp4").frames == 24
+    assert parlour.accepted == 1
+    assert [call.name for call in parlour.requests] == ["submit", "file"]
+    assert parlour.calls("submit")[0].json() == {"prompt": "a cat"}
+
+
+def test_a_film_has_the_measures_asked(tmp_path):
+    (tmp_path / "film.mp4").write_bytes(film_bytes(Film(frames=7, fps=10, width=32, height=48)))
+
+    facts = probe(tmp_path / "film.mp4")
+
+    assert (facts.frames, facts.fps, facts.width, facts.height) == (7, 10, 32, 48)
+
+
+def test_a_job_waits_then_works_then_is_done():
+    with Parlour(queued_polls=2, running_polls=1) as parlour:
+        name = json.loads(ask(parlour, "POST", "/films", {})[2])["id"]
+        stages = [json.loads(ask(parlour, "GET", f"/films/{name}")[2])["stage"] for _ in range(4)]
+
+    assert stages == ["queued", "queued", "running", "done"]
+
+
+def test_a_wrong_key_an_unknown_path_and_an_unknown_job_are_answered_and_not_counted():
+    with Parlour() as parlour:
+        refused = ask(parlour, "POST", "/films", {}, **{"x-key": "bad"})
+        unknown = ask(parlour, "GET", "/elsewhere")
+        lost = ask(parlour, "GET", "/films/none")
+
+    assert (refused[0], unknown[0], lost[0], parlour.accepted) == (401, 404, 404, 0)
+
+
+def test_the_counts_are_told_to_other_processes_and_not_counted():
+    with Parlour() as parlour:
+        ask(parlour, "POST", "/films", {})
+        told = json.loads(ask(parlour, "GET", "/__simulator__")[2])
+
+    assert (told["name"], told["accepted"], told["calls"]) == ("parlour", 1, {"submit": 1})
+    assert told["jobs"][0]["model"] == "m"
+
+
+def test_a_key_is_known_again_only_where_the_provider_honours_keys():
+    for kind, accepted in ((Parlour, 2), (Remembering, 1)):
+        with kind() as parlour:
+            for _ in range(2):
+                ask(parlour, "POST", "/films", {}, **{"x-idempotency": "job-1"})
+        assert parlour.accepted == accepted
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "accepted"),
+    [
+        (Fault("submit", "status", status=429, retry_after="3"), 429, 0),
+        (Fault("submit", "status", status=500, accepts=True), 500, 1),
+        (Fault("submit", "garbage"), 200, 1),
+        (Fault("submit", "html"), 200, 0),
+        (Fault("submit", "duplicate"), 200, 2),
+        (Fault("submit", "delay", seconds=0.01), 200, 1),
+        (Fault("submit", "slow_body", seconds=0.01), 200, 1),
+        (Fault("*", "status", status=503), 503, 0),
+    ],
+    ids=lambda value: value.kind if isinstance(value, Fault) else str(value),
+)
+def test_a_fault_strikes_once_and_then_all_is_well(fault, status, accepted):
+    with Parlour([fault]) as parlour:
+        struck = ask(parlour, "POST", "/films", {})
+        after = ask(parlour, "POST", "/films", {})
+
+    assert struck[0] == status
+    assert struck[1].get("Retry-After") == fault.retry_after
+    assert after[0] == 200
+    assert parlour.accepted == accepted + 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "accepted"),
+    [("close_before_accept", 0), ("close_after_accept", 1), ("truncate", 1)],
+)
+def test_a_broken_connection_may_hide_an_accepted_submission(kind, accepted):
+    with Parlour([Fault("submit", kind)]) as parlour:
+        with pytest.raises((http.client.HTTPException, ConnectionError)):
+            ask(parlour, "POST", "/films", {})
+        assert parlour.accepted == accepted
+
+
+def test_garbage_is_no_json_and_html_says_so():
+    with Parlour([Fault("submit", "garbage"), Fault("submit", "html")]) as parlour:
+        garbage = ask(parlour, "POST", "/films", {})[2]
+        page = ask(parlour, "POST", "/films", {})[1]
+
+    with pytest.raises(ValueError):
+        json.loads(garbage)
+    assert page["Content-Type"] == "text/html"
+
+
+def test_a_fault_can_strike_several_times_or_for_ever():
+    faults = [Fault("submit", "status", times=2), Fault("status", "status", times=None)]
+    with Parlour(faults) as parlour:
+        submissions = [ask(parlour, "POST", "/films", {})[0] for _ in range(3)]
+        polls = [ask(parlour, "GET", "/films/none")[0] for _ in range(3)]
+
+    assert submissions == [500, 500, 200]
+    assert polls == [500, 500, 500]
+
+
+def test_connections_are_refused_until_it_listens():
+    with Parlour([Fault("*", "refuse")]) as parlour:
+        with pytest.raises(ConnectionRefusedError):
+            ask(parlour, "POST", "/films", {})
+        parlour.listen()
+        assert ask(parlour, "POST", "/films", {})[0] == 200
+
+
+def test_a_stalled_call_is_let_go_when_it_stops():
+    parlour = Parlour([Fault("submit", "stall")]).start()
+    seen = []
+
+    def wait():
+        try:
+            seen.append(ask(parlour, "POST", "/films", {}))
+        except (http.client.HTTPException, ConnectionError) as error:
+            seen.append(error)
+
+    client = threading.Thread(target=wait)
+    client.start()
+    while parlour.accepted == 0:
+        client.join(0.01)
+    parlour.stop()
+    client.join(10)
+
+    assert isinstance(seen[0], Exception)
+
+
+def test_a_taken_port_and_an_unstarted_simulator_are_said():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(StorageError, match="port"):
+            Parlour(port=taken.getsockname()[1]).start()
+    with pytest.raises(InvalidRequestError, match="not started"):
+        Parlour().url  # noqa: B018  # reading it is the test
+
+
+def test_what_does_not_exist_cannot_go_wrong_or_come_out():
+    with pytest.raises(InvalidRequestError, match="sumbit") as caught:
+        Parlour([Fault("sumbit", "status")])
+    assert "did you mean submit?" in caught.value.hint
+    with pytest.raises(InvalidRequestError, match="fail"):
+        Parlour(outcome="fail")
+
+
+def test_a_fault_is_read_from_text():
+    assert Fault.parse("submit:close_after_accept") == Fault("submit", "close_after_accept")
+    assert Fault.parse(
+        "status:status,status=429,retry_after=3,times=always,accepts=true,seconds=0.5"
+    ) == Fault(
+        "status", "status", times=None, status=429, retry_after="3", seconds=0.5, accepts=True
+    )
+
+
+@pytest.mark.parametrize(
+    "text", ["submit", ":status", "submit:explode", "submit:status,status=x", "submit:status,y=1"]
+)
+def test_a_text_that_says_no_fault_is_refused(text):
+    with pytest.raises(InvalidRequestError, match="fault"):
+        Fault.parse(text)
+
+
+def test_a_simulator_is_found_by_the_name_of_its_backend():
+    specs = {
+        "parlour": BackendSpec("parlour", factory=print, simulator=f"{__name__}:Parlour"),
+        "bare": BackendSpec("bare", factory=print),
+        "gone": BackendSpec("gone", factory=print, simulator="no_such_module:X"),
+        "odd": BackendSpec("odd", factory=print, simulator="json:JSONDecoder"),
+    }
+
+    assert find_simulator("parlour", specs) is Parlour
+    with pytest.raises(InvalidRequestError, match="bare"):
+        find_simulator("bare", specs)
+    with pytest.raises(PluginError, match="no_such_module"):
+        find_simulator("gone", specs)
+    with pytest.raises(PluginError, match="no Simulator"):
+        find_simulator("odd", specs)
+
+
+def test_the_command_stands_in_for_a_provider_until_it_is_stopped():
+    command = [sys.executable, "-m", "media_agent.cli", "simulate", "fal", "--fault", "*:status"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as it:
+        try:
+            line = it.stdout.readline()
+            netloc = urlsplit(line.split()[-1]).netloc
+            connection = http.client.HTTPConnection(netloc, timeout=10)
+            connection.request("POST", "/fal-ai/mochi-v1", "{}")
+            status = connection.getresponse().status
+        finally:
+            it.terminate()
+
+    assert line.startswith("fal is simulated at http://127.0.0.1:")
+    assert status == 500
