@@ -1,0 +1,1 @@
+"""A media-agent backend that films coloured waves."""
