@@ -105,7 +105,7 @@ class Registry:
         if name in self._kinds:
             fault = Fault(("backends", name, "kind"), f"there is no kind {kind!r}{because}")
             return ConfigurationError(
-                f"backend {name}: {fault.problem}",
+                f"{fault.problem} for backend {name}",
                 faults=[fault],
                 hint=did_you_mean(kind, self.specs),
             )

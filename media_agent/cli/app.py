@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 from cyclopts import App, CycloptsError
 
+from media_agent.cli.backends import backends
 from media_agent.cli.generate import generate
 from media_agent.cli.jobs import jobs_app
-from media_agent.cli.listing import backends, print_schema
 from media_agent.cli.models import models_app
+from media_agent.cli.schema import print_schema
 from media_agent.cli.screen import one_line, say
 from media_agent.cli.simulate import simulate
 

@@ -1,0 +1,22 @@
+"""The command that prints the wire types."""
+
+import json as json_module
+
+
+def print_schema(name: str, /) -> int:
+    """Print the JSON Schema of a type, such as VideoRequest.
+
+    Args:
+        name: Name of the type, or of its file.
+    """
+    from media_agent.errors import InvalidRequestError
+    from media_agent.nearest import did_you_mean
+    from media_agent_schemas.export import NAMES, file_name, json_schema
+
+    by_any_name = {known.lower(): known for known in NAMES}
+    by_any_name |= {file_name(known).removesuffix(".json"): known for known in NAMES}
+    known = by_any_name.get(name.lower().removesuffix(".json"))
+    if known is None:
+        raise InvalidRequestError(f"there is no schema {name!r}", hint=did_you_mean(name, NAMES))
+    print(json_module.dumps(json_schema(known), indent=2))
+    return 0
