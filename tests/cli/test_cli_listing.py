@@ -72,7 +72,6 @@ def test_backends_are_listed_with_what_they_can_and_how_far_they_were_checked(
 
     assert "sandbox/slate" in for_people
     assert "simulator" in for_people
-    assert "--option fail_at" in for_people
     slate = next(limits for limits in found["data"] if limits["backend"] == "sandbox")
     assert (slate["model"], slate["verification"]["level"]) == ("slate", "simulator")
 
