@@ -151,8 +151,7 @@ async def test_a_failed_poll_is_not_a_failed_job(tmp_path, trouble):
     ref = await backend.submit(REQUEST, key="job-1")
 
     with pytest.raises(BackendUnavailableError):
-        async for _ in backend.observe(ref):
-            pass
+        await collect(backend.observe(ref))
     async with aclosing(backend.observe(ref)) as events:
         again = [event async for event in events]
 
@@ -165,10 +164,12 @@ async def test_nothing_is_said_to_have_started_before_the_provider_answered(tmp_
     ref = await backend.submit(REQUEST, key="job-1")
     seen = []
 
-    with pytest.raises(BackendUnavailableError):
+    async def look():
         async for event in backend.observe(ref):
             seen.append(event)
 
+    with pytest.raises(BackendUnavailableError):
+        await look()
     assert seen == []
 
 
