@@ -102,8 +102,9 @@ class Contract:
         return {"duration": 3 * (limits.chunk_seconds or 1.0)}
 
     def unknown_ref(self, known: OperationRef) -> OperationRef:
-        """Return a reference to work that never was, made from one to work that is."""
-        return known.model_copy(update={"operation_id": "no-such-work"})
+        """Return a reference to work that never was: a known one with another id throughout."""
+        text = known.model_dump_json().replace(known.operation_id, "no-such-work")
+        return OperationRef.model_validate_json(text)
 
     async def observed(
         self, backend: VideoBackend, ref: OperationRef, *, at_first_chunk: Finish | None = None

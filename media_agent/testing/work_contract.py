@@ -126,7 +126,7 @@ class WorkContract(Contract):
         self, backend: VideoBackend, request_factory: RequestFactory
     ) -> None:
         """A reference to nothing says so, as an error or as an outcome that nobody knows."""
-        known = await backend.submit(request_factory(), key="known")
+        known = await backend.submit(request_factory(), key="work-that-is-known")
 
         try:
             end = await self.end(backend, self.unknown_ref(known))
