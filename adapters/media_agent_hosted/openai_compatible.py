@@ -12,12 +12,12 @@ from contextlib import aclosing
 from datetime import datetime
 from urllib.parse import quote
 
-import httpx
 from pydantic import JsonValue
 
 from media_agent.backend import BackendSettings
 from media_agent.errors import (
     BackendResponseError,
+    ConfigurationError,
     InvalidRequestError,
     MediaAgentError,
     OperationNotFoundError,
@@ -25,7 +25,7 @@ from media_agent.errors import (
     to_info,
 )
 from media_agent.polled import PolledBackend
-from media_agent_hosted.http import FilePart, HttpApi, key_header
+from media_agent_hosted.http import FilePart, HttpApi, Transport, key_header
 from media_agent_hosted.openai_errors import (
     FailedPollError,
     NoFilmError,
@@ -41,6 +41,7 @@ from media_agent_hosted.openai_facts import (
     NAME,
     api_address,
     describe_model,
+    is_here,
     read_settings,
 )
 from media_agent_hosted.openai_form import (
@@ -75,6 +76,7 @@ from media_agent_schemas.request import VideoRequest
 
 __all__ = ["OpenAICompatibleBackend"]
 
+_NO_ADDRESS = f'a base_url: set base_url = "http://localhost:30000/v1" under [backends.{NAME}]'
 _PATIENCE = 3  # polls that may say "completed" before its film can be fetched
 
 
@@ -85,27 +87,29 @@ class OpenAICompatibleBackend(PolledBackend):
         self,
         settings: BackendSettings,
         *,
-        transport: httpx.AsyncBaseTransport | None = None,
+        transport: Transport | None = None,
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         """Read the settings; nothing is sent.
 
         Raises:
-            ConfigurationError: there is no base_url, or an option is wrong.
+            ConfigurationError: an option or the base_url is wrong.
         """
         super().__init__(settings, clock=clock, sleep=sleep)
         self._config, self._defaults = read_settings(settings)
-        self._capabilities = describe_model(
-            self._config.model or DEFAULT_MODEL, self._config, self._defaults
-        )
-        self._api = HttpApi(
-            api_address(settings.base_url),
-            auth=key_header(settings.key, scheme="Bearer"),
-            allow_plain_http=self._config.allow_plain_http or settings.key is None,
-            transport=transport,
-            sleep=sleep,
-        )
+        self._model = settings.model or DEFAULT_MODEL
+        self._here: dict[str, object] = {"local": False, "missing": _NO_ADDRESS}
+        self._known_api: HttpApi | None = None
+        if settings.base_url is not None:
+            self._known_api = HttpApi(
+                api_address(settings.base_url),
+                auth=key_header(settings.key, scheme="Bearer"),
+                allow_plain_http=self._config.allow_plain_http or settings.key is None,
+                transport=transport,
+                sleep=sleep,
+            )
+            self._here = {"local": is_here(settings.base_url), "missing": None}
         self._without_film: dict[str, int] = {}
 
     @property
@@ -115,9 +119,8 @@ class OpenAICompatibleBackend(PolledBackend):
 
     def capabilities(self, model: str | None = None) -> Capabilities:
         """Say what is known of a model; every name is taken, as only the server knows its own."""
-        if model in (None, self._capabilities.model):
-            return self._capabilities
-        return describe_model(str(model), self._config, self._defaults)
+        facts = describe_model(model or self._model, self._model, self._config, self._defaults)
+        return facts.model_copy(update=self._here)
 
     def estimate(self, request: VideoRequest) -> Estimate:
         """Say that one's own hardware has no price; how long it takes nobody knows."""
@@ -202,12 +205,25 @@ class OpenAICompatibleBackend(PolledBackend):
     async def aclose(self) -> None:
         """Close the connections; the server works on."""
         await super().aclose()
-        await self._api.aclose()
+        if self._known_api is not None:
+            await self._known_api.aclose()
+
+    @property
+    def _api(self) -> HttpApi:
+        """The server, which need not be known before it is asked.
+
+        Raises:
+            ConfigurationError: there is no base_url.
+        """
+        if self._known_api is None:
+            what, _, hint = _NO_ADDRESS.partition(": ")
+            raise ConfigurationError(f"{NAME} lacks {what}: where is your server?", hint=hint)
+        return self._known_api
 
     async def _build(self, request: VideoRequest) -> tuple[dict[str, str], FilePart | None]:
         """Return the form, and the first frame where it goes along as a file."""
         _, model = request.backend_and_model()
-        model = model or self._config.model
+        model = model or self._model
         options = self._defaults | request.options.get(NAME, {})
         form = build_form(
             request,
@@ -227,7 +243,7 @@ class OpenAICompatibleBackend(PolledBackend):
         server = self._config.server if self._config.server is not Server.AUTO else video.server
         return OperationRef(
             backend=NAME,
-            model=model or self._capabilities.model,
+            model=model or self._model,
             operation_id=video.id,
             data={"server": server.value, "seed": request.seed},
         )

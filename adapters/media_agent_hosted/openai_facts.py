@@ -2,15 +2,16 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
 
 from media_agent.backend import BackendSettings
-from media_agent.errors import ConfigurationError
 from media_agent.polled import DEADLINE
 from media_agent_hosted.openai_video import Server
 from media_agent_schemas.capabilities import (
@@ -43,7 +44,6 @@ class ServerSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     server: Server = Server.AUTO
-    model: str | None = Field(None, min_length=1)
     default_size: SizeText | None = None
     default_fps: float | None = Field(None, gt=0)
     default_duration: float | None = Field(None, gt=0)
@@ -56,13 +56,17 @@ class ServerSettings(BaseModel):
 
 
 class Family(BaseModel):
-    """What is known of a family of open models, told by the name of the model."""
+    """What is known of a family of open models, told by the name of the model.
+
+    `frames` is its usual length, `longest` the one it was made for; the settings may say another.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     match: str
     fps: float
     frames: int
+    longest: int
     multiple: int
     offset: int
     size: SizeText
@@ -112,33 +116,22 @@ def read_settings(settings: BackendSettings) -> tuple[ServerSettings, dict[str, 
     names = {option.name for option in passed_options()}
     own = {name: value for name, value in settings.options.items() if name not in names}
     defaults = {name: value for name, value in settings.options.items() if name in names}
-    try:
-        return ServerSettings.model_validate(own), defaults
-    except ValidationError as error:
-        known = sorted({*ServerSettings.model_fields, *names})
-        faults = [
-            f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}"
-            for fault in error.errors()
-        ]
-        raise ConfigurationError(
-            f"the options of {NAME} are wrong: {'; '.join(faults)}",
-            hint=f"there is {', '.join(known)}",
-        ) from None
+    return replace(settings, options=own).read_options(ServerSettings), defaults
 
 
-def api_address(base_url: str | None) -> str:
+def api_address(base_url: str) -> str:
     """Return the address of the API; a bare host gets the usual path."""
-    if base_url is None:
-        raise ConfigurationError(
-            f"{NAME} has no base_url: nobody knows where your server is",
-            hint=f'set base_url = "http://localhost:30000/v1" under [backends.{NAME}]',
-        )
     text = base_url.strip().rstrip("/")
-    return f"{text}/v1" if text.partition("://")[2].find("/") < 0 else text
+    return f"{text}/v1" if "/" not in text.partition("://")[2] else text
+
+
+def is_here(base_url: str) -> bool:
+    """Whether a server is on this machine."""
+    return urlsplit(base_url).hostname in ("localhost", "127.0.0.1", "::1")
 
 
 def describe_model(
-    model: str, settings: ServerSettings, defaults: Mapping[str, JsonValue]
+    model: str, default: str, settings: ServerSettings, passed: Mapping[str, JsonValue]
 ) -> Capabilities:
     """Say what a model can do: as configured, else as its family is known, else unknown."""
     family = next((one for one in families() if fnmatchcase(model.lower(), one.match)), None)
@@ -157,7 +150,7 @@ def describe_model(
         {
             "backend": NAME,
             "model": model,
-            "models": (settings.model or DEFAULT_MODEL,),
+            "models": (default,),
             "description": "a model on your own server: SGLang-Diffusion or vLLM-Omni",
             "modes": (VideoMode.TEXT_TO_VIDEO, VideoMode.IMAGE_TO_VIDEO),
             "input_roles": (InputRole.FIRST_FRAME,),
@@ -166,7 +159,7 @@ def describe_model(
             "audio": False if server is Server.SGLANG else "unknown",
             "cancels": {Server.SGLANG: False, Server.VLLM_OMNI: True}.get(server, "unknown"),
             "lookup": "list",
-            "options": _options(server, defaults),
+            "options": _options(server, passed),
             "verification": Verification(
                 level=VerificationLevel.SIMULATOR, note="against a simulator of both servers"
             ),
@@ -180,6 +173,7 @@ def _facts(family: Family) -> dict[str, object]:
     return {
         "default_fps": family.fps,
         "default_duration": family.frames / family.fps,
+        "max_duration": family.longest / family.fps,
         "frame_multiple": family.multiple,
         "frame_offset": family.offset,
         "default_size": family.size,

@@ -39,9 +39,9 @@ class OpenAIContract(ServiceConformance):
             data_dir=tmp_path,
             base_url=simulator.url,
             key=SecretStr(secret),
+            model=WAN,
             options={
                 "server": self.flavour,
-                "model": WAN,
                 "default_size": "64x48",
                 "default_fps": 8,
             },
