@@ -43,4 +43,5 @@ def media_agent_backends() -> Iterable[BackendSpec]:
             factory=make_openai_compatible,
             simulator="media_agent_hosted.openai_simulator:OpenAISimulator",
         ),
+        BackendSpec(name="http", factory=make_http, needs_section=True),
     ]
