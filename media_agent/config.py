@@ -49,7 +49,7 @@ class BackendSection(Schema):
     )
     model: str | None = Field(None, min_length=1, description="Its model when none is named.")
     base_url: str | None = Field(
-        None, pattern=r"^https?://\S+$", description="Where it is, if not at its usual address."
+        None, pattern=r"^https?://[^\s@]+$", description="Where it is, if not at its usual address."
     )
     key: SecretStr | None = Field(None, min_length=1, description="Its key.")
     key_env: VariableName | None = Field(None, description="The variable that holds its key.")

@@ -11,7 +11,7 @@ from typing import Any
 
 from platformdirs import user_config_path
 
-from media_agent.errors import ConfigurationError, Fault
+from media_agent.errors import ConfigurationError
 
 PROJECT_FILE = "media-agent.toml"
 
@@ -81,7 +81,7 @@ def read_file(path: Path) -> ConfigFile | None:
     except FileNotFoundError:
         return None
     except tomllib.TOMLDecodeError as error:
-        raise _no_toml(path, error) from None
+        raise _no_toml(path, text, error) from None
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise ConfigurationError(f"{path} cannot be read: {reason}") from error
@@ -89,15 +89,13 @@ def read_file(path: Path) -> ConfigFile | None:
     return ConfigFile(path, text, data)
 
 
-def _no_toml(path: Path, error: tomllib.TOMLDecodeError) -> ConfigurationError:
-    said = str(error)
-    line = re.search(r"at line (\d+)", said)
-    place = str(path) if line is None else f"{path}:{line[1]}"
-    problem = f"no TOML: {said[:1].lower()}{said[1:]}"
+def _no_toml(path: Path, text: str, error: tomllib.TOMLDecodeError) -> ConfigurationError:
+    said = str(error).partition(" (at ")
+    line = re.match(r"line (\d+)", said[2])
+    begin = list(_statements(text))[-1][0] if line is None else line[1]  # at end of document
     return ConfigurationError(
-        f"{place}: {problem}",
-        faults=[Fault((), problem)],
-        hint="text values need quotes; see https://toml.io",
+        f"{path}:{begin}: no TOML: {said[0][:1].lower()}{said[0][1:]}",
+        hint="text values need quotes, names are given once; see https://toml.io",
     )
 
 
@@ -131,23 +129,32 @@ def _lines_of(text: str) -> dict[tuple[str, ...], int]:
     """Return the first line of every place: each statement is parsed by itself, in its table."""
     lines: dict[tuple[str, ...], int] = {}
     table: tuple[str, ...] = ()
-    statement, begin = "", 1
-    for number, line in enumerate(text.split("\n"), 1):
-        statement += f"{line}\n"
-        try:
-            data = tomllib.loads(statement)
-        except tomllib.TOMLDecodeError:
-            continue  # goes on in the next line
+    for begin, statement, data in _statements(text):
         places = list(_places(data))
-        if statement.lstrip().startswith("["):
+        if statement.startswith("["):
             table = max(places, key=len)
             places = [table[:end] for end in range(1, len(table) + 1)]
         else:
             places = [(*table, *place) for place in places]
         for place in places:
             lines.setdefault(place, begin)
-        statement, begin = "", number + 1
     return lines
+
+
+def _statements(text: str) -> Iterator[tuple[int, str, dict[str, Any]]]:
+    """Yield the statements with the line where each begins; the last may be unfinished."""
+    statement, begin = "", 1
+    for number, line in enumerate(text.split("\n"), 1):
+        statement += f"{line}\n"
+        try:
+            data = tomllib.loads(statement)
+        except tomllib.TOMLDecodeError:
+            continue  # it goes on in the next line
+        if data:
+            yield begin, statement.lstrip(), data
+        statement, begin = "", number + 1
+    if statement:
+        yield begin, statement.lstrip(), {}
 
 
 def _places(data: Mapping[str, Any], at: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:

@@ -103,12 +103,11 @@ class Registry:
         reasons = [broken.reason for broken in self.broken if broken.plugin == kind]
         because = f" (plugin {kind} is broken: {reasons[0]})" if reasons else ""
         if name in self._kinds:
-            fault = Fault(("backends", name, "kind"), f"there is no kind {kind!r}{because}")
-            return ConfigurationError(
-                f"{fault.problem} for backend {name}",
-                faults=[fault],
-                hint=did_you_mean(kind, self.specs),
+            fault = Fault(
+                ("backends", name, "kind"),
+                f"there is no kind {kind!r}{because}; {did_you_mean(kind, self.specs)}",
             )
+            return ConfigurationError(f"backend {name}: {fault.problem}", faults=[fault])
         return InvalidRequestError(
             f"there is no backend {name!r}{because}", hint=did_you_mean(name, self.names())
         )

@@ -14,7 +14,9 @@ from media_agent.errors import (
     BackendAuthenticationError,
     BackendRateLimitError,
     BackendUnavailableError,
+    ConfigurationError,
     ContentRejectedError,
+    Fault,
     GenerationFailedError,
     InvalidRequestError,
     MediaAgentError,
@@ -23,6 +25,7 @@ from media_agent.errors import (
 from media_agent.hookspecs import hookimpl
 from media_agent.local import Chunk, GenerationContext, LocalBackend
 from media_agent.nearest import did_you_mean
+from media_agent.options import check_options
 from media_agent_schemas.capabilities import (
     Capabilities,
     Control,
@@ -124,6 +127,12 @@ class SandboxBackend(LocalBackend):
     ) -> None:
         super().__init__(settings, clock=clock)
         self._sleep = sleep
+        mismatches = check_options(dict(settings.options), _CAPABILITIES)
+        if mismatches:
+            place = ("backends", settings.name or _NAME, "options")
+            faults = [Fault((*place, each.field.split()[-1]), each.reason) for each in mismatches]
+            said = "; ".join(map(str, mismatches))
+            raise ConfigurationError(f"sandbox settings: {said}", faults=faults)
 
     @property
     def name(self) -> str:

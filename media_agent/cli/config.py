@@ -1,0 +1,84 @@
+"""The commands about the settings: check them, show them."""
+
+import json as json_module
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import App, Parameter
+
+from media_agent.cli.screen import tell
+
+if TYPE_CHECKING:
+    from pydantic import JsonValue
+
+Json = Annotated[bool, Parameter(negative=())]
+
+
+def config_app() -> App:
+    """Return the commands about the settings."""
+    app = App(name="config", help="Check the settings, or show them with where each is made.")
+    app.command(check_settings, name="check")
+    app.command(show_settings, name="show")
+    return app
+
+
+def check_settings(file: Path | None = None, /, *, json: Json = False) -> int:
+    """Name each fault of the settings with its file and line.
+
+    Args:
+        file: Check this file instead of those that are read anyway.
+        json: Print JSON: {"files": [...], "faults": [...], "warnings": [...]}.
+    """
+    from media_agent.config_check import check
+    from media_agent.errors import ConfigurationError, exit_code
+
+    report = check(file)
+    faults = [finding.text for finding in report.findings if finding.is_fault]
+    warnings = [finding.text for finding in report.findings if not finding.is_fault]
+    code = 0 if report.is_sound else exit_code(ConfigurationError("faults"))
+    files = [str(path) for path in report.files]
+    if json:
+        data = {"files": files, "faults": faults, "warnings": warnings}
+        print(json_module.dumps(data, indent=2))
+        return code
+    for text in faults:
+        tell(text)
+    for text in warnings:
+        tell(f"warning: {text}")
+    if report.is_sound:
+        tell(f"no faults in {', '.join(files)}" if files else "no settings file; defaults hold")
+    return code
+
+
+def show_settings(*, json: Json = False) -> int:
+    """Show the settings that hold, and where each is made; keys are hidden.
+
+    Args:
+        json: Print JSON: {"NAME": {"value": ..., "from": ...}}.
+    """
+    from media_agent.config import Sources, load_settings
+
+    settings = load_settings()
+    sources = Sources.look()
+    data = {
+        ".".join(place): {"value": value, "from": sources.place(place)}
+        for place, value in _leaves(settings.model_dump(mode="json"))
+    }
+    if json:
+        print(json_module.dumps(data, indent=2))
+        return 0
+    for name, said in data.items():
+        tell(f"{name} = {json_module.dumps(said['value'])}  ({said['from']})")
+    return 0
+
+
+def _leaves(
+    data: "Mapping[str, JsonValue]", at: tuple[str, ...] = ()
+) -> "Iterator[tuple[tuple[str, ...], JsonValue]]":
+    """Yield every setting that has a value, with its place."""
+    for name, value in data.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, (*at, name))
+        elif value is not None and value != []:
+            yield (*at, name), value

@@ -1,0 +1,165 @@
+"""Looks through the settings for faults before work does, and says each with its file and line."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from media_agent.backend import VideoBackend
+from media_agent.config import (
+    BackendSection,
+    Settings,
+    Sources,
+    is_open_to_others,
+    is_set,
+    load_settings,
+    unknown_variables,
+)
+from media_agent.config_file import ConfigFile
+from media_agent.errors import ConfigurationError, Fault, MediaAgentError
+from media_agent.nearest import did_you_mean
+from media_agent.registry import Registry
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing to know about the settings; it begins with where it is."""
+
+    text: str
+    is_fault: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What was read, and what is wrong with it."""
+
+    files: tuple[Path, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether there is no fault; there may be warnings."""
+        return not any(finding.is_fault for finding in self.findings)
+
+
+def check(config: Path | None = None) -> Report:
+    """Read the settings as every command does, or with this file, and try every section."""
+    arguments = {} if config is None else {"config": config}
+    if config is not None and not config.is_file():
+        return Report((), (Finding(f"{config}: there is no such file"),))
+    try:
+        settings = load_settings(**arguments)
+        sources = Sources.look(**arguments)
+    except ConfigurationError as error:
+        return Report((), tuple(map(Finding, _each(error, arguments))))
+    faults = [Finding(sources.describe(fault)) for fault in _faults(settings)]
+    warnings = [Finding(text, is_fault=False) for text in _warnings(settings, sources)]
+    return Report(tuple(file.path for file in sources.files), (*faults, *warnings))
+
+
+def _each(error: ConfigurationError, arguments: dict[str, Path]) -> list[str]:
+    """Return the faults one by one where the sources can be read at all."""
+    if not error.faults:
+        return [f"{error.message}" + (f" ({error.hint})" if error.hint else "")]
+    sources = Sources.look(**arguments)
+    return [sources.describe(fault) for fault in error.faults]
+
+
+def _faults(settings: Settings) -> Iterator[Fault]:
+    registry = Registry(kinds=settings.kinds())
+    backends: dict[str, VideoBackend | None] = {}
+    for name, section in settings.backends.items():
+        faults = [*_key_faults(name, section)]
+        try:
+            backends[name] = registry.create(name, settings.backend_settings(name))
+        except ConfigurationError as error:
+            backends[name] = None
+            faults += error.faults or [Fault(("backends", name), error.message)]
+        except MediaAgentError as error:
+            backends[name] = None
+            faults.append(Fault(("backends", name), error.message))
+        yield from {fault.problem: fault for fault in reversed(faults)}.values()
+    known = _Known(settings, registry, backends)
+    for place, name in _names(settings):
+        problem = known.problem(name)
+        if problem is not None:
+            yield Fault(place, problem)
+
+
+def _key_faults(name: str, section: BackendSection) -> Iterator[Fault]:
+    place = ("backends", name)
+    if section.key_env is not None and not is_set(section.key_env) and section.key is None:
+        yield Fault((*place, "key_env"), f"the variable {section.key_env} is not set")
+    if section.key_file is not None:
+        try:
+            section.find_key()
+        except ConfigurationError as error:
+            yield Fault((*place, "key_file"), error.message)
+
+
+class _Known:
+    """Answers whether a name of a backend or model is one, making each backend once."""
+
+    def __init__(
+        self, settings: Settings, registry: Registry, backends: dict[str, VideoBackend | None]
+    ) -> None:
+        self._settings = settings
+        self._registry = registry
+        self._backends = backends
+
+    def problem(self, name: str) -> str | None:
+        """Return what is wrong with "backend" or "backend/model", None if nothing."""
+        backend_name, _, model = name.partition("/")
+        if backend_name not in self._registry.names():
+            names = self._registry.names()
+            return f"there is no backend {backend_name!r}; {did_you_mean(backend_name, names)}"
+        backend = self._backend(backend_name)
+        if backend is None or not model:
+            return None
+        try:
+            backend.capabilities(model)
+        except MediaAgentError as error:
+            return error.message + (f"; {error.hint}" if error.hint else "")
+        return None
+
+    def _backend(self, name: str) -> VideoBackend | None:
+        if name not in self._backends:
+            try:
+                settings = self._settings.backend_settings(name)
+                self._backends[name] = self._registry.create(name, settings)
+            except MediaAgentError:  # it is not in the settings: not a fault of theirs
+                self._backends[name] = None
+        return self._backends[name]
+
+
+def _names(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Yield every place that names a backend or a model, and the name."""
+    yield ("default_backend",), settings.default_backend
+    for name, section in settings.backends.items():
+        if section.model is not None:
+            yield ("backends", name, "model"), f"{name}/{section.model}"
+    for name, route in settings.routes.items():
+        place = ("routes", name)
+        if route.model is not None:
+            yield (*place, "model"), route.model
+        yield from (((*place, "allow"), each) for each in route.allow or ())
+        yield from (((*place, "deny"), each) for each in route.deny)
+
+
+def _warnings(settings: Settings, sources: Sources) -> Iterator[str]:
+    for variable, meant in unknown_variables():
+        hint = "" if meant is None else f"; did you mean {meant}?"
+        yield f"{variable}: this variable sets nothing{hint}"
+    for name, section in settings.backends.items():
+        if section.key_file is not None and is_open_to_others(section.key_file.expanduser()):
+            where = sources.place(("backends", name, "key_file"))
+            yield f"{where}: others can read {section.key_file}: chmod 600 it"
+        yield from _written_keys(("backends", name, "key"), sources.files)
+
+
+def _written_keys(place: Sequence[str], files: Iterable[ConfigFile]) -> Iterator[str]:
+    for file in files:
+        if file.sets(place):
+            where = f"{file.path}:{file.line(place)}"
+            yield f"{where}: a key stands in this file; key_env or key_file keeps it elsewhere"
+            if is_open_to_others(file.path):
+                yield f"{where}: others can read this file and the key in it: chmod 600 it"

@@ -1,0 +1,155 @@
+"""The commands that check and show the settings."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from media_agent.cli import main
+
+SECRET = "sk-very-secret-4711"
+
+
+@pytest.fixture(autouse=True)
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the project file of a folder of our own."""
+    for name in [name for name in os.environ if name.startswith("MEDIA_AGENT_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "user"))
+    monkeypatch.setenv("MEDIA_AGENT_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "media-agent.toml"
+
+
+def checked(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, list[str]]:
+    """Return the exit code and the lines of `config check`."""
+    code = main(["config", "check", *arguments])
+    return code, capsys.readouterr().out.splitlines()
+
+
+def test_sound_settings_are_said_to_be(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file.write_text('default_backend = "sandbox"\n')
+
+    assert checked(capsys) == (0, [f"no faults in {file}"])
+
+
+def test_without_any_file_the_defaults_hold(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MEDIA_AGENT_DEFAULT_BACKEND", "sandbox")
+
+    assert checked(capsys) == (0, ["no settings file; defaults hold"])
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('x = 1\n[backends.a]\nkind = "sandbx"', ":3: backends.a.kind: there is no kind 'sandbx'"),
+        ('[backends.a]\nkind = "sandbox"\nkey_env = "NO_KEY"', ":3: backends.a.key_env: the var"),
+        ('[backends.a]\nkind = "sandbox"\nkey_file = "no"', ":3: backends.a.key_file: the key"),
+        ('[backends.a]\nkind = "sandbox"\nmodel = "slat"', ":3: backends.a.model: sandbox has no"),
+        (
+            '[backends.sandbox.options]\nfail = 1\nfault = "x"',
+            ":2: backends.sandbox.options.fail: sandbox has no such option; did you mean fail_at?",
+        ),
+        (
+            '[backends.a]\nkind = "command"\n[backends.a.options]\ncommand = ["x", "{output}"]',
+            ":3: backends.a.options: the prompt goes nowhere",
+        ),
+        (
+            '[backends.a]\nkind = "http"\nbase_url = "https://x.test"\n[backends.a.options]\nsub=1',
+            ":5: backends.a.options.sub: there is no such key",
+        ),
+        ('[routes.b]\nallow = [\n "sandbox",\n "sandbx"]', ":2: routes.b.allow: there is no"),
+        ('[routes.b]\ndeny = ["sandbox/x"]', ":2: routes.b.deny: sandbox has no model 'x'"),
+        ('[routes.b]\nmodel = "sandbx"', ":2: routes.b.model: there is no backend 'sandbx'; did"),
+        ('default_backend = "sandbx"', ":1: default_backend: there is no backend 'sandbx'"),
+        ("policy = 1", ":1: policy: Input should be"),
+        ("[budget\nmax_cost_usd = 1", ":1: no TOML"),
+    ],
+)
+def test_a_fault_is_named_with_its_line(
+    file: Path, capsys: pytest.CaptureFixture[str], text: str, said: str
+) -> None:
+    if "default_backend" not in text and "x = 1" not in text:
+        text = f'{text}\n[backends.zzz]\nkind = "sandbox"'
+    text = text.removeprefix("x = 1")
+    file.write_text(text)
+
+    code, lines = checked(capsys)
+
+    assert code == 19
+    assert [line for line in lines if f"{file}{said}" in line] != []
+
+
+def test_all_faults_are_listed(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file.write_text('default_backend = "x"\n[backends.a]\nkind = "b"\n[routes.c]\nmodel = "d"\n')
+
+    _, lines = checked(capsys)
+
+    assert sorted(line.split(":")[1] for line in lines) == ["1", "3", "5"]
+
+
+def test_a_variable_that_sets_nothing_is_warned_of(
+    file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file.write_text('default_backend = "sandbox"')
+    monkeypatch.setenv("MEDIA_AGENT_POLICI", "strict")
+
+    code, lines = checked(capsys)
+
+    assert code == 0
+    assert "did you mean MEDIA_AGENT_POLICY?" in lines[0]
+
+
+def test_a_key_that_stands_in_the_file_is_warned_of_and_never_shown(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file.write_text(f'default_backend = "sandbox"\n[backends.fal]\nkey = "{SECRET}"\n')
+    file.chmod(0o644)
+
+    code, lines = checked(capsys)
+    assert main(["config", "show"]) == 0
+    shown = capsys.readouterr().out
+
+    assert code == 0
+    assert any(f"{file}:3" in line and "key_env or key_file" in line for line in lines)
+    assert any("chmod 600" in line for line in lines)
+    assert SECRET not in "".join(lines) + shown
+    assert f'backends.fal.key = "**********" ({file}:3)' in shown
+
+
+def test_another_file_can_be_checked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "other.toml").write_text("nonsense = 1")
+
+    assert checked(capsys, "other.toml")[0] == 19
+    assert checked(capsys, "missing.toml") == (19, ["missing.toml: there is no such file"])
+
+
+def test_programs_get_faults_and_warnings_apart(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file.write_text('default_backend = "x"')
+
+    assert main(["config", "check", "--json"]) == 19
+
+    report = json.loads(capsys.readouterr().out)
+    assert report["files"] == [str(file)]
+    assert len(report["faults"]) == 1
+    assert report["warnings"] == []
+
+
+def test_the_settings_are_shown_with_where_each_is_made(
+    file: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file.write_text('\ndefault_backend = "sandbox"\n')
+
+    assert main(["config", "show"]) == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert main(["config", "show", "--json"]) == 0
+    as_json = json.loads(capsys.readouterr().out)
+
+    assert f'default_backend = "sandbox" ({file}:2)' in shown
+    assert f'data_dir = "{tmp_path}/data" (MEDIA_AGENT_DATA_DIR)' in shown
+    assert as_json["policy"] == {"value": "adjust", "from": "default"}

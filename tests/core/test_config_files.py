@@ -1,0 +1,294 @@
+"""Where settings come from: project file, user's file, keys kept elsewhere; and on which line."""
+
+import logging
+import os
+import traceback
+from pathlib import Path
+
+import pytest
+
+from media_agent.config import Sources, load_settings
+from media_agent.config_check import check
+from media_agent.config_file import project_file, read_file
+from media_agent.errors import ConfigurationError
+from media_agent_schemas.capabilities import Policy
+from media_agent_schemas.request import RoutingPreference
+
+SECRET = "sk-very-secret-4711"
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Work in a project folder of our own, with a user's folder of our own."""
+    for name in [name for name in os.environ if name.startswith("MEDIA_AGENT_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "user"))
+    folder = tmp_path / "project"
+    (folder / "deep" / "down").mkdir(parents=True)
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.fixture
+def user(tmp_path: Path) -> Path:
+    """The user's own file, not yet written."""
+    path = tmp_path / "user" / "media-agent" / "config.toml"
+    path.parent.mkdir(parents=True)
+    return path
+
+
+def test_the_nearest_project_file_upwards_is_read(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (project / "media-agent.toml").write_text('default_backend = "far"')
+    monkeypatch.chdir(project / "deep" / "down")
+    assert load_settings().default_backend == "far"
+
+    (project / "deep" / "media-agent.toml").write_text('default_backend = "near"')
+    assert load_settings().default_backend == "near"
+
+
+def test_the_project_overrides_the_user_key_by_key(project: Path, user: Path) -> None:
+    user.write_text('default_backend = "mine"\n[backends.fal]\nmodel = "user"\nkey = "k"\n')
+    (project / "media-agent.toml").write_text('[backends.fal]\nmodel = "project"\n')
+
+    settings = load_settings()
+
+    assert settings.default_backend == "mine"
+    assert settings.backends["fal"].model == "project"
+    assert settings.backends["fal"].key is not None
+
+
+def test_a_named_file_stands_alone(
+    project: Path, user: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user.write_text('default_backend = "user"')
+    (project / "media-agent.toml").write_text('policy = "strict"')
+    monkeypatch.setenv("MEDIA_AGENT_CONFIG", "other.toml")
+
+    settings = load_settings()
+
+    assert (settings.default_backend, settings.policy) == ("magi/tiny", Policy.ADJUST)
+
+
+def test_a_project_file_of_another_user_is_not_read(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = project / "media-agent.toml"
+    file.write_text("")
+    monkeypatch.setattr(os, "getuid", lambda: file.stat().st_uid + 1000)
+    if file.stat().st_uid == 0:  # what root wrote may be read by anybody
+        os.chown(file, 4711, -1)
+
+    with pytest.raises(ConfigurationError, match="belongs to another user") as caught:
+        load_settings()
+
+    assert f"MEDIA_AGENT_CONFIG={file}" in (caught.value.hint or "")
+
+
+def test_relative_paths_count_from_the_file_that_says_them(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = 'data_dir = "data"\n[backends.fal]\nkey_file = "fal.key"\n'
+    (project / "media-agent.toml").write_text(text)
+    (project / "fal.key").write_text(f"{SECRET}\n")
+    (project / "fal.key").chmod(0o600)
+    monkeypatch.chdir(project / "deep")
+
+    given = load_settings().backend_settings("fal")
+
+    assert given.data_dir == project / "data"
+    assert given.folder == project
+    assert given.key is not None
+    assert given.key.get_secret_value() == SECRET
+
+
+def test_a_key_is_found_in_the_variable_before_the_file(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = '[backends.fal]\nkey_env = "FAL_KEY"\nkey_file = "fal.key"\n'
+    (project / "media-agent.toml").write_text(text)
+    (project / "fal.key").write_text("from-file")
+    (project / "fal.key").chmod(0o600)
+    monkeypatch.delenv("FAL_KEY", raising=False)
+
+    from_file = load_settings().backend_settings("fal").key
+    monkeypatch.setenv("FAL_KEY", "from-variable")
+    from_variable = load_settings().backend_settings("fal").key
+
+    assert from_file is not None
+    assert from_variable is not None
+    assert from_file.get_secret_value() == "from-file"
+    assert from_variable.get_secret_value() == "from-variable"
+
+
+def test_a_key_file_that_others_can_read_is_warned_of(
+    project: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (project / "media-agent.toml").write_text('[backends.sandbox]\nkey_file = "the.key"\n')
+    (project / "the.key").write_text(SECRET)
+    (project / "the.key").chmod(0o644)
+
+    with caplog.at_level(logging.WARNING):
+        load_settings().backend_settings("sandbox")
+    report = check()
+
+    assert "chmod 600" in caplog.text
+    assert SECRET not in caplog.text
+    assert report.is_sound
+    assert "media-agent.toml:2: others can read" in report.findings[0].text
+
+
+@pytest.mark.parametrize("content", [None, "", " \n"])
+def test_a_key_file_without_a_key_is_named(project: Path, content: str | None) -> None:
+    (project / "media-agent.toml").write_text('[backends.fal]\nkey_file = "fal.key"\n')
+    if content is not None:
+        (project / "fal.key").write_text(content)
+
+    with pytest.raises(ConfigurationError, match=r"fal\.key (cannot be read|is empty)"):
+        load_settings().backend_settings("fal")
+
+
+def test_routes_budget_and_policy_are_read(project: Path) -> None:
+    (project / "media-agent.toml").write_text(
+        'policy = "strict"\n'
+        "[budget]\nmax_cost_usd = 1\nmax_cost_usd_per_day = 10.5\n"
+        "[routes.draft]\nprefer = 'cheapest'\nallow = ['magi']\nlocal_only = true\n"
+        "[routes.final]\nmodel = 'fal/x'\nmax_cost_usd = 2\n"
+    )
+
+    settings = load_settings()
+
+    assert settings.policy is Policy.STRICT
+    assert (settings.budget.max_cost_usd, settings.budget.max_cost_usd_per_day) == (1, 10.5)
+    assert settings.routes["draft"].prefer is RoutingPreference.CHEAPEST
+    assert settings.routes["draft"].allow == ("magi",)
+    assert settings.routes["final"].model == "fal/x"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("\n\nnonsense = 1", ":3: nonsense: there is no such key"),
+        ('[backends.fal]\n\nkeey = "SECRET"', ":3: backends.fal.keey: there is no such key; did"),
+        ('[backends.fal]\nkey_env = "SECRET"', ":2: backends.fal.key_env:"),
+        ('[backends.fal]\nkey = ["SECRET"]', ":2: backends.fal.key:"),
+        ('[backends.fal]\noptions = {a = 1}\nkind = ""', ":3: backends.fal.kind:"),
+        ('[backends."Fal"]\nmodel = "x"', ":1: backends.Fal"),
+        ('backends.fal.base_url = "https://me:SECRET@fal.run"', ":1: backends.fal.base_url:"),
+        ("[routes.draft]\nprefer = 'chepest'", ":2: routes.draft.prefer: Input should be"),
+        ("[routes.draft]\nmodel = 'x'\nallow = ['y']", ":1: routes.draft: a route with a model"),
+        ("[budget]\nmax_cost_usd = -1", ":2: budget.max_cost_usd:"),
+        ("[budget]\nmax_cost = 1", "did you mean max_cost_usd?"),
+        ("policy = 'adust'", ":1: policy: Input should be"),
+        ("a = 1\n[backends.fal", ":2: no TOML"),
+        ("a = 'SECRET\n", ":1: no TOML"),
+        ("a = 1\na = 2", ":2: no TOML"),
+        ("a = 1\nb = [1,\n2,\n", ":2: no TOML"),
+        ('\na = """SECRET\n\n', ":2: no TOML"),
+    ],
+)
+def test_a_fault_is_named_with_file_and_line_and_without_values(
+    project: Path, text: str, said: str
+) -> None:
+    file = project / "media-agent.toml"
+    file.write_text(text.replace("SECRET", SECRET))
+
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings()
+
+    assert said in str(caught.value)
+    assert str(file) in str(caught.value)
+    assert SECRET not in "".join(traceback.format_exception(caught.value))
+
+
+def test_all_faults_are_named_at_once(project: Path) -> None:
+    (project / "media-agent.toml").write_text("one = 1\ntwo = 2\n")
+
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings()
+
+    assert [fault.place for fault in caught.value.faults] == [("one",), ("two",)]
+
+
+def test_a_fault_is_named_where_it_counts(project: Path, user: Path) -> None:
+    (project / "media-agent.toml").write_text("\n")
+    user.write_text("\npolicy = 'x'")
+
+    with pytest.raises(ConfigurationError, match=r"config\.toml:2: policy"):
+        load_settings()
+
+
+LINES = """# the first line
+
+data_dir = "a"
+backends.fal.model = "x"
+
+[backends.mine]
+kind = "command"
+options.command = [
+  "a",   # [not.a.table]
+  "b",
+]
+options.text = '''
+[nor.this]
+key = 1
+'''
+options.last = {deep = {down = 1}}
+
+[routes]
+[routes.draft]
+allow = ["a"]
+"""
+
+
+@pytest.mark.parametrize(
+    ("place", "line"),
+    [
+        ("data_dir", 3),
+        ("backends.fal.model", 4),
+        ("backends.mine", 6),
+        ("backends.mine.kind", 7),
+        ("backends.mine.options.command", 8),
+        ("backends.mine.options.text", 12),
+        ("backends.mine.options.last.deep.down", 16),
+        ("routes.draft.allow", 20),
+        ("routes.draft.unknown", 19),
+        ("nor.this.key", None),
+    ],
+)
+def test_every_place_has_its_line(tmp_path: Path, place: str, line: int | None) -> None:
+    path = tmp_path / "lines.toml"
+    path.write_text(LINES)
+
+    file = read_file(path)
+
+    assert file is not None
+    assert file.line(place.split(".")) == line
+
+
+def test_what_is_no_text_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "bytes.toml"
+    path.write_bytes(b"\xff\xfe")
+
+    with pytest.raises(ConfigurationError, match="not UTF-8"):
+        read_file(path)
+
+
+def test_without_a_file_there_is_none(tmp_path: Path) -> None:
+    assert read_file(tmp_path / "none.toml") is None
+    assert project_file(tmp_path) is None
+
+
+def test_it_can_be_told_where_a_setting_is_made(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (project / "media-agent.toml").write_text('policy = "strict"\ndefault_backend = "a"')
+    monkeypatch.setenv("MEDIA_AGENT_DEFAULT_BACKEND", "b")
+
+    sources = Sources.look(data_dir="x")
+
+    assert sources.place(["policy"]) == f"{project / 'media-agent.toml'}:1"
+    assert sources.place(["default_backend"]) == "MEDIA_AGENT_DEFAULT_BACKEND"
+    assert sources.place(["data_dir"]) == "argument data_dir"
+    assert sources.place(["budget", "max_cost_usd"]) == "default"
