@@ -68,16 +68,15 @@ def _faults(settings: Settings) -> Iterator[Fault]:
     registry = Registry(kinds=settings.kinds())
     backends: dict[str, VideoBackend | None] = {}
     for name, section in settings.backends.items():
-        faults = [*_key_faults(name, section)]
+        key_faults = [*_key_faults(name, section)]
+        yield from key_faults
         try:
             backends[name] = registry.create(name, settings.backend_settings(name))
-        except ConfigurationError as error:
-            backends[name] = None
-            faults += error.faults or [Fault(("backends", name), error.message)]
         except MediaAgentError as error:
             backends[name] = None
-            faults.append(Fault(("backends", name), error.message))
-        yield from {fault.problem: fault for fault in reversed(faults)}.values()
+            faults = getattr(error, "faults", ()) or (Fault(("backends", name), error.message),)
+            said = {fault.problem for fault in key_faults}
+            yield from (fault for fault in faults if fault.problem not in said)
     known = _Known(settings, registry, backends)
     for place, name in _names(settings):
         problem = known.problem(name)
