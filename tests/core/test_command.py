@@ -14,11 +14,13 @@ import numpy as np
 import pytest
 
 from media_agent.backend import BackendSettings
+from media_agent.cli import main
 from media_agent.command import CommandBackend, make
 from media_agent.errors import ConfigurationError, InvalidRequestError
 from media_agent.video import write_video
 from media_agent_schemas import VideoRequest
 from media_agent_schemas.events import JobCancelled, JobCompleted, JobFailed, TerminalEvent
+from media_agent_schemas.records import GenerationRecord
 from media_agent_schemas.request import VideoMode
 
 pytestmark = pytest.mark.anyio
@@ -114,6 +116,32 @@ async def test_the_film_of_a_program_is_taken_as_it_is(build: Build) -> None:
     assert film is not None
     assert (film.width, film.height, film.frames, film.fps) == (64, 64, 4, 8.0)
     assert ended.warnings == ()
+
+
+def test_a_film_comes_of_the_settings_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, film: Path
+) -> None:
+    (tmp_path / "copy.py").write_text(COPY)
+    (tmp_path / "media-agent.toml").write_text(f"""
+        [backends.mine]
+        kind = "command"
+        [backends.mine.options]
+        command = ["{sys.executable}", "copy.py", "{{prompt}}", "{{output}}", "{film}"]
+        sizes = ["32x64"]
+        fps = [8]
+        durations = [0.375]
+    """)
+    (tmp_path / "deep").mkdir()
+    monkeypatch.chdir(tmp_path / "deep")
+    monkeypatch.delenv("MEDIA_AGENT_CONFIG", raising=False)
+    monkeypatch.setenv("MEDIA_AGENT_DATA_DIR", str(tmp_path / "data"))
+
+    code = main(["generate", "a cat", "--backend", "mine", "--out", "cat.mp4"])
+
+    record = GenerationRecord.model_validate_json((tmp_path / "deep" / "cat.json").read_bytes())
+    assert code == 0
+    assert (record.backend, record.model, record.kind) == ("mine", "program", "command")
+    assert record.frames_delivered == 3
 
 
 async def test_where_a_film_is_not_what_was_asked_the_record_will_say_it(

@@ -13,6 +13,7 @@ import pytest
 from pydantic import JsonValue, SecretStr
 
 from media_agent.backend import BackendSettings
+from media_agent.cli import main
 from media_agent.errors import (
     BackendAuthenticationError,
     ConfigurationError,
@@ -26,6 +27,7 @@ from media_agent_hosted.declared_http import HttpBackend
 from media_agent_hosted.http_declaration import build_body, call, fraction, value_at
 from media_agent_schemas import VideoRequest
 from media_agent_schemas.events import JobCancelled, JobCompleted, JobFailed, JobProgressed
+from media_agent_schemas.records import GenerationRecord
 
 pytestmark = pytest.mark.anyio
 
@@ -165,6 +167,26 @@ async def test_a_declared_service_makes_a_film(build: Build, acme: AcmeSimulator
     assert ended.seed == 0
     assert [event.fraction for event in before if isinstance(event, JobProgressed)] == [0.4, 0.8]
     assert acme.accepted == 1
+
+
+def test_a_film_comes_of_the_settings_alone(
+    acme: AcmeSimulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = "[backends.mine.options]\npoll_seconds = 0.01"
+    text = DECLARATION.replace("URL", acme.url).replace("[backends.mine.options]", options)
+    (tmp_path / "media-agent.toml").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MEDIA_AGENT_CONFIG", raising=False)
+    monkeypatch.setenv("MEDIA_AGENT_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("ACME_KEY", SECRET)
+
+    code = main(["generate", "a fox", "--backend", "mine", "--duration", "1", "--out", "fox.mp4"])
+
+    record = GenerationRecord.model_validate_json((tmp_path / "fox.json").read_bytes())
+    assert code == 0
+    assert (record.backend, record.model, record.kind) == ("mine", "service", "http")
+    written = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
+    assert not any(SECRET.encode() in content for content in written)
 
 
 def test_a_declaration_takes_at_most_25_lines() -> None:
