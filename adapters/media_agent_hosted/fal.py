@@ -92,17 +92,20 @@ class FalBackend(PolledBackend):
 
     def capabilities(self, model: str | None = None) -> Capabilities:
         """Say what a model can do; an id that is not mapped is taken, and little said of it."""
-        return describe_model(checked_id(model), None if self.settings.key else _NO_KEY)
+        facts = describe_model(self._id(model), None if self.settings.key else _NO_KEY)
+        default = self._id(None)
+        others = tuple(each for each in facts.models if each != default)
+        return facts.model_copy(update={"models": (default, *others)})
 
     def estimate(self, request: VideoRequest) -> Estimate:
         """Say the price where it is known; how long it takes nobody does."""
-        return estimate_cost(request, MODELS.get(checked_id(request.backend_and_model()[1])))
+        return estimate_cost(request, MODELS.get(self._id(request.backend_and_model()[1])))
 
     async def submit_once(self, request: VideoRequest, *, key: str) -> OperationRef:
         """Put the request into the queue and keep the addresses at which fal answers about it."""
         if self.settings.key is None:
             raise BackendAuthenticationError("fal needs a key, and none is set", hint=_NO_KEY)
-        model_id = checked_id(request.backend_and_model()[1])
+        model_id = self._id(request.backend_and_model()[1])
         media = [asyncio.to_thread(address_of, medium) for medium in request.inputs]
         addresses = tuple([await address for address in media])
         body = build_input(request, MODELS.get(model_id), addresses)
@@ -126,6 +129,10 @@ class FalBackend(PolledBackend):
         reply = await self._api.send("GET", _address(ref, "status_url"), params={"logs": "1"})
         self.postpone(ref, reply.retry_after)
         status = reply.read(Status)
+        if status.request_id not in (None, ref.operation_id):
+            raise OperationNotFoundError(
+                f"fal answers at the address of {ref.operation_id} about other work"
+            )
         event = parse_status(status)
         return await self._result(ref, status) if event is None else event
 
@@ -153,6 +160,9 @@ class FalBackend(PolledBackend):
         event = parse_result(reply, ref, status, now)
         verification = self.capabilities(ref.model).verification
         return event.model_copy(update={"verification": verification, "warnings": _warnings(ref)})
+
+    def _id(self, model: str | None) -> str:
+        return checked_id(model or self.settings.model)
 
     def _addresses(self, submitted: Submitted) -> dict[str, str]:
         """Return the addresses of accepted work; elsewhere than at fal nobody may ask about it."""

@@ -55,6 +55,7 @@ class Status(BaseModel):
     """The answer to a poll."""
 
     status: str
+    request_id: str | None = None
     queue_position: int | None = None
     logs: list[Log] | None = None
     metrics: Metrics | None = None
@@ -171,19 +172,17 @@ def verdict_of(reply: Reply) -> MediaAgentError | None:
     """
     if reply.status == 422:
         return unprocessable(reply)
-    body = reply.object()
-    if reply.status >= 500 and "detail" in body:
-        kind = body.get("error_type") or reply.headers.get("x-fal-error-type")
-        return _failure(kind if isinstance(kind, str) else None, reply.words())
+    kind = reply.object().get("error_type") or reply.headers.get("x-fal-error-type")
+    kinds = [kind, *(fault.get("type") for fault in _faults(reply))]
+    named = next((each for each in kinds if isinstance(each, str)), None)
+    if reply.status >= 500 and named is not None:
+        return _failure(named, reply.words())
     return None
 
 
 def unprocessable(reply: Reply) -> MediaAgentError:
     """Return the error for status 422: the content, or a field."""
-    detail = reply.object().get("detail")
-    faults = (
-        [fault for fault in detail if isinstance(fault, dict)] if isinstance(detail, list) else []
-    )
+    faults = _faults(reply)
     if any(fault.get("type") == _REFUSED for fault in faults):
         return ContentRejectedError(
             "fal refuses the content of the request (content_policy_violation)",
@@ -193,6 +192,13 @@ def unprocessable(reply: Reply) -> MediaAgentError:
     return InvalidRequestError(
         f"fal cannot use the request: {trimmed(said) or reply.words() or 'it does not say why'}",
         hint="change what it names; fal may charge for refused requests",
+    )
+
+
+def _faults(reply: Reply) -> list[dict[str, JsonValue]]:
+    detail = reply.object().get("detail")
+    return (
+        [fault for fault in detail if isinstance(fault, dict)] if isinstance(detail, list) else []
     )
 
 

@@ -1,4 +1,4 @@
-"""The shared HTTP part, against real loopback servers where bytes matter, else a mocked transport."""
+"""The shared HTTP part, against real loopback servers and against a mocked transport."""
 
 import datetime
 import email.utils
@@ -217,9 +217,9 @@ async def test_a_free_request_gives_up_in_the_end():
 
 async def test_a_wish_for_a_very_long_pause_is_reported_rather_than_waited_for():
     naps = Naps()
-    with Shop([Fault("look", "status", status=429, retry_after="3600")]) as shop:
-        with pytest.raises(BackendRateLimitError) as caught:
-            await api_for(shop, naps).send("GET", "/look")
+    fault = Fault("look", "status", status=429, retry_after="3600")
+    with Shop([fault]) as shop, pytest.raises(BackendRateLimitError) as caught:
+        await api_for(shop, naps).send("GET", "/look")
 
     assert caught.value.retry_after == 3600
     assert naps == []
