@@ -18,7 +18,6 @@ from media_agent.backend import BackendSettings
 from media_agent.errors import (
     BackendResponseError,
     ConfigurationError,
-    InvalidRequestError,
     MediaAgentError,
     OperationNotFoundError,
     UnsupportedRequestError,
@@ -39,9 +38,9 @@ from media_agent_hosted.openai_errors import (
 from media_agent_hosted.openai_facts import (
     DEFAULT_MODEL,
     NAME,
+    NO_ADDRESS,
     api_address,
     describe_model,
-    is_here,
     read_settings,
 )
 from media_agent_hosted.openai_form import (
@@ -63,7 +62,7 @@ from media_agent_hosted.openai_video import (
     parse_status,
     parse_video,
 )
-from media_agent_schemas.capabilities import Capabilities, Estimate, Verification
+from media_agent_schemas.capabilities import Capabilities, Estimate
 from media_agent_schemas.events import (
     BackendEvent,
     JobFailed,
@@ -76,7 +75,6 @@ from media_agent_schemas.request import VideoRequest
 
 __all__ = ["OpenAICompatibleBackend"]
 
-_NO_ADDRESS = f'a base_url: set base_url = "http://localhost:30000/v1" under [backends.{NAME}]'
 _PATIENCE = 3  # polls that may say "completed" before its film can be fetched
 
 
@@ -99,7 +97,6 @@ class OpenAICompatibleBackend(PolledBackend):
         super().__init__(settings, clock=clock, sleep=sleep)
         self._config, self._defaults = read_settings(settings)
         self._model = settings.model or DEFAULT_MODEL
-        self._here: dict[str, object] = {"local": False, "missing": _NO_ADDRESS}
         self._known_api: HttpApi | None = None
         if settings.base_url is not None:
             self._known_api = HttpApi(
@@ -109,7 +106,7 @@ class OpenAICompatibleBackend(PolledBackend):
                 transport=transport,
                 sleep=sleep,
             )
-            self._here = {"local": is_here(settings.base_url), "missing": None}
+        self._checked = self.capabilities().verification
         self._without_film: dict[str, int] = {}
 
     @property
@@ -119,8 +116,13 @@ class OpenAICompatibleBackend(PolledBackend):
 
     def capabilities(self, model: str | None = None) -> Capabilities:
         """Say what is known of a model; every name is taken, as only the server knows its own."""
-        facts = describe_model(model or self._model, self._model, self._config, self._defaults)
-        return facts.model_copy(update=self._here)
+        return describe_model(
+            model or self._model,
+            self._config,
+            default=self._model,
+            passed=self._defaults,
+            base_url=self.settings.base_url,
+        )
 
     def estimate(self, request: VideoRequest) -> Estimate:
         """Say that one's own hardware has no price; how long it takes nobody knows."""
@@ -216,7 +218,7 @@ class OpenAICompatibleBackend(PolledBackend):
             ConfigurationError: there is no base_url.
         """
         if self._known_api is None:
-            what, _, hint = _NO_ADDRESS.partition(": ")
+            what, _, hint = NO_ADDRESS.partition(": ")
             raise ConfigurationError(f"{NAME} lacks {what}: where is your server?", hint=hint)
         return self._known_api
 
@@ -273,7 +275,7 @@ class OpenAICompatibleBackend(PolledBackend):
         address = _elsewhere(video, self._api)
         if address is not None:
             artifact = Artifact(uri=address, expires_at=expiry(video))
-            return completed(video, artifact, ref, self._verification(ref))
+            return completed(video, artifact, ref, self._checked)
         try:
             film = await self._api.download(
                 video.address or f"{_path(video.id)}/content",
@@ -284,7 +286,7 @@ class OpenAICompatibleBackend(PolledBackend):
             return self._waited_for(ref, error)
         self._without_film.pop(ref.operation_id, None)
         artifact = Artifact(path=str(film.path), size_bytes=film.size_bytes, sha256=film.sha256)
-        return completed(video, artifact, ref, self._verification(ref))
+        return completed(video, artifact, ref, self._checked)
 
     def _waited_for(self, ref: OperationRef, error: NoFilmError) -> BackendEvent:
         """Give a film a few polls to appear: a video may be complete before its file is."""
@@ -295,20 +297,12 @@ class OpenAICompatibleBackend(PolledBackend):
         del self._without_film[ref.operation_id]
         return JobFailed(error=to_info(error), model=ref.model, cost=no_cost())
 
-    def _verification(self, ref: OperationRef) -> Verification:
-        return self.capabilities(ref.model).verification
-
     async def _explained(self, error: NoVideosError, model: str | None) -> MediaAgentError:
         """Return what a 404 for a new video means: perhaps only this model is not served."""
         served: tuple[str, ...] = ()
         with contextlib.suppress(MediaAgentError):
             served = await self.models()
-        if model is None or not served or model in served:
-            return error
-        return InvalidRequestError(
-            f"{self._api.host} does not serve the model {model!r}",
-            hint=f"it serves {', '.join(served)}",
-        )
+        return error.explained(model, served)
 
 
 def _path(video_id: str) -> str:

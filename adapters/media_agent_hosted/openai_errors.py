@@ -1,5 +1,7 @@
 """What the error replies of servers with OpenAI's video API mean, per kind of request."""
 
+from collections.abc import Collection
+
 from media_agent.errors import (
     BackendUnavailableError,
     ConfigurationError,
@@ -25,6 +27,14 @@ class FailedPollError(MediaAgentError):
 
 class NoVideosError(ConfigurationError):
     """There is no endpoint for new videos, or not for this model."""
+
+    def explained(self, model: str | None, served: Collection[str]) -> MediaAgentError:
+        """Return the error in the light of the models that the server serves; none: unknown."""
+        if model is None or not served or model in served:
+            return self
+        return InvalidRequestError(
+            f"the server does not serve the model {model!r}", hint=f"it serves {', '.join(served)}"
+        )
 
 
 class NoFilmError(GenerationFailedError):

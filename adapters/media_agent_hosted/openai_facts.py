@@ -27,6 +27,7 @@ from media_agent_schemas.request import VideoMode
 NAME = "openai-compatible"
 DEFAULT_MODEL = "default"
 """Stands for whatever the server serves; no model is named to it then."""
+NO_ADDRESS = f'a base_url: set base_url = "http://localhost:30000/v1" under [backends.{NAME}]'
 
 _HERE = Path(__file__).parent
 
@@ -131,7 +132,12 @@ def is_here(base_url: str) -> bool:
 
 
 def describe_model(
-    model: str, default: str, settings: ServerSettings, passed: Mapping[str, JsonValue]
+    model: str,
+    settings: ServerSettings,
+    *,
+    default: str,
+    passed: Mapping[str, JsonValue],
+    base_url: str | None,
 ) -> Capabilities:
     """Say what a model can do: as configured, else as its family is known, else unknown."""
     family = next((one for one in families() if fnmatchcase(model.lower(), one.match)), None)
@@ -163,6 +169,8 @@ def describe_model(
             "verification": Verification(
                 level=VerificationLevel.SIMULATOR, note="against a simulator of both servers"
             ),
+            "local": base_url is not None and is_here(base_url),
+            "missing": NO_ADDRESS if base_url is None else None,
             **facts,
         }
     )

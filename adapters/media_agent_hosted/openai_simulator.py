@@ -6,10 +6,11 @@ It speaks the shapes of SGLang-Diffusion 0.5.23 and vLLM-Omni 0.30.0, with their
 import time
 import uuid
 from collections.abc import Iterable, Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import JsonValue
 
+from media_agent.errors import InvalidRequestError
 from media_agent.testing.faults import Fault
 from media_agent.testing.films import Film, film_bytes
 from media_agent.testing.server import Answer, Call
@@ -47,6 +48,10 @@ class OpenAISimulator(Simulator):
         port: int = 0,
     ) -> None:
         """Say which server it is, what it serves, and what goes wrong."""
+        if flavour not in get_args(Flavour):
+            raise InvalidRequestError(
+                f"there is no flavour {flavour!r}", hint=f"there is {', '.join(get_args(Flavour))}"
+            )
         super().__init__(faults, queued_polls=queued_polls, running_polls=running_polls, port=port)
         self.flavour: Flavour = flavour
         self.model = model

@@ -6,6 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from media_agent.errors import InvalidRequestError
 from media_agent_hosted.openai_simulator import OpenAISimulator
 
 REPLIES = Path(__file__).parents[1] / "fixtures/hosted/openai_compatible"
@@ -152,3 +153,8 @@ def test_the_list_goes_on_after_an_id(flavour):
     assert [video["id"] for video in first["data"] + rest["data"]] == ids[::-1]
     assert unknown["data"] == []
     assert ("has_more" in first) is (flavour == "vllm-omni")
+
+
+def test_a_flavour_that_is_not_known_is_refused():
+    with pytest.raises(InvalidRequestError, match="tgi"):
+        OpenAISimulator(flavour="tgi")
