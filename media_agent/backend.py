@@ -136,5 +136,7 @@ class BackendSpec:
     """Where the `media_agent.testing.Simulator` of its provider is, as "module:class"."""
     needs_section: bool = False
     """Whether it is only a kind, which a section of the settings must fill with options."""
+    key_variable: str | None = None
+    """The variable that usually holds its key; `media-agent init` looks whether it is set."""
     takes_folders: bool = False
     """Whether it loads folders of weights; it gets the named ones in `BackendSettings.models`."""

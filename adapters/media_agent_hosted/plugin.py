@@ -37,6 +37,7 @@ def media_agent_backends() -> Iterable[BackendSpec]:
             factory=make_fal,
             catalogue=Path(__file__).with_name("fal.yaml"),
             simulator="media_agent_hosted.fal_simulator:FalSimulator",
+            key_variable="FAL_KEY",
         ),
         BackendSpec(
             name="openai-compatible",

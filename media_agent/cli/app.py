@@ -9,6 +9,7 @@ from cyclopts import App, CycloptsError
 from media_agent.cli.backends import backends
 from media_agent.cli.config import config_app
 from media_agent.cli.generate import generate
+from media_agent.cli.init import init
 from media_agent.cli.jobs import jobs_app
 from media_agent.cli.models import models_app
 from media_agent.cli.schema import print_schema
@@ -40,6 +41,7 @@ def build_app() -> App:
     app.command(generate)
     app.command(backends)
     app.command(config_app())
+    app.command(init)
     app.command(jobs_app())
     app.command(models_app())
     app.command(simulate)

@@ -1,0 +1,76 @@
+"""The command that writes the first settings file."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from media_agent.cli.screen import tell
+
+if TYPE_CHECKING:
+    from media_agent.config import Settings
+    from media_agent.machine import Machine
+
+_Flag = Annotated[bool, Parameter(negative=())]
+
+
+def init(*, user: _Flag = False, force: _Flag = False) -> int:
+    """Look what this machine has, write media-agent.toml, and say the next command.
+
+    Args:
+        user: Write the user's own file, which holds in every folder, instead of ./media-agent.toml.
+        force: Replace a file that exists.
+    """
+    from media_agent.config_check import check
+    from media_agent.config_file import PROJECT_FILE, user_file
+    from media_agent.errors import InvalidRequestError
+    from media_agent.files import storage_errors, write_atomically
+    from media_agent.machine import look
+    from media_agent.registry import Registry
+    from media_agent.starter import PROMPT, starter_file
+
+    place = user_file() if user else Path.cwd() / PROJECT_FILE
+    if place.exists() and not force:
+        raise InvalidRequestError(
+            f"{place} exists",
+            hint="look at it with media-agent config show, or replace it: --force",
+        )
+    settings = _settings()
+    machine = look(settings, Registry())
+    with storage_errors(str(place)):
+        place.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(place, starter_file(machine).encode())
+    _tell(machine)
+    for finding in check(place).findings:
+        tell(finding.text)
+    tell(f"wrote {place}")
+    if settings.config is not None:
+        tell(f"warning: MEDIA_AGENT_CONFIG names {settings.config}, which is read instead of it")
+    tell(f'next: media-agent generate "{PROMPT}"')
+    return 0
+
+
+def _settings() -> "Settings":
+    """Return the settings, without files if one of them is faulty: it may be the one replaced."""
+    from media_agent.config import load_settings
+    from media_agent.errors import ConfigurationError
+
+    try:
+        return load_settings()
+    except ConfigurationError:
+        return load_settings(config=os.devnull)
+
+
+def _tell(machine: "Machine") -> None:
+    """Say what was found; of keys only the names."""
+    for name, variable in machine.keys.items():
+        tell(f"key    {variable}, for {name}")
+    for gpu in machine.gpus:
+        tell(f"gpu    {gpu}")
+    for model in machine.models:
+        tell(f"model  {model}")
+    for folder in machine.folders:
+        tell(f"files  {folder}")
+    if machine.comfyui is not None:
+        tell(f"server ComfyUI at {machine.comfyui}")

@@ -1,0 +1,124 @@
+"""What this machine has for making videos: keys, GPUs, models, servers. Nothing is loaded."""
+
+import http.client
+import json
+import platform
+import subprocess
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from media_agent.config import Settings, is_set, value_of
+from media_agent.errors import MediaAgentError
+from media_agent.registry import Registry
+
+COMFYUI = ("127.0.0.1", 8188)
+_SMI = ("nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader")
+_SMI_SECONDS = 10.0
+_ANSWER_SECONDS = 0.5
+_LARGEST_ANSWER = 1 << 20
+_VIDEO_PIPELINES = ("Wan", "Mochi", "LTX", "CogVideoX", "HunyuanVideo", "Video")
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What was found; of keys the names of their variables only."""
+
+    keys: dict[str, str]
+    """The variable that holds a key, by backend."""
+    gpus: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    """Models of this machine that are ready, as "backend/model"."""
+    folders: tuple[Path, ...] = ()
+    """Downloaded weights of video models that nobody has named yet."""
+    comfyui: str | None = None
+    """The address of a running ComfyUI."""
+
+
+def look(
+    settings: Settings,
+    registry: Registry,
+    *,
+    smi: Sequence[str] = _SMI,
+    devices: Path = Path("/dev"),
+    comfyui: tuple[str, int] = COMFYUI,
+) -> Machine:
+    """Look around, for a second or two; whatever cannot be asked is not there."""
+    return Machine(
+        keys={
+            name: spec.key_variable
+            for name, spec in registry.specs.items()
+            if spec.key_variable is not None and is_set(spec.key_variable)
+        },
+        gpus=tuple(_nvidia(smi)) or tuple(_others(devices)),
+        models=tuple(_models(settings, registry)),
+        folders=tuple(_folders(_hub())),
+        comfyui=_comfyui(*comfyui),
+    )
+
+
+def _nvidia(smi: Sequence[str]) -> Iterator[str]:
+    """Yield the NVIDIA GPUs as their own tool lists them."""
+    try:
+        said = subprocess.run(
+            smi, capture_output=True, text=True, timeout=_SMI_SECONDS, check=True, errors="replace"
+        )
+    except (OSError, subprocess.SubprocessError):
+        return
+    yield from (line.strip() for line in said.stdout.splitlines() if line.strip())
+
+
+def _others(devices: Path) -> Iterator[str]:
+    """Yield what device nodes and the kind of machine say, without driver tools."""
+    nodes = sorted(devices.glob("nvidia[0-9]*"))
+    yield from (f"NVIDIA, as {node} (its driver tools do not answer)" for node in nodes)
+    if (devices / "kfd").exists():
+        yield f"AMD, as {devices / 'kfd'}"
+    if platform.system() == "Darwin" and platform.machine() == "arm64":
+        yield "Apple"
+
+
+def _models(settings: Settings, registry: Registry) -> Iterator[str]:
+    for name in registry.names():
+        try:
+            backend = registry.create(name, settings.backend_settings(name))
+            first = backend.capabilities()
+            known = [backend.capabilities(model) for model in first.models] or [first]
+        except MediaAgentError:
+            continue
+        for limits in known:
+            if limits.local and limits.missing is None:
+                yield f"{name}/{limits.model}"
+
+
+def _hub() -> Path:
+    """Return where the Hugging Face tools keep what they download."""
+    own, home = value_of("HF_HUB_CACHE"), value_of("HF_HOME")
+    if own is not None:
+        return Path(own).expanduser()
+    return Path(home or "~/.cache/huggingface").expanduser() / "hub"
+
+
+def _folders(hub: Path) -> Iterator[Path]:
+    """Yield the newest snapshot of every video model in a folder of downloads."""
+    for index in sorted(hub.glob("models--*/snapshots/*/model_index.json")):
+        try:
+            pipeline = str(json.loads(index.read_bytes()).get("_class_name"))
+        except (OSError, ValueError, AttributeError):
+            continue
+        if pipeline.startswith(_VIDEO_PIPELINES) or "Video" in pipeline:
+            yield index.parent
+
+
+def _comfyui(host: str, port: int) -> str | None:
+    """Return the address of a ComfyUI that answers here."""
+    connection = http.client.HTTPConnection(host, port, timeout=_ANSWER_SECONDS)
+    try:
+        connection.request("GET", "/system_stats")
+        answer = json.loads(connection.getresponse().read(_LARGEST_ANSWER))
+    except (OSError, http.client.HTTPException, ValueError):
+        return None
+    finally:
+        connection.close()
+    is_comfyui = isinstance(answer, dict) and "comfyui_version" in str(answer.get("system"))
+    return f"http://{host}:{port}" if is_comfyui else None

@@ -1,0 +1,96 @@
+"""The settings file that a person starts with: what was found, in working TOML with comments."""
+
+import json
+from collections.abc import Iterator
+
+from media_agent.machine import Machine
+
+PROMPT = "a red circle moving right on a black background"
+_FALLBACK = "sandbox"
+_FIRST = "magi/tiny"
+
+
+def starter_file(machine: Machine) -> str:
+    """Return the text of a media-agent.toml for this machine; it names keys and holds none."""
+    parts = [_head(machine), *_backends(machine), *_routes(machine), _budget(machine)]
+    return "\n".join(parts)
+
+
+def default_model(machine: Machine) -> str:
+    """Return what makes videos when none is named: here and for nothing, so that nobody pays."""
+    others = [name for name in machine.models if name.split("/")[0] not in ("magi", _FALLBACK)]
+    if others and machine.gpus:
+        return others[0]
+    return _FIRST if _FIRST in machine.models else _FALLBACK
+
+
+def _head(machine: Machine) -> str:
+    return f"""\
+# Settings of media-agent for this folder and those below it.
+# `media-agent config check` names what is wrong here, `media-agent config show` what holds.
+# This file may be shared: it names the variables of keys and holds none.
+
+# Used when no backend is named: "backend" or "backend/model".
+default_backend = {_quoted(default_model(machine))}
+
+# What to do with a wish that a model cannot meet exactly: take the nearest value and say so
+# ("adjust"), or refuse ("strict").
+policy = "adjust"
+"""
+
+
+def _backends(machine: Machine) -> Iterator[str]:
+    yield "# --- Who can make videos here ---\n"
+    yield from (f"# GPU: {gpu}" for gpu in machine.gpus)
+    if not machine.gpus:
+        yield "# GPU: none was found"
+    yield from (f"# ready on this machine: {name}" for name in machine.models)
+    for folder in machine.folders:
+        yield f"# downloaded, to be named first: media-agent models add {folder}"
+    if machine.comfyui is not None:
+        yield f"# ComfyUI answers at {machine.comfyui}; no backend here speaks to it yet"
+    yield ""
+    for name, variable in sorted(machine.keys.items()):
+        yield f"[backends.{name}]\nkey_env = {_quoted(variable)}  # the key stays there\n"
+    kind = next(iter(sorted(machine.keys)), _FALLBACK)
+    yield f"""\
+# A name of your own: change the word after "kind", and another makes the same request.
+[backends.final]
+kind = {_quoted(kind)}\
+"""
+    if kind in machine.keys:
+        yield f"key_env = {_quoted(machine.keys[kind])}"
+    yield ""
+
+
+def _routes(machine: Machine) -> Iterator[str]:
+    yield "# --- Ways to choose among them ---\n"
+    yield "# On this machine, for nothing.\n[routes.draft]\nlocal_only = true\n"
+    if machine.keys:
+        allowed = ", ".join(map(_quoted, sorted(machine.keys)))
+        yield f"""\
+# The best that a service makes, up to a price per film in USD.
+[routes.final]
+allow = [{allowed}]
+prefer = "best"
+max_cost_usd = 1.00
+"""
+    yield """\
+# Long films: whoever goes on without seams, here if possible.
+[routes.long]
+prefer = "local-first"
+"""
+
+
+def _budget(machine: Machine) -> str:
+    sign = "" if machine.keys else "# "  # where nothing costs, it is only shown
+    return f"""\
+# What may be spent without asking, in USD: for one film, and for all of a day.
+{sign}[budget]
+{sign}max_cost_usd = 1.00
+{sign}max_cost_usd_per_day = 5.00
+"""
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
