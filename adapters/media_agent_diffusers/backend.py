@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import JsonValue
+
 from media_agent.backend import BackendSettings
 from media_agent.errors import BackendUnavailableError, InvalidRequestError, StorageError
 from media_agent.local import Chunk, GenerationContext, LocalBackend
@@ -205,8 +207,7 @@ def _arguments(
     size, limits = request.size, model.capabilities
     if size is None or request.num_frames is None:
         raise InvalidRequestError("the request has no size or num_frames; a plan sets them")
-    options = {spec.name: spec.default for spec in limits.options if spec.default is not None}
-    options |= request.options.get(NAME, {})
+    options = _options(request, limits)
     fit = str(options.pop("image_fit", "crop"))
     longest = int(str(options["max_sequence_length"]))
     shots = request.storyboard()
@@ -233,6 +234,12 @@ def _arguments(
         **options,
         **pictures,
     }
+
+
+def _options(request: VideoRequest, limits: Capabilities) -> dict[str, JsonValue]:
+    """Return the options as asked, those not given at the model's own value."""
+    own = {spec.name: spec.default for spec in limits.options if spec.default is not None}
+    return {**own, **request.options.get(NAME, {})}
 
 
 def _readable(

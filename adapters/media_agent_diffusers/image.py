@@ -21,7 +21,7 @@ def open_image(medium: MediaInput) -> "Image":
     Raises:
         InvalidRequestError: it cannot be read, is no picture, or is far too large.
     """
-    from PIL import Image, ImageOps
+    from PIL import Image, ImageOps, UnidentifiedImageError
 
     what = f"the {medium.role.value} {medium.path or 'in the request'}"
     with warnings.catch_warnings():
@@ -33,7 +33,7 @@ def open_image(medium: MediaInput) -> "Image":
             return ImageOps.exif_transpose(image).convert("RGB")
         except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
             raise _unusable(what, "it has too many pixels", "shrink it") from error
-        except Image.UnidentifiedImageError as error:
+        except UnidentifiedImageError as error:
             raise _unusable(what, f"it is none of {', '.join(_FORMATS)}") from error
         except (OSError, ValueError, SyntaxError) as error:
             raise _unusable(what, f"it is damaged ({error})") from error

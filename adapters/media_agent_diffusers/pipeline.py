@@ -4,7 +4,7 @@ import gc
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import diffusers
 import numpy as np
@@ -14,9 +14,11 @@ from huggingface_hub import constants
 from safetensors import SafetensorError
 
 from media_agent.errors import BackendUnavailableError, ConfigurationError, GenerationFailedError
-from media_agent.video import Frames
 from media_agent_diffusers.folder import ModelFolder, unusable
 from media_agent_diffusers.settings import DiffusersOptions
+
+if TYPE_CHECKING:
+    from media_agent.video import Frames
 
 _CANNOT_LOAD = (
     OSError,
@@ -66,7 +68,7 @@ class LoadedPipeline:
 
     def run(
         self, arguments: Mapping[str, Any], *, seed: int | None, on_step: Callable[[int, int], None]
-    ) -> Frames:
+    ) -> "Frames":
         """Return the frames (uint8, T H W 3); what `on_step(done, total)` raises stops the work.
 
         Raises:

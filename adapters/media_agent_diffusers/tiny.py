@@ -127,7 +127,7 @@ def _mochi() -> Any:
     from transformers import T5Config, T5EncoderModel
 
     tokenizer = _tokenizer()
-    transformer = MochiTransformer3DModel(
+    transformer: Any = MochiTransformer3DModel(
         patch_size=2,
         num_attention_heads=2,
         attention_head_dim=8,
@@ -172,7 +172,7 @@ def _text_encoder(words: int) -> "UMT5EncoderModel":
     return UMT5EncoderModel(UMT5Config(**_text_sizes(words))).eval()
 
 
-def _text_sizes(words: int) -> dict[str, int]:
+def _text_sizes(words: int) -> dict[str, Any]:
     return {
         "d_model": TEXT_WIDTH,
         "d_ff": 37,

@@ -1,0 +1,119 @@
+"""From a folder of weights to a film by the command line alone."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from media_agent.cli import main
+from media_agent.video import probe
+from media_agent_schemas import GenerationRecord, VerificationLevel
+
+FolderOf = Callable[[str], Path]
+
+
+@pytest.fixture(autouse=True)
+def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEDIA_AGENT_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("MEDIA_AGENT_CONFIG", str(tmp_path / "settings.toml"))
+    (tmp_path / "settings.toml").write_text("")
+    monkeypatch.chdir(tmp_path)
+
+
+def test_a_folder_is_added_and_makes_a_film_with_its_record(
+    folder_of: FolderOf, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["models", "add", str(folder_of("wan")), "--name", "tiny"]) == 0
+    said = capsys.readouterr().out
+    command = "generate cat --backend diffusers/tiny --duration 0.3 --seed 0 --size 30x20"
+    options = "--option num_inference_steps=2 --out film.mp4"
+    assert main(f"{command} {options}".split()) == 0
+
+    assert "diffusers/tiny: Wan, text to video" in said
+    assert "4k+1 frames" in said
+    facts = probe(Path("film.mp4"))
+    assert (facts.frames, facts.width, facts.height) == (5, 32, 16)
+    record = GenerationRecord.model_validate_json(Path("film.json").read_bytes())
+    assert (record.backend, record.model) == ("diffusers", "tiny")
+    assert record.verification.level is VerificationLevel.TINY_WEIGHTS
+    assert record.weights_sha256 is not None
+    adjusted = {change.field: change.used for change in record.adjusted}
+    assert adjusted["duration"] == 5 / 16
+    assert adjusted["size"] == "32x16"
+
+
+def test_models_are_listed_checked_and_forgotten(
+    folder_of: FolderOf, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(folder_of("wan"), copy)
+    (tmp_path / "settings.toml").write_text(
+        f'[backends.diffusers.options.models]\nmine = "{folder_of("mochi")}"\n'
+    )
+    assert main(["models", "add", str(copy)]) == 0
+    (copy / "model_index.json").unlink()
+    capsys.readouterr()
+
+    assert main(["models", "list"]) == 0
+    table = capsys.readouterr().out
+    assert main(["models", "list", "--json"]) == 0
+    data = json.loads(capsys.readouterr().out)["data"]
+    assert main(["models", "remove", "diffusers/copy"]) == 0
+    assert main(["models", "remove", "copy"]) == 2
+
+    assert {known["model"]: known["problem"] is None for known in data} == {
+        "diffusers/copy": False,
+        "diffusers/mine": True,
+    }
+    assert "it has no model_index.json" in table
+    assert "ready" in table
+    assert copy.exists()
+
+
+def test_added_models_appear_among_the_backends(
+    folder_of: FolderOf, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["models", "add", str(folder_of("mochi"))]) == 0
+    capsys.readouterr()
+
+    assert main(["backends", "--json"]) == 0
+
+    known = json.loads(capsys.readouterr().out)["data"]
+    assert ("diffusers", "mochi") in [(limits["backend"], limits["model"]) for limits in known]
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [("nothing", "there is no such folder"), ("empty", "it has no model_index.json")],
+)
+def test_a_folder_that_cannot_be_used_is_not_added(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], damage: str, said: str
+) -> None:
+    if damage == "empty":
+        (tmp_path / "weights").mkdir()
+
+    assert main(["models", "add", "weights"]) == 21
+
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "data" / "models.json").exists()
+
+
+def test_without_models_the_way_to_one_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models", "list"]) == 0
+
+    assert "media-agent models add FOLDER" in capsys.readouterr().out
+
+
+def test_the_tiny_pipelines_can_be_built_by_hand(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from media_agent_diffusers.tiny import main as build
+
+    assert build([str(tmp_path / "tiny"), "--family", "wan"]) == 0
+    with pytest.raises(SystemExit, match="2"):
+        build([str(tmp_path / "tiny"), "--family", "wan"])
+
+    assert "not empty" in capsys.readouterr().err
+    assert main(["models", "add", str(tmp_path / "tiny")]) == 0

@@ -1,0 +1,571 @@
+"""Real pipelines with tiny weights, from a folder on disk to a film that is probed."""
+
+import asyncio
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import aclosing
+from io import BytesIO
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from media_agent.backend import BackendSettings
+from media_agent.errors import (
+    BackendUnavailableError,
+    ConfigurationError,
+    GenerationFailedError,
+    InvalidRequestError,
+    StorageError,
+    UnsupportedRequestError,
+)
+from media_agent.negotiate import negotiate
+from media_agent.video import probe, read_frames
+from media_agent_diffusers.backend import DiffusersBackend
+from media_agent_diffusers.folder import read_folder
+from media_agent_diffusers.image import fit_image, open_image
+from media_agent_diffusers.settings import DiffusersOptions
+from media_agent_schemas import Plan, Policy, Size, VideoRequest
+from media_agent_schemas.events import (
+    BackendEvent,
+    JobCancelled,
+    JobCompleted,
+    JobFailed,
+    JobProgressed,
+)
+from media_agent_schemas.media import MediaInput
+
+FolderOf = Callable[[str], Path]
+FAST = {"num_inference_steps": 2, "max_sequence_length": 16}
+
+
+@pytest.fixture
+def backend(folder_of: FolderOf, tmp_path: Path) -> Iterator[DiffusersBackend]:
+    families = ("wan", "wan-i2v", "wan-flf2v", "mochi")
+    models = {family: folder_of(family) for family in families}
+    backend = DiffusersBackend(BackendSettings(data_dir=tmp_path, models=models))
+    yield backend
+    asyncio.run(backend.aclose())
+
+
+def planned(
+    backend: DiffusersBackend,
+    model: str = "wan",
+    policy: Policy = Policy.ADJUST,
+    options: dict[str, object] | None = None,
+    **fields: object,
+) -> Plan:
+    request = VideoRequest.model_validate(
+        {
+            "prompt": "a red cat",
+            "model": f"diffusers/{model}",
+            "size": Size(width=32, height=16),
+            "seed": 0,
+            "options": {"diffusers": {**FAST, **(options or {})}},
+            **({} if "duration" in fields else {"num_frames": 7 if model == "mochi" else 5}),
+            **fields,
+        }
+    )
+    return negotiate(request, backend.capabilities(model), policy, draw_seed=lambda: 3)
+
+
+async def observed(backend: DiffusersBackend, plan: Plan, key: str = "k") -> list[BackendEvent]:
+    ref = await backend.submit(plan.request, key=key)
+    async with aclosing(backend.observe(ref)) as events:
+        return [event async for event in events]
+
+
+async def film(backend: DiffusersBackend, plan: Plan, key: str = "k") -> np.ndarray:
+    done = (await observed(backend, plan, key))[-1]
+    assert isinstance(done, JobCompleted), done
+    return read_frames(Path(done.artifacts[0].path or ""))
+
+
+def picture(width: int = 32, height: int = 16, color: str = "red") -> bytes:
+    data = BytesIO()
+    Image.new("RGB", (width, height), color).save(data, "PNG")
+    return data.getvalue()
+
+
+def first(data: bytes | None = None) -> MediaInput:
+    return MediaInput(role="first_frame", data=picture() if data is None else data)
+
+
+def last() -> MediaInput:
+    return MediaInput(role="last_frame", data=picture(color="blue"))
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("model", "inputs", "frames", "fps"),
+    [
+        ("wan", (), 9, 16.0),
+        ("wan-i2v", (first(),), 9, 16.0),
+        ("wan-flf2v", (first(), last()), 9, 16.0),
+        ("mochi", (), 13, 30.0),
+    ],
+)
+async def test_a_folder_of_weights_makes_a_film(
+    backend: DiffusersBackend, model: str, inputs: tuple[MediaInput, ...], frames: int, fps: float
+) -> None:
+    plan = planned(backend, model, inputs=inputs, num_frames=frames, policy=Policy.STRICT)
+
+    done = (await observed(backend, plan))[-1]
+
+    assert isinstance(done, JobCompleted), done
+    facts = probe(Path(done.artifacts[0].path or ""))
+    assert (facts.frames, facts.fps, facts.width, facts.height) == (frames, fps, 32, 16)
+    assert (facts.codec, facts.container) == ("h264", "mp4")
+    assert done.warnings == ()
+    assert done.model == model
+    assert done.weights_sha256 is not None
+    assert done.weights_sha256 == backend.capabilities(model).weights_sha256
+
+
+@pytest.mark.anyio
+async def test_the_seed_decides_and_zero_is_a_seed(backend: DiffusersBackend) -> None:
+    zero = await film(backend, planned(backend, seed=0), "a")
+    again = await film(backend, planned(backend, seed=0), "b")
+    one = await film(backend, planned(backend, seed=1), "c")
+
+    assert np.array_equal(zero, again)
+    assert not np.array_equal(zero, one)
+
+
+@pytest.mark.anyio
+async def test_another_process_makes_the_same_frames(
+    backend: DiffusersBackend, folder_of: FolderOf, tmp_path: Path
+) -> None:
+    models = {"wan": folder_of("wan")}
+    other = DiffusersBackend(BackendSettings(data_dir=tmp_path / "other", models=models))
+
+    here, there = await film(backend, planned(backend)), await film(other, planned(other))
+
+    await other.aclose()
+    assert np.array_equal(here, there)
+
+
+@pytest.mark.anyio
+async def test_the_prompt_and_the_negative_prompt_reach_the_model(
+    backend: DiffusersBackend,
+) -> None:
+    films = [
+        await film(backend, planned(backend, **words), key)
+        for key, words in {
+            "cat": {},
+            "dog": {"prompt": "a blue dog"},
+            "not": {"negative_prompt": "a blue dog"},
+        }.items()
+    ]
+
+    assert not np.array_equal(films[0], films[1])
+    assert not np.array_equal(films[0], films[2])
+
+
+@pytest.mark.anyio
+async def test_the_first_picture_decides_what_an_image_model_makes(
+    backend: DiffusersBackend,
+) -> None:
+    red = await film(backend, planned(backend, "wan-i2v", inputs=(first(),)), "red")
+    blue = first(picture(color="blue"))
+
+    assert not np.array_equal(
+        red, await film(backend, planned(backend, "wan-i2v", inputs=(blue,)), "blue")
+    )
+
+
+@pytest.mark.anyio
+async def test_progress_goes_through_loading_denoising_and_decoding(
+    backend: DiffusersBackend,
+) -> None:
+    events = await observed(backend, planned(backend, options={"num_inference_steps": 5}))
+
+    told = [event for event in events if isinstance(event, JobProgressed)]
+    phases = [phase for phase, _ in groupby(event.phase for event in told)]
+    assert phases == ["loading", "denoising", "decoding"]
+    fractions = [event.fraction or 0.0 for event in told]
+    assert fractions == sorted(fractions)
+    assert fractions[-1] == pytest.approx(0.9)
+
+
+@pytest.mark.anyio
+async def test_cancelled_work_ends_and_the_model_stays_usable(backend: DiffusersBackend) -> None:
+    steps = 900
+    ref = await backend.submit(
+        planned(backend, options={"num_inference_steps": steps}).request, key="long"
+    )
+    told = 0
+
+    async with aclosing(backend.observe(ref)) as events:
+        async for event in events:
+            if isinstance(event, JobProgressed) and event.phase == "denoising":
+                told += 1
+                await backend.cancel(ref)
+
+    assert isinstance(event, JobCancelled)
+    assert event.artifacts == ()
+    assert told < steps
+    assert (await film(backend, planned(backend), "after")).shape == (5, 16, 32, 3)
+
+
+def test_a_pipeline_that_is_stopped_takes_not_one_step_more(folder_of: FolderOf) -> None:
+    from media_agent_diffusers.pipeline import LoadedPipeline
+
+    class StoppedError(Exception):
+        pass
+
+    pipeline = LoadedPipeline(read_folder(folder_of("wan")), DiffusersOptions())
+    arguments = {"prompt": "a cat", "width": 16, "height": 16, "num_frames": 5}
+    steps: list[tuple[int, int]] = []
+
+    def stop_at_the_third(done: int, total: int) -> None:
+        steps.append((done, total))
+        if done == 3:
+            raise StoppedError
+
+    with pytest.raises(StoppedError):
+        pipeline.run({**arguments, "num_inference_steps": 9}, seed=0, on_step=stop_at_the_third)
+
+    assert steps == [(1, 9), (2, 9), (3, 9)]
+    frames = pipeline.run(
+        {**arguments, "num_inference_steps": 2}, seed=0, on_step=lambda done, total: None
+    )
+    assert frames.shape == (5, 16, 16, 3)
+    pipeline.release()
+
+
+def test_values_that_are_no_numbers_are_an_error_and_no_film(folder_of: FolderOf) -> None:
+    from media_agent_diffusers.pipeline import LoadedPipeline
+
+    pipeline = LoadedPipeline(read_folder(folder_of("wan")), DiffusersOptions())
+    arguments = {"prompt": "a cat", "width": 16, "height": 16, "num_frames": 5}
+
+    with pytest.raises(GenerationFailedError, match="no numbers"):
+        pipeline.run(
+            {**arguments, "num_inference_steps": 2, "guidance_scale": 1e38},
+            seed=0,
+            on_step=lambda done, total: None,
+        )
+
+
+@pytest.mark.anyio
+async def test_models_take_turns_in_memory(backend: DiffusersBackend) -> None:
+    before = await film(backend, planned(backend), "wan")
+    await film(backend, planned(backend, "mochi"), "mochi")
+
+    assert np.array_equal(before, await film(backend, planned(backend), "wan-again"))
+
+
+@pytest.mark.anyio
+async def test_nothing_is_asked_of_the_network(
+    backend: DiffusersBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("somebody wanted to connect")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+
+    assert len(await film(backend, planned(backend, "mochi"))) == 7
+
+
+@pytest.mark.anyio
+async def test_fewer_bits_work_too(folder_of: FolderOf, tmp_path: Path) -> None:
+    models = {name: str(folder_of(name)) for name in ("wan", "mochi")}
+    options = {"models": models, "dtype": "bfloat16", "device": "cpu", "vae_tiling": True}
+    backend = DiffusersBackend(BackendSettings(data_dir=tmp_path, options=options))
+
+    for model, frames in (("wan", 5), ("mochi", 7)):
+        assert len(await film(backend, planned(backend, model), model)) == frames
+    await backend.aclose()
+
+
+@pytest.mark.anyio
+async def test_a_prompt_that_is_too_long_is_cut_and_the_record_says_so(
+    backend: DiffusersBackend,
+) -> None:
+    plan = planned(backend, prompt="a red cat on a green hill", options={"max_sequence_length": 8})
+
+    done = (await observed(backend, plan))[-1]
+
+    assert isinstance(done, JobCompleted)
+    assert done.prompts_sent is not None
+    assert len(done.prompts_sent[0]) < len("a red cat on a green hill")
+    assert ["the prompt is longer than 8 tokens" in said for said in done.warnings] == [True]
+
+
+@pytest.mark.anyio
+async def test_a_negative_prompt_without_effect_is_said(backend: DiffusersBackend) -> None:
+    plan = planned(backend, negative_prompt="a dog", options={"guidance_scale": 1})
+
+    done = (await observed(backend, plan))[-1]
+
+    assert isinstance(done, JobCompleted)
+    assert ["has no effect" in said for said in done.warnings] == [True]
+
+
+def test_frames_and_size_go_to_what_the_family_makes(backend: DiffusersBackend) -> None:
+    wan = planned(backend, duration=5, size=Size(width=100, height=50)).request
+    mochi = planned(backend, "mochi", duration=1, size=Size(width=100, height=50)).request
+
+    assert (wan.num_frames, str(wan.size), wan.fps) == (81, "96x48", 16.0)
+    assert (mochi.num_frames, str(mochi.size), mochi.fps) == (31, "96x48", 30.0)
+
+
+@pytest.mark.parametrize(
+    ("model", "fields", "said"),
+    [
+        ("wan", {"options": {"steps": 3}}, "option steps"),
+        ("wan", {"options": {"num_inference_steps": 0}}, "below 1"),
+        ("mochi", {"options": {"num_inference_steps": 1}}, "below 2"),
+        ("wan", {"options": {"guidance_scale_2": 3.0}}, "option guidance_scale_2"),
+        ("wan", {"options": {"image_fit": "pad"}}, "option image_fit"),
+        ("wan-i2v", {"inputs": (first(),), "options": {"image_fit": "stretch"}}, "image_fit"),
+        ("wan", {"inputs": (first(),)}, "image_to_video"),
+        ("wan-i2v", {}, "text_to_video"),
+        ("wan", {"endless": True, "num_frames": None}, "endless"),
+        ("wan", {"policy": Policy.STRICT, "num_frames": 6}, "4k\\+1 frames"),
+        ("wan", {"policy": Policy.STRICT, "fps": 24}, "16 frames per second"),
+    ],
+)
+def test_what_a_model_cannot_do_is_refused_before_anything(
+    backend: DiffusersBackend, model: str, fields: dict[str, object], said: str
+) -> None:
+    with pytest.raises(UnsupportedRequestError, match=said):
+        planned(backend, model, **fields)
+
+
+def huge(path: Path) -> None:
+    Image.new("1", (9000, 9000)).save(path)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("name", "put", "said"),
+    [
+        ("text.png", lambda path: path.write_text("not a picture"), "none of PNG, JPEG, WEBP"),
+        ("cut.png", lambda path: path.write_bytes(picture(300, 300)[:-40]), "it is damaged"),
+        ("nowhere.png", lambda path: None, "there is no such file"),
+        ("folder.png", Path.mkdir, "it is a folder"),
+        ("huge.png", huge, "too many pixels|9000x9000 pixels"),
+        ("moving.gif", Image.new("L", (16, 16)).save, "none of PNG, JPEG, WEBP"),
+    ],
+)
+async def test_a_bad_picture_is_refused_before_any_work(
+    backend: DiffusersBackend, tmp_path: Path, name: str, put: Callable[[Path], object], said: str
+) -> None:
+    put(tmp_path / name)
+    medium = MediaInput(role="first_frame", path=str(tmp_path / name))
+
+    with pytest.raises(InvalidRequestError, match=said) as caught:
+        await backend.submit(planned(backend, "wan-i2v", inputs=(medium,)).request, key="k")
+
+    assert name in caught.value.message
+    assert not (tmp_path / "work").exists()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("model", "inputs", "said"),
+    [
+        ("wan-i2v", (), "one first_frame; none given"),
+        ("wan-i2v", (first(), first()), "one first_frame; 2 given"),
+        ("wan-flf2v", (last(),), "one first_frame; none given"),
+        ("wan-i2v", (MediaInput(role="first_frame", url="http://x/a.png"),), "it is an address"),
+    ],
+)
+async def test_each_picture_that_a_model_needs_is_there_once(
+    backend: DiffusersBackend, model: str, inputs: tuple[MediaInput, ...], said: str
+) -> None:
+    mode = backend.capabilities(model).modes[0]
+
+    with pytest.raises(InvalidRequestError, match=said):
+        await backend.submit(planned(backend, model, inputs=inputs, mode=mode).request, key="k")
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("fit", ["crop", "pad"])
+async def test_a_picture_of_another_shape_is_fitted_and_the_record_says_so(
+    backend: DiffusersBackend, fit: str
+) -> None:
+    square = first(picture(64, 64))
+
+    done = (
+        await observed(
+            backend, planned(backend, "wan-i2v", inputs=(square,), options={"image_fit": fit})
+        )
+    )[-1]
+
+    assert isinstance(done, JobCompleted)
+    how = {"crop": "cropped", "pad": "filled up with black"}[fit]
+    assert done.warnings == (f"the first_frame was 64x64, {how} to 32x16",)
+
+
+def test_a_picture_keeps_its_proportions() -> None:
+    image = Image.new("RGB", (100, 100), "white")
+
+    padded, _ = fit_image(image, Size(width=32, height=16), "pad")
+    cropped, _ = fit_image(image, Size(width=32, height=16), "crop")
+    _, unchanged = fit_image(image, Size(width=32, height=32), "crop")
+
+    assert (padded.size, cropped.size, unchanged) == ((32, 16), (32, 16), None)
+    assert padded.getpixel((0, 8)) == (0, 0, 0)
+    assert padded.getpixel((16, 8)) == (255, 255, 255)
+    assert cropped.getpixel((0, 0)) == (255, 255, 255)
+
+
+def test_a_picture_is_turned_upright_and_loses_its_transparency() -> None:
+    turned, glass = BytesIO(), BytesIO()
+    exif = Image.Exif()
+    exif[0x0112] = 6  # taken with the camera on its side
+    Image.new("RGB", (40, 20)).save(turned, "JPEG", exif=exif)
+    Image.new("RGBA", (8, 8)).save(glass, "WEBP")
+
+    assert open_image(first(turned.getvalue())).size == (20, 40)
+    assert open_image(first(glass.getvalue())).mode == "RGB"
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("library", ["diffusers", "torch", "ftfy"])
+async def test_a_missing_library_is_named_with_the_way_to_install_it(
+    folder_of: FolderOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, library: str
+) -> None:
+    models = {"wan": folder_of("wan")}
+    monkeypatch.setitem(sys.modules, library, None)
+    backend = DiffusersBackend(BackendSettings(data_dir=tmp_path, models=models))
+
+    with pytest.raises(BackendUnavailableError, match=f"diffusers needs {library}") as caught:
+        await backend.submit(planned(backend).request, key="k")
+
+    assert caught.value.hint == "pip install 'media-agent[diffusers]'"
+    assert (backend.capabilities().missing or "").startswith(library)
+    await backend.aclose()
+
+
+@pytest.mark.anyio
+async def test_weights_that_lack_a_part_fail_the_job_instead_of_making_noise(
+    wan_copy: Path, tmp_path: Path
+) -> None:
+    from safetensors.torch import load_file, save_file
+
+    file = wan_copy / "transformer" / "diffusion_pytorch_model.safetensors"
+    tensors = load_file(file)
+    del tensors["blocks.1.attn1.to_q.weight"]
+    save_file(tensors, file, metadata={"format": "pt"})
+    backend = DiffusersBackend(BackendSettings(data_dir=tmp_path, models={"wan": wan_copy}))
+
+    done = (await observed(backend, planned(backend)))[-1]
+
+    await backend.aclose()
+    assert isinstance(done, JobFailed)
+    assert done.error.code == "storage"
+    assert "transformer has no weights for blocks.1.attn1.to_q.weight" in done.error.message
+
+
+@pytest.mark.anyio
+async def test_a_config_that_does_not_fit_the_weights_fails_the_job(
+    wan_copy: Path, tmp_path: Path
+) -> None:
+    config = wan_copy / "transformer" / "config.json"
+    config.write_text(config.read_text().replace('"ffn_dim": 32', '"ffn_dim": 48'))
+    backend = DiffusersBackend(BackendSettings(data_dir=tmp_path, models={"wan": wan_copy}))
+
+    done = (await observed(backend, planned(backend)))[-1]
+
+    await backend.aclose()
+    assert isinstance(done, JobFailed)
+    assert done.error.code == "storage"
+    assert str(wan_copy) in done.error.message
+
+
+def test_a_damaged_model_is_named_and_leaves_the_others_alone(
+    folder_of: FolderOf, tmp_path: Path
+) -> None:
+    models = {"gone": tmp_path / "gone", "wan": folder_of("wan")}
+    backend = DiffusersBackend(BackendSettings(data_dir=tmp_path, models=models))
+
+    assert backend.capabilities().model == "wan"
+    assert backend.capabilities().models == ("wan",)
+    with pytest.raises(StorageError, match="there is no such folder"):
+        backend.capabilities("gone")
+
+
+def test_without_a_model_or_with_a_wrong_name_the_way_out_is_said(
+    folder_of: FolderOf, tmp_path: Path
+) -> None:
+    with pytest.raises(BackendUnavailableError, match="no model yet") as none:
+        DiffusersBackend(BackendSettings(data_dir=tmp_path)).capabilities()
+    models = {"wan": folder_of("wan")}
+    backend = DiffusersBackend(BackendSettings(data_dir=tmp_path, models=models))
+    with pytest.raises(InvalidRequestError, match="no model 'wam'") as wrong:
+        backend.capabilities("wam")
+
+    assert "media-agent models add" in (none.value.hint or "")
+    assert "did you mean wan?" in (wrong.value.hint or "")
+
+
+def test_folders_of_the_settings_file_count_from_where_it_lies(
+    folder_of: FolderOf, tmp_path: Path
+) -> None:
+    (tmp_path / "weights").symlink_to(folder_of("wan"))
+    settings = BackendSettings(
+        data_dir=tmp_path, options={"models": {"mine": "weights"}}, folder=tmp_path
+    )
+
+    assert DiffusersBackend(settings).capabilities().model == "mine"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"dtpye": "float32"}, "dtpye"),
+        ({"dtype": "int4"}, "dtype"),
+        ({"device": "tpu"}, "device"),
+        ({"models": {"Not A Name": "x"}}, "models"),
+    ],
+)
+def test_a_wrong_setting_is_named(tmp_path: Path, options: dict[str, object], said: str) -> None:
+    with pytest.raises(ConfigurationError, match=said):
+        DiffusersBackend(BackendSettings(tmp_path, options=options))  # type: ignore[arg-type]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("options", "code", "said"),
+    [
+        ({"device": "cuda"}, "backend_unavailable", "torch finds no GPU"),
+        ({"device": "cpu", "offload": "model"}, "configuration", "needs a GPU"),
+        ({"device": "cpu", "dtype": "float16"}, "configuration", "does not work on a CPU"),
+    ],
+)
+async def test_settings_that_this_machine_cannot_do_fail_with_the_way_out(
+    folder_of: FolderOf, tmp_path: Path, options: dict[str, object], code: str, said: str
+) -> None:
+    import torch
+
+    if options["device"] == "cuda" and torch.cuda.is_available():
+        pytest.skip("there is a GPU here")
+    settings = BackendSettings(tmp_path, options, models={"wan": folder_of("wan")})  # type: ignore[arg-type]
+    backend = DiffusersBackend(settings)
+
+    done = (await observed(backend, planned(backend)))[-1]
+
+    await backend.aclose()
+    assert isinstance(done, JobFailed)
+    assert (done.error.code, said in done.error.message) == (code, True)
+    assert done.error.hint is not None
+
+
+@pytest.mark.gpu
+@pytest.mark.anyio
+@pytest.mark.parametrize("offload", ["none", "model", "sequential"])
+async def test_a_gpu_makes_films_too(folder_of: FolderOf, tmp_path: Path, offload: str) -> None:
+    options = {"device": "cuda", "offload": offload}
+    settings = BackendSettings(tmp_path, options, models={"wan": folder_of("wan")})
+    backend = DiffusersBackend(settings)
+
+    assert len(await film(backend, planned(backend))) == 5
+    await backend.aclose()
