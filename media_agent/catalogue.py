@@ -5,7 +5,8 @@ it: a price has its source and date, a quality is somebody's opinion. An absent 
 """
 
 import datetime
-from collections.abc import Iterable, Mapping
+import logging
+from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Literal
@@ -20,6 +21,8 @@ from media_agent_schemas.capabilities import Capabilities, Estimate, Verificatio
 from media_agent_schemas.media import ResolutionTier
 from media_agent_schemas.plan import Quality
 from media_agent_schemas.request import VideoRequest
+
+_LOGGER = logging.getLogger(__name__)
 
 
 class Price(Schema):
@@ -119,20 +122,33 @@ class _File(Schema):
 class Catalogue:
     """The facts of all backends."""
 
-    def __init__(self, files: Mapping[str, Mapping[str, ModelFacts]] | None = None) -> None:
+    def __init__(
+        self,
+        files: Mapping[str, Mapping[str, ModelFacts]] | None = None,
+        problems: tuple[PluginError, ...] = (),
+    ) -> None:
+        """Take the facts by backend and model; `problems` are the files that were left out."""
         self._files = files or {}
+        self.problems = problems
         self._known: dict[tuple[str, str], ModelFacts] = {}
 
     @classmethod
-    def load(cls, specs: Iterable[BackendSpec]) -> "Catalogue":
-        """Read the files that these backends bring.
-
-        Raises:
-            PluginError: a file is missing, no YAML, or says something unknown.
-        """
-        return cls(
-            {spec.name: _read(spec.catalogue, spec.name) for spec in specs if spec.catalogue}
-        )
+    def load(cls, specs: Mapping[str, BackendSpec]) -> "Catalogue":
+        """Read the files that these backends, by name, bring; a faulty one harms no other."""
+        files: dict[str, Mapping[str, ModelFacts]] = {}
+        read: dict[Path, Mapping[str, ModelFacts]] = {}
+        problems = []
+        for name, spec in specs.items():
+            if spec.catalogue is None:
+                continue
+            try:
+                if spec.catalogue not in read:
+                    read[spec.catalogue] = read_catalogue(spec.catalogue)
+                files[name] = read[spec.catalogue]
+            except PluginError as error:
+                _LOGGER.warning("%s", error)
+                problems.append(error)
+        return cls(files, tuple(problems))
 
     def facts(self, backend: str, model: str) -> ModelFacts:
         """Return what is known about a model: by its name, else by the first pattern that fits."""
@@ -172,20 +188,25 @@ class Catalogue:
         return next(fitting, ModelFacts())
 
 
-def _read(path: Path, name: str) -> dict[str, ModelFacts]:
+def read_catalogue(path: Path) -> dict[str, ModelFacts]:
+    """Read one file: the facts of a backend's models, by name or by a pattern with * for many.
+
+    Raises:
+        PluginError: it is missing, no YAML, or says something unknown.
+    """
     import yaml  # type: ignore[import-untyped]  # its stubs are a package of their own
 
     try:
         data = yaml.load(path.read_bytes(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
         return _File.model_validate(data).models
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise PluginError(f"the catalogue of {name}, {path}, cannot be read: {error}") from error
+        raise PluginError(f"the catalogue {path} cannot be read: {error}") from error
     except ValidationError as error:
         faults = (
             f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}"
             for fault in error.errors(include_url=False, include_input=False)
         )
-        raise PluginError(f"the catalogue of {name}, {path}: {'; '.join(faults)}") from error
+        raise PluginError(f"the catalogue {path}: {'; '.join(faults)}") from error
 
 
 def _seconds(request: VideoRequest, at_fps: float | None) -> float | None:

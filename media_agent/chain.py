@@ -260,4 +260,5 @@ class ChainBackend:
             weights_sha256=limits.weights_sha256,
             verification=limits.verification,
             warnings=tuple(dict.fromkeys(done.warnings)),
+            cost=done.cost if done.count else None,
         )

@@ -6,25 +6,28 @@ import os
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from media_agent.artifacts import Destination, is_there, reserved
 from media_agent.backend import VideoBackend
+from media_agent.background import Background
+from media_agent.chain import ChainBackend
 from media_agent.config import Settings, load_settings
-from media_agent.errors import InvalidRequestError, JobError, MediaAgentError
+from media_agent.errors import InvalidRequestError, JobError, JobNotFoundError, MediaAgentError
 from media_agent.files import storage_errors
 from media_agent.jobs import JobMovedError, JobTerms, Submission, SubmissionState
 from media_agent.ledger import Ledger
-from media_agent.negotiate import negotiate
+from media_agent.planning import Planner
 from media_agent.registry import Registry
 from media_agent.submitting import Submitting, Surroundings
 from media_agent.workflow import JobRun
 from media_agent_schemas.capabilities import Capabilities, Plan, Policy
 from media_agent_schemas.events import JobCancelled, JobEvent
 from media_agent_schemas.jobs import ChangePrompt, Finish, JobStatus, OperationRef, VideoJob
+from media_agent_schemas.plan import PlanReport
 from media_agent_schemas.request import VideoRequest
 
 _LOOK_SECONDS = 0.5  # between two looks at a job of another process
@@ -66,12 +69,21 @@ class VideoClient:
             now=now,
             sleep=sleep,
             work_folder=data_dir / "work",
-            open_backend=self._backend,
+            open_backend=self._backend_of,
             checkpoint=checkpoint,
         )
-        self._draw_seed = draw_seed
+        self._planner = Planner(
+            self.settings,
+            self._registry,
+            self._backend,
+            draw_seed=draw_seed,
+            spent_today=lambda: self.store.spent(now() - timedelta(days=1)),
+        )
         self._backends: dict[str, VideoBackend] = {}
         self._runs: dict[str, JobRun] = {}
+        self._background = Background(
+            self.store, lambda job: self._run_of(job, None), self._runs, now
+        )
         self._lock = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
@@ -86,7 +98,8 @@ class VideoClient:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Stop all work and close the backends."""
+        """Stop all work here and close the backends; what `start` began at a service goes on."""
+        await self._background.let_go()
         for backend in self._backends.values():
             await backend.aclose()
         self._backends.clear()
@@ -105,23 +118,49 @@ class VideoClient:
         self,
         request: VideoRequest,
         *,
-        policy: Policy = Policy.ADJUST,
+        policy: Policy | None = None,
         allow_unknown_words: bool = False,
     ) -> Plan:
         """Return what would be sent to whom, with every change; nothing is started.
 
+        Wishes about who makes it (`routing`) choose among all; else it is the model named, or the
+        default one.
+
         Raises:
             RequestError: the request cannot be served as it is.
         """
-        limits = await self.capabilities(request.model)
-        return negotiate(
-            request,
-            limits,
-            policy,
-            draw_seed=self._draw_seed,
-            estimate=(await self._backend(limits.backend)).estimate,
-            allow_unknown_words=allow_unknown_words,
-        )
+        plans = await self.plans(request, policy=policy, allow_unknown_words=allow_unknown_words)
+        return plans[0]
+
+    async def plans(
+        self,
+        request: VideoRequest,
+        *,
+        policy: Policy | None = None,
+        allow_unknown_words: bool = False,
+    ) -> tuple[Plan, ...]:
+        """Return the plan to follow, and those to follow if it is refused before acceptance.
+
+        Raises:
+            RequestError: the request cannot be served as it is.
+        """
+        return await self._planner.plans(request, policy, allow_unknown_words=allow_unknown_words)
+
+    async def plan_all(
+        self,
+        request: VideoRequest,
+        *,
+        policy: Policy | None = None,
+        allow_unknown_words: bool = False,
+    ) -> PlanReport:
+        """Return all who could make it, best first, and all who could not, with price and reasons.
+
+        A model that the request names is the only candidate. Nothing is started or spent.
+
+        Raises:
+            InvalidRequestError: the request names what does not exist.
+        """
+        return await self._planner.report(request, policy, allow_unknown_words=allow_unknown_words)
 
     async def generate(
         self,
@@ -129,7 +168,7 @@ class VideoClient:
         *,
         plan: Plan | None = None,
         plans: Sequence[Plan] | None = None,
-        policy: Policy = Policy.ADJUST,
+        policy: Policy | None = None,
         allow_unknown_words: bool = False,
         out: Path | str | None = None,
         job_id: str | None = None,
@@ -160,13 +199,13 @@ class VideoClient:
         if plans is None:
             words = allow_unknown_words
             if plan is None:
-                plan = await self.plan(request, policy=policy, allow_unknown_words=words)
-            plans = (plan,)
+                plans = await self._planner.plans(request, policy, allow_unknown_words=words)
+            else:
+                plans = (plan,)
         elif plan is not None or not plans:
             raise InvalidRequestError("give either a plan, or plans with at least one in it")
-        place = None if out is None else Path(os.path.abspath(out))  # noqa: PTH100  keeps links
-        terms = JobTerms(tuple(plans), place, overwrite, idempotency_key)
-        backend = await self._backend(plans[0].backend)
+        terms = JobTerms(tuple(plans), _absolute(out), overwrite, idempotency_key)
+        backend = await self._backend_of(plans[0])
         job = self._new_job(job_id or self.new_job_id(), request, plans[0])
         kept = self.store.create(job, terms)
         if kept.id != job.id:
@@ -179,6 +218,39 @@ class VideoClient:
                 raise
             run = JobRun(job, backend, destination, self._surroundings, on_event=on_event)
             return await self._run(run, on_event)
+
+    async def start(
+        self,
+        request: VideoRequest,
+        *,
+        policy: Policy | None = None,
+        allow_unknown_words: bool = False,
+        out: Path | str | None = None,
+        idempotency_key: str | None = None,
+        overwrite: bool = False,
+    ) -> VideoJob:
+        """Begin to make the video and return its job as soon as it is kept; `get` follows it.
+
+        The same `idempotency_key` with the same request is the same job; when its process is gone,
+        this one goes on with it. What has not ended when the client is closed stays in the ledger,
+        and work at a service goes on there.
+
+        Raises:
+            RequestError: the request cannot be served, or `out` cannot be used; nothing was done.
+            IdempotencyConflictError: the key has another request.
+            StorageError: the data folder cannot be written.
+        """
+        known = None if idempotency_key is None else self.store.of_key(idempotency_key, request)
+        if known is None:
+            words = allow_unknown_words
+            plans = await self._planner.plans(request, policy, allow_unknown_words=words)
+            terms = JobTerms(tuple(plans), _absolute(out), overwrite, idempotency_key)
+            job = self._new_job(self.new_job_id(), request, plans[0])
+            known = self._kept(job, terms)
+            if known is job:
+                self._background.begin(job)
+        self._background.go_on(known)
+        return self.store.get(known.id)
 
     async def resume(
         self,
@@ -288,6 +360,20 @@ class VideoClient:
             raise JobError(f"job {job_id} does not run here", hint="steer it where it was started")
         await run.backend.control(run.ref, command)
 
+    async def make_part(
+        self, job_id: str, plan: Plan, on_event: Callable[[JobEvent], None]
+    ) -> VideoJob:
+        """Make one part of a film, or go on with it, or return it as it ended."""
+        try:
+            self.store.get(job_id)
+        except JobNotFoundError:
+            return await self.generate(plan.request, plan=plan, job_id=job_id, on_event=on_event)
+        return await self.resume(job_id, on_event=on_event)
+
+    async def stop_part(self, job_id: str) -> None:
+        """Stop a part that is being made here."""
+        await self.cancel(job_id)
+
     def new_job_id(self) -> str:
         """Return an id that no job has, sorted by time."""
         return f"{self._surroundings.now():%Y%m%d-%H%M%S}-{secrets.token_hex(4)}"
@@ -300,6 +386,13 @@ class VideoClient:
                 self._backends[name] = await asyncio.to_thread(create, name, settings)
         return self._backends[name]
 
+    async def _backend_of(self, plan: Plan) -> VideoBackend:
+        """Return who follows a plan: the backend, or what puts its parts together."""
+        backend = await self._backend(plan.backend)
+        if not plan.parts:
+            return backend
+        return ChainBackend(plan, backend, self, self._surroundings.work_folder)
+
     def _new_job(self, job_id: str, request: VideoRequest, plan: Plan) -> VideoJob:
         now = self._surroundings.now()
         return VideoJob(
@@ -310,6 +403,18 @@ class VideoClient:
             plan=plan,
             warnings=plan.warnings,
         )
+
+    def _kept(self, job: VideoJob, terms: JobTerms) -> VideoJob:
+        """Keep a job, if its film has a place; return it, or the one that has its key."""
+        kept = self.store.create(job, terms)
+        if kept is job:
+            try:
+                with self._place(job.id, terms):
+                    pass
+            except MediaAgentError:
+                self.store.discard(job.id)
+                raise
+        return kept
 
     @contextlib.contextmanager
     def _place(self, job_id: str, terms: JobTerms) -> Iterator[Destination]:
@@ -331,8 +436,9 @@ class VideoClient:
     ) -> AsyncIterator[JobRun]:
         """Give the run of a job that was begun before."""
         last = next(reversed(self.store.submissions(job.id)), None)
-        backend = await self._backend(job.plan.backend if last is None else last.backend)
-        with self._place(job.id, self.store.terms(job.id)) as destination:
+        terms = self.store.terms(job.id)
+        backend = await self._backend_of(terms.plans[0 if last is None else last.number])
+        with self._place(job.id, terms) as destination:
             yield JobRun(job, backend, destination, self._surroundings, on_event=on_event)
 
     async def _run(
@@ -373,6 +479,11 @@ class VideoClient:
                 with contextlib.suppress(JobError):  # somebody else was quicker
                     return await self.resume(job_id, on_event=on_event)
             await self._surroundings.sleep(_LOOK_SECONDS)
+
+
+def _absolute(out: Path | str | None) -> Path | None:
+    """Return the place as it is whatever folder a later process starts in; links stay links."""
+    return None if out is None else Path(os.path.abspath(out))  # noqa: PTH100
 
 
 def _said(job: VideoJob, last: Submission, ref: OperationRef | None, lookup: str) -> str:

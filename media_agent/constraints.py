@@ -33,7 +33,9 @@ def refusals_of(limits: Capabilities, facts: ModelFacts, route: Route) -> Iterat
         licence = limits.licence or "unknown"
         yield _against(name, "licence", ", ".join(route.licences), f"its licence is {licence}")
     if facts.status == "test" and not by_name:
-        yield _against(name, "model", "any", "it is no model and is chosen only by name")
+        yield UnsupportedRequestError(
+            f"{name} is no model and is chosen only by name", hint=f"--backend {limits.backend}"
+        )
     if facts.status == "retired":
         yield ModelRetiredError(f"{name} is gone", hint="choose another model")
     if limits.missing is not None:

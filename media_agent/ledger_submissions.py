@@ -10,6 +10,7 @@ from media_agent.jobs import JobMovedError, Submission, SubmissionState
 from media_agent.ledger_owners import OwnedJobs
 from media_agent.ledger_rows import submission_of, terms_of, text_of
 from media_agent.ledger_tables import jobs, submissions
+from media_agent_schemas.capabilities import Estimate, Plan
 from media_agent_schemas.errors import ErrorInfo
 from media_agent_schemas.events import Cost
 from media_agent_schemas.jobs import OperationRef
@@ -39,7 +40,7 @@ class OwnedSubmissions(OwnedJobs):
                 "key": job_id if number == 0 else f"{job_id}-{number + 1}",
                 "backend": plan.backend,
                 "model": plan.model,
-                "quote": plan.estimate.model_dump_json(),
+                "quote": _quote(plan).model_dump_json(),
                 "state": SubmissionState.INTENDED,
                 "attempts": 1,
                 "created_at": text_of(time),
@@ -106,3 +107,8 @@ class OwnedSubmissions(OwnedJobs):
 def _same(submission: Submission) -> tuple[ColumnElement[bool], ...]:
     job_id, number = submission.job_id, submission.number
     return submissions.c.job_id == job_id, submissions.c.number == number
+
+
+def _quote(plan: Plan) -> Estimate:
+    """Return what a submission is expected to cost; a film in parts is paid part by part."""
+    return Estimate(cost_usd=0.0, source="paid by its parts") if plan.parts else plan.estimate

@@ -2,10 +2,14 @@
 
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from media_agent.errors import BackendResponseError
 from media_agent_schemas.capabilities import PlanPart
+from media_agent_schemas.events import Cost
 from media_agent_schemas.jobs import VideoJob
 from media_agent_schemas.media import Artifact, ArtifactKind, InputRole, MediaInput
+from media_agent_schemas.records import GenerationRecord
 
 
 class MadeParts:
@@ -19,6 +23,7 @@ class MadeParts:
         self.frames = 0
         self.shared = 0
         self.warnings: list[str] = []
+        self.costs: list[float | None] = []
 
     def add(self, job: VideoJob, part: PlanPart) -> int:
         """Take the film of a part, and return how many frames are new in it."""
@@ -40,7 +45,15 @@ class MadeParts:
         self.films.append(Path(film.path))
         self.lengths.append(frames)
         self.count += 1
+        self.costs.append(_cost(job))
         return max(0, new)
+
+    @property
+    def cost(self) -> Cost:
+        """What the parts cost together; unknown if it is of any."""
+        known = [usd for usd in self.costs if usd is not None]
+        usd = sum(known) if known and len(known) == len(self.costs) else None
+        return Cost(usd=usd, source=f"the sum of {len(self.costs)} parts")
 
     def handed_on(self, part: PlanPart) -> MediaInput:
         """Return what the next part begins from."""
@@ -70,3 +83,14 @@ class MadeParts:
         if joined.lost_sound:
             self.warnings.append("the sound of the parts was left out: it is not joined")
         return describe(target, ArtifactKind.VIDEO if complete else ArtifactKind.PARTIAL_VIDEO)
+
+
+def _cost(job: VideoJob) -> float | None:
+    """Return what was billed for a part, as its record says."""
+    if job.record_path is None:
+        return None
+    try:
+        text = Path(job.record_path).read_bytes()
+        return GenerationRecord.model_validate_json(text).cost.usd
+    except (OSError, ValidationError):
+        return None

@@ -48,7 +48,7 @@ def negotiate(
     _settle_seed(draft, draw_seed)
     _settle_extras(draft)
     _settle_options(draft)
-    _settle_routing(draft)
+    settle_routing(draft)
     if draft.mismatches:
         outside = any(mismatch.field == "prompt words" for mismatch in draft.mismatches)
         raise UnsupportedRequestError(
@@ -121,7 +121,7 @@ def _settle_options(draft: Draft) -> None:
     draft.settled.setdefault("options", own)
 
 
-def _settle_routing(draft: Draft) -> None:
+def settle_routing(draft: Draft) -> None:
     """Check the wishes about who makes it against the one that was named."""
     wishes, limits = draft.request.routing, draft.capabilities
     if wishes is None:

@@ -13,7 +13,7 @@ from typing import Literal
 from media_agent.draft import Draft
 from media_agent.errors import BudgetExceededError, UnsupportedRequestError
 from media_agent.lengths import longest_shot, usual_fps
-from media_agent.negotiate import negotiate
+from media_agent.negotiate import negotiate, settle_routing
 from media_agent.prompts import AS_WRITTEN, PromptRules
 from media_agent.spans import piece_frames, wanted_frames
 from media_agent.storyboard import lay_out
@@ -250,6 +250,7 @@ class _Split:
 
     def _refuse_what_cannot_be_cut(self) -> None:
         request, draft = self.request, self.draft
+        settle_routing(draft)
         for index, medium in enumerate(request.inputs):
             if medium.role in _NEVER:
                 draft.refuse(f"inputs[{index}].role", medium.role, "a film in parts takes none")

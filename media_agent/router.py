@@ -6,7 +6,7 @@ frames; within each of these the preference decides.
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from media_agent.backend import VideoBackend
 from media_agent.catalogue import Catalogue, ModelFacts
@@ -58,7 +58,7 @@ class Router:
         self._catalogue = catalogue
         self._rules = rules or Rules()
         self._draw_seed = draw_seed
-        self._broken = broken or {}
+        self._broken = dict(broken or {})
 
     def report(
         self,
@@ -89,7 +89,10 @@ class Router:
             each.model_copy(update={"rank": rank, "reasons": reasons_of(each)})
             for rank, each in enumerate(able, 1)
         ]
-        refused = [each for each in candidates if each.refusals]
+        refused = sorted(
+            (each for each in candidates if each.refusals),
+            key=lambda each: (each.plan is None, order(asked.prefer)(each)),
+        )
         return PlanReport(
             request=request,
             policy=policy,
@@ -103,14 +106,15 @@ class Router:
         request: VideoRequest,
         policy: Policy = Policy.ADJUST,
         *,
+        model: str | None = None,
         allow_unknown_words: bool = False,
     ) -> Plan:
-        """Return the plan of the model that is named, else of the best candidate.
+        """Return the plan of `model`, or of the one the request names, else of the best candidate.
 
         Raises:
             MediaAgentError: nobody can do it; the reasons are those of all candidates.
         """
-        asked = self._asked(request, policy, allow_unknown_words)
+        asked = self._asked(request, policy, allow_unknown_words, model)
         if asked.route.model is None:
             return chosen(self.report(request, policy, allow_unknown_words=allow_unknown_words))
         maker = self.maker(asked.route.model)
@@ -148,17 +152,29 @@ class Router:
         """Return the models to consider: the named one, or all that are listed or allowed."""
         if route.model is not None:
             return [route.model]
-        listed = [
-            f"{name}/{model}"
-            for name, backend in self._backends.items()
-            for model in _models(backend)
-        ]
+        listed = [each for name in self._backends for each in self._models(name)]
         wished = [name for name in route.allow or () if "/" in name]
         known = [name for name in wished if name.partition("/")[0] in self._backends]
         return list(dict.fromkeys([*listed, *known, *self._broken]))
 
-    def _asked(self, request: VideoRequest, policy: Policy, allow_unknown_words: bool) -> "_Asked":
+    def _models(self, name: str) -> list[str]:
+        """Return the models of a backend; one that has none to offer says so when asked for it."""
+        try:
+            limits = self._backends[name].capabilities()
+        except MediaAgentError:
+            return [name]
+        return [f"{name}/{model}" for model in limits.models or (limits.model,)]
+
+    def _asked(
+        self,
+        request: VideoRequest,
+        policy: Policy,
+        allow_unknown_words: bool,
+        model: str | None = None,
+    ) -> "_Asked":
         route = self._rules.route(request)
+        if model is not None:
+            route = replace(route, model=model)
         seed = self._draw_seed() if request.seed is None else request.seed
         is_named = route.model is not None
         return _Asked(request, policy, route, seed, allow_unknown_words and is_named)
@@ -259,11 +275,10 @@ class Router:
             (facts.image_model, "last_frame", VideoMode.IMAGE_TO_VIDEO, InputRole.FIRST_FRAME),
         )
         for model, takes, mode, role in ways:
-            if takes == "film" and limits.extends is not True:
-                continue
             follower = maker if model is None else self.maker(f"{limits.backend}/{model}")
             able = follower.capabilities
-            if mode in able.modes and role in able.input_roles:
+            extends = takes != "film" or able.extends is True
+            if extends and mode in able.modes and role in able.input_roles:
                 yield follower, takes
 
 
@@ -282,10 +297,12 @@ class _Asked:
         return self.route.prefer
 
     def for_model(self, name: str) -> VideoRequest:
+        """Return the request as this model gets it; wishes of a choice were met by choosing."""
         budget = None
         if self.route.max_cost_usd is not None:
             budget = Budget(max_cost_usd=self.route.max_cost_usd)
-        return self.request.model_copy(update={"model": name, "routing": None, "budget": budget})
+        routing = None if self.route.model is None else self.request.routing
+        return self.request.model_copy(update={"model": name, "routing": routing, "budget": budget})
 
     def noted(self, plan: Plan) -> Plan:
         """Return the plan with a word about who makes it."""
@@ -326,11 +343,6 @@ def chosen(report: PlanReport) -> Plan:
     )
 
 
-def _models(backend: VideoBackend) -> tuple[str, ...]:
-    limits = backend.capabilities()
-    return limits.models or (limits.model,)
-
-
 def _rules_of(facts: ModelFacts) -> PromptRules:
     rewriting = facts.rewriting
     if rewriting is None:
@@ -342,5 +354,5 @@ def _unusable(name: str, error: MediaAgentError) -> Candidate:
     backend, _, model = name.partition("/")
     unknown = Verification(level=VerificationLevel.SHEET_ONLY, note="it could not be started")
     return Candidate(
-        backend=backend, model=model or "?", verification=unknown, refusals=(to_info(error),)
+        backend=backend, model=model or "-", verification=unknown, refusals=(to_info(error),)
     )

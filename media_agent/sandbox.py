@@ -5,6 +5,7 @@ It films a slate that says what was asked. Price, latency and faults are invente
 
 import time
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Literal
 
 from pydantic import JsonValue
@@ -255,7 +256,8 @@ def make(settings: BackendSettings) -> VideoBackend:
 @hookimpl
 def media_agent_backends() -> Iterable[BackendSpec]:
     """Offer the backend "sandbox"."""
-    return [BackendSpec(name=_NAME, factory=make)]
+    catalogue = Path(__file__).with_name("sandbox.yaml")
+    return [BackendSpec(name=_NAME, factory=make, catalogue=catalogue)]
 
 
 def _start(resume: ResumeToken | None) -> tuple[int, str | None]:

@@ -25,7 +25,7 @@ from media_agent_schemas.jobs import OperationRef, ResumeToken, VideoJob
 _LOGGER = logging.getLogger(__name__)
 _LOOK_AGAIN = (1.0, 2.0, 4.0, 8.0, 15.0)  # seconds; a provider's list may lag behind
 
-OpenBackend = Callable[[str], Awaitable[VideoBackend]]
+OpenBackend = Callable[[Plan], Awaitable[VideoBackend]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class Submitting:
             return await self._first_to_accept(0)
         if last.state is SubmissionState.REFUSED:
             return await self._first_to_accept(self._next(last))
-        backend = await self._around.open_backend(last.backend)
+        backend = await self._around.open_backend(self._plans[last.number])
         if _limits(backend, self._plans[last.number]).resubmits:
             token = self._store.resume_token(self.job.id)
             again = self._store.intend_again(last)
@@ -85,8 +85,8 @@ class Submitting:
         last = self.last()
         if last is None or last.ref is not None:
             return None if last is None else last.ref
-        backend = await self._around.open_backend(last.backend)
         plan = self._plans[last.number]
+        backend = await self._around.open_backend(plan)
         if _limits(backend, plan).lookup == "none":
             return None
         ref = await backend.find(plan.request, key=last.key, since=last.created_at)
@@ -100,7 +100,7 @@ class Submitting:
     ) -> tuple[VideoBackend, OperationRef, ResumeToken | None]:
         """Offer the plans in order; only a refusal before acceptance leads to the next."""
         while True:
-            backend = await self._around.open_backend(self._plans[number].backend)
+            backend = await self._around.open_backend(self._plans[number])
             intent = self._store.intend(self.job.id, number, self._around.now())
             self._around.checkpoint("intent")
             try:

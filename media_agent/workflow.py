@@ -156,10 +156,10 @@ class JobRun:
         while True:
             try:
                 async for event in _events(backend, ref):
-                    failures = 0
                     if isinstance(event, TerminalEvent):
                         return event
-                    self._keep(event)
+                    if self._keep(event):  # what is only repeated is no sign of life
+                        failures = 0
                 raise BackendResponseError(f"{backend.name} ended without saying how")
             except BackendUnavailableError:
                 if failures == len(_PAUSES):
@@ -177,10 +177,12 @@ class JobRun:
         hint = goes_on if error.hint is None else f"{error.hint}; {goes_on}"
         return JobOutcomeUnknown(error=info.model_copy(update={"hint": hint}))
 
-    def _keep(self, event: BackendEvent) -> None:
+    def _keep(self, event: BackendEvent) -> bool:
+        """Return whether the event was news."""
         numbered = self._store.append(self.job.id, event, self._around.now())
         if numbered is not None and self._on_event is not None:
             self._on_event(numbered)
+        return numbered is not None
 
     async def _let_go(self) -> None:
         """Stop the backend, without making more trouble of it."""
@@ -192,7 +194,7 @@ class JobRun:
         """Deliver the film, write the record, settle the cost."""
         delivering = Delivering(self.job, self.backend.name, self._destination, self._around)
         submissions = self._store.submissions(self.job.id)
-        if submissions and end.cost is not None:
+        if submissions and end.cost is not None and not self.job.plan.parts:  # they were billed
             self._store.bill(submissions[-1], end.cost)
         return await delivering.deliver(end, self._limits(), self._resumed_from)
 

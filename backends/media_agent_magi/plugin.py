@@ -1,6 +1,7 @@
 """Declares the native engine; the heavy imports happen when its first film is made."""
 
 from collections.abc import Iterable
+from pathlib import Path
 
 from media_agent.backend import BackendSettings, BackendSpec, VideoBackend
 from media_agent.hookspecs import hookimpl
@@ -16,4 +17,5 @@ def make(settings: BackendSettings) -> VideoBackend:
 @hookimpl
 def media_agent_backends() -> Iterable[BackendSpec]:
     """Offer the backend "magi"."""
-    return [BackendSpec(name="magi", factory=make)]
+    catalogue = Path(__file__).with_name("catalogue.yaml")
+    return [BackendSpec(name="magi", factory=make, catalogue=catalogue)]

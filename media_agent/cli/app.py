@@ -12,6 +12,7 @@ from media_agent.cli.generate import generate
 from media_agent.cli.init import init
 from media_agent.cli.jobs import jobs_app
 from media_agent.cli.models import models_app
+from media_agent.cli.plan import plan
 from media_agent.cli.schema import print_schema
 from media_agent.cli.screen import one_line, say
 from media_agent.cli.simulate import simulate
@@ -39,6 +40,7 @@ def build_app() -> App:
         help_format="plaintext",
     )
     app.command(generate)
+    app.command(plan)
     app.command(backends)
     app.command(config_app())
     app.command(init)

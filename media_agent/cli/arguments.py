@@ -46,30 +46,39 @@ def number(name: str, text: str | None) -> float | None:
 
 
 def build_request(
-    wishes: "Wishes", backend: str, options: "dict[str, JsonValue]"
+    wishes: "Wishes", backend: str | None, options: "dict[str, JsonValue]"
 ) -> "VideoRequest":
-    """Return the request that a command line says.
+    """Return the request that a command line says; without a backend it is open who makes it.
 
     Raises:
         InvalidRequestError: a value is impossible.
     """
     from pydantic import ValidationError
 
-    from media_agent_schemas.media import Size
+    from media_agent_schemas.media import InputRole, MediaInput, Size
     from media_agent_schemas.request import VideoRequest
 
     words = _words(wishes)
-    name = backend.partition("/")[0]
+    name = (backend or "").partition("/")[0]
+    budget, routing = wishes.routing.budget(), wishes.routing.routing()
     try:
         return VideoRequest.model_validate(
             {
                 **words,
+                "inputs": (
+                    ()
+                    if wishes.image is None
+                    else (MediaInput(role=InputRole.FIRST_FRAME, path=str(wishes.image)),)
+                ),
                 "duration": wishes.duration,
+                "endless": wishes.endless,
                 "seed": wishes.seed,
                 "size": None if wishes.size is None else Size.parse(wishes.size),
                 "fps": wishes.fps,
                 "model": backend,
                 "options": {name: options} if options else {},
+                "budget": budget,
+                "routing": routing,
             }
         )
     except ValidationError as error:

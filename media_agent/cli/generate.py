@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from media_agent.cli.routing import NO_FLAGS, RoutingFlags
+
 _Texts = Annotated[list[str] | None, Parameter(negative=(), allow_leading_hyphen=True)]
 _Number = Annotated[str | None, Parameter(allow_leading_hyphen=True)]
 _Flag = Annotated[bool, Parameter(negative=())]
@@ -22,7 +24,8 @@ def generate(
     fps: _Number = None,
     out: Path | None = None,
     sheet: Path | None = None,
-    policy: Literal["strict", "adjust"] = "adjust",
+    policy: Literal["strict", "adjust"] | None = None,
+    routing: RoutingFlags = NO_FLAGS,
     option: _Texts = None,
     allow_unknown_words: _Flag = False,
     idempotency_key: str | None = None,
@@ -42,6 +45,8 @@ def generate(
         out: The file to write, .mp4; its record goes beside it. Absent: out/PROMPT-SEED.mp4.
         sheet: Also write a contact sheet, .png.
         policy: adjust: use the nearest value a backend can do, and say so; strict: refuse.
+            Absent: as the settings say, else adjust.
+        routing: Who may make it, and for how much.
         option: NAME=VALUE, an option of the backend; may be repeated.
         allow_unknown_words: Go on with words that the model has never learnt.
         idempotency_key: Said again with the same request it is the same job, waited for or gone on
@@ -65,7 +70,8 @@ def generate(
         fps=number("fps", fps),
         out=out,
         sheet=sheet,
-        policy=Policy(policy),
+        policy=None if policy is None else Policy(policy),
+        routing=routing,
         options=tuple(option or ()),
         allow_unknown_words=allow_unknown_words,
         idempotency_key=idempotency_key,

@@ -5,16 +5,21 @@ from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
 
+from pydantic import JsonValue
+
 from media_agent.cli.arguments import build_request, check_sheet, default_place
 from media_agent.cli.progress import ProgressLine
+from media_agent.cli.routing import NO_FLAGS, RoutingFlags
 from media_agent.cli.screen import say, tell
 from media_agent.cli.signals import Interruption, cancelled_by_signals
 from media_agent.client import VideoClient
-from media_agent.errors import JobNotFoundError, exit_code
+from media_agent.errors import InvalidRequestError, JobNotFoundError, exit_code
 from media_agent.files import storage_errors, temporary_beside
 from media_agent.options import read_options
+from media_agent.reasons import price_of
 from media_agent_schemas.capabilities import Plan, Policy
 from media_agent_schemas.jobs import JobStatus, VideoJob
+from media_agent_schemas.request import VideoRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +30,15 @@ class Wishes:
     shots: tuple[str, ...] = ()
     backend: str | None = None
     duration: float | None = None
+    endless: bool = False
+    image: Path | None = None
     seed: int | None = None
     size: str | None = None
     fps: float | None = None
     out: Path | None = None
     sheet: Path | None = None
-    policy: Policy = Policy.ADJUST
+    policy: Policy | None = None
+    routing: RoutingFlags = NO_FLAGS
     options: tuple[str, ...] = ()
     allow_unknown_words: bool = False
     idempotency_key: str | None = None
@@ -60,20 +68,22 @@ async def make(wishes: Wishes) -> int:
 
 
 async def _make(client: VideoClient, wishes: Wishes, interruption: Interruption) -> VideoJob:
-    backend = wishes.backend or client.settings.default_backend
-    options = read_options(wishes.options, await client.capabilities(backend))
-    request = build_request(wishes, backend, options)
-    plan = await client.plan(
+    backend = wishes.backend
+    if backend is None and wishes.routing.routing() is None:
+        backend = client.settings.default_backend
+    request = await request_of(client, wishes, backend)
+    plans = await client.plans(
         request, policy=wishes.policy, allow_unknown_words=wishes.allow_unknown_words
     )
-    _announce(plan)
+    plan = plans[0]
+    announce(plan)
     out = default_place(plan) if wishes.out is None else wishes.out
     job_id = client.new_job_id()
     with ProgressLine(plan) as progress:
         try:
             return await client.generate(
                 request,
-                plan=plan,
+                plans=plans,
                 out=out,
                 overwrite=wishes.overwrite,
                 job_id=job_id,
@@ -86,6 +96,22 @@ async def _make(client: VideoClient, wishes: Wishes, interruption: Interruption)
             return await _stopped(client, job_id)
 
 
+async def request_of(client: VideoClient, wishes: Wishes, backend: str | None) -> VideoRequest:
+    """Return the request of a command line, to one backend or, if None, to whoever is best.
+
+    Raises:
+        InvalidRequestError: a value is impossible, or options are given and no backend.
+    """
+    options: dict[str, JsonValue] = {}
+    if backend is not None:
+        options = read_options(wishes.options, await client.capabilities(backend))
+    elif wishes.options:
+        raise InvalidRequestError(
+            f"--option {wishes.options[0]} is of one backend", hint="name it with --backend"
+        )
+    return build_request(wishes, backend, options)
+
+
 async def _stopped(client: VideoClient, job_id: str) -> VideoJob:
     """Return the job that a signal ended, if it had begun."""
     try:
@@ -94,12 +120,15 @@ async def _stopped(client: VideoClient, job_id: str) -> VideoJob:
         raise asyncio.CancelledError from None
 
 
-def _announce(plan: Plan) -> None:
+def announce(plan: Plan) -> None:
     """Say on stderr what differs from what was asked."""
     for change in plan.adjustments:
         if change.asked is not None and change.field != "model":
             said = "nothing" if change.used is None else change.used
             say(f"adjusted: {change.field} {change.asked} -> {said} ({change.reason})")
+    if plan.parts:
+        price = price_of(plan.estimate)
+        say(f"in {len(plan.parts)} parts with {plan.seams} seams, each paid for; all {price}")
     for warning in plan.warnings:
         say(f"warning: {warning}")
 

@@ -412,7 +412,7 @@ def test_a_broken_backend_is_shown_and_harms_nobody() -> None:
     report = router(Shelf(model("fal", "x")), broken=broken).report(FOX)
 
     assert names(report) == ["fal/x"]
-    assert refused(report, "torn/?") == "torn needs torch"
+    assert refused(report, "torn/-") == "torn needs torch"
 
 
 def test_a_route_says_what_the_request_does_not() -> None:

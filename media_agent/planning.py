@@ -1,0 +1,112 @@
+"""From a request to plans: one model if one is meant, else all that could; nothing is started."""
+
+from collections.abc import Awaitable, Callable
+from functools import cached_property
+
+from media_agent.backend import VideoBackend
+from media_agent.catalogue import Catalogue
+from media_agent.config import RouteSection, Settings
+from media_agent.errors import MediaAgentError
+from media_agent.registry import Registry
+from media_agent.router import Router, chosen
+from media_agent.routes import Route, Rules
+from media_agent_schemas.capabilities import Plan, Policy
+from media_agent_schemas.plan import PlanReport
+from media_agent_schemas.request import RoutingPreference, VideoRequest
+
+OpenBackend = Callable[[str], Awaitable[VideoBackend]]
+
+
+class Planner:
+    """Plans within the settings: their routes, their budget, their default backend."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        registry: Registry,
+        open_backend: OpenBackend,
+        *,
+        draw_seed: Callable[[], int],
+        spent_today: Callable[[], float] = lambda: 0.0,
+    ) -> None:
+        self._settings = settings
+        self._registry = registry
+        self._open_backend = open_backend
+        self._draw_seed = draw_seed
+        self._spent_today = spent_today
+
+    async def report(
+        self, request: VideoRequest, policy: Policy | None, *, allow_unknown_words: bool = False
+    ) -> PlanReport:
+        """Return every candidate with its plan or its reasons; a named model is the only one.
+
+        Raises:
+            InvalidRequestError: the request names what does not exist.
+        """
+        router = await self._router(request.model)
+        return router.report(request, self._policy(policy), allow_unknown_words=allow_unknown_words)
+
+    async def plans(
+        self, request: VideoRequest, policy: Policy | None, *, allow_unknown_words: bool = False
+    ) -> tuple[Plan, ...]:
+        """Return the plan to follow, then those to follow if it is refused before acceptance.
+
+        Without a model, and without wishes about who makes it, that is the default backend alone.
+
+        Raises:
+            MediaAgentError: nobody can do it.
+        """
+        if request.model is None and request.routing is not None:
+            report = await self.report(request, policy, allow_unknown_words=allow_unknown_words)
+            chosen(report)
+            return tuple(each.plan for each in report.ranked if each.plan is not None)
+        name = request.model or self._settings.default_backend
+        router = await self._router(name)
+        words = allow_unknown_words
+        return (router.plan(request, self._policy(policy), model=name, allow_unknown_words=words),)
+
+    def _policy(self, asked: Policy | None) -> Policy:
+        return self._settings.policy if asked is None else asked
+
+    @cached_property
+    def _catalogue(self) -> Catalogue:
+        specs, kind = self._registry.specs, self._registry.kind
+        names = [name for name in self._registry.names() if kind(name) in specs]
+        return Catalogue.load({name: specs[kind(name)] for name in names})
+
+    async def _router(self, model: str | None) -> Router:
+        """Return a router over one backend, or over all that can be started."""
+        backends: dict[str, VideoBackend] = {}
+        broken: dict[str, MediaAgentError] = {}
+        if model is not None:
+            name = model.partition("/")[0]
+            backends[name] = await self._open_backend(name)
+        else:
+            for name in self._registry.names():
+                try:
+                    backends[name] = await self._open_backend(name)
+                except MediaAgentError as error:
+                    broken[name] = error
+        return Router(
+            backends, self._catalogue, self._rules(), draw_seed=self._draw_seed, broken=broken
+        )
+
+    def _rules(self) -> Rules:
+        budget = self._settings.budget
+        limits = [] if budget.max_cost_usd is None else [budget.max_cost_usd]
+        if budget.max_cost_usd_per_day is not None:
+            limits.append(max(0.0, budget.max_cost_usd_per_day - self._spent_today()))
+        routes = {name: _route(section) for name, section in self._settings.routes.items()}
+        return Rules(routes, min(limits, default=None))
+
+
+def _route(section: RouteSection) -> Route:
+    return Route(
+        model=section.model,
+        prefer=section.prefer or RoutingPreference.LOCAL_FIRST,
+        allow=section.allow,
+        deny=section.deny,
+        licences=section.licences,
+        local_only=section.local_only,
+        max_cost_usd=section.max_cost_usd,
+    )
