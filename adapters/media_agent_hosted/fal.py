@@ -24,11 +24,11 @@ from media_agent.errors import (
 )
 from media_agent.polled import PolledBackend
 from media_agent_hosted.fal_facts import NAME, checked_id, describe_model, estimate_cost
+from media_agent_hosted.fal_input import build_input, warnings_about
 from media_agent_hosted.fal_models import MODELS
-from media_agent_hosted.fal_wire import (
+from media_agent_hosted.fal_replies import (
     Status,
     Submitted,
-    build_input,
     parse_result,
     parse_status,
     refusal_of,
@@ -106,9 +106,8 @@ class FalBackend(PolledBackend):
         if self.settings.key is None:
             raise BackendAuthenticationError("fal needs a key, and none is set", hint=_NO_KEY)
         model_id = self._id(request.backend_and_model()[1])
-        media = [asyncio.to_thread(address_of, medium) for medium in request.inputs]
-        addresses = tuple([await address for address in media])
-        body = build_input(request, MODELS.get(model_id), addresses)
+        model = MODELS.get(model_id)
+        body = build_input(request, model, await asyncio.to_thread(self._media, request))
         reply = await self._api.send(
             "POST",
             f"/{model_id}",
@@ -121,7 +120,11 @@ class FalBackend(PolledBackend):
             backend=NAME,
             model=model_id,
             operation_id=submitted.request_id,
-            data={**self._addresses(submitted), "seed": request.seed},
+            data={
+                **self._addresses(submitted),
+                "seed": request.seed,
+                "warnings": list(warnings_about(request, model)),
+            },
         )
 
     async def status(self, ref: OperationRef) -> BackendEvent:
@@ -159,7 +162,14 @@ class FalBackend(PolledBackend):
         now = datetime.datetime.fromtimestamp(self._clock(), datetime.UTC)
         event = parse_result(reply, ref, status, now)
         verification = self.capabilities(ref.model).verification
-        return event.model_copy(update={"verification": verification, "warnings": _warnings(ref)})
+        said = ref.data.get("warnings")
+        warnings = tuple(str(each) for each in said) if isinstance(said, list) else ()
+        return event.model_copy(update={"verification": verification, "warnings": warnings})
+
+    def _media(self, request: VideoRequest) -> tuple[str, ...]:
+        """Read the inputs; addresses without https are for a fal on this machine only."""
+        is_here = self._api.is_here
+        return tuple(address_of(each, allow_plain_http=is_here) for each in request.inputs)
 
     def _id(self, model: str | None) -> str:
         return checked_id(model or self.settings.model)
@@ -183,12 +193,3 @@ def _address(ref: OperationRef, name: str) -> str:
             f"the reference to {ref.operation_id} has no {name}", hint="it is not one of fal's"
         )
     return address
-
-
-def _warnings(ref: OperationRef) -> tuple[str, ...]:
-    if ref.model in MODELS:
-        return ()
-    return (
-        f"the fields of {ref.model} are not known here: length, size and frame rate were left to "
-        "it unless option input said them",
-    )

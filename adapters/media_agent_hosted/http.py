@@ -12,15 +12,12 @@ import logging
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal
 
 import httpx
 from pydantic import JsonValue, SecretStr
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
-from tenacity.wait import wait_random_exponential
 
 from media_agent.errors import (
-    BackendRateLimitError,
     BackendResponseError,
     BackendUnavailableError,
     ConfigurationError,
@@ -28,6 +25,7 @@ from media_agent.errors import (
     SubmitUncertainError,
 )
 from media_agent_hosted.part_file import PartFile
+from media_agent_hosted.repeating import repeated, repeated_with_key
 from media_agent_hosted.replies import Reply, Translate, general_error
 
 __all__ = ["Downloaded", "FilePart", "HttpApi", "Reply", "Translate", "Transport", "key_header"]
@@ -36,13 +34,10 @@ Headers = Mapping[str, str]
 Transport = httpx.AsyncBaseTransport
 FilePart = tuple[str | None, bytes, str | None]
 """File name, bytes and media type of one part of a form; no name for a plain field."""
-_Result = TypeVar("_Result")
 
 LARGEST_REPLY = 32 * 2**20  # bytes of an API reply, which is held in memory
 LARGEST_FILM = 8 * 2**30  # bytes of a result file, which goes to disk
-_LONGEST_WAIT = 60.0  # seconds; a provider that asks for longer has its wish reported instead
 _LONGEST_DOWNLOAD = 3600.0  # seconds
-_ATTEMPTS = 5
 _REDIRECTS = 5
 _PIECE = 2**18  # bytes read and written at once
 _NO_FILMS = ("text/html", "application/xhtml+xml", "application/json", "application/xml")
@@ -113,6 +108,11 @@ class HttpApi:
         """The provider's host, with the port where it is not the usual one."""
         return _place(self._base)
 
+    @property
+    def is_here(self) -> bool:
+        """Whether the provider is a program on this machine."""
+        return _is_loopback(self._base.host)
+
     def own_url(self, url: str, what: str = "URL") -> str:
         """Return a URL that came out of a reply, if it is on the provider's own origin.
 
@@ -177,9 +177,9 @@ class HttpApi:
                 raise self._error(reply, translate)
             return reply
 
-        if not paid or idempotency_key is None:
-            return await self._repeated(attempt, _nothing_was_accepted)
-        return await self._repeated_with_key(attempt)
+        if paid and idempotency_key is not None:
+            return await repeated_with_key(attempt, self._sleep)
+        return await repeated(attempt, self._sleep)
 
     async def download(
         self,
@@ -204,48 +204,13 @@ class HttpApi:
                 async with asyncio.timeout(_LONGEST_DOWNLOAD):
                     return await self._download(url, path, max_bytes, translate)
 
-        return await self._repeated(attempt, _nothing_was_accepted)
+        return await repeated(attempt, self._sleep)
 
     async def aclose(self) -> None:
         """Close all connections."""
         client, self._client = self._client, None
         if client is not None:
             await client.aclose()
-
-    async def _repeated(
-        self,
-        attempt: Callable[[], Awaitable[_Result]],
-        may_repeat: Callable[[BaseException], bool],
-    ) -> _Result:
-        retrying = AsyncRetrying(
-            stop=stop_after_attempt(_ATTEMPTS),
-            wait=_pause,
-            retry=retry_if_exception(may_repeat),
-            sleep=self._sleep,
-            reraise=True,
-        )
-        return await retrying(attempt)
-
-    async def _repeated_with_key(self, attempt: Callable[[], Awaitable[Reply]]) -> Reply:
-        """Repeat also after a lost reply, and do not forget that there was one."""
-        lost: list[SubmitUncertainError] = []
-
-        async def remembering() -> Reply:
-            try:
-                return await attempt()
-            except SubmitUncertainError as error:
-                lost.append(error)
-                raise
-
-        def may_repeat(error: BaseException) -> bool:
-            return isinstance(error, SubmitUncertainError) or _nothing_was_accepted(error)
-
-        try:
-            return await self._repeated(remembering, may_repeat)
-        except (BackendUnavailableError, BackendRateLimitError) as error:
-            if lost:
-                raise lost[0] from error
-            raise
 
     async def _answer(self, request: httpx.Request, *, paid: bool) -> Reply:
         """Send and read the reply; a GET follows redirects within the provider's own origin."""
@@ -439,23 +404,6 @@ def _blotted(content: bytes, auth: Headers) -> bytes:
             if len(secret) >= 4:
                 content = content.replace(secret.encode("ascii", "replace"), b"[key]")
     return content
-
-
-def _nothing_was_accepted(error: BaseException) -> bool:
-    """Whether the same request may be sent again, and soon."""
-    if isinstance(error, BackendRateLimitError):
-        return (error.retry_after or 0.0) <= _LONGEST_WAIT
-    return isinstance(error, BackendUnavailableError)
-
-
-_backoff = wait_random_exponential(multiplier=0.5, max=8)
-
-
-def _pause(state: RetryCallState) -> float:
-    """Return how long to wait: as the provider said, else longer each time."""
-    error = state.outcome.exception() if state.outcome is not None else None
-    asked = error.retry_after if isinstance(error, BackendRateLimitError) else None
-    return float(_backoff(state)) if asked is None else asked
 
 
 def _hide_queries(record: logging.LogRecord) -> bool:

@@ -13,12 +13,17 @@ _MOST_PIXELS = 100_000_000
 _FILM_STARTS = {"video/mp4": (4, b"ftyp"), "video/webm": (0, b"\x1aE\xdf\xa3")}
 
 
-def address_of(medium: MediaInput) -> str:
+def address_of(medium: MediaInput, *, allow_plain_http: bool = False) -> str:
     """Return an address for an input: its own, or a data URI with its bytes.
 
     Raises:
         InvalidRequestError: it cannot be read, is too large, or is not what its role needs.
     """
+    if medium.url is not None and not (allow_plain_http or medium.url.startswith("https://")):
+        raise InvalidRequestError(
+            f"{medium.role.value} {medium.url.partition('?')[0]} is not an https address",
+            hint="give it as https, or as a file",
+        )
     if medium.url is not None:
         return medium.url
     name = medium.role.value if medium.path is None else f"{medium.role.value} {medium.path}"

@@ -32,16 +32,16 @@ from media_agent.testing import Fault
 from media_agent.video import probe, write_video
 from media_agent_hosted.fal import FalBackend
 from media_agent_hosted.fal_facts import describe_model, estimate_cost
+from media_agent_hosted.fal_input import build_input
 from media_agent_hosted.fal_models import MODELS
-from media_agent_hosted.fal_simulator import FalSimulator
-from media_agent_hosted.fal_wire import (
+from media_agent_hosted.fal_replies import (
     Status,
-    build_input,
     parse_result,
     parse_status,
     refusal_of,
     verdict_of,
 )
+from media_agent_hosted.fal_simulator import FalSimulator
 from media_agent_hosted.inline import LARGEST_INLINE, address_of
 from media_agent_hosted.replies import Reply
 from media_agent_schemas.capabilities import Policy
@@ -540,6 +540,16 @@ def test_a_file_that_is_not_there_or_no_film_is_named(tmp_path):
         address_of(MediaInput(role=InputRole.SOURCE_VIDEO, data=picture_bytes()))
 
 
+def test_an_address_without_https_is_refused_without_its_query():
+    picture = MediaInput(role=InputRole.FIRST_FRAME, url="http://p.example/fox.png?token=x")
+
+    with pytest.raises(InvalidRequestError, match=r"p\.example/fox\.png is not") as caught:
+        address_of(picture)
+
+    assert "token" not in caught.value.message
+    assert address_of(picture, allow_plain_http=True) == picture.url
+
+
 async def no_sleep(seconds):
     await asyncio.sleep(0)
 
@@ -622,6 +632,16 @@ async def test_a_model_that_is_not_mapped_makes_a_film_with_a_warning(tmp_path):
     assert simulator.calls("submit")[0].path == "/acme/films/v9"
     assert simulator.calls("submit")[0].json()["duration"] == "3"
     assert "not known here" in events[-1].warnings[0]
+
+
+async def test_a_size_that_only_chooses_how_large_says_so(tmp_path):
+    with FalSimulator() as simulator:
+        backend = backend_for(simulator, tmp_path)
+        size = Size(width=1920, height=1080)
+        events = await run(backend, "fal-ai/wan/v2.7/image-to-video", inputs=(PICTURE,), size=size)
+
+    assert simulator.calls("submit")[0].json()["resolution"] == "1080p"
+    assert "shape of the picture" in events[-1].warnings[0]
 
 
 async def test_a_film_is_continued_and_gets_longer_by_what_was_asked(tmp_path):

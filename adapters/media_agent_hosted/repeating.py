@@ -1,0 +1,80 @@
+"""When a request is sent again: after trouble in which nothing can have been accepted."""
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
+from tenacity.wait import wait_random_exponential
+
+from media_agent.errors import (
+    BackendRateLimitError,
+    BackendUnavailableError,
+    SubmitUncertainError,
+)
+
+Sleep = Callable[[float], Awaitable[None]]
+_Result = TypeVar("_Result")
+
+_ATTEMPTS = 5
+_LONGEST_WAIT = 60.0  # seconds; a provider that asks for longer has its wish reported instead
+_backoff = wait_random_exponential(multiplier=0.5, max=8)
+
+
+def nothing_was_accepted(error: BaseException) -> bool:
+    """Return whether the same request may be sent again, and soon."""
+    if isinstance(error, BackendRateLimitError):
+        return (error.retry_after or 0.0) <= _LONGEST_WAIT
+    return isinstance(error, BackendUnavailableError)
+
+
+async def repeated(
+    attempt: Callable[[], Awaitable[_Result]],
+    sleep: Sleep,
+    may_repeat: Callable[[BaseException], bool] = nothing_was_accepted,
+) -> _Result:
+    """Attempt until it works, with pauses that grow or that the provider asked for.
+
+    Raises:
+        MediaAgentError: the last trouble, or the first that forbids another attempt.
+    """
+    retrying = AsyncRetrying(
+        stop=stop_after_attempt(_ATTEMPTS),
+        wait=_pause,
+        retry=retry_if_exception(may_repeat),
+        sleep=sleep,
+        reraise=True,
+    )
+    return await retrying(attempt)
+
+
+async def repeated_with_key(attempt: Callable[[], Awaitable[_Result]], sleep: Sleep) -> _Result:
+    """Attempt again also after a lost reply, which only a key makes harmless.
+
+    Raises:
+        SubmitUncertainError: a reply was lost on the way, whatever came after it.
+    """
+    lost: list[SubmitUncertainError] = []
+
+    async def remembering() -> _Result:
+        try:
+            return await attempt()
+        except SubmitUncertainError as error:
+            lost.append(error)
+            raise
+
+    def may_repeat(error: BaseException) -> bool:
+        return isinstance(error, SubmitUncertainError) or nothing_was_accepted(error)
+
+    try:
+        return await repeated(remembering, sleep, may_repeat)
+    except (BackendUnavailableError, BackendRateLimitError) as error:
+        if lost:
+            raise lost[0] from error
+        raise
+
+
+def _pause(state: RetryCallState) -> float:
+    """Return how long to wait: as the provider said, else longer each time."""
+    error = state.outcome.exception() if state.outcome is not None else None
+    asked = error.retry_after if isinstance(error, BackendRateLimitError) else None
+    return float(_backoff(state)) if asked is None else asked
