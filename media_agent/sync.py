@@ -47,7 +47,7 @@ class BlockingVideoClient:
         self,
         request: VideoRequest,
         *,
-        policy: Policy = Policy.ADJUST,
+        policy: Policy | None = None,
         allow_unknown_words: bool = False,
     ) -> Plan:
         """Return what would be sent to whom; see `VideoClient.plan`."""
@@ -61,7 +61,7 @@ class BlockingVideoClient:
         *,
         plan: Plan | None = None,
         plans: Sequence[Plan] | None = None,
-        policy: Policy = Policy.ADJUST,
+        policy: Policy | None = None,
         allow_unknown_words: bool = False,
         out: Path | str | None = None,
         idempotency_key: str | None = None,

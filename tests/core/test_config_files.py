@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from media_agent.client import VideoClient
 from media_agent.config import Sources, load_settings
 from media_agent.config_check import check
 from media_agent.config_file import project_file, read_file
-from media_agent.errors import ConfigurationError
+from media_agent.errors import ConfigurationError, UnsupportedRequestError
 from media_agent_schemas.capabilities import Policy
-from media_agent_schemas.request import RoutingPreference
+from media_agent_schemas.request import RoutingPreference, VideoRequest
 
 SECRET = "sk-very-secret-4711"
 
@@ -265,6 +266,22 @@ def test_every_place_has_its_line(tmp_path: Path, place: str, line: int | None) 
 
     assert file is not None
     assert file.line(place.split(".")) == line
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_the_policy_of_the_settings_holds_unless_another_is_asked(
+    project: Path, tmp_path: Path
+) -> None:
+    request = VideoRequest(prompt="a cat", model="sandbox", fps=500)
+    settings = load_settings(policy="strict", data_dir=tmp_path / "data")
+
+    async with VideoClient(settings=settings) as client:
+        with pytest.raises(UnsupportedRequestError, match="500"):
+            await client.plan(request)
+        adjusted = await client.plan(request, policy=Policy.ADJUST)
+
+    assert adjusted.request.fps == 120
 
 
 def test_what_is_no_text_is_said(tmp_path: Path) -> None:

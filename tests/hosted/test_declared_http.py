@@ -323,7 +323,11 @@ def test_a_name_of_work_stays_within_its_part_of_the_path() -> None:
 
 
 def test_a_body_is_filled_in_at_any_depth() -> None:
-    template = {"a": [{"b": "{seed}"}, "{negative_prompt}", "size {width}"], "c": None, "d": True}
+    template: JsonValue = {
+        "a": [{"b": "{seed}"}, "{negative_prompt}", "size {width}"],
+        "c": None,
+        "d": True,
+    }
 
     built = build_body(template, {"seed": 0, "negative_prompt": None, "width": 64})
 
