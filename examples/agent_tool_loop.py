@@ -1,0 +1,119 @@
+"""An agent makes a video with tools: it plans, creates, waits in short calls, shows what came.
+
+The "language model" here is a script that runs on this machine, so that the loop can be tried
+without a key: it decides by what the tools answer, in the messages of OpenAI's chat format. Put a
+real model in its place and the rest stays as it is.
+
+    python examples/agent_tool_loop.py "a red circle moving right"
+    python examples/agent_tool_loop.py "a fox in the snow" --model sandbox
+"""
+
+import argparse
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from media_agent.client import VideoClient
+from media_agent.tools import ToolBox
+
+Message = dict[str, Any]
+
+MOST_TURNS = 30
+WAIT_SECONDS = 5
+
+
+class ScriptedModel:
+    """Stands for a language model: messages and tools in, a tool call or a last word out."""
+
+    def __init__(self, wish: Mapping[str, Any]) -> None:
+        self._wish = dict(wish)
+
+    def reply(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]]) -> Message:
+        """Return the next message of the assistant."""
+        known = {tool["function"]["name"] for tool in tools}
+        name, arguments = self._decide(messages)
+        if name is None:
+            return {"role": "assistant", "content": arguments["says"]}
+        assert name in known
+        call = {"name": name, "arguments": json.dumps(arguments)}
+        return {
+            "role": "assistant",
+            "content": None,
+            "tool_calls": [{"id": f"call_{len(messages)}", "type": "function", "function": call}],
+        }
+
+    def _decide(self, messages: Sequence[Message]) -> tuple[str | None, dict[str, Any]]:
+        """Return the tool to call with its arguments, or None and what to say at the end."""
+        last = messages[-1]
+        if last["role"] == "user":
+            return "plan_video", self._wish
+        answer = json.loads(last["content"])
+        if "error" in answer and "job_id" not in answer:
+            return None, {"says": f"I could not do it: {answer['error']['message']}"}
+        if "summary" in answer:  # the plan
+            if "chosen" not in answer:
+                return None, {"says": f"Nobody can do it: {answer['summary']}"}
+            return "create_video", self._wish | {"model": answer["chosen"]["model"]}
+        if not answer["finished"]:
+            return "wait_video", {"job_id": answer["job_id"], "seconds": WAIT_SECONDS}
+        if answer["status"] != "completed":
+            return None, {"says": f"It ended as {answer['status']}: {answer['next']}"}
+        return None, {"says": _presented(answer)}
+
+
+def _presented(answer: Mapping[str, Any]) -> str:
+    return (
+        f"Here is your video: {answer['film']}, {answer['seconds']:g} s, {answer['frame_size']}, "
+        f"made by {answer['made_by']} ({answer['verification']}). "
+        f"At a glance: {answer.get('contact_sheet', 'no contact sheet')}"
+    )
+
+
+async def converse(tools: ToolBox, model: ScriptedModel, wish: str) -> list[Message]:
+    """Let the model call tools until it has nothing more to call; return all messages."""
+    messages: list[Message] = [{"role": "user", "content": f"Make a video: {wish}"}]
+    for _ in range(MOST_TURNS):
+        said = model.reply(messages, tools.definitions("openai"))
+        messages.append(said)
+        if not said.get("tool_calls"):
+            break
+        for call in said["tool_calls"]:
+            function = call["function"]
+            answer = await tools.call(function["name"], function["arguments"])
+            content = json.dumps(answer)
+            messages.append({"role": "tool", "tool_call_id": call["id"], "content": content})
+    return messages
+
+
+def show(messages: Sequence[Message]) -> None:
+    """Print the conversation, one line per message."""
+    for message in messages:
+        match message:
+            case {"role": "user", "content": text}:
+                print(f"user       {text}")
+            case {"role": "tool", "content": text}:
+                print(f"tool       {text if len(text) < 400 else f'{text[:397]}...'}")
+            case {"tool_calls": calls}:
+                for call in calls:
+                    function = call["function"]
+                    print(f"assistant  {function['name']}({function['arguments']})")
+            case {"content": text}:
+                print(f"assistant  {text}")
+
+
+async def main() -> None:
+    """Read the wish and run the loop."""
+    parser = argparse.ArgumentParser(description="Let a scripted agent make a video.")
+    parser.add_argument("prompt", help="what the video shows")
+    parser.add_argument("--model", help="who makes it; absent: as the settings say")
+    parser.add_argument("--duration", type=float, default=2.0, help="seconds")
+    parser.add_argument("--seed", type=int, help="absent: drawn")
+    asked = parser.parse_args()
+    wish = {name: value for name, value in vars(asked).items() if value is not None}
+    async with VideoClient() as client:
+        show(await converse(ToolBox(client), ScriptedModel(wish), asked.prompt))
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -1,0 +1,83 @@
+"""The command that tries a backend for real, for little money."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from media_agent.cli.screen import say, tell
+
+if TYPE_CHECKING:
+    from media_agent.verify import VerificationReport
+
+_Flag = Annotated[bool, Parameter(negative=())]
+_Number = Annotated[str, Parameter(allow_leading_hyphen=True)]
+
+
+def verify_live(
+    backend: str, /, *, max_cost: _Number, out: Path | None = None, json: _Flag = False
+) -> int:
+    """Run the smallest real job of a backend and print a report that is safe to share.
+
+    Args:
+        backend: NAME or NAME/MODEL, as media-agent backends lists it.
+        max_cost: Do nothing if it would cost more than this many US dollars.
+        out: Also write the report as JSON to this file.
+        json: Print the report as JSON.
+    """
+    import asyncio
+
+    from media_agent.cli.arguments import number
+    from media_agent.errors import exit_code
+
+    report = asyncio.run(_verify(backend, number("max-cost", max_cost) or 0.0))
+    if out is not None:
+        from media_agent.files import storage_errors, write_atomically
+
+        with storage_errors(str(out)):
+            write_atomically(out, report.model_dump_json(indent=2).encode() + b"\n")
+    if json:
+        print(report.model_dump_json(indent=2))
+    else:
+        _show(report)
+    if report.error is not None:
+        say(
+            f"error: {report.error.message}"
+            + (f" ({report.error.hint})" if report.error.hint else "")
+        )
+        return exit_code(report.error)
+    return 0 if report.proves is not None else 1
+
+
+async def _verify(backend: str, max_cost: float) -> "VerificationReport":
+    from media_agent.client import VideoClient
+    from media_agent.verify import verify_live as verify
+
+    async with VideoClient() as client:
+        return await verify(client, backend, max_cost_usd=max_cost)
+
+
+def _show(report: "VerificationReport") -> None:
+    film, cost = report.film, report.cost.usd
+    tell(f"backend   {report.backend}/{report.model}")
+    tell("asked     " + ", ".join(f"{name} {value}" for name, value in report.asked.items()))
+    for each in report.exchanges:
+        tell(f"wire      {each.at:6.2f} s  {each.method} {each.address} -> {each.status}")
+    for name, seconds in sorted(report.events.items(), key=lambda item: item[1]):
+        tell(f"event     {seconds:6.2f} s  {name}")
+    if film is not None:
+        facts = f"{film.frames} frames, {film.width}x{film.height}, {film.fps:g} fps"
+        tell(f"film      {facts}, {film.codec}, {film.duration:.2f} s")
+    tell(f"took      {report.seconds:.2f} s")
+    tell(f"cost      expected {_dollars(report.estimated_usd)}, billed {_dollars(cost)}")
+    for warning in report.warnings:
+        tell(f"warning   {warning}")
+    if report.proves is None:
+        tell(f"proves    nothing: the job {report.status}")
+    else:
+        note = f" ({report.proves.note})" if report.proves.note else ""
+        tell(f"proves    {report.proves}{note}; declared is {report.declared}")
+
+
+def _dollars(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:g} USD"

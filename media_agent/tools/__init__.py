@@ -1,0 +1,31 @@
+"""Tools for agents: plan, create, get, wait, cancel; none of them blocks for a whole film."""
+
+from media_agent.tools.arguments import (
+    CancelVideo,
+    CreateVideo,
+    GetVideo,
+    PlanVideo,
+    ToolArguments,
+    ToolShot,
+    WaitVideo,
+)
+from media_agent.tools.box import ToolBox
+from media_agent.tools.dialects import DIALECTS, Dialect, tool_definitions
+from media_agent.tools.views import JobView, OptionView, PlanView
+
+__all__ = [
+    "DIALECTS",
+    "CancelVideo",
+    "CreateVideo",
+    "Dialect",
+    "GetVideo",
+    "JobView",
+    "OptionView",
+    "PlanVideo",
+    "PlanView",
+    "ToolArguments",
+    "ToolBox",
+    "ToolShot",
+    "WaitVideo",
+    "tool_definitions",
+]

@@ -1,0 +1,171 @@
+"""What each tool takes; the docstrings and descriptions here are what a language model reads.
+
+An absent value and null mean the same, because some dialects make a model name every field.
+"""
+
+from typing import ClassVar
+
+from pydantic import Field, ValidationError
+
+from media_agent.errors import InvalidRequestError
+from media_agent.faults import faults_of
+from media_agent_schemas.base import Schema
+from media_agent_schemas.media import InputRole, MediaInput, Size
+from media_agent_schemas.request import Budget, Routing, Shot, VideoRequest
+
+LONGEST_WAIT = 60  # seconds; agents and their transports give up on calls that last longer
+_USUAL_WAIT = 30
+
+
+class ToolArguments(Schema):
+    """The base of the arguments of every tool."""
+
+    tool: ClassVar[str]
+    """Name of the tool."""
+
+
+class ToolShot(Schema):
+    """One stretch of the film under one prompt."""
+
+    prompt: str = Field(description="What this stretch shows.")
+    duration: float | None = Field(
+        None, description="Its length in seconds; at most one shot may leave it open."
+    )
+
+
+class VideoWish(ToolArguments):
+    """What video is wanted."""
+
+    prompt: str | None = Field(None, description="What the video shows. Give either this or shots.")
+    shots: tuple[ToolShot, ...] | None = Field(
+        None, description="A storyboard, in order: one film that goes from shot to shot."
+    )
+    duration: float | None = Field(
+        None, description="Length of the whole film in seconds, above 0; null: as the model does."
+    )
+    size: str | None = Field(None, description="Frame size in pixels, such as 1280x720.")
+    aspect_ratio: str | None = Field(None, description="Such as 16:9. Give it or size, not both.")
+    negative_prompt: str | None = Field(None, description="What the video should not show.")
+    first_frame: str | None = Field(
+        None, description="A picture to begin with: an http(s) address or a path of a file."
+    )
+    seed: int | None = Field(
+        None, description="0 to 2^63-1; the same seed gives the same film. Null: drawn."
+    )
+    model: str | None = Field(
+        None,
+        description='Who makes it, "backend" or "backend/model". Null: the best one is chosen.',
+    )
+    route: str | None = Field(
+        None, description="A route of the settings, such as draft or final, instead of a model."
+    )
+    max_cost_usd: float | None = Field(
+        None, description="Refuse what costs more than this many US dollars."
+    )
+
+    def to_request(self) -> VideoRequest:
+        """Return the request in the words of the core.
+
+        Raises:
+            InvalidRequestError: something is malformed; all of it is listed.
+        """
+        try:
+            return VideoRequest(
+                prompt=self.prompt,
+                shots=tuple(Shot(**dict(shot)) for shot in self.shots or ()),
+                duration=self.duration,
+                size=None if self.size is None else Size.parse(self.size),
+                aspect_ratio=self.aspect_ratio,
+                negative_prompt=self.negative_prompt,
+                inputs=() if self.first_frame is None else (_picture(self.first_frame),),
+                seed=self.seed,
+                model=self.model,
+                budget=self._budget(),
+                routing=None if self.route is None else Routing(route=self.route),
+            )
+        except ValidationError as error:
+            raise invalid(error, VideoRequest) from None
+        except ValueError as error:
+            raise InvalidRequestError(str(error)) from None
+
+    def _budget(self) -> Budget | None:
+        return None if self.max_cost_usd is None else Budget(max_cost_usd=self.max_cost_usd)
+
+
+class PlanVideo(VideoWish):
+    """Say who could make a video, at what price and how fast, without starting or paying anything.
+
+    Use it before create_video when the cost matters or when you want to choose a model.
+    """
+
+    tool = "plan_video"
+
+
+class CreateVideo(VideoWish):
+    """Start making a video and return a job at once; then call wait_video until it is finished.
+
+    Asking again for the same thing returns the same job and costs nothing more. To have another
+    one made, give another seed or another idempotency_key.
+    """
+
+    tool = "create_video"
+
+    idempotency_key: str | None = Field(
+        None, description="Your name for this film; the same name always means the same job."
+    )
+
+
+class GetVideo(ToolArguments):
+    """Say how a job stands: progress, and when it is finished its film and its contact sheet."""
+
+    tool = "get_video"
+
+    job_id: str = Field(description="As create_video returned it.")
+
+
+class WaitVideo(ToolArguments):
+    """Wait some seconds for a job, at most 60, and say how it stands; call it again if needed."""
+
+    tool = "wait_video"
+
+    job_id: str = Field(description="As create_video returned it.")
+    seconds: float | None = Field(
+        None,
+        gt=0,
+        le=LONGEST_WAIT,
+        description=f"How long to wait at most, above 0 up to {LONGEST_WAIT}; null: {_USUAL_WAIT}.",
+    )
+
+    @property
+    def patience(self) -> float:
+        """Return how long to wait, in seconds."""
+        return _USUAL_WAIT if self.seconds is None else self.seconds
+
+
+class CancelVideo(ToolArguments):
+    """Stop a job; what was made so far is kept. Harmless when it is finished."""
+
+    tool = "cancel_video"
+
+    job_id: str = Field(description="As create_video returned it.")
+
+
+TOOLS: tuple[type[ToolArguments], ...] = (PlanVideo, CreateVideo, GetVideo, WaitVideo, CancelVideo)
+
+
+def invalid(error: ValidationError, shape: type[Schema]) -> InvalidRequestError:
+    """Return the error in words, with all that is wrong and none of the values."""
+    said = []
+    for fault in faults_of(error, shape):
+        place = ".".join(fault.place)
+        said.append(f"{place}: {fault.problem}" if place else fault.problem)
+    return InvalidRequestError("; ".join(said))
+
+
+def _picture(place: str) -> MediaInput:
+    is_address = place.startswith(("http://", "https://"))
+    return MediaInput(
+        role=InputRole.FIRST_FRAME,
+        url=place if is_address else None,
+        path=None if is_address else place,
+    )

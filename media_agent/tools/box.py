@@ -1,0 +1,173 @@
+"""Answers the calls of an agent: data in, data out, never an exception, never a long wait."""
+
+import asyncio
+import hashlib
+import json
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+
+from pydantic import JsonValue, ValidationError
+
+from media_agent.client import VideoClient
+from media_agent.errors import InvalidRequestError, MediaAgentError, to_info
+from media_agent.job_sheet import write_job_sheet
+from media_agent.nearest import did_you_mean
+from media_agent.tools.arguments import (
+    TOOLS,
+    CancelVideo,
+    CreateVideo,
+    GetVideo,
+    PlanVideo,
+    ToolArguments,
+    WaitVideo,
+    invalid,
+)
+from media_agent.tools.dialects import Dialect, tool_definitions
+from media_agent.tools.views import JobView, PlanView, view_job, view_plan
+from media_agent_schemas.jobs import JobStatus, VideoJob
+from media_agent_schemas.media import Artifact, ArtifactKind
+
+_LOGGER = logging.getLogger(__name__)
+_LOOK_EVERY = 0.25  # seconds between two looks at a job that is waited for
+
+
+class ToolBox:
+    """The tools of one agent over one client.
+
+    Two agents that share a data folder are told apart by `caller`, so that the same wish of both
+    is two films.
+    """
+
+    def __init__(
+        self,
+        client: VideoClient,
+        *,
+        caller: str = "agent",
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._client = client
+        self._caller = caller
+        self._clock = clock
+        self._sleep = sleep
+
+    @staticmethod
+    def definitions(dialect: Dialect = "json-schema") -> list[dict[str, JsonValue]]:
+        """Return the tools as the language model of a vendor wants them described."""
+        return tool_definitions(dialect)
+
+    async def call(
+        self, name: str, arguments: Mapping[str, JsonValue] | str
+    ) -> dict[str, JsonValue]:
+        """Run one tool and return its answer as JSON data.
+
+        `arguments` are a mapping or its JSON text. Whatever goes wrong comes back as
+        `{"error": {"code", "message", "hint", "retryable"}}`.
+        """
+        try:
+            answer = await self._run(_parsed(name, arguments))
+        except MediaAgentError as error:
+            return _as_data(error)
+        except Exception as error:  # the last resort: an agent gets no traceback
+            _LOGGER.warning("tool %s broke: %s", name, type(error).__name__)
+            _LOGGER.debug("tool %s broke", name, exc_info=error)
+            return _as_data(error)
+        return answer.model_dump(mode="json", exclude_none=True)
+
+    async def _run(self, arguments: ToolArguments) -> JobView | PlanView:
+        match arguments:
+            case PlanVideo():
+                return await self._plan(arguments)
+            case CreateVideo():
+                return await self._view(await self._create(arguments))
+            case GetVideo():
+                return await self._view(await self._client.get(arguments.job_id))
+            case WaitVideo():
+                return await self._view(await self._wait(arguments))
+            case CancelVideo():
+                return await self._view(await self._client.cancel(arguments.job_id))
+        raise AssertionError(f"no code for {arguments.tool}")
+
+    async def _plan(self, wish: PlanVideo) -> PlanView:
+        """Return who would make it if the same were created, and who else could."""
+        request = wish.to_request()
+        report = await self._client.plan_all(request)
+        if request.model is not None or request.routing is not None:
+            return view_plan(report)
+        limits = await self._client.capabilities()
+        default = request.model_copy(update={"model": f"{limits.backend}/{limits.model}"})
+        return view_plan(await self._client.plan_all(default), others=report.candidates)
+
+    async def _create(self, wish: CreateVideo) -> VideoJob:
+        key = idempotency_key(self._caller, wish)
+        return await self._client.start(wish.to_request(), idempotency_key=key)
+
+    async def _wait(self, arguments: WaitVideo) -> VideoJob:
+        """Return the job when it is finished, or as it stands when the time is over."""
+        until = self._clock() + arguments.patience
+        while True:
+            job = await self._client.get(arguments.job_id)
+            left = until - self._clock()
+            if job.status.is_terminal or left <= 0:
+                return job
+            await self._sleep(min(_LOOK_EVERY, left))
+
+    async def _view(self, job: VideoJob) -> JobView:
+        if job.status is JobStatus.COMPLETED:
+            job = await asyncio.to_thread(_with_sheet, job)
+        return view_job(job, verification=await self._verification(job))
+
+    async def _verification(self, job: VideoJob) -> str | None:
+        try:
+            limits = await self._client.capabilities(f"{job.plan.backend}/{job.plan.model}")
+        except MediaAgentError:  # a job of old, of a backend that is gone
+            return None
+        return str(limits.verification)
+
+
+def idempotency_key(caller: str, wish: CreateVideo) -> str:
+    """Return what the same wish of the same caller has in common, however it was written."""
+    given = wish.idempotency_key
+    fields = wish.model_dump(mode="json", exclude_none=True) if given is None else {"key": given}
+    text = json.dumps([caller, fields], sort_keys=True, separators=(",", ":"))
+    return f"tool-{hashlib.sha256(text.encode()).hexdigest()[:32]}"
+
+
+def _parsed(name: str, arguments: Mapping[str, JsonValue] | str) -> ToolArguments:
+    """Return the arguments as the model of their tool.
+
+    Raises:
+        InvalidRequestError: there is no such tool, or the arguments are not what it takes.
+    """
+    shapes = {tool.tool: tool for tool in TOOLS}
+    if name not in shapes:
+        raise InvalidRequestError(f"there is no tool {name!r}", hint=did_you_mean(name, shapes))
+    try:
+        if isinstance(arguments, str):
+            return shapes[name].model_validate_json(arguments or "{}")
+        return shapes[name].model_validate(arguments)
+    except ValidationError as error:
+        raise invalid(error, shapes[name]) from None
+
+
+def _with_sheet(job: VideoJob) -> VideoJob:
+    """Return the job with a contact sheet beside its film; without one, with a warning."""
+    film = job.artifacts[0].path if job.artifacts else None
+    if film is None or any(each.kind is ArtifactKind.CONTACT_SHEET for each in job.artifacts):
+        return job
+    sheet = Path(film).with_suffix(".sheet.png")
+    try:
+        if not sheet.exists():
+            write_job_sheet(job, sheet)
+    except MediaAgentError as error:
+        said = f"there is no contact sheet: {error.message}"
+        return job.model_copy(update={"warnings": (*job.warnings, said)})
+    picture = Artifact(kind=ArtifactKind.CONTACT_SHEET, path=str(sheet), mime_type="image/png")
+    return job.model_copy(update={"artifacts": (*job.artifacts, picture)})
+
+
+def _as_data(error: Exception) -> dict[str, JsonValue]:
+    info = to_info(error).model_dump(mode="json", exclude={"schema_version"}, exclude_none=True)
+    return {"error": info}

@@ -1,0 +1,161 @@
+"""What the tools answer: the little that an agent needs, each with the next thing to do."""
+
+from pydantic import Field
+
+from media_agent_schemas.base import Schema
+from media_agent_schemas.capabilities import Adjustment
+from media_agent_schemas.errors import ErrorInfo
+from media_agent_schemas.jobs import JobStatus, VideoJob
+from media_agent_schemas.media import Artifact, ArtifactKind
+from media_agent_schemas.plan import Candidate, PlanReport
+
+_NEXT = {
+    JobStatus.QUEUED: "call wait_video",
+    JobStatus.IN_PROGRESS: "call wait_video",
+    JobStatus.COMPLETED: "look at contact_sheet to judge the film, then use film",
+    JobStatus.FAILED: "read error; to try again, call create_video with another idempotency_key",
+    JobStatus.CANCELLED: "to have it made after all, call create_video with another "
+    "idempotency_key",
+    JobStatus.OUTCOME_UNKNOWN: "nothing is sent again by itself, so that nothing is paid twice: "
+    "a person runs media-agent jobs reconcile",
+}
+
+
+class JobView(Schema):
+    """How a job stands."""
+
+    job_id: str = Field(description="For the other tools.")
+    status: JobStatus = Field(description="Where it stands.")
+    finished: bool = Field(description="Nothing more will happen by itself.")
+    progress: float | None = Field(None, description="0 to 1; null: unknown.")
+    phase: str | None = Field(None, description="What is being done.")
+    made_by: str = Field(description="Backend and model.")
+    verification: str | None = Field(None, description="How far that backend was checked.")
+    cost_usd: float | None = Field(None, description="The price that was planned; null: unknown.")
+    film: str | None = Field(None, description="The file, when it is finished.")
+    partial_film: str | None = Field(None, description="What was made of a film that broke off.")
+    contact_sheet: str | None = Field(None, description="A picture with frames of the film.")
+    record: str | None = Field(None, description="Exactly what was asked, sent and delivered.")
+    seconds: float | None = Field(None, description="Length of the film.")
+    frame_size: str | None = Field(None, description="Size of its frames.")
+    adjustments: tuple[str, ...] = Field((), description="What differs from what was asked.")
+    warnings: tuple[str, ...] = Field((), description="What you should know.")
+    error: ErrorInfo | None = Field(None, description="Why there is no film.")
+    next: str = Field(description="What to do now.")
+
+
+def view_job(job: VideoJob, *, verification: str | None = None) -> JobView:
+    """Return what an agent sees of a job."""
+    film = _first(job, ArtifactKind.VIDEO)
+    partial = _first(job, ArtifactKind.PARTIAL_VIDEO)
+    sheet = _first(job, ArtifactKind.CONTACT_SHEET)
+    facts = None if film is None else film.metadata
+    return JobView(
+        job_id=job.id,
+        status=job.status,
+        finished=job.status.is_terminal,
+        progress=job.progress,
+        phase=None if job.status.is_terminal else job.phase,
+        made_by=f"{job.plan.backend}/{job.plan.model}",
+        verification=verification,
+        cost_usd=job.plan.estimate.cost_usd,
+        film=None if film is None else film.path,
+        partial_film=None if partial is None else partial.path,
+        contact_sheet=None if sheet is None else sheet.path,
+        record=job.record_path,
+        seconds=None if facts is None else facts.duration,
+        frame_size=None if facts is None else f"{facts.width}x{facts.height}",
+        adjustments=_changes(job.plan.adjustments),
+        warnings=job.warnings,
+        error=job.error,
+        next=_NEXT[job.status],
+    )
+
+
+class OptionView(Schema):
+    """Somebody who could make the film."""
+
+    model: str = Field(description='Give this as "model" to choose it.')
+    cost_usd: float | None = Field(None, description="Price; null: unknown, which is not free.")
+    seconds: float | None = Field(None, description="Time until it is there; null: unknown.")
+    method: str = Field(description="single, endless, extend or chain: how the length is reached.")
+    seams: int = Field(0, description="Places where one part ends and another begins.")
+    verification: str = Field(description="How far this backend was checked.")
+    local: bool = Field(False, description="Works on this machine.")
+    adjustments: tuple[str, ...] = Field((), description="What would differ from what was asked.")
+    reasons: tuple[str, ...] = Field((), description="Why it is where it is.")
+
+
+class RefusalView(Schema):
+    """Somebody who could not, and why."""
+
+    model: str = Field(description="Backend and model.")
+    reasons: tuple[str, ...] = Field(description="Why not, with the way out where there is one.")
+
+
+class PlanView(Schema):
+    """Who would make the film, who else could, and who could not."""
+
+    summary: str = Field(description="The plan in a sentence.")
+    chosen: OptionView | None = Field(None, description="What create_video would do.")
+    others: tuple[OptionView, ...] = Field((), description="Who else could, best first.")
+    refused: tuple[RefusalView, ...] = Field((), description="Who could not.")
+    next: str = Field(description="What to do now.")
+
+
+def view_plan(report: PlanReport, *, others: tuple[Candidate, ...] = ()) -> PlanView:
+    """Return what an agent sees of a plan, with others who were asked for comparison."""
+    known = {each.name for each in report.candidates}
+    candidates = (*report.candidates, *(each for each in others if each.name not in known))
+    chosen = report.chosen
+    able = [_option(each) for each in candidates if each.rank is not None and each is not chosen]
+    return PlanView(
+        summary=report.summary,
+        chosen=None if chosen is None else _option(chosen),
+        others=tuple(able),
+        refused=tuple(_refusal(each) for each in candidates if each.rank is None),
+        next=_next_of(chosen is not None, bool(able)),
+    )
+
+
+def _next_of(has_chosen: bool, has_others: bool) -> str:
+    if has_chosen:
+        return "call create_video with the same arguments, or with the model of another option"
+    if has_others:
+        return "call create_video with the model of one of the others"
+    return "change what you ask for as the reasons say"
+
+
+def _option(candidate: Candidate) -> OptionView:
+    return OptionView(
+        model=candidate.name,
+        cost_usd=candidate.estimate.cost_usd,
+        seconds=candidate.estimate.seconds,
+        method=candidate.method,
+        seams=candidate.seams,
+        verification=str(candidate.verification),
+        local=candidate.local,
+        adjustments=() if candidate.plan is None else _changes(candidate.plan.adjustments),
+        reasons=candidate.reasons,
+    )
+
+
+def _refusal(candidate: Candidate) -> RefusalView:
+    reasons = [
+        info.message if info.hint is None else f"{info.message} ({info.hint})"
+        for info in candidate.refusals
+    ]
+    return RefusalView(model=candidate.name, reasons=tuple(reasons) or candidate.reasons)
+
+
+def _changes(adjustments: tuple[Adjustment, ...]) -> tuple[str, ...]:
+    """Return what differs from what was said; what was merely filled in is left out."""
+    return tuple(
+        f"{change.field}: {change.asked} -> {change.used} ({change.reason})"
+        for change in adjustments
+        if change.asked is not None and change.field != "model"
+    )
+
+
+def _first(job: VideoJob, kind: ArtifactKind) -> Artifact | None:
+    return next((each for each in job.artifacts if each.kind is kind), None)

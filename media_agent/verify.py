@@ -1,0 +1,216 @@
+"""Runs the smallest real job of a backend and says which verification level that proves.
+
+The report is meant to be shared: it has no key, no query of an address, no id of an account. What
+was asked is our own test prompt.
+"""
+
+import contextlib
+import ipaddress
+import json
+import logging
+import re
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from pydantic import Field
+
+from media_agent.client import VideoClient
+from media_agent.smallest import smallest_request
+from media_agent_schemas.base import Document, Schema
+from media_agent_schemas.capabilities import Adjustment, Capabilities, Verification
+from media_agent_schemas.capabilities import VerificationLevel as Level
+from media_agent_schemas.errors import ErrorInfo
+from media_agent_schemas.events import Cost, JobEvent
+from media_agent_schemas.jobs import JobStatus, VideoJob
+from media_agent_schemas.media import VideoMetadata
+from media_agent_schemas.records import GenerationRecord
+from media_agent_schemas.request import Budget
+
+_AN_ID = re.compile(r"(?=[^/]*\d)[A-Za-z0-9_-]{8,}|\d+")
+_UNREAL = (Level.SIMULATOR, Level.TINY_WEIGHTS)
+_PATIENCE = 2.0  # seconds for a simulator to say that it is one
+
+
+class Exchange(Schema):
+    """One request and what came back, without anything that is nobody's business."""
+
+    at: float = Field(ge=0, description="Seconds after the start.")
+    method: str = Field(description="Such as POST.")
+    address: str = Field(description="Host and path; ids are shown as {id}.")
+    status: int = Field(description="HTTP status of the reply.")
+
+
+class VerificationReport(Document):
+    """What one real job showed."""
+
+    backend: str = Field(description="Who was tried.")
+    model: str = Field(description="With which model.")
+    proves: Verification | None = Field(description="The level reached; null: nothing is proven.")
+    declared: Verification = Field(description="What the backend says of itself.")
+    status: JobStatus = Field(description="How the job ended.")
+    software: dict[str, str] = Field({}, description="Versions of what ran.")
+    asked: dict[str, str] = Field({}, description="What was sent, in short.")
+    adjusted: tuple[Adjustment, ...] = Field((), description="What was changed beforehand.")
+    exchanges: tuple[Exchange, ...] = Field((), description="What went over the wire, in order.")
+    events: dict[str, float] = Field({}, description="First time of each event, in seconds.")
+    seconds: float = Field(ge=0, description="From the request to the finished file.")
+    film: VideoMetadata | None = Field(None, description="Probed from the file; null: none came.")
+    film_sha256: str | None = Field(None, description="Digest of the file.")
+    estimated_usd: float | None = Field(None, description="The price that was expected.")
+    cost: Cost = Field(Cost(), description="What was billed, as far as it is said.")
+    warnings: tuple[str, ...] = Field((), description="What else was noticed.")
+    error: ErrorInfo | None = Field(None, description="Why it did not complete.")
+
+
+async def verify_live(
+    client: VideoClient,
+    model: str,
+    *,
+    max_cost_usd: float,
+    clock: Callable[[], float] = time.time,
+) -> VerificationReport:
+    """Make the smallest film that "backend" or "backend/model" makes, and report.
+
+    Raises:
+        BudgetExceededError: it would cost more, or nobody knows what; nothing was sent.
+        RequestError: there is no such backend or model.
+    """
+    limits = await client.capabilities(model)
+    request = smallest_request(limits).model_copy(
+        update={"budget": Budget(max_cost_usd=max_cost_usd)}
+    )
+    began = clock()
+    seen: list[JobEvent] = []
+    with _exchanges(began) as wire:
+        job = await client.generate(request, on_event=seen.append)
+    times: dict[str, float] = {
+        str(each.event.type): max(0.0, each.time.timestamp() - began) for each in reversed(seen)
+    }
+    return _redacted(_report(job, limits, tuple(wire), times, clock() - began), client, limits)
+
+
+def _report(
+    job: VideoJob,
+    limits: Capabilities,
+    wire: tuple[Exchange, ...],
+    events: dict[str, float],
+    seconds: float,
+) -> VerificationReport:
+    record = _record(job)
+    film = job.artifacts[0] if job.artifacts else None
+    return VerificationReport(
+        backend=job.plan.backend,
+        model=job.plan.model,
+        proves=_proven(limits, wire) if job.status is JobStatus.COMPLETED else None,
+        declared=limits.verification,
+        status=job.status,
+        software={} if record is None else record.lineage.software,
+        asked=_in_short(job),
+        adjusted=job.plan.adjustments,
+        exchanges=wire,
+        events=events,
+        seconds=max(0.0, seconds),
+        film=None if film is None else film.metadata,
+        film_sha256=None if film is None else film.sha256,
+        estimated_usd=job.plan.estimate.cost_usd,
+        cost=Cost() if record is None else record.cost,
+        warnings=job.warnings,
+        error=job.error,
+    )
+
+
+def _proven(limits: Capabilities, wire: tuple[Exchange, ...]) -> Verification:
+    """Return the level that a finished film proves; a simulator proves only itself."""
+    today = datetime.now(UTC).date()
+    if not wire:
+        if limits.verification.level in _UNREAL:
+            return limits.verification
+        digest = "" if limits.weights_sha256 is None else f", weights {limits.weights_sha256[:12]}"
+        return Verification(level=Level.LIVE, date=today, note=f"computed here{digest}")
+    host = wire[0].address.partition("/")[0]
+    simulator = _simulator_at(host)
+    if simulator is not None:
+        note = f"the simulator {simulator} on this machine answered, not the service"
+        return Verification(level=Level.SIMULATOR, note=note)
+    return Verification(level=Level.LIVE, date=today, note=f"{host} answered")
+
+
+def _simulator_at(host: str) -> str | None:
+    """Return the name of the simulator that listens here; only this machine is asked."""
+    address = urlsplit(f"//{host}").hostname or ""
+    try:
+        if address != "localhost" and not ipaddress.ip_address(address).is_loopback:
+            return None
+        url = f"http://{host}/__simulator__"
+        with urllib.request.urlopen(url, timeout=_PATIENCE) as reply:
+            return str(json.load(reply)["name"])
+    except (OSError, ValueError, KeyError, TypeError):  # a real server, which knows no such page
+        return None
+
+
+@contextlib.contextmanager
+def _exchanges(began: float) -> Iterator[list[Exchange]]:
+    """Collect what httpx says of each reply; it tells method, address and status."""
+    found: list[Exchange] = []
+
+    class Collector(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if isinstance(record.args, tuple) and len(record.args) == 5:
+                method, url, _, status, _ = record.args
+                at = max(0.0, record.created - began)
+                found.append(_exchange(at, str(method), str(url), int(str(status))))
+
+    logger, collector = logging.getLogger("httpx"), Collector(logging.INFO)
+    level = logger.level
+    logger.addHandler(collector)
+    logger.setLevel(min(level or logging.INFO, logging.INFO))
+    try:
+        yield found
+    finally:
+        logger.removeHandler(collector)
+        logger.setLevel(level)
+
+
+def _exchange(at: float, method: str, url: str, status: int) -> Exchange:
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    path = "/".join("{id}" if _AN_ID.fullmatch(each) else each for each in parts.path.split("/"))
+    return Exchange(at=at, method=method, address=f"{host}{path}", status=status)
+
+
+def _in_short(job: VideoJob) -> dict[str, str]:
+    request = job.plan.request
+    said = {
+        "prompt": request.storyboard()[0].prompt if request.storyboard() else None,
+        "frames": request.num_frames,
+        "fps": request.fps,
+        "size": request.size or request.resolution or request.aspect_ratio,
+        "seed": request.seed,
+        "inputs": len(request.inputs) or None,
+    }
+    return {name: str(value) for name, value in said.items() if value is not None}
+
+
+def _record(job: VideoJob) -> GenerationRecord | None:
+    if job.record_path is None:
+        return None
+    try:
+        return GenerationRecord.model_validate_json(Path(job.record_path).read_bytes())
+    except (OSError, ValueError):
+        return None
+
+
+def _redacted(
+    report: VerificationReport, client: VideoClient, limits: Capabilities
+) -> VerificationReport:
+    """Return the report without the key, should a service have repeated it in its words."""
+    key = client.settings.backend_settings(limits.backend).key
+    if key is None or not key.get_secret_value():
+        return report
+    text = report.model_dump_json()
+    hidden = json.dumps(key.get_secret_value())[1:-1]
+    return VerificationReport.model_validate_json(text.replace(hidden, "***"))

@@ -1,0 +1,367 @@
+"""What an agent gets: schemas that its vendor takes, and answers that are always data."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from media_agent.client import VideoClient
+from media_agent.config import load_settings
+from media_agent.plugins import Discovery
+from media_agent.registry import Registry
+from media_agent.sandbox import media_agent_backends
+from media_agent.tools import DIALECTS, CreateVideo, ToolBox, tool_definitions
+from media_agent.tools.arguments import TOOLS
+from media_agent.tools.box import idempotency_key
+from media_agent_schemas import JobStatus
+
+pytestmark = pytest.mark.anyio
+
+NAMES = ["plan_video", "create_video", "get_video", "wait_video", "cancel_video"]
+STRICT_WORDS = {
+    *("type", "enum", "const", "anyOf", "items", "description"),
+    *("properties", "required", "additionalProperties"),
+}
+WISH: dict[str, Any] = {"prompt": "a cat", "duration": 0.5, "size": "64x36", "seed": 0}
+MakeBox = Callable[..., ToolBox]
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+async def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[VideoClient]:
+    monkeypatch.setenv("MEDIA_AGENT_CONFIG", str(tmp_path / "none.toml"))
+    (tmp_path / "none.toml").touch()
+    async with new_client(tmp_path) as made:
+        yield made
+
+
+def new_client(folder: Path) -> VideoClient:
+    specs = {spec.name: spec for spec in media_agent_backends()}
+    settings = load_settings(data_dir=folder / "data", default_backend="sandbox")
+    return VideoClient(settings=settings, registry=Registry(Discovery(specs)))
+
+
+@pytest.fixture
+def box(client: VideoClient) -> ToolBox:
+    return ToolBox(client)
+
+
+async def finished(box: ToolBox, job_id: Any) -> dict[str, Any]:
+    answer: dict[str, Any] = await box.call("wait_video", {"job_id": job_id, "seconds": 60})
+    assert answer["finished"], answer
+    return answer
+
+
+def is_file(path: Any, beginning: bytes = b"") -> bool:
+    return Path(path).read_bytes().startswith(beginning)
+
+
+def spoil(path: str | None) -> None:
+    Path(str(path)).write_bytes(b"no film any more")
+
+
+def parameters(definition: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of a definition, wherever its dialect keeps it."""
+    inner = definition.get("function", definition)
+    schema: dict[str, Any] = next(
+        inner[key] for key in ("parameters", "input_schema", "schema") if key in inner
+    )
+    return schema
+
+
+def nodes(schema: Any) -> Iterator[dict[str, Any]]:
+    """Yield every schema inside a schema, itself first."""
+    yield schema
+    inner = [*schema.get("anyOf", []), *schema.get("properties", {}).values()]
+    for each in (*inner, *([schema["items"]] if "items" in schema else [])):
+        yield from nodes(each)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_every_dialect_has_the_five_tools_and_is_json(dialect: Any) -> None:
+    definitions = json.loads(json.dumps(tool_definitions(dialect)))
+
+    heads = [each.get("function", each) for each in definitions]
+    assert [head["name"] for head in heads] == NAMES
+    assert all(head["description"].endswith(".") for head in heads)
+
+
+@pytest.mark.parametrize("dialect", ["openai", "openai-responses"])
+def test_strict_mode_requires_every_field_and_allows_no_other(dialect: Any) -> None:
+    for definition in tool_definitions(dialect):
+        assert definition.get("function", definition)["strict"] is True  # type: ignore[index, call-overload]
+        for node in nodes(parameters(definition)):
+            assert set(node) <= STRICT_WORDS
+            if node.get("type") == "object":
+                assert node["required"] == list(node["properties"])
+                assert node["additionalProperties"] is False
+
+
+def test_in_strict_mode_what_may_be_absent_may_be_null() -> None:
+    (create,) = [each for each in tool_definitions("openai") if "create_video" in str(each)][:1]
+    fields = parameters(create)["properties"]
+
+    nullable = {name for name, node in fields.items() if {"type": "null"} in node.get("anyOf", [])}
+    assert nullable == set(fields)
+
+
+@pytest.mark.parametrize("dialect", ["anthropic", "json-schema"])
+def test_plain_schemas_require_only_what_must_be_there_and_keep_the_limits(dialect: Any) -> None:
+    schemas = dict(zip(NAMES, map(parameters, tool_definitions(dialect)), strict=True))
+
+    assert schemas["wait_video"]["required"] == ["job_id"]
+    assert "required" not in schemas["create_video"]
+    seconds = schemas["wait_video"]["properties"]["seconds"]["anyOf"][0]
+    assert (seconds["exclusiveMinimum"], seconds["maximum"]) == (0, 60)
+    assert all(schema["additionalProperties"] is False for schema in schemas.values())
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_no_dialect_leaves_a_reference_or_a_title(dialect: Any) -> None:
+    for definition in tool_definitions(dialect):
+        text = json.dumps(parameters(definition))
+        assert "$ref" not in text
+        assert "$defs" not in text
+        assert '"title"' not in text
+
+
+def test_all_dialects_name_the_same_fields() -> None:
+    fields = [
+        [sorted(parameters(each)["properties"]) for each in tool_definitions(dialect)]
+        for dialect in DIALECTS
+    ]
+
+    assert fields.count(fields[0]) == len(DIALECTS)
+    assert fields[0] == [sorted(tool.model_fields) for tool in TOOLS]
+
+
+async def test_a_film_is_created_waited_for_and_shown(box: ToolBox) -> None:
+    started = await box.call("create_video", WISH)
+    done = await finished(box, started["job_id"])
+
+    assert started["status"] in ("queued", "in_progress")
+    assert (done["status"], done["frame_size"], done["seconds"]) == ("completed", "64x36", 0.5)
+    assert done["verification"] == "simulator"
+    assert all(is_file(done[name]) for name in ("film", "record"))
+    assert is_file(done["contact_sheet"], b"\x89PNG")
+    assert await box.call("get_video", {"job_id": started["job_id"]}) == done
+
+
+async def test_arguments_may_be_the_text_that_a_model_wrote(box: ToolBox) -> None:
+    nulls = dict.fromkeys(CreateVideo.model_fields)
+
+    from_text = await box.call("create_video", json.dumps(nulls | WISH))
+    from_data = await box.call("create_video", WISH)
+
+    assert from_text["job_id"] == from_data["job_id"]
+
+
+async def test_the_same_wish_is_the_same_job_however_it_is_written(
+    box: ToolBox, client: VideoClient
+) -> None:
+    first, again, with_text = await asyncio.gather(
+        box.call("create_video", WISH),
+        box.call("create_video", WISH),
+        box.call("create_video", WISH | {"duration": "0.5"}),
+    )
+
+    assert first["job_id"] == again["job_id"] == with_text["job_id"]
+    assert len(await client.list()) == 1
+
+
+@pytest.mark.parametrize(
+    "other", [{"seed": 1}, {"idempotency_key": "second take"}, {"prompt": "a dog"}]
+)
+async def test_another_wish_is_another_job(box: ToolBox, other: dict[str, Any]) -> None:
+    first = await box.call("create_video", WISH)
+    second = await box.call("create_video", WISH | other)
+
+    assert first["job_id"] != second["job_id"]
+
+
+def test_two_callers_with_one_wish_have_two_films() -> None:
+    wish = CreateVideo(prompt="a cat")
+
+    assert idempotency_key("one", wish) != idempotency_key("two", wish)
+    assert idempotency_key("one", wish) == idempotency_key("one", CreateVideo(prompt="a cat"))
+
+
+async def test_a_key_that_is_used_for_another_wish_is_an_error(box: ToolBox) -> None:
+    await box.call("create_video", WISH | {"idempotency_key": "mine"})
+
+    answer: Any = await box.call("create_video", {"prompt": "a dog", "idempotency_key": "mine"})
+
+    assert answer["error"]["code"] == "idempotency_conflict"
+
+
+async def test_an_agent_that_was_restarted_gets_its_job_back(
+    tmp_path: Path, box: ToolBox, client: VideoClient
+) -> None:
+    first = await box.call("create_video", WISH)
+    await finished(box, first["job_id"])
+    await client.aclose()
+
+    async with new_client(tmp_path) as later:
+        again = await ToolBox(later).call("create_video", WISH)
+
+    assert (again["job_id"], again["status"]) == (first["job_id"], "completed")
+
+
+async def test_a_job_whose_client_was_closed_goes_on_when_it_is_asked_for_again(
+    tmp_path: Path, client: VideoClient
+) -> None:
+    slow: dict[str, Any] = {"model": "sandbox", "prompt": "a cat", "duration": 3, "size": "64x36"}
+    first = await ToolBox(client).call("create_video", slow)
+    await client.aclose()
+    left = client.store.get(str(first["job_id"]))
+
+    async with new_client(tmp_path) as later:
+        box = ToolBox(later)
+        again = await box.call("create_video", slow)
+        done = await finished(box, again["job_id"])
+
+    assert not left.status.is_terminal
+    assert again["job_id"] == first["job_id"]
+    assert (done["status"], done["seconds"]) == ("completed", 3.0)
+
+
+class Clock:
+    """A clock that goes on while somebody sleeps, and never otherwise."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+    async def sleep(self, seconds: float) -> None:
+        self.seconds += seconds
+
+
+async def test_waiting_is_bounded(client: VideoClient) -> None:
+    clock = Clock()
+    box = ToolBox(client, clock=clock, sleep=clock.sleep)
+    settings = {"sandbox": {"latency_seconds": 30}}
+    job = await client.start(
+        CreateVideo(**WISH).to_request().model_copy(update={"options": settings})
+    )
+
+    answer = await box.call("wait_video", {"job_id": job.id, "seconds": 7})
+
+    assert not answer["finished"]
+    assert answer["next"] == "call wait_video"
+    assert 7 <= clock.seconds < 8
+    await client.cancel(job.id)
+
+
+async def test_a_cancelled_job_says_so(client: VideoClient, box: ToolBox) -> None:
+    job = await client.start(
+        CreateVideo(**WISH)
+        .to_request()
+        .model_copy(update={"options": {"sandbox": {"latency_seconds": 30}}})
+    )
+
+    await box.call("cancel_video", {"job_id": job.id})
+    answer = await finished(box, job.id)
+
+    assert answer["status"] == "cancelled"
+    assert "idempotency_key" in str(answer["next"])
+    assert await box.call("cancel_video", {"job_id": job.id}) == answer
+
+
+async def test_a_failed_job_has_its_error_and_a_way_out(client: VideoClient, box: ToolBox) -> None:
+    fault = {"sandbox": {"fail_at": "chunk:0", "fault": "content_rejected"}}
+    request = CreateVideo(**WISH).to_request().model_copy(update={"options": fault})
+    job = await client.start(request)
+
+    answer: Any = await finished(box, job.id)
+
+    assert answer["status"] == "failed"
+    assert answer["error"]["code"] == "content_rejected"
+    assert "film" not in answer
+
+
+async def test_a_plan_says_who_would_make_it_and_starts_nothing(
+    box: ToolBox, client: VideoClient
+) -> None:
+    answer: Any = await box.call("plan_video", WISH)
+
+    assert answer["chosen"]["model"] == "sandbox/slate"
+    assert answer["chosen"]["cost_usd"] == 0
+    assert answer["next"].startswith("call create_video")
+    assert await client.list() == []
+
+
+async def test_a_plan_that_nobody_can_follow_says_why(box: ToolBox) -> None:
+    answer: Any = await box.call("plan_video", {"prompt": "a cat", "first_frame": "a.png"})
+
+    assert "chosen" not in answer
+    assert answer["refused"][0]["model"] == "sandbox/slate"
+    assert "inputs" in " ".join(answer["refused"][0]["reasons"])
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "said"),
+    [
+        ("make_video", {}, "there is no tool 'make_video'"),
+        ("create_video", {"promt": "a cat"}, "did you mean prompt?"),
+        ("create_video", "{not json", "JSON"),
+        ("create_video", "[1]", "object"),
+        ("create_video", {}, "nothing says what to show"),
+        ("create_video", {"prompt": "a", "shots": [{"prompt": "b"}]}, "not both"),
+        ("create_video", {"prompt": "a", "size": "big"}, "is not WIDTHxHEIGHT"),
+        ("create_video", {"prompt": "a", "duration": -1}, "is not above zero"),
+        ("create_video", {"prompt": "a", "seed": -1}, "seed -1"),
+        ("create_video", {"prompt": "a", "max_cost_usd": -1}, "max_cost_usd"),
+        ("create_video", {"prompt": "a", "model": "sandbux"}, "sandbox"),
+        ("wait_video", {"job_id": "a", "seconds": 61}, "60"),
+        ("wait_video", {"job_id": "a", "seconds": 0}, "greater than 0"),
+        ("wait_video", {}, "job_id: it is missing"),
+        ("get_video", {"job_id": "../../etc"}, "there is no job"),
+        ("cancel_video", {"job_id": "nothing"}, "there is no job"),
+    ],
+)
+async def test_what_is_wrong_comes_back_as_data(
+    box: ToolBox, client: VideoClient, name: str, arguments: Any, said: str
+) -> None:
+    answer: Any = await box.call(name, arguments)
+
+    assert set(answer) == {"error"}
+    assert set(answer["error"]) <= {"code", "message", "hint", "retryable"}
+    assert said in f"{answer['error']['message']} {answer['error'].get('hint')}"
+    assert await client.list() == []
+
+
+async def test_a_fault_of_ours_is_data_too_and_no_traceback(
+    box: ToolBox, client: VideoClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(job_id: str) -> None:
+        raise ZeroDivisionError("oops")
+
+    monkeypatch.setattr(client, "get", broken)
+
+    answer = await box.call("get_video", {"job_id": "a"})
+
+    assert answer == {
+        "error": {"code": "internal", "message": "ZeroDivisionError: oops", "retryable": False}
+    }
+
+
+async def test_a_sheet_that_cannot_be_written_is_a_warning(
+    box: ToolBox, client: VideoClient
+) -> None:
+    job = await client.generate(CreateVideo(**WISH).to_request())
+    spoil(job.artifacts[0].path)
+
+    answer: Any = await box.call("get_video", {"job_id": job.id})
+
+    assert answer["status"] == JobStatus.COMPLETED
+    assert "contact_sheet" not in answer
+    assert "there is no contact sheet" in answer["warnings"][0]
