@@ -12,6 +12,7 @@ import pytest
 
 from media_agent.backend import BackendSpec
 from media_agent.errors import InvalidRequestError, PluginError, StorageError
+from media_agent.registry import Registry
 from media_agent.testing import Answer, Fault, Film, Route, Simulator
 from media_agent.testing.films import film_bytes
 from media_agent.testing.find import find_simulator
@@ -249,6 +250,14 @@ def test_a_simulator_is_found_by_the_name_of_its_backend():
         find_simulator("gone", specs)
     with pytest.raises(PluginError, match="no Simulator"):
         find_simulator("odd", specs)
+
+
+def test_every_installed_simulator_loads_and_is_named_as_its_backend():
+    specs = Registry.discover().specs
+    names = [name for name, spec in specs.items() if spec.simulator is not None]
+
+    assert {name: find_simulator(name, specs).name for name in names} == {n: n for n in names}
+    assert {"fal", "openai-compatible"} <= set(names)
 
 
 def test_the_command_stands_in_for_a_provider_until_it_is_stopped():
