@@ -8,6 +8,7 @@ import contextlib
 import ipaddress
 import json
 import logging
+import math
 import re
 import time
 import urllib.request
@@ -19,6 +20,7 @@ from urllib.parse import urlsplit
 from pydantic import Field
 
 from media_agent.client import VideoClient
+from media_agent.errors import InvalidRequestError
 from media_agent.smallest import smallest_request
 from media_agent_schemas.base import Document, Schema
 from media_agent_schemas.capabilities import Adjustment, Capabilities, Verification
@@ -79,6 +81,8 @@ async def verify_live(
         BudgetExceededError: it would cost more, or nobody knows what; nothing was sent.
         RequestError: there is no such backend or model.
     """
+    if not 0 <= max_cost_usd < math.inf:
+        raise InvalidRequestError(f"--max-cost {max_cost_usd:g} is no amount of US dollars")
     limits = await client.capabilities(model)
     request = smallest_request(limits).model_copy(
         update={"budget": Budget(max_cost_usd=max_cost_usd)}

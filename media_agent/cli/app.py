@@ -16,6 +16,8 @@ from media_agent.cli.plan import plan
 from media_agent.cli.schema import print_schema
 from media_agent.cli.screen import one_line, say
 from media_agent.cli.simulate import simulate
+from media_agent.cli.tools import print_tools
+from media_agent.cli.verify import verify_live
 
 _USAGE = 2
 _INTERRUPTED = 130
@@ -47,6 +49,8 @@ def build_app() -> App:
     app.command(jobs_app())
     app.command(models_app())
     app.command(simulate)
+    app.command(verify_live)
+    app.command(print_tools, name="tools")
     app.command(print_schema, name="schema")
     return app
 
