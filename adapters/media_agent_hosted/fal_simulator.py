@@ -12,7 +12,9 @@ from typing import ClassVar
 
 from pydantic import JsonValue
 
-from media_agent.testing import Answer, Call, Film, Route, SimulatedJob, Simulator
+from media_agent.testing.films import Film
+from media_agent.testing.server import Answer, Call
+from media_agent.testing.simulator import Route, SimulatedJob, Simulator
 from media_agent.video import probe
 from media_agent_hosted.fal_models import MODELS, FalModel, Fixed, Frames
 
