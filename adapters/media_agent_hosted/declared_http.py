@@ -19,7 +19,6 @@ from media_agent.errors import (
     InvalidRequestError,
     to_info,
 )
-from media_agent.nearest import did_you_mean
 from media_agent.polled import PolledBackend
 from media_agent.video import describe
 from media_agent_hosted.http import HttpApi, Reply, Transport, key_header
@@ -82,7 +81,7 @@ class HttpBackend(PolledBackend):
         """Say what the declaration says."""
         if model not in (None, self._model):
             raise InvalidRequestError(
-                f"{self.name} has no model {model!r}", hint=did_you_mean(str(model), [self._model])
+                f"{self.name} has no model {model!r}", hint=f"there is {self._model}"
             )
         facts = self._options.capabilities(KIND, self.name, self._model)
         wants_key = "auth" in self._options.model_fields_set and self.settings.key is None
