@@ -43,9 +43,11 @@ def build_tiny(family: str, folder: Path, *, seed: int = 0) -> Path:
         FileExistsError: the folder exists and is not empty.
     """
     import torch
+    from transformers.utils.logging import disable_progress_bar
 
     if folder.exists() and any(folder.iterdir()):
         raise FileExistsError(17, "the folder is not empty")
+    disable_progress_bar()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         pipeline = BUILDERS[family]()
@@ -108,7 +110,7 @@ def _wan_parts(
             num_layers=2,
             cross_attn_norm=True,
             qk_norm="rms_norm_across_heads",
-            rope_max_seq_len=32,
+            rope_max_seq_len=1024,
             image_dim=image_dim,
             added_kv_proj_dim=None if image_dim is None else 24,  # heads x width of a head
             pos_embed_seq_len=image_tokens,
