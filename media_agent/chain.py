@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import repeat
 from pathlib import Path
@@ -22,9 +22,8 @@ from media_agent.errors import (
     UnsupportedRequestError,
     to_info,
 )
-from media_agent.event_log import EventLog
 from media_agent.made_parts import MadeParts
-from media_agent_schemas.capabilities import Capabilities, Control, Estimate, Method, Plan, PlanPart
+from media_agent_schemas.capabilities import Capabilities, Control, Estimate, Plan, PlanPart
 from media_agent_schemas.events import (
     BackendEvent,
     ChunkReady,
@@ -64,13 +63,10 @@ class PartMaker(Protocol):
         ...
 
 
-@dataclass(eq=False)
-class _Work:
-    """One chain under way in this process."""
+@dataclass(eq=False, slots=True)
+class _Wishes:
+    """What was asked of a chain while it was under way."""
 
-    key: str
-    log: EventLog = field(default_factory=EventLog)
-    task: asyncio.Task[None] | None = None
     part: str | None = None
     is_finishing: bool = False
     is_cancelled: bool = False
@@ -86,7 +82,7 @@ class ChainBackend:
         self._inner = inner
         self._maker = maker
         self._work_folder = work_folder
-        self._works: dict[str, _Work] = {}
+        self._wishes: dict[str, _Wishes] = {}
 
     @property
     def name(self) -> str:
@@ -106,11 +102,8 @@ class ChainBackend:
     async def submit(
         self, request: VideoRequest, *, key: str, resume: ResumeToken | None = None
     ) -> OperationRef:
-        """Begin, or begin again; nothing is paid here, only by the parts."""
-        work = self._works.get(key)
-        if work is None or work.log.terminal is not None:
-            work = self._works[key] = _Work(key)
-            work.task = asyncio.create_task(self._run(work))
+        """Say yes; nothing is paid here, only by the parts, and they begin when observed."""
+        self._wishes[key] = _Wishes()
         data = {"parts": len(self._plan.parts)}
         model = self._plan.model
         return OperationRef(backend=self.name, model=model, operation_id=key, data=data)
@@ -122,10 +115,16 @@ class ChainBackend:
         return None
 
     async def observe(self, ref: OperationRef) -> AsyncGenerator[BackendEvent, None]:
-        """Yield what happens, part by part."""
-        async with aclosing(self._find(ref).log.follow()) as events:
-            async for event in events:
-                yield event
+        """Make the parts and yield what happens; observed again, it goes on where it was."""
+        wishes = self._find(ref)
+        made = MadeParts(self._work_folder / ref.operation_id)
+        yield JobStarted(message=f"{len(self._plan.parts)} parts")
+        try:
+            async with aclosing(self._make(ref.operation_id, wishes, made)) as events:
+                async for event in events:
+                    yield event
+        except MediaAgentError as error:
+            yield JobFailed(error=to_info(error), **dict(await self._delivery(made)))
 
     async def control(self, ref: OperationRef, command: ChangePrompt | Finish) -> None:
         """Finish after the part under way.
@@ -139,126 +138,124 @@ class ChainBackend:
 
     async def cancel(self, ref: OperationRef) -> None:
         """Stop the part under way, and make no further one."""
-        work = self._find(ref)
-        work.is_cancelled = True
-        if work.part is not None:
+        wishes = self._find(ref)
+        wishes.is_cancelled = True
+        if wishes.part is not None:
             with contextlib.suppress(MediaAgentError):
-                await self._maker.stop_part(work.part)
+                await self._maker.stop_part(wishes.part)
 
     async def aclose(self) -> None:
-        """Stop working; the parts are closed by those who make them."""
-        tasks = [work.task for work in self._works.values() if work.task is not None]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        """Do nothing: those who make the parts are closed by their owner."""
 
-    def _find(self, ref: OperationRef) -> _Work:
-        if ref.operation_id not in self._works:
+    def _find(self, ref: OperationRef) -> _Wishes:
+        if ref.operation_id not in self._wishes:
             raise OperationNotFoundError(f"no film in parts {ref.operation_id!r} is made here")
-        return self._works[ref.operation_id]
+        return self._wishes[ref.operation_id]
 
-    async def _run(self, work: _Work) -> None:
-        """Make the parts and publish one end, whatever happens."""
-        done = MadeParts(self._work_folder / work.key)
-        work.log.publish(JobStarted(message=f"{len(self._plan.parts)} parts"))
-        try:
-            end = await self._make(work, done)
-        except MediaAgentError as error:
-            end = JobFailed(
-                error=to_info(error), **dict(await self._delivery(done, complete=False))
-            )
-        except Exception as error:  # noqa: BLE001  # kept as data
-            said = BackendResponseError(f"the parts broke: {type(error).__name__}: {error}")
-            end = JobFailed(error=to_info(said))
-        work.log.publish(end)
-
-    async def _make(self, work: _Work, done: MadeParts) -> TerminalEvent:
-        total = None if self._plan.repeats else len(self._plan.parts)
+    async def _make(
+        self, key: str, wishes: _Wishes, made: MadeParts
+    ) -> AsyncGenerator[BackendEvent, None]:
         for index, part in enumerate(self._parts()):
-            if work.is_cancelled:
-                return JobCancelled(**dict(await self._delivery(done, complete=False)))
-            if work.is_finishing and index > 0:
+            if wishes.is_cancelled:
+                yield JobCancelled(**dict(await self._delivery(made)))
+                return
+            if wishes.is_finishing and index > 0:
                 break
-            job = await self._make_part(work, done, index, part, total)
+            plan = await self._plan_of(key, part, index, made)
+            news: asyncio.Queue[JobProgressed | None] = asyncio.Queue()
+            job_id = wishes.part = f"{key}.part-{index + 1:04d}"
+            making = asyncio.create_task(self._made(job_id, plan, index, news))
+            async with _stopped_at_exit(making):
+                while (progress := await news.get()) is not None:
+                    yield progress
+                job = await making
+            wishes.part = None
             if job.status is not JobStatus.COMPLETED:
-                return await self._ended(work, done, job, index, total)
-            new_frames = done.add(job, part)
-            work.log.publish(ChunkReady(index=index, frames=new_frames))
-        work.log.publish(JobProgressed(phase="join", fraction=1.0))
-        return JobCompleted(**dict(await self._delivery(done, complete=True)))
+                yield await self._unfinished(job, index, made)
+                return
+            yield ChunkReady(index=index, frames=made.add(job, part))
+        yield JobProgressed(phase="join", fraction=1.0)
+        yield JobCompleted(**dict(await self._delivery(made, complete=True)))
+
+    async def _made(
+        self, job_id: str, plan: Plan, index: int, news: "asyncio.Queue[JobProgressed | None]"
+    ) -> VideoJob:
+        """Make a part; its progress, counted in the whole, goes into the queue, then None."""
+        total = None if self._plan.repeats else len(self._plan.parts)
+        of_all = "" if total is None else f" of {total}"
+
+        def report(phase: str, fraction: float | None) -> None:
+            whole = None if total is None else min(1.0, (index + (fraction or 0.0)) / total)
+            said = f"part {index + 1}{of_all}: {phase}"
+            news.put_nowait(JobProgressed(phase=said, fraction=whole))
+
+        def on_event(numbered: JobEvent) -> None:
+            if isinstance(numbered.event, JobProgressed):
+                report(numbered.event.phase, numbered.event.fraction)
+
+        try:
+            report("begin", None)
+            return await self._maker.make_part(job_id, plan, on_event)
+        finally:
+            news.put_nowait(None)
 
     def _parts(self) -> Iterator[PlanPart]:
         yield from self._plan.parts
         if self._plan.repeats:
             yield from repeat(self._plan.parts[-1])
 
-    async def _make_part(
-        self, work: _Work, done: MadeParts, index: int, part: PlanPart, total: int | None
-    ) -> VideoJob:
-        of_all = "" if total is None else f" of {total}"
-
-        def report(phase: str, fraction: float | None) -> None:
-            whole = None if total is None else min(1.0, (index + (fraction or 0.0)) / total)
-            said = f"part {index + 1}{of_all}: {phase}"
-            work.log.publish(JobProgressed(phase=said, fraction=whole))
-
-        def on_event(numbered: JobEvent) -> None:
-            if isinstance(numbered.event, JobProgressed):
-                report(numbered.event.phase, numbered.event.fraction)
-
+    async def _plan_of(self, key: str, part: PlanPart, index: int, made: MadeParts) -> Plan:
+        """Return the plan of one part, with what it takes from the part before."""
         request = part.request
+        inputs = request.inputs
         if part.takes != "nothing":
-            taken = await asyncio.to_thread(done.handed_on, part)
-            request = request.model_copy(update={"inputs": (*request.inputs, taken)})
-        labels = {**request.labels, "part_of": work.key, "part": str(index + 1)}
-        plan = self._plan.model_copy(
-            update={
-                "model": request.backend_and_model()[1] or self._plan.model,
-                "request": request.model_copy(update={"labels": labels}),
-                "estimate": part.estimate,
-                "adjustments": (),
-                "warnings": (),
-                "method": Method.SINGLE,
-                "parts": (),
-                "repeats": False,
-            }
+            inputs = (*inputs, await asyncio.to_thread(made.handed_on, part))
+        labels = {**request.labels, "part_of": key, "part": str(index + 1)}
+        return Plan(
+            backend=self._plan.backend,
+            model=request.backend_and_model()[1] or self._plan.model,
+            policy=self._plan.policy,
+            request=request.model_copy(update={"inputs": inputs, "labels": labels}),
+            estimate=part.estimate,
         )
-        work.part = f"{work.key}.part-{index + 1:04d}"
-        report("begin", None)
-        try:
-            return await self._maker.make_part(work.part, plan, on_event)
-        finally:
-            work.part = None
 
-    async def _ended(
-        self, work: _Work, done: MadeParts, job: VideoJob, index: int, total: int | None
-    ) -> TerminalEvent:
+    async def _unfinished(self, job: VideoJob, index: int, made: MadeParts) -> TerminalEvent:
         """Return the end of a chain whose part did not complete; what was made is kept."""
-        facts = dict(await self._delivery(done, complete=False))
+        facts = dict(await self._delivery(made))
         if job.status is JobStatus.CANCELLED:
             return JobCancelled(**facts)
-        of_all = "" if total is None else f" of {total}"
         error = job.error or to_info(BackendResponseError("it ended without saying how"))
-        said = f"part {index + 1}{of_all}: {error.message}"
+        said = f"part {index + 1} (job {job.id}): {error.message}"
         error = error.model_copy(update={"message": said})
         if job.status is JobStatus.OUTCOME_UNKNOWN:
             return JobOutcomeUnknown(error=error, **facts)
         return JobFailed(error=error, **facts)
 
-    async def _delivery(self, done: MadeParts, *, complete: bool) -> Delivery:
+    async def _delivery(self, made: MadeParts, *, complete: bool = False) -> Delivery:
         """Join what was made, and say what is known of it."""
         limits = self.capabilities(self._plan.model)
         artifacts: tuple[Artifact, ...] = ()
-        if done.films:
-            artifacts = (await asyncio.to_thread(done.join, complete),)
+        if made.films:
+            artifacts = (await asyncio.to_thread(made.join, complete),)
         return Delivery(
             artifacts=artifacts,
-            frames=None if not artifacts else done.frames,
-            chunks=done.count,
+            frames=made.frames if artifacts else None,
+            chunks=made.count,
             seed=self._plan.request.seed,
             model=self._plan.model,
             weights_sha256=limits.weights_sha256,
             verification=limits.verification,
-            warnings=tuple(dict.fromkeys(done.warnings)),
-            cost=done.cost if done.count else None,
+            warnings=tuple(dict.fromkeys(made.warnings)),
+            cost=made.cost if made.count else None,
         )
+
+
+@contextlib.asynccontextmanager
+async def _stopped_at_exit(task: "asyncio.Task[VideoJob]") -> AsyncGenerator[None, None]:
+    """Leave no task behind, however its observer went."""
+    try:
+        yield
+    finally:
+        if not task.done():
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)

@@ -1,5 +1,6 @@
 """The films of the parts made so far: what the next part begins from, and the whole."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -18,6 +19,7 @@ class MadeParts:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.films: list[Path] = []
+        self.last: Artifact | None = None
         self.lengths: list[int] = []
         self.count = 0
         self.frames = 0
@@ -42,6 +44,7 @@ class MadeParts:
             new = frames - before  # the film came back longer: it has the part before in it
             self.films.pop()
             self.lengths.pop()
+        self.last = film
         self.films.append(Path(film.path))
         self.lengths.append(frames)
         self.count += 1
@@ -58,8 +61,10 @@ class MadeParts:
     def handed_on(self, part: PlanPart) -> MediaInput:
         """Return what the next part begins from."""
         if part.takes == "film":
-            path = str(self.films[-1])
-            return MediaInput(role=InputRole.SOURCE_VIDEO, path=path, mime_type="video/mp4")
+            place = _address(self.last) or {"path": str(self.films[-1])}
+            return MediaInput.model_validate(
+                {"role": InputRole.SOURCE_VIDEO, "mime_type": "video/mp4", **place}
+            )
         from PIL import Image
 
         from media_agent.video import last_frames
@@ -94,3 +99,12 @@ def _cost(job: VideoJob) -> float | None:
         return GenerationRecord.model_validate_json(text).cost.usd
     except (OSError, ValidationError):
         return None
+
+
+def _address(film: Artifact | None) -> dict[str, str]:
+    """Return where a film still lies at whoever made it, so that it need not be sent there."""
+    if film is None or film.uri is None or not film.uri.startswith("https://"):
+        return {}
+    if film.expires_at is not None and film.expires_at < datetime.now(UTC):
+        return {}
+    return {"url": film.uri}

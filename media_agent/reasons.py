@@ -12,7 +12,7 @@ _UNKNOWN = float("inf")
 _WISHES = {
     RoutingPreference.CHEAPEST: "the cheapest",
     RoutingPreference.FASTEST: "the fastest",
-    RoutingPreference.LOCAL_FIRST: "first on this machine, then the cheapest",
+    RoutingPreference.LOCAL_FIRST: "what works on this machine, then the cheapest",
     RoutingPreference.BEST: "the best by the opinions in the catalogue",
 }
 
@@ -103,7 +103,13 @@ def summary_of(
     said = f"{first.name} would make it: {'; '.join(first.reasons[:3])}"
     if len(ranked) > 1:
         others = f"{len(ranked) - 1} other{'s' if len(ranked) > 2 else ''} could"
-        said += f". Fewer seams came first, then {_WISHES[prefer]}; {others}"
+        pieces = {_PIECES[each.method] for each in ranked}
+        before = (
+            "One piece goes before extending, and that before a chain; then"
+            if (len(pieces) > 1)
+            else "First comes"
+        )
+        said += f". {before} {_WISHES[prefer]}; {others}"
     return said
 
 

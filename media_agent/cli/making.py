@@ -128,7 +128,7 @@ def announce(plan: Plan) -> None:
             say(f"adjusted: {change.field} {change.asked} -> {said} ({change.reason})")
     if plan.parts:
         price = price_of(plan.estimate)
-        say(f"in {len(plan.parts)} parts with {plan.seams} seams, each paid for; all {price}")
+        say(f"in {len(plan.parts)} parts, each submitted by itself: {price}")
     for warning in plan.warnings:
         say(f"warning: {warning}")
 

@@ -210,8 +210,8 @@ def test_ten_minutes_go_to_the_backend_without_a_limit_and_it_says_why() -> None
     assert names(report) == ["engine/one", "fal/magi", "wan/i2v"]
     assert report.summary == (
         "engine/one would make it: goes on without limit: 600 s in one piece, no seam; works on "
-        "this machine; costs nothing. Fewer seams came first, then first on this machine, then "
-        "the cheapest; 2 others could"
+        "this machine; costs nothing. One piece goes before extending, and that before a chain; "
+        "then what works on this machine, then the cheapest; 2 others could"
     )
     assert of(report, "engine/one").method is Method.ENDLESS
     assert of(report, "engine/one").submissions == 1

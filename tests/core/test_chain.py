@@ -1,0 +1,387 @@
+"""Films in parts: one film comes out, every part is a job of its own, nothing is paid twice."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from media_agent.backend import BackendSettings, BackendSpec
+from media_agent.client import VideoClient
+from media_agent.config import load_settings
+from media_agent.errors import BackendUnavailableError, SubmitUncertainError
+from media_agent.ledger import Ledger
+from media_agent.plugins import Discovery
+from media_agent.registry import Registry
+from media_agent.video import last_frames, read_frames, write_video
+from media_agent_schemas import (
+    Artifact,
+    BackendEvent,
+    Budget,
+    Capabilities,
+    ChangePrompt,
+    ChunkReady,
+    Cost,
+    Estimate,
+    Finish,
+    GenerationRecord,
+    JobCancelled,
+    JobCompleted,
+    JobEvent,
+    JobProgressed,
+    JobStarted,
+    JobStatus,
+    Method,
+    OperationRef,
+    ResumeToken,
+    Routing,
+    Shot,
+    Size,
+    VideoMode,
+    VideoRequest,
+)
+
+DARKEST, LEVEL = 16, 9  # of gray: the first frame, and from one frame to the next
+SIZE = Size(width=32, height=32)
+REQUEST = VideoRequest(prompt="a dawn", duration=5, model="painter/ramp")
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+class Crash(BaseException):
+    """The process ends here; nothing that follows is done."""
+
+
+class Provider:
+    """A paid service that brightens a picture by one level a frame; it outlives our processes."""
+
+    def __init__(self, folder: Path, way: Literal["chain", "new", "whole"] = "chain") -> None:
+        self.folder = folder
+        self.way = way
+        self.price: float | None = 0.5
+        self.accepted: list[str] = []
+        self.requests: dict[str, VideoRequest] = {}
+        self.loses: set[int] = set()
+        self.refuses: set[int] = set()
+        self.stalls = False
+        self.cancelled: set[str] = set()
+        self.stalled = asyncio.Event()
+
+    def film(self, key: str) -> Path:
+        path = self.folder / f"{key}.mp4"
+        if not path.exists():
+            request = self.requests[key]
+            frames = ramp(self.first_level(request), request.num_frames or 0)
+            source = request.inputs[0].path if request.inputs else None
+            if self.way == "whole" and source is not None:
+                frames = np.concatenate([read_frames(Path(source)), frames])
+            write_video(path, frames, fps=4)
+        return path
+
+    def first_level(self, request: VideoRequest) -> int:
+        if not request.inputs:
+            return 0
+        path = Path(request.inputs[0].path or "")
+        if path.suffix == ".png":
+            from PIL import Image
+
+            return level_of(np.asarray(Image.open(path)))
+        return level_of(last_frames(path, 1)) + 1
+
+
+class Painter:
+    """One process's way to the provider."""
+
+    name = "painter"
+
+    def __init__(self, provider: Provider) -> None:
+        self.provider = provider
+
+    def capabilities(self, model: str | None = None) -> Capabilities:
+        extends = self.provider.way != "chain"
+        more = VideoMode.VIDEO_EXTEND if extends else VideoMode.IMAGE_TO_VIDEO
+        return Capabilities(
+            backend="painter",
+            model="ramp",
+            models=("ramp",),
+            modes=(VideoMode.TEXT_TO_VIDEO, more),
+            input_roles=("source_video" if extends else "first_frame",),
+            sizes=(SIZE,),
+            default_size=SIZE,
+            fps_values=(4.0,),
+            default_fps=4.0,
+            max_duration=2.0,
+            seed=True,
+            extends=extends,
+            lookup="none",
+        )
+
+    def estimate(self, request: VideoRequest) -> Estimate:
+        return Estimate(cost_usd=self.provider.price)
+
+    async def submit(
+        self, request: VideoRequest, *, key: str, resume: ResumeToken | None = None
+    ) -> OperationRef:
+        number = len(self.provider.accepted)
+        if number in self.provider.refuses:
+            raise BackendUnavailableError("no room")
+        self.provider.accepted.append(key)
+        self.provider.requests[key] = request
+        if number in self.provider.loses:
+            raise SubmitUncertainError("the connection broke")
+        return OperationRef(backend="painter", model="ramp", operation_id=key)
+
+    async def find(
+        self, request: VideoRequest, *, key: str, since: datetime
+    ) -> OperationRef | None:
+        return None
+
+    async def observe(self, ref: OperationRef) -> AsyncGenerator[BackendEvent, None]:
+        yield JobStarted()
+        yield JobProgressed(phase="paint", fraction=0.5)
+        if self.provider.stalls and len(self.provider.accepted) == 2:
+            await self.provider.stalled.wait()
+        if ref.operation_id in self.provider.cancelled:
+            yield JobCancelled()
+        else:
+            film = Artifact(path=str(self.provider.film(ref.operation_id)))
+            yield JobCompleted(artifacts=(film,), cost=Cost(usd=0.4), seed=3)
+
+    async def control(self, ref: OperationRef, command: ChangePrompt | Finish) -> None:
+        raise AssertionError("it takes no command")
+
+    async def cancel(self, ref: OperationRef) -> None:
+        self.provider.cancelled.add(ref.operation_id)
+        self.provider.stalled.set()
+
+    async def aclose(self) -> None:
+        return None
+
+
+def level_of(frame: NDArray[np.uint8]) -> int:
+    return round((float(frame.mean()) - DARKEST) / LEVEL)
+
+
+def ramp(start: int, count: int) -> NDArray[np.uint8]:
+    levels = DARKEST + np.arange(start, start + count) * LEVEL
+    return np.broadcast_to(levels[:, None, None, None], (count, 32, 32, 3)).astype(np.uint8)
+
+
+def levels(path: str | Path) -> list[int]:
+    return [level_of(frame) for frame in read_frames(Path(path))]
+
+
+class World:
+    """A data folder, a provider, and one process after the other."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.provider = Provider(folder)
+
+    def process(self, crash_at: tuple[str, int] | None = None) -> VideoClient:
+        """Return the client of a new process; it ends at the n-th time of a step."""
+        seen: list[str] = []
+
+        def checkpoint(step: str) -> None:
+            seen.append(step)
+            if crash_at is not None and (step, seen.count(step)) == crash_at:
+                raise Crash
+
+        def factory(settings: BackendSettings) -> Painter:
+            return Painter(self.provider)
+
+        return VideoClient(
+            settings=load_settings(data_dir=self.folder / "data", default_backend="painter"),
+            registry=Registry(Discovery({"painter": BackendSpec("painter", factory)})),
+            store=Ledger(
+                self.folder / "data" / "ledger.sqlite",
+                is_owner_alive=lambda owner, silent: False,
+            ),
+            now=lambda: datetime(2026, 1, 2, tzinfo=UTC),
+            sleep=lambda seconds: asyncio.sleep(0),
+            checkpoint=checkpoint,
+        )
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    monkeypatch.setenv("MEDIA_AGENT_CONFIG", str(tmp_path / "none.toml"))
+    return World(tmp_path)
+
+
+@pytest.mark.anyio
+async def test_a_chain_is_one_film_without_a_doubled_frame(world: World) -> None:
+    out = world.folder / "dawn.mp4"
+
+    job = await world.process().generate(REQUEST, out=out, job_id="mine")
+
+    assert job.status is JobStatus.COMPLETED
+    assert job.plan.method is Method.CHAIN
+    assert levels(out) == list(range(20))
+    assert world.provider.accepted == ["mine.part-0001", "mine.part-0002", "mine.part-0003"]
+    assert [part.labels["part"] for part in world.provider.requests.values()] == ["1", "2", "3"]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("way", ["new", "whole"])
+async def test_an_extended_film_is_one_film_whatever_comes_back(
+    world: World, way: Literal["new", "whole"]
+) -> None:
+    world.provider.way = way
+
+    job = await world.process().generate(REQUEST)
+
+    assert job.plan.method is Method.EXTEND
+    assert levels(str(job.artifacts[0].path)) == list(range(20))
+
+
+@pytest.mark.anyio
+async def test_the_record_says_parts_cost_and_words(world: World) -> None:
+    out = world.folder / "dawn.mp4"
+    shots = (Shot(prompt="dawn", duration=2), Shot(prompt="noon", duration=2))
+    request = VideoRequest(shots=shots, model="painter/ramp")
+
+    await world.process().generate(request, out=out)
+
+    record = GenerationRecord.model_validate_json(out.with_suffix(".json").read_bytes())
+    assert record.cost.usd == pytest.approx(0.4 * 3)
+    assert [(shot.prompt_asked, shot.prompt_sent) for shot in record.shots] == [
+        ("dawn", "dawn"),
+        ("noon", "noon"),
+    ]
+    assert [part.prompt for part in world.provider.requests.values()] == ["dawn", "noon", "noon"]
+    assert record.frames_delivered == record.frames_planned == 16
+
+
+@pytest.mark.anyio
+async def test_the_ledger_counts_what_the_parts_cost_once(world: World) -> None:
+    client = world.process()
+
+    await client.generate(REQUEST)
+
+    assert client.store.spent(datetime(2026, 1, 1, tzinfo=UTC)) == pytest.approx(1.2)
+
+
+@pytest.mark.anyio
+async def test_events_tell_of_every_part(world: World) -> None:
+    seen: list[JobEvent] = []
+
+    await world.process().generate(REQUEST, on_event=seen.append)
+
+    chunks = [each.event.frames for each in seen if isinstance(each.event, ChunkReady)]
+    phases = [each.event.phase for each in seen if isinstance(each.event, JobProgressed)]
+    assert sum(chunks) == 20
+    assert "part 2 of 3: paint" in phases
+    assert seen[-1].event.type == "job.completed"
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("step", ["intent", "submit", "ref", "observe", "collect", "finish"])
+@pytest.mark.parametrize("time", [2, 3])
+async def test_a_chain_that_ends_anywhere_pays_for_no_part_twice(
+    world: World, step: str, time: int
+) -> None:
+    with pytest.raises(Crash):
+        await world.process((step, time)).generate(REQUEST, job_id="mine")
+
+    job = await world.process().resume("mine")
+
+    accepted = world.provider.accepted
+    assert len(accepted) == len(set(accepted))
+    if step in ("intent", "submit"):  # nobody can say what became of that part
+        assert job.status in (JobStatus.OUTCOME_UNKNOWN, JobStatus.COMPLETED)
+    else:
+        assert job.status is JobStatus.COMPLETED
+    if job.status is JobStatus.COMPLETED:
+        assert levels(str(job.artifacts[0].path)) == list(range(20))
+
+
+@pytest.mark.anyio
+async def test_a_part_of_unknown_outcome_stops_the_chain_and_keeps_what_was_made(
+    world: World,
+) -> None:
+    world.provider.loses = {1}
+
+    job = await world.process().generate(REQUEST, job_id="mine")
+
+    assert job.status is JobStatus.OUTCOME_UNKNOWN
+    assert job.error is not None
+    assert job.error.message.startswith("part 2 (job mine.part-0002): nobody knows")
+    assert len(world.provider.accepted) == 2
+    assert levels(str(job.artifacts[0].path)) == list(
+        range(len(levels(str(job.artifacts[0].path))))
+    )
+
+
+@pytest.mark.anyio
+async def test_a_part_that_is_refused_fails_the_chain_and_says_which(world: World) -> None:
+    world.provider.refuses = {1}
+
+    job = await world.process().generate(REQUEST)
+
+    assert job.status is JobStatus.FAILED
+    assert job.error is not None
+    assert "part 2" in job.error.message
+    assert "no room" in job.error.message
+
+
+@pytest.mark.anyio
+async def test_a_cancelled_chain_stops_its_part_and_makes_no_further_one(world: World) -> None:
+    world.provider.stalls = True
+    client = world.process()
+
+    def on_event(numbered: JobEvent) -> None:
+        event = numbered.event
+        if isinstance(event, JobProgressed) and event.phase == "part 2 of 3: paint":
+            tasks.append(loop.create_task(client.cancel("mine")))
+
+    loop, tasks = asyncio.get_running_loop(), []
+    job = await client.generate(REQUEST, job_id="mine", on_event=on_event)
+
+    assert job.status is JobStatus.CANCELLED
+    assert len(world.provider.accepted) == 2
+    assert levels(str(job.artifacts[0].path))[0] == 0
+
+
+@pytest.mark.anyio
+async def test_an_endless_chain_ends_when_told_to_finish(world: World) -> None:
+    world.provider.price = 0.0
+    client = world.process()
+
+    def on_event(numbered: JobEvent) -> None:
+        if isinstance(numbered.event, ChunkReady) and numbered.event.index == 1:
+            tasks.append(loop.create_task(client.control("mine", Finish())))
+
+    loop, tasks = asyncio.get_running_loop(), []
+    request = VideoRequest(prompt="a dawn", endless=True, model="painter/ramp")
+    job = await client.generate(request, job_id="mine", on_event=on_event)
+
+    assert job.status is JobStatus.COMPLETED
+    assert len(world.provider.accepted) in (2, 3)
+    made = levels(str(job.artifacts[0].path))
+    assert made == list(range(len(made)))
+
+
+@pytest.mark.anyio
+async def test_wishes_about_who_makes_it_are_routed(world: World) -> None:
+    request = VideoRequest(
+        prompt="a dawn",
+        duration=3,
+        routing=Routing(prefer="cheapest"),
+        budget=Budget(max_cost_usd=1),
+    )
+    client = world.process()
+
+    report = await client.plan_all(request)
+    job = await client.generate(request)
+
+    assert report.chosen is not None
+    assert (job.plan.model, job.plan.method) == ("ramp", Method.CHAIN)
+    assert job.status is JobStatus.COMPLETED
