@@ -280,12 +280,13 @@ def from_info(info: ErrorInfo) -> MediaAgentError:
 
 
 def error_classes() -> Iterator[type[MediaAgentError]]:
-    """Yield every class of the tree, the root first."""
+    """Yield every class of the tree, the root first; subclasses that plugins made are not of it."""
     pending: list[type[MediaAgentError]] = [MediaAgentError]
     while pending:
         error_class = pending.pop(0)
         yield error_class
-        pending[:0] = error_class.__subclasses__()
+        children = error_class.__subclasses__()
+        pending[:0] = [child for child in children if child.__module__ == __name__]
 
 
 def _outcome(error: BaseException | ErrorInfo) -> Outcome:
