@@ -4,6 +4,7 @@ It is submitted to, polled, and its film is fetched. A submission may cost money
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable
 
@@ -17,11 +18,12 @@ from media_agent.errors import (
     Fault,
     GenerationFailedError,
     InvalidRequestError,
+    MediaAgentError,
     to_info,
 )
 from media_agent.polled import PolledBackend
 from media_agent.video import describe
-from media_agent_hosted.http import HttpApi, Reply, Transport, key_header
+from media_agent_hosted.http import HttpApi, Reply, Translate, Transport, key_header
 from media_agent_hosted.http_declaration import (
     HttpOptions,
     address,
@@ -143,7 +145,8 @@ class HttpBackend(PolledBackend):
         if self._options.cancel is None:
             await super().cancel_once(ref)
         else:
-            await self._send(self._options.cancel, ref)
+            with contextlib.suppress(_OverError):
+                await self._send(self._options.cancel, ref, _over)
 
     async def aclose(self) -> None:
         """Close the connections; the service works on."""
@@ -172,9 +175,13 @@ class HttpBackend(PolledBackend):
             verification=self.capabilities().verification,
         )
 
-    async def _send(self, text: str, ref: OperationRef) -> Reply:
-        target = call(text, self._names(ref))
-        return await self._api.send(target.method, target.path, headers=self._options.headers)
+    async def _send(
+        self, text: str, ref: OperationRef, translate: Translate | None = None
+    ) -> Reply:
+        target, headers = call(text, self._names(ref)), self._options.headers
+        return await self._api.send(
+            target.method, target.path, headers=headers, translate=translate
+        )
 
     def _names(self, ref: OperationRef) -> dict[str, JsonValue]:
         return {"id": ref.operation_id, "model": self._model}
@@ -183,6 +190,15 @@ class HttpBackend(PolledBackend):
         pictures = [address_of(medium) for medium in request.inputs]
         picture = pictures[0] if pictures else None
         return {**values_of(request, self._model), "first_frame": picture}
+
+
+class _OverError(MediaAgentError):
+    """The work was over before it could be stopped."""
+
+
+def _over(reply: Reply) -> MediaAgentError | None:
+    """Read a refused cancel: whether the work was really over, the next poll says."""
+    return _OverError("over") if reply.status in (400, 404, 409, 410) else None
 
 
 def _base_url(settings: BackendSettings) -> str:

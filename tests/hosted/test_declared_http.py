@@ -20,6 +20,7 @@ from media_agent.errors import (
     InvalidRequestError,
     SubmitUncertainError,
 )
+from media_agent.testing.conformance import Faults, MakeBackend, ServiceConformance
 from media_agent.testing.faults import Fault
 from media_agent.testing.server import Answer, Call
 from media_agent.testing.simulator import Route, SimulatedJob, Simulator
@@ -74,7 +75,7 @@ class AcmeSimulator(Simulator):
         one = r"/films/(?P<id>[^/]+)"
         return [
             Route("POST", "/films", "submit", self._submit),
-            Route("GET", one, "poll", self._poll),
+            Route("GET", one, "status", self._poll),
             Route("DELETE", one, "cancel", self._cancel),
         ]
 
@@ -86,7 +87,9 @@ class AcmeSimulator(Simulator):
         return Answer(201, {"film": {"id": self.accept("cellar", call.json()).id}})
 
     def _poll(self, call: Call) -> Answer:
-        job = self.jobs[call.arguments["id"]]
+        job = self.jobs.get(call.arguments["id"])
+        if job is None:
+            return Answer(404, {"message": "there is no such film"})
         job.polls += 1
         return Answer(200, {"film": self._film(job)})
 
@@ -100,7 +103,10 @@ class AcmeSimulator(Simulator):
         return {"state": "ready", "files": [{"url": f"{self.url}/files/{job.id}.mp4"}]}
 
     def _cancel(self, call: Call) -> Answer:
-        self.jobs[call.arguments["id"]].is_cancelled = True
+        job = self.jobs[call.arguments["id"]]
+        if job.polls >= 3:
+            return Answer(409, {"message": "it is ready"})
+        job.is_cancelled = True
         return Answer(200, {})
 
 
@@ -237,7 +243,7 @@ async def test_an_answer_that_names_no_work_is_uncertain(build: Build, acme: Acm
 
 
 async def test_a_failed_poll_is_asked_again(build: Build) -> None:
-    faults = [Fault("poll", "status", status=503), Fault("poll", "close_before_accept")]
+    faults = [Fault("status", "status", status=503), Fault("status", "close_before_accept")]
     with AcmeSimulator(faults=faults) as acme:
         ended = (await run(build(acme.url), wish()))[-1]
 
@@ -347,3 +353,30 @@ def test_a_place_in_an_answer(place: str | None, found: JsonValue) -> None:
 )
 def test_a_progress_is_a_share_or_a_percentage(said: JsonValue, meant: float | None) -> None:
     assert fraction(said) == meant
+
+
+class TestConformance(ServiceConformance):
+    """A declared service keeps the contract of a backend."""
+
+    @pytest.fixture
+    def secret(self) -> str:
+        return SECRET
+
+    @pytest.fixture
+    def simulator(self, faults: Faults) -> Iterator[AcmeSimulator]:
+        with AcmeSimulator(faults) as simulator:
+            yield simulator
+
+    @pytest.fixture
+    def make_backend(self, tmp_path: Path, simulator: AcmeSimulator) -> MakeBackend:
+        async def no_sleep(seconds: float) -> None:
+            await asyncio.sleep(0.001)
+
+        settings = BackendSettings(
+            data_dir=tmp_path,
+            options=declared_options(),
+            base_url=simulator.url,
+            key=SecretStr(SECRET),
+            name="mine",
+        )
+        return lambda: HttpBackend(settings, sleep=no_sleep)
