@@ -30,6 +30,7 @@ from media_agent.errors import (
 from media_agent.jobs import JobMovedError, SubmissionState
 from media_agent.submitting import Submitting, Surroundings
 from media_agent_schemas.capabilities import Capabilities
+from media_agent_schemas.errors import ErrorInfo
 from media_agent_schemas.events import (
     BackendEvent,
     JobCancelled,
@@ -127,7 +128,8 @@ class JobRun:
         except JobMovedError:
             raise
         except SubmitUncertainError as error:
-            return JobOutcomeUnknown(error=to_info(error))
+            info = to_info(error)
+            return JobOutcomeUnknown(error=info) if info.hint else self._unknown(info)
         except MediaAgentError as error:
             return await self._after_trouble(error)
         except Exception as error:  # a plugin's own, kept as data
@@ -173,8 +175,12 @@ class JobRun:
         if self.ref is None or self._limits().resubmits or isinstance(error, _WORD_OF_THE_BACKEND):
             await self._let_go()
             return JobFailed(error=info)
+        return self._unknown(info)
+
+    def _unknown(self, info: ErrorInfo) -> JobOutcomeUnknown:
+        """Return the end that leaves the rest to a later run, with how to begin it."""
         goes_on = f"the work may go on; media-agent jobs resume {self.job.id} looks again"
-        hint = goes_on if error.hint is None else f"{error.hint}; {goes_on}"
+        hint = goes_on if info.hint is None else f"{info.hint}; {goes_on}"
         return JobOutcomeUnknown(error=info.model_copy(update={"hint": hint}))
 
     def _keep(self, event: BackendEvent) -> bool:

@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as some
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -179,6 +179,9 @@ class World:
         self.folder = folder
         self.providers = providers
         self.seen: list[str] = []
+        self.ledger = Ledger(
+            folder / "data" / "ledger.sqlite", is_owner_alive=lambda owner, silent: False
+        )
 
     def process(self, crash_at: str | None = None) -> VideoClient:
         """Return the client of a new process, which ends at a step."""
@@ -198,10 +201,7 @@ class World:
         return VideoClient(
             settings=load_settings(data_dir=self.folder / "data", default_backend="paid"),
             registry=Registry(Discovery(specs)),
-            store=Ledger(
-                self.folder / "data" / "ledger.sqlite",
-                is_owner_alive=lambda owner, silent: False,
-            ),
+            store=self.ledger,
             now=lambda: datetime(2026, 1, 2, tzinfo=UTC),
             sleep=no_sleep,
             checkpoint=checkpoint,
@@ -573,6 +573,7 @@ class JobMachine(RuleBasedStateMachine):
         self.begun = False
 
     def teardown(self) -> None:
+        self.world.ledger.close()
         shutil.rmtree(self.world.folder, ignore_errors=True)
 
     @precondition(lambda self: not self.begun)
@@ -635,7 +636,7 @@ class JobMachine(RuleBasedStateMachine):
     def events_are_gapless_and_the_end_is_one(self) -> None:
         if not self.begun:
             return
-        kept = list(self.world.process().store.events("mine"))
+        kept = list(self.world.ledger.events("mine"))
         assert [event.sequence for event in kept] == list(range(len(kept)))
         chunks = [each.event.index for each in kept if isinstance(each.event, ChunkReady)]
         assert len(chunks) == len(set(chunks))
@@ -655,7 +656,7 @@ class JobMachine(RuleBasedStateMachine):
     @invariant()
     def a_job_that_is_unknown_says_what_to_do(self) -> None:
         if self.begun:
-            job = self.world.process().store.get("mine")
+            job = self.world.ledger.get("mine")
             if job.status is JobStatus.OUTCOME_UNKNOWN:
                 assert job.error is not None
                 assert job.error.hint
@@ -695,8 +696,9 @@ def test_whatever_happens_a_job_is_paid_once_and_ends_once(
     run_state_machine_as_test(  # type: ignore[no-untyped-call]
         machine,
         settings=settings(
-            max_examples=25,
+            max_examples=20,
             stateful_step_count=6,
+            phases=[Phase.explicit, Phase.reuse, Phase.generate],
             deadline=None,
             suppress_health_check=list(HealthCheck),
         ),
