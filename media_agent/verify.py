@@ -32,7 +32,7 @@ from media_agent_schemas.media import VideoMetadata
 from media_agent_schemas.records import GenerationRecord
 from media_agent_schemas.request import Budget
 
-_AN_ID = re.compile(r"(?=[^/]*\d)[A-Za-z0-9_-]{8,}|\d+")
+_AN_ID = re.compile(r"[0-9a-fA-F-]{12,}|(?=[^/]*\d)[A-Za-z0-9_-]{20,}|\d+")
 _UNREAL = (Level.SIMULATOR, Level.TINY_WEIGHTS)
 _PATIENCE = 2.0  # seconds for a simulator to say that it is one
 
@@ -94,7 +94,7 @@ async def verify_live(
     times: dict[str, float] = {
         str(each.event.type): max(0.0, each.time.timestamp() - began) for each in reversed(seen)
     }
-    return _redacted(_report(job, limits, tuple(wire), times, clock() - began), client, limits)
+    return _redacted(_report(job, limits, tuple(wire), times, clock() - began), job, client)
 
 
 def _report(
@@ -208,13 +208,14 @@ def _record(job: VideoJob) -> GenerationRecord | None:
         return None
 
 
-def _redacted(
-    report: VerificationReport, client: VideoClient, limits: Capabilities
-) -> VerificationReport:
-    """Return the report without the key, should a service have repeated it in its words."""
-    key = client.settings.backend_settings(limits.backend).key
-    if key is None or not key.get_secret_value():
-        return report
-    text = report.model_dump_json()
-    hidden = json.dumps(key.get_secret_value())[1:-1]
-    return VerificationReport.model_validate_json(text.replace(hidden, "***"))
+def _redacted(report: VerificationReport, job: VideoJob, client: VideoClient) -> VerificationReport:
+    """Return the report without the id of the work, and without a key that a service repeats."""
+    if job.ref is not None and report.exchanges:
+        report = _without(report, job.ref.operation_id, "{id}")
+    key = client.settings.backend_settings(job.plan.backend).key
+    return report if key is None else _without(report, key.get_secret_value(), "***")
+
+
+def _without(report: VerificationReport, text: str, shown: str) -> VerificationReport:
+    quoted = json.dumps(text)[1:-1]
+    return VerificationReport.model_validate_json(report.model_dump_json().replace(quoted, shown))
