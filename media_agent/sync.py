@@ -11,6 +11,7 @@ from media_agent.config import Settings
 from media_agent_schemas.capabilities import Capabilities, Plan, Policy
 from media_agent_schemas.events import JobEvent
 from media_agent_schemas.jobs import VideoJob
+from media_agent_schemas.plan import PlanReport
 from media_agent_schemas.request import VideoRequest
 
 
@@ -53,6 +54,18 @@ class BlockingVideoClient:
         """Return what would be sent to whom; see `VideoClient.plan`."""
         return self._runner.run(
             self._client.plan(request, policy=policy, allow_unknown_words=allow_unknown_words)
+        )
+
+    def plan_all(
+        self,
+        request: VideoRequest,
+        *,
+        policy: Policy = Policy.ADJUST,
+        allow_unknown_words: bool = False,
+    ) -> PlanReport:
+        """Return all who could make it, and all who could not; see `VideoClient.plan_all`."""
+        return self._runner.run(
+            self._client.plan_all(request, policy=policy, allow_unknown_words=allow_unknown_words)
         )
 
     def generate(

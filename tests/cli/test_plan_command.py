@@ -1,0 +1,111 @@
+"""The command that shows who would make a video, and spends nothing."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from media_agent.cli import main
+from media_agent_schemas.plan import PlanReport
+
+KEYED = """
+[backends.fal]
+key = "only-for-tests"
+
+[routes.tiny]
+allow = ["sandbox"]
+"""
+
+
+@pytest.fixture(autouse=True)
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "settings.toml"
+    path.write_text(KEYED, encoding="utf-8")
+    monkeypatch.setenv("MEDIA_AGENT_CONFIG", str(path))
+    monkeypatch.setenv("MEDIA_AGENT_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.chdir(tmp_path)
+
+
+def test_ten_minutes_name_who_can_go_on_and_why(capsys: pytest.CaptureFixture[str]) -> None:
+    code = main(["plan", "--duration", "600", "--allow", "sandbox", "--allow", "fal", "a fox"])
+
+    said = capsys.readouterr().out
+    assert code == 0
+    assert said.startswith("sandbox/slate would make it: goes on without limit: 600 s in one piece")
+    assert "fal/fal-ai/magi " in said
+    assert "extend x 90" in said
+
+
+def test_without_a_limit_nowhere_an_extended_film_goes_before_a_chain(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["plan", "--duration", "60", "--allow", "fal", "a fox", "--json"]) == 0
+
+    report = PlanReport.model_validate_json(capsys.readouterr().out)
+    assert report.chosen is not None
+    assert report.chosen.name == "fal/fal-ai/magi"
+    assert {each.method for each in report.ranked[1:]} == {"chain"}
+    assert all(each.seams == each.submissions - 1 for each in report.ranked)
+    assert all(str(each.verification) == "simulator" for each in report.ranked)
+
+
+def test_a_budget_is_said_where_it_refuses(capsys: pytest.CaptureFixture[str]) -> None:
+    argv = ["plan", "--duration", "600", "--allow", "fal/fal-ai/magi", "--max-cost", "3", "a fox"]
+
+    assert main([*argv, "--prefer", "best"]) != 0
+    assert "the budget is 3 USD" in capsys.readouterr().out
+
+
+def test_a_route_of_the_settings_is_followed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", "--route", "tiny", "--json", "a fox"]) == 0
+
+    report = json.loads(capsys.readouterr().out)
+    assert report["candidates"][0]["backend"] == "sandbox"
+
+
+def test_nobody_is_an_exit_code_and_a_reason(capsys: pytest.CaptureFixture[str]) -> None:
+    code = main(["plan", "--local-only", "--allow", "fal", "a fox"])
+
+    said = capsys.readouterr().out
+    assert code == 3
+    assert said.startswith("nobody would make it: ")
+    assert "it works elsewhere" in said
+
+
+def test_a_named_model_is_the_only_candidate(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", "--backend", "sandbox", "--json", "a fox"]) == 0
+
+    report = PlanReport.model_validate_json(capsys.readouterr().out)
+    assert [each.name for each in report.candidates] == ["sandbox/slate"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--max-cost", "lots"], "--max-cost 'lots' is not a number"),
+        (["--max-cost", "-1"], "--max-cost -1 is not an amount"),
+        (["--route", "tinny"], "there is no route 'tinny' in the settings (did you mean tiny?"),
+        (["--option", "steps=4"], "name it with --backend"),
+        (["--backend", "sandbocks"], "did you mean sandbox?"),
+        (["--endless", "--duration", "4"], "give one of duration"),
+    ],
+)
+def test_bad_input_is_one_clear_line(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = main(["plan", *arguments, "a fox"])
+
+    answer = capsys.readouterr()
+    assert code != 0
+    assert said in answer.err
+    assert len(answer.err.splitlines()) == 1
+
+
+def test_generate_takes_the_same_wishes(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["--allow", "sandbox", "--size", "64x64", "--duration", "1", "--json"]
+
+    assert main(["generate", *arguments, "--out", "fox.mp4", "a fox"]) == 0
+
+    job = json.loads(capsys.readouterr().out)
+    assert job["plan"]["backend"] == "sandbox"
+    assert job["request"]["routing"]["allow"] == ["sandbox"]
