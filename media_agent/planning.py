@@ -7,8 +7,9 @@ from media_agent.backend import VideoBackend
 from media_agent.catalogue import Catalogue
 from media_agent.config import RouteSection, Settings
 from media_agent.errors import MediaAgentError
+from media_agent.reasons import chosen
 from media_agent.registry import Registry
-from media_agent.router import Router, chosen
+from media_agent.router import Router
 from media_agent.routes import Route, Rules
 from media_agent_schemas.capabilities import Plan, Policy
 from media_agent_schemas.plan import PlanReport

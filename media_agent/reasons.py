@@ -1,10 +1,13 @@
 """The order of candidates, and why each stands where it stands, in words for people."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import assert_never
 
+from media_agent.errors import BackendUnavailableError, from_info
 from media_agent_schemas.capabilities import Estimate, Method, Plan
-from media_agent_schemas.plan import Candidate
+from media_agent_schemas.errors import ErrorInfo
+from media_agent_schemas.plan import Candidate, PlanReport
 from media_agent_schemas.request import RoutingPreference
 
 _PIECES = {Method.SINGLE: 0, Method.ENDLESS: 0, Method.EXTEND: 1, Method.CHAIN: 2}
@@ -15,6 +18,34 @@ _WISHES = {
     RoutingPreference.LOCAL_FIRST: "what works on this machine, then the cheapest",
     RoutingPreference.BEST: "the best by the opinions in the catalogue",
 }
+
+
+def chosen(report: PlanReport) -> Plan:
+    """Return the plan of the best candidate.
+
+    Raises:
+        MediaAgentError: there is none; of the kind that most candidates were refused for.
+    """
+    if report.chosen is not None and report.chosen.plan is not None:
+        return report.chosen.plan
+    refusals = [each.refusals[-1] for each in report.candidates]
+    if not refusals:
+        raise BackendUnavailableError("there is no backend", hint="media-agent backends lists them")
+    codes = Counter(refusal.code for refusal in refusals)
+    code = codes.most_common(1)[0][0]
+    reasons = [
+        f"{each.name}: {refusal.message.removeprefix(each.name).removeprefix(': ').strip()}"
+        for each, refusal in zip(report.candidates, refusals, strict=True)
+    ]
+    hint = next((refusal.hint for refusal in refusals if refusal.code == code), None)
+    raise from_info(
+        ErrorInfo(
+            code=code,
+            message=f"nobody can make this: {'; '.join(reasons)}",
+            retryable=False,
+            hint=hint,
+        )
+    )
 
 
 def order(prefer: RoutingPreference) -> Callable[[Candidate], tuple[object, ...]]:

@@ -4,31 +4,28 @@ First comes what makes the film in one piece, then what extends it, then what ch
 frames; within each of these the preference decides.
 """
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from media_agent.backend import VideoBackend
 from media_agent.catalogue import Catalogue, ModelFacts
 from media_agent.constraints import refusals_of, too_dear, too_long
 from media_agent.errors import (
-    BackendUnavailableError,
     InvalidRequestError,
     MediaAgentError,
     UnsupportedRequestError,
-    from_info,
     to_info,
 )
 from media_agent.lengths import longest_shot, usual_fps
 from media_agent.nearest import did_you_mean
 from media_agent.negotiate import negotiate
-from media_agent.parts import Maker, Takes, plan_parts
+from media_agent.parts import plan_parts
+from media_agent.pieces import Maker, Takes
 from media_agent.prompts import AS_WRITTEN, PromptRules
-from media_agent.reasons import order, reasons_of, summary_of
-from media_agent.routes import Route, Rules
+from media_agent.reasons import chosen, order, reasons_of, summary_of
+from media_agent.routes import Asked, Route, Rules
 from media_agent.spans import fits_one_shot, wanted_seconds
 from media_agent_schemas.capabilities import (
-    Adjustment,
     Estimate,
     Method,
     Plan,
@@ -36,10 +33,9 @@ from media_agent_schemas.capabilities import (
     Verification,
     VerificationLevel,
 )
-from media_agent_schemas.errors import ErrorInfo
 from media_agent_schemas.media import InputRole
 from media_agent_schemas.plan import Candidate, PlanReport
-from media_agent_schemas.request import Budget, RoutingPreference, VideoMode, VideoRequest
+from media_agent_schemas.request import VideoMode, VideoRequest
 
 
 class Router:
@@ -171,19 +167,19 @@ class Router:
         policy: Policy,
         allow_unknown_words: bool,
         model: str | None = None,
-    ) -> "_Asked":
+    ) -> Asked:
         route = self._rules.route(request)
         if model is not None:
             route = replace(route, model=model)
         seed = self._draw_seed() if request.seed is None else request.seed
         is_named = route.model is not None
-        return _Asked(request, policy, route, seed, allow_unknown_words and is_named)
+        return Asked(request, policy, route, seed, allow_unknown_words and is_named)
 
     def _facts(self, maker: Maker) -> ModelFacts:
         limits = maker.capabilities
         return self._catalogue.facts(limits.kind or limits.backend, limits.model)
 
-    def _try_maker(self, name: str, asked: "_Asked") -> Maker | Candidate:
+    def _try_maker(self, name: str, asked: Asked) -> Maker | Candidate:
         try:
             return self.maker(name)
         except MediaAgentError as error:
@@ -191,7 +187,7 @@ class Router:
                 raise
             return _unusable(name, error)
 
-    def _candidate(self, maker: Maker, asked: "_Asked", longest: float) -> Candidate:
+    def _candidate(self, maker: Maker, asked: Asked, longest: float) -> Candidate:
         limits, facts = maker.capabilities, self._facts(maker)
         refusals = list(refusals_of(limits, facts, asked.route))
         plan = None
@@ -216,7 +212,7 @@ class Router:
             plan=plan,
         )
 
-    def _plan(self, maker: Maker, asked: "_Asked", longest: float) -> Plan:
+    def _plan(self, maker: Maker, asked: Asked, longest: float) -> Plan:
         """Return how this model would make it: at once, or in parts.
 
         Raises:
@@ -250,7 +246,7 @@ class Router:
             hint="ask for less, or choose a backend that goes on without limit",
         )
 
-    def _at_once(self, maker: Maker, asked: "_Asked", longest: float) -> Plan:
+    def _at_once(self, maker: Maker, asked: Asked, longest: float) -> Plan:
         request, limits = asked.for_model(maker.name), maker.capabilities
         plan = negotiate(
             request.model_copy(update={"budget": None}),
@@ -280,67 +276,6 @@ class Router:
             extends = takes != "film" or able.extends is True
             if extends and mode in able.modes and role in able.input_roles:
                 yield follower, takes
-
-
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """A request with all that is decided about it before any model is looked at."""
-
-    request: VideoRequest
-    policy: Policy
-    route: Route
-    seed: int
-    allow_unknown_words: bool
-
-    @property
-    def prefer(self) -> RoutingPreference:
-        return self.route.prefer
-
-    def for_model(self, name: str) -> VideoRequest:
-        """Return the request as this model gets it; wishes of a choice were met by choosing."""
-        budget = None
-        if self.route.max_cost_usd is not None:
-            budget = Budget(max_cost_usd=self.route.max_cost_usd)
-        routing = None if self.route.model is None else self.request.routing
-        return self.request.model_copy(update={"model": name, "routing": routing, "budget": budget})
-
-    def noted(self, plan: Plan) -> Plan:
-        """Return the plan with a word about who makes it."""
-        name = f"{plan.backend}/{plan.model}"
-        if self.request.model == name:
-            return plan
-        named = self.route.model is not None
-        reason = "the name in full" if named else f"routed by preference: {self.prefer}"
-        note = Adjustment(field="model", asked=self.request.model, used=name, reason=reason)
-        return plan.model_copy(update={"adjustments": (note, *plan.adjustments)})
-
-
-def chosen(report: PlanReport) -> Plan:
-    """Return the plan of the best candidate.
-
-    Raises:
-        MediaAgentError: there is none; of the kind that most candidates were refused for.
-    """
-    if report.chosen is not None and report.chosen.plan is not None:
-        return report.chosen.plan
-    refusals = [each.refusals[-1] for each in report.candidates]
-    if not refusals:
-        raise BackendUnavailableError("there is no backend", hint="media-agent backends lists them")
-    codes = Counter(refusal.code for refusal in refusals)
-    code = codes.most_common(1)[0][0]
-    reasons = [
-        f"{each.name}: {refusal.message.removeprefix(each.name).removeprefix(': ').strip()}"
-        for each, refusal in zip(report.candidates, refusals, strict=True)
-    ]
-    hint = next((refusal.hint for refusal in refusals if refusal.code == code), None)
-    raise from_info(
-        ErrorInfo(
-            code=code,
-            message=f"nobody can make this: {'; '.join(reasons)}",
-            retryable=False,
-            hint=hint,
-        )
-    )
 
 
 def _rules_of(facts: ModelFacts) -> PromptRules:

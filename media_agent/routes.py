@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 
 from media_agent.errors import InvalidRequestError
 from media_agent.nearest import did_you_mean
-from media_agent_schemas.request import Routing, RoutingPreference, VideoRequest
+from media_agent_schemas.capabilities import Adjustment, Plan, Policy
+from media_agent_schemas.request import Budget, Routing, RoutingPreference, VideoRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,3 +55,37 @@ class Rules:
                 f"there is no route {name!r} in the settings", hint=did_you_mean(name, self.routes)
             )
         return self.routes[name]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request with all that is decided about it before any model is looked at."""
+
+    request: VideoRequest
+    policy: Policy
+    route: Route
+    seed: int
+    allow_unknown_words: bool
+
+    @property
+    def prefer(self) -> RoutingPreference:
+        """What decides among those that could."""
+        return self.route.prefer
+
+    def for_model(self, name: str) -> VideoRequest:
+        """Return the request as this model gets it; wishes of a choice were met by choosing."""
+        budget = None
+        if self.route.max_cost_usd is not None:
+            budget = Budget(max_cost_usd=self.route.max_cost_usd)
+        routing = None if self.route.model is None else self.request.routing
+        return self.request.model_copy(update={"model": name, "routing": routing, "budget": budget})
+
+    def noted(self, plan: Plan) -> Plan:
+        """Return the plan with a word about who makes it."""
+        name = f"{plan.backend}/{plan.model}"
+        if self.request.model == name:
+            return plan
+        named = self.route.model is not None
+        reason = "the name in full" if named else f"routed by preference: {self.prefer}"
+        note = Adjustment(field="model", asked=self.request.model, used=name, reason=reason)
+        return plan.model_copy(update={"adjustments": (note, *plan.adjustments)})

@@ -139,7 +139,7 @@ def _row(candidate: "Candidate") -> tuple[str, ...]:
 
 def _exit_code(report: "PlanReport") -> int:
     from media_agent.errors import MediaAgentError, exit_code
-    from media_agent.router import chosen
+    from media_agent.reasons import chosen
 
     try:
         chosen(report)
