@@ -342,7 +342,8 @@ async def test_a_cancelled_chain_stops_its_part_and_makes_no_further_one(world: 
         if isinstance(event, JobProgressed) and event.phase == "part 2 of 3: paint":
             tasks.append(loop.create_task(client.cancel("mine")))
 
-    loop, tasks = asyncio.get_running_loop(), []
+    loop = asyncio.get_running_loop()
+    tasks: list[asyncio.Task[object]] = []
     job = await client.generate(REQUEST, job_id="mine", on_event=on_event)
 
     assert job.status is JobStatus.CANCELLED
@@ -359,7 +360,8 @@ async def test_an_endless_chain_ends_when_told_to_finish(world: World) -> None:
         if isinstance(numbered.event, ChunkReady) and numbered.event.index == 1:
             tasks.append(loop.create_task(client.control("mine", Finish())))
 
-    loop, tasks = asyncio.get_running_loop(), []
+    loop = asyncio.get_running_loop()
+    tasks: list[asyncio.Task[object]] = []
     request = VideoRequest(prompt="a dawn", endless=True, model="painter/ramp")
     job = await client.generate(request, job_id="mine", on_event=on_event)
 
