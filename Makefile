@@ -11,10 +11,10 @@ FOLDER ?= tests/magi/golden
 PYTEST_ARGS ?= -n 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fix bench adherence parity snapshots train clean
+.PHONY: help demo test check fix bench kill-matrix adherence parity snapshots train clean
 
 help: ## List these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(READY) ## Make a video from a storyboard of four prompts: out/demo.mp4, .json, .png
 	@mkdir -p out
@@ -43,6 +43,9 @@ bench: $(READY) ## Measure magi/tiny on this machine into benchmarks/results/
 adherence: $(READY) ## Count how often magi/tiny shows what its prompt says
 	@mkdir -p benchmarks/results
 	@$(BIN)/python -m media_agent_magi.adherence --json benchmarks/results/adherence.json
+
+kill-matrix: $(READY) ## Kill the process after each step of paid jobs; nothing may be paid twice
+	@$(BIN)/python benchmarks/kill_matrix.py
 
 parity: $(READY) ## Compare the engine with the golden data in FOLDER
 	@$(BIN)/python -m media_agent_magi.parity $(FOLDER)

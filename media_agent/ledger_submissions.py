@@ -26,6 +26,14 @@ class OwnedSubmissions(OwnedJobs):
         with self._file.reading() as connection:
             return [submission_of(row) for row in connection.execute(query)]
 
+    def is_of_another(self, submission: Submission, ref: OperationRef) -> bool:
+        """Return whether this work belongs to another submission: a list shows all of them."""
+        same = submissions.c.key != submission.key, submissions.c.backend == submission.backend
+        number = func.json_extract(submissions.c.ref, "$.operation_id")
+        query = select(submissions.c.id).where(*same, number == ref.operation_id)
+        with self._file.reading() as connection:
+            return connection.execute(query).first() is not None
+
     def intend(self, job_id: str, number: int, time: datetime) -> Submission:
         """Keep that the plan of this number is about to be submitted; once per plan.
 

@@ -90,9 +90,10 @@ class Submitting:
         if _limits(backend, plan).lookup == "none":
             return None
         ref = await backend.find(plan.request, key=last.key, since=last.created_at)
-        if ref is not None:
-            self._store.accept(last, ref)
-            self._around.checkpoint("ref")
+        if ref is None or self._store.is_of_another(last, ref):
+            return None
+        self._store.accept(last, ref)
+        self._around.checkpoint("ref")
         return ref
 
     async def _first_to_accept(

@@ -1,0 +1,295 @@
+"""Kills the process after each step of a job, with each fault upstream: `make kill-matrix`.
+
+The providers are simulators in this process and count what they accepted. Each job is begun in a
+process of its own, which kills itself (SIGKILL) after a step; further processes go on with it until
+it is over. The adapters pause SPEED times shorter than they would, fal times out after a second;
+the search for lost replies pauses as it always does.
+"""
+
+import argparse
+import asyncio
+import json
+import multiprocessing
+import os
+import signal
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from media_agent.backend import BackendSettings, VideoBackend
+    from media_agent.client import VideoClient
+    from media_agent.testing.simulator import Simulator
+
+RESULTS = Path(__file__).parent / "results" / "kill-matrix.json"
+SPEED = 20.0
+RESOLVED_WITHIN = 60.0  # seconds
+LIVES = 5  # processes after the first, at most
+JOB = "job"
+
+Provider = Literal["fal", "openai-compatible"]
+PROVIDERS: tuple[Provider, ...] = ("fal", "openai-compatible")
+STEPS = ("plan", "intent", "submit", "ref", "observe", "collect", "record", "finish")
+UPSTREAM = {
+    "refused": "*:refuse",
+    "500 after accept": "submit:status,status=500,accepts=true",
+    "closed after accept": "submit:close_after_accept",
+    "stall": "submit:stall",
+    "429 with Retry-After": "submit:status,status=429,retry_after=1",
+    "garbage": "submit:garbage",
+}
+LOST = ("500 after accept", "closed after accept", "stall", "garbage")
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One place of the matrix; no step: nobody is killed."""
+
+    provider: Provider
+    upstream: str
+    step: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of the job of a cell."""
+
+    cell: Cell
+    status: str
+    next_step: str | None
+    accepted: int
+    lookup: str
+    reply_lost: bool
+    resolved_seconds: float | None  # from the start of the job to a known reference, at most
+    was_killed: bool
+    lives: int
+    seconds: float
+
+    @property
+    def holds(self) -> bool:
+        """Whether it kept the promises: paid once at most, and ended or said what to do."""
+        ended = self.status in ("completed", "failed")
+        said = self.status == "outcome_unknown" and bool(self.next_step)
+        return self.accepted <= 1 and (ended or said)
+
+    @property
+    def is_resolved(self) -> bool:
+        """Whether a lost reply was made good in time."""
+        return self.resolved_seconds is not None and self.resolved_seconds <= RESOLVED_WITHIN
+
+
+def all_cells() -> list[Cell]:
+    """Return the whole matrix, and a column in which nobody is killed."""
+    return [
+        Cell(provider, upstream, step)
+        for provider in PROVIDERS
+        for upstream in UPSTREAM
+        for step in (*STEPS, None)
+    ]
+
+
+def run_cell(cell: Cell, folder: Path) -> Outcome:
+    """Play one cell; the simulator listens in this process."""
+    from media_agent.ledger import Ledger
+    from media_agent.testing.faults import Fault
+
+    began = time.monotonic()
+    with simulator_of(cell.provider, [Fault.parse(UPSTREAM[cell.upstream])]) as simulator:
+        first = live(folder, cell.provider, simulator.url, cell.step)
+        ledger = Ledger(folder / "data" / "ledger.sqlite")
+        lost = cell.step == "submit" or cell.upstream in LOST
+        resolved, lives = None, 0
+        while True:
+            job = ledger.get(JOB)
+            if job.ref is not None and resolved is None:
+                resolved = time.monotonic() - began
+            if job.status.is_terminal or lives == LIVES:
+                break
+            lives += 1
+            live(folder, cell.provider, simulator.url, None, resumes=True)
+        ledger.close()
+        accepted = simulator.accepted
+    return Outcome(
+        cell=cell,
+        status=job.status.value,
+        next_step=None if job.error is None else job.error.hint,
+        accepted=accepted,
+        lookup=lookup_of(cell.provider),
+        reply_lost=lost and accepted > 0,
+        resolved_seconds=None if resolved is None else round(resolved, 2),
+        was_killed=first == -signal.SIGKILL,
+        lives=1 + lives,
+        seconds=round(time.monotonic() - began, 2),
+    )
+
+
+def live(
+    folder: Path, provider: Provider, url: str, step: str | None, *, resumes: bool = False
+) -> int | None:
+    """Let one process work on the job until it ends or is killed; return its exit code."""
+    arguments = (folder, provider, url, step, resumes)
+    process = _CONTEXT.Process(target=work, args=arguments)
+    process.start()
+    process.join()
+    return process.exitcode
+
+
+def work(folder: Path, provider: Provider, url: str, step: str | None, resumes: bool) -> None:
+    """Begin or resume the job, and die without a word after `step`."""
+    from media_agent.errors import MediaAgentError
+    from media_agent_schemas.request import VideoRequest
+
+    def checkpoint(reached: str) -> None:
+        if reached == step:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    async def life() -> None:
+        async with client_of(folder, provider, url, checkpoint) as client:
+            if resumes:
+                await client.resume(JOB)
+                return
+            request = VideoRequest(prompt="a red kite over a lake", seed=7)
+            await client.generate(request, out=folder / "film.mp4", job_id=JOB)
+
+    try:
+        asyncio.run(life())
+    except MediaAgentError as error:
+        raise SystemExit(str(error)) from error
+
+
+def client_of(folder: Path, provider: Provider, url: str, checkpoint: object) -> "VideoClient":
+    """Return a client whose adapters do not wait for long."""
+    from media_agent.backend import BackendSpec
+    from media_agent.client import VideoClient
+    from media_agent.config import load_settings
+    from media_agent.plugins import Discovery
+    from media_agent.registry import Registry
+
+    options = {"timeout_seconds": 1.0} if provider == "fal" else {}
+    section = {"base_url": url, "key": "kill-matrix", "options": options}
+    spec = BackendSpec(name=provider, factory=fal if provider == "fal" else openai_compatible)
+    return VideoClient(
+        settings=load_settings(
+            data_dir=folder / "data",
+            config=folder / "none.toml",
+            default_backend=provider,
+            backends={provider: section},
+        ),
+        registry=Registry(Discovery({provider: spec})),
+        checkpoint=checkpoint,  # type: ignore[arg-type]
+    )
+
+
+def fal(settings: "BackendSettings") -> "VideoBackend":
+    """Return the adapter of fal, with short pauses."""
+    from media_agent_hosted.fal import FalBackend
+
+    return FalBackend(settings, sleep=shortly)
+
+
+def openai_compatible(settings: "BackendSettings") -> "VideoBackend":
+    """Return the adapter of OpenAI-shaped servers, with short pauses."""
+    from media_agent_hosted.openai_compatible import OpenAICompatibleBackend
+
+    return OpenAICompatibleBackend(settings, sleep=shortly)
+
+
+async def shortly(seconds: float) -> None:
+    """Sleep a part of the time."""
+    await asyncio.sleep(seconds / SPEED)
+
+
+def simulator_of(provider: Provider, faults: Iterable[object]) -> "Simulator":
+    """Return the simulator of a provider."""
+    from media_agent_hosted.fal_simulator import FalSimulator
+    from media_agent_hosted.openai_simulator import OpenAISimulator
+
+    kind = FalSimulator if provider == "fal" else OpenAISimulator
+    return kind(faults)  # type: ignore[arg-type]
+
+
+def lookup_of(provider: Provider) -> str:
+    """Return how the adapter finds work whose reply was lost."""
+    from media_agent.backend import BackendSettings
+
+    make = fal if provider == "fal" else openai_compatible
+    return make(BackendSettings(data_dir=Path())).capabilities().lookup
+
+
+def play(cells: Sequence[Cell], at_once: int) -> list[Outcome]:
+    """Play cells, some at the same time, each in a folder of its own."""
+    with tempfile.TemporaryDirectory() as name, ThreadPoolExecutor(at_once) as pool:
+        folders = [Path(name, str(number)) for number in range(len(cells))]
+        for folder in folders:
+            folder.mkdir()
+        return list(pool.map(run_cell, cells, folders))
+
+
+def summary(outcomes: Sequence[Outcome]) -> dict[str, object]:
+    """Return the numbers that were promised."""
+    searched = [each for each in outcomes if each.reply_lost and each.lookup != "none"]
+    resolved = sum(each.is_resolved for each in searched)
+    return {
+        "cells": len(outcomes),
+        "killed": sum(each.was_killed for each in outcomes),
+        "most_accepted_per_intent": max(each.accepted for each in outcomes),
+        "ends": dict(Counter(each.status for each in outcomes)),
+        "broken_promises": [asdict(each.cell) for each in outcomes if not each.holds],
+        "lost_replies_with_lookup": len(searched),
+        "resolved_within_60_s": resolved,
+        "resolved_share": round(resolved / len(searched), 4) if searched else None,
+    }
+
+
+def table(outcomes: Sequence[Outcome]) -> str:
+    """Return the matrix as text: how each job ended, and how often it was accepted."""
+    letters = {"completed": "done", "failed": "failed", "outcome_unknown": "unknown"}
+    heads = [*STEPS, "(alive)"]
+    lines = []
+    for provider in PROVIDERS:
+        lines.append(f"{provider}: end of the job, submissions accepted, by last step before death")
+        lines.append(" " * 22 + "".join(f"{head:>11}" for head in heads))
+        for upstream in UPSTREAM:
+            row = {
+                each.cell.step: f"{letters.get(each.status, each.status)} {each.accepted}"
+                for each in outcomes
+                if (each.cell.provider, each.cell.upstream) == (provider, upstream)
+            }
+            said = "".join(f"{row.get(step, '-'):>11}" for step in (*STEPS, None))
+            lines.append(f"{upstream:<22}{said}")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def main() -> int:
+    """Play the matrix, print it and keep it; return 1 when a promise was broken."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--at-once", type=int, default=4, help="cells played at the same time")
+    parser.add_argument("--json", type=Path, default=RESULTS, help="where the numbers go")
+    arguments = parser.parse_args()
+    began = time.monotonic()
+    outcomes = play(all_cells(), arguments.at_once)
+    numbers = {**summary(outcomes), "seconds": round(time.monotonic() - began, 1)}
+    print(table(outcomes))
+    print(json.dumps(numbers, indent=2))
+    rows = [asdict(each) for each in outcomes]
+    arguments.json.parent.mkdir(parents=True, exist_ok=True)
+    arguments.json.write_text(json.dumps({"summary": numbers, "cells": rows}, indent=1) + "\n")
+    share = numbers["resolved_share"]
+    is_kept = not numbers["broken_promises"] and isinstance(share, float) and share >= 0.95
+    return 0 if is_kept else 1
+
+
+# A server that has everything imported and forks a clean process for each life.
+_CONTEXT = multiprocessing.get_context("forkserver")
+_CONTEXT.set_forkserver_preload(
+    ["media_agent.client", "media_agent.video", "media_agent_hosted.fal", "kill_matrix"]
+)
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,52 @@
+"""What the processes of test_processes do; a module of its own, so that they can import it."""
+
+import asyncio
+import contextlib
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+
+from kill_matrix import client_of
+
+from media_agent.errors import JobError
+from media_agent_schemas.request import VideoRequest
+
+REQUEST = VideoRequest(prompt="a red kite over a lake", seed=7)
+
+
+def make(folder: Path, url: str, key: str, prompt: str, barrier: Barrier | None) -> None:
+    """Ask for a film under an idempotency key; write down the job that came of it."""
+
+    async def life() -> None:
+        async with client_of(folder, "fal", url, lambda step: None) as client:
+            client.store.list()  # the ledger is open before the others begin
+            if barrier is not None:
+                await asyncio.to_thread(barrier.wait)
+            request = REQUEST.model_copy(update={"prompt": prompt})
+            job = await client.generate(request, out=folder / "film.mp4", idempotency_key=key)
+            (folder / f"{job.id}.{id(job)}.seen").write_text(job.status)
+
+    asyncio.run(life())
+
+
+def resume_everything(folder: Path, url: str, barrier: Barrier) -> None:
+    """Open the ledger and try to go on with whatever is in it."""
+
+    async def life() -> None:
+        async with client_of(folder, "fal", url, lambda step: None) as client:
+            await asyncio.to_thread(barrier.wait)
+            for job in await client.list():
+                with contextlib.suppress(JobError):  # somebody works on it
+                    await client.resume(job.id)
+
+    asyncio.run(life())
+
+
+def cancel(folder: Path, url: str) -> None:
+    """Stop all jobs, from a process that does not run them."""
+
+    async def life() -> None:
+        async with client_of(folder, "fal", url, lambda step: None) as client:
+            for job in await client.list():
+                await client.cancel(job.id)
+
+    asyncio.run(life())
