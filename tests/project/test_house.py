@@ -70,11 +70,11 @@ def test_a_changelog_fragment_is_one_sentence_of_a_known_kind() -> None:
 
 def test_every_make_command_that_a_page_names_exists() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    targets = set(re.findall(r"^([a-z]+):.*## ", makefile, flags=re.MULTILINE))
+    targets = set(re.findall(r"^([a-z-]+):.*## ", makefile, flags=re.MULTILINE))
     named = {
         target
         for path in PAGES
-        for target in re.findall(r"(?:`|^|&& )make ([a-z]+)", path.read_text("utf-8"), re.MULTILINE)
+        for target in re.findall(r"(?:`|^|&& )make ([a-z-]+)", path.read_text("utf-8"), re.MULTILINE)
     }
 
     assert {"demo", "test", "check", "bench"} <= named
