@@ -164,5 +164,5 @@ async def test_redirects_are_followed_to_the_outside_only(place: Path) -> None:
 async def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
     (tmp_path / "work").write_bytes(b"")
 
-    with pytest.raises(StorageError, match="a file, not a folder"):
+    with pytest.raises(StorageError, match="cannot be written"):
         await fetched(answers(httpx.Response(200, content=FILM)), tmp_path / "work" / "film.mp4")

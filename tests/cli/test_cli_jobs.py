@@ -1,0 +1,139 @@
+"""The commands about jobs, on a folder where processes died."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from media_agent.cli import main
+from media_agent.ledger import Ledger
+from media_agent.testing.faults import Fault
+from media_agent.video import probe
+from media_agent_hosted.fal_simulator import FalSimulator
+from media_agent_schemas import GenerationRecord
+
+COMMAND = [sys.executable, "-m", "media_agent.cli"]
+FILM = ["generate", "a cat", "--backend", "sandbox", "--size", "64x64", "--duration", "6"]
+
+
+@pytest.fixture(autouse=True)
+def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEDIA_AGENT_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("MEDIA_AGENT_CONFIG", str(tmp_path / "none.toml"))
+    monkeypatch.chdir(tmp_path)
+
+
+def the_job() -> str:
+    (job,) = Ledger(Path("data/ledger.sqlite")).list()
+    return job.id
+
+
+@pytest.fixture
+def killed() -> str:
+    """Return the job of a process that was killed after its second chunk."""
+    slow = ["--option", "latency_seconds=4", "--out", "a.mp4"]
+    process = subprocess.Popen([*COMMAND, *FILM, *slow], stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    while "chunk 2," not in (line := process.stderr.readline()):
+        assert line, "it ended early"
+    process.kill()
+    process.communicate(timeout=60)
+    return the_job()
+
+
+def test_a_killed_film_is_listed_as_such_and_goes_on_where_it_was(
+    killed: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["jobs", "list"]) == 0
+    assert "its process is gone: jobs resume" in capsys.readouterr().out
+
+    assert main(["jobs", "resume"]) == 0
+
+    record = GenerationRecord.model_validate_json(Path("a.json").read_bytes())
+    said = capsys.readouterr()
+    assert f"a.mp4: job {killed}" in said.out
+    assert probe(Path("a.mp4")).frames == record.frames_planned == 144
+    assert (record.lineage.resumed_from_chunk or 0) >= 2
+    events = list(Ledger(Path("data/ledger.sqlite")).events(killed))
+    assert [event.sequence for event in events] == list(range(len(events)))
+    assert sum(event.event.type == "chunk.ready" for event in events) == 6
+    assert main(["jobs", "resume"]) == 0
+    assert "no job waits for its process" in capsys.readouterr().err
+
+
+def test_a_killed_film_can_be_cancelled_instead(
+    killed: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["jobs", "cancel", killed]) == 0
+
+    assert f"{killed}: cancelled" in capsys.readouterr().out
+    assert main(["jobs", "resume", killed]) == 0
+    assert "is over" in capsys.readouterr().err
+    assert not Path("a.mp4").exists()
+
+
+def test_a_lost_reply_is_reported_reconciled_and_never_sent_again(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with FalSimulator([Fault("submit", "close_after_accept")]) as simulator:
+        monkeypatch.setenv("MEDIA_AGENT_BACKENDS__FAL__BASE_URL", simulator.url)
+        monkeypatch.setenv("MEDIA_AGENT_BACKENDS__FAL__KEY", "secret-key")
+
+        assert main(["generate", "a cat", "--backend", "fal", "--out", "a.mp4"]) == 12
+        job = the_job()
+        assert main(["jobs", "reconcile"]) == 0
+        said = capsys.readouterr()
+        assert main(["jobs", "reconcile", "--json"]) == 0
+        data = json.loads(capsys.readouterr().out)["data"]
+        assert main(["jobs", "resume", job]) == 12
+        again = capsys.readouterr()
+        assert main(["jobs", "show", job]) == 0
+        shown = capsys.readouterr().out
+
+        assert simulator.accepted == len(simulator.calls("submit")) == 1
+    assert "nobody knows whether fal accepted" in said.err
+    assert "cannot be searched: look at its own page" in said.out
+    assert [row["job"] for row in data] == [job]
+    assert "look at its own page" in again.err
+    assert "to fal: unknown" in shown
+    assert "next fal cannot be asked" in shown
+    assert "secret-key" not in said.out + said.err + again.err + shown
+
+
+def test_nothing_unknown_is_said_so(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["jobs", "reconcile"]) == 0
+
+    assert "no job has an unknown outcome" in capsys.readouterr().out
+
+
+def test_the_same_idempotency_key_makes_one_film(capsys: pytest.CaptureFixture[str]) -> None:
+    command = [*FILM, "--idempotency-key", "k", "--option", "latency_seconds=0"]
+    assert main([*command, "--out", "a.mp4"]) == 0
+    assert main([*command, "--out", "b.mp4"]) == 0
+
+    assert "a.mp4: " in capsys.readouterr().out.splitlines()[-2]
+    assert not Path("b.mp4").exists()
+    assert main([*FILM, "--idempotency-key", "k", "--seed", "5"]) == 17
+    assert "belongs to job" in capsys.readouterr().err
+
+
+def test_a_damaged_ledger_is_said_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("data").mkdir()
+    Path("data/ledger.sqlite").write_bytes(b"not a ledger" * 1000)
+
+    assert main(["jobs", "list"]) == 21
+
+    said = capsys.readouterr().err
+    assert "is no database, or is damaged (move it away" in said
+    assert len(said.splitlines()) == 1
+
+
+@pytest.mark.parametrize("command", ["show", "resume", "reconcile", "cancel"])
+def test_a_job_that_does_not_exist_is_said(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["jobs", command, "nothing"]) == 15
+
+    assert "there is no job 'nothing'" in capsys.readouterr().err
