@@ -104,7 +104,7 @@ class LoadedPipeline:
     def release(self) -> None:
         """Let go of the memory."""
         del self._pipe
-        gc.collect()
+        gc.collect()  # its models refer to themselves
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 

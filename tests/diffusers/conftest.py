@@ -1,5 +1,6 @@
 """Tiny pipelines of every family, built once, saved, and read from disk like any other."""
 
+import gc
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,9 +9,14 @@ import pytest
 
 
 @pytest.fixture(scope="session")
-def folder_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Return a function that gives the folder of a family; nobody writes to it."""
+def folder_of(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Path]]:
+    """Yield a function that gives the folder of a family; nobody writes to it.
+
+    What the libraries made on import is left out of garbage collections from here on: each model
+    that is released asks for one, and hundreds of thousands of old objects would make them slow.
+    """
     pytest.importorskip("diffusers")
+    pytest.importorskip("media_agent_diffusers.pipeline")
     from media_agent_diffusers.tiny import build_tiny
 
     root = tmp_path_factory.mktemp("weights")
@@ -19,7 +25,11 @@ def folder_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]
         path = root / family
         return path if path.exists() else build_tiny(family, path)
 
-    return folder
+    folder("wan")
+    gc.collect()
+    gc.freeze()
+    yield folder
+    gc.unfreeze()
 
 
 @pytest.fixture

@@ -3,10 +3,11 @@
 import asyncio
 import socket
 import sys
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import aclosing
 from io import BytesIO
-from itertools import groupby
+from itertools import count, groupby
 from pathlib import Path
 
 import numpy as np
@@ -42,11 +43,17 @@ FolderOf = Callable[[str], Path]
 FAST = {"num_inference_steps": 2, "max_sequence_length": 16}
 
 
-@pytest.fixture
-def backend(folder_of: FolderOf, tmp_path: Path) -> Iterator[DiffusersBackend]:
+KEYS = (f"work-{number}" for number in count())
+
+
+@pytest.fixture(scope="module")
+def backend(
+    folder_of: FolderOf, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[DiffusersBackend]:
     families = ("wan", "wan-i2v", "wan-flf2v", "mochi")
     models = {family: folder_of(family) for family in families}
-    backend = DiffusersBackend(BackendSettings(data_dir=tmp_path, models=models))
+    data_dir = tmp_path_factory.mktemp("data")
+    backend = DiffusersBackend(BackendSettings(data_dir=data_dir, models=models))
     yield backend
     asyncio.run(backend.aclose())
 
@@ -72,14 +79,14 @@ def planned(
     return negotiate(request, backend.capabilities(model), policy, draw_seed=lambda: 3)
 
 
-async def observed(backend: DiffusersBackend, plan: Plan, key: str = "k") -> list[BackendEvent]:
-    ref = await backend.submit(plan.request, key=key)
+async def observed(backend: DiffusersBackend, plan: Plan) -> list[BackendEvent]:
+    ref = await backend.submit(plan.request, key=next(KEYS))
     async with aclosing(backend.observe(ref)) as events:
         return [event async for event in events]
 
 
-async def film(backend: DiffusersBackend, plan: Plan, key: str = "k") -> np.ndarray:
-    done = (await observed(backend, plan, key))[-1]
+async def film(backend: DiffusersBackend, plan: Plan) -> np.ndarray:
+    done = (await observed(backend, plan))[-1]
     assert isinstance(done, JobCompleted), done
     return read_frames(Path(done.artifacts[0].path or ""))
 
@@ -127,9 +134,9 @@ async def test_a_folder_of_weights_makes_a_film(
 
 @pytest.mark.anyio
 async def test_the_seed_decides_and_zero_is_a_seed(backend: DiffusersBackend) -> None:
-    zero = await film(backend, planned(backend, seed=0), "a")
-    again = await film(backend, planned(backend, seed=0), "b")
-    one = await film(backend, planned(backend, seed=1), "c")
+    zero = await film(backend, planned(backend, seed=0))
+    again = await film(backend, planned(backend, seed=0))
+    one = await film(backend, planned(backend, seed=1))
 
     assert np.array_equal(zero, again)
     assert not np.array_equal(zero, one)
@@ -153,12 +160,8 @@ async def test_the_prompt_and_the_negative_prompt_reach_the_model(
     backend: DiffusersBackend,
 ) -> None:
     films = [
-        await film(backend, planned(backend, **words), key)
-        for key, words in {
-            "cat": {},
-            "dog": {"prompt": "a blue dog"},
-            "not": {"negative_prompt": "a blue dog"},
-        }.items()
+        await film(backend, planned(backend, **words))
+        for words in ({}, {"prompt": "a blue dog"}, {"negative_prompt": "a blue dog"})
     ]
 
     assert not np.array_equal(films[0], films[1])
@@ -169,12 +172,10 @@ async def test_the_prompt_and_the_negative_prompt_reach_the_model(
 async def test_the_first_picture_decides_what_an_image_model_makes(
     backend: DiffusersBackend,
 ) -> None:
-    red = await film(backend, planned(backend, "wan-i2v", inputs=(first(),)), "red")
+    red = await film(backend, planned(backend, "wan-i2v", inputs=(first(),)))
     blue = first(picture(color="blue"))
 
-    assert not np.array_equal(
-        red, await film(backend, planned(backend, "wan-i2v", inputs=(blue,)), "blue")
-    )
+    assert not np.array_equal(red, await film(backend, planned(backend, "wan-i2v", inputs=(blue,))))
 
 
 @pytest.mark.anyio
@@ -208,7 +209,7 @@ async def test_cancelled_work_ends_and_the_model_stays_usable(backend: Diffusers
     assert isinstance(event, JobCancelled)
     assert event.artifacts == ()
     assert told < steps
-    assert (await film(backend, planned(backend), "after")).shape == (5, 16, 32, 3)
+    assert (await film(backend, planned(backend))).shape == (5, 16, 32, 3)
 
 
 def test_a_pipeline_that_is_stopped_takes_not_one_step_more(folder_of: FolderOf) -> None:
@@ -237,6 +238,22 @@ def test_a_pipeline_that_is_stopped_takes_not_one_step_more(folder_of: FolderOf)
     pipeline.release()
 
 
+def test_the_memory_of_a_released_model_is_free_at_once(folder_of: FolderOf) -> None:
+    from media_agent_diffusers.pipeline import LoadedPipeline
+
+    pipeline = LoadedPipeline(read_folder(folder_of("wan")), DiffusersOptions())
+    arguments = {"prompt": "a cat", "width": 16, "height": 16, "num_frames": 5}
+    pipeline.run({**arguments, "num_inference_steps": 2}, seed=0, on_step=lambda done, total: None)
+    parts = pipeline._pipe.components.values()
+    kept = [weakref.ref(part) for part in parts if hasattr(part, "parameters")]
+    del parts
+
+    pipeline.release()
+
+    assert len(kept) == 3
+    assert [part for part in kept if part() is not None] == []
+
+
 def test_values_that_are_no_numbers_are_an_error_and_no_film(folder_of: FolderOf) -> None:
     from media_agent_diffusers.pipeline import LoadedPipeline
 
@@ -253,23 +270,28 @@ def test_values_that_are_no_numbers_are_an_error_and_no_film(folder_of: FolderOf
 
 @pytest.mark.anyio
 async def test_models_take_turns_in_memory(backend: DiffusersBackend) -> None:
-    before = await film(backend, planned(backend), "wan")
-    await film(backend, planned(backend, "mochi"), "mochi")
+    before = await film(backend, planned(backend))
+    await film(backend, planned(backend, "mochi"))
 
-    assert np.array_equal(before, await film(backend, planned(backend), "wan-again"))
+    assert np.array_equal(before, await film(backend, planned(backend)))
 
 
 @pytest.mark.anyio
 async def test_nothing_is_asked_of_the_network(
-    backend: DiffusersBackend, monkeypatch: pytest.MonkeyPatch
+    folder_of: FolderOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> None:
         raise AssertionError("somebody wanted to connect")
 
+    models = {"mochi": folder_of("mochi")}
+    fresh = DiffusersBackend(BackendSettings(data_dir=tmp_path, models=models))
     monkeypatch.setattr(socket.socket, "connect", refuse)
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
 
-    assert len(await film(backend, planned(backend, "mochi"))) == 7
+    frames = await film(fresh, planned(fresh, "mochi"))
+
+    await fresh.aclose()
+    assert len(frames) == 7
 
 
 @pytest.mark.anyio
@@ -279,7 +301,7 @@ async def test_fewer_bits_work_too(folder_of: FolderOf, tmp_path: Path) -> None:
     backend = DiffusersBackend(BackendSettings(data_dir=tmp_path, options=options))
 
     for model, frames in (("wan", 5), ("mochi", 7)):
-        assert len(await film(backend, planned(backend, model), model)) == frames
+        assert len(await film(backend, planned(backend, model))) == frames
     await backend.aclose()
 
 
@@ -361,10 +383,10 @@ async def test_a_bad_picture_is_refused_before_any_work(
     medium = MediaInput(role="first_frame", path=str(tmp_path / name))
 
     with pytest.raises(InvalidRequestError, match=said) as caught:
-        await backend.submit(planned(backend, "wan-i2v", inputs=(medium,)).request, key="k")
+        await backend.submit(planned(backend, "wan-i2v", inputs=(medium,)).request, key="bad")
 
     assert name in caught.value.message
-    assert not (tmp_path / "work").exists()
+    assert not (backend.settings.data_dir / "work" / "bad").exists()
 
 
 @pytest.mark.anyio
