@@ -194,7 +194,7 @@ def read_catalogue(path: Path) -> dict[str, ModelFacts]:
     Raises:
         PluginError: it is missing, no YAML, or says something unknown.
     """
-    import yaml  # type: ignore[import-untyped]  # its stubs are a package of their own
+    import yaml
 
     try:
         data = yaml.load(path.read_bytes(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
 
     from media_agent.config import Settings
-    from media_agent.parts import Maker
+    from media_agent.pieces import Maker
     from media_agent.registry import Registry
     from media_agent_schemas.capabilities import Capabilities, Estimate
     from media_agent_schemas.request import VideoRequest
