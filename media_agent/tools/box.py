@@ -101,7 +101,7 @@ class ToolBox:
         return view_plan(await self._client.plan_all(default), others=report.candidates)
 
     async def _create(self, wish: CreateVideo) -> VideoJob:
-        key = idempotency_key(self._caller, wish)
+        key = idempotency_key(self._caller, wish, self._client.settings.default_backend)
         return await self._client.start(wish.to_request(), idempotency_key=key)
 
     async def _wait(self, arguments: WaitVideo) -> VideoJob:
@@ -127,10 +127,16 @@ class ToolBox:
         return str(limits.verification)
 
 
-def idempotency_key(caller: str, wish: CreateVideo) -> str:
-    """Return what the same wish of the same caller has in common, however it was written."""
-    given = wish.idempotency_key
-    fields = wish.model_dump(mode="json", exclude_none=True) if given is None else {"key": given}
+def idempotency_key(caller: str, wish: CreateVideo, default: str) -> str:
+    """Return what the same wish of the same caller has in common, however it was written.
+
+    Who makes it is a part of the wish, also where only the settings say it: `default`.
+    """
+    fields = wish.model_dump(mode="json", exclude_none=True)
+    if wish.idempotency_key is not None:
+        fields = {"idempotency_key": wish.idempotency_key}
+    elif wish.route is None:
+        fields.setdefault("model", default)
     text = json.dumps([caller, fields], sort_keys=True, separators=(",", ":"))
     return f"tool-{hashlib.sha256(text.encode()).hexdigest()[:32]}"
 

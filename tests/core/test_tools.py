@@ -186,11 +186,14 @@ async def test_another_wish_is_another_job(box: ToolBox, other: dict[str, Any]) 
     assert first["job_id"] != second["job_id"]
 
 
-def test_two_callers_with_one_wish_have_two_films() -> None:
-    wish = CreateVideo(prompt="a cat")
+def test_the_key_is_made_of_caller_wish_and_who_makes_it() -> None:
+    wish, named = CreateVideo(prompt="a cat"), CreateVideo(prompt="a cat", model="sandbox")
+    routed = CreateVideo(prompt="a cat", route="draft")
 
-    assert idempotency_key("one", wish) != idempotency_key("two", wish)
-    assert idempotency_key("one", wish) == idempotency_key("one", CreateVideo(prompt="a cat"))
+    assert idempotency_key("one", wish, "sandbox") == idempotency_key("one", named, "magi")
+    assert idempotency_key("one", wish, "sandbox") != idempotency_key("two", wish, "sandbox")
+    assert idempotency_key("one", wish, "sandbox") != idempotency_key("one", wish, "magi")
+    assert idempotency_key("one", routed, "sandbox") == idempotency_key("one", routed, "magi")
 
 
 async def test_a_key_that_is_used_for_another_wish_is_an_error(box: ToolBox) -> None:

@@ -1,0 +1,196 @@
+"""The examples of agents and authors do what they say, as they stand in the files."""
+
+import importlib.util
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from media_agent.backend import BackendSettings, VideoBackend
+from media_agent.client import VideoClient
+from media_agent.config import load_settings
+from media_agent.tools import ToolBox
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def load_example(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, ROOT / "examples" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def python_blocks(page: str) -> list[str]:
+    text = (ROOT / "docs" / "how-to" / page).read_text(encoding="utf-8")
+    return re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+
+
+@pytest.fixture(autouse=True)
+def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = tmp_path / "settings.toml"
+    settings.write_text('default_backend = "sandbox"\n', encoding="utf-8")
+    monkeypatch.setenv("MEDIA_AGENT_CONFIG", str(settings))
+    monkeypatch.setenv("MEDIA_AGENT_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.mark.anyio
+async def test_the_scripted_agent_plans_creates_waits_and_shows_the_contact_sheet(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    example = load_example("agent_tool_loop")
+    wish = {"prompt": "a fox in the snow", "duration": 1, "size": "64x36", "model": "sandbox"}
+
+    async with VideoClient(settings=load_settings()) as client:
+        model = example.ScriptedModel(wish)
+        messages = await example.converse(ToolBox(client), model, "a fox in the snow")
+    example.show(messages)
+
+    calls = [
+        call["function"]["name"] for message in messages for call in message.get("tool_calls") or ()
+    ]
+    assert calls[:3] == ["plan_video", "create_video", "wait_video"]
+    last = messages[-1]["content"]
+    assert ".sheet.png" in last
+    assert Path(re.findall(r"At a glance: (\S+)", last)[0]).exists()  # noqa: ASYNC240
+    assert "assistant  create_video(" in capsys.readouterr().out
+
+
+@pytest.mark.anyio
+async def test_the_scripted_agent_says_when_nobody_can_do_it() -> None:
+    example = load_example("agent_tool_loop")
+    wish = {"prompt": "a fox", "first_frame": "fox.png", "model": "sandbox"}
+
+    async with VideoClient(settings=load_settings()) as client:
+        messages = await example.converse(ToolBox(client), example.ScriptedModel(wish), "a fox")
+
+    assert messages[-1]["content"].startswith("Nobody can do it")
+
+
+def test_the_agent_loop_runs_as_a_program(tmp_path: Path) -> None:
+    command = [sys.executable, str(ROOT / "examples" / "agent_tool_loop.py"), "a fox"]
+    command += ["--model", "sandbox", "--duration", "0.5"]
+
+    result = subprocess.run(command, capture_output=True, text=True, env=dict(os.environ))
+
+    assert result.returncode == 0, result.stderr
+    assert "Here is your video" in result.stdout
+
+
+@pytest.mark.anyio
+async def test_the_python_of_the_how_to_gives_tools_to_a_model() -> None:
+    (block,) = python_blocks("use-as-an-agent-tool.md")
+    names: dict[str, Any] = {}
+
+    exec(compile(block, "use-as-an-agent-tool.md", "exec"), names)
+    answers = await names["answer"]([("plan_video", '{"prompt": "a fox"}'), ("wait_video", "{}")])
+
+    assert "chosen" in answers[0]
+    assert answers[1]["error"]["code"] == "invalid_request"
+
+
+def test_the_error_that_the_how_to_shows_is_the_one_that_comes(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "how-to" / "use-as-an-agent-tool.md").read_text(encoding="utf-8")
+    (shown,) = re.findall(r"```json\n(.*?)```", page, flags=re.DOTALL)
+
+    async def ask() -> Any:
+        async with VideoClient(settings=load_settings()) as client:
+            return await ToolBox(client).call("wait_video", {"job_id": "a", "seconds": 61})
+
+    import asyncio
+
+    assert asyncio.run(ask()) == json.loads(shown)
+
+
+def test_one_request_goes_five_ways_by_one_word_and_is_never_paid_twice(
+    tmp_path: Path,
+    raw_weights: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    pytest.importorskip("diffusers")
+    from media_agent_magi.backend import MagiBackend
+
+    def make(settings: BackendSettings) -> VideoBackend:
+        return MagiBackend(settings, raw_weights)
+
+    monkeypatch.setattr("media_agent_magi.plugin.make", make)
+    monkeypatch.delenv("MEDIA_AGENT_DATA_DIR")
+    example = load_example("three_ways")
+
+    example.main(["--folder", str(tmp_path / "ways"), "--duration", "0.5"])
+
+    said = capsys.readouterr().out
+    assert "5 films, 5 records, 1 shape of record" in said
+    for maker in ("magi/tiny", "sandbox/slate", "fal/wan/", "wan/wan", "mochi/mochi"):
+        assert maker in said
+    assert "status: outcome_unknown; asked again: outcome_unknown, the same job: yes" in said
+    assert said.count("submissions that the service accepted: 1") == 2
+    assert "cannot be searched" in said
+
+
+def test_the_hosted_backend_of_the_how_to_keeps_the_contract(tmp_path: Path) -> None:
+    for block in python_blocks("write-a-backend.md"):
+        path = tmp_path / block.splitlines()[0].removeprefix("# ")
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(block, encoding="utf-8")
+    (tmp_path / "tests" / "test_acme.py").write_text(_ACME_TEST, encoding="utf-8")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+
+    result = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "tests"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+
+    assert result.returncode == 0, result.stdout[-4000:]
+    assert " passed" in result.stdout
+
+
+_ACME_TEST = """
+import pytest
+from pydantic import SecretStr
+
+from acme_simulator import AcmeSimulator
+from media_agent.backend import BackendSettings
+from media_agent.testing.conformance import ServiceConformance
+from my_backend.acme import AcmeBackend
+
+
+class TestAcme(ServiceConformance):
+    @pytest.fixture
+    def secret(self):
+        return "acme-secret-0123456789"
+
+    @pytest.fixture
+    def simulator(self, faults):
+        with AcmeSimulator(faults) as simulator:
+            yield simulator
+
+    @pytest.fixture
+    def make_backend(self, tmp_path, simulator, secret):
+        settings = BackendSettings(
+            data_dir=tmp_path,
+            base_url=simulator.url,
+            key=SecretStr(secret),
+            options={"poll_seconds": 0.01},
+        )
+        return lambda: AcmeBackend(settings)
+"""
