@@ -5,13 +5,19 @@ from datetime import datetime
 from pathlib import Path
 
 from media_agent.artifacts import Destination
-from media_agent.errors import BackendResponseError, MediaAgentError, StorageError, to_info
+from media_agent.errors import (
+    BackendResponseError,
+    BackendUnavailableError,
+    MediaAgentError,
+    StorageError,
+    to_info,
+)
 from media_agent.fetch import fetch
 from media_agent.files import storage_errors, write_atomically
 from media_agent.record import build_record
 from media_agent.submitting import Surroundings
 from media_agent_schemas.capabilities import Capabilities
-from media_agent_schemas.events import JobCompleted, JobFailed, TerminalEvent
+from media_agent_schemas.events import JobCompleted, JobFailed, JobOutcomeUnknown, TerminalEvent
 from media_agent_schemas.jobs import VideoJob
 from media_agent_schemas.media import Artifact, ArtifactKind
 
@@ -31,7 +37,7 @@ class Delivering:
         self, end: TerminalEvent, limits: Capabilities, resumed_from: int | None
     ) -> TerminalEvent:
         """Put film and record in their places and return the end with where they are."""
-        end = await self._collected(end)
+        end = await self._collected(end, is_paid=not limits.resubmits)
         self._around.checkpoint("collect")
         try:
             await asyncio.to_thread(self._write_record, end, limits, resumed_from)
@@ -41,8 +47,11 @@ class Delivering:
         self._around.checkpoint("record")
         return end
 
-    async def _collected(self, end: TerminalEvent) -> TerminalEvent:
-        """Return the end with its film in place, or the failure to put it there."""
+    async def _collected(self, end: TerminalEvent, *, is_paid: bool) -> TerminalEvent:
+        """Return the end with its film in place, or the failure to put it there.
+
+        A paid film that is finished is not given up for a full disk or a lost connection.
+        """
         is_complete = isinstance(end, JobCompleted)
         films = [index for index, file in enumerate(end.artifacts) if _is_film(file)]
         try:
@@ -55,9 +64,18 @@ class Delivering:
             return end.model_copy(update={"artifacts": tuple(artifacts)})
         except MediaAgentError as error:
             facts = end.model_dump(exclude={"type", "artifacts", "error"})
-            left = tuple(file for file in end.artifacts if file.uri is not None)
-            failure = {"error": to_info(error), "artifacts": left}
-            return JobFailed.model_validate({**facts, **failure})
+            facts["artifacts"] = tuple(file for file in end.artifacts if file.uri is not None)
+            info = to_info(error)
+            if (
+                is_complete
+                and is_paid
+                and isinstance(error, StorageError | BackendUnavailableError)
+            ):
+                again = f"media-agent jobs resume {self._job.id} collects the film again"
+                hint = again if info.hint is None else f"{info.hint}; then {again}"
+                facts["error"] = info.model_copy(update={"hint": hint})
+                return JobOutcomeUnknown.model_validate(facts)
+            return JobFailed.model_validate({**facts, "error": info})
 
     async def _fetched(self, film: Artifact) -> Artifact:
         if film.path is not None or film.uri is None:

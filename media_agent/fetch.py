@@ -83,7 +83,7 @@ async def _fetch_once(
     except (httpx.TransportError, httpx.DecodingError, TimeoutError) as error:
         raise BackendUnavailableError(
             f"the film at {uri.host} could not be fetched ({type(error).__name__})",
-            hint="media-agent jobs resume fetches it again, as long as it is there",
+            hint="check the network",
         ) from error
 
 

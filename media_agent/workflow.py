@@ -209,9 +209,9 @@ class JobRun:
 
     def _clean_up(self, end: TerminalEvent) -> None:
         if isinstance(end, JobCompleted):
-            for submission in self._store.submissions(self.job.id):
-                folder = self._around.work_folder / submission.key
-                shutil.rmtree(folder, ignore_errors=True)
+            keys = {submission.key for submission in self._store.submissions(self.job.id)}
+            for name in (self.job.id, *keys):
+                shutil.rmtree(self._around.work_folder / name, ignore_errors=True)
 
 
 async def _events(backend: VideoBackend, ref: OperationRef) -> AsyncGenerator[BackendEvent, None]:

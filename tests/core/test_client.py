@@ -338,7 +338,6 @@ async def test_a_refused_submission_fails_the_job_with_its_reason(stage: Stage) 
     [
         ([JobCompleted()], "backend_response", "completed without a film"),
         ([JobCompleted(artifacts=(Artifact(uri="ftp://a/b"),))], "backend_response", "at a ftp"),
-        ([JobCompleted(artifacts=(Artifact(path="/gone"),))], "storage", "it is gone"),
         ([ContentRejectedError("no cats")], "content_rejected", "no cats"),
     ],
 )

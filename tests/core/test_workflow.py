@@ -360,6 +360,25 @@ async def test_what_the_provider_forgot_has_failed(world: World) -> None:
     assert job.error.code == "operation_not_found"
 
 
+@pytest.mark.anyio
+@pytest.mark.parametrize("resubmits", [True, False])
+async def test_a_paid_film_that_cannot_be_put_in_its_place_is_collected_later(
+    world: World, resubmits: bool
+) -> None:
+    provider, film = world.providers["paid"], world.providers["paid"].film
+    provider.resubmits, provider.film = resubmits, world.folder / "gone.mp4"
+    job = await world.process().generate(REQUEST)
+    provider.film = film
+
+    end = await world.process().resume(job.id)
+
+    assert job.error is not None
+    assert "it is gone" in job.error.message
+    assert job.status is (JobStatus.FAILED if resubmits else JobStatus.OUTCOME_UNKNOWN)
+    assert end.status is (JobStatus.FAILED if resubmits else JobStatus.COMPLETED)
+    assert provider.posts == 1
+
+
 # -- several candidates -----------------------------------------------------------------------
 
 
