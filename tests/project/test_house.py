@@ -74,7 +74,7 @@ def test_every_make_command_that_a_page_names_exists() -> None:
     named = {
         target
         for path in PAGES
-        for target in re.findall(r"(?:`|^|&& )make ([a-z-]+)", path.read_text("utf-8"), re.MULTILINE)
+        for target in re.findall(r"(?m)(?:`|^|&& )make ([a-z-]+)", path.read_text("utf-8"))
     }
 
     assert {"demo", "test", "check", "bench"} <= named
