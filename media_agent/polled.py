@@ -223,7 +223,8 @@ class PolledBackend(ABC):
         try:
             event = await self.status(ref)
         except BackendRateLimitError as error:
-            self.postpone(ref, error.retry_after or self.longest_poll_seconds)
+            wished = error.retry_after
+            self.postpone(ref, self.longest_poll_seconds if wished is None else wished)
             return None
         except BackendResponseError as error:  # garbage says nothing about the work
             raise BackendUnavailableError(error.message, hint=error.hint) from error
