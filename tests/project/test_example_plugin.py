@@ -75,6 +75,22 @@ def test_the_installed_backend_is_listed_and_makes_a_film_by_one_word_of_the_set
     assert (tmp_path / "sea.json").exists()
 
 
+def test_the_router_finds_it_best_for_what_no_other_installed_backend_can_do(
+    surroundings: Mapping[str, str], tmp_path: Path
+) -> None:
+    settings = Path(surroundings["MEDIA_AGENT_CONFIG"])
+    settings.write_text('[routes.waves]\nallow = ["plasma", "sandbox"]\n', encoding="utf-8")
+    asked = ("a calm sea", "--duration", "600", "--route", "waves", "--json")
+
+    planned = run(
+        *("-m", "media_agent.cli", "plan", *asked), surroundings=surroundings, folder=tmp_path
+    )
+
+    first = json.loads(planned)["candidates"][0]
+    assert (first["backend"], first["rank"], first["seams"]) == ("plasma", 1, 0)
+    assert first["quality"]["opinion_of"] == "the author of media-agent-plasma"
+
+
 def test_its_own_tests_which_are_the_conformance_kit_pass(
     surroundings: Mapping[str, str], tmp_path: Path
 ) -> None:

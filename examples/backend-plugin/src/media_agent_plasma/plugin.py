@@ -1,6 +1,7 @@
 """Declares the backend; what is heavy is imported when its first film is made."""
 
 from collections.abc import Iterable
+from pathlib import Path
 
 from media_agent.backend import BackendSettings, BackendSpec, VideoBackend
 from media_agent.hookspecs import hookimpl
@@ -16,4 +17,5 @@ def make(settings: BackendSettings) -> VideoBackend:
 @hookimpl
 def media_agent_backends() -> Iterable[BackendSpec]:
     """Offer the backend "plasma"."""
-    return [BackendSpec(name="plasma", factory=make)]
+    catalogue = Path(__file__).with_name("catalogue.yaml")
+    return [BackendSpec(name="plasma", factory=make, catalogue=catalogue)]
