@@ -2,7 +2,6 @@
 
 import asyncio
 from dataclasses import dataclass
-from itertools import accumulate
 from pathlib import Path
 
 from pydantic import JsonValue
@@ -14,7 +13,7 @@ from media_agent.cli.screen import say, tell
 from media_agent.cli.signals import Interruption, cancelled_by_signals
 from media_agent.client import VideoClient
 from media_agent.errors import InvalidRequestError, JobNotFoundError, exit_code
-from media_agent.files import storage_errors, temporary_beside
+from media_agent.job_sheet import write_job_sheet
 from media_agent.options import read_options
 from media_agent.reasons import price_of
 from media_agent_schemas.capabilities import Plan, Policy
@@ -58,7 +57,7 @@ async def make(wishes: Wishes) -> int:
             async with VideoClient() as client:
                 job = await _make(client, wishes, interruption)
                 if wishes.sheet is not None and job.status is JobStatus.COMPLETED:
-                    await asyncio.to_thread(_write_sheet, job, wishes.sheet)
+                    await asyncio.to_thread(write_job_sheet, job, wishes.sheet)
         except asyncio.CancelledError:
             if interruption.number is None:
                 raise
@@ -166,20 +165,3 @@ def _facts(job: VideoJob) -> str:
     of_all = "" if planned is None or planned == film.frames else f" of {planned}"
     size = f"{film.width}x{film.height}"
     return f"{film.frames}{of_all} frames, {film.duration:.2f} s, {size}, {film.fps:g} fps, {made}"
-
-
-def _write_sheet(job: VideoJob, sheet: Path) -> None:
-    from media_agent.contact_sheet import write_contact_sheet
-
-    request = job.plan.request
-    shots = request.storyboard()
-    lengths = [round((shot.duration or 0) * (request.fps or 0)) for shot in shots]
-    starts = [0, *accumulate(lengths)][: len(shots)]
-    captions = [(start, shot.prompt) for start, shot in zip(starts, shots, strict=True)]
-    aside = temporary_beside(sheet)
-    try:
-        with storage_errors(f"the contact sheet {sheet}"):
-            write_contact_sheet(Path(str(job.artifacts[0].path)), aside, captions=captions)
-            aside.replace(sheet)
-    finally:
-        aside.unlink(missing_ok=True)
