@@ -2,7 +2,7 @@
 
 The providers are simulators in this process and count what they accepted. Each job is begun in a
 process of its own, which kills itself (SIGKILL) after a step; further processes go on with it until
-it is over. The adapters pause SPEED times shorter than they would, fal times out after a second;
+it is over. The adapters pause SPEED times shorter than they would, fal times out after FAL_TIMEOUT;
 the search for lost replies pauses as it always does.
 """
 
@@ -17,7 +17,10 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict, dataclass
+from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -25,9 +28,11 @@ if TYPE_CHECKING:
     from media_agent.backend import BackendSettings, VideoBackend
     from media_agent.client import VideoClient
     from media_agent.testing.simulator import Simulator
+    from media_agent_schemas.request import VideoRequest
 
 RESULTS = Path(__file__).parent / "results" / "kill-matrix.json"
 SPEED = 20.0
+FAL_TIMEOUT = 3.0  # seconds
 RESOLVED_WITHIN = 60.0  # seconds
 LIVES = 5  # processes after the first, at most
 JOB = "job"
@@ -43,7 +48,7 @@ UPSTREAM = {
     "429 with Retry-After": "submit:status,status=429,retry_after=1",
     "garbage": "submit:garbage",
 }
-LOST = ("500 after accept", "closed after accept", "stall", "garbage")
+SEARCH, REF = "searched", "found"  # files with the time of the first
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +70,7 @@ class Outcome:
     accepted: int
     lookup: str
     reply_lost: bool
-    resolved_seconds: float | None  # from the start of the job to a known reference, at most
+    resolved_seconds: float | None  # from the first search for it to a known reference
     was_killed: bool
     lives: int
     seconds: float
@@ -102,26 +107,25 @@ def run_cell(cell: Cell, folder: Path) -> Outcome:
     with simulator_of(cell.provider, [Fault.parse(UPSTREAM[cell.upstream])]) as simulator:
         first = live(folder, cell.provider, simulator.url, cell.step)
         ledger = Ledger(folder / "data" / "ledger.sqlite")
-        lost = cell.step == "submit" or cell.upstream in LOST
-        resolved, lives = None, 0
+        lives = 0
         while True:
             job = ledger.get(JOB)
-            if job.ref is not None and resolved is None:
-                resolved = time.monotonic() - began
             if job.status.is_terminal or lives == LIVES:
                 break
             lives += 1
             live(folder, cell.provider, simulator.url, None, resumes=True)
         ledger.close()
         accepted = simulator.accepted
+    lost = (folder / SEARCH).exists()
+    found = lost and job.ref is not None
     return Outcome(
         cell=cell,
         status=job.status.value,
         next_step=None if job.error is None else job.error.hint,
         accepted=accepted,
         lookup=lookup_of(cell.provider),
-        reply_lost=lost and accepted > 0,
-        resolved_seconds=None if resolved is None else round(resolved, 2),
+        reply_lost=accepted > 0 and (lost or job.ref is None),
+        resolved_seconds=round(noted(folder, REF) - noted(folder, SEARCH), 3) if found else None,
         was_killed=first == -signal.SIGKILL,
         lives=1 + lives,
         seconds=round(time.monotonic() - began, 2),
@@ -145,6 +149,8 @@ def work(folder: Path, provider: Provider, url: str, step: str | None, resumes: 
     from media_agent_schemas.request import VideoRequest
 
     def checkpoint(reached: str) -> None:
+        if reached == "ref":
+            note(folder, REF)
         if reached == step:
             os.kill(os.getpid(), signal.SIGKILL)
 
@@ -170,9 +176,9 @@ def client_of(folder: Path, provider: Provider, url: str, checkpoint: object) ->
     from media_agent.plugins import Discovery
     from media_agent.registry import Registry
 
-    options = {"timeout_seconds": 1.0} if provider == "fal" else {}
+    options = {"timeout_seconds": FAL_TIMEOUT} if provider == "fal" else {}
     section = {"base_url": url, "key": "kill-matrix", "options": options}
-    spec = BackendSpec(name=provider, factory=fal if provider == "fal" else openai_compatible)
+    spec = BackendSpec(name=provider, factory=partial(backend_of, provider, folder))
     return VideoClient(
         settings=load_settings(
             data_dir=folder / "data",
@@ -185,18 +191,32 @@ def client_of(folder: Path, provider: Provider, url: str, checkpoint: object) ->
     )
 
 
-def fal(settings: "BackendSettings") -> "VideoBackend":
-    """Return the adapter of fal, with short pauses."""
+def backend_of(provider: Provider, folder: Path, settings: "BackendSettings") -> "VideoBackend":
+    """Return an adapter with short pauses that notes when it was first asked to search."""
     from media_agent_hosted.fal import FalBackend
-
-    return FalBackend(settings, sleep=shortly)
-
-
-def openai_compatible(settings: "BackendSettings") -> "VideoBackend":
-    """Return the adapter of OpenAI-shaped servers, with short pauses."""
     from media_agent_hosted.openai_compatible import OpenAICompatibleBackend
 
-    return OpenAICompatibleBackend(settings, sleep=shortly)
+    kind = FalBackend if provider == "fal" else OpenAICompatibleBackend
+    backend = kind(settings, sleep=shortly)
+    find = backend.find
+
+    async def noting(request: "VideoRequest", *, key: str, since: datetime) -> object:
+        note(folder, SEARCH)
+        return await find(request, key=key, since=since)
+
+    backend.find = noting  # type: ignore[method-assign,assignment]
+    return backend
+
+
+def note(folder: Path, name: str) -> None:
+    """Write the time into a file, the first time."""
+    with suppress(FileExistsError), (folder / name).open("x") as file:
+        file.write(str(time.time()))
+
+
+def noted(folder: Path, name: str) -> float:
+    """Return the time that was written."""
+    return float((folder / name).read_text())
 
 
 async def shortly(seconds: float) -> None:
@@ -217,8 +237,8 @@ def lookup_of(provider: Provider) -> str:
     """Return how the adapter finds work whose reply was lost."""
     from media_agent.backend import BackendSettings
 
-    make = fal if provider == "fal" else openai_compatible
-    return make(BackendSettings(data_dir=Path())).capabilities().lookup
+    settings = BackendSettings(data_dir=Path())
+    return backend_of(provider, Path(), settings).capabilities().lookup
 
 
 def play(cells: Sequence[Cell], at_once: int) -> list[Outcome]:
@@ -268,6 +288,8 @@ def table(outcomes: Sequence[Outcome]) -> str:
 
 def main() -> int:
     """Play the matrix, print it and keep it; return 1 when a promise was broken."""
+    from machine import describe_machine
+
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--at-once", type=int, default=4, help="cells played at the same time")
     parser.add_argument("--json", type=Path, default=RESULTS, help="where the numbers go")
@@ -279,7 +301,8 @@ def main() -> int:
     print(json.dumps(numbers, indent=2))
     rows = [asdict(each) for each in outcomes]
     arguments.json.parent.mkdir(parents=True, exist_ok=True)
-    arguments.json.write_text(json.dumps({"summary": numbers, "cells": rows}, indent=1) + "\n")
+    content = {"machine": describe_machine(), "summary": numbers, "cells": rows}
+    arguments.json.write_text(json.dumps(content, indent=1) + "\n")
     share = numbers["resolved_share"]
     is_kept = not numbers["broken_promises"] and isinstance(share, float) and share >= 0.95
     return 0 if is_kept else 1

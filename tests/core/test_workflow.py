@@ -26,6 +26,7 @@ from media_agent.errors import (
     JobError,
     OperationNotFoundError,
     SubmitUncertainError,
+    UnsupportedRequestError,
     to_info,
 )
 from media_agent.jobs import SubmissionState
@@ -156,7 +157,7 @@ class PaidBackend:
             raise Crash
 
     async def control(self, ref: OperationRef, command: ChangePrompt | Finish) -> None:
-        raise NotImplementedError
+        raise UnsupportedRequestError(f"{self.name} takes no {command.type}")
 
     async def cancel(self, ref: OperationRef) -> None:
         self.provider.cancelled.add(ref.operation_id)
