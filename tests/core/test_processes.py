@@ -117,7 +117,7 @@ def test_when_the_process_of_a_key_is_killed_the_other_one_goes_on(
     start: Callable[..., BaseProcess],
     tmp_path: Path,
 ) -> None:
-    with FalSimulator(running_polls=15) as simulator:
+    with FalSimulator(running_polls=8) as simulator:
         first = start(at_work.make, tmp_path, simulator.url, "k", "a kite", None)
         wait_until(lambda: len(simulator.calls("status")) > 1)
         second = start(at_work.make, tmp_path, simulator.url, "k", "a kite", None)
