@@ -1,0 +1,50 @@
+"""A program that the settings declare keeps the contract of a backend."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from media_agent.backend import BackendSettings
+from media_agent.command import CommandBackend
+from media_agent.testing.conformance import BackendConformance, MakeBackend
+from media_agent.video import write_video
+
+FPS, WIDTH, HEIGHT = 8, 64, 48
+PROGRAM = """
+import shutil, sys, time
+films, prompt, seed, frames, output = sys.argv[1:]
+time.sleep(0.01)
+shutil.copy(f"{films}/{seed}-{frames}.mp4", output)
+"""
+
+
+@pytest.fixture(scope="session")
+def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A film for each seed and length that the contract asks for."""
+    folder = tmp_path_factory.mktemp("films")
+    for seed in (0, 1):
+        for count in (4, 40):
+            random = np.random.default_rng(seed)
+            frames = random.integers(0, 256, (count, HEIGHT, WIDTH, 3), np.uint8)
+            write_video(folder / f"{seed}-{count}.mp4", frames, fps=FPS)
+    return folder
+
+
+class TestCommand(BackendConformance):
+    @pytest.fixture
+    def make_backend(self, tmp_path: Path, films: Path) -> MakeBackend:
+        program = tmp_path / "copy_film.py"
+        program.write_text(PROGRAM, encoding="utf-8")
+        words = ["{prompt}", "{seed}", "{num_frames}", "{output}"]
+        settings = BackendSettings(
+            data_dir=tmp_path,
+            name="copies",
+            options={
+                "command": [sys.executable, "-S", str(program), str(films), *words],
+                "sizes": [f"{WIDTH}x{HEIGHT}"],
+                "fps": [FPS],
+            },
+        )
+        return lambda: CommandBackend(settings)
