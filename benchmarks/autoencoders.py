@@ -1,9 +1,10 @@
 """Which autoencoder for magi/tiny? The transformer one of the family against a convolutional one.
 
-Each is trained for the same CPU seconds on one thread, on the same scenes, without latent noise, and
-measured on the same 64 clips of 12 frames, the temporal tile of the family. Writes results/autoencoders.json.
+Each is trained for the same CPU seconds on one thread, on the same scenes, without latent noise,
+and measured on the same 64 clips of 12 frames, the temporal tile of the family. Writes
+results/autoencoders.json.
 
-    python benchmarks/autoencoders.py [--seconds 180]
+    python benchmarks/autoencoders.py [--seconds 150]
 """
 
 import argparse
@@ -54,7 +55,7 @@ CANDIDATES: dict[str, Callable[[], ConvVAE | ViTVAE]] = {
 def main() -> None:
     """Train all, print a line each, write the result."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=180.0, help="CPU seconds for each")
+    parser.add_argument("--seconds", type=float, default=150.0, help="CPU seconds for each")
     seconds = parser.parse_args().seconds
     torch.set_num_threads(1)
     rows = {}
