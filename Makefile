@@ -55,8 +55,7 @@ snapshots: $(READY) ## Rewrite the committed JSON Schemas and CLI help; review t
 	@$(BIN)/python tools/cli_help.py
 
 train: $(READY) ## Train magi/tiny for MINUTES, going on from where runs/tiny stands
-	@test -e runs/tiny/autoencoder.safetensors || $(BIN)/python -m media_agent_magi.training autoencoder
-	@$(BIN)/python -m media_agent_magi.training transformer --minutes $(MINUTES)
+	@$(BIN)/python -m media_agent_magi.training --minutes $(MINUTES)
 
 clean: ## Remove caches and out/, keep .venv
 	@rm -rf out dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,8 +1,10 @@
 """The native engine as a backend; torch is imported when the first film is made."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from pydantic import JsonValue
 
 from media_agent.backend import BackendSettings
 from media_agent.errors import BackendUnavailableError, InvalidRequestError, StorageError
@@ -120,7 +122,8 @@ class MagiBackend(LocalBackend):
             context.report("denoising", None if total is None else min(1.0, done / total))
 
         planned = prompt_of_chunk(request)
-        steps, guidance = chosen_options(request, self._description)
+        given = {**self.settings.options, **request.options.get(NAME, {})}
+        steps, guidance = chosen_options(given, self._description)
         frames = engine.generate(
             prompts if request.endless else listed(planned),
             request.seed or 0,
@@ -174,10 +177,9 @@ def options(description: TinyDescription) -> tuple[OptionSpec, ...]:
 
 
 def chosen_options(
-    request: VideoRequest, description: TinyDescription
+    given: Mapping[str, JsonValue], description: TinyDescription
 ) -> tuple[int, Guidance | None]:
     """Return steps and guidance as asked; guidance is None where the default holds."""
-    given = request.options.get(NAME, {})
     steps, scale = given.get("num_inference_steps"), given.get("guidance_scale")
     guidance = None if not isinstance(scale, int | float) else Guidance(scale, scale, scale)
     return steps if isinstance(steps, int) else description.sampler.num_steps, guidance

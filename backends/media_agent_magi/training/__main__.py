@@ -18,36 +18,46 @@ from media_agent_magi.training.transformer import train_transformer
 
 logger = logging.getLogger(__name__)
 
+AUTOENCODER_SHARE = 1 / 6
+
 
 def main() -> None:
-    """Train, draw a sample sheet, or pack the weights."""
+    """Train what there is to train, draw a sample sheet, or pack the weights."""
     options = parser().parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    options.run(options)
+    PARTS[options.part](options)
 
 
 def parser() -> argparse.ArgumentParser:
     """Return the command line."""
     top = argparse.ArgumentParser(prog="python -m media_agent_magi.training", description=__doc__)
-    top.add_argument("--folder", type=Path, default=Path("runs/tiny"), help="run folder")
-    parts = top.add_subparsers(required=True)
-    for name, run, minutes in (
-        ("autoencoder", autoencoder, 15.0),
-        ("transformer", transformer, 90.0),
-    ):
-        part = parts.add_parser(name, help=f"train the {name}; continues what is there")
-        part.add_argument("--minutes", type=float, default=minutes, help="wall clock to spend")
-        part.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-        part.add_argument("--batch", type=int, default=48 if run is autoencoder else 16)
-        part.add_argument("--seed", type=int, default=0)
-        part.set_defaults(run=run)
-    part.add_argument("--videos", type=int, default=6000, help="clips drawn and encoded at start")
-    part.add_argument("--peak", type=float, default=1.0, help="factor on the learning rates")
-    sheet = parts.add_parser("sheet", help="draw a sample sheet of the run")
-    sheet.set_defaults(run=lambda options: sample_sheet(options.folder))
-    pack = parts.add_parser("export", help="write the weights that ship")
-    pack.set_defaults(run=lambda options: logger.info("wrote %s", export_weights(options.folder)))
+    top.add_argument(
+        "part",
+        nargs="?",
+        choices=list(PARTS),
+        default="all",
+        help="all (default): the autoencoder if there is none yet, then the transformer; "
+        "sheet: draw samples; export: write the weights that ship",
+    )
+    top.add_argument("--minutes", type=float, default=90.0, help="wall clock to spend")
+    top.add_argument("--folder", type=Path, default=Path("runs/tiny"), help="goes on from here")
+    top.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    top.add_argument("--batch", type=int, default=16, help="clips of five chunks in a step")
+    top.add_argument("--seed", type=int, default=0)
+    top.add_argument("--videos", type=int, default=6000, help="clips drawn and encoded at start")
+    top.add_argument("--peak", type=float, default=1.0, help="factor on the learning rates")
     return top
+
+
+def everything(options: argparse.Namespace) -> None:
+    """Spend a sixth of the time on the autoencoder if there is none, the rest on the other."""
+    minutes = options.minutes
+    if not (options.folder / "autoencoder.safetensors").exists():
+        options.minutes = minutes * AUTOENCODER_SHARE
+        autoencoder(options)
+        minutes -= options.minutes
+    options.minutes = minutes
+    transformer(options)
 
 
 def autoencoder(options: argparse.Namespace) -> None:
@@ -56,7 +66,7 @@ def autoencoder(options: argparse.Namespace) -> None:
         options.folder,
         Budget(options.minutes),
         device=options.device,
-        batch=options.batch,
+        batch=3 * options.batch,  # of four frames each: cheap
         seed=options.seed,
     )
     logger.info("wrote %s", path)
@@ -82,13 +92,28 @@ def transformer(options: argparse.Namespace) -> None:
         peak=options.peak,
     )
     logger.info("wrote %s", path)
-    sample_sheet(options.folder)
+    sheet(options)
 
 
-def sample_sheet(folder: Path) -> None:
+def sheet(options: argparse.Namespace) -> None:
     """Draw `samples.png` beside the checkpoints."""
-    write_sheet(trained_engine(folder, fresh_description()), folder / "samples.png")
-    logger.info("wrote %s", folder / "samples.png")
+    path = options.folder / "samples.png"
+    write_sheet(trained_engine(options.folder, fresh_description()), path)
+    logger.info("wrote %s", path)
+
+
+def export(options: argparse.Namespace) -> None:
+    """Write the weights that ship."""
+    logger.info("wrote %s", export_weights(options.folder))
+
+
+PARTS = {
+    "all": everything,
+    "autoencoder": autoencoder,
+    "transformer": transformer,
+    "sheet": sheet,
+    "export": export,
+}
 
 
 if __name__ == "__main__":

@@ -35,6 +35,7 @@ def train_autoencoder(
     seed: int = 0,
     make: Callable[[], ConvVAE | ViTVAE] = lambda: ConvVAE(ConvVAEConfig()),
     noise: float = LATENT_NOISE,
+    frames: int = 4,
 ) -> Path:
     """Spend `budget`, continuing `folder/autoencoder.safetensors` if it is there.
 
@@ -53,7 +54,7 @@ def train_autoencoder(
     while budget.spent() < 1:
         for group in optimizer.param_groups:
             group["lr"] = PEAK_RATE * budget.learning_rate()
-        loss = reconstruction_loss(model, clips(batch, generator), noise)
+        loss = reconstruction_loss(model, clips(batch, generator, frames), noise)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 0.5)
@@ -63,7 +64,7 @@ def train_autoencoder(
         if log.add(step, loss=loss.detach()):
             evaluated = make().to(device)
             evaluated.load_state_dict(average.state)
-            log.write(step, budget.spent(), **quality(evaluated, device))
+            log.write(step, budget.spent(), **quality(evaluated, device, frames))
             save(path, model, average, {"step": step})
     save(path, model, average, {"step": step})
     return path
@@ -80,11 +81,11 @@ def reconstruction_loss(model: ConvVAE | ViTVAE, video: Tensor, noise: float) ->
 
 
 @torch.no_grad()
-def quality(model: ConvVAE | ViTVAE, device: str) -> dict[str, float]:
+def quality(model: ConvVAE | ViTVAE, device: str, frames: int = 4) -> dict[str, float]:
     """Return PSNR in dB on 64 fixed clips, clean and with latent noise of 0.3."""
     model.eval()
     generator = torch.Generator(device).manual_seed(123)
-    video = clips(64, generator)
+    video = clips(64, generator, frames)
     latents = model.encode(video)
     noise = torch.randn(latents.shape, generator=generator, device=device)
     return {
