@@ -17,6 +17,7 @@ _REASONS = {
     errno.EROFS: ("the file system is read-only", "choose another place"),
     errno.ENAMETOOLONG: ("the name is too long", "choose a shorter one"),
     errno.ENOENT: ("it is gone", "check that nobody removes it meanwhile"),
+    errno.EEXIST: ("a file, not a folder, has its name", "choose another place"),
     errno.ENOTDIR: ("a part of its path is a file, not a folder", "choose another place"),
     errno.EWOULDBLOCK: ("another process works on it", "wait for that one to end"),
 }
