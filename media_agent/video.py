@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     Frames = NDArray[np.uint8]  # T H W 3, red green blue
 
 SMALL_PICTURE = 256 * 256  # pixels; up to here bytes are cheap and losses visible
+_MACROBLOCK = 16  # pixels
 _BT709 = 1
 _LIMITED_RANGE = 1
 _FRAGMENTED = {
@@ -229,6 +230,10 @@ def _add_h264_stream(
         "sc_threshold": "0",
         "bf": "0",  # no reordering: times stay those of the frames
     }
+    if min(width, height) < 2 * _MACROBLOCK:
+        # Where a side is one macroblock, x264's lookahead reads memory that it never wrote (valgrind
+        # shows it), and now and then the same frames gave other bytes.
+        options |= {"rc-lookahead": "0", "mbtree": "0", "weightp": "0"}
     stream = container.add_stream("libx264", rate=rate, options=options)
     stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
     context = stream.codec_context
