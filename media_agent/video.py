@@ -231,8 +231,8 @@ def _add_h264_stream(
         "bf": "0",  # no reordering: times stay those of the frames
     }
     if min(width, height) < 2 * _MACROBLOCK:
-        # Where a side is one macroblock, x264's lookahead reads memory that it never wrote (valgrind
-        # shows it), and now and then the same frames gave other bytes.
+        # Where a side is one macroblock, x264's lookahead reads memory that it never wrote, as
+        # valgrind shows, and now and then the same frames gave other bytes.
         options |= {"rc-lookahead": "0", "mbtree": "0", "weightp": "0"}
     stream = container.add_stream("libx264", rate=rate, options=options)
     stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
