@@ -21,7 +21,7 @@ from media_agent_magi.engine.config import ConvVAEConfig
 from media_agent_magi.engine.conv_vae import ConvVAE
 from media_agent_magi.engine.vit_vae import ViTVAE, ViTVAEConfig
 from media_agent_magi.training.autoencoder import quality, train_autoencoder
-from media_agent_magi.training.checkpoint import Average, load
+from media_agent_magi.training.checkpoint import load_averaged
 from media_agent_magi.training.clock import Budget
 
 FRAMES = 12
@@ -66,9 +66,7 @@ def main() -> None:
                 Path(folder), budget, make=make, noise=0.0, batch=16, frames=FRAMES
             )
             model = make()
-            average = Average(model, 0.0)
-            facts = load(path, model, average)
-        model.load_state_dict(average.state)
+            facts = load_averaged(path, model)
         rows[name] = {
             "parameters": sum(p.numel() for p in model.parameters()),
             "steps": facts["step"],

@@ -9,7 +9,7 @@ import torch
 from media_agent_magi.engine.config import ConvVAEConfig
 from media_agent_magi.engine.conv_vae import ConvVAE
 from media_agent_magi.training.autoencoder import train_autoencoder
-from media_agent_magi.training.checkpoint import Average, load
+from media_agent_magi.training.checkpoint import load_averaged
 from media_agent_magi.training.clock import Budget
 from media_agent_magi.training.dataset import make_dataset
 from media_agent_magi.training.export import export_weights, fresh_description
@@ -75,9 +75,7 @@ def autoencoder(options: argparse.Namespace) -> None:
 def transformer(options: argparse.Namespace) -> None:
     """Train the transformer on clips encoded by the run's autoencoder, then draw a sheet."""
     vae = ConvVAE(ConvVAEConfig())
-    average = Average(vae, 0.0)
-    load(options.folder / "autoencoder.safetensors", vae, average)
-    vae.load_state_dict(average.state)
+    load_averaged(options.folder / "autoencoder.safetensors", vae)
     vae.to(options.device).eval()
     logger.info("drawing and encoding %d clips", options.videos)
     held_back = make_dataset(vae, 60, options.seed + 10**6, options.device)

@@ -66,6 +66,18 @@ def load(path: Path, model: nn.Module, average: Average) -> dict[str, Any]:
     return facts
 
 
+def load_averaged(path: Path, model: nn.Module) -> dict[str, Any]:
+    """Give a model the averaged weights of a checkpoint, which are those to use; return its facts.
+
+    Raises:
+        ValueError: The file is damaged or belongs to a model of another shape.
+    """
+    average = Average(model, 0.0)
+    facts = load(path, model, average)
+    model.load_state_dict(average.state)
+    return facts
+
+
 def _half(value: Tensor) -> Tensor:
     value = value.detach().cpu().contiguous()
     return value.to(torch.bfloat16) if value.is_floating_point() else value

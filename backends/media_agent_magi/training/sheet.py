@@ -11,7 +11,7 @@ from media_agent_magi.engine.conv_vae import ConvVAE
 from media_agent_magi.tiny import TinyEngine
 from media_agent_magi.tiny_description import TinyDescription
 from media_agent_magi.tiny_model import TinyModel
-from media_agent_magi.training.checkpoint import Average, load
+from media_agent_magi.training.checkpoint import load_averaged
 from media_agent_magi.world.captions import plain_caption
 from media_agent_magi.world.scene import CHUNK_FRAMES, SIZE, all_descriptions
 
@@ -21,13 +21,8 @@ ROWS, CHUNKS, STRIDE, ZOOM = 8, 2, 6, 2
 def trained_engine(run: Path, description: TinyDescription) -> TinyEngine:
     """Build the engine from the averaged weights of a run's checkpoints."""
     vae, model = ConvVAE(ConvVAEConfig()), TinyModel()
-    for path, module in (
-        (run / "autoencoder.safetensors", vae),
-        (run / "transformer.safetensors", model),
-    ):
-        average = Average(module, 0.0)
-        load(path, module, average)
-        module.load_state_dict(average.state)
+    load_averaged(run / "autoencoder.safetensors", vae)
+    load_averaged(run / "transformer.safetensors", model)
     return TinyEngine(model, vae, description)
 
 
