@@ -6,16 +6,19 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from sqlalchemy import Connection, Row, select, update
+from pydantic import TypeAdapter
+from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from media_agent.errors import JobError, JobNotFoundError, MediaAgentError
 from media_agent.jobs import JobMovedError
 from media_agent.ledger_file import BUSY_SECONDS, LedgerFile
-from media_agent.ledger_tables import jobs
+from media_agent.ledger_tables import commands, jobs
 from media_agent.owner import Owner, beating, is_alive
+from media_agent_schemas.jobs import Command, JobStatus
 
 _LOGGER = logging.getLogger(__name__)
 JobRow = Row[tuple[object, ...]]
+_COMMAND: TypeAdapter[Command] = TypeAdapter(Command)
 
 
 class OwnedJobs:
@@ -71,6 +74,37 @@ class OwnedJobs:
             self._row(connection, job_id)
             chosen = jobs.c.id == job_id
             connection.execute(update(jobs).where(chosen).values(cancel_requested=True))
+
+    def add_command(self, job_id: str, command: Command) -> None:
+        """Leave a command for whoever works on the job, now or later.
+
+        Raises:
+            JobNotFoundError: there is no such job.
+            JobError: it has ended.
+        """
+        with self._file.writing() as connection:
+            status = JobStatus(self._row(connection, job_id).status)
+            if status.is_terminal:
+                raise JobError(f"job {job_id} takes no {command.type}: it is {status}")
+            values = {"job_id": job_id, "command": command.model_dump_json()}
+            connection.execute(insert(commands).values(**values))
+
+    def take_commands(self, job_id: str) -> tuple[Command, ...]:
+        """Return the commands left for a job of ours since the last time, oldest first.
+
+        Raises:
+            JobMovedError: another process owns the job.
+        """
+        left = commands.c.job_id == job_id
+        with self._file.reading() as connection:
+            if connection.execute(select(commands.c.id).where(left)).first() is None:
+                return ()
+        with self._file.writing() as connection:
+            self._own_row(connection, job_id)
+            query = select(commands.c.command).where(left).order_by(commands.c.id)
+            texts = connection.execute(query).scalars().all()
+            connection.execute(delete(commands).where(left))
+        return tuple(_COMMAND.validate_json(text) for text in texts)
 
     def close(self) -> None:
         """Close the file; the next use opens it again."""

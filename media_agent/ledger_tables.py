@@ -98,9 +98,18 @@ artifacts = Table(
     Column("artifact", Text, nullable=False),
 )
 
+commands = Table(
+    "commands",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("job_id", Text, ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False),
+    Column("command", Text, nullable=False),
+    Index("commands_by_job", "job_id"),
+)
+
 Step = Callable[[Connection], None]
 
-STEPS: tuple[Step, ...] = ()
+STEPS: tuple[Step, ...] = (commands.create,)
 """What turns version 1 into 2, 2 into 3, ...; a new file is made at the newest version."""
 
 

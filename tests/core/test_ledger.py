@@ -25,14 +25,17 @@ from media_agent.errors import (
 from media_agent.jobs import JobMovedError, JobTerms, SubmissionState
 from media_agent.ledger import Ledger
 from media_agent.ledger_file import LedgerFile
+from media_agent.ledger_tables import STEPS
 from media_agent.ledger_tables import jobs as jobs_table
 from media_agent.owner import Owner, is_alive, process_started
 from media_agent_schemas import (
     Artifact,
     BackendEvent,
+    ChangePrompt,
     ChunkReady,
     Cost,
     Estimate,
+    Finish,
     InputRole,
     JobCancelled,
     JobCompleted,
@@ -401,6 +404,48 @@ def test_being_asked_to_stop_is_heard_by_whoever_works_on_the_job(
     assert heard == ["stop"]
 
 
+# -- commands ---------------------------------------------------------------------------------
+
+
+def test_commands_of_any_process_are_taken_once_and_in_their_order(
+    ledger: Ledger, path: Path
+) -> None:
+    ledger.create(job())
+    ledger.create(job("other"))
+    left = [ChangePrompt(prompt="a dog"), ChangePrompt(prompt="a fox"), Finish()]
+
+    for command in left:
+        rival(path, alive=True).add_command("one", command)
+    Ledger(path).add_command("other", Finish())
+
+    assert ledger.take_commands("one") == tuple(left)
+    assert ledger.take_commands("one") == ()
+    ledger.add_command("one", Finish())
+    assert ledger.take_commands("one") == (Finish(),)
+
+
+def test_a_command_waits_for_whoever_works_on_the_job_next(ledger: Ledger, path: Path) -> None:
+    ledger.create(job())
+    other = rival(path, alive=False)
+    ledger.add_command("one", Finish())
+
+    with other.hold("one"):
+        with pytest.raises(JobMovedError, match="process 1 on elsewhere"):
+            ledger.take_commands("one")
+        assert other.take_commands("one") == (Finish(),)
+
+
+def test_a_job_that_has_ended_or_never_was_takes_no_command(ledger: Ledger) -> None:
+    ledger.create(job())
+    append_all(ledger, JobCompleted())
+
+    with pytest.raises(JobError, match="job one takes no finish: it is completed"):
+        ledger.add_command("one", Finish())
+    with pytest.raises(JobNotFoundError, match="there is no job 'two'"):
+        ledger.add_command("two", Finish())
+    assert ledger.take_commands("one") == ()
+
+
 # -- several processes ------------------------------------------------------------------------
 
 
@@ -537,11 +582,11 @@ def test_an_older_file_is_brought_to_the_newest_version_with_what_it_holds(
     ledger.create(job())
     ledger.close()
 
-    with LedgerFile(path, steps=(add_a_column,)).reading() as connection:
+    with LedgerFile(path, steps=(*STEPS, add_a_column)).reading() as connection:
         row = connection.exec_driver_sql("SELECT id, colour FROM jobs").one()
         version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
 
-    assert (tuple(row), version) == (("one", "red"), 2)
+    assert (tuple(row), version) == (("one", "red"), len(STEPS) + 2)
     with pytest.raises(ConfigurationError, match="made by a newer"):
         ledger.list()
 
@@ -552,7 +597,7 @@ def test_a_step_that_fails_changes_nothing(ledger: Ledger, path: Path) -> None:
 
     with (
         pytest.raises(ZeroDivisionError),
-        LedgerFile(path, steps=(add_a_column, break_off)).reading(),
+        LedgerFile(path, steps=(*STEPS, add_a_column, break_off)).reading(),
     ):
         pass
 
