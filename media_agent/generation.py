@@ -3,7 +3,7 @@
 import asyncio
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,13 +19,25 @@ if TYPE_CHECKING:
     from media_agent.video import Frames
 
 
+KEEP_STATES = 8
+"""How many of the newest states are kept, unless the request says."""
+
+
+def state_name(next_chunk: int) -> str:
+    """Return the name, in the folder "states", of the state from which this chunk is made."""
+    return f"{next_chunk:08d}.safetensors"
+
+
 @dataclass(frozen=True, slots=True)
 class Chunk:
     """Some frames in a row; with `resume`, work can go on after them in another process."""
 
     index: int
-    frames: "Frames"  # uint8, T H W 3
+    frames: "Frames | Callable[[], Frames]"  # uint8, T H W 3; or what decodes them
     resume: ResumeToken | None = None
+    save: Callable[[Path], None] | None = None
+    """Writes the state that `resume` names, once the chunk is on disk, to the path it is given;
+    called once, from another thread than `generate`."""
 
 
 @dataclass(eq=False)
@@ -44,6 +56,7 @@ class Operation:
     )
     warnings: list[str] = field(default_factory=list)
     prompts_sent: tuple[str, ...] | None = None
+    keep_states: int = KEEP_STATES
     worker: Future[None] | None = None
 
 

@@ -161,6 +161,9 @@ class Estimate(Document):
 
     cost_usd: float | None = Field(None, ge=0, description="Price in USD; 0 for own hardware.")
     seconds: float | None = Field(None, ge=0, description="Time to the finished file.")
+    disk_bytes: int | None = Field(
+        None, ge=0, description="What is kept on disk besides the film, to go on from it; in bytes."
+    )
     source: str | None = Field(None, description="Where the numbers come from, with a date.")
 
 
@@ -202,6 +205,13 @@ class PlanPart(Schema):
     estimate: Estimate = Field(Estimate(), description="What this part will take.")
 
 
+class Origin(Schema):
+    """The film that another one shares its first chunks with."""
+
+    job_id: str = Field(min_length=1, description="The job that made it.")
+    chunk: int = Field(ge=1, description="The first chunk that differs.")
+
+
 class Plan(Document):
     """What will be sent to whom, and every change on the way there.
 
@@ -223,6 +233,9 @@ class Plan(Document):
     )
     repeats: bool = Field(
         False, description="Whether the last part is made again until told to finish."
+    )
+    origin: Origin | None = Field(
+        None, description="The film it goes on from; its chunks are taken as they are."
     )
 
     @property

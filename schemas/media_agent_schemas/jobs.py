@@ -43,14 +43,24 @@ class ResumeToken(Document):
     backend: str = Field(description="Who wrote it; nobody else can read it.")
     model: str = Field(description="With which model.")
     next_chunk: int = Field(ge=0, description="Index of the first chunk still to be made.")
+    key: str | None = Field(
+        None,
+        description="The submission in whose work folder the chunks and the state are; absent: the "
+        "one that goes on. Another one: its film is branched here, under the request's prompts.",
+    )
     data: dict[str, JsonValue] = Field({}, description="The backend's own; small.")
 
 
 class ChangePrompt(Schema):
-    """Command: from the next free chunk on, this prompt."""
+    """Command: from some chunk on, this prompt instead of those of the request."""
 
     type: Literal["change_prompt"] = "change_prompt"
     prompt: Prompt = Field(description="The new prompt.")
+    at: Literal["next", "now"] | Annotated[int, Field(ge=0)] = Field(
+        "next",
+        description="From the first chunk not yet begun; or now, also in chunks in work that are "
+        "noisy enough; or from the chunk of this number on, if it is not begun.",
+    )
 
 
 class Finish(Schema):

@@ -24,6 +24,7 @@ class Lineage(Schema):
     """Where a film comes from."""
 
     parent_job: str | None = Field(None, description="The job whose film was continued.")
+    parent_chunk: int | None = Field(None, ge=0, description="First chunk unlike that film's.")
     resumed_from_chunk: int | None = Field(None, ge=0, description="First chunk after a resume.")
     inputs: tuple[Sha256 | None, ...] = Field(
         (), description="Digests of the inputs, in order; null: fetched from a url."
