@@ -1,21 +1,19 @@
 """A picture that shows a film at a glance: frames side by side, over each stretch its prompt.
 
 Frames are enlarged by a whole number without smoothing, so that what a small model really made can
-be judged pixel by pixel. Letters that Pillow's own font lacks show as boxes. Pillow is imported at
-first use.
+be judged pixel by pixel. Letters are drawn by Pillow: without it (extra `local`) the sheet has
+none, and those that Pillow's own font lacks show as boxes.
 """
 
 from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from media_agent.errors import InvalidRequestError
 from media_agent.lettering import wrap
-from media_agent.video import iterate_frames, probe
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
+from media_agent.pictures import as_png, frame_of, rows_of
+from media_agent.video import iterate_pictures, probe
 
 _PAPER, _INK, _FAINT = (250, 250, 247), (20, 20, 20), (110, 110, 110)
 _GAP = 10  # pixels between frames and around the sheet
@@ -62,6 +60,7 @@ def write_contact_sheet(
 
 
 Stretch = tuple[int, int, str]  # first frame, frame after the last, text
+Picture = list[bytes]  # rows of RGB bytes
 
 
 def _stretches(captions: Sequence[tuple[int, str]], frames: int) -> list[Stretch]:
@@ -88,80 +87,78 @@ def _choose(stretch: Stretch, columns: int, every: int | None) -> list[int]:
     return [first + place * (end - 1 - first) // (count - 1) for place in range(count)]
 
 
-def _pictures(video_path: Path, wanted: set[int], factor: int) -> Iterator["Image"]:
-    from PIL import Image
-
+def _pictures(video_path: Path, wanted: set[int], factor: int) -> Iterator[Picture]:
     last = max(wanted)
-    for number, frame in enumerate(iterate_frames(video_path)):
+    for number, frame in enumerate(iterate_pictures(video_path)):
         if number in wanted:
-            picture = Image.fromarray(frame)
-            size = (picture.width * factor, picture.height * factor)
-            yield picture.resize(size, Image.Resampling.NEAREST)
+            yield [row for row in _wider(rows_of(frame), factor) for _ in range(factor)]
         if number == last:
             return
 
 
+def _wider(rows: Sequence[bytes], factor: int) -> Iterator[bytes]:
+    for row in rows:
+        pixels = (row[start : start + 3] for start in range(0, len(row), 3))
+        yield row if factor == 1 else b"".join(pixel * factor for pixel in pixels)
+
+
 class _Sheet:
-    """Pastes rows of frames under one another; the picture is put together at the end."""
+    """Puts strips of the sheet's width under one another, each as RGB bytes."""
 
     def __init__(self, width: int, height: int, columns: int, fps: float) -> None:
-        from PIL import ImageFont
-
         self._width, self._height, self._columns, self._fps = width, height, columns, fps
-        self._caption_font = ImageFont.load_default(size=_CAPTION_SIZE)
-        self._label_font = ImageFont.load_default(size=_LABEL_SIZE)
         self._sheet_width = max(columns * (width + _GAP) + _GAP, 320)
-        self._strips: list[Image] = []
+        self._strips: list[bytes] = []
+        self._has_letters = find_spec("PIL") is not None
 
-    def add_stretch(self, text: str, pictures: Sequence["Image"], numbers: Sequence[int]) -> None:
+    def add_stretch(self, text: str, pictures: Sequence[Picture], numbers: Sequence[int]) -> None:
         """Add the caption, then its frames in as many rows as they need."""
-        if text:
+        if text and self._has_letters:
             self._strips.append(self._caption(text))
         for start in range(0, len(pictures), self._columns):
             row = slice(start, start + self._columns)
-            self._strips.append(self._row(pictures[row], numbers[row]))
+            self._strips += [self._paper(_GAP), self._row(pictures[row])]
+            if self._has_letters:
+                self._strips.append(self._labels(numbers[row]))
 
     def write(self, path: Path) -> None:
-        """Put the strips under one another."""
-        from PIL import Image
+        """Write all strips as one picture."""
+        pixels = b"".join([*self._strips, self._paper(_GAP)])
+        height = len(pixels) // (3 * self._sheet_width)
+        path.write_bytes(as_png(frame_of(pixels, self._sheet_width, height)))
 
-        height = sum(strip.height for strip in self._strips) + _GAP
-        sheet = Image.new("RGB", (self._sheet_width, height), _PAPER)
-        top = 0
-        for strip in self._strips:
-            sheet.paste(strip, (0, top))
-            top += strip.height
-        sheet.save(path, format="PNG")
+    def _paper(self, height: int) -> bytes:
+        return bytes(_PAPER) * (self._sheet_width * height)
 
-    def _caption(self, text: str) -> "Image":
-        from PIL import Image, ImageDraw
+    def _row(self, pictures: Sequence[Picture]) -> bytes:
+        gap = bytes(_PAPER) * _GAP
+        used = _GAP + len(pictures) * (self._width + _GAP)
+        rest = gap + bytes(_PAPER) * (self._sheet_width - used)
+        return b"".join(gap + gap.join(rows) + rest for rows in zip(*pictures, strict=True))
 
+    def _caption(self, text: str) -> bytes:
+        from PIL import Image, ImageDraw, ImageFont
+
+        font = ImageFont.load_default(size=_CAPTION_SIZE)
         measure = ImageDraw.Draw(Image.new("RGB", (1, 1)))
-        lines = wrap(
-            text, self._sheet_width - 2 * _GAP, measure, self._caption_font, most=_CAPTION_LINES
-        )
+        lines = wrap(text, self._sheet_width - 2 * _GAP, measure, font, most=_CAPTION_LINES)
         line_height = _CAPTION_SIZE + 6
-        size = (self._sheet_width, _GAP + line_height * len(lines))
-        strip = Image.new("RGB", size, _PAPER)
+        strip = Image.new("RGB", (self._sheet_width, _GAP + line_height * len(lines)), _PAPER)
         draw = ImageDraw.Draw(strip)
         for number, line in enumerate(lines):
-            position = (_GAP, _GAP + number * line_height)
-            draw.text(position, line, fill=_INK, font=self._caption_font)
-        return strip
+            draw.text((_GAP, _GAP + number * line_height), line, fill=_INK, font=font)
+        return strip.tobytes()
 
-    def _row(self, pictures: Sequence["Image"], numbers: Sequence[int]) -> "Image":
-        from PIL import Image, ImageDraw
+    def _labels(self, numbers: Sequence[int]) -> bytes:
+        from PIL import Image, ImageDraw, ImageFont
 
-        label_height = _LABEL_SIZE + 6
-        size = (self._sheet_width, _GAP + self._height + label_height)
-        strip = Image.new("RGB", size, _PAPER)
+        font = ImageFont.load_default(size=_LABEL_SIZE)
+        strip = Image.new("RGB", (self._sheet_width, _LABEL_SIZE + 6), _PAPER)
         draw = ImageDraw.Draw(strip)
-        for column, (picture, number) in enumerate(zip(pictures, numbers, strict=True)):
-            left = _GAP + column * (self._width + _GAP)
-            strip.paste(picture, (left, _GAP))
+        for column, number in enumerate(numbers):
             label = f"{number}  {number / self._fps:.2f} s"
-            if draw.textlength(label, font=self._label_font) > self._width:
+            if draw.textlength(label, font=font) > self._width:
                 label = str(number)
-            position = (left, _GAP + self._height + 2)
-            draw.text(position, label, fill=_FAINT, font=self._label_font)
-        return strip
+            left = _GAP + column * (self._width + _GAP)
+            draw.text((left, 2), label, fill=_FAINT, font=font)
+        return strip.tobytes()

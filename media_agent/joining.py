@@ -8,19 +8,16 @@ as no other frame was encoded from it.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from media_agent.errors import InvalidRequestError
-from media_agent.film import Film
-from media_agent.video import iterate_frames, opened, remux
+from media_agent.video import iterate_pictures, opened, remux, write_pictures
 
 if TYPE_CHECKING:
+    from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
-
-    from media_agent.video import Frames
-
-_CHUNK_BYTES = 1 << 26  # frames in memory while encoding; at most a second of film
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +65,8 @@ def join_films(films: Sequence[Path], target: Path, *, shared: int = 0) -> Joine
     elif same and free and _ticks(first) is not None:
         _copy(facts, target, shared)
     else:
-        frames = _encode(facts, target, shared)
+        pictures = _pictures(facts, shared)
+        frames = write_pictures(target, pictures, size=first.size, fps=float(first.fps))
     return Joined(
         path=target,
         frames=frames,
@@ -138,54 +136,20 @@ def _copy(facts: Sequence[_Facts], target: Path, shared: int) -> None:
             start += kept * step
 
 
-def _encode(facts: Sequence[_Facts], target: Path, shared: int) -> int:
-    """Encode every frame again, in the size and rate of the first film."""
-    import numpy as np
-
-    first = facts[0]
-    width, height = first.size
-    most = max(1, min(round(first.fps), _CHUNK_BYTES // (3 * width * height)))
-    folder = target.parent / f"{target.stem}.joining"
-    waiting: list[Frames] = []
-    with Film(folder, fps=float(first.fps)) as film:
-        for frame in _frames(facts, shared):
-            waiting.append(frame)
-            if len(waiting) == most:
-                film.add(np.stack(waiting))
-                waiting = []
-        if waiting:
-            film.add(np.stack(waiting))
-        film.finish(target.name).replace(target)
-        frames = film.frames
-    for path in sorted(folder.rglob("*"), reverse=True):
-        path.rmdir() if path.is_dir() else path.unlink()
-    folder.rmdir()
-    return frames
-
-
-def _frames(facts: Sequence[_Facts], shared: int) -> Iterator["Frames"]:
+def _pictures(facts: Sequence[_Facts], shared: int) -> Iterator["VideoFrame"]:
+    """Yield every frame of the whole, at the rate of the first film."""
     for index, each in enumerate(facts):
         kept = each.frames - (shared if index < len(facts) - 1 else 0)
-        yield from _at_rate(each, facts[0], kept)
+        yield from _at_rate(each, facts[0].fps, kept)
 
 
-def _at_rate(film: _Facts, wanted: _Facts, kept: int) -> Iterator["Frames"]:
-    """Yield the first `kept` frames in the wanted size, repeated or left out to fit the rate."""
-    ratio = wanted.fps / film.fps
+def _at_rate(film: _Facts, fps: Fraction, kept: int) -> Iterator["VideoFrame"]:
+    """Yield the first `kept` frames, repeated or left out to fit the rate."""
+    ratio = fps / film.fps
     given = 0
-    for number, frame in enumerate(iterate_frames(film.path)):
+    for number, picture in enumerate(iterate_pictures(film.path)):
         if number >= kept:
             return
         until = round((number + 1) * ratio)
-        for _ in range(given, until):
-            yield _sized(frame, wanted.size)
+        yield from repeat(picture, until - given)
         given = max(given, until)
-
-
-def _sized(frame: "Frames", size: tuple[int, int]) -> "Frames":
-    import numpy as np
-    from PIL import Image
-
-    if (frame.shape[1], frame.shape[0]) == size:
-        return frame
-    return np.asarray(Image.fromarray(frame).resize(size, Image.Resampling.LANCZOS), dtype=np.uint8)

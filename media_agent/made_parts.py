@@ -65,13 +65,12 @@ class MadeParts:
             return MediaInput.model_validate(
                 {"role": InputRole.SOURCE_VIDEO, "mime_type": "video/mp4", **place}
             )
-        from PIL import Image
-
-        from media_agent.video import last_frames
+        from media_agent.pictures import as_png
+        from media_agent.video import last_pictures
 
         self.folder.mkdir(parents=True, exist_ok=True)
         picture = self.folder / f"part-{self.count + 1:04d}.first.png"
-        Image.fromarray(last_frames(self.films[-1], 1)[0]).save(picture)
+        picture.write_bytes(as_png(last_pictures(self.films[-1], 1)[-1]))
         return MediaInput(role=InputRole.FIRST_FRAME, path=str(picture), mime_type="image/png")
 
     def join(self, complete: bool) -> Artifact:

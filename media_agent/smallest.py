@@ -50,11 +50,9 @@ def _size(capabilities: Capabilities) -> Size | None:
 
 def _picture(capabilities: Capabilities) -> MediaInput:
     """Return a plain picture to begin with, for a model that needs one."""
-    from io import BytesIO
-
-    from PIL import Image
+    from media_agent.pictures import as_png, frame_of
 
     size = _size(capabilities) or capabilities.default_size or _PICTURE
-    content = BytesIO()
-    Image.new("RGB", (size.width, size.height), (120, 60, 40)).save(content, format="PNG")
-    return MediaInput(role=InputRole.FIRST_FRAME, data=content.getvalue(), mime_type="image/png")
+    brown = bytes((120, 60, 40)) * (size.width * size.height)
+    content = as_png(frame_of(brown, size.width, size.height))
+    return MediaInput(role=InputRole.FIRST_FRAME, data=content, mime_type="image/png")

@@ -13,7 +13,7 @@ import errno
 import hashlib
 import io
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
@@ -59,15 +59,9 @@ def encode_chunk(frames: "Frames", *, fps: float, index: int = 0, start_frame: i
     rate = frame_rate(fps)
     buffer = io.BytesIO()
     options = _FRAGMENTED | {"fragment_index": str(index + 1)}
+    pictures = (av.VideoFrame.from_ndarray(pixels, format="rgb24") for pixels in frames)
     with av.open(buffer, "w", format="mp4", options=options) as container:
-        stream = _add_h264_stream(container, frames.shape[2], frames.shape[1], rate)
-        for offset, pixels in enumerate(frames):
-            frame = av.VideoFrame.from_ndarray(pixels, format="rgb24").reformat(
-                format="yuv420p", dst_colorspace=_BT709, dst_color_range=_LIMITED_RANGE
-            )
-            frame.pts, frame.time_base = start_frame + offset, 1 / rate
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
+        _encode(container, pictures, (frames.shape[2], frames.shape[1]), rate, start_frame)
     return buffer.getvalue()
 
 
@@ -114,6 +108,22 @@ def write_video(
     remux(io.BytesIO(encode_chunk(frames, fps=fps)), path, tags=tags)
 
 
+def write_pictures(
+    path: Path, pictures: Iterable["VideoFrame"], *, size: tuple[int, int], fps: float
+) -> int:
+    """Write decoded frames, scaled to `size` (width, height), as a finished MP4; count them.
+
+    Raises:
+        InvalidRequestError: a side is odd.
+    """
+    import av
+
+    _check_size(*size)
+    options = {"movflags": "+faststart"}
+    with av.open(str(path), "w", format="mp4", options=options) as container:
+        return _encode(container, pictures, size, frame_rate(fps))
+
+
 def probe(path: Path) -> VideoMetadata:
     """Read from the file itself what it holds; frames are counted, not believed.
 
@@ -157,15 +167,24 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def iterate_pictures(path: Path) -> Iterator["VideoFrame"]:
+    """Yield the frames as the decoder gives them; memory does not grow with the film.
+
+    Raises:
+        StorageError: the file is missing or not a readable video.
+    """
+    with opened(path) as film:
+        yield from film.decode(video=0)
+
+
 def iterate_frames(path: Path) -> Iterator["Frames"]:
     """Yield the frames (uint8, H W 3) one by one; memory does not grow with the film.
 
     Raises:
         StorageError: the file is missing or not a readable video.
     """
-    with opened(path) as film:
-        for frame in film.decode(video=0):
-            yield _pixels(frame)
+    for frame in iterate_pictures(path):
+        yield _pixels(frame)
 
 
 def read_frames(path: Path) -> "Frames":
@@ -191,6 +210,16 @@ def last_frames(path: Path, count: int) -> "Frames":
     """
     import numpy as np
 
+    return np.stack([_pixels(frame) for frame in last_pictures(path, count)])
+
+
+def last_pictures(path: Path, count: int) -> list["VideoFrame"]:
+    """Return the last `count` frames as the decoder gives them, or all if the film is shorter.
+
+    Raises:
+        InvalidRequestError: count is below one.
+        StorageError: the file is missing or not a readable video.
+    """
     if count < 1:
         raise InvalidRequestError(f"{count} frames were asked; ask for at least one")
     with opened(path) as film:
@@ -200,7 +229,9 @@ def last_frames(path: Path, count: int) -> "Frames":
         if len(kept) < count:  # times in the file were not even: take the long way
             film.seek(0)
             kept = deque(film.decode(stream), maxlen=count)
-        return np.stack([_pixels(frame) for frame in kept])
+    if not kept:
+        raise StorageError(f"{path} holds no frames")
+    return list(kept)
 
 
 def _check_frames(frames: "Frames") -> None:
@@ -212,11 +243,42 @@ def _check_frames(frames: "Frames") -> None:
     count, height, width, _ = frames.shape
     if count == 0:
         raise InvalidRequestError("a chunk has no frames")
+    _check_size(width, height)
+
+
+def _check_size(width: int, height: int) -> None:
     if width % 2 or height % 2 or not width or not height:
         raise InvalidRequestError(
             f"frames are {width}x{height}; H.264 in yuv420p needs even sides",
             hint="ask for an even width and height",
         )
+
+
+def _encode(
+    container: "OutputContainer",
+    pictures: Iterable["VideoFrame"],
+    size: tuple[int, int],
+    rate: Fraction,
+    start: int = 0,
+) -> int:
+    """Encode pictures whose first is frame `start` of the film, and count them."""
+    from av.video.frame import PictureType
+
+    stream = _add_h264_stream(container, *size, rate)
+    count = 0
+    for count, picture in enumerate(pictures, 1):
+        frame = picture.reformat(
+            *size,
+            format="yuv420p",
+            dst_colorspace=_BT709,
+            dst_color_range=_LIMITED_RANGE,
+            interpolation=None if (picture.width, picture.height) == size else "LANCZOS",
+        )
+        frame.pts, frame.time_base = start + count - 1, 1 / rate
+        frame.pict_type = PictureType.NONE  # else a decoded frame would say where key frames go
+        container.mux(stream.encode(frame))
+    container.mux(stream.encode(None))
+    return count
 
 
 def _add_h264_stream(

@@ -20,15 +20,19 @@ class Film:
 @lru_cache(maxsize=32)
 def film_bytes(film: Film) -> bytes:
     """Return an MP4 of a white bar that wanders once across the picture."""
-    import numpy as np
+    from media_agent.pictures import frame_of
+    from media_agent.video import write_pictures
 
-    from media_agent.video import write_video
-
-    frames = np.full((film.frames, film.height, film.width, 3), film.shade, dtype=np.uint8)
-    for number, frame in enumerate(frames):
-        start = number * film.width // film.frames
-        frame[:, start : start + max(1, film.width // 16)] = 255
+    size = film.width, film.height
+    pictures = (frame_of(_rows(film, number), *size) for number in range(film.frames))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "film.mp4")
-        write_video(path, frames, fps=film.fps)
+        write_pictures(path, pictures, size=size, fps=film.fps)
         return path.read_bytes()
+
+
+def _rows(film: Film, number: int) -> bytes:
+    left, wide = number * film.width // film.frames, max(1, film.width // 16)
+    row = bytearray([film.shade]) * film.width
+    row[left : left + wide] = b"\xff" * len(row[left : left + wide])
+    return bytes(value for value in row for _ in range(3)) * film.height

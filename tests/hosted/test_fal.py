@@ -4,6 +4,8 @@ import asyncio
 import base64
 import io
 import json
+import struct
+import zlib
 from contextlib import aclosing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -494,6 +496,18 @@ def picture_bytes(kind="PNG", size=(8, 8)):
     return content.getvalue()
 
 
+def bomb():
+    """A whole PNG, small as a file, of more pixels than anybody wants to decode."""
+    width, height = 20_000, 5_001
+    header = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
+    rows = zlib.compress(bytes((1 + width // 8) * height))
+    chunks = [(b"IHDR", header), (b"IDAT", rows), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in chunks
+    )
+
+
 @pytest.mark.parametrize(
     ("kind", "mime_type"), [("PNG", "png"), ("JPEG", "jpeg"), ("WEBP", "webp")]
 )
@@ -517,9 +531,12 @@ def test_a_picture_goes_along_as_a_data_uri_of_its_real_type(tmp_path, kind, mim
         (b"this is a text, not a picture", "no readable"),
         (picture_bytes()[:40], "no readable"),
         (picture_bytes("GIF"), "no readable"),
+        (picture_bytes("JPEG", (64, 64))[:-40], "no readable"),
+        (b"\xff\xd8\xff" + picture_bytes(), "no readable"),
+        (bomb(), "more than 100000000 pixels"),
         (b"a" * (LARGEST_INLINE + 1), "larger than 20 MiB"),
     ],
-    ids=["text", "half", "gif", "large"],
+    ids=["text", "half", "gif", "half-jpeg", "mixed", "bomb", "large"],
 )
 def test_what_is_no_picture_is_refused_before_it_is_sent(tmp_path, content, said):
     path = tmp_path / "picture.png"

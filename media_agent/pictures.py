@@ -1,0 +1,41 @@
+"""Single pictures as bytes: red, green, blue, row by row. PyAV is imported at first use."""
+
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from av.video.frame import VideoFrame
+
+
+def frame_of(pixels: bytes, width: int, height: int) -> "VideoFrame":
+    """Return rows of RGB bytes, one after the other, as a frame."""
+    import av
+
+    frame = av.VideoFrame(width, height, "rgb24")
+    [plane] = frame.planes
+    row = 3 * width
+    padding = bytes(plane.line_size - row)
+    rows = (pixels[start : start + row] + padding for start in range(0, row * height, row))
+    plane.update(b"".join(rows))
+    return frame
+
+
+def rows_of(frame: "VideoFrame") -> list[bytes]:
+    """Return the rows of a frame as RGB bytes."""
+    [plane] = frame.reformat(format="rgb24").planes
+    pixels = bytes(plane)
+    starts = range(0, plane.line_size * plane.height, plane.line_size)
+    return [pixels[start : start + 3 * plane.width] for start in starts]
+
+
+def as_png(frame: "VideoFrame") -> bytes:
+    """Return a frame as a PNG."""
+    import av
+
+    encoder = av.VideoCodecContext.create("png", "w")
+    encoder.width, encoder.height, encoder.pix_fmt = frame.width, frame.height, "rgb24"
+    encoder.time_base = Fraction(1)
+    encoder.options = {"pred": "mixed"}
+    encoder.thread_count = 1
+    packets = [*encoder.encode(frame.reformat(format="rgb24")), *encoder.encode(None)]
+    return b"".join(map(bytes, packets))

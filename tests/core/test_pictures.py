@@ -1,0 +1,16 @@
+import io
+
+import numpy as np
+from PIL import Image
+
+from media_agent.pictures import as_png, frame_of, rows_of
+
+
+def test_pixels_come_back_from_a_frame_and_from_its_png():
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 7, 3), np.uint8)
+
+    frame = frame_of(pixels.tobytes(), 7, 5)
+
+    assert b"".join(rows_of(frame)) == pixels.tobytes()
+    picture = Image.open(io.BytesIO(as_png(frame)), formats=["PNG"])
+    assert np.array_equal(np.asarray(picture), pixels)
