@@ -90,9 +90,8 @@ def changes_by(standing: Standing, event: BackendEvent) -> dict[str, object]:
     match event:
         case JobStarted() | PromptChanged():
             return {"status": JobStatus.IN_PROGRESS}
-        case JobProgressed():
-            progress = {"progress": event.fraction, "phase": event.phase}
-            return {"status": JobStatus.IN_PROGRESS, **progress}
+        case JobProgressed():  # also of work that waits: job.started ends the waiting
+            return {"progress": event.fraction, "phase": event.phase}
         case ChunkReady():
             frames = standing.frames_ready + event.frames
             ready = {"chunks_ready": event.index + 1, "frames_ready": frames}

@@ -79,6 +79,8 @@ class PolledBackend(ABC):
     """How long a film is waited for, unless the option says otherwise."""
     cancel_grace_seconds: ClassVar[float] = 30.0
     """How long the provider may take to confirm that it stopped."""
+    bills: ClassVar[bool] = True
+    """Whether work costs money; one's own servers send no bill."""
 
     def __init__(
         self,
@@ -170,13 +172,13 @@ class PolledBackend(ABC):
         while True:
             event = await self._look(ref, watch)
             end = event if isinstance(event, TerminalEvent) else await self._given_up(ref, watch)
+            if not has_started and _has_begun(event if end is None else end):
+                has_started = True
+                yield JobStarted()
             if end is not None:
                 self._watches.pop(ref.operation_id, None)
                 yield end
                 return
-            if event is not None and not has_started and not _is_queued(event):
-                has_started = True
-                yield JobStarted()
             if event is not None and event != last:
                 last = event
                 yield event
@@ -242,12 +244,14 @@ class PolledBackend(ABC):
         """Return the end when there is no point in waiting longer: cancelled, or too late."""
         asked_at = watch.cancel_asked_at
         if watch.cancel_is_refused:
-            warning = f"{self.name} cannot stop {ref.operation_id}: it goes on there and is billed"
+            billed = " and is billed" if self.bills else ""
+            warning = f"{self.name} cannot stop {ref.operation_id}: it goes on there{billed}"
             return JobCancelled(model=ref.model, warnings=(warning,))
+        may_finish = f"it may still finish{' and be billed' if self.bills else ''}"
         if asked_at is not None and self._clock() >= asked_at + self.cancel_grace_seconds:
             warning = (
                 f"{self.name} took the cancel of {ref.operation_id} and has not confirmed it: "
-                "it may still finish and be billed"
+                f"{may_finish}"
             )
             return JobCancelled(model=ref.model, warnings=(warning,))
         started, allowed = ref.data.get("submitted_at"), ref.data.get("deadline_seconds")
@@ -257,14 +261,12 @@ class PolledBackend(ABC):
             return None
         with contextlib.suppress(MediaAgentError):
             await self.cancel_once(ref)
-        return JobOutcomeUnknown(model=ref.model, error=to_info(self._too_late(ref, allowed)))
-
-    def _too_late(self, ref: OperationRef, allowed: float) -> GenerationFailedError:
-        return GenerationFailedError(
+        too_late = GenerationFailedError(
             f"{self.name} has not finished {ref.operation_id} within {allowed:g} s and was asked "
-            "to stop; it may still finish and be billed",
+            f"to stop; {may_finish}",
             hint=f"look for it at {self.name}, or allow more with the option deadline_seconds",
         )
+        return JobOutcomeUnknown(model=ref.model, error=to_info(too_late))
 
     async def _pause(self, watch: _Watch, seconds: float) -> None:
         """Sleep, but not through a cancel."""
@@ -314,8 +316,14 @@ class PolledBackend(ABC):
         return float(value)
 
 
-def _is_queued(event: BackendEvent) -> bool:
-    return isinstance(event, JobProgressed) and event.phase == QUEUED
+def _has_begun(event: BackendEvent | None) -> bool:
+    """Whether an event shows that the work no longer waits; what failed may never have begun."""
+    match event:
+        case JobProgressed():
+            return event.phase != QUEUED
+        case None | JobFailed() | JobCancelled() | JobOutcomeUnknown():
+            return False
+    return True
 
 
 def _checked_key(key: str) -> str:

@@ -23,6 +23,7 @@ from media_agent.errors import (
     JobError,
     MediaAgentError,
     ModelRetiredError,
+    OperationNotFoundError,
     RequestError,
     SubmitUncertainError,
     to_info,
@@ -46,6 +47,7 @@ __all__ = ["JobRun", "Surroundings"]
 
 _LOGGER = logging.getLogger(__name__)
 _PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)  # seconds between attempts to reach a backend again
+_COMMAND_SECONDS = 0.5  # between two looks for commands of other processes
 _WORD_OF_THE_BACKEND = RequestError | GenerationFailedError | ModelRetiredError | JobError
 
 
@@ -91,7 +93,8 @@ class JobRun:
 
         with self._store.hold(self.job.id, force=force, on_cancel=on_cancel):
             self._around.checkpoint("plan")
-            end = await self._work()
+            async with self._taking_commands():
+                end = await self._work()
             self._around.checkpoint("observe")
             end = await self._finished(end)
             self._keep(end)
@@ -104,6 +107,44 @@ class JobRun:
         self._is_stopping = True
         if self.ref is not None:
             await self.backend.cancel(self.ref)
+
+    async def take_commands(self) -> None:
+        """Hand the commands that were left for the job to its backend.
+
+        What the backend refuses becomes a warning of the job: who said it may be gone.
+        """
+        if self.ref is None:
+            return
+        for command in self._store.take_commands(self.job.id):
+            try:
+                await self.backend.control(self.ref, command)
+            except MediaAgentError as error:
+                self._warn(f"{command.type} was refused: {error.message}")
+
+    @contextlib.asynccontextmanager
+    async def _taking_commands(self) -> AsyncGenerator[None, None]:
+        """Look for commands, also of other processes, while the context lasts."""
+
+        async def look() -> None:
+            while True:
+                await asyncio.sleep(_COMMAND_SECONDS)
+                try:
+                    await self.take_commands()
+                except (MediaAgentError, JobMovedError) as error:
+                    _LOGGER.debug("no commands for job %s: %s", self.job.id, error)
+
+        task = asyncio.create_task(look())
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    def _warn(self, said: str) -> None:
+        def warned(job: VideoJob) -> VideoJob:
+            return job.model_copy(update={"warnings": (*job.warnings, said)})
+
+        self._store.update(self.job.id, warned)
 
     def _stop_soon(self) -> None:
         if not self._is_stopping:
@@ -118,13 +159,12 @@ class JobRun:
         try:
             if self._is_stopping and self._never_sent(submitting):
                 return JobCancelled(model=self.job.plan.model)
-            self.backend, self.ref, token = await submitting.accepted()
-            self.job = self._store.get(self.job.id)  # a fallback changes the plan
-            self._resumed_from = None if token is None else token.next_chunk
-            self._reopen()
-            if self._is_stopping:
-                await self.backend.cancel(self.ref)
-            return await self._observe(self.backend, self.ref)
+            try:
+                return await self._observe(*await self._accepted(submitting))
+            except OperationNotFoundError:
+                if not self._limits().resubmits:
+                    raise
+                return await self._observe(*await self._accepted(submitting))  # it costs nothing
         except JobMovedError:
             raise
         except SubmitUncertainError as error:
@@ -136,6 +176,15 @@ class JobRun:
             _LOGGER.debug("backend %s broke", self.backend.name, exc_info=True)
             said = f"{self.backend.name} broke: {type(error).__name__}: {error}"
             return await self._after_trouble(BackendResponseError(said))
+
+    async def _accepted(self, submitting: Submitting) -> tuple[VideoBackend, OperationRef]:
+        self.backend, self.ref, token = await submitting.accepted()
+        self.job = self._store.get(self.job.id)  # a fallback changes the plan
+        self._resumed_from = None if token is None else token.next_chunk
+        self._reopen()
+        if self._is_stopping:
+            await self.backend.cancel(self.ref)
+        return self.backend, self.ref
 
     def _never_sent(self, submitting: Submitting) -> bool:
         """Return whether there is nothing anywhere that would have to be stopped."""
@@ -154,6 +203,7 @@ class JobRun:
 
     async def _observe(self, backend: VideoBackend, ref: OperationRef) -> TerminalEvent:
         """Keep what happens until the end; a lost connection is not a failed job."""
+        await self.take_commands()  # those that came before there was anybody to take them
         failures = 0
         while True:
             try:
@@ -172,14 +222,22 @@ class JobRun:
     async def _after_trouble(self, error: MediaAgentError) -> TerminalEvent:
         """Return the end after an error: failed, or unknown if paid work may still go on."""
         info = to_info(error)
-        if self.ref is None or self._limits().resubmits or isinstance(error, _WORD_OF_THE_BACKEND):
+        is_gone = isinstance(error, OperationNotFoundError)
+        is_said = isinstance(error, _WORD_OF_THE_BACKEND) and not is_gone
+        if self.ref is None or self._limits().resubmits or is_said:
             await self._let_go()
             return JobFailed(error=info)
-        return self._unknown(info)
+        return self._unknown(info, is_gone=is_gone)
 
-    def _unknown(self, info: ErrorInfo) -> JobOutcomeUnknown:
+    def _unknown(self, info: ErrorInfo, *, is_gone: bool = False) -> JobOutcomeUnknown:
         """Return the end that leaves the rest to a later run, with how to begin it."""
-        goes_on = f"the work may go on; media-agent jobs resume {self.job.id} looks again"
+        looks_again = f"media-agent jobs resume {self.job.id} looks again"
+        goes_on = f"the work may go on; {looks_again}"
+        if is_gone:
+            goes_on = (
+                f"look for the film on {self.backend.name}'s own page before it is made again; "
+                f"{looks_again}"
+            )
         hint = goes_on if info.hint is None else f"{info.hint}; {goes_on}"
         return JobOutcomeUnknown(error=info.model_copy(update={"hint": hint}))
 

@@ -7,8 +7,7 @@ lost and never asked for again by itself.
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from urllib.parse import quote
 
@@ -66,7 +65,6 @@ from media_agent_schemas.capabilities import Capabilities, Estimate
 from media_agent_schemas.events import (
     BackendEvent,
     JobFailed,
-    JobOutcomeUnknown,
     JobProgressed,
 )
 from media_agent_schemas.jobs import OperationRef
@@ -80,6 +78,8 @@ _PATIENCE = 3  # polls that may say "completed" before its film can be fetched
 
 class OpenAICompatibleBackend(PolledBackend):
     """Meets the `VideoBackend` protocol for one server; its replies show which program."""
+
+    bills = False
 
     def __init__(
         self,
@@ -181,15 +181,6 @@ class OpenAICompatibleBackend(PolledBackend):
             raise lost(ref.operation_id)
         event = parse_status(video, server=self._server(ref))
         return await self._film(ref, video) if event is None else event
-
-    async def observe(self, ref: OperationRef) -> AsyncGenerator[BackendEvent, None]:
-        """Poll until the end; of a video that its server forgot the outcome is unknown."""
-        try:
-            async with aclosing(super().observe(ref)) as events:
-                async for event in events:
-                    yield event
-        except OperationNotFoundError as error:
-            yield JobOutcomeUnknown(error=to_info(error), model=ref.model, cost=no_cost())
 
     async def cancel_once(self, ref: OperationRef) -> None:
         """Abort on vLLM-Omni; a finished video is left alone, as DELETE would remove its film."""

@@ -30,6 +30,7 @@ DEFAULT_MODEL = "default"
 NO_ADDRESS = f'a base_url: set base_url = "http://localhost:30000/v1" under [backends.{NAME}]'
 
 _HERE = Path(__file__).parent
+_USUAL_SECONDS = 5.0  # of a film by a model of which nothing is known
 
 
 def _parsed_size(value: object) -> object:
@@ -151,13 +152,17 @@ def describe_model(
         "frame_offset": settings.frame_offset,
     }
     facts |= {name: value for name, value in configured.items() if value is not None}
+    description = "a model on your own server: SGLang-Diffusion or vLLM-Omni"
+    if "max_duration" not in facts:  # unknown, which is not "any length"
+        facts["max_duration"] = facts.setdefault("default_duration", _USUAL_SECONDS)
+        description += f"; {facts['max_duration']:g} s at once unless max_duration says more"
     server = settings.server
     return Capabilities.model_validate(
         {
             "backend": NAME,
             "model": model,
             "models": (default,),
-            "description": "a model on your own server: SGLang-Diffusion or vLLM-Omni",
+            "description": description,
             "modes": (VideoMode.TEXT_TO_VIDEO, VideoMode.IMAGE_TO_VIDEO),
             "input_roles": (InputRole.FIRST_FRAME,),
             "negative_prompt": True,

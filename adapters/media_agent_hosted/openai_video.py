@@ -215,8 +215,7 @@ def lost(video_id: str) -> OperationNotFoundError:
     return OperationNotFoundError(
         f"the server does not know video {video_id}: it was restarted and forgot all its videos, "
         "or somebody deleted this one",
-        hint="look for the film in the server's output folder; it is not made again unless you "
-        "ask for it again",
+        hint="look for the film in the server's output folder",
     )
 
 

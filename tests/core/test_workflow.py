@@ -46,8 +46,10 @@ from media_agent_schemas import (
     GenerationRecord,
     JobCancelled,
     JobCompleted,
+    JobEvent,
     JobFailed,
     JobOutcomeUnknown,
+    JobProgressed,
     JobStarted,
     JobStatus,
     OperationRef,
@@ -83,7 +85,8 @@ class Provider:
         self.accepted: list[str] = []
         self.posts = 0
         self.is_reachable = True
-        self.forgets = False
+        self.forgets = 0  # so many more times
+        self.queues = False
         self.ending: Literal["completed", "failed", "working"] = "completed"
         self.cancelled: set[str] = set()
         self.tokens: list[ResumeToken | None] = []
@@ -139,7 +142,10 @@ class PaidBackend:
     async def observe(self, ref: OperationRef) -> AsyncGenerator[BackendEvent, None]:
         provider = self.provider
         if provider.forgets:
+            provider.forgets -= 1
             raise OperationNotFoundError("never heard of it")
+        if provider.queues:
+            yield JobProgressed(phase="queued")
         yield JobStarted()
         if not provider.is_reachable:
             raise BackendUnavailableError("no network")
@@ -351,14 +357,50 @@ async def test_work_that_costs_nothing_is_submitted_again_from_its_last_token(
 
 
 @pytest.mark.anyio
-async def test_what_the_provider_forgot_has_failed(world: World) -> None:
-    world.providers["paid"].forgets = True
+async def test_of_paid_work_that_the_provider_forgot_nobody_knows_the_outcome(
+    world: World,
+) -> None:
+    world.providers["paid"].forgets = 2
+
+    job = await world.process().generate(REQUEST, job_id="mine")
+
+    assert job.status is JobStatus.OUTCOME_UNKNOWN
+    assert job.error is not None
+    assert job.error.code == "operation_not_found"
+    assert "paid's own page" in (job.error.hint or "")
+    assert "media-agent jobs resume mine" in (job.error.hint or "")
+    assert world.providers["paid"].posts == 1
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("times", "status"), [(1, JobStatus.COMPLETED), (2, JobStatus.FAILED)])
+async def test_free_work_that_was_forgotten_is_submitted_once_more(
+    world: World, times: int, status: JobStatus
+) -> None:
+    provider = world.providers["paid"]
+    provider.resubmits, provider.forgets = True, times
 
     job = await world.process().generate(REQUEST)
 
-    assert job.status is JobStatus.FAILED
-    assert job.error is not None
-    assert job.error.code == "operation_not_found"
+    assert job.status is status
+    assert provider.posts == 2
+
+
+@pytest.mark.anyio
+async def test_work_that_waits_at_its_provider_is_queued_and_starts_once(world: World) -> None:
+    world.providers["paid"].queues = True
+    statuses: list[JobStatus] = []
+    client = world.process()
+
+    def on_event(numbered: JobEvent) -> None:
+        statuses.append(client.store.get("mine").status)
+
+    await client.generate(REQUEST, job_id="mine", on_event=on_event)
+
+    types = [numbered.event.type for numbered in client.store.events("mine")]
+    assert types[:2] == ["job.progressed", "job.started"]
+    assert types.count("job.started") == 1
+    assert statuses[:2] == [JobStatus.QUEUED, JobStatus.IN_PROGRESS]
 
 
 @pytest.mark.anyio

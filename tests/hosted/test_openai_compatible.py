@@ -11,6 +11,7 @@ import pytest
 from pydantic import SecretStr
 
 from media_agent.backend import BackendSettings
+from media_agent.catalogue import Catalogue
 from media_agent.errors import (
     BackendAuthenticationError,
     BackendUnavailableError,
@@ -18,10 +19,12 @@ from media_agent.errors import (
     ContentRejectedError,
     InvalidRequestError,
     MediaAgentError,
+    OperationNotFoundError,
     SubmitUncertainError,
     to_info,
 )
 from media_agent.negotiate import negotiate
+from media_agent.router import Router
 from media_agent.testing.faults import Fault
 from media_agent.video import probe
 from media_agent_hosted.openai_compatible import OpenAICompatibleBackend
@@ -32,8 +35,8 @@ from media_agent_schemas import (
     JobCancelled,
     JobCompleted,
     JobFailed,
-    JobOutcomeUnknown,
     MediaInput,
+    Method,
     Policy,
     Size,
     VideoRequest,
@@ -193,12 +196,10 @@ async def test_a_restart_loses_the_video_and_nothing_is_sent_again(flavour, tmp_
         async with opened(simulator, tmp_path) as backend:
             ref = await backend.submit(request(), key="job-1")
             simulator.forget()
-            end = (await events_of(backend, ref))[-1]
+            with pytest.raises(OperationNotFoundError, match="restarted") as caught:
+                await events_of(backend, ref)
 
-    assert isinstance(end, JobOutcomeUnknown)
-    assert end.error.code == "operation_not_found"
-    assert "restarted" in end.error.message
-    assert "output folder" in end.error.hint
+    assert "output folder" in caught.value.hint
     assert simulator.accepted == 1
 
 
@@ -560,11 +561,43 @@ def test_a_known_family_brings_its_numbers_and_the_settings_overrule_them(tmp_pa
     assert str(known.default_size) == "832x480"
     assert str(told.default_size) == "1280x720"
     assert told.max_duration == 5
-    assert (unknown.model, unknown.default_size, unknown.max_duration) == (
-        "acme/new-model",
-        None,
-        None,
+    assert (unknown.model, unknown.default_size) == ("acme/new-model", None)
+
+
+@pytest.mark.parametrize(
+    ("options", "longest"),
+    [({}, 5), ({"default_duration": 8}, 8), ({"default_duration": 8, "max_duration": 60}, 60)],
+)
+def test_a_model_of_unknown_limit_makes_no_more_than_its_usual_length_at_once(
+    tmp_path, options, longest
+):
+    limits = made(tmp_path, **options).capabilities("acme/new-model")
+
+    assert limits.max_duration == longest
+    assert ("max_duration" in limits.description) is ("max_duration" not in options)
+
+
+def test_ten_minutes_of_a_model_of_unknown_limit_are_a_chain(tmp_path):
+    router = Router({"openai-compatible": made(tmp_path)}, Catalogue({}), draw_seed=lambda: 7)
+
+    plan = router.plan(
+        VideoRequest(prompt="a fox", duration=600, model="openai-compatible/acme/new-model")
     )
+
+    assert plan.method is Method.CHAIN
+    assert max(part.request.num_frames for part in plan.parts) == 5 * 24
+
+
+def test_several_films_of_one_request_are_not_offered(tmp_path):
+    plan = negotiate(
+        VideoRequest(prompt="a fox", n=3),
+        made(tmp_path).capabilities(),
+        Policy.ADJUST,
+        draw_seed=lambda: 7,
+    )
+
+    assert plan.request.n == 1
+    assert [(each.asked, each.used) for each in plan.adjustments if each.field == "n"] == [(3, 1)]
 
 
 def test_a_plan_for_wan_has_frames_that_wan_makes(tmp_path):

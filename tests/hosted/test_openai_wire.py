@@ -181,7 +181,7 @@ def test_a_deleted_video_is_lost_and_not_failed():
     with pytest.raises(OperationNotFoundError) as caught:
         parse_status(video("sglang_deleted"))
 
-    assert "not made again" in caught.value.hint
+    assert "output folder" in caught.value.hint
 
 
 @pytest.mark.parametrize("name", ["sglang_completed", "openai_completed"])
