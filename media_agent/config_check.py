@@ -15,7 +15,7 @@ from media_agent.config import (
     unknown_variables,
 )
 from media_agent.config_file import ConfigFile
-from media_agent.errors import ConfigurationError, Fault, MediaAgentError
+from media_agent.errors import ConfigurationError, Fault, MediaAgentError, in_full
 from media_agent.nearest import did_you_mean
 from media_agent.registry import Registry
 
@@ -59,7 +59,7 @@ def check(config: Path | None = None) -> Report:
 def _each(error: ConfigurationError, arguments: dict[str, Path]) -> list[str]:
     """Return the faults one by one where the sources can be read at all."""
     if not error.faults:
-        return [f"{error.message}" + (f" ({error.hint})" if error.hint else "")]
+        return [in_full(error)]
     sources = Sources.look(**arguments)
     return [sources.describe(fault) for fault in error.faults]
 

@@ -279,6 +279,11 @@ def from_info(info: ErrorInfo) -> MediaAgentError:
     return classes.get(info.code, GenerationFailedError)(info.message, hint=info.hint)
 
 
+def in_full(error: MediaAgentError | ErrorInfo) -> str:
+    """Return what went wrong and, in brackets, the way out."""
+    return error.message + (f" ({error.hint})" if error.hint else "")
+
+
 def error_classes() -> Iterator[type[MediaAgentError]]:
     """Yield every class of the tree, the root first; subclasses that plugins made are not of it."""
     pending: list[type[MediaAgentError]] = [MediaAgentError]

@@ -1,4 +1,4 @@
-"""What is wrong with settings, from the words of pydantic: where, what, and the name meant."""
+"""What is wrong with data, from the words of pydantic: where, what, and the name meant."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, get_args
@@ -18,6 +18,16 @@ def faults_of(
         Fault((*at, *map(str, problem["loc"])), _said(problem["type"], problem, shape))
         for problem in problems
     ]
+
+
+def in_words(error: ValidationError, shape: type[BaseModel]) -> str:
+    """Return all that is wrong, each with its place where it does not begin with its name."""
+    said = []
+    for fault in faults_of(error, shape):
+        place = ".".join(fault.place)
+        begins = fault.problem.startswith(place)
+        said.append(fault.problem if begins else f"{place}: {fault.problem}")
+    return "; ".join(said)
 
 
 def known_names(shape: type[BaseModel], place: Sequence[str | int]) -> list[str]:

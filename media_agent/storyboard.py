@@ -10,15 +10,22 @@ from media_agent.errors import InvalidRequestError
 from media_agent_schemas.request import Shot
 
 
-def read_shots(prompt: str, texts: Sequence[str]) -> tuple[Shot, ...]:
+def read_shots(
+    prompt: str | None, texts: Sequence[str], *, endless: bool = False
+) -> tuple[Shot, ...]:
     """Return the shots of a command line: the prompt, then one for every `TEXT@SECONDS`.
 
-    The first shot has no duration: it gets what the others leave of the whole.
+    The prompt has no duration: it gets what the others leave of the whole. In an endless film that
+    is the last shot instead, and all before it, the prompt too, are `TEXT@SECONDS`.
 
     Raises:
         InvalidRequestError: a text has no @SECONDS, or a prompt or a length is impossible.
     """
-    return (_shot("the first shot", prompt, None), *(_read_shot(text) for text in texts))
+    if endless:
+        *timed, last = texts if prompt is None else (prompt, *texts)
+        return (*map(_read_shot, timed), _shot("the last shot", last, None))
+    first = () if prompt is None else (_shot("the first shot", prompt, None),)
+    return (*first, *map(_read_shot, texts))
 
 
 def _read_shot(text: str) -> Shot:

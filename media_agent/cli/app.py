@@ -78,11 +78,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _failed(error: Exception) -> int:
     """Say in one line what went wrong and return the exit code."""
-    from media_agent.errors import MediaAgentError, exit_code
+    from media_agent.errors import MediaAgentError, exit_code, in_full
 
     match error:
         case MediaAgentError():
-            say(f"error: {error.message}" + (f" ({error.hint})" if error.hint else ""))
+            say(f"error: {in_full(error)}")
             return exit_code(error)
         case OSError():
             from media_agent.files import as_storage_error

@@ -3,10 +3,9 @@
 import json as json_module
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-from cyclopts import Parameter
-
+from media_agent.cli.arguments import Flag
 from media_agent.cli.screen import one_line, tell
 
 if TYPE_CHECKING:
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from media_agent_schemas.capabilities import Capabilities, Estimate
     from media_agent_schemas.request import VideoRequest
 
-Json = Annotated[bool, Parameter(negative=())]
 
 WIDTH = 100
 _GAP = 2  # between two columns
@@ -63,7 +61,7 @@ class Listed:
         return "free" if cost == 0 else f"${cost / self.seconds:.2f}/s"
 
 
-def backends(name: str | None = None, /, *, json: Json = False) -> int:
+def backends(name: str | None = None, /, *, json: Flag = False) -> int:
     """List who can make videos, or say everything about one of them.
 
     Args:
@@ -100,7 +98,7 @@ def _look(
         MediaAgentError: the wanted one does not exist or cannot be asked.
     """
     from media_agent.catalogue import Catalogue
-    from media_agent.errors import MediaAgentError
+    from media_agent.errors import MediaAgentError, in_full
     from media_agent.router import Router
 
     problems = [] if wanted else [broken.error().message for broken in registry.broken]
@@ -115,7 +113,7 @@ def _look(
         except MediaAgentError as error:
             if wanted:
                 raise
-            problems.append(f"{name}: {error.message}" + (f" ({error.hint})" if error.hint else ""))
+            problems.append(f"{name}: {in_full(error)}")
     return found, problems
 
 

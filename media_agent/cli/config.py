@@ -3,16 +3,15 @@
 import json as json_module
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-from cyclopts import App, Parameter
+from cyclopts import App
 
+from media_agent.cli.arguments import Flag
 from media_agent.cli.screen import tell
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
-
-Json = Annotated[bool, Parameter(negative=())]
 
 
 def config_app() -> App:
@@ -23,7 +22,7 @@ def config_app() -> App:
     return app
 
 
-def check_settings(file: Path | None = None, /, *, json: Json = False) -> int:
+def check_settings(file: Path | None = None, /, *, json: Flag = False) -> int:
     """Name each fault of the settings with its file and line.
 
     Args:
@@ -51,7 +50,7 @@ def check_settings(file: Path | None = None, /, *, json: Json = False) -> int:
     return code
 
 
-def show_settings(*, json: Json = False) -> int:
+def show_settings(*, json: Flag = False) -> int:
     """Show the settings that hold, and where each is made; keys are hidden.
 
     Args:

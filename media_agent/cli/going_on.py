@@ -3,11 +3,12 @@
 import asyncio
 import json as json_module
 
+from media_agent.cli.making import kept, let_finish
 from media_agent.cli.progress import ProgressLine
 from media_agent.cli.screen import say, tell
-from media_agent.cli.signals import cancelled_by_signals
+from media_agent.cli.signals import Interruption, cancelled_by_signals
 from media_agent.client import VideoClient
-from media_agent.errors import exit_code, from_info
+from media_agent.errors import exit_code, in_full
 from media_agent_schemas.jobs import JobStatus, VideoJob
 
 
@@ -19,7 +20,10 @@ async def go_on(job_id: str | None, *, take_over: bool, json: bool) -> int:
                 wanted = [job_id] if job_id is not None else _orphans(client)
                 if not wanted:
                     say("no job waits for its process")
-                ends = [await _resumed(client, each, take_over=take_over) for each in wanted]
+                ends = [
+                    await _resumed(client, each, interruption, take_over=take_over)
+                    for each in wanted
+                ]
         except asyncio.CancelledError:
             if interruption.number is None:
                 raise
@@ -60,10 +64,14 @@ async def cancel(job_id: str) -> int:
     return 0
 
 
-async def _resumed(client: VideoClient, job_id: str, *, take_over: bool) -> VideoJob:
+async def _resumed(
+    client: VideoClient, job_id: str, interruption: Interruption, *, take_over: bool
+) -> VideoJob:
     job = await client.get(job_id)
     if job.status.is_terminal and job.status is not JobStatus.OUTCOME_UNKNOWN:
         say(f"{job_id} is over")
+    else:
+        let_finish(client, job_id, job.plan, interruption)
     with ProgressLine(job.plan) as progress:
         return await client.resume(job_id, take_over=take_over, on_event=progress)
 
@@ -86,13 +94,11 @@ def _tell_end(job: VideoJob) -> None:
     if job.status is JobStatus.COMPLETED:
         tell(f"{job.artifacts[0].path}: job {job.id}, record {job.record_path}")
         return
-    kept = f"; what was made is in {job.artifacts[0].path}" if job.artifacts else ""
     if job.error is None:
-        say(f"{job.id}: {job.status}{kept}")
-        return
-    hint = "" if job.error.hint is None else f" ({job.error.hint})"
-    say(f"error: {job.id}: {job.error.message}{hint}{kept}")
+        say(f"{job.id}: {job.status}{kept(job)}")
+    else:
+        say(f"error: {job.id}: {in_full(job.error)}{kept(job)}")
 
 
 def _exit_code(job: VideoJob) -> int:
-    return 0 if job.error is None else exit_code(from_info(job.error))
+    return 0 if job.error is None else exit_code(job.error)

@@ -2,20 +2,17 @@
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-from cyclopts import Parameter
-
+from media_agent.cli.arguments import Flag
 from media_agent.cli.screen import tell
 
 if TYPE_CHECKING:
     from media_agent.config import Settings
     from media_agent.machine import Machine
 
-_Flag = Annotated[bool, Parameter(negative=())]
 
-
-def init(*, user: _Flag = False, force: _Flag = False) -> int:
+def init(*, user: Flag = False, force: Flag = False) -> int:
     """Look what this machine has, write media-agent.toml, and say the next command.
 
     Args:

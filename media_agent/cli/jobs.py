@@ -1,17 +1,16 @@
 """The commands about jobs: list, show, resume, reconcile, cancel."""
 
 import json as json_module
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-from cyclopts import App, Parameter
+from cyclopts import App
 
+from media_agent.cli.arguments import Flag
 from media_agent.cli.screen import shorten, table, tell
 
 if TYPE_CHECKING:
     from media_agent.ledger import Ledger
     from media_agent_schemas.jobs import VideoJob
-
-Flag = Annotated[bool, Parameter(negative=())]
 
 
 def jobs_app() -> App:

@@ -1,92 +1,84 @@
-"""From wishes to a finished job: plan, progress, signals, and what is said at the end."""
+"""From an order to a finished job: plan, progress, signals, and what is said at the end."""
 
 import asyncio
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import JsonValue
 
-from media_agent.cli.arguments import build_request, check_sheet, default_place
 from media_agent.cli.progress import ProgressLine
-from media_agent.cli.routing import NO_FLAGS, RoutingFlags
 from media_agent.cli.screen import say, tell
 from media_agent.cli.signals import Interruption, cancelled_by_signals
+from media_agent.cli.wishes import FilmFlags, RoutingFlags
 from media_agent.client import VideoClient
-from media_agent.errors import InvalidRequestError, JobNotFoundError, exit_code
+from media_agent.errors import InvalidRequestError, JobNotFoundError, exit_code, in_full
 from media_agent.job_sheet import write_job_sheet
 from media_agent.options import read_options
 from media_agent.reasons import price_of
-from media_agent_schemas.capabilities import Plan, Policy
-from media_agent_schemas.jobs import JobStatus, VideoJob
+from media_agent_schemas.capabilities import Plan
+from media_agent_schemas.jobs import Finish, JobStatus, VideoJob
 from media_agent_schemas.request import VideoRequest
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
-    """What the command line says, each word where it belongs."""
+class Order:
+    """What the command line says."""
 
     prompt: str
-    shots: tuple[str, ...] = ()
-    backend: str | None = None
-    duration: float | None = None
-    endless: bool = False
-    image: Path | None = None
-    seed: int | None = None
-    size: str | None = None
-    fps: float | None = None
-    out: Path | None = None
-    sheet: Path | None = None
-    policy: Policy | None = None
-    routing: RoutingFlags = NO_FLAGS
-    options: tuple[str, ...] = ()
-    allow_unknown_words: bool = False
-    idempotency_key: str | None = None
-    overwrite: bool = False
-    json: bool = False
+    film: FilmFlags
+    routing: RoutingFlags
+    out: Path | None
+    sheet: Path | None
+    follow: bool
+    idempotency_key: str | None
+    overwrite: bool
+    json: bool
 
 
-async def make(wishes: Wishes) -> int:
+async def make(order: Order) -> int:
     """Make the video and return the exit code.
 
     Raises:
         MediaAgentError: nothing was made.
     """
-    check_sheet(wishes.sheet, overwrite=wishes.overwrite)
+    _check_sheet(order.sheet, overwrite=order.overwrite)
     with cancelled_by_signals() as interruption:
         try:
             async with VideoClient() as client:
-                job = await _make(client, wishes, interruption)
-                if wishes.sheet is not None and job.status is JobStatus.COMPLETED:
-                    await asyncio.to_thread(write_job_sheet, job, wishes.sheet)
+                job = await _make(client, order, interruption)
+                if order.sheet is not None and job.status is JobStatus.COMPLETED:
+                    await asyncio.to_thread(write_job_sheet, job, order.sheet)
         except asyncio.CancelledError:
             if interruption.number is None:
                 raise
             say("stopped before anything was made")
             return interruption.exit_code
-    return _report(job, wishes, interruption)
+    return _report(job, order, interruption)
 
 
-async def _make(client: VideoClient, wishes: Wishes, interruption: Interruption) -> VideoJob:
-    backend = wishes.backend
-    if backend is None and wishes.routing.routing() is None:
+async def _make(client: VideoClient, order: Order, interruption: Interruption) -> VideoJob:
+    film, routing = order.film, order.routing
+    backend = routing.backend
+    if backend is None and routing.routing() is None:
         backend = client.settings.default_backend
-    request = await request_of(client, wishes, backend)
-    plans = await client.plans(
-        request, policy=wishes.policy, allow_unknown_words=wishes.allow_unknown_words
-    )
+    request = await request_of(client, order.prompt, film, routing, backend)
+    words = film.allow_unknown_words
+    plans = await client.plans(request, policy=routing.chosen_policy(), allow_unknown_words=words)
     plan = plans[0]
     announce(plan)
-    out = default_place(plan) if wishes.out is None else wishes.out
+    out = _default_place(plan) if order.out is None else order.out
     job_id = client.new_job_id()
-    with ProgressLine(plan) as progress:
+    let_finish(client, job_id, plan, interruption)
+    with ProgressLine(plan, follow=order.follow) as progress:
         try:
             return await client.generate(
                 request,
                 plans=plans,
                 out=out,
-                overwrite=wishes.overwrite,
+                overwrite=order.overwrite,
                 job_id=job_id,
-                idempotency_key=wishes.idempotency_key,
+                idempotency_key=order.idempotency_key,
                 on_event=progress,
             )
         except asyncio.CancelledError:
@@ -95,20 +87,32 @@ async def _make(client: VideoClient, wishes: Wishes, interruption: Interruption)
             return await _stopped(client, job_id)
 
 
-async def request_of(client: VideoClient, wishes: Wishes, backend: str | None) -> VideoRequest:
+async def request_of(
+    client: VideoClient, prompt: str, film: FilmFlags, routing: RoutingFlags, backend: str | None
+) -> VideoRequest:
     """Return the request of a command line, to one backend or, if None, to whoever is best.
 
     Raises:
         InvalidRequestError: a value is impossible, or options are given and no backend.
     """
+    said = routing.option if film.fit is None else (*routing.option, f"image_fit={film.fit}")
     options: dict[str, JsonValue] = {}
     if backend is not None:
-        options = read_options(wishes.options, await client.capabilities(backend))
-    elif wishes.options:
+        options = read_options(said, await client.capabilities(backend))
+    elif said:
         raise InvalidRequestError(
-            f"--option {wishes.options[0]} is of one backend", hint="name it with --backend"
+            f"option {said[0]} is of one backend", hint="name it with --backend"
         )
-    return build_request(wishes, backend, options)
+    return film.request(prompt, routing, backend=backend, options=options)
+
+
+def let_finish(client: VideoClient, job_id: str, plan: Plan, interruption: Interruption) -> None:
+    """Make the first Ctrl-C finish a film without an end; only the second stops it."""
+    if plan.request.endless:
+        say("without an end: Ctrl-C finishes the film with its next chunk, twice stops it at once")
+        interruption.finish = lambda: client.control(job_id, Finish())
+    else:
+        interruption.finish = None
 
 
 async def _stopped(client: VideoClient, job_id: str) -> VideoJob:
@@ -132,26 +136,29 @@ def announce(plan: Plan) -> None:
         say(f"warning: {warning}")
 
 
-def _report(job: VideoJob, wishes: Wishes, interruption: Interruption) -> int:
+def _report(job: VideoJob, order: Order, interruption: Interruption) -> int:
     """Say how it ended and return the exit code."""
     for warning in job.warnings[len(job.plan.warnings) :]:
         say(f"warning: {warning}")
-    if wishes.json:
+    if order.json:
         print(job.model_dump_json(indent=2))
     elif job.status is JobStatus.COMPLETED:
         tell(f"{job.artifacts[0].path}: {_facts(job)}")
         tell(f"{job.record_path}: the record of what was asked, adjusted, sent and delivered")
-        if wishes.sheet is not None:
-            tell(f"{wishes.sheet}: the film at a glance")
+        if order.sheet is not None:
+            tell(f"{order.sheet}: the film at a glance")
     if job.status is JobStatus.COMPLETED:
         return 0
-    kept = f"; what was made is in {job.artifacts[0].path}" if job.artifacts else ""
     if job.error is not None:
-        hint = "" if job.error.hint is None else f" ({job.error.hint})"
-        say(f"error: {job.error.message}{hint}{kept}")
+        say(f"error: {in_full(job.error)}{kept(job)}")
         return exit_code(job.error)
-    say(f"stopped: {_facts(job) if job.artifacts else 'no frames yet'}{kept}")
+    say(f"stopped: {_facts(job) if job.artifacts else 'no frames yet'}{kept(job)}")
     return interruption.exit_code
+
+
+def kept(job: VideoJob) -> str:
+    """Return where the beginning of a film that broke off is, as the end of a sentence."""
+    return f"; what was made is in {job.artifacts[0].path}" if job.artifacts else ""
 
 
 def _facts(job: VideoJob) -> str:
@@ -165,3 +172,44 @@ def _facts(job: VideoJob) -> str:
     of_all = "" if planned is None or planned == film.frames else f" of {planned}"
     size = f"{film.width}x{film.height}"
     return f"{film.frames}{of_all} frames, {film.duration:.2f} s, {size}, {film.fps:g} fps, {made}"
+
+
+def _default_place(plan: Plan, folder: Path = Path("out")) -> Path:
+    """Return out/<words of the prompt>-<seed>.mp4, and make that folder.
+
+    Raises:
+        InvalidRequestError: the folder cannot be made.
+    """
+    shots = plan.request.storyboard()
+    words = re.sub(r"[^a-z0-9]+", "-", shots[0].prompt.lower() if shots else "").strip("-")
+    seed = "" if plan.request.seed is None else f"-{plan.request.seed}"
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise InvalidRequestError(
+            f"the folder {folder} cannot be made: {error.strerror}", hint="say where with --out"
+        ) from error
+    return folder / f"{words[:60].strip('-') or 'film'}{seed}.mp4"
+
+
+def _check_sheet(sheet: Path | None, *, overwrite: bool) -> None:
+    """Refuse a place where the contact sheet could not be put, before any work.
+
+    Raises:
+        InvalidRequestError: it is a folder, exists, is no .png, or has no parent.
+    """
+    if sheet is None:
+        return
+    if sheet.is_dir():
+        raise InvalidRequestError(f"--sheet {sheet} is a folder", hint="name a file in it")
+    if sheet.suffix.lower() != ".png":
+        raise InvalidRequestError(f"--sheet {sheet} does not end in .png")
+    if not sheet.parent.is_dir():
+        raise InvalidRequestError(
+            f"--sheet {sheet}: there is no folder {sheet.parent}", hint="make it first"
+        )
+    if sheet.exists() and not overwrite:
+        raise InvalidRequestError(
+            f"--sheet: {sheet} exists",
+            hint="choose another name, or replace it with --overwrite",
+        )

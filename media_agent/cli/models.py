@@ -4,10 +4,11 @@ import json as json_module
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-from cyclopts import App, Parameter
+from cyclopts import App
 
+from media_agent.cli.arguments import Flag
 from media_agent.cli.screen import shorten, table, tell
 
 if TYPE_CHECKING:
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
     from media_agent.config import Settings
     from media_agent.registry import Registry
     from media_agent_schemas.capabilities import Capabilities
-
-Json = Annotated[bool, Parameter(negative=())]
 
 
 def models_app() -> App:
@@ -49,7 +48,7 @@ def add_model(folder: Path, /, *, name: str | None = None) -> int:
     return 0
 
 
-def list_models(*, json: Json = False) -> int:
+def list_models(*, json: Flag = False) -> int:
     """List the folders of weights that are known, and check each.
 
     Args:

@@ -1,19 +1,12 @@
 """The command that plans: who could make a video, for how much, and who would."""
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING
 
-from cyclopts import Parameter
-
-from media_agent.cli.routing import NO_FLAGS, RoutingFlags
+from media_agent.cli.arguments import Flag
+from media_agent.cli.wishes import NO_FLAGS, NO_WISHES, FilmFlags, RoutingFlags
 
 if TYPE_CHECKING:
-    from media_agent.cli.making import Wishes
     from media_agent_schemas.plan import Candidate, PlanReport
-
-_Texts = Annotated[list[str] | None, Parameter(negative=(), allow_leading_hyphen=True)]
-_Number = Annotated[str | None, Parameter(allow_leading_hyphen=True)]
-_Flag = Annotated[bool, Parameter(negative=())]
 
 _NAMES_SHOWN = 3
 
@@ -22,61 +15,21 @@ def plan(
     prompt: str,
     /,
     *,
-    shot: _Texts = None,
-    backend: str | None = None,
-    duration: _Number = None,
-    endless: _Flag = False,
-    seed: _Number = None,
-    size: str | None = None,
-    fps: _Number = None,
-    image: Path | None = None,
-    policy: Literal["strict", "adjust"] | None = None,
+    film: FilmFlags = NO_WISHES,
     routing: RoutingFlags = NO_FLAGS,
-    option: _Texts = None,
-    allow_unknown_words: _Flag = False,
-    json: _Flag = False,
+    json: Flag = False,
 ) -> int:
     """Say who would make a video and why, and who could not; nothing is started or spent.
 
     Args:
         prompt: What the video shows; of a storyboard, the first shot.
-        shot: TEXT@SECONDS, a further shot; may be repeated. The prompt gets what they leave.
-        backend: Only this one, NAME or NAME/MODEL; absent: all are compared.
-        duration: Length of the whole video in seconds.
-        endless: Go on until told to finish.
-        seed: 0 to 2^63-1; absent: drawn.
-        size: WIDTHxHEIGHT in pixels.
-        fps: Frames per second.
-        image: A picture to begin from.
-        policy: adjust: use the nearest value a backend can do, and say so; strict: refuse.
-            Absent: as the settings say, else adjust.
-        routing: Who may make it, and for how much.
-        option: NAME=VALUE, an option of the backend named; may be repeated.
-        allow_unknown_words: Go on with words that the model named has never learnt.
+        film: What it is like.
+        routing: Who may make it, and for how much; without a backend, all are compared.
         json: Print the report as JSON on stdout, and nothing else.
     """
     import asyncio
 
-    from media_agent.cli.arguments import number, whole_number
-    from media_agent.cli.making import Wishes
-    from media_agent_schemas.capabilities import Policy
-
-    wishes = Wishes(
-        prompt=prompt,
-        shots=tuple(shot or ()),
-        backend=backend,
-        duration=number("duration", duration),
-        endless=endless,
-        seed=whole_number("seed", seed),
-        size=size,
-        fps=number("fps", fps),
-        image=image,
-        policy=None if policy is None else Policy(policy),
-        routing=routing,
-        options=tuple(option or ()),
-        allow_unknown_words=allow_unknown_words,
-    )
-    report = asyncio.run(_report(wishes))
+    report = asyncio.run(_report(prompt, film, routing))
     if json:
         print(report.model_dump_json(indent=2))
     else:
@@ -84,14 +37,15 @@ def plan(
     return 0 if report.chosen is not None else _exit_code(report)
 
 
-async def _report(wishes: "Wishes") -> "PlanReport":
+async def _report(prompt: str, film: FilmFlags, routing: RoutingFlags) -> "PlanReport":
     from media_agent.cli.making import request_of
     from media_agent.client import VideoClient
 
     async with VideoClient() as client:
-        request = await request_of(client, wishes, wishes.backend)
-        words = wishes.allow_unknown_words
-        return await client.plan_all(request, policy=wishes.policy, allow_unknown_words=words)
+        request = await request_of(client, prompt, film, routing, routing.backend)
+        words = film.allow_unknown_words
+        policy = routing.chosen_policy()
+        return await client.plan_all(request, policy=policy, allow_unknown_words=words)
 
 
 def _show(report: "PlanReport") -> None:
@@ -111,12 +65,12 @@ def _show(report: "PlanReport") -> None:
 
 def _refused(report: "PlanReport") -> dict[str, list[str]]:
     """Return the names of those that could not, by the reason in words."""
+    from media_agent.errors import in_full
+
     reasons: dict[str, list[str]] = {}
     for each in report.candidates:
         if each.refusals:
-            refusal = each.refusals[0]
-            hint = "" if refusal.hint is None else f" ({refusal.hint})"
-            reason = f"{refusal.message.removeprefix(each.name).strip()}{hint}"
+            reason = in_full(each.refusals[0]).removeprefix(each.name).strip()
             reasons.setdefault(reason, []).append(each.name)
     return reasons
 

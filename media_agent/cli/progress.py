@@ -16,12 +16,16 @@ if TYPE_CHECKING:
 class ProgressLine:
     """Shows the events of one job on stderr."""
 
-    def __init__(self, plan: "Plan") -> None:
+    def __init__(self, plan: "Plan", *, follow: bool = False) -> None:
+        """Begin; with `follow` every chunk has its line, and the growing film is named."""
         self._total = plan.request.num_frames
+        self._fps = plan.request.fps
+        self._follows = follow
+        self._path: str | None = None
         self._name = f"{plan.backend}/{plan.model}"
         self._phase = ""
         self._frames = 0
-        self._bar = _bar() if _is_terminal() else None
+        self._bar = _bar() if _is_terminal() and not follow else None
         if self._bar is not None:
             self._task = self._bar.add_task(self._name, total=1.0)
 
@@ -46,8 +50,9 @@ class ProgressLine:
         match numbered.event:
             case JobProgressed(phase=phase, fraction=fraction):
                 self._show_phase(phase, fraction)
-            case ChunkReady(index=index, frames=frames):
+            case ChunkReady(index=index, frames=frames, path=path):
                 self._show_chunk(index, frames)
+                self._show_film(path)
             case JobCompleted() if self._bar is not None:
                 self._bar.update(self._task, completed=1.0)
             case _:
@@ -64,8 +69,14 @@ class ProgressLine:
         self._frames += frames
         if self._bar is not None:
             self._bar.update(self._task, description=self._text())
-        else:
-            say(f"{self._name}: chunk {index + 1}, {self._frames}{self._of_all()} frames")
+            return
+        length = f", {self._frames / self._fps:.2f} s" if self._follows and self._fps else ""
+        say(f"{self._name}: chunk {index + 1}, {self._frames}{self._of_all()} frames{length}")
+
+    def _show_film(self, path: str | None) -> None:
+        if self._follows and path != self._path:
+            self._path = path
+            say(f"watch it while it is made: {path}")
 
     def _text(self) -> str:
         return f"{self._name}  {one_line(self._phase)}  {self._frames}{self._of_all()} frames"

@@ -1,14 +1,20 @@
-"""Ctrl-C and SIGTERM: the first asks the work to stop, the second does not wait for it."""
+"""Ctrl-C and SIGTERM: the first asks the work to stop, the second does not wait for it.
+
+A film without an end has one step before: its first Ctrl-C finishes it.
+"""
 
 import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 
 from media_agent.cli.screen import say
+from media_agent.errors import MediaAgentError, in_full
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+Finisher = Callable[[], Coroutine[None, None, None]]
 
 
 class Interruption:
@@ -16,6 +22,8 @@ class Interruption:
 
     def __init__(self) -> None:
         self.number: int | None = None
+        self.finish: Finisher | None = None
+        """What the first Ctrl-C does where stopping is not the way to end."""
 
     @property
     def exit_code(self) -> int:
@@ -29,6 +37,7 @@ def cancelled_by_signals() -> Iterator[Interruption]:
     loop = asyncio.get_running_loop()
     task = asyncio.current_task()
     interruption = Interruption()
+    finishing: list[asyncio.Task[None]] = []  # kept, because the loop does not
 
     def stop(number: int) -> None:
         if interruption.number is not None:
@@ -38,8 +47,22 @@ def cancelled_by_signals() -> Iterator[Interruption]:
         if task is not None:
             task.cancel()
 
+    async def finish(number: int, ask: Finisher) -> None:
+        try:
+            await ask()
+        except MediaAgentError as error:
+            say(f"it cannot be finished: {in_full(error)}")
+            stop(number)
+
+    def received(number: int) -> None:
+        if number == signal.SIGINT and interruption.finish is not None and not finishing:
+            say("finishing; the film ends with the next chunk (once more: stop)")
+            finishing.append(loop.create_task(finish(number, interruption.finish)))
+        else:
+            stop(number)
+
     for number in _SIGNALS:
-        loop.add_signal_handler(number, stop, number)
+        loop.add_signal_handler(number, received, number)
     try:
         yield interruption
     finally:

@@ -1,21 +1,17 @@
 """The command that tries a backend for real, for little money."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-from cyclopts import Parameter
-
+from media_agent.cli.arguments import Flag, Number, number
 from media_agent.cli.screen import say, tell
 
 if TYPE_CHECKING:
     from media_agent.verify import VerificationReport
 
-_Flag = Annotated[bool, Parameter(negative=())]
-_Number = Annotated[str, Parameter(allow_leading_hyphen=True)]
-
 
 def verify_live(
-    backend: str, /, *, max_cost: _Number, out: Path | None = None, json: _Flag = False
+    backend: str, /, *, max_cost: Number, out: Path | None = None, json: Flag = False
 ) -> int:
     """Run the smallest real job of a backend and print a report that is safe to share.
 
@@ -27,8 +23,7 @@ def verify_live(
     """
     import asyncio
 
-    from media_agent.cli.arguments import number
-    from media_agent.errors import exit_code
+    from media_agent.errors import exit_code, in_full
 
     report = asyncio.run(_verify(backend, number("max-cost", max_cost) or 0.0))
     if out is not None:
@@ -41,10 +36,7 @@ def verify_live(
     else:
         _show(report)
     if report.error is not None:
-        say(
-            f"error: {report.error.message}"
-            + (f" ({report.error.hint})" if report.error.hint else "")
-        )
+        say(f"error: {in_full(report.error)}")
         return exit_code(report.error)
     return 0 if report.proves is not None else 1
 

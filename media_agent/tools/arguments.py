@@ -8,7 +8,7 @@ from typing import ClassVar
 from pydantic import Field, ValidationError
 
 from media_agent.errors import InvalidRequestError
-from media_agent.faults import faults_of
+from media_agent.faults import in_words
 from media_agent_schemas.base import Schema
 from media_agent_schemas.media import InputRole, MediaInput, Size
 from media_agent_schemas.request import Budget, Routing, Shot, VideoRequest
@@ -77,16 +77,21 @@ class VideoWish(ToolArguments):
                 size=None if self.size is None else Size.parse(self.size),
                 aspect_ratio=self.aspect_ratio,
                 negative_prompt=self.negative_prompt,
-                inputs=() if self.first_frame is None else (_picture(self.first_frame),),
+                inputs=self._inputs(),
                 seed=self.seed,
                 model=self.model,
                 budget=self._budget(),
                 routing=None if self.route is None else Routing(route=self.route),
             )
         except ValidationError as error:
-            raise invalid(error, VideoRequest) from None
+            raise InvalidRequestError(in_words(error, VideoRequest)) from None
         except ValueError as error:
             raise InvalidRequestError(str(error)) from None
+
+    def _inputs(self) -> tuple[MediaInput, ...]:
+        if self.first_frame is None:
+            return ()
+        return (MediaInput.from_place(InputRole.FIRST_FRAME, self.first_frame),)
 
     def _budget(self) -> Budget | None:
         return None if self.max_cost_usd is None else Budget(max_cost_usd=self.max_cost_usd)
@@ -151,21 +156,3 @@ class CancelVideo(ToolArguments):
 
 
 TOOLS: tuple[type[ToolArguments], ...] = (PlanVideo, CreateVideo, GetVideo, WaitVideo, CancelVideo)
-
-
-def invalid(error: ValidationError, shape: type[Schema]) -> InvalidRequestError:
-    """Return the error in words, with all that is wrong and none of the values."""
-    said = []
-    for fault in faults_of(error, shape):
-        place = ".".join(fault.place)
-        said.append(f"{place}: {fault.problem}" if place else fault.problem)
-    return InvalidRequestError("; ".join(said))
-
-
-def _picture(place: str) -> MediaInput:
-    is_address = place.startswith(("http://", "https://"))
-    return MediaInput(
-        role=InputRole.FIRST_FRAME,
-        url=place if is_address else None,
-        path=None if is_address else place,
-    )

@@ -12,6 +12,7 @@ from pydantic import JsonValue, ValidationError
 
 from media_agent.client import VideoClient
 from media_agent.errors import InvalidRequestError, MediaAgentError, to_info
+from media_agent.faults import in_words
 from media_agent.job_sheet import write_job_sheet
 from media_agent.nearest import did_you_mean
 from media_agent.tools.arguments import (
@@ -22,7 +23,6 @@ from media_agent.tools.arguments import (
     PlanVideo,
     ToolArguments,
     WaitVideo,
-    invalid,
 )
 from media_agent.tools.dialects import Dialect, tool_definitions
 from media_agent.tools.views import JobView, PlanView, view_job, view_plan
@@ -155,7 +155,7 @@ def _parsed(name: str, arguments: Mapping[str, JsonValue] | str) -> ToolArgument
             return shapes[name].model_validate_json(arguments or "{}")
         return shapes[name].model_validate(arguments)
     except ValidationError as error:
-        raise invalid(error, shapes[name]) from None
+        raise InvalidRequestError(in_words(error, shapes[name])) from None
 
 
 def _with_sheet(job: VideoJob) -> VideoJob:

@@ -2,6 +2,7 @@
 
 from pydantic import Field
 
+from media_agent.errors import in_full
 from media_agent_schemas.base import Schema
 from media_agent_schemas.capabilities import Adjustment
 from media_agent_schemas.errors import ErrorInfo
@@ -141,11 +142,8 @@ def _option(candidate: Candidate) -> OptionView:
 
 
 def _refusal(candidate: Candidate) -> RefusalView:
-    reasons = [
-        info.message if info.hint is None else f"{info.message} ({info.hint})"
-        for info in candidate.refusals
-    ]
-    return RefusalView(model=candidate.name, reasons=tuple(reasons) or candidate.reasons)
+    reasons = tuple(in_full(info) for info in candidate.refusals)
+    return RefusalView(model=candidate.name, reasons=reasons or candidate.reasons)
 
 
 def _changes(adjustments: tuple[Adjustment, ...]) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """Sizes, media that go in, files that come out."""
 
+import os
 import re
 from enum import StrEnum
 from typing import Self
@@ -97,6 +98,17 @@ class MediaInput(Schema):
     at: float | None = Field(
         None, ge=0, allow_inf_nan=False, description="Place of a keyframe, in seconds."
     )
+
+    @classmethod
+    def from_place(cls, role: InputRole, place: str) -> Self:
+        """Return the medium at an http(s) address or in a file of this machine.
+
+        The path of a file is made absolute, so that it holds whatever folder a later process
+        starts in.
+        """
+        if place.startswith(("http://", "https://")):
+            return cls(role=role, url=place)
+        return cls(role=role, path=place and os.path.abspath(os.path.expanduser(place)))  # noqa: PTH100, PTH111
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
