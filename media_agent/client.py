@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
+
+from pydantic import ValidationError
 
 from media_agent.artifacts import Destination, is_there, reserved
 from media_agent.backend import VideoBackend
@@ -17,11 +19,13 @@ from media_agent.background import Background
 from media_agent.chain import ChainBackend
 from media_agent.config import Settings, load_settings
 from media_agent.errors import InvalidRequestError, JobError, JobNotFoundError, MediaAgentError
+from media_agent.faults import in_words
 from media_agent.files import storage_errors
 from media_agent.jobs import JobMovedError, JobTerms, Submission, SubmissionState
 from media_agent.ledger import Ledger
 from media_agent.planning import Planner
 from media_agent.registry import Registry
+from media_agent.steering import check_command
 from media_agent.submitting import Submitting, Surroundings
 from media_agent.workflow import JobRun
 from media_agent_schemas.capabilities import Capabilities, Plan, Policy
@@ -346,19 +350,55 @@ class VideoClient:
                 await self._run(run, None)
         return self.store.get(job_id)
 
-    async def control(self, job_id: str, command: ChangePrompt | Finish) -> None:
-        """Steer a job that this client runs.
+    async def steer(
+        self,
+        job_id: str,
+        prompt: str,
+        *,
+        at: Literal["next", "now"] | int = "next",
+        allow_unknown_words: bool = False,
+    ) -> VideoJob:
+        """Let a film go on under another prompt; the event prompt.changed says from which chunk.
+
+        `at` is "next" for the first chunk that is not begun, "now" for those in work too as far as
+        they are noisy enough, or the number of a chunk that is not begun. `control` says what is
+        refused.
+        """
+        try:
+            command = ChangePrompt(prompt=prompt, at=at)
+        except ValidationError as error:
+            raise InvalidRequestError(in_words(error, ChangePrompt)) from None
+        await self.control(job_id, command, allow_unknown_words=allow_unknown_words)
+        return self.store.get(job_id)
+
+    async def finish(self, job_id: str) -> VideoJob:
+        """End a film with the chunks that are begun, complete; `control` says what is refused."""
+        await self.control(job_id, Finish())
+        return self.store.get(job_id)
+
+    async def control(
+        self,
+        job_id: str,
+        command: ChangePrompt | Finish,
+        *,
+        allow_unknown_words: bool = False,
+    ) -> None:
+        """Hand a command to a job, whichever process works on it; `steer` and `finish` say which.
+
+        One that nobody works on gets it when somebody goes on with it.
 
         Raises:
             JobNotFoundError: there is none of this id.
-            JobError: it does not run here.
-            UnsupportedRequestError: the model does not take this command.
+            JobError: it is over.
+            UnsupportedRequestError: the model does not take this command, or not this prompt.
+            InvalidRequestError: the chunk it is about is finished already.
         """
-        self.store.get(job_id)
-        run = self._runs.get(job_id)
-        if run is None or run.ref is None:
-            raise JobError(f"job {job_id} does not run here", hint="steer it where it was started")
-        await run.backend.control(run.ref, command)
+        job = self.store.get(job_id)
+        limits = (await self._backend_of(job.plan)).capabilities(job.plan.model)
+        check_command(command, job, limits, allow_unknown_words=allow_unknown_words)
+        self.store.add_command(job_id, command)
+        if job_id in self._runs:
+            await self._runs[job_id].take_commands()
 
     async def make_part(
         self, job_id: str, plan: Plan, on_event: Callable[[JobEvent], None]

@@ -88,12 +88,22 @@ class GenerationContext:
             raise JobCancelledError("the event loop that asked for this has ended")
 
     def commands(self) -> Iterator[ChangePrompt | Finish]:
-        """Yield the commands that came since the last call."""
+        """Yield the commands that came since the last call; `Steering` does what they say."""
         while True:
             try:
                 yield self._operation.commands.get_nowait()
             except queue.Empty:
                 return
+
+    @property
+    def branches(self) -> bool:
+        """Whether `resume` is of another film, of which this one keeps only the first chunks."""
+        key = None if self.resume is None else self.resume.key
+        return key not in (None, self._operation.ref.operation_id)
+
+    def keep_states(self, count: int) -> None:
+        """Say how many of the newest states are kept."""
+        self._operation.keep_states = count
 
     def prompt_changed(self, chunk: int, prompt: str) -> None:
         """Announce that `prompt` holds from this chunk on."""

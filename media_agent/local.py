@@ -6,13 +6,16 @@ growing film before it is announced, so that a kill loses at most the chunk bein
 
 from abc import abstractmethod
 from collections.abc import Iterator
+from functools import cache
+from importlib.util import find_spec
 
 from media_agent.generation import Chunk, GenerationContext, Operation
+from media_agent.steering import Steering
 from media_agent.threaded import ThreadedBackend
 from media_agent.worker import Worker
 from media_agent_schemas.request import VideoRequest
 
-__all__ = ["Chunk", "GenerationContext", "LocalBackend"]
+__all__ = ["Chunk", "GenerationContext", "LocalBackend", "Steering", "lacking"]
 
 
 class LocalBackend(ThreadedBackend):
@@ -29,3 +32,10 @@ class LocalBackend(ThreadedBackend):
     def work(self, operation: Operation) -> None:
         """Make the film of one operation, chunk by chunk."""
         Worker(operation, self, self._clock).run()
+
+
+@cache
+def lacking(extra: str, *modules: str) -> str | None:
+    """Return which modules this machine lacks and how to get them, for `Capabilities.missing`."""
+    absent = ", ".join(name for name in modules if find_spec(name) is None)
+    return f"{absent}: pip install 'media-agent[{extra}]'" if absent else None

@@ -24,7 +24,7 @@ from media_agent.errors import (
     SubmitUncertainError,
 )
 from media_agent.hookspecs import hookimpl
-from media_agent.local import Chunk, GenerationContext, LocalBackend
+from media_agent.local import Chunk, GenerationContext, LocalBackend, Steering, lacking
 from media_agent.nearest import did_you_mean
 from media_agent.options import check_options
 from media_agent_schemas.capabilities import (
@@ -37,7 +37,7 @@ from media_agent_schemas.capabilities import (
     Verification,
     VerificationLevel,
 )
-from media_agent_schemas.jobs import ChangePrompt, Finish, OperationRef, ResumeToken
+from media_agent_schemas.jobs import OperationRef, ResumeToken
 from media_agent_schemas.media import Size
 from media_agent_schemas.request import VideoRequest
 
@@ -106,6 +106,7 @@ _CAPABILITIES = Capabilities(
     controls=(Control.CHANGE_PROMPT, Control.FINISH),
     cancels=True,
     resumable=True,
+    extends=True,
     streams=True,
     lookup="key",
     resubmits=True,
@@ -144,7 +145,7 @@ class SandboxBackend(LocalBackend):
         """Say what the slate can do: nearly everything that needs no picture."""
         if model not in (None, _MODEL):
             raise self.unknown_model(str(model), [_MODEL])
-        return _CAPABILITIES
+        return _CAPABILITIES.model_copy(update={"missing": _missing()})
 
     def estimate(self, request: VideoRequest) -> Estimate:
         """Return the invented price and latency."""
@@ -168,29 +169,28 @@ class SandboxBackend(LocalBackend):
         """Yield the slate in chunks of at most a second."""
         if request.size is None or request.fps is None:
             raise InvalidRequestError("the request has no size or no fps; a plan sets them")
+        if _missing() is not None:
+            raise BackendUnavailableError(f"{_NAME}/{_MODEL} lacks {_missing()}")
         from media_agent.slate import Slate
 
         slate = Slate(request)
         size = frames_per_chunk(request.size, request.fps)
-        index, prompt = _start(context.resume)
-        is_finishing = False
-        while not (is_finishing and index > 0) and not _is_over(request, index * size):
+        chunks = None if request.num_frames is None else -(-request.num_frames // size)
+        steering = Steering(context, chunks=chunks)
+        index = 0 if context.resume is None else context.resume.next_chunk
+        while not (steering.is_finishing and index > 0) and not _is_over(request, index * size):
             if self._failing_chunk(request) == index:
                 raise self._fault(request, f"chunk {index}")
             self._pretend_to_work(request, context, index, size)
             yield Chunk(
                 index,
-                slate.frames(index * size, _end(request, (index + 1) * size), prompt),
-                _token(index + 1, prompt),
+                slate.frames(
+                    index * size, _end(request, (index + 1) * size), steering.prompt(index)
+                ),
+                ResumeToken(backend=_NAME, model=_MODEL, next_chunk=index + 1),
             )
             index += 1
-            for command in context.commands():
-                match command:
-                    case ChangePrompt():
-                        prompt = command.prompt
-                        context.prompt_changed(index, prompt)
-                    case Finish():
-                        is_finishing = True
+            steering.take(begun=index)
 
     def _pretend_to_work(
         self, request: VideoRequest, context: GenerationContext, index: int, size: int
@@ -243,6 +243,10 @@ class SandboxBackend(LocalBackend):
         return _FAULTS[kind](said, hint="leave out the option fail_at")
 
 
+def _missing() -> str | None:
+    return lacking("local", "numpy", "PIL")
+
+
 def frames_per_chunk(size: Size, fps: float) -> int:
     """Return the frames of a chunk: a second of film, fewer of very large frames."""
     return max(1, min(round(fps), _CHUNK_BYTES // (3 * size.width * size.height)))
@@ -258,18 +262,6 @@ def media_agent_backends() -> Iterable[BackendSpec]:
     """Offer the backend "sandbox"."""
     catalogue = Path(__file__).with_name("sandbox.yaml")
     return [BackendSpec(name=_NAME, factory=make, catalogue=catalogue)]
-
-
-def _start(resume: ResumeToken | None) -> tuple[int, str | None]:
-    """Return the first chunk to draw, and the prompt that rules since it was changed."""
-    if resume is None:
-        return 0, None
-    prompt = resume.data.get("prompt")
-    return resume.next_chunk, prompt if isinstance(prompt, str) else None
-
-
-def _token(next_chunk: int, prompt: str | None) -> ResumeToken:
-    return ResumeToken(backend=_NAME, model=_MODEL, next_chunk=next_chunk, data={"prompt": prompt})
 
 
 def _is_over(request: VideoRequest, frame: int) -> bool:

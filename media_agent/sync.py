@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
 
 from media_agent.client import Finding, VideoClient
 from media_agent.config import Settings
@@ -113,6 +113,16 @@ class BlockingVideoClient:
     def cancel(self, job_id: str) -> VideoJob:
         """Ask a job to stop; see `VideoClient.cancel`."""
         return self._runner.run(self._client.cancel(job_id))
+
+    def steer(
+        self, job_id: str, prompt: str, *, at: Literal["next", "now"] | int = "next"
+    ) -> VideoJob:
+        """Let a film go on under another prompt; see `VideoClient.steer`."""
+        return self._runner.run(self._client.steer(job_id, prompt, at=at))
+
+    def finish(self, job_id: str) -> VideoJob:
+        """End a film with the chunks that are begun; see `VideoClient.finish`."""
+        return self._runner.run(self._client.finish(job_id))
 
     def get(self, job_id: str) -> VideoJob:
         """Return a job as it stands; see `VideoClient.get`."""

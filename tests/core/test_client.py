@@ -508,7 +508,7 @@ async def test_a_running_job_can_be_steered_and_a_finished_one_cannot(stage: Sta
     await task
 
     assert stage.backend.commands == [ChangePrompt(prompt="a dog")]
-    with pytest.raises(JobError, match="does not run here"):
+    with pytest.raises(JobError, match="mine is cancelled"):
         await stage.client.control("mine", Finish())
 
 

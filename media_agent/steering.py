@@ -1,0 +1,132 @@
+"""Steering: whether a running job takes a command, and what commands make of its film."""
+
+import json
+from collections.abc import Callable
+
+from media_agent.draft import Draft
+from media_agent.errors import (
+    InvalidRequestError,
+    JobError,
+    StorageError,
+    UnsupportedRequestError,
+)
+from media_agent.files import write_atomically
+from media_agent.generation import GenerationContext
+from media_agent.prompts import settle_prompts
+from media_agent_schemas.capabilities import Capabilities, Control, Policy
+from media_agent_schemas.jobs import ChangePrompt, Finish, VideoJob
+from media_agent_schemas.request import VideoRequest
+
+
+def check_command(
+    command: ChangePrompt | Finish,
+    job: VideoJob,
+    limits: Capabilities,
+    *,
+    allow_unknown_words: bool = False,
+) -> None:
+    """Refuse what would come to nothing, as far as it can be told from here.
+
+    Raises:
+        JobError: the job is over.
+        UnsupportedRequestError: its model does not take the command, or not this prompt.
+        InvalidRequestError: the chunk is finished already.
+    """
+    if job.status.is_terminal:
+        raise JobError(
+            f"job {job.id} is {job.status}: its film does not change any more",
+            hint=f"media-agent branch {job.id} makes another film that begins with this one",
+        )
+    who = f"{limits.backend}/{limits.model}"
+    if Control(command.type) not in limits.controls:
+        taken = ", ".join(limits.controls) or "no command at all"
+        raise UnsupportedRequestError(
+            f"{who} takes no {command.type} for job {job.id}", hint=f"it takes {taken}"
+        )
+    if isinstance(command, Finish):
+        return
+    draft = Draft(VideoRequest(prompt=command.prompt), limits, Policy.STRICT)
+    settle_prompts(draft, allow_unknown_words=allow_unknown_words)
+    if draft.mismatches:
+        raise UnsupportedRequestError(
+            f"{who} cannot be steered to this", mismatches=draft.mismatches
+        )
+    if isinstance(command.at, int) and command.at < job.chunks_ready:
+        raise InvalidRequestError(
+            f"chunk {command.at} of job {job.id} is finished; {job.chunks_ready} are",
+            hint="say next for the first chunk that is not begun",
+        )
+
+
+class Steering:
+    """What commands made of a film: other prompts from some chunk on, an early end.
+
+    It is kept in the work folder, so that a film that goes on elsewhere stays as it was steered.
+    """
+
+    def __init__(self, context: GenerationContext, *, chunks: int | None = None) -> None:
+        """Begin, or go on as kept; `chunks` is the length of the film, None if it is open.
+
+        Raises:
+            StorageError: what was kept cannot be read.
+        """
+        self._context = context
+        self._chunks = chunks
+        self._path = context.work_dir / "steered.json"
+        self._prompts: dict[int, str] = {}
+        self.is_finishing = False
+        """Whether the film ends with the chunks already begun."""
+        self._read()
+
+    def take(self, begun: int, *, change_now: Callable[[str], int] | None = None) -> None:
+        """Do what the commands since the last call say; chunks below `begun` are begun.
+
+        `change_now` gives a prompt to chunks in work and returns the first that has it.
+        """
+        for command in self._context.commands():
+            match command:
+                case Finish():
+                    self.is_finishing = True
+                    self._write()
+                case ChangePrompt():
+                    self._change(command, begun, change_now)
+
+    def prompt(self, chunk: int) -> str | None:
+        """Return the prompt that a command gave this chunk, None where it is the request's."""
+        changed = max((first for first in self._prompts if first <= chunk), default=None)
+        return None if changed is None else self._prompts[changed]
+
+    def _change(
+        self, command: ChangePrompt, begun: int, change_now: Callable[[str], int] | None
+    ) -> None:
+        match command.at:
+            case "next":
+                first = begun
+            case "now":
+                first = begun if change_now is None else change_now(command.prompt)
+            case first if first < begun:
+                self._context.warn(f"the prompt did not change: chunk {first} was begun already")
+                return
+        if self._chunks is not None and first >= self._chunks:
+            self._context.warn(f"the prompt did not change: chunk {first} is not in the film")
+            return
+        self._prompts[first] = command.prompt
+        self._write()
+        self._context.prompt_changed(first, command.prompt)
+
+    def _read(self) -> None:
+        try:
+            kept = json.loads(self._path.read_bytes())
+            self._prompts = {int(first): str(prompt) for first, prompt in kept["prompts"].items()}
+            self.is_finishing = bool(kept["finish"])
+        except FileNotFoundError:
+            return
+        except (OSError, ValueError, KeyError, AttributeError) as error:
+            raise StorageError(
+                f"{self._path} cannot be read: {error}",
+                hint="remove it to go on with the prompts of the request",
+            ) from error
+
+    def _write(self) -> None:
+        kept = {"prompts": self._prompts, "finish": self.is_finishing}
+        write_atomically(self._path, json.dumps(kept).encode())
