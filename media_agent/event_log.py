@@ -13,7 +13,7 @@ _LOOK_AGAIN_SECONDS = 1.0  # for observers whose event loop ended without a word
 
 @dataclass(eq=False, slots=True)
 class _Observer:
-    """Where one reader stands."""
+    """Where one reader stands: it is done with all events before the next one."""
 
     next_number: int = 0
     loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
@@ -42,17 +42,28 @@ class EventLog:
             newest = self._events[-1][1] if self._events else None
         return newest if isinstance(newest, TerminalEvent) else None
 
-    def publish(self, event: BackendEvent) -> None:
-        """Add an event, from any thread; waits while an observer is `capacity` events behind."""
+    @property
+    def done_with(self) -> int:
+        """How many events, from the first on, every observer has dealt with and come back."""
+        with self._changed:
+            return self._slowest()
+
+    def publish(self, event: BackendEvent) -> int:
+        """Add an event, from any thread, and return its number, counted from 0.
+
+        Waits while an observer is `capacity` events behind.
+        """
         with self._changed:
             while not self._changed.wait_for(self._has_room, timeout=_LOOK_AGAIN_SECONDS):
                 self._observers = [each for each in self._observers if not each.loop.is_closed()]
             if isinstance(event, JobProgressed) and self._newest_is_progress():
                 self._events.pop()
-            self._events.append((self._published, event))
+            number = self._published
+            self._events.append((number, event))
             self._published += 1
             for observer in list(self._observers):
                 self._wake(observer)
+        return number
 
     def stop_waiting(self) -> None:
         """Let the publisher go on whatever the observers do, from now on."""
@@ -68,19 +79,19 @@ class EventLog:
         try:
             while True:
                 for number, event in self._unseen(observer):
-                    self._advance(observer, number + 1)
                     yield event
                     if isinstance(event, TerminalEvent):
                         return
+                    self._advance(observer, number + 1)
                 await observer.news.wait()
         finally:
             self._leave(observer)
 
     def _has_room(self) -> bool:
-        slowest = min(
-            (observer.next_number for observer in self._observers), default=self._published
-        )
-        return not self._waits or self._published - slowest < self._capacity
+        return not self._waits or self._published - self._slowest() < self._capacity
+
+    def _slowest(self) -> int:
+        return min((each.next_number for each in self._observers), default=self._published)
 
     def _newest_is_progress(self) -> bool:
         return bool(self._events) and isinstance(self._events[-1][1], JobProgressed)

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,24 +36,31 @@ def storage_errors(what: str) -> Iterator[None]:
 def as_storage_error(what: str, error: OSError) -> StorageError:
     """Return the error that says in words why `what` cannot be used."""
     reason, hint = _REASONS.get(error.errno or 0, (error.strerror or str(error), None))
+    if error.errno == errno.ENOSPC and (free := _free_bytes(Path(what))) is not None:
+        reason = f"{reason}, {free} bytes are free"
     return StorageError(f"{what} cannot be written: {reason}", hint=hint)
 
 
 def write_atomically(path: Path, content: bytes, *, durably: bool = True) -> None:
     """Replace a file whole: written aside, flushed to disk if `durably`, renamed."""
+    with written_aside(path, durably=durably) as aside:
+        aside.write_bytes(content)
+
+
+@contextlib.contextmanager
+def written_aside(path: Path, *, durably: bool = True) -> Iterator[Path]:
+    """Give a place to write a file to; it is `path` when the context ends, unless by an error."""
     aside = temporary_beside(path)
     try:
-        with aside.open("xb") as file:
-            file.write(content)
-            file.flush()
-            if durably:
+        yield aside
+        if durably:
+            with aside.open("rb") as file:
                 os.fsync(file.fileno())
         aside.replace(path)
         if durably:
             sync_folder(path.parent)
-    except BaseException:
+    finally:
         aside.unlink(missing_ok=True)
-        raise
 
 
 def temporary_beside(path: Path) -> Path:
@@ -67,3 +75,11 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _free_bytes(path: Path) -> int | None:
+    """Return what is free on the disk of an absolute path; None if nobody can say."""
+    try:
+        return shutil.disk_usage(path.parent).free if path.is_absolute() else None
+    except OSError:
+        return None

@@ -1,19 +1,24 @@
 """A film that grows on disk chunk by chunk and survives a kill between any two instructions.
 
-chunks/00000007.chunk   one per chunk: checksummed, written aside, fsynced, renamed
-video.part.mp4          the chunks so far, playable; rebuilt from them at start, never trusted
-video.mp4               the finished film, or video.partial.mp4 of a stopped one
+chunks/00000007.chunk         one per chunk: checksummed, written aside, fsynced, renamed
+states/00000008.safetensors   what chunk 8 is made from, written after chunk 7; the newest few
+video.part.mp4                the chunks so far, playable; rebuilt from them at start, never trusted
+video.mp4                     the finished film, or video.partial.mp4 of a stopped one
 """
 
 import hashlib
 import json
-import os
-from collections.abc import Mapping
+import shutil
+from collections import deque
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from io import FileIO
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Self
+from typing import TYPE_CHECKING, Self
 
 from media_agent.errors import GenerationFailedError, NotResumableError, StorageError
-from media_agent.files import sync_folder, temporary_beside, write_atomically
+from media_agent.files import storage_errors, sync_folder, write_atomically, written_aside
+from media_agent.generation import state_name
 from media_agent.video import encode_chunk, remux, split_header
 
 if TYPE_CHECKING:
@@ -25,8 +30,13 @@ _MAGIC = b"media-agent chunk 1"
 class Film:
     """Writes chunks durably, and with each of them a film that can be watched already."""
 
-    def __init__(self, folder: Path, *, fps: float, chunks: int = 0) -> None:
+    def __init__(
+        self, folder: Path, *, fps: float, chunks: int = 0, branched_from: Path | None = None
+    ) -> None:
         """Open a folder, keeping its first `chunks` chunks and forgetting whatever follows them.
+
+        With `branched_from`, these chunks and the state after them are those of the film in that
+        folder, which stays as it is.
 
         Raises:
             NotResumableError: one of the chunks to keep is missing or damaged.
@@ -36,9 +46,14 @@ class Film:
         self.chunks = 0
         self.frames = 0
         self._header: bytes | None = None
-        self._chunk_folder.mkdir(parents=True, exist_ok=True)
-        self._part: BinaryIO = self.part_path.open("wb")
+        self._states: deque[int] = deque()
+        for part in (self._chunk_folder, self._state_folder):
+            part.mkdir(parents=True, exist_ok=True)
+        if branched_from is not None and branched_from != folder:
+            self._adopt(branched_from, chunks)
+        self._part = FileIO(self.part_path, "wb")
         self._rebuild(chunks)
+        self._forget_what_follows()
 
     @property
     def part_path(self) -> Path:
@@ -50,25 +65,40 @@ class Film:
 
         Raises:
             GenerationFailedError: the frames differ in size from the chunks before.
+            StorageError: it cannot be written; the film is as it was before.
         """
         encoded = encode_chunk(frames, fps=self.fps, index=self.chunks, start_frame=self.frames)
         self._check_header(split_header(encoded)[0], frames.shape[2], frames.shape[1])
         facts = {"index": self.chunks, "start_frame": self.frames, "frames": len(frames)}
-        write_atomically(self._chunk_path(self.chunks), _seal(facts, encoded))
+        path = self._chunk_path(self.chunks)
+        with storage_errors(str(path)):
+            write_atomically(path, _seal(facts, encoded))
         self._append(encoded, len(frames))
+
+    def add_state(self, save: Callable[[Path], None]) -> None:
+        """Let `save` write what the next chunk is made from; when this returns, it is on disk.
+
+        Raises:
+            StorageError: it cannot be written; the states before it are still there.
+        """
+        path = self._state_path(self.chunks)
+        with storage_errors(str(path)), written_aside(path) as aside:
+            save(aside)
+        self._states.append(self.chunks)
+
+    def forget_states(self, *, keep: int, known: int) -> None:
+        """Delete all but the newest `keep` states, and none that is newer than state `known`.
+
+        `known` itself stays too: it is the one from which others know how to go on.
+        """
+        while len(self._states) > keep and self._states[1] <= known:
+            self._state_path(self._states.popleft()).unlink(missing_ok=True)
 
     def finish(self, name: str, *, tags: Mapping[str, str] | None = None) -> Path:
         """Copy the film so far to a finished MP4 of this name, and return its path."""
         target = self.folder / name
-        aside = temporary_beside(target)
-        try:
+        with storage_errors(str(target)), written_aside(target) as aside:
             remux(self.part_path, aside, tags=tags)
-            with aside.open("rb") as file:
-                os.fsync(file.fileno())
-            aside.replace(target)
-            sync_folder(self.folder)
-        finally:
-            aside.unlink(missing_ok=True)
         return target
 
     def close(self) -> None:
@@ -88,6 +118,29 @@ class Film:
     def _chunk_path(self, index: int) -> Path:
         return self._chunk_folder / f"{index:08d}.chunk"
 
+    @property
+    def _state_folder(self) -> Path:
+        return self.folder / "states"
+
+    def _state_path(self, next_chunk: int) -> Path:
+        return self._state_folder / state_name(next_chunk)
+
+    def _adopt(self, origin: Path, chunks: int) -> None:
+        try:
+            for index in range(chunks):
+                path = self._chunk_path(index)
+                _link_or_copy(origin / path.relative_to(self.folder), path)
+        except FileNotFoundError as error:
+            raise NotResumableError(
+                f"no film can branch off at chunk {chunks}: {error.filename} is gone",
+                hint="branch off at an earlier chunk, or make the whole film anew",
+            ) from error
+        with suppress(FileNotFoundError):  # not every film has states
+            path = self._state_path(chunks)
+            _link_or_copy(origin / path.relative_to(self.folder), path)
+        for folder in (self._chunk_folder, self._state_folder):
+            sync_folder(folder)
+
     def _rebuild(self, chunks: int) -> None:
         for index in range(chunks):
             try:
@@ -99,14 +152,29 @@ class Film:
                     hint="start it anew, without the resume token",
                 ) from error
             self._append(encoded, frames)
-        kept = {self._chunk_path(index) for index in range(chunks)}
-        for path in set(self._chunk_folder.iterdir()) - kept:
-            path.unlink()
+
+    def _forget_what_follows(self) -> None:
+        for path in self._chunk_folder.iterdir():
+            if not (path.suffix == ".chunk" and int(path.stem) < self.chunks):
+                path.unlink()
+        for path in sorted(self._state_folder.iterdir()):
+            if path.suffix == ".safetensors" and int(path.stem) <= self.chunks:
+                self._states.append(int(path.stem))
+            else:
+                path.unlink()
 
     def _append(self, encoded: bytes, frames: int) -> None:
         header, fragments = split_header(encoded)
-        self._part.write(encoded if self._header is None else fragments)
-        self._part.flush()
+        rest = memoryview(encoded if self._header is None else fragments)
+        end = self._part.tell()
+        try:
+            with storage_errors(str(self.part_path)):
+                while rest:
+                    rest = rest[self._part.write(rest) :]
+        except StorageError:  # no half chunk may stay in the film
+            self._part.truncate(end)
+            self._part.seek(end)
+            raise
         self._header = header
         self.chunks += 1
         self.frames += frames
@@ -145,3 +213,15 @@ def _seal(facts: Mapping[str, int], encoded: bytes) -> bytes:
 
 def _digest(content: bytes) -> bytes:
     return hashlib.sha256(content).hexdigest().encode()
+
+
+def _link_or_copy(source: Path, target: Path) -> None:
+    """Make the same file appear at `target`; neither is ever written to again, only replaced."""
+    target.unlink(missing_ok=True)
+    try:
+        target.hardlink_to(source)
+    except FileNotFoundError:
+        raise
+    except OSError:  # on another disk, or where there are no links
+        with storage_errors(str(target)), written_aside(target) as aside:
+            shutil.copyfile(source, aside)

@@ -1,11 +1,17 @@
-"""What happens in the worker thread: chunks become a film, and the end becomes one event."""
+"""What happens in the worker thread: chunks become a film, and the end becomes one event.
+
+Three stages run at the same time, each at most a little ahead of the next: chunks are generated,
+decoded, and here encoded and written. On disk comes first the chunk, then the state to go on from
+it, then it is announced: whatever is announced can be gone on from, also after a kill.
+"""
 
 import logging
 import traceback
+from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from media_agent.errors import (
     GenerationFailedError,
@@ -17,6 +23,7 @@ from media_agent.errors import (
 from media_agent.files import as_storage_error
 from media_agent.film import Film
 from media_agent.generation import Chunk, GenerationContext, Operation
+from media_agent.pipeline import ahead
 from media_agent.video import describe
 from media_agent_schemas.capabilities import Capabilities
 from media_agent_schemas.events import (
@@ -31,6 +38,9 @@ from media_agent_schemas.events import (
 )
 from media_agent_schemas.media import Artifact, ArtifactKind
 from media_agent_schemas.request import VideoRequest
+
+if TYPE_CHECKING:
+    from media_agent.video import Frames
 
 logger = logging.getLogger(__name__)
 
@@ -58,10 +68,12 @@ class Worker:
         self._clock = clock
         self._context = GenerationContext(operation)
         self._started = clock()
-        self._seconds = {"generate": 0.0, "encode": 0.0}
+        self._seconds = {"generate": 0.0, "decode": 0.0, "encode": 0.0}
         self._first_chunk_seconds: float | None = None
         self._chunks = 0
         self._frames = 0
+        self._announced: deque[tuple[int, int]] = deque()  # number of the event, next chunk
+        self._known_state = 0
 
     def run(self) -> None:
         """Do the work; whatever happens ends in one terminal event."""
@@ -78,8 +90,11 @@ class Worker:
         request, resume = self._operation.request, self._operation.resume
         if request.fps is None:
             raise InvalidRequestError("the request has no fps; a plan sets it")
-        chunks = 0 if resume is None else resume.next_chunk
-        return Film(self._operation.work_dir, fps=request.fps, chunks=chunks)
+        folder = self._operation.work_dir
+        if resume is None:
+            return Film(folder, fps=request.fps)
+        origin = None if resume.key is None else folder.parent / resume.key
+        return Film(folder, fps=request.fps, chunks=resume.next_chunk, branched_from=origin)
 
     def _make(self, film: Film) -> TerminalEvent:
         try:
@@ -94,32 +109,57 @@ class Worker:
     def _fill(self, film: Film) -> None:
         wanted = _wanted_frames(self._operation.request)
         self._count(film)
-        with _closing(self._source.generate(self._operation.request, self._context)) as chunks:
-            while wanted is None or film.frames < wanted:
-                self._context.check()
-                began = self._clock()
-                chunk = next(chunks, None)
-                self._seconds["generate"] += self._clock() - began
-                if chunk is None:
-                    break
-                self._add(film, chunk, wanted)
+        with (
+            ahead(self._generated(film.frames, wanted)) as chunks,
+            ahead(self._decoded(chunks)) as decoded,
+        ):
+            try:
+                self._write(film, decoded, wanted)
+            finally:
+                self._operation.cancelled.set()  # nothing more is wanted: `generate` is to stop
         if film.chunks == 0:
             raise GenerationFailedError("the backend made no frames")
         if wanted is not None and film.frames < wanted:
             self._context.warn(f"{wanted} frames were asked, {film.frames} were made")
 
-    def _add(self, film: Film, chunk: Chunk, wanted: int | None) -> None:
+    def _generated(self, frames: int, wanted: int | None) -> Iterator[Chunk]:
+        """Yield chunks until there are enough frames, or as far as that can be told."""
+        with _closing(self._source.generate(self._operation.request, self._context)) as chunks:
+            while wanted is None or frames < wanted:
+                self._context.check()
+                with self._timed("generate"):
+                    chunk = next(chunks, None)
+                if chunk is None:
+                    return
+                frames += 0 if callable(chunk.frames) else len(chunk.frames)
+                yield chunk
+
+    def _decoded(self, chunks: Iterator[Chunk]) -> Iterator[tuple[Chunk, "Frames"]]:
+        for chunk in chunks:
+            with self._timed("decode"):
+                frames = chunk.frames() if callable(chunk.frames) else chunk.frames
+            yield chunk, frames
+
+    def _write(
+        self, film: Film, decoded: Iterator[tuple[Chunk, "Frames"]], wanted: int | None
+    ) -> None:
+        for chunk, frames in decoded:
+            self._context.check()
+            self._add(film, chunk, frames[: None if wanted is None else wanted - film.frames])
+            if film.frames == wanted:
+                return
+
+    def _add(self, film: Film, chunk: Chunk, frames: "Frames") -> None:
         if chunk.index != film.chunks:
             raise GenerationFailedError(f"got chunk {chunk.index}; {film.chunks} comes next")
-        room = None if wanted is None else wanted - film.frames
-        frames = chunk.frames[:room]
-        began = self._clock()
-        film.add(frames)
-        self._seconds["encode"] += self._clock() - began
+        with self._timed("encode"):
+            film.add(frames)
         if self._first_chunk_seconds is None:
             self._first_chunk_seconds = self._clock() - self._started
         self._count(film)
-        self._operation.log.publish(
+        if chunk.save is not None:
+            film.add_state(chunk.save)
+        number = self._operation.log.publish(
             ChunkReady(
                 index=chunk.index,
                 frames=len(frames),
@@ -127,6 +167,24 @@ class Worker:
                 resume=chunk.resume,
             )
         )
+        if chunk.save is not None:
+            self._announced.append((number, film.chunks))
+            self._forget_states(film)
+
+    def _forget_states(self, film: Film) -> None:
+        """Forget old states; never one whose successor an observer has not yet dealt with."""
+        done_with = self._operation.log.done_with
+        while self._announced and self._announced[0][0] < done_with:
+            self._known_state = self._announced.popleft()[1]
+        film.forget_states(keep=self._operation.keep_states, known=self._known_state)
+
+    @contextmanager
+    def _timed(self, phase: str) -> Iterator[None]:
+        began = self._clock()
+        try:
+            yield
+        finally:
+            self._seconds[phase] += self._clock() - began
 
     def _count(self, film: Film) -> None:
         self._chunks, self._frames = film.chunks, film.frames
@@ -136,9 +194,13 @@ class Worker:
             return ()
         try:
             path = film.finish("video.partial.mp4", tags=self._tags())
+        except (OSError, MediaAgentError) as error:
+            self._context.warn(f"the film so far stays as it grew, in {film.part_path}: {error}")
+            path = film.part_path
+        try:
             return (describe(path, ArtifactKind.PARTIAL_VIDEO),)
         except (OSError, MediaAgentError) as error:
-            self._context.warn(f"what was made could not be put together: {error}")
+            self._context.warn(f"the film so far cannot be read: {error}")
             return ()
 
     def _failed(self, error: Exception, artifacts: tuple[Artifact, ...]) -> TerminalEvent:
