@@ -88,6 +88,46 @@ def test_a_storyboard_is_the_prompt_and_the_shots_after_it(run: Run) -> None:
     )
 
 
+def test_following_names_the_growing_film_once_and_every_chunk(run: Run) -> None:
+    answer = run("generate", "a cat", *SMALL, "--fps", "12", "--out", "a.mp4", "--follow")
+
+    (watch,) = [line for line in answer.err.splitlines() if "watch it" in line]
+    assert watch.endswith("video.part.mp4")
+    assert "chunk 1, 12 of 12 frames, 1.00 s" in answer.err
+
+
+def test_pictures_and_films_reach_the_plan(run: Run) -> None:
+    places = ["--image", "a.png", "--last-image", "http://127.0.0.1/b.png", "--video", "c.mp4"]
+
+    answer = run("plan", "a cat", *places, "--restyle", "--json")
+
+    request = json.loads(answer.out)["request"]
+    assert request["mode"] == "video_edit"
+    assert [(each["role"], each["path"], each["url"]) for each in request["inputs"]] == [
+        ("first_frame", str(Path("a.png").absolute()), None),
+        ("last_frame", None, "http://127.0.0.1/b.png"),
+        ("source_video", str(Path("c.mp4").absolute()), None),
+    ]
+
+
+def test_a_picture_that_a_backend_does_not_take_is_refused(run: Run) -> None:
+    answer = run("generate", "a cat", "--image", "a.png", "--fit", "pad")
+
+    assert answer.code == 3
+    assert "sandbox/slate does text_to_video" in answer.err
+    assert "option image_fit" in answer.err
+
+
+def test_the_last_shot_of_an_endless_storyboard_has_no_length(run: Run) -> None:
+    answer = run("plan", "a cat@2", "--shot", "mail@home", "--endless", "--json")
+
+    request = json.loads(answer.out)["request"]
+    assert [(shot["prompt"], shot["duration"]) for shot in request["shots"]] == [
+        ("a cat", 2),
+        ("mail@home", None),
+    ]
+
+
 def test_adjustments_are_said_and_strict_refuses_them(run: Run) -> None:
     wide = ["generate", "a cat", "--duration", "1", "--size", "4098x64", "--out", "a.mp4"]
 
@@ -169,6 +209,12 @@ def test_a_second_run_to_one_place_is_refused(run: Run) -> None:
         (["a", "--sheet", "no/a.png"], "there is no folder no"),
         (["a", "--policy", "maybe"], "--policy"),
         (["a", "--sed", "3"], "--seed"),
+        (["a", "--restyle"], "name it with --video"),
+        (["a", "--fit", "pad"], "--fit pad needs a picture"),
+        (["a", "--fit", "stretch", "--image", "a.png"], "--fit"),
+        (["a", "--endless", "--duration", "3"], "give one of duration, num_frames, endless"),
+        (["a", "--endless", "--shot", "b"], "shot 'a' is not TEXT@SECONDS"),
+        (["a@1", "--endless", "--shot", "b@2", "--video", ""], "path"),
         ([], "prompt"),
     ],
 )

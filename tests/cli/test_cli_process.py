@@ -64,6 +64,46 @@ def test_a_signal_leaves_a_partial_film_that_plays_and_a_record_that_says_how_mu
     assert "\x1b" not in err
 
 
+def endless_until_its_second_chunk() -> subprocess.Popen[str]:
+    """Start a film without an end and return its process when it has shown two chunks."""
+    process = subprocess.Popen(
+        [*COMMAND, "generate", "a cat", "--backend", "sandbox", "--size", "64x64", "--endless"]
+        + ["--out", "a.mp4", "--follow", "--option", "latency_seconds=0.2"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    lines = iter(process.stderr.readline, "")
+    assert any("chunk 2," in line for line in lines)
+    return process
+
+
+def test_ctrl_c_finishes_a_film_without_an_end() -> None:
+    process = endless_until_its_second_chunk()
+
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+
+    assert process.returncode == 0, err
+    assert "finishing" in err
+    assert "a.mp4: " in out
+    record = GenerationRecord.model_validate_json(Path("a.json").read_bytes())
+    assert record.status is JobStatus.COMPLETED
+    assert probe(Path("a.mp4")).frames >= 48
+
+
+def test_sigterm_stops_a_film_without_an_end() -> None:
+    process = endless_until_its_second_chunk()
+
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=60)
+
+    assert process.returncode == 143, err
+    assert "stopping" in err
+    assert Path("a.partial.mp4").exists()
+
+
 def test_a_terminal_gets_a_moving_bar_and_the_result(tmp_path: Path) -> None:
     short = ["generate", "a cat", "--backend", "sandbox", "--size", "64x64", "--duration", "1"]
     controller, terminal = pty.openpty()
