@@ -12,7 +12,6 @@ from media_agent.errors import (
     StorageError,
     to_info,
 )
-from media_agent.fetch import fetch
 from media_agent.files import storage_errors, write_atomically
 from media_agent.record import build_record
 from media_agent.submitting import Surroundings
@@ -86,6 +85,8 @@ class Delivering:
                 f"the address of the film expired at {_minute(film.expires_at)}",
                 hint=f"look for it at {self._maker}",
             )
+        from media_agent.fetch import fetch
+
         fetched = await fetch(film.uri, path, sleep=self._around.sleep)
         if film.sha256 not in (None, fetched.sha256):
             raise BackendResponseError("the film that arrived is not the one that was announced")
