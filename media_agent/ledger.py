@@ -6,36 +6,24 @@ process owns it refuses every change.
 """
 
 import logging
+import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from pydantic import ValidationError
-from sqlalchemy import Connection, delete, func, insert, select, update
-
-from media_agent.errors import (
-    IdempotencyConflictError,
-    JobNotFoundError,
-    StorageError,
-)
-from media_agent.jobs import (
-    JobTerms,
-    SubmissionState,
-    changes_by,
-    is_repetition,
-)
-from media_agent.ledger_owners import JobRow
+from media_agent.errors import IdempotencyConflictError, JobNotFoundError, StorageError
+from media_agent.jobs import JobTerms, changes_by, is_repetition
+from media_agent.ledger_owners import SELECT_JOBS
 from media_agent.ledger_rows import (
-    CHANGEABLE,
-    columns_of,
+    change_job,
+    changeable_of,
+    insert,
     job_of,
     row_of,
     standing_of,
     terms_of,
-    text_of,
 )
 from media_agent.ledger_submissions import OwnedSubmissions
-from media_agent.ledger_tables import artifacts, events, jobs, submissions
 from media_agent_schemas.events import (
     BackendEvent,
     ChunkReady,
@@ -50,6 +38,7 @@ from media_agent_schemas.request import VideoRequest
 
 _LOGGER = logging.getLogger(__name__)
 _PAGE = 500  # events read at once
+_REOPENED = (JobStatus.OUTCOME_UNKNOWN, JobStatus.FAILED)
 _PLACING = -1  # the number of an artifact that is being put in its place
 
 
@@ -70,10 +59,11 @@ class Ledger(OwnedSubmissions):
             known = self._of_key(connection, terms.idempotency_key, job.request)
             if known is not None:
                 return known
-            if connection.execute(select(jobs.c.id).where(jobs.c.id == job.id)).first():
-                raise IdempotencyConflictError(f"job {job.id} exists already")
             owned = {"owner": str(self._owner), "heartbeat": self._clock()}
-            connection.execute(insert(jobs).values(**row_of(job, terms), **owned))
+            try:
+                insert(connection, "jobs", **row_of(job, terms), **owned)
+            except sqlite3.IntegrityError:
+                raise IdempotencyConflictError(f"job {job.id} exists already") from None
             self._write_artifacts(connection, job.id, job.artifacts)
         return job
 
@@ -81,7 +71,7 @@ class Ledger(OwnedSubmissions):
         """Forget a job of ours for which nothing was done."""
         with self._file.writing() as connection:
             self._own_row(connection, job_id)
-            connection.execute(delete(jobs).where(jobs.c.id == job_id))
+            connection.execute("DELETE FROM jobs WHERE id = ?", (job_id,))
 
     def get(self, job_id: str) -> VideoJob:
         """Return a job as it stands.
@@ -109,10 +99,10 @@ class Ledger(OwnedSubmissions):
 
     def list(self) -> list[VideoJob]:
         """Return all jobs, newest first; one that cannot be read is logged and left out."""
-        order = jobs.c.created_at.desc(), jobs.c.id.desc()
+        query = f"{SELECT_JOBS} ORDER BY created_at DESC, id DESC"
         found = []
         with self._file.reading() as connection:
-            for row in connection.execute(select(jobs).order_by(*order)).all():
+            for row in connection.execute(query):
                 try:
                     found.append(self._job(connection, row))
                 except StorageError as error:
@@ -124,9 +114,7 @@ class Ledger(OwnedSubmissions):
         with self._file.writing() as connection:
             before = self._job(connection, self._own_row(connection, job_id))
             after = change(before)
-            changed = {name: getattr(after, name) for name in CHANGEABLE}
-            values = columns_of(changed)
-            connection.execute(update(jobs).where(jobs.c.id == job_id).values(**values))
+            change_job(connection, job_id, **changeable_of(after))
         return after
 
     def folder(self, job_id: str) -> Path:
@@ -152,13 +140,12 @@ class Ledger(OwnedSubmissions):
             if is_repetition(standing, event):
                 return None
             numbered = self._write_event(connection, job_id, event, time)
-            changes = columns_of({**changes_by(standing, event), "updated_at": time})
+            changes = {**changes_by(standing, event), "updated_at": time}
             if isinstance(event, ChunkReady):
-                token = event.resume
-                changes["resume"] = None if token is None else token.model_dump_json()
+                changes["resume"] = event.resume
             if isinstance(event, TerminalEvent):
                 self._write_artifacts(connection, job_id, event.artifacts)
-            connection.execute(update(jobs).where(jobs.c.id == job_id).values(**changes))
+            change_job(connection, job_id, **changes)
         return numbered
 
     def events(self, job_id: str, after: int = -1) -> Iterator[JobEvent]:
@@ -167,77 +154,69 @@ class Ledger(OwnedSubmissions):
         Raises:
             JobNotFoundError: there is no such job.
         """
+        query = """
+            SELECT sequence, event FROM events WHERE job_id = ? AND sequence > ?
+            ORDER BY sequence LIMIT ?"""
         while True:
-            chosen = events.c.job_id == job_id, events.c.sequence > after
-            query = select(events).where(*chosen).order_by(events.c.sequence).limit(_PAGE)
             with self._file.reading() as connection:
                 self._row(connection, job_id)
-                rows = connection.execute(query).all()
-            for row in rows:
-                yield JobEvent.model_validate_json(row.event)
+                rows = connection.execute(query, (job_id, after, _PAGE)).fetchall()
+            for _, text in rows:
+                yield JobEvent.model_validate_json(text)
             if len(rows) < _PAGE:
                 return
-            after = rows[-1].sequence
+            after = rows[-1]["sequence"]
 
     def reopen(self, job_id: str, message: str, time: datetime) -> JobEvent | None:
-        """Let a job of unknown outcome go on because its work was found; None: it is another.
+        """Let a job go on whose work was found, or of which parts are missing; None: it is another.
 
         The only way out of a terminal state; a backend's event can never take it.
         """
         with self._file.writing() as connection:
-            if self._own_row(connection, job_id).status != JobStatus.OUTCOME_UNKNOWN:
+            if self._own_row(connection, job_id)["status"] not in _REOPENED:
                 return None
             numbered = self._write_event(connection, job_id, JobStarted(message=message), time)
-            changes = {"status": JobStatus.IN_PROGRESS, "error": None, "updated_at": time}
-            values = columns_of(changes)
-            connection.execute(update(jobs).where(jobs.c.id == job_id).values(**values))
+            status = JobStatus.IN_PROGRESS
+            change_job(connection, job_id, status=status, error=None, updated_at=time)
             self._write_artifacts(connection, job_id, ())
         return numbered
 
     def resume_token(self, job_id: str) -> ResumeToken | None:
         """Return the token of the newest chunk, None if it has none."""
         with self._file.reading() as connection:
-            text = self._row(connection, job_id).resume
+            text = self._row(connection, job_id)["resume"]
         return None if text is None else ResumeToken.model_validate_json(text)
 
     def placing(self, job_id: str, artifact: Artifact) -> None:
         """Keep that this file, by its digest, is about to be put in its place."""
         with self._file.writing() as connection:
             self._own_row(connection, job_id)
-            self._write_artifacts(connection, job_id, (artifact,), first=_PLACING)
+            self._write_artifacts(connection, job_id, (artifact,), _PLACING)
 
     def placed(self, job_id: str) -> Artifact | None:
         """Return the file that was about to be put in its place when its process ended."""
-        chosen = artifacts.c.job_id == job_id, artifacts.c.number == _PLACING
+        query = "SELECT artifact FROM artifacts WHERE job_id = ? AND number = ?"
         with self._file.reading() as connection:
-            text = connection.execute(select(artifacts.c.artifact).where(*chosen)).scalar()
-        return None if text is None else Artifact.model_validate_json(text)
+            row = connection.execute(query, (job_id, _PLACING)).fetchone()
+        return None if row is None else Artifact.model_validate_json(row["artifact"])
 
-    def _job(self, connection: Connection, row: JobRow) -> VideoJob:
-        accepted = (
-            submissions.c.job_id == row.id,
-            submissions.c.state == SubmissionState.ACCEPTED,
-        )
-        ref = connection.execute(select(submissions.c.ref).where(*accepted)).scalar()
-        files = select(artifacts.c.artifact).where(
-            artifacts.c.job_id == row.id, artifacts.c.number > _PLACING
-        )
-        texts = connection.execute(files.order_by(artifacts.c.number)).scalars()
+    def _job(self, connection: sqlite3.Connection, row: sqlite3.Row) -> VideoJob:
+        query = "SELECT artifact FROM artifacts WHERE job_id = ? AND number > ? ORDER BY number"
+        files = connection.execute(query, (row["id"], _PLACING)).fetchall()
         try:
-            return job_of(row, ref, texts)
-        except (ValidationError, ValueError) as error:
+            return job_of(row, files)
+        except ValueError as error:  # pydantic's is one
             raise StorageError(
-                f"job {row.id} cannot be read from {self._file.path}",
+                f"job {row['id']} cannot be read from {self._file.path}",
                 hint="another version of media-agent may have written it",
             ) from error
 
     def _of_key(
-        self, connection: Connection, key: str | None, request: VideoRequest
+        self, connection: sqlite3.Connection, key: str | None, request: VideoRequest
     ) -> VideoJob | None:
         if key is None:
             return None
-        query = select(jobs).where(jobs.c.idempotency_key == key)
-        row = connection.execute(query).one_or_none()
+        row = connection.execute(f"{SELECT_JOBS} WHERE idempotency_key = ?", (key,)).fetchone()
         if row is None:
             return None
         known = self._job(connection, row)
@@ -249,30 +228,29 @@ class Ledger(OwnedSubmissions):
         return known
 
     def _write_event(
-        self, connection: Connection, job_id: str, event: BackendEvent, time: datetime
+        self, connection: sqlite3.Connection, job_id: str, event: BackendEvent, time: datetime
     ) -> JobEvent:
-        newest = select(func.max(events.c.sequence)).where(events.c.job_id == job_id)
-        last = connection.execute(newest).scalar()
-        sequence = 0 if last is None else last + 1
+        following = "SELECT coalesce(max(sequence) + 1, 0) FROM events WHERE job_id = ?"
+        (sequence,) = connection.execute(following, (job_id,)).fetchone()
         numbered = JobEvent(job_id=job_id, sequence=sequence, time=time, event=event)
-        values = {
-            "job_id": job_id,
-            "sequence": sequence,
-            "time": text_of(time),
-            "chunk": event.index if isinstance(event, ChunkReady) else None,
-            "event": numbered.model_dump_json(),
-        }
-        connection.execute(insert(events).values(**values))
+        insert(
+            connection,
+            "events",
+            job_id=job_id,
+            sequence=sequence,
+            time=time,
+            chunk=event.index if isinstance(event, ChunkReady) else None,
+            event=numbered,
+        )
         return numbered
 
     def _write_artifacts(
-        self, connection: Connection, job_id: str, files: Sequence[Artifact], *, first: int = 0
+        self, connection: sqlite3.Connection, job_id: str, files: Sequence[Artifact], first: int = 0
     ) -> None:
-        connection.execute(delete(artifacts).where(artifacts.c.job_id == job_id))
+        connection.execute("DELETE FROM artifacts WHERE job_id = ?", (job_id,))
         for number, file in enumerate(files, start=first):
-            values = {"path": file.path, "sha256": file.sha256, "artifact": file.model_dump_json()}
-            row = insert(artifacts).values(job_id=job_id, number=number, **values)
-            connection.execute(row)
+            values = {"path": file.path, "sha256": file.sha256, "artifact": file}
+            insert(connection, "artifacts", job_id=job_id, number=number, **values)
 
 
 def _check_id(job_id: str) -> None:

@@ -8,15 +8,13 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event
-from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import DBAPIError, IntegrityError
-
-from media_agent.errors import StorageError
+from media_agent.errors import ConfigurationError, StorageError
 from media_agent.files import storage_errors
-from media_agent.ledger_tables import STEPS, Step, prepare
+from media_agent.ledger_tables import APPLICATION_ID, STEPS, Step
 
 BUSY_SECONDS = 30.0
+
+_OF_PARENTS: list[sqlite3.Connection] = []  # kept, so that this process never closes them
 
 _TROUBLES = {  # by the beginning of SQLite's own name for it
     "SQLITE_BUSY": (
@@ -49,75 +47,98 @@ class LedgerFile:
         self.path = path
         self._busy_seconds = busy_seconds
         self._steps = steps
-        self._engine: Engine | None = None
-        self._process = os.getpid()
+        self._idle: list[sqlite3.Connection] = []
+        self._process: int | None = None  # that has opened the file
         self._opening = threading.Lock()
 
     @contextlib.contextmanager
-    def reading(self) -> Iterator[Connection]:
+    def reading(self) -> Iterator[sqlite3.Connection]:
         """Give a view of the file in which nothing changes.
 
         Raises:
             StorageError: the file is locked, damaged or out of reach.
             ConfigurationError: a newer media-agent made it, or it is something else.
         """
-        with self._translated(), self._opened().begin() as connection:
+        with self._transaction("BEGIN") as connection:
             yield connection
 
     @contextlib.contextmanager
-    def writing(self, *, durably: bool = True) -> Iterator[Connection]:
+    def writing(self, *, durably: bool = True) -> Iterator[sqlite3.Connection]:
         """Give a transaction that is alone in writing, on disk at its end if `durably`.
 
         Raises:
             StorageError: as `reading`, or the disk is full.
             ConfigurationError: as `reading`.
+            sqlite3.IntegrityError: a unique value was there already.
         """
-        engine = self._opened().execution_options(
-            begin="BEGIN IMMEDIATE", synchronous="FULL" if durably else "NORMAL"
-        )
-        with self._translated(), engine.begin() as connection:
+        synchronous = "FULL" if durably else "NORMAL"
+        begin = (f"PRAGMA synchronous = {synchronous}", "BEGIN IMMEDIATE")
+        with self._transaction(*begin) as connection:
             yield connection
 
     def close(self) -> None:
         """Close all connections; the next use opens the file again."""
-        if self._engine is not None and self._process == os.getpid():
-            self._engine.dispose()
-        self._engine = None
-
-    def _opened(self) -> Engine:
         with self._opening:
-            if self._engine is not None and self._process != os.getpid():
-                self._engine.dispose(close=False)  # the parent's connections are the parent's
-                self._engine = None
-            if self._engine is None:
-                self._process = os.getpid()
-                self._engine = self._open()
-        return self._engine
+            self._leave_to_parent()
+            self._process = None
+            while self._idle:
+                self._idle.pop().close()
 
-    def _open(self) -> Engine:
+    @contextlib.contextmanager
+    def _transaction(self, *begin: str) -> Iterator[sqlite3.Connection]:
+        with self._translated():
+            connection = self._connection()
+            try:
+                for statement in begin:
+                    connection.execute(statement)
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                connection.close()  # which undoes what was begun
+                raise
+            self._idle.append(connection)
+
+    def _connection(self) -> sqlite3.Connection:
+        with self._opening:
+            self._leave_to_parent()
+            if self._process is None:
+                self._open()
+                self._process = os.getpid()
+            return self._idle.pop() if self._idle else self._connect()
+
+    def _leave_to_parent(self) -> None:
+        """Put aside, after a fork, the connections of the parent: closing them would harm it."""
+        if self._process not in (None, os.getpid()):
+            _OF_PARENTS.extend(self._idle)
+            self._idle, self._process = [], None
+
+    def _connect(self) -> sqlite3.Connection:
+        """Open the file; transactions are begun by us, and threads pass the connection on."""
+        connection = sqlite3.connect(
+            self.path,
+            timeout=self._busy_seconds,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+        connection.row_factory = sqlite3.Row
+        connection.execute("PRAGMA foreign_keys = ON")
+        return connection
+
+    def _open(self) -> None:
         with storage_errors(f"the data folder {self.path.parent}"):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-        engine = create_engine(
-            URL.create("sqlite", database=str(self.path)),
-            connect_args={"timeout": self._busy_seconds, "check_same_thread": False},
-        )
-        event.listen(engine, "connect", _connect)
-        event.listen(engine, "begin", _begin)
-        with self._translated():
-            self._use_wal(engine)
-            with engine.execution_options(begin="BEGIN IMMEDIATE").begin() as connection:
-                prepare(connection, str(self.path), self._steps)
-        return engine
+        with contextlib.closing(self._connect()) as connection:
+            self._use_wal(connection)
+            connection.execute("BEGIN IMMEDIATE")
+            self._prepare(connection)
+            connection.execute("COMMIT")
 
-    def _use_wal(self, engine: Engine) -> None:
+    def _use_wal(self, connection: sqlite3.Connection) -> None:
         """Switch to write-ahead logging; SQLite does not wait by itself when others do the same."""
         deadline = time.monotonic() + self._busy_seconds
         while True:
             try:
-                with engine.connect() as connection:
-                    driver = connection.connection.driver_connection
-                    assert isinstance(driver, sqlite3.Connection)
-                    (mode,) = driver.execute("PRAGMA journal_mode = WAL").fetchone()
+                (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
                 break
             except sqlite3.OperationalError as error:
                 if error.sqlite_errorname != "SQLITE_BUSY" or time.monotonic() > deadline:
@@ -129,33 +150,43 @@ class LedgerFile:
                 hint="choose a data folder on a local disk with MEDIA_AGENT_DATA_DIR",
             )
 
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        """Make the tables, or bring them to the newest version."""
+        newest = len(self._steps)
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        (application,) = connection.execute("PRAGMA application_id").fetchone()
+        (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        if application != APPLICATION_ID and (version or tables):
+            raise ConfigurationError(
+                f"{self.path} is a database, but no ledger of media-agent",
+                hint="move it away, or choose another data folder with MEDIA_AGENT_DATA_DIR",
+            )
+        if version > newest:
+            raise ConfigurationError(
+                f"{self.path} has version {version}, made by a newer media-agent; "
+                f"this one knows versions up to {newest}",
+                hint="upgrade media-agent, or choose another data folder with MEDIA_AGENT_DATA_DIR",
+            )
+        if version == newest:
+            return
+        for step in self._steps[version:]:
+            for statement in step:
+                connection.execute(statement)
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {newest}")
+
     @contextlib.contextmanager
     def _translated(self) -> Iterator[None]:
         try:
             yield
-        except IntegrityError:
+        except sqlite3.IntegrityError:
             raise
-        except DBAPIError as error:
-            raise self._trouble(error.orig, error) from error
         except sqlite3.Error as error:
-            raise self._trouble(error, error) from error
+            raise self._trouble(error) from error
 
-    def _trouble(self, cause: BaseException | None, error: Exception) -> StorageError:
-        name = getattr(cause, "sqlite_errorname", "")
+    def _trouble(self, error: sqlite3.Error) -> StorageError:
+        name = getattr(error, "sqlite_errorname", "")
         for beginning, (what, hint) in _TROUBLES.items():
             if name.startswith(beginning):
                 return StorageError(f"{self.path} {what}", hint=hint)
-        return StorageError(f"{self.path} cannot be used: {cause or error}")
-
-
-def _connect(connection: DBAPIConnection, record: object) -> None:
-    """Leave the beginning of transactions to us; foreign keys are off unless asked for."""
-    assert isinstance(connection, sqlite3.Connection)
-    connection.isolation_level = None
-    connection.execute("PRAGMA foreign_keys = ON")
-
-
-def _begin(connection: Connection) -> None:
-    options = connection.get_execution_options()
-    connection.exec_driver_sql(f"PRAGMA synchronous = {options.get('synchronous', 'FULL')}")
-    connection.exec_driver_sql(options.get("begin", "BEGIN"))
+        return StorageError(f"{self.path} cannot be used: {error}")

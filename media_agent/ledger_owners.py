@@ -2,23 +2,27 @@
 
 import contextlib
 import logging
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import cast
 
 from pydantic import TypeAdapter
-from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from media_agent.errors import JobError, JobNotFoundError, MediaAgentError
 from media_agent.jobs import JobMovedError
 from media_agent.ledger_file import BUSY_SECONDS, LedgerFile
-from media_agent.ledger_tables import commands, jobs
+from media_agent.ledger_rows import change_job, insert
 from media_agent.owner import Owner, beating, is_alive
 from media_agent_schemas.jobs import Command, JobStatus
 
 _LOGGER = logging.getLogger(__name__)
-JobRow = Row[tuple[object, ...]]
 _COMMAND: TypeAdapter[Command] = TypeAdapter(Command)
+
+SELECT_JOBS = """
+SELECT *, (SELECT ref FROM submissions WHERE job_id = jobs.id AND state = 'accepted') AS ref
+FROM jobs"""
 
 
 class OwnedJobs:
@@ -72,8 +76,7 @@ class OwnedJobs:
         """Ask the process that works on the job to stop it."""
         with self._file.writing() as connection:
             self._row(connection, job_id)
-            chosen = jobs.c.id == job_id
-            connection.execute(update(jobs).where(chosen).values(cancel_requested=True))
+            connection.execute("UPDATE jobs SET cancel_requested = TRUE WHERE id = ?", (job_id,))
 
     def add_command(self, job_id: str, command: Command) -> None:
         """Leave a command for whoever works on the job, now or later.
@@ -83,11 +86,10 @@ class OwnedJobs:
             JobError: it has ended.
         """
         with self._file.writing() as connection:
-            status = JobStatus(self._row(connection, job_id).status)
+            status = JobStatus(self._row(connection, job_id)["status"])
             if status.is_terminal:
                 raise JobError(f"job {job_id} takes no {command.type}: it is {status}")
-            values = {"job_id": job_id, "command": command.model_dump_json()}
-            connection.execute(insert(commands).values(**values))
+            insert(connection, "commands", job_id=job_id, command=command)
 
     def take_commands(self, job_id: str) -> tuple[Command, ...]:
         """Return the commands left for a job of ours since the last time, oldest first.
@@ -95,15 +97,14 @@ class OwnedJobs:
         Raises:
             JobMovedError: another process owns the job.
         """
-        left = commands.c.job_id == job_id
+        left = "SELECT command FROM commands WHERE job_id = ? ORDER BY id"
         with self._file.reading() as connection:
-            if connection.execute(select(commands.c.id).where(left)).first() is None:
+            if connection.execute(left, (job_id,)).fetchone() is None:
                 return ()
         with self._file.writing() as connection:
             self._own_row(connection, job_id)
-            query = select(commands.c.command).where(left).order_by(commands.c.id)
-            texts = connection.execute(query).scalars().all()
-            connection.execute(delete(commands).where(left))
+            texts = [text for (text,) in connection.execute(left, (job_id,))]
+            connection.execute("DELETE FROM commands WHERE job_id = ?", (job_id,))
         return tuple(_COMMAND.validate_json(text) for text in texts)
 
     def close(self) -> None:
@@ -117,49 +118,50 @@ class OwnedJobs:
             if job_id in self._held or (living not in (None, self._owner) and not force):
                 who = (living or self._owner).place
                 raise JobError(f"{who} works on job {job_id}", hint="wait for it, or cancel it")
-            seen = jobs.c.id == job_id, jobs.c.owner.is_not_distinct_from(row.owner)
-            values = {"owner": str(self._owner), "heartbeat": self._clock()}
-            if row.owner != str(self._owner):
-                values["cancel_requested"] = False  # was asked of the owner before
-            connection.execute(update(jobs).where(*seen).values(**values))
+            asked = row["cancel_requested"] and row["owner"] == str(self._owner)  # not another
+            values = {"heartbeat": self._clock(), "cancel_requested": asked}
+            change_job(connection, job_id, owner=str(self._owner), **values)
         self._held.add(job_id)
 
     def _beat(self, job_id: str, on_cancel: Callable[[], None] | None) -> None:
-        mine = jobs.c.id == job_id, jobs.c.owner == str(self._owner)
-        beat = update(jobs).where(*mine).values(heartbeat=self._clock())
+        beat = """
+            UPDATE jobs SET heartbeat = :now WHERE id = :id AND owner = :owner
+            RETURNING cancel_requested"""
+        values = {"now": self._clock(), "id": job_id, "owner": str(self._owner)}
         try:
             with self._file.writing(durably=False) as connection:
-                asked = connection.execute(beat.returning(jobs.c.cancel_requested)).scalar()
+                row = connection.execute(beat, values).fetchone()
         except MediaAgentError as error:
             _LOGGER.debug("no heartbeat for %s: %s", job_id, error)
             return
-        if asked and on_cancel is not None:
+        if row is not None and row[0] and on_cancel is not None:
             on_cancel()
 
     def _release(self, job_id: str) -> None:
-        mine = jobs.c.id == job_id, jobs.c.owner == str(self._owner)
-        free = {"owner": None, "heartbeat": None, "cancel_requested": False}
+        free = """
+            UPDATE jobs SET owner = NULL, heartbeat = NULL, cancel_requested = FALSE
+            WHERE id = ? AND owner = ?"""
         with self._file.writing() as connection:
-            connection.execute(update(jobs).where(*mine).values(**free))
+            connection.execute(free, (job_id, str(self._owner)))
 
-    def _living_owner(self, row: JobRow) -> Owner | None:
-        if row.owner is None:
+    def _living_owner(self, row: sqlite3.Row) -> Owner | None:
+        if row["owner"] is None:
             return None
-        owner = Owner.parse(row.owner)
-        silent = self._clock() - (row.heartbeat or 0.0)
+        owner = Owner.parse(row["owner"])
+        silent = self._clock() - row["heartbeat"]
         return owner if owner == self._owner or self._is_owner_alive(owner, silent) else None
 
-    def _row(self, connection: Connection, job_id: str) -> JobRow:
-        row = connection.execute(select(jobs).where(jobs.c.id == job_id)).one_or_none()
+    def _row(self, connection: sqlite3.Connection, job_id: str) -> sqlite3.Row:
+        row = connection.execute(f"{SELECT_JOBS} WHERE id = ?", (job_id,)).fetchone()
         if row is None:
             raise JobNotFoundError(
                 f"there is no job {job_id!r} in {self._file.path}",
                 hint="media-agent jobs list shows the jobs there are",
             )
-        return row
+        return cast(sqlite3.Row, row)
 
-    def _own_row(self, connection: Connection, job_id: str) -> JobRow:
+    def _own_row(self, connection: sqlite3.Connection, job_id: str) -> sqlite3.Row:
         row = self._row(connection, job_id)
-        if row.owner not in (None, str(self._owner)):
-            raise JobMovedError(f"{Owner.parse(row.owner).place} works on job {job_id} now")
+        if row["owner"] not in (None, str(self._owner)):
+            raise JobMovedError(f"{Owner.parse(row['owner']).place} works on job {job_id} now")
         return row

@@ -1,15 +1,19 @@
 """What was sent to whom: the intent before it, what became of it after, what it cost."""
 
+import sqlite3
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, func, insert, select, update
-from sqlalchemy.exc import IntegrityError
-
 from media_agent.jobs import JobMovedError, Submission, SubmissionState
 from media_agent.ledger_owners import OwnedJobs
-from media_agent.ledger_rows import submission_of, terms_of, text_of
-from media_agent.ledger_tables import jobs, submissions
+from media_agent.ledger_rows import (
+    change_job,
+    change_submission,
+    insert,
+    submission_of,
+    terms_of,
+    text_of,
+)
 from media_agent_schemas.capabilities import Estimate, Plan
 from media_agent_schemas.errors import ErrorInfo
 from media_agent_schemas.events import Cost
@@ -21,18 +25,25 @@ class OwnedSubmissions(OwnedJobs):
 
     def submissions(self, job_id: str) -> Sequence[Submission]:
         """Return the submissions of a job, oldest first."""
-        chosen = submissions.c.job_id == job_id
-        query = select(submissions).where(chosen).order_by(submissions.c.number)
+        query = "SELECT * FROM submissions WHERE job_id = ? ORDER BY number"
         with self._file.reading() as connection:
-            return [submission_of(row) for row in connection.execute(query)]
+            return [submission_of(row) for row in connection.execute(query, (job_id,))]
+
+    def job_of(self, key: str) -> str | None:
+        """Return the job that a submission was made for, None if there is no such key."""
+        query = "SELECT job_id FROM submissions WHERE key = ?"
+        with self._file.reading() as connection:
+            row = connection.execute(query, (key,)).fetchone()
+        return None if row is None else str(row["job_id"])
 
     def is_of_another(self, submission: Submission, ref: OperationRef) -> bool:
         """Return whether this work belongs to another submission: a list shows all of them."""
-        same = submissions.c.key != submission.key, submissions.c.backend == submission.backend
-        number = func.json_extract(submissions.c.ref, "$.operation_id")
-        query = select(submissions.c.id).where(*same, number == ref.operation_id)
+        query = """
+            SELECT 1 FROM submissions WHERE key != ? AND backend = ?
+            AND json_extract(ref, '$.operation_id') = ?"""
+        values = (submission.key, submission.backend, ref.operation_id)
         with self._file.reading() as connection:
-            return connection.execute(query).first() is not None
+            return connection.execute(query, values).fetchone() is not None
 
     def intend(self, job_id: str, number: int, time: datetime) -> Submission:
         """Keep that the plan of this number is about to be submitted; once per plan.
@@ -42,79 +53,69 @@ class OwnedSubmissions(OwnedJobs):
         """
         with self._file.writing() as connection:
             plan = terms_of(self._own_row(connection, job_id)).plans[number]
-            values = {
-                "job_id": job_id,
-                "number": number,
-                "key": job_id if number == 0 else f"{job_id}-{number + 1}",
-                "backend": plan.backend,
-                "model": plan.model,
-                "quote": _quote(plan).model_dump_json(),
-                "state": SubmissionState.INTENDED,
-                "attempts": 1,
-                "created_at": text_of(time),
-            }
             try:
-                connection.execute(insert(submissions).values(**values))
-            except IntegrityError:
+                insert(
+                    connection,
+                    "submissions",
+                    job_id=job_id,
+                    number=number,
+                    key=job_id if number == 0 else f"{job_id}-{number + 1}",
+                    backend=plan.backend,
+                    model=plan.model,
+                    quote=_quote(plan),
+                    state=SubmissionState.INTENDED,
+                    attempts=1,
+                    created_at=time,
+                )
+            except sqlite3.IntegrityError:
                 raise JobMovedError(f"plan {number} of job {job_id} was submitted before") from None
-            chosen = jobs.c.id == job_id
-            connection.execute(update(jobs).where(chosen).values(plan_number=number))
+            change_job(connection, job_id, plan_number=number)
             return self._submission(connection, job_id, number)
 
     def intend_again(self, submission: Submission) -> Submission:
         """Keep that a submission is about to be repeated, where that costs nothing."""
+        again = "UPDATE submissions SET attempts = attempts + 1 WHERE key = ?"
         with self._file.writing() as connection:
             self._own_row(connection, submission.job_id)
-            again = {"attempts": submissions.c.attempts + 1}
-            connection.execute(update(submissions).where(*_same(submission)).values(again))
+            connection.execute(again, (submission.key,))
             return self._submission(connection, submission.job_id, submission.number)
 
     def accept(self, submission: Submission, ref: OperationRef) -> None:
         """Keep where the work is, whoever owns the job by now: a reference is never lost."""
-        self._settle(submission, SubmissionState.ACCEPTED, ref=ref.model_dump_json())
+        self._change(submission, state=SubmissionState.ACCEPTED, ref=ref)
 
     def refuse(self, submission: Submission, error: ErrorInfo) -> None:
         """Keep that nothing was accepted, and why."""
-        self._settle(submission, SubmissionState.REFUSED, error=error.model_dump_json())
+        self._change(submission, state=SubmissionState.REFUSED, error=error)
 
     def lose(self, submission: Submission) -> None:
         """Keep that nobody knows whether it was accepted."""
-        self._settle(submission, SubmissionState.UNKNOWN)
-
-    def _settle(self, submission: Submission, state: SubmissionState, **values: str) -> None:
-        values["state"] = state
-        settled = update(submissions).where(*_same(submission)).values(values)
-        try:
-            with self._file.writing() as connection:
-                connection.execute(settled)
-        except IntegrityError:
-            said = f"job {submission.job_id} has other work that was accepted"
-            raise JobMovedError(said) from None
+        self._change(submission, state=SubmissionState.UNKNOWN)
 
     def bill(self, submission: Submission, cost: Cost) -> None:
         """Keep what a submission cost."""
-        with self._file.writing() as connection:
-            values = {"cost": cost.model_dump_json()}
-            connection.execute(update(submissions).where(*_same(submission)).values(values))
+        self._change(submission, cost=cost)
 
     def spent(self, since: datetime) -> float:
         """Return the USD of all that was or may have been accepted since; unbilled: as quoted."""
-        billed = func.json_extract(submissions.c.cost, "$.usd")
-        quoted = func.json_extract(submissions.c.quote, "$.cost_usd")
-        counted = submissions.c.state != SubmissionState.REFUSED
-        total = select(func.coalesce(func.sum(func.coalesce(billed, quoted)), 0.0))
+        query = """
+            SELECT sum(coalesce(json_extract(cost, '$.usd'), json_extract(quote, '$.cost_usd')))
+            FROM submissions WHERE state != 'refused' AND created_at >= ?"""
         with self._file.reading() as connection:
-            recent = submissions.c.created_at >= text_of(since)
-            return float(connection.execute(total.where(counted, recent)).scalar_one())
+            (total,) = connection.execute(query, (text_of(since),)).fetchone()
+        return total or 0.0
 
-    def _submission(self, connection: Connection, job_id: str, number: int) -> Submission:
-        chosen = submissions.c.job_id == job_id, submissions.c.number == number
-        return submission_of(connection.execute(select(submissions).where(*chosen)).one())
+    def _change(self, submission: Submission, **values: object) -> None:
+        try:
+            with self._file.writing() as connection:
+                change_submission(connection, submission.key, **values)
+        except sqlite3.IntegrityError:
+            said = f"job {submission.job_id} has other work that was accepted"
+            raise JobMovedError(said) from None
 
-
-def _same(submission: Submission) -> tuple[ColumnElement[bool], ...]:
-    job_id, number = submission.job_id, submission.number
-    return submissions.c.job_id == job_id, submissions.c.number == number
+    def _submission(self, connection: sqlite3.Connection, job_id: str, number: int) -> Submission:
+        query = "SELECT * FROM submissions WHERE job_id = ? AND number = ?"
+        return submission_of(connection.execute(query, (job_id, number)).fetchone())
 
 
 def _quote(plan: Plan) -> Estimate:

@@ -5,13 +5,13 @@ import multiprocessing.synchronize
 import os
 import sqlite3
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
-from sqlalchemy import Connection
 
 from media_agent.errors import (
     ConfigurationError,
@@ -25,14 +25,15 @@ from media_agent.errors import (
 from media_agent.jobs import JobMovedError, JobTerms, SubmissionState
 from media_agent.ledger import Ledger
 from media_agent.ledger_file import LedgerFile
-from media_agent.ledger_tables import STEPS
-from media_agent.ledger_tables import jobs as jobs_table
+from media_agent.ledger_rows import insert, row_of
+from media_agent.ledger_tables import STEPS, Step
 from media_agent.owner import Owner, is_alive, process_started
 from media_agent_schemas import (
     Artifact,
     BackendEvent,
     ChangePrompt,
     ChunkReady,
+    Command,
     Cost,
     Estimate,
     Finish,
@@ -412,7 +413,7 @@ def test_commands_of_any_process_are_taken_once_and_in_their_order(
 ) -> None:
     ledger.create(job())
     ledger.create(job("other"))
-    left = [ChangePrompt(prompt="a dog"), ChangePrompt(prompt="a fox"), Finish()]
+    left: list[Command] = [ChangePrompt(prompt="a dog"), ChangePrompt(prompt="a fox"), Finish()]
 
     for command in left:
         rival(path, alive=True).add_command("one", command)
@@ -422,6 +423,32 @@ def test_commands_of_any_process_are_taken_once_and_in_their_order(
     assert ledger.take_commands("one") == ()
     ledger.add_command("one", Finish())
     assert ledger.take_commands("one") == (Finish(),)
+
+
+def test_no_command_is_lost_or_doubled_while_many_are_left_and_taken(
+    ledger: Ledger, path: Path
+) -> None:
+    ledger.create(job())
+
+    def leave(writer: int) -> None:
+        mine = Ledger(path)
+        for number in range(20):
+            mine.add_command("one", ChangePrompt(prompt=f"{writer} {number}"))
+        mine.close()
+
+    taken: list[Command] = []
+    with ThreadPoolExecutor(4) as pool:
+        writers = [pool.submit(leave, writer) for writer in range(4)]
+        while not all(writer.done() for writer in writers):
+            taken += ledger.take_commands("one")
+    taken += ledger.take_commands("one")
+
+    prompts = [command.prompt for command in taken if isinstance(command, ChangePrompt)]
+    for writer in range(4):
+        assert [prompt for prompt in prompts if prompt.startswith(f"{writer} ")] == [
+            f"{writer} {number}" for number in range(20)
+        ]
+    assert len(taken) == 80
 
 
 def test_a_command_waits_for_whoever_works_on_the_job_next(ledger: Ledger, path: Path) -> None:
@@ -567,13 +594,8 @@ def test_a_data_folder_that_is_a_file_is_said(tmp_path: Path) -> None:
         Ledger(tmp_path / "data" / "ledger.sqlite").list()
 
 
-def add_a_column(connection: Connection) -> None:
-    connection.exec_driver_sql("ALTER TABLE jobs ADD COLUMN colour TEXT DEFAULT 'red'")
-
-
-def break_off(connection: Connection) -> None:
-    connection.exec_driver_sql("ALTER TABLE jobs ADD COLUMN size TEXT")
-    raise ZeroDivisionError
+ADD_A_COLUMN: Step = ("ALTER TABLE jobs ADD COLUMN colour TEXT DEFAULT 'red'",)
+BREAK_OFF: Step = ("ALTER TABLE jobs ADD COLUMN size TEXT", "SELECT missing")
 
 
 def test_an_older_file_is_brought_to_the_newest_version_with_what_it_holds(
@@ -582,11 +604,11 @@ def test_an_older_file_is_brought_to_the_newest_version_with_what_it_holds(
     ledger.create(job())
     ledger.close()
 
-    with LedgerFile(path, steps=(*STEPS, add_a_column)).reading() as connection:
-        row = connection.exec_driver_sql("SELECT id, colour FROM jobs").one()
-        version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
+    with LedgerFile(path, steps=(*STEPS, ADD_A_COLUMN)).reading() as connection:
+        row = connection.execute("SELECT id, colour FROM jobs").fetchone()
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
 
-    assert (tuple(row), version) == (("one", "red"), len(STEPS) + 2)
+    assert (tuple(row), version) == (("one", "red"), len(STEPS) + 1)
     with pytest.raises(ConfigurationError, match="made by a newer"):
         ledger.list()
 
@@ -594,17 +616,31 @@ def test_an_older_file_is_brought_to_the_newest_version_with_what_it_holds(
 def test_a_step_that_fails_changes_nothing(ledger: Ledger, path: Path) -> None:
     ledger.create(job())
     ledger.close()
+    with sqlite3.connect(path) as connection:
+        before = list(connection.iterdump())
 
     with (
-        pytest.raises(ZeroDivisionError),
-        LedgerFile(path, steps=(*STEPS, add_a_column, break_off)).reading(),
+        pytest.raises(StorageError, match="no such column: missing"),
+        LedgerFile(path, steps=(*STEPS, ADD_A_COLUMN, BREAK_OFF)).reading(),
     ):
         pass
 
-    assert ledger.get("one") == job()
     with sqlite3.connect(path) as connection:
-        columns = {name for _, name, *_ in connection.execute("PRAGMA table_info(jobs)")}
-    assert columns == set(jobs_table.columns.keys())
+        assert list(connection.iterdump()) == before
+    assert ledger.get("one") == job()
+
+
+def test_a_file_of_the_first_version_opens_and_takes_commands(path: Path) -> None:
+    first = LedgerFile(path, steps=STEPS[:1])
+    with first.writing() as connection:
+        insert(connection, "jobs", **row_of(job(), JobTerms((plan(),))))
+    first.close()
+    ledger = Ledger(path)
+
+    ledger.add_command("one", Finish())
+
+    assert ledger.get("one") == job()
+    assert ledger.take_commands("one") == (Finish(),)
 
 
 def story() -> some.SearchStrategy[list[BackendEvent]]:
