@@ -8,7 +8,7 @@ from pydantic import JsonValue
 
 from media_agent.backend import BackendSettings
 from media_agent.errors import BackendUnavailableError, InvalidRequestError, StorageError
-from media_agent.local import Chunk, GenerationContext, LocalBackend
+from media_agent.local import Chunk, GenerationContext, LocalBackend, lacking
 from media_agent_magi.tiny_description import WEIGHTS, Guidance, TinyDescription, WeightsError
 from media_agent_magi.world.captions import parse, tokenize
 from media_agent_magi.world.scene import CHUNK_FRAMES, FPS, SIZE
@@ -82,6 +82,7 @@ class MagiBackend(LocalBackend):
             weights_sha256=description.sha256,
             licence="Apache-2.0",
             local=True,
+            missing=lacking("magi", "torch", "safetensors", "numpy"),
         )
 
     def estimate(self, request: VideoRequest) -> Estimate:
