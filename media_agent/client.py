@@ -29,7 +29,7 @@ from media_agent.steering import check_command
 from media_agent.submitting import Submitting, Surroundings
 from media_agent.workflow import JobRun
 from media_agent_schemas.capabilities import Capabilities, Plan, Policy
-from media_agent_schemas.events import JobCancelled, JobEvent
+from media_agent_schemas.events import JobCancelled, JobEvent, JobFailed
 from media_agent_schemas.jobs import ChangePrompt, Finish, JobStatus, OperationRef, VideoJob
 from media_agent_schemas.plan import PlanReport
 from media_agent_schemas.request import VideoRequest
@@ -265,8 +265,9 @@ class VideoClient:
     ) -> VideoJob:
         """Go on with a job whose process is gone, or whose outcome is unknown; return its end.
 
-        Nothing is submitted a second time, except where that costs nothing. A job that is over is
-        returned as it is.
+        Nothing is submitted a second time, except where that costs nothing. A film in parts that
+        failed goes on too: what failed is made again, what is there is kept. Any other job that is
+        over is returned as it is.
 
         Raises:
             JobNotFoundError: there is none of this id.
@@ -274,7 +275,10 @@ class VideoClient:
             MediaAgentError: its backend or its place cannot be used; the job stays as it is.
         """
         job = self.store.get(job_id)
-        if job.status.is_terminal and job.status is not JobStatus.OUTCOME_UNKNOWN:
+        goes_on = job.status is JobStatus.OUTCOME_UNKNOWN or (
+            job.status is JobStatus.FAILED and bool(job.plan.parts)
+        )
+        if job.status.is_terminal and not goes_on:
             return job
         if job_id in self._runs or (self.store.is_held(job_id) and not take_over):
             raise JobError(
@@ -403,16 +407,39 @@ class VideoClient:
     async def make_part(
         self, job_id: str, plan: Plan, on_event: Callable[[JobEvent], None]
     ) -> VideoJob:
-        """Make one part of a film, or go on with it, or return it as it ended."""
-        try:
-            self.store.get(job_id)
-        except JobNotFoundError:
-            return await self.generate(plan.request, plan=plan, job_id=job_id, on_event=on_event)
-        return await self.resume(job_id, on_event=on_event)
+        """Make one part of a film, or go on with it, or return it as it ended.
+
+        One that failed is made again, as a job of its own, when the film failed with it and was
+        resumed since.
+        """
+        tried = self._tried(job_id)
+        if tried:
+            failed_at = self._failed_at(plan.request.labels["part_of"])
+            is_new = failed_at is None or tried[-1].updated_at > failed_at
+            if is_new or tried[-1].status is not JobStatus.FAILED:
+                return await self.resume(tried[-1].id, on_event=on_event)
+        name = _attempt(job_id, len(tried))
+        return await self.generate(plan.request, plan=plan, job_id=name, on_event=on_event)
 
     async def stop_part(self, job_id: str) -> None:
         """Stop a part that is being made here."""
-        await self.cancel(job_id)
+        for part in self._tried(job_id)[-1:]:
+            await self.cancel(part.id)
+
+    def _tried(self, job_id: str) -> tuple[VideoJob, ...]:
+        """Return the jobs of a part, oldest first; each but the last failed."""
+        tried: tuple[VideoJob, ...] = ()
+        with contextlib.suppress(JobNotFoundError):
+            while True:
+                tried += (self.store.get(_attempt(job_id, len(tried))),)
+        return tried
+
+    def _failed_at(self, key: str) -> datetime | None:
+        """Return when the film under this key failed last, None if it never did."""
+        film = self.store.job_of(key)
+        events = () if film is None else self.store.events(film)
+        times = [each.time for each in events if isinstance(each.event, JobFailed)]
+        return times[-1] if times else None
 
     def new_job_id(self) -> str:
         """Return an id that no job has, sorted by time."""
@@ -519,6 +546,11 @@ class VideoClient:
                 with contextlib.suppress(JobError):  # somebody else was quicker
                     return await self.resume(job_id, on_event=on_event)
             await self._surroundings.sleep(_LOOK_SECONDS)
+
+
+def _attempt(job_id: str, failed: int) -> str:
+    """Return the id under which a part is made when so many attempts failed."""
+    return job_id if failed == 0 else f"{job_id}.{failed + 1}"
 
 
 def _absolute(out: Path | str | None) -> Path | None:

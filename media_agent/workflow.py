@@ -41,7 +41,7 @@ from media_agent_schemas.events import (
     JobOutcomeUnknown,
     TerminalEvent,
 )
-from media_agent_schemas.jobs import JobStatus, OperationRef, VideoJob
+from media_agent_schemas.jobs import OperationRef, VideoJob
 
 __all__ = ["JobRun", "Surroundings"]
 
@@ -194,8 +194,8 @@ class JobRun:
         return self._limits().resubmits  # and whoever worked on it is gone
 
     def _reopen(self) -> None:
-        """Let a job go on whose outcome was unknown and whose work was found."""
-        if self.job.status is JobStatus.OUTCOME_UNKNOWN and self.ref is not None:
+        """Let a job go on whose work was found, or that failed with parts of it made."""
+        if self.job.status.is_terminal and self.ref is not None:
             said = f"found again: {self.ref.operation_id}"
             numbered = self._store.reopen(self.job.id, said, self._around.now())
             if numbered is not None and self._on_event is not None:
@@ -238,8 +238,7 @@ class JobRun:
                 f"look for the film on {self.backend.name}'s own page before it is made again; "
                 f"{looks_again}"
             )
-        hint = goes_on if info.hint is None else f"{info.hint}; {goes_on}"
-        return JobOutcomeUnknown(error=info.model_copy(update={"hint": hint}))
+        return JobOutcomeUnknown(error=_with_way_out(info, goes_on))
 
     def _keep(self, event: BackendEvent) -> bool:
         """Return whether the event was news."""
@@ -260,7 +259,11 @@ class JobRun:
         submissions = self._store.submissions(self.job.id)
         if submissions and end.cost is not None and not self.job.plan.parts:  # they were billed
             self._store.bill(submissions[-1], end.cost)
-        return await delivering.deliver(end, self._limits(), self._resumed_from)
+        end = await delivering.deliver(end, self._limits(), self._resumed_from)
+        if isinstance(end, JobFailed) and self.job.plan.parts:
+            goes_on = f"media-agent jobs resume {self.job.id} keeps the parts that are made"
+            end = end.model_copy(update={"error": _with_way_out(end.error, goes_on)})
+        return end
 
     def _limits(self) -> Capabilities:
         return self.backend.capabilities(self.job.plan.model)
@@ -270,6 +273,10 @@ class JobRun:
             keys = {submission.key for submission in self._store.submissions(self.job.id)}
             for name in (self.job.id, *keys):
                 shutil.rmtree(self._around.work_folder / name, ignore_errors=True)
+
+
+def _with_way_out(info: ErrorInfo, hint: str) -> ErrorInfo:
+    return info.model_copy(update={"hint": f"{info.hint}; {hint}" if info.hint else hint})
 
 
 async def _events(backend: VideoBackend, ref: OperationRef) -> AsyncGenerator[BackendEvent, None]:

@@ -13,7 +13,12 @@ from numpy.typing import NDArray
 from media_agent.backend import BackendSettings, BackendSpec
 from media_agent.client import VideoClient
 from media_agent.config import load_settings
-from media_agent.errors import BackendUnavailableError, SubmitUncertainError
+from media_agent.errors import (
+    BackendUnavailableError,
+    GenerationFailedError,
+    SubmitUncertainError,
+    to_info,
+)
 from media_agent.ledger import Ledger
 from media_agent.plugins import Discovery
 from media_agent.registry import Registry
@@ -32,6 +37,7 @@ from media_agent_schemas import (
     JobCancelled,
     JobCompleted,
     JobEvent,
+    JobFailed,
     JobProgressed,
     JobStarted,
     JobStatus,
@@ -70,6 +76,7 @@ class Provider:
         self.requests: dict[str, VideoRequest] = {}
         self.loses: set[int] = set()
         self.refuses: set[int] = set()
+        self.fails: set[str] = set()
         self.stalls = False
         self.cancelled: set[str] = set()
         self.stalled = asyncio.Event()
@@ -150,6 +157,8 @@ class Painter:
             await self.provider.stalled.wait()
         if ref.operation_id in self.provider.cancelled:
             yield JobCancelled()
+        elif ref.operation_id in self.provider.fails:
+            yield JobFailed(error=to_info(GenerationFailedError("a runner died")))
         else:
             film = Artifact(path=str(self.provider.film(ref.operation_id)))
             yield JobCompleted(artifacts=(film,), cost=Cost(usd=0.4), seed=3)
@@ -330,6 +339,46 @@ async def test_a_part_that_is_refused_fails_the_chain_and_says_which(world: Worl
     assert job.error is not None
     assert "part 2" in job.error.message
     assert "no room" in job.error.message
+
+
+@pytest.mark.anyio
+async def test_a_failed_chain_goes_on_from_its_parts_and_pays_for_the_missing_ones_alone(
+    world: World,
+) -> None:
+    out = world.folder / "dawn.mp4"
+    world.provider.fails = {"mine.part-0002", "mine.part-0002.2"}
+
+    failed = await world.process().generate(REQUEST, job_id="mine", out=out)
+    again = await world.process().resume("mine")
+    job = await world.process().resume("mine")
+
+    assert (failed.status, again.status) == (JobStatus.FAILED, JobStatus.FAILED)
+    assert failed.error is not None
+    assert "media-agent jobs resume mine" in (failed.error.hint or "")
+    assert job.status is JobStatus.COMPLETED
+    assert job.error is None
+    assert levels(out) == list(range(20))
+    assert world.provider.accepted == [
+        "mine.part-0001",
+        "mine.part-0002",
+        "mine.part-0002.2",
+        "mine.part-0002.3",
+        "mine.part-0003",
+    ]
+
+
+@pytest.mark.anyio
+async def test_a_part_that_failed_before_a_crash_is_not_paid_for_again_by_itself(
+    world: World,
+) -> None:
+    world.provider.fails = {"mine.part-0002"}
+    with pytest.raises(Crash):
+        await world.process(("finish", 2)).generate(REQUEST, job_id="mine")
+
+    job = await world.process().resume("mine")
+
+    assert job.status is JobStatus.FAILED
+    assert world.provider.accepted == ["mine.part-0001", "mine.part-0002"]
 
 
 @pytest.mark.anyio
