@@ -102,7 +102,7 @@ class LedgerFile:
         with self._opening:
             self._leave_to_parent()
             if self._process is None:
-                self._open()
+                self._idle.append(self._open())
                 self._process = os.getpid()
             return self._idle.pop() if self._idle else self._connect()
 
@@ -124,14 +124,19 @@ class LedgerFile:
         connection.execute("PRAGMA foreign_keys = ON")
         return connection
 
-    def _open(self) -> None:
+    def _open(self) -> sqlite3.Connection:
         with storage_errors(f"the data folder {self.path.parent}"):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-        with contextlib.closing(self._connect()) as connection:
+        connection = self._connect()
+        try:
             self._use_wal(connection)
             connection.execute("BEGIN IMMEDIATE")
             self._prepare(connection)
             connection.execute("COMMIT")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
     def _use_wal(self, connection: sqlite3.Connection) -> None:
         """Switch to write-ahead logging; SQLite does not wait by itself when others do the same."""
