@@ -73,7 +73,8 @@ class Worker:
         self._chunks = 0
         self._frames = 0
         self._announced: deque[tuple[int, int]] = deque()  # number of the event, next chunk
-        self._known_state = 0
+        resume = operation.resume
+        self._known_state = 0 if resume is None else resume.next_chunk
 
     def run(self) -> None:
         """Do the work; whatever happens ends in one terminal event."""
@@ -143,8 +144,7 @@ class Worker:
     def _write(
         self, film: Film, decoded: Iterator[tuple[Chunk, "Frames"]], wanted: int | None
     ) -> None:
-        for chunk, frames in decoded:
-            self._context.check()
+        for chunk, frames in decoded:  # also what was begun before a cancel
             self._add(film, chunk, frames[: None if wanted is None else wanted - film.frames])
             if film.frames == wanted:
                 return
