@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from media_agent.artifacts import Destination, is_there, reserved
 from media_agent.backend import VideoBackend
 from media_agent.background import Background
+from media_agent.branching import branched, check_origin, new_shots, origin_of, token_of
 from media_agent.chain import ChainBackend
 from media_agent.config import Settings, load_settings
 from media_agent.errors import InvalidRequestError, JobError, JobNotFoundError, MediaAgentError
@@ -32,7 +33,7 @@ from media_agent_schemas.capabilities import Capabilities, Plan, Policy
 from media_agent_schemas.events import JobCancelled, JobEvent, JobFailed
 from media_agent_schemas.jobs import ChangePrompt, Finish, JobStatus, OperationRef, VideoJob
 from media_agent_schemas.plan import PlanReport
-from media_agent_schemas.request import VideoRequest
+from media_agent_schemas.request import Shot, VideoRequest
 
 _LOOK_SECONDS = 0.5  # between two looks at a job of another process
 
@@ -256,6 +257,69 @@ class VideoClient:
         self._background.go_on(known)
         return self.store.get(known.id)
 
+    async def plan_branch(
+        self,
+        job_id: str,
+        *,
+        at: int | None = None,
+        prompt: str | None = None,
+        duration: float | None = None,
+        shots: Sequence[Shot] = (),
+        endless: bool = False,
+        policy: Policy | None = None,
+        allow_unknown_words: bool = False,
+    ) -> Plan:
+        """Return the plan of a film that shares the first `at` chunks of another and goes on alone.
+
+        Without `at` it goes on where that film ends, seamlessly: from the state, not the picture.
+        It goes on with a prompt for so many seconds, or with shots; a length that is not given is
+        the model's usual one. Follow the plan with `generate`.
+
+        Raises:
+            JobNotFoundError: there is no such job.
+            RequestError: it has no such chunk, or its model cannot do this or does not know a word.
+            NotResumableError: the state before that chunk is not kept any more.
+        """
+        new = new_shots(prompt, duration, shots)
+        job = self.store.get(job_id)
+        limits = (await self._backend_of(job.plan)).capabilities(job.plan.model)
+        origin, maker = origin_of(self.store, job, at)
+        token = token_of(self.store, origin)
+        check_origin(origin, token, limits, self._surroundings.work_folder)
+        request = branched(self.store, maker, origin, new, limits, endless=endless)
+        plans = await self._planner.plans(request, policy, allow_unknown_words=allow_unknown_words)
+        return plans[0].model_copy(update={"origin": origin})
+
+    async def branch(
+        self,
+        job_id: str,
+        *,
+        at: int | None = None,
+        prompt: str | None = None,
+        duration: float | None = None,
+        shots: Sequence[Shot] = (),
+        endless: bool = False,
+        policy: Policy | None = None,
+        allow_unknown_words: bool = False,
+        out: Path | str | None = None,
+        overwrite: bool = False,
+        on_event: Callable[[JobEvent], None] | None = None,
+    ) -> VideoJob:
+        """Make a second film that begins as another does; see `plan_branch` and `generate`."""
+        plan = await self.plan_branch(
+            job_id,
+            at=at,
+            prompt=prompt,
+            duration=duration,
+            shots=shots,
+            endless=endless,
+            policy=policy,
+            allow_unknown_words=allow_unknown_words,
+        )
+        return await self.generate(
+            plan.request, plan=plan, out=out, overwrite=overwrite, on_event=on_event
+        )
+
     async def resume(
         self,
         job_id: str,
@@ -461,9 +525,11 @@ class VideoClient:
         return ChainBackend(plan, backend, self, self._surroundings.work_folder)
 
     def _new_job(self, job_id: str, request: VideoRequest, plan: Plan) -> VideoJob:
-        now = self._surroundings.now()
+        now, origin = self._surroundings.now(), plan.origin
         return VideoJob(
             id=job_id,
+            chunks_ready=0 if origin is None else origin.chunk,
+            frames_ready=0 if origin is None else origin.frames,
             created_at=now,
             updated_at=now,
             request=request,

@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from media_agent.errors import StorageError
-from media_agent_schemas.capabilities import Capabilities
+from media_agent_schemas.capabilities import Capabilities, Origin
 from media_agent_schemas.events import ChunkReady, Cost, JobEvent, PromptChanged, TerminalEvent
 from media_agent_schemas.jobs import JobStatus, VideoJob
 from media_agent_schemas.media import Artifact, MediaInput, VideoMetadata
@@ -36,7 +36,7 @@ def build_record(
     sent = job.plan.request
     delivered = _delivered(end.artifacts)
     frames = 0 if delivered is None else delivered.frames
-    planned = sent.num_frames
+    planned, origin = sent.num_frames, job.plan.origin
     return GenerationRecord(
         job_id=job.id,
         status=_STATUS[end.type],
@@ -49,7 +49,7 @@ def build_record(
         adjusted=job.plan.adjustments,
         sent=sent,
         delivered=delivered,
-        shots=tuple(_shots(job, end, events, frames)),
+        shots=tuple(shots_of(job, events, frames, sent=end.prompts_sent)),
         seed=sent.seed if end.seed is None else end.seed,
         artifacts=end.artifacts,
         frames_planned=planned,
@@ -63,6 +63,8 @@ def build_record(
         ),
         cost=end.cost or Cost(),
         lineage=Lineage(
+            parent_job=None if origin is None else origin.job_id,
+            parent_chunk=None if origin is None else origin.chunk,
             resumed_from_chunk=resumed_from,
             inputs=tuple(_digest(medium) for medium in sent.inputs),
             software=_software(),
@@ -76,17 +78,21 @@ def _delivered(artifacts: Sequence[Artifact]) -> VideoMetadata | None:
     return next((film.metadata for film in artifacts if film.metadata is not None), None)
 
 
-def _shots(
+def shots_of(
     job: VideoJob,
-    end: TerminalEvent,
     events: Iterable[JobEvent],
     frames: int,
+    *,
+    sent: tuple[str, ...] | None = None,
 ) -> Iterator[ShotRecord]:
-    """Yield the stretches under one prompt each, as far as the film goes."""
+    """Yield the stretches of the first `frames` frames under one prompt each, steered or planned.
+
+    `sent` is what the model read instead of the planned prompts.
+    """
     fps = job.plan.request.fps or _FALLBACK_FPS
     length = frames / fps
-    cuts = list(_prompts(job, end))
-    for start, prompt in _steered(events, fps):
+    cuts = list(_prompts(job, sent))
+    for start, prompt in _steered(events, fps, job.plan.origin):
         cuts = [cut for cut in cuts if cut[0] < start]
         cuts.append((start, None, prompt))
     ends = [*(start for start, _, _ in cuts[1:]), length]
@@ -97,29 +103,34 @@ def _shots(
             )
 
 
-def _prompts(job: VideoJob, end: TerminalEvent) -> Iterator[tuple[float, str | None, str]]:
+def _prompts(
+    job: VideoJob, sent: tuple[str, ...] | None
+) -> Iterator[tuple[float, str | None, str]]:
     """Yield start, prompt asked and prompt sent of every planned shot."""
     asked, planned = job.request.storyboard(), job.plan.request.storyboard()
-    sent = end.prompts_sent or tuple(shot.prompt for shot in planned)
+    sent = sent or tuple(shot.prompt for shot in planned)
     start = 0.0
     for shot, plan, words in zip(asked, planned, sent, strict=False):
         yield start, shot.prompt, words
         start += plan.duration or 0.0
 
 
-def _steered(events: Iterable[JobEvent], fps: float) -> Iterator[tuple[float, str]]:
-    """Yield start and prompt of every change made while the film was running."""
-    starts, changes = [0], []
+def _steered(
+    events: Iterable[JobEvent], fps: float, origin: Origin | None
+) -> Iterator[tuple[float, str]]:
+    """Yield start and prompt of every change made while the film was running, in its order."""
+    starts = {0: 0} if origin is None else {origin.chunk: origin.frames}
+    changes: dict[int, str] = {}
     for numbered in events:
         match numbered.event:
-            case ChunkReady(frames=frames):
-                starts.append(starts[-1] + frames)
+            case ChunkReady(index=index, frames=frames):
+                starts[index + 1] = starts.get(index, 0) + frames
             case PromptChanged(chunk=chunk, prompt=prompt):
-                changes.append((chunk, prompt))
+                changes[chunk] = prompt
             case _:
                 pass
-    for chunk, prompt in changes:
-        if chunk < len(starts):
+    for chunk, prompt in sorted(changes.items()):
+        if chunk in starts:
             yield starts[chunk] / fps, prompt
 
 

@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from media_agent.backend import VideoBackend
+from media_agent.branching import token_of
 from media_agent.errors import (
     BackendError,
     BackendResponseError,
@@ -69,7 +70,7 @@ class Submitting:
             return await self._first_to_accept(self._next(last))
         backend = await self._around.open_backend(self._plans[last.number])
         if _limits(backend, self._plans[last.number]).resubmits:
-            token = self._store.resume_token(self.job.id)
+            token = self._token(self._plans[last.number])
             again = self._store.intend_again(last)
             return backend, await self._submit(backend, again, token), token
         if last.ref is not None:
@@ -105,12 +106,18 @@ class Submitting:
             intent = self._store.intend(self.job.id, number, self._around.now())
             self._around.checkpoint("intent")
             try:
-                return backend, await self._submit(backend, intent, None), None
+                token = self._token(self._plans[number])
+                return backend, await self._submit(backend, intent, token), None
             except SubmitUncertainError:
                 raise
             except MediaAgentError as error:
                 self._store.refuse(intent, to_info(error))
                 number = self._next(intent, error)
+
+    def _token(self, plan: Plan) -> ResumeToken | None:
+        """Return where the film goes on: after its newest chunk, else where it branches."""
+        token = self._store.resume_token(self.job.id)
+        return token_of(self._store, plan.origin) if token is None and plan.origin else token
 
     async def _submit(
         self, backend: VideoBackend, intent: Submission, token: ResumeToken | None

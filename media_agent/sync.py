@@ -12,7 +12,7 @@ from media_agent_schemas.capabilities import Capabilities, Plan, Policy
 from media_agent_schemas.events import JobEvent
 from media_agent_schemas.jobs import VideoJob
 from media_agent_schemas.plan import PlanReport
-from media_agent_schemas.request import VideoRequest
+from media_agent_schemas.request import Shot, VideoRequest
 
 
 class BlockingVideoClient:
@@ -91,6 +91,32 @@ class BlockingVideoClient:
                 allow_unknown_words=allow_unknown_words,
                 out=out,
                 idempotency_key=idempotency_key,
+                overwrite=overwrite,
+                on_event=on_event,
+            )
+        )
+
+    def branch(
+        self,
+        job_id: str,
+        *,
+        at: int | None = None,
+        prompt: str | None = None,
+        duration: float | None = None,
+        shots: Sequence[Shot] = (),
+        out: Path | str | None = None,
+        overwrite: bool = False,
+        on_event: Callable[[JobEvent], None] | None = None,
+    ) -> VideoJob:
+        """Make a second film that begins as another does; see `VideoClient.branch`."""
+        return self._runner.run(
+            self._client.branch(
+                job_id,
+                at=at,
+                prompt=prompt,
+                duration=duration,
+                shots=shots,
+                out=out,
                 overwrite=overwrite,
                 on_event=on_event,
             )

@@ -12,6 +12,7 @@ import logging
 import shutil
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from pathlib import Path
 
 from media_agent.artifacts import Destination
 from media_agent.backend import VideoBackend
@@ -269,14 +270,29 @@ class JobRun:
         return self.backend.capabilities(self.job.plan.model)
 
     def _clean_up(self, end: TerminalEvent) -> None:
-        if isinstance(end, JobCompleted):
-            keys = {submission.key for submission in self._store.submissions(self.job.id)}
-            for name in (self.job.id, *keys):
-                shutil.rmtree(self._around.work_folder / name, ignore_errors=True)
+        """Remove what nobody needs any more: of a film that can be branched, not its chunks."""
+        if not isinstance(end, JobCompleted):
+            return
+        limits = self._limits()
+        stays = ("chunks", "states") if limits.resumable is True and limits.extends is True else ()
+        keys = {submission.key for submission in self._store.submissions(self.job.id)}
+        for name in {self.job.id, *keys}:
+            _remove(self._around.work_folder / name, stays)
 
 
 def _with_way_out(info: ErrorInfo, hint: str) -> ErrorInfo:
     return info.model_copy(update={"hint": f"{info.hint}; {hint}" if info.hint else hint})
+
+
+def _remove(folder: Path, stays: tuple[str, ...]) -> None:
+    """Remove a folder, or all in it but what stays."""
+    if not stays:
+        shutil.rmtree(folder, ignore_errors=True)
+        return
+    with contextlib.suppress(OSError):
+        for path in folder.iterdir():
+            if path.name not in stays:
+                path.unlink()
 
 
 async def _events(backend: VideoBackend, ref: OperationRef) -> AsyncGenerator[BackendEvent, None]:

@@ -210,6 +210,7 @@ class Origin(Schema):
 
     job_id: str = Field(min_length=1, description="The job that made it.")
     chunk: int = Field(ge=1, description="The first chunk that differs.")
+    frames: int = Field(ge=1, description="Frames before that chunk.")
 
 
 class Plan(Document):

@@ -1,0 +1,159 @@
+"""Branches: a second film that shares the first chunks of another one and then goes its own way."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from media_agent.errors import (
+    InvalidRequestError,
+    JobError,
+    NotResumableError,
+    UnsupportedRequestError,
+)
+from media_agent.faults import in_words
+from media_agent.ledger import Ledger
+from media_agent.lengths import usual_seconds
+from media_agent.record import shots_of
+from media_agent_schemas.capabilities import Capabilities, Origin
+from media_agent_schemas.events import ChunkReady
+from media_agent_schemas.jobs import ResumeToken, VideoJob
+from media_agent_schemas.request import Shot, VideoRequest
+
+
+def origin_of(store: Ledger, job: VideoJob, at: int | None) -> tuple[Origin, VideoJob]:
+    """Return where a branch leaves a film, and the job that made the chunks before it.
+
+    `at` is its first chunk of its own; None: the end. A last chunk that was cut to the length of
+    the film is no place to go on from, so that the end is before it.
+
+    Raises:
+        InvalidRequestError: the film has no such chunk.
+        JobError: the film has no chunk that a branch could go on from.
+    """
+    lengths = [each.frames for each in _chunks(store, job)]
+    if at is None:
+        at = job.chunks_ready
+        if len(lengths) > 1 and lengths[-1] < lengths[-2]:
+            at -= 1
+    if job.chunks_ready == 0:
+        raise JobError(f"job {job.id} has no finished chunk to go on from")
+    if not 1 <= at <= job.chunks_ready:
+        raise InvalidRequestError(
+            f"job {job.id} cannot branch at chunk {at}: it has {job.chunks_ready} chunks",
+            hint=f"say 1 to {job.chunks_ready}",
+        )
+    while job.plan.origin is not None and at <= job.plan.origin.chunk:
+        job = store.get(job.plan.origin.job_id)
+    frames = _frames_before(store, job, at)
+    return Origin(job_id=job.id, chunk=at, frames=frames), job
+
+
+def check_origin(origin: Origin, token: ResumeToken, limits: Capabilities, work: Path) -> None:
+    """Refuse a branch whose state cannot be had any more; `work` is the folder for all work.
+
+    Raises:
+        UnsupportedRequestError: the model cannot go on from a state.
+        NotResumableError: the state is no longer kept.
+    """
+    if limits.resumable is not True or limits.extends is not True:
+        raise UnsupportedRequestError(
+            f"{limits.backend}/{limits.model} cannot go on from the middle of a film",
+            hint="media-agent extend FILE goes on from the end of any film",
+        )
+    state, folder = token.data.get("state"), work / str(token.key) / "states"
+    if not isinstance(state, str) or (folder / state).exists():
+        return
+    kept = sorted(int(path.stem) for path in folder.glob("*.safetensors"))
+    ways = ", ".join(map(str, kept)) or "none"
+    raise NotResumableError(
+        f"the state of job {origin.job_id} before chunk {origin.chunk} is not kept any more",
+        hint=f"it can branch at: {ways}; the option keep_states keeps more",
+    )
+
+
+def token_of(store: Ledger, origin: Origin) -> ResumeToken:
+    """Return the token from which a branch goes on; it names where chunks and state lie.
+
+    Raises:
+        NotResumableError: the film was made without tokens.
+    """
+    for event in _chunks(store, store.get(origin.job_id)):
+        if event.index == origin.chunk - 1 and event.resume is not None:
+            key = event.resume.key or store.submissions(origin.job_id)[-1].key
+            return event.resume.model_copy(update={"key": key})
+    raise NotResumableError(
+        f"job {origin.job_id} has no state before chunk {origin.chunk}",
+        hint="its model may not be able to go on from the middle of a film",
+    )
+
+
+def new_shots(
+    prompt: str | None, duration: float | None, shots: Sequence[Shot]
+) -> tuple[Shot, ...]:
+    """Return the shots of a branch, given as a prompt with a length or one by one.
+
+    Raises:
+        InvalidRequestError: they are given in both ways or not at all, or are impossible.
+    """
+    if (prompt is None) == (not shots):
+        raise InvalidRequestError(
+            "nothing says what the branch shows" if prompt is None else "both prompt and shots",
+            hint="give either a prompt, with a duration, or shots",
+        )
+    if prompt is None:
+        return tuple(shots)
+    try:
+        return (Shot(prompt=prompt, duration=duration),)
+    except ValidationError as error:
+        raise InvalidRequestError(in_words(error, Shot)) from None
+
+
+def branched(
+    store: Ledger,
+    job: VideoJob,
+    origin: Origin,
+    shots: Sequence[Shot],
+    limits: Capabilities,
+    *,
+    endless: bool = False,
+) -> VideoRequest:
+    """Return the request of a branch: the shots of the film until there, then the new ones."""
+    sent = job.plan.request
+    kept = [
+        Shot(prompt=shot.prompt_sent, duration=(shot.end or 0.0) - shot.start)
+        for shot in shots_of(job, store.events(job.id), origin.frames)
+    ]
+    usual = usual_seconds(limits)
+    new = [
+        shot if shot.duration is not None else shot.model_copy(update={"duration": usual})
+        for shot in shots
+    ]
+    if endless:
+        new[-1] = shots[-1]
+    changes: dict[str, object] = {
+        "prompt": None,
+        "shots": (*kept, *new),
+        "mode": None,
+        "inputs": (),
+        "duration": None,
+        "num_frames": None,
+        "endless": endless,
+        "n": 1,
+        "model": f"{limits.backend}/{limits.model}",
+        "budget": None,
+        "routing": None,
+    }
+    try:
+        return VideoRequest.model_validate(dict(sent) | changes)
+    except ValidationError as error:
+        raise InvalidRequestError(in_words(error, VideoRequest)) from None
+
+
+def _chunks(store: Ledger, job: VideoJob) -> list[ChunkReady]:
+    return [each.event for each in store.events(job.id) if isinstance(each.event, ChunkReady)]
+
+
+def _frames_before(store: Ledger, job: VideoJob, chunk: int) -> int:
+    shared = 0 if job.plan.origin is None else job.plan.origin.frames
+    return shared + sum(each.frames for each in _chunks(store, job) if each.index < chunk)

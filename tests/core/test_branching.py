@@ -1,0 +1,186 @@
+"""Films that share the beginning of another one."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from media_agent.branching import check_origin, origin_of, token_of
+from media_agent.client import VideoClient
+from media_agent.config import load_settings
+from media_agent.errors import (
+    InvalidRequestError,
+    JobError,
+    JobNotFoundError,
+    NotResumableError,
+    UnsupportedRequestError,
+)
+from media_agent.video import read_frames
+from media_agent_schemas import (
+    ChunkReady,
+    GenerationRecord,
+    JobStatus,
+    Shot,
+    Size,
+    VideoJob,
+    VideoRequest,
+)
+
+if TYPE_CHECKING:
+    from media_agent.video import Frames
+
+pytestmark = pytest.mark.anyio
+
+FPS = 10
+SLATE = VideoRequest(
+    shots=(Shot(prompt="a cat", duration=2), Shot(prompt="a dog", duration=2)),
+    fps=FPS,
+    size=Size(width=160, height=96),
+    seed=5,
+    model="sandbox",
+)
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+async def client(tmp_path: Path, anyio_backend: str) -> AsyncIterator[VideoClient]:
+    (tmp_path / "none.toml").touch()
+    settings = load_settings(config=tmp_path / "none.toml", data_dir=tmp_path / "data")
+    async with VideoClient(settings=settings) as client:
+        yield client
+
+
+def frames_of(job: VideoJob) -> "Frames":
+    return read_frames(Path(str(job.artifacts[0].path)))
+
+
+def record_of(job: VideoJob) -> GenerationRecord:
+    return GenerationRecord.model_validate_json(Path(str(job.record_path)).read_bytes())
+
+
+async def test_a_branch_shares_its_first_chunks_and_then_goes_its_own_way(
+    client: VideoClient,
+) -> None:
+    whole = await client.generate(SLATE)
+
+    job = await client.branch(whole.id, at=3, prompt="a horse", duration=2)
+
+    assert job.status is JobStatus.COMPLETED, job.error
+    frames, before = frames_of(job), frames_of(whole)
+    assert len(frames) == 5 * FPS
+    assert np.array_equal(frames[: 3 * FPS], before[: 3 * FPS])
+    assert (frames[3 * FPS : 4 * FPS] != before[3 * FPS :]).any()
+    events = await client.events(job.id)
+    assert [e.event.index for e in events if isinstance(e.event, ChunkReady)] == [3, 4]
+    assert (job.chunks_ready, job.frames_ready) == (5, 5 * FPS)
+
+
+async def test_the_record_of_a_branch_names_its_parent_and_all_its_prompts(
+    client: VideoClient,
+) -> None:
+    whole = await client.generate(SLATE)
+
+    record = record_of(await client.branch(whole.id, at=3, prompt="a horse", duration=1))
+
+    assert (record.lineage.parent_job, record.lineage.parent_chunk) == (whole.id, 3)
+    shots = [(shot.prompt_sent, shot.start, shot.end) for shot in record.shots]
+    assert shots == [("a cat", 0, 2), ("a dog", 2, 3), ("a horse", 3, 4)]
+    assert record.seed == 5
+
+
+async def test_without_a_chunk_the_film_goes_on_at_its_end(client: VideoClient) -> None:
+    whole = await client.generate(SLATE)
+
+    job = await client.branch(whole.id, shots=[Shot(prompt="a cow"), Shot(prompt="a pig")])
+
+    assert len(frames_of(job)) == (4 + 4 + 4) * FPS  # 4 s is the usual length of the slate
+    assert np.array_equal(frames_of(job)[: 4 * FPS], frames_of(whole))
+
+
+async def test_a_last_chunk_that_was_cut_is_made_again(client: VideoClient) -> None:
+    cut = await client.generate(
+        SLATE.model_copy(update={"shots": (), "prompt": "a", "num_frames": 25})
+    )
+
+    job = await client.branch(cut.id, prompt="a cow", duration=1)
+
+    assert len(frames_of(job)) == 3 * FPS
+    assert record_of(job).lineage.parent_chunk == 2
+
+
+async def test_a_branch_of_a_branch_goes_back_to_where_its_chunks_were_made(
+    client: VideoClient,
+) -> None:
+    first = await client.generate(SLATE)
+    second = await client.branch(first.id, at=2, prompt="a horse", duration=2)
+
+    early = await client.branch(second.id, at=1, prompt="a cow", duration=1)
+    late = await client.branch(second.id, at=3, prompt="a cow", duration=1)
+
+    assert record_of(early).lineage.parent_job == first.id
+    assert record_of(late).lineage.parent_job == second.id
+    assert [shot.prompt_sent for shot in record_of(early).shots] == ["a cat", "a cow"]
+    assert [s.prompt_sent for s in record_of(late).shots] == ["a cat", "a horse", "a cow"]
+    assert np.array_equal(frames_of(late)[: 3 * FPS], frames_of(second)[: 3 * FPS])
+
+
+async def test_a_branch_keeps_its_chunks_when_the_first_film_is_gone(
+    client: VideoClient, tmp_path: Path
+) -> None:
+    whole = await client.generate(SLATE)
+    job = await client.branch(whole.id, at=2, prompt="a horse", duration=1)
+    for path in (tmp_path / "data" / "work" / whole.id / "chunks").iterdir():
+        path.unlink()
+
+    again = await client.branch(job.id, prompt="a cow", duration=1)
+
+    assert again.status is JobStatus.COMPLETED
+    lost = await client.branch(whole.id, prompt="a cow", duration=1)
+    assert lost.status is JobStatus.FAILED
+    assert lost.error is not None
+    assert lost.error.code == NotResumableError.code
+
+
+async def test_what_cannot_branch_is_said(client: VideoClient) -> None:
+    whole = await client.generate(SLATE)
+
+    with pytest.raises(JobNotFoundError):
+        await client.branch("nobody", prompt="a cow")
+    with pytest.raises(InvalidRequestError, match="branch at chunk 9: it has 4"):
+        await client.branch(whole.id, at=9, prompt="a cow")
+    with pytest.raises(InvalidRequestError, match="branch at chunk 0"):
+        await client.branch(whole.id, at=0, prompt="a cow")
+    with pytest.raises(InvalidRequestError, match="nothing says"):
+        await client.branch(whole.id)
+    with pytest.raises(InvalidRequestError, match="both prompt and shots"):
+        await client.branch(whole.id, prompt="a cow", shots=[Shot(prompt="a pig")])
+    with pytest.raises(InvalidRequestError, match="duration -1"):
+        await client.branch(whole.id, prompt="a cow", duration=-1)
+
+
+async def test_a_film_without_chunks_or_states_has_no_branches(client: VideoClient) -> None:
+    fails = SLATE.model_copy(update={"options": {"sandbox": {"fail_at": "chunk:0"}}})
+    empty = await client.generate(fails)
+    with pytest.raises(JobError, match="no finished chunk"):
+        await client.branch(empty.id, prompt="a cow")
+
+    whole = await client.generate(SLATE)
+    origin, maker = origin_of(client.store, whole, 2)
+    token = token_of(client.store, origin).model_copy(
+        update={"data": {"state": "00000002.safetensors"}}
+    )
+    limits = await client.capabilities("sandbox")
+    work = Path(client.store.folder(maker.id)).parents[1] / "work"
+    kept = work / maker.id / "states"
+    (kept / "00000004.safetensors").touch()
+    with pytest.raises(NotResumableError, match="before chunk 2 is not kept") as caught:
+        check_origin(origin, token, limits, work)
+    assert "it can branch at: 4" in str(caught.value.hint)
+    with pytest.raises(UnsupportedRequestError, match="cannot go on from the middle"):
+        check_origin(origin, token, limits.model_copy(update={"extends": False}), work)
