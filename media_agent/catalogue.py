@@ -34,6 +34,7 @@ class Price(Schema):
     audio: bool | None = Field(None, description="Only with sound, or only without.")
     minimum_seconds: float = Field(0, ge=0, description="Seconds charged at least.")
     at_fps: float | None = Field(None, gt=0, description="A second is this many frames.")
+    more_frames: int = Field(0, ge=0, description="Frames charged besides those of the film.")
     steps_included: int | None = Field(
         None, ge=1, description="More num_inference_steps than these cost in proportion."
     )
@@ -51,7 +52,7 @@ class Price(Schema):
         """Return the cost in USD, None where the length is unknown."""
         if self.per == "video":
             return self.usd * request.n
-        seconds = _seconds(request, self.at_fps)
+        seconds = _seconds(request, self.at_fps, self.more_frames)
         if seconds is None:
             return None
         return self.usd * max(seconds, self.minimum_seconds) * self._steps(request) * request.n
@@ -99,7 +100,7 @@ class ModelFacts(Schema):
     def estimate(self, request: VideoRequest) -> Estimate:
         """Return price and time of a negotiated request; None where nothing is known."""
         price = next((price for price in self.prices if price.fits(request)), None)
-        seconds = _seconds(request, None)
+        seconds = _seconds(request)
         sources = []
         cost = None
         if price is not None:
@@ -209,8 +210,11 @@ def read_catalogue(path: Path) -> dict[str, ModelFacts]:
         raise PluginError(f"the catalogue {path}: {'; '.join(faults)}") from error
 
 
-def _seconds(request: VideoRequest, at_fps: float | None) -> float | None:
-    """Return the seconds of a request, or its frames at another rate."""
-    if request.num_frames is not None and (at_fps or request.fps) is not None:
-        return request.num_frames / (at_fps or request.fps or 1.0)
+def _seconds(
+    request: VideoRequest, at_fps: float | None = None, more_frames: int = 0
+) -> float | None:
+    """Return the seconds of a request, or its frames at another rate, with some more frames."""
+    fps = at_fps or request.fps
+    if request.num_frames is not None and fps is not None:
+        return (request.num_frames + more_frames) / fps
     return None if request.endless else request.seconds()

@@ -23,7 +23,7 @@ from media_agent.errors import (
     to_info,
 )
 from media_agent.polled import PolledBackend
-from media_agent_hosted.fal_facts import NAME, checked_id, describe_model, estimate_cost
+from media_agent_hosted.fal_facts import NAME, checked_id, describe_model
 from media_agent_hosted.fal_input import build_input, warnings_about
 from media_agent_hosted.fal_models import MODELS
 from media_agent_hosted.fal_replies import (
@@ -98,8 +98,8 @@ class FalBackend(PolledBackend):
         return facts.model_copy(update={"models": (default, *others)})
 
     def estimate(self, request: VideoRequest) -> Estimate:
-        """Say the price where it is known; how long it takes nobody does."""
-        return estimate_cost(request, MODELS.get(self._id(request.backend_and_model()[1])))
+        """Say nothing: what prices are known stand in the catalogue."""
+        return Estimate()
 
     async def submit_once(self, request: VideoRequest, *, key: str) -> OperationRef:
         """Put the request into the queue and keep the addresses at which fal answers about it."""

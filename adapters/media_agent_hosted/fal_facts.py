@@ -8,7 +8,6 @@ from media_agent.polled import DEADLINE
 from media_agent_hosted.fal_models import MODELS, FalModel, Fixed, Frames, Seconds, Tier
 from media_agent_schemas.capabilities import (
     Capabilities,
-    Estimate,
     OptionSpec,
     Verification,
     VerificationLevel,
@@ -57,25 +56,12 @@ def describe_model(model_id: str, missing: str | None) -> Capabilities:
             "model": model_id,
             "models": tuple(MODELS),
             "cancels": "unknown",  # while it waits; work that has begun usually goes on
-            "lookup": "none",  # no key is honoured, and no documented list tells whose a job is
+            "lookup": "none",  # no key is honoured, and lists show what has ended only
             "verification": _VERIFICATION,
             "missing": missing,
             **facts,
         }
     )
-
-
-def estimate_cost(request: VideoRequest, model: FalModel | None) -> Estimate:
-    """Say the price of a negotiated request, where the price of the model is known."""
-    if model is None or model.price is None or request.num_frames is None or request.fps is None:
-        return Estimate()
-    seconds = (request.num_frames + overlap_of(model)) / request.fps
-    rate = model.price.usd_per_second[tier_of(request, model).short_side]
-    steps = str(request.options.get(NAME, {}).get("num_inference_steps", ""))
-    factor = 1.0
-    if model.price.steps_included is not None and steps.isdecimal():
-        factor = max(1.0, int(steps) / model.price.steps_included)
-    return Estimate(cost_usd=rate * seconds * factor, source=model.price.source)
 
 
 def overlap_of(model: FalModel) -> int:

@@ -73,8 +73,7 @@ def _mapped(
     body |= _inputs(request, model, addresses)
     body |= _length(request, model)
     if model.rates.field is not None and request.fps is not None:
-        rate = round(request.fps)
-        body[model.rates.field] = str(rate) if model.rates.as_text else rate
+        body[model.rates.field] = round(request.fps)
     tier = tier_of(request, model) if model.tiers else None
     if tier is not None and tier.value is not None:
         body["resolution"] = tier.value

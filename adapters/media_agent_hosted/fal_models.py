@@ -2,16 +2,19 @@
 
 Sources, read on 2026-11-20 (copies kept by others, none asked live):
 
-* TYPES: the endpoint types of the official JavaScript client @fal-ai/client 1.10.1.
-* PAGE: the model's own page, fal.ai/models/ID/llms.txt.
+* PAGE: the model's own pages at fal.ai: models/ID/llms.txt, models/ID/api, docs.
+* TYPES: the endpoint types of the official JavaScript client @fal-ai/client 1.10.1, which write
+  every closed list as texts, also of numbers.
+* CLIENTS: what several public programs send.
 * LITELLM: litellm 1.109.1, llms/fal_ai/videos.
 * PRIOR: general knowledge, not found in any of these; a field that is wrong is answered with 422.
 
-Frame rates without a field are nominal, and so are sizes: the record tells what came.
+Prices are in fal.yaml. Frame rates without a field are nominal, and so are sizes: the record tells
+what came.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pydantic import JsonValue
 
@@ -19,7 +22,8 @@ from media_agent_schemas.capabilities import OptionSpec
 from media_agent_schemas.media import InputRole, ResolutionTier
 from media_agent_schemas.request import VideoMode
 
-TYPES, PAGE, LITELLM, PRIOR = "@fal-ai/client 1.10.1", "llms.txt", "litellm 1.109.1", "unverified"
+TYPES, PAGE, LITELLM = "@fal-ai/client 1.10.1", "its pages at fal.ai", "litellm 1.109.1"
+CLIENTS, PRIOR = "public clients", "unverified"
 
 TEXT, IMAGE = (VideoMode.TEXT_TO_VIDEO,), (VideoMode.IMAGE_TO_VIDEO,)
 IMAGES = (VideoMode.IMAGE_TO_VIDEO, VideoMode.FIRST_LAST_FRAME)
@@ -74,16 +78,6 @@ class Rates:
     values: tuple[float, ...]
     default: float
     field: str | None = None
-    as_text: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Price:
-    """What is charged per second made, by short side, in USD."""
-
-    usd_per_second: Mapping[int, float]
-    source: str
-    steps_included: int | None = None  # more num_inference_steps cost in proportion
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +100,6 @@ class FalModel:
     audio_field: str | None = None
     always: Mapping[str, JsonValue] = field(default_factory=dict)  # unless an option says otherwise
     options: tuple[OptionSpec, ...] = ()
-    price: Price | None = None
 
 
 def _flag(name: str, description: str) -> OptionSpec:
@@ -149,44 +142,36 @@ FIRST_LAST: Mapping[InputRole, str] = {**FIRST, InputRole.LAST_FRAME: "end_image
 START: tuple[InputRole, ...] = (InputRole.FIRST_FRAME,)
 
 
-def _magi(tail: str, description: str, **differences: object) -> FalModel:
-    facts: dict[str, object] = {
-        "source": f"{TYPES}; {PAGE}",
-        "modes": TEXT,
-        "length": Frames(96, 192, 96),
-        "rates": Rates((24,), 24),
-        "tiers": (P720, P480),
-        "ratios": WITH_SQUARE,
-        "seed": True,
-        "options": (
-            _choice(
-                "num_inference_steps", "Steps; above 16 cost more.", "4", "8", "16", "32", "64"
-            ),
-            SAFETY,
-        ),
-        "price": Price(
-            {480: 0.10, 720: 0.20},
-            "fal.ai/models/fal-ai/magi/extend-video/llms.txt, copy read 2026-11-20",
-            steps_included=16,
-        ),
-        **differences,
-    }
-    return FalModel(id=f"fal-ai/magi{tail}", description=description, **facts)  # type: ignore[arg-type]  # facts are named fields
-
-
+_MAGI_TEXT = FalModel(
+    id="fal-ai/magi",
+    description="MAGI-1 at fal: text to video, chunk by chunk",
+    source=f"{TYPES}; {PAGE}",
+    modes=TEXT,
+    length=Frames(96, 192, 96),
+    rates=Rates((24,), 24),
+    tiers=(P720, P480),
+    ratios=WITH_SQUARE,
+    seed=True,
+    options=(
+        _choice("num_inference_steps", "Steps; above 16 cost more.", "4", "8", "16", "32", "64"),
+        SAFETY,
+    ),
+)
 _MAGI = (
-    _magi("", "MAGI-1 at fal: text to video, chunk by chunk"),
-    _magi(
-        "/image-to-video",
-        "MAGI-1 at fal: goes on from a picture",
-        source=f"{TYPES} for the id; {PRIOR} for image_url",
+    _MAGI_TEXT,
+    replace(
+        _MAGI_TEXT,
+        id="fal-ai/magi/image-to-video",
+        description="MAGI-1 at fal: goes on from a picture",
+        source=f"{PAGE}; image_url as on those of magi-distilled/image-to-video",
         modes=IMAGE,
         inputs=FIRST,
         needs=START,
     ),
-    _magi(
-        "/extend-video",
-        "MAGI-1 at fal: continues a film, without a limit to how often",
+    replace(
+        _MAGI_TEXT,
+        id="fal-ai/magi/extend-video",
+        description="MAGI-1 at fal: continues a film, without a limit to how often",
         modes=EXTEND,
         length=Frames(96, 192, 128, overlap=32),
         inputs={InputRole.SOURCE_VIDEO: "video_url"},
@@ -211,7 +196,7 @@ _MOCHI = FalModel(
 _WAN_22 = FalModel(
     id="fal-ai/wan/v2.2-a14b/text-to-video",
     description="Wan 2.2 A14B at fal: length in frames, many settings",
-    source=f"{TYPES}; {PRIOR} for the limits of frames and rates",
+    source=f"{TYPES}; {PAGE}: image-to-video and text-to-video/lora",
     modes=TEXT,
     length=Frames(17, 161, 81, multiple=4, offset=1),
     rates=Rates(tuple(range(4, 61)), 16, "frames_per_second"),
@@ -242,7 +227,7 @@ _WAN_25 = tuple(
     FalModel(
         id=f"fal-ai/wan-25-preview/{kind}",
         description=f"Wan 2.5 preview at fal: {kind.replace('-', ' ')}, with sound",
-        source=f"{TYPES} for the id; {PRIOR} for the fields",
+        source=f"{PAGE}; {PRIOR} for the frame rate and the negative prompt",
         modes=modes,
         length=Seconds((5, 10), 5),
         rates=Rates((24,), 24),
@@ -265,9 +250,9 @@ _WAN_27 = tuple(
     FalModel(
         id=f"fal-ai/wan/v2.7/{kind}",
         description=f"Wan 2.7 at fal: {kind.replace('-', ' ')}, 2 to 15 s",
-        source=f"{TYPES}; {PRIOR} for the frame rate",
+        source=f"{TYPES}; {PAGE}; {CLIENTS} for durations as numbers; {PRIOR} for the frame rate",
         modes=modes,
-        length=Seconds(tuple(range(2, 16)), 5),
+        length=Seconds(tuple(range(2, 16)), 5, as_text=False),
         rates=Rates((30,), 30),
         tiers=(P720, P1080),
         ratios=ratios,
@@ -289,7 +274,7 @@ _KLING = tuple(
     FalModel(
         id=f"fal-ai/kling-video/v3/{grade}/{kind}",
         description=f"Kling 3 {grade} at fal: {kind.replace('-', ' ')}, 3 to 15 s, with sound",
-        source=f"{TYPES}; {PRIOR} for resolution and frame rate",
+        source=f"{TYPES}; {PAGE}; {PRIOR} for resolution and frame rate",
         modes=modes,
         length=Seconds(tuple(range(3, 16)), 5),
         rates=Rates((24,), 24),
@@ -322,10 +307,10 @@ _LTX = tuple(
     FalModel(
         id=f"fal-ai/ltx-2.3/{kind}",
         description=f"LTX 2.3 at fal: {kind.replace('-', ' ')}, up to 4k, with sound",
-        source=f"{TYPES}; {PRIOR} for the aspect ratios and the fields of pictures",
+        source=f"{PAGE}; {CLIENTS} for numbers as numbers",
         modes=modes,
-        length=Seconds((6, 8, 10), 6),
-        rates=Rates((25, 24, 48, 50), 25, "fps", as_text=True),
+        length=Seconds((6, 8, 10), 6, as_text=False),
+        rates=Rates((25, 24, 48, 50), 25, "fps"),
         tiers=(P1080, P1440, P2160),
         ratios=WIDE_AND_TALL,
         inputs=inputs,
@@ -341,17 +326,15 @@ _LTX = tuple(
 _SEEDANCE = FalModel(
     id="bytedance/seedance-2.0/text-to-video",
     description="Seedance 2.0 at fal: text to video, 4 to 15 s",
-    source=f"{LITELLM}; {PRIOR} for the frame rate",
+    source=f"{PAGE}; {LITELLM} for 1080p and 4k",
     modes=TEXT,
     length=Seconds(tuple(range(4, 16)), 5),
     rates=Rates((24,), 24),
     tiers=(P720, P480, P1080, K4),
-    ratios=WITH_PHOTO,
+    ratios=(*WITH_PHOTO, "21:9"),
+    seed=True,
+    audio_field="generate_audio",
     options=(OptionSpec(name="end_user_id", type="string", description="Your user, for fal."),),
-    price=Price(
-        {480: 0.135, 720: 0.303, 1080: 0.682, 2160: 1.555},
-        f"{LITELLM}, which cites fal's model page, read 2026-11-20",
-    ),
 )
 
 MODELS: Mapping[str, FalModel] = {

@@ -33,7 +33,7 @@ from media_agent.registry import Registry
 from media_agent.testing import Fault
 from media_agent.video import probe, write_video
 from media_agent_hosted.fal import FalBackend
-from media_agent_hosted.fal_facts import describe_model, estimate_cost
+from media_agent_hosted.fal_facts import describe_model
 from media_agent_hosted.fal_input import build_input
 from media_agent_hosted.fal_models import MODELS
 from media_agent_hosted.fal_replies import (
@@ -93,7 +93,7 @@ def test_the_documented_request_is_built_word_for_word():
 
     built = body(model, duration=5.0, resolution=ResolutionTier.P720, aspect_ratio="16:9")
 
-    assert json.dumps(built) == json.dumps(documented["body"])
+    assert built == {**documented["body"], "seed": 99}
 
 
 def test_the_documented_request_can_also_be_given_field_by_field():
@@ -129,7 +129,7 @@ def test_the_documented_request_can_also_be_given_field_by_field():
             {"duration": 7.0, "aspect_ratio": "3:4", "resolution": ResolutionTier.P1080},
             {
                 "prompt": "a fox",
-                "duration": "7",
+                "duration": 7,
                 "resolution": "1080p",
                 "aspect_ratio": "3:4",
                 "seed": 99,
@@ -143,7 +143,7 @@ def test_the_documented_request_can_also_be_given_field_by_field():
                 "prompt": "a fox",
                 "image_url": "https://pictures.example/fox.png",
                 "end_image_url": "https://pictures.example/end.png",
-                "duration": "2",
+                "duration": 2,
                 "resolution": "720p",
                 "seed": 1,
                 "enable_prompt_expansion": False,
@@ -182,8 +182,8 @@ def test_the_documented_request_can_also_be_given_field_by_field():
             {"duration": 8.0, "fps": 50.0, "size": Size(width=3840, height=2160), "audio": True},
             {
                 "prompt": "a fox",
-                "duration": "8",
-                "fps": "50",
+                "duration": 8,
+                "fps": 50,
                 "resolution": "2160p",
                 "aspect_ratio": "16:9",
                 "generate_audio": True,
@@ -365,21 +365,33 @@ def test_a_wrong_setting_is_named(tmp_path, options):
 
 
 def test_prices_are_said_where_they_are_known_with_their_source():
-    seedance = plan("bytedance/seedance-2.0/text-to-video", duration=5.0).request
-    magi = plan("fal-ai/magi", duration=8.0, resolution=ResolutionTier.P480).request
-    longer = plan("fal-ai/magi/extend-video", duration=4.0, inputs=(FILM,)).request
-    slow = plan("fal-ai/magi", duration=4.0, options={"fal": {"num_inference_steps": "32"}}).request
-    kling = plan("fal-ai/kling-video/v3/pro/text-to-video").request
+    catalogue = Catalogue.load({"fal": Registry.discover().specs["fal"]})
+    slow = {"fal": {"num_inference_steps": "32"}}
+    requests = [
+        plan("bytedance/seedance-2.0/text-to-video", duration=5.0).request,
+        plan("fal-ai/magi", duration=8.0, resolution=ResolutionTier.P480).request,
+        plan("fal-ai/magi/extend-video", duration=4.0, inputs=(FILM,)).request,
+        plan("fal-ai/magi", duration=4.0, options=slow).request,
+        plan("fal-ai/kling-video/v3/pro/text-to-video", duration=5.0).request,
+        plan("fal-ai/wan/v2.7/image-to-video", duration=5.0, inputs=(PICTURE,)).request,
+        plan("fal-ai/mochi-v1").request,
+    ]
 
     costs = [
-        estimate_cost(request, MODELS[request.backend_and_model()[1]])
-        for request in (seedance, magi, longer, slow, kling)
+        catalogue.facts("fal", request.backend_and_model()[1]).estimate(request)
+        for request in requests
     ]
 
     assert [cost.cost_usd for cost in costs] == pytest.approx(
-        [5 * 0.303, 8 * 0.10, (4 + 32 / 24) * 0.20, 4 * 0.20 * 2, None]
+        [5 * 0.3034, 8 * 0.10, (4 + 32 / 24) * 0.20, 4 * 0.20 * 2, 5 * 0.336, 0.50, None]
     )
-    assert all("2026-11-20" in cost.source for cost in costs[:4])
+    assert all("2026-11-20" in cost.source for cost in costs[:6])
+
+
+def test_every_mode_of_a_model_has_its_inputs():
+    for model in MODELS.values():
+        takes_last = InputRole.LAST_FRAME in model.inputs
+        assert (VideoMode.FIRST_LAST_FRAME in model.modes) is takes_last, model.id
 
 
 def test_the_catalogue_has_every_mapped_model_and_says_who_continues_whom():
