@@ -124,17 +124,17 @@ class OwnedJobs:
         self._held.add(job_id)
 
     def _beat(self, job_id: str, on_cancel: Callable[[], None] | None) -> None:
-        beat = """
-            UPDATE jobs SET heartbeat = :now WHERE id = :id AND owner = :owner
-            RETURNING cancel_requested"""
+        mine = "WHERE id = :id AND owner = :owner"
         values = {"now": self._clock(), "id": job_id, "owner": str(self._owner)}
         try:
             with self._file.writing(durably=False) as connection:
-                row = connection.execute(beat, values).fetchone()
+                connection.execute(f"UPDATE jobs SET heartbeat = :now {mine}", values)
+                asked = f"SELECT 1 FROM jobs {mine} AND cancel_requested"
+                is_asked = connection.execute(asked, values).fetchone() is not None
         except MediaAgentError as error:
             _LOGGER.debug("no heartbeat for %s: %s", job_id, error)
             return
-        if row is not None and row[0] and on_cancel is not None:
+        if is_asked and on_cancel is not None:
             on_cancel()
 
     def _release(self, job_id: str) -> None:

@@ -95,6 +95,10 @@ def append_all(ledger: Ledger, *events: BackendEvent) -> list[int | None]:
     return [None if event is None else event.sequence for event in numbered]
 
 
+def progress(number: int) -> JobProgressed:
+    return JobProgressed(phase=f"phase {number}")
+
+
 def test_a_job_comes_back_as_it_was_kept(ledger: Ledger) -> None:
     picture = MediaInput(role=InputRole.FIRST_FRAME, data=b"\xff\x00picture")
     asked = job().request.model_copy(update={"inputs": (picture,)})
@@ -238,6 +242,29 @@ def test_only_an_unknown_outcome_can_be_opened_again(ledger: Ledger) -> None:
     assert (ledger.get("one").status, ledger.get("one").error) == (JobStatus.IN_PROGRESS, None)
     assert append_all(ledger, JobCompleted()) == [2]
     assert ledger.reopen("one", "found", NOW) is None
+
+
+def test_a_change_that_fails_halfway_leaves_nothing_behind(ledger: Ledger, path: Path) -> None:
+    ledger.create(job())
+    file = LedgerFile(path)
+
+    with pytest.raises(ZeroDivisionError), file.writing() as connection:
+        connection.execute("DELETE FROM jobs")
+        raise ZeroDivisionError
+
+    assert ledger.get("one") == job()
+    with file.writing() as connection:
+        assert connection.execute("SELECT id FROM jobs").fetchone()["id"] == "one"
+    file.close()
+
+
+def test_one_ledger_serves_many_threads(ledger: Ledger) -> None:
+    ledger.create(job())
+
+    with ThreadPoolExecutor(8) as pool:
+        kept = list(pool.map(lambda number: append_all(ledger, progress(number)), range(40)))
+
+    assert sorted(kept) == [[number] for number in range(40)]
 
 
 # -- submissions ------------------------------------------------------------------------------
@@ -481,7 +508,7 @@ def append_chunks(path: Path, first: int, barrier: multiprocessing.synchronize.B
     ledger = Ledger(path)
     barrier.wait()
     for number in range(first, first + 25):
-        ledger.append("one", JobProgressed(phase=f"phase {number}"), NOW)
+        ledger.append("one", progress(number), NOW)
 
 
 def test_processes_that_open_the_file_at_once_number_events_without_a_gap(
