@@ -15,8 +15,17 @@ from media_agent_schemas.jobs import JobStatus, OperationRef, VideoJob
 from media_agent_schemas.media import Artifact
 from media_agent_schemas.request import VideoRequest
 
-_CHANGEABLE = ("status", "updated_at", "progress", "phase", "chunks_ready", "frames_ready")
-_CHANGEABLE += ("record_path", "warnings", "error")
+_CHANGEABLE = (
+    "status",
+    "updated_at",
+    "progress",
+    "phase",
+    "chunks_ready",
+    "frames_ready",
+    "record_path",
+    "warnings",
+    "error",
+)
 
 
 def insert(connection: sqlite3.Connection, table: str, **values: object) -> None:

@@ -248,9 +248,13 @@ def test_a_change_that_fails_halfway_leaves_nothing_behind(ledger: Ledger, path:
     ledger.create(job())
     file = LedgerFile(path)
 
-    with pytest.raises(ZeroDivisionError), file.writing() as connection:
-        connection.execute("DELETE FROM jobs")
-        raise ZeroDivisionError
+    def break_off() -> None:
+        with file.writing() as connection:
+            connection.execute("DELETE FROM jobs")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        break_off()
 
     assert ledger.get("one") == job()
     with file.writing() as connection:
