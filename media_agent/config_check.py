@@ -145,6 +145,8 @@ def _names(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
 
 
 def _warnings(settings: Settings, sources: Sources) -> Iterator[str]:
+    if settings.config is not None and not settings.config.exists():
+        yield f"MEDIA_AGENT_CONFIG: there is no file {settings.config}"
     for variable, meant in unknown_variables():
         hint = "" if meant is None else f"; did you mean {meant}?"
         yield f"{variable}: this variable sets nothing{hint}"

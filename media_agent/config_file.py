@@ -94,7 +94,7 @@ def _no_toml(path: Path, text: str, error: tomllib.TOMLDecodeError) -> Configura
     line = re.match(r"line (\d+)", said[2])
     begin = list(_statements(text))[-1][0] if line is None else line[1]  # at end of document
     return ConfigurationError(
-        f"{path}:{begin}: no TOML: {said[0][:1].lower()}{said[0][1:]}",
+        f"{path}:{begin}: not valid TOML: {said[0][:1].lower()}{said[0][1:]}",
         hint="text values need quotes, names are given once; see https://toml.io",
     )
 

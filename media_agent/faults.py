@@ -46,7 +46,10 @@ def _said(kind: str, problem: Any, shape: type[BaseModel]) -> str:
         )
     if kind == "missing":
         return "it is missing"
-    return str(problem["msg"]).removeprefix("Value error, ")
+    if kind == "tuple_type":
+        return 'it should be a list, such as ["one", "two"]'
+    said = str(problem["msg"]).removeprefix("Value error, ").partition(", unable to parse")[0]
+    return said.replace("Input should be", "it should be")
 
 
 def _inside(shape: Any, part: str) -> Iterator[Any]:

@@ -73,7 +73,8 @@ def _settle_work(draft: Draft) -> None:
     if request.model != draft.model:
         draft.note("model", request.model, draft.model, "the name in full")
     if mode not in limits.modes:
-        draft.refuse("mode", mode, f"{draft.model} does {', '.join(limits.modes)}")
+        needed = "" if request.inputs else f" and needs {' or '.join(limits.input_roles)}"
+        draft.refuse("mode", mode, f"{draft.model} does {', '.join(limits.modes)}{needed}")
     elif request.mode is None:
         draft.note("mode", None, mode, "follows from the inputs")
     for index, medium in enumerate(request.inputs):

@@ -12,6 +12,9 @@ from media_agent_schemas.request import RoutingPreference
 
 _PIECES = {Method.SINGLE: 0, Method.ENDLESS: 0, Method.EXTEND: 1, Method.CHAIN: 2}
 _UNKNOWN = float("inf")
+_NAMES_SHOWN = 3
+_REASONS_SHOWN = 4
+_LONGEST_REASON = 300  # characters
 _WISHES = {
     RoutingPreference.CHEAPEST: "the cheapest",
     RoutingPreference.FASTEST: "the fastest",
@@ -28,24 +31,49 @@ def chosen(report: PlanReport) -> Plan:
     """
     if report.chosen is not None and report.chosen.plan is not None:
         return report.chosen.plan
-    refusals = [each.refusals[-1] for each in report.candidates]
+    refusals = refusals_in(report)
     if not refusals:
         raise BackendUnavailableError("there is no backend", hint="media-agent backends lists them")
-    codes = Counter(refusal.code for refusal in refusals)
+    codes = Counter(each.refusals[0].code for each in report.candidates)
     code = codes.most_common(1)[0][0]
-    reasons = [
-        f"{each.name}: {refusal.message.removeprefix(each.name).removeprefix(': ').strip()}"
-        for each, refusal in zip(report.candidates, refusals, strict=True)
-    ]
-    hint = next((refusal.hint for refusal in refusals if refusal.code == code), None)
+    said = [f"{who}: {_cut(refusal.message)}" for refusal, who in refusals[:_REASONS_SHOWN]]
+    if len(refusals) > _REASONS_SHOWN:
+        said.append(
+            f"and more reasons ({len(refusals) - _REASONS_SHOWN}): media-agent plan lists them"
+        )
+    hint = next((refusal.hint for refusal, _ in refusals if refusal.code == code), None)
     raise from_info(
         ErrorInfo(
             code=code,
-            message=f"nobody can make this: {'; '.join(reasons)}",
+            message=f"nobody can make this: {'; '.join(said)}",
             retryable=False,
             hint=hint,
         )
     )
+
+
+def refusals_in(report: PlanReport) -> list[tuple[ErrorInfo, str]]:
+    """Return every reason once, the commonest first, and whom it is about, in words."""
+    names: dict[str, list[str]] = {}
+    reasons: dict[str, ErrorInfo] = {}
+    for each in report.candidates:
+        if each.refusals:
+            first = each.refusals[0]
+            words = first.message.removeprefix(each.name).removeprefix(":").strip()
+            said = words.replace(f"{each.name} ", "it ")
+            reasons.setdefault(said, first.model_copy(update={"message": said}))
+            names.setdefault(said, []).append(each.name)
+    commonest = sorted(names, key=lambda said: -len(names[said]))
+    return [(reasons[said], _listed(names[said])) for said in commonest]
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - _NAMES_SHOWN
+    return ", ".join(names[:_NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST_REASON else f"{text[: _LONGEST_REASON - 3]}..."
 
 
 def order(prefer: RoutingPreference) -> Callable[[Candidate], tuple[object, ...]]:
@@ -128,8 +156,9 @@ def summary_of(
 ) -> str:
     """Return in a sentence or two who would make it and why."""
     if not ranked:
-        many = f"none of {len(refused)} candidates can" if refused else "there is no candidate"
-        return f"nobody would make it: {many}"
+        many = {0: "there is no candidate", 1: "its only candidate cannot"}
+        said = many.get(len(refused), f"none of {len(refused)} candidates can")
+        return f"nobody would make it: {said}"
     first = ranked[0]
     said = f"{first.name} would make it: {'; '.join(first.reasons[:3])}"
     if len(ranked) > 1:

@@ -21,6 +21,7 @@ from media_agent.errors import (
     SubmitUncertainError,
 )
 
+A_PAGE = "a web page where an API was due; is base_url right?"
 _SHOWN = 300  # characters of a provider's own words in a message
 _JSON: TypeAdapter[JsonValue] = TypeAdapter(JsonValue)
 _DICT: TypeAdapter[dict[str, JsonValue]] = TypeAdapter(dict[str, JsonValue])
@@ -62,7 +63,7 @@ class Reply:
         try:
             return _JSON.validate_json(self.content)
         except ValidationError:
-            raise self.senseless("where JSON was due") from None
+            raise self.senseless(A_PAGE if self.is_html else "no JSON") from None
 
     def read(self, model: type[_Model]) -> _Model:
         """Return the body as a model.
@@ -149,7 +150,7 @@ def general_error(reply: Reply) -> MediaAgentError:
             f"{said}; it asks to wait", retry_after=reply.retry_after, hint="try again later"
         )
     if reply.is_html:
-        return reply.senseless("a web page where an API was due")
+        return reply.senseless(A_PAGE)
     match reply.status:
         case 402:
             return BackendAuthenticationError(f"{said}; it wants payment", hint="add credit there")

@@ -61,7 +61,7 @@ async def _make(client: VideoClient, order: Order, interruption: Interruption) -
     film, routing = order.film, order.routing
     backend = routing.backend
     if backend is None and routing.routing() is None:
-        backend = client.settings.default_backend
+        backend = await _default(client)
     request = await request_of(client, order.prompt, film, routing, backend)
     words = film.allow_unknown_words
     plans = await client.plans(request, policy=routing.chosen_policy(), allow_unknown_words=words)
@@ -85,6 +85,20 @@ async def _make(client: VideoClient, order: Order, interruption: Interruption) -
             if interruption.number is None:
                 raise
             return await _stopped(client, job_id)
+
+
+async def _default(client: VideoClient) -> str:
+    """Return the default backend.
+
+    Raises:
+        InvalidRequestError: it does not exist; the settings are said to be at fault.
+    """
+    try:
+        await client.capabilities()
+    except InvalidRequestError as error:
+        said = f"default_backend in the settings: {error.message}"
+        raise InvalidRequestError(said, hint=error.hint) from error
+    return client.settings.default_backend
 
 
 async def request_of(

@@ -8,8 +8,6 @@ from media_agent.cli.wishes import NO_FLAGS, NO_WISHES, FilmFlags, RoutingFlags
 if TYPE_CHECKING:
     from media_agent_schemas.plan import Candidate, PlanReport
 
-_NAMES_SHOWN = 3
-
 
 def plan(
     prompt: str,
@@ -51,28 +49,17 @@ async def _report(prompt: str, film: FilmFlags, routing: RoutingFlags) -> "PlanR
 def _show(report: "PlanReport") -> None:
     from media_agent.cli.making import announce
     from media_agent.cli.screen import shorten, table, tell
+    from media_agent.errors import in_full
+    from media_agent.reasons import refusals_in
 
     tell(report.summary)
     if report.ranked:
         heads = ("", "BACKEND/MODEL", "HOW", "SEAMS", "USD", "SECONDS", "QUALITY", "CHECKED")
         table(heads, [_row(each) for each in report.ranked])
-    for reason, names in _refused(report).items():
-        more = "" if len(names) <= _NAMES_SHOWN else f" and {len(names) - _NAMES_SHOWN} more"
-        tell(f"not {', '.join(names[:_NAMES_SHOWN])}{more}: {shorten(reason, 300)}")
+    for refusal, who in refusals_in(report):
+        tell(f"not {who}: {shorten(in_full(refusal), 300)}")
     if report.chosen is not None and report.chosen.plan is not None:
         announce(report.chosen.plan)
-
-
-def _refused(report: "PlanReport") -> dict[str, list[str]]:
-    """Return the names of those that could not, by the reason in words."""
-    from media_agent.errors import in_full
-
-    reasons: dict[str, list[str]] = {}
-    for each in report.candidates:
-        if each.refusals:
-            reason = in_full(each.refusals[0]).removeprefix(each.name).strip()
-            reasons.setdefault(reason, []).append(each.name)
-    return reasons
 
 
 def _row(candidate: "Candidate") -> tuple[str, ...]:

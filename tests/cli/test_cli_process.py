@@ -67,8 +67,16 @@ def test_a_signal_leaves_a_partial_film_that_plays_and_a_record_that_says_how_mu
 def endless_until_its_second_chunk() -> subprocess.Popen[str]:
     """Start a film without an end and return its process when it has shown two chunks."""
     process = subprocess.Popen(
-        [*COMMAND, "generate", "a cat", "--backend", "sandbox", "--size", "64x64", "--endless"]
-        + ["--out", "a.mp4", "--follow", "--option", "latency_seconds=0.2"],
+        [
+            *COMMAND,
+            *LONG[:-2],
+            "--endless",
+            "--out",
+            "a.mp4",
+            "--follow",
+            "--option",
+            "latency_seconds=0.2",
+        ],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

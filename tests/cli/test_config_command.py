@@ -65,8 +65,8 @@ def test_without_any_file_the_defaults_hold(
         ('[routes.b]\ndeny = ["sandbox/x"]', ":2: routes.b.deny: sandbox has no model 'x'"),
         ('[routes.b]\nmodel = "sandbx"', ":2: routes.b.model: there is no backend 'sandbx'; did"),
         ('default_backend = "sandbx"', ":1: default_backend: there is no backend 'sandbx'"),
-        ("policy = 1", ":1: policy: Input should be"),
-        ("[budget\nmax_cost_usd = 1", ":1: no TOML"),
+        ("policy = 1", ":1: policy: it should be"),
+        ("[budget\nmax_cost_usd = 1", ":1: not valid TOML"),
     ],
 )
 def test_a_fault_is_named_with_its_line(
