@@ -330,8 +330,9 @@ class VideoClient:
         """Go on with a job whose process is gone, or whose outcome is unknown; return its end.
 
         Nothing is submitted a second time, except where that costs nothing. A film in parts that
-        failed goes on too: what failed is made again, what is there is kept. Any other job that is
-        over is returned as it is.
+        failed goes on too: what failed is made again, what is there is kept. So does a film that
+        failed or was stopped and has a state to go on from. Any other job that is over is returned
+        as it is.
 
         Raises:
             JobNotFoundError: there is none of this id.
@@ -339,10 +340,7 @@ class VideoClient:
             MediaAgentError: its backend or its place cannot be used; the job stays as it is.
         """
         job = self.store.get(job_id)
-        goes_on = job.status is JobStatus.OUTCOME_UNKNOWN or (
-            job.status is JobStatus.FAILED and bool(job.plan.parts)
-        )
-        if job.status.is_terminal and not goes_on:
+        if job.status.is_terminal and not self._can_go_on(job):
             return job
         if job_id in self._runs or (self.store.is_held(job_id) and not take_over):
             raise JobError(
@@ -508,6 +506,17 @@ class VideoClient:
     def new_job_id(self) -> str:
         """Return an id that no job has, sorted by time."""
         return f"{self._surroundings.now():%Y%m%d-%H%M%S}-{secrets.token_hex(4)}"
+
+    def _can_go_on(self, job: VideoJob) -> bool:
+        """Return whether a job that has ended can be taken up again."""
+        match job.status:
+            case JobStatus.OUTCOME_UNKNOWN:
+                return True
+            case JobStatus.FAILED if job.plan.parts:
+                return True
+            case JobStatus.FAILED | JobStatus.CANCELLED:
+                return self.store.resume_token(job.id) is not None
+        return False
 
     async def _backend(self, name: str) -> VideoBackend:
         async with self._lock:

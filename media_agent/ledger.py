@@ -38,7 +38,7 @@ from media_agent_schemas.request import VideoRequest
 
 _LOGGER = logging.getLogger(__name__)
 _PAGE = 500  # events read at once
-_REOPENED = (JobStatus.OUTCOME_UNKNOWN, JobStatus.FAILED)
+_REOPENED = (JobStatus.OUTCOME_UNKNOWN, JobStatus.FAILED, JobStatus.CANCELLED)
 _PLACING = -1  # the number of an artifact that is being put in its place
 
 
@@ -168,7 +168,7 @@ class Ledger(OwnedSubmissions):
             after = rows[-1]["sequence"]
 
     def reopen(self, job_id: str, message: str, time: datetime) -> JobEvent | None:
-        """Let a job go on whose work was found, or of which parts are missing; None: it is another.
+        """Let a job go on whose work was found, or that can go on where it ended; None: it is over.
 
         The only way out of a terminal state; a backend's event can never take it.
         """

@@ -1,5 +1,6 @@
 """Films that share the beginning of another one."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -184,3 +185,25 @@ async def test_a_film_without_chunks_or_states_has_no_branches(client: VideoClie
     assert "it can branch at: 4" in str(caught.value.hint)
     with pytest.raises(UnsupportedRequestError, match="cannot go on from the middle"):
         check_origin(origin, token, limits.model_copy(update={"extends": False}), work)
+
+
+async def test_a_film_that_failed_or_was_stopped_goes_on_from_its_last_chunk(
+    client: VideoClient, tmp_path: Path
+) -> None:
+    whole = await client.generate(SLATE)
+    slow = SLATE.model_copy(update={"options": {"sandbox": {"latency_seconds": 2}}})
+    job = await client.start(slow, out=tmp_path / "film.mp4")
+    async with asyncio.timeout(30):
+        while (await client.get(job.id)).chunks_ready == 0:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    await client.cancel(job.id)
+    async with asyncio.timeout(30):
+        while not (stopped := await client.get(job.id)).status.is_terminal:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+    done = await client.resume(job.id)
+
+    assert stopped.status is JobStatus.CANCELLED
+    assert done.status is JobStatus.COMPLETED, done.error
+    assert record_of(done).lineage.resumed_from_chunk == stopped.chunks_ready
+    assert np.array_equal(frames_of(done), frames_of(whole))
