@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+import media_agent
+
 TORCH = {"torch", "safetensors", "diffusers", "transformers"}
 HEAVY = {"av", "numpy", "PIL", "dbos", "mcp", "fastapi", "sqlalchemy"}
 
@@ -26,6 +28,25 @@ def test_the_schemas_load_no_torch_and_nothing_heavy() -> None:
 
     assert "pydantic" in loaded
     assert loaded & (TORCH | HEAVY) == set()
+
+
+def test_the_package_loads_nothing_until_a_name_is_asked_for() -> None:
+    alone = loaded_after("import media_agent")
+    client = loaded_after("from media_agent import VideoClient")
+
+    assert alone & (TORCH | HEAVY | {"pydantic", "asyncio", "media_agent_schemas"}) == set()
+    assert "pydantic" in client
+    assert client & (TORCH | HEAVY | {"httpx", "yaml"}) == set()
+
+
+def test_a_name_that_the_package_does_not_have_is_said() -> None:
+    with pytest.raises(ImportError, match="Kamera"):
+        exec("from media_agent import Kamera")
+
+
+@pytest.mark.parametrize("name", media_agent.__all__)
+def test_every_public_name_of_the_package_is_there(name: str) -> None:
+    assert getattr(media_agent, name).__name__ == name
 
 
 def test_every_module_of_the_core_loads_without_torch() -> None:
