@@ -10,7 +10,7 @@ from torch import Tensor
 from media_agent_magi.engine.cache import KVCache
 from media_agent_magi.engine.config import ModelConfig, SamplerConfig
 from media_agent_magi.engine.dit import VideoDiT
-from media_agent_magi.engine.guidance import GuidanceTable, Predictor, StepInput
+from media_agent_magi.engine.guidance import GuidanceTable, Predictor, StepInput, read_rows
 from media_agent_magi.engine.noise import given_noise, seeded_noise
 from media_agent_magi.engine.sampler import ChunkSampler
 from media_agent_magi.engine.schedule import ChunkSchedule
@@ -142,12 +142,18 @@ def test_a_resumed_continuation_equals_an_uninterrupted_one(model: VideoDiT) -> 
     assert same(made, film(model, prefix=prefix))
 
 
-def test_resuming_without_text_for_a_chunk_in_work_is_refused(model: VideoDiT) -> None:
-    first = sampler(model)
-    next(iter(first))
+def test_a_resumed_film_asks_no_text_again(model: VideoDiT) -> None:
+    whole, first = film(model), sampler(model)
+    made = [chunk.latents for chunk in islice(first, 2)]
+    asked: list[int] = []
 
-    with pytest.raises(ValueError, match="chunk 1 is in work, but has no text"):
-        sampler(model, made=0, state=first.state())
+    def text(chunk: int) -> TextRow | None:
+        asked.append(chunk)
+        return row(chunk) if chunk < 6 else None
+
+    made += film(model, text=text, state=first.state())
+    assert same(made, whole)
+    assert asked == [5, 6]
 
 
 def test_memory_does_not_grow_with_the_film(model: VideoDiT) -> None:
@@ -193,19 +199,24 @@ def test_forwards_without_weight_are_left_out(model: VideoDiT) -> None:
     assert forwards == 3 * 16 - 2 * 2  # the last chunk's last quarter needs the history alone
 
 
+NULL = null_row(torch.randn(6, 8, generator=torch.Generator().manual_seed(9)), 3)
+
+
+def stacked(rows: list[TextRow]) -> tuple[Tensor, Tensor]:
+    return torch.stack([r.caption for r in rows]), torch.stack([r.mask for r in rows])
+
+
 def mixed_by_hand(model: VideoDiT, given: StepInput, cache: Callable[[], KVCache]) -> Tensor:
     """All three forwards in full, straight from the formula."""
-    tokens, chunks = 2 * 2 * 2, len(given.t)
-    mask = torch.stack([r.mask for r in given.text])
-    null_mask = torch.stack([r.mask for r in given.null])
-    caption = torch.stack([r.caption for r in given.text])
-    null = torch.stack([r.caption for r in given.null])
+    tokens, chunks, t = 2 * 2 * 2, len(given.t), torch.tensor([given.t])
+    caption, mask = stacked([row(c) for c in range(chunks)])
+    null, null_mask = stacked([NULL] * chunks)
     ranges = [(a * tokens, b * tokens) for a, b in given.step.kv_ranges]
     common: dict[str, Any] = {"kv_ranges": ranges, "first_chunk": given.step.first_chunk}
-    v1 = model(given.x, given.t[None], caption, mask, cache=cache(), **common)
-    v2 = model(given.x, given.t[None], null, null_mask, cache=cache(), drop_caption=True, **common)
+    v1 = model(given.x, t, caption, mask, cache=cache(), **common)
+    v2 = model(given.x, t, null, null_mask, cache=cache(), drop_caption=True, **common)
     apart = torch.cat(given.x.chunk(chunks, dim=2))
-    v3 = model(apart, given.t[:, None], null, null_mask, kv_ranges=[(0, tokens)], drop_caption=True)
+    v3 = model(apart, t.T, null, null_mask, kv_ranges=[(0, tokens)], drop_caption=True)
     v3 = torch.cat(v3.split(1), dim=2)
     p, s = (
         torch.tensor(scale).repeat_interleave(2).view(-1, 1, 1)
@@ -218,12 +229,12 @@ def mixed_by_hand(model: VideoDiT, given: StepInput, cache: Callable[[], KVCache
 @torch.no_grad()
 def test_leaving_forwards_out_changes_no_number(model: VideoDiT) -> None:
     step = ChunkSchedule(BASE).stage(3, 9)[1]
-    null = null_row(torch.randn(6, 8, generator=torch.Generator().manual_seed(9)), 3)
-    t = timesteps(BASE)[[level for level in step.levels if level is not None]]
+    t = timesteps(BASE)[[level for level in step.levels if level is not None]].tolist()
     table = GuidanceTable.from_config(BASE)
-    scales = [table.at(float(value)) for value in t]
+    scales = [table.at(value) for value in t]
+    texts, null = [read_rows(model, [row(c)]) for c in range(4)], read_rows(model, [NULL])
     x = torch.randn(1, 4, 8, 4, 4, generator=torch.Generator().manual_seed(3))
-    given = StepInput(step, x, t, [row(c) for c in range(4)], [null] * 4, scales)
+    given = StepInput(step, x, tuple(t), texts, [null] * 4, scales)
 
     velocity = Predictor(model, BASE, KVCache()).velocity(given)
 

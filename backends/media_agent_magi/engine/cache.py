@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -9,12 +11,13 @@ from torch import Tensor
 class KVCache:
     """Per layer one tensor (N, tokens, G, 2*dh): key after norm and rotary, then value.
 
-    Token positions count from the video's first chunk. Tokens before `first_token` have been
-    forgotten; what `read` returns starts there.
+    Token positions count from chunk `origin`, which follows a long video, so that positions stay
+    small and exact. Tokens before `first_token` have been forgotten; what `read` returns starts
+    there. Entries are replaced, never written to.
     """
 
     def __init__(self) -> None:
-        self.first_token = 0
+        self.origin = self.first_token = 0
         self._entries: dict[int, Tensor] = {}
 
     def read(self, layer: int, tokens: int) -> Tensor | None:
@@ -52,11 +55,17 @@ class KVCache:
         self._entries = {i: e[:, count:].clone() for i, e in self._entries.items()}
         self.first_token = token
 
+    def move_origin(self, chunks: int, tokens: int, turn: Callable[[Tensor], Tensor]) -> None:
+        """Count positions from `chunks` chunks of `tokens` tokens later; `turn` does so to keys."""
+        self._entries = {i: turn(e) for i, e in self._entries.items()}
+        self.origin += chunks
+        self.first_token -= chunks * tokens
+
     def entries(self) -> dict[int, Tensor]:
         """What is held, by layer, for saving; `restore` takes it back."""
         return dict(self._entries)
 
-    def restore(self, entries: dict[int, Tensor], first_token: int) -> None:
-        """Replace the content by saved entries that start at `first_token`."""
+    def restore(self, entries: dict[int, Tensor], origin: int, first_token: int) -> None:
+        """Replace the content by saved entries that start at `first_token` behind `origin`."""
         self._entries = dict(entries)
-        self.first_token = first_token
+        self.origin, self.first_token = origin, first_token

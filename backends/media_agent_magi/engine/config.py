@@ -130,6 +130,8 @@ class SamplerConfig:
     shortcut_mode: the order of step sizes when num_steps is 12; "16,16,8", or any other text for
         the usual "8,16,16".
     null_caption_tokens: positions of the null caption that the unconditional forwards read.
+    ramp: the first chunk is made alone, the next ones two at a time, then four, up to the window;
+        without, a chunk enters in every stage from the start, as in the reference.
     """
 
     num_steps: int
@@ -149,6 +151,7 @@ class SamplerConfig:
     nearly_clean_history_share: float = 0.7
     shortcut_mode: str = "8,16,16"
     null_caption_tokens: int = 50
+    ramp: bool = False
 
     RUNTIME_KEYS: ClassVar[tuple[str, ...]] = (
         "cfg_number", "cfg_t_range", "prev_chunk_scales", "text_scales", "noise2clean_kvrange",

@@ -10,6 +10,8 @@ Hq query heads, G key/value groups, dh head width, L caption tokens.
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -34,6 +36,58 @@ def body_dtype(config: ModelConfig) -> torch.dtype:
 def patch_shape(config: ModelConfig) -> tuple[int, int, int]:
     """Return the latent frames, rows and columns of one token."""
     return config.t_patch_size, config.patch_size, config.patch_size
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TextKeys:
+    """What cross attention reads of captions, made once and used in every step.
+
+    layers: by layer (N, W, L', G, 2*dh), key after norm, then value; L' is the longest caption.
+    mask: (N, W, L'), true where a token is real; None where all are.
+    """
+
+    layers: tuple[Tensor, ...]
+    mask: Tensor | None
+
+    @classmethod
+    def joined(cls, texts: Sequence[Self], samples: int) -> Self:
+        """Put texts of N = 1 or `samples` side by side along W."""
+        longest = max(text.layers[0].shape[2] for text in texts)
+        layers = tuple(
+            torch.cat([_padded(entry, longest, samples, 2) for entry in entries], dim=1)
+            for entries in zip(*(text.layers for text in texts), strict=True)
+        )
+        masks = [_padded(text.real(), longest, samples, 0) for text in texts]
+        mask = torch.cat(masks, dim=1)
+        full = all(text.mask is None and text.layers[0].shape[2] == longest for text in texts)
+        return cls(layers, None if full else mask)
+
+    def as_samples(self, repeats: int) -> Self:
+        """Turn the W chunks of one sample into samples of one chunk, each `repeats` times."""
+        *layers, mask = (
+            x.transpose(0, 1).repeat_interleave(repeats, 0) for x in (*self.layers, self.real())
+        )
+        return type(self)(tuple(layers), None if self.mask is None else mask)
+
+    def real(self) -> Tensor:
+        """Return the mask, written out, (N, W, L')."""
+        shape, device = self.layers[0].shape[:3], self.layers[0].device
+        return (
+            torch.ones(shape, dtype=torch.bool, device=device) if self.mask is None else self.mask
+        )
+
+    def bias(self) -> Tensor | None:
+        """Return what hides padding from N*W chunks, (N*W, 1, 1, L'), in the dtype of the keys."""
+        if self.mask is None:
+            return None
+        zeros = torch.zeros(self.mask.shape, dtype=self.layers[0].dtype, device=self.mask.device)
+        return zeros.masked_fill(~self.mask, -torch.inf).flatten(0, 1)[:, None, None]
+
+
+def _padded(entry: Tensor, length: int, samples: int, inner: int) -> Tensor:
+    """Pad (N, W, L', *inner axes) to `length` with zeros and repeat it for all samples."""
+    padded = F.pad(entry, (0, 0) * inner + (0, length - entry.shape[2]))
+    return padded.expand(samples, *padded.shape[1:])
 
 
 class VideoDiT(nn.Module):
@@ -86,32 +140,80 @@ class VideoDiT(nn.Module):
             write_cache: store the keys and values of this forward.
             cache_tokens_to_skip: how many tokens at the end are not stored.
         """
-        samples, _, frames, rows, columns = x.shape
         chunks = t.shape[1]
-        grid = (
-            frames // self.config.t_patch_size,
-            rows // self.config.patch_size,
-            columns // self.config.patch_size,
+        return self.run(
+            x,
+            self.condition(t, drop_caption, step_size),
+            self.read(caption.unflatten(0, (-1, chunks)), caption_mask.unflatten(0, (-1, chunks))),
+            self.rotary(self.grid(x), first_chunk, chunks),
+            kv_ranges=kv_ranges,
+            first_chunk=first_chunk,
+            cache=cache,
+            write_cache=write_cache,
+            cache_tokens_to_skip=cache_tokens_to_skip,
         )
+
+    def run(
+        self,
+        x: Tensor,
+        condition: Tensor,
+        text: TextKeys,
+        rotary: Tensor,
+        *,
+        kv_ranges: Sequence[tuple[int, int]],
+        first_chunk: int = 0,
+        cache: KVCache | None = None,
+        write_cache: bool = False,
+        cache_tokens_to_skip: int = 0,
+    ) -> Tensor:
+        """Do what `forward` does with what `condition`, `read` and `rotary` have returned.
+
+        Condition and text may have N = 1 where `x` has more samples.
+        """
+        grid, chunks = self.grid(x), condition.shape[1]
         tokens = self._embed(x)  # N S D
-        per_chunk = tokens.shape[1] // chunks
-        condition = self._condition(t, drop_caption, step_size).to(tokens.dtype)  # N W D/4
-        text, text_bias = self.y_embedder.rows(caption, caption_mask)
-        table = rotary_table(
-            self.rope.bands, first_chunk * (grid[0] // chunks), *grid
-        )  # S, 2 * 3 * bands
         attention = AttentionContext(
             kv_ranges=kv_ranges,
-            first_token=first_chunk * per_chunk,
-            chunks=chunks,
-            rotary=table,
-            text=text.to(tokens.dtype),
-            text_bias=text_bias,
+            first_token=first_chunk * (tokens.shape[1] // chunks),
+            rotary=rotary,
+            text=text,
             cache=cache,
             tokens_to_store=tokens.shape[1] - cache_tokens_to_skip if write_cache else 0,
         )
         tokens = self.videodit_blocks(tokens, condition, attention)
-        return self._unembed(self.final_linear(tokens), samples, grid)
+        return self._unembed(self.final_linear(tokens), len(x), grid)
+
+    def grid(self, x: Tensor) -> tuple[int, int, int]:
+        """Return how many patches latents have along time, rows and columns."""
+        t, rows, columns = (
+            n // p for n, p in zip(x.shape[2:], patch_shape(self.config), strict=True)
+        )
+        return t, rows, columns
+
+    def read(self, caption: Tensor, mask: Tensor) -> TextKeys:
+        """Return what the blocks read of text rows (N, W, L, caption_channels), mask (N, W, L)."""
+        text, mask = self.y_embedder.rows(caption, mask)
+        text = text.to(body_dtype(self.config))
+        blocks = (cast(Block, layer) for layer in self.videodit_blocks.layers)
+        layers = tuple(block.self_attention.text_keys(text) for block in blocks)
+        return TextKeys(layers, None if bool(mask.all()) else mask)
+
+    def rotary(self, grid: tuple[int, int, int], first_chunk: int, chunks: int) -> Tensor:
+        """Return the position table of `chunks` chunks that fill a grid, (S, 2 * 3 * bands)."""
+        return rotary_table(self.rope.bands, first_chunk * (grid[0] // chunks), *grid)
+
+    def condition(
+        self, t: Tensor, drop_caption: bool | Tensor = False, step_size: float | None = None
+    ) -> Tensor:
+        """Return what gates each chunk, (N, W, D/4), of timesteps (N, W)."""
+        body = body_dtype(self.config)
+        embedding = self.t_embedder(t, body)  # N W D/4
+        if step_size is not None:
+            steps = torch.full_like(t[:1, :1], step_size)
+            embedding = embedding + self.t_embedder(steps, body)
+        drop = torch.as_tensor(drop_caption, device=t.device)
+        drop = drop.reshape(drop.shape + (1,) * (2 - drop.dim())).expand(t.shape)
+        return (embedding + self.y_embedder.global_vector(drop)).to(body)
 
     def _embed(self, x: Tensor) -> Tensor:
         x = x * self.config.x_rescale_factor
@@ -120,16 +222,6 @@ class VideoDiT(nn.Module):
         weight = self.x_embedder.weight
         patches = unfold_patches(x, patch_shape(self.config))
         return F.linear(patches, weight.flatten(1)).to(body_dtype(self.config))
-
-    def _condition(self, t: Tensor, drop_caption: bool | Tensor, step_size: float | None) -> Tensor:
-        body = body_dtype(self.config)
-        embedding = self.t_embedder(t, body)  # N W D/4
-        if step_size is not None:
-            steps = torch.full_like(t[:1, :1], step_size)
-            embedding = embedding + self.t_embedder(steps, body)
-        drop = torch.as_tensor(drop_caption, device=t.device)
-        drop = drop.reshape(drop.shape + (1,) * (2 - drop.dim())).expand(t.shape)
-        return embedding + self.y_embedder.global_vector(drop)
 
     def _unembed(self, out: Tensor, samples: int, grid: tuple[int, int, int]) -> Tensor:
         size_t, size = self.config.t_patch_size, self.config.patch_size
@@ -153,19 +245,16 @@ class AttentionContext:
         *,
         kv_ranges: Sequence[tuple[int, int]],
         first_token: int,
-        chunks: int,
         rotary: Tensor,
-        text: Tensor,
-        text_bias: Tensor | None,
+        text: TextKeys,
         cache: KVCache | None,
         tokens_to_store: int,
     ) -> None:
         self.kv_ranges = kv_ranges
         self.first_token = first_token
-        self.chunks = chunks
         self.rotary = rotary
         self.text = text
-        self.text_bias = text_bias
+        self.text_bias = text.bias()
         self.cache = cache
         self.tokens_to_store = tokens_to_store
 
@@ -264,21 +353,27 @@ class Attention(nn.Module):
         entries = entries.transpose(1, 2)  # N G tokens 2*dh
         results = []
         for queries, (start, end) in zip(
-            q.transpose(1, 2).chunk(context.chunks, dim=2), context.kv_ranges, strict=True
+            q.transpose(1, 2).chunk(len(context.kv_ranges), dim=2), context.kv_ranges, strict=True
         ):
             k, v = entries[:, :, start - base : end - base].chunk(2, dim=-1)
             results.append(attend(queries, k, v))
         return torch.cat(results, dim=2).transpose(1, 2).flatten(2)  # N S Hq*dh
 
+    def text_keys(self, text: Tensor) -> Tensor:
+        """Return keys, normed, and values of projected captions (N, W, L', D) for `_cross`."""
+        kv = self.linear_kv_xattn(text).unflatten(-1, (self.groups, 2 * self.dh))
+        k, v = kv.chunk(2, dim=-1)
+        return torch.cat([self.k_layernorm_xattn(k), v], dim=-1)
+
     def _cross(self, u: Tensor, context: AttentionContext) -> Tensor:
+        text, bias = context.text.layers[self.layer], context.text_bias
         q = self.linear_qkv.qx(u).unflatten(-1, (self.heads, self.dh))
-        q = self.q_layernorm_xattn(q).unflatten(1, (context.chunks, -1)).flatten(0, 1)
-        kv = self.linear_kv_xattn(context.text).unflatten(-1, (self.groups, 2 * self.dh))
-        k, v = kv.chunk(2, dim=-1)  # N*W L G dh
-        k = self.k_layernorm_xattn(k)
-        out = attend(
-            q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), context.text_bias
-        )  # N*W Hq C dh
+        q = self.q_layernorm_xattn(q).unflatten(1, (text.shape[1], -1)).flatten(0, 1)
+        if len(text) != len(u):
+            text = text.expand(len(u), *text.shape[1:])
+            bias = None if bias is None else bias.repeat(len(u), 1, 1, 1)
+        k, v = text.flatten(0, 1).transpose(1, 2).chunk(2, dim=-1)  # N*W G L' dh each
+        out = attend(q.transpose(1, 2), k, v, bias)  # N*W Hq C dh
         return out.transpose(1, 2).flatten(2).view(u.shape[0], u.shape[1], -1)
 
 
@@ -415,17 +510,11 @@ class CaptionEmbedder(nn.Module):
             nn.Linear(channels, int(width * config.cond_hidden_ratio))
         )
 
-    def rows(self, caption: Tensor, mask: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Return the text (N*W, L', D) cut to the longest row, and the bias that hides padding."""
+    def rows(self, caption: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Project (..., L, width) to (..., L', D), cut to the longest row; also cut the mask."""
         real = mask.bool()
-        lengths = real.sum(-1)
-        longest = int(lengths.max())
-        text = self.y_proj_xattn(caption[:, :longest].float())
-        if bool((lengths == longest).all()):
-            return text, None
-        bias = torch.zeros(real[:, :longest].shape, dtype=text.dtype, device=text.device)
-        bias = bias.masked_fill(~real[:, :longest], -torch.inf)
-        return text, bias[:, None, None, :]
+        longest = int(real.sum(-1).max())
+        return self.y_proj_xattn(caption[..., :longest, :].float()), real[..., :longest]
 
     def global_vector(self, drop: Tensor) -> Tensor:
         """Return the text vector of each chunk (N, W, D/4); it does not depend on the caption."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -15,11 +16,12 @@ from torch import Tensor
 
 from media_agent_magi.engine.cache import KVCache
 from media_agent_magi.engine.config import ModelConfig, SamplerConfig
-from media_agent_magi.engine.dit import VideoDiT
+from media_agent_magi.engine.dit import TextKeys, VideoDiT
 from media_agent_magi.engine.schedule import ChunkSchedule, Step
 from media_agent_magi.engine.text_rows import TextRow
 
 BORDER_MARGIN = 1e-7
+CONDITIONS_KEPT, TABLES_KEPT = 256, 4
 
 
 def count_tokens(config: ModelConfig, latents: Tensor) -> int:
@@ -27,6 +29,12 @@ def count_tokens(config: ModelConfig, latents: Tensor) -> int:
     frames, rows, columns = latents.shape[2:]
     size = config.patch_size
     return (frames // config.t_patch_size) * (rows // size) * (columns // size)
+
+
+def read_rows(model: VideoDiT, rows: Sequence[TextRow]) -> TextKeys:
+    """Let the model read the captions of one chunk, a row for each sample or one for all."""
+    caption = torch.stack([row.caption for row in rows])[:, None]  # N 1 L width
+    return model.read(caption, torch.stack([row.mask for row in rows])[:, None])
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +65,16 @@ class GuidanceTable:
 class StepInput:
     """What the model sees in one step; one entry per chunk in `t`, `text`, `null` and `scales`.
 
-    x: (1, channels, T, H, W), T the frames of all chunks. t: (chunks,). text: the rows of the text
-    forward. null: those of the unconditional forwards. scales: (history, text) of each chunk.
+    x: (N, channels, T, H, W), T the frames of all chunks. t: timesteps. text: what the text forward
+    reads. null: what the unconditional forwards read. scales: (history, text) of each chunk.
     near_clean: whether the oldest moving chunk is to be predicted alone as well.
     """
 
     step: Step
     x: Tensor
-    t: Tensor
-    text: Sequence[TextRow]
-    null: Sequence[TextRow]
+    t: tuple[float, ...]
+    text: Sequence[TextKeys]
+    null: Sequence[TextKeys]
     scales: Sequence[tuple[float, float]]
     near_clean: bool = False
 
@@ -82,7 +90,10 @@ class StepInput:
 
 
 class Predictor:
-    """Runs the forwards of a step and mixes them. `after_forward` is called after each."""
+    """Runs the forwards of a step and mixes them. `after_forward` is called after each.
+
+    What repeats itself from step to step, conditions and position tables, is computed once.
+    """
 
     def __init__(
         self,
@@ -96,6 +107,8 @@ class Predictor:
         self.cache = cache
         self.schedule = ChunkSchedule(config)
         self._after_forward = after_forward
+        self._condition = lru_cache(CONDITIONS_KEPT)(self._new_condition)
+        self._rotary = lru_cache(TABLES_KEPT)(model.rotary)
 
     def velocity(self, given: StepInput) -> Tensor:
         """Return the mixed velocity, shaped like `given.x`; of no meaning for an extra clean chunk.
@@ -140,12 +153,15 @@ class Predictor:
         return self._forward(given, given.x, given.t, given.null, ranges, drop=True, store=True)
 
     def _alone(self, given: StepInput, chunks: Sequence[int]) -> Tensor:
-        """Predict each chunk by itself, without text; (chunks, C, K, H, W)."""
+        """Predict each chunk by itself, without text; (chunks, N, C, K, H, W)."""
+        samples = len(given.x)
         x = torch.cat([given.x.chunk(len(given.t), dim=2)[c] for c in chunks])
-        t = given.t[list(chunks)][:, None]
-        rows = [given.null[c] for c in chunks]
+        times = tuple(given.t[c] for c in chunks)
+        condition = self._condition(times, True).transpose(0, 1)  # chunks 1 D/4
+        condition = condition.repeat_interleave(samples, 0)
+        text = TextKeys.joined([given.null[c] for c in chunks], 1).as_samples(samples)
         ranges = [(0, self._chunk_tokens(given))]
-        return self._call(x, t, rows, drop_caption=True, kv_ranges=ranges)
+        return self._run(x, condition, text, kv_ranges=ranges).unflatten(0, (-1, samples))
 
     def _single(self, given: StepInput) -> Tensor:
         """One forward; the near-clean chunk rides along once more, seeing only itself."""
@@ -156,9 +172,7 @@ class Predictor:
         x = torch.cat([x, x.chunk(count, dim=2)[c]], dim=2)
         end = given.step.first_chunk + count
         ranges.append((end, end + 1))
-        velocity = self._forward(
-            given, x, torch.cat([t, t[c : c + 1]]), [*text, text[c]], ranges, store=True
-        )
+        velocity = self._forward(given, x, (*t, t[c]), [*text, text[c]], ranges, store=True)
         seen, alone = velocity[:, :, : count * frames].clone(), velocity[:, :, count * frames :]
         share = self.config.nearly_clean_history_share
         part = seen[:, :, c * frames : (c + 1) * frames]
@@ -169,8 +183,8 @@ class Predictor:
         self,
         given: StepInput,
         x: Tensor,
-        t: Tensor,
-        rows: Sequence[TextRow],
+        t: tuple[float, ...],
+        text: Sequence[TextKeys],
         ranges: Sequence[tuple[int, int]],
         *,
         drop: bool = False,
@@ -178,14 +192,14 @@ class Predictor:
     ) -> Tensor:
         """Run the model on the chunks of a step with the cache."""
         tokens, clean = self._chunk_tokens(given), given.step.clean_chunks
-        return self._call(
+        origin = self.cache.origin
+        step_size = self.schedule.step_size(given.step.index) if self.config.distill else None
+        return self._run(
             x,
-            t[None],
-            rows,
-            drop_caption=drop,
-            kv_ranges=[(start * tokens, end * tokens) for start, end in ranges],
-            first_chunk=given.step.first_chunk,
-            step_size=self.schedule.step_size(given.step.index) if self.config.distill else None,
+            self._condition(t, drop, step_size),
+            TextKeys.joined(text, max(len(keys.layers[0]) for keys in text)),
+            kv_ranges=[((a - origin) * tokens, (b - origin) * tokens) for a, b in ranges],
+            first_chunk=given.step.first_chunk - origin,
             cache=self.cache,
             write_cache=store and clean > 0,
             cache_tokens_to_skip=(len(t) - clean) * tokens,
@@ -194,16 +208,23 @@ class Predictor:
     def _chunk_tokens(self, given: StepInput) -> int:
         return count_tokens(self.model.config, given.x) // len(given.t)
 
-    def _call(self, x: Tensor, t: Tensor, rows: Sequence[TextRow], **options: Any) -> Tensor:
-        caption = torch.stack([row.caption for row in rows])
-        mask = torch.stack([row.mask for row in rows])
-        velocity = self.model(x, t, caption, mask, **options)
+    def _run(
+        self, x: Tensor, condition: Tensor, text: TextKeys, *, first_chunk: int = 0, **options: Any
+    ) -> Tensor:
+        table = self._rotary(self.model.grid(x), first_chunk, condition.shape[1])
+        velocity = self.model.run(x, condition, text, table, first_chunk=first_chunk, **options)
         self._after_forward()
         return velocity
 
+    def _new_condition(
+        self, times: tuple[float, ...], drop: bool, step_size: float | None = None
+    ) -> Tensor:
+        t = torch.tensor([times], device=self.model.null_caption().device)
+        return self.model.condition(t, drop, step_size)
+
 
 def _per_chunk(velocity: Tensor, weights: Sequence[float]) -> Tensor:
-    """Multiply each chunk of (1, C, T, H, W) by its own number."""
+    """Multiply each chunk of (N, C, T, H, W) by its own number."""
     factors = torch.tensor(weights, device=velocity.device, dtype=velocity.dtype)
-    chunks = velocity.unflatten(2, (len(weights), -1))  # 1 C W K H W
+    chunks = velocity.unflatten(2, (len(weights), -1))  # N C W K H W
     return (chunks * factors[:, None, None, None]).flatten(2, 3)

@@ -33,6 +33,19 @@ def rotary_table(bands: Tensor, first_frame: int, frames: int, rows: int, column
     return torch.cat([angles.sin(), angles.cos()], dim=-1)
 
 
+def turned_back(keys: Tensor, bands: Tensor, frames: int) -> Tensor:
+    """Rotated keys (..., dh or more) as if the video had begun `frames` patches of time later."""
+    count = len(bands)
+    angles = bands.double() * frames
+    sin, cos = angles.sin().float(), angles.cos().float()
+    first, second = slice(0, count), slice(3 * count, 4 * count)  # the time part of the pairs
+    a, b = keys[..., first].float(), keys[..., second].float()
+    turned = keys.clone()
+    turned[..., first] = (a * cos + b * sin).to(keys.dtype)
+    turned[..., second] = (b * cos - a * sin).to(keys.dtype)
+    return turned
+
+
 def _centred(size: int, factor: float, device: torch.device) -> Tensor:
     """Coordinates of `size` patches around 0 whose span is that of size/factor patches."""
     if size == 1:

@@ -6,7 +6,7 @@ attended to.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -14,45 +14,42 @@ from torch import Tensor
 
 from media_agent_magi.engine.cache import KVCache
 from media_agent_magi.engine.config import SamplerConfig
-from media_agent_magi.engine.dit import VideoDiT
+from media_agent_magi.engine.dit import TextKeys, VideoDiT
 from media_agent_magi.engine.guidance import (
     GuidanceTable,
     Predictor,
     StepInput,
     count_tokens,
+    read_rows,
 )
 from media_agent_magi.engine.noise import NoiseSource
+from media_agent_magi.engine.rope import turned_back
 from media_agent_magi.engine.schedule import ChunkSchedule, Step
+from media_agent_magi.engine.state_io import SamplerState
 from media_agent_magi.engine.text_rows import TextRow, null_row
 from media_agent_magi.engine.times import timesteps
 
-TextSource = Callable[[int], TextRow | None]
-"""Chunk number -> its text; None where the film ends before this chunk."""
+TextSource = Callable[[int], TextRow | Sequence[TextRow] | None]
+"""Chunk number -> its text, for all samples or one for each; None where the film ends before it."""
+
+Source = Callable[[int], tuple[Tensor, float] | None]
+"""Chunk number -> latents (1 or N, channels, frames, H, W) to be made anew and how much of them, in
+(0, 1]: at 1 nothing is left of them. None for a chunk made from noise alone."""
 
 OnForward = Callable[[int, int | None], None]
 """Called after every forward with (steps done, all steps or None); may raise to stop."""
 
 
+TAIL_CHUNKS = 4
+"""Finished chunks that a state keeps, for another film to go on from."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class CleanChunk:
-    """A finished chunk: its number in the video and its latents (1, channels, frames, H, W)."""
+    """A finished chunk: its number in the video and its latents (N, channels, frames, H, W)."""
 
     index: int
     latents: Tensor
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class SamplerState:
-    """Everything needed to go on after a chunk was handed out; all tensors are copies.
-
-    stage: the next one. latents: by chunk. keys: by layer, from token `first_token` on.
-    """
-
-    stage: int
-    total: int | None
-    latents: dict[int, Tensor]
-    keys: dict[int, Tensor]
-    first_token: int
 
 
 class ChunkSampler:
@@ -61,20 +58,23 @@ class ChunkSampler:
     Args:
         model: the transformer, in evaluation mode.
         config: how it is stepped.
-        noise: where a chunk starts from.
+        noise: where a chunk starts from; several sources make as many films side by side.
         text: what a chunk shows; asked once, when the chunk enters the window.
-        prefix: latents (1, channels, frames, H, W) that the film goes on from. Whole chunks of it
-            count as chunks of the video, but are not handed out.
+        prefix: latents (1 or N, channels, frames, H, W) that the film goes on from. Whole chunks of
+            it count as chunks of the video, but are not handed out.
         total: number of chunks, whole prefix chunks counted; None goes on until `text` ends it.
+        frames: latent frames to hand out, instead of `total`; the last chunk is cut to fit.
         guidance: chunk number -> its guidance table; the config's table if not given.
         null: the text row of the unconditional forwards; the model's null caption if not given.
+        source: what the chunks are to be made from instead of pure noise.
         on_forward: progress and cancelling.
         hand_out_prefix: whether the first chunk includes the prefix frames it begins with; if not
             given, only where the prefix is shorter than a chunk.
         exact_prefix: hand these frames out as they were given; if false as the last step left
             them, which is what the reference does.
-        state: what `state()` returned; the film goes on there. `text` is asked again for the
-            chunks in work.
+        rebase_every: chunks after which positions are counted anew, to keep them exact.
+        state: what `state()` returned. The film goes on there; prefix, total and frames are those
+            of the state.
     """
 
     def __init__(
@@ -82,161 +82,266 @@ class ChunkSampler:
         model: VideoDiT,
         config: SamplerConfig,
         *,
-        noise: NoiseSource,
+        noise: NoiseSource | Sequence[NoiseSource],
         text: TextSource,
         prefix: Tensor | None = None,
         total: int | None = None,
+        frames: int | None = None,
         guidance: Callable[[int], GuidanceTable] | None = None,
         null: TextRow | None = None,
+        source: Source | None = None,
         on_forward: OnForward | None = None,
         hand_out_prefix: bool | None = None,
         exact_prefix: bool = False,
+        rebase_every: int = 64,
         state: SamplerState | None = None,
     ) -> None:
         self._model, self._config = model, config
         self._device = model.null_caption().device
-        self._noise, self._text, self._on_forward = noise, text, on_forward
-        whole = 0 if prefix is None else prefix.shape[2] // config.chunk_width
-        self._schedule = ChunkSchedule(config, whole)
-        self._prefix = None if prefix is None else prefix.to(self._device, torch.float32)
-        self._hand_out_prefix = whole == 0 if hand_out_prefix is None else hand_out_prefix
-        self._exact_prefix = exact_prefix
+        self._noise = (noise,) if callable(noise) else tuple(noise)
+        self._text, self._source, self._on_forward = text, source, on_forward
         table = GuidanceTable.from_config(config)
         self._guidance = guidance if guidance is not None else lambda _: table
         null = null_row(model.null_caption(), config.null_caption_tokens) if null is None else null
-        self._null = self._on_device(null)
+        self._null = self._read((null,))
         self._times = timesteps(config)
+        self._exact_prefix, self._rebase_every = exact_prefix, rebase_every
         self._cache = KVCache()
         self._predictor = Predictor(model, config, self._cache, self._report)
-        self._rows: dict[int, TextRow] = {}
+        self._rows: dict[int, tuple[TextRow, ...]] = {}
+        self._texts: dict[int, TextKeys] = {}
+        self._levels: dict[int, int] = {}
         self._latents: dict[int, Tensor] = {}
-        self._stage = self._steps_done = 0
-        self._prefix_stored = whole == 0
-        self._total = total
+        self._tail: tuple[Tensor, ...] = ()
+        self._stage = self._index = 0
+        width = config.chunk_width
+        if state is not None:
+            whole, rest = state.prefix_chunks, state.prefix
+        else:
+            given = self._for_all(prefix) if prefix is not None else None
+            whole = 0 if given is None else given.shape[2] // width
+            rest = None if given is None else given[:, :, whole * width :]
+        self._schedule = ChunkSchedule(config, whole)
+        self._rest = rest if rest is not None and rest.shape[2] > 0 else None
+        shown = whole == 0 if hand_out_prefix is None else hand_out_prefix
+        self._skipped = 0 if self._rest is None or shown else self._rest.shape[2]
+        self._total, self._frames, self._next = total, frames, whole
+        if frames is not None:
+            self._total = whole - (-(frames + self._skipped) // width)
         if state is not None:
             self._restore(state)
+        elif prefix is not None and whole > 0:
+            self._tail = self._for_all(prefix)[:, :, : whole * width].split(width, dim=2)
 
     def __iter__(self) -> Iterator[CleanChunk]:
         """Yield every chunk as soon as it is clean."""
-        if not self._prefix_stored:
+        if self._stage == 0 and self._schedule.prefix_chunks > 0:
             self._store_prefix()
         while steps := self._enter_stage():
             for step in steps:
+                self._index = step.index
                 self._advance(step)
-            self._stage += 1
+            self._stage, self._index = self._stage + 1, 0
             finished = steps[-1].finished
             if finished is not None:
                 yield self._hand_out(finished)
 
     def state(self) -> SamplerState:
-        """Copy what is needed to go on from here; to be called between two chunks."""
+        """Return what is needed to go on from here; to be called between two chunks.
+
+        Costs nothing: the tensors are shared with the film, which never writes to them.
+        """
         return SamplerState(
             stage=self._stage,
             total=self._total,
-            latents={chunk: x.clone() for chunk, x in self._latents.items()},
-            keys={layer: entry.clone() for layer, entry in self._cache.entries().items()},
+            frames=self._frames,
+            prefix_chunks=self._schedule.prefix_chunks,
+            origin=self._cache.origin,
             first_token=self._cache.first_token,
+            latents=dict(self._latents),
+            rows=dict(self._rows),
+            levels=dict(self._levels),
+            keys=self._cache.entries(),
+            prefix=self._rest,
+            tail=torch.cat(self._tail, dim=2) if self._tail else None,
         )
+
+    def replace_text(self, text: TextSource, *, below: float = 0.0) -> int | None:
+        """Ask `text` from now on, also again for chunks in work that are noisier than t = `below`.
+
+        May be called at any time, in `on_forward` too. Returns the first chunk that carries its new
+        text, or None where no chunk is left to carry it.
+        """
+        self._text = text
+        changed = [c for c in sorted(self._rows) if self._t(c) < below and self._ask(c)]
+        if changed:
+            return changed[0]
+        return None if self._next == self._total else self._next
 
     def predict(self, given: StepInput) -> Tensor:
         """Return the velocity of one step; the place to look at what the model sees and says."""
         return self._predictor.velocity(given)
 
     def _restore(self, state: SamplerState) -> None:
-        self._stage, self._total = state.stage, state.total
-        self._steps_done = state.stage * self._schedule.stage_steps
-        self._latents = {chunk: x.to(self._device) for chunk, x in state.latents.items()}
-        keys = {layer: entry.to(self._device) for layer, entry in state.keys.items()}
-        self._cache.restore(keys, state.first_token)
-        self._prefix_stored = True
-        first = self._schedule.window_start(state.stage)
-        for chunk in [c for c in self._latents if c >= first]:
-            row = self._text(chunk)
-            if row is None:
-                raise ValueError(f"chunk {chunk} is in work, but has no text")
-            self._rows[chunk] = self._on_device(row)
+        def move(x: Tensor) -> Tensor:
+            return x.to(self._device)
+
+        self._stage, self._total, self._frames = state.stage, state.total, state.frames
+        self._rest = None if state.prefix is None else move(state.prefix)
+        self._latents = {chunk: move(x) for chunk, x in state.latents.items()}
+        self._levels = dict(state.levels)
+        keys = {layer: move(entry) for layer, entry in state.keys.items()}
+        self._cache.restore(keys, state.origin, state.first_token)
+        width = self._config.chunk_width
+        self._tail = () if state.tail is None else move(state.tail).split(width, dim=2)
+        for chunk, rows in state.rows.items():
+            self._keep_rows(chunk, rows)
+        if self._stage > 0:
+            self._next = self._schedule.newest(self._stage - 1) + 1
+        if self._total is not None:
+            self._next = min(self._next, self._total)
 
     def _enter_stage(self) -> tuple[Step, ...]:
         """Let the next chunk in, forget what nobody looks at any more; return the stage's steps."""
-        newcomer = self._schedule.prefix_chunks + self._stage
-        if self._total is None or newcomer < self._total:
-            row = self._text(newcomer)
-            if row is None:
-                self._total = newcomer
+        newcomer = self._next
+        if newcomer != self._total and self._schedule.entry(newcomer) == self._stage:
+            if self._ask(newcomer):
+                self._latents[newcomer] = self._start(newcomer)
+                self._next += 1
             else:
-                self._rows[newcomer] = self._on_device(row)
-                self._latents[newcomer] = self._noise(newcomer).to(self._device, torch.float32)
+                self._total = newcomer
         steps = self._schedule.stage(self._stage, self._total)
         if steps:
             self._forget(steps[0])
         return steps
 
+    def _ask(self, chunk: int) -> bool:
+        """Ask for the text of a chunk; say whether there is any."""
+        answer = self._text(chunk)
+        if answer is not None:
+            rows = (answer,) if isinstance(answer, TextRow) else tuple(answer)
+            self._keep_rows(chunk, rows)
+        return answer is not None
+
+    def _keep_rows(self, chunk: int, rows: tuple[TextRow, ...]) -> None:
+        self._rows[chunk], self._texts[chunk] = rows, self._read(rows)
+
+    def _start(self, chunk: int) -> Tensor:
+        """Return what a chunk starts from: noise, with its source in it where it has one."""
+        noise = torch.cat([draw(chunk) for draw in self._noise]).to(self._device, torch.float32)
+        given = None if self._source is None else self._source(chunk)
+        if given is None:
+            return noise
+        latents, strength = given
+        if not 0 < strength <= 1:
+            raise ValueError(f"strength of chunk {chunk} must be above 0 and at most 1: {strength}")
+        level = int((self._times[:-1] - (1 - strength)).abs().argmin())
+        t = float(self._times[level])
+        self._levels[chunk] = level
+        return (1 - t) * noise + t * self._for_all(latents)
+
+    @torch.no_grad()
     def _forget(self, step: Step) -> None:
         self._latents = {c: x for c, x in self._latents.items() if c >= step.first_chunk}
-        self._rows = {c: row for c, row in self._rows.items() if c >= step.window[0]}
-        latents = self._latents[step.window[0]]
-        visible = self._schedule.earliest_visible(self._stage, self._total)
-        self._cache.forget_before(visible * count_tokens(self._model.config, latents))
+        for kept in (self._rows, self._texts, self._levels):
+            for chunk in [c for c in kept if c < step.window[0]]:
+                del kept[chunk]
+        tokens = count_tokens(self._model.config, self._latents[step.window[0]])
+        visible = self._schedule.earliest_visible(self._stage, self._total) - self._cache.origin
+        self._cache.forget_before(visible * tokens)
+        if visible >= self._rebase_every:
+            patches = visible * self._config.chunk_width // self._model.config.t_patch_size
+            bands = self._model.rope.bands
+            self._cache.move_origin(visible, tokens, lambda keys: turned_back(keys, bands, patches))
 
     @torch.no_grad()
     def _store_prefix(self) -> None:
         step = self._schedule.prefix()
         assert step is not None
-        assert self._prefix is not None
-        x = self._prefix[:, :, : len(step.levels) * self._config.chunk_width]
-        self._predictor.store(self._input(step, x, [self._null] * len(step.levels)))
-        self._prefix_stored = True
+        x = torch.cat(self._tail, dim=2)
+        texts = [self._null] * len(step.levels)
+        self._predictor.store(self._input(step, x, texts))
+        self._tail = self._tail[-TAIL_CHUNKS:]
 
     @torch.no_grad()
     def _advance(self, step: Step) -> None:
-        """Take one step with all chunks of the window."""
-        chunks = range(step.first_chunk, step.window[1])
+        """Take one step with all chunks of the window that are not waiting for theirs."""
         self._put_prefix_back(step)
+        waiting = [
+            level is not None and level < self._levels.get(step.first_chunk + i, 0)
+            for i, level in enumerate(step.levels)
+        ]
+        while waiting and waiting[-1]:  # nobody looks at the newest
+            waiting.pop()
+        if not waiting:
+            return
+        step = step.first(len(waiting))
+        chunks = range(step.first_chunk, step.window[1])
         x = torch.cat([self._latents[c] for c in chunks], dim=2)
-        rows = [self._rows.get(c, self._null) for c in chunks]
-        velocity = self.predict(self._input(step, x, rows)).chunk(len(chunks), dim=2)
-        for c, v, level in zip(chunks, velocity, step.levels, strict=True):
-            if level is not None:
+        texts = [self._texts.get(c, self._null) for c in chunks]
+        velocity = self.predict(self._input(step, x, texts)).chunk(len(chunks), dim=2)
+        for c, v, level, waits in zip(chunks, velocity, step.levels, waiting, strict=True):
+            if level is not None and not waits:
                 self._latents[c] = self._latents[c] + v * (
                     self._times[level + 1] - self._times[level]
                 )
-        self._steps_done += 1
 
-    def _input(self, step: Step, x: Tensor, rows: list[TextRow]) -> StepInput:
-        t = torch.tensor(
-            [self._config.clean_t if i is None else float(self._times[i]) for i in step.levels]
-        )
-        scales = [self._guidance(step.first_chunk + i).at(float(t[i])) for i in range(len(t))]
-        oldest = float(t[0 if step.is_prefix else step.clean_chunks])
+    def _input(self, step: Step, x: Tensor, texts: list[TextKeys]) -> StepInput:
+        chunks = range(step.first_chunk, step.first_chunk + len(step.levels))
+        levels = [
+            None if level is None else max(level, self._levels.get(chunk, 0))
+            for chunk, level in zip(chunks, step.levels, strict=True)
+        ]
+        clean = float(torch.tensor(self._config.clean_t))
+        t = tuple(clean if i is None else float(self._times[i]) for i in levels)
+        scales = [self._guidance(chunk).at(time) for chunk, time in zip(chunks, t, strict=True)]
+        oldest = t[0 if step.is_prefix else step.clean_chunks]
         near_clean = not step.is_prefix and oldest > self._config.nearly_clean_threshold
-        null = [self._null] * len(rows)
-        return StepInput(step, x, t.to(self._device), rows, null, scales, near_clean)
+        return StepInput(step, x, t, texts, [self._null] * len(texts), scales, near_clean)
+
+    def _t(self, chunk: int) -> float:
+        """Return the t that a chunk of the window has reached."""
+        level = self._schedule.level(chunk, self._stage, self._index)
+        return float(self._times[max(level, self._levels.get(chunk, 0))])
 
     def _put_prefix_back(self, step: Step) -> None:
         """Overwrite the frames of the first made chunk that the prefix gives."""
         first = self._schedule.prefix_chunks
-        if self._prefix is None or first not in self._latents or first < step.first_chunk:
-            return
-        rest = self._prefix[:, :, first * self._config.chunk_width :]
-        self._latents[first] = torch.cat([rest, self._latents[first][:, :, rest.shape[2] :]], dim=2)
+        if self._rest is not None and step.first_chunk <= first < step.window[1]:
+            self._latents[first] = self._with_prefix(self._latents[first])
+
+    def _with_prefix(self, latents: Tensor) -> Tensor:
+        assert self._rest is not None
+        return torch.cat([self._rest, latents[:, :, self._rest.shape[2] :]], dim=2)
 
     def _hand_out(self, chunk: int) -> CleanChunk:
         latents = self._latents[chunk]
-        if self._prefix is None or chunk != self._schedule.prefix_chunks:
-            return CleanChunk(chunk, latents)
-        rest = self._prefix[:, :, chunk * self._config.chunk_width :]
-        if not self._hand_out_prefix:
-            latents = latents[:, :, rest.shape[2] :]
-        elif self._exact_prefix:
-            latents = torch.cat([rest, latents[:, :, rest.shape[2] :]], dim=2)
-        return CleanChunk(chunk, latents)
+        number = chunk - self._schedule.prefix_chunks
+        start = self._skipped if number == 0 else 0
+        end = latents.shape[2]
+        if self._frames is not None:
+            end = min(end, self._frames + self._skipped - number * end)
+        exact = latents
+        if number == 0 and self._rest is not None:
+            exact = self._with_prefix(latents)
+        self._tail = (*self._tail, exact[:, :, :end])[-TAIL_CHUNKS:]
+        return CleanChunk(chunk, (exact if self._exact_prefix else latents)[:, :, start:end])
 
-    def _on_device(self, row: TextRow) -> TextRow:
-        return TextRow(
-            row.caption.detach().to(self._device, torch.float32), row.mask.to(self._device)
-        )
+    def _for_all(self, latents: Tensor) -> Tensor:
+        """Repeat given latents for all samples, on the model's device."""
+        latents = latents.to(self._device, torch.float32)
+        return latents.expand(len(self._noise), *latents.shape[1:])
+
+    @torch.no_grad()
+    def _read(self, rows: Sequence[TextRow]) -> TextKeys:
+        moved = [
+            TextRow(row.caption.detach().to(self._device, torch.float32), row.mask.to(self._device))
+            for row in rows
+        ]
+        return read_rows(self._model, moved)
 
     def _report(self) -> None:
         if self._on_forward is not None:
+            done = self._stage * self._schedule.stage_steps + self._index
             total = None if self._total is None else self._schedule.total_steps(self._total)
-            self._on_forward(self._steps_done, total)
+            self._on_forward(done, total)

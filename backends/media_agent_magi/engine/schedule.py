@@ -1,12 +1,14 @@
 """Which chunks are worked on in which step, and what each of them may see. Integers only.
 
 A chunk enters at schedule index 0 and is clean after `num_steps` steps. At most `window_size`
-chunks are in work; every num_steps/window_size steps (a stage) the window moves by one chunk.
+chunks are in work. Chunks enter and leave between stages of num_steps/window_size steps, one at a
+time; with a ramp the first ones enter late, so that the first chunk is made alone.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from bisect import bisect_right
+from dataclasses import dataclass, replace
 
 from media_agent_magi.engine.config import SamplerConfig
 
@@ -36,6 +38,15 @@ class Step:
     kv_ranges: tuple[tuple[int, int], ...]
     finished: int | None = None
 
+    def first(self, count: int) -> Step:
+        """Return the step with its first `count` chunks alone."""
+        return replace(
+            self,
+            window=(self.window[0], self.first_chunk + count),
+            levels=self.levels[:count],
+            kv_ranges=self.kv_ranges[:count],
+        )
+
     @property
     def clean_chunks(self) -> int:
         """How many leading chunks are clean."""
@@ -47,6 +58,19 @@ class Step:
         return self.clean_chunks == len(self.levels)
 
 
+def ramp_entries(window: int) -> tuple[int, ...]:
+    """Stages in which chunks enter while 1, then 2, then 4, ... are in work: 0 4 6 8 for four.
+
+    Behind the last of them a chunk enters in every stage.
+    """
+    entries, width = [0], 1
+    while width < window:
+        start, gap = entries[-1], window // width
+        entries += [start + gap * (i + 1) for i in range(width)]
+        width *= 2
+    return tuple(entries)
+
+
 class ChunkSchedule:
     """The steps of a film, stage by stage. A `total` of None means that no end is known yet."""
 
@@ -54,11 +78,28 @@ class ChunkSchedule:
         self.config = config
         self.prefix_chunks = prefix_chunks
         self.stage_steps = config.num_steps // config.window_size
+        self._entries = ramp_entries(config.window_size) if config.ramp else (0,)
+
+    def entry(self, chunk: int) -> int:
+        """Return the stage in which a chunk that is not part of the prefix enters."""
+        made, last = chunk - self.prefix_chunks, len(self._entries) - 1
+        return self._entries[made] if made <= last else self._entries[last] + made - last
+
+    def newest(self, number: int) -> int:
+        """Return the last chunk that has entered by the start of stage `number`."""
+        last = len(self._entries) - 1
+        beyond = number - self._entries[last]
+        made = last + beyond if beyond >= 0 else bisect_right(self._entries, number) - 1
+        return self.prefix_chunks + made
+
+    def level(self, chunk: int, number: int, index: int = 0) -> int:
+        """Return how many steps a chunk has taken before step `index` of stage `number`."""
+        return (number - self.entry(chunk)) * self.stage_steps + index
 
     def stages(self, total: int) -> int:
         """How many stages a film of `total` chunks takes, prefix chunks counted in `total`."""
         made = total - self.prefix_chunks
-        return made + self.config.window_size - 1 if made > 0 else 0
+        return self.entry(total - 1) + self.config.window_size if made > 0 else 0
 
     def total_steps(self, total: int) -> int:
         """How many steps a film of `total` chunks takes."""
@@ -66,7 +107,7 @@ class ChunkSchedule:
 
     def window_start(self, number: int) -> int:
         """Return the first chunk that is in work in a stage."""
-        return self.prefix_chunks + max(0, number - self.config.window_size + 1)
+        return self.newest(number - self.config.window_size) + 1
 
     def prefix(self) -> Step | None:
         """Return the one step that stores the keys of the whole prefix chunks, None without any."""
@@ -85,7 +126,8 @@ class ChunkSchedule:
 
     def earliest_visible(self, number: int, total: int | None) -> int:
         """Return the first chunk that any step from stage `number` on can attend to."""
-        ahead = range(number, number + self.config.window_size + 1)
+        next_entry = self.entry(self.newest(number) + 1)
+        ahead = range(number, next_entry + self.config.window_size)
         steps = [step for j in ahead for step in self.stage(j, total)]
         return min((start for s in steps for start, _ in s.kv_ranges), default=0)
 
@@ -105,14 +147,13 @@ class ChunkSchedule:
         return self.config.num_steps / 2
 
     def _step(self, number: int, k: int, total: int | None) -> Step:
-        newest, start = self.prefix_chunks + number, self.window_start(number)
-        end = newest + 1 if total is None else min(total, newest + 1)
-        ages = range(newest - start, newest - end, -1)
-        levels: list[int | None] = [age * self.stage_steps + k for age in ages]
+        start, end = self.window_start(number), self.newest(number) + 1
+        end = end if total is None else min(total, end)
+        levels: list[int | None] = [self.level(c, number, k) for c in range(start, end)]
         finished = start if levels[0] == self.config.num_steps - 1 else None
         first = start
-        if k == 0 and start > self.prefix_chunks:  # the chunk just finished leaves clean keys
-            first, levels = start - 1, [None, *levels]
+        if k == 0 and start > self.window_start(number - 1):
+            first, levels = start - 1, [None, *levels]  # the chunk just finished leaves clean keys
         ranges = tuple(self._visible(first + i, level) for i, level in enumerate(levels))
         return Step(number, k, (start, end), first, tuple(levels), ranges, finished)
 

@@ -11,7 +11,13 @@ from torch import Tensor
 from media_agent_magi.engine.cache import KVCache
 from media_agent_magi.engine.config import ModelConfig
 from media_agent_magi.engine.dit import VideoDiT
-from media_agent_magi.engine.guidance import GuidanceTable, Predictor, StepInput, count_tokens
+from media_agent_magi.engine.guidance import (
+    GuidanceTable,
+    Predictor,
+    StepInput,
+    count_tokens,
+    read_rows,
+)
 from media_agent_magi.engine.schedule import TWELVE_STEPS, ChunkSchedule, Step
 from media_agent_magi.engine.text_rows import TextRow
 from media_agent_magi.parity.comparison import SINGLE, CaseError, Check, Comparison, NotYetError
@@ -145,15 +151,18 @@ def _step_input(predictor: Predictor, call: Fields, tensors: Tensors, index: int
     first = call["slice_point"]
     levels = tuple(None if i < clean else 0 for i in range(count))
     step = Step(0, index, (first + clean, first + count), first, levels, ranges)
-    rows = [TextRow(caption, row_mask) for caption, row_mask in zip(y, mask, strict=True)]
+    rows = [
+        read_rows(predictor.model, [TextRow(caption, row_mask)])
+        for caption, row_mask in zip(y, mask, strict=True)
+    ]
     table = GuidanceTable.from_config(predictor.config)
     return StepInput(
         step,
         x,
-        t,
+        tuple(t.tolist()),
         text=rows[:count],
         null=rows[-count:],
-        scales=[table.at(float(value)) for value in t],
+        scales=[table.at(value) for value in t.tolist()],
         near_clean=bool(call.get("distill_nearly_clean_chunk")) and not prefix,
     )
 

@@ -1,0 +1,162 @@
+"""The state of a film in the making, and its file: one safetensors, versioned and checksummed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from media_agent_magi.engine.text_rows import TextRow
+
+FORMAT, VERSION = "media-agent engine state", 1
+OPEN = -1
+"""Stands in a file for a number that is not known."""
+
+Facts = Mapping[str, Any]
+"""What a state belongs to and needs besides tensors: anything JSON can say."""
+
+
+class StateError(ValueError):
+    """A state that cannot be used; the message names the file and what is wrong with it."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SamplerState:
+    """Everything needed to go on after a chunk was handed out. No tensor is ever written to.
+
+    stage: the next one. total: chunks of the video. frames: latent frames to hand out. latents:
+    by chunk in work. rows: their texts, one or one per sample. levels: schedule index at which a
+    chunk with a source begins. keys: by layer, from token `first_token` behind chunk `origin` on.
+    prefix: latents that the first made chunk begins with. tail: the last finished chunks.
+    """
+
+    stage: int
+    total: int | None
+    frames: int | None
+    prefix_chunks: int
+    origin: int
+    first_token: int
+    latents: dict[int, Tensor]
+    rows: dict[int, tuple[TextRow, ...]]
+    levels: dict[int, int]
+    keys: dict[int, Tensor]
+    prefix: Tensor | None
+    tail: Tensor | None
+
+    def to_tensors(self) -> dict[str, Tensor]:
+        """Return the state as named tensors; `from_tensors` takes them back."""
+        counts = (
+            self.stage,
+            OPEN if self.total is None else self.total,
+            OPEN if self.frames is None else self.frames,
+            self.prefix_chunks,
+            self.origin,
+            self.first_token,
+        )
+        tensors = {"counts": torch.tensor(counts)}
+        tensors |= {f"latents.{chunk}": x for chunk, x in self.latents.items()}
+        tensors |= {f"keys.{layer}": entry for layer, entry in self.keys.items()}
+        tensors |= {f"level.{chunk}": torch.tensor(level) for chunk, level in self.levels.items()}
+        for chunk, rows in self.rows.items():
+            tensors[f"caption.{chunk}"] = torch.stack([row.caption for row in rows])
+            tensors[f"mask.{chunk}"] = torch.stack([row.mask for row in rows])
+        optional = {"prefix": self.prefix, "tail": self.tail}
+        return tensors | {name: x for name, x in optional.items() if x is not None}
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> Self:
+        """Build from what `to_tensors` returned."""
+        stage, total, frames, prefix_chunks, origin, first_token = tensors["counts"].tolist()
+        masks = _numbered(tensors, "mask")
+        return cls(
+            stage=stage,
+            total=None if total == OPEN else total,
+            frames=None if frames == OPEN else frames,
+            prefix_chunks=prefix_chunks,
+            origin=origin,
+            first_token=first_token,
+            latents=_numbered(tensors, "latents"),
+            rows={
+                chunk: tuple(map(TextRow, captions, masks[chunk]))
+                for chunk, captions in _numbered(tensors, "caption").items()
+            },
+            levels={chunk: int(level) for chunk, level in _numbered(tensors, "level").items()},
+            keys=_numbered(tensors, "keys"),
+            prefix=tensors.get("prefix"),
+            tail=tensors.get("tail"),
+        )
+
+
+def save_state(path: Path, state: SamplerState, facts: Facts) -> None:
+    """Write the state and its facts to `path`; OSError where that cannot be done."""
+    tensors = {name: x.detach().cpu().contiguous() for name, x in state.to_tensors().items()}
+    text = json.dumps(facts, sort_keys=True)
+    checksum = _checksum(tensors, text)
+    metadata = {"format": FORMAT, "version": str(VERSION), "facts": text, "sha256": checksum}
+    path.write_bytes(save(tensors, metadata))
+
+
+def load_state(path: Path, expected: Facts) -> tuple[SamplerState, dict[str, Any]]:
+    """Read a state and all its facts from `path`.
+
+    Raises:
+        StateError: The file is missing, cut off, damaged, no state, of another version, or one of
+            its facts is not the `expected` one.
+    """
+    try:
+        with safe_open(path, framework="pt") as content:
+            metadata = content.metadata() or {}
+            _check_format(path, metadata)
+            tensors = {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118
+    except OSError as error:
+        raise StateError(f"cannot read the state {path}: {error.strerror or error}") from error
+    except SafetensorError as error:
+        raise StateError(f"{path} is no state, or it is cut off or damaged: {error}") from error
+    text = metadata.get("facts", "")
+    if _checksum(tensors, text) != metadata.get("sha256"):
+        raise StateError(f"the state {path} is damaged: its checksum does not agree")
+    facts: dict[str, Any] = json.loads(text)
+    _check_facts(path, facts, expected)
+    return SamplerState.from_tensors(tensors), facts
+
+
+def _check_format(path: Path, metadata: Mapping[str, str]) -> None:
+    if metadata.get("format") != FORMAT:
+        raise StateError(f"{path} is no state of a film, but another safetensors file")
+    if metadata.get("version") != str(VERSION):
+        raise StateError(
+            f"the state {path} has version {metadata.get('version')}; this engine reads {VERSION}"
+        )
+
+
+def _check_facts(path: Path, facts: Facts, expected: Facts) -> None:
+    differing = [
+        f"{name} is {json.dumps(facts.get(name))}, not {json.dumps(value)}"
+        for name, value in json.loads(json.dumps(expected)).items()  # as JSON would give it back
+        if facts.get(name) != value
+    ]
+    if differing:
+        raise StateError(f"the state {path} belongs to other work: its {', its '.join(differing)}")
+
+
+def _numbered(tensors: Mapping[str, Tensor], name: str) -> dict[int, Tensor]:
+    """Return the tensors called `name`.NUMBER by their number."""
+    parts = ((key.partition("."), x) for key, x in tensors.items())
+    return {int(number): x for (first, dot, number), x in parts if dot and first == name}
+
+
+def _checksum(tensors: Mapping[str, Tensor], facts: str) -> str:
+    digest = hashlib.sha256(facts.encode())
+    for name in sorted(tensors):
+        x = tensors[name]
+        digest.update(f"{name} {x.dtype} {tuple(x.shape)}".encode())
+        digest.update(x.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
