@@ -1,7 +1,7 @@
 """What the tests of the conformance kit stand on: fixtures, and ways to watch a backend work."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -13,7 +13,7 @@ from media_agent.negotiate import negotiate
 from media_agent.smallest import smallest_request
 from media_agent_schemas.capabilities import Capabilities
 from media_agent_schemas.events import BackendEvent, ChunkReady, JobCompleted, TerminalEvent
-from media_agent_schemas.jobs import Finish, OperationRef
+from media_agent_schemas.jobs import Command, OperationRef
 from media_agent_schemas.request import VideoRequest
 
 if TYPE_CHECKING:
@@ -107,16 +107,17 @@ class Contract:
         return OperationRef.model_validate_json(text)
 
     async def observed(
-        self, backend: VideoBackend, ref: OperationRef, *, at_first_chunk: Finish | None = None
+        self, backend: VideoBackend, ref: OperationRef, *, at_first_chunk: Sequence[Command] = ()
     ) -> list[BackendEvent]:
-        """Return all events of a piece of work; sends a command when its first chunk is ready."""
+        """Return all events of a piece of work; sends commands when its first chunk is ready."""
         seen: list[BackendEvent] = []
         async with asyncio.timeout(self.deadline), aclosing(backend.observe(ref)) as events:
             async for event in events:
                 seen.append(event)
-                if at_first_chunk is not None and isinstance(event, ChunkReady):
-                    await backend.control(ref, at_first_chunk)
-                    at_first_chunk = None
+                if isinstance(event, ChunkReady):
+                    for command in at_first_chunk:
+                        await backend.control(ref, command)
+                    at_first_chunk = ()
         return seen
 
     async def end(self, backend: VideoBackend, ref: OperationRef) -> TerminalEvent:

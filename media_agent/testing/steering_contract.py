@@ -9,10 +9,14 @@ import pytest
 from media_agent.backend import VideoBackend
 from media_agent.errors import MediaAgentError, UnsupportedRequestError
 from media_agent.testing.contract import Contract, MakeBackend, RequestFactory, frames_of
+from media_agent.testing.films import Film, film_bytes
 from media_agent_schemas.capabilities import Capabilities, Control
 from media_agent_schemas.events import ChunkReady, JobCancelled, JobCompleted, PromptChanged
 from media_agent_schemas.jobs import ChangePrompt, Finish, OperationRef
+from media_agent_schemas.media import InputRole, MediaInput
+from media_agent_schemas.request import Shot, VideoMode
 
+_FAR = 100_000  # a chunk that no film here gets to
 _COMMANDS = (ChangePrompt(prompt="a blue square"), Finish())
 
 
@@ -66,7 +70,7 @@ class SteeringContract(Contract):
             pytest.skip("it makes no endless film that can be finished")
         ref = await backend.submit(request_factory(endless=True), key="endless")
 
-        events = await self.observed(backend, ref, at_first_chunk=Finish())
+        events = await self.observed(backend, ref, at_first_chunk=(Finish(),))
 
         assert isinstance(events[-1], JobCompleted), events[-1]
 
@@ -76,19 +80,79 @@ class SteeringContract(Contract):
         """The event says from which chunk on the new prompt holds."""
         if limits.endless is not True or not set(Control) <= set(limits.controls):
             pytest.skip("it makes no endless film whose prompt can be changed")
-        ref = await backend.submit(request_factory(endless=True), key="changed")
-        changes = []
+        for at in ("next", "now", _FAR):
+            command = ChangePrompt(prompt="a blue square", at=at)
+            ref = await backend.submit(request_factory(endless=True), key=f"changed-{at}")
+            changes = []
+            async with asyncio.timeout(self.deadline), aclosing(backend.observe(ref)) as events:
+                async for event in events:
+                    if isinstance(event, ChunkReady) and event.index == 0:
+                        await backend.control(ref, command)
+                    if isinstance(event, PromptChanged):
+                        changes.append(event)
+                        await backend.control(ref, Finish())
 
-        async with asyncio.timeout(self.deadline), aclosing(backend.observe(ref)) as events:
-            async for event in events:
-                if isinstance(event, ChunkReady) and event.index == 0:
-                    await backend.control(ref, ChangePrompt(prompt="a blue square"))
-                if isinstance(event, PromptChanged):
-                    changes.append(event)
-                    await backend.control(ref, Finish())
+            assert [change.prompt for change in changes] == ["a blue square"]
+            assert changes[0].chunk > 0
+            assert at != _FAR or changes[0].chunk == _FAR
 
-        assert [change.prompt for change in changes] == ["a blue square"]
-        assert changes[0].chunk > 0
+    async def test_a_prompt_for_a_chunk_that_is_made_is_told_to_come_too_late(
+        self, backend: VideoBackend, limits: Capabilities, request_factory: RequestFactory
+    ) -> None:
+        """Nothing changes, and the end says so."""
+        if limits.endless is not True or not set(Control) <= set(limits.controls):
+            pytest.skip("it makes no endless film whose prompt can be changed")
+        ref = await backend.submit(request_factory(endless=True), key="too-late-a-prompt")
+        late = ChangePrompt(prompt="a blue square", at=0)
+
+        events = await self.observed(backend, ref, at_first_chunk=(late, Finish()))
+
+        assert not [event for event in events if isinstance(event, PromptChanged)]
+        assert isinstance(events[-1], JobCompleted), events[-1]
+        assert any("chunk 0" in warning for warning in events[-1].warnings)
+
+    async def test_a_branch_begins_with_the_chunks_of_the_film_it_leaves(
+        self, backend: VideoBackend, limits: Capabilities, request_factory: RequestFactory
+    ) -> None:
+        """It makes only what follows, under its own prompts, and leaves that film alone."""
+        if limits.resumable is not True or limits.extends is not True:
+            pytest.skip("it cannot go on from the middle of a film")
+        shot = Shot(prompt=self.asked(backend).prompt or "", duration=limits.chunk_seconds or 1.0)
+        trunk = await backend.submit(request_factory(shots=(shot,) * 3), key="trunk")
+        first = await self._first_chunk(backend, trunk)
+        whole = frames_of(await self.end(backend, trunk))
+        assert first.resume is not None, "a chunk came without a token"
+        token = first.resume.model_copy(update={"key": "trunk"})
+        other = shot.model_copy(update={"prompt": "a blue square"})
+
+        branch = await backend.submit(
+            request_factory(shots=(shot, other)), key="branch", resume=token
+        )
+        events = await self.observed(backend, branch)
+
+        assert isinstance(events[-1], JobCompleted), events[-1]
+        frames = frames_of(events[-1])
+        made = [event.index for event in events if isinstance(event, ChunkReady)]
+        assert made[:1] == [token.next_chunk]
+        assert len(frames) == len(whole) * 2 // 3
+        assert (frames[: first.frames] == whole[: first.frames]).all()
+        assert (frames_of(await self.end(backend, trunk)) == whole).all()
+
+    async def test_a_film_goes_on_from_the_end_of_another_by_so_many_frames(
+        self,
+        backend: VideoBackend,
+        limits: Capabilities,
+        request_factory: RequestFactory,
+    ) -> None:
+        """As many frames as were asked, whatever the length of the film that was given."""
+        if VideoMode.VIDEO_EXTEND not in limits.modes or not self.is_local(backend):
+            pytest.skip("it does not continue films here")
+        source = MediaInput(role=InputRole.SOURCE_VIDEO, data=film_bytes(Film(frames=31)))
+        request = request_factory(inputs=(source,))
+
+        frames = frames_of(await self.made(backend, request, "continued"))
+
+        assert len(frames) == request.num_frames
 
     async def test_work_goes_on_from_its_token_in_another_process(
         self,
