@@ -4,9 +4,8 @@ It is submitted to, polled, and its film is fetched. A submission may cost money
 """
 
 import asyncio
-import contextlib
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 
 from pydantic import JsonValue
 
@@ -18,12 +17,11 @@ from media_agent.errors import (
     Fault,
     GenerationFailedError,
     InvalidRequestError,
-    MediaAgentError,
     to_info,
 )
 from media_agent.polled import PolledBackend
 from media_agent.video import describe
-from media_agent_hosted.http import HttpApi, Reply, Translate, Transport, key_header
+from media_agent_hosted.http import HttpApi, Reply, Transport, key_header
 from media_agent_hosted.http_declaration import (
     HttpOptions,
     address,
@@ -145,8 +143,8 @@ class HttpBackend(PolledBackend):
         if self._options.cancel is None:
             await super().cancel_once(ref)
         else:
-            with contextlib.suppress(_OverError):
-                await self._send(self._options.cancel, ref, _over)
+            over = (400, 404, 409, 410)  # whether it really is, the next poll says
+            await self._send(self._options.cancel, ref, accepts=over)
 
     async def aclose(self) -> None:
         """Close the connections; the service works on."""
@@ -166,22 +164,19 @@ class HttpBackend(PolledBackend):
                 hint=f"correct backends.{self.name}.options.result; the film is still there",
             )
             return JobFailed(error=to_info(error), model=ref.model)
-        film = await self._api.download(url, self.film_path(ref))
+        path = self.film_path(ref)
+        await self._api.download(url, path)
         seed = ref.data.get("seed")
         return JobCompleted(
-            artifacts=(await asyncio.to_thread(describe, film.path),),
+            artifacts=(await asyncio.to_thread(describe, path),),
             seed=seed if isinstance(seed, int) else None,
             model=ref.model,
             verification=self.capabilities().verification,
         )
 
-    async def _send(
-        self, text: str, ref: OperationRef, translate: Translate | None = None
-    ) -> Reply:
+    async def _send(self, text: str, ref: OperationRef, accepts: Collection[int] = ()) -> Reply:
         target, headers = call(text, self._names(ref)), self._options.headers
-        return await self._api.send(
-            target.method, target.path, headers=headers, translate=translate
-        )
+        return await self._api.send(target.method, target.path, headers=headers, accepts=accepts)
 
     def _names(self, ref: OperationRef) -> dict[str, JsonValue]:
         return {"id": ref.operation_id, "model": self._model}
@@ -190,15 +185,6 @@ class HttpBackend(PolledBackend):
         pictures = [address_of(medium) for medium in request.inputs]
         picture = pictures[0] if pictures else None
         return {**values_of(request, self._model), "first_frame": picture}
-
-
-class _OverError(MediaAgentError):
-    """The work was over before it could be stopped."""
-
-
-def _over(reply: Reply) -> MediaAgentError | None:
-    """Read a refused cancel: whether the work was really over, the next poll says."""
-    return _OverError("over") if reply.status in (400, 404, 409, 410) else None
 
 
 def _base_url(settings: BackendSettings) -> str:

@@ -9,10 +9,11 @@ import asyncio
 import contextlib
 import ipaddress
 import logging
+import os
+import secrets
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal
 
 import httpx
 from pydantic import JsonValue, SecretStr
@@ -22,13 +23,13 @@ from media_agent.errors import (
     BackendUnavailableError,
     ConfigurationError,
     MediaAgentError,
+    StorageError,
     SubmitUncertainError,
 )
-from media_agent_hosted.part_file import PartFile
-from media_agent_hosted.repeating import repeated, repeated_with_key
+from media_agent_hosted.repeating import repeated
 from media_agent_hosted.replies import Reply, Translate, general_error
 
-__all__ = ["Downloaded", "FilePart", "HttpApi", "Reply", "Translate", "Transport", "key_header"]
+__all__ = ["FilePart", "HttpApi", "Reply", "Translate", "Transport", "key_header"]
 
 Headers = Mapping[str, str]
 Transport = httpx.AsyncBaseTransport
@@ -41,16 +42,6 @@ _LONGEST_DOWNLOAD = 3600.0  # seconds
 _REDIRECTS = 5
 _PIECE = 2**18  # bytes read and written at once
 _NO_FILMS = ("text/html", "application/xhtml+xml", "application/json", "application/xml")
-
-
-@dataclass(frozen=True, slots=True)
-class Downloaded:
-    """A file that was fetched, whole and on disk."""
-
-    path: Path
-    size_bytes: int
-    sha256: str
-    mime_type: str
 
 
 def key_header(
@@ -177,9 +168,8 @@ class HttpApi:
                 raise self._error(reply, translate)
             return reply
 
-        if paid and idempotency_key is not None:
-            return await repeated_with_key(attempt, self._sleep)
-        return await repeated(attempt, self._sleep)
+        is_known_again = paid and idempotency_key is not None
+        return await repeated(attempt, self._sleep, is_known_again=is_known_again)
 
     async def download(
         self,
@@ -188,7 +178,7 @@ class HttpApi:
         *,
         max_bytes: int = LARGEST_FILM,
         translate: Translate | None = None,
-    ) -> Downloaded:
+    ) -> None:
         """Stream a result file to `path`, which is replaced whole or not at all.
 
         The key goes along on the provider's own origin only; elsewhere only https is followed.
@@ -199,12 +189,12 @@ class HttpApi:
             StorageError: it could not be written.
         """
 
-        async def attempt() -> Downloaded:
+        async def attempt() -> None:
             with self._transport_errors(paid=False):
                 async with asyncio.timeout(_LONGEST_DOWNLOAD):
-                    return await self._download(url, path, max_bytes, translate)
+                    await self._download(url, path, max_bytes, translate)
 
-        return await repeated(attempt, self._sleep)
+        await repeated(attempt, self._sleep)
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -250,7 +240,7 @@ class HttpApi:
 
     async def _download(
         self, url: str, path: Path, max_bytes: int, translate: Translate | None
-    ) -> Downloaded:
+    ) -> None:
         target = self._followed(url if "://" in url else self._absolute(url))
         for _ in range(_REDIRECTS + 1):
             auth = self._auth() if self._is_own(target) else {}
@@ -416,7 +406,7 @@ def _hide_queries(record: logging.LogRecord) -> bool:
     return True
 
 
-async def _store(response: httpx.Response, path: Path, max_bytes: int) -> Downloaded:
+async def _store(response: httpx.Response, path: Path, max_bytes: int) -> None:
     host = _place(response.url)
     mime_type = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     if mime_type in _NO_FILMS:
@@ -427,9 +417,29 @@ async def _store(response: httpx.Response, path: Path, max_bytes: int) -> Downlo
     announced = response.headers.get("Content-Length", "")
     if announced.isdecimal() and int(announced) > max_bytes:
         raise too_large
-    with PartFile(path) as part:
+    with _whole_file(path) as file:
         async for piece in response.aiter_bytes(_PIECE):
-            if part.size + len(piece) > max_bytes:
+            if file.tell() + len(piece) > max_bytes:
                 raise too_large
-            await asyncio.to_thread(part.write, piece)
-    return Downloaded(path, part.size, part.sha256, mime_type or "video/mp4")
+            await asyncio.to_thread(file.write, piece)
+
+
+@contextlib.contextmanager
+def _whole_file(path: Path) -> Iterator[BinaryIO]:
+    """Yield a file that is moved to its place when all went well, and else leaves nothing."""
+    aside = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with aside.open("xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(path)
+    except OSError as error:
+        raise StorageError(
+            f"{path} cannot be written: {error.strerror or error}",
+            hint="free some space, or choose another data folder",
+        ) from error
+    finally:
+        with contextlib.suppress(OSError):
+            aside.unlink(missing_ok=True)

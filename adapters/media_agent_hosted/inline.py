@@ -1,6 +1,8 @@
 """Pictures and films that go along inside the request, as data URIs, looked at before."""
 
 import base64
+import contextlib
+import re
 from pathlib import Path
 
 from media_agent.errors import InvalidRequestError
@@ -9,9 +11,9 @@ from media_agent_schemas.media import InputRole, MediaInput
 LARGEST_INLINE = 20 * 2**20  # bytes; base64 makes a third more of them
 _MOST_PIXELS = 100_000_000
 _PICTURES = {  # how it begins, and its decoder
-    "image/png": (b"\x89PNG\r\n\x1a\n", "png"),
-    "image/jpeg": (b"\xff\xd8\xff", "mjpeg"),
-    "image/webp": (b"RIFF", "webp"),
+    "image/png": (rb"\x89PNG\r\n\x1a\n", "png"),
+    "image/jpeg": (rb"\xff\xd8\xff", "mjpeg"),
+    "image/webp": (rb"RIFF.{4}WEBP", "webp"),
 }
 _FILM_STARTS = {"video/mp4": (4, b"ftyp"), "video/webm": (0, b"\x1aE\xdf\xa3")}
 
@@ -29,24 +31,33 @@ def address_of(medium: MediaInput, *, allow_plain_http: bool = False) -> str:
         )
     if medium.url is not None:
         return medium.url
-    name = medium.role.value if medium.path is None else f"{medium.role.value} {medium.path}"
-    content = _bytes_of(medium, name)
-    if len(content) > LARGEST_INLINE:
-        raise InvalidRequestError(
-            f"{name} is larger than {LARGEST_INLINE >> 20} MiB, too large to go along",
-            hint="make it smaller, or give it as an https address",
-        )
-    is_film = medium.role in (InputRole.SOURCE_VIDEO, InputRole.MOTION)
-    mime_type = _film_type(content, name) if is_film else _picture_type(content, name)
+    content, mime_type = read_medium(medium)
     return f"data:{mime_type};base64,{base64.b64encode(content).decode('ascii')}"
 
 
-def _bytes_of(medium: MediaInput, name: str) -> bytes:
+def read_medium(medium: MediaInput, *, largest: int = LARGEST_INLINE) -> tuple[bytes, str]:
+    """Return the bytes of an input that is a file or bytes, and their media type.
+
+    Raises:
+        InvalidRequestError: it cannot be read, is too large, or is not what its role needs.
+    """
+    name = medium.role.value if medium.path is None else f"{medium.role.value} {medium.path}"
+    content = _bytes_of(medium, name, largest)
+    if len(content) > largest:
+        raise InvalidRequestError(
+            f"{name} is larger than {largest >> 20} MiB, too large to go along",
+            hint="make it smaller, or give it as an https address",
+        )
+    is_film = medium.role in (InputRole.SOURCE_VIDEO, InputRole.MOTION)
+    return content, _film_type(content, name) if is_film else _picture_type(content, name)
+
+
+def _bytes_of(medium: MediaInput, name: str, largest: int) -> bytes:
     if medium.data is not None:
         return medium.data
     try:
         with Path(str(medium.path)).open("rb") as file:
-            return file.read(LARGEST_INLINE + 1)
+            return file.read(largest + 1)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise InvalidRequestError(f"{name} cannot be read: {reason}") from error
@@ -64,16 +75,17 @@ def _picture_type(content: bytes, name: str) -> str:
     import av
 
     for mime_type, (start, codec) in _PICTURES.items():
-        if not content.startswith(start):
+        if re.match(start, content, re.DOTALL) is None:
             continue
-        decoder = av.Codec(codec, "r").create("video")
+        decoder = av.VideoCodecContext.create(codec, "r")
         decoder.options = {"err_detect": "explode", "max_pixels": str(_MOST_PIXELS)}
-        try:
+        with contextlib.suppress(av.error.FFmpegError):
             if [*decoder.decode(av.Packet(content)), *decoder.decode(None)]:
                 return mime_type
-        except av.error.FFmpegError:
-            pass
+        raise InvalidRequestError(
+            f"{name} is damaged, or has more than {_MOST_PIXELS // 10**6} million pixels",
+            hint="open it and save it again, or make it smaller",
+        )
     raise InvalidRequestError(
-        f"{name} is no readable PNG, JPEG or WebP picture, or has more than {_MOST_PIXELS} pixels",
-        hint="convert it to one of these, or make it smaller",
+        f"{name} is no PNG, JPEG or WebP picture", hint="convert it to one of these"
     )

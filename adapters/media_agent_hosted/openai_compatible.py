@@ -24,12 +24,11 @@ from media_agent.errors import (
 )
 from media_agent.polled import PolledBackend
 from media_agent_hosted.http import FilePart, HttpApi, Transport, key_header
+from media_agent_hosted.inline import read_medium
 from media_agent_hosted.openai_errors import (
     FailedPollError,
     NoFilmError,
-    NotCancellableError,
     NoVideosError,
-    error_of_cancel,
     error_of_film,
     error_of_poll,
     refusal_of_video,
@@ -42,13 +41,8 @@ from media_agent_hosted.openai_facts import (
     describe_model,
     read_settings,
 )
-from media_agent_hosted.openai_form import (
-    build_form,
-    build_image_url,
-    form_parts,
-)
+from media_agent_hosted.openai_form import build_form, build_image_url, first_frame, form_parts
 from media_agent_hosted.openai_lookup import find_video
-from media_agent_hosted.openai_picture import first_frame, read_picture
 from media_agent_hosted.openai_video import (
     BLINDLY,
     Server,
@@ -73,6 +67,7 @@ from media_agent_schemas.request import VideoRequest
 
 __all__ = ["OpenAICompatibleBackend"]
 
+_LARGEST_PICTURE = 30 * 2**20  # bytes; what vLLM-Omni takes
 _PATIENCE = 3  # polls that may say "completed" before its film can be fetched
 
 
@@ -116,13 +111,12 @@ class OpenAICompatibleBackend(PolledBackend):
 
     def capabilities(self, model: str | None = None) -> Capabilities:
         """Say what is known of a model; every name is taken, as only the server knows its own."""
-        return describe_model(
-            model or self._model,
-            self._config,
-            default=self._model,
-            passed=self._defaults,
-            base_url=self.settings.base_url,
-        )
+        limits = describe_model(model or self._model, self._config, self._defaults)
+        address = {
+            "local": self._known_api is not None and self._known_api.is_here,
+            "missing": NO_ADDRESS if self._known_api is None else None,
+        }
+        return limits.model_copy(update={"models": (self._model,), **address})
 
     def estimate(self, request: VideoRequest) -> Estimate:
         """Say that one's own hardware has no price; how long it takes nobody knows."""
@@ -192,8 +186,8 @@ class OpenAICompatibleBackend(PolledBackend):
         video = await self._video(ref)
         if video is None or video.status not in ("queued", "in_progress"):
             return
-        with contextlib.suppress(NotCancellableError):
-            await self._api.send("DELETE", _path(ref.operation_id), translate=error_of_cancel)
+        gone_or_over = (404, 409)
+        await self._api.send("DELETE", _path(ref.operation_id), accepts=gone_or_over)
 
     async def aclose(self) -> None:
         """Close the connections; the server works on."""
@@ -229,7 +223,8 @@ class OpenAICompatibleBackend(PolledBackend):
             return form, None
         if frame.url is not None:
             return form | build_image_url(frame.url, self._config.server), None
-        return form, await asyncio.to_thread(read_picture, frame)
+        content, mime_type = await asyncio.to_thread(read_medium, frame, largest=_LARGEST_PICTURE)
+        return form, (f"first_frame.{mime_type.partition('/')[2]}", content, mime_type)
 
     def _ref(self, request: VideoRequest, video: Video) -> OperationRef:
         _, model = request.backend_and_model()
@@ -267,17 +262,13 @@ class OpenAICompatibleBackend(PolledBackend):
         if address is not None:
             artifact = Artifact(uri=address, expires_at=expiry(video))
             return completed(video, artifact, ref, self._checked)
+        url, path = video.address or f"{_path(video.id)}/content", self.film_path(ref)
         try:
-            film = await self._api.download(
-                video.address or f"{_path(video.id)}/content",
-                self.film_path(ref),
-                translate=error_of_film,
-            )
+            await self._api.download(url, path, translate=error_of_film)
         except NoFilmError as error:
             return self._waited_for(ref, error)
         self._without_film.pop(ref.operation_id, None)
-        artifact = Artifact(path=str(film.path), size_bytes=film.size_bytes, sha256=film.sha256)
-        return completed(video, artifact, ref, self._checked)
+        return completed(video, Artifact(path=str(path)), ref, self._checked)
 
     def _waited_for(self, ref: OperationRef, error: NoFilmError) -> BackendEvent:
         """Give a film a few polls to appear: a video may be complete before its file is."""

@@ -41,10 +41,6 @@ class NoFilmError(GenerationFailedError):
     """A video is complete, and its film is not given."""
 
 
-class NotCancellableError(MediaAgentError):
-    """A video is gone, over, or being cancelled already; all harmless."""
-
-
 def refusal_of_video(reply: Reply) -> MediaAgentError | None:
     """Say why a new video was refused; what may have been accepted is not said here."""
     if reply.status in (404, 405):
@@ -79,25 +75,19 @@ def error_of_poll(reply: Reply) -> MediaAgentError | None:
 
 def error_of_film(reply: Reply) -> MediaAgentError | None:
     """Say why a complete video gives no film; each status has its own meaning here."""
-    said = f"{reply.host} calls the video complete and gives no film"
-    match reply.status:
-        case 400:
-            return NoFilmError(
-                f"{said}: it keeps films in a cloud and does not say where this one is",
-                hint="look there, or switch the server's upload off",
-            )
-        case 404:
-            return NoFilmError(
-                f"{said}: the file is not there, or not any more",
-                hint="look into the server's output folder; it may remove films after a time",
-            )
-        case 422:
-            return NoFilmError(f"{said}: it failed after all", hint="the server's log says more")
-    return None
-
-
-def error_of_cancel(reply: Reply) -> MediaAgentError | None:
-    """Take as done what cannot be cancelled any more, or is being cancelled."""
-    if reply.status in (404, 409):
-        return NotCancellableError(f"{reply.host} has nothing left to cancel")
-    return None
+    reasons = {
+        400: (
+            "it keeps films in a cloud and does not say where this one is",
+            "look there, or switch the server's upload off",
+        ),
+        404: (
+            "the file is not there, or not any more",
+            "look into the server's output folder; it may remove films after a time",
+        ),
+        422: ("it failed after all", "the server's log says more"),
+    }
+    if reply.status not in reasons:
+        return None
+    why, hint = reasons[reply.status]
+    said = f"{reply.host} calls the video complete and gives no film: {why}"
+    return NoFilmError(said, hint=hint)

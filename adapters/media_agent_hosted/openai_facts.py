@@ -6,12 +6,11 @@ from dataclasses import replace
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
-from typing import Annotated
-from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from media_agent.backend import BackendSettings
+from media_agent.declared import SizeText
 from media_agent.polled import DEADLINE
 from media_agent_hosted.openai_video import Server
 from media_agent_schemas.capabilities import (
@@ -30,14 +29,11 @@ DEFAULT_MODEL = "default"
 NO_ADDRESS = f'a base_url: set base_url = "http://localhost:30000/v1" under [backends.{NAME}]'
 
 _HERE = Path(__file__).parent
+_FACTS = {
+    *("default_size", "default_fps", "default_duration", "max_duration"),
+    *("frame_multiple", "frame_offset"),
+}  # settings that say what the model can do
 _USUAL_SECONDS = 5.0  # of a film by a model of which nothing is known
-
-
-def _parsed_size(value: object) -> object:
-    return Size.parse(value) if isinstance(value, str) else value
-
-
-SizeText = Annotated[Size, BeforeValidator(_parsed_size)]
 
 
 class ServerSettings(BaseModel):
@@ -127,31 +123,13 @@ def api_address(base_url: str) -> str:
     return f"{text}/v1" if "/" not in text.partition("://")[2] else text
 
 
-def is_here(base_url: str) -> bool:
-    """Whether a server is on this machine."""
-    return urlsplit(base_url).hostname in ("localhost", "127.0.0.1", "::1")
-
-
 def describe_model(
-    model: str,
-    settings: ServerSettings,
-    *,
-    default: str,
-    passed: Mapping[str, JsonValue],
-    base_url: str | None,
+    model: str, settings: ServerSettings, passed: Mapping[str, JsonValue]
 ) -> Capabilities:
     """Say what a model can do: as configured, else as its family is known, else unknown."""
     family = next((one for one in families() if fnmatchcase(model.lower(), one.match)), None)
     facts: dict[str, object] = {} if family is None else _facts(family)
-    configured = {
-        "default_size": settings.default_size,
-        "default_fps": settings.default_fps,
-        "default_duration": settings.default_duration,
-        "max_duration": settings.max_duration,
-        "frame_multiple": settings.frame_multiple,
-        "frame_offset": settings.frame_offset,
-    }
-    facts |= {name: value for name, value in configured.items() if value is not None}
+    facts |= settings.model_dump(include=_FACTS, exclude_none=True)
     description = "a model on your own server: SGLang-Diffusion or vLLM-Omni"
     if "max_duration" not in facts:  # unknown, which is not "any length"
         facts["max_duration"] = facts.setdefault("default_duration", _USUAL_SECONDS)
@@ -161,7 +139,6 @@ def describe_model(
         {
             "backend": NAME,
             "model": model,
-            "models": (default,),
             "description": description,
             "modes": (VideoMode.TEXT_TO_VIDEO, VideoMode.IMAGE_TO_VIDEO),
             "input_roles": (InputRole.FIRST_FRAME,),
@@ -174,8 +151,6 @@ def describe_model(
             "verification": Verification(
                 level=VerificationLevel.SIMULATOR, note="against a simulator of both servers"
             ),
-            "local": base_url is not None and is_here(base_url),
-            "missing": NO_ADDRESS if base_url is None else None,
             **facts,
         }
     )

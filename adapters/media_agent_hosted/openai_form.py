@@ -12,6 +12,7 @@ from pydantic import JsonValue
 from media_agent.errors import InvalidRequestError, UnsupportedRequestError
 from media_agent_hosted.http import FilePart
 from media_agent_hosted.openai_video import Server
+from media_agent_schemas.media import InputRole, MediaInput
 from media_agent_schemas.request import VideoRequest
 
 JSON_OPTIONS = ("extra_params", "lora")
@@ -59,6 +60,22 @@ def build_image_url(url: str, server: Server) -> dict[str, str]:
             return vllm_omni
         case Server.AUTO:
             return sglang | vllm_omni
+
+
+def first_frame(request: VideoRequest) -> MediaInput | None:
+    """Return the picture to start from, None if there is none.
+
+    Raises:
+        InvalidRequestError: there are several, or other inputs.
+    """
+    frames = [medium for medium in request.inputs if medium.role is InputRole.FIRST_FRAME]
+    if len(frames) != len(request.inputs) or len(frames) > 1:
+        roles = ", ".join(medium.role for medium in request.inputs)
+        raise InvalidRequestError(
+            f"inputs {roles}: the server takes one first_frame and nothing else",
+            hint="leave the others out",
+        )
+    return frames[0] if frames else None
 
 
 def form_parts(form: dict[str, str], picture: FilePart | None) -> dict[str, FilePart]:

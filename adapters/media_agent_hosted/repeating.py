@@ -28,15 +28,25 @@ def nothing_was_accepted(error: BaseException) -> bool:
 
 
 async def repeated(
-    attempt: Callable[[], Awaitable[_Result]],
-    sleep: Sleep,
-    may_repeat: Callable[[BaseException], bool] = nothing_was_accepted,
+    attempt: Callable[[], Awaitable[_Result]], sleep: Sleep, *, is_known_again: bool = False
 ) -> _Result:
     """Attempt until it works, with pauses that grow or that the provider asked for.
 
+    With `is_known_again` the provider knows a request again by its key, so that it is sent again
+    also after a lost reply.
+
     Raises:
+        SubmitUncertainError: a reply was lost on the way, whatever came after it.
         MediaAgentError: the last trouble, or the first that forbids another attempt.
     """
+    lost: list[SubmitUncertainError] = []
+
+    def may_repeat(error: BaseException) -> bool:
+        if is_known_again and isinstance(error, SubmitUncertainError):
+            lost.append(error)
+            return True
+        return nothing_was_accepted(error)
+
     retrying = AsyncRetrying(
         stop=stop_after_attempt(_ATTEMPTS),
         wait=_pause,
@@ -44,29 +54,8 @@ async def repeated(
         sleep=sleep,
         reraise=True,
     )
-    return await retrying(attempt)
-
-
-async def repeated_with_key(attempt: Callable[[], Awaitable[_Result]], sleep: Sleep) -> _Result:
-    """Attempt again also after a lost reply, which only a key makes harmless.
-
-    Raises:
-        SubmitUncertainError: a reply was lost on the way, whatever came after it.
-    """
-    lost: list[SubmitUncertainError] = []
-
-    async def remembering() -> _Result:
-        try:
-            return await attempt()
-        except SubmitUncertainError as error:
-            lost.append(error)
-            raise
-
-    def may_repeat(error: BaseException) -> bool:
-        return isinstance(error, SubmitUncertainError) or nothing_was_accepted(error)
-
     try:
-        return await repeated(remembering, sleep, may_repeat)
+        return await retrying(attempt)
     except (BackendUnavailableError, BackendRateLimitError) as error:
         if lost:
             raise lost[0] from error

@@ -2,7 +2,6 @@
 
 import datetime
 import email.utils
-import hashlib
 import logging
 from pathlib import Path
 
@@ -473,18 +472,15 @@ async def test_without_a_key_no_header_is_sent():
     assert "authorization" not in seen.requests[0].headers
 
 
-async def test_a_film_is_streamed_to_its_place_and_hashed(tmp_path):
+async def test_a_film_is_streamed_to_its_place(tmp_path):
     with Shop() as shop:
         api = api_for(shop)
         order = (await api.send("POST", "/films", json={})).object()
-        film = await api.download(str(order["film"]), tmp_path / "deep" / "film.mp4")
+        await api.download(str(order["film"]), tmp_path / "deep" / "film.mp4")
 
-    content = film.path.read_bytes()
-    assert content[4:8] == b"ftyp"
-    assert film.size_bytes == len(content)
-    assert film.sha256 == hashlib.sha256(content).hexdigest()
-    assert film.mime_type == "video/mp4"
-    assert [path.name for path in film.path.parent.iterdir()] == ["film.mp4"]
+    [film] = (tmp_path / "deep").iterdir()
+    assert film.name == "film.mp4"
+    assert film.read_bytes()[4:8] == b"ftyp"
 
 
 async def test_a_download_is_repeated_through_trouble_and_leaves_nothing_half_done(tmp_path):

@@ -1,6 +1,7 @@
 """The backend against simulated SGLang and vLLM-Omni servers, over real HTTP."""
 
 import asyncio
+import base64
 import logging
 from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -46,7 +47,9 @@ pytestmark = pytest.mark.anyio
 
 SECRET = "sk-very-secret-4711"
 FLAVOURS = ("sglang", "vllm-omni")
-PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
+PNG = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAAAAADhZOFXAAAADElEQVR4nGNgoA4AAABIAAEuuDx+AAAAAElFTkSuQmCC"
+)
 
 
 @pytest.fixture
