@@ -25,7 +25,8 @@ from media_agent_schemas.media import Size
 from media_agent_schemas.request import Shot, VideoRequest
 
 if TYPE_CHECKING:
-    from media_agent_magi.tiny import Prompts, TinyEngine
+    from media_agent_magi.tiny import TinyEngine
+    from media_agent_magi.tiny_film import Prompts
 
 NAME = "magi"
 STEPS = (8, 16, 32)

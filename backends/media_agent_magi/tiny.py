@@ -1,8 +1,7 @@
 """magi/tiny: the calibration model, loaded from the weights that ship with the package."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,11 +10,18 @@ from safetensors import SafetensorError
 from safetensors.torch import load
 
 from media_agent_magi.engine.conv_vae import ConvVAE, to_uint8
-from media_agent_magi.engine.guidance import GuidanceTable
-from media_agent_magi.engine.noise import seeded_noise
-from media_agent_magi.engine.sampler import ChunkSampler, OnForward
-from media_agent_magi.engine.text_rows import TextRow, null_row
+from media_agent_magi.engine.sampler import OnForward
+from media_agent_magi.engine.state_io import load_state
+from media_agent_magi.engine.text_rows import TextRow
 from media_agent_magi.tiny_description import WEIGHTS, Guidance, TinyDescription, WeightsError
+from media_agent_magi.tiny_film import (
+    FRAMES,
+    FilmOptions,
+    Prompts,
+    TinyChunk,
+    TinyFilm,
+    weights_facts,
+)
 from media_agent_magi.tiny_model import TinyModel
 from media_agent_magi.world.captions import tokenize
 from media_agent_magi.world.scene import SIZE
@@ -24,18 +30,42 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-Prompts = Callable[[int], str | None]
-"""Chunk number -> its prompt; None where the film ends before this chunk."""
-
 
 class TinyEngine:
-    """Text per chunk in, frames per chunk out."""
+    """Text per chunk in, frames per chunk out.
+
+    `film` gives chunks as latents and `decode` their frames, so that one chunk can be decoded while
+    the next is made; `generate` does both in turn.
+    """
 
     def __init__(self, model: TinyModel, vae: ConvVAE, description: TinyDescription) -> None:
         self.model = model.eval()
         self.vae = vae.eval()
         self.description = description
         self._numbers = {word: number for number, word in enumerate(description.words, start=1)}
+
+    def film(
+        self,
+        prompts: Prompts,
+        seeds: Sequence[int],
+        options: FilmOptions = FilmOptions(),  # noqa: B008 - frozen
+        *,
+        state: Path | None = None,
+        on_forward: OnForward | None = None,
+    ) -> TinyFilm:
+        """Begin as many films side by side as there are seeds.
+
+        Args:
+            prompts: The prompt of each chunk, asked when it is begun.
+            seeds: Chunk noise depends on them and on the chunk's number alone.
+            options: Length, sampling, what the film goes on from or is made of.
+            state: Where to go on; written by `TinyFilm.saver` with the same options.
+            on_forward: Called after every forward of the transformer; may raise to stop.
+
+        Raises:
+            StateError: The state cannot be used here; the message says why.
+        """
+        return TinyFilm(self, prompts, seeds, options, state=state, on_forward=on_forward)
 
     def generate(
         self,
@@ -56,33 +86,22 @@ class TinyEngine:
             on_forward: Called after every forward of the transformer; may raise to stop.
         """
         source, total = as_function(prompts)
-        config = self.description.sampler
-        if num_inference_steps is not None:
-            config = replace(config, num_steps=num_inference_steps)
-        strength = guidance if guidance is not None else self.description.guidance
-        texts: dict[int, str] = {}
-
-        def text(chunk: int) -> TextRow | None:
-            prompt = source(chunk)
-            if prompt is None:
-                return None
-            texts[chunk] = prompt
-            texts.pop(chunk - config.window_size - 2, None)
-            return self.text_row(prompt)
-
-        channels, cells = self.model.dit.config.latent_channels, SIZE // 8
-        sampler = ChunkSampler(
-            self.model.dit,
-            config,
-            noise=seeded_noise(seed, (channels, config.chunk_width, cells, cells)),
-            text=text,
-            total=total,
-            guidance=lambda chunk: guidance_table(strength, chunk, texts.get),
-            null=null_row(self.model.dit.null_caption(), config.null_caption_tokens),
-            on_forward=on_forward,
+        frames = None if total is None else total * FRAMES * self.description.sampler.chunk_width
+        options = FilmOptions(
+            num_frames=frames, num_inference_steps=num_inference_steps, guidance=guidance
         )
-        for chunk in sampler:
-            yield self.decode(chunk.latents)
+        for chunk in self.film(source, (seed,), options, on_forward=on_forward):
+            yield self.decode(chunk)[0]
+
+    def tail(self, state: Path) -> torch.Tensor:
+        """Return the last latents (N, C, T, 8, 8) before a state, for another film to go on from.
+
+        Raises:
+            StateError: The state cannot be used with these weights; the message says why.
+        """
+        tail = load_state(state, weights_facts(self.description))[0].tail
+        assert tail is not None  # states are written behind a chunk
+        return tail
 
     @torch.no_grad()
     def text_row(self, prompt: str) -> TextRow:
@@ -94,21 +113,26 @@ class TinyEngine:
         return TextRow(rows[0], mask[0])
 
     @torch.no_grad()
-    def decode(self, latents: torch.Tensor) -> "NDArray[np.uint8]":
-        """Return the frames (T, 64, 64, 3) of latents (1, C, T/4, 8, 8)."""
-        frames: NDArray[np.uint8] = (
-            to_uint8(self.vae.decode(latents))[0].permute(1, 2, 3, 0).contiguous().numpy()
-        )
+    def decode(self, chunk: TinyChunk) -> "NDArray[np.uint8]":
+        """Return the frames of a chunk, (N, T, 64, 64, 3). Safe to call from any thread."""
+        video = to_uint8(self.vae.decode(chunk.latents))[:, :, : chunk.frames]
+        frames: NDArray[np.uint8] = video.permute(0, 2, 3, 4, 1).contiguous().numpy()
         return frames
 
+    @torch.no_grad()
+    def encode(self, frames: "NDArray[np.uint8]") -> torch.Tensor:
+        """Return latents (1, C, T/4, 8, 8) of frames (T, 64, 64, 3), aligned to their end.
 
-def guidance_table(guidance: Guidance, chunk: int, prompts: Prompts) -> GuidanceTable:
-    """Return the table of one chunk: text guidance alone, stronger where the prompt is new."""
-    if chunk == 0:
-        scale = guidance.first
-    else:
-        scale = guidance.steady if prompts(chunk) == prompts(chunk - 1) else guidance.switch
-    return GuidanceTable((0.0,), (1.0,), (scale,))
+        The first frames are left out where T is no multiple of 4; less than 4 frames are led in by
+        copies of the first, so a picture becomes one latent frame.
+        """
+        if frames.ndim != 4 or frames.shape[1:] != (SIZE, SIZE, 3) or len(frames) == 0:
+            raise ValueError(f"magi/tiny reads frames of {SIZE}x{SIZE}x3, not {frames.shape}")
+        video = torch.tensor(frames)
+        missing = max(0, FRAMES - len(video))
+        video = torch.cat([video[:1].expand(missing, -1, -1, -1), video])
+        video = video[len(video) % FRAMES :]
+        return self.vae.encode(video.permute(3, 0, 1, 2)[None].float() / 127.5 - 1)
 
 
 def as_function(prompts: Prompts | Sequence[str]) -> tuple[Prompts, int | None]:

@@ -12,14 +12,15 @@ NoiseSource = Callable[[int], Tensor]
 """Chunk number -> (1, channels, chunk_width, H, W), standard normal, float32."""
 
 
-def seeded_noise(seed: int, shape: tuple[int, int, int, int]) -> NoiseSource:
+def seeded_noise(seed: int, shape: tuple[int, int, int, int], offset: int = 0) -> NoiseSource:
     """Noise of (channels, chunk_width, H, W) that depends on the seed and the chunk alone.
 
-    So a film has no length that must be known, and any chunk can be made again.
+    So a film has no length that must be known, and any chunk can be made again. `offset` is added
+    to chunk numbers, for a sampler whose first chunk is not the first of its film.
     """
 
     def draw(chunk: int) -> Tensor:
-        digest = hashlib.blake2b(f"{seed}/{chunk}".encode(), digest_size=8).digest()
+        digest = hashlib.blake2b(f"{seed}/{chunk + offset}".encode(), digest_size=8).digest()
         generator = torch.Generator().manual_seed(int.from_bytes(digest, "big") >> 1)
         return torch.randn(1, *shape, generator=generator)
 

@@ -46,9 +46,13 @@ TAIL_CHUNKS = 4
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CleanChunk:
-    """A finished chunk: its number in the video and its latents (N, channels, frames, H, W)."""
+    """A finished chunk: its number in the video and its latents (N, channels, frames, H, W).
+
+    start: latent frames handed out before it.
+    """
 
     index: int
+    start: int
     latents: Tensor
 
 
@@ -115,23 +119,19 @@ class ChunkSampler:
         self._tail: tuple[Tensor, ...] = ()
         self._stage = self._index = 0
         width = config.chunk_width
-        if state is not None:
-            whole, rest = state.prefix_chunks, state.prefix
-        else:
-            given = self._for_all(prefix) if prefix is not None else None
-            whole = 0 if given is None else given.shape[2] // width
-            rest = None if given is None else given[:, :, whole * width :]
-        self._schedule = ChunkSchedule(config, whole)
-        self._rest = rest if rest is not None and rest.shape[2] > 0 else None
+        given = None if prefix is None or state is not None else self._for_all(prefix)
+        whole = 0 if given is None else given.shape[2] // width
+        self._schedule = ChunkSchedule(config, whole if state is None else state.prefix_chunks)
+        self._rest = None if given is None else given[:, :, whole * width :]
         shown = whole == 0 if hand_out_prefix is None else hand_out_prefix
         self._skipped = 0 if self._rest is None or shown else self._rest.shape[2]
         self._total, self._frames, self._next = total, frames, whole
         if frames is not None:
             self._total = whole - (-(frames + self._skipped) // width)
+        if given is not None and whole > 0:
+            self._tail = given[:, :, : whole * width].split(width, dim=2)
         if state is not None:
             self._restore(state)
-        elif prefix is not None and whole > 0:
-            self._tail = self._for_all(prefix)[:, :, : whole * width].split(width, dim=2)
 
     def __iter__(self) -> Iterator[CleanChunk]:
         """Yield every chunk as soon as it is clean."""
@@ -155,6 +155,7 @@ class ChunkSampler:
             stage=self._stage,
             total=self._total,
             frames=self._frames,
+            skipped=self._skipped,
             prefix_chunks=self._schedule.prefix_chunks,
             origin=self._cache.origin,
             first_token=self._cache.first_token,
@@ -166,17 +167,19 @@ class ChunkSampler:
             tail=torch.cat(self._tail, dim=2) if self._tail else None,
         )
 
-    def replace_text(self, text: TextSource, *, below: float = 0.0) -> int | None:
-        """Ask `text` from now on, also again for chunks in work that are noisier than t = `below`.
+    @property
+    def begun(self) -> int:
+        """The first chunk that has not been begun; those before it have their text."""
+        return self._next
 
-        May be called at any time, in `on_forward` too. Returns the first chunk that carries its new
-        text, or None where no chunk is left to carry it.
+    def replace_text(self, text: TextSource, *, below: float = 0.3) -> int:
+        """Ask `text` for the chunks in work that are noisier than t = `below`.
+
+        May be called at any time, in `on_forward` too. Returns the first chunk that has changed,
+        `begun` where none has.
         """
-        self._text = text
-        changed = [c for c in sorted(self._rows) if self._t(c) < below and self._ask(c)]
-        if changed:
-            return changed[0]
-        return None if self._next == self._total else self._next
+        changed = [c for c in sorted(self._rows) if self._t(c) < below and self._ask(c, text)]
+        return changed[0] if changed else self.begun
 
     def predict(self, given: StepInput) -> Tensor:
         """Return the velocity of one step; the place to look at what the model sees and says."""
@@ -188,6 +191,7 @@ class ChunkSampler:
 
         self._stage, self._total, self._frames = state.stage, state.total, state.frames
         self._rest = None if state.prefix is None else move(state.prefix)
+        self._skipped = state.skipped
         self._latents = {chunk: move(x) for chunk, x in state.latents.items()}
         self._levels = dict(state.levels)
         keys = {layer: move(entry) for layer, entry in state.keys.items()}
@@ -205,7 +209,7 @@ class ChunkSampler:
         """Let the next chunk in, forget what nobody looks at any more; return the stage's steps."""
         newcomer = self._next
         if newcomer != self._total and self._schedule.entry(newcomer) == self._stage:
-            if self._ask(newcomer):
+            if self._ask(newcomer, self._text):
                 self._latents[newcomer] = self._start(newcomer)
                 self._next += 1
             else:
@@ -215,9 +219,9 @@ class ChunkSampler:
             self._forget(steps[0])
         return steps
 
-    def _ask(self, chunk: int) -> bool:
+    def _ask(self, chunk: int, text: TextSource) -> bool:
         """Ask for the text of a chunk; say whether there is any."""
-        answer = self._text(chunk)
+        answer = text(chunk)
         if answer is not None:
             rows = (answer,) if isinstance(answer, TextRow) else tuple(answer)
             self._keep_rows(chunk, rows)
@@ -315,17 +319,14 @@ class ChunkSampler:
         return torch.cat([self._rest, latents[:, :, self._rest.shape[2] :]], dim=2)
 
     def _hand_out(self, chunk: int) -> CleanChunk:
-        latents = self._latents[chunk]
+        latents, width = self._latents[chunk], self._config.chunk_width
         number = chunk - self._schedule.prefix_chunks
-        start = self._skipped if number == 0 else 0
-        end = latents.shape[2]
-        if self._frames is not None:
-            end = min(end, self._frames + self._skipped - number * end)
-        exact = latents
-        if number == 0 and self._rest is not None:
-            exact = self._with_prefix(latents)
+        first, start = (self._skipped, 0) if number == 0 else (0, number * width - self._skipped)
+        end = width if self._frames is None else min(width, first + self._frames - start)
+        exact = latents if number > 0 or self._rest is None else self._with_prefix(latents)
         self._tail = (*self._tail, exact[:, :, :end])[-TAIL_CHUNKS:]
-        return CleanChunk(chunk, (exact if self._exact_prefix else latents)[:, :, start:end])
+        shown = exact if self._exact_prefix else latents
+        return CleanChunk(chunk, start, shown[:, :, first:end])
 
     def _for_all(self, latents: Tensor) -> Tensor:
         """Repeat given latents for all samples, on the model's device."""

@@ -32,15 +32,17 @@ class StateError(ValueError):
 class SamplerState:
     """Everything needed to go on after a chunk was handed out. No tensor is ever written to.
 
-    stage: the next one. total: chunks of the video. frames: latent frames to hand out. latents:
-    by chunk in work. rows: their texts, one or one per sample. levels: schedule index at which a
-    chunk with a source begins. keys: by layer, from token `first_token` behind chunk `origin` on.
-    prefix: latents that the first made chunk begins with. tail: the last finished chunks.
+    stage: the next one. total: chunks of the video. frames: latent frames to hand out. skipped:
+    frames of the first made chunk that are not handed out. latents: by chunk in work. rows: their
+    texts, one or one per sample. levels: schedule index at which a chunk with a source begins.
+    keys: by layer, from token `first_token` behind chunk `origin` on. prefix: latents that the
+    first made chunk begins with. tail: the last finished chunks.
     """
 
     stage: int
     total: int | None
     frames: int | None
+    skipped: int
     prefix_chunks: int
     origin: int
     first_token: int
@@ -57,6 +59,7 @@ class SamplerState:
             self.stage,
             OPEN if self.total is None else self.total,
             OPEN if self.frames is None else self.frames,
+            self.skipped,
             self.prefix_chunks,
             self.origin,
             self.first_token,
@@ -74,12 +77,14 @@ class SamplerState:
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor]) -> Self:
         """Build from what `to_tensors` returned."""
-        stage, total, frames, prefix_chunks, origin, first_token = tensors["counts"].tolist()
+        stage, total, frames, *places = tensors["counts"].tolist()
+        skipped, prefix_chunks, origin, first_token = places
         masks = _numbered(tensors, "mask")
         return cls(
             stage=stage,
             total=None if total == OPEN else total,
             frames=None if frames == OPEN else frames,
+            skipped=skipped,
             prefix_chunks=prefix_chunks,
             origin=origin,
             first_token=first_token,

@@ -1,0 +1,191 @@
+"""A film of magi/tiny in the making: its chunks as latents, steering, and its state."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from media_agent_magi.engine.config import SamplerConfig
+from media_agent_magi.engine.guidance import GuidanceTable
+from media_agent_magi.engine.noise import seeded_noise
+from media_agent_magi.engine.sampler import ChunkSampler, OnForward
+from media_agent_magi.engine.state_io import load_state, save_state
+from media_agent_magi.engine.text_rows import TextRow
+from media_agent_magi.tiny_description import Guidance, TinyDescription
+
+if TYPE_CHECKING:
+    from media_agent_magi.tiny import TinyEngine
+
+FRAMES = 4
+"""Frames that one latent frame holds."""
+LATENT_SIZE = 8
+"""Rows and columns of the latents."""
+
+Prompts = Callable[[int], str | None]
+"""Chunk number -> its prompt; None where the film ends before this chunk."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TinyChunk:
+    """A finished chunk: latents (N, C, T, 8, 8), ready for `TinyEngine.decode`.
+
+    before: the latent frame before them, (N, C, 1, 8, 8), None at the start of a film. frames: how
+    many frames of it belong to the film.
+    """
+
+    index: int
+    latents: Tensor
+    before: Tensor | None
+    frames: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilmOptions:
+    """What a film is besides its prompts and seeds.
+
+    Attributes:
+        num_frames: Frames to make, exactly; None goes on until the prompts end.
+        num_inference_steps: A multiple of the window; the description's if not given.
+        guidance: Text guidance; the description's if not given.
+        ramp: Make the first chunk alone; the description's choice if not given.
+        prefix: Latents (1 or N, C, T, 8, 8) that the film goes on from.
+        shows_prefix: The film begins with the prefix; for a picture. Less than a chunk then.
+        first_chunk: Number of the first chunk, where the film goes on from another.
+        source: Latents (1 or N, C, T, 8, 8) of a film to be made anew.
+        strength: How much of it is, in (0, 1]: for all chunks, or by chunk.
+    """
+
+    num_frames: int | None = None
+    num_inference_steps: int | None = None
+    guidance: Guidance | None = None
+    ramp: bool | None = None
+    prefix: Tensor | None = None
+    shows_prefix: bool = False
+    first_chunk: int = 0
+    source: Tensor | None = None
+    strength: float | Callable[[int], float] = 0.7
+
+
+class TinyFilm:
+    """Iterate for its chunks; between two of them, or in `on_forward`, it can be steered."""
+
+    def __init__(
+        self,
+        engine: "TinyEngine",
+        prompts: Prompts,
+        seeds: Sequence[int],
+        options: FilmOptions,
+        *,
+        state: Path | None = None,
+        on_forward: OnForward | None = None,
+    ) -> None:
+        description = engine.description
+        config = sampler_config(description, options)
+        guidance = description.guidance if options.guidance is None else options.guidance
+        self._facts: dict[str, Any] = {
+            **weights_facts(description),
+            **asdict(config),
+            "guidance": asdict(guidance),
+            "seeds": list(seeds),
+            "num_frames": options.num_frames,
+            "first_chunk": options.first_chunk,
+        }
+        self._engine, self._options, self._window = engine, options, config.window_size
+        self._texts: dict[int, str] = {}
+        kept, last = None, None if options.shows_prefix else options.prefix
+        whole = 0 if options.prefix is None else options.prefix.shape[2] // config.chunk_width
+        if state is not None:
+            kept, facts = load_state(state, self._facts)
+            whole, last = kept.prefix_chunks, kept.tail
+            self._texts = {int(chunk): text for chunk, text in facts["prompts"].items()}
+        self._before = None if last is None else last[:, :, -1:]
+        self._offset = offset = options.first_chunk - whole
+        dit = engine.model.dit
+        shape = (dit.config.latent_channels, config.chunk_width, LATENT_SIZE, LATENT_SIZE)
+        self._sampler = ChunkSampler(
+            dit,
+            config,
+            noise=[seeded_noise(seed, shape, offset) for seed in seeds],
+            text=lambda chunk: self._row(chunk, prompts(chunk + offset)),
+            prefix=options.prefix,
+            frames=None if options.num_frames is None else -(-options.num_frames // FRAMES),
+            guidance=lambda chunk: guidance_table(guidance, chunk, self._texts.get),
+            source=self._source,
+            on_forward=on_forward,
+            hand_out_prefix=options.shows_prefix,
+            exact_prefix=True,
+            state=kept,
+        )
+
+    @property
+    def begun(self) -> int:
+        """The number of the first chunk that has not been begun."""
+        return self._sampler.begun + self._offset
+
+    def __iter__(self) -> Iterator[TinyChunk]:
+        """Yield the chunks, as latents, as they become clean."""
+        for chunk in self._sampler:
+            start, frames = FRAMES * chunk.start, FRAMES * chunk.latents.shape[2]
+            if self._options.num_frames is not None:
+                frames = min(frames, self._options.num_frames - start)
+            before, self._before = self._before, chunk.latents[:, :, -1:]
+            yield TinyChunk(chunk.index + self._offset, chunk.latents, before, frames)
+
+    def change_now(self, prompt: str, *, below: float = 0.3) -> int:
+        """Give a prompt to the chunks in work that are noisier than t = `below`.
+
+        Returns the number of the first chunk that has it, `begun` where it came too late for all.
+        """
+        changed = self._sampler.replace_text(lambda c: self._row(c, prompt), below=below)
+        return changed + self._offset
+
+    def saver(self) -> Callable[[Path], None]:
+        """Return what writes the state of this moment to a path, also later and elsewhere."""
+        prompts = {str(chunk): text for chunk, text in self._texts.items()}
+        state, facts = self._sampler.state(), self._facts | {"prompts": prompts}
+        return lambda path: save_state(path, state, facts)
+
+    def _row(self, chunk: int, prompt: str | None) -> TextRow | None:
+        if prompt is None:
+            return None
+        self._texts[chunk] = prompt
+        forgotten = chunk - self._window - 1  # guidance compares with the chunk before
+        self._texts = {c: text for c, text in self._texts.items() if c >= forgotten}
+        return self._engine.text_row(prompt)
+
+    def _source(self, chunk: int) -> tuple[Tensor, float] | None:
+        latents, strength = self._options.source, self._options.strength
+        if latents is None:
+            return None
+        width = self._engine.description.sampler.chunk_width
+        part = latents[:, :, chunk * width : (chunk + 1) * width]
+        if part.shape[2] == 0:
+            return None
+        missing = width - part.shape[2]
+        part = torch.cat([part, part[:, :, -1:].expand(-1, -1, missing, -1, -1)], dim=2)
+        return part, strength(chunk) if callable(strength) else strength
+
+
+def sampler_config(description: TinyDescription, options: FilmOptions) -> SamplerConfig:
+    """Return the description's sampling with what the options change."""
+    config = description.sampler
+    if options.num_inference_steps is not None:
+        config = replace(config, num_steps=options.num_inference_steps)
+    return config if options.ramp is None else replace(config, ramp=options.ramp)
+
+
+def weights_facts(description: TinyDescription) -> dict[str, str]:
+    """Return what ties a state to these weights."""
+    return {"model": description.model.model_name, "weights": description.sha256}
+
+
+def guidance_table(guidance: Guidance, chunk: int, prompts: Prompts) -> GuidanceTable:
+    """Return the table of one chunk: text guidance alone, stronger where the prompt is new."""
+    if chunk == 0:
+        scale = guidance.first
+    else:
+        scale = guidance.steady if prompts(chunk) == prompts(chunk - 1) else guidance.switch
+    return GuidanceTable((0.0,), (1.0,), (scale,))
