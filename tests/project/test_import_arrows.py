@@ -17,7 +17,10 @@ PLUGINS = sorted(
     path for folder in ("backends", "adapters") for path in (ROOT / folder).glob("media_agent_*")
 )
 LOADED_BY_DIFFUSERS = {"accelerate", "ftfy", "sentencepiece"}  # by itself, where a model needs them
-PLUGIN_FACE = ("backend", "declared", "local", "polled", "video", "hookspecs", "errors", "testing")
+PLUGIN_FACE = (
+    *("backend", "declared", "local", "polled", "reading", "video", "hookspecs", "errors"),
+    "testing",
+)
 
 
 def imported_modules(path: Path) -> Iterator[str]:

@@ -1,0 +1,224 @@
+"""Opens pictures and films that come from outside, and says what is wrong with one. Uses PyAV.
+
+What a file claims is not believed. It is read as a nameless stream, so that its name decides
+nothing, and whatever it refers to (the pieces of a playlist, a film that lies elsewhere) stays
+closed.
+"""
+
+import codecs
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
+
+from media_agent.errors import InvalidRequestError
+from media_agent_schemas.media import MediaInput
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
+
+Source = MediaInput | Path | bytes
+Kind = Literal["picture", "film"]
+
+MOST_PIXELS = 64_000_000  # of one picture or frame
+MOST_DECODED = 200_000_000_000  # pixels on the way to the frames wanted; some minutes of work
+_LEAST_COUNTED = 16_384  # pixels; a smaller frame takes as long
+_LARGEST_PICTURE = 256 << 20  # bytes of a file
+_HEAD = 4096  # bytes that tell what a file is
+_MOST_STREAMS = 16  # whose frames may be looked at before anything is known
+_PICTURES = ("png_pipe", "jpeg_pipe", "webp_pipe")
+_HINTS = {
+    "picture": "give a PNG, JPEG or WebP file",
+    "film": "give a film such as MP4, MOV, MKV, WebM, AVI or GIF",
+}
+_STARTS = (
+    (0, b"#EXTM3U", "a playlist, and what it names is not opened"),
+    (0, b"ffconcat", "a playlist, and what it names is not opened"),
+    (0, b"%PDF", "a PDF"),
+    (0, b"PK\3\4", "a ZIP archive"),
+    (4, b"ftypheic", "HEIC"),
+    (4, b"ftypavif", "AVIF"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What somebody gave, as messages name it."""
+
+    name: str
+    kind: Kind
+
+    def unusable(self, reason: str, hint: str | None = None) -> InvalidRequestError:
+        """Return the error that says why it cannot be used, and what to do."""
+        return InvalidRequestError(
+            f"{self.name} cannot be used: {reason}", hint=hint or _HINTS[self.kind]
+        )
+
+    def check_pixels(self, width: int, height: int) -> None:
+        """Refuse frames that are too large.
+
+        Raises:
+            InvalidRequestError: there are more than `MOST_PIXELS`.
+        """
+        if width * height > MOST_PIXELS:
+            raise self.unusable(
+                f"{width}x{height} are more than {MOST_PIXELS // 1_000_000} million pixels",
+                "shrink it",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Medium:
+    """An opened picture or film."""
+
+    given: Given
+    container: "InputContainer"
+    stream: "VideoStream"
+    rate: Fraction
+    """Frames a second, on average, as the file says."""
+    aspect: Fraction
+    """Width of a pixel by its height."""
+
+    def decode(self, most: int = MOST_DECODED) -> Iterator["VideoFrame"]:
+        """Yield the frames up to the end of the file.
+
+        Raises:
+            InvalidRequestError: one is too large, or all together have more pixels than `most`.
+        """
+        left = most
+        for picture in self.container.decode(self.stream):
+            self.given.check_pixels(picture.width, picture.height)
+            left -= max(picture.width * picture.height, _LEAST_COUNTED)
+            if left < 0:
+                raise self.given.unusable(
+                    "it takes too long to reach the frames wanted",
+                    "cut out what is wanted: ffmpeg -sseof -10 -i FILM -c copy end.mp4",
+                )
+            yield picture
+
+    def seek_before_end(self, seconds: Fraction) -> None:
+        """Go to about that long before the end; the next frames may be broken ones."""
+        start, length = self.extent()
+        place = int((start + length - seconds) / (self.stream.time_base or 1))
+        self.container.seek(place, stream=self.stream, backward=True)
+
+    def extent(self) -> tuple[Fraction, Fraction]:
+        """Return its start and its length in seconds, as it claims; 0 where it does not say."""
+        stream, container = self.stream, self.container
+        if stream.time_base is not None and stream.duration is not None:
+            return (stream.start_time or 0) * stream.time_base, stream.duration * stream.time_base
+        unit = Fraction(1, 1_000_000)
+        return (container.start_time or 0) * unit, (container.duration or 0) * unit
+
+
+@contextmanager
+def opened_medium(source: Source, kind: Kind) -> Iterator[Medium]:
+    """Open a picture or a film; whatever is wrong with it, then or later, is one clear error.
+
+    Raises:
+        InvalidRequestError: it cannot be read, or is something else, damaged, or too large.
+    """
+    import av
+
+    given = Given(_name_of(source, kind), kind)
+    with _file_of(source, given) as file:
+        head = file.read(_HEAD)
+        size = file.seek(0, io.SEEK_END)
+        if not size:
+            raise given.unusable("it is empty")
+        if kind == "picture" and size > _LARGEST_PICTURE:
+            raise given.unusable(f"it has more than {_LARGEST_PICTURE >> 20} MiB", "shrink it")
+        file.seek(0)
+        limits: Any = {"max_pixels": str(MOST_PIXELS)}
+        if kind == "picture":
+            limits["err_detect"] = "explode"  # half a JPEG would pass else
+        try:
+            with _container(file, limits) as container:
+                stream = _stream_of(container, given, head)
+                stream.codec_context.options = limits
+                rate = stream.average_rate or stream.guessed_rate or Fraction(25)
+                aspect = stream.sample_aspect_ratio or Fraction(1)
+                yield Medium(given, container, stream, rate, aspect)
+        except av.error.FFmpegError as error:
+            reason = f"it is damaged or cut off, or of no known kind ({error.strerror})"
+            raise given.unusable(_what(head) or reason) from error
+
+
+def _container(file: BinaryIO, limits: Any) -> "InputContainer":
+    """Open a file without its name, and nothing that it refers to."""
+    import av
+
+    nameless = SimpleNamespace(read=file.read, seek=file.seek, tell=file.tell)
+    sealed = {"protocol_whitelist": "none"}
+    try:
+        return av.open(nameless, "r", options=sealed, stream_options=[limits] * _MOST_STREAMS)
+    except ValueError:  # a kind of film whose streams are not known before frames are looked at
+        file.seek(0)
+        return av.open(nameless, "r", options=sealed)
+
+
+def _name_of(source: Source, kind: Kind) -> str:
+    if isinstance(source, MediaInput):
+        return source.role.value if source.path is None else f"{source.role.value} {source.path}"
+    return str(source) if isinstance(source, Path) else f"the {kind}"
+
+
+def _file_of(source: Source, given: Given) -> BinaryIO:
+    if isinstance(source, MediaInput):
+        if source.url is not None:
+            raise given.unusable("it is an address", "download it, and give the file")
+        source = source.data if source.data is not None else Path(str(source.path)).expanduser()
+    if isinstance(source, bytes):
+        return io.BytesIO(source)
+    try:
+        if source.exists() and not source.is_file():  # opening a pipe could wait for ever
+            raise given.unusable(f"it is {'a folder' if source.is_dir() else 'no ordinary file'}")
+        return source.open("rb")
+    except FileNotFoundError as error:
+        raise given.unusable("there is no such file") from error
+    except (OSError, ValueError) as error:
+        raise given.unusable(getattr(error, "strerror", None) or str(error)) from error
+
+
+def _stream_of(container: "InputContainer", given: Given, head: bytes) -> "VideoStream":
+    from av.stream import Disposition
+
+    covers = Disposition.attached_pic  # of a record; no film
+    moving = [each for each in container.streams.video if not each.disposition & covers]
+    is_picture = container.format.name.endswith("_pipe")
+    if given.kind == "film" and is_picture:
+        what = _what(head)
+        hint = "give it as the first frame" if what is None else None
+        raise given.unusable(what or "it is a picture", hint)
+    if not moving:
+        has_sound = bool(container.streams.audio)
+        raise given.unusable(_what(head) or ("it is sound" if has_sound else "it has no film"))
+    if given.kind == "picture" and container.format.name not in _PICTURES:
+        other = "another kind of picture" if is_picture else "a film"
+        raise given.unusable(_what(head) or f"it is {other} ({container.format.name})")
+    context = moving[0].codec_context
+    given.check_pixels(context.width, context.height)
+    if not context.width:
+        most = MOST_PIXELS // 1_000_000
+        raise given.unusable(f"it is damaged, or has more than {most} million pixels")
+    return moving[0]
+
+
+def _what(head: bytes) -> str | None:
+    """Say what a file is that cannot be read, None where its first bytes do not tell."""
+    for place, start, what in _STARTS:
+        if head[place : place + len(start)] == start:
+            return f"it is {what}"
+    if head[:4] == b"RIFF" and head[8:16] == b"WEBPVP8X" and head[20] & 2:
+        return "it is an animated WebP"
+    try:
+        text = codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        return None
+    return "it is text" if "".join(text.split()).isprintable() else None

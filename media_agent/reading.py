@@ -1,0 +1,252 @@
+"""Pictures and films from outside as frames of the size and rate wanted. PyAV at first use.
+
+The end of a film is looked for from the end: what the decoder gives from a key frame up to the end
+of the file holds the last frames, whatever the times in the file say. Where that is too little, the
+next try begins four times as far back, and the last one at the start.
+"""
+
+import math
+from collections import deque
+from collections.abc import Iterator
+from fractions import Fraction
+from itertools import dropwhile, repeat
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from media_agent.errors import InvalidRequestError
+from media_agent.opening import MOST_DECODED, Medium, Source, opened_medium
+from media_agent.shaping import Fit, Shaper, Tell
+from media_agent.video import frame_rate
+from media_agent_schemas.media import Size
+
+if TYPE_CHECKING:
+    from av.video.frame import VideoFrame
+
+    from media_agent.video import Frames
+
+_MOST_HELD = 2 << 30  # bytes of decoded frames
+
+
+def read_image(
+    source: Source, *, size: Size | None = None, fit: Fit = "crop", tell: Tell | None = None
+) -> "Frames":
+    """Return a picture (uint8, H W 3), upright, over black where it is transparent.
+
+    Args:
+        source: A file, its bytes, or an input of a request.
+        size: The size wanted; the picture's own if not given.
+        fit: How to keep proportions: "crop" cuts off what is beyond, "pad" adds black.
+        tell: Called with a sentence for each thing done that a person should know.
+
+    Raises:
+        InvalidRequestError: no PNG, JPEG or WebP picture, damaged, or too large.
+    """
+    with opened_medium(source, "picture") as medium:
+        for picture in medium.decode():
+            return _shaper(medium, size, fit, tell)(picture)
+        raise medium.given.unusable("it holds no picture")
+
+
+def read_end(
+    source: Source,
+    *,
+    frames: int,
+    size: Size | None = None,
+    fit: Fit = "crop",
+    fps: float | None = None,
+    tell: Tell | None = None,
+    most_decoded: int = MOST_DECODED,
+) -> "Frames":
+    """Return the last frames of a film (uint8, T H W 3); all, if it has fewer.
+
+    Args:
+        source: A file, its bytes, or an input of a request.
+        frames: How many.
+        size: The size wanted; the film's own if not given.
+        fit: How to keep proportions: "crop" cuts off what is beyond, "pad" adds black.
+        fps: The rate wanted: of the film's frames those nearest in time, counted back from its
+            last. Every frame if not given.
+        tell: Called with a sentence for each thing done that a person should know.
+        most_decoded: Pixels that may be decoded on the way.
+
+    Raises:
+        InvalidRequestError: `frames` is below one, or this is no film, damaged, or too large.
+    """
+    import numpy as np
+
+    _check_count(frames)
+    rate = None if fps is None else frame_rate(fps)
+    medium, end = _end_of(source, frames, rate, most_decoded, tell)
+    if rate is not None:
+        end = _nearest(end, frames, rate)
+    shape = _shaper(medium, size, fit, tell)
+    return np.stack([shape(each.picture) for each in end])
+
+
+def read_all(
+    source: Source,
+    *,
+    limit: int,
+    size: Size | None = None,
+    fit: Fit = "crop",
+    fps: float | None = None,
+    tell: Tell | None = None,
+) -> Iterator["Frames"]:
+    """Yield the first `limit` frames of a film (uint8, H W 3), one by one.
+
+    The other arguments are those of `read_end`; at another rate a frame shows until the next.
+
+    Raises:
+        InvalidRequestError: this is no film, or it is damaged or too large.
+    """
+    _check_count(limit)
+    with opened_medium(source, "film") as medium:
+        shape = _shaper(medium, size, fit, tell)
+        shown: VideoFrame | None = None
+        pictures = medium.decode()
+        if fps is not None:
+            pictures = _at_rate(_timed(pictures, medium.rate), medium.rate, frame_rate(fps))
+        for count, picture in enumerate(pictures):
+            if count == limit:
+                if tell is not None:
+                    tell(f"{medium.given.name} is longer; its first {limit} frames were used")
+                return
+            if picture is not shown:
+                pixels, shown = shape(picture), picture
+            yield pixels
+        if shown is None:
+            raise medium.given.unusable("it holds no frames")
+
+
+def last_picture(path: Path) -> "VideoFrame":
+    """Return the last frame of a film as the decoder gives it.
+
+    Raises:
+        InvalidRequestError: this is no film, or it is damaged or too large.
+    """
+    return _end_of(path, 1, None, MOST_DECODED)[1][-1].picture
+
+
+def _check_count(frames: int) -> None:
+    if frames < 1:
+        raise InvalidRequestError(f"{frames} frames were asked; ask for at least one")
+
+
+class _Timed(NamedTuple):
+    time: Fraction  # seconds
+    picture: "VideoFrame"
+
+
+def _shaper(medium: Medium, size: Size | None, fit: Fit, tell: Tell | None) -> Shaper:
+    return Shaper(medium.given.name, size=size, fit=fit, aspect=medium.aspect, tell=tell)
+
+
+def _end_of(
+    source: Source, frames: int, rate: Fraction | None, most: int, tell: Tell | None = None
+) -> tuple[Medium, list[_Timed]]:
+    """Return the last frames that the decoder gives, or all that `rate` chooses from."""
+    import av
+
+    back: Fraction | None = None  # seconds before the end
+    while True:
+        with opened_medium(source, "film") as medium:
+            back = 2 * frames / (rate or medium.rate) if back is None else 4 * back
+            is_whole = back >= medium.extent()[1]
+            try:
+                if is_whole:
+                    end = _kept(medium, medium.decode(most), frames, rate)
+                else:
+                    medium.seek_before_end(back)
+                    pictures = dropwhile(_is_broken, medium.decode(most))
+                    end = _kept(medium, pictures, frames, rate)
+            except av.error.FFmpegError:
+                if is_whole:
+                    raise
+                continue  # no way in here
+            if is_whole or _is_enough(end, frames, rate):
+                _check_end(medium, end, tell)
+                return medium, end
+
+
+def _check_end(medium: Medium, end: list[_Timed], tell: Tell | None) -> None:
+    """Refuse what is damaged, and tell of a film that ends before it should."""
+    if not end:
+        raise medium.given.unusable("it holds no frames")
+    if any(each.picture.is_corrupt for each in end):
+        raise medium.given.unusable("its end is damaged", "cut the damaged end off")
+    start, length = medium.extent()
+    seconds = end[-1].time + 1 / medium.rate - start
+    if tell is not None and length - seconds > 1:
+        said = f"{medium.given.name} claims {float(length):g} s and ends after {float(seconds):g} s"
+        tell(f"{said}; it may be cut off")
+
+
+def _is_broken(picture: "VideoFrame") -> bool:
+    """Whether a frame may lack what came before the place where decoding began."""
+    return picture.is_corrupt or not picture.key_frame
+
+
+def _kept(
+    medium: Medium, pictures: Iterator["VideoFrame"], frames: int, rate: Fraction | None
+) -> list[_Timed]:
+    """Return the end of what is decoded: as many frames, or those of the time they last."""
+    kept: deque[_Timed] = deque(maxlen=frames if rate is None else None)
+    for each in _timed(pictures, medium.rate):
+        if rate is not None:
+            if len(kept) > 1 and each.time - kept[-2].time < 1 / (4 * rate):
+                kept.pop()  # so close together that it is not missed
+            while len(kept) > 1 and kept[1].time <= each.time - (frames - 1) / rate:
+                kept.popleft()
+        kept.append(each)
+        if len(kept) * sum(plane.buffer_size for plane in each.picture.planes) > _MOST_HELD:
+            raise medium.given.unusable(
+                f"its last {len(kept)} frames take more than {_MOST_HELD >> 30} GiB",
+                "shrink it, or ask for fewer frames",
+            )
+    return list(kept)
+
+
+def _is_enough(end: list[_Timed], frames: int, rate: Fraction | None) -> bool:
+    if rate is None or not end:
+        return len(end) == frames
+    return end[0].time <= end[-1].time - (frames - 1) / rate
+
+
+def _nearest(end: list[_Timed], frames: int, rate: Fraction) -> list[_Timed]:
+    """Return the frame nearest to each tick of a clock that ticks at the last one."""
+    ticks = (end[-1].time - number / rate for number in range(frames))
+    first = end[0].time - 1 / (2 * rate)
+    chosen = [min(end, key=lambda each: abs(each.time - tick)) for tick in ticks if tick >= first]
+    return chosen[::-1]
+
+
+def _timed(pictures: Iterator["VideoFrame"], rate: Fraction) -> Iterator[_Timed]:
+    """Give every frame a time after that of the one before, also where the film does not."""
+    last: Fraction | None = None
+    for picture in pictures:
+        time = last
+        if picture.pts is not None and picture.time_base is not None:
+            time = picture.pts * picture.time_base
+        if last is not None and (time is None or time <= last):
+            time = last + 1 / rate
+        last = time or Fraction(0)
+        yield _Timed(last, picture)
+
+
+def _at_rate(timed: Iterator[_Timed], own_rate: Fraction, rate: Fraction) -> Iterator["VideoFrame"]:
+    """Yield each frame as often as it shows at a rate, until the next one begins; maybe never."""
+    first = last = next(timed, None)
+    if first is None or last is None:
+        return
+    given = 0
+    for each in timed:
+        until = _tick((each.time - first.time) * rate)
+        yield from repeat(last.picture, until - given)
+        given, last = max(given, until), each
+    until = max(1, _tick((last.time + 1 / own_rate - first.time) * rate))
+    yield from repeat(last.picture, until - given)
+
+
+def _tick(place: Fraction) -> int:
+    """Return the first tick at or after a place; a little before it still counts as it."""
+    return math.ceil(place - Fraction(1, 4))

@@ -1,0 +1,130 @@
+"""Decoded frames become upright RGB of one size, by FFmpeg's own filters (PyAV, at first use)."""
+
+import struct
+from collections.abc import Callable, Iterable, Iterator
+from fractions import Fraction
+from typing import TYPE_CHECKING, Literal, cast
+
+from media_agent_schemas.media import Size
+
+if TYPE_CHECKING:
+    from av.filter import Graph
+    from av.video.frame import VideoFrame
+
+    from media_agent.video import Frames
+
+Fit = Literal["crop", "pad"]
+Tell = Callable[[str], None]
+
+_HDR = {16: "PQ", 18: "HLG"}  # transfer curves
+_SCALING = "flags=lanczos+accurate_rnd+full_chroma_int+full_chroma_inp"
+_WITHOUT_EXIF = ("sidedata", "mode=delete:type=31")  # PyAV has no name for it, and stumbles
+
+
+class Shaper:
+    """Shapes the frames of one picture or film; sets its filters up anew where these change."""
+
+    def __init__(
+        self, name: str, *, size: Size | None, fit: Fit, aspect: Fraction, tell: Tell | None
+    ) -> None:
+        self._name, self._size, self._fit, self._aspect = name, size, fit, aspect
+        self._tell = tell
+        self._turn: list[str] | None = None
+        self._made_for: tuple[object, ...] = ()
+        self._graph: Graph | None = None
+
+    def __call__(self, picture: "VideoFrame") -> "Frames":
+        """Return the frame (uint8, H W 3)."""
+        if self._turn is None:
+            self._turn = _turn_of(picture)
+            self._say(picture)
+        kind = (picture.format.name, picture.width, picture.height)
+        made_for = (*kind, picture.colorspace, picture.color_range, picture.color_trc)
+        if self._graph is None or made_for != self._made_for:
+            self._graph, self._made_for = _graph(picture, self._steps(picture)), made_for
+        return cast("Frames", _through(self._graph, picture).to_ndarray(format="rgb24"))
+
+    def _say(self, picture: "VideoFrame") -> None:
+        if self._tell is None:
+            return
+        if picture.color_trc in _HDR:
+            curve = _HDR[picture.color_trc]
+            self._tell(
+                f"{self._name} is HDR ({curve}); its colours are used as they are, and look pale"
+            )
+        size, (width, height, aspect) = self._size, self._upright(picture)
+        if size is None or abs(width * aspect * size.height / (height * size.width) - 1) < 0.01:
+            return
+        done = "cropped" if self._fit == "crop" else "filled up with black"
+        self._tell(f"{self._name}: {width}x{height}, {done} to {size}")
+
+    def _upright(self, picture: "VideoFrame") -> tuple[int, int, Fraction]:
+        """Return width, height and the aspect of a pixel once the frame is upright."""
+        if self._turn is not None and "transpose" in self._turn:
+            return picture.height, picture.width, 1 / self._aspect
+        return picture.width, picture.height, self._aspect
+
+    def _steps(self, picture: "VideoFrame") -> Iterator[tuple[str, str]]:
+        """Yield the filters with their arguments."""
+        yield from ((name, "dir=0" if name == "transpose" else "") for name in self._turn or ())
+        width, height, aspect = self._upright(picture)
+        if any(part.is_alpha for part in picture.format.components) or picture.format.has_palette:
+            yield "format", "gbrap"
+            yield "premultiply", "inplace=1"
+        size = self._size
+        if size is None:
+            yield "scale", f"{max(1, round(width * aspect))}:{height}:{_SCALING}"
+            yield "format", "rgb24"
+            return
+        wanted = Fraction(size.width, size.height) / aspect  # in pixels of the source
+        if self._fit == "crop":  # before scaling: a strip would become huge
+            across, down = _within(width, height, wanted)
+            yield "crop", f"{across}:{down}:exact=1"
+            across, down = size.width, size.height
+        else:
+            across, down = _within(size.width, size.height, width * aspect / height)
+        yield "scale", f"{across}:{down}:{_SCALING}"
+        yield "format", "rgb24"
+        yield "pad", f"{size.width}:{size.height}:(ow-iw)/2:(oh-ih)/2:black"
+
+
+def _within(width: int, height: int, shape: Fraction) -> tuple[int, int]:
+    """Return the largest sides of that shape, at least one pixel."""
+    return max(1, min(width, round(height * shape))), max(1, min(height, round(width / shape)))
+
+
+def _turn_of(picture: "VideoFrame") -> list[str]:
+    """Return the filters that turn a frame upright."""
+    try:
+        sides = picture.side_data
+    except ValueError:
+        sides = _through(_graph(picture, [_WITHOUT_EXIF]), picture).side_data
+    found = sides.get("DISPLAYMATRIX")
+    if found is None:
+        return []
+    a, b, _, c, d, *_ = struct.unpack("=9i", bytes(found))  # right: a x + c y, down: b x + d y
+    is_turned = abs(b) > abs(a)
+    steps = {
+        "transpose": is_turned,
+        "hflip": (c if is_turned else a) < 0,
+        "vflip": (b if is_turned else d) < 0,
+    }
+    return [name for name, is_needed in steps.items() if is_needed]
+
+
+def _graph(picture: "VideoFrame", steps: Iterable[tuple[str, str]]) -> "Graph":
+    import av.filter
+
+    graph = av.filter.Graph()
+    facts = (
+        f"video_size={picture.width}x{picture.height}:pix_fmt={picture.format.name}:time_base=1/1"
+        f":colorspace={int(picture.colorspace)}:range={int(picture.color_range)}"
+    )
+    nodes = [graph.add("buffer", facts), *(graph.add(name, value) for name, value in steps)]
+    graph.link_nodes(*nodes, graph.add("buffersink")).configure()
+    return graph
+
+
+def _through(graph: "Graph", picture: "VideoFrame") -> "VideoFrame":
+    graph.vpush(picture)
+    return graph.vpull()
