@@ -16,6 +16,7 @@ from media_agent.cli.plan import plan
 from media_agent.cli.schema import print_schema
 from media_agent.cli.screen import one_line, say
 from media_agent.cli.simulate import simulate
+from media_agent.cli.steer import branch, extend, finish, steer
 from media_agent.cli.tools import print_tools
 from media_agent.cli.verify import verify_live
 
@@ -43,6 +44,10 @@ def build_app() -> App:
     )
     app.command(generate)
     app.command(plan)
+    app.command(steer)
+    app.command(finish)
+    app.command(branch)
+    app.command(extend)
     app.command(backends)
     app.command(config_app())
     app.command(init)

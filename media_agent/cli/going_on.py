@@ -2,6 +2,7 @@
 
 import asyncio
 import json as json_module
+from typing import Literal
 
 from media_agent.cli.making import kept, let_finish
 from media_agent.cli.progress import ProgressLine
@@ -64,16 +65,41 @@ async def cancel(job_id: str) -> int:
     return 0
 
 
+async def change(
+    job_id: str, prompt: str, *, at: Literal["next", "now"] | int, allow_unknown_words: bool
+) -> int:
+    """Give a film another prompt, and say so."""
+    async with VideoClient() as client:
+        await client.steer(job_id, prompt, at=at, allow_unknown_words=allow_unknown_words)
+        _tell_asked(client, job_id, "to change its prompt")
+    return 0
+
+
+async def end(job_id: str) -> int:
+    """Let a film end with the chunks that are begun, and say so."""
+    async with VideoClient() as client:
+        await client.finish(job_id)
+        _tell_asked(client, job_id, "to finish it")
+    return 0
+
+
+def _tell_asked(client: VideoClient, job_id: str, what: str) -> None:
+    if client.store.is_held(job_id):
+        tell(f"{job_id}: its process was asked {what}")
+    else:
+        tell(f"{job_id}: its process is gone; who goes on with it is asked {what} (jobs resume)")
+
+
 async def _resumed(
     client: VideoClient, job_id: str, interruption: Interruption, *, take_over: bool
 ) -> VideoJob:
     job = await client.get(job_id)
-    if job.status.is_terminal and job.status is not JobStatus.OUTCOME_UNKNOWN:
-        say(f"{job_id} is over")
-    else:
-        let_finish(client, job_id, job.plan, interruption)
+    let_finish(client, job_id, job.plan, interruption)
     with ProgressLine(job.plan) as progress:
-        return await client.resume(job_id, take_over=take_over, on_event=progress)
+        ended = await client.resume(job_id, take_over=take_over, on_event=progress)
+    if job.status.is_terminal and ended.updated_at == job.updated_at:
+        say(f"{job_id} is over")
+    return ended
 
 
 def _orphans(client: VideoClient) -> list[str]:

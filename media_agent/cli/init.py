@@ -1,11 +1,12 @@
 """The command that writes the first settings file."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from media_agent.cli.arguments import Flag
-from media_agent.cli.screen import tell
+from media_agent.cli.screen import tell, tell_facts
 
 if TYPE_CHECKING:
     from media_agent.config import Settings
@@ -38,7 +39,7 @@ def init(*, user: Flag = False, force: Flag = False) -> int:
     with storage_errors(str(place)):
         place.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(place, starter_file(machine).encode())
-    _tell(machine)
+    tell_facts(_found(machine))
     for finding in check(place).findings:
         tell(finding.text)
     tell(f"wrote {place}")
@@ -59,15 +60,12 @@ def _settings() -> "Settings":
         return load_settings(config=os.devnull)
 
 
-def _tell(machine: "Machine") -> None:
-    """Say what was found; of keys only the names."""
+def _found(machine: "Machine") -> Iterator[tuple[str, str]]:
+    """Yield what was found; of keys only the names."""
     for name, variable in machine.keys.items():
-        tell(f"key    {variable}, for {name}")
-    for gpu in machine.gpus:
-        tell(f"gpu    {gpu}")
-    for model in machine.models:
-        tell(f"model  {model}")
-    for folder in machine.folders:
-        tell(f"files  {folder}")
+        yield "key", f"{variable}, for {name}"
+    yield from (("gpu", gpu) for gpu in machine.gpus)
+    yield from (("model", model) for model in machine.models)
+    yield from (("files", str(folder)) for folder in machine.folders)
     if machine.comfyui is not None:
-        tell(f"server ComfyUI at {machine.comfyui}")
+        yield "server", f"ComfyUI at {machine.comfyui}"

@@ -1,12 +1,13 @@
 """The commands about jobs: list, show, resume, reconcile, cancel."""
 
 import json as json_module
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from cyclopts import App
 
 from media_agent.cli.arguments import Flag
-from media_agent.cli.screen import shorten, table, tell
+from media_agent.cli.screen import shorten, table, tell_facts
 
 if TYPE_CHECKING:
     from media_agent.ledger import Ledger
@@ -69,29 +70,42 @@ def show_job(job_id: str, /, *, json: Flag = False) -> int:
     if json:
         print(job.model_dump_json(indent=2))
         return 0
-    tell(f"job       {job.id}")
-    tell(f"status    {_status(job, store)}")
-    for sent in store.submissions(job_id):
-        ref = "" if sent.ref is None else f" as {sent.ref.operation_id}"
-        tell(f"sent      {sent.created_at:%Y-%m-%d %H:%M:%S} to {sent.backend}: {sent.state}{ref}")
-    tell(f"made by   {job.plan.backend}/{job.plan.model}")
-    for shot in job.plan.request.storyboard():
-        length = "" if shot.duration is None else f"{shot.duration:.2f} s  "
-        tell(f"shot      {length}{shorten(shot.prompt, 200)}")
-    tell(f"ready     {job.frames_ready} frames in {job.chunks_ready} chunks")
-    for change in job.plan.adjustments:
-        tell(f"adjusted  {change.field}: {change.asked} -> {change.used} ({change.reason})")
-    for warning in job.warnings:
-        tell(f"warning   {warning}")
-    for artifact in job.artifacts:
-        tell(f"{artifact.kind:<9} {artifact.path or artifact.uri}")
-    if job.record_path is not None:
-        tell(f"record    {job.record_path}")
-    if job.error is not None:
-        tell(f"error     {job.error.code}: {job.error.message}")
-    if job.error is not None and job.error.hint is not None:
-        tell(f"next      {job.error.hint}")
+    tell_facts(_facts(job, store))
     return 0
+
+
+def _facts(job: "VideoJob", store: "Ledger") -> "Iterator[tuple[str, object]]":
+    """Yield what is known of a job, in the order of its life."""
+    from media_agent_schemas.events import PromptChanged
+
+    yield "job", job.id
+    yield "status", _status(job, store)
+    for sent in store.submissions(job.id):
+        ref = "" if sent.ref is None else f" as {sent.ref.operation_id}"
+        yield "sent", f"{sent.created_at:%Y-%m-%d %H:%M:%S} to {sent.backend}: {sent.state}{ref}"
+    yield "made by", f"{job.plan.backend}/{job.plan.model}"
+    if job.plan.origin is not None:
+        yield "begins as", f"{job.plan.origin.job_id}, up to chunk {job.plan.origin.chunk}"
+    for shot in job.plan.request.storyboard():
+        length = "" if shot.duration is None else f"{shot.duration:.2f} s "
+        yield "shot", f"{length}{shorten(shot.prompt, 200)}"
+    for numbered in store.events(job.id):
+        if isinstance(numbered.event, PromptChanged):
+            said = shorten(numbered.event.prompt, 200)
+            yield "steered", f"from chunk {numbered.event.chunk + 1} on: {said}"
+    yield "ready", f"{job.frames_ready} frames in {job.chunks_ready} chunks"
+    for change in job.plan.adjustments:
+        yield "adjusted", f"{change.field}: {change.asked} -> {change.used} ({change.reason})"
+    for warning in job.warnings:
+        yield "warning", warning
+    for artifact in job.artifacts:
+        yield str(artifact.kind), artifact.path or artifact.uri
+    if job.record_path is not None:
+        yield "record", job.record_path
+    if job.error is not None:
+        yield "error", f"{job.error.code}: {job.error.message}"
+        if job.error.hint is not None:
+            yield "next", job.error.hint
 
 
 def _store() -> "Ledger":

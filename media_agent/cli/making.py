@@ -2,38 +2,40 @@
 
 import asyncio
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import JsonValue
 
+from media_agent.cli.arguments import number
 from media_agent.cli.progress import ProgressLine
 from media_agent.cli.screen import say, tell
 from media_agent.cli.signals import Interruption, cancelled_by_signals
-from media_agent.cli.wishes import FilmFlags, RoutingFlags
+from media_agent.cli.wishes import FilmFlags, OutputFlags, RoutingFlags
 from media_agent.client import VideoClient
+from media_agent.config import load_settings
 from media_agent.errors import InvalidRequestError, JobNotFoundError, exit_code, in_full
 from media_agent.job_sheet import write_job_sheet
+from media_agent.ledger import Ledger
 from media_agent.options import read_options
 from media_agent.reasons import price_of
+from media_agent.storyboard import read_shots
 from media_agent_schemas.capabilities import Plan
-from media_agent_schemas.jobs import Finish, JobStatus, VideoJob
+from media_agent_schemas.jobs import JobStatus, VideoJob
 from media_agent_schemas.request import VideoRequest
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """What the command line says."""
+    """What the command line says; of a branch, also which film it leaves and after what chunks."""
 
-    prompt: str
+    prompt: str | None
     film: FilmFlags
     routing: RoutingFlags
-    out: Path | None
-    sheet: Path | None
-    follow: bool
-    idempotency_key: str | None
-    overwrite: bool
-    json: bool
+    output: OutputFlags
+    idempotency_key: str | None = None
+    parent: str | None = None
+    shared_chunks: int | None = None
 
 
 async def make(order: Order) -> int:
@@ -42,41 +44,37 @@ async def make(order: Order) -> int:
     Raises:
         MediaAgentError: nothing was made.
     """
-    _check_sheet(order.sheet, overwrite=order.overwrite)
+    sheet = order.output.sheet
+    _check_sheet(sheet, overwrite=order.output.overwrite)
     with cancelled_by_signals() as interruption:
         try:
             async with VideoClient() as client:
                 job = await _make(client, order, interruption)
-                if order.sheet is not None and job.status is JobStatus.COMPLETED:
-                    await asyncio.to_thread(write_job_sheet, job, order.sheet)
+                if sheet is not None and job.status is JobStatus.COMPLETED:
+                    await asyncio.to_thread(write_job_sheet, job, sheet)
         except asyncio.CancelledError:
             if interruption.number is None:
                 raise
             say("stopped before anything was made")
             return interruption.exit_code
-    return _report(job, order, interruption)
+    return _report(job, order.output, interruption)
 
 
 async def _make(client: VideoClient, order: Order, interruption: Interruption) -> VideoJob:
-    film, routing = order.film, order.routing
-    backend = routing.backend
-    if backend is None and routing.routing() is None:
-        backend = await _default(client)
-    request = await request_of(client, order.prompt, film, routing, backend)
-    words = film.allow_unknown_words
-    plans = await client.plans(request, policy=routing.chosen_policy(), allow_unknown_words=words)
+    output = order.output
+    request, plans = await _planned(client, order)
     plan = plans[0]
     announce(plan)
-    out = _default_place(plan) if order.out is None else order.out
+    out = _default_place(plan) if output.out is None else output.out
     job_id = client.new_job_id()
     let_finish(client, job_id, plan, interruption)
-    with ProgressLine(plan, follow=order.follow) as progress:
+    with ProgressLine(plan, follow=output.follow) as progress:
         try:
             return await client.generate(
                 request,
                 plans=plans,
                 out=out,
-                overwrite=order.overwrite,
+                overwrite=output.overwrite,
                 job_id=job_id,
                 idempotency_key=order.idempotency_key,
                 on_event=progress,
@@ -85,6 +83,62 @@ async def _make(client: VideoClient, order: Order, interruption: Interruption) -
             if interruption.number is None:
                 raise
             return await _stopped(client, job_id)
+
+
+async def _planned(client: VideoClient, order: Order) -> tuple[VideoRequest, tuple[Plan, ...]]:
+    film, routing = order.film, order.routing
+    words, policy = film.allow_unknown_words, routing.chosen_policy()
+    if order.parent is not None:
+        if film.shot and film.duration is not None:
+            raise InvalidRequestError("--duration goes with a prompt; each --shot has its length")
+        plan = await client.plan_branch(
+            order.parent,
+            at=order.shared_chunks,
+            prompt=order.prompt,
+            duration=number("duration", film.duration),
+            shots=read_shots(None, film.shot, endless=film.endless) if film.shot else (),
+            endless=film.endless,
+            policy=policy,
+            allow_unknown_words=words,
+        )
+        return plan.request, (plan,)
+    backend = routing.backend
+    if backend is None and routing.routing() is None:
+        backend = await _default(client)
+    request = await request_of(client, order.prompt, film, routing, backend)
+    return request, await client.plans(request, policy=policy, allow_unknown_words=words)
+
+
+def order_to_extend(
+    film: str, prompt: str, flags: FilmFlags, routing: RoutingFlags, output: OutputFlags
+) -> Order:
+    """Return the order to go on with a film: a branch at the end of a job, or a new film.
+
+    Raises:
+        InvalidRequestError: there is neither such a job nor such a file.
+    """
+    if _is_job(film):
+        if routing.backend is not None or flags.seed is not None:
+            raise InvalidRequestError(
+                f"job {film} goes on with the backend and the seed it has",
+                hint="leave --backend and --seed out, or name its file instead of the job",
+            )
+        return Order(prompt=prompt, film=flags, routing=routing, output=output, parent=film)
+    if not film.startswith(("http://", "https://")) and not Path(film).exists():
+        raise InvalidRequestError(
+            f"{film} is neither a job nor a file", hint="media-agent jobs list shows the jobs"
+        )
+    flags = replace(flags, video=film)
+    return Order(prompt=prompt, film=flags, routing=routing, output=output)
+
+
+def _is_job(name: str) -> bool:
+    data_dir = load_settings().backend_settings("").data_dir
+    try:
+        Ledger(data_dir / "ledger.sqlite").get(name)
+    except JobNotFoundError:
+        return False
+    return True
 
 
 async def _default(client: VideoClient) -> str:
@@ -102,7 +156,11 @@ async def _default(client: VideoClient) -> str:
 
 
 async def request_of(
-    client: VideoClient, prompt: str, film: FilmFlags, routing: RoutingFlags, backend: str | None
+    client: VideoClient,
+    prompt: str | None,
+    film: FilmFlags,
+    routing: RoutingFlags,
+    backend: str | None,
 ) -> VideoRequest:
     """Return the request of a command line, to one backend or, if None, to whoever is best.
 
@@ -124,7 +182,7 @@ def let_finish(client: VideoClient, job_id: str, plan: Plan, interruption: Inter
     """Make the first Ctrl-C finish a film without an end; only the second stops it."""
     if plan.request.endless:
         say("without an end: Ctrl-C finishes the film with its next chunk, twice stops it at once")
-        interruption.finish = lambda: client.control(job_id, Finish())
+        interruption.finish = lambda: client.finish(job_id)
     else:
         interruption.finish = None
 
@@ -150,17 +208,17 @@ def announce(plan: Plan) -> None:
         say(f"warning: {warning}")
 
 
-def _report(job: VideoJob, order: Order, interruption: Interruption) -> int:
+def _report(job: VideoJob, output: OutputFlags, interruption: Interruption) -> int:
     """Say how it ended and return the exit code."""
     for warning in job.warnings[len(job.plan.warnings) :]:
         say(f"warning: {warning}")
-    if order.json:
+    if output.json:
         print(job.model_dump_json(indent=2))
     elif job.status is JobStatus.COMPLETED:
         tell(f"{job.artifacts[0].path}: {_facts(job)}")
         tell(f"{job.record_path}: the record of what was asked, adjusted, sent and delivered")
-        if order.sheet is not None:
-            tell(f"{order.sheet}: the film at a glance")
+        if output.sheet is not None:
+            tell(f"{output.sheet}: the film at a glance")
     if job.status is JobStatus.COMPLETED:
         return 0
     if job.error is not None:
@@ -195,8 +253,10 @@ def _default_place(plan: Plan, folder: Path = Path("out")) -> Path:
         InvalidRequestError: the folder cannot be made.
     """
     shots = plan.request.storyboard()
-    words = re.sub(r"[^a-z0-9]+", "-", shots[0].prompt.lower() if shots else "").strip("-")
     seed = "" if plan.request.seed is None else f"-{plan.request.seed}"
+    if plan.origin is not None:
+        shots, seed = shots[-1:], f"{seed}-after-{plan.origin.chunk}"
+    words = re.sub(r"[^a-z0-9]+", "-", shots[0].prompt.lower() if shots else "").strip("-")
     try:
         folder.mkdir(exist_ok=True)
     except OSError as error:

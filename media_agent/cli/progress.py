@@ -24,7 +24,7 @@ class ProgressLine:
         self._path: str | None = None
         self._name = f"{plan.backend}/{plan.model}"
         self._phase = ""
-        self._frames = 0
+        self._frames = 0 if plan.origin is None else plan.origin.frames
         self._bar = _bar() if _is_terminal() and not follow else None
         if self._bar is not None:
             self._task = self._bar.add_task(self._name, total=1.0)
@@ -45,7 +45,12 @@ class ProgressLine:
 
     def __call__(self, numbered: "JobEvent") -> None:
         """Show one event."""
-        from media_agent_schemas.events import ChunkReady, JobCompleted, JobProgressed
+        from media_agent_schemas.events import (
+            ChunkReady,
+            JobCompleted,
+            JobProgressed,
+            PromptChanged,
+        )
 
         match numbered.event:
             case JobProgressed(phase=phase, fraction=fraction):
@@ -53,6 +58,8 @@ class ProgressLine:
             case ChunkReady(index=index, frames=frames, path=path):
                 self._show_chunk(index, frames)
                 self._show_film(path)
+            case PromptChanged(chunk=chunk, prompt=prompt):
+                say(f"{self._name}: from chunk {chunk + 1} on: {prompt}")
             case JobCompleted() if self._bar is not None:
                 self._bar.update(self._task, completed=1.0)
             case _:

@@ -1,7 +1,7 @@
 """What people read: single lines on stderr, tables on stdout, never a foreign control code."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 
 def one_line(text: object) -> str:
@@ -25,6 +25,13 @@ def tell(text: str) -> None:
     line = one_line(text)
     encoding = sys.stdout.encoding or "utf-8"
     print(line.encode(encoding, "backslashreplace").decode(encoding))
+
+
+def tell_facts(facts: Iterable[tuple[str, object]]) -> None:
+    """Write named facts to stdout, a line each, one below the other."""
+    for name, fact in facts:
+        print(f"{name:<9} ", end="")
+        tell(str(fact))
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

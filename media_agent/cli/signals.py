@@ -7,14 +7,14 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 
 from media_agent.cli.screen import say
 from media_agent.errors import MediaAgentError, in_full
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
-Finisher = Callable[[], Coroutine[None, None, None]]
+Finisher = Callable[[], Awaitable[object]]
 
 
 class Interruption:

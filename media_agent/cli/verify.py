@@ -1,10 +1,11 @@
 """The command that tries a backend for real, for little money."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from media_agent.cli.arguments import Flag, Number, number
-from media_agent.cli.screen import say, tell
+from media_agent.cli.screen import say, tell_facts
 
 if TYPE_CHECKING:
     from media_agent.verify import VerificationReport
@@ -34,7 +35,7 @@ def verify_live(
     if json:
         print(report.model_dump_json(indent=2))
     else:
-        _show(report)
+        tell_facts(_facts(report))
     if report.error is not None:
         say(f"error: {in_full(report.error)}")
         return exit_code(report.error)
@@ -49,26 +50,26 @@ async def _verify(backend: str, max_cost: float) -> "VerificationReport":
         return await verify(client, backend, max_cost_usd=max_cost)
 
 
-def _show(report: "VerificationReport") -> None:
+def _facts(report: "VerificationReport") -> Iterator[tuple[str, object]]:
     film, cost = report.film, report.cost.usd
-    tell(f"backend   {report.backend}/{report.model}")
-    tell("asked     " + ", ".join(f"{name} {value}" for name, value in report.asked.items()))
+    yield "backend", f"{report.backend}/{report.model}"
+    yield "asked", ", ".join(f"{name} {value}" for name, value in report.asked.items())
     for each in report.exchanges:
-        tell(f"wire      {each.at:6.2f} s  {each.method} {each.address} -> {each.status}")
+        yield "wire", f"{each.at:.2f} s {each.method} {each.address} -> {each.status}"
     for name, seconds in sorted(report.events.items(), key=lambda item: item[1]):
-        tell(f"event     {seconds:6.2f} s  {name}")
+        yield "event", f"{seconds:.2f} s {name}"
     if film is not None:
         facts = f"{film.frames} frames, {film.width}x{film.height}, {film.fps:g} fps"
-        tell(f"film      {facts}, {film.codec}, {film.duration:.2f} s")
-    tell(f"took      {report.seconds:.2f} s")
-    tell(f"cost      expected {_dollars(report.estimated_usd)}, billed {_dollars(cost)}")
+        yield "film", f"{facts}, {film.codec}, {film.duration:.2f} s"
+    yield "took", f"{report.seconds:.2f} s"
+    yield "cost", f"expected {_dollars(report.estimated_usd)}, billed {_dollars(cost)}"
     for warning in report.warnings:
-        tell(f"warning   {warning}")
+        yield "warning", warning
     if report.proves is None:
-        tell(f"proves    nothing: the job {report.status}")
+        yield "proves", f"nothing: the job {report.status}"
     else:
         note = f" ({report.proves.note})" if report.proves.note else ""
-        tell(f"proves    {report.proves}{note}; declared is {report.declared}")
+        yield "proves", f"{report.proves}{note}; declared is {report.declared}"
 
 
 def _dollars(value: float | None) -> str:

@@ -1,6 +1,7 @@
 """The flags that say what film is wanted, and who may make it; the same for plan and generate."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
@@ -117,7 +118,7 @@ class FilmFlags:
 
     def request(
         self,
-        prompt: str,
+        prompt: str | None,
         routing: RoutingFlags,
         *,
         backend: str | None,
@@ -181,5 +182,23 @@ class FilmFlags:
         )
 
 
+@Parameter(name="*", group="The files")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputFlags:
+    """Where the film goes, and what is said meanwhile."""
+
+    out: Path | None = None
+    """The file to write, .mp4; its record goes beside it. Absent: out/PROMPT-SEED.mp4."""
+    sheet: Path | None = None
+    """Also write a contact sheet, .png."""
+    overwrite: Flag = False
+    """Replace files that exist."""
+    follow: Flag = False
+    """Say where the growing film is, to be watched already, and every new chunk."""
+    json: Flag = False
+    """Print the finished job as JSON on stdout, and nothing else."""
+
+
+HERE = OutputFlags()
 NO_FLAGS = RoutingFlags()
 NO_WISHES = FilmFlags()

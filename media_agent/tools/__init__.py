@@ -1,10 +1,11 @@
-"""Tools for agents: plan, create, get, wait, cancel; none of them blocks for a whole film."""
+"""Tools for agents: plan, create, get, wait, steer, cancel; none blocks for a whole film."""
 
 from media_agent.tools.arguments import (
     CancelVideo,
     CreateVideo,
     GetVideo,
     PlanVideo,
+    SteerVideo,
     ToolArguments,
     ToolShot,
     WaitVideo,
@@ -23,6 +24,7 @@ __all__ = [
     "OptionView",
     "PlanVideo",
     "PlanView",
+    "SteerVideo",
     "ToolArguments",
     "ToolBox",
     "ToolShot",

@@ -3,7 +3,7 @@
 An absent value and null mean the same, because some dialects make a model name every field.
 """
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import Field, ValidationError
 
@@ -147,6 +147,23 @@ class WaitVideo(ToolArguments):
         return _USUAL_WAIT if self.seconds is None else self.seconds
 
 
+class SteerVideo(ToolArguments):
+    """Let a film go on under another prompt while it is made; saying the same again is harmless.
+
+    What is finished stays as it is. Models that take no new prompt say so.
+    """
+
+    tool = "steer_video"
+
+    job_id: str = Field(description="As create_video returned it.")
+    prompt: str = Field(description="What the film shows from then on.")
+    at: Literal["next", "now"] | int | None = Field(
+        None,
+        description="next or null: with the first part that is not begun; now: also in parts that "
+        "are begun, as far as that still changes them; a number: after so many parts (chunks).",
+    )
+
+
 class CancelVideo(ToolArguments):
     """Stop a job; what was made so far is kept. Harmless when it is finished."""
 
@@ -155,4 +172,11 @@ class CancelVideo(ToolArguments):
     job_id: str = Field(description="As create_video returned it.")
 
 
-TOOLS: tuple[type[ToolArguments], ...] = (PlanVideo, CreateVideo, GetVideo, WaitVideo, CancelVideo)
+TOOLS: tuple[type[ToolArguments], ...] = (
+    PlanVideo,
+    CreateVideo,
+    GetVideo,
+    WaitVideo,
+    SteerVideo,
+    CancelVideo,
+)

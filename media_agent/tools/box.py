@@ -21,6 +21,7 @@ from media_agent.tools.arguments import (
     CreateVideo,
     GetVideo,
     PlanVideo,
+    SteerVideo,
     ToolArguments,
     WaitVideo,
 )
@@ -86,6 +87,9 @@ class ToolBox:
                 return await self._view(await self._client.get(arguments.job_id))
             case WaitVideo():
                 return await self._view(await self._wait(arguments))
+            case SteerVideo(job_id=job_id, prompt=prompt, at=at):
+                place = "next" if at is None else at
+                return await self._view(await self._client.steer(job_id, prompt, at=place))
             case CancelVideo():
                 return await self._view(await self._client.cancel(arguments.job_id))
         raise AssertionError(f"no code for {arguments.tool}")

@@ -63,15 +63,19 @@ def test_a_killed_film_is_listed_as_such_and_goes_on_where_it_was(
     assert "no job waits for its process" in capsys.readouterr().err
 
 
-def test_a_killed_film_can_be_cancelled_instead(
+def test_a_killed_film_can_be_cancelled_and_is_only_gone_on_with_by_name(
     killed: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["jobs", "cancel", killed]) == 0
-
     assert f"{killed}: cancelled" in capsys.readouterr().out
-    assert main(["jobs", "resume", killed]) == 0
-    assert "is over" in capsys.readouterr().err
+    assert main(["jobs", "resume"]) == 0
     assert not Path("a.mp4").exists()
+
+    assert main(["jobs", "resume", killed]) == 0
+
+    assert probe(Path("a.mp4")).frames == 144
+    assert main(["jobs", "resume", killed]) == 0
+    assert f"{killed} is over" in capsys.readouterr().err
 
 
 def test_a_lost_reply_is_reported_reconciled_and_never_sent_again(
@@ -98,7 +102,7 @@ def test_a_lost_reply_is_reported_reconciled_and_never_sent_again(
     assert [row["job"] for row in data] == [job]
     assert "look at its own page" in again.err
     assert "to fal: unknown" in shown
-    assert "next fal cannot be asked" in shown
+    assert "next      fal cannot be asked" in shown
     assert "secret-key" not in said.out + said.err + again.err + shown
 
 

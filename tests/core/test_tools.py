@@ -20,7 +20,7 @@ from media_agent_schemas import JobStatus
 
 pytestmark = pytest.mark.anyio
 
-NAMES = ["plan_video", "create_video", "get_video", "wait_video", "cancel_video"]
+NAMES = ["plan_video", "create_video", "get_video", "wait_video", "steer_video", "cancel_video"]
 STRICT_WORDS = {
     *("type", "enum", "const", "anyOf", "items", "description"),
     *("properties", "required", "additionalProperties"),
@@ -63,6 +63,11 @@ def is_file(path: Any, beginning: bytes = b"") -> bool:
     return Path(path).read_bytes().startswith(beginning)
 
 
+def prompts_sent(record: Any) -> list[tuple[str, float]]:
+    shots = json.loads(Path(record).read_bytes())["shots"]
+    return [(shot["prompt_sent"], shot["start"]) for shot in shots]
+
+
 def spoil(path: str | None) -> None:
     Path(str(path)).write_bytes(b"no film any more")
 
@@ -85,7 +90,7 @@ def nodes(schema: Any) -> Iterator[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-def test_every_dialect_has_the_five_tools_and_is_json(dialect: Any) -> None:
+def test_every_dialect_has_every_tool_and_is_json(dialect: Any) -> None:
     definitions = json.loads(json.dumps(tool_definitions(dialect)))
 
     heads = [each.get("function", each) for each in definitions]
@@ -279,6 +284,24 @@ async def test_a_cancelled_job_says_so(client: VideoClient, box: ToolBox) -> Non
     assert await box.call("cancel_video", {"job_id": job.id}) == answer
 
 
+async def test_a_film_is_steered_and_saying_it_twice_is_harmless(
+    client: VideoClient, box: ToolBox
+) -> None:
+    wish = CreateVideo(**{**WISH, "duration": 3}).to_request()
+    slow = wish.model_copy(update={"options": {"sandbox": {"latency_seconds": 1.5}}})
+    job = await client.start(slow)
+    steer = {"job_id": job.id, "prompt": "a dog", "at": 2}
+
+    first: Any = await box.call("steer_video", steer)
+    again: Any = await box.call("steer_video", steer)
+    done = await finished(box, job.id)
+
+    assert first["next"] == again["next"] == "call wait_video"
+    assert done["status"] == "completed"
+    assert prompts_sent(done["record"]) == [("a cat", 0), ("a dog", 2)]
+    assert "is completed" in str(await box.call("steer_video", steer))
+
+
 async def test_a_failed_job_has_its_error_and_a_way_out(client: VideoClient, box: ToolBox) -> None:
     fault = {"sandbox": {"fail_at": "chunk:0", "fault": "content_rejected"}}
     request = CreateVideo(**WISH).to_request().model_copy(update={"options": fault})
@@ -329,6 +352,8 @@ async def test_a_plan_that_nobody_can_follow_says_why(box: ToolBox) -> None:
         ("wait_video", {}, "job_id: it is missing"),
         ("get_video", {"job_id": "../../etc"}, "there is no job"),
         ("cancel_video", {"job_id": "nothing"}, "there is no job"),
+        ("steer_video", {"job_id": "nothing", "prompt": "a dog"}, "there is no job"),
+        ("steer_video", {"job_id": "nothing", "prompt": "a dog", "at": "soon"}, "at"),
     ],
 )
 async def test_what_is_wrong_comes_back_as_data(

@@ -1,0 +1,130 @@
+"""The commands that change where a film goes: steer, finish, branch, extend."""
+
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from media_agent.cli.arguments import Flag, Number, Texts, whole_number
+from media_agent.cli.wishes import HERE, FilmFlags, OutputFlags, RoutingFlags
+
+
+def steer(
+    job_id: str,
+    prompt: str,
+    /,
+    *,
+    at: Annotated[str, Parameter(metavar="next|now|CHUNKS")] = "next",
+    allow_unknown_words: Flag = False,
+) -> int:
+    """Let a film go on under another prompt, in whatever process it is made.
+
+    Args:
+        job_id: As jobs list shows it.
+        prompt: What the film shows from then on.
+        at: next: with the first chunk that is not begun; now: also in chunks that are begun, as far
+            as that still changes them; a number: after so many chunks.
+        allow_unknown_words: Go on with words that the model has never learnt.
+    """
+    import asyncio
+
+    from media_agent.cli.going_on import change
+    from media_agent.errors import InvalidRequestError
+
+    place: Literal["next", "now"] | int
+    if at == "next":
+        place = "next"
+    elif at == "now":
+        place = "now"
+    elif at.isdecimal():
+        place = int(at)
+    else:
+        raise InvalidRequestError(f"--at {at!r} is not next, now or a number of chunks")
+    return asyncio.run(change(job_id, prompt, at=place, allow_unknown_words=allow_unknown_words))
+
+
+def finish(job_id: str, /) -> int:
+    """End a film with the chunks that are begun, in whatever process it is made.
+
+    Args:
+        job_id: As jobs list shows it.
+    """
+    import asyncio
+
+    from media_agent.cli.going_on import end
+
+    return asyncio.run(end(job_id))
+
+
+def branch(
+    job_id: str,
+    prompt: str | None = None,
+    /,
+    *,
+    at: Number = None,
+    shot: Texts = (),
+    duration: Number = None,
+    endless: Flag = False,
+    policy: Literal["strict", "adjust"] | None = None,
+    allow_unknown_words: Flag = False,
+    output: OutputFlags = HERE,
+) -> int:
+    """Make another film that begins as a film does and then goes its own way.
+
+    Args:
+        job_id: The job that made the film, as jobs list shows it.
+        prompt: What the new part shows; or give shots.
+        at: How many chunks both share; absent: all, so that the film is continued.
+        shot: TEXT@SECONDS, a shot of the new part; repeat for more.
+        duration: Length of the new part in seconds, with a prompt.
+        endless: Go on until told to finish; the last shot has no length.
+        policy: What cannot be done exactly: refuse it, or take the nearest and say so.
+        allow_unknown_words: Go on with words that the model has never learnt.
+        output: Where it goes.
+    """
+    import asyncio
+
+    from media_agent.cli.making import Order, make
+
+    film = FilmFlags(
+        shot=shot, duration=duration, endless=endless, allow_unknown_words=allow_unknown_words
+    )
+    order = Order(
+        prompt=prompt,
+        film=film,
+        routing=RoutingFlags(policy=policy),
+        output=output,
+        parent=job_id,
+        shared_chunks=whole_number("at", at),
+    )
+    return asyncio.run(make(order))
+
+
+def extend(
+    film: str,
+    prompt: str,
+    /,
+    *,
+    duration: Number = None,
+    backend: str | None = None,
+    seed: Number = None,
+    allow_unknown_words: Flag = False,
+    output: OutputFlags = HERE,
+) -> int:
+    """Go on with a film: that of a job seamlessly, from its state; any other from its last frames.
+
+    Args:
+        film: A job, as jobs list shows it, or FILE or http(s) address of a film.
+        prompt: What the new part shows.
+        duration: Length of the new part in seconds.
+        backend: Who makes it, NAME or NAME/MODEL; a job is gone on with by who made it.
+        seed: 0 to 2^63-1; absent: drawn, or that of the job.
+        allow_unknown_words: Go on with words that the model has never learnt.
+        output: Where it goes.
+    """
+    import asyncio
+
+    from media_agent.cli.making import make, order_to_extend
+
+    flags = FilmFlags(duration=duration, seed=seed, allow_unknown_words=allow_unknown_words)
+    order = order_to_extend(film, prompt, flags, RoutingFlags(backend=backend), output)
+    return asyncio.run(make(order))

@@ -1,0 +1,148 @@
+"""The commands that change where a film goes, while another process makes it and afterwards."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from media_agent.cli import main
+from media_agent.video import probe
+
+SMALL = ["--size", "64x64", "--option", "latency_seconds=1"]
+
+
+@pytest.fixture(autouse=True)
+def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEDIA_AGENT_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("MEDIA_AGENT_CONFIG", str(tmp_path / "none.toml"))
+    monkeypatch.setenv("MEDIA_AGENT_DEFAULT_BACKEND", "sandbox")
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def endless() -> Iterator[subprocess.Popen[str]]:
+    """Make a film without an end in another process."""
+    command = [sys.executable, "-m", "media_agent.cli", "generate", "a cat", "--endless", *SMALL]
+    with subprocess.Popen(
+        [*command, "--out", "a.mp4"], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        yield process
+        process.kill()
+
+
+@pytest.fixture
+def film(capsys: pytest.CaptureFixture[str]) -> str:
+    """Make a film of three chunks and return its job."""
+    assert main(["generate", "a cat", "--size", "64x64", "--duration", "3", "--json"]) == 0
+    return str(json.loads(capsys.readouterr().out)["id"])
+
+
+def lines_until(process: subprocess.Popen[str], word: str) -> list[str]:
+    assert process.stderr is not None
+    seen: list[str] = []
+    for line in process.stderr:
+        seen.append(line)
+        if word in line:
+            return seen
+    raise AssertionError(f"it ended without {word!r}: {seen}")
+
+
+def the_job(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    capsys.readouterr()
+    assert main(["jobs", "list", "--json"]) == 0
+    (job,) = json.loads(capsys.readouterr().out)["data"]
+    assert isinstance(job, dict)
+    return job
+
+
+def shots(record: str) -> list[str]:
+    return [shot["prompt_sent"] for shot in json.loads(Path(record).read_text())["shots"]]
+
+
+def test_a_film_of_another_process_is_steered_and_finished(
+    endless: subprocess.Popen[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines_until(endless, "chunk 1,")
+    job = the_job(capsys)
+
+    assert main(["steer", job["id"], "a dog"]) == 0
+    assert "was asked to change its prompt" in capsys.readouterr().out
+    lines_until(endless, "on: a dog")
+    assert main(["finish", job["id"]]) == 0
+
+    _, said = endless.communicate(timeout=60)
+    assert endless.returncode == 0, said
+    assert shots("a.json") == ["a cat", "a dog"]
+    assert main(["jobs", "show", job["id"]]) == 0
+    assert "on: a dog" in capsys.readouterr().out
+
+
+def test_a_branch_begins_as_its_film_does_and_is_named_after_its_own_prompt(
+    film: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["branch", film, "A horse!", "--at", "2", "--duration", "1"]) == 0
+
+    (made,) = Path("out").glob("a-horse-*-after-2.mp4")
+    assert probe(made).frames == 3 * 24
+    assert shots(str(made.with_suffix(".json"))) == ["a cat", "A horse!"]
+    assert "chunk 3, 72 of 72 frames" in capsys.readouterr().err
+
+
+def test_a_branch_goes_on_with_shots(film: str) -> None:
+    wanted = ["--shot", "a cow@1", "--shot", "mail@home@1"]
+
+    assert main(["branch", film, *wanted, "--out", "b.mp4"]) == 0
+
+    assert shots("b.json") == ["a cat", "a cow", "mail@home"]
+
+
+def test_the_film_of_a_job_is_extended_from_its_state(film: str) -> None:
+    assert main(["extend", film, "a cow", "--duration", "1", "--out", "b.mp4"]) == 0
+
+    assert probe(Path("b.mp4")).frames == 4 * 24
+    assert json.loads(Path("b.json").read_text())["lineage"]["parent_job"] == film
+
+
+def test_a_film_of_a_file_is_extended_by_a_model_that_takes_films(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Path("film.mp4").write_bytes(b"")
+
+    code = main(["extend", "film.mp4", "a cow"])
+
+    assert code == 3
+    assert "mode = video_extend: sandbox/slate does text_to_video" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said", "code"),
+    [
+        (["steer", "nobody", "a dog"], "there is no job 'nobody'", 15),
+        (["finish", "nobody"], "there is no job 'nobody'", 15),
+        (["branch", "nobody", "a dog"], "there is no job 'nobody'", 15),
+        (["extend", "nobody", "a dog"], "nobody is neither a job nor a file", 2),
+        (["steer", "FILM", "a dog"], "is completed: its film does not change any more", 14),
+        (["finish", "FILM"], "is completed", 14),
+        (["steer", "FILM", "a dog", "--at", "soon"], "--at 'soon' is not next, now or", 2),
+        (["steer", "FILM", " "], "prompt is empty", 2),
+        (["branch", "FILM"], "nothing says what the branch shows", 2),
+        (["branch", "FILM", "a dog", "--shot", "a cow@1"], "both prompt and shots", 2),
+        (["branch", "FILM", "a dog", "--at", "9"], "cannot branch at chunk 9: it has 3", 2),
+        (["branch", "FILM", "a dog", "--at", "1.5"], "--at '1.5' is not a whole number", 2),
+        (["branch", "FILM", "--shot", "a@1", "--duration", "1"], "each --shot has its length", 2),
+        (["extend", "FILM", "a dog", "--seed", "1"], "goes on with the backend and the seed", 2),
+    ],
+)
+def test_what_cannot_be_done_is_one_clear_line(
+    arguments: list[str], said: str, code: int, film: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    returned = main([film if word == "FILM" else word for word in arguments])
+
+    answer = capsys.readouterr()
+    assert returned == code, answer.err
+    assert said in answer.err
+    assert len(answer.err.splitlines()) == 1
