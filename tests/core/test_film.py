@@ -1,10 +1,13 @@
+import sys
 import tracemalloc
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
 
 from media_agent.errors import GenerationFailedError, NotResumableError, StorageError
 from media_agent.film import Film, read_chunk
+from media_agent.generation import state_name
 from media_agent.video import read_frames
 
 
@@ -14,6 +17,10 @@ def chunk(number, frames=6, width=64):
         left = (number * frames + frame) % 44
         film[frame, 10:30, left : left + 20] = (255, 255, 0)
     return film
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
 
 
 def test_the_growing_film_can_be_read_after_every_chunk(tmp_path):
@@ -120,3 +127,68 @@ def test_memory_does_not_grow_with_the_film(tmp_path):
         tracemalloc.stop()
 
     assert grown < chunk(0).nbytes // 2
+
+
+def film_with_states(folder, chunks, resume_at=0, announce=lambda chunks: None):
+    """Make a film as a worker does; state n is the number n."""
+    with Film(folder, fps=24, chunks=resume_at) as film:
+        if resume_at:
+            assert (folder / "states" / state_name(resume_at)).read_text() == str(resume_at)
+        for number in range(resume_at, chunks):
+            film.add(chunk(number))
+            film.add_state(lambda path, following=number + 1: path.write_text(str(following)))
+            announce(film.chunks)
+            film.forget_states(keep=1, known=film.chunks)
+        film.finish("video.mp4")
+
+
+class KilledError(BaseException):
+    """Stands for the end of the process: from then on no file operation works."""
+
+
+class Killer:
+    """Ends all file operations in a folder from that number on, so that nothing is tidied up."""
+
+    def __init__(self):
+        self.folder, self.left = None, 0
+        sys.addaudithook(self)  # stays for ever, and does nothing without a folder
+
+    def __call__(self, event, arguments):
+        if self.folder is None or event not in ("open", "os.rename", "os.remove", "os.mkdir"):
+            return
+        if str(self.folder) in str(arguments[0]):
+            self.left -= 1
+            if self.left <= 0:
+                raise KilledError
+
+    @contextmanager
+    def at(self, operation, folder):
+        self.folder, self.left = folder, operation
+        try:
+            yield
+        finally:
+            self.folder = None
+
+
+@pytest.fixture(scope="module")
+def killer():
+    return Killer()
+
+
+def test_a_film_killed_at_any_file_operation_goes_on_from_what_was_announced(tmp_path, killer):
+    film_with_states(tmp_path / "whole", 3)
+    whole = (tmp_path / "whole" / "video.part.mp4").read_bytes()
+
+    for operation in range(1, 1000):
+        folder, said = tmp_path / f"kill-{operation}", [0]
+        try:
+            with killer.at(operation, folder):
+                film_with_states(folder, 3, announce=said.append)
+            break
+        except KilledError:
+            film_with_states(folder, 3, resume_at=said[-1])
+        assert (folder / "video.part.mp4").read_bytes() == whole
+        assert names(folder / "states")[-1] == state_name(3)
+        assert list((folder / "chunks").glob("*.tmp")) == []
+
+    assert 30 < operation < 999
