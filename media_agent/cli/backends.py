@@ -177,6 +177,10 @@ def _facts(listed: Listed) -> Iterator[str]:
     kind = "" if limits.kind is None else f" (kind {limits.kind})"
     yield f"{listed.name}{kind}: {limits.description}"
     yield f"makes films from: {', '.join(limits.modes)}"
+    if limits.input_roles:
+        yield f"takes: {', '.join(limits.input_roles)}"
+    if limits.controls:
+        yield f"takes while it works: {', '.join(limits.controls)}"
     yield f"sizes: {_sizes(limits)}"
     yield f"frames per second: {_rates(limits)}"
     yield f"seconds: {_lengths(limits)}"
