@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from media_agent.errors import InvalidRequestError
 from media_agent.opening import MOST_DECODED, Medium, Source, opened_medium
-from media_agent.shaping import Fit, Shaper, Tell
+from media_agent.shaping import Fit as Fit
+from media_agent.shaping import Shaper, Tell
 from media_agent.video import frame_rate
 from media_agent_schemas.media import Size
 

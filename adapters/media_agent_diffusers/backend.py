@@ -12,10 +12,10 @@ from pydantic import JsonValue
 from media_agent.backend import BackendSettings
 from media_agent.errors import BackendUnavailableError, InvalidRequestError, StorageError
 from media_agent.local import Chunk, GenerationContext, LocalBackend
+from media_agent.reading import Fit, read_image
 from media_agent_diffusers.describe import NAME, describe, input_roles
 from media_agent_diffusers.digests import DigestCache
 from media_agent_diffusers.folder import ModelFolder, read_folder
-from media_agent_diffusers.image import fit_image, open_image
 from media_agent_diffusers.settings import DiffusersOptions
 from media_agent_schemas.capabilities import Capabilities, Estimate
 from media_agent_schemas.jobs import OperationRef, ResumeToken
@@ -197,7 +197,7 @@ def _check_inputs(request: VideoRequest, model: Model) -> None:
                 hint="give each picture it needs once: " + ", ".join(wanted),
             )
     for medium in request.inputs:
-        open_image(medium)
+        read_image(medium)
 
 
 def _arguments(
@@ -208,7 +208,7 @@ def _arguments(
     if size is None or request.num_frames is None:
         raise InvalidRequestError("the request has no size or num_frames; a plan sets them")
     options = _options(request, limits)
-    fit = str(options.pop("image_fit", "crop"))
+    fit: Fit = "pad" if options.pop("image_fit", "crop") == "pad" else "crop"
     longest = int(str(options["max_sequence_length"]))
     shots = request.storyboard()
     prompt = _readable(shots[0].prompt if shots else "", "prompt", longest, pipeline, context)
@@ -219,12 +219,12 @@ def _arguments(
             context.warn("the negative prompt has no effect: guidance_scale is not above 1")
     if shots and prompt != shots[0].prompt:
         context.prompts_sent((prompt,))
+    from PIL import Image
+
     pictures = {}
     for medium in request.inputs:
-        picture, done = fit_image(open_image(medium), size, fit)
-        if done is not None:
-            context.warn(f"the {medium.role.value} was {done}")
-        pictures[_ARGUMENTS[medium.role]] = picture
+        pixels = read_image(medium, size=size, fit=fit, tell=context.warn)
+        pictures[_ARGUMENTS[medium.role]] = Image.fromarray(pixels)
     return {
         "prompt": prompt,
         "negative_prompt": negative,

@@ -27,7 +27,6 @@ from media_agent.negotiate import negotiate
 from media_agent.video import probe, read_frames
 from media_agent_diffusers.backend import DiffusersBackend
 from media_agent_diffusers.folder import read_folder
-from media_agent_diffusers.image import fit_image, open_image
 from media_agent_diffusers.settings import DiffusersOptions
 from media_agent_schemas import Plan, Policy, Size, VideoRequest
 from media_agent_schemas.events import (
@@ -368,12 +367,12 @@ def huge(path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "put", "said"),
     [
-        ("text.png", lambda path: path.write_text("not a picture"), "none of PNG, JPEG, WEBP"),
+        ("text.png", lambda path: path.write_text("not a picture"), "it is text"),
         ("cut.png", lambda path: path.write_bytes(picture(300, 300)[:-40]), "it is damaged"),
         ("nowhere.png", lambda path: None, "there is no such file"),
         ("folder.png", Path.mkdir, "it is a folder"),
-        ("huge.png", huge, "too many pixels|9000x9000 pixels"),
-        ("moving.gif", Image.new("L", (16, 16)).save, "none of PNG, JPEG, WEBP"),
+        ("huge.png", huge, "more than 64 million pixels"),
+        ("moving.gif", Image.new("L", (16, 16)).save, "it is a film"),
     ],
 )
 async def test_a_bad_picture_is_refused_before_any_work(
@@ -423,31 +422,7 @@ async def test_a_picture_of_another_shape_is_fitted_and_the_record_says_so(
 
     assert isinstance(done, JobCompleted)
     how = {"crop": "cropped", "pad": "filled up with black"}[fit]
-    assert done.warnings == (f"the first_frame was 64x64, {how} to 32x16",)
-
-
-def test_a_picture_keeps_its_proportions() -> None:
-    image = Image.new("RGB", (100, 100), "white")
-
-    padded, _ = fit_image(image, Size(width=32, height=16), "pad")
-    cropped, _ = fit_image(image, Size(width=32, height=16), "crop")
-    _, unchanged = fit_image(image, Size(width=32, height=32), "crop")
-
-    assert (padded.size, cropped.size, unchanged) == ((32, 16), (32, 16), None)
-    assert padded.getpixel((0, 8)) == (0, 0, 0)
-    assert padded.getpixel((16, 8)) == (255, 255, 255)
-    assert cropped.getpixel((0, 0)) == (255, 255, 255)
-
-
-def test_a_picture_is_turned_upright_and_loses_its_transparency() -> None:
-    turned, glass = BytesIO(), BytesIO()
-    exif = Image.Exif()
-    exif[0x0112] = 6  # taken with the camera on its side
-    Image.new("RGB", (40, 20)).save(turned, "JPEG", exif=exif)
-    Image.new("RGBA", (8, 8)).save(glass, "WEBP")
-
-    assert open_image(first(turned.getvalue())).size == (20, 40)
-    assert open_image(first(glass.getvalue())).mode == "RGB"
+    assert done.warnings == (f"first_frame: 64x64, {how} to 32x16",)
 
 
 @pytest.mark.anyio
