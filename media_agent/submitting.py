@@ -1,5 +1,6 @@
 """Gets the work of a job accepted, at most once, and finds it again when the reply was lost."""
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from media_agent_schemas.jobs import OperationRef, ResumeToken, VideoJob
 
 _LOGGER = logging.getLogger(__name__)
 _LOOK_AGAIN = (1.0, 2.0, 4.0, 8.0, 15.0)  # seconds; a provider's list may lag behind
+_LONGEST_LOOK = 60.0  # seconds, also for a provider that never answers
 
 OpenBackend = Callable[[Plan], Awaitable[VideoBackend]]
 
@@ -150,15 +152,18 @@ class Submitting:
         if limits.lookup == "none":
             raise SubmitUncertainError(unknown, hint=_look_yourself(backend.name)) from lost
         trouble = f"it shows no work under {'its key' if limits.lookup == 'key' else 'its list'}"
-        for pause in (*_LOOK_AGAIN, None):
-            try:
-                ref = await self.find()
-                if ref is not None:
-                    return ref
-            except BackendError as error:
-                trouble = f"it could not be asked ({error})"
-            if pause is not None:
-                await self._around.sleep(pause)
+        try:
+            async with asyncio.timeout(_LONGEST_LOOK):
+                for pause in (*_LOOK_AGAIN, None):
+                    try:
+                        if (ref := await self.find()) is not None:
+                            return ref
+                    except BackendError as error:
+                        trouble = f"it could not be asked ({error})"
+                    if pause is not None:
+                        await self._around.sleep(pause)
+        except TimeoutError:
+            trouble = f"it could not be asked within {_LONGEST_LOOK:g} s"
         hint = f"{trouble}; media-agent jobs reconcile {self.job.id} asks again"
         raise SubmitUncertainError(unknown, hint=hint) from lost
 

@@ -185,7 +185,10 @@ def _failure(kind: str | None, words: str | None) -> MediaAgentError:
     if kind == _REFUSED:
         return ContentRejectedError("fal refuses the content of the request")
     said = trimmed(words or kind or "it does not say why")
-    return GenerationFailedError(f"fal failed: {said}" + (f" ({trimmed(kind)})" if kind else ""))
+    named = f" ({trimmed(kind)})" if kind else ""
+    return GenerationFailedError(
+        f"fal failed: {said}{named}", hint="make it again; fal does not charge for its own failures"
+    )
 
 
 def _artifact(film: File, now: datetime.datetime) -> Artifact:

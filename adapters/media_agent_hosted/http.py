@@ -24,10 +24,9 @@ from media_agent.errors import (
     ConfigurationError,
     MediaAgentError,
     StorageError,
-    SubmitUncertainError,
 )
 from media_agent_hosted.repeating import repeated
-from media_agent_hosted.replies import Reply, Translate, general_error
+from media_agent_hosted.replies import Reply, Translate, general_error, uncertain
 
 __all__ = ["FilePart", "HttpApi", "Reply", "Translate", "Transport", "key_header"]
 
@@ -289,10 +288,7 @@ class HttpApi:
         except (httpx.TransportError, httpx.DecodingError, TimeoutError) as error:
             said = f"the answer of {self.host} was lost ({type(error).__name__})"
             if paid:
-                raise SubmitUncertainError(
-                    f"{said}; nobody can tell whether the request was accepted",
-                    hint=f"look at {self.host} whether it works on it before sending it again",
-                ) from error
+                raise uncertain(self.host, said) from error
             raise BackendUnavailableError(said, hint="try again later") from error
 
     def _absolute(self, url: str) -> str:

@@ -60,7 +60,9 @@ def _bytes_of(medium: MediaInput, name: str, largest: int) -> bytes:
             return file.read(largest + 1)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise InvalidRequestError(f"{name} cannot be read: {reason}") from error
+        raise InvalidRequestError(
+            f"{name} cannot be read: {reason}", hint="check its path and its permissions"
+        ) from error
 
 
 def _film_type(content: bytes, name: str) -> str:

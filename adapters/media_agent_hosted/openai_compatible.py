@@ -98,6 +98,7 @@ class OpenAICompatibleBackend(PolledBackend):
                 api_address(settings.base_url),
                 auth=key_header(settings.key, scheme="Bearer"),
                 allow_plain_http=self._config.allow_plain_http or settings.key is None,
+                timeout_seconds=self._config.timeout_seconds,
                 transport=transport,
                 sleep=sleep,
             )

@@ -49,6 +49,7 @@ class ServerSettings(BaseModel):
     frame_multiple: int | None = Field(None, ge=1)
     frame_offset: int | None = Field(None, ge=0)
     allow_plain_http: bool = False
+    timeout_seconds: float = Field(60.0, gt=0)  # for one answer
     poll_seconds: float | None = Field(None, gt=0)
     deadline_seconds: float | None = Field(None, gt=0)
 

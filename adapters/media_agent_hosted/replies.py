@@ -102,10 +102,7 @@ class Reply:
         kind = self.media_type or "no media type"
         said = f"{self.host} answered with status {self.status} and {kind}: {reason}"
         if self.paid and self.status < 400:
-            return SubmitUncertainError(
-                f"{said}; nobody can tell whether the request was accepted",
-                hint=f"look at {self.host} whether it works on it before sending it again",
-            )
+            return uncertain(self.host, said)
         return BackendResponseError(
             said, hint="check base_url; if it is right, the provider is in trouble"
         )
@@ -132,6 +129,13 @@ def retry_after_seconds(value: str | None, now: float) -> float | None:
         return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - now)
     except (ValueError, TypeError, OverflowError):
         return None
+
+
+def uncertain(host: str, said: str) -> SubmitUncertainError:
+    """Return the error for a paid request of which nobody knows whether it was accepted."""
+    return SubmitUncertainError(
+        said, hint=f"look at {host} whether it works on it before sending it again"
+    )
 
 
 def general_error(reply: Reply) -> MediaAgentError:
@@ -169,10 +173,7 @@ def general_error(reply: Reply) -> MediaAgentError:
 
 def _provider_in_trouble(reply: Reply, said: str) -> MediaAgentError:
     if reply.paid:
-        return SubmitUncertainError(
-            f"{said}; nobody can tell whether the request was accepted",
-            hint=f"look at {reply.host} whether it works on it before sending it again",
-        )
+        return uncertain(reply.host, said)
     if reply.retry_after is not None:
         return BackendRateLimitError(f"{said}; it asks to wait", retry_after=reply.retry_after)
     return BackendUnavailableError(said, hint="try again later")

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as some
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from media_agent import submitting
 from media_agent.backend import BackendSettings, BackendSpec
 from media_agent.client import VideoClient
 from media_agent.config import load_settings
@@ -296,6 +297,26 @@ async def test_without_a_lookup_a_lost_reply_stops_with_the_next_step(world: Wor
     assert "look at its own page" in (job.error.hint or "")
     assert "cannot be searched" in finding.said
     assert provider.posts == 1
+
+
+@pytest.mark.anyio
+async def test_a_provider_that_never_answers_is_not_waited_for_without_end(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    provider = world.providers["paid"]
+    provider.lookup, provider.replies = "list", ["lost"]
+    monkeypatch.setattr(submitting, "_LONGEST_LOOK", 0.01)
+
+    async def never(*args: object, **options: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(PaidBackend, "find", never)
+    job = await world.process().generate(REQUEST, job_id="mine")
+
+    assert job.status is JobStatus.OUTCOME_UNKNOWN
+    assert job.error is not None
+    assert "within 0.01 s" in (job.error.hint or "")
+    assert "jobs reconcile mine" in (job.error.hint or "")
 
 
 @pytest.mark.anyio
