@@ -123,51 +123,6 @@ def test_given_noise_is_cut_into_chunks() -> None:
     assert given_noise(noise, 2)(1).flatten().tolist() == [2, 3]
 
 
-@pytest.mark.parametrize("config", [BASE, DISTILLED, replace(DISTILLED, window_size=1)])
-def test_a_resumed_film_equals_an_uninterrupted_one(model: VideoDiT, config: SamplerConfig) -> None:
-    whole = film(model, config)
-    for stopped_after in range(1, 6):
-        first = sampler(model, config)
-        made = [chunk.latents for chunk in islice(first, stopped_after)]
-        made += film(model, config, state=first.state())
-        assert same(made, whole)
-
-
-def test_a_resumed_continuation_equals_an_uninterrupted_one(model: VideoDiT) -> None:
-    prefix = torch.randn(1, 4, 3, 4, 4, generator=torch.Generator().manual_seed(1))
-    first = sampler(model, prefix=prefix)
-    made = [chunk.latents for chunk in islice(first, 2)]
-
-    made += film(model, prefix=prefix, state=first.state())
-    assert same(made, film(model, prefix=prefix))
-
-
-def test_a_resumed_film_asks_no_text_again(model: VideoDiT) -> None:
-    whole, first = film(model), sampler(model)
-    made = [chunk.latents for chunk in islice(first, 2)]
-    asked: list[int] = []
-
-    def text(chunk: int) -> TextRow | None:
-        asked.append(chunk)
-        return row(chunk) if chunk < 6 else None
-
-    made += film(model, text=text, state=first.state())
-    assert same(made, whole)
-    assert asked == [5, 6]
-
-
-def test_memory_does_not_grow_with_the_film(model: VideoDiT) -> None:
-    running = sampler(model, made=30)
-    sizes = []
-    for _ in running:
-        state = running.state()
-        keys = sum(entry.shape[1] for entry in state.keys.values())
-        sizes.append((len(state.latents), keys))
-
-    assert max(sizes[10:]) <= max(sizes[:10])
-    assert max(latents for latents, _ in sizes) <= BASE.window_size + 1
-
-
 def test_progress_counts_steps_and_can_stop_the_film(model: VideoDiT) -> None:
     seen: list[tuple[int, int | None]] = []
 
@@ -306,6 +261,126 @@ def test_near_clean_chunks_are_predicted_alone_as_well(model: VideoDiT) -> None:
     assert not torch.allclose(made[1], plain[1], atol=1e-4)
 
 
+@pytest.mark.parametrize("strength", [0.0, -0.1, 1.01])
+def test_a_strength_that_means_nothing_is_refused(model: VideoDiT, strength: float) -> None:
+    with pytest.raises(ValueError, match="strength of chunk 0 must be above 0 and at most 1"):
+        film(model, source=lambda _: (SOURCE, strength))
+
+
+SOURCE = torch.randn(1, *SHAPE, generator=torch.Generator().manual_seed(5))
+
+
+def test_at_full_strength_nothing_is_left_of_the_source(model: VideoDiT) -> None:
+    assert same(film(model, source=lambda _: (SOURCE, 1.0)), film(model))
+
+
+def test_the_weaker_the_closer_to_the_source(model: VideoDiT) -> None:
+    distances = [
+        float((film(model, made=3, source=lambda _, s=s: (SOURCE, s))[1] - SOURCE).abs().mean())
+        for s in (0.05, 0.5, 0.9, 1.0)
+    ]
+
+    assert distances == sorted(distances)
+    assert distances[0] < 0.5 * distances[-1]
+
+
+@pytest.mark.parametrize("ramp", [False, True])
+def test_strength_is_chosen_by_chunk_and_a_chunk_waits_unmoved_for_its_turn(
+    model: VideoDiT, ramp: bool
+) -> None:
+    def source(chunk: int) -> tuple[Tensor, float] | None:
+        return None if chunk < 2 else (SOURCE, 0.4)
+
+    config = replace(BASE, ramp=ramp)
+    running = sampler(model, config, source=source)
+    made = [chunk.latents for chunk in islice(running, 2)]
+    state = running.state()
+    held = {c: state.latents[c] for c in state.levels if c in state.latents}
+    t = timesteps(config)[7]  # the nearest to 1 - 0.4
+
+    for a, b in zip(made, film(model, config)[:2], strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
+    newest = max(held)
+    expected = (1 - t) * seeded_noise(7, SHAPE)(newest) + t * SOURCE
+    torch.testing.assert_close(held[newest], expected)
+
+
+def test_nobody_runs_chunks_that_wait(model: VideoDiT) -> None:
+    seen: list[int] = []
+
+    class Counting(ChunkSampler):
+        def predict(self, given: StepInput) -> Tensor:
+            seen.append(len(given.t) - given.step.clean_chunks)
+            return super().predict(given)
+
+    options = {"noise": seeded_noise(7, SHAPE), "total": 6, "source": lambda _: (SOURCE, 0.4)}
+    list(Counting(model, BASE, text=row, **options))
+
+    assert seen == [1] * 6  # at this strength the last step alone moves a chunk
+
+
+@pytest.mark.parametrize("per_item", [False, True])
+@pytest.mark.parametrize("config", [replace(BASE, ramp=True), DISTILLED])
+def test_films_side_by_side_equal_films_of_their_own(
+    model: VideoDiT, config: SamplerConfig, per_item: bool
+) -> None:
+    prefix = torch.randn(3, 4, 3, 4, 4, generator=torch.Generator().manual_seed(1))
+    noises = [seeded_noise(seed, SHAPE) for seed in range(3)]
+
+    def text(chunk: int, item: int) -> TextRow | None:
+        return row(chunk + 10 * item * per_item) if chunk < 6 else None
+
+    def texts(chunk: int) -> list[TextRow] | TextRow | None:
+        if not per_item or chunk == 6:
+            return text(chunk, 0)
+        return [text(chunk, item) or NULL for item in range(3)]
+
+    together = film(model, config, noise=noises, text=texts, prefix=prefix)
+
+    for item in range(3):
+        alone = film(
+            model,
+            config,
+            noise=noises[item],
+            text=lambda chunk, item=item: text(chunk, item),
+            prefix=prefix[item : item + 1],
+        )
+        for a, b in zip(together, alone, strict=True):
+            torch.testing.assert_close(a[item : item + 1], b, rtol=1e-4, atol=1e-4)
+
+
+def test_a_text_is_read_once(model: VideoDiT) -> None:
+    calls: list[int] = []
+    hook = model.y_embedder.y_proj_xattn.register_forward_hook(lambda *_: calls.append(1))
+    film(model, made=6)
+    hook.remove()
+
+    assert len(calls) == 6 + 1  # and the null caption
+
+
+FRAMES_ASKED = [
+    (prefix, shown, asked)
+    for prefix in range(6)
+    for shown in (False, True)
+    for asked in (1, 2, 3, 6)
+    if not shown or prefix < BASE.chunk_width
+]
+
+
+@pytest.mark.parametrize(("prefix", "shown", "asked"), FRAMES_ASKED)
+def test_as_many_frames_are_handed_out_as_asked_for(
+    model: VideoDiT, prefix: int, shown: bool, asked: int
+) -> None:
+    given = torch.randn(1, 4, prefix, 4, 4) if prefix else None
+    config = replace(DISTILLED, num_steps=4, noise2clean_kvrange=(2,))
+    chunks = list(sampler(model, config, 99, prefix=given, frames=asked, hand_out_prefix=shown))
+
+    counts = [chunk.latents.shape[2] for chunk in chunks]
+    assert sum(counts) == asked
+    assert [chunk.start for chunk in chunks] == [sum(counts[:i]) for i in range(len(counts))]
+    assert min(counts) > 0
+
+
 def test_the_cache_gives_back_what_was_written_and_forgets_on_request() -> None:
     cache = KVCache()
     entry = torch.arange(5.0).view(1, 5, 1, 1)
@@ -318,6 +393,18 @@ def test_the_cache_gives_back_what_was_written_and_forgets_on_request() -> None:
     assert cache.first_token == 2
     assert held.flatten().tolist() == [2, 0, 1]
     assert cache.read(0, 2) is None
+
+
+def test_the_origin_of_the_cache_moves_with_the_video() -> None:
+    cache = KVCache()
+    cache.write(0, 0, torch.zeros(1, 12, 1, 1))
+    cache.forget_before(10)
+    cache.move_origin(2, 4, lambda keys: keys + 1)
+
+    assert (cache.origin, cache.first_token) == (2, 2)
+    held = cache.read(0, 4)
+    assert held is not None
+    assert held.flatten().tolist() == [1, 1]
 
 
 def test_a_gap_in_the_cache_and_reading_beyond_its_end_are_refused() -> None:

@@ -12,7 +12,7 @@ from media_agent_magi.engine.times import timesteps
 
 @st.composite
 def configs(draw: st.DrawFn) -> SamplerConfig:
-    window, parts = draw(st.integers(1, 4)), draw(st.integers(0, 4))
+    window, parts = draw(st.integers(1, 8)), draw(st.integers(0, 4))
     steps = window * max(parts, 1) * draw(st.integers(1, 2))
     return SamplerConfig(
         num_steps=steps,
@@ -22,6 +22,7 @@ def configs(draw: st.DrawFn) -> SamplerConfig:
             draw(st.lists(st.integers(1, 6), min_size=parts, max_size=parts))
         ),
         clean_chunk_kvrange=draw(st.sampled_from([-1, 1, 2, 3])),
+        ramp=draw(st.booleans()),
     )
 
 
@@ -123,6 +124,41 @@ def test_the_prefix_step_holds_clean_chunks_that_see_backwards(
     assert step.levels == (None,) * prefix
     assert all(start <= c < end == c + 1 for c, _, (start, end) in numbered(step))
     assert ChunkSchedule(config, 0).prefix() is None
+
+
+@pytest.mark.parametrize(
+    ("window", "entries"),
+    [
+        (1, [0, 1, 2, 3, 4]),
+        (2, [0, 2, 3, 4, 5]),
+        (3, [0, 3, 4, 5, 6]),
+        (4, [0, 4, 6, 8, 9, 10, 11]),
+        (8, [0, 8, 12, 16, 18, 20, 22, 24, 25, 26]),
+    ],
+)
+def test_a_ramp_begins_with_one_chunk_alone(window: int, entries: list[int]) -> None:
+    config = SamplerConfig(num_steps=8 * window, window_size=window, chunk_width=6, ramp=True)
+    for prefix in (0, 2):
+        schedule = ChunkSchedule(config, prefix)
+        assert [schedule.entry(prefix + chunk) for chunk in range(len(entries))] == entries
+
+
+def test_the_first_chunk_of_a_ramp_costs_no_more_than_a_later_one() -> None:
+    ramp, steady = (
+        SamplerConfig(num_steps=16, window_size=4, chunk_width=6, ramp=ramp)
+        for ramp in (True, False)
+    )
+
+    def chunks_seen(config: SamplerConfig) -> list[int]:
+        """Chunks that go through the model before each chunk is finished."""
+        seen = [0]
+        for step in plan(ChunkSchedule(config), 12):
+            seen[-1] += len(step.levels)
+            seen += [0] if step.finished is not None else []
+        return seen[:8]
+
+    assert chunks_seen(ramp) == [16, 25, 21, 29, 17, 17, 17, 17]
+    assert chunks_seen(steady) == [40, 17, 17, 17, 17, 17, 17, 17]
 
 
 def test_the_released_window_reaches_back_one_chunk() -> None:

@@ -76,6 +76,7 @@ class ChunkSampler:
             given, only where the prefix is shorter than a chunk.
         exact_prefix: hand these frames out as they were given; if false as the last step left
             them, which is what the reference does.
+        cache: where keys are kept; a new one if not given.
         rebase_every: chunks after which positions are counted anew, to keep them exact.
         state: what `state()` returned. The film goes on there; prefix, total and frames are those
             of the state.
@@ -97,6 +98,7 @@ class ChunkSampler:
         on_forward: OnForward | None = None,
         hand_out_prefix: bool | None = None,
         exact_prefix: bool = False,
+        cache: KVCache | None = None,
         rebase_every: int = 64,
         state: SamplerState | None = None,
     ) -> None:
@@ -110,7 +112,7 @@ class ChunkSampler:
         self._null = self._read((null,))
         self._times = timesteps(config)
         self._exact_prefix, self._rebase_every = exact_prefix, rebase_every
-        self._cache = KVCache()
+        self._cache = KVCache() if cache is None else cache
         self._predictor = Predictor(model, config, self._cache, self._report)
         self._rows: dict[int, tuple[TextRow, ...]] = {}
         self._texts: dict[int, TextKeys] = {}
@@ -283,7 +285,11 @@ class ChunkSampler:
         chunks = range(step.first_chunk, step.window[1])
         x = torch.cat([self._latents[c] for c in chunks], dim=2)
         texts = [self._texts.get(c, self._null) for c in chunks]
-        velocity = self.predict(self._input(step, x, texts)).chunk(len(chunks), dim=2)
+        given = self._input(step, x, texts)
+        if step.is_prefix:
+            self._predictor.store(given)
+            return
+        velocity = self.predict(given).chunk(len(chunks), dim=2)
         for c, v, level, waits in zip(chunks, velocity, step.levels, waiting, strict=True):
             if level is not None and not waits:
                 self._latents[c] = self._latents[c] + v * (

@@ -1,0 +1,102 @@
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from media_agent_magi.engine.cache import KVCache
+from media_agent_magi.engine.config import SamplerConfig
+from media_agent_magi.engine.dit import apply_rotary
+from media_agent_magi.engine.rope import rotary_table, turned_back
+
+BASE = SamplerConfig(num_steps=8, window_size=4, chunk_width=2, null_caption_tokens=3)
+
+
+class WholeCache(KVCache):
+    """Keeps the keys of the whole video, as the reference does."""
+
+    def forget_before(self, token: int) -> None:
+        pass
+
+    def move_origin(self, chunks: int, tokens: int, turn: Callable[[Tensor], Tensor]) -> None:
+        pass
+
+
+@pytest.mark.parametrize("prefix", [0, 3, 8])
+@pytest.mark.parametrize("ramp", [False, True])
+@pytest.mark.parametrize("window", [1, 2, 4])
+@pytest.mark.parametrize("ranges", [(5, 4, 3, 2), (1,), (2, 2, 2, 2), (8, 2, 3, 6)])
+def test_a_ring_makes_the_film_of_a_cache_that_keeps_everything(
+    small_films: Any, ranges: tuple[int, ...], window: int, ramp: bool, prefix: int
+) -> None:
+    config = replace(
+        BASE, num_steps=4, window_size=window, noise2clean_kvrange=ranges, ramp=ramp, cfg_number=1
+    )
+    given = small_films.prefix(prefix) if prefix else None
+    whole = WholeCache()
+
+    ring = small_films.film(config, 10, prefix=given)
+    full = small_films.film(config, 10, prefix=given, cache=whole)
+
+    assert len(ring) == 10 - prefix // 2
+    assert all(map(torch.equal, ring, full))
+    held = whole.entries()[0].shape[1]
+    assert held == 9 * 8  # all chunks but the last, which nobody looks back at
+
+
+@pytest.mark.parametrize("guidance", [3, 1])
+def test_positions_counted_anew_change_nothing_but_rounding(
+    small_films: Any, guidance: int
+) -> None:
+    config = replace(BASE, cfg_number=guidance)
+    often, never = (small_films.film(config, 12, rebase_every=n) for n in (2, 1000))
+
+    for a, b in zip(often, never, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
+    assert not all(map(torch.equal, often, never))
+
+
+def test_keys_turned_back_are_keys_of_an_earlier_time() -> None:
+    bands, keys = torch.rand(2), torch.randn(1, 12, 3, 16)
+    late, early = (rotary_table(bands, first, 3, 2, 2) for first in (57, 7))
+
+    turned = turned_back(apply_rotary(keys, late), bands, 50)
+    torch.testing.assert_close(turned, apply_rotary(keys, early), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("ramp", [False, True])
+def test_nothing_grows_over_two_hundred_chunks(small_films: Any, ramp: bool) -> None:
+    config = replace(BASE, num_steps=4, cfg_number=1, ramp=ramp)
+    running = small_films.sampler(config, 200, rebase_every=16)
+    kept = []
+    for _ in running:
+        state = running.state()
+        tokens = sum(entry.shape[1] for entry in state.keys.values())
+        behind = state.stage - state.origin
+        kept.append(
+            (len(state.latents), tokens, len(state.rows), len(state.levels), state.tail.shape[2])
+        )
+        assert behind <= 16 + 16  # positions stay small
+
+    assert len(kept) == 200
+    assert len(set(kept[20:195])) == 1
+    assert kept[100] == (5, 16, 4, 0, 8)
+
+
+def test_the_tail_holds_the_last_finished_chunks(small_films: Any) -> None:
+    running = small_films.sampler(BASE, 6)
+    made: list[Tensor] = []
+    for chunk in running:
+        made.append(chunk.latents)
+        assert torch.equal(running.state().tail, torch.cat(made[-4:], dim=2))
+
+
+def test_the_tail_ends_where_the_film_ends(small_films: Any) -> None:
+    prefix = small_films.prefix(5)
+    running = small_films.sampler(BASE, 99, prefix=prefix, frames=4, hand_out_prefix=False)
+    made = torch.cat([prefix, *[chunk.latents for chunk in running]], dim=2)
+
+    assert made.shape[2] == 9
+    assert torch.equal(running.state().tail, made[:, :, 2:])

@@ -1,0 +1,168 @@
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
+from media_agent_magi.engine.config import SamplerConfig
+from media_agent_magi.engine.noise import seeded_noise
+from media_agent_magi.engine.state_io import SamplerState, StateError, load_state, save_state
+
+BASE = SamplerConfig(num_steps=8, window_size=4, chunk_width=2, null_caption_tokens=3)
+DISTILLED = replace(BASE, cfg_number=1, distill=True)
+RAMP = replace(DISTILLED, ramp=True)
+FACTS = {"model": "small", "weights": "abc", "seeds": [1, 2], "scale": 3.5, "shift": None}
+
+
+def through_a_file(state: SamplerState, folder: Path) -> SamplerState:
+    save_state(folder / "state.safetensors", state, FACTS)
+    kept, facts = load_state(folder / "state.safetensors", FACTS)
+    assert facts == FACTS
+    return kept
+
+
+@pytest.mark.parametrize("prefix", [0, 5])
+@pytest.mark.parametrize("config", [BASE, RAMP, replace(DISTILLED, window_size=1)])
+def test_a_film_goes_on_from_its_file_as_if_undisturbed(
+    small_films: Any, config: SamplerConfig, prefix: int, tmp_path: Path
+) -> None:
+    options: dict[str, Any] = {"rebase_every": 3}
+    given = {"prefix": small_films.prefix(prefix), "frames": 10} if prefix else {}
+    whole = small_films.film(config, 7, **options, **given)
+
+    for stopped_after in range(1, len(whole) + 1):
+        first = small_films.sampler(config, 7, **options, **given)
+        made = [chunk.latents for chunk in islice(first, stopped_after)]
+        state = through_a_file(first.state(), tmp_path)
+        made += small_films.film(config, 7, state=state, **options)
+        assert len(made) == len(whole)
+        assert all(map(torch.equal, made, whole))
+
+
+@pytest.mark.parametrize("stopped_after", range(1, 7))
+def test_a_steered_and_restyled_batch_goes_on_as_if_undisturbed(
+    small_films: Any, stopped_after: int, tmp_path: Path
+) -> None:
+    source = torch.randn(1, *small_films.shape, generator=torch.Generator().manual_seed(2))
+    options = {
+        "noise": [seeded_noise(seed, small_films.shape) for seed in (1, 2)],
+        "source": lambda chunk: (source, 0.3 + 0.1 * chunk),
+    }
+    made, state = [], None
+    running = small_films.sampler(RAMP, 7, **options)
+    for number, chunk in enumerate(running, start=1):
+        made.append(chunk.latents)
+        if number == 1:
+            running.replace_text(lambda c: small_films.row(c + 50), below=1.0)
+        if number == stopped_after:
+            state = through_a_file(running.state(), tmp_path)
+
+    rest = small_films.film(RAMP, 7, state=state, **options)
+    assert all(map(torch.equal, rest, made[stopped_after:]))
+    assert len(rest) == 7 - stopped_after
+
+
+def test_a_resumed_film_asks_no_text_again(small_films: Any) -> None:
+    whole, first = small_films.film(BASE), small_films.sampler(BASE)
+    made = [chunk.latents for chunk in islice(first, 2)]
+    asked: list[int] = []
+
+    def text(chunk: int) -> Any:
+        asked.append(chunk)
+        return small_films.row(chunk) if chunk < 6 else None
+
+    made += small_films.film(BASE, text=text, state=first.state())
+    assert all(map(torch.equal, made, whole))
+    assert asked == [5, 6]
+
+
+def test_a_state_does_not_change_when_its_film_goes_on(small_films: Any) -> None:
+    running = small_films.sampler(BASE)
+    next(iter(running))
+    state = running.state()
+    before = {name: tensor.clone() for name, tensor in state.to_tensors().items()}
+    list(running)
+
+    after = state.to_tensors()
+    assert after.keys() == before.keys()
+    assert all(torch.equal(after[name], tensor) for name, tensor in before.items())
+
+
+@pytest.fixture
+def file(small_films: Any, tmp_path: Path) -> Path:
+    running = small_films.sampler(DISTILLED)
+    next(iter(running))
+    path = tmp_path / "00000001.safetensors"
+    save_state(path, running.state(), FACTS)
+    return path
+
+
+def refusal(path: Path, **changed: object) -> str:
+    with pytest.raises(StateError) as caught:
+        load_state(path, FACTS | changed)
+    assert str(path) in str(caught.value)
+    return str(caught.value)
+
+
+def test_a_missing_state_is_named(tmp_path: Path) -> None:
+    assert "cannot read the state" in refusal(tmp_path / "none.safetensors")
+    assert "cannot read the state" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.001, 0.3, 0.999])
+def test_a_state_that_is_cut_off_is_refused(file: Path, kept: float) -> None:
+    data = file.read_bytes()
+    file.write_bytes(data[: int(kept * len(data))])
+
+    assert "no state, or it is cut off or damaged" in refusal(file)
+
+
+def test_every_damaged_byte_is_noticed(file: Path) -> None:
+    data = file.read_bytes()
+    for place in range(0, len(data), 97):
+        damaged = bytearray(data)
+        damaged[place] ^= 4
+        file.write_bytes(damaged)
+        refusal(file)
+
+
+def rewritten(path: Path, change: Callable[[dict[str, str]], object]) -> None:
+    with safe_open(path, framework="pt") as content:
+        metadata = dict(content.metadata())
+    change(metadata)
+    save_file(load_file(path), path, metadata)
+
+
+def test_other_files_are_no_states(file: Path, tmp_path: Path) -> None:
+    save_file({"a": torch.zeros(1)}, tmp_path / "weights.safetensors")
+    (tmp_path / "film.mp4").write_bytes(b"no safetensors at all" * 9)
+
+    assert "but another safetensors file" in refusal(tmp_path / "weights.safetensors")
+    assert "no state" in refusal(tmp_path / "film.mp4")
+
+
+def test_a_state_of_another_version_is_refused(file: Path) -> None:
+    rewritten(file, lambda metadata: metadata.update(version="2"))
+
+    assert "has version 2; this engine reads 1" in refusal(file)
+
+
+def test_facts_that_were_changed_by_hand_are_damage(file: Path) -> None:
+    rewritten(file, lambda data: data.update(facts=json.dumps(FACTS | {"weights": "other"})))
+
+    assert "its checksum does not agree" in refusal(file)
+
+
+def test_a_state_of_other_work_names_all_differences(file: Path) -> None:
+    said = refusal(file, weights="other", seeds=[1], more=True)
+
+    assert 'its weights is "abc", not "other"' in said
+    assert "its seeds is [1, 2], not [1]" in said
+    assert "its more is null, not true" in said
+    assert "model" not in said
