@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from media_agent.errors import BackendResponseError
+from media_agent.errors import BackendResponseError, InvalidRequestError
 from media_agent_schemas.capabilities import PlanPart
 from media_agent_schemas.events import Cost
 from media_agent_schemas.jobs import VideoJob
@@ -66,11 +66,14 @@ class MadeParts:
                 {"role": InputRole.SOURCE_VIDEO, "mime_type": "video/mp4", **place}
             )
         from media_agent.pictures import as_png
-        from media_agent.video import last_pictures
+        from media_agent.reading import last_picture
 
         self.folder.mkdir(parents=True, exist_ok=True)
         picture = self.folder / f"part-{self.count + 1:04d}.first.png"
-        picture.write_bytes(as_png(last_pictures(self.films[-1], 1)[-1]))
+        try:
+            picture.write_bytes(as_png(last_picture(self.films[-1])))
+        except InvalidRequestError as error:  # not the caller's fault
+            raise BackendResponseError(error.message) from error
         return MediaInput(role=InputRole.FIRST_FRAME, path=str(picture), mime_type="image/png")
 
     def join(self, complete: bool) -> Artifact:

@@ -120,12 +120,13 @@ def read_all(
 
 
 def last_picture(path: Path) -> "VideoFrame":
-    """Return the last frame of a film as the decoder gives it.
+    """Return the last frame of a film, upright, in rgb24; this needs no numpy.
 
     Raises:
         InvalidRequestError: this is no film, or it is damaged or too large.
     """
-    return _end_of(path, 1, None, MOST_DECODED)[1][-1].picture
+    medium, end = _end_of(path, 1, None, MOST_DECODED)
+    return _shaper(medium, None, "crop", None).shaped(end[-1].picture)
 
 
 def _check_count(frames: int) -> None:

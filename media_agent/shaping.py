@@ -35,6 +35,10 @@ class Shaper:
 
     def __call__(self, picture: "VideoFrame") -> "Frames":
         """Return the frame (uint8, H W 3)."""
+        return cast("Frames", self.shaped(picture).to_ndarray(format="rgb24"))
+
+    def shaped(self, picture: "VideoFrame") -> "VideoFrame":
+        """Return the frame in rgb24; unlike its pixels, it needs no numpy."""
         if self._turn is None:
             self._turn = _turn_of(picture)
             self._say(picture)
@@ -42,7 +46,7 @@ class Shaper:
         made_for = (*kind, picture.colorspace, picture.color_range, picture.color_trc)
         if self._graph is None or made_for != self._made_for:
             self._graph, self._made_for = _graph(picture, self._steps(picture)), made_for
-        return cast("Frames", _through(self._graph, picture).to_ndarray(format="rgb24"))
+        return _through(self._graph, picture)
 
     def _say(self, picture: "VideoFrame") -> None:
         if self._tell is None:

@@ -12,7 +12,6 @@ keep coloured edges sharper and plays in few; small pictures make up for it by a
 import errno
 import hashlib
 import io
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from fractions import Fraction
@@ -201,39 +200,6 @@ def read_frames(path: Path) -> "Frames":
     return np.stack(frames)
 
 
-def last_frames(path: Path, count: int) -> "Frames":
-    """Return the last `count` frames (uint8, T H W 3), or all if the film is shorter.
-
-    Raises:
-        InvalidRequestError: count is below one.
-        StorageError: the file is missing or not a readable video.
-    """
-    import numpy as np
-
-    return np.stack([_pixels(frame) for frame in last_pictures(path, count)])
-
-
-def last_pictures(path: Path, count: int) -> list["VideoFrame"]:
-    """Return the last `count` frames as the decoder gives them, or all if the film is shorter.
-
-    Raises:
-        InvalidRequestError: count is below one.
-        StorageError: the file is missing or not a readable video.
-    """
-    if count < 1:
-        raise InvalidRequestError(f"{count} frames were asked; ask for at least one")
-    with opened(path) as film:
-        stream = film.streams.video[0]
-        _seek_before_last(film, stream, count)
-        kept = deque(film.decode(stream), maxlen=count)
-        if len(kept) < count:  # times in the file were not even: take the long way
-            film.seek(0)
-            kept = deque(film.decode(stream), maxlen=count)
-    if not kept:
-        raise StorageError(f"{path} holds no frames")
-    return list(kept)
-
-
 def _check_frames(frames: "Frames") -> None:
     if frames.ndim != 4 or frames.shape[3] != 3 or frames.dtype != "uint8":
         raise InvalidRequestError(
@@ -312,7 +278,11 @@ def opened(source: Path | BinaryIO) -> Iterator["InputContainer"]:
 
     name = str(source) if isinstance(source, Path) else "the film"
     try:
-        with av.open(name if isinstance(source, Path) else source, "r") as film:
+        with av.open(
+            name if isinstance(source, Path) else source,
+            "r",
+            options={"protocol_whitelist": "file"},  # a film came from outside, maybe
+        ) as film:
             if not film.streams.video:
                 raise StorageError(f"{name} holds no video")
             yield film
@@ -332,11 +302,3 @@ def _seconds(stream: "VideoStream", otherwise: Fraction) -> float:
     if stream.duration is None or stream.time_base is None:
         return float(otherwise)
     return float(stream.duration * stream.time_base)
-
-
-def _seek_before_last(film: "InputContainer", stream: "VideoStream", count: int) -> None:
-    rate = stream.average_rate
-    if stream.duration is None or stream.time_base is None or rate is None:
-        return
-    target = stream.duration - int(count / rate / stream.time_base)
-    film.seek(max(0, target), stream=stream, backward=True)

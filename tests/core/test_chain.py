@@ -22,7 +22,7 @@ from media_agent.errors import (
 from media_agent.ledger import Ledger
 from media_agent.plugins import Discovery
 from media_agent.registry import Registry
-from media_agent.video import last_frames, read_frames, write_video
+from media_agent.video import read_frames, write_video
 from media_agent_schemas import (
     Artifact,
     BackendEvent,
@@ -100,7 +100,7 @@ class Provider:
             from PIL import Image
 
             return level_of(np.asarray(Image.open(path)))
-        return level_of(last_frames(path, 1)) + 1
+        return level_of(read_frames(path)[-1:]) + 1
 
 
 class Painter:

@@ -21,7 +21,7 @@ from PIL import Image, ImageOps
 
 from media_agent.errors import InvalidRequestError
 from media_agent.reading import last_picture, read_all, read_end, read_image
-from media_agent.video import read_frames, write_video
+from media_agent.video import encode_chunk, read_frames, split_header, write_video
 from media_agent_schemas.media import InputRole, MediaInput, Size
 
 Pixels = NDArray[Any]
@@ -214,7 +214,19 @@ def test_the_last_frame_of_one_of_our_films_is_the_one_that_was_written(tmp_path
     decoded = read_frames(path)
 
     assert distance(read_end(path, frames=4), decoded[-4:]) < 4  # colours at edges
-    assert np.array_equal(last_picture(path).to_ndarray(format="rgb24"), decoded[-1])
+    assert np.array_equal(last_picture(path).to_ndarray(), read_end(path, frames=1)[0])
+
+
+@pytest.mark.parametrize("count", [1, 5, 24, 25, 60])
+def test_the_end_of_a_film_that_grows_by_chunks_is_its_last_frames(count: int) -> None:
+    chunks = [drawn(24), drawn(26)[2:]]
+    encodings = [
+        encode_chunk(frames, fps=24, index=index, start_frame=24 * index)
+        for index, frames in enumerate(chunks)
+    ]
+    film = encodings[0] + split_header(encodings[1])[1]
+
+    assert np.array_equal(read_end(film, frames=count), everything(film)[-count:])
 
 
 @pytest.mark.parametrize(
@@ -303,13 +315,15 @@ def test_a_picture_is_turned_as_its_camera_says(kind: str, orientation: int) -> 
 
 
 @pytest.mark.parametrize(("degrees", "turns"), [(90, 1), (180, 2), (270, 3)])
-def test_a_film_is_turned_as_its_container_says(degrees: int, turns: int) -> None:
+def test_a_film_is_turned_as_its_container_says(tmp_path: Path, degrees: int, turns: int) -> None:
     frames = np.stack([np.asarray(blocks())] * 3)
     film = encoded(RECIPES["h264"], frames, turned=degrees)
 
     end = read_end(film, frames=1)
 
     assert distance(end[0], np.rot90(frames[0], turns)) < 6
+    (tmp_path / "film.mp4").write_bytes(film)
+    assert np.array_equal(last_picture(tmp_path / "film.mp4").to_ndarray(), end[0])
 
 
 @pytest.mark.parametrize(

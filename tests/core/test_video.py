@@ -9,7 +9,6 @@ from media_agent.video import (
     encode_chunk,
     frame_rate,
     iterate_frames,
-    last_frames,
     probe,
     read_frames,
     remux,
@@ -126,16 +125,6 @@ def test_an_artifact_carries_the_digest_of_the_file(tmp_path):
     assert artifact.metadata.frames == 3
 
 
-@pytest.mark.parametrize("count", [1, 5, 24, 25, 60])
-def test_the_last_frames_are_the_last_of_all_frames(tmp_path, count):
-    (tmp_path / "film.mp4").write_bytes(join([moving_square(24), moving_square(24, 24)]))
-    remux(tmp_path / "film.mp4", tmp_path / "final.mp4")
-    everything = read_frames(tmp_path / "final.mp4")
-
-    assert np.array_equal(last_frames(tmp_path / "final.mp4", count), everything[-count:])
-    assert np.array_equal(last_frames(tmp_path / "film.mp4", count), everything[-count:])
-
-
 def test_frames_can_be_read_one_by_one(tmp_path):
     write_video(tmp_path / "film.mp4", moving_square(5), fps=24)
 
@@ -180,10 +169,3 @@ def test_a_film_that_is_cut_off_is_named_when_it_is_read(tmp_path):
 
     with pytest.raises(StorageError, match=r"cut\.mp4"):
         read_frames(path)
-
-
-def test_less_than_one_last_frame_is_refused(tmp_path):
-    write_video(tmp_path / "film.mp4", moving_square(2), fps=24)
-
-    with pytest.raises(InvalidRequestError, match="0 frames"):
-        last_frames(tmp_path / "film.mp4", 0)
