@@ -151,8 +151,7 @@ class PolledBackend(ABC):
                 return known
             deadline = self._deadline(request)  # first: a fault in it must not lose a paid job
             ref = await self.submit_once(request, key=key)
-            stamp = {"key": key, "submitted_at": self._clock(), "deadline_seconds": deadline}
-            ref = ref.model_copy(update={"data": {**stamp, **ref.data}})
+            ref = self._stamped(ref, key, self._clock(), deadline)
             self._remember(key, request, ref)
             return ref
 
@@ -281,6 +280,13 @@ class PolledBackend(ABC):
             for task in tasks:
                 task.cancel()
             watch.wake.clear()
+
+    def _stamped(
+        self, ref: OperationRef, key: str, submitted_at: float, deadline: float
+    ) -> OperationRef:
+        """Return a reference with what this base needs of it in any process."""
+        stamp = {"key": key, "submitted_at": submitted_at, "deadline_seconds": deadline}
+        return ref.model_copy(update={"data": {**stamp, **ref.data}})
 
     def _watch(self, ref: OperationRef) -> _Watch:
         return self._watches.setdefault(ref.operation_id, _Watch())

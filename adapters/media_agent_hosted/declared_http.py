@@ -102,10 +102,9 @@ class HttpBackend(PolledBackend):
             target.method,
             target.path,
             json=build_body(self._options.body, values),
-            headers=self._options.headers,
+            headers=self._options.headers | ({} if header is None else {header: key}),
             paid=True,
-            idempotency_key=None if header is None else key,
-            idempotency_header=header or "Idempotency-Key",
+            is_known_again=header is not None,
         )
         found = value_at(reply.json(), self._options.id)
         if not isinstance(found, str | int) or isinstance(found, bool) or found == "":

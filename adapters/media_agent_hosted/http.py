@@ -69,7 +69,6 @@ class HttpApi:
         base_url: str,
         *,
         auth: Callable[[], Headers] = dict,
-        translate: Translate = lambda reply: None,
         allow_plain_http: bool = False,
         timeout_seconds: float = 60.0,
         transport: Transport | None = None,
@@ -83,7 +82,6 @@ class HttpApi:
         """
         self._base = _checked_base(base_url, allow_plain_http=allow_plain_http)
         self._auth = auth
-        self._translate = translate
         self._timeout_seconds = timeout_seconds
         self._transport = transport
         self._sleep = sleep
@@ -103,14 +101,19 @@ class HttpApi:
         """Whether the provider is a program on this machine."""
         return _is_loopback(self._base.host)
 
+    def has(self, url: str) -> bool:
+        """Whether an address is on the provider's own origin, so that the key may go there."""
+        parsed = _parsed(url)
+        return parsed is not None and self._is_own(parsed)
+
     def own_url(self, url: str, what: str = "URL") -> str:
         """Return a URL that came out of a reply, if it is on the provider's own origin.
 
         Raises:
             BackendResponseError: it is elsewhere, where the key must not go.
         """
-        parsed = _parsed(url)
-        if parsed is None or not self._is_own(parsed):
+        if not self.has(url):
+            parsed = _parsed(url)
             where = "no address" if parsed is None else _place(parsed)
             raise BackendResponseError(
                 f"{self.host} answered a {what} on another origin ({where}); the key stays here",
@@ -124,13 +127,11 @@ class HttpApi:
         url: str,
         *,
         json: JsonValue = None,
-        form: Mapping[str, str] | None = None,
         files: Mapping[str, FilePart] | None = None,
         params: Mapping[str, str] | None = None,
         headers: Headers | None = None,
         paid: bool = False,
-        idempotency_key: str | None = None,
-        idempotency_header: str = "Idempotency-Key",
+        is_known_again: bool = False,
         accepts: Collection[int] = (),
         translate: Translate | None = None,
     ) -> Reply:
@@ -138,8 +139,7 @@ class HttpApi:
 
         `url` is a path below the base URL, or a whole URL on the provider's own origin. A free
         request is repeated through trouble; a paid one only after a refused connection or a 429.
-        With an `idempotency_key` (for providers that document one) a paid request is repeated
-        too: the provider knows it again.
+        One that the provider knows again, by a key in its `headers`, is repeated too.
 
         Raises:
             SubmitUncertainError: a paid request may have been accepted, and its reply was lost.
@@ -148,26 +148,21 @@ class HttpApi:
             MediaAgentError: what the reply means, by `translate` and the general table.
         """
         target = self._absolute(url)
-        extra = {**(headers or {})}
-        if idempotency_key is not None:
-            extra[idempotency_header] = idempotency_key
 
         async def attempt() -> Reply:
             request = self._opened().build_request(
                 method,
                 target,
                 json=json,
-                data=form,
                 files=files,
                 params=params,
-                headers={**extra, **self._auth()},
+                headers={**(headers or {}), **self._auth()},
             )
             reply = await self._answer(request, paid=paid)
             if reply.status >= 400 and reply.status not in accepts:
                 raise self._error(reply, translate)
             return reply
 
-        is_known_again = paid and idempotency_key is not None
         return await repeated(attempt, self._sleep, is_known_again=is_known_again)
 
     async def download(
@@ -273,7 +268,7 @@ class HttpApi:
 
     def _error(self, reply: Reply, translate: Translate | None) -> MediaAgentError:
         said = translate(reply) if translate is not None else None
-        return said or self._translate(reply) or general_error(reply)
+        return said or general_error(reply)
 
     @contextlib.contextmanager
     def _transport_errors(self, *, paid: bool) -> Iterator[None]:

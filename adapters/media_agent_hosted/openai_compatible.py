@@ -11,11 +11,8 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 from urllib.parse import quote
 
-from pydantic import JsonValue
-
 from media_agent.backend import BackendSettings
 from media_agent.errors import (
-    BackendResponseError,
     ConfigurationError,
     MediaAgentError,
     OperationNotFoundError,
@@ -160,14 +157,10 @@ class OpenAICompatibleBackend(PolledBackend):
         video = await find_video(self._api, form, since=since, taken=taken)
         if video is None or not video.can_be_asked_for:
             return None
+        how = "by its prompt" if video.prompt is not None else BLINDLY
         ref = self._ref(request, video)
-        stamp: dict[str, JsonValue] = {
-            "key": key,
-            "submitted_at": since.timestamp(),
-            "deadline_seconds": self._deadline(request),
-            "found": "by its prompt" if video.prompt is not None else BLINDLY,
-        }
-        return ref.model_copy(update={"data": {**stamp, **ref.data}})
+        ref = ref.model_copy(update={"data": {**ref.data, "found": how}})
+        return self._stamped(ref, key, since.timestamp(), self._deadline(request))
 
     async def status(self, ref: OperationRef) -> BackendEvent:
         """Poll the video; once it is complete, fetch its film."""
@@ -259,9 +252,8 @@ class OpenAICompatibleBackend(PolledBackend):
 
     async def _film(self, ref: OperationRef, video: Video) -> BackendEvent:
         """Say where the film is, or fetch it where that needs the key."""
-        address = _elsewhere(video, self._api)
-        if address is not None:
-            artifact = Artifact(uri=address, expires_at=expiry(video))
+        if video.address is not None and not self._api.has(video.address):
+            artifact = Artifact(uri=video.address, expires_at=expiry(video))
             return completed(video, artifact, ref, self._checked)
         url, path = video.address or f"{_path(video.id)}/content", self.film_path(ref)
         try:
@@ -290,14 +282,3 @@ class OpenAICompatibleBackend(PolledBackend):
 
 def _path(video_id: str) -> str:
     return f"/videos/{quote(video_id, safe='')}"
-
-
-def _elsewhere(video: Video, api: HttpApi) -> str | None:
-    """Return the address of a film that is not on the server itself, where no key must go."""
-    if video.address is None:
-        return None
-    try:
-        api.own_url(video.address)
-    except BackendResponseError:
-        return video.address
-    return None

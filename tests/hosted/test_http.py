@@ -29,6 +29,12 @@ pytestmark = pytest.mark.anyio
 
 SECRET = "sk-very-secret-0123456789"
 KEY = SecretStr(SECRET)
+KNOWN_AGAIN = {
+    "json": {},
+    "headers": {"Idempotency-Key": "job-1"},
+    "paid": True,
+    "is_known_again": True,
+}
 
 
 class Shop(Simulator):
@@ -175,9 +181,7 @@ async def test_nobody_at_the_address_is_unavailable_not_uncertain():
 
 async def test_where_the_provider_knows_keys_a_lost_reply_is_asked_for_again():
     with KnowingShop([Fault("submit", "close_after_accept", times=2)]) as shop:
-        reply = await api_for(shop).send(
-            "POST", "/films", json={}, paid=True, idempotency_key="job-1"
-        )
+        reply = await api_for(shop).send("POST", "/films", **KNOWN_AGAIN)
 
         assert reply.status == 200
         assert shop.accepted == 1
@@ -190,7 +194,7 @@ async def test_a_lost_reply_is_not_forgotten_when_the_provider_then_goes_away():
         Fault("submit", "status", status=429, times=None),
     ]
     with KnowingShop(faults) as shop, pytest.raises(SubmitUncertainError):
-        await api_for(shop).send("POST", "/films", json={}, paid=True, idempotency_key="job-1")
+        await api_for(shop).send("POST", "/films", **KNOWN_AGAIN)
 
 
 @pytest.mark.parametrize(
@@ -282,12 +286,12 @@ async def test_the_provider_may_mean_something_of_its_own():
     def translate(reply):
         return ModelRetiredError("gone for good") if reply.status == 404 else None
 
-    api = mocked(answers(httpx.Response(404)), translate=translate)
+    api = mocked(answers(httpx.Response(404)))
 
     with pytest.raises(ModelRetiredError):
-        await api.send("GET", "/films/1")
-    with pytest.raises(InvalidRequestError):
-        await api.send("GET", "/films/1", translate=lambda reply: InvalidRequestError("here"))
+        await api.send("GET", "/films/1", translate=translate)
+    with pytest.raises(OperationNotFoundError):
+        await api.send("GET", "/films/1", translate=lambda reply: None)
     assert (await api.send("GET", "/films/1", accepts=(404,))).status == 404
 
 
