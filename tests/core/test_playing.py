@@ -1,0 +1,146 @@
+"""The film so far, played by a real browser while it grows."""
+
+import json
+import queue
+import shutil
+import subprocess
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import numpy as np
+import pytest
+
+from media_agent.film import Film
+
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "chrome"))), None)
+
+PAGE = """<!DOCTYPE html><video muted src="film.mp4"></video><script>
+const video = document.querySelector("video")
+const say = (event) => fetch("said", {method: "POST", body: JSON.stringify({
+  event, time: video.currentTime, width: video.videoWidth, height: video.videoHeight,
+  color: color(), error: video.error && video.error.message})})
+const color = () => {
+  const canvas = document.createElement("canvas"), pen = canvas.getContext("2d")
+  canvas.width = canvas.height = 1
+  pen.drawImage(video, 0, 0, 1, 1)
+  return [...pen.getImageData(0, 0, 1, 1).data].slice(0, 3)
+}
+video.playbackRate = 2
+for (const event of ["timeupdate", "ended", "error"]) video.addEventListener(event, () => say(event))
+video.play()  // the attribute autoplay would wait until the whole film seems to be coming
+</script>"""
+
+
+class GrowingFilm:
+    """Serves a film over HTTP as it grows, and hears what the page says of it."""
+
+    def __init__(self, path):
+        self.path = path
+        self.said = queue.Queue()
+        self.sent = 0
+        self._changed = threading.Condition()
+        self._is_finished = False
+
+    def grew(self, *, is_finished=False):
+        with self._changed:
+            self._is_finished = is_finished
+            self._changed.notify_all()
+
+    def parts(self):
+        """Yield bytes of the file as they come, until it is finished and sent whole."""
+        with self.path.open("rb") as file:
+            while True:
+                with self._changed:
+                    is_last = self._is_finished
+                    part = file.read()
+                    if not part and not is_last:
+                        self._changed.wait(30)
+                if part:
+                    yield part
+                elif is_last:
+                    return
+
+    @contextmanager
+    def served(self):
+        film = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self):
+                is_film = self.path == "/film.mp4"
+                self.send_response(200)
+                self.send_header("Content-Type", "video/mp4" if is_film else "text/html")
+                self.end_headers()
+                for part in film.parts() if is_film else [PAGE.encode()]:
+                    self.wfile.write(part)
+
+            def do_POST(self):
+                film.said.put(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+                self.send_response(204)
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=server.serve_forever).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/"
+        finally:
+            self.grew(is_finished=True)
+            server.shutdown()
+            server.server_close()
+
+
+@contextmanager
+def browser(url, folder):
+    command = [
+        BROWSER,
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-extensions",
+        "--autoplay-policy=no-user-gesture-required",
+        f"--user-data-dir={folder / 'profile'}",
+        url,
+    ]
+    with (folder / "browser.log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log)
+        try:
+            yield
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+def second(number):
+    """A second of film that is one flat color with a little noise, so that it has some size."""
+    noise = np.random.default_rng(number).integers(-20, 20, (24, 120, 160, 3))
+    return (np.array([(200, 40, 40), (40, 200, 40), (40, 40, 200)])[number % 3] + noise).astype(
+        np.uint8
+    )
+
+
+@pytest.mark.chromium
+@pytest.mark.skipif(BROWSER is None, reason="there is no Chromium here")
+def test_a_browser_plays_the_film_while_it_grows(tmp_path):
+    seen = []
+    with Film(tmp_path, fps=24) as film:
+        film.add(second(0))
+        growing = GrowingFilm(film.part_path)
+        with growing.served() as url, browser(url, tmp_path):
+            for number in range(1, 4):  # each second is made only once the one before is seen
+                while not seen or seen[-1]["time"] < number - 0.5:
+                    seen.append(growing.said.get(timeout=60))
+                    assert seen[-1]["event"] == "timeupdate", seen[-1]
+                film.add(second(number))
+                growing.grew()
+            growing.grew(is_finished=True)
+            while seen[-1]["event"] != "ended":
+                seen.append(growing.said.get(timeout=60))
+
+    assert {(each["width"], each["height"]) for each in seen} == {(160, 120)}
+    assert [each["time"] for each in seen] == sorted(each["time"] for each in seen)
+    assert seen[-1]["time"] == pytest.approx(4.0, abs=0.1)
+    shown = [int(np.argmax(each["color"])) for each in seen if each["event"] == "timeupdate"]
+    assert sorted(set(shown)) == [0, 1, 2]
