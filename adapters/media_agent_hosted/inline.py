@@ -80,6 +80,7 @@ def _picture_type(content: bytes, name: str) -> str:
         if re.match(start, content, re.DOTALL) is None:
             continue
         decoder = av.VideoCodecContext.create(codec, "r")
+        assert isinstance(decoder, av.VideoCodecContext)
         decoder.options = {"err_detect": "explode", "max_pixels": str(_MOST_PIXELS)}
         with contextlib.suppress(av.error.FFmpegError):
             if [*decoder.decode(av.Packet(content)), *decoder.decode(None)]:
