@@ -1,12 +1,12 @@
 """The command that lists who can make videos, or says everything about one of them."""
 
-import json as json_module
 from collections.abc import Iterator
 from dataclasses import dataclass
+from json import dumps
 from typing import TYPE_CHECKING
 
 from media_agent.cli.arguments import Flag
-from media_agent.cli.screen import one_line, tell
+from media_agent.cli.screen import one_line, tell, tell_json
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
@@ -77,7 +77,7 @@ def backends(name: str | None = None, /, *, json: Flag = False) -> int:
     found, problems = _look(registry, settings, wanted, model)
     if json:
         data: list[JsonValue] = [listed.as_json() for listed in found]
-        print(json_module.dumps({"data": data, "problems": list(problems)}, indent=2))
+        tell_json({"data": data, "problems": list(problems)})
         return 0
     if name is None:
         _print_table(found)
@@ -164,7 +164,7 @@ def _row(listed: Listed) -> tuple[str, ...]:
     return (
         listed.name,
         " ".join(_FROM[mode] for mode in limits.modes),
-        _longest(limits),
+        longest(limits),
         listed.price(),
         str(limits.verification),
         "yes" if limits.missing is None else f"lacks {limits.missing.partition(':')[0]}",
@@ -191,7 +191,7 @@ def _facts(listed: Listed) -> Iterator[str]:
     yield f"licence: {limits.licence or 'unknown'}"
     yield f"lacks: {limits.missing or 'nothing'}"
     for option in limits.options:
-        default = "" if option.default is None else f"={json_module.dumps(option.default)}"
+        default = "" if option.default is None else f"={dumps(option.default)}"
         yield f"--option {option.name}{default} ({option.type}): {option.description}"
 
 
@@ -199,7 +199,8 @@ def _beside(note: str | None) -> str:
     return "" if note is None else f" ({note})"
 
 
-def _longest(limits: "Capabilities") -> str:
+def longest(limits: "Capabilities") -> str:
+    """Return how long a film can be, in words."""
     if limits.endless is True:
         return "endless"
     longest = max(limits.durations, default=limits.max_duration)
@@ -209,7 +210,7 @@ def _longest(limits: "Capabilities") -> str:
 def _sizes(limits: "Capabilities") -> str:
     span = limits.size_range
     if span is not None:
-        return f"{span.minimum} to {span.maximum}"
+        return f"{span.minimum} to {span.maximum}, multiples of {span.multiple}"
     return ", ".join(map(str, limits.sizes or limits.resolutions)) or "any"
 
 
@@ -223,4 +224,6 @@ def _rates(limits: "Capabilities") -> str:
 def _lengths(limits: "Capabilities") -> str:
     if limits.durations:
         return ", ".join(f"{seconds:g}" for seconds in limits.durations)
-    return f"from {limits.min_duration or 0:g}, longest {_longest(limits)}"
+    rule = f", {limits.frame_multiple}k+{limits.frame_offset} frames"
+    ruled = "" if limits.frame_multiple == 1 else rule
+    return f"from {limits.min_duration or 0:g}, longest {longest(limits)}{ruled}"

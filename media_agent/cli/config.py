@@ -1,14 +1,14 @@
 """The commands about the settings: check them, show them."""
 
-import json as json_module
 from collections.abc import Iterator, Mapping
+from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cyclopts import App
 
 from media_agent.cli.arguments import Flag
-from media_agent.cli.screen import tell
+from media_agent.cli.screen import tell, tell_json
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
@@ -39,7 +39,7 @@ def check_settings(file: Path | None = None, /, *, json: Flag = False) -> int:
     files = [str(path) for path in report.files]
     if json:
         data = {"files": files, "faults": faults, "warnings": warnings}
-        print(json_module.dumps(data, indent=2))
+        tell_json(data)
         return code
     for text in faults:
         tell(text)
@@ -65,10 +65,10 @@ def show_settings(*, json: Flag = False) -> int:
         for place, value in _leaves(settings.model_dump(mode="json"))
     }
     if json:
-        print(json_module.dumps(data, indent=2))
+        tell_json(data)
         return 0
     for name, said in data.items():
-        tell(f"{name} = {json_module.dumps(said['value'])}  ({said['from']})")
+        tell(f"{name} = {dumps(said['value'])}  ({said['from']})")
     return 0
 
 

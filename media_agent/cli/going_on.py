@@ -1,12 +1,11 @@
 """What the commands about jobs do with a client: go on, ask, stop."""
 
 import asyncio
-import json as json_module
 from typing import Literal
 
 from media_agent.cli.making import kept, let_finish
 from media_agent.cli.progress import ProgressLine
-from media_agent.cli.screen import say, tell
+from media_agent.cli.screen import say, tell, tell_json
 from media_agent.cli.signals import Interruption, cancelled_by_signals
 from media_agent.client import VideoClient
 from media_agent.errors import exit_code, in_full
@@ -48,7 +47,7 @@ async def reconcile(job_id: str | None, *, json: bool) -> int:
             if not json:
                 tell(f"{each}: {finding.said}")
     if json:
-        print(json_module.dumps({"data": data}, indent=2))
+        tell_json({"data": data})
     elif not wanted:
         tell("no job has an unknown outcome")
     return 0

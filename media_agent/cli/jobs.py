@@ -1,13 +1,12 @@
 """The commands about jobs: list, show, resume, reconcile, cancel."""
 
-import json as json_module
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from cyclopts import App
 
 from media_agent.cli.arguments import Flag
-from media_agent.cli.screen import shorten, table, tell_facts
+from media_agent.cli.screen import shorten, table, tell_facts, tell_json
 
 if TYPE_CHECKING:
     from media_agent.ledger import Ledger
@@ -35,7 +34,7 @@ def list_jobs(*, json: Flag = False) -> int:
     jobs = store.list()
     if json:
         data = [job.model_dump(mode="json") for job in jobs]
-        print(json_module.dumps({"data": data}, indent=2))
+        tell_json({"data": data})
         return 0
     heads = ("ID", "STATUS", "MADE BY", "SECONDS", "FILM", "PROMPT")
     table(heads, [_job_row(job, store) for job in jobs])

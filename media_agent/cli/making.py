@@ -204,9 +204,9 @@ def announce(plan: Plan) -> None:
     if plan.parts:
         price = price_of(plan.estimate)
         say(f"in {len(plan.parts)} parts, each submitted by itself: {price}")
-    kept = plan.estimate.disk_bytes
-    if kept:
-        say(f"keeps {kept / 1e6:.1f} MB besides the film, to go on after a crash and to branch")
+    states = plan.estimate.disk_bytes
+    if states:
+        say(f"keeps {states / 1e6:.1f} MB besides the film, to go on after a crash and to branch")
     for warning in plan.warnings:
         say(f"warning: {warning}")
 

@@ -1,7 +1,5 @@
 """The commands about folders of weights on this machine: add, list, remove."""
 
-import json as json_module
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,7 +7,8 @@ from typing import TYPE_CHECKING
 from cyclopts import App
 
 from media_agent.cli.arguments import Flag
-from media_agent.cli.screen import shorten, table, tell
+from media_agent.cli.backends import backends, longest
+from media_agent.cli.screen import shorten, table, tell, tell_json
 
 if TYPE_CHECKING:
     from media_agent.backend import VideoBackend
@@ -44,8 +43,7 @@ def add_model(folder: Path, /, *, name: str | None = None) -> int:
     data_dir = settings.backend_settings("").data_dir
     limits = recognise(model, folder, Registry(), data_dir)
     ModelShelf(data_dir).add(LocalModel(name=model, backend=limits.backend, folder=folder))
-    _tell_abilities(limits)
-    return 0
+    return backends(f"{limits.backend}/{model}")
 
 
 def list_models(*, json: Flag = False) -> int:
@@ -69,7 +67,7 @@ def list_models(*, json: Flag = False) -> int:
             }
             for known in models
         ]
-        print(json_module.dumps({"data": data}, indent=2))
+        tell_json({"data": data})
         return 0
     if not models:
         tell("no models yet; name one: media-agent models add FOLDER")
@@ -173,34 +171,4 @@ def _row(known: KnownModel) -> tuple[str, ...]:
     limits = known.limits
     if limits is None:
         return known.model, "-", "-", known.folder, shorten(known.problem or "", 200)
-    return known.model, ", ".join(limits.modes), _longest(limits), known.folder, "ready"
-
-
-def _tell_abilities(limits: "Capabilities") -> None:
-    name = f"{limits.backend}/{limits.model}"
-    tell(f"{name}: {limits.description}")
-    table(("WHAT", "HOW"), list(_abilities(limits)))
-    if not limits.input_roles:
-        tell(f'try it: media-agent generate "a boat on a lake" --backend {name}')
-
-
-def _abilities(limits: "Capabilities") -> Iterator[tuple[str, str]]:
-    yield "does", ", ".join(limits.modes)
-    if limits.input_roles:
-        yield "needs", ", ".join(limits.input_roles)
-    sizes = limits.size_range
-    if sizes is not None:
-        span = f"{sizes.minimum} to {sizes.maximum}, multiples of {sizes.multiple}"
-        yield "size", f"{limits.default_size or 'any'}; {span}"
-    rates = ", ".join(f"{rate:g}" for rate in limits.fps_values) or "any"
-    rule = f", {limits.frame_multiple}k+{limits.frame_offset} frames"
-    ruled = "" if limits.frame_multiple == 1 else rule
-    yield "length", f"up to {_longest(limits)} at {rates} frames per second{ruled}"
-    for option in limits.options:
-        default = "" if option.default is None else f"={json_module.dumps(option.default)}"
-        yield "--option", f"{option.name}{default}: {option.description}"
-    yield "checked", str(limits.verification)
-
-
-def _longest(limits: "Capabilities") -> str:
-    return "any length" if limits.max_duration is None else f"{limits.max_duration:.4g} s"
+    return known.model, ", ".join(limits.modes), longest(limits), known.folder, "ready"

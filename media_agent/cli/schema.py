@@ -1,6 +1,6 @@
 """The command that prints the wire types."""
 
-import json as json_module
+from media_agent.cli.screen import tell_json
 
 
 def print_schema(name: str, /) -> int:
@@ -18,5 +18,5 @@ def print_schema(name: str, /) -> int:
     known = by_any_name.get(name.lower().removesuffix(".json"))
     if known is None:
         raise InvalidRequestError(f"there is no schema {name!r}", hint=did_you_mean(name, NAMES))
-    print(json_module.dumps(json_schema(known), indent=2))
+    tell_json(json_schema(known))
     return 0

@@ -1,5 +1,6 @@
 """What people read: single lines on stderr, tables on stdout, never a foreign control code."""
 
+import json
 import sys
 from collections.abc import Iterable, Sequence
 
@@ -25,6 +26,11 @@ def tell(text: str) -> None:
     line = one_line(text)
     encoding = sys.stdout.encoding or "utf-8"
     print(line.encode(encoding, "backslashreplace").decode(encoding))
+
+
+def tell_json(data: object) -> None:
+    """Write data to stdout as JSON, for programs."""
+    print(json.dumps(data, indent=2))
 
 
 def tell_facts(facts: Iterable[tuple[str, object]]) -> None:

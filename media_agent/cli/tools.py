@@ -1,9 +1,10 @@
 """The command that prints the tools of an agent."""
 
-import json as json_module
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
+
+from media_agent.cli.screen import tell_json
 
 Format = Annotated[
     Literal["openai", "openai-responses", "anthropic", "json-schema"], Parameter(name="--format")
@@ -19,5 +20,5 @@ def print_tools(*, dialect: Format = "json-schema") -> int:
     """
     from media_agent.tools import tool_definitions
 
-    print(json_module.dumps(tool_definitions(dialect), indent=2))
+    tell_json(tool_definitions(dialect))
     return 0
