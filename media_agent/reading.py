@@ -79,6 +79,7 @@ def read_end(
     rate = None if fps is None else frame_rate(fps)
     medium, end = _end_of(source, frames, rate, most_decoded, tell)
     if rate is not None:
+        _say_rate(medium, rate, tell)
         end = _nearest(end, frames, rate)
     shape = _shaper(medium, size, fit, tell)
     return np.stack([shape(each.picture) for each in end])
@@ -106,6 +107,7 @@ def read_all(
         shown: VideoFrame | None = None
         pictures = medium.decode()
         if fps is not None:
+            _say_rate(medium, frame_rate(fps), tell)
             pictures = _at_rate(_timed(pictures, medium.rate), medium.rate, frame_rate(fps))
         for count, picture in enumerate(pictures):
             if count == limit:
@@ -132,6 +134,12 @@ def last_picture(path: Path) -> "VideoFrame":
 def _check_count(frames: int) -> None:
     if frames < 1:
         raise InvalidRequestError(f"{frames} frames were asked; ask for at least one")
+
+
+def _say_rate(medium: Medium, rate: Fraction, tell: Tell | None) -> None:
+    if tell is not None and abs(medium.rate / rate - 1) > 0.01:
+        own, wanted = float(medium.rate), float(rate)
+        tell(f"{medium.given.name}: {own:g} frames a second, taken at {wanted:g}")
 
 
 class _Timed(NamedTuple):

@@ -30,6 +30,7 @@ class Shaper:
         self._name, self._size, self._fit, self._aspect = name, size, fit, aspect
         self._tell = tell
         self._turn: list[str] | None = None
+        self._own: tuple[int, int] | None = None
         self._made_for: tuple[object, ...] = ()
         self._graph: Graph | None = None
 
@@ -77,7 +78,9 @@ class Shaper:
             yield "premultiply", "inplace=1"
         size = self._size
         if size is None:
-            yield "scale", f"{max(1, round(width * aspect))}:{height}:{_SCALING}"
+            if self._own is None:  # later frames of another size become as the first
+                self._own = max(1, round(width * aspect)), height
+            yield "scale", f"{self._own[0]}:{self._own[1]}:{_SCALING}"
             yield "format", "rgb24"
             return
         wanted = Fraction(size.width, size.height) / aspect  # in pixels of the source

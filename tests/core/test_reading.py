@@ -252,6 +252,17 @@ def test_at_another_rate_frames_are_counted_back_from_the_last(
     assert np.abs(np.subtract(numbers_of(end, frames), numbers)).max() <= (fps > 24)
 
 
+def test_another_rate_is_told() -> None:
+    told: list[str] = []
+    film = encoded(LOSSLESS, drawn(3))
+
+    read_end(film, frames=1, fps=24, tell=told.append)
+    read_end(film, frames=1, fps=30, tell=told.append)
+    list(read_all(film, limit=9, fps=30, tell=told.append))
+
+    assert told == ["the film: 24 frames a second, taken at 30"] * 2
+
+
 def test_frames_at_uneven_times_are_chosen_by_their_time() -> None:
     frames = drawn(7)
     film = encoded(LOSSLESS, frames, times=[0, 100, 110, 120, 200, 300, 700])
@@ -373,6 +384,14 @@ def test_films_with_odd_sides_are_read(sides: tuple[int, int]) -> None:
     assert read_end(subsampled, frames=2, size=Size(width=32, height=32)).shape == (2, 32, 32, 3)
 
 
+def test_frames_that_change_their_size_become_as_the_first() -> None:
+    stream = RECIPES["h264, transport stream"]
+    film = encoded(stream, drawn(5)) + encoded(stream, drawn(5, (96, 64)))
+
+    assert {frame.shape for frame in read_all(film, limit=20)} == {(32, 48, 3)}
+    assert read_end(film, frames=3).shape == (3, 64, 96, 3)
+
+
 def test_pixels_that_are_not_square_are_made_square() -> None:
     film = encoded(RECIPES["h264"], drawn(3, (48, 32)), aspect=Fraction(2))
 
@@ -431,6 +450,28 @@ def test_hdr_is_told(colours: int, name: str) -> None:
     read_end(film, frames=2, tell=told.append)
 
     assert [f"is HDR ({name})" in said for said in told] == [True]
+
+
+def segment(marker: int, content: bytes) -> bytes:
+    return bytes((0xFF, marker)) + struct.pack(">H", len(content) + 2) + content
+
+
+CAMERA = picture(blocks(), "JPEG", quality=95)
+TIFF_HEADER = b"Exif\0\0MM\0*\0\0\0\x08\0\0\0\0\0\0"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        CAMERA[:2] + segment(0xE1, TIFF_HEADER + CAMERA) + CAMERA[2:],
+        CAMERA + encoded(RECIPES["h264"], drawn(3)),
+        CAMERA + bytes(5000),
+        picture(blocks(), "JPEG", quality=95, progressive=True),
+    ],
+    ids=["with a small one inside", "with a film behind", "with zeros behind", "progressive"],
+)
+def test_pictures_as_cameras_write_them_are_read(content: bytes) -> None:
+    assert distance(read_image(content), blocks()) < 4
 
 
 # --- what is refused
