@@ -27,7 +27,8 @@ const color = () => {
   return [...pen.getImageData(0, 0, 1, 1).data].slice(0, 3)
 }
 video.playbackRate = 2
-for (const event of ["timeupdate", "ended", "error"]) video.addEventListener(event, () => say(event))
+for (const event of ["timeupdate", "ended", "error"])
+  video.addEventListener(event, () => say(event))
 video.play()  // the attribute autoplay would wait until the whole film seems to be coming
 </script>"""
 
