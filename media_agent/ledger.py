@@ -247,7 +247,9 @@ class Ledger(OwnedSubmissions):
     def _write_artifacts(
         self, connection: sqlite3.Connection, job_id: str, files: Sequence[Artifact], first: int = 0
     ) -> None:
-        connection.execute("DELETE FROM artifacts WHERE job_id = ?", (job_id,))
+        """Replace the files of a job from a number on: what is being placed outlives a failure."""
+        chosen = "DELETE FROM artifacts WHERE job_id = ? AND number >= ?"
+        connection.execute(chosen, (job_id, first))
         for number, file in enumerate(files, start=first):
             values = {"path": file.path, "sha256": file.sha256, "artifact": file}
             insert(connection, "artifacts", job_id=job_id, number=number, **values)

@@ -300,6 +300,24 @@ async def test_without_a_lookup_a_lost_reply_stops_with_the_next_step(world: Wor
 
 
 @pytest.mark.anyio
+async def test_a_film_that_was_put_in_its_place_is_no_obstacle_after_a_later_failure(
+    world: World,
+) -> None:
+    provider, out = world.providers["paid"], world.folder / "a.mp4"
+    provider.resubmits = True
+    with pytest.raises(Crash):
+        await world.process("record").generate(REQUEST, out=out, job_id="mine")
+    provider.replies = ["rejected"]
+
+    failed = await world.process().resume("mine")
+    job = await world.process().resume("mine")
+
+    assert failed.status is JobStatus.FAILED
+    assert job.status is JobStatus.COMPLETED
+    assert ends(world.process(), "mine") == ["job.failed", "job.completed"]
+
+
+@pytest.mark.anyio
 async def test_a_provider_that_never_answers_is_not_waited_for_without_end(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
