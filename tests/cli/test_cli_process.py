@@ -64,8 +64,8 @@ def test_a_signal_leaves_a_partial_film_that_plays_and_a_record_that_says_how_mu
     assert "\x1b" not in err
 
 
-def endless_until_its_second_chunk() -> subprocess.Popen[str]:
-    """Start a film without an end and return its process when it has shown two chunks."""
+def endless_until(word: str, *, latency: float) -> subprocess.Popen[str]:
+    """Start a film without an end and return its process when it has said this."""
     process = subprocess.Popen(
         [
             *COMMAND,
@@ -75,7 +75,7 @@ def endless_until_its_second_chunk() -> subprocess.Popen[str]:
             "a.mp4",
             "--follow",
             "--option",
-            "latency_seconds=0.2",
+            f"latency_seconds={latency}",
         ],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -83,12 +83,12 @@ def endless_until_its_second_chunk() -> subprocess.Popen[str]:
     )
     assert process.stderr is not None
     lines = iter(process.stderr.readline, "")
-    assert any("chunk 2," in line for line in lines)
+    assert any(word in line for line in lines)
     return process
 
 
 def test_ctrl_c_finishes_a_film_without_an_end() -> None:
-    process = endless_until_its_second_chunk()
+    process = endless_until("chunk 2,", latency=0.2)
 
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
@@ -101,8 +101,21 @@ def test_ctrl_c_finishes_a_film_without_an_end() -> None:
     assert probe(Path("a.mp4")).frames >= 48
 
 
+def test_a_second_ctrl_c_stops_a_film_without_an_end() -> None:
+    process = endless_until("draw", latency=60)
+    assert process.stderr is not None
+
+    process.send_signal(signal.SIGINT)
+    assert "finishing" in process.stderr.readline()
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+
+    assert process.returncode == 130, err
+    assert "stopping" in err
+
+
 def test_sigterm_stops_a_film_without_an_end() -> None:
-    process = endless_until_its_second_chunk()
+    process = endless_until("chunk 2,", latency=0.2)
 
     process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=60)
