@@ -23,10 +23,14 @@ _SUFFIX = ".mp4"
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """A reserved place: `NAME.mp4`, and beside it `NAME.json` and `NAME.partial.mp4`."""
+    """A reserved place: `NAME.mp4`, and beside it `NAME.json` and `NAME.partial.mp4`.
+
+    Of several films of one request the second is `NAME-2.mp4`, and so on.
+    """
 
     film: Path
     overwrite: bool
+    films: int = 1
 
     @property
     def partial(self) -> Path:
@@ -44,17 +48,19 @@ class Destination:
             return self.record
         return self.partial.with_suffix(".json")
 
-    def place_of(self, complete: bool) -> Path:
-        """Return where a film goes, finished or stopped."""
-        return self.film if complete else self.partial
+    def place_of(self, complete: bool, number: int = 1) -> Path:
+        """Return where a film goes, finished or stopped: NAME.mp4, NAME-2.mp4, ..."""
+        place = self.film if complete else self.partial
+        own = self.film.stem if number == 1 else f"{self.film.stem}-{number}"
+        return place.with_name(own + place.name.removeprefix(self.film.stem))
 
-    def put(self, source: Path, *, complete: bool) -> Path:
+    def put(self, source: Path, *, complete: bool, number: int = 1) -> Path:
         """Copy a finished file to its place in one step and return the place.
 
         Raises:
             StorageError: disk full, folder gone, or a file appeared at the place meanwhile.
         """
-        target = self.place_of(complete)
+        target = self.place_of(complete, number)
         aside = temporary_beside(target)
         try:
             with storage_errors(str(target)):
@@ -78,7 +84,7 @@ def is_there(artifact: Artifact) -> bool:
 
 
 @contextlib.contextmanager
-def reserved(film: Path, *, overwrite: bool = False) -> Iterator[Destination]:
+def reserved(film: Path, *, overwrite: bool = False, films: int = 1) -> Iterator[Destination]:
     """Check a place for a film and keep others off it while the context lasts.
 
     Raises:
@@ -89,7 +95,7 @@ def reserved(film: Path, *, overwrite: bool = False) -> Iterator[Destination]:
         film = Path(os.path.abspath(film))  # noqa: PTH100  resolve() would follow a link at the place
         _check_name(film)
         _check_folder(film)
-    destination = Destination(film, overwrite)
+    destination = Destination(film, overwrite, films)
     with _locked(film):
         with _translated(film):
             _check_free(destination)
@@ -123,7 +129,8 @@ def _check_folder(film: Path) -> None:
 
 
 def _check_free(destination: Destination) -> None:
-    for path in (destination.film, destination.record):
+    others = (destination.place_of(True, number) for number in range(2, destination.films + 1))
+    for path in (destination.film, destination.record, *others):
         if not os.path.lexists(path):
             continue
         if not path.is_file():

@@ -563,14 +563,15 @@ class VideoClient:
         """Reserve where the film goes; a film that this very job put there is no obstacle."""
         placed = self.store.placed(job_id)
         overwrite = terms.overwrite or (placed is not None and is_there(placed))
+        films = max(plan.request.n for plan in terms.plans)
         if terms.out is not None:
-            with reserved(terms.out, overwrite=overwrite) as destination:
+            with reserved(terms.out, overwrite=overwrite, films=films) as destination:
                 yield destination
             return
         folder = self.store.folder(job_id)
         with storage_errors(f"the job folder {folder}"):
             folder.mkdir(parents=True, exist_ok=True)
-        yield Destination(folder / "film.mp4", overwrite)
+        yield Destination(folder / "film.mp4", overwrite, films)
 
     @contextlib.asynccontextmanager
     async def _run_of(

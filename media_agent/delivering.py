@@ -52,15 +52,16 @@ class Delivering:
         A paid film that is finished is not given up for a full disk or a lost connection.
         """
         is_complete = isinstance(end, JobCompleted)
-        films = [index for index, file in enumerate(end.artifacts) if _is_film(file)]
+        films = [file for file in end.artifacts if _is_film(file)]
         try:
             if is_complete and not films:
                 raise BackendResponseError(f"{self._maker} completed without a film")
-            artifacts = list(end.artifacts)
-            for index in films[:1]:
-                film = await self._fetched(artifacts.pop(index))
-                artifacts.insert(0, await asyncio.to_thread(self._place, film, is_complete))
-            return end.model_copy(update={"artifacts": tuple(artifacts)})
+            placed = []
+            for number, film in enumerate(films[: self._destination.films], start=1):
+                fetched = await self._fetched(film, number)
+                placed.append(await asyncio.to_thread(self._place, fetched, is_complete, number))
+            others = [file for file in end.artifacts if file not in films[: len(placed)]]
+            return end.model_copy(update={"artifacts": (*placed, *others)})
         except MediaAgentError as error:
             facts = end.model_dump(exclude={"type", "artifacts", "error"})
             facts["artifacts"] = tuple(file for file in end.artifacts if file.uri is not None)
@@ -76,10 +77,10 @@ class Delivering:
                 return JobOutcomeUnknown.model_validate(facts)
             return JobFailed.model_validate({**facts, "error": info})
 
-    async def _fetched(self, film: Artifact) -> Artifact:
+    async def _fetched(self, film: Artifact, number: int) -> Artifact:
         if film.path is not None or film.uri is None:
             return film
-        path = self._around.work_folder / self._job.id / "fetched.mp4"
+        path = self._around.work_folder / self._job.id / f"fetched-{number}.mp4"
         if film.expires_at is not None and film.expires_at < self._around.now():
             raise BackendResponseError(
                 f"the address of the film expired at {_minute(film.expires_at)}",
@@ -92,7 +93,7 @@ class Delivering:
             raise BackendResponseError("the film that arrived is not the one that was announced")
         return film.model_copy(update={"path": str(path)})
 
-    def _place(self, film: Artifact, is_complete: bool) -> Artifact:
+    def _place(self, film: Artifact, is_complete: bool, number: int) -> Artifact:
         from media_agent.video import describe
 
         if film.path is None:
@@ -101,13 +102,13 @@ class Delivering:
         if not source.exists():
             raise StorageError(f"the film {source} cannot be collected: it is gone")
         found = describe(source, film.kind)
-        place = self._destination.place_of(is_complete)
+        place = self._destination.place_of(is_complete, number)
         facts = {"uri": film.uri, "expires_at": film.expires_at, "provenance": film.provenance}
         placed = found.model_copy(update={"path": str(place), **facts})
-        if is_complete:
+        if is_complete and number == 1:
             self._around.store.placing(self._job.id, placed)
         try:
-            self._destination.put(source, complete=is_complete)
+            self._destination.put(source, complete=is_complete, number=number)
         except StorageError as error:
             hint = f"{error.hint}; " if error.hint else ""
             raise StorageError(error.message, hint=f"{hint}the film is in {film.path}") from error

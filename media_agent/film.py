@@ -10,7 +10,7 @@ import hashlib
 import json
 import shutil
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from io import FileIO
 from pathlib import Path
@@ -184,6 +184,61 @@ class Film:
             raise GenerationFailedError(
                 f"chunk {self.chunks} has {width}x{height} frames, unlike the chunks before it"
             )
+
+
+class Films:
+    """The films of one request, made side by side: the first in a folder, the others below it."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        count: int = 1,
+        fps: float,
+        chunks: int = 0,
+        branched_from: Path | None = None,
+    ) -> None:
+        """Open all of them as `Film` does.
+
+        Raises:
+            NotResumableError: one of the chunks to keep is missing or damaged.
+        """
+        first = Film(folder, fps=fps, chunks=chunks, branched_from=branched_from)
+        self._all = [first]
+        for number in range(2, count + 1):
+            self._all.append(Film(folder / f"film-{number}", fps=fps, chunks=chunks))
+
+    @property
+    def chunks(self) -> int:
+        """Chunks that all of them have."""
+        return self._all[-1].chunks
+
+    @property
+    def frames(self) -> int:
+        """Frames that all of them have."""
+        return self._all[-1].frames
+
+    @property
+    def first(self) -> Film:
+        """The one whose growth is shown, and beside which the states of all are kept."""
+        return self._all[0]
+
+    def add(self, frames: "Frames") -> None:
+        """Add a chunk (uint8, N T H W 3) to all of them; see `Film.add`."""
+        if len(frames) != len(self._all):
+            raise GenerationFailedError(f"got {len(frames)} films; {len(self._all)} were asked")
+        for film, own in zip(self._all, frames, strict=True):
+            film.add(own)
+
+    def __iter__(self) -> Iterator[Film]:
+        return iter(self._all)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for film in self._all:
+            film.close()
 
 
 def read_chunk(path: Path, index: int, start_frame: int) -> tuple[int, bytes]:

@@ -34,6 +34,7 @@ class Chunk:
 
     index: int
     frames: "Frames | Callable[[], Frames]"  # uint8, T H W 3; or what decodes them
+    """Of several films at once: N T H W 3."""
     resume: ResumeToken | None = None
     save: Callable[[Path], None] | None = None
     """Writes the state that `resume` names, once the chunk is on disk, to the path it is given;

@@ -21,7 +21,7 @@ from media_agent.errors import (
     to_info,
 )
 from media_agent.files import as_storage_error
-from media_agent.film import Film
+from media_agent.film import Film, Films
 from media_agent.generation import Chunk, GenerationContext, Operation
 from media_agent.pipeline import ahead
 from media_agent.video import describe
@@ -80,48 +80,52 @@ class Worker:
         """Do the work; whatever happens ends in one terminal event."""
         self._operation.log.publish(JobStarted())
         try:
-            with self._open_film() as film:
-                terminal = self._make(film)
+            with self._open_films() as films:
+                terminal = self._make(films)
         except Exception as error:  # noqa: BLE001  # the film could not be opened or closed
             terminal = self._failed(error, ())
         self._operation.log.publish(terminal)
 
-    def _open_film(self) -> Film:
+    def _open_films(self) -> Films:
         self._context.check()
         request, resume = self._operation.request, self._operation.resume
         if request.fps is None:
             raise InvalidRequestError("the request has no fps; a plan sets it")
         folder = self._operation.work_dir
-        if resume is None:
-            return Film(folder, fps=request.fps)
-        origin = None if resume.key is None else folder.parent / resume.key
-        return Film(folder, fps=request.fps, chunks=resume.next_chunk, branched_from=origin)
+        key = None if resume is None else resume.key
+        return Films(
+            folder,
+            count=request.n,
+            fps=request.fps,
+            chunks=0 if resume is None else resume.next_chunk,
+            branched_from=None if key is None else folder.parent / key,
+        )
 
-    def _make(self, film: Film) -> TerminalEvent:
+    def _make(self, films: Films) -> TerminalEvent:
         try:
-            self._fill(film)
-            path = film.finish("video.mp4", tags=self._tags())
-            return JobCompleted(**dict(self._delivery((describe(path),))))
+            self._fill(films)
+            paths = [film.finish("video.mp4", tags=self._tags()) for film in films]
+            return JobCompleted(**dict(self._delivery(tuple(map(describe, paths)))))
         except JobCancelledError:
-            return JobCancelled(**dict(self._delivery(self._partial(film))))
+            return JobCancelled(**dict(self._delivery(self._partial(films))))
         except Exception as error:  # noqa: BLE001  # the engine's own errors become data
-            return self._failed(error, self._partial(film))
+            return self._failed(error, self._partial(films))
 
-    def _fill(self, film: Film) -> None:
+    def _fill(self, films: Films) -> None:
         wanted = _wanted_frames(self._operation.request)
-        self._count(film)
+        self._count(films)
         with (
-            ahead(self._generated(film.frames, wanted)) as chunks,
+            ahead(self._generated(films.frames, wanted)) as chunks,
             ahead(self._decoded(chunks)) as decoded,
         ):
             try:
-                self._write(film, decoded, wanted)
+                self._write(films, decoded, wanted)
             finally:
                 self._operation.cancelled.set()  # nothing more is wanted: `generate` is to stop
-        if film.chunks == 0:
+        if films.chunks == 0:
             raise GenerationFailedError("the backend made no frames")
-        if wanted is not None and film.frames < wanted:
-            self._context.warn(f"{wanted} frames were asked, {film.frames} were made")
+        if wanted is not None and films.frames < wanted:
+            self._context.warn(f"{wanted} frames were asked, {films.frames} were made")
 
     def _generated(self, frames: int, wanted: int | None) -> Iterator[Chunk]:
         """Yield chunks until there are enough frames, or as far as that can be told."""
@@ -132,44 +136,44 @@ class Worker:
                     chunk = next(chunks, None)
                 if chunk is None:
                     return
-                frames += 0 if callable(chunk.frames) else len(chunk.frames)
+                frames += 0 if callable(chunk.frames) else chunk.frames.shape[-4]
                 yield chunk
 
     def _decoded(self, chunks: Iterator[Chunk]) -> Iterator[tuple[Chunk, "Frames"]]:
         for chunk in chunks:
             with self._timed("decode"):
                 frames = chunk.frames() if callable(chunk.frames) else chunk.frames
-            yield chunk, frames
+            yield chunk, frames if self._operation.request.n > 1 else frames[None]
 
     def _write(
-        self, film: Film, decoded: Iterator[tuple[Chunk, "Frames"]], wanted: int | None
+        self, films: Films, decoded: Iterator[tuple[Chunk, "Frames"]], wanted: int | None
     ) -> None:
         for chunk, frames in decoded:  # also what was begun before a cancel
-            self._add(film, chunk, frames[: None if wanted is None else wanted - film.frames])
-            if film.frames == wanted:
+            self._add(films, chunk, frames[:, : None if wanted is None else wanted - films.frames])
+            if films.frames == wanted:
                 return
 
-    def _add(self, film: Film, chunk: Chunk, frames: "Frames") -> None:
-        if chunk.index != film.chunks:
-            raise GenerationFailedError(f"got chunk {chunk.index}; {film.chunks} comes next")
+    def _add(self, films: Films, chunk: Chunk, frames: "Frames") -> None:
+        if chunk.index != films.chunks:
+            raise GenerationFailedError(f"got chunk {chunk.index}; {films.chunks} comes next")
         with self._timed("encode"):
-            film.add(frames)
+            films.add(frames)
         if self._first_chunk_seconds is None:
             self._first_chunk_seconds = self._clock() - self._started
-        self._count(film)
+        self._count(films)
         if chunk.save is not None:
-            film.add_state(chunk.save)
+            films.first.add_state(chunk.save)
         number = self._operation.log.publish(
             ChunkReady(
                 index=chunk.index,
-                frames=len(frames),
-                path=str(film.part_path),
+                frames=frames.shape[1],
+                path=str(films.first.part_path),
                 resume=chunk.resume,
             )
         )
         if chunk.save is not None:
-            self._announced.append((number, film.chunks))
-            self._forget_states(film)
+            self._announced.append((number, films.chunks))
+            self._forget_states(films.first)
 
     def _forget_states(self, film: Film) -> None:
         """Forget old states; never one whose successor an observer has not yet dealt with."""
@@ -186,10 +190,13 @@ class Worker:
         finally:
             self._seconds[phase] += self._clock() - began
 
-    def _count(self, film: Film) -> None:
-        self._chunks, self._frames = film.chunks, film.frames
+    def _count(self, films: Films) -> None:
+        self._chunks, self._frames = films.chunks, films.frames
 
-    def _partial(self, film: Film) -> tuple[Artifact, ...]:
+    def _partial(self, films: Films) -> tuple[Artifact, ...]:
+        return tuple(part for film in films for part in self._partial_of(film))
+
+    def _partial_of(self, film: Film) -> tuple[Artifact, ...]:
         if film.chunks == 0:
             return ()
         try:
