@@ -30,7 +30,8 @@ def generate(
     """
     import asyncio
 
-    from media_agent.cli.making import Order, make
+    from media_agent.cli.making import make
+    from media_agent.cli.orders import Order
 
     order = Order(
         prompt=prompt, film=film, routing=routing, output=output, idempotency_key=idempotency_key

@@ -30,7 +30,7 @@ def list_jobs(*, json: Flag = False) -> int:
     Args:
         json: Print JSON: {"data": [job, ...]}.
     """
-    store = _store()
+    store = open_ledger()
     jobs = store.list()
     if json:
         data = [job.model_dump(mode="json") for job in jobs]
@@ -64,7 +64,7 @@ def show_job(job_id: str, /, *, json: Flag = False) -> int:
         job_id: As jobs list shows it.
         json: Print the job as JSON.
     """
-    store = _store()
+    store = open_ledger()
     job = store.get(job_id)
     if json:
         print(job.model_dump_json(indent=2))
@@ -107,7 +107,8 @@ def _facts(job: "VideoJob", store: "Ledger") -> "Iterator[tuple[str, object]]":
             yield "next", job.error.hint
 
 
-def _store() -> "Ledger":
+def open_ledger() -> "Ledger":
+    """Open the ledger of the data folder."""
     from media_agent.config import load_settings
     from media_agent.ledger import Ledger
 

@@ -36,7 +36,7 @@ def plan(
 
 
 async def _report(prompt: str, film: FilmFlags, routing: RoutingFlags) -> "PlanReport":
-    from media_agent.cli.making import request_of
+    from media_agent.cli.orders import request_of
     from media_agent.client import VideoClient
 
     async with VideoClient() as client:

@@ -83,7 +83,8 @@ def branch(
     """
     import asyncio
 
-    from media_agent.cli.making import Order, make
+    from media_agent.cli.making import make
+    from media_agent.cli.orders import Order
 
     film = FilmFlags(
         shot=shot, duration=duration, endless=endless, allow_unknown_words=allow_unknown_words
@@ -123,7 +124,8 @@ def extend(
     """
     import asyncio
 
-    from media_agent.cli.making import make, order_to_extend
+    from media_agent.cli.making import make
+    from media_agent.cli.orders import order_to_extend
 
     flags = FilmFlags(duration=duration, seed=seed, allow_unknown_words=allow_unknown_words)
     order = order_to_extend(film, prompt, flags, RoutingFlags(backend=backend), output)

@@ -1,0 +1,126 @@
+"""What a command line orders, and who is to make it: a film, or a branch of one."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pydantic import JsonValue
+
+from media_agent.cli.arguments import number
+from media_agent.cli.jobs import open_ledger
+from media_agent.cli.wishes import FilmFlags, OutputFlags, RoutingFlags
+from media_agent.client import VideoClient
+from media_agent.errors import InvalidRequestError, JobNotFoundError
+from media_agent.options import read_options
+from media_agent.storyboard import read_shots
+from media_agent_schemas.capabilities import Plan
+from media_agent_schemas.request import VideoRequest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What the command line says; of a branch, also which film it leaves and after what chunks."""
+
+    prompt: str | None
+    film: FilmFlags
+    routing: RoutingFlags
+    output: OutputFlags
+    idempotency_key: str | None = None
+    parent: str | None = None
+    shared_chunks: int | None = None
+
+
+async def planned(client: VideoClient, order: Order) -> tuple[VideoRequest, tuple[Plan, ...]]:
+    """Return the request and the plans to follow, the next only when the one before was refused.
+
+    Raises:
+        RequestError: nobody can do it.
+    """
+    film, routing = order.film, order.routing
+    words, policy = film.allow_unknown_words, routing.chosen_policy()
+    if order.parent is not None:
+        if film.shot and film.duration is not None:
+            raise InvalidRequestError("--duration goes with a prompt; each --shot has its length")
+        plan = await client.plan_branch(
+            order.parent,
+            at=order.shared_chunks,
+            prompt=order.prompt,
+            duration=number("duration", film.duration),
+            shots=read_shots(None, film.shot, endless=film.endless) if film.shot else (),
+            endless=film.endless,
+            policy=policy,
+            allow_unknown_words=words,
+        )
+        return plan.request, (plan,)
+    backend = routing.backend
+    if backend is None and routing.routing() is None:
+        backend = await _default(client)
+    request = await request_of(client, order.prompt, film, routing, backend)
+    return request, await client.plans(request, policy=policy, allow_unknown_words=words)
+
+
+async def request_of(
+    client: VideoClient,
+    prompt: str | None,
+    film: FilmFlags,
+    routing: RoutingFlags,
+    backend: str | None,
+) -> VideoRequest:
+    """Return the request of a command line, to one backend or, if None, to whoever is best.
+
+    Raises:
+        InvalidRequestError: a value is impossible, or options are given and no backend.
+    """
+    said = routing.option if film.fit is None else (*routing.option, f"image_fit={film.fit}")
+    options: dict[str, JsonValue] = {}
+    if backend is not None:
+        options = read_options(said, await client.capabilities(backend))
+    elif said:
+        raise InvalidRequestError(
+            f"option {said[0]} is of one backend", hint="name it with --backend"
+        )
+    return film.request(prompt, routing, backend=backend, options=options)
+
+
+def order_to_extend(
+    film: str, prompt: str, flags: FilmFlags, routing: RoutingFlags, output: OutputFlags
+) -> Order:
+    """Return the order to go on with a film: a branch at the end of a job, or a new film.
+
+    Raises:
+        InvalidRequestError: there is neither such a job nor such a file.
+    """
+    if _is_job(film):
+        if routing.backend is not None or flags.seed is not None:
+            raise InvalidRequestError(
+                f"job {film} goes on with the backend and the seed it has",
+                hint="leave --backend and --seed out, or name its file instead of the job",
+            )
+        return Order(prompt=prompt, film=flags, routing=routing, output=output, parent=film)
+    if not film.startswith(("http://", "https://")) and not Path(film).exists():
+        raise InvalidRequestError(
+            f"{film} is neither a job nor a file", hint="media-agent jobs list shows the jobs"
+        )
+    flags = replace(flags, video=film)
+    return Order(prompt=prompt, film=flags, routing=routing, output=output)
+
+
+def _is_job(name: str) -> bool:
+    try:
+        open_ledger().get(name)
+    except JobNotFoundError:
+        return False
+    return True
+
+
+async def _default(client: VideoClient) -> str:
+    """Return the default backend.
+
+    Raises:
+        InvalidRequestError: it does not exist; the settings are said to be at fault.
+    """
+    try:
+        await client.capabilities()
+    except InvalidRequestError as error:
+        said = f"default_backend in the settings: {error.message}"
+        raise InvalidRequestError(said, hint=error.hint) from error
+    return client.settings.default_backend
