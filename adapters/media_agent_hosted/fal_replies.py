@@ -161,9 +161,8 @@ def unprocessable(reply: Reply) -> MediaAgentError:
             "fal refuses the content of the request (content_policy_violation)",
             hint="change the prompt or the pictures; fal may charge for refused requests",
         )
-    said = "; ".join(f"{_place(fault)}: {trimmed(str(fault.get('msg', '')))}" for fault in faults)
     return InvalidRequestError(
-        f"fal cannot use the request: {trimmed(said) or reply.words() or 'it does not say why'}",
+        f"fal cannot use the request: {reply.words() or 'it does not say why'}",
         hint="change what it names; fal may charge for refused requests",
     )
 
@@ -173,12 +172,6 @@ def _faults(reply: Reply) -> list[dict[str, JsonValue]]:
     return (
         [fault for fault in detail if isinstance(fault, dict)] if isinstance(detail, list) else []
     )
-
-
-def _place(fault: dict[str, JsonValue]) -> str:
-    place = fault.get("loc")
-    parts = [str(part) for part in place if part != "body"] if isinstance(place, list) else []
-    return trimmed(".".join(parts)) or "the request"
 
 
 def _failure(kind: str | None, words: str | None) -> MediaAgentError:

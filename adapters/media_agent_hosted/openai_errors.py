@@ -11,7 +11,7 @@ from media_agent.errors import (
     MediaAgentError,
     OperationNotFoundError,
 )
-from media_agent_hosted.openai_video import Video, parse_complaint, parse_video
+from media_agent_hosted.openai_video import Video, parse_video
 from media_agent_hosted.replies import Reply
 
 _REJECTIONS = ("moderation_blocked", "content_policy_violation")  # codes of OpenAI's shape
@@ -48,8 +48,8 @@ def refusal_of_video(reply: Reply) -> MediaAgentError | None:
             f"{reply.host} answered {reply.status} to a new video: it makes none there",
             hint="base_url ends in /v1, and the server has to be started with a video model",
         )
-    said = parse_complaint(reply.object())
-    if said is None or reply.status not in (400, 413, 422):
+    said = reply.words()
+    if not said or reply.status not in (400, 413, 422):
         return None
     message = f"{reply.host} refuses the request: {said}"
     match reply.object():

@@ -142,18 +142,6 @@ def parse_models(body: JsonValue) -> tuple[str, ...]:
     return tuple(name for name in names if isinstance(name, str))
 
 
-def parse_complaint(body: JsonValue) -> str | None:
-    """Return what an error reply says, in any of the forms these servers use."""
-    match body:
-        case {"error": {"message": str(said)}} | {"error": str(said)} | {"detail": str(said)}:
-            return trimmed(said)
-        case {"detail": [*faults]}:
-            return trimmed("; ".join(_fault(fault) for fault in faults))
-        case {"message": str(said)}:
-            return trimmed(said)
-    return None
-
-
 def parse_status(
     video: Video, *, server: Server = Server.AUTO
 ) -> JobProgressed | JobCancelled | JobFailed | None:
@@ -240,10 +228,3 @@ def _fraction(video: Video, server: Server) -> float | None:
     if video.progress is None or (video.progress == 0 and not is_news):
         return None
     return min(1.0, max(0.0, video.progress / 100))
-
-
-def _fault(fault: object) -> str:
-    match fault:
-        case {"loc": [*place], "msg": str(said)}:
-            return f"{place[-1]}: {said}" if place else said
-    return "a fault without words"

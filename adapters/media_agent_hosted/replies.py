@@ -180,13 +180,16 @@ def _provider_in_trouble(reply: Reply, said: str) -> MediaAgentError:
 
 
 def _text(value: JsonValue) -> str:
-    """Return the words in an error body: a text, its message, or those of the first of a list."""
+    """Return the words in an error body: a text, a message, or the faults that it lists."""
     match value:
         case str():
             return value
+        case {"loc": [*place], "msg": str(text)}:
+            where = ".".join(str(part) for part in place if part != "body")
+            return f"{where}: {text}" if where else text
         case {"msg": str(text)} | {"message": str(text)}:
             return text
-        case [first, *_]:
-            return _text(first)
+        case [*faults]:
+            return "; ".join(filter(None, map(_text, faults)))
         case _:
             return ""

@@ -18,12 +18,12 @@ from media_agent_hosted.openai_video import (
     Video,
     completed,
     failure,
-    parse_complaint,
     parse_list,
     parse_models,
     parse_status,
     parse_video,
 )
+from media_agent_hosted.replies import Reply
 from media_agent_schemas import (
     Artifact,
     JobFailed,
@@ -43,6 +43,10 @@ CHECKED = Verification(level=VerificationLevel.SIMULATOR)
 
 def reply(name):
     return json.loads((REPLIES / f"{name}.json").read_text("utf-8"))
+
+
+def words_of(body):
+    return Reply(400, {}, json.dumps(body).encode(), host="here").words()
 
 
 def video(name, **changes):
@@ -220,14 +224,14 @@ def test_a_bucket_is_no_address_and_the_first_real_one_counts():
     ],
 )
 def test_complaints_are_read_in_every_envelope(name, said):
-    assert parse_complaint(reply(name)) == said
+    assert words_of(reply(name)) == said
 
 
 def test_the_complaint_about_a_form_names_its_fields():
     fault = {"type": "missing", "loc": ["body", "prompt"], "msg": "Field required", "input": None}
 
-    assert parse_complaint({"detail": [fault]}) == "prompt: Field required"
-    assert parse_complaint([1, 2]) is None
+    assert words_of({"detail": [fault]}) == "prompt: Field required"
+    assert words_of([1, 2]) == ""
 
 
 def test_what_is_no_video_is_none():
