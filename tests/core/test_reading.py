@@ -59,6 +59,7 @@ RECIPES = {
     "h264, bare": Recipe(container="h264"),
     "hevc": Recipe("libx265", options=HEVC),
     "mpeg4": Recipe("mpeg4", "avi", options={"bf": "2"}),
+    "mpeg4, sought between key frames": Recipe("mpeg4", "mpegts"),
     "mpeg2": Recipe("mpeg2video", "mpeg", options={"bf": "2"}),
     "vp9": Recipe("libvpx-vp9", "webm", options=VP9),
     "vp9, hidden frames": Recipe("libvpx-vp9", "webm", options=HIDDEN_FRAMES),
