@@ -584,6 +584,13 @@ def test_a_picture_of_100_megapixels_is_refused_before_it_is_decoded(kind: str) 
         read_image(bytes(content))
 
 
+def test_a_film_of_100_megapixels_is_refused_with_its_size() -> None:
+    film = b"YUV4MPEG2 W10000 H10000 F24:1 Ip A1:1 C420jpeg\nFRAME\n" + bytes(900)
+
+    with pytest.raises(InvalidRequestError, match="10000x10000 are more than 64 million pixels"):
+        read_end(film, frames=1)
+
+
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
 def test_half_a_picture_is_refused(kind: str) -> None:
     content = picture(noise(80, 60), kind)
