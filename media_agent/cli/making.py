@@ -105,6 +105,8 @@ def _report(job: VideoJob, output: OutputFlags, interruption: Interruption) -> i
         print(job.model_dump_json(indent=2))
     elif job.status is JobStatus.COMPLETED:
         tell(f"{job.artifacts[0].path}: {_facts(job)}")
+        for other in job.artifacts[1:]:
+            tell(f"{other.path or other.uri}: another {other.kind} of this job")
         tell(f"{job.record_path}: the record of what was asked, adjusted, sent and delivered")
         if output.sheet is not None:
             tell(f"{output.sheet}: the film at a glance")

@@ -113,6 +113,8 @@ class FilmFlags:
     """Frames per second."""
     seed: Number = None
     """0 to 2^63-1; absent: drawn, and recorded."""
+    films: Number = None
+    """How many films of this wish, side by side: NAME.mp4, NAME-2.mp4, ..."""
     allow_unknown_words: Flag = False
     """Go on with words that the model has never learnt."""
 
@@ -138,6 +140,7 @@ class FilmFlags:
         from media_agent_schemas.request import VideoMode, VideoRequest
 
         words: dict[str, object] = {"prompt": prompt}
+        films = whole_number("films", self.films)
         if self.shot:
             words = {"shots": read_shots(prompt, self.shot, endless=self.endless)}
         try:
@@ -148,6 +151,7 @@ class FilmFlags:
                     "inputs": self._inputs(),
                     "duration": number("duration", self.duration),
                     "endless": self.endless,
+                    "n": 1 if films is None else films,
                     "seed": whole_number("seed", self.seed),
                     "size": None if self.size is None else Size.parse(self.size),
                     "fps": number("fps", self.fps),

@@ -129,12 +129,14 @@ def test_the_last_shot_of_an_endless_storyboard_has_no_length(run: Run) -> None:
 
 
 def test_adjustments_are_said_and_strict_refuses_them(run: Run) -> None:
-    wide = ["generate", "a cat", "--duration", "1", "--size", "4098x64", "--out", "a.mp4"]
+    wide = ["generate", "a cat", "--duration", "1", "--size", "4098x64", "--films", "2"]
+    wide += ["--out", "a.mp4"]
 
     adjusted = run(*wide, "--fps", "1")
     refused = run(*wide, "--policy", "strict", "--overwrite")
 
     assert "adjusted: size 4098x64 -> 4096x64" in adjusted.err
+    assert "adjusted: n 2 -> 1" in adjusted.err
     assert refused.code == 3
     assert "size = 4098x64" in refused.err
 
@@ -209,6 +211,8 @@ def test_a_second_run_to_one_place_is_refused(run: Run) -> None:
         (["a", "--sheet", "no/a.png"], "there is no folder no"),
         (["a", "--policy", "maybe"], "--policy"),
         (["a", "--sed", "3"], "--seed"),
+        (["a", "--films", "0"], "n: it should be greater than or equal to 1"),
+        (["a", "--films", "two"], "--films 'two' is not a whole number"),
         (["a", "--restyle"], "name it with --video"),
         (["a", "--fit", "pad"], "--fit pad needs a picture"),
         (["a", "--fit", "stretch", "--image", "a.png"], "--fit"),
