@@ -3,7 +3,7 @@
 import struct
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from media_agent_schemas.media import Size
 
@@ -106,7 +106,7 @@ def _turn_of(picture: "VideoFrame") -> list[str]:
         sides = picture.side_data
     except ValueError:
         sides = _through(_graph(picture, [_WITHOUT_EXIF]), picture).side_data
-    found = sides.get("DISPLAYMATRIX")
+    found: Any = sides.get("DISPLAYMATRIX")
     if found is None:
         return []
     a, b, _, c, d, *_ = struct.unpack("=9i", bytes(found))  # right: a x + c y, down: b x + d y
