@@ -1,6 +1,6 @@
 import sys
 import tracemalloc
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ import pytest
 from media_agent.errors import GenerationFailedError, NotResumableError, StorageError
 from media_agent.film import Film, read_chunk
 from media_agent.generation import state_name
-from media_agent.video import read_frames
+from media_agent.video import iterate_frames, read_frames
 
 
 def chunk(number, frames=6, width=64):
@@ -127,6 +127,40 @@ def test_memory_does_not_grow_with_the_film(tmp_path):
         tracemalloc.stop()
 
     assert grown < chunk(0).nbytes // 2
+
+
+def noise(frames=6):
+    return np.random.default_rng(0).integers(0, 256, (frames, 64, 64, 3), np.uint8)
+
+
+def test_no_more_than_a_few_chunks_are_held_while_a_film_is_finished_or_rebuilt(tmp_path):
+    with Film(tmp_path, fps=24) as film:
+        for _ in range(60):
+            film.add(noise())
+        size = film.part_path.stat().st_size
+        tracemalloc.start()
+        film.finish("video.mp4")
+    with Film(tmp_path, fps=24, chunks=60):
+        held = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert held < size / 8
+
+
+@pytest.mark.parametrize("missing", [1, 1000, 5000])
+def test_a_reader_in_the_middle_of_a_write_gets_every_whole_chunk(tmp_path, missing):
+    with Film(tmp_path, fps=24) as film:
+        for number in range(3):
+            film.add(noise(6 + number))
+    whole, torn = film.part_path, tmp_path / "torn.mp4"
+    torn.write_bytes(whole.read_bytes()[:-missing])
+
+    seen = []
+    with suppress(StorageError):  # says where the whole part ends
+        seen.extend(iterate_frames(torn))
+
+    assert 13 <= len(seen) < 21
+    assert np.array_equal(seen[:13], read_frames(whole)[:13])
 
 
 def film_with_states(folder, chunks, resume_at=0, announce=lambda chunks: None):
