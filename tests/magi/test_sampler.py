@@ -30,6 +30,7 @@ SIZES = ModelConfig(
     caption_max_length=6,
 )
 BASE = SamplerConfig(num_steps=8, window_size=4, chunk_width=2, null_caption_tokens=3)
+APART = replace(BASE, tokens_together=0)
 DISTILLED = replace(BASE, cfg_number=1, distill=True)
 SHAPE = (4, 2, 4, 4)
 
@@ -149,9 +150,18 @@ def test_forwards_without_weight_are_left_out(model: VideoDiT) -> None:
 
     assert count_forwards(model, table) == (16, 16)
     assert count_forwards(model, DISTILLED) == (16, 16)
-    forwards, steps = count_forwards(model, BASE)
-    assert steps == 16
-    assert forwards == 3 * 16 - 2 * 2  # the last chunk's last quarter needs the history alone
+    # the last chunk's last quarter needs the history alone
+    assert count_forwards(model, APART) == (3 * 16 - 2 * 2, 16)
+
+
+def test_forwards_with_and_without_text_run_together_where_they_are_small(model: VideoDiT) -> None:
+    assert count_forwards(model, BASE) == (2 * 16 - 2, 16)
+
+    prefix = torch.randn(1, 4, 5, 4, 4, generator=torch.Generator().manual_seed(1))
+    for a, b in zip(
+        film(model, BASE, prefix=prefix), film(model, APART, prefix=prefix), strict=True
+    ):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
 
 
 NULL = null_row(torch.randn(6, 8, generator=torch.Generator().manual_seed(9)), 3)
@@ -182,7 +192,8 @@ def mixed_by_hand(model: VideoDiT, given: StepInput, cache: Callable[[], KVCache
 
 
 @torch.no_grad()
-def test_leaving_forwards_out_changes_no_number(model: VideoDiT) -> None:
+@pytest.mark.parametrize("config", [BASE, APART])
+def test_leaving_forwards_out_changes_no_number(model: VideoDiT, config: SamplerConfig) -> None:
     step = ChunkSchedule(BASE).stage(3, 9)[1]
     t = timesteps(BASE)[[level for level in step.levels if level is not None]].tolist()
     table = GuidanceTable.from_config(BASE)
@@ -191,7 +202,7 @@ def test_leaving_forwards_out_changes_no_number(model: VideoDiT) -> None:
     x = torch.randn(1, 4, 8, 4, 4, generator=torch.Generator().manual_seed(3))
     given = StepInput(step, x, tuple(t), texts, [null] * 4, scales)
 
-    velocity = Predictor(model, BASE, KVCache()).velocity(given)
+    velocity = Predictor(model, config, KVCache()).velocity(given)
 
     assert (1.0, 0.0) in scales
     torch.testing.assert_close(velocity, mixed_by_hand(model, given, KVCache))
@@ -207,7 +218,7 @@ def test_a_chunk_can_have_guidance_of_its_own(model: VideoDiT) -> None:
     plain = film(model, guidance=lambda _: none)
     guided = film(model, guidance=only_first)
     assert not torch.allclose(guided[0], plain[0], atol=1e-3)
-    assert count_forwards(model, BASE, guidance=only_first) == (16 + 8, 16)
+    assert count_forwards(model, APART, guidance=only_first) == (16 + 8, 16)
 
 
 def test_guidance_goes_by_intervals_of_t() -> None:
@@ -320,7 +331,7 @@ def test_nobody_runs_chunks_that_wait(model: VideoDiT) -> None:
 
 
 @pytest.mark.parametrize("per_item", [False, True])
-@pytest.mark.parametrize("config", [replace(BASE, ramp=True), DISTILLED])
+@pytest.mark.parametrize("config", [replace(BASE, ramp=True), APART, DISTILLED])
 def test_films_side_by_side_equal_films_of_their_own(
     model: VideoDiT, config: SamplerConfig, per_item: bool
 ) -> None:

@@ -132,6 +132,8 @@ class SamplerConfig:
     null_caption_tokens: positions of the null caption that the unconditional forwards read.
     ramp: the first chunk is made alone, the next ones two at a time, then four, up to the window;
         without, a chunk enters in every stage from the start, as in the reference.
+    tokens_together: up to so many tokens, the forward with text and the one with history alone run
+        as one of twice the samples, which is faster for small models and needs more memory.
     """
 
     num_steps: int
@@ -152,6 +154,7 @@ class SamplerConfig:
     shortcut_mode: str = "8,16,16"
     null_caption_tokens: int = 50
     ramp: bool = False
+    tokens_together: int = 2048
 
     RUNTIME_KEYS: ClassVar[tuple[str, ...]] = (
         "cfg_number", "cfg_t_range", "prev_chunk_scales", "text_scales", "noise2clean_kvrange",

@@ -50,15 +50,15 @@ class TextKeys:
     mask: Tensor | None
 
     @classmethod
-    def joined(cls, texts: Sequence[Self], samples: int) -> Self:
-        """Put texts of N = 1 or `samples` side by side along W."""
+    def joined(cls, texts: Sequence[Self], samples: int, *, axis: int = 1) -> Self:
+        """Put texts of N = 1 or `samples` side by side, as chunks (axis 1) or samples (axis 0)."""
         longest = max(text.layers[0].shape[2] for text in texts)
         layers = tuple(
-            torch.cat([_padded(entry, longest, samples, 2) for entry in entries], dim=1)
+            torch.cat([_padded(entry, longest, samples, 2) for entry in entries], dim=axis)
             for entries in zip(*(text.layers for text in texts), strict=True)
         )
         masks = [_padded(text.real(), longest, samples, 0) for text in texts]
-        mask = torch.cat(masks, dim=1)
+        mask = torch.cat(masks, dim=axis)
         full = all(text.mask is None and text.layers[0].shape[2] == longest for text in texts)
         return cls(layers, None if full else mask)
 
@@ -165,10 +165,12 @@ class VideoDiT(nn.Module):
         cache: KVCache | None = None,
         write_cache: bool = False,
         cache_tokens_to_skip: int = 0,
+        cache_samples: int | None = None,
     ) -> Tensor:
         """Do what `forward` does with what `condition`, `read` and `rotary` have returned.
 
-        Condition and text may have N = 1 where `x` has more samples.
+        Condition and text may have N = 1 where `x` has more samples. The cache may hold fewer
+        samples than `x`, and is read for all in turn; the last `cache_samples` of `x` are stored.
         """
         grid, chunks = self.grid(x), condition.shape[1]
         tokens = self._embed(x)  # N S D
@@ -179,6 +181,7 @@ class VideoDiT(nn.Module):
             text=text,
             cache=cache,
             tokens_to_store=tokens.shape[1] - cache_tokens_to_skip if write_cache else 0,
+            cache_samples=len(x) if cache_samples is None else cache_samples,
         )
         tokens = self.videodit_blocks(tokens, condition, attention)
         return self._unembed(self.final_linear(tokens), len(x), grid)
@@ -249,6 +252,7 @@ class AttentionContext:
         text: TextKeys,
         cache: KVCache | None,
         tokens_to_store: int,
+        cache_samples: int,
     ) -> None:
         self.kv_ranges = kv_ranges
         self.first_token = first_token
@@ -257,6 +261,7 @@ class AttentionContext:
         self.text_bias = text.bias()
         self.cache = cache
         self.tokens_to_store = tokens_to_store
+        self.cache_samples = cache_samples
 
     def keys_values(self, layer: int, own: Tensor) -> tuple[Tensor, int]:
         """Join cached and own entries (N, tokens, G, 2*dh); return them and their first token."""
@@ -264,13 +269,17 @@ class AttentionContext:
         if self.cache is None:
             return own, self.first_token
         if self.tokens_to_store:
-            self.cache.write(layer, self.first_token, own[:, : self.tokens_to_store])
+            stored = own[-self.cache_samples :, : self.tokens_to_store]
+            self.cache.write(layer, self.first_token, stored)
         if base >= self.first_token:
             return own, self.first_token
         past = self.cache.read(layer, self.first_token)
         if past is None:
             raise ValueError(f"chunk range starts at token {base}, which is not in the cache")
-        return torch.cat([past[:, base - self.cache.first_token :], own], dim=1), base
+        past = past[:, base - self.cache.first_token :]
+        if len(past) != len(own):
+            past = past.repeat(len(own) // len(past), 1, 1, 1)
+        return torch.cat([past, own], dim=1), base
 
 
 class BlockStack(nn.Module):

@@ -21,7 +21,7 @@ from media_agent_magi.engine.schedule import ChunkSchedule, Step
 from media_agent_magi.engine.text_rows import TextRow
 
 BORDER_MARGIN = 1e-7
-CONDITIONS_KEPT, TABLES_KEPT = 256, 4
+CONDITIONS_KEPT, TABLES_KEPT, TEXTS_KEPT = 256, 4, 4
 
 
 def count_tokens(config: ModelConfig, latents: Tensor) -> int:
@@ -109,6 +109,7 @@ class Predictor:
         self._after_forward = after_forward
         self._condition = lru_cache(CONDITIONS_KEPT)(self._new_condition)
         self._rotary = lru_cache(TABLES_KEPT)(model.rotary)
+        self._joined = lru_cache(TEXTS_KEPT)(_joined)
 
     def velocity(self, given: StepInput) -> Tensor:
         """Return the mixed velocity, shaped like `given.x`; of no meaning for an extra clean chunk.
@@ -135,10 +136,17 @@ class Predictor:
         ]
         alone = [c for c in moving if scales[c][0] != 1]
         mixed = torch.zeros_like(given.x)
-        if any(text_weights):
-            mixed += _per_chunk(self._with_text(given), text_weights)
-        if any(history_weights) or given.step.clean_chunks:
-            mixed += _per_chunk(self._history(given), history_weights)
+        wants_text = any(text_weights)
+        wants_history = any(history_weights) or given.step.clean_chunks > 0
+        if wants_text and wants_history and self._fits_together(given):
+            with_text, history = self._both(given)
+            mixed += _per_chunk(with_text, text_weights)
+            mixed += _per_chunk(history, history_weights)
+        else:
+            if wants_text:
+                mixed += _per_chunk(self._with_text(given), text_weights)
+            if wants_history:
+                mixed += _per_chunk(self._history(given), history_weights)
         if alone:
             parts = mixed.chunk(len(given.t), dim=2)  # views
             for c, velocity in zip(alone, self._alone(given, alone), strict=True):
@@ -146,33 +154,50 @@ class Predictor:
         return mixed
 
     def _with_text(self, given: StepInput) -> Tensor:
-        return self._forward(given, given.x, given.t, given.text, given.step.kv_ranges)
+        text, ranges = self._text(given.text), given.step.kv_ranges
+        return self._forward(given, given.x, self._timed(given, given.t), text, ranges)
 
     def _history(self, given: StepInput) -> Tensor:
-        ranges = given.step.kv_ranges
-        return self._forward(given, given.x, given.t, given.null, ranges, drop=True, store=True)
+        condition, null = self._timed(given, given.t, (True,)), self._text(given.null)
+        return self._forward(given, given.x, condition, null, given.step.kv_ranges, store=True)
+
+    def _both(self, given: StepInput) -> tuple[Tensor, Tensor]:
+        """Predict with text and with history alone, as samples of one forward."""
+        samples = len(given.x)
+        condition = self._timed(given, given.t, (False, True)).repeat_interleave(samples, 0)
+        text = self._joined((self._text(given.text), self._text(given.null)), samples, 0)
+        x, ranges = torch.cat([given.x, given.x]), given.step.kv_ranges
+        with_text, history = self._forward(given, x, condition, text, ranges, store=True).chunk(2)
+        return with_text, history
+
+    def _fits_together(self, given: StepInput) -> bool:
+        tokens = len(given.x) * count_tokens(self.model.config, given.x)
+        return tokens <= self.config.tokens_together
 
     def _alone(self, given: StepInput, chunks: Sequence[int]) -> Tensor:
         """Predict each chunk by itself, without text; (chunks, N, C, K, H, W)."""
         samples = len(given.x)
         x = torch.cat([given.x.chunk(len(given.t), dim=2)[c] for c in chunks])
         times = tuple(given.t[c] for c in chunks)
-        condition = self._condition(times, True).transpose(0, 1)  # chunks 1 D/4
+        condition = self._condition(times, (True,)).transpose(0, 1)  # chunks 1 D/4
         condition = condition.repeat_interleave(samples, 0)
-        text = TextKeys.joined([given.null[c] for c in chunks], 1).as_samples(samples)
+        text = self._text([given.null[c] for c in chunks]).as_samples(samples)
         ranges = [(0, self._chunk_tokens(given))]
         return self._run(x, condition, text, kv_ranges=ranges).unflatten(0, (-1, samples))
 
     def _single(self, given: StepInput) -> Tensor:
         """One forward; the near-clean chunk rides along once more, seeing only itself."""
         x, t, text, ranges = given.x, given.t, list(given.text), list(given.step.kv_ranges)
-        if not given.near_clean:
-            return self._forward(given, x, t, text, ranges, store=True)
         c, count, frames = given.first_moving, len(t), given.chunk_frames
-        x = torch.cat([x, x.chunk(count, dim=2)[c]], dim=2)
-        end = given.step.first_chunk + count
-        ranges.append((end, end + 1))
-        velocity = self._forward(given, x, (*t, t[c]), [*text, text[c]], ranges, store=True)
+        if given.near_clean:
+            x = torch.cat([x, x.chunk(count, dim=2)[c]], dim=2)
+            t, end = (*t, t[c]), given.step.first_chunk + count
+            text.append(text[c])
+            ranges.append((end, end + 1))
+        condition = self._timed(given, t)
+        velocity = self._forward(given, x, condition, self._text(text), ranges, store=True)
+        if not given.near_clean:
+            return velocity
         seen, alone = velocity[:, :, : count * frames].clone(), velocity[:, :, count * frames :]
         share = self.config.nearly_clean_history_share
         part = seen[:, :, c * frames : (c + 1) * frames]
@@ -183,27 +208,36 @@ class Predictor:
         self,
         given: StepInput,
         x: Tensor,
-        t: tuple[float, ...],
-        text: Sequence[TextKeys],
+        condition: Tensor,
+        text: TextKeys,
         ranges: Sequence[tuple[int, int]],
         *,
-        drop: bool = False,
         store: bool = False,
     ) -> Tensor:
         """Run the model on the chunks of a step with the cache."""
         tokens, clean = self._chunk_tokens(given), given.step.clean_chunks
         origin = self.cache.origin
-        step_size = self.schedule.step_size(given.step.index) if self.config.distill else None
         return self._run(
             x,
-            self._condition(t, drop, step_size),
-            TextKeys.joined(text, max(len(keys.layers[0]) for keys in text)),
+            condition,
+            text,
             kv_ranges=[((a - origin) * tokens, (b - origin) * tokens) for a, b in ranges],
             first_chunk=given.step.first_chunk - origin,
             cache=self.cache,
             write_cache=store and clean > 0,
-            cache_tokens_to_skip=(len(t) - clean) * tokens,
+            cache_tokens_to_skip=(len(ranges) - clean) * tokens,
+            cache_samples=len(given.x),
         )
+
+    def _text(self, texts: Sequence[TextKeys]) -> TextKeys:
+        return self._joined(tuple(texts), max(len(text.layers[0]) for text in texts), 1)
+
+    def _timed(
+        self, given: StepInput, times: tuple[float, ...], drops: tuple[bool, ...] = (False,)
+    ) -> Tensor:
+        """Return the conditions of chunks in a step, one sample for each of `drops`."""
+        size = self.schedule.step_size(given.step.index) if self.config.distill else None
+        return self._condition(times, drops, size)
 
     def _chunk_tokens(self, given: StepInput) -> int:
         return count_tokens(self.model.config, given.x) // len(given.t)
@@ -217,10 +251,15 @@ class Predictor:
         return velocity
 
     def _new_condition(
-        self, times: tuple[float, ...], drop: bool, step_size: float | None = None
+        self, times: tuple[float, ...], drops: tuple[bool, ...], step_size: float | None = None
     ) -> Tensor:
-        t = torch.tensor([times], device=self.model.null_caption().device)
-        return self.model.condition(t, drop, step_size)
+        device = self.model.null_caption().device
+        t = torch.tensor([times] * len(drops), device=device)
+        return self.model.condition(t, torch.tensor(drops, device=device), step_size)
+
+
+def _joined(texts: tuple[TextKeys, ...], samples: int, axis: int) -> TextKeys:
+    return TextKeys.joined(texts, samples, axis=axis)
 
 
 def _per_chunk(velocity: Tensor, weights: Sequence[float]) -> Tensor:
