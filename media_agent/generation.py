@@ -67,9 +67,9 @@ class GenerationContext:
     def __init__(self, operation: Operation) -> None:
         self._operation = operation
         self.work_dir = operation.work_dir
-        """A folder for this piece of work alone; what lies there survives the process. State that a
-        resume token refers to is written before its chunk is yielded, and kept until the next
-        chunk has been taken: only then the token is known outside."""
+        """A folder for this piece of work alone; what lies there survives the process. `generate`
+        is ahead of what is on disk and known outside: state for a resume token goes to
+        `Chunk.save`, which writes it when its chunk is there."""
         self.resume = operation.resume
         """Where to go on, or None for a new start."""
 
