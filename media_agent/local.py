@@ -9,13 +9,22 @@ from collections.abc import Iterator
 from functools import cache
 from importlib.util import find_spec
 
-from media_agent.generation import Chunk, GenerationContext, Operation
+from media_agent.generation import Chunk, GenerationContext, Operation, state_name
+from media_agent.options import check_settings
 from media_agent.steering import Steering
 from media_agent.threaded import ThreadedBackend
 from media_agent.worker import Worker
 from media_agent_schemas.request import VideoRequest
 
-__all__ = ["Chunk", "GenerationContext", "LocalBackend", "Steering", "lacking"]
+__all__ = [
+    "Chunk",
+    "GenerationContext",
+    "LocalBackend",
+    "Steering",
+    "check_settings",
+    "lacking",
+    "state_name",
+]
 
 
 class LocalBackend(ThreadedBackend):

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 from pydantic import JsonValue
 
-from media_agent.errors import InvalidRequestError, Mismatch
+from media_agent.backend import BackendSettings
+from media_agent.errors import ConfigurationError, Fault, InvalidRequestError, Mismatch
 from media_agent.nearest import did_you_mean
 from media_agent_schemas.capabilities import Capabilities, OptionSpec
 
@@ -24,6 +25,20 @@ def check_options(options: dict[str, JsonValue], capabilities: Capabilities) -> 
         if reason is not None:
             mismatches.append(Mismatch(f"option {name}", json.dumps(value), reason))
     return mismatches
+
+
+def check_settings(settings: BackendSettings, capabilities: Capabilities) -> None:
+    """Refuse options of the settings that the backend does not declare, or not with this value.
+
+    Raises:
+        ConfigurationError: all of them, each with its place.
+    """
+    mismatches = check_options(dict(settings.options), capabilities)
+    if mismatches:
+        place = ("backends", settings.name or capabilities.backend, "options")
+        faults = [Fault((*place, each.field.split()[-1]), each.reason) for each in mismatches]
+        said = "; ".join(map(str, mismatches))
+        raise ConfigurationError(f"{capabilities.backend} settings: {said}", faults=faults)
 
 
 def read_options(texts: Iterable[str], capabilities: Capabilities) -> dict[str, JsonValue]:

@@ -15,9 +15,7 @@ from media_agent.errors import (
     BackendAuthenticationError,
     BackendRateLimitError,
     BackendUnavailableError,
-    ConfigurationError,
     ContentRejectedError,
-    Fault,
     GenerationFailedError,
     InvalidRequestError,
     MediaAgentError,
@@ -26,7 +24,7 @@ from media_agent.errors import (
 from media_agent.hookspecs import hookimpl
 from media_agent.local import Chunk, GenerationContext, LocalBackend, Steering, lacking
 from media_agent.nearest import did_you_mean
-from media_agent.options import check_options
+from media_agent.options import check_settings
 from media_agent_schemas.capabilities import (
     Capabilities,
     Control,
@@ -129,12 +127,7 @@ class SandboxBackend(LocalBackend):
     ) -> None:
         super().__init__(settings, clock=clock)
         self._sleep = sleep
-        mismatches = check_options(dict(settings.options), _CAPABILITIES)
-        if mismatches:
-            place = ("backends", settings.name or _NAME, "options")
-            faults = [Fault((*place, each.field.split()[-1]), each.reason) for each in mismatches]
-            said = "; ".join(map(str, mismatches))
-            raise ConfigurationError(f"sandbox settings: {said}", faults=faults)
+        check_settings(settings, _CAPABILITIES)
 
     @property
     def name(self) -> str:

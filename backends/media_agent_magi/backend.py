@@ -1,35 +1,48 @@
 """The native engine as a backend; torch is imported when the first film is made."""
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import JsonValue
-
 from media_agent.backend import BackendSettings
-from media_agent.errors import BackendUnavailableError, InvalidRequestError, StorageError
-from media_agent.local import Chunk, GenerationContext, LocalBackend, lacking
-from media_agent_magi.tiny_description import WEIGHTS, Guidance, TinyDescription, WeightsError
+from media_agent.errors import (
+    BackendUnavailableError,
+    InvalidRequestError,
+    NotResumableError,
+    StorageError,
+)
+from media_agent.local import (
+    Chunk,
+    GenerationContext,
+    LocalBackend,
+    Steering,
+    check_settings,
+    lacking,
+    state_name,
+)
+from media_agent_magi.tiny_description import WEIGHTS, TinyDescription, WeightsError
+from media_agent_magi.tiny_options import TinyOptions, check_inputs, kept_bytes, options
 from media_agent_magi.world.captions import parse, tokenize
 from media_agent_magi.world.scene import CHUNK_FRAMES, FPS, SIZE
 from media_agent_schemas.capabilities import (
     Capabilities,
     Control,
     Estimate,
-    OptionSpec,
     Verification,
     VerificationLevel,
 )
-from media_agent_schemas.jobs import Finish, OperationRef, ResumeToken
-from media_agent_schemas.media import Size
-from media_agent_schemas.request import Shot, VideoRequest
+from media_agent_schemas.jobs import ChangePrompt, Finish, OperationRef, ResumeToken
+from media_agent_schemas.media import InputRole, Size
+from media_agent_schemas.request import Shot, VideoMode, VideoRequest
 
 if TYPE_CHECKING:
+    from media_agent.video import Frames
     from media_agent_magi.tiny import TinyEngine
-    from media_agent_magi.tiny_film import Prompts
+    from media_agent_magi.tiny_film import Prompts, TinyChunk
 
 NAME = "magi"
-STEPS = (8, 16, 32)
+MODEL = "tiny"
 
 
 class MagiBackend(LocalBackend):
@@ -42,6 +55,7 @@ class MagiBackend(LocalBackend):
             self._description = TinyDescription.read(weights)
         except WeightsError as error:
             raise damaged(error) from error
+        check_settings(settings, self.capabilities())
         self._engine: TinyEngine | None = None
 
     @property
@@ -51,27 +65,37 @@ class MagiBackend(LocalBackend):
 
     def capabilities(self, model: str | None = None) -> Capabilities:
         """Say what magi/tiny can do."""
-        if model not in (None, "tiny"):
+        if model not in (None, MODEL):
             raise InvalidRequestError(f"magi has no model {model!r}", hint="its models: tiny")
         square = Size(width=SIZE, height=SIZE)
         description = self._description
         return Capabilities(
             backend=NAME,
-            model="tiny",
-            models=("tiny",),
+            model=MODEL,
+            models=(MODEL,),
             description="native chunk engine, calibration model: shapes in a 64x64 world",
             sizes=(square,),
             default_size=square,
             fps_values=(float(FPS),),
             default_fps=float(FPS),
             default_duration=4.0,
+            modes=(
+                VideoMode.TEXT_TO_VIDEO,
+                VideoMode.IMAGE_TO_VIDEO,
+                VideoMode.VIDEO_EXTEND,
+                VideoMode.VIDEO_EDIT,
+            ),
+            input_roles=(InputRole.FIRST_FRAME, InputRole.SOURCE_VIDEO),
             endless=True,
             chunk_seconds=CHUNK_FRAMES / FPS,
             max_shots=None,
+            max_n=16,
             closed_vocabulary=description.words,
             seed=True,
-            controls=(Control.FINISH,),
+            controls=(Control.CHANGE_PROMPT, Control.FINISH),
             cancels=True,
+            resumable=True,
+            extends=True,
             streams=True,
             lookup="key",
             resubmits=True,
@@ -87,22 +111,27 @@ class MagiBackend(LocalBackend):
         )
 
     def estimate(self, request: VideoRequest) -> Estimate:
-        """Return a price of zero; how long it takes depends on the machine."""
-        return Estimate(cost_usd=0.0, source="own hardware")
+        """Return a price of zero, and what is kept on disk; the time depends on the machine."""
+        return Estimate(
+            cost_usd=0.0,
+            disk_bytes=kept_bytes(request, self._options(request)),
+            source="own hardware",
+        )
 
     async def submit(
         self, request: VideoRequest, *, key: str, resume: ResumeToken | None = None
     ) -> OperationRef:
         """Queue the work; prompts longer than the model can read are refused, never cut."""
-        longest = self._description.model.caption_max_length
         for shot in request.storyboard():
-            words = len(tokenize(shot.prompt))
-            if words > longest:
-                raise InvalidRequestError(
-                    f"prompt {shot.prompt[:40]!r}... has {words} words; magi/tiny reads {longest}",
-                    hint="say it shorter, or choose another backend",
-                )
+            self._check_length(shot.prompt)
+        check_inputs(request)
         return await super().submit(request, key=key, resume=resume)
+
+    async def control(self, ref: OperationRef, command: ChangePrompt | Finish) -> None:
+        """Hand a command to the running work; a prompt longer than the model reads is refused."""
+        if isinstance(command, ChangePrompt):
+            self._check_length(command.prompt)
+        await super().control(ref, command)
 
     def generate(
         self, request: VideoRequest, context: GenerationContext
@@ -112,29 +141,59 @@ class MagiBackend(LocalBackend):
         engine = self._loaded()
         for warning in contradictions(request.storyboard()):
             context.warn(warning)
-        finish = False
+        options = self._options(request)
+        context.keep_states(options.keep_states)
+        total = request.num_frames
+        chunks = None if total is None else -(-total // CHUNK_FRAMES)
+        steering = Steering(context, chunks=chunks)
+        planned = prompt_of_chunk(request)
 
         def prompts(chunk: int) -> str | None:
-            nonlocal finish
-            finish = finish or any(isinstance(c, Finish) for c in context.commands())
-            return None if finish else planned(chunk)
+            if steering.is_finishing and chunk > 0:
+                return None
+            return steering.prompt(chunk) or planned(chunk)
 
         def on_forward(done: int, total: int | None) -> None:
             context.check()
+            steering.take(film.begun, change_now=film.change_now)
             context.report("denoising", None if total is None else min(1.0, done / total))
 
-        planned = prompt_of_chunk(request)
+        from media_agent_magi.beginning import beginning
+        from media_agent_magi.engine.state_io import StateError
+
+        seeds = [((request.seed or 0) + number) % 2**63 for number in range(request.n)]
+        try:
+            how, state = beginning(engine, request, context, options)
+            film = engine.film(prompts, seeds, how, state=state, on_forward=on_forward)
+        except StateError as error:
+            raise NotResumableError(
+                str(error),
+                hint="go on with the weights and options it was begun with, or make it anew",
+            ) from error
+        for chunk in film:
+            yield Chunk(
+                chunk.index,
+                partial(_decoded, engine, chunk, request.n),
+                ResumeToken(
+                    backend=NAME,
+                    model=MODEL,
+                    next_chunk=chunk.index + 1,
+                    data={"state": state_name(chunk.index + 1), "first_chunk": how.first_chunk},
+                ),
+                film.saver(),
+            )
+
+    def _options(self, request: VideoRequest) -> TinyOptions:
         given = {**self.settings.options, **request.options.get(NAME, {})}
-        steps, guidance = chosen_options(given, self._description)
-        frames = engine.generate(
-            prompts if request.endless else listed(planned),
-            request.seed or 0,
-            num_inference_steps=steps,
-            guidance=guidance,
-            on_forward=on_forward,
-        )
-        for index, chunk in enumerate(frames):
-            yield Chunk(index=index, frames=chunk)
+        return TinyOptions.model_validate(given)
+
+    def _check_length(self, prompt: str) -> None:
+        longest, words = self._description.model.caption_max_length, len(tokenize(prompt))
+        if words > longest:
+            raise InvalidRequestError(
+                f"prompt {prompt[:40]!r}... has {words} words; magi/tiny reads {longest}",
+                hint="say it shorter, or choose another backend",
+            )
 
     def _loaded(self) -> "TinyEngine":
         if self._engine is None:
@@ -156,35 +215,9 @@ def damaged(error: WeightsError) -> StorageError:
     return StorageError(str(error), hint="install media-agent again to restore its weights")
 
 
-def options(description: TinyDescription) -> tuple[OptionSpec, ...]:
-    """Declare the options of magi/tiny."""
-    used = description.guidance
-    return (
-        OptionSpec(
-            name="num_inference_steps",
-            type="integer",
-            default=description.sampler.num_steps,
-            choices=STEPS,
-            description="Denoising steps of a chunk; fewer is faster and worse.",
-        ),
-        OptionSpec(
-            name="guidance_scale",
-            type="number",
-            minimum=0.0,
-            maximum=20.0,
-            description="Pull of the text, the same for all chunks; absent: "
-            f"{used.first:g} first, {used.switch:g} after a change, {used.steady:g} otherwise.",
-        ),
-    )
-
-
-def chosen_options(
-    given: Mapping[str, JsonValue], description: TinyDescription
-) -> tuple[int, Guidance | None]:
-    """Return steps and guidance as asked; guidance is None where the default holds."""
-    steps, scale = given.get("num_inference_steps"), given.get("guidance_scale")
-    guidance = None if not isinstance(scale, int | float) else Guidance(scale, scale, scale)
-    return steps if isinstance(steps, int) else description.sampler.num_steps, guidance
+def _decoded(engine: "TinyEngine", chunk: "TinyChunk", films: int) -> "Frames":
+    frames = engine.decode(chunk)
+    return frames if films > 1 else frames[0]
 
 
 def prompt_of_chunk(request: VideoRequest) -> "Prompts":
@@ -206,14 +239,6 @@ def prompt_of_chunk(request: VideoRequest) -> "Prompts":
         return shots[-1].prompt
 
     return prompt
-
-
-def listed(prompts: "Prompts") -> list[str]:
-    """Return the prompts of a film whose length is known."""
-    texts: list[str] = []
-    while (text := prompts(len(texts))) is not None:
-        texts.append(text)
-    return texts
 
 
 def contradictions(shots: tuple[Shot, ...]) -> list[str]:

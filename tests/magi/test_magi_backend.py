@@ -7,7 +7,7 @@ import pytest
 from media_agent.backend import BackendSettings
 from media_agent.errors import InvalidRequestError, StorageError
 from media_agent.video import read_frames
-from media_agent_magi.backend import MagiBackend, contradictions, listed, prompt_of_chunk
+from media_agent_magi.backend import MagiBackend, contradictions, prompt_of_chunk
 from media_agent_schemas.events import BackendEvent, ChunkReady, JobCompleted, JobFailed
 from media_agent_schemas.jobs import Finish
 from media_agent_schemas.request import Shot, VideoRequest
@@ -114,7 +114,8 @@ def test_each_chunk_carries_the_prompt_of_the_shot_it_begins_in() -> None:
         shots=(Shot(prompt=RED, duration=2.0), Shot(prompt=BLUE, duration=1.5)), num_frames=84
     )
 
-    assert listed(prompt_of_chunk(asked)) == [RED, RED, BLUE, BLUE]
+    prompt = prompt_of_chunk(asked)
+    assert [prompt(chunk) for chunk in range(5)] == [RED, RED, BLUE, BLUE, None]
 
 
 def test_prompts_without_a_clear_meaning_are_warned_of() -> None:

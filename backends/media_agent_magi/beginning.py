@@ -1,0 +1,135 @@
+"""How a film of magi/tiny begins: from nothing, a picture, a film, a state, behind another one."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from media_agent.local import GenerationContext, state_name
+from media_agent.reading import read_all, read_end, read_image
+from media_agent_magi.engine.state_io import StateError
+from media_agent_magi.tiny import TinyEngine
+from media_agent_magi.tiny_description import Guidance
+from media_agent_magi.tiny_film import FilmOptions
+from media_agent_magi.tiny_options import Fit, TinyOptions
+from media_agent_magi.world.scene import CHUNK_FRAMES, FPS, SIZE
+from media_agent_schemas.media import MediaInput, Size
+from media_agent_schemas.request import VideoMode, VideoRequest
+
+if TYPE_CHECKING:
+    from media_agent.video import Frames
+
+_SIZE = Size(width=SIZE, height=SIZE)
+
+
+def beginning(
+    engine: TinyEngine, request: VideoRequest, context: GenerationContext, options: TinyOptions
+) -> tuple[FilmOptions, Path | None]:
+    """Return how to begin: from nothing or inputs, at a state, or behind another film.
+
+    Raises:
+        StateError: the state to go on from cannot be used.
+        InvalidRequestError: an input cannot be read.
+    """
+    scale = options.guidance_scale
+    film = FilmOptions(
+        num_frames=request.num_frames,
+        num_inference_steps=options.num_inference_steps,
+        guidance=None if scale is None else Guidance(scale, scale, scale),
+        strength=options.strength,
+    )
+    token = context.resume
+    if token is None:
+        inputs = _inputs(engine, request, context, options)
+        return replace(film, **inputs), None
+    state = context.work_dir / "states" / state_name(token.next_chunk)
+    first = token.next_chunk if context.branches else token.data.get("first_chunk")
+    if not isinstance(first, int):
+        raise StateError(f"the resume token names no first chunk: {token.data}")
+    if request.num_frames is not None:
+        film = replace(film, num_frames=request.num_frames - first * CHUNK_FRAMES)
+    film = replace(film, first_chunk=first)
+    if context.branches:
+        return replace(film, prefix=engine.tail(state)[:1]), None
+    inputs = {}
+    if request.inferred_mode() is VideoMode.VIDEO_EDIT:  # the chunks to come are made of it too
+        inputs = _inputs(engine, request, context, options)
+    return replace(film, **inputs), state
+
+
+def _inputs(
+    engine: TinyEngine,
+    request: VideoRequest,
+    context: GenerationContext,
+    options: TinyOptions,
+) -> dict[str, Any]:
+    """Return the fields of `FilmOptions` that the inputs decide.
+
+    Raises:
+        InvalidRequestError: an input cannot be read, and why.
+    """
+    fit = options.image_fit
+    match request.inferred_mode():
+        case VideoMode.IMAGE_TO_VIDEO:
+            picture = read_image(request.inputs[0], size=_SIZE, fit=fit, tell=context.warn)
+            return {"prefix": engine.encode(picture[None]), "shows_prefix": True}
+        case VideoMode.VIDEO_EXTEND:
+            medium = request.inputs[0]
+            end = read_end(
+                medium,
+                frames=options.context_frames,
+                size=_SIZE,
+                fit=fit,
+                fps=FPS,
+                tell=context.warn,
+            )
+            return {"prefix": engine.encode(_whole_chunks(end, context))}
+        case VideoMode.VIDEO_EDIT:
+            return {"source": _source(engine, request, context, fit)}
+        case _:
+            return {}
+
+
+def _whole_chunks(end: "Frames", context: GenerationContext) -> "Frames":
+    """Lead a short film in with copies of its first frame, so that it fills whole chunks."""
+    missing = -len(end) % CHUNK_FRAMES
+    if missing:
+        context.warn(f"the film given has {len(end)} frames; its first stands for {missing} more")
+    return np.concatenate([np.repeat(end[:1], missing, axis=0), end])
+
+
+def _source(
+    engine: TinyEngine, request: VideoRequest, context: GenerationContext, fit: Fit
+) -> Tensor:
+    """Return the latents of the whole source, read and encoded chunk by chunk."""
+    wanted = request.num_frames or 0
+    latents, frames = [], 0
+    for chunk in _chunks(request.inputs[0], wanted, fit, context):
+        context.check()
+        frames += len(chunk)
+        latents.append(engine.encode(_padded(chunk)))
+    if frames < wanted:
+        context.warn(f"the film given has {frames} frames; what follows is made from nothing")
+    return torch.cat(latents, dim=2)
+
+
+def _chunks(
+    medium: MediaInput, wanted: int, fit: Fit, context: GenerationContext
+) -> Iterator["Frames"]:
+    frames: list[Frames] = []
+    for frame in read_all(medium, limit=wanted, size=_SIZE, fit=fit, fps=FPS, tell=context.warn):
+        frames.append(frame)
+        if len(frames) == CHUNK_FRAMES:
+            yield np.stack(frames)
+            frames = []
+    if frames:
+        yield np.stack(frames)
+
+
+def _padded(frames: "Frames") -> "Frames":
+    """Hold the last frame until the frames fill whole latent frames."""
+    return np.concatenate([frames, np.repeat(frames[-1:], -len(frames) % 4, axis=0)])

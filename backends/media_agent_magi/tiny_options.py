@@ -1,0 +1,117 @@
+"""The options of magi/tiny, what they cost on disk, and which inputs go with which mode."""
+
+from typing import Literal
+
+from pydantic import BaseModel
+
+from media_agent.errors import InvalidRequestError
+from media_agent_magi.tiny_description import TinyDescription
+from media_agent_magi.world.scene import CHUNK_FRAMES
+from media_agent_schemas.capabilities import OptionSpec
+from media_agent_schemas.media import InputRole
+from media_agent_schemas.request import VideoMode, VideoRequest
+
+Fit = Literal["crop", "pad"]
+_STEPS = (8, 16, 32)
+_CHUNK_BYTES = 20_000  # of a second of film, as measured
+_STATE_BYTES = 500_000  # of what the next chunk is made from
+
+
+class TinyOptions(BaseModel):
+    """The options of magi/tiny, as `options` declares them."""
+
+    num_inference_steps: int | None = None
+    guidance_scale: float | None = None
+    image_fit: Fit = "crop"
+    context_frames: int = CHUNK_FRAMES
+    strength: float = 0.7
+    keep_states: int = 8
+
+
+def options(description: TinyDescription) -> tuple[OptionSpec, ...]:
+    """Declare the options of magi/tiny."""
+    used = description.guidance
+    return (
+        OptionSpec(
+            name="num_inference_steps",
+            type="integer",
+            default=description.sampler.num_steps,
+            choices=_STEPS,
+            description="Denoising steps of a chunk; fewer is faster and worse.",
+        ),
+        OptionSpec(
+            name="guidance_scale",
+            type="number",
+            minimum=0.0,
+            maximum=20.0,
+            description="Pull of the text, the same for all chunks; absent: "
+            f"{used.first:g} first, {used.switch:g} after a change, {used.steady:g} otherwise.",
+        ),
+        OptionSpec(
+            name="image_fit",
+            type="string",
+            default="crop",
+            choices=("crop", "pad"),
+            description="How a picture or film of another shape becomes square.",
+        ),
+        OptionSpec(
+            name="context_frames",
+            type="integer",
+            default=CHUNK_FRAMES,
+            choices=tuple(CHUNK_FRAMES * chunks for chunks in range(1, 5)),
+            description="Frames of the end of a film that its continuation goes on from.",
+        ),
+        OptionSpec(
+            name="strength",
+            type="number",
+            default=0.7,
+            minimum=0.05,
+            maximum=1.0,
+            description="How much of a film is made anew, with mode video_edit; 1 is all of it.",
+        ),
+        OptionSpec(
+            name="keep_states",
+            type="integer",
+            default=8,
+            minimum=1,
+            description="How many of the newest chunks can be branched at; each takes 0.5 MB.",
+        ),
+    )
+
+
+def kept_bytes(request: VideoRequest, options: TinyOptions) -> int | None:
+    """Return what chunks and states take, None for a film without an end."""
+    if request.num_frames is None:
+        return None
+    chunks = -(-request.num_frames // CHUNK_FRAMES)
+    states = min(options.keep_states, chunks)
+    return request.n * (chunks * _CHUNK_BYTES + states * _STATE_BYTES)
+
+
+def check_inputs(request: VideoRequest) -> None:
+    """Refuse a request whose inputs do not fit its mode.
+
+    Raises:
+        InvalidRequestError: the input that the mode needs is missing or there twice, or the film
+            would have no end.
+    """
+    if not request.storyboard():
+        raise InvalidRequestError("magi/tiny needs a prompt", hint="say what the film shows")
+    mode = request.inferred_mode()
+    role = {
+        VideoMode.IMAGE_TO_VIDEO: InputRole.FIRST_FRAME,
+        VideoMode.VIDEO_EXTEND: InputRole.SOURCE_VIDEO,
+        VideoMode.VIDEO_EDIT: InputRole.SOURCE_VIDEO,
+    }.get(mode)
+    found = [medium.role.value for medium in request.inputs]
+    if found != ([] if role is None else [role.value]):
+        raise InvalidRequestError(
+            f"magi/tiny does {mode} from {role or 'no input'}, "
+            f"not from {' and '.join(found) or 'nothing'}",
+            hint="give exactly one, or another mode",
+        )
+    if mode is VideoMode.VIDEO_EDIT and request.endless:
+        raise InvalidRequestError(
+            "a film that is made anew ends where its source ends; it cannot be endless",
+            hint="leave out endless, or continue the film with mode video_extend",
+        )

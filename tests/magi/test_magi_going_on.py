@@ -1,0 +1,287 @@
+"""Films of magi/tiny that are steered, broken off, branched, and made from pictures and films."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from safetensors import safe_open
+
+from media_agent.backend import BackendSettings
+from media_agent.errors import ConfigurationError, InvalidRequestError, NotResumableError
+from media_agent.pictures import as_png, frame_of
+from media_agent.testing.films import Film, film_bytes
+from media_agent.video import read_frames
+from media_agent_magi.backend import MagiBackend
+from media_agent_schemas import (
+    BackendEvent,
+    ChangePrompt,
+    ChunkReady,
+    InputRole,
+    JobCompleted,
+    JobFailed,
+    MediaInput,
+    PromptChanged,
+    ResumeToken,
+    VideoMode,
+    VideoRequest,
+)
+
+if TYPE_CHECKING:
+    from media_agent.video import Frames
+
+pytestmark = pytest.mark.anyio
+
+RED, BLUE = "a red circle moving right", "a blue square"
+FAST = {"num_inference_steps": 8}
+CHUNK = 24
+
+Make = Callable[..., MagiBackend]
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+async def make(tmp_path: Path, raw_weights: Path, anyio_backend: str) -> AsyncIterator[Make]:
+    made = []
+
+    def one(weights: Path = raw_weights, **options: object) -> MagiBackend:
+        settings = BackendSettings(data_dir=tmp_path, options=options)  # type: ignore[arg-type]
+        made.append(MagiBackend(settings, weights))
+        return made[-1]
+
+    yield one
+    for backend in made:
+        await backend.aclose()
+
+
+def request(options: dict[str, object] | None = None, **values: object) -> VideoRequest:
+    known = {"prompt": RED, "model": "magi/tiny", "fps": CHUNK, "seed": 0}
+    return VideoRequest.model_validate(
+        known | {"options": {"magi": FAST | (options or {})}} | values
+    )
+
+
+async def run(
+    backend: MagiBackend,
+    asked: VideoRequest,
+    key: str,
+    resume: ResumeToken | None = None,
+    command: ChangePrompt | None = None,
+) -> list[BackendEvent]:
+    ref = await backend.submit(asked, key=key, resume=resume)
+    if command is not None:
+        await backend.control(ref, command)
+    async with aclosing(backend.observe(ref)) as events:
+        return [event async for event in events]
+
+
+def films_of(events: list[BackendEvent]) -> "list[Frames]":
+    done = events[-1]
+    assert isinstance(done, JobCompleted), done
+    return [read_frames(Path(str(file.path))) for file in done.artifacts]
+
+
+def tokens_of(events: list[BackendEvent]) -> list[ResumeToken]:
+    tokens = [event.resume for event in events if isinstance(event, ChunkReady)]
+    assert None not in tokens
+    return [token for token in tokens if token is not None]
+
+
+def checksum(state: Path) -> dict[str, str]:
+    """Return what a state says of itself: its facts, and a digest of its tensors."""
+    with safe_open(state, framework="pt") as content:
+        return dict(content.metadata())
+
+
+async def test_a_film_goes_on_from_any_chunk_exactly_as_if_nothing_had_happened(
+    make: Make, tmp_path: Path
+) -> None:
+    asked = request(num_frames=5 * CHUNK - 5)
+    backend = make()
+    whole = await run(backend, asked, "film")
+    states = sorted((tmp_path / "work" / "film" / "states").iterdir())
+    before = [checksum(path) for path in states]
+
+    for token in tokens_of(whole)[0:4:3]:
+        again = await run(make(), asked, "film", resume=token)
+
+        assert np.array_equal(films_of(again)[0], films_of(whole)[0])
+        indices = [event.index for event in again if isinstance(event, ChunkReady)]
+        assert indices == list(range(token.next_chunk, 5))
+    assert [checksum(path) for path in states] == before
+
+
+async def test_a_steered_film_goes_on_as_it_was_steered(make: Make) -> None:
+    asked = request(num_frames=6 * CHUNK)
+    command = ChangePrompt(prompt=BLUE, at=4)
+
+    whole = await run(make(), asked, "steered", command=command)
+    plain = await run(make(), asked, "plain")
+    again = await run(make(), asked, "steered", resume=tokens_of(whole)[1])
+
+    assert [event for event in whole if isinstance(event, PromptChanged)] == [
+        PromptChanged(chunk=4, prompt=BLUE)
+    ]
+    steered, unsteered = films_of(whole)[0], films_of(plain)[0]
+    assert np.array_equal(steered[:CHUNK], unsteered[:CHUNK])
+    assert (steered[4 * CHUNK :] != unsteered[4 * CHUNK :]).any()
+    assert np.array_equal(films_of(again)[0], steered)
+
+
+async def test_a_state_of_other_work_or_a_damaged_one_is_refused_with_the_way_out(
+    make: Make, tmp_path: Path
+) -> None:
+    asked = request(num_frames=3 * CHUNK)
+    backend = make()
+    token = tokens_of(await run(backend, asked, "film"))[1]
+
+    other = await run(make(guidance_scale=1.0), asked, "film", resume=token)
+    (tmp_path / "work" / "film" / "states" / "00000002.safetensors").write_bytes(b"rubbish")
+    damaged = await run(make(), asked, "film", resume=token)
+
+    for events, said in ((other, "guidance"), (damaged, "damaged")):
+        failed = events[-1]
+        assert isinstance(failed, JobFailed)
+        assert failed.error.code == NotResumableError.code
+        assert said in failed.error.message
+        assert "make it anew" in (failed.error.hint or "")
+        assert failed.artifacts, "the film so far is kept"
+
+
+async def test_only_the_newest_states_are_kept(make: Make, tmp_path: Path) -> None:
+    await run(make(), request({"keep_states": 2}, num_frames=5 * CHUNK), "film")
+
+    kept = sorted(path.stem for path in (tmp_path / "work" / "film" / "states").iterdir())
+    assert kept == ["00000004", "00000005"]
+
+
+async def test_a_branch_shows_the_old_chunks_and_then_its_own_prompt(make: Make) -> None:
+    backend = make()
+    whole = await run(backend, request(num_frames=4 * CHUNK), "trunk")
+    token = tokens_of(whole)[1].model_copy(update={"key": "trunk"})
+    shots = ({"prompt": RED, "duration": 2}, {"prompt": BLUE, "duration": 2.5})
+    asked = request(prompt=None, shots=shots, num_frames=4 * CHUNK + 12)
+
+    branch = await run(backend, asked, "branch", resume=token)
+    again = await run(make(), asked, "branch", resume=tokens_of(branch)[1])
+
+    trunk, film = films_of(whole)[0], films_of(branch)[0]
+    assert len(film) == 4 * CHUNK + 12
+    assert np.array_equal(film[: 2 * CHUNK], trunk[: 2 * CHUNK])
+    assert (film[2 * CHUNK : 3 * CHUNK] != trunk[2 * CHUNK : 3 * CHUNK]).any()
+    assert np.array_equal(films_of(again)[0], film)
+
+
+async def test_several_films_are_those_that_their_seeds_make_alone(make: Make) -> None:
+    backend = make()
+
+    both = films_of(await run(backend, request(num_frames=CHUNK + 7, n=2, seed=5), "both"))
+    alone = films_of(await run(backend, request(num_frames=CHUNK + 7, seed=6), "alone"))
+
+    assert [len(film) for film in both] == [CHUNK + 7] * 2
+    assert np.abs(both[1].astype(int) - alone[0]).max() <= 12  # sums are rounded in another order
+    assert (both[0] != both[1]).any()
+
+
+def picture(width: int, height: int) -> MediaInput:
+    png = as_png(frame_of(bytes((200, 30, 30)) * (width * height), width, height))
+    return MediaInput(role=InputRole.FIRST_FRAME, data=png)
+
+
+def source(frames: int = 31) -> MediaInput:
+    return MediaInput(role=InputRole.SOURCE_VIDEO, data=film_bytes(Film(frames=frames)))
+
+
+async def test_a_film_begins_with_a_picture_and_says_how_it_was_made_to_fit(make: Make) -> None:
+    events = await run(make(), request(num_frames=30, inputs=(picture(96, 48),)), "film")
+
+    done = events[-1]
+    assert isinstance(done, JobCompleted)
+    assert len(films_of(events)[0]) == 30
+    assert any("96x48, cropped to 64x64" in warning for warning in done.warnings), done.warnings
+
+
+@pytest.mark.parametrize("frames", [5, 31, 60])
+async def test_a_film_goes_on_behind_any_other_by_as_many_frames_as_were_asked(
+    make: Make, frames: int
+) -> None:
+    wide = request({"context_frames": 48}, num_frames=30, inputs=(source(frames),))
+
+    events = await run(make(), wide, "film")
+
+    assert len(films_of(events)[0]) == 30
+    sizes = [event.frames for event in events if isinstance(event, ChunkReady)]
+    assert sizes == [24, 6]
+
+
+async def test_a_film_is_made_anew_as_far_as_was_asked(make: Make) -> None:
+    backend = make()
+
+    def edit(strength: float) -> VideoRequest:
+        mode = VideoMode.VIDEO_EDIT
+        return request({"strength": strength}, num_frames=30, mode=mode, inputs=(source(),))
+
+    little = films_of(await run(backend, edit(0.05), "little"))[0]
+    much = films_of(await run(backend, edit(1.0), "much"))[0]
+
+    assert len(little) == len(much) == 30
+    assert (little != much).any()
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"inputs": (source(), source())}, "not from source_video and source_video"),
+        ({"mode": "image_to_video", "inputs": (source(),)}, "from first_frame"),
+        ({"mode": "video_edit", "inputs": (source(),), "endless": True}, "cannot be endless"),
+        ({"prompt": None, "inputs": (source(),)}, "needs a prompt"),
+    ],
+)
+async def test_inputs_that_fit_no_mode_are_refused(
+    make: Make, values: dict[str, object], said: str
+) -> None:
+    with pytest.raises(InvalidRequestError, match=said):
+        await make().submit(request(**values), key="film")
+
+
+async def test_an_unreadable_input_fails_the_film_and_names_what_it_is(make: Make) -> None:
+    medium = MediaInput(role=InputRole.FIRST_FRAME, data=b"no picture, but words")
+
+    failed = (await run(make(), request(num_frames=24, inputs=(medium,)), "film"))[-1]
+
+    assert isinstance(failed, JobFailed)
+    assert failed.error.code == InvalidRequestError.code
+
+
+async def test_unknown_options_of_the_settings_are_refused(make: Make) -> None:
+    with pytest.raises(ConfigurationError, match="magi settings: option guidance_scal"):
+        make(guidance_scal=3)
+
+
+async def test_a_prompt_that_is_too_long_cannot_steer(make: Make) -> None:
+    backend = make()
+    ref = await backend.submit(request(num_frames=24), key="film")
+
+    with pytest.raises(InvalidRequestError, match="has 40 words"):
+        await backend.control(ref, ChangePrompt(prompt="red " * 40))
+
+
+async def test_what_is_kept_on_disk_is_said_beforehand(make: Make, tmp_path: Path) -> None:
+    asked = request({"keep_states": 2}, num_frames=6 * CHUNK)
+    said = make().estimate(asked).disk_bytes
+
+    await run(make(), asked, "film")
+
+    folder = tmp_path / "work" / "film"
+    kept = sum(
+        path.stat().st_size for part in ("chunks", "states") for path in (folder / part).iterdir()
+    )
+    assert said is not None
+    assert 0.5 * kept < said < 2 * kept
+    assert make().estimate(request(endless=True)).disk_bytes is None
