@@ -141,6 +141,8 @@ class ThreadedBackend(ABC):
             )
         if self.capabilities(model).resumable is not True:
             raise NotResumableError(f"{self.name}/{model} cannot go on from a token")
+        if resume.key is not None:
+            _checked_key(resume.key)
 
     def _find(self, ref: OperationRef) -> Operation:
         operation = self._operations.get(ref.operation_id)

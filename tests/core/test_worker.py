@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from media_agent.backend import BackendSettings
+from media_agent.errors import InvalidRequestError
 from media_agent.film import Film
 from media_agent.generation import state_name
 from media_agent.local import Chunk, LocalBackend
@@ -296,6 +297,12 @@ async def test_a_branch_off_a_film_that_is_gone_is_refused_by_name(make, tmp_pat
     assert str(tmp_path / "work" / "first" / "chunks" / "00000000.chunk") in (
         events[-1].error.message
     )
+
+
+@pytest.mark.parametrize("key", ["../first", "/tmp", ""])
+async def test_a_token_that_leads_out_of_the_work_folder_is_refused(make, key):
+    with pytest.raises(InvalidRequestError, match="cannot name a folder"):
+        await make().submit(request(), key="second", resume=token(3, key=key))
 
 
 async def test_a_disk_too_full_for_a_state_is_said_and_the_film_can_go_on(make, tmp_path):
