@@ -11,7 +11,7 @@ FOLDER ?= tests/magi/golden
 PYTEST_ARGS ?= -n 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fix bench kill-matrix adherence parity snapshots train clean
+.PHONY: help demo test check fix bench bench-engine kill-matrix kill-engine adherence parity snapshots train clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,12 +40,18 @@ fix: $(READY) ## Format the code and mend what the linter can
 bench: $(READY) ## Measure magi/tiny on this machine into benchmarks/results/
 	@$(BIN)/python benchmarks/engine.py
 
+bench-engine: $(READY) ## Memory and time over 600 chunks, against the published algorithm (half an hour)
+	@$(BIN)/python benchmarks/endless.py
+
 adherence: $(READY) ## Count how often magi/tiny shows what its prompt says
 	@mkdir -p benchmarks/results
 	@$(BIN)/python -m media_agent_magi.adherence --json benchmarks/results/adherence.json
 
 kill-matrix: $(READY) ## Kill the process after each step of paid jobs; nothing may be paid twice
 	@$(BIN)/python benchmarks/kill_matrix.py
+
+kill-engine: $(READY) ## Kill films of magi/tiny 20 times and go on; every frame must be the same
+	@$(BIN)/python benchmarks/kill_engine.py
 
 parity: $(READY) ## Compare the engine with the golden data in FOLDER
 	@$(BIN)/python -m media_agent_magi.parity $(FOLDER)

@@ -4,13 +4,14 @@ import argparse
 import json
 import math
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
 from media_agent_magi.tiny import TinyEngine, load_tiny
 from media_agent_magi.tiny_description import WEIGHTS, Guidance
+from media_agent_magi.tiny_film import FilmOptions
 from media_agent_magi.world.failures import write_failures
 from media_agent_magi.world.renderer import SceneBatch, render, to_uint8
 from media_agent_magi.world.scene import CHUNK_FRAMES
@@ -95,6 +96,28 @@ def report(results: Sequence[FilmResult], title: str) -> Report:
     return Report(title, groups(results), films, smoothness(truths, truths))
 
 
+def continuing(
+    engine: TinyEngine, cases: Sequence[Case], *, steps: int, guidance: Guidance | None
+) -> Generate:
+    """Return what makes films whose first chunk is the truth, gone on from as from any film."""
+    by_seed = {case.seed: case for case in cases}
+
+    def generate(prompts: list[str], seed: int) -> Iterator[Frames]:
+        source = true_film(by_seed[seed])[:CHUNK_FRAMES]
+        yield source
+        options = FilmOptions(
+            num_frames=CHUNK_FRAMES * (len(prompts) - 1),
+            num_inference_steps=steps,
+            guidance=guidance,
+            prefix=engine.encode(source),
+            first_chunk=1,
+        )
+        for chunk in engine.film(lambda number: prompts[number], (seed,), options):
+            yield engine.decode(chunk)[0]
+
+    return generate
+
+
 def true_film(case: Case) -> Frames:
     """Render the case as it should be: (T, 64, 64, 3) uint8."""
     frames = CHUNK_FRAMES * len(case.descriptions)
@@ -107,13 +130,20 @@ def main(
 ) -> int:
     """Run the command; return its exit status: 2 if the model cannot be run as asked."""
     options = _parser().parse_args(arguments)
+    if options.from_truth and options.chunks == 1:
+        sys.stderr.write("adherence: --from-truth needs --chunks 2 or more\n")
+        return 2
     cases = draw_cases(options.prompts, options.chunks, options.seed, switch=options.switch)
     guidance = None if options.guidance is None else Guidance(*options.guidance)
     reports, results = [], []
     try:
         engine = load(options.weights)
         for steps in options.steps or [engine.description.sampler.num_steps]:
-            model = partial(engine.generate, num_inference_steps=steps, guidance=guidance)
+            model: Generate
+            if options.from_truth:
+                model = continuing(engine, cases, steps=steps, guidance=guidance)
+            else:
+                model = partial(engine.generate, num_inference_steps=steps, guidance=guidance)
             judged, films = judge(model, cases, _title(options, steps))
             sys.stdout.write(judged.as_text() + "\n")
             sys.stdout.flush()
@@ -131,6 +161,8 @@ def main(
 
 def _title(options: argparse.Namespace, steps: int) -> str:
     kind = "switching with every chunk" if options.switch else "steady"
+    if options.from_truth:
+        kind += ", the first chunk true"
     films = f"{options.prompts} prompts, {options.chunks} chunks each, {kind}"
     return f"magi/tiny: {films}; {steps} steps, seed {options.seed}"
 
@@ -143,6 +175,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--chunks", type=_positive, default=2, help="chunks of each film")
     parser.add_argument("--seed", type=int, default=1, help="draws prompts and noise")
     parser.add_argument("--switch", action="store_true", help="change the prompt with every chunk")
+    parser.add_argument(
+        "--from-truth", action="store_true", help="begin each film with a true chunk and go on"
+    )
     parser.add_argument("--steps", type=_positive, nargs="+", help="denoising steps, a table each")
     parser.add_argument(
         "--guidance",

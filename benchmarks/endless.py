@@ -1,0 +1,342 @@
+"""Is an endless film as cheap at its end as at its start? `make bench-engine`.
+
+Curves: 600 chunks of magi/tiny and of a model of 41 million random weights, each in a process of
+its own: resident memory and seconds of every chunk, decoded and thrown away. Reference: the same
+films by the algorithm of the published code, written out below: keys of the whole film, a position
+table of the whole film at each forward, three forwards a step, pixels at the end. Its latents must
+equal ours, or the comparison does not count. First chunk: with the growing window, over a steady
+chunk. Ratios are of one run; times are medians.
+"""
+
+import argparse
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from machine import describe_machine, load_average
+from torch import Tensor
+
+from media_agent_magi.engine.cache import KVCache
+from media_agent_magi.engine.config import SamplerConfig
+from media_agent_magi.engine.conv_vae import ConvVAE
+from media_agent_magi.engine.dit import VideoDiT
+from media_agent_magi.engine.guidance import GuidanceTable, Predictor, StepInput
+from media_agent_magi.engine.noise import seeded_noise
+from media_agent_magi.engine.sampler import ChunkSampler
+from media_agent_magi.engine.text_rows import TextRow
+from media_agent_magi.tiny import load_tiny
+from media_agent_magi.tiny_config import MODEL, SAMPLER
+
+RESULTS = Path(__file__).parent / "results"
+SHAPE = (16, 6, 8, 8)
+SKIPPED = 10  # chunks until allocators and threads have settled
+EARLY = 20
+MEDIUM = replace(
+    MODEL,
+    model_name="41 M random weights",
+    num_layers=12,
+    hidden_size=512,
+    ffn_hidden_size=2048,
+    num_attention_heads=16,
+    num_query_groups=8,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A model to measure, and how it is stepped."""
+
+    dit: VideoDiT
+    vae: ConvVAE
+    config: SamplerConfig
+    text: TextRow
+
+    def sampler(
+        self, chunks: int, make: Callable[..., ChunkSampler] = ChunkSampler, **options: Any
+    ) -> ChunkSampler:
+        """Begin a film of so many chunks."""
+        scales = GuidanceTable((0.0,), (1.0,), (1.5,))
+        return make(
+            self.dit,
+            options.pop("config", self.config),
+            noise=seeded_noise(0, SHAPE),
+            text=lambda chunk: self.text,
+            total=chunks,
+            guidance=lambda chunk: scales,
+            **options,
+        )
+
+
+def subject(name: str) -> Subject:
+    """Load magi/tiny, or draw the weights of the larger model; the latter takes a step a stage."""
+    tiny = load_tiny()
+    text = tiny.text_row("a red circle moving right on a black background")
+    if name == "tiny":
+        return Subject(tiny.model.dit, tiny.vae, SAMPLER, text)
+    torch.manual_seed(0)
+    config = replace(SAMPLER, num_steps=4)
+    return Subject(VideoDiT(MEDIUM).eval(), tiny.vae, config, text)
+
+
+class WholeCache(KVCache):
+    """Keeps every key, and moves all of them whenever it is read."""
+
+    def forget_before(self, token: int) -> None:
+        """Forget nothing."""
+
+    def read(self, layer: int, tokens: int) -> Tensor | None:
+        """Return a copy of everything before position `tokens`."""
+        entry = super().read(layer, tokens)
+        return None if entry is None else entry.clone()
+
+
+class ThreeForwards(Predictor):
+    """Text and history, history, nothing: all chunks in each, whatever its weight."""
+
+    def __init__(self, *given: Any, chunks: int) -> None:
+        super().__init__(*given)
+        patches = SHAPE[1] // self.model.config.t_patch_size
+
+        def whole_table(grid: tuple[int, int, int], first: int, count: int) -> Tensor:
+            _, rows, columns = grid
+            table = self.model.rotary((chunks * patches, rows, columns), 0, chunks)
+            size = patches * rows * columns
+            return table[first * size : (first + count) * size]
+
+        self._rotary = whole_table  # type: ignore[assignment]  # not kept from step to step
+
+    def _mixed(self, given: StepInput) -> Tensor:
+        alone = self._alone(given, range(given.first_moving, len(given.t)))
+        text, history = self._with_text(given), self._history(given)
+        mixed = torch.zeros_like(given.x)
+        parts = zip(*(x.chunk(len(given.t), 2) for x in (mixed, text, history)), strict=True)
+        for c, (out, with_text, without) in enumerate(parts):
+            if c >= given.first_moving:
+                pull, scale = given.scales[c]
+                out.add_(scale * with_text + (pull - scale) * without)
+                out.add_((1 - pull) * alone[c - given.first_moving])
+        return mixed
+
+
+class WholeSampler(ChunkSampler):
+    """Our schedule by the published algorithm."""
+
+    def __init__(self, *given: Any, **options: Any) -> None:
+        super().__init__(*given, **options, cache=WholeCache(), rebase_every=sys.maxsize)
+        self._whole = ThreeForwards(self._model, self._config, self._cache, chunks=options["total"])
+
+    def predict(self, given: StepInput) -> Tensor:
+        """Return the velocity of one step."""
+        return self._whole.velocity(given)
+
+
+@torch.no_grad()
+def curve(name: str, chunks: int) -> dict[str, list[float]]:
+    """Make a film; return resident megabytes and seconds of each chunk, the first ones too."""
+    chosen = subject(name)
+    before: Tensor | None = None
+    rows: dict[str, list[float]] = {"megabytes": [], "seconds": []}
+    clock = time.perf_counter()
+    for chunk in chosen.sampler(chunks):
+        chosen.vae.decode(chunk.latents, before)
+        before = chunk.latents[:, :, -1:]
+        now = time.perf_counter()
+        rows["seconds"].append(now - clock)
+        rows["megabytes"].append(peak_megabytes())
+        clock = now
+    return rows
+
+
+@torch.no_grad()
+def compare(name: str, seconds: int) -> dict[str, Any]:
+    """Make the same film both ways, decoded; return the times and whether the films are equal."""
+    chosen = subject(name)
+    list(chosen.sampler(2))  # warm
+    ours, our_chunks, our_time = timed(chosen, chosen.sampler(seconds), at_end=False)
+    theirs, their_chunks, their_time = timed(
+        chosen, chosen.sampler(seconds, WholeSampler), at_end=True
+    )
+    error = float((ours - theirs).abs().max())
+    if error > 1e-2:
+        raise SystemExit(f"{name}: the two films differ by {error:.2g}: no comparison")
+    fifth = max(1, (seconds - SHAPE[1]) // 5)
+    return {
+        "seconds_of_film": seconds,
+        "ours_seconds": our_time,
+        "reference_seconds": their_time,
+        "ratio": their_time / our_time,
+        "largest_difference": error,
+        "ours_last_over_first_fifth": ends(our_chunks, fifth),
+        "reference_last_over_first_fifth": ends(their_chunks, fifth),
+    }
+
+
+def timed(
+    chosen: Subject, sampler: ChunkSampler, *, at_end: bool
+) -> tuple[Tensor, list[float], float]:
+    """Make a film and its pixels; return latents, seconds of each chunk, seconds in all."""
+    began = clock = time.perf_counter()
+    made: list[Tensor] = []
+    seconds: list[float] = []
+    for chunk in sampler:
+        if not at_end:
+            chosen.vae.decode(chunk.latents, made[-1][:, :, -1:] if made else None)
+        made.append(chunk.latents)
+        seconds.append(time.perf_counter() - clock)
+        clock = time.perf_counter()
+    latents = torch.cat(made, dim=2)
+    if at_end:
+        chosen.vae.decode(latents)
+    return latents, seconds, time.perf_counter() - began
+
+
+def ends(seconds: list[float], count: int) -> float:
+    """Return how much longer the last chunks took than the first steady ones, by medians."""
+    steady = seconds[4:-4] if len(seconds) > 8 + 2 * count else seconds[1:]
+    return statistics.median(steady[-count:]) / statistics.median(steady[:count])
+
+
+@torch.no_grad()
+def first_chunk(name: str, repeats: int) -> dict[str, float]:
+    """Return the seconds of the first chunk, window growing or not, and of a steady one."""
+    chosen = subject(name)
+    times: dict[str, list[float]] = {"ramp": [], "all_at_once": [], "steady": []}
+    for _ in range(repeats + 1):
+        for ramp, kind in ((True, "ramp"), (False, "all_at_once")):
+            config = replace(chosen.config, ramp=ramp)
+            _, seconds, _ = timed(chosen, chosen.sampler(12, config=config), at_end=False)
+            times[kind].append(seconds[0])
+            times["steady"] += seconds[5:8]
+    medians = {kind: statistics.median(values[1:]) for kind, values in times.items()}
+    return {f"{kind}_seconds": value for kind, value in medians.items()} | {
+        "ramp_over_steady": medians["ramp"] / medians["steady"],
+        "all_at_once_over_steady": medians["all_at_once"] / medians["steady"],
+    }
+
+
+def judge(rows: dict[str, list[float]]) -> dict[str, float | list[float]]:
+    """Return memory at the end over that at chunk 20, and how chunk times behave."""
+    memory = rows["megabytes"]
+    seconds = np.array(rows["seconds"][SKIPPED:])
+    low, high = slope_interval(seconds)
+    p50, p99 = np.percentile(seconds, (50, 99))
+    return {
+        "chunks": len(memory),
+        "megabytes_at_20": memory[EARLY - 1],
+        "megabytes_at_end": memory[-1],
+        "memory_ratio": memory[-1] / memory[EARLY - 1],
+        "chunk_seconds_p50": float(p50),
+        "p99_over_p50": float(p99 / p50),
+        "slope_percent_per_100_chunks": [100 * 100 * each / float(p50) for each in (low, high)],
+    }
+
+
+def slope_interval(values: "np.ndarray[Any, Any]", draws: int = 500) -> tuple[float, float]:
+    """Return the 95 % interval of the slope per chunk: residuals drawn in blocks of 10."""
+    x = np.arange(len(values))
+    line = np.polyfit(x, values, 1)
+    residuals = values - np.polyval(line, x)
+    generator = np.random.default_rng(0)
+    slopes = []
+    for _ in range(draws):
+        starts = generator.integers(0, len(values) - 10, -(-len(values) // 10))
+        drawn = np.concatenate([residuals[s : s + 10] for s in starts])[: len(values)]
+        slopes.append(line[0] + np.polyfit(x, drawn, 1)[0])
+    low, high = np.percentile(slopes, (2.5, 97.5))
+    return float(low), float(high)
+
+
+def draw(curves: dict[str, dict[str, list[float]]], path: Path) -> None:
+    """Draw memory and chunk time of each film over its chunks."""
+    from PIL import Image, ImageDraw
+
+    width, height, margin = 460, 200, 46
+    picture = Image.new("RGB", (2 * width, len(curves) * height), "white")
+    pen = ImageDraw.Draw(picture)
+    for row, (name, rows) in enumerate(curves.items()):
+        for column, (kind, unit, factor) in enumerate(
+            (("megabytes", "MB, peak so far", 1), ("seconds", "ms a chunk", 1000))
+        ):
+            values = [factor * value for value in rows[kind][SKIPPED:]]
+            top, left = row * height + 26, column * width + margin
+            inner, down = width - margin - 14, height - 60
+            most = 1.15 * max(values)
+            points = [
+                (left + inner * i / (len(values) - 1), top + down * (1 - value / most))
+                for i, value in enumerate(values)
+            ]
+            pen.rectangle((left, top, left + inner, top + down), outline="#999999")
+            pen.line(points, fill="#c03030", width=1)
+            pen.text((left, top - 16), f"{name}: {unit}", fill="black")
+            pen.text((left - 40, top - 4), f"{most:.0f}", fill="black")
+            pen.text((left - 14, top + down - 6), "0", fill="black")
+            pen.text((left, top + down + 4), f"chunk {SKIPPED}", fill="black")
+            pen.text((left + inner - 60, top + down + 4), f"chunk {len(rows[kind])}", fill="black")
+    picture.save(path, optimize=True)
+
+
+def peak_megabytes() -> float:
+    """Return the largest resident size of this process so far."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1e6 if sys.platform == "darwin" else 1e3)
+
+
+MEASURES: dict[str, Callable[..., Any]] = {
+    "curve": curve,
+    "compare": compare,
+    "first_chunk": first_chunk,
+}
+
+
+def in_a_process(measure: str, *arguments: str | int) -> Any:
+    """Measure in a fresh interpreter, and say so."""
+    print(measure, *arguments, "...", file=sys.stderr, flush=True)
+    command = [sys.executable, __file__, "--measure", measure, *map(str, arguments)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    return json.loads(done.stdout)
+
+
+def main() -> None:
+    """Measure everything, write results/endless.json and results/endless.png."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--chunks", type=int, default=600)
+    parser.add_argument("--repeats", type=int, default=7, help="films of first chunks")
+    parser.add_argument("--measure", nargs="+", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.measure:
+        measure, name, number = arguments.measure
+        print(json.dumps(MEASURES[measure](name, int(number))))
+        return
+    load = load_average()
+    curves = {name: in_a_process("curve", name, arguments.chunks) for name in ("tiny", "medium")}
+    result = {
+        "command": " ".join(["python", "benchmarks/endless.py", *sys.argv[1:]]),
+        "date": time.strftime("%Y-%m-%d"),
+        "load_before": load,
+        "machine": describe_machine(),
+        "curves": {name: judge(rows) for name, rows in curves.items()},
+        "against_the_reference": {
+            "tiny": [in_a_process("compare", "tiny", seconds) for seconds in (10, 60)],
+            "medium": [in_a_process("compare", "medium", seconds) for seconds in (10, 60)],
+        },
+        "first_chunk": {
+            name: in_a_process("first_chunk", name, arguments.repeats)
+            for name in ("tiny", "medium")
+        },
+    }
+    (RESULTS / "endless.json").write_text(json.dumps(result, indent=1) + "\n", "utf-8")
+    draw(curves, RESULTS / "endless.png")
+    print(json.dumps({key: result[key] for key in list(result)[4:]}, indent=1))
+
+
+if __name__ == "__main__":
+    main()

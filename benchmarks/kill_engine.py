@@ -1,0 +1,185 @@
+"""Kills films of magi/tiny at random moments and goes on with them: `make kill-engine`.
+
+Each film is made by the command line in a process of its own, which is killed (SIGKILL) at a random
+moment of its life, the import of torch included, and its successors too, until one may finish.
+Every frame must equal that of the film nobody disturbed.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from machine import describe_machine, load_average
+
+RESULTS = Path(__file__).parent / "results" / "kill-engine.json"
+PROMPTS = (
+    "a red circle moving right on a black background",
+    "a green square moving down on a navy background",
+    "a yellow triangle moving up and left on a gray background",
+)
+CLI = (sys.executable, "-m", "media_agent.cli")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one film."""
+
+    kills: int
+    chunks_at_kills: tuple[int, ...]  # durable when the process was killed
+    resumed: int  # lives that went on from a chunk, not from nothing
+    is_equal: bool
+    seconds: float
+
+
+def main() -> int:
+    """Make the undisturbed film, then disturb as many as it takes; write the result."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kills", type=int, default=20, help="processes to kill, in all")
+    parser.add_argument("--chunks", type=int, default=40, help="length of the film, in seconds")
+    parser.add_argument("--kills-per-film", type=int, default=2)
+    parser.add_argument("--seed", type=int, default=0, help="of the moments of the kills")
+    arguments = parser.parse_args()
+    load = load_average()
+    with tempfile.TemporaryDirectory() as folder:
+        outcomes = play(
+            Path(folder),
+            kills=arguments.kills,
+            chunks=arguments.chunks,
+            kills_per_film=arguments.kills_per_film,
+            moments=random.Random(arguments.seed),
+        )
+    kills = sum(outcome.kills for outcome in outcomes)
+    equal = sum(outcome.is_equal for outcome in outcomes)
+    print(f"{kills} kills of {len(outcomes)} films: {equal} equal the undisturbed film")
+    result = {
+        "command": " ".join(["python", "benchmarks/kill_engine.py", *sys.argv[1:]]),
+        "date": time.strftime("%Y-%m-%d"),
+        "load_before": load,
+        "machine": describe_machine(),
+        "chunks": arguments.chunks,
+        "kills": kills,
+        "films": len(outcomes),
+        "equal": equal,
+        "outcomes": [asdict(outcome) for outcome in outcomes],
+    }
+    RESULTS.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    return 0 if equal == len(outcomes) else 1
+
+
+def play(
+    folder: Path, *, kills: int, chunks: int, kills_per_film: int, moments: random.Random
+) -> list[Outcome]:
+    """Make films until so many processes were killed, and compare each with the undisturbed one."""
+    began = time.perf_counter()
+    whole = Film(folder / "whole", chunks)
+    whole.live(None)
+    life = time.perf_counter() - began
+    expected = frames_digest(whole.path)
+    outcomes: list[Outcome] = []
+    while (done := sum(outcome.kills for outcome in outcomes)) < kills:
+        film = Film(folder / f"film{len(outcomes)}", chunks)
+        began = time.perf_counter()
+        killed: list[int] = []
+        resumed = 0
+        for _ in range(min(kills_per_film, kills - done)):
+            before = film.durable_chunks()
+            if film.live(moments.uniform(0, life)):
+                break
+            killed.append(film.durable_chunks())
+            resumed += before > 0
+        while not film.path.exists():
+            resumed += film.durable_chunks() > 0
+            film.live(None)
+        outcome = Outcome(
+            kills=len(killed),
+            chunks_at_kills=tuple(killed),
+            resumed=resumed,
+            is_equal=frames_digest(film.path) == expected,
+            seconds=round(time.perf_counter() - began, 2),
+        )
+        outcomes.append(outcome)
+        print(f"film {len(outcomes)}: {outcome}", file=sys.stderr, flush=True)
+    return outcomes
+
+
+class Film:
+    """One film, made in as many lives as it takes."""
+
+    def __init__(self, folder: Path, chunks: int) -> None:
+        self.folder = folder
+        self.path = folder / "film.mp4"
+        self.chunks = chunks
+        self.folder.mkdir()
+
+    def live(self, seconds: float | None) -> bool:
+        """Begin the film or go on with it, and say whether it ended before it was killed."""
+        with (self.folder / "log.txt").open("ab") as log:
+            process = subprocess.Popen(
+                self._command(),
+                env={**os.environ, "MEDIA_AGENT_DATA_DIR": str(self.folder / "data")},
+                cwd=self.folder,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        try:
+            status = process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            return False
+        if status != 0:
+            log_text = (self.folder / "log.txt").read_text(encoding="utf-8", errors="replace")
+            raise RuntimeError(f"{self._command()} ended with {status}:\n{log_text[-3000:]}")
+        return True
+
+    def durable_chunks(self) -> int:
+        """Return how many chunks are on disk."""
+        return sum(1 for _ in (self.folder / "data").glob("**/chunks/*.chunk"))
+
+    def _command(self) -> tuple[str, ...]:
+        if self._has_a_job():
+            return (*CLI, "jobs", "resume")
+        length = self.chunks / len(PROMPTS)
+        first, *others = PROMPTS
+        shots = [part for text in others for part in ("--shot", f"{text}@{length:.3f}")]
+        return (
+            *(*CLI, "generate", first, *shots),
+            *("--backend", "magi/tiny", "--duration", str(self.chunks), "--seed", "11"),
+            *("--out", str(self.path)),
+        )
+
+    def _has_a_job(self) -> bool:
+        import sqlite3
+
+        path = self.folder / "data" / "ledger.sqlite"
+        if not path.exists():
+            return False
+        with sqlite3.connect(path) as ledger:
+            tables = {name for (name,) in ledger.execute("SELECT name FROM sqlite_master")}
+            return "jobs" in tables and bool(list(ledger.execute("SELECT 1 FROM jobs LIMIT 1")))
+
+
+def frames_digest(path: Path) -> str:
+    """Return a digest of all decoded pictures and their times."""
+    import av
+
+    digest = hashlib.sha256()
+    with av.open(str(path)) as film:
+        for frame in film.decode(video=0):
+            digest.update(str(frame.pts).encode())
+            digest.update(frame.to_ndarray(format="rgb24").tobytes())
+    return digest.hexdigest()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
