@@ -17,6 +17,9 @@ from media_agent_schemas.capabilities import Plan
 from media_agent_schemas.jobs import JobStatus, VideoJob
 
 
+_WORTH_SAYING = 10_000_000  # bytes on disk
+
+
 async def make(order: Order) -> int:
     """Make the video and return the exit code.
 
@@ -90,8 +93,8 @@ def announce(plan: Plan) -> None:
     if plan.parts:
         price = price_of(plan.estimate)
         say(f"in {len(plan.parts)} parts, each submitted by itself: {price}")
-    states = plan.estimate.disk_bytes
-    if states:
+    states = plan.estimate.disk_bytes or 0
+    if states > _WORTH_SAYING:
         say(f"keeps {states / 1e6:.1f} MB besides the film, to go on after a crash and to branch")
     for warning in plan.warnings:
         say(f"warning: {warning}")

@@ -113,6 +113,8 @@ def extend(
 ) -> int:
     """Go on with a film: that of a job seamlessly, from its state; any other from its last frames.
 
+    Of a job the whole film is there afterwards, of a file only the new part.
+
     Args:
         film: A job, as jobs list shows it, or FILE or http(s) address of a film.
         prompt: What the new part shows.
