@@ -16,7 +16,6 @@ from media_agent.reasons import price_of
 from media_agent_schemas.capabilities import Plan
 from media_agent_schemas.jobs import JobStatus, VideoJob
 
-
 _WORTH_SAYING = 10_000_000  # bytes on disk
 
 
