@@ -21,27 +21,32 @@ from media_agent_schemas.jobs import ResumeToken, VideoJob
 from media_agent_schemas.request import Shot, VideoRequest
 
 
-def origin_of(store: Ledger, job: VideoJob, at: int | None) -> tuple[Origin, VideoJob]:
+def origin_of(
+    store: Ledger, job: VideoJob, limits: Capabilities, at: int | None
+) -> tuple[Origin, VideoJob]:
     """Return where a branch leaves a film, and the job that made the chunks before it.
 
     `at` is its first chunk of its own; None: the end. A last chunk that was cut to the length of
-    the film is no place to go on from, so that the end is before it.
+    the film is no place to go on from: it is made again, whole.
 
     Raises:
         InvalidRequestError: the film has no such chunk.
         JobError: the film has no chunk that a branch could go on from.
     """
     lengths = [each.frames for each in _chunks(store, job)]
-    if at is None:
-        at = job.chunks_ready
-        if len(lengths) > 1 and lengths[-1] < lengths[-2]:
-            at -= 1
-    if job.chunks_ready == 0:
-        raise JobError(f"job {job.id} has no finished chunk to go on from")
-    if not 1 <= at <= job.chunks_ready:
+    whole = max(lengths, default=0)
+    if limits.chunk_seconds is not None and job.plan.request.fps is not None:
+        whole = round(limits.chunk_seconds * job.plan.request.fps)
+    last = job.chunks_ready - (1 if lengths and lengths[-1] < whole else 0)
+    if last == 0:
+        raise JobError(
+            f"job {job.id} has no whole chunk to go on from", hint="make a new film instead"
+        )
+    at = last if at is None else at
+    if not 1 <= at <= last:
         raise InvalidRequestError(
-            f"job {job.id} cannot branch at chunk {at}: it has {job.chunks_ready} chunks",
-            hint=f"say 1 to {job.chunks_ready}",
+            f"job {job.id} cannot branch at chunk {at}: it has {last} whole chunks",
+            hint=f"say 1 to {last}",
         )
     while job.plan.origin is not None and at <= job.plan.origin.chunk:
         job = store.get(job.plan.origin.job_id)

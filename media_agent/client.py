@@ -283,7 +283,7 @@ class VideoClient:
         new = new_shots(prompt, duration, shots)
         job = self.store.get(job_id)
         limits = (await self._backend_of(job.plan)).capabilities(job.plan.model)
-        origin, maker = origin_of(self.store, job, at)
+        origin, maker = origin_of(self.store, job, limits, at)
         token = token_of(self.store, origin)
         check_origin(origin, token, limits, self._surroundings.work_folder)
         request = branched(self.store, maker, origin, new, limits, endless=endless)

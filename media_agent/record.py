@@ -96,10 +96,10 @@ def shots_of(
         cuts = [cut for cut in cuts if cut[0] < start]
         cuts.append((start, None, prompt))
     ends = [*(start for start, _, _ in cuts[1:]), length]
-    for (start, asked, sent), until in zip(cuts, ends, strict=True):
+    for (start, asked, words), until in zip(cuts, ends, strict=True):
         if start < length:
             yield ShotRecord(
-                prompt_asked=asked, prompt_sent=sent, start=start, end=min(until, length)
+                prompt_asked=asked, prompt_sent=words, start=start, end=min(until, length)
             )
 
 

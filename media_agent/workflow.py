@@ -26,6 +26,7 @@ from media_agent.errors import (
     ModelRetiredError,
     OperationNotFoundError,
     RequestError,
+    StorageError,
     SubmitUncertainError,
     to_info,
 )
@@ -261,10 +262,16 @@ class JobRun:
         if submissions and end.cost is not None and not self.job.plan.parts:  # they were billed
             self._store.bill(submissions[-1], end.cost)
         end = await delivering.deliver(end, self._limits(), self._resumed_from)
-        if isinstance(end, JobFailed) and self.job.plan.parts:
-            goes_on = f"media-agent jobs resume {self.job.id} keeps the parts that are made"
-            end = end.model_copy(update={"error": _with_way_out(end.error, goes_on)})
-        return end
+        if not isinstance(end, JobFailed):
+            return end
+        goes_on = f"media-agent jobs resume {self.job.id}"
+        if self.job.plan.parts:
+            goes_on += " keeps the parts that are made"
+        elif end.error.code == StorageError.code and self._store.resume_token(self.job.id):
+            goes_on += " goes on behind the last chunk that was kept"
+        else:
+            return end
+        return end.model_copy(update={"error": _with_way_out(end.error, goes_on)})
 
     def _limits(self) -> Capabilities:
         return self.backend.capabilities(self.job.plan.model)

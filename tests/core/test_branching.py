@@ -153,7 +153,7 @@ async def test_what_cannot_branch_is_said(client: VideoClient) -> None:
 
     with pytest.raises(JobNotFoundError):
         await client.branch("nobody", prompt="a cow")
-    with pytest.raises(InvalidRequestError, match="branch at chunk 9: it has 4"):
+    with pytest.raises(InvalidRequestError, match="branch at chunk 9: it has 4 whole"):
         await client.branch(whole.id, at=9, prompt="a cow")
     with pytest.raises(InvalidRequestError, match="branch at chunk 0"):
         await client.branch(whole.id, at=0, prompt="a cow")
@@ -168,15 +168,15 @@ async def test_what_cannot_branch_is_said(client: VideoClient) -> None:
 async def test_a_film_without_chunks_or_states_has_no_branches(client: VideoClient) -> None:
     fails = SLATE.model_copy(update={"options": {"sandbox": {"fail_at": "chunk:0"}}})
     empty = await client.generate(fails)
-    with pytest.raises(JobError, match="no finished chunk"):
+    with pytest.raises(JobError, match="no whole chunk"):
         await client.branch(empty.id, prompt="a cow")
 
     whole = await client.generate(SLATE)
-    origin, maker = origin_of(client.store, whole, 2)
+    limits = await client.capabilities("sandbox")
+    origin, maker = origin_of(client.store, whole, limits, 2)
     token = token_of(client.store, origin).model_copy(
         update={"data": {"state": "00000002.safetensors"}}
     )
-    limits = await client.capabilities("sandbox")
     work = Path(client.store.folder(maker.id)).parents[1] / "work"
     kept = work / maker.id / "states"
     (kept / "00000004.safetensors").touch()

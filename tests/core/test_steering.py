@@ -197,8 +197,8 @@ class TestSteering:
     def test_a_prompt_holds_until_the_next_one_and_goes_on_in_another_process(
         self, operation: Operation
     ) -> None:
-        commands = [ChangePrompt(prompt="b", at=6), ChangePrompt(prompt="a"), Finish()]
-        self.taken(operation, commands, begun=3)
+        later, sooner = ChangePrompt(prompt="b", at=6), ChangePrompt(prompt="a")
+        self.taken(operation, [later, sooner, Finish()], begun=3)
 
         again = Steering(GenerationContext(operation), chunks=10)
 

@@ -1,6 +1,6 @@
 """Films of magi/tiny that are steered, broken off, branched, and made from pictures and films."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -60,10 +60,10 @@ async def make(tmp_path: Path, raw_weights: Path, anyio_backend: str) -> AsyncIt
         await backend.aclose()
 
 
-def request(options: dict[str, object] | None = None, **values: object) -> VideoRequest:
+def request(given: Mapping[str, object] | None = None, **values: object) -> VideoRequest:
     known = {"prompt": RED, "model": "magi/tiny", "fps": CHUNK, "seed": 0}
     return VideoRequest.model_validate(
-        known | {"options": {"magi": FAST | (options or {})}} | values
+        known | {"options": {"magi": FAST | dict(given or {})}} | values
     )
 
 
@@ -247,7 +247,7 @@ async def test_inputs_that_fit_no_mode_are_refused(
     make: Make, values: dict[str, object], said: str
 ) -> None:
     with pytest.raises(InvalidRequestError, match=said):
-        await make().submit(request(**values), key="film")
+        await make().submit(request(None, **values), key="film")
 
 
 async def test_an_unreadable_input_fails_the_film_and_names_what_it_is(make: Make) -> None:

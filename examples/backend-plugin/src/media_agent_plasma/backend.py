@@ -6,13 +6,11 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from media_agent.local import Chunk, GenerationContext, LocalBackend
+from media_agent.local import Chunk, GenerationContext, LocalBackend, Steering
 from media_agent_schemas import (
     Capabilities,
-    ChangePrompt,
     Control,
     Estimate,
-    Finish,
     FpsRange,
     OptionSpec,
     ResumeToken,
@@ -66,6 +64,7 @@ class PlasmaBackend(LocalBackend):
             controls=(Control.CHANGE_PROMPT, Control.FINISH),
             cancels=True,
             resumable=True,
+            extends=True,
             streams=True,
             lookup="key",
             resubmits=True,
@@ -85,25 +84,16 @@ class PlasmaBackend(LocalBackend):
         assert request.fps is not None
         length = max(1, round(CHUNK_SECONDS * request.fps))
         waves = Waves(request.size, request.seed or 0, _number_of_waves(request))
-        index, steered = _start(context.resume)
-        is_finishing = False
-        while not is_finishing and not _is_over(request, index * length):
+        steering = Steering(context)
+        index = 0 if context.resume is None else context.resume.next_chunk
+        while not steering.is_finishing and not _is_over(request, index * length):
             context.check()  # raises when the job is cancelled
             context.report("drawing", _fraction(request, index * length))
-            prompt = steered or _prompt_at(request, index * length / request.fps)
+            prompt = steering.prompt(index) or _prompt_at(request, index * length / request.fps)
             frames = waves.frames(index * length, length, request.fps, prompt)
             index += 1
-            token = ResumeToken(
-                backend=NAME, model=MODEL, next_chunk=index, data={"prompt": steered}
-            )
-            yield Chunk(index - 1, frames, token)
-            for command in context.commands():
-                match command:
-                    case ChangePrompt():
-                        steered = command.prompt
-                        context.prompt_changed(index, steered)
-                    case Finish():
-                        is_finishing = True
+            yield Chunk(index - 1, frames, ResumeToken(backend=NAME, model=MODEL, next_chunk=index))
+            steering.take(begun=index)
 
 
 class Waves:
@@ -154,14 +144,6 @@ def _prompt_at(request: VideoRequest, seconds: float) -> str:
 def _number_of_waves(request: VideoRequest) -> int:
     given = request.options.get(NAME, {}).get("waves", WAVES.default)
     return int(str(given))
-
-
-def _start(resume: ResumeToken | None) -> tuple[int, str | None]:
-    """Return the first chunk to draw, and the prompt that somebody set meanwhile."""
-    if resume is None:
-        return 0, None
-    prompt = resume.data.get("prompt")
-    return resume.next_chunk, prompt if isinstance(prompt, str) else None
 
 
 def _is_over(request: VideoRequest, frame: int) -> bool:
