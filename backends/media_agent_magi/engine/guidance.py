@@ -16,8 +16,9 @@ from torch import Tensor
 
 from media_agent_magi.engine.cache import KVCache
 from media_agent_magi.engine.config import ModelConfig, SamplerConfig
-from media_agent_magi.engine.dit import TextKeys, VideoDiT
+from media_agent_magi.engine.dit import VideoDiT
 from media_agent_magi.engine.schedule import ChunkSchedule, Step
+from media_agent_magi.engine.text_keys import TextKeys
 from media_agent_magi.engine.text_rows import TextRow
 
 BORDER_MARGIN = 1e-7

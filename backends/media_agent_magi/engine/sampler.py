@@ -14,7 +14,7 @@ from torch import Tensor
 
 from media_agent_magi.engine.cache import KVCache
 from media_agent_magi.engine.config import SamplerConfig
-from media_agent_magi.engine.dit import TextKeys, VideoDiT
+from media_agent_magi.engine.dit import VideoDiT
 from media_agent_magi.engine.guidance import (
     GuidanceTable,
     Predictor,
@@ -26,6 +26,7 @@ from media_agent_magi.engine.noise import NoiseSource
 from media_agent_magi.engine.rope import turned_back
 from media_agent_magi.engine.schedule import ChunkSchedule, Step
 from media_agent_magi.engine.state_io import SamplerState
+from media_agent_magi.engine.text_keys import TextKeys
 from media_agent_magi.engine.text_rows import TextRow, null_row
 from media_agent_magi.engine.times import timesteps
 
