@@ -17,9 +17,13 @@ BROWSER = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "chr
 
 PAGE = """<!DOCTYPE html><video muted src="film.mp4"></video><script>
 const video = document.querySelector("video")
-const say = (event) => fetch("said", {method: "POST", body: JSON.stringify({
-  event, time: video.currentTime, width: video.videoWidth, height: video.videoHeight,
-  color: color(), error: video.error && video.error.message})})
+let said = Promise.resolve()
+const say = (event) => {
+  const body = JSON.stringify({
+    event, time: video.currentTime, width: video.videoWidth, height: video.videoHeight,
+    color: color(), error: video.error && video.error.message})
+  said = said.then(() => fetch("said", {method: "POST", body}))  // one after the other
+}
 const color = () => {
   const canvas = document.createElement("canvas"), pen = canvas.getContext("2d")
   canvas.width = canvas.height = 1
