@@ -7,6 +7,7 @@ import subprocess
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import groupby
 
 import numpy as np
 import pytest
@@ -146,7 +147,8 @@ def test_a_browser_plays_the_film_while_it_grows(tmp_path):
                 seen.append(growing.said.get(timeout=60))
 
     assert {(each["width"], each["height"]) for each in seen} == {(160, 120)}
-    assert [each["time"] for each in seen] == sorted(each["time"] for each in seen)
     assert seen[-1]["time"] == pytest.approx(5.0, abs=0.1)
     shown = [int(np.argmax(each["color"])) for each in seen if each["event"] == "timeupdate"]
-    assert sorted(set(shown)) == [0, 1, 2]
+    seconds = iter([0, 1, 2, 0, 1])
+    assert set(shown) == {0, 1, 2}
+    assert all(color in seconds for color, _ in groupby(shown))  # in this order
