@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pydantic import JsonValue
 
 from media_agent.draft import Draft
-from media_agent.vocabulary import has_words, unknown_words
+from media_agent.vocabulary import count_words, unknown_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +33,14 @@ def settle_prompts(
 
 
 def _settle_lengths(draft: Draft) -> None:
-    longest = draft.capabilities.max_prompt_characters
+    limits = draft.capabilities
     for shot in draft.request.storyboard():
-        size = len(shot.prompt)
-        if longest is not None and size > longest:
-            draft.refuse("prompt", shot.prompt, f"{size} characters; at most {longest} are taken")
+        for longest, size, unit in (
+            (limits.max_prompt_characters, len(shot.prompt), "characters"),
+            (limits.max_prompt_words, count_words(shot.prompt), "words"),
+        ):
+            if longest is not None and size > longest:
+                draft.refuse("prompt", shot.prompt, f"{size} {unit}; at most {longest} are taken")
 
 
 def _settle_vocabulary(draft: Draft, allow_unknown_words: bool) -> None:
@@ -53,7 +56,7 @@ def _settle_vocabulary(draft: Draft, allow_unknown_words: bool) -> None:
         )
     elif unknown:
         draft.refuse("prompt words", _listed(unknown), f"not among the words it knows: {known}")
-    elif not all(has_words(prompt) for prompt in prompts):
+    elif not all(count_words(prompt) for prompt in prompts):
         draft.refuse("prompt", "no word at all", f"say something with the words it knows: {known}")
 
 

@@ -15,9 +15,9 @@ def unknown_words(prompts: Iterable[str], vocabulary: Iterable[str]) -> list[str
     return [word for word in found if word not in known]
 
 
-def has_words(prompt: str) -> bool:
-    """Return whether a prompt says anything at all."""
-    return bool(_words(prompt))
+def count_words(prompt: str) -> int:
+    """Return how many words and symbols a prompt has; 0: it says nothing at all."""
+    return len(_words(prompt))
 
 
 def _words(prompt: str) -> list[str]:

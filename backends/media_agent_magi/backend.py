@@ -90,6 +90,7 @@ class MagiBackend(LocalBackend):
             chunk_seconds=CHUNK_FRAMES / FPS,
             max_shots=None,
             max_n=16,
+            max_prompt_words=description.model.caption_max_length,
             closed_vocabulary=description.words,
             seed=True,
             controls=(Control.CHANGE_PROMPT, Control.FINISH),

@@ -29,6 +29,13 @@ def test_a_prompt_that_is_too_long_is_refused_and_never_cut() -> None:
         plan(VideoRequest(prompt="a" * 11), max_prompt_characters=10)
 
 
+def test_a_prompt_of_too_many_words_is_refused_and_never_cut() -> None:
+    with pytest.raises(UnsupportedRequestError, match="4 words; at most 3"):
+        plan(VideoRequest(prompt="a cat, a dog"), max_prompt_words=3)
+
+    assert plan(VideoRequest(prompt="a cat, dog!"), max_prompt_words=3).request.prompt
+
+
 def test_every_shot_has_to_fit() -> None:
     shots = Shot(prompt="short"), Shot(prompt="a" * 11, duration=2)
 
