@@ -15,6 +15,7 @@ from media_agent.errors import (
     InvalidRequestError,
     JobError,
     JobNotFoundError,
+    MediaAgentError,
     NotResumableError,
     UnsupportedRequestError,
 )
@@ -207,3 +208,28 @@ async def test_a_film_that_failed_or_was_stopped_goes_on_from_its_last_chunk(
     assert done.status is JobStatus.COMPLETED, done.error
     assert record_of(done).lineage.resumed_from_chunk == stopped.chunks_ready
     assert np.array_equal(frames_of(done), frames_of(whole))
+
+
+async def test_of_two_who_resume_a_film_at_once_one_makes_it(
+    client: VideoClient, tmp_path: Path
+) -> None:
+    slow = SLATE.model_copy(update={"options": {"sandbox": {"latency_seconds": 1}}})
+    job = await client.start(slow, out=tmp_path / "film.mp4")
+    async with asyncio.timeout(30):
+        while (await client.get(job.id)).chunks_ready == 0:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    await client.aclose()  # as if its process were gone
+    settings = load_settings(config=tmp_path / "none.toml", data_dir=tmp_path / "data")
+    one, two = VideoClient(settings=settings), VideoClient(settings=settings)
+
+    async with one, two:
+        ends = await asyncio.gather(one.resume(job.id), two.resume(job.id), return_exceptions=True)
+        done = await one.get(job.id)
+        events = await one.events(job.id)
+
+    jobs = [end for end in ends if isinstance(end, VideoJob)]
+    refused = [end for end in ends if isinstance(end, MediaAgentError)]
+    assert len(jobs) == len(refused) == 1
+    assert str(refused[0])
+    assert done.status is JobStatus.COMPLETED
+    assert [e.event.index for e in events if isinstance(e.event, ChunkReady)] == [0, 1, 2, 3]
