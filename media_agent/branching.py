@@ -21,6 +21,26 @@ from media_agent_schemas.jobs import ResumeToken, VideoJob
 from media_agent_schemas.request import Shot, VideoRequest
 
 
+def branch_of(
+    store: Ledger,
+    job: VideoJob,
+    limits: Capabilities,
+    work: Path,
+    *,
+    at: int | None,
+    shots: Sequence[Shot],
+    endless: bool,
+) -> tuple[VideoRequest, Origin]:
+    """Return what a branch of a film asks for, and where it begins; `work` holds all work folders.
+
+    Raises:
+        MediaAgentError: the film cannot be left there, and why.
+    """
+    origin, maker = origin_of(store, job, limits, at)
+    check_origin(origin, token_of(store, origin), limits, work)
+    return branched(store, maker, origin, shots, limits, endless=endless), origin
+
+
 def origin_of(
     store: Ledger, job: VideoJob, limits: Capabilities, at: int | None
 ) -> tuple[Origin, VideoJob]:

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from media_agent.artifacts import Destination, is_there, reserved
 from media_agent.backend import VideoBackend
 from media_agent.background import Background
-from media_agent.branching import branched, check_origin, new_shots, origin_of, token_of
+from media_agent.branching import branch_of, new_shots
 from media_agent.chain import ChainBackend
 from media_agent.config import Settings, load_settings
 from media_agent.errors import InvalidRequestError, JobError, JobNotFoundError, MediaAgentError
@@ -283,10 +283,10 @@ class VideoClient:
         new = new_shots(prompt, duration, shots)
         job = self.store.get(job_id)
         limits = (await self._backend_of(job.plan)).capabilities(job.plan.model)
-        origin, maker = origin_of(self.store, job, limits, at)
-        token = token_of(self.store, origin)
-        check_origin(origin, token, limits, self._surroundings.work_folder)
-        request = branched(self.store, maker, origin, new, limits, endless=endless)
+        work = self._surroundings.work_folder
+        request, origin = branch_of(
+            self.store, job, limits, work, at=at, shots=new, endless=endless
+        )
         plans = await self._planner.plans(request, policy, allow_unknown_words=allow_unknown_words)
         return plans[0].model_copy(update={"origin": origin})
 

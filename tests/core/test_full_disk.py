@@ -2,6 +2,7 @@
 
 import errno
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -43,9 +44,9 @@ class Counter(LocalBackend):
             count += 50
             token = ResumeToken(backend="counter", model="one", next_chunk=index + 1)
             frames = np.full((6, 32, 32, 3), count, np.uint8)
-            yield Chunk(index, frames, token, lambda path, count=count: self._save(path, count))
+            yield Chunk(index, frames, token, partial(self._save, count))
 
-    def _save(self, path: Path, count: int) -> None:
+    def _save(self, count: int, path: Path) -> None:
         if self.room == 0:
             raise OSError(errno.ENOSPC, "No space left on device", str(path))
         self.room -= 1
