@@ -101,7 +101,7 @@ class TinyFilm:
             kept, facts = load_state(state, self._facts)
             whole, last = kept.prefix_chunks, kept.tail
             self._texts = {int(chunk): text for chunk, text in facts["prompts"].items()}
-        self._before = None if last is None else last[:, :, -1:]
+        self._before = None if last is None else last[:, :, -1:].expand(len(seeds), -1, -1, -1, -1)
         self._offset = offset = options.first_chunk - whole
         dit = engine.model.dit
         shape = (dit.config.latent_channels, config.chunk_width, LATENT_SIZE, LATENT_SIZE)

@@ -27,8 +27,10 @@ def through_a_file(state: SamplerState, folder: Path) -> SamplerState:
     return kept
 
 
-@pytest.mark.parametrize("prefix", [0, 4, 5])
-@pytest.mark.parametrize("config", [BASE, RAMP, replace(DISTILLED, window_size=1)])
+@pytest.mark.parametrize(
+    ("config", "prefix"),
+    [(BASE, 0), (BASE, 5), (RAMP, 0), (RAMP, 4), (replace(DISTILLED, window_size=1), 5)],
+)
 def test_a_film_goes_on_from_its_file_as_if_undisturbed(
     small_films: Any, config: SamplerConfig, prefix: int, tmp_path: Path
 ) -> None:

@@ -72,6 +72,8 @@ def test_every_chunk_comes_with_the_latent_frame_before_it(engine: TinyEngine) -
         assert torch.equal(film[1].before, film[0].latents[:, :, -1:])
         return film[0].before
 
+    two = next(iter(engine.film(lambda _: RED, [0, 1], replace(FAST, prefix=prefix))))
+    assert torch.equal(two.before, prefix[:, :, -1:].repeat(2, 1, 1, 1, 1))
     assert befores() is None
     assert torch.equal(befores(prefix=prefix), prefix[:, :, -1:])
     assert befores(prefix=prefix[:, :, :1], shows_prefix=True) is None
