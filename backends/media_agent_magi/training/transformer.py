@@ -10,7 +10,7 @@ from media_agent_magi.tiny_model import TinyModel, initialise
 from media_agent_magi.training.checkpoint import Average, load, save
 from media_agent_magi.training.clock import Budget
 from media_agent_magi.training.dataset import Dataset
-from media_agent_magi.training.layouts import LAYOUTS
+from media_agent_magi.training.layouts import ALL_AT_ONCE, RAMP, STEADY
 from media_agent_magi.training.log import TrainingLog
 from media_agent_magi.training.objective import draw_layout, loss
 from media_agent_magi.training.optimizers import Optimizers
@@ -78,8 +78,9 @@ def evaluate(average: Average, dataset: Dataset) -> dict[str, float]:
     generator = torch.Generator(device).manual_seed(7)
     latents, words = dataset.batch(24, generator)
     rows = [
-        loss(model, latents, words, layout=layout, generator=generator) for layout in LAYOUTS[:3]
+        loss(model, latents, words, layout=layout, generator=generator)
+        for layout in (STEADY, *ALL_AT_ONCE, RAMP[0])
     ]
-    first = rows[1][0].item()
+    first = rows[-1][0].item()
     means = torch.stack(rows).nanmean(dim=0).tolist()
     return {"first_age0": first} | {f"age{age}": value for age, value in enumerate(means)}
