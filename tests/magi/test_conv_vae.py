@@ -4,7 +4,7 @@ import torch
 from media_agent_magi.engine.config import ConvVAEConfig
 from media_agent_magi.engine.conv_vae import ConvVAE, to_uint8
 
-CONFIG = ConvVAEConfig(latent_channels=4, width=8, inner_width=16)
+CONFIG = ConvVAEConfig(latent_channels=4, width=8, inner_width=16, outer_width=4)
 
 
 @pytest.fixture
@@ -37,13 +37,22 @@ def test_rolling_the_picture_by_a_cell_rolls_the_latents(vae: ConvVAE) -> None:
 
 
 @torch.no_grad()
-def test_groups_of_four_frames_do_not_touch_one_another(vae: ConvVAE) -> None:
+def test_groups_of_four_frames_are_encoded_on_their_own(vae: ConvVAE) -> None:
     video = torch.rand(1, 3, 12, 32, 32)
 
-    whole = vae.encode(video)
+    alone = vae.encode(video[:, :, 4:8])
 
-    assert torch.allclose(whole[:, :, 1:2], vae.encode(video[:, :, 4:8]), atol=1e-4)
-    assert torch.allclose(vae.decode(whole)[:, :, 4:8], vae.decode(whole[:, :, 1:2]), atol=1e-4)
+    assert torch.allclose(vae.encode(video)[:, :, 1:2], alone, atol=1e-4)
+
+
+@torch.no_grad()
+def test_a_film_decoded_in_pieces_equals_the_film_decoded_at_once(vae: ConvVAE) -> None:
+    latents = torch.randn(1, 4, 3, 4, 4)
+
+    rest = vae.decode(latents[:, :, 1:], before=latents[:, :, :1])
+
+    assert torch.allclose(vae.decode(latents)[:, :, 4:], rest, atol=1e-4)
+    assert not torch.allclose(vae.decode(latents[:, :, 1:]), rest, atol=1e-2)
 
 
 def test_a_size_that_cannot_be_encoded_is_named(vae: ConvVAE) -> None:

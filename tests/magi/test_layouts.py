@@ -16,10 +16,16 @@ def test_the_weights_of_the_layouts_are_shares() -> None:
 
 
 def test_groups_do_not_see_one_another_and_history_sees_only_itself() -> None:
-    layout = Layout((Group((1, 0), history=True), Group((2, 1))), 1.0)
+    layout = Layout((Group((1, 0), history=1), Group((2, 1))), 1.0)
 
     assert layout.ages() == [None, 1, 0, 2, 1]
     assert layout.key_ranges(10) == [(0, 10), (0, 20), (0, 30), (30, 40), (30, 50)]
+
+
+def test_cleaner_chunks_look_less_far_back() -> None:
+    layout = Layout((Group((3, 1, 0), history=2),), 1.0)
+
+    assert layout.key_ranges(1) == [(0, 1), (1, 2), (1, 3), (0, 4), (0, 5)]
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

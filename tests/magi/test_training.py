@@ -16,6 +16,7 @@ from media_agent_magi.training.clock import Budget
 from media_agent_magi.training.dataset import Dataset, caption_table, make_dataset, word_numbers
 from media_agent_magi.training.layouts import LAYOUTS, SLOTS
 from media_agent_magi.training.objective import caption_rows, loss
+from media_agent_magi.training.optimizers import Optimizers
 from media_agent_magi.world.captions import parse
 from media_agent_magi.world.scene import all_descriptions, is_held_out
 
@@ -90,7 +91,7 @@ def test_a_batch_is_rolled_but_otherwise_the_data(dataset: Dataset) -> None:
 def test_the_loss_falls_on_one_batch(dataset: Dataset) -> None:
     model = TinyModel()
     initialise(model, 0)
-    optimizers = transformer.Optimizers(model)
+    optimizers = Optimizers(model, transformer.is_matrix, muon_rate=3e-3, adam_rate=2e-3)
     latents, words = dataset.batch(2, torch.Generator().manual_seed(0))
     values = []
 
@@ -167,7 +168,7 @@ def test_a_checkpoint_of_magi_tiny_fits_the_limit() -> None:
 
 def test_the_autoencoder_trains_and_continues(tmp_path: Path) -> None:
     def small() -> ConvVAE:
-        return ConvVAE(ConvVAEConfig(latent_channels=4, width=8, inner_width=8))
+        return ConvVAE(ConvVAEConfig(latent_channels=4, width=8, inner_width=8, outer_width=4))
 
     for steps in (14, 28):  # a minute is 30 readings of the clock, two a step
         budget = Budget(1.0, HandClock(2.0))
@@ -175,6 +176,24 @@ def test_the_autoencoder_trains_and_continues(tmp_path: Path) -> None:
         model = small()
         facts = checkpoint.load(path, model, checkpoint.Average(model, 0.5))
         assert facts["step"] == pytest.approx(steps, abs=2)
+
+
+def test_the_loss_of_the_autoencoder_sees_motion_that_is_missing() -> None:
+    video = torch.zeros(1, 3, 12, 16, 16)
+    video[..., 8:, :] = torch.linspace(-1, 1, 12)[None, None, :, None, None]
+
+    class Still(nn.Module):
+        def encode(self, video: torch.Tensor) -> torch.Tensor:
+            return video.mean(dim=2, keepdim=True)
+
+        def decode(self, latents: torch.Tensor) -> torch.Tensor:
+            return latents.expand(-1, -1, 12, -1, -1)
+
+    plain = video - video.mean(dim=2, keepdim=True)
+
+    value = autoencoder.reconstruction_loss(Still(), video, noise=0.0)  # type: ignore[arg-type]
+
+    assert value > plain.abs().mean() + 2 * plain.square().mean() + 0.1
 
 
 def test_the_transformer_trains_continues_and_logs(tmp_path: Path, dataset: Dataset) -> None:

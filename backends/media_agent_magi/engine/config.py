@@ -217,11 +217,12 @@ class SamplerConfig:
 
 @dataclass(frozen=True, slots=True)
 class ConvVAEConfig:
-    """Sizes of the convolutional autoencoder: channels at 1/4 and 1/8 of the resolution."""
+    """Sizes of the convolutional autoencoder: channels at 1/4, 1/8 and 1/2 of the resolution."""
 
     latent_channels: int = 16
     width: int = 64
     inner_width: int = 128
+    outer_width: int = 32
     blocks: int = 1
 
     @classmethod

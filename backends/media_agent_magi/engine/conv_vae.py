@@ -1,8 +1,9 @@
 """A small convolutional autoencoder behind the same interface as the transformer one.
 
-Every four frames are coded on their own: 4x shorter in time, 8x smaller in space. All padding is
-circular, because the world it serves is a torus. The last encoder layer is a batch norm without
-weights, so latents have unit variance and need no scale factor.
+Four frames become one latent frame: 4x shorter in time, 8x smaller in space. Each group of four is
+encoded on its own and decoded with a look at the latent frame before it, so that motion goes on from
+group to group. All padding is circular, because the world it serves is a torus. The last encoder
+layer is a batch norm without weights, so latents have unit variance and need no scale factor.
 """
 
 import torch
@@ -33,13 +34,17 @@ class ConvVAE(nn.Module):
             nn.BatchNorm2d(config.latent_channels, affine=False),
         )
         self.decoder = nn.Sequential(
-            nn.Conv2d(config.latent_channels, config.inner_width, 1),
+            nn.Conv2d(2 * config.latent_channels, config.inner_width, 1),
             *[Residual(config.inner_width) for _ in range(config.blocks + 1)],
             circular(config.inner_width, 4 * config.width),
             nn.PixelShuffle(2),
             *[Residual(config.width) for _ in range(config.blocks + 1)],
+            nn.Conv2d(config.width, 4 * config.outer_width, 1),
+            nn.PixelShuffle(2),
+            Residual(config.outer_width),
             nn.SiLU(),
-            nn.Conv2d(config.width, pixels, 1),
+            nn.Conv2d(config.outer_width, 3 * FRAMES * 4, 1),
+            nn.PixelShuffle(2),
         )
 
     def encode(self, video: Tensor) -> Tensor:
@@ -51,12 +56,21 @@ class ConvVAE(nn.Module):
         latents = self.encoder(F.pixel_unshuffle(groups.flatten(1, 2), PATCH))
         return latents.unflatten(0, (batch, -1)).transpose(1, 2)
 
-    def decode(self, latents: Tensor) -> Tensor:
-        """Return the video, (B, 3, T, H, W), not clamped."""
-        batch = latents.shape[0]
-        pixels = self.decoder(latents.transpose(1, 2).flatten(0, 1))
-        groups = F.pixel_shuffle(pixels, PATCH).unflatten(1, (3, FRAMES))  # B*g 3 4 H W
-        return groups.unflatten(0, (batch, -1)).transpose(1, 2).flatten(2, 3)
+    def decode(self, latents: Tensor, before: Tensor | None = None) -> Tensor:
+        """Return the video, (B, 3, T, H, W), not clamped.
+
+        Args:
+            latents: What to decode, (B, C, t, h, w).
+            before: The latent frame that comes before them, (B, C, 1, h, w); None where the film
+                begins. With it a film decoded in pieces equals the film decoded at once.
+        """
+        if before is None:
+            before = torch.zeros_like(latents[:, :, :1])
+        context = torch.cat([before, latents[:, :, :-1]], dim=2)
+        inputs = torch.cat([context, latents], dim=1).transpose(1, 2)  # B t 2C h w
+        pixels = self.decoder(inputs.flatten(0, 1))
+        groups = pixels.unflatten(1, (3, FRAMES))  # B*t 3 4 H W
+        return groups.unflatten(0, (len(latents), -1)).transpose(1, 2).flatten(2, 3)
 
 
 class Residual(nn.Module):

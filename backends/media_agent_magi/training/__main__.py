@@ -66,7 +66,7 @@ def autoencoder(options: argparse.Namespace) -> None:
         options.folder,
         Budget(options.minutes),
         device=options.device,
-        batch=3 * options.batch,  # of four frames each: cheap
+        batch=options.batch,
         seed=options.seed,
     )
     logger.info("wrote %s", path)

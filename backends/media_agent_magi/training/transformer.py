@@ -10,35 +10,13 @@ from media_agent_magi.tiny_model import TinyModel, initialise
 from media_agent_magi.training.checkpoint import Average, load, save
 from media_agent_magi.training.clock import Budget
 from media_agent_magi.training.dataset import Dataset
-from media_agent_magi.training.layouts import LAYOUTS
+from media_agent_magi.training.layouts import ALL_AT_ONCE, RAMP, STEADY
 from media_agent_magi.training.log import TrainingLog
 from media_agent_magi.training.objective import draw_layout, loss
+from media_agent_magi.training.optimizers import Optimizers
 
 MUON_RATE = 3e-3
 ADAM_RATE = 2e-3
-
-
-class Optimizers:
-    """Muon for the matrices of blocks and text layer, AdamW for everything else."""
-
-    def __init__(self, model: TinyModel) -> None:
-        matrices = [p for name, p in model.named_parameters() if is_matrix(name, p)]
-        chosen = {id(p) for p in matrices}
-        others = [p for p in model.parameters() if id(p) not in chosen]
-        muon = torch.optim.Muon(matrices, weight_decay=0.01, adjust_lr_fn="match_rms_adamw")
-        adam = torch.optim.AdamW(others, betas=(0.9, 0.98), weight_decay=0.0)
-        self.members: list[tuple[torch.optim.Optimizer, float]] = [
-            (muon, MUON_RATE),
-            (adam, ADAM_RATE),
-        ]
-
-    def step(self, factor: float) -> None:
-        """Step both with their peak rate times `factor`, and clear the gradients."""
-        for optimizer, rate in self.members:
-            for group in optimizer.param_groups:
-                group["lr"] = rate * factor
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
 
 
 def is_matrix(name: str, parameter: Tensor) -> bool:
@@ -73,7 +51,8 @@ def train_transformer(
     step = int(load(path, model, average)["step"]) if path.exists() else 0
     generator = torch.Generator(device).manual_seed(seed + step + 1)
     rng = random.Random(seed + step + 1)
-    optimizers, log = Optimizers(model), TrainingLog(folder / "transformer.csv", every=save_every)
+    optimizers = Optimizers(model, is_matrix, muon_rate=MUON_RATE, adam_rate=ADAM_RATE)
+    log = TrainingLog(folder / "transformer.csv", every=save_every)
     while budget.spent() < 1:
         latents, words = dataset.batch(batch, generator)
         with torch.autocast(device.type, torch.bfloat16):
@@ -99,8 +78,9 @@ def evaluate(average: Average, dataset: Dataset) -> dict[str, float]:
     generator = torch.Generator(device).manual_seed(7)
     latents, words = dataset.batch(24, generator)
     rows = [
-        loss(model, latents, words, layout=layout, generator=generator) for layout in LAYOUTS[:3]
+        loss(model, latents, words, layout=layout, generator=generator)
+        for layout in (STEADY, *ALL_AT_ONCE, RAMP[0])
     ]
-    first = rows[1][0].item()
+    first = rows[-1][0].item()
     means = torch.stack(rows).nanmean(dim=0).tolist()
     return {"first_age0": first} | {f"age{age}": value for age, value in enumerate(means)}
