@@ -115,7 +115,7 @@ class TinyEngine:
     @torch.no_grad()
     def decode(self, chunk: TinyChunk) -> "NDArray[np.uint8]":
         """Return the frames of a chunk, (N, T, 64, 64, 3). Safe to call from any thread."""
-        video = to_uint8(self.vae.decode(chunk.latents))[:, :, : chunk.frames]
+        video = to_uint8(self.vae.decode(chunk.latents, chunk.before))[:, :, : chunk.frames]
         frames: NDArray[np.uint8] = video.permute(0, 2, 3, 4, 1).contiguous().numpy()
         return frames
 
