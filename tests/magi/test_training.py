@@ -35,7 +35,8 @@ class HandClock:
 @pytest.fixture(scope="module")
 def dataset() -> Dataset:
     torch.manual_seed(0)
-    return make_dataset(ConvVAE(ConvVAEConfig()).eval(), 8, seed=0, device="cpu", batch=4)
+    vae = ConvVAE(ConvVAEConfig()).eval()
+    return make_dataset(vae, 8, seed=0, device="cpu", twins=4, batch=4)
 
 
 def test_learning_rate_warms_up_stays_and_decays() -> None:
@@ -86,6 +87,41 @@ def test_a_batch_is_rolled_but_otherwise_the_data(dataset: Dataset) -> None:
     sums = dataset.latents.float().sum((3, 4))
     for clip in latents.sum((3, 4)):
         assert ((sums - clip).abs().amax((1, 2)) < 0.05).any()
+
+
+def test_twins_differ_in_colour_alone(dataset: Dataset) -> None:
+    assert len(dataset.twins) == 4
+    twins, latents, words = dataset.pairs(3, torch.Generator().manual_seed(0))
+
+    assert twins.shape == latents.shape == (3, 16, 6 * SLOTS, 8, 8)
+    assert words.shape == (3, SLOTS, CAPTION_LENGTH)
+    changed = (twins - latents).abs().amax(1) > 1e-3  # where the object is, not everywhere
+    assert 0 < changed.float().mean() < 0.7
+
+
+def test_restyling_sets_out_from_the_twin_and_arrives_at_the_film(dataset: Dataset) -> None:
+    latents, words = dataset.batch(2, torch.Generator().manual_seed(0))
+    twins = torch.full_like(latents, 50.0)
+    model = TinyModel()
+    initialise(model, 0)
+    given: list[torch.Tensor] = []
+    model.dit.register_forward_pre_hook(lambda module, inputs: given.extend(inputs[:2]))
+
+    loss(
+        model,
+        latents,
+        words,
+        layout=LAYOUTS[0],  # a finished chunk, then ages 3, 2, 1, 0
+        generator=torch.Generator().manual_seed(1),
+        twins=twins,
+    )
+
+    x, t = given
+    means = x.unflatten(2, (SLOTS, -1)).mean((1, 3, 4, 5))  # B W
+    assert (means[:, 0].abs() < 1).all()  # history is the film, not the twin
+    assert (t[:, 1:] >= 0.2).all()
+    assert (means[:, 4] > 9).all()  # the noisiest shows most of its twin
+    assert (means[:, 4] >= means[:, 1] - 1e-3).all()
 
 
 def test_the_loss_falls_on_one_batch(dataset: Dataset) -> None:

@@ -79,7 +79,8 @@ def transformer(options: argparse.Namespace) -> None:
     vae.to(options.device).eval()
     logger.info("drawing and encoding %d clips", options.videos)
     held_back = make_dataset(vae, 60, options.seed + 10**6, options.device)
-    dataset = make_dataset(vae, options.videos, options.seed, options.device)
+    twins = options.videos // 5
+    dataset = make_dataset(vae, options.videos, options.seed, options.device, twins=twins)
     path = train_transformer(
         options.folder,
         dataset,

@@ -60,7 +60,8 @@ ALL_AT_ONCE = (  # a start in which a chunk enters in every stage
 RAMP = (  # a start in which the window grows: one chunk, then two, then four
     Layout((Group((0,)), Group((1,)), Group((2,)), Group((3,)), Group((0,))), 0.10),
     Layout((Group((0,), history=1), Group((1,), history=1), Group((0,))), 0.06),
-    Layout((Group((2, 0), history=1), Group((3,), history=1)), 0.06),
+    Layout((Group((2, 0), history=1), Group((3,), history=1)), 0.03),
+    Layout((Group((2, 0), history=2), Group((0,))), 0.03),
     Layout((Group((3, 1), history=1), Group((0,), history=1)), 0.05),
     Layout((Group((3, 1, 0), history=2),), 0.06),
     Layout((Group((2, 1, 0), history=2),), 0.05),

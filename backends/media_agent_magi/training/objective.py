@@ -12,6 +12,8 @@ from media_agent_magi.training.layouts import LAYOUTS, Layout
 
 TEXT_DROPOUT = 0.1
 """Share of clips trained without any text: the history-only forward of guidance."""
+RESTYLE_FROM = (0.2, 0.8)
+"""Between these t a chunk sets out from its twin: restyling of strength 0.8 to 0.2."""
 HISTORY_NOISE = 0.15
 """Finished chunks are trained at t from 1 - this to 1, and the model is told."""
 
@@ -44,21 +46,30 @@ def loss(
     *,
     layout: Layout,
     generator: torch.Generator,
+    twins: Tensor | None = None,
 ) -> Tensor:
     """Return the mean squared velocity error per age, (4,); ages not in the layout are NaN.
 
     latents (B, C, W*K, h, w) are data; words (B, W, L). Finished chunks carry the null caption and
-    no loss. x_t = (1 - t) noise + t data, target data - noise.
+    no loss. x_t = (1 - t) noise + t data, target data - noise. With `twins`, shaped like latents,
+    chunks set out from a twin in noise instead, as restyling does, and go straight to the data.
     """
     device = latents.device
     batch, slots = words.shape[:2]
     t = draw_timesteps(layout, batch, generator)
-    noise = torch.randn(latents.shape, generator=generator, device=device)
-    t_frames = t.repeat_interleave(SAMPLER.chunk_width, 1)[:, None, :, None, None]
-    x = noise + t_frames * (latents - noise)
-
     ages = layout.ages()
     history = torch.tensor([age is None for age in ages], device=device)
+    start = torch.randn(latents.shape, generator=generator, device=device)
+    begun = torch.zeros_like(t)  # t of the start
+    if twins is not None:
+        low, high = RESTYLE_FROM
+        drawn = low + (high - low) * torch.rand(batch, 1, generator=generator, device=device)
+        begun = torch.where(history, 0.0, drawn)
+        start = start + per_frame(begun) * (twins - start)
+        t = torch.maximum(t, begun)
+    way = (latents - start) / (1 - per_frame(begun))
+    x = start + per_frame(t - begun) * way
+
     without_text = torch.rand(batch, 1, generator=generator, device=device) < TEXT_DROPOUT
     # Cached keys come from the history-only forward; only the first step of a stage differs.
     cached = torch.rand(batch, 1, generator=generator, device=device) < 0.75
@@ -74,12 +85,17 @@ def loss(
     velocity = model.dit(
         x, t, rows, mask, kv_ranges=layout.key_ranges(chunk_tokens), drop_caption=drop
     )
-    error = (velocity - (latents - noise)).square().unflatten(2, (slots, -1))
+    error = (velocity - way).square().unflatten(2, (slots, -1))
     per_slot = error.mean(dim=(0, 1, 3, 4, 5))  # W
     per_age = [
         per_slot[[slot for slot, a in enumerate(ages) if a == age]].mean() for age in range(4)
     ]
     return torch.stack(per_age)
+
+
+def per_frame(values: Tensor) -> Tensor:
+    """Spread values of chunks (B, W) over their latent frames: (B, 1, W*K, 1, 1)."""
+    return values.repeat_interleave(SAMPLER.chunk_width, 1)[:, None, :, None, None]
 
 
 def caption_rows(model: TinyModel, words: Tensor, null: Tensor) -> tuple[Tensor, Tensor]:

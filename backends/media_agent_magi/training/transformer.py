@@ -17,6 +17,8 @@ from media_agent_magi.training.optimizers import Optimizers
 
 MUON_RATE = 3e-3
 ADAM_RATE = 2e-3
+RESTYLE_SHARE = 0.15
+"""Of the steps: on films that are made from others, not from noise."""
 
 
 def is_matrix(name: str, parameter: Tensor) -> bool:
@@ -54,9 +56,15 @@ def train_transformer(
     optimizers = Optimizers(model, is_matrix, muon_rate=MUON_RATE, adam_rate=ADAM_RATE)
     log = TrainingLog(folder / "transformer.csv", every=save_every)
     while budget.spent() < 1:
-        latents, words = dataset.batch(batch, generator)
+        twins = None
+        if len(dataset.twins) and rng.random() < RESTYLE_SHARE:
+            twins, latents, words = dataset.pairs(batch, generator)
+        else:
+            latents, words = dataset.batch(batch, generator)
         with torch.autocast(device.type, torch.bfloat16):
-            per_age = loss(model, latents, words, layout=draw_layout(rng), generator=generator)
+            per_age = loss(
+                model, latents, words, layout=draw_layout(rng), generator=generator, twins=twins
+            )
         per_age.nansum().backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizers.step(peak * budget.learning_rate())
