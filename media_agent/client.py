@@ -340,7 +340,7 @@ class VideoClient:
             MediaAgentError: its backend or its place cannot be used; the job stays as it is.
         """
         job = self.store.get(job_id)
-        if job.status.is_terminal and not self._can_go_on(job):
+        if job.status.is_terminal and not await self._can_go_on(job):
             return job
         if job_id in self._runs or (self.store.is_held(job_id) and not take_over):
             raise JobError(
@@ -507,7 +507,7 @@ class VideoClient:
         """Return an id that no job has, sorted by time."""
         return f"{self._surroundings.now():%Y%m%d-%H%M%S}-{secrets.token_hex(4)}"
 
-    def _can_go_on(self, job: VideoJob) -> bool:
+    async def _can_go_on(self, job: VideoJob) -> bool:
         """Return whether a job that has ended can be taken up again."""
         match job.status:
             case JobStatus.OUTCOME_UNKNOWN:
@@ -515,7 +515,9 @@ class VideoClient:
             case JobStatus.FAILED if job.plan.parts:
                 return True
             case JobStatus.FAILED | JobStatus.CANCELLED:
-                return self.store.resume_token(job.id) is not None
+                if self.store.resume_token(job.id) is None:
+                    return False
+                return (await self._backend_of(job.plan)).capabilities(job.plan.model).resubmits
         return False
 
     async def _backend(self, name: str) -> VideoBackend:

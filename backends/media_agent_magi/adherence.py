@@ -5,7 +5,7 @@ import json
 import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from media_agent_magi.tiny_description import WEIGHTS, Guidance
 from media_agent_magi.tiny_film import FilmOptions
 from media_agent_magi.world.failures import write_failures
 from media_agent_magi.world.renderer import SceneBatch, render, to_uint8
-from media_agent_magi.world.scene import CHUNK_FRAMES
+from media_agent_magi.world.scene import CHUNK_FRAMES, COLOURS
 from media_agent_magi.world.scores import Frames, Share, chance_levels
 from media_agent_magi.world.trial import (
     Case,
@@ -96,24 +96,43 @@ def report(results: Sequence[FilmResult], title: str) -> Report:
     return Report(title, groups(results), films, smoothness(truths, truths))
 
 
-def continuing(
-    engine: TinyEngine, cases: Sequence[Case], *, steps: int, guidance: Guidance | None
-) -> Generate:
+def making(engine: TinyEngine, film: FilmOptions) -> Generate:
+    """Return what makes films from their prompts and what `film` gives besides."""
+
+    def generate(prompts: list[str], seed: int) -> Iterator[Frames]:
+        first = film.first_chunk
+        length = CHUNK_FRAMES * (len(prompts) - first)
+        options = replace(film, num_frames=length)
+        for chunk in engine.film(lambda number: prompts[number], (seed,), options):
+            yield engine.decode(chunk)[0]
+
+    return generate
+
+
+def continuing(engine: TinyEngine, cases: Sequence[Case], film: FilmOptions) -> Generate:
     """Return what makes films whose first chunk is the truth, gone on from as from any film."""
     by_seed = {case.seed: case for case in cases}
 
     def generate(prompts: list[str], seed: int) -> Iterator[Frames]:
         source = true_film(by_seed[seed])[:CHUNK_FRAMES]
         yield source
-        options = FilmOptions(
-            num_frames=CHUNK_FRAMES * (len(prompts) - 1),
-            num_inference_steps=steps,
-            guidance=guidance,
-            prefix=engine.encode(source),
-            first_chunk=1,
-        )
-        for chunk in engine.film(lambda number: prompts[number], (seed,), options):
-            yield engine.decode(chunk)[0]
+        going_on = replace(film, prefix=engine.encode(source), first_chunk=1)
+        yield from making(engine, going_on)(prompts, seed)
+
+    return generate
+
+
+def restyling(engine: TinyEngine, cases: Sequence[Case], film: FilmOptions) -> Generate:
+    """Return what makes each film out of the true one in another colour."""
+    by_seed = {case.seed: case for case in cases}
+
+    def generate(prompts: list[str], seed: int) -> Iterator[Frames]:
+        case = by_seed[seed]
+        number = COLOURS.index(case.descriptions[0].colour) + 1 + seed % (len(COLOURS) - 1)
+        colour = COLOURS[number % len(COLOURS)]
+        twins = tuple(replace(each, colour=colour) for each in case.descriptions)
+        source = engine.encode(true_film(replace(case, descriptions=twins)))
+        yield from making(engine, replace(film, source=source))(prompts, seed)
 
     return generate
 
@@ -139,11 +158,12 @@ def main(
     try:
         engine = load(options.weights)
         for steps in options.steps or [engine.description.sampler.num_steps]:
-            model: Generate
+            film = FilmOptions(num_inference_steps=steps, guidance=guidance)
+            model: Generate = partial(engine.generate, num_inference_steps=steps, guidance=guidance)
             if options.from_truth:
-                model = continuing(engine, cases, steps=steps, guidance=guidance)
-            else:
-                model = partial(engine.generate, num_inference_steps=steps, guidance=guidance)
+                model = continuing(engine, cases, film)
+            elif options.restyle is not None:
+                model = restyling(engine, cases, replace(film, strength=options.restyle))
             judged, films = judge(model, cases, _title(options, steps))
             sys.stdout.write(judged.as_text() + "\n")
             sys.stdout.flush()
@@ -163,6 +183,8 @@ def _title(options: argparse.Namespace, steps: int) -> str:
     kind = "switching with every chunk" if options.switch else "steady"
     if options.from_truth:
         kind += ", the first chunk true"
+    if options.restyle is not None:
+        kind += f", restyled from another colour, strength {options.restyle:g}"
     films = f"{options.prompts} prompts, {options.chunks} chunks each, {kind}"
     return f"magi/tiny: {films}; {steps} steps, seed {options.seed}"
 
@@ -177,6 +199,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--switch", action="store_true", help="change the prompt with every chunk")
     parser.add_argument(
         "--from-truth", action="store_true", help="begin each film with a true chunk and go on"
+    )
+    parser.add_argument(
+        "--restyle",
+        type=float,
+        metavar="STRENGTH",
+        help="make each film out of the true one in another colour",
     )
     parser.add_argument("--steps", type=_positive, nargs="+", help="denoising steps, a table each")
     parser.add_argument(
