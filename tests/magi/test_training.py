@@ -214,6 +214,25 @@ def test_the_autoencoder_trains_and_continues(tmp_path: Path) -> None:
         assert facts["step"] == pytest.approx(steps, abs=2)
 
 
+def test_training_the_decoder_alone_keeps_the_latents(tmp_path: Path) -> None:
+    def small() -> ConvVAE:
+        return ConvVAE(ConvVAEConfig(latent_channels=4, width=8, inner_width=8, outer_width=4))
+
+    def trained(*, decoder_only: bool) -> dict[str, torch.Tensor]:
+        budget = Budget(1.0, HandClock(2.0))
+        path = autoencoder.train_autoencoder(
+            tmp_path, budget, batch=2, make=small, decoder_only=decoder_only
+        )
+        model = small()
+        checkpoint.load_averaged(path, model)
+        return model.state_dict()
+
+    before, after = trained(decoder_only=False), trained(decoder_only=True)
+
+    changed = {name.split(".")[0] for name in before if not torch.equal(before[name], after[name])}
+    assert changed == {"decoder"}
+
+
 def test_the_loss_of_the_autoencoder_sees_motion_that_is_missing() -> None:
     video = torch.zeros(1, 3, 12, 16, 16)
     video[..., 8:, :] = torch.linspace(-1, 1, 12)[None, None, :, None, None]

@@ -45,6 +45,9 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--batch", type=int, default=16, help="clips of five chunks in a step")
     top.add_argument("--seed", type=int, default=0)
     top.add_argument("--videos", type=int, default=6000, help="clips drawn and encoded at start")
+    top.add_argument(
+        "--decoder-only", action="store_true", help="autoencoder: keep the latents as they are"
+    )
     top.add_argument("--peak", type=float, default=1.0, help="factor on the learning rates")
     return top
 
@@ -68,6 +71,7 @@ def autoencoder(options: argparse.Namespace) -> None:
         device=options.device,
         batch=options.batch,
         seed=options.seed,
+        decoder_only=options.decoder_only,
     )
     logger.info("wrote %s", path)
 

@@ -39,9 +39,12 @@ def train_autoencoder(
     make: Callable[[], ConvVAE | ViTVAE] = lambda: ConvVAE(ConvVAEConfig()),
     noise: float = LATENT_NOISE,
     frames: int = 12,
+    decoder_only: bool = False,
 ) -> Path:
     """Spend `budget`, continuing `folder/autoencoder.safetensors` if it is there.
 
+    With `decoder_only` the latents stay what they are, so that a transformer that makes them stays
+    right: the averaged encoder is kept, and only the decoder trained.
     Returns the checkpoint. Every 200 steps a line goes to `folder/autoencoder.csv`: reconstruction
     of 64 fixed clips in dB (peak 255), without and with latent noise.
     """
@@ -52,6 +55,9 @@ def train_autoencoder(
     facts = load(path, model, average) if path.exists() else {"step": 0}
     step = int(facts["step"])
     generator = torch.Generator(device).manual_seed(seed + step + 1)
+    if decoder_only:
+        model.load_state_dict(average.state)
+        model.encoder.eval().requires_grad_(requires_grad=False)
     optimizers = Optimizers(
         model, is_kernel, muon_rate=MUON_RATE, adam_rate=ADAM_RATE, betas=(0.9, 0.99)
     )

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 class Optimizers:
-    """Steps every parameter of a model.
+    """Steps every parameter of a model that takes gradients.
 
     Args:
         model: What is trained.
@@ -26,7 +26,7 @@ class Optimizers:
         adam_rate: float,
         betas: tuple[float, float] = (0.9, 0.98),
     ) -> None:
-        named = list(model.named_parameters())
+        named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
         chosen = [p for name, p in named if is_matrix(name, p)]
         others = [p for name, p in named if not is_matrix(name, p)]
         # Muon takes matrices only: these share their storage with the kernels.
