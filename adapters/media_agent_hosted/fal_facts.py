@@ -17,6 +17,7 @@ from media_agent_schemas.request import VideoRequest
 
 NAME = "fal"
 DEFAULT_MODEL = next(iter(MODELS))
+USUAL_SECONDS = 5.0  # of a film by a model that is not mapped
 INPUT = OptionSpec(
     name="input",
     type="string",
@@ -46,10 +47,15 @@ def checked_id(model: str | None) -> str:
     return model
 
 
-def describe_model(model_id: str, missing: str | None) -> Capabilities:
-    """Say what a model can do; of one that is not mapped nobody knows but its own page."""
+def describe_model(
+    model_id: str, missing: str | None, *, max_duration: float = USUAL_SECONDS
+) -> Capabilities:
+    """Say what a model can do; of one that is not mapped nobody knows but its own page.
+
+    Its films are taken to be `max_duration` seconds at most: unknown is not "any length".
+    """
     model = MODELS.get(model_id)
-    facts = _facts(model) if model is not None else _unknown(model_id)
+    facts = _facts(model) if model is not None else _unknown(model_id, max_duration)
     return Capabilities.model_validate(
         {
             "backend": NAME,
@@ -140,9 +146,11 @@ def _lengths(model: FalModel) -> dict[str, object]:
             }
 
 
-def _unknown(model_id: str) -> dict[str, object]:
+def _unknown(model_id: str, max_duration: float) -> dict[str, object]:
     return {
-        "description": "not mapped: it gets prompt and seed; all else as option input",
+        "description": "not mapped: it gets prompt and seed, all else as option input; "
+        f"{max_duration:g} s at once unless max_duration says more",
+        "max_duration": max_duration,
         "seed": "unknown",
         "verification": Verification(
             level=VerificationLevel.SHEET_ONLY, note=f"the fields of {model_id} are not known here"

@@ -332,6 +332,20 @@ def test_a_model_that_is_not_mapped_gets_prompt_and_seed_and_nothing_is_dropped(
         body("acme/films/v9", resolution=ResolutionTier.P720, aspect_ratio="16:9")
 
 
+def test_a_model_that_is_not_mapped_makes_no_film_of_any_length(tmp_path):
+    asked = VideoRequest(model="fal/acme/films/v9", prompt="a fox", duration=60)
+    usual = FalBackend(BackendSettings(data_dir=tmp_path))
+    told = FalBackend(BackendSettings(data_dir=tmp_path, options={"max_duration": 60}))
+
+    limits = usual.capabilities("acme/films/v9")
+    made = negotiate(asked, limits, draw_seed=lambda: 0)
+    longer = negotiate(asked, told.capabilities("acme/films/v9"), draw_seed=lambda: 0)
+
+    assert "5 s at once unless max_duration says more" in limits.description
+    assert made.request.seconds() == 5
+    assert longer.request.seconds() == 60
+
+
 @pytest.mark.parametrize("model", ["magi", "fal-ai//magi", "fal-ai/../admin", "a/b?x=1", "/a/b"])
 def test_what_cannot_be_an_id_is_refused(model, tmp_path):
     backend = FalBackend(BackendSettings(data_dir=tmp_path))
