@@ -75,6 +75,7 @@ def show_job(job_id: str, /, *, json: Flag = False) -> int:
 
 def _facts(job: "VideoJob", store: "Ledger") -> "Iterator[tuple[str, object]]":
     """Yield what is known of a job, in the order of its life."""
+    from media_agent.reasons import change_in_words
     from media_agent_schemas.events import PromptChanged
 
     yield "job", job.id
@@ -94,7 +95,7 @@ def _facts(job: "VideoJob", store: "Ledger") -> "Iterator[tuple[str, object]]":
             yield "steered", f"from chunk {numbered.event.chunk + 1} on: {said}"
     yield "ready", f"{job.frames_ready} frames in {job.chunks_ready} chunks"
     for change in job.plan.adjustments:
-        yield "adjusted", f"{change.field}: {change.asked} -> {change.used} ({change.reason})"
+        yield "adjusted", change_in_words(change)
     for warning in job.warnings:
         yield "warning", warning
     for artifact in job.artifacts:

@@ -12,7 +12,7 @@ from media_agent.cli.wishes import OutputFlags
 from media_agent.client import VideoClient
 from media_agent.errors import InvalidRequestError, JobNotFoundError, exit_code, in_full
 from media_agent.job_sheet import write_job_sheet
-from media_agent.reasons import price_of
+from media_agent.reasons import changes_in, price_of
 from media_agent_schemas.capabilities import Plan
 from media_agent_schemas.jobs import JobStatus, VideoJob
 
@@ -85,10 +85,8 @@ async def _stopped(client: VideoClient, job_id: str) -> VideoJob:
 
 def announce(plan: Plan) -> None:
     """Say on stderr what differs from what was asked."""
-    for change in plan.adjustments:
-        if change.asked is not None and change.field != "model":
-            said = "nothing" if change.used is None else change.used
-            say(f"adjusted: {change.field} {change.asked} -> {said} ({change.reason})")
+    for change in changes_in(plan):
+        say(f"adjusted: {change}")
     if plan.parts:
         price = price_of(plan.estimate)
         say(f"in {len(plan.parts)} parts, each submitted by itself: {price}")
