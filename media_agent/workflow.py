@@ -157,7 +157,8 @@ class JobRun:
 
     async def _work(self) -> TerminalEvent:
         """Submit and observe; trouble becomes the terminal event that says it."""
-        submitting = Submitting(self.job, self._store.terms(self.job.id), self._around)
+        terms = self._store.terms(self.job.id)
+        submitting = Submitting(self.job, terms, self._around, tell=self._keep)
         try:
             if self._is_stopping and self._never_sent(submitting):
                 return JobCancelled(model=self.job.plan.model)

@@ -40,6 +40,7 @@ async def reconcile(job_id: str | None, *, json: bool) -> int:
         wanted = [job_id] if job_id is not None else _unknown(client)
         data = []
         for each in wanted:
+            _say_where_it_looks(await client.get(each))
             finding = await client.reconcile(each)
             ref = None if finding.ref is None else finding.ref.operation_id
             row = {"job": each, "status": finding.job.status, "ref": ref, "said": finding.said}
@@ -94,11 +95,18 @@ async def _resumed(
 ) -> VideoJob:
     job = await client.get(job_id)
     let_finish(client, job_id, job.plan, interruption)
-    with ProgressLine(job.plan) as progress:
+    _say_where_it_looks(job)
+    with ProgressLine(job.plan, frames=job.frames_ready) as progress:
         ended = await client.resume(job_id, take_over=take_over, on_event=progress)
     if job.status.is_terminal and ended.updated_at == job.updated_at:
         say(f"{job_id} is over")
     return ended
+
+
+def _say_where_it_looks(job: VideoJob) -> None:
+    """Say what may take a minute."""
+    if job.status is JobStatus.OUTCOME_UNKNOWN:
+        say(f"looking for {job.id} at {job.plan.backend}")
 
 
 def _orphans(client: VideoClient) -> list[str]:

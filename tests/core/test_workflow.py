@@ -285,6 +285,16 @@ async def test_work_whose_reply_was_lost_is_found_and_not_sent_again(
 
 
 @pytest.mark.anyio
+async def test_while_work_is_looked_for_the_caller_hears_who_is_asked(world: World) -> None:
+    provider, seen = world.providers["paid"], []
+    provider.lookup, provider.replies = "list", ["lost"]
+
+    await world.process().generate(REQUEST, on_event=seen.append)
+
+    assert seen[0].event == JobProgressed(phase="asking paid about work whose reply was lost")
+
+
+@pytest.mark.anyio
 async def test_without_a_lookup_a_lost_reply_stops_with_the_next_step(world: World) -> None:
     provider = world.providers["paid"]
     provider.replies = ["lost"]
