@@ -438,7 +438,7 @@ class VideoClient:
         return self.store.get(job_id)
 
     async def finish(self, job_id: str) -> VideoJob:
-        """End a film with the chunks that are begun, complete; `control` says what is refused."""
+        """End a film, complete, with its next chunk; `control` says what is refused."""
         await self.control(job_id, Finish())
         return self.store.get(job_id)
 

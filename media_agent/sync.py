@@ -147,7 +147,7 @@ class BlockingVideoClient:
         return self._runner.run(self._client.steer(job_id, prompt, at=at))
 
     def finish(self, job_id: str) -> VideoJob:
-        """End a film with the chunks that are begun; see `VideoClient.finish`."""
+        """End a film with its next chunk; see `VideoClient.finish`."""
         return self._runner.run(self._client.finish(job_id))
 
     def get(self, job_id: str) -> VideoJob:

@@ -92,13 +92,13 @@ class Worker:
         if request.fps is None:
             raise InvalidRequestError("the request has no fps; a plan sets it")
         folder = self._operation.work_dir
-        key = None if resume is None else resume.key
+        branches = resume is not None and self._context.branches
         return Films(
             folder,
             count=request.n,
             fps=request.fps,
             chunks=0 if resume is None else resume.next_chunk,
-            branched_from=None if key is None else folder.parent / key,
+            branched_from=folder.parent / str(resume.key) if branches else None,
         )
 
     def _make(self, films: Films) -> TerminalEvent:

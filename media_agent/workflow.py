@@ -75,6 +75,7 @@ class JobRun:
         self._is_stopping = False
         self._resumed_from: int | None = None
         self._stops: set[asyncio.Task[None]] = set()
+        self._commanding = asyncio.Lock()
 
     async def run(self, *, force: bool = False) -> VideoJob:
         """Go the whole way, or what is left of it, and return the job as it ended.
@@ -117,11 +118,12 @@ class JobRun:
         """
         if self.ref is None:
             return
-        for command in self._store.take_commands(self.job.id):
-            try:
-                await self.backend.control(self.ref, command)
-            except MediaAgentError as error:
-                self._warn(f"{command.type} was refused: {error.message}")
+        async with self._commanding:
+            for command in self._store.take_commands(self.job.id):
+                try:
+                    await self.backend.control(self.ref, command)
+                except MediaAgentError as error:
+                    self._warn(f"{command.type} was refused: {error.message}")
 
     @contextlib.asynccontextmanager
     async def _taking_commands(self) -> AsyncGenerator[None, None]:

@@ -76,7 +76,7 @@ async def change(
 
 
 async def end(job_id: str) -> int:
-    """Let a film end with the chunks that are begun, and say so."""
+    """Let a film end with its next chunk, and say so."""
     async with VideoClient() as client:
         await client.finish(job_id)
         _tell_asked(client, job_id, "to finish it")

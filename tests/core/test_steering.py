@@ -114,7 +114,8 @@ async def test_a_prompt_can_change_at_a_chunk_that_is_far_from_begun(none: Path)
 
 @pytest.mark.anyio
 async def test_a_command_waits_for_a_job_that_nobody_works_on(none: Path) -> None:
-    long = SLATE.model_copy(update={"duration": 5.0, "options": ENDLESS.options})
+    options = {"sandbox": {"latency_seconds": 1}}
+    long = SLATE.model_copy(update={"duration": 5.0, "options": options})
     async with new_client(none) as first:
         job = await first.start(long)
         await until(first, job.id, 1)
@@ -204,6 +205,17 @@ class TestSteering:
 
         assert [again.prompt(chunk) for chunk in range(2, 8)] == [None, "a", "a", "a", "b", "b"]
         assert again.is_finishing
+
+    def test_the_last_word_holds_over_what_was_said_before_for_chunks_in_work(
+        self, operation: Operation
+    ) -> None:
+        steering = self.taken(operation, [ChangePrompt(prompt="b", at=5)], begun=3)
+        operation.commands.put(ChangePrompt(prompt="c", at=9))
+        operation.commands.put(ChangePrompt(prompt="a", at="now"))
+
+        steering.take(7, change_now=lambda prompt: 4)
+
+        assert [steering.prompt(chunk) for chunk in range(3, 10)] == [None, *"aaaaa", "c"]
 
     def test_now_asks_the_engine_which_chunk_is_the_first(self, operation: Operation) -> None:
         steering = Steering(GenerationContext(operation), chunks=10)
