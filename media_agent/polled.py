@@ -195,11 +195,14 @@ class PolledBackend(ABC):
     async def cancel(self, ref: OperationRef) -> None:
         """Ask the provider to stop; where it cannot, stop waiting and say so."""
         watch = self._watch(ref)
+        watch.cancel_asked_at = self._clock()  # a poll may see its effect before its answer is here
         try:
             await self.cancel_once(ref)
         except UnsupportedRequestError:
             watch.cancel_is_refused = True
-        watch.cancel_asked_at = self._clock()
+        except BaseException:
+            watch.cancel_asked_at = None
+            raise
         watch.wake.set()
 
     async def aclose(self) -> None:
@@ -220,7 +223,6 @@ class PolledBackend(ABC):
 
     async def _look(self, ref: OperationRef, watch: _Watch) -> BackendEvent | None:
         """Poll once; None: asked too often, nothing new. After a cancel a failure is its effect."""
-        is_cancelled = watch.cancel_asked_at is not None
         try:
             event = await self.status(ref)
         except BackendRateLimitError as error:
@@ -230,10 +232,10 @@ class PolledBackend(ABC):
         except BackendResponseError as error:  # garbage says nothing about the work
             raise BackendUnavailableError(error.message, hint=error.hint) from error
         except OperationNotFoundError:
-            if not is_cancelled:
+            if watch.cancel_asked_at is None:
                 raise
             return JobCancelled(model=ref.model)
-        if is_cancelled and isinstance(event, JobFailed):
+        if watch.cancel_asked_at is not None and isinstance(event, JobFailed):
             facts = event.model_dump(exclude={"type", "error"})
             said = f"{self.name} said after the cancel: {event.error.message}"
             return JobCancelled.model_validate({**facts, "warnings": (*event.warnings, said)})
