@@ -1,13 +1,12 @@
 """The contact sheet of a finished job, with the prompt of each shot over its frames."""
 
-from itertools import accumulate
 from pathlib import Path
 
 from media_agent.contact_sheet import write_contact_sheet
 from media_agent.errors import InvalidRequestError
 from media_agent.files import storage_errors, temporary_beside
+from media_agent.record import read_record
 from media_agent_schemas.jobs import VideoJob
-from media_agent_schemas.request import VideoRequest
 
 
 def write_job_sheet(job: VideoJob, sheet: Path) -> None:
@@ -23,15 +22,19 @@ def write_job_sheet(job: VideoJob, sheet: Path) -> None:
     aside = temporary_beside(sheet)
     try:
         with storage_errors(f"the contact sheet {sheet}"):
-            write_contact_sheet(Path(film), aside, captions=captions(job.plan.request))
+            write_contact_sheet(Path(film), aside, captions=captions(job))
             aside.replace(sheet)
     finally:
         aside.unlink(missing_ok=True)
 
 
-def captions(request: VideoRequest) -> list[tuple[int, str]]:
-    """Return the first frame and the prompt of every shot of a negotiated request."""
-    shots = request.storyboard()
-    lengths = [round((shot.duration or 0) * (request.fps or 0)) for shot in shots]
-    starts = [0, *accumulate(lengths)][: len(shots)]
-    return [(start, shot.prompt) for start, shot in zip(starts, shots, strict=True)]
+def captions(job: VideoJob) -> list[tuple[int, str]]:
+    """Return first frame and prompt of each stretch, as it was steered and not as it was planned.
+
+    Without a record there are none.
+    """
+    record = read_record(job)
+    if record is None or record.delivered is None:
+        return []
+    fps = record.delivered.fps
+    return [(round(shot.start * fps), shot.prompt_sent) for shot in record.shots]

@@ -3,14 +3,12 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from media_agent.errors import BackendResponseError, InvalidRequestError
+from media_agent.record import read_record
 from media_agent_schemas.capabilities import PlanPart
 from media_agent_schemas.events import Cost
 from media_agent_schemas.jobs import VideoJob
 from media_agent_schemas.media import Artifact, ArtifactKind, InputRole, MediaInput
-from media_agent_schemas.records import GenerationRecord
 
 
 class MadeParts:
@@ -94,13 +92,8 @@ class MadeParts:
 
 def _cost(job: VideoJob) -> float | None:
     """Return what was billed for a part, as its record says."""
-    if job.record_path is None:
-        return None
-    try:
-        text = Path(job.record_path).read_bytes()
-        return GenerationRecord.model_validate_json(text).cost.usd
-    except (OSError, ValidationError):
-        return None
+    record = read_record(job)
+    return None if record is None else record.cost.usd
 
 
 def _address(film: Artifact | None) -> dict[str, str]:

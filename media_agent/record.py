@@ -7,6 +7,8 @@ from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from media_agent.errors import StorageError
 from media_agent_schemas.capabilities import Capabilities, Origin
 from media_agent_schemas.events import ChunkReady, Cost, JobEvent, PromptChanged, TerminalEvent
@@ -72,6 +74,16 @@ def build_record(
         warnings=(*job.plan.warnings, *end.warnings),
         error=getattr(end, "error", None),
     )
+
+
+def read_record(job: VideoJob) -> GenerationRecord | None:
+    """Return the record of a job; None where it has none, or none that can be read."""
+    if job.record_path is None:
+        return None
+    try:
+        return GenerationRecord.model_validate_json(Path(job.record_path).read_bytes())
+    except (OSError, ValidationError):
+        return None
 
 
 def _delivered(artifacts: Sequence[Artifact]) -> VideoMetadata | None:

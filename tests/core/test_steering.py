@@ -17,6 +17,7 @@ from media_agent.errors import (
     UnsupportedRequestError,
 )
 from media_agent.generation import GenerationContext, Operation
+from media_agent.job_sheet import captions
 from media_agent.steering import Steering, check_command
 from media_agent_schemas import (
     ChangePrompt,
@@ -98,6 +99,18 @@ async def test_a_job_is_steered_and_finished_by_a_client_that_does_not_run_it(no
     record = record_of(done)
     assert [shot.prompt_sent for shot in record.shots] == ["a cat", "a dog"]
     assert record.shots[1].start == changed[0].chunk
+
+
+@pytest.mark.anyio
+async def test_the_contact_sheet_names_the_prompts_that_the_film_was_steered_to(none: Path) -> None:
+    async with new_client(none) as client:
+        job = await client.start(ENDLESS)
+        await client.steer(job.id, "a dog", at=3)
+        await until(client, job.id, 4)
+        await client.finish(job.id)
+        done = await ended(client, job.id)
+
+    assert captions(done) == [(0, "a cat"), (30, "a dog")]
 
 
 @pytest.mark.anyio
