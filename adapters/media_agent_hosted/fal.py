@@ -25,7 +25,7 @@ from media_agent.errors import (
 from media_agent.polled import PolledBackend
 from media_agent_hosted.fal_facts import NAME, USUAL_SECONDS, checked_id, describe_model
 from media_agent_hosted.fal_input import build_input, warnings_about
-from media_agent_hosted.fal_models import MODELS
+from media_agent_hosted.fal_models import models
 from media_agent_hosted.fal_replies import (
     Status,
     Submitted,
@@ -109,7 +109,7 @@ class FalBackend(PolledBackend):
         if self.settings.key is None:
             raise BackendAuthenticationError("fal needs a key, and none is set", hint=_NO_KEY)
         model_id = self._id(request.backend_and_model()[1])
-        model = MODELS.get(model_id)
+        model = models().get(model_id)
         body = build_input(request, model, await asyncio.to_thread(self._media, request))
         reply = await self._api.send(
             "POST",
