@@ -6,8 +6,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
 
-from media_agent.client import Finding, VideoClient
+from media_agent.client import VideoClient
 from media_agent.config import Settings
+from media_agent.reconciling import Finding
 from media_agent_schemas.capabilities import Capabilities, Plan, Policy
 from media_agent_schemas.events import JobEvent
 from media_agent_schemas.jobs import VideoJob
@@ -72,7 +73,6 @@ class BlockingVideoClient:
         self,
         request: VideoRequest,
         *,
-        plan: Plan | None = None,
         plans: Sequence[Plan] | None = None,
         policy: Policy | None = None,
         allow_unknown_words: bool = False,
@@ -85,7 +85,6 @@ class BlockingVideoClient:
         return self._runner.run(
             self._client.generate(
                 request,
-                plan=plan,
                 plans=plans,
                 policy=policy,
                 allow_unknown_words=allow_unknown_words,

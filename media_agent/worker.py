@@ -92,13 +92,13 @@ class Worker:
         if request.fps is None:
             raise InvalidRequestError("the request has no fps; a plan sets it")
         folder = self._operation.work_dir
-        branches = resume is not None and self._context.branches
+        trunk = folder.parent / str(resume.key) if resume and self._context.branches else None
         return Films(
             folder,
             count=request.n,
             fps=request.fps,
             chunks=0 if resume is None else resume.next_chunk,
-            branched_from=folder.parent / str(resume.key) if branches else None,
+            branched_from=trunk,
         )
 
     def _make(self, films: Films) -> TerminalEvent:

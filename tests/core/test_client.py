@@ -503,13 +503,13 @@ async def test_a_running_job_can_be_steered_and_a_finished_one_cannot(stage: Sta
         stage.client.generate(REQUEST, job_id="mine", on_event=lambda _: ready.set())
     )
     await ready.wait()
-    await stage.client.control("mine", ChangePrompt(prompt="a dog"))
+    await stage.client.steer("mine", "a dog")
     await stage.client.cancel("mine")
     await task
 
     assert stage.backend.commands == [ChangePrompt(prompt="a dog")]
     with pytest.raises(JobError, match="mine is cancelled"):
-        await stage.client.control("mine", Finish())
+        await stage.client.finish("mine")
 
 
 @pytest.mark.anyio
@@ -537,7 +537,7 @@ def test_the_blocking_face_makes_the_same_film(stage: Stage) -> None:
     with BlockingVideoClient(client=stage.client) as client:
         assert client.capabilities().model == "one"
         plan = client.plan(REQUEST)
-        job = client.generate(REQUEST, plan=plan, out=str(stage.out))
+        job = client.generate(REQUEST, plans=[plan], out=str(stage.out))
 
         assert client.get(job.id) == job
         assert client.list() == [job]

@@ -531,13 +531,9 @@ async def test_a_crash_between_two_candidates_goes_on_with_the_second(
 
 
 @pytest.mark.anyio
-async def test_a_plan_and_plans_are_too_much_and_no_plans_too_little(world: World) -> None:
-    client = world.process()
-    plan = await client.plan(REQUEST)
-
-    for given in ([plan], []):
-        with pytest.raises(InvalidRequestError, match="either a plan, or plans"):
-            await client.generate(REQUEST, plan=plan, plans=given)
+async def test_no_plans_are_too_few(world: World) -> None:
+    with pytest.raises(InvalidRequestError, match="there is no plan to follow"):
+        await world.process().generate(REQUEST, plans=[])
 
 
 # -- idempotency keys -------------------------------------------------------------------------
