@@ -113,7 +113,7 @@ def _look(
         except MediaAgentError as error:
             if wanted:
                 raise
-            problems.append(f"{name}: {in_full(error)}")
+            problems.append(f"{name}: {in_full(error).removeprefix(f'{name} ')}")
     return found, problems
 
 

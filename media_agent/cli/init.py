@@ -45,6 +45,8 @@ def init(*, user: Flag = False, force: Flag = False) -> int:
     tell(f"wrote {place}")
     if settings.config is not None:
         tell(f"warning: MEDIA_AGENT_CONFIG names {settings.config}, which is read instead of it")
+    if not machine.models:
+        tell("first: nothing here makes videos by itself; pip install 'media-agent[local]'")
     tell(f'next: media-agent generate "{PROMPT}"')
     return 0
 

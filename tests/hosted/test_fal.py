@@ -355,7 +355,14 @@ def test_what_cannot_be_an_id_is_refused(model, tmp_path):
     with pytest.raises(InvalidRequestError, match="no model") as caught:
         backend.capabilities(model)
 
-    assert model != "magi" or "did you mean fal-ai/magi" in caught.value.hint
+    assert model != "magi" or "did you mean fal-ai/magi?" in caught.value.hint
+
+
+def test_a_part_of_an_id_is_understood(tmp_path):
+    with pytest.raises(InvalidRequestError) as caught:
+        FalBackend(BackendSettings(data_dir=tmp_path)).capabilities("wan")
+
+    assert "did you mean fal-ai/wan/v2.7/text-to-video?" in caught.value.hint
 
 
 def test_a_key_that_is_missing_is_said_before_anything_is_tried(tmp_path):
