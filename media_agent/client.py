@@ -15,7 +15,7 @@ from media_agent import branching, reconciling
 from media_agent.backend import VideoBackend
 from media_agent.chain import ChainBackend
 from media_agent.config import Settings, load_settings
-from media_agent.errors import InvalidRequestError, MediaAgentError
+from media_agent.errors import InvalidRequestError
 from media_agent.faults import in_words
 from media_agent.jobs import JobTerms
 from media_agent.ledger import Ledger
@@ -427,31 +427,8 @@ class VideoClient:
             plans = await self._planner.plans(request, policy, allow_unknown_words=words)
         elif not plans:
             raise InvalidRequestError("there is no plan to follow", hint="give at least one")
-        await self._backend_of(plans[0])  # what cannot be opened leaves no job
-        job = self._new_job(job_id or self.new_job_id(), request, plans[0])
         terms = JobTerms(tuple(plans), _absolute(out), overwrite, idempotency_key)
-        kept = self.store.create(job, terms)
-        if kept is job:
-            try:
-                with self._running.place(job.id, terms):
-                    pass
-            except MediaAgentError:
-                self.store.discard(job.id)
-                raise
-        return kept, kept is job
-
-    def _new_job(self, job_id: str, request: VideoRequest, plan: Plan) -> VideoJob:
-        now, origin = self._surroundings.now(), plan.origin
-        return VideoJob(
-            id=job_id,
-            chunks_ready=0 if origin is None else origin.chunk,
-            frames_ready=0 if origin is None else origin.frames,
-            created_at=now,
-            updated_at=now,
-            request=request,
-            plan=plan,
-            warnings=plan.warnings,
-        )
+        return await self._running.keep(job_id or self.new_job_id(), request, terms)
 
     async def _control(
         self,

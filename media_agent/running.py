@@ -12,6 +12,7 @@ from media_agent.jobs import JobMovedError, JobTerms
 from media_agent.workflow import JobRun, Surroundings
 from media_agent_schemas.events import JobCancelled, JobEvent, JobFailed
 from media_agent_schemas.jobs import JobStatus, VideoJob
+from media_agent_schemas.request import VideoRequest
 
 _LOGGER = logging.getLogger(__name__)
 _LOOK_SECONDS = 0.5  # between two looks at a job of another process
@@ -27,6 +28,32 @@ class Running:
         self._store = around.store
         self._runs: dict[str, JobRun] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    async def keep(
+        self, job_id: str, request: VideoRequest, terms: JobTerms
+    ) -> tuple[VideoJob, bool]:
+        """Keep a job whose film has a place; return it, or the one of its key, and if it is new."""
+        plan, now = terms.plans[0], self._around.now()
+        await self._around.open_backend(plan)  # one that cannot be opened leaves no job
+        job = VideoJob(
+            id=job_id,
+            chunks_ready=0 if plan.origin is None else plan.origin.chunk,
+            frames_ready=0 if plan.origin is None else plan.origin.frames,
+            created_at=now,
+            updated_at=now,
+            request=request,
+            plan=plan,
+            warnings=plan.warnings,
+        )
+        kept = self._store.create(job, terms)
+        if kept is job:
+            try:
+                with self._place(job_id, terms):
+                    pass
+            except MediaAgentError:
+                self._store.discard(job_id)
+                raise
+        return kept, kept is job
 
     def begin(self, job: VideoJob) -> None:
         """Work on a job from now on, though nobody waits for it."""
@@ -122,7 +149,7 @@ class Running:
                 pass  # a task that had not begun has not given its job free yet
 
     @contextlib.contextmanager
-    def place(self, job_id: str, terms: JobTerms) -> Iterator[Destination]:
+    def _place(self, job_id: str, terms: JobTerms) -> Iterator[Destination]:
         """Reserve where the film goes; a film that this very job put there is no obstacle."""
         placed = self._store.placed(job_id)
         overwrite = terms.overwrite or (placed is not None and is_there(placed))
@@ -141,7 +168,7 @@ class Running:
         last = next(reversed(self._store.submissions(job.id)), None)
         terms = self._store.terms(job.id)
         backend = await self._around.open_backend(terms.plans[0 if last is None else last.number])
-        with self.place(job.id, terms) as destination:
+        with self._place(job.id, terms) as destination:
             run = JobRun(job, backend, destination, self._around, on_event=on_event)
             self._runs[job.id] = run
             try:
