@@ -34,8 +34,9 @@ from media_agent_hosted.fal_replies import (
     refusal_of,
     verdict_of,
 )
-from media_agent_hosted.http import HttpApi, Transport, key_header
+from media_agent_hosted.http import HttpApi, Transport
 from media_agent_hosted.inline import address_of
+from media_agent_hosted.secrecy import key_header
 from media_agent_schemas.capabilities import Capabilities, Estimate
 from media_agent_schemas.events import BackendEvent, JobFailed, JobProgressed
 from media_agent_schemas.jobs import OperationRef

@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import Literal
 
 import httpx
-from pydantic import JsonValue, SecretStr
+from pydantic import JsonValue
 
 from media_agent.errors import (
     BackendResponseError,
     BackendUnavailableError,
-    ConfigurationError,
     MediaAgentError,
 )
 from media_agent_hosted.addresses import (
@@ -32,10 +31,10 @@ from media_agent_hosted.addresses import (
 from media_agent_hosted.film_file import LARGEST_FILM, PIECE, film_is_gone, store
 from media_agent_hosted.repeating import repeated
 from media_agent_hosted.replies import Reply, Translate, general_error, uncertain
+from media_agent_hosted.secrecy import Headers, blotted, hide_queries
 
-__all__ = ["FilePart", "HttpApi", "Reply", "Translate", "Transport", "key_header"]
+__all__ = ["FilePart", "HttpApi", "Reply", "Translate", "Transport"]
 
-Headers = Mapping[str, str]
 Transport = httpx.AsyncBaseTransport
 FilePart = tuple[str | None, bytes, str | None]
 """File name, bytes and media type of one part of a form; no name for a plain field."""
@@ -43,24 +42,6 @@ FilePart = tuple[str | None, bytes, str | None]
 LARGEST_REPLY = 32 * 2**20  # bytes of an API reply, which is held in memory
 _LONGEST_DOWNLOAD = 3600.0  # seconds
 _REDIRECTS = 5
-
-
-def key_header(
-    key: SecretStr | None, *, name: str = "Authorization", scheme: str = ""
-) -> Callable[[], Headers]:
-    """Return what makes the header with the key, such as scheme "Bearer"; none without a key.
-
-    Raises:
-        ConfigurationError: the key cannot stand in a header; the key itself is not shown.
-    """
-    if key is None:
-        return dict
-    value = key.get_secret_value().strip()
-    if not value or not value.isascii() or not value.isprintable():
-        raise ConfigurationError(
-            "the key is empty or holds characters that no key has", hint="copy it again, whole"
-        )
-    return lambda: {name: f"{scheme} {value}" if scheme else value}
 
 
 class HttpApi:
@@ -88,7 +69,7 @@ class HttpApi:
         self._transport = transport
         self._sleep = sleep
         self._client: httpx.AsyncClient | None = None
-        logging.getLogger("httpx").addFilter(_hide_queries)  # signed links are secrets
+        logging.getLogger("httpx").addFilter(hide_queries)  # signed links are secrets
 
     def __repr__(self) -> str:
         return f"HttpApi({str(self._base)!r})"
@@ -226,7 +207,7 @@ class HttpApi:
         reply = Reply(
             status=response.status_code,
             headers={name.lower(): value for name, value in response.headers.items()},
-            content=_blotted(bytes(content), self._auth()),
+            content=blotted(bytes(content), self._auth()),
             host=place_of(response.url),
             paid=paid,
         )
@@ -317,22 +298,3 @@ def _redirected(request: httpx.Request, response: httpx.Response) -> BackendResp
         f"{response.status_code}, which is not followed",
         hint="set base_url to where the API really is",
     )
-
-
-def _blotted(content: bytes, auth: Headers) -> bytes:
-    """Return the content without the values of these headers, nor the key in them."""
-    for value in auth.values():
-        for secret in (value, value.rpartition(" ")[2]):
-            if len(secret) >= 4:
-                content = content.replace(secret.encode("ascii", "replace"), b"[key]")
-    return content
-
-
-def _hide_queries(record: logging.LogRecord) -> bool:
-    """Cut the query off every address that httpx logs."""
-    if isinstance(record.args, tuple):
-        record.args = tuple(
-            str(value.copy_with(query=None)) if isinstance(value, httpx.URL) else value
-            for value in record.args
-        )
-    return True
