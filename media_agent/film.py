@@ -149,7 +149,7 @@ class Film:
                 self.close()
                 raise NotResumableError(
                     f"the film cannot go on at chunk {chunks}: {error.message}",
-                    hint="start it anew, without the resume token",
+                    hint="make the film anew",
                 ) from error
             self._append(encoded, frames)
 

@@ -168,15 +168,18 @@ async def test_a_state_of_other_work_or_a_damaged_one_is_refused_with_the_way_ou
     token = tokens_of(await run(backend, asked, "film"))[1]
 
     other = await run(make(guidance_scale=1.0), asked, "film", resume=token)
-    (tmp_path / "work" / "film" / "states" / "00000002.safetensors").write_bytes(b"rubbish")
+    state = tmp_path / "work" / "film" / "states" / "00000002.safetensors"
+    state.write_bytes(b"rubbish")
     damaged = await run(make(), asked, "film", resume=token)
+    state.unlink()
+    lost = await run(make(), asked, "film", resume=token)
 
-    for events, said in ((other, "guidance"), (damaged, "damaged")):
+    for events, said in ((other, "guidance"), (damaged, "damaged"), (lost, "is not there")):
         failed = events[-1]
         assert isinstance(failed, JobFailed)
         assert failed.error.code == NotResumableError.code
         assert said in failed.error.message
-        assert "make it anew" in (failed.error.hint or "")
+        assert "branch at an earlier chunk or make it anew" in (failed.error.hint or "")
         assert failed.artifacts, "the film so far is kept"
 
 
