@@ -32,7 +32,7 @@ from media_agent.errors import (
 from media_agent.files import storage_errors
 from media_agent.generation import GenerationContext, Operation
 from media_agent.hookspecs import hookimpl
-from media_agent.threaded import ThreadedBackend
+from media_agent.local import ThreadedBackend
 from media_agent_schemas.base import Seconds
 from media_agent_schemas.capabilities import Capabilities, Estimate
 from media_agent_schemas.events import JobCancelled, JobCompleted, JobFailed, JobStarted, Timing

@@ -9,6 +9,7 @@ import pytest
 
 from media_agent.client import VideoClient
 from media_agent.config import load_settings
+from media_agent.contact_sheet import captions
 from media_agent.errors import (
     InvalidRequestError,
     JobError,
@@ -17,7 +18,6 @@ from media_agent.errors import (
     UnsupportedRequestError,
 )
 from media_agent.generation import GenerationContext, Operation
-from media_agent.job_sheet import captions
 from media_agent.steering import Steering, check_command
 from media_agent_schemas import (
     ChangePrompt,
