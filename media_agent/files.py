@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import hashlib
 import os
 import secrets
 import shutil
@@ -31,6 +32,12 @@ def storage_errors(what: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise as_storage_error(what, error) from error
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def as_storage_error(what: str, error: OSError) -> StorageError:

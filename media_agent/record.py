@@ -10,6 +10,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from media_agent.errors import StorageError
+from media_agent.files import sha256_of
 from media_agent_schemas.capabilities import Capabilities, Origin
 from media_agent_schemas.events import ChunkReady, Cost, JobEvent, PromptChanged, TerminalEvent
 from media_agent_schemas.jobs import JobStatus, VideoJob
@@ -152,8 +153,7 @@ def _digest(medium: MediaInput) -> str | None:
     if medium.path is None:
         return None
     try:
-        with Path(medium.path).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return sha256_of(Path(medium.path))
     except OSError as error:
         raise StorageError(f"the input {medium.path} cannot be read: {error.strerror}") from error
 

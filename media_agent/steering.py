@@ -110,10 +110,11 @@ class Steering:
         if self._chunks is not None and first >= self._chunks:
             self._context.warn(f"the prompt did not change: chunk {first} is not in the film")
             return
-        kept = {at: text for at, text in self._prompts.items() if not first <= at <= begun}
-        self._prompts = {**kept, first: command.prompt}  # the last word counts
+        changed = {first, *(chunk for chunk in self._prompts if first <= chunk <= begun)}
+        self._prompts |= dict.fromkeys(changed, command.prompt)  # the last word counts
         self._write()
-        self._context.prompt_changed(first, command.prompt)
+        for chunk in sorted(changed):
+            self._context.prompt_changed(chunk, command.prompt)
 
     def _read(self) -> None:
         try:

@@ -301,7 +301,9 @@ def _remove(folder: Path, stays: tuple[str, ...]) -> None:
         return
     with contextlib.suppress(OSError):
         for path in folder.iterdir():
-            if path.name not in stays:
+            if path.is_dir() and path.name not in stays:
+                shutil.rmtree(path)
+            elif path.name not in stays:
                 path.unlink()
 
 

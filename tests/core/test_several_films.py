@@ -43,7 +43,13 @@ class Shades(LocalBackend):
 
     def capabilities(self, model: str | None = None) -> Capabilities:
         return Capabilities(
-            backend="shades", model="one", max_n=4, resumable=True, resubmits=True, max_shots=None
+            backend="shades",
+            model="one",
+            max_n=4,
+            resumable=True,
+            extends=True,
+            resubmits=True,
+            max_shots=None,
         )
 
     def estimate(self, request: VideoRequest) -> Estimate:
@@ -101,6 +107,13 @@ async def test_every_film_is_a_file_and_the_record_names_them_all(
     record = GenerationRecord.model_validate_json((tmp_path / "cat.json").read_bytes())
     assert record.artifacts == job.artifacts
     assert job.frames_ready == 10
+
+
+async def test_only_what_a_branch_needs_stays_behind(client: VideoClient, tmp_path: Path) -> None:
+    job = await client.generate(REQUEST)
+
+    work = tmp_path / "data" / "work" / job.id
+    assert {path.name for path in work.iterdir()} == {"chunks", "states"}
 
 
 async def test_one_film_has_no_number(client: VideoClient, tmp_path: Path) -> None:

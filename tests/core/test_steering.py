@@ -17,14 +17,17 @@ from media_agent.errors import (
     StorageError,
     UnsupportedRequestError,
 )
+from media_agent.event_log import EventLog
 from media_agent.generation import GenerationContext, Operation
 from media_agent.steering import Steering, check_command
 from media_agent_schemas import (
+    BackendEvent,
     ChangePrompt,
     Command,
     Control,
     Finish,
     GenerationRecord,
+    JobCompleted,
     JobStatus,
     OperationRef,
     PromptChanged,
@@ -179,6 +182,10 @@ async def test_a_command_or_words_that_the_model_does_not_take_are_refused(none:
         check_command(Finish(), job, narrow)
 
 
+async def all_of(log: EventLog) -> list[BackendEvent]:
+    return [event async for event in log.follow()]
+
+
 class TestSteering:
     @pytest.fixture
     def operation(self, tmp_path: Path) -> Iterator[Operation]:
@@ -229,6 +236,14 @@ class TestSteering:
         steering.take(7, change_now=lambda prompt: 4)
 
         assert [steering.prompt(chunk) for chunk in range(3, 10)] == [None, *"aaaaa", "c"]
+        operation.log.publish(JobCompleted())
+        told = [each for each in asyncio.run(all_of(operation.log)) if each != JobCompleted()]
+        assert told == [
+            PromptChanged(chunk=5, prompt="b"),
+            PromptChanged(chunk=9, prompt="c"),
+            PromptChanged(chunk=4, prompt="a"),
+            PromptChanged(chunk=5, prompt="a"),
+        ]
 
     def test_now_asks_the_engine_which_chunk_is_the_first(self, operation: Operation) -> None:
         steering = Steering(GenerationContext(operation), chunks=10)
