@@ -38,7 +38,7 @@ def checked_id(model: str | None) -> str:
     if model is None:
         return next(iter(models()))
     if _ID.fullmatch(model) is None:
-        near = [each for each in models() if model in each]
+        near = [each for each in models() if len(model) > 2 and model in each]
         near = near or get_close_matches(model, models(), n=1, cutoff=0.3)
         meant = f"did you mean {near[0]}? " if near else ""
         raise InvalidRequestError(

@@ -30,7 +30,7 @@ async def go_on(job_id: str | None, *, take_over: bool, json: bool) -> int:
             say("stopped; media-agent jobs list shows where it stands")
             return interruption.exit_code
     for job in ends:
-        print(job.model_dump_json()) if json else _tell_end(job)
+        tell_json(job, indent=None) if json else _tell_end(job)
     return next((code for code in map(_exit_code, ends) if code), 0)
 
 

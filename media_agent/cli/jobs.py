@@ -33,8 +33,7 @@ def list_jobs(*, json: Flag = False) -> int:
     store = open_ledger()
     jobs = store.list()
     if json:
-        data = [job.model_dump(mode="json") for job in jobs]
-        tell_json({"data": data})
+        tell_json({"data": [job.model_dump(mode="json") for job in jobs]})
         return 0
     heads = ("ID", "STATUS", "MADE BY", "SECONDS", "FILM", "PROMPT")
     table(heads, [_job_row(job, store) for job in jobs])
@@ -67,7 +66,7 @@ def show_job(job_id: str, /, *, json: Flag = False) -> int:
     store = open_ledger()
     job = store.get(job_id)
     if json:
-        print(job.model_dump_json(indent=2))
+        tell_json(job)
         return 0
     tell_facts(_facts(job, store))
     return 0

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from media_agent.cli.orders import Order, planned
 from media_agent.cli.progress import ProgressLine
-from media_agent.cli.screen import say, tell
+from media_agent.cli.screen import say, tell, tell_json
 from media_agent.cli.signals import Interruption, cancelled_by_signals
 from media_agent.cli.wishes import OutputFlags
 from media_agent.client import VideoClient
@@ -102,7 +102,7 @@ def _report(job: VideoJob, output: OutputFlags, interruption: Interruption) -> i
     for warning in job.warnings[len(job.plan.warnings) :]:
         say(f"warning: {warning}")
     if output.json:
-        print(job.model_dump_json(indent=2))
+        tell_json(job)
     elif job.status is JobStatus.COMPLETED:
         tell(f"{job.artifacts[0].path}: {_facts(job)}")
         for other in job.artifacts[1:]:
