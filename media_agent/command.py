@@ -133,9 +133,8 @@ class CommandBackend(ThreadedBackend):
         folder = operation.work_dir.absolute()
         with storage_errors(str(folder)):
             folder.mkdir(parents=True, exist_ok=True)
-        output = (
-            folder / f"video.{token_hex(4)}.mp4"
-        )  # a run that was killed may still write its own
+        # of its own name: a run that was killed may still write
+        output = folder / f"video.{token_hex(4)}.mp4"
         words = self._words(operation, folder, output)
         said = folder / "program.log"
         with storage_errors(str(said)), said.open("wb") as log:

@@ -6,7 +6,6 @@ growing film before it is announced, so that a kill loses at most the chunk bein
 
 import asyncio
 import queue
-import re
 import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
@@ -25,6 +24,7 @@ from media_agent.errors import (
     OperationNotFoundError,
     UnsupportedRequestError,
 )
+from media_agent.files import checked_key
 from media_agent.generation import Chunk, GenerationContext, Operation, state_name
 from media_agent.nearest import did_you_mean
 from media_agent.options import check_settings
@@ -45,7 +45,6 @@ __all__ = [
     "state_name",
 ]
 
-_KEY = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}")
 _OPERATIONS_KEPT = 100  # finished ones that can still be observed
 
 
@@ -90,7 +89,7 @@ class ThreadedBackend(ABC):
         model = self.capabilities(request.backend_and_model()[1]).model
         if resume is not None:
             self._check_resume(resume, model)
-        known = self._operations.get(_checked_key(key))
+        known = self._operations.get(checked_key(key))
         if known is not None and known.request != request:
             raise IdempotencyConflictError(f"key {key!r} belongs to another request")
         if known is not None and not (resume is not None and _can_go_on(known)):
@@ -161,7 +160,7 @@ class ThreadedBackend(ABC):
         if self.capabilities(model).resumable is not True:
             raise NotResumableError(f"{self.name}/{model} cannot go on from a token")
         if resume.key is not None:
-            _checked_key(resume.key)
+            checked_key(resume.key)
 
     def _find(self, ref: OperationRef) -> Operation:
         operation = self._operations.get(ref.operation_id)
@@ -207,15 +206,6 @@ def lacking(extra: str, *modules: str) -> str | None:
     """Return which modules this machine lacks and how to get them, for `Capabilities.missing`."""
     absent = ", ".join(name for name in modules if find_spec(name) is None)
     return f"{absent}: pip install 'media-agent[{extra}]'" if absent else None
-
-
-def _checked_key(key: str) -> str:
-    if _KEY.fullmatch(key) is None:
-        raise InvalidRequestError(
-            f"key {key!r} cannot name a folder",
-            hint="use up to 200 letters, digits, '.', '_' and '-', not beginning with '.'",
-        )
-    return key
 
 
 def _can_go_on(operation: Operation) -> bool:
