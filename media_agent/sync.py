@@ -61,7 +61,7 @@ class BlockingVideoClient:
         self,
         request: VideoRequest,
         *,
-        policy: Policy = Policy.ADJUST,
+        policy: Policy | None = None,
         allow_unknown_words: bool = False,
     ) -> PlanReport:
         """Return all who could make it, and all who could not; see `VideoClient.plan_all`."""
@@ -140,10 +140,18 @@ class BlockingVideoClient:
         return self._runner.run(self._client.cancel(job_id))
 
     def steer(
-        self, job_id: str, prompt: str, *, at: Literal["next", "now"] | int = "next"
+        self,
+        job_id: str,
+        prompt: str,
+        *,
+        at: Literal["next", "now"] | int = "next",
+        allow_unknown_words: bool = False,
     ) -> VideoJob:
         """Let a film go on under another prompt; see `VideoClient.steer`."""
-        return self._runner.run(self._client.steer(job_id, prompt, at=at))
+        words = allow_unknown_words
+        return self._runner.run(
+            self._client.steer(job_id, prompt, at=at, allow_unknown_words=words)
+        )
 
     def finish(self, job_id: str) -> VideoJob:
         """End a film with its next chunk; see `VideoClient.finish`."""
