@@ -136,7 +136,8 @@ class Running:
     async def take_commands(self, job_id: str) -> None:
         """Let a job that is worked on here take its commands at once."""
         if job_id in self._runs:
-            await self._runs[job_id].take_commands()
+            with contextlib.suppress(JobMovedError):  # whoever has it now takes them
+                await self._runs[job_id].take_commands()
 
     async def let_go(self) -> None:
         """Stop watching; work at a service goes on there, and the jobs can be gone on with."""
