@@ -2,7 +2,6 @@
 
 import contextlib
 import fcntl
-import hashlib
 import os
 import shutil
 import stat
@@ -14,7 +13,13 @@ from typing import BinaryIO
 from pydantic import ValidationError
 
 from media_agent.errors import InvalidRequestError, StorageError
-from media_agent.files import as_storage_error, storage_errors, sync_folder, temporary_beside
+from media_agent.files import (
+    as_storage_error,
+    sha256_of,
+    storage_errors,
+    sync_folder,
+    temporary_beside,
+)
 from media_agent_schemas.media import Artifact
 from media_agent_schemas.records import GenerationRecord
 
@@ -77,8 +82,7 @@ def is_there(artifact: Artifact) -> bool:
     if artifact.path is None:
         return False
     try:
-        with Path(artifact.path).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest() == artifact.sha256
+        return sha256_of(Path(artifact.path)) == artifact.sha256
     except OSError:
         return False
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
@@ -15,30 +16,40 @@ from media_agent.faults import in_words
 from media_agent.ledger import Ledger
 from media_agent.lengths import usual_seconds
 from media_agent.record import shots_of
-from media_agent_schemas.capabilities import Capabilities, Origin
+from media_agent_schemas.capabilities import Capabilities, Origin, Plan, Policy
 from media_agent_schemas.events import ChunkReady
 from media_agent_schemas.jobs import ResumeToken, VideoJob
 from media_agent_schemas.request import Shot, VideoRequest
 
+if TYPE_CHECKING:
+    from media_agent.planning import Planner
+    from media_agent.submitting import Surroundings
 
-def branch_of(
-    store: Ledger,
-    job: VideoJob,
-    limits: Capabilities,
-    work: Path,
+
+async def plan_branch(
+    job_id: str,
+    around: "Surroundings",
+    planner: "Planner",
     *,
     at: int | None,
     shots: Sequence[Shot],
     endless: bool,
-) -> tuple[VideoRequest, Origin]:
-    """Return what a branch of a film asks for, and where it begins; `work` holds all work folders.
+    policy: Policy | None,
+    allow_unknown_words: bool,
+) -> Plan:
+    """Return the plan of a branch, as `VideoClient.plan_branch` says.
 
     Raises:
         MediaAgentError: the film cannot be left there, and why.
     """
+    store = around.store
+    job = store.get(job_id)
+    limits = (await around.open_backend(job.plan)).capabilities(job.plan.model)
     origin, maker = origin_of(store, job, limits, at)
-    check_origin(origin, token_of(store, origin), limits, work)
-    return branched(store, maker, origin, shots, limits, endless=endless), origin
+    check_origin(origin, token_of(store, origin), limits, around.work_folder)
+    request = branched(store, maker, origin, shots, limits, endless=endless)
+    plans = await planner.plans(request, policy, allow_unknown_words=allow_unknown_words)
+    return plans[0].model_copy(update={"origin": origin})
 
 
 def origin_of(

@@ -6,13 +6,12 @@ parts that are there are taken, the one under way is found again, only the rest 
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import repeat
 from pathlib import Path
-from typing import Protocol
 
 from media_agent.backend import VideoBackend
 from media_agent.errors import (
@@ -22,7 +21,7 @@ from media_agent.errors import (
     UnsupportedRequestError,
     to_info,
 )
-from media_agent.made_parts import MadeParts
+from media_agent.made_parts import MadeParts, PartMaker
 from media_agent_schemas.capabilities import Capabilities, Control, Estimate, Plan, PlanPart
 from media_agent_schemas.events import (
     BackendEvent,
@@ -47,20 +46,6 @@ from media_agent_schemas.jobs import (
 )
 from media_agent_schemas.media import Artifact
 from media_agent_schemas.request import VideoRequest
-
-OnEvent = Callable[[JobEvent], None]
-
-
-class PartMaker(Protocol):
-    """Makes the parts: what a client can do with jobs."""
-
-    async def make_part(self, job_id: str, plan: Plan, on_event: OnEvent) -> VideoJob:
-        """Make this part, or go on with it, or return it if it is made, as it ended."""
-        ...
-
-    async def stop_part(self, job_id: str) -> None:
-        """Ask a part that is being made to stop."""
-        ...
 
 
 @dataclass(eq=False, slots=True)
@@ -142,7 +127,7 @@ class ChainBackend:
         wishes.is_cancelled = True
         if wishes.part is not None:
             with contextlib.suppress(MediaAgentError):
-                await self._maker.stop_part(wishes.part)
+                await self._maker.stop(wishes.part)
 
     async def aclose(self) -> None:
         """Do nothing: those who make the parts are closed by their owner."""
@@ -195,7 +180,7 @@ class ChainBackend:
 
         try:
             report("begin", None)
-            return await self._maker.make_part(job_id, plan, on_event)
+            return await self._maker.make(job_id, plan, on_event)
         finally:
             news.put_nowait(None)
 

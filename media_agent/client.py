@@ -1,11 +1,9 @@
 """The one face of the core: say what video you want, get a job, its events and its record."""
 
 import asyncio
-import contextlib
 import os
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
@@ -13,38 +11,26 @@ from typing import Literal, Self
 
 from pydantic import ValidationError
 
-from media_agent.artifacts import Destination, is_there, reserved
+from media_agent import branching, reconciling
 from media_agent.backend import VideoBackend
-from media_agent.background import Background
-from media_agent.branching import branch_of, new_shots
 from media_agent.chain import ChainBackend
 from media_agent.config import Settings, load_settings
-from media_agent.errors import InvalidRequestError, JobError, JobNotFoundError, MediaAgentError
+from media_agent.errors import InvalidRequestError
 from media_agent.faults import in_words
-from media_agent.files import storage_errors
-from media_agent.jobs import JobMovedError, JobTerms, Submission, SubmissionState
+from media_agent.jobs import JobTerms
 from media_agent.ledger import Ledger
+from media_agent.made_parts import PartMaker
 from media_agent.planning import Planner
+from media_agent.reconciling import Finding
 from media_agent.registry import Registry
+from media_agent.running import Running
 from media_agent.steering import check_command
-from media_agent.submitting import Submitting, Surroundings
-from media_agent.workflow import JobRun
+from media_agent.submitting import Surroundings
 from media_agent_schemas.capabilities import Capabilities, Plan, Policy
-from media_agent_schemas.events import JobCancelled, JobEvent, JobFailed
-from media_agent_schemas.jobs import ChangePrompt, Finish, JobStatus, OperationRef, VideoJob
+from media_agent_schemas.events import JobEvent
+from media_agent_schemas.jobs import ChangePrompt, Finish, VideoJob
 from media_agent_schemas.plan import PlanReport
 from media_agent_schemas.request import Shot, VideoRequest
-
-_LOOK_SECONDS = 0.5  # between two looks at a job of another process
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What a backend says of work whose reply was lost."""
-
-    job: VideoJob
-    ref: OperationRef | None
-    said: str
 
 
 class VideoClient:
@@ -85,10 +71,7 @@ class VideoClient:
             spent_today=lambda: self.store.spent(now() - timedelta(days=1)),
         )
         self._backends: dict[str, VideoBackend] = {}
-        self._runs: dict[str, JobRun] = {}
-        self._background = Background(
-            self.store, lambda job: self._run_of(job, None), self._runs, now
-        )
+        self._running = Running(self._surroundings)
         self._lock = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
@@ -104,7 +87,7 @@ class VideoClient:
 
     async def aclose(self) -> None:
         """Stop all work here and close the backends; what `start` began at a service goes on."""
-        await self._background.let_go()
+        await self._running.let_go()
         for backend in self._backends.values():
             await backend.aclose()
         self._backends.clear()
@@ -171,7 +154,6 @@ class VideoClient:
         self,
         request: VideoRequest,
         *,
-        plan: Plan | None = None,
         plans: Sequence[Plan] | None = None,
         policy: Policy | None = None,
         allow_unknown_words: bool = False,
@@ -183,8 +165,8 @@ class VideoClient:
     ) -> VideoJob:
         """Make the video and return the job as it ended: look at its `status` and `error`.
 
-        A plan made before is followed as it is. Of several `plans` the first is followed; the next
-        only when the one before was refused before anything was accepted.
+        Of `plans` made before the first is followed, as it is; the next only when the one before
+        was refused before anything was accepted.
         Without `out` the film stays in the job's folder.
         A `job_id` given twice is refused, so nothing is made twice by mistake. The same
         `idempotency_key` with the same request is the same job, also from another process: it is
@@ -197,32 +179,19 @@ class VideoClient:
             IdempotencyConflictError: there is a job of this id, or the key has another request.
             StorageError: the data folder cannot be written.
         """
-        if idempotency_key is not None:
-            known = self.store.of_key(idempotency_key, request)
-            if known is not None:
-                return await self._joined(known.id, on_event)
-        if plans is None:
-            words = allow_unknown_words
-            if plan is None:
-                plans = await self._planner.plans(request, policy, allow_unknown_words=words)
-            else:
-                plans = (plan,)
-        elif plan is not None or not plans:
-            raise InvalidRequestError("give either a plan, or plans with at least one in it")
-        terms = JobTerms(tuple(plans), _absolute(out), overwrite, idempotency_key)
-        backend = await self._backend_of(plans[0])
-        job = self._new_job(job_id or self.new_job_id(), request, plans[0])
-        kept = self.store.create(job, terms)
-        if kept.id != job.id:
-            return await self._joined(kept.id, on_event)
-        with contextlib.ExitStack() as stack:
-            try:
-                destination = stack.enter_context(self._place(job.id, terms))
-            except MediaAgentError:
-                self.store.discard(job.id)
-                raise
-            run = JobRun(job, backend, destination, self._surroundings, on_event=on_event)
-            return await self._run(run, on_event)
+        job, is_new = await self._kept(
+            request,
+            plans,
+            policy=policy,
+            allow_unknown_words=allow_unknown_words,
+            out=out,
+            job_id=job_id,
+            idempotency_key=idempotency_key,
+            overwrite=overwrite,
+        )
+        if is_new:
+            return await self._running.ended(job, on_event)
+        return await self._running.watched(job.id, on_event)
 
     async def start(
         self,
@@ -245,17 +214,21 @@ class VideoClient:
             IdempotencyConflictError: the key has another request.
             StorageError: the data folder cannot be written.
         """
-        known = None if idempotency_key is None else self.store.of_key(idempotency_key, request)
-        if known is None:
-            words = allow_unknown_words
-            plans = await self._planner.plans(request, policy, allow_unknown_words=words)
-            terms = JobTerms(tuple(plans), _absolute(out), overwrite, idempotency_key)
-            job = self._new_job(self.new_job_id(), request, plans[0])
-            known = self._kept(job, terms)
-            if known is job:
-                self._background.begin(job)
-        self._background.go_on(known)
-        return self.store.get(known.id)
+        job, is_new = await self._kept(
+            request,
+            None,
+            policy=policy,
+            allow_unknown_words=allow_unknown_words,
+            out=out,
+            job_id=None,
+            idempotency_key=idempotency_key,
+            overwrite=overwrite,
+        )
+        if is_new:
+            self._running.begin(job)
+        else:
+            self._running.go_on(job)
+        return self.store.get(job.id)
 
     async def plan_branch(
         self,
@@ -280,15 +253,16 @@ class VideoClient:
             RequestError: it has no such chunk, or its model cannot do this or does not know a word.
             NotResumableError: the state before that chunk is not kept any more.
         """
-        new = new_shots(prompt, duration, shots)
-        job = self.store.get(job_id)
-        limits = (await self._backend_of(job.plan)).capabilities(job.plan.model)
-        work = self._surroundings.work_folder
-        request, origin = branch_of(
-            self.store, job, limits, work, at=at, shots=new, endless=endless
+        return await branching.plan_branch(
+            job_id,
+            self._surroundings,
+            self._planner,
+            at=at,
+            shots=branching.new_shots(prompt, duration, shots),
+            endless=endless,
+            policy=policy,
+            allow_unknown_words=allow_unknown_words,
         )
-        plans = await self._planner.plans(request, policy, allow_unknown_words=allow_unknown_words)
-        return plans[0].model_copy(update={"origin": origin})
 
     async def branch(
         self,
@@ -317,7 +291,7 @@ class VideoClient:
             allow_unknown_words=allow_unknown_words,
         )
         return await self.generate(
-            plan.request, plan=plan, out=out, overwrite=overwrite, on_event=on_event
+            plan.request, plans=[plan], out=out, overwrite=overwrite, on_event=on_event
         )
 
     async def resume(
@@ -339,16 +313,7 @@ class VideoClient:
             JobError: a living process works on it, and it is not to be taken over.
             MediaAgentError: its backend or its place cannot be used; the job stays as it is.
         """
-        job = self.store.get(job_id)
-        if job.status.is_terminal and not await self._can_go_on(job):
-            return job
-        if job_id in self._runs or (self.store.is_held(job_id) and not take_over):
-            raise JobError(
-                f"a living process works on job {job_id}",
-                hint="wait for it, cancel it, or take it over if that process is stuck",
-            )
-        async with self._run_of(job, on_event) as run:
-            return await self._run(run, on_event, force=take_over)
+        return await self._running.resumed(job_id, on_event, take_over=take_over)
 
     async def reconcile(self, job_id: str) -> Finding:
         """Ask a backend whether it knows of work whose reply was lost; nothing is started.
@@ -358,16 +323,7 @@ class VideoClient:
             JobError: a living process works on it.
             BackendError: the backend could not be asked.
         """
-        job = self.store.get(job_id)
-        last = next(reversed(self.store.submissions(job_id)), None)
-        is_over = job.status.is_terminal and job.status is not JobStatus.OUTCOME_UNKNOWN
-        if is_over or last is None or last.state is SubmissionState.REFUSED:
-            return Finding(job, None, "nothing of it is unknown")
-        with self.store.hold(job_id):
-            submitting = Submitting(job, self.store.terms(job_id), self._surroundings)
-            ref = await submitting.find()
-        lookup = (await self.capabilities(f"{job.plan.backend}/{job.plan.model}")).lookup
-        return Finding(self.store.get(job_id), ref, _said(job, last, ref, lookup))
+        return await reconciling.reconcile(job_id, self._surroundings)
 
     async def get(self, job_id: str) -> VideoJob:
         """Return a job as it stands.
@@ -398,22 +354,7 @@ class VideoClient:
         Raises:
             JobNotFoundError: there is none of this id.
         """
-        job = self.store.get(job_id)
-        run = self._runs.get(job_id)
-        if run is not None:
-            await run.stop()
-        elif job.status.is_terminal:
-            return job
-        elif self.store.is_held(job_id):
-            self.store.request_cancel(job_id)
-        elif not self.store.submissions(job_id):
-            with self.store.hold(job_id):
-                end = JobCancelled(model=job.plan.model)
-                self.store.append(job_id, end, self._surroundings.now())
-        else:
-            async with self._run_of(job, None) as run:
-                await run.stop()
-                await self._run(run, None)
+        await self._running.stop(job_id)
         return self.store.get(job_id)
 
     async def steer(
@@ -427,98 +368,28 @@ class VideoClient:
         """Let a film go on under another prompt; the event prompt.changed says from which chunk.
 
         `at` is "next" for the first chunk that is not begun, "now" for those in work too as far as
-        they are noisy enough, or the number of a chunk that is not begun. `control` says what is
-        refused.
+        they are noisy enough, or the number of a chunk that is not begun. It reaches the job in
+        whichever process works on it; one that nobody works on gets it when somebody goes on.
+
+        Raises:
+            JobNotFoundError: there is no such job.
+            JobError: it is over.
+            UnsupportedRequestError: the model takes no command, or not this prompt.
+            InvalidRequestError: the chunk it is about is finished already.
         """
         try:
             command = ChangePrompt(prompt=prompt, at=at)
         except ValidationError as error:
             raise InvalidRequestError(in_words(error, ChangePrompt)) from None
-        await self.control(job_id, command, allow_unknown_words=allow_unknown_words)
-        return self.store.get(job_id)
+        return await self._control(job_id, command, allow_unknown_words=allow_unknown_words)
 
     async def finish(self, job_id: str) -> VideoJob:
-        """End a film with the chunks that are begun, complete; `control` says what is refused."""
-        await self.control(job_id, Finish())
-        return self.store.get(job_id)
-
-    async def control(
-        self,
-        job_id: str,
-        command: ChangePrompt | Finish,
-        *,
-        allow_unknown_words: bool = False,
-    ) -> None:
-        """Hand a command to a job, whichever process works on it; `steer` and `finish` say which.
-
-        One that nobody works on gets it when somebody goes on with it.
-
-        Raises:
-            JobNotFoundError: there is none of this id.
-            JobError: it is over.
-            UnsupportedRequestError: the model does not take this command, or not this prompt.
-            InvalidRequestError: the chunk it is about is finished already.
-        """
-        job = self.store.get(job_id)
-        limits = (await self._backend_of(job.plan)).capabilities(job.plan.model)
-        check_command(command, job, limits, allow_unknown_words=allow_unknown_words)
-        self.store.add_command(job_id, command)
-        if job_id in self._runs:
-            await self._runs[job_id].take_commands()
-
-    async def make_part(
-        self, job_id: str, plan: Plan, on_event: Callable[[JobEvent], None]
-    ) -> VideoJob:
-        """Make one part of a film, or go on with it, or return it as it ended.
-
-        One that failed is made again, as a job of its own, when the film failed with it and was
-        resumed since.
-        """
-        tried = self._tried(job_id)
-        if tried:
-            failed_at = self._failed_at(plan.request.labels["part_of"])
-            is_new = failed_at is None or tried[-1].updated_at > failed_at
-            if is_new or tried[-1].status is not JobStatus.FAILED:
-                return await self.resume(tried[-1].id, on_event=on_event)
-        name = _attempt(job_id, len(tried))
-        return await self.generate(plan.request, plan=plan, job_id=name, on_event=on_event)
-
-    async def stop_part(self, job_id: str) -> None:
-        """Stop a part that is being made here."""
-        for part in self._tried(job_id)[-1:]:
-            await self.cancel(part.id)
-
-    def _tried(self, job_id: str) -> tuple[VideoJob, ...]:
-        """Return the jobs of a part, oldest first; each but the last failed."""
-        tried: tuple[VideoJob, ...] = ()
-        with contextlib.suppress(JobNotFoundError):
-            while True:
-                tried += (self.store.get(_attempt(job_id, len(tried))),)
-        return tried
-
-    def _failed_at(self, key: str) -> datetime | None:
-        """Return when the film under this key failed last, None if it never did."""
-        film = self.store.job_of(key)
-        events = () if film is None else self.store.events(film)
-        times = [each.time for each in events if isinstance(each.event, JobFailed)]
-        return times[-1] if times else None
+        """End a film, complete, with its next chunk; what is refused is as for `steer`."""
+        return await self._control(job_id, Finish())
 
     def new_job_id(self) -> str:
         """Return an id that no job has, sorted by time."""
         return f"{self._surroundings.now():%Y%m%d-%H%M%S}-{secrets.token_hex(4)}"
-
-    async def _can_go_on(self, job: VideoJob) -> bool:
-        """Return whether a job that has ended can be taken up again."""
-        match job.status:
-            case JobStatus.OUTCOME_UNKNOWN:
-                return True
-            case JobStatus.FAILED if job.plan.parts:
-                return True
-            case JobStatus.FAILED | JobStatus.CANCELLED:
-                if self.store.resume_token(job.id) is None:
-                    return False
-                return (await self._backend_of(job.plan)).capabilities(job.plan.model).resubmits
-        return False
 
     async def _backend(self, name: str) -> VideoBackend:
         async with self._lock:
@@ -533,115 +404,48 @@ class VideoClient:
         backend = await self._backend(plan.backend)
         if not plan.parts:
             return backend
-        return ChainBackend(plan, backend, self, self._surroundings.work_folder)
+        return ChainBackend(plan, backend, PartMaker(self), self._surroundings.work_folder)
 
-    def _new_job(self, job_id: str, request: VideoRequest, plan: Plan) -> VideoJob:
-        now, origin = self._surroundings.now(), plan.origin
-        return VideoJob(
-            id=job_id,
-            chunks_ready=0 if origin is None else origin.chunk,
-            frames_ready=0 if origin is None else origin.frames,
-            created_at=now,
-            updated_at=now,
-            request=request,
-            plan=plan,
-            warnings=plan.warnings,
-        )
-
-    def _kept(self, job: VideoJob, terms: JobTerms) -> VideoJob:
-        """Keep a job, if its film has a place; return it, or the one that has its key."""
-        kept = self.store.create(job, terms)
-        if kept is job:
-            try:
-                with self._place(job.id, terms):
-                    pass
-            except MediaAgentError:
-                self.store.discard(job.id)
-                raise
-        return kept
-
-    @contextlib.contextmanager
-    def _place(self, job_id: str, terms: JobTerms) -> Iterator[Destination]:
-        """Reserve where the film goes; a film that this very job put there is no obstacle."""
-        placed = self.store.placed(job_id)
-        overwrite = terms.overwrite or (placed is not None and is_there(placed))
-        films = max(plan.request.n for plan in terms.plans)
-        if terms.out is not None:
-            with reserved(terms.out, overwrite=overwrite, films=films) as destination:
-                yield destination
-            return
-        folder = self.store.folder(job_id)
-        with storage_errors(f"the job folder {folder}"):
-            folder.mkdir(parents=True, exist_ok=True)
-        yield Destination(folder / "film.mp4", overwrite, films)
-
-    @contextlib.asynccontextmanager
-    async def _run_of(
-        self, job: VideoJob, on_event: Callable[[JobEvent], None] | None
-    ) -> AsyncIterator[JobRun]:
-        """Give the run of a job that was begun before."""
-        last = next(reversed(self.store.submissions(job.id)), None)
-        terms = self.store.terms(job.id)
-        backend = await self._backend_of(terms.plans[0 if last is None else last.number])
-        with self._place(job.id, terms) as destination:
-            yield JobRun(job, backend, destination, self._surroundings, on_event=on_event)
-
-    async def _run(
+    async def _kept(
         self,
-        run: JobRun,
-        on_event: Callable[[JobEvent], None] | None,
+        request: VideoRequest,
+        plans: Sequence[Plan] | None,
         *,
-        force: bool = False,
+        policy: Policy | None,
+        allow_unknown_words: bool,
+        out: Path | str | None,
+        job_id: str | None,
+        idempotency_key: str | None,
+        overwrite: bool,
+    ) -> tuple[VideoJob, bool]:
+        """Keep a job whose film has a place; return it, or the one of its key, and if it is new."""
+        known = None if idempotency_key is None else self.store.of_key(idempotency_key, request)
+        if known is not None:
+            return known, False
+        if plans is None:
+            words = allow_unknown_words
+            plans = await self._planner.plans(request, policy, allow_unknown_words=words)
+        elif not plans:
+            raise InvalidRequestError("there is no plan to follow", hint="give at least one")
+        terms = JobTerms(tuple(plans), _absolute(out), overwrite, idempotency_key)
+        return await self._running.keep(job_id or self.new_job_id(), request, terms)
+
+    async def _control(
+        self,
+        job_id: str,
+        command: ChangePrompt | Finish,
+        *,
+        allow_unknown_words: bool = False,
     ) -> VideoJob:
-        job_id = run.job.id
-        self._runs[job_id] = run
-        task = asyncio.create_task(run.run(force=force))
-        try:
-            return await asyncio.shield(task)
-        except asyncio.CancelledError:
-            with contextlib.suppress(MediaAgentError):
-                await run.stop()
-            await task
-            raise
-        except JobMovedError:
-            pass
-        finally:
-            del self._runs[job_id]
-        return await self._joined(job_id, on_event)
-
-    async def _joined(self, job_id: str, on_event: Callable[[JobEvent], None] | None) -> VideoJob:
-        """Watch a job to its end, and go on with it should its process die."""
-        seen = -1
-        while True:
-            for numbered in self.store.events(job_id, seen):
-                seen = numbered.sequence
-                if on_event is not None:
-                    on_event(numbered)
-            job = self.store.get(job_id)
-            if job.status.is_terminal:
-                return job
-            if job_id not in self._runs and not self.store.is_held(job_id):
-                with contextlib.suppress(JobError):  # somebody else was quicker
-                    return await self.resume(job_id, on_event=on_event)
-            await self._surroundings.sleep(_LOOK_SECONDS)
-
-
-def _attempt(job_id: str, failed: int) -> str:
-    """Return the id under which a part is made when so many attempts failed."""
-    return job_id if failed == 0 else f"{job_id}.{failed + 1}"
+        """Keep a command for whoever works on a job, and return the job."""
+        job = self.store.get(job_id)
+        limits = (await self._backend_of(job.plan)).capabilities(job.plan.model)
+        check_command(command, job, limits, allow_unknown_words=allow_unknown_words)
+        self.store.add_command(job_id, command)
+        await self._running.take_commands(job_id)
+        return self.store.get(job_id)
 
 
 def _absolute(out: Path | str | None) -> Path | None:
     """Return the place as it is whatever folder a later process starts in; links stay links."""
     return None if out is None else Path(os.path.abspath(out))  # noqa: PTH100
-
-
-def _said(job: VideoJob, last: Submission, ref: OperationRef | None, lookup: str) -> str:
-    """Say in one line what is known of a submission, and what to do."""
-    who = f"{last.backend}, asked at {last.created_at:%Y-%m-%d %H:%M:%S} UTC,"
-    if ref is not None:
-        return f"{who} accepted it as {ref.operation_id}: media-agent jobs resume {job.id}"
-    if lookup == "none":
-        return f"{who} cannot be searched: look at its own page of jobs or bills"
-    how = f"under the key {last.key}" if lookup == "key" else "in its list"
-    return f"{who} shows no such work {how}: when that stays so, it was not accepted"

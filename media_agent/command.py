@@ -32,7 +32,7 @@ from media_agent.errors import (
 from media_agent.files import storage_errors
 from media_agent.generation import GenerationContext, Operation
 from media_agent.hookspecs import hookimpl
-from media_agent.threaded import ThreadedBackend
+from media_agent.local import ThreadedBackend
 from media_agent_schemas.base import Seconds
 from media_agent_schemas.capabilities import Capabilities, Estimate
 from media_agent_schemas.events import JobCancelled, JobCompleted, JobFailed, JobStarted, Timing
@@ -133,9 +133,8 @@ class CommandBackend(ThreadedBackend):
         folder = operation.work_dir.absolute()
         with storage_errors(str(folder)):
             folder.mkdir(parents=True, exist_ok=True)
-        output = (
-            folder / f"video.{token_hex(4)}.mp4"
-        )  # a run that was killed may still write its own
+        # of its own name: a run that was killed may still write
+        output = folder / f"video.{token_hex(4)}.mp4"
         words = self._words(operation, folder, output)
         said = folder / "program.log"
         with storage_errors(str(said)), said.open("wb") as log:

@@ -1,6 +1,8 @@
 """The last part of a job: its film fetched and put in its place, its record written."""
 
 import asyncio
+import contextlib
+import shutil
 from datetime import datetime
 from pathlib import Path
 
@@ -131,6 +133,24 @@ class Delivering:
             write_atomically(place, record.model_dump_json(indent=2).encode() + b"\n")
         changes = {"record_path": str(place)}
         store.update(self._job.id, lambda job: job.model_copy(update=changes))
+
+
+def clean_up(job: VideoJob, limits: Capabilities, around: Surroundings) -> None:
+    """Remove what a completed job left and nobody needs: of a film that can be branched not all."""
+    stays = ("chunks", "states") if limits.resumable is True and limits.extends is True else ()
+    keys = {submission.key for submission in around.store.submissions(job.id)}
+    for name in {job.id, *keys}:
+        folder = around.work_folder / name
+        with contextlib.suppress(OSError):
+            for path in folder.iterdir():
+                if path.name in stays:
+                    continue
+                if path.is_dir():
+                    shutil.rmtree(path, ignore_errors=True)
+                else:
+                    path.unlink()
+            if not stays:
+                folder.rmdir()
 
 
 def _is_film(artifact: Artifact) -> bool:

@@ -39,10 +39,11 @@ class Draft:
 
     def refuse(self, name: str, asked: JsonValue, reason: str) -> None:
         """Record that nothing near it would still be what was asked."""
-        self.mismatches.append(Mismatch(name, _words(asked), reason))
+        self.mismatches.append(Mismatch(name, value_in_words(asked), reason))
 
 
-def _words(value: JsonValue) -> str:
+def value_in_words(value: JsonValue) -> str:
+    """Return what was asked or is used as people read it, numbers in at most six digits."""
     match value:
         case None:
             return "not given"

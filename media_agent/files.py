@@ -2,14 +2,17 @@
 
 import contextlib
 import errno
+import hashlib
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from media_agent.errors import StorageError
+from media_agent.errors import InvalidRequestError, StorageError
 
+_KEY = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}")
 _REASONS = {
     errno.ENOSPC: ("the disk is full", "free some space and run it again"),
     errno.EDQUOT: ("the disk quota is used up", "free some space and run it again"),
@@ -31,6 +34,26 @@ def storage_errors(what: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise as_storage_error(what, error) from error
+
+
+def checked_key(key: str) -> str:
+    """Return a key if it can be the name of a folder.
+
+    Raises:
+        InvalidRequestError: it cannot.
+    """
+    if _KEY.fullmatch(key) is None:
+        raise InvalidRequestError(
+            f"key {key!r} cannot name a folder",
+            hint="use up to 200 letters, digits, '.', '_' and '-', not beginning with '.'",
+        )
+    return key
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def as_storage_error(what: str, error: OSError) -> StorageError:

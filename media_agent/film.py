@@ -49,7 +49,7 @@ class Film:
         self._states: deque[int] = deque()
         for part in (self._chunk_folder, self._state_folder):
             part.mkdir(parents=True, exist_ok=True)
-        if branched_from is not None and branched_from != folder:
+        if branched_from is not None:
             self._adopt(branched_from, chunks)
         self._part = FileIO(self.part_path, "wb")
         self._rebuild(chunks)
@@ -149,7 +149,7 @@ class Film:
                 self.close()
                 raise NotResumableError(
                     f"the film cannot go on at chunk {chunks}: {error.message}",
-                    hint="start it anew, without the resume token",
+                    hint="make the film anew",
                 ) from error
             self._append(encoded, frames)
 
@@ -198,7 +198,7 @@ class Films:
         chunks: int = 0,
         branched_from: Path | None = None,
     ) -> None:
-        """Open all of them as `Film` does.
+        """Open all of them as `Film` does; all branch off the same film.
 
         Raises:
             NotResumableError: one of the chunks to keep is missing or damaged.
@@ -206,7 +206,8 @@ class Films:
         first = Film(folder, fps=fps, chunks=chunks, branched_from=branched_from)
         self._all = [first]
         for number in range(2, count + 1):
-            self._all.append(Film(folder / f"film-{number}", fps=fps, chunks=chunks))
+            own = folder / f"film-{number}"
+            self._all.append(Film(own, fps=fps, chunks=chunks, branched_from=branched_from))
 
     @property
     def chunks(self) -> int:

@@ -91,21 +91,25 @@ class OwnedJobs:
                 raise JobError(f"job {job_id} takes no {command.type}: it is {status}")
             insert(connection, "commands", job_id=job_id, command=command)
 
-    def take_commands(self, job_id: str) -> tuple[Command, ...]:
-        """Return the commands left for a job of ours since the last time, oldest first.
+    def take_commands(self, job_id: str) -> Iterator[Command]:
+        """Yield the commands left for a job of ours, oldest first.
+
+        Each is kept until the next is asked for: one that a kill kept from being done comes again.
 
         Raises:
             JobMovedError: another process owns the job.
         """
-        left = "SELECT command FROM commands WHERE job_id = ? ORDER BY id"
-        with self._file.reading() as connection:
-            if connection.execute(left, (job_id,)).fetchone() is None:
-                return ()
-        with self._file.writing() as connection:
-            self._own_row(connection, job_id)
-            texts = [text for (text,) in connection.execute(left, (job_id,))]
-            connection.execute("DELETE FROM commands WHERE job_id = ?", (job_id,))
-        return tuple(_COMMAND.validate_json(text) for text in texts)
+        oldest = "SELECT id, command FROM commands WHERE job_id = ? ORDER BY id LIMIT 1"
+        while True:
+            with self._file.reading() as connection:
+                left = connection.execute(oldest, (job_id,)).fetchone()
+                if left is None:
+                    return
+                self._own_row(connection, job_id)
+            yield _COMMAND.validate_json(left["command"])
+            with self._file.writing() as connection:
+                self._own_row(connection, job_id)
+                connection.execute("DELETE FROM commands WHERE id = ?", (left["id"],))
 
     def close(self) -> None:
         """Close the file; the next use opens it again."""

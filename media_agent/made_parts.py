@@ -1,16 +1,20 @@
-"""The films of the parts made so far: what the next part begins from, and the whole."""
+"""The parts of a long film, each a job of its own: what is made of them, and how one is made."""
 
+import contextlib
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from pydantic import ValidationError
-
-from media_agent.errors import BackendResponseError, InvalidRequestError
-from media_agent_schemas.capabilities import PlanPart
-from media_agent_schemas.events import Cost
-from media_agent_schemas.jobs import VideoJob
+from media_agent.errors import BackendResponseError, InvalidRequestError, JobNotFoundError
+from media_agent.record import read_record
+from media_agent_schemas.capabilities import Plan, PlanPart
+from media_agent_schemas.events import Cost, JobEvent, JobFailed
+from media_agent_schemas.jobs import JobStatus, VideoJob
 from media_agent_schemas.media import Artifact, ArtifactKind, InputRole, MediaInput
-from media_agent_schemas.records import GenerationRecord
+
+if TYPE_CHECKING:
+    from media_agent.client import VideoClient
 
 
 class MadeParts:
@@ -92,15 +96,60 @@ class MadeParts:
         return describe(target, ArtifactKind.VIDEO if complete else ArtifactKind.PARTIAL_VIDEO)
 
 
+class PartMaker:
+    """Makes parts as jobs of a client, and goes on with them."""
+
+    def __init__(self, client: "VideoClient") -> None:
+        self._client = client
+
+    async def make(self, job_id: str, plan: Plan, on_event: Callable[[JobEvent], None]) -> VideoJob:
+        """Make a part, or go on with it, or return it as it ended.
+
+        One that failed is made again, as a job of its own, when the film failed with it and was
+        resumed since.
+        """
+        tried = self._tried(job_id)
+        if tried:
+            failed_at = self._failed_at(plan.request.labels["part_of"])
+            is_new = failed_at is None or tried[-1].updated_at > failed_at
+            if is_new or tried[-1].status is not JobStatus.FAILED:
+                return await self._client.resume(tried[-1].id, on_event=on_event)
+        name = _attempt(job_id, len(tried))
+        return await self._client.generate(
+            plan.request, plans=[plan], job_id=name, on_event=on_event
+        )
+
+    async def stop(self, job_id: str) -> None:
+        """Ask a part that is being made to stop."""
+        for part in self._tried(job_id)[-1:]:
+            await self._client.cancel(part.id)
+
+    def _tried(self, job_id: str) -> tuple[VideoJob, ...]:
+        """Return the jobs of a part, oldest first; each but the last failed."""
+        tried: tuple[VideoJob, ...] = ()
+        with contextlib.suppress(JobNotFoundError):
+            while True:
+                tried += (self._client.store.get(_attempt(job_id, len(tried))),)
+        return tried
+
+    def _failed_at(self, key: str) -> datetime | None:
+        """Return when the film under this key failed last, None if it never did."""
+        store = self._client.store
+        film = store.job_of(key)
+        events = () if film is None else store.events(film)
+        times = [each.time for each in events if isinstance(each.event, JobFailed)]
+        return times[-1] if times else None
+
+
+def _attempt(job_id: str, failed: int) -> str:
+    """Return the id under which a part is made when so many attempts failed."""
+    return job_id if failed == 0 else f"{job_id}.{failed + 1}"
+
+
 def _cost(job: VideoJob) -> float | None:
     """Return what was billed for a part, as its record says."""
-    if job.record_path is None:
-        return None
-    try:
-        text = Path(job.record_path).read_bytes()
-        return GenerationRecord.model_validate_json(text).cost.usd
-    except (OSError, ValidationError):
-        return None
+    record = read_record(job)
+    return None if record is None else record.cost.usd
 
 
 def _address(film: Artifact | None) -> dict[str, str]:

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 
 from media_agent.draft import Draft
 from media_agent.errors import BudgetExceededError, UnsupportedRequestError
-from media_agent.lengths import longest_shot
+from media_agent.lengths import longest_shot, wanted_frames
 from media_agent.negotiate import settle_routing
 from media_agent.pieces import MOST_PARTS, Maker, Pieces, Takes, total
-from media_agent.spans import wanted_frames
 from media_agent.storyboard import lay_out
 from media_agent_schemas.capabilities import Adjustment, Estimate, Method, Plan, Policy
 from media_agent_schemas.media import InputRole

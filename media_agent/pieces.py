@@ -6,10 +6,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from media_agent.errors import UnsupportedRequestError
-from media_agent.lengths import usual_fps
+from media_agent.lengths import piece_frames, usual_fps
 from media_agent.negotiate import negotiate
 from media_agent.prompts import AS_WRITTEN, PromptRules
-from media_agent.spans import piece_frames
 from media_agent_schemas.capabilities import Capabilities, Estimate, Plan, PlanPart, Policy
 from media_agent_schemas.media import InputRole
 from media_agent_schemas.request import VideoMode, VideoRequest

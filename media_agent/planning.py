@@ -1,5 +1,6 @@
 """From a request to plans: one model if one is meant, else all that could; nothing is started."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from functools import cached_property
 
@@ -12,8 +13,9 @@ from media_agent.registry import Registry
 from media_agent.router import Router
 from media_agent.routes import Route, Rules
 from media_agent_schemas.capabilities import Plan, Policy
+from media_agent_schemas.media import InputRole
 from media_agent_schemas.plan import PlanReport
-from media_agent_schemas.request import RoutingPreference, VideoRequest
+from media_agent_schemas.request import RoutingPreference, VideoMode, VideoRequest
 
 OpenBackend = Callable[[str], Awaitable[VideoBackend]]
 
@@ -44,6 +46,7 @@ class Planner:
         Raises:
             InvalidRequestError: the request names what does not exist.
         """
+        request = await asyncio.to_thread(as_long_as_its_source, request)
         router = await self._router(request.model)
         return router.report(request, self._policy(policy), allow_unknown_words=allow_unknown_words)
 
@@ -61,6 +64,7 @@ class Planner:
             report = await self.report(request, policy, allow_unknown_words=allow_unknown_words)
             chosen(report)
             return tuple(each.plan for each in report.ranked if each.plan is not None)
+        request = await asyncio.to_thread(as_long_as_its_source, request)
         name = request.model or self._settings.default_backend
         router = await self._router(name)
         words = allow_unknown_words
@@ -99,6 +103,25 @@ class Planner:
             limits.append(max(0.0, budget.max_cost_usd_per_day - self._spent_today()))
         routes = {name: _route(section) for name, section in self._settings.routes.items()}
         return Rules(routes, min(limits, default=None))
+
+
+def as_long_as_its_source(request: VideoRequest) -> VideoRequest:
+    """Give a film that is to be made anew the length of that film, where nobody said another.
+
+    A film that lies elsewhere is not looked at.
+
+    Raises:
+        InvalidRequestError: it cannot be read.
+    """
+    is_open = request.seconds() is None and request.num_frames is None and not request.endless
+    if request.inferred_mode() is not VideoMode.VIDEO_EDIT or not is_open:
+        return request
+    from media_agent.reading import film_seconds
+
+    films = [film for film in request.inputs if film.role is InputRole.SOURCE_VIDEO]
+    if not films or films[0].url is not None:
+        return request
+    return request.model_copy(update={"duration": film_seconds(films[0])})
 
 
 def _route(section: RouteSection) -> Route:

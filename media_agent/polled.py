@@ -5,7 +5,6 @@ Pacing, the deadline, cancelling, and the rule that a failed poll is no failed j
 
 import asyncio
 import contextlib
-import re
 import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -22,13 +21,13 @@ from media_agent.errors import (
     ConfigurationError,
     GenerationFailedError,
     IdempotencyConflictError,
-    InvalidRequestError,
     MediaAgentError,
     NotResumableError,
     OperationNotFoundError,
     UnsupportedRequestError,
     to_info,
 )
+from media_agent.files import checked_key
 from media_agent_schemas.capabilities import Capabilities, Estimate, OptionSpec
 from media_agent_schemas.events import (
     BackendEvent,
@@ -53,7 +52,6 @@ DEADLINE = OptionSpec(
 )
 """An option that every polled backend understands, to be listed in its capabilities."""
 
-_KEY = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}")
 _GROWTH = 1.25  # each pause between two polls is longer than the last by this factor
 _REMEMBERED = 1000  # submissions of this process that are answered from memory
 
@@ -145,7 +143,7 @@ class PolledBackend(ABC):
             raise BackendUnavailableError(f"{self.name} was closed")
         if resume is not None:
             raise NotResumableError(f"{self.name} cannot go on from a token")
-        async with self._submitting.setdefault(_checked_key(key), asyncio.Lock()):
+        async with self._submitting.setdefault(checked_key(key), asyncio.Lock()):
             known = self._known(request, key)
             if known is not None:
                 return known
@@ -195,11 +193,14 @@ class PolledBackend(ABC):
     async def cancel(self, ref: OperationRef) -> None:
         """Ask the provider to stop; where it cannot, stop waiting and say so."""
         watch = self._watch(ref)
+        watch.cancel_asked_at = self._clock()  # a poll may see its effect before its answer is here
         try:
             await self.cancel_once(ref)
         except UnsupportedRequestError:
             watch.cancel_is_refused = True
-        watch.cancel_asked_at = self._clock()
+        except BaseException:
+            watch.cancel_asked_at = None
+            raise
         watch.wake.set()
 
     async def aclose(self) -> None:
@@ -214,13 +215,12 @@ class PolledBackend(ABC):
 
     def film_path(self, ref: OperationRef) -> Path:
         """Return where to put a film that only the backend itself can fetch; its folder exists."""
-        folder = self.settings.data_dir / "work" / _checked_key(str(ref.data.get("key", "")))
+        folder = self.settings.data_dir / "work" / checked_key(str(ref.data.get("key", "")))
         folder.mkdir(parents=True, exist_ok=True)
         return folder / "video.mp4"
 
     async def _look(self, ref: OperationRef, watch: _Watch) -> BackendEvent | None:
         """Poll once; None: asked too often, nothing new. After a cancel a failure is its effect."""
-        is_cancelled = watch.cancel_asked_at is not None
         try:
             event = await self.status(ref)
         except BackendRateLimitError as error:
@@ -230,10 +230,10 @@ class PolledBackend(ABC):
         except BackendResponseError as error:  # garbage says nothing about the work
             raise BackendUnavailableError(error.message, hint=error.hint) from error
         except OperationNotFoundError:
-            if not is_cancelled:
+            if watch.cancel_asked_at is None:
                 raise
             return JobCancelled(model=ref.model)
-        if is_cancelled and isinstance(event, JobFailed):
+        if watch.cancel_asked_at is not None and isinstance(event, JobFailed):
             facts = event.model_dump(exclude={"type", "error"})
             said = f"{self.name} said after the cancel: {event.error.message}"
             return JobCancelled.model_validate({**facts, "warnings": (*event.warnings, said)})
@@ -330,12 +330,3 @@ def _has_begun(event: BackendEvent | None) -> bool:
         case None | JobFailed() | JobCancelled() | JobOutcomeUnknown():
             return False
     return True
-
-
-def _checked_key(key: str) -> str:
-    if _KEY.fullmatch(key) is None:
-        raise InvalidRequestError(
-            f"key {key!r} cannot name a folder",
-            hint="use up to 200 letters, digits, '.', '_' and '-', not beginning with '.'",
-        )
-    return key

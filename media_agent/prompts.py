@@ -1,11 +1,13 @@
 """What each model does to prompts, in one place: length, words it knows, negatives, rewriting."""
 
+import re
+import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pydantic import JsonValue
 
 from media_agent.draft import Draft
-from media_agent.vocabulary import count_words, unknown_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,21 @@ def settle_prompts(
     _settle_vocabulary(draft, allow_unknown_words)
     _settle_negative(draft)
     _settle_rewriting(draft, rules)
+
+
+def unknown_words(prompts: Iterable[str], vocabulary: Iterable[str]) -> list[str]:
+    """Return the words and symbols outside the vocabulary, each once, in order.
+
+    Punctuation separates words and says nothing; a symbol (an emoji, a sign) counts as a word.
+    """
+    known = {word.lower() for word in vocabulary}
+    found = dict.fromkeys(word for prompt in prompts for word in _words(prompt))
+    return [word for word in found if word not in known]
+
+
+def count_words(prompt: str) -> int:
+    """Return how many words and symbols a prompt has; 0: it says nothing at all."""
+    return len(_words(prompt))
 
 
 def _settle_lengths(draft: Draft) -> None:
@@ -88,3 +105,12 @@ def _listed(words: list[str]) -> str:
     shown = [word if len(word) <= 30 else f"{word[:27]}..." for word in words[:20]]
     more = "" if len(words) <= 20 else f" and {len(words) - 20} more"
     return ", ".join(shown) + more
+
+
+def _words(prompt: str) -> list[str]:
+    tokens = re.findall(r"\w+|[^\w\s]", prompt.lower())
+    return [
+        token
+        for token in tokens
+        if len(token) > 1 or token.isalnum() or unicodedata.category(token).startswith("S")
+    ]

@@ -121,6 +121,16 @@ def read_all(
             raise medium.given.unusable("it holds no frames")
 
 
+def film_seconds(source: Source) -> float | None:
+    """Return the length that a film claims to have, None where it does not say.
+
+    Raises:
+        InvalidRequestError: this is no film, or it is damaged or too large.
+    """
+    with opened_medium(source, "film") as medium:
+        return float(medium.extent()[1]) or None
+
+
 def last_picture(path: Path) -> "VideoFrame":
     """Return the last frame of a film, upright, in rgb24; this needs no numpy.
 

@@ -1,11 +1,12 @@
 """The order of candidates, and why each stands where it stands, in words for people."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import assert_never
 
+from media_agent.draft import value_in_words
 from media_agent.errors import BackendUnavailableError, from_info
-from media_agent_schemas.capabilities import Estimate, Method, Plan
+from media_agent_schemas.capabilities import Adjustment, Estimate, Method, Plan
 from media_agent_schemas.errors import ErrorInfo
 from media_agent_schemas.plan import Candidate, PlanReport
 from media_agent_schemas.request import RoutingPreference
@@ -136,7 +137,20 @@ def way_of(candidate: Candidate) -> str:
 def length_of(plan: Plan) -> str:
     """Return the length of the film that a plan makes."""
     frames, fps = plan.request.num_frames, plan.request.fps
-    return "endless" if frames is None or fps is None else f"{frames / fps:g} s"
+    return "endless" if frames is None or fps is None else f"{round(frames / fps, 2):g} s"
+
+
+def changes_in(plan: Plan) -> Iterator[str]:
+    """Yield in words what differs from what was asked, without what was merely filled in."""
+    for change in plan.adjustments:
+        if change.asked is not None and change.field != "model":
+            yield change_in_words(change)
+
+
+def change_in_words(change: Adjustment) -> str:
+    """Return one difference, such as "n 2 -> 1 (sandbox/slate makes that many at once)"."""
+    used = "nothing" if change.used is None else value_in_words(change.used)
+    return f"{change.field} {value_in_words(change.asked)} -> {used} ({change.reason})"
 
 
 def price_of(estimate: Estimate) -> str:

@@ -7,7 +7,10 @@ from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from media_agent.errors import StorageError
+from media_agent.files import sha256_of
 from media_agent_schemas.capabilities import Capabilities, Origin
 from media_agent_schemas.events import ChunkReady, Cost, JobEvent, PromptChanged, TerminalEvent
 from media_agent_schemas.jobs import JobStatus, VideoJob
@@ -72,6 +75,16 @@ def build_record(
         warnings=(*job.plan.warnings, *end.warnings),
         error=getattr(end, "error", None),
     )
+
+
+def read_record(job: VideoJob) -> GenerationRecord | None:
+    """Return the record of a job; None where it has none, or none that can be read."""
+    if job.record_path is None:
+        return None
+    try:
+        return GenerationRecord.model_validate_json(Path(job.record_path).read_bytes())
+    except (OSError, ValidationError):
+        return None
 
 
 def _delivered(artifacts: Sequence[Artifact]) -> VideoMetadata | None:
@@ -140,8 +153,7 @@ def _digest(medium: MediaInput) -> str | None:
     if medium.path is None:
         return None
     try:
-        with Path(medium.path).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return sha256_of(Path(medium.path))
     except OSError as error:
         raise StorageError(f"the input {medium.path} cannot be read: {error.strerror}") from error
 

@@ -9,22 +9,20 @@ from dataclasses import replace
 
 from media_agent.backend import VideoBackend
 from media_agent.catalogue import Catalogue, ModelFacts
-from media_agent.constraints import refusals_of, too_dear, too_long
 from media_agent.errors import (
     InvalidRequestError,
     MediaAgentError,
     UnsupportedRequestError,
     to_info,
 )
-from media_agent.lengths import longest_shot, usual_fps
+from media_agent.lengths import fits_one_shot, longest_shot, usual_fps, wanted_seconds
 from media_agent.nearest import did_you_mean
 from media_agent.negotiate import negotiate
 from media_agent.parts import plan_parts
 from media_agent.pieces import Maker, Takes
 from media_agent.prompts import AS_WRITTEN, PromptRules
 from media_agent.reasons import chosen, order, reasons_of, summary_of
-from media_agent.routes import Asked, Route, Rules
-from media_agent.spans import fits_one_shot, wanted_seconds
+from media_agent.routes import Asked, Route, Rules, refusals_of, too_dear, too_long
 from media_agent_schemas.capabilities import (
     Estimate,
     Method,

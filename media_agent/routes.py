@@ -1,11 +1,21 @@
-"""Wishes about who makes a video, put together from a request and the settings."""
+"""Wishes about who makes a video, and what they, a licence or a budget say against a model."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from media_agent.errors import InvalidRequestError
+from media_agent.catalogue import ModelFacts
+from media_agent.errors import (
+    BudgetExceededError,
+    ConfigurationError,
+    InvalidRequestError,
+    MediaAgentError,
+    Mismatch,
+    ModelRetiredError,
+    UnsupportedRequestError,
+)
+from media_agent.lengths import longest_shot, usual_fps, wanted_seconds
 from media_agent.nearest import did_you_mean
-from media_agent_schemas.capabilities import Adjustment, Plan, Policy
+from media_agent_schemas.capabilities import Adjustment, Capabilities, Plan, Policy
 from media_agent_schemas.request import Budget, Routing, RoutingPreference, VideoRequest
 
 
@@ -89,3 +99,63 @@ class Asked:
         reason = "the name in full" if named else f"routed by preference: {self.prefer}"
         note = Adjustment(field="model", asked=self.request.model, used=name, reason=reason)
         return plan.model_copy(update={"adjustments": (note, *plan.adjustments)})
+
+
+def refusals_of(limits: Capabilities, facts: ModelFacts, route: Route) -> Iterator[MediaAgentError]:
+    """Yield what speaks against a model whatever it could do."""
+    name = f"{limits.backend}/{limits.model}"
+    names = {limits.backend, name}
+    by_name = route.model is not None or not names.isdisjoint(route.allow or ())
+    if route.allow is not None and names.isdisjoint(route.allow):
+        yield _against(name, "allow", ", ".join(route.allow), "it is not among them")
+    if not names.isdisjoint(route.deny):
+        yield _against(name, "deny", ", ".join(route.deny), "it is among them")
+    if route.local_only and not limits.local:
+        yield _against(name, "local only", "yes", "it works elsewhere")
+    if route.licences is not None and limits.licence not in route.licences:
+        licence = limits.licence or "unknown"
+        yield _against(name, "licence", ", ".join(route.licences), f"its licence is {licence}")
+    if facts.status == "test" and not by_name:
+        yield UnsupportedRequestError(
+            f"{name} is no model and is chosen only by name", hint=f"--backend {limits.backend}"
+        )
+    if facts.status == "retired":
+        yield ModelRetiredError(f"{name} is gone", hint="choose another model")
+    if limits.missing is not None:
+        yield ConfigurationError(f"{name} lacks {limits.missing}")
+
+
+def too_long(request: VideoRequest, limits: Capabilities) -> Mismatch:
+    """Return what of a request does not fit into one shot of a model that makes no other."""
+    ways = "and neither extends films nor begins from a picture"
+    if request.endless:
+        return Mismatch("endless", "on", f"it makes films of a given length {ways}")
+    longest = longest_shot(limits)
+    fps = usual_fps(request.fps, limits)
+    if longest is None or wanted_seconds(request, fps, limits) < longest + 1 / fps:
+        return Mismatch("shots", str(len(request.shots)), f"it takes {limits.max_shots} {ways}")
+    asked = f"{wanted_seconds(request, fps, limits):g}"
+    return Mismatch("duration", asked, f"it makes at most {longest:g} s at once {ways}")
+
+
+def too_dear(name: str, plan: Plan, budget: float | None) -> Iterator[MediaAgentError]:
+    """Yield what a budget says against a plan; an unknown price is not within it."""
+    cost = plan.estimate.cost_usd
+    if budget is None or (plan.repeats and cost == 0):
+        return
+    if cost is None:
+        yield BudgetExceededError(
+            f"nobody knows what {name} will cost; the budget is {budget:g} USD",
+            hint="leave the budget out, or choose a backend with a known price",
+        )
+    elif cost > budget:
+        yield BudgetExceededError(
+            f"{name} would cost {cost:g} USD; the budget is {budget:g} USD",
+            hint="raise the budget, or ask for less",
+        )
+
+
+def _against(name: str, wish: str, asked: str, reason: str) -> UnsupportedRequestError:
+    return UnsupportedRequestError(
+        f"{name} is not wanted", mismatches=[Mismatch(wish, asked, reason)]
+    )

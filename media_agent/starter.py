@@ -5,7 +5,6 @@ from collections.abc import Iterator
 
 from media_agent.machine import Machine
 
-PROMPT = "a red circle moving right on a black background"
 _FALLBACK = "sandbox"
 _FIRST = "magi/tiny"
 

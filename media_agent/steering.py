@@ -75,7 +75,7 @@ class Steering:
         self._path = context.work_dir / "steered.json"
         self._prompts: dict[int, str] = {}
         self.is_finishing = False
-        """Whether the film ends with the chunks already begun."""
+        """Whether the film ends with its next chunk."""
         self._read()
 
     def take(self, begun: int, *, change_now: Callable[[str], int] | None = None) -> None:
@@ -110,9 +110,11 @@ class Steering:
         if self._chunks is not None and first >= self._chunks:
             self._context.warn(f"the prompt did not change: chunk {first} is not in the film")
             return
-        self._prompts[first] = command.prompt
+        changed = {first, *(chunk for chunk in self._prompts if first <= chunk <= begun)}
+        self._prompts |= dict.fromkeys(changed, command.prompt)  # the last word counts
         self._write()
-        self._context.prompt_changed(first, command.prompt)
+        for chunk in sorted(changed):
+            self._context.prompt_changed(chunk, command.prompt)
 
     def _read(self) -> None:
         try:

@@ -22,6 +22,7 @@ from media_agent.errors import (
 from media_agent.jobs import JobTerms, Submission, SubmissionState
 from media_agent.ledger import Ledger
 from media_agent_schemas.capabilities import Capabilities, Plan
+from media_agent_schemas.events import BackendEvent, JobProgressed
 from media_agent_schemas.jobs import OperationRef, ResumeToken, VideoJob
 
 _LOGGER = logging.getLogger(__name__)
@@ -47,8 +48,17 @@ class Surroundings:
 class Submitting:
     """The submissions of one job; asked again after a crash, it goes on from what is kept."""
 
-    def __init__(self, job: VideoJob, terms: JobTerms, around: Surroundings) -> None:
+    def __init__(
+        self,
+        job: VideoJob,
+        terms: JobTerms,
+        around: Surroundings,
+        *,
+        tell: Callable[[BackendEvent], object] = lambda event: None,
+    ) -> None:
+        """Begin; `tell` hears of what takes long."""
         self.job = job
+        self._tell = tell
         self._plans = terms.plans
         self._around = around
         self._store = around.store
@@ -151,6 +161,7 @@ class Submitting:
         unknown = f"nobody knows whether {backend.name} accepted job {self.job.id}{said}"
         if limits.lookup == "none":
             raise SubmitUncertainError(unknown, hint=_look_yourself(backend.name)) from lost
+        self._tell(JobProgressed(phase=f"asking {backend.name} about work whose reply was lost"))
         trouble = f"it shows no work under {'its key' if limits.lookup == 'key' else 'its list'}"
         try:
             async with asyncio.timeout(_LONGEST_LOOK):

@@ -6,8 +6,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
 
-from media_agent.client import Finding, VideoClient
+from media_agent.client import VideoClient
 from media_agent.config import Settings
+from media_agent.reconciling import Finding
 from media_agent_schemas.capabilities import Capabilities, Plan, Policy
 from media_agent_schemas.events import JobEvent
 from media_agent_schemas.jobs import VideoJob
@@ -60,7 +61,7 @@ class BlockingVideoClient:
         self,
         request: VideoRequest,
         *,
-        policy: Policy = Policy.ADJUST,
+        policy: Policy | None = None,
         allow_unknown_words: bool = False,
     ) -> PlanReport:
         """Return all who could make it, and all who could not; see `VideoClient.plan_all`."""
@@ -72,7 +73,6 @@ class BlockingVideoClient:
         self,
         request: VideoRequest,
         *,
-        plan: Plan | None = None,
         plans: Sequence[Plan] | None = None,
         policy: Policy | None = None,
         allow_unknown_words: bool = False,
@@ -85,7 +85,6 @@ class BlockingVideoClient:
         return self._runner.run(
             self._client.generate(
                 request,
-                plan=plan,
                 plans=plans,
                 policy=policy,
                 allow_unknown_words=allow_unknown_words,
@@ -141,13 +140,21 @@ class BlockingVideoClient:
         return self._runner.run(self._client.cancel(job_id))
 
     def steer(
-        self, job_id: str, prompt: str, *, at: Literal["next", "now"] | int = "next"
+        self,
+        job_id: str,
+        prompt: str,
+        *,
+        at: Literal["next", "now"] | int = "next",
+        allow_unknown_words: bool = False,
     ) -> VideoJob:
         """Let a film go on under another prompt; see `VideoClient.steer`."""
-        return self._runner.run(self._client.steer(job_id, prompt, at=at))
+        words = allow_unknown_words
+        return self._runner.run(
+            self._client.steer(job_id, prompt, at=at, allow_unknown_words=words)
+        )
 
     def finish(self, job_id: str) -> VideoJob:
-        """End a film with the chunks that are begun; see `VideoClient.finish`."""
+        """End a film with its next chunk; see `VideoClient.finish`."""
         return self._runner.run(self._client.finish(job_id))
 
     def get(self, job_id: str) -> VideoJob:

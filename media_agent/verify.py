@@ -14,13 +14,13 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from pydantic import Field
 
 from media_agent.client import VideoClient
 from media_agent.errors import InvalidRequestError
+from media_agent.record import read_record
 from media_agent.smallest import smallest_request
 from media_agent_schemas.base import Document, Schema
 from media_agent_schemas.capabilities import Adjustment, Capabilities, Verification
@@ -29,7 +29,6 @@ from media_agent_schemas.errors import ErrorInfo
 from media_agent_schemas.events import Cost, JobEvent
 from media_agent_schemas.jobs import JobStatus, VideoJob
 from media_agent_schemas.media import VideoMetadata
-from media_agent_schemas.records import GenerationRecord
 from media_agent_schemas.request import Budget
 
 _AN_ID = re.compile(r"[0-9a-fA-F-]{12,}|(?=[^/]*\d)[A-Za-z0-9_-]{20,}|\d+")
@@ -104,7 +103,7 @@ def _report(
     events: dict[str, float],
     seconds: float,
 ) -> VerificationReport:
-    record = _record(job)
+    record = read_record(job)
     film = job.artifacts[0] if job.artifacts else None
     return VerificationReport(
         backend=job.plan.backend,
@@ -197,15 +196,6 @@ def _in_short(job: VideoJob) -> dict[str, str]:
         "inputs": len(request.inputs) or None,
     }
     return {name: str(value) for name, value in said.items() if value is not None}
-
-
-def _record(job: VideoJob) -> GenerationRecord | None:
-    if job.record_path is None:
-        return None
-    try:
-        return GenerationRecord.model_validate_json(Path(job.record_path).read_bytes())
-    except (OSError, ValueError):
-        return None
 
 
 def _redacted(report: VerificationReport, job: VideoJob, client: VideoClient) -> VerificationReport:

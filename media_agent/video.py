@@ -10,7 +10,6 @@ keep coloured edges sharper and plays in few; small pictures make up for it by a
 """
 
 import errno
-import hashlib
 import io
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from media_agent.errors import InvalidRequestError, StorageError
+from media_agent.files import sha256_of
 from media_agent_schemas.media import Artifact, ArtifactKind, VideoMetadata
 
 if TYPE_CHECKING:
@@ -158,12 +158,6 @@ def describe(path: Path, kind: ArtifactKind = ArtifactKind.VIDEO) -> Artifact:
         sha256=sha256_of(path),
         metadata=metadata,
     )
-
-
-def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def iterate_pictures(path: Path) -> Iterator["VideoFrame"]:

@@ -92,13 +92,13 @@ class Worker:
         if request.fps is None:
             raise InvalidRequestError("the request has no fps; a plan sets it")
         folder = self._operation.work_dir
-        key = None if resume is None else resume.key
+        trunk = folder.parent / str(resume.key) if resume and self._context.branches else None
         return Films(
             folder,
             count=request.n,
             fps=request.fps,
             chunks=0 if resume is None else resume.next_chunk,
-            branched_from=None if key is None else folder.parent / key,
+            branched_from=trunk,
         )
 
     def _make(self, films: Films) -> TerminalEvent:

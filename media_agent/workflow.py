@@ -9,14 +9,12 @@ fails the job; our own trouble leaves the outcome unknown, to be resumed.
 import asyncio
 import contextlib
 import logging
-import shutil
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from pathlib import Path
 
 from media_agent.artifacts import Destination
 from media_agent.backend import VideoBackend
-from media_agent.delivering import Delivering
+from media_agent.delivering import Delivering, clean_up
 from media_agent.errors import (
     BackendResponseError,
     BackendUnavailableError,
@@ -75,6 +73,7 @@ class JobRun:
         self._is_stopping = False
         self._resumed_from: int | None = None
         self._stops: set[asyncio.Task[None]] = set()
+        self._commanding = asyncio.Lock()
 
     async def run(self, *, force: bool = False) -> VideoJob:
         """Go the whole way, or what is left of it, and return the job as it ended.
@@ -101,7 +100,8 @@ class JobRun:
             end = await self._finished(end)
             self._keep(end)
             self._around.checkpoint("finish")
-        self._clean_up(end)
+        if isinstance(end, JobCompleted):
+            clean_up(self.job, self._limits(), self._around)
         return self._store.get(self.job.id)
 
     async def stop(self) -> None:
@@ -117,11 +117,12 @@ class JobRun:
         """
         if self.ref is None:
             return
-        for command in self._store.take_commands(self.job.id):
-            try:
-                await self.backend.control(self.ref, command)
-            except MediaAgentError as error:
-                self._warn(f"{command.type} was refused: {error.message}")
+        async with self._commanding:
+            for command in self._store.take_commands(self.job.id):
+                try:
+                    await self.backend.control(self.ref, command)
+                except MediaAgentError as error:
+                    self._warn(f"{command.type} was refused: {error.message}")
 
     @contextlib.asynccontextmanager
     async def _taking_commands(self) -> AsyncGenerator[None, None]:
@@ -157,7 +158,8 @@ class JobRun:
 
     async def _work(self) -> TerminalEvent:
         """Submit and observe; trouble becomes the terminal event that says it."""
-        submitting = Submitting(self.job, self._store.terms(self.job.id), self._around)
+        terms = self._store.terms(self.job.id)
+        submitting = Submitting(self.job, terms, self._around, tell=self._keep)
         try:
             if self._is_stopping and self._never_sent(submitting):
                 return JobCancelled(model=self.job.plan.model)
@@ -276,30 +278,9 @@ class JobRun:
     def _limits(self) -> Capabilities:
         return self.backend.capabilities(self.job.plan.model)
 
-    def _clean_up(self, end: TerminalEvent) -> None:
-        """Remove what nobody needs any more: of a film that can be branched, not its chunks."""
-        if not isinstance(end, JobCompleted):
-            return
-        limits = self._limits()
-        stays = ("chunks", "states") if limits.resumable is True and limits.extends is True else ()
-        keys = {submission.key for submission in self._store.submissions(self.job.id)}
-        for name in {self.job.id, *keys}:
-            _remove(self._around.work_folder / name, stays)
-
 
 def _with_way_out(info: ErrorInfo, hint: str) -> ErrorInfo:
     return info.model_copy(update={"hint": f"{info.hint}; {hint}" if info.hint else hint})
-
-
-def _remove(folder: Path, stays: tuple[str, ...]) -> None:
-    """Remove a folder, or all in it but what stays."""
-    if not stays:
-        shutil.rmtree(folder, ignore_errors=True)
-        return
-    with contextlib.suppress(OSError):
-        for path in folder.iterdir():
-            if path.name not in stays:
-                path.unlink()
 
 
 async def _events(backend: VideoBackend, ref: OperationRef) -> AsyncGenerator[BackendEvent, None]:

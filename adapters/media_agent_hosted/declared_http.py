@@ -21,7 +21,7 @@ from media_agent.errors import (
 )
 from media_agent.polled import PolledBackend
 from media_agent.video import describe
-from media_agent_hosted.http import HttpApi, Reply, Transport, key_header
+from media_agent_hosted.http import HttpApi, Reply, Transport
 from media_agent_hosted.http_declaration import (
     HttpOptions,
     address,
@@ -32,6 +32,7 @@ from media_agent_hosted.http_declaration import (
 )
 from media_agent_hosted.inline import address_of
 from media_agent_hosted.replies import trimmed
+from media_agent_hosted.secrecy import key_header
 from media_agent_schemas.capabilities import Capabilities, Estimate
 from media_agent_schemas.events import BackendEvent, JobCompleted, JobFailed, JobProgressed
 from media_agent_schemas.jobs import OperationRef

@@ -23,9 +23,9 @@ from media_agent.errors import (
     to_info,
 )
 from media_agent.polled import PolledBackend
-from media_agent_hosted.fal_facts import NAME, checked_id, describe_model
+from media_agent_hosted.fal_facts import NAME, USUAL_SECONDS, checked_id, describe_model
 from media_agent_hosted.fal_input import build_input, warnings_about
-from media_agent_hosted.fal_models import MODELS
+from media_agent_hosted.fal_models import models
 from media_agent_hosted.fal_replies import (
     Status,
     Submitted,
@@ -34,8 +34,9 @@ from media_agent_hosted.fal_replies import (
     refusal_of,
     verdict_of,
 )
-from media_agent_hosted.http import HttpApi, Transport, key_header
+from media_agent_hosted.http import HttpApi, Transport
 from media_agent_hosted.inline import address_of
+from media_agent_hosted.secrecy import key_header
 from media_agent_schemas.capabilities import Capabilities, Estimate
 from media_agent_schemas.events import BackendEvent, JobFailed, JobProgressed
 from media_agent_schemas.jobs import OperationRef
@@ -55,6 +56,7 @@ class FalOptions(BaseModel):
     timeout_seconds: float = Field(60.0, gt=0)  # for one answer
     poll_seconds: float | None = Field(None, gt=0)
     deadline_seconds: float | None = Field(None, gt=0)
+    max_duration: float = Field(USUAL_SECONDS, gt=0)  # seconds, of a model that is not mapped
     allow_plain_http: bool = False  # to another machine than this one
 
 
@@ -76,6 +78,7 @@ class FalBackend(PolledBackend):
         """
         super().__init__(settings, clock=clock, sleep=sleep)
         options = settings.read_options(FalOptions)
+        self._max_duration = options.max_duration
         self._api = HttpApi(
             settings.base_url or BASE_URL,
             auth=key_header(settings.key, scheme="Key"),
@@ -92,7 +95,8 @@ class FalBackend(PolledBackend):
 
     def capabilities(self, model: str | None = None) -> Capabilities:
         """Say what a model can do; an id that is not mapped is taken, and little said of it."""
-        facts = describe_model(self._id(model), None if self.settings.key else _NO_KEY)
+        missing = None if self.settings.key else _NO_KEY
+        facts = describe_model(self._id(model), missing, max_duration=self._max_duration)
         default = self._id(None)
         others = tuple(each for each in facts.models if each != default)
         return facts.model_copy(update={"models": (default, *others)})
@@ -106,7 +110,7 @@ class FalBackend(PolledBackend):
         if self.settings.key is None:
             raise BackendAuthenticationError("fal needs a key, and none is set", hint=_NO_KEY)
         model_id = self._id(request.backend_and_model()[1])
-        model = MODELS.get(model_id)
+        model = models().get(model_id)
         body = build_input(request, model, await asyncio.to_thread(self._media, request))
         reply = await self._api.send(
             "POST",

@@ -5,7 +5,7 @@ from difflib import get_close_matches
 
 from media_agent.errors import InvalidRequestError
 from media_agent.polled import DEADLINE
-from media_agent_hosted.fal_models import MODELS, FalModel, Fixed, Frames, Seconds, Tier
+from media_agent_hosted.fal_models import FalModel, Fixed, Frames, Seconds, Tier, models
 from media_agent_schemas.capabilities import (
     Capabilities,
     OptionSpec,
@@ -16,7 +16,7 @@ from media_agent_schemas.media import Size
 from media_agent_schemas.request import VideoRequest
 
 NAME = "fal"
-DEFAULT_MODEL = next(iter(MODELS))
+USUAL_SECONDS = 5.0  # of a film by a model that is not mapped
 INPUT = OptionSpec(
     name="input",
     type="string",
@@ -36,9 +36,10 @@ def checked_id(model: str | None) -> str:
         InvalidRequestError: it cannot be an id; the nearest known one is said.
     """
     if model is None:
-        return DEFAULT_MODEL
+        return next(iter(models()))
     if _ID.fullmatch(model) is None:
-        near = get_close_matches(model, MODELS, n=1, cutoff=0.3)
+        near = [each for each in models() if len(model) > 2 and model in each]
+        near = near or get_close_matches(model, models(), n=1, cutoff=0.3)
         meant = f"did you mean {near[0]}? " if near else ""
         raise InvalidRequestError(
             f"fal has no model {model!r}", hint=f"{meant}ids look like owner/name or longer"
@@ -46,15 +47,20 @@ def checked_id(model: str | None) -> str:
     return model
 
 
-def describe_model(model_id: str, missing: str | None) -> Capabilities:
-    """Say what a model can do; of one that is not mapped nobody knows but its own page."""
-    model = MODELS.get(model_id)
-    facts = _facts(model) if model is not None else _unknown(model_id)
+def describe_model(
+    model_id: str, missing: str | None, *, max_duration: float = USUAL_SECONDS
+) -> Capabilities:
+    """Say what a model can do; of one that is not mapped nobody knows but its own page.
+
+    Its films are taken to be `max_duration` seconds at most: unknown is not "any length".
+    """
+    model = models().get(model_id)
+    facts = _facts(model) if model is not None else _unknown(model_id, max_duration)
     return Capabilities.model_validate(
         {
             "backend": NAME,
             "model": model_id,
-            "models": tuple(MODELS),
+            "models": tuple(models()),
             "cancels": "unknown",  # while it waits; work that has begun usually goes on
             "lookup": "none",  # no key is honoured, and lists show what has ended only
             "verification": _VERIFICATION,
@@ -125,24 +131,27 @@ def _facts(model: FalModel) -> dict[str, object]:
 
 def _lengths(model: FalModel) -> dict[str, object]:
     match model.length:
-        case Seconds(values=values, default=default):
+        case Seconds(seconds=values, default=default):
             return {"durations": values, "default_duration": default}
-        case Fixed(seconds=seconds):
+        case Fixed(frames=frames):
+            seconds = frames / model.rates.default
             return {"durations": (seconds,), "default_duration": seconds}
-        case Frames(least=least, most=most, default=default, overlap=overlap) as frames:
+        case Frames(least=least, most=most, default=default, overlap=overlap) as length:
             rate = model.rates.default
             return {
                 "min_duration": (least - overlap) / rate,
                 "max_duration": (most - overlap) / rate,
                 "default_duration": (default - overlap) / rate,
-                "frame_multiple": frames.multiple,
-                "frame_offset": frames.offset,
+                "frame_multiple": length.multiple,
+                "frame_offset": length.offset,
             }
 
 
-def _unknown(model_id: str) -> dict[str, object]:
+def _unknown(model_id: str, max_duration: float) -> dict[str, object]:
     return {
-        "description": "not mapped: it gets prompt and seed; all else as option input",
+        "description": "not mapped: it gets prompt and seed, all else as option input; "
+        f"{max_duration:g} s at once unless max_duration says more",
+        "max_duration": max_duration,
         "seed": "unknown",
         "verification": Verification(
             level=VerificationLevel.SHEET_ONLY, note=f"the fields of {model_id} are not known here"

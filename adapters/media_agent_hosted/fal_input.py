@@ -98,10 +98,9 @@ def _inputs(
                 f"{model.id} takes one {medium.role}; there are several", hint="give one"
             )
         fields[name] = address
-    missing = [role for role in model.needs if model.inputs[role] not in fields]
-    if missing:
+    if model.needs is not None and model.inputs[model.needs] not in fields:
         raise InvalidRequestError(
-            f"{model.id} needs a {missing[0]}", hint="add it to the inputs of the request"
+            f"{model.id} needs a {model.needs}", hint="add it to the inputs of the request"
         )
     return fields
 

@@ -16,7 +16,7 @@ from media_agent.testing.films import Film
 from media_agent.testing.server import Answer, Call
 from media_agent.testing.simulator import Route, SimulatedJob, Simulator
 from media_agent.video import probe
-from media_agent_hosted.fal_models import MODELS, FalModel, Fixed, Frames
+from media_agent_hosted.fal_models import FalModel, Fixed, Frames, models
 
 _WORDS = (
     "The content could not be processed because it contained material flagged by a content checker."
@@ -53,7 +53,7 @@ class FalSimulator(Simulator):
 
     def film(self, job: SimulatedJob) -> Film:
         """Return a film of the length and shape asked, small."""
-        model = MODELS.get(job.model)
+        model = models().get(job.model)
         fps = float(str(job.input.get("frames_per_second", job.input.get("fps", 0)))) or (
             model.rates.default if model is not None else 24.0
         )
@@ -73,7 +73,7 @@ class FalSimulator(Simulator):
             kept = self._length_of(before) - overlap
             return (start if isinstance(start, int) else max(0, kept)) + made
         if model is not None and isinstance(model.length, Fixed):
-            return round(model.length.seconds * fps)
+            return model.length.frames
         seconds = re.match(r"\d+", str(job.input.get("duration", "")))
         return round(fps * (int(seconds[0]) if seconds else 5))
 

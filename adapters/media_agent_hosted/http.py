@@ -7,58 +7,41 @@ representation carries a secret.
 
 import asyncio
 import contextlib
-import ipaddress
 import logging
-import os
-import secrets
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import Literal
 
 import httpx
-from pydantic import JsonValue, SecretStr
+from pydantic import JsonValue
 
 from media_agent.errors import (
     BackendResponseError,
     BackendUnavailableError,
-    ConfigurationError,
     MediaAgentError,
-    StorageError,
 )
+from media_agent_hosted.addresses import (
+    checked_base,
+    is_loopback,
+    is_private,
+    origin_of,
+    parsed_address,
+    place_of,
+)
+from media_agent_hosted.film_file import LARGEST_FILM, PIECE, film_is_gone, store
 from media_agent_hosted.repeating import repeated
 from media_agent_hosted.replies import Reply, Translate, general_error, uncertain
+from media_agent_hosted.secrecy import Headers, blotted, hide_queries
 
-__all__ = ["FilePart", "HttpApi", "Reply", "Translate", "Transport", "key_header"]
+__all__ = ["FilePart", "HttpApi", "Reply", "Translate", "Transport"]
 
-Headers = Mapping[str, str]
 Transport = httpx.AsyncBaseTransport
 FilePart = tuple[str | None, bytes, str | None]
 """File name, bytes and media type of one part of a form; no name for a plain field."""
 
 LARGEST_REPLY = 32 * 2**20  # bytes of an API reply, which is held in memory
-LARGEST_FILM = 8 * 2**30  # bytes of a result file, which goes to disk
 _LONGEST_DOWNLOAD = 3600.0  # seconds
 _REDIRECTS = 5
-_PIECE = 2**18  # bytes read and written at once
-_NO_FILMS = ("text/html", "application/xhtml+xml", "application/json", "application/xml")
-
-
-def key_header(
-    key: SecretStr | None, *, name: str = "Authorization", scheme: str = ""
-) -> Callable[[], Headers]:
-    """Return what makes the header with the key, such as scheme "Bearer"; none without a key.
-
-    Raises:
-        ConfigurationError: the key cannot stand in a header; the key itself is not shown.
-    """
-    if key is None:
-        return dict
-    value = key.get_secret_value().strip()
-    if not value or not value.isascii() or not value.isprintable():
-        raise ConfigurationError(
-            "the key is empty or holds characters that no key has", hint="copy it again, whole"
-        )
-    return lambda: {name: f"{scheme} {value}" if scheme else value}
 
 
 class HttpApi:
@@ -80,13 +63,13 @@ class HttpApi:
             ConfigurationError: the address is malformed, holds a password, or is plain http
                 to another machine without `allow_plain_http`.
         """
-        self._base = _checked_base(base_url, allow_plain_http=allow_plain_http)
+        self._base = checked_base(base_url, allow_plain_http=allow_plain_http)
         self._auth = auth
         self._timeout_seconds = timeout_seconds
         self._transport = transport
         self._sleep = sleep
         self._client: httpx.AsyncClient | None = None
-        logging.getLogger("httpx").addFilter(_hide_queries)  # signed links are secrets
+        logging.getLogger("httpx").addFilter(hide_queries)  # signed links are secrets
 
     def __repr__(self) -> str:
         return f"HttpApi({str(self._base)!r})"
@@ -94,16 +77,16 @@ class HttpApi:
     @property
     def host(self) -> str:
         """The provider's host, with the port where it is not the usual one."""
-        return _place(self._base)
+        return place_of(self._base)
 
     @property
     def is_here(self) -> bool:
         """Whether the provider is a program on this machine."""
-        return _is_loopback(self._base.host)
+        return is_loopback(self._base.host)
 
     def has(self, url: str) -> bool:
         """Whether an address is on the provider's own origin, so that the key may go there."""
-        parsed = _parsed(url)
+        parsed = parsed_address(url)
         return parsed is not None and self._is_own(parsed)
 
     def own_url(self, url: str, what: str = "URL") -> str:
@@ -113,8 +96,8 @@ class HttpApi:
             BackendResponseError: it is elsewhere, where the key must not go.
         """
         if not self.has(url):
-            parsed = _parsed(url)
-            where = "no address" if parsed is None else _place(parsed)
+            parsed = parsed_address(url)
+            where = "no address" if parsed is None else place_of(parsed)
             raise BackendResponseError(
                 f"{self.host} answered a {what} on another origin ({where}); the key stays here",
                 hint="if the service really answers from there, make that its base_url",
@@ -215,7 +198,7 @@ class HttpApi:
         """Read a reply of bounded size and blot out the key where the provider echoed it."""
         content = bytearray()
         try:
-            async for piece in response.aiter_bytes(_PIECE):
+            async for piece in response.aiter_bytes(PIECE):
                 content += piece
                 if len(content) > LARGEST_REPLY:
                     break
@@ -224,8 +207,8 @@ class HttpApi:
         reply = Reply(
             status=response.status_code,
             headers={name.lower(): value for name, value in response.headers.items()},
-            content=_blotted(bytes(content), self._auth()),
-            host=_place(response.url),
+            content=blotted(bytes(content), self._auth()),
+            host=place_of(response.url),
             paid=paid,
         )
         if len(content) > LARGEST_REPLY:
@@ -247,22 +230,22 @@ class HttpApi:
                     continue
                 if not 200 <= response.status_code < 300:
                     reply = await self._read(response, paid=False)
-                    raise self._error(reply, translate or _film_is_gone)
-                return await _store(response, path, max_bytes)
+                    raise self._error(reply, translate or film_is_gone)
+                return await store(response, path, max_bytes)
         raise BackendResponseError(f"{self.host} redirects its film without end")
 
     def _followed(self, url: str) -> httpx.URL:
         """Return the address of a result file, if it is one that may be fetched."""
-        parsed = _parsed(url)
+        parsed = parsed_address(url)
         if parsed is None:
             raise BackendResponseError(f"{self.host} gave no usable address for its film")
         if self._is_own(parsed):
             return parsed
-        is_here, is_local = _is_loopback(self._base.host), _is_private(parsed.host)
+        is_here, is_local = is_loopback(self._base.host), is_private(parsed.host)
         if (parsed.scheme == "https" and not is_local) or (is_here and is_local):
             return parsed
         raise BackendResponseError(
-            f"{self.host} keeps its film at {parsed.scheme}://{_place(parsed)}, "
+            f"{self.host} keeps its film at {parsed.scheme}://{place_of(parsed)}, "
             "which is not followed: only https to a public host is"
         )
 
@@ -292,7 +275,7 @@ class HttpApi:
         return self.own_url(url)
 
     def _is_own(self, url: httpx.URL) -> bool:
-        return _origin(url) == _origin(self._base) and not url.userinfo
+        return origin_of(url) == origin_of(self._base) and not url.userinfo
 
     def _opened(self) -> httpx.AsyncClient:
         if self._client is None:
@@ -302,135 +285,16 @@ class HttpApi:
                 # On a kept connection that the other side just closed, nobody could tell whether
                 # a paid request got through.
                 limits=httpx.Limits(max_keepalive_connections=0),
-                trust_env=not _is_loopback(self._base.host),  # proxies
+                trust_env=not is_loopback(self._base.host),  # proxies
                 follow_redirects=False,
                 headers={"User-Agent": "media-agent"},
             )
         return self._client
 
 
-def _checked_base(text: str, *, allow_plain_http: bool) -> httpx.URL:
-    url = _parsed(text)
-    if url is None or url.query or url.fragment:
-        raise ConfigurationError(
-            f"base_url {text.partition('?')[0].rpartition('@')[2]!r} is no address of an API",
-            hint="for example https://api.example.com/v1",
-        )
-    if url.userinfo:
-        raise ConfigurationError(
-            f"base_url of {_place(url)} holds a user name or password",
-            hint="leave it out of the address; set the key instead",
-        )
-    if url.scheme == "http" and not allow_plain_http and not _is_loopback(url.host):
-        raise ConfigurationError(
-            f"base_url http://{_place(url)} would send key and prompt in the clear",
-            hint="use https, or say allow_plain_http = true for a machine you trust",
-        )
-    return url
-
-
-def _parsed(text: str) -> httpx.URL | None:
-    """Return an http(s) address with a host, or None."""
-    try:
-        url = httpx.URL(text.strip())
-    except (httpx.InvalidURL, ValueError, TypeError):
-        return None
-    return url if url.scheme in ("http", "https") and url.host else None
-
-
-def _origin(url: httpx.URL) -> tuple[str, str, int]:
-    return url.scheme, url.host.rstrip("."), url.port or {"http": 80, "https": 443}[url.scheme]
-
-
-def _place(url: httpx.URL) -> str:
-    return url.netloc.decode("ascii", "replace")
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    with contextlib.suppress(ValueError):
-        return ipaddress.ip_address(host).is_loopback
-    return False
-
-
-def _is_private(host: str) -> bool:
-    """Whether a host is plainly of an inner network; names are not looked up."""
-    with contextlib.suppress(ValueError):
-        return not ipaddress.ip_address(host).is_global
-    return host == "localhost" or host.endswith((".localhost", ".local", ".internal"))
-
-
 def _redirected(request: httpx.Request, response: httpx.Response) -> BackendResponseError:
     return BackendResponseError(
-        f"{_place(request.url)} answered a {request.method} with the redirect "
+        f"{place_of(request.url)} answered a {request.method} with the redirect "
         f"{response.status_code}, which is not followed",
         hint="set base_url to where the API really is",
     )
-
-
-def _film_is_gone(reply: Reply) -> MediaAgentError | None:
-    if reply.status not in (401, 403, 404, 410):
-        return None
-    return BackendResponseError(
-        f"{reply.host} no longer gives the film (status {reply.status})",
-        hint="its link may have expired; observe the job again for a fresh one",
-    )
-
-
-def _blotted(content: bytes, auth: Headers) -> bytes:
-    """Return the content without the values of these headers, nor the key in them."""
-    for value in auth.values():
-        for secret in (value, value.rpartition(" ")[2]):
-            if len(secret) >= 4:
-                content = content.replace(secret.encode("ascii", "replace"), b"[key]")
-    return content
-
-
-def _hide_queries(record: logging.LogRecord) -> bool:
-    """Cut the query off every address that httpx logs."""
-    if isinstance(record.args, tuple):
-        record.args = tuple(
-            str(value.copy_with(query=None)) if isinstance(value, httpx.URL) else value
-            for value in record.args
-        )
-    return True
-
-
-async def _store(response: httpx.Response, path: Path, max_bytes: int) -> None:
-    host = _place(response.url)
-    mime_type = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    if mime_type in _NO_FILMS:
-        raise BackendResponseError(f"{host} answered {mime_type} where a film was due")
-    too_large = BackendResponseError(
-        f"the film at {host} is larger than the {max_bytes} bytes allowed"
-    )
-    announced = response.headers.get("Content-Length", "")
-    if announced.isdecimal() and int(announced) > max_bytes:
-        raise too_large
-    with _whole_file(path) as file:
-        async for piece in response.aiter_bytes(_PIECE):
-            if file.tell() + len(piece) > max_bytes:
-                raise too_large
-            await asyncio.to_thread(file.write, piece)
-
-
-@contextlib.contextmanager
-def _whole_file(path: Path) -> Iterator[BinaryIO]:
-    """Yield a file that is moved to its place when all went well, and else leaves nothing."""
-    aside = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with aside.open("xb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
-    except OSError as error:
-        raise StorageError(
-            f"{path} cannot be written: {error.strerror or error}",
-            hint="free some space, or choose another data folder",
-        ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            aside.unlink(missing_ok=True)

@@ -20,7 +20,7 @@ from media_agent.errors import (
     to_info,
 )
 from media_agent.polled import PolledBackend
-from media_agent_hosted.http import FilePart, HttpApi, Transport, key_header
+from media_agent_hosted.http import FilePart, HttpApi, Transport
 from media_agent_hosted.inline import read_medium
 from media_agent_hosted.openai_errors import (
     FailedPollError,
@@ -52,6 +52,7 @@ from media_agent_hosted.openai_video import (
     parse_status,
     parse_video,
 )
+from media_agent_hosted.secrecy import key_header
 from media_agent_schemas.capabilities import Capabilities, Estimate
 from media_agent_schemas.events import (
     BackendEvent,

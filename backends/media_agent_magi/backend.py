@@ -150,8 +150,6 @@ class MagiBackend(LocalBackend):
         planned = prompt_of_chunk(request)
 
         def prompts(chunk: int) -> str | None:
-            if steering.is_finishing and chunk > 0:
-                return None
             return steering.prompt(chunk) or planned(chunk)
 
         def on_forward(done: int, total: int | None) -> None:
@@ -166,10 +164,12 @@ class MagiBackend(LocalBackend):
         try:
             how, state = beginning(engine, request, context, options)
             film = engine.film(prompts, seeds, how, state=state, on_forward=on_forward)
+            film.change_now(steering.prompt, below=1.0)  # they were steered after that state
         except StateError as error:
             raise NotResumableError(
                 str(error),
-                hint="go on with the weights and options it was begun with, or make it anew",
+                hint="go on with the weights and options it was begun with; where a file is lost "
+                "or damaged, branch at an earlier chunk or make it anew",
             ) from error
         for chunk in film:
             yield Chunk(
@@ -183,6 +183,8 @@ class MagiBackend(LocalBackend):
                 ),
                 film.saver(),
             )
+            if steering.is_finishing:
+                return
 
     def _options(self, request: VideoRequest) -> TinyOptions:
         given = {**self.settings.options, **request.options.get(NAME, {})}

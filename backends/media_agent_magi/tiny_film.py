@@ -134,13 +134,19 @@ class TinyFilm:
             before, self._before = self._before, chunk.latents[:, :, -1:]
             yield TinyChunk(chunk.index + self._offset, chunk.latents, before, frames)
 
-    def change_now(self, prompt: str, *, below: float = 0.3) -> int:
+    def change_now(self, prompt: str | Prompts, *, below: float = 0.3) -> int:
         """Give a prompt to the chunks in work that are noisier than t = `below`.
+
+        Chunks for which `prompt` answers None keep their own.
 
         Returns the number of the first chunk that has it, `begun` where it came too late for all.
         """
-        changed = self._sampler.replace_text(lambda c: self._row(c, prompt), below=below)
-        return changed + self._offset
+
+        def text(chunk: int) -> TextRow | None:
+            said = prompt if isinstance(prompt, str) else prompt(chunk + self._offset)
+            return self._row(chunk, said)
+
+        return self._sampler.replace_text(text, below=below) + self._offset
 
     def saver(self) -> Callable[[Path], None]:
         """Return what writes the state of this moment to a path, also later and elsewhere."""

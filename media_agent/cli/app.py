@@ -13,11 +13,10 @@ from media_agent.cli.init import init
 from media_agent.cli.jobs import jobs_app
 from media_agent.cli.models import models_app
 from media_agent.cli.plan import plan
-from media_agent.cli.schema import print_schema
+from media_agent.cli.schema import print_schema, print_tools
 from media_agent.cli.screen import one_line, say
 from media_agent.cli.simulate import simulate
 from media_agent.cli.steer import branch, extend, finish, steer
-from media_agent.cli.tools import print_tools
 from media_agent.cli.verify import verify_live
 
 _USAGE = 2

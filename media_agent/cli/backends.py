@@ -6,7 +6,7 @@ from json import dumps
 from typing import TYPE_CHECKING
 
 from media_agent.cli.arguments import Flag
-from media_agent.cli.screen import one_line, tell, tell_json
+from media_agent.cli.screen import one_line, tell, tell_json, tell_line
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
@@ -113,7 +113,7 @@ def _look(
         except MediaAgentError as error:
             if wanted:
                 raise
-            problems.append(f"{name}: {in_full(error)}")
+            problems.append(f"{name}: {in_full(error).removeprefix(f'{name} ')}")
     return found, problems
 
 
@@ -156,7 +156,7 @@ def _print_table(found: list[Listed]) -> None:
             tell(name)
             name = ""
         cells = [cell.ljust(width) for cell, width in zip((name, *rest), widths, strict=True)]
-        print((" " * _GAP).join(cells).rstrip())
+        tell_line((" " * _GAP).join(cells).rstrip())
 
 
 def _row(listed: Listed) -> tuple[str, ...]:

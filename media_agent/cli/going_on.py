@@ -30,7 +30,7 @@ async def go_on(job_id: str | None, *, take_over: bool, json: bool) -> int:
             say("stopped; media-agent jobs list shows where it stands")
             return interruption.exit_code
     for job in ends:
-        print(job.model_dump_json()) if json else _tell_end(job)
+        tell_json(job, indent=None) if json else _tell_end(job)
     return next((code for code in map(_exit_code, ends) if code), 0)
 
 
@@ -40,6 +40,7 @@ async def reconcile(job_id: str | None, *, json: bool) -> int:
         wanted = [job_id] if job_id is not None else _unknown(client)
         data = []
         for each in wanted:
+            _say_where_it_looks(await client.get(each))
             finding = await client.reconcile(each)
             ref = None if finding.ref is None else finding.ref.operation_id
             row = {"job": each, "status": finding.job.status, "ref": ref, "said": finding.said}
@@ -75,7 +76,7 @@ async def change(
 
 
 async def end(job_id: str) -> int:
-    """Let a film end with the chunks that are begun, and say so."""
+    """Let a film end with its next chunk, and say so."""
     async with VideoClient() as client:
         await client.finish(job_id)
         _tell_asked(client, job_id, "to finish it")
@@ -94,11 +95,18 @@ async def _resumed(
 ) -> VideoJob:
     job = await client.get(job_id)
     let_finish(client, job_id, job.plan, interruption)
-    with ProgressLine(job.plan) as progress:
+    _say_where_it_looks(job)
+    with ProgressLine(job.plan, frames=job.frames_ready) as progress:
         ended = await client.resume(job_id, take_over=take_over, on_event=progress)
     if job.status.is_terminal and ended.updated_at == job.updated_at:
         say(f"{job_id} is over")
     return ended
+
+
+def _say_where_it_looks(job: VideoJob) -> None:
+    """Say what may take a minute."""
+    if job.status is JobStatus.OUTCOME_UNKNOWN:
+        say(f"looking for {job.id} at {job.plan.backend}")
 
 
 def _orphans(client: VideoClient) -> list[str]:

@@ -26,7 +26,8 @@ def init(*, user: Flag = False, force: Flag = False) -> int:
     from media_agent.files import storage_errors, write_atomically
     from media_agent.machine import look
     from media_agent.registry import Registry
-    from media_agent.starter import PROMPT, starter_file
+    from media_agent.smallest import PROMPT
+    from media_agent.starter import starter_file
 
     place = user_file() if user else Path.cwd() / PROJECT_FILE
     if place.exists() and not force:
@@ -45,6 +46,8 @@ def init(*, user: Flag = False, force: Flag = False) -> int:
     tell(f"wrote {place}")
     if settings.config is not None:
         tell(f"warning: MEDIA_AGENT_CONFIG names {settings.config}, which is read instead of it")
+    if not machine.models:
+        tell("first: nothing here makes videos by itself; pip install 'media-agent[local]'")
     tell(f'next: media-agent generate "{PROMPT}"')
     return 0
 

@@ -33,8 +33,7 @@ def list_jobs(*, json: Flag = False) -> int:
     store = open_ledger()
     jobs = store.list()
     if json:
-        data = [job.model_dump(mode="json") for job in jobs]
-        tell_json({"data": data})
+        tell_json({"data": [job.model_dump(mode="json") for job in jobs]})
         return 0
     heads = ("ID", "STATUS", "MADE BY", "SECONDS", "FILM", "PROMPT")
     table(heads, [_job_row(job, store) for job in jobs])
@@ -67,7 +66,7 @@ def show_job(job_id: str, /, *, json: Flag = False) -> int:
     store = open_ledger()
     job = store.get(job_id)
     if json:
-        print(job.model_dump_json(indent=2))
+        tell_json(job)
         return 0
     tell_facts(_facts(job, store))
     return 0
@@ -75,6 +74,7 @@ def show_job(job_id: str, /, *, json: Flag = False) -> int:
 
 def _facts(job: "VideoJob", store: "Ledger") -> "Iterator[tuple[str, object]]":
     """Yield what is known of a job, in the order of its life."""
+    from media_agent.reasons import change_in_words
     from media_agent_schemas.events import PromptChanged
 
     yield "job", job.id
@@ -94,7 +94,7 @@ def _facts(job: "VideoJob", store: "Ledger") -> "Iterator[tuple[str, object]]":
             yield "steered", f"from chunk {numbered.event.chunk + 1} on: {said}"
     yield "ready", f"{job.frames_ready} frames in {job.chunks_ready} chunks"
     for change in job.plan.adjustments:
-        yield "adjusted", f"{change.field}: {change.asked} -> {change.used} ({change.reason})"
+        yield "adjusted", change_in_words(change)
     for warning in job.warnings:
         yield "warning", warning
     for artifact in job.artifacts:

@@ -6,13 +6,13 @@ from pathlib import Path
 
 from media_agent.cli.orders import Order, planned
 from media_agent.cli.progress import ProgressLine
-from media_agent.cli.screen import say, tell
+from media_agent.cli.screen import say, tell, tell_json
 from media_agent.cli.signals import Interruption, cancelled_by_signals
 from media_agent.cli.wishes import OutputFlags
 from media_agent.client import VideoClient
+from media_agent.contact_sheet import write_job_sheet
 from media_agent.errors import InvalidRequestError, JobNotFoundError, exit_code, in_full
-from media_agent.job_sheet import write_job_sheet
-from media_agent.reasons import price_of
+from media_agent.reasons import changes_in, price_of
 from media_agent_schemas.capabilities import Plan
 from media_agent_schemas.jobs import JobStatus, VideoJob
 
@@ -85,10 +85,8 @@ async def _stopped(client: VideoClient, job_id: str) -> VideoJob:
 
 def announce(plan: Plan) -> None:
     """Say on stderr what differs from what was asked."""
-    for change in plan.adjustments:
-        if change.asked is not None and change.field != "model":
-            said = "nothing" if change.used is None else change.used
-            say(f"adjusted: {change.field} {change.asked} -> {said} ({change.reason})")
+    for change in changes_in(plan):
+        say(f"adjusted: {change}")
     if plan.parts:
         price = price_of(plan.estimate)
         say(f"in {len(plan.parts)} parts, each submitted by itself: {price}")
@@ -104,7 +102,7 @@ def _report(job: VideoJob, output: OutputFlags, interruption: Interruption) -> i
     for warning in job.warnings[len(job.plan.warnings) :]:
         say(f"warning: {warning}")
     if output.json:
-        print(job.model_dump_json(indent=2))
+        tell_json(job)
     elif job.status is JobStatus.COMPLETED:
         tell(f"{job.artifacts[0].path}: {_facts(job)}")
         for other in job.artifacts[1:]:

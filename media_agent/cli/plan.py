@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from media_agent.cli.arguments import Flag
+from media_agent.cli.screen import tell_json
 from media_agent.cli.wishes import NO_FLAGS, NO_WISHES, FilmFlags, RoutingFlags
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def plan(
 
     report = asyncio.run(_report(prompt, film, routing))
     if json:
-        print(report.model_dump_json(indent=2))
+        tell_json(report)
     else:
         _show(report)
     return 0 if report.chosen is not None else _exit_code(report)

@@ -16,15 +16,18 @@ if TYPE_CHECKING:
 class ProgressLine:
     """Shows the events of one job on stderr."""
 
-    def __init__(self, plan: "Plan", *, follow: bool = False) -> None:
-        """Begin; with `follow` every chunk has its line, and the growing film is named."""
+    def __init__(self, plan: "Plan", *, frames: int = 0, follow: bool = False) -> None:
+        """Begin, or go on behind so many frames.
+
+        With `follow` every chunk has its line, and the growing film is named.
+        """
         self._total = plan.request.num_frames
         self._fps = plan.request.fps
         self._follows = follow
         self._path: str | None = None
         self._name = f"{plan.backend}/{plan.model}"
         self._phase = ""
-        self._frames = 0 if plan.origin is None else plan.origin.frames
+        self._frames = frames if plan.origin is None else max(frames, plan.origin.frames)
         self._bar = _bar() if _is_terminal() and not follow else None
         if self._bar is not None:
             self._task = self._bar.add_task(self._name, total=1.0)

@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Iterable, Sequence
+from typing import TextIO
 
 
 def one_line(text: object) -> str:
@@ -16,28 +17,29 @@ def one_line(text: object) -> str:
 
 def say(text: str) -> None:
     """Write one line to stderr."""
-    line = one_line(text)
-    encoding = sys.stderr.encoding or "utf-8"
-    print(line.encode(encoding, "backslashreplace").decode(encoding), file=sys.stderr, flush=True)
+    _write(one_line(text), sys.stderr)
 
 
 def tell(text: str) -> None:
     """Write one line to stdout."""
-    line = one_line(text)
-    encoding = sys.stdout.encoding or "utf-8"
-    print(line.encode(encoding, "backslashreplace").decode(encoding))
+    tell_line(one_line(text))
 
 
-def tell_json(data: object) -> None:
-    """Write data to stdout as JSON, for programs."""
-    print(json.dumps(data, indent=2))
+def tell_line(line: str) -> None:
+    """Write a line to stdout with its spaces as they are."""
+    _write(line, sys.stdout)
+
+
+def tell_json(data: object, *, indent: int | None = 2) -> None:
+    """Write data, or what has a `model_dump`, to stdout as JSON, for programs."""
+    dump = getattr(data, "model_dump", None)
+    print(json.dumps(data if dump is None else dump(mode="json"), indent=indent))
 
 
 def tell_facts(facts: Iterable[tuple[str, object]]) -> None:
     """Write named facts to stdout, a line each, one below the other."""
     for name, fact in facts:
-        print(f"{name:<9} ", end="")
-        tell(str(fact))
+        tell_line(f"{name:<9} {one_line(fact)}")
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -45,11 +47,16 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     cells = [[one_line(cell) for cell in row] for row in (heads, *rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(heads))]
     for row in cells:
-        print(
-            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        )
+        padded = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        tell_line("  ".join(padded).rstrip())
 
 
 def shorten(text: str, length: int = 60) -> str:
     """Return the text, cut to a length."""
     return text if len(text) <= length else f"{text[: length - 3]}..."
+
+
+def _write(line: str, stream: TextIO) -> None:
+    encoding = stream.encoding or "utf-8"
+    said = line.encode(encoding, "backslashreplace").decode(encoding)
+    print(said, file=stream, flush=stream is sys.stderr)

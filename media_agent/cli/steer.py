@@ -43,7 +43,7 @@ def steer(
 
 
 def finish(job_id: str, /) -> int:
-    """End a film with the chunks that are begun, in whatever process it is made.
+    """End a film with its next chunk, in whatever process it is made.
 
     Args:
         job_id: As jobs list shows it.

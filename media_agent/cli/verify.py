@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from media_agent.cli.arguments import Flag, Number, number
-from media_agent.cli.screen import say, tell_facts
+from media_agent.cli.screen import say, tell_facts, tell_json
 
 if TYPE_CHECKING:
     from media_agent.verify import VerificationReport
@@ -33,7 +33,7 @@ def verify_live(
         with storage_errors(str(out)):
             write_atomically(out, report.model_dump_json(indent=2).encode() + b"\n")
     if json:
-        print(report.model_dump_json(indent=2))
+        tell_json(report)
     else:
         tell_facts(_facts(report))
     if report.error is not None:

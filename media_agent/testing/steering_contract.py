@@ -65,7 +65,7 @@ class SteeringContract(Contract):
     async def test_an_endless_film_ends_when_told_to_finish(
         self, backend: VideoBackend, limits: Capabilities, request_factory: RequestFactory
     ) -> None:
-        """The chunks in work are still made, and the film completes."""
+        """It ends with its next chunk, and completes."""
         if limits.endless is not True or Control.FINISH not in limits.controls:
             pytest.skip("it makes no endless film that can be finished")
         ref = await backend.submit(request_factory(endless=True), key="endless")

@@ -3,8 +3,8 @@
 from pydantic import Field
 
 from media_agent.errors import in_full
+from media_agent.reasons import changes_in
 from media_agent_schemas.base import Schema
-from media_agent_schemas.capabilities import Adjustment
 from media_agent_schemas.errors import ErrorInfo
 from media_agent_schemas.jobs import JobStatus, VideoJob
 from media_agent_schemas.media import Artifact, ArtifactKind
@@ -66,7 +66,7 @@ def view_job(job: VideoJob, *, verification: str | None = None) -> JobView:
         record=job.record_path,
         seconds=None if facts is None else facts.duration,
         frame_size=None if facts is None else f"{facts.width}x{facts.height}",
-        adjustments=_changes(job.plan.adjustments),
+        adjustments=tuple(changes_in(job.plan)),
         warnings=job.warnings,
         error=job.error,
         next=_NEXT[job.status],
@@ -136,7 +136,7 @@ def _option(candidate: Candidate) -> OptionView:
         seams=candidate.seams,
         verification=str(candidate.verification),
         local=candidate.local,
-        adjustments=() if candidate.plan is None else _changes(candidate.plan.adjustments),
+        adjustments=() if candidate.plan is None else tuple(changes_in(candidate.plan)),
         reasons=candidate.reasons,
     )
 
@@ -144,15 +144,6 @@ def _option(candidate: Candidate) -> OptionView:
 def _refusal(candidate: Candidate) -> RefusalView:
     reasons = tuple(in_full(info) for info in candidate.refusals)
     return RefusalView(model=candidate.name, reasons=reasons or candidate.reasons)
-
-
-def _changes(adjustments: tuple[Adjustment, ...]) -> tuple[str, ...]:
-    """Return what differs from what was said; what was merely filled in is left out."""
-    return tuple(
-        f"{change.field}: {change.asked} -> {change.used} ({change.reason})"
-        for change in adjustments
-        if change.asked is not None and change.field != "model"
-    )
 
 
 def _first(job: VideoJob, kind: ArtifactKind) -> Artifact | None:

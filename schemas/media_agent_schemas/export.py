@@ -1,8 +1,8 @@
 """Writes the JSON Schemas: `python -m media_agent_schemas.export [FOLDER]`."""
 
+import argparse
 import json
 import re
-import sys
 from pathlib import Path
 
 from pydantic import JsonValue, TypeAdapter
@@ -66,4 +66,6 @@ def export(folder: Path = FOLDER) -> None:
 
 
 if __name__ == "__main__":
-    export(Path(sys.argv[1]) if len(sys.argv) > 1 else FOLDER)
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", nargs="?", type=Path, default=FOLDER, help="where to write")
+    export(parser.parse_args().folder)

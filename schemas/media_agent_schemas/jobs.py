@@ -64,7 +64,7 @@ class ChangePrompt(Schema):
 
 
 class Finish(Schema):
-    """Command: finish the chunks in flight and end the film."""
+    """Command: end the film with its next chunk, complete."""
 
     type: Literal["finish"] = "finish"
 

@@ -99,7 +99,7 @@ def test_following_names_the_growing_film_once_and_every_chunk(run: Run) -> None
 def test_pictures_and_films_reach_the_plan(run: Run) -> None:
     places = ["--image", "a.png", "--last-image", "http://127.0.0.1/b.png", "--video", "c.mp4"]
 
-    answer = run("plan", "a cat", *places, "--restyle", "--json")
+    answer = run("plan", "a cat", *places, "--restyle", "--duration", "1", "--json")
 
     request = json.loads(answer.out)["request"]
     assert request["mode"] == "video_edit"

@@ -98,6 +98,8 @@ def test_a_lost_reply_is_reported_reconciled_and_never_sent_again(
 
         assert simulator.accepted == len(simulator.calls("submit")) == 1
     assert "nobody knows whether fal accepted" in said.err
+    assert f"looking for {job} at fal" in said.err
+    assert f"looking for {job} at fal" in again.err
     assert "cannot be searched: look at its own page" in said.out
     assert [row["job"] for row in data] == [job]
     assert "look at its own page" in again.err

@@ -1,6 +1,8 @@
 """The commands that only look."""
 
+import io
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -117,3 +119,23 @@ def test_a_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--version"]) == 0
 
     assert capsys.readouterr().out.strip()
+
+
+def test_letters_that_a_terminal_cannot_write_are_no_fault(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    film = ["ein Füchslein", "--backend", "sandbox", "--duration", "0.2", "--size", "64x64"]
+    assert main(["generate", *film, "--out", "a.mp4", "--json"]) == 0
+    job = json.loads(capsys.readouterr().out)["id"]
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="ascii"))
+
+    for_people = [main(["jobs", "list"]), main(["jobs", "show", job]), main(["plan", *film])]
+    for_programs = [
+        main([*command, "--json"])
+        for command in (["jobs", "show", job], ["jobs", "resume", job], ["plan", *film])
+    ]
+
+    assert for_people == for_programs == [0, 0, 0]
+    assert b"F\\xfcchslein" in written.getvalue()
+    assert written.getvalue().count(b"F\\u00fcchslein") >= 3

@@ -56,6 +56,14 @@ def test_a_budget_is_said_where_it_refuses(capsys: pytest.CaptureFixture[str]) -
     assert "the budget is 3 USD" in capsys.readouterr().out
 
 
+def test_lengths_are_said_in_numbers_that_people_read(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", "--backend", "fal/fal-ai/mochi-v1", "--duration", "5.5", "a fox"]) == 0
+
+    said = capsys.readouterr()
+    assert "5.43 s in one shot" in said.out
+    assert "duration 5.5 -> 5.43333 (" in said.err
+
+
 def test_a_route_of_the_settings_is_followed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["plan", "--route", "tiny", "--json", "a fox"]) == 0
 

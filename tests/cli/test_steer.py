@@ -4,13 +4,16 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from media_agent.cli import main
+from media_agent.cli.progress import ProgressLine
 from media_agent.video import probe
+from media_agent_schemas import ChunkReady, JobEvent, Plan, Policy, VideoRequest
 
 SMALL = ["--size", "64x64", "--option", "latency_seconds=1"]
 
@@ -146,3 +149,17 @@ def test_what_cannot_be_done_is_one_clear_line(
     assert returned == code, answer.err
     assert said in answer.err
     assert len(answer.err.splitlines()) == 1
+
+
+def test_progress_of_a_film_that_goes_on_counts_what_was_made_before(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    request = VideoRequest(prompt="a cat", num_frames=72, fps=24)
+    plan = Plan(backend="sandbox", model="slate", policy=Policy.ADJUST, request=request)
+    ready = ChunkReady(index=2, frames=24)
+    event = JobEvent(job_id="film", sequence=9, time=datetime(2026, 1, 2, tzinfo=UTC), event=ready)
+
+    with ProgressLine(plan, frames=48) as progress:
+        progress(event)
+
+    assert "chunk 3, 72 of 72 frames" in capsys.readouterr().err

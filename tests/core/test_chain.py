@@ -407,7 +407,7 @@ async def test_an_endless_chain_ends_when_told_to_finish(world: World) -> None:
 
     def on_event(numbered: JobEvent) -> None:
         if isinstance(numbered.event, ChunkReady) and numbered.event.index == 1:
-            tasks.append(loop.create_task(client.control("mine", Finish())))
+            tasks.append(loop.create_task(client.finish("mine")))
 
     loop = asyncio.get_running_loop()
     tasks: list[asyncio.Task[object]] = []

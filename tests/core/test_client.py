@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from datetime import UTC, datetime
+from inspect import signature
 from pathlib import Path
 from typing import Literal
 
@@ -503,13 +504,13 @@ async def test_a_running_job_can_be_steered_and_a_finished_one_cannot(stage: Sta
         stage.client.generate(REQUEST, job_id="mine", on_event=lambda _: ready.set())
     )
     await ready.wait()
-    await stage.client.control("mine", ChangePrompt(prompt="a dog"))
+    await stage.client.steer("mine", "a dog")
     await stage.client.cancel("mine")
     await task
 
     assert stage.backend.commands == [ChangePrompt(prompt="a dog")]
     with pytest.raises(JobError, match="mine is cancelled"):
-        await stage.client.control("mine", Finish())
+        await stage.client.finish("mine")
 
 
 @pytest.mark.anyio
@@ -531,13 +532,36 @@ async def test_closing_the_client_closes_its_backends(stage: Stage) -> None:
     assert stage.backend.is_closed
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "capabilities",
+        "plan",
+        "plan_all",
+        "generate",
+        "branch",
+        "resume",
+        "cancel",
+        "steer",
+        "finish",
+        "get",
+        "list",
+    ],
+)
+def test_the_blocking_face_takes_the_same_arguments(name: str) -> None:
+    whole = signature(getattr(VideoClient, name)).parameters
+
+    for parameter in signature(getattr(BlockingVideoClient, name)).parameters.values():
+        assert parameter == whole[parameter.name]
+
+
 def test_the_blocking_face_makes_the_same_film(stage: Stage) -> None:
     stage.play(JobCompleted(artifacts=(stage.film(),)))
 
     with BlockingVideoClient(client=stage.client) as client:
         assert client.capabilities().model == "one"
         plan = client.plan(REQUEST)
-        job = client.generate(REQUEST, plan=plan, out=str(stage.out))
+        job = client.generate(REQUEST, plans=[plan], out=str(stage.out))
 
         assert client.get(job.id) == job
         assert client.list() == [job]

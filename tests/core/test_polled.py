@@ -320,6 +320,38 @@ async def test_a_failure_after_a_cancel_is_its_effect(tmp_path):
     assert "was stopped" in end.warnings[0]
 
 
+async def test_the_effect_of_a_cancel_may_be_seen_before_its_answer(tmp_path):
+    failed = JobFailed(error=ErrorInfo(code="generation_failed", message="stopped by the user"))
+    ends = []
+
+    class Slow(ScriptedBackend):
+        async def cancel_once(self, ref):
+            ends.extend(await collect(self.observe(ref)))
+
+    backend = Slow(tmp_path, failed)
+    ref = await backend.submit(REQUEST, key="job-1")
+
+    await backend.cancel(ref)
+
+    assert kinds(ends) == ["job.cancelled"]
+
+
+async def test_a_cancel_that_did_not_reach_the_provider_changes_nothing(tmp_path):
+    failed = JobFailed(error=ErrorInfo(code="generation_failed", message="out of memory"))
+
+    class Unreachable(ScriptedBackend):
+        async def cancel_once(self, ref):
+            raise BackendUnavailableError("it cannot be reached")
+
+    backend = Unreachable(tmp_path, failed)
+    ref = await backend.submit(REQUEST, key="job-1")
+
+    with pytest.raises(BackendUnavailableError):
+        await backend.cancel(ref)
+
+    assert kinds(await collect(backend.observe(ref))) == ["job.failed"]
+
+
 async def test_work_that_is_gone_after_a_cancel_was_cancelled_but_else_it_is_lost(tmp_path):
     gone = OperationNotFoundError("never heard of it")
     cancelled = ScriptedBackend(tmp_path, gone, cancels=True)

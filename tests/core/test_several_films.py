@@ -1,6 +1,7 @@
 """One request for several films: made side by side, each a file of its own."""
 
 from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from media_agent_schemas import (
     Capabilities,
     Estimate,
     GenerationRecord,
+    JobCompleted,
     JobStatus,
     ResumeToken,
     VideoJob,
@@ -41,7 +43,13 @@ class Shades(LocalBackend):
 
     def capabilities(self, model: str | None = None) -> Capabilities:
         return Capabilities(
-            backend="shades", model="one", max_n=4, resumable=True, resubmits=True, max_shots=None
+            backend="shades",
+            model="one",
+            max_n=4,
+            resumable=True,
+            extends=True,
+            resubmits=True,
+            max_shots=None,
         )
 
     def estimate(self, request: VideoRequest) -> Estimate:
@@ -101,6 +109,13 @@ async def test_every_film_is_a_file_and_the_record_names_them_all(
     assert job.frames_ready == 10
 
 
+async def test_only_what_a_branch_needs_stays_behind(client: VideoClient, tmp_path: Path) -> None:
+    job = await client.generate(REQUEST)
+
+    work = tmp_path / "data" / "work" / job.id
+    assert {path.name for path in work.iterdir()} == {"chunks", "states"}
+
+
 async def test_one_film_has_no_number(client: VideoClient, tmp_path: Path) -> None:
     job = await client.generate(REQUEST.model_copy(update={"n": 1}), out=tmp_path / "cat.mp4")
 
@@ -131,6 +146,27 @@ async def test_what_was_made_of_all_of_them_is_kept_and_gone_on_with(
     names = [Path(str(file.path)).name for file in failed.artifacts]
     assert names == ["cat.partial.mp4", "cat-2.partial.mp4", "cat-3.partial.mp4"]
     assert shades_of(job) == WHOLE
+
+
+async def test_several_films_branch_off_one(shades: Shades) -> None:
+    await made(shades, REQUEST.model_copy(update={"n": 1}), "trunk")
+    token = ResumeToken(backend="shades", model="one", next_chunk=1, key="trunk")
+
+    end = await made(shades, REQUEST, "branch", token)
+
+    films = [read_frames(Path(str(file.path))) for file in end.artifacts]
+    grays = [[round(film[place].mean() / 10) * 10 for place in (0, 5, 6)] for film in films]
+    assert grays == [[0, 0, 20], [0, 0, 70], [0, 0, 120]]
+
+
+async def made(
+    backend: Shades, request: VideoRequest, key: str, resume: ResumeToken | None = None
+) -> JobCompleted:
+    ref = await backend.submit(request, key=key, resume=resume)
+    async with aclosing(backend.observe(ref)) as events:
+        end = [event async for event in events][-1]
+    assert isinstance(end, JobCompleted), end
+    return end
 
 
 async def test_a_backend_that_makes_another_number_of_films_fails(

@@ -9,6 +9,7 @@ import pytest
 
 from media_agent.client import VideoClient
 from media_agent.config import load_settings
+from media_agent.contact_sheet import captions
 from media_agent.errors import (
     InvalidRequestError,
     JobError,
@@ -16,14 +17,17 @@ from media_agent.errors import (
     StorageError,
     UnsupportedRequestError,
 )
+from media_agent.event_log import EventLog
 from media_agent.generation import GenerationContext, Operation
 from media_agent.steering import Steering, check_command
 from media_agent_schemas import (
+    BackendEvent,
     ChangePrompt,
     Command,
     Control,
     Finish,
     GenerationRecord,
+    JobCompleted,
     JobStatus,
     OperationRef,
     PromptChanged,
@@ -101,6 +105,18 @@ async def test_a_job_is_steered_and_finished_by_a_client_that_does_not_run_it(no
 
 
 @pytest.mark.anyio
+async def test_the_contact_sheet_names_the_prompts_that_the_film_was_steered_to(none: Path) -> None:
+    async with new_client(none) as client:
+        job = await client.start(ENDLESS)
+        await client.steer(job.id, "a dog", at=3)
+        await until(client, job.id, 4)
+        await client.finish(job.id)
+        done = await ended(client, job.id)
+
+    assert captions(done) == [(0, "a cat"), (30, "a dog")]
+
+
+@pytest.mark.anyio
 async def test_a_prompt_can_change_at_a_chunk_that_is_far_from_begun(none: Path) -> None:
     async with new_client(none) as client:
         job = await client.start(ENDLESS)
@@ -114,7 +130,8 @@ async def test_a_prompt_can_change_at_a_chunk_that_is_far_from_begun(none: Path)
 
 @pytest.mark.anyio
 async def test_a_command_waits_for_a_job_that_nobody_works_on(none: Path) -> None:
-    long = SLATE.model_copy(update={"duration": 5.0, "options": ENDLESS.options})
+    options = {"sandbox": {"latency_seconds": 1}}
+    long = SLATE.model_copy(update={"duration": 5.0, "options": options})
     async with new_client(none) as first:
         job = await first.start(long)
         await until(first, job.id, 1)
@@ -165,6 +182,10 @@ async def test_a_command_or_words_that_the_model_does_not_take_are_refused(none:
         check_command(Finish(), job, narrow)
 
 
+async def all_of(log: EventLog) -> list[BackendEvent]:
+    return [event async for event in log.follow()]
+
+
 class TestSteering:
     @pytest.fixture
     def operation(self, tmp_path: Path) -> Iterator[Operation]:
@@ -204,6 +225,25 @@ class TestSteering:
 
         assert [again.prompt(chunk) for chunk in range(2, 8)] == [None, "a", "a", "a", "b", "b"]
         assert again.is_finishing
+
+    def test_the_last_word_holds_over_what_was_said_before_for_chunks_in_work(
+        self, operation: Operation
+    ) -> None:
+        steering = self.taken(operation, [ChangePrompt(prompt="b", at=5)], begun=3)
+        operation.commands.put(ChangePrompt(prompt="c", at=9))
+        operation.commands.put(ChangePrompt(prompt="a", at="now"))
+
+        steering.take(7, change_now=lambda prompt: 4)
+
+        assert [steering.prompt(chunk) for chunk in range(3, 10)] == [None, *"aaaaa", "c"]
+        operation.log.publish(JobCompleted())
+        told = [each for each in asyncio.run(all_of(operation.log)) if each != JobCompleted()]
+        assert told == [
+            PromptChanged(chunk=5, prompt="b"),
+            PromptChanged(chunk=9, prompt="c"),
+            PromptChanged(chunk=4, prompt="a"),
+            PromptChanged(chunk=5, prompt="a"),
+        ]
 
     def test_now_asks_the_engine_which_chunk_is_the_first(self, operation: Operation) -> None:
         steering = Steering(GenerationContext(operation), chunks=10)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from media_agent.errors import InvalidRequestError, StorageError
+from media_agent.files import sha256_of
 from media_agent.video import (
     describe,
     encode_chunk,
@@ -12,7 +13,6 @@ from media_agent.video import (
     probe,
     read_frames,
     remux,
-    sha256_of,
     split_header,
     write_video,
 )

@@ -285,6 +285,16 @@ async def test_work_whose_reply_was_lost_is_found_and_not_sent_again(
 
 
 @pytest.mark.anyio
+async def test_while_work_is_looked_for_the_caller_hears_who_is_asked(world: World) -> None:
+    provider, seen = world.providers["paid"], []
+    provider.lookup, provider.replies = "list", ["lost"]
+
+    await world.process().generate(REQUEST, on_event=seen.append)
+
+    assert seen[0].event == JobProgressed(phase="asking paid about work whose reply was lost")
+
+
+@pytest.mark.anyio
 async def test_without_a_lookup_a_lost_reply_stops_with_the_next_step(world: World) -> None:
     provider = world.providers["paid"]
     provider.replies = ["lost"]
@@ -521,13 +531,9 @@ async def test_a_crash_between_two_candidates_goes_on_with_the_second(
 
 
 @pytest.mark.anyio
-async def test_a_plan_and_plans_are_too_much_and_no_plans_too_little(world: World) -> None:
-    client = world.process()
-    plan = await client.plan(REQUEST)
-
-    for given in ([plan], []):
-        with pytest.raises(InvalidRequestError, match="either a plan, or plans"):
-            await client.generate(REQUEST, plan=plan, plans=given)
+async def test_no_plans_are_too_few(world: World) -> None:
+    with pytest.raises(InvalidRequestError, match="there is no plan to follow"):
+        await world.process().generate(REQUEST, plans=[])
 
 
 # -- idempotency keys -------------------------------------------------------------------------

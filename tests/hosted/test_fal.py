@@ -35,7 +35,7 @@ from media_agent.video import probe, write_video
 from media_agent_hosted.fal import FalBackend
 from media_agent_hosted.fal_facts import describe_model
 from media_agent_hosted.fal_input import build_input
-from media_agent_hosted.fal_models import MODELS
+from media_agent_hosted.fal_models import models
 from media_agent_hosted.fal_replies import (
     Status,
     parse_result,
@@ -84,7 +84,7 @@ def body(model, *, addresses=None, **wishes):
     """Return what would be sent for some wishes."""
     request = plan(model, **wishes).request
     given = tuple(str(medium.url) for medium in request.inputs) if addresses is None else addresses
-    return build_input(request, MODELS.get(model), given)
+    return build_input(request, models().get(model), given)
 
 
 def test_the_documented_request_is_built_word_for_word():
@@ -263,27 +263,29 @@ def test_more_input_that_is_no_object_is_refused(text):
         body("fal-ai/mochi-v1", options={"fal": {"input": text}})
 
 
-@pytest.mark.parametrize("model", MODELS)
+def needed_by(model):
+    """Return the inputs without which a model makes nothing."""
+    role = models()[model].needs
+    return () if role is None else (MediaInput(role=role, url="https://media.example/x"),)
+
+
+@pytest.mark.parametrize("model", models())
 def test_every_size_and_ratio_that_a_model_declares_can_be_sent(model):
     limits = describe_model(model, None)
-    media = tuple(
-        MediaInput(role=role, url="https://media.example/x") for role in MODELS[model].needs
-    )
+    media = needed_by(model)
 
     for size in limits.sizes:
         sent = body(model, size=size, inputs=media)
-        assert MODELS[model].tiers[0].value is None or "resolution" in sent
+        assert models()[model].tiers[0].value is None or "resolution" in sent
         assert not limits.aspect_ratios or sent["aspect_ratio"] in limits.aspect_ratios
     for ratio in limits.aspect_ratios:
         assert body(model, aspect_ratio=ratio, inputs=media)["aspect_ratio"] == ratio
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", models())
 def test_every_length_that_a_model_declares_can_be_sent(model):
     limits = describe_model(model, None)
-    media = tuple(
-        MediaInput(role=role, url="https://media.example/x") for role in MODELS[model].needs
-    )
+    media = needed_by(model)
 
     lengths = limits.durations or (limits.min_duration, limits.max_duration)
 
@@ -332,6 +334,20 @@ def test_a_model_that_is_not_mapped_gets_prompt_and_seed_and_nothing_is_dropped(
         body("acme/films/v9", resolution=ResolutionTier.P720, aspect_ratio="16:9")
 
 
+def test_a_model_that_is_not_mapped_makes_no_film_of_any_length(tmp_path):
+    asked = VideoRequest(model="fal/acme/films/v9", prompt="a fox", duration=60)
+    usual = FalBackend(BackendSettings(data_dir=tmp_path))
+    told = FalBackend(BackendSettings(data_dir=tmp_path, options={"max_duration": 60}))
+
+    limits = usual.capabilities("acme/films/v9")
+    made = negotiate(asked, limits, draw_seed=lambda: 0)
+    longer = negotiate(asked, told.capabilities("acme/films/v9"), draw_seed=lambda: 0)
+
+    assert "5 s at once unless max_duration says more" in limits.description
+    assert made.request.seconds() == 5
+    assert longer.request.seconds() == 60
+
+
 @pytest.mark.parametrize("model", ["magi", "fal-ai//magi", "fal-ai/../admin", "a/b?x=1", "/a/b"])
 def test_what_cannot_be_an_id_is_refused(model, tmp_path):
     backend = FalBackend(BackendSettings(data_dir=tmp_path))
@@ -339,7 +355,14 @@ def test_what_cannot_be_an_id_is_refused(model, tmp_path):
     with pytest.raises(InvalidRequestError, match="no model") as caught:
         backend.capabilities(model)
 
-    assert model != "magi" or "did you mean fal-ai/magi" in caught.value.hint
+    assert model != "magi" or "did you mean fal-ai/magi?" in caught.value.hint
+
+
+def test_a_part_of_an_id_is_understood(tmp_path):
+    with pytest.raises(InvalidRequestError) as caught:
+        FalBackend(BackendSettings(data_dir=tmp_path)).capabilities("wan")
+
+    assert "did you mean fal-ai/wan/v2.7/text-to-video?" in caught.value.hint
 
 
 def test_a_key_that_is_missing_is_said_before_anything_is_tried(tmp_path):
@@ -355,7 +378,7 @@ def test_the_model_of_the_settings_is_the_default(tmp_path):
 
     assert backend.capabilities().model == "fal-ai/magi"
     assert backend.capabilities().models[0] == "fal-ai/magi"
-    assert sorted(backend.capabilities().models) == sorted(MODELS)
+    assert sorted(backend.capabilities().models) == sorted(models())
 
 
 @pytest.mark.parametrize("options", [{"poll_secs": 1}, {"timeout_seconds": 0}])
@@ -388,23 +411,26 @@ def test_prices_are_said_where_they_are_known_with_their_source():
     assert all("2026-11-20" in cost.source for cost in costs[:6])
 
 
-def test_every_mode_of_a_model_has_its_inputs():
-    for model in MODELS.values():
-        takes_last = InputRole.LAST_FRAME in model.inputs
-        assert (VideoMode.FIRST_LAST_FRAME in model.modes) is takes_last, model.id
+def test_what_a_model_makes_films_from_follows_from_its_inputs():
+    modes = {model: models()[model].modes for model in models()}
+
+    assert modes["fal-ai/magi"] == (VideoMode.TEXT_TO_VIDEO,)
+    assert modes["fal-ai/magi/image-to-video"] == (VideoMode.IMAGE_TO_VIDEO,)
+    assert modes["fal-ai/magi/extend-video"] == (VideoMode.VIDEO_EXTEND,)
+    assert VideoMode.FIRST_LAST_FRAME in modes["fal-ai/ltx-2.3/image-to-video"]
 
 
 def test_the_catalogue_has_every_mapped_model_and_says_who_continues_whom():
     catalogue = Catalogue.load({"fal": Registry.discover().specs["fal"]})
 
-    facts = {model: catalogue.facts("fal", model) for model in MODELS}
+    facts = {model: catalogue.facts("fal", model) for model in models()}
 
     assert all(fact.quality is not None for fact in facts.values())
     assert facts["fal-ai/magi"].extend_model == "fal-ai/magi/extend-video"
     for model, fact in facts.items():
         for other in (fact.image_model, fact.extend_model):
-            assert other is None or other in MODELS
-        rewrites = "enable_prompt_expansion" in MODELS[model].always
+            assert other is None or other in models()
+        rewrites = "enable_prompt_expansion" in models()[model].always
         assert rewrites == (fact.rewriting is not None)
 
 

@@ -71,7 +71,7 @@ async def test_an_endless_film_ends_when_told_to_finish(backend: MagiBackend) ->
                     await backend.control(ref, Finish())
 
     assert isinstance(event, JobCompleted)
-    assert 2 <= chunks <= 8  # those already in work are still made
+    assert 2 <= chunks <= 8  # it is a little ahead of what is announced
 
 
 @pytest.mark.anyio

@@ -1,5 +1,6 @@
 """Films of magi/tiny that are steered, broken off, branched, and made from pictures and films."""
 
+import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing
 from pathlib import Path
@@ -134,6 +135,31 @@ async def test_a_steered_film_goes_on_as_it_was_steered(make: Make) -> None:
     assert np.array_equal(films_of(again)[0], steered)
 
 
+async def test_chunks_in_work_have_the_prompt_that_they_were_given_just_before_a_kill(
+    make: Make, tmp_path: Path
+) -> None:
+    asked = request(num_frames=6 * CHUNK)
+    whole = await run(make(), asked, "film")
+    steered = json.dumps({"prompts": {3: BLUE}, "finish": False})
+    (tmp_path / "work" / "film" / "steered.json").write_text(steered)
+
+    await run(make(), asked, "film", resume=tokens_of(whole)[1])
+
+    facts = checksum(tmp_path / "work" / "film" / "states" / "00000003.safetensors")["facts"]
+    prompts = json.loads(facts)["prompts"]
+    assert [prompts[chunk] for chunk in "234"] == [RED, BLUE, BLUE]
+
+
+async def test_a_film_told_to_finish_ends_with_its_next_chunk(make: Make, tmp_path: Path) -> None:
+    asked = request(num_frames=6 * CHUNK)
+    whole = await run(make(), asked, "film")
+    (tmp_path / "work" / "film" / "steered.json").write_text('{"prompts": {}, "finish": true}')
+
+    again = await run(make(), asked, "film", resume=tokens_of(whole)[1])
+
+    assert len(films_of(again)[0]) == 3 * CHUNK
+
+
 async def test_a_state_of_other_work_or_a_damaged_one_is_refused_with_the_way_out(
     make: Make, tmp_path: Path
 ) -> None:
@@ -142,15 +168,18 @@ async def test_a_state_of_other_work_or_a_damaged_one_is_refused_with_the_way_ou
     token = tokens_of(await run(backend, asked, "film"))[1]
 
     other = await run(make(guidance_scale=1.0), asked, "film", resume=token)
-    (tmp_path / "work" / "film" / "states" / "00000002.safetensors").write_bytes(b"rubbish")
+    state = tmp_path / "work" / "film" / "states" / "00000002.safetensors"
+    state.write_bytes(b"rubbish")
     damaged = await run(make(), asked, "film", resume=token)
+    state.unlink()
+    lost = await run(make(), asked, "film", resume=token)
 
-    for events, said in ((other, "guidance"), (damaged, "damaged")):
+    for events, said in ((other, "guidance"), (damaged, "damaged"), (lost, "is not there")):
         failed = events[-1]
         assert isinstance(failed, JobFailed)
         assert failed.error.code == NotResumableError.code
         assert said in failed.error.message
-        assert "make it anew" in (failed.error.hint or "")
+        assert "branch at an earlier chunk or make it anew" in (failed.error.hint or "")
         assert failed.artifacts, "the film so far is kept"
 
 

@@ -16,6 +16,7 @@ from media_agent.backend import BackendSettings, VideoBackend
 from media_agent.client import VideoClient
 from media_agent.config import load_settings
 from media_agent.tools import ToolBox
+from media_agent_schemas import GenerationRecord
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -142,6 +143,25 @@ def test_one_request_goes_five_ways_by_one_word_and_is_never_paid_twice(
     assert "status: outcome_unknown; asked again: outcome_unknown, the same job: yes" in said
     assert said.count("submissions that the service accepted: 1") == 2
     assert "cannot be searched" in said
+
+
+def test_a_film_is_steered_while_it_is_made_finished_and_read_back(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("torch")
+    example = load_example("steered_film")
+
+    example.main(["--folder", str(tmp_path / "out"), "--seconds", "1", "--steps", "8"])
+
+    said = capsys.readouterr().out
+    record = GenerationRecord.model_validate_json((tmp_path / "out/steered.json").read_bytes())
+    prompts = [example.FIRST, example.SECOND, example.THIRD, example.STEERED]
+    assert [shot.prompt_sent for shot in record.shots] == prompts
+    chunks = record.frames_delivered // 24
+    assert said.count("  seen   ") == chunks
+    assert said.count(f"asked  {example.STEERED}") == chunks - record.shots[-1].start >= 1
+    assert f" of {chunks} chunks show what was asked" in said
+    assert (tmp_path / "out" / "steered.png").exists()
 
 
 def test_the_hosted_backend_of_the_how_to_keeps_the_contract(tmp_path: Path) -> None:

@@ -85,7 +85,9 @@ def test_what_makes_frames_says_which_extra_it_needs(tmp_path: Path) -> None:
     generate = "main(['generate', 'a fox', '--backend', 'sandbox', '--out', 'fox.mp4'])"
 
     shown = run_without(code + f"assert {generate} != 0\nmain(['backends', 'magi'])", tmp_path)
+    begun = run_without("from media_agent.cli import main\nassert main(['init']) == 0", tmp_path)
 
+    assert "first: nothing here makes videos by itself; pip install 'media-agent[local]'" in begun
     assert "lacks: numpy, PIL: pip install 'media-agent[local]'" in shown
     assert "lacks: torch, safetensors, numpy: pip install 'media-agent[magi]'" in shown
     assert not (tmp_path / "fox.mp4").exists()

@@ -121,6 +121,8 @@ def load_state(path: Path, expected: Facts) -> tuple[SamplerState, dict[str, Any
             metadata = content.metadata() or {}
             _check_format(path, metadata)
             tensors = {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118
+    except FileNotFoundError as error:
+        raise StateError(f"the state {path} is not there") from error
     except OSError as error:
         raise StateError(f"cannot read the state {path}: {error.strerror or error}") from error
     except SafetensorError as error:

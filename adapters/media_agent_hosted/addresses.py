@@ -1,0 +1,69 @@
+"""Which addresses are taken: of an API, and of what its replies lead to."""
+
+import contextlib
+import ipaddress
+
+import httpx
+
+from media_agent.errors import ConfigurationError
+
+
+def checked_base(text: str, *, allow_plain_http: bool) -> httpx.URL:
+    """Return the address of an API.
+
+    Raises:
+        ConfigurationError: it is malformed, holds a password, or is plain http to another machine
+            without `allow_plain_http`.
+    """
+    url = parsed_address(text)
+    if url is None or url.query or url.fragment:
+        raise ConfigurationError(
+            f"base_url {text.partition('?')[0].rpartition('@')[2]!r} is no address of an API",
+            hint="for example https://api.example.com/v1",
+        )
+    if url.userinfo:
+        raise ConfigurationError(
+            f"base_url of {place_of(url)} holds a user name or password",
+            hint="leave it out of the address; set the key instead",
+        )
+    if url.scheme == "http" and not allow_plain_http and not is_loopback(url.host):
+        raise ConfigurationError(
+            f"base_url http://{place_of(url)} would send key and prompt in the clear",
+            hint="use https, or say allow_plain_http = true for a machine you trust",
+        )
+    return url
+
+
+def parsed_address(text: str) -> httpx.URL | None:
+    """Return an http(s) address with a host, or None."""
+    try:
+        url = httpx.URL(text.strip())
+    except (httpx.InvalidURL, ValueError, TypeError):
+        return None
+    return url if url.scheme in ("http", "https") and url.host else None
+
+
+def origin_of(url: httpx.URL) -> tuple[str, str, int]:
+    """Return scheme, host and port."""
+    return url.scheme, url.host.rstrip("."), url.port or {"http": 80, "https": 443}[url.scheme]
+
+
+def place_of(url: httpx.URL) -> str:
+    """Return the host, with the port where it is not the usual one."""
+    return url.netloc.decode("ascii", "replace")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine."""
+    if host == "localhost":
+        return True
+    with contextlib.suppress(ValueError):
+        return ipaddress.ip_address(host).is_loopback
+    return False
+
+
+def is_private(host: str) -> bool:
+    """Whether a host is plainly of an inner network; names are not looked up."""
+    with contextlib.suppress(ValueError):
+        return not ipaddress.ip_address(host).is_global
+    return host == "localhost" or host.endswith((".localhost", ".local", ".internal"))

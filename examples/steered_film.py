@@ -1,0 +1,119 @@
+"""Three shots without an end, another prompt while it runs, then a graceful end; read back.
+
+magi/tiny knows coloured shapes only, but what it shows can be measured: an analyser reads every
+second of the film, and says where it shows what was asked.
+
+    pip install 'media-agent[magi]'
+    python examples/steered_film.py
+"""
+
+import argparse
+import asyncio
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from media_agent.client import VideoClient
+from media_agent.contact_sheet import write_job_sheet
+from media_agent.video import read_frames
+from media_agent_magi.world.analyser import analyse
+from media_agent_magi.world.captions import parse
+from media_agent_magi.world.failures import said
+from media_agent_magi.world.scene import ATTRIBUTES, CHUNK_FRAMES, FPS
+from media_agent_magi.world.scores import score
+from media_agent_schemas import GenerationRecord, PromptChanged, Shot, VideoJob, VideoRequest
+
+FIRST = "a red circle moving right on a black background"
+SECOND = "a red circle moving up on a black background"
+THIRD = "a blue square moving left on a white background"
+STEERED = "a green triangle moving down on a gray background"
+
+
+def wish(seconds: int, steps: int | None) -> VideoRequest:
+    """Return a request for three shots; the last of them goes on until it is told to finish."""
+    return VideoRequest(
+        shots=(
+            Shot(prompt=FIRST, duration=seconds),
+            Shot(prompt=SECOND, duration=seconds),
+            Shot(prompt=THIRD),
+        ),
+        endless=True,
+        seed=7,
+        model="magi/tiny",
+        options={} if steps is None else {"magi": {"num_inference_steps": steps}},
+    )
+
+
+async def make(client: VideoClient, request: VideoRequest, film: Path, seconds: int) -> VideoJob:
+    """Make the film: steer it once the third shot is due, finish it when that has been seen."""
+    job = await client.start(request, out=film, overwrite=True)
+    print(f"job {job.id} runs; steering from any other shell works too, with its number")
+    job = await reached(client, job.id, 2 * seconds)
+    await client.steer(job.id, STEERED)
+    first = await first_steered(client, job.id)
+    print(f"steered after {job.chunks_ready} chunks; the new prompt is first in chunk {first + 1}")
+    job = await reached(client, job.id, first + seconds)
+    await client.finish(job.id)
+    return await reached(client, job.id, None)
+
+
+async def reached(client: VideoClient, job_id: str, chunks: int | None) -> VideoJob:
+    """Wait until so many chunks are ready, None: until the end. A failed job ends this."""
+    while True:
+        job = await client.get(job_id)
+        if job.error is not None:
+            raise SystemExit(f"it ended as {job.status}: {job.error.message}")
+        if job.status.is_terminal or (chunks is not None and job.chunks_ready >= chunks):
+            return job
+        await asyncio.sleep(0.05)
+
+
+async def first_steered(client: VideoClient, job_id: str) -> int:
+    """Wait until the new prompt was taken, and return the first chunk that has it."""
+    while True:
+        for numbered in await client.events(job_id):
+            if isinstance(numbered.event, PromptChanged):
+                return numbered.event.chunk
+        await reached(client, job_id, 0)
+        await asyncio.sleep(0.05)
+
+
+def read_back(film: Path, record: GenerationRecord) -> Iterator[tuple[str, str, str]]:
+    """Yield of every chunk what was asked, what is seen, and whether it is the same."""
+    frames = read_frames(film)
+    for start in range(0, len(frames), CHUNK_FRAMES):
+        second = start / FPS
+        asked = [shot.prompt_sent for shot in record.shots if shot.start <= second][-1]
+        reading = analyse(frames[start : start + CHUNK_FRAMES])
+        scored = score(reading, parse(asked))
+        wrong = [name for name in ATTRIBUTES if not getattr(scored, name)]
+        yield asked, said(reading), "not " + ", ".join(wrong) if wrong else "as asked"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Make the film, write its contact sheet, and print what each chunk shows."""
+    parser = argparse.ArgumentParser(description="A film that is steered while it is made.")
+    parser.add_argument("--folder", type=Path, default=Path("out/steered_film"))
+    parser.add_argument("--seconds", type=int, default=4, help="of each shot; at least 1")
+    parser.add_argument("--steps", type=int, help="of denoising; absent: as the model is best")
+    asked = parser.parse_args(arguments)
+    asked.folder.mkdir(parents=True, exist_ok=True)
+    asyncio.run(run(asked.folder / "steered.mp4", asked.seconds, asked.steps))
+
+
+async def run(film: Path, seconds: int, steps: int | None) -> None:
+    """Make the film and show what came."""
+    async with VideoClient() as client:
+        job = await make(client, wish(seconds, steps), film, seconds)
+    sheet = film.with_suffix(".png")
+    write_job_sheet(job, sheet)
+    record = GenerationRecord.model_validate_json(film.with_suffix(".json").read_bytes())
+    verdicts = []
+    for chunk, (asked, seen, verdict) in enumerate(read_back(film, record), start=1):
+        print(f"chunk {chunk:<3} asked  {asked}\n          seen   {seen}: {verdict}")
+        verdicts.append(verdict)
+    print(f"{verdicts.count('as asked')} of {len(verdicts)} chunks show what was asked")
+    print(f"{film}, {film.with_suffix('.json')}, {sheet}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+"""Work whose reply was lost: what its backend says of it now."""
+
+from dataclasses import dataclass
+
+from media_agent.jobs import Submission, SubmissionState
+from media_agent.submitting import Submitting, Surroundings
+from media_agent_schemas.jobs import JobStatus, OperationRef, VideoJob
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a backend says of work whose reply was lost."""
+
+    job: VideoJob
+    ref: OperationRef | None
+    said: str
+
+
+async def reconcile(job_id: str, around: Surroundings) -> Finding:
+    """Ask a backend whether it knows of lost work; nothing is started.
+
+    Raises:
+        JobNotFoundError: there is no such job.
+        JobError: a living process works on it.
+        BackendError: the backend could not be asked.
+    """
+    store = around.store
+    job = store.get(job_id)
+    last = next(reversed(store.submissions(job_id)), None)
+    is_over = job.status.is_terminal and job.status is not JobStatus.OUTCOME_UNKNOWN
+    if is_over or last is None or last.state is SubmissionState.REFUSED:
+        return Finding(job, None, "nothing of it is unknown")
+    with store.hold(job_id):
+        ref = await Submitting(job, store.terms(job_id), around).find()
+    lookup = (await around.open_backend(job.plan)).capabilities(job.plan.model).lookup
+    return Finding(store.get(job_id), ref, _said(job, last, ref, lookup))
+
+
+def _said(job: VideoJob, last: Submission, ref: OperationRef | None, lookup: str) -> str:
+    """Say in one line what is known of a submission, and what to do."""
+    who = f"{last.backend}, asked at {last.created_at:%Y-%m-%d %H:%M:%S} UTC,"
+    if ref is not None:
+        return f"{who} accepted it as {ref.operation_id}: media-agent jobs resume {job.id}"
+    if lookup == "none":
+        return f"{who} cannot be searched: look at its own page of jobs or bills"
+    how = f"under the key {last.key}" if lookup == "key" else "in its list"
+    return f"{who} shows no such work {how}: when that stays so, it was not accepted"

@@ -1,0 +1,42 @@
+"""What is settled about a request before anybody is asked for a plan."""
+
+import pytest
+
+from media_agent.errors import InvalidRequestError
+from media_agent.planning import as_long_as_its_source
+from media_agent.testing.films import Film, film_bytes
+from media_agent_schemas import InputRole, MediaInput, VideoMode, VideoRequest
+
+
+def edit(**values: object) -> VideoRequest:
+    film = MediaInput(role=InputRole.SOURCE_VIDEO, data=film_bytes(Film(frames=31, fps=24)))
+    known = {"prompt": "a cat", "mode": VideoMode.VIDEO_EDIT, "inputs": (film,)}
+    return VideoRequest.model_validate(known | values)
+
+
+def test_a_film_made_anew_is_as_long_as_its_source() -> None:
+    assert as_long_as_its_source(edit()).duration == pytest.approx(31 / 24)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"duration": 2.0},
+        {"num_frames": 7},
+        {"endless": True},
+        {"mode": VideoMode.VIDEO_EXTEND},
+        {"inputs": ({"role": "source_video", "url": "https://example.com/film.mp4"},)},
+        {"inputs": ()},
+    ],
+)
+def test_a_length_that_was_given_or_cannot_be_seen_stays(values: dict[str, object]) -> None:
+    asked = edit(**values)
+
+    assert as_long_as_its_source(asked) is asked
+
+
+def test_a_source_that_is_no_film_is_refused_before_anything_begins() -> None:
+    rubbish = MediaInput(role=InputRole.SOURCE_VIDEO, data=b"no film, but words")
+
+    with pytest.raises(InvalidRequestError, match="cannot be used"):
+        as_long_as_its_source(edit(inputs=(rubbish,)))
