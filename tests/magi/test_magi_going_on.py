@@ -118,6 +118,25 @@ async def test_a_film_goes_on_from_any_chunk_exactly_as_if_nothing_had_happened(
     assert [checksum(path) for path in states] == before
 
 
+async def test_what_can_be_watched_at_every_chunk_is_the_beginning_of_the_film(make: Make) -> None:
+    backend = make()
+    ref = await backend.submit(request(num_frames=4 * CHUNK + 5), key="film")
+    watched, events = [], []
+
+    async with aclosing(backend.observe(ref)) as observed:
+        async for event in observed:
+            events.append(event)
+            if isinstance(event, ChunkReady):
+                watched.append(read_frames(Path(str(event.path))))
+
+    film = films_of(events)[0]
+    assert len(film) == 4 * CHUNK + 5
+    assert len(watched) == 5
+    for number, frames in enumerate(watched, start=1):
+        assert len(frames) >= min(number * CHUNK, len(film))
+        assert np.array_equal(frames, film[: len(frames)])
+
+
 async def test_a_steered_film_goes_on_as_it_was_steered(make: Make) -> None:
     asked = request(num_frames=6 * CHUNK)
     command = ChangePrompt(prompt=BLUE, at=4)

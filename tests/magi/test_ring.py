@@ -24,9 +24,10 @@ class WholeCache(KVCache):
         pass
 
 
-@pytest.mark.parametrize("prefix", [0, 3, 8])
-@pytest.mark.parametrize("ramp", [False, True])
-@pytest.mark.parametrize("window", [1, 2, 4])
+@pytest.mark.parametrize(
+    ("window", "ramp", "prefix"),
+    [(1, False, 3), (2, True, 0), (2, False, 8), (4, True, 3), (4, False, 0), (4, True, 8)],
+)
 @pytest.mark.parametrize("ranges", [(5, 4, 3, 2), (1,), (2, 2, 2, 2), (8, 2, 3, 6)])
 def test_a_ring_makes_the_film_of_a_cache_that_keeps_everything(
     small_films: Any, ranges: tuple[int, ...], window: int, ramp: bool, prefix: int
@@ -51,7 +52,7 @@ def test_positions_counted_anew_change_nothing_but_rounding(
     small_films: Any, guidance: int
 ) -> None:
     config = replace(BASE, cfg_number=guidance)
-    often, never = (small_films.film(config, 12, rebase_every=n) for n in (2, 1000))
+    often, never = (small_films.film(config, 8, rebase_every=n) for n in (2, 1000))
 
     for a, b in zip(often, never, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
@@ -67,9 +68,9 @@ def test_keys_turned_back_are_keys_of_an_earlier_time() -> None:
 
 
 @pytest.mark.parametrize("ramp", [False, True])
-def test_nothing_grows_over_two_hundred_chunks(small_films: Any, ramp: bool) -> None:
+def test_nothing_grows_over_a_hundred_chunks(small_films: Any, ramp: bool) -> None:
     config = replace(BASE, num_steps=4, cfg_number=1, ramp=ramp)
-    running = small_films.sampler(config, 200, rebase_every=16)
+    running = small_films.sampler(config, 100, rebase_every=16)
     kept = []
     for _ in running:
         state = running.state()
@@ -80,9 +81,9 @@ def test_nothing_grows_over_two_hundred_chunks(small_films: Any, ramp: bool) -> 
         )
         assert behind <= 16 + 16  # positions stay small
 
-    assert len(kept) == 200
-    assert len(set(kept[20:195])) == 1
-    assert kept[100] == (5, 16, 4, 0, 8)
+    assert len(kept) == 100
+    assert len(set(kept[20:95])) == 1
+    assert kept[50] == (5, 16, 4, 0, 8)
 
 
 def test_the_tail_holds_the_last_finished_chunks(small_films: Any) -> None:
