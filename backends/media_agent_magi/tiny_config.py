@@ -38,6 +38,7 @@ SAMPLER = SamplerConfig(
     transform="shift",
     shift=2.0,
     null_caption_tokens=4,
+    ramp=True,
 )
 
 WORD_NUMBERS = {word: number for number, word in enumerate(WORDS, start=1)}

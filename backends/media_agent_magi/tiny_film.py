@@ -66,7 +66,7 @@ class FilmOptions:
     shows_prefix: bool = False
     first_chunk: int = 0
     source: Tensor | None = None
-    strength: float | Callable[[int], float] = 0.7
+    strength: float | Callable[[int], float] = 0.6
 
 
 class TinyFilm:

@@ -24,7 +24,7 @@ class TinyOptions(BaseModel):
     guidance_scale: float | None = None
     image_fit: Fit = "crop"
     context_frames: int = CHUNK_FRAMES
-    strength: float = 0.7
+    strength: float = 0.6
     keep_states: int = 8
 
 
@@ -64,7 +64,7 @@ def options(description: TinyDescription) -> tuple[OptionSpec, ...]:
         OptionSpec(
             name="strength",
             type="number",
-            default=0.7,
+            default=0.6,
             minimum=0.05,
             maximum=1.0,
             description="How much of a film is made anew, with mode video_edit; 1 is all of it.",
