@@ -25,7 +25,7 @@ demo: $(READY) ## Make a video from a storyboard of four prompts: out/demo.mp4, 
 		--duration 8 --seed 7 --out out/demo.mp4 --sheet out/demo.png --overwrite
 
 test: check ## Check, then run the tests (under 5 minutes on two cores)
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 check: $(READY) ## Formatting, lint, types and import contracts
 	@$(BIN)/ruff format --check .

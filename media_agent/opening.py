@@ -206,7 +206,8 @@ def _stream_of(container: "InputContainer", given: Given, head: bytes) -> "Video
     given.check_pixels(context.width, context.height)
     if not context.width:
         most = MOST_PIXELS // 1_000_000
-        raise given.unusable(f"it is damaged, or has more than {most} million pixels")
+        said = f"it is damaged, or has more than {most} million pixels"
+        raise given.unusable(said, "shrink it if it is that large")
     return moving[0]
 
 

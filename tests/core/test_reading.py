@@ -580,8 +580,9 @@ def test_a_picture_of_100_megapixels_is_refused_before_it_is_decoded(kind: str) 
         place = content.index(b"\xff\xc0") + 5
         content[place : place + 4] = struct.pack(">HH", 10_000, 10_000)
 
-    with pytest.raises(InvalidRequestError, match="more than 64 million pixels"):
+    with pytest.raises(InvalidRequestError, match="more than 64 million pixels") as caught:
         read_image(bytes(content))
+    assert caught.value.hint == "shrink it if it is that large"
 
 
 def test_a_film_of_100_megapixels_is_refused_with_its_size() -> None:
