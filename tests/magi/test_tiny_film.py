@@ -12,7 +12,7 @@ from media_agent_magi.tiny import TinyEngine, load_tiny
 from media_agent_magi.tiny_film import FilmOptions, TinyChunk, TinyFilm
 
 RED, BLUE = "a red circle moving right", "a blue square"
-FAST = FilmOptions(num_inference_steps=4)
+FAST = FilmOptions(num_inference_steps=4, ramp=False)
 
 
 @pytest.fixture(scope="module")
