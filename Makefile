@@ -46,6 +46,9 @@ bench-engine: $(READY) ## Memory and time over 600 chunks, against the published
 adherence: $(READY) ## Count how often magi/tiny shows what its prompt says
 	@mkdir -p benchmarks/results
 	@$(BIN)/python -m media_agent_magi.adherence --json benchmarks/results/adherence.json
+	@$(BIN)/python -m media_agent_magi.adherence --switch --chunks 4 --json benchmarks/results/adherence-switched.json
+	@$(BIN)/python -m media_agent_magi.adherence --from-truth --chunks 3 --json benchmarks/results/adherence-continued.json
+	@$(BIN)/python -m media_agent_magi.adherence --restyle 0.6 --json benchmarks/results/adherence-restyled.json
 
 kill-matrix: $(READY) ## Kill the process after each step of paid jobs; nothing may be paid twice
 	@$(BIN)/python benchmarks/kill_matrix.py

@@ -1,7 +1,10 @@
 """Is an endless film as cheap at its end as at its start? `make bench-engine`.
 
 Curves: 600 chunks of magi/tiny and of a model of 41 million random weights, each in a process of
-its own: resident memory and seconds of every chunk, decoded and thrown away. Reference: the same
+its own: resident memory and seconds of every chunk, decoded and thrown away. The machine's own
+speed changes in minutes: a forward of fixed input beside every chunk is the yardstick, and relative
+times are those over it. Memory that is freed goes back at once (MALLOC_MMAP_THRESHOLD_), so that
+peaks are what is needed, not what the allocator has not given back yet. Reference: the same
 films by the algorithm of the published code, written out below: keys of the whole film, a position
 table of the whole film at each forward, three forwards a step, pixels at the end. Its latents must
 equal ours, or the comparison does not count. First chunk: with the growing window, over a steady
@@ -10,6 +13,7 @@ chunk. Ratios are of one run; times are medians.
 
 import argparse
 import json
+import os
 import resource
 import statistics
 import subprocess
@@ -40,6 +44,7 @@ RESULTS = Path(__file__).parent / "results"
 SHAPE = (16, 6, 8, 8)
 SKIPPED = 10  # chunks until allocators and threads have settled
 EARLY = 20
+STEADY = slice(SKIPPED, -SAMPLER.window_size)  # at the end fewer chunks are in work
 MEDIUM = replace(
     MODEL,
     model_name="41 M random weights",
@@ -144,15 +149,21 @@ def curve(name: str, chunks: int) -> dict[str, list[float]]:
     """Make a film; return resident megabytes and seconds of each chunk, the first ones too."""
     chosen = subject(name)
     before: Tensor | None = None
-    rows: dict[str, list[float]] = {"megabytes": [], "seconds": []}
+    rows: dict[str, list[float]] = {"megabytes": [], "seconds": [], "yardstick": []}
+    x, t = torch.randn(1, SHAPE[0], 5 * SHAPE[1], *SHAPE[2:]), torch.full((1, 5), 0.5)
+    captions, masks = chosen.text.caption.expand(5, -1, -1), chosen.text.mask.expand(5, -1)
+    tokens = chosen.dit.grid(x)[0] // 5 * (SHAPE[2] // 2) * (SHAPE[3] // 2)
+    ranges = [(0, tokens * (chunk + 1)) for chunk in range(5)]
     clock = time.perf_counter()
     for chunk in chosen.sampler(chunks):
         chosen.vae.decode(chunk.latents, before)
         before = chunk.latents[:, :, -1:]
-        now = time.perf_counter()
-        rows["seconds"].append(now - clock)
+        made = time.perf_counter()
+        rows["seconds"].append(made - clock)
         rows["megabytes"].append(peak_megabytes())
-        clock = now
+        chosen.dit(x, t, captions, masks, kv_ranges=ranges)
+        clock = time.perf_counter()
+        rows["yardstick"].append(clock - made)
     return rows
 
 
@@ -226,18 +237,27 @@ def first_chunk(name: str, repeats: int) -> dict[str, float]:
 def judge(rows: dict[str, list[float]]) -> dict[str, float | list[float]]:
     """Return memory at the end over that at chunk 20, and how chunk times behave."""
     memory = rows["megabytes"]
-    seconds = np.array(rows["seconds"][SKIPPED:])
-    low, high = slope_interval(seconds)
-    p50, p99 = np.percentile(seconds, (50, 99))
+    seconds = np.array(rows["seconds"])[STEADY]
+    relative = seconds / np.array(local_medians(rows["yardstick"]))[STEADY]
+    middle = float(np.median(relative))
+    low, high = slope_interval(relative)
     return {
         "chunks": len(memory),
         "megabytes_at_20": memory[EARLY - 1],
         "megabytes_at_end": memory[-1],
         "memory_ratio": memory[-1] / memory[EARLY - 1],
-        "chunk_seconds_p50": float(p50),
-        "p99_over_p50": float(p99 / p50),
-        "slope_percent_per_100_chunks": [100 * 100 * each / float(p50) for each in (low, high)],
+        "chunk_seconds_p50": float(np.median(seconds)),
+        "p99_over_p50": float(np.percentile(seconds, 99) / np.median(seconds)),
+        "relative_p99_over_p50": float(np.percentile(relative, 99)) / middle,
+        "relative_slope_percent_per_100_chunks": [100 * 100 * x / middle for x in (low, high)],
     }
+
+
+def local_medians(values: list[float], reach: int = 4) -> list[float]:
+    """Return the median of each value and its neighbours."""
+    return [
+        statistics.median(values[max(0, i - reach) : i + reach + 1]) for i in range(len(values))
+    ]
 
 
 def slope_interval(values: "np.ndarray[Any, Any]", draws: int = 500) -> tuple[float, float]:
@@ -301,7 +321,10 @@ def in_a_process(measure: str, *arguments: str | int) -> Any:
     """Measure in a fresh interpreter, and say so."""
     print(measure, *arguments, "...", file=sys.stderr, flush=True)
     command = [sys.executable, __file__, "--measure", measure, *map(str, arguments)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    given = {"MALLOC_MMAP_THRESHOLD_": "131072"} if measure == "curve" else {}
+    done = subprocess.run(
+        command, stdout=subprocess.PIPE, text=True, check=True, env={**os.environ, **given}
+    )
     return json.loads(done.stdout)
 
 

@@ -91,11 +91,10 @@ def play(
         killed: list[int] = []
         resumed = 0
         for _ in range(min(kills_per_film, kills - done)):
-            before = film.durable_chunks()
+            resumed += film.durable_chunks() > 0
             if film.live(moments.uniform(0, life)):
                 break
             killed.append(film.durable_chunks())
-            resumed += before > 0
         while not film.path.exists():
             resumed += film.durable_chunks() > 0
             film.live(None)
