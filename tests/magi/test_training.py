@@ -9,6 +9,7 @@ from torch import nn
 
 from media_agent_magi.engine.config import ConvVAEConfig
 from media_agent_magi.engine.conv_vae import ConvVAE
+from media_agent_magi.engine.vit_vae import ViTVAE, ViTVAEConfig
 from media_agent_magi.tiny_config import CAPTION_LENGTH, MODEL, WORD_NUMBERS
 from media_agent_magi.tiny_model import TinyModel, initialise
 from media_agent_magi.training import autoencoder, checkpoint, transformer
@@ -212,6 +213,27 @@ def test_the_autoencoder_trains_and_continues(tmp_path: Path) -> None:
         model = small()
         facts = checkpoint.load(path, model, checkpoint.Average(model, 0.5))
         assert facts["step"] == pytest.approx(steps, abs=2)
+
+
+def test_muon_trains_the_matrices_of_both_kinds_of_autoencoder() -> None:
+    vit = ViTVAE(
+        ViTVAEConfig(
+            video_size=64,
+            video_length=4,
+            patch_size=8,
+            patch_length=4,
+            z_chans=4,
+            embed_dim=256,
+            depth=1,
+            num_heads=4,
+            mlp_ratio=1.0,
+        )
+    )
+
+    for model, first in ((ConvVAE(ConvVAEConfig()), "encoder.1.first"), (vit, "encoder.blocks.0")):
+        chosen = [n for n, p in model.named_parameters() if autoencoder.is_kernel(n, p)]
+        assert chosen[0].startswith(first)
+        assert not any(name.endswith("bias") for name in chosen)
 
 
 def test_training_the_decoder_alone_keeps_the_latents(tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ def train_autoencoder(
 def is_kernel(name: str, parameter: Tensor) -> bool:
     """Say whether Muon trains this parameter: 3x3 convolutions, and linear layers inside blocks."""
     convolution = parameter.dim() == 4 and parameter.shape[-1] == 3
-    return convolution or (".layers." in name and parameter.dim() == 2)
+    return convolution or (".blocks." in name and parameter.dim() == 2)
 
 
 def reconstruction_loss(model: ConvVAE | ViTVAE, video: Tensor, noise: float) -> Tensor:
