@@ -25,7 +25,7 @@ class LateMoments(random.Random):
     """Kills when some chunks are made, whatever the speed of the machine."""
 
     def uniform(self, low: float, high: float) -> float:
-        return low + 0.8 * (high - low)
+        return low + 0.7 * (high - low)
 
 
 def test_a_film_that_is_killed_and_gone_on_with_has_the_same_frames(
