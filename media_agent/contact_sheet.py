@@ -11,7 +11,7 @@ from itertools import chain
 from pathlib import Path
 
 from media_agent.errors import InvalidRequestError
-from media_agent.files import storage_errors, temporary_beside
+from media_agent.files import storage_errors, written_aside
 from media_agent.lettering import wrap
 from media_agent.pictures import as_png, frame_of, rows_of
 from media_agent.record import read_record
@@ -76,13 +76,8 @@ def write_job_sheet(job: VideoJob, sheet: Path) -> None:
     film = job.artifacts[0].path if job.artifacts else None
     if film is None:
         raise InvalidRequestError(f"job {job.id} has no film to make a contact sheet of")
-    aside = temporary_beside(sheet)
-    try:
-        with storage_errors(f"the contact sheet {sheet}"):
-            write_contact_sheet(Path(film), aside, captions=captions(job))
-            aside.replace(sheet)
-    finally:
-        aside.unlink(missing_ok=True)
+    with storage_errors(f"the contact sheet {sheet}"), written_aside(sheet, durably=False) as aside:
+        write_contact_sheet(Path(film), aside, captions=captions(job))
 
 
 def captions(job: VideoJob) -> list[tuple[int, str]]:

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import hashlib
 import ipaddress
-import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from tenacity import (
 )
 
 from media_agent.errors import BackendResponseError, BackendUnavailableError
-from media_agent.files import storage_errors, temporary_beside
+from media_agent.files import storage_errors, written_aside
 
 LARGEST_FILM = 8 * 2**30  # bytes
 _ATTEMPTS = 5
@@ -115,8 +114,8 @@ def _check_status(response: httpx.Response) -> None:
 
 
 async def _stored(response: httpx.Response, path: Path, max_bytes: int) -> Fetched:
-    aside, digest = temporary_beside(path), hashlib.sha256()
-    try:
+    digest = hashlib.sha256()
+    with written_aside(path) as aside:
         with aside.open("xb") as file:
             async for piece in response.aiter_bytes(_PIECE):
                 file.write(piece)
@@ -127,13 +126,8 @@ async def _stored(response: httpx.Response, path: Path, max_bytes: int) -> Fetch
                     )
             size = file.tell()
             _check_whole(response, size)
-            file.flush()
-            os.fsync(file.fileno())
         with aside.open("rb") as file:
             _check_kind(file, response)
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
     return Fetched(path, size, digest.hexdigest())
 
 

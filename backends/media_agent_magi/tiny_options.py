@@ -30,7 +30,7 @@ class TinyOptions(BaseModel):
 
 def options(description: TinyDescription) -> tuple[OptionSpec, ...]:
     """Declare the options of magi/tiny."""
-    used = description.guidance
+    used, usual = description.guidance, TinyOptions()
     return (
         OptionSpec(
             name="num_inference_steps",
@@ -50,21 +50,21 @@ def options(description: TinyDescription) -> tuple[OptionSpec, ...]:
         OptionSpec(
             name="image_fit",
             type="string",
-            default="crop",
+            default=usual.image_fit,
             choices=("crop", "pad"),
             description="How a picture or film of another shape becomes square.",
         ),
         OptionSpec(
             name="context_frames",
             type="integer",
-            default=CHUNK_FRAMES,
+            default=usual.context_frames,
             choices=tuple(CHUNK_FRAMES * chunks for chunks in range(1, 5)),
             description="Frames of the end of a film that its continuation goes on from.",
         ),
         OptionSpec(
             name="strength",
             type="number",
-            default=0.6,
+            default=usual.strength,
             minimum=0.05,
             maximum=1.0,
             description="How much of a film is made anew, with mode video_edit; 1 is all of it.",
@@ -72,7 +72,7 @@ def options(description: TinyDescription) -> tuple[OptionSpec, ...]:
         OptionSpec(
             name="keep_states",
             type="integer",
-            default=8,
+            default=usual.keep_states,
             minimum=1,
             description="How many of the newest chunks can be branched at; each takes 0.5 MB.",
         ),

@@ -15,25 +15,30 @@ class SmallFilms:
     """Films of a random model of two layers; chunks of 2 latent frames of 4x4."""
 
     shape = (4, 2, 4, 4)
+    sizes = ModelConfig(
+        num_layers=2,
+        hidden_size=48,
+        ffn_hidden_size=64,
+        num_attention_heads=2,
+        num_query_groups=1,
+        kv_channels=24,
+        in_channels=4,
+        out_channels=4,
+        caption_channels=8,
+        caption_max_length=6,
+    )
 
     def __init__(self) -> None:
-        sizes = ModelConfig(
-            num_layers=2,
-            hidden_size=48,
-            ffn_hidden_size=64,
-            num_attention_heads=2,
-            num_query_groups=1,
-            kv_channels=24,
-            in_channels=4,
-            out_channels=4,
-            caption_channels=8,
-            caption_max_length=6,
-        )
+        self.model = self.random_model(self.sizes)
+
+    @staticmethod
+    def random_model(sizes: ModelConfig) -> VideoDiT:
         torch.manual_seed(0)
-        self.model = VideoDiT(sizes).eval().requires_grad_(False)
-        for name, parameter in self.model.named_parameters():
+        model = VideoDiT(sizes).eval().requires_grad_(False)
+        for name, parameter in model.named_parameters():
             if "bands" not in name:
                 parameter.normal_(std=0.2)
+        return model
 
     def row(self, number: int) -> TextRow:
         generator = torch.Generator().manual_seed(number)

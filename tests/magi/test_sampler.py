@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from media_agent_magi.engine.cache import KVCache
-from media_agent_magi.engine.config import ModelConfig, SamplerConfig
+from media_agent_magi.engine.config import SamplerConfig
 from media_agent_magi.engine.dit import VideoDiT
 from media_agent_magi.engine.guidance import GuidanceTable, Predictor, StepInput, read_rows
 from media_agent_magi.engine.noise import given_noise, seeded_noise
@@ -17,36 +17,15 @@ from media_agent_magi.engine.schedule import ChunkSchedule
 from media_agent_magi.engine.text_rows import TextRow, null_row
 from media_agent_magi.engine.times import timesteps
 
-SIZES = ModelConfig(
-    num_layers=2,
-    hidden_size=48,
-    ffn_hidden_size=64,
-    num_attention_heads=2,
-    num_query_groups=1,
-    kv_channels=24,
-    in_channels=4,
-    out_channels=4,
-    caption_channels=8,
-    caption_max_length=6,
-)
 BASE = SamplerConfig(num_steps=8, window_size=4, chunk_width=2, null_caption_tokens=3)
 APART = replace(BASE, tokens_together=0)
 DISTILLED = replace(BASE, cfg_number=1, distill=True)
 SHAPE = (4, 2, 4, 4)
 
 
-def random_model(config: ModelConfig = SIZES) -> VideoDiT:
-    torch.manual_seed(0)
-    model = VideoDiT(config).eval().requires_grad_(False)
-    for name, parameter in model.named_parameters():
-        if "bands" not in name:
-            parameter.normal_(std=0.2)
-    return model
-
-
 @pytest.fixture(scope="module")
-def model() -> VideoDiT:
-    return random_model()
+def model(small_films: Any) -> VideoDiT:
+    return small_films.model
 
 
 def row(chunk: int) -> TextRow:
@@ -257,8 +236,10 @@ def test_a_continuation_depends_on_what_it_goes_on_from(model: VideoDiT) -> None
 
 
 @pytest.mark.parametrize("config", [BASE, DISTILLED])
-def test_patches_may_span_two_frames(config: SamplerConfig) -> None:
-    chunks = film(random_model(replace(SIZES, t_patch_size=2)), config, made=6)
+def test_patches_may_span_two_frames(config: SamplerConfig, small_films: Any) -> None:
+    chunks = film(
+        small_films.random_model(replace(small_films.sizes, t_patch_size=2)), config, made=6
+    )
 
     assert len(chunks) == 6
     assert all(chunk.shape == (1, *SHAPE) for chunk in chunks)
