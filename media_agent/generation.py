@@ -1,7 +1,6 @@
 """One piece of local work: what it is given, what it says, what it makes."""
 
 import asyncio
-import queue
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -9,16 +8,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pydantic import TypeAdapter
+
 from media_agent.errors import JobCancelledError
 from media_agent.event_log import EventLog
+from media_agent.files import write_atomically
 from media_agent_schemas.events import JobProgressed, PromptChanged
-from media_agent_schemas.jobs import ChangePrompt, Finish, OperationRef, ResumeToken
+from media_agent_schemas.jobs import Command, OperationRef, ResumeToken
 from media_agent_schemas.request import VideoRequest
 
 if TYPE_CHECKING:
     from media_agent.video import Frames
 
-
+_COMMAND: TypeAdapter[Command] = TypeAdapter(Command)
 KEEP_STATES = 8
 """How many of the newest states are kept, unless the request says."""
 
@@ -41,6 +43,28 @@ class Chunk:
     called once, from another thread than `generate`."""
 
 
+class CommandQueue:
+    """Commands that wait for running work, as files: a kill between two steps loses none."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def put(self, command: Command) -> None:
+        """Add a command; when this returns, it is on disk."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        number = max((int(path.stem) for path in self._waiting()), default=0) + 1
+        write_atomically(self._folder / f"{number:08d}.json", command.model_dump_json().encode())
+
+    def take(self) -> Iterator[Command]:
+        """Yield the commands, oldest first; each is kept until the next is asked for."""
+        for path in self._waiting():
+            yield _COMMAND.validate_json(path.read_bytes())
+            path.unlink()
+
+    def _waiting(self) -> list[Path]:
+        return sorted(self._folder.glob("*.json"))
+
+
 @dataclass(eq=False)
 class Operation:
     """One piece of work, shared by its worker thread and the event loop."""
@@ -52,13 +76,15 @@ class Operation:
     loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
     log: EventLog = field(default_factory=EventLog)
     cancelled: threading.Event = field(default_factory=threading.Event)
-    commands: queue.Queue[ChangePrompt | Finish] = field(
-        default_factory=lambda: queue.Queue(maxsize=100)
-    )
     warnings: list[str] = field(default_factory=list)
     prompts_sent: tuple[str, ...] | None = None
     keep_states: int = KEEP_STATES
     worker: Future[None] | None = None
+
+    @property
+    def commands(self) -> CommandQueue:
+        """What the work was told and has not done yet."""
+        return CommandQueue(self.work_dir / "commands")
 
 
 class GenerationContext:
@@ -88,13 +114,9 @@ class GenerationContext:
         if self._operation.loop.is_closed():  # else a process could not end before its work
             raise JobCancelledError("the event loop that asked for this has ended")
 
-    def commands(self) -> Iterator[ChangePrompt | Finish]:
+    def commands(self) -> Iterator[Command]:
         """Yield the commands that came since the last call; `Steering` does what they say."""
-        while True:
-            try:
-                yield self._operation.commands.get_nowait()
-            except queue.Empty:
-                return
+        return self._operation.commands.take()
 
     @property
     def branches(self) -> bool:

@@ -5,7 +5,6 @@ growing film before it is announced, so that a kill loses at most the chunk bein
 """
 
 import asyncio
-import queue
 import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
@@ -24,7 +23,7 @@ from media_agent.errors import (
     OperationNotFoundError,
     UnsupportedRequestError,
 )
-from media_agent.files import checked_key
+from media_agent.files import checked_key, storage_errors
 from media_agent.generation import Chunk, GenerationContext, Operation, state_name
 from media_agent.nearest import did_you_mean
 from media_agent.options import check_settings
@@ -119,21 +118,17 @@ class ThreadedBackend(ABC):
                 yield event
 
     async def control(self, ref: OperationRef, command: ChangePrompt | Finish) -> None:
-        """Hand a command to the running work.
+        """Hand a command to the running work; it outlives this process until it is done.
 
         Raises:
             UnsupportedRequestError: the model does not take this command.
+            StorageError: it cannot be written down.
         """
         operation = self._find(ref)
         if Control(command.type) not in self.capabilities(ref.model).controls:
             raise UnsupportedRequestError(f"{self.name}/{ref.model} takes no {command.type}")
-        try:
-            operation.commands.put_nowait(command)
-        except queue.Full:
-            raise BackendUnavailableError(
-                f"{self.name} has {operation.commands.maxsize} commands waiting",
-                hint="wait until the next chunk is ready",
-            ) from None
+        with storage_errors(f"the command {command.type}"):
+            operation.commands.put(command)
 
     async def cancel(self, ref: OperationRef) -> None:
         """Ask the work to stop; it does within a denoising step."""

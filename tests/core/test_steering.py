@@ -262,6 +262,19 @@ class TestSteering:
         assert reason in operation.warnings[0]
         assert steering.prompt(chunk) is None
 
+    def test_a_command_that_a_kill_kept_from_being_done_is_done_by_who_goes_on(
+        self, operation: Operation
+    ) -> None:
+        operation.commands.put(ChangePrompt(prompt="b"))
+        operation.commands.put(Finish())
+        next(GenerationContext(operation).commands())  # the kill comes before the second step
+
+        again = self.taken(operation, [ChangePrompt(prompt="c", at=5)], begun=3)
+
+        assert [again.prompt(chunk) for chunk in (2, 3, 5)] == [None, "b", "c"]
+        assert again.is_finishing
+        assert list(operation.commands.take()) == []
+
     def test_what_was_kept_and_is_damaged_is_said(self, operation: Operation) -> None:
         (operation.work_dir / "steered.json").write_text("{")
 
