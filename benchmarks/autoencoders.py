@@ -1,14 +1,15 @@
 """Which autoencoder for magi/tiny? The transformer one of the family against a convolutional one.
 
 Each is trained for the same CPU seconds on one thread, on the same scenes, without latent noise,
-and measured on the same 64 clips of 12 frames, the temporal tile of the family. Writes
-results/autoencoders.json.
+and measured on the same 64 clips of 12 frames, the temporal tile of the family; beside them the one
+that ships. Writes results/autoencoders.json.
 
     python benchmarks/autoencoders.py [--seconds 150]
 """
 
 import argparse
 import json
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from machine import describe_machine
 from media_agent_magi.engine.config import ConvVAEConfig
 from media_agent_magi.engine.conv_vae import ConvVAE
 from media_agent_magi.engine.vit_vae import ViTVAE, ViTVAEConfig
+from media_agent_magi.tiny import load_tiny
 from media_agent_magi.training.autoencoder import quality, train_autoencoder
 from media_agent_magi.training.checkpoint import load_averaged
 from media_agent_magi.training.clock import Budget
@@ -73,7 +75,14 @@ def main() -> None:
             "psnr_db": round(quality(model, "cpu", FRAMES)["psnr"], 2),
         }
         print(name, rows[name], flush=True)
-    result = {"machine": describe_machine(), "cpu_seconds_each": seconds, "candidates": rows}
+    result = {
+        "command": " ".join(["python", "benchmarks/autoencoders.py", *sys.argv[1:]]),
+        "date": time.strftime("%Y-%m-%d"),
+        "machine": describe_machine(),
+        "cpu_seconds_each": seconds,
+        "candidates": rows,
+        "shipped": quality(load_tiny().vae, "cpu", FRAMES),
+    }
     RESULT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 

@@ -14,8 +14,8 @@ chunk. Ratios are of one run; times are medians.
 
 import argparse
 import json
+import math
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -24,6 +24,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -33,7 +34,7 @@ from torch import Tensor
 from media_agent_magi.engine.cache import KVCache
 from media_agent_magi.engine.config import SamplerConfig
 from media_agent_magi.engine.conv_vae import ConvVAE
-from media_agent_magi.engine.dit import VideoDiT
+from media_agent_magi.engine.dit import AttentionContext, VideoDiT
 from media_agent_magi.engine.guidance import GuidanceTable, Predictor, StepInput
 from media_agent_magi.engine.noise import seeded_noise
 from media_agent_magi.engine.sampler import ChunkSampler
@@ -43,6 +44,15 @@ from media_agent_magi.tiny_config import MODEL, SAMPLER
 
 RESULTS = Path(__file__).parent / "results"
 SHAPE = (16, 6, 8, 8)
+RELEASED = SamplerConfig(num_steps=16, window_size=4, chunk_width=6)  # else by default as released
+SCALES = {
+    name: GuidanceTable.from_config(config)
+    for name, config in (("tiny", SAMPLER), ("released", RELEASED))
+}
+COMPARED = {
+    "tiny": [(10, "tiny"), (60, "tiny"), (600, "tiny"), (10, "released")],
+    "medium": [(10, "tiny"), (60, "tiny"), (10, "released")],
+}
 OURS, THEIRS = "#c03030", "#3050c0"
 SKIPPED = 10  # chunks until allocators and threads have settled
 EARLY = 20
@@ -71,7 +81,7 @@ class Subject:
         self, chunks: int, make: Callable[..., ChunkSampler] = ChunkSampler, **options: Any
     ) -> ChunkSampler:
         """Begin a film of so many chunks."""
-        scales = GuidanceTable((0.0,), (1.0,), (1.5,))
+        scales = options.pop("scales", SCALES["tiny"])
         return make(
             self.dit,
             options.pop("config", self.config),
@@ -95,31 +105,51 @@ def subject(name: str) -> Subject:
 
 
 class WholeCache(KVCache):
-    """Keeps every key, and moves all of them whenever it is read."""
+    """Keeps every key of the film, in one tensor a layer, allocated at once."""
+
+    def __init__(self, tokens: int) -> None:
+        super().__init__()
+        self._tokens = tokens
+
+    def write(self, layer: int, first_token: int, entry: Tensor) -> None:
+        """Store an entry in its place."""
+        if layer not in self._entries:
+            samples, _, groups, width = entry.shape
+            self._entries[layer] = entry.new_zeros(samples, self._tokens, groups, width)
+        self._entries[layer][:, first_token : first_token + entry.shape[1]] = entry
 
     def forget_before(self, token: int) -> None:
         """Forget nothing."""
 
-    def read(self, layer: int, tokens: int) -> Tensor | None:
-        """Return a copy of everything before position `tokens`."""
-        entry = super().read(layer, tokens)
-        return None if entry is None else entry.clone()
+
+def whole_keys_values(self: AttentionContext, layer: int, own: Tensor) -> tuple[Tensor, int]:
+    """Join everything before the window, moved whole, and its own, whatever is looked at."""
+    if self.cache is None or not self.first_token:
+        if self.cache is not None and self.tokens_to_store:
+            self.cache.write(layer, 0, own[:, : self.tokens_to_store])
+        return own, self.first_token
+    if self.tokens_to_store:
+        self.cache.write(layer, self.first_token, own[:, : self.tokens_to_store])
+    past = self.cache.read(layer, self.first_token)
+    assert past is not None
+    return torch.cat([past, own], dim=1), 0
 
 
 class ThreeForwards(Predictor):
     """Text and history, history, nothing: all chunks in each, whatever its weight."""
 
-    def __init__(self, *given: Any, chunks: int) -> None:
+    def __init__(self, *given: Any) -> None:
         super().__init__(*given)
-        patches = SHAPE[1] // self.model.config.t_patch_size
+        self._rotary = self._table_from_the_start  # type: ignore[assignment]
 
-        def whole_table(grid: tuple[int, int, int], first: int, count: int) -> Tensor:
-            _, rows, columns = grid
-            table = self.model.rotary((chunks * patches, rows, columns), 0, chunks)
-            size = patches * rows * columns
-            return table[first * size : (first + count) * size]
-
-        self._rotary = whole_table  # type: ignore[assignment]  # not kept from step to step
+    def _table_from_the_start(
+        self, grid: tuple[int, int, int], first_chunk: int, chunks: int
+    ) -> Tensor:
+        """Make the table of the whole film so far anew, and use its end."""
+        patches, rows, columns = grid
+        through = first_chunk + chunks
+        table = self.model.rotary((patches // chunks * through, rows, columns), 0, through)
+        return table[-patches * rows * columns :]
 
     def _mixed(self, given: StepInput) -> Tensor:
         alone = self._alone(given, range(given.first_moving, len(given.t)))
@@ -138,8 +168,11 @@ class WholeSampler(ChunkSampler):
     """Our schedule by the published algorithm."""
 
     def __init__(self, *given: Any, **options: Any) -> None:
-        super().__init__(*given, **options, cache=WholeCache(), rebase_every=sys.maxsize)
-        self._whole = ThreeForwards(self._model, self._config, self._cache, chunks=options["total"])
+        tokens = (
+            options["total"] * math.prod(SHAPE[1:]) // (MODEL.t_patch_size * MODEL.patch_size**2)
+        )
+        super().__init__(*given, **options, cache=WholeCache(tokens), rebase_every=sys.maxsize)
+        self._whole = ThreeForwards(self._model, self._config, self._cache)
 
     def predict(self, given: StepInput) -> Tensor:
         """Return the velocity of one step."""
@@ -163,6 +196,7 @@ def curve(name: str, chunks: int) -> dict[str, list[float]]:
         made = time.perf_counter()
         rows["seconds"].append(made - clock)
         rows["megabytes"].append(peak_megabytes())
+        begin_a_new_peak()
         chosen.dit(x, t, captions, masks, kv_ranges=ranges)
         clock = time.perf_counter()
         rows["yardstick"].append(clock - made)
@@ -170,19 +204,22 @@ def curve(name: str, chunks: int) -> dict[str, list[float]]:
 
 
 @torch.no_grad()
-def compare(name: str, seconds: int) -> dict[str, Any]:
+def compare(name: str, seconds: int, guidance: str) -> dict[str, Any]:
     """Make the same film both ways, decoded; return the times and whether the films are equal."""
     chosen = subject(name)
-    list(chosen.sampler(2))  # warm
-    ours, our_chunks, our_time = timed(chosen, chosen.sampler(seconds), at_end=False)
-    theirs, their_chunks, their_time = timed(
-        chosen, chosen.sampler(seconds, WholeSampler), at_end=True
-    )
+    options: dict[str, Any] = {"config": SAMPLER, "scales": SCALES[guidance]}
+    list(chosen.sampler(2, **options))  # warm
+    ours, our_chunks, our_time = timed(chosen, chosen.sampler(seconds, **options), at_end=False)
+    with patch.object(AttentionContext, "keys_values", whole_keys_values):
+        theirs, their_chunks, their_time = timed(
+            chosen, chosen.sampler(seconds, WholeSampler, **options), at_end=True
+        )
     error = float((ours - theirs).abs().max())
     if error > 1e-2:
         raise SystemExit(f"{name}: the two films differ by {error:.2g}: no comparison")
     return {
         "seconds_of_film": seconds,
+        "guidance": guidance,
         "ours_seconds": our_time,
         "reference_seconds": their_time,
         "ratio": their_time / our_time,
@@ -241,16 +278,17 @@ def first_chunk(name: str, repeats: int) -> dict[str, float]:
 
 def judge(rows: dict[str, list[float]]) -> dict[str, float | list[float]]:
     """Return memory at the end over that at chunk 20, and how chunk times behave."""
-    memory = rows["megabytes"]
+    memory = rows["megabytes"][SKIPPED:]
+    at_20, at_end = max(memory[: EARLY - SKIPPED]), max(memory)
     seconds = np.array(rows["seconds"])[STEADY]
     relative = seconds / np.array(local_medians(rows["yardstick"]))[STEADY]
     middle = float(np.median(relative))
     low, high = slope_interval(relative)
     return {
-        "chunks": len(memory),
-        "megabytes_at_20": memory[EARLY - 1],
-        "megabytes_at_end": memory[-1],
-        "memory_ratio": memory[-1] / memory[EARLY - 1],
+        "chunks": len(rows["megabytes"]),
+        "peak_megabytes_at_20": at_20,
+        "peak_megabytes_at_end": at_end,
+        "memory_ratio": at_end / at_20,
         "chunk_seconds_p50": float(np.median(seconds)),
         "p99_over_p50": float(np.percentile(seconds, 99) / np.median(seconds)),
         "relative_p99_over_p50": float(np.percentile(relative, 99)) / middle,
@@ -308,9 +346,14 @@ def draw(panels: dict[str, dict[str, list[float]]], path: Path) -> None:
 
 
 def peak_megabytes() -> float:
-    """Return the largest resident size of this process so far."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1e6 if sys.platform == "darwin" else 1e3)
+    """Return the largest resident size of this process since the last new peak (Linux)."""
+    status = Path("/proc/self/status").read_text("utf-8")
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1e3
+
+
+def begin_a_new_peak() -> None:
+    """Forget the largest resident size so far."""
+    Path("/proc/self/clear_refs").write_text("5", "utf-8")
 
 
 MEASURES: dict[str, Callable[..., Any]] = {
@@ -340,8 +383,8 @@ def main() -> None:
     parser.add_argument("--measure", nargs="+", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.measure:
-        measure, name, number = arguments.measure
-        print(json.dumps(MEASURES[measure](name, int(number))))
+        measure, name, number, *rest = arguments.measure
+        print(json.dumps(MEASURES[measure](name, int(number), *rest)))
         return
     load = load_average()
     curves = {
@@ -352,8 +395,8 @@ def main() -> None:
         for name in ("tiny", "medium")
     }
     compared = {
-        "tiny": [in_a_process("compare", "tiny", seconds) for seconds in (10, 60, 600)],
-        "medium": [in_a_process("compare", "medium", seconds) for seconds in (10, 60)],
+        name: [in_a_process("compare", name, *asked) for asked in asked_of_both]
+        for name, asked_of_both in COMPARED.items()
     }
     chunk_seconds = [row.pop("chunk_seconds") for rows in compared.values() for row in rows]
     longest = max(chunk_seconds, key=lambda lines: len(lines["ours"]))
@@ -372,7 +415,7 @@ def main() -> None:
     (RESULTS / "endless.json").write_text(json.dumps(result, indent=1) + "\n", "utf-8")
     panels = {}
     for name, rows in curves.items():
-        panels[f"{name}: MB, peak so far"] = {OURS: rows["megabytes"]}
+        panels[f"{name}: MB, peak of each chunk"] = {OURS: rows["megabytes"]}
         panels[f"{name}: seconds a chunk"] = {OURS: rows["seconds"]}
     panels["tiny: seconds a chunk, red ours, blue the published algorithm"] = {
         THEIRS: longest["reference"],
