@@ -77,6 +77,7 @@ class ScriptedBackend:
         self.refusal: Exception | None = None
         self.submitted: list[tuple[VideoRequest, str]] = []
         self.commands: list[ChangePrompt | Finish] = []
+        self.control_faults: list[Exception] = []
         self.cancelled = asyncio.Event()
         self.waits_for_cancel = False
         self.is_closed = False
@@ -128,6 +129,8 @@ class ScriptedBackend:
             yield line
 
     async def control(self, ref: OperationRef, command: ChangePrompt | Finish) -> None:
+        if self.control_faults:
+            raise self.control_faults.pop(0)
         self.commands.append(command)
 
     async def cancel(self, ref: OperationRef) -> None:
@@ -528,6 +531,28 @@ async def test_a_running_job_can_be_steered_and_a_finished_one_cannot(stage: Sta
     assert stage.backend.commands == [ChangePrompt(prompt="a dog")]
     with pytest.raises(JobError, match="mine is cancelled"):
         await stage.client.finish("mine")
+
+
+@pytest.mark.anyio
+async def test_a_command_at_which_a_backend_breaks_is_a_warning_and_the_next_is_tried(
+    stage: Stage,
+) -> None:
+    stage.play(JobStarted(), JobProgressed(phase="wait"), JobCancelled())
+    stage.backend.waits_for_cancel = True
+    stage.backend.control_faults = [ZeroDivisionError("oops")]
+    ready = asyncio.Event()
+
+    task = asyncio.create_task(
+        stage.client.generate(REQUEST, job_id="mine", on_event=lambda _: ready.set())
+    )
+    await ready.wait()
+    await stage.client.steer("mine", "a dog")
+    await stage.client.steer("mine", "a cow")
+    await stage.client.cancel("mine")
+    job = await task
+
+    assert job.warnings == ("change_prompt broke: ZeroDivisionError: oops",)
+    assert stage.backend.commands == [ChangePrompt(prompt="a cow")]
 
 
 @pytest.mark.anyio
