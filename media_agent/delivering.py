@@ -126,7 +126,7 @@ class Delivering:
     ) -> None:
         store = self._around.store
         record = build_record(
-            self._job,
+            store.get(self._job.id),  # with the warnings of its way
             end,
             capabilities=limits,
             events=store.events(self._job.id),

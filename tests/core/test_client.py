@@ -543,7 +543,7 @@ async def test_a_command_at_which_a_backend_breaks_is_a_warning_and_the_next_is_
     ready = asyncio.Event()
 
     task = asyncio.create_task(
-        stage.client.generate(REQUEST, job_id="mine", on_event=lambda _: ready.set())
+        stage.client.generate(REQUEST, out=stage.out, job_id="mine", on_event=lambda _: ready.set())
     )
     await ready.wait()
     await stage.client.steer("mine", "a dog")
@@ -551,7 +551,8 @@ async def test_a_command_at_which_a_backend_breaks_is_a_warning_and_the_next_is_
     await stage.client.cancel("mine")
     job = await task
 
-    assert job.warnings == ("change_prompt broke: ZeroDivisionError: oops",)
+    broken = "change_prompt broke: ZeroDivisionError: oops"
+    assert job.warnings == stage.record().warnings == (broken,)
     assert stage.backend.commands == [ChangePrompt(prompt="a cow")]
 
 

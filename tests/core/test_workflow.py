@@ -16,6 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from media_agent import submitting
 from media_agent.backend import BackendSettings, BackendSpec
+from media_agent.cli.making import unsaid
 from media_agent.client import VideoClient
 from media_agent.config import load_settings
 from media_agent.errors import (
@@ -493,6 +494,25 @@ async def test_after_a_refusal_the_next_candidate_is_asked(world: World, film: P
     assert client.store.spent(datetime(2025, 1, 1, tzinfo=UTC)) == 0.4
     states = [sent.state for sent in client.store.submissions(job.id)]
     assert states == [SubmissionState.REFUSED, SubmissionState.ACCEPTED]
+
+
+@pytest.mark.anyio
+async def test_who_refused_is_in_the_record_and_what_the_next_plan_warns_of(
+    world: World, film: Path
+) -> None:
+    world.providers["paid"].replies = ["refused"]
+    world.providers["other"] = Provider(film)
+    client, out = world.process(), world.folder / "a.mp4"
+    first, second = await plans(client, "paid", "other")
+    first = first.model_copy(update={"warnings": ("dear",)})
+    second = second.model_copy(update={"warnings": ("slow",)})
+
+    job = await client.generate(REQUEST, plans=(first, second), out=out)
+
+    record = GenerationRecord.model_validate_json(out.with_suffix(".json").read_bytes())
+    refused = "paid refused (no room); other/one is next"
+    assert record.warnings == ("dear", refused, "slow")
+    assert unsaid(job, first) == [refused, "slow"]
 
 
 @pytest.mark.anyio
