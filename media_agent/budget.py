@@ -23,3 +23,21 @@ def too_dear(name: str, plan: Plan, budget: float | None) -> Iterator[BudgetExce
             f"{name} would cost {cost:g} USD; the budget is {budget:g} USD",
             hint="raise the budget, or ask for less",
         )
+
+
+def check_day(plan: Plan, *, spent: float, per_day: float) -> None:
+    """Check a plan against what is left of a day; what is free can always be made.
+
+    Raises:
+        BudgetExceededError: it would cost more, or nobody knows what.
+    """
+    cost, name = plan.estimate.cost_usd, f"{plan.backend}/{plan.model}"
+    if cost == 0 or (cost is not None and spent + cost <= per_day + _ROUNDING):
+        return
+    price = "an unknown price" if cost is None else f"{cost:g} USD"
+    raise BudgetExceededError(
+        f"{name} would cost {price}; {max(0.0, per_day - spent):g} USD are left of the "
+        f"{per_day:g} USD for 24 hours",
+        hint="wait until what was spent is older, raise budget.max_cost_usd_per_day, "
+        "or ask for less",
+    )

@@ -189,6 +189,7 @@ class World:
         self.folder = folder
         self.providers = providers
         self.seen: list[str] = []
+        self.per_day: float | None = None
         self.ledger = Ledger(
             folder / "data" / "ledger.sqlite", is_owner_alive=lambda owner, silent: False
         )
@@ -209,7 +210,11 @@ class World:
 
         specs = {name: spec(name, provider) for name, provider in self.providers.items()}
         return VideoClient(
-            settings=load_settings(data_dir=self.folder / "data", default_backend="paid"),
+            settings=load_settings(
+                data_dir=self.folder / "data",
+                default_backend="paid",
+                budget={"max_cost_usd_per_day": self.per_day},
+            ),
             registry=Registry(Discovery(specs)),
             store=self.ledger,
             now=lambda: datetime(2026, 1, 2, tzinfo=UTC),
@@ -548,6 +553,24 @@ async def test_a_crash_between_two_candidates_goes_on_with_the_second(
 
     assert job.status is JobStatus.COMPLETED
     assert [world.providers[name].posts for name in ("paid", "other")] == [1, 1]
+
+
+@pytest.mark.anyio
+async def test_films_begun_at_once_stay_within_the_budget_of_a_day(world: World) -> None:
+    world.per_day = 1.0
+    client = world.process()
+    plan = await client.plan(REQUEST)
+
+    jobs = await asyncio.gather(*(client.generate(REQUEST, plans=[plan]) for _ in range(4)))
+    later = await client.generate(REQUEST, plans=[plan])
+
+    refused = [job for job in jobs if job.status is JobStatus.FAILED]
+    assert world.providers["paid"].posts == len(jobs) - len(refused) == 2
+    for job in (*refused, later):
+        assert job.error is not None
+        assert job.error.code == "budget_exceeded"
+        assert "max_cost_usd_per_day" in (job.error.hint or "")
+        assert client.store.submissions(job.id) == []
 
 
 @pytest.mark.anyio
