@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from datetime import UTC, datetime
-from inspect import signature
 from pathlib import Path
 from typing import Literal
 
@@ -530,29 +529,6 @@ async def test_closing_the_client_closes_its_backends(stage: Stage) -> None:
         await client.plan(REQUEST)
 
     assert stage.backend.is_closed
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "capabilities",
-        "plan",
-        "plan_all",
-        "generate",
-        "branch",
-        "resume",
-        "cancel",
-        "steer",
-        "finish",
-        "get",
-        "list",
-    ],
-)
-def test_the_blocking_face_takes_the_same_arguments(name: str) -> None:
-    whole = signature(getattr(VideoClient, name)).parameters
-
-    for parameter in signature(getattr(BlockingVideoClient, name)).parameters.values():
-        assert parameter == whole[parameter.name]
 
 
 def test_the_blocking_face_makes_the_same_film(stage: Stage) -> None:
