@@ -123,22 +123,16 @@ class _File(Schema):
 class Catalogue:
     """The facts of all backends."""
 
-    def __init__(
-        self,
-        files: Mapping[str, Mapping[str, ModelFacts]] | None = None,
-        problems: tuple[PluginError, ...] = (),
-    ) -> None:
-        """Take the facts by backend and model; `problems` are the files that were left out."""
+    def __init__(self, files: Mapping[str, Mapping[str, ModelFacts]] | None = None) -> None:
+        """Take the facts by backend and model."""
         self._files = files or {}
-        self.problems = problems
         self._known: dict[tuple[str, str], ModelFacts] = {}
 
     @classmethod
     def load(cls, specs: Mapping[str, BackendSpec]) -> "Catalogue":
-        """Read the files that these backends, by name, bring; a faulty one harms no other."""
+        """Read the files that these backends, by name, bring; a faulty one is only logged."""
         files: dict[str, Mapping[str, ModelFacts]] = {}
         read: dict[Path, Mapping[str, ModelFacts]] = {}
-        problems = []
         for name, spec in specs.items():
             if spec.catalogue is None:
                 continue
@@ -148,8 +142,7 @@ class Catalogue:
                 files[name] = read[spec.catalogue]
             except PluginError as error:
                 _LOGGER.warning("%s", error)
-                problems.append(error)
-        return cls(files, tuple(problems))
+        return cls(files)
 
     def facts(self, backend: str, model: str) -> ModelFacts:
         """Return what is known about a model: by its name, else by the first pattern that fits."""

@@ -100,13 +100,6 @@ def remux(source: Path | BinaryIO, target: Path, *, tags: Mapping[str, str] | No
                 container.mux(packet)
 
 
-def write_video(
-    path: Path, frames: "Frames", *, fps: float, tags: Mapping[str, str] | None = None
-) -> None:
-    """Write frames (uint8, T H W 3) as a finished MP4."""
-    remux(io.BytesIO(encode_chunk(frames, fps=fps)), path, tags=tags)
-
-
 def write_pictures(
     path: Path, pictures: Iterable["VideoFrame"], *, size: tuple[int, int], fps: float
 ) -> int:

@@ -27,7 +27,8 @@ from media_agent.errors import (
 from media_agent.plugins import Discovery
 from media_agent.registry import Registry
 from media_agent.sync import BlockingVideoClient
-from media_agent.video import describe, write_video
+from media_agent.testing.films import write_video
+from media_agent.video import describe
 from media_agent_schemas import (
     Artifact,
     ArtifactKind,

@@ -17,7 +17,7 @@ from media_agent.backend import BackendSettings
 from media_agent.cli import main
 from media_agent.command import CommandBackend, make
 from media_agent.errors import ConfigurationError, InvalidRequestError
-from media_agent.video import write_video
+from media_agent.testing.films import write_video
 from media_agent_schemas import VideoRequest
 from media_agent_schemas.events import JobCancelled, JobCompleted, JobFailed, TerminalEvent
 from media_agent_schemas.records import GenerationRecord
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.anyio
 FILM = """
 import json, sys
 import numpy as np
-from media_agent.video import write_video
+from media_agent.testing.films import write_video
 output, width, height, frames, fps = sys.argv[1:6]
 pixels = np.zeros((int(frames), int(height), int(width), 3), np.uint8)
 write_video(__import__("pathlib").Path(output), pixels, fps=float(fps))

@@ -198,12 +198,12 @@ async def test_a_restart_loses_the_video_and_nothing_is_sent_again(flavour, tmp_
     with OpenAISimulator(flavour=flavour) as simulator:
         async with opened(simulator, tmp_path) as backend:
             ref = await backend.submit(request(), key="job-1")
-            simulator.forget()
+            simulator.jobs.clear()
             with pytest.raises(OperationNotFoundError, match="restarted") as caught:
                 await events_of(backend, ref)
 
     assert "output folder" in caught.value.hint
-    assert simulator.accepted == 1
+    assert len(simulator.calls("submit")) == 1
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
