@@ -15,6 +15,7 @@ from pydantic import Field, JsonValue, ValidationError
 
 from media_agent.backend import BackendSpec
 from media_agent.errors import PluginError
+from media_agent.faults import in_words
 from media_agent.geometry import short_side, short_side_of
 from media_agent_schemas.base import Schema
 from media_agent_schemas.capabilities import Capabilities, Estimate, Verification
@@ -196,11 +197,7 @@ def read_catalogue(path: Path) -> dict[str, ModelFacts]:
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise PluginError(f"the catalogue {path} cannot be read: {error}") from error
     except ValidationError as error:
-        faults = (
-            f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}"
-            for fault in error.errors(include_url=False, include_input=False)
-        )
-        raise PluginError(f"the catalogue {path}: {'; '.join(faults)}") from error
+        raise PluginError(f"the catalogue {path}: {in_words(error, _File)}") from error
 
 
 def _seconds(
