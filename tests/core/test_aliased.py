@@ -20,11 +20,6 @@ from media_agent_schemas.records import GenerationRecord
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 def final(tmp_path: Path, model: str | None = None, **options: Any) -> VideoBackend:
     """Return the sandbox under the name of a section."""
     settings = BackendSettings(data_dir=tmp_path, name="final", model=model, options=options)
@@ -106,7 +101,6 @@ async def test_one_word_of_the_file_swaps_who_makes_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("MEDIA_AGENT_CONFIG", raising=False)
-    monkeypatch.setenv("MEDIA_AGENT_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.chdir(tmp_path)
     made = []
     for kind in ("sandbox", "other"):

@@ -46,11 +46,6 @@ SLATE = VideoRequest(
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 async def client(tmp_path: Path, anyio_backend: str) -> AsyncIterator[VideoClient]:
     (tmp_path / "none.toml").touch()
     settings = load_settings(config=tmp_path / "none.toml", data_dir=tmp_path / "data")

@@ -57,11 +57,6 @@ SIZE = Size(width=32, height=32)
 REQUEST = VideoRequest(prompt="a dawn", duration=5, model="painter/ramp")
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 class Crash(BaseException):
     """The process ends here; nothing that follows is done."""
 
@@ -221,8 +216,7 @@ class World:
 
 
 @pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
-    monkeypatch.setenv("MEDIA_AGENT_CONFIG", str(tmp_path / "none.toml"))
+def world(tmp_path: Path) -> World:
     return World(tmp_path)
 
 

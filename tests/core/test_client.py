@@ -60,11 +60,6 @@ REQUEST = VideoRequest(prompt="a cat", duration=2, seed=0, labels={"for": "test"
 Line = BackendEvent | Exception
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 class ScriptedBackend:
     """Says its lines; an exception among them is raised, and the next call goes on after it."""
 
@@ -173,8 +168,7 @@ class Stage:
 
 
 @pytest.fixture
-def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
-    monkeypatch.setenv("MEDIA_AGENT_CONFIG", str(tmp_path / "none.toml"))
+def stage(tmp_path: Path) -> Stage:
     return Stage(tmp_path)
 
 

@@ -41,11 +41,6 @@ Build = Callable[..., CommandBackend]
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 async def build(tmp_path: Path) -> AsyncIterator[Build]:
     """Return what makes a backend of a Python program and of its words."""
     made: list[CommandBackend] = []
@@ -134,7 +129,6 @@ def test_a_film_comes_of_the_settings_alone(
     (tmp_path / "deep").mkdir()
     monkeypatch.chdir(tmp_path / "deep")
     monkeypatch.delenv("MEDIA_AGENT_CONFIG", raising=False)
-    monkeypatch.setenv("MEDIA_AGENT_DATA_DIR", str(tmp_path / "data"))
 
     code = main(["generate", "a cat", "--backend", "mine", "--out", "cat.mp4"])
 

@@ -11,8 +11,7 @@ from media_agent.errors import ConfigurationError
 @pytest.fixture(autouse=True)
 def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An environment of our own, with a settings file that does not exist yet."""
-    for name in ("DATA_DIR", "DEFAULT_BACKEND", "BACKENDS"):
-        monkeypatch.delenv(f"MEDIA_AGENT_{name}", raising=False)
+    monkeypatch.delenv("MEDIA_AGENT_DATA_DIR")
     path = tmp_path / "config.toml"
     monkeypatch.setenv("MEDIA_AGENT_CONFIG", str(path))
     return path

@@ -34,11 +34,6 @@ from media_agent_schemas import (
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def anyio_backend():
-    return "asyncio"
-
-
 def gray_chunk(index, frames=6):
     token = ResumeToken(backend="gray", model="one", next_chunk=index + 1)
     return Chunk(index, np.full((frames, 32, 32, 3), 10 * index, np.uint8), token)

@@ -18,11 +18,6 @@ SMALL = Size(width=96, height=64)
 
 
 @pytest.fixture
-def anyio_backend():
-    return "asyncio"
-
-
-@pytest.fixture
 async def backend(tmp_path):
     made = SandboxBackend(BackendSettings(data_dir=tmp_path), sleep=lambda seconds: None)
     yield made

@@ -67,11 +67,6 @@ class Shades(LocalBackend):
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 def shades(tmp_path: Path) -> Shades:
     return Shades(BackendSettings(data_dir=tmp_path / "data"))
 

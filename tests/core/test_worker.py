@@ -220,7 +220,7 @@ async def test_what_is_announced_is_on_disk_chunk_and_state(make, tmp_path):
                 assert (work / "states" / state_name(event.resume.next_chunk)).exists()
 
 
-async def test_a_film_goes_on_from_any_state_that_is_kept(make, tmp_path):
+async def test_a_film_goes_on_from_any_state_that_is_kept(make):
     whole = await film_of(make(), "whole", frames=36)
 
     resumed = await film_of(make(), "whole", frames=36, resume=token(4))

@@ -67,11 +67,6 @@ Reply = Literal["accepted", "refused", "rejected", "lost", "never arrived", "gar
 Lookup = Literal["key", "list", "none"]
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 class Crash(BaseException):
     """The process ends here; nothing that follows is done."""
 
@@ -225,8 +220,7 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def world(tmp_path: Path, film: Path, monkeypatch: pytest.MonkeyPatch) -> World:
-    monkeypatch.setenv("MEDIA_AGENT_CONFIG", str(tmp_path / "none.toml"))
+def world(tmp_path: Path, film: Path) -> World:
     return World(tmp_path, paid=Provider(film))
 
 
@@ -796,12 +790,9 @@ def machine(tmp_path_factory: pytest.TempPathFactory, film: Path) -> type[JobMac
     return JobMachine
 
 
-def test_whatever_happens_a_job_is_paid_once_and_ends_once(
-    machine: type[JobMachine], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_whatever_happens_a_job_is_paid_once_and_ends_once(machine: type[JobMachine]) -> None:
     from hypothesis.stateful import run_state_machine_as_test
 
-    monkeypatch.setenv("MEDIA_AGENT_CONFIG", str(tmp_path / "none.toml"))
     run_state_machine_as_test(  # type: ignore[no-untyped-call]
         machine,
         settings=settings(

@@ -111,11 +111,6 @@ class AcmeSimulator(Simulator):
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 def acme() -> Iterator[AcmeSimulator]:
     with AcmeSimulator() as simulator:
         yield simulator
@@ -183,7 +178,6 @@ def test_a_film_comes_of_the_settings_alone(
     (tmp_path / "media-agent.toml").write_text(text)
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MEDIA_AGENT_CONFIG", raising=False)
-    monkeypatch.setenv("MEDIA_AGENT_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.setenv("ACME_KEY", SECRET)
 
     code = main(["generate", "a fox", "--backend", "mine", "--duration", "1", "--out", "fox.mp4"])

@@ -52,11 +52,6 @@ PNG = base64.b64decode(
 )
 
 
-@pytest.fixture
-def anyio_backend():
-    return "asyncio"
-
-
 async def no_sleep(seconds):
     await asyncio.sleep(0)
 

@@ -43,11 +43,6 @@ Make = Callable[..., MagiBackend]
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 async def make(tmp_path: Path, raw_weights: Path, anyio_backend: str) -> AsyncIterator[Make]:
     made = []
 
