@@ -6,7 +6,6 @@ import os
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from media_agent.backend import BackendSettings
 from media_agent.cli import main
 from media_agent.command import CommandBackend, make
 from media_agent.errors import ConfigurationError, InvalidRequestError
+from media_agent.testing import events_of
 from media_agent.testing.films import write_video
 from media_agent_schemas import VideoRequest
 from media_agent_schemas.events import JobCancelled, JobCompleted, JobFailed, TerminalEvent
@@ -86,8 +86,7 @@ async def run(backend: CommandBackend, request: VideoRequest) -> TerminalEvent:
 
 
 async def end(backend: CommandBackend, ref: Any) -> TerminalEvent:
-    async with aclosing(backend.observe(ref)) as events:
-        seen = [event async for event in events]
+    seen = await events_of(backend, ref)
     assert isinstance(seen[-1], TerminalEvent)
     return seen[-1]
 

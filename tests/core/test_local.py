@@ -19,6 +19,7 @@ from media_agent.errors import (
     UnsupportedRequestError,
 )
 from media_agent.local import Chunk, LocalBackend
+from media_agent.testing import events_of
 from media_agent.video import read_frames
 from media_agent_schemas import (
     Capabilities,
@@ -81,11 +82,6 @@ async def make(tmp_path):
 
 def request(frames=15, **named):
     return VideoRequest(prompt="gray", num_frames=frames, fps=24, model="gray/one", **named)
-
-
-async def events_of(backend, ref):
-    async with aclosing(backend.observe(ref)) as events:
-        return [event async for event in events]
 
 
 def types_of(events, leave_out=("job.progressed",)):

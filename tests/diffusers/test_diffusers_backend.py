@@ -26,6 +26,7 @@ from media_agent.errors import (
 )
 from media_agent.local import lacking
 from media_agent.negotiate import negotiate
+from media_agent.testing import events_of
 from media_agent.video import probe, read_frames
 from media_agent_diffusers.backend import DiffusersBackend
 from media_agent_diffusers.folder import read_folder
@@ -82,8 +83,7 @@ def planned(
 
 async def observed(backend: DiffusersBackend, plan: Plan) -> list[BackendEvent]:
     ref = await backend.submit(plan.request, key=next(KEYS))
-    async with aclosing(backend.observe(ref)) as events:
-        return [event async for event in events]
+    return await events_of(backend, ref)
 
 
 async def film(backend: DiffusersBackend, plan: Plan) -> np.ndarray:

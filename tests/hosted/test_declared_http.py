@@ -5,7 +5,6 @@ import json
 import logging
 import tomllib
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from media_agent.errors import (
     InvalidRequestError,
     SubmitUncertainError,
 )
+from media_agent.testing import events_of
 from media_agent.testing.conformance import Faults, MakeBackend, ServiceConformance
 from media_agent.testing.faults import Fault
 from media_agent.testing.server import Answer, Call
@@ -153,8 +153,7 @@ def wish(**fields: Any) -> VideoRequest:
 
 async def run(backend: HttpBackend, request: VideoRequest) -> list[Any]:
     ref = await backend.submit(request, key="job-1")
-    async with aclosing(backend.observe(ref)) as events:
-        return [event async for event in events]
+    return await events_of(backend, ref)
 
 
 async def test_a_declared_service_makes_a_film(build: Build, acme: AcmeSimulator) -> None:
@@ -216,8 +215,7 @@ async def test_work_can_be_cancelled(build: Build, acme: AcmeSimulator) -> None:
     ref = await backend.submit(wish(), key="job-1")
 
     await backend.cancel(ref)
-    async with aclosing(backend.observe(ref)) as events:
-        ended = [event async for event in events][-1]
+    ended = (await events_of(backend, ref))[-1]
 
     assert isinstance(ended, JobCancelled)
     assert [job.is_cancelled for job in acme.jobs.values()] == [True]

@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import logging
-from contextlib import aclosing, asynccontextmanager
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from media_agent.errors import (
 )
 from media_agent.negotiate import negotiate
 from media_agent.router import Router
+from media_agent.testing import events_of
 from media_agent.testing.faults import Fault
 from media_agent.video import probe
 from media_agent_hosted.openai_compatible import OpenAICompatibleBackend
@@ -76,11 +77,6 @@ def request(**fields):
     size = Size(width=64, height=48)
     given = {"prompt": "a fox in snow", "num_frames": 9, "fps": 8, "size": size, "seed": 0}
     return VideoRequest.model_validate(given | fields)
-
-
-async def events_of(backend, ref):
-    async with asyncio.timeout(20), aclosing(backend.observe(ref)) as events:
-        return [event async for event in events]
 
 
 async def end_of(backend, wanted, key="job-1"):
