@@ -1,5 +1,4 @@
 from contextlib import aclosing
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,8 +7,7 @@ from media_agent.backend import BackendSettings
 from media_agent.errors import InvalidRequestError, MediaAgentError
 from media_agent.sandbox import SandboxBackend, frames_per_chunk
 from media_agent.slate import Slate
-from media_agent.testing import events_of
-from media_agent.video import read_frames
+from media_agent.testing import events_of, frames_of
 from media_agent_schemas import ChangePrompt, Finish, Shot, Size, VideoRequest
 
 pytestmark = pytest.mark.anyio
@@ -35,10 +33,6 @@ def request(frames=30, size=SMALL, options=None, **named):
 async def run(backend, wanted, key="job-1", resume=None):
     ref = await backend.submit(wanted, key=key, resume=resume)
     return await events_of(backend, ref)
-
-
-def frames_of(event):
-    return read_frames(Path(event.artifacts[0].path))
 
 
 async def test_a_slate_is_delivered_in_chunks_as_asked(backend):
