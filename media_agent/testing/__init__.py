@@ -1,4 +1,4 @@
-"""For authors of backends and their tests: simulators of providers."""
+"""For authors of backends and their tests: simulators of providers, and what was made."""
 
 from media_agent.testing.faults import Fault
 from media_agent.testing.films import Film

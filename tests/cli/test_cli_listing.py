@@ -28,6 +28,7 @@ def test_jobs_are_listed_for_people_and_for_programs(
 
     assert job_id in for_people
     assert "completed" in for_people
+    assert " 1 s " in for_people
     assert [(job["id"], job["status"]) for job in data] == [(job_id, "completed")]
 
 
