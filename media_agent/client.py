@@ -51,15 +51,14 @@ class VideoClient:
         checkpoint: Callable[[str], None] = lambda step: None,
     ) -> None:
         self.settings = load_settings() if settings is None else settings
-        data_dir = self.settings.backend_settings("").data_dir
-        self.store = Ledger(data_dir / "ledger.sqlite") if store is None else store
+        self.store = Ledger(self.settings.ledger_path) if store is None else store
         kinds = self.settings.kinds()
         self._registry = Registry(kinds=kinds) if registry is None else registry
         self._surroundings = Surroundings(
             store=self.store,
             now=now,
             sleep=sleep,
-            work_folder=data_dir / "work",
+            work_folder=self.settings.data_dir / "work",
             open_backend=self._backend_of,
             checkpoint=checkpoint,
             max_cost_usd_per_day=self.settings.budget.max_cost_usd_per_day,

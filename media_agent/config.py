@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 
 from platformdirs import user_data_path
-from pydantic import Field, JsonValue, SecretStr, ValidationError, model_validator
+from pydantic import AfterValidator, Field, JsonValue, SecretStr, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -38,6 +38,7 @@ _LOGGER = logging.getLogger(__name__)
 
 SectionName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
 VariableName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+AbsolutePath = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())]
 Dollars = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
@@ -110,7 +111,7 @@ class Settings(BaseSettings):
         hide_input_in_errors=True,
     )
 
-    data_dir: Path = Field(
+    data_dir: AbsolutePath = Field(
         default_factory=lambda: user_data_path("media-agent"),
         description="Folder of jobs and unfinished work.",
     )
@@ -125,6 +126,11 @@ class Settings(BaseSettings):
     routes: dict[SectionName, RouteSection] = Field({}, description="Ways to choose, by name.")
     budget: BudgetSection = Field(BudgetSection(), description="What may be spent.")
 
+    @property
+    def ledger_path(self) -> Path:
+        """Where the ledger of the data folder lies."""
+        return self.data_dir / "ledger.sqlite"
+
     def backend_settings(self, name: str) -> BackendSettings:
         """Return what is handed to one backend.
 
@@ -133,7 +139,7 @@ class Settings(BaseSettings):
         """
         section = self.backends.get(name, BackendSection())
         return BackendSettings(
-            data_dir=self.data_dir.expanduser().absolute(),
+            data_dir=self.data_dir,
             options=section.options,
             base_url=section.base_url,
             key=section.find_key(),

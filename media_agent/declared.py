@@ -10,6 +10,7 @@ from typing import Annotated, Self
 
 from pydantic import BeforeValidator, ConfigDict, Field, JsonValue, model_validator
 
+from media_agent.lengths import FALLBACK_FPS, FALLBACK_SECONDS
 from media_agent.nearest import did_you_mean
 from media_agent_schemas.base import Schema, Seconds
 from media_agent_schemas.capabilities import (
@@ -39,7 +40,7 @@ PLACEHOLDERS = {
 
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 _DEFAULT_SIZE = Size(width=1280, height=720)
-_DEFAULT_FPS, _FASTEST, _DEFAULT_SECONDS = 24.0, 120.0, 5.0
+_FASTEST = 120.0  # frames per second
 
 SizeText = Annotated[
     Size, BeforeValidator(lambda value: Size.parse(value) if isinstance(value, str) else value)
@@ -117,7 +118,7 @@ class Declaration(Schema):
             default_size=self.sizes[0] if self.sizes else _DEFAULT_SIZE,
             fps_values=self.fps,
             fps_range=None if self.fps else FpsRange(minimum=1, maximum=_FASTEST),
-            default_fps=self.fps[0] if self.fps else _DEFAULT_FPS,
+            default_fps=self.fps[0] if self.fps else FALLBACK_FPS,
             durations=self.durations,
             max_duration=max(self.durations) if self.durations else self.max_duration,
             default_duration=self._default_duration(),
@@ -151,7 +152,7 @@ class Declaration(Schema):
         if self.durations:
             return self.durations[0]
         longest = self.max_duration
-        return _DEFAULT_SECONDS if longest is None else min(_DEFAULT_SECONDS, longest)
+        return FALLBACK_SECONDS if longest is None else min(FALLBACK_SECONDS, longest)
 
 
 _ANY_SIZE = SizeRange(

@@ -110,7 +110,7 @@ class Delivering:
             raise StorageError(f"the film {source} cannot be collected: it is gone")
         found = describe(source, film.kind)
         place = self._destination.place_of(is_complete, number)
-        facts = {"uri": film.uri, "expires_at": film.expires_at, "provenance": film.provenance}
+        facts = {"uri": film.uri, "expires_at": film.expires_at}
         placed = found.model_copy(update={"path": str(place), **facts})
         if is_complete and number == 1:
             self._around.store.placing(self._job.id, placed)

@@ -91,10 +91,6 @@ class OpenAISimulator(Simulator):
         shade = 40 + _whole(job.input.get("seed"), 0) % 120
         return Film(_frames(job.input), _fps(job.input), width, height, shade)
 
-    def forget(self) -> None:
-        """Lose all videos, as a restart does."""
-        self._forgotten |= set(self.jobs)
-
     def video(self, job: SimulatedJob) -> Fields:
         """Return a video as the server describes it now."""
         return _sglang_video(self, job) if self.flavour == "sglang" else _vllm_video(self, job)

@@ -1,7 +1,6 @@
 """The commands that check and show the settings."""
 
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -14,11 +13,8 @@ SECRET = "sk-very-secret-4711"
 @pytest.fixture(autouse=True)
 def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return the project file of a folder of our own."""
-    for name in [name for name in os.environ if name.startswith("MEDIA_AGENT_")]:
-        monkeypatch.delenv(name)
+    monkeypatch.delenv("MEDIA_AGENT_CONFIG")
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "user"))
-    monkeypatch.setenv("MEDIA_AGENT_DATA_DIR", str(tmp_path / "data"))
-    monkeypatch.chdir(tmp_path)
     return tmp_path / "media-agent.toml"
 
 

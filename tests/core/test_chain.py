@@ -23,7 +23,8 @@ from media_agent.errors import (
 from media_agent.ledger import Ledger
 from media_agent.plugins import Discovery
 from media_agent.registry import Registry
-from media_agent.video import read_frames, write_video
+from media_agent.testing.films import write_video
+from media_agent.video import read_frames
 from media_agent_schemas import (
     Artifact,
     BackendEvent,
@@ -55,11 +56,6 @@ from media_agent_schemas import (
 DARKEST, LEVEL = 16, 9  # of gray: the first frame, and from one frame to the next
 SIZE = Size(width=32, height=32)
 REQUEST = VideoRequest(prompt="a dawn", duration=5, model="painter/ramp")
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
 
 
 class Crash(BaseException):
@@ -226,8 +222,7 @@ class World:
 
 
 @pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
-    monkeypatch.setenv("MEDIA_AGENT_CONFIG", str(tmp_path / "none.toml"))
+def world(tmp_path: Path) -> World:
     return World(tmp_path)
 
 

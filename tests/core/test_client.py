@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from datetime import UTC, datetime
-from inspect import signature
 from pathlib import Path
 from typing import Literal
 
@@ -29,7 +28,8 @@ from media_agent.errors import (
 from media_agent.plugins import Discovery
 from media_agent.registry import Registry
 from media_agent.sync import BlockingVideoClient
-from media_agent.video import describe, write_video
+from media_agent.testing.films import write_video
+from media_agent.video import describe
 from media_agent_schemas import (
     Artifact,
     ArtifactKind,
@@ -60,11 +60,6 @@ from media_agent_schemas import (
 CHUNK = 4
 REQUEST = VideoRequest(prompt="a cat", duration=2, seed=0, labels={"for": "test"})
 Line = BackendEvent | Exception
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
 
 
 class ScriptedBackend:
@@ -178,8 +173,7 @@ class Stage:
 
 
 @pytest.fixture
-def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
-    monkeypatch.setenv("MEDIA_AGENT_CONFIG", str(tmp_path / "none.toml"))
+def stage(tmp_path: Path) -> Stage:
     return Stage(tmp_path)
 
 
@@ -573,29 +567,6 @@ async def test_closing_the_client_closes_its_backends(stage: Stage) -> None:
         await client.plan(REQUEST)
 
     assert stage.backend.is_closed
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "capabilities",
-        "plan",
-        "plan_all",
-        "generate",
-        "branch",
-        "resume",
-        "cancel",
-        "steer",
-        "finish",
-        "get",
-        "list",
-    ],
-)
-def test_the_blocking_face_takes_the_same_arguments(name: str) -> None:
-    whole = signature(getattr(VideoClient, name)).parameters
-
-    for parameter in signature(getattr(BlockingVideoClient, name)).parameters.values():
-        assert parameter == whole[parameter.name]
 
 
 def test_the_blocking_face_makes_the_same_film(stage: Stage) -> None:

@@ -6,7 +6,6 @@ import os
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,8 @@ from media_agent.backend import BackendSettings
 from media_agent.cli import main
 from media_agent.command import CommandBackend, make
 from media_agent.errors import ConfigurationError, InvalidRequestError
-from media_agent.video import write_video
+from media_agent.testing import events_of
+from media_agent.testing.films import write_video
 from media_agent_schemas import VideoRequest
 from media_agent_schemas.events import JobCancelled, JobCompleted, JobFailed, TerminalEvent
 from media_agent_schemas.records import GenerationRecord
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.anyio
 FILM = """
 import json, sys
 import numpy as np
-from media_agent.video import write_video
+from media_agent.testing.films import write_video
 output, width, height, frames, fps = sys.argv[1:6]
 pixels = np.zeros((int(frames), int(height), int(width), 3), np.uint8)
 write_video(__import__("pathlib").Path(output), pixels, fps=float(fps))
@@ -38,11 +38,6 @@ COPY = "import shutil, sys; shutil.copy(sys.argv[3], sys.argv[2])"
 FIXED: dict[str, Any] = {"sizes": ["64x64"], "fps": [8], "durations": [0.5]}
 
 Build = Callable[..., CommandBackend]
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
 
 
 @pytest.fixture
@@ -91,8 +86,7 @@ async def run(backend: CommandBackend, request: VideoRequest) -> TerminalEvent:
 
 
 async def end(backend: CommandBackend, ref: Any) -> TerminalEvent:
-    async with aclosing(backend.observe(ref)) as events:
-        seen = [event async for event in events]
+    seen = await events_of(backend, ref)
     assert isinstance(seen[-1], TerminalEvent)
     return seen[-1]
 
@@ -134,7 +128,6 @@ def test_a_film_comes_of_the_settings_alone(
     (tmp_path / "deep").mkdir()
     monkeypatch.chdir(tmp_path / "deep")
     monkeypatch.delenv("MEDIA_AGENT_CONFIG", raising=False)
-    monkeypatch.setenv("MEDIA_AGENT_DATA_DIR", str(tmp_path / "data"))
 
     code = main(["generate", "a cat", "--backend", "mine", "--out", "cat.mp4"])
 

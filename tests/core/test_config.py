@@ -11,8 +11,7 @@ from media_agent.errors import ConfigurationError
 @pytest.fixture(autouse=True)
 def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An environment of our own, with a settings file that does not exist yet."""
-    for name in ("DATA_DIR", "DEFAULT_BACKEND", "BACKENDS"):
-        monkeypatch.delenv(f"MEDIA_AGENT_{name}", raising=False)
+    monkeypatch.delenv("MEDIA_AGENT_DATA_DIR")
     path = tmp_path / "config.toml"
     monkeypatch.setenv("MEDIA_AGENT_CONFIG", str(path))
     return path
@@ -41,7 +40,10 @@ def test_the_data_folder_can_be_moved_and_is_absolute(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MEDIA_AGENT_DATA_DIR", "here")
 
-    assert load_settings().backend_settings("magi").data_dir == tmp_path / "here"
+    settings = load_settings()
+
+    assert settings.data_dir == settings.backend_settings("magi").data_dir == tmp_path / "here"
+    assert load_settings(data_dir=Path("~/films")).data_dir == Path.home() / "films"
 
 
 def test_a_backend_gets_its_own_section_only(file: Path) -> None:

@@ -21,8 +21,8 @@ SECRET = "sk-very-secret-4711"
 @pytest.fixture(autouse=True)
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Work in a project folder of our own, with a user's folder of our own."""
-    for name in [name for name in os.environ if name.startswith("MEDIA_AGENT_")]:
-        monkeypatch.delenv(name)
+    monkeypatch.delenv("MEDIA_AGENT_CONFIG")
+    monkeypatch.delenv("MEDIA_AGENT_DATA_DIR")
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "user"))
     folder = tmp_path / "project"
     (folder / "deep" / "down").mkdir(parents=True)

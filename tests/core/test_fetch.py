@@ -16,11 +16,6 @@ Handler = Callable[[httpx.Request], httpx.Response]
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 def place(tmp_path: Path) -> Path:
     return tmp_path / "work" / "film.mp4"
 

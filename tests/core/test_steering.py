@@ -46,11 +46,6 @@ ENDLESS = SLATE.model_copy(
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 def none(tmp_path: Path) -> Path:
     path = tmp_path / "none.toml"
     path.touch()

@@ -6,7 +6,6 @@ import io
 import json
 import struct
 import zlib
-from contextlib import aclosing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -30,8 +29,9 @@ from media_agent.errors import (
 )
 from media_agent.negotiate import negotiate
 from media_agent.registry import Registry
-from media_agent.testing import Fault
-from media_agent.video import probe, write_video
+from media_agent.testing import Fault, events_of
+from media_agent.testing.films import write_video
+from media_agent.video import probe
 from media_agent_hosted.fal import FalBackend
 from media_agent_hosted.fal_facts import describe_model
 from media_agent_hosted.fal_input import build_input
@@ -618,8 +618,7 @@ def backend_for(simulator, tmp_path, **options):
 
 async def run(backend, model="fal-ai/mochi-v1", **wishes):
     ref = await backend.submit(plan(model, **wishes).request, key="job-1")
-    async with aclosing(backend.observe(ref)) as events:
-        return [event async for event in events]
+    return await events_of(backend, ref)
 
 
 async def fetched(event):
@@ -654,8 +653,7 @@ async def test_a_film_is_observed_from_another_process_with_its_reference_alone(
             plan("fal-ai/magi").request, key="job-1"
         )
         restored = OperationRef.model_validate_json(ref.model_dump_json())
-        async with aclosing(backend_for(simulator, tmp_path).observe(restored)) as events:
-            end = [event async for event in events][-1]
+        end = (await events_of(backend_for(simulator, tmp_path), restored))[-1]
 
     assert end.type == "job.completed"
     assert simulator.accepted == 1
@@ -846,8 +844,7 @@ async def test_work_that_waits_can_be_stopped_and_a_finished_film_is_left_alone(
         backend = backend_for(simulator, tmp_path)
         ref = await backend.submit(plan("fal-ai/magi").request, key="job-1")
         await backend.cancel(ref)
-        async with aclosing(backend.observe(ref)) as events:
-            stopped = [event async for event in events][-1]
+        stopped = (await events_of(backend, ref))[-1]
     with FalSimulator(queued_polls=0, running_polls=0) as simulator:
         backend = backend_for(simulator, tmp_path)
         ended = await run(backend)

@@ -1,3 +1,4 @@
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from media_agent_magi.engine.dit import VideoDiT
 from media_agent_magi.engine.noise import seeded_noise
 from media_agent_magi.engine.sampler import ChunkSampler
 from media_agent_magi.engine.text_rows import TextRow
+from media_agent_magi.tiny import TinyEngine, load_tiny
 
 
 class SmallFilms:
@@ -59,3 +61,8 @@ class SmallFilms:
 @pytest.fixture(scope="session")
 def small_films() -> SmallFilms:
     return SmallFilms()
+
+
+@pytest.fixture(scope="session")
+def engine(raw_weights: Path) -> TinyEngine:
+    return load_tiny(raw_weights)

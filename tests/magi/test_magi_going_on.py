@@ -13,6 +13,7 @@ from safetensors import safe_open
 from media_agent.backend import BackendSettings
 from media_agent.errors import ConfigurationError, InvalidRequestError, NotResumableError
 from media_agent.pictures import as_png, frame_of
+from media_agent.testing import events_of
 from media_agent.testing.films import Film, film_bytes
 from media_agent.video import read_frames
 from media_agent_magi.backend import MagiBackend
@@ -40,11 +41,6 @@ FAST = {"num_inference_steps": 8}
 CHUNK = 24
 
 Make = Callable[..., MagiBackend]
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
 
 
 @pytest.fixture
@@ -78,8 +74,7 @@ async def run(
     ref = await backend.submit(asked, key=key, resume=resume)
     if command is not None:
         await backend.control(ref, command)
-    async with aclosing(backend.observe(ref)) as events:
-        return [event async for event in events]
+    return await events_of(backend, ref)
 
 
 def films_of(events: list[BackendEvent]) -> "list[Frames]":

@@ -8,16 +8,11 @@ import pytest
 import torch
 
 from media_agent_magi.engine.state_io import StateError
-from media_agent_magi.tiny import TinyEngine, load_tiny
+from media_agent_magi.tiny import TinyEngine
 from media_agent_magi.tiny_film import FilmOptions, TinyChunk, TinyFilm
 
 RED, BLUE = "a red circle moving right", "a blue square"
 FAST = FilmOptions(num_inference_steps=4, ramp=False)
-
-
-@pytest.fixture(scope="module")
-def engine(raw_weights: Path) -> TinyEngine:
-    return load_tiny(raw_weights)
 
 
 @pytest.fixture(scope="module")
