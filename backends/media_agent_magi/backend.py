@@ -168,8 +168,8 @@ class MagiBackend(LocalBackend):
         except StateError as error:
             raise NotResumableError(
                 str(error),
-                hint="go on with the weights and options it was begun with; where a file is lost "
-                "or damaged, branch at an earlier chunk or make it anew",
+                hint="go on with the weights, options and inputs it was begun with; where a file "
+                "is lost or damaged, branch at an earlier chunk or make it anew",
             ) from error
         for chunk in film:
             yield Chunk(

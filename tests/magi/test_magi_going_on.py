@@ -282,6 +282,38 @@ async def test_a_film_is_made_anew_as_far_as_was_asked(make: Make) -> None:
     assert (little != much).any()
 
 
+async def test_a_film_made_anew_goes_on_with_its_own_source_and_strength_only(
+    make: Make, tmp_path: Path
+) -> None:
+    path = tmp_path / "source.mp4"
+    path.write_bytes(film_bytes(Film(frames=2 * CHUNK)))
+    medium = MediaInput(role=InputRole.SOURCE_VIDEO, path=str(path))
+    asked = request(num_frames=2 * CHUNK, mode=VideoMode.VIDEO_EDIT, inputs=(medium,))
+    whole = await run(make(), asked, "film")
+    token = tokens_of(whole)[0]
+
+    same = await run(make(), asked, "film", resume=token)
+    stronger = await run(make(strength=0.95), asked, "film", resume=token)
+    path.write_bytes(film_bytes(Film(frames=2 * CHUNK - 1)))
+    other = await run(make(), asked, "film", resume=token)
+
+    assert np.array_equal(films_of(same)[0], films_of(whole)[0])
+    for events, said in ((stronger, "its strength is 0.6, not 0.95"), (other, "its source is")):
+        failed = events[-1]
+        assert isinstance(failed, JobFailed)
+        assert failed.error.code == NotResumableError.code
+        assert said in failed.error.message
+
+
+async def test_a_film_made_from_words_goes_on_whatever_the_strength_of_others(make: Make) -> None:
+    asked = request(num_frames=2 * CHUNK)
+    whole = await run(make(), asked, "film")
+
+    again = await run(make(strength=0.95), asked, "film", resume=tokens_of(whole)[0])
+
+    assert np.array_equal(films_of(again)[0], films_of(whole)[0])
+
+
 @pytest.mark.parametrize(
     ("values", "said"),
     [
