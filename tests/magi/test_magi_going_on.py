@@ -227,6 +227,18 @@ async def test_the_keys_of_a_film_go_with_it(
     assert [each for each in gc.get_objects() if type(each) is KVCache] == []
 
 
+@pytest.mark.usefixtures("no_collector")
+async def test_the_keys_of_a_film_that_is_broken_off_go_with_it(make: Make) -> None:
+    backend = make()
+    ref = await backend.submit(request(endless=True), key="film")
+    async with aclosing(backend.observe(ref)) as events:
+        async for event in events:
+            if isinstance(event, ChunkReady):
+                await backend.cancel(ref)
+
+    assert [each for each in gc.get_objects() if type(each) is KVCache] == []
+
+
 async def test_a_branch_of_a_finished_film_has_its_own_length(make: Make) -> None:
     trunk = await run(make(), request(endless=True), "trunk", command=Finish())
     token = tokens_of(trunk)[0].model_copy(update={"key": "trunk"})
