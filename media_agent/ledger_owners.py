@@ -175,6 +175,9 @@ class OwnedJobs:
 
     def _own_row(self, connection: sqlite3.Connection, job_id: str) -> sqlite3.Row:
         row = self._row(connection, job_id)
-        if row["owner"] not in (None, str(self._owner)):
-            raise JobMovedError(f"{Owner.parse(row['owner']).place} works on job {job_id} now")
+        if row["owner"] is None and job_id not in self._held:
+            return row
+        if row["owner"] != str(self._owner):
+            who = "another process" if row["owner"] is None else Owner.parse(row["owner"]).place
+            raise JobMovedError(f"{who} took job {job_id} over")
         return row

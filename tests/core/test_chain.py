@@ -432,7 +432,7 @@ async def test_a_part_at_its_provider_goes_on_there_when_the_client_is_closed(
     client = world.process()
     key = "k"
     if is_resumed:
-        crashing = world.process(("ref", 4))  # of the film, its first part, the second
+        crashing = world.process(("ref", 3))  # of the film, its first part, the second
         with pytest.raises(Crash):
             await crashing.generate(REQUEST, idempotency_key=key)
     job = await client.start(REQUEST, idempotency_key=key)

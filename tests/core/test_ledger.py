@@ -458,6 +458,18 @@ def test_whoever_lost_a_job_is_told_so_when_it_looks(ledger: Ledger, path: Path)
             ledger.is_cancel_requested("one")
 
 
+def test_whoever_lost_a_job_has_lost_it_also_when_the_other_one_is_done(
+    ledger: Ledger, path: Path
+) -> None:
+    ledger.create(job())
+
+    with ledger.hold("one"):
+        with rival(path, alive=True).hold("one", force=True):
+            pass
+        with pytest.raises(JobMovedError, match="another process took job one over"):
+            ledger.append("one", JobStarted(), NOW)
+
+
 def test_a_job_without_a_living_owner_is_taken_from_nobody(ledger: Ledger) -> None:
     ledger.create(job())
 

@@ -28,6 +28,7 @@ from media_agent_schemas import (
     BackendEvent,
     Capabilities,
     ChangePrompt,
+    ChunkReady,
     Estimate,
     Finish,
     JobCancelled,
@@ -297,8 +298,7 @@ class Painter(LocalBackend):
     def __init__(self, folder: Path, colour: int) -> None:
         super().__init__(BackendSettings(data_dir=folder / "data"))
         self.colour = colour
-        self.is_waiting, self.may_go_on = threading.Event(), threading.Event()
-        self.has_ended = threading.Event()
+        self.may_go_on, self.has_ended = threading.Event(), threading.Event()
 
     @property
     def name(self) -> str:
@@ -317,7 +317,6 @@ class Painter(LocalBackend):
         try:
             for index in range(first, 6):
                 if index == 2:
-                    self.is_waiting.set()
                     self.may_go_on.wait()
                 frames = np.full((4, 32, 32, 3), self.colour, np.uint8)
                 token = ResumeToken(backend="painter", model="one", next_chunk=index + 1)
@@ -330,10 +329,18 @@ async def test_whoever_lost_local_work_adds_nothing_to_the_film_any_more(tmp_pat
     stuck, other = Painter(tmp_path, 60), Painter(tmp_path, 200)
     other.may_go_on.set()
     request = VideoRequest(prompt="x", num_frames=24, fps=4, model="painter")
+    two_made = asyncio.Event()
+
+    def on_event(numbered: JobEvent) -> None:
+        if isinstance(numbered.event, ChunkReady) and numbered.event.index == 1:
+            two_made.set()
+
     making = asyncio.create_task(
-        process(tmp_path, stuck).generate(request, job_id="x", out=tmp_path / "a.mp4")
+        process(tmp_path, stuck).generate(
+            request, job_id="x", out=tmp_path / "a.mp4", on_event=on_event
+        )
     )
-    await asyncio.to_thread(stuck.is_waiting.wait)
+    await two_made.wait()
 
     taken = await process(tmp_path, other).resume("x", take_over=True)
     film = (tmp_path / "a.mp4").read_bytes()
