@@ -232,12 +232,12 @@ class Running:
 
 
 async def _stopped(run: JobRun, task: "asyncio.Task[VideoJob]") -> None:
-    """Stop a run and wait for its end; when this is cancelled, end it where it is."""
+    """Stop a run and wait for its end; what cannot be stopped here, or waited for, is let go of."""
     try:
         if not task.done():
             with contextlib.suppress(MediaAgentError, JobMovedError):
                 await run.stop()
-            await asyncio.wait([task])
+                await asyncio.wait([task])
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
