@@ -65,6 +65,8 @@ class Paid:
         self.film = film
         self.accepted: list[str] = []
         self.began, self.may_end = asyncio.Event(), asyncio.Event()
+        self.is_accepted, self.may_reply = asyncio.Event(), asyncio.Event()
+        self.may_reply.set()
         self.is_cancelled = False
         self.cancels = 0
         self.cancel_fails: list[Exception] = []
@@ -80,6 +82,8 @@ class Paid:
         self, request: VideoRequest, *, key: str, resume: ResumeToken | None = None
     ) -> OperationRef:
         self.accepted.append(key)
+        self.is_accepted.set()
+        await self.may_reply.wait()
         return OperationRef(backend="paid", operation_id=key)
 
     async def find(
@@ -180,8 +184,8 @@ async def test_a_job_that_another_process_cancelled_meanwhile_is_not_revived(
     await client.start(REQUEST, idempotency_key="k")  # its task has not begun yet
 
     other = await process(tmp_path, paid).cancel("x")
-    job = await ended(client, "x")
-    await client.aclose()
+    await client._running._tasks["x"]
+    job = await client.get("x")
 
     assert other.status is job.status is JobStatus.CANCELLED
     assert paid.accepted == []
@@ -254,6 +258,19 @@ async def test_who_is_cancelled_twice_leaves_nothing_at_work_and_the_job_to_be_g
     assert paid.accepted == ["x"]
 
 
+async def test_a_job_that_is_cancelled_while_somebody_goes_on_with_it_is_stopped_once(
+    tmp_path: Path, paid: Paid
+) -> None:
+    await orphan(tmp_path, paid, "ref")
+    client = process(tmp_path, paid)
+    await client.start(REQUEST, idempotency_key="k")  # its task has not begun yet
+
+    job = await client.cancel("x")
+
+    assert job.status is JobStatus.CANCELLED
+    assert paid.cancels == 1
+
+
 # -- taken over -------------------------------------------------------------------------------
 
 
@@ -305,6 +322,7 @@ class Painter(LocalBackend):
         super().__init__(BackendSettings(data_dir=folder / "data"))
         self.colour = colour
         self.may_go_on, self.has_ended = threading.Event(), threading.Event()
+        self.is_told_to_stop = asyncio.Event()
 
     @property
     def name(self) -> str:
@@ -317,6 +335,10 @@ class Painter(LocalBackend):
 
     def estimate(self, request: VideoRequest) -> Estimate:
         return Estimate(cost_usd=0.0)
+
+    async def cancel(self, ref: OperationRef) -> None:
+        self.is_told_to_stop.set()
+        await super().cancel(ref)
 
     def generate(self, request: VideoRequest, context: GenerationContext) -> Iterator[Chunk]:
         first = 0 if context.resume is None else context.resume.next_chunk
@@ -350,6 +372,7 @@ async def test_whoever_lost_local_work_adds_nothing_to_the_film_any_more(tmp_pat
 
     taken = await process(tmp_path, other).resume("x", take_over=True)
     film = (tmp_path / "a.mp4").read_bytes()
+    await stuck.is_told_to_stop.wait()
     stuck.may_go_on.set()
     await asyncio.to_thread(stuck.has_ended.wait)
     made = await making
@@ -361,6 +384,25 @@ async def test_whoever_lost_local_work_adds_nothing_to_the_film_any_more(tmp_pat
         *[200] * 4,
     ]
     assert found(tmp_path, "a.partial*") == []
+
+
+async def test_a_reply_under_way_is_waited_for_when_the_client_is_closed(
+    tmp_path: Path, paid: Paid
+) -> None:
+    paid.may_reply.clear()
+    client = process(tmp_path, paid)
+    job = await client.start(REQUEST)
+    await paid.is_accepted.wait()
+
+    closing = asyncio.create_task(client.aclose())
+    await asyncio.sleep(0)  # its tasks are cancelled now
+    await asyncio.sleep(0)
+    paid.may_reply.set()
+    paid.may_end.set()
+    await closing
+
+    assert (await process(tmp_path, paid).resume(job.id)).status is JobStatus.COMPLETED
+    assert len(paid.accepted) == 1
 
 
 # -- gone on with by several ------------------------------------------------------------------
