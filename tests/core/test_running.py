@@ -395,12 +395,12 @@ async def test_a_reply_under_way_is_waited_for_when_the_client_is_closed(
     await paid.is_accepted.wait()
 
     closing = asyncio.create_task(client.aclose())
-    await asyncio.sleep(0)  # its tasks are cancelled now
-    await asyncio.sleep(0)
+    closed, _ = await asyncio.wait([closing], timeout=0.1)
     paid.may_reply.set()
     paid.may_end.set()
     await closing
 
+    assert not closed
     assert (await process(tmp_path, paid).resume(job.id)).status is JobStatus.COMPLETED
     assert len(paid.accepted) == 1
 
