@@ -471,12 +471,12 @@ async def test_who_lost_a_film_in_parts_does_not_stop_its_part(
     taking = asyncio.create_task(world.process().resume("mine"))
     await world.provider.stalling.wait()
 
-    await has_left.wait()
+    await asyncio.wait_for(has_left.wait(), 30)
     making.cancel()  # else each would take it from the other, which it believes to be gone
     await asyncio.wait([making])
     world.provider.stalled.set()
 
-    assert (await taking).status is JobStatus.COMPLETED
+    assert (await asyncio.wait_for(taking, 30)).status is JobStatus.COMPLETED
     assert world.provider.cancelled == set()
     assert len(world.provider.accepted) == 3
 

@@ -184,6 +184,7 @@ async def test_a_job_that_another_process_cancelled_meanwhile_is_not_revived(
     await client.start(REQUEST, idempotency_key="k")  # its task has not begun yet
 
     other = await process(tmp_path, paid).cancel("x")
+    paid.may_end.set()
     await client._running._tasks["x"]
     job = await client.get("x")
 
@@ -372,7 +373,7 @@ async def test_whoever_lost_local_work_adds_nothing_to_the_film_any_more(tmp_pat
 
     taken = await process(tmp_path, other).resume("x", take_over=True)
     film = (tmp_path / "a.mp4").read_bytes()
-    await stuck.is_told_to_stop.wait()
+    await asyncio.wait_for(stuck.is_told_to_stop.wait(), 30)
     stuck.may_go_on.set()
     await asyncio.to_thread(stuck.has_ended.wait)
     made = await making
