@@ -61,6 +61,7 @@ class VideoClient:
             sleep=sleep,
             work_folder=data_dir / "work",
             open_backend=self._backend_of,
+            base_url=self.settings.base_url,
             checkpoint=checkpoint,
         )
         self._planner = Planner(

@@ -142,6 +142,10 @@ class Settings(BaseSettings):
             folder=section.folder,
         )
 
+    def base_url(self, name: str) -> str | None:
+        """Return where a backend is, None if it is at its usual address."""
+        return self.backends.get(name, BackendSection()).base_url
+
     def kinds(self) -> dict[str, str]:
         """Return, for each section, which backend it is."""
         return {name: section.kind or name for name, section in self.backends.items()}
