@@ -57,6 +57,7 @@ from media_agent_schemas import (
 
 CHUNK = 4
 REQUEST = VideoRequest(prompt="a cat", duration=2, seed=0, labels={"for": "test"})
+INNER = Artifact(uri="http://169.254.169.254/latest")
 Line = BackendEvent | Exception
 
 
@@ -339,6 +340,7 @@ async def test_a_refused_submission_fails_the_job_with_its_reason(stage: Stage) 
     [
         ([JobCompleted()], "backend_response", "completed without a film"),
         ([JobCompleted(artifacts=(Artifact(uri="ftp://a/b"),))], "backend_response", "at a ftp"),
+        ([JobCompleted(artifacts=(INNER,))], "backend_response", "at http://169.254.169.254"),
         ([ContentRejectedError("no cats")], "content_rejected", "no cats"),
     ],
 )

@@ -124,8 +124,9 @@ async def test_what_is_no_mp4_is_refused_whatever_it_is_called(
 
 @pytest.mark.anyio
 async def test_a_film_above_the_bound_is_cut_off(place: Path) -> None:
+    transport = httpx.MockTransport(answers(httpx.Response(200, content=FILM)))
+
     with pytest.raises(BackendResponseError, match="larger than 100 bytes"):
-        transport = httpx.MockTransport(answers(httpx.Response(200, content=FILM)))
         await fetch(URI, place, max_bytes=100, transport=transport)
 
     assert nothing_is_left(place)
