@@ -59,6 +59,12 @@ class BackendSection(Schema):
         None, description="Where its relative paths begin; absent: the folder of the file."
     )
 
+    def key_problem(self) -> str | None:
+        """Return why `key_env` gives no key; None: it does, or nobody looks there."""
+        if self.key is not None or self.key_env is None or is_set(self.key_env):
+            return None
+        return f"the variable {self.key_env} is not set"
+
     def find_key(self) -> SecretStr | None:
         """Return the key: `key`, else from `key_env` if that is set, else from `key_file`.
 
@@ -137,6 +143,7 @@ class Settings(BaseSettings):
             options=section.options,
             base_url=section.base_url,
             key=section.find_key(),
+            key_problem=section.key_problem(),
             name=name,
             model=section.model,
             folder=section.folder,

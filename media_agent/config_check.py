@@ -10,7 +10,6 @@ from media_agent.config import (
     Settings,
     Sources,
     is_open_to_others,
-    is_set,
     load_settings,
     unknown_variables,
 )
@@ -86,8 +85,9 @@ def _faults(settings: Settings) -> Iterator[Fault]:
 
 def _key_faults(name: str, section: BackendSection) -> Iterator[Fault]:
     place = ("backends", name)
-    if section.key_env is not None and not is_set(section.key_env) and section.key is None:
-        yield Fault((*place, "key_env"), f"the variable {section.key_env} is not set")
+    problem = section.key_problem()
+    if problem is not None:
+        yield Fault((*place, "key_env"), problem)
     if section.key_file is not None:
         try:
             section.find_key()

@@ -369,8 +369,11 @@ def test_a_key_that_is_missing_is_said_before_anything_is_tried(tmp_path):
     without = FalBackend(BackendSettings(data_dir=tmp_path))
     with_key = FalBackend(BackendSettings(data_dir=tmp_path, key=SecretStr(KEY)))
 
-    assert "key" in without.capabilities().missing
+    unset = BackendSettings(data_dir=tmp_path, key_problem="the variable MY_KEY is not set")
+
+    assert "a key: set backends.fal.key" in without.capabilities().missing
     assert with_key.capabilities().missing is None
+    assert FalBackend(unset).capabilities().missing == "a key: the variable MY_KEY is not set"
 
 
 def test_the_model_of_the_settings_is_the_default(tmp_path):
