@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from pydantic import Field, JsonValue, model_validator
 
-from media_agent.declared import Declaration, fill, sole_placeholder
+from media_agent.declared import Declaration, fill, placeholders, sole_placeholder
 from media_agent_schemas.base import Seconds
 
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
@@ -66,10 +66,11 @@ class HttpOptions(Declaration):
             raise ValueError("say either result or content: where the film is")
         for name in ("poll", "cancel", "content"):
             text = getattr(self, name)
-            if text is not None and "{id}" not in text:
+            used = set() if text is None else set(placeholders(text))
+            if text is not None and "id" not in used:
                 raise ValueError(f"{name} needs {{id}}: which work is meant")
-            for unknown in re.findall(r"\{(?!id\}|model\})\w*\}", text or ""):
-                raise ValueError(f"{name} has {unknown}; there is {{id}} and {{model}}")
+            for unknown in sorted(used - {"id", "model"}):
+                raise ValueError(f"{name} has {{{unknown}}}; there is {{id}} and {{model}}")
         return self
 
     def auth_header(self) -> tuple[str, str]:

@@ -375,6 +375,14 @@ async def test_a_program_is_free_unless_a_price_is_said(build: Build) -> None:
     assert priced.estimate(wish()).cost_usd == 1.25
 
 
+async def test_a_variable_of_a_shell_is_left_to_it(build: Build, tmp_path: Path) -> None:
+    words = ("{prompt}", "{output}", "${HOME} ${seed} [0-9]{3}")
+
+    said = await words_of(build(SAY_WORDS, *words, **FIXED), wish(), tmp_path)
+
+    assert said[-1] == "${HOME} ${seed} [0-9]{3}"
+
+
 @pytest.mark.parametrize(
     ("words", "options", "said"),
     [

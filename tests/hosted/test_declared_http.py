@@ -305,6 +305,10 @@ async def test_another_model_is_refused(build: Build) -> None:
         ({"done": []}, "at least 1"),
         ({"stat": "film.state"}, "did you mean state?"),
         ({"body": {"text": "hello"}}, "prompt goes nowhere"),
+        ({"body": {"text": "{prompt}", "more": "{prompt2}"}}, "did you mean prompt?"),
+        ({"body": {"text": "{prompt}", "more": "{Seed}"}}, "did you mean seed?"),
+        ({"body": {"text": "{prompt}", "more": "{first-frame}"}}, "did you mean first_frame?"),
+        ({"poll": "GET /films/${id}"}, "needs {id}"),
         ({"sizes": ["64x48", "128x96"]}, "say its one size"),
     ],
 )
