@@ -7,13 +7,14 @@ that is read instead of both.
 
 import logging
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Self
 
 from platformdirs import user_data_path
-from pydantic import Field, JsonValue, SecretStr, ValidationError, model_validator
+from pydantic import Field, JsonValue, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -36,8 +37,11 @@ PREFIX = "MEDIA_AGENT_"
 _DELIMITER = "__"
 _LOGGER = logging.getLogger(__name__)
 
-SectionName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
-VariableName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+SectionName = Annotated[
+    str,
+    Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", description="in small letters, such as my-backend"),
+]
+VariableName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", examples=["MY_KEY"])]
 Dollars = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
@@ -48,9 +52,7 @@ class BackendSection(Schema):
         None, min_length=1, description="Which backend it is; absent: the one called NAME."
     )
     model: str | None = Field(None, min_length=1, description="Its model when none is named.")
-    base_url: str | None = Field(
-        None, pattern=r"^https?://[^\s@]+$", description="Where it is, if not at its usual address."
-    )
+    base_url: str | None = Field(None, description="Where it is, if not at its usual address.")
     key: SecretStr | None = Field(None, min_length=1, description="Its key.")
     key_env: VariableName | None = Field(None, description="The variable that holds its key.")
     key_file: Path | None = Field(None, description="The file that holds its key.")
@@ -58,6 +60,14 @@ class BackendSection(Schema):
     folder: Path | None = Field(
         None, description="Where its relative paths begin; absent: the folder of the file."
     )
+
+    @field_validator("base_url")
+    @classmethod
+    def _without_password(cls, url: str | None) -> str | None:
+        if url is not None and re.fullmatch(r"https?://[^\s@]+", url) is None:
+            said = "it should be like https://api.example.com/v1, with no user name or password"
+            raise ValueError(said)
+        return url
 
     def key_problem(self) -> str | None:
         """Return why `key_env` gives no key; None: it does, or nobody looks there."""

@@ -51,7 +51,7 @@ _KEYS = "set backends.fal.key, key_env or key_file; keys are made at fal.ai/dash
 class FalOptions(BaseModel):
     """The options under [backends.fal.options] of the settings."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     timeout_seconds: float = Field(60.0, gt=0)  # for one answer
     poll_seconds: float | None = Field(None, gt=0)

@@ -44,11 +44,15 @@ class HttpOptions(Declaration):
     auth: str = Field(
         "Authorization: Bearer {key}",
         pattern=f"^{_AUTH.pattern.replace('?P<name>', '').replace('?P<scheme>', '?:')}$",
+        examples=["X-Api-Key: {key}"],
         description="The header with the key.",
     )
     headers: dict[str, str] = Field({}, description="Further headers, without secrets.")
     idempotency_header: str | None = Field(
-        None, pattern=r"^[A-Za-z0-9-]+$", description="Where the service takes a key of ours."
+        None,
+        pattern=r"^[A-Za-z0-9-]+$",
+        examples=["Idempotency-Key"],
+        description="Where the service takes a key of ours.",
     )
     poll_seconds: Seconds = Field(2.0, description="First pause between two polls.")
     deadline_seconds: Seconds = Field(7200.0, description="How long a film may take.")
