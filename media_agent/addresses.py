@@ -29,16 +29,14 @@ def origin_of(url: httpx.URL) -> tuple[str, str, int]:
 def is_followed(url: httpx.URL, named_by: httpx.URL | None) -> bool:
     """Whether a file may be fetched from an address that a server named; None: who knows which.
 
-    A server may name its own origin, and anybody https to a public host. Only one that is itself
-    of an inner network may name others there, also by plain http.
+    A public server may name https on public hosts only. One of an own network, which is an inner
+    host or one that its user let be asked by plain http, may name others there.
     """
     if url.userinfo:
         return False
-    if named_by is not None and origin_of(url) == origin_of(named_by):
+    if named_by is not None and (named_by.scheme == "http" or is_inner(named_by.host)):
         return True
-    if is_inner(url.host):
-        return named_by is not None and is_inner(named_by.host)
-    return url.scheme == "https"
+    return url.scheme == "https" and not is_inner(url.host)
 
 
 def is_loopback(host: str) -> bool:

@@ -50,8 +50,8 @@ async def fetch(
 ) -> Fetched:
     """Stream a film to `path`, which is replaced whole or not at all; trouble is retried.
 
-    `named_by` is the address of the service that named this one, where it is known. Only one of
-    an inner network may name another address there; see `is_followed`.
+    `named_by` is the address of the service that named this one, where it is known: only one of
+    an own network may name another there.
 
     Raises:
         BackendResponseError: it is gone, too large, no MP4, or at an address not to be fetched.
@@ -161,6 +161,6 @@ def _checked(uri: str, named_by: httpx.URL | None) -> httpx.URL:
         raise BackendResponseError(
             f"the film is at {url.scheme}://{url.host}, which is not fetched: only https to a "
             "public host is",
-            hint="for a service in your own network, set base_url under [backends.NAME]",
+            hint="the record has its address; set base_url if the service is in your network",
         )
     return url

@@ -42,12 +42,13 @@ def test_a_public_host_is_neither(host: str) -> None:
         ("https://10.0.0.9/f", None, False),
         ("https://user:password@cdn.example/f", None, False),
         ("https://cdn.example/f", "http://127.0.0.1:8000", True),
-        ("http://cdn.example/f", "http://127.0.0.1:8000", False),
         ("http://127.0.0.1:9000/f", "http://127.0.0.1:8000", True),
         ("http://10.0.0.9/f", "http://10.0.0.5", True),
+        ("http://10.0.0.9/f", "https://gpu-box/v1", True),
         ("http://10.0.0.9/f", "https://api.example", False),
-        ("http://gpu.example:8000/f", "http://gpu.example:8000/v1", True),
-        ("http://gpu.example:9000/f", "http://gpu.example:8000/v1", False),
+        ("http://store.corp.example/f", "http://gpu.corp.example:8000/v1", True),
+        ("http://api.example/f", "https://api.example", False),
+        ("http://user:password@10.0.0.9/f", "http://10.0.0.5", False),
     ],
 )
 def test_an_address_is_judged_by_who_names_it(
