@@ -60,6 +60,7 @@ class VideoClient:
             sleep=sleep,
             work_folder=self.settings.data_dir / "work",
             open_backend=self._backend_of,
+            base_url=self.settings.base_url,
             checkpoint=checkpoint,
             max_cost_usd_per_day=self.settings.budget.max_cost_usd_per_day,
         )

@@ -38,7 +38,7 @@ PLACEHOLDERS = {
 }
 """The placeholders that every declared backend may use, and what takes their place."""
 
-_PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
+_PLACEHOLDER = re.compile(r"(?<!\$)\{([A-Za-z_][\w-]*)\}")  # ${NAME} is for a shell
 _DEFAULT_SIZE = Size(width=1280, height=720)
 _FASTEST = 120.0  # frames per second
 
@@ -79,7 +79,7 @@ class Declaration(Schema):
 
     def used(self) -> set[str]:
         """Return the placeholders that are used somewhere."""
-        return {name for text in self.templates() for name in _PLACEHOLDER.findall(text)}
+        return {name for text in self.templates() for name in placeholders(text)}
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -177,12 +177,17 @@ def values_of(request: VideoRequest, model: str) -> dict[str, JsonValue]:
     }
 
 
+def placeholders(template: str) -> list[str]:
+    """Return the names of the placeholders in a text, known or not."""
+    return _PLACEHOLDER.findall(template)
+
+
 def fill(template: str, values: Mapping[str, JsonValue]) -> str | None:
     """Return a text with each placeholder replaced; None if one of them has no value.
 
     It is done in one pass: a placeholder in a prompt is text like any other.
     """
-    if any(values[name] is None for name in _PLACEHOLDER.findall(template)):
+    if any(values[name] is None for name in placeholders(template)):
         return None
     return _PLACEHOLDER.sub(lambda match: str(values[match[1]]), template)
 

@@ -95,7 +95,8 @@ class Delivering:
             )
         from media_agent.fetch import fetch
 
-        fetched = await fetch(film.uri, path, sleep=self._around.sleep)
+        named_by = self._around.base_url(self._maker)
+        fetched = await fetch(film.uri, path, named_by=named_by, sleep=self._around.sleep)
         if film.sha256 not in (None, fetched.sha256):
             raise BackendResponseError("the film that arrived is not the one that was announced")
         return film.model_copy(update={"path": str(path)})

@@ -42,6 +42,8 @@ class Surroundings:
     sleep: Callable[[float], Awaitable[None]]
     work_folder: Path
     open_backend: OpenBackend
+    base_url: Callable[[str], str | None] = lambda backend: None
+    """Where a backend is, if the settings say it: an inner address may name others."""
     checkpoint: Callable[[str], None] = lambda step: None
     """Called after each step of a job is kept: plan, intent, submit, ref, observe, collect, ..."""
     max_cost_usd_per_day: float | None = None

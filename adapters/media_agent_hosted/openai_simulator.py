@@ -52,6 +52,7 @@ class OpenAISimulator(Simulator):
             raise InvalidRequestError(
                 f"there is no flavour {flavour!r}", hint=f"there is {', '.join(get_args(Flavour))}"
             )
+        self.gives_files = cloud_url is not None  # else a film is the content of its video
         super().__init__(faults, queued_polls=queued_polls, running_polls=running_polls, port=port)
         self.flavour: Flavour = flavour
         self.model = model

@@ -52,6 +52,11 @@ class Contract:
         pytest.fail(f"{type(self).__name__} has no fixture make_backend")
 
     @pytest.fixture
+    def base_url(self) -> str | None:
+        """Return where the service of the backend is; None: at its usual address, or none."""
+        return None
+
+    @pytest.fixture
     async def backend(
         self, anyio_backend: str, make_backend: MakeBackend
     ) -> AsyncIterator[VideoBackend]:

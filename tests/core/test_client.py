@@ -59,6 +59,7 @@ from media_agent_schemas import (
 
 CHUNK = 4
 REQUEST = VideoRequest(prompt="a cat", duration=2, seed=0, labels={"for": "test"})
+INNER = Artifact(uri="http://169.254.169.254/latest")
 Line = BackendEvent | Exception
 
 
@@ -350,6 +351,7 @@ async def test_what_a_backend_refuses_while_it_works_fails_the_job(stage: Stage)
     [
         (JobCompleted(), "completed without a film"),
         (JobCompleted(artifacts=(Artifact(uri="ftp://a/b"),)), "at a ftp"),
+        (JobCompleted(artifacts=(INNER,)), "at http://169.254.169.254"),
     ],
 )
 async def test_a_paid_film_that_does_not_arrive_is_collected_later(

@@ -60,6 +60,14 @@ def test_a_backend_gets_its_own_section_only(file: Path) -> None:
     assert settings.backend_settings("magi").key is None
 
 
+def test_a_backend_is_told_why_it_has_no_key(file: Path) -> None:
+    file.write_text('[backends.fal]\nkey_env = "NO_SUCH_KEY"\n')
+
+    fal = load_settings().backend_settings("fal")
+
+    assert (fal.key, fal.key_problem) == (None, "the variable NO_SUCH_KEY is not set")
+
+
 def test_a_section_can_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MEDIA_AGENT_BACKENDS__FAL__KEY", "k-456")
 

@@ -369,8 +369,11 @@ def test_a_key_that_is_missing_is_said_before_anything_is_tried(tmp_path):
     without = FalBackend(BackendSettings(data_dir=tmp_path))
     with_key = FalBackend(BackendSettings(data_dir=tmp_path, key=SecretStr(KEY)))
 
-    assert "key" in without.capabilities().missing
+    unset = BackendSettings(data_dir=tmp_path, key_problem="the variable MY_KEY is not set")
+
+    assert "a key: set backends.fal.key" in without.capabilities().missing
     assert with_key.capabilities().missing is None
+    assert FalBackend(unset).capabilities().missing == "a key: the variable MY_KEY is not set"
 
 
 def test_the_model_of_the_settings_is_the_default(tmp_path):
@@ -381,7 +384,10 @@ def test_the_model_of_the_settings_is_the_default(tmp_path):
     assert sorted(backend.capabilities().models) == sorted(models())
 
 
-@pytest.mark.parametrize("options", [{"poll_secs": 1}, {"timeout_seconds": 0}])
+ENDLESS = [{"deadline_seconds": float("inf")}, {"max_duration": float("inf")}]
+
+
+@pytest.mark.parametrize("options", [{"poll_secs": 1}, {"timeout_seconds": 0}, *ENDLESS])
 def test_a_wrong_setting_is_named(tmp_path, options):
     with pytest.raises(ConfigurationError, match=next(iter(options))):
         FalBackend(BackendSettings(data_dir=tmp_path, options=options))
@@ -794,6 +800,16 @@ async def test_work_that_fal_does_not_know_is_not_found(tmp_path):
 
         with pytest.raises(OperationNotFoundError):
             await anext(backend.observe(ref))
+
+
+async def test_accepted_work_without_a_name_is_said_in_plain_words(tmp_path):
+    nameless = {**fixture("submitted")["body"], "request_id": ""}
+    transport = httpx.MockTransport(lambda request: httpx.Response(200, json=nameless))
+    settings = BackendSettings(data_dir=tmp_path, key=SecretStr(KEY))
+    backend = FalBackend(settings, transport=transport, sleep=no_sleep)
+
+    with pytest.raises(SubmitUncertainError, match="JSON without a usable request_id"):
+        await backend.submit(plan("fal-ai/magi").request, key="job-1")
 
 
 async def test_addresses_of_another_origin_are_not_asked_and_the_work_is_not_lost_silently(

@@ -528,6 +528,7 @@ def test_a_server_on_this_machine_is_local_and_another_is_not(tmp_path):
         ({"server": "tgi"}, "server"),
         ({"default_size": "wide"}, "wide"),
         ({"default_fps": 0}, "default_fps"),
+        ({"deadline_seconds": float("inf")}, "deadline_seconds"),
     ],
 )
 def test_wrong_options_are_named(options, said, tmp_path):
