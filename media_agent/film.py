@@ -8,17 +8,15 @@ video.mp4                     the finished film, or video.partial.mp4 of a stopp
 
 import hashlib
 import json
-import shutil
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
 from io import FileIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from media_agent.errors import GenerationFailedError, NotResumableError, StorageError
-from media_agent.files import storage_errors, sync_folder, write_atomically, written_aside
-from media_agent.generation import state_name
+from media_agent.files import numbered, storage_errors, write_atomically, written_aside
+from media_agent.generation import chunk_name, film_folders, state_name
 from media_agent.video import encode_chunk, remux, split_header
 
 if TYPE_CHECKING:
@@ -30,16 +28,11 @@ _MAGIC = b"media-agent chunk 1"
 class Film:
     """Writes chunks durably, and with each of them a film that can be watched already."""
 
-    def __init__(
-        self, folder: Path, *, fps: float, chunks: int = 0, branched_from: Path | None = None
-    ) -> None:
+    def __init__(self, folder: Path, *, fps: float, chunks: int = 0) -> None:
         """Open a folder, keeping its first `chunks` chunks and forgetting whatever follows them.
 
-        With `branched_from`, these chunks and the state after them are those of the film in that
-        folder, which stays as it is.
-
-        Raises:
-            NotResumableError: one of the chunks to keep is missing or damaged.
+        Where one of them is missing or damaged, the film is what comes before it, nothing in the
+        folder is changed, and `check_whole` refuses to go on.
         """
         self.folder = folder
         self.fps = fps
@@ -47,13 +40,13 @@ class Film:
         self.frames = 0
         self._header: bytes | None = None
         self._states: deque[int] = deque()
+        self._damage: StorageError | None = None
         for part in (self._chunk_folder, self._state_folder):
             part.mkdir(parents=True, exist_ok=True)
-        if branched_from is not None:
-            self._adopt(branched_from, chunks)
-        self._part = FileIO(self.part_path, "wb")
+        self._path = self.part_path.with_suffix(".tmp")  # until it is all that the old one was
+        self._path.unlink(missing_ok=True)
+        self._part = FileIO(self._path, "wb")
         self._rebuild(chunks)
-        self._forget_what_follows()
 
     @property
     def part_path(self) -> Path:
@@ -98,12 +91,25 @@ class Film:
         """Copy the film so far to a finished MP4 of this name, and return its path."""
         target = self.folder / name
         with storage_errors(str(target)), written_aside(target) as aside:
-            remux(self.part_path, aside, tags=tags)
+            remux(self._path, aside, tags=tags)
         return target
+
+    def check_whole(self) -> None:
+        """Refuse to go on with a film that lacks chunks.
+
+        Raises:
+            NotResumableError: one of the chunks to keep is missing or damaged.
+        """
+        if self._damage is not None:
+            raise NotResumableError(
+                f"the film cannot go on: {self._damage.message}", hint=self._way_out()
+            ) from self._damage
 
     def close(self) -> None:
         """Let go of the growing film; everything stays on disk."""
         self._part.close()
+        if self._path != self.part_path:
+            self._path.unlink(missing_ok=True)
 
     def __enter__(self) -> Self:
         return self
@@ -116,7 +122,7 @@ class Film:
         return self.folder / "chunks"
 
     def _chunk_path(self, index: int) -> Path:
-        return self._chunk_folder / f"{index:08d}.chunk"
+        return self._chunk_folder / chunk_name(index)
 
     @property
     def _state_folder(self) -> Path:
@@ -125,43 +131,39 @@ class Film:
     def _state_path(self, next_chunk: int) -> Path:
         return self._state_folder / state_name(next_chunk)
 
-    def _adopt(self, origin: Path, chunks: int) -> None:
-        try:
-            for index in range(chunks):
-                path = self._chunk_path(index)
-                _link_or_copy(origin / path.relative_to(self.folder), path)
-        except FileNotFoundError as error:
-            raise NotResumableError(
-                f"no film can branch off at chunk {chunks}: {error.filename} is gone",
-                hint="branch off at an earlier chunk, or make the whole film anew",
-            ) from error
-        with suppress(FileNotFoundError):  # not every film has states
-            path = self._state_path(chunks)
-            _link_or_copy(origin / path.relative_to(self.folder), path)
-        for folder in (self._chunk_folder, self._state_folder):
-            sync_folder(folder)
-
     def _rebuild(self, chunks: int) -> None:
         for index in range(chunks):
             try:
                 frames, encoded = read_chunk(self._chunk_path(index), index, self.frames)
             except StorageError as error:
-                self.close()
-                raise NotResumableError(
-                    f"the film cannot go on at chunk {chunks}: {error.message}",
-                    hint="make the film anew",
-                ) from error
+                self._damage = error
+                return
             self._append(encoded, frames)
+        self._path = self._path.replace(self.part_path)
+        self._forget_what_follows()
 
     def _forget_what_follows(self) -> None:
-        for path in self._chunk_folder.iterdir():
-            if not (path.suffix == ".chunk" and int(path.stem) < self.chunks):
+        for index, path in numbered(self._chunk_folder, ".chunk").items():
+            if index >= self.chunks:
                 path.unlink()
-        for path in sorted(self._state_folder.iterdir()):
-            if path.suffix == ".safetensors" and int(path.stem) <= self.chunks:
-                self._states.append(int(path.stem))
+        for next_chunk, path in numbered(self._state_folder, ".safetensors").items():
+            if next_chunk <= self.chunks:
+                self._states.append(next_chunk)
             else:
                 path.unlink()
+        for folder in (self._chunk_folder, self._state_folder):
+            for path in folder.glob(".*.tmp"):
+                path.unlink()
+
+    def _way_out(self) -> str:
+        """Return what can be done with the whole chunks."""
+        states = numbered(self._state_folder, ".safetensors") or [self.chunks]
+        at = max((chunk for chunk in states if chunk <= self.chunks), default=0)
+        if at == 0:
+            return "make the film anew"
+        return (
+            f"media-agent branch JOB --at {at} makes another one that begins with its {at} chunks"
+        )
 
     def _append(self, encoded: bytes, frames: int) -> None:
         header, fragments = split_header(encoded)
@@ -189,25 +191,14 @@ class Film:
 class Films:
     """The films of one request, made side by side: the first in a folder, the others below it."""
 
-    def __init__(
-        self,
-        folder: Path,
-        *,
-        count: int = 1,
-        fps: float,
-        chunks: int = 0,
-        branched_from: Path | None = None,
-    ) -> None:
-        """Open all of them as `Film` does; all branch off the same film.
+    def __init__(self, folder: Path, *, count: int = 1, fps: float, chunks: int = 0) -> None:
+        """Open all of them as `Film` does."""
+        self._all = [Film(own, fps=fps, chunks=chunks) for own in film_folders(folder, count)]
 
-        Raises:
-            NotResumableError: one of the chunks to keep is missing or damaged.
-        """
-        first = Film(folder, fps=fps, chunks=chunks, branched_from=branched_from)
-        self._all = [first]
-        for number in range(2, count + 1):
-            own = folder / f"film-{number}"
-            self._all.append(Film(own, fps=fps, chunks=chunks, branched_from=branched_from))
+    def check_whole(self) -> None:
+        """Refuse to go on with films that lack chunks; see `Film.check_whole`."""
+        for film in self._all:
+            film.check_whole()
 
     @property
     def chunks(self) -> int:
@@ -269,15 +260,3 @@ def _seal(facts: Mapping[str, int], encoded: bytes) -> bytes:
 
 def _digest(content: bytes) -> bytes:
     return hashlib.sha256(content).hexdigest().encode()
-
-
-def _link_or_copy(source: Path, target: Path) -> None:
-    """Make the same file appear at `target`; neither is ever written to again, only replaced."""
-    target.unlink(missing_ok=True)
-    try:
-        target.hardlink_to(source)
-    except FileNotFoundError:
-        raise
-    except OSError:  # on another disk, or where there are no links
-        with storage_errors(str(target)), written_aside(target) as aside:
-            shutil.copyfile(source, aside)

@@ -6,6 +6,7 @@ import logging
 from collections.abc import AsyncGenerator, Callable, Iterator
 
 from media_agent.artifacts import Destination, is_there, reserved
+from media_agent.branching import take_share
 from media_agent.errors import JobError, MediaAgentError, to_info
 from media_agent.files import storage_errors
 from media_agent.jobs import JobMovedError, JobTerms
@@ -49,7 +50,7 @@ class Running:
         if kept is job:
             try:
                 with self._place(job_id, terms):
-                    pass
+                    take_share(job, self._store, self._around.work_folder)
             except MediaAgentError:
                 self._store.discard(job_id)
                 raise
@@ -196,7 +197,7 @@ class Running:
             case JobStatus.FAILED if job.plan.parts:
                 return True
             case JobStatus.FAILED | JobStatus.CANCELLED:
-                if self._store.resume_token(job.id) is None:
+                if self._store.resume_token(job.id) is None and job.plan.origin is None:
                     return False
                 backend = await self._around.open_backend(job.plan)
                 return backend.capabilities(job.plan.model).resubmits

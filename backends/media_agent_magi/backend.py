@@ -172,6 +172,7 @@ class MagiBackend(LocalBackend):
                 "or damaged, branch at an earlier chunk or make it anew",
             ) from error
         for chunk in film:
+            is_whole = chunk.frames == CHUNK_FRAMES  # else no film goes on from it
             yield Chunk(
                 chunk.index,
                 partial(_decoded, engine, chunk, request.n),
@@ -181,7 +182,7 @@ class MagiBackend(LocalBackend):
                     next_chunk=chunk.index + 1,
                     data={"state": state_name(chunk.index + 1), "first_chunk": how.first_chunk},
                 ),
-                film.saver(),
+                film.saver() if is_whole else None,
             )
             if steering.is_finishing:
                 return

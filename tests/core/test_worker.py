@@ -2,6 +2,7 @@ import asyncio
 import errno
 import os
 import resource
+import shutil
 import threading
 from contextlib import aclosing
 from pathlib import Path
@@ -14,6 +15,7 @@ from media_agent.errors import InvalidRequestError
 from media_agent.film import Film
 from media_agent.generation import state_name
 from media_agent.local import Chunk, LocalBackend
+from media_agent.sharing import share
 from media_agent.video import encode_chunk, read_frames
 from media_agent_schemas import (
     Capabilities,
@@ -271,6 +273,7 @@ async def test_a_film_branches_off_another_one(make, tmp_path):
     whole = await film_of(make(), "first", frames=36)
     before = names(tmp_path / "work" / "first" / "chunks")
 
+    share(tmp_path / "work" / "first", tmp_path / "work" / "second", 3)
     branch = await film_of(make(), "second", frames=48, resume=token(3, key="first"))
 
     assert chunks_of(branch) == [3, 4, 5, 6, 7]
@@ -278,25 +281,27 @@ async def test_a_film_branches_off_another_one(make, tmp_path):
     assert names(tmp_path / "work" / "first" / "chunks") == before
 
 
-async def test_a_branch_goes_on_after_its_first_film_is_gone(make, tmp_path):
+async def test_a_branch_needs_its_first_film_no_more(make, tmp_path):
     await film_of(make(), "first", frames=36)
-    branch = await film_of(make(), "second", frames=30, resume=token(3, key="first"))
-    for path in sorted((tmp_path / "work" / "first").rglob("*"), reverse=True):
-        path.rmdir() if path.is_dir() else path.unlink()
+    share(tmp_path / "work" / "first", tmp_path / "work" / "second", 3)
+    shutil.rmtree(tmp_path / "work" / "first")
 
+    branch = await film_of(make(), "second", frames=30, resume=token(3, key="first"))
     resumed = await film_of(make(), "second", frames=30, resume=token(4))
 
     assert chunks_of(resumed) == [4]
     assert np.array_equal(frames_of(resumed), frames_of(branch))
 
 
-async def test_a_branch_off_a_film_that_is_gone_is_refused_by_name(make, tmp_path):
-    events = await film_of(make(), "second", resume=token(3, key="first"))
+async def test_a_film_of_which_a_chunk_is_damaged_delivers_those_before_it(make, tmp_path):
+    await film_of(make(), "film", frames=36)
+    (tmp_path / "work" / "film" / "chunks" / "00000002.chunk").write_bytes(b"half")
+
+    events = await film_of(make(), "film", frames=48, resume=token(4))
 
     assert events[-1].error.code == "not_resumable"
-    assert str(tmp_path / "work" / "first" / "chunks" / "00000000.chunk") in (
-        events[-1].error.message
-    )
+    assert len(frames_of(events)) == 12
+    assert (events[-1].chunks, events[-1].frames) == (2, 12)
 
 
 @pytest.mark.parametrize("key", ["../first", "/tmp", ""])

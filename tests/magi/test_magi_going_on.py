@@ -13,6 +13,7 @@ from safetensors import safe_open
 from media_agent.backend import BackendSettings
 from media_agent.errors import ConfigurationError, InvalidRequestError, NotResumableError
 from media_agent.pictures import as_png, frame_of
+from media_agent.sharing import share
 from media_agent.testing.films import Film, film_bytes
 from media_agent.video import read_frames
 from media_agent_magi.backend import MagiBackend
@@ -209,13 +210,25 @@ async def test_only_the_newest_states_are_kept(make: Make, tmp_path: Path) -> No
     assert kept == ["00000004", "00000005"]
 
 
-async def test_a_branch_shows_the_old_chunks_and_then_its_own_prompt(make: Make) -> None:
+async def test_no_state_is_kept_behind_a_last_chunk_that_was_cut(
+    make: Make, tmp_path: Path
+) -> None:
+    await run(make(), request({"keep_states": 2}, num_frames=4 * CHUNK + 5), "film")
+
+    kept = sorted(path.stem for path in (tmp_path / "work" / "film" / "states").iterdir())
+    assert kept == ["00000003", "00000004"]
+
+
+async def test_a_branch_shows_the_old_chunks_and_then_its_own_prompt(
+    make: Make, tmp_path: Path
+) -> None:
     backend = make()
     whole = await run(backend, request(num_frames=4 * CHUNK), "trunk")
     token = tokens_of(whole)[1].model_copy(update={"key": "trunk"})
     shots = ({"prompt": RED, "duration": 2}, {"prompt": BLUE, "duration": 2.5})
     asked = request(prompt=None, shots=shots, num_frames=4 * CHUNK + 12)
 
+    share(tmp_path / "work" / "trunk", tmp_path / "work" / "branch", token.next_chunk)
     branch = await run(backend, asked, "branch", resume=token)
     again = await run(make(), asked, "branch", resume=tokens_of(branch)[1])
 
@@ -287,7 +300,6 @@ async def test_a_film_is_made_anew_as_far_as_was_asked(make: Make) -> None:
     [
         ({"inputs": (source(), source())}, "not from source_video and source_video"),
         ({"mode": "image_to_video", "inputs": (source(),)}, "from first_frame"),
-        ({"mode": "video_edit", "inputs": (source(),), "endless": True}, "cannot be endless"),
         ({"prompt": None, "inputs": (source(),)}, "needs a prompt"),
     ],
 )
