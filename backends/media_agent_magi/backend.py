@@ -148,13 +148,14 @@ class MagiBackend(LocalBackend):
         chunks = None if total is None else -(-total // CHUNK_FRAMES)
         steering = Steering(context, chunks=chunks)
         planned = prompt_of_chunk(request)
+        due = 0 if context.resume is None else context.resume.next_chunk
 
         def prompts(chunk: int) -> str | None:
             return steering.prompt(chunk) or planned(chunk)
 
         def on_forward(done: int, total: int | None) -> None:
             context.check()
-            steering.take(film.begun, change_now=film.change_now)
+            steering.take(film.begun, last=due, change_now=film.change_now)
             context.report("denoising", None if total is None else min(1.0, done / total))
 
         from media_agent_magi.beginning import beginning
@@ -168,10 +169,12 @@ class MagiBackend(LocalBackend):
         except StateError as error:
             raise NotResumableError(
                 str(error),
-                hint="go on with the weights and options it was begun with; where a file is lost "
-                "or damaged, branch at an earlier chunk or make it anew",
+                hint="go on with the weights, options and inputs it was begun with; where a file "
+                "is lost or damaged, branch at an earlier chunk or make it anew",
             ) from error
-        for chunk in film:
+        made = iter(film)
+        while not steering.ends_before(due) and (chunk := next(made, None)) is not None:
+            due = chunk.index + 1
             is_whole = chunk.frames == CHUNK_FRAMES  # else no film goes on from it
             yield Chunk(
                 chunk.index,
@@ -179,13 +182,11 @@ class MagiBackend(LocalBackend):
                 ResumeToken(
                     backend=NAME,
                     model=MODEL,
-                    next_chunk=chunk.index + 1,
-                    data={"state": state_name(chunk.index + 1), "first_chunk": how.first_chunk},
+                    next_chunk=due,
+                    data={"state": state_name(due), "first_chunk": how.first_chunk},
                 ),
                 film.saver() if is_whole else None,
             )
-            if steering.is_finishing:
-                return
 
     def _options(self, request: VideoRequest) -> TinyOptions:
         given = {**self.settings.options, **request.options.get(NAME, {})}

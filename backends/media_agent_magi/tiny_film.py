@@ -55,7 +55,8 @@ class FilmOptions:
         shows_prefix: The film begins with the prefix; for a picture. Less than a chunk then.
         first_chunk: Number of the first chunk, where the film goes on from another.
         source: Latents (1 or N, C, T, 8, 8) of a film to be made anew.
-        strength: How much of it is, in (0, 1]: for all chunks, or by chunk.
+        source_sha256: What tells this source from others; a state goes on with the same one only.
+        strength: How much of it is made anew, in (0, 1]: for all chunks, or by chunk.
     """
 
     num_frames: int | None = None
@@ -66,6 +67,7 @@ class FilmOptions:
     shows_prefix: bool = False
     first_chunk: int = 0
     source: Tensor | None = None
+    source_sha256: str | None = None
     strength: float | Callable[[int], float] = 0.6
 
 
@@ -92,6 +94,7 @@ class TinyFilm:
             "seeds": list(seeds),
             "num_frames": options.num_frames,
             "first_chunk": options.first_chunk,
+            **source_facts(options),
         }
         self._engine, self._options, self._window = engine, options, config.window_size
         self._texts: dict[int, str] = {}
@@ -186,6 +189,15 @@ def sampler_config(description: TinyDescription, options: FilmOptions) -> Sample
 def weights_facts(description: TinyDescription) -> dict[str, str]:
     """Return what ties a state to these weights."""
     return {"model": description.model.model_name, "weights": description.sha256}
+
+
+def source_facts(options: FilmOptions) -> dict[str, Any]:
+    """Return what ties a state to the film that is made anew; a function has no name to keep."""
+    is_used = options.source is not None and not callable(options.strength)
+    return {
+        "source": options.source_sha256,
+        "strength": options.strength if is_used else None,
+    }
 
 
 def guidance_table(guidance: Guidance, chunk: int, prompts: Prompts) -> GuidanceTable:
