@@ -71,9 +71,14 @@ def write_atomically(path: Path, content: bytes, *, durably: bool = True) -> Non
 
 
 @contextlib.contextmanager
-def written_aside(path: Path, *, durably: bool = True) -> Iterator[Path]:
-    """Give a place to write a file to; it is `path` when the context ends, unless by an error."""
-    aside = temporary_beside(path)
+def written_aside(
+    path: Path, *, durably: bool = True, folder: Path | None = None
+) -> Iterator[Path]:
+    """Give a place to write a file to; it is `path` when the context ends, unless by an error.
+
+    The place is beside `path`, or in a folder on the same disk.
+    """
+    aside = temporary_beside(path if folder is None else folder / path.name)
     try:
         yield aside
         if durably:

@@ -4,18 +4,25 @@ chunks/00000007.chunk         one per chunk: checksummed, written aside, fsynced
 states/00000008.safetensors   what chunk 8 is made from, written after chunk 7; the newest few
 video.part.mp4                the chunks so far, playable; rebuilt from them at start, never trusted
 video.mp4                     the finished film, or video.partial.mp4 of a stopped one
+desk-1a2b3c4d/                what is being written, to be renamed to one of these when it is whole
+
+Whoever opens the folder takes the desks of earlier ones away. So a process that lost its film to
+another, and does not know yet, can rename nothing into it any more.
 """
 
 import hashlib
 import json
+import secrets
+import shutil
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from io import FileIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from media_agent.errors import GenerationFailedError, NotResumableError, StorageError
-from media_agent.files import numbered, storage_errors, write_atomically, written_aside
+from media_agent.files import numbered, storage_errors, written_aside
 from media_agent.generation import chunk_name, film_folders, state_name
 from media_agent.video import encode_chunk, remux, split_header
 
@@ -31,8 +38,10 @@ class Film:
     def __init__(self, folder: Path, *, fps: float, chunks: int = 0) -> None:
         """Open a folder, keeping its first `chunks` chunks and forgetting whatever follows them.
 
-        Where one of them is missing or damaged, the film is what comes before it, nothing in the
-        folder is changed, and `check_whole` refuses to go on.
+        Where one of them is missing or damaged, the film is what comes before it, nothing of what
+        is there is changed, and `check_whole` refuses to go on.
+
+        From now on nobody who opened it earlier can add to it.
         """
         self.folder = folder
         self.fps = fps
@@ -43,8 +52,8 @@ class Film:
         self._damage: StorageError | None = None
         for part in (self._chunk_folder, self._state_folder):
             part.mkdir(parents=True, exist_ok=True)
-        self._path = self.part_path.with_suffix(".tmp")  # until it is all that the old one was
-        self._path.unlink(missing_ok=True)
+        self._desk = self._take_desk()
+        self._path = self._desk / self.part_path.name  # until it holds what the old one held
         self._part = FileIO(self._path, "wb")
         self._rebuild(chunks)
 
@@ -63,9 +72,8 @@ class Film:
         encoded = encode_chunk(frames, fps=self.fps, index=self.chunks, start_frame=self.frames)
         self._check_header(split_header(encoded)[0], frames.shape[2], frames.shape[1])
         facts = {"index": self.chunks, "start_frame": self.frames, "frames": len(frames)}
-        path = self._chunk_path(self.chunks)
-        with storage_errors(str(path)):
-            write_atomically(path, _seal(facts, encoded))
+        with self._written(self._chunk_path(self.chunks)) as aside:
+            aside.write_bytes(_seal(facts, encoded))
         self._append(encoded, len(frames))
 
     def add_state(self, save: Callable[[Path], None]) -> None:
@@ -74,8 +82,7 @@ class Film:
         Raises:
             StorageError: it cannot be written; the states before it are still there.
         """
-        path = self._state_path(self.chunks)
-        with storage_errors(str(path)), written_aside(path) as aside:
+        with self._written(self._state_path(self.chunks)) as aside:
             save(aside)
         self._states.append(self.chunks)
 
@@ -90,7 +97,7 @@ class Film:
     def finish(self, name: str, *, tags: Mapping[str, str] | None = None) -> Path:
         """Copy the film so far to a finished MP4 of this name, and return its path."""
         target = self.folder / name
-        with storage_errors(str(target)), written_aside(target) as aside:
+        with self._written(target) as aside:
             remux(self._path, aside, tags=tags)
         return target
 
@@ -108,8 +115,7 @@ class Film:
     def close(self) -> None:
         """Let go of the growing film; everything stays on disk."""
         self._part.close()
-        if self._path != self.part_path:
-            self._path.unlink(missing_ok=True)
+        shutil.rmtree(self._desk, ignore_errors=True)
 
     def __enter__(self) -> Self:
         return self
@@ -131,6 +137,20 @@ class Film:
     def _state_path(self, next_chunk: int) -> Path:
         return self._state_folder / state_name(next_chunk)
 
+    def _take_desk(self) -> Path:
+        token = secrets.token_hex(4)
+        for number, desk in enumerate(self.folder.glob("desk-*")):
+            gone = desk.rename(self.folder / f"gone-{token}-{number}")  # in one step, unlike rmtree
+            shutil.rmtree(gone, ignore_errors=True)
+        desk = self.folder / f"desk-{token}"
+        desk.mkdir()
+        return desk
+
+    @contextmanager
+    def _written(self, path: Path) -> Iterator[Path]:
+        with storage_errors(str(path)), written_aside(path, folder=self._desk) as aside:
+            yield aside
+
     def _rebuild(self, chunks: int) -> None:
         for index in range(chunks):
             try:
@@ -139,7 +159,8 @@ class Film:
                 self._damage = error
                 return
             self._append(encoded, frames)
-        self._path = self._path.replace(self.part_path)
+        with storage_errors(str(self.part_path)):
+            self._path = self._path.replace(self.part_path)
         self._forget_what_follows()
 
     def _forget_what_follows(self) -> None:
@@ -150,9 +171,6 @@ class Film:
             if next_chunk <= self.chunks:
                 self._states.append(next_chunk)
             else:
-                path.unlink()
-        for folder in (self._chunk_folder, self._state_folder):
-            for path in folder.glob(".*.tmp"):
                 path.unlink()
 
     def _way_out(self) -> str:

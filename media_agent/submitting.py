@@ -13,6 +13,7 @@ from media_agent.errors import (
     BackendError,
     BackendResponseError,
     GenerationFailedError,
+    JobCancelledError,
     MediaAgentError,
     SubmitUncertainError,
     UnsupportedRequestError,
@@ -55,17 +56,15 @@ class Submitting:
         around: Surroundings,
         *,
         tell: Callable[[BackendEvent], object] = lambda event: None,
+        is_unwanted: Callable[[], bool] = lambda: False,
     ) -> None:
-        """Begin; `tell` hears of what takes long."""
+        """Begin; `tell` hears of what takes long, `is_unwanted` is asked before work begins."""
         self.job = job
         self._tell = tell
+        self._is_unwanted = is_unwanted
         self._plans = terms.plans
         self._around = around
         self._store = around.store
-
-    def last(self) -> Submission | None:
-        """Return the newest submission, if anything was ever to be sent."""
-        return next(reversed(self._store.submissions(self.job.id)), None)
 
     async def accepted(self) -> tuple[VideoBackend, OperationRef, ResumeToken | None]:
         """Return who works on the job, where, and from which token it went on.
@@ -73,15 +72,17 @@ class Submitting:
         Raises:
             SubmitUncertainError: it may have been accepted, and cannot be found; the hint says
                 what to do next.
+            JobCancelledError: it is not wanted any more; nothing is at work anywhere.
             MediaAgentError: nobody took it; nothing was accepted.
         """
-        last = self.last()
+        last = self._store.last_submission(self.job.id)
         if last is None:
             return await self._first_to_accept(0)
         if last.state is SubmissionState.REFUSED:
             return await self._first_to_accept(self._next(last))
         backend = await self._around.open_backend(self._plans[last.number])
         if _limits(backend, self._plans[last.number]).resubmits:
+            self._check_wanted()
             token = self._token(self._plans[last.number])
             again = self._store.intend_again(last)
             return backend, await self._submit(backend, again, token), token
@@ -95,7 +96,7 @@ class Submitting:
         Raises:
             BackendError: the backend could not be asked.
         """
-        last = self.last()
+        last = self._store.last_submission(self.job.id)
         if last is None or last.ref is not None:
             return None if last is None else last.ref
         plan = self._plans[last.number]
@@ -115,6 +116,7 @@ class Submitting:
         """Offer the plans in order; only a refusal before acceptance leads to the next."""
         while True:
             backend = await self._around.open_backend(self._plans[number])
+            self._check_wanted()
             intent = self._store.intend(self.job.id, number, self._around.now())
             self._around.checkpoint("intent")
             try:
@@ -125,6 +127,11 @@ class Submitting:
             except MediaAgentError as error:
                 self._store.refuse(intent, to_info(error))
                 number = self._next(intent, error)
+
+    def _check_wanted(self) -> None:
+        """Look once more, with nothing to wait for between this and the intent."""
+        if self._is_unwanted():
+            raise JobCancelledError(f"job {self.job.id} was stopped before anything was sent")
 
     def _token(self, plan: Plan) -> ResumeToken | None:
         """Return where the film goes on: after its newest chunk, else where it branches."""
@@ -187,10 +194,7 @@ class Submitting:
             raise error
         plan = self._plans[number]
         said = f"{refused.backend} refused ({error.message}); {plan.backend}/{plan.model} is next"
-        self._store.update(
-            self.job.id,
-            lambda job: job.model_copy(update={"warnings": (*job.warnings, said)}),
-        )
+        self._store.warn(self.job.id, said)
         return number
 
 

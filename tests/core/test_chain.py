@@ -20,6 +20,7 @@ from media_agent.errors import (
     to_info,
 )
 from media_agent.ledger import Ledger
+from media_agent.made_parts import PartMaker
 from media_agent.plugins import Discovery
 from media_agent.registry import Registry
 from media_agent.video import read_frames, write_video
@@ -79,7 +80,7 @@ class Provider:
         self.fails: set[str] = set()
         self.stalls = False
         self.cancelled: set[str] = set()
-        self.stalled = asyncio.Event()
+        self.stalling, self.stalled = asyncio.Event(), asyncio.Event()
 
     def film(self, key: str) -> Path:
         path = self.folder / f"{key}.mp4"
@@ -154,6 +155,7 @@ class Painter:
         yield JobStarted()
         yield JobProgressed(phase="paint", fraction=0.5)
         if self.provider.stalls and len(self.provider.accepted) == 2:
+            self.provider.stalling.set()
             await self.provider.stalled.wait()
         if ref.operation_id in self.provider.cancelled:
             yield JobCancelled()
@@ -398,6 +400,66 @@ async def test_a_cancelled_chain_stops_its_part_and_makes_no_further_one(world: 
     assert job.status is JobStatus.CANCELLED
     assert len(world.provider.accepted) == 2
     assert levels(str(job.artifacts[0].path))[0] == 0
+
+
+@pytest.mark.anyio
+async def test_a_cancelled_chain_goes_on_when_it_is_resumed(world: World) -> None:
+    world.provider.stalls = True
+    client = world.process()
+    making = asyncio.create_task(client.generate(REQUEST, job_id="mine"))
+    await world.provider.stalling.wait()
+    await client.cancel("mine")
+    cancelled = await making
+
+    job = await world.process().resume("mine")
+
+    assert (cancelled.status, job.status) == (JobStatus.CANCELLED, JobStatus.COMPLETED)
+    assert levels(str(job.artifacts[0].path)) == list(range(20))
+    assert world.provider.accepted == [
+        "mine.part-0001",
+        "mine.part-0002",
+        "mine.part-0002.2",
+        "mine.part-0003",
+    ]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("is_resumed", [False, True])
+async def test_a_part_at_its_provider_goes_on_there_when_the_client_is_closed(
+    world: World, is_resumed: bool
+) -> None:
+    world.provider.stalls = True
+    client = world.process()
+    key = "k"
+    if is_resumed:
+        crashing = world.process(("ref", 3))  # of the film, its first part, the second
+        with pytest.raises(Crash):
+            await crashing.generate(REQUEST, idempotency_key=key)
+    job = await client.start(REQUEST, idempotency_key=key)
+    await world.provider.stalling.wait()
+
+    await client.aclose()
+    left = client.store.get(job.id)
+    world.provider.stalled.set()
+    done = await world.process().resume(job.id)
+
+    assert not left.status.is_terminal
+    assert world.provider.cancelled == set()
+    assert done.status is JobStatus.COMPLETED
+    assert len(world.provider.accepted) == len(set(world.provider.accepted)) == 3
+
+
+@pytest.mark.anyio
+async def test_a_part_that_is_stopped_before_it_began_is_never_sent(world: World) -> None:
+    client = world.process()
+    plan = await client.plan(REQUEST.model_copy(update={"duration": 2}))
+    maker = PartMaker(client._running, client.store)
+
+    await maker.stop("part")
+    part = await maker.make("part", plan, lambda event: None)
+
+    assert part.status is JobStatus.CANCELLED
+    assert world.provider.accepted == []
 
 
 @pytest.mark.anyio

@@ -214,10 +214,11 @@ async def test_a_film_told_to_finish_by_an_earlier_version_ends_with_its_next_ch
     assert len(films_of(again)[0]) == len(films_of(once_more)[0]) == 3 * CHUNK
 
 
-async def test_a_branch_of_a_finished_film_has_its_own_length(make: Make) -> None:
+async def test_a_branch_of_a_finished_film_has_its_own_length(make: Make, tmp_path: Path) -> None:
     trunk = await run(make(), request(endless=True), "trunk", command=Finish())
     token = tokens_of(trunk)[0].model_copy(update={"key": "trunk"})
 
+    share(tmp_path / "work" / "trunk", tmp_path / "work" / "branch", token.next_chunk)
     branch = await run(make(), request(num_frames=3 * CHUNK), "branch", resume=token)
 
     assert len(films_of(branch)[0]) == 3 * CHUNK
