@@ -28,6 +28,7 @@ from media_agent.files import checked_key, storage_errors
 from media_agent.generation import Chunk, GenerationContext, Operation, state_name
 from media_agent.nearest import did_you_mean
 from media_agent.options import check_settings
+from media_agent.sharing import share
 from media_agent.steering import Steering
 from media_agent.worker import Worker
 from media_agent_schemas.capabilities import Capabilities, Control, Estimate
@@ -94,11 +95,15 @@ class ThreadedBackend(ABC):
             raise IdempotencyConflictError(f"key {key!r} belongs to another request")
         if known is not None and not (resume is not None and _can_go_on(known)):
             return known.ref
+        work_dir = self.settings.data_dir / "work" / key
+        if resume is not None and resume.key not in (None, key):
+            trunk = work_dir.with_name(str(resume.key))
+            share(trunk, work_dir, resume.next_chunk, films=request.n)
         operation = Operation(
             request=request,
             ref=OperationRef(backend=self.name, model=model, operation_id=key),
             resume=resume,
-            work_dir=self.settings.data_dir / "work" / key,
+            work_dir=work_dir,
         )
         self._forget_old_operations()
         if len(busy := self._busy_with()) >= self.workers:

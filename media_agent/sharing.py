@@ -13,7 +13,8 @@ def share(trunk: Path, branch: Path, chunks: int, *, films: int = 1) -> None:
     """Make the first chunks of a film, and the state after them, those of a branch too.
 
     Both are work folders; each of the `films` of the branch begins with these chunks. From then on
-    it does not matter what becomes of the trunk. One without chunks has nothing to share.
+    it does not matter what becomes of the trunk, also when this is done again. A trunk without
+    chunks has nothing to share.
 
     Raises:
         NotResumableError: a chunk is gone.
@@ -49,7 +50,8 @@ def _link(sources: list[Path], work: Path) -> None:
 
 def _link_or_copy(source: Path, target: Path) -> None:
     """Make the same file appear at `target`; neither is ever written to again, only replaced."""
-    target.unlink(missing_ok=True)
+    if target.exists():
+        return
     try:
         target.hardlink_to(source)
     except FileNotFoundError:

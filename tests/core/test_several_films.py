@@ -14,7 +14,6 @@ from media_agent.errors import GenerationFailedError, InvalidRequestError
 from media_agent.local import Chunk, GenerationContext, LocalBackend
 from media_agent.plugins import Discovery
 from media_agent.registry import Registry
-from media_agent.sharing import share
 from media_agent.video import read_frames
 from media_agent_schemas import (
     Capabilities,
@@ -149,9 +148,8 @@ async def test_what_was_made_of_all_of_them_is_kept_and_gone_on_with(
     assert shades_of(job) == WHOLE
 
 
-async def test_several_films_branch_off_one(shades: Shades, tmp_path: Path) -> None:
+async def test_several_films_branch_off_one(shades: Shades) -> None:
     await made(shades, REQUEST.model_copy(update={"n": 1}), "trunk")
-    share(tmp_path / "data" / "work" / "trunk", tmp_path / "data" / "work" / "branch", 1, films=3)
     token = ResumeToken(backend="shades", model="one", next_chunk=1, key="trunk")
 
     end = await made(shades, REQUEST, "branch", token)

@@ -1,6 +1,7 @@
 import asyncio
 import errno
 import os
+import re
 import resource
 import shutil
 import threading
@@ -11,11 +12,10 @@ import numpy as np
 import pytest
 
 from media_agent.backend import BackendSettings
-from media_agent.errors import InvalidRequestError
+from media_agent.errors import InvalidRequestError, NotResumableError
 from media_agent.film import Film
 from media_agent.generation import state_name
 from media_agent.local import Chunk, LocalBackend
-from media_agent.sharing import share
 from media_agent.video import encode_chunk, read_frames
 from media_agent_schemas import (
     Capabilities,
@@ -99,7 +99,10 @@ def request(frames=24, **named):
 
 async def film_of(backend, key, frames=24, resume=None):
     """Return the events, of which the last is the only terminal one."""
-    ref = await backend.submit(request(frames), key=key, resume=resume)
+    return await events_of(backend, await backend.submit(request(frames), key=key, resume=resume))
+
+
+async def events_of(backend, ref):
     async with asyncio.timeout(20), aclosing(backend.observe(ref)) as events:
         return [event async for event in events]
 
@@ -273,7 +276,6 @@ async def test_a_film_branches_off_another_one(make, tmp_path):
     whole = await film_of(make(), "first", frames=36)
     before = names(tmp_path / "work" / "first" / "chunks")
 
-    share(tmp_path / "work" / "first", tmp_path / "work" / "second", 3)
     branch = await film_of(make(), "second", frames=48, resume=token(3, key="first"))
 
     assert chunks_of(branch) == [3, 4, 5, 6, 7]
@@ -281,16 +283,40 @@ async def test_a_film_branches_off_another_one(make, tmp_path):
     assert names(tmp_path / "work" / "first" / "chunks") == before
 
 
-async def test_a_branch_needs_its_first_film_no_more(make, tmp_path):
+async def test_a_branch_goes_on_after_its_first_film_is_gone(make, tmp_path):
     await film_of(make(), "first", frames=36)
-    share(tmp_path / "work" / "first", tmp_path / "work" / "second", 3)
+    branch = await film_of(make(), "second", frames=30, resume=token(3, key="first"))
     shutil.rmtree(tmp_path / "work" / "first")
 
-    branch = await film_of(make(), "second", frames=30, resume=token(3, key="first"))
     resumed = await film_of(make(), "second", frames=30, resume=token(4))
 
     assert chunks_of(resumed) == [4]
     assert np.array_equal(frames_of(resumed), frames_of(branch))
+
+
+async def test_a_branch_that_waits_for_a_worker_needs_its_film_no_more(make, tmp_path):
+    go_on = threading.Event()
+    backend = make(generating=lambda index, context: index < 3 or go_on.wait(10))
+    whole = await film_of(make(), "first", frames=18)
+    await backend.submit(request(24), key="busy")
+    branch = await backend.submit(request(30), key="second", resume=token(3, key="first"))
+    shutil.rmtree(tmp_path / "work" / "first")
+    go_on.set()
+
+    events = await events_of(backend, branch)
+
+    assert chunks_of(events) == [3, 4]
+    assert len(frames_of(events)) == 30
+    assert whole[-1].frames == 18
+
+
+async def test_a_branch_off_a_film_that_is_gone_is_refused_by_name(make, tmp_path):
+    await film_of(make(), "first", frames=18)
+    lost = tmp_path / "work" / "first" / "chunks" / "00000001.chunk"
+    lost.unlink()
+
+    with pytest.raises(NotResumableError, match=re.escape(str(lost))):
+        await make().submit(request(), key="second", resume=token(3, key="first"))
 
 
 async def test_a_film_of_which_a_chunk_is_damaged_delivers_those_before_it(make, tmp_path):

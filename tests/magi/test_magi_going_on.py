@@ -13,7 +13,6 @@ from safetensors import safe_open
 from media_agent.backend import BackendSettings
 from media_agent.errors import ConfigurationError, InvalidRequestError, NotResumableError
 from media_agent.pictures import as_png, frame_of
-from media_agent.sharing import share
 from media_agent.testing.films import Film, film_bytes
 from media_agent.video import read_frames
 from media_agent_magi.backend import MagiBackend
@@ -214,11 +213,10 @@ async def test_a_film_told_to_finish_by_an_earlier_version_ends_with_its_next_ch
     assert len(films_of(again)[0]) == len(films_of(once_more)[0]) == 3 * CHUNK
 
 
-async def test_a_branch_of_a_finished_film_has_its_own_length(make: Make, tmp_path: Path) -> None:
+async def test_a_branch_of_a_finished_film_has_its_own_length(make: Make) -> None:
     trunk = await run(make(), request(endless=True), "trunk", command=Finish())
     token = tokens_of(trunk)[0].model_copy(update={"key": "trunk"})
 
-    share(tmp_path / "work" / "trunk", tmp_path / "work" / "branch", token.next_chunk)
     branch = await run(make(), request(num_frames=3 * CHUNK), "branch", resume=token)
 
     assert len(films_of(branch)[0]) == 3 * CHUNK
@@ -263,16 +261,13 @@ async def test_no_state_is_kept_behind_a_last_chunk_that_was_cut(
     assert kept == ["00000003", "00000004"]
 
 
-async def test_a_branch_shows_the_old_chunks_and_then_its_own_prompt(
-    make: Make, tmp_path: Path
-) -> None:
+async def test_a_branch_shows_the_old_chunks_and_then_its_own_prompt(make: Make) -> None:
     backend = make()
     whole = await run(backend, request(num_frames=4 * CHUNK), "trunk")
     token = tokens_of(whole)[1].model_copy(update={"key": "trunk"})
     shots = ({"prompt": RED, "duration": 2}, {"prompt": BLUE, "duration": 2.5})
     asked = request(prompt=None, shots=shots, num_frames=4 * CHUNK + 12)
 
-    share(tmp_path / "work" / "trunk", tmp_path / "work" / "branch", token.next_chunk)
     branch = await run(backend, asked, "branch", resume=token)
     again = await run(make(), asked, "branch", resume=tokens_of(branch)[1])
 
