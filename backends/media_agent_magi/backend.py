@@ -4,6 +4,7 @@ from collections.abc import Generator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+from weakref import proxy
 
 from media_agent.backend import BackendSettings
 from media_agent.errors import (
@@ -155,7 +156,7 @@ class MagiBackend(LocalBackend):
 
         def on_forward(done: int, total: int | None) -> None:
             context.check()
-            steering.take(film.begun, last=due, change_now=film.change_now)
+            steering.take(running.begun, last=due, change_now=running.change_now)
             context.report("denoising", None if total is None else min(1.0, done / total))
 
         from media_agent_magi.beginning import beginning
@@ -165,6 +166,7 @@ class MagiBackend(LocalBackend):
         try:
             how, state = beginning(engine, request, context, options)
             film = engine.film(prompts, seeds, how, state=state, on_forward=on_forward)
+            running = proxy(film)  # else the film would hold itself, and its keys, by `on_forward`
             film.change_now(steering.prompt, below=1.0)  # they were steered after that state
         except StateError as error:
             raise NotResumableError(

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -96,14 +97,14 @@ class TinyFilm:
             "first_chunk": options.first_chunk,
             **source_facts(options),
         }
-        self._engine, self._options, self._window = engine, options, config.window_size
-        self._texts: dict[int, str] = {}
+        self._options = options
+        self._script = script = Script(engine, config.window_size)
         kept, last = None, None if options.shows_prefix else options.prefix
         whole = 0 if options.prefix is None else options.prefix.shape[2] // config.chunk_width
         if state is not None:
             kept, facts = load_state(state, self._facts)
             whole, last = kept.prefix_chunks, kept.tail
-            self._texts = {int(chunk): text for chunk, text in facts["prompts"].items()}
+            script.prompts = {int(chunk): text for chunk, text in facts["prompts"].items()}
         self._before = None if last is None else last[:, :, -1:].expand(len(seeds), -1, -1, -1, -1)
         self._offset = offset = options.first_chunk - whole
         dit = engine.model.dit
@@ -112,11 +113,11 @@ class TinyFilm:
             dit,
             config,
             noise=[seeded_noise(seed, shape, offset) for seed in seeds],
-            text=lambda chunk: self._row(chunk, prompts(chunk + offset)),
+            text=lambda chunk: script.row(chunk, prompts(chunk + offset)),
             prefix=options.prefix,
             frames=None if options.num_frames is None else -(-options.num_frames // FRAMES),
-            guidance=lambda chunk: guidance_table(guidance, chunk, self._texts.get),
-            source=self._source,
+            guidance=lambda chunk: guidance_table(guidance, chunk, script.prompts.get),
+            source=partial(source_of_chunk, options, config.chunk_width),
             on_forward=on_forward,
             hand_out_prefix=options.shows_prefix,
             exact_prefix=True,
@@ -147,35 +148,49 @@ class TinyFilm:
 
         def text(chunk: int) -> TextRow | None:
             said = prompt if isinstance(prompt, str) else prompt(chunk + self._offset)
-            return self._row(chunk, said)
+            return self._script.row(chunk, said)
 
         return self._sampler.replace_text(text, below=below) + self._offset
 
     def saver(self) -> Callable[[Path], None]:
         """Return what writes the state of this moment to a path, also later and elsewhere."""
-        prompts = {str(chunk): text for chunk, text in self._texts.items()}
+        prompts = {str(chunk): text for chunk, text in self._script.prompts.items()}
         state, facts = self._sampler.state(), self._facts | {"prompts": prompts}
         return lambda path: save_state(path, state, facts)
 
-    def _row(self, chunk: int, prompt: str | None) -> TextRow | None:
+
+class Script:
+    """The prompts of the newest chunks, by number.
+
+    Apart from the film, so that what the film is made with does not refer back to it: the keys of a
+    film go with it, not with the garbage collector.
+    """
+
+    def __init__(self, engine: "TinyEngine", window: int) -> None:
+        self._engine, self._window = engine, window
+        self.prompts: dict[int, str] = {}
+
+    def row(self, chunk: int, prompt: str | None) -> TextRow | None:
+        """Keep the prompt of a chunk and return it as the model reads it; None stays None."""
         if prompt is None:
             return None
-        self._texts[chunk] = prompt
+        self.prompts[chunk] = prompt
         forgotten = chunk - self._window - 1  # guidance compares with the chunk before
-        self._texts = {c: text for c, text in self._texts.items() if c >= forgotten}
+        self.prompts = {c: text for c, text in self.prompts.items() if c >= forgotten}
         return self._engine.text_row(prompt)
 
-    def _source(self, chunk: int) -> tuple[Tensor, float] | None:
-        latents, strength = self._options.source, self._options.strength
-        if latents is None:
-            return None
-        width = self._engine.description.sampler.chunk_width
-        part = latents[:, :, chunk * width : (chunk + 1) * width]
-        if part.shape[2] == 0:
-            return None
-        missing = width - part.shape[2]
-        part = torch.cat([part, part[:, :, -1:].expand(-1, -1, missing, -1, -1)], dim=2)
-        return part, strength(chunk) if callable(strength) else strength
+
+def source_of_chunk(options: FilmOptions, width: int, chunk: int) -> tuple[Tensor, float] | None:
+    """Return the latents that a chunk is made anew from, and how much; None behind their end."""
+    latents, strength = options.source, options.strength
+    if latents is None:
+        return None
+    part = latents[:, :, chunk * width : (chunk + 1) * width]
+    if part.shape[2] == 0:
+        return None
+    missing = width - part.shape[2]
+    part = torch.cat([part, part[:, :, -1:].expand(-1, -1, missing, -1, -1)], dim=2)
+    return part, strength(chunk) if callable(strength) else strength
 
 
 def sampler_config(description: TinyDescription, options: FilmOptions) -> SamplerConfig:

@@ -1,3 +1,5 @@
+import gc
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -54,6 +56,15 @@ class SmallFilms:
 
     def film(self, config: SamplerConfig, made: int = 6, **options: Any) -> list[Tensor]:
         return [chunk.latents for chunk in self.sampler(config, made, **options)]
+
+
+@pytest.fixture
+def no_collector() -> Iterator[None]:
+    """What refers to itself stays, as it may for long in a process that makes few objects."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """Films of magi/tiny that are steered, broken off, branched, and made from pictures and films."""
 
+import gc
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing
@@ -16,6 +17,7 @@ from media_agent.pictures import as_png, frame_of
 from media_agent.testing.films import Film, film_bytes
 from media_agent.video import read_frames
 from media_agent_magi.backend import MagiBackend
+from media_agent_magi.engine.cache import KVCache
 from media_agent_schemas import (
     BackendEvent,
     ChangePrompt,
@@ -211,6 +213,30 @@ async def test_a_film_told_to_finish_by_an_earlier_version_ends_with_its_next_ch
     once_more = await run(make(), asked, "film", resume=tokens_of(again)[-1])
 
     assert len(films_of(again)[0]) == len(films_of(once_more)[0]) == 3 * CHUNK
+
+
+@pytest.mark.usefixtures("no_collector")
+@pytest.mark.parametrize(
+    ("length", "command"), [({"num_frames": CHUNK}, None), ({"endless": True}, Finish())]
+)
+async def test_the_keys_of_a_film_go_with_it(
+    make: Make, length: dict[str, object], command: Finish | None
+) -> None:
+    await run(make(), request(**length), "film", command=command)
+
+    assert [each for each in gc.get_objects() if type(each) is KVCache] == []
+
+
+@pytest.mark.usefixtures("no_collector")
+async def test_the_keys_of_a_film_that_is_broken_off_go_with_it(make: Make) -> None:
+    backend = make()
+    ref = await backend.submit(request(endless=True), key="film")
+    async with aclosing(backend.observe(ref)) as events:
+        async for event in events:
+            if isinstance(event, ChunkReady):
+                await backend.cancel(ref)
+
+    assert [each for each in gc.get_objects() if type(each) is KVCache] == []
 
 
 async def test_a_branch_of_a_finished_film_has_its_own_length(make: Make) -> None:
