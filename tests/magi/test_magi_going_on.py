@@ -421,6 +421,16 @@ async def test_unknown_options_of_the_settings_are_refused(make: Make) -> None:
         make(guidance_scal=3)
 
 
+async def test_a_prompt_that_cannot_be_drawn_is_a_warning_as_it_is_in_a_shot(make: Make) -> None:
+    command = ChangePrompt(prompt="a white square moving up")
+
+    events = await run(make(), request(num_frames=6 * CHUNK), "film", command=command)
+
+    end = events[-1]
+    assert isinstance(end, JobCompleted)
+    assert [each for each in end.warnings if "may not follow 'a white square" in each]
+
+
 async def test_a_prompt_that_is_too_long_cannot_steer(make: Make) -> None:
     backend = make()
     ref = await backend.submit(request(num_frames=24), key="film")
