@@ -104,7 +104,7 @@ class MadeParts:
 
 
 class PartMaker:
-    """Makes parts as jobs that go on whoever stops waiting for them; only `stop` stops one."""
+    """Makes parts as jobs of their own; one that is not waited for any more is not stopped."""
 
     def __init__(self, running: "Running", store: Ledger) -> None:
         self._running = running
@@ -127,7 +127,7 @@ class PartMaker:
         part, _ = await self._running.keep(name, plan.request, JobTerms((plan,)))
         if job_id in self._stopped:
             self._store.request_cancel(name)
-        return await self._running.apart(part, on_event)
+        return await self._running.made(part, on_event, lets_go=True)
 
     async def stop(self, job_id: str) -> None:
         """Stop a part that is being made, or is about to be."""
@@ -137,8 +137,8 @@ class PartMaker:
 
     async def _gone_on(self, job_id: str, on_event: Callable[[JobEvent], None]) -> VideoJob:
         with contextlib.suppress(JobError):  # somebody works on it
-            return await self._running.resumed(job_id, on_event, apart=True)
-        return await self._running.watched(job_id, on_event, apart=True)
+            return await self._running.resumed(job_id, on_event, lets_go=True)
+        return await self._running.watched(job_id, on_event, lets_go=True)
 
     def _tried(self, job_id: str) -> tuple[VideoJob, ...]:
         """Return the jobs of a part, oldest first; each but the last failed or was cancelled."""

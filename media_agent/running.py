@@ -26,7 +26,7 @@ class Running:
         self._around = around
         self._store = around.store
         self._runs: dict[str, JobRun] = {}
-        self._tasks: dict[str, asyncio.Task[VideoJob]] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
 
     async def keep(
         self, job_id: str, request: VideoRequest, terms: JobTerms
@@ -54,38 +54,38 @@ class Running:
                 raise
         return kept, kept is job
 
-    def begin(self, job: VideoJob, on_event: OnEvent = None) -> "asyncio.Task[VideoJob]":
+    def begin(self, job: VideoJob) -> None:
         """Work on a job from now on, though nobody waits for it."""
-
-        def forget(task: "asyncio.Task[VideoJob]") -> None:
-            del self._tasks[job.id]
-            if not task.cancelled():
-                task.exception()  # it was logged, and whoever waits hears it too
-
-        task = self._tasks[job.id] = asyncio.create_task(self._run(job, on_event))
-        task.add_done_callback(forget)
-        return task
+        task = asyncio.create_task(self._run(job))
+        self._tasks[job.id] = task
+        task.add_done_callback(lambda _: self._tasks.pop(job.id, None))
 
     def go_on(self, job: VideoJob) -> None:
         """Work on a job of before, unless it is over or a living process works on it."""
         if not job.status.is_terminal and self._is_free(job.id):
             self.begin(job)
 
-    async def made(self, job: VideoJob, on_event: OnEvent) -> VideoJob:
-        """Work on a new job and return it as it ended; where it could not begin, it failed."""
+    async def made(self, job: VideoJob, on_event: OnEvent, *, lets_go: bool = False) -> VideoJob:
+        """Work on a new job as `ended` does; where it could not begin, it failed."""
         try:
-            return await self.ended(job, on_event)
+            return await self.ended(job, on_event, lets_go=lets_go)
         except MediaAgentError as error:
             self._fail_unsent(job.id, error)
             raise
 
     async def ended(
-        self, job: VideoJob, on_event: OnEvent, *, force: bool = False, stops: bool = False
+        self,
+        job: VideoJob,
+        on_event: OnEvent,
+        *,
+        force: bool = False,
+        stops: bool = False,
+        lets_go: bool = False,
     ) -> VideoJob:
         """Work on a job and return it as it ended; with `stops` only what stops it is done.
 
-        When this is cancelled, the job is stopped first; cancelled again, it is let go of. One
-        that another process took over is watched to its end.
+        When this is cancelled, the job is stopped first; cancelled again, or with `lets_go`, it is
+        left as it is, to be gone on with. One that another process took over is watched to its end.
         """
         with self._at_work(job, on_event) as run:
             if stops:
@@ -95,23 +95,14 @@ class Running:
                 with contextlib.suppress(JobMovedError):
                     return await asyncio.shield(task)
             except asyncio.CancelledError:
-                await _stopped(run, task)
+                await _ended_early(run, task, stops=not lets_go)
                 raise
-        return await self.watched(job.id, on_event, seen=run.heard)
-
-    async def apart(self, job: VideoJob, on_event: OnEvent) -> VideoJob:
-        """Work on a job and return it as it ended; when this is cancelled, the work goes on."""
-        with contextlib.suppress(JobMovedError):
-            return await asyncio.shield(self.begin(job, on_event))
-        return await self.watched(job.id, on_event, apart=True)
+        return await self.watched(job.id, on_event, seen=run.heard, lets_go=lets_go)
 
     async def watched(
-        self, job_id: str, on_event: OnEvent, *, seen: int = -1, apart: bool = False
+        self, job_id: str, on_event: OnEvent, *, seen: int = -1, lets_go: bool = False
     ) -> VideoJob:
-        """Watch a job to its end, from the event after `seen`; go on should its process die.
-
-        With `apart` that work goes on when this is cancelled.
-        """
+        """Watch a job to its end, from the event after `seen`; go on should its process die."""
         while True:
             for numbered in self._store.events(job_id, seen):
                 seen = numbered.sequence
@@ -122,16 +113,13 @@ class Running:
                 return job
             if self._is_free(job_id):
                 with contextlib.suppress(JobError):  # somebody else was quicker
-                    return await self.resumed(job_id, on_event, apart=apart)
+                    return await self.resumed(job_id, on_event, lets_go=lets_go)
             await self._around.sleep(_LOOK_SECONDS)
 
     async def resumed(
-        self, job_id: str, on_event: OnEvent, *, take_over: bool = False, apart: bool = False
+        self, job_id: str, on_event: OnEvent, *, take_over: bool = False, lets_go: bool = False
     ) -> VideoJob:
-        """Go on with a job as `VideoClient.resume` says, and return it as it ended.
-
-        With `apart` the work goes on when this is cancelled.
-        """
+        """Go on with a job as `VideoClient.resume` says, and return it as it ended."""
         job = self._store.get(job_id)
         if job.status.is_terminal and not await self._can_go_on(job):
             return job
@@ -140,9 +128,7 @@ class Running:
                 f"a living process works on job {job_id}",
                 hint="wait for it, cancel it, or take it over if that process is stuck",
             )
-        if apart:
-            return await self.apart(job, on_event)
-        return await self.ended(job, on_event, force=take_over)
+        return await self.ended(job, on_event, force=take_over, lets_go=lets_go)
 
     async def stop(self, job_id: str) -> None:
         """Ask whoever works on a job to stop it; one that nobody works on is stopped here."""
@@ -163,14 +149,13 @@ class Running:
 
     async def let_go(self) -> None:
         """Stop watching; work at a service goes on there, and the jobs can be gone on with."""
-        while self._tasks:  # one that is on its way may begin another before it hears
-            tasks = dict(self._tasks)
-            for task in tasks.values():
-                task.cancel()
-            await asyncio.gather(*tasks.values(), return_exceptions=True)
-            for job_id in tasks:
-                with contextlib.suppress(JobError), self._store.hold(job_id):
-                    pass  # a task that had not begun has not given its job free yet
+        tasks = dict(self._tasks)
+        for task in tasks.values():
+            task.cancel()
+        await asyncio.gather(*tasks.values(), return_exceptions=True)
+        for job_id in tasks:
+            with contextlib.suppress(JobError), self._store.hold(job_id):
+                pass  # a task that had not begun has not given its job free yet
 
     def _is_here(self, job_id: str) -> bool:
         return job_id in self._runs or job_id in self._tasks
@@ -188,17 +173,15 @@ class Running:
         finally:
             del self._runs[job.id]
 
-    async def _run(self, job: VideoJob, on_event: OnEvent) -> VideoJob:
+    async def _run(self, job: VideoJob) -> None:
         try:
-            with self._at_work(job, on_event) as run:
-                return await run.run()
+            with self._at_work(job, None) as run:
+                await run.run()
         except (JobError, JobMovedError):
             _LOGGER.debug("another process works on job %s", job.id)
-            raise
         except MediaAgentError as error:
             _LOGGER.warning("job %s cannot go on: %s", job.id, error.message)
             self._fail_unsent(job.id, error)
-            raise
 
     def _fail_unsent(self, job_id: str, error: MediaAgentError) -> None:
         """End a job that could not begin: nothing was sent, so nothing will come."""
@@ -232,13 +215,13 @@ class Running:
         return False
 
 
-async def _stopped(run: JobRun, task: "asyncio.Task[VideoJob]") -> None:
-    """Stop a run and wait for its end; when this is cancelled, end it where it is."""
+async def _ended_early(run: JobRun, task: "asyncio.Task[VideoJob]", *, stops: bool) -> None:
+    """Stop a run and wait for its end; what cannot be stopped here, or waited for, is let go of."""
     try:
-        if not task.done():
+        if stops and not task.done():
             with contextlib.suppress(MediaAgentError, JobMovedError):
                 await run.stop()
-            await asyncio.wait([task])
+                await asyncio.wait([task])
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)

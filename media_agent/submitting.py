@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -20,7 +20,7 @@ from media_agent.errors import (
     from_info,
     to_info,
 )
-from media_agent.jobs import JobTerms, Submission, SubmissionState
+from media_agent.jobs import JobMovedError, JobTerms, Submission, SubmissionState
 from media_agent.ledger import Ledger
 from media_agent_schemas.capabilities import Capabilities, Plan
 from media_agent_schemas.events import BackendEvent, JobProgressed
@@ -143,13 +143,21 @@ class Submitting:
     ) -> OperationRef:
         plan = self._plans[intent.number]
         try:
-            ref = await backend.submit(plan.request, key=intent.key, resume=token)
+            return await _to_its_end(self._sent(backend, intent, token))
+        except JobMovedError:
+            raise
         except Exception as error:
             if _limits(backend, plan).resubmits or _is_refusal(error):
                 raise
             _LOGGER.debug("the reply of %s was lost", backend.name, exc_info=True)
             self._store.lose(intent)
             return await self._found(backend, intent, error)
+
+    async def _sent(
+        self, backend: VideoBackend, intent: Submission, token: ResumeToken | None
+    ) -> OperationRef:
+        request = self._plans[intent.number].request
+        ref = await backend.submit(request, key=intent.key, resume=token)
         self._around.checkpoint("submit")
         self._store.accept(intent, ref)
         self._around.checkpoint("ref")
@@ -196,6 +204,16 @@ class Submitting:
         said = f"{refused.backend} refused ({error.message}); {plan.backend}/{plan.model} is next"
         self._store.warn(self.job.id, said)
         return number
+
+
+async def _to_its_end(sending: Coroutine[object, object, OperationRef]) -> OperationRef:
+    """Wait for a reply also when this is cancelled meanwhile: it says where paid work is."""
+    task = asyncio.create_task(sending)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise
 
 
 def _limits(backend: VideoBackend, plan: Plan) -> Capabilities:

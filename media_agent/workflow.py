@@ -113,6 +113,9 @@ class JobRun:
         """Ask the backend to stop; the run ends by itself, with what was made so far.
 
         A backend that cannot be told is told again later; why is a warning of the job.
+
+        Raises:
+            JobMovedError: another process took the job over; nothing is stopped.
         """
         self._is_stopping = True
         await self._stop_if_asked()
@@ -158,7 +161,7 @@ class JobRun:
         self._store.warn(self.job.id, said)
 
     def _is_asked_to_stop(self) -> bool:
-        return self._is_stopping or self._store.is_cancel_requested(self.job.id)
+        return self._store.is_cancel_requested(self.job.id) or self._is_stopping
 
     async def _stop_if_asked(self) -> None:
         """Stop the backend, once; until it has heard it, each call tries again."""

@@ -100,11 +100,6 @@ def announce(plan: Plan, *, free_bytes: int | None = None) -> None:
         say(f"warning: {warning}")
 
 
-def _free_bytes(folder: Path) -> int:
-    """Return what is free on the disk of a folder, also of one that is not made yet."""
-    return shutil.disk_usage(next(each for each in (folder, *folder.parents) if each.exists())).free
-
-
 def _report(job: VideoJob, output: OutputFlags, interruption: Interruption) -> int:
     """Say how it ended and return the exit code."""
     for warning in job.warnings[len(job.plan.warnings) :]:
@@ -143,6 +138,11 @@ def _facts(job: VideoJob) -> str:
     of_all = "" if planned is None or planned == film.frames else f" of {planned}"
     size = f"{film.width}x{film.height}"
     return f"{film.frames}{of_all} frames, {film.duration:.2f} s, {size}, {film.fps:g} fps, {made}"
+
+
+def _free_bytes(folder: Path) -> int:
+    """Return what is free on the disk of a folder, also of one that is not made yet."""
+    return shutil.disk_usage(next(each for each in (folder, *folder.parents) if each.exists())).free
 
 
 def _default_place(plan: Plan, folder: Path = Path("out")) -> Path:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from media_agent import workflow
 from media_agent.backend import BackendSettings, BackendSpec
 from media_agent.client import VideoClient
 from media_agent.config import load_settings
@@ -24,6 +25,7 @@ from media_agent.made_parts import PartMaker
 from media_agent.plugins import Discovery
 from media_agent.registry import Registry
 from media_agent.video import read_frames, write_video
+from media_agent.workflow import JobRun
 from media_agent_schemas import (
     Artifact,
     BackendEvent,
@@ -447,6 +449,36 @@ async def test_a_part_at_its_provider_goes_on_there_when_the_client_is_closed(
     assert world.provider.cancelled == set()
     assert done.status is JobStatus.COMPLETED
     assert len(world.provider.accepted) == len(set(world.provider.accepted)) == 3
+
+
+@pytest.mark.anyio
+async def test_who_lost_a_film_in_parts_does_not_stop_its_part(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workflow, "_LOOK_SECONDS", 0.01)
+    has_left, leave = asyncio.Event(), JobRun._leave
+
+    async def noted(run: JobRun) -> None:
+        await leave(run)
+        if run.job.id == "mine":
+            has_left.set()
+
+    monkeypatch.setattr(JobRun, "_leave", noted)
+    world.provider.stalls = True
+    making = asyncio.create_task(world.process().generate(REQUEST, job_id="mine"))
+    await world.provider.stalling.wait()
+    world.provider.stalling.clear()
+    taking = asyncio.create_task(world.process().resume("mine"))
+    await world.provider.stalling.wait()
+
+    await has_left.wait()
+    making.cancel()  # else each would take it from the other, which it believes to be gone
+    await asyncio.wait([making])
+    world.provider.stalled.set()
+
+    assert (await taking).status is JobStatus.COMPLETED
+    assert world.provider.cancelled == set()
+    assert len(world.provider.accepted) == 3
 
 
 @pytest.mark.anyio

@@ -75,13 +75,14 @@ def test_who_opened_a_film_earlier_can_add_nothing_to_it_any_more(tmp_path):
         ):
             with pytest.raises(StorageError):
                 add()
+        film.add(chunk(1))
+        grown = film.part_path.read_bytes()
         earlier._append(encode_chunk(chunk(7), fps=24, index=1, start_frame=6), 6)
         earlier.close()
-        film.add(chunk(1))
 
     assert names(tmp_path / "chunks") == ["00000000.chunk", "00000001.chunk"]
     assert names(tmp_path / "states") == []
-    assert len(read_frames(film.part_path)) == 12
+    assert film.part_path.read_bytes() == grown
     assert names(tmp_path) == ["chunks", "states", "video.part.mp4"]
 
 

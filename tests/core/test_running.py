@@ -65,6 +65,8 @@ class Paid:
         self.film = film
         self.accepted: list[str] = []
         self.began, self.may_end = asyncio.Event(), asyncio.Event()
+        self.is_accepted, self.may_reply = asyncio.Event(), asyncio.Event()
+        self.may_reply.set()
         self.is_cancelled = False
         self.cancels = 0
         self.cancel_fails: list[Exception] = []
@@ -80,6 +82,8 @@ class Paid:
         self, request: VideoRequest, *, key: str, resume: ResumeToken | None = None
     ) -> OperationRef:
         self.accepted.append(key)
+        self.is_accepted.set()
+        await self.may_reply.wait()
         return OperationRef(backend="paid", operation_id=key)
 
     async def find(
@@ -147,6 +151,10 @@ async def ended(client: VideoClient, job_id: str) -> VideoJob:
         return await client._running.watched(job_id, None)
 
 
+def found(folder: Path, pattern: str) -> list[str]:
+    return [path.name for path in folder.glob(pattern)]
+
+
 async def orphan(folder: Path, paid: Paid, step: str) -> None:
     """Leave the job "x", of the key "k", as a process that died after this step does."""
     with pytest.raises(Crash):
@@ -176,8 +184,8 @@ async def test_a_job_that_another_process_cancelled_meanwhile_is_not_revived(
     await client.start(REQUEST, idempotency_key="k")  # its task has not begun yet
 
     other = await process(tmp_path, paid).cancel("x")
-    job = await ended(client, "x")
-    await client.aclose()
+    await client._running._tasks["x"]
+    job = await client.get("x")
 
     assert other.status is job.status is JobStatus.CANCELLED
     assert paid.accepted == []
@@ -244,10 +252,23 @@ async def test_who_is_cancelled_twice_leaves_nothing_at_work_and_the_job_to_be_g
 
     assert asyncio.all_tasks() == before
     assert not client.store.is_held("x")
-    assert [path.name for path in tmp_path.glob(".*.lock")] == []
+    assert found(tmp_path, ".*.lock") == []
     paid.may_end.set()
     assert (await process(tmp_path, paid).resume("x")).status is JobStatus.COMPLETED
     assert paid.accepted == ["x"]
+
+
+async def test_a_job_that_is_cancelled_while_somebody_goes_on_with_it_is_stopped_once(
+    tmp_path: Path, paid: Paid
+) -> None:
+    await orphan(tmp_path, paid, "ref")
+    client = process(tmp_path, paid)
+    await client.start(REQUEST, idempotency_key="k")  # its task has not begun yet
+
+    job = await client.cancel("x")
+
+    assert job.status is JobStatus.CANCELLED
+    assert paid.cancels == 1
 
 
 # -- taken over -------------------------------------------------------------------------------
@@ -272,11 +293,11 @@ async def test_a_job_is_taken_over_with_its_place_and_its_caller_hears_each_even
     assert taken.status is made.status is JobStatus.COMPLETED
     assert out.read_bytes() == paid.film.read_bytes()
     assert [each.sequence for each in heard] == list(range(len(heard)))
-    assert [path.name for path in tmp_path.glob(".*.lock")] == []
+    assert found(tmp_path, ".*.lock") == []
     assert paid.accepted == ["x"]
 
 
-async def test_a_cancellation_is_not_lost_when_the_job_is_taken_over(
+async def test_who_is_cancelled_when_the_job_was_taken_over_stops_itself_and_not_the_job(
     tmp_path: Path, paid: Paid
 ) -> None:
     making = asyncio.create_task(process(tmp_path, paid).generate(REQUEST, job_id="x"))
@@ -289,7 +310,9 @@ async def test_a_cancellation_is_not_lost_when_the_job_is_taken_over(
 
     with pytest.raises(asyncio.CancelledError):
         await making
-    assert (await taking).status is JobStatus.CANCELLED
+    paid.may_end.set()
+    assert (await taking).status is JobStatus.COMPLETED
+    assert paid.cancels == 0
 
 
 class Painter(LocalBackend):
@@ -299,6 +322,7 @@ class Painter(LocalBackend):
         super().__init__(BackendSettings(data_dir=folder / "data"))
         self.colour = colour
         self.may_go_on, self.has_ended = threading.Event(), threading.Event()
+        self.is_told_to_stop = asyncio.Event()
 
     @property
     def name(self) -> str:
@@ -311,6 +335,10 @@ class Painter(LocalBackend):
 
     def estimate(self, request: VideoRequest) -> Estimate:
         return Estimate(cost_usd=0.0)
+
+    async def cancel(self, ref: OperationRef) -> None:
+        self.is_told_to_stop.set()
+        await super().cancel(ref)
 
     def generate(self, request: VideoRequest, context: GenerationContext) -> Iterator[Chunk]:
         first = 0 if context.resume is None else context.resume.next_chunk
@@ -344,6 +372,7 @@ async def test_whoever_lost_local_work_adds_nothing_to_the_film_any_more(tmp_pat
 
     taken = await process(tmp_path, other).resume("x", take_over=True)
     film = (tmp_path / "a.mp4").read_bytes()
+    await stuck.is_told_to_stop.wait()
     stuck.may_go_on.set()
     await asyncio.to_thread(stuck.has_ended.wait)
     made = await making
@@ -354,7 +383,26 @@ async def test_whoever_lost_local_work_adds_nothing_to_the_film_any_more(tmp_pat
         *[60] * 2,
         *[200] * 4,
     ]
-    assert list(tmp_path.glob("a.partial*")) == []
+    assert found(tmp_path, "a.partial*") == []
+
+
+async def test_a_reply_under_way_is_waited_for_when_the_client_is_closed(
+    tmp_path: Path, paid: Paid
+) -> None:
+    paid.may_reply.clear()
+    client = process(tmp_path, paid)
+    job = await client.start(REQUEST)
+    await paid.is_accepted.wait()
+
+    closing = asyncio.create_task(client.aclose())
+    closed, _ = await asyncio.wait([closing], timeout=0.1)
+    paid.may_reply.set()
+    paid.may_end.set()
+    await closing
+
+    assert not closed
+    assert (await process(tmp_path, paid).resume(job.id)).status is JobStatus.COMPLETED
+    assert len(paid.accepted) == 1
 
 
 # -- gone on with by several ------------------------------------------------------------------
