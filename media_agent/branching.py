@@ -1,5 +1,6 @@
 """Branches: a second film that shares the first chunks of another one and then goes its own way."""
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,13 +10,16 @@ from pydantic import ValidationError
 from media_agent.errors import (
     InvalidRequestError,
     JobError,
+    MediaAgentError,
     NotResumableError,
     UnsupportedRequestError,
 )
 from media_agent.faults import in_words
+from media_agent.files import numbered
 from media_agent.ledger import Ledger
 from media_agent.lengths import usual_seconds
 from media_agent.record import shots_of
+from media_agent.sharing import share
 from media_agent_schemas.capabilities import Capabilities, Origin, Plan, Policy
 from media_agent_schemas.events import ChunkReady
 from media_agent_schemas.jobs import ResumeToken, VideoJob
@@ -46,10 +50,11 @@ async def plan_branch(
     job = store.get(job_id)
     limits = (await around.open_backend(job.plan)).capabilities(job.plan.model)
     origin, maker = origin_of(store, job, limits, at)
-    check_origin(origin, token_of(store, origin), limits, around.work_folder)
+    check_origin(store, origin, limits, around.work_folder)
     request = branched(store, maker, origin, shots, limits, endless=endless)
     plans = await planner.plans(request, policy, allow_unknown_words=allow_unknown_words)
-    return plans[0].model_copy(update={"origin": origin})
+    warnings = (*plans[0].warnings, *_left_out(job, origin, at))
+    return plans[0].model_copy(update={"origin": origin, "warnings": warnings})
 
 
 def origin_of(
@@ -64,14 +69,11 @@ def origin_of(
         InvalidRequestError: the film has no such chunk.
         JobError: the film has no chunk that a branch could go on from.
     """
-    lengths = [each.frames for each in _chunks(store, job)]
-    whole = max(lengths, default=0)
-    if limits.chunk_seconds is not None and job.plan.request.fps is not None:
-        whole = round(limits.chunk_seconds * job.plan.request.fps)
-    last = job.chunks_ready - (1 if lengths and lengths[-1] < whole else 0)
+    last = _whole_chunks(store, job, limits)
     if last == 0:
         raise JobError(
-            f"job {job.id} has no whole chunk to go on from", hint="make a new film instead"
+            f"job {job.id} has no whole chunk to go on from",
+            hint="media-agent extend FILE goes on from the frames of any film",
         )
     at = last if at is None else at
     if not 1 <= at <= last:
@@ -85,7 +87,7 @@ def origin_of(
     return Origin(job_id=job.id, chunk=at, frames=frames), job
 
 
-def check_origin(origin: Origin, token: ResumeToken, limits: Capabilities, work: Path) -> None:
+def check_origin(store: Ledger, origin: Origin, limits: Capabilities, work: Path) -> None:
     """Refuse a branch whose state cannot be had any more; `work` is the folder for all work.
 
     Raises:
@@ -97,15 +99,41 @@ def check_origin(origin: Origin, token: ResumeToken, limits: Capabilities, work:
             f"{limits.backend}/{limits.model} cannot go on from the middle of a film",
             hint="media-agent extend FILE goes on from the end of any film",
         )
+    token = token_of(store, origin)
     state, folder = token.data.get("state"), work / str(token.key) / "states"
     if not isinstance(state, str) or (folder / state).exists():
         return
-    kept = sorted(int(path.stem) for path in folder.glob("*.safetensors"))
+    last = _whole_chunks(store, store.get(origin.job_id), limits)
+    kept = [chunk for chunk in numbered(folder, ".safetensors") if chunk <= last]
     ways = ", ".join(map(str, kept)) or "none"
     raise NotResumableError(
         f"the state of job {origin.job_id} before chunk {origin.chunk} is not kept any more",
         hint=f"it can branch at: {ways}; the option keep_states keeps more",
     )
+
+
+def take_share(job: VideoJob, store: Ledger, work: Path) -> None:
+    """Give a branch all that it shares with another film, whatever becomes of that one.
+
+    Raises:
+        NotResumableError: it is no longer kept; nothing of it was taken.
+        StorageError: it cannot be written.
+    """
+    origin = job.plan.origin
+    if origin is None:
+        return
+    token = token_of(store, origin)
+    trunk, own, state = work / str(token.key), work / job.id, token.data.get("state")
+    try:
+        share(trunk, own, origin.chunk, films=job.plan.request.n)
+        if isinstance(state, str) and not (own / "states" / state).exists():
+            raise NotResumableError(
+                f"the state of job {origin.job_id} before chunk {origin.chunk} was just forgotten",
+                hint="branch off at a later chunk",
+            )
+    except MediaAgentError:
+        shutil.rmtree(own, ignore_errors=True)
+        raise
 
 
 def token_of(store: Ledger, origin: Origin) -> ResumeToken:
@@ -188,6 +216,26 @@ def branched(
 
 def _chunks(store: Ledger, job: VideoJob) -> list[ChunkReady]:
     return [each.event for each in store.events(job.id) if isinstance(each.event, ChunkReady)]
+
+
+def _whole_chunks(store: Ledger, job: VideoJob, limits: Capabilities) -> int:
+    """Return how many chunks can be gone on from: not a last one that was cut."""
+    lengths = [each.frames for each in _chunks(store, job)]
+    whole = max(lengths, default=0)
+    if limits.chunk_seconds is not None and job.plan.request.fps is not None:
+        whole = round(limits.chunk_seconds * job.plan.request.fps)
+    return job.chunks_ready - (1 if lengths and lengths[-1] < whole else 0)
+
+
+def _left_out(job: VideoJob, origin: Origin, at: int | None) -> list[str]:
+    """Say what of a film its continuation does not contain."""
+    said = []
+    if job.plan.request.n > 1:
+        said.append(f"job {job.id} made {job.plan.request.n} films; this goes on with the first")
+    cut = job.frames_ready - origin.frames
+    if at is None and cut > 0:
+        said.append(f"the last {cut} frames are made again, since they are no whole chunk")
+    return said
 
 
 def _frames_before(store: Ledger, job: VideoJob, chunk: int) -> int:

@@ -90,6 +90,12 @@ def written_aside(
         aside.unlink(missing_ok=True)
 
 
+def numbered(folder: Path, suffix: str) -> dict[int, Path]:
+    """Return the files of a folder whose names are a number and `suffix`, in order of these."""
+    files = (path for path in folder.glob(f"*{suffix}") if path.is_file())
+    return dict(sorted((int(path.stem), path) for path in files if path.stem.isdecimal()))
+
+
 def temporary_beside(path: Path) -> Path:
     """Return a name in the same folder that nobody else uses."""
     return path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}.tmp")

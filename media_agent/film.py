@@ -16,14 +16,14 @@ import secrets
 import shutil
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from io import FileIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from media_agent.errors import GenerationFailedError, NotResumableError, StorageError
-from media_agent.files import storage_errors, sync_folder, written_aside
-from media_agent.generation import state_name
+from media_agent.files import numbered, storage_errors, written_aside
+from media_agent.generation import chunk_name, film_folders, state_name
 from media_agent.video import encode_chunk, remux, split_header
 
 if TYPE_CHECKING:
@@ -35,18 +35,13 @@ _MAGIC = b"media-agent chunk 1"
 class Film:
     """Writes chunks durably, and with each of them a film that can be watched already."""
 
-    def __init__(
-        self, folder: Path, *, fps: float, chunks: int = 0, branched_from: Path | None = None
-    ) -> None:
+    def __init__(self, folder: Path, *, fps: float, chunks: int = 0) -> None:
         """Open a folder, keeping its first `chunks` chunks and forgetting whatever follows them.
 
+        Where one of them is missing or damaged, the film is what comes before it, nothing of what
+        is there is changed, and `check_whole` refuses to go on.
+
         From now on nobody who opened it earlier can add to it.
-
-        With `branched_from`, these chunks and the state after them are those of the film in that
-        folder, which stays as it is.
-
-        Raises:
-            NotResumableError: one of the chunks to keep is missing or damaged.
         """
         self.folder = folder
         self.fps = fps
@@ -54,15 +49,13 @@ class Film:
         self.frames = 0
         self._header: bytes | None = None
         self._states: deque[int] = deque()
+        self._damage: StorageError | None = None
         for part in (self._chunk_folder, self._state_folder):
             part.mkdir(parents=True, exist_ok=True)
         self._desk = self._take_desk()
-        if branched_from is not None:
-            self._adopt(branched_from, chunks)
-        self.part_path.unlink(missing_ok=True)  # an earlier writer goes on in a file without a name
-        self._part = FileIO(self.part_path, "wb")
+        self._path = self._desk / self.part_path.name  # until it holds what the old one held
+        self._part = FileIO(self._path, "wb")
         self._rebuild(chunks)
-        self._forget_what_follows()
 
     @property
     def part_path(self) -> Path:
@@ -106,8 +99,19 @@ class Film:
         """Copy the film so far to a finished MP4 of this name, and return its path."""
         target = self.folder / name
         with self._written(target) as aside:
-            remux(self.part_path, aside, tags=tags)
+            remux(self._path, aside, tags=tags)
         return target
+
+    def check_whole(self) -> None:
+        """Refuse to go on with a film that lacks chunks.
+
+        Raises:
+            NotResumableError: one of the chunks to keep is missing or damaged.
+        """
+        if self._damage is not None:
+            raise NotResumableError(
+                f"the film cannot go on: {self._damage.message}", hint=self._way_out()
+            ) from self._damage
 
     def close(self) -> None:
         """Let go of the growing film; everything stays on disk."""
@@ -125,7 +129,7 @@ class Film:
         return self.folder / "chunks"
 
     def _chunk_path(self, index: int) -> Path:
-        return self._chunk_folder / f"{index:08d}.chunk"
+        return self._chunk_folder / chunk_name(index)
 
     @property
     def _state_folder(self) -> Path:
@@ -148,43 +152,37 @@ class Film:
         with storage_errors(str(path)), written_aside(path, folder=self._desk) as aside:
             yield aside
 
-    def _adopt(self, origin: Path, chunks: int) -> None:
-        try:
-            for index in range(chunks):
-                path = self._chunk_path(index)
-                _link_or_copy(origin / path.relative_to(self.folder), path)
-        except FileNotFoundError as error:
-            raise NotResumableError(
-                f"no film can branch off at chunk {chunks}: {error.filename} is gone",
-                hint="branch off at an earlier chunk, or make the whole film anew",
-            ) from error
-        with suppress(FileNotFoundError):  # not every film has states
-            path = self._state_path(chunks)
-            _link_or_copy(origin / path.relative_to(self.folder), path)
-        for folder in (self._chunk_folder, self._state_folder):
-            sync_folder(folder)
-
     def _rebuild(self, chunks: int) -> None:
         for index in range(chunks):
             try:
                 frames, encoded = read_chunk(self._chunk_path(index), index, self.frames)
             except StorageError as error:
-                self.close()
-                raise NotResumableError(
-                    f"the film cannot go on at chunk {chunks}: {error.message}",
-                    hint="make the film anew",
-                ) from error
+                self._damage = error
+                return
             self._append(encoded, frames)
+        with storage_errors(str(self.part_path)):
+            self._path = self._path.replace(self.part_path)
+        self._forget_what_follows()
 
     def _forget_what_follows(self) -> None:
-        for path in self._chunk_folder.iterdir():
-            if not (path.suffix == ".chunk" and int(path.stem) < self.chunks):
+        for index, path in numbered(self._chunk_folder, ".chunk").items():
+            if index >= self.chunks:
                 path.unlink()
-        for path in sorted(self._state_folder.iterdir()):
-            if path.suffix == ".safetensors" and int(path.stem) <= self.chunks:
-                self._states.append(int(path.stem))
+        for next_chunk, path in numbered(self._state_folder, ".safetensors").items():
+            if next_chunk <= self.chunks:
+                self._states.append(next_chunk)
             else:
                 path.unlink()
+
+    def _way_out(self) -> str:
+        """Return what can be done with the whole chunks."""
+        states = numbered(self._state_folder, ".safetensors") or [self.chunks]
+        at = max((chunk for chunk in states if chunk <= self.chunks), default=0)
+        if at == 0:
+            return "make the film anew"
+        return (
+            f"media-agent branch JOB --at {at} makes another one that begins with its {at} chunks"
+        )
 
     def _append(self, encoded: bytes, frames: int) -> None:
         header, fragments = split_header(encoded)
@@ -212,25 +210,14 @@ class Film:
 class Films:
     """The films of one request, made side by side: the first in a folder, the others below it."""
 
-    def __init__(
-        self,
-        folder: Path,
-        *,
-        count: int = 1,
-        fps: float,
-        chunks: int = 0,
-        branched_from: Path | None = None,
-    ) -> None:
-        """Open all of them as `Film` does; all branch off the same film.
+    def __init__(self, folder: Path, *, count: int = 1, fps: float, chunks: int = 0) -> None:
+        """Open all of them as `Film` does."""
+        self._all = [Film(own, fps=fps, chunks=chunks) for own in film_folders(folder, count)]
 
-        Raises:
-            NotResumableError: one of the chunks to keep is missing or damaged.
-        """
-        first = Film(folder, fps=fps, chunks=chunks, branched_from=branched_from)
-        self._all = [first]
-        for number in range(2, count + 1):
-            own = folder / f"film-{number}"
-            self._all.append(Film(own, fps=fps, chunks=chunks, branched_from=branched_from))
+    def check_whole(self) -> None:
+        """Refuse to go on with films that lack chunks; see `Film.check_whole`."""
+        for film in self._all:
+            film.check_whole()
 
     @property
     def chunks(self) -> int:
@@ -292,15 +279,3 @@ def _seal(facts: Mapping[str, int], encoded: bytes) -> bytes:
 
 def _digest(content: bytes) -> bytes:
     return hashlib.sha256(content).hexdigest().encode()
-
-
-def _link_or_copy(source: Path, target: Path) -> None:
-    """Make the same file appear at `target`; neither is ever written to again, only replaced."""
-    target.unlink(missing_ok=True)
-    try:
-        target.hardlink_to(source)
-    except FileNotFoundError:
-        raise
-    except OSError:  # on another disk, or where there are no links
-        with storage_errors(str(target)), written_aside(target) as aside:
-            shutil.copyfile(source, aside)

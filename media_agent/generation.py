@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 
 from media_agent.errors import JobCancelledError
 from media_agent.event_log import EventLog
-from media_agent.files import write_atomically
+from media_agent.files import numbered, write_atomically
 from media_agent_schemas.events import JobProgressed, PromptChanged
 from media_agent_schemas.jobs import Command, OperationRef, ResumeToken
 from media_agent_schemas.request import VideoRequest
@@ -25,9 +25,19 @@ KEEP_STATES = 8
 """How many of the newest states are kept, unless the request says."""
 
 
+def chunk_name(index: int) -> str:
+    """Return the name, in the folder "chunks", of this chunk."""
+    return f"{index:08d}.chunk"
+
+
 def state_name(next_chunk: int) -> str:
     """Return the name, in the folder "states", of the state from which this chunk is made."""
     return f"{next_chunk:08d}.safetensors"
+
+
+def film_folders(work: Path, count: int) -> list[Path]:
+    """Return where the films of one request are made: the first in the work folder itself."""
+    return [work, *(work / f"film-{number}" for number in range(2, count + 1))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,17 +62,14 @@ class CommandQueue:
     def put(self, command: Command) -> None:
         """Add a command; when this returns, it is on disk."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        number = max((int(path.stem) for path in self._waiting()), default=0) + 1
+        number = max(numbered(self._folder, ".json"), default=0) + 1
         write_atomically(self._folder / f"{number:08d}.json", command.model_dump_json().encode())
 
     def take(self) -> Iterator[Command]:
         """Yield the commands, oldest first; each is kept until the next is asked for."""
-        for path in self._waiting():
+        for path in numbered(self._folder, ".json").values():
             yield _COMMAND.validate_json(path.read_bytes())
             path.unlink()
-
-    def _waiting(self) -> list[Path]:
-        return sorted(self._folder.glob("*.json"))
 
 
 @dataclass(eq=False)

@@ -6,7 +6,7 @@ from media_agent.draft import Draft
 from media_agent.errors import InvalidRequestError
 from media_agent.storyboard import lay_out
 from media_agent_schemas.capabilities import Capabilities
-from media_agent_schemas.request import Shot, VideoRequest
+from media_agent_schemas.request import Shot, VideoMode, VideoRequest
 
 FALLBACK_FPS = 24.0
 FALLBACK_SECONDS = 5.0
@@ -120,6 +120,9 @@ def _stays_endless(draft: Draft) -> bool:
         return False
     if draft.capabilities.endless is False:
         draft.refuse("endless", True, f"{draft.model} makes films of a given length only")
+        return False
+    if draft.settled["mode"] is VideoMode.VIDEO_EDIT:
+        draft.refuse("endless", True, "a film that is made anew ends where its source ends")
         return False
     return True
 

@@ -13,6 +13,7 @@ from contextlib import aclosing
 from datetime import datetime
 from functools import cache
 from importlib.util import find_spec
+from itertools import islice
 
 from media_agent.backend import BackendSettings
 from media_agent.errors import (
@@ -27,10 +28,11 @@ from media_agent.files import checked_key, storage_errors
 from media_agent.generation import Chunk, GenerationContext, Operation, state_name
 from media_agent.nearest import did_you_mean
 from media_agent.options import check_settings
+from media_agent.sharing import share
 from media_agent.steering import Steering
 from media_agent.worker import Worker
 from media_agent_schemas.capabilities import Capabilities, Control, Estimate
-from media_agent_schemas.events import BackendEvent, JobCancelled, JobCompleted
+from media_agent_schemas.events import BackendEvent, JobCancelled, JobCompleted, JobProgressed
 from media_agent_schemas.jobs import ChangePrompt, Finish, OperationRef, ResumeToken
 from media_agent_schemas.request import VideoRequest
 
@@ -93,13 +95,19 @@ class ThreadedBackend(ABC):
             raise IdempotencyConflictError(f"key {key!r} belongs to another request")
         if known is not None and not (resume is not None and _can_go_on(known)):
             return known.ref
+        work_dir = self.settings.data_dir / "work" / key
+        if resume is not None and resume.key not in (None, key):
+            trunk = work_dir.with_name(str(resume.key))
+            share(trunk, work_dir, resume.next_chunk, films=request.n)
         operation = Operation(
             request=request,
             ref=OperationRef(backend=self.name, model=model, operation_id=key),
             resume=resume,
-            work_dir=self.settings.data_dir / "work" / key,
+            work_dir=work_dir,
         )
         self._forget_old_operations()
+        if len(busy := self._busy_with()) >= self.workers:
+            operation.log.publish(JobProgressed(phase=f"waiting for {', '.join(busy)}"))
         self._operations[key] = operation
         operation.worker = self._pool.submit(self.work, operation)
         return operation.ref
@@ -173,6 +181,11 @@ class ThreadedBackend(ABC):
         operation.log.stop_waiting()
         if operation.worker is not None and operation.worker.cancel():  # had not begun
             operation.log.publish(JobCancelled(model=operation.ref.model))
+
+    def _busy_with(self) -> list[str]:
+        """Return the operations that the workers have or will take first."""
+        unfinished = (key for key, each in self._operations.items() if each.log.terminal is None)
+        return list(islice(unfinished, self.workers))
 
     def _forget_old_operations(self) -> None:
         finished = [key for key, operation in self._operations.items() if operation.log.terminal]

@@ -5,6 +5,7 @@ import contextlib
 import logging
 from collections.abc import Callable, Iterator
 
+from media_agent.branching import take_share
 from media_agent.errors import JobError, MediaAgentError, to_info
 from media_agent.jobs import JobMovedError, JobTerms
 from media_agent.workflow import JobRun, Surroundings, placed
@@ -47,7 +48,7 @@ class Running:
         if kept is job:
             try:
                 with placed(job_id, self._around):
-                    pass
+                    take_share(job, self._store, self._around.work_folder)
             except MediaAgentError:
                 self._store.discard(job_id)
                 raise
@@ -122,6 +123,8 @@ class Running:
         job = self._store.get(job_id)
         if job.status.is_terminal and not await self._can_go_on(job):
             return job
+        if job.status.is_terminal and job_id in self._tasks:
+            await asyncio.wait([self._tasks[job_id]])  # it has kept its end and is just leaving
         if self._is_here(job_id) or (self._store.is_held(job_id) and not take_over):
             raise JobError(
                 f"a living process works on job {job_id}",
@@ -207,7 +210,7 @@ class Running:
             case JobStatus.FAILED | JobStatus.CANCELLED if job.plan.parts:
                 return True
             case JobStatus.FAILED | JobStatus.CANCELLED:
-                if self._store.resume_token(job.id) is None:
+                if self._store.resume_token(job.id) is None and job.plan.origin is None:
                     return False
                 backend = await self._around.open_backend(job.plan)
                 return backend.capabilities(job.plan.model).resubmits

@@ -1,7 +1,9 @@
 """Steering: whether a running job takes a command, and what commands make of its film."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+
+from pydantic import TypeAdapter
 
 from media_agent.draft import Draft
 from media_agent.errors import (
@@ -17,6 +19,8 @@ from media_agent_schemas.capabilities import Capabilities, Control, Policy
 from media_agent_schemas.jobs import ChangePrompt, Finish, VideoJob
 from media_agent_schemas.request import VideoRequest
 
+_PROMPTS: TypeAdapter[dict[int, str]] = TypeAdapter(dict[int, str])
+
 
 def check_command(
     command: ChangePrompt | Finish,
@@ -30,7 +34,7 @@ def check_command(
     Raises:
         JobError: the job is over.
         UnsupportedRequestError: its model does not take the command, or not this prompt.
-        InvalidRequestError: the chunk is finished already.
+        InvalidRequestError: the chunk is finished already, or not in the film.
     """
     if job.status.is_terminal:
         raise JobError(
@@ -56,6 +60,20 @@ def check_command(
             f"chunk {command.at} of job {job.id} is finished; {job.chunks_ready} are",
             hint="say next for the first chunk that is not begun",
         )
+    chunks = _chunks_of(job, limits)
+    if isinstance(command.at, int) and chunks is not None and command.at >= chunks:
+        raise InvalidRequestError(
+            f"job {job.id} has no chunk {command.at}: it has {chunks}, counted from 0",
+            hint=f"say next; media-agent extend {job.id} makes a longer film when it is done",
+        )
+
+
+def _chunks_of(job: VideoJob, limits: Capabilities) -> int | None:
+    """Return how many chunks a film will have, None where that cannot be told."""
+    frames, fps = job.plan.request.num_frames, job.plan.request.fps
+    if frames is None or fps is None or limits.chunk_seconds is None:
+        return None
+    return -(-frames // max(1, round(limits.chunk_seconds * fps)))
 
 
 class Steering:
@@ -65,18 +83,28 @@ class Steering:
     also where the work had got farther than what is on disk.
     """
 
-    def __init__(self, context: GenerationContext, *, chunks: int | None = None) -> None:
+    def __init__(
+        self,
+        context: GenerationContext,
+        *,
+        chunks: int | None = None,
+        on_prompt: Callable[[str], None] = lambda prompt: None,
+    ) -> None:
         """Begin, or go on as kept; `chunks` is the length of the film, None if it is open.
+
+        `on_prompt` hears of each prompt that is to hold, also of those that were kept.
 
         Raises:
             StorageError: what was kept cannot be read.
         """
         self._context = context
         self._chunks = chunks
+        self._on_prompt = on_prompt
         self._path = context.work_dir / "steered.json"
         self._prompts: dict[int, str] = {}
         self._last: int | None = None  # the chunk that a command made the last one
         self._read()
+        self._announce(self._prompts)  # a kill may have come before anybody heard of them
 
     def take(
         self,
@@ -130,18 +158,24 @@ class Steering:
         changed = {first, *(chunk for chunk in self._prompts if first <= chunk <= begun)}
         self._prompts |= dict.fromkeys(changed, command.prompt)  # the last word counts
         self._write()
-        for chunk in sorted(changed):
-            self._context.prompt_changed(chunk, command.prompt)
+        self._announce(changed)
+
+    def _announce(self, chunks: Iterable[int]) -> None:
+        prompts = {chunk: self._prompts[chunk] for chunk in sorted(chunks)}
+        for prompt in dict.fromkeys(prompts.values()):
+            self._on_prompt(prompt)
+        for chunk, prompt in prompts.items():
+            self._context.prompt_changed(chunk, prompt)
 
     def _read(self) -> None:
         try:
             kept = json.loads(self._path.read_bytes())
-            self._prompts = {int(first): str(prompt) for first, prompt in kept["prompts"].items()}
+            self._prompts = _PROMPTS.validate_python(kept["prompts"])
             finish = kept["finish"]
             self._last = None if isinstance(finish, bool | None) else int(finish)
         except FileNotFoundError:
             return
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise StorageError(
                 f"{self._path} cannot be read: {error}",
                 hint="remove it to go on with the prompts of the request",

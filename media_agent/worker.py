@@ -97,14 +97,11 @@ class Worker:
         request, resume = self._operation.request, self._operation.resume
         if request.fps is None:
             raise InvalidRequestError("the request has no fps; a plan sets it")
-        folder = self._operation.work_dir
-        trunk = folder.parent / str(resume.key) if resume and self._context.branches else None
         return Films(
-            folder,
+            self._operation.work_dir,
             count=request.n,
             fps=request.fps,
             chunks=0 if resume is None else resume.next_chunk,
-            branched_from=trunk,
         )
 
     def _make(self, films: Films) -> TerminalEvent:
@@ -120,6 +117,7 @@ class Worker:
     def _fill(self, films: Films) -> None:
         wanted = _wanted_frames(self._operation.request)
         self._count(films)
+        films.check_whole()
         with (
             ahead(self._generated(films.frames, wanted)) as chunks,
             ahead(self._decoded(chunks)) as decoded,

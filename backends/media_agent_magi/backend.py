@@ -141,13 +141,17 @@ class MagiBackend(LocalBackend):
         """Yield chunks of 24 frames until the film is long enough or told to finish."""
         context.report("loading magi/tiny", 0.0)
         engine = self._loaded()
-        for warning in contradictions(request.storyboard()):
-            context.warn(warning)
+
+        def warn(*shots: Shot) -> None:
+            for warning in contradictions(shots):
+                context.warn(warning)
+
+        warn(*request.storyboard())
         options = self._options(request)
         context.keep_states(options.keep_states)
         total = request.num_frames
         chunks = None if total is None else -(-total // CHUNK_FRAMES)
-        steering = Steering(context, chunks=chunks)
+        steering = Steering(context, chunks=chunks, on_prompt=lambda text: warn(Shot(prompt=text)))
         planned = prompt_of_chunk(request)
         due = 0 if context.resume is None else context.resume.next_chunk
 
@@ -177,6 +181,7 @@ class MagiBackend(LocalBackend):
         made = iter(film)
         while not steering.ends_before(due) and (chunk := next(made, None)) is not None:
             due = chunk.index + 1
+            is_whole = chunk.frames == CHUNK_FRAMES  # else no film goes on from it
             yield Chunk(
                 chunk.index,
                 partial(_decoded, engine, chunk, request.n),
@@ -186,7 +191,7 @@ class MagiBackend(LocalBackend):
                     next_chunk=due,
                     data={"state": state_name(due), "first_chunk": how.first_chunk},
                 ),
-                film.saver(),
+                film.saver() if is_whole else None,
             )
 
     def _options(self, request: VideoRequest) -> TinyOptions:

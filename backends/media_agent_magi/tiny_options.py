@@ -93,8 +93,7 @@ def check_inputs(request: VideoRequest) -> None:
     """Refuse a request whose inputs do not fit its mode.
 
     Raises:
-        InvalidRequestError: the input that the mode needs is missing or there twice, or the film
-            would have no end.
+        InvalidRequestError: the input that the mode needs is missing or there twice.
     """
     if not request.storyboard():
         raise InvalidRequestError("magi/tiny needs a prompt", hint="say what the film shows")
@@ -110,9 +109,4 @@ def check_inputs(request: VideoRequest) -> None:
             f"magi/tiny does {mode} from {role or 'no input'}, "
             f"not from {' and '.join(found) or 'nothing'}",
             hint="give exactly one, or another mode",
-        )
-    if mode is VideoMode.VIDEO_EDIT and request.endless:
-        raise InvalidRequestError(
-            "a film that is made anew ends where its source ends; it cannot be endless",
-            hint="leave out endless, or continue the film with mode video_extend",
         )

@@ -94,7 +94,8 @@ async def _resumed(
     client: VideoClient, job_id: str, interruption: Interruption, *, take_over: bool
 ) -> VideoJob:
     job = await client.get(job_id)
-    let_finish(client, job_id, job.plan, interruption)
+    if job.status is not JobStatus.COMPLETED and (take_over or not client.store.is_held(job_id)):
+        let_finish(client, job_id, job.plan, interruption)
     _say_where_it_looks(job)
     with ProgressLine(job.plan, frames=job.frames_ready) as progress:
         ended = await client.resume(job_id, take_over=take_over, on_event=progress)

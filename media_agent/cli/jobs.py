@@ -87,10 +87,10 @@ def _facts(job: "VideoJob", store: "Ledger") -> "Iterator[tuple[str, object]]":
     for shot in job.plan.request.storyboard():
         length = "" if shot.duration is None else f"{shot.duration:.2f} s "
         yield "shot", f"{length}{shorten(shot.prompt, 200)}"
-    for numbered in store.events(job.id):
-        if isinstance(numbered.event, PromptChanged):
-            said = shorten(numbered.event.prompt, 200)
-            yield "steered", f"from chunk {numbered.event.chunk + 1} on: {said}"
+    events = [numbered.event for numbered in store.events(job.id)]
+    steered = {each.chunk: each.prompt for each in events if isinstance(each, PromptChanged)}
+    for chunk, prompt in sorted(steered.items()):  # of those for one chunk the last holds
+        yield "steered", f"from chunk {chunk + 1} on: {shorten(prompt, 200)}"
     yield "ready", f"{job.frames_ready} frames in {job.chunks_ready} chunks"
     for change in job.plan.adjustments:
         yield "adjusted", change_in_words(change)

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import shutil
 from pathlib import Path
 
 from media_agent.cli.orders import Order, planned
@@ -45,7 +46,7 @@ async def _make(client: VideoClient, order: Order, interruption: Interruption) -
     output = order.output
     request, plans = await planned(client, order)
     plan = plans[0]
-    announce(plan)
+    announce(plan, free_bytes=_free_bytes(client.settings.backend_settings("").data_dir))
     out = _default_place(plan) if output.out is None else output.out
     job_id = client.new_job_id()
     let_finish(client, job_id, plan, interruption)
@@ -86,8 +87,8 @@ async def _stopped(client: VideoClient, job_id: str) -> VideoJob:
         raise asyncio.CancelledError from None
 
 
-def announce(plan: Plan) -> None:
-    """Say on stderr what differs from what was asked."""
+def announce(plan: Plan, *, free_bytes: int | None = None) -> None:
+    """Say on stderr what differs from what was asked, and what does not fit on the disk."""
     for change in changes_in(plan):
         say(f"adjusted: {change}")
     if plan.parts:
@@ -96,6 +97,8 @@ def announce(plan: Plan) -> None:
     states = plan.estimate.disk_bytes or 0
     if states > _WORTH_SAYING:
         say(f"keeps {states / 1e6:.1f} MB besides the film, to go on after a crash and to branch")
+    if free_bytes is not None and states > free_bytes:
+        say(f"warning: {free_bytes / 1e6:.1f} MB are free; the film breaks off when they are used")
     for warning in plan.warnings:
         say(f"warning: {warning}")
 
@@ -142,6 +145,11 @@ def _facts(job: VideoJob) -> str:
     of_all = "" if planned is None or planned == film.frames else f" of {planned}"
     size = f"{film.width}x{film.height}"
     return f"{film.frames}{of_all} frames, {film.duration:.2f} s, {size}, {film.fps:g} fps, {made}"
+
+
+def _free_bytes(folder: Path) -> int:
+    """Return what is free on the disk of a folder, also of one that is not made yet."""
+    return shutil.disk_usage(next(each for each in (folder, *folder.parents) if each.exists())).free
 
 
 def _default_place(plan: Plan) -> Path:

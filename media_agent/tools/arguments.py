@@ -5,7 +5,7 @@ An absent value and null mean the same, because some dialects make a model name 
 
 from typing import ClassVar, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, StrictInt, ValidationError
 
 from media_agent.errors import InvalidRequestError
 from media_agent.faults import in_words
@@ -157,7 +157,7 @@ class SteerVideo(ToolArguments):
 
     job_id: str = Field(description="As create_video returned it.")
     prompt: str = Field(description="What the film shows from then on.")
-    at: Literal["next", "now"] | int | None = Field(
+    at: Literal["next", "now"] | StrictInt | None = Field(
         None,
         description="next or null: with the first part that is not begun; now: also in parts that "
         "are begun, as far as that still changes them; a number: after so many parts (chunks).",

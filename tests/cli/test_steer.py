@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from media_agent.cli import main
+from media_agent.cli.making import announce
 from media_agent.cli.progress import ProgressLine
 from media_agent.video import probe
-from media_agent_schemas import ChunkReady, JobEvent, Plan, Policy, VideoRequest
+from media_agent_schemas import ChunkReady, Estimate, JobEvent, Plan, Policy, VideoRequest
 
 SMALL = ["--size", "64x64", "--option", "latency_seconds=1"]
 
@@ -72,10 +73,14 @@ def test_a_film_of_another_process_is_steered_and_finished(
     assert main(["steer", job["id"], "a dog"]) == 0
     assert "was asked to change its prompt" in capsys.readouterr().out
     lines_until(endless, "on: a dog")
+    assert main(["jobs", "resume", job["id"]]) != 0
+    assert "without an end" not in capsys.readouterr().err
     assert main(["finish", job["id"]]) == 0
 
     _, said = endless.communicate(timeout=60)
     assert endless.returncode == 0, said
+    assert main(["jobs", "resume", job["id"]]) == 0
+    assert "without an end" not in capsys.readouterr().err
     assert shots("a.json") == ["a cat", "a dog"]
     assert main(["jobs", "show", job["id"]]) == 0
     assert "on: a dog" in capsys.readouterr().out
@@ -146,6 +151,25 @@ def test_what_cannot_be_done_is_one_clear_line(
     assert returned == code, answer.err
     assert said in answer.err
     assert len(answer.err.splitlines()) == 1
+
+
+def test_a_film_that_does_not_fit_on_the_disk_is_announced_with_what_is_free(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    plan = Plan(
+        backend="magi",
+        model="tiny",
+        policy=Policy.ADJUST,
+        request=VideoRequest(prompt="a cat"),
+        estimate=Estimate(disk_bytes=200_000_000),
+    )
+
+    announce(plan, free_bytes=66_000_000)
+    too_much = capsys.readouterr().err
+    announce(plan, free_bytes=200_000_000)
+
+    assert "warning: 66.0 MB are free" in too_much
+    assert "free" not in capsys.readouterr().err
 
 
 def test_progress_of_a_film_that_goes_on_counts_what_was_made_before(

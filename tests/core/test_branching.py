@@ -1,13 +1,15 @@
 """Films that share the beginning of another one."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import shutil
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from media_agent.branching import check_origin, origin_of, token_of
+from media_agent.backend import BackendSpec
+from media_agent.branching import check_origin, origin_of
 from media_agent.client import VideoClient
 from media_agent.config import load_settings
 from media_agent.errors import (
@@ -18,11 +20,17 @@ from media_agent.errors import (
     NotResumableError,
     UnsupportedRequestError,
 )
+from media_agent.local import Chunk, GenerationContext, LocalBackend, state_name
+from media_agent.plugins import Discovery
+from media_agent.registry import Registry
 from media_agent.testing import frames_of
 from media_agent_schemas import (
+    Capabilities,
     ChunkReady,
+    Estimate,
     GenerationRecord,
     JobStatus,
+    ResumeToken,
     Shot,
     Size,
     VideoJob,
@@ -41,11 +49,66 @@ SLATE = VideoRequest(
 )
 
 
+COUNT = VideoRequest(prompt="a cat", num_frames=24, fps=6, model="counter")
+
+
+class Counter(LocalBackend):
+    """Makes gray films, a second at a time, each from the state that the one before it left."""
+
+    @property
+    def name(self) -> str:
+        return "counter"
+
+    def capabilities(self, model: str | None = None) -> Capabilities:
+        return Capabilities(
+            backend="counter",
+            model="one",
+            default_duration=4.0,
+            chunk_seconds=1.0,
+            max_shots=None,
+            max_n=2,
+            resumable=True,
+            extends=True,
+            resubmits=True,
+        )
+
+    def estimate(self, request: VideoRequest) -> Estimate:
+        return Estimate(cost_usd=0)
+
+    def generate(self, request: VideoRequest, context: GenerationContext) -> Iterator[Chunk]:
+        first = 0 if context.resume is None else context.resume.next_chunk
+        if first:
+            assert (context.work_dir / "states" / state_name(first)).read_text() == str(first)
+        for index in range(first, 100):
+            token = ResumeToken(
+                backend="counter",
+                model="one",
+                next_chunk=index + 1,
+                data={"state": state_name(index + 1)},
+            )
+            frames = np.full((request.n, 6, 32, 32, 3), 20 * index, np.uint8)
+            yield Chunk(
+                index,
+                frames if request.n > 1 else frames[0],
+                token,
+                lambda path, following=index + 1: path.write_text(str(following)),
+            )
+
+
 @pytest.fixture
 async def client(tmp_path: Path, anyio_backend: str) -> AsyncIterator[VideoClient]:
     (tmp_path / "none.toml").touch()
     settings = load_settings(config=tmp_path / "none.toml", data_dir=tmp_path / "data")
     async with VideoClient(settings=settings) as client:
+        yield client
+
+
+@pytest.fixture
+async def counting(tmp_path: Path, anyio_backend: str) -> AsyncIterator[VideoClient]:
+    (tmp_path / "none.toml").touch()
+    settings = load_settings(config=tmp_path / "none.toml", data_dir=tmp_path / "data")
+    registry = Registry(Discovery({"counter": BackendSpec(name="counter", factory=Counter)}))
+    async with VideoClient(settings=settings, registry=registry) as client:
         yield client
 
 
@@ -119,21 +182,77 @@ async def test_a_branch_of_a_branch_goes_back_to_where_its_chunks_were_made(
     assert np.array_equal(frames_of(late)[: 3 * FPS], frames_of(second)[: 3 * FPS])
 
 
-async def test_a_branch_keeps_its_chunks_when_the_first_film_is_gone(
+async def test_a_branch_needs_its_film_no_more_as_soon_as_it_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "none.toml").touch()
+    settings = load_settings(config=tmp_path / "none.toml", data_dir=tmp_path / "data")
+    work = tmp_path / "data" / "work"
+    trunks: list[str] = []
+
+    def checkpoint(step: str) -> None:
+        while step == "plan" and trunks:
+            shutil.rmtree(work / trunks.pop())
+
+    async with VideoClient(settings=settings, checkpoint=checkpoint) as client:
+        whole = await client.generate(SLATE)
+        trunks.append(whole.id)
+        job = await client.branch(whole.id, at=2, prompt="a horse", duration=1)
+
+    assert not (work / whole.id).exists()
+    assert job.status is JobStatus.COMPLETED, job.error
+    assert np.array_equal(frames_of(job)[: 2 * FPS], frames_of(whole)[: 2 * FPS])
+
+
+@pytest.mark.parametrize(
+    ("gone", "said"),
+    [
+        ("chunks/00000001.chunk", r"00000001\.chunk is gone"),
+        ("states/00000002.safetensors", "was just forgotten"),
+    ],
+)
+async def test_a_branch_whose_share_is_gone_leaves_no_job_and_no_files(
+    counting: VideoClient, tmp_path: Path, gone: str, said: str
+) -> None:
+    whole = await counting.generate(COUNT)
+    plan = await counting.plan_branch(whole.id, at=2, prompt="a cow", duration=1)
+    work = tmp_path / "data" / "work"
+    (work / whole.id / gone).unlink()
+
+    with pytest.raises(NotResumableError, match=said):
+        await counting.generate(plan.request, plans=[plan])
+
+    assert [job.id for job in await counting.list()] == [whole.id]
+    assert [path.name for path in work.iterdir()] == [whole.id]
+
+
+async def test_a_branch_that_was_stopped_before_its_first_chunk_goes_on(
     client: VideoClient, tmp_path: Path
 ) -> None:
-    whole = await client.generate(SLATE)
-    job = await client.branch(whole.id, at=2, prompt="a horse", duration=1)
-    for path in (tmp_path / "data" / "work" / whole.id / "chunks").iterdir():
-        path.unlink()
+    slow = SLATE.model_copy(update={"options": {"sandbox": {"latency_seconds": 1}}})
+    whole = await client.generate(slow)
+    task = asyncio.create_task(client.branch(whole.id, at=2, prompt="a horse", duration=1))
+    async with asyncio.timeout(30):
+        while len(jobs := await client.list()) == 1:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    await client.cancel(jobs[0].id)
+    stopped = await task
+    shutil.rmtree(tmp_path / "data" / "work" / whole.id)
 
-    again = await client.branch(job.id, prompt="a cow", duration=1)
+    done = await client.resume(stopped.id)
 
-    assert again.status is JobStatus.COMPLETED
-    lost = await client.branch(whole.id, prompt="a cow", duration=1)
-    assert lost.status is JobStatus.FAILED
-    assert lost.error is not None
-    assert lost.error.code == NotResumableError.code
+    assert (stopped.status, stopped.chunks_ready) == (JobStatus.CANCELLED, 2)
+    assert done.status is JobStatus.COMPLETED, done.error
+    assert len(frames_of(done)) == 3 * FPS
+
+
+async def test_what_a_continuation_leaves_out_is_said(counting: VideoClient) -> None:
+    cut = await counting.generate(COUNT.model_copy(update={"num_frames": 21, "n": 2}))
+
+    on = await counting.plan_branch(cut.id, prompt="a cow", duration=1)
+    at = await counting.plan_branch(cut.id, at=1, prompt="a cow", duration=1)
+
+    first = f"job {cut.id} made 2 films; this goes on with the first"
+    again = "the last 3 frames are made again, since they are no whole chunk"
+    assert (on.warnings, at.warnings) == ((first, again), (first,))
 
 
 async def test_what_cannot_branch_is_said(client: VideoClient) -> None:
@@ -153,7 +272,9 @@ async def test_what_cannot_branch_is_said(client: VideoClient) -> None:
         await client.branch(whole.id, prompt="a cow", duration=-1)
 
 
-async def test_a_film_without_chunks_or_states_has_no_branches(client: VideoClient) -> None:
+async def test_a_film_without_chunks_or_states_has_no_branches(
+    client: VideoClient, tmp_path: Path
+) -> None:
     fails = SLATE.model_copy(update={"options": {"sandbox": {"fail_at": "chunk:0"}}})
     empty = await client.generate(fails)
     with pytest.raises(JobError, match="no whole chunk"):
@@ -161,18 +282,23 @@ async def test_a_film_without_chunks_or_states_has_no_branches(client: VideoClie
 
     whole = await client.generate(SLATE)
     limits = await client.capabilities("sandbox")
-    origin, maker = origin_of(client.store, whole, limits, 2)
-    token = token_of(client.store, origin).model_copy(
-        update={"data": {"state": "00000002.safetensors"}}
-    )
-    work = Path(client.store.folder(maker.id)).parents[1] / "work"
-    kept = work / maker.id / "states"
-    (kept / "00000004.safetensors").touch()
-    with pytest.raises(NotResumableError, match="before chunk 2 is not kept") as caught:
-        check_origin(origin, token, limits, work)
-    assert "it can branch at: 4" in str(caught.value.hint)
+    origin, _ = origin_of(client.store, whole, limits, 2)
     with pytest.raises(UnsupportedRequestError, match="cannot go on from the middle"):
-        check_origin(origin, token, limits.model_copy(update={"extends": False}), work)
+        check_origin(client.store, origin, limits.model_copy(update={"extends": False}), tmp_path)
+
+
+async def test_where_a_film_can_still_be_left_is_said(
+    counting: VideoClient, tmp_path: Path
+) -> None:
+    cut = await counting.generate(COUNT.model_copy(update={"num_frames": 21}))
+    states = tmp_path / "data" / "work" / cut.id / "states"
+    (states / state_name(2)).unlink()
+    (states / "x.safetensors").touch()
+
+    with pytest.raises(NotResumableError, match="before chunk 2 is not kept") as caught:
+        await counting.plan_branch(cut.id, at=2, prompt="a cow")
+
+    assert "it can branch at: 1, 3;" in str(caught.value.hint)
 
 
 async def test_a_film_that_failed_or_was_stopped_goes_on_from_its_last_chunk(

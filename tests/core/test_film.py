@@ -130,8 +130,59 @@ def test_a_chunk_that_is_not_what_was_written_is_refused(tmp_path, damage):
 
     with pytest.raises(StorageError, match=r"00000001\.chunk"):
         read_chunk(path, 1, 6)
-    with pytest.raises(NotResumableError, match=r"chunk 2.*00000001\.chunk"):
-        Film(tmp_path, fps=24, chunks=2)
+    with (
+        Film(tmp_path, fps=24, chunks=2) as film,
+        pytest.raises(NotResumableError, match=r"00000001\.chunk"),
+    ):
+        film.check_whole()
+
+
+def test_what_comes_before_a_damaged_chunk_is_a_film_and_nothing_is_lost(tmp_path):
+    film_with_states(tmp_path, 4, keep=3)
+    (tmp_path / "chunks" / "00000002.chunk").write_bytes(b"half")
+    before = contents(tmp_path)
+
+    with Film(tmp_path, fps=24, chunks=4) as film:
+        path = film.finish("video.partial.mp4")
+        with pytest.raises(NotResumableError) as caught:
+            film.check_whole()
+
+    assert len(read_frames(path)) == 12
+    assert "branch JOB --at 2" in caught.value.hint
+    path.unlink()
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    ("states", "hint"),
+    [((), "branch JOB --at 2 "), ((1, 4), "branch JOB --at 1 "), ((3, 4), "make the film anew")],
+)
+def test_a_damaged_film_says_where_it_can_be_left(tmp_path, states, hint):
+    with Film(tmp_path, fps=24) as film:
+        for number in range(3):
+            film.add(chunk(number))
+    for number in states:
+        (tmp_path / "states" / state_name(number)).touch()
+    (tmp_path / "chunks" / "00000002.chunk").unlink()
+
+    with Film(tmp_path, fps=24, chunks=3) as film, pytest.raises(NotResumableError) as caught:
+        film.check_whole()
+
+    assert hint in caught.value.hint
+
+
+def test_what_others_put_into_the_folders_is_left_alone(tmp_path):
+    with Film(tmp_path, fps=24) as film:
+        film.add(chunk(0))
+    strange = [tmp_path / "chunks" / "notes.chunk", tmp_path / "states" / "x.safetensors"]
+    for path in strange:
+        path.touch()
+    (tmp_path / "chunks" / "00000009.chunk").mkdir()
+
+    with Film(tmp_path, fps=24, chunks=1) as film:
+        film.check_whole()
+
+    assert all(path.exists() for path in strange)
 
 
 def test_chunks_of_two_sizes_make_no_film(tmp_path):
@@ -233,7 +284,11 @@ def test_the_newest_state_is_kept_even_if_none_is_to_be(tmp_path, keep):
     assert kept == [state_name(number) for number in range(4 - max(1, keep), 4)]
 
 
-def film_with_states(folder, chunks, resume_at=0, announce=lambda chunks: None):
+def contents(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def film_with_states(folder, chunks, resume_at=0, announce=lambda chunks: None, keep=1):
     """Make a film as a worker does; state n is the number n."""
     with Film(folder, fps=24, chunks=resume_at) as film:
         if resume_at:
@@ -242,7 +297,7 @@ def film_with_states(folder, chunks, resume_at=0, announce=lambda chunks: None):
             film.add(chunk(number))
             film.add_state(lambda path, following=number + 1: path.write_text(str(following)))
             announce(film.chunks)
-            film.forget_states(keep=1, known=film.chunks)
+            film.forget_states(keep=keep, known=film.chunks)
         film.finish("video.mp4")
 
 

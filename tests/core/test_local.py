@@ -192,10 +192,11 @@ async def test_a_second_job_waits_and_can_be_cancelled_while_it_waits(make):
 
     await backend.cancel(second)
     await backend.cancel(second)
-    events_of_second = await events_of(backend, second)
+    waited, end = await events_of(backend, second)
     go_on.set()
 
-    assert types_of(events_of_second) == ["job.cancelled"]
+    assert (waited.type, waited.phase) == ("job.progressed", "waiting for job-1")
+    assert end.type == "job.cancelled"
     assert types_of(await events_of(backend, first))[-1] == "job.completed"
 
 

@@ -262,6 +262,23 @@ def test_an_endless_film_stays_endless_where_it_can() -> None:
     assert made.request.num_frames is None
 
 
+def test_a_film_that_is_made_anew_is_never_endless() -> None:
+    edits = FREE.model_copy(
+        update={"modes": (VideoMode.VIDEO_EDIT,), "input_roles": (InputRole.SOURCE_VIDEO,)}
+    )
+    source = MediaInput(role=InputRole.SOURCE_VIDEO, data=b"film")
+    request = VideoRequest(
+        prompt="a cat", mode=VideoMode.VIDEO_EDIT, inputs=(source,), endless=True
+    )
+
+    with pytest.raises(UnsupportedRequestError) as caught:
+        plan(request, edits)
+
+    assert [(each.field, each.reason) for each in caught.value.mismatches] == [
+        ("endless", "a film that is made anew ends where its source ends")
+    ]
+
+
 def test_an_endless_film_is_refused_where_it_cannot_be() -> None:
     with pytest.raises(UnsupportedRequestError, match="given length only"):
         plan(VideoRequest(prompt="a circle", endless=True))

@@ -153,6 +153,19 @@ async def test_what_cannot_be_steered_is_said(none: Path) -> None:
             await client.steer(job.id, "a dog", at=0)
         with pytest.raises(InvalidRequestError, match="prompt is empty"):
             await client.steer(job.id, "  ")
+
+
+@pytest.mark.anyio
+async def test_a_chunk_behind_the_end_of_the_film_cannot_be_steered(none: Path) -> None:
+    options = {"sandbox": {"latency_seconds": 2}}
+    asked = SLATE.model_copy(update={"num_frames": 25, "options": options})
+    async with new_client(none) as client:
+        job = await client.start(asked)
+        limits = (await client.capabilities("sandbox")).model_copy(update={"chunk_seconds": 1.0})
+        check_command(ChangePrompt(prompt="a dog", at=2), job, limits)
+
+        with pytest.raises(InvalidRequestError, match="has no chunk 3: it has 3"):
+            check_command(ChangePrompt(prompt="a dog", at=3), job, limits)
         with pytest.raises(InvalidRequestError, match="at"):
             await client.steer(job.id, "a dog", at=-1)
         await client.cancel(job.id)
@@ -317,7 +330,32 @@ class TestSteering:
         assert again.ends_before(3)
         assert list(operation.commands.take()) == []
 
-    @pytest.mark.parametrize("kept", ["{", "[]", '{"prompts": {}, "finish": []}'])
+    def test_what_was_kept_is_announced_again_by_who_goes_on(self, operation: Operation) -> None:
+        kept = '{"prompts": {"7": "c", "2": "b", "5": "c"}, "finish": null}'
+        (operation.work_dir / "steered.json").write_text(kept)
+        heard: list[str] = []
+
+        Steering(GenerationContext(operation), on_prompt=heard.append)
+
+        operation.log.publish(JobCompleted())
+        told = [each for each in asyncio.run(all_of(operation.log)) if each != JobCompleted()]
+        assert told == [
+            PromptChanged(chunk=2, prompt="b"),
+            PromptChanged(chunk=5, prompt="c"),
+            PromptChanged(chunk=7, prompt="c"),
+        ]
+        assert heard == ["b", "c"]
+
+    @pytest.mark.parametrize(
+        "kept",
+        [
+            "{",
+            "[]",
+            '{"prompts": {}, "finish": []}',
+            '{"prompts": {"2": null}, "finish": null}',
+            '{"prompts": [], "finish": null}',
+        ],
+    )
     def test_what_was_kept_and_is_damaged_is_said(self, operation: Operation, kept: str) -> None:
         (operation.work_dir / "steered.json").write_text(kept)
 

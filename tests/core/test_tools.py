@@ -347,6 +347,7 @@ async def test_a_plan_that_nobody_can_follow_says_why(box: ToolBox) -> None:
         ("cancel_video", {"job_id": "nothing"}, "there is no job"),
         ("steer_video", {"job_id": "nothing", "prompt": "a dog"}, "there is no job"),
         ("steer_video", {"job_id": "nothing", "prompt": "a dog", "at": "soon"}, "at"),
+        ("steer_video", {"job_id": "nothing", "prompt": "a dog", "at": True}, "valid integer"),
     ],
 )
 async def test_what_is_wrong_comes_back_as_data(

@@ -1,7 +1,9 @@
 import asyncio
 import errno
 import os
+import re
 import resource
+import shutil
 import threading
 from contextlib import aclosing
 from pathlib import Path
@@ -10,7 +12,7 @@ import numpy as np
 import pytest
 
 from media_agent.backend import BackendSettings
-from media_agent.errors import InvalidRequestError
+from media_agent.errors import InvalidRequestError, NotResumableError
 from media_agent.film import Film
 from media_agent.generation import state_name
 from media_agent.local import Chunk, LocalBackend
@@ -307,8 +309,7 @@ async def test_a_film_branches_off_another_one(make, tmp_path):
 async def test_a_branch_goes_on_after_its_first_film_is_gone(make, tmp_path):
     await film_of(make(), "first", frames=36)
     branch = await film_of(make(), "second", frames=30, resume=token(3, key="first"))
-    for path in sorted((tmp_path / "work" / "first").rglob("*"), reverse=True):
-        path.rmdir() if path.is_dir() else path.unlink()
+    shutil.rmtree(tmp_path / "work" / "first")
 
     resumed = await film_of(make(), "second", frames=30, resume=token(4))
 
@@ -316,13 +317,40 @@ async def test_a_branch_goes_on_after_its_first_film_is_gone(make, tmp_path):
     assert np.array_equal(frames_of(resumed), frames_of(branch))
 
 
+async def test_a_branch_that_waits_for_a_worker_needs_its_film_no_more(make, tmp_path):
+    go_on = threading.Event()
+    backend = make(generating=lambda index, context: index < 3 or go_on.wait(10))
+    whole = await film_of(make(), "first", frames=18)
+    await backend.submit(request(24), key="busy")
+    branch = await backend.submit(request(30), key="second", resume=token(3, key="first"))
+    shutil.rmtree(tmp_path / "work" / "first")
+    go_on.set()
+
+    events = await events_of(backend, branch)
+
+    assert chunks_of(events) == [3, 4]
+    assert len(frames_of(events)) == 30
+    assert whole[-1].frames == 18
+
+
 async def test_a_branch_off_a_film_that_is_gone_is_refused_by_name(make, tmp_path):
-    events = await film_of(make(), "second", resume=token(3, key="first"))
+    await film_of(make(), "first", frames=18)
+    lost = tmp_path / "work" / "first" / "chunks" / "00000001.chunk"
+    lost.unlink()
+
+    with pytest.raises(NotResumableError, match=re.escape(str(lost))):
+        await make().submit(request(), key="second", resume=token(3, key="first"))
+
+
+async def test_a_film_of_which_a_chunk_is_damaged_delivers_those_before_it(make, tmp_path):
+    await film_of(make(), "film", frames=36)
+    (tmp_path / "work" / "film" / "chunks" / "00000002.chunk").write_bytes(b"half")
+
+    events = await film_of(make(), "film", frames=48, resume=token(4))
 
     assert events[-1].error.code == "not_resumable"
-    assert str(tmp_path / "work" / "first" / "chunks" / "00000000.chunk") in (
-        events[-1].error.message
-    )
+    assert len(frames_of(events)) == 12
+    assert (events[-1].chunks, events[-1].frames) == (2, 12)
 
 
 @pytest.mark.parametrize("key", ["../first", "/tmp", ""])

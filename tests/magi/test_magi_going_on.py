@@ -273,6 +273,15 @@ async def test_only_the_newest_states_are_kept(make: Make, tmp_path: Path) -> No
     assert kept == ["00000004", "00000005"]
 
 
+async def test_no_state_is_kept_behind_a_last_chunk_that_was_cut(
+    make: Make, tmp_path: Path
+) -> None:
+    await run(make(), request({"keep_states": 2}, num_frames=4 * CHUNK + 5), "film")
+
+    kept = sorted(path.stem for path in (tmp_path / "work" / "film" / "states").iterdir())
+    assert kept == ["00000003", "00000004"]
+
+
 async def test_a_branch_shows_the_old_chunks_and_then_its_own_prompt(make: Make) -> None:
     backend = make()
     whole = await run(backend, request(num_frames=4 * CHUNK), "trunk")
@@ -383,7 +392,6 @@ async def test_a_film_made_from_words_goes_on_whatever_the_strength_of_others(ma
     [
         ({"inputs": (source(), source())}, "not from source_video and source_video"),
         ({"mode": "image_to_video", "inputs": (source(),)}, "from first_frame"),
-        ({"mode": "video_edit", "inputs": (source(),), "endless": True}, "cannot be endless"),
         ({"prompt": None, "inputs": (source(),)}, "needs a prompt"),
     ],
 )
@@ -406,6 +414,16 @@ async def test_an_unreadable_input_fails_the_film_and_names_what_it_is(make: Mak
 async def test_unknown_options_of_the_settings_are_refused(make: Make) -> None:
     with pytest.raises(ConfigurationError, match="magi settings: option guidance_scal"):
         make(guidance_scal=3)
+
+
+async def test_a_prompt_that_cannot_be_drawn_is_a_warning_as_it_is_in_a_shot(make: Make) -> None:
+    command = ChangePrompt(prompt="a white square moving up")
+
+    events = await run(make(), request(num_frames=6 * CHUNK), "film", command=command)
+
+    end = events[-1]
+    assert isinstance(end, JobCompleted)
+    assert [each for each in end.warnings if "may not follow 'a white square" in each]
 
 
 async def test_a_prompt_that_is_too_long_cannot_steer(make: Make) -> None:

@@ -1,0 +1,61 @@
+"""What a branch shares with the film it leaves: the same files, in a work folder of its own."""
+
+import shutil
+from contextlib import suppress
+from pathlib import Path
+
+from media_agent.errors import NotResumableError
+from media_agent.files import as_storage_error, sync_folder, written_aside
+from media_agent.generation import chunk_name, film_folders, state_name
+
+
+def share(trunk: Path, branch: Path, chunks: int, *, films: int = 1) -> None:
+    """Make the first chunks of a film, and the state after them, those of a branch too.
+
+    Both are work folders; each of the `films` of the branch begins with these chunks. From then on
+    it does not matter what becomes of the trunk, also when this is done again. A trunk without
+    chunks has nothing to share.
+
+    Raises:
+        NotResumableError: a chunk is gone.
+        StorageError: it cannot be written; some of it may be there.
+    """
+    if not (trunk / "chunks").is_dir():
+        return
+    try:
+        for folder in film_folders(branch, films):
+            _link([trunk / "chunks" / chunk_name(index) for index in range(chunks)], folder)
+    except FileNotFoundError as error:
+        raise NotResumableError(
+            f"no film can branch off at chunk {chunks}: {error.filename} is gone",
+            hint="branch off at an earlier chunk, or make the whole film anew",
+        ) from error
+    with suppress(FileNotFoundError):  # not every film has states
+        _link([trunk / "states" / state_name(chunks)], branch)
+
+
+def _link(sources: list[Path], work: Path) -> None:
+    """Make the same files appear in the folder of the same name of another work folder."""
+    folder = work / sources[0].parent.name
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for source in sources:
+            _link_or_copy(source, folder / source.name)
+        sync_folder(folder)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise as_storage_error(str(folder), error) from error
+
+
+def _link_or_copy(source: Path, target: Path) -> None:
+    """Make the same file appear at `target`; neither is ever written to again, only replaced."""
+    if target.exists():
+        return
+    try:
+        target.hardlink_to(source)
+    except FileNotFoundError:
+        raise
+    except OSError:  # on another disk, or where there are no links
+        with written_aside(target) as aside:
+            shutil.copyfile(source, aside)
