@@ -28,6 +28,7 @@ from media_agent.testing.server import Answer, Call, SimulatorServer
 
 _REQUESTS_KEPT = 10_000
 _COUNTS = "counts"
+_LAST_PORT = 65535
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,7 @@ class Simulator(ABC):
         """Say what will go wrong, how jobs end, and after how many polls.
 
         Raises:
-            InvalidRequestError: there is no such outcome, or no such call to go wrong.
+            InvalidRequestError: there is no such outcome, no such call to go wrong, or no such port.
         """
         self.outcome = self.outcomes[0] if outcome is None else outcome
         if self.outcome not in self.outcomes:
@@ -89,6 +90,8 @@ class Simulator(ABC):
                 f"{self.name} has no outcome {outcome!r}",
                 hint=did_you_mean(self.outcome, self.outcomes),
             )
+        if not 0 <= port <= _LAST_PORT:
+            raise InvalidRequestError(f"port {port} is not within 0 to {_LAST_PORT}")
         self._faults = [_Armed(fault, fault.times) for fault in faults]
         self.queued_polls = queued_polls
         self.running_polls = running_polls
