@@ -82,7 +82,7 @@ class Simulator(ABC):
         """Say what will go wrong, how jobs end, and after how many polls.
 
         Raises:
-            InvalidRequestError: there is no such outcome, no such call to go wrong, or no such port.
+            InvalidRequestError: there is no such outcome, port, or call to go wrong.
         """
         self.outcome = self.outcomes[0] if outcome is None else outcome
         if self.outcome not in self.outcomes:

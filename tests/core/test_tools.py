@@ -201,6 +201,15 @@ def test_the_key_is_made_of_caller_wish_and_who_makes_it() -> None:
     assert idempotency_key("one", routed, "sandbox") == idempotency_key("one", routed, "magi")
 
 
+async def test_an_empty_key_is_none_because_models_fill_every_field(box: ToolBox) -> None:
+    first = await box.call("create_video", WISH | {"idempotency_key": ""})
+    again = await box.call("create_video", WISH)
+    other = await box.call("create_video", WISH | {"prompt": "a dog", "idempotency_key": ""})
+
+    assert first["job_id"] == again["job_id"]
+    assert first["job_id"] != other["job_id"]
+
+
 async def test_a_key_that_is_used_for_another_wish_is_an_error(box: ToolBox) -> None:
     await box.call("create_video", WISH | {"idempotency_key": "mine"})
 
@@ -351,6 +360,7 @@ async def test_a_plan_that_nobody_can_follow_says_why(box: ToolBox) -> None:
         ("wait_video", {"job_id": "a", "seconds": 0}, "greater than 0"),
         ("wait_video", {}, "job_id: it is missing"),
         ("create_video", {"prompt": "a", "duration": 1e308}, "more than 1e+07 s"),
+        ("create_video", {"prompt": "a", "seed": True}, "seed: it should be a number, not true"),
         ("get_video", {"job_id": "../../etc"}, "there is no job"),
         ("get_video", {"job_id": "\ud800"}, "is not valid text"),
         ("cancel_video", {"job_id": "nothing"}, "there is no job"),
