@@ -62,6 +62,7 @@ class VideoClient:
             work_folder=data_dir / "work",
             open_backend=self._backend_of,
             checkpoint=checkpoint,
+            max_cost_usd_per_day=self.settings.budget.max_cost_usd_per_day,
         )
         self._planner = Planner(
             self.settings,

@@ -96,7 +96,7 @@ class BudgetSection(Schema):
     """What may be spent without asking, under [budget]."""
 
     max_cost_usd: Dollars | None = Field(None, description="For one job, in USD.")
-    max_cost_usd_per_day: Dollars | None = Field(None, description="For all jobs of a day, in USD.")
+    max_cost_usd_per_day: Dollars | None = Field(None, description="For the last 24 hours, in USD.")
 
 
 class Settings(BaseSettings):

@@ -9,7 +9,6 @@ from pathlib import Path
 from media_agent.artifacts import Destination
 from media_agent.errors import (
     BackendResponseError,
-    BackendUnavailableError,
     MediaAgentError,
     StorageError,
     to_info,
@@ -18,6 +17,7 @@ from media_agent.files import storage_errors, write_atomically
 from media_agent.record import build_record
 from media_agent.submitting import Surroundings
 from media_agent_schemas.capabilities import Capabilities
+from media_agent_schemas.errors import ErrorInfo
 from media_agent_schemas.events import JobCompleted, JobFailed, JobOutcomeUnknown, TerminalEvent
 from media_agent_schemas.jobs import VideoJob
 from media_agent_schemas.media import Artifact, ArtifactKind
@@ -37,47 +37,52 @@ class Delivering:
     async def deliver(
         self, end: TerminalEvent, limits: Capabilities, resumed_from: int | None
     ) -> TerminalEvent:
-        """Put film and record in their places and return the end with where they are."""
-        end = await self._collected(end, is_paid=not limits.resubmits)
+        """Put film and record in their places and return the end with where they are.
+
+        Trouble of our own fails no paid work: its outcome is unknown until a later run delivers it.
+        """
+        is_paid = not limits.resubmits
+        try:
+            end = await self._collected(end)
+        except MediaAgentError as error:
+            elsewhere = tuple(file for file in end.artifacts if file.uri is not None)
+            end = end.model_copy(update={"artifacts": elsewhere})
+            end = self._undelivered(end, to_info(error), is_paid=is_paid)
         self._around.checkpoint("collect")
         try:
             await asyncio.to_thread(self._write_record, end, limits, resumed_from)
         except StorageError as error:
-            if not isinstance(end, JobFailed):  # the first trouble is the one to tell
-                end = JobFailed(error=to_info(error), artifacts=end.artifacts)
+            end = self._undelivered(end, to_info(error), is_paid=is_paid)
         self._around.checkpoint("record")
         return end
 
-    async def _collected(self, end: TerminalEvent, *, is_paid: bool) -> TerminalEvent:
-        """Return the end with its film in place, or the failure to put it there.
-
-        A paid film that is finished is not given up for a full disk or a lost connection.
-        """
+    async def _collected(self, end: TerminalEvent) -> TerminalEvent:
+        """Return the end with its film in place."""
         is_complete = isinstance(end, JobCompleted)
         films = [file for file in end.artifacts if _is_film(file)]
-        try:
-            if is_complete and not films:
-                raise BackendResponseError(f"{self._maker} completed without a film")
-            placed = []
-            for number, film in enumerate(films[: self._destination.films], start=1):
-                fetched = await self._fetched(film, number)
-                placed.append(await asyncio.to_thread(self._place, fetched, is_complete, number))
-            others = [file for file in end.artifacts if file not in films[: len(placed)]]
-            return end.model_copy(update={"artifacts": (*placed, *others)})
-        except MediaAgentError as error:
-            facts = end.model_dump(exclude={"type", "artifacts", "error"})
-            facts["artifacts"] = tuple(file for file in end.artifacts if file.uri is not None)
-            info = to_info(error)
-            if (
-                is_complete
-                and is_paid
-                and isinstance(error, StorageError | BackendUnavailableError)
-            ):
-                again = f"media-agent jobs resume {self._job.id} collects the film again"
-                hint = again if info.hint is None else f"{info.hint}; then {again}"
-                facts["error"] = info.model_copy(update={"hint": hint})
-                return JobOutcomeUnknown.model_validate(facts)
-            return JobFailed.model_validate({**facts, "error": info})
+        if is_complete and not films:
+            raise BackendResponseError(f"{self._maker} completed without a film")
+        placed = []
+        for number, film in enumerate(films[: self._destination.films], start=1):
+            fetched = await self._fetched(film, number)
+            placed.append(await asyncio.to_thread(self._place, fetched, is_complete, number))
+        others = [file for file in end.artifacts if file not in films[: len(placed)]]
+        return end.model_copy(update={"artifacts": (*placed, *others)})
+
+    def _undelivered(
+        self, end: TerminalEvent, trouble: ErrorInfo, *, is_paid: bool
+    ) -> TerminalEvent:
+        """Return what the end becomes by trouble with its film or record."""
+        if isinstance(end, JobFailed | JobOutcomeUnknown):  # the first trouble is the one to tell
+            return end.model_copy(update={"warnings": (*end.warnings, trouble.message)})
+        facts = end.model_dump(exclude={"type"})
+        if not is_paid:
+            return JobFailed.model_validate({**facts, "error": trouble})
+        does = "collects the film again" if isinstance(end, JobCompleted) else "looks again"
+        again = f"media-agent jobs resume {self._job.id} {does}"
+        hint = again if trouble.hint is None else f"{trouble.hint}; then {again}"
+        error = trouble.model_copy(update={"hint": hint})
+        return JobOutcomeUnknown.model_validate({**facts, "error": error})
 
     async def _fetched(self, film: Artifact, number: int) -> Artifact:
         if film.path is not None or film.uri is None:
@@ -121,7 +126,7 @@ class Delivering:
     ) -> None:
         store = self._around.store
         record = build_record(
-            self._job,
+            store.get(self._job.id),  # with the warnings of its way
             end,
             capabilities=limits,
             events=store.events(self._job.id),

@@ -89,9 +89,10 @@ class Film:
     def forget_states(self, *, keep: int, known: int) -> None:
         """Delete all but the newest `keep` states, and none that is newer than state `known`.
 
-        `known` itself stays too: it is the one from which others know how to go on.
+        `known` itself stays too, it is the one from which others know how to go on; and so does the
+        newest of all.
         """
-        while len(self._states) > keep and self._states[1] <= known:
+        while len(self._states) > max(1, keep) and self._states[1] <= known:
             self._state_path(self._states.popleft()).unlink(missing_ok=True)
 
     def finish(self, name: str, *, tags: Mapping[str, str] | None = None) -> Path:

@@ -125,7 +125,7 @@ class GenerationContext:
         return key not in (None, self._operation.ref.operation_id)
 
     def keep_states(self, count: int) -> None:
-        """Say how many of the newest states are kept."""
+        """Say how many of the newest states are kept; one always is."""
         self._operation.keep_states = count
 
     def prompt_changed(self, chunk: int, prompt: str) -> None:

@@ -2,8 +2,9 @@
 
 import sqlite3
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from media_agent.budget import check_day
 from media_agent.jobs import JobMovedError, Submission, SubmissionState
 from media_agent.ledger_owners import OwnedJobs
 from media_agent.ledger_rows import (
@@ -18,6 +19,13 @@ from media_agent_schemas.capabilities import Estimate, Plan
 from media_agent_schemas.errors import ErrorInfo
 from media_agent_schemas.events import Cost
 from media_agent_schemas.jobs import OperationRef
+
+_SPENT = """
+SELECT total(coalesce(json_extract(cost, '$.usd'), json_extract(quote, '$.cost_usd'), 0)
+    + CASE WHEN jobs.status IN ('queued', 'in_progress') THEN reserved ELSE 0 END)
+FROM submissions JOIN jobs ON jobs.id = job_id
+WHERE state != 'refused' AND submissions.created_at >= ?"""
+_TAKE_FROM_RESERVED = "UPDATE submissions SET reserved = max(0, reserved - ?) WHERE key = ?"
 
 
 class OwnedSubmissions(OwnedJobs):
@@ -45,11 +53,17 @@ class OwnedSubmissions(OwnedJobs):
         with self._file.reading() as connection:
             return connection.execute(query, values).fetchone() is not None
 
-    def intend(self, job_id: str, number: int, time: datetime) -> Submission:
+    def intend(
+        self, job_id: str, number: int, time: datetime, *, per_day: float | None = None
+    ) -> Submission:
         """Keep that the plan of this number is about to be submitted; once per plan.
+
+        With `per_day` only if all that was intended in the last 24 hours, by any process, stays
+        within so many USD. A film in parts takes the price of all its parts at once.
 
         Raises:
             JobMovedError: another process owns the job, or intended the same.
+            BudgetExceededError: it would cost more than is left of the day.
         """
         with self._file.writing() as connection:
             plan = terms_of(self._own_row(connection, job_id)).plans[number]
@@ -63,12 +77,20 @@ class OwnedSubmissions(OwnedJobs):
                     backend=plan.backend,
                     model=plan.model,
                     quote=_quote(plan),
+                    reserved=_reserved(plan),
                     state=SubmissionState.INTENDED,
                     attempts=1,
                     created_at=time,
                 )
             except sqlite3.IntegrityError:
                 raise JobMovedError(f"plan {number} of job {job_id} was submitted before") from None
+            if part_of := plan.request.labels.get("part_of"):
+                taken = (plan.estimate.cost_usd or 0.0, part_of)
+                connection.execute(_TAKE_FROM_RESERVED, taken)
+            if per_day is not None:
+                spent = _spent(connection, time - timedelta(days=1))
+                others = spent - (plan.estimate.cost_usd or 0.0)
+                check_day(plan, spent=others, per_day=per_day)
             change_job(connection, job_id, plan_number=number)
             return self._submission(connection, job_id, number)
 
@@ -97,13 +119,12 @@ class OwnedSubmissions(OwnedJobs):
         self._change(submission, cost=cost)
 
     def spent(self, since: datetime) -> float:
-        """Return the USD of all that was or may have been accepted since; unbilled: as quoted."""
-        query = """
-            SELECT sum(coalesce(json_extract(cost, '$.usd'), json_extract(quote, '$.cost_usd')))
-            FROM submissions WHERE state != 'refused' AND created_at >= ?"""
+        """Return the USD of all that was or may have been accepted since; unbilled: as quoted.
+
+        Of a film in parts that is being made the parts to come count too.
+        """
         with self._file.reading() as connection:
-            (total,) = connection.execute(query, (text_of(since),)).fetchone()
-        return total or 0.0
+            return _spent(connection, since)
 
     def _change(self, submission: Submission, **values: object) -> None:
         try:
@@ -121,3 +142,13 @@ class OwnedSubmissions(OwnedJobs):
 def _quote(plan: Plan) -> Estimate:
     """Return what a submission is expected to cost; a film in parts is paid part by part."""
     return Estimate(cost_usd=0.0, source="paid by its parts") if plan.parts else plan.estimate
+
+
+def _reserved(plan: Plan) -> float:
+    """Return what the parts of a film are expected to cost together."""
+    return (plan.estimate.cost_usd or 0.0) if plan.parts else 0.0
+
+
+def _spent(connection: sqlite3.Connection, since: datetime) -> float:
+    (total,) = connection.execute(_SPENT, (text_of(since),)).fetchone()
+    return float(total)

@@ -75,6 +75,9 @@ CREATE TABLE commands (
     command TEXT NOT NULL
 )"""
 
+_RESERVED = "ALTER TABLE submissions ADD COLUMN reserved FLOAT NOT NULL DEFAULT 0"
+"""In USD, for the parts of a film that are not yet submitted; SQLite takes no comment there."""
+
 STEPS: tuple[Step, ...] = (
     (
         _JOBS,
@@ -86,5 +89,6 @@ STEPS: tuple[Step, ...] = (
         _ARTIFACTS,
     ),
     (_COMMANDS, "CREATE INDEX commands_by_job ON commands (job_id)"),
+    (_RESERVED,),
 )
 """A step that was in a release never changes: a new version is a new step."""

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pydantic import JsonValue
 
 from media_agent.draft import Draft
-from media_agent.errors import BudgetExceededError, UnsupportedRequestError
+from media_agent.errors import UnsupportedRequestError
 from media_agent.geometry import settle_size
 from media_agent.lengths import settle_length
 from media_agent.options import check_options
@@ -33,12 +33,12 @@ def negotiate(
     """Return what will be sent and every change on the way; pure but for `draw_seed`.
 
     `strict` refuses what would have to change; `adjust` takes the nearest supported value. What
-    has no near value (a mode, an input, an option, unknown words) is refused by both.
+    has no near value (a mode, an input, an option, unknown words) is refused by both. Whether the
+    backend is wanted and within the budget is the router's to say.
 
     Raises:
         InvalidRequestError: less than one frame, or shots that do not fit into the whole.
         UnsupportedRequestError: lists everything that does not fit, at once.
-        BudgetExceededError: it would cost more than allowed, or nobody knows what.
     """
     draft = Draft(request, capabilities, policy)
     settle_prompts(draft, rules, allow_unknown_words=allow_unknown_words)
@@ -123,20 +123,10 @@ def _settle_options(draft: Draft) -> None:
 
 
 def settle_routing(draft: Draft) -> None:
-    """Check the wishes about who makes it against the one that was named."""
-    wishes, limits = draft.request.routing, draft.capabilities
+    """Note the wishes about a choice that had nothing to choose: a model was named."""
+    wishes = draft.request.routing
     if wishes is None:
         return
-    names = {limits.backend, draft.model}
-    if wishes.allow is not None and names.isdisjoint(wishes.allow):
-        draft.refuse("routing.allow", list(wishes.allow), f"{draft.model} is not among them")
-    if not names.isdisjoint(wishes.avoid):
-        draft.refuse("routing.avoid", list(wishes.avoid), f"{draft.model} is among them")
-    if wishes.local_only and not limits.local:
-        draft.refuse("routing.local_only", True, f"{draft.model} works elsewhere")
-    if wishes.licences is not None and limits.licence not in wishes.licences:
-        licence = limits.licence or "unknown"
-        draft.refuse("routing.licences", list(wishes.licences), f"its licence is {licence}")
     for name, wish in (("prefer", wishes.prefer), ("route", wishes.route)):
         if wish is not None:
             draft.note(f"routing.{name}", wish, None, "one backend only was considered")
@@ -147,8 +137,6 @@ def _plan(draft: Draft, estimate: Callable[[VideoRequest], Estimate]) -> Plan:
     if settled.get("size") is not None:
         settled |= {"resolution": None, "aspect_ratio": None}
     request = VideoRequest.model_validate({**dict(draft.request), **settled})
-    expected = estimate(request)
-    _check_budget(draft, expected)
     return Plan(
         backend=draft.capabilities.backend,
         model=draft.capabilities.model,
@@ -156,22 +144,5 @@ def _plan(draft: Draft, estimate: Callable[[VideoRequest], Estimate]) -> Plan:
         request=request,
         adjustments=tuple(draft.adjustments),
         warnings=tuple(draft.warnings),
-        estimate=expected,
+        estimate=estimate(request),
     )
-
-
-def _check_budget(draft: Draft, expected: Estimate) -> None:
-    budget = draft.request.budget
-    if budget is None or budget.max_cost_usd is None:
-        return
-    if expected.cost_usd is None:
-        raise BudgetExceededError(
-            f"nobody knows what {draft.model} will cost; the budget is {budget.max_cost_usd:g} USD",
-            hint="leave the budget out, or choose a backend with a known price",
-        )
-    if expected.cost_usd > budget.max_cost_usd:
-        raise BudgetExceededError(
-            f"{draft.model} would cost {expected.cost_usd:g} USD; "
-            f"the budget is {budget.max_cost_usd:g} USD",
-            hint="raise the budget, or ask for less",
-        )

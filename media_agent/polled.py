@@ -5,6 +5,7 @@ Pacing, the deadline, cancelling, and the rule that a failed poll is no failed j
 
 import asyncio
 import contextlib
+import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -179,7 +180,7 @@ class PolledBackend(ABC):
             if event is not None and event != last:
                 last = event
                 yield event
-            await self._pause(watch, pause)
+            await self._pause(ref, watch, pause)
             pause = min(pause * _GROWTH, max(pause, self.longest_poll_seconds))
 
     async def control(self, ref: OperationRef, command: ChangePrompt | Finish) -> None:
@@ -253,9 +254,7 @@ class PolledBackend(ABC):
                 f"{may_finish}"
             )
             return JobCancelled(model=ref.model, warnings=(warning,))
-        started, allowed = ref.data.get("submitted_at"), ref.data.get("deadline_seconds")
-        if not isinstance(started, int | float) or not isinstance(allowed, int | float):
-            return None
+        started, allowed = _term(ref)
         if self._clock() < started + allowed:
             return None
         with contextlib.suppress(MediaAgentError):
@@ -267,9 +266,13 @@ class PolledBackend(ABC):
         )
         return JobOutcomeUnknown(model=ref.model, error=to_info(too_late))
 
-    async def _pause(self, watch: _Watch, seconds: float) -> None:
-        """Sleep, but not through a cancel."""
-        seconds = max(seconds, watch.not_before - self._clock())
+    async def _pause(self, ref: OperationRef, watch: _Watch, seconds: float) -> None:
+        """Sleep, as long as the provider wishes, but through no cancel and no deadline."""
+        ends = [sum(_term(ref))]
+        if watch.cancel_asked_at is not None:
+            ends.append(watch.cancel_asked_at + self.cancel_grace_seconds)
+        now = self._clock()
+        seconds = max(0.0, min(max(seconds, watch.not_before - now), *(end - now for end in ends)))
         tasks = (
             asyncio.ensure_future(self._sleep(seconds)),
             asyncio.ensure_future(watch.wake.wait()),
@@ -320,6 +323,14 @@ class PolledBackend(ABC):
                 hint=f"correct it in the settings under [backends.{self.name}.options]",
             )
         return float(value)
+
+
+def _term(ref: OperationRef) -> tuple[float, float]:
+    """Return when work was sent and how many seconds it has, without end where nobody said."""
+    started, allowed = ref.data.get("submitted_at"), ref.data.get("deadline_seconds")
+    if not isinstance(started, int | float) or not isinstance(allowed, int | float):
+        return 0.0, math.inf
+    return started, allowed
 
 
 def _has_begun(event: BackendEvent | None) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 from media_agent.backend import VideoBackend
+from media_agent.budget import too_dear
 from media_agent.catalogue import Catalogue, ModelFacts
 from media_agent.errors import (
     InvalidRequestError,
@@ -22,7 +23,7 @@ from media_agent.parts import plan_parts
 from media_agent.pieces import Maker, Takes
 from media_agent.prompts import AS_WRITTEN, PromptRules
 from media_agent.reasons import chosen, order, reasons_of, summary_of
-from media_agent.routes import Asked, Route, Rules, refusals_of, too_dear, too_long
+from media_agent.routes import Asked, Route, Rules, refusals_of, too_long
 from media_agent_schemas.capabilities import (
     Estimate,
     Method,

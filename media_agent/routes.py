@@ -1,11 +1,10 @@
-"""Wishes about who makes a video, and what they, a licence or a budget say against a model."""
+"""Wishes about who makes a video, and what they or a licence say against a model."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from media_agent.catalogue import ModelFacts
 from media_agent.errors import (
-    BudgetExceededError,
     ConfigurationError,
     InvalidRequestError,
     MediaAgentError,
@@ -136,23 +135,6 @@ def too_long(request: VideoRequest, limits: Capabilities) -> Mismatch:
         return Mismatch("shots", str(len(request.shots)), f"it takes {limits.max_shots} {ways}")
     asked = f"{wanted_seconds(request, fps, limits):g}"
     return Mismatch("duration", asked, f"it makes at most {longest:g} s at once {ways}")
-
-
-def too_dear(name: str, plan: Plan, budget: float | None) -> Iterator[MediaAgentError]:
-    """Yield what a budget says against a plan; an unknown price is not within it."""
-    cost = plan.estimate.cost_usd
-    if budget is None or (plan.repeats and cost == 0):
-        return
-    if cost is None:
-        yield BudgetExceededError(
-            f"nobody knows what {name} will cost; the budget is {budget:g} USD",
-            hint="leave the budget out, or choose a backend with a known price",
-        )
-    elif cost > budget:
-        yield BudgetExceededError(
-            f"{name} would cost {cost:g} USD; the budget is {budget:g} USD",
-            hint="raise the budget, or ask for less",
-        )
 
 
 def _against(name: str, wish: str, asked: str, reason: str) -> UnsupportedRequestError:

@@ -84,7 +84,7 @@ prefer = "local-first"
 def _budget(machine: Machine) -> str:
     sign = "" if machine.keys else "# "  # where nothing costs, it is only shown
     return f"""\
-# What may be spent without asking, in USD: for one film, and for all of a day.
+# What may be spent without asking, in USD: for one film, and for all of 24 hours.
 {sign}[budget]
 {sign}max_cost_usd = 1.00
 {sign}max_cost_usd_per_day = 5.00

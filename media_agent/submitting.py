@@ -43,6 +43,7 @@ class Surroundings:
     open_backend: OpenBackend
     checkpoint: Callable[[str], None] = lambda step: None
     """Called after each step of a job is kept: plan, intent, submit, ref, observe, collect, ..."""
+    max_cost_usd_per_day: float | None = None
 
 
 class Submitting:
@@ -115,7 +116,12 @@ class Submitting:
         """Offer the plans in order; only a refusal before acceptance leads to the next."""
         while True:
             backend = await self._around.open_backend(self._plans[number])
-            intent = self._store.intend(self.job.id, number, self._around.now())
+            intent = self._store.intend(
+                self.job.id,
+                number,
+                self._around.now(),
+                per_day=self._around.max_cost_usd_per_day,
+            )
             self._around.checkpoint("intent")
             try:
                 token = self._token(self._plans[number])

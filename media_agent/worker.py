@@ -80,11 +80,17 @@ class Worker:
         """Do the work; whatever happens ends in one terminal event."""
         self._operation.log.publish(JobStarted())
         try:
-            with self._open_films() as films:
-                terminal = self._make(films)
-        except Exception as error:  # noqa: BLE001  # the film could not be opened or closed
-            terminal = self._failed(error, ())
+            terminal = self._ended()
+        except BaseException as error:  # noqa: BLE001  # what the backend says of itself is broken
+            terminal = JobFailed(error=to_info(_as_known(error, self._operation)))
         self._operation.log.publish(terminal)
+
+    def _ended(self) -> TerminalEvent:
+        try:
+            with self._open_films() as films:
+                return self._make(films)
+        except BaseException as error:  # noqa: BLE001  # the film could not be opened or closed
+            return self._failed(error, ())
 
     def _open_films(self) -> Films:
         self._context.check()
@@ -108,7 +114,7 @@ class Worker:
             return JobCompleted(**dict(self._delivery(tuple(map(describe, paths)))))
         except JobCancelledError:
             return JobCancelled(**dict(self._delivery(self._partial(films))))
-        except Exception as error:  # noqa: BLE001  # the engine's own errors become data
+        except BaseException as error:  # noqa: BLE001  # the engine's own errors become data
             return self._failed(error, self._partial(films))
 
     def _fill(self, films: Films) -> None:
@@ -210,7 +216,7 @@ class Worker:
             self._context.warn(f"the film so far cannot be read: {error}")
             return ()
 
-    def _failed(self, error: Exception, artifacts: tuple[Artifact, ...]) -> TerminalEvent:
+    def _failed(self, error: BaseException, artifacts: tuple[Artifact, ...]) -> TerminalEvent:
         if isinstance(error, JobCancelledError):
             return JobCancelled(**dict(self._delivery(artifacts)))
         known = _as_known(error, self._operation)
@@ -263,7 +269,7 @@ def _wanted_frames(request: VideoRequest) -> int | None:
     return round(seconds * request.fps)
 
 
-def _as_known(error: Exception, operation: Operation) -> MediaAgentError:
+def _as_known(error: BaseException, operation: Operation) -> MediaAgentError:
     if isinstance(error, MediaAgentError):
         return error
     if isinstance(error, OSError):
@@ -275,7 +281,7 @@ def _as_known(error: Exception, operation: Operation) -> MediaAgentError:
     )
 
 
-def _keep_traceback(error: Exception, path: Path) -> str | None:
+def _keep_traceback(error: BaseException, path: Path) -> str | None:
     """Write where the error came from, for whoever mends it, and say where that is."""
     try:
         path.write_text("".join(traceback.format_exception(error)), encoding="utf-8")

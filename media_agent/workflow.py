@@ -113,7 +113,8 @@ class JobRun:
     async def take_commands(self) -> None:
         """Hand the commands that were left for the job to its backend.
 
-        What the backend refuses becomes a warning of the job: who said it may be gone.
+        What the backend refuses, or breaks at, becomes a warning of the job: who said it may be
+        gone.
         """
         if self.ref is None:
             return
@@ -123,6 +124,9 @@ class JobRun:
                     await self.backend.control(self.ref, command)
                 except MediaAgentError as error:
                     self._warn(f"{command.type} was refused: {error.message}")
+                except Exception as error:  # a plugin's own, kept as data
+                    _LOGGER.debug("%s broke", self.backend.name, exc_info=True)
+                    self._warn(f"{command.type} broke: {type(error).__name__}: {error}")
 
     @contextlib.asynccontextmanager
     async def _taking_commands(self) -> AsyncGenerator[None, None]:

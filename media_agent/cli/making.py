@@ -51,7 +51,7 @@ async def _make(client: VideoClient, order: Order, interruption: Interruption) -
     let_finish(client, job_id, plan, interruption)
     with ProgressLine(plan, follow=output.follow) as progress:
         try:
-            return await client.generate(
+            job = await client.generate(
                 request,
                 plans=plans,
                 out=out,
@@ -63,7 +63,10 @@ async def _make(client: VideoClient, order: Order, interruption: Interruption) -
         except asyncio.CancelledError:
             if interruption.number is None:
                 raise
-            return await _stopped(client, job_id)
+            job = await _stopped(client, job_id)
+    for warning in unsaid(job, plan):
+        say(f"warning: {warning}")
+    return job
 
 
 def let_finish(client: VideoClient, job_id: str, plan: Plan, interruption: Interruption) -> None:
@@ -97,10 +100,14 @@ def announce(plan: Plan) -> None:
         say(f"warning: {warning}")
 
 
+def unsaid(job: VideoJob, announced: Plan) -> list[str]:
+    """Return what a job warns of beyond the plan that was announced; it may have left that plan."""
+    warnings = dict.fromkeys((*job.warnings, *job.plan.warnings))
+    return [warning for warning in warnings if warning not in announced.warnings]
+
+
 def _report(job: VideoJob, output: OutputFlags, interruption: Interruption) -> int:
     """Say how it ended and return the exit code."""
-    for warning in job.warnings[len(job.plan.warnings) :]:
-        say(f"warning: {warning}")
     if output.json:
         tell_json(job)
     elif job.status is JobStatus.COMPLETED:

@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field, JsonValue, model_validator
 
-from media_agent_schemas.base import Document, Schema, TriState
+from media_agent_schemas.base import Document, Schema, Sha256, TriState
 from media_agent_schemas.media import InputRole, ResolutionTier, Size
 from media_agent_schemas.request import VideoMode, VideoRequest
 
@@ -137,7 +137,7 @@ class Capabilities(Document):
     verification: Verification = Field(
         Verification(level=VerificationLevel.SHEET_ONLY), description="How far it was checked."
     )
-    weights_sha256: str | None = Field(None, description="Digest of the weights, if local.")
+    weights_sha256: Sha256 | None = Field(None, description="Digest of the weights, if local.")
     licence: str | None = Field(None, description="Licence of the model, SPDX or a name.")
     local: bool = Field(
         False, description="Works on this machine: neither prompt nor film leaves it."

@@ -86,7 +86,7 @@ class JobCompleted(Delivery):
 
 
 class JobFailed(Delivery):
-    """Terminal: the backend itself says that there will be no film."""
+    """Terminal: there will be no film; of paid work that was sent only its backend can say so."""
 
     type: Literal["job.failed"] = "job.failed"
     error: ErrorInfo = Field(description="Why.")
@@ -99,7 +99,7 @@ class JobCancelled(Delivery):
 
 
 class JobOutcomeUnknown(Delivery):
-    """Terminal: nobody can say whether the work was accepted; it is never sent again by itself."""
+    """Terminal: paid work may be there, or a film not yet here; never sent again by itself."""
 
     type: Literal["job.outcome_unknown"] = "job.outcome_unknown"
     error: ErrorInfo = Field(description="What to check, and where.")

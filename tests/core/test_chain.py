@@ -15,6 +15,7 @@ from media_agent.client import VideoClient
 from media_agent.config import load_settings
 from media_agent.errors import (
     BackendUnavailableError,
+    BudgetExceededError,
     GenerationFailedError,
     SubmitUncertainError,
     to_info,
@@ -193,6 +194,7 @@ class World:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.provider = Provider(folder)
+        self.per_day: float | None = None
 
     def process(self, crash_at: tuple[str, int] | None = None) -> VideoClient:
         """Return the client of a new process; it ends at the n-th time of a step."""
@@ -207,7 +209,11 @@ class World:
             return Painter(self.provider)
 
         return VideoClient(
-            settings=load_settings(data_dir=self.folder / "data", default_backend="painter"),
+            settings=load_settings(
+                data_dir=self.folder / "data",
+                default_backend="painter",
+                budget={"max_cost_usd_per_day": self.per_day},
+            ),
             registry=Registry(Discovery({"painter": BackendSpec("painter", factory)})),
             store=Ledger(
                 self.folder / "data" / "ledger.sqlite",
@@ -365,6 +371,35 @@ async def test_a_failed_chain_goes_on_from_its_parts_and_pays_for_the_missing_on
         "mine.part-0002.3",
         "mine.part-0003",
     ]
+
+
+@pytest.mark.anyio
+async def test_a_film_in_parts_keeps_to_the_budget_of_a_day_as_a_whole(world: World) -> None:
+    world.per_day = 2.0  # a film has three parts of 0.50, billed at 0.40
+
+    made = await world.process().generate(REQUEST, job_id="made")
+    with pytest.raises(BudgetExceededError):
+        await world.process().generate(REQUEST)
+
+    assert made.status is JobStatus.COMPLETED
+    assert len(world.provider.accepted) == 3
+
+
+@pytest.mark.anyio
+async def test_two_films_in_parts_at_once_are_not_both_begun_when_the_day_pays_for_one(
+    world: World,
+) -> None:
+    world.per_day = 2.0
+    client = world.process()
+
+    jobs = await asyncio.gather(client.generate(REQUEST), client.generate(REQUEST))
+
+    done, refused = sorted(jobs, key=lambda job: job.status is JobStatus.FAILED)
+    assert done.status is JobStatus.COMPLETED
+    assert refused.error is not None
+    assert refused.error.code == "budget_exceeded"
+    assert "max_cost_usd_per_day" in (refused.error.hint or "")
+    assert len(world.provider.accepted) == 3
 
 
 @pytest.mark.anyio

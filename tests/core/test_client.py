@@ -21,6 +21,7 @@ from media_agent.errors import (
     InvalidRequestError,
     JobError,
     JobNotFoundError,
+    MediaAgentError,
     StorageError,
     SubmitUncertainError,
     to_info,
@@ -44,6 +45,7 @@ from media_agent_schemas import (
     JobCancelled,
     JobCompleted,
     JobFailed,
+    JobOutcomeUnknown,
     JobProgressed,
     JobStarted,
     JobStatus,
@@ -75,6 +77,7 @@ class ScriptedBackend:
         self.refusal: Exception | None = None
         self.submitted: list[tuple[VideoRequest, str]] = []
         self.commands: list[ChangePrompt | Finish] = []
+        self.control_faults: list[Exception] = []
         self.cancelled = asyncio.Event()
         self.waits_for_cancel = False
         self.is_closed = False
@@ -126,6 +129,8 @@ class ScriptedBackend:
             yield line
 
     async def control(self, ref: OperationRef, command: ChangePrompt | Finish) -> None:
+        if self.control_faults:
+            raise self.control_faults.pop(0)
         self.commands.append(command)
 
     async def cancel(self, ref: OperationRef) -> None:
@@ -334,27 +339,42 @@ async def test_a_refused_submission_fails_the_job_with_its_reason(stage: Stage) 
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize(
-    ("lines", "code", "said"),
-    [
-        ([JobCompleted()], "backend_response", "completed without a film"),
-        ([JobCompleted(artifacts=(Artifact(uri="ftp://a/b"),))], "backend_response", "at a ftp"),
-        ([ContentRejectedError("no cats")], "content_rejected", "no cats"),
-    ],
-)
-async def test_what_a_backend_does_wrong_ends_the_job_as_failed(
-    stage: Stage, lines: list[Line], code: str, said: str
-) -> None:
-    stage.play(*lines)
+async def test_what_a_backend_refuses_while_it_works_fails_the_job(stage: Stage) -> None:
+    stage.play(JobStarted(), ContentRejectedError("no cats"))
 
     job = await stage.client.generate(REQUEST, out=stage.out)
 
     assert job.status is JobStatus.FAILED
-    assert job.error is not None
-    assert job.error.code == code
-    assert said in job.error.message
+    assert job.error == to_info(ContentRejectedError("no cats"))
     assert stage.types(job.id)[-1] == "job.failed"
-    assert not stage.out.exists()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("resubmits", [True, False])
+@pytest.mark.parametrize(
+    ("end", "said"),
+    [
+        (JobCompleted(), "completed without a film"),
+        (JobCompleted(artifacts=(Artifact(uri="ftp://a/b"),)), "at a ftp"),
+    ],
+)
+async def test_a_paid_film_that_does_not_arrive_is_collected_later(
+    stage: Stage, end: JobCompleted, said: str, resubmits: bool
+) -> None:
+    stage.backend.resubmits = resubmits
+    stage.play(end)
+
+    job = await stage.client.generate(REQUEST, out=stage.out)
+    stage.play(JobCompleted(artifacts=(stage.film(),)))
+    later = await stage.client.resume(job.id)
+
+    assert job.status is (JobStatus.FAILED if resubmits else JobStatus.OUTCOME_UNKNOWN)
+    assert job.error is not None
+    assert job.error.code == "backend_response"
+    assert said in job.error.message
+    assert stage.out.exists() is not resubmits
+    assert later.status is (JobStatus.FAILED if resubmits else JobStatus.COMPLETED)
+    assert len(stage.backend.submitted) == 1
 
 
 @pytest.mark.anyio
@@ -514,6 +534,29 @@ async def test_a_running_job_can_be_steered_and_a_finished_one_cannot(stage: Sta
 
 
 @pytest.mark.anyio
+async def test_a_command_at_which_a_backend_breaks_is_a_warning_and_the_next_is_tried(
+    stage: Stage,
+) -> None:
+    stage.play(JobStarted(), JobProgressed(phase="wait"), JobCancelled())
+    stage.backend.waits_for_cancel = True
+    stage.backend.control_faults = [ZeroDivisionError("oops")]
+    ready = asyncio.Event()
+
+    task = asyncio.create_task(
+        stage.client.generate(REQUEST, out=stage.out, job_id="mine", on_event=lambda _: ready.set())
+    )
+    await ready.wait()
+    await stage.client.steer("mine", "a dog")
+    await stage.client.steer("mine", "a cow")
+    await stage.client.cancel("mine")
+    job = await task
+
+    broken = "change_prompt broke: ZeroDivisionError: oops"
+    assert job.warnings == stage.record().warnings == (broken,)
+    assert stage.backend.commands == [ChangePrompt(prompt="a cow")]
+
+
+@pytest.mark.anyio
 async def test_an_unknown_backend_or_model_or_job_is_said(stage: Stage) -> None:
     with pytest.raises(InvalidRequestError, match="'scrpt'") as caught:
         await stage.client.plan(REQUEST.model_copy(update={"model": "scrpt"}))
@@ -571,19 +614,48 @@ def test_the_blocking_face_makes_the_same_film(stage: Stage) -> None:
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize(("is_refused", "code"), [(True, "content_rejected"), (False, "storage")])
+@pytest.mark.parametrize(
+    "error", [ContentRejectedError("no cats"), SubmitUncertainError("lost", hint="look there")]
+)
 async def test_a_record_that_cannot_be_written_does_not_hide_the_first_trouble(
-    stage: Stage, is_refused: bool, code: str
+    stage: Stage, error: MediaAgentError
 ) -> None:
-    refused = JobFailed(error=to_info(ContentRejectedError("no cats")))
-    made = JobCompleted(artifacts=(stage.film(),))
-    stage.play(JobStarted(), refused if is_refused else made)
+    stage.play(JobStarted(), error)
 
     job = await stage.client.generate(
         REQUEST, out=stage.out, on_event=lambda _: stage.record_path.mkdir(exist_ok=True)
     )
 
-    assert job.status is JobStatus.FAILED
-    assert job.error is not None
-    assert job.error.code == code
-    assert stage.out.exists() is not is_refused
+    is_refused = isinstance(error, ContentRejectedError)
+    assert job.status is (JobStatus.FAILED if is_refused else JobStatus.OUTCOME_UNKNOWN)
+    assert job.error == to_info(error)
+    assert "out.json cannot be written" in job.warnings[0]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("resubmits", [True, False])
+async def test_a_film_without_its_record_has_its_facts_and_gets_the_record_later(
+    stage: Stage, resubmits: bool
+) -> None:
+    stage.backend.resubmits = resubmits
+    made = JobCompleted(artifacts=(stage.film(),), cost=Cost(usd=0.4), warnings=("dark",))
+    stage.play(JobStarted(), made)
+
+    job = await stage.client.generate(
+        REQUEST, out=stage.out, on_event=lambda _: stage.record_path.mkdir(exist_ok=True)
+    )
+    stage.record_path.rmdir()
+    stage.play(JobStarted(), made)
+    later = await stage.client.resume(job.id)
+
+    (*_, end) = [
+        numbered.event
+        for numbered in stage.client.store.events(job.id)
+        if isinstance(numbered.event, JobFailed | JobOutcomeUnknown)
+    ]
+    assert end.error.code == "storage"
+    assert (end.cost, end.warnings) == (made.cost, made.warnings)
+    assert end.artifacts[0].path == str(stage.out)
+    assert stage.out.exists()
+    assert later.status is (JobStatus.FAILED if resubmits else JobStatus.COMPLETED)
+    assert stage.record_path.exists() is not resubmits

@@ -184,6 +184,18 @@ def test_a_reader_in_the_middle_of_a_write_gets_every_whole_chunk(tmp_path, miss
     assert np.array_equal(seen[:13], read_frames(whole)[:13])
 
 
+@pytest.mark.parametrize("keep", [0, 1, 2])
+def test_the_newest_state_is_kept_even_if_none_is_to_be(tmp_path, keep):
+    with Film(tmp_path, fps=24) as film:
+        for number in range(3):
+            film.add(chunk(number))
+            film.add_state(lambda path: path.write_text("state"))
+            film.forget_states(keep=keep, known=film.chunks)
+
+    kept = sorted(path.name for path in (tmp_path / "states").iterdir())
+    assert kept == [state_name(number) for number in range(4 - max(1, keep), 4)]
+
+
 def film_with_states(folder, chunks, resume_at=0, announce=lambda chunks: None):
     """Make a film as a worker does; state n is the number n."""
     with Film(folder, fps=24, chunks=resume_at) as film:

@@ -1,12 +1,13 @@
 """The ledger: whole states, gapless events, one end, owners, and files that cannot be used."""
 
+import contextlib
 import multiprocessing
 import multiprocessing.synchronize
 import os
 import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
 from media_agent.errors import (
+    BudgetExceededError,
     ConfigurationError,
     ContentRejectedError,
     IdempotencyConflictError,
@@ -48,6 +50,7 @@ from media_agent_schemas import (
     MediaInput,
     OperationRef,
     Plan,
+    PlanPart,
     Policy,
     PromptChanged,
     ResumeToken,
@@ -327,6 +330,92 @@ def test_what_was_spent_counts_bills_then_quotes_and_what_nobody_knows(ledger: L
 
     assert ledger.spent(NOW) == 3.5
     assert ledger.spent(before) == 10.5
+
+
+def test_what_does_not_fit_into_the_day_is_not_intended(ledger: Ledger) -> None:
+    for name, cost in (("first", 0.6), ("second", 0.6), ("small", 0.4), ("free", 0.0)):
+        ledger.create(job(name, cost=cost))
+    ledger.create(job("unpriced"))
+    ledger.intend("first", 0, NOW, per_day=1.0)
+
+    with pytest.raises(BudgetExceededError, match=r"would cost 0\.6 USD; 0\.4 USD are left of the"):
+        ledger.intend("second", 0, NOW, per_day=1.0)
+    with pytest.raises(BudgetExceededError, match="an unknown price"):
+        ledger.intend("unpriced", 0, NOW, per_day=1.0)
+
+    assert ledger.submissions("second") == []
+    ledger.intend("small", 0, NOW, per_day=1.0)
+    ledger.intend("free", 0, NOW, per_day=1.0)
+    assert ledger.spent(NOW) == 1.0
+    ledger.intend("second", 0, NOW + timedelta(hours=25), per_day=1.0)
+
+
+def intend_at_once(path: Path, name: str, barrier: multiprocessing.synchronize.Barrier) -> None:
+    ledger = Ledger(path)
+    ledger.create(job(name, cost=0.5))
+    barrier.wait(30)
+    with contextlib.suppress(BudgetExceededError):
+        ledger.intend(name, 0, NOW, per_day=1.0)
+
+
+def test_processes_that_intend_at_once_do_not_cross_the_budget_together(path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    barrier = context.Barrier(3)
+    processes = [
+        context.Process(target=intend_at_once, args=(path, name, barrier)) for name in "abc"
+    ]
+
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+
+    assert [process.exitcode for process in processes] == [0, 0, 0]
+    assert Ledger(path).spent(NOW) == 1.0
+
+
+def in_parts(name: str, *parts: float) -> tuple[VideoJob, JobTerms]:
+    whole = plan(cost=sum(parts))
+    pieces = tuple(
+        PlanPart(request=whole.request, estimate=Estimate(cost_usd=cost)) for cost in parts
+    )
+    whole = whole.model_copy(update={"parts": pieces})
+    return job(name).model_copy(update={"plan": whole}), JobTerms((whole,))
+
+
+def part_of(film: str, name: str, cost: float) -> tuple[VideoJob, JobTerms]:
+    planned = plan(cost=cost)
+    request = planned.request.model_copy(update={"labels": {"part_of": film}})
+    planned = planned.model_copy(update={"request": request})
+    return job(name).model_copy(update={"plan": planned}), JobTerms((planned,))
+
+
+def test_a_film_in_parts_takes_the_price_of_all_and_its_parts_take_from_that(
+    ledger: Ledger,
+) -> None:
+    ledger.create(*in_parts("film", 0.4, 0.4))
+    ledger.create(*part_of("film", "part", 0.4))
+    ledger.create(job("other", cost=0.4))
+
+    ledger.intend("film", 0, NOW, per_day=1.0)
+    before = ledger.spent(NOW)
+    part = ledger.intend("part", 0, NOW, per_day=1.0)
+    with pytest.raises(BudgetExceededError):
+        ledger.intend("other", 0, NOW, per_day=1.0)
+    ledger.bill(part, Cost(usd=0.3))
+
+    assert (before, ledger.spent(NOW)) == (0.8, pytest.approx(0.7))
+    ledger.append("film", JobCancelled(), NOW)
+    assert ledger.spent(NOW) == 0.3
+
+
+def test_a_film_in_parts_that_costs_more_than_is_left_of_the_day_is_not_begun(
+    ledger: Ledger,
+) -> None:
+    ledger.create(*in_parts("film", 0.4, 0.4, 0.4))
+
+    with pytest.raises(BudgetExceededError, match=r"1\.2 USD; 1 USD are left"):
+        ledger.intend("film", 0, NOW, per_day=1.0)
 
 
 def test_the_same_key_and_request_are_the_same_job(ledger: Ledger) -> None:

@@ -6,10 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from media_agent.errors import BudgetExceededError, InvalidRequestError, UnsupportedRequestError
+from media_agent.errors import InvalidRequestError, UnsupportedRequestError
 from media_agent.negotiate import negotiate
 from media_agent_schemas import (
-    Budget,
     CameraMove,
     Capabilities,
     Estimate,
@@ -305,34 +304,6 @@ def test_the_nearest_size_is_near_in_shape_too() -> None:
     limits = FREE.model_copy(update={"sizes": sizes, "size_range": None})
 
     assert plan(request(size=Size.parse("600x1000")), limits).request.size == sizes[1]
-
-
-def test_a_budget_that_would_be_exceeded_is_refused_with_both_sums() -> None:
-    with pytest.raises(BudgetExceededError, match=r"would cost 2 USD; the budget is 1\.5 USD"):
-        negotiate(
-            request(budget=Budget(max_cost_usd=1.5)),
-            TINY,
-            draw_seed=lambda: 7,
-            estimate=lambda request: Estimate(cost_usd=2),
-        )
-
-
-def test_a_budget_of_zero_allows_what_is_free_and_refuses_the_unknown() -> None:
-    asked = request(budget=Budget(max_cost_usd=0))
-
-    made = negotiate(
-        asked, TINY, draw_seed=lambda: 7, estimate=lambda request: Estimate(cost_usd=0)
-    )
-
-    assert made.estimate.cost_usd == 0
-    with pytest.raises(BudgetExceededError, match="nobody knows"):
-        plan(asked)
-
-
-@pytest.mark.parametrize("routing", [Routing(allow=("fal",)), Routing(avoid=("magi",))])
-def test_a_backend_that_is_not_wished_for_is_refused(routing: Routing) -> None:
-    with pytest.raises(UnsupportedRequestError, match=r"routing\."):
-        plan(request(routing=routing))
 
 
 def test_a_preference_without_a_choice_is_said() -> None:

@@ -340,6 +340,8 @@ def test_a_wish_refuses_with_its_reason(routing: Routing, reason: str) -> None:
 
     assert reason in refused(report, "fal/x")
     assert of(report, "fal/x").plan is not None
+    with pytest.raises(UnsupportedRequestError, match=reason):
+        router(Shelf(model("fal", "x"))).plan(asked(routing=routing, model="fal"))
 
 
 def test_a_budget_refuses_what_costs_more_and_what_nobody_knows() -> None:
@@ -351,6 +353,21 @@ def test_a_budget_refuses_what_costs_more_and_what_nobody_knows() -> None:
     assert names(report) == ["cheap/x"]
     assert "would cost 2 USD; the budget is 1 USD" in refused(report, "dear/x")
     assert "nobody knows what silent/x will cost" in refused(report, "silent/x")
+
+
+@pytest.mark.parametrize(("price", "budget"), [(2.0, 1.5), (None, 1.5), (0.5, 0)])
+def test_a_budget_refuses_a_model_asked_for_by_name(price: float | None, budget: float) -> None:
+    request = asked(model="fal", budget=Budget(max_cost_usd=budget))
+
+    with pytest.raises(BudgetExceededError, match=f"the budget is {budget:g} USD"):
+        router(Shelf(model("fal", "x"), price=price)).plan(request)
+
+
+@pytest.mark.parametrize(("price", "budget"), [(3 * 0.1, 0.3), (0, 0)])
+def test_a_budget_of_exactly_the_price_pays_for_it(price: float, budget: float) -> None:
+    request = asked(model="fal", budget=Budget(max_cost_usd=budget))
+
+    assert router(Shelf(model("fal", "x"), price=price)).plan(request).estimate.cost_usd == price
 
 
 def test_a_budget_counts_all_parts() -> None:

@@ -176,6 +176,33 @@ async def test_an_error_in_any_stage_ends_the_job_once_and_keeps_the_film(make, 
     assert len(frames_of(events)) == events[-1].frames >= 12
 
 
+async def test_a_generator_that_ends_its_process_ends_its_job_only(make):
+    def leave(index, context):
+        if index == 1:
+            raise SystemExit(3)
+
+    events = await film_of(make(generating=leave), "left")
+
+    assert events[-1].type == "job.failed"
+    assert "SystemExit: 3" in events[-1].error.message
+    assert len(frames_of(events)) == 6
+
+
+async def test_a_backend_that_cannot_say_what_it_is_still_ends_its_job(make):
+    def forget(index, context):
+        backend.capabilities = lambda model: 1 / 0
+
+    backend = make(generating=forget)
+
+    events = await film_of(backend, "dumb")
+
+    assert [event.type for event in events if event.type.startswith("job.")] == [
+        "job.started",
+        "job.failed",
+    ]
+    assert "ZeroDivisionError" in events[-1].error.message
+
+
 @pytest.mark.parametrize("stage", ["generating", "decoding", "saving"])
 async def test_a_job_cancelled_in_any_stage_keeps_what_was_generated_before(make, stage):
     arrived, go_on = threading.Event(), threading.Event()

@@ -16,6 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from media_agent import submitting
 from media_agent.backend import BackendSettings, BackendSpec
+from media_agent.cli.making import unsaid
 from media_agent.client import VideoClient
 from media_agent.config import load_settings
 from media_agent.errors import (
@@ -188,6 +189,7 @@ class World:
         self.folder = folder
         self.providers = providers
         self.seen: list[str] = []
+        self.per_day: float | None = None
         self.ledger = Ledger(
             folder / "data" / "ledger.sqlite", is_owner_alive=lambda owner, silent: False
         )
@@ -208,7 +210,11 @@ class World:
 
         specs = {name: spec(name, provider) for name, provider in self.providers.items()}
         return VideoClient(
-            settings=load_settings(data_dir=self.folder / "data", default_backend="paid"),
+            settings=load_settings(
+                data_dir=self.folder / "data",
+                default_backend="paid",
+                budget={"max_cost_usd_per_day": self.per_day},
+            ),
             registry=Registry(Discovery(specs)),
             store=self.ledger,
             now=lambda: datetime(2026, 1, 2, tzinfo=UTC),
@@ -496,6 +502,25 @@ async def test_after_a_refusal_the_next_candidate_is_asked(world: World, film: P
 
 
 @pytest.mark.anyio
+async def test_who_refused_is_in_the_record_and_what_the_next_plan_warns_of(
+    world: World, film: Path
+) -> None:
+    world.providers["paid"].replies = ["refused"]
+    world.providers["other"] = Provider(film)
+    client, out = world.process(), world.folder / "a.mp4"
+    first, second = await plans(client, "paid", "other")
+    first = first.model_copy(update={"warnings": ("dear",)})
+    second = second.model_copy(update={"warnings": ("slow",)})
+
+    job = await client.generate(REQUEST, plans=(first, second), out=out)
+
+    record = GenerationRecord.model_validate_json(out.with_suffix(".json").read_bytes())
+    refused = "paid refused (no room); other/one is next"
+    assert record.warnings == ("dear", refused, "slow")
+    assert unsaid(job, first) == [refused, "slow"]
+
+
+@pytest.mark.anyio
 @pytest.mark.parametrize("reply", ["lost", "garbage", "never arrived", "rejected"])
 async def test_after_anything_else_nobody_else_is_asked(
     world: World, film: Path, reply: Reply
@@ -528,6 +553,24 @@ async def test_a_crash_between_two_candidates_goes_on_with_the_second(
 
     assert job.status is JobStatus.COMPLETED
     assert [world.providers[name].posts for name in ("paid", "other")] == [1, 1]
+
+
+@pytest.mark.anyio
+async def test_films_begun_at_once_stay_within_the_budget_of_a_day(world: World) -> None:
+    world.per_day = 1.0
+    client = world.process()
+    plan = await client.plan(REQUEST)
+
+    jobs = await asyncio.gather(*(client.generate(REQUEST, plans=[plan]) for _ in range(4)))
+    later = await client.generate(REQUEST, plans=[plan])
+
+    refused = [job for job in jobs if job.status is JobStatus.FAILED]
+    assert world.providers["paid"].posts == len(jobs) - len(refused) == 2
+    for job in (*refused, later):
+        assert job.error is not None
+        assert job.error.code == "budget_exceeded"
+        assert "max_cost_usd_per_day" in (job.error.hint or "")
+        assert client.store.submissions(job.id) == []
 
 
 @pytest.mark.anyio

@@ -270,3 +270,8 @@ def test_a_default_that_is_not_allowed_is_refused_in_capabilities() -> None:
         )
     with pytest.raises(ValidationError, match="default_fps 30 is not one of fps_values"):
         Capabilities(backend="b", model="m", fps_values=(24,), default_fps=30)
+
+
+def test_a_digest_that_no_record_could_keep_is_refused_in_the_capabilities() -> None:
+    with pytest.raises(ValidationError, match="weights_sha256"):
+        Capabilities(backend="b", model="m", weights_sha256="v1.2")

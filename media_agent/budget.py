@@ -1,0 +1,43 @@
+"""What budgets say against a plan; an unknown price is within none."""
+
+from collections.abc import Iterator
+
+from media_agent.errors import BudgetExceededError
+from media_agent_schemas.capabilities import Plan
+
+_ROUNDING = 1e-9  # USD; prices are added up and multiplied by seconds
+
+
+def too_dear(name: str, plan: Plan, budget: float | None) -> Iterator[BudgetExceededError]:
+    """Yield what a budget says against a plan."""
+    cost = plan.estimate.cost_usd
+    if budget is None or (plan.repeats and cost == 0):
+        return
+    if cost is None:
+        yield BudgetExceededError(
+            f"nobody knows what {name} will cost; the budget is {budget:g} USD",
+            hint="leave the budget out, or choose a backend with a known price",
+        )
+    elif cost > budget + _ROUNDING:
+        yield BudgetExceededError(
+            f"{name} would cost {cost:g} USD; the budget is {budget:g} USD",
+            hint="raise the budget, or ask for less",
+        )
+
+
+def check_day(plan: Plan, *, spent: float, per_day: float) -> None:
+    """Check a plan against what is left of a day; what is free can always be made.
+
+    Raises:
+        BudgetExceededError: it would cost more, or nobody knows what.
+    """
+    cost, name = plan.estimate.cost_usd, f"{plan.backend}/{plan.model}"
+    if cost == 0 or (cost is not None and spent + cost <= per_day + _ROUNDING):
+        return
+    price = "an unknown price" if cost is None else f"{cost:g} USD"
+    raise BudgetExceededError(
+        f"{name} would cost {price}; {max(0.0, per_day - spent):g} USD are left of the "
+        f"{per_day:g} USD for 24 hours",
+        hint="wait until what was spent is older, raise budget.max_cost_usd_per_day, "
+        "or ask for less",
+    )
