@@ -16,7 +16,9 @@ from media_agent.sandbox import media_agent_backends
 from media_agent.tools import DIALECTS, CreateVideo, ToolBox, tool_definitions
 from media_agent.tools.arguments import TOOLS
 from media_agent.tools.box import idempotency_key
+from media_agent.tools.views import view_job
 from media_agent_schemas import JobStatus
+from media_agent_schemas.capabilities import PlanPart
 
 pytestmark = pytest.mark.anyio
 
@@ -291,6 +293,29 @@ async def test_a_cancelled_job_says_so(client: VideoClient, box: ToolBox) -> Non
     assert answer["status"] == "cancelled"
     assert "idempotency_key" in str(answer["next"])
     assert await box.call("cancel_video", {"job_id": job.id}) == answer
+
+
+@pytest.mark.parametrize("status", [JobStatus.FAILED, JobStatus.CANCELLED])
+async def test_nobody_is_told_to_pay_again_for_parts_that_are_kept(
+    client: VideoClient, status: JobStatus
+) -> None:
+    job = await client.generate(CreateVideo(**WISH).to_request())
+    part = PlanPart(request=job.plan.request)
+    plan = job.plan.model_copy(update={"parts": (part, part)})
+
+    answer = view_job(job.model_copy(update={"status": status, "plan": plan}))
+
+    assert "do not create it again" in answer.next
+    assert f"media-agent jobs resume {job.id}" in answer.next
+
+
+async def test_nobody_is_told_to_make_again_what_may_be_there(client: VideoClient) -> None:
+    job = await client.generate(CreateVideo(**WISH).to_request())
+
+    answer = view_job(job.model_copy(update={"status": JobStatus.OUTCOME_UNKNOWN}))
+
+    assert "do not create it again" in answer.next
+    assert f"media-agent jobs resume {job.id}" in answer.next
 
 
 async def test_a_film_is_steered_and_saying_it_twice_is_harmless(
