@@ -63,7 +63,8 @@ class Delivering:
         films = [file for file in end.artifacts if _is_film(file)]
         if is_complete and not films:
             raise BackendResponseError(f"{self._maker} completed without a film")
-        placed, said = [], []
+        placed: list[Artifact] = []
+        said: list[str] = []
         for number, film in enumerate(films[: self._destination.films], start=1):
             fetched = await self._fetched(film, number)
             placed.append(await asyncio.to_thread(self._place, fetched, is_complete, number))
