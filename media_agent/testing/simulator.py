@@ -26,9 +26,9 @@ from media_agent.testing.faults import Fault
 from media_agent.testing.films import Film, film_bytes
 from media_agent.testing.server import Answer, Call, SimulatorServer
 
+_LAST_PORT = 65535
 _REQUESTS_KEPT = 10_000
 _COUNTS = "counts"
-_LAST_PORT = 65535
 
 
 @dataclass(frozen=True, slots=True)

@@ -170,7 +170,7 @@ class SteerVideo(ToolArguments):
 
     job_id: str = Field(description="As create_video returned it.")
     prompt: str = Field(description="What the film shows from then on.")
-    at: Literal["next", "now"] | _Whole | None = Field(
+    at: Literal["next", "now"] | int | None = Field(
         None,
         description="next or null: with the first part that is not begun; now: also in parts that "
         "are begun, as far as that still changes them; a number: after so many parts (chunks).",
