@@ -11,10 +11,13 @@ import json
 import os
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -34,7 +37,7 @@ class Outcome:
     """What became of one film."""
 
     kills: int
-    chunks_at_kills: tuple[int, ...]  # durable when the process was killed
+    chunks_at_kills: tuple[int, ...]  # announced when the process was killed
     resumed: int  # lives that went on from a chunk, not from nothing
     is_equal: bool
     seconds: float
@@ -55,7 +58,7 @@ def main() -> int:
             kills=arguments.kills,
             chunks=arguments.chunks,
             kills_per_film=arguments.kills_per_film,
-            moments=random.Random(arguments.seed),
+            moment=at_random(random.Random(arguments.seed)),
         )
     kills = sum(outcome.kills for outcome in outcomes)
     equal = sum(outcome.is_equal for outcome in outcomes)
@@ -75,13 +78,23 @@ def main() -> int:
     return 0 if equal == len(outcomes) else 1
 
 
+def at_random(moments: random.Random) -> "Moment":
+    """Kill at any moment of a life, with equal chance."""
+
+    def moment(_: Film, life: float) -> Callable[[], bool]:
+        end = time.perf_counter() + moments.uniform(0, life)
+        return lambda: time.perf_counter() >= end
+
+    return moment
+
+
 def play(
-    folder: Path, *, kills: int, chunks: int, kills_per_film: int, moments: random.Random
+    folder: Path, *, kills: int, chunks: int, kills_per_film: int, moment: "Moment"
 ) -> list[Outcome]:
     """Make films until so many processes were killed, and compare each with the undisturbed one."""
     began = time.perf_counter()
     whole = Film(folder / "whole", chunks)
-    whole.live(None)
+    whole.live()
     life = time.perf_counter() - began
     expected = frames_digest(whole.path)
     outcomes: list[Outcome] = []
@@ -91,15 +104,15 @@ def play(
         killed: list[int] = []
         resumed = 0
         for _ in range(min(kills_per_film, kills - done)):
-            resumed += film.durable_chunks() > 0
-            if film.live(moments.uniform(0, life)):
+            resumed += film.announced_chunks() > 0
+            if film.live(moment(film, life)):
                 if not killed:  # the machine is faster than it was: kill sooner
                     life = min(life, time.perf_counter() - began)
                 break
-            killed.append(film.durable_chunks())
+            killed.append(film.announced_chunks())
         while not film.path.exists():
-            resumed += film.durable_chunks() > 0
-            film.live(None)
+            resumed += film.announced_chunks() > 0
+            film.live()
         outcome = Outcome(
             kills=len(killed),
             chunks_at_kills=tuple(killed),
@@ -121,8 +134,8 @@ class Film:
         self.chunks = chunks
         self.folder.mkdir()
 
-    def live(self, seconds: float | None) -> bool:
-        """Begin the film or go on with it, and say whether it ended before it was killed."""
+    def live(self, is_time: Callable[[], bool] = lambda: False) -> bool:
+        """Begin the film or go on with it; kill it when it is time; say whether it ended before."""
         with (self.folder / "log.txt").open("ab") as log:
             process = subprocess.Popen(
                 self._command(),
@@ -132,9 +145,9 @@ class Film:
                 stderr=log,
                 start_new_session=True,
             )
-        try:
-            status = process.wait(seconds)
-        except subprocess.TimeoutExpired:
+        while (status := process.poll()) is None and not is_time():
+            time.sleep(0.01)
+        if status is None:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
             return False
@@ -143,12 +156,12 @@ class Film:
             raise RuntimeError(f"{self._command()} ended with {status}:\n{log_text[-3000:]}")
         return True
 
-    def durable_chunks(self) -> int:
-        """Return how many chunks are on disk."""
-        return sum(1 for _ in (self.folder / "data").glob("**/chunks/*.chunk"))
+    def announced_chunks(self) -> int:
+        """Return how many chunks the ledger knows: from there the film goes on."""
+        return self._asked("events", "SELECT COUNT(chunk) FROM events")
 
     def _command(self) -> tuple[str, ...]:
-        if self._has_a_job():
+        if self._asked("jobs", "SELECT COUNT(*) FROM jobs") > 0:
             return (*CLI, "jobs", "resume")
         length = self.chunks / len(PROMPTS)
         first, *others = PROMPTS
@@ -159,15 +172,21 @@ class Film:
             *("--out", str(self.path)),
         )
 
-    def _has_a_job(self) -> bool:
-        import sqlite3
-
+    def _asked(self, table: str, question: str) -> int:
+        """Return a number from the ledger, 0 as long as it has no such table."""
         path = self.folder / "data" / "ledger.sqlite"
         if not path.exists():
-            return False
-        with sqlite3.connect(path) as ledger:
+            return 0
+        with closing(sqlite3.connect(path)) as ledger:
             tables = {name for (name,) in ledger.execute("SELECT name FROM sqlite_master")}
-            return "jobs" in tables and bool(list(ledger.execute("SELECT 1 FROM jobs LIMIT 1")))
+            if table not in tables:
+                return 0
+            number: int = ledger.execute(question).fetchone()[0]
+            return number
+
+
+Moment = Callable[[Film, float], Callable[[], bool]]
+"""A film and the seconds that it takes undisturbed -> whether it is time to kill it."""
 
 
 def frames_digest(path: Path) -> str:

@@ -88,8 +88,12 @@ def is_there(artifact: Artifact) -> bool:
 
 
 @contextlib.contextmanager
-def reserved(film: Path, *, overwrite: bool = False, films: int = 1) -> Iterator[Destination]:
+def reserved(
+    film: Path, *, overwrite: bool = False, films: int = 1, force: bool = False
+) -> Iterator[Destination]:
     """Check a place for a film and keep others off it while the context lasts.
+
+    With `force` it is taken from the run that writes to it.
 
     Raises:
         InvalidRequestError: it is a folder, exists, is read-only, has no parent, is no .mp4,
@@ -100,7 +104,7 @@ def reserved(film: Path, *, overwrite: bool = False, films: int = 1) -> Iterator
         _check_name(film)
         _check_folder(film)
     destination = Destination(film, overwrite, films)
-    with _locked(film):
+    with _locked(film, force=force):
         with _translated(film):
             _check_free(destination)
         yield destination
@@ -177,10 +181,12 @@ def _translated(film: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _locked(film: Path) -> Iterator[None]:
+def _locked(film: Path, *, force: bool) -> Iterator[None]:
     """Hold a lock file beside the film; the system lets go of the lock when the process dies."""
     path = film.with_name(f".{film.name}.lock")
     with _translated(film):
+        if force:
+            path.unlink(missing_ok=True)  # whoever has it keeps the lock of a file without a name
         file = _open_lock(path)
     if file is None:
         raise InvalidRequestError(
@@ -190,7 +196,15 @@ def _locked(film: Path) -> Iterator[None]:
         try:
             yield
         finally:
-            path.unlink(missing_ok=True)
+            if _is_at(path, file):
+                path.unlink(missing_ok=True)
+
+
+def _is_at(path: Path, file: BinaryIO) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _open_lock(path: Path) -> BinaryIO | None:
@@ -199,7 +213,7 @@ def _open_lock(path: Path) -> BinaryIO | None:
         file = path.open("ab")
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.path.lexists(path) and os.path.samestat(os.fstat(file.fileno()), path.stat()):
+            if _is_at(path, file):
                 return file
         except BlockingIOError:
             file.close()

@@ -102,6 +102,8 @@ class BackendSettings:
     options: Mapping[str, JsonValue] = field(default_factory=dict)
     base_url: str | None = None
     key: SecretStr | None = None
+    key_problem: str | None = None
+    """Why there is no key where the settings say that one is."""
     name: str = ""
     """The name of its section in the settings; empty where it was made without settings."""
     model: str | None = None
@@ -110,6 +112,10 @@ class BackendSettings:
     """The folder of the settings file, from which relative paths count."""
     models: Mapping[str, Path] = field(default_factory=dict)
     """Folders of weights that `media-agent models add` named, for a backend that takes folders."""
+
+    def missing_key(self, way_out: str) -> str | None:
+        """Return what `Capabilities.missing` says of a key that is wanted; None: it is there."""
+        return None if self.key is not None else f"a key: {self.key_problem or way_out}"
 
     def read_options(self, shape: type[Options]) -> Options:
         """Return the options as a model that says their shape.

@@ -15,6 +15,7 @@ from pydantic import Field, JsonValue, ValidationError
 
 from media_agent.backend import BackendSpec
 from media_agent.errors import PluginError
+from media_agent.faults import in_words
 from media_agent.geometry import short_side, short_side_of
 from media_agent_schemas.base import Schema
 from media_agent_schemas.capabilities import Capabilities, Estimate, Verification
@@ -123,22 +124,16 @@ class _File(Schema):
 class Catalogue:
     """The facts of all backends."""
 
-    def __init__(
-        self,
-        files: Mapping[str, Mapping[str, ModelFacts]] | None = None,
-        problems: tuple[PluginError, ...] = (),
-    ) -> None:
-        """Take the facts by backend and model; `problems` are the files that were left out."""
+    def __init__(self, files: Mapping[str, Mapping[str, ModelFacts]] | None = None) -> None:
+        """Take the facts by backend and model."""
         self._files = files or {}
-        self.problems = problems
         self._known: dict[tuple[str, str], ModelFacts] = {}
 
     @classmethod
     def load(cls, specs: Mapping[str, BackendSpec]) -> "Catalogue":
-        """Read the files that these backends, by name, bring; a faulty one harms no other."""
+        """Read the files that these backends, by name, bring; a faulty one is only logged."""
         files: dict[str, Mapping[str, ModelFacts]] = {}
         read: dict[Path, Mapping[str, ModelFacts]] = {}
-        problems = []
         for name, spec in specs.items():
             if spec.catalogue is None:
                 continue
@@ -148,8 +143,7 @@ class Catalogue:
                 files[name] = read[spec.catalogue]
             except PluginError as error:
                 _LOGGER.warning("%s", error)
-                problems.append(error)
-        return cls(files, tuple(problems))
+        return cls(files)
 
     def facts(self, backend: str, model: str) -> ModelFacts:
         """Return what is known about a model: by its name, else by the first pattern that fits."""
@@ -203,11 +197,7 @@ def read_catalogue(path: Path) -> dict[str, ModelFacts]:
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise PluginError(f"the catalogue {path} cannot be read: {error}") from error
     except ValidationError as error:
-        faults = (
-            f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}"
-            for fault in error.errors(include_url=False, include_input=False)
-        )
-        raise PluginError(f"the catalogue {path}: {'; '.join(faults)}") from error
+        raise PluginError(f"the catalogue {path}: {in_words(error, _File)}") from error
 
 
 def _seconds(

@@ -51,16 +51,16 @@ class VideoClient:
         checkpoint: Callable[[str], None] = lambda step: None,
     ) -> None:
         self.settings = load_settings() if settings is None else settings
-        data_dir = self.settings.backend_settings("").data_dir
-        self.store = Ledger(data_dir / "ledger.sqlite") if store is None else store
+        self.store = Ledger(self.settings.ledger_path) if store is None else store
         kinds = self.settings.kinds()
         self._registry = Registry(kinds=kinds) if registry is None else registry
         self._surroundings = Surroundings(
             store=self.store,
             now=now,
             sleep=sleep,
-            work_folder=data_dir / "work",
+            work_folder=self.settings.data_dir / "work",
             open_backend=self._backend_of,
+            base_url=self.settings.base_url,
             checkpoint=checkpoint,
             max_cost_usd_per_day=self.settings.budget.max_cost_usd_per_day,
         )
@@ -173,10 +173,11 @@ class VideoClient:
         `idempotency_key` with the same request is the same job, also from another process: it is
         waited for, gone on with if its process is gone, and returned as it ended.
         When this is cancelled, the work is stopped, what was made is kept as NAME.partial.mp4 with
-        its record, and then the cancellation goes on.
+        its record, and then the cancellation goes on. Cancelled again meanwhile, it waits for
+        nothing: the job can be gone on with.
 
         Raises:
-            RequestError: the request cannot be served, or `out` cannot be used; nothing was done.
+            RequestError: the request cannot be served, or `out` cannot be used; nothing was sent.
             IdempotencyConflictError: there is a job of this id, or the key has another request.
             StorageError: the data folder cannot be written.
         """
@@ -191,7 +192,7 @@ class VideoClient:
             overwrite=overwrite,
         )
         if is_new:
-            return await self._running.ended(job, on_event)
+            return await self._running.made(job, on_event)
         return await self._running.watched(job.id, on_event)
 
     async def start(
@@ -305,9 +306,9 @@ class VideoClient:
         """Go on with a job whose process is gone, or whose outcome is unknown; return its end.
 
         Nothing is submitted a second time, except where that costs nothing. A film in parts that
-        failed goes on too: what failed is made again, what is there is kept. So does a film that
-        failed or was stopped and has a state to go on from. Any other job that is over is returned
-        as it is.
+        failed or was stopped goes on too: the part it ended with is made again, what is there is
+        kept. So does a film that failed or was stopped and has a state to go on from. Any other job
+        that is over is returned as it is.
 
         Raises:
             JobNotFoundError: there is none of this id.
@@ -348,6 +349,9 @@ class VideoClient:
 
     async def cancel(self, job_id: str) -> VideoJob:
         """Ask a job to stop; its own `generate` returns when it has. Harmless when it is over.
+
+        One that was not sent yet is never sent. A backend that cannot be told is told again, until
+        it has heard; why it could not be is a warning of the job.
 
         A job of another process is stopped by that process, within seconds; one whose process is
         gone is stopped here, at its backend too.
@@ -405,7 +409,9 @@ class VideoClient:
         backend = await self._backend(plan.backend)
         if not plan.parts:
             return backend
-        return ChainBackend(plan, backend, PartMaker(self), self._surroundings.work_folder)
+        return ChainBackend(
+            plan, backend, PartMaker(self._running, self.store), self._surroundings.work_folder
+        )
 
     async def _kept(
         self,

@@ -26,6 +26,7 @@ from media_agent.errors import (
     InvalidRequestError,
     JobCancelledError,
     MediaAgentError,
+    OperationNotFoundError,
     StorageError,
     to_info,
 )
@@ -36,6 +37,7 @@ from media_agent.local import ThreadedBackend
 from media_agent_schemas.base import Seconds
 from media_agent_schemas.capabilities import Capabilities, Estimate
 from media_agent_schemas.events import JobCancelled, JobCompleted, JobFailed, JobStarted, Timing
+from media_agent_schemas.jobs import OperationRef
 from media_agent_schemas.media import Artifact, MediaInput
 from media_agent_schemas.request import VideoRequest
 
@@ -71,6 +73,11 @@ class CommandOptions(Declaration):
         """Yield the words of the program."""
         yield from self.command
 
+    @property
+    def is_free(self) -> bool:
+        """Whether a film costs nothing, so that a run that was lost may be repeated."""
+        return not self.usd_per_film and not self.usd_per_second
+
     def own_placeholders(self) -> Iterable[str]:
         """Return the placeholders for files of this machine."""
         return _OWN_PLACEHOLDERS
@@ -103,11 +110,12 @@ class CommandBackend(ThreadedBackend):
         if model not in (None, self._model):
             raise self.unknown_model(str(model), [self._model])
         facts = self._options.capabilities(KIND, self.name, self._model)
-        return facts.model_copy(update={"resubmits": True, "local": True, "missing": self._missing})
+        changes = {"resubmits": self._options.is_free, "local": True, "missing": self._missing}
+        return facts.model_copy(update=changes)
 
     def estimate(self, request: VideoRequest) -> Estimate:
         """Return the declared price; without one it is a program of this machine, and free."""
-        if self._options.usd_per_film is None and self._options.usd_per_second is None:
+        if self._options.is_free:
             return Estimate(cost_usd=0.0, source="runs on this machine")
         return self._options.estimate(request)
 
@@ -126,6 +134,15 @@ class CommandBackend(ThreadedBackend):
             said = f"{self.name} broke: {type(error).__name__}: {error}"
             known = GenerationFailedError(said)
             operation.log.publish(JobFailed(error=to_info(known), model=operation.ref.model))
+
+    def _find(self, ref: OperationRef) -> Operation:
+        try:
+            return super()._find(ref)
+        except OperationNotFoundError as error:
+            folder = self.settings.data_dir / "work" / ref.operation_id
+            raise OperationNotFoundError(
+                error.message, hint=f"what its program wrote is in {folder}"
+            ) from None
 
     def _run(self, operation: Operation) -> Artifact:
         context = GenerationContext(operation)

@@ -7,13 +7,22 @@ that is read instead of both.
 
 import logging
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Self
 
 from platformdirs import user_data_path
-from pydantic import Field, JsonValue, SecretStr, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    JsonValue,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -36,8 +45,12 @@ PREFIX = "MEDIA_AGENT_"
 _DELIMITER = "__"
 _LOGGER = logging.getLogger(__name__)
 
-SectionName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
-VariableName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+SectionName = Annotated[
+    str,
+    Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", description="in small letters, such as my-backend"),
+]
+VariableName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", examples=["MY_KEY"])]
+AbsolutePath = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())]
 Dollars = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
@@ -48,9 +61,7 @@ class BackendSection(Schema):
         None, min_length=1, description="Which backend it is; absent: the one called NAME."
     )
     model: str | None = Field(None, min_length=1, description="Its model when none is named.")
-    base_url: str | None = Field(
-        None, pattern=r"^https?://[^\s@]+$", description="Where it is, if not at its usual address."
-    )
+    base_url: str | None = Field(None, description="Where it is, if not at its usual address.")
     key: SecretStr | None = Field(None, min_length=1, description="Its key.")
     key_env: VariableName | None = Field(None, description="The variable that holds its key.")
     key_file: Path | None = Field(None, description="The file that holds its key.")
@@ -58,6 +69,20 @@ class BackendSection(Schema):
     folder: Path | None = Field(
         None, description="Where its relative paths begin; absent: the folder of the file."
     )
+
+    @field_validator("base_url")
+    @classmethod
+    def _without_password(cls, url: str | None) -> str | None:
+        if url is not None and re.fullmatch(r"https?://[^\s@]+", url) is None:
+            said = "it should be like https://api.example.com/v1, with no user name or password"
+            raise ValueError(said)
+        return url
+
+    def key_problem(self) -> str | None:
+        """Return why `key_env` gives no key; None: it does, or nobody looks there."""
+        if self.key is not None or self.key_env is None or is_set(self.key_env):
+            return None
+        return f"the variable {self.key_env} is not set"
 
     def find_key(self) -> SecretStr | None:
         """Return the key: `key`, else from `key_env` if that is set, else from `key_file`.
@@ -110,7 +135,7 @@ class Settings(BaseSettings):
         hide_input_in_errors=True,
     )
 
-    data_dir: Path = Field(
+    data_dir: AbsolutePath = Field(
         default_factory=lambda: user_data_path("media-agent"),
         description="Folder of jobs and unfinished work.",
     )
@@ -125,6 +150,11 @@ class Settings(BaseSettings):
     routes: dict[SectionName, RouteSection] = Field({}, description="Ways to choose, by name.")
     budget: BudgetSection = Field(BudgetSection(), description="What may be spent.")
 
+    @property
+    def ledger_path(self) -> Path:
+        """Where the ledger of the data folder lies."""
+        return self.data_dir / "ledger.sqlite"
+
     def backend_settings(self, name: str) -> BackendSettings:
         """Return what is handed to one backend.
 
@@ -133,14 +163,19 @@ class Settings(BaseSettings):
         """
         section = self.backends.get(name, BackendSection())
         return BackendSettings(
-            data_dir=self.data_dir.expanduser().absolute(),
+            data_dir=self.data_dir,
             options=section.options,
             base_url=section.base_url,
             key=section.find_key(),
+            key_problem=section.key_problem(),
             name=name,
             model=section.model,
             folder=section.folder,
         )
+
+    def base_url(self, name: str) -> str | None:
+        """Return where a backend is, None if it is at its usual address."""
+        return self.backends.get(name, BackendSection()).base_url
 
     def kinds(self) -> dict[str, str]:
         """Return, for each section, which backend it is."""

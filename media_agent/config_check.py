@@ -1,5 +1,6 @@
 """Looks through the settings for faults before work does, and says each with its file and line."""
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,6 @@ from media_agent.config import (
     Settings,
     Sources,
     is_open_to_others,
-    is_set,
     load_settings,
     unknown_variables,
 )
@@ -18,6 +18,8 @@ from media_agent.config_file import ConfigFile
 from media_agent.errors import ConfigurationError, Fault, MediaAgentError, in_full
 from media_agent.nearest import did_you_mean
 from media_agent.registry import Registry
+
+_LIKE_A_KEY = re.compile("auth|cookie|key|secret|token", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +88,9 @@ def _faults(settings: Settings) -> Iterator[Fault]:
 
 def _key_faults(name: str, section: BackendSection) -> Iterator[Fault]:
     place = ("backends", name)
-    if section.key_env is not None and not is_set(section.key_env) and section.key is None:
-        yield Fault((*place, "key_env"), f"the variable {section.key_env} is not set")
+    problem = section.key_problem()
+    if problem is not None:
+        yield Fault((*place, "key_env"), problem)
     if section.key_file is not None:
         try:
             section.find_key()
@@ -155,6 +158,11 @@ def _warnings(settings: Settings, sources: Sources) -> Iterator[str]:
             where = sources.place(("backends", name, "key_file"))
             yield f"{where}: others can read {section.key_file}: chmod 600 it"
         yield from _written_keys(("backends", name, "key"), sources.files)
+        headers = section.options.get("headers")
+        for header in headers if isinstance(headers, dict) else ():
+            if _LIKE_A_KEY.search(header):
+                where = sources.place(("backends", name, "options", "headers", header))
+                yield f"{where}: {header} looks like a key; auth and key_env keep it elsewhere"
 
 
 def _written_keys(place: Sequence[str], files: Iterable[ConfigFile]) -> Iterator[str]:

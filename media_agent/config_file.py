@@ -76,7 +76,7 @@ def read_file(path: Path) -> ConfigFile | None:
         ConfigurationError: it cannot be read, or is no TOML; the line is named.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
         data = tomllib.loads(text)
     except FileNotFoundError:
         return None

@@ -22,41 +22,30 @@ _PAPER, _INK, _FAINT = (250, 250, 247), (20, 20, 20), (110, 110, 110)
 _GAP = 10  # pixels between frames and around the sheet
 _CAPTION_SIZE, _LABEL_SIZE = 18, 12
 _CAPTION_LINES = 2
+_COLUMNS = 6  # frames shown of a stretch
 _FRAME_WIDTH = 192  # pixels an enlarged frame should reach
 
 
 def write_contact_sheet(
-    video_path: Path,
-    png_path: Path,
-    *,
-    captions: Sequence[tuple[int, str]] = (),
-    columns: int = 6,
-    enlarge: int | None = None,
-    every: int | None = None,
+    video_path: Path, png_path: Path, *, captions: Sequence[tuple[int, str]] = ()
 ) -> None:
-    """Write a PNG with frames of the film, `columns` in a row, the captions over their stretches.
+    """Write a PNG with a row of frames for each stretch of the film, its caption over it.
 
     Args:
-        video_path: The film.
+        video_path: The film; its frames are enlarged to about 192 pixels of width.
         png_path: The picture; replaced if it exists.
         captions: (first frame, text) of each stretch, in order; one without frames is left out.
-        columns: Frames in a row, and, unless `every` is given, frames shown of a stretch.
-        enlarge: Whole factor; absent: small frames grow to about 192 pixels of width.
-        every: Show each frame whose number in its stretch is a multiple of this.
 
     Raises:
-        InvalidRequestError: columns, enlarge or every is below one, or captions are out of order.
+        InvalidRequestError: captions are out of order.
         StorageError: the film cannot be read.
     """
-    for name, value in (("columns", columns), ("enlarge", enlarge), ("every", every)):
-        if value is not None and value < 1:
-            raise InvalidRequestError(f"{name} is {value}; it must be at least 1")
     facts = probe(video_path)
-    factor = enlarge if enlarge is not None else max(1, _FRAME_WIDTH // facts.width)
+    factor = max(1, _FRAME_WIDTH // facts.width)
     stretches = _stretches(captions, facts.frames)
-    shown = [_choose(stretch, columns, every) for stretch in stretches]
+    shown = [_choose(first, end) for first, end, _ in stretches]
     pictures = _pictures(video_path, set(chain.from_iterable(shown)), factor)
-    sheet = _Sheet(facts.width * factor, facts.height * factor, columns, facts.fps)
+    sheet = _Sheet(facts.width * factor, facts.height * factor, facts.fps)
     for (_, _, text), numbers in zip(stretches, shown, strict=True):
         sheet.add_stretch(text, [next(pictures) for _ in numbers], numbers)
     sheet.write(png_path)
@@ -106,11 +95,8 @@ def _stretches(captions: Sequence[tuple[int, str]], frames: int) -> list[Stretch
     ]
 
 
-def _choose(stretch: Stretch, columns: int, every: int | None) -> list[int]:
-    first, end, _ = stretch
-    if every is not None:
-        return list(range(first, end, every))
-    count = min(columns, end - first)
+def _choose(first: int, end: int) -> list[int]:
+    count = min(_COLUMNS, end - first)
     if count == 1:
         return [first]
     return [first + place * (end - 1 - first) // (count - 1) for place in range(count)]
@@ -134,21 +120,19 @@ def _wider(rows: Sequence[bytes], factor: int) -> Iterator[bytes]:
 class _Sheet:
     """Puts strips of the sheet's width under one another, each as RGB bytes."""
 
-    def __init__(self, width: int, height: int, columns: int, fps: float) -> None:
-        self._width, self._height, self._columns, self._fps = width, height, columns, fps
-        self._sheet_width = max(columns * (width + _GAP) + _GAP, 320)
+    def __init__(self, width: int, height: int, fps: float) -> None:
+        self._width, self._height, self._fps = width, height, fps
+        self._sheet_width = _COLUMNS * (width + _GAP) + _GAP
         self._strips: list[bytes] = []
         self._has_letters = find_spec("PIL") is not None
 
     def add_stretch(self, text: str, pictures: Sequence[Picture], numbers: Sequence[int]) -> None:
-        """Add the caption, then its frames in as many rows as they need."""
+        """Add the caption, then its frames."""
         if text and self._has_letters:
             self._strips.append(self._caption(text))
-        for start in range(0, len(pictures), self._columns):
-            row = slice(start, start + self._columns)
-            self._strips += [self._paper(_GAP), self._row(pictures[row])]
-            if self._has_letters:
-                self._strips.append(self._labels(numbers[row]))
+        self._strips += [self._paper(_GAP), self._row(pictures)]
+        if self._has_letters:
+            self._strips.append(self._labels(numbers))
 
     def write(self, path: Path) -> None:
         """Write all strips as one picture."""

@@ -10,6 +10,7 @@ from typing import Annotated, Self
 
 from pydantic import BeforeValidator, ConfigDict, Field, JsonValue, model_validator
 
+from media_agent.lengths import FALLBACK_FPS, FALLBACK_SECONDS
 from media_agent.nearest import did_you_mean
 from media_agent_schemas.base import Schema, Seconds
 from media_agent_schemas.capabilities import (
@@ -37,9 +38,9 @@ PLACEHOLDERS = {
 }
 """The placeholders that every declared backend may use, and what takes their place."""
 
-_PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
+_PLACEHOLDER = re.compile(r"(?<!\$)\{([A-Za-z_][\w-]*)\}")  # ${NAME} is for a shell
 _DEFAULT_SIZE = Size(width=1280, height=720)
-_DEFAULT_FPS, _FASTEST, _DEFAULT_SECONDS = 24.0, 120.0, 5.0
+_FASTEST = 120.0  # frames per second
 
 SizeText = Annotated[
     Size, BeforeValidator(lambda value: Size.parse(value) if isinstance(value, str) else value)
@@ -78,7 +79,7 @@ class Declaration(Schema):
 
     def used(self) -> set[str]:
         """Return the placeholders that are used somewhere."""
-        return {name for text in self.templates() for name in _PLACEHOLDER.findall(text)}
+        return {name for text in self.templates() for name in placeholders(text)}
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -117,7 +118,7 @@ class Declaration(Schema):
             default_size=self.sizes[0] if self.sizes else _DEFAULT_SIZE,
             fps_values=self.fps,
             fps_range=None if self.fps else FpsRange(minimum=1, maximum=_FASTEST),
-            default_fps=self.fps[0] if self.fps else _DEFAULT_FPS,
+            default_fps=self.fps[0] if self.fps else FALLBACK_FPS,
             durations=self.durations,
             max_duration=max(self.durations) if self.durations else self.max_duration,
             default_duration=self._default_duration(),
@@ -151,7 +152,7 @@ class Declaration(Schema):
         if self.durations:
             return self.durations[0]
         longest = self.max_duration
-        return _DEFAULT_SECONDS if longest is None else min(_DEFAULT_SECONDS, longest)
+        return FALLBACK_SECONDS if longest is None else min(FALLBACK_SECONDS, longest)
 
 
 _ANY_SIZE = SizeRange(
@@ -176,12 +177,17 @@ def values_of(request: VideoRequest, model: str) -> dict[str, JsonValue]:
     }
 
 
+def placeholders(template: str) -> list[str]:
+    """Return the names of the placeholders in a text, known or not."""
+    return _PLACEHOLDER.findall(template)
+
+
 def fill(template: str, values: Mapping[str, JsonValue]) -> str | None:
     """Return a text with each placeholder replaced; None if one of them has no value.
 
     It is done in one pass: a placeholder in a prompt is text like any other.
     """
-    if any(values[name] is None for name in _PLACEHOLDER.findall(template)):
+    if any(values[name] is None for name in placeholders(template)):
         return None
     return _PLACEHOLDER.sub(lambda match: str(values[match[1]]), template)
 

@@ -101,7 +101,8 @@ class Delivering:
             )
         from media_agent.fetch import fetch
 
-        fetched = await fetch(film.uri, path, sleep=self._around.sleep)
+        named_by = self._around.base_url(self._maker)
+        fetched = await fetch(film.uri, path, named_by=named_by, sleep=self._around.sleep)
         if film.sha256 not in (None, fetched.sha256):
             raise BackendResponseError("the film that arrived is not the one that was announced")
         return film.model_copy(update={"path": str(path)})
@@ -116,7 +117,7 @@ class Delivering:
             raise StorageError(f"the film {source} cannot be collected: it is gone")
         found = describe(source, film.kind)
         place = self._destination.place_of(is_complete, number)
-        facts = {"uri": film.uri, "expires_at": film.expires_at, "provenance": film.provenance}
+        facts = {"uri": film.uri, "expires_at": film.expires_at}
         placed = found.model_copy(update={"path": str(place), **facts})
         if is_complete and number == 1:
             self._around.store.placing(self._job.id, placed)

@@ -1,12 +1,17 @@
 """What is wrong with data, from the words of pydantic: where, what, and the name meant."""
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 from media_agent.errors import Fault
 from media_agent.nearest import did_you_mean
+
+_KEY = "[key]"  # how pydantic says that the name itself is meant
+_SUBJECT = re.compile(r"^(Input|String|Tuple|List|Dictionary) should")
 
 
 def faults_of(
@@ -15,7 +20,10 @@ def faults_of(
     """Return one fault per problem, none of them with a value; `at` is where `shape` belongs."""
     problems = error.errors(include_url=False, include_input=False)
     return [
-        Fault((*at, *map(str, problem["loc"])), _said(problem["type"], problem, shape))
+        Fault(
+            (*at, *(str(part) for part in problem["loc"] if part != _KEY)),
+            _said(problem["type"], problem, shape),
+        )
         for problem in problems
     ]
 
@@ -32,9 +40,7 @@ def in_words(error: ValidationError, shape: type[BaseModel]) -> str:
 
 def known_names(shape: type[BaseModel], place: Sequence[str | int]) -> list[str]:
     """Return the keys that may stand at a place of a model."""
-    shapes: list[Any] = [shape]
-    for part in place:
-        shapes = [inner for each in shapes for inner in _inside(each, str(part))]
+    shapes = _shapes_at(shape, place)
     return sorted({name for each in shapes if _is_model(each) for name in each.model_fields})
 
 
@@ -48,8 +54,50 @@ def _said(kind: str, problem: Any, shape: type[BaseModel]) -> str:
         return "it is missing"
     if kind == "tuple_type":
         return 'it should be a list, such as ["one", "two"]'
-    said = str(problem["msg"]).removeprefix("Value error, ").partition(", unable to parse")[0]
-    return said.replace("Input should be", "it should be")
+    if kind == "string_pattern_mismatch":
+        subject = "its name" if place[-1] == _KEY else "it"
+        return f"{subject} should be {_wanted(shape, place)}"
+    said = str(problem["msg"]).removeprefix("Value error, ")
+    said = said.partition(", unable to parse")[0].partition(" after validation")[0]
+    return _SUBJECT.sub("it should", said)
+
+
+def _wanted(shape: type[BaseModel], place: Sequence[str | int]) -> str:
+    """Return what a text should be: like its example, or what is said of it."""
+    *above, name = place[:-1] if place[-1] == _KEY else place
+    said = [info for each in _shapes_at(shape, above) for info in _fields_of(each, str(name))]
+    for info in said:
+        if info.examples:
+            return f"like {info.examples[0]}"
+    described = next((info.description for info in said if info.description), "of another form")
+    return f"{described[0].lower()}{described[1:]}".removesuffix(".")
+
+
+def _fields_of(shape: Any, name: str) -> Iterator[FieldInfo]:
+    """Yield what is said of a field of a model, or of the keys of a dict."""
+    if _is_model(shape):
+        field = shape.model_fields.get(name)
+        if field is not None:
+            yield field
+            yield from _annotations(field.annotation)
+    else:
+        yield from _annotations(shape)
+
+
+def _annotations(annotation: Any) -> Iterator[FieldInfo]:
+    for each in get_args(annotation):
+        if isinstance(each, FieldInfo):
+            yield each
+        else:
+            yield from _annotations(each)
+
+
+def _shapes_at(shape: type[BaseModel], place: Sequence[str | int]) -> list[Any]:
+    """Return the types that may stand at a place of a model."""
+    shapes: list[Any] = [shape]
+    for part in place:
+        shapes = [inner for each in shapes for inner in _inside(each, str(part))]
+    return shapes
 
 
 def _inside(shape: Any, part: str) -> Iterator[Any]:

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import hashlib
-import ipaddress
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from tenacity import (
     wait_random_exponential,
 )
 
+from media_agent.addresses import is_followed, is_inner, parsed_address
 from media_agent.errors import BackendResponseError, BackendUnavailableError
 from media_agent.files import storage_errors, written_aside
 
@@ -43,18 +43,22 @@ async def fetch(
     uri: str,
     path: Path,
     *,
+    named_by: str | None = None,
     max_bytes: int = LARGEST_FILM,
     transport: httpx.AsyncBaseTransport | None = None,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> Fetched:
     """Stream a film to `path`, which is replaced whole or not at all; trouble is retried.
 
+    `named_by` is the address of the service that named this one, where it is known: only one of
+    an own network may name another there.
+
     Raises:
         BackendResponseError: it is gone, too large, no MP4, or at an address not to be fetched.
         BackendUnavailableError: it could not be fetched, again and again.
         StorageError: it could not be written.
     """
-    first = _checked(uri)
+    first = _checked(uri, None if named_by is None else parsed_address(named_by))
     retrying = AsyncRetrying(
         stop=stop_after_attempt(_ATTEMPTS),
         wait=wait_random_exponential(multiplier=1.0, max=20.0),
@@ -65,7 +69,7 @@ async def fetch(
     async with httpx.AsyncClient(
         transport=transport,
         timeout=httpx.Timeout(_STALL_SECONDS, connect=10.0),
-        trust_env=not _is_inner(first.host),
+        trust_env=not is_inner(first.host),
         headers={"User-Agent": "media-agent", "Accept-Encoding": "identity"},
     ) as client:
         return await retrying(_fetch_once, client, first, path, max_bytes)
@@ -88,7 +92,7 @@ async def _fetch_once(
 
 @contextlib.asynccontextmanager
 async def _response(client: httpx.AsyncClient, uri: httpx.URL) -> AsyncIterator[httpx.Response]:
-    """Follow redirects, though never from the outside to an inner network."""
+    """Follow redirects, each of them named by the server that answers it."""
     target = uri
     for _ in range(_REDIRECTS + 1):
         async with client.stream("GET", target) as response:
@@ -96,9 +100,7 @@ async def _response(client: httpx.AsyncClient, uri: httpx.URL) -> AsyncIterator[
                 _check_status(response)
                 yield response
                 return
-            target = _checked(str(response.next_request.url))
-            if _is_inner(target.host) and not _is_inner(uri.host):
-                raise BackendResponseError(f"{uri.host} redirects its film to {target.host}")
+            target = _checked(str(response.next_request.url), target)
     raise BackendResponseError(f"{uri.host} redirects its film without end")
 
 
@@ -150,20 +152,15 @@ def _check_kind(file: BinaryIO, response: httpx.Response) -> None:
     )
 
 
-def _checked(uri: str) -> httpx.URL:
-    try:
-        url = httpx.URL(uri)
-    except (httpx.InvalidURL, ValueError) as error:
-        raise BackendResponseError("the backend gave no usable address for its film") from error
-    if url.scheme not in ("http", "https") or not url.host:
+def _checked(uri: str, named_by: httpx.URL | None) -> httpx.URL:
+    url = parsed_address(uri)
+    if url is None:
+        scheme = uri.partition(":")[0] if ":" in uri else "nameless"
+        raise BackendResponseError(f"the film is at a {scheme[:20]} address, which is not fetched")
+    if not is_followed(url, named_by):
         raise BackendResponseError(
-            f"the film is at a {url.scheme or 'nameless'} address, which is not fetched"
+            f"the film is at {url.scheme}://{url.host}, which is not fetched: only https to a "
+            "public host is",
+            hint="the record has its address; set base_url if the service is in your network",
         )
     return url
-
-
-def _is_inner(host: str) -> bool:
-    """Whether a host is plainly of an inner network; names are not looked up."""
-    with contextlib.suppress(ValueError):
-        return not ipaddress.ip_address(host).is_global
-    return host == "localhost" or host.endswith((".localhost", ".local", ".internal"))

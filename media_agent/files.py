@@ -23,7 +23,6 @@ _REASONS = {
     errno.ENOENT: ("it is gone", "check that nobody removes it meanwhile"),
     errno.EEXIST: ("a file, not a folder, has its name", "choose another place"),
     errno.ENOTDIR: ("a part of its path is a file, not a folder", "choose another place"),
-    errno.EWOULDBLOCK: ("another process works on it", "wait for that one to end"),
 }
 
 
@@ -64,16 +63,21 @@ def as_storage_error(what: str, error: OSError) -> StorageError:
     return StorageError(f"{what} cannot be written: {reason}", hint=hint)
 
 
-def write_atomically(path: Path, content: bytes, *, durably: bool = True) -> None:
-    """Replace a file whole: written aside, flushed to disk if `durably`, renamed."""
-    with written_aside(path, durably=durably) as aside:
+def write_atomically(path: Path, content: bytes) -> None:
+    """Replace a file whole: written aside, flushed to disk, renamed."""
+    with written_aside(path) as aside:
         aside.write_bytes(content)
 
 
 @contextlib.contextmanager
-def written_aside(path: Path, *, durably: bool = True) -> Iterator[Path]:
-    """Give a place to write a file to; it is `path` when the context ends, unless by an error."""
-    aside = temporary_beside(path)
+def written_aside(
+    path: Path, *, durably: bool = True, folder: Path | None = None
+) -> Iterator[Path]:
+    """Give a place to write a file to; it is `path` when the context ends, unless by an error.
+
+    The place is beside `path`, or in a folder on the same disk.
+    """
+    aside = temporary_beside(path if folder is None else folder / path.name)
     try:
         yield aside
         if durably:

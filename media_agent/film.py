@@ -4,20 +4,25 @@ chunks/00000007.chunk         one per chunk: checksummed, written aside, fsynced
 states/00000008.safetensors   what chunk 8 is made from, written after chunk 7; the newest few
 video.part.mp4                the chunks so far, playable; rebuilt from them at start, never trusted
 video.mp4                     the finished film, or video.partial.mp4 of a stopped one
+desk-1a2b3c4d/                what is being written, to be renamed to one of these when it is whole
+
+Whoever opens the folder takes the desks of earlier ones away. So a process that lost its film to
+another, and does not know yet, can rename nothing into it any more.
 """
 
 import hashlib
 import json
+import secrets
 import shutil
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from io import FileIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from media_agent.errors import GenerationFailedError, NotResumableError, StorageError
-from media_agent.files import storage_errors, sync_folder, write_atomically, written_aside
+from media_agent.files import storage_errors, sync_folder, written_aside
 from media_agent.generation import state_name
 from media_agent.video import encode_chunk, remux, split_header
 
@@ -35,6 +40,8 @@ class Film:
     ) -> None:
         """Open a folder, keeping its first `chunks` chunks and forgetting whatever follows them.
 
+        From now on nobody who opened it earlier can add to it.
+
         With `branched_from`, these chunks and the state after them are those of the film in that
         folder, which stays as it is.
 
@@ -49,8 +56,10 @@ class Film:
         self._states: deque[int] = deque()
         for part in (self._chunk_folder, self._state_folder):
             part.mkdir(parents=True, exist_ok=True)
+        self._desk = self._take_desk()
         if branched_from is not None:
             self._adopt(branched_from, chunks)
+        self.part_path.unlink(missing_ok=True)  # an earlier writer goes on in a file without a name
         self._part = FileIO(self.part_path, "wb")
         self._rebuild(chunks)
         self._forget_what_follows()
@@ -70,9 +79,8 @@ class Film:
         encoded = encode_chunk(frames, fps=self.fps, index=self.chunks, start_frame=self.frames)
         self._check_header(split_header(encoded)[0], frames.shape[2], frames.shape[1])
         facts = {"index": self.chunks, "start_frame": self.frames, "frames": len(frames)}
-        path = self._chunk_path(self.chunks)
-        with storage_errors(str(path)):
-            write_atomically(path, _seal(facts, encoded))
+        with self._written(self._chunk_path(self.chunks)) as aside:
+            aside.write_bytes(_seal(facts, encoded))
         self._append(encoded, len(frames))
 
     def add_state(self, save: Callable[[Path], None]) -> None:
@@ -81,8 +89,7 @@ class Film:
         Raises:
             StorageError: it cannot be written; the states before it are still there.
         """
-        path = self._state_path(self.chunks)
-        with storage_errors(str(path)), written_aside(path) as aside:
+        with self._written(self._state_path(self.chunks)) as aside:
             save(aside)
         self._states.append(self.chunks)
 
@@ -98,13 +105,14 @@ class Film:
     def finish(self, name: str, *, tags: Mapping[str, str] | None = None) -> Path:
         """Copy the film so far to a finished MP4 of this name, and return its path."""
         target = self.folder / name
-        with storage_errors(str(target)), written_aside(target) as aside:
+        with self._written(target) as aside:
             remux(self.part_path, aside, tags=tags)
         return target
 
     def close(self) -> None:
         """Let go of the growing film; everything stays on disk."""
         self._part.close()
+        shutil.rmtree(self._desk, ignore_errors=True)
 
     def __enter__(self) -> Self:
         return self
@@ -125,6 +133,20 @@ class Film:
 
     def _state_path(self, next_chunk: int) -> Path:
         return self._state_folder / state_name(next_chunk)
+
+    def _take_desk(self) -> Path:
+        token = secrets.token_hex(4)
+        for number, desk in enumerate(self.folder.glob("desk-*")):
+            gone = desk.rename(self.folder / f"gone-{token}-{number}")  # in one step, unlike rmtree
+            shutil.rmtree(gone, ignore_errors=True)
+        desk = self.folder / f"desk-{token}"
+        desk.mkdir()
+        return desk
+
+    @contextmanager
+    def _written(self, path: Path) -> Iterator[Path]:
+        with storage_errors(str(path)), written_aside(path, folder=self._desk) as aside:
+            yield aside
 
     def _adopt(self, origin: Path, chunks: int) -> None:
         try:

@@ -13,7 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from media_agent.errors import InvalidRequestError
-from media_agent.video import iterate_pictures, opened, remux, write_pictures
+from media_agent.video import (
+    iterate_pictures,
+    new_mp4,
+    opened,
+    rate_of,
+    remux,
+    write_pictures,
+)
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
@@ -80,7 +87,7 @@ def _look(path: Path) -> _Facts:
         stream = film.streams.video[0]
         times = [packet.pts for packet in film.demux(stream) if packet.size]
         context = stream.codec_context
-        rate = stream.average_rate or stream.guessed_rate or Fraction(1)
+        rate = rate_of(stream)
         known = [time for time in times if time is not None]
         return _Facts(
             path=path,
@@ -112,10 +119,8 @@ def _ticks(facts: _Facts) -> int | None:
 
 def _copy(facts: Sequence[_Facts], target: Path, shared: int) -> None:
     """Copy every packet, its times moved to behind those before it."""
-    import av
-
     step = _ticks(facts[0]) or 1
-    with av.open(str(target), "w", format="mp4", options={"movflags": "+faststart"}) as container:
+    with new_mp4(target) as container:
         stream: VideoStream | None = None
         start = 0
         for index, each in enumerate(facts):

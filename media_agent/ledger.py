@@ -117,6 +117,15 @@ class Ledger(OwnedSubmissions):
             change_job(connection, job_id, **changeable_of(after))
         return after
 
+    def warn(self, job_id: str, said: str) -> None:
+        """Add a warning to a job of ours, unless it has it already."""
+
+        def warned(job: VideoJob) -> VideoJob:
+            warnings = tuple(dict.fromkeys((*job.warnings, said)))
+            return job.model_copy(update={"warnings": warnings})
+
+        self.update(job_id, warned)
+
     def folder(self, job_id: str) -> Path:
         """Return a folder for the files of a job; it need not exist.
 

@@ -44,25 +44,18 @@ class OwnedJobs:
         self._held: set[str] = set()
 
     @contextlib.contextmanager
-    def hold(
-        self,
-        job_id: str,
-        *,
-        force: bool = False,
-        on_cancel: Callable[[], None] | None = None,
-    ) -> Iterator[None]:
+    def hold(self, job_id: str, *, force: bool = False) -> Iterator[bool]:
         """Own the work on a job while the context lasts, or until this process dies.
 
-        `on_cancel` is called, from another thread, when another process asks to stop. With `force`
-        the job is taken from an owner that seems to live.
+        With `force` the job is taken from an owner that seems to live; yields whether it was.
 
         Raises:
             JobError: a living owner has it.
         """
-        self._claim(job_id, force=force)
+        is_taken = self._claim(job_id, force=force)
         try:
-            with beating(lambda: self._beat(job_id, on_cancel)):
-                yield
+            with beating(lambda: self._beat(job_id)):
+                yield is_taken
         finally:
             self._held.discard(job_id)
             self._release(job_id)
@@ -72,11 +65,31 @@ class OwnedJobs:
         with self._file.reading() as connection:
             return self._living_owner(self._row(connection, job_id)) is not None
 
-    def request_cancel(self, job_id: str) -> None:
-        """Ask the process that works on the job to stop it."""
+    def request_cancel(self, job_id: str) -> bool:
+        """Ask the process that works on the job to stop it; return whether there is one."""
         with self._file.writing() as connection:
-            self._row(connection, job_id)
+            if self._living_owner(self._row(connection, job_id)) is None:
+                return False
             connection.execute("UPDATE jobs SET cancel_requested = TRUE WHERE id = ?", (job_id,))
+        return True
+
+    def check_owner(self, job_id: str) -> None:
+        """Make sure that no other process has taken a job of ours.
+
+        Raises:
+            JobMovedError: one has.
+        """
+        with self._file.reading() as connection:
+            self._own_row(connection, job_id)
+
+    def is_cancel_requested(self, job_id: str) -> bool:
+        """Return whether a job of ours is to stop.
+
+        Raises:
+            JobMovedError: another process owns the job.
+        """
+        with self._file.reading() as connection:
+            return bool(self._own_row(connection, job_id)["cancel_requested"])
 
     def add_command(self, job_id: str, command: Command) -> None:
         """Leave a command for whoever works on the job, now or later.
@@ -115,7 +128,8 @@ class OwnedJobs:
         """Close the file; the next use opens it again."""
         self._file.close()
 
-    def _claim(self, job_id: str, *, force: bool) -> None:
+    def _claim(self, job_id: str, *, force: bool) -> bool:
+        """Become the owner, and return whether a living one lost the job by it."""
         with self._file.writing() as connection:
             row = self._row(connection, job_id)
             living = self._living_owner(row)
@@ -126,20 +140,15 @@ class OwnedJobs:
             values = {"heartbeat": self._clock(), "cancel_requested": asked}
             change_job(connection, job_id, owner=str(self._owner), **values)
         self._held.add(job_id)
+        return living not in (None, self._owner)
 
-    def _beat(self, job_id: str, on_cancel: Callable[[], None] | None) -> None:
-        mine = "WHERE id = :id AND owner = :owner"
-        values = {"now": self._clock(), "id": job_id, "owner": str(self._owner)}
+    def _beat(self, job_id: str) -> None:
+        beat = "UPDATE jobs SET heartbeat = ? WHERE id = ? AND owner = ?"
         try:
             with self._file.writing(durably=False) as connection:
-                connection.execute(f"UPDATE jobs SET heartbeat = :now {mine}", values)
-                asked = f"SELECT 1 FROM jobs {mine} AND cancel_requested"
-                is_asked = connection.execute(asked, values).fetchone() is not None
+                connection.execute(beat, (self._clock(), job_id, str(self._owner)))
         except MediaAgentError as error:
             _LOGGER.debug("no heartbeat for %s: %s", job_id, error)
-            return
-        if is_asked and on_cancel is not None:
-            on_cancel()
 
     def _release(self, job_id: str) -> None:
         free = """
@@ -166,6 +175,9 @@ class OwnedJobs:
 
     def _own_row(self, connection: sqlite3.Connection, job_id: str) -> sqlite3.Row:
         row = self._row(connection, job_id)
-        if row["owner"] not in (None, str(self._owner)):
-            raise JobMovedError(f"{Owner.parse(row['owner']).place} works on job {job_id} now")
+        if row["owner"] is None and job_id not in self._held:
+            return row
+        if row["owner"] != str(self._owner):
+            who = "another process" if row["owner"] is None else Owner.parse(row["owner"]).place
+            raise JobMovedError(f"{who} took job {job_id} over")
         return row

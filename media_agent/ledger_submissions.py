@@ -37,6 +37,10 @@ class OwnedSubmissions(OwnedJobs):
         with self._file.reading() as connection:
             return [submission_of(row) for row in connection.execute(query, (job_id,))]
 
+    def last_submission(self, job_id: str) -> Submission | None:
+        """Return the newest submission of a job, if anything was ever to be sent."""
+        return next(reversed(self.submissions(job_id)), None)
+
     def job_of(self, key: str) -> str | None:
         """Return the job that a submission was made for, None if there is no such key."""
         query = "SELECT job_id FROM submissions WHERE key = ?"

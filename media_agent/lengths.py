@@ -8,8 +8,8 @@ from media_agent.storyboard import lay_out
 from media_agent_schemas.capabilities import Capabilities
 from media_agent_schemas.request import Shot, VideoRequest
 
-_FALLBACK_FPS = 24.0
-_FALLBACK_SECONDS = 5.0
+FALLBACK_FPS = 24.0
+FALLBACK_SECONDS = 5.0
 
 
 def settle_length(draft: Draft) -> None:
@@ -28,13 +28,13 @@ def settle_length(draft: Draft) -> None:
 def usual_fps(asked: float | None, limits: Capabilities) -> float:
     """Return the frame rate that a wish comes to; absent: the model's own."""
     if asked is None:
-        return limits.default_fps or _nearest_fps(_FALLBACK_FPS, limits)
+        return limits.default_fps or _nearest_fps(FALLBACK_FPS, limits)
     return _nearest_fps(asked, limits)
 
 
 def usual_seconds(limits: Capabilities) -> float:
     """Return the length of a film whose length nobody said."""
-    return limits.default_duration or _allowed_seconds(_FALLBACK_SECONDS, limits)
+    return limits.default_duration or _allowed_seconds(FALLBACK_SECONDS, limits)
 
 
 def longest_shot(limits: Capabilities) -> float | None:

@@ -6,15 +6,22 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from media_agent.errors import BackendResponseError, InvalidRequestError, JobNotFoundError
+from media_agent.errors import (
+    BackendResponseError,
+    InvalidRequestError,
+    JobError,
+    JobNotFoundError,
+)
+from media_agent.jobs import JobTerms
+from media_agent.ledger import Ledger
 from media_agent.record import read_record
 from media_agent_schemas.capabilities import Plan, PlanPart
-from media_agent_schemas.events import Cost, JobEvent, JobFailed
+from media_agent_schemas.events import Cost, JobCancelled, JobEvent, JobFailed
 from media_agent_schemas.jobs import JobStatus, VideoJob
 from media_agent_schemas.media import Artifact, ArtifactKind, InputRole, MediaInput
 
 if TYPE_CHECKING:
-    from media_agent.client import VideoClient
+    from media_agent.running import Running
 
 
 class MadeParts:
@@ -97,53 +104,61 @@ class MadeParts:
 
 
 class PartMaker:
-    """Makes parts as jobs of a client, and goes on with them."""
+    """Makes parts as jobs of their own; one that is not waited for any more is not stopped."""
 
-    def __init__(self, client: "VideoClient") -> None:
-        self._client = client
+    def __init__(self, running: "Running", store: Ledger) -> None:
+        self._running = running
+        self._store = store
+        self._stopped: set[str] = set()
 
     async def make(self, job_id: str, plan: Plan, on_event: Callable[[JobEvent], None]) -> VideoJob:
         """Make a part, or go on with it, or return it as it ended.
 
-        One that failed is made again, as a job of its own, when the film failed with it and was
-        resumed since.
+        One that failed or was cancelled is made again, as a job of its own, when the film ended
+        with it and was resumed since.
         """
         tried = self._tried(job_id)
         if tried:
-            failed_at = self._failed_at(plan.request.labels["part_of"])
-            is_new = failed_at is None or tried[-1].updated_at > failed_at
-            if is_new or tried[-1].status is not JobStatus.FAILED:
-                return await self._client.resume(tried[-1].id, on_event=on_event)
+            ended_at = self._ended_at(plan.request.labels["part_of"])
+            is_new = ended_at is None or tried[-1].updated_at > ended_at
+            if is_new or tried[-1].status not in (JobStatus.FAILED, JobStatus.CANCELLED):
+                return await self._gone_on(tried[-1].id, on_event)
         name = _attempt(job_id, len(tried))
-        return await self._client.generate(
-            plan.request, plans=[plan], job_id=name, on_event=on_event
-        )
+        part, _ = await self._running.keep(name, plan.request, JobTerms((plan,)))
+        if job_id in self._stopped:
+            self._store.request_cancel(name)
+        return await self._running.made(part, on_event, lets_go=True)
 
     async def stop(self, job_id: str) -> None:
-        """Ask a part that is being made to stop."""
+        """Stop a part that is being made, or is about to be."""
+        self._stopped.add(job_id)
         for part in self._tried(job_id)[-1:]:
-            await self._client.cancel(part.id)
+            await self._running.stop(part.id)
+
+    async def _gone_on(self, job_id: str, on_event: Callable[[JobEvent], None]) -> VideoJob:
+        with contextlib.suppress(JobError):  # somebody works on it
+            return await self._running.resumed(job_id, on_event, lets_go=True)
+        return await self._running.watched(job_id, on_event, lets_go=True)
 
     def _tried(self, job_id: str) -> tuple[VideoJob, ...]:
-        """Return the jobs of a part, oldest first; each but the last failed."""
+        """Return the jobs of a part, oldest first; each but the last failed or was cancelled."""
         tried: tuple[VideoJob, ...] = ()
         with contextlib.suppress(JobNotFoundError):
             while True:
-                tried += (self._client.store.get(_attempt(job_id, len(tried))),)
+                tried += (self._store.get(_attempt(job_id, len(tried))),)
         return tried
 
-    def _failed_at(self, key: str) -> datetime | None:
-        """Return when the film under this key failed last, None if it never did."""
-        store = self._client.store
-        film = store.job_of(key)
-        events = () if film is None else store.events(film)
-        times = [each.time for each in events if isinstance(each.event, JobFailed)]
+    def _ended_at(self, key: str) -> datetime | None:
+        """Return when the film under this key last failed or was cancelled, None if never."""
+        film = self._store.job_of(key)
+        events = () if film is None else self._store.events(film)
+        times = [each.time for each in events if isinstance(each.event, JobFailed | JobCancelled)]
         return times[-1] if times else None
 
 
-def _attempt(job_id: str, failed: int) -> str:
-    """Return the id under which a part is made when so many attempts failed."""
-    return job_id if failed == 0 else f"{job_id}.{failed + 1}"
+def _attempt(job_id: str, ended: int) -> str:
+    """Return the id under which a part is made when so many attempts ended without a film."""
+    return job_id if ended == 0 else f"{job_id}.{ended + 1}"
 
 
 def _cost(job: VideoJob) -> float | None:

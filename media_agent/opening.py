@@ -16,6 +16,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 from media_agent.errors import InvalidRequestError
+from media_agent.video import rate_of
 from media_agent_schemas.media import MediaInput
 
 if TYPE_CHECKING:
@@ -142,9 +143,8 @@ def opened_medium(source: Source, kind: Kind) -> Iterator[Medium]:
             with _container(file, limits) as container:
                 stream = _stream_of(container, given, head)
                 stream.codec_context.options = limits
-                rate = stream.average_rate or stream.guessed_rate or Fraction(25)
                 aspect = stream.sample_aspect_ratio or Fraction(1)
-                yield Medium(given, container, stream, rate, aspect)
+                yield Medium(given, container, stream, rate_of(stream), aspect)
         except av.error.FFmpegError as error:
             reason = f"it is damaged or cut off, or of no known kind ({error.strerror})"
             raise given.unusable(_what(head) or reason) from error

@@ -34,11 +34,15 @@ def ahead(items: Iterator[Item], *, room: int = ROOM) -> Iterator[Iterator[Item]
         except BaseException as error:  # noqa: BLE001  # raised where the items are taken
             end = error
         made.put(end)
+        del end  # an error whose frames name it would hold itself, and all that they worked with
 
     def take() -> Iterator[Item]:
         for got in iter(made.get, ()):
             if isinstance(got, BaseException):
-                raise got
+                try:
+                    raise got
+                finally:
+                    del got  # for the same reason
             free.release()
             yield got[0]
 

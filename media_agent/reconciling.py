@@ -26,7 +26,7 @@ async def reconcile(job_id: str, around: Surroundings) -> Finding:
     """
     store = around.store
     job = store.get(job_id)
-    last = next(reversed(store.submissions(job_id)), None)
+    last = store.last_submission(job_id)
     is_over = job.status.is_terminal and job.status is not JobStatus.OUTCOME_UNKNOWN
     if is_over or last is None or last.state is SubmissionState.REFUSED:
         return Finding(job, None, "nothing of it is unknown")

@@ -11,13 +11,13 @@ from pydantic import ValidationError
 
 from media_agent.errors import StorageError
 from media_agent.files import sha256_of
+from media_agent.lengths import FALLBACK_FPS
 from media_agent_schemas.capabilities import Capabilities, Origin
 from media_agent_schemas.events import ChunkReady, Cost, JobEvent, PromptChanged, TerminalEvent
 from media_agent_schemas.jobs import JobStatus, VideoJob
 from media_agent_schemas.media import Artifact, MediaInput, VideoMetadata
 from media_agent_schemas.records import GenerationRecord, Lineage, ShotRecord, Times
 
-_FALLBACK_FPS = 24.0
 _STATUS = {
     "job.completed": JobStatus.COMPLETED,
     "job.failed": JobStatus.FAILED,
@@ -102,7 +102,7 @@ def shots_of(
 
     `sent` is what the model read instead of the planned prompts.
     """
-    fps = job.plan.request.fps or _FALLBACK_FPS
+    fps = job.plan.request.fps or FALLBACK_FPS
     length = frames / fps
     cuts = list(_prompts(job, sent))
     for start, prompt in _steered(events, fps, job.plan.origin):

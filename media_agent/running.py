@@ -3,14 +3,12 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import Callable, Iterator
 
-from media_agent.artifacts import Destination, is_there, reserved
 from media_agent.errors import JobError, MediaAgentError, to_info
-from media_agent.files import storage_errors
 from media_agent.jobs import JobMovedError, JobTerms
-from media_agent.workflow import JobRun, Surroundings
-from media_agent_schemas.events import JobCancelled, JobEvent, JobFailed
+from media_agent.workflow import JobRun, Surroundings, placed
+from media_agent_schemas.events import JobCancelled, JobEvent, JobFailed, TerminalEvent
 from media_agent_schemas.jobs import JobStatus, VideoJob
 from media_agent_schemas.request import VideoRequest
 
@@ -48,7 +46,7 @@ class Running:
         kept = self._store.create(job, terms)
         if kept is job:
             try:
-                with self._place(job_id, terms):
+                with placed(job_id, self._around):
                     pass
             except MediaAgentError:
                 self._store.discard(job_id)
@@ -63,35 +61,47 @@ class Running:
 
     def go_on(self, job: VideoJob) -> None:
         """Work on a job of before, unless it is over or a living process works on it."""
-        is_here = job.id in self._runs or job.id in self._tasks
-        if not job.status.is_terminal and not is_here and not self._store.is_held(job.id):
+        if not job.status.is_terminal and self._is_free(job.id):
             self.begin(job)
 
+    async def made(self, job: VideoJob, on_event: OnEvent, *, lets_go: bool = False) -> VideoJob:
+        """Work on a new job as `ended` does; where it could not begin, it failed."""
+        try:
+            return await self.ended(job, on_event, lets_go=lets_go)
+        except MediaAgentError as error:
+            self._fail_unsent(job.id, error)
+            raise
+
     async def ended(
-        self, job: VideoJob, on_event: OnEvent, *, force: bool = False, stops: bool = False
+        self,
+        job: VideoJob,
+        on_event: OnEvent,
+        *,
+        force: bool = False,
+        stops: bool = False,
+        lets_go: bool = False,
     ) -> VideoJob:
         """Work on a job and return it as it ended; with `stops` only what stops it is done.
 
-        When this is cancelled, the job is stopped first. One that another process took over is
-        watched to its end.
+        When this is cancelled, the job is stopped first; cancelled again, or with `lets_go`, it is
+        left as it is, to be gone on with. One that another process took over is watched to its end.
         """
-        with contextlib.suppress(JobMovedError):
-            async with self._opened(job, on_event) as run:
-                if stops:
-                    await run.stop()
-                task = asyncio.create_task(run.run(force=force))
-                try:
+        with self._at_work(job, on_event) as run:
+            if stops:
+                await run.stop()
+            task = asyncio.create_task(run.run(force=force))
+            try:
+                with contextlib.suppress(JobMovedError):
                     return await asyncio.shield(task)
-                except asyncio.CancelledError:
-                    with contextlib.suppress(MediaAgentError):
-                        await run.stop()
-                    await task
-                    raise
-        return await self.watched(job.id, on_event)
+            except asyncio.CancelledError:
+                await _ended_early(run, task, stops=not lets_go)
+                raise
+        return await self.watched(job.id, on_event, seen=run.heard, lets_go=lets_go)
 
-    async def watched(self, job_id: str, on_event: OnEvent) -> VideoJob:
-        """Watch a job to its end, and go on with it should its process die."""
-        seen = -1
+    async def watched(
+        self, job_id: str, on_event: OnEvent, *, seen: int = -1, lets_go: bool = False
+    ) -> VideoJob:
+        """Watch a job to its end, from the event after `seen`; go on should its process die."""
         while True:
             for numbered in self._store.events(job_id, seen):
                 seen = numbered.sequence
@@ -100,38 +110,35 @@ class Running:
             job = self._store.get(job_id)
             if job.status.is_terminal:
                 return job
-            if job_id not in self._runs and not self._store.is_held(job_id):
+            if self._is_free(job_id):
                 with contextlib.suppress(JobError):  # somebody else was quicker
-                    return await self.resumed(job_id, on_event)
+                    return await self.resumed(job_id, on_event, lets_go=lets_go)
             await self._around.sleep(_LOOK_SECONDS)
 
-    async def resumed(self, job_id: str, on_event: OnEvent, *, take_over: bool = False) -> VideoJob:
+    async def resumed(
+        self, job_id: str, on_event: OnEvent, *, take_over: bool = False, lets_go: bool = False
+    ) -> VideoJob:
         """Go on with a job as `VideoClient.resume` says, and return it as it ended."""
         job = self._store.get(job_id)
         if job.status.is_terminal and not await self._can_go_on(job):
             return job
-        if job_id in self._runs or (self._store.is_held(job_id) and not take_over):
+        if self._is_here(job_id) or (self._store.is_held(job_id) and not take_over):
             raise JobError(
                 f"a living process works on job {job_id}",
                 hint="wait for it, cancel it, or take it over if that process is stuck",
             )
-        return await self.ended(job, on_event, force=take_over)
+        return await self.ended(job, on_event, force=take_over, lets_go=lets_go)
 
     async def stop(self, job_id: str) -> None:
         """Ask whoever works on a job to stop it; one that nobody works on is stopped here."""
         job = self._store.get(job_id)
         if job_id in self._runs:
-            await self._runs[job_id].stop()
-        elif job.status.is_terminal:
+            with contextlib.suppress(JobMovedError):  # then whoever has it now is asked
+                return await self._runs[job_id].stop()
+        if job.status.is_terminal or self._store.request_cancel(job_id):
             return
-        elif self._store.is_held(job_id):
-            self._store.request_cancel(job_id)
-        elif self._store.submissions(job_id):
+        if not self._end_unsent(job_id, JobCancelled(model=job.plan.model)):
             await self.ended(job, None, stops=True)
-        else:
-            with self._store.hold(job_id):
-                end = JobCancelled(model=job.plan.model)
-                self._store.append(job_id, end, self._around.now())
 
     async def take_commands(self, job_id: str) -> None:
         """Let a job that is worked on here take its commands at once."""
@@ -149,51 +156,55 @@ class Running:
             with contextlib.suppress(JobError), self._store.hold(job_id):
                 pass  # a task that had not begun has not given its job free yet
 
-    @contextlib.contextmanager
-    def _place(self, job_id: str, terms: JobTerms) -> Iterator[Destination]:
-        """Reserve where the film goes; a film that this very job put there is no obstacle."""
-        placed = self._store.placed(job_id)
-        overwrite = terms.overwrite or (placed is not None and is_there(placed))
-        films = max(plan.request.n for plan in terms.plans)
-        if terms.out is not None:
-            with reserved(terms.out, overwrite=overwrite, films=films) as destination:
-                yield destination
-            return
-        folder = self._store.folder(job_id)
-        with storage_errors(f"the job folder {folder}"):
-            folder.mkdir(parents=True, exist_ok=True)
-        yield Destination(folder / "film.mp4", overwrite, films)
+    def _is_here(self, job_id: str) -> bool:
+        return job_id in self._runs or job_id in self._tasks
 
-    @contextlib.asynccontextmanager
-    async def _opened(self, job: VideoJob, on_event: OnEvent) -> AsyncGenerator[JobRun, None]:
-        last = next(reversed(self._store.submissions(job.id)), None)
-        terms = self._store.terms(job.id)
-        backend = await self._around.open_backend(terms.plans[0 if last is None else last.number])
-        with self._place(job.id, terms) as destination:
-            run = JobRun(job, backend, destination, self._around, on_event=on_event)
-            self._runs[job.id] = run
-            try:
-                yield run
-            finally:
-                del self._runs[job.id]
+    def _is_free(self, job_id: str) -> bool:
+        return not self._is_here(job_id) and not self._store.is_held(job_id)
+
+    @contextlib.contextmanager
+    def _at_work(self, job: VideoJob, on_event: OnEvent) -> Iterator[JobRun]:
+        if job.id in self._runs:
+            raise JobError(f"this process works on job {job.id} already")
+        run = self._runs[job.id] = JobRun(job, self._around, on_event=on_event)
+        try:
+            yield run
+        finally:
+            del self._runs[job.id]
 
     async def _run(self, job: VideoJob) -> None:
         try:
-            async with self._opened(job, None) as run:
+            with self._at_work(job, None) as run:
                 await run.run()
         except (JobError, JobMovedError):
             _LOGGER.debug("another process works on job %s", job.id)
         except MediaAgentError as error:
             _LOGGER.warning("job %s cannot go on: %s", job.id, error.message)
-            if not self._store.submissions(job.id):  # nothing was sent, so nothing will come
-                self._store.append(job.id, JobFailed(error=to_info(error)), self._around.now())
+            self._fail_unsent(job.id, error)
+
+    def _fail_unsent(self, job_id: str, error: MediaAgentError) -> None:
+        """End a job that could not begin: nothing was sent, so nothing will come."""
+        with contextlib.suppress(MediaAgentError, JobMovedError):
+            self._end_unsent(job_id, JobFailed(error=to_info(error)))
+
+    def _end_unsent(self, job_id: str, end: TerminalEvent) -> bool:
+        """End a job for which nothing was ever to be sent; return whether it is one.
+
+        Raises:
+            JobError: a living process works on it.
+        """
+        with self._store.hold(job_id):
+            if self._store.submissions(job_id):
+                return False
+            self._store.append(job_id, end, self._around.now())
+        return True
 
     async def _can_go_on(self, job: VideoJob) -> bool:
         """Return whether a job that has ended can be taken up again."""
         match job.status:
             case JobStatus.OUTCOME_UNKNOWN:
                 return True
-            case JobStatus.FAILED if job.plan.parts:
+            case JobStatus.FAILED | JobStatus.CANCELLED if job.plan.parts:
                 return True
             case JobStatus.FAILED | JobStatus.CANCELLED:
                 if self._store.resume_token(job.id) is None:
@@ -201,3 +212,15 @@ class Running:
                 backend = await self._around.open_backend(job.plan)
                 return backend.capabilities(job.plan.model).resubmits
         return False
+
+
+async def _ended_early(run: JobRun, task: "asyncio.Task[VideoJob]", *, stops: bool) -> None:
+    """Stop a run and wait for its end; what cannot be stopped here, or waited for, is let go of."""
+    try:
+        if stops and not task.done():
+            with contextlib.suppress(MediaAgentError, JobMovedError):
+                await run.stop()
+                await asyncio.wait([task])
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)

@@ -171,7 +171,7 @@ class SandboxBackend(LocalBackend):
         chunks = None if request.num_frames is None else -(-request.num_frames // size)
         steering = Steering(context, chunks=chunks)
         index = 0 if context.resume is None else context.resume.next_chunk
-        while not (steering.is_finishing and index > 0) and not _is_over(request, index * size):
+        while not steering.ends_before(index):
             if self._failing_chunk(request) == index:
                 raise self._fault(request, f"chunk {index}")
             self._pretend_to_work(request, context, index, size)
@@ -255,10 +255,6 @@ def media_agent_backends() -> Iterable[BackendSpec]:
     """Offer the backend "sandbox"."""
     catalogue = Path(__file__).with_name("sandbox.yaml")
     return [BackendSpec(name=_NAME, factory=make, catalogue=catalogue)]
-
-
-def _is_over(request: VideoRequest, frame: int) -> bool:
-    return request.num_frames is not None and frame >= request.num_frames
 
 
 def _end(request: VideoRequest, frame: int) -> int:

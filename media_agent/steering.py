@@ -61,7 +61,8 @@ def check_command(
 class Steering:
     """What commands made of a film: other prompts from some chunk on, an early end.
 
-    It is kept in the work folder, so that a film that goes on elsewhere stays as it was steered.
+    It is kept in the work folder, so that a film that goes on elsewhere stays as it was steered,
+    also where the work had got farther than what is on disk.
     """
 
     def __init__(self, context: GenerationContext, *, chunks: int | None = None) -> None:
@@ -74,27 +75,43 @@ class Steering:
         self._chunks = chunks
         self._path = context.work_dir / "steered.json"
         self._prompts: dict[int, str] = {}
-        self.is_finishing = False
-        """Whether the film ends with its next chunk."""
+        self._last: int | None = None  # the chunk that a command made the last one
         self._read()
 
-    def take(self, begun: int, *, change_now: Callable[[str], int] | None = None) -> None:
+    def take(
+        self,
+        begun: int,
+        *,
+        last: int | None = None,
+        change_now: Callable[[str], int] | None = None,
+    ) -> None:
         """Do what the commands since the last call say; chunks below `begun` are begun.
 
-        `change_now` gives a prompt to chunks in work and returns the first that has it.
+        A film that is told to finish ends with chunk `last`, the next to be handed out; where it is
+        not given, with the last that is begun. `change_now` gives a prompt to chunks in work and
+        returns the first that has it.
         """
         for command in self._context.commands():
             match command:
                 case Finish():
-                    self.is_finishing = True
-                    self._write()
+                    self._finish(max(0, begun - 1) if last is None else last)
                 case ChangePrompt():
                     self._change(command, begun, change_now)
+
+    def ends_before(self, chunk: int) -> bool:
+        """Return whether the film has no such chunk, by its length or by a command."""
+        end = self._chunks if self._last is None else self._last + 1
+        return end is not None and chunk >= end
 
     def prompt(self, chunk: int) -> str | None:
         """Return the prompt that a command gave this chunk, None where it is the request's."""
         changed = max((first for first in self._prompts if first <= chunk), default=None)
         return None if changed is None else self._prompts[changed]
+
+    def _finish(self, last: int) -> None:
+        if self._last is None:  # else it was said before, maybe in a life that got farther
+            self._last = last
+            self._write()
 
     def _change(
         self, command: ChangePrompt, begun: int, change_now: Callable[[str], int] | None
@@ -107,7 +124,7 @@ class Steering:
             case first if first < begun:
                 self._context.warn(f"the prompt did not change: chunk {first} was begun already")
                 return
-        if self._chunks is not None and first >= self._chunks:
+        if self.ends_before(first):
             self._context.warn(f"the prompt did not change: chunk {first} is not in the film")
             return
         changed = {first, *(chunk for chunk in self._prompts if first <= chunk <= begun)}
@@ -120,15 +137,19 @@ class Steering:
         try:
             kept = json.loads(self._path.read_bytes())
             self._prompts = {int(first): str(prompt) for first, prompt in kept["prompts"].items()}
-            self.is_finishing = bool(kept["finish"])
+            finish = kept["finish"]
+            self._last = None if isinstance(finish, bool | None) else int(finish)
         except FileNotFoundError:
             return
-        except (OSError, ValueError, KeyError, AttributeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise StorageError(
                 f"{self._path} cannot be read: {error}",
                 hint="remove it to go on with the prompts of the request",
             ) from error
+        if finish is True:  # as earlier versions kept it: with whatever chunk is next
+            resume = self._context.resume
+            self._finish(0 if resume is None else resume.next_chunk)
 
     def _write(self) -> None:
-        kept = {"prompts": self._prompts, "finish": self.is_finishing}
+        kept = {"prompts": self._prompts, "finish": self._last}
         write_atomically(self._path, json.dumps(kept).encode())

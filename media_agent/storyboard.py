@@ -7,6 +7,7 @@ from itertools import accumulate, pairwise
 from pydantic import ValidationError
 
 from media_agent.errors import InvalidRequestError
+from media_agent.faults import in_words
 from media_agent_schemas.request import Shot
 
 
@@ -47,8 +48,7 @@ def _shot(name: str, prompt: str, duration: float | None) -> Shot:
     try:
         return Shot(prompt=prompt, duration=duration)
     except ValidationError as error:
-        reason = error.errors()[0]["msg"].removeprefix("Value error, ")
-        raise InvalidRequestError(f"{name}: {reason}") from None
+        raise InvalidRequestError(f"{name}: {in_words(error, Shot)}") from None
 
 
 @dataclass(frozen=True, slots=True)

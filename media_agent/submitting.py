@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -13,13 +13,14 @@ from media_agent.errors import (
     BackendError,
     BackendResponseError,
     GenerationFailedError,
+    JobCancelledError,
     MediaAgentError,
     SubmitUncertainError,
     UnsupportedRequestError,
     from_info,
     to_info,
 )
-from media_agent.jobs import JobTerms, Submission, SubmissionState
+from media_agent.jobs import JobMovedError, JobTerms, Submission, SubmissionState
 from media_agent.ledger import Ledger
 from media_agent_schemas.capabilities import Capabilities, Plan
 from media_agent_schemas.events import BackendEvent, JobProgressed
@@ -41,6 +42,8 @@ class Surroundings:
     sleep: Callable[[float], Awaitable[None]]
     work_folder: Path
     open_backend: OpenBackend
+    base_url: Callable[[str], str | None] = lambda backend: None
+    """Where a backend is, if the settings say it: an inner address may name others."""
     checkpoint: Callable[[str], None] = lambda step: None
     """Called after each step of a job is kept: plan, intent, submit, ref, observe, collect, ..."""
     max_cost_usd_per_day: float | None = None
@@ -56,17 +59,15 @@ class Submitting:
         around: Surroundings,
         *,
         tell: Callable[[BackendEvent], object] = lambda event: None,
+        is_unwanted: Callable[[], bool] = lambda: False,
     ) -> None:
-        """Begin; `tell` hears of what takes long."""
+        """Begin; `tell` hears of what takes long, `is_unwanted` is asked before work begins."""
         self.job = job
         self._tell = tell
+        self._is_unwanted = is_unwanted
         self._plans = terms.plans
         self._around = around
         self._store = around.store
-
-    def last(self) -> Submission | None:
-        """Return the newest submission, if anything was ever to be sent."""
-        return next(reversed(self._store.submissions(self.job.id)), None)
 
     async def accepted(self) -> tuple[VideoBackend, OperationRef, ResumeToken | None]:
         """Return who works on the job, where, and from which token it went on.
@@ -74,15 +75,17 @@ class Submitting:
         Raises:
             SubmitUncertainError: it may have been accepted, and cannot be found; the hint says
                 what to do next.
+            JobCancelledError: it is not wanted any more; nothing is at work anywhere.
             MediaAgentError: nobody took it; nothing was accepted.
         """
-        last = self.last()
+        last = self._store.last_submission(self.job.id)
         if last is None:
             return await self._first_to_accept(0)
         if last.state is SubmissionState.REFUSED:
             return await self._first_to_accept(self._next(last))
         backend = await self._around.open_backend(self._plans[last.number])
         if _limits(backend, self._plans[last.number]).resubmits:
+            self._check_wanted()
             token = self._token(self._plans[last.number])
             again = self._store.intend_again(last)
             return backend, await self._submit(backend, again, token), token
@@ -96,7 +99,7 @@ class Submitting:
         Raises:
             BackendError: the backend could not be asked.
         """
-        last = self.last()
+        last = self._store.last_submission(self.job.id)
         if last is None or last.ref is not None:
             return None if last is None else last.ref
         plan = self._plans[last.number]
@@ -116,6 +119,7 @@ class Submitting:
         """Offer the plans in order; only a refusal before acceptance leads to the next."""
         while True:
             backend = await self._around.open_backend(self._plans[number])
+            self._check_wanted()
             intent = self._store.intend(
                 self.job.id,
                 number,
@@ -132,6 +136,11 @@ class Submitting:
                 self._store.refuse(intent, to_info(error))
                 number = self._next(intent, error)
 
+    def _check_wanted(self) -> None:
+        """Look once more, with nothing to wait for between this and the intent."""
+        if self._is_unwanted():
+            raise JobCancelledError(f"job {self.job.id} was stopped before anything was sent")
+
     def _token(self, plan: Plan) -> ResumeToken | None:
         """Return where the film goes on: after its newest chunk, else where it branches."""
         token = self._store.resume_token(self.job.id)
@@ -142,13 +151,21 @@ class Submitting:
     ) -> OperationRef:
         plan = self._plans[intent.number]
         try:
-            ref = await backend.submit(plan.request, key=intent.key, resume=token)
+            return await _to_its_end(self._sent(backend, intent, token))
+        except JobMovedError:
+            raise
         except Exception as error:
             if _limits(backend, plan).resubmits or _is_refusal(error):
                 raise
             _LOGGER.debug("the reply of %s was lost", backend.name, exc_info=True)
             self._store.lose(intent)
             return await self._found(backend, intent, error)
+
+    async def _sent(
+        self, backend: VideoBackend, intent: Submission, token: ResumeToken | None
+    ) -> OperationRef:
+        request = self._plans[intent.number].request
+        ref = await backend.submit(request, key=intent.key, resume=token)
         self._around.checkpoint("submit")
         self._store.accept(intent, ref)
         self._around.checkpoint("ref")
@@ -193,11 +210,18 @@ class Submitting:
             raise error
         plan = self._plans[number]
         said = f"{refused.backend} refused ({error.message}); {plan.backend}/{plan.model} is next"
-        self._store.update(
-            self.job.id,
-            lambda job: job.model_copy(update={"warnings": (*job.warnings, said)}),
-        )
+        self._store.warn(self.job.id, said)
         return number
+
+
+async def _to_its_end(sending: Coroutine[object, object, OperationRef]) -> OperationRef:
+    """Wait for a reply also when this is cancelled meanwhile: it says where paid work is."""
+    task = asyncio.create_task(sending)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise
 
 
 def _limits(backend: VideoBackend, plan: Plan) -> Capabilities:

@@ -1,29 +1,44 @@
 """The client for programs without an event loop."""
 
 import asyncio
-from collections.abc import Callable, Sequence
-from pathlib import Path
+import functools
+import threading
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
 from types import TracebackType
-from typing import Literal, Self
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from media_agent.client import VideoClient
 from media_agent.config import Settings
-from media_agent.reconciling import Finding
-from media_agent_schemas.capabilities import Capabilities, Plan, Policy
-from media_agent_schemas.events import JobEvent
-from media_agent_schemas.jobs import VideoJob
-from media_agent_schemas.plan import PlanReport
-from media_agent_schemas.request import Shot, VideoRequest
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _blocking(
+    method: Callable[Concatenate[VideoClient, P], Coroutine[Any, Any, R]],
+) -> "Callable[Concatenate[BlockingVideoClient, P], R]":
+    """Return a method of the client as one that waits; parameters and docstring stay its own."""
+
+    @functools.wraps(method)
+    def call(self: "BlockingVideoClient", /, *args: P.args, **kwargs: P.kwargs) -> R:
+        return self._loop.run(method(self._client, *args, **kwargs))
+
+    return call
 
 
 class BlockingVideoClient:
-    """`VideoClient` with blocking calls; Ctrl-C stops the work cleanly."""
+    """`VideoClient` with blocking calls, which several threads may make at once.
+
+    The work runs in a thread of its own: it goes on between calls. `on_event` is called there, and
+    cannot call the client itself. Ctrl-C stops the work that is waited for, cleanly.
+    """
 
     def __init__(
         self, *, settings: Settings | None = None, client: VideoClient | None = None
     ) -> None:
         self._client = VideoClient(settings=settings) if client is None else client
-        self._runner = asyncio.Runner()
+        self._loop = _LoopThread()
 
     def __enter__(self) -> Self:
         return self
@@ -37,130 +52,72 @@ class BlockingVideoClient:
         self.close()
 
     def close(self) -> None:
-        """Stop all work and close the backends and the event loop."""
-        self._runner.run(self._client.aclose())
-        self._runner.close()
+        """Stop all work here and close the backends; what `start` began at a service goes on."""
+        try:
+            self._loop.run(self._client.aclose())
+        finally:
+            self._loop.close()
 
-    def capabilities(self, model: str | None = None) -> Capabilities:
-        """Return what "backend" or "backend/model" can do; absent: the default."""
-        return self._runner.run(self._client.capabilities(model))
+    def new_job_id(self) -> str:
+        """Return an id that no job has, sorted by time."""
+        return self._client.new_job_id()
 
-    def plan(
-        self,
-        request: VideoRequest,
-        *,
-        policy: Policy | None = None,
-        allow_unknown_words: bool = False,
-    ) -> Plan:
-        """Return what would be sent to whom; see `VideoClient.plan`."""
-        return self._runner.run(
-            self._client.plan(request, policy=policy, allow_unknown_words=allow_unknown_words)
-        )
+    capabilities = _blocking(VideoClient.capabilities)
+    plan = _blocking(VideoClient.plan)
+    plans = _blocking(VideoClient.plans)
+    plan_all = _blocking(VideoClient.plan_all)
+    plan_branch = _blocking(VideoClient.plan_branch)
+    generate = _blocking(VideoClient.generate)
+    start = _blocking(VideoClient.start)
+    branch = _blocking(VideoClient.branch)
+    resume = _blocking(VideoClient.resume)
+    reconcile = _blocking(VideoClient.reconcile)
+    get = _blocking(VideoClient.get)
+    list = _blocking(VideoClient.list)
+    events = _blocking(VideoClient.events)
+    cancel = _blocking(VideoClient.cancel)
+    steer = _blocking(VideoClient.steer)
+    finish = _blocking(VideoClient.finish)
 
-    def plan_all(
-        self,
-        request: VideoRequest,
-        *,
-        policy: Policy | None = None,
-        allow_unknown_words: bool = False,
-    ) -> PlanReport:
-        """Return all who could make it, and all who could not; see `VideoClient.plan_all`."""
-        return self._runner.run(
-            self._client.plan_all(request, policy=policy, allow_unknown_words=allow_unknown_words)
-        )
 
-    def generate(
-        self,
-        request: VideoRequest,
-        *,
-        plans: Sequence[Plan] | None = None,
-        policy: Policy | None = None,
-        allow_unknown_words: bool = False,
-        out: Path | str | None = None,
-        idempotency_key: str | None = None,
-        overwrite: bool = False,
-        on_event: Callable[[JobEvent], None] | None = None,
-    ) -> VideoJob:
-        """Make the video and return the job as it ended; see `VideoClient.generate`."""
-        return self._runner.run(
-            self._client.generate(
-                request,
-                plans=plans,
-                policy=policy,
-                allow_unknown_words=allow_unknown_words,
-                out=out,
-                idempotency_key=idempotency_key,
-                overwrite=overwrite,
-                on_event=on_event,
-            )
-        )
+class _LoopThread:
+    """An event loop that runs in a thread until it is closed."""
 
-    def branch(
-        self,
-        job_id: str,
-        *,
-        at: int | None = None,
-        prompt: str | None = None,
-        duration: float | None = None,
-        shots: Sequence[Shot] = (),
-        out: Path | str | None = None,
-        overwrite: bool = False,
-        on_event: Callable[[JobEvent], None] | None = None,
-    ) -> VideoJob:
-        """Make a second film that begins as another does; see `VideoClient.branch`."""
-        return self._runner.run(
-            self._client.branch(
-                job_id,
-                at=at,
-                prompt=prompt,
-                duration=duration,
-                shots=shots,
-                out=out,
-                overwrite=overwrite,
-                on_event=on_event,
-            )
-        )
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._serve, name="media-agent", daemon=True)
+        self._thread.start()
 
-    def resume(
-        self,
-        job_id: str,
-        *,
-        take_over: bool = False,
-        on_event: Callable[[JobEvent], None] | None = None,
-    ) -> VideoJob:
-        """Go on with a job whose process is gone; see `VideoClient.resume`."""
-        return self._runner.run(self._client.resume(job_id, take_over=take_over, on_event=on_event))
+    def run(self, work: Coroutine[Any, Any, R]) -> R:
+        """Wait for the work; when the wait is broken off, by Ctrl-C, cancel it and see it end.
 
-    def reconcile(self, job_id: str) -> Finding:
-        """Ask a backend about work whose reply was lost; see `VideoClient.reconcile`."""
-        return self._runner.run(self._client.reconcile(job_id))
+        Raises:
+            RuntimeError: called in the thread of the loop, which would wait for itself.
+        """
+        if threading.current_thread() is self._thread:
+            work.close()
+            raise RuntimeError("the client cannot be called in `on_event`; use another thread")
+        task = self._soon(_as_task(work)).result()
+        try:
+            self._soon(asyncio.wait([task])).result()
+        except BaseException:
+            self._loop.call_soon_threadsafe(task.cancel)
+            self._soon(asyncio.wait([task])).result()
+            raise
+        return task.result()
 
-    def cancel(self, job_id: str) -> VideoJob:
-        """Ask a job to stop; see `VideoClient.cancel`."""
-        return self._runner.run(self._client.cancel(job_id))
+    def close(self) -> None:
+        """Cancel what still runs, and end the thread."""
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
 
-    def steer(
-        self,
-        job_id: str,
-        prompt: str,
-        *,
-        at: Literal["next", "now"] | int = "next",
-        allow_unknown_words: bool = False,
-    ) -> VideoJob:
-        """Let a film go on under another prompt; see `VideoClient.steer`."""
-        words = allow_unknown_words
-        return self._runner.run(
-            self._client.steer(job_id, prompt, at=at, allow_unknown_words=words)
-        )
+    def _soon(self, work: Coroutine[Any, Any, R]) -> Future[R]:
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
 
-    def finish(self, job_id: str) -> VideoJob:
-        """End a film with its next chunk; see `VideoClient.finish`."""
-        return self._runner.run(self._client.finish(job_id))
+    def _serve(self) -> None:
+        with asyncio.Runner(loop_factory=lambda: self._loop):
+            self._loop.run_forever()
 
-    def get(self, job_id: str) -> VideoJob:
-        """Return a job as it stands; see `VideoClient.get`."""
-        return self._runner.run(self._client.get(job_id))
 
-    def list(self) -> list[VideoJob]:
-        """Return all jobs of the data folder, newest first."""
-        return self._runner.run(self._client.list())
+async def _as_task(work: Coroutine[Any, Any, R]) -> asyncio.Task[R]:
+    return asyncio.create_task(work)

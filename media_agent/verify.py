@@ -5,7 +5,6 @@ was asked is our own test prompt.
 """
 
 import contextlib
-import ipaddress
 import json
 import logging
 import math
@@ -18,6 +17,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field
 
+from media_agent.addresses import is_loopback
 from media_agent.client import VideoClient
 from media_agent.errors import InvalidRequestError
 from media_agent.record import read_record
@@ -146,7 +146,7 @@ def _simulator_at(host: str) -> str | None:
     """Return the name of the simulator that listens here; only this machine is asked."""
     address = urlsplit(f"//{host}").hostname or ""
     try:
-        if address != "localhost" and not ipaddress.ip_address(address).is_loopback:
+        if not is_loopback(address):
             return None
         url = f"http://{host}/__simulator__"
         with urllib.request.urlopen(url, timeout=_PATIENCE) as reply:

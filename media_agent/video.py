@@ -79,32 +79,26 @@ def split_header(chunk: bytes) -> tuple[bytes, bytes]:
     raise StorageError("an encoded chunk holds no MP4 fragment")
 
 
+def new_mp4(path: Path) -> "OutputContainer":
+    """Open a new MP4 that starts at once when it is played from afar (faststart)."""
+    import av
+
+    return av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"})
+
+
 def remux(source: Path | BinaryIO, target: Path, *, tags: Mapping[str, str] | None = None) -> None:
     """Copy a film, unchanged in every frame, to an MP4 that starts at once (faststart), with tags.
 
     Raises:
         StorageError: the source is not a readable video.
     """
-    import av
-
-    options = {"movflags": "+faststart"}
-    with (
-        opened(source) as film,
-        av.open(str(target), "w", format="mp4", options=options) as container,
-    ):
+    with opened(source) as film, new_mp4(target) as container:
         container.metadata.update(tags or {})
         stream = container.add_stream_from_template(film.streams.video[0])
         for packet in film.demux(video=0):
             if packet.dts is not None:
                 packet.stream = stream
                 container.mux(packet)
-
-
-def write_video(
-    path: Path, frames: "Frames", *, fps: float, tags: Mapping[str, str] | None = None
-) -> None:
-    """Write frames (uint8, T H W 3) as a finished MP4."""
-    remux(io.BytesIO(encode_chunk(frames, fps=fps)), path, tags=tags)
 
 
 def write_pictures(
@@ -115,12 +109,14 @@ def write_pictures(
     Raises:
         InvalidRequestError: a side is odd.
     """
-    import av
-
     _check_size(*size)
-    options = {"movflags": "+faststart"}
-    with av.open(str(path), "w", format="mp4", options=options) as container:
+    with new_mp4(path) as container:
         return _encode(container, pictures, size, frame_rate(fps))
+
+
+def rate_of(stream: "VideoStream") -> Fraction:
+    """Return the frames a second, on average; 25 where the file does not say, as FFmpeg does."""
+    return stream.average_rate or stream.guessed_rate or Fraction(25)
 
 
 def probe(path: Path) -> VideoMetadata:
@@ -132,7 +128,7 @@ def probe(path: Path) -> VideoMetadata:
     with opened(path) as film:
         stream = film.streams.video[0]
         frames = sum(1 for packet in film.demux(stream) if packet.size)
-        rate = stream.average_rate or stream.guessed_rate or Fraction(1)
+        rate = rate_of(stream)
         context = stream.codec_context
         return VideoMetadata(
             width=context.width,

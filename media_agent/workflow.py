@@ -9,16 +9,17 @@ fails the job; our own trouble leaves the outcome unknown, to be resumed.
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing
 
-from media_agent.artifacts import Destination
+from media_agent.artifacts import Destination, is_there, reserved
 from media_agent.backend import VideoBackend
 from media_agent.delivering import Delivering, clean_up
 from media_agent.errors import (
     BackendResponseError,
     BackendUnavailableError,
     GenerationFailedError,
+    JobCancelledError,
     JobError,
     MediaAgentError,
     ModelRetiredError,
@@ -28,7 +29,8 @@ from media_agent.errors import (
     SubmitUncertainError,
     to_info,
 )
-from media_agent.jobs import JobMovedError, SubmissionState
+from media_agent.files import storage_errors
+from media_agent.jobs import JobMovedError
 from media_agent.submitting import Submitting, Surroundings
 from media_agent_schemas.capabilities import Capabilities
 from media_agent_schemas.errors import ErrorInfo
@@ -43,72 +45,80 @@ from media_agent_schemas.events import (
 )
 from media_agent_schemas.jobs import OperationRef, VideoJob
 
-__all__ = ["JobRun", "Surroundings"]
+__all__ = ["JobRun", "Surroundings", "placed"]
 
 _LOGGER = logging.getLogger(__name__)
 _PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)  # seconds between attempts to reach a backend again
-_COMMAND_SECONDS = 0.5  # between two looks for commands of other processes
+_LOOK_SECONDS = 0.5  # between two looks for what other processes want
 _WORD_OF_THE_BACKEND = RequestError | GenerationFailedError | ModelRetiredError | JobError
 
 
 class JobRun:
     """One job on its way; `stop` may be called at any time."""
 
+    backend: VideoBackend
+    """Whoever works on it; there from the moment that this run owns the job."""
+
     def __init__(
         self,
         job: VideoJob,
-        backend: VideoBackend,
-        destination: Destination,
         around: Surroundings,
         *,
         on_event: Callable[[JobEvent], None] | None = None,
     ) -> None:
         self.job = job
-        self.backend = backend
         self.ref: OperationRef | None = None
-        self._destination = destination
+        self.heard = -1
+        """The number of the last event that was told."""
         self._around = around
         self._store = around.store
         self._on_event = on_event
         self._is_stopping = False
+        self._is_stopped = False
         self._resumed_from: int | None = None
-        self._stops: set[asyncio.Task[None]] = set()
+        self._stop = asyncio.Lock()
         self._commanding = asyncio.Lock()
 
     async def run(self, *, force: bool = False) -> VideoJob:
         """Go the whole way, or what is left of it, and return the job as it ended.
 
-        With `force` the job is taken from an owner that seems to live.
+        With `force` the job is taken from an owner that seems to live. One that somebody else has
+        ended before it was ours is returned as it is.
 
         Raises:
             JobError: another process works on it.
             JobMovedError: another process took it over meanwhile.
-            StorageError: the ledger cannot be written, so that the end could not be kept.
+            MediaAgentError: its backend or its place cannot be used, or the ledger cannot be
+                written, so that the end could not be kept.
         """
-        loop = asyncio.get_running_loop()
-        stop = contextlib.suppress(RuntimeError)
-
-        def on_cancel() -> None:  # in the thread of the heartbeat
-            with stop:
-                loop.call_soon_threadsafe(self._stop_soon)
-
-        with self._store.hold(self.job.id, force=force, on_cancel=on_cancel):
-            self._around.checkpoint("plan")
-            async with self._taking_commands():
-                end = await self._work()
-            self._around.checkpoint("observe")
-            end = await self._finished(end)
-            self._keep(end)
-            self._around.checkpoint("finish")
-        if isinstance(end, JobCompleted):
-            clean_up(self.job, self._limits(), self._around)
-        return self._store.get(self.job.id)
+        with self._store.hold(self.job.id, force=force) as is_taken:
+            job = self._store.get(self.job.id)
+            if job.status.is_terminal and job != self.job:
+                return job
+            self.job = job
+            self.backend = await self._around.open_backend(job.plan)
+            with placed(job.id, self._around, from_living=is_taken) as destination:
+                self._around.checkpoint("plan")
+                async with self._looking():
+                    end = await self._work()
+                self._around.checkpoint("observe")
+                end = await self._finished(end, destination)
+                self._keep(end)
+                self._around.checkpoint("finish")
+            if isinstance(end, JobCompleted):
+                clean_up(self.job, self._limits(), self._around)
+            return self._store.get(self.job.id)
 
     async def stop(self) -> None:
-        """Ask the backend to stop; the run ends by itself, with what was made so far."""
+        """Ask the backend to stop; the run ends by itself, with what was made so far.
+
+        A backend that cannot be told is told again later; why is a warning of the job.
+
+        Raises:
+            JobMovedError: another process took the job over; nothing is stopped.
+        """
         self._is_stopping = True
-        if self.ref is not None:
-            await self.backend.cancel(self.ref)
+        await self._stop_if_asked()
 
     async def take_commands(self) -> None:
         """Hand the commands that were left for the job to its backend.
@@ -129,15 +139,19 @@ class JobRun:
                     self._warn(f"{command.type} broke: {type(error).__name__}: {error}")
 
     @contextlib.asynccontextmanager
-    async def _taking_commands(self) -> AsyncGenerator[None, None]:
-        """Look for commands, also of other processes, while the context lasts."""
+    async def _looking(self) -> AsyncGenerator[None, None]:
+        """Look for commands and the wish to stop, also of others, while the context lasts."""
 
         async def look() -> None:
             while True:
-                await asyncio.sleep(_COMMAND_SECONDS)
+                await asyncio.sleep(_LOOK_SECONDS)
                 try:
+                    await self._stop_if_asked()
                     await self.take_commands()
-                except (MediaAgentError, JobMovedError) as error:
+                except JobMovedError:
+                    await self._leave()
+                    return
+                except MediaAgentError as error:
                     _LOGGER.debug("no commands for job %s: %s", self.job.id, error)
 
         task = asyncio.create_task(look())
@@ -148,25 +162,30 @@ class JobRun:
             await asyncio.gather(task, return_exceptions=True)
 
     def _warn(self, said: str) -> None:
-        def warned(job: VideoJob) -> VideoJob:
-            return job.model_copy(update={"warnings": (*job.warnings, said)})
+        self._store.warn(self.job.id, said)
 
-        self._store.update(self.job.id, warned)
+    def _is_asked_to_stop(self) -> bool:
+        return self._store.is_cancel_requested(self.job.id) or self._is_stopping
 
-    def _stop_soon(self) -> None:
-        if not self._is_stopping:
-            task = asyncio.create_task(self._let_go())
-            self._is_stopping = True
-            self._stops.add(task)
-            task.add_done_callback(self._stops.discard)
+    async def _stop_if_asked(self) -> None:
+        """Stop the backend, once; until it has heard it, each call tries again."""
+        async with self._stop:
+            if self._is_stopped or self.ref is None or not self._is_asked_to_stop():
+                return
+            try:
+                await self.backend.cancel(self.ref)
+            except Exception as error:  # noqa: BLE001  # a plugin's own; the wish outlives it
+                self._warn(f"{self.backend.name} could not be told to stop: {error}")
+            else:
+                self._is_stopped = True
 
     async def _work(self) -> TerminalEvent:
         """Submit and observe; trouble becomes the terminal event that says it."""
         terms = self._store.terms(self.job.id)
-        submitting = Submitting(self.job, terms, self._around, tell=self._keep)
+        submitting = Submitting(
+            self.job, terms, self._around, tell=self._keep, is_unwanted=self._is_asked_to_stop
+        )
         try:
-            if self._is_stopping and self._never_sent(submitting):
-                return JobCancelled(model=self.job.plan.model)
             try:
                 return await self._observe(*await self._accepted(submitting))
             except OperationNotFoundError:
@@ -174,7 +193,10 @@ class JobRun:
                     raise
                 return await self._observe(*await self._accepted(submitting))  # it costs nothing
         except JobMovedError:
+            await self._leave()
             raise
+        except JobCancelledError:
+            return JobCancelled(model=self.job.plan.model)
         except SubmitUncertainError as error:
             info = to_info(error)
             return JobOutcomeUnknown(error=info) if info.hint else self._unknown(info)
@@ -190,24 +212,14 @@ class JobRun:
         self.job = self._store.get(self.job.id)  # a fallback changes the plan
         self._resumed_from = None if token is None else token.next_chunk
         self._reopen()
-        if self._is_stopping:
-            await self.backend.cancel(self.ref)
+        await self._stop_if_asked()
         return self.backend, self.ref
-
-    def _never_sent(self, submitting: Submitting) -> bool:
-        """Return whether there is nothing anywhere that would have to be stopped."""
-        last = submitting.last()
-        if last is None or last.state is SubmissionState.REFUSED:
-            return True
-        return self._limits().resubmits  # and whoever worked on it is gone
 
     def _reopen(self) -> None:
         """Let a job go on whose work was found, or that failed with parts of it made."""
         if self.job.status.is_terminal and self.ref is not None:
             said = f"found again: {self.ref.operation_id}"
-            numbered = self._store.reopen(self.job.id, said, self._around.now())
-            if numbered is not None and self._on_event is not None:
-                self._on_event(numbered)
+            self._tell(self._store.reopen(self.job.id, said, self._around.now()))
 
     async def _observe(self, backend: VideoBackend, ref: OperationRef) -> TerminalEvent:
         """Keep what happens until the end; a lost connection is not a failed job."""
@@ -251,22 +263,37 @@ class JobRun:
     def _keep(self, event: BackendEvent) -> bool:
         """Return whether the event was news."""
         numbered = self._store.append(self.job.id, event, self._around.now())
-        if numbered is not None and self._on_event is not None:
-            self._on_event(numbered)
+        self._tell(numbered)
         return numbered is not None
 
+    def _tell(self, numbered: JobEvent | None) -> None:
+        if numbered is not None:
+            self.heard = numbered.sequence
+            if self._on_event is not None:
+                self._on_event(numbered)
+
     async def _let_go(self) -> None:
-        """Stop the backend, without making more trouble of it."""
-        if self.ref is not None:
+        """Stop the backend, without making more trouble of it; parts go on as jobs of their own."""
+        if self.ref is not None and not self.job.plan.parts:
             with contextlib.suppress(MediaAgentError):
                 await self.backend.cancel(self.ref)
 
-    async def _finished(self, end: TerminalEvent) -> TerminalEvent:
-        """Deliver the film, write the record, settle the cost."""
-        delivering = Delivering(self.job, self.backend.name, self._destination, self._around)
-        submissions = self._store.submissions(self.job.id)
-        if submissions and end.cost is not None and not self.job.plan.parts:  # they were billed
-            self._store.bill(submissions[-1], end.cost)
+    async def _leave(self) -> None:
+        """Let whoever took the job over work on it alone; what is paid belongs to both."""
+        if self._limits().resubmits:
+            await self._let_go()
+
+    async def _finished(self, end: TerminalEvent, destination: Destination) -> TerminalEvent:
+        """Deliver the film, write the record, settle the cost.
+
+        Raises:
+            JobMovedError: another process took the job over, and does this.
+        """
+        self._store.check_owner(self.job.id)
+        delivering = Delivering(self.job, self.backend.name, destination, self._around)
+        last = self._store.last_submission(self.job.id)
+        if last is not None and end.cost is not None and not self.job.plan.parts:  # billed by part
+            self._store.bill(last, end.cost)
         end = await delivering.deliver(end, self._limits(), self._resumed_from)
         if not isinstance(end, JobFailed):
             return end
@@ -281,6 +308,31 @@ class JobRun:
 
     def _limits(self) -> Capabilities:
         return self.backend.capabilities(self.job.plan.model)
+
+
+@contextlib.contextmanager
+def placed(
+    job_id: str, around: Surroundings, *, from_living: bool = False
+) -> Iterator[Destination]:
+    """Reserve where the film of a job goes; a film that this very job put there is no obstacle.
+
+    With `from_living` a living process lost the job to this one, and with it the place.
+    """
+    store = around.store
+    terms = store.terms(job_id)
+    film = store.placed(job_id)
+    overwrite = terms.overwrite or (film is not None and is_there(film))
+    films = max(plan.request.n for plan in terms.plans)
+    if terms.out is not None:
+        with reserved(
+            terms.out, overwrite=overwrite, films=films, force=from_living
+        ) as destination:
+            yield destination
+        return
+    folder = store.folder(job_id)
+    with storage_errors(f"the job folder {folder}"):
+        folder.mkdir(parents=True, exist_ok=True)
+    yield Destination(folder / "film.mp4", overwrite, films)
 
 
 def _with_way_out(info: ErrorInfo, hint: str) -> ErrorInfo:

@@ -19,15 +19,12 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture(autouse=True)
-def _environment_of_our_own(
-    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def _environment_of_our_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in os.environ:
         if name.startswith("MEDIA_AGENT_"):
             monkeypatch.delenv(name)
-    base = tmp_path_factory.getbasetemp()
-    monkeypatch.setenv("MEDIA_AGENT_DATA_DIR", str(base / "data"))
-    monkeypatch.setenv("MEDIA_AGENT_CONFIG", str(base / "no-settings.toml"))
+    monkeypatch.setenv("MEDIA_AGENT_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("MEDIA_AGENT_CONFIG", str(tmp_path / "none.toml"))
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,6 @@
 """Local model folders as a backend; torch and diffusers are imported when a film is made."""
 
 import asyncio
-import importlib.util
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from pydantic import JsonValue
 
 from media_agent.backend import BackendSettings
 from media_agent.errors import BackendUnavailableError, InvalidRequestError, StorageError
-from media_agent.local import Chunk, GenerationContext, LocalBackend
+from media_agent.local import Chunk, GenerationContext, LocalBackend, lacking
 from media_agent.reading import Fit, read_image
 from media_agent_diffusers.describe import NAME, describe, input_roles
 from media_agent_diffusers.digests import DigestCache
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     from media_agent_diffusers.pipeline import LoadedPipeline
 
 _LIBRARIES = ("torch", "diffusers", "transformers", "accelerate", "safetensors", "ftfy")
-_INSTALL = "pip install 'media-agent[diffusers]'"
 _DENOISING_SHARE = 0.9  # of the whole work; the rest is for decoding
 _ARGUMENTS = {InputRole.FIRST_FRAME: "image", InputRole.LAST_FRAME: "last_image"}
 
@@ -49,8 +47,7 @@ class DiffusersBackend(LocalBackend):
         super().__init__(settings)
         self._options = settings.read_options(DiffusersOptions)
         self._digests = DigestCache(settings.data_dir / NAME / "digests.json")
-        lacking = _missing_library()
-        self._missing = None if lacking is None else f"{lacking}: {_INSTALL}"
+        self._missing = lacking("diffusers", *_LIBRARIES)
         self._models: dict[str, Model] = {}
         self._faults: dict[str, StorageError] = {}
         for name, folder in _folders(settings, self._options).items():
@@ -93,9 +90,8 @@ class DiffusersBackend(LocalBackend):
         """
         model = self._model(request.backend_and_model()[1])
         await asyncio.to_thread(_check_inputs, request, model)
-        library = _missing_library()
-        if library is not None:
-            raise _missing(library)
+        if self._missing is not None:
+            raise _needs(self._missing)
         return await super().submit(request, key=key, resume=resume)
 
     async def aclose(self) -> None:
@@ -157,7 +153,7 @@ class DiffusersBackend(LocalBackend):
         try:
             from media_agent_diffusers.pipeline import LoadedPipeline
         except ImportError as error:
-            raise _missing(error.name or str(error)) from error
+            raise _needs(error.name or str(error)) from error
         pipeline = LoadedPipeline(model.folder, self._options)
         self._loaded = (name, pipeline)
         context.check()
@@ -177,12 +173,8 @@ def _folders(settings: BackendSettings, options: DiffusersOptions) -> dict[str, 
     return {name: path.absolute() for name, path in folders.items()}
 
 
-def _missing_library() -> str | None:
-    return next((name for name in _LIBRARIES if importlib.util.find_spec(name) is None), None)
-
-
-def _missing(library: str) -> BackendUnavailableError:
-    return BackendUnavailableError(f"diffusers needs {library}", hint=_INSTALL)
+def _needs(what: str) -> BackendUnavailableError:
+    return BackendUnavailableError(f"diffusers needs {what}")
 
 
 def _check_inputs(request: VideoRequest, model: Model) -> None:

@@ -7,7 +7,10 @@ from pydantic import Field
 
 from media_agent_schemas.base import Schema
 
-ModelName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+ModelName = Annotated[
+    str,
+    Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$", description="in small letters, such as my-model"),
+]
 
 
 class DiffusersOptions(Schema):

@@ -1,10 +1,8 @@
-"""Which addresses are taken: of an API, and of what its replies lead to."""
-
-import contextlib
-import ipaddress
+"""Which addresses an API may have."""
 
 import httpx
 
+from media_agent.addresses import is_loopback, parsed_address
 from media_agent.errors import ConfigurationError
 
 
@@ -34,36 +32,6 @@ def checked_base(text: str, *, allow_plain_http: bool) -> httpx.URL:
     return url
 
 
-def parsed_address(text: str) -> httpx.URL | None:
-    """Return an http(s) address with a host, or None."""
-    try:
-        url = httpx.URL(text.strip())
-    except (httpx.InvalidURL, ValueError, TypeError):
-        return None
-    return url if url.scheme in ("http", "https") and url.host else None
-
-
-def origin_of(url: httpx.URL) -> tuple[str, str, int]:
-    """Return scheme, host and port."""
-    return url.scheme, url.host.rstrip("."), url.port or {"http": 80, "https": 443}[url.scheme]
-
-
 def place_of(url: httpx.URL) -> str:
     """Return the host, with the port where it is not the usual one."""
     return url.netloc.decode("ascii", "replace")
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host is this machine."""
-    if host == "localhost":
-        return True
-    with contextlib.suppress(ValueError):
-        return ipaddress.ip_address(host).is_loopback
-    return False
-
-
-def is_private(host: str) -> bool:
-    """Whether a host is plainly of an inner network; names are not looked up."""
-    with contextlib.suppress(ValueError):
-        return not ipaddress.ip_address(host).is_global
-    return host == "localhost" or host.endswith((".localhost", ".local", ".internal"))

@@ -45,13 +45,13 @@ from media_agent_schemas.request import VideoRequest
 __all__ = ["FalBackend"]
 
 BASE_URL = "https://queue.fal.run"
-_NO_KEY = "a key: set backends.fal.key, key_env or key_file; keys are made at fal.ai/dashboard/keys"
+_KEYS = "set backends.fal.key, key_env or key_file; keys are made at fal.ai/dashboard/keys"
 
 
 class FalOptions(BaseModel):
     """The options under [backends.fal.options] of the settings."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     timeout_seconds: float = Field(60.0, gt=0)  # for one answer
     poll_seconds: float | None = Field(None, gt=0)
@@ -95,7 +95,7 @@ class FalBackend(PolledBackend):
 
     def capabilities(self, model: str | None = None) -> Capabilities:
         """Say what a model can do; an id that is not mapped is taken, and little said of it."""
-        missing = None if self.settings.key else _NO_KEY
+        missing = self.settings.missing_key(_KEYS)
         facts = describe_model(self._id(model), missing, max_duration=self._max_duration)
         default = self._id(None)
         others = tuple(each for each in facts.models if each != default)
@@ -107,8 +107,9 @@ class FalBackend(PolledBackend):
 
     async def submit_once(self, request: VideoRequest, *, key: str) -> OperationRef:
         """Put the request into the queue and keep the addresses at which fal answers about it."""
-        if self.settings.key is None:
-            raise BackendAuthenticationError("fal needs a key, and none is set", hint=_NO_KEY)
+        missing = self.settings.missing_key(_KEYS)
+        if missing is not None:
+            raise BackendAuthenticationError("fal needs a key, and none is set", hint=missing)
         model_id = self._id(request.backend_and_model()[1])
         model = models().get(model_id)
         body = build_input(request, model, await asyncio.to_thread(self._media, request))

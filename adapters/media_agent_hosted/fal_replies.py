@@ -2,7 +2,7 @@
 
 import datetime
 
-from pydantic import BaseModel, JsonValue
+from pydantic import BaseModel, Field, JsonValue
 
 from media_agent.errors import (
     BackendAuthenticationError,
@@ -28,7 +28,7 @@ _REFUSED = "content_policy_violation"
 class Submitted(BaseModel):
     """The answer to a submission."""
 
-    request_id: str
+    request_id: str = Field(min_length=1)
     status_url: str
     response_url: str
     cancel_url: str

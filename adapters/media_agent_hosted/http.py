@@ -15,19 +15,13 @@ from typing import Literal
 import httpx
 from pydantic import JsonValue
 
+from media_agent.addresses import is_followed, is_loopback, origin_of, parsed_address
 from media_agent.errors import (
     BackendResponseError,
     BackendUnavailableError,
     MediaAgentError,
 )
-from media_agent_hosted.addresses import (
-    checked_base,
-    is_loopback,
-    is_private,
-    origin_of,
-    parsed_address,
-    place_of,
-)
+from media_agent_hosted.addresses import checked_base, place_of
 from media_agent_hosted.film_file import LARGEST_FILM, PIECE, film_is_gone, store
 from media_agent_hosted.repeating import repeated
 from media_agent_hosted.replies import Reply, Translate, general_error, uncertain
@@ -218,7 +212,7 @@ class HttpApi:
     async def _download(
         self, url: str, path: Path, max_bytes: int, translate: Translate | None
     ) -> None:
-        target = self._followed(url if "://" in url else self._absolute(url))
+        target = self._followed(url if "://" in url else self._absolute(url), self._base)
         for _ in range(_REDIRECTS + 1):
             auth = self._auth() if self._is_own(target) else {}
             headers = {**auth, "Accept-Encoding": "identity"}
@@ -226,7 +220,7 @@ class HttpApi:
             response = await self._opened().send(request, stream=True)
             async with contextlib.aclosing(response):
                 if response.next_request is not None:
-                    target = self._followed(str(response.next_request.url))
+                    target = self._followed(str(response.next_request.url), target)
                     continue
                 if not 200 <= response.status_code < 300:
                     reply = await self._read(response, paid=False)
@@ -234,15 +228,12 @@ class HttpApi:
                 return await store(response, path, max_bytes)
         raise BackendResponseError(f"{self.host} redirects its film without end")
 
-    def _followed(self, url: str) -> httpx.URL:
+    def _followed(self, url: str, named_by: httpx.URL) -> httpx.URL:
         """Return the address of a result file, if it is one that may be fetched."""
         parsed = parsed_address(url)
         if parsed is None:
             raise BackendResponseError(f"{self.host} gave no usable address for its film")
-        if self._is_own(parsed):
-            return parsed
-        is_here, is_local = is_loopback(self._base.host), is_private(parsed.host)
-        if (parsed.scheme == "https" and not is_local) or (is_here and is_local):
+        if is_followed(parsed, named_by):
             return parsed
         raise BackendResponseError(
             f"{self.host} keeps its film at {parsed.scheme}://{place_of(parsed)}, "

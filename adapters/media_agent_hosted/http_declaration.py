@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from pydantic import Field, JsonValue, model_validator
 
-from media_agent.declared import Declaration, fill, sole_placeholder
+from media_agent.declared import Declaration, fill, placeholders, sole_placeholder
 from media_agent_schemas.base import Seconds
 
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
@@ -44,11 +44,15 @@ class HttpOptions(Declaration):
     auth: str = Field(
         "Authorization: Bearer {key}",
         pattern=f"^{_AUTH.pattern.replace('?P<name>', '').replace('?P<scheme>', '?:')}$",
+        examples=["X-Api-Key: {key}"],
         description="The header with the key.",
     )
     headers: dict[str, str] = Field({}, description="Further headers, without secrets.")
     idempotency_header: str | None = Field(
-        None, pattern=r"^[A-Za-z0-9-]+$", description="Where the service takes a key of ours."
+        None,
+        pattern=r"^[A-Za-z0-9-]+$",
+        examples=["Idempotency-Key"],
+        description="Where the service takes a key of ours.",
     )
     poll_seconds: Seconds = Field(2.0, description="First pause between two polls.")
     deadline_seconds: Seconds = Field(7200.0, description="How long a film may take.")
@@ -66,10 +70,11 @@ class HttpOptions(Declaration):
             raise ValueError("say either result or content: where the film is")
         for name in ("poll", "cancel", "content"):
             text = getattr(self, name)
-            if text is not None and "{id}" not in text:
+            used = set() if text is None else set(placeholders(text))
+            if text is not None and "id" not in used:
                 raise ValueError(f"{name} needs {{id}}: which work is meant")
-            for unknown in re.findall(r"\{(?!id\}|model\})\w*\}", text or ""):
-                raise ValueError(f"{name} has {unknown}; there is {{id}} and {{model}}")
+            for unknown in sorted(used - {"id", "model"}):
+                raise ValueError(f"{name} has {{{unknown}}}; there is {{id}} and {{model}}")
         return self
 
     def auth_header(self) -> tuple[str, str]:

@@ -39,7 +39,7 @@ _USUAL_SECONDS = 5.0  # of a film by a model of which nothing is known
 class ServerSettings(BaseModel):
     """The options of one server in the settings; what its model can do overrides what we know."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     server: Server = Server.AUTO
     default_size: SizeText | None = None

@@ -52,6 +52,7 @@ class OpenAISimulator(Simulator):
             raise InvalidRequestError(
                 f"there is no flavour {flavour!r}", hint=f"there is {', '.join(get_args(Flavour))}"
             )
+        self.gives_files = cloud_url is not None  # else a film is the content of its video
         super().__init__(faults, queued_polls=queued_polls, running_polls=running_polls, port=port)
         self.flavour: Flavour = flavour
         self.model = model
@@ -90,10 +91,6 @@ class OpenAISimulator(Simulator):
         width, height = (int(side) for side in str(job.input.get("size", _SIZE)).split("x"))
         shade = 40 + _whole(job.input.get("seed"), 0) % 120
         return Film(_frames(job.input), _fps(job.input), width, height, shade)
-
-    def forget(self) -> None:
-        """Lose all videos, as a restart does."""
-        self._forgotten |= set(self.jobs)
 
     def video(self, job: SimulatedJob) -> Fields:
         """Return a video as the server describes it now."""

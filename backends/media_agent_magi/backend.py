@@ -4,6 +4,7 @@ from collections.abc import Generator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+from weakref import proxy
 
 from media_agent.backend import BackendSettings
 from media_agent.errors import (
@@ -148,13 +149,14 @@ class MagiBackend(LocalBackend):
         chunks = None if total is None else -(-total // CHUNK_FRAMES)
         steering = Steering(context, chunks=chunks)
         planned = prompt_of_chunk(request)
+        due = 0 if context.resume is None else context.resume.next_chunk
 
         def prompts(chunk: int) -> str | None:
             return steering.prompt(chunk) or planned(chunk)
 
         def on_forward(done: int, total: int | None) -> None:
             context.check()
-            steering.take(film.begun, change_now=film.change_now)
+            steering.take(running.begun, last=due, change_now=running.change_now)
             context.report("denoising", None if total is None else min(1.0, done / total))
 
         from media_agent_magi.beginning import beginning
@@ -164,27 +166,28 @@ class MagiBackend(LocalBackend):
         try:
             how, state = beginning(engine, request, context, options)
             film = engine.film(prompts, seeds, how, state=state, on_forward=on_forward)
+            running = proxy(film)  # else the film would hold itself, and its keys, by `on_forward`
             film.change_now(steering.prompt, below=1.0)  # they were steered after that state
         except StateError as error:
             raise NotResumableError(
                 str(error),
-                hint="go on with the weights and options it was begun with; where a file is lost "
-                "or damaged, branch at an earlier chunk or make it anew",
+                hint="go on with the weights, options and inputs it was begun with; where a file "
+                "is lost or damaged, branch at an earlier chunk or make it anew",
             ) from error
-        for chunk in film:
+        made = iter(film)
+        while not steering.ends_before(due) and (chunk := next(made, None)) is not None:
+            due = chunk.index + 1
             yield Chunk(
                 chunk.index,
                 partial(_decoded, engine, chunk, request.n),
                 ResumeToken(
                     backend=NAME,
                     model=MODEL,
-                    next_chunk=chunk.index + 1,
-                    data={"state": state_name(chunk.index + 1), "first_chunk": how.first_chunk},
+                    next_chunk=due,
+                    data={"state": state_name(due), "first_chunk": how.first_chunk},
                 ),
                 film.saver(),
             )
-            if steering.is_finishing:
-                return
 
     def _options(self, request: VideoRequest) -> TinyOptions:
         given = {**self.settings.options, **request.options.get(NAME, {})}

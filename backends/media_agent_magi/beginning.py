@@ -1,5 +1,6 @@
 """How a film of magi/tiny begins: from nothing, a picture, a film, a state, behind another one."""
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -7,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from media_agent.local import GenerationContext, state_name
 from media_agent.reading import read_all, read_end, read_image
@@ -89,7 +89,7 @@ def _inputs(
             )
             return {"prefix": engine.encode(_whole_chunks(end, context))}
         case VideoMode.VIDEO_EDIT:
-            return {"source": _source(engine, request, context, fit)}
+            return _source(engine, request, context, fit)
         case _:
             return {}
 
@@ -104,17 +104,21 @@ def _whole_chunks(end: "Frames", context: GenerationContext) -> "Frames":
 
 def _source(
     engine: TinyEngine, request: VideoRequest, context: GenerationContext, fit: Fit
-) -> Tensor:
-    """Return the latents of the whole source, read and encoded chunk by chunk."""
+) -> dict[str, Any]:
+    """Return the latents of the whole source, read and encoded chunk by chunk, and its digest.
+
+    The digest is of the pictures: latents are rounded by the machine that encodes them.
+    """
     wanted = request.num_frames or 0
-    latents, frames = [], 0
+    latents, frames, digest = [], 0, hashlib.sha256()
     for chunk in _chunks(request.inputs[0], wanted, fit, context):
         context.check()
         frames += len(chunk)
+        digest.update(chunk.tobytes())
         latents.append(engine.encode(_padded(chunk)))
     if frames < wanted:
         context.warn(f"the film given has {frames} frames; what follows is made from nothing")
-    return torch.cat(latents, dim=2)
+    return {"source": torch.cat(latents, dim=2), "source_sha256": digest.hexdigest()}
 
 
 def _chunks(

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,7 +56,8 @@ class FilmOptions:
         shows_prefix: The film begins with the prefix; for a picture. Less than a chunk then.
         first_chunk: Number of the first chunk, where the film goes on from another.
         source: Latents (1 or N, C, T, 8, 8) of a film to be made anew.
-        strength: How much of it is, in (0, 1]: for all chunks, or by chunk.
+        source_sha256: What tells this source from others; a state goes on with the same one only.
+        strength: How much of it is made anew, in (0, 1]: for all chunks, or by chunk.
     """
 
     num_frames: int | None = None
@@ -66,6 +68,7 @@ class FilmOptions:
     shows_prefix: bool = False
     first_chunk: int = 0
     source: Tensor | None = None
+    source_sha256: str | None = None
     strength: float | Callable[[int], float] = 0.6
 
 
@@ -92,15 +95,16 @@ class TinyFilm:
             "seeds": list(seeds),
             "num_frames": options.num_frames,
             "first_chunk": options.first_chunk,
+            **source_facts(options),
         }
-        self._engine, self._options, self._window = engine, options, config.window_size
-        self._texts: dict[int, str] = {}
+        self._options = options
+        self._script = script = Script(engine, config.window_size)
         kept, last = None, None if options.shows_prefix else options.prefix
         whole = 0 if options.prefix is None else options.prefix.shape[2] // config.chunk_width
         if state is not None:
             kept, facts = load_state(state, self._facts)
             whole, last = kept.prefix_chunks, kept.tail
-            self._texts = {int(chunk): text for chunk, text in facts["prompts"].items()}
+            script.prompts = {int(chunk): text for chunk, text in facts["prompts"].items()}
         self._before = None if last is None else last[:, :, -1:].expand(len(seeds), -1, -1, -1, -1)
         self._offset = offset = options.first_chunk - whole
         dit = engine.model.dit
@@ -109,11 +113,11 @@ class TinyFilm:
             dit,
             config,
             noise=[seeded_noise(seed, shape, offset) for seed in seeds],
-            text=lambda chunk: self._row(chunk, prompts(chunk + offset)),
+            text=lambda chunk: script.row(chunk, prompts(chunk + offset)),
             prefix=options.prefix,
             frames=None if options.num_frames is None else -(-options.num_frames // FRAMES),
-            guidance=lambda chunk: guidance_table(guidance, chunk, self._texts.get),
-            source=self._source,
+            guidance=lambda chunk: guidance_table(guidance, chunk, script.prompts.get),
+            source=partial(source_of_chunk, options, config.chunk_width),
             on_forward=on_forward,
             hand_out_prefix=options.shows_prefix,
             exact_prefix=True,
@@ -144,35 +148,49 @@ class TinyFilm:
 
         def text(chunk: int) -> TextRow | None:
             said = prompt if isinstance(prompt, str) else prompt(chunk + self._offset)
-            return self._row(chunk, said)
+            return self._script.row(chunk, said)
 
         return self._sampler.replace_text(text, below=below) + self._offset
 
     def saver(self) -> Callable[[Path], None]:
         """Return what writes the state of this moment to a path, also later and elsewhere."""
-        prompts = {str(chunk): text for chunk, text in self._texts.items()}
+        prompts = {str(chunk): text for chunk, text in self._script.prompts.items()}
         state, facts = self._sampler.state(), self._facts | {"prompts": prompts}
         return lambda path: save_state(path, state, facts)
 
-    def _row(self, chunk: int, prompt: str | None) -> TextRow | None:
+
+class Script:
+    """The prompts of the newest chunks, by number.
+
+    Apart from the film, so that what the film is made with does not refer back to it: the keys of a
+    film go with it, not with the garbage collector.
+    """
+
+    def __init__(self, engine: "TinyEngine", window: int) -> None:
+        self._engine, self._window = engine, window
+        self.prompts: dict[int, str] = {}
+
+    def row(self, chunk: int, prompt: str | None) -> TextRow | None:
+        """Keep the prompt of a chunk and return it as the model reads it; None stays None."""
         if prompt is None:
             return None
-        self._texts[chunk] = prompt
+        self.prompts[chunk] = prompt
         forgotten = chunk - self._window - 1  # guidance compares with the chunk before
-        self._texts = {c: text for c, text in self._texts.items() if c >= forgotten}
+        self.prompts = {c: text for c, text in self.prompts.items() if c >= forgotten}
         return self._engine.text_row(prompt)
 
-    def _source(self, chunk: int) -> tuple[Tensor, float] | None:
-        latents, strength = self._options.source, self._options.strength
-        if latents is None:
-            return None
-        width = self._engine.description.sampler.chunk_width
-        part = latents[:, :, chunk * width : (chunk + 1) * width]
-        if part.shape[2] == 0:
-            return None
-        missing = width - part.shape[2]
-        part = torch.cat([part, part[:, :, -1:].expand(-1, -1, missing, -1, -1)], dim=2)
-        return part, strength(chunk) if callable(strength) else strength
+
+def source_of_chunk(options: FilmOptions, width: int, chunk: int) -> tuple[Tensor, float] | None:
+    """Return the latents that a chunk is made anew from, and how much; None behind their end."""
+    latents, strength = options.source, options.strength
+    if latents is None:
+        return None
+    part = latents[:, :, chunk * width : (chunk + 1) * width]
+    if part.shape[2] == 0:
+        return None
+    missing = width - part.shape[2]
+    part = torch.cat([part, part[:, :, -1:].expand(-1, -1, missing, -1, -1)], dim=2)
+    return part, strength(chunk) if callable(strength) else strength
 
 
 def sampler_config(description: TinyDescription, options: FilmOptions) -> SamplerConfig:
@@ -186,6 +204,15 @@ def sampler_config(description: TinyDescription, options: FilmOptions) -> Sample
 def weights_facts(description: TinyDescription) -> dict[str, str]:
     """Return what ties a state to these weights."""
     return {"model": description.model.model_name, "weights": description.sha256}
+
+
+def source_facts(options: FilmOptions) -> dict[str, Any]:
+    """Return what ties a state to the film that is made anew; a function has no name to keep."""
+    is_used = options.source is not None and not callable(options.strength)
+    return {
+        "source": options.source_sha256,
+        "strength": options.strength if is_used else None,
+    }
 
 
 def guidance_table(guidance: Guidance, chunk: int, prompts: Prompts) -> GuidanceTable:

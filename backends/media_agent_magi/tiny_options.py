@@ -14,7 +14,7 @@ from media_agent_schemas.request import VideoMode, VideoRequest
 Fit = Literal["crop", "pad"]
 _STEPS = (8, 16, 32)
 _CHUNK_BYTES = 20_000  # of a second of film, as measured
-_STATE_BYTES = 500_000  # of what the next chunk is made from
+_STATE_BYTES = 650_000  # of what the next chunk is made from; most while the window grows
 
 
 class TinyOptions(BaseModel):
@@ -74,7 +74,8 @@ def options(description: TinyDescription) -> tuple[OptionSpec, ...]:
             type="integer",
             default=usual.keep_states,
             minimum=1,
-            description="How many of the newest chunks can be branched at; each takes 0.5 MB.",
+            description="How many of the newest chunks can be branched at; each takes 0.5 MB, "
+            "near the start of a film up to 0.8 MB.",
         ),
     )
 

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
 
 
+_HIDDEN = "**********"
+
+
 def config_app() -> App:
     """Return the commands about the settings."""
     app = App(name="config", help="Check the settings, or show them with where each is made.")
@@ -79,5 +82,7 @@ def _leaves(
     for name, value in data.items():
         if isinstance(value, dict):
             yield from _leaves(value, (*at, name))
+        elif at[-1:] == ("headers",):  # what stands there may be a key
+            yield (*at, name), _HIDDEN
         elif value is not None and value != []:
             yield (*at, name), value

@@ -35,19 +35,18 @@ def list_jobs(*, json: Flag = False) -> int:
     if json:
         tell_json({"data": [job.model_dump(mode="json") for job in jobs]})
         return 0
-    heads = ("ID", "STATUS", "MADE BY", "SECONDS", "FILM", "PROMPT")
+    heads = ("ID", "STATUS", "MADE BY", "LENGTH", "FILM", "PROMPT")
     table(heads, [_job_row(job, store) for job in jobs])
     return 0
 
 
 def _job_row(job: "VideoJob", store: "Ledger") -> tuple[str, ...]:
-    request = job.plan.request
-    frames, fps = request.num_frames, request.fps
-    seconds = "endless" if frames is None or fps is None else f"{frames / fps:.2f}"
+    from media_agent.reasons import length_of
+
     film = job.artifacts[0].path if job.artifacts else None
     prompts = " / ".join(shot.prompt for shot in job.request.storyboard())
     made_by = f"{job.plan.backend}/{job.plan.model}"
-    return job.id, _status(job, store), made_by, seconds, film or "-", shorten(prompts)
+    return job.id, _status(job, store), made_by, length_of(job.plan), film or "-", shorten(prompts)
 
 
 def _status(job: "VideoJob", store: "Ledger") -> str:
@@ -112,7 +111,7 @@ def open_ledger() -> "Ledger":
     from media_agent.config import load_settings
     from media_agent.ledger import Ledger
 
-    return Ledger(load_settings().backend_settings("").data_dir / "ledger.sqlite")
+    return Ledger(load_settings().ledger_path)
 
 
 def resume_job(job_id: str | None = None, /, *, take_over: Flag = False, json: Flag = False) -> int:

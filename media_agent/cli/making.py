@@ -144,12 +144,13 @@ def _facts(job: VideoJob) -> str:
     return f"{film.frames}{of_all} frames, {film.duration:.2f} s, {size}, {film.fps:g} fps, {made}"
 
 
-def _default_place(plan: Plan, folder: Path = Path("out")) -> Path:
+def _default_place(plan: Plan) -> Path:
     """Return out/<words of the prompt>-<seed>.mp4, and make that folder.
 
     Raises:
         InvalidRequestError: the folder cannot be made.
     """
+    folder = Path("out")
     shots = plan.request.storyboard()
     seed = "" if plan.request.seed is None else f"-{plan.request.seed}"
     if plan.origin is not None:

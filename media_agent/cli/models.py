@@ -40,9 +40,8 @@ def add_model(folder: Path, /, *, name: str | None = None) -> int:
     folder = folder.expanduser().absolute()
     model = name_of(folder) if name is None else check_name(name)
     settings = load_settings()
-    data_dir = settings.backend_settings("").data_dir
-    limits = recognise(model, folder, Registry(), data_dir)
-    ModelShelf(data_dir).add(LocalModel(name=model, backend=limits.backend, folder=folder))
+    limits = recognise(model, folder, Registry(), settings.data_dir)
+    ModelShelf(settings.data_dir).add(LocalModel(name=model, backend=limits.backend, folder=folder))
     return backends(f"{limits.backend}/{model}")
 
 
@@ -86,8 +85,7 @@ def remove_model(name: str, /) -> int:
     from media_agent.config import load_settings
     from media_agent.models import ModelShelf
 
-    data_dir = load_settings().backend_settings("").data_dir
-    removed = ModelShelf(data_dir).remove(name.rpartition("/")[2])
+    removed = ModelShelf(load_settings().data_dir).remove(name.rpartition("/")[2])
     tell(f"{removed.backend}/{removed.name} is forgotten; its files are still in {removed.folder}")
     return 0
 
@@ -137,7 +135,7 @@ def known_models(settings: "Settings") -> list[KnownModel]:
     from media_agent.registry import Registry
 
     registry = Registry(kinds=settings.kinds())
-    shelf = ModelShelf(settings.backend_settings("").data_dir)
+    shelf = ModelShelf(settings.data_dir)
     found: list[KnownModel] = []
     for backend_name in registry.names():
         kind = registry.kind(backend_name)

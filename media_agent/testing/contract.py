@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing
-from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 import pytest
@@ -17,7 +16,7 @@ from media_agent_schemas.jobs import Command, OperationRef
 from media_agent_schemas.request import VideoRequest
 
 if TYPE_CHECKING:
-    from media_agent.video import Frames
+    pass
 
 MakeBackend = Callable[[], VideoBackend]
 """Makes a backend; called again, it makes another over the same data, as a new process would."""
@@ -51,6 +50,11 @@ class Contract:
     def make_backend(self) -> MakeBackend:
         """Return a function that makes the backend; every conformance class gives its own."""
         pytest.fail(f"{type(self).__name__} has no fixture make_backend")
+
+    @pytest.fixture
+    def base_url(self) -> str | None:
+        """Return where the service of the backend is; None: at its usual address, or none."""
+        return None
 
     @pytest.fixture
     async def backend(
@@ -133,12 +137,3 @@ class Contract:
         end = await self.end(backend, await backend.submit(request, key=key))
         assert isinstance(end, JobCompleted), end
         return end
-
-
-def frames_of(end: TerminalEvent) -> "Frames":
-    """Return the frames of the film, uint8 (T, H, W, 3)."""
-    from media_agent.video import read_frames
-
-    path = end.artifacts[0].path
-    assert path is not None, "the film is not on this machine"
-    return read_frames(Path(path))

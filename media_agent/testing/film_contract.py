@@ -10,7 +10,8 @@ from media_agent.config import load_settings
 from media_agent.errors import UnsupportedRequestError
 from media_agent.plugins import Discovery
 from media_agent.registry import Registry
-from media_agent.testing.contract import Contract, MakeBackend, RequestFactory, frames_of
+from media_agent.testing.contract import Contract, MakeBackend, RequestFactory
+from media_agent.testing.observing import frames_of
 from media_agent.testing.watched_request import said_fields, watched
 from media_agent_schemas.capabilities import Capabilities
 from media_agent_schemas.jobs import JobStatus
@@ -92,13 +93,21 @@ class FilmContract(Contract):
         assert end.frames in (None, request.num_frames)
 
     async def test_a_client_makes_a_film_and_a_record_with_it(
-        self, make_backend: MakeBackend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self,
+        make_backend: MakeBackend,
+        base_url: str | None,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         """The whole way: planned, submitted, observed, collected, probed, recorded."""
         monkeypatch.setenv("MEDIA_AGENT_CONFIG", str(tmp_path / "none.toml"))
         backend = make_backend()
         spec = BackendSpec(name=backend.name, factory=lambda settings: backend)
-        settings = load_settings(data_dir=tmp_path / "client", default_backend=backend.name)
+        settings = load_settings(
+            data_dir=tmp_path / "client",
+            default_backend=backend.name,
+            backends={backend.name: {"base_url": base_url}},
+        )
         registry = Registry(Discovery({backend.name: spec}))
 
         async with VideoClient(settings=settings, registry=registry) as client:

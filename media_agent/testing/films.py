@@ -1,9 +1,14 @@
 """Small real films for simulated providers, whose content can be told apart by eye and by test."""
 
+import io
 import tempfile
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from media_agent.video import Frames
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +34,13 @@ def film_bytes(film: Film) -> bytes:
         path = Path(folder, "film.mp4")
         write_pictures(path, pictures, size=size, fps=film.fps)
         return path.read_bytes()
+
+
+def write_video(path: Path, frames: "Frames", *, fps: float) -> None:
+    """Write frames (uint8, T H W 3) as a finished MP4."""
+    from media_agent.video import encode_chunk, remux
+
+    remux(io.BytesIO(encode_chunk(frames, fps=fps)), path)
 
 
 def _rows(film: Film, number: int) -> bytes:

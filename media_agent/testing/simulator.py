@@ -28,7 +28,7 @@ from media_agent.testing.server import Answer, Call, SimulatorServer
 
 _LAST_PORT = 65535
 _REQUESTS_KEPT = 10_000
-_COUNTS = "counts"
+_COUNTS, _FILE = "counts", "file"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +67,8 @@ class Simulator(ABC):
     name: ClassVar[str]
     honours_keys: ClassVar[bool] = False
     """Whether a second submission under the same key is the first one again."""
+    gives_files: bool = True
+    """Whether films are fetched from `film_url`, so that the call "file" can go wrong."""
     outcomes: ClassVar[tuple[str, ...]] = ("completed",)
     """The ways in which jobs can end, the usual one first."""
 
@@ -104,7 +106,7 @@ class Simulator(ABC):
         self._all_routes = (
             *self.routes(),
             Route("GET", "/__simulator__", _COUNTS, self._counts, needs_key=False),
-            Route("GET", r"/files/(?P<id>[^/]+)\.mp4", "file", self._file, needs_key=False),
+            Route("GET", r"/files/(?P<id>[^/]+)\.mp4", _FILE, self._file, needs_key=False),
         )
         self._check_faults()
 
@@ -290,7 +292,8 @@ class Simulator(ABC):
         return None
 
     def _check_faults(self) -> None:
-        names = {"*", *(route.name for route in self._all_routes)}
+        never = {_COUNTS} if self.gives_files else {_COUNTS, _FILE}
+        names = {"*", *(route.name for route in self._all_routes)} - never
         for armed in self._faults:
             call = armed.fault.call
             if call not in names:

@@ -8,8 +8,9 @@ import pytest
 
 from media_agent.backend import VideoBackend
 from media_agent.errors import MediaAgentError, UnsupportedRequestError
-from media_agent.testing.contract import Contract, MakeBackend, RequestFactory, frames_of
+from media_agent.testing.contract import Contract, MakeBackend, RequestFactory
 from media_agent.testing.films import Film, film_bytes
+from media_agent.testing.observing import frames_of
 from media_agent_schemas.capabilities import Capabilities, Control
 from media_agent_schemas.events import ChunkReady, JobCancelled, JobCompleted, PromptChanged
 from media_agent_schemas.jobs import ChangePrompt, Finish, OperationRef
@@ -73,6 +74,32 @@ class SteeringContract(Contract):
         events = await self.observed(backend, ref, at_first_chunk=(Finish(),))
 
         assert isinstance(events[-1], JobCompleted), events[-1]
+
+    async def test_a_film_told_to_finish_has_the_same_end_after_a_kill(
+        self,
+        backend: VideoBackend,
+        limits: Capabilities,
+        make_backend: MakeBackend,
+        request_factory: RequestFactory,
+    ) -> None:
+        """Killed early, or behind its last chunk: it gets neither shorter nor longer."""
+        is_finished = limits.endless is True and Control.FINISH in limits.controls
+        if not is_finished or limits.resumable is not True:
+            pytest.skip("it makes no endless film that can be finished and gone on with")
+        request = request_factory(endless=True)
+        ref = await backend.submit(request, key="finished")
+        events = await self.observed(backend, ref, at_first_chunk=(Finish(),))
+        whole = frames_of(await self.end(backend, ref))
+        tokens = [event.resume for event in events if isinstance(event, ChunkReady)]
+
+        for token in (tokens[0], tokens[-1]):
+            another = make_backend()
+            again = await another.submit(request, key="finished", resume=token)
+            frames = frames_of(await self.end(another, again))
+            await another.aclose()
+
+            assert len(frames) == len(whole)
+            assert (frames == whole).all()
 
     async def test_a_changed_prompt_is_announced_with_its_chunk(
         self, backend: VideoBackend, limits: Capabilities, request_factory: RequestFactory

@@ -88,6 +88,11 @@ class WireContract(Contract):
         pytest.fail(f"{type(self).__name__} has no fixture simulator")
 
     @pytest.fixture
+    def base_url(self, simulator: Simulator) -> str | None:
+        """Return where the simulator listens."""
+        return simulator.url
+
+    @pytest.fixture
     def secret(self) -> str | None:
         """Return the key that the backend was given; None: it takes none."""
         return None

@@ -23,7 +23,6 @@ class Cost(Schema):
     """What was really billed."""
 
     usd: float | None = Field(None, ge=0, description="In USD; null: unknown.")
-    units: dict[str, float] = Field({}, description="As billed, such as seconds or credits.")
     source: str | None = Field(None, description="Who says so.")
 
 

@@ -5,7 +5,7 @@ import re
 from enum import StrEnum
 from typing import Self
 
-from pydantic import AwareDatetime, Field, JsonValue, model_validator
+from pydantic import AwareDatetime, Field, model_validator
 
 from media_agent_schemas.base import Schema, Sha256
 
@@ -145,10 +145,7 @@ class ArtifactKind(StrEnum):
 
     VIDEO = "video"
     PARTIAL_VIDEO = "partial_video"
-    THUMBNAIL = "thumbnail"
-    LAST_FRAME = "last_frame"
     CONTACT_SHEET = "contact_sheet"
-    AUDIO = "audio"
 
 
 class Artifact(Schema):
@@ -162,9 +159,6 @@ class Artifact(Schema):
     sha256: Sha256 | None = Field(None, description="Digest of the file's bytes.")
     expires_at: AwareDatetime | None = Field(None, description="When the uri stops working.")
     metadata: VideoMetadata | None = Field(None, description="Probed from the file.")
-    provenance: dict[str, JsonValue] | None = Field(
-        None, description="What is known of its signature or watermark; reserved."
-    )
 
     @model_validator(mode="after")
     def _somewhere(self) -> Self:

@@ -29,7 +29,6 @@ kind = "sandbox"
 def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "media-agent.toml"
     file.write_text(TOML)
-    monkeypatch.setenv("MEDIA_AGENT_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.setenv("MEDIA_AGENT_CONFIG", str(file))
 
 

@@ -20,9 +20,7 @@ def said(
 ) -> Said:
     """Run a command in an empty folder and return its one error line; `settings` are its TOML."""
     monkeypatch.delenv("MEDIA_AGENT_CONFIG")
-    monkeypatch.setenv("MEDIA_AGENT_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
-    monkeypatch.chdir(tmp_path)
 
     def run(*arguments: str, code: int, settings: str = "") -> str:
         Path("media-agent.toml").write_text(settings, encoding="utf-8")

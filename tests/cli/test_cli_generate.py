@@ -27,8 +27,6 @@ Run = Callable[..., Answer]
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
     """Run a command in an empty folder, with the sandbox as the default backend."""
-    monkeypatch.setenv("MEDIA_AGENT_DATA_DIR", str(tmp_path / "data"))
-    monkeypatch.setenv("MEDIA_AGENT_CONFIG", str(tmp_path / "none.toml"))
     monkeypatch.setenv("MEDIA_AGENT_DEFAULT_BACKEND", "sandbox")
     work = tmp_path / "work"
     work.mkdir()

@@ -18,13 +18,6 @@ COMMAND = [sys.executable, "-m", "media_agent.cli"]
 FILM = ["generate", "a cat", "--backend", "sandbox", "--size", "64x64", "--duration", "6"]
 
 
-@pytest.fixture(autouse=True)
-def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MEDIA_AGENT_DATA_DIR", str(tmp_path / "data"))
-    monkeypatch.setenv("MEDIA_AGENT_CONFIG", str(tmp_path / "none.toml"))
-    monkeypatch.chdir(tmp_path)
-
-
 def the_job() -> str:
     (job,) = Ledger(Path("data/ledger.sqlite")).list()
     return job.id

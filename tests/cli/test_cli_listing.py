@@ -3,19 +3,11 @@
 import io
 import json
 import sys
-from pathlib import Path
 
 import pytest
 
 from media_agent.cli import main
 from media_agent_schemas.export import NAMES, json_schema
-
-
-@pytest.fixture(autouse=True)
-def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MEDIA_AGENT_DATA_DIR", str(tmp_path / "data"))
-    monkeypatch.setenv("MEDIA_AGENT_CONFIG", str(tmp_path / "none.toml"))
-    monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture
@@ -36,6 +28,7 @@ def test_jobs_are_listed_for_people_and_for_programs(
 
     assert job_id in for_people
     assert "completed" in for_people
+    assert " 1 s " in for_people
     assert [(job["id"], job["status"]) for job in data] == [(job_id, "completed")]
 
 

@@ -18,13 +18,6 @@ LONG = ["generate", "a cat", "--backend", "sandbox", "--size", "64x64", "--durat
 LATENCY = ["--option", "latency_seconds=150"]
 
 
-@pytest.fixture(autouse=True)
-def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MEDIA_AGENT_DATA_DIR", str(tmp_path / "data"))
-    monkeypatch.setenv("MEDIA_AGENT_CONFIG", str(tmp_path / "none.toml"))
-    monkeypatch.chdir(tmp_path)
-
-
 def stopped_by(number: signal.Signals) -> tuple[int, str, str]:
     """Start a long film, send a signal after its first chunk; return code, stdout, stderr."""
     process = subprocess.Popen(
@@ -125,7 +118,7 @@ def test_sigterm_stops_a_film_without_an_end() -> None:
     assert Path("a.partial.mp4").exists()
 
 
-def test_a_terminal_gets_a_moving_bar_and_the_result(tmp_path: Path) -> None:
+def test_a_terminal_gets_a_moving_bar_and_the_result() -> None:
     short = ["generate", "a cat", "--backend", "sandbox", "--size", "64x64", "--duration", "1"]
     controller, terminal = pty.openpty()
     with open(terminal, "wb", buffering=0) as stderr:  # noqa: PTH123  # a descriptor, not a path

@@ -1,7 +1,6 @@
 """The commands that check and show the settings."""
 
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -14,11 +13,8 @@ SECRET = "sk-very-secret-4711"
 @pytest.fixture(autouse=True)
 def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return the project file of a folder of our own."""
-    for name in [name for name in os.environ if name.startswith("MEDIA_AGENT_")]:
-        monkeypatch.delenv(name)
+    monkeypatch.delenv("MEDIA_AGENT_CONFIG")
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "user"))
-    monkeypatch.setenv("MEDIA_AGENT_DATA_DIR", str(tmp_path / "data"))
-    monkeypatch.chdir(tmp_path)
     return tmp_path / "media-agent.toml"
 
 
@@ -101,6 +97,38 @@ def test_a_variable_that_sets_nothing_is_warned_of(
 
     assert code == 0
     assert "did you mean MEDIA_AGENT_POLICY?" in lines[0]
+
+
+def test_a_key_in_a_header_is_warned_of_and_never_shown(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file.write_text(f"""default_backend = "sandbox"
+[backends.own]
+kind = "http"
+base_url = "https://films.test"
+[backends.own.options]
+submit = "POST /films"
+poll = "GET /films/{{id}}"
+result = "url"
+done = ["done"]
+failed = ["failed"]
+sizes = ["64x48"]
+fps = [24]
+durations = [5]
+body = {{text = "{{prompt}}"}}
+[backends.own.options.headers]
+Accept-Language = "en"
+Authorization = "Bearer {SECRET}"
+""")
+
+    code, lines = checked(capsys)
+    assert main(["config", "show"]) == 0
+    shown = capsys.readouterr().out
+
+    assert (code, len([line for line in lines if "looks like a key" in line])) == (0, 1)
+    assert any(f"{file}:17: Authorization looks like a key" in line for line in lines)
+    assert SECRET not in "".join(lines) + shown
+    assert f'headers.Authorization = "**********" ({file}:17)' in shown
 
 
 def test_a_key_that_stands_in_the_file_is_warned_of_and_never_shown(

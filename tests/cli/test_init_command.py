@@ -1,6 +1,5 @@
 """The command that writes the first settings file."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -13,13 +12,10 @@ SECRET = "sk-very-secret-4711"
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name in [name for name in os.environ if name.startswith("MEDIA_AGENT_")]:
-        monkeypatch.delenv(name)
+    monkeypatch.delenv("MEDIA_AGENT_CONFIG")
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "user"))
-    monkeypatch.setenv("MEDIA_AGENT_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.setenv("FAL_KEY", SECRET)
-    monkeypatch.chdir(tmp_path)
     return tmp_path
 
 

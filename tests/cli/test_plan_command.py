@@ -22,8 +22,6 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "settings.toml"
     path.write_text(KEYED, encoding="utf-8")
     monkeypatch.setenv("MEDIA_AGENT_CONFIG", str(path))
-    monkeypatch.setenv("MEDIA_AGENT_DATA_DIR", str(tmp_path / "data"))
-    monkeypatch.chdir(tmp_path)
 
 
 def test_ten_minutes_name_who_can_go_on_and_why(capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,11 +19,8 @@ SMALL = ["--size", "64x64", "--option", "latency_seconds=1"]
 
 
 @pytest.fixture(autouse=True)
-def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MEDIA_AGENT_DATA_DIR", str(tmp_path / "data"))
-    monkeypatch.setenv("MEDIA_AGENT_CONFIG", str(tmp_path / "none.toml"))
+def surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MEDIA_AGENT_DEFAULT_BACKEND", "sandbox")
-    monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 from media_agent.backend import BackendSettings
 from media_agent.command import CommandBackend
 from media_agent.testing.conformance import BackendConformance, MakeBackend
-from media_agent.video import write_video
+from media_agent.testing.films import write_video
 
 FPS, WIDTH, HEIGHT = 8, 64, 48
 PROGRAM = """

@@ -1,6 +1,5 @@
 """A section of the settings is a backend of its own name, whatever works behind it."""
 
-from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +12,12 @@ from media_agent.errors import ConfigurationError, InvalidRequestError
 from media_agent.plugins import Discovery, discover
 from media_agent.registry import Registry
 from media_agent.sandbox import SandboxBackend
+from media_agent.testing import events_of
 from media_agent_schemas import ChangePrompt, ChunkReady, JobCompleted, VideoRequest
 from media_agent_schemas.jobs import JobStatus
 from media_agent_schemas.records import GenerationRecord
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
 
 
 def final(tmp_path: Path, model: str | None = None, **options: Any) -> VideoBackend:
@@ -51,8 +46,7 @@ async def test_work_goes_through_with_its_names_and_options(tmp_path: Path) -> N
 
     request = wish(options={"final": {"price_per_second": 2}})
     ref = await backend.submit(request, key="job-1")
-    async with aclosing(backend.observe(ref)) as stream:
-        events = [event async for event in stream]
+    events = await events_of(backend, ref)
     await backend.aclose()
 
     assert ref.backend == "final"
@@ -66,14 +60,12 @@ async def test_work_goes_through_with_its_names_and_options(tmp_path: Path) -> N
 async def test_it_goes_on_from_a_token_of_its_own(tmp_path: Path) -> None:
     backend = final(tmp_path, fail_at="chunk:1")
     ref = await backend.submit(wish(), key="job-1")
-    async with aclosing(backend.observe(ref)) as stream:
-        events = [event async for event in stream]
+    events = await events_of(backend, ref)
     token = next(event.resume for event in events if isinstance(event, ChunkReady))
 
     again = final(tmp_path)
     second = await again.submit(wish(), key="job-1", resume=token)
-    async with aclosing(again.observe(second)) as stream:
-        rest = [event async for event in stream]
+    rest = await events_of(again, second)
     await backend.aclose()
     await again.aclose()
 
@@ -87,8 +79,7 @@ async def test_it_is_steered_and_stopped(tmp_path: Path) -> None:
 
     await backend.control(ref, ChangePrompt(prompt="a dog"))
     await backend.cancel(ref)
-    async with aclosing(backend.observe(ref)) as stream:
-        events = [event async for event in stream]
+    events = await events_of(backend, ref)
     await backend.aclose()
 
     assert events[-1].type == "job.cancelled"
@@ -106,7 +97,6 @@ async def test_one_word_of_the_file_swaps_who_makes_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("MEDIA_AGENT_CONFIG", raising=False)
-    monkeypatch.setenv("MEDIA_AGENT_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.chdir(tmp_path)
     made = []
     for kind in ("sandbox", "other"):

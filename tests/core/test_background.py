@@ -21,11 +21,6 @@ SLATE = VideoRequest(
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 def simulator() -> Iterator[FalSimulator]:
     with FalSimulator(queued_polls=3, running_polls=3) as running:
         yield running

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -19,7 +18,7 @@ from media_agent.errors import (
     NotResumableError,
     UnsupportedRequestError,
 )
-from media_agent.video import read_frames
+from media_agent.testing import frames_of
 from media_agent_schemas import (
     ChunkReady,
     GenerationRecord,
@@ -29,9 +28,6 @@ from media_agent_schemas import (
     VideoJob,
     VideoRequest,
 )
-
-if TYPE_CHECKING:
-    from media_agent.video import Frames
 
 pytestmark = pytest.mark.anyio
 
@@ -46,20 +42,11 @@ SLATE = VideoRequest(
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 async def client(tmp_path: Path, anyio_backend: str) -> AsyncIterator[VideoClient]:
     (tmp_path / "none.toml").touch()
     settings = load_settings(config=tmp_path / "none.toml", data_dir=tmp_path / "data")
     async with VideoClient(settings=settings) as client:
         yield client
-
-
-def frames_of(job: VideoJob) -> "Frames":
-    return read_frames(Path(str(job.artifacts[0].path)))
 
 
 def record_of(job: VideoJob) -> GenerationRecord:

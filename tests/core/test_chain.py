@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from media_agent import workflow
 from media_agent.backend import BackendSettings, BackendSpec
 from media_agent.client import VideoClient
 from media_agent.config import load_settings
@@ -21,9 +22,12 @@ from media_agent.errors import (
     to_info,
 )
 from media_agent.ledger import Ledger
+from media_agent.made_parts import PartMaker
 from media_agent.plugins import Discovery
 from media_agent.registry import Registry
-from media_agent.video import read_frames, write_video
+from media_agent.testing.films import write_video
+from media_agent.video import read_frames
+from media_agent.workflow import JobRun
 from media_agent_schemas import (
     Artifact,
     BackendEvent,
@@ -57,11 +61,6 @@ SIZE = Size(width=32, height=32)
 REQUEST = VideoRequest(prompt="a dawn", duration=5, model="painter/ramp")
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 class Crash(BaseException):
     """The process ends here; nothing that follows is done."""
 
@@ -80,7 +79,7 @@ class Provider:
         self.fails: set[str] = set()
         self.stalls = False
         self.cancelled: set[str] = set()
-        self.stalled = asyncio.Event()
+        self.stalling, self.stalled = asyncio.Event(), asyncio.Event()
 
     def film(self, key: str) -> Path:
         path = self.folder / f"{key}.mp4"
@@ -155,6 +154,7 @@ class Painter:
         yield JobStarted()
         yield JobProgressed(phase="paint", fraction=0.5)
         if self.provider.stalls and len(self.provider.accepted) == 2:
+            self.provider.stalling.set()
             await self.provider.stalled.wait()
         if ref.operation_id in self.provider.cancelled:
             yield JobCancelled()
@@ -226,8 +226,7 @@ class World:
 
 
 @pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
-    monkeypatch.setenv("MEDIA_AGENT_CONFIG", str(tmp_path / "none.toml"))
+def world(tmp_path: Path) -> World:
     return World(tmp_path)
 
 
@@ -433,6 +432,96 @@ async def test_a_cancelled_chain_stops_its_part_and_makes_no_further_one(world: 
     assert job.status is JobStatus.CANCELLED
     assert len(world.provider.accepted) == 2
     assert levels(str(job.artifacts[0].path))[0] == 0
+
+
+@pytest.mark.anyio
+async def test_a_cancelled_chain_goes_on_when_it_is_resumed(world: World) -> None:
+    world.provider.stalls = True
+    client = world.process()
+    making = asyncio.create_task(client.generate(REQUEST, job_id="mine"))
+    await world.provider.stalling.wait()
+    await client.cancel("mine")
+    cancelled = await making
+
+    job = await world.process().resume("mine")
+
+    assert (cancelled.status, job.status) == (JobStatus.CANCELLED, JobStatus.COMPLETED)
+    assert levels(str(job.artifacts[0].path)) == list(range(20))
+    assert world.provider.accepted == [
+        "mine.part-0001",
+        "mine.part-0002",
+        "mine.part-0002.2",
+        "mine.part-0003",
+    ]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("is_resumed", [False, True])
+async def test_a_part_at_its_provider_goes_on_there_when_the_client_is_closed(
+    world: World, is_resumed: bool
+) -> None:
+    world.provider.stalls = True
+    client = world.process()
+    key = "k"
+    if is_resumed:
+        crashing = world.process(("ref", 3))  # of the film, its first part, the second
+        with pytest.raises(Crash):
+            await crashing.generate(REQUEST, idempotency_key=key)
+    job = await client.start(REQUEST, idempotency_key=key)
+    await world.provider.stalling.wait()
+
+    await client.aclose()
+    left = client.store.get(job.id)
+    world.provider.stalled.set()
+    done = await world.process().resume(job.id)
+
+    assert not left.status.is_terminal
+    assert world.provider.cancelled == set()
+    assert done.status is JobStatus.COMPLETED
+    assert len(world.provider.accepted) == len(set(world.provider.accepted)) == 3
+
+
+@pytest.mark.anyio
+async def test_who_lost_a_film_in_parts_does_not_stop_its_part(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workflow, "_LOOK_SECONDS", 0.01)
+    has_left, leave = asyncio.Event(), JobRun._leave
+
+    async def noted(run: JobRun) -> None:
+        await leave(run)
+        if run.job.id == "mine":
+            has_left.set()
+
+    monkeypatch.setattr(JobRun, "_leave", noted)
+    world.provider.stalls = True
+    making = asyncio.create_task(world.process().generate(REQUEST, job_id="mine"))
+    await world.provider.stalling.wait()
+    world.provider.stalling.clear()
+    taking = asyncio.create_task(world.process().resume("mine"))
+    await world.provider.stalling.wait()
+
+    await asyncio.wait_for(has_left.wait(), 30)
+    making.cancel()  # else each would take it from the other, which it believes to be gone
+    await asyncio.wait([making])
+    world.provider.stalled.set()
+
+    assert (await asyncio.wait_for(taking, 30)).status is JobStatus.COMPLETED
+    assert world.provider.cancelled == set()
+    assert len(world.provider.accepted) == 3
+
+
+@pytest.mark.anyio
+async def test_a_part_that_is_stopped_before_it_began_is_never_sent(world: World) -> None:
+    client = world.process()
+    plan = await client.plan(REQUEST.model_copy(update={"duration": 2}))
+    maker = PartMaker(client._running, client.store)
+
+    await maker.stop("part")
+    part = await maker.make("part", plan, lambda event: None)
+
+    assert part.status is JobStatus.CANCELLED
+    assert world.provider.accepted == []
 
 
 @pytest.mark.anyio

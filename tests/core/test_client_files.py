@@ -119,6 +119,16 @@ def test_a_second_run_to_the_same_place_is_refused_at_once(folder: Path) -> None
         pass
 
 
+def test_a_place_that_is_taken_from_a_run_belongs_to_whoever_took_it(folder: Path) -> None:
+    with reserved(folder / "a.mp4"):
+        taken = reserved(folder / "a.mp4", force=True)
+        taken.__enter__()
+
+    assert "another run is writing to it" in refusal(folder / "a.mp4")
+    taken.__exit__(None, None, None)
+    assert list(folder.iterdir()) == []
+
+
 def reserve_and_die(film: Path) -> None:
     """Die as a killed process does, without cleaning up."""
     context = reserved(film)

@@ -6,7 +6,6 @@ import os
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +14,13 @@ import pytest
 
 from media_agent.backend import BackendSettings
 from media_agent.cli import main
+from media_agent.client import VideoClient
 from media_agent.command import CommandBackend, make
+from media_agent.config import load_settings
 from media_agent.errors import ConfigurationError, InvalidRequestError
-from media_agent.video import write_video
+from media_agent.ledger import Ledger
+from media_agent.testing import events_of
+from media_agent.testing.films import write_video
 from media_agent_schemas import VideoRequest
 from media_agent_schemas.events import JobCancelled, JobCompleted, JobFailed, TerminalEvent
 from media_agent_schemas.records import GenerationRecord
@@ -28,7 +31,7 @@ pytestmark = pytest.mark.anyio
 FILM = """
 import json, sys
 import numpy as np
-from media_agent.video import write_video
+from media_agent.testing.films import write_video
 output, width, height, frames, fps = sys.argv[1:6]
 pixels = np.zeros((int(frames), int(height), int(width), 3), np.uint8)
 write_video(__import__("pathlib").Path(output), pixels, fps=float(fps))
@@ -38,11 +41,6 @@ COPY = "import shutil, sys; shutil.copy(sys.argv[3], sys.argv[2])"
 FIXED: dict[str, Any] = {"sizes": ["64x64"], "fps": [8], "durations": [0.5]}
 
 Build = Callable[..., CommandBackend]
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
 
 
 @pytest.fixture
@@ -91,8 +89,7 @@ async def run(backend: CommandBackend, request: VideoRequest) -> TerminalEvent:
 
 
 async def end(backend: CommandBackend, ref: Any) -> TerminalEvent:
-    async with aclosing(backend.observe(ref)) as events:
-        seen = [event async for event in events]
+    seen = await events_of(backend, ref)
     assert isinstance(seen[-1], TerminalEvent)
     return seen[-1]
 
@@ -153,7 +150,6 @@ def test_a_film_comes_of_the_settings_alone(
     (tmp_path / "deep").mkdir()
     monkeypatch.chdir(tmp_path / "deep")
     monkeypatch.delenv("MEDIA_AGENT_CONFIG", raising=False)
-    monkeypatch.setenv("MEDIA_AGENT_DATA_DIR", str(tmp_path / "data"))
 
     code = main(["generate", "a cat", "--backend", "mine", "--out", "cat.mp4"])
 
@@ -162,6 +158,50 @@ def test_a_film_comes_of_the_settings_alone(
     assert (record.backend, record.model, record.kind) == ("mine", "program", "command")
     assert record.frames_delivered == 3
     assert record.warnings == warnings
+
+
+class Crash(BaseException):
+    """The end of a process."""
+
+
+@pytest.mark.parametrize(
+    ("price", "runs", "status"),
+    [({"usd_per_film": 2.0}, 1, "outcome_unknown"), ({"usd_per_film": 0.0}, 2, "completed")],
+)
+async def test_a_program_that_costs_money_is_not_run_again_after_a_crash(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    film: Path,
+    price: dict[str, float],
+    runs: int,
+    status: str,
+) -> None:
+    count = tmp_path / "count"
+    code = f"{COPY}; open({str(count)!r}, 'a').write('x')"
+    command = [sys.executable, "-c", code, "{prompt}", "{output}", str(film)]
+    options = {"command": command, "sizes": ["32x64"], "fps": [8], "durations": [0.375], **price}
+    monkeypatch.setenv("MEDIA_AGENT_CONFIG", str(tmp_path / "none.toml"))
+    backends = {"mine": {"kind": "command", "options": options}}
+    settings = load_settings(data_dir=tmp_path / "data", backends=backends)
+    request = VideoRequest(prompt="a cat", model="mine")
+
+    def process(checkpoint: Callable[[str], None] = lambda step: None) -> VideoClient:
+        store = Ledger(tmp_path / "ledger.sqlite", is_owner_alive=lambda owner, silent: False)
+        return VideoClient(settings=settings, store=store, checkpoint=checkpoint)
+
+    def crash(step: str) -> None:
+        if step == "observe":
+            raise Crash
+
+    async with process(crash) as client:
+        with pytest.raises(Crash):
+            await client.generate(request, out=tmp_path / "a.mp4", job_id="one")
+    async with process() as client:
+        job = await client.resume("one")
+
+    assert (len(count.read_text()), job.status) == (runs, status)
+    if job.error is not None:
+        assert str(tmp_path / "data" / "work" / "one") in str(job.error.hint)
 
 
 @pytest.mark.parametrize(
@@ -332,6 +372,14 @@ async def test_a_program_is_free_unless_a_price_is_said(build: Build) -> None:
 
     assert free.estimate(wish()).cost_usd == 0
     assert priced.estimate(wish()).cost_usd == 1.25
+
+
+async def test_a_variable_of_a_shell_is_left_to_it(build: Build, tmp_path: Path) -> None:
+    words = ("{prompt}", "{output}", "${HOME} ${seed} [0-9]{3}")
+
+    said = await words_of(build(SAY_WORDS, *words, **FIXED), wish(), tmp_path)
+
+    assert said[-1] == "${HOME} ${seed} [0-9]{3}"
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,7 @@ from media_agent.errors import ConfigurationError
 @pytest.fixture(autouse=True)
 def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An environment of our own, with a settings file that does not exist yet."""
-    for name in ("DATA_DIR", "DEFAULT_BACKEND", "BACKENDS"):
-        monkeypatch.delenv(f"MEDIA_AGENT_{name}", raising=False)
+    monkeypatch.delenv("MEDIA_AGENT_DATA_DIR")
     path = tmp_path / "config.toml"
     monkeypatch.setenv("MEDIA_AGENT_CONFIG", str(path))
     return path
@@ -41,7 +40,10 @@ def test_the_data_folder_can_be_moved_and_is_absolute(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MEDIA_AGENT_DATA_DIR", "here")
 
-    assert load_settings().backend_settings("magi").data_dir == tmp_path / "here"
+    settings = load_settings()
+
+    assert settings.data_dir == settings.backend_settings("magi").data_dir == tmp_path / "here"
+    assert load_settings(data_dir=Path("~/films")).data_dir == Path.home() / "films"
 
 
 def test_a_backend_gets_its_own_section_only(file: Path) -> None:
@@ -56,6 +58,14 @@ def test_a_backend_gets_its_own_section_only(file: Path) -> None:
     assert fal.key.get_secret_value() == "k-123"
     assert (fal.base_url, dict(fal.options)) == ("https://fal.test", {"tries": 3})
     assert settings.backend_settings("magi").key is None
+
+
+def test_a_backend_is_told_why_it_has_no_key(file: Path) -> None:
+    file.write_text('[backends.fal]\nkey_env = "NO_SUCH_KEY"\n')
+
+    fal = load_settings().backend_settings("fal")
+
+    assert (fal.key, fal.key_problem) == (None, "the variable NO_SUCH_KEY is not set")
 
 
 def test_a_section_can_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,8 +21,8 @@ SECRET = "sk-very-secret-4711"
 @pytest.fixture(autouse=True)
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Work in a project folder of our own, with a user's folder of our own."""
-    for name in [name for name in os.environ if name.startswith("MEDIA_AGENT_")]:
-        monkeypatch.delenv(name)
+    monkeypatch.delenv("MEDIA_AGENT_CONFIG")
+    monkeypatch.delenv("MEDIA_AGENT_DATA_DIR")
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "user"))
     folder = tmp_path / "project"
     (folder / "deep" / "down").mkdir(parents=True)
@@ -172,11 +172,12 @@ def test_routes_budget_and_policy_are_read(project: Path) -> None:
     [
         ("\n\nnonsense = 1", ":3: nonsense: there is no such key"),
         ('[backends.fal]\n\nkeey = "SECRET"', ":3: backends.fal.keey: there is no such key; did"),
-        ('[backends.fal]\nkey_env = "SECRET"', ":2: backends.fal.key_env:"),
+        ('[backends.fal]\nkey_env = "SECRET"', ":2: backends.fal.key_env: it should be like MY_"),
         ('[backends.fal]\nkey = ["SECRET"]', ":2: backends.fal.key:"),
         ('[backends.fal]\noptions = {a = 1}\nkind = ""', ":3: backends.fal.kind:"),
-        ('[backends."Fal"]\nmodel = "x"', ":1: backends.Fal"),
-        ('backends.fal.base_url = "https://me:SECRET@fal.run"', ":1: backends.fal.base_url:"),
+        ('[backends."Fal"]\nmodel = "x"', ":1: backends.Fal: its name should be in small"),
+        ('backends.fal.base_url = "https://me:SECRET@fal.run"', "no user name or password"),
+        ('backends.fal.base_url = "fal.run"', ":1: backends.fal.base_url: it should be like http"),
         ("[routes.draft]\nprefer = 'chepest'", ":2: routes.draft.prefer: it should be"),
         ("[routes.draft]\nmodel = 'x'\nallow = ['y']", ":1: routes.draft: a route with a model"),
         ("[budget]\nmax_cost_usd = -1", ":2: budget.max_cost_usd:"),
@@ -201,6 +202,12 @@ def test_a_fault_is_named_with_file_and_line_and_without_values(
     assert said in str(caught.value)
     assert str(file) in str(caught.value)
     assert SECRET not in "".join(traceback.format_exception(caught.value))
+
+
+def test_a_file_may_begin_with_a_byte_order_mark(project: Path) -> None:
+    (project / "media-agent.toml").write_text('policy = "strict"\n', encoding="utf-8-sig")
+
+    assert load_settings().policy is Policy.STRICT
 
 
 def test_all_faults_are_named_at_once(project: Path) -> None:

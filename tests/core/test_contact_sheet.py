@@ -4,7 +4,8 @@ from PIL import Image
 
 from media_agent.contact_sheet import write_contact_sheet
 from media_agent.errors import InvalidRequestError
-from media_agent.video import read_frames, write_video
+from media_agent.testing.films import write_video
+from media_agent.video import read_frames
 
 PAPER = (250, 250, 247)
 
@@ -30,30 +31,30 @@ def rows_of(sheet, width, height):
 
 
 def test_frames_are_enlarged_without_smoothing(tmp_path, film):
-    write_contact_sheet(film, tmp_path / "sheet.png", columns=3, enlarge=4)
+    write_contact_sheet(film, tmp_path / "sheet.png")
 
-    first = rows_of(Image.open(tmp_path / "sheet.png"), 128, 64)[0]
+    first = rows_of(Image.open(tmp_path / "sheet.png"), 192, 96)[0]
 
-    expected = read_frames(film)[0].repeat(4, axis=0).repeat(4, axis=1)
+    expected = read_frames(film)[0].repeat(6, axis=0).repeat(6, axis=1)
     assert np.array_equal(first, expected)
 
 
 def test_every_stretch_begins_a_row_with_its_first_frame(tmp_path, film):
     captions = [(0, "dark"), (5, "bright")]
 
-    write_contact_sheet(film, tmp_path / "sheet.png", captions=captions, columns=3, enlarge=4)
+    write_contact_sheet(film, tmp_path / "sheet.png", captions=captions)
 
-    firsts = rows_of(Image.open(tmp_path / "sheet.png"), 128, 64)
+    firsts = rows_of(Image.open(tmp_path / "sheet.png"), 192, 96)
     frames = read_frames(film)
-    assert [row[0, 4].tolist() for row in firsts] == [
+    assert [row[0, 6].tolist() for row in firsts] == [
         frames[0, 0, 1].tolist(),
         frames[5, 0, 1].tolist(),
     ]
 
 
 def test_a_prompt_is_written_over_its_stretch(tmp_path, film):
-    write_contact_sheet(film, tmp_path / "bare.png", enlarge=4)
-    write_contact_sheet(film, tmp_path / "named.png", captions=[(0, "a gray")], enlarge=4)
+    write_contact_sheet(film, tmp_path / "bare.png")
+    write_contact_sheet(film, tmp_path / "named.png", captions=[(0, "a gray")])
 
     bare, named = Image.open(tmp_path / "bare.png"), Image.open(tmp_path / "named.png")
 
@@ -62,24 +63,12 @@ def test_a_prompt_is_written_over_its_stretch(tmp_path, film):
     assert (caption < 60).all(axis=2).any()
 
 
-def test_more_frames_than_columns_go_on_in_the_next_row(tmp_path, film):
-    write_contact_sheet(film, tmp_path / "sheet.png", columns=3, enlarge=4, every=2)
-
-    assert len(rows_of(Image.open(tmp_path / "sheet.png"), 128, 64)) == 2
-
-
 def test_a_caption_after_the_end_of_a_shortened_film_is_left_out(tmp_path, film):
     captions = [(0, "made"), (48, "never made")]
 
-    write_contact_sheet(film, tmp_path / "sheet.png", captions=captions, enlarge=4)
+    write_contact_sheet(film, tmp_path / "sheet.png", captions=captions)
 
-    assert len(rows_of(Image.open(tmp_path / "sheet.png"), 128, 64)) == 1
-
-
-@pytest.mark.parametrize("name", ["columns", "enlarge", "every"])
-def test_a_number_below_one_is_refused_by_name(tmp_path, film, name):
-    with pytest.raises(InvalidRequestError, match=f"{name} is 0"):
-        write_contact_sheet(film, tmp_path / "sheet.png", **{name: 0})
+    assert len(rows_of(Image.open(tmp_path / "sheet.png"), 192, 96)) == 1
 
 
 def test_captions_out_of_order_are_refused(tmp_path, film):

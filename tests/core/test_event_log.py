@@ -10,11 +10,6 @@ from media_agent_schemas import ChunkReady, JobCompleted, JobProgressed, JobStar
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def anyio_backend():
-    return "asyncio"
-
-
 def chunk(index):
     return ChunkReady(index=index, frames=1)
 

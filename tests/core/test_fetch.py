@@ -16,11 +16,6 @@ Handler = Callable[[httpx.Request], httpx.Response]
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 def place(tmp_path: Path) -> Path:
     return tmp_path / "work" / "film.mp4"
 
@@ -47,9 +42,11 @@ def answers(*replies: httpx.Response | Exception) -> Handler:
     return answer
 
 
-async def fetched(handler: Handler, place: Path, uri: str = URI, **bounds: int) -> Path:
+async def fetched(
+    handler: Handler, place: Path, uri: str = URI, *, named_by: str | None = None
+) -> Path:
     transport = httpx.MockTransport(handler)
-    result = await fetch(uri, place, transport=transport, sleep=Waits(), **bounds)
+    result = await fetch(uri, place, named_by=named_by, transport=transport, sleep=Waits())
     assert (result.sha256, result.size_bytes) == (hashlib.sha256(FILM).hexdigest(), len(FILM))
     return result.path
 
@@ -122,8 +119,10 @@ async def test_what_is_no_mp4_is_refused_whatever_it_is_called(
 
 @pytest.mark.anyio
 async def test_a_film_above_the_bound_is_cut_off(place: Path) -> None:
+    transport = httpx.MockTransport(answers(httpx.Response(200, content=FILM)))
+
     with pytest.raises(BackendResponseError, match="larger than 100 bytes"):
-        await fetched(answers(httpx.Response(200, content=FILM)), place, max_bytes=100)
+        await fetch(URI, place, max_bytes=100, transport=transport)
 
     assert nothing_is_left(place)
 
@@ -154,10 +153,45 @@ async def test_redirects_are_followed_to_the_outside_only(place: Path) -> None:
     path = await fetched(answers(away, httpx.Response(200, content=FILM)), place)
     assert path.read_bytes() == FILM
 
-    with pytest.raises(BackendResponseError, match=r"redirects its film to 169.254.169.254"):
+    with pytest.raises(BackendResponseError, match=r"the film is at http://169.254.169.254"):
         await fetched(answers(to("http://169.254.169.254/latest")), place)
     with pytest.raises(BackendResponseError, match="without end"):
         await fetched(lambda request: to(URI), place)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "http://169.254.169.254/latest",
+        "http://cdn.example/film.mp4",
+        "https://user:password@cdn.example/film.mp4",
+        "https://127.1/film.mp4",
+    ],
+)
+async def test_what_a_public_service_may_not_name_is_not_asked(place: Path, uri: str) -> None:
+    asked: list[httpx.Request] = []
+
+    for named_by in (None, "https://api.example/v1"):
+        with pytest.raises(BackendResponseError, match="not fetched") as caught:
+            await fetched(
+                lambda request: asked.append(request) or httpx.Response(200, content=FILM),
+                place,
+                uri,
+                named_by=named_by,
+            )
+        assert "password" not in str(caught.value)
+
+    assert asked == []
+
+
+@pytest.mark.anyio
+async def test_a_service_of_an_inner_network_keeps_its_films_there(place: Path) -> None:
+    film = answers(httpx.Response(200, content=FILM))
+
+    path = await fetched(film, place, "http://10.0.0.9:9000/f", named_by="http://10.0.0.5:8000")
+
+    assert path.read_bytes() == FILM
 
 
 @pytest.mark.anyio

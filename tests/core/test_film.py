@@ -8,7 +8,7 @@ import pytest
 from media_agent.errors import GenerationFailedError, NotResumableError, StorageError
 from media_agent.film import Film, read_chunk
 from media_agent.generation import state_name
-from media_agent.video import iterate_frames, read_frames
+from media_agent.video import encode_chunk, iterate_frames, read_frames
 
 
 def chunk(number, frames=6, width=64):
@@ -61,6 +61,43 @@ def test_a_film_rebuilt_after_a_kill_has_the_same_bytes(tmp_path):
 
     assert film.part_path.read_bytes() == whole.part_path.read_bytes()
     assert (film.chunks, film.frames) == (4, 24)
+
+
+def test_who_opened_a_film_earlier_can_add_nothing_to_it_any_more(tmp_path):
+    earlier = Film(tmp_path, fps=24)
+    earlier.add(chunk(0))
+
+    with Film(tmp_path, fps=24, chunks=1) as film:
+        for add in (
+            lambda: earlier.add(chunk(7)),
+            lambda: earlier.add_state(lambda path: path.write_bytes(b"earlier")),
+            lambda: earlier.finish("video.mp4"),
+        ):
+            with pytest.raises(StorageError):
+                add()
+        film.add(chunk(1))
+        grown = film.part_path.read_bytes()
+        earlier._append(encode_chunk(chunk(7), fps=24, index=1, start_frame=6), 6)
+        earlier.close()
+
+    assert names(tmp_path / "chunks") == ["00000000.chunk", "00000001.chunk"]
+    assert names(tmp_path / "states") == []
+    assert film.part_path.read_bytes() == grown
+    assert names(tmp_path) == ["chunks", "states", "video.part.mp4"]
+
+
+def test_what_is_on_its_way_when_another_one_opens_the_film_does_not_arrive(tmp_path):
+    earlier = Film(tmp_path, fps=24)
+    opened = []
+
+    def save(path):
+        path.write_bytes(b"earlier")
+        opened.append(Film(tmp_path, fps=24))
+
+    with pytest.raises(StorageError):
+        earlier.add_state(save)
+
+    assert names(tmp_path / "states") == []
 
 
 def test_chunks_after_the_point_of_resuming_are_forgotten(tmp_path):

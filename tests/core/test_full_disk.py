@@ -54,11 +54,6 @@ class Counter(LocalBackend):
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 def counter(tmp_path: Path) -> Counter:
     return Counter(BackendSettings(data_dir=tmp_path / "data"))
 

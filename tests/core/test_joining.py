@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from media_agent.errors import InvalidRequestError, StorageError
 from media_agent.joining import join_films
-from media_agent.video import frame_rate, probe, read_frames, write_video
+from media_agent.testing.films import write_video
+from media_agent.video import frame_rate, probe, read_frames
 
 Frames = NDArray[Any]
 

@@ -513,16 +513,57 @@ def test_a_process_that_ended_has_no_start() -> None:
     assert process_started(process.pid) is None
 
 
-def test_being_asked_to_stop_is_heard_by_whoever_works_on_the_job(
+def test_being_asked_to_stop_is_known_to_whoever_works_on_the_job(
     ledger: Ledger, path: Path
 ) -> None:
     ledger.create(job())
-    heard: list[str] = []
+    before = ledger.is_cancel_requested("one")
 
-    Ledger(path).request_cancel("one")
-    ledger._beat("one", lambda: heard.append("stop"))
+    is_somebody_asked = Ledger(path).request_cancel("one")
 
-    assert heard == ["stop"]
+    assert is_somebody_asked
+    assert (before, ledger.is_cancel_requested("one")) == (False, True)
+    with ledger.hold("one"):
+        assert ledger.is_cancel_requested("one")
+
+
+def test_nobody_is_asked_to_stop_a_job_that_nobody_works_on(path: Path) -> None:
+    rival(path, alive=False).create(job())
+    ledger = Ledger(path, is_owner_alive=lambda owner, silent: False)
+
+    assert not ledger.request_cancel("one")
+    with ledger.hold("one"):
+        assert not ledger.is_cancel_requested("one")
+
+
+def test_whoever_lost_a_job_is_told_so_when_it_looks(ledger: Ledger, path: Path) -> None:
+    ledger.create(job())
+
+    with rival(path, alive=True).hold("one", force=True) as is_taken_from_living:
+        assert is_taken_from_living
+        with pytest.raises(JobMovedError):
+            ledger.check_owner("one")
+        with pytest.raises(JobMovedError):
+            ledger.is_cancel_requested("one")
+
+
+def test_whoever_lost_a_job_has_lost_it_also_when_the_other_one_is_done(
+    ledger: Ledger, path: Path
+) -> None:
+    ledger.create(job())
+
+    with ledger.hold("one"):
+        with rival(path, alive=True).hold("one", force=True):
+            pass
+        with pytest.raises(JobMovedError, match="another process took job one over"):
+            ledger.append("one", JobStarted(), NOW)
+
+
+def test_a_job_without_a_living_owner_is_taken_from_nobody(ledger: Ledger) -> None:
+    ledger.create(job())
+
+    with ledger.hold("one", force=True) as is_taken_from_living:
+        assert not is_taken_from_living
 
 
 # -- commands ---------------------------------------------------------------------------------

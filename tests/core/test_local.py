@@ -19,6 +19,7 @@ from media_agent.errors import (
     UnsupportedRequestError,
 )
 from media_agent.local import Chunk, LocalBackend
+from media_agent.testing import events_of, frames_of
 from media_agent.video import read_frames
 from media_agent_schemas import (
     Capabilities,
@@ -32,11 +33,6 @@ from media_agent_schemas import (
 )
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def anyio_backend():
-    return "asyncio"
 
 
 def gray_chunk(index, frames=6):
@@ -88,11 +84,6 @@ def request(frames=15, **named):
     return VideoRequest(prompt="gray", num_frames=frames, fps=24, model="gray/one", **named)
 
 
-async def events_of(backend, ref):
-    async with aclosing(backend.observe(ref)) as events:
-        return [event async for event in events]
-
-
 def types_of(events, leave_out=("job.progressed",)):
     return [event.type for event in events if event.type not in leave_out]
 
@@ -110,12 +101,8 @@ async def test_a_film_comes_chunk_by_chunk_and_is_cut_to_the_frames_asked(make):
     completed = events[-1]
     assert (completed.frames, completed.chunks, completed.seed) == (15, 3, 7)
     assert completed.artifacts[0].metadata.frames == 15
-    assert len(read_frames_of(completed)) == 15
+    assert len(frames_of(completed)) == 15
     assert completed.timing.first_chunk_seconds <= completed.timing.total_seconds
-
-
-def read_frames_of(event):
-    return read_frames(Path(event.artifacts[0].path))
 
 
 async def test_the_growing_film_holds_every_chunk_that_was_announced(make):
@@ -169,7 +156,7 @@ async def test_a_cancelled_job_stops_between_steps_and_keeps_its_chunks(make):
     assert len(steps) <= 2
     assert seen[-1].artifacts[0].path.endswith("video.partial.mp4")
     assert seen[-1].artifacts[0].kind == "partial_video"
-    assert len(read_frames_of(seen[-1])) == seen[-1].frames == 12
+    assert len(frames_of(seen[-1])) == seen[-1].frames == 12
 
 
 async def test_a_job_cancelled_before_its_first_chunk_has_no_film(make):
@@ -285,7 +272,7 @@ async def test_a_resumed_film_equals_an_uninterrupted_one(make):
     straight = make()
     whole = await events_of(straight, await straight.submit(request(24), key="whole"))
     assert [event.index for event in resumed if event.type == "chunk.ready"] == [2, 3]
-    assert np.array_equal(read_frames_of(resumed[-1]), read_frames_of(whole[-1]))
+    assert np.array_equal(frames_of(resumed[-1]), frames_of(whole[-1]))
 
 
 async def test_a_token_goes_on_in_another_process(make):

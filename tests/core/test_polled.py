@@ -1,7 +1,6 @@
 """The base of polled backends: pacing, deadline, cancelling, and what a failed poll is not."""
 
 import asyncio
-from contextlib import aclosing
 from datetime import UTC, datetime
 
 import pytest
@@ -20,6 +19,7 @@ from media_agent.errors import (
     UnsupportedRequestError,
 )
 from media_agent.polled import PolledBackend
+from media_agent.testing import events_of
 from media_agent_schemas.capabilities import Capabilities, Estimate
 from media_agent_schemas.errors import ErrorInfo
 from media_agent_schemas.events import JobCompleted, JobFailed, JobProgressed
@@ -78,8 +78,7 @@ class ScriptedBackend(PolledBackend):
 
 async def run(backend, **options):
     ref = await backend.submit(REQUEST.model_copy(update=options), key="job-1")
-    async with aclosing(backend.observe(ref)) as events:
-        return [event async for event in events]
+    return await events_of(backend, ref)
 
 
 def kinds(events):
@@ -182,8 +181,7 @@ async def test_a_wish_for_a_later_poll_is_granted(tmp_path):
     backend.postpone(ref, 30)
     backend.postpone(ref, None)
 
-    async with aclosing(backend.observe(ref)) as events:
-        assert len([event async for event in events]) == 3
+    assert len(await events_of(backend, ref)) == 3
 
     assert backend.pauses == [30]
 
@@ -203,8 +201,7 @@ async def test_a_failed_poll_is_not_a_failed_job(tmp_path, trouble):
 
     with pytest.raises(BackendUnavailableError):
         await collect(backend.observe(ref))
-    async with aclosing(backend.observe(ref)) as events:
-        again = [event async for event in events]
+    again = await events_of(backend, ref)
 
     assert kinds(again) == ["job.started", "job.completed"]
     assert backend.sent == ["job-1"]
@@ -272,8 +269,7 @@ async def test_a_film_that_is_there_after_the_deadline_is_taken(tmp_path):
     other = ScriptedBackend(tmp_path, DONE)
     other.time = 1e9
 
-    async with aclosing(other.observe(ref)) as events:
-        assert kinds([event async for event in events])[-1] == "job.completed"
+    assert kinds(await events_of(other, ref))[-1] == "job.completed"
 
 
 async def test_the_same_key_and_request_are_sent_once_also_at_the_same_time(tmp_path):
@@ -330,8 +326,7 @@ async def test_a_provider_that_cannot_stop_is_no_longer_waited_for_and_the_bill_
     ref = await backend.submit(REQUEST, key="job-1")
 
     await backend.cancel(ref)
-    async with aclosing(backend.observe(ref)) as events:
-        end = [event async for event in events][-1]
+    end = (await events_of(backend, ref))[-1]
 
     assert end.type == "job.cancelled"
     assert "billed" in end.warnings[0]

@@ -1,6 +1,4 @@
-import asyncio
 from contextlib import aclosing
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,17 +7,12 @@ from media_agent.backend import BackendSettings
 from media_agent.errors import InvalidRequestError, MediaAgentError
 from media_agent.sandbox import SandboxBackend, frames_per_chunk
 from media_agent.slate import Slate
-from media_agent.video import read_frames
+from media_agent.testing import events_of, frames_of
 from media_agent_schemas import ChangePrompt, Finish, Shot, Size, VideoRequest
 
 pytestmark = pytest.mark.anyio
 
 SMALL = Size(width=96, height=64)
-
-
-@pytest.fixture
-def anyio_backend():
-    return "asyncio"
 
 
 @pytest.fixture
@@ -39,12 +32,7 @@ def request(frames=30, size=SMALL, options=None, **named):
 
 async def run(backend, wanted, key="job-1", resume=None):
     ref = await backend.submit(wanted, key=key, resume=resume)
-    async with aclosing(backend.observe(ref)) as events:
-        return [event async for event in events]
-
-
-def frames_of(event):
-    return read_frames(Path(event.artifacts[0].path))
+    return await events_of(backend, ref)
 
 
 async def test_a_slate_is_delivered_in_chunks_as_asked(backend):
@@ -213,8 +201,7 @@ async def test_a_film_can_be_stopped_while_it_pretends_to_work(tmp_path):
     ref = await backend.submit(request(options={"latency_seconds": 600}), key="slow")
 
     await backend.cancel(ref)
-    async with asyncio.timeout(5), aclosing(backend.observe(ref)) as events:
-        last = [event async for event in events][-1]
+    last = (await events_of(backend, ref))[-1]
     await backend.aclose()
 
     assert last.type == "job.cancelled"

@@ -1,7 +1,6 @@
 """One request for several films: made side by side, each a file of its own."""
 
 from collections.abc import AsyncIterator, Iterator
-from contextlib import aclosing
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,7 @@ from media_agent.errors import GenerationFailedError, InvalidRequestError
 from media_agent.local import Chunk, GenerationContext, LocalBackend
 from media_agent.plugins import Discovery
 from media_agent.registry import Registry
+from media_agent.testing import events_of
 from media_agent.video import read_frames
 from media_agent_schemas import (
     Capabilities,
@@ -64,11 +64,6 @@ class Shades(LocalBackend):
             frames = np.broadcast_to(shades[:, None, None, None, None], (len(shades), 6, 32, 32, 3))
             token = ResumeToken(backend="shades", model="one", next_chunk=index + 1)
             yield Chunk(index, frames if request.n > 1 else frames[0], token)
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
 
 
 @pytest.fixture
@@ -163,8 +158,7 @@ async def made(
     backend: Shades, request: VideoRequest, key: str, resume: ResumeToken | None = None
 ) -> JobCompleted:
     ref = await backend.submit(request, key=key, resume=resume)
-    async with aclosing(backend.observe(ref)) as events:
-        end = [event async for event in events][-1]
+    end = (await events_of(backend, ref))[-1]
     assert isinstance(end, JobCompleted), end
     return end
 

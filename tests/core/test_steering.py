@@ -46,11 +46,6 @@ ENDLESS = SLATE.model_copy(
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 def none(tmp_path: Path) -> Path:
     path = tmp_path / "none.toml"
     path.touch()
@@ -213,18 +208,65 @@ class TestSteering:
         steering = self.taken(operation, [], begun=3)
 
         assert [steering.prompt(chunk) for chunk in range(5)] == [None] * 5
-        assert not steering.is_finishing
+        assert [steering.ends_before(chunk) for chunk in (3, 9, 10)] == [False, False, True]
 
     def test_a_prompt_holds_until_the_next_one_and_goes_on_in_another_process(
         self, operation: Operation
     ) -> None:
         later, sooner = ChangePrompt(prompt="b", at=6), ChangePrompt(prompt="a")
-        self.taken(operation, [later, sooner, Finish()], begun=3)
+        self.taken(operation, [later, sooner], begun=3)
 
         again = Steering(GenerationContext(operation), chunks=10)
 
         assert [again.prompt(chunk) for chunk in range(2, 8)] == [None, "a", "a", "a", "b", "b"]
-        assert again.is_finishing
+
+    @pytest.mark.parametrize(("begun", "last", "end"), [(3, None, 3), (0, None, 1), (6, 3, 4)])
+    def test_a_film_told_to_finish_has_the_same_end_in_every_life(
+        self, operation: Operation, begun: int, last: int | None, end: int
+    ) -> None:
+        steering = Steering(GenerationContext(operation))
+        assert not steering.ends_before(1_000_000)
+        operation.commands.put(Finish())
+        steering.take(begun, last=last)
+        operation.resume = ResumeToken(backend="s", model="m", next_chunk=1)
+
+        again = Steering(GenerationContext(operation))
+        operation.commands.put(Finish())  # a kill repeats a command rather than losing it
+        again.take(1, last=0)
+
+        for each in (steering, again, Steering(GenerationContext(operation))):
+            assert not each.ends_before(end - 1)
+            assert each.ends_before(end)
+
+    def test_a_prompt_behind_the_end_of_a_finished_film_is_a_warning(
+        self, operation: Operation
+    ) -> None:
+        steering = Steering(GenerationContext(operation))
+        for command in (Finish(), ChangePrompt(prompt="a"), ChangePrompt(prompt="b", at="now")):
+            operation.commands.put(command)
+
+        steering.take(6, last=3, change_now=lambda prompt: 3)
+
+        assert ["chunk 6 is not in the film" in each for each in operation.warnings] == [True]
+        assert [steering.prompt(chunk) for chunk in (2, 3)] == [None, "b"]
+
+    @pytest.mark.parametrize(
+        ("kept", "next_chunk", "end"),
+        [("true", None, 1), ("true", 4, 5), ("false", 4, 10), ("null", 4, 10), ("0", 1, 1)],
+    )
+    def test_what_earlier_versions_kept_of_a_finish_is_understood(
+        self, operation: Operation, kept: str, next_chunk: int | None, end: int
+    ) -> None:
+        (operation.work_dir / "steered.json").write_text(f'{{"prompts": {{}}, "finish": {kept}}}')
+
+        for next_in_this_life in (next_chunk, end):  # killed again behind its last chunk
+            if next_in_this_life is not None:
+                token = ResumeToken(backend="s", model="m", next_chunk=next_in_this_life)
+                operation.resume = token
+            steering = Steering(GenerationContext(operation), chunks=10)
+
+            assert not steering.ends_before(end - 1)
+            assert steering.ends_before(end)
 
     def test_the_last_word_holds_over_what_was_said_before_for_chunks_in_work(
         self, operation: Operation
@@ -266,17 +308,18 @@ class TestSteering:
         self, operation: Operation
     ) -> None:
         operation.commands.put(ChangePrompt(prompt="b"))
-        operation.commands.put(Finish())
+        operation.commands.put(ChangePrompt(prompt="c", at=5))
         next(GenerationContext(operation).commands())  # the kill comes before the second step
 
-        again = self.taken(operation, [ChangePrompt(prompt="c", at=5)], begun=3)
+        again = self.taken(operation, [Finish()], begun=3)
 
         assert [again.prompt(chunk) for chunk in (2, 3, 5)] == [None, "b", "c"]
-        assert again.is_finishing
+        assert again.ends_before(3)
         assert list(operation.commands.take()) == []
 
-    def test_what_was_kept_and_is_damaged_is_said(self, operation: Operation) -> None:
-        (operation.work_dir / "steered.json").write_text("{")
+    @pytest.mark.parametrize("kept", ["{", "[]", '{"prompts": {}, "finish": []}'])
+    def test_what_was_kept_and_is_damaged_is_said(self, operation: Operation, kept: str) -> None:
+        (operation.work_dir / "steered.json").write_text(kept)
 
         with pytest.raises(StorageError, match="cannot be read"):
             Steering(GenerationContext(operation))

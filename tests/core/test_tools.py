@@ -32,14 +32,7 @@ MakeBox = Callable[..., ToolBox]
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
-async def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[VideoClient]:
-    monkeypatch.setenv("MEDIA_AGENT_CONFIG", str(tmp_path / "none.toml"))
-    (tmp_path / "none.toml").touch()
+async def client(tmp_path: Path) -> AsyncIterator[VideoClient]:
     async with new_client(tmp_path) as made:
         yield made
 

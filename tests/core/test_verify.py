@@ -22,11 +22,6 @@ MODEL = "fal/fal-ai/wan/v2.2-a14b/text-to-video"
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 def simulator() -> Iterator[FalSimulator]:
     with FalSimulator() as running:
         yield running

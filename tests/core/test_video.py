@@ -5,6 +5,7 @@ import pytest
 
 from media_agent.errors import InvalidRequestError, StorageError
 from media_agent.files import sha256_of
+from media_agent.testing.films import write_video
 from media_agent.video import (
     describe,
     encode_chunk,
@@ -14,7 +15,6 @@ from media_agent.video import (
     read_frames,
     remux,
     split_header,
-    write_video,
 )
 
 

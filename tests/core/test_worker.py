@@ -14,6 +14,7 @@ from media_agent.errors import InvalidRequestError
 from media_agent.film import Film
 from media_agent.generation import state_name
 from media_agent.local import Chunk, LocalBackend
+from media_agent.testing import events_of
 from media_agent.video import encode_chunk, read_frames
 from media_agent_schemas import (
     Capabilities,
@@ -98,8 +99,7 @@ def request(frames=24, **named):
 async def film_of(backend, key, frames=24, resume=None):
     """Return the events, of which the last is the only terminal one."""
     ref = await backend.submit(request(frames), key=key, resume=resume)
-    async with asyncio.timeout(20), aclosing(backend.observe(ref)) as events:
-        return [event async for event in events]
+    return await events_of(backend, ref)
 
 
 def frames_of(events):
@@ -217,8 +217,7 @@ async def test_a_job_cancelled_in_any_stage_keeps_what_was_generated_before(make
     await asyncio.to_thread(arrived.wait, 5)
     await backend.cancel(ref)
     go_on.set()
-    async with asyncio.timeout(20), aclosing(backend.observe(ref)) as events:
-        seen = [event async for event in events]
+    seen = await events_of(backend, ref)
 
     assert seen[-1].type == "job.cancelled"
     assert chunks_of(seen)[:2] == [0, 1]
@@ -247,7 +246,7 @@ async def test_what_is_announced_is_on_disk_chunk_and_state(make, tmp_path):
                 assert (work / "states" / state_name(event.resume.next_chunk)).exists()
 
 
-async def test_a_film_goes_on_from_any_state_that_is_kept(make, tmp_path):
+async def test_a_film_goes_on_from_any_state_that_is_kept(make):
     whole = await film_of(make(), "whole", frames=36)
 
     resumed = await film_of(make(), "whole", frames=36, resume=token(4))

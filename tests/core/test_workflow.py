@@ -35,7 +35,7 @@ from media_agent.jobs import SubmissionState
 from media_agent.ledger import Ledger
 from media_agent.plugins import Discovery
 from media_agent.registry import Registry
-from media_agent.video import write_video
+from media_agent.testing.films import write_video
 from media_agent_schemas import (
     Artifact,
     BackendEvent,
@@ -66,11 +66,6 @@ REQUEST = VideoRequest(prompt="a cat", duration=2, seed=0, model="paid")
 STEPS = ("plan", "intent", "submit", "ref", "observe", "collect", "record", "finish")
 Reply = Literal["accepted", "refused", "rejected", "lost", "never arrived", "garbage"]
 Lookup = Literal["key", "list", "none"]
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
 
 
 class Crash(BaseException):
@@ -231,8 +226,7 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def world(tmp_path: Path, film: Path, monkeypatch: pytest.MonkeyPatch) -> World:
-    monkeypatch.setenv("MEDIA_AGENT_CONFIG", str(tmp_path / "none.toml"))
+def world(tmp_path: Path, film: Path) -> World:
     return World(tmp_path, paid=Provider(film))
 
 
@@ -839,12 +833,9 @@ def machine(tmp_path_factory: pytest.TempPathFactory, film: Path) -> type[JobMac
     return JobMachine
 
 
-def test_whatever_happens_a_job_is_paid_once_and_ends_once(
-    machine: type[JobMachine], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_whatever_happens_a_job_is_paid_once_and_ends_once(machine: type[JobMachine]) -> None:
     from hypothesis.stateful import run_state_machine_as_test
 
-    monkeypatch.setenv("MEDIA_AGENT_CONFIG", str(tmp_path / "none.toml"))
     run_state_machine_as_test(  # type: ignore[no-untyped-call]
         machine,
         settings=settings(

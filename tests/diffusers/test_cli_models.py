@@ -16,7 +16,6 @@ FolderOf = Callable[[str], Path]
 
 @pytest.fixture(autouse=True)
 def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MEDIA_AGENT_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.setenv("MEDIA_AGENT_CONFIG", str(tmp_path / "settings.toml"))
     (tmp_path / "settings.toml").write_text("")
     monkeypatch.chdir(tmp_path)

@@ -1,6 +1,7 @@
 """Real pipelines with tiny weights, from a folder on disk to a film that is probed."""
 
 import asyncio
+import re
 import socket
 import sys
 import weakref
@@ -23,7 +24,9 @@ from media_agent.errors import (
     StorageError,
     UnsupportedRequestError,
 )
+from media_agent.local import lacking
 from media_agent.negotiate import negotiate
+from media_agent.testing import events_of
 from media_agent.video import probe, read_frames
 from media_agent_diffusers.backend import DiffusersBackend
 from media_agent_diffusers.folder import read_folder
@@ -80,8 +83,7 @@ def planned(
 
 async def observed(backend: DiffusersBackend, plan: Plan) -> list[BackendEvent]:
     ref = await backend.submit(plan.request, key=next(KEYS))
-    async with aclosing(backend.observe(ref)) as events:
-        return [event async for event in events]
+    return await events_of(backend, ref)
 
 
 async def film(backend: DiffusersBackend, plan: Plan) -> np.ndarray:
@@ -432,12 +434,14 @@ async def test_a_missing_library_is_named_with_the_way_to_install_it(
 ) -> None:
     models = {"wan": folder_of("wan")}
     monkeypatch.setitem(sys.modules, library, None)
+    lacking.cache_clear()
     backend = DiffusersBackend(BackendSettings(data_dir=tmp_path, models=models))
+    lacking.cache_clear()
+    said = f"diffusers needs {library}: pip install 'media-agent[diffusers]'"
 
-    with pytest.raises(BackendUnavailableError, match=f"diffusers needs {library}") as caught:
+    with pytest.raises(BackendUnavailableError, match=re.escape(said)):
         await backend.submit(planned(backend).request, key="k")
 
-    assert caught.value.hint == "pip install 'media-agent[diffusers]'"
     assert (backend.capabilities().missing or "").startswith(library)
     await backend.aclose()
 

@@ -5,7 +5,6 @@ import json
 import logging
 import tomllib
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from media_agent.errors import (
     InvalidRequestError,
     SubmitUncertainError,
 )
+from media_agent.testing import events_of
 from media_agent.testing.conformance import Faults, MakeBackend, ServiceConformance
 from media_agent.testing.faults import Fault
 from media_agent.testing.server import Answer, Call
@@ -117,11 +117,6 @@ class AcmeSimulator(Simulator):
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 def acme() -> Iterator[AcmeSimulator]:
     with AcmeSimulator() as simulator:
         yield simulator
@@ -164,8 +159,7 @@ def wish(**fields: Any) -> VideoRequest:
 
 async def run(backend: HttpBackend, request: VideoRequest) -> list[Any]:
     ref = await backend.submit(request, key="job-1")
-    async with aclosing(backend.observe(ref)) as events:
-        return [event async for event in events]
+    return await events_of(backend, ref)
 
 
 async def test_a_declared_service_makes_a_film(build: Build, acme: AcmeSimulator) -> None:
@@ -189,7 +183,6 @@ def test_a_film_comes_of_the_settings_alone(
     (tmp_path / "media-agent.toml").write_text(text)
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MEDIA_AGENT_CONFIG", raising=False)
-    monkeypatch.setenv("MEDIA_AGENT_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.setenv("ACME_KEY", SECRET)
 
     code = main(["generate", "a fox", "--backend", "mine", "--duration", "1", "--out", "fox.mp4"])
@@ -228,8 +221,7 @@ async def test_work_can_be_cancelled(build: Build, acme: AcmeSimulator) -> None:
     ref = await backend.submit(wish(), key="job-1")
 
     await backend.cancel(ref)
-    async with aclosing(backend.observe(ref)) as events:
-        ended = [event async for event in events][-1]
+    ended = (await events_of(backend, ref))[-1]
 
     assert isinstance(ended, JobCancelled)
     assert [job.is_cancelled for job in acme.jobs.values()] == [True]
@@ -304,13 +296,18 @@ async def test_another_model_is_refused(build: Build) -> None:
     [
         ({"poll": "GET /films"}, "needs {id}"),
         ({"poll": "GET /films/{id}/{secret}"}, "{secret}"),
-        ({"submit": "POST films"}, "should match"),
+        ({"submit": "POST films"}, "submit: it should be like POST /videos"),
         ({"content": "/files/{id}"}, "either result or content"),
         ({"result": None}, "either result or content"),
-        ({"auth": "X-Api-Key"}, "should match"),
-        ({"done": []}, "at least 1"),
+        ({"cancel": "films"}, "cancel: it should be like POST /videos"),
+        ({"auth": "X-Api-Key"}, "auth: it should be like X-Api-Key: {key}"),
+        ({"done": []}, "done: it should have at least 1 item"),
         ({"stat": "film.state"}, "did you mean state?"),
         ({"body": {"text": "hello"}}, "prompt goes nowhere"),
+        ({"body": {"text": "{prompt}", "more": "{prompt2}"}}, "did you mean prompt?"),
+        ({"body": {"text": "{prompt}", "more": "{Seed}"}}, "did you mean seed?"),
+        ({"body": {"text": "{prompt}", "more": "{first-frame}"}}, "did you mean first_frame?"),
+        ({"poll": "GET /films/${id}"}, "needs {id}"),
         ({"sizes": ["64x48", "128x96"]}, "say its one size"),
     ],
 )

@@ -6,7 +6,6 @@ import io
 import json
 import struct
 import zlib
-from contextlib import aclosing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -30,8 +29,9 @@ from media_agent.errors import (
 )
 from media_agent.negotiate import negotiate
 from media_agent.registry import Registry
-from media_agent.testing import Fault
-from media_agent.video import probe, write_video
+from media_agent.testing import Fault, events_of
+from media_agent.testing.films import write_video
+from media_agent.video import probe
 from media_agent_hosted.fal import FalBackend
 from media_agent_hosted.fal_facts import describe_model
 from media_agent_hosted.fal_input import build_input
@@ -369,8 +369,11 @@ def test_a_key_that_is_missing_is_said_before_anything_is_tried(tmp_path):
     without = FalBackend(BackendSettings(data_dir=tmp_path))
     with_key = FalBackend(BackendSettings(data_dir=tmp_path, key=SecretStr(KEY)))
 
-    assert "key" in without.capabilities().missing
+    unset = BackendSettings(data_dir=tmp_path, key_problem="the variable MY_KEY is not set")
+
+    assert "a key: set backends.fal.key" in without.capabilities().missing
     assert with_key.capabilities().missing is None
+    assert FalBackend(unset).capabilities().missing == "a key: the variable MY_KEY is not set"
 
 
 def test_the_model_of_the_settings_is_the_default(tmp_path):
@@ -381,7 +384,10 @@ def test_the_model_of_the_settings_is_the_default(tmp_path):
     assert sorted(backend.capabilities().models) == sorted(models())
 
 
-@pytest.mark.parametrize("options", [{"poll_secs": 1}, {"timeout_seconds": 0}])
+ENDLESS = [{"deadline_seconds": float("inf")}, {"max_duration": float("inf")}]
+
+
+@pytest.mark.parametrize("options", [{"poll_secs": 1}, {"timeout_seconds": 0}, *ENDLESS])
 def test_a_wrong_setting_is_named(tmp_path, options):
     with pytest.raises(ConfigurationError, match=next(iter(options))):
         FalBackend(BackendSettings(data_dir=tmp_path, options=options))
@@ -618,8 +624,7 @@ def backend_for(simulator, tmp_path, **options):
 
 async def run(backend, model="fal-ai/mochi-v1", **wishes):
     ref = await backend.submit(plan(model, **wishes).request, key="job-1")
-    async with aclosing(backend.observe(ref)) as events:
-        return [event async for event in events]
+    return await events_of(backend, ref)
 
 
 async def fetched(event):
@@ -654,8 +659,7 @@ async def test_a_film_is_observed_from_another_process_with_its_reference_alone(
             plan("fal-ai/magi").request, key="job-1"
         )
         restored = OperationRef.model_validate_json(ref.model_dump_json())
-        async with aclosing(backend_for(simulator, tmp_path).observe(restored)) as events:
-            end = [event async for event in events][-1]
+        end = (await events_of(backend_for(simulator, tmp_path), restored))[-1]
 
     assert end.type == "job.completed"
     assert simulator.accepted == 1
@@ -798,6 +802,16 @@ async def test_work_that_fal_does_not_know_is_not_found(tmp_path):
             await anext(backend.observe(ref))
 
 
+async def test_accepted_work_without_a_name_is_said_in_plain_words(tmp_path):
+    nameless = {**fixture("submitted")["body"], "request_id": ""}
+    transport = httpx.MockTransport(lambda request: httpx.Response(200, json=nameless))
+    settings = BackendSettings(data_dir=tmp_path, key=SecretStr(KEY))
+    backend = FalBackend(settings, transport=transport, sleep=no_sleep)
+
+    with pytest.raises(SubmitUncertainError, match="JSON without a usable request_id"):
+        await backend.submit(plan("fal-ai/magi").request, key="job-1")
+
+
 async def test_addresses_of_another_origin_are_not_asked_and_the_work_is_not_lost_silently(
     tmp_path,
 ):
@@ -846,8 +860,7 @@ async def test_work_that_waits_can_be_stopped_and_a_finished_film_is_left_alone(
         backend = backend_for(simulator, tmp_path)
         ref = await backend.submit(plan("fal-ai/magi").request, key="job-1")
         await backend.cancel(ref)
-        async with aclosing(backend.observe(ref)) as events:
-            stopped = [event async for event in events][-1]
+        stopped = (await events_of(backend, ref))[-1]
     with FalSimulator(queued_polls=0, running_polls=0) as simulator:
         backend = backend_for(simulator, tmp_path)
         ended = await run(backend)

@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import logging
-from contextlib import aclosing, asynccontextmanager
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from media_agent.errors import (
 )
 from media_agent.negotiate import negotiate
 from media_agent.router import Router
+from media_agent.testing import events_of
 from media_agent.testing.faults import Fault
 from media_agent.video import probe
 from media_agent_hosted.openai_compatible import OpenAICompatibleBackend
@@ -52,11 +53,6 @@ PNG = base64.b64decode(
 )
 
 
-@pytest.fixture
-def anyio_backend():
-    return "asyncio"
-
-
 async def no_sleep(seconds):
     await asyncio.sleep(0)
 
@@ -81,11 +77,6 @@ def request(**fields):
     size = Size(width=64, height=48)
     given = {"prompt": "a fox in snow", "num_frames": 9, "fps": 8, "size": size, "seed": 0}
     return VideoRequest.model_validate(given | fields)
-
-
-async def events_of(backend, ref):
-    async with asyncio.timeout(20), aclosing(backend.observe(ref)) as events:
-        return [event async for event in events]
 
 
 async def end_of(backend, wanted, key="job-1"):
@@ -198,12 +189,12 @@ async def test_a_restart_loses_the_video_and_nothing_is_sent_again(flavour, tmp_
     with OpenAISimulator(flavour=flavour) as simulator:
         async with opened(simulator, tmp_path) as backend:
             ref = await backend.submit(request(), key="job-1")
-            simulator.forget()
+            simulator.jobs.clear()
             with pytest.raises(OperationNotFoundError, match="restarted") as caught:
                 await events_of(backend, ref)
 
     assert "output folder" in caught.value.hint
-    assert simulator.accepted == 1
+    assert len(simulator.calls("submit")) == 1
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
@@ -537,6 +528,7 @@ def test_a_server_on_this_machine_is_local_and_another_is_not(tmp_path):
         ({"server": "tgi"}, "server"),
         ({"default_size": "wide"}, "wide"),
         ({"default_fps": 0}, "default_fps"),
+        ({"deadline_seconds": float("inf")}, "deadline_seconds"),
     ],
 )
 def test_wrong_options_are_named(options, said, tmp_path):

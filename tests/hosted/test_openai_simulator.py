@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from media_agent.errors import InvalidRequestError
+from media_agent.testing import Fault
 from media_agent_hosted.openai_simulator import OpenAISimulator
 
 REPLIES = Path(__file__).parents[1] / "fixtures/hosted/openai_compatible"
@@ -153,6 +154,14 @@ def test_the_list_goes_on_after_an_id(flavour):
     assert [video["id"] for video in first["data"] + rest["data"]] == ids[::-1]
     assert unknown["data"] == []
     assert ("has_more" in first) is (flavour == "vllm-omni")
+
+
+@pytest.mark.parametrize("call", ["file", "counts"])
+def test_a_fault_in_a_call_that_is_never_made_is_refused(call):
+    with pytest.raises(InvalidRequestError, match=f"has no call '{call}'") as caught:
+        OpenAISimulator([Fault(call, "html")])
+
+    assert "content" in caught.value.hint
 
 
 def test_a_flavour_that_is_not_known_is_refused():

@@ -1,3 +1,6 @@
+import gc
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +12,7 @@ from media_agent_magi.engine.dit import VideoDiT
 from media_agent_magi.engine.noise import seeded_noise
 from media_agent_magi.engine.sampler import ChunkSampler
 from media_agent_magi.engine.text_rows import TextRow
+from media_agent_magi.tiny import TinyEngine, load_tiny
 
 
 class SmallFilms:
@@ -56,6 +60,20 @@ class SmallFilms:
         return [chunk.latents for chunk in self.sampler(config, made, **options)]
 
 
+@pytest.fixture
+def no_collector() -> Iterator[None]:
+    """What refers to itself stays, as it may for long in a process that makes few objects."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
 @pytest.fixture(scope="session")
 def small_films() -> SmallFilms:
     return SmallFilms()
+
+
+@pytest.fixture(scope="session")
+def engine(raw_weights: Path) -> TinyEngine:
+    return load_tiny(raw_weights)

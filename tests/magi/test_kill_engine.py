@@ -1,10 +1,11 @@
 """Two kills of a short film; `make kill-engine` does twenty of a long one."""
 
-import random
+import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -21,19 +22,20 @@ def kill_engine() -> Iterator[ModuleType]:
     sys.path.remove(folder)
 
 
-class LateMoments(random.Random):
-    """Kills when some chunks are made, whatever the speed of the machine."""
-
-    def uniform(self, low: float, high: float) -> float:
-        return low + 0.7 * (high - low)
+def behind_a_chunk(film: Any, _: float) -> Callable[[], bool]:
+    """Kill as soon as there is something to go on from, whatever the speed of the machine."""
+    return lambda: film.announced_chunks() > 0
 
 
 def test_a_film_that_is_killed_and_gone_on_with_has_the_same_frames(
     kill_engine: ModuleType, tmp_path: Path
 ) -> None:
     outcomes = kill_engine.play(
-        tmp_path, kills=2, chunks=6, kills_per_film=1, moments=LateMoments()
+        tmp_path, kills=2, chunks=6, kills_per_film=1, moment=behind_a_chunk
     )
 
+    records = [json.loads(path.read_bytes()) for path in tmp_path.glob("film*/film.json")]
     assert sum(outcome.kills for outcome in outcomes) == 2
+    assert sum(outcome.resumed for outcome in outcomes) == 2
+    assert all(record["lineage"]["resumed_from_chunk"] > 0 for record in records)
     assert all(outcome.is_equal for outcome in outcomes)

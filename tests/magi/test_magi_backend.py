@@ -6,6 +6,7 @@ import pytest
 
 from media_agent.backend import BackendSettings
 from media_agent.errors import InvalidRequestError, StorageError
+from media_agent.testing import events_of
 from media_agent.video import read_frames
 from media_agent_magi.backend import MagiBackend, contradictions, prompt_of_chunk
 from media_agent_schemas.events import BackendEvent, ChunkReady, JobCompleted, JobFailed
@@ -30,8 +31,7 @@ async def backend(tmp_path: Path, raw_weights: Path):
 
 async def observed(backend: MagiBackend, asked: VideoRequest, key: str = "k") -> list[BackendEvent]:
     ref = await backend.submit(asked, key=key)
-    async with aclosing(backend.observe(ref)) as events:
-        return [event async for event in events]
+    return await events_of(backend, ref)
 
 
 @pytest.mark.anyio

@@ -1,5 +1,6 @@
 """Films of magi/tiny that are steered, broken off, branched, and made from pictures and films."""
 
+import gc
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing
@@ -13,13 +14,16 @@ from safetensors import safe_open
 from media_agent.backend import BackendSettings
 from media_agent.errors import ConfigurationError, InvalidRequestError, NotResumableError
 from media_agent.pictures import as_png, frame_of
+from media_agent.testing import events_of
 from media_agent.testing.films import Film, film_bytes
 from media_agent.video import read_frames
 from media_agent_magi.backend import MagiBackend
+from media_agent_magi.engine.cache import KVCache
 from media_agent_schemas import (
     BackendEvent,
     ChangePrompt,
     ChunkReady,
+    Finish,
     InputRole,
     JobCompleted,
     JobFailed,
@@ -40,11 +44,6 @@ FAST = {"num_inference_steps": 8}
 CHUNK = 24
 
 Make = Callable[..., MagiBackend]
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
 
 
 @pytest.fixture
@@ -73,13 +72,12 @@ async def run(
     asked: VideoRequest,
     key: str,
     resume: ResumeToken | None = None,
-    command: ChangePrompt | None = None,
+    command: ChangePrompt | Finish | None = None,
 ) -> list[BackendEvent]:
     ref = await backend.submit(asked, key=key, resume=resume)
     if command is not None:
         await backend.control(ref, command)
-    async with aclosing(backend.observe(ref)) as events:
-        return [event async for event in events]
+    return await events_of(backend, ref)
 
 
 def films_of(events: list[BackendEvent]) -> "list[Frames]":
@@ -169,14 +167,80 @@ async def test_chunks_in_work_have_the_prompt_that_they_were_given_just_before_a
     assert [prompts[chunk] for chunk in "234"] == [RED, BLUE, BLUE]
 
 
-async def test_a_film_told_to_finish_ends_with_its_next_chunk(make: Make, tmp_path: Path) -> None:
+async def test_a_film_told_to_finish_has_the_same_end_whenever_it_is_killed(make: Make) -> None:
+    asked = request(endless=True, n=2)
+    backend = make()
+    ref = await backend.submit(asked, key="film")
+    async with aclosing(backend.observe(ref)) as observed:
+        events = []
+        async for event in observed:
+            events.append(event)
+            if isinstance(event, ChunkReady) and event.index == 1:
+                await backend.control(ref, Finish())
+                await backend.control(ref, Finish())
+    whole, tokens = films_of(events), tokens_of(events)
+
+    for token in tokens:
+        again = films_of(await run(make(), asked, "film", resume=token))
+
+        assert len(again) == 2
+        assert all(map(np.array_equal, again, whole))
+    assert len(whole[0]) == len(tokens) * CHUNK >= 3 * CHUNK
+
+
+async def test_a_film_is_finished_before_the_first_of_its_chunks_is_out(make: Make) -> None:
+    asked = request(endless=True)
+
+    whole = await run(make(), asked, "film", command=Finish())
+    again = await run(make(), asked, "film", resume=tokens_of(whole)[0])
+
+    assert len(films_of(whole)[0]) == len(films_of(again)[0]) == CHUNK
+
+
+async def test_a_film_told_to_finish_by_an_earlier_version_ends_with_its_next_chunk(
+    make: Make, tmp_path: Path
+) -> None:
     asked = request(num_frames=6 * CHUNK)
     whole = await run(make(), asked, "film")
     (tmp_path / "work" / "film" / "steered.json").write_text('{"prompts": {}, "finish": true}')
 
     again = await run(make(), asked, "film", resume=tokens_of(whole)[1])
+    once_more = await run(make(), asked, "film", resume=tokens_of(again)[-1])
 
-    assert len(films_of(again)[0]) == 3 * CHUNK
+    assert len(films_of(again)[0]) == len(films_of(once_more)[0]) == 3 * CHUNK
+
+
+@pytest.mark.usefixtures("no_collector")
+@pytest.mark.parametrize(
+    ("length", "command"), [({"num_frames": CHUNK}, None), ({"endless": True}, Finish())]
+)
+async def test_the_keys_of_a_film_go_with_it(
+    make: Make, length: dict[str, object], command: Finish | None
+) -> None:
+    await run(make(), request(**length), "film", command=command)
+
+    assert [each for each in gc.get_objects() if type(each) is KVCache] == []
+
+
+@pytest.mark.usefixtures("no_collector")
+async def test_the_keys_of_a_film_that_is_broken_off_go_with_it(make: Make) -> None:
+    backend = make()
+    ref = await backend.submit(request(endless=True), key="film")
+    async with aclosing(backend.observe(ref)) as events:
+        async for event in events:
+            if isinstance(event, ChunkReady):
+                await backend.cancel(ref)
+
+    assert [each for each in gc.get_objects() if type(each) is KVCache] == []
+
+
+async def test_a_branch_of_a_finished_film_has_its_own_length(make: Make) -> None:
+    trunk = await run(make(), request(endless=True), "trunk", command=Finish())
+    token = tokens_of(trunk)[0].model_copy(update={"key": "trunk"})
+
+    branch = await run(make(), request(num_frames=3 * CHUNK), "branch", resume=token)
+
+    assert len(films_of(branch)[0]) == 3 * CHUNK
 
 
 async def test_a_state_of_other_work_or_a_damaged_one_is_refused_with_the_way_out(
@@ -280,6 +344,38 @@ async def test_a_film_is_made_anew_as_far_as_was_asked(make: Make) -> None:
 
     assert len(little) == len(much) == 30
     assert (little != much).any()
+
+
+async def test_a_film_made_anew_goes_on_with_its_own_source_and_strength_only(
+    make: Make, tmp_path: Path
+) -> None:
+    path = tmp_path / "source.mp4"
+    path.write_bytes(film_bytes(Film(frames=2 * CHUNK)))
+    medium = MediaInput(role=InputRole.SOURCE_VIDEO, path=str(path))
+    asked = request(num_frames=2 * CHUNK, mode=VideoMode.VIDEO_EDIT, inputs=(medium,))
+    whole = await run(make(), asked, "film")
+    token = tokens_of(whole)[0]
+
+    same = await run(make(), asked, "film", resume=token)
+    stronger = await run(make(strength=0.95), asked, "film", resume=token)
+    path.write_bytes(film_bytes(Film(frames=2 * CHUNK - 1)))
+    other = await run(make(), asked, "film", resume=token)
+
+    assert np.array_equal(films_of(same)[0], films_of(whole)[0])
+    for events, said in ((stronger, "its strength is 0.6, not 0.95"), (other, "its source is")):
+        failed = events[-1]
+        assert isinstance(failed, JobFailed)
+        assert failed.error.code == NotResumableError.code
+        assert said in failed.error.message
+
+
+async def test_a_film_made_from_words_goes_on_whatever_the_strength_of_others(make: Make) -> None:
+    asked = request(num_frames=2 * CHUNK)
+    whole = await run(make(), asked, "film")
+
+    again = await run(make(strength=0.95), asked, "film", resume=tokens_of(whole)[0])
+
+    assert np.array_equal(films_of(again)[0], films_of(whole)[0])
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,7 @@ def test_the_engine_agrees_with_the_golden_data(capsys: pytest.CaptureFixture[st
     lines = capsys.readouterr().out.splitlines()
 
     assert [line for line in lines if line.startswith("failed")] == []
-    assert lines[-1] == "parity: 106 passed, 0 failed, 2 later"
+    assert lines[-1] == "parity: 108 passed, 0 failed, 2 later"
     assert "unknown file: README.md" in lines
     assert code == 0
 
@@ -191,6 +191,30 @@ def test_a_wrong_intermediate_is_named(folder: Folder) -> None:
     )
 
     assert "mid.condition 9.9e-03" in refused(folder)
+
+
+@pytest.fixture
+def policy(folder: Folder) -> Folder:
+    """A forward in bfloat16, and the one in float32 whose inputs it has."""
+    folder.take("dit_a.bf16_policy", "dit_a.forward", "dit_a.weights")
+    return folder
+
+
+def test_a_wrong_number_in_low_precision_is_found(policy: Folder) -> None:
+    assert policy.run()[1][0].startswith("passed  dit_a.bf16_policy/window_nocache  velocity")
+
+    policy.change_tensors("dit_a.bf16_policy", lambda t: t["out.velocity"].mul_(1.02))
+
+    assert "velocity 2.0e-02 (mark 1e-02)" in policy.run()[1][0]
+
+
+def test_a_model_that_rounds_nothing_is_found(policy: Folder) -> None:
+    def in_float32(spec: dict[str, Any]) -> None:
+        spec["config"]["model_config"]["params_dtype"] = "torch.float32"
+
+    policy.change_spec("dit_a.bf16_policy", in_float32)
+
+    assert "mid.t_embedder_sinusoid" in policy.run()[1][0]
 
 
 def test_kinds_of_a_later_day_and_unknown_files_are_told_apart(folder: Folder) -> None:

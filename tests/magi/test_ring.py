@@ -1,6 +1,8 @@
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import islice
 from typing import Any
+from weakref import ref
 
 import pytest
 import torch
@@ -84,6 +86,18 @@ def test_nothing_grows_over_a_hundred_chunks(small_films: Any, ramp: bool) -> No
     assert len(kept) == 100
     assert len(set(kept[20:95])) == 1
     assert kept[50] == (5, 16, 4, 0, 8)
+
+
+@pytest.mark.usefixtures("no_collector")
+@pytest.mark.parametrize("made", [2, 6])
+def test_the_keys_of_a_film_go_with_it(small_films: Any, made: int) -> None:
+    running = small_films.sampler(BASE, 6, cache=(cache := KVCache()))
+    assert len(list(islice(running, made))) == made
+    keys = ref(cache)
+
+    del running, cache
+
+    assert keys() is None
 
 
 def test_the_tail_holds_the_last_finished_chunks(small_films: Any) -> None:

@@ -239,3 +239,5 @@ def test_model_settings_that_do_not_fit_are_named() -> None:
         ModelConfig.from_dict(sizes)
     with pytest.raises(ConfigError, match="num_layers must be a whole number above 0, not 0"):
         ModelConfig.from_dict({**sizes, "num_query_groups": 2, "num_layers": 0})
+    with pytest.raises(ConfigError, match=r"cond_gating_ratio must be 1, .* not 0\.5"):
+        ModelConfig.from_dict({**sizes, "num_query_groups": 2, "cond_gating_ratio": 0.5})

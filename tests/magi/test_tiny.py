@@ -13,11 +13,6 @@ from media_agent_magi.tiny_film import guidance_table
 RED, BLUE = "a red circle moving right", "a blue square"
 
 
-@pytest.fixture(scope="module")
-def engine(raw_weights: Path) -> TinyEngine:
-    return load_tiny(raw_weights)
-
-
 def film(engine: TinyEngine, prompts: Sequence[str], seed: int) -> "np.ndarray":
     return np.concatenate(list(engine.generate(list(prompts), seed, num_inference_steps=4)))
 

@@ -8,16 +8,11 @@ import pytest
 import torch
 
 from media_agent_magi.engine.state_io import StateError
-from media_agent_magi.tiny import TinyEngine, load_tiny
+from media_agent_magi.tiny import TinyEngine
 from media_agent_magi.tiny_film import FilmOptions, TinyChunk, TinyFilm
 
 RED, BLUE = "a red circle moving right", "a blue square"
 FAST = FilmOptions(num_inference_steps=4, ramp=False)
-
-
-@pytest.fixture(scope="module")
-def engine(raw_weights: Path) -> TinyEngine:
-    return load_tiny(raw_weights)
 
 
 @pytest.fixture(scope="module")
@@ -232,7 +227,14 @@ def test_a_state_of_other_weights_or_seeds_is_refused(engine: TinyEngine, tmp_pa
             refused(tmp_path / "s")
 
 
-def test_a_state_is_small(engine: TinyEngine, tmp_path: Path) -> None:
-    state_after(engine.film(lambda _: RED, [0], FAST), 6, tmp_path / "s")
+@pytest.mark.parametrize(("given", "largest"), [(0, 650_000), (96, 810_000)])
+def test_a_state_is_small(engine: TinyEngine, tmp_path: Path, given: int, largest: int) -> None:
+    prefix = engine.encode(np.zeros((given, 64, 64, 3), np.uint8)) if given else None
+    film = engine.film(lambda _: RED, [0], replace(FAST, ramp=True, prefix=prefix))
+    sizes = []
+    for _ in islice(film, 7):
+        film.saver()(tmp_path / "s")
+        sizes.append((tmp_path / "s").stat().st_size)
 
-    assert (tmp_path / "s").stat().st_size < 2**19
+    assert 0.9 * largest < max(sizes) <= largest
+    assert sizes[-1] < 500_000

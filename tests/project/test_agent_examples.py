@@ -41,13 +41,7 @@ def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = tmp_path / "settings.toml"
     settings.write_text('default_backend = "sandbox"\n', encoding="utf-8")
     monkeypatch.setenv("MEDIA_AGENT_CONFIG", str(settings))
-    monkeypatch.setenv("MEDIA_AGENT_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.chdir(tmp_path)
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
 
 
 @pytest.mark.anyio
@@ -83,7 +77,7 @@ async def test_the_scripted_agent_says_when_nobody_can_do_it() -> None:
     assert messages[-1]["content"].startswith("Nobody can do it")
 
 
-def test_the_agent_loop_runs_as_a_program(tmp_path: Path) -> None:
+def test_the_agent_loop_runs_as_a_program() -> None:
     command = [sys.executable, str(ROOT / "examples" / "agent_tool_loop.py"), "a fox"]
     command += ["--model", "sandbox", "--duration", "0.5"]
 
@@ -105,7 +99,7 @@ async def test_the_python_of_the_how_to_gives_tools_to_a_model() -> None:
     assert answers[1]["error"]["code"] == "invalid_request"
 
 
-def test_the_error_that_the_how_to_shows_is_the_one_that_comes(tmp_path: Path) -> None:
+def test_the_error_that_the_how_to_shows_is_the_one_that_comes() -> None:
     page = (ROOT / "docs" / "how-to" / "use-as-an-agent-tool.md").read_text(encoding="utf-8")
     (shown,) = re.findall(r"```json\n(.*?)```", page, flags=re.DOTALL)
 

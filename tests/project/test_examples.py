@@ -26,9 +26,7 @@ def python_blocks(page: str) -> list[str]:
 @pytest.fixture
 def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An empty working folder, with the sandbox as the default backend."""
-    monkeypatch.setenv("MEDIA_AGENT_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.setenv("MEDIA_AGENT_DEFAULT_BACKEND", "sandbox")
-    monkeypatch.setenv("MEDIA_AGENT_CONFIG", str(tmp_path / "none.toml"))
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     yield tmp_path

@@ -18,7 +18,17 @@ PLUGINS = sorted(
 )
 LOADED_BY_DIFFUSERS = {"accelerate", "ftfy", "sentencepiece"}  # by itself, where a model needs them
 PLUGIN_FACE = (
-    *("backend", "declared", "local", "polled", "reading", "video", "hookspecs", "errors"),
+    *(
+        "addresses",
+        "backend",
+        "declared",
+        "local",
+        "polled",
+        "reading",
+        "video",
+        "hookspecs",
+        "errors",
+    ),
     "testing",
 )
 

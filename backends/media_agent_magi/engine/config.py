@@ -96,6 +96,8 @@ class ModelConfig:
             f"params_dtype {self.params_dtype!r} is none of {', '.join(DTYPES)}": (
                 self.params_dtype in DTYPES
             ),
+            f"cond_gating_ratio must be 1, as gates are always of full width, not "
+            f"{self.cond_gating_ratio}": self.cond_gating_ratio == 1,
             f"half_channel_vae needs even channels, not {self.in_channels}": (
                 not self.half_channel_vae or self.in_channels % 2 == 0
             ),

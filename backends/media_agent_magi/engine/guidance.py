@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import torch
@@ -68,7 +68,8 @@ class StepInput:
 
     x: (N, channels, T, H, W), T the frames of all chunks. t: timesteps. text: what the text forward
     reads. null: what the unconditional forwards read. scales: (history, text) of each chunk.
-    near_clean: whether the oldest moving chunk is to be predicted alone as well.
+    near_clean: whether the oldest moving chunk is to be predicted alone as well. after_forward:
+    called after each forward.
     """
 
     step: Step
@@ -78,6 +79,7 @@ class StepInput:
     null: Sequence[TextKeys]
     scales: Sequence[tuple[float, float]]
     near_clean: bool = False
+    after_forward: Callable[[], None] = lambda: None
 
     @property
     def first_moving(self) -> int:
@@ -91,24 +93,18 @@ class StepInput:
 
 
 class Predictor:
-    """Runs the forwards of a step and mixes them. `after_forward` is called after each.
+    """Runs the forwards of a step and mixes them.
 
-    What repeats itself from step to step, conditions and position tables, is computed once.
+    What repeats itself from step to step, conditions and position tables, is computed once. Nothing
+    here refers back to its owner: the keys of a film go with it, not with the garbage collector.
     """
 
-    def __init__(
-        self,
-        model: VideoDiT,
-        config: SamplerConfig,
-        cache: KVCache,
-        after_forward: Callable[[], None] = lambda: None,
-    ) -> None:
+    def __init__(self, model: VideoDiT, config: SamplerConfig, cache: KVCache) -> None:
         self.model = model
         self.config = config
         self.cache = cache
         self.schedule = ChunkSchedule(config)
-        self._after_forward = after_forward
-        self._condition = lru_cache(CONDITIONS_KEPT)(self._new_condition)
+        self._condition = lru_cache(CONDITIONS_KEPT)(partial(_condition, model))
         self._rotary = lru_cache(TABLES_KEPT)(model.rotary)
         self._joined = lru_cache(TEXTS_KEPT)(_joined)
 
@@ -184,7 +180,7 @@ class Predictor:
         condition = condition.repeat_interleave(samples, 0)
         text = self._text([given.null[c] for c in chunks]).as_samples(samples)
         ranges = [(0, self._chunk_tokens(given))]
-        return self._run(x, condition, text, kv_ranges=ranges).unflatten(0, (-1, samples))
+        return self._run(given, x, condition, text, kv_ranges=ranges).unflatten(0, (-1, samples))
 
     def _single(self, given: StepInput) -> Tensor:
         """One forward; the near-clean chunk rides along once more, seeing only itself."""
@@ -219,6 +215,7 @@ class Predictor:
         tokens, clean = self._chunk_tokens(given), given.step.clean_chunks
         origin = self.cache.origin
         return self._run(
+            given,
             x,
             condition,
             text,
@@ -244,19 +241,30 @@ class Predictor:
         return count_tokens(self.model.config, given.x) // len(given.t)
 
     def _run(
-        self, x: Tensor, condition: Tensor, text: TextKeys, *, first_chunk: int = 0, **options: Any
+        self,
+        given: StepInput,
+        x: Tensor,
+        condition: Tensor,
+        text: TextKeys,
+        *,
+        first_chunk: int = 0,
+        **options: Any,
     ) -> Tensor:
         table = self._rotary(self.model.grid(x), first_chunk, condition.shape[1])
         velocity = self.model.run(x, condition, text, table, first_chunk=first_chunk, **options)
-        self._after_forward()
+        given.after_forward()
         return velocity
 
-    def _new_condition(
-        self, times: tuple[float, ...], drops: tuple[bool, ...], step_size: float | None = None
-    ) -> Tensor:
-        device = self.model.null_caption().device
-        t = torch.tensor([times] * len(drops), device=device)
-        return self.model.condition(t, torch.tensor(drops, device=device), step_size)
+
+def _condition(
+    model: VideoDiT,
+    times: tuple[float, ...],
+    drops: tuple[bool, ...],
+    step_size: float | None = None,
+) -> Tensor:
+    device = model.null_caption().device
+    t = torch.tensor([times] * len(drops), device=device)
+    return model.condition(t, torch.tensor(drops, device=device), step_size)
 
 
 def _joined(texts: tuple[TextKeys, ...], samples: int, axis: int) -> TextKeys:

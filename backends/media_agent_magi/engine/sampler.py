@@ -114,7 +114,7 @@ class ChunkSampler:
         self._times = timesteps(config)
         self._exact_prefix, self._rebase_every = exact_prefix, rebase_every
         self._cache = KVCache() if cache is None else cache
-        self._predictor = Predictor(model, config, self._cache, self._report)
+        self._predictor = Predictor(model, config, self._cache)
         self._rows: dict[int, tuple[TextRow, ...]] = {}
         self._texts: dict[int, TextKeys] = {}
         self._levels: dict[int, int] = {}
@@ -308,7 +308,8 @@ class ChunkSampler:
         scales = [self._guidance(chunk).at(time) for chunk, time in zip(chunks, t, strict=True)]
         oldest = t[0 if step.is_prefix else step.clean_chunks]
         near_clean = not step.is_prefix and oldest > self._config.nearly_clean_threshold
-        return StepInput(step, x, t, texts, [self._null] * len(texts), scales, near_clean)
+        null = [self._null] * len(texts)
+        return StepInput(step, x, t, texts, null, scales, near_clean, self._report)
 
     def _t(self, chunk: int) -> float:
         """Return the t that a chunk of the window has reached."""

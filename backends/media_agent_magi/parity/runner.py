@@ -65,7 +65,7 @@ def is_input(stem: str) -> bool:
 
 def is_later(stem: str) -> bool:
     """Whether a file holds cases of a kind that is not checked yet."""
-    return stem.startswith(("fp8_", "prompt_cleaning")) or "bf16" in stem
+    return stem.startswith(("fp8_", "prompt_cleaning"))
 
 
 def outcomes(golden: GoldenFolder, stem: str) -> Iterator[Outcome]:

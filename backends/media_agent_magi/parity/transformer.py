@@ -20,7 +20,14 @@ from media_agent_magi.engine.guidance import (
 )
 from media_agent_magi.engine.schedule import TWELVE_STEPS, ChunkSchedule, Step
 from media_agent_magi.engine.text_rows import TextRow
-from media_agent_magi.parity.comparison import SINGLE, CaseError, Check, Comparison, NotYetError
+from media_agent_magi.parity.comparison import (
+    ROUNDED,
+    SINGLE,
+    CaseError,
+    Check,
+    Comparison,
+    NotYetError,
+)
 from media_agent_magi.parity.golden import (
     Fields,
     GoldenFolder,
@@ -31,11 +38,14 @@ from media_agent_magi.parity.golden import (
 )
 from media_agent_magi.parity.intermediates import compare_intermediates, recorded
 
+POLICY, REPEATED = ".bf16_policy", "window_nocache"
+"""End of the name of a file that repeats a single forward in bfloat16, and which one it repeats."""
+
 
 def transformer_checks(golden: GoldenFolder, stem: str) -> Iterator[Check]:
-    """Yield the cases of a file of single forwards or of guided predictions."""
+    """Yield the cases of a file of single forwards, one in bfloat16, or of guided predictions."""
     checks = guided_checks if "calls" in golden.spec(stem) else forward_checks
-    yield from checks(golden, stem)
+    yield from (policy_checks if stem.endswith(POLICY) else checks)(golden, stem)
 
 
 def forward_checks(golden: GoldenFolder, stem: str) -> Iterator[Check]:
@@ -53,6 +63,23 @@ def forward_checks(golden: GoldenFolder, stem: str) -> Iterator[Check]:
         yield f"{stem}/{name}", check
 
 
+def policy_checks(golden: GoldenFolder, stem: str) -> Iterator[Check]:
+    """Yield the one forward of a file in the precision that its config names."""
+    plain = stem.removesuffix(POLICY) + ".forward"
+    given, spec = golden.spec(plain), golden.spec(stem)
+    inputs, results = golden.tensors(plain).under(f"{REPEATED}.in."), golden.tensors(stem)
+    tensors = Tensors({f"in.{name}": tensor for name, tensor in inputs.items()} | results)
+    model = golden.transformer(Fields(given | {"config": spec["config"]}))
+
+    def check() -> Comparison:
+        done = Comparison()
+        check_declared(done, spec, results)
+        _forward(done, model, spec, given["cases"][REPEATED], tensors, KVCache(), mark=ROUNDED)
+        return done
+
+    yield f"{stem}/{REPEATED}", check
+
+
 def _forward(
     done: Comparison,
     model: VideoDiT,
@@ -60,6 +87,8 @@ def _forward(
     case: Fields,
     tensors: Tensors,
     cache: KVCache,
+    *,
+    mark: float = SINGLE,
 ) -> None:
     x, t = tensors["in.x"], tensors["in.t"]
     tokens = count_tokens(model.config, x) // t.shape[1]
@@ -85,7 +114,7 @@ def _forward(
         if held is None:
             raise CaseError(f"the cache holds nothing for layer {layer_name}")
         done.close(f"cache of layer {layer_name}", held[0], entries, SINGLE)
-    done.close("velocity", velocity, expected["velocity"], SINGLE)
+    done.close("velocity", velocity, expected["velocity"], mark)
     note_uncompared(done, {n for n in expected if n != "velocity" and "kv_cache" not in n})
     if len(x) == 1:
         compare_intermediates(done, tensors.under("mid."), seen, model, case["slice_point"])

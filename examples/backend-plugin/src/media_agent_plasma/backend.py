@@ -86,7 +86,7 @@ class PlasmaBackend(LocalBackend):
         waves = Waves(request.size, request.seed or 0, _number_of_waves(request))
         steering = Steering(context)
         index = 0 if context.resume is None else context.resume.next_chunk
-        while not steering.is_finishing and not _is_over(request, index * length):
+        while not steering.ends_before(index) and not _is_over(request, index * length):
             context.check()  # raises when the job is cancelled
             context.report("drawing", _fraction(request, index * length))
             prompt = steering.prompt(index) or _prompt_at(request, index * length / request.fps)

@@ -1,0 +1,65 @@
+"""Which addresses are followed: an address that a reply names may lead into our own network.
+
+Hosts are judged by how they are written; no name is looked up.
+"""
+
+import contextlib
+import ipaddress
+import socket
+
+import httpx
+
+_INNER_NAMES = (".localhost", ".local", ".internal", ".home.arpa")
+
+
+def parsed_address(text: str) -> httpx.URL | None:
+    """Return an http(s) address with a host, or None."""
+    try:
+        url = httpx.URL(text.strip())
+    except (httpx.InvalidURL, ValueError, TypeError):
+        return None
+    return url if url.scheme in ("http", "https") and url.host else None
+
+
+def origin_of(url: httpx.URL) -> tuple[str, str, int]:
+    """Return scheme, host and port."""
+    return url.scheme, url.host.rstrip("."), url.port or {"http": 80, "https": 443}[url.scheme]
+
+
+def is_followed(url: httpx.URL, named_by: httpx.URL | None) -> bool:
+    """Whether a file may be fetched from an address that a server named; None: who knows which.
+
+    A public server may name https on public hosts only. One of an own network, which is an inner
+    host or one that its user let be asked by plain http, may name others there.
+    """
+    if url.userinfo:
+        return False
+    if named_by is not None and (named_by.scheme == "http" or is_inner(named_by.host)):
+        return True
+    return url.scheme == "https" and not is_inner(url.host)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine."""
+    address = _number_of(host)
+    return host.rstrip(".").lower() == "localhost" if address is None else address.is_loopback
+
+
+def is_inner(host: str) -> bool:
+    """Whether a host is plainly of an inner network, or this machine."""
+    address = _number_of(host)
+    if address is not None:
+        return not address.is_global
+    name = host.rstrip(".").lower()
+    return "." not in name or name.endswith(_INNER_NAMES)
+
+
+def _number_of(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """Return the address that a host is, also in the short forms that the system takes: 127.1."""
+    host = host.rstrip(".")
+    with contextlib.suppress(OSError, ValueError):
+        return ipaddress.IPv4Address(socket.inet_aton(host))
+    with contextlib.suppress(ValueError):
+        address = ipaddress.IPv6Address(host)
+        return address.ipv4_mapped or address
+    return None

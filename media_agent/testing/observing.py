@@ -1,0 +1,34 @@
+"""Watches a piece of work to its end, and its film."""
+
+import asyncio
+from contextlib import aclosing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from media_agent.backend import VideoBackend
+from media_agent_schemas.events import BackendEvent, TerminalEvent
+from media_agent_schemas.jobs import OperationRef, VideoJob
+
+if TYPE_CHECKING:
+    from media_agent.video import Frames
+
+
+async def events_of(
+    backend: VideoBackend, ref: OperationRef, *, deadline: float = 60.0
+) -> list[BackendEvent]:
+    """Return all events of a piece of work, of which the last says how it ended.
+
+    Raises:
+        TimeoutError: it did not end within so many seconds.
+    """
+    async with asyncio.timeout(deadline), aclosing(backend.observe(ref)) as events:
+        return [event async for event in events]
+
+
+def frames_of(made: TerminalEvent | VideoJob) -> "Frames":
+    """Return the frames of the film, uint8 (T, H, W, 3)."""
+    from media_agent.video import read_frames
+
+    path = made.artifacts[0].path
+    assert path is not None, "the film is not on this machine"
+    return read_frames(Path(path))
