@@ -426,6 +426,10 @@ class VideoClient:
         overwrite: bool,
     ) -> tuple[VideoJob, bool]:
         """Keep a job whose film has a place; return it, or the one of its key, and if it is new."""
+        if idempotency_key == "":
+            raise InvalidRequestError(
+                "idempotency_key is empty", hint="give a name, or leave it out"
+            )
         known = None if idempotency_key is None else self.store.of_key(idempotency_key, request)
         if known is not None:
             return known, False

@@ -38,7 +38,7 @@ from media_agent_schemas.base import Seconds
 from media_agent_schemas.capabilities import Capabilities, Estimate
 from media_agent_schemas.events import JobCancelled, JobCompleted, JobFailed, JobStarted, Timing
 from media_agent_schemas.jobs import OperationRef
-from media_agent_schemas.media import Artifact, MediaInput, VideoMetadata
+from media_agent_schemas.media import Artifact, MediaInput
 from media_agent_schemas.request import VideoRequest
 
 KIND = "command"
@@ -247,7 +247,6 @@ class CommandBackend(ThreadedBackend):
             model=facts.model,
             verification=facts.verification,
             prompts_sent=operation.prompts_sent,
-            warnings=tuple(_differences(operation.request, film.metadata)),
             timing=Timing(total_seconds=seconds),
         )
 
@@ -324,16 +323,3 @@ def _tail(said: Path) -> str:
 
 def _see(said: Path) -> str:
     return f"all that it said is in {said}"
-
-
-def _differences(request: VideoRequest, film: VideoMetadata | None) -> Iterator[str]:
-    """Say where a film is not what was asked for."""
-    if film is None:
-        return
-    size = request.size
-    if size is not None and (film.width, film.height) != (size.width, size.height):
-        yield f"{size} was asked, the program made {film.width}x{film.height}"
-    if request.fps is not None and abs(film.fps - request.fps) > 0.01:
-        yield f"{request.fps:g} fps were asked, the program made {film.fps:g}"
-    if request.num_frames is not None and film.frames != request.num_frames:
-        yield f"{request.num_frames} frames were asked, the program made {film.frames}"

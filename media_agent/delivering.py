@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from media_agent.artifacts import Destination
+from media_agent.differences import differences
 from media_agent.errors import (
     BackendResponseError,
     MediaAgentError,
@@ -62,12 +63,17 @@ class Delivering:
         films = [file for file in end.artifacts if _is_film(file)]
         if is_complete and not films:
             raise BackendResponseError(f"{self._maker} completed without a film")
-        placed = []
+        placed: list[Artifact] = []
+        said: list[str] = []
         for number, film in enumerate(films[: self._destination.films], start=1):
             fetched = await self._fetched(film, number)
             placed.append(await asyncio.to_thread(self._place, fetched, is_complete, number))
+            if is_complete and placed[-1].metadata is not None:
+                asked, planned = self._job.request, self._job.plan.request
+                said += differences(asked, planned, placed[-1].metadata)
         others = [file for file in end.artifacts if file not in films[: len(placed)]]
-        return end.model_copy(update={"artifacts": (*placed, *others)})
+        changes = {"artifacts": (*placed, *others), "warnings": (*end.warnings, *said)}
+        return end.model_copy(update=changes)
 
     def _undelivered(
         self, end: TerminalEvent, trouble: ErrorInfo, *, is_paid: bool

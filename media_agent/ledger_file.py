@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from media_agent.errors import ConfigurationError, StorageError
+from media_agent.errors import ConfigurationError, InvalidRequestError, StorageError
 from media_agent.files import storage_errors
 from media_agent.ledger_tables import APPLICATION_ID, STEPS, Step
 
@@ -58,6 +58,7 @@ class LedgerFile:
         Raises:
             StorageError: the file is locked, damaged or out of reach.
             ConfigurationError: a newer media-agent made it, or it is something else.
+            InvalidRequestError: what is looked for is not valid text.
         """
         with self._transaction("BEGIN") as connection:
             yield connection
@@ -68,7 +69,7 @@ class LedgerFile:
 
         Raises:
             StorageError: as `reading`, or the disk is full.
-            ConfigurationError: as `reading`.
+            ConfigurationError, InvalidRequestError: as `reading`.
             sqlite3.IntegrityError: a unique value was there already.
         """
         synchronous = "FULL" if durably else "NORMAL"
@@ -188,6 +189,10 @@ class LedgerFile:
             raise
         except sqlite3.Error as error:
             raise self._trouble(error) from error
+        except UnicodeEncodeError as error:  # SQLite takes UTF-8 only
+            raise InvalidRequestError(
+                f"{error.object!r} is not valid text: it has bytes that are not UTF-8"
+            ) from error
 
     def _trouble(self, error: sqlite3.Error) -> StorageError:
         name = getattr(error, "sqlite_errorname", "")

@@ -23,8 +23,10 @@ from media_agent.errors import (
     GenerationFailedError,
     IdempotencyConflictError,
     MediaAgentError,
+    ModelRetiredError,
     NotResumableError,
     OperationNotFoundError,
+    RequestError,
     UnsupportedRequestError,
     to_info,
 )
@@ -54,6 +56,8 @@ DEADLINE = OptionSpec(
 """An option that every polled backend understands, to be listed in its capabilities."""
 
 _GROWTH = 1.25  # each pause between two polls is longer than the last by this factor
+_REFUSED_POLL = (RequestError, ModelRetiredError)  # about the poll, not about the work
+_UNANSWERED_POLL = (BackendUnavailableError, BackendResponseError)
 _REMEMBERED = 1000  # submissions of this process that are answered from memory
 
 
@@ -221,15 +225,25 @@ class PolledBackend(ABC):
         return folder / "video.mp4"
 
     async def _look(self, ref: OperationRef, watch: _Watch) -> BackendEvent | None:
-        """Poll once; None: asked too often, nothing new. After a cancel a failure is its effect."""
+        """Poll once; None: asked too often, nothing new. After a cancel a failure is its effect.
+
+        Raises:
+            BackendUnavailableError: it could not be asked, or refused the poll, which says nothing
+                about the work; and there is a point in asking again.
+            OperationNotFoundError: the provider knows nothing of it.
+        """
         try:
             event = await self.status(ref)
         except BackendRateLimitError as error:
             wished = error.retry_after
             self.postpone(ref, self.longest_poll_seconds if wished is None else wished)
             return None
-        except BackendResponseError as error:  # garbage says nothing about the work
-            raise BackendUnavailableError(error.message, hint=error.hint) from error
+        except (*_UNANSWERED_POLL, *_REFUSED_POLL) as error:
+            end = await self._given_up(ref, watch)
+            if end is None:
+                hint = None if isinstance(error, _REFUSED_POLL) else error.hint
+                raise BackendUnavailableError(error.message, hint=hint) from error
+            return end
         except OperationNotFoundError:
             if watch.cancel_asked_at is None:
                 raise

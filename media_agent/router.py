@@ -144,13 +144,26 @@ class Router:
         return Maker(limits, estimate, _rules_of(facts))
 
     def _names(self, route: Route) -> list[str]:
-        """Return the models to consider: the named one, or all that are listed or allowed."""
+        """Return the models to consider: the named one, or all that are listed or allowed.
+
+        Raises:
+            InvalidRequestError: a wish names a backend or model that does not exist.
+        """
         if route.model is not None:
             return [route.model]
+        self._check_wishes(route)
         listed = [each for name in self._backends for each in self._models(name)]
         wished = [name for name in route.allow or () if "/" in name]
         known = [name for name in wished if name.partition("/")[0] in self._backends]
         return list(dict.fromkeys([*listed, *known, *self._broken]))
+
+    def _check_wishes(self, route: Route) -> None:
+        """Refuse the names of nobody: a slip in what is denied would let it in, and be paid for."""
+        for name in (*(route.allow or ()), *route.deny):
+            backend, _, model = name.partition("/")
+            is_known = backend in self._broken or (backend in self._backends and not model)
+            if not is_known:
+                self.maker(name)
 
     def _models(self, name: str) -> list[str]:
         """Return the models of a backend; one that has none to offer says so when asked for it."""

@@ -135,7 +135,7 @@ def probe(path: Path) -> VideoMetadata:
             height=context.height,
             fps=float(rate),
             frames=frames,
-            duration=_seconds(stream, frames / rate),
+            duration=_seconds(stream, frames / rate, frames),
             codec=context.name,
             pixel_format=context.pix_fmt,
             container="mp4" if "mp4" in film.format.name else film.format.name,
@@ -288,7 +288,9 @@ def _pixels(frame: "VideoFrame") -> "Frames":
     return np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)
 
 
-def _seconds(stream: "VideoStream", otherwise: Fraction) -> float:
+def _seconds(stream: "VideoStream", otherwise: Fraction, frames: int) -> float:
+    """Return the length; of a film that is cut off, that of the frames which are there."""
     if stream.duration is None or stream.time_base is None:
         return float(otherwise)
-    return float(stream.duration * stream.time_base)
+    share = Fraction(frames, max(frames, stream.frames))
+    return float(stream.duration * stream.time_base * share)

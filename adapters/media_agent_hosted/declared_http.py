@@ -34,7 +34,13 @@ from media_agent_hosted.inline import address_of
 from media_agent_hosted.replies import trimmed
 from media_agent_hosted.secrecy import key_header
 from media_agent_schemas.capabilities import Capabilities, Estimate
-from media_agent_schemas.events import BackendEvent, JobCompleted, JobFailed, JobProgressed
+from media_agent_schemas.events import (
+    BackendEvent,
+    JobCompleted,
+    JobFailed,
+    JobOutcomeUnknown,
+    JobProgressed,
+)
 from media_agent_schemas.jobs import OperationRef
 from media_agent_schemas.request import VideoRequest
 
@@ -162,9 +168,10 @@ class HttpBackend(PolledBackend):
             error = BackendResponseError(
                 f"{self.name} says that {ref.operation_id} is done, and gives no address of a film "
                 f"at {self._options.result!r}",
-                hint=f"correct backends.{self.name}.options.result; the film is still there",
+                hint=f"correct backends.{self.name}.options.result: the film is still there, and "
+                "media-agent jobs resume fetches it",
             )
-            return JobFailed(error=to_info(error), model=ref.model)
+            return JobOutcomeUnknown(error=to_info(error), model=ref.model)
         path = self.film_path(ref)
         await self._api.download(url, path)
         seed = ref.data.get("seed")

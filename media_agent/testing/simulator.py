@@ -26,6 +26,7 @@ from media_agent.testing.faults import Fault
 from media_agent.testing.films import Film, film_bytes
 from media_agent.testing.server import Answer, Call, SimulatorServer
 
+_LAST_PORT = 65535
 _REQUESTS_KEPT = 10_000
 _COUNTS, _FILE = "counts", "file"
 
@@ -83,7 +84,7 @@ class Simulator(ABC):
         """Say what will go wrong, how jobs end, and after how many polls.
 
         Raises:
-            InvalidRequestError: there is no such outcome, or no such call to go wrong.
+            InvalidRequestError: there is no such outcome, port, or call to go wrong.
         """
         self.outcome = self.outcomes[0] if outcome is None else outcome
         if self.outcome not in self.outcomes:
@@ -91,6 +92,8 @@ class Simulator(ABC):
                 f"{self.name} has no outcome {outcome!r}",
                 hint=did_you_mean(self.outcome, self.outcomes),
             )
+        if not 0 <= port <= _LAST_PORT:
+            raise InvalidRequestError(f"port {port} is not within 0 to {_LAST_PORT}")
         self._faults = [_Armed(fault, fault.times) for fault in faults]
         self.queued_polls = queued_polls
         self.running_polls = running_polls

@@ -3,9 +3,9 @@
 An absent value and null mean the same, because some dialects make a model name every field.
 """
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, StrictInt, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, StrictInt, ValidationError
 
 from media_agent.errors import InvalidRequestError
 from media_agent.faults import in_words
@@ -15,6 +15,18 @@ from media_agent_schemas.request import Budget, Routing, Shot, VideoRequest
 
 LONGEST_WAIT = 60  # seconds; agents and their transports give up on calls that last longer
 _USUAL_WAIT = 30
+
+
+def _no_truth_value(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError("it should be a number, not true or false")
+    return value
+
+
+_OnlyNumbers = BeforeValidator(_no_truth_value)
+_Whole = Annotated[int, _OnlyNumbers]
+_Number = Annotated[float, _OnlyNumbers]
+_Key = Annotated[str, AfterValidator(lambda key: key or None)]  # "" for a field that must be filled
 
 
 class ToolArguments(Schema):
@@ -28,7 +40,7 @@ class ToolShot(Schema):
     """One stretch of the film under one prompt."""
 
     prompt: str = Field(description="What this stretch shows.")
-    duration: float | None = Field(
+    duration: _Number | None = Field(
         None, description="Its length in seconds; at most one shot may leave it open."
     )
 
@@ -40,7 +52,7 @@ class VideoWish(ToolArguments):
     shots: tuple[ToolShot, ...] | None = Field(
         None, description="A storyboard, in order: one film that goes from shot to shot."
     )
-    duration: float | None = Field(
+    duration: _Number | None = Field(
         None, description="Length of the whole film in seconds, above 0; null: as the model does."
     )
     size: str | None = Field(None, description="Frame size in pixels, such as 1280x720.")
@@ -49,17 +61,18 @@ class VideoWish(ToolArguments):
     first_frame: str | None = Field(
         None, description="A picture to begin with: an http(s) address or a path of a file."
     )
-    seed: int | None = Field(
+    seed: _Whole | None = Field(
         None, description="0 to 2^63-1; the same seed gives the same film. Null: drawn."
     )
     model: str | None = Field(
         None,
-        description='Who makes it, "backend" or "backend/model". Null: the best one is chosen.',
+        description='Who makes it, "backend" or "backend/model", as plan_video names them. '
+        "Null: the one that the settings name.",
     )
     route: str | None = Field(
         None, description="A route of the settings, such as draft or final, instead of a model."
     )
-    max_cost_usd: float | None = Field(
+    max_cost_usd: _Number | None = Field(
         None, description="Refuse what costs more than this many US dollars."
     )
 
@@ -115,7 +128,7 @@ class CreateVideo(VideoWish):
 
     tool = "create_video"
 
-    idempotency_key: str | None = Field(
+    idempotency_key: _Key | None = Field(
         None, description="Your name for this film; the same name always means the same job."
     )
 

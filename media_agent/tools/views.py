@@ -14,12 +14,18 @@ _NEXT = {
     JobStatus.QUEUED: "call wait_video",
     JobStatus.IN_PROGRESS: "call wait_video",
     JobStatus.COMPLETED: "look at contact_sheet to judge the film, then use film",
-    JobStatus.FAILED: "read error; to try again, call create_video with another idempotency_key",
-    JobStatus.CANCELLED: "to have it made after all, call create_video with another "
+    JobStatus.FAILED: "read error; to try again, at its full price, call create_video with another "
     "idempotency_key",
-    JobStatus.OUTCOME_UNKNOWN: "nothing is sent again by itself, so that nothing is paid twice: "
-    "a person runs media-agent jobs reconcile",
+    JobStatus.CANCELLED: "read warnings; to have it made after all, at its full price, call "
+    "create_video with another idempotency_key",
+    JobStatus.OUTCOME_UNKNOWN: "do not create it again: it may be there and paid; read error, and "
+    "let a person run media-agent jobs resume JOB_ID, which pays for nothing twice",
 }
+_PARTS_ARE_KEPT = (
+    "do not create it again: parts that are made and paid are kept; let a person run media-agent "
+    "jobs resume JOB_ID, which makes the rest"
+)
+_ENDED_SHORT = (JobStatus.FAILED, JobStatus.CANCELLED)
 
 
 class JobView(Schema):
@@ -69,8 +75,13 @@ def view_job(job: VideoJob, *, verification: str | None = None) -> JobView:
         adjustments=tuple(changes_in(job.plan)),
         warnings=job.warnings,
         error=job.error,
-        next=_NEXT[job.status],
+        next=_next_for(job),
     )
+
+
+def _next_for(job: VideoJob) -> str:
+    is_kept = bool(job.plan.parts) and job.status in _ENDED_SHORT
+    return (_PARTS_ARE_KEPT if is_kept else _NEXT[job.status]).replace("JOB_ID", job.id)
 
 
 class OptionView(Schema):

@@ -11,6 +11,8 @@ from media_agent_schemas.media import CameraMove, InputRole, MediaInput, Resolut
 
 LONGEST_PROMPT_BYTES = 100_000
 LARGEST_SEED = 2**63 - 1
+LONGEST_SECONDS = 1e7  # four months; longer is a slip, and endless needs no length
+MOST_FRAMES = 10**10  # of the longest film at the highest frame rate
 
 
 def _check_prompt(prompt: str) -> str:
@@ -31,6 +33,10 @@ def _check_seconds(seconds: float) -> float:
         raise ValueError(f"duration {seconds} is not a finite number of seconds")
     if seconds <= 0:
         raise ValueError(f"duration {seconds:g} s is not above zero")
+    if seconds > LONGEST_SECONDS:
+        raise ValueError(
+            f"duration {seconds:g} s is more than {LONGEST_SECONDS:g} s; ask for endless"
+        )
     return seconds
 
 
@@ -49,6 +55,8 @@ def _check_fps(fps: float) -> float:
 def _check_frames(frames: int) -> int:
     if frames < 1:
         raise ValueError(f"num_frames {frames} is less than one frame")
+    if frames > MOST_FRAMES:
+        raise ValueError(f"num_frames is more than {MOST_FRAMES}; ask for endless")
     return frames
 
 

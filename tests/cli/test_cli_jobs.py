@@ -118,6 +118,14 @@ def test_the_same_idempotency_key_makes_one_film(capsys: pytest.CaptureFixture[s
     assert "belongs to job" in capsys.readouterr().err
 
 
+def test_an_empty_idempotency_key_is_refused_and_not_taken_for_one(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main([*FILM, "--idempotency-key", "", "--out", "a.mp4"]) == 2
+
+    assert "idempotency_key is empty" in capsys.readouterr().err
+
+
 def test_a_damaged_ledger_is_said_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     Path("data").mkdir()
     Path("data/ledger.sqlite").write_bytes(b"not a ledger" * 1000)

@@ -13,6 +13,7 @@ from media_agent.errors import (
     ConfigurationError,
     IdempotencyConflictError,
     InvalidRequestError,
+    ModelRetiredError,
     NotResumableError,
     OperationNotFoundError,
     UnsupportedRequestError,
@@ -186,7 +187,13 @@ async def test_a_wish_for_a_later_poll_is_granted(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "trouble", [BackendUnavailableError("gone"), BackendResponseError("<html>")]
+    "trouble",
+    [
+        BackendUnavailableError("gone"),
+        BackendResponseError("<html>"),
+        InvalidRequestError("answered with status 400"),
+        ModelRetiredError("answered with status 410"),
+    ],
 )
 async def test_a_failed_poll_is_not_a_failed_job(tmp_path, trouble):
     backend = ScriptedBackend(tmp_path, WORKING, trouble, DONE)
@@ -198,6 +205,28 @@ async def test_a_failed_poll_is_not_a_failed_job(tmp_path, trouble):
 
     assert kinds(again) == ["job.started", "job.completed"]
     assert backend.sent == ["job-1"]
+
+
+async def test_the_deadline_holds_though_no_poll_is_answered(tmp_path):
+    backend = ScriptedBackend(tmp_path, BackendUnavailableError("gone"), deadline_seconds=4)
+    ref = await backend.submit(REQUEST, key="job-1")
+    backend.time += 5
+
+    events = await collect(backend.observe(ref))
+
+    assert kinds(events) == ["job.outcome_unknown"]
+    assert "within 4 s" in events[0].error.message
+
+
+async def test_a_cancel_ends_the_waiting_though_no_poll_is_answered(tmp_path):
+    backend = ScriptedBackend(tmp_path, BackendUnavailableError("gone"))
+    ref = await backend.submit(REQUEST, key="job-1")
+
+    await backend.cancel(ref)
+    events = await collect(backend.observe(ref))
+
+    assert kinds(events) == ["job.cancelled"]
+    assert "it goes on there" in events[0].warnings[0]
 
 
 async def test_nothing_is_said_to_have_started_before_the_provider_answered(tmp_path):

@@ -85,6 +85,17 @@ class Shelf:
         return None
 
 
+class Empty(Shelf):
+    """A backend that has no model yet."""
+
+    @property
+    def name(self) -> str:
+        return "empty"
+
+    def capabilities(self, model: str | None = None) -> Capabilities:
+        raise InvalidRequestError("empty has no model yet")
+
+
 def model(backend: str, name: str, **limits: object) -> Capabilities:
     facts: dict[str, object] = {
         "backend": backend,
@@ -336,12 +347,41 @@ def test_a_model_asked_for_by_name_makes_the_nearest_it_can() -> None:
     ],
 )
 def test_a_wish_refuses_with_its_reason(routing: Routing, reason: str) -> None:
-    report = router(Shelf(model("fal", "x"))).report(asked(routing=routing))
+    report = router(Shelf(model("fal", "x")), Shelf(endless("other"))).report(
+        asked(routing=routing)
+    )
 
     assert reason in refused(report, "fal/x")
     assert of(report, "fal/x").plan is not None
     with pytest.raises(UnsupportedRequestError, match=reason):
         router(Shelf(model("fal", "x"))).plan(asked(routing=routing, model="fal"))
+
+
+@pytest.mark.parametrize(
+    ("routing", "said"),
+    [
+        (Routing(avoid=("fall",)), "there is no backend 'fall'; did you mean fal?"),
+        (Routing(avoid=("fal/y",)), "fal has no model 'y'"),
+        (Routing(allow=("fal", "nope")), "there is no backend 'nope'"),
+        (Routing(route="draft"), "there is no backend 'fall'"),
+    ],
+)
+def test_a_slip_in_a_wish_is_refused_before_it_lets_anybody_in(routing: Routing, said: str) -> None:
+    rules = Rules(routes={"draft": Route(deny=("fall",))})
+
+    with pytest.raises(InvalidRequestError) as caught:
+        router(Shelf(model("fal", "x")), rules=rules).report(asked(routing=routing))
+
+    assert said in f"{caught.value.message}; {caught.value.hint}"
+
+
+def test_a_backend_that_is_broken_or_has_no_model_can_be_denied() -> None:
+    broken = {"torn": UnsupportedRequestError("torn needs torch")}
+    wish = asked(routing=Routing(avoid=("torn", "torn/x", "empty")))
+
+    report = router(Shelf(model("fal", "x")), Empty(), broken=broken).report(wish)
+
+    assert names(report) == ["fal/x"]
 
 
 def test_a_budget_refuses_what_costs_more_and_what_nobody_knows() -> None:

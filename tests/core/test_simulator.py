@@ -216,6 +216,8 @@ def test_what_does_not_exist_cannot_go_wrong_or_come_out():
     assert "did you mean submit?" in caught.value.hint
     with pytest.raises(InvalidRequestError, match="fail"):
         Parlour(outcome="fail")
+    with pytest.raises(InvalidRequestError, match="port 99999 is not within 0 to 65535"):
+        Parlour(port=99999)
 
 
 def test_a_fault_is_read_from_text():

@@ -16,7 +16,9 @@ from media_agent.sandbox import media_agent_backends
 from media_agent.tools import DIALECTS, CreateVideo, ToolBox, tool_definitions
 from media_agent.tools.arguments import TOOLS
 from media_agent.tools.box import idempotency_key
+from media_agent.tools.views import view_job
 from media_agent_schemas import JobStatus
+from media_agent_schemas.capabilities import PlanPart
 
 pytestmark = pytest.mark.anyio
 
@@ -194,6 +196,15 @@ def test_the_key_is_made_of_caller_wish_and_who_makes_it() -> None:
     assert idempotency_key("one", routed, "sandbox") == idempotency_key("one", routed, "magi")
 
 
+async def test_an_empty_key_is_none_because_models_fill_every_field(box: ToolBox) -> None:
+    first = await box.call("create_video", WISH | {"idempotency_key": ""})
+    again = await box.call("create_video", WISH)
+    other = await box.call("create_video", WISH | {"prompt": "a dog", "idempotency_key": ""})
+
+    assert first["job_id"] == again["job_id"]
+    assert first["job_id"] != other["job_id"]
+
+
 async def test_a_key_that_is_used_for_another_wish_is_an_error(box: ToolBox) -> None:
     await box.call("create_video", WISH | {"idempotency_key": "mine"})
 
@@ -277,6 +288,29 @@ async def test_a_cancelled_job_says_so(client: VideoClient, box: ToolBox) -> Non
     assert await box.call("cancel_video", {"job_id": job.id}) == answer
 
 
+@pytest.mark.parametrize("status", [JobStatus.FAILED, JobStatus.CANCELLED])
+async def test_nobody_is_told_to_pay_again_for_parts_that_are_kept(
+    client: VideoClient, status: JobStatus
+) -> None:
+    job = await client.generate(CreateVideo(**WISH).to_request())
+    part = PlanPart(request=job.plan.request)
+    plan = job.plan.model_copy(update={"parts": (part, part)})
+
+    answer = view_job(job.model_copy(update={"status": status, "plan": plan}))
+
+    assert "do not create it again" in answer.next
+    assert f"media-agent jobs resume {job.id}" in answer.next
+
+
+async def test_nobody_is_told_to_make_again_what_may_be_there(client: VideoClient) -> None:
+    job = await client.generate(CreateVideo(**WISH).to_request())
+
+    answer = view_job(job.model_copy(update={"status": JobStatus.OUTCOME_UNKNOWN}))
+
+    assert "do not create it again" in answer.next
+    assert f"media-agent jobs resume {job.id}" in answer.next
+
+
 async def test_a_film_is_steered_and_saying_it_twice_is_harmless(
     client: VideoClient, box: ToolBox
 ) -> None:
@@ -343,7 +377,10 @@ async def test_a_plan_that_nobody_can_follow_says_why(box: ToolBox) -> None:
         ("wait_video", {"job_id": "a", "seconds": 61}, "60"),
         ("wait_video", {"job_id": "a", "seconds": 0}, "greater than 0"),
         ("wait_video", {}, "job_id: it is missing"),
+        ("create_video", {"prompt": "a", "duration": 1e308}, "more than 1e+07 s"),
+        ("create_video", {"prompt": "a", "seed": True}, "seed: it should be a number, not true"),
         ("get_video", {"job_id": "../../etc"}, "there is no job"),
+        ("get_video", {"job_id": "\ud800"}, "is not valid text"),
         ("cancel_video", {"job_id": "nothing"}, "there is no job"),
         ("steer_video", {"job_id": "nothing", "prompt": "a dog"}, "there is no job"),
         ("steer_video", {"job_id": "nothing", "prompt": "a dog", "at": "soon"}, "at"),

@@ -27,7 +27,13 @@ from media_agent.testing.simulator import Route, SimulatedJob, Simulator
 from media_agent_hosted.declared_http import HttpBackend
 from media_agent_hosted.http_declaration import build_body, call, fraction, value_at
 from media_agent_schemas import VideoRequest
-from media_agent_schemas.events import JobCancelled, JobCompleted, JobFailed, JobProgressed
+from media_agent_schemas.events import (
+    JobCancelled,
+    JobCompleted,
+    JobFailed,
+    JobOutcomeUnknown,
+    JobProgressed,
+)
 from media_agent_schemas.records import GenerationRecord
 
 pytestmark = pytest.mark.anyio
@@ -242,12 +248,12 @@ async def test_a_failed_poll_is_asked_again(build: Build) -> None:
     assert isinstance(ended, JobCompleted)
 
 
-async def test_done_without_an_address_says_what_to_correct(
+async def test_done_without_an_address_is_not_failed_and_says_what_to_correct(
     build: Build, acme: AcmeSimulator
 ) -> None:
     ended = (await run(build(acme.url, result="film.link"), wish()))[-1]
 
-    assert isinstance(ended, JobFailed)
+    assert isinstance(ended, JobOutcomeUnknown)  # it is there and paid
     assert "'film.link'" in ended.error.message
     assert "backends.mine.options.result" in (ended.error.hint or "")
 

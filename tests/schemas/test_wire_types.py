@@ -55,9 +55,14 @@ def test_a_prompt_that_is_not_text_is_refused() -> None:
     assert "not UTF-8" in refusal(prompt="a cat \udcff")
 
 
-@pytest.mark.parametrize("duration", [0, -1, float("nan"), float("inf"), -0.0])
+@pytest.mark.parametrize("duration", [0, -1, float("nan"), float("inf"), -0.0, 1e308])
 def test_an_impossible_duration_is_refused(duration: float) -> None:
     assert "duration" in refusal(duration=duration)
+
+
+@pytest.mark.parametrize("frames", [0, 10**30])
+def test_an_impossible_number_of_frames_is_refused(frames: int) -> None:
+    assert "num_frames" in refusal(num_frames=frames)
 
 
 @pytest.mark.parametrize("seed", [-1, LARGEST_SEED + 1])
