@@ -1,12 +1,13 @@
-"""The last part of a job: its film fetched and put in its place, its record written."""
+"""Where the film of a job goes, and the last part of the job: film and record put there."""
 
 import asyncio
 import contextlib
 import shutil
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
-from media_agent.artifacts import Destination
+from media_agent.artifacts import Destination, is_there, reserved
 from media_agent.differences import differences
 from media_agent.errors import (
     BackendResponseError,
@@ -22,6 +23,31 @@ from media_agent_schemas.errors import ErrorInfo
 from media_agent_schemas.events import JobCompleted, JobFailed, JobOutcomeUnknown, TerminalEvent
 from media_agent_schemas.jobs import VideoJob
 from media_agent_schemas.media import Artifact, ArtifactKind
+
+
+@contextlib.contextmanager
+def placed(
+    job_id: str, around: Surroundings, *, from_living: bool = False
+) -> Iterator[Destination]:
+    """Reserve where the film of a job goes; a film that this very job put there is no obstacle.
+
+    With `from_living` a living process lost the job to this one, and with it the place.
+    """
+    store = around.store
+    terms = store.terms(job_id)
+    film = store.placed(job_id)
+    overwrite = terms.overwrite or (film is not None and is_there(film))
+    films = max(plan.request.n for plan in terms.plans)
+    if terms.out is not None:
+        with reserved(
+            terms.out, overwrite=overwrite, films=films, force=from_living
+        ) as destination:
+            yield destination
+        return
+    folder = store.folder(job_id)
+    with storage_errors(f"the job folder {folder}"):
+        folder.mkdir(parents=True, exist_ok=True)
+    yield Destination(folder / "film.mp4", overwrite, films)
 
 
 class Delivering:

@@ -72,7 +72,7 @@ def build_record(
             inputs=tuple(_digest(medium) for medium in sent.inputs),
             software=_software(),
         ),
-        warnings=tuple(dict.fromkeys((*job.warnings, *job.plan.warnings, *end.warnings))),
+        warnings=tuple(dict.fromkeys((*job.warnings, *end.warnings))),
         error=getattr(end, "error", None),
     )
 

@@ -6,9 +6,10 @@ import logging
 from collections.abc import Callable, Iterator
 
 from media_agent.branching import take_share
+from media_agent.delivering import placed
 from media_agent.errors import JobError, MediaAgentError, to_info
 from media_agent.jobs import JobMovedError, JobTerms
-from media_agent.workflow import JobRun, Surroundings, placed
+from media_agent.workflow import JobRun, Surroundings
 from media_agent_schemas.events import JobCancelled, JobEvent, JobFailed, TerminalEvent
 from media_agent_schemas.jobs import JobStatus, VideoJob
 from media_agent_schemas.request import VideoRequest

@@ -20,6 +20,7 @@ from media_agent_schemas.jobs import ChangePrompt, Finish, VideoJob
 from media_agent_schemas.request import VideoRequest
 
 _PROMPTS: TypeAdapter[dict[int, str]] = TypeAdapter(dict[int, str])
+_LAST: TypeAdapter[int | None] = TypeAdapter(int | None)
 
 
 def check_command(
@@ -171,8 +172,7 @@ class Steering:
         try:
             kept = json.loads(self._path.read_bytes())
             self._prompts = _PROMPTS.validate_python(kept["prompts"])
-            finish = kept["finish"]
-            self._last = None if isinstance(finish, bool | None) else int(finish)
+            self._last = _LAST.validate_python(kept["last"], strict=True)
         except FileNotFoundError:
             return
         except (OSError, ValueError, KeyError, TypeError) as error:
@@ -180,10 +180,7 @@ class Steering:
                 f"{self._path} cannot be read: {error}",
                 hint="remove it to go on with the prompts of the request",
             ) from error
-        if finish is True:  # as earlier versions kept it: with whatever chunk is next
-            resume = self._context.resume
-            self._finish(0 if resume is None else resume.next_chunk)
 
     def _write(self) -> None:
-        kept = {"prompts": self._prompts, "finish": self._last}
+        kept = {"prompts": self._prompts, "last": self._last}
         write_atomically(self._path, json.dumps(kept).encode())

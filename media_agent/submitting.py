@@ -210,7 +210,8 @@ class Submitting:
             raise error
         plan = self._plans[number]
         said = f"{refused.backend} refused ({error.message}); {plan.backend}/{plan.model} is next"
-        self._store.warn(self.job.id, said)
+        for warning in (said, *plan.warnings):
+            self._store.warn(self.job.id, warning)
         return number
 
 

@@ -9,12 +9,12 @@ fails the job; our own trouble leaves the outcome unknown, to be resumed.
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
-from media_agent.artifacts import Destination, is_there, reserved
+from media_agent.artifacts import Destination
 from media_agent.backend import VideoBackend
-from media_agent.delivering import Delivering, clean_up
+from media_agent.delivering import Delivering, clean_up, placed
 from media_agent.errors import (
     BackendResponseError,
     BackendUnavailableError,
@@ -29,7 +29,6 @@ from media_agent.errors import (
     SubmitUncertainError,
     to_info,
 )
-from media_agent.files import storage_errors
 from media_agent.jobs import JobMovedError
 from media_agent.submitting import Submitting, Surroundings
 from media_agent_schemas.capabilities import Capabilities
@@ -45,7 +44,7 @@ from media_agent_schemas.events import (
 )
 from media_agent_schemas.jobs import OperationRef, VideoJob
 
-__all__ = ["JobRun", "Surroundings", "placed"]
+__all__ = ["JobRun", "Surroundings"]
 
 _LOGGER = logging.getLogger(__name__)
 _PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)  # seconds between attempts to reach a backend again
@@ -308,31 +307,6 @@ class JobRun:
 
     def _limits(self) -> Capabilities:
         return self.backend.capabilities(self.job.plan.model)
-
-
-@contextlib.contextmanager
-def placed(
-    job_id: str, around: Surroundings, *, from_living: bool = False
-) -> Iterator[Destination]:
-    """Reserve where the film of a job goes; a film that this very job put there is no obstacle.
-
-    With `from_living` a living process lost the job to this one, and with it the place.
-    """
-    store = around.store
-    terms = store.terms(job_id)
-    film = store.placed(job_id)
-    overwrite = terms.overwrite or (film is not None and is_there(film))
-    films = max(plan.request.n for plan in terms.plans)
-    if terms.out is not None:
-        with reserved(
-            terms.out, overwrite=overwrite, films=films, force=from_living
-        ) as destination:
-            yield destination
-        return
-    folder = store.folder(job_id)
-    with storage_errors(f"the job folder {folder}"):
-        folder.mkdir(parents=True, exist_ok=True)
-    yield Destination(folder / "film.mp4", overwrite, films)
 
 
 def _with_way_out(info: ErrorInfo, hint: str) -> ErrorInfo:

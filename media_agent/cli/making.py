@@ -105,8 +105,7 @@ def announce(plan: Plan, *, free_bytes: int | None = None) -> None:
 
 def unsaid(job: VideoJob, announced: Plan) -> list[str]:
     """Return what a job warns of beyond the plan that was announced; it may have left that plan."""
-    warnings = dict.fromkeys((*job.warnings, *job.plan.warnings))
-    return [warning for warning in warnings if warning not in announced.warnings]
+    return [warning for warning in job.warnings if warning not in announced.warnings]
 
 
 def _report(job: VideoJob, output: OutputFlags, interruption: Interruption) -> int:

@@ -263,23 +263,14 @@ class TestSteering:
         assert ["chunk 6 is not in the film" in each for each in operation.warnings] == [True]
         assert [steering.prompt(chunk) for chunk in (2, 3)] == [None, "b"]
 
-    @pytest.mark.parametrize(
-        ("kept", "next_chunk", "end"),
-        [("true", None, 1), ("true", 4, 5), ("false", 4, 10), ("null", 4, 10), ("0", 1, 1)],
-    )
-    def test_what_earlier_versions_kept_of_a_finish_is_understood(
-        self, operation: Operation, kept: str, next_chunk: int | None, end: int
-    ) -> None:
-        (operation.work_dir / "steered.json").write_text(f'{{"prompts": {{}}, "finish": {kept}}}')
+    @pytest.mark.parametrize(("kept", "end"), [("null", 10), ("0", 1), ("4", 5)])
+    def test_where_a_film_ends_is_kept(self, operation: Operation, kept: str, end: int) -> None:
+        (operation.work_dir / "steered.json").write_text(f'{{"prompts": {{}}, "last": {kept}}}')
 
-        for next_in_this_life in (next_chunk, end):  # killed again behind its last chunk
-            if next_in_this_life is not None:
-                token = ResumeToken(backend="s", model="m", next_chunk=next_in_this_life)
-                operation.resume = token
-            steering = Steering(GenerationContext(operation), chunks=10)
+        steering = Steering(GenerationContext(operation), chunks=10)
 
-            assert not steering.ends_before(end - 1)
-            assert steering.ends_before(end)
+        assert not steering.ends_before(end - 1)
+        assert steering.ends_before(end)
 
     def test_the_last_word_holds_over_what_was_said_before_for_chunks_in_work(
         self, operation: Operation
@@ -331,7 +322,7 @@ class TestSteering:
         assert list(operation.commands.take()) == []
 
     def test_what_was_kept_is_announced_again_by_who_goes_on(self, operation: Operation) -> None:
-        kept = '{"prompts": {"7": "c", "2": "b", "5": "c"}, "finish": null}'
+        kept = '{"prompts": {"7": "c", "2": "b", "5": "c"}, "last": null}'
         (operation.work_dir / "steered.json").write_text(kept)
         heard: list[str] = []
 
@@ -351,9 +342,9 @@ class TestSteering:
         [
             "{",
             "[]",
-            '{"prompts": {}, "finish": []}',
-            '{"prompts": {"2": null}, "finish": null}',
-            '{"prompts": [], "finish": null}',
+            '{"prompts": {}, "last": []}',
+            '{"prompts": {"2": null}, "last": null}',
+            '{"prompts": [], "last": null}',
         ],
     )
     def test_what_was_kept_and_is_damaged_is_said(self, operation: Operation, kept: str) -> None:

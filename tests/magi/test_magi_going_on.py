@@ -157,7 +157,7 @@ async def test_chunks_in_work_have_the_prompt_that_they_were_given_just_before_a
 ) -> None:
     asked = request(num_frames=6 * CHUNK)
     whole = await run(make(), asked, "film")
-    steered = json.dumps({"prompts": {3: BLUE}, "finish": False})
+    steered = json.dumps({"prompts": {3: BLUE}, "last": None})
     (tmp_path / "work" / "film" / "steered.json").write_text(steered)
 
     await run(make(), asked, "film", resume=tokens_of(whole)[1])
@@ -195,19 +195,6 @@ async def test_a_film_is_finished_before_the_first_of_its_chunks_is_out(make: Ma
     again = await run(make(), asked, "film", resume=tokens_of(whole)[0])
 
     assert len(films_of(whole)[0]) == len(films_of(again)[0]) == CHUNK
-
-
-async def test_a_film_told_to_finish_by_an_earlier_version_ends_with_its_next_chunk(
-    make: Make, tmp_path: Path
-) -> None:
-    asked = request(num_frames=6 * CHUNK)
-    whole = await run(make(), asked, "film")
-    (tmp_path / "work" / "film" / "steered.json").write_text('{"prompts": {}, "finish": true}')
-
-    again = await run(make(), asked, "film", resume=tokens_of(whole)[1])
-    once_more = await run(make(), asked, "film", resume=tokens_of(again)[-1])
-
-    assert len(films_of(again)[0]) == len(films_of(once_more)[0]) == 3 * CHUNK
 
 
 @pytest.mark.usefixtures("no_collector")
