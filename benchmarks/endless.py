@@ -124,12 +124,10 @@ class WholeCache(KVCache):
 
 def whole_keys_values(self: AttentionContext, layer: int, own: Tensor) -> tuple[Tensor, int]:
     """Join everything before the window, moved whole, and its own, whatever is looked at."""
-    if self.cache is None or not self.first_token:
-        if self.cache is not None and self.tokens_to_store:
-            self.cache.write(layer, 0, own[:, : self.tokens_to_store])
-        return own, self.first_token
-    if self.tokens_to_store:
+    if self.cache is not None and self.tokens_to_store:
         self.cache.write(layer, self.first_token, own[:, : self.tokens_to_store])
+    if self.cache is None or not self.first_token:
+        return own, self.first_token
     past = self.cache.read(layer, self.first_token)
     assert past is not None
     return torch.cat([past, own], dim=1), 0

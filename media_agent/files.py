@@ -58,9 +58,22 @@ def sha256_of(path: Path) -> str:
 def as_storage_error(what: str, error: OSError) -> StorageError:
     """Return the error that says in words why `what` cannot be used."""
     reason, hint = _REASONS.get(error.errno or 0, (error.strerror or str(error), None))
-    if error.errno == errno.ENOSPC and (free := _free_bytes(Path(what))) is not None:
+    if error.errno == errno.ENOSPC and (free := free_bytes(Path(what))) is not None:
         reason = f"{reason}, {free} bytes are free"
     return StorageError(f"{what} cannot be written: {reason}", hint=hint)
+
+
+def free_bytes(path: Path) -> int | None:
+    """Return what is free on the disk of an absolute path, also of one that is not there yet.
+
+    None if nobody can say.
+    """
+    if not path.is_absolute():
+        return None
+    try:
+        return shutil.disk_usage(next(each for each in (path, *path.parents) if each.exists())).free
+    except OSError:
+        return None
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -108,11 +121,3 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _free_bytes(path: Path) -> int | None:
-    """Return what is free on the disk of an absolute path; None if nobody can say."""
-    try:
-        return shutil.disk_usage(path.parent).free if path.is_absolute() else None
-    except OSError:
-        return None

@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-import shutil
 from pathlib import Path
 
 from media_agent.cli.orders import Order, planned
@@ -13,6 +12,7 @@ from media_agent.cli.wishes import OutputFlags
 from media_agent.client import VideoClient
 from media_agent.contact_sheet import write_job_sheet
 from media_agent.errors import InvalidRequestError, JobNotFoundError, exit_code, in_full
+from media_agent.files import free_bytes
 from media_agent.reasons import changes_in, price_of
 from media_agent_schemas.capabilities import Plan
 from media_agent_schemas.jobs import JobStatus, VideoJob
@@ -46,7 +46,7 @@ async def _make(client: VideoClient, order: Order, interruption: Interruption) -
     output = order.output
     request, plans = await planned(client, order)
     plan = plans[0]
-    announce(plan, free_bytes=_free_bytes(client.settings.backend_settings("").data_dir))
+    announce(plan, free_bytes=free_bytes(client.settings.data_dir))
     out = _default_place(plan) if output.out is None else output.out
     job_id = client.new_job_id()
     let_finish(client, job_id, plan, interruption)
@@ -144,11 +144,6 @@ def _facts(job: VideoJob) -> str:
     of_all = "" if planned is None or planned == film.frames else f" of {planned}"
     size = f"{film.width}x{film.height}"
     return f"{film.frames}{of_all} frames, {film.duration:.2f} s, {size}, {film.fps:g} fps, {made}"
-
-
-def _free_bytes(folder: Path) -> int:
-    """Return what is free on the disk of a folder, also of one that is not made yet."""
-    return shutil.disk_usage(next(each for each in (folder, *folder.parents) if each.exists())).free
 
 
 def _default_place(plan: Plan) -> Path:
