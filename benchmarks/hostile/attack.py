@@ -116,12 +116,19 @@ def play(stage: Stage, case: Case, *, keeps: bool = False) -> Finding:
     if job is not None or count:
         problems += promised_problems(verdict, person, job, count, stage.film)
     stage.tell({"close": case.index})
-    notes = [*person.said, *(json.dumps(line) for line in lines)] if problems or keeps else []
+    notes = [*map(shortened, person.said), *map(json.dumps, lines)] if keeps else []
     if not keeps:
         shutil.rmtree(folder, ignore_errors=True)
     seconds = round(time.monotonic() - began, 1)
     status = "none" if job is None else job["status"]
-    return Finding(case, verdict, status, count, problems, seconds, notes, kill)
+    error = ((job or {}).get("error") or {}).get("message", "")
+    return Finding(case, verdict, status, count, problems, seconds, notes, kill, error[:300])
+
+
+def shortened(said: str) -> str:
+    """Leave out of a job in JSON what says nothing of its end."""
+    start, end = said.find('"request": {'), said.rfind('"ref": ')
+    return said if start < 0 or end < start else f"{said[:start]}... {said[end:]}"
 
 
 def resumed(
@@ -129,6 +136,7 @@ def resumed(
 ) -> dict[str, Any] | None:
     """Go on with the job as a person would, until it is over."""
     job = person.job()
+    is_killed = person.case.index.startswith("kill")
     for _ in range(at_most):
         is_over = job is None or job["status"] in ("completed", "failed", "unreadable")
         is_hopeless = (
@@ -138,7 +146,7 @@ def resumed(
         )
         if job is None or is_over or is_hopeless:
             break
-        time.sleep(max(0.0, began + LATE + 2 - time.monotonic()))
+        time.sleep(0.0 if is_killed else max(3.0, began + LATE + 2 - time.monotonic()))
         person.run("jobs", "resume", job["id"], "--json")
         job = person.job()
     return job
@@ -169,6 +177,7 @@ def summary(findings: list[Finding], seed: int) -> dict[str, Any]:
                 "promised": f.verdict.name,
                 "kill": f.kill,
                 "ended": f.status,
+                "said": f.error,
                 "problems": f.problems,
             }
             for f in sorted(findings, key=lambda f: f.case.index)
@@ -203,7 +212,9 @@ def main() -> int:
                 findings.append(done.result())
                 last = findings[-1]
                 if last.problems:
-                    print(f"\n{last.case.index} {last.kill}", *last.problems, sep="\n  ")
+                    odd = ", ".join(f"{n}: {str(v)[:60]}" for n, v in last.case.oddities)
+                    print(f"\n{last.case.index} {last.kill} [{last.case.kind}: {odd}]")
+                    print("", *last.problems, f"said: {last.error}", sep="  ")
                 print(f"\r{len(findings)} of {len(cases)}", end="", flush=True)
     said = summary(findings, arguments.seed)
     print("\n" + json.dumps(said, indent=1))

@@ -6,6 +6,7 @@ import re
 import urllib.parse
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
+from email.utils import formatdate
 from typing import Any, Literal
 
 Kind = Literal["fal", "openai", "http"]
@@ -64,10 +65,11 @@ class Reply:
     slow: float = 0.0
     drops: bool = False  # no reply at all
     early: bytes = b""  # before the reply
+    is_replaced: bool = False  # it is not what the documents say any more
 
     def say(self, status: int, data: Any = None, body: bytes | None = None, **headers: str) -> None:
         """Become another reply altogether."""
-        self.status, self.data, self.body = status, data, body
+        self.status, self.data, self.body, self.is_replaced = status, data, body, True
         self.headers = {name.replace("_", "-"): text for name, text in headers.items()}
 
     def page(self, status: int, words: str = "") -> None:
@@ -93,7 +95,7 @@ class Reply:
 
     def head(self, size: int) -> bytes:
         """Return status line and headers."""
-        headers = {"Connection": "close"}
+        headers = {"Connection": "close", "Date": formatdate(usegmt=True)}
         if self.data is not None or self.body is None:
             headers["Content-Type"] = "application/json"
         if self.coding:

@@ -25,6 +25,7 @@ class Finding:
     seconds: float
     notes: list[str] = field(default_factory=list)
     kill: str = ""
+    error: str = ""  # what media-agent said last
 
 
 def evidence(folder: Path, case: Case) -> list[dict[str, Any]]:
@@ -45,6 +46,7 @@ def common_problems(person: Person, job: dict[str, Any] | None, lines: list[Any]
     said = "\n".join(person.said)
     if accepted(lines) > 1:
         problems.append(f"paid: accepted {accepted(lines)} times")
+    problems += [f"instrument: {line['error']}" for line in lines if line["what"] == "fault"]
     if any(line["what"] == "leak" for line in lines):
         problems.append("secret: the key went to a foreign host")
     if places := person.secrets():

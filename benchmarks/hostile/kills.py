@@ -97,6 +97,6 @@ def verdict_after(case: Case, lines: list[dict[str, Any]]) -> Verdict:
         for line in before
     )
     is_shown = case.flavour == "vllm" and not hides_time(case) and was_submitted
-    if has_receipt or is_shown or (way == "STOP" and was_submitted):
+    if has_receipt or is_shown:
         return Verdict.DELIVERED
     return Verdict.PAID  # also before: the intent may be kept, and who knows whether it was sent

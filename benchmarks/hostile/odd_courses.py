@@ -10,7 +10,7 @@ _DONE_MORE = ("done", "DONE", "ready", "finished", "complete", " Succeeded")
 _WAITING = ("pending", "submitted", "created", "starting", "preparing", "Queueing", "PENDING")
 _WAITING_MORE = ("THROTTLED", "SUSPENDED", "RUNNING", "Processing", "dreaming", "requires_action")
 _FAILED = ("failed", "FAILED", "Failed", "Fail", "error", "ERROR", "failure", "expired", "rejected")
-_FAILED_MORE = ("Failed ", "aborted", "budget_exceeded", "incomplete", "timeout")
+_FAILED_MORE = ("Failed ", "aborted", "budget_exceeded", "incomplete")
 _FOREIGN = ("fertig", "完了", "terminé", "готово", "7", "100%")
 _OPENAI, _FAL, _HTTP = ("openai",), ("fal",), ("http",)
 _BOTH = ("fal", "openai")
@@ -198,7 +198,7 @@ COURSES = (
         "result refused",
         "course",
         _failed_at_result,
-        ([422, [_ITEM]], [422, WORDS], [400, WORDS], [403, [_ITEM, None, "x"]]),
+        ([422, [_ITEM]], [422, WORDS], [422, [_ITEM, None, "x"]]),
         Verdict.FAILED,
         _FAL,
     ),

@@ -101,8 +101,6 @@ def _recoded(exchange: Exchange, how: str) -> None:
             reply.recode.append(partial(_noted, b'"caf\xe9"'))
         case "lone surrogate":
             reply.recode.append(partial(_noted, b'"a \\ud83d"'))
-        case "control character":
-            reply.recode.append(partial(_noted, b'"a\tb\x01"'))
         case "blanks around":
             reply.recode.append(lambda content: b"\r\n\r\n  " + content + b"\n\n")
         case "packed" if exchange.takes_gzip:
@@ -152,7 +150,7 @@ _HEADERS = (
     ["Content-Disposition", "attachment"], ["Refresh", "0; url=/"],
 )  # fmt: skip
 _CODINGS = (
-    "BOM", "Latin-1 byte", "lone surrogate", "control character", "blanks around", "packed",
+    "BOM", "Latin-1 byte", "lone surrogate", "blanks around", "packed",
     "chunked", "close", "http10", "early hints", "text/plain", "text/html",
     "application/octet-stream", "text/json; charset=x", "no type",
 )  # fmt: skip

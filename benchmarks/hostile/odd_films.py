@@ -128,10 +128,8 @@ def _address(exchange: Exchange, form: str) -> None:
 
 
 def _address_late(exchange: Exchange, polls: int) -> None:
-    if exchange.step == "poll" and exchange.is_done and exchange.turn <= 3 + polls:
+    if exchange.step == "poll" and exchange.turn <= 3 + polls:
         exchange.reply.data["url"] = None
-    if exchange.step == "film" and exchange.turn <= polls and exchange.case.kind == "openai":
-        exchange.reply.say(404, {"detail": "Generation is still in-progress"})
 
 
 def _elsewhere(exchange: Exchange, where: str) -> None:
@@ -228,7 +226,7 @@ FILMS = (
         ("as text", "videos", "video list", "wrapped"),
         kinds=_FAL,
     ),
-    Oddity("address late", "address", _address_late, (1, 3), kinds=("openai", "http")),
+    Oddity("address late", "address", _address_late, (1, 3), kinds=_HTTP),
     Oddity(
         "address elsewhere",
         "address",

@@ -195,7 +195,7 @@ SUBMISSIONS = (
         (500, 502, 504, 520, "drop", "late", "half", "empty", "204", "html", "text"),
         Verdict.LOST,
     ),
-    Oddity("accepted with 2xx", "submit", _odd_success, (201, 202, 203, 206)),
+    Oddity("accepted with 2xx", "submit", _odd_success, (201, 202, 203)),
     Oddity("accepted slowly", "submit", _slow, (1.2,)),
     Oddity("key echoed: refusal", "submit", _echo_refused, tuple(SPELLINGS), Verdict.REFUSED_BARE),
     Oddity(

@@ -40,7 +40,7 @@ max_duration = 10
 usd_per_film = 0.1
 """,
 }
-_PACE = "poll_seconds = 0.1\ntimeout_seconds = 2\ndeadline_seconds = 8\n"
+_PACE = "poll_seconds = 0.1\ntimeout_seconds = 2\ndeadline_seconds = 15\n"
 _MAKERS = {"fal": "fal/hostile/films", "openai": "openai-compatible", "http": "acme"}
 _SERVERS = {"sglang": "sglang", "vllm": "vllm-omni", "": "auto"}
 
@@ -91,7 +91,7 @@ class Person:
             self.codes.append(None)
         else:
             self.codes.append(process.returncode)
-        self.said.append(f"$ {' '.join(process.args[2:])[:160]}\n{out[-3000:]}{err[-6000:]}")  # type: ignore[index]
+        self.said.append(f"$ {' '.join(process.args[2:])}\n{out}{err}")  # type: ignore[index]
         return out
 
     def run(self, *words: str) -> str:
