@@ -25,6 +25,7 @@ from media_agent_schemas.media import MediaInput
 if TYPE_CHECKING:
     from av.container import InputContainer
     from av.packet import Packet
+    from av.stream import Stream
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
@@ -112,8 +113,9 @@ class Medium:
     def _decoded(self) -> Iterator["VideoFrame"]:
         for packet in self.container.demux(self.stream):
             if bytes(memoryview(packet)[: len(PNG)]) == PNG:  # pictures as the frames of a film
-                packet = _harmless(packet)
-            yield from cast("list[VideoFrame]", packet.decode())
+                yield from cast("list[VideoFrame]", _harmless(packet).decode())
+                continue
+            yield from packet.decode()
 
     def check_whole(self) -> None:
         """Read all that is packed in the file, without decoding it.
@@ -224,7 +226,7 @@ def _container(file: BinaryIO, limits: dict[str, str]) -> "InputContainer":
     return av.open(cast("BinaryIO", nameless), "r", options=limits | {"protocol_whitelist": "none"})
 
 
-def _harmless(packet: "Packet") -> "Packet":
+def _harmless(packet: "Packet[VideoStream]") -> "Packet[Stream]":
     """Return a packet that holds a PNG without what makes no pixels.
 
     Raises:

@@ -152,15 +152,15 @@ def _webp(file: BinaryIO) -> Iterator[Part]:
 
 
 def _jpeg(file: BinaryIO) -> Iterator[Part]:
-    place: int | None = 2
-    while (place := _next_marker(file, place)) is not None:
-        file.seek(place)
+    place = 2
+    while (found := _next_marker(file, place)) is not None:
+        file.seek(found)
         head = file.read(4)
         if head[1:2] == b"\xd9" or len(head) < 4:
             return
         size = int.from_bytes(head[2:], "big")
-        yield Part(head[1:2], place + 4, max(0, size - 2))
-        place += 2 + size
+        yield Part(head[1:2], found + 4, max(0, size - 2))
+        place = found + 2 + size
 
 
 def _next_marker(file: BinaryIO, place: int) -> int | None:
