@@ -5,10 +5,12 @@ it, and the user's own, which the first overrides key by key. `MEDIA_AGENT_CONFI
 that is read instead of both.
 """
 
+import json
 import logging
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -33,16 +35,26 @@ from pydantic_settings import (
 from pydantic_settings.exceptions import SettingsError
 
 from media_agent.backend import BackendSettings
+from media_agent.concealing import (
+    HIDDEN,
+    concealed,
+    hidden_values,
+    is_variable_name,
+    without_keys,
+)
 from media_agent.config_file import ConfigFile, files_read, read_file
 from media_agent.errors import ConfigurationError, Fault
 from media_agent.faults import faults_of
 from media_agent.nearest import nearest_name
+from media_agent.program_environment import program_environment
+from media_agent.redact import redact
 from media_agent_schemas.base import Schema
 from media_agent_schemas.capabilities import Policy
 from media_agent_schemas.request import RoutingPreference
 
 PREFIX = "MEDIA_AGENT_"
 _DELIMITER = "__"
+_LONG_KEY = 8  # characters; a shorter one may be an ordinary word elsewhere
 _LOGGER = logging.getLogger(__name__)
 
 SectionName = Annotated[
@@ -82,7 +94,16 @@ class BackendSection(Schema):
         """Return why `key_env` gives no key; None: it does, or nobody looks there."""
         if self.key is not None or self.key_env is None or is_set(self.key_env):
             return None
+        if not is_variable_name(self.key_env):
+            return "the variable that key_env names is not set; a key itself does not belong there"
         return f"the variable {self.key_env} is not set"
+
+    def shown(self) -> JsonValue:
+        """Return the section as JSON without what is a key by its place or its look."""
+        data: dict[str, JsonValue] = self.model_dump(mode="json")
+        if self.key_env is not None and not is_variable_name(self.key_env):
+            data["key_env"] = HIDDEN
+        return concealed(data)
 
     def find_key(self) -> SecretStr | None:
         """Return the key: `key`, else from `key_env` if that is set, else from `key_file`.
@@ -175,7 +196,32 @@ class Settings(BaseSettings):
             model=section.model,
             folder=section.folder,
             threads=self.threads,
+            secrets=self.secrets(),
+            environment=self.program_environment,
         )
+
+    def shown(self) -> dict[str, JsonValue]:
+        """Return the settings as JSON for people to read: every key in them is hidden."""
+        known = [key for key in self._secrets() if len(key) >= _LONG_KEY]
+        sections = {name: section.shown() for name, section in self.backends.items()}
+        said: dict[str, JsonValue] = json.loads(redact(json.dumps(sections), known, hidden=HIDDEN))
+        return self.model_dump(mode="json", exclude={"backends"}) | {"backends": said}
+
+    def secrets(self) -> tuple[SecretStr, ...]:
+        """Return every key that the settings know, of all sections, wherever it stands."""
+        return tuple(SecretStr(secret) for secret in sorted(self._secrets()))
+
+    def _secrets(self) -> Iterator[str]:
+        for name, section in self.backends.items():
+            with suppress(ConfigurationError):  # whoever uses that section is told
+                key = section.find_key()
+                yield from () if key is None else [key.get_secret_value()]
+            yield from hidden_values(section.options, ("backends", name, "options"))
+
+    def program_environment(self, named: Iterable[str] = ()) -> dict[str, str]:
+        """Return the environment of a program: harmless variables, and those that are named."""
+        keys = {each.key_env for each in self.backends.values() if each.key_env is not None}
+        return program_environment(os.environ, named=named, keys=keys)
 
     def base_url(self, name: str) -> str | None:
         """Return where a backend is, None if it is at its usual address."""
@@ -231,12 +277,12 @@ class Sources:
 
     def describe(self, fault: Fault) -> str:
         """Return a fault in a line that begins with where it is."""
-        name = ".".join(fault.place)
+        name, problem = without_keys(".".join(fault.place)), without_keys(fault.problem)
         where = self.place(fault.place)
         if where == "default":  # something is missing: name what it is missing from
             file = next((file for file in self.files if file.line(fault.place)), None)
             where = "settings" if file is None else f"{file.path}:{file.line(fault.place)}"
-        return f"{where}: {name}: {fault.problem}" if ":" in where else f"{where}: {fault.problem}"
+        return f"{where}: {name}: {problem}" if ":" in where else f"{where}: {problem}"
 
 
 def load_settings(**arguments: Any) -> Settings:
