@@ -46,7 +46,7 @@ from media_agent.config_file import ConfigFile, files_read, read_file
 from media_agent.errors import ConfigurationError, Fault
 from media_agent.faults import faults_of
 from media_agent.nearest import nearest_name
-from media_agent.program_environment import program_environment
+from media_agent.program_environment import VariableName, program_environment
 from media_agent.redact import redact
 from media_agent_schemas.base import Schema
 from media_agent_schemas.capabilities import Policy
@@ -61,7 +61,6 @@ SectionName = Annotated[
     str,
     Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", description="in small letters, such as my-backend"),
 ]
-VariableName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", examples=["MY_KEY"])]
 AbsolutePath = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())]
 Dollars = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 

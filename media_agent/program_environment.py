@@ -1,8 +1,13 @@
 """What of our environment a program of the user's gets: what programs need, and no secret; pure."""
 
 from collections.abc import Collection, Iterable, Mapping
+from typing import Annotated
+
+from pydantic import Field
 
 from media_agent.concealing import is_telling, looks_like_a_key
+
+VariableName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", examples=["MY_KEY"])]
 
 _NAMES = frozenset(
     {"PATH", "HOME", "USER", "LOGNAME", "SHELL", "TMPDIR", "TMP", "TEMP", "TZ", "TERM"}
