@@ -42,7 +42,7 @@ from media_agent.concealing import (
     is_variable_name,
     without_keys,
 )
-from media_agent.config_file import ConfigFile, files_read, read_file
+from media_agent.config_file import ConfigFile, files_read, read_file, read_text, why_unreadable
 from media_agent.errors import ConfigurationError, Fault
 from media_agent.faults import faults_of
 from media_agent.nearest import nearest_name
@@ -54,14 +54,23 @@ from media_agent_schemas.request import RoutingPreference
 
 PREFIX = "MEDIA_AGENT_"
 _DELIMITER = "__"
+_LARGEST_KEY = 2**16  # bytes of a file with a key
 _LONG_KEY = 8  # characters; a shorter one may be an ordinary word elsewhere
 _LOGGER = logging.getLogger(__name__)
+
+
+def _without_nul(path: Path) -> Path:
+    if "\0" in str(path):
+        raise ValueError("a path cannot hold the character NUL")
+    return path
+
 
 SectionName = Annotated[
     str,
     Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", description="in small letters, such as my-backend"),
 ]
-AbsolutePath = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())]
+PlainPath = Annotated[Path, AfterValidator(_without_nul)]
+AbsolutePath = Annotated[PlainPath, AfterValidator(lambda path: path.expanduser().absolute())]
 Dollars = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
@@ -75,9 +84,9 @@ class BackendSection(Schema):
     base_url: str | None = Field(None, description="Where it is, if not at its usual address.")
     key: SecretStr | None = Field(None, min_length=1, description="Its key.")
     key_env: VariableName | None = Field(None, description="The variable that holds its key.")
-    key_file: Path | None = Field(None, description="The file that holds its key.")
+    key_file: PlainPath | None = Field(None, description="The file that holds its key.")
     options: dict[str, JsonValue] = Field({}, description="Options of the backend.")
-    folder: Path | None = Field(
+    folder: PlainPath | None = Field(
         None, description="Where its relative paths begin; absent: the folder of the file."
     )
 
@@ -159,7 +168,7 @@ class Settings(BaseSettings):
         default_factory=lambda: user_data_path("media-agent"),
         description="Folder of jobs and unfinished work.",
     )
-    config: Path | None = Field(
+    config: PlainPath | None = Field(
         None, description="A settings file (TOML) that is read instead of the usual two."
     )
     default_backend: str = Field(
@@ -204,7 +213,9 @@ class Settings(BaseSettings):
         known = [key for key in self._secrets() if len(key) >= _LONG_KEY]
         sections = {name: section.shown() for name, section in self.backends.items()}
         said: dict[str, JsonValue] = json.loads(redact(json.dumps(sections), known, hidden=HIDDEN))
-        return self.model_dump(mode="json", exclude={"backends"}) | {"backends": said}
+        paths: dict[str, JsonValue] = self.model_dump(mode="json", include={"data_dir", "config"})
+        others = self.model_dump(mode="json", exclude={*paths, "backends"})
+        return paths | {name: concealed(each) for name, each in others.items()} | {"backends": said}
 
     def secrets(self) -> tuple[SecretStr, ...]:
         """Return every key that the settings know, of all sections, wherever it stands."""
@@ -303,6 +314,11 @@ def load_settings(**arguments: Any) -> Settings:
         raise ConfigurationError(
             f"the environment cannot be read: {error}", hint=f"check the {PREFIX} variables"
         ) from None
+    except RecursionError:
+        raise ConfigurationError(
+            "the environment cannot be read: lists or tables lie in each other too deeply",
+            hint=f"check the {PREFIX} variables",
+        ) from None
 
 
 def unknown_variables() -> list[tuple[str, str | None]]:
@@ -338,11 +354,11 @@ def _read_files(named: object) -> list[ConfigFile]:
 def _read_key(path: Path) -> SecretStr:
     path = path.expanduser()
     try:
-        key = path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        key = read_text(path, largest=_LARGEST_KEY).strip()
+    except (OSError, ValueError) as error:
         raise ConfigurationError(
-            f"the key file {path} cannot be read: {reason}", hint="put the key there, nothing else"
+            f"the key file {path} cannot be read: {why_unreadable(error)}",
+            hint="put the key there, nothing else",
         ) from None
     if not key:
         raise ConfigurationError(f"the key file {path} is empty", hint="put the key there")
