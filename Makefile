@@ -11,7 +11,7 @@ FOLDER ?= tests/magi/golden
 PYTEST_ARGS ?= -n 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fix bench bench-engine kill-matrix kill-engine hostile adherence parity snapshots train clean
+.PHONY: help demo test check fix bench bench-engine bench-contention kill-matrix kill-engine hostile adherence parity snapshots train clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ bench: $(READY) ## Measure magi/tiny on this machine into benchmarks/results/
 
 bench-engine: $(READY) ## Memory and time over 600 chunks, against the published algorithm (half an hour)
 	@$(BIN)/python benchmarks/endless.py
+
+bench-contention: $(READY) ## What a busy neighbour costs a video of magi/tiny (six minutes)
+	@$(BIN)/python benchmarks/contention.py
 
 adherence: $(READY) ## Count how often magi/tiny shows what its prompt says
 	@mkdir -p benchmarks/results

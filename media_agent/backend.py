@@ -4,7 +4,7 @@ One shape serves an instant local model, an endless chunk engine and a remote se
 polled. Authors rarely write it by hand: `LocalBackend` asks them for `generate` alone.
 """
 
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -112,6 +112,10 @@ class BackendSettings:
     """The folder of the settings file, from which relative paths count."""
     threads: int | None = None
     """CPU threads of one piece of work here; None: the backend's own choice."""
+    secrets: tuple[SecretStr, ...] = ()
+    """Every key that the settings know, to keep them out of what others say."""
+    environment: Callable[[Iterable[str]], Mapping[str, str]] | None = None
+    """Returns the environment of a program that is run: harmless variables and these by name."""
     models: Mapping[str, Path] = field(default_factory=dict)
     """Folders of weights that `media-agent models add` named, for a backend that takes folders."""
 

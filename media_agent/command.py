@@ -6,14 +6,12 @@ fills a placeholder and nothing else, and an item that it begins cannot become a
 
 import os
 import shutil
-import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
-from typing import BinaryIO
 
 from pydantic import Field, JsonValue, field_validator
 
@@ -34,6 +32,8 @@ from media_agent.files import storage_errors
 from media_agent.generation import GenerationContext, Operation
 from media_agent.hookspecs import hookimpl
 from media_agent.local import ThreadedBackend
+from media_agent.program_environment import VariableName, secrets_among
+from media_agent.programs import ProgramLog, end_group
 from media_agent_schemas.base import Seconds
 from media_agent_schemas.capabilities import Capabilities, Estimate
 from media_agent_schemas.events import JobCancelled, JobCompleted, JobFailed, JobStarted, Timing
@@ -46,9 +46,9 @@ _OWN_PLACEHOLDERS = ("output", "work_dir", "prompt_file")
 _FREE_TEXT = ("{prompt}", "{negative_prompt}")
 _OPTION_SIGNS = ("-", "+", "@")  # @FILE: further words from a file, as many programs read it
 _DEFAULT_MODEL = "program"
-_LOOK_SECONDS = 0.1  # between two looks whether to stop
 _GRACE_SECONDS = 5.0  # from the polite signal to the other one
-_TAIL_BYTES = 1000  # of what the program said, in an error
+_LARGEST_FILM = 8 * 2**30  # bytes; as of films that are fetched
+_BARE = {"PATH": os.defpath}  # for who made the backend without settings
 
 
 class CommandOptions(Declaration):
@@ -59,6 +59,9 @@ class CommandOptions(Declaration):
     )
     timeout: Seconds = Field(3600.0, description="It is stopped after so many seconds.")
     workers: int = Field(1, ge=1, le=64, description="How many may run at the same time.")
+    env: tuple[VariableName, ...] = Field(
+        (), description="Variables of the environment that it gets besides the harmless ones."
+    )
 
     @field_validator("command")
     @classmethod
@@ -92,11 +95,19 @@ class CommandBackend(ThreadedBackend):
         *,
         clock: Callable[[], float] = time.monotonic,
         grace_seconds: float = _GRACE_SECONDS,
+        largest_film: int = _LARGEST_FILM,
     ) -> None:
         self._options = settings.read_options(CommandOptions)
         self._model = settings.model or _DEFAULT_MODEL
         self._missing = _missing_program(self._options.command[0], settings.folder)
         self._grace_seconds = grace_seconds
+        self._largest_film = largest_film
+        named = self._options.env
+        self._environment = settings.environment(named) if settings.environment else _BARE
+        self._secrets = [
+            *(secret.get_secret_value() for secret in settings.secrets),
+            *secrets_among(self._environment, named),
+        ]
         self.workers = self._options.workers
         super().__init__(settings, clock=clock)
 
@@ -153,15 +164,15 @@ class CommandBackend(ThreadedBackend):
         # of its own name: a run that was killed may still write
         output = folder / f"video.{token_hex(4)}.mp4"
         words = self._words(operation, folder, output)
-        said = folder / "program.log"
-        with storage_errors(str(said)), said.open("wb") as log:
-            code = self._supervised(words, log, context)
+        path = folder / "program.log"
+        with storage_errors(str(path)), ProgramLog(path, self._secrets) as log:
+            code = self._supervised(words, output, log, context)
         if code != 0:
             how = f"exited with {code}" if code > 0 else f"was killed by signal {-code}"
             raise GenerationFailedError(
-                f"{self.name}: {words[0]} {how}{_tail(said)}", hint=_see(said)
+                f"{self.name}: {words[0]} {how}{log.last_words()}", hint=_see(path)
             )
-        return self._film(words[0], output, said)
+        return self._film(words[0], output, log)
 
     def _words(self, operation: Operation, folder: Path, output: Path) -> list[str]:
         """Return the program with its words filled in; one with an absent value is left out."""
@@ -179,14 +190,17 @@ class CommandBackend(ThreadedBackend):
                 operation.prompts_sent = (words[-1],)
         return words
 
-    def _supervised(self, words: list[str], log: BinaryIO, context: GenerationContext) -> int:
+    def _supervised(
+        self, words: list[str], output: Path, log: ProgramLog, context: GenerationContext
+    ) -> int:
         """Run the program to its end, or stop it, and return its exit code."""
         deadline = self._clock() + self._options.timeout
         with self._started(words, log) as process:
             while True:
                 with suppress(subprocess.TimeoutExpired):
-                    return process.wait(_LOOK_SECONDS)
+                    return process.wait(log.keep_bounded())
                 context.check()
+                self._check_size(words[0], output)
                 if self._clock() >= deadline:
                     raise GenerationFailedError(
                         f"{self.name}: {words[0]} had not ended after "
@@ -195,14 +209,15 @@ class CommandBackend(ThreadedBackend):
                     )
 
     @contextmanager
-    def _started(self, words: list[str], log: BinaryIO) -> Iterator["subprocess.Popen[bytes]"]:
+    def _started(self, words: list[str], log: ProgramLog) -> Iterator["subprocess.Popen[bytes]"]:
         """Start the program in a process group of its own, which does not outlive the context."""
         try:
             process = subprocess.Popen(
                 words,
                 cwd=self.settings.folder,
+                env=self._environment,
                 stdin=subprocess.DEVNULL,
-                stdout=log,
+                stdout=log.file,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
@@ -215,16 +230,32 @@ class CommandBackend(ThreadedBackend):
         try:
             yield process
         finally:
-            if process.poll() is None:
-                _stop(process, self._grace_seconds)
+            end_group(process, self._grace_seconds)
 
-    def _film(self, program: str, output: Path, said: Path) -> Artifact:
+    def _check_size(self, program: str, output: Path) -> None:
+        """Refuse a file too large to be a film, before anything reads it.
+
+        Raises:
+            GenerationFailedError: it is too large.
+        """
+        with suppress(OSError):  # it is not there yet
+            if output.stat().st_size > self._largest_film:
+                raise GenerationFailedError(
+                    f"{self.name}: {program} wrote more than {self._largest_film} bytes to "
+                    "{output}; no film is taken that is larger",
+                    hint="let it make a shorter film, or compress it more",
+                )
+
+    def _film(self, program: str, output: Path, log: ProgramLog) -> Artifact:
         from media_agent.video import describe
 
+        said = log.path
         if not output.is_file():
             raise GenerationFailedError(
-                f"{self.name}: {program} left no file at {{output}}{_tail(said)}", hint=_see(said)
+                f"{self.name}: {program} left no file at {{output}}{log.last_words()}",
+                hint=_see(said),
             )
+        self._check_size(program, output)
         try:
             film = describe(output)
         except StorageError as error:
@@ -257,7 +288,7 @@ def make(settings: BackendSettings) -> VideoBackend:
         if getattr(settings, name) is not None:
             raise ConfigurationError(
                 f"backend {settings.name} is a program and takes no {name}",
-                hint="a program reads its own environment",
+                hint="name the variables that it reads in its option env",
             )
     return CommandBackend(settings)
 
@@ -300,25 +331,6 @@ def _write(path: Path, text: str) -> Path:
     with storage_errors(str(path)):
         path.write_text(text, encoding="utf-8")
     return path
-
-
-def _stop(process: "subprocess.Popen[bytes]", grace_seconds: float) -> None:
-    """End the whole process group: politely, then not."""
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGTERM)
-    with suppress(subprocess.TimeoutExpired):
-        process.wait(grace_seconds)
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-
-
-def _tail(said: Path) -> str:
-    """Return the end of what a program said, for an error."""
-    with said.open("rb") as file:
-        file.seek(max(0, said.stat().st_size - _TAIL_BYTES))
-        tail = file.read().decode("utf-8", "replace").strip()
-    return f": {tail}" if tail else " and said nothing"
 
 
 def _see(said: Path) -> str:

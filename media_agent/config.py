@@ -5,10 +5,12 @@ it, and the user's own, which the first overrides key by key. `MEDIA_AGENT_CONFI
 that is read instead of both.
 """
 
+import json
 import logging
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -33,24 +35,42 @@ from pydantic_settings import (
 from pydantic_settings.exceptions import SettingsError
 
 from media_agent.backend import BackendSettings
-from media_agent.config_file import ConfigFile, files_read, read_file
+from media_agent.concealing import (
+    HIDDEN,
+    concealed,
+    hidden_values,
+    is_variable_name,
+    without_keys,
+)
+from media_agent.config_file import ConfigFile, files_read, read_file, read_text, why_unreadable
 from media_agent.errors import ConfigurationError, Fault
 from media_agent.faults import faults_of
 from media_agent.nearest import nearest_name
+from media_agent.program_environment import VariableName, program_environment
+from media_agent.redact import redact
 from media_agent_schemas.base import Schema
 from media_agent_schemas.capabilities import Policy
 from media_agent_schemas.request import RoutingPreference
 
 PREFIX = "MEDIA_AGENT_"
 _DELIMITER = "__"
+_LARGEST_KEY = 2**16  # bytes of a file with a key
+_LONG_KEY = 8  # characters; a shorter one may be an ordinary word elsewhere
 _LOGGER = logging.getLogger(__name__)
+
+
+def _without_nul(path: Path) -> Path:
+    if "\0" in str(path):
+        raise ValueError("a path cannot hold the character NUL")
+    return path
+
 
 SectionName = Annotated[
     str,
     Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", description="in small letters, such as my-backend"),
 ]
-VariableName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", examples=["MY_KEY"])]
-AbsolutePath = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())]
+PlainPath = Annotated[Path, AfterValidator(_without_nul)]
+AbsolutePath = Annotated[PlainPath, AfterValidator(lambda path: path.expanduser().absolute())]
 Dollars = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
@@ -64,9 +84,9 @@ class BackendSection(Schema):
     base_url: str | None = Field(None, description="Where it is, if not at its usual address.")
     key: SecretStr | None = Field(None, min_length=1, description="Its key.")
     key_env: VariableName | None = Field(None, description="The variable that holds its key.")
-    key_file: Path | None = Field(None, description="The file that holds its key.")
+    key_file: PlainPath | None = Field(None, description="The file that holds its key.")
     options: dict[str, JsonValue] = Field({}, description="Options of the backend.")
-    folder: Path | None = Field(
+    folder: PlainPath | None = Field(
         None, description="Where its relative paths begin; absent: the folder of the file."
     )
 
@@ -82,7 +102,16 @@ class BackendSection(Schema):
         """Return why `key_env` gives no key; None: it does, or nobody looks there."""
         if self.key is not None or self.key_env is None or is_set(self.key_env):
             return None
+        if not is_variable_name(self.key_env):
+            return "the variable that key_env names is not set; a key itself does not belong there"
         return f"the variable {self.key_env} is not set"
+
+    def shown(self) -> JsonValue:
+        """Return the section as JSON without what is a key by its place or its look."""
+        data: dict[str, JsonValue] = self.model_dump(mode="json")
+        if self.key_env is not None and not is_variable_name(self.key_env):
+            data["key_env"] = HIDDEN
+        return concealed(data)
 
     def find_key(self) -> SecretStr | None:
         """Return the key: `key`, else from `key_env` if that is set, else from `key_file`.
@@ -139,7 +168,7 @@ class Settings(BaseSettings):
         default_factory=lambda: user_data_path("media-agent"),
         description="Folder of jobs and unfinished work.",
     )
-    config: Path | None = Field(
+    config: PlainPath | None = Field(
         None, description="A settings file (TOML) that is read instead of the usual two."
     )
     default_backend: str = Field(
@@ -175,7 +204,34 @@ class Settings(BaseSettings):
             model=section.model,
             folder=section.folder,
             threads=self.threads,
+            secrets=self.secrets(),
+            environment=self.program_environment,
         )
+
+    def shown(self) -> dict[str, JsonValue]:
+        """Return the settings as JSON for people to read: every key in them is hidden."""
+        known = [key for key in self._secrets() if len(key) >= _LONG_KEY]
+        sections = {name: section.shown() for name, section in self.backends.items()}
+        said: dict[str, JsonValue] = json.loads(redact(json.dumps(sections), known, hidden=HIDDEN))
+        paths: dict[str, JsonValue] = self.model_dump(mode="json", include={"data_dir", "config"})
+        others = self.model_dump(mode="json", exclude={*paths, "backends"})
+        return paths | {name: concealed(each) for name, each in others.items()} | {"backends": said}
+
+    def secrets(self) -> tuple[SecretStr, ...]:
+        """Return every key that the settings know, of all sections, wherever it stands."""
+        return tuple(SecretStr(secret) for secret in sorted(self._secrets()))
+
+    def _secrets(self) -> Iterator[str]:
+        for name, section in self.backends.items():
+            with suppress(ConfigurationError):  # whoever uses that section is told
+                key = section.find_key()
+                yield from () if key is None else [key.get_secret_value()]
+            yield from hidden_values(section.options, ("backends", name, "options"))
+
+    def program_environment(self, named: Iterable[str] = ()) -> dict[str, str]:
+        """Return the environment of a program: harmless variables, and those that are named."""
+        keys = {each.key_env for each in self.backends.values() if each.key_env is not None}
+        return program_environment(os.environ, named=named, keys=keys)
 
     def base_url(self, name: str) -> str | None:
         """Return where a backend is, None if it is at its usual address."""
@@ -231,12 +287,12 @@ class Sources:
 
     def describe(self, fault: Fault) -> str:
         """Return a fault in a line that begins with where it is."""
-        name = ".".join(fault.place)
+        name, problem = without_keys(".".join(fault.place)), without_keys(fault.problem)
         where = self.place(fault.place)
         if where == "default":  # something is missing: name what it is missing from
             file = next((file for file in self.files if file.line(fault.place)), None)
             where = "settings" if file is None else f"{file.path}:{file.line(fault.place)}"
-        return f"{where}: {name}: {fault.problem}" if ":" in where else f"{where}: {fault.problem}"
+        return f"{where}: {name}: {problem}" if ":" in where else f"{where}: {problem}"
 
 
 def load_settings(**arguments: Any) -> Settings:
@@ -257,6 +313,11 @@ def load_settings(**arguments: Any) -> Settings:
     except SettingsError as error:
         raise ConfigurationError(
             f"the environment cannot be read: {error}", hint=f"check the {PREFIX} variables"
+        ) from None
+    except RecursionError:
+        raise ConfigurationError(
+            "the environment cannot be read: lists or tables lie in each other too deeply",
+            hint=f"check the {PREFIX} variables",
         ) from None
 
 
@@ -293,11 +354,11 @@ def _read_files(named: object) -> list[ConfigFile]:
 def _read_key(path: Path) -> SecretStr:
     path = path.expanduser()
     try:
-        key = path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        key = read_text(path, largest=_LARGEST_KEY).strip()
+    except (OSError, ValueError) as error:
         raise ConfigurationError(
-            f"the key file {path} cannot be read: {reason}", hint="put the key there, nothing else"
+            f"the key file {path} cannot be read: {why_unreadable(error)}",
+            hint="put the key there, nothing else",
         ) from None
     if not key:
         raise ConfigurationError(f"the key file {path} is empty", hint="put the key there")

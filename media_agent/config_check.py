@@ -1,11 +1,11 @@
 """Looks through the settings for faults before work does, and says each with its file and line."""
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from media_agent.backend import VideoBackend
+from media_agent.concealing import is_telling
 from media_agent.config import (
     BackendSection,
     Settings,
@@ -18,8 +18,6 @@ from media_agent.config_file import ConfigFile
 from media_agent.errors import ConfigurationError, Fault, MediaAgentError, in_full
 from media_agent.nearest import did_you_mean
 from media_agent.registry import Registry
-
-_LIKE_A_KEY = re.compile("auth|cookie|key|secret|token", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +158,7 @@ def _warnings(settings: Settings, sources: Sources) -> Iterator[str]:
         yield from _written_keys(("backends", name, "key"), sources.files)
         headers = section.options.get("headers")
         for header in headers if isinstance(headers, dict) else ():
-            if _LIKE_A_KEY.search(header):
+            if is_telling(header):
                 where = sources.place(("backends", name, "options", "headers", header))
                 yield f"{where}: {header} looks like a key; auth and key_env keep it elsewhere"
 

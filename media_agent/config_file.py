@@ -2,6 +2,7 @@
 
 import os
 import re
+import stat
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,9 @@ from platformdirs import user_config_path
 from media_agent.errors import ConfigurationError
 
 PROJECT_FILE = "media-agent.toml"
+_LARGEST = 2**20  # bytes of a settings file
+_MANY_LINES = 50  # of one statement
+_DEEPEST = 50  # tables and lists in each other
 
 
 @dataclass(frozen=True)
@@ -76,17 +80,77 @@ def read_file(path: Path) -> ConfigFile | None:
         ConfigurationError: it cannot be read, or is no TOML; the line is named.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
-        data = tomllib.loads(text)
+        text = read_text(path, largest=_LARGEST)
     except FileNotFoundError:
         return None
-    except tomllib.TOMLDecodeError as error:
-        raise _no_toml(path, text, error) from None
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        raise ConfigurationError(f"{path} cannot be read: {reason}") from error
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"{path} cannot be read: {why_unreadable(error)}") from error
+    data = _parsed(path, text)
     _anchor(data, path.absolute().parent)
     return ConfigFile(path, text, data)
+
+
+def _parsed(path: Path, text: str) -> dict[str, Any]:
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise _no_toml(path, text, error) from None
+    except RecursionError:
+        raise _too_deep(path) from None
+    except ValueError:  # of int(), the only one besides
+        raise ConfigurationError(f"{path} cannot be read: a number in it is too long") from None
+    if _is_deep(data):
+        raise _too_deep(path)
+    return data
+
+
+def read_text(path: Path, *, largest: int) -> str:
+    """Return what a small file of text says.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is no text, larger, or no file that ends; `why_unreadable` says which.
+    """
+    with open(path, "rb", opener=_without_waiting) as file:
+        mode = os.fstat(file.fileno()).st_mode
+        if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode):
+            raise ValueError("it is no ordinary file")
+        content = file.read(largest + 1)
+    if len(content) > largest:
+        raise ValueError(f"it has more than {largest} bytes")
+    return content.decode("utf-8-sig").replace("\r\n", "\n")
+
+
+def why_unreadable(error: OSError | ValueError) -> str:
+    """Return in words why `read_text` gave nothing."""
+    if isinstance(error, UnicodeDecodeError):
+        return "it is not UTF-8 text"
+    return getattr(error, "strerror", None) or str(error)
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Open a file without waiting for who writes into it."""
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
+def _is_deep(data: object) -> bool:
+    """Return whether tables and lists lie in each other deeper than anybody writes."""
+    level = [data]
+    for _ in range(_DEEPEST):
+        level = [
+            inner
+            for each in level
+            if isinstance(each, dict | list)
+            for inner in (each.values() if isinstance(each, dict) else each)
+        ]
+    return bool(level)
+
+
+def _too_deep(path: Path) -> ConfigurationError:
+    return ConfigurationError(
+        f"{path} cannot be read: its lists or tables lie in each other too deeply",
+        hint=f"settings need a few levels; more than {_DEEPEST} are refused",
+    )
 
 
 def _no_toml(path: Path, text: str, error: tomllib.TOMLDecodeError) -> ConfigurationError:
@@ -146,6 +210,8 @@ def _statements(text: str) -> Iterator[tuple[int, str, dict[str, Any]]]:
     statement, begin = "", 1
     for number, line in enumerate(text.split("\n"), 1):
         statement += f"{line}\n"
+        if number - begin > _MANY_LINES and statement.count("[") != statement.count("]"):
+            continue  # parsing a long list anew with each of its lines would take for ever
         try:
             data = tomllib.loads(statement)
         except tomllib.TOMLDecodeError:

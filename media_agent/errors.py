@@ -32,6 +32,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
+from media_agent.concealing import without_keys
 from media_agent_schemas.errors import ErrorInfo
 
 
@@ -197,15 +198,18 @@ class Fault:
 
 
 class ConfigurationError(MediaAgentError):
-    """A setting is malformed or missing; `faults` says which, where that is known."""
+    """A setting is malformed or missing; `faults` says which, where that is known.
+
+    What looks like a key is taken out: it may be the very value that stands at the wrong place.
+    """
 
     code = "configuration"
 
     def __init__(
         self, message: str, *, faults: Sequence[Fault] = (), hint: str | None = None
     ) -> None:
-        super().__init__(message, hint=hint)
-        self.faults = tuple(faults)
+        super().__init__(without_keys(message), hint=None if hint is None else without_keys(hint))
+        self.faults = tuple(Fault(each.place, without_keys(each.problem)) for each in faults)
 
 
 class PluginError(MediaAgentError):

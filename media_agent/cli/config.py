@@ -14,9 +14,6 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
 
 
-_HIDDEN = "**********"
-
-
 def config_app() -> App:
     """Return the commands about the settings."""
     app = App(name="config", help="Check the settings, or show them with where each is made.")
@@ -59,13 +56,14 @@ def show_settings(*, json: Flag = False) -> int:
     Args:
         json: Print JSON: {"NAME": {"value": ..., "from": ...}}.
     """
+    from media_agent.concealing import without_keys
     from media_agent.config import Sources, load_settings
 
     settings = load_settings()
     sources = Sources.look()
     data = {
-        ".".join(place): {"value": value, "from": sources.place(place)}
-        for place, value in _leaves(settings.model_dump(mode="json"))
+        without_keys(".".join(place)): {"value": value, "from": sources.place(place)}
+        for place, value in _leaves(settings.shown())
     }
     if json:
         tell_json(data)
@@ -82,7 +80,5 @@ def _leaves(
     for name, value in data.items():
         if isinstance(value, dict):
             yield from _leaves(value, (*at, name))
-        elif at[-1:] == ("headers",):  # what stands there may be a key
-            yield (*at, name), _HIDDEN
         elif value is not None and value != []:
             yield (*at, name), value

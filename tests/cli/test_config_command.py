@@ -181,3 +181,74 @@ def test_the_settings_are_shown_with_where_each_is_made(
     assert f'default_backend = "sandbox" ({file}:2)' in shown
     assert f'data_dir = "{tmp_path}/data" (MEDIA_AGENT_DATA_DIR)' in shown
     assert as_json["policy"] == {"value": "adjust", "from": "default"}
+
+
+LOOKS = "hf_PLANTEDabcdefghijklmnop0123456789"
+ELSEWHERE = {
+    "typed at key_env": f'[backends.fal]\nkey_env = "{LOOKS}"\n',
+    "typed at key_env, of no known look": '[backends.fal]\nkey_env = "hunter2Hunter2"\n',
+    "an address": '[backends.fal]\nbase_url = "https://films.test/v1?key=hunter2Hunter2"\n',
+    "options": '[backends.fal.options]\nkey = "hunter2Hunter2"\n',
+    "the name of an option": f'[backends.fal.options]\n{LOOKS} = "x"\n',
+    "a kind": f'[backends.fal]\nkind = "{LOOKS}"\n',
+    "a model": f'default_backend = "{LOOKS}"\n',
+    "a command": """
+        [backends.own]
+        kind = "command"
+        [backends.own.options]
+        command = ["x", "--token", "hunter2Hunter2", "--key=hunter2Hunter2", "{output}", "{prompt}"]
+        sizes = ["64x36"]
+        fps = [24]
+        durations = [5]
+    """,
+    "auth and body": """
+        [backends.own]
+        kind = "http"
+        base_url = "https://films.test"
+        [backends.own.options]
+        submit = "POST /x"
+        body = {prompt = "{prompt}", api_token = "hunter2Hunter2"}
+        auth = "X-Api-Key: hunter2Hunter2"
+        poll = "GET /x/{id}"
+        done = ["d"]
+        failed = ["f"]
+        content = "/x/{id}"
+        sizes = ["64x36"]
+        fps = [24]
+        durations = [5]
+    """,
+}
+
+
+@pytest.mark.parametrize("text", ELSEWHERE.values(), ids=ELSEWHERE.keys())
+@pytest.mark.parametrize("words", [["config", "check"], ["config", "show"], ["plan", "a cat"]])
+def test_a_key_is_printed_by_no_command_wherever_it_stands(
+    file: Path, capsys: pytest.CaptureFixture[str], text: str, words: list[str]
+) -> None:
+    file.write_text(text)
+
+    main(words)
+
+    said = "".join(capsys.readouterr())
+    assert said
+    assert LOOKS not in said
+    assert "hunter2" not in said
+
+
+def test_ordinary_values_are_shown_as_they_are(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = "Wan-AI/Wan2.2-T2V-A14B-Diffusers"
+    file.write_text(f"""
+[backends.fal]
+key_env = "FAL_KEY"
+model = "{model}"
+base_url = "https://films.test/v1"
+""")
+
+    assert main(["config", "show"]) == 0
+
+    shown = capsys.readouterr().out
+    assert f'backends.fal.model = "{model}"' in shown
+    assert 'backends.fal.key_env = "FAL_KEY"' in shown
+    assert 'backends.fal.base_url = "https://films.test/v1"' in shown

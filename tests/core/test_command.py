@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import SecretStr
 
 from media_agent.backend import BackendSettings
 from media_agent.cli import main
@@ -48,7 +49,14 @@ async def build(tmp_path: Path) -> AsyncIterator[Build]:
     """Return what makes a backend of a Python program and of its words."""
     made: list[CommandBackend] = []
 
-    def build(code: str, *words: str, model: str | None = None, **options: Any) -> CommandBackend:
+    def build(
+        code: str,
+        *words: str,
+        model: str | None = None,
+        secrets: tuple[SecretStr, ...] = (),
+        largest_film: int = 2**30,
+        **options: Any,
+    ) -> CommandBackend:
         program = tmp_path / "program.py"
         program.write_text(code)
         settings = BackendSettings(
@@ -56,8 +64,10 @@ async def build(tmp_path: Path) -> AsyncIterator[Build]:
             options={"command": [sys.executable, str(program), *words], **options},
             name="mine",
             model=model,
+            secrets=secrets,
+            environment=load_settings().program_environment,
         )
-        made.append(CommandBackend(settings, grace_seconds=0.3))
+        made.append(CommandBackend(settings, grace_seconds=0.3, largest_film=largest_film))
         return made[-1]
 
     yield build
@@ -352,6 +362,120 @@ async def _is_gone(process: int) -> bool:
             return True
         await asyncio.sleep(0.02)
     return False
+
+
+async def test_what_a_program_leaves_running_ends_with_it(
+    build: Build, film: Path, tmp_path: Path
+) -> None:
+    note = tmp_path / "child"
+    code = f"""
+import pathlib, subprocess, sys
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+pathlib.Path({str(note)!r}).write_text(str(child.pid))
+{COPY}
+"""
+    ended = await run(build(code, "{prompt}", "{output}", str(film), **FIXED), wish())
+
+    assert isinstance(ended, JobCompleted)
+    assert await _is_gone(await _appeared(note))
+
+
+SAY_ENVIRONMENT = "import json, os, sys\nprint(json.dumps(dict(os.environ)))\nsys.exit(3)"
+
+
+@pytest.fixture
+def secrets_around(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Put keys of several backends into the environment, one of them under a harmless name."""
+    for name in ("OF_FAL", "OTHER_API_KEY", "GITHUB_TOKEN", "CUDA_MIRROR", "MY_SETTING"):
+        monkeypatch.setenv(name, f"value-of-{name}")
+    monkeypatch.setenv("DATABASE_URL", "postgres://me:secret@host/db")
+    monkeypatch.setenv("MEDIA_AGENT_BACKENDS__SANDBOX__KEY", "value-of-sandbox")
+    monkeypatch.setenv("LC_ALL", "C.UTF-8")
+    file = tmp_path / "media-agent.toml"
+    file.write_text("""
+        [backends.fal]
+        key_env = "OF_FAL"
+        [backends.openai-compatible]
+        key_env = "CUDA_MIRROR"
+    """)
+    monkeypatch.setenv("MEDIA_AGENT_CONFIG", str(file))
+    return file
+
+
+async def environment_in(backend: CommandBackend, tmp_path: Path) -> dict[str, str]:
+    await run(backend, wish())
+    said = content(tmp_path / "data" / "work" / "job-1" / "program.log")
+    environment: dict[str, str] = json.loads(said)
+    return environment
+
+
+@pytest.mark.usefixtures("secrets_around")
+async def test_a_program_gets_no_key_and_nothing_that_it_was_not_given(
+    build: Build, tmp_path: Path
+) -> None:
+    backend = build(SAY_ENVIRONMENT, "{prompt}", "{output}", **FIXED)
+
+    environment = await environment_in(backend, tmp_path)
+
+    assert "value-of" not in json.dumps(environment)
+    assert "DATABASE_URL" not in environment
+    assert environment["LC_ALL"] == "C.UTF-8"
+    assert environment["PATH"] == os.environ["PATH"]
+
+
+@pytest.mark.usefixtures("secrets_around")
+async def test_a_program_gets_the_variables_that_its_section_names(
+    build: Build, tmp_path: Path
+) -> None:
+    names = ["GITHUB_TOKEN", "MY_SETTING", "NOT_THERE"]
+    backend = build(SAY_ENVIRONMENT, "{prompt}", "{output}", env=names, **FIXED)
+
+    environment = await environment_in(backend, tmp_path)
+
+    assert environment["GITHUB_TOKEN"] == "value-of-GITHUB_TOKEN"
+    assert environment["MY_SETTING"] == "value-of-MY_SETTING"
+    assert "NOT_THERE" not in environment
+    assert "OTHER_API_KEY" not in environment
+
+
+async def test_the_last_words_of_a_program_are_told_without_a_key(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key, other = "SECRETKEY-0123456789abcdef/+x", "a-token-that-was-given"
+    monkeypatch.setenv("MY_TOKEN", other)
+    code = f"""
+import base64, os, sys
+key = {key!r}
+print(key, key.replace("/", "\\\\/"), base64.b64encode(key.encode()).decode())
+print("it was refused", os.environ["MY_TOKEN"])
+sys.exit(1)
+"""
+    backend = build(
+        code, "{prompt}", "{output}", env=["MY_TOKEN"], secrets=(SecretStr(key),), **FIXED
+    )
+
+    ended = await run(backend, wish())
+
+    assert isinstance(ended, JobFailed)
+    assert "it was refused [key]" in ended.error.message
+    assert "0123456789" not in ended.error.message
+    assert other not in ended.error.message
+
+
+async def test_a_file_too_large_for_a_film_is_not_read(build: Build) -> None:
+    code = "import sys\nopen(sys.argv[2], 'wb').truncate(2**21)"
+    ended = await run(build(code, "{prompt}", "{output}", largest_film=2**20, **FIXED), wish())
+
+    assert isinstance(ended, JobFailed)
+    assert "wrote more than 1048576 bytes" in ended.error.message
+
+
+async def test_a_program_is_stopped_while_its_file_grows_too_large(build: Build) -> None:
+    code = "import sys, time\nopen(sys.argv[2], 'wb').truncate(2**21)\ntime.sleep(60)"
+    ended = await run(build(code, "{prompt}", "{output}", largest_film=2**20, **FIXED), wish())
+
+    assert isinstance(ended, JobFailed)
+    assert "wrote more than 1048576 bytes" in ended.error.message
 
 
 async def test_what_a_program_takes_follows_from_its_placeholders(build: Build) -> None:

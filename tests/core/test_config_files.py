@@ -291,6 +291,85 @@ async def test_the_policy_of_the_settings_holds_unless_another_is_asked(
     assert adjusted.request.fps == 120
 
 
+DEEP = {
+    "lists": "a = " + "[" * 3000 + "]" * 3000,
+    "tables": "a = " + "{a = " * 3000 + "1" + "}" * 3000,
+    "names": ".".join("a" * 500) + " = 1",
+    "some levels": "[backends.fal.options]\na = " + "[" * 80 + "]" * 80,
+}
+
+
+@pytest.mark.parametrize("text", DEEP.values(), ids=DEEP.keys())
+def test_what_lies_in_each_other_too_deeply_is_said(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "deep.toml"
+    path.write_text(text)
+
+    with pytest.raises(ConfigurationError, match=r"deep\.toml cannot be read: .* too deeply"):
+        read_file(path)
+
+
+def test_a_deep_variable_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEDIA_AGENT_BACKENDS", "[" * 5000 + "]" * 5000)
+
+    with pytest.raises(ConfigurationError, match=r"environment cannot be read: .* too deeply"):
+        load_settings()
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"policy = 'adj\0ust'", r":1: not valid TOML: (illegal|found invalid) character"),
+        (b"threads = " + b"9" * 5000, "a number in it is too long"),
+        (b"# no end\n" * 200_000, "more than 1048576 bytes"),
+        ("policy = 'adjust'".encode("utf-16"), "it is not UTF-8 text"),
+        ("policy = 'é'".encode("latin-1"), "it is not UTF-8 text"),
+    ],
+)
+def test_a_file_of_another_kind_is_said_in_a_sentence(
+    tmp_path: Path, content: bytes, said: str
+) -> None:
+    path = tmp_path / "other.toml"
+    path.write_bytes(content)
+
+    with pytest.raises(ConfigurationError, match=said):
+        read_file(path)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+
+    with pytest.raises(ConfigurationError, match="no ordinary file"):
+        read_file(path)
+
+
+def test_the_lines_of_a_long_list_are_found_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "long.toml"
+    path.write_text("allow = [\n" + '"a"\n,\n' * 2000 + "]\npolicy = 'adjust'\n")
+
+    file = read_file(path)
+
+    assert file is not None
+    assert (file.line(["allow"]), file.line(["policy"])) == (1, 4003)
+
+
+def test_a_path_cannot_hold_the_character_nul(project: Path) -> None:
+    (project / "media-agent.toml").write_text(
+        'data_dir = "a\\u0000b"\n[backends.fal]\nkey_file = "a\\u0000b"\n'
+    )
+
+    with pytest.raises(ConfigurationError, match=r":1: data_dir: .* NUL.*:3: .*key_file: .* NUL"):
+        load_settings()
+
+
+def test_a_key_file_is_small(project: Path, tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("k" * 100_000)
+    (project / "media-agent.toml").write_text(f'[backends.fal]\nkey_file = "{tmp_path / "key"}"\n')
+
+    with pytest.raises(ConfigurationError, match="more than 65536 bytes"):
+        load_settings().backend_settings("fal")
+
+
 def test_what_is_no_text_is_said(tmp_path: Path) -> None:
     path = tmp_path / "bytes.toml"
     path.write_bytes(b"\xff\xfe")

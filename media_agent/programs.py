@@ -1,0 +1,94 @@
+"""A program of the user's while it runs: what it says, within bounds, and the end of all of it."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Collection
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from media_agent.redact import redact_bytes
+
+LARGEST_LOG = 10 * 2**20  # bytes
+_LOOK_SECONDS = 0.1  # between two looks
+_SOON = 0.01  # to the next look at a program that says much
+_KEPT = 0.5  # of the largest log, when it is cut
+_TAIL_BYTES = 1000  # of what the program said, in an error
+_LONGEST_KEY = 4096  # bytes; one that begins before the tail is hidden whole
+_STEP_SECONDS = 0.02  # between two looks whether a group has ended
+
+
+class ProgramLog:
+    """What a program says, in a file: a pipe would end the program with us, and its film be lost.
+
+    The program writes to the file itself, at its end; when it has become too large, its first part
+    is cut off.
+    """
+
+    def __init__(
+        self, path: Path, secrets: Collection[str] = (), *, largest: int = LARGEST_LOG
+    ) -> None:
+        self.path = path
+        self.file = path.open("a+b", buffering=0)
+        self._secrets = secrets
+        self._largest = largest
+        self.file.truncate(0)  # of an earlier run
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            self.keep_bounded()
+        finally:
+            self.file.close()
+
+    def keep_bounded(self) -> float:
+        """Cut the log if it has become too large; return the seconds to the next look."""
+        size = os.fstat(self.file.fileno()).st_size
+        if size <= self._largest:
+            return _LOOK_SECONDS
+        kept = int(self._largest * _KEPT)
+        newest = os.pread(self.file.fileno(), kept, size - kept)
+        self.file.truncate(0)
+        self.file.write(f"[{size - kept} bytes before this were cut off]\n".encode() + newest)
+        return _SOON
+
+    def last_words(self) -> str:
+        """Return the end of what the program said, without a key, for an error."""
+        with self.path.open("rb") as file:
+            file.seek(max(0, self.path.stat().st_size - _TAIL_BYTES - _LONGEST_KEY))
+            said = redact_bytes(file.read(_TAIL_BYTES + _LONGEST_KEY), self._secrets)
+        tail = said[-_TAIL_BYTES:].decode("utf-8", "replace").strip()
+        return f": {tail}" if tail else " and said nothing"
+
+
+def end_group(process: "subprocess.Popen[bytes]", grace_seconds: float) -> None:
+    """End a program with all that it started, politely, then not; returns when it has ended.
+
+    What it started may outlive it, also after it has ended well.
+    """
+    deadline = time.monotonic() + grace_seconds
+    is_there = _signal(process, signal.SIGTERM)
+    while is_there and time.monotonic() < deadline:
+        if process.poll() is not None and not _signal(process, 0):
+            break
+        time.sleep(_STEP_SECONDS)
+    _signal(process, signal.SIGKILL)
+    process.wait()
+
+
+def _signal(process: "subprocess.Popen[bytes]", number: int) -> bool:
+    """Send a signal to the group of a program; return whether any of it is there."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, number)
+        return True
+    return False

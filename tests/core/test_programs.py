@@ -1,0 +1,48 @@
+"""What a program says is kept within bounds, its end above all."""
+
+from pathlib import Path
+
+from media_agent.programs import ProgramLog
+
+
+def test_a_log_keeps_the_end_of_what_was_said(tmp_path: Path) -> None:
+    with ProgramLog(tmp_path / "log", largest=1000) as log:
+        for number in range(1000):
+            log.file.write(f"line {number}\n".encode())
+            log.keep_bounded()
+
+    said = log.path.read_text()
+    assert len(said) < 1100
+    assert said.endswith("line 998\nline 999\n")
+    assert "were cut off" in said
+
+
+def test_a_log_is_cut_at_the_end_too(tmp_path: Path) -> None:
+    with ProgramLog(tmp_path / "log", largest=1000) as log:
+        log.file.write(b"x" * 100_000)
+
+    assert log.path.stat().st_size < 1100
+
+
+def test_who_says_much_is_looked_at_sooner(tmp_path: Path) -> None:
+    with ProgramLog(tmp_path / "log", largest=1000) as log:
+        calm = log.keep_bounded()
+        log.file.write(b"x" * 1001)
+
+        assert log.keep_bounded() < calm
+
+
+def test_a_key_that_begins_before_the_last_words_is_hidden_whole(tmp_path: Path) -> None:
+    key = "abcdefgh" * 20
+    with ProgramLog(tmp_path / "log", [key]) as log:
+        log.file.write(key.encode() + b"." * 950)
+
+    assert "efgh" not in log.last_words()
+
+
+def test_an_earlier_log_is_begun_anew(tmp_path: Path) -> None:
+    (tmp_path / "log").write_text("of yesterday")
+    with ProgramLog(tmp_path / "log") as log:
+        log.file.write(b"of today")
+
+    assert log.last_words() == ": of today"
