@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import hashlib
+import io
 import os
 import re
 import secrets
@@ -10,7 +11,6 @@ import shutil
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
 
 from media_agent.errors import InvalidRequestError, StorageError
 
@@ -51,7 +51,7 @@ def checked_key(key: str) -> str:
     return key
 
 
-def ordinary_file(path: Path) -> BinaryIO:
+def ordinary_file(path: Path) -> io.BufferedReader:
     """Open a file to read it; nothing else, and without waiting for whoever writes a pipe.
 
     Raises:

@@ -113,7 +113,7 @@ class Medium:
         for packet in self.container.demux(self.stream):
             if bytes(memoryview(packet)[: len(PNG)]) == PNG:  # pictures as the frames of a film
                 packet = _harmless(packet)
-            yield from cast("list[VideoFrame]", packet.decode())
+            yield from packet.decode()
 
     def check_whole(self) -> None:
         """Read all that is packed in the file, without decoding it.
@@ -224,7 +224,7 @@ def _container(file: BinaryIO, limits: dict[str, str]) -> "InputContainer":
     return av.open(cast("BinaryIO", nameless), "r", options=limits | {"protocol_whitelist": "none"})
 
 
-def _harmless(packet: "Packet") -> "Packet":
+def _harmless(packet: "Packet[VideoStream]") -> "Packet[VideoStream]":
     """Return a packet that holds a PNG without what makes no pixels.
 
     Raises:
@@ -232,7 +232,7 @@ def _harmless(packet: "Packet") -> "Packet":
     """
     import av
 
-    cleaned = av.Packet(harmless(io.BytesIO(bytes(packet))).read())
+    cleaned: Packet[VideoStream] = av.Packet(harmless(io.BytesIO(bytes(packet))).read())
     cleaned.pts, cleaned.dts, cleaned.time_base = packet.pts, packet.dts, packet.time_base
     cleaned.duration, cleaned.stream = packet.duration, packet.stream
     return cleaned
