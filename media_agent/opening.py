@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, BinaryIO, Literal, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, cast
 
 from media_agent.errors import InvalidRequestError
 from media_agent.files import ordinary_file
@@ -232,7 +232,7 @@ def _harmless(packet: "Packet[VideoStream]") -> "Packet[VideoStream]":
     """
     import av
 
-    cleaned: Packet[VideoStream] = av.Packet(harmless(io.BytesIO(bytes(packet))).read())
+    cleaned: Any = av.Packet(harmless(io.BytesIO(bytes(packet))).read())
     cleaned.pts, cleaned.dts, cleaned.time_base = packet.pts, packet.dts, packet.time_base
     cleaned.duration, cleaned.stream = packet.duration, packet.stream
     return cleaned

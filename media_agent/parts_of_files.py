@@ -14,7 +14,7 @@ from typing import BinaryIO, NamedTuple
 
 PNG = b"\x89PNG\r\n\x1a\n"
 JPEG = b"\xff\xd8\xff"
-_MOST_PARTS = 200_000
+_MOST_PARTS = 50_000
 _MOST_SCANS = 100  # of a JPEG, each of which goes over all its pixels; usual are ten
 _MOST_BESIDE = 32 << 20  # bytes of a JPEG or WebP that make no pixels
 _BYTES_OF_A_PIXEL = 24  # of a JPEG at its worst
