@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, BinaryIO, Literal, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, cast
 
 from media_agent.errors import InvalidRequestError
 from media_agent.files import ordinary_file
@@ -25,7 +25,6 @@ from media_agent_schemas.media import MediaInput
 if TYPE_CHECKING:
     from av.container import InputContainer
     from av.packet import Packet
-    from av.stream import Stream
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
@@ -113,8 +112,7 @@ class Medium:
     def _decoded(self) -> Iterator["VideoFrame"]:
         for packet in self.container.demux(self.stream):
             if bytes(memoryview(packet)[: len(PNG)]) == PNG:  # pictures as the frames of a film
-                yield from cast("list[VideoFrame]", _harmless(packet).decode())
-                continue
+                packet = _harmless(packet)
             yield from packet.decode()
 
     def check_whole(self) -> None:
@@ -226,7 +224,7 @@ def _container(file: BinaryIO, limits: dict[str, str]) -> "InputContainer":
     return av.open(cast("BinaryIO", nameless), "r", options=limits | {"protocol_whitelist": "none"})
 
 
-def _harmless(packet: "Packet[VideoStream]") -> "Packet[Stream]":
+def _harmless(packet: "Packet[VideoStream]") -> "Packet[VideoStream]":
     """Return a packet that holds a PNG without what makes no pixels.
 
     Raises:
@@ -234,7 +232,7 @@ def _harmless(packet: "Packet[VideoStream]") -> "Packet[Stream]":
     """
     import av
 
-    cleaned = av.Packet(harmless(io.BytesIO(bytes(packet))).read())
+    cleaned: Any = av.Packet(harmless(io.BytesIO(bytes(packet))).read())
     cleaned.pts, cleaned.dts, cleaned.time_base = packet.pts, packet.dts, packet.time_base
     cleaned.duration, cleaned.stream = packet.duration, packet.stream
     return cleaned

@@ -8,19 +8,24 @@ import io
 import re
 import zlib
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 from typing import BinaryIO, NamedTuple
 
 PNG = b"\x89PNG\r\n\x1a\n"
 JPEG = b"\xff\xd8\xff"
-_MOST_PARTS = 200_000
-_MOST_SCANS = 200  # of a JPEG, each of which goes over all its pixels; usual are ten
+_MOST_PARTS = 50_000
+_MOST_SCANS = 100  # of a JPEG, each of which goes over all its pixels; usual are ten
+_MOST_BESIDE = 32 << 20  # bytes of a JPEG or WebP that make no pixels
+_BYTES_OF_A_PIXEL = 24  # of a JPEG at its worst
 _BLOCK = 1 << 20  # bytes
 _PIXELS = (b"IDAT", b"fdAT")
 _SMALL = b"IHDR PLTE tRNS IEND acTL fcTL pHYs eXIf gAMA cHRM sRGB cICP sBIT mDCV cLLI".split()
 _LARGEST_SMALL = 1 << 16  # bytes
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # of a PNG's colour type
+_BESIDE = re.compile(rb"[\xe0-\xef\xfe]|ICCP|EXIF|XMP ")
+_FRAME = re.compile(rb"[\xc0-\xc3\xc5-\xc7\xc9-\xcb\xcd-\xcf]")  # what tells a JPEG's size
+_END = b"\xd9"
 _MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")
 
 
@@ -70,16 +75,37 @@ def harmless(file: BinaryIO) -> BinaryIO:
         HostileError: it would take far more memory or time than its pixels need.
     """
     parts = list(parts_of(file))
-    if sum(part.kind == b"\xda" for part in parts) > _MOST_SCANS:
-        raise HostileError(f"it has more than {_MOST_SCANS} scans")
     file.seek(0)
     if file.read(len(PNG)) != PNG:
+        _check_beside(parts)
+        _check_scans(file, [part for part in parts if len(part.kind) == 1])
         file.seek(0)
         return file
     _check_unpacked(file, parts)
     kept = [part for part in parts if _makes_pixels(part)]
     spans = [(0, len(PNG)), *((part.place - 8, part.place + part.size + 4) for part in kept)]
     return io.BufferedReader(_Spans(file, spans))
+
+
+def _check_beside(parts: Iterable[Part]) -> None:
+    """Refuse a JPEG or WebP most of which is profiles, comments and the like."""
+    beside = sum(part.size for part in parts if _BESIDE.fullmatch(part.kind) is not None)
+    if beside > _MOST_BESIDE:
+        raise HostileError(f"it carries more than {_MOST_BESIDE >> 20} MiB beside its pixels")
+
+
+def _check_scans(file: BinaryIO, segments: Sequence[Part]) -> None:
+    """Refuse a JPEG that takes far longer to decode than its pixels do."""
+    if sum(part.kind == b"\xda" for part in segments) > _MOST_SCANS:
+        raise HostileError(f"it has more than {_MOST_SCANS} scans")
+    for part in segments:
+        if _FRAME.fullmatch(part.kind) is not None:
+            head = content_of(file, part)
+            pixels = int.from_bytes(head[1:3], "big") * int.from_bytes(head[3:5], "big")
+            beside = sum(each.size for each in segments if _BESIDE.fullmatch(each.kind))
+            end = segments[-1].place if segments[-1].kind == _END else file.seek(0, io.SEEK_END)
+            if end - beside > pixels * _BYTES_OF_A_PIXEL + _BLOCK:
+                raise HostileError("it is far larger than its pixels need")
 
 
 def _makes_pixels(part: Part) -> bool:
@@ -153,18 +179,20 @@ def _webp(file: BinaryIO) -> Iterator[Part]:
 
 def _jpeg(file: BinaryIO) -> Iterator[Part]:
     place = 2
-    while (found := _next_marker(file, place)) is not None:
-        file.seek(found)
+    while (place := _next_marker(file, place)) > 0:
+        file.seek(place)
         head = file.read(4)
-        if head[1:2] == b"\xd9" or len(head) < 4:
+        if head[1:2] == _END:
+            yield Part(_END, place, 0)
+        if head[1:2] == _END or len(head) < 4:
             return
         size = int.from_bytes(head[2:], "big")
-        yield Part(head[1:2], found + 4, max(0, size - 2))
-        place = found + 2 + size
+        yield Part(head[1:2], place + 4, max(0, size - 2))
+        place += 2 + size
 
 
-def _next_marker(file: BinaryIO, place: int) -> int | None:
-    """Return where the next marker stands; what lies before it are pixels, or rubbish."""
+def _next_marker(file: BinaryIO, place: int) -> int:
+    """Return where the next marker stands, 0 if there is none; before it are pixels, or rubbish."""
     size = 64  # usually it is near
     while True:
         file.seek(place)
@@ -173,7 +201,7 @@ def _next_marker(file: BinaryIO, place: int) -> int | None:
         if found is not None:
             return place + found.start()
         if len(block) < size:
-            return None
+            return 0
         place += size - 1
         size = _BLOCK
 

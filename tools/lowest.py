@@ -1,0 +1,69 @@
+"""Install the lowest versions that pyproject.toml allows, and try them: `make lowest` calls this.
+
+Only the standard library. Pinned are the direct dependencies of media-agent itself, of its extras
+`local` and `testing`, and of what the tests run with; what these need in turn is the newest that fits.
+"""
+
+import argparse
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv-lowest"
+PINS = VENV / "lowest.txt"
+EXTRAS = ("local", "testing")
+TOOLS = ("anyio", "hypothesis", "respx", "setuptools")  # of the extra `dev`, for the tests
+TESTS = (  # it starts, plans, makes, joins; what hosted APIs get and answer; the ledger; what comes in
+    "tests/cli/test_cli_process.py",
+    "tests/cli/test_cli_generate.py",
+    "tests/cli/test_plan_command.py",
+    "tests/cli/test_cli_jobs.py",
+    "tests/cli/test_config_command.py",
+    "tests/conformance/test_sandbox_conformance.py",
+    "tests/conformance/test_fal_conformance.py",
+    "tests/core/test_joining.py",
+    "tests/core/test_ledger.py",
+    "tests/core/test_reading.py",
+    "tests/core/test_hostile_pictures.py",
+    "tests/core/test_sandbox.py",
+    "tests/core/test_video.py",
+    "tests/hosted",
+    "tests/schemas",
+)
+_LOWEST = re.compile(r"([A-Za-z0-9._-]+)(?:\[[^]]*\])?\s*>=\s*([0-9][0-9A-Za-z.]*)")
+
+
+def main() -> int:
+    """Make the environment anew and run the tests in it."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--print", action="store_true", help="only print the versions")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    pins = list(lowest_of(project))
+    if parser.parse_args().print:
+        print("\n".join(pins))
+        return 0
+    subprocess.run([sys.executable, "-m", "venv", "--clear", str(VENV)], check=True)
+    PINS.write_text("\n".join(pins) + "\n", encoding="utf-8")
+    python = str(VENV / "bin" / "python")
+    install = [python, "-m", "pip", "install", "--quiet", "-r", str(PINS)]
+    subprocess.run([*install, "-e", str(ROOT)], cwd=ROOT, check=True)
+    return subprocess.run([python, "-m", "pytest", *TESTS], cwd=ROOT).returncode
+
+
+def lowest_of(project: dict[str, dict[str, list[str]]]) -> Iterator[str]:
+    """Yield each requirement as `name==version`, at its lower bound."""
+    extras = project["optional-dependencies"]
+    tools = (each for each in extras["dev"] if each.startswith(TOOLS))
+    wanted = [*project["dependencies"], *(each for name in EXTRAS for each in extras[name]), *tools]
+    for requirement in wanted:
+        found = _LOWEST.match(requirement)
+        if found is not None:
+            yield f"{found[1]}=={found[2]}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
