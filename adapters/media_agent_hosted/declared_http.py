@@ -137,7 +137,7 @@ class HttpBackend(PolledBackend):
                 hint=f"correct backends.{self.name}.options.state",
             )
         if str(state) in options.done:
-            return await self._finished(ref, body)
+            return await self._finished(ref, reply, body)
         if str(state) in options.failed:
             said = value_at(body, options.error)
             why = f"{self.name} says {state}" + ("" if said is None else f": {trimmed(str(said))}")
@@ -158,12 +158,14 @@ class HttpBackend(PolledBackend):
         await super().aclose()
         await self._api.aclose()
 
-    async def _finished(self, ref: OperationRef, body: JsonValue) -> BackendEvent:
+    async def _finished(self, ref: OperationRef, reply: Reply, body: JsonValue) -> BackendEvent:
         """Fetch the film: the key goes along if it lies with the service itself."""
         if self._options.content is not None:
             url: JsonValue = address(self._options.content, self._names(ref))
         else:
             url = value_at(body, self._options.result)
+            if isinstance(url, list) and len(url) == 1:
+                url = url[0]
         if not isinstance(url, str) or not url:
             error = BackendResponseError(
                 f"{self.name} says that {ref.operation_id} is done, and gives no address of a film "
@@ -173,7 +175,8 @@ class HttpBackend(PolledBackend):
             )
             return JobOutcomeUnknown(error=to_info(error), model=ref.model)
         path = self.film_path(ref)
-        await self._api.download(url, path)
+        asked = None if self._options.content is not None else reply.url
+        await self._api.download(url, path, asked=asked)
         seed = ref.data.get("seed")
         return JobCompleted(
             artifacts=(await asyncio.to_thread(describe, path),),

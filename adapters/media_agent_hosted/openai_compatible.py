@@ -253,10 +253,12 @@ class OpenAICompatibleBackend(PolledBackend):
 
     async def _film(self, ref: OperationRef, video: Video) -> BackendEvent:
         """Say where the film is, or fetch it where that needs the key."""
-        if video.address is not None and not self._api.has(video.address):
-            artifact = Artifact(uri=video.address, expires_at=expiry(video))
+        named = video.address
+        address = None if named is None else self._api.resolved(named, _path(video.id))
+        if address is not None and not self._api.has(address) and "://" in address:
+            artifact = Artifact(uri=address, expires_at=expiry(video))
             return completed(video, artifact, ref, self._checked)
-        url, path = video.address or f"{_path(video.id)}/content", self.film_path(ref)
+        url, path = address or f"{_path(video.id)}/content", self.film_path(ref)
         try:
             await self._api.download(url, path, translate=error_of_film)
         except NoFilmError as error:
