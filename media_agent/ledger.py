@@ -106,6 +106,12 @@ class Ledger(OwnedSubmissions):
         with self._file.reading() as connection:
             return self._of_key(connection, idempotency_key, request)
 
+    def has_key(self, idempotency_key: str) -> bool:
+        """Return whether there is a job of this key."""
+        with self._file.reading() as connection:
+            query = "SELECT 1 FROM jobs WHERE idempotency_key = ?"
+            return connection.execute(query, (idempotency_key,)).fetchone() is not None
+
     def list(self) -> list[VideoJob]:
         """Return all jobs, newest first; one that cannot be read is logged and left out."""
         query = f"{SELECT_JOBS} ORDER BY created_at DESC, id DESC"

@@ -78,6 +78,8 @@ class _Watch:
     cancel_asked_at: float | None = None  # of what was waited
     cancel_is_refused: bool = False
     is_fetching: bool = False
+    is_first: bool = False
+    """Whether this process sent the work and was answered ever since: nobody has resumed it."""
 
 
 class PolledBackend(ABC):
@@ -169,6 +171,7 @@ class PolledBackend(ABC):
             ref = await self.submit_once(request, key=key)
             ref = self._stamped(ref, key, self._clock(), deadline)
             self._remember(key, request, ref)
+            self._watch(ref).is_first = True
             return ref
 
     async def find(
@@ -188,7 +191,7 @@ class PolledBackend(ABC):
             event = await self._look(ref, watch)
             end = event if isinstance(event, TerminalEvent) else self._cancelled(ref, watch)
             if end is None and watch.waited >= _allowed(ref):
-                end = await self._too_late(ref)
+                end = await self._too_late(ref, watch)
             if not has_started and _has_begun(event if end is None else end):
                 has_started = True
                 yield JobStarted()
@@ -255,6 +258,7 @@ class PolledBackend(ABC):
             self.postpone(ref, self.longest_poll_seconds if wished is None else wished)
             return None
         except (*_UNANSWERED_POLL, *_REFUSED_POLL) as error:
+            watch.is_first = False
             end = self._cancelled(ref, watch)
             if end is None:
                 hint = None if isinstance(error, _REFUSED_POLL) else error.hint
@@ -303,10 +307,10 @@ class PolledBackend(ABC):
         )
         return JobCancelled(model=ref.model, warnings=(warning,))
 
-    async def _too_late(self, ref: OperationRef) -> JobOutcomeUnknown:
-        """Return the end of the waiting; only the process that sent the work stops it as well."""
+    async def _too_late(self, ref: OperationRef, watch: _Watch) -> JobOutcomeUnknown:
+        """Return the end of the waiting; what was resumed is wanted, and is not stopped."""
         said = f"{self.name} has not finished {ref.operation_id} within {_allowed(ref):g} s"
-        if any(known == ref for _, known in self._submitted.values()):
+        if watch.is_first:
             with contextlib.suppress(MediaAgentError):
                 await self.cancel_once(ref)
             said += " and was asked to stop"

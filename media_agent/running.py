@@ -164,6 +164,10 @@ class Running:
             with contextlib.suppress(JobError), self._store.hold(job_id):
                 pass  # a task that had not begun has not given its job free yet
 
+    def is_at_work(self, job_id: str) -> bool:
+        """Return whether a process works on a job, this one or another."""
+        return not self._is_free(job_id)
+
     def _is_here(self, job_id: str) -> bool:
         return job_id in self._runs or job_id in self._tasks
 

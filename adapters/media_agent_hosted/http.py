@@ -21,6 +21,7 @@ from media_agent.errors import (
     BackendUnavailableError,
     MediaAgentError,
 )
+from media_agent.polled import sending
 from media_agent_hosted.addresses import checked_base, place_of
 from media_agent_hosted.film_file import LARGEST_FILM, PIECE, film_is_gone, store
 from media_agent_hosted.repeating import repeated
@@ -135,9 +136,10 @@ class HttpApi:
                 params=params,
                 headers={**(headers or {}), **self._auth()},
             )
-            reply = await self._answer(request, paid=paid)
-            if reply.status >= 400 and reply.status not in accepts:
-                raise self._error(reply, translate)
+            with sending() if paid else contextlib.nullcontext():
+                reply = await self._answer(request, paid=paid)
+                if reply.status >= 400 and reply.status not in accepts:
+                    raise self._error(reply, translate)
             return reply
 
         return await repeated(attempt, self._sleep, is_known_again=is_known_again)

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from media_agent.errors import InvalidRequestError
+from media_agent.polled import goes_along
 from media_agent_schemas.media import InputRole, MediaInput
 
 LARGEST_INLINE = 20 * 2**20  # bytes; base64 makes a third more of them
@@ -43,6 +44,8 @@ def read_medium(medium: MediaInput, *, largest: int = LARGEST_INLINE) -> tuple[b
     """
     name = medium.role.value if medium.path is None else f"{medium.role.value} {medium.path}"
     content = _bytes_of(medium, name, largest)
+    if medium.path is not None:
+        goes_along(medium.path, content)
     if len(content) > largest:
         raise InvalidRequestError(
             f"{name} is larger than {largest >> 20} MiB, too large to go along",
