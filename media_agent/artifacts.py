@@ -73,7 +73,8 @@ class Destination:
                 _rename(aside, target, clobber=self.overwrite or not complete)
                 sync_folder(target.parent)
         finally:
-            aside.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                aside.unlink(missing_ok=True)
         return target
 
 

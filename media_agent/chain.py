@@ -146,10 +146,10 @@ class ChainBackend:
                 return
             if wishes.is_finishing and index > 0:
                 break
-            plan = await self._plan_of(key, part, index, made)
+            plan = await self._plan_of(part, index, made)
             news: asyncio.Queue[JobProgressed | None] = asyncio.Queue()
             job_id = wishes.part = f"{key}.part-{index + 1:04d}"
-            making = asyncio.create_task(self._made(job_id, plan, index, news))
+            making = asyncio.create_task(self._made(job_id, plan, index, news, part_of=key))
             async with _stopped_at_exit(making):
                 while (progress := await news.get()) is not None:
                     yield progress
@@ -163,7 +163,13 @@ class ChainBackend:
         yield JobCompleted(**dict(await self._delivery(made, complete=True)))
 
     async def _made(
-        self, job_id: str, plan: Plan, index: int, news: "asyncio.Queue[JobProgressed | None]"
+        self,
+        job_id: str,
+        plan: Plan,
+        index: int,
+        news: "asyncio.Queue[JobProgressed | None]",
+        *,
+        part_of: str,
     ) -> VideoJob:
         """Make a part; its progress, counted in the whole, goes into the queue, then None."""
         total = None if self._plan.repeats else len(self._plan.parts)
@@ -180,7 +186,7 @@ class ChainBackend:
 
         try:
             report("begin", None)
-            return await self._maker.make(job_id, plan, on_event)
+            return await self._maker.make(job_id, plan, on_event, part_of=part_of)
         finally:
             news.put_nowait(None)
 
@@ -189,13 +195,13 @@ class ChainBackend:
         if self._plan.repeats:
             yield from repeat(self._plan.parts[-1])
 
-    async def _plan_of(self, key: str, part: PlanPart, index: int, made: MadeParts) -> Plan:
+    async def _plan_of(self, part: PlanPart, index: int, made: MadeParts) -> Plan:
         """Return the plan of one part, with what it takes from the part before."""
         request = part.request
         inputs = request.inputs
         if part.takes != "nothing":
             inputs = (*inputs, await asyncio.to_thread(made.handed_on, part))
-        labels = {**request.labels, "part_of": key, "part": str(index + 1)}
+        labels = {"part": str(index + 1), **request.labels}
         return Plan(
             backend=self._plan.backend,
             model=request.backend_and_model()[1] or self._plan.model,

@@ -171,7 +171,8 @@ class VideoClient:
         Without `out` the film stays in the job's folder.
         A `job_id` given twice is refused, so nothing is made twice by mistake. The same
         `idempotency_key` with the same request is the same job, also from another process: it is
-        waited for, gone on with if its process is gone, and returned as it ended.
+        waited for, gone on with if its process is gone, and returned as it ended; where it was
+        asked for with another place or policy then, a warning says so.
         When this is cancelled, the work is stopped, what was made is kept as NAME.partial.mp4 with
         its record, and then the cancellation goes on. Cancelled again meanwhile, it waits for
         nothing: the job can be gone on with.
@@ -193,7 +194,8 @@ class VideoClient:
         )
         if is_new:
             return await self._running.made(job, on_event)
-        return await self._running.watched(job.id, on_event)
+        ended = await self._running.watched(job.id, on_event)
+        return self._told_apart(ended, out=out, policy=policy)
 
     async def start(
         self,
@@ -230,7 +232,8 @@ class VideoClient:
             self._running.begin(job)
         else:
             self._running.go_on(job)
-        return self.store.get(job.id)
+        kept = self.store.get(job.id)
+        return kept if is_new else self._told_apart(kept, out=out, policy=policy)
 
     async def plan_branch(
         self,
@@ -335,6 +338,19 @@ class VideoClient:
         """
         return self.store.get(job_id)
 
+    async def go_on(self, job_id: str) -> VideoJob:
+        """Return a job as it stands; one whose process is gone is gone on with by this one.
+
+        Raises:
+            JobNotFoundError: there is none of this id.
+        """
+        self._running.go_on(self.store.get(job_id))
+        return self.store.get(job_id)
+
+    def is_at_work(self, job_id: str) -> bool:
+        """Return whether a process works on a job, this one or another."""
+        return self._running.is_at_work(job_id)
+
     async def list(self) -> list[VideoJob]:
         """Return all jobs of the data folder, newest first."""
         return self.store.list()
@@ -392,6 +408,10 @@ class VideoClient:
         """End a film, complete, with its next chunk; what is refused is as for `steer`."""
         return await self._control(job_id, Finish())
 
+    def knows(self, idempotency_key: str | None) -> bool:
+        """Return whether there is a job of this key."""
+        return idempotency_key is not None and self.store.has_key(idempotency_key)
+
     def new_job_id(self) -> str:
         """Return an id that no job has, sorted by time."""
         return f"{self._surroundings.now():%Y%m%d-%H%M%S}-{secrets.token_hex(4)}"
@@ -440,6 +460,20 @@ class VideoClient:
             raise InvalidRequestError("there is no plan to follow", hint="give at least one")
         terms = JobTerms(tuple(plans), _absolute(out), overwrite, idempotency_key)
         return await self._running.keep(job_id or self.new_job_id(), request, terms)
+
+    def _told_apart(
+        self, known: VideoJob, *, out: Path | str | None, policy: Policy | None
+    ) -> VideoJob:
+        """Return the job of a key with a warning where it was asked for on other terms before."""
+        terms = self.store.terms(known.id)
+        of_old = f"this idempotency key belongs to job {known.id}, which"
+        said = []
+        if out is not None and _absolute(out) != terms.out:
+            place = terms.out or self.store.folder(known.id)
+            said.append(f"{of_old} puts its film in {place}; nothing is put in {out}")
+        if policy not in (None, known.plan.policy):
+            said.append(f"{of_old} was planned under policy {known.plan.policy}, not {policy}")
+        return known.model_copy(update={"warnings": (*known.warnings, *said)})
 
     async def _control(
         self,

@@ -2,27 +2,28 @@
 
 import asyncio
 import contextlib
+import logging
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 
 from media_agent.artifacts import Destination, is_there, reserved
 from media_agent.differences import differences
-from media_agent.errors import (
-    BackendResponseError,
-    MediaAgentError,
-    StorageError,
-    to_info,
-)
+from media_agent.errors import BackendError, BackendResponseError, StorageError, to_info
 from media_agent.files import storage_errors, write_atomically
+from media_agent.jobs import JobMovedError
+from media_agent.ledger_rows import text_that_reads_back
 from media_agent.record import build_record
+from media_agent.stopping import while_wanted
 from media_agent.submitting import Surroundings
 from media_agent_schemas.capabilities import Capabilities
 from media_agent_schemas.errors import ErrorInfo
 from media_agent_schemas.events import JobCompleted, JobFailed, JobOutcomeUnknown, TerminalEvent
 from media_agent_schemas.jobs import VideoJob
 from media_agent_schemas.media import Artifact, ArtifactKind
+
+_LOGGER = logging.getLogger(__name__)
 
 
 @contextlib.contextmanager
@@ -54,12 +55,20 @@ class Delivering:
     """Does what is left to do for an ended job; done again after a crash, it comes out the same."""
 
     def __init__(
-        self, job: VideoJob, maker: str, destination: Destination, around: Surroundings
+        self,
+        job: VideoJob,
+        maker: str,
+        destination: Destination,
+        around: Surroundings,
+        *,
+        is_unwanted: Callable[[], bool] = lambda: False,
     ) -> None:
+        """Begin; `is_unwanted` is asked while a film is fetched."""
         self._job = job
         self._maker = maker
         self._destination = destination
         self._around = around
+        self._is_unwanted = is_unwanted
 
     async def deliver(
         self, end: TerminalEvent, limits: Capabilities, resumed_from: int | None
@@ -71,14 +80,20 @@ class Delivering:
         is_paid = not limits.resubmits
         try:
             end = await self._collected(end)
-        except MediaAgentError as error:
+        except JobMovedError:
+            raise
+        except Exception as error:  # whatever broke here, what was made is not to be lost by it
+            _LOGGER.debug("the film of job %s was not collected", self._job.id, exc_info=True)
             elsewhere = tuple(file for file in end.artifacts if file.uri is not None)
             end = end.model_copy(update={"artifacts": elsewhere})
             end = self._undelivered(end, to_info(error), is_paid=is_paid)
         self._around.checkpoint("collect")
         try:
             await asyncio.to_thread(self._write_record, end, limits, resumed_from)
-        except StorageError as error:
+        except JobMovedError:
+            raise
+        except Exception as error:
+            _LOGGER.debug("job %s got no record", self._job.id, exc_info=True)
             end = self._undelivered(end, to_info(error), is_paid=is_paid)
         self._around.checkpoint("record")
         return end
@@ -120,21 +135,25 @@ class Delivering:
         if film.path is not None or film.uri is None:
             return film
         path = self._around.work_folder / self._job.id / f"fetched-{number}.mp4"
-        if film.expires_at is not None and film.expires_at < self._around.now():
-            raise BackendResponseError(
-                f"the address of the film expired at {_minute(film.expires_at)}",
-                hint=f"look for it at {self._maker}",
-            )
         from media_agent.fetch import fetch
 
         named_by = self._around.base_url(self._maker)
-        fetched = await fetch(
+        fetching = fetch(
             film.uri,
             path,
             named_by=named_by,
             size_bytes=film.size_bytes,
             sleep=self._around.sleep,
         )
+        try:
+            fetched = await while_wanted(fetching, self._is_unwanted)
+        except BackendError as error:
+            if film.expires_at is None or film.expires_at > self._around.now():
+                raise
+            raise BackendResponseError(
+                f"{error.message}; its address expired at {_minute(film.expires_at)}",
+                hint=f"look for it at {self._maker}",
+            ) from error
         if film.sha256 not in (None, fetched.sha256):
             raise BackendResponseError("the film that arrived is not the one that was announced")
         is_address = "://" in film.uri
@@ -174,11 +193,12 @@ class Delivering:
             capabilities=limits,
             events=store.events(self._job.id),
             finished_at=self._around.now(),
+            inputs=store.terms(self._job.id).inputs,
             resumed_from=resumed_from,
         )
         place = self._destination.record_of(isinstance(end, JobCompleted))
         with storage_errors(str(place)):
-            write_atomically(place, record.model_dump_json(indent=2).encode() + b"\n")
+            write_atomically(place, text_that_reads_back(record, indent=2).encode() + b"\n")
         changes = {"record_path": str(place)}
         store.update(self._job.id, lambda job: job.model_copy(update=changes))
 

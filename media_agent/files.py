@@ -117,6 +117,9 @@ def written_aside(
     """Give a place to write a file to; it is `path` when the context ends, unless by an error.
 
     The place is beside `path`, or in a folder on the same disk.
+
+    Raises:
+        StorageError: the disk is full.
     """
     aside = temporary_beside(path if folder is None else folder / path.name)
     try:
@@ -127,8 +130,13 @@ def written_aside(
         aside.replace(path)
         if durably:
             sync_folder(path.parent)
+    except OSError as error:
+        if error.errno == errno.ENOSPC:  # how much is free is said before the half file goes
+            raise as_storage_error(str(path), error) from error
+        raise
     finally:
-        aside.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            aside.unlink(missing_ok=True)
 
 
 def numbered(folder: Path, suffix: str) -> dict[int, Path]:

@@ -1,6 +1,7 @@
 """What is kept of a job beside its face, and how an event moves it; the ledger does the keeping."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -54,6 +55,10 @@ class JobTerms:
     out: Path | None = None  # None: the job's own folder
     overwrite: bool = False
     idempotency_key: str | None = None
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    """The digests of the files that go in, by path, taken when they were first read."""
+    part_of: str | None = None
+    """The key of the submission of the film that this job makes a part of."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,11 @@ process owns it refuses every change.
 
 import logging
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
+
+from pydantic import ValidationError
 
 from media_agent.errors import IdempotencyConflictError, JobNotFoundError, StorageError
 from media_agent.jobs import JobTerms, changes_by, is_repetition
@@ -60,8 +62,9 @@ class Ledger(OwnedSubmissions):
             if known is not None:
                 return known
             owned = {"owner": str(self._owner), "heartbeat": self._clock()}
+            whole = {"inputs": dict(terms.inputs), "part_of": terms.part_of}
             try:
-                insert(connection, "jobs", **row_of(job, terms), **owned)
+                insert(connection, "jobs", **row_of(job, terms), **owned, **whole)
             except sqlite3.IntegrityError:
                 raise IdempotencyConflictError(f"job {job.id} exists already") from None
             self._write_artifacts(connection, job.id, job.artifacts)
@@ -88,6 +91,12 @@ class Ledger(OwnedSubmissions):
         with self._file.reading() as connection:
             return terms_of(self._row(connection, job_id))
 
+    def note_inputs(self, job_id: str, digests: Mapping[str, str]) -> None:
+        """Keep what was read of files when they were sent, or began to be used."""
+        with self._file.writing() as connection:
+            known = terms_of(self._row(connection, job_id)).inputs
+            change_job(connection, job_id, inputs={**known, **digests})
+
     def of_key(self, idempotency_key: str, request: VideoRequest) -> VideoJob | None:
         """Return the job that this key belongs to, None if it is new.
 
@@ -96,6 +105,12 @@ class Ledger(OwnedSubmissions):
         """
         with self._file.reading() as connection:
             return self._of_key(connection, idempotency_key, request)
+
+    def has_key(self, idempotency_key: str) -> bool:
+        """Return whether there is a job of this key."""
+        with self._file.reading() as connection:
+            query = "SELECT 1 FROM jobs WHERE idempotency_key = ?"
+            return connection.execute(query, (idempotency_key,)).fetchone() is not None
 
     def list(self) -> list[VideoJob]:
         """Return all jobs, newest first; one that cannot be read is logged and left out."""
@@ -171,7 +186,10 @@ class Ledger(OwnedSubmissions):
                 self._row(connection, job_id)
                 rows = connection.execute(query, (job_id, after, _PAGE)).fetchall()
             for _, text in rows:
-                yield JobEvent.model_validate_json(text)
+                try:
+                    yield JobEvent.model_validate_json(text)
+                except ValidationError as error:
+                    raise self._unreadable(job_id) from error
             if len(rows) < _PAGE:
                 return
             after = rows[-1]["sequence"]
@@ -215,10 +233,13 @@ class Ledger(OwnedSubmissions):
         try:
             return job_of(row, files)
         except ValueError as error:  # pydantic's is one
-            raise StorageError(
-                f"job {row['id']} cannot be read from {self._file.path}",
-                hint="another version of media-agent may have written it",
-            ) from error
+            raise self._unreadable(row["id"]) from error
+
+    def _unreadable(self, job_id: str) -> StorageError:
+        return StorageError(
+            f"job {job_id} cannot be read from {self._file.path}",
+            hint="another version of media-agent may have written it",
+        )
 
     def _of_key(
         self, connection: sqlite3.Connection, key: str | None, request: VideoRequest

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from media_agent.errors import StorageError
 from media_agent.jobs import JobTerms, Standing, Submission, SubmissionState
 from media_agent_schemas.capabilities import Plan
 from media_agent_schemas.errors import ErrorInfo
@@ -99,6 +100,8 @@ def terms_of(row: sqlite3.Row) -> JobTerms:
         out=None if row["out"] is None else Path(row["out"]),
         overwrite=bool(row["overwrite"]),
         idempotency_key=row["idempotency_key"],
+        inputs=json.loads(row["inputs"]),
+        part_of=row["part_of"],
     )
 
 
@@ -115,6 +118,22 @@ def submission_of(row: sqlite3.Row) -> Submission:
         attempts=row["attempts"],
         created_at=datetime.fromisoformat(row["created_at"]),
     )
+
+
+def text_that_reads_back(value: BaseModel, *, indent: int | None = None) -> str:
+    """Return a value as JSON that is read as a value again.
+
+    Raises:
+        StorageError: there is no such text, as of a number that is none.
+    """
+    try:
+        text = value.model_dump_json(indent=indent)
+        type(value).model_validate_json(text)
+    except ValueError as error:  # pydantic's are
+        raise StorageError(
+            f"this {type(value).__name__} could not be read again: {error}"
+        ) from error
+    return text
 
 
 def text_of(time: datetime) -> str:
@@ -139,10 +158,10 @@ def _column_of(value: object) -> object:
         case datetime():
             return text_of(value)
         case BaseModel():
-            return value.model_dump_json()
+            return text_that_reads_back(value)
         case Path():
             return str(value)
-        case tuple():
+        case tuple() | dict():
             return json.dumps(value)
         case _:
             return value

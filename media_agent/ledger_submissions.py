@@ -70,7 +70,8 @@ class OwnedSubmissions(OwnedJobs):
             BudgetExceededError: it would cost more than is left of the day.
         """
         with self._file.writing() as connection:
-            plan = terms_of(self._own_row(connection, job_id)).plans[number]
+            terms = terms_of(self._own_row(connection, job_id))
+            plan = terms.plans[number]
             try:
                 insert(
                     connection,
@@ -88,8 +89,8 @@ class OwnedSubmissions(OwnedJobs):
                 )
             except sqlite3.IntegrityError:
                 raise JobMovedError(f"plan {number} of job {job_id} was submitted before") from None
-            if part_of := plan.request.labels.get("part_of"):
-                taken = (plan.estimate.cost_usd or 0.0, part_of)
+            if terms.part_of is not None:
+                taken = (plan.estimate.cost_usd or 0.0, terms.part_of)
                 connection.execute(_TAKE_FROM_RESERVED, taken)
             if per_day is not None:
                 spent = _spent(connection, time - timedelta(days=1))

@@ -78,6 +78,11 @@ CREATE TABLE commands (
 _RESERVED = "ALTER TABLE submissions ADD COLUMN reserved FLOAT NOT NULL DEFAULT 0"
 """In USD, for the parts of a film that are not yet submitted; SQLite takes no comment there."""
 
+_INPUTS = "ALTER TABLE jobs ADD COLUMN inputs JSON NOT NULL DEFAULT '{}'"
+"""The digests of the files that went in, by path."""
+_PART_OF = "ALTER TABLE jobs ADD COLUMN part_of TEXT"
+"""The key of the submission of the film that this job makes a part of."""
+
 STEPS: tuple[Step, ...] = (
     (
         _JOBS,
@@ -90,5 +95,6 @@ STEPS: tuple[Step, ...] = (
     ),
     (_COMMANDS, "CREATE INDEX commands_by_job ON commands (job_id)"),
     (_RESERVED,),
+    (_INPUTS, _PART_OF),
 )
 """A step that was in a release never changes: a new version is a new step."""

@@ -111,20 +111,27 @@ class PartMaker:
         self._store = store
         self._stopped: set[str] = set()
 
-    async def make(self, job_id: str, plan: Plan, on_event: Callable[[JobEvent], None]) -> VideoJob:
-        """Make a part, or go on with it, or return it as it ended.
+    async def make(
+        self,
+        job_id: str,
+        plan: Plan,
+        on_event: Callable[[JobEvent], None],
+        *,
+        part_of: str | None = None,
+    ) -> VideoJob:
+        """Make a part of the film under the key `part_of`, go on with it, or return how it ended.
 
         One that failed or was cancelled is made again, as a job of its own, when the film ended
         with it and was resumed since.
         """
         tried = self._tried(job_id)
         if tried:
-            ended_at = self._ended_at(plan.request.labels["part_of"])
+            ended_at = None if part_of is None else self._ended_at(part_of)
             is_new = ended_at is None or tried[-1].updated_at > ended_at
             if is_new or tried[-1].status not in (JobStatus.FAILED, JobStatus.CANCELLED):
                 return await self._gone_on(tried[-1].id, on_event)
         name = _attempt(job_id, len(tried))
-        part, _ = await self._running.keep(name, plan.request, JobTerms((plan,)))
+        part, _ = await self._running.keep(name, plan.request, JobTerms((plan,), part_of=part_of))
         if job_id in self._stopped:
             self._store.request_cancel(name)
         return await self._running.made(part, on_event, lets_go=True)

@@ -22,6 +22,7 @@ from media_agent.errors import (
     ConfigurationError,
     GenerationFailedError,
     IdempotencyConflictError,
+    JobCancelledError,
     MediaAgentError,
     ModelRetiredError,
     NotResumableError,
@@ -32,6 +33,7 @@ from media_agent.errors import (
     to_info,
 )
 from media_agent.files import checked_key
+from media_agent.sending import goes_along, sending, will_tell
 from media_agent_schemas.capabilities import Capabilities, Estimate, OptionSpec
 from media_agent_schemas.events import (
     BackendEvent,
@@ -45,6 +47,8 @@ from media_agent_schemas.events import (
 from media_agent_schemas.jobs import ChangePrompt, Finish, OperationRef, ResumeToken
 from media_agent_schemas.request import VideoRequest
 
+__all__ = ["DEADLINE", "QUEUED", "PolledBackend", "goes_along", "sending"]
+
 QUEUED = "queued"
 """The phase of work that waits at the provider; every other phase is work that has started."""
 
@@ -52,7 +56,8 @@ DEADLINE = OptionSpec(
     name="deadline_seconds",
     type="number",
     minimum=1,
-    description="Stop waiting for the film after this many seconds, and ask the provider to stop.",
+    description="Stop waiting for the film after so many seconds of waiting, and ask the provider "
+    "to stop; whoever resumes it waits as long again, and stops nothing.",
 )
 """An option that every polled backend understands, to be listed in its capabilities."""
 
@@ -60,6 +65,7 @@ _GROWTH = 1.25  # each pause between two polls is longer than the last by this f
 _REFUSED_POLL = (RequestError, ModelRetiredError)  # about the poll, not about the work
 _UNANSWERED_POLL = (BackendUnavailableError, BackendResponseError)
 _LONGEST_WISH = 120.0  # seconds between two polls, whatever the provider asks for
+_STOP_SECONDS = 0.7  # that a film has to arrive in when the job is to stop
 _REMEMBERED = 1000  # submissions of this process that are answered from memory
 
 
@@ -68,9 +74,14 @@ class _Watch:
     """What this process knows of one operation beside what the provider says."""
 
     wake: asyncio.Event = field(default_factory=asyncio.Event)
-    not_before: float = 0.0
-    cancel_asked_at: float | None = None
+    waited: float = 0.0
+    """Seconds of pauses between polls: a clock also counts when nobody waits, and it jumps."""
+    wished_pause: float = 0.0
+    cancel_asked_at: float | None = None  # of what was waited
     cancel_is_refused: bool = False
+    is_fetching: bool = False
+    is_first: bool = False
+    """Whether this process sent the work and was answered ever since: nobody has resumed it."""
 
 
 class PolledBackend(ABC):
@@ -86,6 +97,8 @@ class PolledBackend(ABC):
     """How long the provider may take to confirm that it stopped."""
     bills: ClassVar[bool] = True
     """Whether work costs money; one's own servers send no bill."""
+    tells_when_sending: ClassVar[bool] = False
+    """Whether `submit_once` sends what may be accepted within `sending()`, and nowhere else."""
 
     def __init__(
         self,
@@ -155,9 +168,12 @@ class PolledBackend(ABC):
             if known is not None:
                 return known
             deadline = self._deadline(request)  # first: a fault in it must not lose a paid job
+            if self.tells_when_sending:
+                will_tell()
             ref = await self.submit_once(request, key=key)
             ref = self._stamped(ref, key, self._clock(), deadline)
             self._remember(key, request, ref)
+            self._watch(ref).is_first = True
             return ref
 
     async def find(
@@ -175,7 +191,9 @@ class PolledBackend(ABC):
         has_started = False
         while True:
             event = await self._look(ref, watch)
-            end = event if isinstance(event, TerminalEvent) else await self._given_up(ref, watch)
+            end = event if isinstance(event, TerminalEvent) else self._cancelled(ref, watch)
+            if end is None and watch.waited >= _allowed(ref):
+                end = await self._too_late(ref, watch)
             if not has_started and _has_begun(event if end is None else end):
                 has_started = True
                 yield JobStarted()
@@ -200,7 +218,7 @@ class PolledBackend(ABC):
     async def cancel(self, ref: OperationRef) -> None:
         """Ask the provider to stop; where it cannot, stop waiting and say so."""
         watch = self._watch(ref)
-        watch.cancel_asked_at = self._clock()  # a poll may see its effect before its answer is here
+        watch.cancel_asked_at = watch.waited  # a poll may see its effect before its answer is here
         try:
             await self.cancel_once(ref)
         except UnsupportedRequestError:
@@ -219,12 +237,13 @@ class PolledBackend(ABC):
         if seconds is not None:
             watch = self._watch(ref)
             wished = min(seconds, max(_LONGEST_WISH, self.longest_poll_seconds))
-            watch.not_before = max(watch.not_before, self._clock() + wished)
+            watch.wished_pause = max(watch.wished_pause, wished)
 
     def film_path(self, ref: OperationRef) -> Path:
         """Return where to put a film that only the backend itself can fetch; its folder exists."""
         folder = self.settings.data_dir / "work" / checked_key(str(ref.data.get("key", "")))
         folder.mkdir(parents=True, exist_ok=True)
+        self._watch(ref).is_fetching = True
         return folder / "video.mp4"
 
     async def _look(self, ref: OperationRef, watch: _Watch) -> BackendEvent | None:
@@ -236,7 +255,7 @@ class PolledBackend(ABC):
             OperationNotFoundError: the provider knows nothing of it.
         """
         try:
-            event = await self.status(ref)
+            event = await self._asked(ref, watch)
         except BackendRateLimitError as error:
             wished = error.retry_after
             self.postpone(ref, self.longest_poll_seconds if wished is None else wished)
@@ -248,7 +267,8 @@ class PolledBackend(ABC):
             info = info.model_copy(update={"hint": way_out})
             return JobOutcomeUnknown(model=ref.model, error=info)
         except (*_UNANSWERED_POLL, *_REFUSED_POLL) as error:
-            end = await self._given_up(ref, watch)
+            watch.is_first = False
+            end = self._cancelled(ref, watch)
             if end is None:
                 hint = None if isinstance(error, _REFUSED_POLL) else error.hint
                 raise BackendUnavailableError(error.message, hint=hint) from error
@@ -263,45 +283,72 @@ class PolledBackend(ABC):
             return JobCancelled.model_validate({**facts, "warnings": (*event.warnings, said)})
         return event
 
-    async def _given_up(self, ref: OperationRef, watch: _Watch) -> TerminalEvent | None:
-        """Return the end when there is no point in waiting longer: cancelled, or too late."""
+    async def _asked(self, ref: OperationRef, watch: _Watch) -> BackendEvent:
+        """Poll; a film that is still on its way when the job is to stop is left to a later run."""
+        watch.is_fetching = False
+        polling = asyncio.ensure_future(self.status(ref))
+        try:
+            while not polling.done():
+                is_last = watch.is_fetching and watch.cancel_asked_at is not None
+                await asyncio.wait({polling}, timeout=_STOP_SECONDS)
+                if is_last and not polling.done():
+                    stopped = JobCancelledError(
+                        f"the job was stopped while the film of {ref.operation_id} was fetched"
+                    )
+                    return JobOutcomeUnknown(model=ref.model, error=to_info(stopped))
+            return polling.result()
+        finally:
+            polling.cancel()
+            await asyncio.gather(polling, return_exceptions=True)
+
+    def _cancelled(self, ref: OperationRef, watch: _Watch) -> JobCancelled | None:
+        """Return the end when a cancel was asked for, and no more is to be heard of it."""
         asked_at = watch.cancel_asked_at
         if watch.cancel_is_refused:
             billed = " and is billed" if self.bills else ""
             warning = f"{self.name} cannot stop {ref.operation_id}: it goes on there{billed}"
             return JobCancelled(model=ref.model, warnings=(warning,))
-        may_finish = f"it may still finish{' and be billed' if self.bills else ''}"
-        if asked_at is not None and self._clock() >= asked_at + self.cancel_grace_seconds:
-            warning = (
-                f"{self.name} took the cancel of {ref.operation_id} and has not confirmed it: "
-                f"{may_finish}"
-            )
-            return JobCancelled(model=ref.model, warnings=(warning,))
-        started, allowed = _term(ref)
-        if self._clock() < started + allowed:
+        if asked_at is None or watch.waited < asked_at + self.cancel_grace_seconds:
             return None
-        with contextlib.suppress(MediaAgentError):
-            await self.cancel_once(ref)
+        warning = (
+            f"{self.name} took the cancel of {ref.operation_id} and has not confirmed it: "
+            f"{self._may_finish}"
+        )
+        return JobCancelled(model=ref.model, warnings=(warning,))
+
+    async def _too_late(self, ref: OperationRef, watch: _Watch) -> JobOutcomeUnknown:
+        """Return the end of the waiting; what was resumed is wanted, and is not stopped."""
+        said = f"{self.name} has not finished {ref.operation_id} within {_allowed(ref):g} s"
+        if watch.is_first:
+            with contextlib.suppress(MediaAgentError):
+                await self.cancel_once(ref)
+            said += " and was asked to stop"
         too_late = GenerationFailedError(
-            f"{self.name} has not finished {ref.operation_id} within {allowed:g} s and was asked "
-            f"to stop; {may_finish}",
+            f"{said}; {self._may_finish}",
             hint=f"look for it at {self.name}, or allow more with the option deadline_seconds",
         )
         return JobOutcomeUnknown(model=ref.model, error=to_info(too_late))
 
+    @property
+    def _may_finish(self) -> str:
+        return f"it may still finish{' and be billed' if self.bills else ''}"
+
     async def _pause(self, ref: OperationRef, watch: _Watch, seconds: float) -> None:
         """Sleep, as long as the provider wishes, but through no cancel and no deadline."""
-        ends = [sum(_term(ref))]
+        ends = [_allowed(ref)]
         if watch.cancel_asked_at is not None:
             ends.append(watch.cancel_asked_at + self.cancel_grace_seconds)
-        now = self._clock()
-        seconds = max(0.0, min(max(seconds, watch.not_before - now), *(end - now for end in ends)))
+        wished = max(seconds, watch.wished_pause)
+        seconds = max(0.0, min(wished, *(end - watch.waited for end in ends)))
         tasks = (
             asyncio.ensure_future(self._sleep(seconds)),
             asyncio.ensure_future(watch.wake.wait()),
         )
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            if tasks[0].done():
+                watch.waited += seconds
+                watch.wished_pause = 0.0
         finally:
             for task in tasks:
                 task.cancel()
@@ -348,12 +395,10 @@ class PolledBackend(ABC):
         return float(value)
 
 
-def _term(ref: OperationRef) -> tuple[float, float]:
-    """Return when work was sent and how many seconds it has, without end where nobody said."""
-    started, allowed = ref.data.get("submitted_at"), ref.data.get("deadline_seconds")
-    if not isinstance(started, int | float) or not isinstance(allowed, int | float):
-        return 0.0, math.inf
-    return started, allowed
+def _allowed(ref: OperationRef) -> float:
+    """Return how many seconds are waited for work, without end where nobody said."""
+    allowed = ref.data.get("deadline_seconds")
+    return allowed if isinstance(allowed, int | float) else math.inf
 
 
 def _has_begun(event: BackendEvent | None) -> bool:

@@ -44,4 +44,7 @@ def _said(job: VideoJob, last: Submission, ref: OperationRef | None, lookup: str
     if lookup == "none":
         return f"{who} cannot be searched: look at its own page of jobs or bills"
     how = f"under the key {last.key}" if lookup == "key" else "in its list"
-    return f"{who} shows no such work {how}: when that stays so, it was not accepted"
+    return (
+        f"{who} shows no such work {how}, which proves nothing: look at its own page of jobs or "
+        "bills before you make it again"
+    )

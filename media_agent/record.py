@@ -1,21 +1,19 @@
 """Builds the record beside a film from what the job went through."""
 
-import hashlib
 import platform
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from pydantic import ValidationError
 
-from media_agent.errors import StorageError
-from media_agent.files import sha256_of
+from media_agent.inputs import digest_in
 from media_agent.lengths import FALLBACK_FPS
 from media_agent_schemas.capabilities import Capabilities, Origin
 from media_agent_schemas.events import ChunkReady, Cost, JobEvent, PromptChanged, TerminalEvent
 from media_agent_schemas.jobs import JobStatus, VideoJob
-from media_agent_schemas.media import Artifact, MediaInput, VideoMetadata
+from media_agent_schemas.media import Artifact, VideoMetadata
 from media_agent_schemas.records import GenerationRecord, Lineage, ShotRecord, Times
 
 _STATUS = {
@@ -33,9 +31,13 @@ def build_record(
     capabilities: Capabilities,
     events: Iterable[JobEvent],
     finished_at: datetime,
+    inputs: Mapping[str, str],
     resumed_from: int | None = None,
 ) -> GenerationRecord:
-    """Say what was asked, adjusted, sent and delivered; `end` carries the collected artifacts."""
+    """Say what was asked, adjusted, sent and delivered; `end` carries the collected artifacts.
+
+    `inputs` are the digests of the files that went in, taken when they were read.
+    """
     sent = job.plan.request
     delivered = _delivered(end.artifacts)
     frames = 0 if delivered is None else delivered.frames
@@ -69,7 +71,7 @@ def build_record(
             parent_job=None if origin is None else origin.job_id,
             parent_chunk=None if origin is None else origin.chunk,
             resumed_from_chunk=resumed_from,
-            inputs=tuple(_digest(medium) for medium in sent.inputs),
+            inputs=tuple(digest_in(medium, inputs) for medium in sent.inputs),
             software=_software(),
             computation=end.computation,
         ),
@@ -146,17 +148,6 @@ def _steered(
     for chunk, prompt in sorted(changes.items()):
         if chunk in starts:
             yield starts[chunk] / fps, prompt
-
-
-def _digest(medium: MediaInput) -> str | None:
-    if medium.data is not None:
-        return hashlib.sha256(medium.data).hexdigest()
-    if medium.path is None:
-        return None
-    try:
-        return sha256_of(Path(medium.path))
-    except OSError as error:
-        raise StorageError(f"the input {medium.path} cannot be read: {error.strerror}") from error
 
 
 def _software() -> dict[str, str]:

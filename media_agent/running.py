@@ -4,10 +4,12 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from media_agent.branching import take_share
 from media_agent.delivering import placed
 from media_agent.errors import JobError, MediaAgentError, to_info
+from media_agent.inputs import digests_of
 from media_agent.jobs import JobMovedError, JobTerms
 from media_agent.workflow import JobRun, Surroundings
 from media_agent_schemas.events import JobCancelled, JobEvent, JobFailed, TerminalEvent
@@ -35,6 +37,8 @@ class Running:
         """Keep a job whose film has a place; return it, or the one of its key, and if it is new."""
         plan, now = terms.plans[0], self._around.now()
         await self._around.open_backend(plan)  # one that cannot be opened leaves no job
+        inputs = [medium for each in terms.plans for medium in each.request.inputs]
+        terms = replace(terms, inputs=await asyncio.to_thread(digests_of, inputs))
         job = VideoJob(
             id=job_id,
             chunks_ready=0 if plan.origin is None else plan.origin.chunk,
@@ -159,6 +163,10 @@ class Running:
         for job_id in tasks:
             with contextlib.suppress(JobError), self._store.hold(job_id):
                 pass  # a task that had not begun has not given its job free yet
+
+    def is_at_work(self, job_id: str) -> bool:
+        """Return whether a process works on a job, this one or another."""
+        return not self._is_free(job_id)
 
     def _is_here(self, job_id: str) -> bool:
         return job_id in self._runs or job_id in self._tasks

@@ -27,9 +27,12 @@ from media_agent.errors import (
     RequestError,
     StorageError,
     SubmitUncertainError,
+    in_full,
     to_info,
 )
-from media_agent.jobs import JobMovedError
+from media_agent.inputs import digests_of
+from media_agent.jobs import JobMovedError, SubmissionState
+from media_agent.ledger_rows import text_that_reads_back
 from media_agent.submitting import Submitting, Surroundings
 from media_agent_schemas.capabilities import Capabilities
 from media_agent_schemas.errors import ErrorInfo
@@ -40,6 +43,7 @@ from media_agent_schemas.events import (
     JobEvent,
     JobFailed,
     JobOutcomeUnknown,
+    JobStarted,
     TerminalEvent,
 )
 from media_agent_schemas.jobs import OperationRef, VideoJob
@@ -49,7 +53,7 @@ __all__ = ["JobRun", "Surroundings"]
 _LOGGER = logging.getLogger(__name__)
 _PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)  # seconds between attempts to reach a backend again
 _LOOK_SECONDS = 0.5  # between two looks for what other processes want
-_WORD_OF_THE_BACKEND = RequestError | GenerationFailedError | ModelRetiredError | JobError
+_WORD_OF_THE_BACKEND = (RequestError, GenerationFailedError, ModelRetiredError, JobError)
 
 
 class JobRun:
@@ -74,6 +78,7 @@ class JobRun:
         self._on_event = on_event
         self._is_stopping = False
         self._is_stopped = False
+        self._has_ended = False
         self._resumed_from: int | None = None
         self._stop = asyncio.Lock()
         self._commanding = asyncio.Lock()
@@ -100,9 +105,10 @@ class JobRun:
                 self._around.checkpoint("plan")
                 async with self._looking():
                     end = await self._work()
+                self._has_ended = True
                 self._around.checkpoint("observe")
                 end = await self._finished(end, destination)
-                self._keep(end)
+                self._keep_end(end)
                 self._around.checkpoint("finish")
             if isinstance(end, JobCompleted):
                 clean_up(self.job, self._limits(), self._around)
@@ -169,7 +175,9 @@ class JobRun:
     async def _stop_if_asked(self) -> None:
         """Stop the backend, once; until it has heard it, each call tries again."""
         async with self._stop:
-            if self._is_stopped or self.ref is None or not self._is_asked_to_stop():
+            if self._is_stopped or self._has_ended or self.ref is None:
+                return
+            if not self._is_asked_to_stop():
                 return
             try:
                 await self.backend.cancel(self.ref)
@@ -227,8 +235,12 @@ class JobRun:
         while True:
             try:
                 async for event in _events(backend, ref):
+                    if isinstance(event, JobOutcomeUnknown):
+                        return self._unknown(event.error, end=event)
                     if isinstance(event, TerminalEvent):
                         return event
+                    if isinstance(event, JobStarted) and self._limits().resubmits:
+                        await self._look_at_inputs()
                     if self._keep(event):  # what is only repeated is no sign of life
                         failures = 0
                 raise BackendResponseError(f"{backend.name} ended without saying how")
@@ -241,14 +253,28 @@ class JobRun:
     async def _after_trouble(self, error: MediaAgentError) -> TerminalEvent:
         """Return the end after an error: failed, or unknown if paid work may still go on."""
         info = to_info(error)
-        is_gone = isinstance(error, OperationNotFoundError)
-        is_said = isinstance(error, _WORD_OF_THE_BACKEND) and not is_gone
-        if self.ref is None or self._limits().resubmits or is_said:
+        if self._limits().resubmits or not self._may_be_accepted():
             await self._let_go()
             return JobFailed(error=info)
-        return self._unknown(info, is_gone=is_gone)
+        return self._unknown(info, is_gone=isinstance(error, OperationNotFoundError))
 
-    def _unknown(self, info: ErrorInfo, *, is_gone: bool = False) -> JobOutcomeUnknown:
+    def _may_be_accepted(self) -> bool:
+        """Return whether somebody may work on it; a refusal is the only word against that."""
+        if self.ref is not None:
+            return True
+        last = self._store.last_submission(self.job.id)
+        return last is not None and last.state is not SubmissionState.REFUSED
+
+    async def _look_at_inputs(self) -> None:
+        """Keep what the files are that a local model reads now; the job may have waited long."""
+        with contextlib.suppress(MediaAgentError):  # gone: the model says so, if it reads it
+            found = await asyncio.to_thread(digests_of, self.job.plan.request.inputs)
+            if found:
+                self._store.note_inputs(self.job.id, found)
+
+    def _unknown(
+        self, info: ErrorInfo, *, is_gone: bool = False, end: JobOutcomeUnknown | None = None
+    ) -> JobOutcomeUnknown:
         """Return the end that leaves the rest to a later run, with how to begin it."""
         looks_again = f"media-agent jobs resume {self.job.id} looks again"
         goes_on = f"the work may go on; {looks_again}"
@@ -257,7 +283,19 @@ class JobRun:
                 f"look for the film on {self.backend.name}'s own page before it is made again; "
                 f"{looks_again}"
             )
-        return JobOutcomeUnknown(error=_with_way_out(info, goes_on))
+        error = _with_way_out(info, looks_again if end is not None else goes_on)
+        end = JobOutcomeUnknown(error=error) if end is None else end
+        return end.model_copy(update={"error": error})
+
+    def _keep_end(self, end: TerminalEvent) -> None:
+        """Keep how it ended; where that cannot be kept, what it would have said is not lost."""
+        try:
+            self._keep(end)
+        except StorageError as error:
+            said = getattr(end, "error", None)
+            if said is None:
+                raise
+            raise StorageError(f"{error.message}; {in_full(said)}", hint=error.hint) from error
 
     def _keep(self, event: BackendEvent) -> bool:
         """Return whether the event was news."""
@@ -289,7 +327,13 @@ class JobRun:
             JobMovedError: another process took the job over, and does this.
         """
         self._store.check_owner(self.job.id)
-        delivering = Delivering(self.job, self.backend.name, destination, self._around)
+        delivering = Delivering(
+            self.job,
+            self.backend.name,
+            destination,
+            self._around,
+            is_unwanted=self._is_asked_to_stop,
+        )
         last = self._store.last_submission(self.job.id)
         if last is not None and end.cost is not None and not self.job.plan.parts:  # billed by part
             self._store.bill(last, end.cost)
@@ -314,6 +358,28 @@ def _with_way_out(info: ErrorInfo, hint: str) -> ErrorInfo:
 
 
 async def _events(backend: VideoBackend, ref: OperationRef) -> AsyncGenerator[BackendEvent, None]:
-    async with aclosing(backend.observe(ref)) as events:
-        async for event in events:
-            yield event
+    """Yield what a backend tells; the word with which it fails the work is told as its end."""
+    try:
+        async with aclosing(backend.observe(ref)) as events:
+            async for event in events:
+                yield _readable(event, backend.name)
+    except OperationNotFoundError:
+        raise
+    except _WORD_OF_THE_BACKEND as error:
+        yield JobFailed(error=to_info(error))
+
+
+def _readable(event: BackendEvent, backend: str) -> BackendEvent:
+    """Return an event as it can be kept; of a finished film all but the film may be left out.
+
+    Raises:
+        BackendResponseError: it cannot be kept.
+    """
+    try:
+        text_that_reads_back(event)
+    except StorageError as error:
+        if not isinstance(event, JobCompleted) or not event.artifacts:
+            raise BackendResponseError(f"{backend} told what cannot be kept: {error}") from error
+        said = f"what {backend} told of the film cannot be kept and was left out"
+        return JobCompleted(artifacts=event.artifacts, warnings=(said,))
+    return event

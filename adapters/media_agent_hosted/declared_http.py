@@ -53,6 +53,8 @@ _DEFAULT_MODEL = "service"
 class HttpBackend(PolledBackend):
     """Meets the `VideoBackend` protocol for a service whose calls are said in the settings."""
 
+    tells_when_sending = True
+
     def __init__(
         self,
         settings: BackendSettings,

@@ -63,6 +63,8 @@ class FalOptions(BaseModel):
 class FalBackend(PolledBackend):
     """Meets the `VideoBackend` protocol for every model at fal, mapped or not."""
 
+    tells_when_sending = True
+
     def __init__(
         self,
         settings: BackendSettings,

@@ -26,6 +26,7 @@ from media_agent.errors import (
 )
 from media_agent.fetch import LARGEST_FILM, fetch, is_inline
 from media_agent.network import Way, before_sending, cause_of, decoded, open_client, reason_of
+from media_agent.polled import sending
 from media_agent_hosted.addresses import checked_base, place_of
 from media_agent_hosted.headers import header_flaw
 from media_agent_hosted.repeating import repeated
@@ -141,9 +142,10 @@ class HttpApi:
             request = self._request(
                 method, target, way, headers or {}, json=json, files=files, params=params
             )
-            reply = await self._answer(request, way, paid=paid)
-            if reply.status >= 400 and reply.status not in accepts:
-                raise self._error(reply, translate)
+            with sending() if paid else contextlib.nullcontext():
+                reply = await self._answer(request, way, paid=paid)
+                if reply.status >= 400 and reply.status not in accepts:
+                    raise self._error(reply, translate)
             return reply
 
         return await repeated(attempt, self._sleep, is_known_again=is_known_again)

@@ -73,6 +73,7 @@ class OpenAICompatibleBackend(PolledBackend):
     """Meets the `VideoBackend` protocol for one server; its replies show which program."""
 
     bills = False
+    tells_when_sending = True
 
     def __init__(
         self,

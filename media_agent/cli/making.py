@@ -47,7 +47,8 @@ async def _make(client: VideoClient, order: Order, interruption: Interruption) -
     request, plans = await planned(client, order)
     plan = plans[0]
     announce(plan, free_bytes=free_bytes(client.settings.data_dir))
-    out = _default_place(plan) if output.out is None else output.out
+    is_known = client.knows(order.idempotency_key)
+    out = _default_place(plan) if output.out is None and not is_known else output.out
     job_id = client.new_job_id()
     let_finish(client, job_id, plan, interruption)
     with ProgressLine(plan, follow=output.follow) as progress:
@@ -130,7 +131,11 @@ def _report(job: VideoJob, output: OutputFlags, interruption: Interruption) -> i
 
 def kept(job: VideoJob) -> str:
     """Return where the beginning of a film that broke off is, as the end of a sentence."""
-    return f"; what was made is in {job.artifacts[0].path}" if job.artifacts else ""
+    if not job.artifacts:
+        return ""
+    if (path := job.artifacts[0].path) is not None:
+        return f"; what was made is in {path}"
+    return "" if job.record_path is None else f"; its address is in {job.record_path}"
 
 
 def _facts(job: VideoJob) -> str:

@@ -84,7 +84,7 @@ class ToolBox:
             case CreateVideo():
                 return await self._view(await self._create(arguments))
             case GetVideo():
-                return await self._view(await self._client.get(arguments.job_id))
+                return await self._view(await self._client.go_on(arguments.job_id))
             case WaitVideo():
                 return await self._view(await self._wait(arguments))
             case SteerVideo(job_id=job_id, prompt=prompt, at=at):
@@ -111,6 +111,7 @@ class ToolBox:
     async def _wait(self, arguments: WaitVideo) -> VideoJob:
         """Return the job when it is finished, or as it stands when the time is over."""
         until = self._clock() + arguments.patience
+        await self._client.go_on(arguments.job_id)
         while True:
             job = await self._client.get(arguments.job_id)
             left = until - self._clock()
@@ -121,7 +122,8 @@ class ToolBox:
     async def _view(self, job: VideoJob) -> JobView:
         if job.status is JobStatus.COMPLETED:
             job = await asyncio.to_thread(_with_sheet, job)
-        return view_job(job, verification=await self._verification(job))
+        is_moving = self._client.is_at_work(job.id)
+        return view_job(job, verification=await self._verification(job), is_moving=is_moving)
 
     async def _verification(self, job: VideoJob) -> str | None:
         try:

@@ -25,6 +25,10 @@ _PARTS_ARE_KEPT = (
     "do not create it again: parts that are made and paid are kept; let a person run media-agent "
     "jobs resume JOB_ID, which makes the rest"
 )
+_NOBODY_WORKS = (
+    "do not create it again, and do not wait: nobody works on it, and it could not be gone on with; "
+    "let a person run media-agent jobs resume JOB_ID, which says why"
+)
 _ENDED_SHORT = (JobStatus.FAILED, JobStatus.CANCELLED)
 
 
@@ -51,8 +55,8 @@ class JobView(Schema):
     next: str = Field(description="What to do now.")
 
 
-def view_job(job: VideoJob, *, verification: str | None = None) -> JobView:
-    """Return what an agent sees of a job."""
+def view_job(job: VideoJob, *, verification: str | None = None, is_moving: bool = True) -> JobView:
+    """Return what an agent sees of a job; of one that nobody works on it says what to do."""
     film = _first(job, ArtifactKind.VIDEO)
     partial = _first(job, ArtifactKind.PARTIAL_VIDEO)
     sheet = _first(job, ArtifactKind.CONTACT_SHEET)
@@ -75,13 +79,17 @@ def view_job(job: VideoJob, *, verification: str | None = None) -> JobView:
         adjustments=tuple(changes_in(job.plan)),
         warnings=job.warnings,
         error=job.error,
-        next=_next_for(job),
+        next=_next_for(job, is_moving=is_moving),
     )
 
 
-def _next_for(job: VideoJob) -> str:
-    is_kept = bool(job.plan.parts) and job.status in _ENDED_SHORT
-    return (_PARTS_ARE_KEPT if is_kept else _NEXT[job.status]).replace("JOB_ID", job.id)
+def _next_for(job: VideoJob, *, is_moving: bool) -> str:
+    said = _NEXT[job.status]
+    if job.plan.parts and job.status in _ENDED_SHORT:
+        said = _PARTS_ARE_KEPT
+    elif not job.status.is_terminal and not is_moving:
+        said = _NOBODY_WORKS
+    return said.replace("JOB_ID", job.id)
 
 
 class OptionView(Schema):

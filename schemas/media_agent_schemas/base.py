@@ -20,6 +20,7 @@ class Schema(BaseModel):
     model_config = ConfigDict(
         frozen=True,
         extra="forbid",
+        allow_inf_nan=False,  # JSON has no such number: it would not be read again
         use_attribute_docstrings=False,
         val_json_bytes="base64",
         ser_json_bytes="base64",

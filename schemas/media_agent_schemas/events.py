@@ -1,8 +1,10 @@
 """What a backend reports while it works, and the envelope in which the core keeps it."""
 
+import math
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, BeforeValidator, Field, field_validator
 
 from media_agent_schemas.base import Document, Schema, Sha256
 from media_agent_schemas.capabilities import Verification
@@ -11,18 +13,35 @@ from media_agent_schemas.jobs import ResumeToken
 from media_agent_schemas.media import Artifact
 
 
+def _unless_senseless(value: object) -> object:
+    """Return what somebody else measured; None, unknown, if it is below zero or not finite."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return None if is_number and not 0 <= value < math.inf else value
+
+
+Measured = Annotated[Annotated[float, Field(ge=0)] | None, BeforeValidator(_unless_senseless)]
+"""A number that somebody else says of their work; a senseless one keeps no film from its owner."""
+
+
 class Timing(Schema):
     """How long things took, in seconds."""
 
-    total_seconds: float | None = Field(None, ge=0, description="From start to finished file.")
-    first_chunk_seconds: float | None = Field(None, ge=0, description="Until the first chunk.")
+    total_seconds: Measured = Field(None, description="From start to finished file.")
+    first_chunk_seconds: Measured = Field(None, description="Until the first chunk.")
     phases: dict[str, float] = Field({}, description="By phase, such as denoise or encode.")
+
+    @field_validator("phases", mode="before")
+    @classmethod
+    def _known_phases(cls, phases: object) -> object:
+        if not isinstance(phases, Mapping):
+            return phases
+        return {name: each for name, each in phases.items() if _unless_senseless(each) is not None}
 
 
 class Cost(Schema):
     """What was really billed."""
 
-    usd: float | None = Field(None, ge=0, description="In USD; null: unknown.")
+    usd: Measured = Field(None, description="In USD; null: unknown.")
     source: str | None = Field(None, description="Who says so.")
 
 

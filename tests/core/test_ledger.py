@@ -385,9 +385,7 @@ def in_parts(name: str, *parts: float) -> tuple[VideoJob, JobTerms]:
 
 def part_of(film: str, name: str, cost: float) -> tuple[VideoJob, JobTerms]:
     planned = plan(cost=cost)
-    request = planned.request.model_copy(update={"labels": {"part_of": film}})
-    planned = planned.model_copy(update={"request": request})
-    return job(name).model_copy(update={"plan": planned}), JobTerms((planned,))
+    return job(name).model_copy(update={"plan": planned}), JobTerms((planned,), part_of=film)
 
 
 def test_a_film_in_parts_takes_the_price_of_all_and_its_parts_take_from_that(

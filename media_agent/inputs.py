@@ -1,0 +1,48 @@
+"""The files that go into a film: looked at before anything is kept, and told apart for ever.
+
+What went in is known by the bytes that were read then. A file that is gone or another one by the
+time the film is there changes nothing in what the record says.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from media_agent.errors import InvalidRequestError
+from media_agent_schemas.media import MediaInput
+
+
+def digests_of(inputs: Iterable[MediaInput]) -> dict[str, str]:
+    """Return the SHA-256 of each file among the inputs, by its path.
+
+    Raises:
+        InvalidRequestError: one cannot be read, or is something that may never end.
+    """
+    files = {medium.path: medium for medium in inputs if medium.path is not None}
+    return {path: _digest(Path(path).expanduser(), medium) for path, medium in files.items()}
+
+
+def digest_in(medium: MediaInput, digests: Mapping[str, str]) -> str | None:
+    """Return the digest of what went in; None: it was never read here."""
+    if medium.data is not None:
+        return hashlib.sha256(medium.data).hexdigest()
+    return None if medium.path is None else digests.get(medium.path)
+
+
+def _digest(path: Path, medium: MediaInput) -> str:
+    try:
+        if path.exists() and not path.is_file():  # opening a pipe could wait for ever
+            raise _unreadable(
+                medium, f"it is {'a folder' if path.is_dir() else 'no ordinary file'}"
+            )
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except (OSError, ValueError) as error:
+        raise _unreadable(medium, getattr(error, "strerror", None) or str(error)) from error
+
+
+def _unreadable(medium: MediaInput, why: str) -> InvalidRequestError:
+    return InvalidRequestError(
+        f"{medium.role.value} {medium.path} cannot be read: {why}",
+        hint="check its path and its permissions",
+    )

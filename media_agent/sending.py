@@ -1,0 +1,99 @@
+"""Whether anything of a submission has left this machine: only whoever sends it can say.
+
+A backend that never says so may have sent it from the moment it was asked to. One that does is
+believed: what goes wrong before it sends is trouble of our own, and nothing was accepted.
+"""
+
+import contextlib
+import hashlib
+from collections.abc import Iterator
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from media_agent.errors import (
+    BackendError,
+    BackendResponseError,
+    ConfigurationError,
+    GenerationFailedError,
+    IdempotencyConflictError,
+    JobCancelledError,
+    NotResumableError,
+    PluginError,
+    RequestError,
+    SubmitUncertainError,
+)
+
+_REFUSALS = (
+    RequestError,
+    BackendError,
+    ConfigurationError,
+    PluginError,
+    IdempotencyConflictError,
+    JobCancelledError,
+    NotResumableError,
+)
+_NO_REFUSALS = (SubmitUncertainError, BackendResponseError, GenerationFailedError)
+
+
+@dataclass(slots=True)
+class Sending:
+    """One submission on its way."""
+
+    is_told: bool = False
+    """Whether the backend says when it sends."""
+    is_out: bool = False
+    """Whether something was sent that was not refused."""
+    inputs: dict[str, str] = field(default_factory=dict)
+    """The digests of the files that were read to be sent, by their paths."""
+
+    @property
+    def may_be_accepted(self) -> bool:
+        """Whether anybody can have accepted it by now."""
+        return self.is_out or not self.is_told
+
+
+_CURRENT: ContextVar[Sending | None] = ContextVar("sending", default=None)
+
+
+@contextlib.contextmanager
+def followed() -> Iterator[Sending]:
+    """Learn what becomes of the submission that is made within the context."""
+    current = Sending()
+    token = _CURRENT.set(current)
+    try:
+        yield current
+    finally:
+        _CURRENT.reset(token)
+
+
+def will_tell() -> None:
+    """Promise that from here on all that may be accepted is sent within `sending`."""
+    if (current := _CURRENT.get()) is not None:
+        current.is_told = True
+
+
+@contextlib.contextmanager
+def sending() -> Iterator[None]:
+    """Send within this context what may be accepted; a refusal says that it was not."""
+    current = _CURRENT.get() or Sending()
+    was_out, current.is_out = current.is_out, True
+    try:
+        yield
+    except Exception as error:
+        current.is_out = was_out or not is_refusal(error)
+        raise
+
+
+def goes_along(path: str | Path, content: bytes) -> None:
+    """Say what is sent of a file, which may have changed since it was first looked at."""
+    if (current := _CURRENT.get()) is not None:
+        current.inputs[str(path)] = hashlib.sha256(content).hexdigest()
+
+
+def is_refusal(error: Exception) -> bool:
+    """Return whether an error of a submission is the word that nothing was accepted.
+
+    An answer that makes no sense came after the request was sent; so may trouble of our own.
+    """
+    return isinstance(error, _REFUSALS) and not isinstance(error, _NO_REFUSALS)

@@ -1,0 +1,35 @@
+"""Waiting for what takes long, unless it is not wanted any more."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import TypeVar
+
+from media_agent.errors import JobCancelledError
+
+LOOK_SECONDS = 0.5  # between two looks at the wish to stop; it has that long to end by itself
+
+_Result = TypeVar("_Result")
+
+
+async def while_wanted(
+    work: Coroutine[object, object, _Result], is_unwanted: Callable[[], bool]
+) -> _Result:
+    """Wait for work; when it is not wanted any more it has a moment to end, then is cancelled.
+
+    Raises:
+        JobCancelledError: it was not wanted any more.
+    """
+    task = asyncio.create_task(work)
+    has_moment = True
+    try:
+        while not task.done():
+            await asyncio.wait({task}, timeout=LOOK_SECONDS)
+            if task.done() or not is_unwanted():
+                continue
+            if not has_moment:
+                raise JobCancelledError("it was stopped before it was done")
+            has_moment = False
+        return task.result()
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
