@@ -124,7 +124,7 @@ def test_a_duration_beyond_every_backend(said: Said) -> None:
             None,
             "image-to-video",
             "--image",
-            "cannot be used: there is no such file (check its path",
+            "cannot be used: there is no such file",
         ),
         (b"dear diary", "extend-video", "--video", "is no MP4 or WebM film"),
     ],
