@@ -120,7 +120,12 @@ def test_a_duration_beyond_every_backend(said: Said) -> None:
     [
         (b"dear diary", "image-to-video", "--image", "is no PNG, JPEG or WebP picture (convert it"),
         (b"", "image-to-video", "--image", "is no PNG, JPEG or WebP picture (convert it"),
-        (None, "image-to-video", "--image", "cannot be read: No such file or directory"),
+        (
+            None,
+            "image-to-video",
+            "--image",
+            "cannot be used: there is no such file",
+        ),
         (b"dear diary", "extend-video", "--video", "is no MP4 or WebM film"),
     ],
 )

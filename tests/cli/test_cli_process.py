@@ -139,11 +139,19 @@ def test_a_terminal_gets_a_moving_bar_and_the_result() -> None:
     assert "\x1b" not in out
 
 
-def test_the_help_takes_less_than_a_third_of_a_second_of_work() -> None:
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    for _ in range(3):
-        subprocess.run([*COMMAND, "--help"], stdout=subprocess.DEVNULL, check=True, timeout=60)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+def test_the_help_takes_little_more_work_than_the_libraries_it_is_drawn_with() -> None:
+    libraries = [sys.executable, "-c", "import cyclopts, rich.console, rich.table"]
 
-    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    assert used / 3 < 0.3
+    assert least_work([*COMMAND, "--help"]) < 2 * least_work(libraries)
+
+
+def least_work(command: list[str]) -> float:
+    """Return the CPU seconds of the cheapest of some runs: what else runs here adds, never less."""
+
+    def work() -> float:
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run(command, stdout=subprocess.DEVNULL, check=True, timeout=60)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+    return min(work() for _ in range(5))
