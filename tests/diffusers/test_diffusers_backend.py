@@ -55,7 +55,7 @@ def backend(
     families = ("wan", "wan-i2v", "wan-flf2v", "mochi")
     models = {family: folder_of(family) for family in families}
     data_dir = tmp_path_factory.mktemp("data")
-    backend = DiffusersBackend(BackendSettings(data_dir=data_dir, models=models))
+    backend = DiffusersBackend(BackendSettings(data_dir=data_dir, models=models, threads=1))
     yield backend
     asyncio.run(backend.aclose())
 
@@ -148,7 +148,7 @@ async def test_another_process_makes_the_same_frames(
     backend: DiffusersBackend, folder_of: FolderOf, tmp_path: Path
 ) -> None:
     models = {"wan": folder_of("wan")}
-    other = DiffusersBackend(BackendSettings(data_dir=tmp_path / "other", models=models))
+    other = DiffusersBackend(BackendSettings(data_dir=tmp_path / "other", models=models, threads=1))
 
     here, there = await film(backend, planned(backend)), await film(other, planned(other))
 
@@ -219,7 +219,7 @@ def test_a_pipeline_that_is_stopped_takes_not_one_step_more(folder_of: FolderOf)
     class StoppedError(Exception):
         pass
 
-    pipeline = LoadedPipeline(read_folder(folder_of("wan")), DiffusersOptions())
+    pipeline = LoadedPipeline(read_folder(folder_of("wan")), DiffusersOptions(), threads=1)
     arguments = {"prompt": "a cat", "width": 16, "height": 16, "num_frames": 5}
     steps: list[tuple[int, int]] = []
 
@@ -242,7 +242,7 @@ def test_a_pipeline_that_is_stopped_takes_not_one_step_more(folder_of: FolderOf)
 def test_the_memory_of_a_released_model_is_free_at_once(folder_of: FolderOf) -> None:
     from media_agent_diffusers.pipeline import LoadedPipeline
 
-    pipeline = LoadedPipeline(read_folder(folder_of("wan")), DiffusersOptions())
+    pipeline = LoadedPipeline(read_folder(folder_of("wan")), DiffusersOptions(), threads=1)
     arguments = {"prompt": "a cat", "width": 16, "height": 16, "num_frames": 5}
     pipeline.run({**arguments, "num_inference_steps": 2}, seed=0, on_step=lambda done, total: None)
     parts = pipeline._pipe.components.values()
@@ -258,7 +258,7 @@ def test_the_memory_of_a_released_model_is_free_at_once(folder_of: FolderOf) -> 
 def test_values_that_are_no_numbers_are_an_error_and_no_film(folder_of: FolderOf) -> None:
     from media_agent_diffusers.pipeline import LoadedPipeline
 
-    pipeline = LoadedPipeline(read_folder(folder_of("wan")), DiffusersOptions())
+    pipeline = LoadedPipeline(read_folder(folder_of("wan")), DiffusersOptions(), threads=1)
     arguments = {"prompt": "a cat", "width": 16, "height": 16, "num_frames": 5}
 
     with pytest.raises(GenerationFailedError, match="no numbers"):
@@ -285,7 +285,7 @@ async def test_nothing_is_asked_of_the_network(
         raise AssertionError("somebody wanted to connect")
 
     models = {"mochi": folder_of("mochi")}
-    fresh = DiffusersBackend(BackendSettings(data_dir=tmp_path, models=models))
+    fresh = DiffusersBackend(BackendSettings(data_dir=tmp_path, models=models, threads=1))
     monkeypatch.setattr(socket.socket, "connect", refuse)
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
 
@@ -299,7 +299,7 @@ async def test_nothing_is_asked_of_the_network(
 async def test_fewer_bits_work_too(folder_of: FolderOf, tmp_path: Path) -> None:
     models = {name: str(folder_of(name)) for name in ("wan", "mochi")}
     options = {"models": models, "dtype": "bfloat16", "device": "cpu", "vae_tiling": True}
-    backend = DiffusersBackend(BackendSettings(data_dir=tmp_path, options=options))
+    backend = DiffusersBackend(BackendSettings(data_dir=tmp_path, options=options, threads=1))
 
     for model, frames in (("wan", 5), ("mochi", 7)):
         assert len(await film(backend, planned(backend, model))) == frames
@@ -435,7 +435,7 @@ async def test_a_missing_library_is_named_with_the_way_to_install_it(
     models = {"wan": folder_of("wan")}
     monkeypatch.setitem(sys.modules, library, None)
     lacking.cache_clear()
-    backend = DiffusersBackend(BackendSettings(data_dir=tmp_path, models=models))
+    backend = DiffusersBackend(BackendSettings(data_dir=tmp_path, models=models, threads=1))
     lacking.cache_clear()
     said = f"diffusers needs {library}: pip install 'media-agent[diffusers]'"
 
@@ -456,7 +456,9 @@ async def test_weights_that_lack_a_part_fail_the_job_instead_of_making_noise(
     tensors = load_file(file)
     del tensors["blocks.1.attn1.to_q.weight"]
     save_file(tensors, file, metadata={"format": "pt"})
-    backend = DiffusersBackend(BackendSettings(data_dir=tmp_path, models={"wan": wan_copy}))
+    backend = DiffusersBackend(
+        BackendSettings(data_dir=tmp_path, models={"wan": wan_copy}, threads=1)
+    )
 
     done = (await observed(backend, planned(backend)))[-1]
 
@@ -472,7 +474,9 @@ async def test_a_config_that_does_not_fit_the_weights_fails_the_job(
 ) -> None:
     config = wan_copy / "transformer" / "config.json"
     config.write_text(config.read_text().replace('"ffn_dim": 32', '"ffn_dim": 48'))
-    backend = DiffusersBackend(BackendSettings(data_dir=tmp_path, models={"wan": wan_copy}))
+    backend = DiffusersBackend(
+        BackendSettings(data_dir=tmp_path, models={"wan": wan_copy}, threads=1)
+    )
 
     done = (await observed(backend, planned(backend)))[-1]
 
@@ -486,7 +490,7 @@ def test_a_damaged_model_is_named_and_leaves_the_others_alone(
     folder_of: FolderOf, tmp_path: Path
 ) -> None:
     models = {"gone": tmp_path / "gone", "wan": folder_of("wan")}
-    backend = DiffusersBackend(BackendSettings(data_dir=tmp_path, models=models))
+    backend = DiffusersBackend(BackendSettings(data_dir=tmp_path, models=models, threads=1))
 
     assert backend.capabilities().model == "wan"
     assert backend.capabilities().models == ("wan",)
@@ -498,9 +502,9 @@ def test_without_a_model_or_with_a_wrong_name_the_way_out_is_said(
     folder_of: FolderOf, tmp_path: Path
 ) -> None:
     with pytest.raises(BackendUnavailableError, match="no model yet") as none:
-        DiffusersBackend(BackendSettings(data_dir=tmp_path)).capabilities()
+        DiffusersBackend(BackendSettings(data_dir=tmp_path, threads=1)).capabilities()
     models = {"wan": folder_of("wan")}
-    backend = DiffusersBackend(BackendSettings(data_dir=tmp_path, models=models))
+    backend = DiffusersBackend(BackendSettings(data_dir=tmp_path, models=models, threads=1))
     with pytest.raises(InvalidRequestError, match="no model 'wam'") as wrong:
         backend.capabilities("wam")
 
@@ -530,7 +534,7 @@ def test_folders_of_the_settings_file_count_from_where_it_lies(
 )
 def test_a_wrong_setting_is_named(tmp_path: Path, options: dict[str, object], said: str) -> None:
     with pytest.raises(ConfigurationError, match=said):
-        DiffusersBackend(BackendSettings(tmp_path, options=options))  # type: ignore[arg-type]
+        DiffusersBackend(BackendSettings(tmp_path, options=options, threads=1))  # type: ignore[arg-type]
 
 
 @pytest.mark.anyio
@@ -549,7 +553,7 @@ async def test_settings_that_this_machine_cannot_do_fail_with_the_way_out(
 
     if options["device"] == "cuda" and torch.cuda.is_available():
         pytest.skip("there is a GPU here")
-    settings = BackendSettings(tmp_path, options, models={"wan": folder_of("wan")})  # type: ignore[arg-type]
+    settings = BackendSettings(tmp_path, options, models={"wan": folder_of("wan")}, threads=1)  # type: ignore[arg-type]
     backend = DiffusersBackend(settings)
 
     done = (await observed(backend, planned(backend)))[-1]
@@ -565,8 +569,54 @@ async def test_settings_that_this_machine_cannot_do_fail_with_the_way_out(
 @pytest.mark.parametrize("offload", ["none", "model", "sequential"])
 async def test_a_gpu_makes_films_too(folder_of: FolderOf, tmp_path: Path, offload: str) -> None:
     options = {"device": "cuda", "offload": offload}
-    settings = BackendSettings(tmp_path, options, models={"wan": folder_of("wan")})
+    settings = BackendSettings(tmp_path, options, models={"wan": folder_of("wan")}, threads=1)
     backend = DiffusersBackend(settings)
 
     assert len(await film(backend, planned(backend))) == 5
     await backend.aclose()
+
+
+def test_the_record_says_on_what_it_was_computed(folder_of: FolderOf) -> None:
+    from media_agent_diffusers.pipeline import LoadedPipeline
+    from media_agent_diffusers.threads import usable_cores
+
+    folder = read_folder(folder_of("wan"))
+
+    chosen = LoadedPipeline(folder, DiffusersOptions(), threads=1).computation
+    own = LoadedPipeline(folder, DiffusersOptions()).computation
+
+    assert (chosen.device, chosen.dtype, chosen.threads) == ("cpu", "float32", 1)
+    assert own.threads == usable_cores()
+    assert chosen.library.startswith("torch ")
+
+
+@pytest.mark.parametrize(
+    ("siblings", "quota", "expected"),
+    [
+        (["0", "1", "2", "3"], None, 4),
+        (["0", "1", "2", "3"], "max 100000", 4),
+        (["0,2", "1,3", "0,2", "1,3"], None, 2),
+        (["0", "1", "2", "3"], "150000 100000", 2),
+        (["0", "1", "2", "3"], "10000 100000", 1),
+        (["0", "1", "2", "3"], "damaged", 4),
+        ([], None, 4),
+    ],
+)
+def test_the_cores_counted_are_those_that_may_be_used(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    siblings: list[str],
+    quota: str | None,
+    expected: int,
+) -> None:
+    from media_agent_diffusers.threads import usable_cores
+
+    monkeypatch.setattr("os.sched_getaffinity", lambda process: {0, 1, 2, 3})
+    for number, said in enumerate(siblings):
+        folder = tmp_path / f"cpu{number}" / "topology"
+        folder.mkdir(parents=True)
+        (folder / "thread_siblings_list").write_text(f"{said}\n")
+    if quota is not None:
+        (tmp_path / "cpu.max").write_text(f"{quota}\n")
+
+    assert usable_cores(tmp_path, tmp_path / "cpu.max") == expected

@@ -19,7 +19,9 @@ class DiffusersConformance(BackendConformance):
     @pytest.fixture
     def make_backend(self, tmp_path: Path, folder_of: Callable[[str], Path]) -> MakeBackend:
         models = {str(self.model): folder_of(str(self.model))}
-        return lambda: DiffusersBackend(BackendSettings(data_dir=tmp_path, models=models))
+        return lambda: DiffusersBackend(
+            BackendSettings(data_dir=tmp_path, models=models, threads=1)
+        )
 
     def asked(self, backend: VideoBackend) -> VideoRequest:
         return super().asked(backend).model_copy(update={"options": FAST})

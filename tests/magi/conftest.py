@@ -14,6 +14,10 @@ from media_agent_magi.engine.sampler import ChunkSampler
 from media_agent_magi.engine.text_rows import TextRow
 from media_agent_magi.tiny import TinyEngine, load_tiny
 
+# What is tested here are modules of the engine by themselves, whose caller says how many threads
+# compute. Films have `Computing` for that; test_computing.py shows that nothing set here matters.
+torch.set_num_threads(1)
+
 
 class SmallFilms:
     """Films of a random model of two layers; chunks of 2 latent frames of 4x4."""
