@@ -39,7 +39,9 @@ def sent(content: bytes) -> str:
     return address_of(MediaInput(role=InputRole.SOURCE_VIDEO, data=content))[:20]
 
 
-@pytest.mark.parametrize("whole", [film(), FAST, FRAGMENTED, WEBM], ids=["mp4", "fast", "f", "webm"])
+@pytest.mark.parametrize(
+    "whole", [film(), FAST, FRAGMENTED, WEBM], ids=["mp4", "fast", "f", "webm"]
+)
 def test_a_whole_film_goes_along(whole: bytes) -> None:
     assert sent(whole).startswith("data:video/")
 
