@@ -6,12 +6,14 @@ READY := .venv/.ready
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$p && break; done)
 TORCH_INDEX ?=
+TORCH ?= yes
 MINUTES ?= 60
 FOLDER ?= tests/magi/golden
 PYTEST_ARGS ?= -n 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fix bench bench-engine bench-contention kill-matrix kill-engine hostile adherence parity snapshots train clean
+.PHONY: help demo test test-all lowest check fix bench bench-engine bench-contention \
+	kill-matrix kill-engine hostile adherence parity snapshots train clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +28,12 @@ demo: $(READY) ## Make a video from a storyboard of four prompts: out/demo.mp4, 
 
 test: check ## Check, then run the tests (under 5 minutes on two cores)
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+test-all: ## Run the tests with each Python that this machine has: 3.11, 3.12, 3.13 (TORCH=no: without torch)
+	@"$(PYTHON)" tools/every_python.py --torch-index "$(TORCH_INDEX)" $(if $(filter no,$(TORCH)),--without-torch) -- $(PYTEST_ARGS)
+
+lowest: ## Install the lowest versions that pyproject.toml allows, and try them
+	@"$(PYTHON)" tools/lowest.py
 
 check: $(READY) ## Formatting, lint, types and import contracts
 	@$(BIN)/ruff format --check .

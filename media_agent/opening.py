@@ -235,7 +235,7 @@ def _harmless(packet: "Packet[VideoStream]") -> "Packet[VideoStream]":
     cleaned: Any = av.Packet(harmless(io.BytesIO(bytes(packet))).read())
     cleaned.pts, cleaned.dts, cleaned.time_base = packet.pts, packet.dts, packet.time_base
     cleaned.duration, cleaned.stream = packet.duration, packet.stream
-    return cleaned
+    return cast("Packet[VideoStream]", cleaned)
 
 
 def _name_of(source: Source, kind: Kind) -> str:

@@ -1,7 +1,7 @@
 """Install the lowest versions that pyproject.toml allows, and try them: `make lowest` calls this.
 
 Only the standard library. Pinned are the direct dependencies of media-agent itself, of its extras
-`local` and `testing`, and of what the tests run with; what these need in turn is the newest that fits.
+`local` and `testing`, and of what the tests run with; what these need is the newest that fits.
 """
 
 import argparse
@@ -17,7 +17,8 @@ VENV = ROOT / ".venv-lowest"
 PINS = VENV / "lowest.txt"
 EXTRAS = ("local", "testing")
 TOOLS = ("anyio", "hypothesis", "respx", "setuptools")  # of the extra `dev`, for the tests
-TESTS = (  # it starts, plans, makes, joins; what hosted APIs get and answer; the ledger; what comes in
+# It starts, plans, makes, joins; hosted APIs, by their simulators; the ledger; what comes in.
+TESTS = (
     "tests/cli/test_cli_process.py",
     "tests/cli/test_cli_generate.py",
     "tests/cli/test_plan_command.py",

@@ -287,10 +287,10 @@ def test_a_film_and_a_picture_that_are_whole_pass(tmp_path: Path) -> None:
 
 
 def test_what_is_refused_leaves_no_file_open(places: dict[str, Path]) -> None:
-    before = len(os.listdir("/proc/self/fd"))
+    before = len(list(Path("/proc/self/fd").iterdir()))
 
     for _ in range(5):
         with pytest.raises(InvalidRequestError):
             open_ordinary(places["pipe"], "first_frame")
 
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
