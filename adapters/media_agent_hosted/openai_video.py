@@ -5,7 +5,7 @@ SGLang-Diffusion and vLLM-Omni both speak it, each in its own way.
 
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Literal
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
@@ -15,6 +15,15 @@ from media_agent.errors import (
     InvalidRequestError,
     OperationNotFoundError,
     to_info,
+)
+from media_agent_hosted.lenient import (
+    Identifier,
+    LenientNumber,
+    LenientText,
+    LenientTexts,
+    State,
+    or_none,
+    state_of,
 )
 from media_agent_hosted.replies import trimmed
 from media_agent_schemas.capabilities import Verification
@@ -56,30 +65,32 @@ class VideoError(BaseModel):
 
 
 class Video(BaseModel):
-    """A video as a server describes it; only `id` and `status` can be relied on."""
+    """A video as a server describes it; only `id` and `status` may refuse it.
+
+    Everything else is decoration: what cannot be read counts as not said.
+    """
 
     model_config = ConfigDict(extra="ignore")
 
-    id: str
-    object: Literal["video"]
+    id: Identifier
     status: str
-    progress: float | None = None
-    model: str | None = None
-    prompt: str | None = None
-    size: str | None = None
-    seconds: str | float | None = None
-    num_frames: int | None = None
-    fps: float | None = None
-    created_at: float | None = None
-    completed_at: float | None = None
-    expires_at: float | None = None
-    url: str | None = None
-    urls: list[str] | None = None
-    error: VideoError | str | None = None
-    inference_time_s: float | None = None
-    revised_prompt: str | None = None
-    media_type: str | None = None
-    file_path: str | None = None
+    progress: LenientNumber = None
+    model: LenientText = None
+    prompt: LenientText = None
+    size: LenientText = None
+    seconds: LenientNumber = None
+    num_frames: LenientNumber = None
+    fps: LenientNumber = None
+    created_at: LenientNumber = None
+    completed_at: LenientNumber = None
+    expires_at: LenientNumber = None
+    url: LenientText = None
+    urls: LenientTexts = ()
+    error: Annotated[VideoError | str | None, or_none] = None
+    inference_time_s: LenientNumber = None
+    revised_prompt: LenientText = None
+    media_type: LenientText = None
+    file_path: LenientText = None
 
     @property
     def server(self) -> Server:
@@ -98,7 +109,7 @@ class Video(BaseModel):
     @property
     def address(self) -> str | None:
         """Where the film can be fetched, if the server says so itself; a bucket is no address."""
-        named = (self.url, *(self.urls or ()))
+        named = (self.url, *self.urls)
         return next((url for url in named if url is not None and url.startswith("http")), None)
 
 
@@ -112,7 +123,13 @@ class VideoList(BaseModel):
 
 
 def parse_video(body: JsonValue) -> Video | None:
-    """Read a video, None if this is none; also from an error, as vLLM-Omni answers failed polls."""
+    """Read a video, None if this is none; also from an error, as vLLM-Omni answers failed polls.
+
+    Some gateways put it into an envelope named `data`, alone or as the only entry of a list.
+    """
+    if isinstance(body, dict) and "id" not in body and "data" in body:
+        inner = body["data"]
+        body = inner[0] if isinstance(inner, list) and len(inner) == 1 else inner
     try:
         return Video.model_validate(body)
     except ValidationError:
@@ -152,16 +169,17 @@ def parse_status(
     Raises:
         OperationNotFoundError: it was deleted.
     """
-    match video.status:
-        case "completed":
+    match state_of(video.status):
+        case State.COMPLETED:
             return None
-        case "failed":
+        case State.FAILED:
             return JobFailed(error=failure(video), model=video.model, cost=no_cost())
-        case "cancelled" | "canceled":
+        case State.CANCELLED:
             return JobCancelled(model=video.model, cost=no_cost())
-        case "deleted":
+        case State.DELETED:
             raise lost(video.id)
-        case phase:
+        case State.QUEUED | State.RUNNING | None:
+            phase = trimmed(video.status)
             return JobProgressed(phase=phase, fraction=_fraction(video, server))
 
 
@@ -209,7 +227,7 @@ def lost(video_id: str) -> OperationNotFoundError:
 
 def expiry(video: Video) -> datetime | None:
     """Return when the server forgets the film, if it says so."""
-    if video.expires_at is None:
+    if video.expires_at is None or video.expires_at <= 0:
         return None
     try:
         return datetime.fromtimestamp(video.expires_at, UTC)
