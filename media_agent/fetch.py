@@ -37,7 +37,7 @@ _MEDIA_TYPE = re.compile(r"[\w.+-]{1,40}/[\w.+-]{1,40}", re.ASCII)
 Headers = Callable[[httpx.URL], Mapping[str, str]]
 """Which headers go to an address: a key to its own origin only."""
 Refusal = Callable[[httpx.Response, bytes], MediaAgentError | None]
-"""What it means with this provider that it gives no video; None: nothing of its own."""
+"""What it means with this provider, at once, that it gives no video; None: nothing of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +176,10 @@ class _Attempts:
             body += piece
             if len(body) > LARGEST_REPLY:
                 break
-        error = self.refusal(response, body) or VideoNotFetchedError(
+        own = self.refusal(response, body)
+        if own is not None:
+            raise own
+        error = VideoNotFetchedError(
             f"{host} answered {response.status_code} for the film",
             hint="its address may have expired; the provider's own page may still have it",
         )

@@ -6,7 +6,6 @@ of a reply spell a key in more ways, and are damaged by what is put in its place
 
 import base64
 import contextlib
-import html
 import logging
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -16,14 +15,15 @@ import httpx
 from pydantic import JsonValue, SecretStr
 
 from media_agent.errors import ConfigurationError
+from media_agent.redact import HIDDEN, redact
 
 Headers = Mapping[str, str]
 Blot = Callable[[str], str]
 """Returns a text without any secret."""
 
-_BLOT = "[key]"
 _SHORTEST = 4  # characters; below, a key is no secret and would be found everywhere
 _TELLING = 8  # characters; a shorter key is blotted only where it stands alone: it may be a word
+_LONG = 2**16  # characters; a longer text, such as a video in base64, is only skimmed
 _ESCAPES = "\\%&"  # without one of these a text spells a key in one way
 
 
@@ -83,63 +83,27 @@ def hide_headers(record: logging.LogRecord) -> bool:
 
 @lru_cache(maxsize=32)
 def _blot_for(values: tuple[str, ...]) -> Blot:
-    secrets = sorted({each for value in values for each in _secrets_in(value)}, key=len)
-    secrets.reverse()
-    if not secrets:
-        return lambda text: text
-    pattern = re.compile("|".join(map(_spelled, secrets)))
-    telling = all(len(secret) >= _TELLING for secret in secrets)
+    secrets = {each for value in values for each in _secrets_in(value)}
+    telling = sorted((each for each in secrets if len(each) >= _TELLING), key=len, reverse=True)
+    words = [re.escape(each) for each in secrets if _SHORTEST <= len(each) < _TELLING]
+    alone = re.compile(rf"(?<![\w-])(?:{'|'.join(words)})(?![\w-])") if words else None
 
     def blot(text: str) -> str:
-        if telling and not any(escape in text for escape in _ESCAPES):
-            for secret in secrets:
-                text = text.replace(secret, _BLOT)
-            return text
-        return pattern.sub(_BLOT, text)
+        if len(text) > _LONG and not any(escape in text for escape in _ESCAPES):
+            for secret in telling:
+                text = text.replace(secret, HIDDEN)
+        elif telling:
+            text = redact(text, telling)
+        return text if alone is None else alone.sub(HIDDEN, text)
 
     return blot
 
 
 def _secrets_in(value: str) -> Iterator[str]:
-    """Yield what nobody may read out of a header: its value, the key in it, both in base64."""
-    credentials = {value, value.partition(" ")[2], value.rpartition(" ")[2]}
-    scheme, _, coded = value.partition(" ")
+    """Yield what nobody may read out of a header: its value, and the key in it."""
+    scheme, _, key = value.partition(" ")
+    yield from (value, key, value.rpartition(" ")[2])
     if scheme.lower() == "basic":
         with contextlib.suppress(ValueError):
-            pair = base64.b64decode(coded, validate=True).decode()
-            credentials |= {pair, pair.partition(":")[2]}
-    for secret in credentials:
-        if len(secret) >= _SHORTEST:
-            yield secret
-        if len(secret) >= _TELLING:
-            yield from _in_base64(secret)
-
-
-def _in_base64(secret: str) -> Iterator[str]:
-    """Yield how a secret looks in base64, whatever stands before and behind it there."""
-    for before, skipped in ((0, 0), (1, 2), (2, 3)):
-        coded = base64.b64encode(bytes(before) + secret.encode()).decode()
-        shown = coded[skipped : (before + len(secret)) * 8 // 6]
-        if len(shown) >= _TELLING:
-            yield shown
-            yield shown.translate(str.maketrans("+/", "-_"))
-
-
-def _spelled(secret: str) -> str:
-    """Return a pattern of every spelling: JSON's escapes, those of addresses, and HTML's."""
-    pattern = "".join(f"(?:{_spellings(letter)})" for letter in secret)
-    alone = len(secret) < _TELLING
-    return rf"(?<![\w-]){pattern}(?![\w-])" if alone else pattern
-
-
-def _spellings(letter: str) -> str:
-    code = f"(?i:{ord(letter):02x})"
-    return "|".join(
-        (
-            rf"\\{{0,4}}{re.escape(letter)}",
-            rf"\\{{1,4}}u00{code}",
-            rf"%(?:25){{0,2}}{code}",
-            rf"&\#(?:0*{ord(letter)}|[xX]0*{code});",
-            re.escape(html.escape(letter)),
-        )
-    )
+            pair = base64.b64decode(key, validate=True).decode()
+            yield from (pair, pair.partition(":")[2])

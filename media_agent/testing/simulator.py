@@ -8,6 +8,7 @@ film files and `GET /__simulator__`, which tells the counts to another process, 
     assert simulator.accepted == 1
 """
 
+import json
 import re
 import threading
 import time
@@ -240,7 +241,7 @@ class Simulator(ABC):
             answer = self._answer(call, route) if fault.takes_effect else None
             if fault.kind == "duplicate":
                 answer = self._answer(call, route)
-            return self._spoilt(answer, fault), fault
+            return self._spoilt(call, answer, fault), fault
 
     def wait(self, seconds: float) -> None:
         """Wait, but not longer than the simulator lives."""
@@ -254,11 +255,13 @@ class Simulator(ABC):
                 return replace(call, name=route.name, arguments=arguments), route
         return call, None
 
-    def _spoilt(self, answer: Answer | None, fault: Fault) -> Answer | None:
+    def _spoilt(self, call: Call, answer: Answer | None, fault: Fault) -> Answer | None:
         match fault.kind:
             case "status":
                 wait = {} if fault.retry_after is None else {"Retry-After": fault.retry_after}
                 return Answer(fault.status, self.error_body("a simulated fault"), headers=wait)
+            case "echo":
+                return self._echo(call, fault.status)
             case "garbage":
                 return Answer(200, b'{"\x00 garbage')
             case "html":
@@ -267,6 +270,13 @@ class Simulator(ABC):
                 return None
             case _:
                 return answer
+
+    def _echo(self, call: Call, status: int) -> Answer:
+        """Say back all that was in the headers, in the body with every character escaped."""
+        said = " ".join(call.headers.values())
+        body = json.dumps(self.error_body("#"))
+        escaped = "".join(f"\\u{ord(letter):04x}" for letter in said)
+        return Answer(status, body.replace("#", escaped).encode(), headers={"X-Error": said})
 
     def _answer(self, call: Call, route: Route | None) -> Answer:
         refused = self.refusal(call) if route is None or route.needs_key else None

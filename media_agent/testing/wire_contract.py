@@ -24,6 +24,7 @@ from media_agent.backend import VideoBackend
 from media_agent.errors import (
     BackendAuthenticationError,
     BackendError,
+    BackendResponseError,
     BackendUnavailableError,
     MediaAgentError,
     SubmitUncertainError,
@@ -51,6 +52,10 @@ _REFUSED = (
     Fault("submit", "status", status=429, retry_after="0"),
     Fault("submit", "close_before_accept"),
     Fault("submit", "html"),
+)
+_PLAIN_NOS = tuple(
+    Fault("submit", "status", status=status, times=None)
+    for status in (302, 403, 405, 409, 413, 418, 451)
 )
 _BAD_POLLS = (
     Fault("status", "status", status=500, times=3),
@@ -134,6 +139,49 @@ class WireContract(Contract):
         assert isinstance(await self.end(another, found), JobCompleted)
         assert simulator.accepted == 1
         await another.aclose()
+
+    @_each(_PLAIN_NOS)
+    async def test_a_plain_no_leaves_no_doubt(
+        self, backend: VideoBackend, simulator: Simulator, request_factory: RequestFactory
+    ) -> None:
+        """A status that says no is a refusal, so that the budget is free and others may be asked."""
+        with pytest.raises(MediaAgentError) as caught:
+            await backend.submit(request_factory(), key="plain-no")
+
+        doubts = SubmitUncertainError | BackendResponseError
+        assert not isinstance(caught.value, doubts), caught.value
+        assert simulator.accepted == 0
+
+    @pytest.mark.parametrize(
+        "faults",
+        [
+            (Fault("submit", "echo", status=400),),
+            (Fault("submit", "echo", status=401),),
+            (Fault("status", "echo", status=503, times=9),),
+        ],
+        ids=["refused", "wrong_key", "poll"],
+    )
+    async def test_a_key_that_is_echoed_is_told_to_nobody(
+        self,
+        backend: VideoBackend,
+        simulator: Simulator,
+        request_factory: RequestFactory,
+        secret: str | None,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        """In whatever spelling it comes back, in a body or a header."""
+        if secret is None:
+            pytest.skip("it takes no key")
+        caplog.set_level(logging.DEBUG)
+        said = ""
+        try:
+            ref = await backend.submit(request_factory(), key="echoed")
+            said = "".join([event.model_dump_json() for event in await self.observed(backend, ref)])
+        except MediaAgentError as error:
+            said += _with_causes(error)
+
+        assert any(secret in "".join(call.headers.values()) for call in simulator.requests)
+        assert secret not in said + caplog.text
 
     @_each(_REFUSED)
     async def test_what_the_service_refuses_is_an_error_of_the_tree(

@@ -12,6 +12,7 @@ from pydantic import BaseModel, SecretStr
 from media_agent.errors import (
     BackendAuthenticationError,
     BackendRateLimitError,
+    BackendRefusedError,
     BackendResponseError,
     BackendUnavailableError,
     ConfigurationError,
@@ -22,6 +23,7 @@ from media_agent.errors import (
     SubmitUncertainError,
 )
 from media_agent.testing import Answer, Fault, Route, Simulator
+from media_agent.testing.films import Film, film_bytes
 from media_agent_hosted.http import HttpApi
 from media_agent_hosted.replies import Reply, retry_after_seconds
 from media_agent_hosted.secrecy import key_header
@@ -419,7 +421,7 @@ async def test_a_redirect_within_the_origin_is_followed_and_one_out_of_it_is_not
 async def test_a_submission_is_not_redirected():
     seen = answers(httpx.Response(307, headers={"location": "/v2/films"}))
 
-    with pytest.raises(BackendResponseError, match="redirect 307"):
+    with pytest.raises(BackendRefusedError, match="redirect 307"):
         await mocked(seen).send("POST", "/films", json={}, paid=True)
 
     assert len(seen.requests) == 1
@@ -516,7 +518,7 @@ async def test_a_film_that_is_too_large_is_not_taken(tmp_path, announced):
 
 async def test_the_key_goes_with_a_download_to_the_provider_and_nowhere_else(tmp_path):
     away = httpx.Response(302, headers={"location": "https://cdn.example/signed?s=1"})
-    seen = answers(away, httpx.Response(200, content=b"film"))
+    seen = answers(away, httpx.Response(200, content=film_bytes(Film(frames=2))))
 
     await mocked(seen).download("/films/1/content", tmp_path / "film.mp4")
 
@@ -553,8 +555,8 @@ async def test_a_film_at_a_suspicious_address_is_not_fetched(tmp_path, address):
     [
         (httpx.Response(200, html="<html>"), "text/html"),
         (httpx.Response(200, json={}), "application/json"),
-        (httpx.Response(404), "no longer"),
-        (httpx.Response(403), "no longer"),
+        (httpx.Response(404), "answered 404"),
+        (httpx.Response(403), "answered 403"),
     ],
 )
 async def test_what_is_no_film_is_not_taken_for_one(tmp_path, reply, said):
@@ -594,7 +596,7 @@ def test_no_hosted_adapter_sends_anything_by_itself():
         )
     ]
 
-    assert importing == ["addresses.py", "film_file.py", "http.py", "secrecy.py"]
+    assert importing == ["addresses.py", "http.py", "secrecy.py"]
 
 
 async def test_closing_twice_and_going_on_afterwards_is_harmless():

@@ -1,0 +1,133 @@
+"""Whether a video is all there: cut ones are found, whole ones of every kind pass."""
+
+import fractions
+import struct
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from media_agent.errors import StorageError
+from media_agent.whole import check_whole, is_video
+
+FASTSTART = (("movflags", "+faststart"),)
+FRAGMENTED = (("movflags", "frag_keyframe+empty_moov"),)
+KINDS = {
+    "index first": ("mp4", "libx264", FASTSTART, ()),
+    "index last": ("mp4", "libx264", (), ()),
+    "reordered frames": ("mp4", "libx264", FASTSTART, (("bf", "3"),)),
+    "fragments": ("mp4", "libx264", FRAGMENTED, (("g", "6"),)),
+    "QuickTime": ("mov", "libx264", FASTSTART, ()),
+    "WebM": ("webm", "libvpx", (), ()),
+    "Matroska": ("matroska", "libx264", (), ()),
+    "AVI": ("avi", "mpeg4", (), ()),
+}
+Write = Callable[[bytes], Path]
+
+
+@lru_cache
+def film(kind: str, *, frames: int = 18, uneven: bool = False, sound: bool = False) -> bytes:
+    """Return a film of noise, in which every frame has a size worth cutting."""
+    import io
+
+    container, codec, options, tuning = KINDS[kind]
+    noise, buffer = np.random.default_rng(0), io.BytesIO()
+    with av.open(buffer, "w", format=container, options=dict(options)) as out:
+        stream = out.add_stream(codec, rate=24, options=dict(tuning))
+        stream.width, stream.height, stream.pix_fmt = 48, 32, "yuv420p"
+        stream.codec_context.time_base = fractions.Fraction(1, 72)
+        voice = out.add_stream("aac", rate=48000, layout="mono") if sound else None
+        for number in range(frames):
+            pixels = noise.integers(0, 255, (32, 48, 3), dtype=np.uint8)
+            frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+            frame.pts = number * 3 + (number % 3 if uneven else 0)
+            frame.time_base = fractions.Fraction(1, 72)
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+        if voice is not None:
+            wave = noise.standard_normal((1, 36000)).astype(np.float32) / 9
+            heard = av.AudioFrame.from_ndarray(wave, format="fltp", layout="mono")
+            heard.rate, heard.pts = 48000, 0
+            out.mux(voice.encode(heard))
+            out.mux(voice.encode(None))
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    def written(content: bytes) -> Path:
+        path = tmp_path / "film"
+        path.write_bytes(content)
+        return path
+
+    return written
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_whole_film_of_any_kind_passes(kind: str, write: Write) -> None:
+    check_whole(write(film(kind)))
+
+
+def test_one_with_uneven_times_sound_or_a_single_frame_passes(write: Write) -> None:
+    check_whole(write(film("index first", uneven=True)))
+    check_whole(write(film("index last", sound=True)))
+    check_whole(write(film("index first", frames=1)))
+
+
+@pytest.mark.parametrize("missing", [1, 15, 300, 0.5])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_cut_film_of_any_kind_is_found(kind: str, missing: float, write: Write) -> None:
+    whole = film(kind)
+    kept = len(whole) - int(missing) if missing >= 1 else int(len(whole) * missing)
+
+    with pytest.raises(StorageError, match="cut off"):
+        check_whole(write(whole[:kept]))
+
+
+def test_sound_that_is_cut_off_is_found(write: Write) -> None:
+    with pytest.raises(StorageError, match="cut off"):
+        check_whole(write(film("index first", sound=True)[:-40]))
+
+
+def test_a_fragment_without_its_frames_is_found(write: Write) -> None:
+    whole = film("fragments")
+    last = whole.rindex(b"moof") - 4
+    (length,) = struct.unpack(">I", whole[last : last + 4])
+
+    with pytest.raises(StorageError, match="last fragment"):
+        check_whole(write(whole[: last + length]))
+
+
+def test_frames_that_the_index_names_and_no_box_holds_are_found(write: Write) -> None:
+    whole = film("index first")
+    data = whole.rindex(b"mdat") - 4
+    open_end = whole[:data] + struct.pack(">I", 0) + whole[data + 4 :]  # "to the end of the file"
+
+    check_whole(write(open_end))
+    with pytest.raises(StorageError, match=r"1 of the 18 frames"):
+        check_whole(write(open_end[:-20]))
+
+
+def test_a_film_of_the_right_size_that_ends_in_zeros_is_found(write: Write) -> None:
+    whole = film("index first")
+
+    with pytest.raises(StorageError, match="cannot be decoded"):
+        check_whole(write(whole[:-4000] + bytes(4000)))
+
+
+@pytest.mark.parametrize("tail", [bytes(100), b"\xff\xd8 what somebody put behind it", b"\0\0\0"])
+def test_an_odd_tail_is_no_cut(tail: bytes, write: Write) -> None:
+    check_whole(write(film("index first") + tail))
+
+
+@pytest.mark.parametrize("head", [b"<html>", b"", b"\x89PNG\r\n\x1a\n", b"GIF89a", b'{"a": 1}'])
+def test_what_is_no_video_is_known_by_its_first_bytes(head: bytes) -> None:
+    assert not is_video(head)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_video_is_known_by_its_first_bytes(kind: str) -> None:
+    assert is_video(film(kind)[:16])
