@@ -84,7 +84,7 @@ class ToolBox:
             case CreateVideo():
                 return await self._view(await self._create(arguments))
             case GetVideo():
-                return await self._view(await self._client.go_on(arguments.job_id))
+                return await self._view(await self._moving(arguments.job_id))
             case WaitVideo():
                 return await self._view(await self._wait(arguments))
             case SteerVideo(job_id=job_id, prompt=prompt, at=at):
@@ -111,13 +111,18 @@ class ToolBox:
     async def _wait(self, arguments: WaitVideo) -> VideoJob:
         """Return the job when it is finished, or as it stands when the time is over."""
         until = self._clock() + arguments.patience
-        await self._client.go_on(arguments.job_id)
+        job = await self._moving(arguments.job_id)
         while True:
-            job = await self._client.get(arguments.job_id)
             left = until - self._clock()
             if job.status.is_terminal or left <= 0:
                 return job
             await self._sleep(min(_LOOK_EVERY, left))
+            job = await self._client.get(arguments.job_id)
+
+    async def _moving(self, job_id: str) -> VideoJob:
+        """Return a job as it stands; one whose process is gone is gone on with here."""
+        job = await self._client.get(job_id)
+        return job if job.status.is_terminal else await self._client.go_on(job_id)
 
     async def _view(self, job: VideoJob) -> JobView:
         if job.status is JobStatus.COMPLETED:

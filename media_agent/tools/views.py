@@ -26,8 +26,8 @@ _PARTS_ARE_KEPT = (
     "jobs resume JOB_ID, which makes the rest"
 )
 _NOBODY_WORKS = (
-    "do not create it again, and do not wait: nobody works on it, and it could not be gone on with; "
-    "let a person run media-agent jobs resume JOB_ID, which says why"
+    "do not create it again, and do not wait: nobody works on it, and it could not be gone on "
+    "with; let a person run media-agent jobs resume JOB_ID, which says why"
 )
 _ENDED_SHORT = (JobStatus.FAILED, JobStatus.CANCELLED)
 

@@ -14,9 +14,10 @@ from media_agent_schemas.media import Artifact
 
 
 def _unless_senseless(value: object) -> object:
-    """Return what somebody else measured; None, unknown, if it is below zero or not finite."""
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return None if is_number and not 0 <= value < math.inf else value
+    """Return what somebody else measured; None if it is below zero or not finite: unknown."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return value
+    return value if 0 <= value < math.inf else None
 
 
 Measured = Annotated[Annotated[float, Field(ge=0)] | None, BeforeValidator(_unless_senseless)]

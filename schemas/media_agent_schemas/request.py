@@ -61,9 +61,9 @@ def _check_frames(frames: int) -> int:
 
 
 Prompt = Annotated[str, AfterValidator(_check_prompt)]
-Duration = Annotated[float, AfterValidator(_check_seconds)]
+Duration = Annotated[float, Field(allow_inf_nan=True), AfterValidator(_check_seconds)]
 Seed = Annotated[int, AfterValidator(_check_seed)]
-FramesPerSecond = Annotated[float, AfterValidator(_check_fps)]
+FramesPerSecond = Annotated[float, Field(allow_inf_nan=True), AfterValidator(_check_fps)]
 FrameCount = Annotated[int, AfterValidator(_check_frames)]
 
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from media_agent import polled
 from media_agent.backend import BackendSettings
 from media_agent.errors import (
     BackendRateLimitError,
@@ -207,15 +208,83 @@ async def test_a_failed_poll_is_not_a_failed_job(tmp_path, trouble):
     assert backend.sent == ["job-1"]
 
 
-async def test_the_deadline_holds_though_no_poll_is_answered(tmp_path):
-    backend = ScriptedBackend(tmp_path, BackendUnavailableError("gone"), deadline_seconds=4)
-    ref = await backend.submit(REQUEST, key="job-1")
-    backend.time += 5
+async def test_a_machine_that_slept_over_the_deadline_asks_before_it_gives_up(tmp_path):
+    def asleep(backend):
+        backend.time += 3 * 3600
+        return BackendUnavailableError("no network yet")
 
+    backend = ScriptedBackend(tmp_path, WORKING, asleep, WORKING, DONE, cancels=True)
+    ref = await backend.submit(REQUEST, key="job-1")
+
+    with pytest.raises(BackendUnavailableError):
+        await collect(backend.observe(ref))
     events = await collect(backend.observe(ref))
 
-    assert kinds(events) == ["job.outcome_unknown"]
-    assert "within 4 s" in events[0].error.message
+    assert kinds(events)[-1] == "job.completed"
+    assert backend.stopped == []
+
+
+@pytest.mark.parametrize("jump", [3 * 3600, -3 * 3600, -10 * 365 * 86400])
+async def test_a_clock_that_jumps_uses_up_no_patience(tmp_path, jump):
+    def jumps(backend):
+        backend.time += jump
+        return WORKING
+
+    backend = ScriptedBackend(tmp_path, WORKING, jumps, WORKING, DONE, cancels=True)
+
+    assert kinds(await run(backend))[-1] == "job.completed"
+    assert backend.stopped == []
+
+
+async def test_who_resumes_late_waits_as_long_again_and_stops_nothing(tmp_path):
+    first = ScriptedBackend(tmp_path, WORKING, deadline_seconds=100)
+    ref = await first.submit(REQUEST, key="job-1")
+    later = ScriptedBackend(tmp_path, WORKING, cancels=True)
+    later.time = 1e9
+
+    end = (await collect(later.observe(ref)))[-1]
+
+    assert end.type == "job.outcome_unknown"
+    assert "within 100 s" in end.error.message
+    assert sum(later.pauses) == 100
+    assert later.stopped == []
+
+
+async def test_work_whose_polls_failed_meanwhile_is_not_stopped_at_its_deadline(tmp_path):
+    script = (WORKING, BackendUnavailableError("gone"), WORKING)
+    backend = ScriptedBackend(tmp_path, *script, cancels=True, deadline_seconds=100)
+    ref = await backend.submit(REQUEST, key="job-1")
+
+    with pytest.raises(BackendUnavailableError):
+        await collect(backend.observe(ref))
+    end = (await collect(backend.observe(ref)))[-1]
+
+    assert end.type == "job.outcome_unknown"
+    assert backend.stopped == []
+
+
+async def test_a_film_on_its_way_is_left_to_a_later_run_when_the_job_is_to_stop(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(polled, "_STOP_SECONDS", 0.01)
+    fetching = asyncio.Event()
+
+    class Slow(ScriptedBackend):
+        async def status(self, ref):
+            self.film_path(ref)
+            fetching.set()
+            await asyncio.Event().wait()
+
+    backend = Slow(tmp_path, DONE)
+    ref = await backend.submit(REQUEST, key="job-1")
+    watching = asyncio.create_task(collect(backend.observe(ref)))
+    await fetching.wait()
+
+    await backend.cancel(ref)
+    end = (await asyncio.wait_for(watching, 5))[-1]
+
+    assert end.type == "job.outcome_unknown"
+    assert end.error.code == "job_cancelled"
 
 
 async def test_a_cancel_ends_the_waiting_though_no_poll_is_answered(tmp_path):
