@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from pydantic import BaseModel, JsonValue, TypeAdapter, ValidationError
+from pydantic import BaseModel, JsonValue, ValidationError
 
 from media_agent.errors import (
     BackendAuthenticationError,
@@ -20,11 +20,10 @@ from media_agent.errors import (
     OperationNotFoundError,
     SubmitUncertainError,
 )
+from media_agent_hosted.lenient import read_json
 
 A_PAGE = "a web page where an API was due; is base_url right?"
 _SHOWN = 300  # characters of a provider's own words in a message
-_JSON: TypeAdapter[JsonValue] = TypeAdapter(JsonValue)
-_DICT: TypeAdapter[dict[str, JsonValue]] = TypeAdapter(dict[str, JsonValue])
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
@@ -61,8 +60,8 @@ class Reply:
             SubmitUncertainError: it is none, and the request may have been paid for.
         """
         try:
-            return _JSON.validate_json(self.content)
-        except ValidationError:
+            return read_json(self.content)
+        except ValueError:
             raise self.senseless(A_PAGE if self.is_html else "no JSON") from None
 
     def read(self, model: type[_Model]) -> _Model:
@@ -83,9 +82,10 @@ class Reply:
     def object(self) -> dict[str, JsonValue]:
         """Return the body as a JSON object; an empty one if it is anything else."""
         try:
-            return _DICT.validate_json(self.content)
-        except ValidationError:
+            body = read_json(self.content)
+        except ValueError:
             return {}
+        return body if isinstance(body, dict) else {}
 
     def words(self) -> str:
         """Return what the provider said in its own words, trimmed to one short line."""
