@@ -11,7 +11,7 @@ FOLDER ?= tests/magi/golden
 PYTEST_ARGS ?= -n 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fix bench bench-engine kill-matrix kill-engine adherence parity snapshots train clean
+.PHONY: help demo test check fix bench bench-engine kill-matrix kill-engine hostile adherence parity snapshots train clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,6 +55,9 @@ kill-matrix: $(READY) ## Kill the process after each step of paid jobs; nothing 
 
 kill-engine: $(READY) ## Kill films of magi/tiny 20 times and go on; every frame must be the same
 	@$(BIN)/python benchmarks/kill_engine.py
+
+hostile: $(READY) ## 300 odd upstreams and 300 random kills from outside (an hour); no video lost, none paid twice
+	@$(BIN)/python benchmarks/hostile/attack.py
 
 parity: $(READY) ## Compare the engine with the golden data in FOLDER
 	@$(BIN)/python -m media_agent_magi.parity $(FOLDER)

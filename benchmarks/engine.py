@@ -63,7 +63,7 @@ def main() -> None:
         "film_seconds": arguments.seconds,
         "repeats": arguments.repeats,
         "options": arguments.option,
-        "threads": os.environ.get("OMP_NUM_THREADS", "as torch chooses"),
+        "threads": os.environ.get("MEDIA_AGENT_THREADS", "1, as media-agent chooses"),
         "load_before": load,
         "machine": describe_machine(),
         "measures": {name: summarize(runs[name]) for name in MEASURES},

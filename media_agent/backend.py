@@ -110,6 +110,8 @@ class BackendSettings:
     """The model that the settings make its default; None: the backend's own."""
     folder: Path | None = None
     """The folder of the settings file, from which relative paths count."""
+    threads: int | None = None
+    """CPU threads of one piece of work here; None: the backend's own choice."""
     models: Mapping[str, Path] = field(default_factory=dict)
     """Folders of weights that `media-agent models add` named, for a backend that takes folders."""
 

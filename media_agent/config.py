@@ -145,6 +145,9 @@ class Settings(BaseSettings):
     default_backend: str = Field(
         "magi/tiny", min_length=1, description='Used when none is named: "backend/model".'
     )
+    threads: int | None = Field(
+        None, ge=1, le=1024, description="CPU threads of one film made here."
+    )
     policy: Policy = Field(Policy.ADJUST, description="What to do with a wish that cannot be met.")
     backends: dict[SectionName, BackendSection] = Field({}, description="Backends by name.")
     routes: dict[SectionName, RouteSection] = Field({}, description="Ways to choose, by name.")
@@ -171,6 +174,7 @@ class Settings(BaseSettings):
             name=name,
             model=section.model,
             folder=section.folder,
+            threads=self.threads,
         )
 
     def base_url(self, name: str) -> str | None:

@@ -3,10 +3,12 @@
 import contextlib
 import errno
 import hashlib
+import io
 import os
 import re
 import secrets
 import shutil
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -49,9 +51,35 @@ def checked_key(key: str) -> str:
     return key
 
 
+def ordinary_file(path: Path) -> io.BufferedReader:
+    """Open a file to read it; nothing else, and without waiting for whoever writes a pipe.
+
+    Raises:
+        OSError: it cannot be opened, or it is a folder, a pipe, a socket, a device.
+    """
+    _check_ordinary(path.stat().st_mode)  # before: to open a device may do something
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        _check_ordinary(os.fstat(descriptor).st_mode)  # by now it may be another one
+    except OSError:
+        os.close(descriptor)
+        raise
+    return os.fdopen(descriptor, "rb")
+
+
+def _check_ordinary(mode: int) -> None:
+    if not stat.S_ISREG(mode):
+        what = "a folder" if stat.S_ISDIR(mode) else "no ordinary file"
+        raise OSError(errno.EINVAL, f"it is {what}")
+
+
 def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes in hexadecimal."""
-    with path.open("rb") as file:
+    """Return the SHA-256 of an ordinary file's bytes in hexadecimal.
+
+    Raises:
+        OSError: it cannot be read, or is no ordinary file.
+    """
+    with ordinary_file(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

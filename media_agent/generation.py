@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 from media_agent.errors import JobCancelledError
 from media_agent.event_log import EventLog
 from media_agent.files import numbered, write_atomically
-from media_agent_schemas.events import JobProgressed, PromptChanged
+from media_agent_schemas.events import Computation, JobProgressed, PromptChanged
 from media_agent_schemas.jobs import Command, OperationRef, ResumeToken
 from media_agent_schemas.request import VideoRequest
 
@@ -85,6 +85,7 @@ class Operation:
     cancelled: threading.Event = field(default_factory=threading.Event)
     warnings: list[str] = field(default_factory=list)
     prompts_sent: tuple[str, ...] | None = None
+    computation: Computation | None = None
     keep_states: int = KEEP_STATES
     worker: Future[None] | None = None
 
@@ -142,6 +143,10 @@ class GenerationContext:
     def prompts_sent(self, prompts: tuple[str, ...]) -> None:
         """Record, per shot, the prompt as the model saw it, if it is not the one in the request."""
         self._operation.prompts_sent = prompts
+
+    def computed_on(self, computation: Computation) -> None:
+        """Record on what the frames are computed."""
+        self._operation.computation = computation
 
     def warn(self, message: str) -> None:
         """Add a warning for the person, kept in the record."""

@@ -68,7 +68,7 @@ def _settle_pixels(draft: Draft, name: str, asked: str, wanted: Size) -> None:
 
 
 def nearest_size(wanted: Size, limits: Capabilities) -> Size:
-    """Return the size the model makes that is nearest in area and in shape."""
+    """Return the size the model makes that is nearest in shape, and among those in area."""
     if limits.sizes:
         return min(limits.sizes, key=lambda size: _distance(size, wanted))
     if limits.size_range is not None:
@@ -77,21 +77,49 @@ def nearest_size(wanted: Size, limits: Capabilities) -> Size:
 
 
 def _within(wanted: Size, limits: SizeRange) -> Size:
+    """Scale into the range with the shape kept, then round each side to the multiple."""
     smallest, largest, step = limits.minimum, limits.maximum, limits.multiple
+    if _fits(wanted, limits):
+        return wanted
+    grow = max(smallest.width / wanted.width, smallest.height / wanted.height)
+    shrink = min(largest.width / wanted.width, largest.height / wanted.height)
+    scale = min(max(1.0, grow), shrink)  # where both cannot be had, the larger side decides
 
-    def side(asked: int, low: int, high: int) -> int:
-        rounded = round(asked / step) * step
-        return min(max(rounded, math.ceil(low / step) * step), high // step * step)
+    def sides(asked: int, low: int, high: int) -> tuple[int, ...]:
+        floor, ceiling = math.ceil(low / step) * step, high // step * step
+        exact = asked * scale / step
+        near = (math.floor(exact) * step, math.ceil(exact) * step)
+        return tuple(min(max(side, floor), ceiling) for side in near)
 
-    return Size(
-        width=side(wanted.width, smallest.width, largest.width),
-        height=side(wanted.height, smallest.height, largest.height),
+    return min(
+        (
+            Size(width=width, height=height)
+            for width in sides(wanted.width, smallest.width, largest.width)
+            for height in sides(wanted.height, smallest.height, largest.height)
+        ),
+        key=lambda size: (
+            abs(math.log(size.width * wanted.height / (size.height * wanted.width)))
+            + abs(math.log(size.width * size.height / (wanted.width * wanted.height * scale**2)))
+        ),
     )
 
 
-def _distance(size: Size, wanted: Size) -> float:
+def _fits(size: Size, limits: SizeRange) -> bool:
+    low, high, step = limits.minimum, limits.maximum, limits.multiple
+    return (
+        low.width <= size.width <= high.width
+        and low.height <= size.height <= high.height
+        and size.width % step == size.height % step == 0
+    )
+
+
+_SAME_SHAPE = 0.06  # of a side: 854x480 and 848x480 are one shape, 16:9 and 3:2 are two
+
+
+def _distance(size: Size, wanted: Size) -> tuple[int, float]:
+    """Return how far off a size is: first in shape, in steps of what nobody sees, then in all."""
     across, down = math.log(size.width / wanted.width), math.log(size.height / wanted.height)
-    return math.hypot(across, down)
+    return round(abs(across - down) / _SAME_SHAPE), math.hypot(across, down)
 
 
 def _nominal(tier: ResolutionTier | None, ratio: str | None, limits: Capabilities) -> Size:

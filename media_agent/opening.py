@@ -13,14 +13,19 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal
+from typing import TYPE_CHECKING, BinaryIO, Literal, cast
 
 from media_agent.errors import InvalidRequestError
+from media_agent.files import ordinary_file
+from media_agent.parts_of_files import PNG, HostileError, harmless
+from media_agent.upright import is_mirrored
 from media_agent.video import rate_of
 from media_agent_schemas.media import MediaInput
 
 if TYPE_CHECKING:
     from av.container import InputContainer
+    from av.packet import Packet
+    from av.stream import Stream
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
@@ -31,8 +36,8 @@ MOST_PIXELS = 64_000_000  # of one picture or frame
 MOST_DECODED = 200_000_000_000  # pixels on the way to the frames wanted; some minutes of work
 _LEAST_COUNTED = 16_384  # pixels; a smaller frame takes as long
 _LARGEST_PICTURE = 256 << 20  # bytes of a file
+_MOST_MISSING = Fraction(1, 10)  # of the length that a film claims
 _HEAD = 4096  # bytes that tell what a file is
-_MOST_STREAMS = 16  # whose frames may be looked at before anything is known
 _PICTURES = ("png_pipe", "jpeg_pipe", "webp_pipe")
 _HINTS = {
     "picture": "give a PNG, JPEG or WebP file",
@@ -85,6 +90,8 @@ class Medium:
     """Frames a second, on average, as the file says."""
     aspect: Fraction
     """Width of a pixel by its height."""
+    is_mirrored: bool
+    """Whether its frames are mirror images, besides the rotation that each of them tells."""
 
     def decode(self, most: int = MOST_DECODED) -> Iterator["VideoFrame"]:
         """Yield the frames up to the end of the file.
@@ -93,7 +100,7 @@ class Medium:
             InvalidRequestError: one is too large, or all together have more pixels than `most`.
         """
         left = most
-        for picture in self.container.decode(self.stream):
+        for picture in self._decoded():
             self.given.check_pixels(picture.width, picture.height)
             left -= max(picture.width * picture.height, _LEAST_COUNTED)
             if left < 0:
@@ -102,6 +109,36 @@ class Medium:
                     "cut out what is wanted: ffmpeg -sseof -10 -i FILM -c copy end.mp4",
                 )
             yield picture
+
+    def _decoded(self) -> Iterator["VideoFrame"]:
+        for packet in self.container.demux(self.stream):
+            if bytes(memoryview(packet)[: len(PNG)]) == PNG:  # pictures as the frames of a film
+                yield from cast("list[VideoFrame]", _harmless(packet).decode())
+                continue
+            yield from packet.decode()
+
+    def check_whole(self) -> None:
+        """Read all that is packed in the file, without decoding it.
+
+        Raises:
+            InvalidRequestError: something is missing that the file announces.
+        """
+        packets, end = 0, Fraction(0)
+        for packet in self.container.demux():
+            if packet.is_corrupt:
+                raise self.given.unusable("it is damaged or cut off")
+            packets += packet.stream_index == self.stream.index and packet.size > 0
+            if packet.pts is not None and packet.time_base is not None:
+                end = max(end, (packet.pts + (packet.duration or 0)) * packet.time_base)
+        start, length = (
+            Fraction(of or 0, 1_000_000)
+            for of in (self.container.start_time, self.container.duration)
+        )
+        missing = start + length - end
+        if packets < len(self.stream.index_entries) or (
+            missing > 1 and missing > length * _MOST_MISSING
+        ):
+            raise self.given.unusable("it is cut off: it announces more than it holds")
 
     def seek_before_end(self, seconds: Fraction) -> None:
         """Go to about that long before the end; the next frames may be broken ones."""
@@ -119,15 +156,20 @@ class Medium:
 
 
 @contextmanager
-def opened_medium(source: Source, kind: Kind) -> Iterator[Medium]:
+def opened_medium(source: Source, kind: Kind, name: str | None = None) -> Iterator[Medium]:
     """Open a picture or a film; whatever is wrong with it, then or later, is one clear error.
+
+    Args:
+        source: A file, its bytes, or an input of a request.
+        kind: What it has to be.
+        name: What messages call it, if not by its place.
 
     Raises:
         InvalidRequestError: it cannot be read, or is something else, damaged, or too large.
     """
     import av
 
-    given = Given(_name_of(source, kind), kind)
+    given = Given(name or _name_of(source, kind), kind)
     with _file_of(source, given) as file:
         head = file.read(_HEAD)
         size = file.seek(0, io.SEEK_END)
@@ -135,32 +177,67 @@ def opened_medium(source: Source, kind: Kind) -> Iterator[Medium]:
             raise given.unusable("it is empty")
         if kind == "picture" and size > _LARGEST_PICTURE:
             raise given.unusable(f"it has more than {_LARGEST_PICTURE >> 20} MiB", "shrink it")
-        file.seek(0)
-        limits: Any = {"max_pixels": str(MOST_PIXELS)}
+        limits = {"max_pixels": str(MOST_PIXELS)}
         if kind == "picture":
             limits["err_detect"] = "explode"  # half a JPEG would pass else
         try:
-            with _container(file, limits) as container:
+            with _container(harmless(file), limits) as container:
                 stream = _stream_of(container, given, head)
                 stream.codec_context.options = limits
                 aspect = stream.sample_aspect_ratio or Fraction(1)
-                yield Medium(given, container, stream, rate_of(stream), aspect)
+                place = file.tell()  # which the container relies on
+                mirrored = is_mirrored(file, stream.id)
+                file.seek(place)
+                yield Medium(given, container, stream, rate_of(stream), aspect, mirrored)
         except av.error.FFmpegError as error:
             reason = f"it is damaged or cut off, or of no known kind ({error.strerror})"
             raise given.unusable(_what(head) or reason) from error
+        except HostileError as error:
+            raise given.unusable(str(error), "open it and save it again") from error
 
 
-def _container(file: BinaryIO, limits: Any) -> "InputContainer":
+def open_ordinary(path: Path, name: str) -> BinaryIO:
+    """Open a file to read it; nothing else, and without waiting for whoever writes a pipe.
+
+    Args:
+        path: The file.
+        name: What messages call it.
+
+    Raises:
+        InvalidRequestError: there is no such file, it may not be read, or it is a folder, a pipe,
+            a socket, a device.
+    """
+    given = Given(name, "picture")
+    try:
+        return ordinary_file(path)
+    except FileNotFoundError as error:
+        raise given.unusable("there is no such file", "check its path") from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise given.unusable(reason, "check its path and its permissions") from error
+
+
+def _container(file: BinaryIO, limits: dict[str, str]) -> "InputContainer":
     """Open a file without its name, and nothing that it refers to."""
     import av
 
+    file.seek(0)
     nameless = SimpleNamespace(read=file.read, seek=file.seek, tell=file.tell)
-    sealed = {"protocol_whitelist": "none"}
-    try:
-        return av.open(nameless, "r", options=sealed, stream_options=[limits] * _MOST_STREAMS)
-    except ValueError:  # a kind of film whose streams are not known before frames are looked at
-        file.seek(0)
-        return av.open(nameless, "r", options=sealed)
+    return av.open(cast("BinaryIO", nameless), "r", options=limits | {"protocol_whitelist": "none"})
+
+
+def _harmless(packet: "Packet[VideoStream]") -> "Packet[Stream]":
+    """Return a packet that holds a PNG without what makes no pixels.
+
+    Raises:
+        HostileError: it would take far more memory or time than its pixels need.
+    """
+    import av
+
+    cleaned = av.Packet(harmless(io.BytesIO(bytes(packet))).read())
+    cleaned.pts, cleaned.dts, cleaned.time_base = packet.pts, packet.dts, packet.time_base
+    cleaned.duration, cleaned.stream = packet.duration, packet.stream
+    return cleaned
 
 
 def _name_of(source: Source, kind: Kind) -> str:
@@ -176,19 +253,14 @@ def _file_of(source: Source, given: Given) -> BinaryIO:
         source = source.data if source.data is not None else Path(str(source.path)).expanduser()
     if isinstance(source, bytes):
         return io.BytesIO(source)
-    try:
-        if source.exists() and not source.is_file():  # opening a pipe could wait for ever
-            raise given.unusable(f"it is {'a folder' if source.is_dir() else 'no ordinary file'}")
-        return source.open("rb")
-    except FileNotFoundError as error:
-        raise given.unusable("there is no such file") from error
-    except (OSError, ValueError) as error:
-        raise given.unusable(getattr(error, "strerror", None) or str(error)) from error
+    return open_ordinary(source, given.name)
 
 
 def _stream_of(container: "InputContainer", given: Given, head: bytes) -> "VideoStream":
     from av.stream import Disposition
 
+    if _is_animated_webp(head):  # newer versions of FFmpeg read it, older ones do not
+        raise given.unusable(str(_what(head)))
     covers = Disposition.attached_pic  # of a record; no film
     moving = [each for each in container.streams.video if not each.disposition & covers]
     is_picture = container.format.name.endswith("_pipe")
@@ -216,10 +288,15 @@ def _what(head: bytes) -> str | None:
     for place, start, what in _STARTS:
         if head[place : place + len(start)] == start:
             return f"it is {what}"
-    if head[:4] == b"RIFF" and head[8:16] == b"WEBPVP8X" and head[20] & 2:
+    if _is_animated_webp(head):
         return "it is an animated WebP"
     try:
         text = codecs.getincrementaldecoder("utf-8")().decode(head)
     except UnicodeDecodeError:
         return None
     return "it is text" if "".join(text.split()).isprintable() else None
+
+
+def _is_animated_webp(head: bytes) -> bool:
+    is_extended = head[:4] == b"RIFF" and head[8:16] == b"WEBPVP8X" and len(head) > 20
+    return is_extended and bool(head[20] & 2)

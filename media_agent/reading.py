@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from media_agent.errors import InvalidRequestError
 from media_agent.opening import MOST_DECODED, Medium, Source, opened_medium
+from media_agent.opening import open_ordinary as open_ordinary
 from media_agent.shaping import Fit as Fit
 from media_agent.shaping import Shaper, Tell
 from media_agent.video import frame_rate
@@ -121,6 +122,30 @@ def read_all(
             raise medium.given.unusable("it holds no frames")
 
 
+def check_film(source: Source, name: str | None = None) -> None:
+    """Decode the first frame of a film, and look whether the file holds all that it announces.
+
+    Raises:
+        InvalidRequestError: this is no film, or it is damaged, cut off, or too large.
+    """
+    with opened_medium(source, "film", name) as medium:
+        if next(medium.decode(), None) is None:
+            raise medium.given.unusable("it holds no frames")
+    with opened_medium(source, "film", name) as medium:
+        medium.check_whole()
+
+
+def check_image(source: Source, name: str | None = None) -> None:
+    """Decode a picture whole.
+
+    Raises:
+        InvalidRequestError: no PNG, JPEG or WebP picture, damaged, or too large.
+    """
+    with opened_medium(source, "picture", name) as medium:
+        if next(medium.decode(), None) is None:
+            raise medium.given.unusable("it holds no picture")
+
+
 def film_seconds(source: Source) -> float | None:
     """Return the length that a film claims to have, None where it does not say.
 
@@ -158,7 +183,14 @@ class _Timed(NamedTuple):
 
 
 def _shaper(medium: Medium, size: Size | None, fit: Fit, tell: Tell | None) -> Shaper:
-    return Shaper(medium.given.name, size=size, fit=fit, aspect=medium.aspect, tell=tell)
+    return Shaper(
+        medium.given.name,
+        size=size,
+        fit=fit,
+        aspect=medium.aspect,
+        is_mirrored=medium.is_mirrored,
+        tell=tell,
+    )
 
 
 def _end_of(

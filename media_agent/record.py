@@ -71,6 +71,7 @@ def build_record(
             resumed_from_chunk=resumed_from,
             inputs=tuple(_digest(medium) for medium in sent.inputs),
             software=_software(),
+            computation=end.computation,
         ),
         warnings=tuple(dict.fromkeys((*job.warnings, *end.warnings))),
         error=getattr(end, "error", None),

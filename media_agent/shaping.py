@@ -1,10 +1,10 @@
 """Decoded frames become upright RGB of one size, by FFmpeg's own filters (PyAV, at first use)."""
 
-import struct
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Literal, cast
 
+from media_agent.upright import filters_for
 from media_agent_schemas.media import Size
 
 if TYPE_CHECKING:
@@ -18,17 +18,23 @@ Tell = Callable[[str], None]
 
 _HDR = {16: "PQ", 18: "HLG"}  # transfer curves
 _SCALING = "flags=lanczos+accurate_rnd+full_chroma_int+full_chroma_inp"
-_WITHOUT_EXIF = ("sidedata", "mode=delete:type=31")  # PyAV has no name for it, and stumbles
 
 
 class Shaper:
     """Shapes the frames of one picture or film; sets its filters up anew where these change."""
 
     def __init__(
-        self, name: str, *, size: Size | None, fit: Fit, aspect: Fraction, tell: Tell | None
+        self,
+        name: str,
+        *,
+        size: Size | None,
+        fit: Fit,
+        aspect: Fraction,
+        is_mirrored: bool,
+        tell: Tell | None,
     ) -> None:
         self._name, self._size, self._fit, self._aspect = name, size, fit, aspect
-        self._tell = tell
+        self._is_mirrored, self._tell = is_mirrored, tell
         self._turn: list[str] | None = None
         self._own: tuple[int, int] | None = None
         self._made_for: tuple[object, ...] = ()
@@ -41,7 +47,7 @@ class Shaper:
     def shaped(self, picture: "VideoFrame") -> "VideoFrame":
         """Return the frame in rgb24; unlike its pixels, it needs no numpy."""
         if self._turn is None:
-            self._turn = _turn_of(picture)
+            self._turn = filters_for(picture.rotation, self._is_mirrored)
             self._say(picture)
         kind = (picture.format.name, picture.width, picture.height)
         made_for = (*kind, picture.colorspace, picture.color_range, picture.color_trc)
@@ -98,25 +104,6 @@ class Shaper:
 def _within(width: int, height: int, shape: Fraction) -> tuple[int, int]:
     """Return the largest sides of that shape, at least one pixel."""
     return max(1, min(width, round(height * shape))), max(1, min(height, round(width / shape)))
-
-
-def _turn_of(picture: "VideoFrame") -> list[str]:
-    """Return the filters that turn a frame upright."""
-    try:
-        sides = picture.side_data
-    except ValueError:
-        sides = _through(_graph(picture, [_WITHOUT_EXIF]), picture).side_data
-    found: Any = sides.get("DISPLAYMATRIX")
-    if found is None:
-        return []
-    a, b, _, c, d, *_ = struct.unpack("=9i", bytes(found))  # right: a x + c y, down: b x + d y
-    is_turned = abs(b) > abs(a)
-    steps = {
-        "transpose": is_turned,
-        "hflip": (c if is_turned else a) < 0,
-        "vflip": (b if is_turned else d) < 0,
-    }
-    return [name for name, is_needed in steps.items() if is_needed]
 
 
 def _graph(picture: "VideoFrame", steps: Iterable[tuple[str, str]]) -> "Graph":

@@ -232,6 +232,7 @@ class Worker:
             model=facts.model,
             weights_sha256=facts.weights_sha256,
             verification=facts.verification,
+            computation=operation.computation,
             prompts_sent=operation.prompts_sent,
             warnings=tuple(operation.warnings),
             timing=Timing(

@@ -1,13 +1,10 @@
-"""What holds for every test: a busy machine changes nothing, and nobody's own files are touched."""
+"""What holds for every test: a slow machine changes nothing, and nobody's own files are touched."""
 
 import os
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
-
-# Tensors are small here: more threads only wait for each other, for long on a busy machine.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 settings.register_profile("project", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("project")

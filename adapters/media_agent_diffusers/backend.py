@@ -104,6 +104,7 @@ class DiffusersBackend(LocalBackend):
         model = self._model(request.backend_and_model()[1])
         context.report("loading", 0.0)
         pipeline = self._load(model, context)
+        context.computed_on(pipeline.computation)
         arguments = _arguments(request, model, pipeline, context)
 
         def on_step(done: int, total: int) -> None:
@@ -154,7 +155,7 @@ class DiffusersBackend(LocalBackend):
             from media_agent_diffusers.pipeline import LoadedPipeline
         except ImportError as error:
             raise _needs(error.name or str(error)) from error
-        pipeline = LoadedPipeline(model.folder, self._options)
+        pipeline = LoadedPipeline(model.folder, self._options, threads=self.settings.threads)
         self._loaded = (name, pipeline)
         context.check()
         return pipeline

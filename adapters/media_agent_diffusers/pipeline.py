@@ -16,6 +16,8 @@ from safetensors import SafetensorError
 from media_agent.errors import BackendUnavailableError, ConfigurationError, GenerationFailedError
 from media_agent_diffusers.folder import ModelFolder, unusable
 from media_agent_diffusers.settings import DiffusersOptions
+from media_agent_diffusers.threads import in_threads, usable_cores
+from media_agent_schemas.events import Computation
 
 if TYPE_CHECKING:
     from media_agent.video import Frames
@@ -36,7 +38,9 @@ _OUT_OF_MEMORY_HINT = "ask for a smaller size or less time, or set offload or va
 class LoadedPipeline:
     """A model ready to work; one call at a time, because its state is on the object."""
 
-    def __init__(self, folder: ModelFolder, options: DiffusersOptions) -> None:
+    def __init__(
+        self, folder: ModelFolder, options: DiffusersOptions, *, threads: int | None = None
+    ) -> None:
         """Load the weights and bring them to the device.
 
         Raises:
@@ -46,7 +50,19 @@ class LoadedPipeline:
         """
         _be_quiet()
         device = _device(options)
-        self._pipe = _load(folder, _dtypes(folder, options, device))
+        dtypes = _dtypes(folder, options, device)
+        on_cpu = device == "cpu"
+        self._threads = threads or (usable_cores() if on_cpu else None)
+        self.computation = Computation(
+            device=device,
+            dtype=str(dtypes["default"]).removeprefix("torch."),
+            threads=self._threads,
+            instructions=torch.backends.cpu.get_cpu_capability() if on_cpu else None,
+            library=f"torch {torch.__version__}",
+        )
+        """On what it computes."""
+        with in_threads(self._threads):
+            self._pipe = _load(folder, dtypes)
         self._pipe.set_progress_bar_config(disable=True)
         if options.vae_tiling:
             self._pipe.vae.enable_tiling()
@@ -83,12 +99,13 @@ class LoadedPipeline:
             return state
 
         try:
-            video = self._pipe(
-                **arguments,
-                generator=None if seed is None else torch.Generator("cpu").manual_seed(seed),
-                output_type="np",
-                callback_on_step_end=after_step,
-            ).frames[0]
+            with in_threads(self._threads):
+                video = self._pipe(
+                    **arguments,
+                    generator=None if seed is None else torch.Generator("cpu").manual_seed(seed),
+                    output_type="np",
+                    callback_on_step_end=after_step,
+                ).frames[0]
         except torch.OutOfMemoryError as error:
             raise GenerationFailedError("out of memory", hint=_OUT_OF_MEMORY_HINT) from error
         finally:

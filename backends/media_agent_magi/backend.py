@@ -141,6 +141,7 @@ class MagiBackend(LocalBackend):
         """Yield chunks of 24 frames until the film is long enough or told to finish."""
         context.report("loading magi/tiny", 0.0)
         engine = self._loaded()
+        context.computed_on(engine.computing.facts())
 
         def warn(*shots: Shot) -> None:
             for warning in contradictions(shots):
@@ -170,6 +171,8 @@ class MagiBackend(LocalBackend):
         try:
             how, state = beginning(engine, request, context, options)
             film = engine.film(prompts, seeds, how, state=state, on_forward=on_forward)
+            for difference in film.differences:
+                context.warn(difference)
             running = proxy(film)  # else the film would hold itself, and its keys, by `on_forward`
             film.change_now(steering.prompt, below=1.0)  # they were steered after that state
         except StateError as error:
@@ -215,7 +218,7 @@ class MagiBackend(LocalBackend):
                     f"magi needs {error.name}", hint="pip install 'media-agent[magi]'"
                 ) from error
             try:
-                self._engine = load_tiny(self._weights)
+                self._engine = load_tiny(self._weights, threads=self.settings.threads or 1)
             except WeightsError as error:
                 raise damaged(error) from error
         return self._engine

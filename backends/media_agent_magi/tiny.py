@@ -9,6 +9,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load
 
+from media_agent_magi.computing import Computing
 from media_agent_magi.engine.conv_vae import ConvVAE, to_uint8
 from media_agent_magi.engine.sampler import OnForward
 from media_agent_magi.engine.state_io import load_state
@@ -38,7 +39,16 @@ class TinyEngine:
     the next is made; `generate` does both in turn.
     """
 
-    def __init__(self, model: TinyModel, vae: ConvVAE, description: TinyDescription) -> None:
+    def __init__(
+        self,
+        model: TinyModel,
+        vae: ConvVAE,
+        description: TinyDescription,
+        *,
+        threads: int = 1,
+    ) -> None:
+        """Take the model; `threads` of the CPU make the film, whoever calls."""
+        self.computing = Computing(threads)
         self.model = model.eval()
         self.vae = vae.eval()
         self.description = description
@@ -65,7 +75,8 @@ class TinyEngine:
         Raises:
             StateError: The state cannot be used here; the message says why.
         """
-        return TinyFilm(self, prompts, seeds, options, state=state, on_forward=on_forward)
+        with self.computing():
+            return TinyFilm(self, prompts, seeds, options, state=state, on_forward=on_forward)
 
     def generate(
         self,
@@ -115,8 +126,9 @@ class TinyEngine:
     @torch.no_grad()
     def decode(self, chunk: TinyChunk) -> "NDArray[np.uint8]":
         """Return the frames of a chunk, (N, T, 64, 64, 3). Safe to call from any thread."""
-        video = to_uint8(self.vae.decode(chunk.latents, chunk.before))[:, :, : chunk.frames]
-        frames: NDArray[np.uint8] = video.permute(0, 2, 3, 4, 1).contiguous().numpy()
+        with self.computing():
+            video = to_uint8(self.vae.decode(chunk.latents, chunk.before))[:, :, : chunk.frames]
+            frames: NDArray[np.uint8] = video.permute(0, 2, 3, 4, 1).contiguous().numpy()
         return frames
 
     @torch.no_grad()
@@ -132,7 +144,8 @@ class TinyEngine:
         missing = max(0, FRAMES - len(video))
         video = torch.cat([video[:1].expand(missing, -1, -1, -1), video])
         video = video[len(video) % FRAMES :]
-        return self.vae.encode(video.permute(3, 0, 1, 2)[None].float() / 127.5 - 1)
+        with self.computing():
+            return self.vae.encode(video.permute(3, 0, 1, 2)[None].float() / 127.5 - 1)
 
 
 def as_function(prompts: Prompts | Sequence[str]) -> tuple[Prompts, int | None]:
@@ -143,8 +156,8 @@ def as_function(prompts: Prompts | Sequence[str]) -> tuple[Prompts, int | None]:
     return (lambda chunk: texts[chunk] if 0 <= chunk < len(texts) else None), len(texts)
 
 
-def load_tiny(folder: Path = WEIGHTS) -> TinyEngine:
-    """Load magi/tiny, about 0.2 s after torch is there.
+def load_tiny(folder: Path = WEIGHTS, *, threads: int = 1) -> TinyEngine:
+    """Load magi/tiny, about 0.2 s after torch is there; `threads` of the CPU make its films.
 
     Raises:
         WeightsError: The weights are missing, damaged, or of another model.
@@ -170,4 +183,4 @@ def load_tiny(folder: Path = WEIGHTS) -> TinyEngine:
             module.load_state_dict(part)
     except (SafetensorError, RuntimeError) as error:
         raise WeightsError(f"the weights {path} do not fit their description: {error}") from error
-    return TinyEngine(model, vae, description)
+    return TinyEngine(model, vae, description, threads=threads)

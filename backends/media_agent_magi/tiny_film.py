@@ -86,6 +86,7 @@ class TinyFilm:
         on_forward: OnForward | None = None,
     ) -> None:
         description = engine.description
+        self._computing = engine.computing
         config = sampler_config(description, options)
         guidance = description.guidance if options.guidance is None else options.guidance
         self._facts: dict[str, Any] = {
@@ -99,10 +100,13 @@ class TinyFilm:
         }
         self._options = options
         self._script = script = Script(engine, config.window_size)
+        self.differences: tuple[str, ...] = ()
+        """What it was begun on and does not go on with, in words."""
         kept, last = None, None if options.shows_prefix else options.prefix
         whole = 0 if options.prefix is None else options.prefix.shape[2] // config.chunk_width
         if state is not None:
             kept, facts = load_state(state, self._facts)
+            self.differences = engine.computing.differences(facts.get("computation"))
             whole, last = kept.prefix_chunks, kept.tail
             script.prompts = {int(chunk): text for chunk, text in facts["prompts"].items()}
         self._before = None if last is None else last[:, :, -1:].expand(len(seeds), -1, -1, -1, -1)
@@ -131,7 +135,12 @@ class TinyFilm:
 
     def __iter__(self) -> Iterator[TinyChunk]:
         """Yield the chunks, as latents, as they become clean."""
-        for chunk in self._sampler:
+        chunks = iter(self._sampler)
+        while True:
+            with self._computing():  # between two chunks the thread is its caller's
+                chunk = next(chunks, None)
+            if chunk is None:
+                return
             start, frames = FRAMES * chunk.start, FRAMES * chunk.latents.shape[2]
             if self._options.num_frames is not None:
                 frames = min(frames, self._options.num_frames - start)
@@ -155,7 +164,9 @@ class TinyFilm:
     def saver(self) -> Callable[[Path], None]:
         """Return what writes the state of this moment to a path, also later and elsewhere."""
         prompts = {str(chunk): text for chunk, text in self._script.prompts.items()}
-        state, facts = self._sampler.state(), self._facts | {"prompts": prompts}
+        computation = self._computing.facts().model_dump()
+        facts = self._facts | {"prompts": prompts, "computation": computation}
+        state = self._sampler.state()
         return lambda path: save_state(path, state, facts)
 
 

@@ -26,6 +26,16 @@ class Cost(Schema):
     source: str | None = Field(None, description="Who says so.")
 
 
+class Computation(Schema):
+    """On what a film was computed here; another one may round differently."""
+
+    device: str = Field(description="Where the numbers were, such as cpu or cuda.")
+    dtype: str = Field(description="Numbers of the weights, such as float32.")
+    threads: int | None = Field(None, ge=1, description="CPU threads; null: of no influence.")
+    instructions: str | None = Field(None, description="Of the CPU, such as AVX512.")
+    library: str = Field(description="What computed, with its version.")
+
+
 class Delivery(Schema):
     """What a backend knows at the end; absent where it does not know."""
 
@@ -36,6 +46,7 @@ class Delivery(Schema):
     model: str | None = Field(None, description="The model that served.")
     weights_sha256: Sha256 | None = Field(None, description="Digest of the weights.")
     verification: Verification | None = Field(None, description="How far it was checked.")
+    computation: Computation | None = Field(None, description="On what it was computed.")
     prompts_sent: tuple[str, ...] | None = Field(
         None, description="Per shot, the prompt as the model saw it; absent: as planned."
     )

@@ -5,7 +5,7 @@ from pydantic import AwareDatetime, Field
 from media_agent_schemas.base import Document, Schema, Sha256
 from media_agent_schemas.capabilities import Adjustment, Verification
 from media_agent_schemas.errors import ErrorInfo
-from media_agent_schemas.events import Cost, Timing
+from media_agent_schemas.events import Computation, Cost, Timing
 from media_agent_schemas.jobs import JobStatus
 from media_agent_schemas.media import Artifact, VideoMetadata
 from media_agent_schemas.request import VideoRequest
@@ -30,6 +30,9 @@ class Lineage(Schema):
         (), description="Digests of the inputs, in order; null: fetched from a url."
     )
     software: dict[str, str] = Field({}, description="Versions of what made it.")
+    computation: Computation | None = Field(
+        None, description="On what it was computed, where that was here."
+    )
 
 
 class Times(Schema):

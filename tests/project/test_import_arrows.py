@@ -25,6 +25,7 @@ PLUGIN_FACE = (
         "local",
         "polled",
         "reading",
+        "redact",
         "video",
         "hookspecs",
         "errors",

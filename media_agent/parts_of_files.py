@@ -1,0 +1,223 @@
+"""The parts that the files of pictures consist of, read before any decoder sees them.
+
+FFmpeg's PNG decoder unpacks every text and colour profile whole, whatever it grows to: a megabyte
+becomes gigabytes. So it gets the chunks that make pixels, each looked at, and no other.
+"""
+
+import io
+import re
+import zlib
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
+from itertools import accumulate
+from typing import BinaryIO, NamedTuple
+
+PNG = b"\x89PNG\r\n\x1a\n"
+JPEG = b"\xff\xd8\xff"
+_MOST_PARTS = 200_000
+_MOST_SCANS = 200  # of a JPEG, each of which goes over all its pixels; usual are ten
+_BLOCK = 1 << 20  # bytes
+_PIXELS = (b"IDAT", b"fdAT")
+_SMALL = b"IHDR PLTE tRNS IEND acTL fcTL pHYs eXIf gAMA cHRM sRGB cICP sBIT mDCV cLLI".split()
+_LARGEST_SMALL = 1 << 16  # bytes
+_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # of a PNG's colour type
+_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")
+
+
+class HostileError(Exception):
+    """The parts make no sense for a picture; the message says why."""
+
+
+class Part(NamedTuple):
+    """A chunk or segment of a file: its kind, and where its content lies."""
+
+    kind: bytes
+    place: int
+    size: int
+
+
+def parts_of(file: BinaryIO) -> Iterator[Part]:
+    """Yield the parts of a PNG, JPEG or WebP up to its end or to where it is damaged.
+
+    Raises:
+        HostileError: there are far too many.
+    """
+    file.seek(0)
+    head = file.read(12)
+    parts: Iterator[Part] = iter(())
+    if head.startswith(PNG):
+        parts = _png(file)
+    elif head.startswith(JPEG):
+        parts = _jpeg(file)
+    elif head[:4] == b"RIFF" and head[8:] == b"WEBP":
+        parts = _webp(file)
+    for number, part in enumerate(parts):
+        if number == _MOST_PARTS:
+            raise HostileError(f"it has more than {_MOST_PARTS} parts")
+        yield part
+
+
+def content_of(file: BinaryIO, part: Part, most: int = _LARGEST_SMALL) -> bytes:
+    """Return the first bytes of a part."""
+    file.seek(part.place)
+    return file.read(min(part.size, most))
+
+
+def harmless(file: BinaryIO) -> BinaryIO:
+    """Return the same file, a PNG without all that makes no pixels; nothing is copied.
+
+    Raises:
+        HostileError: it would take far more memory or time than its pixels need.
+    """
+    parts = list(parts_of(file))
+    if sum(part.kind == b"\xda" for part in parts) > _MOST_SCANS:
+        raise HostileError(f"it has more than {_MOST_SCANS} scans")
+    file.seek(0)
+    if file.read(len(PNG)) != PNG:
+        file.seek(0)
+        return file
+    _check_unpacked(file, parts)
+    kept = [part for part in parts if _makes_pixels(part)]
+    spans = [(0, len(PNG)), *((part.place - 8, part.place + part.size + 4) for part in kept)]
+    return io.BufferedReader(_Spans(file, spans))
+
+
+def _makes_pixels(part: Part) -> bool:
+    return part.kind in _PIXELS or (part.kind in _SMALL and part.size <= _LARGEST_SMALL)
+
+
+def _check_unpacked(file: BinaryIO, parts: Iterable[Part]) -> None:
+    """Unpack the pixels piece by piece; a decoder would go on long after the last row."""
+    unpacking, left = zlib.decompressobj(), 0
+    most = 0
+    for part in parts:
+        if part.kind == b"IHDR":
+            most = left = _bytes_of_pixels(content_of(file, part))
+        elif part.kind == b"fcTL":
+            unpacking, left = zlib.decompressobj(), most
+        elif part.kind in _PIXELS:
+            try:
+                left -= _unpacked(file, part, unpacking, left)
+            except zlib.error:
+                return  # damaged, as the decoder will say
+            if left < 0:
+                raise HostileError("it unpacks to far more than its pixels")
+
+
+def _bytes_of_pixels(header: bytes) -> int:
+    """Return the bytes that the pixels of a PNG unpack to at most, with some to spare."""
+    if len(header) < 13:
+        return 0
+    width, height = (int.from_bytes(header[place : place + 4], "big") for place in (0, 4))
+    row = width * _CHANNELS.get(header[9], 4) * header[8] // 8
+    return 2 * height * (row + 2) + 4096
+
+
+def _unpacked(file: BinaryIO, part: Part, unpacking: "zlib._Decompress", most: int) -> int:
+    """Return how many bytes a part unpacks to, or a number above `most`."""
+    size, start = 0, 4 if part.kind == b"fdAT" else 0
+    for place in range(part.place + start, part.place + part.size, _BLOCK):
+        file.seek(place)
+        packed = file.read(min(_BLOCK, part.place + part.size - place))
+        while packed and size <= most and not unpacking.eof:
+            size += len(unpacking.decompress(packed, _BLOCK))
+            packed = unpacking.unconsumed_tail
+    return size
+
+
+def _png(file: BinaryIO) -> Iterator[Part]:
+    place = len(PNG)
+    while True:
+        file.seek(place)
+        head = file.read(8)
+        if len(head) < 8:
+            return
+        size = int.from_bytes(head[:4], "big")
+        yield Part(head[4:], place + 8, size)
+        place += size + 12
+        if head[4:] == b"IEND":
+            return
+
+
+def _webp(file: BinaryIO) -> Iterator[Part]:
+    place = 12
+    while True:
+        file.seek(place)
+        head = file.read(8)
+        if len(head) < 8:
+            return
+        size = int.from_bytes(head[4:], "little")
+        yield Part(head[:4], place + 8, size)
+        place += 8 + size + size % 2
+
+
+def _jpeg(file: BinaryIO) -> Iterator[Part]:
+    place = 2
+    while (found := _next_marker(file, place)) is not None:
+        file.seek(found)
+        head = file.read(4)
+        if head[1:2] == b"\xd9" or len(head) < 4:
+            return
+        size = int.from_bytes(head[2:], "big")
+        yield Part(head[1:2], found + 4, max(0, size - 2))
+        place = found + 2 + size
+
+
+def _next_marker(file: BinaryIO, place: int) -> int | None:
+    """Return where the next marker stands; what lies before it are pixels, or rubbish."""
+    size = 64  # usually it is near
+    while True:
+        file.seek(place)
+        block = file.read(size)
+        found = _MARKER.search(block)
+        if found is not None:
+            return place + found.start()
+        if len(block) < size:
+            return None
+        place += size - 1
+        size = _BLOCK
+
+
+class _Spans(io.RawIOBase):
+    """Some stretches of a file, one after the other, as a file."""
+
+    def __init__(self, file: BinaryIO, spans: Iterable[tuple[int, int]]) -> None:
+        self._file = file
+        self._spans = _joined(spans)
+        self._starts = [0, *accumulate(end - start for start, end in self._spans)]
+        self._place = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._starts[-1]}[whence]
+        self._place = max(0, base + offset)
+        return self._place
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]  # named only in typeshed
+        number = bisect_right(self._starts, self._place) - 1
+        if number >= len(self._spans):
+            return 0
+        start, end = self._spans[number]
+        place = start + self._place - self._starts[number]
+        target = memoryview(buffer).cast("B")
+        self._file.seek(place)
+        found = self._file.read(min(len(target), end - place))
+        target[: len(found)] = found
+        self._place += len(found)
+        return len(found)
+
+
+def _joined(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return the stretches, those that touch as one."""
+    joined: list[tuple[int, int]] = []
+    for start, end in spans:
+        if joined and joined[-1][1] == start:
+            joined[-1] = joined[-1][0], end
+        else:
+            joined.append((start, end))
+    return joined

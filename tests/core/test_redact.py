@@ -1,0 +1,73 @@
+"""A key is found in whatever spelling it comes back."""
+
+import base64
+import html
+import json
+from urllib.parse import quote
+
+import pytest
+
+from media_agent.redact import redact, redact_bytes
+
+KEY = 'SECRETKEY-0123456789abcdef/+x"\\=&'
+
+SPELLINGS = {
+    "plain": KEY,
+    "JSON": json.dumps(KEY),
+    "JSON with escaped slashes": json.dumps(KEY).replace("/", r"\/"),
+    "JSON within JSON": json.dumps(json.dumps(KEY)),
+    "JSON in code points": "".join(f"\\u{ord(c):04x}" for c in KEY),
+    "JSON in code points, large digits": "".join(f"\\u{ord(c):04X}" for c in KEY),
+    "one character escaped": KEY.replace("S", r"\u0053", 1),
+    "Python": repr(KEY),
+    "escaped bytes": "".join(f"\\x{ord(c):02x}" for c in KEY),
+    "an address": quote(KEY, safe=""),
+    "an address, small digits": quote(KEY, safe="").lower().replace("secretkey", "SECRETKEY"),
+    "an address, every character": "".join(f"%{ord(c):02X}" for c in KEY),
+    "an address within an address": quote(quote(KEY, safe=""), safe=""),
+    "HTML": "".join(f"&#{ord(c)};" for c in KEY),
+}
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS.values(), ids=SPELLINGS.keys())
+def test_a_key_is_hidden_in_every_spelling(spelling: str) -> None:
+    said = redact(f"before {spelling} after", [KEY])
+
+    assert "SECRET" not in said
+    assert "0123456789" not in said
+    assert said.startswith("before ")
+    assert "[key]" in said
+    assert said.endswith(" after")
+
+
+@pytest.mark.parametrize("before", ["", "u", "me", "me:", "user:"])
+@pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode])
+def test_a_key_is_hidden_within_base64(before: str, encode: "type[bytes]") -> None:
+    coded = encode(f"{before}{KEY}".encode()).decode()
+
+    said = redact(f"Basic {coded}", [KEY])
+
+    assert "[key]" in said
+    assert len(said) < len("Basic [key]") + 12  # what is left is not of the key
+
+
+def test_the_key_of_a_header_or_of_a_pair_is_hidden_by_itself() -> None:
+    secrets = ["Bearer abcdef123456", "name:s3cr3t-half"]
+
+    said = redact("got abcdef123456 and s3cr3t-half", secrets)
+
+    assert said == "got [key] and [key]"
+
+
+def test_a_key_that_is_the_beginning_of_another_leaves_nothing_of_it() -> None:
+    assert redact("abcdefgh-1234", ["abcdefgh", "abcdefgh-1234"]) == "[key]"
+
+
+def test_what_is_no_key_stays_as_it_is() -> None:
+    text = html.unescape('{"prompt": "a cat \\"on\\" 100% \\/ wool", "id": "SECRET"}')
+
+    assert redact(text, [KEY, "", "abc"]) == text
+
+
+def test_bytes_that_are_no_text_stay_as_they_are() -> None:
+    assert redact_bytes(b"\xff\xfe" + KEY.encode() + b"\x00", [KEY]) == b"\xff\xfe[key]\x00"
