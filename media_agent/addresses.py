@@ -6,6 +6,7 @@ Hosts are judged by how they are written; no name is looked up.
 import contextlib
 import ipaddress
 import socket
+import urllib.parse
 
 import httpx
 
@@ -19,6 +20,20 @@ def parsed_address(text: str) -> httpx.URL | None:
     except (httpx.InvalidURL, ValueError, TypeError):
         return None
     return url if url.scheme in ("http", "https") and url.host else None
+
+
+def resolved(text: str, asked: str | None) -> httpx.URL | None:
+    """Return the address that a text out of an answer means, or None.
+
+    It may be relative to the address that was asked: "/a.mp4", "a.mp4", "//host/a.mp4".
+    """
+    text = text.strip()
+    try:
+        return parsed_address(
+            text if asked is None or not text else urllib.parse.urljoin(asked, text)
+        )
+    except ValueError:
+        return None
 
 
 def origin_of(url: httpx.URL) -> tuple[str, str, int]:

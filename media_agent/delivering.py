@@ -128,19 +128,29 @@ class Delivering:
         from media_agent.fetch import fetch
 
         named_by = self._around.base_url(self._maker)
-        fetched = await fetch(film.uri, path, named_by=named_by, sleep=self._around.sleep)
+        fetched = await fetch(
+            film.uri,
+            path,
+            named_by=named_by,
+            size_bytes=film.size_bytes,
+            sleep=self._around.sleep,
+        )
         if film.sha256 not in (None, fetched.sha256):
             raise BackendResponseError("the film that arrived is not the one that was announced")
-        return film.model_copy(update={"path": str(path)})
+        is_address = "://" in film.uri
+        return film.model_copy(update={"path": str(path), "uri": film.uri if is_address else None})
 
     def _place(self, film: Artifact, is_complete: bool, number: int) -> Artifact:
         from media_agent.video import describe
+        from media_agent.whole import check_whole
 
         if film.path is None:
             raise BackendResponseError(f"{self._maker} gave no file for its film")
         source = Path(film.path)
         if not source.exists():
             raise StorageError(f"the film {source} cannot be collected: it is gone")
+        if is_complete:
+            check_whole(source)
         found = describe(source, film.kind)
         place = self._destination.place_of(is_complete, number)
         facts = {"uri": film.uri, "expires_at": film.expires_at}

@@ -12,6 +12,8 @@
         BackendUnavailableError        backend_unavailable
         ModelRetiredError              model_retired
         BackendResponseError           backend_response
+          VideoNotFetchedError         video_not_fetched
+        BackendRefusedError            backend_refused
         SubmitUncertainError           submit_uncertain
         GenerationFailedError          generation_failed
       JobError                         the job, or the operation behind it
@@ -140,6 +142,18 @@ class BackendResponseError(BackendError):
     code = "backend_response"
 
 
+class VideoNotFetchedError(BackendResponseError):
+    """A finished video could not be brought here whole; it may be fetched later."""
+
+    code = "video_not_fetched"
+
+
+class BackendRefusedError(BackendError):
+    """The backend answered a submission with a plain no; nothing was accepted."""
+
+    code = "backend_refused"
+
+
 class SubmitUncertainError(BackendError):
     """The reply to a submission was lost: nobody knows if it was accepted. Never sent again."""
 
@@ -250,6 +264,8 @@ OUTCOMES: dict[str, Outcome] = {
     "configuration": Outcome(500, 19),
     "plugin": Outcome(500, 20),
     "storage": Outcome(507, 21),
+    "backend_refused": Outcome(502, 22),
+    "video_not_fetched": Outcome(502, 23),
     "job_cancelled": Outcome(409, 130),  # 128 + SIGINT; the command line says 143 after SIGTERM
 }
 

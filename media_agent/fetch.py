@@ -1,38 +1,48 @@
-"""Brings a finished film here before its address expires: streamed, bounded, without any key."""
+"""Brings a finished video here, whoever asks for it: streamed, bounded, and judged by its bytes.
+
+What a provider has just promised may not be there at once, may be a page under the label of a
+video, or may break off: it is asked for again for a minute, until a whole video comes.
+"""
 
 import asyncio
+import base64
 import contextlib
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+import re
+import time
+import urllib.parse
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
 
 import httpx
-from tenacity import (
-    AsyncRetrying,
-    retry_if_exception_type,
-    stop_after_attempt,
-    wait_random_exponential,
-)
 
-from media_agent.addresses import is_followed, is_inner, parsed_address
-from media_agent.errors import BackendResponseError, BackendUnavailableError
+from media_agent.addresses import is_followed, parsed_address, resolved
+from media_agent.errors import MediaAgentError, StorageError, VideoNotFetchedError
 from media_agent.files import storage_errors, written_aside
+from media_agent.network import Way, before_sending, cause_of, decoded, open_client, reason_of
 
 LARGEST_FILM = 8 * 2**30  # bytes
-_ATTEMPTS = 5
+LARGEST_REPLY = 2**16  # bytes of an answer that is no video
+_PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)  # seconds; a file may appear after its address
+_LONGEST_PAUSE = 120.0  # seconds, whatever the server wishes
 _REDIRECTS = 5
 _STALL_SECONDS = 60.0  # without a byte
-_LONGEST_SECONDS = 3600.0
-_PIECE = 1 << 18
-_HEAD = 12  # bytes that tell what a file is
-_TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
+_LEAST_RATE = 1000  # bytes a second, over that time
+_LONGEST_SECONDS = 3600.0  # all attempts together
+_FINAL = frozenset({401, 402, 405, 406, 407, 410, 451})  # asked again, it is answered the same
+_BASE64 = re.compile(r"(?:AAAA|GkXf)[A-Za-z0-9+/_\s-]{60,}={0,2}\s*")  # an MP4, a WebM
+_MEDIA_TYPE = re.compile(r"[\w.+-]{1,40}/[\w.+-]{1,40}", re.ASCII)
+
+Headers = Callable[[httpx.URL], Mapping[str, str]]
+"""Which headers go to an address: a key to its own origin only."""
+Refusal = Callable[[httpx.Response, bytes], MediaAgentError | None]
+"""What it means with this provider that it gives no video; None: nothing of its own."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """A film on this machine."""
+    """A video on this machine."""
 
     path: Path
     size_bytes: int
@@ -44,121 +54,256 @@ async def fetch(
     path: Path,
     *,
     named_by: str | None = None,
+    headers: Headers = lambda url: {},
+    refusal: Refusal = lambda response, body: None,
+    size_bytes: int | None = None,
     max_bytes: int = LARGEST_FILM,
     transport: httpx.AsyncBaseTransport | None = None,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Fetched:
-    """Stream a film to `path`, which is replaced whole or not at all; trouble is retried.
+    """Stream a video to `path`, which is replaced whole or not at all; trouble is retried.
 
-    `named_by` is the address of the service that named this one, where it is known: only one of
-    an own network may name another there.
+    `named_by` is the address whose answer named this one, where it is known: a relative one is
+    relative to it, and only one of an own network may name another there. `size_bytes` is what was
+    announced. A video that stays cut off is kept beside `path`, named "cut".
 
     Raises:
-        BackendResponseError: it is gone, too large, no MP4, or at an address not to be fetched.
-        BackendUnavailableError: it could not be fetched, again and again.
+        VideoNotFetchedError: it is gone, too large, no video, cut off, or at a forbidden address.
+        ConfigurationError: the network of this machine is set up wrongly, or a certificate unknown.
         StorageError: it could not be written.
+        MediaAgentError: what `refusal` says.
     """
-    first = _checked(uri, None if named_by is None else parsed_address(named_by))
-    retrying = AsyncRetrying(
-        stop=stop_after_attempt(_ATTEMPTS),
-        wait=wait_random_exponential(multiplier=1.0, max=20.0),
-        retry=retry_if_exception_type(BackendUnavailableError),
-        sleep=sleep,
-        reraise=True,
-    )
-    async with httpx.AsyncClient(
-        transport=transport,
-        timeout=httpx.Timeout(_STALL_SECONDS, connect=10.0),
-        trust_env=not is_inner(first.host),
-        headers={"User-Agent": "media-agent", "Accept-Encoding": "identity"},
-    ) as client:
-        return await retrying(_fetch_once, client, first, path, max_bytes)
-
-
-async def _fetch_once(
-    client: httpx.AsyncClient, uri: httpx.URL, path: Path, max_bytes: int
-) -> Fetched:
+    attempts = _Attempts(path, named_by, headers, refusal, size_bytes, max_bytes, transport, clock)
     try:
-        async with asyncio.timeout(_LONGEST_SECONDS), _response(client, uri) as response:
-            with storage_errors(str(path)):
-                path.parent.mkdir(parents=True, exist_ok=True)
-                return await _stored(response, path, max_bytes)
-    except (httpx.TransportError, httpx.DecodingError, TimeoutError) as error:
-        raise BackendUnavailableError(
-            f"the film at {uri.host} could not be fetched ({type(error).__name__})",
-            hint="check the network",
+        async with asyncio.timeout(_LONGEST_SECONDS):
+            return await attempts.first_whole(uri, sleep)
+    except TimeoutError as error:
+        raise VideoNotFetchedError(
+            f"the film did not come within {_LONGEST_SECONDS:g} s", hint=attempts.kept
         ) from error
 
 
-@contextlib.asynccontextmanager
-async def _response(client: httpx.AsyncClient, uri: httpx.URL) -> AsyncIterator[httpx.Response]:
-    """Follow redirects, each of them named by the server that answers it."""
-    target = uri
-    for _ in range(_REDIRECTS + 1):
-        async with client.stream("GET", target) as response:
-            if response.next_request is None:
-                _check_status(response)
-                yield response
-                return
-            target = _checked(str(response.next_request.url), target)
-    raise BackendResponseError(f"{uri.host} redirects its film without end")
+class _NotYetError(Exception):
+    """There may be a point in asking again."""
+
+    def __init__(self, error: MediaAgentError, wait: float = 0.0) -> None:
+        super().__init__(error.message)
+        self.error = error
+        self.wait = wait
 
 
-def _check_status(response: httpx.Response) -> None:
-    status, host = response.status_code, response.url.host
-    if status in _TRANSIENT:
-        raise BackendUnavailableError(f"{host} answered {status} for the film")
-    if not response.is_success:
-        raise BackendResponseError(
-            f"{host} answered {status} for the film",
+@dataclass
+class _Attempts:
+    path: Path
+    named_by: str | None
+    headers: Headers
+    refusal: Refusal
+    size_bytes: int | None
+    max_bytes: int
+    transport: httpx.AsyncBaseTransport | None
+    clock: Callable[[], float]
+    kept: str | None = field(default=None, init=False)
+    """Where a video is that was cut off, in words."""
+
+    async def first_whole(self, uri: str, sleep: Callable[[float], Awaitable[None]]) -> Fetched:
+        content = inline_video(uri, self.max_bytes)
+        if content is not None:
+            return await self._stored(_once(content), "the answer itself", "nothing")
+        target = _checked(uri, self.named_by)
+        trouble: MediaAgentError | None = None
+        for pause in (0.0, *_PAUSES):
+            if trouble is not None:
+                await sleep(pause)
+            try:
+                return await self._once(target)
+            except _NotYetError as error:
+                trouble = error.error
+                if error.wait > pause:
+                    await sleep(min(error.wait, _LONGEST_PAUSE) - pause)
+        assert trouble is not None
+        if self.kept is not None and isinstance(trouble, VideoNotFetchedError):
+            trouble.hint = self.kept
+        raise trouble
+
+    async def _once(self, target: httpx.URL) -> Fetched:
+        """Follow redirects, each of them named by the server that answers it."""
+        first = target
+        for _ in range(_REDIRECTS + 1):
+            way = Way()
+            try:
+                async with self._response(target, way) as response:
+                    if response.next_request is None:
+                        return await self._taken(response)
+                    following = str(response.next_request.url)
+            except (httpx.TransportError, httpx.DecodingError, TimeoutError) as error:
+                raise self._trouble(error, target.host, way) from cause_of(error)
+            target = _checked(following, str(target))
+        raise VideoNotFetchedError(f"{first.host} redirects its film without end")
+
+    @contextlib.asynccontextmanager
+    async def _response(self, target: httpx.URL, way: Way) -> AsyncIterator[httpx.Response]:
+        timeout = httpx.Timeout(_STALL_SECONDS, connect=10.0)
+        async with (
+            open_client(target, timeout=timeout, transport=self.transport) as client,
+            client.stream(
+                "GET", target, headers=self.headers(target), extensions={"trace": way}
+            ) as response,
+        ):
+            yield response
+
+    def _trouble(self, error: Exception, host: str, way: Way) -> Exception:
+        """Return what trouble of the network means: at once said, or worth asking again."""
+        known = before_sending(error, host, way)
+        if known is not None and not known.retryable:
+            return known
+        said = known.message if known is not None else reason_of(error)
+        return _NotYetError(
+            VideoNotFetchedError(
+                f"the film at {host} could not be fetched ({said})", hint="check the network"
+            )
+        )
+
+    async def _taken(self, response: httpx.Response) -> Fetched:
+        host = response.url.host
+        if response.is_success:
+            length = response.headers.get("content-length", "")
+            if length.isdecimal() and int(length) > self.max_bytes:
+                raise self._too_large(host)
+            return await self._stored(decoded(response), host, _label(response))
+        body = b""
+        async for piece in decoded(response):
+            body += piece
+            if len(body) > LARGEST_REPLY:
+                break
+        error = self.refusal(response, body) or VideoNotFetchedError(
+            f"{host} answered {response.status_code} for the film",
             hint="its address may have expired; the provider's own page may still have it",
+        )
+        if response.status_code in _FINAL:
+            raise error
+        raise _NotYetError(error, _wish(response))
+
+    async def _stored(self, pieces: AsyncIterator[bytes], host: str, label: str) -> Fetched:
+        """Write what comes beside its place, look at it, and move it there when it is whole."""
+        with storage_errors(str(self.path)):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with written_aside(self.path) as aside:
+                try:
+                    size, digest = await self._received(pieces, aside, host)
+                except httpx.TransportError:
+                    self._keep(aside)
+                    raise
+                flaw = await asyncio.to_thread(self._flaw, aside, size, host, label)
+                if flaw is not None:
+                    raise _NotYetError(VideoNotFetchedError(flaw))
+        self._cut.unlink(missing_ok=True)
+        return Fetched(self.path, size, digest)
+
+    async def _received(
+        self, pieces: AsyncIterator[bytes], aside: Path, host: str
+    ) -> tuple[int, str]:
+        digest = hashlib.sha256()
+        since, came = self.clock(), 0
+        with aside.open("xb") as file:
+            async for piece in pieces:
+                if file.tell() + len(piece) > self.max_bytes:
+                    raise self._too_large(host)
+                file.write(piece)
+                digest.update(piece)
+                came += len(piece)
+                if (seconds := self.clock() - since) >= _STALL_SECONDS:
+                    if came < _LEAST_RATE * seconds:
+                        said = f"the film at {host} comes at {came / seconds:.3g} bytes a second"
+                        raise _NotYetError(VideoNotFetchedError(said))
+                    since, came = self.clock(), 0
+            return file.tell(), digest.hexdigest()
+
+    def _flaw(self, aside: Path, size: int, host: str, label: str) -> str | None:
+        """Say what keeps a file from being the whole video; a cut one is kept."""
+        from media_agent.whole import check_whole, is_video
+
+        with aside.open("rb") as file:
+            head = file.read(16)
+        if not is_video(head):
+            what = "nothing" if not head else "no video"
+            return f"what {host} gave as its film is {what} (it says {label})"
+        try:
+            check_whole(aside)
+        except StorageError as error:
+            self._keep(aside)
+            return f"the film at {host} did not come whole: {error.message}"
+        if self.size_bytes is not None and size < self.size_bytes:
+            self._keep(aside)
+            return f"the film at {host} is cut off: {size} of {self.size_bytes} bytes came"
+        return None
+
+    def _keep(self, aside: Path) -> None:
+        """Put a video that is cut off beside its place, for who can make use of it."""
+        if aside.stat().st_size:
+            aside.replace(self._cut)
+            self.kept = f"what came of it is in {self._cut}"
+
+    @property
+    def _cut(self) -> Path:
+        return self.path.with_name(f"{self.path.stem}.cut{self.path.suffix}")
+
+    def _too_large(self, host: str) -> VideoNotFetchedError:
+        return VideoNotFetchedError(
+            f"the film at {host} is larger than the {self.max_bytes} bytes allowed"
         )
 
 
-async def _stored(response: httpx.Response, path: Path, max_bytes: int) -> Fetched:
-    digest = hashlib.sha256()
-    with written_aside(path) as aside:
-        with aside.open("xb") as file:
-            async for piece in response.aiter_bytes(_PIECE):
-                file.write(piece)
-                digest.update(piece)
-                if file.tell() > max_bytes:
-                    raise BackendResponseError(
-                        f"the film at {response.url.host} is larger than {max_bytes} bytes"
-                    )
-            size = file.tell()
-            _check_whole(response, size)
-        with aside.open("rb") as file:
-            _check_kind(file, response)
-    return Fetched(path, size, digest.hexdigest())
+def is_inline(uri: str) -> bool:
+    """Return whether a video itself stands where its address was due."""
+    return uri[:5].lower() == "data:" or _BASE64.fullmatch(uri) is not None
 
 
-def _check_whole(response: httpx.Response, size: int) -> None:
-    promised = response.headers.get("content-length", "")
-    if promised.isdecimal() and int(promised) != size:
-        raise BackendUnavailableError(f"{response.url.host} sent {size} of {promised} bytes")
+def inline_video(uri: str, max_bytes: int = LARGEST_FILM) -> bytes | None:
+    """Return the bytes of a video that stands where its address was due; None: it is an address.
+
+    Raises:
+        VideoNotFetchedError: it is malformed or too large.
+    """
+    if not is_inline(uri):
+        return None
+    kind, comma, text = uri.partition(",")
+    is_base64 = not comma or kind.strip().lower().endswith(";base64")
+    text = text if comma else uri
+    if len(text) > max_bytes * 4 / 3 + 4:
+        raise VideoNotFetchedError(f"the film is larger than the {max_bytes} bytes allowed")
+    raw = urllib.parse.unquote_to_bytes(text)
+    if is_base64:
+        raw = b"".join(raw.split()).translate(bytes.maketrans(b"-_", b"+/")).rstrip(b"=")
+        with contextlib.suppress(ValueError):
+            return base64.b64decode(raw + b"=" * (-len(raw) % 4), validate=True)
+    else:
+        return raw
+    raise VideoNotFetchedError("the film is in a data: address that cannot be read as base64")
 
 
-def _check_kind(file: BinaryIO, response: httpx.Response) -> None:
-    """Look at the first bytes; what a server calls them proves nothing."""
-    head = file.read(_HEAD)
-    if head[4:8] == b"ftyp":
-        return
-    said = response.headers.get("content-type", "nothing").partition(";")[0][:60]
-    what = "WebM" if head.startswith(b"\x1aE\xdf\xa3") else "no video"
-    raise BackendResponseError(
-        f"what {response.url.host} gave as its film is {what}, not MP4 (it says {said})",
-        hint="the record has its address",
-    )
+async def _once(content: bytes) -> AsyncIterator[bytes]:
+    yield content
 
 
-def _checked(uri: str, named_by: httpx.URL | None) -> httpx.URL:
-    url = parsed_address(uri)
+def _label(response: httpx.Response) -> str:
+    """Return what a server calls its answer; anything but a media type is not repeated."""
+    said = response.headers.get("content-type", "").partition(";")[0].strip()
+    return said if _MEDIA_TYPE.fullmatch(said) else "nothing"
+
+
+def _wish(response: httpx.Response) -> float:
+    said = response.headers.get("retry-after", "").strip()
+    return float(said) if re.fullmatch(r"\d{1,6}", said, re.ASCII) else 0.0
+
+
+def _checked(uri: str, named_by: str | None) -> httpx.URL:
+    url = resolved(uri, named_by)
     if url is None:
         scheme = uri.partition(":")[0] if ":" in uri else "nameless"
-        raise BackendResponseError(f"the film is at a {scheme[:20]} address, which is not fetched")
-    if not is_followed(url, named_by):
-        raise BackendResponseError(
+        raise VideoNotFetchedError(f"the film is at a {scheme[:20]} address, which is not fetched")
+    if not is_followed(url, None if named_by is None else parsed_address(named_by)):
+        raise VideoNotFetchedError(
             f"the film is at {url.scheme}://{url.host}, which is not fetched: only https to a "
             "public host is",
             hint="the record has its address; set base_url if the service is in your network",

@@ -28,6 +28,7 @@ from media_agent.errors import (
     OperationNotFoundError,
     RequestError,
     UnsupportedRequestError,
+    VideoNotFetchedError,
     to_info,
 )
 from media_agent.files import checked_key
@@ -58,6 +59,7 @@ DEADLINE = OptionSpec(
 _GROWTH = 1.25  # each pause between two polls is longer than the last by this factor
 _REFUSED_POLL = (RequestError, ModelRetiredError)  # about the poll, not about the work
 _UNANSWERED_POLL = (BackendUnavailableError, BackendResponseError)
+_LONGEST_WISH = 120.0  # seconds between two polls, whatever the provider asks for
 _REMEMBERED = 1000  # submissions of this process that are answered from memory
 
 
@@ -216,7 +218,8 @@ class PolledBackend(ABC):
         """Poll no sooner than in so many seconds, because the provider said so; None: no wish."""
         if seconds is not None:
             watch = self._watch(ref)
-            watch.not_before = max(watch.not_before, self._clock() + seconds)
+            wished = min(seconds, max(_LONGEST_WISH, self.longest_poll_seconds))
+            watch.not_before = max(watch.not_before, self._clock() + wished)
 
     def film_path(self, ref: OperationRef) -> Path:
         """Return where to put a film that only the backend itself can fetch; its folder exists."""
@@ -238,6 +241,12 @@ class PolledBackend(ABC):
             wished = error.retry_after
             self.postpone(ref, self.longest_poll_seconds if wished is None else wished)
             return None
+        except VideoNotFetchedError as error:  # the work is over; a resume fetches it
+            info = to_info(error)
+            again = "media-agent jobs resume fetches it again"
+            way_out = f"{info.hint}; {again}" if info.hint else again
+            info = info.model_copy(update={"hint": way_out})
+            return JobOutcomeUnknown(model=ref.model, error=info)
         except (*_UNANSWERED_POLL, *_REFUSED_POLL) as error:
             end = await self._given_up(ref, watch)
             if end is None:

@@ -12,6 +12,7 @@ from media_agent.branching import token_of
 from media_agent.errors import (
     BackendError,
     BackendResponseError,
+    ConfigurationError,
     GenerationFailedError,
     JobCancelledError,
     MediaAgentError,
@@ -240,7 +241,7 @@ def _is_refusal(error: Exception) -> bool:
 
 def _lets_others_try(error: MediaAgentError) -> bool:
     """Return whether the fault lies with this backend, not with the request or its content."""
-    return isinstance(error, BackendError | UnsupportedRequestError)
+    return isinstance(error, BackendError | ConfigurationError | UnsupportedRequestError)
 
 
 def _look_yourself(backend: str) -> str:

@@ -149,14 +149,14 @@ class HttpBackend(PolledBackend):
         said = found_at(body, options.state)
         state = state_in(said, options)
         if state is State.DONE:
-            return await self._finished(ref, body)
+            return await self._finished(ref, reply)
         if state in (State.FAILED, State.CANCELLED):
             return self._failed(ref, body, spelled(said))
         if not spelled(said):
             return self._stateless(ref, reply)
         done = fraction(found_at(body, options.progress))
         if state is None:
-            return await self._unknown(ref, body, unknown_word(self.name, str(text(said)), done))
+            return await self._unknown(ref, reply, unknown_word(self.name, str(text(said)), done))
         phase = QUEUED if state is State.QUEUED else trimmed(str(text(said)))
         return JobProgressed(phase=phase, fraction=done)
 
@@ -190,23 +190,22 @@ class HttpBackend(PolledBackend):
         said = f"{self.name} says nothing at {place!r}: taken as work that goes on"
         return JobProgressed(phase="working", fraction=done, message=said)
 
-    async def _unknown(
-        self, ref: OperationRef, body: JsonValue, event: JobProgressed
-    ) -> BackendEvent:
+    async def _unknown(self, ref: OperationRef, reply: Reply, event: JobProgressed) -> BackendEvent:
         """Fetch the film of work in a state that is not known here, if all else says it is over."""
-        url = address_in(found_at(body, self._options.result))
+        url = address_in(found_at(reply.json(), self._options.result))
         looks_done = url is not None or event.fraction == 1.0
         times = self._patience.times(ref.operation_id, event.phase)
         if not looks_done or times < POLLS_OF_AN_UNKNOWN_WORD:
             return event
         try:
-            return await self._finished(ref, body)
+            return await self._finished(ref, reply)
         except BackendResponseError:
             return event
 
-    async def _finished(self, ref: OperationRef, body: JsonValue) -> BackendEvent:
+    async def _finished(self, ref: OperationRef, reply: Reply) -> BackendEvent:
         """Fetch the film: the key goes along if it lies with the service itself."""
-        options = self._options
+        options, body = self._options, reply.json()
+        asked = reply.url if options.content is None else None
         if options.content is not None:
             url: str | None = address(options.content, self._names(ref))
         else:
@@ -217,7 +216,7 @@ class HttpBackend(PolledBackend):
                 return end_of(refusal, self.name, ref.model)
             return self._waited_for(ref)
         path = self.film_path(ref)
-        await self._api.download(url, path)
+        await self._api.download(url, path, asked=asked)
         self._patience.forget(ref.operation_id)
         seed = ref.data.get("seed")
         return JobCompleted(

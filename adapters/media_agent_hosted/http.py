@@ -10,22 +10,27 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import httpx
 from pydantic import JsonValue
 
-from media_agent.addresses import is_followed, is_loopback, origin_of, parsed_address
+from media_agent.addresses import is_loopback, origin_of, parsed_address, resolved
 from media_agent.errors import (
+    BackendRefusedError,
     BackendResponseError,
     BackendUnavailableError,
+    ConfigurationError,
+    InvalidRequestError,
     MediaAgentError,
 )
+from media_agent.fetch import LARGEST_FILM, fetch, is_inline
+from media_agent.network import Way, before_sending, cause_of, decoded, open_client, reason_of
 from media_agent_hosted.addresses import checked_base, place_of
-from media_agent_hosted.film_file import LARGEST_FILM, PIECE, film_is_gone, store
+from media_agent_hosted.headers import header_flaw
 from media_agent_hosted.repeating import repeated
-from media_agent_hosted.replies import Reply, Translate, general_error, uncertain
-from media_agent_hosted.secrecy import Headers, blotted, hide_queries
+from media_agent_hosted.replies import Reply, Translate, general_error, trimmed, uncertain
+from media_agent_hosted.secrecy import Blot, Headers, blot_for, hide_headers, hide_queries
 
 __all__ = ["FilePart", "HttpApi", "Reply", "Translate", "Transport"]
 
@@ -34,7 +39,6 @@ FilePart = tuple[str | None, bytes, str | None]
 """File name, bytes and media type of one part of a form; no name for a plain field."""
 
 LARGEST_REPLY = 32 * 2**20  # bytes of an API reply, which is held in memory
-_LONGEST_DOWNLOAD = 3600.0  # seconds
 _REDIRECTS = 5
 
 
@@ -64,6 +68,7 @@ class HttpApi:
         self._sleep = sleep
         self._client: httpx.AsyncClient | None = None
         logging.getLogger("httpx").addFilter(hide_queries)  # signed links are secrets
+        logging.getLogger("httpcore.http11").addFilter(hide_headers)
 
     def __repr__(self) -> str:
         return f"HttpApi({str(self._base)!r})"
@@ -82,6 +87,11 @@ class HttpApi:
         """Whether an address is on the provider's own origin, so that the key may go there."""
         parsed = parsed_address(url)
         return parsed is not None and self._is_own(parsed)
+
+    def resolved(self, url: str, asked: str) -> str:
+        """Return an address out of the answer that a path below the base URL gave, absolute."""
+        found = None if is_inline(url) else resolved(url, self._below_base(asked))
+        return url if found is None else str(found)
 
     def own_url(self, url: str, what: str = "URL") -> str:
         """Return a URL that came out of a reply, if it is on the provider's own origin.
@@ -127,15 +137,11 @@ class HttpApi:
         target = self._absolute(url)
 
         async def attempt() -> Reply:
-            request = self._opened().build_request(
-                method,
-                target,
-                json=json,
-                files=files,
-                params=params,
-                headers={**(headers or {}), **self._auth()},
+            way = Way()
+            request = self._request(
+                method, target, way, headers or {}, json=json, files=files, params=params
             )
-            reply = await self._answer(request, paid=paid)
+            reply = await self._answer(request, way, paid=paid)
             if reply.status >= 400 and reply.status not in accepts:
                 raise self._error(reply, translate)
             return reply
@@ -147,25 +153,39 @@ class HttpApi:
         url: str,
         path: Path,
         *,
+        asked: str | None = None,
+        size_bytes: int | None = None,
         max_bytes: int = LARGEST_FILM,
         translate: Translate | None = None,
     ) -> None:
-        """Stream a result file to `path`, which is replaced whole or not at all.
+        """Stream a video to `path`, which is replaced whole or not at all.
 
-        The key goes along on the provider's own origin only; elsewhere only https is followed.
+        `url` is a path below the base URL; or, out of the answer that `asked` gave, any address as
+        it stands there. The key goes along on the provider's own origin only.
 
         Raises:
-            BackendResponseError: it is too large, no film, gone, or at a forbidden address.
-            BackendUnavailableError: it could not be fetched.
+            VideoNotFetchedError: it is too large, no video, cut off, gone, or at a forbidden
+                address.
             StorageError: it could not be written.
+            MediaAgentError: what `translate` makes of a refusal.
         """
 
-        async def attempt() -> None:
-            with self._transport_errors(paid=False):
-                async with asyncio.timeout(_LONGEST_DOWNLOAD):
-                    await self._download(url, path, max_bytes, translate)
+        def refusal(response: httpx.Response, body: bytes) -> MediaAgentError | None:
+            if translate is None:
+                return None
+            return translate(self._reply(response, body, paid=False))
 
-        await repeated(attempt, self._sleep)
+        await fetch(
+            self._below_base(url) if asked is None else url,
+            path,
+            named_by=str(self._base) if asked is None else self._below_base(asked),
+            headers=lambda target: self._auth() if self._is_own(target) else {},
+            refusal=refusal,
+            size_bytes=size_bytes,
+            max_bytes=max_bytes,
+            transport=self._transport,
+            sleep=self._sleep,
+        )
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -173,9 +193,9 @@ class HttpApi:
         if client is not None:
             await client.aclose()
 
-    async def _answer(self, request: httpx.Request, *, paid: bool) -> Reply:
+    async def _answer(self, request: httpx.Request, way: Way, *, paid: bool) -> Reply:
         """Send and read the reply; a GET follows redirects within the provider's own origin."""
-        with self._transport_errors(paid=paid):
+        with self._transport_errors(way, paid=paid):
             async with asyncio.timeout(self._timeout_seconds):
                 for _ in range(_REDIRECTS + 1):
                     response = await self._opened().send(request, stream=True)
@@ -183,108 +203,119 @@ class HttpApi:
                     if not 300 <= reply.status < 400:
                         return reply
                     if request.method != "GET" or response.next_request is None:
-                        raise _redirected(request, response)
+                        raise _redirected(request, response, paid=paid)
                     target = self.own_url(str(response.next_request.url), "redirect")
-                    request = self._opened().build_request("GET", target, headers=self._auth())
+                    request = self._request("GET", target, way, {})
         raise BackendResponseError(f"{self.host} redirects without end", hint="check base_url")
 
     async def _read(self, response: httpx.Response, *, paid: bool) -> Reply:
-        """Read a reply of bounded size and blot out the key where the provider echoed it."""
+        """Read a reply of bounded size; a plain no is one also where its words were lost."""
         content = bytearray()
         try:
-            async for piece in response.aiter_bytes(PIECE):
+            async for piece in decoded(response):
                 content += piece
                 if len(content) > LARGEST_REPLY:
                     break
+        except (httpx.TransportError, httpx.DecodingError):
+            if not (paid and self._reply(response, b"", paid=paid).is_no):
+                raise
         finally:
             await response.aclose()
-        reply = Reply(
-            status=response.status_code,
-            headers={name.lower(): value for name, value in response.headers.items()},
-            content=blotted(bytes(content), self._auth()),
-            host=place_of(response.url),
-            paid=paid,
-        )
+        reply = self._reply(response, bytes(content), paid=paid)
         if len(content) > LARGEST_REPLY:
             raise reply.senseless(f"more than {LARGEST_REPLY} bytes where a short answer was due")
         return reply
 
-    async def _download(
-        self, url: str, path: Path, max_bytes: int, translate: Translate | None
-    ) -> None:
-        target = self._followed(url if "://" in url else self._absolute(url), self._base)
-        for _ in range(_REDIRECTS + 1):
-            auth = self._auth() if self._is_own(target) else {}
-            headers = {**auth, "Accept-Encoding": "identity"}
-            request = self._opened().build_request("GET", target, headers=headers)
-            response = await self._opened().send(request, stream=True)
-            async with contextlib.aclosing(response):
-                if response.next_request is not None:
-                    target = self._followed(str(response.next_request.url), target)
-                    continue
-                if not 200 <= response.status_code < 300:
-                    reply = await self._read(response, paid=False)
-                    raise self._error(reply, translate or film_is_gone)
-                return await store(response, path, max_bytes)
-        raise BackendResponseError(f"{self.host} redirects its film without end")
-
-    def _followed(self, url: str, named_by: httpx.URL) -> httpx.URL:
-        """Return the address of a result file, if it is one that may be fetched."""
-        parsed = parsed_address(url)
-        if parsed is None:
-            raise BackendResponseError(f"{self.host} gave no usable address for its film")
-        if is_followed(parsed, named_by):
-            return parsed
-        raise BackendResponseError(
-            f"{self.host} keeps its film at {parsed.scheme}://{place_of(parsed)}, "
-            "which is not followed: only https to a public host is"
+    def _reply(self, response: httpx.Response, content: bytes, *, paid: bool) -> Reply:
+        blot = self._blot
+        return Reply(
+            status=response.status_code,
+            headers={name.lower(): blot(value) for name, value in response.headers.items()},
+            content=content,
+            host=place_of(response.url),
+            paid=paid,
+            url=str(response.url),
+            blot=blot,
         )
 
     def _error(self, reply: Reply, translate: Translate | None) -> MediaAgentError:
         said = translate(reply) if translate is not None else None
         return said or general_error(reply)
 
+    def _request(
+        self, method: str, target: str, way: Way, headers: Headers, **body: Any
+    ) -> httpx.Request:
+        """Build a request.
+
+        Raises:
+            ConfigurationError: a header cannot be sent, or the network is set up wrongly.
+            InvalidRequestError: the body cannot be written.
+        """
+        headers = checked_headers({**headers, **self._auth()})
+        client = self._opened()
+        try:
+            return client.build_request(
+                method, target, headers=headers, extensions={"trace": way}, **body
+            )
+        except (ValueError, TypeError, RecursionError, httpx.InvalidURL) as error:
+            raise InvalidRequestError(
+                f"the request cannot be written: {self._blot(trimmed(str(error)))}",
+                hint="change the value; nothing was sent",
+            ) from None
+
     @contextlib.contextmanager
-    def _transport_errors(self, *, paid: bool) -> Iterator[None]:
+    def _transport_errors(self, way: Way, *, paid: bool) -> Iterator[None]:
         """Tell apart what never left this machine from what was sent and got no answer."""
         try:
             yield
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-            raise BackendUnavailableError(
-                f"{self.host} cannot be reached ({type(error).__name__})",
-                hint="check base_url and the network; nothing was sent",
-            ) from error
         except (httpx.TransportError, httpx.DecodingError, TimeoutError) as error:
-            said = f"the answer of {self.host} was lost ({type(error).__name__})"
+            known = before_sending(error, self.host, way)
+            if known is not None:
+                raise known from cause_of(error)
+            said = f"the answer of {self.host} was lost ({reason_of(error)})"
             if paid:
-                raise uncertain(self.host, said) from error
-            raise BackendUnavailableError(said, hint="try again later") from error
+                raise uncertain(self.host, said) from cause_of(error)
+            raise BackendUnavailableError(said, hint="try again later") from cause_of(error)
+
+    def _below_base(self, url: str) -> str:
+        return str(self._base).rstrip("/") + url if url.startswith("/") else url
 
     def _absolute(self, url: str) -> str:
-        if url.startswith("/"):
-            return str(self._base).rstrip("/") + url
-        return self.own_url(url)
+        return self._below_base(url) if url.startswith("/") else self.own_url(url)
+
+    @property
+    def _blot(self) -> Blot:
+        return blot_for(self._auth())
 
     def _is_own(self, url: httpx.URL) -> bool:
         return origin_of(url) == origin_of(self._base) and not url.userinfo
 
     def _opened(self) -> httpx.AsyncClient:
         if self._client is None:
-            self._client = httpx.AsyncClient(
-                transport=self._transport,
-                timeout=httpx.Timeout(self._timeout_seconds, connect=10.0),
-                # On a kept connection that the other side just closed, nobody could tell whether
-                # a paid request got through.
-                limits=httpx.Limits(max_keepalive_connections=0),
-                trust_env=not is_loopback(self._base.host),  # proxies
-                follow_redirects=False,
-                headers={"User-Agent": "media-agent"},
-            )
+            timeout = httpx.Timeout(self._timeout_seconds, connect=10.0)
+            self._client = open_client(self._base, timeout=timeout, transport=self._transport)
         return self._client
 
 
-def _redirected(request: httpx.Request, response: httpx.Response) -> BackendResponseError:
-    return BackendResponseError(
+def checked_headers(headers: Headers) -> dict[str, str]:
+    """Return headers that can be sent.
+
+    Raises:
+        ConfigurationError: one cannot; its value, which may be a secret, is not shown.
+    """
+    for name, value in headers.items():
+        flaw = header_flaw(name, value)
+        if flaw is not None:
+            raise ConfigurationError(
+                f"the header {name!r} {flaw}; nothing was sent",
+                hint="correct it in the settings, under options.headers",
+            )
+    return dict(headers)
+
+
+def _redirected(request: httpx.Request, response: httpx.Response, *, paid: bool) -> MediaAgentError:
+    kind = BackendRefusedError if paid else BackendResponseError
+    return kind(
         f"{place_of(request.url)} answered a {request.method} with the redirect "
         f"{response.status_code}, which is not followed",
         hint="set base_url to where the API really is",

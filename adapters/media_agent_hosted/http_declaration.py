@@ -5,9 +5,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Literal, NamedTuple, Self, get_args
 from urllib.parse import quote
 
-from pydantic import BeforeValidator, Field, JsonValue, model_validator
+from pydantic import BeforeValidator, Field, JsonValue, field_validator, model_validator
 
 from media_agent.declared import Declaration, fill, placeholders, sole_placeholder
+from media_agent_hosted.headers import header_flaw
 from media_agent_hosted.lenient import merged, number
 from media_agent_hosted.states import State, spelled, state_of
 from media_agent_schemas.base import Seconds
@@ -69,6 +70,15 @@ class HttpOptions(Declaration):
         """Yield the texts of the submission."""
         yield self.submit
         yield from _texts(self.body)
+
+    @field_validator("headers")
+    @classmethod
+    def _sendable(cls, headers: dict[str, str]) -> dict[str, str]:
+        for name, value in headers.items():
+            flaw = header_flaw(name, value)
+            if flaw is not None:
+                raise ValueError(f"the header {name!r} {flaw}")
+        return headers
 
     @model_validator(mode="after")
     def _sound(self) -> Self:

@@ -18,6 +18,7 @@ from media_agent.errors import (
     MediaAgentError,
     OperationNotFoundError,
     UnsupportedRequestError,
+    VideoNotFetchedError,
     to_info,
 )
 from media_agent.polled import PolledBackend
@@ -285,15 +286,17 @@ class OpenAICompatibleBackend(PolledBackend):
 
         `otherwise` is said when it cannot be had and the video was not plainly called complete.
         """
-        own = [url for url in video.addresses if self._is_own(url)]
-        if len(own) < len(video.addresses) and not own:
-            artifact = Artifact(uri=video.addresses[0], expires_at=expiry(video, self._clock()))
+        path = _path(ref.operation_id)
+        named = [self._api.resolved(url, path) for url in video.addresses]
+        own = [url for url in named if self._api.has(url) or url.startswith("data:")]
+        if named and not own:
+            artifact = Artifact(uri=named[0], expires_at=expiry(video, self._clock()))
             return completed(video, artifact, ref, self._checked, await self._served(ref))
-        missed: NoFilmError | None = None
-        for url in (*own, f"{_path(ref.operation_id)}/content"):
+        missed: MediaAgentError | None = None
+        for url in (*own, f"{path}/content"):
             try:
                 await self._api.download(url, self.film_path(ref), translate=error_of_film)
-            except NoFilmError as error:
+            except (NoFilmError, VideoNotFetchedError) as error:
                 missed = error
                 continue
             self._patience.forget(ref.operation_id)
@@ -302,10 +305,7 @@ class OpenAICompatibleBackend(PolledBackend):
         assert missed is not None  # there is always one address to ask
         return otherwise or self._waited_for(ref, missed)
 
-    def _is_own(self, url: str) -> bool:
-        return not url.startswith(("http:", "https:")) or self._api.has(url)
-
-    def _waited_for(self, ref: OperationRef, error: NoFilmError) -> BackendEvent:
+    def _waited_for(self, ref: OperationRef, error: MediaAgentError) -> BackendEvent:
         """Give a film a while to appear: a video may be complete before its file is.
 
         That it is complete is the server's word: it can be fetched later, and has not failed.

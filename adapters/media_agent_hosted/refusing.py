@@ -12,6 +12,7 @@ from pydantic import JsonValue
 from media_agent.errors import (
     BackendAuthenticationError,
     BackendRateLimitError,
+    BackendRefusedError,
     BackendUnavailableError,
     ContentRejectedError,
     GenerationFailedError,
@@ -95,7 +96,7 @@ class Refusal:
                 return BackendRateLimitError(said, hint="nothing was accepted; try again later")
             case Cause.REQUEST:
                 return InvalidRequestError(said, hint="change what the message names")
-        return BackendUnavailableError(said, hint="nothing was accepted")
+        return BackendRefusedError(said, hint="nothing was accepted")
 
     def of_work(self, host: str) -> MediaAgentError:
         """Return the error for work of which a poll says no: its end, or trouble with the poll."""

@@ -1,14 +1,15 @@
 """When a request is sent again: after trouble in which nothing can have been accepted."""
 
+import random
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
-from tenacity.wait import wait_random_exponential
 
 from media_agent.errors import (
     BackendRateLimitError,
     BackendUnavailableError,
+    MediaAgentError,
     SubmitUncertainError,
 )
 
@@ -17,7 +18,8 @@ _Result = TypeVar("_Result")
 
 _ATTEMPTS = 5
 _LONGEST_WAIT = 60.0  # seconds; a provider that asks for longer has its wish reported instead
-_backoff = wait_random_exponential(multiplier=0.5, max=8)
+_FIRST_PAUSE = 0.5  # seconds; each next one is twice as long
+_LONGEST_PAUSE = 8.0
 
 
 def nothing_was_accepted(error: BaseException) -> bool:
@@ -56,14 +58,15 @@ async def repeated(
     )
     try:
         return await retrying(attempt)
-    except (BackendUnavailableError, BackendRateLimitError) as error:
-        if lost:
+    except MediaAgentError as error:
+        if lost and error is not lost[0]:  # what is refused now may have been accepted then
             raise lost[0] from error
         raise
 
 
 def _pause(state: RetryCallState) -> float:
-    """Return how long to wait: as the provider said, else longer each time."""
+    """Return how long to wait: longer each time, and no less than the provider said."""
     error = state.outcome.exception() if state.outcome is not None else None
     asked = error.retry_after if isinstance(error, BackendRateLimitError) else None
-    return float(_backoff(state)) if asked is None else asked
+    own: float = min(_FIRST_PAUSE * 2 ** (state.attempt_number - 1), _LONGEST_PAUSE)
+    return max(own * random.uniform(0.5, 1.0), asked or 0.0)

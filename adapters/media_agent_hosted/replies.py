@@ -1,10 +1,12 @@
 """What a provider answered, and which error an answer means; pure, nothing is sent from here."""
 
 import email.utils
+import html
 import re
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import TypeVar
 
 from pydantic import BaseModel, JsonValue, ValidationError
@@ -12,6 +14,7 @@ from pydantic import BaseModel, JsonValue, ValidationError
 from media_agent.errors import (
     BackendAuthenticationError,
     BackendRateLimitError,
+    BackendRefusedError,
     BackendResponseError,
     BackendUnavailableError,
     InvalidRequestError,
@@ -21,21 +24,28 @@ from media_agent.errors import (
     SubmitUncertainError,
 )
 from media_agent_hosted.lenient import read_json
+from media_agent_hosted.secrecy import Blot, blotted_value
 
 A_PAGE = "a web page where an API was due; is base_url right?"
 _SHOWN = 300  # characters of a provider's own words in a message
+_PERHAPS = (408, 425, 429)  # the statuses from 300 to 499 that are no plain no
+_TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
+_TAGS = re.compile(r"<(script|style)\b.*?</\1\s*>|<[^>]*>", re.IGNORECASE | re.DOTALL)
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer, read to the end; the key is blotted out wherever the provider echoed it."""
+    """An answer, read to the end; no text that comes out of it holds the key."""
 
     status: int
-    headers: Mapping[str, str]  # names in lower case
-    content: bytes
+    headers: Mapping[str, str]  # names in lower case, values without the key
+    content: bytes = field(repr=False)  # as it came, perhaps with the key
     host: str
     paid: bool = False  # it answers a request that may cost money and must not be repeated
+    url: str = ""
+    """The address that was asked, to which addresses in the answer are relative."""
+    blot: Blot = field(default=str, repr=False)
 
     @property
     def retry_after(self) -> float | None:
@@ -50,7 +60,15 @@ class Reply:
     @property
     def is_html(self) -> bool:
         """Whether a web page answered instead of an API."""
-        return self.media_type in ("text/html", "application/xhtml+xml")
+        if self.content[:200].lstrip().lower().startswith((b"<!doctype html", b"<html")):
+            return True
+        is_called_one = self.media_type in ("text/html", "application/xhtml+xml")
+        return is_called_one and not self.object()
+
+    @property
+    def is_no(self) -> bool:
+        """Whether it says plainly that what was sent was not accepted."""
+        return 300 <= self.status < 500 and self.status not in _PERHAPS
 
     def json(self) -> JsonValue:
         """Return the body as JSON.
@@ -60,7 +78,7 @@ class Reply:
             SubmitUncertainError: it is none, and the request may have been paid for.
         """
         try:
-            return read_json(self.content)
+            return self._parsed()
         except ValueError:
             raise self.senseless(A_PAGE if self.is_html else "no JSON") from None
 
@@ -82,10 +100,13 @@ class Reply:
     def object(self) -> dict[str, JsonValue]:
         """Return the body as a JSON object; an empty one if it is anything else."""
         try:
-            body = read_json(self.content)
+            body = self._parsed()
         except ValueError:
             return {}
         return body if isinstance(body, dict) else {}
+
+    def _parsed(self) -> JsonValue:
+        return blotted_value(read_json(self.content), self.blot)
 
     def words(self) -> str:
         """Return what the provider said in its own words, trimmed to one short line."""
@@ -94,14 +115,19 @@ class Reply:
             found = _text(body.get(name))
             if found:
                 return trimmed(found)
+        text = self.blot(self.content[:4000].decode("utf-8", "replace"))
+        if self.is_html:
+            return trimmed(_words_of_page(text))
         is_text = not body and self.media_type in ("text/plain", "application/json")
-        return trimmed(self.content[:4000].decode("utf-8", "replace")) if is_text else ""
+        return trimmed(text) if is_text else ""
 
     def senseless(self, reason: str) -> MediaAgentError:
         """Return the error for an answer that cannot be used, naming host and media type."""
         kind = self.media_type or "no media type"
         said = f"{self.host} answered with status {self.status} and {kind}: {reason}"
-        if self.paid and self.status < 400:
+        if self.paid and self.is_no:
+            return BackendRefusedError(said, hint="check base_url; nothing was accepted")
+        if self.paid:
             return uncertain(self.host, said)
         return BackendResponseError(
             said, hint="check base_url; if it is right, the provider is in trouble"
@@ -141,8 +167,9 @@ def uncertain(host: str, said: str) -> SubmitUncertainError:
 def general_error(reply: Reply) -> MediaAgentError:
     """Return what a status from 400 up means with any provider."""
     words = reply.words()
-    said = f"{reply.host} answered with status {reply.status}" + (f": {words}" if words else "")
-    if reply.status >= 500 or reply.status == 408:
+    said = f"{reply.host} answered with status {_named(reply.status)}"
+    said += f": {words}" if words else ""
+    if reply.status >= 500 or reply.status in (408, 425):
         return _provider_in_trouble(reply, said)
     if reply.status == 401:
         return BackendAuthenticationError(
@@ -153,7 +180,7 @@ def general_error(reply: Reply) -> MediaAgentError:
         return BackendRateLimitError(
             f"{said}; it asks to wait", retry_after=reply.retry_after, hint="try again later"
         )
-    if reply.is_html:
+    if reply.is_html and not reply.paid:
         return reply.senseless(A_PAGE)
     match reply.status:
         case 402:
@@ -162,12 +189,14 @@ def general_error(reply: Reply) -> MediaAgentError:
             return BackendAuthenticationError(
                 f"{said}; it refuses this account", hint="check its credit and its permissions"
             )
-        case 404:
+        case 404 if not reply.paid:
             return OperationNotFoundError(said, hint="it may have expired, or base_url is wrong")
         case 410:
             return ModelRetiredError(said, hint="choose another model")
-        case 400 | 413 | 415 | 422:
+        case 400 | 413 | 414 | 415 | 422 | 431:
             return InvalidRequestError(said, hint="change what the message names")
+    if reply.paid:
+        return BackendRefusedError(said, hint="nothing was accepted; check base_url and the model")
     return BackendResponseError(said)
 
 
@@ -177,6 +206,19 @@ def _provider_in_trouble(reply: Reply, said: str) -> MediaAgentError:
     if reply.retry_after is not None:
         return BackendRateLimitError(f"{said}; it asks to wait", retry_after=reply.retry_after)
     return BackendUnavailableError(said, hint="try again later")
+
+
+def _named(status: int) -> str:
+    """Return a status with its name, such as "413 (Request Entity Too Large)"."""
+    known = {each.value: each.phrase for each in HTTPStatus}
+    return f"{status} ({known[status]})" if status in known else str(status)
+
+
+def _words_of_page(page: str) -> str:
+    """Return the title of a web page, or else what can be read on it."""
+    title = _TITLE.search(page)
+    shown = title[1] if title is not None and title[1].strip() else _TAGS.sub(" ", page)
+    return html.unescape(shown)
 
 
 def _text(value: JsonValue) -> str:

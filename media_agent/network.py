@@ -1,0 +1,257 @@
+"""How the network is met: whom it is trusted to, through which proxies, what its trouble means.
+
+Certificates and proxies are two switches: which certificates count is the same for every host,
+and only this machine is never asked through a proxy.
+"""
+
+import os
+import ssl
+import urllib.request
+import zlib
+from collections.abc import AsyncIterator, Iterator, Mapping
+from functools import lru_cache
+from pathlib import Path
+
+import httpx
+
+from media_agent.addresses import is_loopback
+from media_agent.config import value_of
+from media_agent.errors import BackendUnavailableError, ConfigurationError, MediaAgentError
+
+PIECE = 2**18  # bytes decoded at once
+_OWN_STORES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+_STORES_OF_OTHERS = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+_NEVER_LEFT = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.ProxyError,
+    httpx.UnsupportedProtocol,
+    httpx.LocalProtocolError,
+)
+_ANY_ZLIB = 47  # zlib or gzip, whichever it is
+
+
+class Way:
+    """Hears from the transport how far a request got; one for each request."""
+
+    def __init__(self) -> None:
+        self.is_heard = False
+        self.has_left = False
+        """Whether any of the request may have reached the service; a proxy is none."""
+
+    async def __call__(self, event: str, info: Mapping[str, object]) -> None:
+        """Take an event of httpcore's trace."""
+        self.is_heard = True
+        is_tunnel = getattr(info.get("request"), "method", b"") == b"CONNECT"
+        if event.endswith(".send_request_headers.started") and not is_tunnel:
+            self.has_left = True
+
+
+def open_client(
+    url: httpx.URL, *, timeout: httpx.Timeout, transport: httpx.AsyncBaseTransport | None = None
+) -> httpx.AsyncClient:
+    """Return a client for the host of an address; it follows no redirect and asks for no coding.
+
+    Raises:
+        ConfigurationError: a variable that says proxies or certificates is wrong; it is named.
+    """
+    is_checked = url.scheme == "https" and transport is None
+    verify = _certificates() if is_checked else False
+    try:
+        return httpx.AsyncClient(
+            transport=transport,
+            timeout=timeout,
+            # On a kept connection that the other side just closed, nobody could tell whether
+            # a paid request got through.
+            limits=httpx.Limits(max_keepalive_connections=0),
+            verify=verify,
+            trust_env=not is_loopback(url.host),  # proxies
+            follow_redirects=False,
+            headers={"User-Agent": "media-agent", "Accept-Encoding": "identity"},
+        )
+    except (ValueError, ImportError, httpx.InvalidURL) as error:
+        raise ConfigurationError(
+            f"the variable {_faulty_proxy()} cannot be used; nothing was sent",
+            hint="correct or unset it; socks5:// needs the package socksio, and httpx takes no "
+            "IPv6 networks in NO_PROXY",
+        ) from error
+
+
+def before_sending(error: Exception, host: str, way: Way) -> MediaAgentError | None:
+    """Return what an error means that came before anything left; None: something had left."""
+    is_before = isinstance(error, _NEVER_LEFT) or (way.is_heard and not way.has_left)
+    if not is_before:
+        return None
+    untrusted = _certificate_error(error)
+    if untrusted is not None:
+        return ConfigurationError(
+            f"the certificate of {host} is not trusted: {untrusted.verify_message}",
+            hint="for one of your own, name the file of its authority in SSL_CERT_FILE; "
+            "nothing was sent",
+        )
+    if isinstance(error, httpx.UnsupportedProtocol | httpx.LocalProtocolError):
+        return ConfigurationError(
+            f"the request to {host} cannot be sent as it is ({type(error).__name__})",
+            hint="check base_url and headers; nothing was sent",
+        )
+    if isinstance(error, httpx.ProxyError):
+        said = f"the proxy on the way to {host} refuses"
+    else:
+        said = f"{host} cannot be reached"
+    return BackendUnavailableError(
+        f"{said} ({reason_of(error)})",
+        hint=f"check base_url, the network{_proxies_in_use()}; nothing was sent",
+    )
+
+
+def reason_of(error: Exception) -> str:
+    """Name an error of the transport, in its own words where these repeat nothing of a reply."""
+    name = type(error).__name__
+    is_ours = isinstance(error, httpx.ConnectError | httpx.ProxyError | httpx.DecodingError)
+    said = " ".join(str(error).split())[:200] if is_ours else ""
+    return f"{name}: {said}" if said else name
+
+
+def cause_of(error: Exception) -> Exception | None:
+    """Return an error as a cause to keep; one about the protocol repeats headers, with the key."""
+    return None if isinstance(error, httpx.ProtocolError) else error
+
+
+async def decoded(response: httpx.Response) -> AsyncIterator[bytes]:
+    """Yield a body in pieces of bounded size, whatever its one content coding makes of it.
+
+    Raises:
+        httpx.TransportError: it broke off.
+        httpx.DecodingError: it has another coding than gzip or deflate, or several.
+    """
+    coding = response.headers.get("content-encoding", "").strip().lower()
+    stream = response.stream
+    if not isinstance(stream, httpx.AsyncByteStream):
+        raise TypeError("a reply that was not asked for asynchronously")
+    decoder = None if coding in ("", "identity") else _Decoder(coding)
+    received = 0
+    async for piece in stream:
+        received += len(piece)
+        if decoder is None:
+            yield piece
+            continue
+        for part in decoder.decoded(piece):
+            yield part
+    promised = response.headers.get("content-length", "")
+    if promised.isdecimal() and int(promised) != received:
+        raise BrokenOffError(f"{received} of {promised} bytes came")
+    if decoder is not None and not decoder.is_whole:
+        raise BrokenOffError("a compressed body broke off")
+
+
+class BrokenOffError(httpx.TransportError):
+    """Less came than was promised."""
+
+
+class _Decoder:
+    """Undoes one content coding, never more than a piece at a time."""
+
+    def __init__(self, coding: str) -> None:
+        if coding not in ("gzip", "x-gzip", "deflate"):
+            raise httpx.DecodingError(f"it has the coding {coding[:40]!r}, which was not asked for")
+        self._inflate = zlib.decompressobj(_ANY_ZLIB)
+        self._may_be_bare = coding == "deflate"  # some leave the wrapper of zlib out
+        self._is_begun = False
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the end of the compressed body came, or nothing at all."""
+        return self._inflate.eof or not self._is_begun
+
+    def decoded(self, piece: bytes) -> Iterator[bytes]:
+        """Yield what a piece becomes.
+
+        Raises:
+            httpx.DecodingError: it is not of this coding.
+        """
+        self._is_begun = self._is_begun or bool(piece)
+        while piece:
+            if self._inflate.eof:  # one gzip file behind another
+                self._inflate = zlib.decompressobj(_ANY_ZLIB)
+            part = self._inflated(piece)
+            self._may_be_bare = False
+            piece = self._inflate.unconsumed_tail or self._inflate.unused_data
+            if part:
+                yield part
+
+    def _inflated(self, piece: bytes) -> bytes:
+        try:
+            return self._inflate.decompress(piece, PIECE)
+        except zlib.error as error:
+            if not self._may_be_bare:
+                raise httpx.DecodingError("it is not in the coding that it says") from error
+        self._may_be_bare, self._inflate = False, zlib.decompressobj(-zlib.MAX_WBITS)
+        return self._inflated(piece)
+
+
+def _certificates() -> ssl.SSLContext:
+    """Return whom to trust: those that a variable names, else what everybody trusts here."""
+    for names in (_OWN_STORES, _STORES_OF_OTHERS):
+        named = tuple((name, value) for name in names if (value := value_of(name)))
+        if named:
+            return _trusting(named)
+    return _trusting(())
+
+
+@lru_cache(maxsize=8)
+def _trusting(named: tuple[tuple[str, str], ...]) -> ssl.SSLContext:
+    if not named:
+        context = httpx.create_ssl_context(trust_env=False)
+        context.load_default_certs()  # beside those of certifi, what this machine trusts
+        return context
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    for name, value in named:
+        for place in value.split(os.pathsep) if name == "SSL_CERT_DIR" else (value,):
+            _load(context, name, Path(place).expanduser())
+    return context
+
+
+def _load(context: ssl.SSLContext, name: str, path: Path) -> None:
+    """Trust the certificates of a file or folder.
+
+    Raises:
+        ConfigurationError: there are none; the variable is named.
+    """
+    try:
+        if path.is_dir():
+            next(path.iterdir())
+            context.load_verify_locations(capath=path)
+        else:
+            context.load_verify_locations(cafile=path)
+    except (OSError, StopIteration) as error:
+        gone = "it is not there" if not path.exists() else "no certificates are in it"
+        raise ConfigurationError(
+            f"the variable {name} names {path}, and {gone}; nothing was sent",
+            hint="correct or unset it",
+        ) from error
+
+
+def _certificate_error(error: BaseException | None) -> ssl.SSLCertVerificationError | None:
+    while error is not None and not isinstance(error, ssl.SSLCertVerificationError):
+        error = error.__cause__ or error.__context__
+    return error
+
+
+def _faulty_proxy() -> str:
+    """Return the variable that httpx cannot make a client of; its value may hold a password."""
+    for kind, address in urllib.request.getproxies().items():
+        if kind not in ("http", "https", "all"):
+            continue
+        try:
+            httpx.AsyncHTTPTransport(
+                proxy=address if "://" in address else f"http://{address}", verify=False
+            )
+        except (ValueError, ImportError, httpx.InvalidURL):
+            return f"{kind.upper()}_PROXY"
+    return "NO_PROXY"
+
+
+def _proxies_in_use() -> str:
+    kinds = [kind for kind in ("http", "https", "all") if kind in urllib.request.getproxies()]
+    return "".join(f" and {kind.upper()}_PROXY" for kind in kinds)

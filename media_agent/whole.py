@@ -1,0 +1,143 @@
+"""Whether a video is all there, judged by what the file itself says of its own parts."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from media_agent.errors import StorageError
+from media_agent.video import opened
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+
+_EBML = b"\x1aE\xdf\xa3"  # what a WebM begins with
+_SEGMENT, _CLUSTER = b"\x18S\x80g", b"\x1fC\xb6u"
+_BOXES = frozenset(
+    b"ftyp moov mdat moof mfra free skip wide uuid sidx ssix styp emsg prft pdin meta udta".split()
+)
+_HEAD = 12  # bytes that tell what a file is
+
+
+def is_video(head: bytes) -> bool:
+    """Whether a file that begins so is an MP4 or a WebM; what it is called proves nothing."""
+    is_avi = head.startswith(b"RIFF") and head[8:12] == b"AVI "
+    return head[4:8] in _BOXES or head.startswith(_EBML) or is_avi
+
+
+def check_whole(path: Path) -> None:
+    """Look for what a video says of itself and is not in the file.
+
+    Raises:
+        StorageError: something is missing, or it is no video; in words.
+    """
+    with path.open("rb") as file:
+        size = path.stat().st_size
+        head = file.read(_HEAD)
+        if head.startswith(_EBML):
+            flaw = _webm_flaw(file, size)
+        elif head.startswith(b"RIFF"):
+            flaw = _beyond("its list", int.from_bytes(head[4:8], "little") + 8, size)
+        else:
+            flaw = _mp4_flaw(file, size)
+    if flaw is not None:
+        raise StorageError(f"the video is cut off: {flaw}")
+    with opened(path) as film:
+        _check_index(film, size)
+        _check_end(film)
+
+
+def _mp4_flaw(file: BinaryIO, size: int) -> str | None:
+    """Say which box of an MP4 ends behind the end of the file, or is missing."""
+    last = b""
+    for kind, end in _boxes(file, size):
+        if end > size:
+            return _beyond(f"its part {kind.decode('ascii')!r}", end, size)
+        last = kind
+    return "the frames of its last fragment are missing" if last == b"moof" else None
+
+
+def _boxes(file: BinaryIO, size: int) -> Iterator[tuple[bytes, int]]:
+    """Yield kind and end of each box, up to what is none: some files have an odd tail."""
+    start = 0
+    while start + 8 <= size:
+        file.seek(start)
+        header = file.read(16)
+        length, kind = int.from_bytes(header[:4], "big"), header[4:8]
+        if length == 1:
+            length = int.from_bytes(header[8:16], "big")
+        if length == 0:  # to the end, however far that is
+            length = size - start
+        if length < 8 or kind not in _BOXES:
+            return
+        start += length
+        yield kind, start
+
+
+def _webm_flaw(file: BinaryIO, size: int) -> str | None:
+    """Say which element of a WebM ends behind the end of the file; not all say where they end."""
+    file.seek(0)
+    while file.tell() < size:
+        kind, length = _kind(file), _number(file)
+        start = file.tell()
+        if length is not None and start + length > size:
+            return _beyond("a part of it", start + length, size)
+        if kind in (_SEGMENT, _CLUSTER):  # look into it
+            continue
+        if not kind or length is None:
+            return None
+        file.seek(length, 1)
+    return None
+
+
+def _beyond(what: str, end: int, size: int) -> str | None:
+    return f"{what} ends {end - size} bytes behind the end of the file" if end > size else None
+
+
+def _kind(file: BinaryIO) -> bytes:
+    """Read what an element is; empty where none begins."""
+    first = file.read(1)
+    width = 9 - first[0].bit_length() if first and first[0] else 9
+    return first + file.read(width - 1) if width <= 4 else b""
+
+
+def _number(file: BinaryIO) -> int | None:
+    """Read one of EBML's numbers; None: unknown, as a live recording says."""
+    first = file.read(1)
+    width = 9 - first[0].bit_length() if first and first[0] else 9
+    if width > 8:
+        return None
+    value = int.from_bytes(first + file.read(width - 1), "big") & ((1 << 7 * width) - 1)
+    return None if value == (1 << 7 * width) - 1 else value
+
+
+def _check_index(film: "InputContainer", size: int) -> None:
+    for stream in film.streams:
+        if stream.type not in ("video", "audio"):
+            continue
+        entries = stream.index_entries
+        ends = (entry.pos + entry.size for entry in entries)
+        missing = sum(1 for end in ends if end > size)
+        if missing:
+            what = "frames" if stream.type == "video" else "pieces of its sound"
+            raise StorageError(
+                f"the video is cut off: {missing} of the {len(entries)} {what} that its index "
+                "names are not in it"
+            )
+
+
+def _check_end(film: "InputContainer") -> None:
+    """Decode from the last key frame on; a file of the right size may end in nothing but zeros."""
+    import av
+
+    stream = film.streams.video[0]
+    if stream.duration is not None:
+        try:
+            film.seek(stream.duration + (stream.start_time or 0), stream=stream)
+        except av.error.FFmpegError:
+            return  # it cannot be sought in, as a stream that grows
+    try:
+        frames = sum(1 for _ in film.decode(stream))
+    except av.error.InvalidDataError as error:
+        raise StorageError("the end of the video cannot be decoded") from error
+    if not frames:
+        raise StorageError("the end of the video cannot be decoded: no frame is there")
