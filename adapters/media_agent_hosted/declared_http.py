@@ -19,7 +19,7 @@ from media_agent.errors import (
     InvalidRequestError,
     to_info,
 )
-from media_agent.polled import PolledBackend
+from media_agent.polled import QUEUED, PolledBackend
 from media_agent.video import describe
 from media_agent_hosted.http import HttpApi, Reply, Transport
 from media_agent_hosted.http_declaration import (
@@ -27,12 +27,23 @@ from media_agent_hosted.http_declaration import (
     address,
     build_body,
     call,
+    found_at,
     fraction,
-    value_at,
+    state_in,
 )
 from media_agent_hosted.inline import address_of
+from media_agent_hosted.lenient import address_in, text
+from media_agent_hosted.refusing import accepted_as, end_of, refusal_in, words_in
 from media_agent_hosted.replies import trimmed
 from media_agent_hosted.secrecy import key_header
+from media_agent_hosted.states import (
+    FILM_MAY_TAKE_SECONDS,
+    POLLS_OF_AN_UNKNOWN_WORD,
+    Patience,
+    State,
+    spelled,
+    unknown_word,
+)
 from media_agent_schemas.capabilities import Capabilities, Estimate
 from media_agent_schemas.events import (
     BackendEvent,
@@ -69,6 +80,7 @@ class HttpBackend(PolledBackend):
             ConfigurationError: it is faulty.
         """
         super().__init__(settings, clock=clock, sleep=sleep)
+        self._patience = Patience(clock)
         self._options = settings.read_options(HttpOptions)
         self._model = settings.model or _DEFAULT_MODEL
         header, scheme = self._options.auth_header()
@@ -116,13 +128,17 @@ class HttpBackend(PolledBackend):
             paid=True,
             is_known_again=header is not None,
         )
-        found = value_at(reply.json(), self._options.id)
-        if not isinstance(found, str | int) or isinstance(found, bool) or found == "":
-            raise reply.senseless(f"nothing at {self._options.id!r} that names the work")
+        body, options = reply.json(), self._options
+        name = accepted_as(
+            reply,
+            text(found_at(body, options.id)),
+            f"nothing at {options.id!r} that names the work",
+            named=found_at(body, options.error),
+        )
         return OperationRef(
             backend=self.name,
             model=self._model,
-            operation_id=str(found),
+            operation_id=name,
             data={"seed": request.seed},
         )
 
@@ -132,20 +148,19 @@ class HttpBackend(PolledBackend):
         reply = await self._send(options.poll, ref)
         self.postpone(ref, reply.retry_after)
         body = reply.json()
-        state = value_at(body, options.state)
-        if not isinstance(state, str | int | bool):
-            raise BackendResponseError(
-                f"{self.name} answered a poll with nothing at {options.state!r}",
-                hint=f"correct backends.{self.name}.options.state",
-            )
-        if str(state) in options.done:
-            return await self._finished(ref, reply, body)
-        if str(state) in options.failed:
-            said = value_at(body, options.error)
-            why = f"{self.name} says {state}" + ("" if said is None else f": {trimmed(str(said))}")
-            return JobFailed(error=to_info(GenerationFailedError(why)), model=ref.model)
-        done = fraction(value_at(body, options.progress))
-        return JobProgressed(phase=trimmed(str(state)), fraction=done)
+        said = found_at(body, options.state)
+        state = state_in(said, options)
+        if state is State.DONE:
+            return await self._finished(ref, reply)
+        if state in (State.FAILED, State.CANCELLED):
+            return self._failed(ref, body, spelled(said))
+        if not spelled(said):
+            return self._stateless(ref, reply)
+        done = fraction(found_at(body, options.progress))
+        if state is None:
+            return await self._unknown(ref, reply, unknown_word(self.name, str(text(said)), done))
+        phase = QUEUED if state is State.QUEUED else trimmed(str(text(said)))
+        return JobProgressed(phase=phase, fraction=done)
 
     async def cancel_once(self, ref: OperationRef) -> None:
         """Ask the service to stop, where the declaration says how."""
@@ -160,25 +175,51 @@ class HttpBackend(PolledBackend):
         await super().aclose()
         await self._api.aclose()
 
-    async def _finished(self, ref: OperationRef, reply: Reply, body: JsonValue) -> BackendEvent:
+    def _failed(self, ref: OperationRef, body: JsonValue, state: str) -> JobFailed:
+        words = words_in(found_at(body, self._options.error))
+        refusal = refusal_in(body) if words is None else None
+        why = words or (refusal.words if refusal is not None else None)
+        said = f"{self.name} says {trimmed(state)}" + (f": {why}" if why else "")
+        return JobFailed(error=to_info(GenerationFailedError(said)), model=ref.model)
+
+    def _stateless(self, ref: OperationRef, reply: Reply) -> BackendEvent:
+        """Return what a poll without a state means: a no, or work that goes on."""
+        body, place = reply.json(), self._options.state
+        refusal = refusal_in(body, found_at(body, self._options.error))
+        if refusal is not None:
+            return end_of(refusal, self.name, ref.model)
+        done = fraction(found_at(body, self._options.progress))
+        said = f"{self.name} says nothing at {place!r}: taken as work that goes on"
+        return JobProgressed(phase="working", fraction=done, message=said)
+
+    async def _unknown(self, ref: OperationRef, reply: Reply, event: JobProgressed) -> BackendEvent:
+        """Fetch the film of work in a state that is not known here, if all else says it is over."""
+        url = address_in(found_at(reply.json(), self._options.result))
+        looks_done = url is not None or event.fraction == 1.0
+        times = self._patience.times(ref.operation_id, event.phase)
+        if not looks_done or times < POLLS_OF_AN_UNKNOWN_WORD:
+            return event
+        try:
+            return await self._finished(ref, reply)
+        except BackendResponseError:
+            return event
+
+    async def _finished(self, ref: OperationRef, reply: Reply) -> BackendEvent:
         """Fetch the film: the key goes along if it lies with the service itself."""
-        if self._options.content is not None:
-            url: JsonValue = address(self._options.content, self._names(ref))
+        options, body = self._options, reply.json()
+        asked = reply.url if options.content is None else None
+        if options.content is not None:
+            url: str | None = address(options.content, self._names(ref))
         else:
-            url = value_at(body, self._options.result)
-            if isinstance(url, list) and len(url) == 1:
-                url = url[0]
-        if not isinstance(url, str) or not url:
-            error = BackendResponseError(
-                f"{self.name} says that {ref.operation_id} is done, and gives no address of a film "
-                f"at {self._options.result!r}",
-                hint=f"correct backends.{self.name}.options.result: the film is still there, and "
-                "media-agent jobs resume fetches it",
-            )
-            return JobOutcomeUnknown(error=to_info(error), model=ref.model)
+            url = address_in(found_at(body, options.result))
+        if url is None:
+            refusal = refusal_in(body, found_at(body, options.error))
+            if refusal is not None and refusal.is_plain:
+                return end_of(refusal, self.name, ref.model)
+            return self._waited_for(ref)
         path = self.film_path(ref)
-        asked = None if self._options.content is not None else reply.url
         await self._api.download(url, path, asked=asked)
+        self._patience.forget(ref.operation_id)
         seed = ref.data.get("seed")
         return JobCompleted(
             artifacts=(await asyncio.to_thread(describe, path),),
@@ -186,6 +227,19 @@ class HttpBackend(PolledBackend):
             model=ref.model,
             verification=self.capabilities().verification,
         )
+
+    def _waited_for(self, ref: OperationRef) -> BackendEvent:
+        """Give an address a while to appear; then a person has to look at the declaration."""
+        error = BackendResponseError(
+            f"{self.name} says that {ref.operation_id} is done, and gives no address of a film "
+            f"at {self._options.result!r}",
+            hint=f"correct backends.{self.name}.options.result: the film is still there, and "
+            "media-agent jobs resume fetches it",
+        )
+        if self._patience.seconds(ref.operation_id, "no address") < FILM_MAY_TAKE_SECONDS:
+            return JobProgressed(phase="collect", message=error.message)
+        self._patience.forget(ref.operation_id)
+        return JobOutcomeUnknown(error=to_info(error), model=ref.model)
 
     async def _send(self, text: str, ref: OperationRef, accepts: Collection[int] = ()) -> Reply:
         target, headers = call(text, self._names(ref)), self._options.headers

@@ -8,21 +8,23 @@ import datetime
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
+from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from media_agent.addresses import parsed_address
 from media_agent.backend import BackendSettings
 from media_agent.errors import (
     BackendAuthenticationError,
-    BackendResponseError,
     ContentRejectedError,
     GenerationFailedError,
     InvalidRequestError,
+    MediaAgentError,
     OperationNotFoundError,
-    SubmitUncertainError,
     to_info,
 )
 from media_agent.polled import PolledBackend
+from media_agent_hosted.addresses import place_of
 from media_agent_hosted.fal_facts import NAME, USUAL_SECONDS, checked_id, describe_model
 from media_agent_hosted.fal_input import build_input, warnings_about
 from media_agent_hosted.fal_models import models
@@ -34,9 +36,12 @@ from media_agent_hosted.fal_replies import (
     refusal_of,
     verdict_of,
 )
-from media_agent_hosted.http import HttpApi, Transport
+from media_agent_hosted.http import HttpApi, Reply, Transport
 from media_agent_hosted.inline import address_of
+from media_agent_hosted.lenient import merged
+from media_agent_hosted.refusing import accepted_as, end_of, refusal_in
 from media_agent_hosted.secrecy import key_header
+from media_agent_hosted.states import POLLS_OF_AN_UNKNOWN_WORD, Patience, state_of
 from media_agent_schemas.capabilities import Capabilities, Estimate
 from media_agent_schemas.events import BackendEvent, JobFailed, JobProgressed
 from media_agent_schemas.jobs import OperationRef
@@ -79,6 +84,7 @@ class FalBackend(PolledBackend):
             ConfigurationError: an option or the address is wrong.
         """
         super().__init__(settings, clock=clock, sleep=sleep)
+        self._patience = Patience(clock)
         options = settings.read_options(FalOptions)
         self._max_duration = options.max_duration
         self._api = HttpApi(
@@ -122,13 +128,16 @@ class FalBackend(PolledBackend):
             paid=True,
             translate=partial(refusal_of, model_id=model_id),
         )
-        submitted = reply.read(Submitted)
+        submitted = Submitted.model_validate(merged(reply.json()))
+        request_id = accepted_as(
+            reply, submitted.request_id or None, "JSON without a usable request_id"
+        )
         return OperationRef(
             backend=NAME,
             model=model_id,
-            operation_id=submitted.request_id,
+            operation_id=request_id,
             data={
-                **self._addresses(submitted),
+                **submitted.model_dump(exclude={"request_id"}, exclude_none=True),
                 "seed": request.seed,
                 "warnings": list(warnings_about(request, model)),
             },
@@ -136,19 +145,29 @@ class FalBackend(PolledBackend):
 
     async def status(self, ref: OperationRef) -> BackendEvent:
         """Poll; once it is over, ask for the result, as only that tells success from failure."""
-        reply = await self._api.send("GET", _address(ref, "status_url"), params={"logs": "1"})
+        try:
+            reply = await self._api.send(
+                "GET", self._address(ref, "status_url"), params={"logs": "1"}
+            )
+        except OperationNotFoundError as error:
+            raise self._explained(error, ref) from error
         self.postpone(ref, reply.retry_after)
-        status = reply.read(Status)
+        status = Status.model_validate(merged(reply.json()))
         if status.request_id not in (None, ref.operation_id):
             raise OperationNotFoundError(
                 f"fal answers at the address of {ref.operation_id} about other work"
             )
+        if not status.status:
+            return self._stateless(reply, ref)
         event = parse_status(status)
-        return await self._result(ref, status) if event is None else event
+        is_known = state_of(status.status) is not None
+        if event is not None and (is_known or not self._is_stuck(ref, status)):
+            return event
+        return await self._result(ref, status, otherwise=event)
 
     async def cancel_once(self, ref: OperationRef) -> None:
         """Ask fal to stop; sure only while it waits in the queue."""
-        reply = await self._api.send("PUT", _address(ref, "cancel_url"), accepts=(400, 404))
+        reply = await self._api.send("PUT", self._address(ref, "cancel_url"), accepts=(400, 404))
         if reply.is_html:
             raise reply.senseless("a web page where an API was due")
 
@@ -157,15 +176,30 @@ class FalBackend(PolledBackend):
         await super().aclose()
         await self._api.aclose()
 
-    async def _result(self, ref: OperationRef, status: Status) -> BackendEvent:
+    def _stateless(self, reply: Reply, ref: OperationRef) -> BackendEvent:
+        """Return what a poll without a state means: an end only where it says no."""
+        refusal = refusal_in(reply.json())
+        if refusal is None:
+            raise reply.senseless("JSON without a usable status")
+        return end_of(refusal, reply.host, ref.model)
+
+    def _is_stuck(self, ref: OperationRef, status: Status) -> bool:
+        """Whether a word that is not known here may mean that it is over: it does not change."""
+        return self._patience.times(ref.operation_id, status.status) > POLLS_OF_AN_UNKNOWN_WORD
+
+    async def _result(
+        self, ref: OperationRef, status: Status, otherwise: BackendEvent | None = None
+    ) -> BackendEvent:
+        """Return the end; `otherwise` where nobody said that it is over, and it is not."""
+        accepts = (400,) if otherwise is None else (400, 404, 405, 409, 425)
         try:
             reply = await self._api.send(
-                "GET", _address(ref, "response_url"), accepts=(400,), translate=verdict_of
+                "GET", self._address(ref, "response_url"), accepts=accepts, translate=verdict_of
             )
         except (ContentRejectedError, InvalidRequestError, GenerationFailedError) as error:
             return JobFailed(error=to_info(error), model=ref.model)
-        if reply.status == 400 and not reply.is_html:  # "still in progress", whatever was said
-            return JobProgressed(phase="collect")
+        if reply.status >= 400 and (otherwise is not None or not reply.is_html):
+            return otherwise or JobProgressed(phase="collect")  # "still in progress"
         now = datetime.datetime.fromtimestamp(self._clock(), datetime.UTC)
         event = parse_result(reply, ref, status, now)
         verification = self.capabilities(ref.model).verification
@@ -181,22 +215,32 @@ class FalBackend(PolledBackend):
     def _id(self, model: str | None) -> str:
         return checked_id(model or self.settings.model)
 
-    def _addresses(self, submitted: Submitted) -> dict[str, str]:
-        """Return the addresses of accepted work; elsewhere than at fal nobody may ask about it."""
-        addresses = submitted.model_dump(exclude={"request_id"})
-        try:
-            return {name: self._api.own_url(url, name) for name, url in addresses.items()}
-        except BackendResponseError as error:
-            raise SubmitUncertainError(
-                f"fal accepted it as {submitted.request_id[:100]!r}, but {error.message}",
-                hint="check base_url, and look at fal what became of it",
-            ) from error
+    def _address(self, ref: OperationRef, name: str) -> str:
+        """Return where fal answers about accepted work, at its own address and nowhere else.
 
+        Behind another host fal may name addresses that the key must not go to; where it answers
+        below base_url is known.
+        """
+        named = ref.data.get(name)
+        if isinstance(named, str) and self._api.has(named):
+            return named
+        model = checked_id(ref.model).split("/")
+        app = "/".join(model[: 3 if model[0] in _LONG_NAMES else 2])
+        return f"/{app}/requests/{quote(ref.operation_id, safe='')}{_BELOW[name]}"
 
-def _address(ref: OperationRef, name: str) -> str:
-    address = ref.data.get(name)
-    if not isinstance(address, str):
-        raise OperationNotFoundError(
-            f"the reference to {ref.operation_id} has no {name}", hint="it is not one of fal's"
+    def _explained(self, error: OperationNotFoundError, ref: OperationRef) -> MediaAgentError:
+        """Return the error for unknown work; fal may have named another address to ask at."""
+        named = ref.data.get("status_url")
+        parsed = parsed_address(named) if isinstance(named, str) else None
+        if parsed is None or self._api.has(str(named)):
+            return error
+        where = f"{parsed.scheme}://{place_of(parsed)}"
+        return OperationNotFoundError(
+            f"{error.message}; fal accepted {ref.operation_id} and answers about it at {where}",
+            hint=f"if that is your fal, set backends.fal.base_url to {where}; the key goes to "
+            "base_url only",
         )
-    return address
+
+
+_LONG_NAMES = ("workflows", "comfy")  # whose apps are named by three parts
+_BELOW = {"status_url": "/status", "response_url": "", "cancel_url": "/cancel"}

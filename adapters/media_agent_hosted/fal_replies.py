@@ -1,8 +1,9 @@
 """What an answer of fal's queue means; pure, nothing is sent from here."""
 
 import datetime
+from collections.abc import Mapping
 
-from pydantic import BaseModel, Field, JsonValue
+from pydantic import BaseModel, JsonValue
 
 from media_agent.errors import (
     BackendAuthenticationError,
@@ -14,8 +15,26 @@ from media_agent.errors import (
     to_info,
 )
 from media_agent.polled import QUEUED
+from media_agent_hosted.lenient import (
+    Text,
+    Whole,
+    Word,
+    merged,
+    number,
+    text,
+    videos_in,
+    whole,
+)
+from media_agent_hosted.refusing import words_in
 from media_agent_hosted.replies import Reply, trimmed
-from media_agent_schemas.events import JobCompleted, JobFailed, JobProgressed, Timing
+from media_agent_hosted.states import State, state_of, unknown_word
+from media_agent_schemas.events import (
+    JobCompleted,
+    JobFailed,
+    JobOutcomeUnknown,
+    JobProgressed,
+    Timing,
+)
 from media_agent_schemas.jobs import OperationRef
 from media_agent_schemas.media import Artifact
 
@@ -28,93 +47,75 @@ _REFUSED = "content_policy_violation"
 class Submitted(BaseModel):
     """The answer to a submission."""
 
-    request_id: str = Field(min_length=1)
-    status_url: str
-    response_url: str
-    cancel_url: str
-
-
-class Log(BaseModel):
-    """One line that the model wrote."""
-
-    message: str = ""
-
-
-class Metrics(BaseModel):
-    """What fal measured."""
-
-    inference_time: float | None = None
+    request_id: Word = ""
+    status_url: Text = None
+    response_url: Text = None
+    cancel_url: Text = None
 
 
 class Status(BaseModel):
-    """The answer to a poll."""
+    """The answer to a poll; only its first field is needed."""
 
-    status: str
-    request_id: str | None = None
-    queue_position: int | None = None
-    logs: list[Log] | None = None
-    metrics: Metrics | None = None
-    error: str | None = None
-    error_type: str | None = None
+    status: Word = ""
+    request_id: Text = None
+    queue_position: Whole = None
+    logs: JsonValue = None
+    metrics: JsonValue = None
+    error: JsonValue = None
+    error_type: Text = None
 
+    @property
+    def inference_seconds(self) -> float | None:
+        """How long the model worked, if fal says so."""
+        said = self.metrics.get("inference_time") if isinstance(self.metrics, dict) else None
+        taken = number(said)
+        return None if taken is None or taken < 0 else taken
 
-class File(BaseModel):
-    """A file that a model made."""
-
-    url: str
-    content_type: str | None = None
-    file_size: int | None = None
-
-
-class Result(BaseModel):
-    """What a video model answers at the end; most say `video`, some `videos`."""
-
-    video: File | None = None
-    videos: list[File] = []
-    seed: int | None = None
+    @property
+    def last_line(self) -> str | None:
+        """What the model wrote last."""
+        lines = self.logs if isinstance(self.logs, list) else [self.logs]
+        last = lines[-1] if lines else None
+        return trimmed(text(last.get("message") if isinstance(last, dict) else last) or "") or None
 
 
 def parse_status(status: Status) -> JobProgressed | JobFailed | None:
     """Return what a poll means; None: it is over, and the result has to be asked for.
 
-    Raises:
-        BackendResponseError: fal says a word that is not documented.
+    A word that is not known here is progress: fal may add words.
     """
-    match status.status:
-        case "IN_QUEUE":
+    match state_of(status.status):
+        case State.QUEUED:
             before = status.queue_position
             return JobProgressed(
                 phase=QUEUED, message=None if before is None else f"{before} before it"
             )
-        case "IN_PROGRESS":
-            said = trimmed(status.logs[-1].message) if status.logs else ""
-            return JobProgressed(phase="generate", message=said or None)
-        case "COMPLETED" if status.error is not None or status.error_type is not None:
-            return JobFailed(error=to_info(_failure(status.error_type, status.error)))
-        case "COMPLETED":
+        case State.RUNNING:
+            return JobProgressed(phase="generate", message=status.last_line)
+        case State.DONE if status.error_type is None and words_in(status.error) is None:
             return None
-        case word:
-            raise BackendResponseError(f"fal answered an unknown state {trimmed(word)!r}")
+        case State.DONE | State.FAILED | State.CANCELLED:
+            words = words_in(status.error) or (None if status.error_type else status.status)
+            return JobFailed(error=to_info(_failure(status.error_type, words)))
+    return unknown_word("fal", status.status)
 
 
 def parse_result(
     reply: Reply, ref: OperationRef, status: Status, now: datetime.datetime
-) -> JobCompleted | JobFailed:
+) -> JobCompleted | JobFailed | JobOutcomeUnknown:
     """Return the end of work that fal calls completed; no film is no success."""
-    result = reply.read(Result)
-    films = [*([result.video] if result.video is not None else []), *result.videos]
+    body = reply.json()
+    films = list(videos_in(body)) or list(videos_in(body, everywhere=True))
     if not films:
-        failed = GenerationFailedError(
-            "fal completed without a film", hint="is it a video model? try another one"
-        )
-        return JobFailed(error=to_info(failed), model=ref.model)
-    taken = status.metrics.inference_time if status.metrics is not None else None
+        return _without_film(body, ref)
+    seed = whole(merged(body).get("seed"))
     sent = ref.data.get("seed")
+    taken = status.inference_seconds
     return JobCompleted(
-        artifacts=tuple(_artifact(film, now) for film in films),
+        artifacts=tuple(_artifact(address, facts, now) for address, facts in films),
         model=ref.model,
-        seed=result.seed if result.seed is not None else sent if isinstance(sent, int) else None,
-        timing=Timing(phases={} if taken is None or taken < 0 else {"inference": taken}),
+        seed=seed if seed is not None else sent if isinstance(sent, int) else None,
+        timing=Timing(phases={} if taken is None else {"inference": taken}),
     )
 
 
@@ -184,11 +185,25 @@ def _failure(kind: str | None, words: str | None) -> MediaAgentError:
     )
 
 
-def _artifact(film: File, now: datetime.datetime) -> Artifact:
-    kind = (film.content_type or "").partition(";")[0].strip()
+def _without_film(body: JsonValue, ref: OperationRef) -> JobFailed | JobOutcomeUnknown:
+    """Return the end of completed work whose film is not where films are."""
+    said = "fal completed without a film"
+    if "https://" not in str(body):
+        failed = GenerationFailedError(said, hint="is it a video model? try another one")
+        return JobFailed(error=to_info(failed), model=ref.model)
+    unread = BackendResponseError(
+        f"{said} that could be read",
+        hint=f"look at fal for {ref.operation_id}: its result names files",
+    )
+    return JobOutcomeUnknown(error=to_info(unread), model=ref.model)
+
+
+def _artifact(address: str, facts: Mapping[str, JsonValue], now: datetime.datetime) -> Artifact:
+    kind = (text(facts.get("content_type")) or "").partition(";")[0].strip()
+    size = whole(facts.get("file_size"))
     return Artifact(
-        uri=film.url,
+        uri=address,
         mime_type=kind if kind.startswith("video/") else "video/mp4",
-        size_bytes=film.file_size if film.file_size is not None and film.file_size >= 0 else None,
+        size_bytes=size if size is not None and size >= 0 else None,
         expires_at=now + KEPT,
     )

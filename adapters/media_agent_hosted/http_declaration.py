@@ -5,10 +5,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Literal, NamedTuple, Self, get_args
 from urllib.parse import quote
 
-from pydantic import Field, JsonValue, field_validator, model_validator
+from pydantic import BeforeValidator, Field, JsonValue, field_validator, model_validator
 
 from media_agent.declared import Declaration, fill, placeholders, sole_placeholder
 from media_agent_hosted.headers import header_flaw
+from media_agent_hosted.lenient import merged, number
+from media_agent_hosted.states import State, spelled, state_of
 from media_agent_schemas.base import Seconds
 
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
@@ -18,6 +20,8 @@ _AUTH = re.compile(r"(?P<name>[A-Za-z0-9-]+): (?:(?P<scheme>[A-Za-z0-9._-]+) )?\
 CallText = Annotated[str, Field(pattern=rf"^(?:{_METHODS}) /\S*$", examples=["POST /videos"])]
 PathText = Annotated[str, Field(pattern=r"^/\S*$", examples=["/videos/{id}/content"])]
 Place = Annotated[str, Field(pattern=r"^[^.]+(\.[^.]+)*$", examples=["data.video.url"])]
+StateText = Annotated[str, BeforeValidator(lambda value: _as_text(value))]
+"""A state as JSON spells it: true, false and numbers may be written as such."""
 
 
 class HttpCall(NamedTuple):
@@ -35,8 +39,10 @@ class HttpOptions(Declaration):
     id: Place = Field("id", description="Where its answer names the work.")
     poll: CallText = Field(description="The call that asks how far it is, with {id}.")
     state: Place = Field("status", description="Where its answer says the state.")
-    done: tuple[str, ...] = Field(min_length=1, description="States of a finished film.")
-    failed: tuple[str, ...] = Field(min_length=1, description="States of work that has failed.")
+    done: tuple[StateText, ...] = Field(min_length=1, description="States of a finished film.")
+    failed: tuple[StateText, ...] = Field(
+        min_length=1, description="States of work that has failed."
+    )
     progress: Place | None = Field(None, description="Where it says how far, to 1 or to 100.")
     error: Place | None = Field(None, description="Where it says why it failed.")
     result: Place | None = Field(None, description="Where it says the address of the film.")
@@ -95,6 +101,21 @@ class HttpOptions(Declaration):
         )
 
 
+def state_in(said: JsonValue, options: HttpOptions) -> State | None:
+    """Return what a state means: as declared, else as the trade uses the word; None: unknown."""
+    word = spelled(said)
+    for declared, state in ((options.done, State.DONE), (options.failed, State.FAILED)):
+        if word and word in map(spelled, declared):
+            return state
+    return state_of(word)
+
+
+def found_at(body: JsonValue, place: str | None) -> JsonValue:
+    """Return what stands at a place of an answer, also where the answer is wrapped in `data`."""
+    found = value_at(body, place)
+    return value_at(merged(body), place) if found is None else found
+
+
 def call(text: str, values: Mapping[str, JsonValue]) -> HttpCall:
     """Read a call such as "GET /videos/{id}"; what is put in stays within its part of the path."""
     method, _, path = text.partition(" ")
@@ -104,8 +125,16 @@ def call(text: str, values: Mapping[str, JsonValue]) -> HttpCall:
 
 
 def address(path: str, values: Mapping[str, JsonValue]) -> str:
-    """Return a path with its placeholders filled in, quoted."""
-    quoted = {name: quote(str(value), safe="") for name, value in values.items()}
+    """Return a path with its placeholders filled in, quoted.
+
+    A placeholder that is the end of the path may be several parts, as in "/v1/operations/7" from
+    "/v1/{id}": a name such as "operations/7" keeps its slashes there, unless they climb.
+    """
+    last = path.rpartition("/")[2]
+    quoted = {
+        name: quote(str(value), safe="/" if last == f"{{{name}}}" and _is_path(value) else "")
+        for name, value in values.items()
+    }
     return fill(path, quoted) or path
 
 
@@ -147,9 +176,20 @@ def value_at(reply: JsonValue, place: str | None) -> JsonValue:
 
 def fraction(value: JsonValue) -> float | None:
     """Read a progress, as a share of 1 or in percent."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 100:
+    done = number(value)
+    if done is None or not 0 <= done <= 100:
         return None
-    return value / 100 if value > 1 else float(value)
+    is_percent = done > 1 or (isinstance(value, str) and value.strip().endswith("%"))
+    return done / 100 if is_percent else done
+
+
+def _as_text(value: object) -> object:
+    return spelled(value) if isinstance(value, bool | int | float) else value
+
+
+def _is_path(value: JsonValue) -> bool:
+    """Whether a name is made of parts that stay below where they stand."""
+    return all(part.strip(".") for part in str(value).split("/"))
 
 
 def _is_absent(template: JsonValue, value: JsonValue) -> bool:

@@ -9,6 +9,7 @@ import contextlib
 import time
 from collections.abc import Awaitable, Callable
 from datetime import datetime
+from functools import partial
 from urllib.parse import quote
 
 from media_agent.backend import BackendSettings
@@ -17,11 +18,13 @@ from media_agent.errors import (
     MediaAgentError,
     OperationNotFoundError,
     UnsupportedRequestError,
+    VideoNotFetchedError,
     to_info,
 )
 from media_agent.polled import PolledBackend
 from media_agent_hosted.http import FilePart, HttpApi, Transport
 from media_agent_hosted.inline import read_medium
+from media_agent_hosted.lenient import merged, text
 from media_agent_hosted.openai_errors import (
     FailedPollError,
     NoFilmError,
@@ -41,7 +44,6 @@ from media_agent_hosted.openai_facts import (
 from media_agent_hosted.openai_form import build_form, build_image_url, first_frame, form_parts
 from media_agent_hosted.openai_lookup import find_video
 from media_agent_hosted.openai_video import (
-    BLINDLY,
     Server,
     Video,
     completed,
@@ -52,11 +54,19 @@ from media_agent_hosted.openai_video import (
     parse_status,
     parse_video,
 )
+from media_agent_hosted.refusing import accepted_as, end_of, refusal_in
 from media_agent_hosted.secrecy import key_header
+from media_agent_hosted.states import (
+    FILM_MAY_TAKE_SECONDS,
+    POLLS_OF_AN_UNKNOWN_WORD,
+    Patience,
+    State,
+)
 from media_agent_schemas.capabilities import Capabilities, Estimate
 from media_agent_schemas.events import (
     BackendEvent,
     JobFailed,
+    JobOutcomeUnknown,
     JobProgressed,
 )
 from media_agent_schemas.jobs import OperationRef
@@ -66,7 +76,6 @@ from media_agent_schemas.request import VideoRequest
 __all__ = ["OpenAICompatibleBackend"]
 
 _LARGEST_PICTURE = 30 * 2**20  # bytes; what vLLM-Omni takes
-_PATIENCE = 3  # polls that may say "completed" before its film can be fetched
 
 
 class OpenAICompatibleBackend(PolledBackend):
@@ -102,7 +111,8 @@ class OpenAICompatibleBackend(PolledBackend):
                 sleep=sleep,
             )
         self._checked = self.capabilities().verification
-        self._without_film: dict[str, int] = {}
+        self._patience = Patience(clock)
+        self._models_served: tuple[str, ...] | None = None
 
     @property
     def name(self) -> str:
@@ -139,38 +149,41 @@ class OpenAICompatibleBackend(PolledBackend):
             )
         except NoVideosError as error:
             raise await self._explained(error, form.get("model")) from error
-        video = parse_video(reply.json())
-        if video is None or not video.can_be_asked_for:
-            raise reply.senseless("without a video")
-        return self._ref(request, video)
+        body = reply.json()
+        name = accepted_as(reply, text(merged(body).get("id")), "without a video")
+        return self._ref(request, parse_video(body) or Video(id=name))
 
     async def find(
         self, request: VideoRequest, *, key: str, since: datetime
     ) -> OperationRef | None:
-        """Look through the server's list for the one video that can be this request's.
+        """Look through the server's list for the one video that repeats this request's prompt.
 
-        It repeats size and length, vLLM-Omni the prompt too. Several that fit are none.
+        Raises:
+            BackendResponseError: the list proves nothing: what may be it is named.
         """
         known = await super().find(request, key=key, since=since)
         if known is not None:
             return known
         form, _ = await self._build(request)
         taken = {ref.operation_id for _, ref in self._submitted.values()}
-        video = await find_video(self._api, form, since=since, taken=taken)
-        if video is None or not video.can_be_asked_for:
+        video = await find_video(self._api, form, since=since, now=self._clock, taken=taken)
+        if video is None:
             return None
-        how = "by its prompt" if video.prompt is not None else BLINDLY
-        ref = self._ref(request, video)
-        ref = ref.model_copy(update={"data": {**ref.data, "found": how}})
-        return self._stamped(ref, key, since.timestamp(), self._deadline(request))
+        return self._stamped(
+            self._ref(request, video), key, since.timestamp(), self._deadline(request)
+        )
 
     async def status(self, ref: OperationRef) -> BackendEvent:
         """Poll the video; once it is complete, fetch its film."""
-        video = await self._video(ref)
-        if video is None:
+        found = await self._video(ref)
+        if found is None:
             raise lost(ref.operation_id)
-        event = parse_status(video, server=self._server(ref))
-        return await self._film(ref, video) if event is None else event
+        if not isinstance(found, Video):
+            return found
+        event = parse_status(found, server=self._server(ref))
+        if event is None or (found.state is None and self._is_stuck(ref, found)):
+            return await self._film(ref, found, otherwise=event)
+        return event
 
     async def cancel_once(self, ref: OperationRef) -> None:
         """Abort on vLLM-Omni; a finished video is left alone, as DELETE would remove its film."""
@@ -180,7 +193,8 @@ class OpenAICompatibleBackend(PolledBackend):
                 hint="only vLLM-Omni can; SGLang would forget the video and work on",
             )
         video = await self._video(ref)
-        if video is None or video.status not in ("queued", "in_progress"):
+        is_over = not isinstance(video, Video) or video.state in (State.DONE, State.FAILED)
+        if is_over:
             return
         gone_or_over = (404, 409)
         await self._api.send("DELETE", _path(ref.operation_id), accepts=gone_or_over)
@@ -239,42 +253,78 @@ class OpenAICompatibleBackend(PolledBackend):
         except ValueError:
             return self._config.server
 
-    async def _video(self, ref: OperationRef) -> Video | None:
+    async def _video(self, ref: OperationRef) -> Video | JobFailed | None:
         """Poll; None: the server knows no such video. A failed one may come as an HTTP error."""
+        path, known_as = _path(ref.operation_id), ref.operation_id
         try:
-            reply = await self._api.send("GET", _path(ref.operation_id), translate=error_of_poll)
+            reply = await self._api.send(
+                "GET", path, translate=partial(error_of_poll, video_id=known_as)
+            )
         except FailedPollError as told:
             return told.video
         except OperationNotFoundError:
             return None
-        video = parse_video(reply.json())
+        self.postpone(ref, reply.retry_after)
+        body = reply.json()
+        video = parse_video(body, known_as)
+        refusal = refusal_in(body) if video is None else None
+        if refusal is not None:
+            return end_of(refusal, reply.host, ref.model)
         if video is None:
             raise reply.senseless("no video where one was due")
         return video
 
-    async def _film(self, ref: OperationRef, video: Video) -> BackendEvent:
-        """Say where the film is, or fetch it where that needs the key."""
-        named = video.address
-        address = None if named is None else self._api.resolved(named, _path(video.id))
-        if address is not None and not self._api.has(address) and "://" in address:
-            artifact = Artifact(uri=address, expires_at=expiry(video))
-            return completed(video, artifact, ref, self._checked)
-        url, path = address or f"{_path(video.id)}/content", self.film_path(ref)
-        try:
-            await self._api.download(url, path, translate=error_of_film)
-        except NoFilmError as error:
-            return self._waited_for(ref, error)
-        self._without_film.pop(ref.operation_id, None)
-        return completed(video, Artifact(path=str(path)), ref, self._checked)
+    def _is_stuck(self, ref: OperationRef, video: Video) -> bool:
+        """Whether a word that is not known here may mean that the video is complete."""
+        looks_done = video.addresses or (video.fraction is not None and video.fraction >= 1)
+        times = self._patience.times(ref.operation_id, video.status)
+        return bool(looks_done) and times >= POLLS_OF_AN_UNKNOWN_WORD
 
-    def _waited_for(self, ref: OperationRef, error: NoFilmError) -> BackendEvent:
-        """Give a film a few polls to appear: a video may be complete before its file is."""
-        missed = self._without_film.get(ref.operation_id, 0) + 1
-        self._without_film[ref.operation_id] = missed
-        if missed < _PATIENCE:
-            return JobProgressed(phase="collect")
-        del self._without_film[ref.operation_id]
-        return JobFailed(error=to_info(error), model=ref.model, cost=no_cost())
+    async def _film(
+        self, ref: OperationRef, video: Video, otherwise: BackendEvent | None
+    ) -> BackendEvent:
+        """Say where the film is, or fetch it where that needs the key.
+
+        `otherwise` is said when it cannot be had and the video was not plainly called complete.
+        """
+        path = _path(ref.operation_id)
+        named = [self._api.resolved(url, path) for url in video.addresses]
+        own = [url for url in named if self._api.has(url) or url.startswith("data:")]
+        if named and not own:
+            artifact = Artifact(uri=named[0], expires_at=expiry(video, self._clock()))
+            return completed(video, artifact, ref, self._checked, await self._served(ref))
+        missed: MediaAgentError | None = None
+        for url in (*own, f"{path}/content"):
+            try:
+                await self._api.download(url, self.film_path(ref), translate=error_of_film)
+            except (NoFilmError, VideoNotFetchedError) as error:
+                missed = error
+                continue
+            self._patience.forget(ref.operation_id)
+            artifact = Artifact(path=str(self.film_path(ref)))
+            return completed(video, artifact, ref, self._checked, await self._served(ref))
+        assert missed is not None  # there is always one address to ask
+        return otherwise or self._waited_for(ref, missed)
+
+    def _waited_for(self, ref: OperationRef, error: MediaAgentError) -> BackendEvent:
+        """Give a film a while to appear: a video may be complete before its file is.
+
+        That it is complete is the server's word: it can be fetched later, and has not failed.
+        """
+        if self._patience.seconds(ref.operation_id, "without its film") < FILM_MAY_TAKE_SECONDS:
+            return JobProgressed(phase="collect", message=error.message)
+        self._patience.forget(ref.operation_id)
+        return JobOutcomeUnknown(error=to_info(error), model=ref.model, cost=no_cost())
+
+    async def _served(self, ref: OperationRef) -> tuple[str, ...]:
+        """Ask once which models there are: SGLang takes any name and repeats it."""
+        if self._server(ref) is Server.VLLM_OMNI:
+            return ()  # which refuses other names
+        if self._models_served is None:
+            self._models_served = ()
+            with contextlib.suppress(MediaAgentError):
+                self._models_served = await self.models()
+        return self._models_served
 
     async def _explained(self, error: NoVideosError, model: str | None) -> MediaAgentError:
         """Return what a 404 for a new video means: perhaps only this model is not served."""

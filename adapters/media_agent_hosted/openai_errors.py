@@ -3,10 +3,10 @@
 from collections.abc import Collection
 
 from media_agent.errors import (
+    BackendResponseError,
     BackendUnavailableError,
     ConfigurationError,
     ContentRejectedError,
-    GenerationFailedError,
     InvalidRequestError,
     MediaAgentError,
     OperationNotFoundError,
@@ -14,6 +14,7 @@ from media_agent.errors import (
 from media_agent_hosted.openai_video import Video, parse_video
 from media_agent_hosted.replies import Reply
 
+_TROUBLE_ON_THE_WAY = (401, 408, 429)
 _REJECTIONS = ("moderation_blocked", "content_policy_violation")  # codes of OpenAI's shape
 
 
@@ -37,8 +38,8 @@ class NoVideosError(ConfigurationError):
         )
 
 
-class NoFilmError(GenerationFailedError):
-    """A video is complete, and its film is not given."""
+class NoFilmError(BackendResponseError):
+    """A video is complete, and its film is not given, or not yet."""
 
 
 def refusal_of_video(reply: Reply) -> MediaAgentError | None:
@@ -58,10 +59,10 @@ def refusal_of_video(reply: Reply) -> MediaAgentError | None:
     return InvalidRequestError(message, hint="change what the message names")
 
 
-def error_of_poll(reply: Reply) -> MediaAgentError | None:
+def error_of_poll(reply: Reply, video_id: str) -> MediaAgentError | None:
     """Tell a failed video and a lost one from a poll that failed."""
     video = parse_video(reply.object())
-    if video is not None:
+    if video is not None and video.id == video_id and video.state is not None:
         return FailedPollError(video)
     if reply.status != 404:
         return None
@@ -84,10 +85,11 @@ def error_of_film(reply: Reply) -> MediaAgentError | None:
             "the file is not there, or not any more",
             "look into the server's output folder; it may remove films after a time",
         ),
-        422: ("it failed after all", "the server's log says more"),
+        422: ("it may have failed after all", "the server's log says more"),
     }
-    if reply.status not in reasons:
+    if reply.status >= 500 or reply.status in _TROUBLE_ON_THE_WAY:
         return None
-    why, hint = reasons[reply.status]
+    otherwise = f"it answers with status {reply.status}", "the server's log says more"
+    why, hint = reasons.get(reply.status, otherwise)
     said = f"{reply.host} calls the video complete and gives no film: {why}"
     return NoFilmError(said, hint=hint)

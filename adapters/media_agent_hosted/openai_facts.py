@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from media_agent.backend import BackendSettings
 from media_agent.declared import SizeText
+from media_agent.lengths import FALLBACK_FPS
 from media_agent.polled import DEADLINE
 from media_agent_hosted.openai_video import Server
 from media_agent_schemas.capabilities import (
@@ -33,6 +34,7 @@ _FACTS = {
     *("default_size", "default_fps", "default_duration", "max_duration"),
     *("frame_multiple", "frame_offset"),
 }  # settings that say what the model can do
+_LONGEST_PLAIN, _USUAL_PLAIN = 12.0, 4.0  # seconds, by OpenAI's own documents
 _USUAL_SECONDS = 5.0  # of a film by a model of which nothing is known
 
 
@@ -132,6 +134,8 @@ def describe_model(
     facts: dict[str, object] = {} if family is None else _facts(family)
     facts |= settings.model_dump(include=_FACTS, exclude_none=True)
     description = "a model on your own server: SGLang-Diffusion or vLLM-Omni"
+    if settings.server is Server.OPENAI:
+        return _plain(model, settings)
     if "max_duration" not in facts:  # unknown, which is not "any length"
         facts["max_duration"] = facts.setdefault("default_duration", _USUAL_SECONDS)
         description += f"; {facts['max_duration']:g} s at once unless max_duration says more"
@@ -172,6 +176,28 @@ def _facts(family: Family) -> dict[str, object]:
             multiple=side,
         ),
     }
+
+
+def _plain(model: str, settings: ServerSettings) -> Capabilities:
+    """Say what a server of plain OpenAI shape can do: it reads a prompt, a size and seconds."""
+    longest = settings.max_duration or _LONGEST_PLAIN
+    return Capabilities(
+        backend=NAME,
+        model=model,
+        description="a model on a server of OpenAI's shape, of which no more is known",
+        modes=(VideoMode.TEXT_TO_VIDEO, VideoMode.IMAGE_TO_VIDEO),
+        input_roles=(InputRole.FIRST_FRAME,),
+        default_size=settings.default_size,
+        fps_values=(settings.default_fps or FALLBACK_FPS,),
+        durations=tuple(float(seconds) for seconds in range(1, int(longest) + 1)),
+        max_duration=longest,
+        default_duration=min(settings.default_duration or _USUAL_PLAIN, longest),
+        audio="unknown",
+        cancels=False,
+        lookup="list",
+        options=(DEADLINE,),
+        verification=Verification(level=VerificationLevel.SHEET_ONLY),
+    )
 
 
 def _options(server: Server, defaults: Mapping[str, JsonValue]) -> tuple[OptionSpec, ...]:

@@ -15,6 +15,7 @@ from media_agent_hosted.openai_video import Server
 from media_agent_schemas.media import InputRole, MediaInput
 from media_agent_schemas.request import VideoRequest
 
+_HARDLY = 1e-3  # seconds that are no difference
 JSON_OPTIONS = ("extra_params", "lora")
 """Options whose text is a JSON object."""
 
@@ -50,7 +51,11 @@ def build_form(
 
 
 def build_image_url(url: str, server: Server) -> dict[str, str]:
-    """Return the fields that name a first frame by its address; each server reads its own."""
+    """Return the fields that name a first frame by its address; each server reads its own.
+
+    Raises:
+        UnsupportedRequestError: this server reads pictures from files only.
+    """
     sglang = {"reference_url": url}
     vllm_omni = {"image_reference": json.dumps({"image_url": url})}
     match server:
@@ -60,6 +65,11 @@ def build_image_url(url: str, server: Server) -> dict[str, str]:
             return vllm_omni
         case Server.AUTO:
             return sglang | vllm_omni
+        case Server.OPENAI:
+            raise UnsupportedRequestError(
+                "a server of plain OpenAI shape takes a picture as a file, not by its address",
+                hint="give the picture as a file",
+            )
 
 
 def first_frame(request: VideoRequest) -> MediaInput | None:
@@ -97,7 +107,32 @@ def _prompt(request: VideoRequest) -> str:
 
 
 def _length(request: VideoRequest, server: Server) -> dict[str, str]:
-    """Return frames and rate where both are known, else whole seconds."""
+    """Return frames and rate where both are known, else whole seconds.
+
+    A server of plain OpenAI shape reads the seconds only. Where it is not known which server it is,
+    it gets them too: the others follow the frames.
+    """
+    if server is Server.OPENAI:
+        return {"seconds": _whole_seconds(request)}
+    form = _frames(request, server)
+    known = request.seconds()
+    if server is Server.AUTO and "num_frames" in form and known is not None:
+        form["seconds"] = str(max(1, round(known)))
+    return form
+
+
+def _whole_seconds(request: VideoRequest) -> str:
+    seconds = request.seconds()
+    if seconds is None or abs(seconds - round(seconds)) > _HARDLY or round(seconds) < 1:
+        known = "unknown" if seconds is None else f"{seconds:g} s"
+        raise InvalidRequestError(
+            f"a server of plain OpenAI shape takes whole seconds, and the length is {known}",
+            hint="give a duration in whole seconds",
+        )
+    return str(round(seconds))
+
+
+def _frames(request: VideoRequest, server: Server) -> dict[str, str]:
     form = {} if request.fps is None else {"fps": _rate(request.fps, server)}
     if request.num_frames is not None:
         return {"num_frames": str(request.num_frames), **form}

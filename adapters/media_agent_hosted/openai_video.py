@@ -3,11 +3,11 @@
 SGLang-Diffusion and vLLM-Omni both speak it, each in its own way.
 """
 
+from collections.abc import Collection
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
+from pydantic import BaseModel, ConfigDict, JsonValue
 
 from media_agent.errors import (
     BackendResponseError,
@@ -16,16 +16,21 @@ from media_agent.errors import (
     OperationNotFoundError,
     to_info,
 )
+from media_agent.polled import QUEUED
 from media_agent_hosted.lenient import (
-    Identifier,
-    LenientNumber,
-    LenientText,
-    LenientTexts,
-    State,
-    or_none,
-    state_of,
+    Moment,
+    Number,
+    Text,
+    Word,
+    merged,
+    number,
+    text,
+    videos_in,
+    whole,
 )
+from media_agent_hosted.refusing import words_in
 from media_agent_hosted.replies import trimmed
+from media_agent_hosted.states import State, state_of, unknown_word
 from media_agent_schemas.capabilities import Verification
 from media_agent_schemas.errors import ErrorInfo
 from media_agent_schemas.events import (
@@ -39,58 +44,41 @@ from media_agent_schemas.events import (
 from media_agent_schemas.jobs import OperationRef
 from media_agent_schemas.media import Artifact
 
-BLINDLY = "without its prompt"
-"""How a video was found again where the server does not repeat prompts."""
-_FOUND_BLINDLY = (
-    "{} was found again by its time, size and length, as this server does not repeat prompts: "
-    "look whether it is the film you asked for"
-)
-
 
 class Server(StrEnum):
-    """Which program answers; AUTO: told from what it answers."""
+    """Which program answers; AUTO: told from what it answers; OPENAI: any other of that shape."""
 
     AUTO = "auto"
     SGLANG = "sglang"
     VLLM_OMNI = "vllm-omni"
-
-
-class VideoError(BaseModel):
-    """Why a video failed; SGLang gives no code, vLLM-Omni the HTTP status of its poll."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    code: int | str | None = None
-    message: str | None = None
+    OPENAI = "openai"
 
 
 class Video(BaseModel):
-    """A video as a server describes it; only `id` and `status` may refuse it.
-
-    Everything else is decoration: what cannot be read counts as not said.
-    """
+    """A video as a server describes it; only `id` and `status` are needed, the rest is news."""
 
     model_config = ConfigDict(extra="ignore")
 
-    id: Identifier
-    status: str
-    progress: LenientNumber = None
-    model: LenientText = None
-    prompt: LenientText = None
-    size: LenientText = None
-    seconds: LenientNumber = None
-    num_frames: LenientNumber = None
-    fps: LenientNumber = None
-    created_at: LenientNumber = None
-    completed_at: LenientNumber = None
-    expires_at: LenientNumber = None
-    url: LenientText = None
-    urls: LenientTexts = ()
-    error: Annotated[VideoError | str | None, or_none] = None
-    inference_time_s: LenientNumber = None
-    revised_prompt: LenientText = None
-    media_type: LenientText = None
-    file_path: LenientText = None
+    id: Word = ""
+    status: Word = ""
+    progress: JsonValue = None
+    model: Text = None
+    prompt: Text = None
+    size: Text = None
+    seconds: Number = None
+    num_frames: Number = None
+    fps: Number = None
+    created_at: Moment = None
+    completed_at: Moment = None
+    expires_at: Moment = None
+    urls: JsonValue = None
+    error: JsonValue = None
+    inference_time_s: Number = None
+    revised_prompt: Text = None
+    media_type: Text = None
+    file_path: Text = None
+    addresses: tuple[str, ...] = ()
+    """Where the film can be fetched, as far as the server says so itself; a bucket is none."""
 
     @property
     def server(self) -> Server:
@@ -102,52 +90,45 @@ class Video(BaseModel):
         return Server.AUTO
 
     @property
-    def can_be_asked_for(self) -> bool:
-        """Whether the id can stand in a path: dots alone would climb out of it."""
-        return self.id.strip(".") != "" and len(self.id) <= 500 and self.id.isprintable()
+    def state(self) -> State | None:
+        """How far it is; None: in a word that is not known here."""
+        return state_of(self.status)
 
     @property
-    def address(self) -> str | None:
-        """Where the film can be fetched, if the server says so itself; a bucket is no address."""
-        named = (self.url, *self.urls)
-        return next((url for url in named if url is not None and url.startswith("http")), None)
+    def fraction(self) -> float | None:
+        """How much of it is done: servers say percent, or a share with a point."""
+        done = number(self.progress)
+        if done is None or done < 0:
+            return None
+        return min(1.0, done if isinstance(self.progress, float) and done < 1 else done / 100)
 
 
-class VideoList(BaseModel):
-    """A page of videos; SGLang does not say whether there are more."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    data: list[JsonValue]
-    has_more: bool | None = None
-
-
-def parse_video(body: JsonValue) -> Video | None:
+def parse_video(body: JsonValue, known_as: str = "") -> Video | None:
     """Read a video, None if this is none; also from an error, as vLLM-Omni answers failed polls.
 
-    Some gateways put it into an envelope named `data`, alone or as the only entry of a list.
+    A poll asks about a video that is `known_as` some id, so that its answer need not say it.
     """
-    if isinstance(body, dict) and "id" not in body and "data" in body:
-        inner = body["data"]
-        body = inner[0] if isinstance(inner, list) and len(inner) == 1 else inner
-    try:
-        return Video.model_validate(body)
-    except ValidationError:
-        return None
+    said = merged(body)
+    found = [url for url, _ in videos_in(said) if url.startswith(("http:", "https:", "/", "data:"))]
+    facts = {**said, "addresses": tuple(found), "id": text(said.get("id")) or known_as}
+    video = Video.model_validate(facts)
+    says_more = video.status or (known_as and found)
+    return video if video.id and says_more else None
 
 
-def parse_list(body: JsonValue) -> tuple[list[Video], bool | None]:
-    """Read a page of videos and whether there are more, None if that is not said.
+def parse_list(body: JsonValue) -> tuple[list[Video], int, bool | None]:
+    """Read a page of videos, how many entries are none, and whether there is more if it says so.
 
     Raises:
         BackendResponseError: this is no list of videos.
     """
-    try:
-        page = VideoList.model_validate(body)
-    except ValidationError as error:
-        raise BackendResponseError("the server's list of videos is no list") from error
-    videos = [video for entry in page.data if (video := parse_video(entry)) is not None]
-    return videos, page.has_more
+    entries = body.get("data") if isinstance(body, dict) else body
+    if not isinstance(entries, list):
+        raise BackendResponseError("the server's list of videos is no list")
+    videos = [parse_video(entry) for entry in entries]
+    has_more = body.get("has_more") if isinstance(body, dict) else None
+    read = [video for video in videos if video is not None]
+    return read, len(videos) - len(read), has_more if isinstance(has_more, bool) else None
 
 
 def parse_models(body: JsonValue) -> tuple[str, ...]:
@@ -169,37 +150,52 @@ def parse_status(
     Raises:
         OperationNotFoundError: it was deleted.
     """
-    match state_of(video.status):
-        case State.COMPLETED:
+    fraction = _fraction(video, server)
+    match video.state:
+        case State.DONE:
             return None
         case State.FAILED:
             return JobFailed(error=failure(video), model=video.model, cost=no_cost())
         case State.CANCELLED:
             return JobCancelled(model=video.model, cost=no_cost())
-        case State.DELETED:
-            raise lost(video.id)
-        case State.QUEUED | State.RUNNING | None:
-            phase = trimmed(video.status)
-            return JobProgressed(phase=phase, fraction=_fraction(video, server))
+        case State.QUEUED:
+            return JobProgressed(phase=QUEUED, fraction=fraction)
+        case State.RUNNING:
+            return JobProgressed(phase=trimmed(video.status), fraction=fraction)
+    if video.status.casefold() == "deleted":
+        raise lost(video.id)
+    return unknown_word("the server", video.status, fraction)
 
 
 def completed(
-    video: Video, artifact: Artifact, ref: OperationRef, verification: Verification
+    video: Video,
+    artifact: Artifact,
+    ref: OperationRef,
+    verification: Verification,
+    served: Collection[str] = (),
 ) -> JobCompleted:
-    """Return the end of a video that was made, with all that the server tells."""
+    """Return the end of a video that was made, with all that the server tells.
+
+    A server that takes any name repeats it: `served` is what it really serves, if it says so.
+    """
     seed, took = ref.data.get("seed"), None
     if video.created_at is not None and video.completed_at is not None:
         took = max(0.0, video.completed_at - video.created_at)
     inference = video.inference_time_s
+    model, warnings = video.model or ref.model, []
+    if model is not None and len(served) == 1 and model not in served:
+        warnings.append(f"{model} was asked for; the server serves {next(iter(served))}, no other")
+        model = next(iter(served))
     return JobCompleted(
         artifacts=(artifact,),
         seed=seed if isinstance(seed, int) else None,
-        model=video.model or ref.model,
+        model=model,
         verification=verification,
         prompts_sent=None if video.revised_prompt is None else (video.revised_prompt,),
-        warnings=(_FOUND_BLINDLY.format(video.id),) if ref.data.get("found") == BLINDLY else (),
+        warnings=tuple(warnings),
         timing=Timing(
-            total_seconds=took, phases={} if inference is None else {"inference": inference}
+            total_seconds=took,
+            phases={} if inference is None or inference < 0 else {"inference": inference},
         ),
         cost=no_cost(),
     )
@@ -207,11 +203,10 @@ def completed(
 
 def failure(video: Video) -> ErrorInfo:
     """Return why a video failed, in the server's words."""
-    error = video.error
-    said = error if isinstance(error, str) else error.message if error is not None else None
-    code = error.code if isinstance(error, VideoError) else None
-    message = f"the server could not make {video.id}: {trimmed(said or 'it does not say why')}"
-    if isinstance(code, int) and 400 <= code < 500:
+    said = words_in(video.error)
+    code = whole(video.error.get("code")) if isinstance(video.error, dict) else None
+    message = f"the server could not make {video.id}: {said or 'it does not say why'}"
+    if code is not None and 400 <= code < 500:
         return to_info(InvalidRequestError(message, hint="change what the server complains about"))
     return to_info(GenerationFailedError(message, hint="the server's log says more"))
 
@@ -225,9 +220,12 @@ def lost(video_id: str) -> OperationNotFoundError:
     )
 
 
-def expiry(video: Video) -> datetime | None:
-    """Return when the server forgets the film, if it says so."""
-    if video.expires_at is None or video.expires_at <= 0:
+def expiry(video: Video, now: float) -> datetime | None:
+    """Return when the server forgets the film; None where it says none, or one that is over.
+
+    What is over cannot be meant of a film that is just being given: a clock is wrong, or 0 is none.
+    """
+    if video.expires_at is None or video.expires_at <= now:
         return None
     try:
         return datetime.fromtimestamp(video.expires_at, UTC)
@@ -243,6 +241,4 @@ def no_cost() -> Cost:
 def _fraction(video: Video, server: Server) -> float | None:
     """Return the progress; vLLM-Omni always says 0 until it is done, which is no news."""
     is_news = server is not Server.VLLM_OMNI and video.server is not Server.VLLM_OMNI
-    if video.progress is None or (video.progress == 0 and not is_news):
-        return None
-    return min(1.0, max(0.0, video.progress / 100))
+    return video.fraction if video.fraction or is_news else None

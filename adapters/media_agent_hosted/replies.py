@@ -2,8 +2,6 @@
 
 import email.utils
 import html
-import json
-import math
 import re
 import time
 from collections.abc import Callable, Mapping
@@ -25,6 +23,7 @@ from media_agent.errors import (
     OperationNotFoundError,
     SubmitUncertainError,
 )
+from media_agent_hosted.lenient import read_json
 from media_agent_hosted.secrecy import Blot, blotted_value
 
 A_PAGE = "a web page where an API was due; is base_url right?"
@@ -80,7 +79,7 @@ class Reply:
         """
         try:
             return self._parsed()
-        except (ValueError, RecursionError):
+        except ValueError:
             raise self.senseless(A_PAGE if self.is_html else "no JSON") from None
 
     def read(self, model: type[_Model]) -> _Model:
@@ -102,15 +101,12 @@ class Reply:
         """Return the body as a JSON object; an empty one if it is anything else."""
         try:
             body = self._parsed()
-        except (ValueError, RecursionError):
+        except ValueError:
             return {}
         return body if isinstance(body, dict) else {}
 
     def _parsed(self) -> JsonValue:
-        """Read JSON as leniently as possible: what is senseless in it becomes null."""
-        text = self.content.decode(json.detect_encoding(self.content), "replace")
-        value: JsonValue = json.loads(text, parse_float=_finite, parse_constant=lambda word: None)
-        return blotted_value(value, self.blot)
+        return blotted_value(read_json(self.content), self.blot)
 
     def words(self) -> str:
         """Return what the provider said in its own words, trimmed to one short line."""
@@ -223,11 +219,6 @@ def _words_of_page(page: str) -> str:
     title = _TITLE.search(page)
     shown = title[1] if title is not None and title[1].strip() else _TAGS.sub(" ", page)
     return html.unescape(shown)
-
-
-def _finite(number: str) -> float | None:
-    value = float(number)
-    return value if math.isfinite(value) else None
 
 
 def _text(value: JsonValue) -> str:

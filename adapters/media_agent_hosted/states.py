@@ -1,0 +1,90 @@
+"""The words in which services say how far work is: one table for all of them."""
+
+import re
+import time
+from collections.abc import Callable
+from enum import StrEnum
+
+from pydantic import JsonValue
+
+from media_agent_hosted.lenient import text
+from media_agent_hosted.replies import trimmed
+from media_agent_schemas.events import JobProgressed
+
+POLLS_OF_AN_UNKNOWN_WORD = 3
+"""How often a word that is not known here has to be said before it may mean that work is over."""
+
+FILM_MAY_TAKE_SECONDS = 90.0
+"""How long a film may not be there yet after its service called it complete."""
+
+
+class State(StrEnum):
+    """How far a piece of work is."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+_TABLE = {
+    State.QUEUED: "queued in_queue enqueued queueing pending submitted starting waiting created "
+    "accepted received scheduled not_started initialized initializing preparing prepared new "
+    "throttled",
+    State.RUNNING: "processing running in_progress inprogress progress generating working started "
+    "active rendering executing ongoing doing dreaming sampling encoding uploading finalizing "
+    "post_processing postprocessing",
+    State.DONE: "succeeded succeed success successful complete completed done finished finish "
+    "ready ok generated",
+    State.FAILED: "failed fail failure error errored expired rejected timeout timed_out moderated "
+    "content_moderated request_moderated blocked invalid",
+    State.CANCELLED: "cancelled canceled aborted terminated revoked",
+}
+_WORDS = {word: state for state, words in _TABLE.items() for word in words.split()}
+_BEFORE = re.compile(r"^(?:(?:task|job|state|status|request|video|generation)_)+")
+
+
+def spelled(state: JsonValue) -> str:
+    """Return a state as JSON spells it, in small letters: true, 1, null and "" are states too."""
+    if isinstance(state, bool):
+        return str(state).lower()
+    return (text(state) or "").casefold()
+
+
+def state_of(word: JsonValue) -> State | None:
+    """Return what a word of the trade means, however it is spelled; None: it is not known here."""
+    plain = re.sub(r"[\s_.-]+", "_", spelled(word)).strip("_")
+    return _WORDS.get(plain) or _WORDS.get(_BEFORE.sub("", plain))
+
+
+def unknown_word(who: str, word: str, fraction: float | None = None) -> JobProgressed:
+    """Return what a word means that is not known here: work that goes on, said in a message."""
+    said = f"{who} says {trimmed(word)!r}, which is not known here: taken as work that goes on"
+    return JobProgressed(phase=trimmed(word) or "unknown", fraction=fraction, message=said)
+
+
+class Patience:
+    """For how long, and how often, the same has been said of a piece of work in this process."""
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._said: dict[tuple[str, str], tuple[float, int]] = {}
+
+    def seconds(self, work: str, what: str) -> float:
+        """Return for how long this has been said, 0 at the first time."""
+        return self._clock() - self._again(work, what)[0]
+
+    def times(self, work: str, what: str) -> int:
+        """Return how often this has been said, this time included."""
+        return self._again(work, what)[1]
+
+    def forget(self, work: str) -> None:
+        """Begin anew with a piece of work."""
+        for key in [key for key in self._said if key[0] == work]:
+            del self._said[key]
+
+    def _again(self, work: str, what: str) -> tuple[float, int]:
+        first, times = self._said.get((work, what), (self._clock(), 0))
+        self._said[work, what] = first, times + 1
+        return first, times + 1
