@@ -65,6 +65,11 @@ class OptionSpec(Schema):
     choices: tuple[JsonValue, ...] | None = Field(None, description="The only values, if closed.")
     minimum: float | None = Field(None, description="Smallest value of a number.")
     maximum: float | None = Field(None, description="Largest value of a number.")
+    reserved: dict[str, str] | None = Field(
+        None,
+        description="Not null: its value is a JSON object of the service's own fields, handed on "
+        "as they are. These it may not set, each with what says the same in a request.",
+    )
 
 
 class Capabilities(Document):
