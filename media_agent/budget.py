@@ -14,9 +14,11 @@ def too_dear(name: str, plan: Plan, budget: float | None) -> Iterator[BudgetExce
     if budget is None or (plan.repeats and cost == 0):
         return
     if cost is None:
+        source = plan.estimate.source
+        because = "" if source is None else f" ({source})"
         yield BudgetExceededError(
-            f"nobody knows what {name} will cost; the budget is {budget:g} USD",
-            hint="leave the budget out, or choose a backend with a known price",
+            f"nobody knows what {name} will cost{because}; the budget is {budget:g} USD",
+            hint="leave the budget out, or choose a backend or options with a known price",
         )
     elif cost > budget + _ROUNDING:
         yield BudgetExceededError(

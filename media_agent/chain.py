@@ -89,7 +89,7 @@ class ChainBackend:
     ) -> OperationRef:
         """Say yes; nothing is paid here, only by the parts, and they begin when observed."""
         self._wishes[key] = _Wishes()
-        data = {"parts": len(self._plan.parts)}
+        data = {"parts": self._plan.submissions}
         model = self._plan.model
         return OperationRef(backend=self.name, model=model, operation_id=key, data=data)
 
@@ -103,7 +103,7 @@ class ChainBackend:
         """Make the parts and yield what happens; observed again, it goes on where it was."""
         wishes = self._find(ref)
         made = MadeParts(self._work_folder / ref.operation_id)
-        yield JobStarted(message=f"{len(self._plan.parts)} parts")
+        yield JobStarted(message=f"{self._plan.submissions} parts")
         try:
             async with aclosing(self._make(ref.operation_id, wishes, made)) as events:
                 async for event in events:
@@ -172,7 +172,7 @@ class ChainBackend:
         part_of: str,
     ) -> VideoJob:
         """Make a part; its progress, counted in the whole, goes into the queue, then None."""
-        total = None if self._plan.repeats else len(self._plan.parts)
+        total = None if self._plan.repeats else self._plan.submissions
         of_all = "" if total is None else f" of {total}"
 
         def report(phase: str, fraction: float | None) -> None:
@@ -191,7 +191,8 @@ class ChainBackend:
             news.put_nowait(None)
 
     def _parts(self) -> Iterator[PlanPart]:
-        yield from self._plan.parts
+        for part in self._plan.parts:
+            yield from repeat(part, part.count)
         if self._plan.repeats:
             yield from repeat(self._plan.parts[-1])
 

@@ -1,10 +1,11 @@
 """Which frame size is used: the asked one, or the nearest that the model can make."""
 
 import math
+from collections.abc import Collection
 
 from media_agent.draft import Draft
 from media_agent_schemas.capabilities import Capabilities, SizeRange
-from media_agent_schemas.media import ResolutionTier, Size
+from media_agent_schemas.media import LARGEST_SIDE, SMALLEST_SIDE, ResolutionTier, Size
 from media_agent_schemas.request import VideoRequest
 
 _SHORT_SIDES = {
@@ -17,6 +18,11 @@ _SHORT_SIDES = {
     ResolutionTier.K2: 1440,
     ResolutionTier.K4: 2160,
 }
+
+_SAME_SHAPE = 0.03  # as a logarithm: a difference of 3 % is not seen
+_STEPS = 17  # 1 / (2 * 17) of the shorter side is less than that
+
+_Sides = tuple[int, int]
 
 
 def short_side_of(tier: ResolutionTier) -> int:
@@ -68,58 +74,67 @@ def _settle_pixels(draft: Draft, name: str, asked: str, wanted: Size) -> None:
 
 
 def nearest_size(wanted: Size, limits: Capabilities) -> Size:
-    """Return the size the model makes that is nearest in shape, and among those in area."""
+    """Return the size the model makes whose shape is nearest, and of those the nearest in area."""
     if limits.sizes:
-        return min(limits.sizes, key=lambda size: _distance(size, wanted))
+        sizes = {(size.width, size.height): size for size in limits.sizes}
+        return sizes[_nearest((wanted.width, wanted.height), sizes)]
     if limits.size_range is not None:
         return _within(wanted, limits.size_range)
     return wanted
 
 
+def _nearest(wanted: tuple[float, float], sizes: Collection[_Sides]) -> _Sides:
+    """Return the nearest size; shapes that nobody would tell apart count as one."""
+    across, down = wanted
+    errors = {(w, h): abs(math.log(w * down / (h * across))) for w, h in sizes}
+    tolerated = min(errors.values()) + _SAME_SHAPE
+    alike = [size for size, error in errors.items() if error <= tolerated]
+    return min(alike, key=lambda size: abs(math.log(size[0] * size[1] / (across * down))))
+
+
 def _within(wanted: Size, limits: SizeRange) -> Size:
-    """Scale into the range with the shape kept, then round each side to the multiple."""
-    smallest, largest, step = limits.minimum, limits.maximum, limits.multiple
-    if _fits(wanted, limits):
+    """Return the nearest size of a range: scaled with its shape first, then rounded."""
+    step = math.lcm(limits.multiple, 2)
+    low, high = limits.minimum, limits.maximum
+    across = _multiples(low.width, high.width, step)
+    down = _multiples(low.height, high.height, step)
+    if wanted.width in across and wanted.height in down:
         return wanted
-    grow = max(smallest.width / wanted.width, smallest.height / wanted.height)
-    shrink = min(largest.width / wanted.width, largest.height / wanted.height)
-    scale = min(max(1.0, grow), shrink)  # where both cannot be had, the larger side decides
-
-    def sides(asked: int, low: int, high: int) -> tuple[int, ...]:
-        floor, ceiling = math.ceil(low / step) * step, high // step * step
-        exact = asked * scale / step
-        near = (math.floor(exact) * step, math.ceil(exact) * step)
-        return tuple(min(max(side, floor), ceiling) for side in near)
-
-    return min(
-        (
-            Size(width=width, height=height)
-            for width in sides(wanted.width, smallest.width, largest.width)
-            for height in sides(wanted.height, smallest.height, largest.height)
-        ),
-        key=lambda size: (
-            abs(math.log(size.width * wanted.height / (size.height * wanted.width)))
-            + abs(math.log(size.width * size.height / (wanted.width * wanted.height * scale**2)))
-        ),
-    )
+    ratio = wanted.width / wanted.height
+    ratio = min(max(ratio, across[0] / down[-1]), across[-1] / down[0])
+    height = min(max(wanted.height, down[0], across[0] / ratio), down[-1], across[-1] / ratio)
+    scaled = height * ratio, height
+    width, height = _nearest(scaled, _around(scaled, across, down))
+    return Size(width=width, height=height)
 
 
-def _fits(size: Size, limits: SizeRange) -> bool:
-    low, high, step = limits.minimum, limits.maximum, limits.multiple
-    return (
-        low.width <= size.width <= high.width
-        and low.height <= size.height <= high.height
-        and size.width % step == size.height % step == 0
-    )
+def _multiples(low: int, high: int, step: int) -> range:
+    """Return the multiples of a step in a range, at least one."""
+    first = -(-low // step) * step
+    return range(first, max(first, high) + 1, step)
 
 
-_SAME_SHAPE = 0.06  # of a side: 854x480 and 848x480 are one shape, 16:9 and 3:2 are two
+def _around(scaled: tuple[float, float], across: range, down: range) -> set[_Sides]:
+    """Return sizes of about this shape: the shorter side some steps up and down, the other fitting.
+
+    So many steps are enough to come within a shape that nobody would tell apart, if there is one.
+    """
+    width, height = scaled
+    if width > height:
+        return {(w, h) for h in _near(height, down) for w in _beside(h * width / height, across)}
+    return {(w, h) for w in _near(width, across) for h in _beside(w * height / width, down)}
 
 
-def _distance(size: Size, wanted: Size) -> tuple[int, float]:
-    """Return how far off a size is: first in shape, in steps of what nobody sees, then in all."""
-    across, down = math.log(size.width / wanted.width), math.log(size.height / wanted.height)
-    return round(abs(across - down) / _SAME_SHAPE), math.hypot(across, down)
+def _near(side: float, sides: range) -> range:
+    """Return the sides nearest to one."""
+    place = round((side - sides[0]) / sides.step)
+    return sides[max(0, place - _STEPS) : place + _STEPS + 1]
+
+
+def _beside(side: float, sides: range) -> range:
+    """Return the sides just below and above one."""
+    place = math.floor((side - sides[0]) / sides.step)
+    return sides[min(max(0, place), len(sides) - 1) : max(0, place + 1) + 1]
 
 
 def _nominal(tier: ResolutionTier | None, ratio: str | None, limits: Capabilities) -> Size:
@@ -129,12 +144,12 @@ def _nominal(tier: ResolutionTier | None, ratio: str | None, limits: Capabilitie
         (own.width, own.height) if ratio is None else (int(part) for part in ratio.split(":"))
     )
     short = min(own.width, own.height) if tier is None else _SHORT_SIDES[tier]
-    scale = short / min(across, down)
+    scale = min(short / min(across, down), LARGEST_SIDE / max(across, down))
     return Size(width=_even(across * scale), height=_even(down * scale))
 
 
 def _even(side: float) -> int:
-    return min(max(round(side / 2) * 2, 16), 8192)
+    return min(max(round(side / 2) * 2, SMALLEST_SIDE), LARGEST_SIDE)
 
 
 def _sizes(limits: Capabilities) -> str:

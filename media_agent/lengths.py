@@ -34,7 +34,9 @@ def usual_fps(asked: float | None, limits: Capabilities) -> float:
 
 def usual_seconds(limits: Capabilities) -> float:
     """Return the length of a film whose length nobody said."""
-    return limits.default_duration or _allowed_seconds(FALLBACK_SECONDS, limits)
+    return limits.default_duration or _allowed_seconds(
+        FALLBACK_SECONDS, limits, usual_fps(None, limits)
+    )
 
 
 def longest_shot(limits: Capabilities) -> float | None:
@@ -134,10 +136,14 @@ def _settle_frames(draft: Draft, fps: float) -> int:
             f"{name} {asked:g} s is less than one frame at {fps:g} frames per second",
             hint=f"ask for at least {1 / fps:.4f} s",
         )
-    seconds = _allowed_seconds(asked, draft.capabilities)
+    seconds = _allowed_seconds(asked, draft.capabilities, fps)
+    frames, used = max(1, round(seconds * fps)), _ruled_frames(seconds * fps, fps, draft)
+    if asked - used / fps > _frame_step(draft.capabilities, fps) and _says_length(draft.request):
+        said = draft.request.num_frames or asked
+        draft.refuse(name, said, f"{draft.model} makes {_spans(draft.capabilities)} at once")
+        return used
     if seconds != asked:
         draft.change(name, asked, seconds, f"{draft.model} makes {_spans(draft.capabilities)}")
-    frames, used = max(1, round(seconds * fps)), _ruled_frames(seconds * fps, fps, draft)
     if used != frames:
         reason = f"{draft.model} makes {_rule(draft.capabilities)} frames: {used}, not {frames}"
         draft.change(name, seconds, used / fps, reason)
@@ -180,9 +186,25 @@ def _asked_seconds(draft: Draft, fps: float) -> tuple[str, float]:
     return "duration", seconds
 
 
-def _allowed_seconds(asked: float, limits: Capabilities) -> float:
+def _says_length(request: VideoRequest) -> bool:
+    """Return whether the caller said how long; else it is as long as the model likes."""
+    return request.num_frames is not None or request.seconds() is not None
+
+
+def _frame_step(limits: Capabilities, fps: float) -> float:
+    """Return how many seconds lie between two lengths of the model's own frame rule.
+
+    Nothing is cut by more: a video that is shorter than it was asked is another one, and is paid.
+    """
+    return limits.frame_multiple / fps + 1e-9
+
+
+def _allowed_seconds(asked: float, limits: Capabilities, fps: float) -> float:
+    """Return the shortest length that is long enough, else the longest there is."""
     if limits.durations:
-        return min(limits.durations, key=lambda value: abs(value - asked))
+        enough = asked - _frame_step(limits, fps)
+        fitting = [each for each in limits.durations if each >= enough]
+        return min(fitting, default=max(limits.durations))
     if limits.max_duration is not None:
         asked = min(asked, limits.max_duration)
     return max(asked, limits.min_duration or 0.0)

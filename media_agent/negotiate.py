@@ -8,7 +8,7 @@ from media_agent.draft import Draft
 from media_agent.errors import UnsupportedRequestError
 from media_agent.geometry import settle_size
 from media_agent.lengths import settle_length
-from media_agent.options import check_options
+from media_agent.options import check_options, raw_options
 from media_agent.prompts import AS_WRITTEN, PromptRules, settle_prompts
 from media_agent_schemas.base import TriState
 from media_agent_schemas.capabilities import Capabilities, Estimate, Plan, Policy
@@ -137,6 +137,8 @@ def _plan(draft: Draft, estimate: Callable[[VideoRequest], Estimate]) -> Plan:
     if settled.get("size") is not None:
         settled |= {"resolution": None, "aspect_ratio": None}
     request = VideoRequest.model_validate({**dict(draft.request), **settled})
+    limits = draft.capabilities
+    raw = raw_options(request.options.get(limits.backend, {}), limits)
     return Plan(
         backend=draft.capabilities.backend,
         model=draft.capabilities.model,
@@ -144,5 +146,13 @@ def _plan(draft: Draft, estimate: Callable[[VideoRequest], Estimate]) -> Plan:
         request=request,
         adjustments=tuple(draft.adjustments),
         warnings=tuple(draft.warnings),
-        estimate=estimate(request),
+        estimate=_without_price(estimate(request), raw),
     )
+
+
+def _without_price(estimate: Estimate, raw: list[str]) -> Estimate:
+    """Return an estimate as it holds where fields that nobody here knows are sent too."""
+    if not raw or estimate.cost_usd in (None, 0):
+        return estimate
+    source = f"option {', '.join(raw)} sends fields whose price is not known"
+    return estimate.model_copy(update={"cost_usd": None, "source": source})

@@ -2,7 +2,10 @@
 
 import json
 import math
-from collections.abc import Iterable
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator
+from typing import NoReturn
 
 from pydantic import JsonValue
 
@@ -24,7 +27,61 @@ def check_options(options: dict[str, JsonValue], capabilities: Capabilities) -> 
         )
         if reason is not None:
             mismatches.append(Mismatch(f"option {name}", json.dumps(value), reason))
+    for spec, value in _raw(options, capabilities):
+        said = value if isinstance(value, str) else json.dumps(value)
+        mismatches += [Mismatch(f"option {spec.name}", said, why) for why in _misused(spec, value)]
     return mismatches
+
+
+def raw_options(options: dict[str, JsonValue], capabilities: Capabilities) -> list[str]:
+    """Return the options that hand on fields of the service's own: what they cost nobody knows."""
+    return [spec.name for spec, _ in _raw(options, capabilities)]
+
+
+def _raw(
+    options: dict[str, JsonValue], capabilities: Capabilities
+) -> Iterator[tuple[OptionSpec, JsonValue]]:
+    """Yield every option that hands fields on, with its value, said here or in the settings."""
+    for spec in capabilities.options:
+        value = options.get(spec.name, spec.default)
+        if spec.reserved is not None and value not in (None, "", {}):
+            yield spec, value
+
+
+def _misused(spec: OptionSpec, value: JsonValue) -> Iterator[str]:
+    """Yield what such an option says that it may not say, at any depth and in any spelling."""
+    try:
+        fields = json.loads(value, parse_constant=_no_number) if isinstance(value, str) else value
+        json.dumps(fields, ensure_ascii=False, allow_nan=False).encode()
+    except (ValueError, RecursionError) as error:
+        yield f"it cannot be sent as JSON: {error}"
+        return
+    if not isinstance(fields, dict):
+        yield 'it is no JSON object, such as {"name": 1}'
+        return
+    reserved = {_bare(name): instead for name, instead in (spec.reserved or {}).items()}
+    for name in _names_in(fields):
+        instead = reserved.get(_bare(name))
+        if instead is not None:
+            yield f"{name!r} may not be set here: say {instead}, which is planned and priced"
+
+
+def _names_in(value: JsonValue) -> Iterator[str]:
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield name
+            yield from _names_in(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _names_in(inner)
+
+
+def _bare(name: str) -> str:
+    return re.sub(r"[\W_]", "", unicodedata.normalize("NFKC", name).casefold())
+
+
+def _no_number(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number of JSON")
 
 
 def check_settings(settings: BackendSettings, capabilities: Capabilities) -> None:

@@ -13,7 +13,7 @@ from media_agent.draft import Draft
 from media_agent.errors import BudgetExceededError, UnsupportedRequestError
 from media_agent.lengths import longest_shot, wanted_frames
 from media_agent.negotiate import settle_routing
-from media_agent.pieces import MOST_PARTS, Maker, Pieces, Takes, total
+from media_agent.pieces import MOST_PARTS, Maker, Pieces, Takes, listed, total
 from media_agent.storyboard import lay_out
 from media_agent_schemas.capabilities import Adjustment, Estimate, Method, Plan, Policy
 from media_agent_schemas.media import InputRole
@@ -173,7 +173,7 @@ class _Split:
                     source=estimates[0].source,
                 ),
                 "method": Method.EXTEND if self.pieces.takes == "film" else Method.CHAIN,
-                "parts": tuple(piece.part() for piece in self.pieces.made),
+                "parts": tuple(listed(self.pieces.made)),
                 "repeats": repeats,
             }
         )

@@ -1,8 +1,9 @@
 """The pieces of a film in parts, negotiated one by one; equal pieces are negotiated once."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Literal
 
 from media_agent.errors import UnsupportedRequestError
@@ -15,6 +16,7 @@ from media_agent_schemas.request import VideoMode, VideoRequest
 
 Takes = Literal["nothing", "last_frame", "film"]
 MOST_PARTS = 10_000
+_LISTED_ONE_BY_ONE = 16
 
 _FIRST_ONLY = (InputRole.FIRST_FRAME, InputRole.SOURCE_VIDEO)
 _MODES = {"last_frame": VideoMode.IMAGE_TO_VIDEO, "film": VideoMode.VIDEO_EXTEND}
@@ -42,9 +44,14 @@ class Piece:
     takes: Takes
     new_frames: int
 
-    def part(self) -> PlanPart:
-        """Return the piece as a plan has it."""
-        return PlanPart(request=self.plan.request, takes=self.takes, estimate=self.plan.estimate)
+    def part(self, count: int = 1) -> PlanPart:
+        """Return the piece as a plan has it, made so often in a row."""
+        return PlanPart(
+            request=self.plan.request,
+            takes=self.takes,
+            estimate=self.plan.estimate,
+            count=count,
+        )
 
 
 @dataclass
@@ -160,6 +167,16 @@ class Pieces:
             "aspect_ratio": sent.aspect_ratio,
             "seed": sent.seed if takes_seed else None,
         }
+
+
+def listed(pieces: Iterable[Piece]) -> Iterator[PlanPart]:
+    """Yield the parts of a plan; of a long row of equal pieces one, with their number."""
+    for _, run in groupby(pieces, key=lambda piece: (id(piece.plan), piece.takes)):
+        equal = list(run)
+        if len(equal) > _LISTED_ONE_BY_ONE:
+            yield equal[0].part(len(equal))
+        else:
+            yield from (piece.part() for piece in equal)
 
 
 def total(values: Iterable[float | None]) -> float | None:

@@ -23,7 +23,7 @@ from media_agent.parts import plan_parts
 from media_agent.pieces import Maker, Takes
 from media_agent.prompts import AS_WRITTEN, PromptRules
 from media_agent.reasons import chosen, order, reasons_of, summary_of
-from media_agent.routes import Asked, Route, Rules, refusals_of, too_long
+from media_agent.routes import Asked, Route, Rules, less_or_another, refusals_of, too_long
 from media_agent_schemas.capabilities import (
     Estimate,
     Method,
@@ -212,7 +212,7 @@ class Router:
             backend=limits.backend,
             model=limits.model,
             method=Method.SINGLE if plan is None else plan.method,
-            submissions=1 if plan is None else max(1, len(plan.parts)),
+            submissions=1 if plan is None else plan.submissions,
             seams=0 if plan is None else plan.seams,
             estimate=Estimate() if plan is None else plan.estimate,
             quality=facts.quality,
@@ -250,12 +250,10 @@ class Router:
                 troubles.append(error)
         if troubles:
             raise troubles[0]
-        if asked.route.model is not None:  # asked for by name: the nearest it can do
-            return self._at_once(maker, asked, longest)
         raise UnsupportedRequestError(
             f"{maker.name} cannot do this",
             mismatches=[too_long(request, maker.capabilities)],
-            hint="ask for less, or choose a backend that goes on without limit",
+            hint=less_or_another(maker.capabilities),
         )
 
     def _at_once(self, maker: Maker, asked: Asked, longest: float) -> Plan:

@@ -137,6 +137,13 @@ def too_long(request: VideoRequest, limits: Capabilities) -> Mismatch:
     return Mismatch("duration", asked, f"it makes at most {longest:g} s at once {ways}")
 
 
+def less_or_another(limits: Capabilities) -> str:
+    """Return the ways out of a length that a model does not make."""
+    longest = longest_shot(limits)
+    less = "ask for less" if longest is None else f"ask for at most {longest:g} s"
+    return f"{less}, or choose a backend that goes on or makes parts: media-agent plan lists them"
+
+
 def _against(name: str, wish: str, asked: str, reason: str) -> UnsupportedRequestError:
     return UnsupportedRequestError(
         f"{name} is not wanted", mismatches=[Mismatch(wish, asked, reason)]

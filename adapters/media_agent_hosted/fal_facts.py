@@ -1,11 +1,13 @@
 """What fal's models can do, in the words of this project; pure data, nothing is asked."""
 
 import re
+from collections.abc import Mapping
 from difflib import get_close_matches
 
 from media_agent.errors import InvalidRequestError
 from media_agent.polled import DEADLINE
 from media_agent_hosted.fal_models import FalModel, Fixed, Frames, Seconds, Tier, models
+from media_agent_hosted.priced_fields import PRICED_FIELDS
 from media_agent_schemas.capabilities import (
     Capabilities,
     OptionSpec,
@@ -17,12 +19,6 @@ from media_agent_schemas.request import VideoRequest
 
 NAME = "fal"
 USUAL_SECONDS = 5.0  # of a film by a model that is not mapped
-INPUT = OptionSpec(
-    name="input",
-    type="string",
-    description='More fields of the model, as a JSON object: \'{"duration": "5"}\'; they replace '
-    "what would be sent.",
-)
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)+")
 _VERIFICATION = Verification(
     level=VerificationLevel.SIMULATOR, note="against a simulator of the documented queue"
@@ -125,7 +121,36 @@ def _facts(model: FalModel) -> dict[str, object]:
         "seed": model.seed,
         "audio": model.audio_field is not None,
         "extends": bool(overlap_of(model)),
-        "options": (*model.options, INPUT, DEADLINE),
+        "options": (*model.options, _input(_reserved(model)), DEADLINE),
+    }
+
+
+def _input(reserved: Mapping[str, str]) -> OptionSpec:
+    """Return the option with further fields; `reserved` are said elsewhere."""
+    return OptionSpec(
+        name="input",
+        type="string",
+        description="More fields of the model, as a JSON object; with them the price is unknown, "
+        "and what the request or another option says is refused.",
+        reserved=dict(reserved),
+    )
+
+
+def _reserved(model: FalModel) -> dict[str, str]:
+    """Return the fields that are written from a request, or named options: what is priced."""
+    written = {
+        "negative_prompt": "negative_prompt" if model.negative_prompt else None,
+        "seed": "seed" if model.seed else None,
+        model.rates.field or "fps": "fps",
+        model.audio_field or "audio": "audio",
+    }
+    named = [option.name for option in model.options]
+    return {
+        **PRICED_FIELDS,
+        "prompt": "prompt",
+        **{field: instead for field, instead in written.items() if instead is not None},
+        **{field: f"the input {role}" for role, field in model.inputs.items()},
+        **{name: f"option {name}" for name in (*model.always, *named)},
     }
 
 
@@ -156,5 +181,5 @@ def _unknown(model_id: str, max_duration: float) -> dict[str, object]:
         "verification": Verification(
             level=VerificationLevel.SHEET_ONLY, note=f"the fields of {model_id} are not known here"
         ),
-        "options": (INPUT, DEADLINE),
+        "options": (_input({"prompt": "prompt", "seed": "seed"}), DEADLINE),
     }

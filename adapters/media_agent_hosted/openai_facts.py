@@ -14,6 +14,7 @@ from media_agent.declared import SizeText
 from media_agent.lengths import FALLBACK_FPS
 from media_agent.polled import DEADLINE
 from media_agent_hosted.openai_video import Server
+from media_agent_hosted.priced_fields import PRICED_FIELDS
 from media_agent_schemas.capabilities import (
     Capabilities,
     OptionSpec,
@@ -91,7 +92,10 @@ class PassedOption(BaseModel):
         """Return it as this server takes it; a limit of one server only binds that one."""
         maximum = self.maximum.get(server) if isinstance(self.maximum, dict) else self.maximum
         facts = self.model_dump(exclude={"servers", "maximum"})
-        return OptionSpec.model_validate({**facts, "maximum": maximum, "default": default})
+        reserved = _reserved() if self.name == "extra_params" else None
+        return OptionSpec.model_validate(
+            {**facts, "maximum": maximum, "default": default, "reserved": reserved}
+        )
 
 
 @cache
@@ -106,6 +110,13 @@ def passed_options() -> tuple[PassedOption, ...]:
     """Return all options that one of the servers knows."""
     entries = json.loads((_HERE / "openai_options.json").read_text("utf-8"))
     return tuple(PassedOption.model_validate(entry) for entry in entries)
+
+
+def _reserved() -> dict[str, str]:
+    """Return the fields that the form has already: what is asked, and the other options."""
+    words = ("prompt", "negative_prompt", "seed")
+    options = {option.name: f"option {option.name}" for option in passed_options()}
+    return {**PRICED_FIELDS, **{word: word for word in words}, **options}
 
 
 def read_settings(settings: BackendSettings) -> tuple[ServerSettings, dict[str, JsonValue]]:

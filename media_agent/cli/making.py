@@ -94,7 +94,7 @@ def announce(plan: Plan, *, free_bytes: int | None = None) -> None:
         say(f"adjusted: {change}")
     if plan.parts:
         price = price_of(plan.estimate)
-        say(f"in {len(plan.parts)} parts, each submitted by itself: {price}")
+        say(f"in {plan.submissions} parts, each submitted by itself: {price}")
     states = plan.estimate.disk_bytes or 0
     if states > _WORTH_SAYING:
         say(f"keeps {states / 1e6:.1f} MB besides the film, to go on after a crash and to branch")

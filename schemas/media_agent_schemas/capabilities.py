@@ -65,6 +65,11 @@ class OptionSpec(Schema):
     choices: tuple[JsonValue, ...] | None = Field(None, description="The only values, if closed.")
     minimum: float | None = Field(None, description="Smallest value of a number.")
     maximum: float | None = Field(None, description="Largest value of a number.")
+    reserved: dict[str, str] | None = Field(
+        None,
+        description="Not null: its value is a JSON object of the service's own fields, handed on "
+        "as they are. These it may not set, each with what says the same in a request.",
+    )
 
 
 class Capabilities(Document):
@@ -194,7 +199,10 @@ class Method(StrEnum):
 
 
 class PlanPart(Schema):
-    """One of the pieces of work that a film is put together from, each submitted on its own."""
+    """One of the pieces of work that a film is put together from, each submitted on its own.
+
+    Many equal pieces in a row are one part with a count, so that a plan of days stays small.
+    """
 
     request: VideoRequest = Field(
         description="What will be sent; from the second part on, with what `takes` says."
@@ -203,7 +211,8 @@ class PlanPart(Schema):
         "nothing",
         description="What it begins from: last frame or film of the part before.",
     )
-    estimate: Estimate = Field(Estimate(), description="What this part will take.")
+    estimate: Estimate = Field(Estimate(), description="What it will take, made once.")
+    count: int = Field(1, ge=1, description="How often it is made, one after the other.")
 
 
 class Origin(Schema):
@@ -241,6 +250,11 @@ class Plan(Document):
     )
 
     @property
+    def submissions(self) -> int:
+        """Return how many pieces of work are submitted; of what repeats, the least."""
+        return sum(part.count for part in self.parts) or 1
+
+    @property
     def seams(self) -> int:
-        """Return in how many places one part ends and another begins."""
-        return max(0, len(self.parts) - 1)
+        """Return in how many places one piece ends and another begins."""
+        return self.submissions - 1

@@ -55,11 +55,11 @@ def test_a_budget_is_said_where_it_refuses(capsys: pytest.CaptureFixture[str]) -
 
 
 def test_lengths_are_said_in_numbers_that_people_read(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["plan", "--backend", "fal/fal-ai/mochi-v1", "--duration", "5.5", "a fox"]) == 0
+    assert main(["plan", "--backend", "fal/fal-ai/mochi-v1", "--duration", "5.46", "a fox"]) == 0
 
     said = capsys.readouterr()
     assert "5.43 s in one shot" in said.out
-    assert "duration 5.5 -> 5.43333 (" in said.err
+    assert "duration 5.46 -> 5.43333 (" in said.err
 
 
 def test_a_route_of_the_settings_is_followed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -244,6 +244,20 @@ async def test_a_chain_is_one_film_without_a_doubled_frame(world: World) -> None
 
 
 @pytest.mark.anyio
+async def test_a_part_with_a_count_is_made_so_often(world: World) -> None:
+    client = world.process()
+    plan = await client.plan(REQUEST)
+    begin, other, _ = plan.parts
+    counted = plan.model_copy(update={"parts": (begin, other.model_copy(update={"count": 2}))})
+
+    job = await client.generate(REQUEST, plans=[counted], job_id="mine")
+
+    assert world.provider.accepted == ["mine.part-0001", "mine.part-0002", "mine.part-0003"]
+    frames = (begin.request.num_frames or 0) + 2 * ((other.request.num_frames or 0) - 1)
+    assert levels(str(job.artifacts[0].path)) == list(range(frames))
+
+
+@pytest.mark.anyio
 @pytest.mark.parametrize("way", ["new", "whole"])
 async def test_an_extended_film_is_one_film_whatever_comes_back(
     world: World, way: Literal["new", "whole"]

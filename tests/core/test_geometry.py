@@ -1,53 +1,54 @@
-"""The nearest size keeps the shape before the area."""
+"""A size that a model does not make keeps its shape first, and then as much of its area as it can."""
 
 import math
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import assume, given
+from hypothesis import strategies as some
 
 from media_agent.geometry import nearest_size
-from media_agent_schemas.capabilities import Capabilities, SizeRange
-from media_agent_schemas.media import Size
+from media_agent.negotiate import negotiate
+from media_agent_schemas.capabilities import Capabilities, Plan, SizeRange
+from media_agent_schemas.media import ResolutionTier, Size
+from media_agent_schemas.request import VideoRequest
+
+WAN = ("1280x720", "720x1280", "720x720", "960x720", "720x960", "1920x1080", "1080x1920")
+SEEDANCE = ("854x480", "480x854", "480x480", "640x480", "1120x480", "1280x720", "720x720")
+SIDES = some.integers(8, 4096).map(lambda half: 2 * half)
+SIZES = some.builds(lambda width, height: Size(width=width, height=height), SIDES, SIDES)
 
 
-def size(text: str) -> Size:
-    width, height = text.split("x")
-    return Size(width=int(width), height=int(height))
+def limits(*sizes: str, span: SizeRange | None = None) -> Capabilities:
+    made = tuple(Size.parse(size) for size in sizes)
+    return Capabilities(backend="acme", model="one", sizes=made, size_range=span)
 
 
-def listing(*sizes: str) -> Capabilities:
-    return Capabilities(
-        backend="b", model="m", models=("m",), modes=(), sizes=tuple(size(text) for text in sizes)
-    )
+def between(smallest: str, largest: str, multiple: int) -> Capabilities:
+    low, high = Size.parse(smallest), Size.parse(largest)
+    return limits(span=SizeRange(minimum=low, maximum=high, multiple=multiple))
 
 
-def ranging(low: str, high: str, multiple: int) -> Capabilities:
-    span = SizeRange(minimum=size(low), maximum=size(high), multiple=multiple)
-    return Capabilities(backend="b", model="m", models=("m",), modes=(), size_range=span)
+def shape_error(size: Size, wanted: Size) -> float:
+    return abs(math.log(size.width / size.height) - math.log(wanted.width / wanted.height))
 
 
 @pytest.mark.parametrize(
-    ("asked", "used"),
+    ("asked", "model", "used"),
     [
-        ("640x360", "1280x720"),
-        ("360x640", "720x1280"),
-        ("1024x576", "1280x720"),
-        ("512x512", "720x720"),
+        ("640x360", limits(*WAN), "1280x720"),
+        ("360x640", limits(*WAN), "720x1280"),
+        ("1024x576", limits(*WAN), "1280x720"),
+        ("2560x1440", limits(*WAN), "1920x1080"),
+        ("512x512", limits(*WAN), "720x720"),
+        ("640x360", limits(*SEEDANCE), "854x480"),
+        ("1024x576", limits(*SEEDANCE), "854x480"),
+        ("2560x1080", limits(*SEEDANCE), "1120x480"),
     ],
 )
-def test_a_listed_size_of_the_same_shape_goes_before_one_of_the_same_area(
-    asked: str, used: str
+def test_of_a_list_the_nearest_shape_wins_and_then_the_area(
+    asked: str, model: Capabilities, used: str
 ) -> None:
-    limits = listing("720x720", "960x720", "1120x480", "1280x720", "720x1280")
-
-    assert str(nearest_size(size(asked), limits)) == used
-
-
-def test_among_listed_sizes_of_one_shape_the_nearest_area_is_taken() -> None:
-    assert (
-        str(nearest_size(size("640x360"), listing("1920x1080", "854x480", "1280x720"))) == "854x480"
-    )
+    assert str(nearest_size(Size.parse(asked), model)) == used
 
 
 @pytest.mark.parametrize(
@@ -55,25 +56,82 @@ def test_among_listed_sizes_of_one_shape_the_nearest_area_is_taken() -> None:
     [
         ("3840x2160", "2048x1152"),
         ("2160x3840", "1152x2048"),
+        ("2560x1440", "2048x1152"),
         ("5040x2160", "2048x880"),
-        ("100x100", "256x256"),
+        ("64x36", "448x256"),
+        ("36x64", "256x448"),
+        ("4096x4096", "2048x2048"),
+        ("8192x128", "2048x256"),
         ("1280x720", "1280x720"),
     ],
 )
-def test_a_size_beyond_the_range_is_scaled_with_its_shape(asked: str, used: str) -> None:
-    assert str(nearest_size(size(asked), ranging("256x256", "2048x2048", 16))) == used
+def test_beyond_a_range_a_size_is_scaled_with_its_shape_and_then_rounded(
+    asked: str, used: str
+) -> None:
+    made = nearest_size(Size.parse(asked), between("256x256", "2048x2048", 16))
+
+    assert str(made) == used
+
+
+@given(wanted=SIZES, sizes=some.lists(SIZES, min_size=1, max_size=6))
+def test_of_any_list_no_other_size_has_a_nearer_shape_that_one_would_see(
+    wanted: Size, sizes: list[Size]
+) -> None:
+    used = nearest_size(wanted, limits(*map(str, sizes)))
+
+    assert used in sizes
+    best = min(shape_error(size, wanted) for size in sizes)
+    assert shape_error(used, wanted) <= best + 0.031
 
 
 @given(
-    width=st.integers(32, 4096).map(lambda n: 2 * n),
-    height=st.integers(32, 4096).map(lambda n: 2 * n),
+    wanted=SIZES,
+    low=some.tuples(SIDES, SIDES),
+    high=some.tuples(SIDES, SIDES),
+    multiple=some.sampled_from([2, 8, 16, 32, 64, 3]),
+    scale=some.tuples(some.integers(1, 40), some.integers(1, 40)),
 )
-def test_a_shape_that_the_range_can_make_is_bent_by_rounding_only(width: int, height: int) -> None:
-    if not 1 / 6 <= width / height <= 6:
-        return
-    limits = ranging("256x256", "2048x2048", 16)
+def test_in_any_range_the_shape_is_kept_where_some_size_of_it_is_made(
+    wanted: Size,
+    low: tuple[int, int],
+    high: tuple[int, int],
+    multiple: int,
+    scale: tuple[int, int],
+) -> None:
+    step = math.lcm(multiple, 2)
+    made = Size(width=max(16, scale[0] * step), height=max(16, scale[1] * step))
+    assume(made.width % step == made.height % step == 0)
+    smallest = Size(width=min(low[0], made.width), height=min(low[1], made.height))
+    largest = Size(width=max(high[0], made.width), height=max(high[1], made.height))
+    span = SizeRange(minimum=smallest, maximum=largest, multiple=multiple)
 
-    used = nearest_size(Size(width=width, height=height), limits)
+    used = nearest_size(wanted, limits(span=span))
 
-    bent = abs(math.log(used.width * height / (used.height * width)))
-    assert bent <= 16 / min(used.width, used.height)
+    assert smallest.width <= used.width <= largest.width
+    assert smallest.height <= used.height <= largest.height
+    assert used.width % step == used.height % step == 0
+    assert shape_error(used, wanted) <= shape_error(made, wanted) + 0.031
+
+
+def planned(made_by: Capabilities, **fields: object) -> Plan:
+    request = VideoRequest.model_validate({"prompt": "a fox", **fields})
+    return negotiate(request, made_by, draw_seed=lambda: 0)
+
+
+@pytest.mark.parametrize(
+    ("tier", "ratio", "used"),
+    [
+        ("4k", "21:9", "2048x880"),
+        ("4k", "9:16", "1152x2048"),
+        ("360p", "4:3", "480x360"),
+        ("4k", "100:1", "2048x256"),
+    ],
+)
+def test_a_tier_and_a_ratio_keep_the_ratio(tier: str, ratio: str, used: str) -> None:
+    model = between("256x256", "2048x2048", 8)
+
+    plan = planned(model, resolution=ResolutionTier(tier), aspect_ratio=ratio)
+
+    assert plan.request.size is not None
+    assert shape_error(plan.request.size, Size.parse(used)) < 0.03
+    assert [change.field for change in plan.adjustments if change.asked == f"{tier} {ratio}"]

@@ -224,17 +224,54 @@ def test_a_single_frame_may_be_asked() -> None:
     assert plan(VideoRequest(prompt="a circle", num_frames=1)).request.num_frames == 1
 
 
-def test_a_duration_beyond_the_limits_is_brought_to_them() -> None:
+def test_a_video_is_made_longer_but_never_shorter_than_asked() -> None:
     limits = FREE.model_copy(update={"min_duration": 2.0, "max_duration": 8.0})
 
-    assert changes(plan(request(duration=60), limits))["duration"] == (60.0, 8.0)
     assert changes(plan(request(duration=1), limits))["duration"] == (1.0, 2.0)
+    with pytest.raises(UnsupportedRequestError, match="duration = 60: .* makes 2 s to 8 s at once"):
+        plan(request(duration=60), limits)
 
 
-def test_the_nearest_of_fixed_durations_is_taken() -> None:
+def test_the_shortest_of_fixed_durations_that_is_long_enough_is_taken() -> None:
     limits = FREE.model_copy(update={"durations": (4.0, 8.0, 12.0)})
 
-    assert changes(plan(request(duration=7), limits))["duration"] == (7.0, 8.0)
+    assert changes(plan(request(duration=5), limits))["duration"] == (5.0, 8.0)
+    assert changes(plan(request(duration=4.02), limits))["duration"] == (4.02, 4.0)
+
+
+def test_a_length_that_nobody_asked_for_may_be_any_that_the_model_makes() -> None:
+    limits = FREE.model_copy(update={"default_duration": None, "durations": (2.0, 3.0)})
+
+    assert plan(VideoRequest(prompt="a circle"), limits).request.num_frames == 3 * 24
+
+
+@given(
+    asked=some.floats(0.1, 100),
+    fps=some.sampled_from([8.0, 16.0, 24.0, 29.97]),
+    multiple=some.integers(1, 24),
+    offset=some.integers(0, 8),
+    longest=some.floats(1, 30) | some.none(),
+    fixed=some.lists(some.floats(1, 20), max_size=3),
+)
+def test_what_is_planned_is_as_long_as_asked_but_for_one_step_of_the_frame_rule(
+    asked: float, fps: float, multiple: int, offset: int, longest: float | None, fixed: list[float]
+) -> None:
+    changes: dict[str, object] = {
+        "fps_values": (fps,),
+        "fps_range": None,
+        "frame_multiple": multiple,
+        "frame_offset": offset,
+        "max_duration": longest,
+        "durations": tuple(fixed),
+        "endless": False,
+    }
+    try:
+        made = plan(request(duration=asked), FREE.model_copy(update=changes))
+    except (UnsupportedRequestError, InvalidRequestError):
+        return
+
+    assert made.request.num_frames is not None
+    assert made.request.num_frames / fps >= asked - multiple / fps - 1e-6
 
 
 def test_shots_are_rounded_to_chunks_and_each_change_is_said() -> None:
@@ -425,7 +462,7 @@ RULED = FREE.model_copy(
 
 @pytest.mark.parametrize(
     ("seconds", "frames"),
-    [(1 / 16, 1), (0.1, 1), (2.5 / 16, 1), (3 / 16, 5), (1, 17), (5, 81), (5.0625, 81), (60, 81)],
+    [(1 / 16, 1), (0.1, 1), (2.5 / 16, 1), (3 / 16, 5), (1, 17), (5, 81), (5.0625, 81), (5.25, 81)],
 )
 def test_a_length_goes_to_the_nearest_number_of_frames_of_the_rule(
     seconds: float, frames: int
@@ -438,12 +475,17 @@ def test_a_length_goes_to_the_nearest_number_of_frames_of_the_rule(
         assert used == frames / 16
 
 
-@pytest.mark.parametrize(("asked", "frames"), [(1, 1), (2, 1), (3, 5), (8, 9), (9, 9), (500, 81)])
+@pytest.mark.parametrize(("asked", "frames"), [(1, 1), (2, 1), (3, 5), (8, 9), (9, 9), (84, 81)])
 def test_a_number_of_frames_goes_to_the_nearest_of_the_rule(asked: int, frames: int) -> None:
     made = plan(VideoRequest(prompt="a circle", num_frames=asked), RULED)
 
     assert made.request.num_frames == frames
     assert ("num_frames" in changes(made)) == (asked != frames)
+
+
+def test_more_frames_than_the_model_makes_are_refused_and_said_in_frames() -> None:
+    with pytest.raises(UnsupportedRequestError, match="num_frames = 500"):
+        plan(VideoRequest(prompt="a circle", num_frames=500), RULED)
 
 
 def test_frames_against_the_rule_are_refused_when_strict_and_the_rule_is_said() -> None:

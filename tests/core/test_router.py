@@ -329,11 +329,23 @@ def test_a_model_that_can_neither_extend_nor_begin_from_a_picture_refuses_length
         chosen(report)
 
 
-def test_a_model_asked_for_by_name_makes_the_nearest_it_can() -> None:
-    plan = router(Shelf(model("mochi", "x"))).plan(asked(duration=60, model="mochi"))
+@pytest.mark.parametrize("local", [True, False])
+def test_a_model_asked_for_by_name_never_makes_less_than_was_asked(local: bool) -> None:
+    shelf = Shelf(model("mochi", "x", local=local), price=1.0)
 
-    assert plan.request.num_frames == 8 * 24
-    assert any(each.field == "duration" and each.asked == 60 for each in plan.adjustments)
+    with pytest.raises(UnsupportedRequestError, match="at most 8 s at once") as caught:
+        router(shelf).plan(asked(duration=60, model="mochi"))
+
+    assert "ask for at most 8 s" in (caught.value.hint or "")
+
+
+def test_a_model_asked_for_by_name_makes_a_long_video_in_parts_where_it_can() -> None:
+    shelf = Shelf(model("wan", "x", **{**BOTH, "max_duration": 15.0}), price=1.0)
+
+    plan = router(shelf).plan(asked(duration=59, model="wan"))
+
+    assert len(plan.parts) == 4
+    assert plan.request.num_frames == 59 * 24
 
 
 @pytest.mark.parametrize(
@@ -530,6 +542,19 @@ def test_an_endless_chain_ends_where_the_budget_does() -> None:
     assert plan.estimate.cost_usd == pytest.approx(2.0)
     assert plan.request.endless
     assert "ends after 4 parts" in plan.warnings[-1]
+
+
+@pytest.mark.parametrize("length", [{"endless": True}, {"duration": 8 * 5000}])
+def test_a_plan_of_thousands_of_equal_parts_stays_small(length: dict[str, object]) -> None:
+    shelf = Shelf(model("wan", "x", **BOTH), price=0.01)
+
+    plan = chosen(router(shelf).report(asked(**length, budget=Budget(max_cost_usd=60))))
+
+    assert plan.submissions > 5000
+    assert plan.seams == plan.submissions - 1
+    assert len(plan.parts) < 5
+    assert len(plan.model_dump_json()) < 20_000
+    assert plan.estimate.cost_usd == pytest.approx(plan.submissions * 0.01)
 
 
 def test_an_endless_chain_that_costs_nothing_repeats_until_told_to_finish() -> None:

@@ -26,21 +26,21 @@ def test_a_folder_is_added_and_makes_a_film_with_its_record(
 ) -> None:
     assert main(["models", "add", str(folder_of("wan")), "--name", "tiny"]) == 0
     said = capsys.readouterr().out
-    command = "generate cat --backend diffusers/tiny --duration 0.3 --seed 0 --size 30x20"
+    command = "generate cat --backend diffusers/tiny --duration 0.3 --seed 0 --size 46x30"
     options = "--option num_inference_steps=2 --out film.mp4"
     assert main(f"{command} {options}".split()) == 0
 
     assert "diffusers/tiny: Wan, text to video" in said
     assert "4k+1 frames" in said
     facts = probe(Path("film.mp4"))
-    assert (facts.frames, facts.width, facts.height) == (5, 32, 16)
+    assert (facts.frames, facts.width, facts.height) == (5, 48, 32)
     record = GenerationRecord.model_validate_json(Path("film.json").read_bytes())
     assert (record.backend, record.model) == ("diffusers", "tiny")
     assert record.verification.level is VerificationLevel.TINY_WEIGHTS
     assert record.weights_sha256 is not None
     adjusted = {change.field: change.used for change in record.adjusted}
     assert adjusted["duration"] == 5 / 16
-    assert adjusted["size"] == "32x16"
+    assert adjusted["size"] == "48x32"
 
 
 def test_models_are_listed_checked_and_forgotten(
