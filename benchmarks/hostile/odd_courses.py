@@ -154,7 +154,7 @@ def _echo_state(exchange: Exchange, spelling: str) -> None:
         exchange.reply.data["logs"] = [{"message": f"key {KEY_MARK}", "level": KEY_MARK}]
 
 
-_ITEM = {"loc": ["body", "prompt"], "msg": WORDS, "type": "content_policy_violation"}
+_ITEM = {"loc": ["body", "prompt"], "msg": WORDS, "type": "no_media_generated"}
 COURSES = (
     Oddity("done in other words", "course", _done_as, _DONE + _DONE_MORE, kinds=_BOTH),
     Oddity(

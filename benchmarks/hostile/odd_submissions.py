@@ -10,7 +10,7 @@ from protocols import stranger_video
 
 _NO = (400, 401, 402, 403, 404, 405, 406, 409, 410, 411, 413, 414, 415, 422, 423, 426, 431, 451)
 _IN_200: dict[str, Any] = {
-    "error object": {"error": {"code": "content_policy_violation", "message": WORDS}},
+    "error object": {"error": {"code": "invalid_value", "message": WORDS}},
     "error text": {"error": WORDS},
     "errors": {"errors": [{"message": WORDS}]},
     "code": {"code": 1102, "message": WORDS, "data": None},
