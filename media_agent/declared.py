@@ -10,10 +10,11 @@ from typing import Annotated, Self
 
 from pydantic import BeforeValidator, ConfigDict, Field, JsonValue, model_validator
 
-from media_agent.lengths import FALLBACK_FPS, FALLBACK_SECONDS
 from media_agent.nearest import did_you_mean
 from media_agent_schemas.base import Schema, Seconds
 from media_agent_schemas.capabilities import (
+    FALLBACK_FPS,
+    FALLBACK_SECONDS,
     Capabilities,
     Estimate,
     FpsRange,

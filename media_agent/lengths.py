@@ -5,11 +5,8 @@ import math
 from media_agent.draft import Draft
 from media_agent.errors import InvalidRequestError
 from media_agent.storyboard import lay_out
-from media_agent_schemas.capabilities import Capabilities
+from media_agent_schemas.capabilities import FALLBACK_FPS, FALLBACK_SECONDS, Capabilities
 from media_agent_schemas.request import Shot, VideoMode, VideoRequest
-
-FALLBACK_FPS = 24.0
-FALLBACK_SECONDS = 5.0
 
 
 def settle_length(draft: Draft) -> None:

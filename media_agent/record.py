@@ -9,8 +9,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from media_agent.inputs import digest_in
-from media_agent.lengths import FALLBACK_FPS
-from media_agent_schemas.capabilities import Capabilities, Origin
+from media_agent_schemas.capabilities import FALLBACK_FPS, Capabilities, Origin
 from media_agent_schemas.events import ChunkReady, Cost, JobEvent, PromptChanged, TerminalEvent
 from media_agent_schemas.jobs import JobStatus, VideoJob
 from media_agent_schemas.media import Artifact, VideoMetadata

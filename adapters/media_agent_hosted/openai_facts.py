@@ -11,11 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from media_agent.backend import BackendSettings
 from media_agent.declared import SizeText
-from media_agent.lengths import FALLBACK_FPS
 from media_agent.polled import DEADLINE
 from media_agent_hosted.openai_video import Server
 from media_agent_hosted.priced_fields import PRICED_FIELDS
 from media_agent_schemas.capabilities import (
+    FALLBACK_FPS,
     Capabilities,
     OptionSpec,
     SizeRange,

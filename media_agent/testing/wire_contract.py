@@ -144,7 +144,7 @@ class WireContract(Contract):
     async def test_a_plain_no_leaves_no_doubt(
         self, backend: VideoBackend, simulator: Simulator, request_factory: RequestFactory
     ) -> None:
-        """A status that says no is a refusal, so that the budget is free and others may be asked."""
+        """A status that says no is a refusal: the budget is free, and others may be asked."""
         with pytest.raises(MediaAgentError) as caught:
             await backend.submit(request_factory(), key="plain-no")
 

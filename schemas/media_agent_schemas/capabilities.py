@@ -10,6 +10,11 @@ from media_agent_schemas.base import Document, Schema, Sha256, TriState
 from media_agent_schemas.media import InputRole, ResolutionTier, Size
 from media_agent_schemas.request import VideoMode, VideoRequest
 
+FALLBACK_FPS = 24.0
+"""Frames per second where neither the request nor the model says any."""
+FALLBACK_SECONDS = 5.0
+"""Length where neither the request nor the model says any."""
+
 
 class VerificationLevel(StrEnum):
     """How far somebody has checked that a backend does what it says."""

@@ -271,8 +271,7 @@ async def test_less_than_was_announced_is_no_whole_film(place: Path) -> None:
     with pytest.raises(VideoNotFetchedError, match=f"{len(FILM)} of {len(FILM) + 1} bytes"):
         await fetch(URI, place, size_bytes=len(FILM) + 1, transport=transport, sleep=Waits())
 
-    assert place.with_name("film.cut.mp4").read_bytes() == FILM
-    assert not place.exists()
+    assert {each.name for each in place.parent.iterdir()} == {"film.cut.mp4"}
 
 
 @pytest.mark.anyio

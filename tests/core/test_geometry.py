@@ -1,4 +1,4 @@
-"""A size that a model does not make keeps its shape first, and then as much of its area as it can."""
+"""A size that a model does not make keeps its shape first, and then its area as far as it can."""
 
 import math
 

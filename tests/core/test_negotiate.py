@@ -228,7 +228,9 @@ def test_a_video_is_made_longer_but_never_shorter_than_asked() -> None:
     limits = FREE.model_copy(update={"min_duration": 2.0, "max_duration": 8.0})
 
     assert changes(plan(request(duration=1), limits))["duration"] == (1.0, 2.0)
-    with pytest.raises(UnsupportedRequestError, match="duration = 60: .* makes 2 s to 8 s at once"):
+    with pytest.raises(
+        UnsupportedRequestError, match=r"duration = 60: .* makes 2 s to 8 s at once"
+    ):
         plan(request(duration=60), limits)
 
 

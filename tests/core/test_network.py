@@ -95,6 +95,7 @@ def bare(content: bytes) -> bytes:
         (zlib.compress(b"film" * 99), "deflate"),
         (bare(b"film" * 99), "deflate"),
     ],
+    ids=["plain", "identity", "gzip", "two gzips in a row", "zlib", "bare deflate"],
 )
 async def test_none_or_one_coding_is_undone(content: bytes, coding: str | None) -> None:
     assert b"".join(await bytes_of(content, coding)) == b"film" * 99

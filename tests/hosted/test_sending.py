@@ -217,9 +217,11 @@ async def test_a_body_that_no_json_can_say_is_refused_before_it_is_sent(value):
 
 
 async def test_a_plain_server_behind_https_was_sent_nothing():
-    with listening(lambda connection: connection.sendall(b"HTTP/1.1 400 Bad\r\n\r\n")) as (port, _):
-        with pytest.raises(BackendUnavailableError, match="SSL"):
-            await submitted(api_at(f"https://127.0.0.1:{port}"))
+    def refuses(connection):
+        connection.sendall(b"HTTP/1.1 400 Bad\r\n\r\n")
+
+    with listening(refuses) as (port, _), pytest.raises(BackendUnavailableError, match="SSL"):
+        await submitted(api_at(f"https://127.0.0.1:{port}"))
 
 
 async def test_time_that_runs_out_before_anything_left_is_no_doubt():
@@ -302,9 +304,9 @@ def secure(folder):
 
 
 async def test_an_unknown_certificate_is_said_once_and_is_no_doubt(own_certificate):
-    with secure(own_certificate) as (port, met):
-        with pytest.raises(ConfigurationError, match="certificate .* not trusted: self-signed"):
-            await submitted(api_at(f"https://127.0.0.1:{port}"))
+    untrusted = pytest.raises(ConfigurationError, match=r"certificate .* not trusted: self-signed")
+    with secure(own_certificate) as (port, met), untrusted:
+        await submitted(api_at(f"https://127.0.0.1:{port}"))
 
     assert len(met) == 1
 
