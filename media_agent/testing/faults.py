@@ -37,9 +37,10 @@ class Fault:
     """What goes wrong with the next calls of one name ("*": of any).
 
     `status` answers `status`; `echo` does, and repeats the headers with the key; `delay`
-    answers after `seconds`, `stall` never; `close_before_accept` and `close_after_accept` hang up; `garbage` and `html` answer nonsense with status 200;
-    `duplicate` delivers the request twice; `slow_body` trickles the answer over `seconds`;
-    `truncate` hangs up halfway; `refuse` (for "*" only) refuses connections until `listen`.
+    answers after `seconds`, `stall` never; `close_before_accept` and `close_after_accept`
+    hang up; `garbage` and `html` answer nonsense with status 200; `duplicate` delivers the
+    request twice; `slow_body` trickles the answer over `seconds`; `truncate` hangs up halfway;
+    `refuse` (for "*" only) refuses connections until `listen`.
     """
 
     call: str
