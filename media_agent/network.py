@@ -108,6 +108,8 @@ def before_sending(error: Exception, host: str, way: Way) -> MediaAgentError | N
 def reason_of(error: Exception) -> str:
     """Name an error of the transport, in its own words where these repeat nothing of a reply."""
     name = type(error).__name__
+    if isinstance(error, BrokenOffError):
+        return str(error)
     is_ours = isinstance(error, httpx.ConnectError | httpx.ProxyError | httpx.DecodingError)
     said = " ".join(str(error).split())[:200] if is_ours else ""
     return f"{name}: {said}" if said else name
