@@ -62,6 +62,14 @@ class BlockingVideoClient:
         """Return an id that no job has, sorted by time."""
         return self._client.new_job_id()
 
+    def is_at_work(self, job_id: str) -> bool:
+        """Return whether a process works on a job, this one or another."""
+        return self._client.is_at_work(job_id)
+
+    def knows(self, idempotency_key: str | None) -> bool:
+        """Return whether there is a job of this key."""
+        return self._client.knows(idempotency_key)
+
     capabilities = _blocking(VideoClient.capabilities)
     plan = _blocking(VideoClient.plan)
     plans = _blocking(VideoClient.plans)
@@ -73,6 +81,7 @@ class BlockingVideoClient:
     resume = _blocking(VideoClient.resume)
     reconcile = _blocking(VideoClient.reconcile)
     get = _blocking(VideoClient.get)
+    go_on = _blocking(VideoClient.go_on)
     list = _blocking(VideoClient.list)
     events = _blocking(VideoClient.events)
     cancel = _blocking(VideoClient.cancel)

@@ -124,7 +124,7 @@ def test_a_duration_beyond_every_backend(said: Said) -> None:
             None,
             "image-to-video",
             "--image",
-            "cannot be used: there is no such file",
+            "cannot be read: No such file or directory",
         ),
         (b"dear diary", "extend-video", "--video", "is no MP4 or WebM film"),
     ],
