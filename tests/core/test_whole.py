@@ -2,6 +2,7 @@
 
 import fractions
 import struct
+import tempfile
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
@@ -31,11 +32,16 @@ Write = Callable[[bytes], Path]
 @lru_cache
 def film(kind: str, *, frames: int = 18, uneven: bool = False, sound: bool = False) -> bytes:
     """Return a film of noise, in which every frame has a size worth cutting."""
-    import io
+    with tempfile.TemporaryDirectory() as folder:  # FFmpeg reads it again to move the index
+        path = Path(folder, "film")
+        _make(path, kind, frames=frames, uneven=uneven, sound=sound)
+        return path.read_bytes()
 
+
+def _make(path: Path, kind: str, *, frames: int, uneven: bool, sound: bool) -> None:
     container, codec, options, tuning = KINDS[kind]
-    noise, buffer = np.random.default_rng(0), io.BytesIO()
-    with av.open(buffer, "w", format=container, options=dict(options)) as out:
+    noise = np.random.default_rng(0)
+    with av.open(path, "w", format=container, options=dict(options)) as out:
         stream = out.add_stream(codec, rate=24, options=dict(tuning))
         stream.width, stream.height, stream.pix_fmt = 48, 32, "yuv420p"
         stream.codec_context.time_base = fractions.Fraction(1, 72)
@@ -53,7 +59,6 @@ def film(kind: str, *, frames: int = 18, uneven: bool = False, sound: bool = Fal
             heard.rate, heard.pts = 48000, 0
             out.mux(voice.encode(heard))
             out.mux(voice.encode(None))
-    return buffer.getvalue()
 
 
 @pytest.fixture
