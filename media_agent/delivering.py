@@ -13,7 +13,7 @@ from media_agent.differences import differences
 from media_agent.errors import BackendError, BackendResponseError, StorageError, to_info
 from media_agent.files import storage_errors, write_atomically
 from media_agent.jobs import JobMovedError
-from media_agent.ledger_rows import text_that_reads_back
+from media_agent.kept_text import text_that_reads_back
 from media_agent.record import build_record
 from media_agent.stopping import while_wanted
 from media_agent.submitting import Surroundings

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from media_agent.errors import IdempotencyConflictError, JobNotFoundError, StorageError
 from media_agent.jobs import JobTerms, changes_by, is_repetition
+from media_agent.kept_text import readable
 from media_agent.ledger_owners import SELECT_JOBS
 from media_agent.ledger_rows import (
     change_job,
@@ -158,6 +159,7 @@ class Ledger(OwnedSubmissions):
         Raises:
             JobMovedError: another process owns the job.
         """
+        event = readable(event)
         durably = not isinstance(event, JobProgressed)
         with self._file.writing(durably=durably) as connection:
             standing = standing_of(self._own_row(connection, job_id))

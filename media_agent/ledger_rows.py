@@ -8,8 +8,8 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from media_agent.errors import StorageError
 from media_agent.jobs import JobTerms, Standing, Submission, SubmissionState
+from media_agent.kept_text import mended, text_that_reads_back
 from media_agent_schemas.capabilities import Plan
 from media_agent_schemas.errors import ErrorInfo
 from media_agent_schemas.jobs import JobStatus, OperationRef, VideoJob
@@ -120,22 +120,6 @@ def submission_of(row: sqlite3.Row) -> Submission:
     )
 
 
-def text_that_reads_back(value: BaseModel, *, indent: int | None = None) -> str:
-    """Return a value as JSON that is read as a value again.
-
-    Raises:
-        StorageError: there is no such text, as of a number that is none.
-    """
-    try:
-        text = value.model_dump_json(indent=indent)
-        type(value).model_validate_json(text)
-    except ValueError as error:  # pydantic's are
-        raise StorageError(
-            f"this {type(value).__name__} could not be read again: {error}"
-        ) from error
-    return text
-
-
 def text_of(time: datetime) -> str:
     """Return a time in UTC, so that texts sort as times do."""
     return time.astimezone(UTC).isoformat()
@@ -162,6 +146,6 @@ def _column_of(value: object) -> object:
         case Path():
             return str(value)
         case tuple() | dict():
-            return json.dumps(value)
+            return json.dumps(mended(value))
         case _:
             return value

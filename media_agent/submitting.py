@@ -94,11 +94,12 @@ class Submitting:
         if last.state is SubmissionState.REFUSED:
             return await self._first_to_accept(self._next(last))
         backend = await self._around.open_backend(self._plans[last.number])
-        if _limits(backend, self._plans[last.number]).resubmits:
+        limits = _limits(backend, self._plans[last.number])
+        if limits.resubmits:
             self._check_wanted()
             token = self._token(self._plans[last.number])
             again = self._store.intend_again(last)
-            answer = await self._submit(backend, again, token)
+            answer = await self._submit(backend, again, token, limits)
             if isinstance(answer, OperationRef):
                 return backend, answer, token
             raise answer
@@ -132,6 +133,7 @@ class Submitting:
         while True:
             backend = await self._around.open_backend(self._plans[number])
             self._check_wanted()
+            limits = _limits(backend, self._plans[number])  # first: it may break
             token = self._token(self._plans[number])
             intent = self._store.intend(
                 self.job.id,
@@ -139,8 +141,8 @@ class Submitting:
                 self._around.now(),
                 per_day=self._around.max_cost_usd_per_day,
             )
-            self._around.checkpoint("intent")
-            answer = await self._submit(backend, intent, token)
+            self._reached("intent")
+            answer = await self._submit(backend, intent, token, limits)
             if isinstance(answer, OperationRef):
                 return backend, answer, None
             await self._written(partial(self._store.refuse, intent, to_info(answer)))
@@ -157,10 +159,13 @@ class Submitting:
         return token_of(self._store, plan.origin) if token is None and plan.origin else token
 
     async def _submit(
-        self, backend: VideoBackend, intent: Submission, token: ResumeToken | None
+        self,
+        backend: VideoBackend,
+        intent: Submission,
+        token: ResumeToken | None,
+        limits: Capabilities,
     ) -> OperationRef | MediaAgentError:
         """Return where the work is, or the word that nothing was accepted."""
-        limits = _limits(backend, self._plans[intent.number])
         with followed() as sent:
             sending = asyncio.create_task(self._sent(backend, intent, token, sent))
         try:
@@ -221,13 +226,9 @@ class Submitting:
             NotKeptError: that was in vain; the message says where it is.
             JobMovedError: other work of this job was accepted.
         """
-        try:
-            self._around.checkpoint("submit")
-        except Exception:  # a test's, or a program's; first comes the reference
-            _LOGGER.warning("the checkpoint of job %s broke", self.job.id, exc_info=True)
+        self._reached("submit")
         try:
             await self._written(partial(self._store.accept, submission, ref))
-            self._around.checkpoint("ref")
         except JobMovedError:
             raise
         except Exception as error:  # whatever it is, it is no refusal
@@ -238,6 +239,14 @@ class Submitting:
                 f"which could not be written down: {error or type(error).__name__}",
                 hint=f"keep this line; media-agent jobs resume {self.job.id} looks again",
             ) from error
+        self._reached("ref")
+
+    def _reached(self, step: str) -> None:
+        """Call the checkpoint of a step; what breaks there is no word about the work."""
+        try:
+            self._around.checkpoint(step)
+        except Exception:
+            _LOGGER.warning("the checkpoint of job %s broke", self.job.id, exc_info=True)
 
     async def _written(self, write: Callable[[], object]) -> None:
         """Write into the ledger, again and again: what is written is known nowhere else."""

@@ -32,7 +32,7 @@ from media_agent.errors import (
 )
 from media_agent.inputs import digests_of
 from media_agent.jobs import JobMovedError, SubmissionState
-from media_agent.ledger_rows import text_that_reads_back
+from media_agent.kept_text import readable
 from media_agent.submitting import Submitting, Surroundings
 from media_agent_schemas.capabilities import Capabilities
 from media_agent_schemas.errors import ErrorInfo
@@ -43,6 +43,7 @@ from media_agent_schemas.events import (
     JobEvent,
     JobFailed,
     JobOutcomeUnknown,
+    JobProgressed,
     JobStarted,
     TerminalEvent,
 )
@@ -362,24 +363,28 @@ async def _events(backend: VideoBackend, ref: OperationRef) -> AsyncGenerator[Ba
     try:
         async with aclosing(backend.observe(ref)) as events:
             async for event in events:
-                yield _readable(event, backend.name)
+                if (kept := _kept(event, backend.name)) is not None:
+                    yield kept
     except OperationNotFoundError:
         raise
     except _WORD_OF_THE_BACKEND as error:
         yield JobFailed(error=to_info(error))
 
 
-def _readable(event: BackendEvent, backend: str) -> BackendEvent:
-    """Return an event as it can be kept; of a finished film all but the film may be left out.
+def _kept(event: BackendEvent, backend: str) -> BackendEvent | None:
+    """Return an event as it can be kept; None: it is one that can be done without.
+
+    Of a finished film all but the film may be left out.
 
     Raises:
         BackendResponseError: it cannot be kept.
     """
     try:
-        text_that_reads_back(event)
+        return readable(event)
     except StorageError as error:
+        if isinstance(event, JobProgressed):
+            return None
         if not isinstance(event, JobCompleted) or not event.artifacts:
             raise BackendResponseError(f"{backend} told what cannot be kept: {error}") from error
         said = f"what {backend} told of the film cannot be kept and was left out"
         return JobCompleted(artifacts=event.artifacts, warnings=(said,))
-    return event
