@@ -25,6 +25,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from pydantic import JsonValue
+
     from media_agent.backend import BackendSettings, VideoBackend
     from media_agent.client import VideoClient
     from media_agent.testing.simulator import Simulator
@@ -39,6 +41,10 @@ JOB = "job"
 
 Provider = Literal["fal", "openai-compatible"]
 PROVIDERS: tuple[Provider, ...] = ("fal", "openai-compatible")
+OPTIONS: dict[Provider, dict[str, "JsonValue"]] = {
+    "fal": {"timeout_seconds": FAL_TIMEOUT},
+    "openai-compatible": {"server": "vllm-omni"},  # whose list shows which video is whose
+}
 STEPS = ("plan", "intent", "submit", "ref", "observe", "collect", "record", "finish")
 UPSTREAM = {
     "refused": "*:refuse",
@@ -176,8 +182,7 @@ def client_of(folder: Path, provider: Provider, url: str, checkpoint: object) ->
     from media_agent.plugins import Discovery
     from media_agent.registry import Registry
 
-    options = {"timeout_seconds": FAL_TIMEOUT} if provider == "fal" else {}
-    section = {"base_url": url, "key": "kill-matrix", "options": options}
+    section = {"base_url": url, "key": "kill-matrix", "options": OPTIONS[provider]}
     spec = BackendSpec(name=provider, factory=partial(backend_of, provider, folder))
     return VideoClient(
         settings=load_settings(
@@ -229,15 +234,16 @@ def simulator_of(provider: Provider, faults: Iterable[object]) -> "Simulator":
     from media_agent_hosted.fal_simulator import FalSimulator
     from media_agent_hosted.openai_simulator import OpenAISimulator
 
-    kind = FalSimulator if provider == "fal" else OpenAISimulator
-    return kind(faults)  # type: ignore[arg-type]
+    if provider == "fal":
+        return FalSimulator(faults)  # type: ignore[arg-type]
+    return OpenAISimulator(faults, flavour="vllm-omni", model="kites")  # type: ignore[arg-type]
 
 
 def lookup_of(provider: Provider) -> str:
     """Return how the adapter finds work whose reply was lost."""
     from media_agent.backend import BackendSettings
 
-    settings = BackendSettings(data_dir=Path())
+    settings = BackendSettings(data_dir=Path(), options=OPTIONS[provider])
     return backend_of(provider, Path(), settings).capabilities().lookup
 
 
@@ -252,7 +258,7 @@ def play(cells: Sequence[Cell], at_once: int) -> list[Outcome]:
 
 def summary(outcomes: Sequence[Outcome]) -> dict[str, object]:
     """Return the numbers that were promised."""
-    searched = [each for each in outcomes if each.reply_lost and each.lookup != "none"]
+    searched = [each for each in outcomes if each.reply_lost and each.lookup in ("key", "list")]
     resolved = sum(each.is_resolved for each in searched)
     return {
         "cells": len(outcomes),

@@ -239,6 +239,10 @@ class PolledBackend(ABC):
             wished = min(seconds, max(_LONGEST_WISH, self.longest_poll_seconds))
             watch.wished_pause = max(watch.wished_pause, wished)
 
+    def waited(self, ref: OperationRef) -> float:
+        """Return for how many seconds this process has paused between polls of it."""
+        return self._watch(ref).waited
+
     def film_path(self, ref: OperationRef) -> Path:
         """Return where to put a film that only the backend itself can fetch; its folder exists."""
         folder = self.settings.data_dir / "work" / checked_key(str(ref.data.get("key", "")))

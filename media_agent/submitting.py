@@ -13,6 +13,7 @@ from media_agent.backend import VideoBackend
 from media_agent.branching import token_of
 from media_agent.errors import (
     BackendError,
+    BackendResponseError,
     ConfigurationError,
     InvalidRequestError,
     JobCancelledError,
@@ -311,6 +312,8 @@ class Submitting:
                     return ref
             except (JobMovedError, NotKeptError):
                 raise
+            except BackendResponseError as error:  # it was asked, and nobody can be sure
+                trouble = error.message
             except Exception as error:  # noqa: BLE001  # a plugin's own too: it says nothing about the work
                 trouble = f"it could not be asked ({error})"
             if pause is not None:

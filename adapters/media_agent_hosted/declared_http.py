@@ -17,6 +17,7 @@ from media_agent.errors import (
     Fault,
     GenerationFailedError,
     InvalidRequestError,
+    MediaAgentError,
     to_info,
 )
 from media_agent.polled import QUEUED, PolledBackend
@@ -58,7 +59,12 @@ from media_agent_schemas.request import VideoRequest
 __all__ = ["HttpBackend"]
 
 KIND = "http"
+_NOT_THERE_YET = (404, 409, 425)
 _DEFAULT_MODEL = "service"
+
+
+class _LateFilmError(BackendResponseError):
+    """A film that is said to be done is not there, or not yet."""
 
 
 class HttpBackend(PolledBackend):
@@ -80,7 +86,7 @@ class HttpBackend(PolledBackend):
             ConfigurationError: it is faulty.
         """
         super().__init__(settings, clock=clock, sleep=sleep)
-        self._patience = Patience(clock)
+        self._patience = Patience()
         self._options = settings.read_options(HttpOptions)
         self._model = settings.model or _DEFAULT_MODEL
         header, scheme = self._options.auth_header()
@@ -216,9 +222,12 @@ class HttpBackend(PolledBackend):
             refusal = refusal_in(body, found_at(body, options.error))
             if refusal is not None and refusal.is_plain:
                 return end_of(refusal, self.name, ref.model)
-            return self._waited_for(ref)
+            return self._waited_for(ref, self._no_address(ref))
         path = self.film_path(ref)
-        await self._api.download(url, path, asked=asked)
+        try:
+            await self._api.download(url, path, asked=asked, translate=_not_there_yet)
+        except _LateFilmError as late:
+            return self._waited_for(ref, late)
         self._patience.forget(ref.operation_id)
         seed = ref.data.get("seed")
         return JobCompleted(
@@ -228,15 +237,18 @@ class HttpBackend(PolledBackend):
             verification=self.capabilities().verification,
         )
 
-    def _waited_for(self, ref: OperationRef) -> BackendEvent:
-        """Give an address a while to appear; then a person has to look at the declaration."""
-        error = BackendResponseError(
+    def _no_address(self, ref: OperationRef) -> BackendResponseError:
+        return BackendResponseError(
             f"{self.name} says that {ref.operation_id} is done, and gives no address of a film "
             f"at {self._options.result!r}",
             hint=f"correct backends.{self.name}.options.result: the film is still there, and "
             "media-agent jobs resume fetches it",
         )
-        if self._patience.seconds(ref.operation_id, "no address") < FILM_MAY_TAKE_SECONDS:
+
+    def _waited_for(self, ref: OperationRef, error: BackendResponseError) -> BackendEvent:
+        """Give a film a while to appear; then a person has to look."""
+        waited = self._patience.seconds(ref.operation_id, "no film", self.waited(ref))
+        if waited < FILM_MAY_TAKE_SECONDS:
             return JobProgressed(phase="collect", message=error.message)
         self._patience.forget(ref.operation_id)
         return JobOutcomeUnknown(error=to_info(error), model=ref.model)
@@ -252,6 +264,15 @@ class HttpBackend(PolledBackend):
         pictures = [address_of(medium) for medium in request.inputs]
         picture = pictures[0] if pictures else None
         return {**values_of(request, self._model), "first_frame": picture}
+
+
+def _not_there_yet(reply: Reply) -> MediaAgentError | None:
+    if reply.status not in _NOT_THERE_YET:
+        return None
+    return _LateFilmError(
+        f"{reply.host} calls the work done and answers {reply.status} where its film should be",
+        hint="media-agent jobs resume fetches it, once it is there",
+    )
 
 
 def _base_url(settings: BackendSettings) -> str:

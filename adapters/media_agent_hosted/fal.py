@@ -41,9 +41,14 @@ from media_agent_hosted.inline import address_of
 from media_agent_hosted.lenient import merged
 from media_agent_hosted.refusing import accepted_as, end_of, refusal_in
 from media_agent_hosted.secrecy import key_header
-from media_agent_hosted.states import POLLS_OF_AN_UNKNOWN_WORD, Patience, state_of
+from media_agent_hosted.states import (
+    FILM_MAY_TAKE_SECONDS,
+    POLLS_OF_AN_UNKNOWN_WORD,
+    Patience,
+    state_of,
+)
 from media_agent_schemas.capabilities import Capabilities, Estimate
-from media_agent_schemas.events import BackendEvent, JobFailed, JobProgressed
+from media_agent_schemas.events import BackendEvent, JobFailed, JobOutcomeUnknown, JobProgressed
 from media_agent_schemas.jobs import OperationRef
 from media_agent_schemas.request import VideoRequest
 
@@ -84,7 +89,7 @@ class FalBackend(PolledBackend):
             ConfigurationError: an option or the address is wrong.
         """
         super().__init__(settings, clock=clock, sleep=sleep)
-        self._patience = Patience(clock)
+        self._patience = Patience()
         options = settings.read_options(FalOptions)
         self._max_duration = options.max_duration
         self._api = HttpApi(
@@ -202,10 +207,21 @@ class FalBackend(PolledBackend):
             return otherwise or JobProgressed(phase="collect")  # "still in progress"
         now = datetime.datetime.fromtimestamp(self._clock(), datetime.UTC)
         event = parse_result(reply, ref, status, now)
+        if isinstance(event, JobOutcomeUnknown):
+            return otherwise or self._waited_for(ref, event)
+        self._patience.forget(ref.operation_id)
         verification = self.capabilities(ref.model).verification
         said = ref.data.get("warnings")
         warnings = tuple(str(each) for each in said) if isinstance(said, list) else ()
         return event.model_copy(update={"verification": verification, "warnings": warnings})
+
+    def _waited_for(self, ref: OperationRef, end: JobOutcomeUnknown) -> BackendEvent:
+        """Give a film a while to appear in the result: that it is completed is fal's word."""
+        waited = self._patience.seconds(ref.operation_id, "no film", self.waited(ref))
+        if waited < FILM_MAY_TAKE_SECONDS:
+            return JobProgressed(phase="collect", message=end.error.message)
+        self._patience.forget(ref.operation_id)
+        return end
 
     def _media(self, request: VideoRequest) -> tuple[str, ...]:
         """Read the inputs; addresses without https are for a fal on this machine only."""

@@ -15,6 +15,7 @@ from media_agent.errors import (
     to_info,
 )
 from media_agent.polled import QUEUED
+from media_agent_hosted.fal_facts import NAME
 from media_agent_hosted.lenient import (
     Text,
     Whole,
@@ -25,7 +26,7 @@ from media_agent_hosted.lenient import (
     videos_in,
     whole,
 )
-from media_agent_hosted.refusing import words_in
+from media_agent_hosted.refusing import end_of, refusal_in, words_in
 from media_agent_hosted.replies import Reply, trimmed
 from media_agent_hosted.states import State, state_of, unknown_word
 from media_agent_schemas.events import (
@@ -103,11 +104,11 @@ def parse_status(status: Status) -> JobProgressed | JobFailed | None:
 def parse_result(
     reply: Reply, ref: OperationRef, status: Status, now: datetime.datetime
 ) -> JobCompleted | JobFailed | JobOutcomeUnknown:
-    """Return the end of work that fal calls completed; no film is no success."""
+    """Return the end of work that fal calls completed; no film is no success, and no failure."""
     body = reply.json()
     films = list(videos_in(body)) or list(videos_in(body, everywhere=True))
     if not films:
-        return _without_film(body, ref)
+        return _without_film(reply, ref)
     seed = whole(merged(body).get("seed"))
     sent = ref.data.get("seed")
     taken = status.inference_seconds
@@ -185,15 +186,18 @@ def _failure(kind: str | None, words: str | None) -> MediaAgentError:
     )
 
 
-def _without_film(body: JsonValue, ref: OperationRef) -> JobFailed | JobOutcomeUnknown:
-    """Return the end of completed work whose film is not where films are."""
-    said = "fal completed without a film"
-    if "https://" not in str(body):
-        failed = GenerationFailedError(said, hint="is it a video model? try another one")
-        return JobFailed(error=to_info(failed), model=ref.model)
+def _without_film(reply: Reply, ref: OperationRef) -> JobFailed | JobOutcomeUnknown:
+    """Return what completed work without a film is: a failure only where its result says so."""
+    body = reply.json()
+    refusal = refusal_in(body)
+    if refusal is not None and refusal.is_plain:
+        return end_of(refusal, NAME, ref.model)
+    names_files = "https://" in str(body)
     unread = BackendResponseError(
-        f"{said} that could be read",
-        hint=f"look at fal for {ref.operation_id}: its result names files",
+        "fal completed without a film" + (" that could be read" if names_files else ""),
+        hint=f"look at fal for {ref.operation_id}: its result names files"
+        if names_files
+        else "is it a video model? else media-agent jobs resume looks again",
     )
     return JobOutcomeUnknown(error=to_info(unread), model=ref.model)
 

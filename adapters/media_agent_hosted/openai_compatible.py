@@ -111,7 +111,7 @@ class OpenAICompatibleBackend(PolledBackend):
                 sleep=sleep,
             )
         self._checked = self.capabilities().verification
-        self._patience = Patience(clock)
+        self._patience = Patience()
         self._models_served: tuple[str, ...] | None = None
 
     @property
@@ -311,7 +311,8 @@ class OpenAICompatibleBackend(PolledBackend):
 
         That it is complete is the server's word: it can be fetched later, and has not failed.
         """
-        if self._patience.seconds(ref.operation_id, "without its film") < FILM_MAY_TAKE_SECONDS:
+        waited = self._patience.seconds(ref.operation_id, "no film", self.waited(ref))
+        if waited < FILM_MAY_TAKE_SECONDS:
             return JobProgressed(phase="collect", message=error.message)
         self._patience.forget(ref.operation_id)
         return JobOutcomeUnknown(error=to_info(error), model=ref.model, cost=no_cost())

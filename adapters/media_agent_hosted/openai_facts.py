@@ -162,7 +162,7 @@ def describe_model(
             "seed": True,
             "audio": False if server is Server.SGLANG else "unknown",
             "cancels": {Server.SGLANG: False, Server.VLLM_OMNI: True}.get(server, "unknown"),
-            "lookup": "list",
+            "lookup": "list" if server is Server.VLLM_OMNI else "candidates",
             "options": _options(server, passed),
             "verification": Verification(
                 level=VerificationLevel.SIMULATOR, note="against a simulator of both servers"

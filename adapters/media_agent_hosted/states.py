@@ -1,8 +1,6 @@
 """The words in which services say how far work is: one table for all of them."""
 
 import re
-import time
-from collections.abc import Callable
 from enum import StrEnum
 
 from pydantic import JsonValue
@@ -67,24 +65,20 @@ def unknown_word(who: str, word: str, fraction: float | None = None) -> JobProgr
 class Patience:
     """For how long, and how often, the same has been said of a piece of work in this process."""
 
-    def __init__(self, clock: Callable[[], float] = time.time) -> None:
-        self._clock = clock
-        self._said: dict[tuple[str, str], tuple[float, int]] = {}
+    def __init__(self) -> None:
+        self._first: dict[tuple[str, str], float] = {}
+        self._times: dict[tuple[str, str], int] = {}
 
-    def seconds(self, work: str, what: str) -> float:
-        """Return for how long this has been said, 0 at the first time."""
-        return self._clock() - self._again(work, what)[0]
+    def seconds(self, work: str, what: str, waited: float) -> float:
+        """Return for how long this has been said, by what was `waited` for the work so far."""
+        return waited - self._first.setdefault((work, what), waited)
 
     def times(self, work: str, what: str) -> int:
         """Return how often this has been said, this time included."""
-        return self._again(work, what)[1]
+        self._times[work, what] = self._times.get((work, what), 0) + 1
+        return self._times[work, what]
 
     def forget(self, work: str) -> None:
         """Begin anew with a piece of work."""
-        for key in [key for key in self._said if key[0] == work]:
-            del self._said[key]
-
-    def _again(self, work: str, what: str) -> tuple[float, int]:
-        first, times = self._said.get((work, what), (self._clock(), 0))
-        self._said[work, what] = first, times + 1
-        return first, times + 1
+        self._first = {key: value for key, value in self._first.items() if key[0] != work}
+        self._times = {key: value for key, value in self._times.items() if key[0] != work}

@@ -126,7 +126,7 @@ class WireContract(Contract):
         request_factory: RequestFactory,
     ) -> None:
         """Another process finds it by key or in the list, and sees it through."""
-        if limits.lookup == "none":
+        if limits.lookup not in ("key", "list"):
             pytest.skip("the service cannot say what it accepted")
         request, since = request_factory(), datetime.now(UTC) - timedelta(minutes=1)
         with pytest.raises(SubmitUncertainError):
@@ -137,6 +137,30 @@ class WireContract(Contract):
 
         assert found is not None
         assert isinstance(await self.end(another, found), JobCompleted)
+        assert simulator.accepted == 1
+        await another.aclose()
+
+    @_each(_LOST)
+    async def test_work_that_cannot_be_proved_to_be_ours_is_only_named(
+        self,
+        backend: VideoBackend,
+        limits: Capabilities,
+        simulator: Simulator,
+        make_backend: MakeBackend,
+        request_factory: RequestFactory,
+    ) -> None:
+        """What merely fits is nobody's: a person is told which work it may be, and decides."""
+        if limits.lookup != "candidates":
+            pytest.skip("it finds its work for certain, or not at all")
+        request, since = request_factory(), datetime.now(UTC) - timedelta(minutes=1)
+        with pytest.raises(SubmitUncertainError):
+            await self._only_if_lost(backend, request)
+        another = make_backend()
+
+        with pytest.raises(BackendResponseError) as caught:
+            await another.find(request, key="lost", since=since)
+
+        assert all(name in caught.value.message for name in simulator.jobs)
         assert simulator.accepted == 1
         await another.aclose()
 

@@ -166,7 +166,7 @@ class WorkContract(Contract):
 
         found = await backend.find(request, key="to-find", since=since)
 
-        if limits.lookup != "none":
+        if limits.lookup in ("key", "list"):
             assert found is not None, f"lookup is declared as {limits.lookup!r}"
         if found is not None:
             assert found.operation_id == ref.operation_id

@@ -136,8 +136,10 @@ class Capabilities(Document):
     extends: TriState = Field(False, description="Continues a finished film.")
     streams: TriState = Field(False, description="Delivers chunks while it works.")
 
-    lookup: Literal["key", "list", "none"] = Field(
-        "none", description="How work whose reply was lost is found: by our key, in a list, never."
+    lookup: Literal["key", "list", "candidates", "none"] = Field(
+        "none",
+        description="How work whose reply was lost is found: by our key; in a list; only its "
+        "candidates are named, as the list proves nothing; never.",
     )
     resubmits: bool = Field(
         False, description="Nothing is paid: work of unknown outcome may simply be submitted again."

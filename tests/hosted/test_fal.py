@@ -247,19 +247,29 @@ def test_prompt_expansion_is_off_until_it_is_asked_for():
     assert body("fal-ai/mochi-v1", options=asked)["enable_prompt_expansion"] is True
 
 
-def test_more_input_replaces_what_would_be_sent_and_the_deadline_is_not_sent():
-    options = {"fal": {"input": '{"duration": "auto", "elements": []}', "deadline_seconds": 60}}
+def test_more_input_is_sent_and_the_deadline_is_not():
+    options = {"fal": {"input": '{"elements": [], "cfg_scale_b": 0}', "deadline_seconds": 60}}
 
     sent = body("fal-ai/kling-video/v3/pro/text-to-video", options=options)
 
-    assert (sent["duration"], sent["elements"]) == ("auto", [])
+    assert (sent["duration"], sent["elements"], sent["cfg_scale_b"]) == ("5", [], 0)
     assert "deadline_seconds" not in sent
     assert "input" not in sent
 
 
+@pytest.mark.parametrize(
+    "field", ["duration", "resolution", "Aspect-Ratio", "generate_audio", "num_videos", "prompt"]
+)
+def test_more_input_may_not_say_what_was_planned_and_priced(field):
+    options = {"fal": {"input": json.dumps({field: "15"})}}
+
+    with pytest.raises(UnsupportedRequestError, match=f"'{field}' may not be set here"):
+        body("fal-ai/kling-video/v3/pro/text-to-video", options=options)
+
+
 @pytest.mark.parametrize("text", ["no json", "[]", "3"])
 def test_more_input_that_is_no_object_is_refused(text):
-    with pytest.raises(InvalidRequestError, match="input"):
+    with pytest.raises(UnsupportedRequestError, match="option input"):
         body("fal-ai/mochi-v1", options={"fal": {"input": text}})
 
 
@@ -456,9 +466,12 @@ def test_completed_is_no_success_where_an_error_is_beside_it():
     assert parse_status(reply("completed").read(Status)) is None
 
 
-def test_an_undocumented_state_is_not_guessed_at():
-    with pytest.raises(BackendResponseError, match="PAUSED"):
-        parse_status(Status(status="PAUSED"))
+@pytest.mark.parametrize("word", ["PAUSED", "ALMOST", "stage 2 of 3"])
+def test_an_undocumented_state_is_work_that_goes_on_and_is_said(word):
+    event = parse_status(Status(status=word))
+
+    assert event.phase == word
+    assert f"{word!r}, which is not known here" in event.message
 
 
 def test_the_result_tells_film_seed_and_time():
@@ -814,23 +827,27 @@ async def test_accepted_work_without_a_name_is_said_in_plain_words(tmp_path):
         await backend.submit(plan("fal-ai/magi").request, key="job-1")
 
 
-async def test_addresses_of_another_origin_are_not_asked_and_the_work_is_not_lost_silently(
+async def test_addresses_of_another_origin_are_not_asked_and_named_where_ours_knows_nothing(
     tmp_path,
 ):
     asked = []
 
     def answer(request):
         asked.append(request)
+        if request.method == "GET":
+            return httpx.Response(404, json={"detail": "Request not found"})
         documented = fixture("submitted")["body"]
         return httpx.Response(200, json={**documented, "status_url": "https://evil.example/s"})
 
     settings = BackendSettings(data_dir=tmp_path, key=SecretStr(KEY))
     backend = FalBackend(settings, transport=httpx.MockTransport(answer), sleep=no_sleep)
 
-    with pytest.raises(SubmitUncertainError, match=r"764cabcf.*evil\.example"):
-        await backend.submit(plan("fal-ai/magi").request, key="job-1")
+    ref = await backend.submit(plan("fal-ai/magi").request, key="job-1")
+    with pytest.raises(OperationNotFoundError, match=r"764cabcf.*evil\.example"):
+        await anext(backend.observe(ref))
 
-    assert [str(request.url) for request in asked] == ["https://queue.fal.run/fal-ai/magi"]
+    assert {request.url.host for request in asked} == {"queue.fal.run"}
+    assert asked[-1].url.path == "/fal-ai/magi/requests/764cabcf/status"
 
 
 async def test_the_documented_conversation_is_understood(tmp_path):

@@ -15,6 +15,7 @@ from media_agent.backend import BackendSettings
 from media_agent.catalogue import Catalogue
 from media_agent.errors import (
     BackendAuthenticationError,
+    BackendResponseError,
     BackendUnavailableError,
     ConfigurationError,
     ContentRejectedError,
@@ -37,6 +38,7 @@ from media_agent_schemas import (
     JobCancelled,
     JobCompleted,
     JobFailed,
+    JobOutcomeUnknown,
     MediaInput,
     Method,
     Policy,
@@ -118,6 +120,7 @@ async def test_the_whole_request_arrives_as_a_form(flavour, tmp_path):
         "size": "64x48",
         "num_frames": "9",
         "fps": "8",
+        "seconds": "1",
         "seed": "0",
         "negative_prompt": "rain",
         "guidance_scale": "3.5",
@@ -197,11 +200,10 @@ async def test_a_restart_loses_the_video_and_nothing_is_sent_again(flavour, tmp_
     assert len(simulator.calls("submit")) == 1
 
 
-@pytest.mark.parametrize("flavour", FLAVOURS)
 @pytest.mark.parametrize("kind", ["close_after_accept", "garbage"])
-async def test_a_lost_reply_is_found_in_the_list_and_sent_once(flavour, kind, tmp_path):
+async def test_a_lost_reply_is_found_in_the_list_and_sent_once(kind, tmp_path):
     since = datetime.now(UTC)
-    with OpenAISimulator([Fault("submit", kind)], flavour=flavour) as simulator:
+    with OpenAISimulator([Fault("submit", kind)], flavour="vllm-omni") as simulator:
         async with opened(simulator, tmp_path) as backend:
             with pytest.raises(SubmitUncertainError):
                 await backend.submit(request(), key="job-1")
@@ -211,8 +213,19 @@ async def test_a_lost_reply_is_found_in_the_list_and_sent_once(flavour, kind, tm
     assert simulator.accepted == 1
     assert ref.operation_id in simulator.jobs
     assert isinstance(events[-1], JobCompleted)
-    is_sure = flavour == "vllm-omni"
-    assert (events[-1].warnings == ()) is is_sure
+    assert events[-1].warnings == ()
+
+
+async def test_sglang_repeats_no_prompt_so_what_fits_is_named_and_not_taken(tmp_path):
+    since = datetime.now(UTC)
+    with OpenAISimulator([Fault("submit", "close_before_accept")]) as simulator:
+        stranger = {"prompt": "a hare", "size": "64x48", "num_frames": "9", "fps": "8"}
+        async with opened(simulator, tmp_path) as backend:
+            with pytest.raises(SubmitUncertainError):
+                await backend.submit(request(), key="job-1")
+            theirs = simulator.accept(WAN, {**stranger})
+            with pytest.raises(BackendResponseError, match=theirs.id):
+                await backend.find(request(), key="job-1", since=since)
 
 
 async def test_another_process_finds_the_video_too(tmp_path):
@@ -235,9 +248,24 @@ async def test_two_videos_that_fit_are_no_answer(tmp_path):
         async with opened(simulator, tmp_path) as backend:
             await backend.submit(request(), key="job-0")
         async with opened(simulator, tmp_path) as other:
-            assert await other.find(request(), key="job-1", since=since) is None
+            with pytest.raises(BackendResponseError, match="several videos") as caught:
+                await other.find(request(), key="job-1", since=since)
 
     assert simulator.accepted == 2
+    assert all(name in caught.value.message for name in simulator.jobs)
+
+
+@pytest.mark.parametrize("behind", [-240, -5, 0, 5, 240])
+async def test_a_server_whose_clock_is_wrong_shows_its_work_too(behind, tmp_path):
+    since = datetime.now(UTC)
+    with OpenAISimulator(flavour="vllm-omni") as simulator:
+        form = {"prompt": "a fox in snow", "size": "64x48", "num_frames": "9", "fps": "8"}
+        ours = simulator.accept(WAN, {**form})
+        ours.created_at -= behind
+        async with opened(simulator, tmp_path) as backend:
+            ref = await backend.find(request(), key="job-1", since=since)
+
+    assert ref.operation_id == ours.id
 
 
 async def test_a_video_of_another_job_of_this_process_does_not_count(tmp_path):
@@ -265,10 +293,9 @@ async def test_nothing_is_found_of_what_was_never_accepted(flavour, tmp_path):
             assert await backend.find(other, key="job-3", since=later) is None
 
 
-@pytest.mark.parametrize("flavour", FLAVOURS)
-async def test_a_video_is_found_pages_down_in_the_list(flavour, tmp_path):
+async def test_a_video_is_found_pages_down_in_the_list(tmp_path):
     since = datetime.now(UTC)
-    with OpenAISimulator(flavour=flavour) as simulator:
+    with OpenAISimulator(flavour="vllm-omni") as simulator:
         other = {"prompt": "a hare", "size": "128x64", "num_frames": "9", "fps": "8"}
         wanted = {"prompt": "a fox in snow", "size": "64x48", "num_frames": "9", "fps": "8"}
         hidden = simulator.accept(WAN, {**wanted})
@@ -406,17 +433,32 @@ async def test_a_film_that_is_not_there_yet_is_waited_for(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("status", "said"), [(400, "in a cloud"), (404, "not there"), (422, "failed after all")]
+    ("status", "said"),
+    [(400, "in a cloud"), (404, "not there"), (409, "409"), (422, "failed after all")],
 )
-async def test_a_film_that_never_comes_ends_the_job_and_says_why(status, said, tmp_path):
+async def test_a_film_that_does_not_come_is_not_failed_and_can_be_had_later(status, said, tmp_path):
     faults = [Fault("content", "status", status=status, times=None)]
     with OpenAISimulator(faults) as simulator:
         async with opened(simulator, tmp_path) as backend:
-            end = await end_of(backend, request())
+            ref = await backend.submit(request(), key="job-1")
+            end = (await events_of(backend, ref))[-1]
+            asked = len(simulator.calls("content"))
+            simulator.faults.clear()
+            later = (await events_of(backend, ref))[-1]
 
-    assert isinstance(end, JobFailed)
+    assert isinstance(end, JobOutcomeUnknown)
     assert said in end.error.message
-    assert len(simulator.calls("content")) == 3
+    assert 5 < asked < 20
+    assert isinstance(later, JobCompleted)
+
+
+async def test_a_film_that_is_late_by_minutes_of_the_clock_is_waited_for_by_polls(tmp_path):
+    faults = [Fault("content", "status", status=404, times=4)]
+    with OpenAISimulator(faults) as simulator:
+        async with opened(simulator, tmp_path) as backend:
+            now = iter(range(0, 10**9, 10_000))
+            backend._clock = lambda: float(next(now))
+            assert isinstance(await end_of(backend, request()), JobCompleted)
 
 
 async def test_a_film_elsewhere_is_given_by_its_address_and_the_key_stays_here(tmp_path):
@@ -618,7 +660,8 @@ def test_what_a_server_can_do_depends_on_which_it_is(tmp_path):
 
     assert (sglang.cancels, vllm.cancels, either.cancels) == (False, True, "unknown")
     assert (sglang.audio, vllm.audio) == (False, "unknown")
-    assert {limits.lookup for limits in (sglang, vllm, either)} == {"list"}
+    lookups = [limits.lookup for limits in (sglang, vllm, either)]
+    assert lookups == ["candidates", "list", "candidates"]
     assert "enable_teacache" not in {option.name for option in vllm.options}
     assert "boundary_ratio" not in {option.name for option in sglang.options}
     steps = {limits.options[0].maximum for limits in (sglang, either)}

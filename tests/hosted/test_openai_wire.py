@@ -1,7 +1,6 @@
 """What is sent and what answers mean, without any network: against the documented replies."""
 
 import json
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -11,8 +10,9 @@ from media_agent.errors import (
     OperationNotFoundError,
     UnsupportedRequestError,
 )
+from media_agent_hosted.lenient import fits_a_path
 from media_agent_hosted.openai_form import build_form, build_image_url, form_parts
-from media_agent_hosted.openai_lookup import echoes
+from media_agent_hosted.openai_lookup import echoes, is_prompt_of
 from media_agent_hosted.openai_video import (
     Server,
     Video,
@@ -24,6 +24,7 @@ from media_agent_hosted.openai_video import (
     parse_video,
 )
 from media_agent_hosted.replies import Reply
+from media_agent_hosted.states import State
 from media_agent_schemas import (
     Artifact,
     JobFailed,
@@ -37,7 +38,6 @@ from media_agent_schemas import (
 )
 
 REPLIES = Path(__file__).parents[1] / "fixtures/hosted/openai_compatible"
-CREATED = datetime.fromtimestamp(1763600000, UTC)
 CHECKED = Verification(level=VerificationLevel.SIMULATOR)
 
 
@@ -68,6 +68,7 @@ def test_every_value_of_the_form_is_text_and_zero_is_a_value():
         "size": "832x480",
         "num_frames": "81",
         "fps": "16",
+        "seconds": "5",
         "seed": "0",
         "num_inference_steps": "30",
         "guidance_scale": "4.5",
@@ -91,8 +92,10 @@ def test_a_single_shot_is_its_prompt_and_several_are_refused():
         form(prompt=None, shots=shots)
 
 
-def test_frames_beat_seconds_and_whole_seconds_go_alone():
-    assert "seconds" not in form()
+def test_frames_are_sent_and_the_seconds_too_where_the_server_is_not_known():
+    assert form()["seconds"] == "5"
+    assert "seconds" not in form(server=Server.SGLANG) | form(server=Server.VLLM_OMNI)
+    assert form(num_frames=2)["seconds"] == "1"
     assert form(num_frames=None, duration=5)["num_frames"] == "80"
     assert form(num_frames=None, duration=5, fps=None)["seconds"] == "5"
     with pytest.raises(InvalidRequestError, match=r"2\.5 s"):
@@ -155,9 +158,17 @@ def test_the_zero_that_vllm_omni_always_says_is_no_progress():
     assert event == JobProgressed(phase="in_progress", fraction=None)
 
 
-@pytest.mark.parametrize("word", ["processing", "queued", "preparing"])
-def test_an_unknown_word_is_progress(word):
-    assert parse_status(video("sglang_in_progress", status=word)).phase == word
+@pytest.mark.parametrize("word", ["preparing", "QUEUED", "Task-Submitted"])
+def test_a_word_of_the_trade_for_waiting_is_waiting(word):
+    assert parse_status(video("sglang_in_progress", status=word)).phase == "queued"
+
+
+@pytest.mark.parametrize("word", ["warming the oven", "half_done", "phase 3"])
+def test_an_unknown_word_is_progress_and_is_said(word):
+    event = parse_status(video("sglang_in_progress", status=word))
+
+    assert (event.phase, event.fraction) == (word, 0.42)
+    assert f"{word!r}, which is not known here" in event.message
 
 
 @pytest.mark.parametrize(
@@ -209,11 +220,23 @@ def test_a_rewritten_prompt_is_the_prompt_sent():
     assert completed(done, Artifact(path="/a"), ref, CHECKED).prompts_sent == ("a red fox",)
 
 
-def test_a_bucket_is_no_address_and_the_first_real_one_counts():
-    assert video("sglang_completed", url="s3://films/1.mp4").address is None
-    assert (
-        video("sglang_completed", urls=["s3://a", "https://b/1.mp4"]).address == "https://b/1.mp4"
-    )
+@pytest.mark.parametrize(
+    ("said", "addresses"),
+    [
+        ({"urls": [None], "url": None}, ()),
+        ({"url": "s3://films/1.mp4"}, ()),
+        ({"url": "", "urls": [""]}, ()),
+        ({"url": 7, "urls": {"odd": 1}}, ()),
+        ({"urls": ["s3://a", "https://b/1.mp4"]}, ("https://b/1.mp4",)),
+        ({"url": "https://b/1.mp4", "urls": ["https://b/1.mp4"]}, ("https://b/1.mp4",)),
+        ({"data": [{"url": "https://b/1.mp4"}]}, ("https://b/1.mp4",)),
+        ({"video": {"url": "/files/1.mp4"}}, ("/files/1.mp4",)),
+    ],
+)
+def test_only_what_can_be_fetched_is_an_address(said, addresses):
+    found = parse_video(reply("sglang_completed") | said)
+
+    assert (found.addresses, found.state) == (addresses, State.DONE)
 
 
 @pytest.mark.parametrize(
@@ -240,16 +263,49 @@ def test_what_is_no_video_is_none():
 
 
 def test_ids_that_climb_out_of_their_path_are_not_used():
-    assert video("sglang_in_progress").can_be_asked_for
+    assert fits_a_path(video("sglang_in_progress").id)
     for bad in ("", ".", "..", "a\nb", "x" * 501):
-        assert not video("sglang_in_progress", id=bad).can_be_asked_for
+        assert not fits_a_path(bad)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "read"),
+    [
+        ("id", 12345, "12345"),
+        ("seconds", "5s", None),
+        ("created_at", 1763600000123, 1763600000.123),
+        ("created_at", "2025-11-20T00:53:20Z", 1763600000.0),
+        ("completed_at", "soon", None),
+        ("expires_at", [], None),
+        ("inference_time_s", "fast", None),
+        ("size", {"width": 1}, None),
+        ("model", False, None),
+        ("fps", "16", 16.0),
+    ],
+)
+def test_a_field_of_another_type_is_read_as_far_as_it_can_be(field, value, read):
+    found = parse_video(reply("sglang_completed") | {field: value})
+
+    assert (getattr(found, field), found.state) == (read, State.DONE)
+
+
+@pytest.mark.parametrize(
+    ("said", "fraction"),
+    [("10%", 0.1), (0.25, 0.25), (1, 0.01), (250, 1.0), (-3, None), ("most of it", None), ([], None)],
+)
+def test_progress_is_percent_or_a_share_or_unknown(said, fraction):
+    assert parse_status(video("sglang_in_progress", progress=said)).fraction == fraction
 
 
 def test_a_list_is_read_with_and_without_has_more():
     entry = reply("sglang_in_progress")
 
-    assert parse_list({"data": [entry, {"odd": 1}]})[1] is None
-    assert parse_list({"data": [entry], "has_more": True})[1] is True
+    videos, unreadable, has_more = parse_list({"data": [entry, {"odd": 1}, None]})
+
+    assert ([video.status for video in videos], unreadable) == (["in_progress"], 2)
+    assert has_more is None
+    assert parse_list({"data": [entry], "has_more": True})[2] is True
+    assert len(parse_list([entry])[0]) == 1
     assert parse_models({"data": [{"id": "wan"}, 3]}) == ("wan",)
     assert parse_models({"data": None}) == ()
 
@@ -261,26 +317,35 @@ def sent_for_vllm(**changes):
 
 @pytest.mark.parametrize(
     "other",
-    [{"prompt": "a hare"}, {"size": "832x480"}, {"model": "other"}, {"seconds": "4"}],
+    [{"size": "832x480"}, {"model": "other"}],
 )
-def test_a_listed_video_must_repeat_all_that_was_sent(other):
+def test_a_listed_video_must_not_speak_against_what_was_sent(other):
     listed = video("vllm_omni_failed_http_400")
 
-    assert echoes(listed, sent_for_vllm(), since=CREATED)
-    assert not echoes(listed, sent_for_vllm(**other), since=CREATED)
+    assert echoes(listed, sent_for_vllm())
+    assert not echoes(listed, sent_for_vllm(**other))
+    assert not echoes(video("vllm_omni_failed_http_400", num_frames=200), sent_for_vllm())
+    whole_seconds = {"prompt": "a fox in snow", "size": "1280x720", "seconds": "4"}
+    assert not echoes(listed, whole_seconds)
+    assert echoes(listed, whole_seconds | {"seconds": "5"})
 
 
-def test_a_listed_video_from_before_is_another():
-    listed = video("vllm_omni_failed_http_400")
-    later = datetime.fromtimestamp(1763600001, UTC)
+@pytest.mark.parametrize("size", ["1280X720", " 1280 x 720 ", "1280*720", "1280×720", "720p", None])
+def test_a_size_is_compared_however_it_is_written(size):
+    assert echoes(video("vllm_omni_failed_http_400", size=size), sent_for_vllm())
 
-    assert not echoes(listed, sent_for_vllm(), since=later)
-    assert not echoes(video("vllm_omni_failed_http_400", created_at=None), {}, since=CREATED)
+
+def test_only_the_whole_prompt_says_that_a_video_is_ours():
+    listed = video("vllm_omni_failed_http_400", prompt=" a fox\n in  snow ")
+
+    assert is_prompt_of(listed, sent_for_vllm())
+    for other in ("a fox", "a fox in snow, at night", "", None):
+        assert not is_prompt_of(listed.model_copy(update={"prompt": other}), sent_for_vllm())
 
 
 def test_sglang_says_the_length_in_whole_seconds():
     listed = video("sglang_in_progress")
     sent = {"prompt": "a fox", "size": "832x480", "fps": "16"}
 
-    assert echoes(listed, sent | {"num_frames": "81"}, since=CREATED)
-    assert not echoes(listed, sent | {"num_frames": "161"}, since=CREATED)
+    assert echoes(listed, sent | {"num_frames": "81"})
+    assert not echoes(listed, sent | {"num_frames": "161"})
