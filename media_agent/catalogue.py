@@ -6,8 +6,9 @@ it: a price has its source and date, a quality is somebody's opinion. An absent 
 
 import datetime
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -16,6 +17,7 @@ from pydantic import Field, JsonValue, ValidationError
 from media_agent.backend import BackendSpec
 from media_agent.errors import PluginError
 from media_agent.faults import in_words
+from media_agent.fencing import WAY_OUT, fenced
 from media_agent.geometry import short_side, short_side_of
 from media_agent_schemas.base import Schema
 from media_agent_schemas.capabilities import Capabilities, Estimate, Verification
@@ -124,26 +126,36 @@ class _File(Schema):
 class Catalogue:
     """The facts of all backends."""
 
-    def __init__(self, files: Mapping[str, Mapping[str, ModelFacts]] | None = None) -> None:
-        """Take the facts by backend and model."""
+    def __init__(
+        self,
+        files: Mapping[str, Mapping[str, ModelFacts]] | None = None,
+        problems: Iterable[str] = (),
+    ) -> None:
+        """Take the facts by backend and model, and which files could not be read, and why."""
         self._files = files or {}
+        self.problems = tuple(problems)
         self._known: dict[tuple[str, str], ModelFacts] = {}
 
     @classmethod
     def load(cls, specs: Mapping[str, BackendSpec]) -> "Catalogue":
-        """Read the files that these backends, by name, bring; a faulty one is only logged."""
+        """Read the files that these backends, by name, bring; a faulty one is told."""
         files: dict[str, Mapping[str, ModelFacts]] = {}
         read: dict[Path, Mapping[str, ModelFacts]] = {}
+        problems: dict[str, None] = {}
         for name, spec in specs.items():
             if spec.catalogue is None:
                 continue
             try:
                 if spec.catalogue not in read:
-                    read[spec.catalogue] = read_catalogue(spec.catalogue)
+                    read[spec.catalogue] = fenced(
+                        "it", partial(read_catalogue, spec.catalogue), dict
+                    )
                 files[name] = read[spec.catalogue]
             except PluginError as error:
-                _LOGGER.warning("%s", error)
-        return cls(files)
+                problems[f"backend {spec.name}: {error.message}"] = None
+        for problem in problems:
+            _LOGGER.warning("%s", problem)
+        return cls(files, problems)
 
     def facts(self, backend: str, model: str) -> ModelFacts:
         """Return what is known about a model: by its name, else by the first pattern that fits."""
@@ -153,14 +165,27 @@ class Catalogue:
         return self._known[key]
 
     def corrected(self, limits: Capabilities) -> Capabilities:
-        """Return capabilities with what the catalogue knows better, or what they leave unsaid."""
+        """Return capabilities with what the catalogue knows better, or what they leave unsaid.
+
+        Raises:
+            PluginError: what the catalogue says of them is no Capabilities.
+        """
         facts = self.facts(limits.kind or limits.backend, limits.model)
         changes: dict[str, object] = {**facts.limits}
         if limits.licence is None and facts.licence is not None:
             changes["licence"] = facts.licence
         if "verification" not in limits.model_fields_set and facts.verification is not None:
             changes["verification"] = facts.verification
-        return Capabilities.model_validate({**dict(limits), **changes}) if changes else limits
+        if not changes:
+            return limits
+        try:
+            return Capabilities.model_validate({**dict(limits), **changes})
+        except ValidationError as error:
+            said = in_words(error, Capabilities)
+            raise PluginError(
+                f"backend {limits.backend}: the limits of {limits.model} in its catalogue: {said}",
+                hint=WAY_OUT,
+            ) from None
 
     def estimate(self, limits: Capabilities, own: Estimate, request: VideoRequest) -> Estimate:
         """Return the backend's own estimate, completed by the catalogue where it is silent."""

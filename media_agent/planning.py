@@ -1,14 +1,15 @@
 """From a request to plans: one model if one is meant, else all that could; nothing is started."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from functools import cached_property
 
 from media_agent.backend import VideoBackend
 from media_agent.catalogue import Catalogue
 from media_agent.config import RouteSection, Settings
-from media_agent.errors import MediaAgentError
-from media_agent.reasons import chosen
+from media_agent.errors import MediaAgentError, PluginError
+from media_agent.reasons import chosen, faults_of_plugins
 from media_agent.registry import Registry
 from media_agent.router import Router
 from media_agent.routes import Route, Rules
@@ -16,6 +17,8 @@ from media_agent_schemas.capabilities import Plan, Policy
 from media_agent_schemas.media import InputRole
 from media_agent_schemas.plan import PlanReport
 from media_agent_schemas.request import RoutingPreference, VideoMode, VideoRequest
+
+_LOGGER = logging.getLogger(__name__)
 
 OpenBackend = Callable[[str], Awaitable[VideoBackend]]
 
@@ -63,6 +66,8 @@ class Planner:
         if request.model is None and request.routing is not None:
             report = await self.report(request, policy, allow_unknown_words=allow_unknown_words)
             chosen(report)
+            for fault in faults_of_plugins(report):
+                _LOGGER.warning("%s", fault)
             return tuple(each.plan for each in report.ranked if each.plan is not None)
         request = await asyncio.to_thread(as_long_as_its_source, request)
         name = request.model or self._settings.default_backend
@@ -82,7 +87,7 @@ class Planner:
     async def _router(self, model: str | None) -> Router:
         """Return a router over one backend, or over all that can be started."""
         backends: dict[str, VideoBackend] = {}
-        broken: dict[str, MediaAgentError] = {}
+        broken = {} if model is not None else self._registry.broken_by_name()
         if model is not None:
             name = model.partition("/")[0]
             backends[name] = await self._open_backend(name)
@@ -91,7 +96,8 @@ class Planner:
                 try:
                     backends[name] = await self._open_backend(name)
                 except MediaAgentError as error:
-                    broken[name] = error
+                    fault = error.__cause__  # of a factory that broke
+                    broken[name] = fault if isinstance(fault, PluginError) else error
         return Router(
             backends, self._catalogue, self._rules(), draw_seed=self._draw_seed, broken=broken
         )

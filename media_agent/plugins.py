@@ -5,16 +5,27 @@ pluggy's own loader stops at the first plugin that fails, hence a manager per pl
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from types import NoneType
 
 import pluggy
 
 from media_agent import hookspecs
 from media_agent.backend import BackendSpec
-from media_agent.errors import PluginError
+from media_agent.errors import MediaAgentError, PluginError
+from media_agent.fencing import WAY_OUT, fenced
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
+_KINDS = {  # what stands in a BackendSpec beside name and factory
+    "catalogue": (Path, NoneType),
+    "simulator": (str, NoneType),
+    "needs_section": (bool,),
+    "key_variable": (str, NoneType),
+    "takes_folders": (bool,),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +39,7 @@ class BrokenPlugin:
         """Return the same as an error."""
         return PluginError(
             f"plugin {self.plugin} is left out: {self.reason}",
-            hint="update, repair or uninstall the package it comes from",
+            hint=WAY_OUT,
         )
 
 
@@ -38,6 +49,8 @@ class Discovery:
 
     specs: Mapping[str, BackendSpec]
     broken: tuple[BrokenPlugin, ...] = ()
+    owners: Mapping[str, str] = field(default_factory=dict)
+    """The plugin of each backend, by the name of the backend."""
 
 
 def discover(found: Iterable[EntryPoint] | None = None) -> Discovery:
@@ -52,9 +65,9 @@ def discover(found: Iterable[EntryPoint] | None = None) -> Discovery:
     broken: list[BrokenPlugin] = []
     for entry_point in sorted(found, key=lambda each: (not _is_ours(each), each.name, each.value)):
         try:
-            offered = _load(entry_point)
-        except (Exception, SystemExit) as error:  # noqa: BLE001  # a plugin may do anything
-            broken.append(BrokenPlugin(entry_point.name, _reason(error)))
+            offered: list[BackendSpec] = fenced("it", partial(_load, entry_point), list)
+        except MediaAgentError as error:
+            broken.append(BrokenPlugin(entry_point.name, error.message))
             continue
         for spec in offered:
             if spec.name in specs:
@@ -63,7 +76,7 @@ def discover(found: Iterable[EntryPoint] | None = None) -> Discovery:
                 continue
             specs[spec.name] = spec
             owners[spec.name] = entry_point.name
-    return Discovery(specs, tuple(broken))
+    return Discovery(specs, tuple(broken), owners)
 
 
 def _load(entry_point: EntryPoint) -> list[BackendSpec]:
@@ -71,10 +84,18 @@ def _load(entry_point: EntryPoint) -> list[BackendSpec]:
     manager.add_hookspecs(hookspecs)
     manager.register(entry_point.load(), name=entry_point.name)
     manager.check_pending()
-    results = manager.hook.media_agent_backends()
-    if not results:
+    if not manager.hook.media_agent_backends.get_hookimpls():
         raise PluginError("it implements no hook media_agent_backends")
-    return [_checked(spec) for offered in results for spec in offered]
+    results = manager.hook.media_agent_backends()
+    if not results:  # pluggy leaves None out
+        raise PluginError("its media_agent_backends returned None, not a list of BackendSpec")
+    return [_checked(spec) for offered in results for spec in _several(offered)]
+
+
+def _several(offered: object) -> Iterable[object]:
+    if not isinstance(offered, Iterable) or isinstance(offered, str):
+        raise PluginError(f"its media_agent_backends returned {offered!r}, not a list of BackendSpec")
+    return offered
 
 
 def _checked(spec: object) -> BackendSpec:
@@ -84,12 +105,18 @@ def _checked(spec: object) -> BackendSpec:
         raise PluginError(
             f"backend name {spec.name!r} is not made of lower-case letters, digits, '.', '_', '-'"
         )
+    for name, kinds in _KINDS.items():
+        value: object = getattr(spec, name)
+        if not isinstance(value, kinds):
+            raise PluginError(f"backend {spec.name}: its {name} is {value!r}")
+    if not callable(spec.factory):
+        raise PluginError(f"backend {spec.name}: its factory is {spec.factory!r}")
     return spec
 
 
 def _is_ours(entry_point: EntryPoint) -> bool:
-    return entry_point.dist is not None and entry_point.dist.name == "media-agent"
+    try:
+        return entry_point.dist is not None and entry_point.dist.name == "media-agent"
+    except Exception:  # noqa: BLE001  # what describes the package may be damaged in any way
+        return False
 
-
-def _reason(error: BaseException) -> str:
-    return str(error) if isinstance(error, PluginError) else f"{type(error).__name__}: {error}"

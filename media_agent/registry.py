@@ -12,7 +12,9 @@ from media_agent.errors import (
     Fault,
     InvalidRequestError,
     MediaAgentError,
+    PluginError,
 )
+from media_agent.fencing import FencedBackend, in_words
 from media_agent.models import with_models
 from media_agent.nearest import did_you_mean
 from media_agent.plugins import BrokenPlugin, Discovery, discover
@@ -44,6 +46,17 @@ class Registry:
         """The plugins that were left out, and why."""
         return self._discovery.broken
 
+    def broken_by_name(self) -> dict[str, MediaAgentError]:
+        """Return what was left out as errors, under names that no backend has."""
+        reasons: dict[str, list[str]] = {}
+        for each in self.broken:
+            name = f"plugin {each.plugin}" if each.plugin in self.names() else each.plugin
+            reasons.setdefault(name, []).append(each.reason)
+        return {
+            name: BrokenPlugin(name.removeprefix("plugin "), "; ".join(said)).error()
+            for name, said in reasons.items()
+        }
+
     def names(self) -> list[str]:
         """Return the names of all backends, sorted."""
         offered = {name for name, spec in self.specs.items() if not spec.needs_section}
@@ -61,27 +74,32 @@ class Registry:
             ConfigurationError: its section in the settings is faulty.
             BackendUnavailableError: it is installed and cannot be started.
         """
-        backend = self._make(self._spec(name), settings)
+        spec = self._spec(name)
+        if spec.takes_folders:
+            settings = with_models(spec.name, settings)
+        backend = self.make(spec, settings)
         if settings.model is None and name in (self.kind(name), backend.name):
             return backend
         return AliasedBackend(name, backend, settings.model)
 
-    def _make(self, spec: BackendSpec, settings: BackendSettings) -> VideoBackend:
+    def make(self, spec: BackendSpec, settings: BackendSettings) -> VideoBackend:
+        """Make the backend of a spec, behind the fence that every plugin is kept by.
+
+        Raises:
+            BackendUnavailableError: it cannot be started, or what is made is no backend.
+        """
+        plugin = self._discovery.owners.get(spec.name, spec.name)
         try:
-            if spec.takes_folders:
-                settings = with_models(spec.name, settings)
-            return spec.factory(settings)
-        except MediaAgentError:
-            raise
-        except ImportError as error:
-            raise BackendUnavailableError(
-                f"backend {spec.name} cannot be started: {error}",
-                hint=f"pip install 'media-agent[{spec.name}]', or what the plugin's manual says",
-            ) from error
-        except Exception as error:
-            raise BackendUnavailableError(
-                f"backend {spec.name} cannot be started: {type(error).__name__}: {error}"
-            ) from error
+            return FencedBackend(plugin, spec.name, lambda: spec.factory(settings))
+        except PluginError as error:
+            cause = error.__cause__
+            said = error.message if cause is None else in_words(cause)
+            by = "" if plugin == spec.name else f" of plugin {plugin}"
+            problem = f"backend {spec.name}{by} cannot be started: {said}"
+            if isinstance(cause, ImportError):
+                hint = f"pip install 'media-agent[{spec.name}]', or what the plugin's manual says"
+                raise BackendUnavailableError(problem, hint=hint) from cause
+            raise BackendUnavailableError(problem, hint=error.hint) from error
 
     def _spec(self, name: str) -> BackendSpec:
         kind = self.kind(name)

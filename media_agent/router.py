@@ -13,6 +13,7 @@ from media_agent.catalogue import Catalogue, ModelFacts
 from media_agent.errors import (
     InvalidRequestError,
     MediaAgentError,
+    PluginError,
     UnsupportedRequestError,
     to_info,
 )
@@ -162,8 +163,12 @@ class Router:
         for name in (*(route.allow or ()), *route.deny):
             backend, _, model = name.partition("/")
             is_known = backend in self._broken or (backend in self._backends and not model)
-            if not is_known:
+            if is_known:
+                continue
+            try:
                 self.maker(name)
+            except PluginError:  # it cannot be asked, nor make anything
+                continue
 
     def _models(self, name: str) -> list[str]:
         """Return the models of a backend; one that has none to offer says so when asked for it."""

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 
 from cyclopts import App, CycloptsError
 
@@ -14,7 +15,7 @@ from media_agent.cli.jobs import jobs_app
 from media_agent.cli.models import models_app
 from media_agent.cli.plan import plan
 from media_agent.cli.schema import print_schema, print_tools
-from media_agent.cli.screen import one_line, say
+from media_agent.cli.screen import keeping_stdout, one_line, say
 from media_agent.cli.simulate import simulate
 from media_agent.cli.steer import branch, extend, finish, steer
 from media_agent.cli.verify import verify_live
@@ -62,12 +63,14 @@ def build_app() -> App:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return the exit code; absent arguments are those of the process."""
     try:
-        code = build_app()(
+        command, given, _ = build_app().parse_args(
             sys.argv[1:] if arguments is None else list(arguments),
             exit_on_error=False,
             print_error=False,
-            result_action="return_value",
         )
+        run = partial(command, *given.args, **given.kwargs)
+        is_help = isinstance(getattr(command, "__self__", None), App)  # which writes to stdout
+        code = run() if is_help else keeping_stdout(run)
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except KeyboardInterrupt:

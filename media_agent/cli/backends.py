@@ -103,13 +103,15 @@ def _look(
 
     problems = [] if wanted else [broken.error().message for broken in registry.broken]
     catalogue = Catalogue.load(registry.specs)
+    problems += [] if wanted else catalogue.problems
     found: list[Listed] = []
     for name in [wanted] if wanted else registry.names():
         try:
             backend = registry.create(name, settings.backend_settings(name))
             router = Router({name: backend}, catalogue, draw_seed=lambda: 0)
             models = [model] if model else backend.capabilities().models or ("",)
-            found += [_listed(router.maker(f"{name}/{each}")) for each in models]
+            for each in models:
+                found.append(_listed(router.maker(f"{name}/{each}")))
         except MediaAgentError as error:
             if wanted:
                 raise
@@ -118,13 +120,15 @@ def _look(
 
 
 def _listed(maker: "Maker") -> Listed:
-    from media_agent.errors import MediaAgentError
+    from media_agent.errors import MediaAgentError, PluginError
     from media_agent_schemas.capabilities import Estimate
 
     limits = maker.capabilities
     request = _usual_request(limits)
     try:
         return Listed(limits, maker.estimate(request), request.seconds() or _SECONDS)
+    except PluginError:
+        raise
     except MediaAgentError:  # a price that depends on what was not said
         return Listed(limits, Estimate(), _SECONDS)
 

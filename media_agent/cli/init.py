@@ -41,6 +41,8 @@ def init(*, user: Flag = False, force: Flag = False) -> int:
         place.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(place, starter_file(machine).encode())
     tell_facts(_found(machine))
+    for problem in machine.problems:
+        tell(f"problem: {problem}")
     for finding in check(place).findings:
         tell(finding.text)
     tell(f"wrote {place}")

@@ -115,7 +115,7 @@ def recognise(model: str, folder: Path, registry: "Registry", data_dir: Path) ->
             continue
         settings = BackendSettings(data_dir=data_dir, models={model: folder})
         try:
-            return spec.factory(settings).capabilities(model)
+            return registry.make(spec, settings).capabilities(model)
         except MediaAgentError as error:
             refusals.append(error)
     if len(refusals) == 1:

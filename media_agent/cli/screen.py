@@ -2,8 +2,36 @@
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
-from typing import TextIO
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import redirect_stdout
+from typing import TextIO, TypeVar
+
+Answer = TypeVar("Answer")
+_kept: list[TextIO] = []  # stdout, while it is kept for this module
+
+
+def keeping_stdout(run: Callable[[], Answer]) -> Answer:
+    """Run a command; what plugins and libraries print meanwhile goes to stderr, in any thread.
+
+    Stdout is for programs that read it: it has what is told here, and nothing else.
+    """
+    _kept.append(sys.stdout)
+    try:
+        with redirect_stdout(sys.stderr):
+            answer = run()
+            flush()
+            return answer
+    finally:
+        _kept.pop()
+
+
+def flush() -> None:
+    """Write out what was told so far."""
+    _stdout().flush()
+
+
+def _stdout() -> TextIO:
+    return _kept[-1] if _kept else sys.stdout
 
 
 def one_line(text: object) -> str:
@@ -27,13 +55,14 @@ def tell(text: str) -> None:
 
 def tell_line(line: str) -> None:
     """Write a line to stdout with its spaces as they are."""
-    _write(line, sys.stdout)
+    _write(line, _stdout())
 
 
 def tell_json(data: object, *, indent: int | None = 2) -> None:
     """Write data, or what has a `model_dump`, to stdout as JSON, for programs."""
     dump = getattr(data, "model_dump", None)
-    print(json.dumps(data if dump is None else dump(mode="json"), indent=indent))
+    said = json.dumps(data if dump is None else dump(mode="json"), indent=indent)
+    print(said, file=_stdout())
 
 
 def tell_facts(facts: Iterable[tuple[str, object]]) -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from media_agent.cli.screen import say, tell
+from media_agent.cli.screen import flush, say, tell
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
@@ -41,7 +41,7 @@ def simulate(
     faults = [Fault.parse(text) for text in fault]
     with make(faults, port=port, **_read_settings(kind, settings)) as simulator:
         tell(f"{name} is simulated at {simulator.url}")
-        print(end="", flush=True)
+        flush()
         say(f"set base_url to it and any key; {simulator.url}/__simulator__ counts; Ctrl-C stops")
         threading.Event().wait()
     return 0
