@@ -27,7 +27,7 @@ from media_agent_schemas.request import Shot, VideoRequest
 
 if TYPE_CHECKING:
     from media_agent.planning import Planner
-    from media_agent.submitting import Surroundings
+    from media_agent.surroundings import Surroundings
 
 
 async def plan_branch(

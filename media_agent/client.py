@@ -15,7 +15,7 @@ from media_agent import branching, reconciling
 from media_agent.backend import VideoBackend
 from media_agent.chain import ChainBackend
 from media_agent.config import Settings, load_settings
-from media_agent.errors import InvalidRequestError
+from media_agent.errors import IdempotencyConflictError, InvalidRequestError
 from media_agent.faults import in_words
 from media_agent.jobs import JobTerms
 from media_agent.ledger import Ledger
@@ -25,7 +25,7 @@ from media_agent.reconciling import Finding
 from media_agent.registry import Registry
 from media_agent.running import Running
 from media_agent.steering import check_command
-from media_agent.submitting import Surroundings
+from media_agent.surroundings import Surroundings
 from media_agent_schemas.capabilities import Capabilities, Plan, Policy
 from media_agent_schemas.events import JobEvent
 from media_agent_schemas.jobs import ChangePrompt, Finish, VideoJob
@@ -171,15 +171,17 @@ class VideoClient:
         Without `out` the film stays in the job's folder.
         A `job_id` given twice is refused, so nothing is made twice by mistake. The same
         `idempotency_key` with the same request is the same job, also from another process: it is
-        waited for, gone on with if its process is gone, and returned as it ended; where it was
-        asked for with another place or policy then, a warning says so.
+        waited for, gone on with if its process is gone, and returned as it ended. On other terms
+        (place, policy, overwrite) it is refused. A key whose job failed before anybody can have
+        accepted anything is free again.
         When this is cancelled, the work is stopped, what was made is kept as NAME.partial.mp4 with
         its record, and then the cancellation goes on. Cancelled again meanwhile, it waits for
         nothing: the job can be gone on with.
 
         Raises:
             RequestError: the request cannot be served, or `out` cannot be used; nothing was sent.
-            IdempotencyConflictError: there is a job of this id, or the key has another request.
+            IdempotencyConflictError: there is a job of this id, or the key has another request
+                or other terms.
             StorageError: the data folder cannot be written.
         """
         job, is_new = await self._kept(
@@ -194,8 +196,7 @@ class VideoClient:
         )
         if is_new:
             return await self._running.made(job, on_event)
-        ended = await self._running.watched(job.id, on_event)
-        return self._told_apart(ended, out=out, policy=policy)
+        return await self._running.watched(job.id, on_event)
 
     async def start(
         self,
@@ -210,12 +211,12 @@ class VideoClient:
         """Begin to make the video and return its job as soon as it is kept; `get` follows it.
 
         The same `idempotency_key` with the same request is the same job; when its process is gone,
-        this one goes on with it. What has not ended when the client is closed stays in the ledger,
-        and work at a service goes on there.
+        this one goes on with it; `generate` says more. What has not ended when the client is closed
+        stays in the ledger, and work at a service goes on there.
 
         Raises:
             RequestError: the request cannot be served, or `out` cannot be used; nothing was done.
-            IdempotencyConflictError: the key has another request.
+            IdempotencyConflictError: the key has another request or other terms.
             StorageError: the data folder cannot be written.
         """
         job, is_new = await self._kept(
@@ -232,8 +233,7 @@ class VideoClient:
             self._running.begin(job)
         else:
             self._running.go_on(job)
-        kept = self.store.get(job.id)
-        return kept if is_new else self._told_apart(kept, out=out, policy=policy)
+        return self.store.get(job.id)
 
     async def plan_branch(
         self,
@@ -409,7 +409,7 @@ class VideoClient:
         return await self._control(job_id, Finish())
 
     def knows(self, idempotency_key: str | None) -> bool:
-        """Return whether there is a job of this key."""
+        """Return whether a job has this key; a key is free again when all was in vain."""
         return idempotency_key is not None and self.store.has_key(idempotency_key)
 
     def new_job_id(self) -> str:
@@ -452,6 +452,7 @@ class VideoClient:
             )
         known = None if idempotency_key is None else self.store.of_key(idempotency_key, request)
         if known is not None:
+            self._check_terms(known, plans, policy=policy, out=_absolute(out), overwrite=overwrite)
             return known, False
         if plans is None:
             words = allow_unknown_words
@@ -461,19 +462,35 @@ class VideoClient:
         terms = JobTerms(tuple(plans), _absolute(out), overwrite, idempotency_key)
         return await self._running.keep(job_id or self.new_job_id(), request, terms)
 
-    def _told_apart(
-        self, known: VideoJob, *, out: Path | str | None, policy: Policy | None
-    ) -> VideoJob:
-        """Return the job of a key with a warning where it was asked for on other terms before."""
+    def _check_terms(
+        self,
+        known: VideoJob,
+        plans: Sequence[Plan] | None,
+        *,
+        policy: Policy | None,
+        out: Path | None,
+        overwrite: bool,
+    ) -> None:
+        """Refuse a key that was given on other terms before, as far as any are given now.
+
+        Raises:
+            IdempotencyConflictError: what is asked would not be done.
+        """
         terms = self.store.terms(known.id)
-        of_old = f"this idempotency key belongs to job {known.id}, which"
-        said = []
-        if out is not None and _absolute(out) != terms.out:
+        policy = plans[0].policy if policy is None and plans else policy
+        differs = []
+        if out is not None and out != terms.out:
             place = terms.out or self.store.folder(known.id)
-            said.append(f"{of_old} puts its film in {place}; nothing is put in {out}")
+            differs.append(f"puts its film in {place}, not in {out}")
         if policy not in (None, known.plan.policy):
-            said.append(f"{of_old} was planned under policy {known.plan.policy}, not {policy}")
-        return known.model_copy(update={"warnings": (*known.warnings, *said)})
+            differs.append(f"was planned under policy {known.plan.policy}, not {policy}")
+        if overwrite and not terms.overwrite:
+            differs.append("replaces no film that is there")
+        if differs:
+            raise IdempotencyConflictError(
+                f"this idempotency key belongs to job {known.id}, which {' and '.join(differs)}",
+                hint="ask on the same terms, or with a new key for a new film",
+            )
 
     async def _control(
         self,

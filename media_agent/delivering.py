@@ -16,7 +16,7 @@ from media_agent.jobs import JobMovedError
 from media_agent.kept_text import text_that_reads_back
 from media_agent.record import build_record
 from media_agent.stopping import while_wanted
-from media_agent.submitting import Surroundings
+from media_agent.surroundings import Surroundings
 from media_agent_schemas.capabilities import Capabilities
 from media_agent_schemas.errors import ErrorInfo
 from media_agent_schemas.events import JobCompleted, JobFailed, JobOutcomeUnknown, TerminalEvent
@@ -87,7 +87,7 @@ class Delivering:
             elsewhere = tuple(file for file in end.artifacts if file.uri is not None)
             end = end.model_copy(update={"artifacts": elsewhere})
             end = self._undelivered(end, to_info(error), is_paid=is_paid)
-        self._around.checkpoint("collect")
+        self._around.reached("collect")
         try:
             await asyncio.to_thread(self._write_record, end, limits, resumed_from)
         except JobMovedError:
@@ -95,7 +95,7 @@ class Delivering:
         except Exception as error:
             _LOGGER.debug("job %s got no record", self._job.id, exc_info=True)
             end = self._undelivered(end, to_info(error), is_paid=is_paid)
-        self._around.checkpoint("record")
+        self._around.reached("record")
         return end
 
     async def _collected(self, end: TerminalEvent) -> TerminalEvent:

@@ -42,6 +42,8 @@ from media_agent_schemas.request import VideoRequest
 _LOGGER = logging.getLogger(__name__)
 _PAGE = 500  # events read at once
 _REOPENED = (JobStatus.OUTCOME_UNKNOWN, JobStatus.FAILED, JobStatus.CANCELLED)
+_IN_VAIN = """status = 'failed' AND NOT EXISTS
+    (SELECT 1 FROM submissions WHERE job_id = jobs.id AND state != 'refused')"""
 _PLACING = -1  # the number of an artifact that is being put in its place
 
 
@@ -51,7 +53,8 @@ class Ledger(OwnedSubmissions):
     def create(self, job: VideoJob, terms: JobTerms | None = None) -> VideoJob:
         """Keep a new job, owned here, before anything is done for it.
 
-        With an idempotency key that is known already, return the job it belongs to instead.
+        With an idempotency key that is known already, return the job it belongs to instead; a key
+        is free again when its job failed and nobody can have accepted anything of it.
 
         Raises:
             IdempotencyConflictError: the id is taken, or the key belongs to another request.
@@ -62,6 +65,9 @@ class Ledger(OwnedSubmissions):
             known = self._of_key(connection, terms.idempotency_key, job.request)
             if known is not None:
                 return known
+            if terms.idempotency_key is not None:
+                freed = "UPDATE jobs SET idempotency_key = NULL WHERE idempotency_key = ?"
+                connection.execute(freed, (terms.idempotency_key,))
             owned = {"owner": str(self._owner), "heartbeat": self._clock()}
             whole = {"inputs": dict(terms.inputs), "part_of": terms.part_of}
             try:
@@ -108,10 +114,9 @@ class Ledger(OwnedSubmissions):
             return self._of_key(connection, idempotency_key, request)
 
     def has_key(self, idempotency_key: str) -> bool:
-        """Return whether there is a job of this key."""
+        """Return whether a job has this key, and it is not free again."""
         with self._file.reading() as connection:
-            query = "SELECT 1 FROM jobs WHERE idempotency_key = ?"
-            return connection.execute(query, (idempotency_key,)).fetchone() is not None
+            return _row_of_key(connection, idempotency_key) is not None
 
     def list(self) -> list[VideoJob]:
         """Return all jobs, newest first; one that cannot be read is logged and left out."""
@@ -246,9 +251,7 @@ class Ledger(OwnedSubmissions):
     def _of_key(
         self, connection: sqlite3.Connection, key: str | None, request: VideoRequest
     ) -> VideoJob | None:
-        if key is None:
-            return None
-        row = connection.execute(f"{SELECT_JOBS} WHERE idempotency_key = ?", (key,)).fetchone()
+        row = None if key is None else _row_of_key(connection, key)
         if row is None:
             return None
         known = self._job(connection, row)
@@ -285,6 +288,12 @@ class Ledger(OwnedSubmissions):
         for number, file in enumerate(files, start=first):
             values = {"path": file.path, "sha256": file.sha256, "artifact": file}
             insert(connection, "artifacts", job_id=job_id, number=number, **values)
+
+
+def _row_of_key(connection: sqlite3.Connection, key: str) -> sqlite3.Row | None:
+    query = f"{SELECT_JOBS} WHERE idempotency_key = ? AND NOT ({_IN_VAIN})"
+    row: sqlite3.Row | None = connection.execute(query, (key,)).fetchone()
+    return row
 
 
 def _check_id(job_id: str) -> None:

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from media_agent.jobs import Submission, SubmissionState
-from media_agent.submitting import Submitting, Surroundings
+from media_agent.lost_replies import LostReplies
+from media_agent.surroundings import Surroundings
 from media_agent_schemas.jobs import JobStatus, OperationRef, VideoJob
 
 
@@ -31,7 +32,7 @@ async def reconcile(job_id: str, around: Surroundings) -> Finding:
     if is_over or last is None or last.state is SubmissionState.REFUSED:
         return Finding(job, None, "nothing of it is unknown")
     with store.hold(job_id):
-        ref = await Submitting(job, store.terms(job_id), around).find()
+        ref = await LostReplies(job_id, store.terms(job_id).plans, around).find()
     lookup = (await around.open_backend(job.plan)).capabilities(job.plan.model).lookup
     return Finding(store.get(job_id), ref, _said(job, last, ref, lookup))
 

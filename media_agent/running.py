@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 
 from media_agent.branching import take_share
@@ -11,15 +11,14 @@ from media_agent.delivering import placed
 from media_agent.errors import JobError, MediaAgentError, to_info
 from media_agent.inputs import digests_of
 from media_agent.jobs import JobMovedError, JobTerms
-from media_agent.workflow import JobRun, Surroundings
-from media_agent_schemas.events import JobCancelled, JobEvent, JobFailed, TerminalEvent
+from media_agent.surroundings import Surroundings
+from media_agent.workflow import JobRun, OnEvent, tell
+from media_agent_schemas.events import JobCancelled, JobFailed, TerminalEvent
 from media_agent_schemas.jobs import JobStatus, VideoJob
 from media_agent_schemas.request import VideoRequest
 
 _LOGGER = logging.getLogger(__name__)
 _LOOK_SECONDS = 0.5  # between two looks at a job of another process
-
-OnEvent = Callable[[JobEvent], None] | None
 
 
 class Running:
@@ -111,8 +110,7 @@ class Running:
         while True:
             for numbered in self._store.events(job_id, seen):
                 seen = numbered.sequence
-                if on_event is not None:
-                    on_event(numbered)
+                tell(on_event, numbered)
             job = self._store.get(job_id)
             if job.status.is_terminal:
                 return job

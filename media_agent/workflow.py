@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
 
 from media_agent.artifacts import Destination
 from media_agent.backend import VideoBackend
@@ -18,22 +17,19 @@ from media_agent.delivering import Delivering, clean_up, placed
 from media_agent.errors import (
     BackendResponseError,
     BackendUnavailableError,
-    GenerationFailedError,
     JobCancelledError,
-    JobError,
     MediaAgentError,
-    ModelRetiredError,
     OperationNotFoundError,
-    RequestError,
     StorageError,
     SubmitUncertainError,
     in_full,
     to_info,
 )
+from media_agent.hearing import from_plugin, told_by
 from media_agent.inputs import digests_of
 from media_agent.jobs import JobMovedError, SubmissionState
-from media_agent.kept_text import readable
-from media_agent.submitting import Submitting, Surroundings
+from media_agent.submitting import Submitting
+from media_agent.surroundings import Surroundings
 from media_agent_schemas.capabilities import Capabilities
 from media_agent_schemas.errors import ErrorInfo
 from media_agent_schemas.events import (
@@ -43,7 +39,6 @@ from media_agent_schemas.events import (
     JobEvent,
     JobFailed,
     JobOutcomeUnknown,
-    JobProgressed,
     JobStarted,
     TerminalEvent,
 )
@@ -54,7 +49,18 @@ __all__ = ["JobRun", "Surroundings"]
 _LOGGER = logging.getLogger(__name__)
 _PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)  # seconds between attempts to reach a backend again
 _LOOK_SECONDS = 0.5  # between two looks for what other processes want
-_WORD_OF_THE_BACKEND = (RequestError, GenerationFailedError, ModelRetiredError, JobError)
+
+OnEvent = Callable[[JobEvent], None] | None
+
+
+def tell(on_event: OnEvent, numbered: JobEvent) -> None:
+    """Tell whoever wants to hear; what breaks there is no word about the work."""
+    if on_event is None:
+        return
+    try:
+        on_event(numbered)
+    except Exception:  # whoever listens decides nothing
+        _LOGGER.warning("who hears of job %s broke", numbered.job_id, exc_info=True)
 
 
 class JobRun:
@@ -68,7 +74,7 @@ class JobRun:
         job: VideoJob,
         around: Surroundings,
         *,
-        on_event: Callable[[JobEvent], None] | None = None,
+        on_event: OnEvent = None,
     ) -> None:
         self.job = job
         self.ref: OperationRef | None = None
@@ -103,14 +109,13 @@ class JobRun:
             self.job = job
             self.backend = await self._around.open_backend(job.plan)
             with placed(job.id, self._around, from_living=is_taken) as destination:
-                self._around.checkpoint("plan")
+                self._around.reached("plan")
                 async with self._looking():
                     end = await self._work()
                 self._has_ended = True
-                self._around.checkpoint("observe")
-                end = await self._finished(end, destination)
-                self._keep_end(end)
-                self._around.checkpoint("finish")
+                self._around.reached("observe")
+                end = await self._concluded(end, destination)
+                self._around.reached("finish")
             if isinstance(end, JobCompleted):
                 clean_up(self.job, self._limits(), self._around)
             return self._store.get(self.job.id)
@@ -137,7 +142,7 @@ class JobRun:
         async with self._commanding:
             for command in self._store.take_commands(self.job.id):
                 try:
-                    await self.backend.control(self.ref, command)
+                    await from_plugin(self.backend.control(self.ref, command))
                 except MediaAgentError as error:
                     self._warn(f"{command.type} was refused: {error.message}")
                 except Exception as error:  # a plugin's own, kept as data
@@ -181,7 +186,7 @@ class JobRun:
             if not self._is_asked_to_stop():
                 return
             try:
-                await self.backend.cancel(self.ref)
+                await from_plugin(self.backend.cancel(self.ref))
             except Exception as error:  # noqa: BLE001  # a plugin's own; the wish outlives it
                 self._warn(f"{self.backend.name} could not be told to stop: {error}")
             else:
@@ -235,7 +240,7 @@ class JobRun:
         failures = 0
         while True:
             try:
-                async for event in _events(backend, ref):
+                async for event in told_by(backend, ref):
                     if isinstance(event, JobOutcomeUnknown):
                         return self._unknown(event.error, end=event)
                     if isinstance(event, TerminalEvent):
@@ -288,15 +293,17 @@ class JobRun:
         end = JobOutcomeUnknown(error=error) if end is None else end
         return end.model_copy(update={"error": error})
 
-    def _keep_end(self, end: TerminalEvent) -> None:
-        """Keep how it ended; where that cannot be kept, what it would have said is not lost."""
+    async def _concluded(self, end: TerminalEvent, destination: Destination) -> TerminalEvent:
+        """Finish and keep how it ended; where that cannot be, what there was to say is not lost."""
         try:
+            end = await self._finished(end, destination)
             self._keep(end)
         except StorageError as error:
             said = getattr(end, "error", None)
             if said is None:
                 raise
             raise StorageError(f"{error.message}; {in_full(said)}", hint=error.hint) from error
+        return end
 
     def _keep(self, event: BackendEvent) -> bool:
         """Return whether the event was news."""
@@ -307,14 +314,13 @@ class JobRun:
     def _tell(self, numbered: JobEvent | None) -> None:
         if numbered is not None:
             self.heard = numbered.sequence
-            if self._on_event is not None:
-                self._on_event(numbered)
+            tell(self._on_event, numbered)
 
     async def _let_go(self) -> None:
         """Stop the backend, without making more trouble of it; parts go on as jobs of their own."""
         if self.ref is not None and not self.job.plan.parts:
             with contextlib.suppress(MediaAgentError):
-                await self.backend.cancel(self.ref)
+                await from_plugin(self.backend.cancel(self.ref))
 
     async def _leave(self) -> None:
         """Let whoever took the job over work on it alone; what is paid belongs to both."""
@@ -356,35 +362,3 @@ class JobRun:
 
 def _with_way_out(info: ErrorInfo, hint: str) -> ErrorInfo:
     return info.model_copy(update={"hint": f"{info.hint}; {hint}" if info.hint else hint})
-
-
-async def _events(backend: VideoBackend, ref: OperationRef) -> AsyncGenerator[BackendEvent, None]:
-    """Yield what a backend tells; the word with which it fails the work is told as its end."""
-    try:
-        async with aclosing(backend.observe(ref)) as events:
-            async for event in events:
-                if (kept := _kept(event, backend.name)) is not None:
-                    yield kept
-    except OperationNotFoundError:
-        raise
-    except _WORD_OF_THE_BACKEND as error:
-        yield JobFailed(error=to_info(error))
-
-
-def _kept(event: BackendEvent, backend: str) -> BackendEvent | None:
-    """Return an event as it can be kept; None: it is one that can be done without.
-
-    Of a finished film all but the film may be left out.
-
-    Raises:
-        BackendResponseError: it cannot be kept.
-    """
-    try:
-        return readable(event)
-    except StorageError as error:
-        if isinstance(event, JobProgressed):
-            return None
-        if not isinstance(event, JobCompleted) or not event.artifacts:
-            raise BackendResponseError(f"{backend} told what cannot be kept: {error}") from error
-        said = f"what {backend} told of the film cannot be kept and was left out"
-        return JobCompleted(artifacts=event.artifacts, warnings=(said,))

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from media_agent import polled
+from media_agent import watching
 from media_agent.backend import BackendSettings
 from media_agent.errors import (
     BackendRateLimitError,
@@ -266,7 +266,7 @@ async def test_work_whose_polls_failed_meanwhile_is_not_stopped_at_its_deadline(
 async def test_a_film_on_its_way_is_left_to_a_later_run_when_the_job_is_to_stop(
     tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(polled, "_STOP_SECONDS", 0.01)
+    monkeypatch.setattr(watching, "_STOP_SECONDS", 0.01)
     fetching = asyncio.Event()
 
     class Slow(ScriptedBackend):
@@ -277,11 +277,11 @@ async def test_a_film_on_its_way_is_left_to_a_later_run_when_the_job_is_to_stop(
 
     backend = Slow(tmp_path, DONE)
     ref = await backend.submit(REQUEST, key="job-1")
-    watching = asyncio.create_task(collect(backend.observe(ref)))
+    observing = asyncio.create_task(collect(backend.observe(ref)))
     await fetching.wait()
 
     await backend.cancel(ref)
-    end = (await asyncio.wait_for(watching, 5))[-1]
+    end = (await asyncio.wait_for(observing, 5))[-1]
 
     assert end.type == "job.outcome_unknown"
     assert end.error.code == "job_cancelled"

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as some
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from media_agent import submitting
+from media_agent import lost_replies
 from media_agent.backend import BackendSettings, BackendSpec
 from media_agent.cli.making import unsaid
 from media_agent.client import VideoClient
@@ -334,7 +334,7 @@ async def test_a_provider_that_never_answers_is_not_waited_for_without_end(
 ) -> None:
     provider = world.providers["paid"]
     provider.lookup, provider.replies = "list", ["lost"]
-    monkeypatch.setattr(submitting, "_LONGEST_LOOK", 0.01)
+    monkeypatch.setattr(lost_replies, "_LONGEST_LOOK", 0.01)
 
     async def never(*args: object, **options: object) -> None:
         await asyncio.Event().wait()

@@ -1,0 +1,115 @@
+"""Looks for work whose reply was lost, where its backend can be asked; it is never sent again."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from media_agent.backend import VideoBackend
+from media_agent.errors import (
+    BackendResponseError,
+    JobCancelledError,
+    SubmitUncertainError,
+)
+from media_agent.hearing import from_plugin
+from media_agent.jobs import JobMovedError, Submission
+from media_agent.receipts import NotKeptError, keep_ref
+from media_agent.stopping import while_wanted
+from media_agent.surroundings import Surroundings
+from media_agent_schemas.capabilities import Plan
+from media_agent_schemas.events import BackendEvent, JobProgressed
+from media_agent_schemas.jobs import OperationRef
+
+_LOOK_AGAIN = (1.0, 2.0, 4.0, 8.0, 15.0)  # seconds; a provider's list may lag behind
+_LONGEST_LOOK = 60.0  # seconds, also for a provider that never answers
+
+
+class LostReplies:
+    """The search for the work of one job."""
+
+    def __init__(self, job_id: str, plans: Sequence[Plan], around: Surroundings) -> None:
+        self._job_id = job_id
+        self._plans = plans
+        self._around = around
+
+    async def find(self) -> OperationRef | None:
+        """Ask once where work of unknown outcome is, and keep the answer; nothing is started.
+
+        Raises:
+            BackendError: the backend could not be asked.
+        """
+        last = self._around.store.last_submission(self._job_id)
+        if last is None or last.ref is not None:
+            return None if last is None else last.ref
+        plan = self._plans[last.number]
+        backend = await self._around.open_backend(plan)
+        if backend.capabilities(plan.model).lookup == "none":
+            return None
+        finding = backend.find(plan.request, key=last.key, since=last.created_at)
+        ref = await from_plugin(finding)
+        if ref is None or self._around.store.is_of_another(last, ref):
+            return None
+        await keep_ref(last, ref, self._around)
+        return ref
+
+    async def found(
+        self,
+        backend: VideoBackend,
+        submission: Submission,
+        lost: Exception | None = None,
+        *,
+        tell: Callable[[BackendEvent], object],
+        is_stopped: Callable[[], bool],
+    ) -> OperationRef:
+        """Look for the work for a while, unless it is to stop.
+
+        Raises:
+            SubmitUncertainError: it was not found.
+        """
+        lookup = backend.capabilities(self._plans[submission.number].model).lookup
+        can_ask = lookup != "none"
+        if can_ask:
+            said = f"asking {backend.name} about work whose reply was lost"
+            tell(JobProgressed(phase=said))
+        is_last = is_stopped()  # then one look must do: what is found can be stopped
+        looking = self._looked_for(_LOOK_AGAIN if can_ask and not is_last else ())
+        under = "its key" if lookup == "key" else "its list"
+        trouble: str | None
+        try:
+            async with asyncio.timeout(_LONGEST_LOOK):
+                found = await (looking if is_last else while_wanted(looking, is_stopped))
+            if isinstance(found, OperationRef):
+                return found
+            trouble = found or f"it shows no work under {under}"
+        except TimeoutError:
+            trouble = f"it could not be asked within {_LONGEST_LOOK:g} s"
+        except JobCancelledError:
+            trouble = "it was stopped while it was asked"
+        why = "" if lost is None else f": {lost}"
+        asks_again = f"{trouble}; media-agent jobs reconcile {self._job_id} asks again"
+        raise SubmitUncertainError(
+            f"nobody knows whether {backend.name} accepted job {self._job_id}{why}",
+            hint=asks_again if can_ask else _look_yourself(backend.name),
+        ) from lost
+
+    async def _looked_for(self, pauses: tuple[float, ...]) -> OperationRef | str | None:
+        """Return where the work is, or else what kept from asking."""
+        trouble = None
+        for pause in (*pauses, None):
+            try:
+                if (ref := await self.find()) is not None:
+                    return ref
+            except (JobMovedError, NotKeptError):
+                raise
+            except BackendResponseError as error:  # it was asked, and nobody can be sure
+                trouble = error.message
+            except Exception as error:  # noqa: BLE001  # a plugin's own too: it says nothing about the work
+                trouble = f"it could not be asked ({error})"
+            if pause is not None:
+                await self._around.sleep(pause)
+        return trouble
+
+
+def _look_yourself(backend: str) -> str:
+    return (
+        f"{backend} cannot be asked: look at its own page of jobs or bills; only when the work is "
+        "not there, make it again"
+    )

@@ -1,0 +1,38 @@
+"""What a run takes from outside, so that tests need not wait, and can end it anywhere."""
+
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from media_agent.backend import VideoBackend
+from media_agent.ledger import Ledger
+from media_agent_schemas.capabilities import Plan
+
+_LOGGER = logging.getLogger(__name__)
+
+OpenBackend = Callable[[Plan], Awaitable[VideoBackend]]
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """The ledger, the clock, the folders and the backends of a run."""
+
+    store: Ledger
+    now: Callable[[], datetime]
+    sleep: Callable[[float], Awaitable[None]]
+    work_folder: Path
+    open_backend: OpenBackend
+    base_url: Callable[[str], str | None] = lambda backend: None
+    """Where a backend is, if the settings say it: an inner address may name others."""
+    checkpoint: Callable[[str], None] = lambda step: None
+    """Called after each step of a job is kept: plan, intent, submit, ref, observe, collect, ..."""
+    max_cost_usd_per_day: float | None = None
+
+    def reached(self, step: str) -> None:
+        """Call the checkpoint of a step; what breaks there is no word about the work."""
+        try:
+            self.checkpoint(step)
+        except Exception:  # whoever looks on decides nothing
+            _LOGGER.warning("the checkpoint after %s broke", step, exc_info=True)

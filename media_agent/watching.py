@@ -1,0 +1,191 @@
+"""One piece of work at a service, asked after again and again: what an answer means, and no answer.
+
+A failed poll says nothing about the work. Patience is counted in pauses between polls: a clock also
+counts when nobody waits, and it jumps.
+"""
+
+import asyncio
+import contextlib
+import math
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+from media_agent.errors import (
+    BackendRateLimitError,
+    BackendResponseError,
+    BackendUnavailableError,
+    GenerationFailedError,
+    JobCancelledError,
+    MediaAgentError,
+    ModelRetiredError,
+    OperationNotFoundError,
+    RequestError,
+    UnsupportedRequestError,
+    VideoNotFetchedError,
+    to_info,
+)
+from media_agent_schemas.events import (
+    BackendEvent,
+    JobCancelled,
+    JobFailed,
+    JobOutcomeUnknown,
+)
+from media_agent_schemas.jobs import OperationRef
+
+if TYPE_CHECKING:
+    from media_agent.polled import PolledBackend
+
+_REFUSED_POLL = (RequestError, ModelRetiredError)  # about the poll, not about the work
+_UNANSWERED_POLL = (BackendUnavailableError, BackendResponseError)
+_LONGEST_WISH = 120.0  # seconds between two polls, whatever the provider asks for
+_STOP_SECONDS = 0.7  # that a film has to arrive in when the job is to stop
+
+
+class Watch:
+    """What this process knows of one operation beside what the provider says."""
+
+    def __init__(self, service: "PolledBackend", ref: OperationRef) -> None:
+        self.service = service
+        self.ref = ref
+        self.waited = 0.0
+        """Seconds of pauses between polls."""
+        self.is_fetching = False
+        self.is_first = False
+        """Whether this process sent the work and was answered ever since: nobody resumed it."""
+        self._wake = asyncio.Event()
+        self._wished_pause = 0.0
+        self._cancel_asked_at: float | None = None  # of what was waited
+        self._cancel_is_refused = False
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it was waited for as long as it is allowed to take."""
+        return self.waited >= self._allowed
+
+    def wish(self, seconds: float) -> None:
+        """Poll no sooner than in so many seconds, within reason."""
+        wished = min(seconds, max(_LONGEST_WISH, self.service.longest_poll_seconds))
+        self._wished_pause = max(self._wished_pause, wished)
+
+    async def cancel(self) -> None:
+        """Ask the provider to stop; where it cannot, no more is waited for."""
+        self._cancel_asked_at = self.waited  # a poll may see its effect before its answer is here
+        try:
+            await self.service.cancel_once(self.ref)
+        except UnsupportedRequestError:
+            self._cancel_is_refused = True
+        except BaseException:
+            self._cancel_asked_at = None
+            raise
+        self._wake.set()
+
+    async def look(self) -> BackendEvent | None:
+        """Poll once; None: asked too often, nothing new. After a cancel a failure is its effect.
+
+        Raises:
+            BackendUnavailableError: it could not be asked, or refused the poll, which says nothing
+                about the work; and there is a point in asking again.
+            OperationNotFoundError: the provider knows nothing of it.
+        """
+        try:
+            event = await self._asked()
+        except BackendRateLimitError as error:
+            wished = error.retry_after
+            self.wish(self.service.longest_poll_seconds if wished is None else wished)
+            return None
+        except VideoNotFetchedError as error:  # the work is over; a resume fetches it
+            return self._not_fetched(error)
+        except (*_UNANSWERED_POLL, *_REFUSED_POLL) as error:
+            self.is_first = False
+            if (end := self.cancelled()) is not None:
+                return end
+            hint = None if isinstance(error, _REFUSED_POLL) else error.hint
+            raise BackendUnavailableError(error.message, hint=hint) from error
+        except OperationNotFoundError:
+            if self._cancel_asked_at is None:
+                raise
+            return JobCancelled(model=self.ref.model)
+        if self._cancel_asked_at is not None and isinstance(event, JobFailed):
+            facts = event.model_dump(exclude={"type", "error"})
+            said = f"{self.service.name} said after the cancel: {event.error.message}"
+            return JobCancelled.model_validate({**facts, "warnings": (*event.warnings, said)})
+        return event
+
+    def cancelled(self) -> JobCancelled | None:
+        """Return the end when a cancel was asked for, and no more is to be heard of it."""
+        name, work = self.service.name, self.ref.operation_id
+        if self._cancel_is_refused:
+            billed = " and is billed" if self.service.bills else ""
+            said = f"{name} cannot stop {work}: it goes on there{billed}"
+            return JobCancelled(model=self.ref.model, warnings=(said,))
+        asked_at = self._cancel_asked_at
+        if asked_at is None or self.waited < asked_at + self.service.cancel_grace_seconds:
+            return None
+        said = f"{name} took the cancel of {work} and has not confirmed it: {self._may_finish}"
+        return JobCancelled(model=self.ref.model, warnings=(said,))
+
+    async def too_late(self) -> JobOutcomeUnknown:
+        """Return the end of the waiting; what was resumed is wanted, and is not stopped."""
+        name = self.service.name
+        said = f"{name} has not finished {self.ref.operation_id} within {self._allowed:g} s"
+        if self.is_first:
+            with contextlib.suppress(MediaAgentError):
+                await self.service.cancel_once(self.ref)
+            said += " and was asked to stop"
+        too_late = GenerationFailedError(
+            f"{said}; {self._may_finish}",
+            hint=f"look for it at {name}, or allow more with the option deadline_seconds",
+        )
+        return JobOutcomeUnknown(model=self.ref.model, error=to_info(too_late))
+
+    async def pause(self, seconds: float, sleep: Callable[[float], Awaitable[None]]) -> None:
+        """Sleep, as long as the provider wishes, but through no cancel and no deadline."""
+        ends = [self._allowed]
+        if self._cancel_asked_at is not None:
+            ends.append(self._cancel_asked_at + self.service.cancel_grace_seconds)
+        wished = max(seconds, self._wished_pause)
+        seconds = max(0.0, min(wished, *(end - self.waited for end in ends)))
+        tasks = (asyncio.ensure_future(sleep(seconds)), asyncio.ensure_future(self._wake.wait()))
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            if tasks[0].done():
+                self.waited += seconds
+                self._wished_pause = 0.0
+        finally:
+            for task in tasks:
+                task.cancel()
+            self._wake.clear()
+
+    async def _asked(self) -> BackendEvent:
+        """Poll; a film that is still on its way when the job is to stop is left to a later run."""
+        self.is_fetching = False
+        polling = asyncio.ensure_future(self.service.status(self.ref))
+        try:
+            while not polling.done():
+                is_last = self.is_fetching and self._cancel_asked_at is not None
+                await asyncio.wait({polling}, timeout=_STOP_SECONDS)
+                if is_last and not polling.done():
+                    said = f"the film of {self.ref.operation_id} was fetched"
+                    stopped = JobCancelledError(f"the job was stopped while {said}")
+                    return JobOutcomeUnknown(model=self.ref.model, error=to_info(stopped))
+            return polling.result()
+        finally:
+            polling.cancel()
+            await asyncio.gather(polling, return_exceptions=True)
+
+    def _not_fetched(self, error: VideoNotFetchedError) -> JobOutcomeUnknown:
+        info = to_info(error)
+        again = "media-agent jobs resume fetches it again"
+        way_out = f"{info.hint}; {again}" if info.hint else again
+        info = info.model_copy(update={"hint": way_out})
+        return JobOutcomeUnknown(model=self.ref.model, error=info)
+
+    @property
+    def _allowed(self) -> float:
+        """How many seconds are waited, without end where nobody said."""
+        allowed = self.ref.data.get("deadline_seconds")
+        return allowed if isinstance(allowed, int | float) else math.inf
+
+    @property
+    def _may_finish(self) -> str:
+        return f"it may still finish{' and be billed' if self.service.bills else ''}"
