@@ -18,6 +18,7 @@ from media_agent.errors import (
     GenerationFailedError,
     InvalidRequestError,
     MediaAgentError,
+    VideoNotFetchedError,
     to_info,
 )
 from media_agent.polled import QUEUED, PolledBackend
@@ -33,8 +34,8 @@ from media_agent_hosted.http_declaration import (
     state_in,
 )
 from media_agent_hosted.inline import address_of
-from media_agent_hosted.lenient import address_in, text
-from media_agent_hosted.refusing import accepted_as, end_of, refusal_in, words_in
+from media_agent_hosted.lenient import address_in, merged, text
+from media_agent_hosted.refusing import accepted_as, end_of, end_of_poll, refusal_in, words_in
 from media_agent_hosted.replies import trimmed
 from media_agent_hosted.secrecy import key_header
 from media_agent_hosted.states import (
@@ -160,13 +161,10 @@ class HttpBackend(PolledBackend):
             return await self._finished(ref, reply)
         if state in (State.FAILED, State.CANCELLED):
             return self._failed(ref, body, spelled(said))
-        if not spelled(said):
-            return self._stateless(ref, reply)
-        done = fraction(found_at(body, options.progress))
         if state is None:
-            return await self._unknown(ref, reply, unknown_word(self.name, str(text(said)), done))
-        phase = QUEUED if state is State.QUEUED else trimmed(str(text(said)))
-        return JobProgressed(phase=phase, fraction=done)
+            return await self._unknown(ref, reply, spelled(said))
+        phase = QUEUED if state is State.QUEUED else trimmed(text(said) or "working")
+        return JobProgressed(phase=phase, fraction=fraction(found_at(body, options.progress)))
 
     async def cancel_once(self, ref: OperationRef) -> None:
         """Ask the service to stop, where the declaration says how."""
@@ -182,33 +180,33 @@ class HttpBackend(PolledBackend):
         await self._api.aclose()
 
     def _failed(self, ref: OperationRef, body: JsonValue, state: str) -> JobFailed:
-        words = words_in(found_at(body, self._options.error))
-        refusal = refusal_in(body) if words is None else None
-        why = words or (refusal.words if refusal is not None else None)
+        why = words_in(found_at(body, self._options.error)) or words_in(merged(body))
         said = f"{self.name} says {trimmed(state)}" + (f": {why}" if why else "")
         return JobFailed(error=to_info(GenerationFailedError(said)), model=ref.model)
 
-    def _stateless(self, ref: OperationRef, reply: Reply) -> BackendEvent:
-        """Return what a poll without a state means: a no, or work that goes on."""
-        body, place = reply.json(), self._options.state
-        refusal = refusal_in(body, found_at(body, self._options.error))
-        if refusal is not None:
-            return end_of(refusal, self.name, ref.model)
-        done = fraction(found_at(body, self._options.progress))
-        said = f"{self.name} says nothing at {place!r}: taken as work that goes on"
-        return JobProgressed(phase="working", fraction=done, message=said)
+    async def _unknown(self, ref: OperationRef, reply: Reply, word: str) -> BackendEvent:
+        """Return what a poll without a state that is known here means: work that goes on, or a no.
 
-    async def _unknown(self, ref: OperationRef, reply: Reply, event: JobProgressed) -> BackendEvent:
-        """Fetch the film of work in a state that is not known here, if all else says it is over."""
-        url = address_in(found_at(reply.json(), self._options.result))
-        looks_done = url is not None or event.fraction == 1.0
+        Its film is fetched if all else says, again and again, that it is over.
+        """
+        body, options = reply.json(), self._options
+        refusal = refusal_in(body, found_at(body, options.error))
+        if refusal is not None and (refusal.is_plain or not word):
+            return end_of_poll(refusal, self._patience, ref.operation_id, self.name, ref.model)
+        done = fraction(found_at(body, options.progress))
+        event = unknown_word(self.name, word, done)
+        if not word:
+            said = f"{self.name} says nothing at {options.state!r}: taken as work that goes on"
+            event = JobProgressed(phase="working", fraction=done, message=said)
+        looks_done = done == 1.0 or address_in(found_at(body, options.result)) is not None
         times = self._patience.times(ref.operation_id, event.phase)
         if not looks_done or times < POLLS_OF_AN_UNKNOWN_WORD:
             return event
         try:
-            return await self._finished(ref, reply)
-        except BackendResponseError:
+            found = await self._finished(ref, reply)
+        except (BackendResponseError, VideoNotFetchedError):
             return event
+        return found if isinstance(found, JobCompleted) else event
 
     async def _finished(self, ref: OperationRef, reply: Reply) -> BackendEvent:
         """Fetch the film: the key goes along if it lies with the service itself."""

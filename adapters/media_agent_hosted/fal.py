@@ -33,13 +33,14 @@ from media_agent_hosted.fal_replies import (
     Submitted,
     parse_result,
     parse_status,
+    read_status,
     refusal_of,
     verdict_of,
 )
-from media_agent_hosted.http import HttpApi, Reply, Transport
+from media_agent_hosted.http import HttpApi, Transport
 from media_agent_hosted.inline import address_of
 from media_agent_hosted.lenient import merged
-from media_agent_hosted.refusing import accepted_as, end_of, refusal_in
+from media_agent_hosted.refusing import accepted_as, end_of_poll, refusal_in
 from media_agent_hosted.secrecy import key_header
 from media_agent_hosted.states import (
     FILM_MAY_TAKE_SECONDS,
@@ -157,18 +158,18 @@ class FalBackend(PolledBackend):
         except OperationNotFoundError as error:
             raise self._explained(error, ref) from error
         self.postpone(ref, reply.retry_after)
-        status = Status.model_validate(merged(reply.json()))
+        status = read_status(reply.json())
         if status.request_id not in (None, ref.operation_id):
             raise OperationNotFoundError(
                 f"fal answers at the address of {ref.operation_id} about other work"
             )
-        if not status.status:
-            return self._stateless(reply, ref)
         event = parse_status(status)
-        is_known = state_of(status.status) is not None
-        if event is not None and (is_known or not self._is_stuck(ref, status)):
-            return event
-        return await self._result(ref, status, otherwise=event)
+        if event is None or state_of(status.status) is not None:
+            return event or await self._result(ref, status)
+        refusal = refusal_in(reply.json())
+        if refusal is not None and (refusal.is_plain or not status.status):
+            return end_of_poll(refusal, self._patience, ref.operation_id, reply.host, ref.model)
+        return await self._result(ref, status, event) if self._is_stuck(ref, status) else event
 
     async def cancel_once(self, ref: OperationRef) -> None:
         """Ask fal to stop; sure only while it waits in the queue."""
@@ -180,13 +181,6 @@ class FalBackend(PolledBackend):
         """Close the connections; fal works on."""
         await super().aclose()
         await self._api.aclose()
-
-    def _stateless(self, reply: Reply, ref: OperationRef) -> BackendEvent:
-        """Return what a poll without a state means: an end only where it says no."""
-        refusal = refusal_in(reply.json())
-        if refusal is None:
-            raise reply.senseless("JSON without a usable status")
-        return end_of(refusal, reply.host, ref.model)
 
     def _is_stuck(self, ref: OperationRef, status: Status) -> bool:
         """Whether a word that is not known here may mean that it is over: it does not change."""

@@ -28,7 +28,7 @@ from media_agent_hosted.lenient import (
 )
 from media_agent_hosted.refusing import end_of, refusal_in, words_in
 from media_agent_hosted.replies import Reply, trimmed
-from media_agent_hosted.states import State, state_of, unknown_word
+from media_agent_hosted.states import State, state_of, state_said, unknown_word
 from media_agent_schemas.events import (
     JobCompleted,
     JobFailed,
@@ -64,6 +64,8 @@ class Status(BaseModel):
     metrics: JsonValue = None
     error: JsonValue = None
     error_type: Text = None
+    reason: str = ""
+    """What else it says of a failure; its state, if nothing."""
 
     @property
     def inference_seconds(self) -> float | None:
@@ -78,6 +80,13 @@ class Status(BaseModel):
         lines = self.logs if isinstance(self.logs, list) else [self.logs]
         last = lines[-1] if lines else None
         return trimmed(text(last.get("message") if isinstance(last, dict) else last) or "") or None
+
+
+def read_status(body: JsonValue) -> Status:
+    """Read the answer to a poll, as far as it can be read."""
+    said = merged(body)
+    word = state_said(said)
+    return Status.model_validate({**said, "status": word, "reason": words_in(said) or word})
 
 
 def parse_status(status: Status) -> JobProgressed | JobFailed | None:
@@ -96,7 +105,7 @@ def parse_status(status: Status) -> JobProgressed | JobFailed | None:
         case State.DONE if status.error_type is None and words_in(status.error) is None:
             return None
         case State.DONE | State.FAILED | State.CANCELLED:
-            words = words_in(status.error) or (None if status.error_type else status.status)
+            words = words_in(status.error) or (None if status.error_type else status.reason)
             return JobFailed(error=to_info(_failure(status.error_type, words)))
     return unknown_word("fal", status.status)
 
@@ -193,8 +202,9 @@ def _without_film(reply: Reply, ref: OperationRef) -> JobFailed | JobOutcomeUnkn
     if refusal is not None and refusal.is_plain:
         return end_of(refusal, NAME, ref.model)
     names_files = "https://" in str(body)
+    said = "fal completed without a film" + (" that could be read" if names_files else "")
     unread = BackendResponseError(
-        "fal completed without a film" + (" that could be read" if names_files else ""),
+        said if refusal is None else f"{said}; it says: {refusal.words}",
         hint=f"look at fal for {ref.operation_id}: its result names files"
         if names_files
         else "is it a video model? else media-agent jobs resume looks again",

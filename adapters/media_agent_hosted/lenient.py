@@ -13,15 +13,24 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, JsonValue
 
+from media_agent.fetch import is_inline
+
 _DEPTH = 4  # objects within objects in which an address is looked for
 _MILLISECONDS = 1e11  # a time above it is no number of seconds since 1970, but of thousandths
 _HALVES_OF_BYTES = re.compile("[\udc80-\udcff]")
-_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*:\S+|/\S*|[^\s/:]+(?:/\S*)?\.[a-z]\w{1,4}", re.IGNORECASE)
+_ADDRESS = re.compile(
+    r"[a-z][a-z0-9+.-]*://.+|\.{0,2}/.*|[^\s/:]+(?:/\S*)?\.[a-z]\w{1,4}", re.IGNORECASE
+)
+_SCHEME = re.compile(r"([a-z][a-z0-9+.-]*):", re.IGNORECASE)
 _IS_A_VIDEO = re.compile(r"https?://[^?#\s]+\.(?:mp4|webm|mov|mkv|m4v)(?:[?#]\S*)?", re.IGNORECASE)
 _PLACES = (
     *("url", "urls", "video", "videos", "video_url", "video_urls", "download_url", "uri"),
-    *("data", "result", "results", "output", "outputs", "metadata", "response"),
+    *("data", "result", "results", "output", "outputs", "metadata", "response", "file", "files"),
 )
+_INLINE_PLACES = ("b64_json", "video_base64", "base64")
+_ONLY_WHERE_DUE = ("href", "link", "src", "address", "location")  # elsewhere they name anything
+WRAPPERS = ("result", "response", "output", "task", "job", "video")
+_TELLING = ("id", "status", "state", "error", "code")
 
 
 def read_json(content: bytes) -> JsonValue:
@@ -35,6 +44,7 @@ def read_json(content: bytes) -> JsonValue:
     encoding = json.detect_encoding(content)
     text = content.decode(encoding, "surrogateescape" if "utf-8" in encoding else "replace")
     text = _HALVES_OF_BYTES.sub(lambda match: chr(ord(match[0]) - 0xDC00), text)
+    text = text.strip("\ufeff\0 \t\r\n")
     try:
         return _whole_texts(
             json.loads(
@@ -49,11 +59,19 @@ def merged(body: JsonValue) -> dict[str, JsonValue]:
     """Return an answer as one object; what stands in a wrapping `data` counts as beside it.
 
     An object there is what the answer is about; a list are its results, and the answer counts more.
+    Other wrappers count where the answer itself tells nothing.
     """
     if isinstance(body, list):
         body = body[0] if len(body) == 1 else None
+    if isinstance(body, str):
+        body = _json_in(body)
     if not isinstance(body, dict):
         return {}
+    inside = [body[name] for name in WRAPPERS if isinstance(body.get(name), dict)]
+    if len(inside) == 1 and not any(body.get(name) for name in ("data", *_TELLING)):
+        return merged(inside[0]) | {
+            name: value for name, value in body.items() if value is not None
+        }
     wrapped = body.get("data")
     inner = merged(wrapped) if isinstance(wrapped, dict | list) else {}
     if isinstance(wrapped, dict):
@@ -133,23 +151,60 @@ def videos_in(
             yield address, around
 
 
+def is_fetchable(address: str) -> bool:
+    """Whether an address is of a kind that is fetched: one in a bucket, such as s3:, is not."""
+    scheme = _SCHEME.match(address)
+    return scheme is None or scheme[1].lower() in ("http", "https", "data")
+
+
 def address_in(value: JsonValue) -> str | None:
-    """Return the address at a place where one is due: a text, in a list, or in an object."""
-    return next((address for address, _ in videos_in(value)), None)
+    """Return the address at a place where one is due: any text, or in a list, or in an object."""
+    match value:
+        case str():
+            inside = _json_in(value)
+            return (_unescaped(value) or None) if inside is None else address_in(inside)
+        case list():
+            return next(filter(None, map(address_in, value)), None)
+        case dict():
+            found = (address for address, _ in videos_in(value, everywhere=True))
+            others = (address_in(value.get(name)) for name in _ONLY_WHERE_DUE)
+            return next(found, None) or next(filter(None, others), None)
+    return None
 
 
 def _addresses(
     value: JsonValue, around: Mapping[str, JsonValue], depth: int
 ) -> Iterator[tuple[str, Mapping[str, JsonValue]]]:
     match value:
-        case str() if _ADDRESS.fullmatch(value.strip()):
-            yield value.strip(), around
+        case str() if _ADDRESS.fullmatch(_unescaped(value)) or is_inline(value.strip()):
+            yield _unescaped(value), around
         case list() if depth:
             for each in value:
                 yield from _addresses(each, around, depth - 1)
+        case str() if depth:
+            yield from _addresses(_json_in(value), around, depth - 1)
         case dict() if depth:
             for place in _PLACES:
                 yield from _addresses(value.get(place), value, depth - 1)
+            for place in _INLINE_PLACES:
+                inline = value.get(place)
+                if isinstance(inline, str) and inline.strip():
+                    yield inline.strip(), value
+
+
+def _unescaped(value: str) -> str:
+    """Return an address without what is left of it being JSON within JSON."""
+    return value.strip().replace("\\/", "/")
+
+
+def _json_in(value: str) -> JsonValue:
+    """Return the list or object that a text is the JSON of, as some services write one; or None."""
+    if not value.lstrip().startswith(("{", "[")):
+        return None
+    try:
+        return read_json(value.encode())
+    except ValueError:
+        return None
 
 
 def _elsewhere(

@@ -54,7 +54,7 @@ from media_agent_hosted.openai_video import (
     parse_status,
     parse_video,
 )
-from media_agent_hosted.refusing import accepted_as, end_of, refusal_in
+from media_agent_hosted.refusing import accepted_as, end_of_poll, refusal_in
 from media_agent_hosted.secrecy import key_header
 from media_agent_hosted.states import (
     FILM_MAY_TAKE_SECONDS,
@@ -193,8 +193,8 @@ class OpenAICompatibleBackend(PolledBackend):
                 hint="only vLLM-Omni can; SGLang would forget the video and work on",
             )
         video = await self._video(ref)
-        is_over = not isinstance(video, Video) or video.state in (State.DONE, State.FAILED)
-        if is_over:
+        is_gone = video is None or isinstance(video, JobFailed)
+        if is_gone or (isinstance(video, Video) and video.state in (State.DONE, State.FAILED)):
             return
         gone_or_over = (404, 409)
         await self._api.send("DELETE", _path(ref.operation_id), accepts=gone_or_over)
@@ -253,7 +253,7 @@ class OpenAICompatibleBackend(PolledBackend):
         except ValueError:
             return self._config.server
 
-    async def _video(self, ref: OperationRef) -> Video | JobFailed | None:
+    async def _video(self, ref: OperationRef) -> Video | JobFailed | JobProgressed | None:
         """Poll; None: the server knows no such video. A failed one may come as an HTTP error."""
         path, known_as = _path(ref.operation_id), ref.operation_id
         try:
@@ -267,9 +267,9 @@ class OpenAICompatibleBackend(PolledBackend):
         self.postpone(ref, reply.retry_after)
         body = reply.json()
         video = parse_video(body, known_as)
-        refusal = refusal_in(body) if video is None else None
-        if refusal is not None:
-            return end_of(refusal, reply.host, ref.model)
+        refusal = refusal_in(body) if video is None or video.state is None else None
+        if refusal is not None and (refusal.is_plain or video is None or not video.status):
+            return end_of_poll(refusal, self._patience, known_as, reply.host, ref.model)
         if video is None:
             raise reply.senseless("no video where one was due")
         return video

@@ -22,6 +22,7 @@ from media_agent_hosted.lenient import (
     Number,
     Text,
     Word,
+    is_fetchable,
     merged,
     number,
     text,
@@ -30,7 +31,7 @@ from media_agent_hosted.lenient import (
 )
 from media_agent_hosted.refusing import words_in
 from media_agent_hosted.replies import trimmed
-from media_agent_hosted.states import State, state_of, unknown_word
+from media_agent_hosted.states import State, state_of, state_said, unknown_word
 from media_agent_schemas.capabilities import Verification
 from media_agent_schemas.errors import ErrorInfo
 from media_agent_schemas.events import (
@@ -100,7 +101,7 @@ class Video(BaseModel):
         done = number(self.progress)
         if done is None or done < 0:
             return None
-        return min(1.0, done if isinstance(self.progress, float) and done < 1 else done / 100)
+        return min(1.0, done if isinstance(self.progress, float) and done <= 1 else done / 100)
 
 
 def parse_video(body: JsonValue, known_as: str = "") -> Video | None:
@@ -109,11 +110,13 @@ def parse_video(body: JsonValue, known_as: str = "") -> Video | None:
     A poll asks about a video that is `known_as` some id, so that its answer need not say it.
     """
     said = merged(body)
-    found = [url for url, _ in videos_in(said) if url.startswith(("http:", "https:", "/", "data:"))]
-    facts = {**said, "addresses": tuple(found), "id": text(said.get("id")) or known_as}
-    video = Video.model_validate(facts)
-    says_more = video.status or (known_as and found)
-    return video if video.id and says_more else None
+    found = tuple(url for url, _ in videos_in(said) if is_fetchable(url))
+    name, state = text(said.get("id")), state_said(said)
+    facts = {**said, "addresses": found, "id": name or known_as, "status": state}
+    if words_in(said.get("error")) is None and state_of(state) is State.FAILED:
+        facts["error"] = words_in(said)
+    says_more = state or (known_as and (found or name == known_as))
+    return Video.model_validate(facts) if facts["id"] and says_more else None
 
 
 def parse_list(body: JsonValue) -> tuple[list[Video], int, bool | None]:

@@ -21,26 +21,22 @@ from media_agent.errors import (
     OperationNotFoundError,
     to_info,
 )
-from media_agent_hosted.lenient import fits_a_path, merged, text
+from media_agent_hosted.lenient import fits_a_path, merged, text, whole
 from media_agent_hosted.replies import Reply, trimmed
-from media_agent_hosted.states import State, spelled, state_of
-from media_agent_schemas.events import JobFailed
+from media_agent_hosted.states import Patience, State, spelled, state_of, state_said
+from media_agent_schemas.events import JobFailed, JobProgressed
 
 _WORDS = (
-    *("message", "msg", "status_msg", "error_message", "error_msg", "errmsg", "reason", "detail"),
-    *(
-        "details",
-        "description",
-        "failure_reason",
-        "fail_reason",
-        "title",
-        "error",
-        "errors",
-        "type",
-    ),
-)
-_CODES = ("code", "status_code", "error_code", "errcode", "err_code")
-_TYPES = ("error_type", "type", "status")
+    *("message", "msg", "statusmsg", "errormessage", "errormsg", "errmsg", "reason", "detail"),
+    *("details", "description", "failurereason", "failreason", "title", "error", "errors", "type"),
+)  # names are compared in small letters and without _, as services write them in every way
+_CODES = ("code", "statuscode", "errorcode", "errcode", "errno", "retcode", "resultcode", "ret")
+_TYPES = ("errortype", "type", "status")
+_MEANS_YES = ("success", "ok", "successful")
+_MEANS_NO = ("iserror", "haserror", "flagged")
+_AROUND = ("response", "responsemetadata", "result", "output", "data")
+"""Where an error may stand, besides in the answer itself."""
+_SAID = 3  # how often a poll has to say no before it is believed: services have bad moments
 _NAME_OF_WORK = re.compile(
     r"^(?!(request|trace|log|session)_?id$).*(^|_)id$|^(task|job)Id$", re.IGNORECASE
 )
@@ -54,7 +50,10 @@ class Cause(StrEnum):
     ACCOUNT = (
         r"balance|credit|quota|payment|billing|arrears|permission|forbidden|unauthori[sz]|api.?key"
     )
-    BUSY = r"rate.?limit|too many|concurren|throttl|busy|overload|temporar|try again"
+    BUSY = (
+        r"rate.?limit|too many|concurren|throttl|busy|overload|temporar|try again|unavailable"
+        r"|internal|(server|system) error|time.?out|timed out|maintenance"
+    )
     UNKNOWN_WORK = r"not.?found|no such|does not exist|unknown (task|job|id)"
     REQUEST = r"invalid|parameter|argument|validation|unsupported|must be|required"
     OTHER = ""
@@ -114,23 +113,41 @@ class Refusal:
 
 def refusal_in(body: JsonValue, named: JsonValue = None) -> Refusal | None:
     """Return the no in an answer, None if there is none; `named` stands where its error is due."""
-    said = merged(body)
-    base = said.get("base_resp")
-    for place in (said.get("error"), said.get("errors"), named):
+    answer = merged(body)
+    said = _plain(answer)
+    base = _plain(said.get("baseresp"))
+    words, code = _words(said), _code(base) or _code(said) or _http_status(said)
+    around = [_plain(said.get(name)) for name in _AROUND]
+    errors = (place.get(name) for place in (said, *around) for name in ("error", "errors"))
+    for place in (*errors, named):
         if place and not _is_fine(place) and state_of(place) in (None, State.FAILED):
-            code = _code(place, _TYPES) or _code(base) or _code(said)
-            return Refusal(_words(place) or _words(said) or "an error", code, True)
-    if isinstance(base, dict) and not _is_fine(base.get("status_code")):
-        return Refusal(_words(base) or "an error", _code(base), True)
-    if _state_in(said) is State.FAILED:
-        return Refusal(_words(said) or "it failed", _code(said), True)
-    if any(said.get(name) is False for name in ("success", "ok", "successful")):
-        return Refusal(_words(said) or "success: false", _code(said), True)
-    words, code = _words(said), _code(said)
-    is_odd = not _is_fine(code) and not re.fullmatch(r"2\d\d|[12]0000", code)
-    if words and (is_odd or said.get("detail")):
+            return Refusal(_words(place) or words or "an error", _code(place, _TYPES) or code, True)
+    if not _is_fine(base.get("statuscode")):
+        return Refusal(_words(base) or "an error", code, True)
+    if state_of(state_said(answer)) is State.FAILED:
+        return Refusal(words or "it failed", code, True)
+    if _says_no(said):
+        return Refusal(words or "it says no, and not why", code, True)
+    if words and (_is_odd(code) or said.get("detail")):
         return Refusal(words, code, False)
     return None
+
+
+def end_of_poll(
+    refusal: Refusal, patience: Patience, work: str, host: str, model: str | None
+) -> JobFailed | JobProgressed:
+    """Return what a poll means that says no, and not how far the work is.
+
+    It ends the work only if it is said again and again.
+
+    Raises:
+        BackendError: it is trouble with the poll, and says nothing about the work.
+        OperationNotFoundError: the service does not know the work.
+    """
+    if patience.times(work, refusal.words) >= _SAID:
+        return end_of(refusal, host, model)
+    said = f"{host} says {refusal.words!r}, and not how far the work is: it is asked again"
+    return JobProgressed(phase="unknown", message=said)
 
 
 def end_of(refusal: Refusal, host: str, model: str | None) -> JobFailed:
@@ -160,13 +177,14 @@ def accepted_as(reply: Reply, found: str | None, missing: str, named: JsonValue 
     if found and not fits_a_path(found):
         raise reply.senseless(f"{missing}: {found[:100]!r} is no name")
     if found:
-        is_live = _state_in(merged(body)) not in (None, State.FAILED)
+        is_live = state_of(state_said(merged(body))) not in (None, State.FAILED)
         if refusal is None or not refusal.is_plain or is_live:
             return found
-    if refusal is not None and (found or not _names_something(body)):
+    is_over = state_of(state_said(merged(body))) is State.FAILED
+    if refusal is not None and (found or is_over or not _names_something(body)):
         raise refusal.before_acceptance(reply.host)
-    words = "" if refusal is None else f"; it says: {refusal.words}"
-    raise reply.senseless(f"{missing}{words}")
+    words = _words(body) if refusal is None else refusal.words
+    raise reply.senseless(missing + (f"; it says: {words}" if words else ""))
 
 
 def words_in(value: JsonValue) -> str | None:
@@ -176,13 +194,30 @@ def words_in(value: JsonValue) -> str | None:
 
 def _is_fine(value: JsonValue) -> bool:
     """Whether an error, or a code, says that there is none."""
-    if isinstance(value, dict | list):
-        return not value
-    return value is False or spelled(value) in _FINE
+    if isinstance(value, dict):
+        code = _code(value)
+        return not any(value.values()) or (code != "" and not _is_odd(code))
+    return not value if isinstance(value, list | bool) else spelled(value) in _FINE
 
 
-def _state_in(said: dict[str, JsonValue]) -> State | None:
-    return state_of(said.get("status")) or state_of(said.get("state"))
+def _is_odd(code: str) -> bool:
+    """Whether a code is none of success, nor the word for work that goes on."""
+    is_fine = _is_fine(code) or re.fullmatch(r"2\d\d|[12]0000", code)
+    return not is_fine and state_of(code) in (None, State.FAILED, State.CANCELLED)
+
+
+def _says_no(said: dict[str, JsonValue]) -> bool:
+    """Whether an answer says in one word that it is a no."""
+    yes = (spelled(said[name]) for name in _MEANS_YES if said.get(name) is not None)
+    is_no = any(word in ("false", "0", "no") for word in yes)
+    return is_no or any(said.get(name) is True for name in _MEANS_NO)
+
+
+def _plain(value: JsonValue) -> dict[str, JsonValue]:
+    """Return an object with its names in small letters and without _; an empty one for others."""
+    if not isinstance(value, dict):
+        return {}
+    return {name.replace("_", "").casefold(): each for name, each in value.items()}
 
 
 def _names_something(body: JsonValue) -> bool:
@@ -204,16 +239,28 @@ def _words(value: JsonValue) -> str:
         case list():
             return trimmed("; ".join(filter(None, map(_words, value))))
         case dict():
-            found = (_words(value[name]) for name in _WORDS if value.get(name))
-            where = value.get("loc")
+            named = _plain(value)
+            found = (_words(named[name]) for name in _WORDS if named.get(name))
+            where = named.get("loc")
             place = ".".join(str(part) for part in where) if isinstance(where, list) else ""
-            said = next(filter(None, found), "")
+            said = next(filter(None, found), "") or _words_by_field(value)
             return f"{place}: {said}" if place and said else said
     return ""
 
 
+def _words_by_field(value: dict[str, JsonValue]) -> str:
+    """Return complaints that are listed by the field that they are about."""
+    lists = ((name, _words(each)) for name, each in value.items() if isinstance(each, list))
+    return trimmed("; ".join(f"{name}: {words}" for name, words in lists if words))
+
+
 def _code(value: JsonValue, more: tuple[str, ...] = ()) -> str:
-    if not isinstance(value, dict):
-        return ""
-    found = (text(value.get(name)) for name in (*_CODES, *more))
+    named = _plain(value)
+    found = (text(named.get(name)) for name in (*_CODES, *more))
     return next((code for code in found if code is not None), "")
+
+
+def _http_status(said: dict[str, JsonValue]) -> str:
+    """Return the status of HTTP that an answer repeats in its body, if it is that of a no."""
+    status = whole(said.get("status"))
+    return str(status) if status is not None and 400 <= status < 600 else ""

@@ -1,11 +1,12 @@
 """The words in which services say how far work is: one table for all of them."""
 
 import re
+from collections.abc import Mapping
 from enum import StrEnum
 
 from pydantic import JsonValue
 
-from media_agent_hosted.lenient import text
+from media_agent_hosted.lenient import WRAPPERS, text
 from media_agent_hosted.replies import trimmed
 from media_agent_schemas.events import JobProgressed
 
@@ -29,18 +30,24 @@ class State(StrEnum):
 _TABLE = {
     State.QUEUED: "queued in_queue enqueued queueing pending submitted starting waiting created "
     "accepted received scheduled not_started initialized initializing preparing prepared new "
-    "throttled",
+    "throttled pre_processing preprocessing",
     State.RUNNING: "processing running in_progress inprogress progress generating working started "
     "active rendering executing ongoing doing dreaming sampling encoding uploading finalizing "
     "post_processing postprocessing",
     State.DONE: "succeeded succeed success successful complete completed done finished finish "
-    "ready ok generated",
+    "ready ok generated available ended published fulfilled downloadable",
     State.FAILED: "failed fail failure error errored expired rejected timeout timed_out moderated "
-    "content_moderated request_moderated blocked invalid",
-    State.CANCELLED: "cancelled canceled aborted terminated revoked",
+    "content_moderated request_moderated blocked invalid unsuccessful crashed killed exception "
+    "denied refused declined flagged filtered nsfw",
+    State.CANCELLED: "cancelled canceled aborted terminated revoked stopped interrupted",
 }
+_PLACES = ("status", "state", "task_status")
 _WORDS = {word: state for state, words in _TABLE.items() for word in words.split()}
-_BEFORE = re.compile(r"^(?:(?:task|job|state|status|request|video|generation)_)+")
+_BEFORE = re.compile(
+    r"^(?:(?:task|job|run|state|status|request|video|media|generation|prediction|operation)_)+"
+)
+_AFTER = re.compile(r"_(?:successfully|with_warnings?|ok)$")
+_HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
 def spelled(state: JsonValue) -> str:
@@ -52,8 +59,18 @@ def spelled(state: JsonValue) -> str:
 
 def state_of(word: JsonValue) -> State | None:
     """Return what a word of the trade means, however it is spelled; None: it is not known here."""
-    plain = re.sub(r"[\s_.-]+", "_", spelled(word)).strip("_")
+    plain = re.sub(r"\W+", "_", spelled(_HUMP.sub("_", text(word) or ""))).strip("_")
+    plain = _AFTER.sub("", re.sub("_+", "_", plain))
+    if plain.startswith(("failed_", "error_")):
+        return State.FAILED
     return _WORDS.get(plain) or _WORDS.get(_BEFORE.sub("", plain))
+
+
+def state_said(said: Mapping[str, JsonValue]) -> str:
+    """Return the word for its state that an answer has at one of the usual places, or ""."""
+    inside = (said.get(name) for name in WRAPPERS)
+    places = (said, *(each for each in inside if isinstance(each, dict)))
+    return next(filter(None, (text(each.get(name)) for each in places for name in _PLACES)), "")
 
 
 def unknown_word(who: str, word: str, fraction: float | None = None) -> JobProgressed:
