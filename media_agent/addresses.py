@@ -10,6 +10,7 @@ import urllib.parse
 
 import httpx
 
+_LAST_PORT = 2**16 - 1
 _INNER_NAMES = (".localhost", ".local", ".internal", ".home.arpa")
 
 
@@ -17,9 +18,10 @@ def parsed_address(text: str) -> httpx.URL | None:
     """Return an http(s) address with a host, or None."""
     try:
         url = httpx.URL(text.strip())
+        is_one = url.scheme in ("http", "https") and bool(url.host)  # some are read only here
     except (httpx.InvalidURL, ValueError, TypeError):
         return None
-    return url if url.scheme in ("http", "https") and url.host else None
+    return url if is_one and (url.port or 0) <= _LAST_PORT else None
 
 
 def resolved(text: str, asked: str | None) -> httpx.URL | None:

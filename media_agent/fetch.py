@@ -20,7 +20,17 @@ import httpx
 from media_agent.addresses import is_followed, parsed_address, resolved
 from media_agent.errors import MediaAgentError, StorageError, VideoNotFetchedError
 from media_agent.files import storage_errors, written_aside
-from media_agent.network import Way, before_sending, cause_of, decoded, open_client, reason_of
+from media_agent.network import (
+    STRANGE,
+    TROUBLE,
+    Way,
+    before_sending,
+    cause_of,
+    decoded,
+    open_client,
+    reason_of,
+    retry_after_seconds,
+)
 
 LARGEST_FILM = 8 * 2**30  # bytes
 LARGEST_REPLY = 2**16  # bytes of an answer that is no video
@@ -112,15 +122,14 @@ class _Attempts:
             return await self._stored(_once(content), "the answer itself", "nothing")
         target = _checked(uri, self.named_by)
         trouble: MediaAgentError | None = None
+        wish = 0.0
         for pause in (0.0, *_PAUSES):
             if trouble is not None:
-                await sleep(pause)
+                await sleep(max(pause, min(wish, _LONGEST_PAUSE)))
             try:
                 return await self._once(target)
             except _NotYetError as error:
-                trouble = error.error
-                if error.wait > pause:
-                    await sleep(min(error.wait, _LONGEST_PAUSE) - pause)
+                trouble, wish = error.error, error.wait
         assert trouble is not None
         if self.kept is not None and isinstance(trouble, VideoNotFetchedError):
             trouble.hint = self.kept
@@ -136,8 +145,11 @@ class _Attempts:
                     if response.next_request is None:
                         return await self._taken(response)
                     following = str(response.next_request.url)
-            except (httpx.TransportError, httpx.DecodingError, TimeoutError) as error:
-                raise self._trouble(error, target.host, way) from cause_of(error)
+            except (*TROUBLE, *STRANGE) as error:
+                known = before_sending(error, target.host, way)
+                if known is None and not isinstance(error, TROUBLE):
+                    raise
+                raise _trouble(error, known, target.host) from cause_of(error)
             target = _checked(following, str(target))
         raise VideoNotFetchedError(f"{first.host} redirects its film without end")
 
@@ -151,18 +163,6 @@ class _Attempts:
             ) as response,
         ):
             yield response
-
-    def _trouble(self, error: Exception, host: str, way: Way) -> Exception:
-        """Return what trouble of the network means: at once said, or worth asking again."""
-        known = before_sending(error, host, way)
-        if known is not None and not known.retryable:
-            return known
-        said = known.message if known is not None else reason_of(error)
-        return _NotYetError(
-            VideoNotFetchedError(
-                f"the film at {host} could not be fetched ({said})", hint="check the network"
-            )
-        )
 
     async def _taken(self, response: httpx.Response) -> Fetched:
         host = response.url.host
@@ -185,7 +185,8 @@ class _Attempts:
         )
         if response.status_code in _FINAL:
             raise error
-        raise _NotYetError(error, _wish(response))
+        wish = retry_after_seconds(response.headers.get("retry-after"), time.time())
+        raise _NotYetError(error, wish or 0.0)
 
     async def _stored(self, pieces: AsyncIterator[bytes], host: str, label: str) -> Fetched:
         """Write what comes beside its place, look at it, and move it there when it is whole."""
@@ -206,7 +207,9 @@ class _Attempts:
     async def _received(
         self, pieces: AsyncIterator[bytes], aside: Path, host: str
     ) -> tuple[int, str]:
-        digest = hashlib.sha256()
+        from media_agent.whole import HEAD, is_video
+
+        digest, head = hashlib.sha256(), b""
         since, came = self.clock(), 0
         with aside.open("xb") as file:
             async for piece in pieces:
@@ -214,6 +217,9 @@ class _Attempts:
                     raise self._too_large(host)
                 file.write(piece)
                 digest.update(piece)
+                head += piece[: HEAD - len(head)]
+                if len(head) == HEAD and not is_video(head):
+                    break  # it may have no end
                 came += len(piece)
                 if (seconds := self.clock() - since) >= _STALL_SECONDS:
                     if came < _LEAST_RATE * seconds:
@@ -224,10 +230,10 @@ class _Attempts:
 
     def _flaw(self, aside: Path, size: int, host: str, label: str) -> str | None:
         """Say what keeps a file from being the whole video; a cut one is kept."""
-        from media_agent.whole import check_whole, is_video
+        from media_agent.whole import HEAD, check_whole, is_video
 
         with aside.open("rb") as file:
-            head = file.read(16)
+            head = file.read(HEAD)
         if not is_video(head):
             what = "nothing" if not head else "no video"
             return f"what {host} gave as its film is {what} (it says {label})"
@@ -295,9 +301,16 @@ def _label(response: httpx.Response) -> str:
     return said if _MEDIA_TYPE.fullmatch(said) else "nothing"
 
 
-def _wish(response: httpx.Response) -> float:
-    said = response.headers.get("retry-after", "").strip()
-    return float(said) if re.fullmatch(r"\d{1,6}", said, re.ASCII) else 0.0
+def _trouble(error: Exception, known: MediaAgentError | None, host: str) -> Exception:
+    """Return what trouble of the network means: at once said, or worth asking again."""
+    if known is not None and not known.retryable:
+        return known
+    said = known.message if known is not None else reason_of(error)
+    return _NotYetError(
+        VideoNotFetchedError(
+            f"the film at {host} could not be fetched ({said})", hint="check the network"
+        )
+    )
 
 
 def _checked(uri: str, named_by: str | None) -> httpx.URL:

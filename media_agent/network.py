@@ -4,7 +4,9 @@ Certificates and proxies are two switches: which certificates count is the same 
 and only this machine is never asked through a proxy.
 """
 
+import email.utils
 import os
+import re
 import ssl
 import urllib.request
 import zlib
@@ -29,6 +31,10 @@ _NEVER_LEFT = (
     httpx.UnsupportedProtocol,
     httpx.LocalProtocolError,
 )
+TROUBLE = (httpx.TransportError, httpx.DecodingError, TimeoutError)
+"""What goes wrong on the way."""
+STRANGE = (ValueError, ArithmeticError, OSError, ExceptionGroup)
+"""What libraries below the transport raise of an address or a proxy that they cannot use."""
 _ANY_ZLIB = 47  # zlib or gzip, whichever it is
 
 
@@ -95,6 +101,16 @@ def before_sending(error: Exception, host: str, way: Way) -> MediaAgentError | N
             f"the request to {host} cannot be sent as it is ({type(error).__name__})",
             hint="check base_url and headers; nothing was sent",
         )
+    if isinstance(error, STRANGE) and not isinstance(error, TROUBLE):
+        return ConfigurationError(
+            f"the way to {host} cannot be used ({type(error).__name__})",
+            hint=f"check base_url{_proxies_in_use()}; nothing was sent",
+        )
+    if isinstance(error, httpx.ProxyError) and str(error).startswith("407"):
+        return ConfigurationError(
+            f"the proxy on the way to {host} wants a name and a password, or other ones",
+            hint=f"set them{_proxies_in_use().replace(' and ', ' in ', 1)}; nothing was sent",
+        )
     if isinstance(error, httpx.ProxyError):
         said = f"the proxy on the way to {host} refuses"
     else:
@@ -103,6 +119,18 @@ def before_sending(error: Exception, host: str, way: Way) -> MediaAgentError | N
         f"{said} ({reason_of(error)})",
         hint=f"check base_url, the network{_proxies_in_use()}; nothing was sent",
     )
+
+
+def retry_after_seconds(value: str | None, now: float) -> float | None:
+    """Read a Retry-After header, in seconds or as a date; None if absent or malformed."""
+    if value is None:
+        return None
+    if re.fullmatch(r"\s*\d{1,9}(\.\d{1,9})?\s*", value, re.ASCII):
+        return float(value)
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - now)
+    except (ValueError, TypeError, OverflowError):
+        return None
 
 
 def reason_of(error: Exception) -> str:

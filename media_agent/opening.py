@@ -221,7 +221,12 @@ def _container(file: BinaryIO, limits: dict[str, str]) -> "InputContainer":
 
     file.seek(0)
     nameless = SimpleNamespace(read=file.read, seek=file.seek, tell=file.tell)
-    return av.open(cast("BinaryIO", nameless), "r", options=limits | {"protocol_whitelist": "none"})
+    return av.open(
+        cast("BinaryIO", nameless),
+        "r",
+        options=limits | {"protocol_whitelist": "none"},
+        metadata_errors="replace",  # its tags are in any encoding
+    )
 
 
 def _harmless(packet: "Packet[VideoStream]") -> "Packet[VideoStream]":

@@ -272,14 +272,19 @@ def opened(source: Path | BinaryIO) -> Iterator["InputContainer"]:
             name if isinstance(source, Path) else source,
             "r",
             options={"protocol_whitelist": "file"},  # a film came from outside, maybe
+            metadata_errors="replace",  # its tags are in any encoding
         ) as film:
             if not film.streams.video:
                 raise StorageError(f"{name} holds no video")
+            if film.streams.video[0].codec_context is None:
+                raise StorageError(f"{name} holds a video of an unknown codec")
             yield film
     except av.error.FFmpegError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):  # of a file written meanwhile
             raise
         raise StorageError(f"{name} is not a readable video: {error.strerror}") from error
+    except ZeroDivisionError as error:  # a rate of 0/0
+        raise StorageError(f"{name} is not a readable video: its header is damaged") from error
 
 
 def _pixels(frame: "VideoFrame") -> "Frames":

@@ -1,6 +1,9 @@
 """Which headers a request may have."""
 
 import re
+from collections.abc import Mapping
+
+from media_agent.errors import ConfigurationError
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(r"(?:[!-~]+(?:[ \t]+[!-~]+)*)?")
@@ -18,3 +21,19 @@ def header_flaw(name: str, value: str) -> str | None:
     if _VALUE.fullmatch(value) is None:
         return "has a line break, a space at an end, or a control character in its value"
     return None
+
+
+def checked_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return headers that can be sent.
+
+    Raises:
+        ConfigurationError: one cannot; its value, which may be a secret, is not shown.
+    """
+    for name, value in headers.items():
+        flaw = header_flaw(name, value)
+        if flaw is not None:
+            raise ConfigurationError(
+                f"the header {name!r} {flaw}; nothing was sent",
+                hint="correct it in the settings, under options.headers",
+            )
+    return dict(headers)

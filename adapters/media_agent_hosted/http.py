@@ -20,16 +20,24 @@ from media_agent.errors import (
     BackendRefusedError,
     BackendResponseError,
     BackendUnavailableError,
-    ConfigurationError,
     InvalidRequestError,
     MediaAgentError,
 )
 from media_agent.fetch import LARGEST_FILM, fetch, is_inline
-from media_agent.network import Way, before_sending, cause_of, decoded, open_client, reason_of
+from media_agent.network import (
+    STRANGE,
+    TROUBLE,
+    Way,
+    before_sending,
+    cause_of,
+    decoded,
+    open_client,
+    reason_of,
+)
 from media_agent.polled import sending
 from media_agent.redact import redact
 from media_agent_hosted.addresses import checked_base, place_of
-from media_agent_hosted.headers import header_flaw
+from media_agent_hosted.headers import checked_headers
 from media_agent_hosted.repeating import repeated
 from media_agent_hosted.replies import Reply, Translate, general_error, trimmed, uncertain
 from media_agent_hosted.secrecy import Headers, hide_headers, hide_queries
@@ -273,10 +281,12 @@ class HttpApi:
         """Tell apart what never left this machine from what was sent and got no answer."""
         try:
             yield
-        except (httpx.TransportError, httpx.DecodingError, TimeoutError) as error:
+        except (*TROUBLE, *STRANGE) as error:
             known = before_sending(error, self.host, way)
             if known is not None:
                 raise known from cause_of(error)
+            if not isinstance(error, TROUBLE):
+                raise
             reason = redact(reason_of(error), self._secrets)
             said = f"the answer of {self.host} was lost ({reason})"
             if paid:
@@ -301,22 +311,6 @@ class HttpApi:
             timeout = httpx.Timeout(self._timeout_seconds, connect=10.0)
             self._client = open_client(self._base, timeout=timeout, transport=self._transport)
         return self._client
-
-
-def checked_headers(headers: Headers) -> dict[str, str]:
-    """Return headers that can be sent.
-
-    Raises:
-        ConfigurationError: one cannot; its value, which may be a secret, is not shown.
-    """
-    for name, value in headers.items():
-        flaw = header_flaw(name, value)
-        if flaw is not None:
-            raise ConfigurationError(
-                f"the header {name!r} {flaw}; nothing was sent",
-                hint="correct it in the settings, under options.headers",
-            )
-    return dict(headers)
 
 
 def _redirected(request: httpx.Request, response: httpx.Response, *, paid: bool) -> MediaAgentError:

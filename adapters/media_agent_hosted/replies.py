@@ -1,6 +1,5 @@
 """What a provider answered, and which error an answer means; pure, nothing is sent from here."""
 
-import email.utils
 import html
 import re
 import time
@@ -23,6 +22,7 @@ from media_agent.errors import (
     OperationNotFoundError,
     SubmitUncertainError,
 )
+from media_agent.network import retry_after_seconds
 from media_agent.redact import redact, redact_value
 from media_agent_hosted.lenient import read_json
 
@@ -145,18 +145,6 @@ def trimmed(text: str) -> str:
     line = " ".join(text.split())
     line = "".join(letter if letter.isprintable() else "?" for letter in line)
     return line if len(line) <= _SHOWN else f"{line[: _SHOWN - 3]}..."
-
-
-def retry_after_seconds(value: str | None, now: float) -> float | None:
-    """Read a Retry-After header, in seconds or as a date; None if absent or malformed."""
-    if value is None:
-        return None
-    if re.fullmatch(r"\s*\d{1,9}(\.\d{1,9})?\s*", value, re.ASCII):
-        return float(value)
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - now)
-    except (ValueError, TypeError, OverflowError):
-        return None
 
 
 def uncertain(host: str, said: str) -> SubmitUncertainError:

@@ -328,6 +328,64 @@ async def test_an_address_is_relative_to_the_one_that_was_asked(
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize("first", [b"<html>one moment", bytes(64), b"{", b"\x89PNG\r\n\x1a\n"])
+async def test_a_body_without_end_that_is_no_video_is_left_at_once(
+    place: Path, first: bytes
+) -> None:
+    came = [0]
+
+    async def endless() -> AsyncIterator[bytes]:
+        while True:
+            came[0] += 1
+            assert came[0] < 999
+            yield first
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        came[0] = 0
+        return httpx.Response(200, content=endless())
+
+    with pytest.raises(VideoNotFetchedError, match="no video"):
+        await fetch(URI, place, transport=httpx.MockTransport(answer), sleep=Waits())
+
+    assert nothing_is_left(place)
+
+
+@pytest.mark.anyio
+async def test_a_video_that_comes_letter_by_letter_is_known_for_one(place: Path) -> None:
+    async def letters() -> AsyncIterator[bytes]:
+        for letter in FILM:
+            yield bytes([letter])
+
+    assert await fetched(answers(httpx.Response(200, content=letters())), place) == place
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("wish", "least", "most"),
+    [
+        ("0", 1, 1),
+        ("-5", 1, 1),
+        ("Thu, 01 Jan 2015 00:00:00 GMT", 1, 1),
+        ("soon", 1, 1),
+        ("7", 7, 7),
+        ("7.5", 7.5, 7.5),
+        ("Fri, 01 Jan 2100 00:00:00 GMT", 120, 120),
+        ("3600", 120, 120),
+        ("999999999", 120, 120),
+    ],
+)
+async def test_a_wish_to_wait_is_kept_within_bounds(
+    place: Path, wish: str, least: float, most: float
+) -> None:
+    waits, busy = Waits(), httpx.Response(503, headers={"retry-after": wish})
+    transport = httpx.MockTransport(answers(busy, httpx.Response(200, content=FILM)))
+
+    await fetch(URI, place, transport=transport, sleep=waits)
+
+    assert least <= sum(waits.seconds) <= most
+
+
+@pytest.mark.anyio
 async def test_a_film_that_trickles_is_given_up(place: Path) -> None:
     now = [0.0]
 

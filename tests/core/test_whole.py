@@ -12,15 +12,30 @@ import numpy as np
 import pytest
 
 from media_agent.errors import StorageError
+from media_agent.video import probe
 from media_agent.whole import check_whole, is_video
 
 FASTSTART = (("movflags", "+faststart"),)
 FRAGMENTED = (("movflags", "frag_keyframe+empty_moov"),)
+INDEXED = (("movflags", "dash+global_sidx+frag_keyframe"),)
+DASH = (("movflags", "dash+frag_keyframe"),)
+SINGLE = (("movflags", "frag_every_frame+empty_moov"),)
+SHORT = (("g", "6"),)
+OPEN_GROUPS = (("x264-params", "open-gop=1:keyint=6:bframes=2"),)
+REFRESHED = (("x264-params", "intra-refresh=1"),)
 KINDS = {
     "index first": ("mp4", "libx264", FASTSTART, ()),
     "index last": ("mp4", "libx264", (), ()),
     "reordered frames": ("mp4", "libx264", FASTSTART, (("bf", "3"),)),
     "fragments": ("mp4", "libx264", FRAGMENTED, (("g", "6"),)),
+    "fragments with an index": ("mp4", "libx264", INDEXED, SHORT),
+    "fragments with indexes": ("mp4", "libx264", DASH, SHORT),
+    "a fragment for each frame": ("mp4", "libx264", SINGLE, ()),
+    "an open group of pictures": ("mp4", "libx264", FASTSTART, OPEN_GROUPS),
+    "no key frames but the first": ("mp4", "libx264", FASTSTART, REFRESHED),
+    "MPEG-4": ("mp4", "mpeg4", FASTSTART, (("bf", "2"),)),
+    "VP9 in MP4": ("mp4", "libvpx-vp9", (), ()),
+    "WebM as it is recorded": ("webm", "libvpx", (("live", "1"),), ()),
     "QuickTime": ("mov", "libx264", FASTSTART, ()),
     "WebM": ("webm", "libvpx", (), ()),
     "Matroska": ("matroska", "libx264", (), ()),
@@ -121,6 +136,42 @@ def test_a_film_of_the_right_size_that_ends_in_zeros_is_found(write: Write) -> N
 
     with pytest.raises(StorageError, match="cannot be decoded"):
         check_whole(write(whole[:-4000] + bytes(4000)))
+
+
+@pytest.mark.parametrize("kept", [1, 5, 7])
+def test_the_mere_beginning_of_another_fragment_is_found(kept: int, write: Write) -> None:
+    whole = film("fragments")
+
+    with pytest.raises(StorageError, match="no more than a beginning"):
+        check_whole(write(whole[: whole.rindex(b"moof") - 4 + kept]))
+
+
+@pytest.mark.parametrize("sound", [True, False])
+@pytest.mark.parametrize("kind", ["fragments with an index", "fragments with indexes"])
+def test_a_fragment_that_only_the_index_names_is_found(
+    kind: str, sound: bool, write: Write
+) -> None:
+    whole = film(kind, sound=sound)
+
+    check_whole(write(whole))
+    with pytest.raises(StorageError, match="cut off: a fragment that its index names"):
+        check_whole(write(whole[: whole.rindex(b"moof") - 4]))
+
+
+@pytest.mark.parametrize("what", [b"VideoHandler", b"Lavf"])
+def test_tags_in_any_encoding_are_no_damage(what: bytes, write: Write) -> None:
+    path = write(film("index first").replace(what, what[:-1] + b"\xff"))
+
+    check_whole(path)
+    assert probe(path).frames == 18
+
+
+def test_an_unknown_codec_is_said(write: Write) -> None:
+    path = write(film("index first").replace(b"avc1", b"xyz1"))
+
+    for look in (check_whole, probe):
+        with pytest.raises(StorageError, match="unknown codec"):
+            look(path)
 
 
 @pytest.mark.parametrize("tail", [bytes(100), b"\xff\xd8 what somebody put behind it", b"\0\0\0"])

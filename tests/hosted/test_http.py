@@ -24,8 +24,9 @@ from media_agent.errors import (
 )
 from media_agent.testing import Answer, Fault, Route, Simulator
 from media_agent.testing.films import Film, film_bytes
+from media_agent.network import retry_after_seconds
 from media_agent_hosted.http import HttpApi
-from media_agent_hosted.replies import Reply, retry_after_seconds
+from media_agent_hosted.replies import Reply
 from media_agent_hosted.secrecy import key_header
 
 pytestmark = pytest.mark.anyio
@@ -501,13 +502,16 @@ async def test_a_download_is_repeated_through_trouble_and_leaves_nothing_half_do
     assert [path.name for path in tmp_path.iterdir()] == ["film.mp4"]
 
 
+FTYP = b"\0\0\0\x20ftypisom"
+
+
 @pytest.mark.parametrize("announced", [True, False])
 async def test_a_film_that_is_too_large_is_not_taken(tmp_path, announced):
     async def pieces():
         for _ in range(10):
-            yield b"a" * 1000
+            yield FTYP + b"a" * 1000
 
-    content = b"a" * 10_000 if announced else pieces()
+    content = FTYP + b"a" * 10_000 if announced else pieces()
     api = mocked(answers(httpx.Response(200, content=content)))
 
     with pytest.raises(BackendResponseError, match="larger than the 5000 bytes"):

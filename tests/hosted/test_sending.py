@@ -23,6 +23,7 @@ from media_agent.errors import (
     ModelRetiredError,
     SubmitUncertainError,
 )
+from media_agent.sending import followed, will_tell
 from media_agent_hosted.http import HttpApi
 from media_agent_hosted.repeating import repeated
 from media_agent_hosted.replies import Reply
@@ -53,6 +54,13 @@ def answering(*replies):
     left = list(replies)
     transport = httpx.MockTransport(lambda _: left.pop(0) if len(left) > 1 else left[0])
     return api_at("https://api.example.com/v1", transport=transport)
+
+
+@pytest.fixture
+def no_proxies(monkeypatch):
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
 
 
 @contextlib.contextmanager
@@ -236,23 +244,69 @@ async def test_time_that_runs_out_after_something_left_is_doubt():
     assert len(met) == 1
 
 
-@pytest.mark.parametrize("answer", [b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", b""])
-async def test_a_proxy_that_lets_nothing_through_leaves_no_doubt(answer, monkeypatch):
+@pytest.mark.parametrize(
+    ("answer", "error", "said"),
+    [
+        (b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", ConfigurationError, "a password"),
+        (b"HTTP/1.1 407 Wrong\r\n\r\n", ConfigurationError, "a password"),
+        (b"HTTP/1.1 503 Busy\r\n\r\n", BackendUnavailableError, "proxy"),
+        (b"", BackendUnavailableError, "cannot be reached"),
+    ],
+)
+async def test_a_proxy_that_lets_nothing_through_leaves_no_doubt(
+    answer, error, said, no_proxies, monkeypatch
+):
     def talk(connection):
         connection.recv(4096)
         connection.sendall(answer)
         if answer:
             connection.close()
 
-    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "NO_PROXY"):
-        monkeypatch.delenv(name, raising=False)
     with listening(talk) as (port, met):
         monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{port}")
-        with pytest.raises(BackendUnavailableError, match=r"proxy|cannot be reached") as caught:
+        with pytest.raises(error, match=said) as caught:
             await submitted(api_at("https://api.example.com", timeout_seconds=0.1))
 
     assert met != []
     assert "HTTPS_PROXY" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "proxy", ["http://127.0.0.1:70000", "127.0.0.1:99999", "http://[::1]:70000"]
+)
+async def test_a_proxy_that_cannot_be_is_no_doubt_and_named(proxy, no_proxies, monkeypatch):
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
+
+    with followed() as way:
+        will_tell()
+        with pytest.raises(ConfigurationError, match="cannot be used") as caught:
+            await submitted(api_at("https://api.example.com"))
+
+    assert "HTTPS_PROXY" in caught.value.hint
+    assert not way.may_be_accepted
+
+
+async def test_trouble_of_our_own_after_something_left_is_not_explained_away(monkeypatch):
+    async def broken(response):
+        raise OverflowError("ours")
+        yield b""
+
+    monkeypatch.setattr("media_agent_hosted.http.decoded", broken)
+
+    with followed() as way:
+        will_tell()
+        with pytest.raises(OverflowError):
+            await submitted(answering(httpx.Response(200, json={})))
+
+    assert way.may_be_accepted
+
+
+@pytest.mark.parametrize(
+    "url", ["https://xn--a.example", "https://api.example.com:70000", "https://\u2603.example"]
+)
+def test_an_address_that_no_host_can_have_is_named_at_once(url):
+    with pytest.raises(ConfigurationError, match="no address of an API"):
+        api_at(url)
 
 
 @pytest.fixture(scope="module")
