@@ -663,18 +663,3 @@ async def test_a_job_that_is_stopped_while_its_video_is_fetched_ends_at_once_and
     assert stopped.status is JobStatus.OUTCOME_UNKNOWN
     assert later.status is JobStatus.COMPLETED
     assert len(desk.service.accepted) == 1
-
-
-# -- money -------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("names", ["a job", "a key", "nobody"])
-async def test_a_label_of_the_caller_moves_no_money(desk: Desk, names: str) -> None:
-    first = await desk.make()
-    last = desk.ledger.last_submission(first.id)
-    assert last is not None
-    of = {"a job": first.id, "a key": last.key, "nobody": "nothing"}[names]
-
-    await desk.make(REQUEST.model_copy(update={"labels": {"part_of": of, "part": "1"}}))
-
-    assert desk.spent() == 2 * PRICE

@@ -18,7 +18,6 @@ from media_agent.catalogue import Catalogue
 from media_agent.errors import (
     BackendAuthenticationError,
     BackendRateLimitError,
-    BackendResponseError,
     BackendUnavailableError,
     ConfigurationError,
     ContentRejectedError,
