@@ -5,7 +5,6 @@ it, and the user's own, which the first overrides key by key. `MEDIA_AGENT_CONFI
 that is read instead of both.
 """
 
-import json
 import logging
 import os
 import re
@@ -47,7 +46,7 @@ from media_agent.errors import ConfigurationError, Fault
 from media_agent.faults import faults_of
 from media_agent.nearest import nearest_name
 from media_agent.program_environment import VariableName, program_environment
-from media_agent.redact import redact
+from media_agent.redact import redact_value
 from media_agent_schemas.base import Schema
 from media_agent_schemas.capabilities import Policy
 from media_agent_schemas.request import RoutingPreference
@@ -212,7 +211,7 @@ class Settings(BaseSettings):
         """Return the settings as JSON for people to read: every key in them is hidden."""
         known = [key for key in self._secrets() if len(key) >= _LONG_KEY]
         sections = {name: section.shown() for name, section in self.backends.items()}
-        said: dict[str, JsonValue] = json.loads(redact(json.dumps(sections), known, hidden=HIDDEN))
+        said = redact_value(sections, known, hidden=HIDDEN)
         paths: dict[str, JsonValue] = self.model_dump(mode="json", include={"data_dir", "config"})
         others = self.model_dump(mode="json", exclude={*paths, "backends"})
         return paths | {name: concealed(each) for name, each in others.items()} | {"backends": said}

@@ -96,9 +96,7 @@ def _models(settings: Settings, registry: Registry) -> tuple[tuple[str, ...], tu
                 problems.append(error.message)
             continue
         ready += [
-            f"{name}/{limits.model}"
-            for limits in known
-            if limits.local and limits.missing is None
+            f"{name}/{limits.model}" for limits in known if limits.local and limits.missing is None
         ]
     return tuple(ready), tuple(problems)
 

@@ -94,7 +94,9 @@ def _load(entry_point: EntryPoint) -> list[BackendSpec]:
 
 def _several(offered: object) -> Iterable[object]:
     if not isinstance(offered, Iterable) or isinstance(offered, str):
-        raise PluginError(f"its media_agent_backends returned {offered!r}, not a list of BackendSpec")
+        raise PluginError(
+            f"its media_agent_backends returned {offered!r}, not a list of BackendSpec"
+        )
     return offered
 
 
@@ -119,4 +121,3 @@ def _is_ours(entry_point: EntryPoint) -> bool:
         return entry_point.dist is not None and entry_point.dist.name == "media-agent"
     except Exception:  # noqa: BLE001  # what describes the package may be damaged in any way
         return False
-

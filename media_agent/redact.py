@@ -1,26 +1,39 @@
-"""Keys out of a text, in every spelling in which programs and services repeat them; pure."""
+"""Keys out of a text, in every spelling in which programs and services repeat them; pure.
+
+A text is looked through after it was decoded, where it becomes a value or a message: what puts
+something in the place of a key in raw bytes may damage them.
+"""
 
 import base64
+import contextlib
+import html.entities
 import re
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
+from pydantic import JsonValue
+
 HIDDEN = "[key]"
 _SHORTEST = 4  # characters; what is shorter stands in every text
-_SHORTEST_CODED = (
-    8  # characters of a key that is looked for in base64, or behind the colon of a pair
-)
-_ESCAPE = r"\\{1,8}"  # one level of quoting doubles it
+_TELLING = 8  # characters; a shorter key may be a word, and is hidden only where it stands alone
+
+# Each sign that begins an escape may itself be escaped: JSON within JSON, within an address, ...
+_PERCENT = "%(?:25){0,3}"
+_BACKSLASH = rf"(?:\\|{_PERCENT}5[Cc])"
+_AMPERSAND = rf"(?:&|u0026|{_PERCENT}26)(?:(?:amp|#38);){{0,2}}"
+_ESCAPES = "\\%&"  # without one of these a text spells a key as it is, or in base64
 
 
 def redact(text: str, secrets: Iterable[str], *, hidden: str = HIDDEN) -> str:
     """Return a text without these secrets, whatever spelling each of their characters has.
 
-    Plain, escaped as JSON and programs do, also twice, percent-encoded, as an HTML entity, or
-    within base64. A secret of less than four characters is left: it stands in every text.
+    Plain, escaped as JSON and programs do, percent-encoded, as an HTML entity, one of these within
+    another, or within base64. One of less than eight characters is hidden where it stands alone,
+    one of less than four is left: it stands in every text.
     """
-    for pattern in _patterns(frozenset(secrets)):
-        text = pattern.sub(lambda _: hidden, text)
+    is_escaped = any(sign in text for sign in _ESCAPES)
+    for part in _parts_of(frozenset(secrets)):
+        text = _pattern(part, is_escaped).sub(lambda _: hidden, text)
     return text
 
 
@@ -30,43 +43,80 @@ def redact_bytes(content: bytes, secrets: Iterable[str], *, hidden: str = HIDDEN
     return redact(text, secrets, hidden=hidden).encode("utf-8", "surrogateescape")
 
 
+def redact_value(value: JsonValue, secrets: Iterable[str], *, hidden: str = HIDDEN) -> JsonValue:
+    """Return JSON without these secrets in any of its texts and names."""
+    known = frozenset(secrets)
+    match value:
+        case str():
+            return redact(value, known, hidden=hidden)
+        case list():
+            return [redact_value(each, known, hidden=hidden) for each in value]
+        case dict():
+            return {
+                redact(name, known, hidden=hidden): redact_value(each, known, hidden=hidden)
+                for name, each in value.items()
+            }
+        case _:
+            return value
+
+
 @lru_cache(maxsize=64)
-def _patterns(secrets: frozenset[str]) -> tuple[re.Pattern[str], ...]:
-    """Return what finds the secrets, the longest first: one may be a part of another."""
-    parts = {part for secret in secrets for part in _parts(secret.strip())}
-    return tuple(
-        re.compile("|".join((_in_any_spelling(part), *_in_base64(part))))
-        for part in sorted(parts, key=len, reverse=True)
-    )
+def _parts_of(secrets: frozenset[str]) -> tuple[str, ...]:
+    """Return all that is hidden of secrets, the longest first: one may be a part of another."""
+    parts = {part.strip() for secret in secrets for part in _parts(secret.strip())}
+    long_enough = [part for part in parts if len(part) >= _SHORTEST]
+    return tuple(sorted(long_enough, key=lambda part: (-len(part), part)))
 
 
 def _parts(secret: str) -> Iterator[str]:
     """Yield a secret; of "SCHEME KEY" also the key, of "NAME:KEY" what follows the colon."""
     key = secret.rpartition(" ")[2]
-    for part in (secret, key):
-        if len(part) >= _SHORTEST:
-            yield part
-    half = key.rpartition(":")[2]
-    if len(half) >= _SHORTEST_CODED:
-        yield half
+    yield from (secret, key, key.rpartition(":")[2])
+    if secret.lower().startswith("basic "):
+        with contextlib.suppress(ValueError):
+            pair = base64.b64decode(key, validate=True).decode()
+            yield from (pair, pair.partition(":")[2])
 
 
-def _in_any_spelling(secret: str) -> str:
-    return "".join(map(_character, secret))
+@lru_cache(maxsize=256)
+def _pattern(part: str, is_escaped: bool) -> re.Pattern[str]:
+    """Return what finds a secret in a text that has signs of escaping, or has none."""
+    spelled = re.escape(part)
+    if is_escaped:  # whose beginnings are looked at first, for speed
+        beginnings = f"[{re.escape(part[0] + _ESCAPES)}]"
+        spelled = f"(?={beginnings})" + "".join(map(_character, part))
+    if len(part) < _TELLING:
+        return re.compile(rf"(?<![\w-])(?:{spelled})(?![\w-])")
+    return re.compile("|".join((spelled, *_in_base64(part))))
 
 
+@lru_cache(maxsize=512)
 def _character(character: str) -> str:
     """Return a pattern for one character in any of its spellings."""
     number = ord(character)
+    octets = character.encode("utf-8", "surrogatepass")
     spellings = [
-        rf"\\{{0,8}}{re.escape(character)}",
-        "".join(rf"{_ESCAPE}(?i:u{unit:04x})" for unit in _utf16_units(character)),
-        "".join(f"%(?:25){{0,2}}(?i:{byte:02x})" for byte in character.encode()),
-        rf"&\#(?:0*{number}|[xX]0*(?i:{number:x}));",
+        re.escape(character),
+        "".join(f"{_PERCENT}(?i:{octet:02x})" for octet in octets),
+        rf"{_AMPERSAND}(?:\#0*{number};?|\#[xX]0*(?i:{number:x});?{_named(character)})",
+        f"{_BACKSLASH}?".join(f"(?i:u{unit:04x})" for unit in _utf16_units(character)),
+        rf"u\{{0*(?i:{number:x})\}}|U(?i:{number:08x})",
     ]
     if number < 256:
-        spellings.append(rf"{_ESCAPE}(?:x(?i:{number:02x})|0?{number:o})")
-    return f"(?:{'|'.join(spellings)})"
+        spellings.append(rf"x(?i:{number:02x})|0?{number:o}")
+    if character == " ":
+        spellings.append(r"\+")
+    slashes = f"{_BACKSLASH}{{0,8}}" + ("" if character == "\\" else "+")  # + takes them for good
+    return f"(?:{slashes}(?:{'|'.join(spellings)}))"
+
+
+def _named(character: str) -> str:
+    """Return the names that HTML has for a character, without the ampersand, as alternatives."""
+    return "".join(
+        f"|{re.escape(name)}"
+        for name, meant in html.entities.html5.items()
+        if meant == character and name.endswith(";")
+    )
 
 
 def _utf16_units(character: str) -> Iterator[int]:
@@ -76,9 +126,9 @@ def _utf16_units(character: str) -> Iterator[int]:
 
 def _in_base64(secret: str) -> Iterator[str]:
     """Yield what of a secret stands in base64 that has it at any place, in both alphabets."""
-    data = secret.encode()
-    for before in range(3) if len(data) >= _SHORTEST_CODED else ():
+    data = secret.encode("utf-8", "surrogatepass")
+    swapped = {"+": f"(?:{_character('+')}|-)", "/": f"(?:{_character('/')}|_)"}
+    for before in range(3):
         coded = base64.b64encode(bytes(before) + data).decode()
         first, end = -(-before * 8 // 6), (before + len(data)) * 8 // 6  # characters of it alone
-        swapped = {"+": "[+-]|%2[Bb]", "/": r"\\{0,8}/|_|%2[Ff]"}
-        yield "".join(f"(?:{swapped[c]})" if c in swapped else c for c in coded[first:end])
+        yield "".join(swapped.get(sign, sign) for sign in coded[first:end])

@@ -27,11 +27,12 @@ from media_agent.errors import (
 from media_agent.fetch import LARGEST_FILM, fetch, is_inline
 from media_agent.network import Way, before_sending, cause_of, decoded, open_client, reason_of
 from media_agent.polled import sending
+from media_agent.redact import redact
 from media_agent_hosted.addresses import checked_base, place_of
 from media_agent_hosted.headers import header_flaw
 from media_agent_hosted.repeating import repeated
 from media_agent_hosted.replies import Reply, Translate, general_error, trimmed, uncertain
-from media_agent_hosted.secrecy import Blot, Headers, blot_for, hide_headers, hide_queries
+from media_agent_hosted.secrecy import Headers, hide_headers, hide_queries
 
 __all__ = ["FilePart", "HttpApi", "Reply", "Translate", "Transport"]
 
@@ -229,15 +230,17 @@ class HttpApi:
         return reply
 
     def _reply(self, response: httpx.Response, content: bytes, *, paid: bool) -> Reply:
-        blot = self._blot
+        secrets = self._secrets
         return Reply(
             status=response.status_code,
-            headers={name.lower(): blot(value) for name, value in response.headers.items()},
+            headers={
+                name.lower(): redact(value, secrets) for name, value in response.headers.items()
+            },
             content=content,
             host=place_of(response.url),
             paid=paid,
             url=str(response.url),
-            blot=blot,
+            secrets=secrets,
         )
 
     def _error(self, reply: Reply, translate: Translate | None) -> MediaAgentError:
@@ -261,7 +264,7 @@ class HttpApi:
             )
         except (ValueError, TypeError, RecursionError, httpx.InvalidURL) as error:
             raise InvalidRequestError(
-                f"the request cannot be written: {self._blot(trimmed(str(error)))}",
+                f"the request cannot be written: {trimmed(redact(str(error), self._secrets))}",
                 hint="change the value; nothing was sent",
             ) from None
 
@@ -274,7 +277,8 @@ class HttpApi:
             known = before_sending(error, self.host, way)
             if known is not None:
                 raise known from cause_of(error)
-            said = f"the answer of {self.host} was lost ({reason_of(error)})"
+            reason = redact(reason_of(error), self._secrets)
+            said = f"the answer of {self.host} was lost ({reason})"
             if paid:
                 raise uncertain(self.host, said) from cause_of(error)
             raise BackendUnavailableError(said, hint="try again later") from cause_of(error)
@@ -286,8 +290,8 @@ class HttpApi:
         return self._below_base(url) if url.startswith("/") else self.own_url(url)
 
     @property
-    def _blot(self) -> Blot:
-        return blot_for(self._auth())
+    def _secrets(self) -> frozenset[str]:
+        return frozenset(self._auth().values())
 
     def _is_own(self, url: httpx.URL) -> bool:
         return origin_of(url) == origin_of(self._base) and not url.userinfo

@@ -23,11 +23,12 @@ from media_agent.errors import (
     OperationNotFoundError,
     SubmitUncertainError,
 )
+from media_agent.redact import redact, redact_value
 from media_agent_hosted.lenient import read_json
-from media_agent_hosted.secrecy import Blot, blotted_value
 
 A_PAGE = "a web page where an API was due; is base_url right?"
 _SHOWN = 300  # characters of a provider's own words in a message
+_LOOKED_AT = 2**16  # bytes of an answer that is no JSON; a key that is cut there is not shown
 _PERHAPS = (408, 425, 429)  # the statuses from 300 to 499 that are no plain no
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 _TAGS = re.compile(r"<(script|style)\b.*?</\1\s*>|<[^>]*>", re.IGNORECASE | re.DOTALL)
@@ -45,7 +46,8 @@ class Reply:
     paid: bool = False  # it answers a request that may cost money and must not be repeated
     url: str = ""
     """The address that was asked, to which addresses in the answer are relative."""
-    blot: Blot = field(default=str, repr=False)
+    secrets: frozenset[str] = field(default=frozenset(), repr=False)
+    """What no text of it may hold: the headers that were sent with a key."""
 
     @property
     def retry_after(self) -> float | None:
@@ -106,7 +108,7 @@ class Reply:
         return body if isinstance(body, dict) else {}
 
     def _parsed(self) -> JsonValue:
-        return blotted_value(read_json(self.content), self.blot)
+        return redact_value(read_json(self.content), self.secrets)
 
     def words(self) -> str:
         """Return what the provider said in its own words, trimmed to one short line."""
@@ -115,9 +117,9 @@ class Reply:
             found = _text(body.get(name))
             if found:
                 return trimmed(found)
-        text = self.blot(self.content[:4000].decode("utf-8", "replace"))
+        text = redact(self.content[:_LOOKED_AT].decode("utf-8", "replace"), self.secrets)
         if self.is_html:
-            return trimmed(_words_of_page(text))
+            return trimmed(redact(_words_of_page(text), self.secrets))
         is_text = not body and self.media_type in ("text/plain", "application/json")
         return trimmed(text) if is_text else ""
 

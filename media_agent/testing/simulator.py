@@ -217,6 +217,11 @@ class Simulator(ABC):
     ) -> None:
         self.stop()
 
+    def mend(self) -> None:
+        """Let nothing go wrong from now on."""
+        with self._lock:
+            self._faults.clear()
+
     def counts(self) -> dict[str, JsonValue]:
         """Return what `GET /__simulator__` tells."""
         with self._lock:

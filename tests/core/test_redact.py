@@ -3,11 +3,13 @@
 import base64
 import html
 import json
+import time
 from urllib.parse import quote
 
 import pytest
+from pydantic import JsonValue
 
-from media_agent.redact import redact, redact_bytes
+from media_agent.redact import redact, redact_bytes, redact_value
 
 KEY = 'SECRETKEY-0123456789abcdef/+x"\\=&'
 
@@ -26,6 +28,16 @@ SPELLINGS = {
     "an address, every character": "".join(f"%{ord(c):02X}" for c in KEY),
     "an address within an address": quote(quote(KEY, safe=""), safe=""),
     "HTML": "".join(f"&#{ord(c)};" for c in KEY),
+    "HTML, large digits": "".join(f"&#X{ord(c):X};" for c in KEY),
+    "HTML with names": html.escape(KEY),
+    "HTML with all names": KEY.replace("&", "&amp;").replace("/", "&sol;").replace("+", "&plus;"),
+    "HTML within HTML": html.escape(html.escape(KEY)),
+    "HTML within JSON, as Go writes it": html.escape(KEY).replace("&", r"\u0026"),
+    "JSON within HTML": html.escape(json.dumps(KEY)),
+    "JSON within an address": quote(json.dumps(KEY).replace("/", r"\/"), safe=""),
+    "JSON without its backslashes": KEY.replace("+", "u002b"),
+    "Rust": KEY.replace("+", r"\u{2b}"),
+    "C": KEY.replace("+", r"\053"),
 }
 
 
@@ -49,6 +61,41 @@ def test_a_key_is_hidden_within_base64(before: str, encode: "type[bytes]") -> No
 
     assert "[key]" in said
     assert len(said) < len("Basic [key]") + 12  # what is left is not of the key
+
+
+def test_a_key_with_spaces_is_hidden_in_a_form() -> None:
+    assert redact("q=one+two%20three", ["one two three"]) == "q=[key]"
+
+
+def test_a_password_is_hidden_however_it_was_sent() -> None:
+    pair = base64.b64encode(b"user:pass-word-17").decode()
+
+    said = redact(f"user:pass-word-17, pass-word-17, {pair}", [f"Basic {pair}"])
+
+    assert said == "[key], [key], [key]"
+
+
+def test_a_short_key_damages_no_other_word() -> None:
+    said = redact("the key 'test' of test-123, a testing /test_7", ["Bearer test"])
+
+    assert said == "the key '[key]' of test-123, a testing /test_7"
+
+
+def test_a_key_is_hidden_in_names_and_values_of_json() -> None:
+    value: JsonValue = {KEY: [f"a {KEY}", 1, None, {"b": KEY}]}
+
+    assert redact_value(value, [KEY]) == {"[key]": ["a [key]", 1, None, {"b": "[key]"}]}
+
+
+@pytest.mark.parametrize(
+    "text", ["QUJD" * 500_000 + "%", "\\" * 200_000, "%25" * 99_000, "S&" * 99_000]
+)
+def test_a_long_text_without_a_key_stays_as_it_is_and_takes_little_time(text: str) -> None:
+    before = time.process_time()
+
+    assert redact(text, [KEY]) == text
+
+    assert time.process_time() - before < 5
 
 
 def test_the_key_of_a_header_or_of_a_pair_is_hidden_by_itself() -> None:

@@ -485,7 +485,7 @@ def test_the_result_tells_film_seed_and_time():
     assert (done.seed, done.timing.phases) == (7, {"inference": 41.2})
 
 
-def test_several_films_are_all_kept_and_none_is_a_failure():
+def test_several_films_are_all_kept_and_none_is_a_question_to_a_person():
     films = {"videos": [{"url": "https://a.example/1"}, {"url": "https://a.example/2"}]}
     status = Status(status="COMPLETED")
     sent = REF.model_copy(update={"data": {"seed": 0}})
@@ -498,7 +498,8 @@ def test_several_films_are_all_kept_and_none_is_a_failure():
         "https://a.example/2",
     ]
     assert several.seed == 0
-    assert none.error.code == "generation_failed"
+    assert (none.type, none.error.code) == ("job.outcome_unknown", "backend_response")
+    assert "is it a video model?" in none.error.hint
 
 
 def test_the_verdict_of_a_result_is_told_from_trouble_on_the_way():
@@ -686,7 +687,6 @@ async def test_a_film_is_observed_from_another_process_with_its_reference_alone(
         ("failed", "generation_failed"),
         ("moderated", "content_rejected"),
         ("invalid", "invalid_request"),
-        ("empty", "generation_failed"),
     ],
 )
 async def test_work_that_ends_badly_says_how(tmp_path, outcome, code):
@@ -695,6 +695,15 @@ async def test_work_that_ends_badly_says_how(tmp_path, outcome, code):
 
     assert events[-1].type == "job.failed"
     assert events[-1].error.code == code
+
+
+async def test_a_result_without_a_film_is_asked_for_again_before_a_person_has_to_look(tmp_path):
+    with FalSimulator(outcome="empty") as simulator:
+        events = await run(backend_for(simulator, tmp_path))
+
+    assert events[-1].type == "job.outcome_unknown"
+    assert events[-1].error.code == "backend_response"
+    assert len(simulator.calls("result")) > 5
 
 
 async def test_a_model_that_is_not_mapped_makes_a_film_with_a_warning(tmp_path):

@@ -443,7 +443,7 @@ async def test_a_film_that_does_not_come_is_not_failed_and_can_be_had_later(stat
             ref = await backend.submit(request(), key="job-1")
             end = (await events_of(backend, ref))[-1]
             asked = len(simulator.calls("content"))
-            simulator.faults.clear()
+            simulator.mend()
             later = (await events_of(backend, ref))[-1]
 
     assert isinstance(end, JobOutcomeUnknown)

@@ -291,7 +291,15 @@ def test_a_field_of_another_type_is_read_as_far_as_it_can_be(field, value, read)
 
 @pytest.mark.parametrize(
     ("said", "fraction"),
-    [("10%", 0.1), (0.25, 0.25), (1, 0.01), (250, 1.0), (-3, None), ("most of it", None), ([], None)],
+    [
+        ("10%", 0.1),
+        (0.25, 0.25),
+        (1, 0.01),
+        (250, 1.0),
+        (-3, None),
+        ("most of it", None),
+        ([], None),
+    ],
 )
 def test_progress_is_percent_or_a_share_or_unknown(said, fraction):
     assert parse_status(video("sglang_in_progress", progress=said)).fraction == fraction
