@@ -162,8 +162,8 @@ class JobRun:
                 except JobMovedError:
                     await self._leave()
                     return
-                except MediaAgentError as error:
-                    _LOGGER.debug("no commands for job %s: %s", self.job.id, error)
+                except Exception:  # whatever broke, the next look may hear the wish to stop
+                    _LOGGER.debug("no commands for job %s", self.job.id, exc_info=True)
 
         task = asyncio.create_task(look())
         try:

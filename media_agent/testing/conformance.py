@@ -12,12 +12,15 @@ that cannot be passed is overridden with `pytest.mark.xfail(reason=...)`, never 
 
 import pytest
 
-_GROUPS = ("contract", "film_contract", "steering_contract", "wire_contract", "work_contract")
-pytest.register_assert_rewrite(*(f"media_agent.testing.{name}" for name in _GROUPS))
+_GROUPS = ("doubt", "film", "steering", "wire", "work")
+pytest.register_assert_rewrite(
+    "media_agent.testing.contract", *(f"media_agent.testing.{name}_contract" for name in _GROUPS)
+)
 
 from media_agent.backend import VideoBackend  # noqa: E402  # after the line above, or in vain
 from media_agent.errors import InvalidRequestError  # noqa: E402
 from media_agent.testing.contract import MakeBackend, RequestFactory  # noqa: E402
+from media_agent.testing.doubt_contract import DoubtContract  # noqa: E402
 from media_agent.testing.film_contract import FilmContract  # noqa: E402
 from media_agent.testing.no_io import no_io  # noqa: E402
 from media_agent.testing.steering_contract import SteeringContract  # noqa: E402
@@ -93,5 +96,5 @@ class BackendConformance(WorkContract, FilmContract, SteeringContract):
         )
 
 
-class ServiceConformance(BackendConformance, WireContract):
+class ServiceConformance(BackendConformance, WireContract, DoubtContract):
     """Everything that a backend promises which asks a service."""

@@ -574,3 +574,29 @@ async def test_wishes_about_who_makes_it_are_routed(world: World) -> None:
     assert report.chosen is not None
     assert (job.plan.model, job.plan.method) == ("ramp", Method.CHAIN)
     assert job.status is JobStatus.COMPLETED
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    "trouble", [TypeError("no such option"), MemoryError(), OSError(28, "full")]
+)
+@pytest.mark.parametrize(
+    "place", ["media_agent.reading.last_picture", "media_agent.joining.join_films"]
+)
+async def test_trouble_of_our_own_between_paid_parts_keeps_them(
+    world: World, monkeypatch: pytest.MonkeyPatch, place: str, trouble: Exception
+) -> None:
+    def breaks(*arguments: object, **options: object) -> None:
+        raise trouble
+
+    with monkeypatch.context() as patched:
+        patched.setattr(f"media_agent.{place}", breaks)
+        broken = await world.process().generate(REQUEST, job_id="mine")
+    paid = list(world.provider.accepted)
+    job = await world.process().resume("mine")
+
+    assert broken.status is not JobStatus.COMPLETED
+    assert "jobs resume mine" in str(broken.error and broken.error.hint)
+    assert paid
+    assert job.status is JobStatus.COMPLETED
+    assert len(world.provider.accepted) == len(set(world.provider.accepted)) == 3

@@ -407,6 +407,23 @@ def test_a_film_in_parts_takes_the_price_of_all_and_its_parts_take_from_that(
     assert ledger.spent(NOW) == 0.3
 
 
+@pytest.mark.parametrize("names", ["film", "film-2", "another job", ""])
+def test_a_label_of_the_caller_takes_nothing_from_what_a_film_in_parts_reserved(
+    ledger: Ledger, names: str
+) -> None:
+    ledger.create(*in_parts("film", 3.0, 2.0))
+    ledger.intend("film", 0, NOW)
+    labels = {"part_of": names, "part": "1"}
+    labelled = plan().request.model_copy(update={"labels": labels})
+    of_its_own = plan(cost=4.0).model_copy(update={"request": labelled})
+    other = job("other").model_copy(update={"request": labelled, "plan": of_its_own})
+    ledger.create(other, JobTerms((of_its_own,)))
+
+    ledger.intend("other", 0, NOW)
+
+    assert ledger.spent(NOW) == 9.0
+
+
 def test_a_film_in_parts_that_costs_more_than_is_left_of_the_day_is_not_begun(
     ledger: Ledger,
 ) -> None:

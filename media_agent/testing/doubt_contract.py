@@ -1,0 +1,78 @@
+"""Trouble of one's own after a service was asked: it is never taken for the service's refusal.
+
+What may have been accepted and counts as refused is made, and paid, a second time.
+"""
+
+import asyncio
+import contextlib
+
+import pytest
+
+from media_agent.backend import VideoBackend
+from media_agent.errors import MediaAgentError
+from media_agent.refusals import as_refusal
+from media_agent.sending import followed
+from media_agent.testing.contract import Contract, RequestFactory
+from media_agent.testing.faults import Fault
+from media_agent.testing.simulator import Simulator
+
+_PLAIN_NOS = tuple(Fault("submit", "status", status=each, times=None) for each in (302, 403, 422))
+_ODD_WAYS = (Fault("submit", "garbage"), Fault("submit", "status", status=500, accepts=True))
+
+
+class DoubtContract(Contract):
+    """What holds whether or not a backend says when it sends."""
+
+    async def test_accepted_work_counts_as_sent(
+        self, backend: VideoBackend, simulator: Simulator, request_factory: RequestFactory
+    ) -> None:
+        """Who promises to say when it sends sends nothing else that is accepted."""
+        with followed() as sent:
+            await backend.submit(request_factory(), key="accepted")
+
+        assert simulator.accepted == 1
+        assert sent.may_be_accepted, "it promised to send within sending(), and did not"
+
+    @pytest.mark.parametrize("faults", [(Fault("submit", "stall"),)], ids=["stall"])
+    async def test_a_request_on_its_way_counts_as_sent(
+        self, backend: VideoBackend, simulator: Simulator, request_factory: RequestFactory
+    ) -> None:
+        """Whatever breaks here while the reply is waited for, it may have been accepted."""
+        with followed() as sent:
+            sending = asyncio.create_task(backend.submit(request_factory(), key="on-its-way"))
+        async with asyncio.timeout(self.deadline):
+            while simulator.accepted == 0:  # noqa: ASYNC110  # it is another thread
+                await asyncio.sleep(0.005)
+        was_sent = sent.may_be_accepted
+        sending.cancel()
+        with contextlib.suppress(asyncio.CancelledError, MediaAgentError):
+            await sending
+
+        assert was_sent
+        assert sent.may_be_accepted
+
+    @pytest.mark.parametrize("faults", [(each,) for each in _ODD_WAYS], ids=["garbage", "500"])
+    async def test_trouble_of_its_own_after_acceptance_is_no_refusal(
+        self, backend: VideoBackend, simulator: Simulator, request_factory: RequestFactory
+    ) -> None:
+        """An answer that it cannot use is such trouble, whatever error it makes of it."""
+        with followed() as sent:
+            refusal = None
+            try:
+                await backend.submit(request_factory(), key="own-trouble")
+            except Exception as error:  # noqa: BLE001  # of any class, that is the point
+                refusal = as_refusal(error, backend.name, sent)
+
+        assert simulator.accepted == 1
+        assert refusal is None, f"taken for a no: {refusal!r}"
+
+    @pytest.mark.parametrize("faults", [(each,) for each in _PLAIN_NOS], ids=["302", "403", "422"])
+    async def test_a_definite_refusal_is_one(
+        self, backend: VideoBackend, simulator: Simulator, request_factory: RequestFactory
+    ) -> None:
+        """The work is offered to the next maker, and the money is free."""
+        with followed() as sent, pytest.raises(MediaAgentError) as caught:
+            await backend.submit(request_factory(), key="definite-no")
+
+        assert as_refusal(caught.value, backend.name, sent) is not None, f"{caught.value!r}"
+        assert simulator.accepted == 0

@@ -1,0 +1,665 @@
+"""Trouble of our own is no word of the provider: before, while and after work is accepted."""
+
+import asyncio
+import hashlib
+import sqlite3
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from media_agent import stopping, workflow
+from media_agent.backend import BackendSettings, BackendSpec
+from media_agent.client import VideoClient
+from media_agent.config import load_settings
+from media_agent.errors import (
+    BackendAuthenticationError,
+    BackendRefusedError,
+    BackendUnavailableError,
+    ConfigurationError,
+    ContentRejectedError,
+    GenerationFailedError,
+    IdempotencyConflictError,
+    JobCancelledError,
+    MediaAgentError,
+    NotResumableError,
+    PluginError,
+    StorageError,
+    to_info,
+)
+from media_agent.jobs import Submission, SubmissionState
+from media_agent.ledger import Ledger
+from media_agent.plugins import Discovery
+from media_agent.polled import PolledBackend, goes_along, sending
+from media_agent.registry import Registry
+from media_agent.testing.films import write_video
+from media_agent_schemas import (
+    Artifact,
+    BackendEvent,
+    Capabilities,
+    Estimate,
+    InputRole,
+    JobCompleted,
+    JobEvent,
+    JobFailed,
+    JobProgressed,
+    JobStatus,
+    MediaInput,
+    OperationRef,
+    Policy,
+    VideoJob,
+    VideoMode,
+    VideoRequest,
+)
+
+pytestmark = pytest.mark.anyio
+
+REQUEST = VideoRequest(prompt="a cat", duration=2, seed=0, model="service")
+PRICE = 0.5
+STEPS = ("plan", "intent", "submit", "ref", "observe", "collect", "record", "finish")
+LOOKS = "media-agent jobs resume"
+HALF = "half a letter: \ud83d"
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEDIA_AGENT_CONFIG", str(tmp_path / "none.toml"))
+    for module in (stopping, workflow):
+        name = "LOOK_SECONDS" if module is stopping else "_LOOK_SECONDS"
+        monkeypatch.setattr(module, name, 0.01)
+    monkeypatch.setattr("media_agent.submitting.LOOK_SECONDS", 0.01)
+
+
+class Service(PolledBackend):
+    """A paid service and the way to it; it counts what it accepted, and a test says what breaks."""
+
+    tells_when_sending = True
+
+    def __init__(self, settings: BackendSettings, film: Path, name: str = "service") -> None:
+        super().__init__(settings, sleep=no_sleep)
+        self._name = name
+        self.film = film
+        self.accepted: list[str] = []
+        self.stopped: list[str] = []
+        self.before: BaseException | None = None
+        self.answer: Exception | None = None
+        self.after: BaseException | None = None
+        self.data: dict[str, str] = {}
+        self.hangs_before: asyncio.Event | None = None
+        self.told: list[BackendEvent | BaseException] = []
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    def capabilities(self, model: str | None = None) -> Capabilities:
+        return Capabilities(
+            backend=self.name,
+            model="one",
+            default_fps=4,
+            seed=True,
+            modes=tuple(VideoMode),
+            input_roles=(InputRole.FIRST_FRAME,),
+            cancels=True,
+        )
+
+    def estimate(self, request: VideoRequest) -> Estimate:
+        return Estimate(cost_usd=PRICE)
+
+    async def submit_once(self, request: VideoRequest, *, key: str) -> OperationRef:
+        if self.hangs_before is not None:
+            self.hangs_before.set()
+            await asyncio.Event().wait()
+        if self.before is not None:
+            raise self.before
+        for medium in request.inputs:
+            goes_along(str(medium.path), content_of(medium.path))
+        with sending():
+            if self.answer is not None:
+                raise self.answer
+            self.accepted.append(key)
+        if self.after is not None:
+            raise self.after
+        number = f"op-{len(self.accepted)}"
+        return OperationRef(
+            backend=self.name, model="one", operation_id=number, data=dict(self.data)
+        )
+
+    async def status(self, ref: OperationRef) -> BackendEvent:
+        said = self.told.pop(0) if self.told else self.done()
+        if isinstance(said, BaseException):
+            raise said
+        return said
+
+    async def cancel_once(self, ref: OperationRef) -> None:
+        self.stopped.append(ref.operation_id)
+
+    def done(self) -> JobCompleted:
+        return JobCompleted(artifacts=(Artifact(path=str(self.film)),))
+
+
+class SilentService(Service):
+    """One whose author did not promise to say when it sends."""
+
+    tells_when_sending = False
+
+
+class BrokenLedger(Ledger):
+    """One that cannot be written, or read, for a while."""
+
+    fails = 0
+    trouble: Callable[[], Exception] = staticmethod(lambda: StorageError("the disk is full"))
+    reads = True
+
+    def accept(self, submission: Submission, ref: OperationRef) -> None:
+        if self.fails:
+            self.fails -= 1
+            raise self.trouble()
+        super().accept(submission, ref)
+
+    def check_owner(self, job_id: str) -> None:
+        if not self.reads:
+            raise StorageError("the disk is gone")
+        super().check_owner(job_id)
+
+
+def content_of(path: str | None) -> bytes:
+    return Path(str(path)).read_bytes()
+
+
+async def no_sleep(seconds: float) -> None:
+    await asyncio.sleep(0)
+
+
+class Desk:
+    """A data folder with a service; each `process` is another process that works with it."""
+
+    def __init__(self, folder: Path, film: Path, kind: type[Service] = Service) -> None:
+        self.folder = folder
+        settings = BackendSettings(data_dir=folder / "data")
+        self.service = kind(settings, film)
+        self.other = Service(settings, film, "other")
+        self.ledger = BrokenLedger(
+            folder / "data" / "ledger.sqlite", is_owner_alive=lambda owner, silent: False
+        )
+        self.now: Callable[[], datetime] = lambda: datetime(2026, 1, 2, tzinfo=UTC)
+
+    def process(self, checkpoint: Callable[[str], None] = lambda step: None) -> VideoClient:
+        made = {"service": self.service, "other": self.other}
+        specs = {name: _spec(name, backend) for name, backend in made.items()}
+        return VideoClient(
+            settings=load_settings(data_dir=self.folder / "data", default_backend="service"),
+            registry=Registry(Discovery(specs)),
+            store=self.ledger,
+            now=lambda: self.now(),
+            sleep=no_sleep,
+            checkpoint=checkpoint,
+        )
+
+    async def make(self, request: VideoRequest = REQUEST, **wishes: object) -> VideoJob:
+        async with asyncio.timeout(20):
+            return await self.process().generate(request, **wishes)  # type: ignore[arg-type]
+
+    def spent(self) -> float:
+        return self.ledger.spent(self.now() - timedelta(days=1))
+
+    def state(self, job: VideoJob) -> SubmissionState | None:
+        last = self.ledger.last_submission(job.id)
+        return None if last is None else last.state
+
+
+def _spec(name: str, backend: Service) -> BackendSpec:
+    return BackendSpec(name=name, factory=lambda settings: backend)
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("film") / "made.mp4"
+    write_video(path, np.zeros((8, 16, 16, 3), np.uint8), fps=4)
+    return path
+
+
+@pytest.fixture
+def desk(tmp_path: Path, film: Path) -> Desk:
+    return Desk(tmp_path, film)
+
+
+def no_unicode() -> UnicodeEncodeError:
+    return UnicodeEncodeError("utf-8", "\ud83d", 0, 1, "surrogates not allowed")
+
+
+OF_ANY_KIND = [
+    KeyError("id"),
+    no_unicode(),
+    MemoryError(),
+    RecursionError("too deep"),
+    OSError(28, "No space left on device"),
+    sqlite3.OperationalError("database is locked"),
+    asyncio.CancelledError(),
+    GeneratorExit(),
+    SystemExit(3),
+]
+OF_OUR_TREE = [
+    StorageError("the disk is full"),
+    ConfigurationError("base_url is another one"),
+    PluginError("it is broken"),
+    BackendUnavailableError("the second question got no answer"),
+    JobCancelledError("stopped"),
+    NotResumableError("no token"),
+    IdempotencyConflictError("the key is taken"),
+]
+
+
+def name_of(value: object) -> str:
+    return type(value).__name__
+
+
+# -- after acceptance --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("trouble", [*OF_ANY_KIND, *OF_OUR_TREE], ids=name_of)
+async def test_whatever_breaks_in_an_adapter_after_acceptance_is_no_refusal(
+    desk: Desk, trouble: BaseException
+) -> None:
+    desk.service.after = trouble
+    client = desk.process()
+    plans = [(await client.plans(REQUEST.model_copy(update={"model": name})))[0] for name in BOTH]
+
+    job = await desk.make(REQUEST, plans=plans)
+
+    assert job.status is JobStatus.OUTCOME_UNKNOWN, job.error
+    assert desk.state(job) is SubmissionState.UNKNOWN
+    assert (len(desk.service.accepted), desk.other.accepted) == (1, [])
+    assert desk.spent() == PRICE
+
+
+BOTH = ("service", "other")
+
+
+@pytest.mark.parametrize("trouble", OF_ANY_KIND, ids=name_of)
+async def test_where_nobody_says_when_it_sends_any_break_may_have_come_after(
+    tmp_path: Path, film: Path, trouble: BaseException
+) -> None:
+    desk = Desk(tmp_path, film, SilentService)
+    desk.service.after = trouble
+
+    job = await desk.make()
+
+    assert job.status is JobStatus.OUTCOME_UNKNOWN
+    assert desk.spent() == PRICE
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        lambda: StorageError("the disk is full"),
+        lambda: sqlite3.OperationalError("disk I/O error"),
+        lambda: OSError(28, "No space left on device"),
+        MemoryError,
+        no_unicode,
+    ],
+    ids=["storage", "sqlite", "os", "memory", "unicode"],
+)
+async def test_a_reference_is_written_again_until_it_is_written(
+    desk: Desk, trouble: Callable[[], Exception]
+) -> None:
+    desk.ledger.fails, desk.ledger.trouble = 4, trouble  # type: ignore[method-assign]
+
+    job = await desk.make()
+
+    assert job.status is JobStatus.COMPLETED, job.error
+    assert job.ref is not None
+
+
+@pytest.mark.parametrize("reads", [True, False], ids=["cannot be written", "cannot be read"])
+async def test_a_reference_that_can_never_be_written_is_told(desk: Desk, reads: bool) -> None:
+    desk.service.data = {"status_url": "https://service.test/op-1"}
+    desk.ledger.fails, desk.ledger.reads = 1000, reads
+
+    try:
+        job = await desk.make()
+    except StorageError as error:
+        said = error.message
+    else:
+        assert job.status is JobStatus.OUTCOME_UNKNOWN
+        assert job.error is not None
+        assert LOOKS in str(job.error.hint)
+        said = job.error.message
+
+    assert "op-1" in said
+    assert "https://service.test/op-1" in said
+    assert desk.spent() == PRICE
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        JobProgressed(phase=HALF),
+        JobProgressed(phase="working", message=HALF),
+        JobCompleted(warnings=(HALF,)),
+        JobFailed(error=to_info(GenerationFailedError(HALF))),
+    ],
+    ids=["phase", "message", "warning", "failure"],
+)
+async def test_half_a_letter_in_the_words_of_a_service_changes_no_end(
+    desk: Desk, told: BackendEvent
+) -> None:
+    if isinstance(told, JobCompleted):
+        told = desk.service.done().model_copy(update={"warnings": told.warnings})
+    desk.service.told = [told]
+
+    job = await desk.make()
+
+    is_failure = isinstance(told, JobFailed)
+    assert job.status is (JobStatus.FAILED if is_failure else JobStatus.COMPLETED)
+    assert desk.process().store.get(job.id) == job
+
+
+async def test_half_a_letter_in_a_reference_does_not_lose_it(desk: Desk) -> None:
+    desk.service.data = {"queue": HALF}
+
+    job = await desk.make()
+
+    assert job.status is JobStatus.COMPLETED
+    assert job.ref is not None
+    assert str(job.ref.data["queue"]).startswith("half a letter")
+
+
+@pytest.mark.parametrize("step", STEPS)
+async def test_a_checkpoint_that_breaks_decides_nothing(desk: Desk, step: str) -> None:
+    def checkpoint(reached: str) -> None:
+        if reached == step:
+            raise RuntimeError("who looks on")
+
+    job = await desk.process(checkpoint).generate(REQUEST)
+
+    assert job.status is JobStatus.COMPLETED
+    assert len(desk.service.accepted) == 1
+
+
+@pytest.mark.parametrize("trouble", [ValueError("what?"), BrokenPipeError(), StorageError("full")])
+async def test_a_listener_that_breaks_decides_nothing(desk: Desk, trouble: Exception) -> None:
+    def listener(numbered: JobEvent) -> None:
+        raise trouble
+
+    desk.service.told = [JobProgressed(phase="working", fraction=0.5)]
+
+    job = await desk.make(on_event=listener)
+
+    assert job.status is JobStatus.COMPLETED
+    assert len(desk.service.accepted) == 1
+
+
+@pytest.mark.parametrize(
+    "jump", [timedelta(hours=3), timedelta(hours=-3), timedelta(days=-3650), timedelta(days=3650)]
+)
+async def test_a_clock_that_jumps_loses_no_video(desk: Desk, jump: timedelta) -> None:
+    began = desk.now()
+    desk.service.told = [JobProgressed(phase="working")] * 3
+    desk.now = lambda: began + (jump if desk.service.accepted else timedelta())
+
+    job = await desk.make()
+
+    assert job.status is JobStatus.COMPLETED
+    assert desk.service.stopped == []
+    assert desk.ledger.get(job.id) == job
+
+
+@pytest.mark.parametrize(
+    "trouble", [asyncio.CancelledError(), SystemExit(1), GeneratorExit(), ZeroDivisionError()]
+)
+async def test_a_poll_that_ends_itself_leaves_the_work_to_a_resume(
+    desk: Desk, trouble: BaseException
+) -> None:
+    desk.service.told = [trouble]
+
+    job = await desk.make()
+    again = await desk.process().resume(job.id)
+
+    assert job.status is JobStatus.OUTCOME_UNKNOWN
+    assert again.status is JobStatus.COMPLETED
+    assert len(desk.service.accepted) == 1
+
+
+async def test_a_video_that_is_finished_long_after_the_deadline_is_collected(desk: Desk) -> None:
+    began = desk.now()
+    slow = REQUEST.model_copy(update={"options": {}})
+    desk.service.told = [BackendUnavailableError("no network yet")] * 3
+    desk.service.told += [JobProgressed(phase="working")] * 5
+
+    class Crash(BaseException):
+        pass
+
+    def checkpoint(step: str) -> None:
+        if step == "ref":
+            raise Crash
+
+    with pytest.raises(Crash):
+        await desk.process(checkpoint).generate(slow, job_id="left")
+    desk.now = lambda: began + timedelta(days=400)
+    job = await desk.process().resume("left")
+
+    assert job.status is JobStatus.COMPLETED
+    assert desk.service.stopped == []
+
+
+# -- before anything was sent ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [each for each in OF_ANY_KIND if not isinstance(each, asyncio.CancelledError)]
+    + [StorageError("no room for a copy"), ConfigurationError("HTTPS_PROXY cannot be read")],
+    ids=name_of,
+)
+async def test_what_breaks_before_anything_was_sent_fails_and_leaves_money_and_key_free(
+    desk: Desk, trouble: BaseException
+) -> None:
+    desk.service.before = trouble
+    failed = await desk.make(idempotency_key="wish")
+    spent = desk.spent()
+    desk.service.before = None
+
+    again = await desk.make(idempotency_key="wish")
+
+    assert failed.status is JobStatus.FAILED
+    assert spent == 0
+    assert again.id != failed.id
+    assert again.status is JobStatus.COMPLETED
+    assert len(desk.service.accepted) == 1
+
+
+@pytest.mark.parametrize(
+    "no",
+    [
+        BackendRefusedError("413"),
+        BackendAuthenticationError("out of credit"),
+        ContentRejectedError("no cats"),
+    ],
+    ids=name_of,
+)
+async def test_after_a_plain_no_the_key_is_free_also_for_another_request(
+    desk: Desk, no: MediaAgentError
+) -> None:
+    desk.service.answer = no
+    refused = await desk.make(idempotency_key="wish")
+    desk.service.answer = None
+
+    again = await desk.make(REQUEST.model_copy(update={"prompt": "a dog"}), idempotency_key="wish")
+
+    assert (refused.status, again.status) == (JobStatus.FAILED, JobStatus.COMPLETED)
+    assert (await desk.process().generate(again.request, idempotency_key="wish")).id == again.id
+    assert desk.ledger.get(refused.id).status is JobStatus.FAILED
+
+
+@pytest.mark.parametrize("end", ["failed", "unknown", "cancelled"])
+async def test_the_key_of_work_that_was_or_may_be_accepted_stays_its_own(
+    desk: Desk, end: str
+) -> None:
+    if end == "failed":
+        desk.service.told = [JobFailed(error=to_info(GenerationFailedError("it broke there")))]
+    elif end == "unknown":
+        desk.service.after = KeyError("id")
+    client = desk.process()
+    if end == "cancelled":
+        desk.service.hangs_before = asyncio.Event()
+        job = await client.start(REQUEST, idempotency_key="wish")
+        await desk.service.hangs_before.wait()
+        await client.cancel(job.id)
+        await client._running.watched(job.id, None)
+    else:
+        job = await client.generate(REQUEST, idempotency_key="wish")
+
+    again = await client.generate(REQUEST, idempotency_key="wish")
+
+    assert again.id == job.id
+    assert len(desk.service.accepted) == (0 if end == "cancelled" else 1)
+
+
+# -- the same key on other terms ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("terms", "said"),
+    [
+        ({"out": "b.mp4"}, "b.mp4"),
+        ({"policy": Policy.ADJUST}, "policy"),
+        ({"overwrite": True}, "replaces"),
+    ],
+    ids=["place", "policy", "overwrite"],
+)
+async def test_the_same_key_on_other_terms_is_refused_in_words(
+    desk: Desk, tmp_path: Path, terms: dict[str, object], said: str
+) -> None:
+    first = {"out": tmp_path / "a.mp4", "policy": Policy.STRICT, "idempotency_key": "wish"}
+    done = await desk.make(**first)
+    if "out" in terms:
+        terms = {"out": tmp_path / "b.mp4"}
+
+    with pytest.raises(IdempotencyConflictError, match=said) as caught:
+        await desk.make(**{**first, **terms})
+
+    assert done.id in caught.value.message
+    assert caught.value.hint
+    assert not (tmp_path / "b.mp4").exists()
+    assert (await desk.make(**first)).id == done.id
+    assert (await desk.make(idempotency_key="wish")).id == done.id
+    assert len(desk.service.accepted) == 1
+
+
+# -- inputs ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("then", ["gone", "changed", "a folder", "unreadable"])
+async def test_an_input_that_is_another_one_later_holds_nothing_up(
+    desk: Desk, tmp_path: Path, then: str
+) -> None:
+    picture = tmp_path / "cat.png"
+    picture.write_bytes(b"the picture that is sent")
+    medium = MediaInput(role=InputRole.FIRST_FRAME, path=str(picture), mime_type="image/png")
+    request = REQUEST.model_copy(update={"inputs": (medium,)})
+    desk.service.told = [ZeroDivisionError()]
+    job = await desk.make(request)
+    if then in ("gone", "a folder"):
+        picture.unlink()
+    if then == "a folder":
+        picture.mkdir()
+    if then == "changed":
+        picture.write_bytes(b"another picture")
+    if then == "unreadable":
+        picture.chmod(0)
+
+    done = await desk.process().resume(job.id)
+
+    record = content_of(done.record_path)
+    assert job.status is JobStatus.OUTCOME_UNKNOWN
+    assert done.status is JobStatus.COMPLETED
+    assert hashlib.sha256(b"the picture that is sent").hexdigest().encode() in record
+
+
+# -- stopped -----------------------------------------------------------------------------------
+
+
+async def test_a_job_that_is_stopped_before_it_sends_is_never_sent(desk: Desk) -> None:
+    desk.service.hangs_before = asyncio.Event()
+    client = desk.process()
+    job = await client.start(REQUEST)
+    await desk.service.hangs_before.wait()
+
+    await client.cancel(job.id)
+    async with asyncio.timeout(5):
+        ended = await client._running.watched(job.id, None)
+
+    assert ended.status is JobStatus.CANCELLED
+    assert desk.service.accepted == []
+    assert desk.spent() == 0
+
+
+class SearchedService(Service):
+    """Its reply was lost, and it can be asked; whoever asks waits without end."""
+
+    def __init__(self, settings: BackendSettings, film: Path, name: str = "service") -> None:
+        super().__init__(settings, film, name)
+        self.is_asked = asyncio.Event()
+        self.after = ConnectionResetError()
+
+    def capabilities(self, model: str | None = None) -> Capabilities:
+        return super().capabilities(model).model_copy(update={"lookup": "list"})
+
+    async def find(
+        self, request: VideoRequest, *, key: str, since: datetime
+    ) -> OperationRef | None:
+        self.is_asked.set()
+        await asyncio.Event().wait()
+        return None
+
+
+async def test_a_job_that_is_stopped_while_its_reply_is_looked_for_ends_at_once_and_stays_open(
+    tmp_path: Path, film: Path
+) -> None:
+    desk = Desk(tmp_path, film, SearchedService)
+    assert isinstance(desk.service, SearchedService)
+    client = desk.process()
+    job = await client.start(REQUEST)
+    await desk.service.is_asked.wait()
+
+    await client.cancel(job.id)
+    async with asyncio.timeout(5):
+        ended = await client._running.watched(job.id, None)
+
+    assert ended.status is JobStatus.OUTCOME_UNKNOWN
+    assert "stopped" in str(ended.error and ended.error.hint)
+    assert desk.spent() == PRICE
+
+
+async def test_a_job_that_is_stopped_while_its_video_is_fetched_ends_at_once_and_is_collected_later(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_fetching = asyncio.Event()
+
+    async def endless(*args: object, **options: object) -> None:
+        is_fetching.set()
+        await asyncio.Event().wait()
+
+    elsewhere = Artifact(uri="https://service.test/film.mp4")
+    desk.service.told = [JobCompleted(artifacts=(elsewhere,))]
+    client = desk.process()
+    monkeypatch.setattr("media_agent.fetch.fetch", endless)
+    job = await client.start(REQUEST)
+    await is_fetching.wait()
+
+    await client.cancel(job.id)
+    async with asyncio.timeout(5):
+        stopped = await client._running.watched(job.id, None)
+    later = await desk.process().resume(job.id)
+
+    assert stopped.status is JobStatus.OUTCOME_UNKNOWN
+    assert later.status is JobStatus.COMPLETED
+    assert len(desk.service.accepted) == 1
