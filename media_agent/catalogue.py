@@ -15,7 +15,7 @@ from typing import Literal
 from pydantic import Field, JsonValue, ValidationError
 
 from media_agent.backend import BackendSpec
-from media_agent.errors import PluginError
+from media_agent.errors import PluginError, in_full
 from media_agent.faults import in_words
 from media_agent.fencing import WAY_OUT, fenced
 from media_agent.geometry import short_side, short_side_of
@@ -152,7 +152,7 @@ class Catalogue:
                     )
                 files[name] = read[spec.catalogue]
             except PluginError as error:
-                problems[f"backend {spec.name}: {error.message}"] = None
+                problems[f"backend {spec.name}: {in_full(error)}"] = None
         for problem in problems:
             _LOGGER.warning("%s", problem)
         return cls(files, problems)
@@ -220,9 +220,11 @@ def read_catalogue(path: Path) -> dict[str, ModelFacts]:
         data = yaml.load(path.read_bytes(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
         return _File.model_validate(data).models
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise PluginError(f"the catalogue {path} cannot be read: {error}") from error
+        problem = f"the catalogue {path} cannot be read: {error}"
+        raise PluginError(problem, hint=WAY_OUT) from error
     except ValidationError as error:
-        raise PluginError(f"the catalogue {path}: {in_words(error, _File)}") from error
+        problem = f"the catalogue {path}: {in_words(error, _File)}"
+        raise PluginError(problem, hint=WAY_OUT) from error
 
 
 def _seconds(

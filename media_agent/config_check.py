@@ -16,6 +16,7 @@ from media_agent.config import (
 )
 from media_agent.config_file import ConfigFile
 from media_agent.errors import ConfigurationError, Fault, MediaAgentError, in_full
+from media_agent.listing import list_all
 from media_agent.nearest import did_you_mean
 from media_agent.registry import Registry
 
@@ -51,8 +52,10 @@ def check(config: Path | None = None) -> Report:
         sources = Sources.look(**arguments)
     except ConfigurationError as error:
         return Report((), tuple(map(Finding, _each(error, arguments))))
-    faults = [Finding(sources.describe(fault)) for fault in _faults(settings)]
-    warnings = [Finding(text, is_fault=False) for text in _warnings(settings, sources)]
+    registry = Registry(kinds=settings.kinds())
+    faults = [Finding(sources.describe(fault)) for fault in _faults(settings, registry)]
+    said = (*_warnings(settings, sources), *list_all(registry, settings).faults)
+    warnings = [Finding(text, is_fault=False) for text in said]
     return Report(tuple(file.path for file in sources.files), (*faults, *warnings))
 
 
@@ -64,8 +67,7 @@ def _each(error: ConfigurationError, arguments: dict[str, Path]) -> list[str]:
     return [sources.describe(fault) for fault in error.faults]
 
 
-def _faults(settings: Settings) -> Iterator[Fault]:
-    registry = Registry(kinds=settings.kinds())
+def _faults(settings: Settings, registry: Registry) -> Iterator[Fault]:
     backends: dict[str, VideoBackend | None] = {}
     for name, section in settings.backends.items():
         key_faults = [*_key_faults(name, section)]

@@ -1,12 +1,17 @@
-"""A fence around the code of plugins: whatever it does, the plugin is named and the rest goes on."""
+"""A fence around plugins: whatever their code does, it is named and the rest goes on."""
 
 import logging
-from collections.abc import AsyncGenerator, Callable
+from asyncio import CancelledError
+from collections.abc import AsyncGenerator, Callable, Collection, Iterator
+from contextlib import aclosing, contextmanager
 from datetime import datetime
 from typing import TypeVar, cast
 
+from pydantic import ValidationError
+
 from media_agent.backend import VideoBackend
 from media_agent.errors import MediaAgentError, PluginError
+from media_agent.faults import in_words as faults_in_words
 from media_agent_schemas.capabilities import Capabilities, Estimate
 from media_agent_schemas.events import BackendEvent
 from media_agent_schemas.jobs import ChangePrompt, Finish, OperationRef, ResumeToken
@@ -18,13 +23,14 @@ _LONGEST = 300  # characters of what a plugin says
 WAY_OUT = "update, repair or uninstall the package it comes from"
 
 Answer = TypeVar("Answer")
+Facts = TypeVar("Facts", Capabilities, Estimate)
 
 
 def fenced(who: str, call: Callable[[], object], kind: type[Answer]) -> Answer:
     """Call the code of a plugin, which must return at once, and check what it returns.
 
     Its own errors of our tree are meant and pass, and so does Ctrl-C. A cancellation cannot be one
-    of our task, since nothing is awaited here: like an exit, it is something that the plugin raised.
+    of our task, since nothing is awaited here: like an exit, the plugin raised it.
 
     Raises:
         PluginError: it raised anything else, or returned something else; it names `who`.
@@ -36,7 +42,7 @@ def fenced(who: str, call: Callable[[], object], kind: type[Answer]) -> Answer:
     except BaseException as error:  # a plugin may do anything
         raise PluginError(f"{who} raised {in_words(error)}", hint=WAY_OUT) from error
     if not isinstance(answer, kind):
-        raise PluginError(f"{who} is {_shown(answer)}, not {kind.__name__}", hint=WAY_OUT)
+        raise PluginError(f"{who} gave {_shown(answer)}, not {kind.__name__}", hint=WAY_OUT)
     return answer
 
 
@@ -53,20 +59,24 @@ def in_words(error: BaseException) -> str:
 class FencedBackend:
     """Meets the `VideoBackend` protocol by asking a plugin's backend, behind the fence.
 
-    What happens to work that was begun is the business of its workflow: only what plans and lists
-    ask is fenced here.
+    What becomes of work that was begun is the business of its workflow: errors there pass. But an
+    exit is an error too; it would end all the jobs of this process.
     """
 
-    def __init__(self, plugin: str, name: str, make: Callable[[], object]) -> None:
-        """Make the backend `name` of a plugin.
+    def __init__(
+        self, plugin: str, name: str, make: Callable[[], object], *, also: Collection[str] = ()
+    ) -> None:
+        """Make the backend `name` of a plugin, which may call itself by names in `also` too.
 
         Raises:
-            PluginError: it cannot be made, or what is made is no backend.
+            PluginError: it cannot be made, or what is made is no backend, or says it is another.
         """
         self._who = f"plugin {plugin}: backend {name}"
         who = f"plugin {plugin}: the factory of backend {name}"
         self._inner = cast("VideoBackend", fenced(who, lambda: _checked(make()), object))
         self._name = fenced(f"{self._who}: name", lambda: self._inner.name, str)
+        if self._name not in (name, *also):
+            raise PluginError(f"{self._who} says that its name is {self._name!r}", hint=WAY_OUT)
 
     @property
     def name(self) -> str:
@@ -75,44 +85,79 @@ class FencedBackend:
 
     def capabilities(self, model: str | None = None) -> Capabilities:
         """Say what a model can do."""
-        who = f"{self._who}: capabilities({'' if model is None else repr(model)})"
-        return fenced(who, lambda: self._inner.capabilities(model), Capabilities)
+        what = f"capabilities({'' if model is None else repr(model)})"
+        facts = self._facts(what, lambda: self._inner.capabilities(model), Capabilities)
+        if facts.backend != self._name:
+            raise self._wrong(f"{what} gave those of backend {facts.backend!r}")
+        return facts
 
     def estimate(self, request: VideoRequest) -> Estimate:
         """Say what the request would cost in money and time."""
-        who = f"{self._who}: estimate()"
-        return fenced(who, lambda: self._inner.estimate(request), Estimate)
+        return self._facts("estimate()", lambda: self._inner.estimate(request), Estimate)
 
     async def submit(
         self, request: VideoRequest, *, key: str, resume: ResumeToken | None = None
     ) -> OperationRef:
         """Hand the request on."""
-        return await self._inner.submit(request, key=key, resume=resume)
+        with self._no_exit("submit()"):
+            return await self._inner.submit(request, key=key, resume=resume)
 
     async def find(
         self, request: VideoRequest, *, key: str, since: datetime
     ) -> OperationRef | None:
         """Look for work whose reply was lost."""
-        return await self._inner.find(request, key=key, since=since)
+        with self._no_exit("find()"):
+            return await self._inner.find(request, key=key, since=since)
 
-    def observe(self, ref: OperationRef) -> AsyncGenerator[BackendEvent, None]:
-        """Return what happens."""
-        return self._inner.observe(ref)
+    async def observe(self, ref: OperationRef) -> AsyncGenerator[BackendEvent, None]:
+        """Yield what happens."""
+        async with aclosing(self._inner.observe(ref)) as events:
+            while True:
+                with self._no_exit("observe()"):
+                    event = await anext(events, None)
+                if event is None:
+                    return
+                yield event
 
     async def control(self, ref: OperationRef, command: ChangePrompt | Finish) -> None:
         """Hand the command on."""
-        await self._inner.control(ref, command)
+        with self._no_exit("control()"):
+            await self._inner.control(ref, command)
 
     async def cancel(self, ref: OperationRef) -> None:
         """Ask to stop."""
-        await self._inner.cancel(ref)
+        with self._no_exit("cancel()"):
+            await self._inner.cancel(ref)
 
     async def aclose(self) -> None:
         """Close the backend; if it cannot be closed, the others are still to be."""
         try:
-            await self._inner.aclose()
+            with self._no_exit("aclose()"):
+                await self._inner.aclose()
         except Exception as error:  # noqa: BLE001  # a plugin may do anything
             _LOGGER.warning("%s: aclose() raised %s", self._who, in_words(error))
+
+    def _facts(self, what: str, call: Callable[[], object], kind: type[Facts]) -> Facts:
+        """Return what a call says, checked again: it may have been made without any check."""
+        facts = fenced(f"{self._who}: {what}", call, kind)
+        said = {name: value for name, value in facts if name in facts.model_fields_set}
+        try:
+            return kind.model_validate(said)
+        except ValidationError as error:
+            problem = faults_in_words(error, kind)
+            raise self._wrong(f"{what} gave a faulty {kind.__name__}: {problem}") from None
+
+    @contextmanager
+    def _no_exit(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except (Exception, CancelledError, KeyboardInterrupt):
+            raise
+        except BaseException as error:  # SystemExit, and what else ends a program
+            raise RuntimeError(f"{self._who}: {what} raised {in_words(error)}") from error
+
+    def _wrong(self, what: str) -> PluginError:
+        return PluginError(f"{self._who}: {what}", hint=WAY_OUT)
 
 
 def _checked(made: object) -> object:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from media_agent.config import Settings, is_set, value_of
-from media_agent.errors import MediaAgentError, PluginError
+from media_agent.listing import list_all
 from media_agent.registry import Registry
 
 COMFYUI = ("127.0.0.1", 8188)
@@ -46,7 +46,8 @@ def look(
     comfyui: tuple[str, int] = COMFYUI,
 ) -> Machine:
     """Look around, for a second or two; whatever cannot be asked is not there."""
-    models, problems = _models(settings, registry)
+    listing = list_all(registry, settings)
+    ready = (each for each in listing.models if each.limits.local and each.limits.missing is None)
     return Machine(
         keys={
             name: spec.key_variable
@@ -54,10 +55,10 @@ def look(
             if spec.key_variable is not None and is_set(spec.key_variable)
         },
         gpus=tuple(_nvidia(smi)) or tuple(_others(devices)),
-        models=models,
+        models=tuple(each.name for each in ready),
         folders=tuple(_folders(_hub())),
         comfyui=_comfyui(*comfyui),
-        problems=problems,
+        problems=listing.faults,
     )
 
 
@@ -80,25 +81,6 @@ def _others(devices: Path) -> Iterator[str]:
         yield f"AMD, as {devices / 'kfd'}"
     if platform.system() == "Darwin" and platform.machine() == "arm64":
         yield "Apple"
-
-
-def _models(settings: Settings, registry: Registry) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the models that are ready here, and what is wrong with plugins."""
-    ready: list[str] = []
-    problems = [error.message for error in registry.broken_by_name().values()]
-    for name in registry.names():
-        try:
-            backend = registry.create(name, settings.backend_settings(name))
-            first = backend.capabilities()
-            known = [backend.capabilities(model) for model in first.models] or [first]
-        except MediaAgentError as error:
-            if isinstance(error, PluginError) or isinstance(error.__cause__, PluginError):
-                problems.append(error.message)
-            continue
-        ready += [
-            f"{name}/{limits.model}" for limits in known if limits.local and limits.missing is None
-        ]
-    return tuple(ready), tuple(problems)
 
 
 def _hub() -> Path:

@@ -8,7 +8,7 @@ from functools import cached_property
 from media_agent.backend import VideoBackend
 from media_agent.catalogue import Catalogue
 from media_agent.config import RouteSection, Settings
-from media_agent.errors import MediaAgentError, PluginError
+from media_agent.errors import MediaAgentError, PluginError, in_full
 from media_agent.reasons import chosen, faults_of_plugins
 from media_agent.registry import Registry
 from media_agent.router import Router
@@ -69,6 +69,8 @@ class Planner:
             for fault in faults_of_plugins(report):
                 _LOGGER.warning("%s", fault)
             return tuple(each.plan for each in report.ranked if each.plan is not None)
+        for error in self._registry.broken_by_name().values():
+            _LOGGER.warning("%s", in_full(error))
         request = await asyncio.to_thread(as_long_as_its_source, request)
         name = request.model or self._settings.default_backend
         router = await self._router(name)
@@ -99,7 +101,12 @@ class Planner:
                     fault = error.__cause__  # of a factory that broke
                     broken[name] = fault if isinstance(fault, PluginError) else error
         return Router(
-            backends, self._catalogue, self._rules(), draw_seed=self._draw_seed, broken=broken
+            backends,
+            self._catalogue,
+            self._rules(),
+            draw_seed=self._draw_seed,
+            broken=broken,
+            plugins={name: self._registry.plugin(name) for name in backends},
         )
 
     def _rules(self) -> Rules:

@@ -34,13 +34,13 @@ class BrokenPlugin:
 
     plugin: str
     reason: str
+    package: str | None = None
+    """What was installed, where that is known."""
 
     def error(self) -> PluginError:
         """Return the same as an error."""
-        return PluginError(
-            f"plugin {self.plugin} is left out: {self.reason}",
-            hint=WAY_OUT,
-        )
+        hint = WAY_OUT if self.package is None else f"{WAY_OUT}: {self.package}"
+        return PluginError(f"plugin {self.plugin} is left out: {self.reason}", hint=hint)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,19 +63,22 @@ def discover(found: Iterable[EntryPoint] | None = None) -> Discovery:
     specs: dict[str, BackendSpec] = {}
     owners: dict[str, str] = {}
     broken: list[BrokenPlugin] = []
-    for entry_point in sorted(found, key=lambda each: (not _is_ours(each), each.name, each.value)):
+    for entry_point in sorted(found, key=_ours_first):
+        plugin, package = entry_point.name, _package(entry_point)
         try:
             offered: list[BackendSpec] = fenced("it", partial(_load, entry_point), list)
         except MediaAgentError as error:
-            broken.append(BrokenPlugin(entry_point.name, error.message))
+            broken.append(BrokenPlugin(plugin, error.message, package))
             continue
         for spec in offered:
             if spec.name in specs:
-                taken = f"backend name {spec.name!r} is taken by plugin {owners[spec.name]}"
-                broken.append(BrokenPlugin(entry_point.name, taken))
+                owner = owners[spec.name]
+                whom = "itself, before" if owner == plugin else f"plugin {owner}"
+                taken = f"backend name {spec.name!r} is taken by {whom}"
+                broken.append(BrokenPlugin(plugin, taken, package))
                 continue
             specs[spec.name] = spec
-            owners[spec.name] = entry_point.name
+            owners[spec.name] = plugin
     return Discovery(specs, tuple(broken), owners)
 
 
@@ -116,8 +119,12 @@ def _checked(spec: object) -> BackendSpec:
     return spec
 
 
-def _is_ours(entry_point: EntryPoint) -> bool:
+def _ours_first(entry_point: EntryPoint) -> tuple[bool, str, str]:
+    return _package(entry_point) != "media-agent", entry_point.name, entry_point.value
+
+
+def _package(entry_point: EntryPoint) -> str | None:
     try:
-        return entry_point.dist is not None and entry_point.dist.name == "media-agent"
+        return None if entry_point.dist is None else str(entry_point.dist.name)
     except Exception:  # noqa: BLE001  # what describes the package may be damaged in any way
-        return False
+        return None

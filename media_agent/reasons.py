@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import assert_never
 
 from media_agent.draft import value_in_words
-from media_agent.errors import BackendUnavailableError, PluginError, from_info
+from media_agent.errors import BackendUnavailableError, PluginError, from_info, in_full
 from media_agent_schemas.capabilities import Adjustment, Estimate, Method, Plan
 from media_agent_schemas.errors import ErrorInfo
 from media_agent_schemas.plan import Candidate, PlanReport
@@ -71,7 +71,7 @@ def refusals_in(report: PlanReport) -> list[tuple[ErrorInfo, str]]:
 def faults_of_plugins(report: PlanReport) -> list[str]:
     """Return what is wrong with plugins, each said once."""
     refusals = (each for candidate in report.candidates for each in candidate.refusals)
-    said = (each.message for each in refusals if each.code == PluginError.code)
+    said = (in_full(each) for each in refusals if each.code == PluginError.code)
     return list(dict.fromkeys(said))
 
 

@@ -48,14 +48,14 @@ class Registry:
 
     def broken_by_name(self) -> dict[str, MediaAgentError]:
         """Return what was left out as errors, under names that no backend has."""
-        reasons: dict[str, list[str]] = {}
+        found: dict[str, BrokenPlugin] = {}
         for each in self.broken:
             name = f"plugin {each.plugin}" if each.plugin in self.names() else each.plugin
-            reasons.setdefault(name, []).append(each.reason)
-        return {
-            name: BrokenPlugin(name.removeprefix("plugin "), "; ".join(said)).error()
-            for name, said in reasons.items()
-        }
+            if name in found:
+                reason = f"{found[name].reason}; {each.reason}"
+                each = BrokenPlugin(each.plugin, reason, each.package)
+            found[name] = each
+        return {name: each.error() for name, each in found.items()}
 
     def names(self) -> list[str]:
         """Return the names of all backends, sorted."""
@@ -65,6 +65,11 @@ class Registry:
     def kind(self, name: str) -> str:
         """Return which backend a name stands for: that of its section, else itself."""
         return self._kinds.get(name, name)
+
+    def plugin(self, name: str) -> str:
+        """Return the name of the plugin that a backend comes from."""
+        kind = self.kind(name)
+        return self._discovery.owners.get(kind, kind)
 
     def create(self, name: str, settings: BackendSettings) -> VideoBackend:
         """Make a backend; heavy imports happen here.
@@ -88,9 +93,10 @@ class Registry:
         Raises:
             BackendUnavailableError: it cannot be started, or what is made is no backend.
         """
-        plugin = self._discovery.owners.get(spec.name, spec.name)
+        plugin = self.plugin(spec.name)
         try:
-            return FencedBackend(plugin, spec.name, lambda: spec.factory(settings))
+            also = (settings.name,) if settings.name else ()
+            return FencedBackend(plugin, spec.name, lambda: spec.factory(settings), also=also)
         except PluginError as error:
             cause = error.__cause__
             said = error.message if cause is None else in_words(cause)

@@ -6,6 +6,7 @@ frames; within each of these the preference decides.
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 
 from media_agent.backend import VideoBackend
 from media_agent.budget import too_dear
@@ -17,6 +18,7 @@ from media_agent.errors import (
     UnsupportedRequestError,
     to_info,
 )
+from media_agent.fencing import fenced
 from media_agent.lengths import fits_one_shot, longest_shot, usual_fps, wanted_seconds
 from media_agent.nearest import did_you_mean
 from media_agent.negotiate import negotiate
@@ -39,7 +41,10 @@ from media_agent_schemas.request import VideoMode, VideoRequest
 
 
 class Router:
-    """Ranks what the given backends could do; `broken` are those that could not be started."""
+    """Ranks what the given backends could do; `broken` are those that could not be started.
+
+    `plugins` has the plugin of each backend, to be named where planning for it breaks.
+    """
 
     def __init__(
         self,
@@ -49,12 +54,14 @@ class Router:
         *,
         draw_seed: Callable[[], int],
         broken: Mapping[str, MediaAgentError] | None = None,
+        plugins: Mapping[str, str] | None = None,
     ) -> None:
         self._backends = backends
         self._catalogue = catalogue
         self._rules = rules or Rules()
         self._draw_seed = draw_seed
         self._broken = dict(broken or {})
+        self._plugins = plugins or {}
 
     def report(
         self,
@@ -144,6 +151,14 @@ class Router:
 
         return Maker(limits, estimate, _rules_of(facts))
 
+    def models(self, name: str) -> list[str]:
+        """Return the models of a backend; one that has none to offer says so when asked for it."""
+        try:
+            limits = self._backends[name].capabilities()
+        except MediaAgentError:
+            return [name]
+        return [f"{name}/{model}" for model in limits.models or (limits.model,)]
+
     def _names(self, route: Route) -> list[str]:
         """Return the models to consider: the named one, or all that are listed or allowed.
 
@@ -153,7 +168,7 @@ class Router:
         if route.model is not None:
             return [route.model]
         self._check_wishes(route)
-        listed = [each for name in self._backends for each in self._models(name)]
+        listed = [each for name in self._backends for each in self.models(name)]
         wished = [name for name in route.allow or () if "/" in name]
         known = [name for name in wished if name.partition("/")[0] in self._backends]
         return list(dict.fromkeys([*listed, *known, *self._broken]))
@@ -169,14 +184,6 @@ class Router:
                 self.maker(name)
             except PluginError:  # it cannot be asked, nor make anything
                 continue
-
-    def _models(self, name: str) -> list[str]:
-        """Return the models of a backend; one that has none to offer says so when asked for it."""
-        try:
-            limits = self._backends[name].capabilities()
-        except MediaAgentError:
-            return [name]
-        return [f"{name}/{model}" for model in limits.models or (limits.model,)]
 
     def _asked(
         self,
@@ -230,11 +237,19 @@ class Router:
         )
 
     def _plan(self, maker: Maker, asked: Asked, longest: float) -> Plan:
-        """Return how this model would make it: at once, or in parts.
+        """Return how this model would make it.
 
         Raises:
+            PluginError: what its backend declares cannot be planned with.
             MediaAgentError: it cannot.
         """
+        backend = maker.capabilities.backend
+        plugin = self._plugins.get(backend, backend)
+        who = f"plugin {plugin}: backend {backend}: planning with what it says of {maker.name}"
+        return fenced(who, partial(self._way_of, maker, asked, longest), Plan)
+
+    def _way_of(self, maker: Maker, asked: Asked, longest: float) -> Plan:
+        """Return a plan to make it at once, or in parts."""
         request = asked.for_model(maker.name)
         if fits_one_shot(request, maker.capabilities):
             return self._at_once(maker, asked, longest)

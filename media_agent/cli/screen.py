@@ -1,28 +1,56 @@
 """What people read: single lines on stderr, tables on stdout, never a foreign control code."""
 
 import json
+import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import redirect_stdout
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
 from typing import TextIO, TypeVar
 
 Answer = TypeVar("Answer")
+_STDOUT, _STDERR = 1, 2
 _kept: list[TextIO] = []  # stdout, while it is kept for this module
 
 
 def keeping_stdout(run: Callable[[], Answer]) -> Answer:
     """Run a command; what plugins and libraries print meanwhile goes to stderr, in any thread.
 
-    Stdout is for programs that read it: it has what is told here, and nothing else.
+    So does what they write without Python, or let a program write. Stdout is for programs that read
+    it: it has what is told here, and nothing else.
     """
-    _kept.append(sys.stdout)
-    try:
-        with redirect_stdout(sys.stderr):
+    with _stdout_of_our_own() as stream, redirect_stdout(sys.stderr):
+        _kept.append(stream)
+        try:
             answer = run()
             flush()
             return answer
+        finally:
+            _kept.pop()
+
+
+@contextmanager
+def _stdout_of_our_own() -> Iterator[TextIO]:
+    """Move stdout of the process to another number, and let its own be stderr meanwhile."""
+    stdout = sys.stdout
+    if not (_is_at(_STDOUT, stdout) and _is_at(_STDERR, sys.stderr)):  # closed, or of a caller
+        yield stdout
+        return
+    stdout.flush()
+    moved = os.dup(_STDOUT)
+    os.dup2(_STDERR, _STDOUT)
+    try:
+        with open(moved, "w", encoding=stdout.encoding, errors=stdout.errors, closefd=False) as own:
+            yield own
     finally:
-        _kept.pop()
+        os.dup2(moved, _STDOUT)
+        os.close(moved)
+
+
+def _is_at(number: int, stream: TextIO | None) -> bool:
+    try:
+        return stream is not None and stream.fileno() == number
+    except (OSError, ValueError):
+        return False
 
 
 def flush() -> None:

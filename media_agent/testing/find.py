@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from media_agent.backend import BackendSpec
 from media_agent.errors import InvalidRequestError, PluginError
+from media_agent.fencing import WAY_OUT, fenced
 from media_agent.nearest import did_you_mean
 from media_agent.testing.simulator import Simulator
 
@@ -21,10 +22,8 @@ def find_simulator(name: str, specs: Mapping[str, BackendSpec]) -> type[Simulato
         raise InvalidRequestError(
             f"there is no simulator {name!r}", hint=did_you_mean(name, places)
         )
-    try:
-        found = pkgutil.resolve_name(places[name])
-    except (ImportError, AttributeError, ValueError) as error:
-        raise PluginError(f"the simulator of {name}, {places[name]}: {error}") from error
+    place = places[name]
+    found = fenced(f"the simulator of {name}, {place}", lambda: pkgutil.resolve_name(place), object)
     if not (isinstance(found, type) and issubclass(found, Simulator)):
-        raise PluginError(f"the simulator of {name}, {places[name]}, is no Simulator")
+        raise PluginError(f"the simulator of {name}, {places[name]}, is no Simulator", hint=WAY_OUT)
     return found

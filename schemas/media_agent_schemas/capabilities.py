@@ -2,11 +2,11 @@
 
 import datetime
 from enum import StrEnum
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, JsonValue, model_validator
 
-from media_agent_schemas.base import Document, Schema, Sha256, TriState
+from media_agent_schemas.base import Document, Schema, Seconds, Sha256, TriState
 from media_agent_schemas.media import InputRole, ResolutionTier, Size
 from media_agent_schemas.request import VideoMode, VideoRequest
 
@@ -99,11 +99,15 @@ class Capabilities(Document):
     resolutions: tuple[ResolutionTier, ...] = Field((), description="Tiers it takes by name.")
     aspect_ratios: tuple[str, ...] = Field((), description="Aspect ratios it takes by name.")
 
-    fps_values: tuple[float, ...] = Field((), description="The only frame rates, if few.")
+    fps_values: tuple[Annotated[float, Field(gt=0, le=1000)], ...] = Field(
+        (), description="The only frame rates, if few."
+    )
     fps_range: FpsRange | None = Field(None, description="Frame rates, if many.")
-    default_fps: float | None = Field(None, gt=0, description="Used when no rate is asked.")
+    default_fps: float | None = Field(
+        None, gt=0, le=1000, description="Used when no rate is asked."
+    )
 
-    durations: tuple[float, ...] = Field((), description="The only lengths, in seconds, if few.")
+    durations: tuple[Seconds, ...] = Field((), description="The only lengths, in seconds, if few.")
     min_duration: float | None = Field(None, ge=0, description="Shortest, in seconds.")
     max_duration: float | None = Field(None, gt=0, description="Longest; null: no limit.")
     default_duration: float | None = Field(None, gt=0, description="Used when none is asked.")

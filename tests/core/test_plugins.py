@@ -110,12 +110,29 @@ def spec(name, factory):
     return Discovery({name: BackendSpec(name=name, factory=factory)})
 
 
+class Acme:
+    """A backend that only has a name, and the settings it was given."""
+
+    name = "acme"
+
+    def __init__(self, settings):
+        self.settings = settings
+
+    def __getattr__(self, member):
+        return lambda *given, **named: None
+
+
 def test_a_backend_is_made_with_the_settings_it_is_given(tmp_path):
-    settings = BackendSettings(data_dir=tmp_path)
+    settings, made = BackendSettings(data_dir=tmp_path), []
 
-    made = Registry(spec("acme", lambda given: given)).create("acme", settings)
+    def factory(given):
+        made.append(given)
+        return Acme(given)
 
-    assert made is settings
+    backend = Registry(spec("acme", factory)).create("acme", settings)
+
+    assert backend.name == "acme"
+    assert made == [settings]
 
 
 def test_an_unknown_backend_is_answered_with_the_nearest_name(tmp_path):

@@ -1,0 +1,132 @@
+"""What every backend says it can do, what that costs, and why some of them cannot be asked."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
+
+from pydantic import JsonValue
+
+from media_agent.catalogue import Catalogue
+from media_agent.config import Settings
+from media_agent.errors import MediaAgentError, PluginError, in_full
+from media_agent.fencing import fenced
+from media_agent.registry import Registry
+from media_agent.router import Router
+from media_agent_schemas.capabilities import FALLBACK_FPS, FALLBACK_SECONDS, Capabilities, Estimate
+from media_agent_schemas.request import VideoRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One model, and what a usual video of it costs."""
+
+    limits: Capabilities
+    estimate: Estimate
+    seconds: float
+
+    @property
+    def name(self) -> str:
+        """Return "backend/model"."""
+        return f"{self.limits.backend}/{self.limits.model}"
+
+    def as_json(self) -> JsonValue:
+        """Return everything that is known."""
+        known: dict[str, JsonValue] = self.limits.model_dump(mode="json")
+        return known | {
+            "estimate": self.estimate.model_dump(mode="json"),
+            "estimate_seconds_of_film": self.seconds,
+        }
+
+    def price(self) -> str:
+        """Return the price of a second of video."""
+        cost = self.estimate.cost_usd
+        if cost is None:
+            return "unknown"
+        return "free" if cost == 0 else f"${cost / self.seconds:.2f}/s"
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """All that could be asked, and what is wrong with the rest."""
+
+    models: tuple[Listed, ...]
+    problems: tuple[str, ...] = ()
+    """Everything that keeps a backend or a model out of the list."""
+    faults: tuple[str, ...] = ()
+    """Those of the problems that are faults of a plugin."""
+
+
+def list_all(registry: Registry, settings: Settings) -> Listing:
+    """Ask every backend for every model it offers; what cannot be asked is a problem."""
+    catalogue = Catalogue.load(registry.specs)
+    faults = [in_full(error) for error in registry.broken_by_name().values()]
+    faults += catalogue.problems
+    problems = list(faults)
+    found: list[Listed] = []
+    for name in registry.names():
+        try:
+            router = _router_of(name, registry, settings, catalogue)
+        except MediaAgentError as error:
+            _keep(name, error, problems, faults)
+            continue
+        who = f"plugin {registry.plugin(name)}: backend {name}: the usual video of what it says"
+        for model in router.models(name):
+            try:
+                found.append(fenced(who, partial(_listed, router, model), Listed))
+            except MediaAgentError as error:
+                _keep(name, error, problems, faults)
+    return Listing(tuple(found), _each_once(problems), _each_once(faults))
+
+
+def list_one(wanted: str, registry: Registry, settings: Settings) -> Listing:
+    """Ask for one model, "backend/model", or for all of one backend.
+
+    Raises:
+        MediaAgentError: it does not exist, or cannot be asked.
+    """
+    name, _, model = wanted.partition("/")
+    router = _router_of(name, registry, settings, Catalogue.load(registry.specs))
+    models = [wanted] if model else router.models(name)
+    return Listing(tuple(_listed(router, each) for each in models))
+
+
+def _router_of(name: str, registry: Registry, settings: Settings, catalogue: Catalogue) -> Router:
+    backend = registry.create(name, settings.backend_settings(name))
+    return Router({name: backend}, catalogue, draw_seed=lambda: 0)
+
+
+def _listed(router: Router, model: str) -> Listed:
+    maker = router.maker(model)
+    limits = maker.capabilities
+    request = _usual_request(limits)
+    try:
+        return Listed(limits, maker.estimate(request), request.seconds() or FALLBACK_SECONDS)
+    except PluginError:
+        raise
+    except MediaAgentError:  # a price that depends on what was not said
+        return Listed(limits, Estimate(), FALLBACK_SECONDS)
+
+
+def _usual_request(limits: Capabilities) -> VideoRequest:
+    """Return what a model makes when nothing but its name is said."""
+    fps = limits.default_fps or (limits.fps_values or (FALLBACK_FPS,))[0]
+    seconds = limits.default_duration or (limits.durations or (FALLBACK_SECONDS,))[0]
+    return VideoRequest(
+        prompt="x",
+        model=f"{limits.backend}/{limits.model}",
+        fps=fps,
+        num_frames=max(1, round(seconds * fps)),
+        size=limits.default_size,
+        resolution=limits.resolutions[0] if limits.resolutions and not limits.sizes else None,
+    )
+
+
+def _keep(name: str, error: MediaAgentError, problems: list[str], faults: list[str]) -> None:
+    said = f"{name}: {in_full(error).removeprefix(f'{name} ')}"
+    problems.append(said)
+    if isinstance(error, PluginError) or isinstance(error.__cause__, PluginError):
+        faults.append(said)
+
+
+def _each_once(texts: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(texts))
