@@ -255,7 +255,7 @@ class FalBackend(PolledBackend):
         model = checked_id(ref.model).split("/")
         app = "/".join(model[: 3 if model[0] in _LONG_NAMES else 2])
         known = f"/{app}/requests/{quote(ref.operation_id, safe='')}{_BELOW[name]}"
-        return [*own, known] if own != [self._api.resolved(known, known)] else own
+        return [*dict.fromkeys([*own, self._api.below_base(known)])]
 
     def _explained(self, error: OperationNotFoundError, ref: OperationRef) -> MediaAgentError:
         """Return the error for unknown work; fal may have named another address to ask at."""
