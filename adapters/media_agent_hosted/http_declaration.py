@@ -111,7 +111,7 @@ def state_in(said: JsonValue, options: HttpOptions) -> State | None:
 
 
 def found_at(body: JsonValue, place: str | None) -> JsonValue:
-    """Return what stands at a place of an answer, also where the answer is wrapped, as in `data`."""
+    """Return what stands at a place of an answer, also of one that is wrapped in `data`."""
     inside = [body.get(name) for name in WRAPPERS] if isinstance(body, dict) else []
     found = (value_at(each, place) for each in (body, merged(body), *inside))
     return next((each for each in found if each is not None), None)

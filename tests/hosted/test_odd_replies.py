@@ -72,9 +72,7 @@ def said(body, status=200):
 class Service:
     """A service of one kind that accepts, is done, and gives a video, unless told otherwise."""
 
-    def __init__(
-        self, kind, folder, *, accepts=None, polls=None, result=None, base=HERE, **options
-    ):
+    def __init__(self, kind, folder, *, accepts=None, polls=None, gives=None, base=HERE, **options):
         self.kind, self.asked = kind, []
         accepted = {"id": "v1", "task_id": "v1", "request_id": "v1", "status": "queued"}
         done = {
@@ -84,15 +82,16 @@ class Service:
         }[kind]
         self.accepts = accepted if accepts is None else accepts
         self.polls = polls if isinstance(polls, list) else [done if polls is None else polls]
-        self.result = {"video": {"url": "https://a.example/v.mp4"}} if result is None else result
+        self.gives = {"video": {"url": "https://a.example/v.mp4"}} if gives is None else gives
         self.content = httpx.Response(200, content=VIDEO, headers={"content-type": "video/mp4"})
+        given = (DECLARED if kind == "declared" else {}) | options
         settings = BackendSettings(
             data_dir=folder,
             base_url=base,
             key=SecretStr("a-long-key-0123456789"),
             name="acme" if kind == "declared" else "",
             model="x/y" if kind == "fal" else None,
-            options=(DECLARED if kind == "declared" else {}) | options,
+            options={name: value for name, value in given.items() if value is not None},
         )
         made = {
             "declared": HttpBackend,
@@ -114,7 +113,7 @@ class Service:
         if path.endswith("/models"):
             return said({"object": "list", "data": []})
         if self.kind == "fal" and not path.endswith("/status"):
-            return said(self.result)
+            return said(self.gives)
         return said(self.polls.pop(0) if len(self.polls) > 1 else self.polls[0])
 
     async def submitted(self):
@@ -464,9 +463,9 @@ async def test_failed_work_is_told_in_the_words_that_stand_anywhere(kind, tmp_pa
 
 
 async def test_words_beside_a_missing_video_are_shown(tmp_path):
-    result = {"code": 17, "message": "the bucket is full"}
+    gives = {"code": 17, "message": "the bucket is full"}
 
-    end = await Service("fal", tmp_path, result=result).end()
+    end = await Service("fal", tmp_path, gives=gives).end()
 
     assert end.type == "job.outcome_unknown"
     assert "the bucket is full" in end.error.message
