@@ -191,11 +191,14 @@ class FalBackend(PolledBackend):
         self, ref: OperationRef, status: Status, otherwise: BackendEvent | None = None
     ) -> BackendEvent:
         """Return the end; `otherwise` where nobody said that it is over, and it is not."""
-        accepts = (400,) if otherwise is None else (400, 404, 405, 409, 425)
+        accepts = (400,) if otherwise is None else (400, 405, 409, 425)
         try:
             reply = await self._asked_of(ref, "response_url", accepts=accepts, translate=verdict_of)
         except (ContentRejectedError, InvalidRequestError, GenerationFailedError) as error:
             return JobFailed(error=to_info(error), model=ref.model)
+        except OperationNotFoundError as error:  # its status was found just now
+            lost = JobOutcomeUnknown(error=to_info(error), model=ref.model)
+            return otherwise or self._waited_for(ref, lost)
         if reply.status >= 400 and (otherwise is not None or not reply.is_html):
             return otherwise or JobProgressed(phase="collect")  # "still in progress"
         now = datetime.datetime.fromtimestamp(self._clock(), datetime.UTC)

@@ -543,3 +543,53 @@ async def test_a_gateway_that_cuts_its_prefix_out_of_addresses_is_asked_below_ou
     service.backend._api._transport = httpx.MockTransport(answer)
 
     assert (await service.end()).type == "job.completed"
+
+
+@pytest.mark.parametrize(
+    "nothing",
+    [
+        httpx.Response(404, json={"detail": "not found"}),
+        httpx.Response(400, json={"detail": "still in progress"}),
+        {"video": None},
+        {},
+        {"videos": [{"url": None}]},
+    ],
+    ids=["404", "400", "null", "empty", "null_in_a_list"],
+)
+async def test_a_result_that_fal_does_not_have_yet_is_asked_for_again(nothing, tmp_path):
+    service = Service("fal", tmp_path)
+    gives, asked = service.answer, []
+
+    def answer(request):
+        if request.url.path.endswith("/v1") and request.method == "GET":
+            asked.append(request)
+            if len(asked) <= 3:
+                return said(nothing)
+        return gives(request)
+
+    service.backend._api._transport = httpx.MockTransport(answer)
+
+    assert (await service.end()).type == "job.completed"
+    assert len(asked) == 4
+
+
+@pytest.mark.parametrize(
+    "nothing",
+    [
+        httpx.Response(404, json={"detail": "not found"}),
+        httpx.Response(403, content=b"<Error><Code>AccessDenied</Code></Error>"),
+        httpx.Response(202),
+        httpx.Response(200, json={"status": "processing"}),
+    ],
+    ids=["404", "403", "202", "json"],
+)
+async def test_a_video_that_never_comes_ends_the_waiting_and_not_the_work(nothing, tmp_path):
+    service = Service("openai", tmp_path)
+    film, service.content = service.content, nothing
+
+    end = await service.end()
+    asked, service.content = len(service.asked), film
+
+    assert end.type == "job.outcome_unknown"
+    assert asked < 50
+    assert (await service.end()).type == "job.completed"
