@@ -58,6 +58,10 @@ def _settle_lengths(draft: Draft) -> None:
         ):
             if longest is not None and size > longest:
                 draft.refuse("prompt", shot.prompt, f"{size} {unit}; at most {longest} are taken")
+    negative, longest = draft.request.negative_prompt, limits.max_negative_prompt_characters
+    if negative is not None and longest is not None and len(negative) > longest:
+        said = f"{len(negative)} characters; at most {longest} are taken"
+        draft.refuse("negative_prompt", negative, said)
 
 
 def _settle_vocabulary(draft: Draft, allow_unknown_words: bool) -> None:

@@ -4,9 +4,10 @@ A submission is paid for and fal honours no key, so it is sent once; see `lookup
 """
 
 import asyncio
+import contextlib
 import datetime
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from functools import partial
 from urllib.parse import quote
 
@@ -16,6 +17,7 @@ from media_agent.addresses import parsed_address
 from media_agent.backend import BackendSettings
 from media_agent.errors import (
     BackendAuthenticationError,
+    BackendResponseError,
     ContentRejectedError,
     GenerationFailedError,
     InvalidRequestError,
@@ -37,7 +39,7 @@ from media_agent_hosted.fal_replies import (
     refusal_of,
     verdict_of,
 )
-from media_agent_hosted.http import HttpApi, Transport
+from media_agent_hosted.http import HttpApi, Reply, Translate, Transport
 from media_agent_hosted.inline import address_of
 from media_agent_hosted.lenient import merged
 from media_agent_hosted.refusing import accepted_as, end_of_poll, refusal_in
@@ -152,9 +154,7 @@ class FalBackend(PolledBackend):
     async def status(self, ref: OperationRef) -> BackendEvent:
         """Poll; once it is over, ask for the result, as only that tells success from failure."""
         try:
-            reply = await self._api.send(
-                "GET", self._address(ref, "status_url"), params={"logs": "1"}
-            )
+            reply = await self._asked_of(ref, "status_url", params={"logs": "1"})
         except OperationNotFoundError as error:
             raise self._explained(error, ref) from error
         self.postpone(ref, reply.retry_after)
@@ -173,7 +173,8 @@ class FalBackend(PolledBackend):
 
     async def cancel_once(self, ref: OperationRef) -> None:
         """Ask fal to stop; sure only while it waits in the queue."""
-        reply = await self._api.send("PUT", self._address(ref, "cancel_url"), accepts=(400, 404))
+        place = self._places(ref, "cancel_url")[0]
+        reply = await self._api.send("PUT", place, accepts=(400, 404))
         if reply.is_html:
             raise reply.senseless("a web page where an API was due")
 
@@ -190,13 +191,14 @@ class FalBackend(PolledBackend):
         self, ref: OperationRef, status: Status, otherwise: BackendEvent | None = None
     ) -> BackendEvent:
         """Return the end; `otherwise` where nobody said that it is over, and it is not."""
-        accepts = (400,) if otherwise is None else (400, 404, 405, 409, 425)
+        accepts = (400,) if otherwise is None else (400, 405, 409, 425)
         try:
-            reply = await self._api.send(
-                "GET", self._address(ref, "response_url"), accepts=accepts, translate=verdict_of
-            )
+            reply = await self._asked_of(ref, "response_url", accepts=accepts, translate=verdict_of)
         except (ContentRejectedError, InvalidRequestError, GenerationFailedError) as error:
             return JobFailed(error=to_info(error), model=ref.model)
+        except OperationNotFoundError as error:  # its status was found just now
+            lost = JobOutcomeUnknown(error=to_info(error), model=ref.model)
+            return otherwise or self._waited_for(ref, lost)
         if reply.status >= 400 and (otherwise is not None or not reply.is_html):
             return otherwise or JobProgressed(phase="collect")  # "still in progress"
         now = datetime.datetime.fromtimestamp(self._clock(), datetime.UTC)
@@ -225,18 +227,38 @@ class FalBackend(PolledBackend):
     def _id(self, model: str | None) -> str:
         return checked_id(model or self.settings.model)
 
-    def _address(self, ref: OperationRef, name: str) -> str:
-        """Return where fal answers about accepted work, at its own address and nowhere else.
+    async def _asked_of(
+        self,
+        ref: OperationRef,
+        name: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        accepts: Collection[int] = (),
+        translate: Translate | None = None,
+    ) -> Reply:
+        """Ask about accepted work; where nobody knows it, at the other place where it can be."""
+        *others, last = self._places(ref, name)
+        for place in others:
+            with contextlib.suppress(OperationNotFoundError, BackendResponseError):
+                return await self._api.send(
+                    "GET", place, params=params, accepts=accepts, translate=translate
+                )
+        return await self._api.send(
+            "GET", last, params=params, accepts=accepts, translate=translate
+        )
 
-        Behind another host fal may name addresses that the key must not go to; where it answers
-        below base_url is known.
+    def _places(self, ref: OperationRef, name: str) -> list[str]:
+        """Return where fal answers about accepted work: at its own address and nowhere else.
+
+        Behind another host fal may name addresses that the key must not go to, or that lack what
+        stands before its paths there; where it answers below base_url is known.
         """
         named = ref.data.get(name)
-        if isinstance(named, str) and self._api.has(named):
-            return named
+        own = [named] if isinstance(named, str) and self._api.has(named) else []
         model = checked_id(ref.model).split("/")
         app = "/".join(model[: 3 if model[0] in _LONG_NAMES else 2])
-        return f"/{app}/requests/{quote(ref.operation_id, safe='')}{_BELOW[name]}"
+        known = f"/{app}/requests/{quote(ref.operation_id, safe='')}{_BELOW[name]}"
+        return [*dict.fromkeys([*own, self._api.below_base(known)])]
 
     def _explained(self, error: OperationNotFoundError, ref: OperationRef) -> MediaAgentError:
         """Return the error for unknown work; fal may have named another address to ask at."""

@@ -100,8 +100,12 @@ class HttpApi:
 
     def resolved(self, url: str, asked: str) -> str:
         """Return an address out of the answer that a path below the base URL gave, absolute."""
-        found = None if is_inline(url) else resolved(url, self._below_base(asked))
+        found = None if is_inline(url) else resolved(url, self.below_base(asked))
         return url if found is None else str(found)
+
+    def below_base(self, url: str) -> str:
+        """Return a path below the base URL as an address; an address as it is."""
+        return str(self._base).rstrip("/") + url if url.startswith("/") else url
 
     def own_url(self, url: str, what: str = "URL") -> str:
         """Return a URL that came out of a reply, if it is on the provider's own origin.
@@ -187,9 +191,9 @@ class HttpApi:
             return translate(self._reply(response, body, paid=False))
 
         await fetch(
-            self._below_base(url) if asked is None else url,
+            self.below_base(url) if asked is None else url,
             path,
-            named_by=str(self._base) if asked is None else self._below_base(asked),
+            named_by=str(self._base) if asked is None else self.below_base(asked),
             headers=lambda target: self._auth() if self._is_own(target) else {},
             refusal=refusal,
             size_bytes=size_bytes,
@@ -293,11 +297,8 @@ class HttpApi:
                 raise uncertain(self.host, said) from cause_of(error)
             raise BackendUnavailableError(said, hint="try again later") from cause_of(error)
 
-    def _below_base(self, url: str) -> str:
-        return str(self._base).rstrip("/") + url if url.startswith("/") else url
-
     def _absolute(self, url: str) -> str:
-        return self._below_base(url) if url.startswith("/") else self.own_url(url)
+        return self.below_base(url) if url.startswith("/") else self.own_url(url)
 
     @property
     def _secrets(self) -> frozenset[str]:

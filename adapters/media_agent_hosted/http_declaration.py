@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, JsonValue, field_validator, model_v
 
 from media_agent.declared import Declaration, fill, placeholders, sole_placeholder
 from media_agent_hosted.headers import header_flaw
-from media_agent_hosted.lenient import merged, number
+from media_agent_hosted.lenient import WRAPPERS, merged, number
 from media_agent_hosted.states import State, spelled, state_of
 from media_agent_schemas.base import Seconds
 
@@ -111,9 +111,10 @@ def state_in(said: JsonValue, options: HttpOptions) -> State | None:
 
 
 def found_at(body: JsonValue, place: str | None) -> JsonValue:
-    """Return what stands at a place of an answer, also where the answer is wrapped in `data`."""
-    found = value_at(body, place)
-    return value_at(merged(body), place) if found is None else found
+    """Return what stands at a place of an answer, also of one that is wrapped in `data`."""
+    inside = [body.get(name) for name in WRAPPERS] if isinstance(body, dict) else []
+    found = (value_at(each, place) for each in (body, merged(body), *inside))
+    return next((each for each in found if each is not None), None)
 
 
 def call(text: str, values: Mapping[str, JsonValue]) -> HttpCall:

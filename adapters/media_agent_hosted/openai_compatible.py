@@ -304,6 +304,8 @@ class OpenAICompatibleBackend(PolledBackend):
             artifact = Artifact(path=str(self.film_path(ref)))
             return completed(video, artifact, ref, self._checked, await self._served(ref))
         assert missed is not None  # there is always one address to ask
+        if otherwise is None and isinstance(missed, VideoNotFetchedError):
+            raise missed  # which was waited for already, while it was fetched
         return otherwise or self._waited_for(ref, missed)
 
     def _waited_for(self, ref: OperationRef, error: MediaAgentError) -> BackendEvent:

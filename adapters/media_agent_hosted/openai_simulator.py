@@ -21,6 +21,14 @@ Flavour = Literal["sglang", "vllm-omni"]
 
 WAN = "Wan-AI/Wan2.2-T2V-A14B-Diffusers"
 _SIZE = "832x480"
+_SGLANG_SAYS_NULL = (
+    *("url", "urls", "remixed_from_video_id", "completed_at", "expires_at", "error", "file_paths"),
+    *("num_outputs", "peak_memory_mb", "inference_time_s", "revised_prompt", "action", "lidar"),
+)  # until it has something to say there
+_VLLM_SAYS_NULL = (
+    *("completed_at", "remixed_from_video_id", "error", "expires_at", "file_name", "metrics"),
+    *("inference_time_s", "action"),
+)
 _ID = r"/v1/videos/(?P<id>[^/]+)"
 
 
@@ -137,15 +145,12 @@ class OpenAISimulator(Simulator):
             jobs = jobs[ids.index(after) + 1 :] if after in ids else []
         limit = int(call.query.get("limit", 20))
         page: list[JsonValue] = [{**self.video(job)} for job in jobs[:limit]]
-        body: Fields = {"object": "list", "data": page}
-        if self.flavour == "vllm-omni":
-            shown = [job.id for job in jobs[:limit]]
-            body |= {
-                "first_id": shown[0] if shown else None,
-                "last_id": shown[-1] if shown else None,
-                "has_more": len(jobs) > limit,
-            }
-        return Answer(200, body)
+        shown = [job.id for job in jobs[:limit]]
+        ends: Fields = {
+            "first_id": shown[0] if shown else None,
+            "last_id": shown[-1] if shown else None,
+        }
+        return Answer(200, {"object": "list", "data": page, **ends, "has_more": len(jobs) > limit})
 
     def _content(self, call: Call) -> Answer:
         job = self._known(call)
@@ -157,7 +162,8 @@ class OpenAISimulator(Simulator):
         if self.stage(job) != "done" or self.failure(job) is not None:
             return Answer(404, {"detail": "Generation is still in-progress"})
         if self.cloud_url is not None:
-            return Answer(400, {"detail": f"Video has been uploaded to {self.cloud_url}"})
+            said = "Video has been uploaded to cloud storage. Please use the cloud URL: "
+            return Answer(400, {"detail": said + self.cloud_url})
         return Answer(200, film_bytes(self.film(job)), media_type="video/mp4")
 
     def _delete(self, call: Call) -> Answer:
@@ -192,17 +198,17 @@ def _sglang_video(simulator: OpenAISimulator, job: SimulatedJob) -> Fields:
         "size": job.input.get("size", _SIZE),
         "seconds": str(seconds),
         "quality": "standard",
-        "url": None,
-        "urls": None,
-        "error": None,
         "file_path": f"/srv/out/{job.id}.mp4",
+        **dict.fromkeys(_SGLANG_SAYS_NULL),
     }
     if stage == "done" and failure is not None:
-        video |= {"error": {"message": failure}, "progress": 42}
+        video |= {"error": {"message": failure}, "progress": 42, "file_path": None}
     elif stage == "done":
+        cloud = simulator.cloud_url
+        path = None if cloud is not None else video["file_path"]
+        video |= {"url": cloud, "urls": [cloud], "file_path": path, "file_paths": [path]}
         done_at = int(job.created_at) + 1
         video |= {"completed_at": done_at, "num_outputs": 1, "inference_time_s": 0.9}
-        video |= {"url": simulator.cloud_url}
     return video
 
 
@@ -220,14 +226,18 @@ def _vllm_video(simulator: OpenAISimulator, job: SimulatedJob) -> Fields:
         "quality": "default",
         "created_at": int(job.created_at),
         "media_type": "video/mp4",
+        "num_frames": _frames(job.input),
+        "fps": _fps(job.input),
+        "duration_s": _frames(job.input) / _fps(job.input),
+        "stage_durations": {},
+        "peak_memory_mb": 0.0,
+        **dict.fromkeys(_VLLM_SAYS_NULL),
     }
     if stage == "done":
         video |= {"completed_at": int(job.created_at) + 1}
     if stage == "done" and failure is not None:
         video |= {"error": {"code": 400, "message": failure}}
     elif stage == "done":
-        frames, fps = _frames(job.input), _fps(job.input)
-        video |= {"num_frames": frames, "fps": fps, "duration_s": frames / fps}
         video |= {"file_name": f"{job.id}.mp4", "inference_time_s": 0.9}
     return video
 

@@ -16,6 +16,8 @@ FaultKind = Literal[
     "close_after_accept",
     "garbage",
     "html",
+    "odd",
+    "mislabel",
     "duplicate",
     "slow_body",
     "truncate",
@@ -26,6 +28,8 @@ _TAKES_EFFECT = (
     "stall",
     "close_after_accept",
     "garbage",
+    "odd",
+    "mislabel",
     "duplicate",
     "slow_body",
     "truncate",
@@ -38,7 +42,9 @@ class Fault:
 
     `status` answers `status`; `echo` does, and repeats the headers with the key; `delay`
     answers after `seconds`, `stall` never; `close_before_accept` and `close_after_accept`
-    hang up; `garbage` and `html` answer nonsense with status 200; `duplicate` delivers the
+    hang up; `garbage` and `html` answer nonsense with status 200; `odd` answers as always, but
+    with "n/a" for each number, a field that nobody knows and a byte order mark; `mislabel` calls
+    the answer a web page; `duplicate` delivers the
     request twice; `slow_body` trickles the answer over `seconds`; `truncate` hangs up halfway;
     `refuse` (for "*" only) refuses connections until `listen`.
     """

@@ -30,6 +30,7 @@ from media_agent.testing.server import Answer, Call, SimulatorServer
 _LAST_PORT = 65535
 _REQUESTS_KEPT = 10_000
 _COUNTS, _FILE = "counts", "file"
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +171,12 @@ class Simulator(ABC):
             return "queued"
         return "running" if job.polls <= self.queued_polls + self.running_polls else "done"
 
+    @property
+    def film_call(self) -> str | None:
+        """The name of the call that gives a film; None where nothing like it is here."""
+        names = {route.name for route in self._all_routes}
+        return _FILE if self.gives_files else next(iter(names & {"content"}), None)
+
     def film_content(self, job: SimulatedJob) -> bytes:
         """Return the file that a job made."""
         return film_bytes(self.film(job))
@@ -216,6 +223,12 @@ class Simulator(ABC):
         traceback: TracebackType | None,
     ) -> None:
         self.stop()
+
+    def spoil(self, *faults: Fault) -> None:
+        """Let this go wrong from now on, besides what does already."""
+        with self._lock:
+            self._faults += [_Armed(fault, fault.times) for fault in faults]
+            self._check_faults()
 
     def mend(self) -> None:
         """Let nothing go wrong from now on."""
@@ -267,6 +280,10 @@ class Simulator(ABC):
                 return Answer(fault.status, self.error_body("a simulated fault"), headers=wait)
             case "echo":
                 return self._echo(call, fault.status)
+            case "odd" if answer is not None and not isinstance(answer.body, bytes):
+                return replace(answer, body=_odd(answer.body))
+            case "mislabel" if answer is not None:
+                return replace(answer, media_type="text/html")
             case "garbage":
                 return Answer(200, b'{"\x00 garbage')
             case "html":
@@ -315,3 +332,26 @@ class Simulator(ABC):
                 raise InvalidRequestError(
                     f"{self.name} has no call {call!r}", hint=did_you_mean(call, names)
                 )
+
+
+def _odd(body: JsonValue) -> bytes:
+    """Return an answer that says what is needed, and all else in a form that nobody expects."""
+    strange = _without_numbers(body)
+    if isinstance(strange, dict):
+        strange = {"x_unheard_of": [None, {"": []}], **strange}
+    return _BYTE_ORDER_MARK + json.dumps(strange).encode()
+
+
+def _without_numbers(value: JsonValue) -> JsonValue:
+    match value:
+        case dict():
+            return {
+                name: each if name.endswith("id") else _without_numbers(each)
+                for name, each in value.items()
+            }
+        case list():
+            return [_without_numbers(each) for each in value]
+        case int() | float() if not isinstance(value, bool):
+            return "n/a"
+        case _:
+            return value

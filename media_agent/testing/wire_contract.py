@@ -15,6 +15,7 @@ import asyncio
 import logging
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -33,7 +34,7 @@ from media_agent.testing.contract import Contract, MakeBackend, RequestFactory
 from media_agent.testing.faults import Fault
 from media_agent.testing.simulator import Simulator
 from media_agent_schemas.capabilities import Capabilities
-from media_agent_schemas.events import JobCompleted, TerminalEvent
+from media_agent_schemas.events import JobCompleted, JobOutcomeUnknown, TerminalEvent
 from media_agent_schemas.jobs import OperationRef
 from media_agent_schemas.request import VideoRequest
 
@@ -247,6 +248,46 @@ class WireContract(Contract):
         assert isinstance(end, JobCompleted), end
         assert simulator.accepted == 1
 
+    @pytest.mark.parametrize("faults", [(Fault("*", "odd", times=None),)], ids=["odd"])
+    async def test_what_nobody_needs_in_an_answer_keeps_no_film_back(
+        self, backend: VideoBackend, simulator: Simulator, request_factory: RequestFactory
+    ) -> None:
+        """Name, state and address of the work count; all else is left out where it is senseless."""
+        ref = await backend.submit(request_factory(), key="odd")
+
+        assert isinstance(await self.end(backend, ref), JobCompleted)
+        assert simulator.accepted == 1
+
+    @pytest.mark.parametrize(
+        "trouble",
+        [Fault("film", "status", status=404, times=3), Fault("film", "mislabel", times=None)],
+        ids=["late", "mislabelled"],
+    )
+    async def test_a_film_that_comes_late_or_under_another_label_is_had(
+        self,
+        backend: VideoBackend,
+        simulator: Simulator,
+        request_factory: RequestFactory,
+        trouble: Fault,
+    ) -> None:
+        """The service called it complete: who fetches it asks again, and looks at the bytes."""
+        _spoil_film(simulator, trouble)
+        ref = await backend.submit(request_factory(), key="late")
+
+        assert isinstance(await self.end(backend, ref), JobCompleted)
+
+    async def test_a_film_that_never_comes_is_no_failed_work(
+        self, backend: VideoBackend, simulator: Simulator, request_factory: RequestFactory
+    ) -> None:
+        """It ends with an unknown outcome, and whoever looks later has it."""
+        _spoil_film(simulator, Fault("film", "status", status=404, times=None))
+        ref = await backend.submit(request_factory(), key="never")
+        first = await self.end(backend, ref)
+        simulator.mend()
+
+        assert isinstance(first, JobOutcomeUnknown | JobCompleted), first
+        assert isinstance(await self.end(backend, ref), JobCompleted)
+
     async def test_seed_zero_is_sent(
         self,
         backend: VideoBackend,
@@ -317,6 +358,13 @@ class WireContract(Contract):
             except BackendUnavailableError:
                 continue
         pytest.fail(f"{_OBSERVATIONS} observations did not see the end")
+
+
+def _spoil_film(simulator: Simulator, trouble: Fault) -> None:
+    """Let this happen to the call that gives the film, whatever it is called there."""
+    if simulator.film_call is None:
+        pytest.skip("the simulator gives no films")
+    simulator.spoil(replace(trouble, call=simulator.film_call))
 
 
 def _with_causes(error: BaseException | None) -> str:

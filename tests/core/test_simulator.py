@@ -276,3 +276,30 @@ def test_the_command_stands_in_for_a_provider_until_it_is_stopped():
 
     assert line.startswith("fal is simulated at http://127.0.0.1:")
     assert status == 500
+
+
+def test_an_odd_answer_says_what_is_needed_and_nothing_else_that_can_be_read():
+    with Parlour([Fault("submit", "odd", times=None)]) as parlour:
+        body = ask(parlour, "POST", "/films", {})[2]
+
+    said = json.loads(body)
+    assert body.startswith(b"\xef\xbb\xbf")
+    assert said["id"] in parlour.jobs
+    assert "x_unheard_of" in said
+
+
+def test_what_goes_wrong_can_begin_late_and_be_over():
+    with Parlour() as parlour:
+        url = urlsplit(json.loads(ask(parlour, "POST", "/films", {})[2])["film"]).path
+        fine = ask(parlour, "GET", url)
+        parlour.spoil(Fault("file", "mislabel", times=None))
+        spoilt = ask(parlour, "GET", url)
+        parlour.mend()
+        mended = ask(parlour, "GET", url)
+
+    assert [each[1]["Content-Type"] for each in (fine, spoilt, mended)] == [
+        "video/mp4",
+        "text/html",
+        "video/mp4",
+    ]
+    assert fine[2] == spoilt[2]

@@ -909,3 +909,31 @@ async def test_a_text_in_place_of_a_picture_costs_nothing(tmp_path):
             )
 
         assert simulator.requests == []
+
+
+@pytest.mark.parametrize(
+    ("model", "field", "longest"),
+    [
+        ("fal-ai/kling-video/v3/pro/text-to-video", "prompt", 2500),
+        ("fal-ai/kling-video/v3/standard/text-to-video", "negative_prompt", 2500),
+        ("fal-ai/wan/v2.7/text-to-video", "negative_prompt", 500),
+        ("fal-ai/wan-25-preview/text-to-video", "negative_prompt", 500),
+        ("fal-ai/ltx-2.3/text-to-video", "prompt", 5000),
+    ],
+)
+def test_words_beyond_the_limit_of_a_model_are_refused_before_they_are_sent(model, field, longest):
+    catalogue = Catalogue.load({"fal": Registry.discover().specs["fal"]})
+    limits = catalogue.corrected(describe_model(model, None))
+
+    def planned(length):
+        asked = VideoRequest.model_validate({"prompt": "a fox", field: "a" * length})
+        return negotiate(asked, limits, draw_seed=lambda: 0).request
+
+    assert len(getattr(planned(longest), field)) == longest
+    with pytest.raises(UnsupportedRequestError, match=f"at most {longest}"):
+        planned(longest + 1)
+
+
+@pytest.mark.parametrize("model", ["fal-ai/magi", "fal-ai/magi/extend-video", "fal-ai/mochi-v1"])
+def test_a_model_that_is_probably_retired_says_so(model):
+    assert "probably retired" in describe_model(model, None).description

@@ -48,6 +48,22 @@ def test_sglang_in_progress_and_completed_have_the_documented_fields():
     assert kinds(done) == kinds(reply("sglang_completed"))
 
 
+def test_sglang_with_an_upload_has_the_documented_fields():
+    with OpenAISimulator(cloud_url="https://bucket.example.com/6d0e.mp4") as simulator:
+        done = poll(simulator, create(simulator).json(), 4).json()
+
+    assert kinds(done) == kinds(reply("sglang_completed_in_cloud"))
+    assert (done["urls"], done["file_paths"]) == ([done["url"]], [None])
+
+
+def test_sglang_without_an_upload_names_an_address_that_is_none():
+    with OpenAISimulator() as simulator:
+        done = poll(simulator, create(simulator).json(), 4).json()
+
+    assert (done["url"], done["urls"]) == (None, [None])
+    assert done["file_paths"] == [done["file_path"]]
+
+
 def test_sglang_failed_and_deleted_have_the_documented_fields():
     with OpenAISimulator(flavour="sglang", fails_with="CUDA out of memory") as simulator:
         video = create(simulator).json()
@@ -153,7 +169,8 @@ def test_the_list_goes_on_after_an_id(flavour):
 
     assert [video["id"] for video in first["data"] + rest["data"]] == ids[::-1]
     assert unknown["data"] == []
-    assert ("has_more" in first) is (flavour == "vllm-omni")
+    assert (first["has_more"], rest["has_more"]) == (True, False)
+    assert (first["first_id"], first["last_id"]) == (ids[2], ids[1])
 
 
 @pytest.mark.parametrize("call", ["file", "counts"])

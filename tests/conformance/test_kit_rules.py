@@ -1,0 +1,114 @@
+"""The conformance kit finds the backend that breaks a rule: for each rule one that does."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from media_agent.backend import BackendSettings
+from media_agent.errors import BackendResponseError, GenerationFailedError, MediaAgentError, to_info
+from media_agent.testing.conformance import ServiceConformance
+from media_agent.testing.faults import Fault
+from media_agent_hosted.openai_compatible import OpenAICompatibleBackend
+from media_agent_hosted.openai_simulator import OpenAISimulator
+from media_agent_hosted.openai_video import Video
+from media_agent_schemas.events import JobFailed, JobOutcomeUnknown
+from media_agent_schemas.media import Size
+from media_agent_schemas.request import VideoRequest
+
+pytestmark = pytest.mark.anyio
+
+LATE = Fault("film", "status", status=404, times=3)
+MISLABELLED = Fault("film", "mislabel", times=None)
+FAILED = JobFailed(error=to_info(GenerationFailedError("there is no film")))
+
+
+class Strict(OpenAICompatibleBackend):
+    """Cannot use an answer whose progress is no number."""
+
+    async def _video(self, ref):
+        video = await super()._video(ref)
+        if isinstance(video, Video) and not isinstance(video.progress, int):
+            raise BackendResponseError("the progress is no number")
+        return video
+
+
+class Impatient(OpenAICompatibleBackend):
+    """Calls work failed whose film is not there at once."""
+
+    def _waited_for(self, ref, error):
+        return FAILED
+
+
+class GivesUp(OpenAICompatibleBackend):
+    """Waits for a film, and then calls the work failed."""
+
+    def _waited_for(self, ref, error):
+        event = super()._waited_for(ref, error)
+        return FAILED if isinstance(event, JobOutcomeUnknown) else event
+
+
+class BelievesLabels(OpenAICompatibleBackend):
+    """Takes no film that is called a web page."""
+
+    async def _film(self, ref, video, otherwise):
+        reply = await self._api.send("GET", f"/videos/{ref.operation_id}/content")
+        return FAILED if reply.media_type == "text/html" else await super()._film(ref, video, None)
+
+
+class Kit(ServiceConformance):
+    __test__ = False
+
+
+def request() -> VideoRequest:
+    return VideoRequest(prompt="a fox", num_frames=9, fps=8, size=Size(width=64, height=48), seed=0)
+
+
+async def no_sleep(seconds: float) -> None:
+    await asyncio.sleep(0)
+
+
+async def kept(
+    backend: type[OpenAICompatibleBackend],
+    folder: Path,
+    rule: str,
+    trouble: Fault | None = None,
+    faults: tuple[Fault, ...] = (),
+) -> bool:
+    """Return whether the kit finds that a backend keeps a rule."""
+    with OpenAISimulator(faults) as simulator:
+        settings = BackendSettings(data_dir=folder, base_url=simulator.url)
+        made = backend(settings, sleep=no_sleep)
+        more = () if trouble is None else (trouble,)
+        try:
+            await getattr(Kit(), rule)(made, simulator, request, *more)
+        except (AssertionError, MediaAgentError):
+            return False
+        finally:
+            await made.aclose()
+    return True
+
+
+async def test_one_that_needs_what_nobody_needs_is_found(tmp_path):
+    rule, odd = "test_what_nobody_needs_in_an_answer_keeps_no_film_back", Fault("*", "odd", None)
+
+    assert not await kept(Strict, tmp_path, rule, faults=(odd,))
+    assert await kept(OpenAICompatibleBackend, tmp_path, rule, faults=(odd,))
+
+
+@pytest.mark.parametrize(
+    ("broken", "trouble"), [(Impatient, LATE), (BelievesLabels, MISLABELLED)], ids=str
+)
+async def test_one_that_fetches_too_hastily_is_found(broken, trouble, tmp_path):
+    rule = "test_a_film_that_comes_late_or_under_another_label_is_had"
+
+    assert not await kept(broken, tmp_path, rule, trouble)
+    assert await kept(OpenAICompatibleBackend, tmp_path, rule, trouble)
+
+
+@pytest.mark.parametrize("broken", [Impatient, GivesUp])
+async def test_one_that_calls_work_failed_whose_film_never_comes_is_found(broken, tmp_path):
+    rule = "test_a_film_that_never_comes_is_no_failed_work"
+
+    assert not await kept(broken, tmp_path, rule)
+    assert await kept(OpenAICompatibleBackend, tmp_path, rule)
