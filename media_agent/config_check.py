@@ -17,6 +17,7 @@ from media_agent.config import (
 from media_agent.config_file import ConfigFile
 from media_agent.errors import ConfigurationError, Fault, MediaAgentError, in_full
 from media_agent.nearest import did_you_mean
+from media_agent.redact import redact
 from media_agent.registry import Registry
 
 
@@ -51,7 +52,8 @@ def check(config: Path | None = None) -> Report:
         sources = Sources.look(**arguments)
     except ConfigurationError as error:
         return Report((), tuple(map(Finding, _each(error, arguments))))
-    faults = [Finding(sources.describe(fault)) for fault in _faults(settings)]
+    known = [secret.get_secret_value() for secret in settings.secrets()]
+    faults = [Finding(redact(sources.describe(fault), known)) for fault in _faults(settings)]
     warnings = [Finding(text, is_fault=False) for text in _warnings(settings, sources)]
     return Report(tuple(file.path for file in sources.files), (*faults, *warnings))
 
