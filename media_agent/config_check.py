@@ -18,6 +18,7 @@ from media_agent.config_file import ConfigFile
 from media_agent.errors import ConfigurationError, Fault, MediaAgentError, in_full
 from media_agent.listing import list_all
 from media_agent.nearest import did_you_mean
+from media_agent.redact import redact
 from media_agent.registry import Registry
 
 
@@ -53,10 +54,14 @@ def check(config: Path | None = None) -> Report:
     except ConfigurationError as error:
         return Report((), tuple(map(Finding, _each(error, arguments))))
     registry = Registry(kinds=settings.kinds())
-    faults = [Finding(sources.describe(fault)) for fault in _faults(settings, registry)]
-    said = (*_warnings(settings, sources), *list_all(registry, settings).faults)
-    warnings = [Finding(text, is_fault=False) for text in said]
-    return Report(tuple(file.path for file in sources.files), (*faults, *warnings))
+    keys = [secret.get_secret_value() for secret in settings.secrets()]
+    faults = [sources.describe(fault) for fault in _faults(settings, registry)]
+    warnings = (*_warnings(settings, sources), *list_all(registry, settings).faults)
+    findings = (
+        *(Finding(redact(text, keys)) for text in faults),
+        *(Finding(redact(text, keys), is_fault=False) for text in warnings),
+    )
+    return Report(tuple(file.path for file in sources.files), findings)
 
 
 def _each(error: ConfigurationError, arguments: dict[str, Path]) -> list[str]:

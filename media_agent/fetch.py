@@ -119,7 +119,7 @@ class _Attempts:
     async def first_whole(self, uri: str, sleep: Callable[[float], Awaitable[None]]) -> Fetched:
         content = inline_video(uri, self.max_bytes)
         if content is not None:
-            return await self._stored(_once(content), "the answer itself", "nothing")
+            return await self._taken_from(content)
         target = _checked(uri, self.named_by)
         trouble: MediaAgentError | None = None
         wish = 0.0
@@ -131,9 +131,19 @@ class _Attempts:
             except _NotYetError as error:
                 trouble, wish = error.error, error.wait
         assert trouble is not None
-        if self.kept is not None and isinstance(trouble, VideoNotFetchedError):
-            trouble.hint = self.kept
-        raise trouble
+        raise self._with_what_is_kept(trouble)
+
+    async def _taken_from(self, content: bytes) -> Fetched:
+        """Take a video that came within the answer; asked again, it would be the same."""
+        try:
+            return await self._stored(_once(content), "the answer itself", "nothing")
+        except _NotYetError as error:
+            raise self._with_what_is_kept(error.error) from None
+
+    def _with_what_is_kept(self, error: MediaAgentError) -> MediaAgentError:
+        if self.kept is not None and isinstance(error, VideoNotFetchedError):
+            error.hint = self.kept
+        return error
 
     async def _once(self, target: httpx.URL) -> Fetched:
         """Follow redirects, each of them named by the server that answers it."""
@@ -277,7 +287,7 @@ def inline_video(uri: str, max_bytes: int = LARGEST_FILM) -> bytes | None:
     if not is_inline(uri):
         return None
     kind, comma, text = uri.partition(",")
-    is_base64 = not comma or kind.strip().lower().endswith(";base64")
+    is_base64 = not comma or "base64" in re.split(r"\s*;\s*", kind.strip().lower())[1:]
     text = text if comma else uri
     if len(text) > max_bytes * 4 / 3 + 4:
         raise VideoNotFetchedError(f"the film is larger than the {max_bytes} bytes allowed")

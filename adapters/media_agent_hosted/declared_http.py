@@ -94,6 +94,7 @@ class HttpBackend(PolledBackend):
         self._api = HttpApi(
             _base_url(settings),
             auth=key_header(settings.key, name=header, scheme=scheme),
+            secrets=settings.secrets,
             allow_plain_http=self._options.allow_plain_http,
             timeout_seconds=self._options.timeout_seconds,
             transport=transport,

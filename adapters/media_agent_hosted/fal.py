@@ -98,6 +98,7 @@ class FalBackend(PolledBackend):
         self._api = HttpApi(
             settings.base_url or BASE_URL,
             auth=key_header(settings.key, scheme="Key"),
+            secrets=settings.secrets,
             allow_plain_http=options.allow_plain_http,
             timeout_seconds=options.timeout_seconds,
             transport=transport,

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import httpx
-from pydantic import JsonValue
+from pydantic import JsonValue, SecretStr
 
 from media_agent.addresses import is_loopback, origin_of, parsed_address, resolved
 from media_agent.errors import (
@@ -60,6 +60,7 @@ class HttpApi:
         base_url: str,
         *,
         auth: Callable[[], Headers] = dict,
+        secrets: Collection[SecretStr] = (),
         allow_plain_http: bool = False,
         timeout_seconds: float = 60.0,
         transport: Transport | None = None,
@@ -67,12 +68,15 @@ class HttpApi:
     ) -> None:
         """Check the address; nothing is sent.
 
+        No text that comes back says what `auth` sends, nor one of the further `secrets`.
+
         Raises:
             ConfigurationError: the address is malformed, holds a password, or is plain http
                 to another machine without `allow_plain_http`.
         """
         self._base = checked_base(base_url, allow_plain_http=allow_plain_http)
         self._auth = auth
+        self._further_secrets = secrets
         self._timeout_seconds = timeout_seconds
         self._transport = transport
         self._sleep = sleep
@@ -302,7 +306,8 @@ class HttpApi:
 
     @property
     def _secrets(self) -> frozenset[str]:
-        return frozenset(self._auth().values())
+        further = (secret.get_secret_value() for secret in self._further_secrets)
+        return frozenset((*self._auth().values(), *further))
 
     def _is_own(self, url: httpx.URL) -> bool:
         return origin_of(url) == origin_of(self._base) and not url.userinfo

@@ -105,6 +105,7 @@ class OpenAICompatibleBackend(PolledBackend):
             self._known_api = HttpApi(
                 api_address(settings.base_url),
                 auth=key_header(settings.key, scheme="Bearer"),
+                secrets=settings.secrets,
                 allow_plain_http=self._config.allow_plain_http or settings.key is None,
                 timeout_seconds=self._config.timeout_seconds,
                 transport=transport,

@@ -29,6 +29,7 @@ from media_agent_hosted.lenient import read_json
 A_PAGE = "a web page where an API was due; is base_url right?"
 _SHOWN = 300  # characters of a provider's own words in a message
 _LOOKED_AT = 2**16  # bytes of an answer that is no JSON; a key that is cut there is not shown
+_MOST_PARTS = 2**18  # objects, lists and their items in an answer
 _PERHAPS = (408, 425, 429)  # the statuses from 300 to 499 that are no plain no
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 _TAGS = re.compile(r"<(script|style)\b.*?</\1\s*>|<[^>]*>", re.IGNORECASE | re.DOTALL)
@@ -108,6 +109,8 @@ class Reply:
         return body if isinstance(body, dict) else {}
 
     def _parsed(self) -> JsonValue:
+        if sum(map(self.content.count, (b",", b"[", b"{"))) > _MOST_PARTS:
+            raise ValueError("a small answer may become gigabytes of objects")
         return redact_value(read_json(self.content), self.secrets)
 
     def words(self) -> str:

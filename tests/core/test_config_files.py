@@ -204,6 +204,25 @@ def test_a_fault_is_named_with_file_and_line_and_without_values(
     assert SECRET not in "".join(traceback.format_exception(caught.value))
 
 
+@pytest.mark.parametrize(
+    "more",
+    [
+        'default_backend = "KEY"\n[backends.fal]\n',
+        '[backends.fal]\nmodel = "KEY"\n',
+        '[routes.a]\nmodel = "KEY"\n[backends.fal]\n',
+        '[routes.a]\nallow = ["sandbox", "KEY"]\n[backends.fal]\n',
+    ],
+)
+def test_a_key_that_stands_at_a_second_place_is_not_said(project: Path, more: str) -> None:
+    text = more + 'key = "KEY"\n'
+    (project / "media-agent.toml").write_text(text.replace("KEY", "ferry-lamp-moon-17"))
+
+    said = [finding.text for finding in check().findings if finding.is_fault]
+
+    assert any("[key]" in each for each in said)
+    assert "ferry-lamp" not in str(said)
+
+
 def test_a_file_may_begin_with_a_byte_order_mark(project: Path) -> None:
     (project / "media-agent.toml").write_text('policy = "strict"\n', encoding="utf-8-sig")
 

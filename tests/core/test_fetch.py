@@ -279,12 +279,13 @@ async def test_less_than_was_announced_is_no_whole_film(place: Path) -> None:
     "spelled",
     [
         "data:video/mp4;base64," + base64.b64encode(FILM).decode(),
+        "data:video/mp4 ; BASE64 ; a=b," + base64.b64encode(FILM).decode(),
         "data:;base64," + base64.urlsafe_b64encode(FILM).decode().rstrip("="),
         "data:video/mp4," + urllib.parse.quote(FILM),
         base64.b64encode(FILM).decode(),
         base64.encodebytes(FILM).decode(),
     ],
-    ids=["data", "urlsafe", "percent", "bare", "lines"],
+    ids=["data", "more parameters", "urlsafe", "percent", "bare", "lines"],
 )
 async def test_a_film_in_the_answer_itself_is_decoded(place: Path, spelled: str) -> None:
     assert is_inline(spelled)
@@ -299,6 +300,27 @@ async def test_a_film_in_the_answer_is_bounded_and_refused_in_words(place: Path)
         await fetch(coded, place, max_bytes=100)
     with pytest.raises(VideoNotFetchedError, match="cannot be read as base64"):
         await fetch("data:video/mp4;base64,!!!", place)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("content", "said", "left"),
+    [
+        (b"hello, I am no video", "no video", set()),
+        (b"", "nothing", set()),
+        (FILM[:-90], "cut off", {"film.cut.mp4"}),
+    ],
+)
+async def test_what_is_no_whole_film_in_the_answer_itself_is_said_in_words(
+    place: Path, content: bytes, said: str, left: set[str]
+) -> None:
+    coded = "data:video/mp4;base64," + base64.b64encode(content).decode()
+
+    with pytest.raises(VideoNotFetchedError, match=said) as caught:
+        await fetch(coded, place)
+
+    assert {path.name for path in place.parent.iterdir()} == left
+    assert all(name in (caught.value.hint or "") for name in left)
 
 
 @pytest.mark.anyio

@@ -10,9 +10,12 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
+from media_agent.config import BackendSection, Settings
 from media_agent.errors import MediaAgentError
+from media_agent_hosted.declared_http import HttpBackend
 from media_agent_hosted.http import HttpApi
 from media_agent_hosted.secrecy import key_header
+from media_agent_schemas.request import VideoRequest
 
 KEY = 'SECRETKEY-0123456789/+x"\\='
 
@@ -34,6 +37,7 @@ def api_answering(status, content, headers=None):
     return HttpApi(
         "https://api.example.com",
         auth=key_header(SecretStr(KEY), scheme="Bearer"),
+        secrets=[SecretStr("of-another-section/17")],
         transport=httpx.MockTransport(lambda request: reply),
         sleep=no_time,
     )
@@ -113,3 +117,32 @@ async def test_what_is_no_key_comes_out_of_a_reply_as_it_was():
     reply = await api_answering(200, json.dumps(said).encode()).send("GET", "/films/1")
 
     assert reply.json() == said
+
+
+@pytest.mark.anyio
+async def test_a_key_of_another_section_is_not_repeated_either():
+    said = {"message": "you sent X-Token: of-another-section\\/17"}
+
+    with pytest.raises(MediaAgentError, match=r"you sent X-Token: \[key\]$"):
+        await api_answering(409, json.dumps(said).encode()).send("GET", "/films/1")
+
+
+@pytest.mark.anyio
+async def test_a_header_of_the_settings_that_is_a_secret_is_not_repeated(tmp_path):
+    options = {
+        "headers": {"X-Gateway-Token": "gw-Zx9Qw3Er7Ty1Ui5Op"},
+        **{"submit": "POST /films", "poll": "GET /films/{id}", "result": "url"},
+        **{"done": ["done"], "failed": ["no"], "body": {"p": "{prompt}", "d": "{duration}"}},
+        **{"sizes": ["64x48"], "fps": [12], "durations": [1.0]},
+    }
+    section = BackendSection(kind="http", base_url="https://api.example.com", options=options)
+    settings = Settings(backends={"acme": section}, data_dir=tmp_path)
+
+    def echo(request):
+        return httpx.Response(403, json={"message": f"no {request.headers['x-gateway-token']}"})
+
+    backend = HttpBackend(
+        settings.backend_settings("acme"), transport=httpx.MockTransport(echo), sleep=no_time
+    )
+    with pytest.raises(MediaAgentError, match=r"no \[key\]"):
+        await backend.submit(VideoRequest(prompt="a fox"), key="k")

@@ -410,3 +410,17 @@ def test_json_without_an_end_of_nesting_is_no_json():
     with pytest.raises(BackendResponseError, match="no JSON"):
         reply.json()
     assert reply.object() == {}
+
+
+@pytest.mark.parametrize("part", [b"[]", b"{}", b"0", b'[{"a":0}]'])
+def test_json_that_would_become_gigabytes_of_objects_is_not_read(part):
+    reply = Reply(200, {}, b"[" + (part + b",") * 2**20 + b"0]", "here")
+
+    with pytest.raises(BackendResponseError, match="no JSON"):
+        reply.json()
+
+
+def test_a_long_text_in_json_is_read():
+    video = "AAAA" * 2**20
+
+    assert Reply(200, {}, f'{{"video": "{video}"}}'.encode(), "here").json() == {"video": video}

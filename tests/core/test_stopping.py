@@ -1,0 +1,78 @@
+"""What takes long ends soon after it is not wanted any more, whatever it waits for."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from media_agent.errors import JobCancelledError, VideoNotFetchedError
+from media_agent.fetch import Fetched, fetch
+from media_agent.stopping import while_wanted
+from media_agent.testing.films import Film, film_bytes
+
+pytestmark = pytest.mark.anyio
+FILM = film_bytes(Film(frames=2))
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("media_agent.stopping.LOOK_SECONDS", 0.01)
+
+
+async def fetching(path: Path, answer: httpx.Response) -> Fetched:
+    transport = httpx.MockTransport(lambda request: answer)
+    return await fetch("https://cdn.example/f.mp4", path, transport=transport)
+
+
+def nothing_is_in(folder: Path) -> bool:
+    return list(folder.iterdir()) == []
+
+
+async def stalled(first: bytes) -> AsyncIterator[bytes]:
+    yield first
+    await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize("first", [b"", FILM[:200], b"\0"])
+async def test_a_fetch_that_stalls_is_left_when_it_is_not_wanted(
+    first: bytes, tmp_path: Path
+) -> None:
+    answer = httpx.Response(200, content=stalled(first))
+
+    with pytest.raises(JobCancelledError):
+        await while_wanted(fetching(tmp_path / "f.mp4", answer), lambda: True)
+
+    assert nothing_is_in(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        httpx.Response(503, headers={"retry-after": "100"}),
+        httpx.Response(404),
+        httpx.Response(200, content=b"<html>one moment</html>"),
+    ],
+    ids=["busy", "not there", "a page"],
+)
+async def test_a_fetch_between_two_tries_is_left_when_it_is_not_wanted(
+    answer: httpx.Response, tmp_path: Path
+) -> None:
+    with pytest.raises(JobCancelledError):
+        await while_wanted(fetching(tmp_path / "f.mp4", answer), lambda: True)
+
+    assert nothing_is_in(tmp_path)
+
+
+async def test_what_ends_in_its_last_moment_counts(tmp_path: Path) -> None:
+    answer = httpx.Response(200, content=FILM)
+
+    film = await while_wanted(fetching(tmp_path / "f.mp4", answer), lambda: True)
+
+    assert film.path.read_bytes() == FILM
+
+
+async def test_an_error_of_the_work_itself_is_its_end(tmp_path: Path) -> None:
+    with pytest.raises(VideoNotFetchedError, match="410"):
+        await while_wanted(fetching(tmp_path / "f.mp4", httpx.Response(410)), lambda: False)
