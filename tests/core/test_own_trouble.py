@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import sqlite3
 from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -121,7 +122,7 @@ class Service(PolledBackend):
             raise self.before
         for medium in request.inputs:
             goes_along(str(medium.path), content_of(medium.path))
-        with sending():
+        with sending() if self.tells_when_sending else nullcontext():
             if self.answer is not None:
                 raise self.answer
             self.accepted.append(key)
