@@ -44,7 +44,7 @@ def _raw(
     """Yield every option that hands fields on, with its value, said here or in the settings."""
     for spec in capabilities.options:
         value = options.get(spec.name, spec.default)
-        if spec.reserved is not None and value not in (None, "", {}):
+        if spec.reserved is not None and value not in (None, "", "{}", {}):
             yield spec, value
 
 

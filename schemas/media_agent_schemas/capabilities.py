@@ -123,6 +123,9 @@ class Capabilities(Document):
     max_n: int = Field(1, ge=1, description="Videos in one request.")
 
     max_prompt_characters: int | None = Field(None, ge=1, description="Longest prompt.")
+    max_negative_prompt_characters: int | None = Field(
+        None, ge=1, description="Longest negative prompt."
+    )
     max_prompt_words: int | None = Field(None, ge=1, description="Longest prompt, in words.")
     closed_vocabulary: tuple[str, ...] | None = Field(
         None, description="The only words it understands, lower case; null: open."
