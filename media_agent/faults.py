@@ -63,7 +63,7 @@ def _said(kind: str, problem: Any, shape: type[BaseModel]) -> str:
     if kind == "tuple_type":
         return f"it should be a list, such as {_example(shape, place)}"
     if kind in _NO_OBJECT:
-        return f"it should be an object, such as {_example(shape, place)}"
+        return f"it should be a valid dictionary, such as {_example(shape, place)}"
     if kind == "string_pattern_mismatch":
         subject = "its name" if place[-1] == _KEY else "it"
         return f"{subject} should be {_wanted(shape, place)}"

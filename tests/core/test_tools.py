@@ -408,7 +408,11 @@ def test_a_text_that_looks_like_data_stays_a_text_where_a_text_is_due(prompt: st
     ("name", "arguments", "said"),
     [
         ("create_video", {"shots": "a cat, a dog"}, 'shots: it should be a list, such as [{"prom'),
-        ("create_video", {"shots": ["a cat"]}, 'shots.0: it should be an object, such as {"prom'),
+        (
+            "create_video",
+            {"shots": ["a cat"]},
+            "shots.0: it should be a valid dictionary, such as {",
+        ),
         ("create_video", {"shots": 5}, 'such as [{"prompt": "one"}]'),
         ("create_video", "[1]", 'such as {"prompt": "one"}'),
         ("get_video", "nonsense", 'such as {"job_id": "one"}'),
