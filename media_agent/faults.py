@@ -1,16 +1,19 @@
 """What is wrong with data, from the words of pydantic: where, what, and the name meant."""
 
+import json
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any, get_args
+from types import NoneType, UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, JsonValue, ValidationError
 from pydantic.fields import FieldInfo
 
 from media_agent.errors import Fault
 from media_agent.nearest import did_you_mean
 
 _KEY = "[key]"  # how pydantic says that the name itself is meant
+_NO_OBJECT = ("model_type", "model_attributes_type", "dict_type", "mapping_type")
 _SUBJECT = re.compile(r"^(Input|String|Tuple|List|Dictionary) should")
 
 
@@ -38,6 +41,11 @@ def in_words(error: ValidationError, shape: type[BaseModel]) -> str:
     return "; ".join(said)
 
 
+def example_of(shape: type[BaseModel]) -> str:
+    """Return what such a model looks like, as JSON: what it needs, else its first field."""
+    return json.dumps(_sample(shape, "one"))
+
+
 def known_names(shape: type[BaseModel], place: Sequence[str | int]) -> list[str]:
     """Return the keys that may stand at a place of a model."""
     shapes = _shapes_at(shape, place)
@@ -53,13 +61,37 @@ def _said(kind: str, problem: Any, shape: type[BaseModel]) -> str:
     if kind == "missing":
         return "it is missing"
     if kind == "tuple_type":
-        return 'it should be a list, such as ["one", "two"]'
+        return f"it should be a list, such as {_example(shape, place)}"
+    if kind in _NO_OBJECT:
+        return f"it should be a valid dictionary, such as {_example(shape, place)}"
     if kind == "string_pattern_mismatch":
         subject = "its name" if place[-1] == _KEY else "it"
         return f"{subject} should be {_wanted(shape, place)}"
     said = str(problem["msg"]).removeprefix("Value error, ")
     said = said.partition(", unable to parse")[0].partition(" after validation")[0]
     return _SUBJECT.sub("it should", said)
+
+
+def _example(shape: type[BaseModel], place: Sequence[str | int]) -> str:
+    """Return what could stand at a place, as JSON."""
+    shapes = [each for each in _shapes_at(shape, place) if each is not NoneType]
+    return json.dumps(_sample(shapes[0], "one") if shapes else {"name": "one"})
+
+
+def _sample(annotation: Any, word: str) -> JsonValue:
+    """Return a value of a type; texts are numbered words."""
+    if _is_model(annotation):
+        fields = annotation.model_fields
+        needed = [name for name in fields if fields[name].is_required()] or [next(iter(fields))]
+        kinds = {name: next(_unfolded(fields[name].annotation)) for name in needed}
+        return {name: _sample(kind, word) for name, kind in kinds.items()}
+    if get_origin(annotation) is tuple:
+        items = [next(_unfolded(get_args(annotation)[0]))] * 2
+        words = ("one", "two") if items[0] is str else ("one",)
+        return [_sample(item, word) for item, word in zip(items, words, strict=False)]
+    if get_origin(annotation) is dict:
+        return {"name": word}
+    return 1 if annotation in (int, float) else word
 
 
 def _wanted(shape: type[BaseModel], place: Sequence[str | int]) -> str:
@@ -106,16 +138,23 @@ def _inside(shape: Any, part: str) -> Iterator[Any]:
         field = shape.model_fields.get(part)
         if field is not None:
             yield from _unfolded(field.annotation)
+    elif get_origin(shape) is tuple:  # tuple[inner, ...]
+        yield from _unfolded(get_args(shape)[0])
     else:
         for inner in get_args(shape)[1:]:  # dict[str, inner]
             yield from _unfolded(inner)
 
 
 def _unfolded(annotation: Any) -> Iterator[Any]:
-    """Yield the members of a union, or the type itself."""
-    members = get_args(annotation)
-    is_mapping = getattr(annotation, "__origin__", None) is dict
-    yield from (annotation,) if is_mapping or not members else members
+    """Yield the members of a union, or the type itself, without what is said of them."""
+    origin, members = get_origin(annotation), get_args(annotation)
+    if origin in (Union, UnionType):
+        for each in members:
+            yield from _unfolded(each)
+    elif origin is Annotated:
+        yield from _unfolded(members[0])
+    else:
+        yield annotation
 
 
 def _is_model(shape: Any) -> bool:

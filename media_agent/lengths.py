@@ -17,6 +17,10 @@ def settle_length(draft: Draft) -> None:
     """
     fps = _settle_fps(draft)
     total = None if _stays_endless(draft) else _settle_frames(draft, fps)
+    asked = draft.request
+    if asked.num_frames is not None and asked.fps not in (None, fps):
+        reason = f"as long as asked, at {fps:g} frames per second"
+        draft.note("num_frames", asked.num_frames, total, reason)
     draft.settled |= {"fps": fps, "num_frames": total, "endless": total is None}
     if draft.request.shots:
         _settle_shots(draft, fps, total)
@@ -75,9 +79,12 @@ def piece_frames(limits: Capabilities, fps: float, wanted: int | None) -> int:
 
 
 def wanted_seconds(request: VideoRequest, fps: float, limits: Capabilities) -> float:
-    """Return the length asked in seconds; what is left open is as long as the model likes."""
+    """Return the length asked in seconds; what is left open is as long as the model likes.
+
+    Who said frames and a rate said how long: another rate makes another number of frames.
+    """
     if request.num_frames is not None:
-        return request.num_frames / fps
+        return request.num_frames / (request.fps or fps)
     seconds = request.seconds()
     if seconds is not None:
         return seconds
@@ -172,7 +179,7 @@ def _asked_seconds(draft: Draft, fps: float) -> tuple[str, float]:
     """Return the field that says the length, and the length in seconds."""
     request, limits = draft.request, draft.capabilities
     if request.num_frames is not None:
-        return "num_frames", request.num_frames / fps
+        return "num_frames", wanted_seconds(request, fps, limits)
     if request.duration is not None:
         return "duration", request.duration
     whole = request.seconds()

@@ -11,7 +11,7 @@ from pydantic import JsonValue
 
 from media_agent.backend import BackendSettings
 from media_agent.errors import ConfigurationError, Fault, InvalidRequestError, Mismatch
-from media_agent.nearest import did_you_mean
+from media_agent.nearest import did_you_mean, nearest_name
 from media_agent_schemas.capabilities import Capabilities, OptionSpec
 
 
@@ -44,7 +44,7 @@ def _raw(
     """Yield every option that hands fields on, with its value, said here or in the settings."""
     for spec in capabilities.options:
         value = options.get(spec.name, spec.default)
-        if spec.reserved is not None and value not in (None, "", {}):
+        if spec.reserved is not None and value not in (None, "", "{}", {}):
             yield spec, value
 
 
@@ -143,7 +143,9 @@ def _fault(spec: OptionSpec, value: JsonValue) -> str | None:
         return f"not of type {spec.type}"
     if spec.choices is not None and value not in spec.choices:
         listed = [str(choice) for choice in spec.choices]
-        return f"not one of its values; {did_you_mean(str(value), listed)}"
+        nearest = nearest_name(str(value), listed)
+        meant = "" if nearest is None else f"; did you mean {nearest}?"
+        return f"not one of its values, {', '.join(listed)}{meant}"
     if isinstance(value, int | float) and not isinstance(value, bool):
         if spec.minimum is not None and value < spec.minimum:
             return f"below {spec.minimum:g}"

@@ -107,16 +107,16 @@ class _Split:
                 hint="say a duration" if each is None else "say a duration, or what may be spent",
             )
         left = budget - (self.pieces.cost_usd or 0.0)
-        more = min(MOST_PARTS, math.floor(left / each + 1e-9))
+        paid = math.floor(left / each + 1e-9)
+        more = min(MOST_PARTS - len(self.pieces.made), paid)
         if more < 0:
             raise BudgetExceededError(
                 f"{name}: the first parts alone cost more than the budget of {budget:g} USD",
                 hint="raise the budget",
             )
         self.pieces.made += [self.pieces.made[-1]] * more
-        self.draft.warnings.append(
-            f"the film ends after {len(self.pieces.made)} parts: {budget:g} USD pay for no more"
-        )
+        why = f"{budget:g} USD pay for no more" if more == paid else "no more are planned at once"
+        self.draft.warnings.append(f"the film ends after {len(self.pieces.made)} parts: {why}")
 
     def _refuse_what_cannot_be_cut(self) -> None:
         request, draft = self.request, self.draft

@@ -82,8 +82,14 @@ def _settle_vocabulary(draft: Draft, allow_unknown_words: bool) -> None:
 
 
 def _settle_negative(draft: Draft) -> None:
-    asked = draft.request.negative_prompt
-    if asked is not None and draft.capabilities.negative_prompt is False:
+    asked, limits = draft.request.negative_prompt, draft.capabilities
+    longest = limits.max_negative_prompt_characters
+    if asked is None:
+        return
+    if limits.negative_prompt is not False and longest is not None and len(asked) > longest:
+        reason = f"{len(asked)} characters; at most {longest} are taken"
+        draft.refuse("negative_prompt", asked, reason)
+    if limits.negative_prompt is False:
         draft.settled["negative_prompt"] = None
         draft.change("negative_prompt", asked, None, f"{draft.model} takes none")
 

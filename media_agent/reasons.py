@@ -1,5 +1,6 @@
 """The order of candidates, and why each stands where it stands, in words for people."""
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import assert_never
@@ -13,6 +14,8 @@ from media_agent_schemas.request import RoutingPreference
 
 _PIECES = {Method.SINGLE: 0, Method.ENDLESS: 0, Method.EXTEND: 1, Method.CHAIN: 2}
 _UNKNOWN = float("inf")
+_DIGITS = 6  # of a price; sums of floating-point numbers differ behind them
+_COUNTED = (RoutingPreference.CHEAPEST, RoutingPreference.FASTEST)
 _NAMES_SHOWN = 3
 _REASONS_SHOWN = 4
 _LONGEST_REASON = 300  # characters
@@ -60,8 +63,10 @@ def refusals_in(report: PlanReport) -> list[tuple[ErrorInfo, str]]:
     for each in report.candidates:
         if each.refusals:
             first = each.refusals[0]
-            words = first.message.removeprefix(each.name).removeprefix(":").strip()
-            said = words.replace(f"{each.name} ", "it ")
+            own = re.compile(rf"(?<![\w/.-]){re.escape(each.name)}(?=:? )")
+            about = own.match(first.message)
+            words = first.message[about.end() if about else 0 :].removeprefix(":").strip()
+            said = own.sub("it", words)
             reasons.setdefault(said, first.model_copy(update={"message": said}))
             names.setdefault(said, []).append(each.name)
     commonest = sorted(names, key=lambda said: -len(names[said]))
@@ -85,27 +90,27 @@ def _cut(text: str) -> str:
 
 
 def order(prefer: RoutingPreference) -> Callable[[Candidate], tuple[object, ...]]:
-    """Return the sort key: pieces before taste, then the preference, then what is left."""
+    """Return the sort key: what is counted in money or time first, pieces before taste."""
 
     def key(candidate: Candidate) -> tuple[object, ...]:
         cost, seconds = candidate.estimate.cost_usd, candidate.estimate.seconds
-        price = _UNKNOWN if cost is None else cost
+        price = _UNKNOWN if cost is None else round(cost, _DIGITS)
         time = _UNKNOWN if seconds is None else seconds
         tier = 0 if candidate.quality is None else -candidate.quality.tier
+        pieces = _PIECES[candidate.method]
         wish: tuple[float, ...]
         match prefer:
             case RoutingPreference.CHEAPEST:
-                wish = (price,)
+                wish = (price, pieces)
             case RoutingPreference.FASTEST:
-                wish = (time,)
+                wish = (time, pieces)
             case RoutingPreference.LOCAL_FIRST:
-                wish = (not candidate.local, price)
+                wish = (pieces, not candidate.local, price)
             case RoutingPreference.BEST:
-                wish = (tier,)
+                wish = (pieces, tier)
             case _:
                 assert_never(prefer)
-        rest = (candidate.seams, tier, price, time, candidate.name)
-        return (_PIECES[candidate.method], *wish, *rest)
+        return (*wish, candidate.seams, tier, price, time, candidate.name)
 
     return key
 
@@ -136,7 +141,7 @@ def way_of(candidate: Candidate) -> str:
         case Method.ENDLESS:
             return f"goes on without limit: {length} in one piece, no seam"
         case Method.EXTEND:
-            return f"{length} by extending the film {pieces - 1} times: {_seams(seams)}"
+            return f"{length} by extending the film {_times(pieces - 1)}: {_seams(seams)}"
         case Method.CHAIN:
             return f"{length} in {pieces} clips, each from the last frame before: {_seams(seams)}"
 
@@ -184,14 +189,18 @@ def summary_of(
     said = f"{first.name} would make it: {'; '.join(first.reasons[:3])}"
     if len(ranked) > 1:
         others = f"{len(ranked) - 1} other{'s' if len(ranked) > 2 else ''} could"
-        pieces = {_PIECES[each.method] for each in ranked}
-        before = (
-            "One piece goes before extending, and that before a chain; then"
-            if (len(pieces) > 1)
-            else "First comes"
-        )
-        said += f". {before} {_WISHES[prefer]}; {others}"
+        several_ways = len({_PIECES[each.method] for each in ranked}) > 1
+        before = "First comes"
+        if several_ways and prefer not in _COUNTED:
+            before = "One piece goes before extending, and that before a chain; then"
+        said += f". {before} {_WISHES[prefer]}"
+        said += ", however many parts it has" if several_ways and prefer in _COUNTED else ""
+        said += f"; {others}"
     return said
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
 
 
 def _seams(count: int) -> str:

@@ -1,7 +1,7 @@
 """Who makes a video: every model that could, planned, priced, ranked and explained. Spends nothing.
 
-First comes what makes the film in one piece, then what extends it, then what chains it from last
-frames; within each of these the preference decides.
+Who wants the cheapest or the fastest gets it, however many parts it has. Else first comes what
+makes the video in one piece, then what extends it, then what chains it from last frames.
 """
 
 from collections.abc import Callable, Iterator, Mapping

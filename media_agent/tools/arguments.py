@@ -1,15 +1,15 @@
 """What each tool takes; the docstrings and descriptions here are what a language model reads.
 
-An absent value and null mean the same, because some dialects make a model name every field.
+An absent value, null and "" mean the same, because some dialects make a model name every field.
 """
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, StrictInt, ValidationError
+from pydantic import BeforeValidator, Field, StrictInt, ValidationError
 
 from media_agent.errors import InvalidRequestError
 from media_agent.faults import in_words
-from media_agent_schemas.base import Schema
+from media_agent.tools.decoding import Reencoded
 from media_agent_schemas.media import InputRole, MediaInput, Size
 from media_agent_schemas.request import Budget, Routing, Shot, VideoRequest
 
@@ -26,17 +26,16 @@ def _no_truth_value(value: object) -> object:
 _OnlyNumbers = BeforeValidator(_no_truth_value)
 _Whole = Annotated[int, _OnlyNumbers]
 _Number = Annotated[float, _OnlyNumbers]
-_Key = Annotated[str, AfterValidator(lambda key: key or None)]  # "" for a field that must be filled
 
 
-class ToolArguments(Schema):
+class ToolArguments(Reencoded):
     """The base of the arguments of every tool."""
 
     tool: ClassVar[str]
     """Name of the tool."""
 
 
-class ToolShot(Schema):
+class ToolShot(Reencoded):
     """One stretch of the film under one prompt."""
 
     prompt: str = Field(description="What this stretch shows.")
@@ -128,7 +127,7 @@ class CreateVideo(VideoWish):
 
     tool = "create_video"
 
-    idempotency_key: _Key | None = Field(
+    idempotency_key: str | None = Field(
         None, description="Your name for this film; the same name always means the same job."
     )
 

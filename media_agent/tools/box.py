@@ -25,6 +25,7 @@ from media_agent.tools.arguments import (
     ToolArguments,
     WaitVideo,
 )
+from media_agent.tools.decoding import as_object
 from media_agent.tools.dialects import Dialect, tool_definitions
 from media_agent.tools.views import JobView, PlanView, view_job, view_plan
 from media_agent_schemas.jobs import JobStatus, VideoJob
@@ -64,7 +65,8 @@ class ToolBox:
     ) -> dict[str, JsonValue]:
         """Run one tool and return its answer as JSON data.
 
-        `arguments` are a mapping or its JSON text. Whatever goes wrong comes back as
+        `arguments` are a mapping or its JSON text; a bridge may have encoded parts of it again.
+        Whatever goes wrong comes back as
         `{"error": {"code", "message", "hint", "retryable"}}`.
         """
         try:
@@ -162,9 +164,7 @@ def _parsed(name: str, arguments: Mapping[str, JsonValue] | str) -> ToolArgument
     if name not in shapes:
         raise InvalidRequestError(f"there is no tool {name!r}", hint=did_you_mean(name, shapes))
     try:
-        if isinstance(arguments, str):
-            return shapes[name].model_validate_json(arguments or "{}")
-        return shapes[name].model_validate(arguments)
+        return shapes[name].model_validate(as_object(arguments, shape=shapes[name]))
     except ValidationError as error:
         raise InvalidRequestError(in_words(error, shapes[name])) from None
 

@@ -23,9 +23,19 @@ def _check_prompt(prompt: str) -> str:
         raise ValueError(f"prompt has {size} bytes; at most {LONGEST_PROMPT_BYTES} are taken")
     if "\0" in prompt:
         raise ValueError(f"prompt has a NUL character at position {prompt.index(chr(0))}")
-    if any("\ud800" <= letter <= "\udfff" for letter in prompt):
-        raise ValueError("prompt is not valid text: it has bytes that are not UTF-8")
     return prompt
+
+
+def _check_text(text: str) -> str:
+    """Return a text whose every letter can be stored; a pair of surrogates is one character."""
+    text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
+    for position, letter in enumerate(text):
+        if "\ud800" <= letter <= "\udfff":
+            raise ValueError(
+                f"it is not valid text: half a character (U+{ord(letter):04X}) at position "
+                f"{position}, or bytes that are not UTF-8"
+            )
+    return text
 
 
 def _check_seconds(seconds: float) -> float:
@@ -60,7 +70,8 @@ def _check_frames(frames: int) -> int:
     return frames
 
 
-Prompt = Annotated[str, AfterValidator(_check_prompt)]
+Text = Annotated[str, AfterValidator(_check_text)]
+Prompt = Annotated[Text, AfterValidator(_check_prompt)]
 Duration = Annotated[float, Field(allow_inf_nan=True), AfterValidator(_check_seconds)]
 Seed = Annotated[int, AfterValidator(_check_seed)]
 FramesPerSecond = Annotated[float, Field(allow_inf_nan=True), AfterValidator(_check_fps)]
@@ -149,7 +160,7 @@ class VideoRequest(Document):
     options: dict[str, dict[str, JsonValue]] = Field(
         {}, description="Options of one backend only, by backend name, then option name."
     )
-    labels: dict[str, str] = Field({}, description="The caller's own marks, kept in the record.")
+    labels: dict[Text, Text] = Field({}, description="The caller's own marks, kept in the record.")
     budget: Budget | None = Field(None, description="What may be spent.")
     routing: Routing | None = Field(None, description="Wishes about who makes it.")
 

@@ -43,6 +43,21 @@ def test_every_shot_has_to_fit() -> None:
         plan(VideoRequest(shots=shots), max_prompt_characters=10, max_shots=None)
 
 
+@pytest.mark.parametrize("policy", list(Policy))
+def test_a_negative_prompt_that_is_too_long_is_refused_and_never_cut(policy: Policy) -> None:
+    limits = {"negative_prompt": True, "max_negative_prompt_characters": 10}
+
+    assert plan(VideoRequest(prompt="a", negative_prompt="b" * 10), **limits)
+    with pytest.raises(UnsupportedRequestError, match=r"negative_prompt.* 11 characters; at"):
+        plan(VideoRequest(prompt="a", negative_prompt="b" * 11), policy=policy, **limits)
+
+
+def test_a_negative_prompt_that_nobody_takes_may_be_of_any_length() -> None:
+    request = VideoRequest(prompt="a", negative_prompt="b" * 11)
+
+    assert plan(request, max_negative_prompt_characters=10).request.negative_prompt is None
+
+
 def test_a_negative_prompt_that_nobody_takes_is_left_out_and_said() -> None:
     request = VideoRequest(prompt="a fox", negative_prompt="rain")
 

@@ -13,8 +13,9 @@ from media_agent.errors import (
     InvalidRequestError,
     MediaAgentError,
     UnsupportedRequestError,
+    to_info,
 )
-from media_agent.reasons import chosen
+from media_agent.reasons import chosen, refusals_in
 from media_agent.router import Router
 from media_agent.routes import Route, Rules
 from media_agent_schemas.capabilities import (
@@ -210,6 +211,93 @@ def test_an_unknown_price_is_last_not_free() -> None:
 
     assert names(report) == ["dear/x", "silent/x"]
     assert "price unknown" in report.ranked[1].reasons
+
+
+def test_the_cheapest_is_first_in_however_many_parts() -> None:
+    shelves = (
+        Shelf(endless("engine"), price=9.0),
+        Shelf(model("fal", "magi", **EXTENDS), price=0.9),
+        Shelf(model("wan", "i2v", **BOTH), price=0.1),
+    )
+
+    report = router(*shelves).report(
+        asked(duration=60, routing=Routing(prefer=RoutingPreference.CHEAPEST))
+    )
+
+    assert names(report) == ["wan/i2v", "fal/magi", "engine/one"]
+    assert report.summary.startswith(
+        "wan/i2v would make it: 60 s in 8 clips, each from the last frame before: 7 seams; "
+    )
+    assert report.summary.endswith(
+        "First comes the cheapest, however many parts it has; 2 others could"
+    )
+
+
+@pytest.mark.parametrize("price", [0.0, 0.3])
+def test_at_the_same_price_fewer_parts_are_better(price: float) -> None:
+    shelves = (
+        Shelf(model("apart", "x", **BOTH), price=price / 3),
+        Shelf(model("extended", "x", **EXTENDS), price=price / 3),
+        Shelf(endless("whole"), price=price),
+    )
+
+    report = router(*shelves).report(
+        asked(duration=20, routing=Routing(prefer=RoutingPreference.CHEAPEST))
+    )
+
+    assert names(report) == ["whole/one", "extended/x", "apart/x"]
+
+
+def test_the_cheapest_of_known_prices_goes_before_one_piece_of_an_unknown_price() -> None:
+    shelves = Shelf(endless("silent")), Shelf(model("wan", "i2v", **BOTH), price=5.0)
+
+    report = router(*shelves).report(
+        asked(duration=60, routing=Routing(prefer=RoutingPreference.CHEAPEST))
+    )
+
+    assert names(report) == ["wan/i2v", "silent/one"]
+
+
+def test_the_fastest_is_first_in_however_many_parts() -> None:
+    def pace(seconds: float) -> ModelFacts:
+        speed = {"seconds_per_second": seconds, "source": "a clock", "date": TODAY}
+        return ModelFacts.model_validate({"speed": speed})
+
+    report = router(
+        Shelf(endless("slow")),
+        Shelf(model("swift", "x", **BOTH)),
+        facts={"slow/one": pace(30), "swift/x": pace(1)},
+    ).report(asked(duration=60, routing=Routing(prefer=RoutingPreference.FASTEST)))
+
+    assert names(report) == ["swift/x", "slow/one"]
+
+
+@pytest.mark.parametrize("prefer", [RoutingPreference.LOCAL_FIRST, RoutingPreference.BEST])
+def test_what_is_no_sum_of_money_or_time_puts_one_piece_before_parts(
+    prefer: RoutingPreference,
+) -> None:
+    shelves = Shelf(endless("dear"), price=9.0), Shelf(model("wan", "x", **BOTH), price=0.1)
+
+    report = router(*shelves).report(asked(duration=60, routing=Routing(prefer=prefer)))
+
+    assert names(report) == ["dear/one", "wan/x"]
+    assert "One piece goes before extending" in report.summary
+
+
+def test_a_refusal_cuts_no_name_that_another_begins_with() -> None:
+    longer = UnsupportedRequestError("fal/magi/extend would make this, fal/magi cannot", hint="x")
+
+    report = router(Shelf(model("fal", "magi"))).report(asked())
+    refused = report.ranked[0].model_copy(update={"refusals": (to_info(longer),)})
+
+    ((said, _),) = refusals_in(report.model_copy(update={"candidates": (refused,)}))
+    assert said.message == "fal/magi/extend would make this, it cannot"
+
+
+def test_extending_once_is_said_so() -> None:
+    report = router(Shelf(model("fal", "magi", **EXTENDS), price=1.0)).report(asked(duration=12))
+
+    assert "12 s by extending the film once: 1 seam" in report.ranked[0].reasons
 
 
 def test_ten_minutes_go_to_the_backend_without_a_limit_and_it_says_why() -> None:

@@ -16,6 +16,7 @@ from media_agent.sandbox import media_agent_backends
 from media_agent.tools import DIALECTS, CreateVideo, ToolBox, tool_definitions
 from media_agent.tools.arguments import TOOLS
 from media_agent.tools.box import idempotency_key
+from media_agent.tools.decoding import as_object
 from media_agent.tools.views import view_job
 from media_agent_schemas import JobStatus
 from media_agent_schemas.capabilities import PlanPart
@@ -358,6 +359,109 @@ async def test_a_plan_that_nobody_can_follow_says_why(box: ToolBox) -> None:
     assert "chosen" not in answer
     assert answer["refused"][0]["model"] == "sandbox/slate"
     assert "inputs" in " ".join(answer["refused"][0]["reasons"])
+
+
+SHOTS: Any = [{"prompt": "a cat", "duration": 1}, {"prompt": "a dog", "duration": 2}]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"shots": json.dumps(SHOTS)},
+        {"shots": json.dumps(json.dumps(SHOTS))},
+        {"shots": str(SHOTS)},
+        {"shots": [json.dumps(shot) for shot in SHOTS]},
+        {"shots": [str(shot) for shot in SHOTS]},
+        json.dumps({"shots": SHOTS}),
+        json.dumps(json.dumps({"shots": json.dumps(SHOTS)})),
+        str({"shots": SHOTS, "duration": None}),
+        {"arguments": {"shots": SHOTS}},
+        {"arguments": json.dumps({"shots": SHOTS})},
+        json.dumps({"arguments": {"arguments": {"shots": str(SHOTS)}}}),
+        {"shots": SHOTS, "prompt": None, "duration": "null", "seed": "", "size": ""},
+    ],
+)
+async def test_arguments_that_were_encoded_again_on_the_way_are_taken_for_what_they_are(
+    box: ToolBox, arguments: Any
+) -> None:
+    answer: Any = await box.call("plan_video", arguments)
+    plain: Any = await box.call("plan_video", {"shots": SHOTS})
+
+    assert answer == plain
+    assert "error" not in answer
+
+
+@pytest.mark.parametrize("shots", [SHOTS[0], json.dumps(SHOTS[0]), str(SHOTS[0])])
+async def test_one_object_where_a_list_is_due_is_a_list_of_one(box: ToolBox, shots: Any) -> None:
+    answer = await box.call("plan_video", {"shots": shots})
+
+    assert answer == await box.call("plan_video", {"shots": [SHOTS[0]]})
+    assert "error" not in answer
+
+
+@pytest.mark.parametrize("prompt", ['{"prompt": "a cat"}', "[1, 2]", "null", "7", "'a cat'"])
+def test_a_text_that_looks_like_data_stays_a_text_where_a_text_is_due(prompt: str) -> None:
+    assert CreateVideo.model_validate({"prompt": prompt}).prompt == prompt
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "said"),
+    [
+        ("create_video", {"shots": "a cat, a dog"}, 'shots: it should be a list, such as [{"prom'),
+        (
+            "create_video",
+            {"shots": ["a cat"]},
+            "shots.0: it should be a valid dictionary, such as {",
+        ),
+        ("create_video", {"shots": 5}, 'such as [{"prompt": "one"}]'),
+        ("create_video", "[1]", 'such as {"prompt": "one"}'),
+        ("get_video", "nonsense", 'such as {"job_id": "one"}'),
+        ("create_video", '{"prompt": "a', 'such as {"prompt": "one"}'),
+        ("create_video", "[" * 100_000, "no JSON object"),
+        ("create_video", {"shots": "(" * 100_000}, "it should be a list"),
+        ("create_video", {"shots": "__import__('os').getcwd()"}, "it should be a list"),
+        ("create_video", {(1, 2): 3}, "should be strings"),
+    ],
+)
+async def test_the_example_of_what_is_due_fits_the_field(
+    box: ToolBox, name: str, arguments: Any, said: str
+) -> None:
+    answer: Any = await box.call(name, arguments)
+
+    assert answer["error"]["code"] == "invalid_request"
+    assert said in f"{answer['error']['message']} ({answer['error'].get('hint')})"
+
+
+PAIR = "a cat \ud83d\ude00"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [{"prompt": PAIR}, json.dumps({"prompt": PAIR}), {"shots": [{"prompt": PAIR}]}],
+)
+def test_a_pair_of_surrogates_is_the_character_they_stand_for(arguments: Any) -> None:
+    wish = CreateVideo.model_validate(as_object(arguments, shape=CreateVideo))
+
+    assert [shot.prompt for shot in wish.to_request().storyboard()] == ["a cat 😀"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "place"),
+    [
+        ({"prompt": "a \ud83d cat"}, "prompt: it is not valid text: half a character (U+D83D) at"),
+        ({"prompt": "\ude00\ud83d"}, "half a character (U+DE00) at position 0"),
+        ('{"prompt": "a cat \\ud83d!"}', "(U+D83D) at position 6"),
+        ({"shots": [{"prompt": "😀 \udfff"}]}, "(U+DFFF) at position 2"),
+        ({"prompt": "a", "negative_prompt": "\ud800"}, "negative_prompt: it is not valid text"),
+    ],
+)
+async def test_half_a_character_is_refused_with_its_place(
+    box: ToolBox, arguments: Any, place: str
+) -> None:
+    answer: Any = await box.call("create_video", arguments)
+
+    assert answer["error"]["code"] == "invalid_request"
+    assert place in answer["error"]["message"]
 
 
 @pytest.mark.parametrize(
