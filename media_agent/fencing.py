@@ -1,7 +1,6 @@
 """A fence around plugins: whatever their code does, it is named and the rest goes on."""
 
 import logging
-from asyncio import CancelledError
 from collections.abc import AsyncGenerator, Callable, Collection, Iterator
 from contextlib import aclosing, contextmanager
 from datetime import datetime
@@ -84,12 +83,11 @@ class FencedBackend:
         return self._name
 
     def capabilities(self, model: str | None = None) -> Capabilities:
-        """Say what a model can do."""
+        """Say what a model can do; whose it is, is known here and not believed."""
         what = f"capabilities({'' if model is None else repr(model)})"
         facts = self._facts(what, lambda: self._inner.capabilities(model), Capabilities)
-        if facts.backend != self._name:
-            raise self._wrong(f"{what} gave those of backend {facts.backend!r}")
-        return facts
+        is_own = facts.backend == self._name
+        return facts if is_own else facts.model_copy(update={"backend": self._name})
 
     def estimate(self, request: VideoRequest) -> Estimate:
         """Say what the request would cost in money and time."""
@@ -151,9 +149,7 @@ class FencedBackend:
     def _no_exit(self, what: str) -> Iterator[None]:
         try:
             yield
-        except (Exception, CancelledError, KeyboardInterrupt):
-            raise
-        except BaseException as error:  # SystemExit, and what else ends a program
+        except SystemExit as error:
             raise RuntimeError(f"{self._who}: {what} raised {in_words(error)}") from error
 
     def _wrong(self, what: str) -> PluginError:

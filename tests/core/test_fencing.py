@@ -113,10 +113,6 @@ FAULTS = {  # what is written after the sound plugin, and what is said of it
         "Backend.capabilities = later",
         "gave a value of type generator, not Capabilities",
     ),
-    "abilities_of_another": (
-        "Backend.capabilities = lambda *given: Capabilities(backend='fal', model='one')",
-        "gave those of backend 'fal'",
-    ),
     "abilities_unchecked": (
         "Backend.capabilities = lambda *given: Capabilities.model_construct("
         "backend='NAME', model='one', durations=('long',))",
@@ -211,6 +207,19 @@ def test_what_a_plugin_says_unchecked_is_checked(
 
     assert "capabilities() gave a faulty Capabilities" in problem
     assert said in problem
+
+
+def test_a_backend_that_says_it_is_another_is_listed_under_its_own_name(
+    install: Install, tmp_path: Path
+) -> None:
+    limits = "Capabilities(backend='fal', model='one', models=('one',))"
+    install("acme", source=f"Backend.capabilities = lambda *given: {limits}")
+
+    listing = list_all(Registry.discover(), Settings(data_dir=tmp_path))
+
+    names = {each.name for each in listing.models}
+    assert "acme/one" in names
+    assert "fal/one" not in names
 
 
 def test_one_faulty_model_does_not_hide_the_sound_ones_beside_it(
