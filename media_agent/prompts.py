@@ -58,10 +58,6 @@ def _settle_lengths(draft: Draft) -> None:
         ):
             if longest is not None and size > longest:
                 draft.refuse("prompt", shot.prompt, f"{size} {unit}; at most {longest} are taken")
-    negative, longest = draft.request.negative_prompt, limits.max_negative_prompt_characters
-    if negative is not None and longest is not None and len(negative) > longest:
-        said = f"{len(negative)} characters; at most {longest} are taken"
-        draft.refuse("negative_prompt", negative, said)
 
 
 def _settle_vocabulary(draft: Draft, allow_unknown_words: bool) -> None:
@@ -86,12 +82,12 @@ def _settle_negative(draft: Draft) -> None:
     longest = limits.max_negative_prompt_characters
     if asked is None:
         return
-    if limits.negative_prompt is not False and longest is not None and len(asked) > longest:
-        reason = f"{len(asked)} characters; at most {longest} are taken"
-        draft.refuse("negative_prompt", asked, reason)
     if limits.negative_prompt is False:
         draft.settled["negative_prompt"] = None
         draft.change("negative_prompt", asked, None, f"{draft.model} takes none")
+    elif longest is not None and len(asked) > longest:
+        reason = f"{len(asked)} characters; at most {longest} are taken"
+        draft.refuse("negative_prompt", asked, reason)
 
 
 def _settle_rewriting(draft: Draft, rules: PromptRules) -> None:
