@@ -67,7 +67,7 @@ class BlockingVideoClient:
         return self._client.is_at_work(job_id)
 
     def knows(self, idempotency_key: str | None) -> bool:
-        """Return whether there is a job of this key."""
+        """Return whether a job has this key; a key is free again when all was in vain."""
         return self._client.knows(idempotency_key)
 
     capabilities = _blocking(VideoClient.capabilities)

@@ -590,7 +590,7 @@ async def test_trouble_of_our_own_between_paid_parts_keeps_them(
         raise trouble
 
     with monkeypatch.context() as patched:
-        patched.setattr(f"media_agent.{place}", breaks)
+        patched.setattr(place, breaks)
         broken = await world.process().generate(REQUEST, job_id="mine")
     paid = list(world.provider.accepted)
     job = await world.process().resume("mine")

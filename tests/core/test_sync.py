@@ -74,8 +74,18 @@ def test_another_thread_can_cancel_what_this_one_waits_for(client: BlockingVideo
 def test_a_call_where_the_work_runs_is_refused_instead_of_waiting_for_itself(
     client: BlockingVideoClient,
 ) -> None:
-    with pytest.raises(RuntimeError, match="another thread"):
-        client.generate(SLATE, on_event=lambda _: print(client.list()))
+    said: list[str] = []
+
+    def listener(event: JobEvent) -> None:
+        with pytest.raises(RuntimeError) as caught:
+            client.list()
+        said.append(str(caught.value))
+
+    job = client.generate(SLATE, on_event=listener)
+
+    assert job.status is JobStatus.COMPLETED
+    assert said
+    assert all("another thread" in each for each in said)
 
 
 def test_ctrl_c_is_raised_when_the_work_has_stopped(client: BlockingVideoClient) -> None:
