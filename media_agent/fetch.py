@@ -39,7 +39,6 @@ _LONGEST_PAUSE = 120.0  # seconds, whatever the server wishes
 _REDIRECTS = 5
 _STALL_SECONDS = 60.0  # without a byte
 _LEAST_RATE = 1000  # bytes a second, over that time
-_LONGEST_SECONDS = 3600.0  # all attempts together
 _FINAL = frozenset({401, 402, 405, 406, 407, 410, 451})  # asked again, it is answered the same
 _BASE64 = re.compile(r"(?:AAAA|GkXf)[A-Za-z0-9+/_\s-]{60,}={0,2}\s*")  # an MP4, a WebM
 _MEDIA_TYPE = re.compile(r"[\w.+-]{1,40}/[\w.+-]{1,40}", re.ASCII)
@@ -85,13 +84,7 @@ async def fetch(
         MediaAgentError: what `refusal` says.
     """
     attempts = _Attempts(path, named_by, headers, refusal, size_bytes, max_bytes, transport, clock)
-    try:
-        async with asyncio.timeout(_LONGEST_SECONDS):
-            return await attempts.first_whole(uri, sleep)
-    except TimeoutError as error:
-        raise VideoNotFetchedError(
-            f"the film did not come within {_LONGEST_SECONDS:g} s", hint=attempts.kept
-        ) from error
+    return await attempts.first_whole(uri, sleep)
 
 
 class _NotYetError(Exception):
@@ -205,7 +198,7 @@ class _Attempts:
             with written_aside(self.path) as aside:
                 try:
                     size, digest = await self._received(pieces, aside, host)
-                except httpx.TransportError:
+                except (httpx.TransportError, httpx.DecodingError, _NotYetError):
                     self._keep(aside)
                     raise
                 flaw = await asyncio.to_thread(self._flaw, aside, size, host, label)
@@ -258,10 +251,13 @@ class _Attempts:
         return None
 
     def _keep(self, aside: Path) -> None:
-        """Put a video that is cut off beside its place, for who can make use of it."""
-        if aside.stat().st_size:
+        """Put a video that is cut off beside its place, unless more of it lies there."""
+        came = aside.stat().st_size
+        if not came:
+            return
+        if not self._cut.exists() or self._cut.stat().st_size <= came:
             aside.replace(self._cut)
-            self.kept = f"what came of it is in {self._cut}"
+        self.kept = f"what came of it is in {self._cut}"
 
     @property
     def _cut(self) -> Path:
