@@ -10,7 +10,8 @@ from itertools import pairwise
 
 from pydantic import JsonValue
 
-HIDDEN = "**********"
+HIDDEN = "[key]"
+"""What is shown in place of a key, here and wherever a reply is told."""
 
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _ALWAYS_TELLING = frozenset(

@@ -218,7 +218,7 @@ class Settings(BaseSettings):
         """Return the settings as JSON for people to read: every key in them is hidden."""
         known = [key for key in self._secrets() if len(key) >= _LONG_KEY]
         sections = {name: section.shown() for name, section in self.backends.items()}
-        said = redact_value(sections, known, hidden=HIDDEN)
+        said = redact_value(sections, known)
         paths: dict[str, JsonValue] = self.model_dump(mode="json", include={"data_dir", "config"})
         others = self.model_dump(mode="json", exclude={*paths, "backends"})
         return paths | {name: concealed(each) for name, each in others.items()} | {"backends": said}

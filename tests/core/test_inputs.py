@@ -45,7 +45,7 @@ def test_what_cannot_be_read_is_said_with_its_role(tmp_path: Path, kind: str) ->
         with socket.socket(socket.AF_UNIX) as listening:
             listening.bind(str(path))
 
-    with pytest.raises(InvalidRequestError, match="first_frame .* cannot be read: ") as caught:
+    with pytest.raises(InvalidRequestError, match=r"first_frame .* cannot be read: ") as caught:
         digests_of([medium(path)])
 
     assert "a folder" in str(caught.value) or kind != "folder"

@@ -164,7 +164,7 @@ async def test_what_was_seen_to_leave_has_left_whatever_the_error_is_called(
     assert (before_sending(error, "api.example", way) is not None) is is_before
 
 
-async def test_the_network_is_met_without_the_settings_and_what_reads_them() -> None:
+def test_the_network_is_met_without_the_settings_and_what_reads_them() -> None:
     code = "import sys, media_agent.network; print(*sys.modules)"
 
     loaded = subprocess.run(

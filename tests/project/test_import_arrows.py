@@ -23,6 +23,7 @@ PLUGIN_FACE = (
         "backend",
         "declared",
         "fetch",
+        "inline",
         "local",
         "network",
         "polled",
