@@ -318,7 +318,8 @@ def load_settings(**arguments: Any) -> Settings:
         ) from None
     except SettingsError as error:
         raise ConfigurationError(
-            f"the environment cannot be read: {error}", hint=f"check the {PREFIX} variables"
+            f"the environment cannot be read: {without_keys(str(error))}",
+            hint=f"check the {PREFIX} variables",
         ) from None
     except RecursionError:
         raise ConfigurationError(
@@ -349,17 +350,18 @@ def _read_files(named: object) -> list[ConfigFile]:
 
 def _read_key(path: Path) -> SecretStr:
     path = path.expanduser()
+    shown = without_keys(str(path))  # it may be the key itself, at the wrong place
     try:
         key = read_text(path, largest=_LARGEST_KEY).strip()
     except (OSError, ValueError) as error:
         raise ConfigurationError(
-            f"the key file {path} cannot be read: {why_unreadable(error)}",
+            f"the key file {shown} cannot be read: {why_unreadable(error)}",
             hint="put the key there, nothing else",
         ) from None
     if not key:
-        raise ConfigurationError(f"the key file {path} is empty", hint="put the key there")
+        raise ConfigurationError(f"the key file {shown} is empty", hint="put the key there")
     if is_open_to_others(path):
-        _LOGGER.warning("others can read the key file %s: chmod 600 it", path)
+        _LOGGER.warning("others can read the key file %s: chmod 600 it", shown)
     return SecretStr(key)
 
 

@@ -459,3 +459,33 @@ def test_it_can_be_told_where_a_setting_is_made(
     assert sources.place(["default_backend"]) == "MEDIA_AGENT_DEFAULT_BACKEND"
     assert sources.place(["data_dir"]) == "argument data_dir"
     assert sources.place(["budget", "max_cost_usd"]) == "default"
+
+
+@pytest.mark.parametrize("folder", ["Kq93ldkAbQz83kd92ldP4", "9dbyqvxz4ahw1r2zcy3p9wq8vjmk0l5d-x"])
+def test_a_path_in_an_error_is_told_as_it_is(tmp_path: Path, folder: str) -> None:
+    file, key = tmp_path / folder / "config.toml", tmp_path / folder / "key"
+    file.parent.mkdir()
+    file.write_text(f'[backends.fal]\nkey_file = "{key}"\n')
+
+    with pytest.raises(ConfigurationError, match=f"the key file {key} cannot be read"):
+        load_settings(config=file).backend_settings("fal")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'key_file = "{}"',
+        'kind = "{}"',
+        'base_url = "https://api.example.com/{}"\nkind = "{}"',
+        'options = {{ "{}" = 1 }}',
+        'options = {{ poll_seconds = "{}" }}',
+    ],
+)
+def test_a_key_at_a_wrong_place_is_in_no_error(project: Path, line: str) -> None:
+    key = "hf_PLANTEDabcdefghijklmnop0123456789"
+    (project / "media-agent.toml").write_text("[backends.fal]\n" + line.format(key, key))
+
+    report = check()
+
+    assert not report.is_sound
+    assert not [finding.text for finding in report.findings if key in finding.text]
