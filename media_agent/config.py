@@ -47,7 +47,7 @@ from media_agent.errors import ConfigurationError, Fault
 from media_agent.faults import faults_of
 from media_agent.nearest import nearest_name
 from media_agent.program_environment import VariableName, program_environment
-from media_agent.redact import redact_value
+from media_agent.redact import redact, redact_value
 from media_agent_schemas.base import Schema
 from media_agent_schemas.capabilities import Policy
 from media_agent_schemas.request import RoutingPreference
@@ -226,6 +226,10 @@ class Settings(BaseSettings):
     def secrets(self) -> tuple[SecretStr, ...]:
         """Return every key that the settings know, of all sections, wherever it stands."""
         return tuple(SecretStr(secret) for secret in sorted(self._secrets()))
+
+    def without_keys(self, text: str) -> str:
+        """Return a text without the keys that the settings know."""
+        return redact(text, self._secrets())
 
     def _secrets(self) -> Iterator[str]:
         for name, section in self.backends.items():

@@ -24,6 +24,10 @@ _BACKSLASH = rf"(?:\\|{_PERCENT}5[Cc])"
 _AMPERSAND = rf"(?:&|u0026|{_PERCENT}26)(?:(?:amp|#38);){{0,2}}"
 _ESCAPES = "\\%&"  # without one of these a text spells a key as it is, or in base64
 
+_FOR_PEOPLE = re.compile("(?i)err|mess|msg|detail|reason|warn|descri|hint|note")
+_ADDRESS = re.compile(r"(?i:https?:/)?/\S+")
+_OF_AN_ID = re.compile("(?:^|[_-])(?:id|uuid)$|[a-z](?:Id|ID)$")
+
 
 def redact(text: str, secrets: Iterable[str]) -> str:
     """Return a text without these secrets, whatever spelling each of their characters has.
@@ -56,6 +60,37 @@ def redact_value(value: JsonValue, secrets: Iterable[str]) -> JsonValue:
             return {redact(name, known): redact_value(each, known) for name, each in value.items()}
         case _:
             return value
+
+
+def redact_reply(value: JsonValue, secrets: Iterable[str], name: str = "") -> JsonValue:
+    """Return parsed JSON without these secrets in its words; what decides stays as it came.
+
+    That is an address, and what an id names: with a hole in it a finished video could not be
+    fetched. An error says neither. Whoever keeps an address leaves the key out; the reference to
+    the work is kept as it came, for it is the only way back to it.
+    """
+    known = frozenset(secrets)
+    match value:
+        case str():
+            said = redact(value, known)
+            return value if said != HIDDEN and _decides(name, value) else said
+        case list():
+            return [redact_reply(each, known, name) for each in value]
+        case dict():
+            return {
+                redact(inner, known): redact_value(each, known)
+                if _FOR_PEOPLE.search(inner)
+                else redact_reply(each, known, inner)
+                for inner, each in value.items()
+            }
+        case _:
+            return value
+
+
+def _decides(name: str, text: str) -> bool:
+    return _ADDRESS.fullmatch(text) is not None or (
+        _OF_AN_ID.search(name) is not None and not any(map(str.isspace, text))
+    )
 
 
 @lru_cache(maxsize=64)
