@@ -26,7 +26,7 @@ _ESCAPES = "\\%&"  # without one of these a text spells a key as it is, or in ba
 
 _FOR_PEOPLE = re.compile("(?i)err|mess|msg|detail|reason|warn|descri|hint|note")
 _ADDRESS = re.compile(r"(?i:https?:/)?/\S+")
-_OF_AN_ID = re.compile("(?:^|[_-])(?:id|uuid)$|[a-z](?:Id|ID)$")
+_OF_AN_ID = re.compile("(?i:(?:^|[_-])(?:id|uuid|name|task|job|operation))$|[a-z](?:Id|ID)$")
 
 
 def redact(text: str, secrets: Iterable[str]) -> str:

@@ -129,6 +129,8 @@ def test_bytes_that_are_no_text_stay_as_they_are() -> None:
         ("id", "work-{}-1"),
         ("request_id", "work-{}-1"),
         ("taskId", "work-{}-1"),
+        ("ID", "work-{}-1"),
+        ("name", "operations/{}-1"),
     ],
 )
 def test_what_a_video_is_found_by_stays_as_it_came(name: str, said: str) -> None:
