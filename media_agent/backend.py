@@ -12,6 +12,7 @@ from typing import Protocol, TypeVar
 
 from pydantic import BaseModel, JsonValue, SecretStr, ValidationError
 
+from media_agent.concealing import without_keys
 from media_agent.errors import ConfigurationError
 from media_agent.faults import faults_of
 from media_agent_schemas.capabilities import Capabilities, Estimate
@@ -134,7 +135,7 @@ class BackendSettings:
         except ValidationError as error:
             faults = faults_of(error, shape, at=("backends", self.name, "options"))
             said = "; ".join(f"{'.'.join(fault.place)}: {fault.problem}" for fault in faults)
-            raise ConfigurationError(said, faults=faults) from None
+            raise ConfigurationError(without_keys(said), faults=faults) from None
 
 
 @dataclass(frozen=True, slots=True)

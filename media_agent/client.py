@@ -61,6 +61,7 @@ class VideoClient:
             work_folder=self.settings.data_dir / "work",
             open_backend=self._backend_of,
             base_url=self.settings.base_url,
+            without_keys=self.settings.without_keys,
             checkpoint=checkpoint,
             max_cost_usd_per_day=self.settings.budget.max_cost_usd_per_day,
         )

@@ -34,6 +34,7 @@ from media_agent.hookspecs import hookimpl
 from media_agent.local import ThreadedBackend
 from media_agent.program_environment import VariableName, secrets_among
 from media_agent.programs import ProgramLog, end_group
+from media_agent.video import LARGEST_FILM, describe
 from media_agent_schemas.base import Seconds
 from media_agent_schemas.capabilities import Capabilities, Estimate
 from media_agent_schemas.events import JobCancelled, JobCompleted, JobFailed, JobStarted, Timing
@@ -47,7 +48,6 @@ _FREE_TEXT = ("{prompt}", "{negative_prompt}")
 _OPTION_SIGNS = ("-", "+", "@")  # @FILE: further words from a file, as many programs read it
 _DEFAULT_MODEL = "program"
 _GRACE_SECONDS = 5.0  # from the polite signal to the other one
-_LARGEST_FILM = 8 * 2**30  # bytes; as of films that are fetched
 _BARE = {"PATH": os.defpath}  # for who made the backend without settings
 
 
@@ -95,7 +95,7 @@ class CommandBackend(ThreadedBackend):
         *,
         clock: Callable[[], float] = time.monotonic,
         grace_seconds: float = _GRACE_SECONDS,
-        largest_film: int = _LARGEST_FILM,
+        largest_film: int = LARGEST_FILM,
     ) -> None:
         self._options = settings.read_options(CommandOptions)
         self._model = settings.model or _DEFAULT_MODEL
@@ -247,8 +247,6 @@ class CommandBackend(ThreadedBackend):
                 )
 
     def _film(self, program: str, output: Path, log: ProgramLog) -> Artifact:
-        from media_agent.video import describe
-
         said = log.path
         if not output.is_file():
             raise GenerationFailedError(

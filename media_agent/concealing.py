@@ -5,12 +5,13 @@ beginnings that services give to theirs, or a long mixture that no word and no f
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import pairwise
 
 from pydantic import JsonValue
 
-HIDDEN = "**********"
+HIDDEN = "[key]"
+"""What is shown in place of a key, here and wherever a reply is told."""
 
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _ALWAYS_TELLING = frozenset(
@@ -18,13 +19,14 @@ _ALWAYS_TELLING = frozenset(
     | {"jwt", "passphrase", "passwd", "password", "passwords", "pwd", "secret", "secrets"}
 )
 _TELLING_AT_THE_END = _ALWAYS_TELLING | {
-    *("auth", "key", "keys", "pass", "pin", "sig", "signature", "token", "tokens")
+    *("auth", "key", "keys", "pass", "pin", "session", "sid", "sig", "signature", "token", "tokens")
 }
 _ABOUT_A_KEY = frozenset(  # `key_file` says where a key is, `token_limit` is a number
     {"count", "env", "file", "header", "id", "length", "limit", "name", "path", "size"}
     | {"type", "url", "variable"}
 )
-_CONTAINERS = {"headers", "cookies"}  # whatever stands there may be a key
+_A_NUMBER_OF = frozenset({"max", "min", "num", "total"})  # `max_tokens`
+_CONTAINERS = frozenset({"headers", "cookies"})  # whatever stands there may be a key
 
 _PLACEHOLDER = re.compile(r"\{[A-Za-z_]\w*\}|\$\{?\w+\}?")
 _USER_INFO = re.compile(r"(?<=://)[^/\s@?#]+(?=@)")
@@ -49,38 +51,31 @@ _BEGINNINGS = re.compile(
     )""",
     re.VERBOSE,
 )
-_RUN = re.compile(r"[A-Za-z0-9]{20,}")
-_CODED = re.compile(r"(?<![\w+/-])(?:[A-Za-z0-9+/]{32,}={0,2}|[\w-]{32,})(?![\w+/-])")
+_RUN = re.compile(
+    r"(?<![\w./+-])[A-Za-z0-9]{20,}(?![\w/+-]|\.\w)"
+)  # alone, not in a path or a name
 _DIGESTS = {32, 40, 64, 96, 128}  # digits of MD5, SHA-1, SHA-256 and longer
 _MIXED = 0.4  # of its steps from character to character change the kind, in a key of three kinds
 _MIXED_OF_TWO = 0.2
 
 
 def concealed(value: JsonValue, at: Sequence[str] = ()) -> JsonValue:
-    """Return a value of the settings with every key in it hidden; `at` names its place."""
-    if at and (is_telling(at[-1]) or at[-1].lower() in _CONTAINERS):
-        return _all_hidden(value)
-    match value:
-        case str():
-            return _of_setting(value)
-        case list():
-            return [_item(value, number) for number in range(len(value))]
-        case dict():
-            return {name: concealed(each, (*at, name)) for name, each in value.items()}
-        case _:
-            return value
+    """Return a value of the settings to look at: every key in it hidden; `at` names its place.
+
+    Of headers and cookies all values are hidden: any of them may be a key.
+    """
+    return _concealed(value, at, _CONTAINERS)
 
 
 def hidden_values(value: JsonValue, at: Sequence[str] = ()) -> Iterator[str]:
-    """Yield the keys that `concealed` hides in a value."""
-    yield from _differing(value, concealed(value, at))
+    """Yield what is a key in a value by its name or its look; what only may be one stays out."""
+    yield from _differing(value, _concealed(value, at, frozenset()))
 
 
 def without_keys(text: str) -> str:
     """Return a sentence without what looks like a key by itself; names of settings stay."""
     text = _USER_INFO.sub(HIDDEN, text)
     text = _BEGINNINGS.sub(HIDDEN, text)
-    text = _CODED.sub(lambda found: HIDDEN if _is_mixed(found[0]) else found[0], text)
     return _RUN.sub(lambda found: HIDDEN if _is_no_word(found[0]) else found[0], text)
 
 
@@ -91,8 +86,8 @@ def looks_like_a_key(text: str) -> bool:
 
 def is_telling(name: str) -> bool:
     """Return whether what has this name, such as `api_key` or `X-Auth-Token`, is a secret."""
-    words = [word.lower() for word in _WORD.findall(name)]
-    if not words or words[-1] in _ABOUT_A_KEY:
+    words = [word.lower() for word in _WORD.findall(name) if len(word) > 1 and word.isalpha()]
+    if not words or words[-1] in _ABOUT_A_KEY or words[0] in _A_NUMBER_OF:
         return False
     return words[-1] in _TELLING_AT_THE_END or not _ALWAYS_TELLING.isdisjoint(words)
 
@@ -101,6 +96,21 @@ def is_variable_name(text: str) -> bool:
     """Return whether a text can be shown as the name of a variable: no key looks like it."""
     usual = re.fullmatch(r"[A-Z_][A-Z0-9_]*|[a-z]+(_[a-z0-9]+)*", text)
     return usual is not None and not looks_like_a_key(text)
+
+
+def _concealed(value: JsonValue, at: Sequence[str], containers: Collection[str]) -> JsonValue:
+    name = at[-1] if at else ""
+    if name.lower() in containers or (name.lower() not in _CONTAINERS and is_telling(name)):
+        return _all_hidden(value)
+    match value:
+        case str():
+            return _of_setting(value)
+        case list():
+            return [_item(value, number) for number in range(len(value))]
+        case dict():
+            return {name: _concealed(each, (*at, name), containers) for name, each in value.items()}
+        case _:
+            return value
 
 
 def _differing(value: JsonValue, shown: JsonValue) -> Iterator[str]:
@@ -161,19 +171,12 @@ def _replaced(found: re.Match[str]) -> str:
 
 def _is_no_word(run: str) -> bool:
     """Return whether letters and digits in a row are a mixture that no name is."""
-    if re.fullmatch(r"[0-9a-f]+|[0-9A-F]+", run):
-        return len(run) not in _DIGESTS and not run.isdigit() and len(run) > min(_DIGESTS)
-    digits = sum(character.isdigit() for character in run)
-    if run.lower() != run and run.upper() != run:
-        return digits >= 4 or _mixture(run) >= _MIXED
-    return digits >= 4 and _mixture(run) >= _MIXED_OF_TWO
-
-
-def _is_mixed(coded: str) -> bool:
-    """Return whether a text in base64 or its like is a mixture of all three kinds."""
-    plain = re.sub(r"[^A-Za-z0-9]", "", coded)
-    kinds = (str.isupper, str.islower, str.isdigit)
-    return all(any(map(kind, plain)) for kind in kinds) and _mixture(plain) >= _MIXED
+    if run.isalpha() or run.isdigit():
+        return False
+    if re.fullmatch(r"[0-9a-f]+|[0-9A-F]+", run) and len(run) in _DIGESTS:
+        return False
+    is_of_two = run.lower() == run or run.upper() == run
+    return _mixture(run) >= (_MIXED_OF_TWO if is_of_two else _MIXED)
 
 
 def _mixture(run: str) -> float:

@@ -1,4 +1,4 @@
-"""Settings; the only reader of the environment: argument > environment > file > default.
+"""Settings: argument > environment > file > default.
 
 Two files are read where they exist: the nearest `media-agent.toml` in the working folder or above
 it, and the user's own, which the first overrides key by key. `MEDIA_AGENT_CONFIG` names one file
@@ -6,11 +6,11 @@ that is read instead of both.
 """
 
 import logging
-import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -42,11 +42,12 @@ from media_agent.concealing import (
     without_keys,
 )
 from media_agent.config_file import ConfigFile, files_read, read_file, read_text, why_unreadable
+from media_agent.environment import value_of, variables
 from media_agent.errors import ConfigurationError, Fault
 from media_agent.faults import faults_of
 from media_agent.nearest import nearest_name
 from media_agent.program_environment import VariableName, program_environment
-from media_agent.redact import redact_value
+from media_agent.redact import redact, redact_value
 from media_agent_schemas.base import Schema
 from media_agent_schemas.capabilities import Policy
 from media_agent_schemas.request import RoutingPreference
@@ -99,7 +100,9 @@ class BackendSection(Schema):
 
     def key_problem(self) -> str | None:
         """Return why `key_env` gives no key; None: it does, or nobody looks there."""
-        if self.key is not None or self.key_env is None or is_set(self.key_env):
+        if self.key is not None or self.key_env is None:
+            return None
+        if value_of(self.key_env) is not None:
             return None
         if not is_variable_name(self.key_env):
             return "the variable that key_env names is not set; a key itself does not belong there"
@@ -120,8 +123,12 @@ class BackendSection(Schema):
         """
         if self.key is not None:
             return self.key
-        if self.key_env is not None and os.environ.get(self.key_env):
-            return SecretStr(os.environ[self.key_env].strip())
+        if self.key_env is not None and (key := value_of(self.key_env)) is not None:
+            return SecretStr(key)
+        return None if self.key_file is None else self._key_of_file
+
+    @cached_property
+    def _key_of_file(self) -> SecretStr | None:
         return None if self.key_file is None else _read_key(self.key_file)
 
 
@@ -211,7 +218,7 @@ class Settings(BaseSettings):
         """Return the settings as JSON for people to read: every key in them is hidden."""
         known = [key for key in self._secrets() if len(key) >= _LONG_KEY]
         sections = {name: section.shown() for name, section in self.backends.items()}
-        said = redact_value(sections, known, hidden=HIDDEN)
+        said = redact_value(sections, known)
         paths: dict[str, JsonValue] = self.model_dump(mode="json", include={"data_dir", "config"})
         others = self.model_dump(mode="json", exclude={*paths, "backends"})
         return paths | {name: concealed(each) for name, each in others.items()} | {"backends": said}
@@ -219,6 +226,10 @@ class Settings(BaseSettings):
     def secrets(self) -> tuple[SecretStr, ...]:
         """Return every key that the settings know, of all sections, wherever it stands."""
         return tuple(SecretStr(secret) for secret in sorted(self._secrets()))
+
+    def without_keys(self, text: str) -> str:
+        """Return a text without the keys that the settings know."""
+        return redact(text, self._secrets())
 
     def _secrets(self) -> Iterator[str]:
         for name, section in self.backends.items():
@@ -230,7 +241,7 @@ class Settings(BaseSettings):
     def program_environment(self, named: Iterable[str] = ()) -> dict[str, str]:
         """Return the environment of a program: harmless variables, and those that are named."""
         keys = {each.key_env for each in self.backends.values() if each.key_env is not None}
-        return program_environment(os.environ, named=named, keys=keys)
+        return program_environment(variables(), named=named, keys=keys)
 
     def base_url(self, name: str) -> str | None:
         """Return where a backend is, None if it is at its usual address."""
@@ -311,7 +322,8 @@ def load_settings(**arguments: Any) -> Settings:
         ) from None
     except SettingsError as error:
         raise ConfigurationError(
-            f"the environment cannot be read: {error}", hint=f"check the {PREFIX} variables"
+            f"the environment cannot be read: {without_keys(str(error))}",
+            hint=f"check the {PREFIX} variables",
         ) from None
     except RecursionError:
         raise ConfigurationError(
@@ -325,19 +337,9 @@ def unknown_variables() -> list[tuple[str, str | None]]:
     known = [PREFIX + name.upper() for name in Settings.model_fields]
     return [
         (name, nearest_name(name, known))
-        for name in sorted(os.environ)
+        for name in sorted(variables())
         if name.startswith(PREFIX) and name.split(_DELIMITER)[0] not in known
     ]
-
-
-def is_set(variable: str) -> bool:
-    """Return whether a variable has a value, without looking at it."""
-    return bool(os.environ.get(variable))
-
-
-def value_of(variable: str) -> str | None:
-    """Return what a variable that holds no secret says, such as a folder."""
-    return os.environ.get(variable)
 
 
 def is_open_to_others(path: Path) -> bool:
@@ -352,17 +354,18 @@ def _read_files(named: object) -> list[ConfigFile]:
 
 def _read_key(path: Path) -> SecretStr:
     path = path.expanduser()
+    shown = without_keys(str(path))  # it may be the key itself, at the wrong place
     try:
         key = read_text(path, largest=_LARGEST_KEY).strip()
     except (OSError, ValueError) as error:
         raise ConfigurationError(
-            f"the key file {path} cannot be read: {why_unreadable(error)}",
+            f"the key file {shown} cannot be read: {why_unreadable(error)}",
             hint="put the key there, nothing else",
         ) from None
     if not key:
-        raise ConfigurationError(f"the key file {path} is empty", hint="put the key there")
+        raise ConfigurationError(f"the key file {shown} is empty", hint="put the key there")
     if is_open_to_others(path):
-        _LOGGER.warning("others can read the key file %s: chmod 600 it", path)
+        _LOGGER.warning("others can read the key file %s: chmod 600 it", shown)
     return SecretStr(key)
 
 

@@ -84,7 +84,7 @@ class Delivering:
             raise
         except Exception as error:  # whatever broke here, what was made is not to be lost by it
             _LOGGER.debug("the film of job %s was not collected", self._job.id, exc_info=True)
-            elsewhere = tuple(file for file in end.artifacts if file.uri is not None)
+            elsewhere = tuple(map(self._to_look_at, filter(_is_elsewhere, end.artifacts)))
             end = end.model_copy(update={"artifacts": elsewhere})
             end = self._undelivered(end, to_info(error), is_paid=is_paid)
         self._around.reached("collect")
@@ -112,7 +112,8 @@ class Delivering:
             if is_complete and placed[-1].metadata is not None:
                 asked, planned = self._job.request, self._job.plan.request
                 said += differences(asked, planned, placed[-1].metadata)
-        others = [file for file in end.artifacts if file not in films[: len(placed)]]
+        rest = [file for file in end.artifacts if file not in films[: len(placed)]]
+        others = [self._to_look_at(file) for file in rest]
         changes = {"artifacts": (*placed, *others), "warnings": (*end.warnings, *said)}
         return end.model_copy(update=changes)
 
@@ -156,8 +157,13 @@ class Delivering:
             ) from error
         if film.sha256 not in (None, fetched.sha256):
             raise BackendResponseError("the film that arrived is not the one that was announced")
-        is_address = "://" in film.uri
-        return film.model_copy(update={"path": str(path), "uri": film.uri if is_address else None})
+        is_kept = "://" in film.uri and self._around.without_keys(film.uri) == film.uri
+        return film.model_copy(update={"path": str(path), "uri": film.uri if is_kept else None})
+
+    def _to_look_at(self, film: Artifact) -> Artifact:
+        """Return a film that is not here, its address without keys: a later run asks for it."""
+        told = self._around.without_keys(film.uri or "")
+        return film.model_copy(update={"uri": told or None})
 
     def _place(self, film: Artifact, is_complete: bool, number: int) -> Artifact:
         from media_agent.video import describe
@@ -219,6 +225,10 @@ def clean_up(job: VideoJob, limits: Capabilities, around: Surroundings) -> None:
                     path.unlink()
             if not stays:
                 folder.rmdir()
+
+
+def _is_elsewhere(artifact: Artifact) -> bool:
+    return artifact.uri is not None
 
 
 def _is_film(artifact: Artifact) -> bool:

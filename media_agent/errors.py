@@ -1,4 +1,4 @@
-"""The one error tree; whatever a caller can meet is somewhere in it.
+"""The one error tree: all that is raised on purpose.
 
     MediaAgentError                    .code (stable) .retryable .hint
       RequestError                     the request is at fault; sending it again changes nothing
@@ -26,15 +26,15 @@
       PluginError                      plugin
       StorageError                     storage: disk full, folder gone, file damaged
 
-A message names the thing, the value and the way out; the way out is the `hint`. No message carries
-a key. `OUTCOMES` says, for each code, the HTTP status and the exit code of the command line.
+A message names the thing, the value and the way out; the way out is the `hint`. What others said is
+put into one without keys. `OUTCOMES` says, for each code, the HTTP status and the exit code of the
+command line.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
-from media_agent.concealing import without_keys
 from media_agent_schemas.errors import ErrorInfo
 
 
@@ -214,7 +214,7 @@ class Fault:
 class ConfigurationError(MediaAgentError):
     """A setting is malformed or missing; `faults` says which, where that is known.
 
-    What looks like a key is taken out: it may be the very value that stands at the wrong place.
+    Whoever puts a value of the settings in takes out what looks like a key: it may stand there.
     """
 
     code = "configuration"
@@ -222,8 +222,8 @@ class ConfigurationError(MediaAgentError):
     def __init__(
         self, message: str, *, faults: Sequence[Fault] = (), hint: str | None = None
     ) -> None:
-        super().__init__(without_keys(message), hint=None if hint is None else without_keys(hint))
-        self.faults = tuple(Fault(each.place, without_keys(each.problem)) for each in faults)
+        super().__init__(message, hint=hint)
+        self.faults = tuple(faults)
 
 
 class PluginError(MediaAgentError):

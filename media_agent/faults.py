@@ -9,6 +9,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel, JsonValue, ValidationError
 from pydantic.fields import FieldInfo
 
+from media_agent.concealing import without_keys
 from media_agent.errors import Fault
 from media_agent.nearest import did_you_mean
 
@@ -25,7 +26,7 @@ def faults_of(
     return [
         Fault(
             (*at, *(str(part) for part in problem["loc"] if part != _KEY)),
-            _said(problem["type"], problem, shape),
+            without_keys(_said(problem["type"], problem, shape)),
         )
         for problem in problems
     ]
@@ -35,7 +36,7 @@ def in_words(error: ValidationError, shape: type[BaseModel]) -> str:
     """Return all that is wrong, each with its place where it does not begin with its name."""
     said = []
     for fault in faults_of(error, shape):
-        place = ".".join(fault.place)
+        place = without_keys(".".join(fault.place))
         begins = fault.problem.startswith(place)
         said.append(fault.problem if begins else f"{place}: {fault.problem}")
     return "; ".join(said)

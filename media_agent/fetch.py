@@ -5,12 +5,10 @@ video, or may break off: it is asked for again for a minute, until a whole video
 """
 
 import asyncio
-import base64
 import contextlib
 import hashlib
 import re
 import time
-import urllib.parse
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +18,7 @@ import httpx
 from media_agent.addresses import is_followed, parsed_address, resolved
 from media_agent.errors import MediaAgentError, StorageError, VideoNotFetchedError
 from media_agent.files import storage_errors, written_aside
+from media_agent.inline import inline_video
 from media_agent.network import (
     STRANGE,
     TROUBLE,
@@ -31,17 +30,15 @@ from media_agent.network import (
     reason_of,
     retry_after_seconds,
 )
+from media_agent.video import LARGEST_FILM
 
-LARGEST_FILM = 8 * 2**30  # bytes
 LARGEST_REPLY = 2**16  # bytes of an answer that is no video
 _PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)  # seconds; a file may appear after its address
 _LONGEST_PAUSE = 120.0  # seconds, whatever the server wishes
 _REDIRECTS = 5
 _STALL_SECONDS = 60.0  # without a byte
 _LEAST_RATE = 1000  # bytes a second, over that time
-_LONGEST_SECONDS = 3600.0  # all attempts together
 _FINAL = frozenset({401, 402, 405, 406, 407, 410, 451})  # asked again, it is answered the same
-_BASE64 = re.compile(r"(?:AAAA|GkXf)[A-Za-z0-9+/_\s-]{60,}={0,2}\s*")  # an MP4, a WebM
 _MEDIA_TYPE = re.compile(r"[\w.+-]{1,40}/[\w.+-]{1,40}", re.ASCII)
 
 Headers = Callable[[httpx.URL], Mapping[str, str]]
@@ -85,13 +82,7 @@ async def fetch(
         MediaAgentError: what `refusal` says.
     """
     attempts = _Attempts(path, named_by, headers, refusal, size_bytes, max_bytes, transport, clock)
-    try:
-        async with asyncio.timeout(_LONGEST_SECONDS):
-            return await attempts.first_whole(uri, sleep)
-    except TimeoutError as error:
-        raise VideoNotFetchedError(
-            f"the film did not come within {_LONGEST_SECONDS:g} s", hint=attempts.kept
-        ) from error
+    return await attempts.first_whole(uri, sleep)
 
 
 class _NotYetError(Exception):
@@ -127,7 +118,7 @@ class _Attempts:
             if trouble is not None:
                 await sleep(max(pause, min(wish, _LONGEST_PAUSE)))
             try:
-                return await self._once(target)
+                return await self._one_attempt(target)
             except _NotYetError as error:
                 trouble, wish = error.error, error.wait
         assert trouble is not None
@@ -136,7 +127,7 @@ class _Attempts:
     async def _taken_from(self, content: bytes) -> Fetched:
         """Take a video that came within the answer; asked again, it would be the same."""
         try:
-            return await self._stored(_once(content), "the answer itself", "nothing")
+            return await self._stored(_single(content), "the answer itself", "nothing")
         except _NotYetError as error:
             raise self._with_what_is_kept(error.error) from None
 
@@ -145,7 +136,7 @@ class _Attempts:
             error.hint = self.kept
         return error
 
-    async def _once(self, target: httpx.URL) -> Fetched:
+    async def _one_attempt(self, target: httpx.URL) -> Fetched:
         """Follow redirects, each of them named by the server that answers it."""
         first = target
         for _ in range(_REDIRECTS + 1):
@@ -205,7 +196,7 @@ class _Attempts:
             with written_aside(self.path) as aside:
                 try:
                     size, digest = await self._received(pieces, aside, host)
-                except httpx.TransportError:
+                except (httpx.TransportError, httpx.DecodingError, _NotYetError):
                     self._keep(aside)
                     raise
                 flaw = await asyncio.to_thread(self._flaw, aside, size, host, label)
@@ -258,10 +249,13 @@ class _Attempts:
         return None
 
     def _keep(self, aside: Path) -> None:
-        """Put a video that is cut off beside its place, for who can make use of it."""
-        if aside.stat().st_size:
+        """Put a video that is cut off beside its place, unless more of it lies there."""
+        came = aside.stat().st_size
+        if not came:
+            return
+        if not self._cut.exists() or self._cut.stat().st_size <= came:
             aside.replace(self._cut)
-            self.kept = f"what came of it is in {self._cut}"
+        self.kept = f"what came of it is in {self._cut}"
 
     @property
     def _cut(self) -> Path:
@@ -273,35 +267,7 @@ class _Attempts:
         )
 
 
-def is_inline(uri: str) -> bool:
-    """Return whether a video itself stands where its address was due."""
-    return uri[:5].lower() == "data:" or _BASE64.fullmatch(uri) is not None
-
-
-def inline_video(uri: str, max_bytes: int = LARGEST_FILM) -> bytes | None:
-    """Return the bytes of a video that stands where its address was due; None: it is an address.
-
-    Raises:
-        VideoNotFetchedError: it is malformed or too large.
-    """
-    if not is_inline(uri):
-        return None
-    kind, comma, text = uri.partition(",")
-    is_base64 = not comma or "base64" in re.split(r"\s*;\s*", kind.strip().lower())[1:]
-    text = text if comma else uri
-    if len(text) > max_bytes * 4 / 3 + 4:
-        raise VideoNotFetchedError(f"the film is larger than the {max_bytes} bytes allowed")
-    raw = urllib.parse.unquote_to_bytes(text)
-    if is_base64:
-        raw = b"".join(raw.split()).translate(bytes.maketrans(b"-_", b"+/")).rstrip(b"=")
-        with contextlib.suppress(ValueError):
-            return base64.b64decode(raw + b"=" * (-len(raw) % 4), validate=True)
-    else:
-        return raw
-    raise VideoNotFetchedError("the film is in a data: address that cannot be read as base64")
-
-
-async def _once(content: bytes) -> AsyncIterator[bytes]:
+async def _single(content: bytes) -> AsyncIterator[bytes]:
     yield content
 
 

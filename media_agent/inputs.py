@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from media_agent.errors import InvalidRequestError
+from media_agent.files import sha256_of
 from media_agent_schemas.media import MediaInput
 
 
@@ -31,12 +32,7 @@ def digest_in(medium: MediaInput, digests: Mapping[str, str]) -> str | None:
 
 def _digest(path: Path, medium: MediaInput) -> str:
     try:
-        if path.exists() and not path.is_file():  # opening a pipe could wait for ever
-            raise _unreadable(
-                medium, f"it is {'a folder' if path.is_dir() else 'no ordinary file'}"
-            )
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return sha256_of(path)
     except (OSError, ValueError) as error:
         raise _unreadable(medium, getattr(error, "strerror", None) or str(error)) from error
 

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from media_agent.config import Settings, is_set, value_of
+from media_agent.config import Settings
+from media_agent.environment import value_of
 from media_agent.listing import list_all
 from media_agent.registry import Registry
 
@@ -52,7 +53,7 @@ def look(
         keys={
             name: spec.key_variable
             for name, spec in registry.specs.items()
-            if spec.key_variable is not None and is_set(spec.key_variable)
+            if spec.key_variable is not None and value_of(spec.key_variable) is not None
         },
         gpus=tuple(_nvidia(smi)) or tuple(_others(devices)),
         models=tuple(each.name for each in ready),

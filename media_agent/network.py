@@ -8,7 +8,6 @@ import email.utils
 import os
 import re
 import ssl
-import urllib.request
 import zlib
 from collections.abc import AsyncIterator, Iterator, Mapping
 from functools import lru_cache
@@ -17,7 +16,7 @@ from pathlib import Path
 import httpx
 
 from media_agent.addresses import is_loopback
-from media_agent.config import value_of
+from media_agent.environment import proxies, value_of
 from media_agent.errors import BackendUnavailableError, ConfigurationError, MediaAgentError
 
 PIECE = 2**18  # bytes decoded at once
@@ -52,6 +51,9 @@ class Way:
         is_tunnel = getattr(info.get("request"), "method", b"") == b"CONNECT"
         if event.endswith(".send_request_headers.started") and not is_tunnel:
             self.has_left = True
+        if event.endswith(".send_request_headers.failed") and not is_tunnel:
+            # a header that cannot be written is refused before the first byte
+            self.has_left = type(info.get("exception")).__name__ != "LocalProtocolError"
 
 
 def open_client(
@@ -72,7 +74,7 @@ def open_client(
             # a paid request got through.
             limits=httpx.Limits(max_keepalive_connections=0),
             verify=verify,
-            trust_env=not is_loopback(url.host),  # proxies
+            trust_env=not is_loopback(url.host),  # httpx looks for proxies itself
             follow_redirects=False,
             headers={"User-Agent": "media-agent", "Accept-Encoding": "identity"},
         )
@@ -86,8 +88,8 @@ def open_client(
 
 def before_sending(error: Exception, host: str, way: Way) -> MediaAgentError | None:
     """Return what an error means that came before anything left; None: something had left."""
-    is_before = isinstance(error, _NEVER_LEFT) or (way.is_heard and not way.has_left)
-    if not is_before:
+    is_before = isinstance(error, _NEVER_LEFT) or way.is_heard
+    if way.has_left or not is_before:
         return None
     untrusted = _certificate_error(error)
     if untrusted is not None:
@@ -161,7 +163,7 @@ async def decoded(response: httpx.Response) -> AsyncIterator[bytes]:
         raise TypeError("a reply that was not asked for asynchronously")
     decoder = None if coding in ("", "identity") else _Decoder(coding)
     received = 0
-    async for piece in stream:
+    async for piece in _pieces(stream):
         received += len(piece)
         if decoder is None:
             yield piece
@@ -177,6 +179,15 @@ async def decoded(response: httpx.Response) -> AsyncIterator[bytes]:
 
 class BrokenOffError(httpx.TransportError):
     """Less came than was promised."""
+
+
+async def _pieces(stream: httpx.AsyncByteStream) -> AsyncIterator[bytes]:
+    """Yield what the network gives; its trouble is no OSError, as that of a disk is."""
+    try:
+        async for piece in stream:
+            yield piece
+    except OSError as error:  # ssl.SSLError and TimeoutError are
+        raise BrokenOffError(f"the connection broke: {type(error).__name__}") from error
 
 
 class _Decoder:
@@ -270,7 +281,7 @@ def _certificate_error(error: BaseException | None) -> ssl.SSLCertVerificationEr
 
 def _faulty_proxy() -> str:
     """Return the variable that httpx cannot make a client of; its value may hold a password."""
-    for kind, address in urllib.request.getproxies().items():
+    for kind, address in proxies().items():
         if kind not in ("http", "https", "all"):
             continue
         try:
@@ -283,5 +294,5 @@ def _faulty_proxy() -> str:
 
 
 def _proxies_in_use() -> str:
-    kinds = [kind for kind in ("http", "https", "all") if kind in urllib.request.getproxies()]
+    kinds = [kind for kind in ("http", "https", "all") if kind in proxies()]
     return "".join(f" and {kind.upper()}_PROXY" for kind in kinds)

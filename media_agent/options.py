@@ -10,6 +10,7 @@ from typing import NoReturn
 from pydantic import JsonValue
 
 from media_agent.backend import BackendSettings
+from media_agent.concealing import without_keys
 from media_agent.errors import ConfigurationError, Fault, InvalidRequestError, Mismatch
 from media_agent.nearest import did_you_mean, nearest_name
 from media_agent_schemas.capabilities import Capabilities, OptionSpec
@@ -93,8 +94,9 @@ def check_settings(settings: BackendSettings, capabilities: Capabilities) -> Non
     mismatches = check_options(dict(settings.options), capabilities)
     if mismatches:
         place = ("backends", settings.name or capabilities.backend, "options")
-        faults = [Fault((*place, each.field.split()[-1]), each.reason) for each in mismatches]
-        said = "; ".join(map(str, mismatches))
+        reasons = [(each.field.split()[-1], without_keys(each.reason)) for each in mismatches]
+        faults = [Fault((*place, name), reason) for name, reason in reasons]
+        said = without_keys("; ".join(map(str, mismatches)))
         raise ConfigurationError(f"{capabilities.backend} settings: {said}", faults=faults)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from media_agent.backend import BackendSettings
+from media_agent.concealing import without_keys
 from media_agent.errors import (
     BackendUnavailableError,
     ConfigurationError,
@@ -242,8 +243,9 @@ class PolledBackend(ABC):
         """Return a number above zero from the settings of this backend."""
         value = self.settings.options.get(name, default)
         if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+            shown = without_keys(repr(value))
             raise ConfigurationError(
-                f"option {name} of {self.name} is {value!r}, not a number above zero",
+                f"option {name} of {self.name} is {shown}, not a number above zero",
                 hint=f"correct it in the settings under [backends.{self.name}.options]",
             )
         return float(value)

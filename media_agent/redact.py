@@ -13,7 +13,8 @@ from functools import lru_cache
 
 from pydantic import JsonValue
 
-HIDDEN = "[key]"
+from media_agent.concealing import HIDDEN
+
 _SHORTEST = 4  # characters; what is shorter stands in every text
 _TELLING = 8  # characters; a shorter key may be a word, and is hidden only where it stands alone
 
@@ -23,8 +24,12 @@ _BACKSLASH = rf"(?:\\|{_PERCENT}5[Cc])"
 _AMPERSAND = rf"(?:&|u0026|{_PERCENT}26)(?:(?:amp|#38);){{0,2}}"
 _ESCAPES = "\\%&"  # without one of these a text spells a key as it is, or in base64
 
+_FOR_PEOPLE = re.compile("(?i)err|mess|msg|detail|reason|warn|descri|hint|note")
+_ADDRESS = re.compile(r"(?i:https?:/)?/\S+")
+_OF_AN_ID = re.compile("(?i:(?:^|[_-])(?:id|uuid|name|task|job|operation))$|[a-z](?:Id|ID)$")
 
-def redact(text: str, secrets: Iterable[str], *, hidden: str = HIDDEN) -> str:
+
+def redact(text: str, secrets: Iterable[str]) -> str:
     """Return a text without these secrets, whatever spelling each of their characters has.
 
     Plain, escaped as JSON and programs do, percent-encoded, as an HTML entity, one of these within
@@ -33,31 +38,59 @@ def redact(text: str, secrets: Iterable[str], *, hidden: str = HIDDEN) -> str:
     """
     is_escaped = any(sign in text for sign in _ESCAPES)
     for part in _parts_of(frozenset(secrets)):
-        text = _pattern(part, is_escaped).sub(lambda _: hidden, text)
+        text = _pattern(part, is_escaped).sub(lambda _: HIDDEN, text)
     return text
 
 
-def redact_bytes(content: bytes, secrets: Iterable[str], *, hidden: str = HIDDEN) -> bytes:
+def redact_bytes(content: bytes, secrets: Iterable[str]) -> bytes:
     """Return bytes without these secrets; all other bytes stay as they are."""
     text = content.decode("utf-8", "surrogateescape")
-    return redact(text, secrets, hidden=hidden).encode("utf-8", "surrogateescape")
+    return redact(text, secrets).encode("utf-8", "surrogateescape")
 
 
-def redact_value(value: JsonValue, secrets: Iterable[str], *, hidden: str = HIDDEN) -> JsonValue:
+def redact_value(value: JsonValue, secrets: Iterable[str]) -> JsonValue:
     """Return JSON without these secrets in any of its texts and names."""
     known = frozenset(secrets)
     match value:
         case str():
-            return redact(value, known, hidden=hidden)
+            return redact(value, known)
         case list():
-            return [redact_value(each, known, hidden=hidden) for each in value]
+            return [redact_value(each, known) for each in value]
+        case dict():
+            return {redact(name, known): redact_value(each, known) for name, each in value.items()}
+        case _:
+            return value
+
+
+def redact_reply(value: JsonValue, secrets: Iterable[str], name: str = "") -> JsonValue:
+    """Return parsed JSON without these secrets in its words; what decides stays as it came.
+
+    That is an address, and what an id names: with a hole in it a finished video could not be
+    fetched. An error says neither. Whoever keeps an address leaves the key out; the reference to
+    the work is kept as it came, for it is the only way back to it.
+    """
+    known = frozenset(secrets)
+    match value:
+        case str():
+            said = redact(value, known)
+            return value if said != HIDDEN and _decides(name, value) else said
+        case list():
+            return [redact_reply(each, known, name) for each in value]
         case dict():
             return {
-                redact(name, known, hidden=hidden): redact_value(each, known, hidden=hidden)
-                for name, each in value.items()
+                redact(inner, known): redact_value(each, known)
+                if _FOR_PEOPLE.search(inner)
+                else redact_reply(each, known, inner)
+                for inner, each in value.items()
             }
         case _:
             return value
+
+
+def _decides(name: str, text: str) -> bool:
+    return _ADDRESS.fullmatch(text) is not None or (
+        _OF_AN_ID.search(name) is not None and not any(map(str.isspace, text))
+    )
 
 
 @lru_cache(maxsize=64)

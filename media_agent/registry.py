@@ -6,6 +6,7 @@ from typing import Self
 
 from media_agent.aliased import AliasedBackend
 from media_agent.backend import BackendSettings, BackendSpec, VideoBackend
+from media_agent.concealing import without_keys
 from media_agent.errors import (
     BackendUnavailableError,
     ConfigurationError,
@@ -129,7 +130,9 @@ class Registry:
         if name in self._kinds:
             fault = Fault(
                 ("backends", name, "kind"),
-                f"there is no kind {kind!r}{because}; {did_you_mean(kind, self.specs)}",
+                without_keys(
+                    f"there is no kind {kind!r}{because}; {did_you_mean(kind, self.specs)}"
+                ),
             )
             return ConfigurationError(f"backend {name}: {fault.problem}", faults=[fault])
         return InvalidRequestError(

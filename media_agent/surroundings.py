@@ -26,6 +26,8 @@ class Surroundings:
     open_backend: OpenBackend
     base_url: Callable[[str], str | None] = lambda backend: None
     """Where a backend is, if the settings say it: an inner address may name others."""
+    without_keys: Callable[[str], str] = lambda text: text
+    """Takes the keys of the settings out of a text that is kept or told."""
     checkpoint: Callable[[str], None] = lambda step: None
     """Called after each step of a job is kept: plan, intent, submit, ref, observe, collect, ..."""
     max_cost_usd_per_day: float | None = None

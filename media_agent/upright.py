@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterator
 from typing import BinaryIO, Literal
 
+from media_agent.boxes import Box, boxes_in
 from media_agent.parts_of_files import content_of, parts_of
 
 _MIRRORED = (2, 4, 5, 7)  # of the orientations of EXIF
@@ -66,36 +67,28 @@ def _signs(file: BinaryIO) -> Iterator[tuple[int | None, int]]:
     file.seek(0)
     if file.read(8)[4:] not in (b"ftyp", b"moov", b"wide", b"mdat", b"free", b"skip"):
         return
-    for kind, start, _ in _boxes(file):
-        file.seek(start)
+    for box in _headers(file):
+        file.seek(box.content)
         head = file.read(92)
         later = 12 if head[:1] == b"\1" else 0  # times of 64 bits
-        matrix = 36 if kind == b"mvhd" else 40
+        matrix = 36 if box.kind == b"mvhd" else 40
         a, b, _, c, d = (
             int.from_bytes(head[place : place + 4], "big", signed=True)
             for place in range(matrix + later, matrix + later + 20, 4)
         )
         number = int.from_bytes(head[12 + (8 if later else 0) :][:4], "big")
-        yield (None if kind == b"mvhd" else number), (-1 if a * d - b * c < 0 else 1)
+        yield (None if box.kind == b"mvhd" else number), (-1 if a * d - b * c < 0 else 1)
 
 
-def _boxes(file: BinaryIO) -> Iterator[tuple[bytes, int, int]]:
-    """Yield the headers of the film and of its tracks: kind, start and end of the content."""
-    todo = [(0, file.seek(0, 2))]
+def _headers(file: BinaryIO) -> Iterator[Box]:
+    """Yield the headers of the film and of its tracks."""
+    levels = [boxes_in(file, 0, file.seek(0, 2))]
     for _ in range(_MOST_BOXES):
-        if not todo:
-            return
-        place, end = todo.pop()
-        file.seek(place)
-        head = file.read(16)
-        size, start = int.from_bytes(head[:4], "big"), place + 8
-        if size == 1:
-            size, start = int.from_bytes(head[8:], "big"), place + 16
-        box_end = place + size if size else end
-        if len(head) < 8 or box_end < start or place >= end:
-            continue
-        todo.append((box_end, end))
-        if head[4:8] in (b"moov", b"trak"):
-            todo.append((start, min(box_end, end)))
-        elif head[4:8] in (b"mvhd", b"tkhd"):
-            yield head[4:8], start, box_end
+        while (box := next(levels[-1], None)) is None:
+            levels.pop()
+            if not levels:
+                return
+        if box.kind in (b"moov", b"trak"):
+            levels.append(boxes_in(file, box.content, box.end))
+        elif box.kind in (b"mvhd", b"tkhd"):
+            yield box

@@ -17,6 +17,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from media_agent.boxes import boxes_in
 from media_agent.errors import InvalidRequestError, StorageError
 from media_agent.files import sha256_of
 from media_agent_schemas.media import Artifact, ArtifactKind, VideoMetadata
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     Frames = NDArray[np.uint8]  # T H W 3, red green blue
 
+LARGEST_FILM = 8 * 2**30  # bytes; what is larger is not taken
 SMALL_PICTURE = 256 * 256  # pixels; up to here bytes are cheap and losses visible
 _MACROBLOCK = 16  # pixels
 _BT709 = 1
@@ -70,12 +72,9 @@ def split_header(chunk: bytes) -> tuple[bytes, bytes]:
     Raises:
         StorageError: there is no fragment.
     """
-    position = 0
-    while position + 8 <= len(chunk):
-        size = int.from_bytes(chunk[position : position + 4], "big")
-        if chunk[position + 4 : position + 8] == b"moof":
-            return chunk[:position], chunk[position:]
-        position += max(size, 8)
+    for box in boxes_in(io.BytesIO(chunk), 0, len(chunk)):
+        if box.kind == b"moof":
+            return chunk[: box.start], chunk[box.start :]
     raise StorageError("an encoded chunk holds no MP4 fragment")
 
 

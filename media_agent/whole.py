@@ -1,9 +1,9 @@
 """Whether a video is all there, judged by what the file itself says of its own parts."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from media_agent.boxes import SMALLEST, Box, boxes_in
 from media_agent.errors import StorageError
 from media_agent.video import opened
 
@@ -15,7 +15,6 @@ _SEGMENT, _CLUSTER = b"\x18S\x80g", b"\x1fC\xb6u"
 _BOXES = frozenset(
     b"ftyp moov mdat moof mfra free skip wide uuid sidx ssix styp emsg prft pdin meta udta".split()
 )
-_BOX_HEAD = 8  # bytes of a box before its content
 _LARGEST_INDEX = 2**20  # bytes
 HEAD = 12
 """So many of its first bytes tell what a file is."""
@@ -52,45 +51,30 @@ def check_whole(path: Path) -> None:
 def _mp4_flaw(file: BinaryIO, size: int) -> str | None:
     """Say which box of an MP4 ends behind the end of the file, or is missing."""
     last, place, in_fragments = b"", 0, False
-    for kind, start, end in _boxes(file, size):
-        if end > size:
-            return _beyond(f"its part {kind.decode('ascii')!r}", end, size)
-        if kind == b"sidx" and (named := _end_of_fragments(file, start, end)) > size:
+    for box in boxes_in(file, 0, size):
+        if box.kind not in _BOXES:  # some files have an odd tail
+            break
+        if box.end > size:
+            return _beyond(f"its part {box.kind.decode('ascii')!r}", box.end, size)
+        if box.kind == b"sidx" and (named := _end_of_fragments(file, box)) > size:
             return _beyond("a fragment that its index names", named, size)
-        last, place, in_fragments = kind, end, in_fragments or kind == b"moof"
+        last, place, in_fragments = box.kind, box.end, in_fragments or box.kind == b"moof"
     if last == b"moof":
         return "the frames of its last fragment are missing"
-    if in_fragments and 0 < size - place < _BOX_HEAD:
+    if in_fragments and 0 < size - place < SMALLEST:
         return "its last part has no more than a beginning"
     return None
 
 
-def _end_of_fragments(file: BinaryIO, start: int, end: int) -> int:
+def _end_of_fragments(file: BinaryIO, index: Box) -> int:
     """Return where the last of the fragments ends that a `sidx` box names."""
-    file.seek(start)
-    box = file.read(min(end - start, _LARGEST_INDEX))
+    file.seek(index.start)
+    box = file.read(min(index.end - index.start, _LARGEST_INDEX))
     wide = 8 if box[8:9] > b"\0" else 4  # bytes of a place in the file; by version
     first = int.from_bytes(box[20 + wide : 20 + 2 * wide], "big")
     count = int.from_bytes(box[22 + 2 * wide : 24 + 2 * wide], "big")
     names = [box[at : at + 4] for at in range(24 + 2 * wide, len(box) - 11, 12)][:count]
-    return end + first + sum(int.from_bytes(name, "big") & 0x7FFFFFFF for name in names)
-
-
-def _boxes(file: BinaryIO, size: int) -> Iterator[tuple[bytes, int, int]]:
-    """Yield kind, start and end of each box, up to what is none: some files have an odd tail."""
-    start = 0
-    while start + _BOX_HEAD <= size:
-        file.seek(start)
-        header = file.read(16)
-        length, kind = int.from_bytes(header[:4], "big"), header[4:8]
-        if length == 1:
-            length = int.from_bytes(header[8:16], "big")
-        if length == 0:  # to the end, however far that is
-            length = size - start
-        if length < _BOX_HEAD or kind not in _BOXES:
-            return
-        yield kind, start, start + length
-        start += length
+    return index.end + first + sum(int.from_bytes(name, "big") & 0x7FFFFFFF for name in names)
 
 
 def _webm_flaw(file: BinaryIO, size: int) -> str | None:

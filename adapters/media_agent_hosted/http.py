@@ -23,7 +23,8 @@ from media_agent.errors import (
     InvalidRequestError,
     MediaAgentError,
 )
-from media_agent.fetch import LARGEST_FILM, fetch, is_inline
+from media_agent.fetch import fetch
+from media_agent.inline import is_inline
 from media_agent.network import (
     STRANGE,
     TROUBLE,
@@ -36,6 +37,7 @@ from media_agent.network import (
 )
 from media_agent.polled import sending
 from media_agent.redact import redact
+from media_agent.video import LARGEST_FILM
 from media_agent_hosted.addresses import checked_base, place_of
 from media_agent_hosted.headers import checked_headers
 from media_agent_hosted.repeating import repeated

@@ -13,7 +13,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, JsonValue
 
-from media_agent.fetch import is_inline
+from media_agent.inline import is_inline
 
 _DEPTH = 4  # objects within objects in which an address is looked for
 _MILLISECONDS = 1e11  # a time above it is no number of seconds since 1970, but of thousandths

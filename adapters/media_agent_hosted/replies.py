@@ -23,7 +23,7 @@ from media_agent.errors import (
     SubmitUncertainError,
 )
 from media_agent.network import retry_after_seconds
-from media_agent.redact import redact, redact_value
+from media_agent.redact import redact, redact_reply
 from media_agent_hosted.lenient import read_json
 
 A_PAGE = "a web page where an API was due; is base_url right?"
@@ -38,7 +38,7 @@ _Model = TypeVar("_Model", bound=BaseModel)
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer, read to the end; no text that comes out of it holds the key."""
+    """An answer, read to the end; no words that come out of it hold the key."""
 
     status: int
     headers: Mapping[str, str]  # names in lower case, values without the key
@@ -111,7 +111,7 @@ class Reply:
     def _parsed(self) -> JsonValue:
         if sum(map(self.content.count, (b",", b"[", b"{"))) > _MOST_PARTS:
             raise ValueError("a small answer may become gigabytes of objects")
-        return redact_value(read_json(self.content), self.secrets)
+        return redact_reply(read_json(self.content), self.secrets)
 
     def words(self) -> str:
         """Return what the provider said in its own words, trimmed to one short line."""

@@ -6,7 +6,14 @@ from random import Random
 import pytest
 from pydantic import JsonValue
 
-from media_agent.concealing import HIDDEN, concealed, is_telling, looks_like_a_key, without_keys
+from media_agent.concealing import (
+    HIDDEN,
+    concealed,
+    hidden_values,
+    is_telling,
+    looks_like_a_key,
+    without_keys,
+)
 
 KEYS = [
     "hf_PLANTEDabcdefghijklmnop0123456789",
@@ -46,6 +53,11 @@ ORDINARY = [
     "--token=${HF_TOKEN}",
     "20250101120000000000000000",
     "ACME_VIDEO_API_KEY",
+    "/home/user/Kq93ldkAbQz83kd92ldP4/key",
+    "/nix/store/9dbyqvxz4ahw1r2zcy3p9wq8vjmk0l5d-python3-3.11",
+    "films/Kq93ldkAbQz83kd92ldP4.mp4",
+    "max_tokens: 5",
+    '{"max_new_tokens": 256, "min_tokens": 1}',
 ]
 
 
@@ -119,6 +131,10 @@ def test_what_stands_at_a_telling_place_is_hidden(value: JsonValue, at: tuple[st
         ("monkey", False),
         ("author", False),
         ("token_limit", False),
+        ("max_tokens", False),
+        ("X-Api-Key-2", True),
+        ("token_v2", True),
+        ("session", True),
         ("PATH", False),
     ],
 )
@@ -130,3 +146,36 @@ def test_numbers_and_switches_stay_unless_their_name_tells() -> None:
     value: JsonValue = {"steps": 8, "loud": True, "nothing": None, "pin": 1234}
 
     assert concealed(value) == {"steps": 8, "loud": True, "nothing": None, "pin": HIDDEN}
+
+
+HEADERS: JsonValue = {
+    "Origin": "https://api.example.com",
+    "Accept": "application/json",
+    "X-Gateway-Token": "gateway-17",
+    "Authorization": "Bearer of-acme",
+    "Cookie": "id=biscuit",
+    "X-Anything": "hf_PLANTEDabcdefghijklmnop0123456789",
+}
+
+
+def test_of_headers_only_what_is_a_key_by_name_or_look_is_kept_out_of_replies() -> None:
+    found = set(hidden_values({"headers": HEADERS}))
+
+    assert found == {
+        *("gateway-17", "Bearer of-acme", "id=biscuit"),
+        "hf_PLANTEDabcdefghijklmnop0123456789",
+    }
+
+
+def test_of_cookies_only_what_is_a_key_by_name_or_look_is_kept_out_of_replies() -> None:
+    cookies: JsonValue = {"language": "application/json", "session": "biscuit-17"}
+
+    assert list(hidden_values({"cookies": cookies})) == ["biscuit-17"]
+
+
+@pytest.mark.parametrize("place", ["headers", "cookies"])
+def test_headers_and_cookies_are_shown_without_any_value(place: str) -> None:
+    shown = concealed({place: HEADERS})
+
+    assert isinstance(HEADERS, dict)
+    assert shown == {place: dict.fromkeys(HEADERS, HIDDEN)}

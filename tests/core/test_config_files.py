@@ -6,6 +6,7 @@ import traceback
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from media_agent.client import VideoClient
 from media_agent.config import Sources, load_settings
@@ -121,6 +122,50 @@ def test_a_key_is_found_in_the_variable_before_the_file(
     assert from_variable is not None
     assert from_file.get_secret_value() == "from-file"
     assert from_variable.get_secret_value() == "from-variable"
+
+
+@pytest.mark.parametrize("said", ["", "  ", "\n\t"])
+def test_a_variable_that_says_nothing_but_blanks_is_no_key(
+    project: Path, monkeypatch: pytest.MonkeyPatch, said: str
+) -> None:
+    text = '[backends.a]\nkey_env = "A_KEY"\n[backends.b]\nkey_env = "A_KEY"\nkey_file = "b.key"\n'
+    (project / "media-agent.toml").write_text(text)
+    (project / "b.key").write_text(" from-file \n")
+    monkeypatch.setenv("A_KEY", said)
+
+    settings = load_settings()
+
+    assert settings.backend_settings("a").key is None
+    assert settings.backend_settings("a").key_problem == "the variable A_KEY is not set"
+    assert settings.backend_settings("b").key == SecretStr("from-file")
+
+
+def test_a_key_file_is_read_and_warned_of_once(
+    project: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    names = "abcd"
+    sections = (f'[backends.{name}]\nkey_file = "{name}.key"\n' for name in names)
+    (project / "media-agent.toml").write_text("".join(sections))
+    for name in names:
+        (project / f"{name}.key").write_text(SECRET)
+        (project / f"{name}.key").chmod(0o644)
+    settings = load_settings()
+
+    found = [settings.backend_settings(name) for name in names]
+
+    assert [each.key for each in found] == [SecretStr(SECRET)] * 4
+    assert len([record for record in caplog.records if "chmod 600" in record.message]) == 4
+
+
+def test_a_key_file_that_is_corrected_is_read_again(project: Path) -> None:
+    (project / "media-agent.toml").write_text('[backends.a]\nkey_file = "a.key"\n')
+    settings = load_settings()
+    with pytest.raises(ConfigurationError, match="cannot be read"):
+        settings.backend_settings("a")
+
+    (project / "a.key").write_text(SECRET)
+
+    assert settings.backend_settings("a").key == SecretStr(SECRET)
 
 
 def test_a_key_file_that_others_can_read_is_warned_of(
@@ -414,3 +459,33 @@ def test_it_can_be_told_where_a_setting_is_made(
     assert sources.place(["default_backend"]) == "MEDIA_AGENT_DEFAULT_BACKEND"
     assert sources.place(["data_dir"]) == "argument data_dir"
     assert sources.place(["budget", "max_cost_usd"]) == "default"
+
+
+@pytest.mark.parametrize("folder", ["Kq93ldkAbQz83kd92ldP4", "9dbyqvxz4ahw1r2zcy3p9wq8vjmk0l5d-x"])
+def test_a_path_in_an_error_is_told_as_it_is(tmp_path: Path, folder: str) -> None:
+    file, key = tmp_path / folder / "config.toml", tmp_path / folder / "key"
+    file.parent.mkdir()
+    file.write_text(f'[backends.fal]\nkey_file = "{key}"\n')
+
+    with pytest.raises(ConfigurationError, match=f"the key file {key} cannot be read"):
+        load_settings(config=file).backend_settings("fal")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'key_file = "{}"',
+        'kind = "{}"',
+        'base_url = "https://api.example.com/{}"\nkind = "{}"',
+        'options = {{ "{}" = 1 }}',
+        'options = {{ poll_seconds = "{}" }}',
+    ],
+)
+def test_a_key_at_a_wrong_place_is_in_no_error(project: Path, line: str) -> None:
+    key = "hf_PLANTEDabcdefghijklmnop0123456789"
+    (project / "media-agent.toml").write_text("[backends.fal]\n" + line.format(key, key))
+
+    report = check()
+
+    assert not report.is_sound
+    assert not [finding.text for finding in report.findings if key in finding.text]

@@ -5,6 +5,7 @@ import base64
 import gzip
 import hashlib
 import ssl
+import struct
 import urllib.parse
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -13,7 +14,8 @@ import httpx
 import pytest
 
 from media_agent.errors import ConfigurationError, StorageError, VideoNotFetchedError
-from media_agent.fetch import fetch, is_inline
+from media_agent.fetch import fetch
+from media_agent.inline import is_inline
 from media_agent.testing.films import Film, film_bytes
 
 FILM = film_bytes(Film(frames=8))
@@ -455,3 +457,61 @@ async def test_a_certificate_that_is_not_known_is_said_at_once(place: Path) -> N
         await fetched(answer, place)
 
     assert len(asked) == 1
+
+
+@pytest.mark.anyio
+async def test_a_video_that_comes_slowly_is_waited_for_to_its_end(place: Path) -> None:
+    loop, now = asyncio.get_running_loop(), [0.0]
+    real = loop.time()
+    loop.time = lambda: real + now[0]  # type: ignore[method-assign]  # hours in no time
+    film = FILM + struct.pack(">I4s", 8 + 2**23, b"free") + bytes(2**23)
+
+    async def slow() -> AsyncIterator[bytes]:
+        for start in range(0, len(film), 2**16):
+            now[0] += 30.0
+            await asyncio.sleep(0)
+            yield film[start : start + 2**16]
+
+    transport = httpx.MockTransport(lambda request: httpx.Response(200, content=slow()))
+    result = await fetch(URI, place, transport=transport, sleep=Waits(), clock=lambda: now[0])
+
+    assert now[0] > 3600
+    assert result.size_bytes == len(film)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    "trouble", [ssl.SSLError("bad mac"), TimeoutError(), OSError(104, "reset")]
+)
+async def test_trouble_of_the_network_is_none_of_the_disk_and_tried_again(
+    place: Path, trouble: OSError
+) -> None:
+    async def torn() -> AsyncIterator[bytes]:
+        yield FILM[:200]
+        raise trouble
+
+    replies = httpx.Response(200, content=torn()), httpx.Response(200, content=FILM)
+
+    assert (await fetched(answers(*replies), place)).read_bytes() == FILM
+
+
+@pytest.mark.anyio
+async def test_the_most_that_came_of_a_video_is_kept(place: Path) -> None:
+    now = [0.0]
+
+    async def part(size: int, seconds: float) -> AsyncIterator[bytes]:
+        yield FILM[:size]
+        now[0] += seconds
+        yield FILM[size : size + 1]
+
+    bodies = [part(900, 1000.0), *(part(60, 0.0) for _ in range(9))]
+    replies = (
+        httpx.Response(200, content=body, headers={"content-length": "5000"}) for body in bodies
+    )
+    transport = httpx.MockTransport(lambda request: next(replies))
+
+    with pytest.raises(VideoNotFetchedError, match="61 of 5000") as caught:
+        await fetch(URI, place, transport=transport, sleep=Waits(), clock=lambda: now[0])
+
+    assert place.with_name("film.cut.mp4").read_bytes() == FILM[:901]
+    assert "film.cut.mp4" in (caught.value.hint or "")

@@ -1,6 +1,9 @@
 """Proxies, certificates and codings: what is wrong with them is named, and nothing is unbounded."""
 
 import gzip
+import ssl
+import subprocess
+import sys
 import zlib
 from pathlib import Path
 
@@ -8,7 +11,7 @@ import httpx
 import pytest
 
 from media_agent.errors import ConfigurationError
-from media_agent.network import PIECE, BrokenOffError, decoded, open_client
+from media_agent.network import PIECE, BrokenOffError, Way, before_sending, decoded, open_client
 
 FAR = httpx.URL("https://api.example.com/v1")
 TIMEOUT = httpx.Timeout(1.0)
@@ -121,3 +124,51 @@ async def test_less_than_was_promised_is_no_whole_body() -> None:
         await bytes_of(gzip.compress(b"film")[:-3], "gzip")
     with pytest.raises(httpx.DecodingError, match="not in the coding"):
         await bytes_of(b"film", "gzip")
+
+
+@pytest.mark.parametrize(
+    "trouble", [ssl.SSLError("bad mac"), TimeoutError(), OSError(104, "reset")]
+)
+async def test_trouble_of_the_network_below_the_transport_is_none_of_a_disk(
+    trouble: OSError,
+) -> None:
+    class Body(httpx.AsyncByteStream):
+        async def __aiter__(self):  # type: ignore[no-untyped-def]  # an iterator of the base
+            yield b"film"
+            raise trouble
+
+    with pytest.raises(BrokenOffError, match=type(trouble).__name__):
+        [piece async for piece in decoded(httpx.Response(200, stream=Body()))]
+
+
+@pytest.mark.parametrize(
+    ("error", "heard", "is_before"),
+    [
+        (httpx.LocalProtocolError("header"), [], True),
+        (httpx.LocalProtocolError("header"), ["headers.started", "headers.failed"], True),
+        (httpx.LocalProtocolError("body"), ["headers.started", "body.started"], False),
+        (httpx.ConnectError("late"), ["headers.started"], False),
+        (httpx.ReadError("lost"), ["headers.started"], False),
+        (httpx.ReadError("of the proxy"), ["nothing"], True),
+        (httpx.ReadError("nobody heard"), [], False),
+    ],
+    ids=str,
+)
+async def test_what_was_seen_to_leave_has_left_whatever_the_error_is_called(
+    error: httpx.TransportError, heard: list[str], is_before: bool
+) -> None:
+    way = Way()
+    for event in heard:
+        await way(f"http11.send_request_{event}", {"exception": error})
+
+    assert (before_sending(error, "api.example", way) is not None) is is_before
+
+
+def test_the_network_is_met_without_the_settings_and_what_reads_them() -> None:
+    code = "import sys, media_agent.network; print(*sys.modules)"
+
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+
+    assert not {"media_agent.config", "pydantic_settings"} & set(loaded.stdout.split())

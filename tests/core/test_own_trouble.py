@@ -28,14 +28,16 @@ from media_agent.errors import (
     NotResumableError,
     PluginError,
     StorageError,
+    VideoNotFetchedError,
     to_info,
 )
+from media_agent.fetch import Fetched
 from media_agent.jobs import Submission, SubmissionState
 from media_agent.ledger import Ledger
 from media_agent.plugins import Discovery
 from media_agent.polled import PolledBackend, goes_along, sending
 from media_agent.registry import Registry
-from media_agent.testing.films import write_video
+from media_agent.testing.films import Film, film_bytes, write_video
 from media_agent_schemas import (
     Artifact,
     BackendEvent,
@@ -664,3 +666,44 @@ async def test_a_job_that_is_stopped_while_its_video_is_fetched_ends_at_once_and
     assert stopped.status is JobStatus.OUTCOME_UNKNOWN
     assert later.status is JobStatus.COMPLETED
     assert len(desk.service.accepted) == 1
+
+
+@pytest.mark.parametrize("comes", [True, False], ids=["it comes", "it comes later"])
+async def test_an_address_that_holds_the_key_is_used_whole_and_kept_without_it(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, comes: bool
+) -> None:
+    key = "SECRETKEY-0123456789"
+    monkeypatch.setenv("MEDIA_AGENT_BACKENDS__SERVICE__KEY", key)
+    elsewhere = Artifact(uri=f"https://service.test/film.mp4?key={key}")
+    desk.service.told = [JobCompleted(artifacts=(elsewhere,))]
+    asked: list[str] = []
+    film = film_bytes(Film(frames=8))
+
+    async def fetched(uri: str, path: Path, **options: object) -> Fetched:
+        asked.append(uri)
+        if len(asked) == 1 and not comes:
+            raise VideoNotFetchedError("it is not there")
+        return put(path, film)
+
+    monkeypatch.setattr("media_agent.fetch.fetch", fetched)
+
+    job = await desk.make()
+    after_first = files_with(desk.folder, key)
+    if not comes:
+        job = await desk.process().resume(job.id)
+
+    assert job.status is JobStatus.COMPLETED
+    assert set(asked) == {elsewhere.uri}
+    assert after_first == files_with(desk.folder, key) == []
+
+
+def put(path: Path, content: bytes) -> Fetched:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return Fetched(path, len(content), hashlib.sha256(content).hexdigest())
+
+
+def files_with(folder: Path, text: str) -> list[Path]:
+    """Return the files in a folder that hold a text."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return [path for path in files if text.encode() in path.read_bytes()]

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pytest
 from pydantic import JsonValue
 
-from media_agent.redact import redact, redact_bytes, redact_value
+from media_agent.redact import redact, redact_bytes, redact_reply, redact_value
 
 KEY = 'SECRETKEY-0123456789abcdef/+x"\\=&'
 
@@ -118,3 +118,42 @@ def test_what_is_no_key_stays_as_it_is() -> None:
 
 def test_bytes_that_are_no_text_stay_as_they_are() -> None:
     assert redact_bytes(b"\xff\xfe" + KEY.encode() + b"\x00", [KEY]) == b"\xff\xfe[key]\x00"
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("url", "https://cdn.example/v/1.mp4?token={}"),
+        ("output", "https://cdn.example/{}/1.mp4"),
+        ("video", "/content/1.mp4?key={}"),
+        ("id", "work-{}-1"),
+        ("request_id", "work-{}-1"),
+        ("taskId", "work-{}-1"),
+        ("ID", "work-{}-1"),
+        ("name", "operations/{}-1"),
+    ],
+)
+def test_what_a_video_is_found_by_stays_as_it_came(name: str, said: str) -> None:
+    body: JsonValue = {"data": [{name: said.format("SECRETKEY-0123456789")}]}
+
+    assert redact_reply(body, ["Bearer SECRETKEY-0123456789"]) == body
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"message": "https://api.example.com/?key={}"},
+        {"error": {"url": "https://api.example.com/?key={}", "id": "work-{}"}},
+        {"errors": [{"field_id": "work-{}"}]},
+        {"detail": ["/films?key={}"]},
+        {"id": "{}"},
+        {"id": "Bearer {}"},
+        {"status": "waits-for-{}"},
+        {"note": "see https://api.example.com/?key={} again", "{}": 1},
+    ],
+)
+def test_words_lose_the_key_also_where_they_look_like_an_address(body: JsonValue) -> None:
+    key = "SECRETKEY-0123456789"
+    told = json.loads(json.dumps(body).replace("{}", key))
+
+    assert "SECRETKEY" not in json.dumps(redact_reply(told, [f"Bearer {key}"]))

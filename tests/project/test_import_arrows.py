@@ -23,6 +23,7 @@ PLUGIN_FACE = (
         "backend",
         "declared",
         "fetch",
+        "inline",
         "local",
         "network",
         "polled",
@@ -115,16 +116,16 @@ def test_what_is_imported_is_declared_and_what_is_declared_is_imported() -> None
     assert imported == declared - LOADED_BY_DIFFUSERS - {project["name"]}  # its own extras
 
 
-def test_only_config_reads_the_environment() -> None:
+def test_the_environment_is_read_at_one_place() -> None:
     readers = {
         path.relative_to(ROOT).as_posix()
         for folder in (SCHEMAS, CORE, *PLUGINS)
         for path in folder.rglob("*.py")
         for module in (*imported_modules(path), *environment_reads(path))
-        if module.startswith(("os.environ", "os.getenv", "pydantic_settings."))
+        if module.startswith(("os.environ", "os.getenv", "pydantic_settings.", "getproxies"))
     }
 
-    assert readers == {"media_agent/config.py"}
+    assert readers == {"media_agent/config.py", "media_agent/environment.py"}
 
 
 def test_only_the_ledger_numbers_events_and_writes_the_state_of_a_job() -> None:
@@ -144,8 +145,10 @@ def is_call_of(node: ast.AST, name: str) -> bool:
 
 
 def environment_reads(path: Path) -> Iterator[str]:
-    """Yield "os.NAME" for each attribute of `os` that a file uses."""
+    """Yield "os.NAME" for each attribute of `os` that a file uses, and who asks for proxies."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         match node:
             case ast.Attribute(value=ast.Name(id="os"), attr=name):
                 yield f"os.{name}"
+            case ast.Attribute(attr="getproxies"):
+                yield "getproxies"

@@ -1,0 +1,20 @@
+"""The variables of this process: read here, and by pydantic for `config`, and nowhere else."""
+
+import os
+import urllib.request
+from collections.abc import Mapping
+
+
+def variables() -> Mapping[str, str]:
+    """Return all variables."""
+    return os.environ
+
+
+def value_of(variable: str) -> str | None:
+    """Return what a variable says, without blanks around it; None: it is not set, or blank."""
+    return os.environ.get(variable, "").strip() or None
+
+
+def proxies() -> Mapping[str, str]:
+    """Return the proxies that variables name, and on some systems the settings, by kind."""
+    return urllib.request.getproxies()
