@@ -4,6 +4,7 @@ It is submitted to, polled, and its film is fetched. A submission may cost money
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable, Collection
 
@@ -14,15 +15,17 @@ from media_agent.declared import values_of
 from media_agent.errors import (
     BackendResponseError,
     ConfigurationError,
+    ContentRejectedError,
     Fault,
     GenerationFailedError,
     InvalidRequestError,
     MediaAgentError,
-    VideoNotFetchedError,
     to_info,
 )
 from media_agent.polled import QUEUED, PolledBackend
 from media_agent.video import describe
+from media_agent_hosted.causes import Cause
+from media_agent_hosted.error_words import words_in
 from media_agent_hosted.http import HttpApi, Reply, Transport
 from media_agent_hosted.http_declaration import (
     HttpOptions,
@@ -30,22 +33,17 @@ from media_agent_hosted.http_declaration import (
     build_body,
     call,
     found_at,
-    fraction,
+    state_at,
     state_in,
 )
+from media_agent_hosted.identity import answer_about
 from media_agent_hosted.inline import address_of
-from media_agent_hosted.lenient import address_in, merged, text
-from media_agent_hosted.refusing import accepted_as, end_of, end_of_poll, refusal_in, words_in
-from media_agent_hosted.replies import trimmed
+from media_agent_hosted.lenient import is_at_end, merged, share, text, trimmed
+from media_agent_hosted.named_videos import address_in, marks_in
+from media_agent_hosted.patience import Patience
+from media_agent_hosted.refusing import accepted_as, end_of, end_of_poll, refusal_in
 from media_agent_hosted.secrecy import key_header
-from media_agent_hosted.states import (
-    FILM_MAY_TAKE_SECONDS,
-    POLLS_OF_AN_UNKNOWN_WORD,
-    Patience,
-    State,
-    spelled,
-    unknown_word,
-)
+from media_agent_hosted.states import State, may_be_done, spelled, unknown_word
 from media_agent_schemas.capabilities import Capabilities, Estimate
 from media_agent_schemas.events import (
     BackendEvent,
@@ -128,10 +126,11 @@ class HttpBackend(PolledBackend):
         values = await asyncio.to_thread(self._values, request)
         target = call(self._options.submit, values)
         header = self._options.idempotency_header
+        sent = build_body(self._options.body, values)
         reply = await self._api.send(
             target.method,
             target.path,
-            json=build_body(self._options.body, values),
+            json=sent,
             headers=self._options.headers | ({} if header is None else {header: key}),
             paid=True,
             is_known_again=header is not None,
@@ -147,7 +146,7 @@ class HttpBackend(PolledBackend):
             backend=self.name,
             model=self._model,
             operation_id=name,
-            data={"seed": request.seed},
+            data={"seed": request.seed, "sent": [*marks_in(sent)]},
         )
 
     async def status(self, ref: OperationRef) -> BackendEvent:
@@ -155,17 +154,18 @@ class HttpBackend(PolledBackend):
         options = self._options
         reply = await self._send(options.poll, ref)
         self.postpone(ref, reply.retry_after)
-        body = reply.json()
-        said = found_at(body, options.state)
+        body = answer_about(reply, ref.operation_id, options.id)
+        said = state_at(body, options)
         state = state_in(said, options)
         if state is State.DONE:
-            return await self._finished(ref, reply)
+            return await self._finished(ref, reply, body)
         if state in (State.FAILED, State.CANCELLED):
             return self._failed(ref, body, spelled(said))
         if state is None:
-            return await self._unknown(ref, reply, spelled(said))
+            return await self._unknown(ref, reply, body, spelled(said))
+        self._patience.forget(ref.operation_id)
         phase = QUEUED if state is State.QUEUED else trimmed(text(said) or "working")
-        return JobProgressed(phase=phase, fraction=fraction(found_at(body, options.progress)))
+        return JobProgressed(phase=phase, fraction=share(found_at(body, options.progress)))
 
     async def cancel_once(self, ref: OperationRef) -> None:
         """Ask the service to stop, where the declaration says how."""
@@ -181,52 +181,61 @@ class HttpBackend(PolledBackend):
         await self._api.aclose()
 
     def _failed(self, ref: OperationRef, body: JsonValue, state: str) -> JobFailed:
-        why = words_in(found_at(body, self._options.error)) or words_in(merged(body))
+        refusal = refusal_in(body, found_at(body, self._options.error))
+        why = words_in(merged(body)) if refusal is None else refusal.words
         said = f"{self.name} says {trimmed(state)}" + (f": {why}" if why else "")
-        return JobFailed(error=to_info(GenerationFailedError(said)), model=ref.model)
+        is_rejected = refusal is not None and refusal.cause is Cause.CONTENT
+        kind = ContentRejectedError if is_rejected else GenerationFailedError
+        return JobFailed(error=to_info(kind(said)), model=ref.model)
 
-    async def _unknown(self, ref: OperationRef, reply: Reply, word: str) -> BackendEvent:
+    async def _unknown(
+        self, ref: OperationRef, reply: Reply, body: JsonValue, word: str
+    ) -> BackendEvent:
         """Return what a poll without a state that is known here means: work that goes on, or a no.
 
         Its film is fetched if all else says, again and again, that it is over.
         """
-        body, options = reply.json(), self._options
+        options, waited = self._options, self.waited(ref)
         refusal = refusal_in(body, found_at(body, options.error))
         if refusal is not None and (refusal.is_plain or not word):
-            return end_of_poll(refusal, self._patience, ref.operation_id, self.name, ref.model)
-        done = fraction(found_at(body, options.progress))
-        event = unknown_word(self.name, word, done)
+            return end_of_poll(refusal, self._patience, ref, waited, self.name)
+        progress = found_at(body, options.progress)
+        event = unknown_word(self.name, word, share(progress))
         if not word:
             said = f"{self.name} says nothing at {options.state!r}: taken as work that goes on"
-            event = JobProgressed(phase="working", fraction=done, message=said)
-        looks_done = done == 1.0 or address_in(found_at(body, options.result)) is not None
-        times = self._patience.times(ref.operation_id, event.phase)
-        if not looks_done or times < POLLS_OF_AN_UNKNOWN_WORD:
+            event = JobProgressed(phase="working", fraction=share(progress), message=said)
+        is_stuck = self._patience.is_stuck(ref.operation_id, word, waited)
+        has_address = options.content is None and self._address(ref, body) is not None
+        may_be = options.content is not None and may_be_done(word)
+        if not is_stuck or not (is_at_end(progress) or has_address or may_be):
             return event
-        try:
-            found = await self._finished(ref, reply)
-        except (BackendResponseError, VideoNotFetchedError):
-            return event
-        return found if isinstance(found, JobCompleted) else event
+        with contextlib.suppress(BackendResponseError):
+            return await self._fetched(ref, reply, body)
+        return event
 
-    async def _finished(self, ref: OperationRef, reply: Reply) -> BackendEvent:
-        """Fetch the film: the key goes along if it lies with the service itself."""
-        options, body = self._options, reply.json()
-        asked = reply.url if options.content is None else None
-        if options.content is not None:
-            url: str | None = address(options.content, self._names(ref))
-        else:
-            url = address_in(found_at(body, options.result))
-        if url is None:
-            refusal = refusal_in(body, found_at(body, options.error))
-            if refusal is not None and refusal.is_plain:
-                return end_of(refusal, self.name, ref.model)
-            return self._waited_for(ref, self._no_address(ref))
-        path = self.film_path(ref)
+    async def _finished(self, ref: OperationRef, reply: Reply, body: JsonValue) -> BackendEvent:
+        """Fetch the film of work that its service calls done."""
         try:
-            await self._api.download(url, path, asked=asked, translate=_not_there_yet)
+            return await self._fetched(ref, reply, body)
         except _LateFilmError as late:
-            return self._waited_for(ref, late)
+            refusal = refusal_in(body, found_at(body, self._options.error))
+            if refusal is not None and refusal.is_plain and self._address(ref, body) is None:
+                return end_of(refusal, self.name, ref.model)
+            end = JobOutcomeUnknown(error=to_info(late), model=ref.model)
+            return self._patience.late(ref.operation_id, self.waited(ref), end)
+
+    async def _fetched(self, ref: OperationRef, reply: Reply, body: JsonValue) -> JobCompleted:
+        """Fetch the film: the key goes along if it lies with the service itself.
+
+        Raises:
+            BackendResponseError: it is not there, or not yet.
+        """
+        url = self._address(ref, body)
+        if url is None:
+            raise self._no_address(ref)
+        path = self.film_path(ref)
+        asked = reply.url if self._options.content is None else None
+        await self._api.download(url, path, asked=asked, translate=_not_there_yet)
         self._patience.forget(ref.operation_id)
         seed = ref.data.get("seed")
         return JobCompleted(
@@ -236,21 +245,21 @@ class HttpBackend(PolledBackend):
             verification=self.capabilities().verification,
         )
 
-    def _no_address(self, ref: OperationRef) -> BackendResponseError:
-        return BackendResponseError(
+    def _address(self, ref: OperationRef, body: JsonValue) -> str | None:
+        """Return where the film is, None if an answer does not say it."""
+        if self._options.content is not None:
+            return address(self._options.content, self._names(ref))
+        marks = ref.data.get("sent")
+        sent = [str(mark) for mark in marks] if isinstance(marks, list) else []
+        return address_in(found_at(body, self._options.result), sent)
+
+    def _no_address(self, ref: OperationRef) -> _LateFilmError:
+        return _LateFilmError(
             f"{self.name} says that {ref.operation_id} is done, and gives no address of a film "
             f"at {self._options.result!r}",
             hint=f"correct backends.{self.name}.options.result: the film is still there, and "
             "media-agent jobs resume fetches it",
         )
-
-    def _waited_for(self, ref: OperationRef, error: BackendResponseError) -> BackendEvent:
-        """Give a film a while to appear; then a person has to look."""
-        waited = self._patience.seconds(ref.operation_id, "no film", self.waited(ref))
-        if waited < FILM_MAY_TAKE_SECONDS:
-            return JobProgressed(phase="collect", message=error.message)
-        self._patience.forget(ref.operation_id)
-        return JobOutcomeUnknown(error=to_info(error), model=ref.model)
 
     async def _send(self, text: str, ref: OperationRef, accepts: Collection[int] = ()) -> Reply:
         target, headers = call(text, self._names(ref)), self._options.headers

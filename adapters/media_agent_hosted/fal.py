@@ -40,16 +40,14 @@ from media_agent_hosted.fal_replies import (
     verdict_of,
 )
 from media_agent_hosted.http import HttpApi, Reply, Translate, Transport
+from media_agent_hosted.identity import answer_about
 from media_agent_hosted.inline import address_of
 from media_agent_hosted.lenient import merged
+from media_agent_hosted.named_videos import marks_in
+from media_agent_hosted.patience import Patience
 from media_agent_hosted.refusing import accepted_as, end_of_poll, refusal_in
 from media_agent_hosted.secrecy import key_header
-from media_agent_hosted.states import (
-    FILM_MAY_TAKE_SECONDS,
-    POLLS_OF_AN_UNKNOWN_WORD,
-    Patience,
-    state_of,
-)
+from media_agent_hosted.states import state_of
 from media_agent_schemas.capabilities import Capabilities, Estimate
 from media_agent_schemas.events import BackendEvent, JobFailed, JobOutcomeUnknown, JobProgressed
 from media_agent_schemas.jobs import OperationRef
@@ -148,6 +146,7 @@ class FalBackend(PolledBackend):
             data={
                 **submitted.model_dump(exclude={"request_id"}, exclude_none=True),
                 "seed": request.seed,
+                "sent": [*marks_in(body)],
                 "warnings": list(warnings_about(request, model)),
             },
         )
@@ -159,18 +158,19 @@ class FalBackend(PolledBackend):
         except OperationNotFoundError as error:
             raise self._explained(error, ref) from error
         self.postpone(ref, reply.retry_after)
-        status = read_status(reply.json())
-        if status.request_id not in (None, ref.operation_id):
-            raise OperationNotFoundError(
-                f"fal answers at the address of {ref.operation_id} about other work"
-            )
+        work, waited = ref.operation_id, self.waited(ref)
+        status = read_status(answer_about(reply, work, "request_id"))
         event = parse_status(status)
-        if event is None or state_of(status.status) is not None:
-            return event or await self._result(ref, status)
+        if event is None:
+            return await self._result(ref, status)
+        if state_of(status.status) is not None:
+            self._patience.forget(work)
+            return event
         refusal = refusal_in(reply.json())
         if refusal is not None and (refusal.is_plain or not status.status):
-            return end_of_poll(refusal, self._patience, ref.operation_id, reply.host, ref.model)
-        return await self._result(ref, status, event) if self._is_stuck(ref, status) else event
+            return end_of_poll(refusal, self._patience, ref, waited, reply.host)
+        is_stuck = self._patience.is_stuck(work, status.status, waited)
+        return await self._result(ref, status, event) if is_stuck else event
 
     async def cancel_once(self, ref: OperationRef) -> None:
         """Ask fal to stop; sure only while it waits in the queue."""
@@ -184,10 +184,6 @@ class FalBackend(PolledBackend):
         await super().aclose()
         await self._api.aclose()
 
-    def _is_stuck(self, ref: OperationRef, status: Status) -> bool:
-        """Whether a word that is not known here may mean that it is over: it does not change."""
-        return self._patience.times(ref.operation_id, status.status) > POLLS_OF_AN_UNKNOWN_WORD
-
     async def _result(
         self, ref: OperationRef, status: Status, otherwise: BackendEvent | None = None
     ) -> BackendEvent:
@@ -199,26 +195,19 @@ class FalBackend(PolledBackend):
             return JobFailed(error=to_info(error), model=ref.model)
         except OperationNotFoundError as error:  # its status was found just now
             lost = JobOutcomeUnknown(error=to_info(error), model=ref.model)
-            return otherwise or self._waited_for(ref, lost)
+            return otherwise or self._patience.late(ref.operation_id, self.waited(ref), lost)
         if reply.status >= 400 and (otherwise is not None or not reply.is_html):
             return otherwise or JobProgressed(phase="collect")  # "still in progress"
+        answer_about(reply, ref.operation_id, "request_id")
         now = datetime.datetime.fromtimestamp(self._clock(), datetime.UTC)
         event = parse_result(reply, ref, status, now)
         if isinstance(event, JobOutcomeUnknown):
-            return otherwise or self._waited_for(ref, event)
+            return otherwise or self._patience.late(ref.operation_id, self.waited(ref), event)
         self._patience.forget(ref.operation_id)
         verification = self.capabilities(ref.model).verification
         said = ref.data.get("warnings")
         warnings = tuple(str(each) for each in said) if isinstance(said, list) else ()
         return event.model_copy(update={"verification": verification, "warnings": warnings})
-
-    def _waited_for(self, ref: OperationRef, end: JobOutcomeUnknown) -> BackendEvent:
-        """Give a film a while to appear in the result: that it is completed is fal's word."""
-        waited = self._patience.seconds(ref.operation_id, "no film", self.waited(ref))
-        if waited < FILM_MAY_TAKE_SECONDS:
-            return JobProgressed(phase="collect", message=end.error.message)
-        self._patience.forget(ref.operation_id)
-        return end
 
     def _media(self, request: VideoRequest) -> tuple[str, ...]:
         """Read the inputs; addresses without https are for a fal on this machine only."""

@@ -15,6 +15,8 @@ from media_agent.errors import (
     to_info,
 )
 from media_agent.polled import QUEUED
+from media_agent_hosted.causes import Cause, cause_of
+from media_agent_hosted.error_words import words_in
 from media_agent_hosted.fal_facts import NAME
 from media_agent_hosted.lenient import (
     Text,
@@ -23,11 +25,12 @@ from media_agent_hosted.lenient import (
     merged,
     number,
     text,
-    videos_in,
+    trimmed,
     whole,
 )
-from media_agent_hosted.refusing import end_of, refusal_in, words_in
-from media_agent_hosted.replies import Reply, trimmed
+from media_agent_hosted.named_videos import videos_in
+from media_agent_hosted.refusing import end_of, refusal_in
+from media_agent_hosted.replies import Reply
 from media_agent_hosted.states import State, state_of, state_said, unknown_word
 from media_agent_schemas.events import (
     JobCompleted,
@@ -41,8 +44,6 @@ from media_agent_schemas.media import Artifact
 
 KEPT = datetime.timedelta(days=7)
 """How long fal keeps a film at least, unless told otherwise."""
-
-_REFUSED = "content_policy_violation"
 
 
 class Submitted(BaseModel):
@@ -102,7 +103,7 @@ def parse_status(status: Status) -> JobProgressed | JobFailed | None:
             )
         case State.RUNNING:
             return JobProgressed(phase="generate", message=status.last_line)
-        case State.DONE if status.error_type is None and words_in(status.error) is None:
+        case State.DONE if status.error_type is None and not words_in(status.error):
             return None
         case State.DONE | State.FAILED | State.CANCELLED:
             words = words_in(status.error) or (None if status.error_type else status.reason)
@@ -115,7 +116,9 @@ def parse_result(
 ) -> JobCompleted | JobFailed | JobOutcomeUnknown:
     """Return the end of work that fal calls completed; no film is no success, and no failure."""
     body = reply.json()
-    films = list(videos_in(body)) or list(videos_in(body, everywhere=True))
+    marks = ref.data.get("sent")
+    known = [str(mark) for mark in marks] if isinstance(marks, list) else []
+    films = list(videos_in(body, sent=known)) or list(videos_in(body, everywhere=True, sent=known))
     if not films:
         return _without_film(reply, ref)
     seed = whole(merged(body).get("seed"))
@@ -167,9 +170,11 @@ def verdict_of(reply: Reply) -> MediaAgentError | None:
 def unprocessable(reply: Reply) -> MediaAgentError:
     """Return the error for status 422: the content, or a field."""
     faults = _faults(reply)
-    if any(fault.get("type") == _REFUSED for fault in faults):
+    types = [str(fault.get("type")) for fault in faults]
+    refused = [each for each in types if cause_of([each], "") is Cause.CONTENT]
+    if refused:
         return ContentRejectedError(
-            "fal refuses the content of the request (content_policy_violation)",
+            f"fal refuses the content of the request ({trimmed(refused[0])})",
             hint="change the prompt or the pictures; fal may charge for refused requests",
         )
     return InvalidRequestError(
@@ -186,7 +191,7 @@ def _faults(reply: Reply) -> list[dict[str, JsonValue]]:
 
 
 def _failure(kind: str | None, words: str | None) -> MediaAgentError:
-    if kind == _REFUSED:
+    if kind is not None and cause_of([kind], "") is Cause.CONTENT:
         return ContentRejectedError("fal refuses the content of the request")
     said = trimmed(words or kind or "it does not say why")
     named = f" ({trimmed(kind)})" if kind else ""

@@ -40,8 +40,9 @@ from media_agent.redact import redact
 from media_agent.video import LARGEST_FILM
 from media_agent_hosted.addresses import checked_base, place_of
 from media_agent_hosted.headers import checked_headers
+from media_agent_hosted.lenient import trimmed
 from media_agent_hosted.repeating import repeated
-from media_agent_hosted.replies import Reply, Translate, general_error, trimmed, uncertain
+from media_agent_hosted.replies import Reply, Translate, general_error, uncertain
 from media_agent_hosted.secrecy import Headers, hide_headers, hide_queries
 
 __all__ = ["FilePart", "HttpApi", "Reply", "Translate", "Transport"]
@@ -322,9 +323,10 @@ class HttpApi:
 
 
 def _redirected(request: httpx.Request, response: httpx.Response, *, paid: bool) -> MediaAgentError:
+    """Return the error for a redirect; "See Other" may follow what was accepted."""
+    host, status = place_of(request.url), response.status_code
+    said = f"{host} answered a {request.method} with the redirect {status}, which is not followed"
+    if paid and status == 303:
+        return uncertain(host, said)
     kind = BackendRefusedError if paid else BackendResponseError
-    return kind(
-        f"{place_of(request.url)} answered a {request.method} with the redirect "
-        f"{response.status_code}, which is not followed",
-        hint="set base_url to where the API really is",
-    )
+    return kind(said, hint="set base_url to where the API really is")

@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, JsonValue, field_validator, model_v
 
 from media_agent.declared import Declaration, fill, placeholders, sole_placeholder
 from media_agent_hosted.headers import header_flaw
-from media_agent_hosted.lenient import WRAPPERS, merged, number
+from media_agent_hosted.lenient import WRAPPERS, is_envelope, merged, value_at
 from media_agent_hosted.states import State, spelled, state_of
 from media_agent_schemas.base import Seconds
 
@@ -110,6 +110,13 @@ def state_in(said: JsonValue, options: HttpOptions) -> State | None:
     return state_of(word)
 
 
+def state_at(body: JsonValue, options: HttpOptions) -> JsonValue:
+    """Return the word for its state in an answer: not one that is said of the answer alone."""
+    word, inside = found_at(body, options.state), value_at(merged(body), options.state)
+    is_beside = word is not None and is_envelope(word) and state_in(inside, options) is not None
+    return inside if is_beside else word
+
+
 def found_at(body: JsonValue, place: str | None) -> JsonValue:
     """Return what stands at a place of an answer, also of one that is wrapped in `data`."""
     inside = [body.get(name) for name in WRAPPERS] if isinstance(body, dict) else []
@@ -160,28 +167,6 @@ def build_body(template: JsonValue, values: Mapping[str, JsonValue]) -> JsonValu
             return fill(template, values) if sole is None else values[sole]
         case _:
             return template
-
-
-def value_at(reply: JsonValue, place: str | None) -> JsonValue:
-    """Return what stands at a place such as "data.videos.0.url"; None: nothing."""
-    found = reply
-    for part in () if place is None else place.split("."):
-        if isinstance(found, dict):
-            found = found.get(part)
-        elif isinstance(found, list) and part.isdecimal() and int(part) < len(found):
-            found = found[int(part)]
-        else:
-            return None
-    return None if place is None else found
-
-
-def fraction(value: JsonValue) -> float | None:
-    """Read a progress, as a share of 1 or in percent."""
-    done = number(value)
-    if done is None or not 0 <= done <= 100:
-        return None
-    is_percent = done > 1 or (isinstance(value, str) and value.strip().endswith("%"))
-    return done / 100 if is_percent else done
 
 
 def _as_text(value: object) -> object:

@@ -7,30 +7,20 @@ the address of its video can make an answer unusable. Every other fact is None w
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Annotated
 
 from pydantic import BeforeValidator, JsonValue
 
-from media_agent.inline import is_inline
-
-_DEPTH = 4  # objects within objects in which an address is looked for
+_SHOWN = 300  # characters of a provider's own words in a message
 _MILLISECONDS = 1e11  # a time above it is no number of seconds since 1970, but of thousandths
 _HALVES_OF_BYTES = re.compile("[\udc80-\udcff]")
-_ADDRESS = re.compile(
-    r"[a-z][a-z0-9+.-]*://.+|\.{0,2}/.*|[^\s/:]+(?:/\S*)?\.[a-z]\w{1,4}", re.IGNORECASE
-)
-_SCHEME = re.compile(r"([a-z][a-z0-9+.-]*):", re.IGNORECASE)
-_IS_A_VIDEO = re.compile(r"https?://[^?#\s]+\.(?:mp4|webm|mov|mkv|m4v)(?:[?#]\S*)?", re.IGNORECASE)
-_PLACES = (
-    *("url", "urls", "video", "videos", "video_url", "video_urls", "download_url", "uri"),
-    *("data", "result", "results", "output", "outputs", "metadata", "response", "file", "files"),
-)
-_INLINE_PLACES = ("b64_json", "video_base64", "base64")
-_ONLY_WHERE_DUE = ("href", "link", "src", "address", "location")  # elsewhere they name anything
+_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 WRAPPERS = ("result", "response", "output", "task", "job", "video")
+STATES = ("status", "state", "task_status")
+_NAMES = ("id", "task_id", "request_id")
 _TELLING = ("id", "status", "state", "error", "code")
+_ENVELOPE = re.compile(r"ok|success|successful|true|0|1|2\d\d", re.IGNORECASE)
 
 
 def read_json(content: bytes) -> JsonValue:
@@ -58,25 +48,70 @@ def read_json(content: bytes) -> JsonValue:
 def merged(body: JsonValue) -> dict[str, JsonValue]:
     """Return an answer as one object; what stands in a wrapping `data` counts as beside it.
 
-    An object there is what the answer is about; a list are its results, and the answer counts more.
-    Other wrappers count where the answer itself tells nothing.
+    An object there is what the answer is about, but for the name and the state that the answer has
+    itself; a list are its results, and the answer counts more. Other wrappers count where the
+    answer itself tells nothing.
     """
     if isinstance(body, list):
         body = body[0] if len(body) == 1 else None
     if isinstance(body, str):
-        body = _json_in(body)
+        body = json_in(body)
     if not isinstance(body, dict):
         return {}
+    own: dict[str, JsonValue] = {name: value for name, value in body.items() if value is not None}
     inside = [body[name] for name in WRAPPERS if isinstance(body.get(name), dict)]
     if len(inside) == 1 and not any(body.get(name) for name in ("data", *_TELLING)):
-        return merged(inside[0]) | {
-            name: value for name, value in body.items() if value is not None
-        }
+        return merged(inside[0]) | own
     wrapped = body.get("data")
     inner = merged(wrapped) if isinstance(wrapped, dict | list) else {}
-    if isinstance(wrapped, dict):
-        return body | inner
-    return inner | {name: value for name, value in body.items() if value is not None}
+    return body | _about_it(own, inner) if isinstance(wrapped, dict) else inner | own
+
+
+def _about_it(own: dict[str, JsonValue], inner: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """Return what an inner object adds: a state and a name only where the answer has none.
+
+    An answer that says "ok" of itself, and no more, is about what is inside.
+    """
+    states = [word for name in STATES if (word := text(own.get(name))) is not None]
+    says_inside = any(text(inner.get(name)) for name in STATES)
+    if says_inside and states and all(map(is_envelope, states)):
+        return {**dict.fromkeys(STATES), **inner}
+    known = {name for name in _NAMES if text(own.get(name)) is not None}
+    known |= set(STATES) if states else set()
+    return {name: value for name, value in inner.items() if name not in known}
+
+
+def is_envelope(word: JsonValue) -> bool:
+    """Whether a word for a state may be said of the answer alone, such as "ok" or 200."""
+    return _ENVELOPE.fullmatch(str(word).strip()) is not None
+
+
+def trimmed(text: str) -> str:
+    """Return foreign text on one line of bounded length, without anything unprintable."""
+    line = " ".join(text.split())
+    line = "".join(letter if letter.isprintable() else "?" for letter in line)
+    return line if len(line) <= _SHOWN else f"{line[: _SHOWN - 3]}..."
+
+
+def spaced(name: str) -> str:
+    """Return the words of a name such as "videoUrl", "video_url" or "Video-URL", in small letters.
+
+    They are parted by one space each.
+    """
+    return " ".join(re.split(r"[\W_]+", _HUMP.sub(" ", name))).strip().casefold()
+
+
+def value_at(reply: JsonValue, place: str | None) -> JsonValue:
+    """Return what stands at a place such as "data.videos.0.url"; None: nothing."""
+    found = reply
+    for part in () if place is None else place.split("."):
+        if isinstance(found, dict):
+            found = found.get(part)
+        elif isinstance(found, list) and part.isdecimal() and int(part) < len(found):
+            found = found[int(part)]
+        else:
+            return None
+    return None if place is None else found
 
 
 def text(value: object) -> str | None:
@@ -97,6 +132,21 @@ def number(value: object) -> float | None:
     except (ValueError, OverflowError):
         return None
     return found if math.isfinite(found) else None
+
+
+def share(value: object) -> float | None:
+    """Return a progress as a share of 1: percent, or a share where it is written with a point."""
+    done = number(value)
+    if done is None or done < 0:
+        return None
+    written = str(value)
+    has_point = "." in written and "%" not in written
+    return min(1.0, done if has_point and done <= 1 else done / 100)
+
+
+def is_at_end(value: object) -> bool:
+    """Whether a progress may mean that all is done: also a whole 1, which may be one percent."""
+    return number(value) in (1.0, 100.0)
 
 
 def whole(value: object) -> int | None:
@@ -129,75 +179,7 @@ Whole = Annotated[int | None, BeforeValidator(whole)]
 Moment = Annotated[float | None, BeforeValidator(moment)]
 
 
-def fits_a_path(name: str) -> bool:
-    """Whether the name of work can stand in a path: dots alone would climb out of it."""
-    return name.strip(".") != "" and len(name) <= 500 and name.isprintable()
-
-
-def videos_in(
-    body: JsonValue, *, everywhere: bool = False
-) -> Iterator[tuple[str, Mapping[str, JsonValue]]]:
-    """Yield each address of a video that an answer names, with the object that it stands in.
-
-    What says that it is a picture or a sound is none. With `everywhere` names that are not known
-    here are looked at too, where plainly a video stands there; an answer may repeat an input.
-    """
-    seen: set[str] = set()
-    others = _elsewhere(body, {}, _DEPTH) if everywhere else ()
-    for address, around in (*_addresses(body, {}, _DEPTH), *others):
-        kind = text(around.get("content_type") or around.get("mime_type")) or ""
-        if address not in seen and not kind.startswith(("image/", "audio/")):
-            seen.add(address)
-            yield address, around
-
-
-def is_fetchable(address: str) -> bool:
-    """Whether an address is of a kind that is fetched: one in a bucket, such as s3:, is not."""
-    scheme = _SCHEME.match(address)
-    return scheme is None or scheme[1].lower() in ("http", "https", "data")
-
-
-def address_in(value: JsonValue) -> str | None:
-    """Return the address at a place where one is due: any text, or in a list, or in an object."""
-    match value:
-        case str():
-            inside = _json_in(value)
-            return (_unescaped(value) or None) if inside is None else address_in(inside)
-        case list():
-            return next(filter(None, map(address_in, value)), None)
-        case dict():
-            found = (address for address, _ in videos_in(value, everywhere=True))
-            others = (address_in(value.get(name)) for name in _ONLY_WHERE_DUE)
-            return next(found, None) or next(filter(None, others), None)
-    return None
-
-
-def _addresses(
-    value: JsonValue, around: Mapping[str, JsonValue], depth: int
-) -> Iterator[tuple[str, Mapping[str, JsonValue]]]:
-    match value:
-        case str() if _ADDRESS.fullmatch(_unescaped(value)) or is_inline(value.strip()):
-            yield _unescaped(value), around
-        case list() if depth:
-            for each in value:
-                yield from _addresses(each, around, depth - 1)
-        case str() if depth:
-            yield from _addresses(_json_in(value), around, depth - 1)
-        case dict() if depth:
-            for place in _PLACES:
-                yield from _addresses(value.get(place), value, depth - 1)
-            for place in _INLINE_PLACES:
-                inline = value.get(place)
-                if isinstance(inline, str) and inline.strip():
-                    yield inline.strip(), value
-
-
-def _unescaped(value: str) -> str:
-    """Return an address without what is left of it being JSON within JSON."""
-    return value.strip().replace("\\/", "/")
-
-
-def _json_in(value: str) -> JsonValue:
+def json_in(value: str) -> JsonValue:
     """Return the list or object that a text is the JSON of, as some services write one; or None."""
     if not value.lstrip().startswith(("{", "[")):
         return None
@@ -205,21 +187,6 @@ def _json_in(value: str) -> JsonValue:
         return read_json(value.encode())
     except ValueError:
         return None
-
-
-def _elsewhere(
-    value: JsonValue, around: Mapping[str, JsonValue], depth: int
-) -> Iterator[tuple[str, Mapping[str, JsonValue]]]:
-    """Yield what is plainly a video, under names that are not known here."""
-    match value:
-        case str() if _IS_A_VIDEO.fullmatch(value.strip()):
-            yield value.strip(), around
-        case list() if depth:
-            for each in value:
-                yield from _elsewhere(each, around, depth - 1)
-        case dict() if depth:
-            for each in value.values():
-                yield from _elsewhere(each, value, depth - 1)
 
 
 def _integer(digits: str) -> int | None:

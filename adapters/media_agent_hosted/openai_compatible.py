@@ -21,10 +21,13 @@ from media_agent.errors import (
     VideoNotFetchedError,
     to_info,
 )
+from media_agent.inline import is_inline
 from media_agent.polled import PolledBackend
-from media_agent_hosted.http import FilePart, HttpApi, Transport
+from media_agent_hosted.http import FilePart, HttpApi, Reply, Transport
+from media_agent_hosted.identity import answer_about
 from media_agent_hosted.inline import read_medium
-from media_agent_hosted.lenient import merged, text
+from media_agent_hosted.lenient import is_at_end, merged, text
+from media_agent_hosted.named_videos import is_video_by_name, marks_in
 from media_agent_hosted.openai_errors import (
     FailedPollError,
     NoFilmError,
@@ -54,20 +57,14 @@ from media_agent_hosted.openai_video import (
     parse_status,
     parse_video,
 )
+from media_agent_hosted.patience import Patience
 from media_agent_hosted.refusing import accepted_as, end_of_poll, refusal_in
 from media_agent_hosted.secrecy import key_header
-from media_agent_hosted.states import (
-    FILM_MAY_TAKE_SECONDS,
-    POLLS_OF_AN_UNKNOWN_WORD,
-    Patience,
-    State,
-)
+from media_agent_hosted.states import State, may_be_done
 from media_agent_schemas.capabilities import Capabilities, Estimate
 from media_agent_schemas.events import (
     BackendEvent,
-    JobFailed,
     JobOutcomeUnknown,
-    JobProgressed,
 )
 from media_agent_schemas.jobs import OperationRef
 from media_agent_schemas.media import Artifact
@@ -152,7 +149,7 @@ class OpenAICompatibleBackend(PolledBackend):
             raise await self._explained(error, form.get("model")) from error
         body = reply.json()
         name = accepted_as(reply, text(merged(body).get("id")), "without a video")
-        return self._ref(request, parse_video(body) or Video(id=name))
+        return self._ref(request, form, parse_video(body) or Video(id=name))
 
     async def find(
         self, request: VideoRequest, *, key: str, since: datetime
@@ -171,7 +168,7 @@ class OpenAICompatibleBackend(PolledBackend):
         if video is None:
             return None
         return self._stamped(
-            self._ref(request, video), key, since.timestamp(), self._deadline(request)
+            self._ref(request, form, video), key, since.timestamp(), self._deadline(request)
         )
 
     async def status(self, ref: OperationRef) -> BackendEvent:
@@ -180,11 +177,16 @@ class OpenAICompatibleBackend(PolledBackend):
         if found is None:
             raise lost(ref.operation_id)
         if not isinstance(found, Video):
-            return found
+            return self._nothing_said(ref, found)
         event = parse_status(found, server=self._server(ref))
-        if event is None or (found.state is None and self._is_stuck(ref, found)):
-            return await self._film(ref, found, otherwise=event)
-        return event
+        if event is None:
+            return await self._film(ref, found, otherwise=None)
+        if found.state is not None:
+            self._patience.forget(ref.operation_id)
+            return event
+        is_stuck = self._patience.is_stuck(ref.operation_id, found.status, self.waited(ref))
+        is_at = found.addresses or is_at_end(found.progress) or may_be_done(found.status)
+        return await self._film(ref, found, otherwise=event) if is_stuck and is_at else event
 
     async def cancel_once(self, ref: OperationRef) -> None:
         """Abort on vLLM-Omni; a finished video is left alone, as DELETE would remove its film."""
@@ -194,8 +196,9 @@ class OpenAICompatibleBackend(PolledBackend):
                 hint="only vLLM-Omni can; SGLang would forget the video and work on",
             )
         video = await self._video(ref)
-        is_gone = video is None or isinstance(video, JobFailed)
-        if is_gone or (isinstance(video, Video) and video.state in (State.DONE, State.FAILED)):
+        if video is None or (
+            isinstance(video, Video) and video.state in (State.DONE, State.FAILED)
+        ):
             return
         gone_or_over = (404, 409)
         await self._api.send("DELETE", _path(ref.operation_id), accepts=gone_or_over)
@@ -237,14 +240,14 @@ class OpenAICompatibleBackend(PolledBackend):
         content, mime_type = await asyncio.to_thread(read_medium, frame, largest=_LARGEST_PICTURE)
         return form, (f"first_frame.{mime_type.partition('/')[2]}", content, mime_type)
 
-    def _ref(self, request: VideoRequest, video: Video) -> OperationRef:
+    def _ref(self, request: VideoRequest, form: dict[str, str], video: Video) -> OperationRef:
         _, model = request.backend_and_model()
         server = self._config.server if self._config.server is not Server.AUTO else video.server
         return OperationRef(
             backend=NAME,
             model=model or self._model,
             operation_id=video.id,
-            data={"server": server.value, "seed": request.seed},
+            data={"server": server.value, "seed": request.seed, "sent": [*marks_in({**form})]},
         )
 
     def _server(self, ref: OperationRef) -> Server:
@@ -254,8 +257,11 @@ class OpenAICompatibleBackend(PolledBackend):
         except ValueError:
             return self._config.server
 
-    async def _video(self, ref: OperationRef) -> Video | JobFailed | JobProgressed | None:
-        """Poll; None: the server knows no such video. A failed one may come as an HTTP error."""
+    async def _video(self, ref: OperationRef) -> Video | Reply | None:
+        """Poll; None: the server knows no such video. A failed one may come as an HTTP error.
+
+        Where the answer tells nothing of a video it is returned itself.
+        """
         path, known_as = _path(ref.operation_id), ref.operation_id
         try:
             reply = await self._api.send(
@@ -266,20 +272,22 @@ class OpenAICompatibleBackend(PolledBackend):
         except OperationNotFoundError:
             return None
         self.postpone(ref, reply.retry_after)
-        body = reply.json()
-        video = parse_video(body, known_as)
-        refusal = refusal_in(body) if video is None or video.state is None else None
-        if refusal is not None and (refusal.is_plain or video is None or not video.status):
-            return end_of_poll(refusal, self._patience, known_as, reply.host, ref.model)
-        if video is None:
-            raise reply.senseless("no video where one was due")
-        return video
+        marks = ref.data.get("sent")
+        sent = [str(mark) for mark in marks] if isinstance(marks, list) else []
+        body = answer_about(reply, known_as)
+        video = parse_video(body, known_as, sent)
+        if video is not None and video.state is not None:
+            return video
+        refusal = refusal_in(body)
+        is_no = refusal is not None and (refusal.is_plain or video is None or not video.status)
+        return reply if video is None or is_no else video
 
-    def _is_stuck(self, ref: OperationRef, video: Video) -> bool:
-        """Whether a word that is not known here may mean that the video is complete."""
-        looks_done = video.addresses or (video.fraction is not None and video.fraction >= 1)
-        times = self._patience.times(ref.operation_id, video.status)
-        return bool(looks_done) and times >= POLLS_OF_AN_UNKNOWN_WORD
+    def _nothing_said(self, ref: OperationRef, reply: Reply) -> BackendEvent:
+        """Return what a poll means that does not say how far the video is."""
+        refusal = refusal_in(reply.json())
+        if refusal is None:
+            raise reply.senseless("no video where one was due")
+        return end_of_poll(refusal, self._patience, ref, self.waited(ref), reply.host)
 
     async def _film(
         self, ref: OperationRef, video: Video, otherwise: BackendEvent | None
@@ -288,37 +296,41 @@ class OpenAICompatibleBackend(PolledBackend):
 
         `otherwise` is said when it cannot be had and the video was not plainly called complete.
         """
-        path = _path(ref.operation_id)
-        named = [self._api.resolved(url, path) for url in video.addresses]
-        own = [url for url in named if self._api.has(url) or url.startswith("data:")]
-        if named and not own:
-            artifact = Artifact(uri=named[0], expires_at=expiry(video, self._clock()))
-            return completed(video, artifact, ref, self._checked, await self._served(ref))
         missed: MediaAgentError | None = None
-        for url in (*own, f"{path}/content"):
+        for url in self._places(ref, video):
+            is_here = url.startswith("/") or is_inline(url) or self._api.has(url)
             try:
-                await self._api.download(url, self.film_path(ref), translate=error_of_film)
+                artifact = (
+                    await self._fetched(ref, url)
+                    if is_here
+                    else Artifact(uri=url, expires_at=expiry(video, self._clock()))
+                )
             except (NoFilmError, VideoNotFetchedError) as error:
                 missed = error
                 continue
             self._patience.forget(ref.operation_id)
-            artifact = Artifact(path=str(self.film_path(ref)))
             return completed(video, artifact, ref, self._checked, await self._served(ref))
-        assert missed is not None  # there is always one address to ask
+        assert missed is not None  # there is always one place to ask
         if otherwise is None and isinstance(missed, VideoNotFetchedError):
             raise missed  # which was waited for already, while it was fetched
-        return otherwise or self._waited_for(ref, missed)
+        end = JobOutcomeUnknown(error=to_info(missed), model=ref.model, cost=no_cost())
+        return otherwise or self._patience.late(ref.operation_id, self.waited(ref), end)
 
-    def _waited_for(self, ref: OperationRef, error: MediaAgentError) -> BackendEvent:
-        """Give a film a while to appear: a video may be complete before its file is.
+    async def _fetched(self, ref: OperationRef, url: str) -> Artifact:
+        """Fetch the film from the server itself, which may want the key."""
+        path = self.film_path(ref)
+        await self._api.download(url, path, translate=error_of_film)
+        return Artifact(path=str(path))
 
-        That it is complete is the server's word: it can be fetched later, and has not failed.
+    def _places(self, ref: OperationRef, video: Video) -> list[str]:
+        """Return where the film may be: at what is called like one, and else at its content.
+
+        What the server names besides may be a page that shows it.
         """
-        waited = self._patience.seconds(ref.operation_id, "no film", self.waited(ref))
-        if waited < FILM_MAY_TAKE_SECONDS:
-            return JobProgressed(phase="collect", message=error.message)
-        self._patience.forget(ref.operation_id)
-        return JobOutcomeUnknown(error=to_info(error), model=ref.model, cost=no_cost())
+        path = _path(ref.operation_id)
+        named = [self._api.resolved(url, path) for url in video.addresses]
+        likely = [url for url in named if is_video_by_name(url)]
+        return [*likely, f"{path}/content", *(url for url in named if url not in likely)]
 
     async def _served(self, ref: OperationRef) -> tuple[str, ...]:
         """Ask once which models there are: SGLang takes any name and repeats it."""

@@ -11,11 +11,12 @@ from media_agent.errors import (
     MediaAgentError,
     OperationNotFoundError,
 )
+from media_agent_hosted.causes import Cause, cause_of
+from media_agent_hosted.error_words import codes_in
 from media_agent_hosted.openai_video import Video, parse_video
 from media_agent_hosted.replies import Reply
 
 _TROUBLE_ON_THE_WAY = (401, 408, 429)
-_REJECTIONS = ("moderation_blocked", "content_policy_violation")  # codes of OpenAI's shape
 
 
 class FailedPollError(MediaAgentError):
@@ -53,9 +54,9 @@ def refusal_of_video(reply: Reply) -> MediaAgentError | None:
     if not said or reply.status not in (400, 413, 422):
         return None
     message = f"{reply.host} refuses the request: {said}"
-    match reply.object():
-        case {"error": {"code": str(code)}} if code in _REJECTIONS:
-            return ContentRejectedError(message, hint="change the prompt or the picture")
+    body = reply.object()
+    if cause_of((*codes_in(body.get("error")), *codes_in(body)), "") is Cause.CONTENT:
+        return ContentRejectedError(message, hint="change the prompt or the picture")
     return InvalidRequestError(message, hint="change what the message names")
 
 

@@ -12,7 +12,7 @@ from email.utils import parsedate_to_datetime
 
 from media_agent.errors import BackendResponseError
 from media_agent_hosted.http import HttpApi
-from media_agent_hosted.lenient import fits_a_path
+from media_agent_hosted.identity import fits_a_path
 from media_agent_hosted.openai_video import Server, Video, parse_list
 from media_agent_hosted.replies import Reply
 

@@ -11,26 +11,27 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 
 from media_agent.errors import (
     BackendResponseError,
+    ContentRejectedError,
     GenerationFailedError,
     InvalidRequestError,
     OperationNotFoundError,
     to_info,
 )
 from media_agent.polled import QUEUED
+from media_agent_hosted.causes import Cause, cause_of
+from media_agent_hosted.error_words import codes_in, words_in
 from media_agent_hosted.lenient import (
     Moment,
     Number,
     Text,
     Word,
-    is_fetchable,
     merged,
-    number,
+    share,
     text,
-    videos_in,
+    trimmed,
     whole,
 )
-from media_agent_hosted.refusing import words_in
-from media_agent_hosted.replies import trimmed
+from media_agent_hosted.named_videos import is_fetchable, videos_in
 from media_agent_hosted.states import State, state_of, state_said, unknown_word
 from media_agent_schemas.capabilities import Verification
 from media_agent_schemas.errors import ErrorInfo
@@ -97,23 +98,21 @@ class Video(BaseModel):
 
     @property
     def fraction(self) -> float | None:
-        """How much of it is done: servers say percent, or a share with a point."""
-        done = number(self.progress)
-        if done is None or done < 0:
-            return None
-        return min(1.0, done if isinstance(self.progress, float) and done <= 1 else done / 100)
+        """How much of it is done."""
+        return share(self.progress)
 
 
-def parse_video(body: JsonValue, known_as: str = "") -> Video | None:
+def parse_video(body: JsonValue, known_as: str = "", sent: Collection[str] = ()) -> Video | None:
     """Read a video, None if this is none; also from an error, as vLLM-Omni answers failed polls.
 
-    A poll asks about a video that is `known_as` some id, so that its answer need not say it.
+    A poll asks about a video that is `known_as` some id, so that its answer need not say it. What
+    was `sent` is no address of it.
     """
     said = merged(body)
-    found = tuple(url for url, _ in videos_in(said) if is_fetchable(url))
+    found = tuple(url for url, _ in videos_in(said, sent=sent) if is_fetchable(url))
     name, state = text(said.get("id")), state_said(said)
-    facts = {**said, "addresses": found, "id": name or known_as, "status": state}
-    if words_in(said.get("error")) is None and state_of(state) is State.FAILED:
+    facts = {**said, "addresses": found, "id": known_as or name, "status": state}
+    if not words_in(said.get("error")) and state_of(state) is State.FAILED:
         facts["error"] = words_in(said)
     says_more = state or (known_as and (found or name == known_as))
     return Video.model_validate(facts) if facts["id"] and says_more else None
@@ -207,9 +206,11 @@ def completed(
 def failure(video: Video) -> ErrorInfo:
     """Return why a video failed, in the server's words."""
     said = words_in(video.error)
-    code = whole(video.error.get("code")) if isinstance(video.error, dict) else None
+    codes = codes_in(video.error)
     message = f"the server could not make {video.id}: {said or 'it does not say why'}"
-    if code is not None and 400 <= code < 500:
+    if cause_of(codes, said) is Cause.CONTENT:
+        return to_info(ContentRejectedError(message, hint="change the prompt or the picture"))
+    if any(400 <= (whole(code) or 0) < 500 for code in codes):
         return to_info(InvalidRequestError(message, hint="change what the server complains about"))
     return to_info(GenerationFailedError(message, hint="the server's log says more"))
 

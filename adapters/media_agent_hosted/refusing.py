@@ -1,11 +1,11 @@
-"""Answers that were read whole and say no, whatever their HTTP status: in whose words, and why.
+"""Answers that were read whole and say no, whatever their HTTP status.
 
-Services say it in many ways: an `error`, a code that is not 0, `success: false`, `base_resp`.
+Services say it in many ways: an `error`, a code that is not 0, `success: false`, `base_resp`. Only
+a plain no refuses: what may as well be a yes leaves the outcome unknown.
 """
 
 import re
 from dataclasses import dataclass
-from enum import StrEnum
 
 from pydantic import JsonValue
 
@@ -21,50 +21,37 @@ from media_agent.errors import (
     OperationNotFoundError,
     to_info,
 )
-from media_agent_hosted.lenient import fits_a_path, merged, text, whole
-from media_agent_hosted.replies import Reply, trimmed
-from media_agent_hosted.states import Patience, State, spelled, state_of, state_said
+from media_agent_hosted.causes import Cause, cause_of
+from media_agent_hosted.error_words import code_in, codes_in, plain, words_in
+from media_agent_hosted.identity import fits_a_path
+from media_agent_hosted.lenient import merged, spaced, text, whole
+from media_agent_hosted.patience import Patience
+from media_agent_hosted.replies import Reply
+from media_agent_hosted.states import State, spelled, state_of, state_said
 from media_agent_schemas.events import JobFailed, JobProgressed
+from media_agent_schemas.jobs import OperationRef
 
-_WORDS = (
-    *("message", "msg", "statusmsg", "errormessage", "errormsg", "errmsg", "reason", "detail"),
-    *("details", "description", "failurereason", "failreason", "title", "error", "errors", "type"),
-)  # names are compared in small letters and without _, as services write them in every way
-_CODES = ("code", "statuscode", "errorcode", "errcode", "errno", "retcode", "resultcode", "ret")
-_TYPES = ("errortype", "type", "status")
 _MEANS_YES = ("success", "ok", "successful")
 _MEANS_NO = ("iserror", "haserror", "flagged")
 _AROUND = ("response", "responsemetadata", "result", "output", "data")
 """Where an error may stand, besides in the answer itself."""
-_SAID = 3  # how often a poll has to say no before it is believed: services have bad moments
-_NAME_OF_WORK = re.compile(
-    r"^(?!(request|trace|log|session)_?id$).*(^|_)id$|^(task|job)Id$", re.IGNORECASE
-)
 _FINE = ("", "0", "ok", "success", "succeeded", "none", "null", "true")
-
-
-class Cause(StrEnum):
-    """Why a service says no, as far as its words tell."""
-
-    CONTENT = r"moderat|content.?(policy|filter)|nsfw|safety|sensitive|blocked"
-    ACCOUNT = (
-        r"balance|credit|quota|payment|billing|arrears|permission|forbidden|unauthori[sz]|api.?key"
-    )
-    BUSY = (
-        r"rate.?limit|too many|concurren|throttl|busy|overload|temporar|try again|unavailable"
-        r"|internal|(server|system) error|time.?out|timed out|maintenance"
-    )
-    UNKNOWN_WORK = r"not.?found|no such|does not exist|unknown (task|job|id)"
-    REQUEST = r"invalid|parameter|argument|validation|unsupported|must be|required"
-    OTHER = ""
-
-
-_BY_CODE = {
-    **dict.fromkeys(("401", "402", "403"), Cause.ACCOUNT),
-    **dict.fromkeys(("408", "409", "425", "429", "500", "502", "503", "504"), Cause.BUSY),
-    **dict.fromkeys(("404", "410"), Cause.UNKNOWN_WORK),
-    **dict.fromkeys(("400", "413", "415", "422"), Cause.REQUEST),
-}
+_YES = re.compile(
+    r"\b(success\w*|succe+ded|accepted|ok|okay|queued|submitted|created|received|started|pending"
+    r"|processing|in progress|will be|being (made|processed|generated|created)|thanks?)\b"
+    r"|成功|提交|排队"
+)
+_NOT = re.compile(
+    r"\b(not|no|cannot|could ?n.t|can ?t|un\w+|fail\w*|errors?|invalid|den(y|ied)|refus\w*"
+    r"|reject\w*|wrong|exceed\w*|insufficient|too|must|limit|blocked)\b|失败|错误|不"
+)
+_NAME_OF_WORK = re.compile(
+    r"^(?!(request|trace|log|session|user|account|org|organization|team|project|model|client|app"
+    r"|correlation|error|workspace|customer|key|api key) (uu)?id$)(.* )?(id|uuid|guid|uid)$"
+    r"|^(task|job|operation|prediction|generation|video|ticket|handle)$"
+    r"|^(status|response|result|cancel|get|self|task|job|video|operation) (url|uri|link|href)$"
+)
+_RESULTS = ("data", "result", "results", "output", "response", "video", "task", "job", "urls")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,16 +59,14 @@ class Refusal:
     """A no, in the words of the service."""
 
     words: str
-    code: str
+    codes: tuple[str, ...]
     is_plain: bool
     """Whether it is a no whatever else the answer says: an error, and not only an odd code."""
 
     @property
     def cause(self) -> Cause:
-        """Why, by its code and then by its words."""
-        known = _BY_CODE.get(self.code)
-        said = f"{self.code} {self.words}"
-        return known or next(each for each in Cause if re.search(each, said, re.IGNORECASE))
+        """Why it says no."""
+        return cause_of(self.codes, self.words)
 
     def before_acceptance(self, host: str) -> MediaAgentError:
         """Return the error for a submission that was refused: nothing was accepted."""
@@ -97,105 +82,141 @@ class Refusal:
                 return InvalidRequestError(said, hint="change what the message names")
         return BackendRefusedError(said, hint="nothing was accepted")
 
-    def of_work(self, host: str) -> MediaAgentError:
-        """Return the error for work of which a poll says no: its end, or trouble with the poll."""
+    def of_poll(self, host: str) -> MediaAgentError | None:
+        """Return the trouble with a poll that this is; None: it may be about the work."""
         said = f"{host} says: {self.words}"
         if self.cause is Cause.BUSY:
             return BackendUnavailableError(said, hint="try again later")
-        if self.cause is Cause.ACCOUNT and self.code in _BY_CODE:
+        if self.cause is Cause.ACCOUNT:
             return BackendAuthenticationError(said, hint="check the key and the credit there")
-        if self.cause is Cause.UNKNOWN_WORK:
-            return OperationNotFoundError(said)
-        if self.cause is Cause.CONTENT:
-            return ContentRejectedError(said, hint="change the prompt or the pictures")
-        return GenerationFailedError(said)
+        return None
 
 
 def refusal_in(body: JsonValue, named: JsonValue = None) -> Refusal | None:
-    """Return the no in an answer, None if there is none; `named` stands where its error is due."""
-    answer = merged(body)
-    said = _plain(answer)
-    base = _plain(said.get("baseresp"))
-    words, code = _words(said), _code(base) or _code(said) or _http_status(said)
-    around = [_plain(said.get(name)) for name in _AROUND]
-    errors = (place.get(name) for place in (said, *around) for name in ("error", "errors"))
-    for place in (*errors, named):
-        if place and not _is_fine(place) and state_of(place) in (None, State.FAILED):
-            return Refusal(_words(place) or words or "an error", _code(place, _TYPES) or code, True)
-    if not _is_fine(base.get("statuscode")):
-        return Refusal(_words(base) or "an error", code, True)
-    if state_of(state_said(answer)) is State.FAILED:
-        return Refusal(words or "it failed", code, True)
-    if _says_no(said):
-        return Refusal(words or "it says no, and not why", code, True)
-    if words and (_is_odd(code) or said.get("detail")):
-        return Refusal(words, code, False)
-    return None
+    """Return the no in an answer, None if there is none.
+
+    `named` is what stands where its words are due: it says why, and only that.
+    """
+    said = plain(merged(body))
+    is_failed = state_of(state_said(merged(body))) is State.FAILED
+    base = plain(said.get("baseresp"))
+    around = [plain(said.get(name)) for name in _AROUND]
+    errors = [place.get(name) for place in (said, *around) for name in ("error", "errors")]
+    no: JsonValue = next((each for each in errors if _is_error(each)), None)
+    if no is None and not _is_fine(base.get("statuscode")) and not _is_a_yes(words_in(base)):
+        no = {**base}
+    code = code_in(said) or _http_status(said)
+    is_plain = is_failed or no is not None or _says_no(said)
+    words = words_in(named) or words_in(no) or words_in(said)
+    is_odd = words != "" and (_is_odd(code) or bool(said.get("detail")))
+    if not is_plain and (not is_odd or _is_a_yes(words)):
+        return None
+    codes = (*codes_in(no), *filter(None, (code,)))
+    return Refusal(words or "it says no, and not why", codes, is_plain)
 
 
 def end_of_poll(
-    refusal: Refusal, patience: Patience, work: str, host: str, model: str | None
+    refusal: Refusal, patience: Patience, ref: OperationRef, waited: float, host: str
 ) -> JobFailed | JobProgressed:
     """Return what a poll means that says no, and not how far the work is.
 
-    It ends the work only if it is said again and again.
+    It ends the work only if it is said again and again, for a while.
 
     Raises:
         BackendError: it is trouble with the poll, and says nothing about the work.
         OperationNotFoundError: the service does not know the work.
     """
-    if patience.times(work, refusal.words) >= _SAID:
-        return end_of(refusal, host, model)
-    said = f"{host} says {refusal.words!r}, and not how far the work is: it is asked again"
-    return JobProgressed(phase="unknown", message=said)
+    trouble = refusal.of_poll(host)
+    if trouble is not None:
+        raise trouble
+    if not patience.is_refused(ref.operation_id, waited):
+        said = f"{host} says {refusal.words!r}, and not how far the work is: it is asked again"
+        return JobProgressed(phase="unknown", message=said)
+    if refusal.cause is Cause.UNKNOWN_WORK:
+        raise OperationNotFoundError(f"{host} says: {refusal.words}")
+    return end_of(refusal, host, ref.model)
 
 
 def end_of(refusal: Refusal, host: str, model: str | None) -> JobFailed:
-    """Return the end of work of which a poll says no.
-
-    Raises:
-        BackendError: it is trouble with the poll, and says nothing about the work.
-        OperationNotFoundError: the service does not know the work.
-    """
-    error = refusal.of_work(host)
-    if isinstance(error, ContentRejectedError | GenerationFailedError):
-        return JobFailed(error=to_info(error), model=model)
-    raise error
+    """Return the end of work of which its service says no, and which it called over."""
+    said = f"{host} says: {refusal.words}"
+    error: MediaAgentError = GenerationFailedError(said)
+    if refusal.cause is Cause.CONTENT:
+        error = ContentRejectedError(said, hint="change the prompt or the pictures")
+    return JobFailed(error=to_info(error), model=model)
 
 
 def accepted_as(reply: Reply, found: str | None, missing: str, named: JsonValue = None) -> str:
     """Return the name of accepted work, if the answer to its submission has one.
 
-    A no that comes with a name is believed only where it is plain and nothing is at work.
+    A no that comes with a name is believed only where it is plain and nothing is at work. What
+    stands at the place that is `named` for errors says no where nothing looks accepted.
 
     Raises:
         SubmitUncertainError: the answer says neither a name nor a no.
         MediaAgentError: it says no; nothing was accepted.
     """
     body = reply.json()
-    refusal = refusal_in(body, None if found else named)
+    refusal = refusal_in(body, named)
+    state = state_of(state_said(merged(body)))
     if found and not fits_a_path(found):
         raise reply.senseless(f"{missing}: {found[:100]!r} is no name")
-    if found:
-        is_live = state_of(state_said(merged(body))) not in (None, State.FAILED)
-        if refusal is None or not refusal.is_plain or is_live:
-            return found
-    is_over = state_of(state_said(merged(body))) is State.FAILED
-    if refusal is not None and (found or is_over or not _names_something(body)):
+    if found and (refusal is None or not refusal.is_plain or state not in (None, State.FAILED)):
+        return found
+    words = words_in(named) or words_in(body)
+    if refusal is None and _is_error(named) and not _is_a_yes(words):
+        refusal = Refusal(words or "an error", codes_in(named), is_plain=False)
+    is_over = state is State.FAILED or found is not None
+    if refusal is not None and (is_over or not _looks_accepted(reply, refusal)):
         raise refusal.before_acceptance(reply.host)
-    words = _words(body) if refusal is None else refusal.words
     raise reply.senseless(missing + (f"; it says: {words}" if words else ""))
 
 
-def words_in(value: JsonValue) -> str | None:
-    """Return the words of an error in whatever form it comes."""
-    return _words(value) or None
+def _looks_accepted(reply: Reply, refusal: Refusal) -> bool:
+    """Whether an answer that says no may be about work that was accepted all the same."""
+    said = merged(reply.json())
+    inner = [each for name, each in said.items() if name != "error" and isinstance(each, dict)]
+    if any(_is_name(name, value) for each in (said, *inner) for name, value in each.items()):
+        return True
+    has_results = any(_holds_more(said.get(name)) for name in _RESULTS)
+    return not refusal.is_plain and (has_results or reply.status in (201, 202))
+
+
+def _is_name(name: str, value: JsonValue) -> bool:
+    """Whether a field names work, at whatever place."""
+    if spaced(name) == "name":
+        return isinstance(value, str) and "/" in value
+    return text(value) is not None and _NAME_OF_WORK.search(spaced(name)) is not None
+
+
+def _holds_more(value: JsonValue) -> bool:
+    """Whether there is more in a place for results than an error and its words."""
+    if isinstance(value, dict):
+        return any(_holds_more(each) for name, each in value.items() if not _is_about_error(name))
+    if isinstance(value, list):
+        return any(map(_holds_more, value))
+    return value not in (None, "", False, 0)
+
+
+def _is_about_error(name: str) -> bool:
+    return spaced(name) in ("error", "errors", "code", "message", "msg", "detail", "request id")
+
+
+def _is_error(value: JsonValue) -> bool:
+    """Whether something stands where an error is due, and is no word for work that goes on."""
+    return bool(value) and not _is_fine(value) and state_of(value) in (None, State.FAILED)
+
+
+def _is_a_yes(words: str) -> bool:
+    """Whether the words of an answer say yes, or at least that all is well."""
+    said = spaced(words)
+    return _YES.search(said) is not None and _NOT.search(said) is None
 
 
 def _is_fine(value: JsonValue) -> bool:
     """Whether an error, or a code, says that there is none."""
     if isinstance(value, dict):
-        code = _code(value)
+        code = code_in(value)
         return not any(value.values()) or (code != "" and not _is_odd(code))
     return not value if isinstance(value, list | bool) else spelled(value) in _FINE
 
@@ -211,53 +232,6 @@ def _says_no(said: dict[str, JsonValue]) -> bool:
     yes = (spelled(said[name]) for name in _MEANS_YES if said.get(name) is not None)
     is_no = any(word in ("false", "0", "no") for word in yes)
     return is_no or any(said.get(name) is True for name in _MEANS_NO)
-
-
-def _plain(value: JsonValue) -> dict[str, JsonValue]:
-    """Return an object with its names in small letters and without _; an empty one for others."""
-    if not isinstance(value, dict):
-        return {}
-    return {name.replace("_", "").casefold(): each for name, each in value.items()}
-
-
-def _names_something(body: JsonValue) -> bool:
-    """Whether an answer names work at another place than where its name is due."""
-    said = merged(body)
-    inner = [each for name, each in said.items() if name != "error" and isinstance(each, dict)]
-    return any(
-        text(value) is not None and _NAME_OF_WORK.search(name)
-        for each in (said, *inner)
-        for name, value in each.items()
-    )
-
-
-def _words(value: JsonValue) -> str:
-    """Return the words in an error: a text, its message, or those of all that it lists."""
-    match value:
-        case str() | int() | float() if not isinstance(value, bool):
-            return trimmed(text(value) or "")
-        case list():
-            return trimmed("; ".join(filter(None, map(_words, value))))
-        case dict():
-            named = _plain(value)
-            found = (_words(named[name]) for name in _WORDS if named.get(name))
-            where = named.get("loc")
-            place = ".".join(str(part) for part in where) if isinstance(where, list) else ""
-            said = next(filter(None, found), "") or _words_by_field(value)
-            return f"{place}: {said}" if place and said else said
-    return ""
-
-
-def _words_by_field(value: dict[str, JsonValue]) -> str:
-    """Return complaints that are listed by the field that they are about."""
-    lists = ((name, _words(each)) for name, each in value.items() if isinstance(each, list))
-    return trimmed("; ".join(f"{name}: {words}" for name, words in lists if words))
-
-
-def _code(value: JsonValue, more: tuple[str, ...] = ()) -> str:
-    named = _plain(value)
-    found = (text(named.get(name)) for name in (*_CODES, *more))
-    return next((code for code in found if code is not None), "")
 
 
 def _http_status(said: dict[str, JsonValue]) -> str:

@@ -6,9 +6,8 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import TypeVar
 
-from pydantic import BaseModel, JsonValue, ValidationError
+from pydantic import JsonValue
 
 from media_agent.errors import (
     BackendAuthenticationError,
@@ -24,16 +23,15 @@ from media_agent.errors import (
 )
 from media_agent.network import retry_after_seconds
 from media_agent.redact import redact, redact_reply
-from media_agent_hosted.lenient import read_json
+from media_agent_hosted.error_words import words_in
+from media_agent_hosted.lenient import read_json, trimmed
 
 A_PAGE = "a web page where an API was due; is base_url right?"
-_SHOWN = 300  # characters of a provider's own words in a message
 _LOOKED_AT = 2**16  # bytes of an answer that is no JSON; a key that is cut there is not shown
 _MOST_PARTS = 2**18  # objects, lists and their items in an answer
-_PERHAPS = (408, 425, 429)  # the statuses from 300 to 499 that are no plain no
+_PERHAPS = (303, 408, 425, 429)  # the statuses from 300 to 499 that are no plain no
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 _TAGS = re.compile(r"<(script|style)\b.*?</\1\s*>|<[^>]*>", re.IGNORECASE | re.DOTALL)
-_Model = TypeVar("_Model", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,21 +83,6 @@ class Reply:
         except ValueError:
             raise self.senseless(A_PAGE if self.is_html else "no JSON") from None
 
-    def read(self, model: type[_Model]) -> _Model:
-        """Return the body as a model.
-
-        Raises:
-            BackendResponseError: it does not fit.
-            SubmitUncertainError: it does not fit, and the request may have been paid for.
-        """
-        body = self.json()
-        try:
-            return model.model_validate(body)
-        except ValidationError as error:
-            places = {".".join(str(part) for part in fault["loc"]) for fault in error.errors()}
-            said = f"JSON without a usable {', '.join(sorted(places - {''})) or 'object'}"
-            raise self.senseless(said) from None
-
     def object(self) -> dict[str, JsonValue]:
         """Return the body as a JSON object; an empty one if it is anything else."""
         try:
@@ -116,10 +99,8 @@ class Reply:
     def words(self) -> str:
         """Return what the provider said in its own words, trimmed to one short line."""
         body = self.object()
-        for name in ("detail", "message", "error", "error_message"):
-            found = _text(body.get(name))
-            if found:
-                return trimmed(found)
+        if (found := words_in(body)) != "":
+            return found
         text = redact(self.content[:_LOOKED_AT].decode("utf-8", "replace"), self.secrets)
         if self.is_html:
             return trimmed(redact(_words_of_page(text), self.secrets))
@@ -141,13 +122,6 @@ class Reply:
 
 Translate = Callable[[Reply], MediaAgentError | None]
 """Says which error a reply from status 400 up is; None leaves it to the general table."""
-
-
-def trimmed(text: str) -> str:
-    """Return foreign text on one line of bounded length, without anything unprintable."""
-    line = " ".join(text.split())
-    line = "".join(letter if letter.isprintable() else "?" for letter in line)
-    return line if len(line) <= _SHOWN else f"{line[: _SHOWN - 3]}..."
 
 
 def uncertain(host: str, said: str) -> SubmitUncertainError:
@@ -212,19 +186,3 @@ def _words_of_page(page: str) -> str:
     title = _TITLE.search(page)
     shown = title[1] if title is not None and title[1].strip() else _TAGS.sub(" ", page)
     return html.unescape(shown)
-
-
-def _text(value: JsonValue) -> str:
-    """Return the words in an error body: a text, a message, or the faults that it lists."""
-    match value:
-        case str():
-            return value
-        case {"loc": [*place], "msg": str(text)}:
-            where = ".".join(str(part) for part in place if part != "body")
-            return f"{where}: {text}" if where else text
-        case {"msg": str(text)} | {"message": str(text)}:
-            return text
-        case [*faults]:
-            return "; ".join(filter(None, map(_text, faults)))
-        case _:
-            return ""

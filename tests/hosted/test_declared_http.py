@@ -25,7 +25,8 @@ from media_agent.testing.faults import Fault
 from media_agent.testing.server import Answer, Call
 from media_agent.testing.simulator import Route, SimulatedJob, Simulator
 from media_agent_hosted.declared_http import HttpBackend
-from media_agent_hosted.http_declaration import build_body, call, fraction, value_at
+from media_agent_hosted.http_declaration import build_body, call
+from media_agent_hosted.lenient import share, value_at
 from media_agent_schemas import VideoRequest
 from media_agent_schemas.events import (
     JobCancelled,
@@ -352,10 +353,11 @@ def test_a_place_in_an_answer(place: str | None, found: JsonValue) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "meant"), [(0, 0.0), (1, 1.0), (0.5, 0.5), (40, 0.4), (101, None), ("x", None)]
+    ("said", "meant"),
+    [(0, 0.0), (1, 0.01), (1.0, 1.0), (0.5, 0.5), (40, 0.4), (101, 1.0), ("x", None)],
 )
 def test_a_progress_is_a_share_or_a_percentage(said: JsonValue, meant: float | None) -> None:
-    assert fraction(said) == meant
+    assert share(said) == meant
 
 
 class TestConformance(ServiceConformance):

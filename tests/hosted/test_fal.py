@@ -39,6 +39,7 @@ from media_agent_hosted.fal_replies import (
     Status,
     parse_result,
     parse_status,
+    read_status,
     refusal_of,
     verdict_of,
 )
@@ -451,18 +452,18 @@ def test_the_catalogue_has_every_mapped_model_and_says_who_continues_whom():
 
 def test_waiting_and_working_are_told_apart():
     waiting = parse_status(Status(status="IN_QUEUE", queue_position=3))
-    working = parse_status(reply("in_progress").read(Status))
+    working = parse_status(read_status(reply("in_progress").json()))
 
     assert (waiting.phase, waiting.message, waiting.fraction) == ("queued", "3 before it", None)
     assert (working.phase, working.message) == ("generate", "step 10/50")
 
 
 def test_completed_is_no_success_where_an_error_is_beside_it():
-    failed = parse_status(reply("failed_status").read(Status))
+    failed = parse_status(read_status(reply("failed_status").json()))
 
     assert failed.error.code == "generation_failed"
     assert "Runner disconnected" in failed.error.message
-    assert parse_status(reply("completed").read(Status)) is None
+    assert parse_status(read_status(reply("completed").json())) is None
 
 
 @pytest.mark.parametrize("word", ["PAUSED", "ALMOST", "stage 2 of 3"])
@@ -474,7 +475,7 @@ def test_an_undocumented_state_is_work_that_goes_on_and_is_said(word):
 
 
 def test_the_result_tells_film_seed_and_time():
-    status = reply("completed").read(Status)
+    status = read_status(reply("completed").json())
 
     done = parse_result(reply("result"), REF, status, NOW)
 

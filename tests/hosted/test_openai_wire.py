@@ -10,7 +10,7 @@ from media_agent.errors import (
     OperationNotFoundError,
     UnsupportedRequestError,
 )
-from media_agent_hosted.lenient import fits_a_path
+from media_agent_hosted.identity import fits_a_path
 from media_agent_hosted.openai_form import build_form, build_image_url, form_parts
 from media_agent_hosted.openai_lookup import echoes, is_prompt_of
 from media_agent_hosted.openai_video import (

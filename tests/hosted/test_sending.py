@@ -95,6 +95,7 @@ async def submitted(api):
     [
         (300, BackendRefusedError),
         (302, BackendRefusedError),
+        (303, SubmitUncertainError),
         (304, BackendRefusedError),
         (400, InvalidRequestError),
         (401, BackendAuthenticationError),

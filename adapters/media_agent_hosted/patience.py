@@ -1,0 +1,64 @@
+"""How long a service may say the same before it is believed, or given up.
+
+Services have bad moments: one odd answer between good ones means nothing. Patience is counted in
+polls that say the same one after the other, and in the pauses between them.
+"""
+
+from dataclasses import dataclass
+
+from media_agent_schemas.events import JobOutcomeUnknown, JobProgressed
+
+_TIMES = 3
+"""How often a no, or a word that is not known here, has to be said before it means an end."""
+_NO_HOLDS_SECONDS = 60.0
+"""How long a service has to say no before it is believed of work that it accepted."""
+_VIDEO_MAY_TAKE_SECONDS = 90.0
+"""How long a video may not be there yet after its service called it complete."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    what: str
+    times: int
+    since: float  # of what was waited for the work
+
+
+class Patience:
+    """What was said last of each piece of work in this process, how often, and for how long."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, _Said] = {}
+
+    def forget(self, work: str) -> None:
+        """Begin anew with a piece of work: a poll said how far it is."""
+        self._last.pop(work, None)
+
+    def is_refused(self, work: str, waited: float) -> bool:
+        """Whether a no is to be believed that was said just now, whatever its words."""
+        said = self._said(work, "a no", waited)
+        return said.times >= _TIMES and waited - said.since >= _NO_HOLDS_SECONDS
+
+    def is_stuck(self, work: str, word: str, waited: float) -> bool:
+        """Whether a word that is not known here may mean that work is over: it stays the same."""
+        return self._said(work, f"the word {word}", waited).times >= _TIMES
+
+    def late(
+        self, work: str, waited: float, end: JobOutcomeUnknown
+    ) -> JobProgressed | JobOutcomeUnknown:
+        """Return what it means that a video which was called complete is not there, or not yet.
+
+        That it is complete is the service's word: it can be fetched later, and has not failed.
+        """
+        since = self._said(work, "no video", waited).since
+        if waited - since < _VIDEO_MAY_TAKE_SECONDS:
+            return JobProgressed(phase="collect", message=end.error.message)
+        self.forget(work)
+        return end
+
+    def _said(self, work: str, what: str, waited: float) -> _Said:
+        """Count what a poll said; anything else than the last poll said begins anew."""
+        last = self._last.get(work)
+        again = last is not None and last.what == what
+        since = last.since if last is not None and again else waited
+        self._last[work] = _Said(what, last.times + 1 if last is not None and again else 1, since)
+        return self._last[work]
