@@ -9,7 +9,6 @@ from functools import partial
 from media_agent.backend import VideoBackend
 from media_agent.branching import token_of
 from media_agent.errors import JobCancelledError, MediaAgentError, from_info, to_info
-from media_agent.hearing import from_plugin
 from media_agent.jobs import JobMovedError, JobTerms, Submission, SubmissionState
 from media_agent.lost_replies import LostReplies
 from media_agent.receipts import NotKeptError, keep_ref, written
@@ -117,7 +116,10 @@ class Submitting:
             sending = asyncio.create_task(self._sent(backend, intent, token, sent))
         try:
             return await self._to_its_end(sending, sent)
-        except (JobMovedError, NotKeptError):
+        except (asyncio.CancelledError, JobMovedError):
+            await self._keep_last_word(backend, intent, sending, sent, limits)
+            raise
+        except NotKeptError:
             raise
         except Exception as error:  # also a plugin's own: what it means depends on what was sent
             if limits.resubmits and not isinstance(error, MediaAgentError):
@@ -134,7 +136,7 @@ class Submitting:
         self, backend: VideoBackend, intent: Submission, token: ResumeToken | None, sent: Sending
     ) -> OperationRef:
         request = self._plans[intent.number].request
-        ref = await from_plugin(backend.submit(request, key=intent.key, resume=token))
+        ref = await backend.submit(request, key=intent.key, resume=token)
         await keep_ref(intent, ref, self._around)
         if sent.inputs:
             with contextlib.suppress(MediaAgentError):  # those read before the intent stand there
@@ -144,40 +146,48 @@ class Submitting:
     async def _to_its_end(
         self, sending: "asyncio.Task[OperationRef]", sent: Sending
     ) -> OperationRef:
-        """Wait for a reply also when this is cancelled meanwhile: it says where paid work is.
+        """Wait for a reply, as long as one can come.
 
         Raises:
             JobCancelledError: it was not wanted any more, and nothing can have been accepted.
         """
-        try:
-            while not sending.done():
-                await asyncio.wait({sending}, timeout=LOOK_SECONDS)
-                if sent.may_be_accepted or sending.done() or not self._is_stopped():
-                    continue
-                sending.cancel()
-                await asyncio.wait({sending})
-                if sending.cancelled():
-                    said = f"job {self.job.id} was stopped before anything was accepted"
-                    raise JobCancelledError(said)
-        except asyncio.CancelledError:
+        while not sending.done():
+            await asyncio.wait({sending}, timeout=LOOK_SECONDS)
+            if sent.may_be_accepted or sending.done() or not self._is_unwanted():
+                continue
+            sending.cancel()
             await asyncio.wait({sending})
-            raise
+            if sending.cancelled():
+                said = f"job {self.job.id} was stopped before anything was accepted"
+                raise JobCancelledError(said)
         if sending.cancelled():  # by nobody here
             raise RuntimeError("it cancelled itself")
         return sending.result()
+
+    async def _keep_last_word(
+        self,
+        backend: VideoBackend,
+        intent: Submission,
+        sending: "asyncio.Task[OperationRef]",
+        sent: Sending,
+        limits: Capabilities,
+    ) -> None:
+        """Wait for the reply though nobody goes on here: whoever does is to know what it said."""
+        await asyncio.wait({sending})
+        error = None if sending.cancelled() else sending.exception()
+        if limits.resubmits or not isinstance(error, Exception) or isinstance(error, JobMovedError):
+            return  # a reference was kept by whoever sent
+        refusal = as_refusal(error, backend.name, sent)
+        if refusal is not None:
+            with contextlib.suppress(Exception):  # then the intent stands, and is looked for
+                await written(partial(self._store.refuse, intent, to_info(refusal)), self._around)
 
     async def _found(
         self, backend: VideoBackend, submission: Submission, lost: Exception | None = None
     ) -> OperationRef:
         return await self._lost.found(
-            backend, submission, lost, tell=self._tell, is_stopped=self._is_stopped
+            backend, submission, lost, tell=self._tell, is_stopped=self._is_unwanted
         )
-
-    def _is_stopped(self) -> bool:
-        """Return whether the job is to stop, as far as that can be seen."""
-        with contextlib.suppress(MediaAgentError, JobMovedError):
-            return self._is_unwanted()
-        return False
 
     def _next(self, refused: Submission, error: MediaAgentError | None = None) -> int:
         """Return the number of the plan to offer after a refusal, or raise the refusal."""

@@ -24,7 +24,7 @@ from media_agent.errors import (
     VideoNotFetchedError,
     to_info,
 )
-from media_agent.hearing import from_plugin
+from media_agent.fencing import from_plugin
 from media_agent_schemas.events import (
     BackendEvent,
     JobCancelled,
@@ -160,7 +160,8 @@ class Watch:
     async def _asked(self) -> BackendEvent:
         """Poll; a film that is still on its way when the job is to stop is left to a later run."""
         self.is_fetching = False
-        polling = asyncio.create_task(from_plugin(self.service.status(self.ref)))
+        status = self.service.status(self.ref)
+        polling = asyncio.create_task(from_plugin(f"{self.service.name}: status()", status))
         try:
             while not polling.done():
                 is_last = self.is_fetching and self._cancel_asked_at is not None

@@ -3,7 +3,8 @@
 import asyncio
 import hashlib
 import sqlite3
-from collections.abc import Callable
+import threading
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,6 +19,7 @@ from media_agent.config import load_settings
 from media_agent.errors import (
     BackendAuthenticationError,
     BackendRefusedError,
+    BackendResponseError,
     BackendUnavailableError,
     ConfigurationError,
     ContentRejectedError,
@@ -30,6 +32,7 @@ from media_agent.errors import (
     StorageError,
     to_info,
 )
+from media_agent.fetch import Fetched
 from media_agent.jobs import Submission, SubmissionState
 from media_agent.ledger import Ledger
 from media_agent.plugins import Discovery
@@ -78,6 +81,10 @@ def quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("media_agent.submitting.LOOK_SECONDS", 0.01)
 
 
+async def nothing() -> None:
+    pass
+
+
 class Service(PolledBackend):
     """A paid service and the way to it; it counts what it accepted, and a test says what breaks."""
 
@@ -94,6 +101,7 @@ class Service(PolledBackend):
         self.after: BaseException | None = None
         self.data: dict[str, str] = {}
         self.hangs_before: asyncio.Event | None = None
+        self.at_first: Callable[[], Awaitable[None]] = nothing
         self.told: list[BackendEvent | BaseException] = []
 
     @property
@@ -115,6 +123,7 @@ class Service(PolledBackend):
         return Estimate(cost_usd=PRICE)
 
     async def submit_once(self, request: VideoRequest, *, key: str) -> OperationRef:
+        await self.at_first()
         if self.hangs_before is not None:
             self.hangs_before.set()
             await asyncio.Event().wait()
@@ -158,8 +167,18 @@ class BrokenLedger(Ledger):
     fails = 0
     trouble: Callable[[], Exception] = staticmethod(lambda: StorageError("the disk is full"))
     reads = True
+    is_busy = False
+    seconds = 0.0
+    asked = 0
+
+    def is_cancel_requested(self, job_id: str) -> bool:
+        self.asked += 1
+        if self.is_busy:
+            raise StorageError("the ledger is locked")
+        return super().is_cancel_requested(job_id)
 
     def accept(self, submission: Submission, ref: OperationRef) -> None:
+        threading.Event().wait(self.seconds)
         if self.fails:
             self.fails -= 1
             raise self.trouble()
@@ -449,6 +468,215 @@ async def test_a_video_that_is_finished_long_after_the_deadline_is_collected(des
 
     assert job.status is JobStatus.COMPLETED
     assert desk.service.stopped == []
+
+
+class Forgetful(SilentService):
+    """It sends, and forgets to say where the work is; asked, it names it by a text."""
+
+    answer_given: object = None
+
+    def capabilities(self, model: str | None = None) -> Capabilities:
+        return super().capabilities(model).model_copy(update={"lookup": "list"})
+
+    async def submit(self, request: VideoRequest, **how: object) -> OperationRef:
+        self.accepted.append("one")
+        return self.answer_given  # type: ignore[return-value]  # a plugin without types
+
+    async def find(self, request: VideoRequest, **how: object) -> OperationRef | None:
+        return "op-1"  # type: ignore[return-value]  # as above
+
+
+@pytest.mark.parametrize("answer", [None, "op-1", {"operation_id": "op-1"}, 0], ids=repr)
+async def test_who_comes_back_without_a_reference_may_have_been_paid(
+    tmp_path: Path, film: Path, answer: object
+) -> None:
+    desk = Desk(tmp_path, film, Forgetful)
+    desk.service.answer_given = answer  # type: ignore[attr-defined]
+    job = await desk.make(idempotency_key="wish")
+
+    again = await desk.make(idempotency_key="wish")
+
+    assert again.id == job.id
+    assert again.status is JobStatus.OUTCOME_UNKNOWN
+    assert desk.state(job) is SubmissionState.UNKNOWN
+    assert desk.spent() == PRICE
+    assert desk.service.accepted == ["one"]
+    assert "not OperationRef" in str(job.error and job.error.message)
+
+
+async def test_what_is_found_without_a_reference_is_trouble_of_the_search(
+    tmp_path: Path, film: Path
+) -> None:
+    desk = Desk(tmp_path, film, Forgetful)
+    job = await desk.make()
+
+    with pytest.raises(BackendResponseError, match=r"find\(\) gave .* not OperationRef"):
+        await desk.process().reconcile(job.id)
+
+
+class SlowService(Service):
+    """It takes the request, and answers when it may."""
+
+    def __init__(self, settings: BackendSettings, film: Path, name: str = "service") -> None:
+        super().__init__(settings, film, name)
+        self.is_out, self.may_answer = asyncio.Event(), asyncio.Event()
+
+    async def submit_once(self, request: VideoRequest, *, key: str) -> OperationRef:
+        with sending() if self.tells_when_sending else nullcontext():
+            self.is_out.set()
+            await self.may_answer.wait()
+            if self.answer is not None:
+                raise self.answer
+            self.accepted.append(key)
+        return OperationRef(backend=self.name, model="one", operation_id="op-1")
+
+
+class SilentSlowService(SlowService):
+    tells_when_sending = False
+
+
+@pytest.mark.parametrize("kind", [SlowService, SilentSlowService])
+@pytest.mark.parametrize(
+    ("answer", "state", "spent"),
+    [
+        (BackendRefusedError("422"), SubmissionState.REFUSED, 0.0),
+        (ContentRejectedError("no cats"), SubmissionState.REFUSED, 0.0),
+        (None, SubmissionState.ACCEPTED, PRICE),
+        (KeyError("id"), SubmissionState.INTENDED, PRICE),
+    ],
+    ids=["422", "rejected", "accepted", "lost"],
+)
+async def test_what_a_service_answers_while_the_process_ends_is_kept(
+    tmp_path: Path,
+    film: Path,
+    kind: type[Service],
+    answer: Exception | None,
+    state: SubmissionState,
+    spent: float,
+) -> None:
+    desk = Desk(tmp_path, film, kind)
+    assert isinstance(desk.service, SlowService)
+    desk.service.answer = answer
+    client = desk.process()
+    job = await client.start(REQUEST)
+    await desk.service.is_out.wait()
+
+    closing = asyncio.create_task(client._running.let_go())
+    for _ in range(5):
+        await asyncio.sleep(0)
+    desk.service.may_answer.set()
+    await closing
+
+    assert desk.state(job) is state
+    assert desk.spent() == spent
+
+
+async def test_a_refusal_that_is_heard_while_the_process_ends_is_the_end_of_the_job_later(
+    tmp_path: Path, film: Path
+) -> None:
+    desk = Desk(tmp_path, film, SlowService)
+    assert isinstance(desk.service, SlowService)
+    desk.service.answer = BackendRefusedError("422")
+    client = desk.process()
+    job = await client.start(REQUEST)
+    await desk.service.is_out.wait()
+    closing = asyncio.create_task(client._running.let_go())
+    desk.service.may_answer.set()
+    await closing
+
+    later = await desk.process().resume(job.id)
+
+    assert later.status is JobStatus.FAILED
+    assert later.error is not None
+    assert later.error.message == "422"
+
+
+@pytest.mark.parametrize("while_", ["sent", "looked for", "fetched"])
+async def test_a_ledger_that_is_busy_meanwhile_does_not_stop_paid_work(
+    tmp_path: Path, film: Path, while_: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = Desk(tmp_path, film, LostService if while_ == "looked for" else Service)
+
+    async def busy_for_a_while() -> None:
+        desk.ledger.is_busy, begun = True, desk.ledger.asked
+        while desk.ledger.asked < begun + 3:  # noqa: ASYNC110  # it is asked now and then
+            await asyncio.sleep(0.001)
+        desk.ledger.is_busy = False
+
+    async def fetch(uri: str, path: Path, **how: object) -> Fetched:
+        await busy_for_a_while()
+        return fetched(film, path)
+
+    if while_ == "sent":
+        desk.service.at_first = busy_for_a_while
+    if while_ == "looked for":
+        desk.service.at_find = busy_for_a_while  # type: ignore[attr-defined]
+    if while_ == "fetched":
+        monkeypatch.setattr("media_agent.fetch.fetch", fetch)
+        elsewhere = Artifact(uri="https://service.test/film.mp4")
+        desk.service.told = [JobCompleted(artifacts=(elsewhere,))]
+
+    job = await desk.make()
+
+    assert job.status is JobStatus.COMPLETED, job.error
+    assert len(desk.service.accepted) == 1
+
+
+def fetched(film: Path, path: Path) -> Fetched:
+    content = film.read_bytes()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return Fetched(path, len(content), hashlib.sha256(content).hexdigest())
+
+
+class LostService(Service):
+    """Its reply is lost, and its list shows the work."""
+
+    def __init__(self, settings: BackendSettings, film: Path, name: str = "service") -> None:
+        super().__init__(settings, film, name)
+        self.after = ConnectionResetError()
+        self.at_find: Callable[[], Awaitable[None]] = nothing
+
+    def capabilities(self, model: str | None = None) -> Capabilities:
+        return super().capabilities(model).model_copy(update={"lookup": "list"})
+
+    async def find(
+        self, request: VideoRequest, *, key: str, since: datetime
+    ) -> OperationRef | None:
+        await self.at_find()
+        return OperationRef(backend=self.name, model="one", operation_id="op-1")
+
+
+async def test_where_found_work_is_is_written_however_long_that_takes(
+    tmp_path: Path, film: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("media_agent.lost_replies._LONGEST_LOOK", 0.02)
+    desk = Desk(tmp_path, film, LostService)
+    desk.ledger.seconds = 0.1
+
+    job = await desk.make()
+
+    assert job.status is JobStatus.COMPLETED, job.error
+    assert job.ref is not None
+
+
+async def test_who_is_observed_is_closed_before_its_video_is_fetched(
+    tmp_path: Path, film: Path
+) -> None:
+    steps: list[str] = []
+
+    class Observed(Service):
+        async def observe(self, ref: OperationRef) -> AsyncGenerator[BackendEvent, None]:
+            try:
+                yield self.done()
+            finally:
+                steps.append("closed")
+
+    desk = Desk(tmp_path, film, Observed)
+
+    await desk.process(steps.append).generate(REQUEST)
+
+    assert steps.index("closed") < steps.index("observe")
 
 
 # -- before anything was sent ------------------------------------------------------------------
