@@ -20,7 +20,7 @@ from media_agent.errors import (
     UnsupportedRequestError,
 )
 from media_agent.files import checked_key
-from media_agent.sending import goes_along, sending, will_tell
+from media_agent.sending import goes_along, refused, sending, will_tell
 from media_agent.watching import Watch
 from media_agent_schemas.capabilities import Capabilities, Estimate, OptionSpec
 from media_agent_schemas.events import (
@@ -35,7 +35,7 @@ from media_agent_schemas.events import (
 from media_agent_schemas.jobs import ChangePrompt, Finish, OperationRef, ResumeToken
 from media_agent_schemas.request import VideoRequest
 
-__all__ = ["DEADLINE", "QUEUED", "PolledBackend", "goes_along", "sending"]
+__all__ = ["DEADLINE", "QUEUED", "PolledBackend", "goes_along", "refused", "sending"]
 
 QUEUED = "queued"
 """The phase of work that waits at the provider; every other phase is work that has started."""
@@ -67,7 +67,7 @@ class PolledBackend(ABC):
     bills: ClassVar[bool] = True
     """Whether work costs money; one's own servers send no bill."""
     tells_when_sending: ClassVar[bool] = False
-    """Whether `submit_once` sends what may be accepted within `sending()`, and nowhere else."""
+    """Whether `submit_once` sends what may be accepted within `sending()`, and reads its answer."""
 
     def __init__(
         self,

@@ -8,12 +8,20 @@ from functools import partial
 
 from media_agent.backend import VideoBackend
 from media_agent.branching import token_of
-from media_agent.errors import JobCancelledError, MediaAgentError, from_info, to_info
+from media_agent.errors import (
+    BackendError,
+    ConfigurationError,
+    JobCancelledError,
+    MediaAgentError,
+    PluginError,
+    UnsupportedRequestError,
+    from_info,
+    to_info,
+)
 from media_agent.jobs import JobMovedError, JobTerms, Submission, SubmissionState
 from media_agent.lost_replies import LostReplies
 from media_agent.receipts import NotKeptError, keep_ref, written
-from media_agent.refusals import as_refusal, lets_others_try
-from media_agent.sending import Sending, followed
+from media_agent.sending import Sending, as_refusal, followed
 from media_agent.stopping import LOOK_SECONDS
 from media_agent.surroundings import Surroundings
 from media_agent_schemas.capabilities import Capabilities, Plan
@@ -21,6 +29,7 @@ from media_agent_schemas.events import BackendEvent
 from media_agent_schemas.jobs import OperationRef, ResumeToken, VideoJob
 
 _LOGGER = logging.getLogger(__name__)
+_FAULTS_OF_A_BACKEND = (BackendError, UnsupportedRequestError, ConfigurationError, PluginError)
 
 
 class Submitting:
@@ -194,7 +203,7 @@ class Submitting:
         if error is None:
             error = from_info(refused.error) if refused.error else MediaAgentError("refused")
         number = refused.number + 1
-        if number >= len(self._plans) or not lets_others_try(error):
+        if number >= len(self._plans) or not isinstance(error, _FAULTS_OF_A_BACKEND):
             raise error
         plan = self._plans[number]
         said = f"{refused.backend} refused ({error.message}); {plan.backend}/{plan.model} is next"

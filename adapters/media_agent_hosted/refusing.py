@@ -21,6 +21,7 @@ from media_agent.errors import (
     OperationNotFoundError,
     to_info,
 )
+from media_agent.polled import refused
 from media_agent_hosted.lenient import fits_a_path, merged, text, whole
 from media_agent_hosted.replies import Reply, trimmed
 from media_agent_hosted.states import Patience, State, spelled, state_of, state_said
@@ -182,6 +183,7 @@ def accepted_as(reply: Reply, found: str | None, missing: str, named: JsonValue 
             return found
     is_over = state_of(state_said(merged(body))) is State.FAILED
     if refusal is not None and (found or is_over or not _names_something(body)):
+        refused()
         raise refusal.before_acceptance(reply.host)
     words = _words(body) if refusal is None else refusal.words
     raise reply.senseless(missing + (f"; it says: {words}" if words else ""))

@@ -18,6 +18,7 @@ from media_agent.client import VideoClient
 from media_agent.config import load_settings
 from media_agent.errors import (
     BackendAuthenticationError,
+    BackendRateLimitError,
     BackendRefusedError,
     BackendResponseError,
     BackendUnavailableError,
@@ -27,6 +28,7 @@ from media_agent.errors import (
     IdempotencyConflictError,
     JobCancelledError,
     MediaAgentError,
+    ModelRetiredError,
     NotResumableError,
     PluginError,
     StorageError,
@@ -274,6 +276,11 @@ OF_OUR_TREE = [
     JobCancelledError("stopped"),
     NotResumableError("no token"),
     IdempotencyConflictError("the key is taken"),
+    BackendRateLimitError("asked too often"),
+    BackendAuthenticationError("the key may not poll"),
+    BackendRefusedError("no such place"),
+    ContentRejectedError("not this"),
+    ModelRetiredError("gone"),
 ]
 
 
