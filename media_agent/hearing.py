@@ -1,4 +1,4 @@
-"""What a backend tells of work: it can be kept, or is left out."""
+"""What a backend tells of work; its last word goes far before it is kept, so it can be kept."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -15,7 +15,7 @@ from media_agent.errors import (
     to_info,
 )
 from media_agent.kept_text import readable
-from media_agent_schemas.events import BackendEvent, JobCompleted, JobFailed, JobProgressed
+from media_agent_schemas.events import BackendEvent, JobCompleted, JobFailed, TerminalEvent
 from media_agent_schemas.jobs import OperationRef
 
 _WORD_OF_THE_BACKEND = (RequestError, GenerationFailedError, ModelRetiredError, JobError)
@@ -26,18 +26,15 @@ async def told_by(backend: VideoBackend, ref: OperationRef) -> AsyncGenerator[Ba
     try:
         async with aclosing(backend.observe(ref)) as events:
             async for event in events:
-                if (kept := _kept(event, backend.name)) is not None:
-                    yield kept
+                yield _kept(event, backend.name) if isinstance(event, TerminalEvent) else event
     except OperationNotFoundError:
         raise
     except _WORD_OF_THE_BACKEND as error:
         yield JobFailed(error=to_info(error))
 
 
-def _kept(event: BackendEvent, backend: str) -> BackendEvent | None:
-    """Return an event as it can be kept; None: it is one that can be done without.
-
-    Of a finished film all but the film may be left out.
+def _kept(event: TerminalEvent, backend: str) -> TerminalEvent:
+    """Return an end as it can be kept; of a finished film all but the film may be left out.
 
     Raises:
         BackendResponseError: it cannot be kept.
@@ -45,8 +42,6 @@ def _kept(event: BackendEvent, backend: str) -> BackendEvent | None:
     try:
         return readable(event)
     except StorageError as error:
-        if isinstance(event, JobProgressed):
-            return None
         if not isinstance(event, JobCompleted) or not event.artifacts:
             raise BackendResponseError(f"{backend} told what cannot be kept: {error}") from error
         said = f"what {backend} told of the film cannot be kept and was left out"

@@ -539,6 +539,45 @@ async def test_a_part_that_is_stopped_before_it_began_is_never_sent(world: World
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize("end", ["completed", "failed", "left behind"])
+async def test_a_job_that_a_caller_named_like_a_part_is_no_part(world: World, end: str) -> None:
+    name, short = "mine.part-0002", REQUEST.model_copy(update={"duration": 2})
+    if end == "failed":
+        world.provider.fails = {name}
+    if end == "left behind":
+        making = world.process(("ref", 1)).generate(short, job_id=name)
+        with pytest.raises(Crash):
+            await making
+    else:
+        await world.process().generate(short, job_id=name)
+    before = world.process().store.get(name)
+
+    job = await world.process().generate(REQUEST, job_id="mine")
+
+    assert job.status is JobStatus.COMPLETED
+    assert levels(str(job.artifacts[0].path)) == list(range(20))
+    parts = ["mine.part-0001", "mine.part-0002.2", "mine.part-0003"]
+    assert world.provider.accepted == [name, *parts]
+    assert world.process().store.get(name) == before
+
+
+@pytest.mark.anyio
+async def test_a_job_that_a_caller_named_like_a_part_is_not_stopped_with_the_film(
+    world: World,
+) -> None:
+    client = world.process()
+    short = REQUEST.model_copy(update={"duration": 2})
+    with pytest.raises(Crash):
+        await world.process(("ref", 1)).generate(short, job_id="mine.part-0001")
+    maker = PartMaker(client._running, client.store)
+
+    await maker.stop("mine.part-0001", part_of="mine")
+
+    assert world.provider.cancelled == set()
+    assert not client.store.get("mine.part-0001").status.is_terminal
+
+
+@pytest.mark.anyio
 async def test_an_endless_chain_ends_when_told_to_finish(world: World) -> None:
     world.provider.price = 0.0
     client = world.process()

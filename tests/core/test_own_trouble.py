@@ -389,6 +389,47 @@ async def test_half_a_letter_in_the_words_of_a_service_changes_no_end(
     assert desk.process().store.get(job.id) == job
 
 
+class Counted(JobProgressed):
+    """Knows how often it was made a text and read again."""
+
+    def model_dump_json(self, **how: object) -> str:
+        counted.append(self.phase)
+        return super().model_dump_json(**how)  # type: ignore[arg-type]  # handed on
+
+
+counted: list[str] = []
+
+
+async def test_what_is_told_is_checked_once(desk: Desk) -> None:
+    counted.clear()
+    desk.service.told = [Counted(phase="one"), Counted(phase="two")]
+
+    job = await desk.make()
+
+    assert job.status is JobStatus.COMPLETED
+    assert counted == ["one", "two"]
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        JobProgressed.model_construct(phase="x", fraction=2.0),
+        JobProgressed.model_construct(phase="x", fraction=-0.1),
+    ],
+    ids=repr,
+)
+async def test_progress_that_makes_no_sense_is_left_out(desk: Desk, told: BackendEvent) -> None:
+    desk.service.told = [told]
+
+    job = await desk.make()
+
+    assert job.status is JobStatus.COMPLETED
+    assert [each.event.type for each in desk.ledger.events(job.id)] == [
+        "job.started",
+        "job.completed",
+    ]
+
+
 async def test_half_a_letter_in_a_reference_does_not_lose_it(desk: Desk) -> None:
     desk.service.data = {"queue": HALF}
 
