@@ -149,7 +149,7 @@ class PartMaker:
         return await self._running.watched(job_id, on_event, lets_go=True)
 
     def _named(self, job_id: str) -> tuple[VideoJob, ...]:
-        """Return the jobs with the names of a part, oldest first; a caller may choose such a name."""
+        """Return the jobs with the names of a part, oldest first; callers may choose such names."""
         named: tuple[VideoJob, ...] = ()
         with contextlib.suppress(JobNotFoundError):
             while True:

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from functools import partial
 
+from media_agent import stopping
 from media_agent.backend import VideoBackend
 from media_agent.branching import token_of
 from media_agent.errors import (
@@ -22,7 +23,6 @@ from media_agent.jobs import JobMovedError, JobTerms, Submission, SubmissionStat
 from media_agent.lost_replies import LostReplies
 from media_agent.receipts import NotKeptError, keep_ref, written
 from media_agent.sending import Sending, as_refusal, followed
-from media_agent.stopping import LOOK_SECONDS
 from media_agent.surroundings import Surroundings
 from media_agent_schemas.capabilities import Capabilities, Plan
 from media_agent_schemas.events import BackendEvent
@@ -161,7 +161,7 @@ class Submitting:
             JobCancelledError: it was not wanted any more, and nothing can have been accepted.
         """
         while not sending.done():
-            await asyncio.wait({sending}, timeout=LOOK_SECONDS)
+            await asyncio.wait({sending}, timeout=stopping.LOOK_SECONDS)
             if sent.may_be_accepted or sending.done() or not self._is_unwanted():
                 continue
             sending.cancel()

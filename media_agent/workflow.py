@@ -12,6 +12,7 @@ import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 
+from media_agent import stopping
 from media_agent.artifacts import Destination
 from media_agent.backend import VideoBackend
 from media_agent.delivering import Delivering, clean_up, placed
@@ -45,11 +46,8 @@ from media_agent_schemas.events import (
 )
 from media_agent_schemas.jobs import OperationRef, VideoJob
 
-__all__ = ["JobRun", "Surroundings"]
-
 _LOGGER = logging.getLogger(__name__)
 _PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)  # seconds between attempts to reach a backend again
-_LOOK_SECONDS = 0.5  # between two looks for what other processes want
 _LONGEST_CALL = 30.0  # seconds that a backend has to take a command, or the wish to stop
 
 OnEvent = Callable[[JobEvent], None] | None
@@ -157,7 +155,7 @@ class JobRun:
 
         async def look() -> None:
             while True:
-                await asyncio.sleep(_LOOK_SECONDS)
+                await asyncio.sleep(stopping.LOOK_SECONDS)
                 try:
                     await self._stop_if_asked()
                     await self.take_commands()

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from media_agent import workflow
+from media_agent import stopping
 from media_agent.backend import BackendSettings, BackendSpec
 from media_agent.client import VideoClient
 from media_agent.config import load_settings
@@ -499,7 +499,7 @@ async def test_a_part_at_its_provider_goes_on_there_when_the_client_is_closed(
 async def test_who_lost_a_film_in_parts_does_not_stop_its_part(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(workflow, "_LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(stopping, "LOOK_SECONDS", 0.01)
     has_left, leave = asyncio.Event(), JobRun._leave
 
     async def noted(run: JobRun) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from media_agent import stopping, workflow
+from media_agent import stopping
 from media_agent.backend import BackendSettings, BackendSpec
 from media_agent.client import VideoClient
 from media_agent.config import load_settings
@@ -77,10 +77,7 @@ def anyio_backend() -> str:
 @pytest.fixture(autouse=True)
 def quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MEDIA_AGENT_CONFIG", str(tmp_path / "none.toml"))
-    for module in (stopping, workflow):
-        name = "LOOK_SECONDS" if module is stopping else "_LOOK_SECONDS"
-        monkeypatch.setattr(module, name, 0.01)
-    monkeypatch.setattr("media_agent.submitting.LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(stopping, "LOOK_SECONDS", 0.01)
 
 
 async def nothing() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from media_agent import running, workflow
+from media_agent import stopping, workflow
 from media_agent.backend import BackendSettings, BackendSpec, VideoBackend
 from media_agent.client import VideoClient
 from media_agent.config import load_settings
@@ -147,8 +147,7 @@ def process(folder: Path, backend: VideoBackend, crash_at: str | None = None) ->
 @pytest.fixture(autouse=True)
 def quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MEDIA_AGENT_CONFIG", str(tmp_path / "none.toml"))
-    monkeypatch.setattr(workflow, "_LOOK_SECONDS", 0.01)
-    monkeypatch.setattr(running, "_LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(stopping, "LOOK_SECONDS", 0.01)
 
 
 @pytest.fixture
