@@ -6,6 +6,7 @@ import sqlite3
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import nullcontext
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -690,6 +691,22 @@ class LostService(Service):
     ) -> OperationRef | None:
         await self.at_find()
         return OperationRef(backend=self.name, model="one", operation_id="op-1")
+
+
+async def test_what_was_found_out_of_a_video_when_it_was_fetched_is_not_found_out_again(
+    desk: Desk, film: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fetch(uri: str, path: Path, **how: object) -> Fetched:
+        return replace(fetched(film, path), sha256="a" * 64)
+
+    monkeypatch.setattr("media_agent.fetch.fetch", fetch)
+    elsewhere = Artifact(uri="https://service.test/film.mp4")
+    desk.service.told = [JobCompleted(artifacts=(elsewhere,))]
+
+    job = await desk.make()
+
+    assert job.status is JobStatus.COMPLETED
+    assert job.artifacts[0].sha256 == "a" * 64
 
 
 async def test_where_found_work_is_is_written_however_long_that_takes(
