@@ -127,7 +127,7 @@ class ChainBackend:
         wishes.is_cancelled = True
         if wishes.part is not None:
             with contextlib.suppress(MediaAgentError):
-                await self._maker.stop(wishes.part)
+                await self._maker.stop(wishes.part, part_of=ref.operation_id)
 
     async def aclose(self) -> None:
         """Do nothing: those who make the parts are closed by their owner."""

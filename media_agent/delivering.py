@@ -6,6 +6,7 @@ import logging
 import shutil
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from media_agent.artifacts import Destination, is_there, reserved
@@ -107,8 +108,9 @@ class Delivering:
         placed: list[Artifact] = []
         said: list[str] = []
         for number, film in enumerate(films[: self._destination.films], start=1):
-            fetched = await self._fetched(film, number)
-            placed.append(await asyncio.to_thread(self._place, fetched, is_complete, number))
+            film, sha256 = await self._fetched(film, number)
+            place = partial(self._place, film, is_complete, number, fetched_sha256=sha256)
+            placed.append(await asyncio.to_thread(place))
             if is_complete and placed[-1].metadata is not None:
                 asked, planned = self._job.request, self._job.plan.request
                 said += differences(asked, planned, placed[-1].metadata)
@@ -132,9 +134,10 @@ class Delivering:
         error = trouble.model_copy(update={"hint": hint})
         return JobOutcomeUnknown.model_validate({**facts, "error": error})
 
-    async def _fetched(self, film: Artifact, number: int) -> Artifact:
+    async def _fetched(self, film: Artifact, number: int) -> tuple[Artifact, str | None]:
+        """Return a film that is here, and its digest if it was fetched: then it is whole, too."""
         if film.path is not None or film.uri is None:
-            return film
+            return film, None
         path = self._around.work_folder / self._job.id / f"fetched-{number}.mp4"
         from media_agent.fetch import fetch
 
@@ -158,14 +161,17 @@ class Delivering:
         if film.sha256 not in (None, fetched.sha256):
             raise BackendResponseError("the film that arrived is not the one that was announced")
         is_kept = "://" in film.uri and self._around.without_keys(film.uri) == film.uri
-        return film.model_copy(update={"path": str(path), "uri": film.uri if is_kept else None})
+        place = {"path": str(path), "uri": film.uri if is_kept else None}
+        return film.model_copy(update=place), fetched.sha256
 
     def _to_look_at(self, film: Artifact) -> Artifact:
         """Return a film that is not here, its address without keys: a later run asks for it."""
         told = self._around.without_keys(film.uri or "")
         return film.model_copy(update={"uri": told or None})
 
-    def _place(self, film: Artifact, is_complete: bool, number: int) -> Artifact:
+    def _place(
+        self, film: Artifact, is_complete: bool, number: int, *, fetched_sha256: str | None
+    ) -> Artifact:
         from media_agent.video import describe
         from media_agent.whole import check_whole
 
@@ -174,9 +180,9 @@ class Delivering:
         source = Path(film.path)
         if not source.exists():
             raise StorageError(f"the film {source} cannot be collected: it is gone")
-        if is_complete:
+        if is_complete and fetched_sha256 is None:
             check_whole(source)
-        found = describe(source, film.kind)
+        found = describe(source, film.kind, sha256=fetched_sha256)
         place = self._destination.place_of(is_complete, number)
         facts = {"uri": film.uri, "expires_at": film.expires_at}
         placed = found.model_copy(update={"path": str(place), **facts})

@@ -1,9 +1,11 @@
 """A fence around plugins: whatever their code does, it is named and the rest goes on."""
 
+import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Collection, Iterator
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
+from contextlib import aclosing
 from datetime import datetime
+from types import NoneType
 from typing import TypeVar, cast
 
 from pydantic import ValidationError
@@ -23,6 +25,10 @@ WAY_OUT = "update, repair or uninstall the package it comes from"
 
 Answer = TypeVar("Answer")
 Facts = TypeVar("Facts", Capabilities, Estimate)
+
+
+class PluginBrokeError(Exception):
+    """The code of a plugin did what is no error and no answer; it says nothing about the work."""
 
 
 def fenced(who: str, call: Callable[[], object], kind: type[Answer]) -> Answer:
@@ -45,6 +51,23 @@ def fenced(who: str, call: Callable[[], object], kind: type[Answer]) -> Answer:
     return answer
 
 
+async def from_plugin(who: str, work: Awaitable[Answer]) -> Answer:
+    """Wait for code of a plugin; a cancellation of ours goes on, and so does an error of its own.
+
+    Raises:
+        PluginBrokeError: it raised what would have ended our task or process; it names `who`.
+    """
+    task = asyncio.current_task()
+    try:
+        return await work
+    except asyncio.CancelledError as error:
+        if task is None or task.cancelling():
+            raise
+        raise PluginBrokeError(f"{who} cancelled itself") from error
+    except (SystemExit, GeneratorExit) as error:
+        raise PluginBrokeError(f"{who} raised {in_words(error)}") from error
+
+
 def in_words(error: BaseException) -> str:
     """Return the kind of an error and what it says, on one line; it may even fail to say it."""
     name = type(error).__name__
@@ -59,7 +82,8 @@ class FencedBackend:
     """Meets the `VideoBackend` protocol by asking a plugin's backend, behind the fence.
 
     What becomes of work that was begun is the business of its workflow: errors there pass. But an
-    exit is an error too; it would end all the jobs of this process.
+    exit is an error too, since it would end all the jobs of this process; and so is an answer that
+    names no work, since what was begun by then is not to be begun again.
     """
 
     def __init__(
@@ -96,42 +120,46 @@ class FencedBackend:
     async def submit(
         self, request: VideoRequest, *, key: str, resume: ResumeToken | None = None
     ) -> OperationRef:
-        """Hand the request on."""
-        with self._no_exit("submit()"):
-            return await self._inner.submit(request, key=key, resume=resume)
+        """Hand the request on.
+
+        Raises:
+            PluginBrokeError: it came back without a reference: it may have been accepted.
+        """
+        submitting = self._inner.submit(request, key=key, resume=resume)
+        return await self._of_kind("submit()", submitting, OperationRef)
 
     async def find(
         self, request: VideoRequest, *, key: str, since: datetime
     ) -> OperationRef | None:
-        """Look for work whose reply was lost."""
-        with self._no_exit("find()"):
-            return await self._inner.find(request, key=key, since=since)
+        """Look for work whose reply was lost.
+
+        Raises:
+            PluginBrokeError: what it found is no reference.
+        """
+        finding = self._inner.find(request, key=key, since=since)
+        return await self._of_kind("find()", finding, OperationRef, NoneType)
 
     async def observe(self, ref: OperationRef) -> AsyncGenerator[BackendEvent, None]:
         """Yield what happens."""
         async with aclosing(self._inner.observe(ref)) as events:
             while True:
-                with self._no_exit("observe()"):
-                    event = await anext(events, None)
+                event = await from_plugin(f"{self._who}: observe()", anext(events, None))
                 if event is None:
                     return
                 yield event
 
     async def control(self, ref: OperationRef, command: ChangePrompt | Finish) -> None:
         """Hand the command on."""
-        with self._no_exit("control()"):
-            await self._inner.control(ref, command)
+        await from_plugin(f"{self._who}: control()", self._inner.control(ref, command))
 
     async def cancel(self, ref: OperationRef) -> None:
         """Ask to stop."""
-        with self._no_exit("cancel()"):
-            await self._inner.cancel(ref)
+        await from_plugin(f"{self._who}: cancel()", self._inner.cancel(ref))
 
     async def aclose(self) -> None:
         """Close the backend; if it cannot be closed, the others are still to be."""
         try:
-            with self._no_exit("aclose()"):
-                await self._inner.aclose()
+            await from_plugin(f"{self._who}: aclose()", self._inner.aclose())
         except Exception as error:  # noqa: BLE001  # a plugin may do anything
             _LOGGER.warning("%s: aclose() raised %s", self._who, in_words(error))
 
@@ -145,12 +173,14 @@ class FencedBackend:
             problem = faults_in_words(error, kind)
             raise self._wrong(f"{what} gave a faulty {kind.__name__}: {problem}") from None
 
-    @contextmanager
-    def _no_exit(self, what: str) -> Iterator[None]:
-        try:
-            yield
-        except SystemExit as error:
-            raise RuntimeError(f"{self._who}: {what} raised {in_words(error)}") from error
+    async def _of_kind(self, what: str, work: Awaitable[Answer], *kinds: type[object]) -> Answer:
+        """Wait for an answer of the plugin, and check what it is."""
+        answer = await from_plugin(f"{self._who}: {what}", work)
+        if not isinstance(answer, kinds):
+            raise PluginBrokeError(
+                f"{self._who}: {what} gave {_shown(answer)}, not {kinds[0].__name__}"
+            )
+        return answer
 
     def _wrong(self, what: str) -> PluginError:
         return PluginError(f"{self._who}: {what}", hint=WAY_OUT)

@@ -159,13 +159,20 @@ class Ledger(OwnedSubmissions):
     def append(self, job_id: str, event: BackendEvent, time: datetime) -> JobEvent | None:
         """Number and keep an event and move the job by it; None for a repetition.
 
-        After a terminal event every other one is a repetition.
+        After a terminal event every other one is a repetition. Progress that could not be read
+        again is left out; half a character in any event becomes a mark.
 
         Raises:
             JobMovedError: another process owns the job.
+            StorageError: the event could not be read again.
         """
-        event = readable(event)
         durably = not isinstance(event, JobProgressed)
+        try:
+            event = readable(event)
+        except StorageError:
+            if durably:
+                raise
+            return None
         with self._file.writing(durably=durably) as connection:
             standing = standing_of(self._own_row(connection, job_id))
             if is_repetition(standing, event):
@@ -275,7 +282,7 @@ class Ledger(OwnedSubmissions):
             sequence=sequence,
             time=time,
             chunk=event.index if isinstance(event, ChunkReady) else None,
-            event=numbered,
+            event=numbered.model_dump_json(),  # its event is known to be readable
         )
         return numbered
 

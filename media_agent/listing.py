@@ -124,7 +124,7 @@ def _usual_request(limits: Capabilities) -> VideoRequest:
 def _keep(name: str, error: MediaAgentError, problems: list[str], faults: list[str]) -> None:
     said = f"{name}: {in_full(error).removeprefix(f'{name} ')}"
     problems.append(said)
-    if isinstance(error, PluginError) or isinstance(error.__cause__, PluginError):
+    if isinstance(error, PluginError):
         faults.append(said)
 
 

@@ -1,17 +1,17 @@
 """Looks for work whose reply was lost, where its backend can be asked; it is never sent again."""
 
-import asyncio
 from collections.abc import Callable, Sequence
 
 from media_agent.backend import VideoBackend
 from media_agent.errors import (
     BackendResponseError,
     JobCancelledError,
+    MediaAgentError,
     SubmitUncertainError,
 )
-from media_agent.hearing import from_plugin
+from media_agent.fencing import in_words
 from media_agent.jobs import JobMovedError, Submission
-from media_agent.receipts import NotKeptError, keep_ref
+from media_agent.receipts import keep_ref
 from media_agent.stopping import while_wanted
 from media_agent.surroundings import Surroundings
 from media_agent_schemas.capabilities import Plan
@@ -39,15 +39,9 @@ class LostReplies:
         last = self._around.store.last_submission(self._job_id)
         if last is None or last.ref is not None:
             return None if last is None else last.ref
-        plan = self._plans[last.number]
-        backend = await self._around.open_backend(plan)
-        if backend.capabilities(plan.model).lookup == "none":
-            return None
-        finding = backend.find(plan.request, key=last.key, since=last.created_at)
-        ref = await from_plugin(finding)
-        if ref is None or self._around.store.is_of_another(last, ref):
-            return None
-        await keep_ref(last, ref, self._around)
+        ref = await self._shown(last)
+        if ref is not None:
+            await keep_ref(last, ref, self._around)
         return ref
 
     async def found(
@@ -70,13 +64,14 @@ class LostReplies:
             said = f"asking {backend.name} about work whose reply was lost"
             tell(JobProgressed(phase=said))
         is_last = is_stopped()  # then one look must do: what is found can be stopped
-        looking = self._looked_for(_LOOK_AGAIN if can_ask and not is_last else ())
+        looking = self._looked_for(submission, _LOOK_AGAIN if can_ask and not is_last else ())
         under = "its key" if lookup == "key" else "its list"
         trouble: str | None
         try:
-            async with asyncio.timeout(_LONGEST_LOOK):
-                found = await (looking if is_last else while_wanted(looking, is_stopped))
+            is_unwanted = _never if is_last else is_stopped
+            found = await while_wanted(looking, is_unwanted, longest=_LONGEST_LOOK)
             if isinstance(found, OperationRef):
+                await keep_ref(submission, found, self._around)  # however long that takes
                 return found
             trouble = found or f"it shows no work under {under}"
         except TimeoutError:
@@ -90,22 +85,48 @@ class LostReplies:
             hint=asks_again if can_ask else _look_yourself(backend.name),
         ) from lost
 
-    async def _looked_for(self, pauses: tuple[float, ...]) -> OperationRef | str | None:
+    async def _looked_for(
+        self, submission: Submission, pauses: tuple[float, ...]
+    ) -> OperationRef | str | None:
         """Return where the work is, or else what kept from asking."""
         trouble = None
         for pause in (*pauses, None):
             try:
-                if (ref := await self.find()) is not None:
+                if (ref := await self._shown(submission)) is not None:
                     return ref
-            except (JobMovedError, NotKeptError):
+            except JobMovedError:
                 raise
             except BackendResponseError as error:  # it was asked, and nobody can be sure
                 trouble = error.message
-            except Exception as error:  # noqa: BLE001  # a plugin's own too: it says nothing about the work
-                trouble = f"it could not be asked ({error})"
+            except MediaAgentError as error:
+                trouble = f"it could not be asked ({error.message})"
             if pause is not None:
                 await self._around.sleep(pause)
         return trouble
+
+    async def _shown(self, submission: Submission) -> OperationRef | None:
+        """Ask once where work is.
+
+        Raises:
+            BackendError: the backend could not be asked, or broke.
+        """
+        plan = self._plans[submission.number]
+        backend = await self._around.open_backend(plan)
+        if backend.capabilities(plan.model).lookup == "none":
+            return None
+        try:
+            ref = await backend.find(plan.request, key=submission.key, since=submission.created_at)
+        except MediaAgentError:
+            raise
+        except Exception as error:  # a plugin's own: it says nothing about the work
+            said = f"{backend.name} broke when it was asked: {in_words(error)}"
+            raise BackendResponseError(said) from error
+        is_known = ref is not None and self._around.store.is_of_another(submission, ref)
+        return None if is_known else ref
+
+
+def _never() -> bool:
+    return False
 
 
 def _look_yourself(backend: str) -> str:

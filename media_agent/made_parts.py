@@ -124,22 +124,23 @@ class PartMaker:
         One that failed or was cancelled is made again, as a job of its own, when the film ended
         with it and was resumed since.
         """
-        tried = self._tried(job_id)
+        named = self._named(job_id)
+        tried = self._parts_of(part_of, named)
         if tried:
             ended_at = None if part_of is None else self._ended_at(part_of)
             is_new = ended_at is None or tried[-1].updated_at > ended_at
             if is_new or tried[-1].status not in (JobStatus.FAILED, JobStatus.CANCELLED):
                 return await self._gone_on(tried[-1].id, on_event)
-        name = _attempt(job_id, len(tried))
+        name = _attempt(job_id, len(named))
         part, _ = await self._running.keep(name, plan.request, JobTerms((plan,), part_of=part_of))
         if job_id in self._stopped:
             self._store.request_cancel(name)
         return await self._running.made(part, on_event, lets_go=True)
 
-    async def stop(self, job_id: str) -> None:
+    async def stop(self, job_id: str, *, part_of: str | None = None) -> None:
         """Stop a part that is being made, or is about to be."""
         self._stopped.add(job_id)
-        for part in self._tried(job_id)[-1:]:
+        for part in self._parts_of(part_of, self._named(job_id))[-1:]:
             await self._running.stop(part.id)
 
     async def _gone_on(self, job_id: str, on_event: Callable[[JobEvent], None]) -> VideoJob:
@@ -147,13 +148,17 @@ class PartMaker:
             return await self._running.resumed(job_id, on_event, lets_go=True)
         return await self._running.watched(job_id, on_event, lets_go=True)
 
-    def _tried(self, job_id: str) -> tuple[VideoJob, ...]:
-        """Return the jobs of a part, oldest first; each but the last failed or was cancelled."""
-        tried: tuple[VideoJob, ...] = ()
+    def _named(self, job_id: str) -> tuple[VideoJob, ...]:
+        """Return the jobs with the names of a part, oldest first; callers may choose such names."""
+        named: tuple[VideoJob, ...] = ()
         with contextlib.suppress(JobNotFoundError):
             while True:
-                tried += (self._store.get(_attempt(job_id, len(tried))),)
-        return tried
+                named += (self._store.get(_attempt(job_id, len(named))),)
+        return named
+
+    def _parts_of(self, key: str | None, named: tuple[VideoJob, ...]) -> tuple[VideoJob, ...]:
+        """Return those that are of the film of a key; each but the last failed or was cancelled."""
+        return tuple(each for each in named if self._store.terms(each.id).part_of == key)
 
     def _ended_at(self, key: str) -> datetime | None:
         """Return when the film under this key last failed or was cancelled, None if never."""

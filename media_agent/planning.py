@@ -8,7 +8,7 @@ from functools import cached_property
 from media_agent.backend import VideoBackend
 from media_agent.catalogue import Catalogue
 from media_agent.config import RouteSection, Settings
-from media_agent.errors import MediaAgentError, PluginError, in_full
+from media_agent.errors import MediaAgentError, in_full
 from media_agent.reasons import chosen, faults_of_plugins
 from media_agent.registry import Registry
 from media_agent.router import Router
@@ -98,8 +98,7 @@ class Planner:
                 try:
                     backends[name] = await self._open_backend(name)
                 except MediaAgentError as error:
-                    fault = error.__cause__  # of a factory that broke
-                    broken[name] = fault if isinstance(fault, PluginError) else error
+                    broken[name] = error
         return Router(
             backends,
             self._catalogue,

@@ -21,8 +21,8 @@ from media_agent.errors import (
     UnsupportedRequestError,
 )
 from media_agent.files import checked_key
-from media_agent.sending import goes_along, sending, will_tell
-from media_agent.watching import Watch
+from media_agent.sending import goes_along, refused, sending, will_tell
+from media_agent.watching import Service, Watch
 from media_agent_schemas.capabilities import Capabilities, Estimate, OptionSpec
 from media_agent_schemas.events import (
     BackendEvent,
@@ -36,7 +36,7 @@ from media_agent_schemas.events import (
 from media_agent_schemas.jobs import ChangePrompt, Finish, OperationRef, ResumeToken
 from media_agent_schemas.request import VideoRequest
 
-__all__ = ["DEADLINE", "QUEUED", "PolledBackend", "goes_along", "sending"]
+__all__ = ["DEADLINE", "QUEUED", "PolledBackend", "goes_along", "refused", "sending"]
 
 QUEUED = "queued"
 """The phase of work that waits at the provider; every other phase is work that has started."""
@@ -68,7 +68,7 @@ class PolledBackend(ABC):
     bills: ClassVar[bool] = True
     """Whether work costs money; one's own servers send no bill."""
     tells_when_sending: ClassVar[bool] = False
-    """Whether `submit_once` sends what may be accepted within `sending()`, and nowhere else."""
+    """Whether `submit_once` sends what may be accepted within `sending()`, and reads its answer."""
 
     def __init__(
         self,
@@ -78,7 +78,7 @@ class PolledBackend(ABC):
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.settings = settings
-        self._clock = clock  # seconds since 1970: a deadline outlives this process
+        self._clock = clock  # seconds since 1970, to read dates by
         self._sleep = sleep
         self._submitted: dict[str, tuple[VideoRequest, OperationRef]] = {}
         self._submitting: dict[str, asyncio.Lock] = {}
@@ -212,12 +212,26 @@ class PolledBackend(ABC):
     def _stamped(
         self, ref: OperationRef, key: str, submitted_at: float, deadline: float
     ) -> OperationRef:
-        """Return a reference with what this base needs of it in any process."""
+        """Return a reference with what this base needs of it in any process.
+
+        When it was submitted is for people alone: no patience is read off a clock.
+        """
         stamp = {"key": key, "submitted_at": submitted_at, "deadline_seconds": deadline}
         return ref.model_copy(update={"data": {**stamp, **ref.data}})
 
     def _watch(self, ref: OperationRef) -> Watch:
-        return self._watches.setdefault(ref.operation_id, Watch(self, ref))
+        known = self._watches.get(ref.operation_id)
+        if known is None:
+            service = Service(
+                name=self.name,
+                bills=self.bills,
+                longest_poll_seconds=self.longest_poll_seconds,
+                cancel_grace_seconds=self.cancel_grace_seconds,
+                status=self.status,
+                cancel=self.cancel_once,
+            )
+            known = self._watches[ref.operation_id] = Watch(service, ref)
+        return known
 
     def _known(self, request: VideoRequest, key: str) -> OperationRef | None:
         known = self._submitted.get(key)

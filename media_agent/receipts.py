@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from functools import partial
 
-from media_agent.errors import MediaAgentError, SubmitUncertainError
+from media_agent.errors import SubmitUncertainError
 from media_agent.jobs import JobMovedError, Submission
 from media_agent.surroundings import Surroundings
 from media_agent_schemas.jobs import OperationRef
@@ -44,7 +44,19 @@ async def keep_ref(submission: Submission, ref: OperationRef, around: Surroundin
 
 
 async def written(write: Callable[[], object], around: Surroundings) -> None:
-    """Write into the ledger, again and again: what is written is known nowhere else."""
+    """Write into the ledger, again and again: what is written is known nowhere else.
+
+    When this is cancelled, it is tried once more; what becomes of that changes nothing.
+    """
+    try:
+        await _written(write, around)
+    except asyncio.CancelledError:
+        with contextlib.suppress(Exception):  # the cancellation is what is to be known
+            await asyncio.to_thread(write)
+        raise
+
+
+async def _written(write: Callable[[], object], around: Surroundings) -> None:
     for pause in (*_WRITE_AGAIN, None):
         try:
             await asyncio.to_thread(write)
@@ -56,12 +68,7 @@ async def written(write: Callable[[], object], around: Surroundings) -> None:
             _LOGGER.debug("the ledger is written again in %g s", pause, exc_info=True)
         else:
             return
-        try:
-            await around.sleep(pause)
-        except asyncio.CancelledError:
-            with contextlib.suppress(MediaAgentError):
-                write()
-            raise
+        await around.sleep(pause)
 
 
 def _address_in(ref: OperationRef) -> str | None:

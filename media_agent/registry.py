@@ -13,7 +13,6 @@ from media_agent.errors import (
     Fault,
     InvalidRequestError,
     MediaAgentError,
-    PluginError,
 )
 from media_agent.fencing import FencedBackend, in_words
 from media_agent.models import with_models
@@ -78,7 +77,8 @@ class Registry:
         Raises:
             InvalidRequestError: there is none of this name; the nearest one is said.
             ConfigurationError: its section in the settings is faulty.
-            BackendUnavailableError: it is installed and cannot be started.
+            BackendUnavailableError: it is installed and lacks a library.
+            PluginError: its plugin is broken.
         """
         spec = self._spec(name)
         if spec.takes_folders:
@@ -92,21 +92,23 @@ class Registry:
         """Make the backend of a spec, behind the fence that every plugin is kept by.
 
         Raises:
-            BackendUnavailableError: it cannot be started, or what is made is no backend.
+            BackendUnavailableError: it lacks a library.
+            PluginError: its plugin broke, or what is made is no backend.
         """
         plugin = self.plugin(spec.name)
-        try:
-            also = (settings.name,) if settings.name else ()
-            return FencedBackend(plugin, spec.name, lambda: spec.factory(settings), also=also)
-        except PluginError as error:
-            cause = error.__cause__
-            said = error.message if cause is None else in_words(cause)
-            by = "" if plugin == spec.name else f" of plugin {plugin}"
-            problem = f"backend {spec.name}{by} cannot be started: {said}"
-            if isinstance(cause, ImportError):
-                hint = f"pip install 'media-agent[{spec.name}]', or what the plugin's manual says"
-                raise BackendUnavailableError(problem, hint=hint) from cause
-            raise BackendUnavailableError(problem, hint=error.hint) from error
+
+        def made() -> VideoBackend:
+            try:
+                return spec.factory(settings)
+            except ImportError as error:
+                by = "" if plugin == spec.name else f" of plugin {plugin}"
+                raise BackendUnavailableError(
+                    f"backend {spec.name}{by} lacks what it imports: {in_words(error)}",
+                    hint=f"install what the manual of plugin {plugin} says",
+                ) from error
+
+        also = (settings.name,) if settings.name else ()
+        return FencedBackend(plugin, spec.name, made, also=also)
 
     def _spec(self, name: str) -> BackendSpec:
         kind = self.kind(name)

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator
 from dataclasses import replace
 
+from media_agent import stopping
 from media_agent.branching import take_share
 from media_agent.delivering import placed
 from media_agent.errors import JobError, MediaAgentError, to_info
@@ -18,7 +19,6 @@ from media_agent_schemas.jobs import JobStatus, VideoJob
 from media_agent_schemas.request import VideoRequest
 
 _LOGGER = logging.getLogger(__name__)
-_LOOK_SECONDS = 0.5  # between two looks at a job of another process
 
 
 class Running:
@@ -117,7 +117,7 @@ class Running:
             if self._is_free(job_id):
                 with contextlib.suppress(JobError):  # somebody else was quicker
                     return await self.resumed(job_id, on_event, lets_go=lets_go)
-            await self._around.sleep(_LOOK_SECONDS)
+            await self._around.sleep(stopping.LOOK_SECONDS)
 
     async def resumed(
         self, job_id: str, on_event: OnEvent, *, take_over: bool = False, lets_go: bool = False

@@ -1,7 +1,8 @@
-"""Whether anything of a submission has left this machine: only whoever sends it can say.
+"""What is known of a submission on its way: whether it left this machine, and was refused.
 
-A backend that never says so may have sent it from the moment it was asked to. One that does is
-believed: what goes wrong before it sends is trouble of our own, and nothing was accepted.
+Only whoever sends it can say. A backend that never says so may have sent it from the moment it was
+asked to. One that does is believed: what goes wrong before it sends is trouble of our own, and what
+goes wrong after the answer is no refusal, whatever it is, since it answers something else.
 """
 
 import contextlib
@@ -17,7 +18,9 @@ from media_agent.errors import (
     ConfigurationError,
     GenerationFailedError,
     IdempotencyConflictError,
+    InvalidRequestError,
     JobCancelledError,
+    MediaAgentError,
     NotResumableError,
     PluginError,
     RequestError,
@@ -44,6 +47,8 @@ class Sending:
     """Whether the backend says when it sends."""
     is_out: bool = False
     """Whether something was sent that was not refused."""
+    was_out: bool = False
+    """Whether that was so before what was sent last."""
     inputs: dict[str, str] = field(default_factory=dict)
     """The digests of the files that were read to be sent, by their paths."""
 
@@ -75,14 +80,21 @@ def will_tell() -> None:
 
 @contextlib.contextmanager
 def sending() -> Iterator[None]:
-    """Send within this context what may be accepted; a refusal says that it was not."""
+    """Send within this context what may be accepted, and read its answer: a refusal is one."""
     current = _CURRENT.get() or Sending()
-    was_out, current.is_out = current.is_out, True
+    was_out = current.was_out = current.is_out
+    current.is_out = True
     try:
         yield
     except Exception as error:
-        current.is_out = was_out or not is_refusal(error)
+        current.is_out = was_out or not _is_refusal(error)
         raise
+
+
+def refused() -> None:
+    """Say that the answer to what was sent last is a no, where it is read after `sending`."""
+    if (current := _CURRENT.get()) is not None:
+        current.is_out = current.was_out
 
 
 def goes_along(path: str | Path, content: bytes) -> None:
@@ -91,7 +103,24 @@ def goes_along(path: str | Path, content: bytes) -> None:
         current.inputs[str(path)] = hashlib.sha256(content).hexdigest()
 
 
-def is_refusal(error: Exception) -> bool:
+def as_refusal(error: Exception, backend: str, sent: Sending) -> MediaAgentError | None:
+    """Return the word that nothing was accepted; None: it may have been.
+
+    Where a backend says when it sends, what breaks before is trouble of our own, whatever it is.
+    """
+    if sent.is_out or isinstance(error, SubmitUncertainError):
+        return None
+    if not sent.is_told:
+        return error if isinstance(error, MediaAgentError) and _is_refusal(error) else None
+    if isinstance(error, MediaAgentError):
+        return error
+    if isinstance(error, ValueError):  # such as text that is no Unicode, or a number without JSON
+        return InvalidRequestError(f"{backend} cannot send this: {error}", hint="nothing was sent")
+    said = f"{backend} broke before anything was sent: {type(error).__name__}: {error}"
+    return PluginError(said)
+
+
+def _is_refusal(error: Exception) -> bool:
     """Return whether an error of a submission is the word that nothing was accepted.
 
     An answer that makes no sense came after the request was sent; so may trouble of our own.

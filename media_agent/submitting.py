@@ -6,22 +6,30 @@ import logging
 from collections.abc import Callable
 from functools import partial
 
+from media_agent import stopping
 from media_agent.backend import VideoBackend
 from media_agent.branching import token_of
-from media_agent.errors import JobCancelledError, MediaAgentError, from_info, to_info
-from media_agent.hearing import from_plugin
+from media_agent.errors import (
+    BackendError,
+    ConfigurationError,
+    JobCancelledError,
+    MediaAgentError,
+    PluginError,
+    UnsupportedRequestError,
+    from_info,
+    to_info,
+)
 from media_agent.jobs import JobMovedError, JobTerms, Submission, SubmissionState
 from media_agent.lost_replies import LostReplies
 from media_agent.receipts import NotKeptError, keep_ref, written
-from media_agent.refusals import as_refusal, lets_others_try
-from media_agent.sending import Sending, followed
-from media_agent.stopping import LOOK_SECONDS
+from media_agent.sending import Sending, as_refusal, followed
 from media_agent.surroundings import Surroundings
 from media_agent_schemas.capabilities import Capabilities, Plan
 from media_agent_schemas.events import BackendEvent
 from media_agent_schemas.jobs import OperationRef, ResumeToken, VideoJob
 
 _LOGGER = logging.getLogger(__name__)
+_FAULTS_OF_A_BACKEND = (BackendError, UnsupportedRequestError, ConfigurationError, PluginError)
 
 
 class Submitting:
@@ -117,7 +125,10 @@ class Submitting:
             sending = asyncio.create_task(self._sent(backend, intent, token, sent))
         try:
             return await self._to_its_end(sending, sent)
-        except (JobMovedError, NotKeptError):
+        except (asyncio.CancelledError, JobMovedError):
+            await self._keep_last_word(backend, intent, sending, sent, limits)
+            raise
+        except NotKeptError:
             raise
         except Exception as error:  # also a plugin's own: what it means depends on what was sent
             if limits.resubmits and not isinstance(error, MediaAgentError):
@@ -134,7 +145,7 @@ class Submitting:
         self, backend: VideoBackend, intent: Submission, token: ResumeToken | None, sent: Sending
     ) -> OperationRef:
         request = self._plans[intent.number].request
-        ref = await from_plugin(backend.submit(request, key=intent.key, resume=token))
+        ref = await backend.submit(request, key=intent.key, resume=token)
         await keep_ref(intent, ref, self._around)
         if sent.inputs:
             with contextlib.suppress(MediaAgentError):  # those read before the intent stand there
@@ -144,47 +155,55 @@ class Submitting:
     async def _to_its_end(
         self, sending: "asyncio.Task[OperationRef]", sent: Sending
     ) -> OperationRef:
-        """Wait for a reply also when this is cancelled meanwhile: it says where paid work is.
+        """Wait for a reply, as long as one can come.
 
         Raises:
             JobCancelledError: it was not wanted any more, and nothing can have been accepted.
         """
-        try:
-            while not sending.done():
-                await asyncio.wait({sending}, timeout=LOOK_SECONDS)
-                if sent.may_be_accepted or sending.done() or not self._is_stopped():
-                    continue
-                sending.cancel()
-                await asyncio.wait({sending})
-                if sending.cancelled():
-                    said = f"job {self.job.id} was stopped before anything was accepted"
-                    raise JobCancelledError(said)
-        except asyncio.CancelledError:
+        while not sending.done():
+            await asyncio.wait({sending}, timeout=stopping.LOOK_SECONDS)
+            if sent.may_be_accepted or sending.done() or not self._is_unwanted():
+                continue
+            sending.cancel()
             await asyncio.wait({sending})
-            raise
+            if sending.cancelled():
+                said = f"job {self.job.id} was stopped before anything was accepted"
+                raise JobCancelledError(said)
         if sending.cancelled():  # by nobody here
             raise RuntimeError("it cancelled itself")
         return sending.result()
+
+    async def _keep_last_word(
+        self,
+        backend: VideoBackend,
+        intent: Submission,
+        sending: "asyncio.Task[OperationRef]",
+        sent: Sending,
+        limits: Capabilities,
+    ) -> None:
+        """Wait for the reply though nobody goes on here: whoever does is to know what it said."""
+        await asyncio.wait({sending})
+        error = None if sending.cancelled() else sending.exception()
+        if limits.resubmits or not isinstance(error, Exception) or isinstance(error, JobMovedError):
+            return  # a reference was kept by whoever sent
+        refusal = as_refusal(error, backend.name, sent)
+        if refusal is not None:
+            with contextlib.suppress(Exception):  # then the intent stands, and is looked for
+                await written(partial(self._store.refuse, intent, to_info(refusal)), self._around)
 
     async def _found(
         self, backend: VideoBackend, submission: Submission, lost: Exception | None = None
     ) -> OperationRef:
         return await self._lost.found(
-            backend, submission, lost, tell=self._tell, is_stopped=self._is_stopped
+            backend, submission, lost, tell=self._tell, is_stopped=self._is_unwanted
         )
-
-    def _is_stopped(self) -> bool:
-        """Return whether the job is to stop, as far as that can be seen."""
-        with contextlib.suppress(MediaAgentError, JobMovedError):
-            return self._is_unwanted()
-        return False
 
     def _next(self, refused: Submission, error: MediaAgentError | None = None) -> int:
         """Return the number of the plan to offer after a refusal, or raise the refusal."""
         if error is None:
             error = from_info(refused.error) if refused.error else MediaAgentError("refused")
         number = refused.number + 1
-        if number >= len(self._plans) or not lets_others_try(error):
+        if number >= len(self._plans) or not isinstance(error, _FAULTS_OF_A_BACKEND):
             raise error
         plan = self._plans[number]
         said = f"{refused.backend} refused ({error.message}); {plan.backend}/{plan.model} is next"

@@ -143,14 +143,16 @@ def probe(path: Path) -> VideoMetadata:
         )
 
 
-def describe(path: Path, kind: ArtifactKind = ArtifactKind.VIDEO) -> Artifact:
-    """Return the video file as an artifact: probed, measured, hashed."""
+def describe(
+    path: Path, kind: ArtifactKind = ArtifactKind.VIDEO, *, sha256: str | None = None
+) -> Artifact:
+    """Return the video file as an artifact: probed, measured, and hashed unless that was done."""
     metadata = probe(path)
     return Artifact(
         kind=kind,
         path=str(path),
         size_bytes=metadata.size_bytes,
-        sha256=sha256_of(path),
+        sha256=sha256_of(path) if sha256 is None else sha256,
         metadata=metadata,
     )
 

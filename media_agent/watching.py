@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import math
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 from media_agent.errors import (
     BackendRateLimitError,
@@ -24,7 +24,7 @@ from media_agent.errors import (
     VideoNotFetchedError,
     to_info,
 )
-from media_agent.hearing import from_plugin
+from media_agent.fencing import from_plugin
 from media_agent_schemas.events import (
     BackendEvent,
     JobCancelled,
@@ -33,20 +33,29 @@ from media_agent_schemas.events import (
 )
 from media_agent_schemas.jobs import OperationRef
 
-if TYPE_CHECKING:
-    from media_agent.polled import PolledBackend
-
 _REFUSED_POLL = (RequestError, ModelRetiredError)  # about the poll, not about the work
 _UNANSWERED_POLL = (BackendUnavailableError, BackendResponseError)
 _LONGEST_WISH = 120.0  # seconds between two polls, whatever the provider asks for
 _STOP_SECONDS = 0.7  # that a film has to arrive in when the job is to stop
 
 
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What is to be known of a service to watch work there, and how it is asked."""
+
+    name: str
+    bills: bool
+    longest_poll_seconds: float
+    cancel_grace_seconds: float
+    status: Callable[[OperationRef], Awaitable[BackendEvent]]
+    cancel: Callable[[OperationRef], Awaitable[None]]
+
+
 class Watch:
     """What this process knows of one operation beside what the provider says."""
 
-    def __init__(self, service: "PolledBackend", ref: OperationRef) -> None:
-        self.service = service
+    def __init__(self, service: Service, ref: OperationRef) -> None:
+        self._service = service
         self.ref = ref
         self.waited = 0.0
         """Seconds of pauses between polls."""
@@ -65,14 +74,14 @@ class Watch:
 
     def wish(self, seconds: float) -> None:
         """Poll no sooner than in so many seconds, within reason."""
-        wished = min(seconds, max(_LONGEST_WISH, self.service.longest_poll_seconds))
+        wished = min(seconds, max(_LONGEST_WISH, self._service.longest_poll_seconds))
         self._wished_pause = max(self._wished_pause, wished)
 
     async def cancel(self) -> None:
         """Ask the provider to stop; where it cannot, no more is waited for."""
         self._cancel_asked_at = self.waited  # a poll may see its effect before its answer is here
         try:
-            await self.service.cancel_once(self.ref)
+            await self._service.cancel(self.ref)
         except UnsupportedRequestError:
             self._cancel_is_refused = True
         except BaseException:
@@ -92,7 +101,7 @@ class Watch:
             event = await self._asked()
         except BackendRateLimitError as error:
             wished = error.retry_after
-            self.wish(self.service.longest_poll_seconds if wished is None else wished)
+            self.wish(self._service.longest_poll_seconds if wished is None else wished)
             return None
         except VideoNotFetchedError as error:  # the work is over; a resume fetches it
             return self._not_fetched(error)
@@ -108,30 +117,30 @@ class Watch:
             return JobCancelled(model=self.ref.model)
         if self._cancel_asked_at is not None and isinstance(event, JobFailed):
             facts = event.model_dump(exclude={"type", "error"})
-            said = f"{self.service.name} said after the cancel: {event.error.message}"
+            said = f"{self._service.name} said after the cancel: {event.error.message}"
             return JobCancelled.model_validate({**facts, "warnings": (*event.warnings, said)})
         return event
 
     def cancelled(self) -> JobCancelled | None:
         """Return the end when a cancel was asked for, and no more is to be heard of it."""
-        name, work = self.service.name, self.ref.operation_id
+        name, work = self._service.name, self.ref.operation_id
         if self._cancel_is_refused:
-            billed = " and is billed" if self.service.bills else ""
+            billed = " and is billed" if self._service.bills else ""
             said = f"{name} cannot stop {work}: it goes on there{billed}"
             return JobCancelled(model=self.ref.model, warnings=(said,))
         asked_at = self._cancel_asked_at
-        if asked_at is None or self.waited < asked_at + self.service.cancel_grace_seconds:
+        if asked_at is None or self.waited < asked_at + self._service.cancel_grace_seconds:
             return None
         said = f"{name} took the cancel of {work} and has not confirmed it: {self._may_finish}"
         return JobCancelled(model=self.ref.model, warnings=(said,))
 
     async def too_late(self) -> JobOutcomeUnknown:
         """Return the end of the waiting; what was resumed is wanted, and is not stopped."""
-        name = self.service.name
+        name = self._service.name
         said = f"{name} has not finished {self.ref.operation_id} within {self._allowed:g} s"
         if self.is_first:
             with contextlib.suppress(MediaAgentError):
-                await self.service.cancel_once(self.ref)
+                await self._service.cancel(self.ref)
             said += " and was asked to stop"
         too_late = GenerationFailedError(
             f"{said}; {self._may_finish}",
@@ -143,7 +152,7 @@ class Watch:
         """Sleep, as long as the provider wishes, but through no cancel and no deadline."""
         ends = [self._allowed]
         if self._cancel_asked_at is not None:
-            ends.append(self._cancel_asked_at + self.service.cancel_grace_seconds)
+            ends.append(self._cancel_asked_at + self._service.cancel_grace_seconds)
         wished = max(seconds, self._wished_pause)
         seconds = max(0.0, min(wished, *(end - self.waited for end in ends)))
         tasks = (asyncio.ensure_future(sleep(seconds)), asyncio.ensure_future(self._wake.wait()))
@@ -160,7 +169,8 @@ class Watch:
     async def _asked(self) -> BackendEvent:
         """Poll; a film that is still on its way when the job is to stop is left to a later run."""
         self.is_fetching = False
-        polling = asyncio.create_task(from_plugin(self.service.status(self.ref)))
+        status = self._service.status(self.ref)
+        polling = asyncio.create_task(from_plugin(f"{self._service.name}: status()", status))
         try:
             while not polling.done():
                 is_last = self.is_fetching and self._cancel_asked_at is not None
@@ -189,4 +199,4 @@ class Watch:
 
     @property
     def _may_finish(self) -> str:
-        return f"it may still finish{' and be billed' if self.service.bills else ''}"
+        return f"it may still finish{' and be billed' if self._service.bills else ''}"

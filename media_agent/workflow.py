@@ -9,8 +9,10 @@ fails the job; our own trouble leaves the outcome unknown, to be resumed.
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 
+from media_agent import stopping
 from media_agent.artifacts import Destination
 from media_agent.backend import VideoBackend
 from media_agent.delivering import Delivering, clean_up, placed
@@ -25,7 +27,7 @@ from media_agent.errors import (
     in_full,
     to_info,
 )
-from media_agent.hearing import from_plugin, told_by
+from media_agent.hearing import told_by
 from media_agent.inputs import digests_of
 from media_agent.jobs import JobMovedError, SubmissionState
 from media_agent.submitting import Submitting
@@ -44,11 +46,9 @@ from media_agent_schemas.events import (
 )
 from media_agent_schemas.jobs import OperationRef, VideoJob
 
-__all__ = ["JobRun", "Surroundings"]
-
 _LOGGER = logging.getLogger(__name__)
 _PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)  # seconds between attempts to reach a backend again
-_LOOK_SECONDS = 0.5  # between two looks for what other processes want
+_LONGEST_CALL = 30.0  # seconds that a backend has to take a command, or the wish to stop
 
 OnEvent = Callable[[JobEvent], None] | None
 
@@ -142,7 +142,7 @@ class JobRun:
         async with self._commanding:
             for command in self._store.take_commands(self.job.id):
                 try:
-                    await from_plugin(self.backend.control(self.ref, command))
+                    await self._answered(self.backend.control(self.ref, command))
                 except MediaAgentError as error:
                     self._warn(f"{command.type} was refused: {error.message}")
                 except Exception as error:  # a plugin's own, kept as data
@@ -155,7 +155,7 @@ class JobRun:
 
         async def look() -> None:
             while True:
-                await asyncio.sleep(_LOOK_SECONDS)
+                await asyncio.sleep(stopping.LOOK_SECONDS)
                 try:
                     await self._stop_if_asked()
                     await self.take_commands()
@@ -175,8 +175,28 @@ class JobRun:
     def _warn(self, said: str) -> None:
         self._store.warn(self.job.id, said)
 
+    async def _answered(self, call: Awaitable[None]) -> None:
+        """Wait for what a backend does at once, or else never does.
+
+        Raises:
+            TimeoutError: it has not answered.
+        """
+        try:
+            async with asyncio.timeout(_LONGEST_CALL):
+                await call
+        except TimeoutError:
+            raise TimeoutError("no answer came in time") from None
+
     def _is_asked_to_stop(self) -> bool:
-        return self._store.is_cancel_requested(self.job.id) or self._is_stopping
+        """Return whether the job is to stop; a ledger that cannot be read now does not say so.
+
+        Raises:
+            JobMovedError: another process owns the job.
+        """
+        with contextlib.suppress(MediaAgentError):
+            if self._store.is_cancel_requested(self.job.id):
+                return True
+        return self._is_stopping
 
     async def _stop_if_asked(self) -> None:
         """Stop the backend, once; until it has heard it, each call tries again."""
@@ -186,7 +206,7 @@ class JobRun:
             if not self._is_asked_to_stop():
                 return
             try:
-                await from_plugin(self.backend.cancel(self.ref))
+                await self._answered(self.backend.cancel(self.ref))
             except Exception as error:  # noqa: BLE001  # a plugin's own; the wish outlives it
                 self._warn(f"{self.backend.name} could not be told to stop: {error}")
             else:
@@ -240,15 +260,16 @@ class JobRun:
         failures = 0
         while True:
             try:
-                async for event in told_by(backend, ref):
-                    if isinstance(event, JobOutcomeUnknown):
-                        return self._unknown(event.error, end=event)
-                    if isinstance(event, TerminalEvent):
-                        return event
-                    if isinstance(event, JobStarted) and self._limits().resubmits:
-                        await self._look_at_inputs()
-                    if self._keep(event):  # what is only repeated is no sign of life
-                        failures = 0
+                async with aclosing(told_by(backend, ref)) as events:
+                    async for event in events:
+                        if isinstance(event, JobOutcomeUnknown):
+                            return self._unknown(event.error, end=event)
+                        if isinstance(event, TerminalEvent):
+                            return event
+                        if isinstance(event, JobStarted) and self._limits().resubmits:
+                            await self._look_at_inputs()
+                        if self._keep(event):  # what is only repeated is no sign of life
+                            failures = 0
                 raise BackendResponseError(f"{backend.name} ended without saying how")
             except BackendUnavailableError:
                 if failures == len(_PAUSES):
@@ -319,8 +340,8 @@ class JobRun:
     async def _let_go(self) -> None:
         """Stop the backend, without making more trouble of it; parts go on as jobs of their own."""
         if self.ref is not None and not self.job.plan.parts:
-            with contextlib.suppress(MediaAgentError):
-                await from_plugin(self.backend.cancel(self.ref))
+            with contextlib.suppress(Exception):  # a plugin's own
+                await self._answered(self.backend.cancel(self.ref))
 
     async def _leave(self) -> None:
         """Let whoever took the job over work on it alone; what is paid belongs to both."""

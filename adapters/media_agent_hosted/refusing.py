@@ -21,6 +21,7 @@ from media_agent.errors import (
     OperationNotFoundError,
     to_info,
 )
+from media_agent.polled import refused
 from media_agent_hosted.causes import Cause, cause_of
 from media_agent_hosted.error_words import code_in, codes_in, plain, words_in
 from media_agent_hosted.identity import fits_a_path
@@ -168,6 +169,7 @@ def accepted_as(reply: Reply, found: str | None, missing: str, named: JsonValue 
         refusal = Refusal(words or "an error", codes_in(named), is_plain=False)
     is_over = state is State.FAILED or found is not None
     if refusal is not None and (is_over or not _looks_accepted(reply, refusal)):
+        refused()
         raise refusal.before_acceptance(reply.host)
     raise reply.senseless(missing + (f"; it says: {words}" if words else ""))
 

@@ -10,14 +10,16 @@ import pytest
 
 from media_agent.backend import VideoBackend
 from media_agent.errors import MediaAgentError
-from media_agent.refusals import as_refusal
-from media_agent.sending import followed
+from media_agent.sending import as_refusal, followed
 from media_agent.testing.contract import Contract, RequestFactory
 from media_agent.testing.faults import Fault
 from media_agent.testing.simulator import Simulator
 
 _PLAIN_NOS = tuple(Fault("submit", "status", status=each, times=None) for each in (302, 403, 422))
 _ODD_WAYS = (Fault("submit", "garbage"), Fault("submit", "status", status=500, accepts=True))
+
+
+_NO_TO_A_QUESTION = tuple(Fault("status", "status", status=each, times=None) for each in (401, 429))
 
 
 class DoubtContract(Contract):
@@ -60,6 +62,21 @@ class DoubtContract(Contract):
             refusal = None
             try:
                 await backend.submit(request_factory(), key="own-trouble")
+            except Exception as error:  # noqa: BLE001  # of any class, that is the point
+                refusal = as_refusal(error, backend.name, sent)
+
+        assert simulator.accepted == 1
+        assert refusal is None, f"taken for a no: {refusal!r}"
+
+    @pytest.mark.parametrize("faults", [(each,) for each in _NO_TO_A_QUESTION], ids=["401", "429"])
+    async def test_a_no_to_a_question_after_acceptance_is_no_refusal(
+        self, backend: VideoBackend, simulator: Simulator, request_factory: RequestFactory
+    ) -> None:
+        """It answers that question; what it was asked about goes on."""
+        with followed() as sent:
+            refusal = None
+            try:
+                await backend.submit(request_factory(), key="a-question")
             except Exception as error:  # noqa: BLE001  # of any class, that is the point
                 refusal = as_refusal(error, backend.name, sent)
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from media_agent import workflow
+from media_agent import stopping
 from media_agent.backend import BackendSettings, BackendSpec
 from media_agent.client import VideoClient
 from media_agent.config import load_settings
@@ -499,7 +499,7 @@ async def test_a_part_at_its_provider_goes_on_there_when_the_client_is_closed(
 async def test_who_lost_a_film_in_parts_does_not_stop_its_part(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(workflow, "_LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(stopping, "LOOK_SECONDS", 0.01)
     has_left, leave = asyncio.Event(), JobRun._leave
 
     async def noted(run: JobRun) -> None:
@@ -536,6 +536,45 @@ async def test_a_part_that_is_stopped_before_it_began_is_never_sent(world: World
 
     assert part.status is JobStatus.CANCELLED
     assert world.provider.accepted == []
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("end", ["completed", "failed", "left behind"])
+async def test_a_job_that_a_caller_named_like_a_part_is_no_part(world: World, end: str) -> None:
+    name, short = "mine.part-0002", REQUEST.model_copy(update={"duration": 2})
+    if end == "failed":
+        world.provider.fails = {name}
+    if end == "left behind":
+        making = world.process(("ref", 1)).generate(short, job_id=name)
+        with pytest.raises(Crash):
+            await making
+    else:
+        await world.process().generate(short, job_id=name)
+    before = world.process().store.get(name)
+
+    job = await world.process().generate(REQUEST, job_id="mine")
+
+    assert job.status is JobStatus.COMPLETED
+    assert levels(str(job.artifacts[0].path)) == list(range(20))
+    parts = ["mine.part-0001", "mine.part-0002.2", "mine.part-0003"]
+    assert world.provider.accepted == [name, *parts]
+    assert world.process().store.get(name) == before
+
+
+@pytest.mark.anyio
+async def test_a_job_that_a_caller_named_like_a_part_is_not_stopped_with_the_film(
+    world: World,
+) -> None:
+    client = world.process()
+    short = REQUEST.model_copy(update={"duration": 2})
+    with pytest.raises(Crash):
+        await world.process(("ref", 1)).generate(short, job_id="mine.part-0001")
+    maker = PartMaker(client._running, client.store)
+
+    await maker.stop("mine.part-0001", part_of="mine")
+
+    assert world.provider.cancelled == set()
+    assert not client.store.get("mine.part-0001").status.is_terminal
 
 
 @pytest.mark.anyio

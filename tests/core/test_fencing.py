@@ -16,7 +16,7 @@ from media_agent.cli import main
 from media_agent.client import VideoClient
 from media_agent.config import Settings
 from media_agent.errors import PluginError
-from media_agent.fencing import FencedBackend, fenced
+from media_agent.fencing import FencedBackend, PluginBrokeError, fenced
 from media_agent.listing import list_all
 from media_agent.registry import Registry
 from media_agent.tools import ToolBox
@@ -402,9 +402,9 @@ async def test_an_exit_while_it_works_is_an_error_of_that_job_alone(
     backend = Registry.discover().create("acme", BackendSettings(data_dir=tmp_path))
     assert isinstance(backend, FencedBackend)
 
-    with pytest.raises(RuntimeError, match=r"backend acme: submit\(\) raised SystemExit: 3"):
+    with pytest.raises(PluginBrokeError, match=r"backend acme: submit\(\) raised SystemExit: 3"):
         await backend.submit(VideoRequest(prompt="a fox"), key="k")
-    with pytest.raises(RuntimeError, match=r"observe\(\) raised SystemExit: 3"):
+    with pytest.raises(PluginBrokeError, match=r"observe\(\) raised SystemExit: 3"):
         async for _ in backend.observe(OperationRef(backend="acme", operation_id="1")):
             pass
     assert await backend.find(VideoRequest(prompt="a"), key="k", since=datetime.now(UTC)) is None

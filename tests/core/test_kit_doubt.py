@@ -11,9 +11,15 @@ import pytest
 
 from media_agent.backend import BackendSettings
 from media_agent.errors import (
+    BackendAuthenticationError,
+    BackendRateLimitError,
+    BackendRefusedError,
     BackendResponseError,
     BackendUnavailableError,
     ConfigurationError,
+    ContentRejectedError,
+    InvalidRequestError,
+    ModelRetiredError,
     SubmitUncertainError,
 )
 from media_agent.polled import PolledBackend, sending
@@ -115,6 +121,28 @@ async def test_who_takes_its_own_trouble_for_a_no_is_found_out(
     rule = DoubtContract.test_trouble_of_its_own_after_acceptance_is_no_refusal
 
     assert await passes(rule, acme) is holds
+
+
+@pytest.mark.parametrize("says_when", [True, False])
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        BackendRateLimitError("asked too often"),
+        BackendAuthenticationError("the key may not poll"),
+        BackendRefusedError("no such place"),
+        ContentRejectedError("not this"),
+        InvalidRequestError("422"),
+        ModelRetiredError("gone"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+async def test_who_takes_the_answer_to_another_question_for_a_no_is_found_out(
+    acme: Acme, says_when: bool, trouble: Exception
+) -> None:
+    acme.says_when, acme.after = says_when, trouble
+    rule = DoubtContract.test_a_no_to_a_question_after_acceptance_is_no_refusal
+
+    assert await passes(rule, acme) is says_when
 
 
 @pytest.mark.parametrize(

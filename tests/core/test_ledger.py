@@ -867,3 +867,33 @@ def test_whatever_a_backend_says_numbers_are_gapless_and_the_end_is_one(
     assert len(ends) <= 1
     assert ends == kept[len(kept) - len(ends) :]
     assert len(set(chunks)) == len(chunks)
+
+
+def test_progress_that_could_not_be_read_again_is_left_out(ledger: Ledger) -> None:
+    ledger.create(job())
+
+    told = ledger.append("one", JobProgressed.model_construct(phase="x", fraction=2.0), NOW)
+
+    assert told is None
+    assert list(ledger.events("one")) == []
+    assert ledger.get("one").phase is None
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        ChunkReady.model_construct(index=-1, frames=4),
+        ChunkReady.model_construct(index=0, frames=-4),
+        JobCompleted.model_construct(frames=-4),
+    ],
+    ids=repr,
+)
+def test_any_other_event_that_could_not_be_read_again_is_an_error(
+    ledger: Ledger, event: BackendEvent
+) -> None:
+    ledger.create(job())
+
+    with pytest.raises(StorageError, match="could not be read again"):
+        ledger.append("one", event, NOW)
+
+    assert list(ledger.events("one")) == []

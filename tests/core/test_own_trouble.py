@@ -3,21 +3,25 @@
 import asyncio
 import hashlib
 import sqlite3
-from collections.abc import Callable
+import threading
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import nullcontext
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from media_agent import stopping, workflow
+from media_agent import stopping
 from media_agent.backend import BackendSettings, BackendSpec
 from media_agent.client import VideoClient
 from media_agent.config import load_settings
 from media_agent.errors import (
     BackendAuthenticationError,
+    BackendRateLimitError,
     BackendRefusedError,
+    BackendResponseError,
     BackendUnavailableError,
     ConfigurationError,
     ContentRejectedError,
@@ -25,6 +29,7 @@ from media_agent.errors import (
     IdempotencyConflictError,
     JobCancelledError,
     MediaAgentError,
+    ModelRetiredError,
     NotResumableError,
     PluginError,
     StorageError,
@@ -74,10 +79,11 @@ def anyio_backend() -> str:
 @pytest.fixture(autouse=True)
 def quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MEDIA_AGENT_CONFIG", str(tmp_path / "none.toml"))
-    for module in (stopping, workflow):
-        name = "LOOK_SECONDS" if module is stopping else "_LOOK_SECONDS"
-        monkeypatch.setattr(module, name, 0.01)
-    monkeypatch.setattr("media_agent.submitting.LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(stopping, "LOOK_SECONDS", 0.01)
+
+
+async def nothing() -> None:
+    pass
 
 
 class Service(PolledBackend):
@@ -96,6 +102,7 @@ class Service(PolledBackend):
         self.after: BaseException | None = None
         self.data: dict[str, str] = {}
         self.hangs_before: asyncio.Event | None = None
+        self.at_first: Callable[[], Awaitable[None]] = nothing
         self.told: list[BackendEvent | BaseException] = []
 
     @property
@@ -117,6 +124,7 @@ class Service(PolledBackend):
         return Estimate(cost_usd=PRICE)
 
     async def submit_once(self, request: VideoRequest, *, key: str) -> OperationRef:
+        await self.at_first()
         if self.hangs_before is not None:
             self.hangs_before.set()
             await asyncio.Event().wait()
@@ -160,8 +168,18 @@ class BrokenLedger(Ledger):
     fails = 0
     trouble: Callable[[], Exception] = staticmethod(lambda: StorageError("the disk is full"))
     reads = True
+    is_busy = False
+    seconds = 0.0
+    asked = 0
+
+    def is_cancel_requested(self, job_id: str) -> bool:
+        self.asked += 1
+        if self.is_busy:
+            raise StorageError("the ledger is locked")
+        return super().is_cancel_requested(job_id)
 
     def accept(self, submission: Submission, ref: OperationRef) -> None:
+        threading.Event().wait(self.seconds)
         if self.fails:
             self.fails -= 1
             raise self.trouble()
@@ -257,6 +275,11 @@ OF_OUR_TREE = [
     JobCancelledError("stopped"),
     NotResumableError("no token"),
     IdempotencyConflictError("the key is taken"),
+    BackendRateLimitError("asked too often"),
+    BackendAuthenticationError("the key may not poll"),
+    BackendRefusedError("no such place"),
+    ContentRejectedError("not this"),
+    ModelRetiredError("gone"),
 ]
 
 
@@ -365,6 +388,47 @@ async def test_half_a_letter_in_the_words_of_a_service_changes_no_end(
     assert desk.process().store.get(job.id) == job
 
 
+class Counted(JobProgressed):
+    """Knows how often it was made a text and read again."""
+
+    def model_dump_json(self, **how: object) -> str:
+        counted.append(self.phase)
+        return super().model_dump_json(**how)  # type: ignore[arg-type]  # handed on
+
+
+counted: list[str] = []
+
+
+async def test_what_is_told_is_checked_once(desk: Desk) -> None:
+    counted.clear()
+    desk.service.told = [Counted(phase="one"), Counted(phase="two")]
+
+    job = await desk.make()
+
+    assert job.status is JobStatus.COMPLETED
+    assert counted == ["one", "two"]
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        JobProgressed.model_construct(phase="x", fraction=2.0),
+        JobProgressed.model_construct(phase="x", fraction=-0.1),
+    ],
+    ids=repr,
+)
+async def test_progress_that_makes_no_sense_is_left_out(desk: Desk, told: BackendEvent) -> None:
+    desk.service.told = [told]
+
+    job = await desk.make()
+
+    assert job.status is JobStatus.COMPLETED
+    assert [each.event.type for each in desk.ledger.events(job.id)] == [
+        "job.started",
+        "job.completed",
+    ]
+
+
 async def test_half_a_letter_in_a_reference_does_not_lose_it(desk: Desk) -> None:
     desk.service.data = {"queue": HALF}
 
@@ -451,6 +515,231 @@ async def test_a_video_that_is_finished_long_after_the_deadline_is_collected(des
 
     assert job.status is JobStatus.COMPLETED
     assert desk.service.stopped == []
+
+
+class Forgetful(SilentService):
+    """It sends, and forgets to say where the work is; asked, it names it by a text."""
+
+    answer_given: object = None
+
+    def capabilities(self, model: str | None = None) -> Capabilities:
+        return super().capabilities(model).model_copy(update={"lookup": "list"})
+
+    async def submit(self, request: VideoRequest, **how: object) -> OperationRef:
+        self.accepted.append("one")
+        return self.answer_given  # type: ignore[return-value]  # a plugin without types
+
+    async def find(self, request: VideoRequest, **how: object) -> OperationRef | None:
+        return "op-1"  # type: ignore[return-value]  # as above
+
+
+@pytest.mark.parametrize("answer", [None, "op-1", {"operation_id": "op-1"}, 0], ids=repr)
+async def test_who_comes_back_without_a_reference_may_have_been_paid(
+    tmp_path: Path, film: Path, answer: object
+) -> None:
+    desk = Desk(tmp_path, film, Forgetful)
+    desk.service.answer_given = answer  # type: ignore[attr-defined]
+    job = await desk.make(idempotency_key="wish")
+
+    again = await desk.make(idempotency_key="wish")
+
+    assert again.id == job.id
+    assert again.status is JobStatus.OUTCOME_UNKNOWN
+    assert desk.state(job) is SubmissionState.UNKNOWN
+    assert desk.spent() == PRICE
+    assert desk.service.accepted == ["one"]
+    assert "not OperationRef" in str(job.error and job.error.message)
+
+
+async def test_what_is_found_without_a_reference_is_trouble_of_the_search(
+    tmp_path: Path, film: Path
+) -> None:
+    desk = Desk(tmp_path, film, Forgetful)
+    job = await desk.make()
+
+    with pytest.raises(BackendResponseError, match=r"find\(\) gave .* not OperationRef"):
+        await desk.process().reconcile(job.id)
+
+
+class SlowService(Service):
+    """It takes the request, and answers when it may."""
+
+    def __init__(self, settings: BackendSettings, film: Path, name: str = "service") -> None:
+        super().__init__(settings, film, name)
+        self.is_out, self.may_answer = asyncio.Event(), asyncio.Event()
+
+    async def submit_once(self, request: VideoRequest, *, key: str) -> OperationRef:
+        with sending() if self.tells_when_sending else nullcontext():
+            self.is_out.set()
+            await self.may_answer.wait()
+            if self.answer is not None:
+                raise self.answer
+            self.accepted.append(key)
+        return OperationRef(backend=self.name, model="one", operation_id="op-1")
+
+
+class SilentSlowService(SlowService):
+    tells_when_sending = False
+
+
+@pytest.mark.parametrize("kind", [SlowService, SilentSlowService])
+@pytest.mark.parametrize(
+    ("answer", "state", "spent"),
+    [
+        (BackendRefusedError("422"), SubmissionState.REFUSED, 0.0),
+        (ContentRejectedError("no cats"), SubmissionState.REFUSED, 0.0),
+        (None, SubmissionState.ACCEPTED, PRICE),
+        (KeyError("id"), SubmissionState.INTENDED, PRICE),
+    ],
+    ids=["422", "rejected", "accepted", "lost"],
+)
+async def test_what_a_service_answers_while_the_process_ends_is_kept(
+    tmp_path: Path,
+    film: Path,
+    kind: type[Service],
+    answer: Exception | None,
+    state: SubmissionState,
+    spent: float,
+) -> None:
+    desk = Desk(tmp_path, film, kind)
+    assert isinstance(desk.service, SlowService)
+    desk.service.answer = answer
+    client = desk.process()
+    job = await client.start(REQUEST)
+    await desk.service.is_out.wait()
+
+    closing = asyncio.create_task(client._running.let_go())
+    for _ in range(5):
+        await asyncio.sleep(0)
+    desk.service.may_answer.set()
+    await closing
+
+    assert desk.state(job) is state
+    assert desk.spent() == spent
+
+
+async def test_a_refusal_that_is_heard_while_the_process_ends_is_the_end_of_the_job_later(
+    tmp_path: Path, film: Path
+) -> None:
+    desk = Desk(tmp_path, film, SlowService)
+    assert isinstance(desk.service, SlowService)
+    desk.service.answer = BackendRefusedError("422")
+    client = desk.process()
+    job = await client.start(REQUEST)
+    await desk.service.is_out.wait()
+    closing = asyncio.create_task(client._running.let_go())
+    desk.service.may_answer.set()
+    await closing
+
+    later = await desk.process().resume(job.id)
+
+    assert later.status is JobStatus.FAILED
+    assert later.error is not None
+    assert later.error.message == "422"
+
+
+@pytest.mark.parametrize("while_", ["sent", "looked for", "fetched"])
+async def test_a_ledger_that_is_busy_meanwhile_does_not_stop_paid_work(
+    tmp_path: Path, film: Path, while_: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = Desk(tmp_path, film, LostService if while_ == "looked for" else Service)
+
+    async def busy_for_a_while() -> None:
+        desk.ledger.is_busy, begun = True, desk.ledger.asked
+        while desk.ledger.asked < begun + 3:  # noqa: ASYNC110  # it is asked now and then
+            await asyncio.sleep(0.001)
+        desk.ledger.is_busy = False
+
+    async def fetch(uri: str, path: Path, **how: object) -> Fetched:
+        await busy_for_a_while()
+        return fetched(film, path)
+
+    if while_ == "sent":
+        desk.service.at_first = busy_for_a_while
+    if while_ == "looked for":
+        desk.service.at_find = busy_for_a_while  # type: ignore[attr-defined]
+    if while_ == "fetched":
+        monkeypatch.setattr("media_agent.fetch.fetch", fetch)
+        elsewhere = Artifact(uri="https://service.test/film.mp4")
+        desk.service.told = [JobCompleted(artifacts=(elsewhere,))]
+
+    job = await desk.make()
+
+    assert job.status is JobStatus.COMPLETED, job.error
+    assert len(desk.service.accepted) == 1
+
+
+def fetched(film: Path, path: Path) -> Fetched:
+    content = film.read_bytes()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return Fetched(path, len(content), hashlib.sha256(content).hexdigest())
+
+
+class LostService(Service):
+    """Its reply is lost, and its list shows the work."""
+
+    def __init__(self, settings: BackendSettings, film: Path, name: str = "service") -> None:
+        super().__init__(settings, film, name)
+        self.after = ConnectionResetError()
+        self.at_find: Callable[[], Awaitable[None]] = nothing
+
+    def capabilities(self, model: str | None = None) -> Capabilities:
+        return super().capabilities(model).model_copy(update={"lookup": "list"})
+
+    async def find(
+        self, request: VideoRequest, *, key: str, since: datetime
+    ) -> OperationRef | None:
+        await self.at_find()
+        return OperationRef(backend=self.name, model="one", operation_id="op-1")
+
+
+async def test_what_was_found_out_of_a_video_when_it_was_fetched_is_not_found_out_again(
+    desk: Desk, film: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fetch(uri: str, path: Path, **how: object) -> Fetched:
+        return replace(fetched(film, path), sha256="a" * 64)
+
+    monkeypatch.setattr("media_agent.fetch.fetch", fetch)
+    elsewhere = Artifact(uri="https://service.test/film.mp4")
+    desk.service.told = [JobCompleted(artifacts=(elsewhere,))]
+
+    job = await desk.make()
+
+    assert job.status is JobStatus.COMPLETED
+    assert job.artifacts[0].sha256 == "a" * 64
+
+
+async def test_where_found_work_is_is_written_however_long_that_takes(
+    tmp_path: Path, film: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("media_agent.lost_replies._LONGEST_LOOK", 0.02)
+    desk = Desk(tmp_path, film, LostService)
+    desk.ledger.seconds = 0.1
+
+    job = await desk.make()
+
+    assert job.status is JobStatus.COMPLETED, job.error
+    assert job.ref is not None
+
+
+async def test_who_is_observed_is_closed_before_its_video_is_fetched(
+    tmp_path: Path, film: Path
+) -> None:
+    steps: list[str] = []
+
+    class Observed(Service):
+        async def observe(self, ref: OperationRef) -> AsyncGenerator[BackendEvent, None]:
+            try:
+                yield self.done()
+            finally:
+                steps.append("closed")
+
+    desk = Desk(tmp_path, film, Observed)
+
+    await desk.process(steps.append).generate(REQUEST)
+
+    assert steps.index("closed") < steps.index("observe")
 
 
 # -- before anything was sent ------------------------------------------------------------------

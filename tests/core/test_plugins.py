@@ -4,7 +4,12 @@ from importlib.metadata import EntryPoint
 import pytest
 
 from media_agent.backend import BackendSettings, BackendSpec
-from media_agent.errors import BackendUnavailableError, ConfigurationError, InvalidRequestError
+from media_agent.errors import (
+    BackendUnavailableError,
+    ConfigurationError,
+    InvalidRequestError,
+    PluginError,
+)
 from media_agent.plugins import BrokenPlugin, Discovery, discover
 from media_agent.registry import Registry
 
@@ -151,13 +156,32 @@ def test_a_backend_whose_plugin_is_broken_says_why(tmp_path):
         registry.create("acme", BackendSettings(data_dir=tmp_path))
 
 
-@pytest.mark.parametrize("error", [ImportError("no torch"), ValueError("bad weights")])
-def test_a_backend_that_cannot_start_is_unavailable(tmp_path, error):
+@pytest.mark.parametrize("error", [ImportError("no acme_sdk"), ModuleNotFoundError("acme_sdk")])
+def test_a_backend_that_lacks_a_library_is_unavailable_and_only_its_maker_knows_which(
+    tmp_path, error
+):
     def fail(settings):
         raise error
 
-    with pytest.raises(BackendUnavailableError, match=str(error)):
+    with pytest.raises(BackendUnavailableError, match=str(error)) as caught:
         Registry(spec("acme", fail)).create("acme", BackendSettings(data_dir=tmp_path))
+
+    assert "media-agent[" not in str(caught.value.hint)
+    assert "the manual of plugin acme" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError("bad weights"), KeyError("place"), SystemExit("no"), OSError(2, "gone")]
+)
+def test_a_backend_that_breaks_when_it_is_made_is_a_fault_of_its_plugin(tmp_path, error):
+    def fail(settings):
+        raise error
+
+    with pytest.raises(PluginError, match=type(error).__name__) as caught:
+        Registry(spec("acme", fail)).create("acme", BackendSettings(data_dir=tmp_path))
+
+    assert "the factory of backend acme" in caught.value.message
+    assert caught.value.hint
 
 
 def test_a_typed_error_of_a_factory_stays_what_it_is(tmp_path):

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from media_agent import running, workflow
+from media_agent import stopping, workflow
 from media_agent.backend import BackendSettings, BackendSpec, VideoBackend
 from media_agent.client import VideoClient
 from media_agent.config import load_settings
@@ -30,6 +30,7 @@ from media_agent_schemas import (
     Capabilities,
     ChangePrompt,
     ChunkReady,
+    Control,
     Estimate,
     Finish,
     JobCancelled,
@@ -72,9 +73,17 @@ class Paid:
         self.cancels = 0
         self.cancel_fails: list[Exception] = []
         self.cancel_hangs: asyncio.Event | None = None
+        self.controls: tuple[Control, ...] = ()
 
     def capabilities(self, model: str | None = None) -> Capabilities:
-        return Capabilities(backend="paid", model="one", default_fps=4, seed=True, lookup="none")
+        return Capabilities(
+            backend="paid",
+            model="one",
+            default_fps=4,
+            seed=True,
+            lookup="none",
+            controls=self.controls,
+        )
 
     def estimate(self, request: VideoRequest) -> Estimate:
         return Estimate(cost_usd=0.5)
@@ -102,6 +111,8 @@ class Paid:
             yield JobCompleted(artifacts=(Artifact(path=str(self.film)),))
 
     async def control(self, ref: OperationRef, command: ChangePrompt | Finish) -> None:
+        if self.controls:
+            await asyncio.Event().wait()
         raise UnsupportedRequestError("it takes no command")
 
     async def cancel(self, ref: OperationRef) -> None:
@@ -136,8 +147,7 @@ def process(folder: Path, backend: VideoBackend, crash_at: str | None = None) ->
 @pytest.fixture(autouse=True)
 def quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MEDIA_AGENT_CONFIG", str(tmp_path / "none.toml"))
-    monkeypatch.setattr(workflow, "_LOOK_SECONDS", 0.01)
-    monkeypatch.setattr(running, "_LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(stopping, "LOOK_SECONDS", 0.01)
 
 
 @pytest.fixture
@@ -235,6 +245,42 @@ async def test_a_backend_that_could_not_be_told_to_stop_is_told_again(
     assert done.status is JobStatus.CANCELLED
     assert done.warnings == (f"paid could not be told to stop: {trouble}",)
     assert paid.cancels == 3
+
+
+async def test_a_backend_that_never_answers_to_a_stop_holds_nobody_up(
+    tmp_path: Path, paid: Paid, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workflow, "_LONGEST_CALL", 0.01)
+    paid.cancel_hangs = asyncio.Event()
+    client = process(tmp_path, paid)
+    job = await client.start(REQUEST)
+    await paid.began.wait()
+
+    async with asyncio.timeout(20):
+        await client.cancel(job.id)
+    paid.may_end.set()
+    done = await ended(client, job.id)
+
+    assert done.status is JobStatus.COMPLETED
+    assert done.warnings == ("paid could not be told to stop: no answer came in time",)
+
+
+async def test_a_backend_that_never_answers_to_a_command_holds_nobody_up(
+    tmp_path: Path, paid: Paid, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workflow, "_LONGEST_CALL", 0.01)
+    paid.controls = (Control.FINISH,)
+    client = process(tmp_path, paid)
+    job = await client.start(REQUEST)
+    await paid.began.wait()
+
+    async with asyncio.timeout(20):
+        await client.finish(job.id)
+        await client.cancel(job.id)
+    done = await ended(client, job.id)
+
+    assert done.status is JobStatus.CANCELLED
+    assert done.warnings == ("finish broke: TimeoutError: no answer came in time",)
 
 
 async def test_who_is_cancelled_twice_leaves_nothing_at_work_and_the_job_to_be_gone_on_with(

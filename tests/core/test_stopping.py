@@ -1,6 +1,7 @@
 """What takes long ends soon after it is not wanted any more, whatever it waits for."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -76,3 +77,17 @@ async def test_what_ends_in_its_last_moment_counts(tmp_path: Path) -> None:
 async def test_an_error_of_the_work_itself_is_its_end(tmp_path: Path) -> None:
     with pytest.raises(VideoNotFetchedError, match="410"):
         await while_wanted(fetching(tmp_path / "f.mp4", httpx.Response(410)), lambda: False)
+
+
+async def test_what_takes_longer_than_it_may_is_left() -> None:
+    with pytest.raises(TimeoutError):
+        await while_wanted(asyncio.Event().wait(), lambda: False, longest=0.03)
+
+
+async def test_a_process_that_was_stopped_meanwhile_has_used_up_no_patience() -> None:
+    async def begun_before_a_pause() -> str:
+        time.sleep(0.05)  # noqa: ASYNC251  # the whole process stands
+        await asyncio.sleep(0)
+        return "done"
+
+    assert await while_wanted(begun_before_a_pause(), lambda: False, longest=0.03) == "done"

@@ -23,8 +23,9 @@ from media_agent.errors import (
     ModelRetiredError,
     SubmitUncertainError,
 )
-from media_agent.sending import followed, will_tell
+from media_agent.sending import followed, sending, will_tell
 from media_agent_hosted.http import HttpApi
+from media_agent_hosted.refusing import accepted_as
 from media_agent_hosted.repeating import repeated
 from media_agent_hosted.replies import Reply
 from media_agent_hosted.secrecy import key_header
@@ -301,6 +302,26 @@ async def test_trouble_of_our_own_after_something_left_is_not_explained_away(mon
             await submitted(answering(httpx.Response(200, json={})))
 
     assert way.may_be_accepted
+
+
+@pytest.mark.parametrize("is_lost_first", [False, True])
+async def test_a_no_in_a_whole_answer_says_that_nothing_was_accepted_unless_one_was_lost(
+    is_lost_first,
+):
+    no = httpx.Response(200, json={"error": {"message": "too little credit"}})
+    replies = [httpx.Response(200, content=b"<html>"), no] if is_lost_first else [no]
+    api = answering(*replies)
+
+    with followed() as way:
+        will_tell()
+        if is_lost_first:
+            with pytest.raises(SubmitUncertainError), sending():
+                (await submitted(api)).json()
+        reply = await submitted(api)
+        with pytest.raises(MediaAgentError, match="credit"):
+            accepted_as(reply, None, "no name")
+
+    assert way.may_be_accepted is is_lost_first
 
 
 @pytest.mark.parametrize(
