@@ -151,6 +151,7 @@ class OpenAICompatibleBackend(PolledBackend):
             raise await self._explained(error, form.get("model")) from error
         body = reply.json()
         name = accepted_as(reply, text(merged(body).get("id")), "without a video")
+        self._sent_at.pop(key, None)
         return self._ref(request, form, parse_video(body) or Video(id=name))
 
     async def find(

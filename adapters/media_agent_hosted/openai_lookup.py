@@ -152,9 +152,9 @@ def _said(host: str, videos: list[Video], *, is_ours: bool) -> str:
     if is_ours:
         return f"{host} has several videos of this prompt, {names}{more}: look which one it is"
     return (
-        f"the list of {host} proves nothing: it does not repeat the prompt, or not that it was made "
-        f"after yours was asked for; by size and length it may be {names}{more}: look whether that "
-        "is the video you asked for"
+        f"the list of {host} proves nothing: it does not repeat the prompt, or not that it was "
+        f"made after yours was asked for; it may be {names}{more}: look whether that is the video "
+        "you asked for"
     )
 
 
