@@ -1,8 +1,8 @@
 """Which video in a server's list is the one whose reply was lost.
 
-Only what the server repeats of ours proves anything: the prompt, of a video that was surely not made
-before ours was asked for. The clocks of two machines are not compared: a server's times are compared
-with its own Date. What is older by minutes only is named, as a server may have several clocks.
+Only what the server repeats of ours proves anything: the prompt, of a video that was surely not
+made before ours was asked for. The clocks of two machines are not compared: a server's times are
+compared with its own Date. What is older by minutes only is named: it may have several clocks.
 """
 
 import re
