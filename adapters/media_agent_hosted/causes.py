@@ -45,7 +45,8 @@ _BY_WORDS = {
     r"|safety (system|filter|check|polic|guideline|reason|setting)|(?<!case )\bsensitive\b"
     r"|(content|prompt|image|request) (was |is |has been )?blocked",
     Cause.ACCOUNT: r"(insufficient|not enough|no|out of|low) (\w+ )?(balance|credits?|funds|quota)"
-    r"|\b(balance|credits?|quota)\b.{0,20}\b(exceeded|insufficient|exhausted|used up|low)"
+    r"|\b(balance|credits?|quota)\b.{0,20}\b(exceeded|insufficient|exhausted|used up|low|enough)"
+    r"|exceed\w* (\w+ ){0,3}quota|\bnot authori[sz]ed\b|余额不足|欠费"
     r"|payment (is )?(required|failed|overdue)|\bbilling\b|arrears|permission|forbidden"
     r"|unauthori[sz]ed|\b(api|access) ?key\b|invalid (token|key|credentials?)|authenticat"
     r"|account (is |was |has been )?(suspended|locked|disabled|overdue)",

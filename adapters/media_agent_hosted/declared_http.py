@@ -181,8 +181,9 @@ class HttpBackend(PolledBackend):
         await self._api.aclose()
 
     def _failed(self, ref: OperationRef, body: JsonValue, state: str) -> JobFailed:
-        refusal = refusal_in(body, found_at(body, self._options.error))
-        why = words_in(merged(body)) if refusal is None else refusal.words
+        named = found_at(body, self._options.error)
+        refusal = refusal_in(body, named)
+        why = words_in(named) or words_in(merged(body)) if refusal is None else refusal.words
         said = f"{self.name} says {trimmed(state)}" + (f": {why}" if why else "")
         is_rejected = refusal is not None and refusal.cause is Cause.CONTENT
         kind = ContentRejectedError if is_rejected else GenerationFailedError

@@ -110,6 +110,7 @@ class OpenAICompatibleBackend(PolledBackend):
             )
         self._checked = self.capabilities().verification
         self._patience = Patience()
+        self._sent_at: dict[str, float] = {}
         self._models_served: tuple[str, ...] | None = None
 
     @property
@@ -137,6 +138,7 @@ class OpenAICompatibleBackend(PolledBackend):
     async def submit_once(self, request: VideoRequest, *, key: str) -> OperationRef:
         """Send the form, once, and keep the id of the video."""
         form, picture = await self._build(request)
+        self._sent_at[key] = time.monotonic()
         try:
             reply = await self._api.send(
                 "POST",
@@ -149,6 +151,7 @@ class OpenAICompatibleBackend(PolledBackend):
             raise await self._explained(error, form.get("model")) from error
         body = reply.json()
         name = accepted_as(reply, text(merged(body).get("id")), "without a video")
+        self._sent_at.pop(key, None)
         return self._ref(request, form, parse_video(body) or Video(id=name))
 
     async def find(
@@ -164,7 +167,7 @@ class OpenAICompatibleBackend(PolledBackend):
             return known
         form, _ = await self._build(request)
         taken = {ref.operation_id for _, ref in self._submitted.values()}
-        video = await find_video(self._api, form, since=since, now=self._clock, taken=taken)
+        video = await find_video(self._api, form, ago=self._since(key, since), taken=taken)
         if video is None:
             return None
         return self._stamped(
@@ -208,6 +211,16 @@ class OpenAICompatibleBackend(PolledBackend):
         await super().aclose()
         if self._known_api is not None:
             await self._known_api.aclose()
+
+    def _since(self, key: str, since: datetime) -> Callable[[], float]:
+        """Return what tells how long ago a submission was: where it was sent here, by no clock.
+
+        A clock may be set in between.
+        """
+        sent_at = self._sent_at.get(key)
+        if sent_at is None:
+            return lambda: self._clock() - since.timestamp()
+        return lambda: time.monotonic() - sent_at
 
     @property
     def _api(self) -> HttpApi:

@@ -1,13 +1,13 @@
 """Which video in a server's list is the one whose reply was lost.
 
-Only what the server repeats of ours proves anything: the prompt. The clocks of two machines are not
-compared: the server's own Date is, and with minutes to spare, as it may have several clocks too.
+Only what the server repeats of ours proves anything: the prompt, of a video that was surely not
+made before ours was asked for. The clocks of two machines are not compared: a server's times are
+compared with its own Date. What is older by minutes only is named: it may have several clocks.
 """
 
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from email.utils import parsedate_to_datetime
 
 from media_agent.errors import BackendResponseError
@@ -19,6 +19,7 @@ from media_agent_hosted.replies import Reply
 _PAGE = 100  # videos in a page, the most that both servers give
 _PAGES = 50  # pages looked through at most
 _TO_SPARE = 300.0  # seconds by which a server's clocks may differ from each other
+_ROUNDED = 1.0  # seconds by which whole seconds may be wrong
 _SHOWN = 3  # candidates that a message names
 _SHORTEST_PART = 20  # letters of a prompt that is repeated in part
 
@@ -37,31 +38,37 @@ async def find_video(
     api: HttpApi,
     form: Mapping[str, str],
     *,
-    since: datetime,
-    now: Callable[[], float],
+    ago: Callable[[], float],
     taken: Collection[str],
 ) -> Video | None:
     """Return the video that repeats the prompt of this form, None if nothing like it is there.
 
-    `taken` are ids of videos that are known to be something else.
+    It was asked for so many seconds `ago`; `taken` are ids of videos that are something else.
 
     Raises:
         BackendResponseError: nobody can be sure: several fit, or one that repeats no prompt, or
             some cannot be read.
     """
-    listed = await _newest(api, since, now)
+    listed = await _newest(api, ago)
     fitting = [
         video
         for video in listed.videos
         if video.id not in taken and fits_a_path(video.id) and echoes(video, form)
     ]
-    ours = [video for video in fitting if is_prompt_of(video, form)]
-    found = _in_time(ours, listed.since)
-    if len(found) == 1:
-        return found[0]
-    unsure = found or _in_time([video for video in fitting if _may_be(video, form)], listed.since)
-    if unsure:
-        raise BackendResponseError(_said(api.host, unsure, is_ours=bool(found)))
+    candidates = [
+        video
+        for video in fitting
+        if _may_be(video, form) and not _is_before(video, listed.since, _TO_SPARE)
+    ]
+    ours = [
+        video
+        for video in candidates
+        if is_prompt_of(video, form) and _is_after(video, listed.since)
+    ]
+    if len(ours) == 1:
+        return ours[0]
+    if candidates:
+        raise BackendResponseError(_said(api.host, ours or candidates, is_ours=bool(ours)))
     if listed.unreadable:
         raise BackendResponseError(
             f"{listed.unreadable} videos in the list of {api.host} cannot be read: it may be there"
@@ -92,14 +99,14 @@ def echoes(video: Video, form: Mapping[str, str]) -> bool:
     return _seconds_agree(video, form)
 
 
-async def _newest(api: HttpApi, since: datetime, now: Callable[[], float]) -> Listed:
+async def _newest(api: HttpApi, ago: Callable[[], float]) -> Listed:
     """Return the videos made since then, newest first."""
     found: dict[str, Video] = {}
     unreadable, begin = 0, None
     params = {"limit": str(_PAGE), "order": "desc"}
     for _ in range(_PAGES):
         reply = await api.send("GET", "/videos", params=params)
-        begin = _by_its_clock(reply, since.timestamp(), now())
+        begin = _by_its_clock(reply, ago())
         page, odd, has_more = parse_list(reply.json())
         unreadable += odd
         new = {video.id: video for video in page if video.id not in found}
@@ -111,20 +118,12 @@ async def _newest(api: HttpApi, since: datetime, now: Callable[[], float]) -> Li
     return Listed(tuple(found.values()), unreadable, begin)
 
 
-def _by_its_clock(reply: Reply, since: float, now: float) -> float | None:
-    """Return a time of ours as the server's clock has it, None where it does not say its time."""
+def _by_its_clock(reply: Reply, ago: float) -> float | None:
+    """Return when that was by the server's clock, None where it does not say its time."""
     try:
-        its_now = parsedate_to_datetime(reply.headers.get("date", "")).timestamp()
+        return parsedate_to_datetime(reply.headers.get("date", "")).timestamp() - ago
     except (ValueError, TypeError, OverflowError):
         return None
-    return since + its_now - now
-
-
-def _in_time(videos: list[Video], since: float | None) -> list[Video]:
-    """Return those that were not made long before; of several, those made not before at all."""
-    fitting = [video for video in videos if not _is_before(video, since, _TO_SPARE)]
-    after = [video for video in fitting if not _is_before(video, since, 2.0)]
-    return after if len(fitting) > 1 and after else fitting
 
 
 def _is_before(video: Video, since: float | None, to_spare: float) -> bool:
@@ -133,9 +132,15 @@ def _is_before(video: Video, since: float | None, to_spare: float) -> bool:
     return made is not None and since is not None and made < since - to_spare
 
 
+def _is_after(video: Video, since: float | None) -> bool:
+    """Whether a video was surely not made before, as far as whole seconds tell."""
+    made = video.created_at
+    return made is not None and since is not None and made >= since - _ROUNDED
+
+
 def _may_be(video: Video, form: Mapping[str, str]) -> bool:
-    """Whether a video that does not repeat the whole prompt can be the one looked for."""
-    if video.prompt is None:
+    """Whether a video can be the one looked for, also where it repeats no prompt or a part."""
+    if video.prompt is None or is_prompt_of(video, form):
         return True
     part = _plain(video.prompt).rstrip(".…")
     return len(part) >= _SHORTEST_PART and _plain(form.get("prompt", "")).startswith(part)
@@ -147,8 +152,9 @@ def _said(host: str, videos: list[Video], *, is_ours: bool) -> str:
     if is_ours:
         return f"{host} has several videos of this prompt, {names}{more}: look which one it is"
     return (
-        f"{host} does not repeat prompts, so its list proves nothing; by size and length it may be "
-        f"{names}{more}: look whether that is the video you asked for"
+        f"the list of {host} proves nothing: it does not repeat the prompt, or not that it was "
+        f"made after yours was asked for; it may be {names}{more}: look whether that is the video "
+        "you asked for"
     )
 
 

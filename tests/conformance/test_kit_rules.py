@@ -36,15 +36,16 @@ class Strict(OpenAICompatibleBackend):
 class Impatient(OpenAICompatibleBackend):
     """Calls work failed whose film is not there at once."""
 
-    def _waited_for(self, ref, error):
-        return FAILED
+    async def status(self, ref):
+        event = await super().status(ref)
+        return FAILED if getattr(event, "phase", "") == "collect" else event
 
 
 class GivesUp(OpenAICompatibleBackend):
     """Waits for a film, and then calls the work failed."""
 
-    def _waited_for(self, ref, error):
-        event = super()._waited_for(ref, error)
+    async def status(self, ref):
+        event = await super().status(ref)
         return FAILED if isinstance(event, JobOutcomeUnknown) else event
 
 

@@ -5,6 +5,7 @@ import base64
 import logging
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 
 import httpx
@@ -200,6 +201,9 @@ async def test_a_restart_loses_the_video_and_nothing_is_sent_again(flavour, tmp_
     assert len(simulator.calls("submit")) == 1
 
 
+FORM = {"prompt": "a fox in snow", "size": "64x48", "num_frames": "9", "fps": "8"}
+
+
 @pytest.mark.parametrize("kind", ["close_after_accept", "garbage"])
 async def test_a_lost_reply_is_found_in_the_list_and_sent_once(kind, tmp_path):
     since = datetime.now(UTC)
@@ -255,17 +259,59 @@ async def test_two_videos_that_fit_are_no_answer(tmp_path):
     assert all(name in caught.value.message for name in simulator.jobs)
 
 
-@pytest.mark.parametrize("behind", [-240, -5, 0, 5, 240])
-async def test_a_server_whose_clock_is_wrong_shows_its_work_too(behind, tmp_path):
+@pytest.mark.parametrize("ahead", [0, 5, 240])
+async def test_what_was_made_no_sooner_than_asked_for_is_found(ahead, tmp_path):
     since = datetime.now(UTC)
     with OpenAISimulator(flavour="vllm-omni") as simulator:
-        form = {"prompt": "a fox in snow", "size": "64x48", "num_frames": "9", "fps": "8"}
-        ours = simulator.accept(WAN, {**form})
-        ours.created_at -= behind
+        ours = simulator.accept(WAN, {**FORM})
+        ours.created_at += ahead
         async with opened(simulator, tmp_path) as backend:
             ref = await backend.find(request(), key="job-1", since=since)
 
     assert ref.operation_id == ours.id
+
+
+@pytest.mark.parametrize("behind", [3, 60, 240])
+async def test_an_earlier_video_of_the_same_prompt_is_named_and_not_taken(behind, tmp_path):
+    since = datetime.now(UTC)
+    with OpenAISimulator(flavour="vllm-omni") as simulator:
+        theirs = simulator.accept(WAN, {**FORM})
+        theirs.created_at -= behind
+        async with opened(simulator, tmp_path) as backend:
+            with pytest.raises(BackendResponseError, match=theirs.id):
+                await backend.find(request(), key="job-1", since=since)
+
+
+async def test_an_earlier_video_of_the_same_prompt_keeps_ours_from_nobody(tmp_path):
+    since = datetime.now(UTC)
+    with OpenAISimulator(flavour="vllm-omni") as simulator:
+        simulator.accept(WAN, {**FORM}).created_at -= 60
+        ours = simulator.accept(WAN, {**FORM})
+        async with opened(simulator, tmp_path) as backend:
+            ref = await backend.find(request(), key="job-1", since=since)
+
+    assert ref.operation_id == ours.id
+
+
+@pytest.mark.parametrize("dated", [True, False])
+async def test_only_by_the_clock_of_the_server_a_video_is_surely_ours(dated, tmp_path):
+    """Its clock is an hour ahead, which its times alone do not show."""
+    since, ahead = datetime.now(UTC), timedelta(hours=1)
+    made = {"id": "v1", "prompt": FORM["prompt"], "status": "queued"}
+    made["created_at"] = (since + ahead).timestamp()
+    date = {"Date": format_datetime(since + ahead, usegmt=True)} if dated else {}
+
+    async def server(call):
+        return httpx.Response(200, json={"data": [made], "has_more": False}, headers=date)
+
+    transport = httpx.MockTransport(server)
+    async with opened("http://localhost:1", tmp_path, transport=transport) as backend:
+        finding = backend.find(request(), key="job-1", since=since)
+        if dated:
+            assert (await finding).operation_id == "v1"
+        else:
+            with pytest.raises(BackendResponseError, match="v1"):
+                await finding
 
 
 async def test_a_video_of_another_job_of_this_process_does_not_count(tmp_path):
