@@ -10,7 +10,7 @@ from media_agent.errors import (
     SubmitUncertainError,
 )
 from media_agent.fencing import in_words
-from media_agent.jobs import JobMovedError, Submission
+from media_agent.jobs import Submission
 from media_agent.receipts import keep_ref
 from media_agent.stopping import while_wanted
 from media_agent.surroundings import Surroundings
@@ -94,8 +94,6 @@ class LostReplies:
             try:
                 if (ref := await self._shown(submission)) is not None:
                     return ref
-            except JobMovedError:
-                raise
             except BackendResponseError as error:  # it was asked, and nobody can be sure
                 trouble = error.message
             except MediaAgentError as error:

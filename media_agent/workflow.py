@@ -142,7 +142,7 @@ class JobRun:
         async with self._commanding:
             for command in self._store.take_commands(self.job.id):
                 try:
-                    await self._answered(self.backend.control(self.ref, command))
+                    await _answered(self.backend.control(self.ref, command))
                 except MediaAgentError as error:
                     self._warn(f"{command.type} was refused: {error.message}")
                 except Exception as error:  # a plugin's own, kept as data
@@ -175,18 +175,6 @@ class JobRun:
     def _warn(self, said: str) -> None:
         self._store.warn(self.job.id, said)
 
-    async def _answered(self, call: Awaitable[None]) -> None:
-        """Wait for what a backend does at once, or else never does.
-
-        Raises:
-            TimeoutError: it has not answered.
-        """
-        try:
-            async with asyncio.timeout(_LONGEST_CALL):
-                await call
-        except TimeoutError:
-            raise TimeoutError("no answer came in time") from None
-
     def _is_asked_to_stop(self) -> bool:
         """Return whether the job is to stop; a ledger that cannot be read now does not say so.
 
@@ -206,7 +194,7 @@ class JobRun:
             if not self._is_asked_to_stop():
                 return
             try:
-                await self._answered(self.backend.cancel(self.ref))
+                await _answered(self.backend.cancel(self.ref))
             except Exception as error:  # noqa: BLE001  # a plugin's own; the wish outlives it
                 self._warn(f"{self.backend.name} could not be told to stop: {error}")
             else:
@@ -341,7 +329,7 @@ class JobRun:
         """Stop the backend, without making more trouble of it; parts go on as jobs of their own."""
         if self.ref is not None and not self.job.plan.parts:
             with contextlib.suppress(Exception):  # a plugin's own
-                await self._answered(self.backend.cancel(self.ref))
+                await _answered(self.backend.cancel(self.ref))
 
     async def _leave(self) -> None:
         """Let whoever took the job over work on it alone; what is paid belongs to both."""
@@ -379,6 +367,19 @@ class JobRun:
 
     def _limits(self) -> Capabilities:
         return self.backend.capabilities(self.job.plan.model)
+
+
+async def _answered(call: Awaitable[None]) -> None:
+    """Wait for what a backend does soon, or else never does.
+
+    Raises:
+        TimeoutError: it has not answered.
+    """
+    try:
+        async with asyncio.timeout(_LONGEST_CALL):
+            await call
+    except TimeoutError:
+        raise TimeoutError("no answer came in time") from None
 
 
 def _with_way_out(info: ErrorInfo, hint: str) -> ErrorInfo:
