@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from media_agent.errors import BackendResponseError, in_full
 from media_agent.jobs import Submission, SubmissionState
 from media_agent.lost_replies import LostReplies
 from media_agent.surroundings import Surroundings
@@ -32,7 +33,10 @@ async def reconcile(job_id: str, around: Surroundings) -> Finding:
     if is_over or last is None or last.state is SubmissionState.REFUSED:
         return Finding(job, None, "nothing of it is unknown")
     with store.hold(job_id):
-        ref = await LostReplies(job_id, store.terms(job_id).plans, around).find()
+        try:
+            ref = await LostReplies(job_id, store.terms(job_id).plans, around).find()
+        except BackendResponseError as error:  # it was asked, and nobody can be sure
+            return Finding(store.get(job_id), None, in_full(error))
     lookup = (await around.open_backend(job.plan)).capabilities(job.plan.model).lookup
     return Finding(store.get(job_id), ref, _said(job, last, ref, lookup))
 

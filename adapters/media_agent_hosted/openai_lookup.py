@@ -1,8 +1,8 @@
 """Which video in a server's list is the one whose reply was lost.
 
-Only what the server repeats of ours proves anything: the prompt, of a video that was surely not
-made before ours was asked for. The clocks of two machines are not compared: a server's times are
-compared with its own Date. What is older by minutes only is named: it may have several clocks.
+Only what the server repeats of ours proves anything: the prompt, of a video that was not made
+before ours was asked for. The clocks of two machines are not compared: a server's times are
+compared with its own Date, with some seconds to spare. What is older by minutes is only named.
 """
 
 import re
@@ -18,8 +18,8 @@ from media_agent_hosted.replies import Reply
 
 _PAGE = 100  # videos in a page, the most that both servers give
 _PAGES = 50  # pages looked through at most
-_TO_SPARE = 300.0  # seconds by which a server's clocks may differ from each other
-_ROUNDED = 1.0  # seconds by which whole seconds may be wrong
+_TO_SPARE = 300.0  # seconds by which a server's clocks may differ at most
+_BEHIND = 10.0  # seconds by which they do: its videos may get their times from another machine
 _SHOWN = 3  # candidates that a message names
 _SHORTEST_PART = 20  # letters of a prompt that is repeated in part
 
@@ -133,9 +133,9 @@ def _is_before(video: Video, since: float | None, to_spare: float) -> bool:
 
 
 def _is_after(video: Video, since: float | None) -> bool:
-    """Whether a video was surely not made before, as far as whole seconds tell."""
+    """Whether a video was not made before, as far as the clocks of one server tell."""
     made = video.created_at
-    return made is not None and since is not None and made >= since - _ROUNDED
+    return made is not None and since is not None and made >= since - _BEHIND
 
 
 def _may_be(video: Video, form: Mapping[str, str]) -> bool:
