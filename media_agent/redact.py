@@ -22,7 +22,7 @@ _TELLING = 8  # characters; a shorter key may be a word, and is hidden only wher
 _PERCENT = "%(?:25){0,3}"
 _BACKSLASH = rf"(?:\\|{_PERCENT}5[Cc])"
 _AMPERSAND = rf"(?:&|u0026|{_PERCENT}26)(?:(?:amp|#38);){{0,2}}"
-_ESCAPES = "\\%&"  # without one of these a text spells a key as it is, or in base64
+_ESCAPES = "\\%&"  # without one of these a text spells a key as it is, in hex, or in base64
 
 _FOR_PEOPLE = re.compile("(?i)err|mess|msg|detail|reason|warn|descri|hint|note")
 _ADDRESS = re.compile(r"(?i:https?:/)?/\S+")
@@ -33,8 +33,8 @@ def redact(text: str, secrets: Iterable[str]) -> str:
     """Return a text without these secrets, whatever spelling each of their characters has.
 
     Plain, escaped as JSON and programs do, percent-encoded, as an HTML entity, one of these within
-    another, or within base64. One of less than eight characters is hidden where it stands alone,
-    one of less than four is left: it stands in every text.
+    another, in hex, or within base64. One of less than eight characters is hidden where it stands
+    alone, one of less than four is left: it stands in every text.
     """
     is_escaped = any(sign in text for sign in _ESCAPES)
     for part in _parts_of(frozenset(secrets)):
@@ -120,7 +120,7 @@ def _pattern(part: str, is_escaped: bool) -> re.Pattern[str]:
         spelled = f"(?={beginnings})" + "".join(map(_character, part))
     if len(part) < _TELLING:
         return re.compile(rf"(?<![\w-])(?:{spelled})(?![\w-])")
-    return re.compile("|".join((spelled, *_in_base64(part))))
+    return re.compile("|".join((spelled, _in_hex(part), *_in_base64(part))))
 
 
 @lru_cache(maxsize=512)
@@ -155,6 +155,11 @@ def _named(character: str) -> str:
 def _utf16_units(character: str) -> Iterator[int]:
     data = character.encode("utf-16-be", "surrogatepass")
     yield from (int.from_bytes(data[at : at + 2], "big") for at in range(0, len(data), 2))
+
+
+def _in_hex(secret: str) -> str:
+    """Return a pattern for the octets of a secret, two digits each, in either case."""
+    return f"(?i:{secret.encode('utf-8', 'surrogatepass').hex()})"
 
 
 def _in_base64(secret: str) -> Iterator[str]:

@@ -4,6 +4,7 @@ import base64
 import html
 import json
 import time
+from collections.abc import Callable
 from urllib.parse import quote
 
 import pytest
@@ -61,6 +62,13 @@ def test_a_key_is_hidden_within_base64(before: str, encode: "type[bytes]") -> No
 
     assert "[key]" in said
     assert len(said) < len("Basic [key]") + 12  # what is left is not of the key
+
+
+@pytest.mark.parametrize("spell", [str.lower, str.upper])
+def test_a_key_is_hidden_in_hex(spell: Callable[[str], str]) -> None:
+    coded = spell(f"user:{KEY}".encode().hex())
+
+    assert redact(f"0x{coded}", [KEY]) == f"0x{spell(b'user:'.hex())}[key]"
 
 
 def test_a_key_with_spaces_is_hidden_in_a_form() -> None:
