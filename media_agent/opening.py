@@ -19,7 +19,7 @@ from media_agent.errors import InvalidRequestError
 from media_agent.files import ordinary_file
 from media_agent.parts_of_files import PNG, HostileError, harmless
 from media_agent.upright import is_mirrored
-from media_agent.video import rate_of
+from media_agent.video import open_input, rate_of
 from media_agent_schemas.media import MediaInput
 
 if TYPE_CHECKING:
@@ -217,16 +217,9 @@ def open_ordinary(path: Path, name: str) -> BinaryIO:
 
 def _container(file: BinaryIO, limits: dict[str, str]) -> "InputContainer":
     """Open a file without its name, and nothing that it refers to."""
-    import av
-
     file.seek(0)
     nameless = SimpleNamespace(read=file.read, seek=file.seek, tell=file.tell)
-    return av.open(
-        cast("BinaryIO", nameless),
-        "r",
-        options=limits | {"protocol_whitelist": "none"},
-        metadata_errors="replace",  # its tags are in any encoding
-    )
+    return open_input(cast("BinaryIO", nameless), limits | {"protocol_whitelist": "none"})
 
 
 def _harmless(packet: "Packet[VideoStream]") -> "Packet[VideoStream]":

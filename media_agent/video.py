@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from media_agent.boxes import boxes_in
 from media_agent.errors import InvalidRequestError, StorageError
@@ -262,6 +262,18 @@ def _add_h264_stream(
     return stream
 
 
+def open_input(source: str | BinaryIO, options: dict[str, str]) -> "InputContainer":
+    """Open a file to read it, its tags in whatever encoding.
+
+    PyAV replaces what is no UTF-8 in tags when it is told to, and from version 19 on by itself.
+    """
+    import av
+
+    is_told = int(av.__version__.partition(".")[0]) < 19
+    how: dict[str, Any] = {"metadata_errors": "replace"} if is_told else {}
+    return cast("InputContainer", av.open(source, "r", options=options, **how))
+
+
 @contextmanager
 def opened(source: Path | BinaryIO) -> Iterator["InputContainer"]:
     """Open a film; whatever is wrong with it, then or while it is read, is one clear error."""
@@ -269,11 +281,9 @@ def opened(source: Path | BinaryIO) -> Iterator["InputContainer"]:
 
     name = str(source) if isinstance(source, Path) else "the film"
     try:
-        with av.open(
-            name if isinstance(source, Path) else source,
-            "r",
-            options={"protocol_whitelist": "file"},  # a film came from outside, maybe
-            metadata_errors="replace",  # its tags are in any encoding
+        # It came from outside, maybe: nothing that it refers to is opened.
+        with open_input(
+            name if isinstance(source, Path) else source, {"protocol_whitelist": "file"}
         ) as film:
             if not film.streams.video:
                 raise StorageError(f"{name} holds no video")
