@@ -87,7 +87,7 @@ def _look(path: Path) -> _Facts:
         stream = film.streams.video[0]
         times = [packet.pts for packet in film.demux(stream) if packet.size]
         context = stream.codec_context
-        rate = rate_of(stream)
+        rate, unit = rate_of(stream), stream.time_base
         known = [time for time in times if time is not None]
         return _Facts(
             path=path,
@@ -101,7 +101,7 @@ def _look(path: Path) -> _Facts:
                 context.height,
                 context.pix_fmt,
                 bytes(context.extradata or b""),
-                stream.time_base,
+                unit and Fraction(unit.numerator, unit.denominator),  # PyAV 19 has its own type
                 rate,
             ),
             last_is_free=bool(times) and len(known) == len(times) and times[-1] == max(known),

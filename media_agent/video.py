@@ -115,7 +115,8 @@ def write_pictures(
 
 def rate_of(stream: "VideoStream") -> Fraction:
     """Return the frames a second, on average; 25 where the file does not say, as FFmpeg does."""
-    return stream.average_rate or stream.guessed_rate or Fraction(25)
+    rate = stream.average_rate or stream.guessed_rate or Fraction(25)
+    return Fraction(rate.numerator, rate.denominator)  # PyAV 19 has a type of its own
 
 
 def probe(path: Path) -> VideoMetadata:
