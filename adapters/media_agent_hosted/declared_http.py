@@ -154,7 +154,8 @@ class HttpBackend(PolledBackend):
         options = self._options
         reply = await self._send(options.poll, ref)
         self.postpone(ref, reply.retry_after)
-        body = answer_about(reply, ref.operation_id, options.id)
+        places = {"state": options.state, "result": options.result}
+        body = answer_about(reply, ref.operation_id, options.id, **places)
         said = state_at(body, options)
         state = state_in(said, options)
         if state is State.DONE:
