@@ -43,7 +43,7 @@ from media_agent_hosted.named_videos import address_in, marks_in
 from media_agent_hosted.patience import Patience
 from media_agent_hosted.refusing import accepted_as, end_of, end_of_poll, refusal_in
 from media_agent_hosted.secrecy import key_header
-from media_agent_hosted.states import State, may_be_done, spelled, unknown_word
+from media_agent_hosted.states import State, may_be_done, spelled, state_beside, unknown_word
 from media_agent_schemas.capabilities import Capabilities, Estimate
 from media_agent_schemas.events import (
     BackendEvent,
@@ -154,7 +154,8 @@ class HttpBackend(PolledBackend):
         options = self._options
         reply = await self._send(options.poll, ref)
         self.postpone(ref, reply.retry_after)
-        body = answer_about(reply, ref.operation_id, options.id)
+        places = {"state": options.state, "result": options.result}
+        body = answer_about(reply, ref.operation_id, options.id, **places)
         said = state_at(body, options)
         state = state_in(said, options)
         if state is State.DONE:
@@ -198,6 +199,9 @@ class HttpBackend(PolledBackend):
         """
         options, waited = self._options, self.waited(ref)
         refusal = refusal_in(body, found_at(body, options.error))
+        has_error = refusal is not None and refusal.is_plain
+        if state_beside(word, has_error=has_error) is State.FAILED:
+            return self._failed(ref, body, word)
         if refusal is not None and (refusal.is_plain or not word):
             return end_of_poll(refusal, self._patience, ref, waited, self.name)
         progress = found_at(body, options.progress)
@@ -207,7 +211,10 @@ class HttpBackend(PolledBackend):
             event = JobProgressed(phase="working", fraction=share(progress), message=said)
         is_stuck = self._patience.is_stuck(ref.operation_id, word, waited)
         has_address = options.content is None and self._address(ref, body) is not None
-        may_be = options.content is not None and may_be_done(word)
+        long = self._patience.is_long_stuck(
+            ref.operation_id, waited, ref.data.get("deadline_seconds")
+        )
+        may_be = options.content is not None and (may_be_done(word) or long)
         if not is_stuck or not (is_at_end(progress) or has_address or may_be):
             return event
         with contextlib.suppress(BackendResponseError):

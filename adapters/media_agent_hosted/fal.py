@@ -198,7 +198,7 @@ class FalBackend(PolledBackend):
             return otherwise or self._patience.late(ref.operation_id, self.waited(ref), lost)
         if reply.status >= 400 and (otherwise is not None or not reply.is_html):
             return otherwise or JobProgressed(phase="collect")  # "still in progress"
-        answer_about(reply, ref.operation_id, "request_id")
+        answer_about(reply, ref.operation_id, "request_id", usual=False)
         now = datetime.datetime.fromtimestamp(self._clock(), datetime.UTC)
         event = parse_result(reply, ref, status, now)
         if isinstance(event, JobOutcomeUnknown):

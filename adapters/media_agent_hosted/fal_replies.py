@@ -28,7 +28,7 @@ from media_agent_hosted.lenient import (
     trimmed,
     whole,
 )
-from media_agent_hosted.named_videos import videos_in
+from media_agent_hosted.named_videos import sole_video_in, videos_in
 from media_agent_hosted.refusing import end_of, refusal_in
 from media_agent_hosted.replies import Reply
 from media_agent_hosted.states import State, state_of, state_said, unknown_word
@@ -118,7 +118,7 @@ def parse_result(
     body = reply.json()
     marks = ref.data.get("sent")
     known = [str(mark) for mark in marks] if isinstance(marks, list) else []
-    films = list(videos_in(body, sent=known)) or list(videos_in(body, everywhere=True, sent=known))
+    films = list(videos_in(body, sent=known)) or list(sole_video_in(body, known))
     if not films:
         return _without_film(reply, ref)
     seed = whole(merged(body).get("seed"))

@@ -102,11 +102,14 @@ def spaced(name: str) -> str:
 
 
 def value_at(reply: JsonValue, place: str | None) -> JsonValue:
-    """Return what stands at a place such as "data.videos.0.url"; None: nothing."""
+    """Return what stands at a place such as "data.videos.0.url"; None: nothing.
+
+    Where a number is due an object counts as a list of one.
+    """
     found = reply
     for part in () if place is None else place.split("."):
         if isinstance(found, dict):
-            found = found.get(part)
+            found = found if part.isdecimal() and part not in found else found.get(part)
         elif isinstance(found, list) and part.isdecimal() and int(part) < len(found):
             found = found[int(part)]
         else:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from pydantic import JsonValue
 
 from media_agent.inline import is_inline
-from media_agent_hosted.lenient import json_in, spaced, text
+from media_agent_hosted.lenient import json_in, merged, spaced, text
 
 Found = Iterator[tuple[str, Mapping[str, JsonValue]]]
 """Addresses, each with the object that it stands in."""
@@ -33,6 +33,13 @@ _OF_NO_RESULT = re.compile(
     r"|previews?|thumb(?:nail)?s?|covers?|posters?|(?:image|img)s?)\b"
 )
 """In the name of a place: what stands there was sent, or is only a look at the result."""
+_OF_OTHERS = re.compile(
+    r"\b(?:featured|related|similar|examples?|samples?|galler(?:y|ies)|recommend\w*|suggest\w*"
+    r"|trending|popular|communit(?:y|ies)|showcases?|explore|history|recent|previous|others?"
+    r"|inspirations?|demos?|templates?|tutorials?|promos?|promotions?|adverts?|ads?|banners?)\b"
+)
+"""In the name of a place: what stands there need not be of the work that was asked for."""
+_OF_THE_RESULT = ("url", "urls", "video", "videos", "video_url", "video_urls", "download_url")
 _ROLES = ("type", "kind", "role")
 _SHORT = 16  # digits of the mark of an address
 
@@ -50,6 +57,19 @@ def videos_in(body: JsonValue, *, everywhere: bool = False, sent: Collection[str
         if not is_known and not _is_something_else(address, around):
             seen.add(address)
             yield address, around
+
+
+def sole_video_in(body: JsonValue, sent: Collection[str] = ()) -> Found:
+    """Yield the only address in an answer, whatever its name: of several one may be of others.
+
+    Nor is one taken out of a list of objects, or where a known place says that there is none.
+    """
+    said = merged(body)
+    found = [*videos_in(said, everywhere=True, sent=sent)]
+    is_listed = any(_is_listed(said, around) for _, around in found)
+    names = {*said, *(body if isinstance(body, dict) else ())}
+    if len(found) == 1 and not is_listed and names.isdisjoint(_OF_THE_RESULT):
+        yield from found
 
 
 def marks_in(body: JsonValue) -> list[str]:
@@ -126,6 +146,20 @@ def _is_something_else(address: str, around: Mapping[str, JsonValue]) -> bool:
     return is_other or kind.startswith(("image/", "audio/"))
 
 
+def _is_listed(value: JsonValue, sought: Mapping[str, JsonValue]) -> bool:
+    """Whether an object stands within a list of objects."""
+    if isinstance(value, dict):
+        return any(_is_listed(each, sought) for each in value.values())
+    if not isinstance(value, list):
+        return False
+    return any(isinstance(each, dict) and _holds(each, sought) for each in value)
+
+
+def _holds(value: JsonValue, sought: Mapping[str, JsonValue]) -> bool:
+    inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return value is sought or any(_holds(each, sought) for each in inside)
+
+
 def _unescaped(value: str) -> str:
     """Return an address without what is left of it being JSON within JSON."""
     return value.strip().replace("\\/", "/")
@@ -141,5 +175,6 @@ def _elsewhere(value: JsonValue, around: Mapping[str, JsonValue], depth: int) ->
                 yield from _elsewhere(each, around, depth - 1)
         case dict() if depth:
             for name, each in value.items():
-                if not _OF_NO_RESULT.search(spaced(name)):
+                words = spaced(name)
+                if not _OF_NO_RESULT.search(words) and not _OF_OTHERS.search(words):
                     yield from _elsewhere(each, value, depth - 1)

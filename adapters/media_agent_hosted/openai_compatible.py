@@ -189,6 +189,7 @@ class OpenAICompatibleBackend(PolledBackend):
             return event
         is_stuck = self._patience.is_stuck(ref.operation_id, found.status, self.waited(ref))
         is_at = found.addresses or is_at_end(found.progress) or may_be_done(found.status)
+        is_at = is_at or self._is_long_stuck(ref)
         return await self._film(ref, found, otherwise=event) if is_stuck and is_at else event
 
     async def cancel_once(self, ref: OperationRef) -> None:
@@ -328,6 +329,10 @@ class OpenAICompatibleBackend(PolledBackend):
             raise missed  # which was waited for already, while it was fetched
         end = JobOutcomeUnknown(error=to_info(missed), model=ref.model, cost=no_cost())
         return otherwise or self._patience.late(ref.operation_id, self.waited(ref), end)
+
+    def _is_long_stuck(self, ref: OperationRef) -> bool:
+        deadline = ref.data.get("deadline_seconds")
+        return self._patience.is_long_stuck(ref.operation_id, self.waited(ref), deadline)
 
     async def _fetched(self, ref: OperationRef, url: str) -> Artifact:
         """Fetch the film from the server itself, which may want the key."""

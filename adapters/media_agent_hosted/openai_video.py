@@ -27,12 +27,14 @@ from media_agent_hosted.lenient import (
     Word,
     merged,
     share,
+    spaced,
     text,
     trimmed,
     whole,
 )
 from media_agent_hosted.named_videos import is_fetchable, videos_in
-from media_agent_hosted.states import State, state_of, state_said, unknown_word
+from media_agent_hosted.refusing import refusal_in
+from media_agent_hosted.states import State, state_beside, state_of, state_said, unknown_word
 from media_agent_schemas.capabilities import Verification
 from media_agent_schemas.errors import ErrorInfo
 from media_agent_schemas.events import (
@@ -75,6 +77,7 @@ class Video(BaseModel):
     expires_at: Moment = None
     urls: JsonValue = None
     error: JsonValue = None
+    has_error: bool = False
     inference_time_s: Number = None
     revised_prompt: Text = None
     media_type: Text = None
@@ -94,7 +97,7 @@ class Video(BaseModel):
     @property
     def state(self) -> State | None:
         """How far it is; None: in a word that is not known here."""
-        return state_of(self.status)
+        return state_beside(self.status, has_error=self.has_error)
 
     @property
     def fraction(self) -> float | None:
@@ -111,9 +114,17 @@ def parse_video(body: JsonValue, known_as: str = "", sent: Collection[str] = ())
     said = merged(body)
     found = tuple(url for url, _ in videos_in(said, sent=sent) if is_fetchable(url))
     name, state = text(said.get("id")), state_said(said)
-    facts = {**said, "addresses": found, "id": known_as or name, "status": state}
+    refusal = refusal_in(said)
+    has_error = refusal is not None and refusal.is_plain
+    facts = {
+        **said,
+        "has_error": has_error,
+        "addresses": found,
+        "id": known_as or name,
+        "status": state,
+    }
     if not words_in(said.get("error")) and state_of(state) is State.FAILED:
-        facts["error"] = words_in(said)
+        facts["error"] = words_in(said) or (state if len(spaced(state).split()) > 1 else None)
     says_more = state or (known_as and (found or name == known_as))
     return Video.model_validate(facts) if facts["id"] and says_more else None
 

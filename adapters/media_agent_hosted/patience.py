@@ -6,10 +6,14 @@ polls that say the same one after the other, and in the pauses between them.
 
 from dataclasses import dataclass
 
+from pydantic import JsonValue
+
 from media_agent_schemas.events import JobOutcomeUnknown, JobProgressed
 
 _TIMES = 3
 """How often a no, or a word that is not known here, has to be said before it means an end."""
+_WORD_HOLDS_SECONDS = 60.0
+"""How long a word that is not known here has to be said before its video is looked for at last."""
 _NO_HOLDS_SECONDS = 60.0
 """How long a service has to say no before it is believed of work that it accepted."""
 _VIDEO_MAY_TAKE_SECONDS = 90.0
@@ -41,6 +45,17 @@ class Patience:
     def is_stuck(self, work: str, word: str, waited: float) -> bool:
         """Whether a word that is not known here may mean that work is over: it stays the same."""
         return self._said(work, f"the word {word}", waited).times >= _TIMES
+
+    def is_long_stuck(self, work: str, waited: float, deadline: JsonValue) -> bool:
+        """Whether the last word was said for so long, or until the deadline, that it may be over.
+
+        Nothing else need say so.
+        """
+        last = self._last.get(work)
+        if last is None or last.times < _TIMES:
+            return False
+        is_due = isinstance(deadline, int | float) and waited >= deadline
+        return is_due or waited - last.since >= _WORD_HOLDS_SECONDS
 
     def late(
         self, work: str, waited: float, end: JobOutcomeUnknown

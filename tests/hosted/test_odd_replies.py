@@ -770,7 +770,7 @@ async def test_what_stands_where_errors_are_declared_is_no_error_by_itself(polle
     assert end.type == "job.completed"
 
 
-@pytest.mark.parametrize("word", ["interrupted", "blocked", "stopped", "ready", "ended", "ok"])
+@pytest.mark.parametrize("word", ["interrupted", "stopped", "ready", "ended", "ok"])
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_word_with_two_meanings_ends_no_work_by_itself(kind, word, tmp_path):
     done = Service(kind, tmp_path).polls[0]
@@ -809,7 +809,7 @@ async def test_words_beside_a_missing_video_are_shown(tmp_path):
     ],
 )
 async def test_a_state_is_compared_as_json_spells_it(done, polled, tmp_path):
-    polls = [{"done": False}, {"name": "operations/1"}, {"done": polled, "url": "/video.mp4"}]
+    polls = [{"done": False}, {"name": "operations/v1"}, {"done": polled, "url": "/video.mp4"}]
 
     end = await Service(
         "declared", tmp_path, polls=polls, state="done", done=done, failed=["error"]
