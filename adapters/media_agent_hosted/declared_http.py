@@ -41,7 +41,13 @@ from media_agent_hosted.inline import address_of
 from media_agent_hosted.lenient import is_at_end, merged, share, text, trimmed
 from media_agent_hosted.named_videos import address_in, marks_in
 from media_agent_hosted.patience import Patience
-from media_agent_hosted.refusing import accepted_as, end_of, end_of_poll, refusal_in
+from media_agent_hosted.refusing import (
+    accepted_as,
+    end_of,
+    end_of_poll,
+    may_be_of_poll,
+    refusal_in,
+)
 from media_agent_hosted.secrecy import key_header
 from media_agent_hosted.states import State, may_be_done, spelled, unknown_word
 from media_agent_schemas.capabilities import Capabilities, Estimate
@@ -160,7 +166,7 @@ class HttpBackend(PolledBackend):
         if state is State.DONE:
             return await self._finished(ref, reply, body)
         if state in (State.FAILED, State.CANCELLED):
-            return self._failed(ref, body, spelled(said))
+            return self._failed(ref, body, spelled(said), is_cancelled=state is State.CANCELLED)
         if state is None:
             return await self._unknown(ref, reply, body, spelled(said))
         self._patience.forget(ref.operation_id)
@@ -180,9 +186,16 @@ class HttpBackend(PolledBackend):
         await super().aclose()
         await self._api.aclose()
 
-    def _failed(self, ref: OperationRef, body: JsonValue, state: str) -> JobFailed:
+    def _failed(
+        self, ref: OperationRef, body: JsonValue, state: str, *, is_cancelled: bool
+    ) -> BackendEvent:
+        """Return the end of work that failed, unless the answer may speak of the poll alone."""
         named = found_at(body, self._options.error)
         refusal = refusal_in(body, named)
+        if refusal and not is_cancelled and may_be_of_poll(refusal, body, ref.operation_id):
+            return end_of_poll(
+                refusal, self._patience, ref, self.waited(ref), self.name, says_failed=True
+            )
         why = words_in(named) or words_in(merged(body)) if refusal is None else refusal.words
         said = f"{self.name} says {trimmed(state)}" + (f": {why}" if why else "")
         is_rejected = refusal is not None and refusal.cause is Cause.CONTENT
