@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable, Collection
+from functools import partial
 
 from pydantic import JsonValue
 
@@ -43,8 +44,10 @@ from media_agent_hosted.named_videos import address_in, marks_in
 from media_agent_hosted.patience import Patience
 from media_agent_hosted.refusing import (
     accepted_as,
+    answer_to_submission,
     end_of,
     end_of_poll,
+    is_accepted_as,
     may_be_of_poll,
     refusal_in,
 )
@@ -131,7 +134,7 @@ class HttpBackend(PolledBackend):
         """Send the submission, once, and keep the service's name for the work."""
         values = await asyncio.to_thread(self._values, request)
         target = call(self._options.submit, values)
-        header = self._options.idempotency_header
+        header, options = self._options.idempotency_header, self._options
         sent = build_body(self._options.body, values)
         reply = await self._api.send(
             target.method,
@@ -140,10 +143,16 @@ class HttpBackend(PolledBackend):
             headers=self._options.headers | ({} if header is None else {header: key}),
             paid=True,
             is_known_again=header is not None,
+            is_accepted=partial(
+                is_accepted_as,
+                found=lambda body: text(found_at(body, options.id)),
+                place=options.id,
+            ),
         )
-        body, options = reply.json(), self._options
+        body = answer_to_submission(reply, options.id)
         name = accepted_as(
             reply,
+            body,
             text(found_at(body, options.id)),
             f"nothing at {options.id!r} that names the work",
             named=found_at(body, options.error),

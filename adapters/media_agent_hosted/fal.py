@@ -42,10 +42,16 @@ from media_agent_hosted.fal_replies import (
 from media_agent_hosted.http import HttpApi, Reply, Translate, Transport
 from media_agent_hosted.identity import answer_about
 from media_agent_hosted.inline import address_of
-from media_agent_hosted.lenient import merged
+from media_agent_hosted.lenient import merged, text
 from media_agent_hosted.named_videos import marks_in
 from media_agent_hosted.patience import Patience
-from media_agent_hosted.refusing import accepted_as, end_of_poll, may_be_of_poll, refusal_in
+from media_agent_hosted.refusing import (
+    accepted_as,
+    end_of_poll,
+    is_accepted_as,
+    may_be_of_poll,
+    refusal_in,
+)
 from media_agent_hosted.secrecy import key_header
 from media_agent_hosted.states import State, state_of
 from media_agent_schemas.capabilities import Capabilities, Estimate
@@ -133,11 +139,17 @@ class FalBackend(PolledBackend):
             f"/{model_id}",
             json=body,
             paid=True,
+            is_accepted=partial(
+                is_accepted_as,
+                found=lambda body: text(merged(body).get("request_id")),
+                place="request_id",
+            ),
             translate=partial(refusal_of, model_id=model_id),
         )
-        submitted = Submitted.model_validate(merged(reply.json()))
+        answer = reply.json()
+        submitted = Submitted.model_validate(merged(answer))
         request_id = accepted_as(
-            reply, submitted.request_id or None, "JSON without a usable request_id"
+            reply, answer, submitted.request_id or None, "JSON without a usable request_id"
         )
         return OperationRef(
             backend=NAME,

@@ -58,7 +58,14 @@ from media_agent_hosted.openai_video import (
     parse_video,
 )
 from media_agent_hosted.patience import Patience
-from media_agent_hosted.refusing import accepted_as, end_of_poll, may_be_of_poll, refusal_in
+from media_agent_hosted.refusing import (
+    accepted_as,
+    answer_to_submission,
+    end_of_poll,
+    is_accepted_as,
+    may_be_of_poll,
+    refusal_in,
+)
 from media_agent_hosted.secrecy import key_header
 from media_agent_hosted.states import State, may_be_done, state_of, state_said
 from media_agent_schemas.capabilities import Capabilities, Estimate
@@ -145,12 +152,15 @@ class OpenAICompatibleBackend(PolledBackend):
                 "/videos",
                 files=form_parts(form, picture),
                 paid=True,
+                is_accepted=partial(
+                    is_accepted_as, found=lambda body: text(merged(body).get("id")), place="id"
+                ),
                 translate=refusal_of_video,
             )
         except NoVideosError as error:
             raise await self._explained(error, form.get("model")) from error
-        body = reply.json()
-        name = accepted_as(reply, text(merged(body).get("id")), "without a video")
+        body = answer_to_submission(reply, "id")
+        name = accepted_as(reply, body, text(merged(body).get("id")), "without a video")
         self._sent_at.pop(key, None)
         return self._ref(request, form, parse_video(body) or Video(id=name))
 

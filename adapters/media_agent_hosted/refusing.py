@@ -6,7 +6,9 @@ a plain no refuses: what may as well be a yes leaves the outcome unknown.
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from urllib.parse import urljoin
 
 from pydantic import JsonValue
 
@@ -172,7 +174,9 @@ def end_of(refusal: Refusal, host: str, model: str | None) -> JobFailed:
     return JobFailed(error=to_info(error), model=model)
 
 
-def accepted_as(reply: Reply, found: str | None, missing: str, named: JsonValue = None) -> str:
+def accepted_as(
+    reply: Reply, body: JsonValue, found: str | None, missing: str, named: JsonValue = None
+) -> str:
     """Return the name of accepted work, if the answer to its submission has one.
 
     A name counts more than a no: a poll costs nothing, and tells. Only where the answer says itself
@@ -183,7 +187,6 @@ def accepted_as(reply: Reply, found: str | None, missing: str, named: JsonValue 
         SubmitUncertainError: the answer says neither a name nor a no.
         MediaAgentError: it says no; nothing was accepted.
     """
-    body = reply.json()
     refusal = refusal_in(body, named)
     state = state_of(state_said(merged(body)))
     if found and not fits_a_path(found):
@@ -199,6 +202,43 @@ def accepted_as(reply: Reply, found: str | None, missing: str, named: JsonValue 
         raise refusal.before_acceptance(reply.host)
     shown = words or (trimmed(json.dumps(body, ensure_ascii=False)) if body else "")
     raise reply.senseless(missing + (f"; it says: {shown}" if shown else ""))
+
+
+def is_accepted_as(reply: Reply, found: Callable[[JsonValue], str | None], place: str) -> bool:
+    """Whether an error of HTTP names accepted work, where its name is due at `place`.
+
+    A complaint about the request names it only where the work is said to go on; and what names
+    the request alone, as errors do, is no name of work.
+    """
+    if reply.status not in (400, 409, 422) and reply.status < 500:
+        return False
+    body = reply.object()
+    name, state = found(body), state_of(state_said(merged(body)))
+    if not name or not fits_a_path(name) or state in (State.FAILED, State.CANCELLED):
+        return False
+    is_of_work = _NAME_OF_WORK.search(spaced(place.rpartition(".")[2])) is not None
+    why = cause_of(codes_in(body), words_in(body))
+    is_no = why in (Cause.CONTENT, Cause.ACCOUNT, Cause.REQUEST) or refusal_in(body) is not None
+    may_be = reply.status not in (400, 422) and is_of_work and not is_no
+    return state is not None or may_be
+
+
+def answer_to_submission(reply: Reply, place: str) -> JsonValue:
+    """Return the JSON of an answer; where it has no body, the name in its `Location`, at `place`.
+
+    That is the last part of an address right below the one that was asked.
+    """
+    if reply.status not in (201, 202) or reply.content.strip():
+        return reply.json()
+    there = urljoin(reply.url, reply.headers.get("location", ""))
+    above, _, name = there.rpartition("/")
+    is_below = above == reply.url.partition("?")[0].rstrip("/")
+    if not is_below or re.fullmatch(r"[\w-]+", name) is None:
+        return reply.json()
+    body: JsonValue = name
+    for part in reversed(place.split(".")):
+        body = {part: body}
+    return body
 
 
 def _names_none(body: JsonValue, words: str) -> bool:

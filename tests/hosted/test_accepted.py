@@ -1,5 +1,8 @@
 """What an answer means that names work and says no, or says no and names none."""
 
+import json
+
+import httpx
 import pytest
 
 from media_agent.errors import (
@@ -7,9 +10,10 @@ from media_agent.errors import (
     BackendRateLimitError,
     BackendRefusedError,
     ContentRejectedError,
+    MediaAgentError,
     SubmitUncertainError,
 )
-from tests.hosted.test_odd_replies import KINDS, Service
+from tests.hosted.test_odd_replies import KINDS, Service, said
 
 pytestmark = pytest.mark.anyio
 
@@ -160,3 +164,85 @@ async def test_an_answer_in_words_that_are_not_known_is_shown_whole(kind, answer
         await Service(kind, tmp_path, accepts=answer).submitted()
 
     assert words in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("status", "beside"),
+    [
+        (400, {"status": "queued"}),
+        (409, {"status": "IN_PROGRESS", "message": "there is one already"}),
+        (422, {"status": "IN_QUEUE"}),
+        (500, {"status": "pending", "message": "the webhook could not be called"}),
+        (503, {"state": "queued"}),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("kind", KINDS)
+async def test_work_that_is_named_and_goes_on_is_followed_whatever_the_status(
+    kind, status, beside, tmp_path
+):
+    service = Service(kind, tmp_path, accepts=said(NAMED | beside, status))
+
+    assert (await service.end()).type == "job.completed"
+
+
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [(409, "duplicate of a running task"), (500, "notify failed"), (502, "late")],
+)
+@pytest.mark.parametrize("kind", ["declared", "openai"])
+async def test_a_name_of_work_is_followed_where_no_reason_speaks_against_it(
+    kind, status, message, tmp_path
+):
+    service = Service(kind, tmp_path, accepts=said(NAMED | {"message": message}, status))
+
+    assert (await service.end()).type == "job.completed"
+
+
+@pytest.mark.parametrize(
+    ("status", "beside"),
+    [
+        (401, {"status": "queued"}),
+        (404, {"status": "queued"}),
+        (413, {"status": "queued"}),
+        (400, {"message": "unlucky"}),
+        (409, {"error": "too many jobs of this account"}),
+        (422, {"detail": [{"loc": ["body"], "msg": "unlucky"}]}),
+        (422, {"status": "failed", "message": "unlucky"}),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("kind", ["declared", "fal"])
+async def test_a_plain_no_of_http_is_one_also_where_it_names_something(
+    kind, status, beside, tmp_path
+):
+    service = Service(kind, tmp_path, accepts=said(NAMED | beside, status))
+
+    with pytest.raises(MediaAgentError) as caught:
+        await service.submitted()
+
+    assert not isinstance(caught.value, SubmitUncertainError)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_name_inside_of_json_within_json_is_found(kind, tmp_path):
+    accepted = {"code": 0, "data": json.dumps(NAMED)}
+
+    assert (await Service(kind, tmp_path, accepts=accepted).submitted()).operation_id == "v1"
+
+
+@pytest.mark.parametrize("named", ["/videos/v1", "http://127.0.0.1:9/videos/v1", "videos/v1"])
+async def test_an_answer_without_body_names_work_by_its_location(named, tmp_path):
+    accepted = httpx.Response(202, headers={"location": named})
+
+    ref = await Service("declared", tmp_path, accepts=accepted).submitted()
+
+    assert ref.operation_id == "v1"
+
+
+@pytest.mark.parametrize("named", ["/login", "/videos/", "/videos/v1?a=1", "https://a.example/v1"])
+async def test_a_location_elsewhere_names_no_work(named, tmp_path):
+    accepted = httpx.Response(202, headers={"location": named})
+
+    with pytest.raises(SubmitUncertainError):
+        await Service("declared", tmp_path, accepts=accepted).submitted()
