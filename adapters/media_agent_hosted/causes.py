@@ -32,7 +32,8 @@ _WORK = r"(?:task|job|request|work|operation|prediction|generation|record|resour
 _BY_CODE = {
     Cause.CONTENT: r"moderat|content (polic|filter|reject|block|violat)|nsfw|safety|sensitive"
     r"|policy violation",
-    Cause.ACCOUNT: r"api ?key|access key|\bauth|unauthori[sz]|forbidden|permission|access denied"
+    Cause.ACCOUNT: r"api ?key|access key|token (is )?(expired|invalid)|(expired|invalid) token"
+    r"|\bauth|unauthori[sz]|forbidden|permission|access denied"
     r"|balance|credit|quota|payment|billing|arrears|account",
     Cause.BUSY: r"rate ?limit|too many|concurren|throttl|busy|overload|unavailable|internal"
     r"|(server|system) error|time ?out|maintenance|limit exceeded|capacity|try again",
@@ -48,7 +49,8 @@ _BY_WORDS = {
     r"|\b(balance|credits?|quota)\b.{0,20}\b(exceeded|insufficient|exhausted|used up|low|enough)"
     r"|exceed\w* (\w+ ){0,3}quota|\bnot authori[sz]ed\b|余额不足|欠费"
     r"|payment (is )?(required|failed|overdue)|\bbilling\b|arrears|permission|forbidden"
-    r"|unauthori[sz]ed|\b(api|access) ?key\b|invalid (token|key|credentials?)|authenticat"
+    r"|unauthori[sz]ed|\b(api|access) ?key\b|(invalid|expired) (\w+ )?(token|key|credentials?)"
+    r"|\b(token|credentials?|session)( has| have| is| are)? (expired|invalid|revoked)|authenticat"
     r"|account (is |was |has been )?(suspended|locked|disabled|overdue)",
     Cause.BUSY: r"(?<!frame )\brate limit|too many (requests|jobs|tasks|concurrent)|throttled"
     r"|concurren(t|cy) (\w+ )?(limit|jobs|requests|tasks)"

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable, Collection
+from functools import partial
 
 from pydantic import JsonValue
 
@@ -41,7 +42,15 @@ from media_agent_hosted.inline import address_of
 from media_agent_hosted.lenient import is_at_end, merged, share, text, trimmed
 from media_agent_hosted.named_videos import address_in, marks_in
 from media_agent_hosted.patience import Patience
-from media_agent_hosted.refusing import accepted_as, end_of, end_of_poll, refusal_in
+from media_agent_hosted.refusing import (
+    accepted_as,
+    answer_to_submission,
+    end_of,
+    end_of_poll,
+    is_accepted_as,
+    may_be_of_poll,
+    refusal_in,
+)
 from media_agent_hosted.secrecy import key_header
 from media_agent_hosted.states import State, may_be_done, spelled, state_beside, unknown_word
 from media_agent_schemas.capabilities import Capabilities, Estimate
@@ -125,7 +134,7 @@ class HttpBackend(PolledBackend):
         """Send the submission, once, and keep the service's name for the work."""
         values = await asyncio.to_thread(self._values, request)
         target = call(self._options.submit, values)
-        header = self._options.idempotency_header
+        header, options = self._options.idempotency_header, self._options
         sent = build_body(self._options.body, values)
         reply = await self._api.send(
             target.method,
@@ -134,10 +143,16 @@ class HttpBackend(PolledBackend):
             headers=self._options.headers | ({} if header is None else {header: key}),
             paid=True,
             is_known_again=header is not None,
+            is_accepted=partial(
+                is_accepted_as,
+                found=lambda body: text(found_at(body, options.id)),
+                place=options.id,
+            ),
         )
-        body, options = reply.json(), self._options
+        body = answer_to_submission(reply, options.id)
         name = accepted_as(
             reply,
+            body,
             text(found_at(body, options.id)),
             f"nothing at {options.id!r} that names the work",
             named=found_at(body, options.error),
@@ -161,7 +176,7 @@ class HttpBackend(PolledBackend):
         if state is State.DONE:
             return await self._finished(ref, reply, body)
         if state in (State.FAILED, State.CANCELLED):
-            return self._failed(ref, body, spelled(said))
+            return self._failed(ref, body, spelled(said), is_cancelled=state is State.CANCELLED)
         if state is None:
             return await self._unknown(ref, reply, body, spelled(said))
         self._patience.forget(ref.operation_id)
@@ -181,9 +196,16 @@ class HttpBackend(PolledBackend):
         await super().aclose()
         await self._api.aclose()
 
-    def _failed(self, ref: OperationRef, body: JsonValue, state: str) -> JobFailed:
+    def _failed(
+        self, ref: OperationRef, body: JsonValue, state: str, *, is_cancelled: bool
+    ) -> BackendEvent:
+        """Return the end of work that failed, unless the answer may speak of the poll alone."""
         named = found_at(body, self._options.error)
         refusal = refusal_in(body, named)
+        if refusal and not is_cancelled and may_be_of_poll(refusal, body, ref.operation_id):
+            return end_of_poll(
+                refusal, self._patience, ref, self.waited(ref), self.name, says_failed=True
+            )
         why = words_in(named) or words_in(merged(body)) if refusal is None else refusal.words
         said = f"{self.name} says {trimmed(state)}" + (f": {why}" if why else "")
         is_rejected = refusal is not None and refusal.cause is Cause.CONTENT

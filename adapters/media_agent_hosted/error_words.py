@@ -6,7 +6,17 @@ from media_agent_hosted.lenient import text, trimmed
 
 _WORDS = (
     *("message", "msg", "statusmsg", "errormessage", "errormsg", "errmsg", "reason", "detail"),
-    *("details", "description", "failurereason", "failreason", "title", "error", "errors", "type"),
+    *(
+        "details",
+        "description",
+        "faultstring",
+        "failurereason",
+        "failreason",
+        "title",
+        "error",
+        "errors",
+        "type",
+    ),
 )  # names are compared in small letters and without _, as services write them in every way
 _CODES = ("code", "statuscode", "errorcode", "errcode", "errno", "retcode", "resultcode", "ret")
 _TYPES = ("errortype", "type", "status")
@@ -40,7 +50,9 @@ def words_in(value: JsonValue) -> str:
 def code_in(value: JsonValue) -> str:
     """Return the code in an error, or ""."""
     named = plain(value)
-    return next(filter(None, (text(named.get(name)) for name in _CODES)), "")
+    said = (named.get(name) for name in _CODES)
+    firsts = (each[0] if isinstance(each, list) and each else each for each in said)
+    return next(filter(None, (text(each) for each in firsts)), "").partition("::")[0]
 
 
 def codes_in(value: JsonValue) -> tuple[str, ...]:

@@ -42,12 +42,18 @@ from media_agent_hosted.fal_replies import (
 from media_agent_hosted.http import HttpApi, Reply, Translate, Transport
 from media_agent_hosted.identity import answer_about
 from media_agent_hosted.inline import address_of
-from media_agent_hosted.lenient import merged
+from media_agent_hosted.lenient import merged, text
 from media_agent_hosted.named_videos import marks_in
 from media_agent_hosted.patience import Patience
-from media_agent_hosted.refusing import accepted_as, end_of_poll, refusal_in
+from media_agent_hosted.refusing import (
+    accepted_as,
+    end_of_poll,
+    is_accepted_as,
+    may_be_of_poll,
+    refusal_in,
+)
 from media_agent_hosted.secrecy import key_header
-from media_agent_hosted.states import state_of
+from media_agent_hosted.states import State, state_of
 from media_agent_schemas.capabilities import Capabilities, Estimate
 from media_agent_schemas.events import BackendEvent, JobFailed, JobOutcomeUnknown, JobProgressed
 from media_agent_schemas.jobs import OperationRef
@@ -133,11 +139,17 @@ class FalBackend(PolledBackend):
             f"/{model_id}",
             json=body,
             paid=True,
+            is_accepted=partial(
+                is_accepted_as,
+                found=lambda body: text(merged(body).get("request_id")),
+                place="request_id",
+            ),
             translate=partial(refusal_of, model_id=model_id),
         )
-        submitted = Submitted.model_validate(merged(reply.json()))
+        answer = reply.json()
+        submitted = Submitted.model_validate(merged(answer))
         request_id = accepted_as(
-            reply, submitted.request_id or None, "JSON without a usable request_id"
+            reply, answer, submitted.request_id or None, "JSON without a usable request_id"
         )
         return OperationRef(
             backend=NAME,
@@ -163,10 +175,12 @@ class FalBackend(PolledBackend):
         event = parse_status(status)
         if event is None:
             return await self._result(ref, status)
-        if state_of(status.status) is not None:
+        refusal, state = refusal_in(reply.json()), state_of(status.status)
+        if refusal and state is State.FAILED and may_be_of_poll(refusal, reply.json(), work):
+            return end_of_poll(refusal, self._patience, ref, waited, reply.host, says_failed=True)
+        if state is not None:
             self._patience.forget(work)
             return event
-        refusal = refusal_in(reply.json())
         if refusal is not None and (refusal.is_plain or not status.status):
             return end_of_poll(refusal, self._patience, ref, waited, reply.host)
         is_stuck = self._patience.is_stuck(work, status.status, waited)

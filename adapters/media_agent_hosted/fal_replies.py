@@ -29,7 +29,7 @@ from media_agent_hosted.lenient import (
     whole,
 )
 from media_agent_hosted.named_videos import sole_video_in, videos_in
-from media_agent_hosted.refusing import end_of, refusal_in
+from media_agent_hosted.refusing import end_of, is_fine, refusal_in
 from media_agent_hosted.replies import Reply
 from media_agent_hosted.states import State, state_of, state_said, unknown_word
 from media_agent_schemas.events import (
@@ -103,7 +103,7 @@ def parse_status(status: Status) -> JobProgressed | JobFailed | None:
             )
         case State.RUNNING:
             return JobProgressed(phase="generate", message=status.last_line)
-        case State.DONE if status.error_type is None and not words_in(status.error):
+        case State.DONE if is_fine(status.error_type) and not _says_why(status.error):
             return None
         case State.DONE | State.FAILED | State.CANCELLED:
             words = words_in(status.error) or (None if status.error_type else status.reason)
@@ -188,6 +188,10 @@ def _faults(reply: Reply) -> list[dict[str, JsonValue]]:
     return (
         [fault for fault in detail if isinstance(fault, dict)] if isinstance(detail, list) else []
     )
+
+
+def _says_why(error: JsonValue) -> bool:
+    return words_in(error) != "" and not is_fine(error)
 
 
 def _failure(kind: str | None, words: str | None) -> MediaAgentError:

@@ -141,9 +141,12 @@ class HttpApi:
         paid: bool = False,
         is_known_again: bool = False,
         accepts: Collection[int] = (),
+        is_accepted: Callable[[Reply], bool] | None = None,
         translate: Translate | None = None,
     ) -> Reply:
         """Send one request with the key; return a reply below status 400, or one of `accepts`.
+
+        So is one of which `is_accepted` says that it names accepted work, whatever its status.
 
         `url` is a path below the base URL, or a whole URL on the provider's own origin. A free
         request is repeated through trouble; a paid one only after a refused connection or a 429.
@@ -164,7 +167,8 @@ class HttpApi:
             )
             with sending() if paid else contextlib.nullcontext():
                 reply = await self._answer(request, way, paid=paid)
-                if reply.status >= 400 and reply.status not in accepts:
+                is_taken = reply.status in accepts or (is_accepted and is_accepted(reply))
+                if reply.status >= 400 and not is_taken:
                     raise self._error(reply, translate)
             return reply
 

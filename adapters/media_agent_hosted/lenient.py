@@ -63,6 +63,8 @@ def merged(body: JsonValue) -> dict[str, JsonValue]:
     if len(inside) == 1 and not any(body.get(name) for name in ("data", *_TELLING)):
         return merged(inside[0]) | own
     wrapped = body.get("data")
+    if isinstance(wrapped, str):
+        wrapped = json_in(wrapped)
     inner = merged(wrapped) if isinstance(wrapped, dict | list) else {}
     return body | _about_it(own, inner) if isinstance(wrapped, dict) else inner | own
 

@@ -58,9 +58,16 @@ from media_agent_hosted.openai_video import (
     parse_video,
 )
 from media_agent_hosted.patience import Patience
-from media_agent_hosted.refusing import accepted_as, end_of_poll, refusal_in
+from media_agent_hosted.refusing import (
+    accepted_as,
+    answer_to_submission,
+    end_of_poll,
+    is_accepted_as,
+    may_be_of_poll,
+    refusal_in,
+)
 from media_agent_hosted.secrecy import key_header
-from media_agent_hosted.states import State, may_be_done
+from media_agent_hosted.states import State, may_be_done, state_of, state_said
 from media_agent_schemas.capabilities import Capabilities, Estimate
 from media_agent_schemas.events import (
     BackendEvent,
@@ -145,12 +152,15 @@ class OpenAICompatibleBackend(PolledBackend):
                 "/videos",
                 files=form_parts(form, picture),
                 paid=True,
+                is_accepted=partial(
+                    is_accepted_as, found=lambda body: text(merged(body).get("id")), place="id"
+                ),
                 translate=refusal_of_video,
             )
         except NoVideosError as error:
             raise await self._explained(error, form.get("model")) from error
-        body = reply.json()
-        name = accepted_as(reply, text(merged(body).get("id")), "without a video")
+        body = answer_to_submission(reply, "id")
+        name = accepted_as(reply, body, text(merged(body).get("id")), "without a video")
         self._sent_at.pop(key, None)
         return self._ref(request, form, parse_video(body) or Video(id=name))
 
@@ -290,9 +300,11 @@ class OpenAICompatibleBackend(PolledBackend):
         sent = [str(mark) for mark in marks] if isinstance(marks, list) else []
         body = answer_about(reply, known_as)
         video = parse_video(body, known_as, sent)
+        refusal = refusal_in(body)
+        if video is not None and video.state is State.FAILED:
+            return reply if may_be_of_poll(refusal, body, known_as) else video
         if video is not None and video.state is not None:
             return video
-        refusal = refusal_in(body)
         is_no = refusal is not None and (refusal.is_plain or video is None or not video.status)
         return reply if video is None or is_no else video
 
@@ -301,7 +313,10 @@ class OpenAICompatibleBackend(PolledBackend):
         refusal = refusal_in(reply.json())
         if refusal is None:
             raise reply.senseless("no video where one was due")
-        return end_of_poll(refusal, self._patience, ref, self.waited(ref), reply.host)
+        says_failed = state_of(state_said(merged(reply.json()))) is State.FAILED
+        return end_of_poll(
+            refusal, self._patience, ref, self.waited(ref), reply.host, says_failed=says_failed
+        )
 
     async def _film(
         self, ref: OperationRef, video: Video, otherwise: BackendEvent | None

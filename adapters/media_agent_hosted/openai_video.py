@@ -33,7 +33,7 @@ from media_agent_hosted.lenient import (
     whole,
 )
 from media_agent_hosted.named_videos import is_fetchable, videos_in
-from media_agent_hosted.refusing import refusal_in
+from media_agent_hosted.refusing import is_fine, refusal_in
 from media_agent_hosted.states import State, state_beside, state_of, state_said, unknown_word
 from media_agent_schemas.capabilities import Verification
 from media_agent_schemas.errors import ErrorInfo
@@ -115,15 +115,15 @@ def parse_video(body: JsonValue, known_as: str = "", sent: Collection[str] = ())
     found = tuple(url for url, _ in videos_in(said, sent=sent) if is_fetchable(url))
     name, state = text(said.get("id")), state_said(said)
     refusal = refusal_in(said)
-    has_error = refusal is not None and refusal.is_plain
     facts = {
         **said,
-        "has_error": has_error,
+        "has_error": refusal is not None and refusal.is_plain,
         "addresses": found,
         "id": known_as or name,
         "status": state,
     }
-    if not words_in(said.get("error")) and state_of(state) is State.FAILED:
+    says_why = words_in(said.get("error")) and not is_fine(said.get("error"))
+    if not says_why and state_of(state) is State.FAILED:
         facts["error"] = words_in(said) or (state if len(spaced(state).split()) > 1 else None)
     says_more = state or (known_as and (found or name == known_as))
     return Video.model_validate(facts) if facts["id"] and says_more else None
