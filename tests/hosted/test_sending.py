@@ -319,7 +319,7 @@ async def test_a_no_in_a_whole_answer_says_that_nothing_was_accepted_unless_one_
                 (await submitted(api)).json()
         reply = await submitted(api)
         with pytest.raises(MediaAgentError, match="credit"):
-            accepted_as(reply, None, "no name")
+            accepted_as(reply, reply.json(), None, "no name")
 
     assert way.may_be_accepted is is_lost_first
 
