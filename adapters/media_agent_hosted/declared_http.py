@@ -169,8 +169,9 @@ class HttpBackend(PolledBackend):
         options = self._options
         reply = await self._send(options.poll, ref)
         self.postpone(ref, reply.retry_after)
-        places = {"state": options.state, "result": options.result}
-        body = answer_about(reply, ref.operation_id, options.id, **places)
+        body = answer_about(
+            reply, ref.operation_id, options.id, state=options.state, result=options.result
+        )
         said = state_at(body, options)
         state = state_in(said, options)
         if state is State.DONE:
@@ -223,7 +224,7 @@ class HttpBackend(PolledBackend):
         refusal = refusal_in(body, found_at(body, options.error))
         has_error = refusal is not None and refusal.is_plain
         if state_beside(word, has_error=has_error) is State.FAILED:
-            return self._failed(ref, body, word)
+            return self._failed(ref, body, word, is_cancelled=False)
         if refusal is not None and (refusal.is_plain or not word):
             return end_of_poll(refusal, self._patience, ref, waited, self.name)
         progress = found_at(body, options.progress)
