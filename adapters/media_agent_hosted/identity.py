@@ -125,9 +125,14 @@ class _Sought:
             is_known = joined == self.due or (self.usual and joined in _NAMES)
             if word is None or (is_result and joined in _OF_RESULTS_TOO):
                 continue
-            if is_known or (joined in _OF_OPERATIONS and _IS_AN_OPERATION.search(word)):
+            if is_known or (joined in _OF_OPERATIONS and self._is_operation(word, said)):
                 return True
         return False
+
+    def _is_operation(self, word: str, said: _Object) -> bool:
+        """Whether a word names an operation; one that says no state may be called so besides."""
+        is_due = self._says_a_state(said) or _IS_AN_OPERATION.search(self.work) is not None
+        return is_due and _IS_AN_OPERATION.search(word) is not None
 
     def _is_other(self, said: _Object) -> bool:
         is_result = not self._says_a_state(said)

@@ -809,7 +809,7 @@ async def test_words_beside_a_missing_video_are_shown(tmp_path):
     ],
 )
 async def test_a_state_is_compared_as_json_spells_it(done, polled, tmp_path):
-    polls = [{"done": False}, {"name": "operations/v1"}, {"done": polled, "url": "/video.mp4"}]
+    polls = [{"done": False}, {"name": "operations/1"}, {"done": polled, "url": "/video.mp4"}]
 
     end = await Service(
         "declared", tmp_path, polls=polls, state="done", done=done, failed=["error"]
