@@ -9,16 +9,18 @@ import contextlib
 import pytest
 
 from media_agent.backend import VideoBackend
-from media_agent.errors import MediaAgentError
+from media_agent.errors import BackendResponseError, MediaAgentError, SubmitUncertainError
 from media_agent.sending import as_refusal, followed
 from media_agent.testing.contract import Contract, RequestFactory
 from media_agent.testing.faults import Fault
 from media_agent.testing.simulator import Simulator
+from media_agent_schemas.request import VideoRequest
 
-_PLAIN_NOS = tuple(Fault("submit", "status", status=each, times=None) for each in (302, 403, 422))
+_PLAIN_NOS = tuple(
+    Fault("submit", "status", status=each, times=None)
+    for each in (302, 403, 405, 409, 413, 418, 422, 451)
+)
 _ODD_WAYS = (Fault("submit", "garbage"), Fault("submit", "status", status=500, accepts=True))
-
-
 _NO_TO_A_QUESTION = tuple(Fault("status", "status", status=each, times=None) for each in (401, 429))
 
 
@@ -58,12 +60,7 @@ class DoubtContract(Contract):
         self, backend: VideoBackend, simulator: Simulator, request_factory: RequestFactory
     ) -> None:
         """An answer that it cannot use is such trouble, whatever error it makes of it."""
-        with followed() as sent:
-            refusal = None
-            try:
-                await backend.submit(request_factory(), key="own-trouble")
-            except Exception as error:  # noqa: BLE001  # of any class, that is the point
-                refusal = as_refusal(error, backend.name, sent)
+        refusal = await _refusal_of(backend, request_factory(), key="own-trouble")
 
         assert simulator.accepted == 1
         assert refusal is None, f"taken for a no: {refusal!r}"
@@ -73,17 +70,14 @@ class DoubtContract(Contract):
         self, backend: VideoBackend, simulator: Simulator, request_factory: RequestFactory
     ) -> None:
         """It answers that question; what it was asked about goes on."""
-        with followed() as sent:
-            refusal = None
-            try:
-                await backend.submit(request_factory(), key="a-question")
-            except Exception as error:  # noqa: BLE001  # of any class, that is the point
-                refusal = as_refusal(error, backend.name, sent)
+        refusal = await _refusal_of(backend, request_factory(), key="a-question")
 
         assert simulator.accepted == 1
         assert refusal is None, f"taken for a no: {refusal!r}"
 
-    @pytest.mark.parametrize("faults", [(each,) for each in _PLAIN_NOS], ids=["302", "403", "422"])
+    @pytest.mark.parametrize(
+        "faults", [(each,) for each in _PLAIN_NOS], ids=[str(each.status) for each in _PLAIN_NOS]
+    )
     async def test_a_definite_refusal_is_one(
         self, backend: VideoBackend, simulator: Simulator, request_factory: RequestFactory
     ) -> None:
@@ -91,5 +85,19 @@ class DoubtContract(Contract):
         with followed() as sent, pytest.raises(MediaAgentError) as caught:
             await backend.submit(request_factory(), key="definite-no")
 
+        doubts = SubmitUncertainError | BackendResponseError
+        assert not isinstance(caught.value, doubts), caught.value
         assert as_refusal(caught.value, backend.name, sent) is not None, f"{caught.value!r}"
         assert simulator.accepted == 0
+
+
+async def _refusal_of(
+    backend: VideoBackend, request: VideoRequest, *, key: str
+) -> MediaAgentError | None:
+    """Submit; return the refusal that trouble with it would count as, None if it counts as none."""
+    with followed() as sent:
+        try:
+            await backend.submit(request, key=key)
+        except Exception as error:  # noqa: BLE001  # of any class, that is the point
+            return as_refusal(error, backend.name, sent)
+    return None

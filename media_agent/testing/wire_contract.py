@@ -54,10 +54,6 @@ _REFUSED = (
     Fault("submit", "close_before_accept"),
     Fault("submit", "html"),
 )
-_PLAIN_NOS = tuple(
-    Fault("submit", "status", status=status, times=None)
-    for status in (302, 403, 405, 409, 413, 418, 451)
-)
 _BAD_POLLS = (
     Fault("status", "status", status=500, times=3),
     Fault("status", "close_before_accept", times=3),
@@ -164,18 +160,6 @@ class WireContract(Contract):
         assert all(name in caught.value.message for name in simulator.jobs)
         assert simulator.accepted == 1
         await another.aclose()
-
-    @_each(_PLAIN_NOS)
-    async def test_a_plain_no_leaves_no_doubt(
-        self, backend: VideoBackend, simulator: Simulator, request_factory: RequestFactory
-    ) -> None:
-        """A status that says no is a refusal: the budget is free, and others may be asked."""
-        with pytest.raises(MediaAgentError) as caught:
-            await backend.submit(request_factory(), key="plain-no")
-
-        doubts = SubmitUncertainError | BackendResponseError
-        assert not isinstance(caught.value, doubts), caught.value
-        assert simulator.accepted == 0
 
     @pytest.mark.parametrize(
         "faults",
