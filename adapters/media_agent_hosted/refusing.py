@@ -29,6 +29,7 @@ from media_agent_hosted.causes import Cause, cause_of
 from media_agent_hosted.error_words import code_in, codes_in, plain, words_in
 from media_agent_hosted.identity import fits_a_path
 from media_agent_hosted.lenient import merged, spaced, text, trimmed, whole
+from media_agent_hosted.naming import is_for_a_name, work_named_in
 from media_agent_hosted.patience import Patience
 from media_agent_hosted.replies import Reply
 from media_agent_hosted.states import State, spelled, state_of, state_said
@@ -53,12 +54,6 @@ _YES = re.compile(
 _NOT = re.compile(
     r"\b(not|no|cannot|could ?n.t|can ?t|un\w+|fail\w*|errors?|invalid|den(y|ied)|refus\w*"
     r"|reject\w*|wrong|exceed\w*|insufficient|too|must|limit|blocked)\b|失败|错误|不"
-)
-_NAME_OF_WORK = re.compile(
-    r"^(?!(request|trace|log|session|user|account|org|organization|team|project|model|client|app"
-    r"|correlation|error|workspace|customer|key|api key) (uu)?id$)(.* )?(id|uuid|guid|uid)$"
-    r"|^(task|job|operation|prediction|generation|video|ticket|handle)$"
-    r"|^(status|response|result|cancel|get|self|task|job|video|operation) (url|uri|link|href)$"
 )
 _RESULTS = ("data", "result", "results", "output", "response", "video", "task", "job", "urls")
 
@@ -216,7 +211,7 @@ def is_accepted_as(reply: Reply, found: Callable[[JsonValue], str | None], place
     name, state = found(body), state_of(state_said(merged(body)))
     if not name or not fits_a_path(name) or state in (State.FAILED, State.CANCELLED):
         return False
-    is_of_work = _NAME_OF_WORK.search(spaced(place.rpartition(".")[2])) is not None
+    is_of_work = is_for_a_name(place.rpartition(".")[2])
     why = cause_of(codes_in(body), words_in(body))
     is_no = why in (Cause.CONTENT, Cause.ACCOUNT, Cause.REQUEST) or refusal_in(body) is not None
     may_be = reply.status not in (400, 422) and is_of_work and not is_no
@@ -245,25 +240,17 @@ def _names_none(body: JsonValue, words: str) -> bool:
     """Whether a name of work is null or empty, and the words beside it say why."""
     places = (body, body.get("data")) if isinstance(body, dict) else ()
     fields = [field for each in places if isinstance(each, dict) for field in each.items()]
-    is_none = any(not value and _NAME_OF_WORK.search(spaced(name)) for name, value in fields)
+    is_none = any(not value and is_for_a_name(name) for name, value in fields)
     return is_none and cause_of((), words) not in (Cause.OTHER, Cause.UNKNOWN_WORK)
 
 
 def _looks_accepted(reply: Reply, refusal: Refusal) -> bool:
     """Whether an answer that says no may be about work that was accepted all the same."""
     said = merged(reply.json())
-    inner = [each for name, each in said.items() if name != "error" and isinstance(each, dict)]
-    if any(_is_name(name, value) for each in (said, *inner) for name, value in each.items()):
+    if work_named_in(said):
         return True
     has_results = any(_holds_more(said.get(name)) for name in _RESULTS)
     return not refusal.is_plain and (has_results or reply.status in (201, 202))
-
-
-def _is_name(name: str, value: JsonValue) -> bool:
-    """Whether a field names work, at whatever place."""
-    if spaced(name) == "name":
-        return isinstance(value, str) and "/" in value
-    return text(value) is not None and _NAME_OF_WORK.search(spaced(name)) is not None
 
 
 def _holds_more(value: JsonValue) -> bool:

@@ -25,6 +25,7 @@ from media_agent.network import retry_after_seconds
 from media_agent.redact import redact, redact_reply
 from media_agent_hosted.error_words import words_in
 from media_agent_hosted.lenient import read_json, trimmed
+from media_agent_hosted.naming import work_named_in
 
 A_PAGE = "a web page where an API was due; is base_url right?"
 _LOOKED_AT = 2**16  # bytes of an answer that is no JSON; a key that is cut there is not shown
@@ -136,6 +137,8 @@ def general_error(reply: Reply) -> MediaAgentError:
     words = reply.words()
     said = f"{reply.host} answered with status {_named(reply.status)}"
     said += f": {words}" if words else ""
+    work = work_named_in(reply.object()) if reply.paid else ""
+    said += f"; it names {trimmed(work)}" if work else ""
     if reply.status >= 500 or reply.status in (408, 425):
         return _provider_in_trouble(reply, said)
     if reply.status == 401:

@@ -224,6 +224,17 @@ async def test_a_plain_no_of_http_is_one_also_where_it_names_something(
     assert not isinstance(caught.value, SubmitUncertainError)
 
 
+@pytest.mark.parametrize("status", [409, 500, 503])
+@pytest.mark.parametrize("kind", ["declared", "openai"])
+async def test_work_that_an_error_names_and_that_is_not_followed_stands_in_the_message(
+    kind, status, tmp_path
+):
+    answer = {"task_id": "v-7", "error": {"message": "internal trouble"}}
+
+    with pytest.raises(MediaAgentError, match="it names task_id 'v-7'"):
+        await Service(kind, tmp_path, accepts=said(answer, status)).submitted()
+
+
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_name_inside_of_json_within_json_is_found(kind, tmp_path):
     accepted = {"code": 0, "data": json.dumps(NAMED)}
