@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from media_agent import branching, reconciling
 from media_agent.backend import VideoBackend
 from media_agent.chain import ChainBackend
+from media_agent.commands import check_command
 from media_agent.config import Settings, load_settings
 from media_agent.errors import IdempotencyConflictError, InvalidRequestError
 from media_agent.faults import in_words
@@ -24,7 +25,6 @@ from media_agent.planning import Planner
 from media_agent.reconciling import Finding
 from media_agent.registry import Registry
 from media_agent.running import Running
-from media_agent.steering import check_command
 from media_agent.surroundings import Surroundings
 from media_agent_schemas.capabilities import Capabilities, Plan, Policy
 from media_agent_schemas.events import JobEvent

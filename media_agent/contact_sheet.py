@@ -11,12 +11,9 @@ from itertools import chain
 from pathlib import Path
 
 from media_agent.errors import InvalidRequestError
-from media_agent.files import storage_errors, written_aside
 from media_agent.lettering import wrap
 from media_agent.pictures import as_png, frame_of, rows_of
-from media_agent.record import read_record
 from media_agent.video import iterate_pictures, probe
-from media_agent_schemas.jobs import VideoJob
 
 _PAPER, _INK, _FAINT = (250, 250, 247), (20, 20, 20), (110, 110, 110)
 _GAP = 10  # pixels between frames and around the sheet
@@ -53,32 +50,6 @@ def write_contact_sheet(
 
 Stretch = tuple[int, int, str]  # first frame, frame after the last, text
 Picture = list[bytes]  # rows of RGB bytes
-
-
-def write_job_sheet(job: VideoJob, sheet: Path) -> None:
-    """Write the sheet whole or not at all; one that exists is replaced.
-
-    Raises:
-        InvalidRequestError: the job has no film on this machine.
-        StorageError: the film cannot be read, or the sheet not written.
-    """
-    film = job.artifacts[0].path if job.artifacts else None
-    if film is None:
-        raise InvalidRequestError(f"job {job.id} has no film to make a contact sheet of")
-    with storage_errors(f"the contact sheet {sheet}"), written_aside(sheet, durably=False) as aside:
-        write_contact_sheet(Path(film), aside, captions=captions(job))
-
-
-def captions(job: VideoJob) -> list[tuple[int, str]]:
-    """Return first frame and prompt of each stretch, as it was steered and not as it was planned.
-
-    Without a record there are none.
-    """
-    record = read_record(job)
-    if record is None or record.delivered is None:
-        return []
-    fps = record.delivered.fps
-    return [(round(shot.start * fps), shot.prompt_sent) for shot in record.shots]
 
 
 def _stretches(captions: Sequence[tuple[int, str]], frames: int) -> list[Stretch]:

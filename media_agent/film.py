@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Self
 
 from media_agent.errors import GenerationFailedError, NotResumableError, StorageError
 from media_agent.files import numbered, storage_errors, written_aside
-from media_agent.generation import chunk_name, film_folders, state_name
+from media_agent.sharing import chunk_name, film_folders, state_name
 from media_agent.video import encode_chunk, remux, split_header
 
 if TYPE_CHECKING:

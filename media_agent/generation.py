@@ -25,21 +25,6 @@ KEEP_STATES = 8
 """How many of the newest states are kept, unless the request says."""
 
 
-def chunk_name(index: int) -> str:
-    """Return the name, in the folder "chunks", of this chunk."""
-    return f"{index:08d}.chunk"
-
-
-def state_name(next_chunk: int) -> str:
-    """Return the name, in the folder "states", of the state from which this chunk is made."""
-    return f"{next_chunk:08d}.safetensors"
-
-
-def film_folders(work: Path, count: int) -> list[Path]:
-    """Return where the films of one request are made: the first in the work folder itself."""
-    return [work, *(work / f"film-{number}" for number in range(2, count + 1))]
-
-
 @dataclass(frozen=True, slots=True)
 class Chunk:
     """Some frames in a row; with `resume`, work can go on after them in another process."""

@@ -1,4 +1,4 @@
-"""What a branch shares with the film it leaves: the same files, in a work folder of its own."""
+"""The work folder of a film: the names in it, and what a branch shares with the film it leaves."""
 
 import shutil
 from contextlib import suppress
@@ -6,7 +6,21 @@ from pathlib import Path
 
 from media_agent.errors import NotResumableError
 from media_agent.files import as_storage_error, sync_folder, written_aside
-from media_agent.generation import chunk_name, film_folders, state_name
+
+
+def chunk_name(index: int) -> str:
+    """Return the name, in the folder "chunks", of this chunk."""
+    return f"{index:08d}.chunk"
+
+
+def state_name(next_chunk: int) -> str:
+    """Return the name, in the folder "states", of the state from which this chunk is made."""
+    return f"{next_chunk:08d}.safetensors"
+
+
+def film_folders(work: Path, count: int) -> list[Path]:
+    """Return where the films of one request are made: the first in the work folder itself."""
+    return [work, *(work / f"film-{number}" for number in range(2, count + 1))]
 
 
 def share(trunk: Path, branch: Path, chunks: int, *, films: int = 1) -> None:

@@ -1,80 +1,17 @@
-"""Steering: whether a running job takes a command, and what commands make of its film."""
+"""Steering: what commands make of a film while it is made."""
 
 import json
 from collections.abc import Callable, Iterable
 
 from pydantic import TypeAdapter
 
-from media_agent.draft import Draft
-from media_agent.errors import (
-    InvalidRequestError,
-    JobError,
-    StorageError,
-    UnsupportedRequestError,
-)
+from media_agent.errors import StorageError
 from media_agent.files import write_atomically
 from media_agent.generation import GenerationContext
-from media_agent.prompts import settle_prompts
-from media_agent_schemas.capabilities import Capabilities, Control, Policy
-from media_agent_schemas.jobs import ChangePrompt, Finish, VideoJob
-from media_agent_schemas.request import VideoRequest
+from media_agent_schemas.jobs import ChangePrompt, Finish
 
 _PROMPTS: TypeAdapter[dict[int, str]] = TypeAdapter(dict[int, str])
 _LAST: TypeAdapter[int | None] = TypeAdapter(int | None)
-
-
-def check_command(
-    command: ChangePrompt | Finish,
-    job: VideoJob,
-    limits: Capabilities,
-    *,
-    allow_unknown_words: bool = False,
-) -> None:
-    """Refuse what would come to nothing, as far as it can be told from here.
-
-    Raises:
-        JobError: the job is over.
-        UnsupportedRequestError: its model does not take the command, or not this prompt.
-        InvalidRequestError: the chunk is finished already, or not in the film.
-    """
-    if job.status.is_terminal:
-        raise JobError(
-            f"job {job.id} is {job.status}: its film does not change any more",
-            hint=f"media-agent branch {job.id} makes another film that begins with this one",
-        )
-    who = f"{limits.backend}/{limits.model}"
-    if Control(command.type) not in limits.controls:
-        taken = ", ".join(limits.controls) or "no command at all"
-        raise UnsupportedRequestError(
-            f"{who} takes no {command.type} for job {job.id}", hint=f"it takes {taken}"
-        )
-    if isinstance(command, Finish):
-        return
-    draft = Draft(VideoRequest(prompt=command.prompt), limits, Policy.STRICT)
-    settle_prompts(draft, allow_unknown_words=allow_unknown_words)
-    if draft.mismatches:
-        raise UnsupportedRequestError(
-            f"{who} cannot be steered to this", mismatches=draft.mismatches
-        )
-    if isinstance(command.at, int) and command.at < job.chunks_ready:
-        raise InvalidRequestError(
-            f"chunk {command.at} of job {job.id} is finished; {job.chunks_ready} are",
-            hint="say next for the first chunk that is not begun",
-        )
-    chunks = _chunks_of(job, limits)
-    if isinstance(command.at, int) and chunks is not None and command.at >= chunks:
-        raise InvalidRequestError(
-            f"job {job.id} has no chunk {command.at}: it has {chunks}, counted from 0",
-            hint=f"say next; media-agent extend {job.id} makes a longer film when it is done",
-        )
-
-
-def _chunks_of(job: VideoJob, limits: Capabilities) -> int | None:
-    """Return how many chunks a film will have, None where that cannot be told."""
-    frames, fps = job.plan.request.num_frames, job.plan.request.fps
-    if frames is None or fps is None or limits.chunk_seconds is None:
-        return None
-    return -(-frames // max(1, round(limits.chunk_seconds * fps)))
 
 
 class Steering:

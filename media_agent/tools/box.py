@@ -11,9 +11,9 @@ from pathlib import Path
 from pydantic import JsonValue, ValidationError
 
 from media_agent.client import VideoClient
-from media_agent.contact_sheet import write_job_sheet
 from media_agent.errors import InvalidRequestError, MediaAgentError, to_info
 from media_agent.faults import in_words
+from media_agent.job_sheet import write_job_sheet
 from media_agent.nearest import did_you_mean
 from media_agent.tools.arguments import (
     TOOLS,

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from media_agent.client import VideoClient
+from media_agent.commands import check_command
 from media_agent.config import load_settings
-from media_agent.contact_sheet import captions
 from media_agent.errors import (
     InvalidRequestError,
     JobError,
@@ -19,7 +19,8 @@ from media_agent.errors import (
 )
 from media_agent.event_log import EventLog
 from media_agent.generation import GenerationContext, Operation
-from media_agent.steering import Steering, check_command
+from media_agent.job_sheet import captions
+from media_agent.steering import Steering
 from media_agent_schemas import (
     BackendEvent,
     ChangePrompt,

@@ -1,0 +1,35 @@
+"""The contact sheet of a job, with the prompts that its record says were sent."""
+
+from pathlib import Path
+
+from media_agent.contact_sheet import write_contact_sheet
+from media_agent.errors import InvalidRequestError
+from media_agent.files import storage_errors, written_aside
+from media_agent.record import read_record
+from media_agent_schemas.jobs import VideoJob
+
+
+def write_job_sheet(job: VideoJob, sheet: Path) -> None:
+    """Write the sheet whole or not at all; one that exists is replaced.
+
+    Raises:
+        InvalidRequestError: the job has no film on this machine.
+        StorageError: the film cannot be read, or the sheet not written.
+    """
+    film = job.artifacts[0].path if job.artifacts else None
+    if film is None:
+        raise InvalidRequestError(f"job {job.id} has no film to make a contact sheet of")
+    with storage_errors(f"the contact sheet {sheet}"), written_aside(sheet, durably=False) as aside:
+        write_contact_sheet(Path(film), aside, captions=captions(job))
+
+
+def captions(job: VideoJob) -> list[tuple[int, str]]:
+    """Return first frame and prompt of each stretch, as it was steered and not as it was planned.
+
+    Without a record there are none.
+    """
+    record = read_record(job)
+    if record is None or record.delivered is None:
+        return []
+    fps = record.delivered.fps
+    return [(round(shot.start * fps), shot.prompt_sent) for shot in record.shots]
