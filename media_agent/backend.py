@@ -14,7 +14,7 @@ from pydantic import BaseModel, JsonValue, SecretStr, ValidationError
 
 from media_agent.concealing import without_keys
 from media_agent.errors import ConfigurationError
-from media_agent.faults import faults_of
+from media_agent.validation import faults_of
 from media_agent_schemas.capabilities import Capabilities, Estimate
 from media_agent_schemas.events import BackendEvent
 from media_agent_schemas.jobs import ChangePrompt, Finish, OperationRef, ResumeToken

@@ -17,7 +17,6 @@ from media_agent.chain import ChainBackend
 from media_agent.commands import check_command
 from media_agent.config import Settings, load_settings
 from media_agent.errors import IdempotencyConflictError, InvalidRequestError
-from media_agent.faults import in_words
 from media_agent.jobs import JobTerms
 from media_agent.ledger import Ledger
 from media_agent.made_parts import PartMaker
@@ -26,6 +25,7 @@ from media_agent.reconciling import Finding
 from media_agent.registry import Registry
 from media_agent.running import Running
 from media_agent.surroundings import Surroundings
+from media_agent.validation import in_words
 from media_agent_schemas.capabilities import Capabilities, Plan, Policy
 from media_agent_schemas.events import JobEvent
 from media_agent_schemas.jobs import ChangePrompt, Finish, VideoJob

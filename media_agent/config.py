@@ -44,10 +44,10 @@ from media_agent.concealing import (
 from media_agent.config_file import ConfigFile, files_read, read_file, read_text, why_unreadable
 from media_agent.environment import value_of, variables
 from media_agent.errors import ConfigurationError, Fault
-from media_agent.faults import faults_of
-from media_agent.nearest import nearest_name
 from media_agent.program_environment import VariableName, program_environment
 from media_agent.redact import redact, redact_value
+from media_agent.suggest import nearest_name
+from media_agent.validation import faults_of
 from media_agent_schemas.base import Schema
 from media_agent_schemas.capabilities import Policy
 from media_agent_schemas.request import RoutingPreference

@@ -10,7 +10,7 @@ from typing import Annotated, Self
 
 from pydantic import BeforeValidator, ConfigDict, Field, JsonValue, model_validator
 
-from media_agent.nearest import did_you_mean
+from media_agent.suggest import did_you_mean
 from media_agent_schemas.base import Schema, Seconds
 from media_agent_schemas.capabilities import (
     FALLBACK_FPS,

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from media_agent.backend import VideoBackend
 from media_agent.errors import MediaAgentError, PluginError
-from media_agent.faults import in_words as faults_in_words
+from media_agent.validation import in_words as faults_in_words
 from media_agent_schemas.capabilities import Capabilities, Estimate
 from media_agent_schemas.events import BackendEvent
 from media_agent_schemas.jobs import ChangePrompt, Finish, OperationRef, ResumeToken

@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError
 from media_agent.backend import BackendSettings
 from media_agent.errors import InvalidRequestError, StorageError
 from media_agent.files import storage_errors, write_atomically
-from media_agent.nearest import did_you_mean
+from media_agent.suggest import did_you_mean
 from media_agent_schemas.base import Schema
 
 NAME = r"[a-z0-9][a-z0-9._-]{0,63}"

@@ -12,7 +12,7 @@ from pydantic import JsonValue
 from media_agent.backend import BackendSettings
 from media_agent.concealing import without_keys
 from media_agent.errors import ConfigurationError, Fault, InvalidRequestError, Mismatch
-from media_agent.nearest import did_you_mean, nearest_name
+from media_agent.suggest import did_you_mean, nearest_name
 from media_agent_schemas.capabilities import Capabilities, OptionSpec
 
 

@@ -16,8 +16,8 @@ from media_agent.errors import (
 )
 from media_agent.fencing import FencedBackend, in_words
 from media_agent.models import with_models
-from media_agent.nearest import did_you_mean
 from media_agent.plugins import BrokenPlugin, Discovery, discover
+from media_agent.suggest import did_you_mean
 
 
 class Registry:

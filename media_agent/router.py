@@ -20,13 +20,13 @@ from media_agent.errors import (
 )
 from media_agent.fencing import fenced
 from media_agent.lengths import fits_one_shot, longest_shot, usual_fps, wanted_seconds
-from media_agent.nearest import did_you_mean
 from media_agent.negotiate import negotiate
 from media_agent.parts import plan_parts
 from media_agent.pieces import Maker, Takes
 from media_agent.prompts import AS_WRITTEN, PromptRules
 from media_agent.reasons import chosen, order, reasons_of, summary_of
 from media_agent.routes import Asked, Route, Rules, less_or_another, refusals_of, too_long
+from media_agent.suggest import did_you_mean
 from media_agent_schemas.capabilities import (
     Estimate,
     Method,

@@ -23,8 +23,8 @@ from media_agent.errors import (
 )
 from media_agent.hookspecs import hookimpl
 from media_agent.local import Chunk, GenerationContext, LocalBackend, Steering, lacking
-from media_agent.nearest import did_you_mean
 from media_agent.options import check_settings
+from media_agent.suggest import did_you_mean
 from media_agent_schemas.capabilities import (
     Capabilities,
     Control,

@@ -7,7 +7,7 @@ from itertools import accumulate, pairwise
 from pydantic import ValidationError
 
 from media_agent.errors import InvalidRequestError
-from media_agent.faults import in_words
+from media_agent.validation import in_words
 from media_agent_schemas.request import Shot
 
 

@@ -18,7 +18,7 @@ def print_schema(name: str, /) -> int:
         name: Name of the type, or of its file.
     """
     from media_agent.errors import InvalidRequestError
-    from media_agent.nearest import did_you_mean
+    from media_agent.suggest import did_you_mean
     from media_agent_schemas.export import NAMES, file_name, json_schema
 
     by_any_name = {known.lower(): known for known in NAMES}

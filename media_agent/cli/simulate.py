@@ -53,7 +53,7 @@ def _read_settings(kind: "type[Simulator]", texts: tuple[str, ...]) -> "dict[str
     import json
 
     from media_agent.errors import InvalidRequestError
-    from media_agent.nearest import did_you_mean
+    from media_agent.suggest import did_you_mean
 
     known = [name for name in inspect.signature(kind).parameters if name not in ("faults", "port")]
     read: dict[str, JsonValue] = {}

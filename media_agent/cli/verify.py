@@ -8,7 +8,7 @@ from media_agent.cli.arguments import Flag, Number, number
 from media_agent.cli.screen import say, tell_facts, tell_json
 
 if TYPE_CHECKING:
-    from media_agent.verify import VerificationReport
+    from media_agent.verify_live import VerificationReport
 
 
 def verify_live(
@@ -44,7 +44,7 @@ def verify_live(
 
 async def _verify(backend: str, max_cost: float) -> "VerificationReport":
     from media_agent.client import VideoClient
-    from media_agent.verify import verify_live as verify
+    from media_agent.verify_live import verify_live as verify
 
     async with VideoClient() as client:
         return await verify(client, backend, max_cost_usd=max_cost)

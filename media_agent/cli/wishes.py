@@ -134,8 +134,8 @@ class FilmFlags:
         from pydantic import ValidationError
 
         from media_agent.errors import InvalidRequestError
-        from media_agent.faults import in_words
         from media_agent.storyboard import read_shots
+        from media_agent.validation import in_words
         from media_agent_schemas.media import Size
         from media_agent_schemas.request import VideoMode, VideoRequest
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal, Self, get_args
 
 from media_agent.errors import InvalidRequestError
-from media_agent.nearest import did_you_mean
+from media_agent.suggest import did_you_mean
 
 FaultKind = Literal[
     "status",

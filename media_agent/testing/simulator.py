@@ -22,7 +22,7 @@ from typing import ClassVar, Literal, Self
 from pydantic import JsonValue
 
 from media_agent.errors import InvalidRequestError, StorageError
-from media_agent.nearest import did_you_mean
+from media_agent.suggest import did_you_mean
 from media_agent.testing.faults import Fault
 from media_agent.testing.films import Film, film_bytes
 from media_agent.testing.server import Answer, Call, SimulatorServer

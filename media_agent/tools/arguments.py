@@ -8,8 +8,8 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import BeforeValidator, Field, StrictInt, ValidationError
 
 from media_agent.errors import InvalidRequestError
-from media_agent.faults import in_words
 from media_agent.tools.decoding import Reencoded
+from media_agent.validation import in_words
 from media_agent_schemas.media import InputRole, MediaInput, Size
 from media_agent_schemas.request import Budget, Routing, Shot, VideoRequest
 

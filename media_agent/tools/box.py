@@ -12,9 +12,8 @@ from pydantic import JsonValue, ValidationError
 
 from media_agent.client import VideoClient
 from media_agent.errors import InvalidRequestError, MediaAgentError, to_info
-from media_agent.faults import in_words
 from media_agent.job_sheet import write_job_sheet
-from media_agent.nearest import did_you_mean
+from media_agent.suggest import did_you_mean
 from media_agent.tools.arguments import (
     TOOLS,
     CancelVideo,
@@ -28,6 +27,7 @@ from media_agent.tools.arguments import (
 from media_agent.tools.decoding import as_object
 from media_agent.tools.dialects import Dialect, tool_definitions
 from media_agent.tools.views import JobView, PlanView, view_job, view_plan
+from media_agent.validation import in_words
 from media_agent_schemas.jobs import JobStatus, VideoJob
 from media_agent_schemas.media import Artifact, ArtifactKind
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel, JsonValue, model_validator
 
 from media_agent.errors import InvalidRequestError
-from media_agent.faults import example_of
+from media_agent.validation import example_of
 from media_agent_schemas.base import Schema
 
 _WRAPPER = "arguments"

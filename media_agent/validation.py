@@ -11,7 +11,7 @@ from pydantic.fields import FieldInfo
 
 from media_agent.concealing import without_keys
 from media_agent.errors import Fault
-from media_agent.nearest import did_you_mean
+from media_agent.suggest import did_you_mean
 
 _KEY = "[key]"  # how pydantic says that the name itself is meant
 _NO_OBJECT = ("model_type", "model_attributes_type", "dict_type", "mapping_type")

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import JsonValue, ValidationError
 
-from media_agent.faults import in_words
+from media_agent.validation import in_words
 from media_agent_schemas import VideoRequest
 
 
