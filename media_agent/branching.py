@@ -14,11 +14,11 @@ from media_agent.errors import (
     NotResumableError,
     UnsupportedRequestError,
 )
-from media_agent.files import numbered
 from media_agent.ledger import Ledger
 from media_agent.lengths import usual_seconds
 from media_agent.record import shots_of
-from media_agent.sharing import share
+from media_agent.storage.files import numbered
+from media_agent.storage.work_folder import share
 from media_agent.validation import in_words
 from media_agent_schemas.capabilities import Capabilities, Origin, Plan, Policy
 from media_agent_schemas.events import ChunkReady

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import httpx
 
-from media_agent.addresses import is_followed, parsed_address, resolved
 from media_agent.errors import MediaAgentError, StorageError, VideoNotFetchedError
-from media_agent.files import storage_errors, written_aside
 from media_agent.inline import inline_video
-from media_agent.network import (
+from media_agent.storage.addresses import is_followed, parsed_address, resolved
+from media_agent.storage.files import storage_errors, written_aside
+from media_agent.storage.network import (
     STRANGE,
     TROUBLE,
     Way,

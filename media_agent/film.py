@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from media_agent.errors import GenerationFailedError, NotResumableError, StorageError
-from media_agent.files import numbered, storage_errors, written_aside
-from media_agent.sharing import chunk_name, film_folders, state_name
+from media_agent.storage.files import numbered, storage_errors, written_aside
+from media_agent.storage.work_folder import chunk_name, film_folders, state_name
 from media_agent.video import encode_chunk, remux, split_header
 
 if TYPE_CHECKING:

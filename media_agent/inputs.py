@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from media_agent.errors import InvalidRequestError
-from media_agent.files import sha256_of
+from media_agent.storage.files import sha256_of
 from media_agent_schemas.media import MediaInput
 
 

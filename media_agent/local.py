@@ -24,11 +24,11 @@ from media_agent.errors import (
     OperationNotFoundError,
     UnsupportedRequestError,
 )
-from media_agent.files import checked_key, storage_errors
 from media_agent.generation import Chunk, GenerationContext, Operation
 from media_agent.options import check_settings
-from media_agent.sharing import share, state_name
 from media_agent.steering import Steering
+from media_agent.storage.files import checked_key, storage_errors
+from media_agent.storage.work_folder import share, state_name
 from media_agent.suggest import did_you_mean
 from media_agent.worker import Worker
 from media_agent_schemas.capabilities import Capabilities, Control, Estimate

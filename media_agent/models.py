@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError
 
 from media_agent.backend import BackendSettings
 from media_agent.errors import InvalidRequestError, StorageError
-from media_agent.files import storage_errors, write_atomically
+from media_agent.storage.files import storage_errors, write_atomically
 from media_agent.suggest import did_you_mean
 from media_agent_schemas.base import Schema
 

@@ -20,8 +20,8 @@ from media_agent.errors import (
     NotResumableError,
     UnsupportedRequestError,
 )
-from media_agent.files import checked_key
 from media_agent.sending import goes_along, refused, sending, will_tell
+from media_agent.storage.files import checked_key
 from media_agent.watching import Service, Watch
 from media_agent_schemas.capabilities import Capabilities, Estimate, OptionSpec
 from media_agent_schemas.events import (

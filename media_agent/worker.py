@@ -20,10 +20,10 @@ from media_agent.errors import (
     MediaAgentError,
     to_info,
 )
-from media_agent.files import as_storage_error
 from media_agent.film import Film, Films
 from media_agent.generation import Chunk, GenerationContext, Operation
 from media_agent.pipeline import ahead
+from media_agent.storage.files import as_storage_error
 from media_agent.video import describe
 from media_agent_schemas.capabilities import Capabilities
 from media_agent_schemas.events import (

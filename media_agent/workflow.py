@@ -13,7 +13,6 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 
 from media_agent import stopping
-from media_agent.artifacts import Destination
 from media_agent.backend import VideoBackend
 from media_agent.delivering import Delivering, clean_up, placed
 from media_agent.errors import (
@@ -30,6 +29,7 @@ from media_agent.errors import (
 from media_agent.hearing import told_by
 from media_agent.inputs import digests_of
 from media_agent.jobs import JobMovedError, SubmissionState
+from media_agent.storage.destination import Destination
 from media_agent.submitting import Submitting
 from media_agent.surroundings import Surroundings
 from media_agent_schemas.capabilities import Capabilities

@@ -2,8 +2,8 @@
 
 import httpx
 
-from media_agent.addresses import is_loopback, parsed_address
 from media_agent.errors import ConfigurationError
+from media_agent.storage.addresses import is_loopback, parsed_address
 
 
 def checked_base(text: str, *, allow_plain_http: bool) -> httpx.URL:

@@ -15,7 +15,6 @@ from typing import Any, Literal
 import httpx
 from pydantic import JsonValue, SecretStr
 
-from media_agent.addresses import is_loopback, origin_of, parsed_address, resolved
 from media_agent.errors import (
     BackendRefusedError,
     BackendResponseError,
@@ -25,7 +24,10 @@ from media_agent.errors import (
 )
 from media_agent.fetch import fetch
 from media_agent.inline import is_inline
-from media_agent.network import (
+from media_agent.polled import sending
+from media_agent.redact import redact
+from media_agent.storage.addresses import is_loopback, origin_of, parsed_address, resolved
+from media_agent.storage.network import (
     STRANGE,
     TROUBLE,
     Way,
@@ -35,8 +37,6 @@ from media_agent.network import (
     open_client,
     reason_of,
 )
-from media_agent.polled import sending
-from media_agent.redact import redact
 from media_agent.video import LARGEST_FILM
 from media_agent_hosted.addresses import checked_base, place_of
 from media_agent_hosted.headers import checked_headers

@@ -21,8 +21,8 @@ from media_agent.errors import (
     OperationNotFoundError,
     SubmitUncertainError,
 )
-from media_agent.network import retry_after_seconds
 from media_agent.redact import redact, redact_reply
+from media_agent.storage.network import retry_after_seconds
 from media_agent_hosted.error_words import words_in
 from media_agent_hosted.lenient import read_json, trimmed
 from media_agent_hosted.naming import work_named_in

@@ -92,7 +92,7 @@ def _failed(error: Exception) -> int:
             say(f"error: {in_full(error)}")
             return exit_code(error)
         case OSError():
-            from media_agent.files import as_storage_error
+            from media_agent.storage.files import as_storage_error
 
             return _failed(as_storage_error(error.filename or "the output", error))
         case CycloptsError():

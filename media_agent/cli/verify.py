@@ -28,7 +28,7 @@ def verify_live(
 
     report = asyncio.run(_verify(backend, number("max-cost", max_cost) or 0.0))
     if out is not None:
-        from media_agent.files import storage_errors, write_atomically
+        from media_agent.storage.files import storage_errors, write_atomically
 
         with storage_errors(str(out)):
             write_atomically(out, report.model_dump_json(indent=2).encode() + b"\n")

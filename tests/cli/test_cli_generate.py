@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from media_agent.artifacts import reserved
 from media_agent.cli import main
+from media_agent.storage.destination import reserved
 from media_agent_schemas import GenerationRecord, JobStatus, Shot, VideoJob
 
 SMALL = ["--size", "64x64", "--duration", "1"]

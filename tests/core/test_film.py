@@ -7,7 +7,7 @@ import pytest
 
 from media_agent.errors import GenerationFailedError, NotResumableError, StorageError
 from media_agent.film import Film, read_chunk
-from media_agent.sharing import state_name
+from media_agent.storage.work_folder import state_name
 from media_agent.video import encode_chunk, iterate_frames, read_frames
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from media_agent.errors import InvalidRequestError, StorageError
-from media_agent.files import sha256_of
+from media_agent.storage.files import sha256_of
 from media_agent.testing.films import write_video
 from media_agent.video import (
     describe,

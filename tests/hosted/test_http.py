@@ -22,7 +22,7 @@ from media_agent.errors import (
     StorageError,
     SubmitUncertainError,
 )
-from media_agent.network import retry_after_seconds
+from media_agent.storage.network import retry_after_seconds
 from media_agent.testing import Answer, Fault, Route, Simulator
 from media_agent.testing.films import Film, film_bytes
 from media_agent_hosted.http import HttpApi

@@ -21,6 +21,8 @@ PLUGIN_FACE = (
     *(
         "addresses",
         "backend",
+        "ingest",
+        "storage",
         "declared",
         "fetch",
         "inline",

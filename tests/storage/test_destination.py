@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from media_agent.artifacts import reserved
 from media_agent.errors import InvalidRequestError, StorageError
-from media_agent.files import storage_errors, write_atomically
+from media_agent.storage.destination import reserved
+from media_agent.storage.files import storage_errors, write_atomically
 
 
 @pytest.fixture

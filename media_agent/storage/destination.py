@@ -13,7 +13,7 @@ from typing import BinaryIO
 from pydantic import ValidationError
 
 from media_agent.errors import InvalidRequestError, StorageError
-from media_agent.files import (
+from media_agent.storage.files import (
     as_storage_error,
     sha256_of,
     storage_errors,

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import httpx
 
-from media_agent.addresses import is_loopback
 from media_agent.environment import proxies, value_of
 from media_agent.errors import BackendUnavailableError, ConfigurationError, MediaAgentError
+from media_agent.storage.addresses import is_loopback
 
 PIECE = 2**18  # bytes decoded at once
 _OWN_STORES = ("SSL_CERT_FILE", "SSL_CERT_DIR")

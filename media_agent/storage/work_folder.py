@@ -5,7 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from media_agent.errors import NotResumableError
-from media_agent.files import as_storage_error, sync_folder, written_aside
+from media_agent.storage.files import as_storage_error, sync_folder, written_aside
 
 
 def chunk_name(index: int) -> str:

@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from media_agent.addresses import is_followed, is_inner, is_loopback
+from media_agent.storage.addresses import is_followed, is_inner, is_loopback
 
 HERE = [
     *("localhost", "LOCALHOST", "localhost.", "127.0.0.1", "127.0.0.1.", "127.1", "2130706433"),

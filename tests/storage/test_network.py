@@ -11,7 +11,14 @@ import httpx
 import pytest
 
 from media_agent.errors import ConfigurationError
-from media_agent.network import PIECE, BrokenOffError, Way, before_sending, decoded, open_client
+from media_agent.storage.network import (
+    PIECE,
+    BrokenOffError,
+    Way,
+    before_sending,
+    decoded,
+    open_client,
+)
 
 FAR = httpx.URL("https://api.example.com/v1")
 TIMEOUT = httpx.Timeout(1.0)
@@ -165,7 +172,7 @@ async def test_what_was_seen_to_leave_has_left_whatever_the_error_is_called(
 
 
 def test_the_network_is_met_without_the_settings_and_what_reads_them() -> None:
-    code = "import sys, media_agent.network; print(*sys.modules)"
+    code = "import sys, media_agent.storage.network; print(*sys.modules)"
 
     loaded = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
