@@ -317,7 +317,7 @@ def main() -> int:
 # A server that has everything imported and forks a clean process for each life.
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(
-    ["media_agent.client", "media_agent.video", "media_agent_hosted.fal", "kill_matrix"]
+    ["media_agent.client", "media_agent.video.codec", "media_agent_hosted.fal", "kill_matrix"]
 )
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ from media_agent.local import ThreadedBackend
 from media_agent.program_environment import VariableName, secrets_among
 from media_agent.programs import ProgramLog, end_group
 from media_agent.storage.files import storage_errors
-from media_agent.video import LARGEST_FILM, describe
+from media_agent.video.codec import LARGEST_FILM, describe
 from media_agent_schemas.base import Seconds
 from media_agent_schemas.capabilities import Capabilities, Estimate
 from media_agent_schemas.events import JobCancelled, JobCompleted, JobFailed, JobStarted, Timing

@@ -172,7 +172,7 @@ class Delivering:
     def _place(
         self, film: Artifact, is_complete: bool, number: int, *, fetched_sha256: str | None
     ) -> Artifact:
-        from media_agent.video import describe
+        from media_agent.video.codec import describe
         from media_agent.whole import check_whole
 
         if film.path is None:

@@ -30,7 +30,7 @@ from media_agent.storage.network import (
     reason_of,
     retry_after_seconds,
 )
-from media_agent.video import LARGEST_FILM
+from media_agent.video.codec import LARGEST_FILM
 
 LARGEST_REPLY = 2**16  # bytes of an answer that is no video
 _PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)  # seconds; a file may appear after its address

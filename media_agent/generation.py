@@ -18,7 +18,7 @@ from media_agent_schemas.jobs import Command, OperationRef, ResumeToken
 from media_agent_schemas.request import VideoRequest
 
 if TYPE_CHECKING:
-    from media_agent.video import Frames
+    from media_agent.video.codec import Frames
 
 _COMMAND: TypeAdapter[Command] = TypeAdapter(Command)
 KEEP_STATES = 8

@@ -76,8 +76,8 @@ class MadeParts:
             return MediaInput.model_validate(
                 {"role": InputRole.SOURCE_VIDEO, "mime_type": "video/mp4", **place}
             )
-        from media_agent.pictures import as_png
         from media_agent.reading import last_picture
+        from media_agent.video.images import as_png
 
         self.folder.mkdir(parents=True, exist_ok=True)
         picture = self.folder / f"part-{self.count + 1:04d}.first.png"
@@ -89,8 +89,8 @@ class MadeParts:
 
     def join(self, complete: bool) -> Artifact:
         """Write one film from all parts."""
-        from media_agent.joining import join_films
-        from media_agent.video import describe
+        from media_agent.video.codec import describe
+        from media_agent.video.concat import join_films
 
         self.folder.mkdir(parents=True, exist_ok=True)
         target = self.folder / ("video.mp4" if complete else "video.partial.mp4")

@@ -18,13 +18,13 @@ from media_agent.opening import MOST_DECODED, Medium, Source, opened_medium
 from media_agent.opening import open_ordinary as open_ordinary
 from media_agent.shaping import Fit as Fit
 from media_agent.shaping import Shaper, Tell
-from media_agent.video import frame_rate
+from media_agent.video.codec import frame_rate
 from media_agent_schemas.media import Size
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
 
-    from media_agent.video import Frames
+    from media_agent.video.codec import Frames
 
 _MOST_HELD = 2 << 30  # bytes of decoded frames
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from av.filter import Graph
     from av.video.frame import VideoFrame
 
-    from media_agent.video import Frames
+    from media_agent.video.codec import Frames
 
 Fit = Literal["crop", "pad"]
 Tell = Callable[[str], None]

@@ -8,12 +8,12 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from media_agent.errors import InvalidRequestError
-from media_agent.lettering import wrap
-from media_agent.video import frame_rate
+from media_agent.video.codec import frame_rate
+from media_agent.video.text import wrap
 from media_agent_schemas.request import VideoRequest
 
 if TYPE_CHECKING:
-    from media_agent.video import Frames
+    from media_agent.video.codec import Frames
 
 _MARK = "SANDBOX (drawn, not generated)"
 _PAPER, _INK, _WARNING = (236, 236, 228), (24, 24, 24), (176, 32, 32)

@@ -50,7 +50,7 @@ def _size(capabilities: Capabilities) -> Size | None:
 
 def _picture(capabilities: Capabilities) -> MediaInput:
     """Return a plain picture to begin with, for a model that needs one."""
-    from media_agent.pictures import as_png, frame_of
+    from media_agent.video.images import as_png, frame_of
 
     size = _size(capabilities) or capabilities.default_size or _PICTURE
     brown = bytes((120, 60, 40)) * (size.width * size.height)

@@ -8,8 +8,8 @@ import math
 from collections.abc import Iterator
 from typing import BinaryIO, Literal
 
-from media_agent.boxes import Box, boxes_in
 from media_agent.parts_of_files import content_of, parts_of
+from media_agent.video.boxes import Box, boxes_in
 
 _MIRRORED = (2, 4, 5, 7)  # of the orientations of EXIF
 _ORIENTATION = 0x112

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from media_agent.boxes import SMALLEST, Box, boxes_in
 from media_agent.errors import StorageError
-from media_agent.video import opened
+from media_agent.video.boxes import SMALLEST, Box, boxes_in
+from media_agent.video.codec import opened
 
 if TYPE_CHECKING:
     from av.container import InputContainer

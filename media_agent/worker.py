@@ -20,11 +20,11 @@ from media_agent.errors import (
     MediaAgentError,
     to_info,
 )
-from media_agent.film import Film, Films
 from media_agent.generation import Chunk, GenerationContext, Operation
 from media_agent.pipeline import ahead
 from media_agent.storage.files import as_storage_error
-from media_agent.video import describe
+from media_agent.video.codec import describe
+from media_agent.video.growing import Film, Films
 from media_agent_schemas.capabilities import Capabilities
 from media_agent_schemas.events import (
     ChunkReady,
@@ -40,7 +40,7 @@ from media_agent_schemas.media import Artifact, ArtifactKind
 from media_agent_schemas.request import VideoRequest
 
 if TYPE_CHECKING:
-    from media_agent.video import Frames
+    from media_agent.video.codec import Frames
 
 logger = logging.getLogger(__name__)
 

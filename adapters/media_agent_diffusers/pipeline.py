@@ -20,7 +20,7 @@ from media_agent_diffusers.threads import in_threads, usable_cores
 from media_agent_schemas.events import Computation
 
 if TYPE_CHECKING:
-    from media_agent.video import Frames
+    from media_agent.video.codec import Frames
 
 _CANNOT_LOAD = (
     OSError,

@@ -24,7 +24,7 @@ from media_agent.errors import (
     to_info,
 )
 from media_agent.polled import QUEUED, PolledBackend
-from media_agent.video import describe
+from media_agent.video.codec import describe
 from media_agent_hosted.causes import Cause
 from media_agent_hosted.error_words import words_in
 from media_agent_hosted.http import HttpApi, Reply, Transport

@@ -15,7 +15,7 @@ from pydantic import JsonValue
 from media_agent.testing.films import Film
 from media_agent.testing.server import Answer, Call
 from media_agent.testing.simulator import Route, SimulatedJob, Simulator
-from media_agent.video import probe
+from media_agent.video.codec import probe
 from media_agent_hosted.fal_models import FalModel, Fixed, Frames, models
 
 _WORDS = (

@@ -37,7 +37,7 @@ from media_agent.storage.network import (
     open_client,
     reason_of,
 )
-from media_agent.video import LARGEST_FILM
+from media_agent.video.codec import LARGEST_FILM
 from media_agent_hosted.addresses import checked_base, place_of
 from media_agent_hosted.headers import checked_headers
 from media_agent_hosted.lenient import trimmed

@@ -38,7 +38,7 @@ from media_agent_schemas.media import InputRole, Size
 from media_agent_schemas.request import Shot, VideoMode, VideoRequest
 
 if TYPE_CHECKING:
-    from media_agent.video import Frames
+    from media_agent.video.codec import Frames
     from media_agent_magi.tiny import TinyEngine
     from media_agent_magi.tiny_film import Prompts, TinyChunk
 

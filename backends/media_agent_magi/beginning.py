@@ -21,7 +21,7 @@ from media_agent_schemas.media import MediaInput, Size
 from media_agent_schemas.request import VideoMode, VideoRequest
 
 if TYPE_CHECKING:
-    from media_agent.video import Frames
+    from media_agent.video.codec import Frames
 
 _SIZE = Size(width=SIZE, height=SIZE)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from media_agent.video import Frames
+    from media_agent.video.codec import Frames
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +25,8 @@ class Film:
 @lru_cache(maxsize=32)
 def film_bytes(film: Film) -> bytes:
     """Return an MP4 of a white bar that wanders once across the picture."""
-    from media_agent.pictures import frame_of
-    from media_agent.video import write_pictures
+    from media_agent.video.codec import write_pictures
+    from media_agent.video.images import frame_of
 
     size = film.width, film.height
     pictures = (frame_of(_rows(film, number), *size) for number in range(film.frames))
@@ -38,7 +38,7 @@ def film_bytes(film: Film) -> bytes:
 
 def write_video(path: Path, frames: "Frames", *, fps: float) -> None:
     """Write frames (uint8, T H W 3) as a finished MP4."""
-    from media_agent.video import encode_chunk, remux
+    from media_agent.video.codec import encode_chunk, remux
 
     remux(io.BytesIO(encode_chunk(frames, fps=fps)), path)
 

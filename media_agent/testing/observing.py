@@ -10,7 +10,7 @@ from media_agent_schemas.events import BackendEvent, TerminalEvent
 from media_agent_schemas.jobs import OperationRef, VideoJob
 
 if TYPE_CHECKING:
-    from media_agent.video import Frames
+    from media_agent.video.codec import Frames
 
 
 async def events_of(
@@ -27,7 +27,7 @@ async def events_of(
 
 def frames_of(made: TerminalEvent | VideoJob) -> "Frames":
     """Return the frames of the film, uint8 (T, H, W, 3)."""
-    from media_agent.video import read_frames
+    from media_agent.video.codec import read_frames
 
     path = made.artifacts[0].path
     assert path is not None, "the film is not on this machine"

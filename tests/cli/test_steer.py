@@ -13,7 +13,7 @@ import pytest
 from media_agent.cli import main
 from media_agent.cli.making import announce
 from media_agent.cli.progress import ProgressLine
-from media_agent.video import probe
+from media_agent.video.codec import probe
 from media_agent_schemas import ChunkReady, Estimate, JobEvent, Plan, Policy, VideoRequest
 
 SMALL = ["--size", "64x64", "--option", "latency_seconds=1"]

@@ -26,7 +26,7 @@ from media_agent.made_parts import PartMaker
 from media_agent.plugins import Discovery
 from media_agent.registry import Registry
 from media_agent.testing.films import write_video
-from media_agent.video import read_frames
+from media_agent.video.codec import read_frames
 from media_agent.workflow import JobRun
 from media_agent_schemas import (
     Artifact,
@@ -620,7 +620,7 @@ async def test_wishes_about_who_makes_it_are_routed(world: World) -> None:
     "trouble", [TypeError("no such option"), MemoryError(), OSError(28, "full")]
 )
 @pytest.mark.parametrize(
-    "place", ["media_agent.reading.last_picture", "media_agent.joining.join_films"]
+    "place", ["media_agent.reading.last_picture", "media_agent.video.concat.join_films"]
 )
 async def test_trouble_of_our_own_between_paid_parts_keeps_them(
     world: World, monkeypatch: pytest.MonkeyPatch, place: str, trouble: Exception

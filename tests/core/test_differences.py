@@ -6,7 +6,7 @@ import pytest
 
 from media_agent.differences import differences
 from media_agent.testing.films import Film, film_bytes
-from media_agent.video import probe
+from media_agent.video.codec import probe
 from media_agent_schemas.media import InputRole, MediaInput, Size, VideoMetadata
 from media_agent_schemas.request import VideoRequest
 

@@ -14,7 +14,7 @@ from media_agent.config import load_settings
 from media_agent.local import Chunk, GenerationContext, LocalBackend, state_name
 from media_agent.plugins import Discovery
 from media_agent.registry import Registry
-from media_agent.video import read_frames
+from media_agent.video.codec import read_frames
 from media_agent_schemas import Capabilities, Estimate, JobStatus, ResumeToken, VideoRequest
 
 REQUEST = VideoRequest(prompt="a cat", num_frames=24, fps=6, model="counter")

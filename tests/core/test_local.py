@@ -20,7 +20,7 @@ from media_agent.errors import (
 )
 from media_agent.local import Chunk, LocalBackend
 from media_agent.testing import events_of, frames_of
-from media_agent.video import read_frames
+from media_agent.video.codec import read_frames
 from media_agent_schemas import (
     Capabilities,
     ChangePrompt,

@@ -32,7 +32,9 @@ def at_work() -> Iterator[ModuleType]:
 @pytest.fixture(scope="module")
 def context(at_work: ModuleType) -> multiprocessing.context.ForkServerContext:
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["media_agent.client", "media_agent.video", at_work.__name__])
+    context.set_forkserver_preload(
+        ["media_agent.client", "media_agent.video.codec", at_work.__name__]
+    )
     return context
 
 

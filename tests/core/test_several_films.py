@@ -14,7 +14,7 @@ from media_agent.local import Chunk, GenerationContext, LocalBackend
 from media_agent.plugins import Discovery
 from media_agent.registry import Registry
 from media_agent.testing import events_of
-from media_agent.video import read_frames
+from media_agent.video.codec import read_frames
 from media_agent_schemas import (
     Capabilities,
     Estimate,

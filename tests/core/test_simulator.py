@@ -16,7 +16,7 @@ from media_agent.registry import Registry
 from media_agent.testing import Answer, Fault, Film, Route, Simulator
 from media_agent.testing.films import film_bytes
 from media_agent.testing.find import find_simulator
-from media_agent.video import probe
+from media_agent.video.codec import probe
 
 
 class Parlour(Simulator):

@@ -19,7 +19,7 @@ from media_agent.polled import PolledBackend, sending
 from media_agent.registry import Registry
 from media_agent.testing.films import write_video
 from media_agent.tools import ToolBox
-from media_agent.video import read_frames
+from media_agent.video.codec import read_frames
 from media_agent_schemas import (
     Artifact,
     BackendEvent,

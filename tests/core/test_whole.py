@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from media_agent.errors import StorageError
-from media_agent.video import probe
+from media_agent.video.codec import probe
 from media_agent.whole import check_whole, is_video
 
 FASTSTART = (("movflags", "+faststart"),)

@@ -13,11 +13,11 @@ import pytest
 
 from media_agent.backend import BackendSettings
 from media_agent.errors import InvalidRequestError, NotResumableError
-from media_agent.film import Film
 from media_agent.local import Chunk, LocalBackend
 from media_agent.storage.work_folder import state_name
 from media_agent.testing import events_of
-from media_agent.video import encode_chunk, read_frames
+from media_agent.video.codec import encode_chunk, read_frames
+from media_agent.video.growing import Film
 from media_agent_schemas import (
     Capabilities,
     ChunkReady,

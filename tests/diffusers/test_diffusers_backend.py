@@ -27,7 +27,7 @@ from media_agent.errors import (
 from media_agent.local import lacking
 from media_agent.negotiate import negotiate
 from media_agent.testing import events_of
-from media_agent.video import probe, read_frames
+from media_agent.video.codec import probe, read_frames
 from media_agent_diffusers.backend import DiffusersBackend
 from media_agent_diffusers.folder import read_folder
 from media_agent_diffusers.settings import DiffusersOptions

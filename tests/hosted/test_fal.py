@@ -30,7 +30,7 @@ from media_agent.negotiate import negotiate
 from media_agent.registry import Registry
 from media_agent.testing import Fault, events_of
 from media_agent.testing.films import write_video
-from media_agent.video import probe
+from media_agent.video.codec import probe
 from media_agent_hosted.fal import FalBackend
 from media_agent_hosted.fal_facts import describe_model
 from media_agent_hosted.fal_input import build_input

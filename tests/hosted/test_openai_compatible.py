@@ -30,7 +30,7 @@ from media_agent.negotiate import negotiate
 from media_agent.router import Router
 from media_agent.testing import events_of
 from media_agent.testing.faults import Fault
-from media_agent.video import probe
+from media_agent.video.codec import probe
 from media_agent_hosted.openai_compatible import OpenAICompatibleBackend
 from media_agent_hosted.openai_simulated_form import form_fields
 from media_agent_hosted.openai_simulator import WAN, OpenAISimulator

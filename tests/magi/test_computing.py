@@ -23,7 +23,7 @@ import asyncio, hashlib, json, sys
 from pathlib import Path
 from media_agent.backend import BackendSettings
 from media_agent.testing import events_of
-from media_agent.video import read_frames
+from media_agent.video.codec import read_frames
 from media_agent_magi.backend import MagiBackend
 from media_agent_schemas import VideoRequest
 

@@ -7,7 +7,7 @@ import pytest
 from media_agent.backend import BackendSettings
 from media_agent.errors import InvalidRequestError, StorageError
 from media_agent.testing import events_of
-from media_agent.video import read_frames
+from media_agent.video.codec import read_frames
 from media_agent_magi.backend import MagiBackend, contradictions, prompt_of_chunk
 from media_agent_schemas.events import BackendEvent, ChunkReady, JobCompleted, JobFailed
 from media_agent_schemas.jobs import Finish

@@ -13,10 +13,10 @@ from safetensors import safe_open
 
 from media_agent.backend import BackendSettings
 from media_agent.errors import ConfigurationError, InvalidRequestError, NotResumableError
-from media_agent.pictures import as_png, frame_of
 from media_agent.testing import events_of
 from media_agent.testing.films import Film, film_bytes
-from media_agent.video import read_frames
+from media_agent.video.codec import read_frames
+from media_agent.video.images import as_png, frame_of
 from media_agent_magi.backend import MagiBackend
 from media_agent_magi.engine.cache import KVCache
 from media_agent_schemas import (
@@ -35,7 +35,7 @@ from media_agent_schemas import (
 )
 
 if TYPE_CHECKING:
-    from media_agent.video import Frames
+    from media_agent.video.codec import Frames
 
 pytestmark = pytest.mark.anyio
 

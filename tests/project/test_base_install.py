@@ -18,7 +18,7 @@ from pathlib import Path
 from media_agent import VideoClient
 from media_agent.config import load_settings
 from media_agent.tools import ToolBox
-from media_agent.video import probe
+from media_agent.video.codec import probe
 from media_agent_hosted.fal_simulator import FalSimulator
 
 async def make(url):
@@ -34,7 +34,7 @@ async def make(url):
             answer = await tools.call("wait_video", waiting)
         return answer
 
-from media_agent.pictures import as_png, frame_of
+from media_agent.video.images import as_png, frame_of
 Path("fox.png").write_bytes(as_png(frame_of(bytes(64 * 64 * 3), 64, 64)))
 with FalSimulator() as simulator:
     answer = asyncio.run(make(simulator.url))

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from media_agent.video import encode_chunk, iterate_frames
+from media_agent.video.codec import encode_chunk, iterate_frames
 from media_agent_magi.world.analyser import Reading, analyse
 from media_agent_magi.world.renderer import SceneBatch, render, to_uint8
 from media_agent_magi.world.scene import (

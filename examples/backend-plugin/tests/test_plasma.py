@@ -8,7 +8,7 @@ from media_agent_plasma.backend import PlasmaBackend
 
 from media_agent.backend import BackendSettings, VideoBackend
 from media_agent.testing.conformance import BackendConformance, MakeBackend, RequestFactory
-from media_agent.video import read_frames
+from media_agent.video.codec import read_frames
 
 
 class TestPlasma(BackendConformance):

@@ -1,7 +1,7 @@
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from media_agent.lettering import wrap
+from media_agent.video.text import wrap
 
 
 @pytest.mark.parametrize("text", ["word " * 20_000, "x" * 100_000, " " * 700 + "word " * 200])

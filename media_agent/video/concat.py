@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from media_agent.errors import InvalidRequestError
-from media_agent.video import (
+from media_agent.video.codec import (
     iterate_pictures,
     new_mp4,
     opened,

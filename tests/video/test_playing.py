@@ -12,7 +12,7 @@ from itertools import groupby
 import numpy as np
 import pytest
 
-from media_agent.film import Film
+from media_agent.video.growing import Film
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "chrome"))), None)
 

@@ -8,9 +8,9 @@ import pytest
 from numpy.typing import NDArray
 
 from media_agent.errors import InvalidRequestError, StorageError
-from media_agent.joining import join_films
 from media_agent.testing.films import write_video
-from media_agent.video import frame_rate, probe, read_frames
+from media_agent.video.codec import frame_rate, probe, read_frames
+from media_agent.video.concat import join_films
 
 Frames = NDArray[Any]
 

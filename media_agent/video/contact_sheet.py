@@ -11,9 +11,9 @@ from itertools import chain
 from pathlib import Path
 
 from media_agent.errors import InvalidRequestError
-from media_agent.lettering import wrap
-from media_agent.pictures import as_png, frame_of, rows_of
-from media_agent.video import iterate_pictures, probe
+from media_agent.video.codec import iterate_pictures, probe
+from media_agent.video.images import as_png, frame_of, rows_of
+from media_agent.video.text import wrap
 
 _PAPER, _INK, _FAINT = (250, 250, 247), (20, 20, 20), (110, 110, 110)
 _GAP = 10  # pixels between frames and around the sheet

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from media_agent.contact_sheet import write_contact_sheet
 from media_agent.errors import InvalidRequestError
 from media_agent.testing.films import write_video
-from media_agent.video import read_frames
+from media_agent.video.codec import read_frames
+from media_agent.video.contact_sheet import write_contact_sheet
 
 PAPER = (250, 250, 247)
 

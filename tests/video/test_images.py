@@ -3,7 +3,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from media_agent.pictures import as_png, frame_of, rows_of
+from media_agent.video.images import as_png, frame_of, rows_of
 
 
 def test_pixels_come_back_from_a_frame_and_from_its_png():

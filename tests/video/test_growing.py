@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from media_agent.errors import GenerationFailedError, NotResumableError, StorageError
-from media_agent.film import Film, read_chunk
 from media_agent.storage.work_folder import state_name
-from media_agent.video import encode_chunk, iterate_frames, read_frames
+from media_agent.video.codec import encode_chunk, iterate_frames, read_frames
+from media_agent.video.growing import Film, read_chunk
 
 
 def chunk(number, frames=6, width=64):
@@ -207,7 +207,7 @@ NOISE = """
 import sys, tracemalloc
 from pathlib import Path
 import numpy as np
-from media_agent.film import Film
+from media_agent.video.growing import Film
 
 folder = Path(sys.argv[1])
 noise = np.random.default_rng(0).integers(0, 256, (6, 64, 64, 3), np.uint8)

@@ -17,9 +17,9 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
-from media_agent.boxes import boxes_in
 from media_agent.errors import InvalidRequestError, StorageError
 from media_agent.storage.files import sha256_of
+from media_agent.video.boxes import boxes_in
 from media_agent_schemas.media import Artifact, ArtifactKind, VideoMetadata
 
 if TYPE_CHECKING:

@@ -24,10 +24,10 @@ from typing import TYPE_CHECKING, Self
 from media_agent.errors import GenerationFailedError, NotResumableError, StorageError
 from media_agent.storage.files import numbered, storage_errors, written_aside
 from media_agent.storage.work_folder import chunk_name, film_folders, state_name
-from media_agent.video import encode_chunk, remux, split_header
+from media_agent.video.codec import encode_chunk, remux, split_header
 
 if TYPE_CHECKING:
-    from media_agent.video import Frames
+    from media_agent.video.codec import Frames
 
 _MAGIC = b"media-agent chunk 1"
 
