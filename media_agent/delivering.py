@@ -139,7 +139,7 @@ class Delivering:
         if film.path is not None or film.uri is None:
             return film, None
         path = self._around.work_folder / self._job.id / f"fetched-{number}.mp4"
-        from media_agent.fetch import fetch
+        from media_agent.ingest.download import fetch
 
         named_by = self._around.base_url(self._maker)
         fetching = fetch(
@@ -172,8 +172,8 @@ class Delivering:
     def _place(
         self, film: Artifact, is_complete: bool, number: int, *, fetched_sha256: str | None
     ) -> Artifact:
+        from media_agent.ingest.completeness import check_whole
         from media_agent.video.codec import describe
-        from media_agent.whole import check_whole
 
         if film.path is None:
             raise BackendResponseError(f"{self._maker} gave no file for its film")

@@ -76,7 +76,7 @@ class MadeParts:
             return MediaInput.model_validate(
                 {"role": InputRole.SOURCE_VIDEO, "mime_type": "video/mp4", **place}
             )
-        from media_agent.reading import last_picture
+        from media_agent.ingest.read import last_picture
         from media_agent.video.images import as_png
 
         self.folder.mkdir(parents=True, exist_ok=True)

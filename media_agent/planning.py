@@ -128,7 +128,7 @@ def as_long_as_its_source(request: VideoRequest) -> VideoRequest:
     is_open = request.seconds() is None and request.num_frames is None and not request.endless
     if request.inferred_mode() is not VideoMode.VIDEO_EDIT or not is_open:
         return request
-    from media_agent.reading import film_seconds
+    from media_agent.ingest.read import film_seconds
 
     films = [film for film in request.inputs if film.role is InputRole.SOURCE_VIDEO]
     if not films or films[0].url is not None:

@@ -10,7 +10,7 @@ from media_agent import stopping
 from media_agent.branching import take_share
 from media_agent.delivering import placed
 from media_agent.errors import JobError, MediaAgentError, to_info
-from media_agent.inputs import digests_of
+from media_agent.ingest.digests import digests_of
 from media_agent.jobs import JobMovedError, JobTerms
 from media_agent.surroundings import Surroundings
 from media_agent.workflow import JobRun, OnEvent, tell

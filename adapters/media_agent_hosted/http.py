@@ -22,8 +22,8 @@ from media_agent.errors import (
     InvalidRequestError,
     MediaAgentError,
 )
-from media_agent.fetch import fetch
-from media_agent.inline import is_inline
+from media_agent.ingest.download import fetch
+from media_agent.ingest.inline import is_inline
 from media_agent.polled import sending
 from media_agent.redact import redact
 from media_agent.storage.addresses import is_loopback, origin_of, parsed_address, resolved

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 
 from pydantic import JsonValue
 
-from media_agent.inline import is_inline
+from media_agent.ingest.inline import is_inline
 from media_agent_hosted.lenient import json_in, merged, spaced, text
 
 Found = Iterator[tuple[str, Mapping[str, JsonValue]]]

@@ -21,7 +21,7 @@ from media_agent.errors import (
     VideoNotFetchedError,
     to_info,
 )
-from media_agent.inline import is_inline
+from media_agent.ingest.inline import is_inline
 from media_agent.polled import PolledBackend
 from media_agent_hosted.http import FilePart, HttpApi, Reply, Transport
 from media_agent_hosted.identity import answer_about

@@ -620,7 +620,7 @@ async def test_wishes_about_who_makes_it_are_routed(world: World) -> None:
     "trouble", [TypeError("no such option"), MemoryError(), OSError(28, "full")]
 )
 @pytest.mark.parametrize(
-    "place", ["media_agent.reading.last_picture", "media_agent.video.concat.join_films"]
+    "place", ["media_agent.ingest.read.last_picture", "media_agent.video.concat.join_films"]
 )
 async def test_trouble_of_our_own_between_paid_parts_keeps_them(
     world: World, monkeypatch: pytest.MonkeyPatch, place: str, trouble: Exception

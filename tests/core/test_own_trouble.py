@@ -35,7 +35,7 @@ from media_agent.errors import (
     VideoNotFetchedError,
     to_info,
 )
-from media_agent.fetch import Fetched
+from media_agent.ingest.download import Fetched
 from media_agent.jobs import Submission, SubmissionState
 from media_agent.ledger import Ledger
 from media_agent.plugins import Discovery
@@ -660,7 +660,7 @@ async def test_a_ledger_that_is_busy_meanwhile_does_not_stop_paid_work(
     if while_ == "looked for":
         desk.service.at_find = busy_for_a_while  # type: ignore[attr-defined]
     if while_ == "fetched":
-        monkeypatch.setattr("media_agent.fetch.fetch", fetch)
+        monkeypatch.setattr("media_agent.ingest.download.fetch", fetch)
         elsewhere = Artifact(uri="https://service.test/film.mp4")
         desk.service.told = [JobCompleted(artifacts=(elsewhere,))]
 
@@ -701,7 +701,7 @@ async def test_what_was_found_out_of_a_video_when_it_was_fetched_is_not_found_ou
     async def fetch(uri: str, path: Path, **how: object) -> Fetched:
         return replace(fetched(film, path), sha256="a" * 64)
 
-    monkeypatch.setattr("media_agent.fetch.fetch", fetch)
+    monkeypatch.setattr("media_agent.ingest.download.fetch", fetch)
     elsewhere = Artifact(uri="https://service.test/film.mp4")
     desk.service.told = [JobCompleted(artifacts=(elsewhere,))]
 
@@ -944,7 +944,7 @@ async def test_a_job_that_is_stopped_while_its_video_is_fetched_ends_at_once_and
     elsewhere = Artifact(uri="https://service.test/film.mp4")
     desk.service.told = [JobCompleted(artifacts=(elsewhere,))]
     client = desk.process()
-    monkeypatch.setattr("media_agent.fetch.fetch", endless)
+    monkeypatch.setattr("media_agent.ingest.download.fetch", endless)
     job = await client.start(REQUEST)
     await is_fetching.wait()
 
@@ -975,7 +975,7 @@ async def test_an_address_that_holds_the_key_is_used_whole_and_kept_without_it(
             raise VideoNotFetchedError("it is not there")
         return put(path, film)
 
-    monkeypatch.setattr("media_agent.fetch.fetch", fetched)
+    monkeypatch.setattr("media_agent.ingest.download.fetch", fetched)
 
     job = await desk.make()
     after_first = files_with(desk.folder, key)

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from media_agent.errors import JobCancelledError, VideoNotFetchedError
-from media_agent.fetch import Fetched, fetch
+from media_agent.ingest.download import Fetched, fetch
 from media_agent.stopping import while_wanted
 from media_agent.testing.films import Film, film_bytes
 

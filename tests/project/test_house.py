@@ -48,7 +48,7 @@ def test_no_code_is_marked_as_unfinished() -> None:
 
 def test_nobody_asks_pyav_for_the_data_beside_a_frame() -> None:
     # PyAV frees the names in it twice, which ends the process at some later time, and raises where
-    # it does not know a kind. `media_agent/upright.py` reads what is needed from the file instead.
+    # it does not know a kind. `media_agent/ingest/orientation.py` reads the file instead.
     asking = [
         str(path.relative_to(ROOT))
         for folder in ("media_agent", "schemas", "backends", "adapters", "benchmarks", "examples")

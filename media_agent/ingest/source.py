@@ -16,9 +16,9 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, cast
 
 from media_agent.errors import InvalidRequestError
-from media_agent.parts_of_files import PNG, HostileError, harmless
+from media_agent.ingest.file_parts import PNG, HostileError, harmless
+from media_agent.ingest.orientation import is_mirrored
 from media_agent.storage.files import ordinary_file
-from media_agent.upright import is_mirrored
 from media_agent.video.codec import open_input, rate_of
 from media_agent_schemas.media import MediaInput
 

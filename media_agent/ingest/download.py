@@ -16,7 +16,7 @@ from pathlib import Path
 import httpx
 
 from media_agent.errors import MediaAgentError, StorageError, VideoNotFetchedError
-from media_agent.inline import inline_video
+from media_agent.ingest.inline import inline_video
 from media_agent.storage.addresses import is_followed, parsed_address, resolved
 from media_agent.storage.files import storage_errors, written_aside
 from media_agent.storage.network import (
@@ -208,7 +208,7 @@ class _Attempts:
     async def _received(
         self, pieces: AsyncIterator[bytes], aside: Path, host: str
     ) -> tuple[int, str]:
-        from media_agent.whole import HEAD, is_video
+        from media_agent.ingest.completeness import HEAD, is_video
 
         digest, head = hashlib.sha256(), b""
         since, came = self.clock(), 0
@@ -231,7 +231,7 @@ class _Attempts:
 
     def _flaw(self, aside: Path, size: int, host: str, label: str) -> str | None:
         """Say what keeps a file from being the whole video; a cut one is kept."""
-        from media_agent.whole import HEAD, check_whole, is_video
+        from media_agent.ingest.completeness import HEAD, check_whole, is_video
 
         with aside.open("rb") as file:
             head = file.read(HEAD)

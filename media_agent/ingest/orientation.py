@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterator
 from typing import BinaryIO, Literal
 
-from media_agent.parts_of_files import content_of, parts_of
+from media_agent.ingest.file_parts import content_of, parts_of
 from media_agent.video.boxes import Box, boxes_in
 
 _MIRRORED = (2, 4, 5, 7)  # of the orientations of EXIF

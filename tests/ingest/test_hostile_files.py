@@ -18,7 +18,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from media_agent.errors import InvalidRequestError
-from media_agent.reading import (
+from media_agent.ingest.read import (
     check_film,
     check_image,
     open_ordinary,
@@ -34,7 +34,7 @@ READ = """
 import gc, resource, sys
 import av
 from media_agent.errors import InvalidRequestError
-from media_agent.reading import read_all, read_image
+from media_agent.ingest.read import read_all, read_image
 most = int(sys.argv[1])
 if most:
     pages = int(open('/proc/self/statm').read().split()[0])

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from media_agent.errors import InvalidRequestError
-from media_agent.opening import MOST_DECODED, Medium, Source, opened_medium
-from media_agent.opening import open_ordinary as open_ordinary
-from media_agent.shaping import Fit as Fit
-from media_agent.shaping import Shaper, Tell
+from media_agent.ingest.reshape import Fit as Fit
+from media_agent.ingest.reshape import Shaper, Tell
+from media_agent.ingest.source import MOST_DECODED, Medium, Source, opened_medium
+from media_agent.ingest.source import open_ordinary as open_ordinary
 from media_agent.video.codec import frame_rate
 from media_agent_schemas.media import Size
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from typing import TYPE_CHECKING, Literal, cast
 
-from media_agent.upright import filters_for
+from media_agent.ingest.orientation import filters_for
 from media_agent_schemas.media import Size
 
 if TYPE_CHECKING:

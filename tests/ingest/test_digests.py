@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from media_agent.errors import InvalidRequestError
-from media_agent.inputs import digests_of
+from media_agent.ingest.digests import digests_of
 from media_agent_schemas.media import InputRole, MediaInput
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="a file system without pipes")

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from media_agent.errors import StorageError
+from media_agent.ingest.completeness import check_whole, is_video
 from media_agent.video.codec import probe
-from media_agent.whole import check_whole, is_video
 
 FASTSTART = (("movflags", "+faststart"),)
 FRAGMENTED = (("movflags", "frag_keyframe+empty_moov"),)

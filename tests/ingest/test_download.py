@@ -14,8 +14,8 @@ import httpx
 import pytest
 
 from media_agent.errors import ConfigurationError, StorageError, VideoNotFetchedError
-from media_agent.fetch import fetch
-from media_agent.inline import is_inline
+from media_agent.ingest.download import fetch
+from media_agent.ingest.inline import is_inline
 from media_agent.testing.films import Film, film_bytes
 
 FILM = film_bytes(Film(frames=8))

@@ -1,0 +1,1 @@
+"""Untrusted media: images and videos of the user, videos of providers."""
