@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from media_agent.client import VideoClient
-from media_agent.job_sheet import write_job_sheet
+from media_agent.provenance.job_sheet import write_job_sheet
 from media_agent.video.codec import read_frames
 from media_agent_magi.world.analyser import analyse
 from media_agent_magi.world.captions import parse

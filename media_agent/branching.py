@@ -16,7 +16,7 @@ from media_agent.errors import (
 )
 from media_agent.ledger import Ledger
 from media_agent.lengths import usual_seconds
-from media_agent.record import shots_of
+from media_agent.provenance.record import shots_of
 from media_agent.storage.files import numbered
 from media_agent.storage.work_folder import share
 from media_agent.validation import in_words

@@ -9,11 +9,11 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 
-from media_agent.differences import differences
 from media_agent.errors import BackendError, BackendResponseError, StorageError, to_info
 from media_agent.jobs import JobMovedError
 from media_agent.kept_text import text_that_reads_back
-from media_agent.record import build_record
+from media_agent.provenance.deviations import differences
+from media_agent.provenance.record import build_record
 from media_agent.stopping import while_wanted
 from media_agent.storage.destination import Destination, is_there, reserved
 from media_agent.storage.files import storage_errors, write_atomically

@@ -14,7 +14,7 @@ from media_agent.errors import (
 )
 from media_agent.jobs import JobTerms
 from media_agent.ledger import Ledger
-from media_agent.record import read_record
+from media_agent.provenance.record import read_record
 from media_agent_schemas.capabilities import Plan, PlanPart
 from media_agent_schemas.events import Cost, JobCancelled, JobEvent, JobFailed
 from media_agent_schemas.jobs import JobStatus, VideoJob

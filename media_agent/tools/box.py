@@ -12,7 +12,7 @@ from pydantic import JsonValue, ValidationError
 
 from media_agent.client import VideoClient
 from media_agent.errors import InvalidRequestError, MediaAgentError, to_info
-from media_agent.job_sheet import write_job_sheet
+from media_agent.provenance.job_sheet import write_job_sheet
 from media_agent.suggest import did_you_mean
 from media_agent.tools.arguments import (
     TOOLS,

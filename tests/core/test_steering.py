@@ -19,7 +19,7 @@ from media_agent.errors import (
 )
 from media_agent.event_log import EventLog
 from media_agent.generation import GenerationContext, Operation
-from media_agent.job_sheet import captions
+from media_agent.provenance.job_sheet import captions
 from media_agent.steering import Steering
 from media_agent_schemas import (
     BackendEvent,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from media_agent.differences import differences
+from media_agent.provenance.deviations import differences
 from media_agent.testing.films import Film, film_bytes
 from media_agent.video.codec import probe
 from media_agent_schemas.media import InputRole, MediaInput, Size, VideoMetadata

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from media_agent.errors import InvalidRequestError
-from media_agent.record import read_record
+from media_agent.provenance.record import read_record
 from media_agent.storage.files import storage_errors, written_aside
 from media_agent.video.contact_sheet import write_contact_sheet
 from media_agent_schemas.jobs import VideoJob

@@ -1,0 +1,1 @@
+"""What was asked, adjusted, sent and delivered."""
