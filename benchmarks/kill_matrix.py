@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from pydantic import JsonValue
 
-    from media_agent.backend import BackendSettings, VideoBackend
+    from media_agent.backend.protocol import BackendSettings, VideoBackend
     from media_agent.client import VideoClient
     from media_agent.testing.simulator import Simulator
     from media_agent_schemas.request import VideoRequest
@@ -176,7 +176,7 @@ def work(folder: Path, provider: Provider, url: str, step: str | None, resumes: 
 
 def client_of(folder: Path, provider: Provider, url: str, checkpoint: object) -> "VideoClient":
     """Return a client whose adapters do not wait for long."""
-    from media_agent.backend import BackendSpec
+    from media_agent.backend.protocol import BackendSpec
     from media_agent.client import VideoClient
     from media_agent.config import load_settings
     from media_agent.plugins import Discovery
@@ -241,7 +241,7 @@ def simulator_of(provider: Provider, faults: Iterable[object]) -> "Simulator":
 
 def lookup_of(provider: Provider) -> str:
     """Return how the adapter finds work whose reply was lost."""
-    from media_agent.backend import BackendSettings
+    from media_agent.backend.protocol import BackendSettings
 
     settings = BackendSettings(data_dir=Path(), options=OPTIONS[provider])
     return backend_of(provider, Path(), settings).capabilities().lookup

@@ -16,7 +16,7 @@ from pathlib import Path
 from machine import describe_machine, load_average
 from pydantic import SecretStr
 
-from media_agent.backend import BackendSettings, VideoBackend
+from media_agent.backend.protocol import BackendSettings, VideoBackend
 from media_agent.catalogue import Catalogue
 from media_agent.registry import Registry
 from media_agent.router import Router

@@ -5,7 +5,7 @@ from contextlib import aclosing
 from datetime import datetime
 from typing import TypeVar
 
-from media_agent.backend import VideoBackend
+from media_agent.backend.protocol import VideoBackend
 from media_agent_schemas.capabilities import Capabilities, Estimate
 from media_agent_schemas.events import BackendEvent, ChunkReady
 from media_agent_schemas.jobs import ChangePrompt, Finish, OperationRef, ResumeToken

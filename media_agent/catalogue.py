@@ -14,9 +14,9 @@ from typing import Literal
 
 from pydantic import Field, JsonValue, ValidationError
 
-from media_agent.backend import BackendSpec
+from media_agent.backend.fence import WAY_OUT, fenced
+from media_agent.backend.protocol import BackendSpec
 from media_agent.errors import PluginError, in_full
-from media_agent.fencing import WAY_OUT, fenced
 from media_agent.geometry import short_side, short_side_of
 from media_agent.validation import in_words
 from media_agent_schemas.base import Schema

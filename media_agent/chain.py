@@ -13,7 +13,7 @@ from datetime import datetime
 from itertools import repeat
 from pathlib import Path
 
-from media_agent.backend import VideoBackend
+from media_agent.backend.protocol import VideoBackend
 from media_agent.errors import (
     BackendResponseError,
     MediaAgentError,

@@ -12,7 +12,7 @@ from typing import Literal, Self
 from pydantic import ValidationError
 
 from media_agent import branching, reconciling
-from media_agent.backend import VideoBackend
+from media_agent.backend.protocol import VideoBackend
 from media_agent.chain import ChainBackend
 from media_agent.commands import check_command
 from media_agent.config import Settings, load_settings

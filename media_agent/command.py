@@ -15,8 +15,11 @@ from secrets import token_hex
 
 from pydantic import Field, JsonValue, field_validator
 
-from media_agent.backend import BackendSettings, BackendSpec, VideoBackend
-from media_agent.declared import Declaration, fill, values_of
+from media_agent.backend.context import GenerationContext, Operation
+from media_agent.backend.declaration import Declaration, fill, values_of
+from media_agent.backend.hookspecs import hookimpl
+from media_agent.backend.local import ThreadedBackend
+from media_agent.backend.protocol import BackendSettings, BackendSpec, VideoBackend
 from media_agent.errors import (
     BackendUnavailableError,
     ConfigurationError,
@@ -28,9 +31,6 @@ from media_agent.errors import (
     StorageError,
     to_info,
 )
-from media_agent.generation import GenerationContext, Operation
-from media_agent.hookspecs import hookimpl
-from media_agent.local import ThreadedBackend
 from media_agent.program_environment import VariableName, secrets_among
 from media_agent.programs import ProgramLog, end_group
 from media_agent.storage.files import storage_errors

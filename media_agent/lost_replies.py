@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Sequence
 
-from media_agent.backend import VideoBackend
+from media_agent.backend.fence import in_words
+from media_agent.backend.protocol import VideoBackend
 from media_agent.errors import (
     BackendResponseError,
     JobCancelledError,
     MediaAgentError,
     SubmitUncertainError,
 )
-from media_agent.fencing import in_words
 from media_agent.jobs import Submission
 from media_agent.receipts import keep_ref
 from media_agent.stopping import while_wanted

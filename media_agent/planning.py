@@ -5,7 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from functools import cached_property
 
-from media_agent.backend import VideoBackend
+from media_agent.backend.protocol import VideoBackend
 from media_agent.catalogue import Catalogue
 from media_agent.config import RouteSection, Settings
 from media_agent.errors import MediaAgentError, in_full

@@ -13,10 +13,10 @@ from types import NoneType
 
 import pluggy
 
-from media_agent import hookspecs
-from media_agent.backend import BackendSpec
+from media_agent.backend import hookspecs
+from media_agent.backend.fence import WAY_OUT, fenced
+from media_agent.backend.protocol import BackendSpec
 from media_agent.errors import MediaAgentError, PluginError
-from media_agent.fencing import WAY_OUT, fenced
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 _KINDS = {  # what stands in a BackendSpec beside name and factory

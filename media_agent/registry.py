@@ -5,7 +5,8 @@ from functools import cached_property
 from typing import Self
 
 from media_agent.aliased import AliasedBackend
-from media_agent.backend import BackendSettings, BackendSpec, VideoBackend
+from media_agent.backend.fence import FencedBackend, in_words
+from media_agent.backend.protocol import BackendSettings, BackendSpec, VideoBackend
 from media_agent.concealing import without_keys
 from media_agent.errors import (
     BackendUnavailableError,
@@ -14,7 +15,6 @@ from media_agent.errors import (
     InvalidRequestError,
     MediaAgentError,
 )
-from media_agent.fencing import FencedBackend, in_words
 from media_agent.models import with_models
 from media_agent.plugins import BrokenPlugin, Discovery, discover
 from media_agent.suggest import did_you_mean

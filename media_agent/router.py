@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 
-from media_agent.backend import VideoBackend
+from media_agent.backend.fence import fenced
+from media_agent.backend.protocol import VideoBackend
 from media_agent.budget import too_dear
 from media_agent.catalogue import Catalogue, ModelFacts
 from media_agent.errors import (
@@ -18,7 +19,6 @@ from media_agent.errors import (
     UnsupportedRequestError,
     to_info,
 )
-from media_agent.fencing import fenced
 from media_agent.lengths import fits_one_shot, longest_shot, usual_fps, wanted_seconds
 from media_agent.negotiate import negotiate
 from media_agent.parts import plan_parts

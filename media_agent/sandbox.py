@@ -10,7 +10,10 @@ from typing import Literal
 
 from pydantic import JsonValue
 
-from media_agent.backend import BackendSettings, BackendSpec, VideoBackend
+from media_agent.backend.hookspecs import hookimpl
+from media_agent.backend.local import Chunk, GenerationContext, LocalBackend, Steering, lacking
+from media_agent.backend.options import check_settings
+from media_agent.backend.protocol import BackendSettings, BackendSpec, VideoBackend
 from media_agent.errors import (
     BackendAuthenticationError,
     BackendRateLimitError,
@@ -21,9 +24,6 @@ from media_agent.errors import (
     MediaAgentError,
     SubmitUncertainError,
 )
-from media_agent.hookspecs import hookimpl
-from media_agent.local import Chunk, GenerationContext, LocalBackend, Steering, lacking
-from media_agent.options import check_settings
 from media_agent.suggest import did_you_mean
 from media_agent_schemas.capabilities import (
     Capabilities,

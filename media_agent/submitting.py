@@ -7,7 +7,8 @@ from collections.abc import Callable
 from functools import partial
 
 from media_agent import stopping
-from media_agent.backend import VideoBackend
+from media_agent.backend.protocol import VideoBackend
+from media_agent.backend.sending import Sending, as_refusal, followed
 from media_agent.branching import token_of
 from media_agent.errors import (
     BackendError,
@@ -22,7 +23,6 @@ from media_agent.errors import (
 from media_agent.jobs import JobMovedError, JobTerms, Submission, SubmissionState
 from media_agent.lost_replies import LostReplies
 from media_agent.receipts import NotKeptError, keep_ref, written
-from media_agent.sending import Sending, as_refusal, followed
 from media_agent.surroundings import Surroundings
 from media_agent_schemas.capabilities import Capabilities, Plan
 from media_agent_schemas.events import BackendEvent

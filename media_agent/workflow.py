@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 
 from media_agent import stopping
-from media_agent.backend import VideoBackend
+from media_agent.backend.protocol import VideoBackend
 from media_agent.delivering import Delivering, clean_up, placed
 from media_agent.errors import (
     BackendResponseError,

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import pytest
 
-from media_agent.backend import BackendSettings, BackendSpec
+from media_agent.backend.protocol import BackendSettings, BackendSpec
 from media_agent.client import VideoClient
 from media_agent.config import load_settings
 from media_agent.errors import (

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import JsonValue
 
-from media_agent.backend import BackendSettings
+from media_agent.backend.local import Chunk, GenerationContext, LocalBackend, lacking
+from media_agent.backend.protocol import BackendSettings
 from media_agent.errors import BackendUnavailableError, InvalidRequestError, StorageError
 from media_agent.ingest.read import Fit, read_image
-from media_agent.local import Chunk, GenerationContext, LocalBackend, lacking
 from media_agent_diffusers.describe import NAME, describe, input_roles
 from media_agent_diffusers.digests import DigestCache
 from media_agent_diffusers.folder import ModelFolder, read_folder

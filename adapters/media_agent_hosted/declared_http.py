@@ -11,8 +11,9 @@ from functools import partial
 
 from pydantic import JsonValue
 
-from media_agent.backend import BackendSettings
-from media_agent.declared import values_of
+from media_agent.backend.declaration import values_of
+from media_agent.backend.polled import QUEUED, PolledBackend
+from media_agent.backend.protocol import BackendSettings
 from media_agent.errors import (
     BackendResponseError,
     ConfigurationError,
@@ -23,7 +24,6 @@ from media_agent.errors import (
     MediaAgentError,
     to_info,
 )
-from media_agent.polled import QUEUED, PolledBackend
 from media_agent.video.codec import describe
 from media_agent_hosted.causes import Cause
 from media_agent_hosted.error_words import words_in

@@ -13,7 +13,8 @@ from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from media_agent.backend import BackendSettings
+from media_agent.backend.polled import PolledBackend
+from media_agent.backend.protocol import BackendSettings
 from media_agent.errors import (
     BackendAuthenticationError,
     BackendResponseError,
@@ -24,7 +25,6 @@ from media_agent.errors import (
     OperationNotFoundError,
     to_info,
 )
-from media_agent.polled import PolledBackend
 from media_agent.storage.addresses import parsed_address
 from media_agent_hosted.addresses import place_of
 from media_agent_hosted.fal_facts import NAME, USUAL_SECONDS, checked_id, describe_model

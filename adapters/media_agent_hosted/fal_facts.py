@@ -4,8 +4,8 @@ import re
 from collections.abc import Mapping
 from difflib import get_close_matches
 
+from media_agent.backend.polled import DEADLINE
 from media_agent.errors import InvalidRequestError
-from media_agent.polled import DEADLINE
 from media_agent_hosted.fal_models import FalModel, Fixed, Frames, Seconds, Tier, models
 from media_agent_hosted.priced_fields import PRICED_FIELDS
 from media_agent_schemas.capabilities import (

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from pydantic import BaseModel, JsonValue
 
+from media_agent.backend.polled import QUEUED
 from media_agent.errors import (
     BackendAuthenticationError,
     BackendResponseError,
@@ -14,7 +15,6 @@ from media_agent.errors import (
     MediaAgentError,
     to_info,
 )
-from media_agent.polled import QUEUED
 from media_agent_hosted.causes import Cause, cause_of
 from media_agent_hosted.error_words import words_in
 from media_agent_hosted.fal_facts import NAME

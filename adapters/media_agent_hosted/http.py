@@ -15,6 +15,7 @@ from typing import Any, Literal
 import httpx
 from pydantic import JsonValue, SecretStr
 
+from media_agent.backend.polled import sending
 from media_agent.errors import (
     BackendRefusedError,
     BackendResponseError,
@@ -24,7 +25,6 @@ from media_agent.errors import (
 )
 from media_agent.ingest.download import fetch
 from media_agent.ingest.inline import is_inline
-from media_agent.polled import sending
 from media_agent.redact import redact
 from media_agent.storage.addresses import is_loopback, origin_of, parsed_address, resolved
 from media_agent.storage.network import (

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from pydantic import BeforeValidator, Field, JsonValue, field_validator, model_validator
 
-from media_agent.declared import Declaration, fill, placeholders, sole_placeholder
+from media_agent.backend.declaration import Declaration, fill, placeholders, sole_placeholder
 from media_agent_hosted.headers import header_flaw
 from media_agent_hosted.lenient import WRAPPERS, is_envelope, merged, value_at
 from media_agent_hosted.states import State, spelled, state_of

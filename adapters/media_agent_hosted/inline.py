@@ -4,9 +4,9 @@ import base64
 import re
 from pathlib import Path
 
+from media_agent.backend.polled import goes_along
 from media_agent.errors import InvalidRequestError
 from media_agent.ingest.read import check_film, check_image, open_ordinary
-from media_agent.polled import goes_along
 from media_agent_schemas.media import InputRole, MediaInput
 
 LARGEST_INLINE = 20 * 2**20  # bytes; base64 makes a third more of them

@@ -12,7 +12,8 @@ from datetime import datetime
 from functools import partial
 from urllib.parse import quote
 
-from media_agent.backend import BackendSettings
+from media_agent.backend.polled import PolledBackend
+from media_agent.backend.protocol import BackendSettings
 from media_agent.errors import (
     ConfigurationError,
     MediaAgentError,
@@ -22,7 +23,6 @@ from media_agent.errors import (
     to_info,
 )
 from media_agent.ingest.inline import is_inline
-from media_agent.polled import PolledBackend
 from media_agent_hosted.http import FilePart, HttpApi, Reply, Transport
 from media_agent_hosted.identity import answer_about
 from media_agent_hosted.inline import read_medium

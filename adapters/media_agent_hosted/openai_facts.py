@@ -9,9 +9,9 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from media_agent.backend import BackendSettings
-from media_agent.declared import SizeText
-from media_agent.polled import DEADLINE
+from media_agent.backend.declaration import SizeText
+from media_agent.backend.polled import DEADLINE
+from media_agent.backend.protocol import BackendSettings
 from media_agent_hosted.openai_video import Server
 from media_agent_hosted.priced_fields import PRICED_FIELDS
 from media_agent_schemas.capabilities import (

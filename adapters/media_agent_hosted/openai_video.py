@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
+from media_agent.backend.polled import QUEUED
 from media_agent.errors import (
     BackendResponseError,
     ContentRejectedError,
@@ -17,7 +18,6 @@ from media_agent.errors import (
     OperationNotFoundError,
     to_info,
 )
-from media_agent.polled import QUEUED
 from media_agent_hosted.causes import Cause, cause_of
 from media_agent_hosted.error_words import codes_in, words_in
 from media_agent_hosted.lenient import (

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from media_agent.backend import BackendSettings, BackendSpec, VideoBackend
-from media_agent.hookspecs import hookimpl
+from media_agent.backend.hookspecs import hookimpl
+from media_agent.backend.protocol import BackendSettings, BackendSpec, VideoBackend
 
 
 def make_fal(settings: BackendSettings) -> VideoBackend:

@@ -12,6 +12,7 @@ from urllib.parse import urljoin
 
 from pydantic import JsonValue
 
+from media_agent.backend.polled import refused
 from media_agent.errors import (
     BackendAuthenticationError,
     BackendRateLimitError,
@@ -24,7 +25,6 @@ from media_agent.errors import (
     OperationNotFoundError,
     to_info,
 )
-from media_agent.polled import refused
 from media_agent_hosted.causes import Cause, cause_of
 from media_agent_hosted.error_words import code_in, codes_in, plain, words_in
 from media_agent_hosted.identity import fits_a_path

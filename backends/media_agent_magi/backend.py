@@ -6,14 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from weakref import proxy
 
-from media_agent.backend import BackendSettings
-from media_agent.errors import (
-    BackendUnavailableError,
-    InvalidRequestError,
-    NotResumableError,
-    StorageError,
-)
-from media_agent.local import (
+from media_agent.backend.local import (
     Chunk,
     GenerationContext,
     LocalBackend,
@@ -21,6 +14,13 @@ from media_agent.local import (
     check_settings,
     lacking,
     state_name,
+)
+from media_agent.backend.protocol import BackendSettings
+from media_agent.errors import (
+    BackendUnavailableError,
+    InvalidRequestError,
+    NotResumableError,
+    StorageError,
 )
 from media_agent_magi.tiny_description import WEIGHTS, TinyDescription, WeightsError
 from media_agent_magi.tiny_options import TinyOptions, check_inputs, kept_bytes, options

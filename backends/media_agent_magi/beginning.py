@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from media_agent.backend.local import GenerationContext, state_name
 from media_agent.ingest.read import read_all, read_end, read_image
-from media_agent.local import GenerationContext, state_name
 from media_agent_magi.engine.state_io import StateError
 from media_agent_magi.tiny import TinyEngine
 from media_agent_magi.tiny_description import Guidance

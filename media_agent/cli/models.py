@@ -11,7 +11,7 @@ from media_agent.cli.backends import backends, longest
 from media_agent.cli.screen import shorten, table, tell, tell_json
 
 if TYPE_CHECKING:
-    from media_agent.backend import VideoBackend
+    from media_agent.backend.protocol import VideoBackend
     from media_agent.config import Settings
     from media_agent.registry import Registry
     from media_agent_schemas.capabilities import Capabilities
@@ -106,7 +106,7 @@ def recognise(model: str, folder: Path, registry: "Registry", data_dir: Path) ->
     Raises:
         MediaAgentError: no backend can use the folder, and why.
     """
-    from media_agent.backend import BackendSettings
+    from media_agent.backend.protocol import BackendSettings
     from media_agent.errors import InvalidRequestError, MediaAgentError
 
     refusals: list[MediaAgentError] = []

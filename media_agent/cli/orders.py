@@ -5,12 +5,12 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
+from media_agent.backend.options import read_options
 from media_agent.cli.arguments import number
 from media_agent.cli.jobs import open_ledger
 from media_agent.cli.wishes import FilmFlags, OutputFlags, RoutingFlags
 from media_agent.client import VideoClient
 from media_agent.errors import InvalidRequestError, JobNotFoundError
-from media_agent.options import read_options
 from media_agent.storyboard import read_shots
 from media_agent_schemas.capabilities import Plan
 from media_agent_schemas.request import VideoRequest

@@ -17,7 +17,7 @@ pytest.register_assert_rewrite(
     "media_agent.testing.contract", *(f"media_agent.testing.{name}_contract" for name in _GROUPS)
 )
 
-from media_agent.backend import VideoBackend  # noqa: E402  # after the line above, or in vain
+from media_agent.backend.protocol import VideoBackend  # noqa: E402  # after the line above, or in vain
 from media_agent.errors import InvalidRequestError  # noqa: E402
 from media_agent.testing.contract import MakeBackend, RequestFactory  # noqa: E402
 from media_agent.testing.doubt_contract import DoubtContract  # noqa: E402

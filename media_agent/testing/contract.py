@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 
-from media_agent.backend import VideoBackend
+from media_agent.backend.protocol import VideoBackend
 from media_agent.negotiate import negotiate
 from media_agent.smallest import smallest_request
 from media_agent_schemas.capabilities import Capabilities

@@ -8,9 +8,9 @@ import contextlib
 
 import pytest
 
-from media_agent.backend import VideoBackend
+from media_agent.backend.protocol import VideoBackend
+from media_agent.backend.sending import as_refusal, followed
 from media_agent.errors import BackendResponseError, MediaAgentError, SubmitUncertainError
-from media_agent.sending import as_refusal, followed
 from media_agent.testing.contract import Contract, RequestFactory
 from media_agent.testing.faults import Fault
 from media_agent.testing.simulator import Simulator

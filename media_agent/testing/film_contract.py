@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from media_agent.backend import BackendSpec, VideoBackend
+from media_agent.backend.protocol import BackendSpec, VideoBackend
 from media_agent.client import VideoClient
 from media_agent.config import load_settings
 from media_agent.errors import UnsupportedRequestError

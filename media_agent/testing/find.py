@@ -3,9 +3,9 @@
 import pkgutil
 from collections.abc import Mapping
 
-from media_agent.backend import BackendSpec
+from media_agent.backend.fence import WAY_OUT, fenced
+from media_agent.backend.protocol import BackendSpec
 from media_agent.errors import InvalidRequestError, PluginError
-from media_agent.fencing import WAY_OUT, fenced
 from media_agent.suggest import did_you_mean
 from media_agent.testing.simulator import Simulator
 

@@ -5,7 +5,7 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from media_agent.backend import VideoBackend
+from media_agent.backend.protocol import VideoBackend
 from media_agent_schemas.events import BackendEvent, TerminalEvent
 from media_agent_schemas.jobs import OperationRef, VideoJob
 

@@ -6,7 +6,7 @@ from contextlib import aclosing
 
 import pytest
 
-from media_agent.backend import VideoBackend
+from media_agent.backend.protocol import VideoBackend
 from media_agent.errors import MediaAgentError, UnsupportedRequestError
 from media_agent.testing.contract import Contract, MakeBackend, RequestFactory
 from media_agent.testing.films import Film, film_bytes

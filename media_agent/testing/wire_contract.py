@@ -21,7 +21,7 @@ from pathlib import Path
 
 import pytest
 
-from media_agent.backend import VideoBackend
+from media_agent.backend.protocol import VideoBackend
 from media_agent.errors import (
     BackendAuthenticationError,
     BackendError,

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from media_agent.backend import BackendSettings
+from media_agent.backend.protocol import BackendSettings
 from media_agent.command import CommandBackend
 from media_agent.registry import Registry
 from media_agent.testing.conformance import BackendConformance, MakeBackend

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from media_agent.backend import BackendSettings
+from media_agent.backend.protocol import BackendSettings
 from media_agent.testing.conformance import Faults, MakeBackend, ServiceConformance
 from media_agent_hosted.fal import FalBackend
 from media_agent_hosted.fal_simulator import FalSimulator

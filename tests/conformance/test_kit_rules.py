@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from media_agent.backend import BackendSettings
+from media_agent.backend.protocol import BackendSettings
 from media_agent.errors import BackendResponseError, GenerationFailedError, MediaAgentError, to_info
 from media_agent.testing.conformance import ServiceConformance
 from media_agent.testing.faults import Fault

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from media_agent.backend import BackendSettings, VideoBackend
+from media_agent.backend.protocol import BackendSettings, VideoBackend
 from media_agent.testing.conformance import BackendConformance, MakeBackend
 from media_agent_magi.backend import MagiBackend
 from media_agent_schemas import VideoRequest

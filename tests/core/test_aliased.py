@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from media_agent.backend import BackendSettings, BackendSpec, VideoBackend
+from media_agent.backend.protocol import BackendSettings, BackendSpec, VideoBackend
 from media_agent.client import VideoClient
 from media_agent.config import load_settings
 from media_agent.errors import ConfigurationError, InvalidRequestError

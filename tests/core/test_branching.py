@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from media_agent.backend import BackendSpec
+from media_agent.backend.local import Chunk, GenerationContext, LocalBackend, state_name
+from media_agent.backend.protocol import BackendSpec
 from media_agent.branching import check_origin, origin_of
 from media_agent.client import VideoClient
 from media_agent.config import load_settings
@@ -20,7 +21,6 @@ from media_agent.errors import (
     NotResumableError,
     UnsupportedRequestError,
 )
-from media_agent.local import Chunk, GenerationContext, LocalBackend, state_name
 from media_agent.plugins import Discovery
 from media_agent.registry import Registry
 from media_agent.testing import frames_of

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from media_agent.backend import BackendSettings, BackendSpec, VideoBackend
+from media_agent.backend.protocol import BackendSettings, BackendSpec, VideoBackend
 from media_agent.catalogue import Catalogue, ModelFacts, Price, read_catalogue
 from media_agent.errors import PluginError
 from media_agent.registry import Registry

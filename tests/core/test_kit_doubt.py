@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from media_agent.backend import BackendSettings
+from media_agent.backend.polled import PolledBackend, sending
+from media_agent.backend.protocol import BackendSettings
 from media_agent.errors import (
     BackendAuthenticationError,
     BackendRateLimitError,
@@ -22,7 +23,6 @@ from media_agent.errors import (
     ModelRetiredError,
     SubmitUncertainError,
 )
-from media_agent.polled import PolledBackend, sending
 from media_agent.testing.doubt_contract import DoubtContract
 from media_agent_schemas import BackendEvent, Capabilities, Estimate, OperationRef, VideoRequest
 

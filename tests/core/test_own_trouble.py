@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from media_agent import stopping
-from media_agent.backend import BackendSettings, BackendSpec
+from media_agent.backend.polled import PolledBackend, goes_along, sending
+from media_agent.backend.protocol import BackendSettings, BackendSpec
 from media_agent.client import VideoClient
 from media_agent.config import load_settings
 from media_agent.errors import (
@@ -39,7 +40,6 @@ from media_agent.ingest.download import Fetched
 from media_agent.jobs import Submission, SubmissionState
 from media_agent.ledger import Ledger
 from media_agent.plugins import Discovery
-from media_agent.polled import PolledBackend, goes_along, sending
 from media_agent.registry import Registry
 from media_agent.testing.films import Film, film_bytes, write_video
 from media_agent_schemas import (

@@ -3,7 +3,7 @@ from importlib.metadata import EntryPoint
 
 import pytest
 
-from media_agent.backend import BackendSettings, BackendSpec
+from media_agent.backend.protocol import BackendSettings, BackendSpec
 from media_agent.errors import (
     BackendUnavailableError,
     ConfigurationError,
@@ -14,8 +14,8 @@ from media_agent.plugins import BrokenPlugin, Discovery, discover
 from media_agent.registry import Registry
 
 GOOD = """
-from media_agent.backend import BackendSpec
-from media_agent.hookspecs import hookimpl
+from media_agent.backend.protocol import BackendSpec
+from media_agent.backend.hookspecs import hookimpl
 
 @hookimpl
 def media_agent_backends():
@@ -56,22 +56,23 @@ def test_the_backends_of_a_plugin_are_found(plugin):
         ("raise SystemExit('good bye')", "SystemExit"),
         ("", "no hook media_agent_backends"),
         (
-            "from media_agent.hookspecs import hookimpl\n"
+            "from media_agent.backend.hookspecs import hookimpl\n"
             "@hookimpl\ndef media_agent_backends(): return ['acme']",
             "no BackendSpec",
         ),
         (
-            "from media_agent.hookspecs import hookimpl\n"
+            "from media_agent.backend.hookspecs import hookimpl\n"
             "@hookimpl\ndef media_agent_backends(): raise KeyError('x')",
             "KeyError",
         ),
         (
-            "from media_agent.hookspecs import hookimpl\n"
+            "from media_agent.backend.hookspecs import hookimpl\n"
             "@hookimpl\ndef media_agent_backends(surprise): return []",
             "surprise",
         ),
         (
-            "from media_agent.hookspecs import hookimpl\n@hookimpl\ndef media_agent_backend(): 1",
+            "from media_agent.backend.hookspecs import hookimpl\n"
+            "@hookimpl\ndef media_agent_backend(): 1",
             "media_agent_backend",
         ),
         (GOOD.format(name="Acme/One"), "Acme/One"),

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Mapping
 
 import pytest
 
-from media_agent.backend import VideoBackend
+from media_agent.backend.protocol import VideoBackend
 from media_agent.catalogue import Catalogue, ModelFacts, Price
 from media_agent.errors import (
     BudgetExceededError,

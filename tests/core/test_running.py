@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from media_agent import stopping, workflow
-from media_agent.backend import BackendSettings, BackendSpec, VideoBackend
+from media_agent.backend.local import Chunk, GenerationContext, LocalBackend
+from media_agent.backend.protocol import BackendSettings, BackendSpec, VideoBackend
 from media_agent.client import VideoClient
 from media_agent.config import load_settings
 from media_agent.errors import (
@@ -19,7 +20,6 @@ from media_agent.errors import (
     JobError,
     UnsupportedRequestError,
 )
-from media_agent.local import Chunk, GenerationContext, LocalBackend
 from media_agent.plugins import Discovery
 from media_agent.registry import Registry
 from media_agent.testing.films import write_video

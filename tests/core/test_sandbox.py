@@ -3,7 +3,7 @@ from contextlib import aclosing
 import numpy as np
 import pytest
 
-from media_agent.backend import BackendSettings
+from media_agent.backend.protocol import BackendSettings
 from media_agent.errors import InvalidRequestError, MediaAgentError
 from media_agent.sandbox import SandboxBackend, frames_per_chunk
 from media_agent.slate import Slate

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from media_agent.backend import BackendSpec
+from media_agent.backend.protocol import BackendSpec
 from media_agent.errors import InvalidRequestError, PluginError, StorageError
 from media_agent.registry import Registry
 from media_agent.testing import Answer, Fault, Film, Route, Simulator

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from media_agent.backend import BackendSettings, BackendSpec, VideoBackend
+from media_agent.backend.local import Chunk, GenerationContext, LocalBackend
+from media_agent.backend.polled import PolledBackend, sending
+from media_agent.backend.protocol import BackendSettings, BackendSpec, VideoBackend
 from media_agent.client import VideoClient
 from media_agent.config import load_settings
 from media_agent.ledger import Ledger
-from media_agent.local import Chunk, GenerationContext, LocalBackend
 from media_agent.plugins import Discovery
-from media_agent.polled import PolledBackend, sending
 from media_agent.registry import Registry
 from media_agent.testing.films import write_video
 from media_agent.tools import ToolBox

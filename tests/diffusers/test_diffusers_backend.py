@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from media_agent.backend import BackendSettings
+from media_agent.backend.local import lacking
+from media_agent.backend.protocol import BackendSettings
 from media_agent.errors import (
     BackendUnavailableError,
     ConfigurationError,
@@ -24,7 +25,6 @@ from media_agent.errors import (
     StorageError,
     UnsupportedRequestError,
 )
-from media_agent.local import lacking
 from media_agent.negotiate import negotiate
 from media_agent.testing import events_of
 from media_agent.video.codec import probe, read_frames

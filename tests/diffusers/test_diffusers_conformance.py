@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from media_agent.backend import BackendSettings, VideoBackend
+from media_agent.backend.protocol import BackendSettings, VideoBackend
 from media_agent.testing.conformance import BackendConformance, MakeBackend
 from media_agent_diffusers.backend import DiffusersBackend
 from media_agent_schemas import MediaInput, VideoRequest

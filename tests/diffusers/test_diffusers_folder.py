@@ -215,7 +215,7 @@ def test_what_a_model_can_do_is_known_without_torch(folder_of: FolderOf, tmp_pat
     program = """
 import sys
 from pathlib import Path
-from media_agent.backend import BackendSettings
+from media_agent.backend.protocol import BackendSettings
 from media_agent_diffusers.backend import DiffusersBackend
 settings = BackendSettings(data_dir=Path(sys.argv[1]), models={"wan": Path(sys.argv[2])})
 assert DiffusersBackend(settings).capabilities("wan").frame_multiple == 4

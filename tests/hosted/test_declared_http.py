@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from pydantic import JsonValue, SecretStr
 
-from media_agent.backend import BackendSettings
+from media_agent.backend.protocol import BackendSettings
 from media_agent.cli import main
 from media_agent.errors import (
     BackendAuthenticationError,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from media_agent.backend import BackendSettings
+from media_agent.backend.protocol import BackendSettings
 from media_agent.budget import check_day
 from media_agent.catalogue import Catalogue
 from media_agent.errors import BudgetExceededError, ConfigurationError, UnsupportedRequestError

@@ -11,6 +11,7 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
+from media_agent.backend.sending import followed, sending, will_tell
 from media_agent.errors import (
     BackendAuthenticationError,
     BackendRateLimitError,
@@ -23,7 +24,6 @@ from media_agent.errors import (
     ModelRetiredError,
     SubmitUncertainError,
 )
-from media_agent.sending import followed, sending, will_tell
 from media_agent_hosted.http import HttpApi
 from media_agent_hosted.refusing import accepted_as
 from media_agent_hosted.repeating import repeated

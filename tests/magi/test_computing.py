@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from media_agent.backend import BackendSettings
+from media_agent.backend.protocol import BackendSettings
 from media_agent.testing import events_of
 from media_agent_magi.backend import MagiBackend
 from media_agent_magi.computing import Computing
@@ -21,7 +21,7 @@ from media_agent_schemas import ChunkReady, JobCompleted, ResumeToken, VideoRequ
 MAKE = """
 import asyncio, hashlib, json, sys
 from pathlib import Path
-from media_agent.backend import BackendSettings
+from media_agent.backend.protocol import BackendSettings
 from media_agent.testing import events_of
 from media_agent.video.codec import read_frames
 from media_agent_magi.backend import MagiBackend

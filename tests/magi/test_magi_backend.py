@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from media_agent.backend import BackendSettings
+from media_agent.backend.protocol import BackendSettings
 from media_agent.errors import InvalidRequestError, StorageError
 from media_agent.testing import events_of
 from media_agent.video.codec import read_frames

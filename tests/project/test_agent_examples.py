@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from media_agent.backend import BackendSettings, VideoBackend
+from media_agent.backend.protocol import BackendSettings, VideoBackend
 from media_agent.client import VideoClient
 from media_agent.config import load_settings
 from media_agent.tools import ToolBox
@@ -183,7 +183,7 @@ import pytest
 from pydantic import SecretStr
 
 from acme_simulator import AcmeSimulator
-from media_agent.backend import BackendSettings
+from media_agent.backend.protocol import BackendSettings
 from media_agent.testing.conformance import ServiceConformance
 from my_backend.acme import AcmeBackend
 

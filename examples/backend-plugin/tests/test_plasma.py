@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from media_agent_plasma.backend import PlasmaBackend
 
-from media_agent.backend import BackendSettings, VideoBackend
+from media_agent.backend.protocol import BackendSettings, VideoBackend
 from media_agent.testing.conformance import BackendConformance, MakeBackend, RequestFactory
 from media_agent.video.codec import read_frames
 

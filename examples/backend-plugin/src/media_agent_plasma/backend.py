@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from media_agent.local import Chunk, GenerationContext, LocalBackend, Steering
+from media_agent.backend.local import Chunk, GenerationContext, LocalBackend, Steering
 from media_agent_schemas import (
     Capabilities,
     Control,

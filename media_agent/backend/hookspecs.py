@@ -1,6 +1,6 @@
 """What a plugin may implement; a plugin is a module that an entry point in `media_agent` names.
 
-    from media_agent.hookspecs import hookimpl
+    from media_agent.backend.hookspecs import hookimpl
 
     @hookimpl
     def media_agent_backends():
@@ -13,7 +13,7 @@ from collections.abc import Iterable
 
 import pluggy
 
-from media_agent.backend import BackendSpec
+from media_agent.backend.protocol import BackendSpec
 
 GROUP = "media_agent"
 

@@ -11,7 +11,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import ClassVar
 
-from media_agent.backend import BackendSettings
+from media_agent.backend.protocol import BackendSettings
+from media_agent.backend.sending import goes_along, refused, sending, will_tell
+from media_agent.backend.watch import Service, Watch
 from media_agent.concealing import without_keys
 from media_agent.errors import (
     BackendUnavailableError,
@@ -20,9 +22,7 @@ from media_agent.errors import (
     NotResumableError,
     UnsupportedRequestError,
 )
-from media_agent.sending import goes_along, refused, sending, will_tell
 from media_agent.storage.files import checked_key
-from media_agent.watching import Service, Watch
 from media_agent_schemas.capabilities import Capabilities, Estimate, OptionSpec
 from media_agent_schemas.events import (
     BackendEvent,

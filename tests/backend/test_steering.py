@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from media_agent.backend.context import GenerationContext, Operation
+from media_agent.backend.event_log import EventLog
+from media_agent.backend.steering import Steering
 from media_agent.client import VideoClient
 from media_agent.commands import check_command
 from media_agent.config import load_settings
@@ -17,10 +20,7 @@ from media_agent.errors import (
     StorageError,
     UnsupportedRequestError,
 )
-from media_agent.event_log import EventLog
-from media_agent.generation import GenerationContext, Operation
 from media_agent.provenance.job_sheet import captions
-from media_agent.steering import Steering
 from media_agent_schemas import (
     BackendEvent,
     ChangePrompt,

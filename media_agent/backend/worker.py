@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from media_agent.backend.context import Chunk, GenerationContext, Operation
+from media_agent.backend.prefetch import ahead
 from media_agent.errors import (
     GenerationFailedError,
     InvalidRequestError,
@@ -20,8 +22,6 @@ from media_agent.errors import (
     MediaAgentError,
     to_info,
 )
-from media_agent.generation import Chunk, GenerationContext, Operation
-from media_agent.pipeline import ahead
 from media_agent.storage.files import as_storage_error
 from media_agent.video.codec import describe
 from media_agent.video.growing import Film, Films

@@ -10,7 +10,7 @@ from typing import TypeVar, cast
 
 from pydantic import ValidationError
 
-from media_agent.backend import VideoBackend
+from media_agent.backend.protocol import VideoBackend
 from media_agent.errors import MediaAgentError, PluginError
 from media_agent.validation import in_words as faults_in_words
 from media_agent_schemas.capabilities import Capabilities, Estimate

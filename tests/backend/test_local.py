@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from media_agent.backend import BackendSettings, VideoBackend
+from media_agent.backend.local import Chunk, LocalBackend
+from media_agent.backend.protocol import BackendSettings, VideoBackend
 from media_agent.errors import (
     BackendUnavailableError,
     ContentRejectedError,
@@ -18,7 +19,6 @@ from media_agent.errors import (
     OperationNotFoundError,
     UnsupportedRequestError,
 )
-from media_agent.local import Chunk, LocalBackend
 from media_agent.testing import events_of, frames_of
 from media_agent.video.codec import read_frames
 from media_agent_schemas import (

@@ -9,7 +9,7 @@ from typing import NoReturn
 
 from pydantic import JsonValue
 
-from media_agent.backend import BackendSettings
+from media_agent.backend.protocol import BackendSettings
 from media_agent.concealing import without_keys
 from media_agent.errors import ConfigurationError, Fault, InvalidRequestError, Mismatch
 from media_agent.suggest import did_you_mean, nearest_name

@@ -15,7 +15,11 @@ from functools import cache
 from importlib.util import find_spec
 from itertools import islice
 
-from media_agent.backend import BackendSettings
+from media_agent.backend.context import Chunk, GenerationContext, Operation
+from media_agent.backend.options import check_settings
+from media_agent.backend.protocol import BackendSettings
+from media_agent.backend.steering import Steering
+from media_agent.backend.worker import Worker
 from media_agent.errors import (
     BackendUnavailableError,
     IdempotencyConflictError,
@@ -24,13 +28,9 @@ from media_agent.errors import (
     OperationNotFoundError,
     UnsupportedRequestError,
 )
-from media_agent.generation import Chunk, GenerationContext, Operation
-from media_agent.options import check_settings
-from media_agent.steering import Steering
 from media_agent.storage.files import checked_key, storage_errors
 from media_agent.storage.work_folder import share, state_name
 from media_agent.suggest import did_you_mean
-from media_agent.worker import Worker
 from media_agent_schemas.capabilities import Capabilities, Control, Estimate
 from media_agent_schemas.events import BackendEvent, JobCancelled, JobCompleted, JobProgressed
 from media_agent_schemas.jobs import ChangePrompt, Finish, OperationRef, ResumeToken

@@ -5,8 +5,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from media_agent import watching
-from media_agent.backend import BackendSettings
+from media_agent.backend import watch
+from media_agent.backend.polled import PolledBackend
+from media_agent.backend.protocol import BackendSettings
 from media_agent.errors import (
     BackendRateLimitError,
     BackendResponseError,
@@ -19,7 +20,6 @@ from media_agent.errors import (
     OperationNotFoundError,
     UnsupportedRequestError,
 )
-from media_agent.polled import PolledBackend
 from media_agent.testing import events_of
 from media_agent_schemas.capabilities import Capabilities, Estimate
 from media_agent_schemas.errors import ErrorInfo
@@ -266,7 +266,7 @@ async def test_work_whose_polls_failed_meanwhile_is_not_stopped_at_its_deadline(
 async def test_a_film_on_its_way_is_left_to_a_later_run_when_the_job_is_to_stop(
     tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(watching, "_STOP_SECONDS", 0.01)
+    monkeypatch.setattr(watch, "_STOP_SECONDS", 0.01)
     fetching = asyncio.Event()
 
     class Slow(ScriptedBackend):

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable
 
 from pydantic import TypeAdapter
 
+from media_agent.backend.context import GenerationContext
 from media_agent.errors import StorageError
-from media_agent.generation import GenerationContext
 from media_agent.storage.files import write_atomically
 from media_agent_schemas.jobs import ChangePrompt, Finish
 

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from media_agent.backend import BackendSettings
+from media_agent.backend.fence import FencedBackend, PluginBrokeError, fenced
+from media_agent.backend.protocol import BackendSettings
 from media_agent.cli import main
 from media_agent.client import VideoClient
 from media_agent.config import Settings
 from media_agent.errors import PluginError
-from media_agent.fencing import FencedBackend, PluginBrokeError, fenced
 from media_agent.listing import list_all
 from media_agent.registry import Registry
 from media_agent.tools import ToolBox
@@ -26,8 +26,8 @@ from media_agent_schemas.request import VideoRequest
 pytestmark = pytest.mark.anyio
 
 SOUND = """
-from media_agent.backend import BackendSpec
-from media_agent.hookspecs import hookimpl
+from media_agent.backend.protocol import BackendSpec
+from media_agent.backend.hookspecs import hookimpl
 from media_agent_schemas.capabilities import Capabilities, Estimate
 
 class Backend:

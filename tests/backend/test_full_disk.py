@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from media_agent.backend import BackendSettings, BackendSpec
+from media_agent.backend.local import Chunk, GenerationContext, LocalBackend, state_name
+from media_agent.backend.protocol import BackendSettings, BackendSpec
 from media_agent.client import VideoClient
 from media_agent.config import load_settings
-from media_agent.local import Chunk, GenerationContext, LocalBackend, state_name
 from media_agent.plugins import Discovery
 from media_agent.registry import Registry
 from media_agent.video.codec import read_frames

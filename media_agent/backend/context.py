@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter
 
+from media_agent.backend.event_log import EventLog
 from media_agent.errors import JobCancelledError
-from media_agent.event_log import EventLog
 from media_agent.storage.files import numbered, write_atomically
 from media_agent_schemas.events import Computation, JobProgressed, PromptChanged
 from media_agent_schemas.jobs import Command, OperationRef, ResumeToken

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from media_agent.backend import BackendSettings
+from media_agent.backend.local import Chunk, LocalBackend
+from media_agent.backend.protocol import BackendSettings
 from media_agent.errors import InvalidRequestError, NotResumableError
-from media_agent.local import Chunk, LocalBackend
 from media_agent.storage.work_folder import state_name
 from media_agent.testing import events_of
 from media_agent.video.codec import encode_chunk, read_frames

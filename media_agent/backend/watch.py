@@ -10,6 +10,7 @@ import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from media_agent.backend.fence import from_plugin
 from media_agent.errors import (
     BackendRateLimitError,
     BackendResponseError,
@@ -24,7 +25,6 @@ from media_agent.errors import (
     VideoNotFetchedError,
     to_info,
 )
-from media_agent.fencing import from_plugin
 from media_agent_schemas.events import (
     BackendEvent,
     JobCancelled,
