@@ -34,6 +34,7 @@ from pydantic_settings import (
 from pydantic_settings.exceptions import SettingsError
 
 from media_agent.backend.protocol import BackendSettings
+from media_agent.builtin.program_environment import VariableName, program_environment
 from media_agent.concealing import (
     HIDDEN,
     concealed,
@@ -44,7 +45,6 @@ from media_agent.concealing import (
 from media_agent.config_file import ConfigFile, files_read, read_file, read_text, why_unreadable
 from media_agent.environment import value_of, variables
 from media_agent.errors import ConfigurationError, Fault
-from media_agent.program_environment import VariableName, program_environment
 from media_agent.redact import redact, redact_value
 from media_agent.suggest import nearest_name
 from media_agent.validation import faults_of

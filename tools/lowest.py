@@ -30,7 +30,7 @@ TESTS = (
     "tests/core/test_ledger.py",
     "tests/ingest/test_read.py",
     "tests/ingest/test_hostile_files.py",
-    "tests/core/test_sandbox.py",
+    "tests/builtin/test_sandbox.py",
     "tests/video/test_codec.py",
     "tests/hosted",
     "tests/schemas",

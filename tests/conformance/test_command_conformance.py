@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from media_agent.backend.protocol import BackendSettings
-from media_agent.command import CommandBackend
+from media_agent.builtin.command import CommandBackend
 from media_agent.testing.conformance import BackendConformance, MakeBackend
 from media_agent.testing.films import write_video
 

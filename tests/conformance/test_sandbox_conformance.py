@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from media_agent.backend.protocol import BackendSettings
-from media_agent.sandbox import SandboxBackend
+from media_agent.builtin.sandbox import SandboxBackend
 from media_agent.testing.conformance import BackendConformance, MakeBackend
 
 

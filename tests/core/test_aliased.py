@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 
 from media_agent.backend.protocol import BackendSettings, BackendSpec, VideoBackend
+from media_agent.builtin.sandbox import SandboxBackend
 from media_agent.client import VideoClient
 from media_agent.config import load_settings
 from media_agent.errors import ConfigurationError, InvalidRequestError
 from media_agent.plugins import Discovery, discover
 from media_agent.registry import Registry
-from media_agent.sandbox import SandboxBackend
 from media_agent.testing import events_of
 from media_agent_schemas import ChangePrompt, ChunkReady, JobCompleted, VideoRequest
 from media_agent_schemas.jobs import JobStatus

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from media_agent.programs import ProgramLog
+from media_agent.builtin.programs import ProgramLog
 
 
 def test_a_log_keeps_the_end_of_what_was_said(tmp_path: Path) -> None:

@@ -14,9 +14,9 @@ import pytest
 from pydantic import SecretStr
 
 from media_agent.backend.protocol import BackendSettings
+from media_agent.builtin.command import CommandBackend, make
 from media_agent.cli import main
 from media_agent.client import VideoClient
-from media_agent.command import CommandBackend, make
 from media_agent.config import load_settings
 from media_agent.errors import ConfigurationError, InvalidRequestError
 from media_agent.ledger import Ledger

@@ -164,7 +164,7 @@ class SandboxBackend(LocalBackend):
             raise InvalidRequestError("the request has no size or no fps; a plan sets them")
         if _missing() is not None:
             raise BackendUnavailableError(f"{_NAME}/{_MODEL} lacks {_missing()}")
-        from media_agent.slate import Slate
+        from media_agent.builtin.slate import Slate
 
         slate = Slate(request)
         size = frames_per_chunk(request.size, request.fps)

@@ -20,6 +20,8 @@ from media_agent.backend.declaration import Declaration, fill, values_of
 from media_agent.backend.hookspecs import hookimpl
 from media_agent.backend.local import ThreadedBackend
 from media_agent.backend.protocol import BackendSettings, BackendSpec, VideoBackend
+from media_agent.builtin.program_environment import VariableName, secrets_among
+from media_agent.builtin.programs import ProgramLog, end_group
 from media_agent.errors import (
     BackendUnavailableError,
     ConfigurationError,
@@ -31,8 +33,6 @@ from media_agent.errors import (
     StorageError,
     to_info,
 )
-from media_agent.program_environment import VariableName, secrets_among
-from media_agent.programs import ProgramLog, end_group
 from media_agent.storage.files import storage_errors
 from media_agent.video.codec import LARGEST_FILM, describe
 from media_agent_schemas.base import Seconds

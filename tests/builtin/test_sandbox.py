@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from media_agent.backend.protocol import BackendSettings
+from media_agent.builtin.sandbox import SandboxBackend, frames_per_chunk
+from media_agent.builtin.slate import Slate
 from media_agent.errors import InvalidRequestError, MediaAgentError
-from media_agent.sandbox import SandboxBackend, frames_per_chunk
-from media_agent.slate import Slate
 from media_agent.testing import events_of, frames_of
 from media_agent_schemas import ChangePrompt, Finish, Shot, Size, VideoRequest
 
