@@ -179,8 +179,8 @@ def client_of(folder: Path, provider: Provider, url: str, checkpoint: object) ->
     from media_agent.backend.protocol import BackendSpec
     from media_agent.client import VideoClient
     from media_agent.config import load_settings
-    from media_agent.plugins import Discovery
-    from media_agent.registry import Registry
+    from media_agent.registry.plugins import Discovery
+    from media_agent.registry.registry import Registry
 
     section = {"base_url": url, "key": "kill-matrix", "options": OPTIONS[provider]}
     spec = BackendSpec(name=provider, factory=partial(backend_of, provider, folder))

@@ -11,7 +11,7 @@ from pathlib import Path
 from media_agent.config import Settings
 from media_agent.environment import value_of
 from media_agent.listing import list_all
-from media_agent.registry import Registry
+from media_agent.registry.registry import Registry
 
 COMFYUI = ("127.0.0.1", 8188)
 _SMI = ("nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader")

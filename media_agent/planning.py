@@ -10,7 +10,7 @@ from media_agent.catalogue import Catalogue
 from media_agent.config import RouteSection, Settings
 from media_agent.errors import MediaAgentError, in_full
 from media_agent.reasons import chosen, faults_of_plugins
-from media_agent.registry import Registry
+from media_agent.registry.registry import Registry
 from media_agent.router import Router
 from media_agent.routes import Route, Rules
 from media_agent_schemas.capabilities import Plan, Policy

@@ -25,8 +25,8 @@ from media_agent.errors import (
     SubmitUncertainError,
     to_info,
 )
-from media_agent.plugins import Discovery
-from media_agent.registry import Registry
+from media_agent.registry.plugins import Discovery
+from media_agent.registry.registry import Registry
 from media_agent.sync import BlockingVideoClient
 from media_agent.testing.films import write_video
 from media_agent.video.codec import describe

@@ -34,7 +34,7 @@ def backends(name: str | None = None, /, *, json: Flag = False) -> int:
     """
     from media_agent.config import load_settings
     from media_agent.listing import list_all, list_one
-    from media_agent.registry import Registry
+    from media_agent.registry.registry import Registry
 
     settings = load_settings()
     registry = Registry(kinds=settings.kinds())

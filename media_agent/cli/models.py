@@ -13,7 +13,7 @@ from media_agent.cli.screen import shorten, table, tell, tell_json
 if TYPE_CHECKING:
     from media_agent.backend.protocol import VideoBackend
     from media_agent.config import Settings
-    from media_agent.registry import Registry
+    from media_agent.registry.registry import Registry
     from media_agent_schemas.capabilities import Capabilities
 
 
@@ -34,8 +34,8 @@ def add_model(folder: Path, /, *, name: str | None = None) -> int:
         name: The name; absent: made from that of the folder.
     """
     from media_agent.config import load_settings
-    from media_agent.models import LocalModel, ModelShelf, check_name, name_of
-    from media_agent.registry import Registry
+    from media_agent.registry.model_folders import LocalModel, ModelShelf, check_name, name_of
+    from media_agent.registry.registry import Registry
 
     folder = folder.expanduser().absolute()
     model = name_of(folder) if name is None else check_name(name)
@@ -83,7 +83,7 @@ def remove_model(name: str, /) -> int:
         name: As models list shows it, without the backend.
     """
     from media_agent.config import load_settings
-    from media_agent.models import ModelShelf
+    from media_agent.registry.model_folders import ModelShelf
 
     removed = ModelShelf(load_settings().data_dir).remove(name.rpartition("/")[2])
     tell(f"{removed.backend}/{removed.name} is forgotten; its files are still in {removed.folder}")
@@ -131,8 +131,8 @@ def known_models(settings: "Settings") -> list[KnownModel]:
         StorageError: the list of added models cannot be read.
     """
     from media_agent.errors import MediaAgentError
-    from media_agent.models import ModelShelf
-    from media_agent.registry import Registry
+    from media_agent.registry.model_folders import ModelShelf
+    from media_agent.registry.registry import Registry
 
     registry = Registry(kinds=settings.kinds())
     shelf = ModelShelf(settings.data_dir)

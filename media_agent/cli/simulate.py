@@ -32,7 +32,7 @@ def simulate(
     """
     import threading
 
-    from media_agent.registry import Registry
+    from media_agent.registry.registry import Registry
     from media_agent.testing.faults import Fault
     from media_agent.testing.find import find_simulator
 

@@ -8,8 +8,8 @@ from media_agent.backend.protocol import BackendSpec, VideoBackend
 from media_agent.client import VideoClient
 from media_agent.config import load_settings
 from media_agent.errors import UnsupportedRequestError
-from media_agent.plugins import Discovery
-from media_agent.registry import Registry
+from media_agent.registry.plugins import Discovery
+from media_agent.registry.registry import Registry
 from media_agent.testing.contract import Contract, MakeBackend, RequestFactory
 from media_agent.testing.observing import frames_of
 from media_agent.testing.watched_request import said_fields, watched

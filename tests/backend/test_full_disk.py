@@ -12,8 +12,8 @@ from media_agent.backend.local import Chunk, GenerationContext, LocalBackend, st
 from media_agent.backend.protocol import BackendSettings, BackendSpec
 from media_agent.client import VideoClient
 from media_agent.config import load_settings
-from media_agent.plugins import Discovery
-from media_agent.registry import Registry
+from media_agent.registry.plugins import Discovery
+from media_agent.registry.registry import Registry
 from media_agent.video.codec import read_frames
 from media_agent_schemas import Capabilities, Estimate, JobStatus, ResumeToken, VideoRequest
 

@@ -276,7 +276,7 @@ def test_a_fault_of_our_own_is_one_line_without_a_traceback(
     def broken(self: object) -> list[str]:
         raise ZeroDivisionError("oops\nin two lines")
 
-    monkeypatch.setattr("media_agent.registry.Registry.names", broken)
+    monkeypatch.setattr("media_agent.registry.registry.Registry.names", broken)
 
     answer = run("backends")
 

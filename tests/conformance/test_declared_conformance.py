@@ -8,7 +8,7 @@ import pytest
 
 from media_agent.backend.protocol import BackendSettings
 from media_agent.builtin.command import CommandBackend
-from media_agent.registry import Registry
+from media_agent.registry.registry import Registry
 from media_agent.testing.conformance import BackendConformance, MakeBackend
 from media_agent.testing.films import write_video
 

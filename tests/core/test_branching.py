@@ -21,8 +21,8 @@ from media_agent.errors import (
     NotResumableError,
     UnsupportedRequestError,
 )
-from media_agent.plugins import Discovery
-from media_agent.registry import Registry
+from media_agent.registry.plugins import Discovery
+from media_agent.registry.registry import Registry
 from media_agent.testing import frames_of
 from media_agent_schemas import (
     Capabilities,

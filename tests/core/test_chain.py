@@ -23,8 +23,8 @@ from media_agent.errors import (
 )
 from media_agent.ledger import Ledger
 from media_agent.made_parts import PartMaker
-from media_agent.plugins import Discovery
-from media_agent.registry import Registry
+from media_agent.registry.plugins import Discovery
+from media_agent.registry.registry import Registry
 from media_agent.testing.films import write_video
 from media_agent.video.codec import read_frames
 from media_agent.workflow import JobRun

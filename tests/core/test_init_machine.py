@@ -14,7 +14,7 @@ import pytest
 from media_agent.config import load_settings
 from media_agent.config_check import check
 from media_agent.machine import Machine, look
-from media_agent.registry import Registry
+from media_agent.registry.registry import Registry
 from media_agent.starter import default_model, starter_file
 
 NOBODY = ("127.0.0.1", 1)

@@ -39,8 +39,8 @@ from media_agent.errors import (
 from media_agent.ingest.download import Fetched
 from media_agent.jobs import Submission, SubmissionState
 from media_agent.ledger import Ledger
-from media_agent.plugins import Discovery
-from media_agent.registry import Registry
+from media_agent.registry.plugins import Discovery
+from media_agent.registry.registry import Registry
 from media_agent.testing.films import Film, film_bytes, write_video
 from media_agent_schemas import (
     Artifact,

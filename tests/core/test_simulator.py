@@ -12,7 +12,7 @@ import pytest
 
 from media_agent.backend.protocol import BackendSpec
 from media_agent.errors import InvalidRequestError, PluginError, StorageError
-from media_agent.registry import Registry
+from media_agent.registry.registry import Registry
 from media_agent.testing import Answer, Fault, Film, Route, Simulator
 from media_agent.testing.films import film_bytes
 from media_agent.testing.find import find_simulator

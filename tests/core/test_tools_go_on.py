@@ -15,8 +15,8 @@ from media_agent.backend.protocol import BackendSettings, BackendSpec, VideoBack
 from media_agent.client import VideoClient
 from media_agent.config import load_settings
 from media_agent.ledger import Ledger
-from media_agent.plugins import Discovery
-from media_agent.registry import Registry
+from media_agent.registry.plugins import Discovery
+from media_agent.registry.registry import Registry
 from media_agent.testing.films import write_video
 from media_agent.tools import ToolBox
 from media_agent.video.codec import read_frames

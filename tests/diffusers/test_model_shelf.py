@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from media_agent.errors import InvalidRequestError, StorageError
-from media_agent.models import LocalModel, ModelShelf, check_name, name_of
+from media_agent.registry.model_folders import LocalModel, ModelShelf, check_name, name_of
 
 
 def model(name: str, folder: str = "/weights", backend: str = "diffusers") -> LocalModel:

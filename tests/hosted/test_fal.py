@@ -27,7 +27,7 @@ from media_agent.errors import (
     UnsupportedRequestError,
 )
 from media_agent.negotiate import negotiate
-from media_agent.registry import Registry
+from media_agent.registry.registry import Registry
 from media_agent.testing import Fault, events_of
 from media_agent.testing.films import write_video
 from media_agent.video.codec import probe

@@ -11,7 +11,7 @@ from media_agent.backend.protocol import BackendSettings
 from media_agent.budget import check_day
 from media_agent.catalogue import Catalogue
 from media_agent.errors import BudgetExceededError, ConfigurationError, UnsupportedRequestError
-from media_agent.registry import Registry
+from media_agent.registry.registry import Registry
 from media_agent.router import Router
 from media_agent_schemas.capabilities import Plan
 from media_agent_schemas.media import InputRole, MediaInput

@@ -73,7 +73,7 @@ def test_the_command_line_starts_without_anything_heavy() -> None:
 
 def test_discovery_finds_both_backends_and_loads_no_torch() -> None:
     loaded = loaded_after(
-        "from media_agent.registry import Registry\n"
+        "from media_agent.registry.registry import Registry\n"
         "names = Registry.discover().names()\n"
         "assert {'sandbox', 'magi'} <= set(names), names"
     )

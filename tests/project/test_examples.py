@@ -9,8 +9,8 @@ import pytest
 
 from media_agent.client import VideoClient
 from media_agent.config import load_settings
-from media_agent.plugins import Discovery
-from media_agent.registry import Registry
+from media_agent.registry.plugins import Discovery
+from media_agent.registry.registry import Registry
 from media_agent.sync import BlockingVideoClient
 from media_agent_schemas import JobStatus, VideoRequest
 

@@ -10,8 +10,8 @@ from media_agent.errors import (
     InvalidRequestError,
     PluginError,
 )
-from media_agent.plugins import BrokenPlugin, Discovery, discover
-from media_agent.registry import Registry
+from media_agent.registry.plugins import BrokenPlugin, Discovery, discover
+from media_agent.registry.registry import Registry
 
 GOOD = """
 from media_agent.backend.protocol import BackendSpec

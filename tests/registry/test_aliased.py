@@ -10,8 +10,8 @@ from media_agent.builtin.sandbox import SandboxBackend
 from media_agent.client import VideoClient
 from media_agent.config import load_settings
 from media_agent.errors import ConfigurationError, InvalidRequestError
-from media_agent.plugins import Discovery, discover
-from media_agent.registry import Registry
+from media_agent.registry.plugins import Discovery, discover
+from media_agent.registry.registry import Registry
 from media_agent.testing import events_of
 from media_agent_schemas import ChangePrompt, ChunkReady, JobCompleted, VideoRequest
 from media_agent_schemas.jobs import JobStatus

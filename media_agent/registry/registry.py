@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Self
 
-from media_agent.aliased import AliasedBackend
 from media_agent.backend.fence import FencedBackend, in_words
 from media_agent.backend.protocol import BackendSettings, BackendSpec, VideoBackend
 from media_agent.concealing import without_keys
@@ -15,8 +14,9 @@ from media_agent.errors import (
     InvalidRequestError,
     MediaAgentError,
 )
-from media_agent.models import with_models
-from media_agent.plugins import BrokenPlugin, Discovery, discover
+from media_agent.registry.aliased import AliasedBackend
+from media_agent.registry.model_folders import with_models
+from media_agent.registry.plugins import BrokenPlugin, Discovery, discover
 from media_agent.suggest import did_you_mean
 
 

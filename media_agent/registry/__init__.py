@@ -1,0 +1,1 @@
+"""Which backends there are: from plugins, and from the settings."""
