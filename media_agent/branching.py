@@ -15,7 +15,7 @@ from media_agent.errors import (
     UnsupportedRequestError,
 )
 from media_agent.ledger import Ledger
-from media_agent.lengths import usual_seconds
+from media_agent.negotiation.durations import usual_seconds
 from media_agent.provenance.record import shots_of
 from media_agent.storage.files import numbered
 from media_agent.storage.work_folder import share

@@ -17,7 +17,7 @@ from pydantic import Field, JsonValue, ValidationError
 from media_agent.backend.fence import WAY_OUT, fenced
 from media_agent.backend.protocol import BackendSpec
 from media_agent.errors import PluginError, in_full
-from media_agent.geometry import short_side, short_side_of
+from media_agent.negotiation.sizes import short_side, short_side_of
 from media_agent.validation import in_words
 from media_agent_schemas.base import Schema
 from media_agent_schemas.capabilities import Capabilities, Estimate, Verification

@@ -1,8 +1,8 @@
 """Whether a running job takes a command."""
 
-from media_agent.draft import Draft
 from media_agent.errors import InvalidRequestError, JobError, UnsupportedRequestError
-from media_agent.prompts import settle_prompts
+from media_agent.negotiation.draft import Draft
+from media_agent.negotiation.prompts import settle_prompts
 from media_agent_schemas.capabilities import Capabilities, Control, Policy
 from media_agent_schemas.jobs import ChangePrompt, Finish, VideoJob
 from media_agent_schemas.request import VideoRequest

@@ -7,9 +7,9 @@ from itertools import groupby
 from typing import Literal
 
 from media_agent.errors import UnsupportedRequestError
-from media_agent.lengths import piece_frames, usual_fps
-from media_agent.negotiate import negotiate
-from media_agent.prompts import AS_WRITTEN, PromptRules
+from media_agent.negotiation.durations import piece_frames, usual_fps
+from media_agent.negotiation.negotiate import negotiate
+from media_agent.negotiation.prompts import AS_WRITTEN, PromptRules
 from media_agent_schemas.capabilities import Capabilities, Estimate, Plan, PlanPart, Policy
 from media_agent_schemas.media import InputRole
 from media_agent_schemas.request import VideoMode, VideoRequest

@@ -5,8 +5,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import assert_never
 
-from media_agent.draft import value_in_words
 from media_agent.errors import BackendUnavailableError, PluginError, from_info, in_full
+from media_agent.negotiation.draft import value_in_words
 from media_agent_schemas.capabilities import Adjustment, Estimate, Method, Plan
 from media_agent_schemas.errors import ErrorInfo
 from media_agent_schemas.plan import Candidate, PlanReport

@@ -12,7 +12,7 @@ from media_agent.errors import (
     ModelRetiredError,
     UnsupportedRequestError,
 )
-from media_agent.lengths import longest_shot, usual_fps, wanted_seconds
+from media_agent.negotiation.durations import longest_shot, usual_fps, wanted_seconds
 from media_agent.suggest import did_you_mean
 from media_agent_schemas.capabilities import Adjustment, Capabilities, Plan, Policy
 from media_agent_schemas.request import Budget, Routing, RoutingPreference, VideoRequest

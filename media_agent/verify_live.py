@@ -19,8 +19,8 @@ from pydantic import Field
 
 from media_agent.client import VideoClient
 from media_agent.errors import InvalidRequestError
+from media_agent.negotiation.smallest import smallest_request
 from media_agent.provenance.record import read_record
-from media_agent.smallest import smallest_request
 from media_agent.storage.addresses import is_loopback
 from media_agent_schemas.base import Document, Schema
 from media_agent_schemas.capabilities import Adjustment, Capabilities, Verification

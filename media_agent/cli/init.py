@@ -24,8 +24,8 @@ def init(*, user: Flag = False, force: Flag = False) -> int:
     from media_agent.config_file import PROJECT_FILE, user_file
     from media_agent.errors import InvalidRequestError
     from media_agent.machine import look
+    from media_agent.negotiation.smallest import PROMPT
     from media_agent.registry.registry import Registry
-    from media_agent.smallest import PROMPT
     from media_agent.starter import starter_file
     from media_agent.storage.files import storage_errors, write_atomically
 

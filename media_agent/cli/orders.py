@@ -11,7 +11,7 @@ from media_agent.cli.jobs import open_ledger
 from media_agent.cli.wishes import FilmFlags, OutputFlags, RoutingFlags
 from media_agent.client import VideoClient
 from media_agent.errors import InvalidRequestError, JobNotFoundError
-from media_agent.storyboard import read_shots
+from media_agent.negotiation.storyboard import read_shots
 from media_agent_schemas.capabilities import Plan
 from media_agent_schemas.request import VideoRequest
 

@@ -134,7 +134,7 @@ class FilmFlags:
         from pydantic import ValidationError
 
         from media_agent.errors import InvalidRequestError
-        from media_agent.storyboard import read_shots
+        from media_agent.negotiation.storyboard import read_shots
         from media_agent.validation import in_words
         from media_agent_schemas.media import Size
         from media_agent_schemas.request import VideoMode, VideoRequest

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, ClassVar
 import pytest
 
 from media_agent.backend.protocol import VideoBackend
-from media_agent.negotiate import negotiate
-from media_agent.smallest import smallest_request
+from media_agent.negotiation.negotiate import negotiate
+from media_agent.negotiation.smallest import smallest_request
 from media_agent_schemas.capabilities import Capabilities
 from media_agent_schemas.events import BackendEvent, ChunkReady, JobCompleted, TerminalEvent
 from media_agent_schemas.jobs import Command, OperationRef

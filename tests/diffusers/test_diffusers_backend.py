@@ -25,7 +25,7 @@ from media_agent.errors import (
     StorageError,
     UnsupportedRequestError,
 )
-from media_agent.negotiate import negotiate
+from media_agent.negotiation.negotiate import negotiate
 from media_agent.testing import events_of
 from media_agent.video.codec import probe, read_frames
 from media_agent_diffusers.backend import DiffusersBackend

@@ -26,7 +26,7 @@ from media_agent.errors import (
     SubmitUncertainError,
     UnsupportedRequestError,
 )
-from media_agent.negotiate import negotiate
+from media_agent.negotiation.negotiate import negotiate
 from media_agent.registry.registry import Registry
 from media_agent.testing import Fault, events_of
 from media_agent.testing.films import write_video

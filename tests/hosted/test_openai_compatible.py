@@ -26,7 +26,7 @@ from media_agent.errors import (
     SubmitUncertainError,
     to_info,
 )
-from media_agent.negotiate import negotiate
+from media_agent.negotiation.negotiate import negotiate
 from media_agent.router import Router
 from media_agent.testing import events_of
 from media_agent.testing.faults import Fault

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from media_agent.errors import InvalidRequestError, UnsupportedRequestError
-from media_agent.negotiate import negotiate
+from media_agent.negotiation.negotiate import negotiate
 from media_agent_schemas import (
     CameraMove,
     Capabilities,

@@ -1,6 +1,6 @@
 """The smallest request that a model takes: what a check asks for, so that it costs little."""
 
-from media_agent.prompts import unknown_words
+from media_agent.negotiation.prompts import unknown_words
 from media_agent_schemas.capabilities import Capabilities
 from media_agent_schemas.media import InputRole, MediaInput, ResolutionTier, Size
 from media_agent_schemas.request import VideoMode, VideoRequest

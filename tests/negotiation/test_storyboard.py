@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from media_agent.errors import InvalidRequestError
-from media_agent.storyboard import lay_out, read_shots
+from media_agent.negotiation.storyboard import lay_out, read_shots
 from media_agent_schemas import Shot
 
 CHUNK = 24

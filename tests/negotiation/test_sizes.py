@@ -6,8 +6,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as some
 
-from media_agent.geometry import nearest_size
-from media_agent.negotiate import negotiate
+from media_agent.negotiation.negotiate import negotiate
+from media_agent.negotiation.sizes import nearest_size
 from media_agent_schemas.capabilities import Capabilities, Plan, SizeRange
 from media_agent_schemas.media import ResolutionTier, Size
 from media_agent_schemas.request import VideoRequest

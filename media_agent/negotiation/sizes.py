@@ -3,7 +3,7 @@
 import math
 from collections.abc import Collection
 
-from media_agent.draft import Draft
+from media_agent.negotiation.draft import Draft
 from media_agent_schemas.capabilities import Capabilities, SizeRange
 from media_agent_schemas.media import LARGEST_SIDE, SMALLEST_SIDE, ResolutionTier, Size
 from media_agent_schemas.request import VideoRequest

@@ -2,9 +2,9 @@
 
 import math
 
-from media_agent.draft import Draft
 from media_agent.errors import InvalidRequestError
-from media_agent.storyboard import lay_out
+from media_agent.negotiation.draft import Draft
+from media_agent.negotiation.storyboard import lay_out
 from media_agent_schemas.capabilities import FALLBACK_FPS, FALLBACK_SECONDS, Capabilities
 from media_agent_schemas.request import Shot, VideoMode, VideoRequest
 

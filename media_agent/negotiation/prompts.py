@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue
 
-from media_agent.draft import Draft
+from media_agent.negotiation.draft import Draft
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,11 @@ from collections.abc import Callable
 from pydantic import JsonValue
 
 from media_agent.backend.options import check_options, raw_options
-from media_agent.draft import Draft
 from media_agent.errors import UnsupportedRequestError
-from media_agent.geometry import settle_size
-from media_agent.lengths import settle_length
-from media_agent.prompts import AS_WRITTEN, PromptRules, settle_prompts
+from media_agent.negotiation.draft import Draft
+from media_agent.negotiation.durations import settle_length
+from media_agent.negotiation.prompts import AS_WRITTEN, PromptRules, settle_prompts
+from media_agent.negotiation.sizes import settle_size
 from media_agent_schemas.base import TriState
 from media_agent_schemas.capabilities import Capabilities, Estimate, Plan, Policy
 from media_agent_schemas.request import VideoRequest

@@ -3,8 +3,8 @@
 import pytest
 
 from media_agent.errors import UnsupportedRequestError
-from media_agent.negotiate import negotiate
-from media_agent.prompts import AS_WRITTEN, PromptRules
+from media_agent.negotiation.negotiate import negotiate
+from media_agent.negotiation.prompts import AS_WRITTEN, PromptRules
 from media_agent_schemas.capabilities import Capabilities, OptionSpec, Plan, Policy
 from media_agent_schemas.request import Shot, VideoRequest
 

@@ -1,0 +1,1 @@
+"""A request and what a model can do become a plan."""
