@@ -99,7 +99,7 @@ def film_in_a_process(arguments: argparse.Namespace) -> dict[str, float]:
 
 def measure_film(model: str, seconds: float, options: list[str]) -> dict[str, float]:
     """Make a warming film and one that counts, and time the latter."""
-    from media_agent.config import load_settings
+    from media_agent.config.settings import load_settings
     from media_agent.sync import BlockingVideoClient
     from media_agent_schemas.events import ChunkReady, JobEvent
     from media_agent_schemas.jobs import JobStatus

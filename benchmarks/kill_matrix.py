@@ -178,7 +178,7 @@ def client_of(folder: Path, provider: Provider, url: str, checkpoint: object) ->
     """Return a client whose adapters do not wait for long."""
     from media_agent.backend.protocol import BackendSpec
     from media_agent.client import VideoClient
-    from media_agent.config import load_settings
+    from media_agent.config.settings import load_settings
     from media_agent.registry.plugins import Discovery
     from media_agent.registry.registry import Registry
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from media_agent.client import VideoClient
-from media_agent.config import load_settings
+from media_agent.config.settings import load_settings
 from media_agent.testing import Fault
 from media_agent.tools import ToolBox
 from media_agent.video.codec import probe

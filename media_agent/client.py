@@ -15,7 +15,7 @@ from media_agent import branching, reconciling
 from media_agent.backend.protocol import VideoBackend
 from media_agent.chain import ChainBackend
 from media_agent.commands import check_command
-from media_agent.config import Settings, load_settings
+from media_agent.config.settings import Settings, load_settings
 from media_agent.errors import IdempotencyConflictError, InvalidRequestError
 from media_agent.jobs import JobTerms
 from media_agent.ledger import Ledger

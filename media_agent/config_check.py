@@ -6,7 +6,8 @@ from pathlib import Path
 
 from media_agent.backend.protocol import VideoBackend
 from media_agent.concealing import is_telling
-from media_agent.config import (
+from media_agent.config.file import ConfigFile
+from media_agent.config.settings import (
     BackendSection,
     Settings,
     Sources,
@@ -14,7 +15,6 @@ from media_agent.config import (
     load_settings,
     unknown_variables,
 )
-from media_agent.config_file import ConfigFile
 from media_agent.errors import ConfigurationError, Fault, MediaAgentError, in_full
 from media_agent.listing import list_all
 from media_agent.redact import redact

@@ -8,7 +8,7 @@ from pydantic import JsonValue
 
 from media_agent.backend.fence import fenced
 from media_agent.catalogue import Catalogue
-from media_agent.config import Settings
+from media_agent.config.settings import Settings
 from media_agent.errors import MediaAgentError, PluginError, in_full
 from media_agent.registry.registry import Registry
 from media_agent.router import Router

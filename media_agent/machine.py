@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from media_agent.config import Settings
+from media_agent.config.settings import Settings
 from media_agent.environment import value_of
 from media_agent.listing import list_all
 from media_agent.registry.registry import Registry

@@ -7,7 +7,7 @@ from functools import cached_property
 
 from media_agent.backend.protocol import VideoBackend
 from media_agent.catalogue import Catalogue
-from media_agent.config import RouteSection, Settings
+from media_agent.config.settings import RouteSection, Settings
 from media_agent.errors import MediaAgentError, in_full
 from media_agent.reasons import chosen, faults_of_plugins
 from media_agent.registry.registry import Registry

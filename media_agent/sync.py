@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from media_agent.client import VideoClient
-from media_agent.config import Settings
+from media_agent.config.settings import Settings
 
 P = ParamSpec("P")
 R = TypeVar("R")

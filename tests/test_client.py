@@ -11,7 +11,7 @@ import pytest
 
 from media_agent.backend.protocol import BackendSettings, BackendSpec
 from media_agent.client import VideoClient
-from media_agent.config import load_settings
+from media_agent.config.settings import load_settings
 from media_agent.errors import (
     BackendAuthenticationError,
     BackendUnavailableError,

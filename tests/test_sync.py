@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from media_agent.client import VideoClient
-from media_agent.config import load_settings
+from media_agent.config.settings import load_settings
 from media_agent.sync import BlockingVideoClient
 from media_agent_schemas import JobStatus, Size, VideoJob, VideoRequest
 from media_agent_schemas.events import JobEvent

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from media_agent.client import VideoClient
-from media_agent.config import load_settings
+from media_agent.config.settings import load_settings
 from media_agent.errors import BudgetExceededError, InvalidRequestError
 from media_agent.testing import Fault
 from media_agent.verify_live import VerificationReport, verify_live

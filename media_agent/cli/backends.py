@@ -32,7 +32,7 @@ def backends(name: str | None = None, /, *, json: Flag = False) -> int:
         name: NAME or NAME/MODEL, to see its sizes, limits and options.
         json: Print JSON with everything that is known.
     """
-    from media_agent.config import load_settings
+    from media_agent.config.settings import load_settings
     from media_agent.listing import list_all, list_one
     from media_agent.registry.registry import Registry
 

@@ -57,7 +57,7 @@ def show_settings(*, json: Flag = False) -> int:
         json: Print JSON: {"NAME": {"value": ..., "from": ...}}.
     """
     from media_agent.concealing import without_keys
-    from media_agent.config import Sources, load_settings
+    from media_agent.config.settings import Sources, load_settings
 
     settings = load_settings()
     sources = Sources.look()

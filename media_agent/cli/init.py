@@ -9,7 +9,7 @@ from media_agent.cli.arguments import Flag
 from media_agent.cli.screen import tell, tell_facts
 
 if TYPE_CHECKING:
-    from media_agent.config import Settings
+    from media_agent.config.settings import Settings
     from media_agent.machine import Machine
 
 
@@ -20,8 +20,8 @@ def init(*, user: Flag = False, force: Flag = False) -> int:
         user: Write the user's own file, which holds in every folder, instead of ./media-agent.toml.
         force: Replace a file that exists.
     """
+    from media_agent.config.file import PROJECT_FILE, user_file
     from media_agent.config_check import check
-    from media_agent.config_file import PROJECT_FILE, user_file
     from media_agent.errors import InvalidRequestError
     from media_agent.machine import look
     from media_agent.negotiation.smallest import PROMPT
@@ -56,7 +56,7 @@ def init(*, user: Flag = False, force: Flag = False) -> int:
 
 def _settings() -> "Settings":
     """Return the settings, without files if one of them is faulty: it may be the one replaced."""
-    from media_agent.config import load_settings
+    from media_agent.config.settings import load_settings
     from media_agent.errors import ConfigurationError
 
     try:

@@ -108,7 +108,7 @@ def _facts(job: "VideoJob", store: "Ledger") -> "Iterator[tuple[str, object]]":
 
 def open_ledger() -> "Ledger":
     """Open the ledger of the data folder."""
-    from media_agent.config import load_settings
+    from media_agent.config.settings import load_settings
     from media_agent.ledger import Ledger
 
     return Ledger(load_settings().ledger_path)

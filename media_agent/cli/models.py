@@ -12,7 +12,7 @@ from media_agent.cli.screen import shorten, table, tell, tell_json
 
 if TYPE_CHECKING:
     from media_agent.backend.protocol import VideoBackend
-    from media_agent.config import Settings
+    from media_agent.config.settings import Settings
     from media_agent.registry.registry import Registry
     from media_agent_schemas.capabilities import Capabilities
 
@@ -33,7 +33,7 @@ def add_model(folder: Path, /, *, name: str | None = None) -> int:
         folder: A folder in the layout of diffusers: it has model_index.json.
         name: The name; absent: made from that of the folder.
     """
-    from media_agent.config import load_settings
+    from media_agent.config.settings import load_settings
     from media_agent.registry.model_folders import LocalModel, ModelShelf, check_name, name_of
     from media_agent.registry.registry import Registry
 
@@ -51,7 +51,7 @@ def list_models(*, json: Flag = False) -> int:
     Args:
         json: Print JSON: {"data": [model, ...]}.
     """
-    from media_agent.config import load_settings
+    from media_agent.config.settings import load_settings
 
     models = known_models(load_settings())
     if json:
@@ -82,7 +82,7 @@ def remove_model(name: str, /) -> int:
     Args:
         name: As models list shows it, without the backend.
     """
-    from media_agent.config import load_settings
+    from media_agent.config.settings import load_settings
     from media_agent.registry.model_folders import ModelShelf
 
     removed = ModelShelf(load_settings().data_dir).remove(name.rpartition("/")[2])

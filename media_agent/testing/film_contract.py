@@ -6,7 +6,7 @@ import pytest
 
 from media_agent.backend.protocol import BackendSpec, VideoBackend
 from media_agent.client import VideoClient
-from media_agent.config import load_settings
+from media_agent.config.settings import load_settings
 from media_agent.errors import UnsupportedRequestError
 from media_agent.registry.plugins import Discovery
 from media_agent.registry.registry import Registry

@@ -15,7 +15,7 @@ from media_agent.backend.fence import FencedBackend, PluginBrokeError, fenced
 from media_agent.backend.protocol import BackendSettings
 from media_agent.cli import main
 from media_agent.client import VideoClient
-from media_agent.config import Settings
+from media_agent.config.settings import Settings
 from media_agent.errors import PluginError
 from media_agent.listing import list_all
 from media_agent.registry.registry import Registry

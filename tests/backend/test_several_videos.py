@@ -9,7 +9,7 @@ import pytest
 from media_agent.backend.local import Chunk, GenerationContext, LocalBackend
 from media_agent.backend.protocol import BackendSettings, BackendSpec
 from media_agent.client import VideoClient
-from media_agent.config import load_settings
+from media_agent.config.settings import load_settings
 from media_agent.errors import GenerationFailedError, InvalidRequestError
 from media_agent.registry.plugins import Discovery
 from media_agent.registry.registry import Registry

@@ -12,7 +12,7 @@ from media_agent.backend.event_log import EventLog
 from media_agent.backend.steering import Steering
 from media_agent.client import VideoClient
 from media_agent.commands import check_command
-from media_agent.config import load_settings
+from media_agent.config.settings import load_settings
 from media_agent.errors import (
     InvalidRequestError,
     JobError,

@@ -17,7 +17,7 @@ from media_agent.backend.protocol import BackendSettings
 from media_agent.builtin.command import CommandBackend, make
 from media_agent.cli import main
 from media_agent.client import VideoClient
-from media_agent.config import load_settings
+from media_agent.config.settings import load_settings
 from media_agent.errors import ConfigurationError, InvalidRequestError
 from media_agent.ledger import Ledger
 from media_agent.testing import events_of

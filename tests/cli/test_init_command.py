@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from media_agent.cli import main
-from media_agent.config import load_settings
+from media_agent.config.settings import load_settings
 
 SECRET = "sk-very-secret-4711"
 

@@ -12,7 +12,7 @@ from media_agent.backend.local import Chunk, GenerationContext, LocalBackend, st
 from media_agent.backend.protocol import BackendSpec
 from media_agent.branching import check_origin, origin_of
 from media_agent.client import VideoClient
-from media_agent.config import load_settings
+from media_agent.config.settings import load_settings
 from media_agent.errors import (
     InvalidRequestError,
     JobError,

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from media_agent.config import load_settings
+from media_agent.config.settings import load_settings
 from media_agent.config_check import check
 from media_agent.machine import Machine, look
 from media_agent.registry.registry import Registry

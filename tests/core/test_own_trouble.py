@@ -17,7 +17,7 @@ from media_agent import stopping
 from media_agent.backend.polled import PolledBackend, goes_along, sending
 from media_agent.backend.protocol import BackendSettings, BackendSpec
 from media_agent.client import VideoClient
-from media_agent.config import load_settings
+from media_agent.config.settings import load_settings
 from media_agent.errors import (
     BackendAuthenticationError,
     BackendRateLimitError,

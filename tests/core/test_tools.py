@@ -10,7 +10,7 @@ import pytest
 
 from media_agent.builtin.sandbox import media_agent_backends
 from media_agent.client import VideoClient
-from media_agent.config import load_settings
+from media_agent.config.settings import load_settings
 from media_agent.registry.plugins import Discovery
 from media_agent.registry.registry import Registry
 from media_agent.tools import DIALECTS, CreateVideo, ToolBox, tool_definitions

@@ -18,7 +18,7 @@ from media_agent import lost_replies
 from media_agent.backend.protocol import BackendSettings, BackendSpec
 from media_agent.cli.making import unsaid
 from media_agent.client import VideoClient
-from media_agent.config import load_settings
+from media_agent.config.settings import load_settings
 from media_agent.errors import (
     BackendUnavailableError,
     ContentRejectedError,

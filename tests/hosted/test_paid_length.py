@@ -9,7 +9,7 @@ import pytest
 
 from media_agent.cli import main
 from media_agent.client import VideoClient
-from media_agent.config import load_settings
+from media_agent.config.settings import load_settings
 from media_agent.errors import UnsupportedRequestError
 from media_agent.tools import ToolBox
 from media_agent_schemas.capabilities import Plan

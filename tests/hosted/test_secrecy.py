@@ -10,7 +10,7 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from media_agent.config import BackendSection, Settings
+from media_agent.config.settings import BackendSection, Settings
 from media_agent.errors import MediaAgentError
 from media_agent.testing.films import Film, film_bytes
 from media_agent_hosted.declared_http import HttpBackend

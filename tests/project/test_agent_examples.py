@@ -14,7 +14,7 @@ import pytest
 
 from media_agent.backend.protocol import BackendSettings, VideoBackend
 from media_agent.client import VideoClient
-from media_agent.config import load_settings
+from media_agent.config.settings import load_settings
 from media_agent.tools import ToolBox
 from media_agent_schemas import GenerationRecord
 

@@ -16,7 +16,7 @@ HOSTED = """
 import asyncio, json
 from pathlib import Path
 from media_agent import VideoClient
-from media_agent.config import load_settings
+from media_agent.config.settings import load_settings
 from media_agent.tools import ToolBox
 from media_agent.video.codec import probe
 from media_agent_hosted.fal_simulator import FalSimulator

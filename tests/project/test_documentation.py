@@ -9,7 +9,7 @@ from typing import get_args
 
 import pytest
 
-from media_agent.config import PREFIX, BackendSection, Settings
+from media_agent.config.settings import PREFIX, BackendSection, Settings
 from media_agent.errors import OUTCOMES, error_classes
 from media_agent_magi.world.captions import WORDS
 from media_agent_schemas import events

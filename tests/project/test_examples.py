@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from media_agent.client import VideoClient
-from media_agent.config import load_settings
+from media_agent.config.settings import load_settings
 from media_agent.registry.plugins import Discovery
 from media_agent.registry.registry import Registry
 from media_agent.sync import BlockingVideoClient

@@ -127,7 +127,7 @@ def test_the_environment_is_read_at_one_place() -> None:
         if module.startswith(("os.environ", "os.getenv", "pydantic_settings.", "getproxies"))
     }
 
-    assert readers == {"media_agent/config.py", "media_agent/environment.py"}
+    assert readers == {"media_agent/config/settings.py", "media_agent/environment.py"}
 
 
 def test_only_the_ledger_numbers_events_and_writes_the_state_of_a_job() -> None:

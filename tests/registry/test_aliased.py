@@ -8,7 +8,7 @@ import pytest
 from media_agent.backend.protocol import BackendSettings, BackendSpec, VideoBackend
 from media_agent.builtin.sandbox import SandboxBackend
 from media_agent.client import VideoClient
-from media_agent.config import load_settings
+from media_agent.config.settings import load_settings
 from media_agent.errors import ConfigurationError, InvalidRequestError
 from media_agent.registry.plugins import Discovery, discover
 from media_agent.registry.registry import Registry

@@ -178,4 +178,4 @@ def test_the_network_is_met_without_the_settings_and_what_reads_them() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
 
-    assert not {"media_agent.config", "pydantic_settings"} & set(loaded.stdout.split())
+    assert not {"media_agent.config.settings", "pydantic_settings"} & set(loaded.stdout.split())

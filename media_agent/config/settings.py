@@ -42,7 +42,7 @@ from media_agent.concealing import (
     is_variable_name,
     without_keys,
 )
-from media_agent.config_file import ConfigFile, files_read, read_file, read_text, why_unreadable
+from media_agent.config.file import ConfigFile, files_read, read_file, read_text, why_unreadable
 from media_agent.environment import value_of, variables
 from media_agent.errors import ConfigurationError, Fault
 from media_agent.redact import redact, redact_value

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from media_agent.config import load_settings
+from media_agent.config.settings import load_settings
 from media_agent.errors import ConfigurationError
 
 

@@ -1,0 +1,1 @@
+"""The settings, and the files that they come from."""
