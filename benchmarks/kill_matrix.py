@@ -106,7 +106,7 @@ def all_cells() -> list[Cell]:
 
 def run_cell(cell: Cell, folder: Path) -> Outcome:
     """Play one cell; the simulator listens in this process."""
-    from media_agent.ledger import Ledger
+    from media_agent.ledger.ledger import Ledger
     from media_agent.testing.faults import Fault
 
     began = time.monotonic()

@@ -14,7 +14,7 @@ from media_agent.errors import (
     NotResumableError,
     UnsupportedRequestError,
 )
-from media_agent.ledger import Ledger
+from media_agent.ledger.ledger import Ledger
 from media_agent.negotiation.durations import usual_seconds
 from media_agent.provenance.record import shots_of
 from media_agent.storage.files import numbered

@@ -17,8 +17,8 @@ from media_agent.chain import ChainBackend
 from media_agent.commands import check_command
 from media_agent.config.settings import Settings, load_settings
 from media_agent.errors import IdempotencyConflictError, InvalidRequestError
-from media_agent.jobs import JobTerms
-from media_agent.ledger import Ledger
+from media_agent.ledger.ledger import Ledger
+from media_agent.ledger.state import JobTerms
 from media_agent.made_parts import PartMaker
 from media_agent.planning import Planner
 from media_agent.reconciling import Finding

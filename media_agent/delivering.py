@@ -10,8 +10,8 @@ from functools import partial
 from pathlib import Path
 
 from media_agent.errors import BackendError, BackendResponseError, StorageError, to_info
-from media_agent.jobs import JobMovedError
-from media_agent.kept_text import text_that_reads_back
+from media_agent.ledger.kept_text import text_that_reads_back
+from media_agent.ledger.state import JobMovedError
 from media_agent.provenance.deviations import differences
 from media_agent.provenance.record import build_record
 from media_agent.stopping import while_wanted

@@ -10,7 +10,7 @@ from media_agent.errors import (
     MediaAgentError,
     SubmitUncertainError,
 )
-from media_agent.jobs import Submission
+from media_agent.ledger.state import Submission
 from media_agent.receipts import keep_ref
 from media_agent.stopping import while_wanted
 from media_agent.surroundings import Surroundings

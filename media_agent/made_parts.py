@@ -12,8 +12,8 @@ from media_agent.errors import (
     JobError,
     JobNotFoundError,
 )
-from media_agent.jobs import JobTerms
-from media_agent.ledger import Ledger
+from media_agent.ledger.ledger import Ledger
+from media_agent.ledger.state import JobTerms
 from media_agent.provenance.record import read_record
 from media_agent_schemas.capabilities import Plan, PlanPart
 from media_agent_schemas.events import Cost, JobCancelled, JobEvent, JobFailed

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 
 from media_agent.errors import SubmitUncertainError
-from media_agent.jobs import JobMovedError, Submission
+from media_agent.ledger.state import JobMovedError, Submission
 from media_agent.surroundings import Surroundings
 from media_agent_schemas.jobs import OperationRef
 

@@ -11,7 +11,7 @@ from media_agent.branching import take_share
 from media_agent.delivering import placed
 from media_agent.errors import JobError, MediaAgentError, to_info
 from media_agent.ingest.digests import digests_of
-from media_agent.jobs import JobMovedError, JobTerms
+from media_agent.ledger.state import JobMovedError, JobTerms
 from media_agent.surroundings import Surroundings
 from media_agent.workflow import JobRun, OnEvent, tell
 from media_agent_schemas.events import JobCancelled, JobFailed, TerminalEvent

@@ -20,7 +20,7 @@ from media_agent.errors import (
     from_info,
     to_info,
 )
-from media_agent.jobs import JobMovedError, JobTerms, Submission, SubmissionState
+from media_agent.ledger.state import JobMovedError, JobTerms, Submission, SubmissionState
 from media_agent.lost_replies import LostReplies
 from media_agent.receipts import NotKeptError, keep_ref, written
 from media_agent.surroundings import Surroundings

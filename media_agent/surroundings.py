@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from media_agent.backend.protocol import VideoBackend
-from media_agent.ledger import Ledger
+from media_agent.ledger.ledger import Ledger
 from media_agent_schemas.capabilities import Plan
 
 _LOGGER = logging.getLogger(__name__)

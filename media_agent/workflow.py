@@ -28,7 +28,7 @@ from media_agent.errors import (
 )
 from media_agent.hearing import told_by
 from media_agent.ingest.digests import digests_of
-from media_agent.jobs import JobMovedError, SubmissionState
+from media_agent.ledger.state import JobMovedError, SubmissionState
 from media_agent.storage.destination import Destination
 from media_agent.submitting import Submitting
 from media_agent.surroundings import Surroundings

@@ -27,7 +27,7 @@ TESTS = (
     "tests/conformance/test_sandbox_conformance.py",
     "tests/conformance/test_fal_conformance.py",
     "tests/video/test_concat.py",
-    "tests/core/test_ledger.py",
+    "tests/ledger/test_ledger.py",
     "tests/ingest/test_read.py",
     "tests/ingest/test_hostile_files.py",
     "tests/builtin/test_sandbox.py",

@@ -9,7 +9,7 @@ from media_agent.cli.arguments import Flag
 from media_agent.cli.screen import shorten, table, tell_facts, tell_json
 
 if TYPE_CHECKING:
-    from media_agent.ledger import Ledger
+    from media_agent.ledger.ledger import Ledger
     from media_agent_schemas.jobs import VideoJob
 
 
@@ -109,7 +109,7 @@ def _facts(job: "VideoJob", store: "Ledger") -> "Iterator[tuple[str, object]]":
 def open_ledger() -> "Ledger":
     """Open the ledger of the data folder."""
     from media_agent.config.settings import load_settings
-    from media_agent.ledger import Ledger
+    from media_agent.ledger.ledger import Ledger
 
     return Ledger(load_settings().ledger_path)
 

@@ -19,7 +19,7 @@ from media_agent.cli import main
 from media_agent.client import VideoClient
 from media_agent.config.settings import load_settings
 from media_agent.errors import ConfigurationError, InvalidRequestError
-from media_agent.ledger import Ledger
+from media_agent.ledger.ledger import Ledger
 from media_agent.testing import events_of
 from media_agent.testing.films import write_video
 from media_agent_schemas import VideoRequest

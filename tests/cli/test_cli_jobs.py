@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from media_agent.cli import main
-from media_agent.ledger import Ledger
+from media_agent.ledger.ledger import Ledger
 from media_agent.testing.faults import Fault
 from media_agent.video.codec import probe
 from media_agent_hosted.fal_simulator import FalSimulator

@@ -21,7 +21,7 @@ from media_agent.errors import (
     SubmitUncertainError,
     to_info,
 )
-from media_agent.ledger import Ledger
+from media_agent.ledger.ledger import Ledger
 from media_agent.made_parts import PartMaker
 from media_agent.registry.plugins import Discovery
 from media_agent.registry.registry import Registry

@@ -37,8 +37,8 @@ from media_agent.errors import (
     to_info,
 )
 from media_agent.ingest.download import Fetched
-from media_agent.jobs import Submission, SubmissionState
-from media_agent.ledger import Ledger
+from media_agent.ledger.ledger import Ledger
+from media_agent.ledger.state import Submission, SubmissionState
 from media_agent.registry.plugins import Discovery
 from media_agent.registry.registry import Registry
 from media_agent.testing.films import Film, film_bytes, write_video

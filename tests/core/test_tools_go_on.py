@@ -14,7 +14,7 @@ from media_agent.backend.polled import PolledBackend, sending
 from media_agent.backend.protocol import BackendSettings, BackendSpec, VideoBackend
 from media_agent.client import VideoClient
 from media_agent.config.settings import load_settings
-from media_agent.ledger import Ledger
+from media_agent.ledger.ledger import Ledger
 from media_agent.registry.plugins import Discovery
 from media_agent.registry.registry import Registry
 from media_agent.testing.films import write_video

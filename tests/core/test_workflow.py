@@ -31,8 +31,8 @@ from media_agent.errors import (
     UnsupportedRequestError,
     to_info,
 )
-from media_agent.jobs import SubmissionState
-from media_agent.ledger import Ledger
+from media_agent.ledger.ledger import Ledger
+from media_agent.ledger.state import SubmissionState
 from media_agent.registry.plugins import Discovery
 from media_agent.registry.registry import Registry
 from media_agent.testing.films import write_video

@@ -24,12 +24,12 @@ from media_agent.errors import (
     StorageError,
     to_info,
 )
-from media_agent.jobs import JobMovedError, JobTerms, SubmissionState
-from media_agent.ledger import Ledger
-from media_agent.ledger_file import LedgerFile
-from media_agent.ledger_rows import insert, row_of
-from media_agent.ledger_tables import STEPS, Step
-from media_agent.owner import Owner, is_alive, process_started
+from media_agent.ledger.database import LedgerFile
+from media_agent.ledger.ledger import Ledger
+from media_agent.ledger.owner import Owner, is_alive, process_started
+from media_agent.ledger.rows import insert, row_of
+from media_agent.ledger.state import JobMovedError, JobTerms, SubmissionState
+from media_agent.ledger.tables import STEPS, Step
 from media_agent_schemas import (
     Artifact,
     BackendEvent,

@@ -4,9 +4,8 @@ import sqlite3
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from media_agent.jobs import JobMovedError, Submission, SubmissionState
-from media_agent.ledger_owners import OwnedJobs
-from media_agent.ledger_rows import (
+from media_agent.ledger.owners import OwnedJobs
+from media_agent.ledger.rows import (
     change_job,
     change_submission,
     insert,
@@ -14,6 +13,7 @@ from media_agent.ledger_rows import (
     terms_of,
     text_of,
 )
+from media_agent.ledger.state import JobMovedError, Submission, SubmissionState
 from media_agent.negotiation.budget import check_day
 from media_agent_schemas.capabilities import Estimate, Plan
 from media_agent_schemas.errors import ErrorInfo

@@ -14,10 +14,9 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from media_agent.errors import IdempotencyConflictError, JobNotFoundError, StorageError
-from media_agent.jobs import JobTerms, changes_by, is_repetition
-from media_agent.kept_text import readable
-from media_agent.ledger_owners import SELECT_JOBS
-from media_agent.ledger_rows import (
+from media_agent.ledger.kept_text import readable
+from media_agent.ledger.owners import SELECT_JOBS
+from media_agent.ledger.rows import (
     change_job,
     changeable_of,
     insert,
@@ -26,7 +25,8 @@ from media_agent.ledger_rows import (
     standing_of,
     terms_of,
 )
-from media_agent.ledger_submissions import OwnedSubmissions
+from media_agent.ledger.state import JobTerms, changes_by, is_repetition
+from media_agent.ledger.submissions import OwnedSubmissions
 from media_agent_schemas.events import (
     BackendEvent,
     ChunkReady,

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from media_agent.jobs import JobTerms, Standing, Submission, SubmissionState
-from media_agent.kept_text import mended, text_that_reads_back
+from media_agent.ledger.kept_text import mended, text_that_reads_back
+from media_agent.ledger.state import JobTerms, Standing, Submission, SubmissionState
 from media_agent_schemas.capabilities import Plan
 from media_agent_schemas.errors import ErrorInfo
 from media_agent_schemas.jobs import JobStatus, OperationRef, VideoJob

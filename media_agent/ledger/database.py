@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from media_agent.errors import ConfigurationError, InvalidRequestError, StorageError
-from media_agent.ledger_tables import APPLICATION_ID, STEPS, Step
+from media_agent.ledger.tables import APPLICATION_ID, STEPS, Step
 from media_agent.storage.files import storage_errors
 
 BUSY_SECONDS = 30.0

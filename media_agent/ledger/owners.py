@@ -11,10 +11,10 @@ from typing import cast
 from pydantic import TypeAdapter
 
 from media_agent.errors import JobError, JobNotFoundError, MediaAgentError
-from media_agent.jobs import JobMovedError
-from media_agent.ledger_file import BUSY_SECONDS, LedgerFile
-from media_agent.ledger_rows import change_job, insert
-from media_agent.owner import Owner, beating, is_alive
+from media_agent.ledger.database import BUSY_SECONDS, LedgerFile
+from media_agent.ledger.owner import Owner, beating, is_alive
+from media_agent.ledger.rows import change_job, insert
+from media_agent.ledger.state import JobMovedError
 from media_agent_schemas.jobs import Command, JobStatus
 
 _LOGGER = logging.getLogger(__name__)

@@ -1,0 +1,1 @@
+"""What is kept of every job, and the SQLite file that keeps it."""
