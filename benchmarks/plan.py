@@ -17,9 +17,9 @@ from machine import describe_machine, load_average
 from pydantic import SecretStr
 
 from media_agent.backend.protocol import BackendSettings, VideoBackend
-from media_agent.catalogue import Catalogue
 from media_agent.registry.registry import Registry
-from media_agent.router import Router
+from media_agent.routing.catalogue import Catalogue
+from media_agent.routing.router import Router
 from media_agent_schemas.plan import PlanReport
 from media_agent_schemas.request import Routing, Shot, VideoRequest
 

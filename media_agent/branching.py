@@ -26,7 +26,7 @@ from media_agent_schemas.jobs import ResumeToken, VideoJob
 from media_agent_schemas.request import Shot, VideoRequest
 
 if TYPE_CHECKING:
-    from media_agent.planning import Planner
+    from media_agent.routing.planner import Planner
     from media_agent.surroundings import Surroundings
 
 

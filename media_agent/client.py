@@ -20,9 +20,9 @@ from media_agent.errors import IdempotencyConflictError, InvalidRequestError
 from media_agent.ledger.ledger import Ledger
 from media_agent.ledger.state import JobTerms
 from media_agent.made_parts import PartMaker
-from media_agent.planning import Planner
 from media_agent.reconciling import Finding
 from media_agent.registry.registry import Registry
+from media_agent.routing.planner import Planner
 from media_agent.running import Running
 from media_agent.surroundings import Surroundings
 from media_agent.validation import in_words

@@ -16,9 +16,9 @@ from media_agent.config.settings import (
     unknown_variables,
 )
 from media_agent.errors import ConfigurationError, Fault, MediaAgentError, in_full
-from media_agent.listing import list_all
 from media_agent.redact import redact
 from media_agent.registry.registry import Registry
+from media_agent.routing.listing import list_all
 from media_agent.suggest import did_you_mean
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from media_agent.config.settings import Settings
 from media_agent.environment import value_of
-from media_agent.listing import list_all
 from media_agent.registry.registry import Registry
+from media_agent.routing.listing import list_all
 
 COMFYUI = ("127.0.0.1", 8188)
 _SMI = ("nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader")

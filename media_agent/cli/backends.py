@@ -8,7 +8,7 @@ from media_agent.cli.arguments import Flag
 from media_agent.cli.screen import one_line, tell, tell_json, tell_line
 
 if TYPE_CHECKING:
-    from media_agent.listing import Listed
+    from media_agent.routing.listing import Listed
     from media_agent_schemas.capabilities import Capabilities
 
 
@@ -33,8 +33,8 @@ def backends(name: str | None = None, /, *, json: Flag = False) -> int:
         json: Print JSON with everything that is known.
     """
     from media_agent.config.settings import load_settings
-    from media_agent.listing import list_all, list_one
     from media_agent.registry.registry import Registry
+    from media_agent.routing.listing import list_all, list_one
 
     settings = load_settings()
     registry = Registry(kinds=settings.kinds())

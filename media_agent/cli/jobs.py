@@ -41,7 +41,7 @@ def list_jobs(*, json: Flag = False) -> int:
 
 
 def _job_row(job: "VideoJob", store: "Ledger") -> tuple[str, ...]:
-    from media_agent.reasons import length_of
+    from media_agent.routing.explain import length_of
 
     film = job.artifacts[0].path if job.artifacts else None
     prompts = " / ".join(shot.prompt for shot in job.request.storyboard())
@@ -73,7 +73,7 @@ def show_job(job_id: str, /, *, json: Flag = False) -> int:
 
 def _facts(job: "VideoJob", store: "Ledger") -> "Iterator[tuple[str, object]]":
     """Yield what is known of a job, in the order of its life."""
-    from media_agent.reasons import change_in_words
+    from media_agent.routing.explain import change_in_words
     from media_agent_schemas.events import PromptChanged
 
     yield "job", job.id

@@ -12,7 +12,7 @@ from media_agent.cli.wishes import OutputFlags
 from media_agent.client import VideoClient
 from media_agent.errors import InvalidRequestError, JobNotFoundError, exit_code, in_full
 from media_agent.provenance.job_sheet import write_job_sheet
-from media_agent.reasons import changes_in, price_of
+from media_agent.routing.explain import changes_in, price_of
 from media_agent.storage.files import free_bytes
 from media_agent_schemas.capabilities import Plan
 from media_agent_schemas.jobs import JobStatus, VideoJob

@@ -51,7 +51,7 @@ def _show(report: "PlanReport") -> None:
     from media_agent.cli.making import announce
     from media_agent.cli.screen import shorten, table, tell
     from media_agent.errors import in_full
-    from media_agent.reasons import refusals_in
+    from media_agent.routing.explain import refusals_in
 
     tell(report.summary)
     if report.ranked:
@@ -81,7 +81,7 @@ def _row(candidate: "Candidate") -> tuple[str, ...]:
 
 def _exit_code(report: "PlanReport") -> int:
     from media_agent.errors import MediaAgentError, exit_code
-    from media_agent.reasons import chosen
+    from media_agent.routing.explain import chosen
 
     try:
         chosen(report)

@@ -3,7 +3,7 @@
 from pydantic import Field
 
 from media_agent.errors import in_full
-from media_agent.reasons import changes_in
+from media_agent.routing.explain import changes_in
 from media_agent_schemas.base import Schema
 from media_agent_schemas.errors import ErrorInfo
 from media_agent_schemas.jobs import JobStatus, VideoJob

@@ -17,8 +17,8 @@ from media_agent.cli import main
 from media_agent.client import VideoClient
 from media_agent.config.settings import Settings
 from media_agent.errors import PluginError
-from media_agent.listing import list_all
 from media_agent.registry.registry import Registry
+from media_agent.routing.listing import list_all
 from media_agent.tools import ToolBox
 from media_agent_schemas.jobs import OperationRef
 from media_agent_schemas.request import VideoRequest

@@ -14,7 +14,6 @@ import pytest
 from pydantic import SecretStr
 
 from media_agent.backend.protocol import BackendSettings
-from media_agent.catalogue import Catalogue
 from media_agent.errors import (
     BackendAuthenticationError,
     BackendRateLimitError,
@@ -28,6 +27,7 @@ from media_agent.errors import (
 )
 from media_agent.negotiation.negotiate import negotiate
 from media_agent.registry.registry import Registry
+from media_agent.routing.catalogue import Catalogue
 from media_agent.testing import Fault, events_of
 from media_agent.testing.films import write_video
 from media_agent.video.codec import probe

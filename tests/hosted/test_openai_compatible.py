@@ -13,7 +13,6 @@ import pytest
 from pydantic import SecretStr
 
 from media_agent.backend.protocol import BackendSettings
-from media_agent.catalogue import Catalogue
 from media_agent.errors import (
     BackendAuthenticationError,
     BackendResponseError,
@@ -27,7 +26,8 @@ from media_agent.errors import (
     to_info,
 )
 from media_agent.negotiation.negotiate import negotiate
-from media_agent.router import Router
+from media_agent.routing.catalogue import Catalogue
+from media_agent.routing.router import Router
 from media_agent.testing import events_of
 from media_agent.testing.faults import Fault
 from media_agent.video.codec import probe

@@ -8,11 +8,11 @@ import pytest
 from pydantic import SecretStr
 
 from media_agent.backend.protocol import BackendSettings
-from media_agent.catalogue import Catalogue
 from media_agent.errors import BudgetExceededError, ConfigurationError, UnsupportedRequestError
 from media_agent.negotiation.budget import check_day
 from media_agent.registry.registry import Registry
-from media_agent.router import Router
+from media_agent.routing.catalogue import Catalogue
+from media_agent.routing.router import Router
 from media_agent_schemas.capabilities import Plan
 from media_agent_schemas.media import InputRole, MediaInput
 from media_agent_schemas.request import VideoRequest

@@ -10,7 +10,6 @@ from functools import partial
 
 from media_agent.backend.fence import fenced
 from media_agent.backend.protocol import VideoBackend
-from media_agent.catalogue import Catalogue, ModelFacts
 from media_agent.errors import (
     InvalidRequestError,
     MediaAgentError,
@@ -22,10 +21,11 @@ from media_agent.negotiation.budget import too_dear
 from media_agent.negotiation.durations import fits_one_shot, longest_shot, usual_fps, wanted_seconds
 from media_agent.negotiation.negotiate import negotiate
 from media_agent.negotiation.prompts import AS_WRITTEN, PromptRules
-from media_agent.parts import plan_parts
-from media_agent.pieces import Maker, Takes
-from media_agent.reasons import chosen, order, reasons_of, summary_of
-from media_agent.routes import Asked, Route, Rules, less_or_another, refusals_of, too_long
+from media_agent.routing.catalogue import Catalogue, ModelFacts
+from media_agent.routing.explain import chosen, order, reasons_of, summary_of
+from media_agent.routing.rules import Asked, Route, Rules, less_or_another, refusals_of, too_long
+from media_agent.routing.segments import Maker, Takes
+from media_agent.routing.split import plan_parts
 from media_agent.suggest import did_you_mean
 from media_agent_schemas.capabilities import (
     Estimate,

@@ -14,7 +14,7 @@ from media_agent.negotiation.draft import Draft
 from media_agent.negotiation.durations import longest_shot, wanted_frames
 from media_agent.negotiation.negotiate import settle_routing
 from media_agent.negotiation.storyboard import lay_out
-from media_agent.pieces import MOST_PARTS, Maker, Pieces, Takes, listed, total
+from media_agent.routing.segments import MOST_PARTS, Maker, Pieces, Takes, listed, total
 from media_agent_schemas.capabilities import Adjustment, Estimate, Method, Plan, Policy
 from media_agent_schemas.media import InputRole
 from media_agent_schemas.request import Shot, VideoRequest

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from media_agent.catalogue import ModelFacts
 from media_agent.errors import (
     ConfigurationError,
     InvalidRequestError,
@@ -13,6 +12,7 @@ from media_agent.errors import (
     UnsupportedRequestError,
 )
 from media_agent.negotiation.durations import longest_shot, usual_fps, wanted_seconds
+from media_agent.routing.catalogue import ModelFacts
 from media_agent.suggest import did_you_mean
 from media_agent_schemas.capabilities import Adjustment, Capabilities, Plan, Policy
 from media_agent_schemas.request import Budget, Routing, RoutingPreference, VideoRequest

@@ -6,13 +6,13 @@ from collections.abc import Awaitable, Callable
 from functools import cached_property
 
 from media_agent.backend.protocol import VideoBackend
-from media_agent.catalogue import Catalogue
 from media_agent.config.settings import RouteSection, Settings
 from media_agent.errors import MediaAgentError, in_full
-from media_agent.reasons import chosen, faults_of_plugins
 from media_agent.registry.registry import Registry
-from media_agent.router import Router
-from media_agent.routes import Route, Rules
+from media_agent.routing.catalogue import Catalogue
+from media_agent.routing.explain import chosen, faults_of_plugins
+from media_agent.routing.router import Router
+from media_agent.routing.rules import Route, Rules
 from media_agent_schemas.capabilities import Plan, Policy
 from media_agent_schemas.media import InputRole
 from media_agent_schemas.plan import PlanReport

@@ -7,7 +7,6 @@ from collections.abc import AsyncGenerator, Mapping
 import pytest
 
 from media_agent.backend.protocol import VideoBackend
-from media_agent.catalogue import Catalogue, ModelFacts, Price
 from media_agent.errors import (
     BudgetExceededError,
     InvalidRequestError,
@@ -15,9 +14,10 @@ from media_agent.errors import (
     UnsupportedRequestError,
     to_info,
 )
-from media_agent.reasons import chosen, refusals_in
-from media_agent.router import Router
-from media_agent.routes import Route, Rules
+from media_agent.routing.catalogue import Catalogue, ModelFacts, Price
+from media_agent.routing.explain import chosen, refusals_in
+from media_agent.routing.router import Router
+from media_agent.routing.rules import Route, Rules
 from media_agent_schemas.capabilities import (
     Capabilities,
     Estimate,

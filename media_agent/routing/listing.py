@@ -7,11 +7,11 @@ from functools import partial
 from pydantic import JsonValue
 
 from media_agent.backend.fence import fenced
-from media_agent.catalogue import Catalogue
 from media_agent.config.settings import Settings
 from media_agent.errors import MediaAgentError, PluginError, in_full
 from media_agent.registry.registry import Registry
-from media_agent.router import Router
+from media_agent.routing.catalogue import Catalogue
+from media_agent.routing.router import Router
 from media_agent_schemas.capabilities import FALLBACK_FPS, FALLBACK_SECONDS, Capabilities, Estimate
 from media_agent_schemas.request import VideoRequest
 

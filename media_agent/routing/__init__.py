@@ -1,0 +1,1 @@
+"""Who makes it: candidates, ranked, each with its reasons."""
