@@ -11,20 +11,20 @@ from typing import Literal, Self
 
 from pydantic import ValidationError
 
-from media_agent import branching, reconciling
 from media_agent.backend.protocol import VideoBackend
-from media_agent.chain import ChainBackend
-from media_agent.commands import check_command
 from media_agent.config.settings import Settings, load_settings
 from media_agent.errors import IdempotencyConflictError, InvalidRequestError
+from media_agent.jobs import branch, reconcile
+from media_agent.jobs.commands import check_command
+from media_agent.jobs.context import Surroundings
+from media_agent.jobs.reconcile import Finding
+from media_agent.jobs.runner import Running
+from media_agent.jobs.segment_jobs import PartMaker
+from media_agent.jobs.segmented import ChainBackend
 from media_agent.ledger.ledger import Ledger
 from media_agent.ledger.state import JobTerms
-from media_agent.made_parts import PartMaker
-from media_agent.reconciling import Finding
 from media_agent.registry.registry import Registry
 from media_agent.routing.planner import Planner
-from media_agent.running import Running
-from media_agent.surroundings import Surroundings
 from media_agent.validation import in_words
 from media_agent_schemas.capabilities import Capabilities, Plan, Policy
 from media_agent_schemas.events import JobEvent
@@ -259,12 +259,12 @@ class VideoClient:
             RequestError: it has no such chunk, or its model cannot do this or does not know a word.
             NotResumableError: the state before that chunk is not kept any more.
         """
-        return await branching.plan_branch(
+        return await branch.plan_branch(
             job_id,
             self._surroundings,
             self._planner,
             at=at,
-            shots=branching.new_shots(prompt, duration, shots),
+            shots=branch.new_shots(prompt, duration, shots),
             endless=endless,
             policy=policy,
             allow_unknown_words=allow_unknown_words,
@@ -329,7 +329,7 @@ class VideoClient:
             JobError: a living process works on it.
             BackendError: the backend could not be asked.
         """
-        return await reconciling.reconcile(job_id, self._surroundings)
+        return await reconcile.reconcile(job_id, self._surroundings)
 
     async def get(self, job_id: str) -> VideoJob:
         """Return a job as it stands.

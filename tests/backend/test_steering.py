@@ -11,7 +11,6 @@ from media_agent.backend.context import GenerationContext, Operation
 from media_agent.backend.event_log import EventLog
 from media_agent.backend.steering import Steering
 from media_agent.client import VideoClient
-from media_agent.commands import check_command
 from media_agent.config.settings import load_settings
 from media_agent.errors import (
     InvalidRequestError,
@@ -20,6 +19,7 @@ from media_agent.errors import (
     StorageError,
     UnsupportedRequestError,
 )
+from media_agent.jobs.commands import check_command
 from media_agent.provenance.job_sheet import captions
 from media_agent_schemas import (
     BackendEvent,

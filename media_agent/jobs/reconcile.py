@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from media_agent.errors import BackendResponseError, in_full
+from media_agent.jobs.context import Surroundings
+from media_agent.jobs.lost_replies import LostReplies
 from media_agent.ledger.state import Submission, SubmissionState
-from media_agent.lost_replies import LostReplies
-from media_agent.surroundings import Surroundings
 from media_agent_schemas.jobs import JobStatus, OperationRef, VideoJob
 
 

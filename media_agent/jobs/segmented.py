@@ -21,7 +21,7 @@ from media_agent.errors import (
     UnsupportedRequestError,
     to_info,
 )
-from media_agent.made_parts import MadeParts, PartMaker
+from media_agent.jobs.segment_jobs import MadeParts, PartMaker
 from media_agent_schemas.capabilities import Capabilities, Control, Estimate, Plan, PlanPart
 from media_agent_schemas.events import (
     BackendEvent,

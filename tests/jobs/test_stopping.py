@@ -10,7 +10,7 @@ import pytest
 
 from media_agent.errors import JobCancelledError, VideoNotFetchedError
 from media_agent.ingest.download import Fetched, fetch
-from media_agent.stopping import while_wanted
+from media_agent.jobs.stopping import while_wanted
 from media_agent.testing.films import Film, film_bytes
 
 pytestmark = pytest.mark.anyio
@@ -19,7 +19,7 @@ FILM = film_bytes(Film(frames=2))
 
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("media_agent.stopping.LOOK_SECONDS", 0.01)
+    monkeypatch.setattr("media_agent.jobs.stopping.LOOK_SECONDS", 0.01)
 
 
 async def fetching(path: Path, answer: httpx.Response) -> Fetched:

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from functools import partial
 
 from media_agent.errors import SubmitUncertainError
+from media_agent.jobs.context import Surroundings
 from media_agent.ledger.state import JobMovedError, Submission
-from media_agent.surroundings import Surroundings
 from media_agent_schemas.jobs import OperationRef
 
 _LOGGER = logging.getLogger(__name__)

@@ -10,14 +10,14 @@ from functools import partial
 from pathlib import Path
 
 from media_agent.errors import BackendError, BackendResponseError, StorageError, to_info
+from media_agent.jobs.context import Surroundings
+from media_agent.jobs.stopping import while_wanted
 from media_agent.ledger.kept_text import text_that_reads_back
 from media_agent.ledger.state import JobMovedError
 from media_agent.provenance.deviations import differences
 from media_agent.provenance.record import build_record
-from media_agent.stopping import while_wanted
 from media_agent.storage.destination import Destination, is_there, reserved
 from media_agent.storage.files import storage_errors, write_atomically
-from media_agent.surroundings import Surroundings
 from media_agent_schemas.capabilities import Capabilities
 from media_agent_schemas.errors import ErrorInfo
 from media_agent_schemas.events import JobCompleted, JobFailed, JobOutcomeUnknown, TerminalEvent

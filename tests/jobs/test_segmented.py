@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from media_agent import stopping
 from media_agent.backend.protocol import BackendSettings, BackendSpec
 from media_agent.client import VideoClient
 from media_agent.config.settings import load_settings
@@ -21,13 +20,14 @@ from media_agent.errors import (
     SubmitUncertainError,
     to_info,
 )
+from media_agent.jobs import stopping
+from media_agent.jobs.run import JobRun
+from media_agent.jobs.segment_jobs import PartMaker
 from media_agent.ledger.ledger import Ledger
-from media_agent.made_parts import PartMaker
 from media_agent.registry.plugins import Discovery
 from media_agent.registry.registry import Registry
 from media_agent.testing.films import write_video
 from media_agent.video.codec import read_frames
-from media_agent.workflow import JobRun
 from media_agent_schemas import (
     Artifact,
     BackendEvent,

@@ -21,7 +21,7 @@ from media_agent_schemas.jobs import JobStatus, VideoJob
 from media_agent_schemas.media import Artifact, ArtifactKind, InputRole, MediaInput
 
 if TYPE_CHECKING:
-    from media_agent.running import Running
+    from media_agent.jobs.runner import Running
 
 
 class MadeParts:

@@ -12,9 +12,7 @@ import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 
-from media_agent import stopping
 from media_agent.backend.protocol import VideoBackend
-from media_agent.delivering import Delivering, clean_up, placed
 from media_agent.errors import (
     BackendResponseError,
     BackendUnavailableError,
@@ -26,12 +24,14 @@ from media_agent.errors import (
     in_full,
     to_info,
 )
-from media_agent.hearing import told_by
 from media_agent.ingest.digests import digests_of
+from media_agent.jobs import stopping
+from media_agent.jobs.context import Surroundings
+from media_agent.jobs.deliver import Delivering, clean_up, placed
+from media_agent.jobs.hearing import told_by
+from media_agent.jobs.submit import Submitting
 from media_agent.ledger.state import JobMovedError, SubmissionState
 from media_agent.storage.destination import Destination
-from media_agent.submitting import Submitting
-from media_agent.surroundings import Surroundings
 from media_agent_schemas.capabilities import Capabilities
 from media_agent_schemas.errors import ErrorInfo
 from media_agent_schemas.events import (

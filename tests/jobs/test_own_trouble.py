@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from media_agent import stopping
 from media_agent.backend.polled import PolledBackend, goes_along, sending
 from media_agent.backend.protocol import BackendSettings, BackendSpec
 from media_agent.client import VideoClient
@@ -37,6 +36,7 @@ from media_agent.errors import (
     to_info,
 )
 from media_agent.ingest.download import Fetched
+from media_agent.jobs import stopping
 from media_agent.ledger.ledger import Ledger
 from media_agent.ledger.state import Submission, SubmissionState
 from media_agent.registry.plugins import Discovery
@@ -714,7 +714,7 @@ async def test_what_was_found_out_of_a_video_when_it_was_fetched_is_not_found_ou
 async def test_where_found_work_is_is_written_however_long_that_takes(
     tmp_path: Path, film: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("media_agent.lost_replies._LONGEST_LOOK", 0.02)
+    monkeypatch.setattr("media_agent.jobs.lost_replies._LONGEST_LOOK", 0.02)
     desk = Desk(tmp_path, film, LostService)
     desk.ledger.seconds = 0.1
 

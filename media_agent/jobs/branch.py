@@ -26,8 +26,8 @@ from media_agent_schemas.jobs import ResumeToken, VideoJob
 from media_agent_schemas.request import Shot, VideoRequest
 
 if TYPE_CHECKING:
+    from media_agent.jobs.context import Surroundings
     from media_agent.routing.planner import Planner
-    from media_agent.surroundings import Surroundings
 
 
 async def plan_branch(

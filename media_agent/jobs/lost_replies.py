@@ -10,10 +10,10 @@ from media_agent.errors import (
     MediaAgentError,
     SubmitUncertainError,
 )
+from media_agent.jobs.context import Surroundings
+from media_agent.jobs.receipts import keep_ref
+from media_agent.jobs.stopping import while_wanted
 from media_agent.ledger.state import Submission
-from media_agent.receipts import keep_ref
-from media_agent.stopping import while_wanted
-from media_agent.surroundings import Surroundings
 from media_agent_schemas.capabilities import Plan
 from media_agent_schemas.events import BackendEvent, JobProgressed
 from media_agent_schemas.jobs import OperationRef

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from media_agent import stopping, workflow
 from media_agent.backend.local import Chunk, GenerationContext, LocalBackend
 from media_agent.backend.protocol import BackendSettings, BackendSpec, VideoBackend
 from media_agent.client import VideoClient
@@ -20,6 +19,7 @@ from media_agent.errors import (
     JobError,
     UnsupportedRequestError,
 )
+from media_agent.jobs import run, stopping
 from media_agent.registry.plugins import Discovery
 from media_agent.registry.registry import Registry
 from media_agent.testing.films import write_video
@@ -250,7 +250,7 @@ async def test_a_backend_that_could_not_be_told_to_stop_is_told_again(
 async def test_a_backend_that_never_answers_to_a_stop_holds_nobody_up(
     tmp_path: Path, paid: Paid, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(workflow, "_LONGEST_CALL", 0.01)
+    monkeypatch.setattr(run, "_LONGEST_CALL", 0.01)
     paid.cancel_hangs = asyncio.Event()
     client = process(tmp_path, paid)
     job = await client.start(REQUEST)
@@ -268,7 +268,7 @@ async def test_a_backend_that_never_answers_to_a_stop_holds_nobody_up(
 async def test_a_backend_that_never_answers_to_a_command_holds_nobody_up(
     tmp_path: Path, paid: Paid, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(workflow, "_LONGEST_CALL", 0.01)
+    monkeypatch.setattr(run, "_LONGEST_CALL", 0.01)
     paid.controls = (Control.FINISH,)
     client = process(tmp_path, paid)
     job = await client.start(REQUEST)

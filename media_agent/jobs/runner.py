@@ -6,14 +6,14 @@ import logging
 from collections.abc import Iterator
 from dataclasses import replace
 
-from media_agent import stopping
-from media_agent.branching import take_share
-from media_agent.delivering import placed
 from media_agent.errors import JobError, MediaAgentError, to_info
 from media_agent.ingest.digests import digests_of
+from media_agent.jobs import stopping
+from media_agent.jobs.branch import take_share
+from media_agent.jobs.context import Surroundings
+from media_agent.jobs.deliver import placed
+from media_agent.jobs.run import JobRun, OnEvent, tell
 from media_agent.ledger.state import JobMovedError, JobTerms
-from media_agent.surroundings import Surroundings
-from media_agent.workflow import JobRun, OnEvent, tell
 from media_agent_schemas.events import JobCancelled, JobFailed, TerminalEvent
 from media_agent_schemas.jobs import JobStatus, VideoJob
 from media_agent_schemas.request import VideoRequest

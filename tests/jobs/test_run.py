@@ -14,7 +14,6 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as some
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from media_agent import lost_replies
 from media_agent.backend.protocol import BackendSettings, BackendSpec
 from media_agent.cli.making import unsaid
 from media_agent.client import VideoClient
@@ -31,6 +30,7 @@ from media_agent.errors import (
     UnsupportedRequestError,
     to_info,
 )
+from media_agent.jobs import lost_replies
 from media_agent.ledger.ledger import Ledger
 from media_agent.ledger.state import SubmissionState
 from media_agent.registry.plugins import Discovery

@@ -6,10 +6,8 @@ import logging
 from collections.abc import Callable
 from functools import partial
 
-from media_agent import stopping
 from media_agent.backend.protocol import VideoBackend
 from media_agent.backend.sending import Sending, as_refusal, followed
-from media_agent.branching import token_of
 from media_agent.errors import (
     BackendError,
     ConfigurationError,
@@ -20,10 +18,12 @@ from media_agent.errors import (
     from_info,
     to_info,
 )
+from media_agent.jobs import stopping
+from media_agent.jobs.branch import token_of
+from media_agent.jobs.context import Surroundings
+from media_agent.jobs.lost_replies import LostReplies
+from media_agent.jobs.receipts import NotKeptError, keep_ref, written
 from media_agent.ledger.state import JobMovedError, JobTerms, Submission, SubmissionState
-from media_agent.lost_replies import LostReplies
-from media_agent.receipts import NotKeptError, keep_ref, written
-from media_agent.surroundings import Surroundings
 from media_agent_schemas.capabilities import Capabilities, Plan
 from media_agent_schemas.events import BackendEvent
 from media_agent_schemas.jobs import OperationRef, ResumeToken, VideoJob

@@ -10,7 +10,6 @@ import pytest
 
 from media_agent.backend.local import Chunk, GenerationContext, LocalBackend, state_name
 from media_agent.backend.protocol import BackendSpec
-from media_agent.branching import check_origin, origin_of
 from media_agent.client import VideoClient
 from media_agent.config.settings import load_settings
 from media_agent.errors import (
@@ -21,6 +20,7 @@ from media_agent.errors import (
     NotResumableError,
     UnsupportedRequestError,
 )
+from media_agent.jobs.branch import check_origin, origin_of
 from media_agent.registry.plugins import Discovery
 from media_agent.registry.registry import Registry
 from media_agent.testing import frames_of

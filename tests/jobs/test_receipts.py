@@ -10,10 +10,10 @@ from typing import cast
 import pytest
 
 from media_agent.errors import StorageError
+from media_agent.jobs.context import Surroundings
+from media_agent.jobs.receipts import written
 from media_agent.ledger.ledger import Ledger
 from media_agent.ledger.state import JobMovedError
-from media_agent.receipts import written
-from media_agent.surroundings import Surroundings
 
 pytestmark = pytest.mark.anyio
 
