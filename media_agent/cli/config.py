@@ -29,8 +29,8 @@ def check_settings(file: Path | None = None, /, *, json: Flag = False) -> int:
         file: Check this file instead of those that are read anyway.
         json: Print JSON: {"files": [...], "faults": [...], "warnings": [...]}.
     """
-    from media_agent.config_check import check
     from media_agent.errors import ConfigurationError, exit_code
+    from media_agent.setup.check import check
 
     report = check(file)
     faults = [finding.text for finding in report.findings if finding.is_fault]

@@ -10,7 +10,7 @@ from media_agent.cli.screen import tell, tell_facts
 
 if TYPE_CHECKING:
     from media_agent.config.settings import Settings
-    from media_agent.machine import Machine
+    from media_agent.setup.machine import Machine
 
 
 def init(*, user: Flag = False, force: Flag = False) -> int:
@@ -21,12 +21,12 @@ def init(*, user: Flag = False, force: Flag = False) -> int:
         force: Replace a file that exists.
     """
     from media_agent.config.file import PROJECT_FILE, user_file
-    from media_agent.config_check import check
     from media_agent.errors import InvalidRequestError
-    from media_agent.machine import look
     from media_agent.negotiation.smallest import PROMPT
     from media_agent.registry.registry import Registry
-    from media_agent.starter import starter_file
+    from media_agent.setup.check import check
+    from media_agent.setup.machine import look
+    from media_agent.setup.starter_config import starter_file
     from media_agent.storage.files import storage_errors, write_atomically
 
     place = user_file() if user else Path.cwd() / PROJECT_FILE

@@ -11,8 +11,8 @@ from pydantic import SecretStr
 from media_agent.client import VideoClient
 from media_agent.config.file import project_file, read_file
 from media_agent.config.settings import Sources, load_settings
-from media_agent.config_check import check
 from media_agent.errors import ConfigurationError, UnsupportedRequestError
+from media_agent.setup.check import check
 from media_agent_schemas.capabilities import Policy
 from media_agent_schemas.request import RoutingPreference, VideoRequest
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from media_agent.config_check import check
+from media_agent.setup.check import check
 
 HOW_TO = Path(__file__).resolve().parents[2] / "docs" / "how-to"
 BLOCKS = [

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from media_agent.config.settings import load_settings
-from media_agent.config_check import check
-from media_agent.machine import Machine, look
 from media_agent.registry.registry import Registry
-from media_agent.starter import default_model, starter_file
+from media_agent.setup.check import check
+from media_agent.setup.machine import Machine, look
+from media_agent.setup.starter_config import default_model, starter_file
 
 NOBODY = ("127.0.0.1", 1)
 SECRET = "sk-very-secret-4711"

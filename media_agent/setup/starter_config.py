@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 
-from media_agent.machine import Machine
+from media_agent.setup.machine import Machine
 
 _FALLBACK = "sandbox"
 _FIRST = "magi/tiny"

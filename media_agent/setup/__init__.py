@@ -1,0 +1,1 @@
+"""What a person sets up: the machine, the first settings file, what is wrong with it."""
