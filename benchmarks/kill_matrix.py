@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from media_agent.backend.protocol import BackendSettings, VideoBackend
     from media_agent.client import VideoClient
-    from media_agent.testing.simulator import Simulator
+    from media_agent.testing import Simulator
     from media_agent_schemas.request import VideoRequest
 
 RESULTS = Path(__file__).parent / "results" / "kill-matrix.json"
@@ -107,7 +107,7 @@ def all_cells() -> list[Cell]:
 def run_cell(cell: Cell, folder: Path) -> Outcome:
     """Play one cell; the simulator listens in this process."""
     from media_agent.ledger.ledger import Ledger
-    from media_agent.testing.faults import Fault
+    from media_agent.testing.simulator.faults import Fault
 
     began = time.monotonic()
     with simulator_of(cell.provider, [Fault.parse(UPSTREAM[cell.upstream])]) as simulator:

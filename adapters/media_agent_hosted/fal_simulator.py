@@ -12,9 +12,9 @@ from typing import ClassVar
 
 from pydantic import JsonValue
 
-from media_agent.testing.films import Film
-from media_agent.testing.server import Answer, Call
-from media_agent.testing.simulator import Route, SimulatedJob, Simulator
+from media_agent.testing import Route, SimulatedJob, Simulator
+from media_agent.testing.simulator.server import Answer, Call
+from media_agent.testing.simulator.videos import Film
 from media_agent.video.codec import probe
 from media_agent_hosted.fal_models import FalModel, Fixed, Frames, models
 

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 
 from pydantic import JsonValue
 
-from media_agent.testing.server import Answer, Call
+from media_agent.testing.simulator.server import Answer, Call
 
 Fields = dict[str, JsonValue]
 

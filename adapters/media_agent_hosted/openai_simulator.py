@@ -11,10 +11,10 @@ from typing import Literal, get_args
 from pydantic import JsonValue
 
 from media_agent.errors import InvalidRequestError
-from media_agent.testing.faults import Fault
-from media_agent.testing.films import Film, film_bytes
-from media_agent.testing.server import Answer, Call
-from media_agent.testing.simulator import Route, SimulatedJob, Simulator
+from media_agent.testing import Route, SimulatedJob, Simulator
+from media_agent.testing.simulator.faults import Fault
+from media_agent.testing.simulator.server import Answer, Call
+from media_agent.testing.simulator.videos import Film, film_bytes
 from media_agent_hosted.openai_simulated_form import Fields, form_fields, sglang_fault, vllm_fault
 
 Flavour = Literal["sglang", "vllm-omni"]

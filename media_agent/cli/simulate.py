@@ -10,7 +10,7 @@ from media_agent.cli.screen import flush, say, tell
 if TYPE_CHECKING:
     from pydantic import JsonValue
 
-    from media_agent.testing.simulator import Simulator
+    from media_agent.testing import Simulator
 
 
 def simulate(
@@ -33,8 +33,8 @@ def simulate(
     import threading
 
     from media_agent.registry.registry import Registry
-    from media_agent.testing.faults import Fault
-    from media_agent.testing.find import find_simulator
+    from media_agent.testing.simulator.faults import Fault
+    from media_agent.testing.simulator.find import find_simulator
 
     kind = find_simulator(name, Registry().specs)
     make: Callable[..., Simulator] = kind  # what else it takes only its class knows

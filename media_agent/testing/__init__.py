@@ -1,10 +1,10 @@
 """For authors of backends and their tests: simulators of providers, and what was made."""
 
-from media_agent.testing.faults import Fault
-from media_agent.testing.films import Film
-from media_agent.testing.observing import events_of, frames_of
-from media_agent.testing.server import Answer, Call
-from media_agent.testing.simulator import Route, SimulatedJob, Simulator
+from media_agent.testing.conformance.observe import events_of, frames_of
+from media_agent.testing.simulator.base import Route, SimulatedJob, Simulator
+from media_agent.testing.simulator.faults import Fault
+from media_agent.testing.simulator.server import Answer, Call
+from media_agent.testing.simulator.videos import Film
 
 __all__ = [
     "Answer",

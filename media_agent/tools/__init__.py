@@ -10,8 +10,8 @@ from media_agent.tools.arguments import (
     ToolShot,
     WaitVideo,
 )
-from media_agent.tools.box import ToolBox
 from media_agent.tools.dialects import DIALECTS, Dialect, tool_definitions
+from media_agent.tools.toolbox import ToolBox
 from media_agent.tools.views import JobView, OptionView, PlanView
 
 __all__ = [

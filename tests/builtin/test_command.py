@@ -21,7 +21,7 @@ from media_agent.config.settings import load_settings
 from media_agent.errors import ConfigurationError, InvalidRequestError
 from media_agent.ledger.ledger import Ledger
 from media_agent.testing import events_of
-from media_agent.testing.films import write_video
+from media_agent.testing.simulator.videos import write_video
 from media_agent_schemas import VideoRequest
 from media_agent_schemas.events import JobCancelled, JobCompleted, JobFailed, TerminalEvent
 from media_agent_schemas.records import GenerationRecord
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.anyio
 FILM = """
 import json, sys
 import numpy as np
-from media_agent.testing.films import write_video
+from media_agent.testing.simulator.videos import write_video
 output, width, height, frames, fps = sys.argv[1:6]
 pixels = np.zeros((int(frames), int(height), int(width), 3), np.uint8)
 write_video(__import__("pathlib").Path(output), pixels, fps=float(fps))

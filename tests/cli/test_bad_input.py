@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from media_agent.cli import main
-from media_agent.testing.faults import Fault
+from media_agent.testing.simulator.faults import Fault
 from media_agent_hosted.fal_simulator import FalSimulator
 
 Said = Callable[..., str]

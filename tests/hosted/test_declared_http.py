@@ -19,11 +19,10 @@ from media_agent.errors import (
     InvalidRequestError,
     SubmitUncertainError,
 )
-from media_agent.testing import events_of
+from media_agent.testing import Route, SimulatedJob, Simulator, events_of
 from media_agent.testing.conformance import Faults, MakeBackend, ServiceConformance
-from media_agent.testing.faults import Fault
-from media_agent.testing.server import Answer, Call
-from media_agent.testing.simulator import Route, SimulatedJob, Simulator
+from media_agent.testing.simulator.faults import Fault
+from media_agent.testing.simulator.server import Answer, Call
 from media_agent_hosted.declared_http import HttpBackend
 from media_agent_hosted.http_declaration import build_body, call
 from media_agent_hosted.lenient import share, value_at

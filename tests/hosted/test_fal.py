@@ -29,7 +29,7 @@ from media_agent.negotiation.negotiate import negotiate
 from media_agent.registry.registry import Registry
 from media_agent.routing.catalogue import Catalogue
 from media_agent.testing import Fault, events_of
-from media_agent.testing.films import write_video
+from media_agent.testing.simulator.videos import write_video
 from media_agent.video.codec import probe
 from media_agent_hosted.fal import FalBackend
 from media_agent_hosted.fal_facts import describe_model

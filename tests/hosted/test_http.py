@@ -24,7 +24,7 @@ from media_agent.errors import (
 )
 from media_agent.storage.network import retry_after_seconds
 from media_agent.testing import Answer, Fault, Route, Simulator
-from media_agent.testing.films import Film, film_bytes
+from media_agent.testing.simulator.videos import Film, film_bytes
 from media_agent_hosted.http import HttpApi
 from media_agent_hosted.replies import Reply
 from media_agent_hosted.secrecy import key_header

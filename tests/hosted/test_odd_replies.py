@@ -19,7 +19,7 @@ from media_agent.errors import (
     SubmitUncertainError,
 )
 from media_agent.testing import Film, events_of
-from media_agent.testing.films import film_bytes
+from media_agent.testing.simulator.videos import film_bytes
 from media_agent_hosted.causes import Cause, cause_of
 from media_agent_hosted.declared_http import HttpBackend
 from media_agent_hosted.fal import FalBackend

@@ -29,7 +29,7 @@ from media_agent.negotiation.negotiate import negotiate
 from media_agent.routing.catalogue import Catalogue
 from media_agent.routing.router import Router
 from media_agent.testing import events_of
-from media_agent.testing.faults import Fault
+from media_agent.testing.simulator.faults import Fault
 from media_agent.video.codec import probe
 from media_agent_hosted.openai_compatible import OpenAICompatibleBackend
 from media_agent_hosted.openai_simulated_form import form_fields

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from media_agent.config.settings import BackendSection, Settings
 from media_agent.errors import MediaAgentError
-from media_agent.testing.films import Film, film_bytes
+from media_agent.testing.simulator.videos import Film, film_bytes
 from media_agent_hosted.declared_http import HttpBackend
 from media_agent_hosted.http import HttpApi
 from media_agent_hosted.secrecy import key_header

@@ -16,7 +16,7 @@ import pytest
 from media_agent.errors import ConfigurationError, StorageError, VideoNotFetchedError
 from media_agent.ingest.download import fetch
 from media_agent.ingest.inline import is_inline
-from media_agent.testing.films import Film, film_bytes
+from media_agent.testing.simulator.videos import Film, film_bytes
 
 FILM = film_bytes(Film(frames=8))
 URI = "https://cdn.example/film.mp4?signature=secret"

@@ -26,7 +26,7 @@ from media_agent.ingest.read import (
     read_end,
     read_image,
 )
-from media_agent.testing.films import write_video
+from media_agent.testing.simulator.videos import write_video
 
 SIZE = (16, 8)
 MEMORY = 300 << 20  # bytes that a process may take besides what it has mapped when it starts

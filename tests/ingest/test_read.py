@@ -21,7 +21,7 @@ from PIL import Image, ImageOps
 
 from media_agent.errors import InvalidRequestError
 from media_agent.ingest.read import last_picture, read_all, read_end, read_image
-from media_agent.testing.films import write_video
+from media_agent.testing.simulator.videos import write_video
 from media_agent.video.codec import encode_chunk, read_frames, split_header
 from media_agent_schemas.media import InputRole, MediaInput, Size
 

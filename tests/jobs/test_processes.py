@@ -11,7 +11,7 @@ from types import ModuleType
 import pytest
 
 from media_agent.ledger.ledger import Ledger
-from media_agent.testing.faults import Fault
+from media_agent.testing.simulator.faults import Fault
 from media_agent_hosted.fal_simulator import FalSimulator
 from media_agent_schemas import JobStatus
 

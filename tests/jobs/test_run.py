@@ -35,7 +35,7 @@ from media_agent.ledger.ledger import Ledger
 from media_agent.ledger.state import SubmissionState
 from media_agent.registry.plugins import Discovery
 from media_agent.registry.registry import Registry
-from media_agent.testing.films import write_video
+from media_agent.testing.simulator.videos import write_video
 from media_agent_schemas import (
     Artifact,
     BackendEvent,

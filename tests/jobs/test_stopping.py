@@ -11,7 +11,7 @@ import pytest
 from media_agent.errors import JobCancelledError, VideoNotFetchedError
 from media_agent.ingest.download import Fetched, fetch
 from media_agent.jobs.stopping import while_wanted
-from media_agent.testing.films import Film, film_bytes
+from media_agent.testing.simulator.videos import Film, film_bytes
 
 pytestmark = pytest.mark.anyio
 FILM = film_bytes(Film(frames=2))

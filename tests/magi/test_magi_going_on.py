@@ -14,7 +14,7 @@ from safetensors import safe_open
 from media_agent.backend.protocol import BackendSettings
 from media_agent.errors import ConfigurationError, InvalidRequestError, NotResumableError
 from media_agent.testing import events_of
-from media_agent.testing.films import Film, film_bytes
+from media_agent.testing.simulator.videos import Film, film_bytes
 from media_agent.video.codec import read_frames
 from media_agent.video.images import as_png, frame_of
 from media_agent_magi.backend import MagiBackend

@@ -17,26 +17,7 @@ PLUGINS = sorted(
     path for folder in ("backends", "adapters") for path in (ROOT / folder).glob("media_agent_*")
 )
 LOADED_BY_DIFFUSERS = {"accelerate", "ftfy", "sentencepiece"}  # by itself, where a model needs them
-PLUGIN_FACE = (
-    *(
-        "addresses",
-        "backend",
-        "ingest",
-        "storage",
-        "declared",
-        "fetch",
-        "inline",
-        "local",
-        "network",
-        "polled",
-        "reading",
-        "redact",
-        "video",
-        "hookspecs",
-        "errors",
-    ),
-    "testing",
-)
+PLUGIN_FACE = ("backend", "errors", "ingest", "redact", "storage", "testing", "video")
 
 
 def imported_modules(path: Path) -> Iterator[str]:

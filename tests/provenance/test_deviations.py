@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from media_agent.provenance.deviations import differences
-from media_agent.testing.films import Film, film_bytes
+from media_agent.testing.simulator.videos import Film, film_bytes
 from media_agent.video.codec import probe
 from media_agent_schemas.media import InputRole, MediaInput, Size, VideoMetadata
 from media_agent_schemas.request import VideoRequest

@@ -4,7 +4,7 @@ import pytest
 
 from media_agent.errors import InvalidRequestError
 from media_agent.routing.planner import as_long_as_its_source
-from media_agent.testing.films import Film, film_bytes
+from media_agent.testing.simulator.videos import Film, film_bytes
 from media_agent_schemas import InputRole, MediaInput, VideoMode, VideoRequest
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from media_agent.errors import InvalidRequestError, StorageError
 from media_agent.storage.files import sha256_of
-from media_agent.testing.films import write_video
+from media_agent.testing.simulator.videos import write_video
 from media_agent.video.codec import (
     describe,
     encode_chunk,

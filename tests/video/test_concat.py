@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from media_agent.errors import InvalidRequestError, StorageError
-from media_agent.testing.films import write_video
+from media_agent.testing.simulator.videos import write_video
 from media_agent.video.codec import frame_rate, probe, read_frames
 from media_agent.video.concat import join_films
 

@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from media_agent.errors import InvalidRequestError
-from media_agent.testing.films import write_video
+from media_agent.testing.simulator.videos import write_video
 from media_agent.video.codec import read_frames
 from media_agent.video.contact_sheet import write_contact_sheet
 

@@ -7,7 +7,7 @@ from media_agent.backend.fence import WAY_OUT, fenced
 from media_agent.backend.protocol import BackendSpec
 from media_agent.errors import InvalidRequestError, PluginError
 from media_agent.suggest import did_you_mean
-from media_agent.testing.simulator import Simulator
+from media_agent.testing.simulator.base import Simulator
 
 
 def find_simulator(name: str, specs: Mapping[str, BackendSpec]) -> type[Simulator]:

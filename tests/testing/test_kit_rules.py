@@ -8,7 +8,7 @@ import pytest
 from media_agent.backend.protocol import BackendSettings
 from media_agent.errors import BackendResponseError, GenerationFailedError, MediaAgentError, to_info
 from media_agent.testing.conformance import ServiceConformance
-from media_agent.testing.faults import Fault
+from media_agent.testing.simulator.faults import Fault
 from media_agent_hosted.openai_compatible import OpenAICompatibleBackend
 from media_agent_hosted.openai_simulator import OpenAISimulator
 from media_agent_hosted.openai_video import Video

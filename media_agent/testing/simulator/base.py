@@ -23,9 +23,9 @@ from pydantic import JsonValue
 
 from media_agent.errors import InvalidRequestError, StorageError
 from media_agent.suggest import did_you_mean
-from media_agent.testing.faults import Fault
-from media_agent.testing.films import Film, film_bytes
-from media_agent.testing.server import Answer, Call, SimulatorServer
+from media_agent.testing.simulator.faults import Fault
+from media_agent.testing.simulator.server import Answer, Call, SimulatorServer
+from media_agent.testing.simulator.videos import Film, film_bytes
 
 _LAST_PORT = 65535
 _REQUESTS_KEPT = 10_000

@@ -13,7 +13,7 @@ from media_agent.errors import (
     MediaAgentError,
     OperationNotFoundError,
 )
-from media_agent.testing.contract import Contract, MakeBackend, RequestFactory
+from media_agent.testing.conformance.base_contract import Contract, MakeBackend, RequestFactory
 from media_agent_schemas.capabilities import Capabilities
 from media_agent_schemas.events import JobCompleted, JobOutcomeUnknown, TerminalEvent
 from media_agent_schemas.jobs import OperationRef

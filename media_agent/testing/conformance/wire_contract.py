@@ -30,9 +30,9 @@ from media_agent.errors import (
     MediaAgentError,
     SubmitUncertainError,
 )
-from media_agent.testing.contract import Contract, MakeBackend, RequestFactory
-from media_agent.testing.faults import Fault
-from media_agent.testing.simulator import Simulator
+from media_agent.testing.conformance.base_contract import Contract, MakeBackend, RequestFactory
+from media_agent.testing.simulator.base import Simulator
+from media_agent.testing.simulator.faults import Fault
 from media_agent_schemas.capabilities import Capabilities
 from media_agent_schemas.events import JobCompleted, JobOutcomeUnknown, TerminalEvent
 from media_agent_schemas.jobs import OperationRef

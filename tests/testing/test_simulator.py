@@ -14,8 +14,8 @@ from media_agent.backend.protocol import BackendSpec
 from media_agent.errors import InvalidRequestError, PluginError, StorageError
 from media_agent.registry.registry import Registry
 from media_agent.testing import Answer, Fault, Film, Route, Simulator
-from media_agent.testing.films import film_bytes
-from media_agent.testing.find import find_simulator
+from media_agent.testing.simulator.find import find_simulator
+from media_agent.testing.simulator.videos import film_bytes
 from media_agent.video.codec import probe
 
 

@@ -8,9 +8,9 @@ import pytest
 
 from media_agent.backend.protocol import VideoBackend
 from media_agent.errors import MediaAgentError, UnsupportedRequestError
-from media_agent.testing.contract import Contract, MakeBackend, RequestFactory
-from media_agent.testing.films import Film, film_bytes
-from media_agent.testing.observing import frames_of
+from media_agent.testing.conformance.base_contract import Contract, MakeBackend, RequestFactory
+from media_agent.testing.conformance.observe import frames_of
+from media_agent.testing.simulator.videos import Film, film_bytes
 from media_agent_schemas.capabilities import Capabilities, Control
 from media_agent_schemas.events import ChunkReady, JobCancelled, JobCompleted, PromptChanged
 from media_agent_schemas.jobs import ChangePrompt, Finish, OperationRef

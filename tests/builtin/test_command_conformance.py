@@ -9,7 +9,7 @@ import pytest
 from media_agent.backend.protocol import BackendSettings
 from media_agent.builtin.command import CommandBackend
 from media_agent.testing.conformance import BackendConformance, MakeBackend
-from media_agent.testing.films import write_video
+from media_agent.testing.simulator.videos import write_video
 
 FPS, WIDTH, HEIGHT = 8, 64, 48
 PROGRAM = """

@@ -1,40 +1,15 @@
-"""The contract of a backend as named tests: inherit the class, give it a backend, run pytest.
+"""All promises of a backend as two classes of tests."""
 
-    class TestAcme(BackendConformance):
-        @pytest.fixture
-        def make_backend(self, tmp_path: Path) -> MakeBackend:
-            return lambda: AcmeBackend(BackendSettings(data_dir=tmp_path))
-
-What a backend does not declare is not asked of it: such a test is skipped and says why. One that
-asks a service inherits `ServiceConformance`, which also wants a simulator of that service. A test
-that cannot be passed is overridden with `pytest.mark.xfail(reason=...)`, never left out.
-"""
-
-import pytest
-
-_GROUPS = ("doubt", "film", "steering", "wire", "work")
-pytest.register_assert_rewrite(
-    "media_agent.testing.contract", *(f"media_agent.testing.{name}_contract" for name in _GROUPS)
-)
-
-from media_agent.backend.protocol import VideoBackend  # noqa: E402  # after the line above, or in vain
-from media_agent.errors import InvalidRequestError  # noqa: E402
-from media_agent.testing.contract import MakeBackend, RequestFactory  # noqa: E402
-from media_agent.testing.doubt_contract import DoubtContract  # noqa: E402
-from media_agent.testing.film_contract import FilmContract  # noqa: E402
-from media_agent.testing.no_io import no_io  # noqa: E402
-from media_agent.testing.steering_contract import SteeringContract  # noqa: E402
-from media_agent.testing.wire_contract import Faults, WireContract  # noqa: E402
-from media_agent.testing.work_contract import WorkContract  # noqa: E402
-from media_agent_schemas.capabilities import Capabilities  # noqa: E402
-
-__all__ = [
-    "BackendConformance",
-    "Faults",
-    "MakeBackend",
-    "RequestFactory",
-    "ServiceConformance",
-]
+from media_agent.backend.protocol import VideoBackend
+from media_agent.errors import InvalidRequestError
+from media_agent.testing.conformance.base_contract import RequestFactory
+from media_agent.testing.conformance.doubt_contract import DoubtContract
+from media_agent.testing.conformance.no_io import no_io
+from media_agent.testing.conformance.steering_contract import SteeringContract
+from media_agent.testing.conformance.video_contract import FilmContract
+from media_agent.testing.conformance.wire_contract import WireContract
+from media_agent.testing.conformance.work_contract import WorkContract
+from media_agent_schemas.capabilities import Capabilities
 
 
 class BackendConformance(WorkContract, FilmContract, SteeringContract):

@@ -10,9 +10,9 @@ from media_agent.config.settings import load_settings
 from media_agent.errors import UnsupportedRequestError
 from media_agent.registry.plugins import Discovery
 from media_agent.registry.registry import Registry
-from media_agent.testing.contract import Contract, MakeBackend, RequestFactory
-from media_agent.testing.observing import frames_of
-from media_agent.testing.watched_request import said_fields, watched
+from media_agent.testing.conformance.base_contract import Contract, MakeBackend, RequestFactory
+from media_agent.testing.conformance.observe import frames_of
+from media_agent.testing.conformance.watched_request import said_fields, watched
 from media_agent_schemas.capabilities import Capabilities
 from media_agent_schemas.jobs import JobStatus
 from media_agent_schemas.media import CameraMove

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from pydantic import JsonValue
 
-from media_agent.testing.faults import Fault
+from media_agent.testing.simulator.faults import Fault
 
 _LARGEST_BODY = 64 * 2**20
 _PIECES = 8  # in which a slow body comes

@@ -23,7 +23,7 @@ from media_agent.errors import (
     ModelRetiredError,
     SubmitUncertainError,
 )
-from media_agent.testing.doubt_contract import DoubtContract
+from media_agent.testing.conformance.doubt_contract import DoubtContract
 from media_agent_schemas import BackendEvent, Capabilities, Estimate, OperationRef, VideoRequest
 
 pytestmark = pytest.mark.anyio

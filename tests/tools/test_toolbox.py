@@ -15,8 +15,8 @@ from media_agent.registry.plugins import Discovery
 from media_agent.registry.registry import Registry
 from media_agent.tools import DIALECTS, CreateVideo, ToolBox, tool_definitions
 from media_agent.tools.arguments import TOOLS
-from media_agent.tools.box import idempotency_key
 from media_agent.tools.decoding import as_object
+from media_agent.tools.toolbox import idempotency_key
 from media_agent.tools.views import view_job
 from media_agent_schemas import JobStatus
 from media_agent_schemas.capabilities import PlanPart

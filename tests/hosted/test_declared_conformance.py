@@ -10,7 +10,7 @@ from media_agent.backend.protocol import BackendSettings
 from media_agent.builtin.command import CommandBackend
 from media_agent.registry.registry import Registry
 from media_agent.testing.conformance import BackendConformance, MakeBackend
-from media_agent.testing.films import write_video
+from media_agent.testing.simulator.videos import write_video
 
 COPY = "import shutil, sys; shutil.copy(sys.argv[1] + '.mp4', sys.argv[2])"
 

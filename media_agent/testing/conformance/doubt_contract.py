@@ -11,9 +11,9 @@ import pytest
 from media_agent.backend.protocol import VideoBackend
 from media_agent.backend.sending import as_refusal, followed
 from media_agent.errors import BackendResponseError, MediaAgentError, SubmitUncertainError
-from media_agent.testing.contract import Contract, RequestFactory
-from media_agent.testing.faults import Fault
-from media_agent.testing.simulator import Simulator
+from media_agent.testing.conformance.base_contract import Contract, RequestFactory
+from media_agent.testing.simulator.base import Simulator
+from media_agent.testing.simulator.faults import Fault
 from media_agent_schemas.request import VideoRequest
 
 _PLAIN_NOS = tuple(

@@ -1,0 +1,1 @@
+"""The base of simulated providers: a real server with faults on demand."""
