@@ -19,10 +19,10 @@ EXTRAS = ("local", "testing")
 TOOLS = ("anyio", "hypothesis", "respx", "setuptools")  # of the extra `dev`, for the tests
 # It starts, plans, makes, joins; hosted APIs, by their simulators; the ledger; what comes in.
 TESTS = (
-    "tests/cli/test_cli_process.py",
-    "tests/cli/test_cli_generate.py",
+    "tests/cli/test_process.py",
+    "tests/cli/test_generate_command.py",
     "tests/cli/test_plan_command.py",
-    "tests/cli/test_cli_jobs.py",
+    "tests/cli/test_jobs_command.py",
     "tests/cli/test_config_command.py",
     "tests/video/test_concat.py",
     "tests/ledger/test_ledger.py",

@@ -7,18 +7,18 @@ from functools import partial
 
 from cyclopts import App, CycloptsError
 
-from media_agent.cli.backends import backends
-from media_agent.cli.config import config_app
-from media_agent.cli.generate import generate
-from media_agent.cli.init import init
-from media_agent.cli.jobs import jobs_app
-from media_agent.cli.models import models_app
-from media_agent.cli.plan import plan
-from media_agent.cli.schema import print_schema, print_tools
+from media_agent.cli.commands.backends import backends
+from media_agent.cli.commands.config import config_app
+from media_agent.cli.commands.generate import generate
+from media_agent.cli.commands.init import init
+from media_agent.cli.commands.jobs import jobs_app
+from media_agent.cli.commands.models import models_app
+from media_agent.cli.commands.plan import plan
+from media_agent.cli.commands.schema import print_schema, print_tools
+from media_agent.cli.commands.simulate import simulate
+from media_agent.cli.commands.steer import branch, extend, finish, steer
+from media_agent.cli.commands.verify_live import verify_live
 from media_agent.cli.screen import keeping_stdout, one_line, say
-from media_agent.cli.simulate import simulate
-from media_agent.cli.steer import branch, extend, finish, steer
-from media_agent.cli.verify import verify_live
 
 _USAGE = 2
 _INTERRUPTED = 130

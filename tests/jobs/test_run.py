@@ -15,7 +15,7 @@ from hypothesis import strategies as some
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from media_agent.backend.protocol import BackendSettings, BackendSpec
-from media_agent.cli.making import unsaid
+from media_agent.cli.run_job import unsaid
 from media_agent.client import VideoClient
 from media_agent.config.settings import load_settings
 from media_agent.errors import (

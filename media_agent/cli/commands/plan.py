@@ -3,8 +3,8 @@
 from typing import TYPE_CHECKING
 
 from media_agent.cli.arguments import Flag
+from media_agent.cli.flags import NO_FLAGS, NO_WISHES, FilmFlags, RoutingFlags
 from media_agent.cli.screen import tell_json
-from media_agent.cli.wishes import NO_FLAGS, NO_WISHES, FilmFlags, RoutingFlags
 
 if TYPE_CHECKING:
     from media_agent_schemas.plan import Candidate, PlanReport
@@ -37,7 +37,7 @@ def plan(
 
 
 async def _report(prompt: str, film: FilmFlags, routing: RoutingFlags) -> "PlanReport":
-    from media_agent.cli.orders import request_of
+    from media_agent.cli.build_request import request_of
     from media_agent.client import VideoClient
 
     async with VideoClient() as client:
@@ -48,7 +48,7 @@ async def _report(prompt: str, film: FilmFlags, routing: RoutingFlags) -> "PlanR
 
 
 def _show(report: "PlanReport") -> None:
-    from media_agent.cli.making import announce
+    from media_agent.cli.run_job import announce
     from media_agent.cli.screen import shorten, table, tell
     from media_agent.errors import in_full
     from media_agent.routing.explain import refusals_in

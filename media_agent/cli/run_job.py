@@ -4,11 +4,11 @@ import asyncio
 import re
 from pathlib import Path
 
-from media_agent.cli.orders import Order, planned
+from media_agent.cli.build_request import Order, planned
+from media_agent.cli.flags import OutputFlags
 from media_agent.cli.progress import ProgressLine
 from media_agent.cli.screen import say, tell, tell_json
 from media_agent.cli.signals import Interruption, cancelled_by_signals
-from media_agent.cli.wishes import OutputFlags
 from media_agent.client import VideoClient
 from media_agent.errors import InvalidRequestError, JobNotFoundError, exit_code, in_full
 from media_agent.provenance.job_sheet import write_job_sheet

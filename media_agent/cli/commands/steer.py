@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from media_agent.cli.arguments import Flag, Number, Texts, whole_number
-from media_agent.cli.wishes import HERE, FilmFlags, OutputFlags, RoutingFlags
+from media_agent.cli.flags import HERE, FilmFlags, OutputFlags, RoutingFlags
 
 
 def steer(
@@ -27,7 +27,7 @@ def steer(
     """
     import asyncio
 
-    from media_agent.cli.going_on import change
+    from media_agent.cli.job_actions import change
     from media_agent.errors import InvalidRequestError
 
     place: Literal["next", "now"] | int
@@ -50,7 +50,7 @@ def finish(job_id: str, /) -> int:
     """
     import asyncio
 
-    from media_agent.cli.going_on import end
+    from media_agent.cli.job_actions import end
 
     return asyncio.run(end(job_id))
 
@@ -83,8 +83,8 @@ def branch(
     """
     import asyncio
 
-    from media_agent.cli.making import make
-    from media_agent.cli.orders import Order
+    from media_agent.cli.build_request import Order
+    from media_agent.cli.run_job import make
 
     film = FilmFlags(
         shot=shot, duration=duration, endless=endless, allow_unknown_words=allow_unknown_words
@@ -126,8 +126,8 @@ def extend(
     """
     import asyncio
 
-    from media_agent.cli.making import make
-    from media_agent.cli.orders import order_to_extend
+    from media_agent.cli.build_request import order_to_extend
+    from media_agent.cli.run_job import make
 
     flags = FilmFlags(duration=duration, seed=seed, allow_unknown_words=allow_unknown_words)
     order = order_to_extend(film, prompt, flags, RoutingFlags(backend=backend), output)

@@ -1,6 +1,6 @@
 """The command that makes a video."""
 
-from media_agent.cli.wishes import (
+from media_agent.cli.flags import (
     HERE,
     NO_FLAGS,
     NO_WISHES,
@@ -30,8 +30,8 @@ def generate(
     """
     import asyncio
 
-    from media_agent.cli.making import make
-    from media_agent.cli.orders import Order
+    from media_agent.cli.build_request import Order
+    from media_agent.cli.run_job import make
 
     order = Order(
         prompt=prompt, film=film, routing=routing, output=output, idempotency_key=idempotency_key

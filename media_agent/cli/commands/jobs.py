@@ -126,7 +126,7 @@ def resume_job(job_id: str | None = None, /, *, take_over: Flag = False, json: F
     """
     import asyncio
 
-    from media_agent.cli.going_on import go_on
+    from media_agent.cli.job_actions import go_on
 
     return asyncio.run(go_on(job_id, take_over=take_over, json=json))
 
@@ -140,7 +140,7 @@ def reconcile_jobs(job_id: str | None = None, /, *, json: Flag = False) -> int:
     """
     import asyncio
 
-    from media_agent.cli.going_on import reconcile
+    from media_agent.cli.job_actions import reconcile
 
     return asyncio.run(reconcile(job_id, json=json))
 
@@ -153,6 +153,6 @@ def cancel_job(job_id: str, /) -> int:
     """
     import asyncio
 
-    from media_agent.cli.going_on import cancel
+    from media_agent.cli.job_actions import cancel
 
     return asyncio.run(cancel(job_id))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from cyclopts import App
 
 from media_agent.cli.arguments import Flag
-from media_agent.cli.backends import backends, longest
+from media_agent.cli.commands.backends import backends, longest
 from media_agent.cli.screen import shorten, table, tell, tell_json
 
 if TYPE_CHECKING:

@@ -3,8 +3,8 @@
 import asyncio
 from typing import Literal
 
-from media_agent.cli.making import kept, let_finish
 from media_agent.cli.progress import ProgressLine
+from media_agent.cli.run_job import kept, let_finish
 from media_agent.cli.screen import say, tell, tell_json
 from media_agent.cli.signals import Interruption, cancelled_by_signals
 from media_agent.client import VideoClient
