@@ -4,11 +4,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
+from media_agent_magi.computing import Computing
 from media_agent_magi.engine.config import SamplerConfig
 from media_agent_magi.engine.guidance import GuidanceTable
 from media_agent_magi.engine.noise import seeded_noise
@@ -16,9 +17,7 @@ from media_agent_magi.engine.sampler import ChunkSampler, OnForward
 from media_agent_magi.engine.state_io import load_state, save_state
 from media_agent_magi.engine.text_rows import TextRow
 from media_agent_magi.tiny_description import Guidance, TinyDescription
-
-if TYPE_CHECKING:
-    from media_agent_magi.tiny import TinyEngine
+from media_agent_magi.tiny_model import TinyModel
 
 FRAMES = 4
 """Frames that one latent frame holds."""
@@ -27,6 +26,17 @@ LATENT_SIZE = 8
 
 Prompts = Callable[[int], str | None]
 """Chunk number -> its prompt; None where the film ends before this chunk."""
+
+
+class Models(Protocol):
+    """What a film is made with: the weights, what they are, and what computes with them."""
+
+    model: TinyModel
+    description: TinyDescription
+    computing: Computing
+
+    def text_row(self, prompt: str) -> TextRow:
+        """Encode a prompt."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,7 +87,7 @@ class TinyFilm:
 
     def __init__(
         self,
-        engine: "TinyEngine",
+        engine: Models,
         prompts: Prompts,
         seeds: Sequence[int],
         options: FilmOptions,
@@ -177,7 +187,7 @@ class Script:
     film go with it, not with the garbage collector.
     """
 
-    def __init__(self, engine: "TinyEngine", window: int) -> None:
+    def __init__(self, engine: Models, window: int) -> None:
         self._engine, self._window = engine, window
         self.prompts: dict[int, str] = {}
 

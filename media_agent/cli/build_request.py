@@ -7,8 +7,8 @@ from pydantic import JsonValue
 
 from media_agent.backend.options import read_options
 from media_agent.cli.arguments import number
-from media_agent.cli.commands.jobs import open_ledger
 from media_agent.cli.flags import FilmFlags, OutputFlags, RoutingFlags
+from media_agent.cli.store import open_ledger
 from media_agent.client import VideoClient
 from media_agent.errors import InvalidRequestError, JobNotFoundError
 from media_agent.negotiation.storyboard import read_shots

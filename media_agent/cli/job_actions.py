@@ -4,9 +4,9 @@ import asyncio
 from typing import Literal
 
 from media_agent.cli.progress import ProgressLine
-from media_agent.cli.run_job import kept, let_finish
+from media_agent.cli.run_job import kept
 from media_agent.cli.screen import say, tell, tell_json
-from media_agent.cli.signals import Interruption, cancelled_by_signals
+from media_agent.cli.signals import Interruption, cancelled_by_signals, let_finish
 from media_agent.client import VideoClient
 from media_agent.errors import exit_code, in_full
 from media_agent_schemas.jobs import JobStatus, VideoJob

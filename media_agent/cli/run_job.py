@@ -8,7 +8,7 @@ from media_agent.cli.build_request import Order, planned
 from media_agent.cli.flags import OutputFlags
 from media_agent.cli.progress import ProgressLine
 from media_agent.cli.screen import say, tell, tell_json
-from media_agent.cli.signals import Interruption, cancelled_by_signals
+from media_agent.cli.signals import Interruption, cancelled_by_signals, let_finish
 from media_agent.client import VideoClient
 from media_agent.errors import InvalidRequestError, JobNotFoundError, exit_code, in_full
 from media_agent.provenance.job_sheet import write_job_sheet
@@ -69,15 +69,6 @@ async def _make(client: VideoClient, order: Order, interruption: Interruption) -
     for warning in unsaid(job, plan):
         say(f"warning: {warning}")
     return job
-
-
-def let_finish(client: VideoClient, job_id: str, plan: Plan, interruption: Interruption) -> None:
-    """Make the first Ctrl-C finish a film without an end; only the second stops it."""
-    if plan.request.endless:
-        say("without an end: Ctrl-C finishes the film with its next chunk, twice stops it at once")
-        interruption.finish = lambda: client.finish(job_id)
-    else:
-        interruption.finish = None
 
 
 async def _stopped(client: VideoClient, job_id: str) -> VideoJob:

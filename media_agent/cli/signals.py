@@ -10,7 +10,9 @@ import signal
 from collections.abc import Awaitable, Callable, Iterator
 
 from media_agent.cli.screen import say
+from media_agent.client import VideoClient
 from media_agent.errors import MediaAgentError, in_full
+from media_agent_schemas.capabilities import Plan
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -68,3 +70,12 @@ def cancelled_by_signals() -> Iterator[Interruption]:
     finally:
         for number in _SIGNALS:
             loop.remove_signal_handler(number)
+
+
+def let_finish(client: VideoClient, job_id: str, plan: Plan, interruption: Interruption) -> None:
+    """Make the first Ctrl-C finish a film without an end; only the second stops it."""
+    if plan.request.endless:
+        say("without an end: Ctrl-C finishes the film with its next chunk, twice stops it at once")
+        interruption.finish = lambda: client.finish(job_id)
+    else:
+        interruption.finish = None

@@ -7,6 +7,7 @@ from cyclopts import App
 
 from media_agent.cli.arguments import Flag
 from media_agent.cli.screen import shorten, table, tell_facts, tell_json
+from media_agent.cli.store import open_ledger
 
 if TYPE_CHECKING:
     from media_agent.ledger.ledger import Ledger
@@ -104,14 +105,6 @@ def _facts(job: "VideoJob", store: "Ledger") -> "Iterator[tuple[str, object]]":
         yield "error", f"{job.error.code}: {job.error.message}"
         if job.error.hint is not None:
             yield "next", job.error.hint
-
-
-def open_ledger() -> "Ledger":
-    """Open the ledger of the data folder."""
-    from media_agent.config.settings import load_settings
-    from media_agent.ledger.ledger import Ledger
-
-    return Ledger(load_settings().ledger_path)
 
 
 def resume_job(job_id: str | None = None, /, *, take_over: Flag = False, json: Flag = False) -> int:

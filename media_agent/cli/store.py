@@ -1,0 +1,14 @@
+"""The ledger, for commands that only look into it."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from media_agent.ledger.ledger import Ledger
+
+
+def open_ledger() -> "Ledger":
+    """Open the ledger of the data folder."""
+    from media_agent.config.settings import load_settings
+    from media_agent.ledger.ledger import Ledger
+
+    return Ledger(load_settings().ledger_path)
