@@ -198,8 +198,8 @@ def client_of(folder: Path, provider: Provider, url: str, checkpoint: object) ->
 
 def backend_of(provider: Provider, folder: Path, settings: "BackendSettings") -> "VideoBackend":
     """Return an adapter with short pauses that notes when it was first asked to search."""
-    from media_agent_hosted.fal import FalBackend
-    from media_agent_hosted.openai_compatible import OpenAICompatibleBackend
+    from media_agent_hosted.providers.fal.backend import FalBackend
+    from media_agent_hosted.providers.openai_compatible.backend import OpenAICompatibleBackend
 
     kind = FalBackend if provider == "fal" else OpenAICompatibleBackend
     backend = kind(settings, sleep=shortly)
@@ -231,8 +231,8 @@ async def shortly(seconds: float) -> None:
 
 def simulator_of(provider: Provider, faults: Iterable[object]) -> "Simulator":
     """Return the simulator of a provider."""
-    from media_agent_hosted.fal_simulator import FalSimulator
-    from media_agent_hosted.openai_simulator import OpenAISimulator
+    from media_agent_hosted.providers.fal.simulator import FalSimulator
+    from media_agent_hosted.providers.openai_compatible.simulator import OpenAISimulator
 
     if provider == "fal":
         return FalSimulator(faults)  # type: ignore[arg-type]
@@ -317,7 +317,12 @@ def main() -> int:
 # A server that has everything imported and forks a clean process for each life.
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(
-    ["media_agent.client", "media_agent.video.codec", "media_agent_hosted.fal", "kill_matrix"]
+    [
+        "media_agent.client",
+        "media_agent.video.codec",
+        "media_agent_hosted.providers.fal.backend",
+        "kill_matrix",
+    ]
 )
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from media_agent.testing import Fault
 from media_agent.tools import ToolBox
 from media_agent.video.codec import probe
 from media_agent_diffusers.tiny import build_tiny
-from media_agent_hosted.fal_simulator import FalSimulator
+from media_agent_hosted.providers.fal.simulator import FalSimulator
 from media_agent_schemas import GenerationRecord
 
 BACKENDS = ("magi", "sandbox", "fal", "wan", "mochi")

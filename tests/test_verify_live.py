@@ -12,7 +12,7 @@ from media_agent.config.settings import load_settings
 from media_agent.errors import BudgetExceededError, InvalidRequestError
 from media_agent.testing import Fault
 from media_agent.verify_live import VerificationReport, verify_live
-from media_agent_hosted.fal_simulator import FalSimulator
+from media_agent_hosted.providers.fal.simulator import FalSimulator
 from media_agent_schemas import JobStatus, VerificationLevel
 
 pytestmark = pytest.mark.anyio

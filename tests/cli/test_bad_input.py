@@ -9,7 +9,7 @@ import pytest
 
 from media_agent.cli import main
 from media_agent.testing.simulator.faults import Fault
-from media_agent_hosted.fal_simulator import FalSimulator
+from media_agent_hosted.providers.fal.simulator import FalSimulator
 
 Said = Callable[..., str]
 

@@ -11,7 +11,7 @@ from media_agent.cli import main
 from media_agent.ledger.ledger import Ledger
 from media_agent.testing.simulator.faults import Fault
 from media_agent.video.codec import probe
-from media_agent_hosted.fal_simulator import FalSimulator
+from media_agent_hosted.providers.fal.simulator import FalSimulator
 from media_agent_schemas import GenerationRecord
 
 COMMAND = [sys.executable, "-m", "media_agent.cli"]

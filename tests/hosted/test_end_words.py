@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from media_agent_hosted.states import State, state_beside, state_of
+from media_agent_hosted.parsing.states import State, state_beside, state_of
 
 from .test_odd_replies import KINDS, Service
 

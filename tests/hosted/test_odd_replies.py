@@ -20,13 +20,13 @@ from media_agent.errors import (
 )
 from media_agent.testing import Film, events_of
 from media_agent.testing.simulator.videos import film_bytes
-from media_agent_hosted.causes import Cause, cause_of
-from media_agent_hosted.declared_http import HttpBackend
-from media_agent_hosted.fal import FalBackend
-from media_agent_hosted.lenient import merged
-from media_agent_hosted.named_videos import marks_in, videos_in
-from media_agent_hosted.openai_compatible import OpenAICompatibleBackend
-from media_agent_hosted.states import State, state_of, state_said
+from media_agent_hosted.declared.backend import HttpBackend
+from media_agent_hosted.parsing.causes import Cause, cause_of
+from media_agent_hosted.parsing.lenient import merged
+from media_agent_hosted.parsing.states import State, state_of, state_said
+from media_agent_hosted.parsing.videos import marks_in, videos_in
+from media_agent_hosted.providers.fal.backend import FalBackend
+from media_agent_hosted.providers.openai_compatible.backend import OpenAICompatibleBackend
 from media_agent_schemas import Size, VideoRequest
 
 pytestmark = pytest.mark.anyio

@@ -5,10 +5,10 @@ import json
 import pytest
 
 from media_agent.errors import BackendResponseError
-from media_agent_hosted.identity import answer_about
-from media_agent_hosted.lenient import value_at
-from media_agent_hosted.named_videos import address_in, sole_video_in
-from media_agent_hosted.replies import Reply
+from media_agent_hosted.base.identity import answer_about
+from media_agent_hosted.http.replies import Reply
+from media_agent_hosted.parsing.lenient import value_at
+from media_agent_hosted.parsing.videos import address_in, sole_video_in
 
 USED = ("items.0.status", "items.0.url")
 DONE = {"status": "Success", "url": "/video.mp4"}

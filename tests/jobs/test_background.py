@@ -9,7 +9,7 @@ import pytest
 from media_agent.client import VideoClient
 from media_agent.config.settings import load_settings
 from media_agent.errors import IdempotencyConflictError, InvalidRequestError
-from media_agent_hosted.fal_simulator import FalSimulator
+from media_agent_hosted.providers.fal.simulator import FalSimulator
 from media_agent_schemas import JobStatus, Size, VideoJob, VideoRequest
 
 pytestmark = pytest.mark.anyio

@@ -12,7 +12,7 @@ import pytest
 
 from media_agent.ledger.ledger import Ledger
 from media_agent.testing.simulator.faults import Fault
-from media_agent_hosted.fal_simulator import FalSimulator
+from media_agent_hosted.providers.fal.simulator import FalSimulator
 from media_agent_schemas import JobStatus
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -19,7 +19,7 @@ from media_agent import VideoClient
 from media_agent.config.settings import load_settings
 from media_agent.tools import ToolBox
 from media_agent.video.codec import probe
-from media_agent_hosted.fal_simulator import FalSimulator
+from media_agent_hosted.providers.fal.simulator import FalSimulator
 
 async def make(url):
     fal = {"base_url": url, "key": "any", "options": {"poll_seconds": 0.01}}

@@ -9,9 +9,9 @@ from media_agent.backend.protocol import BackendSettings
 from media_agent.errors import BackendResponseError, GenerationFailedError, MediaAgentError, to_info
 from media_agent.testing.conformance import ServiceConformance
 from media_agent.testing.simulator.faults import Fault
-from media_agent_hosted.openai_compatible import OpenAICompatibleBackend
-from media_agent_hosted.openai_simulator import OpenAISimulator
-from media_agent_hosted.openai_video import Video
+from media_agent_hosted.providers.openai_compatible.backend import OpenAICompatibleBackend
+from media_agent_hosted.providers.openai_compatible.simulator import OpenAISimulator
+from media_agent_hosted.providers.openai_compatible.video import Video
 from media_agent_schemas.events import JobFailed, JobOutcomeUnknown
 from media_agent_schemas.media import Size
 from media_agent_schemas.request import VideoRequest

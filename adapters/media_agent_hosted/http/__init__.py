@@ -1,0 +1,1 @@
+"""The network: who sends, with which key, how often; and what came back."""

@@ -1,0 +1,336 @@
+"""The one place where hosted adapters meet the network: an adapter builds, this sends, it parses.
+
+Three promises: a key goes to the provider's own origin and nowhere else, also after redirects; a
+paid request is sent again only when nothing can have been accepted; no message, log line or
+representation carries a secret.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import httpx
+from pydantic import JsonValue, SecretStr
+
+from media_agent.backend.polled import sending
+from media_agent.errors import (
+    BackendRefusedError,
+    BackendResponseError,
+    BackendUnavailableError,
+    InvalidRequestError,
+    MediaAgentError,
+)
+from media_agent.ingest.download import fetch
+from media_agent.ingest.inline import is_inline
+from media_agent.redact import redact
+from media_agent.storage.addresses import is_loopback, origin_of, parsed_address, resolved
+from media_agent.storage.network import (
+    STRANGE,
+    TROUBLE,
+    Way,
+    before_sending,
+    cause_of,
+    decoded,
+    open_client,
+    reason_of,
+)
+from media_agent.video.codec import LARGEST_FILM
+from media_agent_hosted.http.auth import Headers, hide_headers, hide_queries
+from media_agent_hosted.http.headers import checked_headers
+from media_agent_hosted.http.replies import Reply, Translate, general_error, uncertain
+from media_agent_hosted.http.retry import repeated
+from media_agent_hosted.http.urls import checked_base, place_of
+from media_agent_hosted.parsing.lenient import trimmed
+
+__all__ = ["FilePart", "HttpApi", "Reply", "Translate", "Transport"]
+
+Transport = httpx.AsyncBaseTransport
+FilePart = tuple[str | None, bytes, str | None]
+"""File name, bytes and media type of one part of a form; no name for a plain field."""
+
+LARGEST_REPLY = 32 * 2**20  # bytes of an API reply, which is held in memory
+_REDIRECTS = 5
+
+
+class HttpApi:
+    """One provider's API at one address."""
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        auth: Callable[[], Headers] = dict,
+        secrets: Collection[SecretStr] = (),
+        allow_plain_http: bool = False,
+        timeout_seconds: float = 60.0,
+        transport: Transport | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        """Check the address; nothing is sent.
+
+        No text that comes back says what `auth` sends, nor one of the further `secrets`.
+
+        Raises:
+            ConfigurationError: the address is malformed, holds a password, or is plain http
+                to another machine without `allow_plain_http`.
+        """
+        self._base = checked_base(base_url, allow_plain_http=allow_plain_http)
+        self._auth = auth
+        self._further_secrets = secrets
+        self._timeout_seconds = timeout_seconds
+        self._transport = transport
+        self._sleep = sleep
+        self._client: httpx.AsyncClient | None = None
+        logging.getLogger("httpx").addFilter(hide_queries)  # signed links are secrets
+        logging.getLogger("httpcore.http11").addFilter(hide_headers)
+
+    def __repr__(self) -> str:
+        return f"HttpApi({str(self._base)!r})"
+
+    @property
+    def host(self) -> str:
+        """The provider's host, with the port where it is not the usual one."""
+        return place_of(self._base)
+
+    @property
+    def is_here(self) -> bool:
+        """Whether the provider is a program on this machine."""
+        return is_loopback(self._base.host)
+
+    def has(self, url: str) -> bool:
+        """Whether an address is on the provider's own origin, so that the key may go there."""
+        parsed = parsed_address(url)
+        return parsed is not None and self._is_own(parsed)
+
+    def resolved(self, url: str, asked: str) -> str:
+        """Return an address out of the answer that a path below the base URL gave, absolute."""
+        found = None if is_inline(url) else resolved(url, self.below_base(asked))
+        return url if found is None else str(found)
+
+    def below_base(self, url: str) -> str:
+        """Return a path below the base URL as an address; an address as it is."""
+        return str(self._base).rstrip("/") + url if url.startswith("/") else url
+
+    def own_url(self, url: str, what: str = "URL") -> str:
+        """Return a URL that came out of a reply, if it is on the provider's own origin.
+
+        Raises:
+            BackendResponseError: it is elsewhere, where the key must not go.
+        """
+        if not self.has(url):
+            parsed = parsed_address(url)
+            where = "no address" if parsed is None else place_of(parsed)
+            raise BackendResponseError(
+                f"{self.host} answered a {what} on another origin ({where}); the key stays here",
+                hint="if the service really answers from there, make that its base_url",
+            )
+        return url
+
+    async def send(
+        self,
+        method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"],
+        url: str,
+        *,
+        json: JsonValue = None,
+        files: Mapping[str, FilePart] | None = None,
+        params: Mapping[str, str] | None = None,
+        headers: Headers | None = None,
+        paid: bool = False,
+        is_known_again: bool = False,
+        accepts: Collection[int] = (),
+        is_accepted: Callable[[Reply], bool] | None = None,
+        translate: Translate | None = None,
+    ) -> Reply:
+        """Send one request with the key; return a reply below status 400, or one of `accepts`.
+
+        So is one of which `is_accepted` says that it names accepted work, whatever its status.
+
+        `url` is a path below the base URL, or a whole URL on the provider's own origin. A free
+        request is repeated through trouble; a paid one only after a refused connection or a 429.
+        One that the provider knows again, by a key in its `headers`, is repeated too.
+
+        Raises:
+            SubmitUncertainError: a paid request may have been accepted, and its reply was lost.
+            BackendUnavailableError: the provider cannot be reached, or says it is in trouble.
+            BackendRateLimitError: it asks to wait, for long or again and again.
+            MediaAgentError: what the reply means, by `translate` and the general table.
+        """
+        target = self._absolute(url)
+
+        async def attempt() -> Reply:
+            way = Way()
+            request = self._request(
+                method, target, way, headers or {}, json=json, files=files, params=params
+            )
+            with sending() if paid else contextlib.nullcontext():
+                reply = await self._answer(request, way, paid=paid)
+                is_taken = reply.status in accepts or (is_accepted and is_accepted(reply))
+                if reply.status >= 400 and not is_taken:
+                    raise self._error(reply, translate)
+            return reply
+
+        return await repeated(attempt, self._sleep, is_known_again=is_known_again)
+
+    async def download(
+        self,
+        url: str,
+        path: Path,
+        *,
+        asked: str | None = None,
+        size_bytes: int | None = None,
+        max_bytes: int = LARGEST_FILM,
+        translate: Translate | None = None,
+    ) -> None:
+        """Stream a video to `path`, which is replaced whole or not at all.
+
+        `url` is a path below the base URL; or, out of the answer that `asked` gave, any address as
+        it stands there. The key goes along on the provider's own origin only.
+
+        Raises:
+            VideoNotFetchedError: it is too large, no video, cut off, gone, or at a forbidden
+                address.
+            StorageError: it could not be written.
+            MediaAgentError: what `translate` makes of a refusal.
+        """
+
+        def refusal(response: httpx.Response, body: bytes) -> MediaAgentError | None:
+            if translate is None:
+                return None
+            return translate(self._reply(response, body, paid=False))
+
+        await fetch(
+            self.below_base(url) if asked is None else url,
+            path,
+            named_by=str(self._base) if asked is None else self.below_base(asked),
+            headers=lambda target: self._auth() if self._is_own(target) else {},
+            refusal=refusal,
+            size_bytes=size_bytes,
+            max_bytes=max_bytes,
+            transport=self._transport,
+            sleep=self._sleep,
+        )
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        client, self._client = self._client, None
+        if client is not None:
+            await client.aclose()
+
+    async def _answer(self, request: httpx.Request, way: Way, *, paid: bool) -> Reply:
+        """Send and read the reply; a GET follows redirects within the provider's own origin."""
+        with self._transport_errors(way, paid=paid):
+            async with asyncio.timeout(self._timeout_seconds):
+                for _ in range(_REDIRECTS + 1):
+                    response = await self._opened().send(request, stream=True)
+                    reply = await self._read(response, paid=paid)
+                    if not 300 <= reply.status < 400:
+                        return reply
+                    if request.method != "GET" or response.next_request is None:
+                        raise _redirected(request, response, paid=paid)
+                    target = self.own_url(str(response.next_request.url), "redirect")
+                    request = self._request("GET", target, way, {})
+        raise BackendResponseError(f"{self.host} redirects without end", hint="check base_url")
+
+    async def _read(self, response: httpx.Response, *, paid: bool) -> Reply:
+        """Read a reply of bounded size; a plain no is one also where its words were lost."""
+        content = bytearray()
+        try:
+            async for piece in decoded(response):
+                content += piece
+                if len(content) > LARGEST_REPLY:
+                    break
+        except (httpx.TransportError, httpx.DecodingError):
+            if not (paid and self._reply(response, b"", paid=paid).is_no):
+                raise
+        finally:
+            await response.aclose()
+        reply = self._reply(response, bytes(content), paid=paid)
+        if len(content) > LARGEST_REPLY:
+            raise reply.senseless(f"more than {LARGEST_REPLY} bytes where a short answer was due")
+        return reply
+
+    def _reply(self, response: httpx.Response, content: bytes, *, paid: bool) -> Reply:
+        secrets = self._secrets
+        return Reply(
+            status=response.status_code,
+            headers={
+                name.lower(): redact(value, secrets) for name, value in response.headers.items()
+            },
+            content=content,
+            host=place_of(response.url),
+            paid=paid,
+            url=str(response.url),
+            secrets=secrets,
+        )
+
+    def _error(self, reply: Reply, translate: Translate | None) -> MediaAgentError:
+        said = translate(reply) if translate is not None else None
+        return said or general_error(reply)
+
+    def _request(
+        self, method: str, target: str, way: Way, headers: Headers, **body: Any
+    ) -> httpx.Request:
+        """Build a request.
+
+        Raises:
+            ConfigurationError: a header cannot be sent, or the network is set up wrongly.
+            InvalidRequestError: the body cannot be written.
+        """
+        headers = checked_headers({**headers, **self._auth()})
+        client = self._opened()
+        try:
+            return client.build_request(
+                method, target, headers=headers, extensions={"trace": way}, **body
+            )
+        except (ValueError, TypeError, RecursionError, httpx.InvalidURL) as error:
+            raise InvalidRequestError(
+                f"the request cannot be written: {trimmed(redact(str(error), self._secrets))}",
+                hint="change the value; nothing was sent",
+            ) from None
+
+    @contextlib.contextmanager
+    def _transport_errors(self, way: Way, *, paid: bool) -> Iterator[None]:
+        """Tell apart what never left this machine from what was sent and got no answer."""
+        try:
+            yield
+        except (*TROUBLE, *STRANGE) as error:
+            known = before_sending(error, self.host, way)
+            if known is not None:
+                raise known from cause_of(error)
+            if not isinstance(error, TROUBLE):
+                raise
+            reason = redact(reason_of(error), self._secrets)
+            said = f"the answer of {self.host} was lost ({reason})"
+            if paid:
+                raise uncertain(self.host, said) from cause_of(error)
+            raise BackendUnavailableError(said, hint="try again later") from cause_of(error)
+
+    def _absolute(self, url: str) -> str:
+        return self.below_base(url) if url.startswith("/") else self.own_url(url)
+
+    @property
+    def _secrets(self) -> frozenset[str]:
+        further = (secret.get_secret_value() for secret in self._further_secrets)
+        return frozenset((*self._auth().values(), *further))
+
+    def _is_own(self, url: httpx.URL) -> bool:
+        return origin_of(url) == origin_of(self._base) and not url.userinfo
+
+    def _opened(self) -> httpx.AsyncClient:
+        if self._client is None:
+            timeout = httpx.Timeout(self._timeout_seconds, connect=10.0)
+            self._client = open_client(self._base, timeout=timeout, transport=self._transport)
+        return self._client
+
+
+def _redirected(request: httpx.Request, response: httpx.Response, *, paid: bool) -> MediaAgentError:
+    """Return the error for a redirect; "See Other" may follow what was accepted."""
+    host, status = place_of(request.url), response.status_code
+    said = f"{host} answered a {request.method} with the redirect {status}, which is not followed"
+    if paid and status == 303:
+        return uncertain(host, said)
+    kind = BackendRefusedError if paid else BackendResponseError
+    return kind(said, hint="set base_url to where the API really is")

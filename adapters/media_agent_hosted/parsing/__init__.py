@@ -1,0 +1,1 @@
+"""What a reply means, in whatever form a service writes it; pure."""

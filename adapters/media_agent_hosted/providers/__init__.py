@@ -1,0 +1,1 @@
+"""The hosted APIs, a folder for each."""

@@ -1,0 +1,197 @@
+"""fal on this machine: its queue as documented, for tests and for trying things out.
+
+What the documents leave open is invented and marked so here: the state of a cancelled request.
+"""
+
+import base64
+import re
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar
+
+from pydantic import JsonValue
+
+from media_agent.testing import Route, SimulatedJob, Simulator
+from media_agent.testing.simulator.server import Answer, Call
+from media_agent.testing.simulator.videos import Film
+from media_agent.video.codec import probe
+from media_agent_hosted.providers.fal.models import FalModel, Fixed, Frames, models
+
+_WORDS = (
+    "The content could not be processed because it contained material flagged by a content checker."
+)
+_MOST_FRAMES = 5000
+_SHAPES = {"16:9": (64, 36), "9:16": (36, 64), "1:1": (48, 48), "4:3": (64, 48), "3:4": (48, 64)}
+
+
+class FalSimulator(Simulator):
+    """Answers as queue.fal.run does; any key of the form `Key ...` is good."""
+
+    name = "fal"
+    outcomes: ClassVar[tuple[str, ...]] = ("completed", "failed", "moderated", "invalid", "empty")
+
+    def routes(self) -> Sequence[Route]:
+        """Return the calls of the queue; the submission takes what is left."""
+        request = r"/(?P<app>.+)/requests/(?P<id>[^/]+)"
+        return (
+            Route("GET", f"{request}/status", "status", self._status),
+            Route("PUT", f"{request}/cancel", "cancel", self._cancel),
+            Route("GET", request, "result", self._result),
+            Route("POST", r"/(?P<model>[^/]+/.+)", "submit", self._submit),
+        )
+
+    def refusal(self, call: Call) -> Answer | None:
+        """Refuse whatever is not `Authorization: Key ...`."""
+        if re.fullmatch(r"Key \S+", call.headers.get("authorization", "")):
+            return None
+        return Answer(401, self.error_body("Authentication is required to access this application"))
+
+    def error_body(self, text: str) -> JsonValue:
+        """Return an error as fal words it."""
+        return {"detail": text}
+
+    def film(self, job: SimulatedJob) -> Film:
+        """Return a film of the length and shape asked, small."""
+        model = models().get(job.model)
+        fps = float(str(job.input.get("frames_per_second", job.input.get("fps", 0)))) or (
+            model.rates.default if model is not None else 24.0
+        )
+        frames = self._frames(job, model, fps)
+        width, height = _SHAPES.get(str(job.input.get("aspect_ratio")), _SHAPES["16:9"])
+        shade = int(job.id[-4:], 16) * 40 % 200
+        return Film(max(1, min(frames, _MOST_FRAMES)), fps, width, height, shade)
+
+    def _frames(self, job: SimulatedJob, model: FalModel | None, fps: float) -> int:
+        made = job.input.get("num_frames")
+        if isinstance(made, int):
+            before = job.input.get("video_url")
+            if not isinstance(before, str):
+                return made
+            overlap = model.length.overlap if model and isinstance(model.length, Frames) else 0
+            start = job.input.get("start_frame")
+            kept = self._length_of(before) - overlap
+            return (start if isinstance(start, int) else max(0, kept)) + made
+        if model is not None and isinstance(model.length, Fixed):
+            return model.length.frames
+        seconds = re.match(r"\d+", str(job.input.get("duration", "")))
+        return round(fps * (int(seconds[0]) if seconds else 5))
+
+    def _length_of(self, address: str) -> int:
+        """Return the frames of a film given by address: one of ours, or inline."""
+        name = address.rpartition("/")[2].removesuffix(".mp4")
+        if name in self.jobs:
+            return self.film(self.jobs[name]).frames
+        if not address.startswith("data:video/"):
+            return 96
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, "film.mp4")
+            path.write_bytes(base64.b64decode(address.partition(",")[2]))
+            return probe(path).frames
+
+    def _submit(self, call: Call) -> Answer:
+        if not call.json():
+            fault: JsonValue = {"loc": ["body"], "msg": "not an object", "type": "json_invalid"}
+            return Answer(422, {"detail": [fault]})
+        job = self.accept(call.arguments["model"], call.json())
+        addresses = self._addresses(job)
+        return Answer(
+            200,
+            {
+                "status": "IN_QUEUE",
+                "request_id": job.id,
+                **addresses,
+                "queue_position": max(0, self.queued_polls - 1),
+            },
+        )
+
+    def _status(self, call: Call) -> Answer:
+        job = self._job(call)
+        if job is None:
+            return self.not_found(call)
+        stage = self.poll(job)
+        told: dict[str, JsonValue] = {
+            "request_id": job.id,
+            "response_url": self._addresses(job)["response_url"],
+        }
+        logs: JsonValue = None
+        if job.is_cancelled:  # invented: the documents do not say
+            gone = {"error": "Request was cancelled", "error_type": "client_cancelled"}
+            return Answer(200, {"status": "COMPLETED", **told, **gone})
+        if stage == "queued":
+            left = self.queued_polls - job.polls
+            return Answer(202, {"status": "IN_QUEUE", **told, "queue_position": left})
+        if stage == "running":
+            if call.query.get("logs") == "1":
+                step = job.polls - self.queued_polls
+                logs = [{"message": f"step {step}", "level": "INFO", "timestamp": _TIME}]
+            return Answer(202, {"status": "IN_PROGRESS", **told, "logs": logs})
+        if self.outcome == "failed":
+            return Answer(200, {"status": "COMPLETED", **told, **_FAILURE})
+        metrics: JsonValue = {"inference_time": 41.2}
+        return Answer(200, {"status": "COMPLETED", **told, "logs": None, "metrics": metrics})
+
+    def _result(self, call: Call) -> Answer:
+        job = self._job(call)
+        if job is None:
+            return self.not_found(call)
+        if self.stage(job) != "done":
+            return Answer(400, self.error_body("Request is still in progress"))
+        match self.outcome:
+            case "failed":
+                kind = _FAILURE["error_type"]
+                return Answer(503, {"detail": _FAILURE["error"], "error_type": kind})
+            case "moderated":
+                return Answer(422, _detail("prompt", _WORDS, "content_policy_violation", job))
+            case "invalid":
+                return Answer(422, _detail("duration", "not a good value", "value_error", job))
+            case "empty":
+                return Answer(200, {"images": []})
+        size = len(self.film_content(job))
+        film: JsonValue = {
+            "url": self.film_url(job),
+            "content_type": "video/mp4",
+            "file_name": f"{job.id}.mp4",
+            "file_size": size,
+        }
+        seed = job.input.get("seed", 7)
+        return Answer(200, {"video": film, "seed": seed})
+
+    def _cancel(self, call: Call) -> Answer:
+        job = self._job(call)
+        if job is None:
+            return Answer(404, {"status": "NOT_FOUND"})
+        if self.stage(job) == "done" and job.polls:
+            return Answer(400, {"status": "ALREADY_COMPLETED"})
+        job.is_cancelled = self.stage(job) == "queued"  # work that has begun goes on
+        return Answer(202, {"status": "CANCELLATION_REQUESTED"})
+
+    def _job(self, call: Call) -> SimulatedJob | None:
+        job = self.jobs.get(call.arguments["id"])
+        return job if job is not None and _app_of(job.model) == call.arguments["app"] else None
+
+    def _addresses(self, job: SimulatedJob) -> dict[str, JsonValue]:
+        """Return the addresses of a request; they name the app only, not what is below it."""
+        base = f"{self.url}/{_app_of(job.model)}/requests/{job.id}"
+        return {
+            "response_url": base,
+            "status_url": f"{base}/status",
+            "cancel_url": f"{base}/cancel",
+        }
+
+
+_TIME = "2026-11-20T10:00:00Z"
+_FAILURE: dict[str, JsonValue] = {
+    "error": "Runner disconnected",
+    "error_type": "runner_disconnected",
+}
+
+
+def _app_of(model: str) -> str:
+    parts = model.split("/")
+    return "/".join(parts[: 3 if parts[0] in ("workflows", "comfy") else 2])
+
+
+def _detail(name: str, words: str, kind: str, job: SimulatedJob) -> JsonValue:
+    given: JsonValue = {"prompt": job.input.get("prompt")}
+    return {"detail": [{"loc": ["body", name], "msg": words, "type": kind, "input": given}]}

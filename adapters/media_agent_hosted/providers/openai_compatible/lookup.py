@@ -1,0 +1,186 @@
+"""Which video in a server's list is the one whose reply was lost.
+
+Only what the server repeats of ours proves anything: the prompt, of a video that was not made
+before ours was asked for. The clocks of two machines are not compared: a server's times are
+compared with its own Date, with some seconds to spare. What is older by minutes is only named.
+"""
+
+import re
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+
+from media_agent.errors import BackendResponseError
+from media_agent_hosted.base.identity import fits_a_path
+from media_agent_hosted.http.client import HttpApi
+from media_agent_hosted.http.replies import Reply
+from media_agent_hosted.providers.openai_compatible.video import Server, Video, parse_list
+
+_PAGE = 100  # videos in a page, the most that both servers give
+_PAGES = 50  # pages looked through at most
+_TO_SPARE = 300.0  # seconds by which a server's clocks may differ at most
+_BEHIND = 10.0  # seconds by which they do: its videos may get their times from another machine
+_SHOWN = 3  # candidates that a message names
+_SHORTEST_PART = 20  # letters of a prompt that is repeated in part
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """What a server's list has, and from when on it can be what is looked for."""
+
+    videos: tuple[Video, ...]
+    unreadable: int
+    since: float | None
+    """By the server's clock; None: it does not say its time."""
+
+
+async def find_video(
+    api: HttpApi,
+    form: Mapping[str, str],
+    *,
+    ago: Callable[[], float],
+    taken: Collection[str],
+) -> Video | None:
+    """Return the video that repeats the prompt of this form, None if nothing like it is there.
+
+    It was asked for so many seconds `ago`; `taken` are ids of videos that are something else.
+
+    Raises:
+        BackendResponseError: nobody can be sure: several fit, or one that repeats no prompt, or
+            some cannot be read.
+    """
+    listed = await _newest(api, ago)
+    fitting = [
+        video
+        for video in listed.videos
+        if video.id not in taken and fits_a_path(video.id) and echoes(video, form)
+    ]
+    candidates = [
+        video
+        for video in fitting
+        if _may_be(video, form) and not _is_before(video, listed.since, _TO_SPARE)
+    ]
+    ours = [
+        video
+        for video in candidates
+        if is_prompt_of(video, form) and _is_after(video, listed.since)
+    ]
+    if len(ours) == 1:
+        return ours[0]
+    if candidates:
+        raise BackendResponseError(_said(api.host, ours or candidates, is_ours=bool(ours)))
+    if listed.unreadable:
+        raise BackendResponseError(
+            f"{listed.unreadable} videos in the list of {api.host} cannot be read: it may be there"
+        )
+    return None
+
+
+def is_prompt_of(video: Video, form: Mapping[str, str]) -> bool:
+    """Whether a video has the prompt of the form, however it is spaced."""
+    return video.prompt is not None and _plain(video.prompt) == _plain(form.get("prompt", ""))
+
+
+def echoes(video: Video, form: Mapping[str, str]) -> bool:
+    """Whether nothing that a listed video repeats speaks against this form.
+
+    What a server works out itself is compared roughly: vLLM-Omni rounds frames and their rate.
+    """
+    if video.model is not None and video.model != form.get("model", video.model):
+        return False
+    if _sides(video.size) != _sides(form.get("size")) and None not in (
+        _sides(video.size),
+        _sides(form.get("size")),
+    ):
+        return False
+    numbers = {"num_frames": video.num_frames, "fps": video.fps}
+    if not all(_is_about(said, form.get(name)) for name, said in numbers.items()):
+        return False
+    return _seconds_agree(video, form)
+
+
+async def _newest(api: HttpApi, ago: Callable[[], float]) -> Listed:
+    """Return the videos made since then, newest first."""
+    found: dict[str, Video] = {}
+    unreadable, begin = 0, None
+    params = {"limit": str(_PAGE), "order": "desc"}
+    for _ in range(_PAGES):
+        reply = await api.send("GET", "/videos", params=params)
+        begin = _by_its_clock(reply, ago())
+        page, odd, has_more = parse_list(reply.json())
+        unreadable += odd
+        new = {video.id: video for video in page if video.id not in found}
+        found |= new
+        is_last = has_more is False or (has_more is None and len(page) + odd < _PAGE)
+        if is_last or not new or _is_before(page[-1], begin, _TO_SPARE):
+            break
+        params["after"] = page[-1].id
+    return Listed(tuple(found.values()), unreadable, begin)
+
+
+def _by_its_clock(reply: Reply, ago: float) -> float | None:
+    """Return when that was by the server's clock, None where it does not say its time."""
+    try:
+        return parsedate_to_datetime(reply.headers.get("date", "")).timestamp() - ago
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
+def _is_before(video: Video, since: float | None, to_spare: float) -> bool:
+    """Whether a video is certainly older than that."""
+    made = video.created_at
+    return made is not None and since is not None and made < since - to_spare
+
+
+def _is_after(video: Video, since: float | None) -> bool:
+    """Whether a video was not made before, as far as the clocks of one server tell."""
+    made = video.created_at
+    return made is not None and since is not None and made >= since - _BEHIND
+
+
+def _may_be(video: Video, form: Mapping[str, str]) -> bool:
+    """Whether a video can be the one looked for, also where it repeats no prompt or a part."""
+    if video.prompt is None or is_prompt_of(video, form):
+        return True
+    part = _plain(video.prompt).rstrip(".…")
+    return len(part) >= _SHORTEST_PART and _plain(form.get("prompt", "")).startswith(part)
+
+
+def _said(host: str, videos: list[Video], *, is_ours: bool) -> str:
+    names = ", ".join(video.id for video in videos[:_SHOWN])
+    more = f" and {len(videos) - _SHOWN} more" if len(videos) > _SHOWN else ""
+    if is_ours:
+        return f"{host} has several videos of this prompt, {names}{more}: look which one it is"
+    return (
+        f"the list of {host} proves nothing: it does not repeat the prompt, or not that it was "
+        f"made after yours was asked for; it may be {names}{more}: look whether that is the video "
+        "you asked for"
+    )
+
+
+def _plain(prompt: str) -> str:
+    return " ".join(prompt.split())
+
+
+def _sides(size: str | None) -> tuple[int, ...] | None:
+    """Return width and height of a size however it is written, None if it says none."""
+    found = re.fullmatch(r"\s*(\d{1,6})\s*[xX*×:]\s*(\d{1,6})\s*", size or "")
+    return None if found is None else (int(found[1]), int(found[2]))
+
+
+def _is_about(said: float | None, asked: str | None) -> bool:
+    return said is None or asked is None or abs(said - float(asked)) <= max(4.0, said / 10)
+
+
+def _seconds_agree(video: Video, form: Mapping[str, str]) -> bool:
+    """Whether the length fits: SGLang says the frames it makes, in whole seconds.
+
+    vLLM-Omni repeats the seconds asked, which are none where we asked for frames.
+    """
+    said = video.seconds
+    if said is None:
+        return True
+    if "num_frames" in form and "fps" in form:
+        is_sglang = video.server is Server.SGLANG
+        return not is_sglang or abs(said - float(form["num_frames"]) / float(form["fps"])) <= 1
+    return "seconds" not in form or said == float(form["seconds"])

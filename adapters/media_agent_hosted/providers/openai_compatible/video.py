@@ -1,0 +1,265 @@
+"""What servers with OpenAI's video API answer, and what that means here; all of it pure.
+
+SGLang-Diffusion and vLLM-Omni both speak it, each in its own way.
+"""
+
+from collections.abc import Collection
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict, JsonValue
+
+from media_agent.backend.polled import QUEUED
+from media_agent.errors import (
+    BackendResponseError,
+    ContentRejectedError,
+    GenerationFailedError,
+    InvalidRequestError,
+    OperationNotFoundError,
+    to_info,
+)
+from media_agent_hosted.base.refusals import is_fine, refusal_in
+from media_agent_hosted.parsing.causes import Cause, cause_of
+from media_agent_hosted.parsing.errors import codes_in, words_in
+from media_agent_hosted.parsing.lenient import (
+    Moment,
+    Number,
+    Text,
+    Word,
+    merged,
+    share,
+    spaced,
+    text,
+    trimmed,
+    whole,
+)
+from media_agent_hosted.parsing.states import (
+    State,
+    state_beside,
+    state_of,
+    state_said,
+    unknown_word,
+)
+from media_agent_hosted.parsing.videos import is_fetchable, videos_in
+from media_agent_schemas.capabilities import Verification
+from media_agent_schemas.errors import ErrorInfo
+from media_agent_schemas.events import (
+    Cost,
+    JobCancelled,
+    JobCompleted,
+    JobFailed,
+    JobProgressed,
+    Timing,
+)
+from media_agent_schemas.jobs import OperationRef
+from media_agent_schemas.media import Artifact
+
+
+class Server(StrEnum):
+    """Which program answers; AUTO: told from what it answers; OPENAI: any other of that shape."""
+
+    AUTO = "auto"
+    SGLANG = "sglang"
+    VLLM_OMNI = "vllm-omni"
+    OPENAI = "openai"
+
+
+class Video(BaseModel):
+    """A video as a server describes it; only `id` and `status` are needed, the rest is news."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    id: Word = ""
+    status: Word = ""
+    progress: JsonValue = None
+    model: Text = None
+    prompt: Text = None
+    size: Text = None
+    seconds: Number = None
+    num_frames: Number = None
+    fps: Number = None
+    created_at: Moment = None
+    completed_at: Moment = None
+    expires_at: Moment = None
+    urls: JsonValue = None
+    error: JsonValue = None
+    has_error: bool = False
+    inference_time_s: Number = None
+    revised_prompt: Text = None
+    media_type: Text = None
+    file_path: Text = None
+    addresses: tuple[str, ...] = ()
+    """Where the film can be fetched, as far as the server says so itself; a bucket is none."""
+
+    @property
+    def server(self) -> Server:
+        """Which program wrote this, as far as its fields tell."""
+        if self.id.startswith("video_gen_") or self.media_type is not None:
+            return Server.VLLM_OMNI
+        if self.file_path is not None or "urls" in self.model_fields_set:
+            return Server.SGLANG
+        return Server.AUTO
+
+    @property
+    def state(self) -> State | None:
+        """How far it is; None: in a word that is not known here."""
+        return state_beside(self.status, has_error=self.has_error)
+
+    @property
+    def fraction(self) -> float | None:
+        """How much of it is done."""
+        return share(self.progress)
+
+
+def parse_video(body: JsonValue, known_as: str = "", sent: Collection[str] = ()) -> Video | None:
+    """Read a video, None if this is none; also from an error, as vLLM-Omni answers failed polls.
+
+    A poll asks about a video that is `known_as` some id, so that its answer need not say it. What
+    was `sent` is no address of it.
+    """
+    said = merged(body)
+    found = tuple(url for url, _ in videos_in(said, sent=sent) if is_fetchable(url))
+    name, state = text(said.get("id")), state_said(said)
+    refusal = refusal_in(said)
+    facts = {
+        **said,
+        "has_error": refusal is not None and refusal.is_plain,
+        "addresses": found,
+        "id": known_as or name,
+        "status": state,
+    }
+    says_why = words_in(said.get("error")) and not is_fine(said.get("error"))
+    if not says_why and state_of(state) is State.FAILED:
+        facts["error"] = words_in(said) or (state if len(spaced(state).split()) > 1 else None)
+    says_more = state or (known_as and (found or name == known_as))
+    return Video.model_validate(facts) if facts["id"] and says_more else None
+
+
+def parse_list(body: JsonValue) -> tuple[list[Video], int, bool | None]:
+    """Read a page of videos, how many entries are none, and whether there is more if it says so.
+
+    Raises:
+        BackendResponseError: this is no list of videos.
+    """
+    entries = body.get("data") if isinstance(body, dict) else body
+    if not isinstance(entries, list):
+        raise BackendResponseError("the server's list of videos is no list")
+    videos = [parse_video(entry) for entry in entries]
+    has_more = body.get("has_more") if isinstance(body, dict) else None
+    read = [video for video in videos if video is not None]
+    return read, len(videos) - len(read), has_more if isinstance(has_more, bool) else None
+
+
+def parse_models(body: JsonValue) -> tuple[str, ...]:
+    """Read the names of the models that a server serves; empty if it does not say."""
+    entries = body.get("data") if isinstance(body, dict) else None
+    if not isinstance(entries, list):
+        return ()
+    names = [entry.get("id") for entry in entries if isinstance(entry, dict)]
+    return tuple(name for name in names if isinstance(name, str))
+
+
+def parse_status(
+    video: Video, *, server: Server = Server.AUTO
+) -> JobProgressed | JobCancelled | JobFailed | None:
+    """Say where a video stands; None: it is complete and can be fetched.
+
+    An unknown word is progress: servers add words, and a deadline ends what never ends.
+
+    Raises:
+        OperationNotFoundError: it was deleted.
+    """
+    fraction = _fraction(video, server)
+    match video.state:
+        case State.DONE:
+            return None
+        case State.FAILED:
+            return JobFailed(error=failure(video), model=video.model, cost=no_cost())
+        case State.CANCELLED:
+            return JobCancelled(model=video.model, cost=no_cost())
+        case State.QUEUED:
+            return JobProgressed(phase=QUEUED, fraction=fraction)
+        case State.RUNNING:
+            return JobProgressed(phase=trimmed(video.status), fraction=fraction)
+    if video.status.casefold() == "deleted":
+        raise lost(video.id)
+    return unknown_word("the server", video.status, fraction)
+
+
+def completed(
+    video: Video,
+    artifact: Artifact,
+    ref: OperationRef,
+    verification: Verification,
+    served: Collection[str] = (),
+) -> JobCompleted:
+    """Return the end of a video that was made, with all that the server tells.
+
+    A server that takes any name repeats it: `served` is what it really serves, if it says so.
+    """
+    seed, took = ref.data.get("seed"), None
+    if video.created_at is not None and video.completed_at is not None:
+        took = max(0.0, video.completed_at - video.created_at)
+    inference = video.inference_time_s
+    model, warnings = video.model or ref.model, []
+    if model is not None and len(served) == 1 and model not in served:
+        warnings.append(f"{model} was asked for; the server serves {next(iter(served))}, no other")
+        model = next(iter(served))
+    return JobCompleted(
+        artifacts=(artifact,),
+        seed=seed if isinstance(seed, int) else None,
+        model=model,
+        verification=verification,
+        prompts_sent=None if video.revised_prompt is None else (video.revised_prompt,),
+        warnings=tuple(warnings),
+        timing=Timing(
+            total_seconds=took,
+            phases={} if inference is None or inference < 0 else {"inference": inference},
+        ),
+        cost=no_cost(),
+    )
+
+
+def failure(video: Video) -> ErrorInfo:
+    """Return why a video failed, in the server's words."""
+    said = words_in(video.error)
+    codes = codes_in(video.error)
+    message = f"the server could not make {video.id}: {said or 'it does not say why'}"
+    if cause_of(codes, said) is Cause.CONTENT:
+        return to_info(ContentRejectedError(message, hint="change the prompt or the picture"))
+    if any(400 <= (whole(code) or 0) < 500 for code in codes):
+        return to_info(InvalidRequestError(message, hint="change what the server complains about"))
+    return to_info(GenerationFailedError(message, hint="the server's log says more"))
+
+
+def lost(video_id: str) -> OperationNotFoundError:
+    """Return the error for a video that its server no longer knows; nobody knows its outcome."""
+    return OperationNotFoundError(
+        f"the server does not know video {video_id}: it was restarted and forgot all its videos, "
+        "or somebody deleted this one",
+        hint="look for the film in the server's output folder",
+    )
+
+
+def expiry(video: Video, now: float) -> datetime | None:
+    """Return when the server forgets the film; None where it says none, or one that is over.
+
+    What is over cannot be meant of a film that is just being given: a clock is wrong, or 0 is none.
+    """
+    if video.expires_at is None or video.expires_at <= now:
+        return None
+    try:
+        return datetime.fromtimestamp(video.expires_at, UTC)
+    except (OverflowError, OSError, ValueError):
+        return None
+
+
+def no_cost() -> Cost:
+    """Return the price of one's own hardware."""
+    return Cost(usd=0, source="own hardware: no price")
+
+
+def _fraction(video: Video, server: Server) -> float | None:
+    """Return the progress; vLLM-Omni always says 0 until it is done, which is no news."""
+    is_news = server is not Server.VLLM_OMNI and video.server is not Server.VLLM_OMNI
+    return video.fraction if video.fraction or is_news else None

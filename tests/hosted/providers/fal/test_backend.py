@@ -1,0 +1,940 @@
+"""fal: what is built, what answers mean, and the whole way against its simulator."""
+
+import asyncio
+import base64
+import io
+import json
+import struct
+import zlib
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from media_agent.backend.protocol import BackendSettings
+from media_agent.errors import (
+    BackendAuthenticationError,
+    BackendRateLimitError,
+    BackendUnavailableError,
+    ConfigurationError,
+    ContentRejectedError,
+    InvalidRequestError,
+    OperationNotFoundError,
+    SubmitUncertainError,
+    UnsupportedRequestError,
+)
+from media_agent.negotiation.negotiate import negotiate
+from media_agent.registry.registry import Registry
+from media_agent.routing.catalogue import Catalogue
+from media_agent.testing import Fault, events_of
+from media_agent.testing.simulator.videos import write_video
+from media_agent.video.codec import probe
+from media_agent_hosted.http.inputs import LARGEST_INLINE, address_of
+from media_agent_hosted.http.replies import Reply
+from media_agent_hosted.providers.fal.backend import FalBackend
+from media_agent_hosted.providers.fal.facts import describe_model
+from media_agent_hosted.providers.fal.input import build_input
+from media_agent_hosted.providers.fal.models import models
+from media_agent_hosted.providers.fal.replies import (
+    Status,
+    parse_result,
+    parse_status,
+    read_status,
+    refusal_of,
+    verdict_of,
+)
+from media_agent_hosted.providers.fal.simulator import FalSimulator
+from media_agent_schemas.capabilities import Policy
+from media_agent_schemas.jobs import OperationRef
+from media_agent_schemas.media import InputRole, MediaInput, ResolutionTier, Size
+from media_agent_schemas.request import VideoMode, VideoRequest
+
+pytestmark = pytest.mark.anyio
+
+FIXTURES = Path(__file__).parent / "replies"
+KEY = "fal-key-0123456789"
+REF = OperationRef(backend="fal", model="fal-ai/mochi-v1", operation_id="764cabcf")
+NOW = datetime(2026, 11, 20, tzinfo=UTC)
+PICTURE = MediaInput(role=InputRole.FIRST_FRAME, url="https://pictures.example/fox.png")
+LAST = MediaInput(role=InputRole.LAST_FRAME, url="https://pictures.example/end.png")
+FILM = MediaInput(role=InputRole.SOURCE_VIDEO, url="https://films.example/fox.mp4")
+
+
+def fixture(name):
+    return json.loads((FIXTURES / f"{name}.json").read_text("utf-8"))
+
+
+def reply(name, **changes):
+    data = {**fixture(name), **changes}
+    content = json.dumps(data["body"]).encode()
+    kind = {"content-type": "application/json"}
+    return Reply(status=data["status"], headers=kind, content=content, host="queue.fal.run")
+
+
+def plan(model, policy=Policy.ADJUST, **wishes):
+    """Return the negotiated request for a model."""
+    wishes = {"prompt": "a fox", **wishes}
+    asked = VideoRequest(model=f"fal/{model}", **wishes)
+    return negotiate(asked, describe_model(model, None), policy, draw_seed=lambda: 99)
+
+
+def body(model, *, addresses=None, **wishes):
+    """Return what would be sent for some wishes."""
+    request = plan(model, **wishes).request
+    given = tuple(str(medium.url) for medium in request.inputs) if addresses is None else addresses
+    return build_input(request, models().get(model), given)
+
+
+def test_the_documented_request_is_built_word_for_word():
+    documented = fixture("request")
+    model = documented["url"].removeprefix("https://queue.fal.run/")
+
+    built = body(model, duration=5.0, resolution=ResolutionTier.P720, aspect_ratio="16:9")
+
+    assert built == {**documented["body"], "seed": 99}
+
+
+def test_the_documented_request_can_also_be_given_field_by_field():
+    documented = fixture("request")["body"]
+    fields = {name: value for name, value in documented.items() if name != "prompt"}
+
+    built = body("acme/new-model", options={"fal": {"input": json.dumps(fields)}})
+
+    assert built == documented
+
+
+@pytest.mark.parametrize(
+    ("model", "wishes", "expected"),
+    [
+        (
+            "fal-ai/wan/v2.2-a14b/text-to-video",
+            {"duration": 3.0, "seed": 0, "negative_prompt": "blur"},
+            {
+                "prompt": "a fox",
+                "negative_prompt": "blur",
+                "num_frames": 49,
+                "frames_per_second": 16,
+                "resolution": "720p",
+                "aspect_ratio": "16:9",
+                "seed": 0,
+                "enable_prompt_expansion": False,
+                "interpolator_model": "none",
+                "num_interpolated_frames": 0,
+            },
+        ),
+        (
+            "fal-ai/wan/v2.7/text-to-video",
+            {"duration": 7.0, "aspect_ratio": "3:4", "resolution": ResolutionTier.P1080},
+            {
+                "prompt": "a fox",
+                "duration": 7,
+                "resolution": "1080p",
+                "aspect_ratio": "3:4",
+                "seed": 99,
+                "enable_prompt_expansion": False,
+            },
+        ),
+        (
+            "fal-ai/wan/v2.7/image-to-video",
+            {"inputs": (PICTURE, LAST), "duration": 2.0, "seed": 1},
+            {
+                "prompt": "a fox",
+                "image_url": "https://pictures.example/fox.png",
+                "end_image_url": "https://pictures.example/end.png",
+                "duration": 2,
+                "resolution": "720p",
+                "seed": 1,
+                "enable_prompt_expansion": False,
+            },
+        ),
+        (
+            "fal-ai/wan-25-preview/text-to-video",
+            {"duration": 10.0, "seed": 2},
+            {
+                "prompt": "a fox",
+                "duration": "10",
+                "resolution": "720p",
+                "aspect_ratio": "16:9",
+                "seed": 2,
+                "enable_prompt_expansion": False,
+            },
+        ),
+        (
+            "fal-ai/kling-video/v3/pro/text-to-video",
+            {"duration": 3.0, "audio": False, "options": {"fal": {"cfg_scale": 0.7}}},
+            {
+                "prompt": "a fox",
+                "duration": "3",
+                "aspect_ratio": "16:9",
+                "generate_audio": False,
+                "cfg_scale": 0.7,
+            },
+        ),
+        (
+            "fal-ai/kling-video/v3/standard/image-to-video",
+            {"inputs": (PICTURE,), "prompt": None},
+            {"start_image_url": "https://pictures.example/fox.png", "duration": "5"},
+        ),
+        (
+            "fal-ai/ltx-2.3/text-to-video",
+            {"duration": 8.0, "fps": 50.0, "size": Size(width=3840, height=2160), "audio": True},
+            {
+                "prompt": "a fox",
+                "duration": 8,
+                "fps": 50,
+                "resolution": "2160p",
+                "aspect_ratio": "16:9",
+                "generate_audio": True,
+            },
+        ),
+        (
+            "fal-ai/mochi-v1",
+            {"seed": 0},
+            {"prompt": "a fox", "seed": 0, "enable_prompt_expansion": False},
+        ),
+        (
+            "fal-ai/magi",
+            {"duration": 5.0, "seed": 3, "options": {"fal": {"num_inference_steps": "32"}}},
+            {
+                "prompt": "a fox",
+                "num_frames": 120,
+                "resolution": "720p",
+                "aspect_ratio": "16:9",
+                "seed": 3,
+                "num_inference_steps": "32",
+            },
+        ),
+        (
+            "fal-ai/magi/image-to-video",
+            {"inputs": (PICTURE,), "seed": 3, "resolution": ResolutionTier.P480},
+            {
+                "prompt": "a fox",
+                "image_url": "https://pictures.example/fox.png",
+                "num_frames": 96,
+                "resolution": "480p",
+                "seed": 3,
+            },
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_each_family_gets_its_own_fields(model, wishes, expected):
+    assert body(model, **wishes) == expected
+
+
+def test_continuing_a_film_asks_for_the_overlap_on_top():
+    sent = body("fal-ai/magi/extend-video", inputs=(FILM,), duration=4.0, seed=1)
+
+    assert sent["video_url"] == "https://films.example/fox.mp4"
+    assert sent["num_frames"] == 96 + 32
+    assert "aspect_ratio" not in sent
+
+
+def test_continuing_from_a_frame_that_was_named_asks_for_no_overlap():
+    start = {"fal": {"input": '{"start_frame": 40}'}}
+
+    sent = body("fal-ai/magi/extend-video", inputs=(FILM,), duration=4.0, options=start)
+
+    assert (sent["start_frame"], sent["num_frames"]) == (40, 96)
+
+
+def test_prompt_expansion_is_off_until_it_is_asked_for():
+    asked = {"fal": {"enable_prompt_expansion": True}}
+
+    assert body("fal-ai/mochi-v1")["enable_prompt_expansion"] is False
+    assert body("fal-ai/mochi-v1", options=asked)["enable_prompt_expansion"] is True
+
+
+def test_more_input_is_sent_and_the_deadline_is_not():
+    options = {"fal": {"input": '{"elements": [], "cfg_scale_b": 0}', "deadline_seconds": 60}}
+
+    sent = body("fal-ai/kling-video/v3/pro/text-to-video", options=options)
+
+    assert (sent["duration"], sent["elements"], sent["cfg_scale_b"]) == ("5", [], 0)
+    assert "deadline_seconds" not in sent
+    assert "input" not in sent
+
+
+@pytest.mark.parametrize(
+    "field", ["duration", "resolution", "Aspect-Ratio", "generate_audio", "num_videos", "prompt"]
+)
+def test_more_input_may_not_say_what_was_planned_and_priced(field):
+    options = {"fal": {"input": json.dumps({field: "15"})}}
+
+    with pytest.raises(UnsupportedRequestError, match=f"'{field}' may not be set here"):
+        body("fal-ai/kling-video/v3/pro/text-to-video", options=options)
+
+
+@pytest.mark.parametrize("text", ["no json", "[]", "3"])
+def test_more_input_that_is_no_object_is_refused(text):
+    with pytest.raises(UnsupportedRequestError, match="option input"):
+        body("fal-ai/mochi-v1", options={"fal": {"input": text}})
+
+
+def needed_by(model):
+    """Return the inputs without which a model makes nothing."""
+    role = models()[model].needs
+    return () if role is None else (MediaInput(role=role, url="https://media.example/x"),)
+
+
+@pytest.mark.parametrize("model", models())
+def test_every_size_and_ratio_that_a_model_declares_can_be_sent(model):
+    limits = describe_model(model, None)
+    media = needed_by(model)
+
+    for size in limits.sizes:
+        sent = body(model, size=size, inputs=media)
+        assert models()[model].tiers[0].value is None or "resolution" in sent
+        assert not limits.aspect_ratios or sent["aspect_ratio"] in limits.aspect_ratios
+    for ratio in limits.aspect_ratios:
+        assert body(model, aspect_ratio=ratio, inputs=media)["aspect_ratio"] == ratio
+
+
+@pytest.mark.parametrize("model", models())
+def test_every_length_that_a_model_declares_can_be_sent(model):
+    limits = describe_model(model, None)
+    media = needed_by(model)
+
+    lengths = limits.durations or (limits.min_duration, limits.max_duration)
+
+    for seconds in lengths:
+        sent = body(model, duration=seconds, inputs=media)
+        assert {"duration", "num_frames"} & sent.keys() or model == "fal-ai/mochi-v1"
+
+
+def test_what_a_model_cannot_do_is_refused_by_its_capabilities():
+    with pytest.raises(UnsupportedRequestError) as caught:
+        plan(
+            "fal-ai/kling-video/v3/pro/text-to-video",
+            Policy.STRICT,
+            seed=1,
+            duration=60.0,
+            inputs=(PICTURE,),
+            n=4,
+            options={"fal": {"no_such_field": 1}},
+        )
+
+    named = {mismatch.field for mismatch in caught.value.mismatches}
+    assert {"seed", "duration", "inputs[0].role", "n", "option no_such_field"} <= named
+
+
+def test_frames_beyond_a_model_at_another_rate_are_refused_before_they_are_sent():
+    with pytest.raises(UnsupportedRequestError, match="17 to 161"):
+        body("fal-ai/wan/v2.2-a14b/text-to-video", duration=10.0, fps=60.0)
+
+
+def test_a_missing_picture_and_two_of_one_kind_are_refused():
+    model = "fal-ai/magi/image-to-video"
+
+    with pytest.raises(InvalidRequestError, match="needs a first_frame"):
+        body(model, mode=VideoMode.IMAGE_TO_VIDEO)
+    with pytest.raises(InvalidRequestError, match="takes one first_frame"):
+        body(model, inputs=(PICTURE, PICTURE))
+    with pytest.raises(InvalidRequestError, match="needs a prompt"):
+        body(model, inputs=(PICTURE,), prompt=None)
+
+
+def test_a_model_that_is_not_mapped_gets_prompt_and_seed_and_nothing_is_dropped():
+    assert body("acme/films/v9", seed=0) == {"prompt": "a fox", "seed": 0}
+    with pytest.raises(UnsupportedRequestError, match="size"):
+        body("acme/films/v9", size=Size(width=640, height=480))
+    with pytest.raises(UnsupportedRequestError, match="cannot be translated"):
+        body("acme/films/v9", resolution=ResolutionTier.P720, aspect_ratio="16:9")
+
+
+def test_a_model_that_is_not_mapped_makes_no_film_of_any_length(tmp_path):
+    asked = VideoRequest(model="fal/acme/films/v9", prompt="a fox", duration=60)
+    usual = FalBackend(BackendSettings(data_dir=tmp_path))
+    told = FalBackend(BackendSettings(data_dir=tmp_path, options={"max_duration": 60}))
+
+    limits = usual.capabilities("acme/films/v9")
+    with pytest.raises(UnsupportedRequestError, match="0 s to 5 s at once"):
+        negotiate(asked, limits, draw_seed=lambda: 0)
+    longer = negotiate(asked, told.capabilities("acme/films/v9"), draw_seed=lambda: 0)
+
+    assert "5 s at once unless max_duration says more" in limits.description
+    assert longer.request.seconds() == 60
+
+
+@pytest.mark.parametrize("model", ["magi", "fal-ai//magi", "fal-ai/../admin", "a/b?x=1", "/a/b"])
+def test_what_cannot_be_an_id_is_refused(model, tmp_path):
+    backend = FalBackend(BackendSettings(data_dir=tmp_path))
+
+    with pytest.raises(InvalidRequestError, match="no model") as caught:
+        backend.capabilities(model)
+
+    assert model != "magi" or "did you mean fal-ai/magi?" in caught.value.hint
+
+
+def test_a_part_of_an_id_is_understood(tmp_path):
+    with pytest.raises(InvalidRequestError) as caught:
+        FalBackend(BackendSettings(data_dir=tmp_path)).capabilities("wan")
+
+    assert "did you mean fal-ai/wan/v2.7/text-to-video?" in caught.value.hint
+
+
+def test_a_key_that_is_missing_is_said_before_anything_is_tried(tmp_path):
+    without = FalBackend(BackendSettings(data_dir=tmp_path))
+    with_key = FalBackend(BackendSettings(data_dir=tmp_path, key=SecretStr(KEY)))
+
+    unset = BackendSettings(data_dir=tmp_path, key_problem="the variable MY_KEY is not set")
+
+    assert "a key: set backends.fal.key" in without.capabilities().missing
+    assert with_key.capabilities().missing is None
+    assert FalBackend(unset).capabilities().missing == "a key: the variable MY_KEY is not set"
+
+
+def test_the_model_of_the_settings_is_the_default(tmp_path):
+    backend = FalBackend(BackendSettings(data_dir=tmp_path, model="fal-ai/magi"))
+
+    assert backend.capabilities().model == "fal-ai/magi"
+    assert backend.capabilities().models[0] == "fal-ai/magi"
+    assert sorted(backend.capabilities().models) == sorted(models())
+
+
+ENDLESS = [{"deadline_seconds": float("inf")}, {"max_duration": float("inf")}]
+
+
+@pytest.mark.parametrize("options", [{"poll_secs": 1}, {"timeout_seconds": 0}, *ENDLESS])
+def test_a_wrong_setting_is_named(tmp_path, options):
+    with pytest.raises(ConfigurationError, match=next(iter(options))):
+        FalBackend(BackendSettings(data_dir=tmp_path, options=options))
+
+
+def test_prices_are_said_where_they_are_known_with_their_source():
+    catalogue = Catalogue.load({"fal": Registry.discover().specs["fal"]})
+    slow = {"fal": {"num_inference_steps": "32"}}
+    requests = [
+        plan("bytedance/seedance-2.0/text-to-video", duration=5.0).request,
+        plan("fal-ai/magi", duration=8.0, resolution=ResolutionTier.P480).request,
+        plan("fal-ai/magi/extend-video", duration=4.0, inputs=(FILM,)).request,
+        plan("fal-ai/magi", duration=4.0, options=slow).request,
+        plan("fal-ai/kling-video/v3/pro/text-to-video", duration=5.0).request,
+        plan("fal-ai/wan/v2.7/image-to-video", duration=5.0, inputs=(PICTURE,)).request,
+        plan("fal-ai/mochi-v1").request,
+    ]
+
+    costs = [
+        catalogue.facts("fal", request.backend_and_model()[1]).estimate(request)
+        for request in requests
+    ]
+
+    assert [cost.cost_usd for cost in costs] == pytest.approx(
+        [5 * 0.3034, 8 * 0.10, (4 + 32 / 24) * 0.20, 4 * 0.20 * 2, 5 * 0.336, 0.50, None]
+    )
+    assert all("2026-11-20" in cost.source for cost in costs[:6])
+
+
+def test_what_a_model_makes_films_from_follows_from_its_inputs():
+    modes = {model: models()[model].modes for model in models()}
+
+    assert modes["fal-ai/magi"] == (VideoMode.TEXT_TO_VIDEO,)
+    assert modes["fal-ai/magi/image-to-video"] == (VideoMode.IMAGE_TO_VIDEO,)
+    assert modes["fal-ai/magi/extend-video"] == (VideoMode.VIDEO_EXTEND,)
+    assert VideoMode.FIRST_LAST_FRAME in modes["fal-ai/ltx-2.3/image-to-video"]
+
+
+def test_the_catalogue_has_every_mapped_model_and_says_who_continues_whom():
+    catalogue = Catalogue.load({"fal": Registry.discover().specs["fal"]})
+
+    facts = {model: catalogue.facts("fal", model) for model in models()}
+
+    assert all(fact.quality is not None for fact in facts.values())
+    assert facts["fal-ai/magi"].extend_model == "fal-ai/magi/extend-video"
+    for model, fact in facts.items():
+        for other in (fact.image_model, fact.extend_model):
+            assert other is None or other in models()
+        rewrites = "enable_prompt_expansion" in models()[model].always
+        assert rewrites == (fact.rewriting is not None)
+
+
+def test_waiting_and_working_are_told_apart():
+    waiting = parse_status(Status(status="IN_QUEUE", queue_position=3))
+    working = parse_status(read_status(reply("in_progress").json()))
+
+    assert (waiting.phase, waiting.message, waiting.fraction) == ("queued", "3 before it", None)
+    assert (working.phase, working.message) == ("generate", "step 10/50")
+
+
+def test_completed_is_no_success_where_an_error_is_beside_it():
+    failed = parse_status(read_status(reply("failed_status").json()))
+
+    assert failed.error.code == "generation_failed"
+    assert "Runner disconnected" in failed.error.message
+    assert parse_status(read_status(reply("completed").json())) is None
+
+
+@pytest.mark.parametrize("word", ["PAUSED", "ALMOST", "stage 2 of 3"])
+def test_an_undocumented_state_is_work_that_goes_on_and_is_said(word):
+    event = parse_status(Status(status=word))
+
+    assert event.phase == word
+    assert f"{word!r}, which is not known here" in event.message
+
+
+def test_the_result_tells_film_seed_and_time():
+    status = read_status(reply("completed").json())
+
+    done = parse_result(reply("result"), REF, status, NOW)
+
+    film = done.artifacts[0]
+    assert film.uri == "https://v3.fal.media/files/b/x.mp4"
+    assert (film.mime_type, film.size_bytes) == ("video/mp4", 4194304)
+    assert (film.expires_at - NOW).days == 7
+    assert (done.seed, done.timing.phases) == (7, {"inference": 41.2})
+
+
+def test_several_films_are_all_kept_and_none_is_a_question_to_a_person():
+    films = {"videos": [{"url": "https://a.example/1"}, {"url": "https://a.example/2"}]}
+    status = Status(status="COMPLETED")
+    sent = REF.model_copy(update={"data": {"seed": 0}})
+
+    several = parse_result(reply("result", body=films), sent, status, NOW)
+    none = parse_result(reply("result", body={"images": []}), REF, status, NOW)
+
+    assert [film.uri for film in several.artifacts] == [
+        "https://a.example/1",
+        "https://a.example/2",
+    ]
+    assert several.seed == 0
+    assert (none.type, none.error.code) == ("job.outcome_unknown", "backend_response")
+    assert "is it a video model?" in none.error.hint
+
+
+def test_the_verdict_of_a_result_is_told_from_trouble_on_the_way():
+    page = Reply(status=503, headers={"content-type": "text/html"}, content=b"<html>", host="h")
+
+    assert verdict_of(reply("failed_result")).code == "generation_failed"
+    assert isinstance(verdict_of(reply("moderated_result")), ContentRejectedError)
+    assert verdict_of(page) is None
+    assert verdict_of(reply("failed_result", body={"detail": "Bad Gateway"})) is None
+    broken = {"detail": [{"loc": ["body"], "msg": "broke", "type": "internal_server_error"}]}
+    assert "broke" in verdict_of(reply("failed_result", status=500, body=broken)).message
+
+
+def test_a_refused_prompt_does_not_show_the_prompt():
+    refused = verdict_of(reply("moderated_result"))
+
+    assert "…" not in refused.message
+    assert "content_policy_violation" in refused.message
+    assert not refused.retryable
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "error", "named"),
+    [
+        (403, {"detail": "User is locked. Reason: Exhausted balance."}, "backend_auth", "balance"),
+        (404, {"detail": "Application not found"}, "invalid_request", "acme/x"),
+        (422, fixture("moderated_result")["body"], "content_rejected", "content"),
+        (
+            422,
+            {"detail": [{"loc": ["body", "duration"], "msg": "unexpected value", "type": "x"}]},
+            "invalid_request",
+            "duration: unexpected value",
+        ),
+        (422, {"detail": "no"}, "invalid_request", "no"),
+    ],
+)
+def test_a_refused_submission_says_what_to_do(status, said, error, named):
+    refused = refusal_of(reply("result", status=status, body=said), "acme/x")
+
+    assert refused.code.startswith(error)
+    assert named in refused.message
+    assert refused.hint
+    assert not refused.retryable
+
+
+def picture_bytes(kind="PNG", size=(8, 8)):
+    from PIL import Image
+
+    content = io.BytesIO()
+    Image.new("RGB", size, "red").save(content, kind)
+    return content.getvalue()
+
+
+def bomb():
+    """A whole PNG, small as a file, of more pixels than anybody wants to decode."""
+    width, height = 20_000, 5_001
+    header = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
+    rows = zlib.compress(bytes((1 + width // 8) * height))
+    chunks = [(b"IHDR", header), (b"IDAT", rows), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in chunks
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "mime_type"), [("PNG", "png"), ("JPEG", "jpeg"), ("WEBP", "webp")]
+)
+def test_a_picture_goes_along_as_a_data_uri_of_its_real_type(tmp_path, kind, mime_type):
+    content = picture_bytes(kind)
+    path = tmp_path / "picture.txt"
+    path.write_bytes(content)
+
+    by_path = address_of(MediaInput(role=InputRole.FIRST_FRAME, path=str(path)))
+    by_bytes = address_of(MediaInput(role=InputRole.FIRST_FRAME, data=content))
+
+    assert by_path == by_bytes
+    head, _, data = by_path.partition(",")
+    assert head == f"data:image/{mime_type};base64"
+    assert base64.b64decode(data) == content
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"this is a text, not a picture", "is no PNG"),
+        (picture_bytes()[:40], "is damaged"),
+        (picture_bytes("GIF"), "is no PNG"),
+        (picture_bytes("JPEG", (64, 64))[:-40], "is damaged"),
+        (b"\xff\xd8\xff" + picture_bytes(), "is damaged"),
+        (bomb(), "more than 64 million pixels"),
+        (b"a" * (LARGEST_INLINE + 1), "larger than 20 MiB"),
+    ],
+    ids=["text", "half", "gif", "half-jpeg", "mixed", "bomb", "large"],
+)
+def test_what_is_no_picture_is_refused_before_it_is_sent(tmp_path, content, said):
+    path = tmp_path / "picture.png"
+    path.write_bytes(content)
+
+    with pytest.raises(InvalidRequestError, match=said) as caught:
+        address_of(MediaInput(role=InputRole.FIRST_FRAME, path=str(path)))
+
+    assert "picture.png" in caught.value.message
+
+
+def test_a_file_that_is_not_there_or_no_film_is_named(tmp_path):
+    gone = MediaInput(role=InputRole.SOURCE_VIDEO, path=str(tmp_path / "gone.mp4"))
+
+    with pytest.raises(
+        InvalidRequestError, match=r"gone\.mp4 cannot be used: there is no such file"
+    ):
+        address_of(gone)
+    with pytest.raises(InvalidRequestError, match="no MP4"):
+        address_of(MediaInput(role=InputRole.SOURCE_VIDEO, data=picture_bytes()))
+
+
+def test_an_address_without_https_is_refused_without_its_query():
+    picture = MediaInput(role=InputRole.FIRST_FRAME, url="http://p.example/fox.png?token=x")
+
+    with pytest.raises(InvalidRequestError, match=r"p\.example/fox\.png is not") as caught:
+        address_of(picture)
+
+    assert "token" not in caught.value.message
+    assert address_of(picture, allow_plain_http=True) == picture.url
+
+
+async def no_sleep(seconds):
+    await asyncio.sleep(0)
+
+
+def backend_for(simulator, tmp_path, **options):
+    settings = BackendSettings(
+        data_dir=tmp_path, base_url=simulator.url, key=SecretStr(KEY), options=options
+    )
+    return FalBackend(settings, sleep=no_sleep)
+
+
+async def run(backend, model="fal-ai/mochi-v1", **wishes):
+    ref = await backend.submit(plan(model, **wishes).request, key="job-1")
+    return await events_of(backend, ref)
+
+
+async def fetched(event):
+    async with httpx.AsyncClient() as client:
+        return (await client.get(event.artifacts[0].uri)).content
+
+
+async def test_the_whole_way_of_a_film(tmp_path):
+    with FalSimulator() as simulator:
+        backend = backend_for(simulator, tmp_path)
+        events = await run(backend, seed=0)
+        content = await fetched(events[-1])
+        await backend.aclose()
+
+    assert [event.type for event in events] == [
+        "job.progressed",
+        "job.started",
+        *["job.progressed"] * 2,
+        "job.completed",
+    ]
+    assert (events[-1].seed, events[-1].model) == (0, "fal-ai/mochi-v1")
+    assert str(events[-1].verification) == "simulator"
+    (tmp_path / "film.mp4").write_bytes(content)
+    assert probe(tmp_path / "film.mp4").frames == 163
+    assert simulator.accepted == 1
+    assert {call.headers.get("authorization") for call in simulator.requests[:-1]} == {f"Key {KEY}"}
+
+
+async def test_a_film_is_observed_from_another_process_with_its_reference_alone(tmp_path):
+    with FalSimulator() as simulator:
+        ref = await backend_for(simulator, tmp_path).submit(
+            plan("fal-ai/magi").request, key="job-1"
+        )
+        restored = OperationRef.model_validate_json(ref.model_dump_json())
+        end = (await events_of(backend_for(simulator, tmp_path), restored))[-1]
+
+    assert end.type == "job.completed"
+    assert simulator.accepted == 1
+    assert KEY not in ref.model_dump_json()
+
+
+@pytest.mark.parametrize(
+    ("outcome", "code"),
+    [
+        ("failed", "generation_failed"),
+        ("moderated", "content_rejected"),
+        ("invalid", "invalid_request"),
+    ],
+)
+async def test_work_that_ends_badly_says_how(tmp_path, outcome, code):
+    with FalSimulator(outcome=outcome) as simulator:
+        events = await run(backend_for(simulator, tmp_path))
+
+    assert events[-1].type == "job.failed"
+    assert events[-1].error.code == code
+
+
+async def test_a_result_without_a_film_is_asked_for_again_before_a_person_has_to_look(tmp_path):
+    with FalSimulator(outcome="empty") as simulator:
+        events = await run(backend_for(simulator, tmp_path))
+
+    assert events[-1].type == "job.outcome_unknown"
+    assert events[-1].error.code == "backend_response"
+    assert len(simulator.calls("result")) > 5
+
+
+async def test_a_model_that_is_not_mapped_makes_a_film_with_a_warning(tmp_path):
+    with FalSimulator() as simulator:
+        options = {"fal": {"input": '{"duration": "3"}'}}
+        events = await run(backend_for(simulator, tmp_path), "acme/films/v9", options=options)
+
+    assert simulator.calls("submit")[0].path == "/acme/films/v9"
+    assert simulator.calls("submit")[0].json()["duration"] == "3"
+    assert "not known here" in events[-1].warnings[0]
+
+
+async def test_a_size_that_only_chooses_how_large_says_so(tmp_path):
+    with FalSimulator() as simulator:
+        backend = backend_for(simulator, tmp_path)
+        size = Size(width=1920, height=1080)
+        events = await run(backend, "fal-ai/wan/v2.7/image-to-video", inputs=(PICTURE,), size=size)
+
+    assert simulator.calls("submit")[0].json()["resolution"] == "1080p"
+    assert "shape of the picture" in events[-1].warnings[0]
+
+
+async def test_a_film_is_continued_and_gets_longer_by_what_was_asked(tmp_path):
+    import numpy as np
+
+    source = tmp_path / "source.mp4"
+    write_video(source, np.zeros((100, 32, 32, 3), np.uint8), fps=24)
+    film = MediaInput(role=InputRole.SOURCE_VIDEO, path=str(source))
+    with FalSimulator() as simulator:
+        backend = backend_for(simulator, tmp_path)
+        events = await run(backend, "fal-ai/magi/extend-video", inputs=(film,), duration=4.0)
+        content = await fetched(events[-1])
+
+    (tmp_path / "longer.mp4").write_bytes(content)
+    assert probe(tmp_path / "longer.mp4").frames == 100 + 96
+
+
+@pytest.mark.parametrize("kind", ["close_after_accept", "close_before_accept", "garbage", "html"])
+async def test_a_submission_whose_reply_is_lost_is_not_sent_again(tmp_path, kind):
+    with FalSimulator([Fault("submit", kind)]) as simulator:
+        backend = backend_for(simulator, tmp_path)
+        request = plan("fal-ai/magi").request
+
+        with pytest.raises(SubmitUncertainError):
+            await backend.submit(request, key="job-1")
+
+        assert len(simulator.calls("submit")) == 1
+        assert await backend.find(request, key="job-1", since=datetime.now(UTC)) is None
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [
+        (Fault("submit", "status", status=401), BackendAuthenticationError),
+        (Fault("submit", "status", status=403), BackendAuthenticationError),
+        (Fault("submit", "status", status=404), InvalidRequestError),
+        (Fault("submit", "status", status=429, times=None), BackendRateLimitError),
+        (Fault("submit", "status", status=500), SubmitUncertainError),
+    ],
+    ids=lambda value: str(value.status) if isinstance(value, Fault) else "",
+)
+async def test_a_refused_submission_is_an_error_of_its_kind(tmp_path, fault, error):
+    with FalSimulator([fault]) as simulator:
+        with pytest.raises(error):
+            await run(backend_for(simulator, tmp_path))
+
+        assert simulator.accepted == 0
+
+
+async def test_concurrency_is_waited_for_before_anything_was_accepted(tmp_path):
+    with FalSimulator([Fault("submit", "status", status=429, times=2)]) as simulator:
+        events = await run(backend_for(simulator, tmp_path))
+
+        assert events[-1].type == "job.completed"
+        assert simulator.accepted == 1
+
+
+async def test_nobody_at_the_address_and_no_key_are_said(tmp_path):
+    request = plan("fal-ai/magi").request
+    with FalSimulator([Fault("*", "refuse")]) as simulator:
+        with pytest.raises(BackendUnavailableError):
+            await backend_for(simulator, tmp_path).submit(request, key="job-1")
+        keyless = FalBackend(BackendSettings(data_dir=tmp_path, base_url=simulator.url))
+        with pytest.raises(BackendAuthenticationError, match="needs a key"):
+            await keyless.submit(request, key="job-1")
+
+    assert simulator.requests == []
+
+
+@pytest.mark.parametrize("call", ["status", "result"])
+@pytest.mark.parametrize("kind", ["status", "close_after_accept", "delay", "slow_body"])
+async def test_trouble_while_polling_is_not_trouble_with_the_work(tmp_path, call, kind):
+    fault = Fault(call, kind, status=502, seconds=0.01, times=2)
+    with FalSimulator([fault]) as simulator:
+        events = await run(backend_for(simulator, tmp_path))
+
+        assert events[-1].type == "job.completed"
+        assert simulator.accepted == 1
+
+
+@pytest.mark.parametrize("kind", ["garbage", "html"])
+async def test_a_senseless_poll_says_nothing_about_the_work(tmp_path, kind):
+    with FalSimulator([Fault("status", kind)]) as simulator:
+        backend = backend_for(simulator, tmp_path)
+        with pytest.raises(BackendUnavailableError, match=r"127\.0\.0\.1"):
+            await run(backend)
+
+        assert (await run(backend))[-1].type == "job.completed"
+        assert simulator.accepted == 1
+
+
+async def test_work_that_fal_does_not_know_is_not_found(tmp_path):
+    with FalSimulator() as simulator:
+        backend = backend_for(simulator, tmp_path)
+        ref = await backend.submit(plan("fal-ai/magi").request, key="job-1")
+        simulator.jobs.clear()
+
+        with pytest.raises(OperationNotFoundError):
+            await anext(backend.observe(ref))
+
+
+async def test_accepted_work_without_a_name_is_said_in_plain_words(tmp_path):
+    nameless = {**fixture("submitted")["body"], "request_id": ""}
+    transport = httpx.MockTransport(lambda request: httpx.Response(200, json=nameless))
+    settings = BackendSettings(data_dir=tmp_path, key=SecretStr(KEY))
+    backend = FalBackend(settings, transport=transport, sleep=no_sleep)
+
+    with pytest.raises(SubmitUncertainError, match="JSON without a usable request_id"):
+        await backend.submit(plan("fal-ai/magi").request, key="job-1")
+
+
+async def test_addresses_of_another_origin_are_not_asked_and_named_where_ours_knows_nothing(
+    tmp_path,
+):
+    asked = []
+
+    def answer(request):
+        asked.append(request)
+        if request.method == "GET":
+            return httpx.Response(404, json={"detail": "Request not found"})
+        documented = fixture("submitted")["body"]
+        return httpx.Response(200, json={**documented, "status_url": "https://evil.example/s"})
+
+    settings = BackendSettings(data_dir=tmp_path, key=SecretStr(KEY))
+    backend = FalBackend(settings, transport=httpx.MockTransport(answer), sleep=no_sleep)
+
+    ref = await backend.submit(plan("fal-ai/magi").request, key="job-1")
+    with pytest.raises(OperationNotFoundError, match=r"764cabcf.*evil\.example"):
+        await anext(backend.observe(ref))
+
+    assert {request.url.host for request in asked} == {"queue.fal.run"}
+    assert asked[-1].url.path == "/fal-ai/magi/requests/764cabcf/status"
+
+
+async def test_the_documented_conversation_is_understood(tmp_path):
+    said = [fixture(name) for name in ("submitted", "in_progress", "completed", "result")]
+    asked = []
+
+    def answer(request):
+        asked.append((request.method, str(request.url)))
+        data = said.pop(0)
+        return httpx.Response(data["status"], json=data["body"])
+
+    settings = BackendSettings(data_dir=tmp_path, key=SecretStr(KEY))
+    backend = FalBackend(settings, transport=httpx.MockTransport(answer), sleep=no_sleep)
+
+    events = await run(backend, "bytedance/seedance-2.0/text-to-video", duration=5.0)
+
+    base = "https://queue.fal.run/bytedance/seedance-2.0/requests/764cabcf"
+    assert asked == [
+        ("POST", "https://queue.fal.run/bytedance/seedance-2.0/text-to-video"),
+        ("GET", f"{base}/status?logs=1"),
+        ("GET", f"{base}/status?logs=1"),
+        ("GET", base),
+    ]
+    assert events[-1].artifacts[0].uri == "https://v3.fal.media/files/b/x.mp4"
+
+
+async def test_work_that_waits_can_be_stopped_and_a_finished_film_is_left_alone(tmp_path):
+    with FalSimulator(queued_polls=5) as simulator:
+        backend = backend_for(simulator, tmp_path)
+        ref = await backend.submit(plan("fal-ai/magi").request, key="job-1")
+        await backend.cancel(ref)
+        stopped = (await events_of(backend, ref))[-1]
+    with FalSimulator(queued_polls=0, running_polls=0) as simulator:
+        backend = backend_for(simulator, tmp_path)
+        ended = await run(backend)
+        ref = await backend.submit(plan("fal-ai/mochi-v1").request, key="job-1")
+        await backend.cancel(ref)
+        await backend.cancel(ref.model_copy(update={"operation_id": "unknown"}))
+
+    assert stopped.type == "job.cancelled"
+    assert ended[-1].type == "job.completed"
+
+
+async def test_a_text_in_place_of_a_picture_costs_nothing(tmp_path):
+    (tmp_path / "fox.png").write_text("a fox")
+    picture = MediaInput(role=InputRole.FIRST_FRAME, path=str(tmp_path / "fox.png"))
+    with FalSimulator() as simulator:
+        with pytest.raises(InvalidRequestError, match=r"fox\.png"):
+            await run(
+                backend_for(simulator, tmp_path), "fal-ai/magi/image-to-video", inputs=(picture,)
+            )
+
+        assert simulator.requests == []
+
+
+@pytest.mark.parametrize(
+    ("model", "field", "longest"),
+    [
+        ("fal-ai/kling-video/v3/pro/text-to-video", "prompt", 2500),
+        ("fal-ai/kling-video/v3/standard/text-to-video", "negative_prompt", 2500),
+        ("fal-ai/wan/v2.7/text-to-video", "negative_prompt", 500),
+        ("fal-ai/wan-25-preview/text-to-video", "negative_prompt", 500),
+        ("fal-ai/ltx-2.3/text-to-video", "prompt", 5000),
+    ],
+)
+def test_words_beyond_the_limit_of_a_model_are_refused_before_they_are_sent(model, field, longest):
+    catalogue = Catalogue.load({"fal": Registry.discover().specs["fal"]})
+    limits = catalogue.corrected(describe_model(model, None))
+
+    def planned(length):
+        asked = VideoRequest.model_validate({"prompt": "a fox", field: "a" * length})
+        return negotiate(asked, limits, draw_seed=lambda: 0).request
+
+    assert len(getattr(planned(longest), field)) == longest
+    with pytest.raises(UnsupportedRequestError, match=f"at most {longest}"):
+        planned(longest + 1)
+
+
+@pytest.mark.parametrize("model", ["fal-ai/magi", "fal-ai/magi/extend-video", "fal-ai/mochi-v1"])
+def test_a_model_that_is_probably_retired_says_so(model):
+    assert "probably retired" in describe_model(model, None).description

@@ -1,0 +1,161 @@
+"""fal's simulator answers as the documents do: same fields, same types, same status codes."""
+
+import json
+from pathlib import Path
+
+import httpx
+import pytest
+
+from media_agent_hosted.providers.fal.simulator import FalSimulator
+
+FIXTURES = Path(__file__).parent / "replies"
+HEADERS = {"Authorization": "Key some-key"}
+MODEL = "bytedance/seedance-2.0/text-to-video"
+INPUT = {"prompt": "a fox", "duration": "5", "aspect_ratio": "16:9"}
+
+
+def documented(name):
+    return json.loads((FIXTURES / f"{name}.json").read_text("utf-8"))
+
+
+def shape(value):
+    """Return names and types, all the way down."""
+    if isinstance(value, dict):
+        return {name: shape(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [shape(each) for each in value[:1]]
+    return type(value).__name__
+
+
+def is_as_documented(response, name):
+    expected = documented(name)
+    assert response.status_code == expected["status"]
+    assert shape(response.json()) == shape(expected["body"])
+
+
+def submit(simulator, **more):
+    return httpx.post(f"{simulator.url}/{MODEL}", json=INPUT, headers=HEADERS, **more)
+
+
+def polls(simulator, url):
+    """Poll until it is over and return all answers."""
+    answers = [httpx.get(url, params={"logs": "1"}, headers=HEADERS)]
+    while answers[-1].status_code == 202:
+        answers.append(httpx.get(url, params={"logs": "1"}, headers=HEADERS))
+    return answers
+
+
+def test_every_answer_of_a_good_run_has_the_documented_shape():
+    with FalSimulator() as simulator:
+        submitted = submit(simulator)
+        answers = polls(simulator, submitted.json()["status_url"])
+        result = httpx.get(submitted.json()["response_url"], headers=HEADERS)
+
+    is_as_documented(submitted, "submitted")
+    is_as_documented(answers[1], "in_progress")
+    is_as_documented(answers[-1], "completed")
+    is_as_documented(result, "result")
+    assert [answer.json()["status"] for answer in answers] == [
+        "IN_QUEUE",
+        "IN_PROGRESS",
+        "IN_PROGRESS",
+        "COMPLETED",
+    ]
+    assert answers[0].status_code == 202
+    assert "queue_position" in answers[0].json()
+
+
+def test_addresses_name_the_app_and_not_what_is_below_it():
+    with FalSimulator() as simulator:
+        told = submit(simulator).json()
+        name = told["request_id"]
+
+        assert told["response_url"] == f"{simulator.url}/bytedance/seedance-2.0/requests/{name}"
+        assert told["status_url"] == f"{told['response_url']}/status"
+        assert told["cancel_url"] == f"{told['response_url']}/cancel"
+
+
+def test_a_failed_run_has_the_documented_shape():
+    with FalSimulator(outcome="failed", queued_polls=0, running_polls=0) as simulator:
+        told = submit(simulator).json()
+        status = polls(simulator, told["status_url"])[-1]
+        result = httpx.get(told["response_url"], headers=HEADERS)
+
+    expected = documented("failed_status")["body"]
+    assert status.status_code == 200
+    assert shape(expected).items() <= shape(status.json()).items()
+    is_as_documented(result, "failed_result")
+    assert result.json() == documented("failed_result")["body"]
+
+
+def test_a_refused_prompt_has_the_documented_shape():
+    with FalSimulator(outcome="moderated", queued_polls=0, running_polls=0) as simulator:
+        told = submit(simulator).json()
+        polls(simulator, told["status_url"])
+        result = httpx.get(told["response_url"], headers=HEADERS)
+
+    is_as_documented(result, "moderated_result")
+    said, expected = result.json()["detail"][0], documented("moderated_result")["body"]["detail"][0]
+    assert (said["type"], said["msg"]) == (expected["type"], expected["msg"])
+
+
+@pytest.mark.parametrize("header", [None, "Bearer some-key", "Key", "Key a b", "some-key"])
+def test_only_the_documented_form_of_a_key_is_taken(header):
+    with FalSimulator() as simulator:
+        headers = {} if header is None else {"Authorization": header}
+        refused = httpx.post(f"{simulator.url}/{MODEL}", json=INPUT, headers=headers)
+
+    assert refused.status_code == 401
+    assert simulator.accepted == 0
+
+
+def test_a_result_asked_for_too_early_is_refused():
+    with FalSimulator() as simulator:
+        early = httpx.get(submit(simulator).json()["response_url"], headers=HEADERS)
+
+    assert (early.status_code, early.json()) == (400, {"detail": "Request is still in progress"})
+
+
+def test_a_cancel_is_answered_by_how_far_the_work_is():
+    with FalSimulator(queued_polls=1, running_polls=0) as simulator:
+        waiting, done = submit(simulator).json(), submit(simulator).json()
+        polls(simulator, done["status_url"])
+        answers = [
+            httpx.put(url, headers=HEADERS)
+            for url in (
+                waiting["cancel_url"],
+                done["cancel_url"],
+                f"{simulator.url}/bytedance/seedance-2.0/requests/none/cancel",
+            )
+        ]
+
+    assert [(answer.status_code, answer.json()["status"]) for answer in answers] == [
+        (202, "CANCELLATION_REQUESTED"),
+        (400, "ALREADY_COMPLETED"),
+        (404, "NOT_FOUND"),
+    ]
+
+
+def test_logs_come_only_when_asked_for():
+    with FalSimulator(queued_polls=0) as simulator:
+        told = submit(simulator).json()
+        quiet = httpx.get(told["status_url"], headers=HEADERS)
+
+    assert quiet.json()["logs"] is None
+
+
+def test_a_body_that_is_no_object_is_refused_and_not_counted():
+    with FalSimulator() as simulator:
+        refused = httpx.post(f"{simulator.url}/{MODEL}", content=b"no", headers=HEADERS)
+
+    assert refused.status_code == 422
+    assert simulator.accepted == 0
+
+
+def test_a_workflow_keeps_three_parts_of_its_name():
+    with FalSimulator() as simulator:
+        url = f"{simulator.url}/workflows/me/film"
+        told = httpx.post(url, json=INPUT, headers=HEADERS).json()
+
+        assert told["response_url"].startswith(f"{url}/requests/")
+        assert httpx.get(told["status_url"], headers=HEADERS).status_code == 202
