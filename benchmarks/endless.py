@@ -39,8 +39,8 @@ from media_agent_magi.engine.guidance import GuidanceTable, Predictor, StepInput
 from media_agent_magi.engine.noise import seeded_noise
 from media_agent_magi.engine.sampler import ChunkSampler
 from media_agent_magi.engine.text_rows import TextRow
-from media_agent_magi.tiny import load_tiny
-from media_agent_magi.tiny_config import MODEL, SAMPLER
+from media_agent_magi.tiny.config import MODEL, SAMPLER
+from media_agent_magi.tiny.engine import load_tiny
 
 RESULTS = Path(__file__).parent / "results"
 SHAPE = (16, 6, 8, 8)

@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from media_agent_magi.tiny import TinyEngine, load_tiny
-from media_agent_magi.tiny_description import WEIGHTS, Guidance
-from media_agent_magi.tiny_film import FilmOptions
+from media_agent_magi.tiny.description import WEIGHTS, Guidance
+from media_agent_magi.tiny.engine import TinyEngine, load_tiny
+from media_agent_magi.tiny.film import FilmOptions
 from media_agent_magi.world.failures import write_failures
 from media_agent_magi.world.renderer import SceneBatch, render, to_uint8
 from media_agent_magi.world.scene import CHUNK_FRAMES, COLOURS

@@ -22,8 +22,8 @@ from media_agent.errors import (
     NotResumableError,
     StorageError,
 )
-from media_agent_magi.tiny_description import WEIGHTS, TinyDescription, WeightsError
-from media_agent_magi.tiny_options import TinyOptions, check_inputs, kept_bytes, options
+from media_agent_magi.tiny.description import WEIGHTS, TinyDescription, WeightsError
+from media_agent_magi.tiny.options import TinyOptions, check_inputs, kept_bytes, options
 from media_agent_magi.world.captions import parse, tokenize
 from media_agent_magi.world.scene import CHUNK_FRAMES, FPS, SIZE
 from media_agent_schemas.capabilities import (
@@ -39,8 +39,8 @@ from media_agent_schemas.request import Shot, VideoMode, VideoRequest
 
 if TYPE_CHECKING:
     from media_agent.video.codec import Frames
-    from media_agent_magi.tiny import TinyEngine
-    from media_agent_magi.tiny_film import Prompts, TinyChunk
+    from media_agent_magi.tiny.engine import TinyEngine
+    from media_agent_magi.tiny.film import Prompts, TinyChunk
 
 NAME = "magi"
 MODEL = "tiny"
@@ -164,8 +164,8 @@ class MagiBackend(LocalBackend):
             steering.take(running.begun, last=due, change_now=running.change_now)
             context.report("denoising", None if total is None else min(1.0, done / total))
 
-        from media_agent_magi.beginning import beginning
         from media_agent_magi.engine.state_io import StateError
+        from media_agent_magi.tiny.start import beginning
 
         seeds = [((request.seed or 0) + number) % 2**63 for number in range(request.n)]
         try:
@@ -212,7 +212,7 @@ class MagiBackend(LocalBackend):
     def _loaded(self) -> "TinyEngine":
         if self._engine is None:
             try:
-                from media_agent_magi.tiny import load_tiny
+                from media_agent_magi.tiny.engine import load_tiny
             except ImportError as error:
                 raise BackendUnavailableError(
                     f"magi needs {error.name}", hint="pip install 'media-agent[magi]'"

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from media_agent_magi.adherence import continuing, restyling, true_film
-from media_agent_magi.tiny import TinyEngine, load_tiny
-from media_agent_magi.tiny_film import FilmOptions
+from media_agent_magi.tiny.engine import TinyEngine, load_tiny
+from media_agent_magi.tiny.film import FilmOptions
 from media_agent_magi.world.scene import CHUNK_FRAMES
 from media_agent_magi.world.trial import Case, draw_cases
 

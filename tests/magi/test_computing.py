@@ -15,7 +15,7 @@ from media_agent.backend.protocol import BackendSettings
 from media_agent.testing import events_of
 from media_agent_magi.backend import MagiBackend
 from media_agent_magi.computing import Computing
-from media_agent_magi.tiny import TinyEngine, load_tiny
+from media_agent_magi.tiny.engine import TinyEngine, load_tiny
 from media_agent_schemas import ChunkReady, JobCompleted, ResumeToken, VideoRequest
 
 MAKE = """

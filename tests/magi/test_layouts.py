@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from media_agent_magi.tiny_config import SAMPLER
+from media_agent_magi.tiny.config import SAMPLER
 from media_agent_magi.training.layouts import LAYOUTS, SLOTS, Group, Layout
 from media_agent_magi.training.objective import draw_timesteps
 

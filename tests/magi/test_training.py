@@ -10,8 +10,8 @@ from torch import nn
 from media_agent_magi.engine.config import ConvVAEConfig
 from media_agent_magi.engine.conv_vae import ConvVAE
 from media_agent_magi.engine.vit_vae import ViTVAE, ViTVAEConfig
-from media_agent_magi.tiny_config import CAPTION_LENGTH, MODEL, WORD_NUMBERS
-from media_agent_magi.tiny_model import TinyModel, initialise
+from media_agent_magi.tiny.config import CAPTION_LENGTH, MODEL, WORD_NUMBERS
+from media_agent_magi.tiny.model import TinyModel, initialise
 from media_agent_magi.training import autoencoder, checkpoint, transformer
 from media_agent_magi.training.clock import Budget
 from media_agent_magi.training.dataset import Dataset, caption_table, make_dataset, word_numbers

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from media_agent_magi.engine.conv_vae import ConvVAE
-from media_agent_magi.tiny_config import CAPTION_LENGTH, WORD_NUMBERS
+from media_agent_magi.tiny.config import CAPTION_LENGTH, WORD_NUMBERS
 from media_agent_magi.training.layouts import SLOTS
 from media_agent_magi.world.captions import caption, tokenize
 from media_agent_magi.world.renderer import SceneBatch, render, sample_scenes

@@ -9,8 +9,8 @@ from safetensors import safe_open
 from safetensors.torch import save
 
 from media_agent_magi.engine.config import ConvVAEConfig
-from media_agent_magi.tiny_config import MODEL, SAMPLER
-from media_agent_magi.tiny_description import WEIGHTS, Guidance, TinyDescription
+from media_agent_magi.tiny.config import MODEL, SAMPLER
+from media_agent_magi.tiny.description import WEIGHTS, Guidance, TinyDescription
 from media_agent_magi.world.captions import WORDS
 
 GUIDANCE = Guidance(first=3.5, switch=2.5, steady=1.5)

@@ -9,7 +9,7 @@ prototype: empty first chunks).
 
 from dataclasses import dataclass
 
-from media_agent_magi.tiny_config import SAMPLER
+from media_agent_magi.tiny.config import SAMPLER
 
 
 @dataclass(frozen=True, slots=True)

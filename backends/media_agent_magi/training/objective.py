@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from media_agent_magi.engine.times import TRANSFORMS
-from media_agent_magi.tiny_config import SAMPLER
-from media_agent_magi.tiny_model import TinyModel
+from media_agent_magi.tiny.config import SAMPLER
+from media_agent_magi.tiny.model import TinyModel
 from media_agent_magi.training.layouts import LAYOUTS, Layout
 
 TEXT_DROPOUT = 0.1

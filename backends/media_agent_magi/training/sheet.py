@@ -8,9 +8,9 @@ from PIL import Image, ImageDraw
 
 from media_agent_magi.engine.config import ConvVAEConfig
 from media_agent_magi.engine.conv_vae import ConvVAE
-from media_agent_magi.tiny import TinyEngine
-from media_agent_magi.tiny_description import TinyDescription
-from media_agent_magi.tiny_model import TinyModel
+from media_agent_magi.tiny.description import TinyDescription
+from media_agent_magi.tiny.engine import TinyEngine
+from media_agent_magi.tiny.model import TinyModel
 from media_agent_magi.training.checkpoint import load_averaged
 from media_agent_magi.world.captions import plain_caption
 from media_agent_magi.world.scene import CHUNK_FRAMES, SIZE, all_descriptions

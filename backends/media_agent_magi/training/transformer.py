@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from media_agent_magi.tiny_model import TinyModel, initialise
+from media_agent_magi.tiny.model import TinyModel, initialise
 from media_agent_magi.training.checkpoint import Average, load, save
 from media_agent_magi.training.clock import Budget
 from media_agent_magi.training.dataset import Dataset

@@ -14,8 +14,8 @@ from media_agent_magi.engine.conv_vae import ConvVAE, to_uint8
 from media_agent_magi.engine.sampler import OnForward
 from media_agent_magi.engine.state_io import load_state
 from media_agent_magi.engine.text_rows import TextRow
-from media_agent_magi.tiny_description import WEIGHTS, Guidance, TinyDescription, WeightsError
-from media_agent_magi.tiny_film import (
+from media_agent_magi.tiny.description import WEIGHTS, Guidance, TinyDescription, WeightsError
+from media_agent_magi.tiny.film import (
     FRAMES,
     FilmOptions,
     Prompts,
@@ -23,7 +23,7 @@ from media_agent_magi.tiny_film import (
     TinyFilm,
     weights_facts,
 )
-from media_agent_magi.tiny_model import TinyModel
+from media_agent_magi.tiny.model import TinyModel
 from media_agent_magi.world.captions import tokenize
 from media_agent_magi.world.scene import SIZE
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from media_agent_magi.engine.state_io import StateError
-from media_agent_magi.tiny import TinyEngine
-from media_agent_magi.tiny_film import FilmOptions, TinyChunk, TinyFilm
+from media_agent_magi.tiny.engine import TinyEngine
+from media_agent_magi.tiny.film import FilmOptions, TinyChunk, TinyFilm
 
 RED, BLUE = "a red circle moving right", "a blue square"
 FAST = FilmOptions(num_inference_steps=4, ramp=False)

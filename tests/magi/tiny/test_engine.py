@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from media_agent_magi.tiny import TinyEngine, load_tiny
-from media_agent_magi.tiny_description import Guidance, TinyDescription, WeightsError
-from media_agent_magi.tiny_film import guidance_table
+from media_agent_magi.tiny.description import Guidance, TinyDescription, WeightsError
+from media_agent_magi.tiny.engine import TinyEngine, load_tiny
+from media_agent_magi.tiny.film import guidance_table
 
 RED, BLUE = "a red circle moving right", "a blue square"
 

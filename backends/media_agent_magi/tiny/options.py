@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import BaseModel
 
 from media_agent.errors import InvalidRequestError
-from media_agent_magi.tiny_description import TinyDescription
+from media_agent_magi.tiny.description import TinyDescription
 from media_agent_magi.world.scene import CHUNK_FRAMES
 from media_agent_schemas.capabilities import OptionSpec
 from media_agent_schemas.media import InputRole

@@ -12,10 +12,10 @@ import torch
 from media_agent.backend.local import GenerationContext, state_name
 from media_agent.ingest.read import read_all, read_end, read_image
 from media_agent_magi.engine.state_io import StateError
-from media_agent_magi.tiny import TinyEngine
-from media_agent_magi.tiny_description import Guidance
-from media_agent_magi.tiny_film import FilmOptions
-from media_agent_magi.tiny_options import Fit, TinyOptions
+from media_agent_magi.tiny.description import Guidance
+from media_agent_magi.tiny.engine import TinyEngine
+from media_agent_magi.tiny.film import FilmOptions
+from media_agent_magi.tiny.options import Fit, TinyOptions
 from media_agent_magi.world.scene import CHUNK_FRAMES, FPS, SIZE
 from media_agent_schemas.media import MediaInput, Size
 from media_agent_schemas.request import VideoMode, VideoRequest

@@ -1,0 +1,1 @@
+"""The model magi/tiny: its weights, and the videos that it makes."""
