@@ -18,9 +18,9 @@ from pathlib import Path
 import torch
 from machine import describe_machine
 
+from media_agent_magi.engine.autoencoders.conv_vae import ConvVAE
+from media_agent_magi.engine.autoencoders.vit_vae import ViTVAE, ViTVAEConfig
 from media_agent_magi.engine.config import ConvVAEConfig
-from media_agent_magi.engine.conv_vae import ConvVAE
-from media_agent_magi.engine.vit_vae import ViTVAE, ViTVAEConfig
 from media_agent_magi.tiny.engine import load_tiny
 from media_agent_magi.training.autoencoder import quality, train_autoencoder
 from media_agent_magi.training.checkpoint import load_averaged

@@ -31,14 +31,14 @@ import torch
 from machine import describe_machine, load_average
 from torch import Tensor
 
+from media_agent_magi.engine.autoencoders.conv_vae import ConvVAE
 from media_agent_magi.engine.cache import KVCache
 from media_agent_magi.engine.config import SamplerConfig
-from media_agent_magi.engine.conv_vae import ConvVAE
 from media_agent_magi.engine.dit import AttentionContext, VideoDiT
 from media_agent_magi.engine.guidance import GuidanceTable, Predictor, StepInput
 from media_agent_magi.engine.noise import seeded_noise
 from media_agent_magi.engine.sampler import ChunkSampler
-from media_agent_magi.engine.text_rows import TextRow
+from media_agent_magi.engine.text.rows import TextRow
 from media_agent_magi.tiny.config import MODEL, SAMPLER
 from media_agent_magi.tiny.engine import load_tiny
 

@@ -29,8 +29,8 @@ def raw_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Weights of the right shape but without training, for tests of everything around them."""
     import torch
 
+    from media_agent_magi.engine.autoencoders.conv_vae import ConvVAE
     from media_agent_magi.engine.config import ConvVAEConfig
-    from media_agent_magi.engine.conv_vae import ConvVAE
     from media_agent_magi.tiny.model import TinyModel, initialise
     from media_agent_magi.training.checkpoint import Average, save
     from media_agent_magi.training.export import export_weights

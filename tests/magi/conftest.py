@@ -11,7 +11,7 @@ from media_agent_magi.engine.config import ModelConfig, SamplerConfig
 from media_agent_magi.engine.dit import VideoDiT
 from media_agent_magi.engine.noise import seeded_noise
 from media_agent_magi.engine.sampler import ChunkSampler
-from media_agent_magi.engine.text_rows import TextRow
+from media_agent_magi.engine.text.rows import TextRow
 from media_agent_magi.tiny.engine import TinyEngine, load_tiny
 
 # What is tested here are modules of the engine by themselves, whose caller says how many threads

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from media_agent_magi.engine.cache import KVCache
 from media_agent_magi.engine.config import ModelConfig
 from media_agent_magi.engine.rope import default_bands, rotary_table
-from media_agent_magi.engine.text_keys import TextKeys
+from media_agent_magi.engine.text.keys import TextKeys
 
 JOIN_PIECES = 8
 """Self and cross results are interleaved in this many pieces, whatever the number of groups."""

@@ -18,8 +18,8 @@ from media_agent_magi.engine.cache import KVCache
 from media_agent_magi.engine.config import ModelConfig, SamplerConfig
 from media_agent_magi.engine.dit import VideoDiT
 from media_agent_magi.engine.schedule import ChunkSchedule, Step
-from media_agent_magi.engine.text_keys import TextKeys
-from media_agent_magi.engine.text_rows import TextRow
+from media_agent_magi.engine.text.keys import TextKeys
+from media_agent_magi.engine.text.rows import TextRow
 
 BORDER_MARGIN = 1e-7
 CONDITIONS_KEPT, TABLES_KEPT, TEXTS_KEPT = 256, 4, 4

@@ -26,8 +26,8 @@ from media_agent_magi.engine.noise import NoiseSource
 from media_agent_magi.engine.rope import turned_back
 from media_agent_magi.engine.schedule import ChunkSchedule, Step
 from media_agent_magi.engine.state_io import SamplerState
-from media_agent_magi.engine.text_keys import TextKeys
-from media_agent_magi.engine.text_rows import TextRow, null_row
+from media_agent_magi.engine.text.keys import TextKeys
+from media_agent_magi.engine.text.rows import TextRow, null_row
 from media_agent_magi.engine.times import timesteps
 
 TextSource = Callable[[int], TextRow | Sequence[TextRow] | None]

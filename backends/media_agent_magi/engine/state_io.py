@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from media_agent_magi.engine.text_rows import TextRow
+from media_agent_magi.engine.text.rows import TextRow
 
 FORMAT, VERSION = "media-agent engine state", 1
 OPEN = -1

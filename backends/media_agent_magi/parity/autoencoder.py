@@ -9,8 +9,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from media_agent_magi.engine.tiling import Tiling, decode_tiled, encode_tiled
-from media_agent_magi.engine.vit_vae import Attention, ViTVAE
+from media_agent_magi.engine.autoencoders.tiling import Tiling, decode_tiled, encode_tiled
+from media_agent_magi.engine.autoencoders.vit_vae import Attention, ViTVAE
 from media_agent_magi.parity.comparison import SINGLE, CaseError, Check, Comparison
 from media_agent_magi.parity.golden import (
     Fields,

@@ -14,7 +14,7 @@ from media_agent_magi.engine.guidance import StepInput
 from media_agent_magi.engine.noise import given_noise
 from media_agent_magi.engine.sampler import ChunkSampler
 from media_agent_magi.engine.schedule import ChunkSchedule
-from media_agent_magi.engine.text_rows import (
+from media_agent_magi.engine.text.rows import (
     DURATION,
     DURATION_ROWS,
     PREPENDED,

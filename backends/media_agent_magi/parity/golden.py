@@ -11,9 +11,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from media_agent_magi.engine.autoencoders.vit_vae import ViTVAE, ViTVAEConfig
 from media_agent_magi.engine.config import ModelConfig, SamplerConfig
 from media_agent_magi.engine.dit import VideoDiT
-from media_agent_magi.engine.vit_vae import ViTVAE, ViTVAEConfig
 from media_agent_magi.engine.weights_io import load_weights
 from media_agent_magi.parity.comparison import CaseError, Comparison
 

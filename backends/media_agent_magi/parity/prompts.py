@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from media_agent_magi.engine.text_rows import (
+from media_agent_magi.engine.text.rows import (
     NEGATIVE,
     SpecialTokens,
     TextRow,

@@ -19,7 +19,7 @@ from media_agent_magi.engine.guidance import (
     read_rows,
 )
 from media_agent_magi.engine.schedule import TWELVE_STEPS, ChunkSchedule, Step
-from media_agent_magi.engine.text_rows import TextRow
+from media_agent_magi.engine.text.rows import TextRow
 from media_agent_magi.parity.comparison import (
     ROUNDED,
     SINGLE,

@@ -10,10 +10,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load
 
 from media_agent_magi.computing import Computing
-from media_agent_magi.engine.conv_vae import ConvVAE, to_uint8
+from media_agent_magi.engine.autoencoders.conv_vae import ConvVAE, to_uint8
 from media_agent_magi.engine.sampler import OnForward
 from media_agent_magi.engine.state_io import load_state
-from media_agent_magi.engine.text_rows import TextRow
+from media_agent_magi.engine.text.rows import TextRow
 from media_agent_magi.tiny.description import WEIGHTS, Guidance, TinyDescription, WeightsError
 from media_agent_magi.tiny.film import (
     FRAMES,

@@ -15,7 +15,7 @@ from media_agent_magi.engine.guidance import GuidanceTable
 from media_agent_magi.engine.noise import seeded_noise
 from media_agent_magi.engine.sampler import ChunkSampler, OnForward
 from media_agent_magi.engine.state_io import load_state, save_state
-from media_agent_magi.engine.text_rows import TextRow
+from media_agent_magi.engine.text.rows import TextRow
 from media_agent_magi.tiny.description import Guidance, TinyDescription
 from media_agent_magi.tiny.model import TinyModel
 

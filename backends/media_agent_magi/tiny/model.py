@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from media_agent_magi.engine.config import ModelConfig
 from media_agent_magi.engine.dit import VideoDiT
-from media_agent_magi.engine.word_encoder import WordEncoder
+from media_agent_magi.engine.text.word_encoder import WordEncoder
 from media_agent_magi.tiny.config import MODEL, SAMPLER, WORD_NUMBERS
 
 

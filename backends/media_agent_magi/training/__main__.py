@@ -6,8 +6,8 @@ from pathlib import Path
 
 import torch
 
+from media_agent_magi.engine.autoencoders.conv_vae import ConvVAE
 from media_agent_magi.engine.config import ConvVAEConfig
-from media_agent_magi.engine.conv_vae import ConvVAE
 from media_agent_magi.training.autoencoder import train_autoencoder
 from media_agent_magi.training.checkpoint import load_averaged
 from media_agent_magi.training.clock import Budget

@@ -6,9 +6,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from media_agent_magi.engine.autoencoders.conv_vae import FRAMES, ConvVAE
+from media_agent_magi.engine.autoencoders.vit_vae import ViTVAE
 from media_agent_magi.engine.config import ConvVAEConfig
-from media_agent_magi.engine.conv_vae import FRAMES, ConvVAE
-from media_agent_magi.engine.vit_vae import ViTVAE
 from media_agent_magi.training.checkpoint import Average, load, save
 from media_agent_magi.training.clock import Budget
 from media_agent_magi.training.log import TrainingLog

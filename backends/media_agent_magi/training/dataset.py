@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from media_agent_magi.engine.conv_vae import ConvVAE
+from media_agent_magi.engine.autoencoders.conv_vae import ConvVAE
 from media_agent_magi.tiny.config import CAPTION_LENGTH, WORD_NUMBERS
 from media_agent_magi.training.layouts import SLOTS
 from media_agent_magi.world.captions import caption, tokenize

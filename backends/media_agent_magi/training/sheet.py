@@ -6,8 +6,8 @@ from pathlib import Path
 import torch
 from PIL import Image, ImageDraw
 
+from media_agent_magi.engine.autoencoders.conv_vae import ConvVAE
 from media_agent_magi.engine.config import ConvVAEConfig
-from media_agent_magi.engine.conv_vae import ConvVAE
 from media_agent_magi.tiny.description import TinyDescription
 from media_agent_magi.tiny.engine import TinyEngine
 from media_agent_magi.tiny.model import TinyModel

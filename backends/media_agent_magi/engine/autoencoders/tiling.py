@@ -13,7 +13,7 @@ from itertools import product
 import torch
 from torch import Tensor
 
-from media_agent_magi.engine.vit_vae import ViTVAE
+from media_agent_magi.engine.autoencoders.vit_vae import ViTVAE
 
 AXES = (2, 3, 4)  # time, rows, columns of (B, C, T, H, W); also the order of blending
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import nn
 
+from media_agent_magi.engine.autoencoders.conv_vae import ConvVAE
+from media_agent_magi.engine.autoencoders.vit_vae import ViTVAE, ViTVAEConfig
 from media_agent_magi.engine.config import ConvVAEConfig
-from media_agent_magi.engine.conv_vae import ConvVAE
-from media_agent_magi.engine.vit_vae import ViTVAE, ViTVAEConfig
 from media_agent_magi.tiny.config import CAPTION_LENGTH, MODEL, WORD_NUMBERS
 from media_agent_magi.tiny.model import TinyModel, initialise
 from media_agent_magi.training import autoencoder, checkpoint, transformer

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
+from media_agent_magi.engine.autoencoders.conv_vae import ConvVAE, to_uint8
 from media_agent_magi.engine.config import ConvVAEConfig
-from media_agent_magi.engine.conv_vae import ConvVAE, to_uint8
 
 CONFIG = ConvVAEConfig(latent_channels=4, width=8, inner_width=16, outer_width=4)
 

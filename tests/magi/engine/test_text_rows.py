@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from media_agent_magi.engine.text_rows import SpecialTokens, TextRow, film_rows, null_row
+from media_agent_magi.engine.text.rows import SpecialTokens, TextRow, film_rows, null_row
 
 LENGTH = 5
 SPECIAL = SpecialTokens(

@@ -14,7 +14,7 @@ from media_agent_magi.engine.guidance import GuidanceTable, Predictor, StepInput
 from media_agent_magi.engine.noise import given_noise, seeded_noise
 from media_agent_magi.engine.sampler import ChunkSampler
 from media_agent_magi.engine.schedule import ChunkSchedule
-from media_agent_magi.engine.text_rows import TextRow, null_row
+from media_agent_magi.engine.text.rows import TextRow, null_row
 from media_agent_magi.engine.times import timesteps
 
 BASE = SamplerConfig(num_steps=8, window_size=4, chunk_width=2, null_caption_tokens=3)

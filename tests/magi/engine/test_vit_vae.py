@@ -7,12 +7,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import functional as F
 
+from media_agent_magi.engine.autoencoders.tiling import Tiling, decode_tiled, encode_tiled
+from media_agent_magi.engine.autoencoders.vit_vae import ViTVAE, ViTVAEConfig
 from media_agent_magi.engine.config import ConfigError
-from media_agent_magi.engine.tiling import Tiling, decode_tiled, encode_tiled
-from media_agent_magi.engine.vit_vae import ViTVAE, ViTVAEConfig
 from media_agent_magi.engine.weights_io import WeightsError, load_weights
 
-GOLDEN = Path(__file__).parent / "golden"
+GOLDEN = Path(__file__).parents[1] / "golden"
 SIZES: dict[str, Any] = {
     "video_size": 8,
     "video_length": 8,
