@@ -32,7 +32,7 @@ class Place:
     case: Case
     base: str
     files: str
-    film: bytes
+    content: bytes
     works: list[Work] = field(default_factory=list)
 
     def step_of(self, method: str, path: str) -> tuple[str, str | None]:
@@ -63,14 +63,16 @@ class Place:
             videos = [self.video(each, is_done=True) for each in reversed(self.works)]
             return Reply(data={"object": "list", "data": videos, "has_more": False})
         if step == "film" and number.startswith("stranger"):
-            other = self.film + b"\0\0\0\x08free"  # as good a video, of somebody else
+            other = self.content + b"\0\0\0\x08free"  # as good a video, of somebody else
             return Reply(body=other, headers={"Content-Type": "video/mp4"})
         if work is None and number.startswith("stranger"):
             return Reply(data=stranger_video(number))
         if work is None:
             return Reply(404, data={"detail": "Not found"})
         if step == "film":
-            return Reply(body=self.film, headers={"Content-Type": "video/mp4"}, slow=self.case.slow)
+            return Reply(
+                body=self.content, headers={"Content-Type": "video/mp4"}, slow=self.case.slow
+            )
         if step == "cancel":
             return Reply(202, data={"status": "CANCELLATION_REQUESTED"})
         return getattr(self, f"_{self.case.kind}")(step, work, is_done)
@@ -105,7 +107,11 @@ class Place:
         if step == "result":
             if not is_done:
                 return Reply(400, data={"detail": "Request is still in progress"})
-            facts = {"content_type": "video/mp4", "file_name": "x.mp4", "file_size": len(self.film)}
+            facts = {
+                "content_type": "video/mp4",
+                "file_name": "x.mp4",
+                "file_size": len(self.content),
+            }
             return Reply(data={"video": {"url": self.film_address(work), **facts}, "seed": 7})
         if is_done:
             data = {"status": "COMPLETED", **known, "logs": None}

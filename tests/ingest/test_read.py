@@ -122,7 +122,7 @@ def everything(film: bytes | Path) -> Pixels:
     return np.stack(list(read_all(film, limit=1000)))
 
 
-def picture(image: Image.Image | Pixels, kind: str = "PNG", **options: Any) -> bytes:
+def encoded_image(image: Image.Image | Pixels, kind: str = "PNG", **options: Any) -> bytes:
     file = io.BytesIO()
     (image if isinstance(image, Image.Image) else Image.fromarray(image)).save(
         file, kind, **options
@@ -318,7 +318,7 @@ def numbers_of(film: Pixels, frames: Pixels) -> list[int]:
 def test_a_picture_is_turned_as_its_camera_says(kind: str, orientation: int) -> None:
     exif = Image.Exif()
     exif[0x112] = orientation
-    content = picture(blocks(), kind, exif=exif, quality=95)
+    content = encoded_image(blocks(), kind, exif=exif, quality=95)
 
     seen = read_image(content)
 
@@ -347,7 +347,9 @@ def test_proportions_are_kept_by_cutting_off_or_filling_up(fit: Any, left: Any, 
     told: list[str] = []
     upright = blocks(32, 96)
 
-    seen = read_image(picture(upright), size=Size(width=64, height=64), fit=fit, tell=told.append)
+    seen = read_image(
+        encoded_image(upright), size=Size(width=64, height=64), fit=fit, tell=told.append
+    )
 
     assert seen.shape == (64, 64, 3)
     assert tuple(seen[20, 4]) == left
@@ -359,7 +361,7 @@ def test_proportions_are_kept_by_cutting_off_or_filling_up(fit: Any, left: Any, 
 def test_the_same_shape_in_another_size_is_nothing_to_tell() -> None:
     told: list[str] = []
 
-    seen = read_image(picture(blocks()), size=Size(width=128, height=96), tell=told.append)
+    seen = read_image(encoded_image(blocks()), size=Size(width=128, height=96), tell=told.append)
 
     assert seen.shape == (96, 128, 3)
     assert told == []
@@ -370,11 +372,11 @@ def test_the_same_shape_in_another_size_is_nothing_to_tell() -> None:
 def test_any_sides_become_the_size_wanted(sides: tuple[int, int], fit: Any) -> None:
     white = np.full((sides[1], sides[0], 3), 255, np.uint8)
 
-    seen = read_image(picture(white), size=Size(width=64, height=32), fit=fit)
+    seen = read_image(encoded_image(white), size=Size(width=64, height=32), fit=fit)
 
     assert seen.shape == (32, 64, 3)
     assert seen[15:17, 31:33].max() == 255
-    assert np.array_equal(read_image(picture(white)), white)
+    assert np.array_equal(read_image(encoded_image(white)), white)
 
 
 @pytest.mark.parametrize("sides", [(1, 1), (3, 5), (63, 49)])
@@ -407,15 +409,15 @@ def test_what_is_transparent_is_black() -> None:
     half = np.dstack([noise(20, 10), np.full((10, 20), 128, np.uint8)])
     clear = np.dstack([noise(20, 10), np.zeros((10, 20), np.uint8)])
 
-    assert distance(read_image(picture(half)), half[..., :3] * (128 / 255)) < 1
-    assert read_image(picture(clear)).max() == 0
+    assert distance(read_image(encoded_image(half)), half[..., :3] * (128 / 255)) < 1
+    assert read_image(encoded_image(clear)).max() == 0
 
 
 def test_a_palette_with_a_transparent_colour_is_read() -> None:
     image = blocks().quantize(4)
     clear = image.getpixel((0, 0))
 
-    seen = read_image(picture(image, transparency=clear))
+    seen = read_image(encoded_image(image, transparency=clear))
 
     assert tuple(seen[0, 0]) == (0, 0, 0)
     assert distance(seen[-1, -1], WHITE) < 2
@@ -425,8 +427,8 @@ def test_pictures_of_16_bits_and_of_printing_inks_are_read() -> None:
     deep = Image.fromarray(np.full((10, 20), 0x8080, np.uint16))
     inks = blocks().convert("CMYK")
 
-    assert distance(read_image(picture(deep)), 128) < 2
-    seen = read_image(picture(inks, "JPEG", quality=95))
+    assert distance(read_image(encoded_image(deep)), 128) < 2
+    seen = read_image(encoded_image(inks, "JPEG", quality=95))
     assert distance(seen, inks.convert("RGB")) < 4
 
 
@@ -434,7 +436,7 @@ def test_pictures_of_16_bits_and_of_printing_inks_are_read() -> None:
 def test_pictures_without_colour_are_read(mode: str) -> None:
     image = blocks().convert(mode)
 
-    assert distance(read_image(picture(image)), image.convert("RGB")) < 1
+    assert distance(read_image(encoded_image(image)), image.convert("RGB")) < 1
 
 
 def test_a_film_of_10_bits_is_read() -> None:
@@ -458,7 +460,7 @@ def segment(marker: int, content: bytes) -> bytes:
     return bytes((0xFF, marker)) + struct.pack(">H", len(content) + 2) + content
 
 
-CAMERA = picture(blocks(640, 480), "JPEG", quality=95)
+CAMERA = encoded_image(blocks(640, 480), "JPEG", quality=95)
 TIFF_HEADER = b"Exif\0\0MM\0*\0\0\0\x08\0\0\0\0\0\0"
 
 
@@ -468,7 +470,7 @@ TIFF_HEADER = b"Exif\0\0MM\0*\0\0\0\x08\0\0\0\0\0\0"
         CAMERA[:2] + segment(0xE1, TIFF_HEADER + CAMERA) + CAMERA[2:],
         CAMERA + encoded(RECIPES["h264"], drawn(3)),
         CAMERA + bytes(5000),
-        picture(blocks(640, 480), "JPEG", quality=95, progressive=True),
+        encoded_image(blocks(640, 480), "JPEG", quality=95, progressive=True),
     ],
     ids=["with a small one inside", "with a film behind", "with zeros behind", "progressive"],
 )
@@ -524,7 +526,7 @@ def test_a_playlist_opens_no_other_file(
 
 def test_a_picture_is_no_film_and_a_film_no_picture() -> None:
     with pytest.raises(InvalidRequestError, match="it is a picture") as caught:
-        read_end(picture(blocks()), frames=1)
+        read_end(encoded_image(blocks()), frames=1)
     assert "first frame" in str(caught.value.hint)
 
     for recipe in (RECIPES["h264"], RECIPES["gif"], RECIPES["apng"], RECIPES["mpeg2"]):
@@ -534,7 +536,7 @@ def test_a_picture_is_no_film_and_a_film_no_picture() -> None:
 
 def test_an_animated_webp_is_named() -> None:
     frames = [Image.fromarray(frame) for frame in drawn(3)]
-    content = picture(frames[0], "WEBP", save_all=True, append_images=frames[1:])
+    content = encoded_image(frames[0], "WEBP", save_all=True, append_images=frames[1:])
 
     with pytest.raises(InvalidRequestError, match="animated WebP"):
         read_end(content, frames=1)
@@ -542,7 +544,7 @@ def test_an_animated_webp_is_named() -> None:
 
 def test_other_kinds_of_pictures_are_named() -> None:
     with pytest.raises(InvalidRequestError, match=r"another kind of picture \(tiff_pipe\)"):
-        read_image(picture(blocks(), "TIFF"))
+        read_image(encoded_image(blocks(), "TIFF"))
 
 
 def test_a_film_of_sound_alone_is_named_also_with_a_cover() -> None:
@@ -573,7 +575,7 @@ def sound(*, cover: bool = False) -> bytes:
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG"])
 def test_a_picture_of_100_megapixels_is_refused_before_it_is_decoded(kind: str) -> None:
-    content = bytearray(picture(noise(40, 30), kind))
+    content = bytearray(encoded_image(noise(40, 30), kind))
     if kind == "PNG":
         content[16:24] = struct.pack(">II", 10_000, 10_000)
         content[29:33] = struct.pack(">I", zlib.crc32(content[12:29]))
@@ -595,7 +597,7 @@ def test_a_film_of_100_megapixels_is_refused_with_its_size() -> None:
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
 def test_half_a_picture_is_refused(kind: str) -> None:
-    content = picture(noise(80, 60), kind)
+    content = encoded_image(noise(80, 60), kind)
 
     with pytest.raises(InvalidRequestError, match="damaged"):
         read_image(content[: len(content) // 2])
@@ -644,7 +646,7 @@ def test_an_input_of_a_request_is_named_by_its_role() -> None:
 
 
 def test_an_input_is_read_from_its_file_or_its_bytes(tmp_path: Path) -> None:
-    content = picture(blocks())
+    content = encoded_image(blocks())
     (tmp_path / "a.jpg").write_bytes(content)  # what it is called decides nothing
     by_path = MediaInput(role=InputRole.FIRST_FRAME, path=str(tmp_path / "a.jpg"))
     by_bytes = MediaInput(role=InputRole.FIRST_FRAME, data=content)
