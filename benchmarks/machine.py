@@ -16,7 +16,7 @@ def describe_machine() -> dict[str, str | int | float]:
         "python": platform.python_version(),
         "torch": version("torch"),
         "av": version("av"),
-        "media_agent": version("media-agent"),
+        "media_agent": version("media-agent-video"),
     }
 
 

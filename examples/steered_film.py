@@ -3,7 +3,7 @@
 magi/tiny knows coloured shapes only, but what it shows can be measured: an analyser reads every
 second of the film, and says where it shows what was asked.
 
-    pip install 'media-agent[magi]'
+    pip install -e '.[magi]'
     python examples/steered_film.py
 """
 

@@ -4,7 +4,7 @@ The native engine, the sandbox, a hosted service (its simulator on this machine)
 pipelines of diffusers with tiny random weights: only one word of the settings changes each time.
 Then the service hangs up after it accepted a paid job: it is not asked a second time.
 
-    pip install 'media-agent[magi,diffusers]'
+    pip install -e '.[magi,diffusers]'
     python examples/three_ways.py
 """
 

@@ -16,6 +16,7 @@ from media_agent.backend.local import (
     state_name,
 )
 from media_agent.backend.protocol import BackendSettings
+from media_agent.distribution import install_hint
 from media_agent.errors import (
     BackendUnavailableError,
     InvalidRequestError,
@@ -215,7 +216,7 @@ class MagiBackend(LocalBackend):
                 from media_agent_magi.tiny.engine import load_tiny
             except ImportError as error:
                 raise BackendUnavailableError(
-                    f"magi needs {error.name}", hint="pip install 'media-agent[magi]'"
+                    f"magi needs {error.name}", hint=install_hint("magi")
                 ) from error
             try:
                 self._engine = load_tiny(self._weights, threads=self.settings.threads or 1)

@@ -20,6 +20,7 @@ from media_agent.backend.options import check_settings
 from media_agent.backend.protocol import BackendSettings
 from media_agent.backend.steering import Steering
 from media_agent.backend.worker import Worker
+from media_agent.distribution import install_hint
 from media_agent.errors import (
     BackendUnavailableError,
     IdempotencyConflictError,
@@ -213,7 +214,7 @@ class LocalBackend(ThreadedBackend):
 def lacking(extra: str, *modules: str) -> str | None:
     """Return which modules this machine lacks and how to get them, for `Capabilities.missing`."""
     absent = ", ".join(name for name in modules if find_spec(name) is None)
-    return f"{absent}: pip install 'media-agent[{extra}]'" if absent else None
+    return f"{absent}: {install_hint(extra)}" if absent else None
 
 
 def _can_go_on(operation: Operation) -> bool:

@@ -26,12 +26,9 @@ _INTERNAL = 1
 
 
 def _version() -> str:
-    from importlib.metadata import PackageNotFoundError, version
+    from media_agent.distribution import own_version
 
-    try:
-        return version("media-agent")
-    except PackageNotFoundError:
-        return "not installed"
+    return own_version() or "not installed"
 
 
 def build_app() -> App:

@@ -3,11 +3,11 @@
 import platform
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from pydantic import ValidationError
 
+from media_agent.distribution import own_version
 from media_agent.ingest.digests import digest_in
 from media_agent_schemas.capabilities import FALLBACK_FPS, Capabilities, Origin
 from media_agent_schemas.events import ChunkReady, Cost, JobEvent, PromptChanged, TerminalEvent
@@ -150,8 +150,5 @@ def _steered(
 
 
 def _software() -> dict[str, str]:
-    try:
-        own = version("media-agent")
-    except PackageNotFoundError:
-        own = "unknown"
+    own = own_version() or "unknown"
     return {"media-agent": own, "python": platform.python_version(), "system": platform.platform()}

@@ -17,6 +17,7 @@ from PIL import Image
 
 from media_agent.backend.local import lacking
 from media_agent.backend.protocol import BackendSettings
+from media_agent.distribution import install_hint
 from media_agent.errors import (
     BackendUnavailableError,
     ConfigurationError,
@@ -437,7 +438,7 @@ async def test_a_missing_library_is_named_with_the_way_to_install_it(
     lacking.cache_clear()
     backend = DiffusersBackend(BackendSettings(data_dir=tmp_path, models=models, threads=1))
     lacking.cache_clear()
-    said = f"diffusers needs {library}: pip install 'media-agent[diffusers]'"
+    said = f"diffusers needs {library}: {install_hint('diffusers')}"
 
     with pytest.raises(BackendUnavailableError, match=re.escape(said)):
         await backend.submit(planned(backend).request, key="k")

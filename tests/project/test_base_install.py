@@ -8,6 +8,8 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from media_agent.distribution import install_hint
+
 ROOT = Path(__file__).resolve().parents[2]
 FRAME_MAKERS = ("numpy", "PIL", "torch", "safetensors", "diffusers", "transformers")
 WITHOUT = f"import sys\nsys.modules.update(dict.fromkeys({FRAME_MAKERS}))\n"
@@ -69,7 +71,7 @@ def test_the_base_install_asks_for_nothing_that_makes_frames() -> None:
     assert "av" in names
     assert names & {"numpy", "pillow", "torch", "safetensors", "diffusers", "transformers"} == set()
     for extra in ("magi", "diffusers", "testing", "dev"):
-        assert "media-agent[local]" in project["optional-dependencies"][extra]
+        assert "media-agent-video[local]" in project["optional-dependencies"][extra]
 
 
 def test_a_hosted_film_in_parts_is_made_joined_and_shown_without_extras(tmp_path: Path) -> None:
@@ -87,7 +89,7 @@ def test_what_makes_frames_says_which_extra_it_needs(tmp_path: Path) -> None:
     shown = run_without(code + f"assert {generate} != 0\nmain(['backends', 'magi'])", tmp_path)
     begun = run_without("from media_agent.cli import main\nassert main(['init']) == 0", tmp_path)
 
-    assert "first: nothing here makes videos by itself; pip install 'media-agent[local]'" in begun
-    assert "lacks: numpy, PIL: pip install 'media-agent[local]'" in shown
-    assert "lacks: torch, safetensors, numpy: pip install 'media-agent[magi]'" in shown
+    assert f"first: nothing here makes videos by itself; {install_hint('local')}" in begun
+    assert f"lacks: numpy, PIL: {install_hint('local')}" in shown
+    assert f"lacks: torch, safetensors, numpy: {install_hint('magi')}" in shown
     assert not (tmp_path / "fox.mp4").exists()

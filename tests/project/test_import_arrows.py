@@ -17,7 +17,9 @@ PLUGINS = sorted(
     path for folder in ("backends", "adapters") for path in (ROOT / folder).glob("media_agent_*")
 )
 LOADED_BY_DIFFUSERS = {"accelerate", "ftfy", "sentencepiece"}  # by itself, where a model needs them
-PLUGIN_FACE = ("backend", "errors", "ingest", "redact", "storage", "testing", "video")
+PLUGIN_FACE = (
+    *("backend", "distribution", "errors", "ingest", "redact", "storage", "testing", "video"),
+)
 
 
 def imported_modules(path: Path) -> Iterator[str]:

@@ -21,6 +21,7 @@ def init(*, user: Flag = False, force: Flag = False) -> int:
         force: Replace a file that exists.
     """
     from media_agent.config.file import PROJECT_FILE, user_file
+    from media_agent.distribution import install_hint
     from media_agent.errors import InvalidRequestError
     from media_agent.negotiation.smallest import PROMPT
     from media_agent.registry.registry import Registry
@@ -49,7 +50,7 @@ def init(*, user: Flag = False, force: Flag = False) -> int:
     if settings.config is not None:
         tell(f"warning: MEDIA_AGENT_CONFIG names {settings.config}, which is read instead of it")
     if not machine.models:
-        tell("first: nothing here makes videos by itself; pip install 'media-agent[local]'")
+        tell(f"first: nothing here makes videos by itself; {install_hint('local')}")
     tell(f'next: media-agent generate "{PROMPT}"')
     return 0
 
