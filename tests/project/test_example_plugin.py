@@ -111,5 +111,5 @@ def test_it_imports_only_what_a_plugin_may_import(name: str) -> None:
     text = (EXAMPLE / "src" / "media_agent_plasma" / name).read_text(encoding="utf-8")
     imported = {line.split()[1] for line in text.splitlines() if line.startswith("from media_")}
 
-    allowed = {f"media_agent.{part}" for part in ("backend", "local", "hookspecs")}
+    allowed = {f"media_agent.backend.{module}" for module in ("hookspecs", "local", "protocol")}
     assert imported <= {*allowed, "media_agent_schemas"}
