@@ -4,21 +4,18 @@ import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from pydantic import JsonValue
+from typing import TYPE_CHECKING
 
 from media_agent.backend.local import Chunk, GenerationContext, LocalBackend, lacking
 from media_agent.backend.protocol import BackendSettings
 from media_agent.errors import BackendUnavailableError, InvalidRequestError, StorageError
-from media_agent.ingest.read import Fit, read_image
-from media_agent_diffusers.describe import NAME, describe, input_roles
+from media_agent_diffusers.call import check_call, find_task, read_call
+from media_agent_diffusers.describe import NAME, describe
 from media_agent_diffusers.digests import DigestCache
 from media_agent_diffusers.folder import ModelFolder, read_folder
 from media_agent_diffusers.settings import DiffusersOptions
 from media_agent_schemas.capabilities import Capabilities, Estimate
 from media_agent_schemas.jobs import OperationRef, ResumeToken
-from media_agent_schemas.media import InputRole
 from media_agent_schemas.request import VideoRequest
 
 if TYPE_CHECKING:
@@ -26,7 +23,6 @@ if TYPE_CHECKING:
 
 _LIBRARIES = ("torch", "diffusers", "transformers", "accelerate", "safetensors", "ftfy")
 _DENOISING_SHARE = 0.9  # of the whole work; the rest is for decoding
-_ARGUMENTS = {InputRole.FIRST_FRAME: "image", InputRole.LAST_FRAME: "last_image"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,14 +78,14 @@ class DiffusersBackend(LocalBackend):
     async def submit(
         self, request: VideoRequest, *, key: str, resume: ResumeToken | None = None
     ) -> OperationRef:
-        """Queue the work, once its pictures could be opened and the libraries are there.
+        """Queue the work, once its inputs could be opened and the libraries are there.
 
         Raises:
-            InvalidRequestError: a picture is missing, doubled or cannot be used.
+            InvalidRequestError: an input is missing, doubled or cannot be used.
             BackendUnavailableError: torch or diffusers is not installed.
         """
         model = self._model(request.backend_and_model()[1])
-        await asyncio.to_thread(_check_inputs, request, model)
+        await asyncio.to_thread(check_call, request, model.folder.variant, model.capabilities.model)
         if self._missing is not None:
             raise _needs(self._missing)
         return await super().submit(request, key=key, resume=resume)
@@ -105,7 +101,9 @@ class DiffusersBackend(LocalBackend):
         context.report("loading", 0.0)
         pipeline = self._load(model, context)
         context.computed_on(pipeline.computation)
-        arguments = _arguments(request, model, pipeline, context)
+        variant = model.folder.variant
+        task = find_task(request, variant, model.capabilities.model)
+        arguments = task.arguments(read_call(request, variant, task, pipeline, context))
 
         def on_step(done: int, total: int) -> None:
             context.check()
@@ -114,7 +112,7 @@ class DiffusersBackend(LocalBackend):
                 context.report("decoding", _DENOISING_SHARE)
 
         context.report("denoising", 0.0)
-        frames = pipeline.run(arguments, seed=request.seed, on_step=on_step)
+        frames = pipeline.run(arguments, seed=request.seed, on_step=on_step, pipeline=task.pipeline)
         context.check()
         yield Chunk(index=0, frames=frames)
 
@@ -176,71 +174,3 @@ def _folders(settings: BackendSettings, options: DiffusersOptions) -> dict[str, 
 
 def _needs(what: str) -> BackendUnavailableError:
     return BackendUnavailableError(f"diffusers needs {what}")
-
-
-def _check_inputs(request: VideoRequest, model: Model) -> None:
-    """Check that each picture is there once and can be opened."""
-    wanted = input_roles(model.folder)
-    given = [medium.role for medium in request.inputs]
-    for role in wanted:
-        if given.count(role) != 1:
-            count = "none" if role not in given else str(given.count(role))
-            raise InvalidRequestError(
-                f"{NAME}/{model.capabilities.model} begins from one {role.value}; {count} given",
-                hint="give each picture it needs once: " + ", ".join(wanted),
-            )
-    for medium in request.inputs:
-        read_image(medium)
-
-
-def _arguments(
-    request: VideoRequest, model: Model, pipeline: "LoadedPipeline", context: GenerationContext
-) -> dict[str, Any]:
-    """Return what the pipeline is called with; whatever is not as asked becomes a warning."""
-    size, limits = request.size, model.capabilities
-    if size is None or request.num_frames is None:
-        raise InvalidRequestError("the request has no size or num_frames; a plan sets them")
-    options = _options(request, limits)
-    fit: Fit = "pad" if options.pop("image_fit", "crop") == "pad" else "crop"
-    longest = int(str(options["max_sequence_length"]))
-    shots = request.storyboard()
-    prompt = _readable(shots[0].prompt if shots else "", "prompt", longest, pipeline, context)
-    negative = request.negative_prompt
-    if negative is not None:
-        negative = _readable(negative, "negative prompt", longest, pipeline, context)
-        if float(str(options["guidance_scale"])) <= 1:
-            context.warn("the negative prompt has no effect: guidance_scale is not above 1")
-    if shots and prompt != shots[0].prompt:
-        context.prompts_sent((prompt,))
-    from PIL import Image
-
-    pictures = {}
-    for medium in request.inputs:
-        pixels = read_image(medium, size=size, fit=fit, tell=context.warn)
-        pictures[_ARGUMENTS[medium.role]] = Image.fromarray(pixels)
-    return {
-        "prompt": prompt,
-        "negative_prompt": negative,
-        "width": size.width,
-        "height": size.height,
-        "num_frames": request.num_frames,
-        **options,
-        **pictures,
-    }
-
-
-def _options(request: VideoRequest, limits: Capabilities) -> dict[str, JsonValue]:
-    """Return the options as asked, those not given at the model's own value."""
-    own = {spec.name: spec.default for spec in limits.options if spec.default is not None}
-    return {**own, **request.options.get(NAME, {})}
-
-
-def _readable(
-    prompt: str, name: str, longest: int, pipeline: "LoadedPipeline", context: GenerationContext
-) -> str:
-    """Return the part of a prompt that the model reads, and say so if it is not all."""
-    read = pipeline.read_prompt(prompt, longest)
-    if read is None:
-        return prompt
-    context.warn(f"the {name} is longer than {longest} tokens; read up to {read[-40:]!r}")
-    return read

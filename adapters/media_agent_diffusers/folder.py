@@ -2,42 +2,23 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from media_agent.errors import StorageError
-from media_agent_diffusers.families import FAMILIES, WAN, WAN_IMAGE, Family
+from media_agent_diffusers.families.catalogue import families_by_pipeline
+from media_agent_diffusers.families.family import Family, Variant
+from media_agent_diffusers.files import ModelFiles, unusable
 
 _LIBRARIES = ("diffusers", "transformers")  # others would be code that came with the weights
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt")
 
 
 @dataclass(frozen=True, slots=True)
-class ModelFolder:
-    """What the files of a folder say; everything heavy is still on disk."""
+class ModelFolder(ModelFiles):
+    """A folder that is whole; everything heavy is still on disk."""
 
-    path: Path
-    family: Family
-    index: Mapping[str, Any]  # model_index.json
-    configs: Mapping[str, Mapping[str, Any]]  # config.json of each component that has weights
-
-    def weights(self) -> list[Path]:
-        """Return the files of weights, in the order of their names within the folder."""
-        found = self.path.glob("*/*.safetensors")
-        return sorted(found, key=lambda path: path.relative_to(self.path).as_posix())
-
-    def whole_number(self, component: str, key: str, default: int) -> int:
-        """Return a positive number from the config of a component; the last of a list.
-
-        Raises:
-            StorageError: it is there, and is none.
-        """
-        value = self.configs[component].get(key, default)
-        value = value[-1] if isinstance(value, list) and value else value
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise unusable(self.path, f"{component}/config.json says {key} = {value!r}")
-        return value
+    variant: Variant
 
 
 def read_folder(path: Path) -> ModelFolder:
@@ -51,22 +32,15 @@ def read_folder(path: Path) -> ModelFolder:
         family = _family(path, index)
         components = list(_components(path, index))
         configs = {name: config for name, config in components if config is not None}
-        missing = [name for name in family.models if name not in configs]
+        missing = [name for name in family.components if name not in configs]
         if missing:
             raise unusable(path, f"{', '.join(missing)} missing or without config.json")
         for name in configs:
             _check_component(path / name)
     except OSError as error:
         raise unusable(path, f"{error.filename}: {error.strerror}") from error
-    return ModelFolder(path=path, family=family, index=index, configs=configs)
-
-
-def unusable(path: Path, reason: str, hint: str | None = None) -> StorageError:
-    """Return the error that says why a folder of weights cannot be used."""
-    return StorageError(
-        f"the model folder {path} cannot be used: {reason}",
-        hint=hint or "download it again, or complete it; media-agent models list checks it",
-    )
+    variant = family.variant(ModelFiles(path, index, configs))
+    return ModelFolder(path, index, configs, variant)
 
 
 def _read_index(path: Path) -> dict[str, Any]:
@@ -92,14 +66,11 @@ def _read_json(path: Path, name: str) -> dict[str, Any]:
 
 
 def _family(path: Path, index: Mapping[str, Any]) -> Family:
-    name = index.get("_class_name")
-    if not isinstance(name, str) or name not in FAMILIES:
-        known = ", ".join(sorted(FAMILIES))
-        raise unusable(path, f"its pipeline {name!r} is not known", f"known: {known}")
-    family = FAMILIES[name]
-    if family in (WAN, WAN_IMAGE) and index.get("expand_timesteps") is True:  # Wan 2.2 TI2V-5B
-        return replace(family, fps=24.0, size=(1280, 704), default_frames=121, longest_frames=121)
-    return family
+    name, known = index.get("_class_name"), families_by_pipeline()
+    if not isinstance(name, str) or name not in known:
+        reason = f"its pipeline {name!r} is not known"
+        raise unusable(path, reason, f"known: {', '.join(sorted(known))}")
+    return known[name]
 
 
 def _components(

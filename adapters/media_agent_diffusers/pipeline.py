@@ -14,7 +14,8 @@ from huggingface_hub import constants
 from safetensors import SafetensorError
 
 from media_agent.errors import BackendUnavailableError, ConfigurationError, GenerationFailedError
-from media_agent_diffusers.folder import ModelFolder, unusable
+from media_agent_diffusers.files import unusable
+from media_agent_diffusers.folder import ModelFolder
 from media_agent_diffusers.settings import DiffusersOptions
 from media_agent_diffusers.threads import in_threads, usable_cores
 from media_agent_schemas.events import Computation
@@ -83,9 +84,16 @@ class LoadedPipeline:
         return read
 
     def run(
-        self, arguments: Mapping[str, Any], *, seed: int | None, on_step: Callable[[int, int], None]
+        self,
+        arguments: Mapping[str, Any],
+        *,
+        seed: int | None,
+        on_step: Callable[[int, int], None],
+        pipeline: str | None = None,
     ) -> "Frames":
         """Return the frames (uint8, T H W 3); what `on_step(done, total)` raises stops the work.
+
+        `pipeline` names the class that does it, if it is not the one the folder was saved from.
 
         Raises:
             GenerationFailedError: out of memory, or the model made values that are no numbers.
@@ -100,7 +108,7 @@ class LoadedPipeline:
 
         try:
             with in_threads(self._threads):
-                video = self._pipe(
+                video = self._pipe_as(pipeline)(
                     **arguments,
                     generator=None if seed is None else torch.Generator("cpu").manual_seed(seed),
                     output_type="np",
@@ -118,6 +126,14 @@ class LoadedPipeline:
         frames: Frames = (video * 255).round().astype(np.uint8)
         return frames
 
+    def _pipe_as(self, name: str | None) -> Any:
+        """Return a pipeline of this class around the same components."""
+        if name in (None, type(self._pipe).__name__):
+            return self._pipe
+        pipe = getattr(diffusers, str(name))(**self._pipe.components)
+        pipe.set_progress_bar_config(disable=True)
+        return pipe
+
     def release(self) -> None:
         """Let go of the memory."""
         del self._pipe
@@ -127,7 +143,7 @@ class LoadedPipeline:
 
 
 def _load(folder: ModelFolder, dtypes: Mapping[str, torch.dtype]) -> Any:
-    pipeline_class = getattr(diffusers, folder.family.pipeline)
+    pipeline_class = getattr(diffusers, folder.pipeline)
     try:
         with _offline():
             pipe = pipeline_class.from_pretrained(
@@ -180,7 +196,7 @@ def _dtypes(folder: ModelFolder, options: DiffusersOptions, device: str) -> dict
             "dtype = 'float16' does not work on a CPU", hint="set dtype = 'float32'"
         )
     dtype: torch.dtype = getattr(torch, chosen)
-    exact = dict.fromkeys(folder.family.in_float32, torch.float32)
+    exact = dict.fromkeys(folder.variant.in_float32, torch.float32)
     return {"default": dtype, **exact}
 
 

@@ -13,9 +13,8 @@ import pytest
 from media_agent.errors import StorageError
 from media_agent_diffusers.describe import describe
 from media_agent_diffusers.digests import DigestCache
-from media_agent_diffusers.families import FAMILIES
 from media_agent_diffusers.folder import read_folder
-from media_agent_schemas import Capabilities, InputRole, Size, VideoMode
+from media_agent_schemas import Capabilities, InputRole, VideoMode
 
 FolderOf = Callable[[str], Path]
 
@@ -62,27 +61,6 @@ def test_the_files_say_what_a_model_can_do(
     assert limits.default_duration is not None
     frames = limits.default_duration * fps
     assert (frames - 1) % rule[0] == 0
-
-
-def test_the_small_wan_2_2_is_told_from_the_others_by_its_files(wan_copy: Path) -> None:
-    edit_json(wan_copy / "model_index.json", expand_timesteps=True)
-    edit_json(wan_copy / "vae" / "config.json", scale_factor_spatial=16)
-
-    limits = described(wan_copy)
-
-    assert limits.default_fps == 24.0
-    assert limits.default_size == Size(width=1280, height=704)
-    assert limits.size_range is not None
-    assert limits.size_range.multiple == 32
-
-
-def test_guidance_of_a_second_model_is_an_option_only_where_there_is_one(wan_copy: Path) -> None:
-    names = [option.name for option in described(wan_copy).options]
-    assert "guidance_scale_2" not in names
-
-    edit_json(wan_copy / "model_index.json", boundary_ratio=0.875)
-
-    assert "guidance_scale_2" in [option.name for option in described(wan_copy).options]
 
 
 def no_index(folder: Path) -> None:
@@ -230,21 +208,6 @@ print(*{"torch", "diffusers", "transformers", "numpy", "av", "PIL"} & sys.module
     )
 
     assert done.stdout.strip() == ""
-
-
-def test_every_option_is_an_argument_of_the_pipeline(wan_copy: Path) -> None:
-    import inspect
-
-    import diffusers
-
-    for name in FAMILIES:
-        ratio = 0.875 if name.startswith("Wan") else None
-        edit_json(wan_copy / "model_index.json", _class_name=name, boundary_ratio=ratio)
-        options = {option.name for option in described(wan_copy).options} - {"image_fit"}
-        parameters = inspect.signature(getattr(diffusers, name).__call__).parameters
-
-        assert options <= parameters.keys()
-        assert "callback_on_step_end" in parameters
 
 
 def manifest_digest(folder: Path) -> str:

@@ -1,0 +1,169 @@
+"""From a negotiated request to the call of a pipeline."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from media_agent.backend.local import GenerationContext
+from media_agent.errors import InvalidRequestError
+from media_agent.ingest.read import Fit, check_film, read_all, read_image
+from media_agent_diffusers.describe import NAME
+from media_agent_diffusers.families.family import Call, Options, Task, Variant
+from media_agent_schemas.media import InputRole, MediaInput, Size
+from media_agent_schemas.request import VideoRequest
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from media_agent.video.codec import Frames
+    from media_agent_diffusers.pipeline import LoadedPipeline
+
+
+def find_task(request: VideoRequest, variant: Variant, model: str) -> Task:
+    """Return the task that a request asks for.
+
+    Raises:
+        InvalidRequestError: the model does no such work.
+    """
+    mode = request.inferred_mode()
+    for task in variant.tasks:
+        if task.mode is mode:
+            return task
+    done = ", ".join(task.mode for task in variant.tasks)
+    raise InvalidRequestError(f"{NAME}/{model} does {done}, not {mode}")
+
+
+def check_call(request: VideoRequest, variant: Variant, model: str) -> None:
+    """Check that inputs and options fit the task, and that each input can be opened.
+
+    Raises:
+        InvalidRequestError: an input is missing, given twice, or cannot be used; or an option is
+            of another task.
+    """
+    task = find_task(request, variant, model)
+    _check_roles(request, task, model)
+    known = {spec.name for spec in variant.options_of(task)}
+    for name in request.options.get(NAME, {}):
+        if name not in known:
+            raise InvalidRequestError(
+                f"{task.mode} takes no option {name}", hint=f"it takes {', '.join(sorted(known))}"
+            )
+    task.check(_options(request, variant, task))
+    for medium in request.inputs:
+        if medium.role is InputRole.SOURCE_VIDEO:
+            check_film(medium)
+        else:
+            read_image(medium)
+
+
+def read_call(
+    request: VideoRequest,
+    variant: Variant,
+    task: Task,
+    pipeline: "LoadedPipeline",
+    context: GenerationContext,
+) -> Call:
+    """Return what a pipeline is asked for; whatever is not as asked becomes a warning."""
+    size, num_frames = request.size, request.num_frames
+    if size is None or num_frames is None:
+        raise InvalidRequestError("the request has no size or num_frames; a plan sets them")
+    options = dict(_options(request, variant, task))
+    fit: Fit = "pad" if options.pop("image_fit", "crop") == "pad" else "crop"
+    longest = int(str(options.pop("max_sequence_length", variant.max_tokens)))
+    shots = request.storyboard()
+    prompt = _readable(shots[0].prompt if shots else "", "prompt", longest, pipeline, context)
+    negative = request.negative_prompt
+    if negative is not None:
+        negative = _readable(negative, "negative prompt", longest, pipeline, context)
+        if float(str(options["guidance_scale"])) <= 1:
+            context.warn("the negative prompt has no effect: guidance_scale is not above 1")
+    if shots and prompt != shots[0].prompt:
+        context.prompts_sent((prompt,))
+    inputs: dict[InputRole, Image | list[Image]] = {}
+    for medium in request.inputs:
+        if medium.role is InputRole.SOURCE_VIDEO:
+            frames = _read_source(medium, num_frames, size, fit, variant, context)
+            inputs[medium.role], num_frames = frames, len(frames)
+        else:
+            inputs[medium.role] = _to_image(
+                read_image(medium, size=size, fit=fit, tell=context.warn)
+            )
+    return Call(
+        prompt=prompt,
+        negative_prompt=negative,
+        size=size,
+        num_frames=num_frames,
+        fps=request.fps or variant.fps,
+        max_tokens=longest,
+        options=options,
+        inputs=inputs,
+    )
+
+
+def _check_roles(request: VideoRequest, task: Task, model: str) -> None:
+    given = [medium.role for medium in request.inputs]
+    hint = "give each input it needs once: " + (", ".join(task.inputs) or "none")
+    for role in task.inputs:
+        if given.count(role) != 1:
+            count = "none" if role not in given else str(given.count(role))
+            raise InvalidRequestError(
+                f"{NAME}/{model} begins from one {role.value}; {count} given", hint=hint
+            )
+    for role in given:
+        if role not in task.inputs:
+            raise InvalidRequestError(f"{task.mode} takes no {role.value}", hint=hint)
+
+
+def _options(request: VideoRequest, variant: Variant, task: Task) -> Options:
+    """Return the options as asked, those not given at the model's own value."""
+    specs = variant.options_of(task)
+    own = {spec.name: spec.default for spec in specs if spec.default is not None}
+    return {**own, **request.options.get(NAME, {})}
+
+
+def _readable(
+    prompt: str, name: str, longest: int, pipeline: "LoadedPipeline", context: GenerationContext
+) -> str:
+    """Return the part of a prompt that the model reads, and say so if it is not all."""
+    read = pipeline.read_prompt(prompt, longest)
+    if read is None:
+        return prompt
+    context.warn(f"the {name} is longer than {longest} tokens; read up to {read[-40:]!r}")
+    return read
+
+
+def _read_source(
+    medium: MediaInput,
+    wanted: int,
+    size: Size,
+    fit: Fit,
+    variant: Variant,
+    context: GenerationContext,
+) -> "list[Image]":
+    """Return the frames of a source video, its last one repeated up to a number that is made."""
+    frames = list(_read_frames(medium, wanted, size, fit, variant, context))
+    multiple = variant.frame_multiple
+    missing = min(wanted - len(frames), (1 - len(frames)) % multiple)
+    if missing:
+        context.warn(f"source_video: its last frame is repeated {missing} times")
+    return [*frames, *[frames[-1]] * missing]
+
+
+def _read_frames(
+    medium: MediaInput,
+    wanted: int,
+    size: Size,
+    fit: Fit,
+    variant: Variant,
+    context: GenerationContext,
+) -> "Iterator[Image]":
+    for pixels in read_all(
+        medium, limit=wanted, size=size, fit=fit, fps=variant.fps, tell=context.warn
+    ):
+        context.check()
+        yield _to_image(pixels)
+
+
+def _to_image(pixels: "Frames") -> "Image":
+    from PIL import Image
+
+    return Image.fromarray(pixels)
