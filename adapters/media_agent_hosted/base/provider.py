@@ -36,11 +36,19 @@ class ProviderOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    timeout_seconds: float = Field(60.0, gt=0)  # for one answer
-    poll_seconds: float | None = Field(None, gt=0)
-    deadline_seconds: float | None = Field(None, gt=0)
-    max_duration: float = Field(5.0, gt=0)  # seconds, of a model that is not mapped
-    allow_plain_http: bool = False  # to another machine than this one
+    timeout_seconds: float = Field(60.0, gt=0, description="for one answer")
+    poll_seconds: float | None = Field(
+        None, gt=0, description="first pause between two polls, 2 unless said; they grow to 15"
+    )
+    deadline_seconds: float | None = Field(
+        None, gt=0, description="for a video, 7200 unless said; then it is asked to stop"
+    )
+    max_duration: float = Field(
+        5.0, gt=0, description="seconds that a model outside the table makes at once"
+    )
+    allow_plain_http: bool = Field(
+        False, description="let the key travel without TLS to another machine than this one"
+    )
 
 
 class HostedBackend(Hooks, PolledBackend):
