@@ -4,6 +4,7 @@ An answer may be about other work, about the poll alone, or in words that nobody
 what the provider says plainly, or again and again, ends the work.
 """
 
+import asyncio
 import contextlib
 from collections.abc import Callable, Collection
 from datetime import UTC, datetime
@@ -16,19 +17,33 @@ from media_agent.errors import (
     InvalidRequestError,
     MediaAgentError,
     OperationNotFoundError,
+    VideoNotFetchedError,
     to_info,
 )
 from media_agent.storage.addresses import parsed_address
+from media_agent.video.codec import describe
 from media_agent_hosted.base.calls import Call, Status
 from media_agent_hosted.base.hooks import Hooks
 from media_agent_hosted.base.identity import answer_about
-from media_agent_hosted.base.outcomes import end_of_done, event_of
+from media_agent_hosted.base.outcomes import (
+    LateVideoError,
+    completed,
+    end_of_done,
+    event_of,
+    late_video,
+)
 from media_agent_hosted.base.patience import Patience
 from media_agent_hosted.base.refusals import end_of_poll, may_be_of_poll, refusal_in
 from media_agent_hosted.http.client import HttpApi, Reply, Translate
 from media_agent_hosted.http.urls import place_of
-from media_agent_hosted.parsing.states import State, state_of
-from media_agent_schemas.events import BackendEvent, JobFailed, JobOutcomeUnknown, JobProgressed
+from media_agent_hosted.parsing.states import State, may_be_done, state_of
+from media_agent_schemas.events import (
+    BackendEvent,
+    JobCompleted,
+    JobFailed,
+    JobOutcomeUnknown,
+    JobProgressed,
+)
 from media_agent_schemas.jobs import OperationRef
 
 _NOT_YET = (405, 409, 425)
@@ -118,8 +133,15 @@ class Asking:
             return event
         if refusal is not None and (refusal.is_plain or not status.word):
             return end_of_poll(refusal, self._patience, ref, waited, reply.host)
-        is_stuck = self._patience.is_stuck(work, status.word, waited)
+        is_stuck = self._patience.is_stuck(work, status.word, waited) and self._may_end(ref, status)
         return await self._end(ref, reply, status, event) if is_stuck else event
+
+    def _may_end(self, ref: OperationRef, status: Status) -> bool:
+        """Whether work in an unknown state may be looked for: a video is not fetched in vain."""
+        if self._hooks.content(ref) is None or status.fraction == 1.0 or may_be_done(status.word):
+            return True
+        waited, deadline = self._backend.waited(ref), ref.data.get("deadline_seconds")
+        return self._patience.is_long_stuck(ref.operation_id, waited, deadline)
 
     async def _end(
         self,
@@ -135,7 +157,11 @@ class Asking:
             if not isinstance(found, Reply):
                 return found
             reply = found
-        event = end_of_done(reply, ref, status, expires_at=self._expiry())
+        path = self._hooks.content(ref)
+        if path is None:
+            event = end_of_done(reply, ref, status, expires_at=self._expiry())
+        else:
+            event = await self._fetched(ref, path, reply, status, is_over=otherwise is None)
         if isinstance(event, JobOutcomeUnknown):
             return otherwise or self._late(ref, event)
         self._patience.forget(ref.operation_id)
@@ -163,6 +189,24 @@ class Asking:
             return otherwise or JobProgressed(phase="collect")  # "still in progress"
         answer_about(reply, ref.operation_id, self._hooks.work_id, usual=False)
         return reply
+
+    async def _fetched(
+        self, ref: OperationRef, path: str, reply: Reply, status: Status, *, is_over: bool
+    ) -> JobCompleted | JobOutcomeUnknown:
+        """Fetch a video that only the key opens.
+
+        Raises:
+            VideoNotFetchedError: it is there, and cannot be had.
+        """
+        target = self._backend.film_path(ref)
+        try:
+            await self._api.download(path, target, translate=late_video)
+        except (LateVideoError, VideoNotFetchedError) as error:
+            if is_over and isinstance(error, VideoNotFetchedError):
+                raise  # which was waited for already
+            return JobOutcomeUnknown(error=to_info(error), model=ref.model)
+        artifact = await asyncio.to_thread(describe, target)
+        return completed((artifact,), reply.json(), ref, status)
 
     def _expiry(self) -> datetime | None:
         """Return until when a video that is done now is kept."""

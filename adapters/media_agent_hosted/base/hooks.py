@@ -60,6 +60,10 @@ class Hooks(ABC):
         """Return the call that tells the videos of work that is done; None: the poll does."""
         return None
 
+    def content(self, ref: OperationRef) -> str | None:
+        """Return the path of the video, where only the key opens it; None: its address is told."""
+        return None
+
     def cancellation(self, ref: OperationRef) -> Call | None:
         """Return the call that stops work; None: it cannot be stopped."""
         return None

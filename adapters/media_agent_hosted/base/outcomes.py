@@ -6,7 +6,7 @@ from datetime import datetime
 from pydantic import JsonValue
 
 from media_agent.backend.polled import QUEUED
-from media_agent.errors import BackendResponseError, GenerationFailedError, to_info
+from media_agent.errors import BackendResponseError, GenerationFailedError, MediaAgentError, to_info
 from media_agent_hosted.base.calls import Status
 from media_agent_hosted.base.refusals import end_of, refusal_in
 from media_agent_hosted.http.replies import Reply
@@ -24,6 +24,10 @@ from media_agent_schemas.events import (
 )
 from media_agent_schemas.jobs import OperationRef
 from media_agent_schemas.media import Artifact
+
+
+class LateVideoError(BackendResponseError):
+    """A video that is called done is not there, or not yet."""
 
 
 def read_status(body: JsonValue) -> Status:
@@ -70,14 +74,32 @@ def end_of_done(
     videos = list(videos_in(body, sent=sent)) or list(sole_video_in(body, sent))
     if not videos:
         return _without_video(body, ref)
+    artifacts = tuple(_artifact(address, facts, expires_at) for address, facts in videos)
+    return completed(artifacts, body, ref, status)
+
+
+def completed(
+    artifacts: tuple[Artifact, ...], body: JsonValue, ref: OperationRef, status: Status
+) -> JobCompleted:
+    """Return the end of work whose videos are known, with all else that is told of it."""
     own, asked = whole(merged(body).get("seed")), ref.data.get("seed")
     phases = {} if status.seconds is None else {"inference": status.seconds}
     return JobCompleted(
-        artifacts=tuple(_artifact(address, facts, expires_at) for address, facts in videos),
+        artifacts=artifacts,
         model=ref.model,
         seed=own if own is not None else asked if isinstance(asked, int) else None,
         timing=Timing(phases=phases),
         cost=status.cost,
+    )
+
+
+def late_video(reply: Reply) -> MediaAgentError | None:
+    """Return what it means that a video which is called done is not there; None: it is refused."""
+    if reply.status not in (404, 409, 425):
+        return None
+    return LateVideoError(
+        f"{reply.host} calls the work done and answers {reply.status} where its video should be",
+        hint="media-agent jobs resume fetches it, once it is there",
     )
 
 

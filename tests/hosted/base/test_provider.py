@@ -24,7 +24,8 @@ from media_agent.errors import (
     UnsupportedRequestError,
 )
 from media_agent.negotiation.negotiate import negotiate
-from media_agent.testing import events_of
+from media_agent.testing import Film, events_of
+from media_agent.testing.simulator.videos import film_bytes
 from media_agent_hosted.base.calls import Call, Status, Submission
 from media_agent_hosted.base.models import Models
 from media_agent_hosted.base.outcomes import read_status
@@ -348,3 +349,56 @@ async def test_an_answer_about_other_work_is_no_answer(make: Callable[..., Acme]
 
     with pytest.raises(BackendResponseError, match="other work than w1"):
         await backend.status(ref)
+
+
+VIDEO = film_bytes(Film(9, 8.0, 64, 48, 90))
+
+
+class Locked(Acme):
+    """Hands a video out under the key alone."""
+
+    def content(self, ref: OperationRef) -> str:
+        return f"/clips/{ref.operation_id}/content"
+
+
+def locked(*polls: JsonValue, missing: int = 0) -> tuple[Answer, list[httpx.Request]]:
+    """Answer polls, and give the video after it was missing so often."""
+    asked: list[httpx.Request] = []
+    said, fetched = saying(*polls, asked=asked), []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if not request.url.path.endswith("/content"):
+            return said(request)
+        asked.append(request)
+        fetched.append(request)
+        if len(fetched) <= missing:
+            return httpx.Response(404, json={"detail": "not found"})
+        return httpx.Response(200, content=VIDEO, headers={"content-type": "video/mp4"})
+
+    return answer, asked
+
+
+@pytest.mark.parametrize("missing", [0, 3])
+async def test_a_video_that_only_the_key_opens_is_fetched_and_waited_for(
+    make: Callable[..., Acme], missing: int
+) -> None:
+    answer, asked = locked({"id": "w1", "state": "done"}, missing=missing)
+
+    end = (await run(make(answer, Locked)))[-1]
+
+    assert end.type == "job.completed"
+    assert end.artifacts[0].size_bytes == len(VIDEO)
+    assert asked[-1].headers["authorization"] == f"Bearer {KEY}"
+
+
+@pytest.mark.parametrize("more", [{}, {"progress": 100}])
+async def test_a_video_is_not_fetched_in_vain_while_its_state_is_not_known(
+    make: Callable[..., Acme], more: dict[str, JsonValue]
+) -> None:
+    answer, asked = locked({"id": "w1", "state": "pondering", **more})
+
+    end = (await run(make(answer, Locked)))[-1]
+
+    polls = [each for each in asked if each.url.path.endswith("/w1")]
+    assert end.type == "job.completed"
+    assert (len(polls) > 4) == (more == {})
