@@ -73,9 +73,10 @@ hostile: $(READY) ## 300 odd upstreams and 300 random kills from outside (an hou
 parity: $(READY) ## Compare the engine with the golden data in FOLDER
 	@$(BIN)/python -m media_agent_magi.parity $(FOLDER)
 
-snapshots: $(READY) ## Rewrite the committed JSON Schemas and CLI help; review the diff
+snapshots: $(READY) ## Rewrite the committed JSON Schemas, CLI help and pages of providers; review the diff
 	@$(BIN)/python -m media_agent_schemas.export
 	@$(BIN)/python tools/cli_help.py
+	@$(BIN)/python tools/provider_page.py
 
 train: $(READY) ## Train magi/tiny for MINUTES, going on from where runs/tiny stands
 	@$(BIN)/python -m media_agent_magi.training --minutes $(MINUTES)

@@ -1,24 +1,12 @@
 """Declares the hosted backends; each is imported when it is first used."""
 
 from collections.abc import Iterable
-from pathlib import Path
+from importlib import import_module
+from pkgutil import iter_modules
 
 from media_agent.backend.hookspecs import hookimpl
 from media_agent.backend.protocol import BackendSettings, BackendSpec, VideoBackend
-
-
-def make_fal(settings: BackendSettings) -> VideoBackend:
-    """Build the fal backend."""
-    from media_agent_hosted.providers.fal.backend import FalBackend
-
-    return FalBackend(settings)
-
-
-def make_openai_compatible(settings: BackendSettings) -> VideoBackend:
-    """Build the backend for servers that speak OpenAI's video API."""
-    from media_agent_hosted.providers.openai_compatible.backend import OpenAICompatibleBackend
-
-    return OpenAICompatibleBackend(settings)
+from media_agent_hosted import providers
 
 
 def make_http(settings: BackendSettings) -> VideoBackend:
@@ -28,21 +16,13 @@ def make_http(settings: BackendSettings) -> VideoBackend:
     return HttpBackend(settings)
 
 
+def provider_specs() -> list[BackendSpec]:
+    """Return the `SPEC` of every folder of a provider, so that a new one needs no list."""
+    folders = iter_modules(providers.__path__)
+    return [import_module(f"{providers.__name__}.{folder.name}").SPEC for folder in folders]
+
+
 @hookimpl
 def media_agent_backends() -> Iterable[BackendSpec]:
     """Offer the hosted backends."""
-    return [
-        BackendSpec(
-            name="fal",
-            factory=make_fal,
-            catalogue=Path(__file__).parent / "providers" / "fal" / "catalogue.yaml",
-            simulator="media_agent_hosted.providers.fal.simulator:FalSimulator",
-            key_variable="FAL_KEY",
-        ),
-        BackendSpec(
-            name="openai-compatible",
-            factory=make_openai_compatible,
-            simulator="media_agent_hosted.providers.openai_compatible.simulator:OpenAISimulator",
-        ),
-        BackendSpec(name="http", factory=make_http, needs_section=True),
-    ]
+    return [*provider_specs(), BackendSpec(name="http", factory=make_http, needs_section=True)]

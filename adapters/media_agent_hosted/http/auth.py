@@ -9,24 +9,29 @@ from pydantic import SecretStr
 from media_agent.errors import ConfigurationError
 
 Headers = Mapping[str, str]
+Auth = Callable[[httpx.Request], Headers]
+"""Returns the headers with the key for a request that is built: a signature may cover its body."""
 
 
-def key_header(
-    key: SecretStr | None, *, name: str = "Authorization", scheme: str = ""
-) -> Callable[[], Headers]:
+def no_auth(request: httpx.Request) -> Headers:
+    """Return no header: the service takes no key."""
+    return {}
+
+
+def key_header(key: SecretStr | None, *, name: str = "Authorization", scheme: str = "") -> Auth:
     """Return what makes the header with the key, such as scheme "Bearer"; none without a key.
 
     Raises:
         ConfigurationError: the key cannot stand in a header; the key itself is not shown.
     """
     if key is None:
-        return dict
+        return no_auth
     value = key.get_secret_value().strip()
     if not value or not value.isascii() or not value.isprintable():
         raise ConfigurationError(
             "the key is empty or holds characters that no key has", hint="copy it again, whole"
         )
-    return lambda: {name: f"{scheme} {value}" if scheme else value}
+    return lambda request: {name: f"{scheme} {value}" if scheme else value}
 
 
 def hide_queries(record: logging.LogRecord) -> bool:

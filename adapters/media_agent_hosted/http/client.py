@@ -8,6 +8,7 @@ representation carries a secret.
 import asyncio
 import contextlib
 import logging
+from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -38,7 +39,7 @@ from media_agent.storage.network import (
     reason_of,
 )
 from media_agent.video.codec import LARGEST_FILM
-from media_agent_hosted.http.auth import Headers, hide_headers, hide_queries
+from media_agent_hosted.http.auth import Auth, Headers, hide_headers, hide_queries, no_auth
 from media_agent_hosted.http.headers import checked_headers
 from media_agent_hosted.http.replies import Reply, Translate, general_error, uncertain
 from media_agent_hosted.http.retry import repeated
@@ -53,6 +54,7 @@ FilePart = tuple[str | None, bytes, str | None]
 
 LARGEST_REPLY = 32 * 2**20  # bytes of an API reply, which is held in memory
 _REDIRECTS = 5
+_KEYS_REMEMBERED = 32  # headers with keys that are kept out of texts; a signature is always new
 
 
 class HttpApi:
@@ -62,7 +64,7 @@ class HttpApi:
         self,
         base_url: str,
         *,
-        auth: Callable[[], Headers] = dict,
+        auth: Auth = no_auth,
         secrets: Collection[SecretStr] = (),
         allow_plain_http: bool = False,
         timeout_seconds: float = 60.0,
@@ -71,7 +73,8 @@ class HttpApi:
     ) -> None:
         """Check the address; nothing is sent.
 
-        No text that comes back says what `auth` sends, nor one of the further `secrets`.
+        `auth` is asked anew for every request, so that a key may be renewed or sign what it goes
+        with. No text that comes back says what it sends, nor one of the further `secrets`.
 
         Raises:
             ConfigurationError: the address is malformed, holds a password, or is plain http
@@ -79,6 +82,7 @@ class HttpApi:
         """
         self._base = checked_base(base_url, allow_plain_http=allow_plain_http)
         self._auth = auth
+        self._sent_keys: deque[str] = deque(maxlen=_KEYS_REMEMBERED)
         self._further_secrets = secrets
         self._timeout_seconds = timeout_seconds
         self._transport = transport
@@ -205,7 +209,9 @@ class HttpApi:
             self.below_base(url) if asked is None else url,
             path,
             named_by=str(self._base) if asked is None else self.below_base(asked),
-            headers=lambda target: self._auth() if self._is_own(target) else {},
+            headers=lambda target: (
+                self._signed(httpx.Request("GET", target)) if self._is_own(target) else {}
+            ),
             refusal=refusal,
             size_bytes=size_bytes,
             max_bytes=max_bytes,
@@ -279,10 +285,9 @@ class HttpApi:
             ConfigurationError: a header cannot be sent, or the network is set up wrongly.
             InvalidRequestError: the body cannot be written.
         """
-        headers = checked_headers({**headers, **self._auth()})
-        client = self._opened()
+        client, headers = self._opened(), checked_headers(headers)
         try:
-            return client.build_request(
+            request = client.build_request(
                 method, target, headers=headers, extensions={"trace": way}, **body
             )
         except (ValueError, TypeError, RecursionError, httpx.InvalidURL) as error:
@@ -290,6 +295,14 @@ class HttpApi:
                 f"the request cannot be written: {trimmed(redact(str(error), self._secrets))}",
                 hint="change the value; nothing was sent",
             ) from None
+        request.headers.update(checked_headers(self._signed(request)))
+        return request
+
+    def _signed(self, request: httpx.Request) -> Headers:
+        """Return the headers with the key for a request, and keep them out of all texts."""
+        headers = self._auth(request)
+        self._sent_keys += [each for each in headers.values() if each not in self._sent_keys]
+        return headers
 
     @contextlib.contextmanager
     def _transport_errors(self, way: Way, *, paid: bool) -> Iterator[None]:
@@ -314,7 +327,7 @@ class HttpApi:
     @property
     def _secrets(self) -> frozenset[str]:
         further = (secret.get_secret_value() for secret in self._further_secrets)
-        return frozenset((*self._auth().values(), *further))
+        return frozenset((*self._sent_keys, *further))
 
     def _is_own(self, url: httpx.URL) -> bool:
         return origin_of(url) == origin_of(self._base) and not url.userinfo

@@ -1,7 +1,8 @@
-"""Pictures and films that go along inside the request, as data URIs, looked at before."""
+"""Images and videos that go along inside the request, looked at before."""
 
 import base64
 import re
+from enum import StrEnum
 from pathlib import Path
 
 from media_agent.backend.polled import goes_along
@@ -18,8 +19,22 @@ _PICTURE_STARTS = {
 _FILM_STARTS = {"video/mp4": (4, b"ftyp"), "video/webm": (0, b"\x1aE\xdf\xa3")}
 
 
-def address_of(medium: MediaInput, *, allow_plain_http: bool = False) -> str:
-    """Return an address for an input: its own, or a data URI with its bytes.
+class InputForm(StrEnum):
+    """How a provider takes an input that is a file or bytes."""
+
+    DATA_URI = "data URI"
+    BASE64 = "base64"  # without the media type before it
+    HTTPS = "https"  # not at all: it takes addresses only
+
+
+def address_of(
+    medium: MediaInput,
+    *,
+    form: InputForm = InputForm.DATA_URI,
+    largest: int = LARGEST_INLINE,
+    allow_plain_http: bool = False,
+) -> str:
+    """Return an address for an input: its own, or its bytes in the form that is taken.
 
     Raises:
         InvalidRequestError: it cannot be read, is too large, or is not what its role needs.
@@ -31,8 +46,14 @@ def address_of(medium: MediaInput, *, allow_plain_http: bool = False) -> str:
         )
     if medium.url is not None:
         return medium.url
-    content, mime_type = read_medium(medium)
-    return f"data:{mime_type};base64,{base64.b64encode(content).decode('ascii')}"
+    if form is InputForm.HTTPS:
+        raise InvalidRequestError(
+            f"{medium.role.value} is a file, and the provider takes addresses only",
+            hint="give it as an https address",
+        )
+    content, mime_type = read_medium(medium, largest=largest)
+    encoded = base64.b64encode(content).decode("ascii")
+    return encoded if form is InputForm.BASE64 else f"data:{mime_type};base64,{encoded}"
 
 
 def read_medium(medium: MediaInput, *, largest: int = LARGEST_INLINE) -> tuple[bytes, str]:

@@ -1,1 +1,1 @@
-"""The hosted APIs, a folder for each."""
+"""One folder for each provider; its `__init__` says in `SPEC` what the provider is."""

@@ -1,1 +1,20 @@
-"""fal.ai."""
+"""fal.ai: many video models behind one queue."""
+
+from pathlib import Path
+
+from media_agent.backend.protocol import BackendSettings, BackendSpec, VideoBackend
+
+
+def _make(settings: BackendSettings) -> VideoBackend:
+    from media_agent_hosted.providers.fal.backend import FalBackend
+
+    return FalBackend(settings)
+
+
+SPEC = BackendSpec(
+    name="fal",
+    factory=_make,
+    catalogue=Path(__file__).with_name("catalogue.yaml"),
+    simulator=f"{__name__}.simulator:FalSimulator",
+    key_variable="FAL_KEY",
+)

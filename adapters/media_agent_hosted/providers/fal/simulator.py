@@ -16,7 +16,8 @@ from media_agent.testing import Route, SimulatedJob, Simulator
 from media_agent.testing.simulator.server import Answer, Call
 from media_agent.testing.simulator.videos import Film
 from media_agent.video.codec import probe
-from media_agent_hosted.providers.fal.models import FalModel, Fixed, Frames, models
+from media_agent_hosted.base.models import Fixed, Frames, HostedModel
+from media_agent_hosted.providers.fal.backend import MODELS
 
 _WORDS = (
     "The content could not be processed because it contained material flagged by a content checker."
@@ -53,7 +54,7 @@ class FalSimulator(Simulator):
 
     def film(self, job: SimulatedJob) -> Film:
         """Return a film of the length and shape asked, small."""
-        model = models().get(job.model)
+        model = MODELS.by_id.get(job.model)
         fps = float(str(job.input.get("frames_per_second", job.input.get("fps", 0)))) or (
             model.rates.default if model is not None else 24.0
         )
@@ -62,7 +63,7 @@ class FalSimulator(Simulator):
         shade = int(job.id[-4:], 16) * 40 % 200
         return Film(max(1, min(frames, _MOST_FRAMES)), fps, width, height, shade)
 
-    def _frames(self, job: SimulatedJob, model: FalModel | None, fps: float) -> int:
+    def _frames(self, job: SimulatedJob, model: HostedModel | None, fps: float) -> int:
         made = job.input.get("num_frames")
         if isinstance(made, int):
             before = job.input.get("video_url")

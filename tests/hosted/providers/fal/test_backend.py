@@ -31,20 +31,14 @@ from media_agent.routing.catalogue import Catalogue
 from media_agent.testing import Fault, events_of
 from media_agent.testing.simulator.videos import write_video
 from media_agent.video.codec import probe
+from media_agent_hosted.base.calls import Status
+from media_agent_hosted.base.fields import build_fields
+from media_agent_hosted.base.outcomes import end_of_done, event_of
 from media_agent_hosted.http.inputs import LARGEST_INLINE, address_of
 from media_agent_hosted.http.replies import Reply
-from media_agent_hosted.providers.fal.backend import FalBackend
-from media_agent_hosted.providers.fal.facts import describe_model
-from media_agent_hosted.providers.fal.input import build_input
-from media_agent_hosted.providers.fal.models import models
-from media_agent_hosted.providers.fal.replies import (
-    Status,
-    parse_result,
-    parse_status,
-    read_status,
-    refusal_of,
-    verdict_of,
-)
+from media_agent_hosted.parsing.states import State
+from media_agent_hosted.providers.fal.backend import MODELS, FalBackend
+from media_agent_hosted.providers.fal.replies import parse_status, refusal_of, verdict_of
 from media_agent_hosted.providers.fal.simulator import FalSimulator
 from media_agent_schemas.capabilities import Policy
 from media_agent_schemas.jobs import OperationRef
@@ -73,18 +67,28 @@ def reply(name, **changes):
     return Reply(status=data["status"], headers=kind, content=content, host="queue.fal.run")
 
 
+def describe(model):
+    """Return what a model can do."""
+    return FalBackend(BackendSettings(data_dir=Path(), key=SecretStr(KEY))).capabilities(model)
+
+
+def event(body):
+    """Return what a poll means."""
+    return event_of(parse_status(body), body, "fal", None)
+
+
 def plan(model, policy=Policy.ADJUST, **wishes):
     """Return the negotiated request for a model."""
     wishes = {"prompt": "a fox", **wishes}
     asked = VideoRequest(model=f"fal/{model}", **wishes)
-    return negotiate(asked, describe_model(model, None), policy, draw_seed=lambda: 99)
+    return negotiate(asked, describe(model), policy, draw_seed=lambda: 99)
 
 
 def body(model, *, addresses=None, **wishes):
     """Return what would be sent for some wishes."""
     request = plan(model, **wishes).request
     given = tuple(str(medium.url) for medium in request.inputs) if addresses is None else addresses
-    return build_input(request, models().get(model), given)
+    return build_fields(request, MODELS.by_id.get(model), given, request.options.get("fal"))
 
 
 def test_the_documented_request_is_built_word_for_word():
@@ -275,26 +279,26 @@ def test_more_input_that_is_no_object_is_refused(text):
 
 def needed_by(model):
     """Return the inputs without which a model makes nothing."""
-    role = models()[model].needs
+    role = MODELS.by_id[model].needs
     return () if role is None else (MediaInput(role=role, url="https://media.example/x"),)
 
 
-@pytest.mark.parametrize("model", models())
+@pytest.mark.parametrize("model", MODELS.by_id)
 def test_every_size_and_ratio_that_a_model_declares_can_be_sent(model):
-    limits = describe_model(model, None)
+    limits = describe(model)
     media = needed_by(model)
 
     for size in limits.sizes:
         sent = body(model, size=size, inputs=media)
-        assert models()[model].tiers[0].value is None or "resolution" in sent
+        assert MODELS.by_id[model].tiers[0].value is None or "resolution" in sent
         assert not limits.aspect_ratios or sent["aspect_ratio"] in limits.aspect_ratios
     for ratio in limits.aspect_ratios:
         assert body(model, aspect_ratio=ratio, inputs=media)["aspect_ratio"] == ratio
 
 
-@pytest.mark.parametrize("model", models())
+@pytest.mark.parametrize("model", MODELS.by_id)
 def test_every_length_that_a_model_declares_can_be_sent(model):
-    limits = describe_model(model, None)
+    limits = describe(model)
     media = needed_by(model)
 
     lengths = limits.durations or (limits.min_duration, limits.max_duration)
@@ -391,7 +395,7 @@ def test_the_model_of_the_settings_is_the_default(tmp_path):
 
     assert backend.capabilities().model == "fal-ai/magi"
     assert backend.capabilities().models[0] == "fal-ai/magi"
-    assert sorted(backend.capabilities().models) == sorted(models())
+    assert sorted(backend.capabilities().models) == sorted(MODELS.by_id)
 
 
 ENDLESS = [{"deadline_seconds": float("inf")}, {"max_duration": float("inf")}]
@@ -428,7 +432,7 @@ def test_prices_are_said_where_they_are_known_with_their_source():
 
 
 def test_what_a_model_makes_films_from_follows_from_its_inputs():
-    modes = {model: models()[model].modes for model in models()}
+    modes = {model: MODELS.by_id[model].modes for model in MODELS.by_id}
 
     assert modes["fal-ai/magi"] == (VideoMode.TEXT_TO_VIDEO,)
     assert modes["fal-ai/magi/image-to-video"] == (VideoMode.IMAGE_TO_VIDEO,)
@@ -439,45 +443,45 @@ def test_what_a_model_makes_films_from_follows_from_its_inputs():
 def test_the_catalogue_has_every_mapped_model_and_says_who_continues_whom():
     catalogue = Catalogue.load({"fal": Registry.discover().specs["fal"]})
 
-    facts = {model: catalogue.facts("fal", model) for model in models()}
+    facts = {model: catalogue.facts("fal", model) for model in MODELS.by_id}
 
     assert all(fact.quality is not None for fact in facts.values())
     assert facts["fal-ai/magi"].extend_model == "fal-ai/magi/extend-video"
     for model, fact in facts.items():
         for other in (fact.image_model, fact.extend_model):
-            assert other is None or other in models()
-        rewrites = "enable_prompt_expansion" in models()[model].always
+            assert other is None or other in MODELS.by_id
+        rewrites = "enable_prompt_expansion" in MODELS.by_id[model].always
         assert rewrites == (fact.rewriting is not None)
 
 
 def test_waiting_and_working_are_told_apart():
-    waiting = parse_status(Status(status="IN_QUEUE", queue_position=3))
-    working = parse_status(read_status(reply("in_progress").json()))
+    waiting = event({"status": "IN_QUEUE", "queue_position": 3})
+    working = event(reply("in_progress").json())
 
     assert (waiting.phase, waiting.message, waiting.fraction) == ("queued", "3 before it", None)
     assert (working.phase, working.message) == ("generate", "step 10/50")
 
 
 def test_completed_is_no_success_where_an_error_is_beside_it():
-    failed = parse_status(read_status(reply("failed_status").json()))
+    failed = event(reply("failed_status").json())
 
     assert failed.error.code == "generation_failed"
     assert "Runner disconnected" in failed.error.message
-    assert parse_status(read_status(reply("completed").json())) is None
+    assert event(reply("completed").json()) is None
 
 
 @pytest.mark.parametrize("word", ["PAUSED", "ALMOST", "stage 2 of 3"])
 def test_an_undocumented_state_is_work_that_goes_on_and_is_said(word):
-    event = parse_status(Status(status=word))
+    said = event({"status": word})
 
-    assert event.phase == word
-    assert f"{word!r}, which is not known here" in event.message
+    assert said.phase == word
+    assert f"{word!r}, which is not known here" in said.message
 
 
 def test_the_result_tells_film_seed_and_time():
-    status = read_status(reply("completed").json())
+    status = parse_status(reply("completed").json())
 
-    done = parse_result(reply("result"), REF, status, NOW)
+    done = end_of_done(reply("result"), REF, status, expires_at=NOW + FalBackend.keeps)
 
     film = done.artifacts[0]
     assert film.uri == "https://v3.fal.media/files/b/x.mp4"
@@ -488,11 +492,11 @@ def test_the_result_tells_film_seed_and_time():
 
 def test_several_films_are_all_kept_and_none_is_a_question_to_a_person():
     films = {"videos": [{"url": "https://a.example/1"}, {"url": "https://a.example/2"}]}
-    status = Status(status="COMPLETED")
+    status = Status("COMPLETED", State.DONE)
     sent = REF.model_copy(update={"data": {"seed": 0}})
 
-    several = parse_result(reply("result", body=films), sent, status, NOW)
-    none = parse_result(reply("result", body={"images": []}), REF, status, NOW)
+    several = end_of_done(reply("result", body=films), sent, status, expires_at=NOW)
+    none = end_of_done(reply("result", body={"images": []}), REF, status, expires_at=NOW)
 
     assert [film.uri for film in several.artifacts] == [
         "https://a.example/1",
@@ -924,7 +928,7 @@ async def test_a_text_in_place_of_a_picture_costs_nothing(tmp_path):
 )
 def test_words_beyond_the_limit_of_a_model_are_refused_before_they_are_sent(model, field, longest):
     catalogue = Catalogue.load({"fal": Registry.discover().specs["fal"]})
-    limits = catalogue.corrected(describe_model(model, None))
+    limits = catalogue.corrected(describe(model))
 
     def planned(length):
         asked = VideoRequest.model_validate({"prompt": "a fox", field: "a" * length})
@@ -937,4 +941,4 @@ def test_words_beyond_the_limit_of_a_model_are_refused_before_they_are_sent(mode
 
 @pytest.mark.parametrize("model", ["fal-ai/magi", "fal-ai/magi/extend-video", "fal-ai/mochi-v1"])
 def test_a_model_that_is_probably_retired_says_so(model):
-    assert "probably retired" in describe_model(model, None).description
+    assert "probably retired" in describe(model).description

@@ -1,50 +1,55 @@
-"""From a negotiated request to the body that one of fal's models takes; pure, nothing is sent."""
+"""From a negotiated request to the fields that a hosted model takes; pure, nothing is sent."""
 
 import json
+from collections.abc import Mapping
 
 from pydantic import JsonValue
 
 from media_agent.errors import InvalidRequestError, UnsupportedRequestError
-from media_agent_hosted.providers.fal.facts import NAME, ratio_of, tier_of
-from media_agent_hosted.providers.fal.models import FalModel, Fixed, Frames, Seconds
+from media_agent_hosted.base.models import Fixed, Frames, HostedModel, Seconds
+from media_agent_hosted.base.sizes import ratio_of, tier_of
 from media_agent_schemas.request import VideoRequest
 
+Fields = dict[str, JsonValue]
 
-def build_input(
-    request: VideoRequest, model: FalModel | None, addresses: tuple[str, ...] = ()
-) -> dict[str, JsonValue]:
-    """Return the body for a negotiated request; `addresses` are those of its inputs, in order.
+
+def build_fields(
+    request: VideoRequest,
+    model: HostedModel | None,
+    inputs: tuple[str, ...] = (),
+    options: Mapping[str, JsonValue] | None = None,
+) -> Fields:
+    """Return the fields for a negotiated request; None: a model that is not mapped.
+
+    `inputs` are the addresses of its inputs, in order; `options` are those for this backend.
 
     Raises:
         InvalidRequestError: something is missing, twice, or not JSON.
         UnsupportedRequestError: it says what this model has no field for.
     """
-    options = {
-        name: value
-        for name, value in request.options.get(NAME, {}).items()
-        if name not in ("input", "deadline_seconds")
-    }
-    body: dict[str, JsonValue] = {}
+    given = {name: each for name, each in (options or {}).items() if name != "deadline_seconds"}
+    more = _raw_fields(given.pop("input", None))
+    fields: Fields = {}
     shots = request.storyboard()
     if shots:
-        body["prompt"] = shots[0].prompt
-    body |= _unmapped(request) if model is None else _mapped(request, model, addresses)
-    return body | options | _more_input(request)
+        fields["prompt" if model is None else model.named("prompt")] = shots[0].prompt
+    fields |= _unmapped(request) if model is None else _mapped(request, model, inputs, more)
+    return _nested(fields) | given | more
 
 
-def warnings_about(request: VideoRequest, model: FalModel | None) -> tuple[str, ...]:
+def warnings_about(request: VideoRequest, model: HostedModel | None) -> tuple[str, ...]:
     """Return what the caller should know about what was sent."""
     if model is None:
         return (
             f"the fields of {request.model} are not known here: length, size and frame rate were "
             "left to it unless option input said them",
         )
-    if request.size is not None and model.needs and not model.ratios:
+    if request.size is not None and request.inputs and not model.ratios:
         return (f"the frames have the shape of the picture; {request.size} chose only how large",)
     return ()
 
 
-def _unmapped(request: VideoRequest) -> dict[str, JsonValue]:
+def _unmapped(request: VideoRequest) -> Fields:
     """Return the fields that nearly every model has; what only its own page names is refused."""
     said = {
         "size": request.size,
@@ -63,35 +68,33 @@ def _unmapped(request: VideoRequest) -> dict[str, JsonValue]:
 
 
 def _mapped(
-    request: VideoRequest, model: FalModel, addresses: tuple[str, ...]
-) -> dict[str, JsonValue]:
+    request: VideoRequest, model: HostedModel, inputs: tuple[str, ...], more: Fields
+) -> Fields:
     if model.needs_prompt and not request.storyboard():
         raise InvalidRequestError(f"{model.id} needs a prompt", hint="say what the video shows")
-    body: dict[str, JsonValue] = {}
+    fields: Fields = {}
     if request.negative_prompt is not None:
-        body["negative_prompt"] = request.negative_prompt
-    body |= _inputs(request, model, addresses)
-    body |= _length(request, model)
+        fields[model.named("negative_prompt")] = request.negative_prompt
+    fields |= _inputs(request, model, inputs)
+    fields |= _length(request, model, more)
     if model.rates.field is not None and request.fps is not None:
-        body[model.rates.field] = round(request.fps)
+        fields[model.rates.field] = round(request.fps)
     tier = tier_of(request, model) if model.tiers else None
     if tier is not None and tier.value is not None:
-        body["resolution"] = tier.value
+        fields[model.named("resolution")] = tier.value
     ratio = ratio_of(request, model)
     if ratio is not None:
-        body["aspect_ratio"] = ratio
+        fields[model.named("aspect_ratio")] = ratio
     if request.seed is not None:
-        body["seed"] = request.seed
+        fields[model.named("seed")] = request.seed
     if request.audio is not None and model.audio_field is not None:
-        body[model.audio_field] = request.audio
-    return body | dict(model.always)
+        fields[model.audio_field] = request.audio
+    return fields | dict(model.always)
 
 
-def _inputs(
-    request: VideoRequest, model: FalModel, addresses: tuple[str, ...]
-) -> dict[str, JsonValue]:
-    fields: dict[str, JsonValue] = {}
-    for medium, address in zip(request.inputs, addresses, strict=True):
+def _inputs(request: VideoRequest, model: HostedModel, inputs: tuple[str, ...]) -> Fields:
+    fields: Fields = {}
+    for medium, address in zip(request.inputs, inputs, strict=True):
         name = model.inputs[medium.role]
         if name in fields:
             raise InvalidRequestError(
@@ -105,33 +108,33 @@ def _inputs(
     return fields
 
 
-def _length(request: VideoRequest, model: FalModel) -> dict[str, JsonValue]:
+def _length(request: VideoRequest, model: HostedModel, more: Fields) -> Fields:
     if request.num_frames is None or request.fps is None:
         raise InvalidRequestError("the request has no length; a plan sets it")
     match model.length:
         case Seconds(as_text=as_text):
             seconds = round(request.num_frames / request.fps)
-            return {"duration": str(seconds) if as_text else seconds}
+            return {model.named("duration"): str(seconds) if as_text else seconds}
         case Frames(least=least, most=most, overlap=overlap):
             frames = request.num_frames
-            if "start_frame" not in _more_input(request):
+            if "start_frame" not in more:  # which says itself where the source video is cut
                 frames += overlap
             if not least <= frames <= most:
                 raise UnsupportedRequestError(
                     f"{model.id} makes {least} to {most} frames, not {frames}",
                     hint="ask for another length, or for another frame rate",
                 )
-            return {"num_frames": frames}
+            return {model.named("num_frames"): frames}
         case Fixed():
             return {}
 
 
-def _more_input(request: VideoRequest) -> dict[str, JsonValue]:
-    text = request.options.get(NAME, {}).get("input")
-    if text is None:
+def _raw_fields(said: JsonValue) -> Fields:
+    """Return the fields that are handed on as they are."""
+    if said is None:
         return {}
     try:
-        fields = json.loads(str(text))
+        fields = json.loads(str(said))
     except ValueError:
         fields = None
     if not isinstance(fields, dict):
@@ -139,3 +142,17 @@ def _more_input(request: VideoRequest) -> dict[str, JsonValue]:
             "option input is no JSON object", hint='for example input=\'{"duration": "5"}\''
         )
     return fields
+
+
+def _nested(fields: Fields) -> Fields:
+    """Return fields in which a name with dots became a place in an object."""
+    body: Fields = {}
+    for name, value in fields.items():
+        *outer, last = name.split(".")
+        place = body
+        for part in outer:
+            inner = place.setdefault(part, {})
+            assert isinstance(inner, dict), f"{name} lies in a field that is no object"
+            place = inner
+        place[last] = value
+    return body

@@ -1,0 +1,74 @@
+"""What passes between a provider and its base: calls to make, and what answers mean; all data."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import JsonValue
+
+from media_agent.errors import MediaAgentError
+from media_agent_hosted.base.fields import Fields, build_fields
+from media_agent_hosted.base.models import HostedModel
+from media_agent_hosted.http.client import FilePart
+from media_agent_hosted.parsing.states import State
+from media_agent_schemas.events import Cost
+from media_agent_schemas.request import VideoRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One HTTP request."""
+
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+    path: str
+    """Below the base URL; or a whole address with the provider itself."""
+    json: JsonValue = None
+    files: Mapping[str, FilePart] | None = None
+    params: Mapping[str, str] | None = None
+    headers: Mapping[str, str] | None = None
+    accepts: tuple[int, ...] = ()
+    """Statuses from 400 up that are no error here."""
+    named: str | None = None
+    """Where the answer to the submission may name another address for this call, such as
+    "urls.get"; it is asked first if it is the provider's own."""
+    is_known_again: bool = False
+    """Whether the provider knows a submission again by a key in it, so that it may be repeated."""
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """A negotiated request that is about to be sent."""
+
+    request: VideoRequest
+    model_id: str
+    model: HostedModel | None
+    """What is known of the model; None: it is not mapped."""
+    inputs: tuple[str, ...]
+    """The inputs of the request, in order, in the form that the provider takes."""
+    options: Mapping[str, JsonValue]
+    """What the request says for this backend alone."""
+    key: str
+    """Our own name for the work; the same for the same work."""
+
+    def fields(self) -> Fields:
+        """Return the fields that the model takes, as its entry in models.yaml names them."""
+        return build_fields(self.request, self.model, self.inputs, self.options)
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How far work is, as the answer to a poll says it."""
+
+    word: str
+    """Its state, as the provider spells it; "" where it says none."""
+    state: State | None
+    """What that means; None: a word that is not known here, which fails nothing."""
+    phase: str | None = None
+    """What it does now; its word, if nothing else is said."""
+    fraction: float | None = None
+    message: str | None = None
+    error: MediaAgentError | None = None
+    """Why it failed; None: as its words say."""
+    seconds: float | None = None
+    """How long the model worked."""
+    cost: Cost | None = None

@@ -1,0 +1,85 @@
+"""What a provider writes: facts, and pure functions that build calls and read answers."""
+
+from abc import ABC, abstractmethod
+from datetime import timedelta
+from typing import ClassVar, Literal
+
+from pydantic import JsonValue
+
+from media_agent.errors import MediaAgentError
+from media_agent_hosted.base.calls import Call, Status, Submission
+from media_agent_hosted.base.models import Models
+from media_agent_hosted.base.outcomes import read_status
+from media_agent_hosted.http.inputs import LARGEST_INLINE, InputForm
+from media_agent_hosted.http.replies import Reply
+from media_agent_schemas.base import TriState
+from media_agent_schemas.capabilities import Verification, VerificationLevel
+from media_agent_schemas.jobs import OperationRef
+
+
+class Hooks(ABC):
+    """One provider: its facts, and what only it knows of its calls; nothing is sent from here."""
+
+    provider: ClassVar[str]
+    """Its name, as in `--backend NAME/MODEL`."""
+    address: ClassVar[str]
+    """The base URL of its API, unless the settings say another."""
+    keys_at: ClassVar[str]
+    """The page where it gives out keys."""
+    scheme: ClassVar[str] = "Bearer"
+    """What stands before the key in the header `Authorization`."""
+    models: ClassVar[Models]
+    work_id: ClassVar[str] = "id"
+    """Where the answer to a submission names the work, such as "data.task_id"."""
+    addresses: ClassVar[tuple[str, ...]] = ()
+    """Where it names addresses that are kept for calls, such as "urls.get"."""
+    input_form: ClassVar[InputForm] = InputForm.DATA_URI
+    largest_input: ClassVar[int] = LARGEST_INLINE
+    """Bytes of an input that goes along inside the request."""
+    keeps: ClassVar[timedelta | None] = None
+    """How long it keeps a video at least; None: nobody says."""
+    cancels: ClassVar[TriState] = False
+    lookup: ClassVar[Literal["key", "list", "candidates", "none"]] = "none"
+    verification: ClassVar[Verification] = Verification(
+        level=VerificationLevel.SIMULATOR, note="against a simulator of the documented API"
+    )
+
+    @abstractmethod
+    def build(self, submission: Submission) -> Call:
+        """Return the call that submits work."""
+
+    @abstractmethod
+    def poll(self, ref: OperationRef) -> Call:
+        """Return the call that asks how far work is."""
+
+    def parse(self, body: JsonValue) -> Status:
+        """Return how far work is, by the answer to a poll; an unknown word fails nothing."""
+        return read_status(body)
+
+    def result(self, ref: OperationRef) -> Call | None:
+        """Return the call that tells the videos of work that is done; None: the poll does."""
+        return None
+
+    def content(self, ref: OperationRef) -> str | None:
+        """Return the path of the video, where only the key opens it; None: its address is told."""
+        return None
+
+    def cancellation(self, ref: OperationRef) -> Call | None:
+        """Return the call that stops work; None: it cannot be stopped."""
+        return None
+
+    def search(self, key: str) -> Call | None:
+        """Return the call that looks for work under our key whose answer was lost; None: none."""
+        return None
+
+    def found(self, body: JsonValue, key: str) -> JsonValue:
+        """Return what the answer to a search says of the work under our key; None: nothing."""
+        return None
+
+    def refusal(self, reply: Reply, model_id: str) -> MediaAgentError | None:
+        """Return what an HTTP error to a submission means; None: what it means anywhere."""
+        return None
+
+    def verdict(self, reply: Reply) -> MediaAgentError | None:
+        """Return the provider's own word, in an HTTP error, that work failed; None: trouble."""
+        return None

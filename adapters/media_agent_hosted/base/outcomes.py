@@ -1,0 +1,142 @@
+"""What the answers of a provider mean for work that it accepted; pure, nothing is sent."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from pydantic import JsonValue
+
+from media_agent.backend.polled import QUEUED
+from media_agent.errors import BackendResponseError, GenerationFailedError, MediaAgentError, to_info
+from media_agent_hosted.base.calls import Status
+from media_agent_hosted.base.refusals import end_of, refusal_in
+from media_agent_hosted.http.replies import Reply
+from media_agent_hosted.parsing.errors import words_in
+from media_agent_hosted.parsing.lenient import merged, share, text, trimmed, whole
+from media_agent_hosted.parsing.states import State, state_beside, state_said, unknown_word
+from media_agent_hosted.parsing.videos import sole_video_in, videos_in
+from media_agent_schemas.events import (
+    JobCancelled,
+    JobCompleted,
+    JobFailed,
+    JobOutcomeUnknown,
+    JobProgressed,
+    Timing,
+)
+from media_agent_schemas.jobs import OperationRef
+from media_agent_schemas.media import Artifact
+
+
+class LateVideoError(BackendResponseError):
+    """A video that is called done is not there, or not yet."""
+
+
+def read_status(body: JsonValue) -> Status:
+    """Read how far work is, where answers usually say it; a provider adds what it says besides."""
+    said = merged(body)
+    word, refusal = state_said(said), refusal_in(body)
+    state = state_beside(word, has_error=refusal is not None and refusal.is_plain)
+    return Status(word, state, fraction=share(said.get("progress")))
+
+
+def event_of(
+    status: Status, body: JsonValue, who: str, model: str | None
+) -> JobProgressed | JobFailed | JobCancelled | None:
+    """Return what a poll means; None: it is done, and its video can be looked for.
+
+    A word that is not known here is progress: providers add words.
+    """
+    match status.state:
+        case State.DONE:
+            return None
+        case State.QUEUED:
+            return JobProgressed(phase=QUEUED, fraction=status.fraction, message=status.message)
+        case State.RUNNING:
+            phase = status.phase or trimmed(status.word) or "working"
+            return JobProgressed(phase=phase, fraction=status.fraction, message=status.message)
+        case State.CANCELLED:
+            return JobCancelled(model=model, cost=status.cost)
+        case State.FAILED:
+            failed = _failed(status, body, who, model)
+            return failed.model_copy(update={"cost": status.cost})
+    return unknown_word(who, status.word, status.fraction)
+
+
+def end_of_done(
+    reply: Reply, ref: OperationRef, status: Status, *, expires_at: datetime | None
+) -> JobCompleted | JobFailed | JobOutcomeUnknown:
+    """Return the end of work that is called done, by the answer that tells its videos.
+
+    No video is no success; it is a failure only where the answer says so.
+    """
+    body = reply.json()
+    marks = ref.data.get("sent")
+    sent = [str(mark) for mark in marks] if isinstance(marks, list) else []
+    videos = list(videos_in(body, sent=sent)) or list(sole_video_in(body, sent))
+    if not videos:
+        return _without_video(body, ref)
+    artifacts = tuple(_artifact(address, facts, expires_at) for address, facts in videos)
+    return completed(artifacts, body, ref, status)
+
+
+def completed(
+    artifacts: tuple[Artifact, ...], body: JsonValue, ref: OperationRef, status: Status
+) -> JobCompleted:
+    """Return the end of work whose videos are known, with all else that is told of it."""
+    own, asked = whole(merged(body).get("seed")), ref.data.get("seed")
+    phases = {} if status.seconds is None else {"inference": status.seconds}
+    return JobCompleted(
+        artifacts=artifacts,
+        model=ref.model,
+        seed=own if own is not None else asked if isinstance(asked, int) else None,
+        timing=Timing(phases=phases),
+        cost=status.cost,
+    )
+
+
+def late_video(reply: Reply) -> MediaAgentError | None:
+    """Return what it means that a video which is called done is not there; None: it is refused."""
+    if reply.status not in (404, 409, 425):
+        return None
+    return LateVideoError(
+        f"{reply.host} calls the work done and answers {reply.status} where its video should be",
+        hint="media-agent jobs resume fetches it, once it is there",
+    )
+
+
+def _failed(status: Status, body: JsonValue, who: str, model: str | None) -> JobFailed:
+    if status.error is not None:
+        return JobFailed(error=to_info(status.error), model=model)
+    refusal = refusal_in(body)
+    if refusal is not None and words_in(merged(body)):
+        return end_of(refusal, who, model)
+    error = GenerationFailedError(f"{who} says {trimmed(status.word)}, and not why")
+    return JobFailed(error=to_info(error), model=model)
+
+
+def _without_video(body: JsonValue, ref: OperationRef) -> JobFailed | JobOutcomeUnknown:
+    refusal = refusal_in(body)
+    if refusal is not None and refusal.is_plain:
+        return end_of(refusal, ref.backend, ref.model)
+    names_files = "https://" in str(body)
+    said = f"{ref.backend} completed without a film"
+    said += " that could be read" if names_files else ""
+    unread = BackendResponseError(
+        said if refusal is None else f"{said}; it says: {refusal.words}",
+        hint=f"look at {ref.backend} for {ref.operation_id}: its answer names files"
+        if names_files
+        else "is it a video model? else media-agent jobs resume looks again",
+    )
+    return JobOutcomeUnknown(error=to_info(unread), model=ref.model)
+
+
+def _artifact(
+    address: str, facts: Mapping[str, JsonValue], expires_at: datetime | None
+) -> Artifact:
+    kind = (text(facts.get("content_type")) or "").partition(";")[0].strip()
+    size = whole(facts.get("file_size"))
+    return Artifact(
+        uri=address,
+        mime_type=kind if kind.startswith("video/") else "video/mp4",
+        size_bytes=size if size is not None and size >= 0 else None,
+        expires_at=expires_at,
+    )

@@ -1,0 +1,17 @@
+"""Replicate: many models, each behind a queue of predictions."""
+
+from media_agent.backend.protocol import BackendSettings, BackendSpec, VideoBackend
+
+
+def _make(settings: BackendSettings) -> VideoBackend:
+    from media_agent_hosted.providers.replicate.backend import ReplicateBackend
+
+    return ReplicateBackend(settings)
+
+
+SPEC = BackendSpec(
+    name="replicate",
+    factory=_make,
+    simulator=f"{__name__}.simulator:ReplicateSimulator",
+    key_variable="REPLICATE_API_TOKEN",
+)

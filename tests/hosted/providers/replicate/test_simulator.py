@@ -1,0 +1,90 @@
+"""Replicate's simulator answers as the documents do: same fields, same types, same status codes."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from media_agent_hosted.providers.replicate.simulator import ReplicateSimulator
+
+FIXTURES = Path(__file__).parent / "replies"
+HEADERS = {"Authorization": "Bearer some-key"}
+FIELDS = {"prompt": "a fox", "resolution": "480p", "seed": 7}
+
+
+def shape(value: Any) -> Any:
+    """Return names and types, all the way down."""
+    if isinstance(value, dict):
+        return {name: shape(each) for name, each in value.items()}
+    return type(value).__name__
+
+
+def is_as_documented(response: httpx.Response, name: str) -> bool:
+    expected = json.loads((FIXTURES / f"{name}.json").read_text("utf-8"))
+    said = response.status_code, shape(response.json())
+    return said == (expected["status"], shape(expected["body"]))
+
+
+def submit(simulator: ReplicateSimulator, body: object = None, **more: Any) -> httpx.Response:
+    url = f"{simulator.url}/v1/models/wan-video/wan-2.2-t2v-fast/predictions"
+    sent = {"input": FIELDS} if body is None else body
+    return httpx.post(url, json=sent, **({"headers": HEADERS} | more))
+
+
+def polled(simulator: ReplicateSimulator) -> list[httpx.Response]:
+    """Submit, poll until it is over, and return all answers."""
+    answers = [submit(simulator)]
+    while answers[-1].json()["completed_at"] is None:
+        answers.append(httpx.get(answers[0].json()["urls"]["get"], headers=HEADERS))
+    return answers
+
+
+def test_every_answer_of_a_good_run_has_the_documented_shape() -> None:
+    with ReplicateSimulator() as simulator:
+        answers = polled(simulator)
+
+    assert [answer.json()["status"] for answer in answers] == [
+        "starting",
+        "starting",
+        "processing",
+        "processing",
+        "succeeded",
+    ]
+    assert is_as_documented(answers[0], "submitted")
+    assert is_as_documented(answers[2], "processing")
+    assert is_as_documented(answers[-1], "succeeded")
+
+
+@pytest.mark.parametrize("outcome", ["failed", "moderated", "removed"])
+def test_every_other_end_has_the_documented_shape(outcome: str) -> None:
+    with ReplicateSimulator(outcome=outcome) as simulator:
+        assert is_as_documented(polled(simulator)[-1], outcome)
+
+
+def test_a_model_may_answer_with_a_list() -> None:
+    with ReplicateSimulator(outcome="listed") as simulator:
+        output = polled(simulator)[-1].json()["output"]
+
+    assert output == [f"{output[0]}"]
+
+
+def test_a_key_and_an_input_are_wanted_and_an_unknown_prediction_is_not_found() -> None:
+    with ReplicateSimulator() as simulator:
+        keyless = submit(simulator, headers={})
+        empty = submit(simulator, [])
+        unknown = httpx.get(f"{simulator.url}/v1/predictions/x", headers=HEADERS)
+
+        assert (keyless.status_code, empty.status_code, unknown.status_code) == (401, 422, 404)
+        assert simulator.accepted == 0
+
+
+def test_a_prediction_is_stopped_once_and_a_finished_one_is_not() -> None:
+    with ReplicateSimulator() as simulator:
+        stopped = httpx.post(submit(simulator).json()["urls"]["cancel"], headers=HEADERS)
+        done = polled(simulator)[-1].json()
+        late = httpx.post(done["urls"]["cancel"], headers=HEADERS)
+
+    assert stopped.json()["status"] == "canceled"
+    assert late.json()["status"] == "succeeded"

@@ -1,0 +1,142 @@
+"""Writes what is known of each hosted provider into its page in docs/reference (`make snapshots`).
+
+Only what stands between two marks is written; the words around it are a person's. A page that is
+not there yet is begun.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from media_agent.backend.protocol import BackendSettings
+from media_agent_hosted.base.models import Fixed, Frames, HostedModel
+from media_agent_hosted.base.provider import HostedBackend
+from media_agent_hosted.http.inputs import InputForm
+from media_agent_hosted.plugin import provider_specs
+from media_agent_schemas.request import VideoMode
+
+FOLDER = Path(__file__).resolve().parent.parent / "docs" / "reference"
+START = "<!-- from here: tools/provider_page.py -->\n"
+END = "<!-- to here -->\n"
+_FINDS = {
+    "key": "found by our key",
+    "list": "found in its list",
+    "candidates": "not found, as its list proves nothing; what may be it is named",
+    "none": "not found; look there before you send it again",
+}
+_FORMS = {
+    InputForm.DATA_URI: "inside the request, up to {largest} MiB each; or https addresses",
+    InputForm.BASE64: "inside the request, up to {largest} MiB each; or https addresses",
+    InputForm.HTTPS: "https addresses only",
+}
+_MADE_FROM = {
+    VideoMode.TEXT_TO_VIDEO: "text",
+    VideoMode.IMAGE_TO_VIDEO: "an image",
+    VideoMode.FIRST_LAST_FRAME: "two images",
+    VideoMode.VIDEO_EXTEND: "a video",
+}
+
+
+def backends() -> dict[str, HostedBackend]:
+    """Return the backends whose models are listed in a models.yaml, by name."""
+    made = {spec.name: spec.factory(BackendSettings(data_dir=Path())) for spec in provider_specs()}
+    return {name: each for name, each in made.items() if isinstance(each, HostedBackend)}
+
+
+def page_of(backend: HostedBackend, page: str) -> str:
+    """Return a page in which what is written from facts is current; "": one that is begun."""
+    if not page:
+        page = f"# The backend `{backend.name}`\n\n{START}{END}"
+    before, start, rest = page.partition(START)
+    _, end, after = rest.partition(END)
+    if not start or not end:
+        raise SystemExit(f"the page of {backend.name} lacks the marks {START!r} and {END!r}")
+    return "".join((before, START, "\n".join(_facts(backend)), "\n", END, after))
+
+
+def _facts(backend: HostedBackend) -> Iterator[str]:
+    yield "## Settings\n"
+    yield from _settings(backend)
+    yield "\n## Models\n"
+    yield "| id | made from | length | sizes | takes besides |"
+    yield "| --- | --- | --- | --- | --- |"
+    yield from map(_row, backend.models.by_id.values())
+    yield (
+        "\nAny other id of this form works too. It gets the prompt and, when given, the seed; all "
+        "else goes field by field, in\nthe option `input`: `--option input='{\"duration\": 5}'`. "
+        "Frame rates and sizes without a field are nominal: the record\nsays what came."
+    )
+    yield "\n## What it does\n"
+    yield from _habits(backend)
+
+
+def _settings(backend: HostedBackend) -> Iterator[str]:
+    key = next(spec.key_variable for spec in provider_specs() if spec.name == backend.name)
+    yield "```toml"
+    yield f"[backends.{backend.name}]"
+    yield f'key_env = "{key}"  # keys are made at {backend.keys_at}'
+    yield f'# model = "{next(iter(backend.models.by_id))}"  # when only "{backend.name}" is named'
+    yield f"# base_url: {backend.address}, or that of a simulator"
+    yield f"[backends.{backend.name}.options]  # all of them may be left out"
+    for name, field in backend.options_type.model_fields.items():
+        if field.default is None:
+            yield f"# {name} = ...  # {field.description}"
+        else:
+            yield f"{name} = {json.dumps(field.default)}  # {field.description}"
+    yield "```"
+
+
+def _row(model: HostedModel) -> str:
+    made_from = ", ".join(_MADE_FROM[mode] for mode in model.modes)
+    tiers = ", ".join(tier.name or f"{tier.short_side} lines" for tier in model.tiers)
+    shapes = f"{tiers}; {', '.join(model.ratios)}" if model.ratios else tiers
+    more = [
+        *(role.value for role in model.inputs),
+        *(["negative prompt"] if model.negative_prompt else []),
+        *(["seed"] if model.seed else []),
+        *(["audio"] if model.audio_field else []),
+        *(f"`{option.name}`" for option in model.options),
+    ]
+    return f"| `{model.id}` | {made_from} | {_length(model)} | {shapes} | {', '.join(more)} |"
+
+
+def _length(model: HostedModel) -> str:
+    match model.length:
+        case Fixed(frames=frames):
+            return f"{frames / model.rates.default:.3g} s"
+        case Frames(least=least, most=most) as length:
+            rule = f", {length.multiple}k+{length.offset}" if length.multiple > 1 else ""
+            return f"{least} to {most} frames{rule}"
+        case length:
+            values = length.seconds
+            is_span = values == tuple(range(values[0], values[-1] + 1)) and len(values) > 2
+            return f"{values[0]} to {values[-1]} s" if is_span else f"{_listed(values)} s"
+
+
+def _listed(values: tuple[int, ...]) -> str:
+    return ", ".join(map(str, values))
+
+
+def _habits(backend: HostedBackend) -> Iterator[str]:
+    stops = "yes" if backend.cancels is True else "no"
+    stops = "not at any time" if backend.cancels == "unknown" else stops
+    keeps, largest = backend.keeps, backend.largest_input >> 20
+    hours = None if keeps is None else round(keeps.total_seconds() / 3600)
+    kept = "not said for how long" if hours is None else f"for {hours} h at least"
+    yield f"* Work can be stopped: {stops}."
+    yield f"* Work whose answer was lost: {_FINDS[backend.lookup]}."
+    yield f"* Files that go in: {_FORMS[backend.input_form].format(largest=largest)}."
+    yield f"* Videos are kept there: {kept}. They are downloaded as soon as they are done."
+    yield f"* How far it was checked: `{backend.verification}`, {backend.verification.note}."
+
+
+def main() -> None:
+    """Write all pages."""
+    for name, backend in backends().items():
+        path = FOLDER / f"{name}.md"
+        page = path.read_text(encoding="utf-8") if path.exists() else ""
+        path.write_text(page_of(backend, page), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
