@@ -16,7 +16,7 @@ from media_agent.config.settings import Settings, load_settings
 from media_agent.errors import IdempotencyConflictError, InvalidRequestError
 from media_agent.jobs import branch, reconcile
 from media_agent.jobs.commands import check_command
-from media_agent.jobs.context import Surroundings
+from media_agent.jobs.context import JobContext
 from media_agent.jobs.reconcile import Finding
 from media_agent.jobs.runner import Running
 from media_agent.jobs.segment_jobs import PartMaker
@@ -54,7 +54,7 @@ class VideoClient:
         self.store = Ledger(self.settings.ledger_path) if store is None else store
         kinds = self.settings.kinds()
         self._registry = Registry(kinds=kinds) if registry is None else registry
-        self._surroundings = Surroundings(
+        self._context = JobContext(
             store=self.store,
             now=now,
             sleep=sleep,
@@ -73,7 +73,7 @@ class VideoClient:
             spent_today=lambda: self.store.spent(now() - timedelta(days=1)),
         )
         self._backends: dict[str, VideoBackend] = {}
-        self._running = Running(self._surroundings)
+        self._running = Running(self._context)
         self._lock = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
@@ -261,7 +261,7 @@ class VideoClient:
         """
         return await branch.plan_branch(
             job_id,
-            self._surroundings,
+            self._context,
             self._planner,
             at=at,
             shots=branch.new_shots(prompt, duration, shots),
@@ -329,7 +329,7 @@ class VideoClient:
             JobError: a living process works on it.
             BackendError: the backend could not be asked.
         """
-        return await reconcile.reconcile(job_id, self._surroundings)
+        return await reconcile.reconcile(job_id, self._context)
 
     async def get(self, job_id: str) -> VideoJob:
         """Return a job as it stands.
@@ -415,7 +415,7 @@ class VideoClient:
 
     def new_job_id(self) -> str:
         """Return an id that no job has, sorted by time."""
-        return f"{self._surroundings.now():%Y%m%d-%H%M%S}-{secrets.token_hex(4)}"
+        return f"{self._context.now():%Y%m%d-%H%M%S}-{secrets.token_hex(4)}"
 
     async def _backend(self, name: str) -> VideoBackend:
         async with self._lock:
@@ -431,7 +431,7 @@ class VideoClient:
         if not plan.parts:
             return backend
         return ChainBackend(
-            plan, backend, PartMaker(self._running, self.store), self._surroundings.work_folder
+            plan, backend, PartMaker(self._running, self.store), self._context.work_folder
         )
 
     async def _kept(

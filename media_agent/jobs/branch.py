@@ -26,13 +26,13 @@ from media_agent_schemas.jobs import ResumeToken, VideoJob
 from media_agent_schemas.request import Shot, VideoRequest
 
 if TYPE_CHECKING:
-    from media_agent.jobs.context import Surroundings
+    from media_agent.jobs.context import JobContext
     from media_agent.routing.planner import Planner
 
 
 async def plan_branch(
     job_id: str,
-    around: "Surroundings",
+    context: "JobContext",
     planner: "Planner",
     *,
     at: int | None,
@@ -46,11 +46,11 @@ async def plan_branch(
     Raises:
         MediaAgentError: the film cannot be left there, and why.
     """
-    store = around.store
+    store = context.store
     job = store.get(job_id)
-    limits = (await around.open_backend(job.plan)).capabilities(job.plan.model)
+    limits = (await context.open_backend(job.plan)).capabilities(job.plan.model)
     origin, maker = origin_of(store, job, limits, at)
-    check_origin(store, origin, limits, around.work_folder)
+    check_origin(store, origin, limits, context.work_folder)
     request = branched(store, maker, origin, shots, limits, endless=endless)
     plans = await planner.plans(request, policy, allow_unknown_words=allow_unknown_words)
     warnings = (*plans[0].warnings, *_left_out(job, origin, at))

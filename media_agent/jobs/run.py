@@ -26,7 +26,7 @@ from media_agent.errors import (
 )
 from media_agent.ingest.digests import digests_of
 from media_agent.jobs import stopping
-from media_agent.jobs.context import Surroundings
+from media_agent.jobs.context import JobContext
 from media_agent.jobs.deliver import Delivering, clean_up, placed
 from media_agent.jobs.hearing import told_by
 from media_agent.jobs.submit import Submitting
@@ -72,7 +72,7 @@ class JobRun:
     def __init__(
         self,
         job: VideoJob,
-        around: Surroundings,
+        context: JobContext,
         *,
         on_event: OnEvent = None,
     ) -> None:
@@ -80,8 +80,8 @@ class JobRun:
         self.ref: OperationRef | None = None
         self.heard = -1
         """The number of the last event that was told."""
-        self._around = around
-        self._store = around.store
+        self._context = context
+        self._store = context.store
         self._on_event = on_event
         self._is_stopping = False
         self._is_stopped = False
@@ -107,17 +107,17 @@ class JobRun:
             if job.status.is_terminal and job != self.job:
                 return job
             self.job = job
-            self.backend = await self._around.open_backend(job.plan)
-            with placed(job.id, self._around, from_living=is_taken) as destination:
-                self._around.reached("plan")
+            self.backend = await self._context.open_backend(job.plan)
+            with placed(job.id, self._context, from_living=is_taken) as destination:
+                self._context.reached("plan")
                 async with self._looking():
                     end = await self._work()
                 self._has_ended = True
-                self._around.reached("observe")
+                self._context.reached("observe")
                 end = await self._concluded(end, destination)
-                self._around.reached("finish")
+                self._context.reached("finish")
             if isinstance(end, JobCompleted):
-                clean_up(self.job, self._limits(), self._around)
+                clean_up(self.job, self._limits(), self._context)
             return self._store.get(self.job.id)
 
     async def stop(self) -> None:
@@ -204,7 +204,7 @@ class JobRun:
         """Submit and observe; trouble becomes the terminal event that says it."""
         terms = self._store.terms(self.job.id)
         submitting = Submitting(
-            self.job, terms, self._around, tell=self._keep, is_unwanted=self._is_asked_to_stop
+            self.job, terms, self._context, tell=self._keep, is_unwanted=self._is_asked_to_stop
         )
         try:
             try:
@@ -240,7 +240,7 @@ class JobRun:
         """Let a job go on whose work was found, or that failed with parts of it made."""
         if self.job.status.is_terminal and self.ref is not None:
             said = f"found again: {self.ref.operation_id}"
-            self._tell(self._store.reopen(self.job.id, said, self._around.now()))
+            self._tell(self._store.reopen(self.job.id, said, self._context.now()))
 
     async def _observe(self, backend: VideoBackend, ref: OperationRef) -> TerminalEvent:
         """Keep what happens until the end; a lost connection is not a failed job."""
@@ -262,7 +262,7 @@ class JobRun:
             except BackendUnavailableError:
                 if failures == len(_PAUSES):
                     raise
-                await self._around.sleep(_PAUSES[failures])
+                await self._context.sleep(_PAUSES[failures])
                 failures += 1
 
     async def _after_trouble(self, error: MediaAgentError) -> TerminalEvent:
@@ -316,7 +316,7 @@ class JobRun:
 
     def _keep(self, event: BackendEvent) -> bool:
         """Return whether the event was news."""
-        numbered = self._store.append(self.job.id, event, self._around.now())
+        numbered = self._store.append(self.job.id, event, self._context.now())
         self._tell(numbered)
         return numbered is not None
 
@@ -347,7 +347,7 @@ class JobRun:
             self.job,
             self.backend.name,
             destination,
-            self._around,
+            self._context,
             is_unwanted=self._is_asked_to_stop,
         )
         last = self._store.last_submission(self.job.id)

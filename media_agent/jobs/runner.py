@@ -10,7 +10,7 @@ from media_agent.errors import JobError, MediaAgentError, to_info
 from media_agent.ingest.digests import digests_of
 from media_agent.jobs import stopping
 from media_agent.jobs.branch import take_share
-from media_agent.jobs.context import Surroundings
+from media_agent.jobs.context import JobContext
 from media_agent.jobs.deliver import placed
 from media_agent.jobs.run import JobRun, OnEvent, tell
 from media_agent.ledger.state import JobMovedError, JobTerms
@@ -24,9 +24,9 @@ _LOGGER = logging.getLogger(__name__)
 class Running:
     """Works on jobs that are kept, each in a run of its own."""
 
-    def __init__(self, around: Surroundings) -> None:
-        self._around = around
-        self._store = around.store
+    def __init__(self, context: JobContext) -> None:
+        self._context = context
+        self._store = context.store
         self._runs: dict[str, JobRun] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
@@ -34,8 +34,8 @@ class Running:
         self, job_id: str, request: VideoRequest, terms: JobTerms
     ) -> tuple[VideoJob, bool]:
         """Keep a job whose film has a place; return it, or the one of its key, and if it is new."""
-        plan, now = terms.plans[0], self._around.now()
-        await self._around.open_backend(plan)  # one that cannot be opened leaves no job
+        plan, now = terms.plans[0], self._context.now()
+        await self._context.open_backend(plan)  # one that cannot be opened leaves no job
         inputs = [medium for each in terms.plans for medium in each.request.inputs]
         terms = replace(terms, inputs=await asyncio.to_thread(digests_of, inputs))
         job = VideoJob(
@@ -51,8 +51,8 @@ class Running:
         kept = self._store.create(job, terms)
         if kept is job:
             try:
-                with placed(job_id, self._around):
-                    take_share(job, self._store, self._around.work_folder)
+                with placed(job_id, self._context):
+                    take_share(job, self._store, self._context.work_folder)
             except MediaAgentError:
                 self._store.discard(job_id)
                 raise
@@ -117,7 +117,7 @@ class Running:
             if self._is_free(job_id):
                 with contextlib.suppress(JobError):  # somebody else was quicker
                     return await self.resumed(job_id, on_event, lets_go=lets_go)
-            await self._around.sleep(stopping.LOOK_SECONDS)
+            await self._context.sleep(stopping.LOOK_SECONDS)
 
     async def resumed(
         self, job_id: str, on_event: OnEvent, *, take_over: bool = False, lets_go: bool = False
@@ -176,7 +176,7 @@ class Running:
     def _at_work(self, job: VideoJob, on_event: OnEvent) -> Iterator[JobRun]:
         if job.id in self._runs:
             raise JobError(f"this process works on job {job.id} already")
-        run = self._runs[job.id] = JobRun(job, self._around, on_event=on_event)
+        run = self._runs[job.id] = JobRun(job, self._context, on_event=on_event)
         try:
             yield run
         finally:
@@ -206,7 +206,7 @@ class Running:
         with self._store.hold(job_id):
             if self._store.submissions(job_id):
                 return False
-            self._store.append(job_id, end, self._around.now())
+            self._store.append(job_id, end, self._context.now())
         return True
 
     async def _can_go_on(self, job: VideoJob) -> bool:
@@ -219,7 +219,7 @@ class Running:
             case JobStatus.FAILED | JobStatus.CANCELLED:
                 if self._store.resume_token(job.id) is None and job.plan.origin is None:
                     return False
-                backend = await self._around.open_backend(job.plan)
+                backend = await self._context.open_backend(job.plan)
                 return backend.capabilities(job.plan.model).resubmits
         return False
 
