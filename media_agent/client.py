@@ -70,7 +70,7 @@ class VideoClient:
             self._registry,
             self._backend,
             draw_seed=draw_seed,
-            spent_today=lambda: self.store.spent(now() - timedelta(days=1)),
+            spent_today=lambda: self.store.submissions.spent(now() - timedelta(days=1)),
         )
         self._backends: dict[str, VideoBackend] = {}
         self._running = Running(self._context)
@@ -234,7 +234,7 @@ class VideoClient:
             self._running.begin(job)
         else:
             self._running.go_on(job)
-        return self.store.get(job.id)
+        return self.store.jobs.get(job.id)
 
     async def plan_branch(
         self,
@@ -337,7 +337,7 @@ class VideoClient:
         Raises:
             JobNotFoundError: there is none of this id.
         """
-        return self.store.get(job_id)
+        return self.store.jobs.get(job_id)
 
     async def go_on(self, job_id: str) -> VideoJob:
         """Return a job as it stands; one whose process is gone is gone on with by this one.
@@ -345,8 +345,8 @@ class VideoClient:
         Raises:
             JobNotFoundError: there is none of this id.
         """
-        self._running.go_on(self.store.get(job_id))
-        return self.store.get(job_id)
+        self._running.go_on(self.store.jobs.get(job_id))
+        return self.store.jobs.get(job_id)
 
     def is_at_work(self, job_id: str) -> bool:
         """Return whether a process works on a job, this one or another."""
@@ -354,7 +354,7 @@ class VideoClient:
 
     async def list(self) -> list[VideoJob]:
         """Return all jobs of the data folder, newest first."""
-        return self.store.list()
+        return self.store.jobs.list()
 
     async def events(self, job_id: str, *, after: int = -1) -> tuple[JobEvent, ...]:
         """Return the events of a job numbered above `after`.
@@ -362,7 +362,7 @@ class VideoClient:
         Raises:
             JobNotFoundError: there is none of this id.
         """
-        return tuple(self.store.events(job_id, after))
+        return tuple(self.store.events.read(job_id, after))
 
     async def cancel(self, job_id: str) -> VideoJob:
         """Ask a job to stop; its own `generate` returns when it has. Harmless when it is over.
@@ -377,7 +377,7 @@ class VideoClient:
             JobNotFoundError: there is none of this id.
         """
         await self._running.stop(job_id)
-        return self.store.get(job_id)
+        return self.store.jobs.get(job_id)
 
     async def steer(
         self,
@@ -411,7 +411,7 @@ class VideoClient:
 
     def knows(self, idempotency_key: str | None) -> bool:
         """Return whether a job has this key; a key is free again when all was in vain."""
-        return idempotency_key is not None and self.store.has_key(idempotency_key)
+        return idempotency_key is not None and self.store.jobs.has_key(idempotency_key)
 
     def new_job_id(self) -> str:
         """Return an id that no job has, sorted by time."""
@@ -451,7 +451,9 @@ class VideoClient:
             raise InvalidRequestError(
                 "idempotency_key is empty", hint="give a name, or leave it out"
             )
-        known = None if idempotency_key is None else self.store.of_key(idempotency_key, request)
+        known = (
+            None if idempotency_key is None else self.store.jobs.of_key(idempotency_key, request)
+        )
         if known is not None:
             self._check_terms(known, plans, policy=policy, out=_absolute(out), overwrite=overwrite)
             return known, False
@@ -477,11 +479,11 @@ class VideoClient:
         Raises:
             IdempotencyConflictError: what is asked would not be done.
         """
-        terms = self.store.terms(known.id)
+        terms = self.store.jobs.terms(known.id)
         policy = plans[0].policy if policy is None and plans else policy
         differs = []
         if out is not None and out != terms.out:
-            place = terms.out or self.store.folder(known.id)
+            place = terms.out or self.store.jobs.folder(known.id)
             differs.append(f"puts its film in {place}, not in {out}")
         if policy not in (None, known.plan.policy):
             differs.append(f"was planned under policy {known.plan.policy}, not {policy}")
@@ -501,12 +503,12 @@ class VideoClient:
         allow_unknown_words: bool = False,
     ) -> VideoJob:
         """Keep a command for whoever works on a job, and return the job."""
-        job = self.store.get(job_id)
+        job = self.store.jobs.get(job_id)
         limits = (await self._backend_of(job.plan)).capabilities(job.plan.model)
         check_command(command, job, limits, allow_unknown_words=allow_unknown_words)
-        self.store.add_command(job_id, command)
+        self.store.commands.add(job_id, command)
         await self._running.take_commands(job_id)
-        return self.store.get(job_id)
+        return self.store.jobs.get(job_id)
 
 
 def _absolute(out: Path | str | None) -> Path | None:

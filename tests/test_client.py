@@ -170,7 +170,7 @@ class Stage:
         return GenerationRecord.model_validate_json(self.record_path.read_bytes())
 
     def types(self, job_id: str) -> list[str]:
-        return [numbered.event.type for numbered in self.client.store.events(job_id)]
+        return [numbered.event.type for numbered in self.client.store.events.read(job_id)]
 
 
 @pytest.fixture
@@ -262,7 +262,7 @@ async def test_without_a_place_the_film_stays_in_the_folder_of_the_job(stage: St
 
     job = await stage.client.generate(REQUEST)
 
-    assert job.artifacts[0].path == str(stage.client.store.folder(job.id) / "film.mp4")
+    assert job.artifacts[0].path == str(stage.client.store.jobs.folder(job.id) / "film.mp4")
 
 
 @pytest.mark.anyio
@@ -458,8 +458,8 @@ async def test_a_job_whose_process_is_gone_can_be_cancelled(stage: Stage) -> Non
     left = done.model_copy(
         update={"id": "left", "status": JobStatus.QUEUED, "ref": None, "artifacts": ()}
     )
-    stage.client.store.create(left)
-    with stage.client.store.hold("left"):
+    stage.client.store.jobs.create(left)
+    with stage.client.store.owners.hold("left"):
         pass
 
     assert (await stage.client.cancel("left")).status is JobStatus.CANCELLED
@@ -623,7 +623,7 @@ async def test_a_film_without_its_record_has_its_facts_and_gets_the_record_later
 
     (*_, end) = [
         numbered.event
-        for numbered in stage.client.store.events(job.id)
+        for numbered in stage.client.store.events.read(job.id)
         if isinstance(numbered.event, JobFailed | JobOutcomeUnknown)
     ]
     assert end.error.code == "storage"

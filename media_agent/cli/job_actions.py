@@ -84,7 +84,7 @@ async def end(job_id: str) -> int:
 
 
 def _tell_asked(client: VideoClient, job_id: str, what: str) -> None:
-    if client.store.is_held(job_id):
+    if client.store.owners.is_held(job_id):
         tell(f"{job_id}: its process was asked {what}")
     else:
         tell(f"{job_id}: its process is gone; who goes on with it is asked {what} (jobs resume)")
@@ -94,7 +94,9 @@ async def _resumed(
     client: VideoClient, job_id: str, interruption: Interruption, *, take_over: bool
 ) -> VideoJob:
     job = await client.get(job_id)
-    if job.status is not JobStatus.COMPLETED and (take_over or not client.store.is_held(job_id)):
+    if job.status is not JobStatus.COMPLETED and (
+        take_over or not client.store.owners.is_held(job_id)
+    ):
         let_finish(client, job_id, job.plan, interruption)
     _say_where_it_looks(job)
     with ProgressLine(job.plan, frames=job.frames_ready) as progress:
@@ -112,15 +114,17 @@ def _say_where_it_looks(job: VideoJob) -> None:
 
 def _orphans(client: VideoClient) -> list[str]:
     """Return the jobs that are under way and have no living process, oldest first."""
-    jobs = reversed(client.store.list())
+    jobs = reversed(client.store.jobs.list())
     return [
-        job.id for job in jobs if not job.status.is_terminal and not client.store.is_held(job.id)
+        job.id
+        for job in jobs
+        if not job.status.is_terminal and not client.store.owners.is_held(job.id)
     ]
 
 
 def _unknown(client: VideoClient) -> list[str]:
     """Return the jobs that may have been accepted without our knowing where, oldest first."""
-    jobs = [job for job in client.store.list() if job.status is JobStatus.OUTCOME_UNKNOWN]
+    jobs = [job for job in client.store.jobs.list() if job.status is JobStatus.OUTCOME_UNKNOWN]
     return [job.id for job in reversed(jobs)] + _orphans(client)
 
 

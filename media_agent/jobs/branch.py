@@ -47,7 +47,7 @@ async def plan_branch(
         MediaAgentError: the film cannot be left there, and why.
     """
     store = context.store
-    job = store.get(job_id)
+    job = store.jobs.get(job_id)
     limits = (await context.open_backend(job.plan)).capabilities(job.plan.model)
     origin, maker = origin_of(store, job, limits, at)
     check_origin(store, origin, limits, context.work_folder)
@@ -82,7 +82,7 @@ def origin_of(
             hint=f"say 1 to {last}",
         )
     while job.plan.origin is not None and at <= job.plan.origin.chunk:
-        job = store.get(job.plan.origin.job_id)
+        job = store.jobs.get(job.plan.origin.job_id)
     frames = _frames_before(store, job, at)
     return Origin(job_id=job.id, chunk=at, frames=frames), job
 
@@ -103,7 +103,7 @@ def check_origin(store: Ledger, origin: Origin, limits: Capabilities, work: Path
     state, folder = token.data.get("state"), work / str(token.key) / "states"
     if not isinstance(state, str) or (folder / state).exists():
         return
-    last = _whole_chunks(store, store.get(origin.job_id), limits)
+    last = _whole_chunks(store, store.jobs.get(origin.job_id), limits)
     kept = [chunk for chunk in numbered(folder, ".safetensors") if chunk <= last]
     ways = ", ".join(map(str, kept)) or "none"
     raise NotResumableError(
@@ -142,9 +142,9 @@ def token_of(store: Ledger, origin: Origin) -> ResumeToken:
     Raises:
         NotResumableError: the film was made without tokens.
     """
-    for event in _chunks(store, store.get(origin.job_id)):
+    for event in _chunks(store, store.jobs.get(origin.job_id)):
         if event.index == origin.chunk - 1 and event.resume is not None:
-            key = event.resume.key or store.submissions(origin.job_id)[-1].key
+            key = event.resume.key or store.submissions.of(origin.job_id)[-1].key
             return event.resume.model_copy(update={"key": key})
     raise NotResumableError(
         f"job {origin.job_id} has no state before chunk {origin.chunk}",
@@ -186,7 +186,7 @@ def branched(
     sent = job.plan.request
     kept = [
         Shot(prompt=shot.prompt_sent, duration=(shot.end or 0.0) - shot.start)
-        for shot in shots_of(job, store.events(job.id), origin.frames)
+        for shot in shots_of(job, store.events.read(job.id), origin.frames)
     ]
     usual = usual_seconds(limits)
     new = [
@@ -215,7 +215,7 @@ def branched(
 
 
 def _chunks(store: Ledger, job: VideoJob) -> list[ChunkReady]:
-    return [each.event for each in store.events(job.id) if isinstance(each.event, ChunkReady)]
+    return [each.event for each in store.events.read(job.id) if isinstance(each.event, ChunkReady)]
 
 
 def _whole_chunks(store: Ledger, job: VideoJob, limits: Capabilities) -> int:

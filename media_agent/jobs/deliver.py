@@ -34,8 +34,8 @@ def placed(job_id: str, context: JobContext, *, from_living: bool = False) -> It
     With `from_living` a living process lost the job to this one, and with it the place.
     """
     store = context.store
-    terms = store.terms(job_id)
-    film = store.placed(job_id)
+    terms = store.jobs.terms(job_id)
+    film = store.jobs.placed(job_id)
     overwrite = terms.overwrite or (film is not None and is_there(film))
     films = max(plan.request.n for plan in terms.plans)
     if terms.out is not None:
@@ -44,7 +44,7 @@ def placed(job_id: str, context: JobContext, *, from_living: bool = False) -> It
         ) as destination:
             yield destination
         return
-    folder = store.folder(job_id)
+    folder = store.jobs.folder(job_id)
     with storage_errors(f"the job folder {folder}"):
         folder.mkdir(parents=True, exist_ok=True)
     yield Destination(folder / "film.mp4", overwrite, films)
@@ -185,7 +185,7 @@ class Delivering:
         facts = {"uri": film.uri, "expires_at": film.expires_at}
         placed = found.model_copy(update={"path": str(place), **facts})
         if is_complete and number == 1:
-            self._context.store.placing(self._job.id, placed)
+            self._context.store.jobs.placing(self._job.id, placed)
         try:
             self._destination.put(source, complete=is_complete, number=number)
         except StorageError as error:
@@ -198,25 +198,25 @@ class Delivering:
     ) -> None:
         store = self._context.store
         record = build_record(
-            store.get(self._job.id),  # with the warnings of its way
+            store.jobs.get(self._job.id),  # with the warnings of its way
             end,
             capabilities=limits,
-            events=store.events(self._job.id),
+            events=store.events.read(self._job.id),
             finished_at=self._context.now(),
-            inputs=store.terms(self._job.id).inputs,
+            inputs=store.jobs.terms(self._job.id).inputs,
             resumed_from=resumed_from,
         )
         place = self._destination.record_of(isinstance(end, JobCompleted))
         with storage_errors(str(place)):
             write_atomically(place, text_that_reads_back(record, indent=2).encode() + b"\n")
         changes = {"record_path": str(place)}
-        store.update(self._job.id, lambda job: job.model_copy(update=changes))
+        store.jobs.update(self._job.id, lambda job: job.model_copy(update=changes))
 
 
 def clean_up(job: VideoJob, limits: Capabilities, context: JobContext) -> None:
     """Remove what a completed job left and nobody needs: of a film that can be branched not all."""
     stays = ("chunks", "states") if limits.resumable is True and limits.extends is True else ()
-    keys = {submission.key for submission in context.store.submissions(job.id)}
+    keys = {submission.key for submission in context.store.submissions.of(job.id)}
     for name in {job.id, *keys}:
         folder = context.work_folder / name
         with contextlib.suppress(OSError):

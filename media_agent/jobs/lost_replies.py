@@ -36,7 +36,7 @@ class LostReplies:
         Raises:
             BackendError: the backend could not be asked.
         """
-        last = self._context.store.last_submission(self._job_id)
+        last = self._context.store.submissions.last(self._job_id)
         if last is None or last.ref is not None:
             return None if last is None else last.ref
         ref = await self._shown(last)
@@ -119,7 +119,9 @@ class LostReplies:
         except Exception as error:  # a plugin's own: it says nothing about the work
             said = f"{backend.name} broke when it was asked: {in_words(error)}"
             raise BackendResponseError(said) from error
-        is_known = ref is not None and self._context.store.is_of_another(submission, ref)
+        is_known = ref is not None and self._context.store.submissions.is_of_another(
+            submission, ref
+        )
         return None if is_known else ref
 
 

@@ -28,7 +28,7 @@ async def keep_ref(submission: Submission, ref: OperationRef, context: JobContex
     """
     context.reached("submit")
     try:
-        await written(partial(context.store.accept, submission, ref), context)
+        await written(partial(context.store.submissions.accept, submission, ref), context)
     except JobMovedError:
         raise
     except Exception as error:  # whatever it is, it is no refusal

@@ -27,18 +27,18 @@ async def reconcile(job_id: str, context: JobContext) -> Finding:
         BackendError: the backend could not be asked.
     """
     store = context.store
-    job = store.get(job_id)
-    last = store.last_submission(job_id)
+    job = store.jobs.get(job_id)
+    last = store.submissions.last(job_id)
     is_over = job.status.is_terminal and job.status is not JobStatus.OUTCOME_UNKNOWN
     if is_over or last is None or last.state is SubmissionState.REFUSED:
         return Finding(job, None, "nothing of it is unknown")
-    with store.hold(job_id):
+    with store.owners.hold(job_id):
         try:
-            ref = await LostReplies(job_id, store.terms(job_id).plans, context).find()
+            ref = await LostReplies(job_id, store.jobs.terms(job_id).plans, context).find()
         except BackendResponseError as error:  # it was asked, and nobody can be sure
-            return Finding(store.get(job_id), None, in_full(error))
+            return Finding(store.jobs.get(job_id), None, in_full(error))
     lookup = (await context.open_backend(job.plan)).capabilities(job.plan.model).lookup
-    return Finding(store.get(job_id), ref, _said(job, last, ref, lookup))
+    return Finding(store.jobs.get(job_id), ref, _said(job, last, ref, lookup))
 
 
 def _said(job: VideoJob, last: Submission, ref: OperationRef | None, lookup: str) -> str:

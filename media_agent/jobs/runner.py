@@ -48,13 +48,13 @@ class Running:
             plan=plan,
             warnings=plan.warnings,
         )
-        kept = self._store.create(job, terms)
+        kept = self._store.jobs.create(job, terms)
         if kept is job:
             try:
                 with placed(job_id, self._context):
                     take_share(job, self._store, self._context.work_folder)
             except MediaAgentError:
-                self._store.discard(job_id)
+                self._store.jobs.discard(job_id)
                 raise
         return kept, kept is job
 
@@ -108,10 +108,10 @@ class Running:
     ) -> VideoJob:
         """Watch a job to its end, from the event after `seen`; go on should its process die."""
         while True:
-            for numbered in self._store.events(job_id, seen):
+            for numbered in self._store.events.read(job_id, seen):
                 seen = numbered.sequence
                 tell(on_event, numbered)
-            job = self._store.get(job_id)
+            job = self._store.jobs.get(job_id)
             if job.status.is_terminal:
                 return job
             if self._is_free(job_id):
@@ -123,12 +123,12 @@ class Running:
         self, job_id: str, on_event: OnEvent, *, take_over: bool = False, lets_go: bool = False
     ) -> VideoJob:
         """Go on with a job as `VideoClient.resume` says, and return it as it ended."""
-        job = self._store.get(job_id)
+        job = self._store.jobs.get(job_id)
         if job.status.is_terminal and not await self._can_go_on(job):
             return job
         if job.status.is_terminal and job_id in self._tasks:
             await asyncio.wait([self._tasks[job_id]])  # it has kept its end and is just leaving
-        if self._is_here(job_id) or (self._store.is_held(job_id) and not take_over):
+        if self._is_here(job_id) or (self._store.owners.is_held(job_id) and not take_over):
             raise JobError(
                 f"a living process works on job {job_id}",
                 hint="wait for it, cancel it, or take it over if that process is stuck",
@@ -137,11 +137,11 @@ class Running:
 
     async def stop(self, job_id: str) -> None:
         """Ask whoever works on a job to stop it; one that nobody works on is stopped here."""
-        job = self._store.get(job_id)
+        job = self._store.jobs.get(job_id)
         if job_id in self._runs:
             with contextlib.suppress(JobMovedError):  # then whoever has it now is asked
                 return await self._runs[job_id].stop()
-        if job.status.is_terminal or self._store.request_cancel(job_id):
+        if job.status.is_terminal or self._store.owners.request_cancel(job_id):
             return
         if not self._end_unsent(job_id, JobCancelled(model=job.plan.model)):
             await self.ended(job, None, stops=True)
@@ -159,7 +159,7 @@ class Running:
             task.cancel()
         await asyncio.gather(*tasks.values(), return_exceptions=True)
         for job_id in tasks:
-            with contextlib.suppress(JobError), self._store.hold(job_id):
+            with contextlib.suppress(JobError), self._store.owners.hold(job_id):
                 pass  # a task that had not begun has not given its job free yet
 
     def is_at_work(self, job_id: str) -> bool:
@@ -170,7 +170,7 @@ class Running:
         return job_id in self._runs or job_id in self._tasks
 
     def _is_free(self, job_id: str) -> bool:
-        return not self._is_here(job_id) and not self._store.is_held(job_id)
+        return not self._is_here(job_id) and not self._store.owners.is_held(job_id)
 
     @contextlib.contextmanager
     def _at_work(self, job: VideoJob, on_event: OnEvent) -> Iterator[JobRun]:
@@ -203,10 +203,10 @@ class Running:
         Raises:
             JobError: a living process works on it.
         """
-        with self._store.hold(job_id):
-            if self._store.submissions(job_id):
+        with self._store.owners.hold(job_id):
+            if self._store.submissions.of(job_id):
                 return False
-            self._store.append(job_id, end, self._context.now())
+            self._store.events.append(job_id, end, self._context.now())
         return True
 
     async def _can_go_on(self, job: VideoJob) -> bool:
@@ -217,7 +217,7 @@ class Running:
             case JobStatus.FAILED | JobStatus.CANCELLED if job.plan.parts:
                 return True
             case JobStatus.FAILED | JobStatus.CANCELLED:
-                if self._store.resume_token(job.id) is None and job.plan.origin is None:
+                if self._store.events.resume_token(job.id) is None and job.plan.origin is None:
                     return False
                 backend = await self._context.open_backend(job.plan)
                 return backend.capabilities(job.plan.model).resubmits

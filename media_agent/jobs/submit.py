@@ -62,7 +62,7 @@ class Submitting:
             JobCancelledError: it is not wanted any more; nothing is at work anywhere.
             MediaAgentError: nobody took it; nothing was accepted.
         """
-        last = self._store.last_submission(self.job.id)
+        last = self._store.submissions.last(self.job.id)
         if last is None:
             return await self._first_to_accept(0)
         if last.state is SubmissionState.REFUSED:
@@ -72,7 +72,7 @@ class Submitting:
         if limits.resubmits:
             self._check_wanted()
             token = self._token(self._plans[last.number])
-            again = self._store.intend_again(last)
+            again = self._store.submissions.intend_again(last)
             answer = await self._submit(backend, again, token, limits)
             if isinstance(answer, OperationRef):
                 return backend, answer, token
@@ -90,7 +90,7 @@ class Submitting:
             self._check_wanted()
             limits = _limits(backend, self._plans[number])  # first: it may break
             token = self._token(self._plans[number])
-            intent = self._store.intend(
+            intent = self._store.submissions.intend(
                 self.job.id,
                 number,
                 self._context.now(),
@@ -100,7 +100,9 @@ class Submitting:
             answer = await self._submit(backend, intent, token, limits)
             if isinstance(answer, OperationRef):
                 return backend, answer, None
-            await written(partial(self._store.refuse, intent, to_info(answer)), self._context)
+            await written(
+                partial(self._store.submissions.refuse, intent, to_info(answer)), self._context
+            )
             number = self._next(intent, answer)
 
     def _check_wanted(self) -> None:
@@ -110,7 +112,7 @@ class Submitting:
 
     def _token(self, plan: Plan) -> ResumeToken | None:
         """Return where the film goes on: after its newest chunk, else where it branches."""
-        token = self._store.resume_token(self.job.id)
+        token = self._store.events.resume_token(self.job.id)
         return token_of(self._store, plan.origin) if token is None and plan.origin else token
 
     async def _submit(
@@ -138,7 +140,7 @@ class Submitting:
                 return refusal
             _LOGGER.debug("the reply of %s was lost", backend.name, exc_info=True)
             with contextlib.suppress(MediaAgentError):  # an intent is looked for as well
-                self._store.lose(intent)
+                self._store.submissions.lose(intent)
             return await self._found(backend, intent, error)
 
     async def _sent(
@@ -149,7 +151,7 @@ class Submitting:
         await keep_ref(intent, ref, self._context)
         if sent.inputs:
             with contextlib.suppress(MediaAgentError):  # those read before the intent stand there
-                self._store.note_inputs(self.job.id, sent.inputs)
+                self._store.jobs.note_inputs(self.job.id, sent.inputs)
         return ref
 
     async def _to_its_end(
@@ -189,7 +191,9 @@ class Submitting:
         refusal = as_refusal(error, backend.name, sent)
         if refusal is not None:
             with contextlib.suppress(Exception):  # then the intent stands, and is looked for
-                await written(partial(self._store.refuse, intent, to_info(refusal)), self._context)
+                await written(
+                    partial(self._store.submissions.refuse, intent, to_info(refusal)), self._context
+                )
 
     async def _found(
         self, backend: VideoBackend, submission: Submission, lost: Exception | None = None
@@ -208,7 +212,7 @@ class Submitting:
         plan = self._plans[number]
         said = f"{refused.backend} refused ({error.message}); {plan.backend}/{plan.model} is next"
         for warning in (said, *plan.warnings):
-            self._store.warn(self.job.id, warning)
+            self._store.jobs.warn(self.job.id, warning)
         return number
 
 
