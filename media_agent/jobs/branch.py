@@ -14,13 +14,14 @@ from media_agent.errors import (
     NotResumableError,
     UnsupportedRequestError,
 )
+from media_agent.jobs.options import BranchOptions
 from media_agent.ledger.ledger import Ledger
 from media_agent.negotiation.durations import usual_seconds
 from media_agent.provenance.record import shots_of
 from media_agent.storage.files import numbered
 from media_agent.storage.work_folder import share
 from media_agent.validation import in_words
-from media_agent_schemas.capabilities import Capabilities, Origin, Plan, Policy
+from media_agent_schemas.capabilities import Capabilities, Origin, Plan
 from media_agent_schemas.events import ChunkReady
 from media_agent_schemas.jobs import ResumeToken, VideoJob
 from media_agent_schemas.request import Shot, VideoRequest
@@ -34,26 +35,23 @@ async def plan_branch(
     job_id: str,
     context: "JobContext",
     planner: "Planner",
-    *,
-    at: int | None,
-    shots: Sequence[Shot],
-    endless: bool,
-    policy: Policy | None,
-    allow_unknown_words: bool,
+    options: BranchOptions,
 ) -> Plan:
     """Return the plan of a branch, as `VideoClient.plan_branch` says.
 
     Raises:
         MediaAgentError: the film cannot be left there, and why.
     """
+    shots = new_shots(options.prompt, options.duration, options.shots)
     store = context.store
     job = store.jobs.get(job_id)
     limits = (await context.open_backend(job.plan)).capabilities(job.plan.model)
-    origin, maker = origin_of(store, job, limits, at)
+    origin, maker = origin_of(store, job, limits, options.at)
     check_origin(store, origin, limits, context.work_folder)
-    request = branched(store, maker, origin, shots, limits, endless=endless)
-    plans = await planner.plans(request, policy, allow_unknown_words=allow_unknown_words)
-    warnings = (*plans[0].warnings, *_left_out(job, origin, at))
+    request = branched(store, maker, origin, shots, limits, endless=options.endless)
+    words = options.allow_unknown_words
+    plans = await planner.plans(request, options.policy, allow_unknown_words=words)
+    warnings = (*plans[0].warnings, *_left_out(job, origin, options.at))
     return plans[0].model_copy(update={"origin": origin, "warnings": warnings})
 
 
