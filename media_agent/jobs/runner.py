@@ -9,7 +9,7 @@ from dataclasses import replace
 from media_agent.errors import JobError, MediaAgentError, to_info
 from media_agent.ingest.digests import digests_of
 from media_agent.jobs import stopping
-from media_agent.jobs.branch import take_share
+from media_agent.jobs.branch_state import take_share
 from media_agent.jobs.context import JobContext
 from media_agent.jobs.deliver import placed
 from media_agent.jobs.run import JobRun, OnEvent, tell

@@ -19,7 +19,7 @@ from media_agent.errors import (
     to_info,
 )
 from media_agent.jobs import stopping
-from media_agent.jobs.branch import token_of
+from media_agent.jobs.branch_state import token_of
 from media_agent.jobs.context import JobContext
 from media_agent.jobs.lost_replies import LostReplies
 from media_agent.jobs.receipts import NotKeptError, keep_ref, written
