@@ -6,6 +6,15 @@ import logging
 from collections.abc import Callable
 from functools import partial
 
+from tenacity import (
+    AsyncRetrying,
+    before_sleep_log,
+    retry_if_exception,
+    stop_after_attempt,
+    wait_chain,
+    wait_fixed,
+)
+
 from media_agent.errors import SubmitUncertainError
 from media_agent.jobs.context import JobContext
 from media_agent.ledger.state import JobMovedError, Submission
@@ -57,18 +66,20 @@ async def written(write: Callable[[], object], context: JobContext) -> None:
 
 
 async def _written(write: Callable[[], object], context: JobContext) -> None:
-    for pause in (*_WRITE_AGAIN, None):
-        try:
-            await asyncio.to_thread(write)
-        except JobMovedError:
-            raise
-        except Exception:  # a lock, a full disk, no memory: it may pass
-            if pause is None:
-                raise
-            _LOGGER.debug("the ledger is written again in %g s", pause, exc_info=True)
-        else:
-            return
-        await context.sleep(pause)
+    retrying = AsyncRetrying(
+        retry=retry_if_exception(_may_pass),
+        wait=wait_chain(*map(wait_fixed, _WRITE_AGAIN)),
+        stop=stop_after_attempt(len(_WRITE_AGAIN) + 1),
+        sleep=context.sleep,
+        before_sleep=before_sleep_log(_LOGGER, logging.DEBUG, exc_info=True),
+        reraise=True,
+    )
+    await retrying(asyncio.to_thread, write)
+
+
+def _may_pass(error: BaseException) -> bool:
+    """Return whether it is a lock, a full disk, no memory: not a word about the job."""
+    return isinstance(error, Exception) and not isinstance(error, JobMovedError)
 
 
 def _address_in(ref: OperationRef) -> str | None:
