@@ -115,7 +115,7 @@ def run_cell(cell: Cell, folder: Path) -> Outcome:
         ledger = Ledger(folder / "data" / "ledger.sqlite")
         lives = 0
         while True:
-            job = ledger.get(JOB)
+            job = ledger.jobs.get(JOB)
             if job.status.is_terminal or lives == LIVES:
                 break
             lives += 1

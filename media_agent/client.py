@@ -1,36 +1,43 @@
 """The one face of the core: say what video you want, get a job, its events and its record."""
 
 import asyncio
-import os
 import secrets
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self
+from typing import Literal, Self, Unpack
 
 from pydantic import ValidationError
 
 from media_agent.backend.protocol import VideoBackend
 from media_agent.config.settings import Settings, load_settings
-from media_agent.errors import IdempotencyConflictError, InvalidRequestError
+from media_agent.errors import InvalidRequestError
 from media_agent.jobs import branch, reconcile
 from media_agent.jobs.commands import check_command
-from media_agent.jobs.context import Surroundings
+from media_agent.jobs.context import JobContext
+from media_agent.jobs.intake import JobIntake
+from media_agent.jobs.options import (
+    BranchKwargs,
+    BranchOptions,
+    GenerateKwargs,
+    GenerateOptions,
+    PlanKwargs,
+    PlanOptions,
+)
 from media_agent.jobs.reconcile import Finding
 from media_agent.jobs.runner import Running
 from media_agent.jobs.segment_jobs import PartMaker
 from media_agent.jobs.segmented import ChainBackend
 from media_agent.ledger.ledger import Ledger
-from media_agent.ledger.state import JobTerms
 from media_agent.registry.registry import Registry
 from media_agent.routing.planner import Planner
 from media_agent.validation import in_words
-from media_agent_schemas.capabilities import Capabilities, Plan, Policy
+from media_agent_schemas.capabilities import Capabilities, Plan
 from media_agent_schemas.events import JobEvent
 from media_agent_schemas.jobs import ChangePrompt, Finish, VideoJob
 from media_agent_schemas.plan import PlanReport
-from media_agent_schemas.request import Shot, VideoRequest
+from media_agent_schemas.request import VideoRequest
 
 
 class VideoClient:
@@ -54,7 +61,7 @@ class VideoClient:
         self.store = Ledger(self.settings.ledger_path) if store is None else store
         kinds = self.settings.kinds()
         self._registry = Registry(kinds=kinds) if registry is None else registry
-        self._surroundings = Surroundings(
+        self._context = JobContext(
             store=self.store,
             now=now,
             sleep=sleep,
@@ -70,10 +77,11 @@ class VideoClient:
             self._registry,
             self._backend,
             draw_seed=draw_seed,
-            spent_today=lambda: self.store.spent(now() - timedelta(days=1)),
+            spent_today=lambda: self.store.submissions.spent(now() - timedelta(days=1)),
         )
         self._backends: dict[str, VideoBackend] = {}
-        self._running = Running(self._surroundings)
+        self._running = Running(self._context)
+        self._intake = JobIntake(self._context, self._planner, self._running)
         self._lock = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
@@ -104,13 +112,7 @@ class VideoClient:
         name, _, model_name = (model or self.settings.default_backend).partition("/")
         return (await self._backend(name)).capabilities(model_name or None)
 
-    async def plan(
-        self,
-        request: VideoRequest,
-        *,
-        policy: Policy | None = None,
-        allow_unknown_words: bool = False,
-    ) -> Plan:
+    async def plan(self, request: VideoRequest, **options: Unpack[PlanKwargs]) -> Plan:
         """Return what would be sent to whom, with every change; nothing is started.
 
         Wishes about who makes it (`routing`) choose among all; else it is the model named, or the
@@ -119,30 +121,19 @@ class VideoClient:
         Raises:
             RequestError: the request cannot be served as it is.
         """
-        plans = await self.plans(request, policy=policy, allow_unknown_words=allow_unknown_words)
-        return plans[0]
+        return (await self.plans(request, **options))[0]
 
-    async def plans(
-        self,
-        request: VideoRequest,
-        *,
-        policy: Policy | None = None,
-        allow_unknown_words: bool = False,
-    ) -> tuple[Plan, ...]:
+    async def plans(self, request: VideoRequest, **options: Unpack[PlanKwargs]) -> tuple[Plan, ...]:
         """Return the plan to follow, and those to follow if it is refused before acceptance.
 
         Raises:
             RequestError: the request cannot be served as it is.
         """
-        return await self._planner.plans(request, policy, allow_unknown_words=allow_unknown_words)
+        asked = PlanOptions(**options)
+        words = asked.allow_unknown_words
+        return await self._planner.plans(request, asked.policy, allow_unknown_words=words)
 
-    async def plan_all(
-        self,
-        request: VideoRequest,
-        *,
-        policy: Policy | None = None,
-        allow_unknown_words: bool = False,
-    ) -> PlanReport:
+    async def plan_all(self, request: VideoRequest, **options: Unpack[PlanKwargs]) -> PlanReport:
         """Return all who could make it, best first, and all who could not, with price and reasons.
 
         A model that the request names is the only candidate. Nothing is started or spent.
@@ -150,20 +141,16 @@ class VideoClient:
         Raises:
             InvalidRequestError: the request names what does not exist.
         """
-        return await self._planner.report(request, policy, allow_unknown_words=allow_unknown_words)
+        asked = PlanOptions(**options)
+        words = asked.allow_unknown_words
+        return await self._planner.report(request, asked.policy, allow_unknown_words=words)
 
     async def generate(
         self,
         request: VideoRequest,
         *,
-        plans: Sequence[Plan] | None = None,
-        policy: Policy | None = None,
-        allow_unknown_words: bool = False,
-        out: Path | str | None = None,
-        job_id: str | None = None,
-        idempotency_key: str | None = None,
-        overwrite: bool = False,
         on_event: Callable[[JobEvent], None] | None = None,
+        **options: Unpack[GenerateKwargs],
     ) -> VideoJob:
         """Make the video and return the job as it ended: look at its `status` and `error`.
 
@@ -185,30 +172,12 @@ class VideoClient:
                 or other terms.
             StorageError: the data folder cannot be written.
         """
-        job, is_new = await self._kept(
-            request,
-            plans,
-            policy=policy,
-            allow_unknown_words=allow_unknown_words,
-            out=out,
-            job_id=job_id,
-            idempotency_key=idempotency_key,
-            overwrite=overwrite,
-        )
+        job, is_new = await self._intake.take(request, GenerateOptions(**options))
         if is_new:
             return await self._running.made(job, on_event)
         return await self._running.watched(job.id, on_event)
 
-    async def start(
-        self,
-        request: VideoRequest,
-        *,
-        policy: Policy | None = None,
-        allow_unknown_words: bool = False,
-        out: Path | str | None = None,
-        idempotency_key: str | None = None,
-        overwrite: bool = False,
-    ) -> VideoJob:
+    async def start(self, request: VideoRequest, **options: Unpack[GenerateKwargs]) -> VideoJob:
         """Begin to make the video and return its job as soon as it is kept; `get` follows it.
 
         The same `idempotency_key` with the same request is the same job; when its process is gone,
@@ -220,34 +189,14 @@ class VideoClient:
             IdempotencyConflictError: the key has another request or other terms.
             StorageError: the data folder cannot be written.
         """
-        job, is_new = await self._kept(
-            request,
-            None,
-            policy=policy,
-            allow_unknown_words=allow_unknown_words,
-            out=out,
-            job_id=None,
-            idempotency_key=idempotency_key,
-            overwrite=overwrite,
-        )
+        job, is_new = await self._intake.take(request, GenerateOptions(**options))
         if is_new:
             self._running.begin(job)
         else:
             self._running.go_on(job)
-        return self.store.get(job.id)
+        return self.store.jobs.get(job.id)
 
-    async def plan_branch(
-        self,
-        job_id: str,
-        *,
-        at: int | None = None,
-        prompt: str | None = None,
-        duration: float | None = None,
-        shots: Sequence[Shot] = (),
-        endless: bool = False,
-        policy: Policy | None = None,
-        allow_unknown_words: bool = False,
-    ) -> Plan:
+    async def plan_branch(self, job_id: str, **options: Unpack[BranchKwargs]) -> Plan:
         """Return the plan of a film that shares the first `at` chunks of another and goes on alone.
 
         Without `at` it goes on where that film ends, seamlessly: from the state, not the picture.
@@ -259,43 +208,20 @@ class VideoClient:
             RequestError: it has no such chunk, or its model cannot do this or does not know a word.
             NotResumableError: the state before that chunk is not kept any more.
         """
-        return await branch.plan_branch(
-            job_id,
-            self._surroundings,
-            self._planner,
-            at=at,
-            shots=branch.new_shots(prompt, duration, shots),
-            endless=endless,
-            policy=policy,
-            allow_unknown_words=allow_unknown_words,
-        )
+        asked = BranchOptions(**options)
+        return await branch.plan_branch(job_id, self._context, self._planner, asked)
 
     async def branch(
         self,
         job_id: str,
         *,
-        at: int | None = None,
-        prompt: str | None = None,
-        duration: float | None = None,
-        shots: Sequence[Shot] = (),
-        endless: bool = False,
-        policy: Policy | None = None,
-        allow_unknown_words: bool = False,
         out: Path | str | None = None,
         overwrite: bool = False,
         on_event: Callable[[JobEvent], None] | None = None,
+        **options: Unpack[BranchKwargs],
     ) -> VideoJob:
         """Make a second film that begins as another does; see `plan_branch` and `generate`."""
-        plan = await self.plan_branch(
-            job_id,
-            at=at,
-            prompt=prompt,
-            duration=duration,
-            shots=shots,
-            endless=endless,
-            policy=policy,
-            allow_unknown_words=allow_unknown_words,
-        )
+        plan = await self.plan_branch(job_id, **options)
         return await self.generate(
             plan.request, plans=[plan], out=out, overwrite=overwrite, on_event=on_event
         )
@@ -329,7 +255,7 @@ class VideoClient:
             JobError: a living process works on it.
             BackendError: the backend could not be asked.
         """
-        return await reconcile.reconcile(job_id, self._surroundings)
+        return await reconcile.reconcile(job_id, self._context)
 
     async def get(self, job_id: str) -> VideoJob:
         """Return a job as it stands.
@@ -337,7 +263,7 @@ class VideoClient:
         Raises:
             JobNotFoundError: there is none of this id.
         """
-        return self.store.get(job_id)
+        return self.store.jobs.get(job_id)
 
     async def go_on(self, job_id: str) -> VideoJob:
         """Return a job as it stands; one whose process is gone is gone on with by this one.
@@ -345,16 +271,21 @@ class VideoClient:
         Raises:
             JobNotFoundError: there is none of this id.
         """
-        self._running.go_on(self.store.get(job_id))
-        return self.store.get(job_id)
+        self._running.go_on(self.store.jobs.get(job_id))
+        return self.store.jobs.get(job_id)
 
-    def is_at_work(self, job_id: str) -> bool:
+    def is_running(self, job_id: str) -> bool:
         """Return whether a process works on a job, this one or another."""
         return self._running.is_at_work(job_id)
 
+    async def orphans(self) -> tuple[VideoJob, ...]:
+        """Return the jobs that are under way and have no living process, oldest first."""
+        jobs = (job for job in reversed(self.store.jobs.list()) if not job.status.is_terminal)
+        return tuple(job for job in jobs if not self.is_running(job.id))
+
     async def list(self) -> list[VideoJob]:
         """Return all jobs of the data folder, newest first."""
-        return self.store.list()
+        return self.store.jobs.list()
 
     async def events(self, job_id: str, *, after: int = -1) -> tuple[JobEvent, ...]:
         """Return the events of a job numbered above `after`.
@@ -362,7 +293,7 @@ class VideoClient:
         Raises:
             JobNotFoundError: there is none of this id.
         """
-        return tuple(self.store.events(job_id, after))
+        return tuple(self.store.events.read(job_id, after))
 
     async def cancel(self, job_id: str) -> VideoJob:
         """Ask a job to stop; its own `generate` returns when it has. Harmless when it is over.
@@ -377,7 +308,7 @@ class VideoClient:
             JobNotFoundError: there is none of this id.
         """
         await self._running.stop(job_id)
-        return self.store.get(job_id)
+        return self.store.jobs.get(job_id)
 
     async def steer(
         self,
@@ -411,11 +342,11 @@ class VideoClient:
 
     def knows(self, idempotency_key: str | None) -> bool:
         """Return whether a job has this key; a key is free again when all was in vain."""
-        return idempotency_key is not None and self.store.has_key(idempotency_key)
+        return idempotency_key is not None and self.store.jobs.has_key(idempotency_key)
 
     def new_job_id(self) -> str:
         """Return an id that no job has, sorted by time."""
-        return f"{self._surroundings.now():%Y%m%d-%H%M%S}-{secrets.token_hex(4)}"
+        return self._intake.new_job_id()
 
     async def _backend(self, name: str) -> VideoBackend:
         async with self._lock:
@@ -431,67 +362,8 @@ class VideoClient:
         if not plan.parts:
             return backend
         return ChainBackend(
-            plan, backend, PartMaker(self._running, self.store), self._surroundings.work_folder
+            plan, backend, PartMaker(self._running, self.store), self._context.work_folder
         )
-
-    async def _kept(
-        self,
-        request: VideoRequest,
-        plans: Sequence[Plan] | None,
-        *,
-        policy: Policy | None,
-        allow_unknown_words: bool,
-        out: Path | str | None,
-        job_id: str | None,
-        idempotency_key: str | None,
-        overwrite: bool,
-    ) -> tuple[VideoJob, bool]:
-        """Keep a job whose film has a place; return it, or the one of its key, and if it is new."""
-        if idempotency_key == "":
-            raise InvalidRequestError(
-                "idempotency_key is empty", hint="give a name, or leave it out"
-            )
-        known = None if idempotency_key is None else self.store.of_key(idempotency_key, request)
-        if known is not None:
-            self._check_terms(known, plans, policy=policy, out=_absolute(out), overwrite=overwrite)
-            return known, False
-        if plans is None:
-            words = allow_unknown_words
-            plans = await self._planner.plans(request, policy, allow_unknown_words=words)
-        elif not plans:
-            raise InvalidRequestError("there is no plan to follow", hint="give at least one")
-        terms = JobTerms(tuple(plans), _absolute(out), overwrite, idempotency_key)
-        return await self._running.keep(job_id or self.new_job_id(), request, terms)
-
-    def _check_terms(
-        self,
-        known: VideoJob,
-        plans: Sequence[Plan] | None,
-        *,
-        policy: Policy | None,
-        out: Path | None,
-        overwrite: bool,
-    ) -> None:
-        """Refuse a key that was given on other terms before, as far as any are given now.
-
-        Raises:
-            IdempotencyConflictError: what is asked would not be done.
-        """
-        terms = self.store.terms(known.id)
-        policy = plans[0].policy if policy is None and plans else policy
-        differs = []
-        if out is not None and out != terms.out:
-            place = terms.out or self.store.folder(known.id)
-            differs.append(f"puts its film in {place}, not in {out}")
-        if policy not in (None, known.plan.policy):
-            differs.append(f"was planned under policy {known.plan.policy}, not {policy}")
-        if overwrite and not terms.overwrite:
-            differs.append("replaces no film that is there")
-        if differs:
-            raise IdempotencyConflictError(
-                f"this idempotency key belongs to job {known.id}, which {' and '.join(differs)}",
-                hint="ask on the same terms, or with a new key for a new film",
-            )
 
     async def _control(
         self,
@@ -501,14 +373,9 @@ class VideoClient:
         allow_unknown_words: bool = False,
     ) -> VideoJob:
         """Keep a command for whoever works on a job, and return the job."""
-        job = self.store.get(job_id)
+        job = self.store.jobs.get(job_id)
         limits = (await self._backend_of(job.plan)).capabilities(job.plan.model)
         check_command(command, job, limits, allow_unknown_words=allow_unknown_words)
-        self.store.add_command(job_id, command)
+        self.store.commands.add(job_id, command)
         await self._running.take_commands(job_id)
-        return self.store.get(job_id)
-
-
-def _absolute(out: Path | str | None) -> Path | None:
-    """Return the place as it is whatever folder a later process starts in; links stay links."""
-    return None if out is None else Path(os.path.abspath(out))  # noqa: PTH100
+        return self.store.jobs.get(job_id)

@@ -62,9 +62,9 @@ class BlockingVideoClient:
         """Return an id that no job has, sorted by time."""
         return self._client.new_job_id()
 
-    def is_at_work(self, job_id: str) -> bool:
+    def is_running(self, job_id: str) -> bool:
         """Return whether a process works on a job, this one or another."""
-        return self._client.is_at_work(job_id)
+        return self._client.is_running(job_id)
 
     def knows(self, idempotency_key: str | None) -> bool:
         """Return whether a job has this key; a key is free again when all was in vain."""
@@ -82,6 +82,7 @@ class BlockingVideoClient:
     reconcile = _blocking(VideoClient.reconcile)
     get = _blocking(VideoClient.get)
     go_on = _blocking(VideoClient.go_on)
+    orphans = _blocking(VideoClient.orphans)
     list = _blocking(VideoClient.list)
     events = _blocking(VideoClient.events)
     cancel = _blocking(VideoClient.cancel)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
@@ -170,7 +170,7 @@ class Stage:
         return GenerationRecord.model_validate_json(self.record_path.read_bytes())
 
     def types(self, job_id: str) -> list[str]:
-        return [numbered.event.type for numbered in self.client.store.events(job_id)]
+        return [numbered.event.type for numbered in self.client.store.events.read(job_id)]
 
 
 @pytest.fixture
@@ -262,7 +262,7 @@ async def test_without_a_place_the_film_stays_in_the_folder_of_the_job(stage: St
 
     job = await stage.client.generate(REQUEST)
 
-    assert job.artifacts[0].path == str(stage.client.store.folder(job.id) / "film.mp4")
+    assert job.artifacts[0].path == str(stage.client.store.jobs.folder(job.id) / "film.mp4")
 
 
 @pytest.mark.anyio
@@ -458,11 +458,41 @@ async def test_a_job_whose_process_is_gone_can_be_cancelled(stage: Stage) -> Non
     left = done.model_copy(
         update={"id": "left", "status": JobStatus.QUEUED, "ref": None, "artifacts": ()}
     )
-    stage.client.store.create(left)
-    with stage.client.store.hold("left"):
+    stage.client.store.jobs.create(left)
+    with stage.client.store.owners.hold("left"):
         pass
 
     assert (await stage.client.cancel("left")).status is JobStatus.CANCELLED
+
+
+@pytest.mark.anyio
+async def test_orphans_are_the_open_jobs_that_no_process_works_on_oldest_first(
+    stage: Stage,
+) -> None:
+    stage.play(JobCompleted(artifacts=(stage.film(),)))
+    done = await stage.client.generate(REQUEST)
+    for name, age in (("young", 1), ("old", 9), ("held", 5)):
+        fields = {"status": JobStatus.QUEUED, "ref": None, "artifacts": ()}
+        created_at = done.created_at - timedelta(seconds=age)
+        left = done.model_copy(update={"id": name, "created_at": created_at, **fields})
+        stage.client.store.jobs.create(left)
+        with stage.client.store.owners.hold(name):
+            pass
+
+    with stage.client.store.owners.hold("held"):
+        orphans = await stage.client.orphans()
+
+        assert stage.client.is_running("held")
+        assert not stage.client.is_running("old")
+    assert [job.id for job in orphans] == ["old", "young"]
+
+
+@pytest.mark.anyio
+async def test_an_option_that_does_not_exist_is_an_error(stage: Stage) -> None:
+    with pytest.raises(TypeError, match="oot"):
+        await stage.client.generate(REQUEST, oot=stage.out)  # type: ignore[call-arg]
+
+    assert await stage.client.list() == []
 
 
 @pytest.mark.anyio
@@ -623,7 +653,7 @@ async def test_a_film_without_its_record_has_its_facts_and_gets_the_record_later
 
     (*_, end) = [
         numbered.event
-        for numbered in stage.client.store.events(job.id)
+        for numbered in stage.client.store.events.read(job.id)
         if isinstance(numbered.event, JobFailed | JobOutcomeUnknown)
     ]
     assert end.error.code == "storage"

@@ -106,7 +106,7 @@ def order_to_extend(
 
 def _is_job(name: str) -> bool:
     try:
-        open_ledger().get(name)
+        open_ledger().jobs.get(name)
     except JobNotFoundError:
         return False
     return True

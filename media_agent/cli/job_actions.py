@@ -17,7 +17,7 @@ async def go_on(job_id: str | None, *, take_over: bool, json: bool) -> int:
     with cancelled_by_signals() as interruption:
         try:
             async with VideoClient() as client:
-                wanted = [job_id] if job_id is not None else _orphans(client)
+                wanted = [job_id] if job_id is not None else await _orphans(client)
                 if not wanted:
                     say("no job waits for its process")
                 ends = [
@@ -37,7 +37,7 @@ async def go_on(job_id: str | None, *, take_over: bool, json: bool) -> int:
 async def reconcile(job_id: str | None, *, json: bool) -> int:
     """Say what is known of work whose reply was lost."""
     async with VideoClient() as client:
-        wanted = [job_id] if job_id is not None else _unknown(client)
+        wanted = [job_id] if job_id is not None else await _unknown(client)
         data = []
         for each in wanted:
             _say_where_it_looks(await client.get(each))
@@ -84,7 +84,7 @@ async def end(job_id: str) -> int:
 
 
 def _tell_asked(client: VideoClient, job_id: str, what: str) -> None:
-    if client.store.is_held(job_id):
+    if client.is_running(job_id):
         tell(f"{job_id}: its process was asked {what}")
     else:
         tell(f"{job_id}: its process is gone; who goes on with it is asked {what} (jobs resume)")
@@ -94,7 +94,7 @@ async def _resumed(
     client: VideoClient, job_id: str, interruption: Interruption, *, take_over: bool
 ) -> VideoJob:
     job = await client.get(job_id)
-    if job.status is not JobStatus.COMPLETED and (take_over or not client.store.is_held(job_id)):
+    if job.status is not JobStatus.COMPLETED and (take_over or not client.is_running(job_id)):
         let_finish(client, job_id, job.plan, interruption)
     _say_where_it_looks(job)
     with ProgressLine(job.plan, frames=job.frames_ready) as progress:
@@ -110,18 +110,14 @@ def _say_where_it_looks(job: VideoJob) -> None:
         say(f"looking for {job.id} at {job.plan.backend}")
 
 
-def _orphans(client: VideoClient) -> list[str]:
-    """Return the jobs that are under way and have no living process, oldest first."""
-    jobs = reversed(client.store.list())
-    return [
-        job.id for job in jobs if not job.status.is_terminal and not client.store.is_held(job.id)
-    ]
+async def _orphans(client: VideoClient) -> list[str]:
+    return [job.id for job in await client.orphans()]
 
 
-def _unknown(client: VideoClient) -> list[str]:
+async def _unknown(client: VideoClient) -> list[str]:
     """Return the jobs that may have been accepted without our knowing where, oldest first."""
-    jobs = [job for job in client.store.list() if job.status is JobStatus.OUTCOME_UNKNOWN]
-    return [job.id for job in reversed(jobs)] + _orphans(client)
+    jobs = [job for job in await client.list() if job.status is JobStatus.OUTCOME_UNKNOWN]
+    return [job.id for job in reversed(jobs)] + await _orphans(client)
 
 
 def _tell_end(job: VideoJob) -> None:

@@ -1,8 +1,6 @@
 """Branches: a second film that shares the first chunks of another one and then goes its own way."""
 
-import shutil
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
@@ -10,50 +8,43 @@ from pydantic import ValidationError
 from media_agent.errors import (
     InvalidRequestError,
     JobError,
-    MediaAgentError,
-    NotResumableError,
-    UnsupportedRequestError,
 )
+from media_agent.jobs.branch_state import check_origin, chunks_of, whole_chunks
+from media_agent.jobs.options import BranchOptions
 from media_agent.ledger.ledger import Ledger
 from media_agent.negotiation.durations import usual_seconds
 from media_agent.provenance.record import shots_of
-from media_agent.storage.files import numbered
-from media_agent.storage.work_folder import share
 from media_agent.validation import in_words
-from media_agent_schemas.capabilities import Capabilities, Origin, Plan, Policy
-from media_agent_schemas.events import ChunkReady
-from media_agent_schemas.jobs import ResumeToken, VideoJob
+from media_agent_schemas.capabilities import Capabilities, Origin, Plan
+from media_agent_schemas.jobs import VideoJob
 from media_agent_schemas.request import Shot, VideoRequest
 
 if TYPE_CHECKING:
-    from media_agent.jobs.context import Surroundings
+    from media_agent.jobs.context import JobContext
     from media_agent.routing.planner import Planner
 
 
 async def plan_branch(
     job_id: str,
-    around: "Surroundings",
+    context: "JobContext",
     planner: "Planner",
-    *,
-    at: int | None,
-    shots: Sequence[Shot],
-    endless: bool,
-    policy: Policy | None,
-    allow_unknown_words: bool,
+    options: BranchOptions,
 ) -> Plan:
     """Return the plan of a branch, as `VideoClient.plan_branch` says.
 
     Raises:
         MediaAgentError: the film cannot be left there, and why.
     """
-    store = around.store
-    job = store.get(job_id)
-    limits = (await around.open_backend(job.plan)).capabilities(job.plan.model)
-    origin, maker = origin_of(store, job, limits, at)
-    check_origin(store, origin, limits, around.work_folder)
-    request = branched(store, maker, origin, shots, limits, endless=endless)
-    plans = await planner.plans(request, policy, allow_unknown_words=allow_unknown_words)
-    warnings = (*plans[0].warnings, *_left_out(job, origin, at))
+    shots = new_shots(options.prompt, options.duration, options.shots)
+    store = context.store
+    job = store.jobs.get(job_id)
+    limits = (await context.open_backend(job.plan)).capabilities(job.plan.model)
+    origin, maker = origin_of(store, job, limits, options.at)
+    check_origin(store, origin, limits, context.work_folder)
+    request = branched(store, maker, origin, shots, limits, endless=options.endless)
+    words = options.allow_unknown_words
+    plans = await planner.plans(request, options.policy, allow_unknown_words=words)
+    warnings = (*plans[0].warnings, *_left_out(job, origin, options.at))
     return plans[0].model_copy(update={"origin": origin, "warnings": warnings})
 
 
@@ -69,7 +60,7 @@ def origin_of(
         InvalidRequestError: the film has no such chunk.
         JobError: the film has no chunk that a branch could go on from.
     """
-    last = _whole_chunks(store, job, limits)
+    last = whole_chunks(store, job, limits)
     if last == 0:
         raise JobError(
             f"job {job.id} has no whole chunk to go on from",
@@ -82,74 +73,9 @@ def origin_of(
             hint=f"say 1 to {last}",
         )
     while job.plan.origin is not None and at <= job.plan.origin.chunk:
-        job = store.get(job.plan.origin.job_id)
+        job = store.jobs.get(job.plan.origin.job_id)
     frames = _frames_before(store, job, at)
     return Origin(job_id=job.id, chunk=at, frames=frames), job
-
-
-def check_origin(store: Ledger, origin: Origin, limits: Capabilities, work: Path) -> None:
-    """Refuse a branch whose state cannot be had any more; `work` is the folder for all work.
-
-    Raises:
-        UnsupportedRequestError: the model cannot go on from a state.
-        NotResumableError: the state is no longer kept.
-    """
-    if limits.resumable is not True or limits.extends is not True:
-        raise UnsupportedRequestError(
-            f"{limits.backend}/{limits.model} cannot go on from the middle of a film",
-            hint="media-agent extend FILE goes on from the end of any film",
-        )
-    token = token_of(store, origin)
-    state, folder = token.data.get("state"), work / str(token.key) / "states"
-    if not isinstance(state, str) or (folder / state).exists():
-        return
-    last = _whole_chunks(store, store.get(origin.job_id), limits)
-    kept = [chunk for chunk in numbered(folder, ".safetensors") if chunk <= last]
-    ways = ", ".join(map(str, kept)) or "none"
-    raise NotResumableError(
-        f"the state of job {origin.job_id} before chunk {origin.chunk} is not kept any more",
-        hint=f"it can branch at: {ways}; the option keep_states keeps more",
-    )
-
-
-def take_share(job: VideoJob, store: Ledger, work: Path) -> None:
-    """Give a branch all that it shares with another film, whatever becomes of that one.
-
-    Raises:
-        NotResumableError: it is no longer kept; nothing of it was taken.
-        StorageError: it cannot be written.
-    """
-    origin = job.plan.origin
-    if origin is None:
-        return
-    token = token_of(store, origin)
-    trunk, own, state = work / str(token.key), work / job.id, token.data.get("state")
-    try:
-        share(trunk, own, origin.chunk, films=job.plan.request.n)
-        if isinstance(state, str) and not (own / "states" / state).exists():
-            raise NotResumableError(
-                f"the state of job {origin.job_id} before chunk {origin.chunk} was just forgotten",
-                hint="branch off at a later chunk",
-            )
-    except MediaAgentError:
-        shutil.rmtree(own, ignore_errors=True)
-        raise
-
-
-def token_of(store: Ledger, origin: Origin) -> ResumeToken:
-    """Return the token from which a branch goes on; it names where chunks and state lie.
-
-    Raises:
-        NotResumableError: the film was made without tokens.
-    """
-    for event in _chunks(store, store.get(origin.job_id)):
-        if event.index == origin.chunk - 1 and event.resume is not None:
-            key = event.resume.key or store.submissions(origin.job_id)[-1].key
-            return event.resume.model_copy(update={"key": key})
-    raise NotResumableError(
-        f"job {origin.job_id} has no state before chunk {origin.chunk}",
-        hint="its model may not be able to go on from the middle of a film",
-    )
 
 
 def new_shots(
@@ -186,7 +112,7 @@ def branched(
     sent = job.plan.request
     kept = [
         Shot(prompt=shot.prompt_sent, duration=(shot.end or 0.0) - shot.start)
-        for shot in shots_of(job, store.events(job.id), origin.frames)
+        for shot in shots_of(job, store.events.read(job.id), origin.frames)
     ]
     usual = usual_seconds(limits)
     new = [
@@ -214,19 +140,6 @@ def branched(
         raise InvalidRequestError(in_words(error, VideoRequest)) from None
 
 
-def _chunks(store: Ledger, job: VideoJob) -> list[ChunkReady]:
-    return [each.event for each in store.events(job.id) if isinstance(each.event, ChunkReady)]
-
-
-def _whole_chunks(store: Ledger, job: VideoJob, limits: Capabilities) -> int:
-    """Return how many chunks can be gone on from: not a last one that was cut."""
-    lengths = [each.frames for each in _chunks(store, job)]
-    whole = max(lengths, default=0)
-    if limits.chunk_seconds is not None and job.plan.request.fps is not None:
-        whole = round(limits.chunk_seconds * job.plan.request.fps)
-    return job.chunks_ready - (1 if lengths and lengths[-1] < whole else 0)
-
-
 def _left_out(job: VideoJob, origin: Origin, at: int | None) -> list[str]:
     """Say what of a film its continuation does not contain."""
     said = []
@@ -240,4 +153,4 @@ def _left_out(job: VideoJob, origin: Origin, at: int | None) -> list[str]:
 
 def _frames_before(store: Ledger, job: VideoJob, chunk: int) -> int:
     shared = 0 if job.plan.origin is None else job.plan.origin.frames
-    return shared + sum(each.frames for each in _chunks(store, job) if each.index < chunk)
+    return shared + sum(each.frames for each in chunks_of(store, job) if each.index < chunk)

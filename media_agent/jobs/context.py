@@ -16,8 +16,8 @@ OpenBackend = Callable[[Plan], Awaitable[VideoBackend]]
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
-    """The ledger, the clock, the folders and the backends of a run."""
+class JobContext:
+    """The ledger, the clock, the folders and the backends that a run works with."""
 
     store: Ledger
     now: Callable[[], datetime]

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from media_agent.errors import BackendError, BackendResponseError, StorageError, to_info
-from media_agent.jobs.context import Surroundings
+from media_agent.jobs.context import JobContext
 from media_agent.jobs.stopping import while_wanted
 from media_agent.ledger.kept_text import text_that_reads_back
 from media_agent.ledger.state import JobMovedError
@@ -28,16 +28,14 @@ _LOGGER = logging.getLogger(__name__)
 
 
 @contextlib.contextmanager
-def placed(
-    job_id: str, around: Surroundings, *, from_living: bool = False
-) -> Iterator[Destination]:
+def placed(job_id: str, context: JobContext, *, from_living: bool = False) -> Iterator[Destination]:
     """Reserve where the film of a job goes; a film that this very job put there is no obstacle.
 
     With `from_living` a living process lost the job to this one, and with it the place.
     """
-    store = around.store
-    terms = store.terms(job_id)
-    film = store.placed(job_id)
+    store = context.store
+    terms = store.jobs.terms(job_id)
+    film = store.jobs.placed(job_id)
     overwrite = terms.overwrite or (film is not None and is_there(film))
     films = max(plan.request.n for plan in terms.plans)
     if terms.out is not None:
@@ -46,7 +44,7 @@ def placed(
         ) as destination:
             yield destination
         return
-    folder = store.folder(job_id)
+    folder = store.jobs.folder(job_id)
     with storage_errors(f"the job folder {folder}"):
         folder.mkdir(parents=True, exist_ok=True)
     yield Destination(folder / "film.mp4", overwrite, films)
@@ -60,7 +58,7 @@ class Delivering:
         job: VideoJob,
         maker: str,
         destination: Destination,
-        around: Surroundings,
+        context: JobContext,
         *,
         is_unwanted: Callable[[], bool] = lambda: False,
     ) -> None:
@@ -68,7 +66,7 @@ class Delivering:
         self._job = job
         self._maker = maker
         self._destination = destination
-        self._around = around
+        self._context = context
         self._is_unwanted = is_unwanted
 
     async def deliver(
@@ -88,7 +86,7 @@ class Delivering:
             elsewhere = tuple(map(self._to_look_at, filter(_is_elsewhere, end.artifacts)))
             end = end.model_copy(update={"artifacts": elsewhere})
             end = self._undelivered(end, to_info(error), is_paid=is_paid)
-        self._around.reached("collect")
+        self._context.reached("collect")
         try:
             await asyncio.to_thread(self._write_record, end, limits, resumed_from)
         except JobMovedError:
@@ -96,7 +94,7 @@ class Delivering:
         except Exception as error:
             _LOGGER.debug("job %s got no record", self._job.id, exc_info=True)
             end = self._undelivered(end, to_info(error), is_paid=is_paid)
-        self._around.reached("record")
+        self._context.reached("record")
         return end
 
     async def _collected(self, end: TerminalEvent) -> TerminalEvent:
@@ -138,21 +136,21 @@ class Delivering:
         """Return a film that is here, and its digest if it was fetched: then it is whole, too."""
         if film.path is not None or film.uri is None:
             return film, None
-        path = self._around.work_folder / self._job.id / f"fetched-{number}.mp4"
+        path = self._context.work_folder / self._job.id / f"fetched-{number}.mp4"
         from media_agent.ingest.download import fetch
 
-        named_by = self._around.base_url(self._maker)
+        named_by = self._context.base_url(self._maker)
         fetching = fetch(
             film.uri,
             path,
             named_by=named_by,
             size_bytes=film.size_bytes,
-            sleep=self._around.sleep,
+            sleep=self._context.sleep,
         )
         try:
             fetched = await while_wanted(fetching, self._is_unwanted)
         except BackendError as error:
-            if film.expires_at is None or film.expires_at > self._around.now():
+            if film.expires_at is None or film.expires_at > self._context.now():
                 raise
             raise BackendResponseError(
                 f"{error.message}; its address expired at {_minute(film.expires_at)}",
@@ -160,13 +158,13 @@ class Delivering:
             ) from error
         if film.sha256 not in (None, fetched.sha256):
             raise BackendResponseError("the film that arrived is not the one that was announced")
-        is_kept = "://" in film.uri and self._around.without_keys(film.uri) == film.uri
+        is_kept = "://" in film.uri and self._context.without_keys(film.uri) == film.uri
         place = {"path": str(path), "uri": film.uri if is_kept else None}
         return film.model_copy(update=place), fetched.sha256
 
     def _to_look_at(self, film: Artifact) -> Artifact:
         """Return a film that is not here, its address without keys: a later run asks for it."""
-        told = self._around.without_keys(film.uri or "")
+        told = self._context.without_keys(film.uri or "")
         return film.model_copy(update={"uri": told or None})
 
     def _place(
@@ -187,7 +185,7 @@ class Delivering:
         facts = {"uri": film.uri, "expires_at": film.expires_at}
         placed = found.model_copy(update={"path": str(place), **facts})
         if is_complete and number == 1:
-            self._around.store.placing(self._job.id, placed)
+            self._context.store.jobs.placing(self._job.id, placed)
         try:
             self._destination.put(source, complete=is_complete, number=number)
         except StorageError as error:
@@ -198,29 +196,29 @@ class Delivering:
     def _write_record(
         self, end: TerminalEvent, limits: Capabilities, resumed_from: int | None
     ) -> None:
-        store = self._around.store
+        store = self._context.store
         record = build_record(
-            store.get(self._job.id),  # with the warnings of its way
+            store.jobs.get(self._job.id),  # with the warnings of its way
             end,
             capabilities=limits,
-            events=store.events(self._job.id),
-            finished_at=self._around.now(),
-            inputs=store.terms(self._job.id).inputs,
+            events=store.events.read(self._job.id),
+            finished_at=self._context.now(),
+            inputs=store.jobs.terms(self._job.id).inputs,
             resumed_from=resumed_from,
         )
         place = self._destination.record_of(isinstance(end, JobCompleted))
         with storage_errors(str(place)):
             write_atomically(place, text_that_reads_back(record, indent=2).encode() + b"\n")
         changes = {"record_path": str(place)}
-        store.update(self._job.id, lambda job: job.model_copy(update=changes))
+        store.jobs.update(self._job.id, lambda job: job.model_copy(update=changes))
 
 
-def clean_up(job: VideoJob, limits: Capabilities, around: Surroundings) -> None:
+def clean_up(job: VideoJob, limits: Capabilities, context: JobContext) -> None:
     """Remove what a completed job left and nobody needs: of a film that can be branched not all."""
     stays = ("chunks", "states") if limits.resumable is True and limits.extends is True else ()
-    keys = {submission.key for submission in around.store.submissions(job.id)}
+    keys = {submission.key for submission in context.store.submissions.of(job.id)}
     for name in {job.id, *keys}:
-        folder = around.work_folder / name
+        folder = context.work_folder / name
         with contextlib.suppress(OSError):
             for path in folder.iterdir():
                 if path.name in stays:

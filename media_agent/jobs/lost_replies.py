@@ -10,7 +10,7 @@ from media_agent.errors import (
     MediaAgentError,
     SubmitUncertainError,
 )
-from media_agent.jobs.context import Surroundings
+from media_agent.jobs.context import JobContext
 from media_agent.jobs.receipts import keep_ref
 from media_agent.jobs.stopping import while_wanted
 from media_agent.ledger.state import Submission
@@ -25,10 +25,10 @@ _LONGEST_LOOK = 60.0  # seconds, also for a provider that never answers
 class LostReplies:
     """The search for the work of one job."""
 
-    def __init__(self, job_id: str, plans: Sequence[Plan], around: Surroundings) -> None:
+    def __init__(self, job_id: str, plans: Sequence[Plan], context: JobContext) -> None:
         self._job_id = job_id
         self._plans = plans
-        self._around = around
+        self._context = context
 
     async def find(self) -> OperationRef | None:
         """Ask once where work of unknown outcome is, and keep the answer; nothing is started.
@@ -36,12 +36,12 @@ class LostReplies:
         Raises:
             BackendError: the backend could not be asked.
         """
-        last = self._around.store.last_submission(self._job_id)
+        last = self._context.store.submissions.last(self._job_id)
         if last is None or last.ref is not None:
             return None if last is None else last.ref
         ref = await self._shown(last)
         if ref is not None:
-            await keep_ref(last, ref, self._around)
+            await keep_ref(last, ref, self._context)
         return ref
 
     async def found(
@@ -71,7 +71,7 @@ class LostReplies:
             is_unwanted = _never if is_last else is_stopped
             found = await while_wanted(looking, is_unwanted, longest=_LONGEST_LOOK)
             if isinstance(found, OperationRef):
-                await keep_ref(submission, found, self._around)  # however long that takes
+                await keep_ref(submission, found, self._context)  # however long that takes
                 return found
             trouble = found or f"it shows no work under {under}"
         except TimeoutError:
@@ -99,7 +99,7 @@ class LostReplies:
             except MediaAgentError as error:
                 trouble = f"it could not be asked ({error.message})"
             if pause is not None:
-                await self._around.sleep(pause)
+                await self._context.sleep(pause)
         return trouble
 
     async def _shown(self, submission: Submission) -> OperationRef | None:
@@ -109,7 +109,7 @@ class LostReplies:
             BackendError: the backend could not be asked, or broke.
         """
         plan = self._plans[submission.number]
-        backend = await self._around.open_backend(plan)
+        backend = await self._context.open_backend(plan)
         if backend.capabilities(plan.model).lookup == "none":
             return None
         try:
@@ -119,7 +119,9 @@ class LostReplies:
         except Exception as error:  # a plugin's own: it says nothing about the work
             said = f"{backend.name} broke when it was asked: {in_words(error)}"
             raise BackendResponseError(said) from error
-        is_known = ref is not None and self._around.store.is_of_another(submission, ref)
+        is_known = ref is not None and self._context.store.submissions.is_of_another(
+            submission, ref
+        )
         return None if is_known else ref
 
 

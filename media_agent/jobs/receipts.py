@@ -6,8 +6,17 @@ import logging
 from collections.abc import Callable
 from functools import partial
 
+from tenacity import (
+    AsyncRetrying,
+    before_sleep_log,
+    retry_if_exception,
+    stop_after_attempt,
+    wait_chain,
+    wait_fixed,
+)
+
 from media_agent.errors import SubmitUncertainError
-from media_agent.jobs.context import Surroundings
+from media_agent.jobs.context import JobContext
 from media_agent.ledger.state import JobMovedError, Submission
 from media_agent_schemas.jobs import OperationRef
 
@@ -19,20 +28,20 @@ class NotKeptError(SubmitUncertainError):
     """It was accepted, and where it is could not be written down: trouble of our own."""
 
 
-async def keep_ref(submission: Submission, ref: OperationRef, around: Surroundings) -> None:
+async def keep_ref(submission: Submission, ref: OperationRef, context: JobContext) -> None:
     """Write down where accepted work is.
 
     Raises:
         NotKeptError: that was in vain; the message says where it is.
         JobMovedError: other work of this job was accepted.
     """
-    around.reached("submit")
+    context.reached("submit")
     try:
-        await written(partial(around.store.accept, submission, ref), around)
+        await written(partial(context.store.submissions.accept, submission, ref), context)
     except JobMovedError:
         raise
     except Exception as error:  # whatever it is, it is no refusal
-        where = _address_in(ref) or around.base_url(submission.backend)
+        where = _address_in(ref) or context.base_url(submission.backend)
         at = f" ({where})" if where else ""
         job = submission.job_id
         raise NotKeptError(
@@ -40,35 +49,37 @@ async def keep_ref(submission: Submission, ref: OperationRef, around: Surroundin
             f"which could not be written down: {error or type(error).__name__}",
             hint=f"keep this line; media-agent jobs resume {job} looks again",
         ) from error
-    around.reached("ref")
+    context.reached("ref")
 
 
-async def written(write: Callable[[], object], around: Surroundings) -> None:
+async def written(write: Callable[[], object], context: JobContext) -> None:
     """Write into the ledger, again and again: what is written is known nowhere else.
 
     When this is cancelled, it is tried once more; what becomes of that changes nothing.
     """
     try:
-        await _written(write, around)
+        await _written(write, context)
     except asyncio.CancelledError:
         with contextlib.suppress(Exception):  # the cancellation is what is to be known
             await asyncio.to_thread(write)
         raise
 
 
-async def _written(write: Callable[[], object], around: Surroundings) -> None:
-    for pause in (*_WRITE_AGAIN, None):
-        try:
-            await asyncio.to_thread(write)
-        except JobMovedError:
-            raise
-        except Exception:  # a lock, a full disk, no memory: it may pass
-            if pause is None:
-                raise
-            _LOGGER.debug("the ledger is written again in %g s", pause, exc_info=True)
-        else:
-            return
-        await around.sleep(pause)
+async def _written(write: Callable[[], object], context: JobContext) -> None:
+    retrying = AsyncRetrying(
+        retry=retry_if_exception(_may_pass),
+        wait=wait_chain(*map(wait_fixed, _WRITE_AGAIN)),
+        stop=stop_after_attempt(len(_WRITE_AGAIN) + 1),
+        sleep=context.sleep,
+        before_sleep=before_sleep_log(_LOGGER, logging.DEBUG, exc_info=True),
+        reraise=True,
+    )
+    await retrying(asyncio.to_thread, write)
+
+
+def _may_pass(error: BaseException) -> bool:
+    """Return whether it is a lock, a full disk, no memory: not a word about the job."""
+    return isinstance(error, Exception) and not isinstance(error, JobMovedError)
 
 
 def _address_in(ref: OperationRef) -> str | None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from media_agent.errors import BackendResponseError, in_full
-from media_agent.jobs.context import Surroundings
+from media_agent.jobs.context import JobContext
 from media_agent.jobs.lost_replies import LostReplies
 from media_agent.ledger.state import Submission, SubmissionState
 from media_agent_schemas.jobs import JobStatus, OperationRef, VideoJob
@@ -18,7 +18,7 @@ class Finding:
     said: str
 
 
-async def reconcile(job_id: str, around: Surroundings) -> Finding:
+async def reconcile(job_id: str, context: JobContext) -> Finding:
     """Ask a backend whether it knows of lost work; nothing is started.
 
     Raises:
@@ -26,19 +26,19 @@ async def reconcile(job_id: str, around: Surroundings) -> Finding:
         JobError: a living process works on it.
         BackendError: the backend could not be asked.
     """
-    store = around.store
-    job = store.get(job_id)
-    last = store.last_submission(job_id)
+    store = context.store
+    job = store.jobs.get(job_id)
+    last = store.submissions.last(job_id)
     is_over = job.status.is_terminal and job.status is not JobStatus.OUTCOME_UNKNOWN
     if is_over or last is None or last.state is SubmissionState.REFUSED:
         return Finding(job, None, "nothing of it is unknown")
-    with store.hold(job_id):
+    with store.owners.hold(job_id):
         try:
-            ref = await LostReplies(job_id, store.terms(job_id).plans, around).find()
+            ref = await LostReplies(job_id, store.jobs.terms(job_id).plans, context).find()
         except BackendResponseError as error:  # it was asked, and nobody can be sure
-            return Finding(store.get(job_id), None, in_full(error))
-    lookup = (await around.open_backend(job.plan)).capabilities(job.plan.model).lookup
-    return Finding(store.get(job_id), ref, _said(job, last, ref, lookup))
+            return Finding(store.jobs.get(job_id), None, in_full(error))
+    lookup = (await context.open_backend(job.plan)).capabilities(job.plan.model).lookup
+    return Finding(store.jobs.get(job_id), ref, _said(job, last, ref, lookup))
 
 
 def _said(job: VideoJob, last: Submission, ref: OperationRef | None, lookup: str) -> str:

@@ -26,7 +26,7 @@ from media_agent.errors import (
 )
 from media_agent.ingest.digests import digests_of
 from media_agent.jobs import stopping
-from media_agent.jobs.context import Surroundings
+from media_agent.jobs.context import JobContext
 from media_agent.jobs.deliver import Delivering, clean_up, placed
 from media_agent.jobs.hearing import told_by
 from media_agent.jobs.submit import Submitting
@@ -72,7 +72,7 @@ class JobRun:
     def __init__(
         self,
         job: VideoJob,
-        around: Surroundings,
+        context: JobContext,
         *,
         on_event: OnEvent = None,
     ) -> None:
@@ -80,8 +80,8 @@ class JobRun:
         self.ref: OperationRef | None = None
         self.heard = -1
         """The number of the last event that was told."""
-        self._around = around
-        self._store = around.store
+        self._context = context
+        self._store = context.store
         self._on_event = on_event
         self._is_stopping = False
         self._is_stopped = False
@@ -102,23 +102,23 @@ class JobRun:
             MediaAgentError: its backend or its place cannot be used, or the ledger cannot be
                 written, so that the end could not be kept.
         """
-        with self._store.hold(self.job.id, force=force) as is_taken:
-            job = self._store.get(self.job.id)
+        with self._store.owners.hold(self.job.id, force=force) as is_taken:
+            job = self._store.jobs.get(self.job.id)
             if job.status.is_terminal and job != self.job:
                 return job
             self.job = job
-            self.backend = await self._around.open_backend(job.plan)
-            with placed(job.id, self._around, from_living=is_taken) as destination:
-                self._around.reached("plan")
+            self.backend = await self._context.open_backend(job.plan)
+            with placed(job.id, self._context, from_living=is_taken) as destination:
+                self._context.reached("plan")
                 async with self._looking():
                     end = await self._work()
                 self._has_ended = True
-                self._around.reached("observe")
+                self._context.reached("observe")
                 end = await self._concluded(end, destination)
-                self._around.reached("finish")
+                self._context.reached("finish")
             if isinstance(end, JobCompleted):
-                clean_up(self.job, self._limits(), self._around)
-            return self._store.get(self.job.id)
+                clean_up(self.job, self._limits(), self._context)
+            return self._store.jobs.get(self.job.id)
 
     async def stop(self) -> None:
         """Ask the backend to stop; the run ends by itself, with what was made so far.
@@ -140,7 +140,7 @@ class JobRun:
         if self.ref is None:
             return
         async with self._commanding:
-            for command in self._store.take_commands(self.job.id):
+            for command in self._store.commands.take(self.job.id):
                 try:
                     await _answered(self.backend.control(self.ref, command))
                 except MediaAgentError as error:
@@ -173,7 +173,7 @@ class JobRun:
             await asyncio.gather(task, return_exceptions=True)
 
     def _warn(self, said: str) -> None:
-        self._store.warn(self.job.id, said)
+        self._store.jobs.warn(self.job.id, said)
 
     def _is_asked_to_stop(self) -> bool:
         """Return whether the job is to stop; a ledger that cannot be read now does not say so.
@@ -182,7 +182,7 @@ class JobRun:
             JobMovedError: another process owns the job.
         """
         with contextlib.suppress(MediaAgentError):
-            if self._store.is_cancel_requested(self.job.id):
+            if self._store.owners.is_cancel_requested(self.job.id):
                 return True
         return self._is_stopping
 
@@ -202,9 +202,9 @@ class JobRun:
 
     async def _work(self) -> TerminalEvent:
         """Submit and observe; trouble becomes the terminal event that says it."""
-        terms = self._store.terms(self.job.id)
+        terms = self._store.jobs.terms(self.job.id)
         submitting = Submitting(
-            self.job, terms, self._around, tell=self._keep, is_unwanted=self._is_asked_to_stop
+            self.job, terms, self._context, tell=self._keep, is_unwanted=self._is_asked_to_stop
         )
         try:
             try:
@@ -230,7 +230,7 @@ class JobRun:
 
     async def _accepted(self, submitting: Submitting) -> tuple[VideoBackend, OperationRef]:
         self.backend, self.ref, token = await submitting.accepted()
-        self.job = self._store.get(self.job.id)  # a fallback changes the plan
+        self.job = self._store.jobs.get(self.job.id)  # a fallback changes the plan
         self._resumed_from = None if token is None else token.next_chunk
         self._reopen()
         await self._stop_if_asked()
@@ -240,7 +240,7 @@ class JobRun:
         """Let a job go on whose work was found, or that failed with parts of it made."""
         if self.job.status.is_terminal and self.ref is not None:
             said = f"found again: {self.ref.operation_id}"
-            self._tell(self._store.reopen(self.job.id, said, self._around.now()))
+            self._tell(self._store.events.reopen(self.job.id, said, self._context.now()))
 
     async def _observe(self, backend: VideoBackend, ref: OperationRef) -> TerminalEvent:
         """Keep what happens until the end; a lost connection is not a failed job."""
@@ -262,7 +262,7 @@ class JobRun:
             except BackendUnavailableError:
                 if failures == len(_PAUSES):
                     raise
-                await self._around.sleep(_PAUSES[failures])
+                await self._context.sleep(_PAUSES[failures])
                 failures += 1
 
     async def _after_trouble(self, error: MediaAgentError) -> TerminalEvent:
@@ -277,7 +277,7 @@ class JobRun:
         """Return whether somebody may work on it; a refusal is the only word against that."""
         if self.ref is not None:
             return True
-        last = self._store.last_submission(self.job.id)
+        last = self._store.submissions.last(self.job.id)
         return last is not None and last.state is not SubmissionState.REFUSED
 
     async def _look_at_inputs(self) -> None:
@@ -285,7 +285,7 @@ class JobRun:
         with contextlib.suppress(MediaAgentError):  # gone: the model says so, if it reads it
             found = await asyncio.to_thread(digests_of, self.job.plan.request.inputs)
             if found:
-                self._store.note_inputs(self.job.id, found)
+                self._store.jobs.note_inputs(self.job.id, found)
 
     def _unknown(
         self, info: ErrorInfo, *, is_gone: bool = False, end: JobOutcomeUnknown | None = None
@@ -316,7 +316,7 @@ class JobRun:
 
     def _keep(self, event: BackendEvent) -> bool:
         """Return whether the event was news."""
-        numbered = self._store.append(self.job.id, event, self._around.now())
+        numbered = self._store.events.append(self.job.id, event, self._context.now())
         self._tell(numbered)
         return numbered is not None
 
@@ -342,24 +342,24 @@ class JobRun:
         Raises:
             JobMovedError: another process took the job over, and does this.
         """
-        self._store.check_owner(self.job.id)
+        self._store.owners.check(self.job.id)
         delivering = Delivering(
             self.job,
             self.backend.name,
             destination,
-            self._around,
+            self._context,
             is_unwanted=self._is_asked_to_stop,
         )
-        last = self._store.last_submission(self.job.id)
+        last = self._store.submissions.last(self.job.id)
         if last is not None and end.cost is not None and not self.job.plan.parts:  # billed by part
-            self._store.bill(last, end.cost)
+            self._store.submissions.bill(last, end.cost)
         end = await delivering.deliver(end, self._limits(), self._resumed_from)
         if not isinstance(end, JobFailed):
             return end
         goes_on = f"media-agent jobs resume {self.job.id}"
         if self.job.plan.parts:
             goes_on += " keeps the parts that are made"
-        elif end.error.code == StorageError.code and self._store.resume_token(self.job.id):
+        elif end.error.code == StorageError.code and self._store.events.resume_token(self.job.id):
             goes_on += " goes on behind the last chunk that was kept"
         else:
             return end

@@ -9,8 +9,8 @@ from dataclasses import replace
 from media_agent.errors import JobError, MediaAgentError, to_info
 from media_agent.ingest.digests import digests_of
 from media_agent.jobs import stopping
-from media_agent.jobs.branch import take_share
-from media_agent.jobs.context import Surroundings
+from media_agent.jobs.branch_state import take_share
+from media_agent.jobs.context import JobContext
 from media_agent.jobs.deliver import placed
 from media_agent.jobs.run import JobRun, OnEvent, tell
 from media_agent.ledger.state import JobMovedError, JobTerms
@@ -24,9 +24,9 @@ _LOGGER = logging.getLogger(__name__)
 class Running:
     """Works on jobs that are kept, each in a run of its own."""
 
-    def __init__(self, around: Surroundings) -> None:
-        self._around = around
-        self._store = around.store
+    def __init__(self, context: JobContext) -> None:
+        self._context = context
+        self._store = context.store
         self._runs: dict[str, JobRun] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
@@ -34,8 +34,8 @@ class Running:
         self, job_id: str, request: VideoRequest, terms: JobTerms
     ) -> tuple[VideoJob, bool]:
         """Keep a job whose film has a place; return it, or the one of its key, and if it is new."""
-        plan, now = terms.plans[0], self._around.now()
-        await self._around.open_backend(plan)  # one that cannot be opened leaves no job
+        plan, now = terms.plans[0], self._context.now()
+        await self._context.open_backend(plan)  # one that cannot be opened leaves no job
         inputs = [medium for each in terms.plans for medium in each.request.inputs]
         terms = replace(terms, inputs=await asyncio.to_thread(digests_of, inputs))
         job = VideoJob(
@@ -48,13 +48,13 @@ class Running:
             plan=plan,
             warnings=plan.warnings,
         )
-        kept = self._store.create(job, terms)
+        kept = self._store.jobs.create(job, terms)
         if kept is job:
             try:
-                with placed(job_id, self._around):
-                    take_share(job, self._store, self._around.work_folder)
+                with placed(job_id, self._context):
+                    take_share(job, self._store, self._context.work_folder)
             except MediaAgentError:
-                self._store.discard(job_id)
+                self._store.jobs.discard(job_id)
                 raise
         return kept, kept is job
 
@@ -108,27 +108,27 @@ class Running:
     ) -> VideoJob:
         """Watch a job to its end, from the event after `seen`; go on should its process die."""
         while True:
-            for numbered in self._store.events(job_id, seen):
+            for numbered in self._store.events.read(job_id, seen):
                 seen = numbered.sequence
                 tell(on_event, numbered)
-            job = self._store.get(job_id)
+            job = self._store.jobs.get(job_id)
             if job.status.is_terminal:
                 return job
             if self._is_free(job_id):
                 with contextlib.suppress(JobError):  # somebody else was quicker
                     return await self.resumed(job_id, on_event, lets_go=lets_go)
-            await self._around.sleep(stopping.LOOK_SECONDS)
+            await self._context.sleep(stopping.LOOK_SECONDS)
 
     async def resumed(
         self, job_id: str, on_event: OnEvent, *, take_over: bool = False, lets_go: bool = False
     ) -> VideoJob:
         """Go on with a job as `VideoClient.resume` says, and return it as it ended."""
-        job = self._store.get(job_id)
+        job = self._store.jobs.get(job_id)
         if job.status.is_terminal and not await self._can_go_on(job):
             return job
         if job.status.is_terminal and job_id in self._tasks:
             await asyncio.wait([self._tasks[job_id]])  # it has kept its end and is just leaving
-        if self._is_here(job_id) or (self._store.is_held(job_id) and not take_over):
+        if self._is_here(job_id) or (self._store.owners.is_held(job_id) and not take_over):
             raise JobError(
                 f"a living process works on job {job_id}",
                 hint="wait for it, cancel it, or take it over if that process is stuck",
@@ -137,11 +137,11 @@ class Running:
 
     async def stop(self, job_id: str) -> None:
         """Ask whoever works on a job to stop it; one that nobody works on is stopped here."""
-        job = self._store.get(job_id)
+        job = self._store.jobs.get(job_id)
         if job_id in self._runs:
             with contextlib.suppress(JobMovedError):  # then whoever has it now is asked
                 return await self._runs[job_id].stop()
-        if job.status.is_terminal or self._store.request_cancel(job_id):
+        if job.status.is_terminal or self._store.owners.request_cancel(job_id):
             return
         if not self._end_unsent(job_id, JobCancelled(model=job.plan.model)):
             await self.ended(job, None, stops=True)
@@ -159,7 +159,7 @@ class Running:
             task.cancel()
         await asyncio.gather(*tasks.values(), return_exceptions=True)
         for job_id in tasks:
-            with contextlib.suppress(JobError), self._store.hold(job_id):
+            with contextlib.suppress(JobError), self._store.owners.hold(job_id):
                 pass  # a task that had not begun has not given its job free yet
 
     def is_at_work(self, job_id: str) -> bool:
@@ -170,13 +170,13 @@ class Running:
         return job_id in self._runs or job_id in self._tasks
 
     def _is_free(self, job_id: str) -> bool:
-        return not self._is_here(job_id) and not self._store.is_held(job_id)
+        return not self._is_here(job_id) and not self._store.owners.is_held(job_id)
 
     @contextlib.contextmanager
     def _at_work(self, job: VideoJob, on_event: OnEvent) -> Iterator[JobRun]:
         if job.id in self._runs:
             raise JobError(f"this process works on job {job.id} already")
-        run = self._runs[job.id] = JobRun(job, self._around, on_event=on_event)
+        run = self._runs[job.id] = JobRun(job, self._context, on_event=on_event)
         try:
             yield run
         finally:
@@ -203,10 +203,10 @@ class Running:
         Raises:
             JobError: a living process works on it.
         """
-        with self._store.hold(job_id):
-            if self._store.submissions(job_id):
+        with self._store.owners.hold(job_id):
+            if self._store.submissions.of(job_id):
                 return False
-            self._store.append(job_id, end, self._around.now())
+            self._store.events.append(job_id, end, self._context.now())
         return True
 
     async def _can_go_on(self, job: VideoJob) -> bool:
@@ -217,9 +217,9 @@ class Running:
             case JobStatus.FAILED | JobStatus.CANCELLED if job.plan.parts:
                 return True
             case JobStatus.FAILED | JobStatus.CANCELLED:
-                if self._store.resume_token(job.id) is None and job.plan.origin is None:
+                if self._store.events.resume_token(job.id) is None and job.plan.origin is None:
                     return False
-                backend = await self._around.open_backend(job.plan)
+                backend = await self._context.open_backend(job.plan)
                 return backend.capabilities(job.plan.model).resubmits
         return False
 

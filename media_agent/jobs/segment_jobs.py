@@ -134,7 +134,7 @@ class PartMaker:
         name = _attempt(job_id, len(named))
         part, _ = await self._running.keep(name, plan.request, JobTerms((plan,), part_of=part_of))
         if job_id in self._stopped:
-            self._store.request_cancel(name)
+            self._store.owners.request_cancel(name)
         return await self._running.made(part, on_event, lets_go=True)
 
     async def stop(self, job_id: str, *, part_of: str | None = None) -> None:
@@ -153,17 +153,17 @@ class PartMaker:
         named: tuple[VideoJob, ...] = ()
         with contextlib.suppress(JobNotFoundError):
             while True:
-                named += (self._store.get(_attempt(job_id, len(named))),)
+                named += (self._store.jobs.get(_attempt(job_id, len(named))),)
         return named
 
     def _parts_of(self, key: str | None, named: tuple[VideoJob, ...]) -> tuple[VideoJob, ...]:
         """Return those that are of the film of a key; each but the last failed or was cancelled."""
-        return tuple(each for each in named if self._store.terms(each.id).part_of == key)
+        return tuple(each for each in named if self._store.jobs.terms(each.id).part_of == key)
 
     def _ended_at(self, key: str) -> datetime | None:
         """Return when the film under this key last failed or was cancelled, None if never."""
-        film = self._store.job_of(key)
-        events = () if film is None else self._store.events(film)
+        film = self._store.submissions.job_of(key)
+        events = () if film is None else self._store.events.read(film)
         times = [each.time for each in events if isinstance(each.event, JobFailed | JobCancelled)]
         return times[-1] if times else None
 

@@ -19,8 +19,8 @@ from media_agent.errors import (
     to_info,
 )
 from media_agent.jobs import stopping
-from media_agent.jobs.branch import token_of
-from media_agent.jobs.context import Surroundings
+from media_agent.jobs.branch_state import token_of
+from media_agent.jobs.context import JobContext
 from media_agent.jobs.lost_replies import LostReplies
 from media_agent.jobs.receipts import NotKeptError, keep_ref, written
 from media_agent.ledger.state import JobMovedError, JobTerms, Submission, SubmissionState
@@ -39,7 +39,7 @@ class Submitting:
         self,
         job: VideoJob,
         terms: JobTerms,
-        around: Surroundings,
+        context: JobContext,
         *,
         tell: Callable[[BackendEvent], object] = lambda event: None,
         is_unwanted: Callable[[], bool] = lambda: False,
@@ -49,9 +49,9 @@ class Submitting:
         self._tell = tell
         self._is_unwanted = is_unwanted
         self._plans = terms.plans
-        self._around = around
-        self._store = around.store
-        self._lost = LostReplies(job.id, terms.plans, around)
+        self._context = context
+        self._store = context.store
+        self._lost = LostReplies(job.id, terms.plans, context)
 
     async def accepted(self) -> tuple[VideoBackend, OperationRef, ResumeToken | None]:
         """Return who works on the job, where, and from which token it went on.
@@ -62,17 +62,17 @@ class Submitting:
             JobCancelledError: it is not wanted any more; nothing is at work anywhere.
             MediaAgentError: nobody took it; nothing was accepted.
         """
-        last = self._store.last_submission(self.job.id)
+        last = self._store.submissions.last(self.job.id)
         if last is None:
             return await self._first_to_accept(0)
         if last.state is SubmissionState.REFUSED:
             return await self._first_to_accept(self._next(last))
-        backend = await self._around.open_backend(self._plans[last.number])
+        backend = await self._context.open_backend(self._plans[last.number])
         limits = _limits(backend, self._plans[last.number])
         if limits.resubmits:
             self._check_wanted()
             token = self._token(self._plans[last.number])
-            again = self._store.intend_again(last)
+            again = self._store.submissions.intend_again(last)
             answer = await self._submit(backend, again, token, limits)
             if isinstance(answer, OperationRef):
                 return backend, answer, token
@@ -86,21 +86,23 @@ class Submitting:
     ) -> tuple[VideoBackend, OperationRef, ResumeToken | None]:
         """Offer the plans in order; only a refusal before acceptance leads to the next."""
         while True:
-            backend = await self._around.open_backend(self._plans[number])
+            backend = await self._context.open_backend(self._plans[number])
             self._check_wanted()
             limits = _limits(backend, self._plans[number])  # first: it may break
             token = self._token(self._plans[number])
-            intent = self._store.intend(
+            intent = self._store.submissions.intend(
                 self.job.id,
                 number,
-                self._around.now(),
-                per_day=self._around.max_cost_usd_per_day,
+                self._context.now(),
+                per_day=self._context.max_cost_usd_per_day,
             )
-            self._around.reached("intent")
+            self._context.reached("intent")
             answer = await self._submit(backend, intent, token, limits)
             if isinstance(answer, OperationRef):
                 return backend, answer, None
-            await written(partial(self._store.refuse, intent, to_info(answer)), self._around)
+            await written(
+                partial(self._store.submissions.refuse, intent, to_info(answer)), self._context
+            )
             number = self._next(intent, answer)
 
     def _check_wanted(self) -> None:
@@ -110,7 +112,7 @@ class Submitting:
 
     def _token(self, plan: Plan) -> ResumeToken | None:
         """Return where the film goes on: after its newest chunk, else where it branches."""
-        token = self._store.resume_token(self.job.id)
+        token = self._store.events.resume_token(self.job.id)
         return token_of(self._store, plan.origin) if token is None and plan.origin else token
 
     async def _submit(
@@ -138,7 +140,7 @@ class Submitting:
                 return refusal
             _LOGGER.debug("the reply of %s was lost", backend.name, exc_info=True)
             with contextlib.suppress(MediaAgentError):  # an intent is looked for as well
-                self._store.lose(intent)
+                self._store.submissions.lose(intent)
             return await self._found(backend, intent, error)
 
     async def _sent(
@@ -146,10 +148,10 @@ class Submitting:
     ) -> OperationRef:
         request = self._plans[intent.number].request
         ref = await backend.submit(request, key=intent.key, resume=token)
-        await keep_ref(intent, ref, self._around)
+        await keep_ref(intent, ref, self._context)
         if sent.inputs:
             with contextlib.suppress(MediaAgentError):  # those read before the intent stand there
-                self._store.note_inputs(self.job.id, sent.inputs)
+                self._store.jobs.note_inputs(self.job.id, sent.inputs)
         return ref
 
     async def _to_its_end(
@@ -189,7 +191,9 @@ class Submitting:
         refusal = as_refusal(error, backend.name, sent)
         if refusal is not None:
             with contextlib.suppress(Exception):  # then the intent stands, and is looked for
-                await written(partial(self._store.refuse, intent, to_info(refusal)), self._around)
+                await written(
+                    partial(self._store.submissions.refuse, intent, to_info(refusal)), self._context
+                )
 
     async def _found(
         self, backend: VideoBackend, submission: Submission, lost: Exception | None = None
@@ -208,7 +212,7 @@ class Submitting:
         plan = self._plans[number]
         said = f"{refused.backend} refused ({error.message}); {plan.backend}/{plan.model} is next"
         for warning in (said, *plan.warnings):
-            self._store.warn(self.job.id, warning)
+            self._store.jobs.warn(self.job.id, warning)
         return number
 
 

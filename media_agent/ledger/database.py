@@ -1,18 +1,23 @@
-"""One SQLite file that several processes use at once, and its troubles said in one line."""
+"""One SQLite file that several processes use at once; nothing else of the ledger knows SQLite."""
 
 import contextlib
 import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import TypeAlias
 
 from media_agent.errors import ConfigurationError, InvalidRequestError, StorageError
-from media_agent.ledger.tables import APPLICATION_ID, STEPS, Step
+from media_agent.ledger.tables import APPLICATION_ID, LEDGER_VERSION, TABLES
 from media_agent.storage.files import storage_errors
 
 BUSY_SECONDS = 30.0
+
+Column: TypeAlias = str | int | float | None
+Row: TypeAlias = sqlite3.Row
+"""A row that was read: each value by the name of its column."""
 
 _OF_PARENTS: list[sqlite3.Connection] = []  # kept, so that this process never closes them
 
@@ -38,44 +43,83 @@ _TROUBLES = {  # by the beginning of SQLite's own name for it
 }
 
 
-class LedgerFile:
-    """Opens the file at first use, makes or migrates its tables, and hands out transactions."""
+class DuplicateError(Exception):
+    """A value that can be there once was there already."""
 
-    def __init__(
-        self, path: Path, *, busy_seconds: float = BUSY_SECONDS, steps: Sequence[Step] = STEPS
-    ) -> None:
+
+class Transaction:
+    """Reads and changes rows; a value stands in a statement as `:name`."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def rows(self, query: str, **values: Column) -> list[Row]:
+        """Return the rows that a query finds."""
+        return self._connection.execute(query, values).fetchall()
+
+    def row(self, query: str, **values: Column) -> Row | None:
+        """Return the first row that a query finds."""
+        row: Row | None = self._connection.execute(query, values).fetchone()
+        return row
+
+    def change(self, statement: str, **values: Column) -> None:
+        """Change rows.
+
+        Raises:
+            DuplicateError: a unique value was there already.
+        """
+        try:
+            self._connection.execute(statement, values)
+        except sqlite3.IntegrityError as error:
+            raise DuplicateError(str(error)) from error
+
+    def insert(self, table: str, values: Mapping[str, Column]) -> None:
+        """Put a row into a table; raises as `change` does."""
+        columns, marks = ", ".join(values), ", ".join(f":{name}" for name in values)
+        self.change(f"INSERT INTO {table} ({columns}) VALUES ({marks})", **values)
+
+    def update(self, table: str, key: Mapping[str, str], values: Mapping[str, Column]) -> None:
+        """Change columns of the row of a key; raises as `change` does."""
+        settings = ", ".join(f"{name} = :{name}" for name in values)
+        (column,) = key
+        self.change(f"UPDATE {table} SET {settings} WHERE {column} = :{column}", **values, **key)
+
+
+class Database:
+    """Opens the file at first use, makes its tables, and hands out transactions."""
+
+    def __init__(self, path: Path, *, busy_seconds: float = BUSY_SECONDS) -> None:
         self.path = path
         self._busy_seconds = busy_seconds
-        self._steps = steps
         self._idle: list[sqlite3.Connection] = []
         self._process: int | None = None  # that has opened the file
         self._opening = threading.Lock()
 
     @contextlib.contextmanager
-    def reading(self) -> Iterator[sqlite3.Connection]:
+    def reading(self) -> Iterator[Transaction]:
         """Give a view of the file in which nothing changes.
 
         Raises:
             StorageError: the file is locked, damaged or out of reach.
-            ConfigurationError: a newer media-agent made it, or it is something else.
+            ConfigurationError: another version of media-agent made it, or it is something else.
             InvalidRequestError: what is looked for is not valid text.
         """
-        with self._transaction("BEGIN") as connection:
-            yield connection
+        with self._transaction("BEGIN") as transaction:
+            yield transaction
 
     @contextlib.contextmanager
-    def writing(self, *, durably: bool = True) -> Iterator[sqlite3.Connection]:
+    def writing(self, *, durably: bool = True) -> Iterator[Transaction]:
         """Give a transaction that is alone in writing, on disk at its end if `durably`.
 
         Raises:
             StorageError: as `reading`, or the disk is full.
             ConfigurationError, InvalidRequestError: as `reading`.
-            sqlite3.IntegrityError: a unique value was there already.
+            DuplicateError: a unique value was there already.
         """
         synchronous = "FULL" if durably else "NORMAL"
         begin = (f"PRAGMA synchronous = {synchronous}", "BEGIN IMMEDIATE")
-        with self._transaction(*begin) as connection:
-            yield connection
+        with self._transaction(*begin) as transaction:
+            yield transaction
 
     def close(self) -> None:
         """Close all connections; the next use opens the file again."""
@@ -86,13 +130,13 @@ class LedgerFile:
                 self._idle.pop().close()
 
     @contextlib.contextmanager
-    def _transaction(self, *begin: str) -> Iterator[sqlite3.Connection]:
+    def _transaction(self, *begin: str) -> Iterator[Transaction]:
         with self._translated():
             connection = self._connection()
             try:
                 for statement in begin:
                     connection.execute(statement)
-                yield connection
+                yield Transaction(connection)
                 connection.execute("COMMIT")
             except BaseException:
                 connection.close()  # which undoes what was begun
@@ -157,8 +201,7 @@ class LedgerFile:
             )
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
-        """Make the tables, or bring them to the newest version."""
-        newest = len(self._steps)
+        """Make the tables, or refuse a file that has others."""
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         (application,) = connection.execute("PRAGMA application_id").fetchone()
         (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
@@ -167,26 +210,33 @@ class LedgerFile:
                 f"{self.path} is a database, but no ledger of media-agent",
                 hint="move it away, or choose another data folder with MEDIA_AGENT_DATA_DIR",
             )
-        if version > newest:
+        if tables:
+            self._check_version(version)
+            return
+        for statement in TABLES:
+            connection.execute(statement)
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {LEDGER_VERSION}")
+
+    def _check_version(self, version: int) -> None:
+        if version > LEDGER_VERSION:
             raise ConfigurationError(
                 f"{self.path} has version {version}, made by a newer media-agent; "
-                f"this one knows versions up to {newest}",
+                f"this one uses version {LEDGER_VERSION}",
                 hint="upgrade media-agent, or choose another data folder with MEDIA_AGENT_DATA_DIR",
             )
-        if version == newest:
-            return
-        for step in self._steps[version:]:
-            for statement in step:
-                connection.execute(statement)
-        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        connection.execute(f"PRAGMA user_version = {newest}")
+        if version < LEDGER_VERSION:
+            raise ConfigurationError(
+                f"{self.path} has version {version}, made by an older media-agent; "
+                f"this one uses version {LEDGER_VERSION}",
+                hint="finish its jobs with that media-agent, then move the file away and run "
+                "again: videos and records stay where they are",
+            )
 
     @contextlib.contextmanager
     def _translated(self) -> Iterator[None]:
         try:
             yield
-        except sqlite3.IntegrityError:
-            raise
         except sqlite3.Error as error:
             raise self._trouble(error) from error
         except UnicodeEncodeError as error:  # SQLite takes UTF-8 only

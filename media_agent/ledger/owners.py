@@ -2,43 +2,34 @@
 
 import contextlib
 import logging
-import sqlite3
-import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import cast
-
-from pydantic import TypeAdapter
 
 from media_agent.errors import JobError, JobNotFoundError, MediaAgentError
-from media_agent.ledger.database import BUSY_SECONDS, LedgerFile
-from media_agent.ledger.owner import Owner, beating, is_alive
-from media_agent.ledger.rows import change_job, insert
+from media_agent.ledger.database import Database, Row, Transaction
+from media_agent.ledger.owner import Owner, beating
+from media_agent.ledger.rows import change_job
 from media_agent.ledger.state import JobMovedError
-from media_agent_schemas.jobs import Command, JobStatus
 
 _LOGGER = logging.getLogger(__name__)
-_COMMAND: TypeAdapter[Command] = TypeAdapter(Command)
 
 SELECT_JOBS = """
 SELECT *, (SELECT ref FROM submissions WHERE job_id = jobs.id AND state = 'accepted') AS ref
 FROM jobs"""
 
 
-class OwnedJobs:
-    """The part of the ledger that knows owners; each object is one."""
+class Owners:
+    """The part of the ledger that knows who works on a job; each object stands for one owner."""
 
     def __init__(
         self,
-        path: Path,
+        database: Database,
+        owner: Owner,
         *,
-        owner: Owner | None = None,
-        is_owner_alive: Callable[[Owner, float], bool] = is_alive,
-        clock: Callable[[], float] = time.time,
-        busy_seconds: float = BUSY_SECONDS,
+        is_owner_alive: Callable[[Owner, float], bool],
+        clock: Callable[[], float],
     ) -> None:
-        self._file = LedgerFile(path, busy_seconds=busy_seconds)
-        self._owner = Owner.current() if owner is None else owner
+        self._database = database
+        self._owner = owner
         self._is_owner_alive = is_owner_alive
         self._clock = clock
         self._held: set[str] = set()
@@ -62,25 +53,25 @@ class OwnedJobs:
 
     def is_held(self, job_id: str) -> bool:
         """Return whether a living process works on the job."""
-        with self._file.reading() as connection:
-            return self._living_owner(self._row(connection, job_id)) is not None
+        with self._database.reading() as transaction:
+            return self._living_owner(self.row(transaction, job_id)) is not None
 
     def request_cancel(self, job_id: str) -> bool:
         """Ask the process that works on the job to stop it; return whether there is one."""
-        with self._file.writing() as connection:
-            if self._living_owner(self._row(connection, job_id)) is None:
+        with self._database.writing() as transaction:
+            if self._living_owner(self.row(transaction, job_id)) is None:
                 return False
-            connection.execute("UPDATE jobs SET cancel_requested = TRUE WHERE id = ?", (job_id,))
+            change_job(transaction, job_id, cancel_requested=True)
         return True
 
-    def check_owner(self, job_id: str) -> None:
+    def check(self, job_id: str) -> None:
         """Make sure that no other process has taken a job of ours.
 
         Raises:
             JobMovedError: one has.
         """
-        with self._file.reading() as connection:
-            self._own_row(connection, job_id)
+        with self._database.reading() as transaction:
+            self.own_row(transaction, job_id)
 
     def is_cancel_requested(self, job_id: str) -> bool:
         """Return whether a job of ours is to stop.
@@ -88,96 +79,74 @@ class OwnedJobs:
         Raises:
             JobMovedError: another process owns the job.
         """
-        with self._file.reading() as connection:
-            return bool(self._own_row(connection, job_id)["cancel_requested"])
+        with self._database.reading() as transaction:
+            return bool(self.own_row(transaction, job_id)["cancel_requested"])
 
-    def add_command(self, job_id: str, command: Command) -> None:
-        """Leave a command for whoever works on the job, now or later.
+    def new(self) -> dict[str, object]:
+        """Return the columns of a new job that say that it is owned here."""
+        return {"owner": str(self._owner), "heartbeat": self._clock()}
 
-        Raises:
-            JobNotFoundError: there is no such job.
-            JobError: it has ended.
-        """
-        with self._file.writing() as connection:
-            status = JobStatus(self._row(connection, job_id)["status"])
-            if status.is_terminal:
-                raise JobError(f"job {job_id} takes no {command.type}: it is {status}")
-            insert(connection, "commands", job_id=job_id, command=command)
-
-    def take_commands(self, job_id: str) -> Iterator[Command]:
-        """Yield the commands left for a job of ours, oldest first.
-
-        Each is kept until the next is asked for: one that a kill kept from being done comes again.
+    def row(self, transaction: Transaction, job_id: str) -> Row:
+        """Return the row of a job.
 
         Raises:
-            JobMovedError: another process owns the job.
+            JobNotFoundError: there is none of this id.
         """
-        oldest = "SELECT id, command FROM commands WHERE job_id = ? ORDER BY id LIMIT 1"
-        while True:
-            with self._file.reading() as connection:
-                left = connection.execute(oldest, (job_id,)).fetchone()
-                if left is None:
-                    return
-                self._own_row(connection, job_id)
-            yield _COMMAND.validate_json(left["command"])
-            with self._file.writing() as connection:
-                self._own_row(connection, job_id)
-                connection.execute("DELETE FROM commands WHERE id = ?", (left["id"],))
-
-    def close(self) -> None:
-        """Close the file; the next use opens it again."""
-        self._file.close()
-
-    def _claim(self, job_id: str, *, force: bool) -> bool:
-        """Become the owner, and return whether a living one lost the job by it."""
-        with self._file.writing() as connection:
-            row = self._row(connection, job_id)
-            living = self._living_owner(row)
-            if job_id in self._held or (living not in (None, self._owner) and not force):
-                who = (living or self._owner).place
-                raise JobError(f"{who} works on job {job_id}", hint="wait for it, or cancel it")
-            asked = row["cancel_requested"] and row["owner"] == str(self._owner)  # not another
-            values = {"heartbeat": self._clock(), "cancel_requested": asked}
-            change_job(connection, job_id, owner=str(self._owner), **values)
-        self._held.add(job_id)
-        return living not in (None, self._owner)
-
-    def _beat(self, job_id: str) -> None:
-        beat = "UPDATE jobs SET heartbeat = ? WHERE id = ? AND owner = ?"
-        try:
-            with self._file.writing(durably=False) as connection:
-                connection.execute(beat, (self._clock(), job_id, str(self._owner)))
-        except MediaAgentError as error:
-            _LOGGER.debug("no heartbeat for %s: %s", job_id, error)
-
-    def _release(self, job_id: str) -> None:
-        free = """
-            UPDATE jobs SET owner = NULL, heartbeat = NULL, cancel_requested = FALSE
-            WHERE id = ? AND owner = ?"""
-        with self._file.writing() as connection:
-            connection.execute(free, (job_id, str(self._owner)))
-
-    def _living_owner(self, row: sqlite3.Row) -> Owner | None:
-        if row["owner"] is None:
-            return None
-        owner = Owner.parse(row["owner"])
-        silent = self._clock() - row["heartbeat"]
-        return owner if owner == self._owner or self._is_owner_alive(owner, silent) else None
-
-    def _row(self, connection: sqlite3.Connection, job_id: str) -> sqlite3.Row:
-        row = connection.execute(f"{SELECT_JOBS} WHERE id = ?", (job_id,)).fetchone()
+        row = transaction.row(f"{SELECT_JOBS} WHERE id = :id", id=job_id)
         if row is None:
             raise JobNotFoundError(
-                f"there is no job {job_id!r} in {self._file.path}",
+                f"there is no job {job_id!r} in {self._database.path}",
                 hint="media-agent jobs list shows the jobs there are",
             )
-        return cast(sqlite3.Row, row)
+        return row
 
-    def _own_row(self, connection: sqlite3.Connection, job_id: str) -> sqlite3.Row:
-        row = self._row(connection, job_id)
+    def own_row(self, transaction: Transaction, job_id: str) -> Row:
+        """Return the row of a job that may be changed here.
+
+        Raises:
+            JobNotFoundError: there is none of this id.
+            JobMovedError: another process owns the job.
+        """
+        row = self.row(transaction, job_id)
         if row["owner"] is None and job_id not in self._held:
             return row
         if row["owner"] != str(self._owner):
             who = "another process" if row["owner"] is None else Owner.parse(row["owner"]).place
             raise JobMovedError(f"{who} took job {job_id} over")
         return row
+
+    def _claim(self, job_id: str, *, force: bool) -> bool:
+        """Become the owner, and return whether a living one lost the job by it."""
+        with self._database.writing() as transaction:
+            row = self.row(transaction, job_id)
+            living = self._living_owner(row)
+            if job_id in self._held or (living not in (None, self._owner) and not force):
+                who = (living or self._owner).place
+                raise JobError(f"{who} works on job {job_id}", hint="wait for it, or cancel it")
+            asked = row["cancel_requested"] and row["owner"] == str(self._owner)  # not another
+            values = {"heartbeat": self._clock(), "cancel_requested": asked}
+            change_job(transaction, job_id, owner=str(self._owner), **values)
+        self._held.add(job_id)
+        return living not in (None, self._owner)
+
+    def _beat(self, job_id: str) -> None:
+        beat = "UPDATE jobs SET heartbeat = :time WHERE id = :id AND owner = :owner"
+        try:
+            with self._database.writing(durably=False) as transaction:
+                transaction.change(beat, time=self._clock(), id=job_id, owner=str(self._owner))
+        except MediaAgentError as error:
+            _LOGGER.debug("no heartbeat for %s: %s", job_id, error)
+
+    def _release(self, job_id: str) -> None:
+        free = """
+            UPDATE jobs SET owner = NULL, heartbeat = NULL, cancel_requested = FALSE
+            WHERE id = :id AND owner = :owner"""
+        with self._database.writing() as transaction:
+            transaction.change(free, id=job_id, owner=str(self._owner))
+
+    def _living_owner(self, row: Row) -> Owner | None:
+        if row["owner"] is None:
+            return None
+        owner = Owner.parse(row["owner"])
+        silent = self._clock() - row["heartbeat"]
+        return owner if owner == self._owner or self._is_owner_alive(owner, silent) else None

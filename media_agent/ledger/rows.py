@@ -1,13 +1,14 @@
 """Between the rows of the ledger and the objects they stand for."""
 
 import json
-import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from pydantic import BaseModel
 
+from media_agent.errors import StorageError
+from media_agent.ledger.database import Column, Row, Transaction
 from media_agent.ledger.kept_text import mended, text_that_reads_back
 from media_agent.ledger.state import JobTerms, Standing, Submission, SubmissionState
 from media_agent_schemas.capabilities import Plan
@@ -29,20 +30,34 @@ _CHANGEABLE = (
 )
 
 
-def insert(connection: sqlite3.Connection, table: str, **values: object) -> None:
+PLACING = -1
+"""The number of an artifact that is being put in its place."""
+
+
+def insert(transaction: Transaction, table: str, **values: object) -> None:
     """Put a row into a table; each value as its column keeps it."""
-    columns, marks = ", ".join(values), ", ".join(f":{name}" for name in values)
-    _execute(connection, f"INSERT INTO {table} ({columns}) VALUES ({marks})", values)
+    transaction.insert(table, _columns(values))
 
 
-def change_job(connection: sqlite3.Connection, job_id: str, **values: object) -> None:
+def change_job(transaction: Transaction, job_id: str, **values: object) -> None:
     """Change columns of a job."""
-    _change(connection, "jobs", {"id": job_id}, values)
+    transaction.update("jobs", {"id": job_id}, _columns(values))
 
 
-def change_submission(connection: sqlite3.Connection, key: str, **values: object) -> None:
+def change_submission(transaction: Transaction, key: str, **values: object) -> None:
     """Change columns of a submission."""
-    _change(connection, "submissions", {"key": key}, values)
+    transaction.update("submissions", {"key": key}, _columns(values))
+
+
+def replace_artifacts(
+    transaction: Transaction, job_id: str, files: Sequence[Artifact], first: int = 0
+) -> None:
+    """Replace the files of a job from a number on: what is being placed outlives a failure."""
+    chosen = "DELETE FROM artifacts WHERE job_id = :job AND number >= :first"
+    transaction.change(chosen, job=job_id, first=first)
+    for number, file in enumerate(files, start=first):
+        values = {"path": file.path, "sha256": file.sha256, "artifact": file}
+        insert(transaction, "artifacts", job_id=job_id, number=number, **values)
 
 
 def row_of(job: VideoJob, terms: JobTerms) -> dict[str, object]:
@@ -56,6 +71,8 @@ def row_of(job: VideoJob, terms: JobTerms) -> dict[str, object]:
         "out": terms.out,
         "overwrite": terms.overwrite,
         "idempotency_key": terms.idempotency_key,
+        "inputs": dict(terms.inputs),
+        "part_of": terms.part_of,
         "cancel_requested": False,
         **changeable_of(job),
     }
@@ -66,7 +83,7 @@ def changeable_of(job: VideoJob) -> dict[str, object]:
     return {name: getattr(job, name) for name in _CHANGEABLE}
 
 
-def job_of(row: sqlite3.Row, artifacts: Iterable[sqlite3.Row]) -> VideoJob:
+def job_of(row: Row, artifacts: Iterable[Row]) -> VideoJob:
     """Return the job of a row of `jobs`, with its `ref`, and of its rows of `artifacts`."""
     return VideoJob(
         id=row["id"],
@@ -80,20 +97,20 @@ def job_of(row: sqlite3.Row, artifacts: Iterable[sqlite3.Row]) -> VideoJob:
         phase=row["phase"],
         chunks_ready=row["chunks_ready"],
         frames_ready=row["frames_ready"],
-        artifacts=tuple(Artifact.model_validate_json(text) for (text,) in artifacts),
+        artifacts=tuple(Artifact.model_validate_json(file["artifact"]) for file in artifacts),
         record_path=row["record_path"],
         warnings=tuple(json.loads(row["warnings"])),
         error=None if row["error"] is None else ErrorInfo.model_validate_json(row["error"]),
     )
 
 
-def standing_of(row: sqlite3.Row) -> Standing:
+def standing_of(row: Row) -> Standing:
     """Return what decides about the next event, without reading the request."""
     status, warnings = JobStatus(row["status"]), tuple(json.loads(row["warnings"]))
     return Standing(status, row["chunks_ready"], row["frames_ready"], warnings)
 
 
-def terms_of(row: sqlite3.Row) -> JobTerms:
+def terms_of(row: Row) -> JobTerms:
     """Return what a job was asked with besides its request."""
     return JobTerms(
         plans=tuple(Plan.model_validate_json(text) for text in json.loads(row["plans"])),
@@ -105,7 +122,7 @@ def terms_of(row: sqlite3.Row) -> JobTerms:
     )
 
 
-def submission_of(row: sqlite3.Row) -> Submission:
+def submission_of(row: Row) -> Submission:
     """Return the submission of a row."""
     return Submission(
         job_id=row["job_id"],
@@ -125,20 +142,22 @@ def text_of(time: datetime) -> str:
     return time.astimezone(UTC).isoformat()
 
 
-def _change(
-    connection: sqlite3.Connection, table: str, row: dict[str, str], values: dict[str, object]
-) -> None:
-    (key,) = row
-    settings = ", ".join(f"{name} = :{name}" for name in values)
-    _execute(connection, f"UPDATE {table} SET {settings} WHERE {key} = :{key}", values | row)
+def unreadable(job_id: str, path: Path) -> StorageError:
+    """Return the error of a job that is kept in a form that cannot be read."""
+    return StorageError(
+        f"job {job_id} cannot be read from {path}",
+        hint="another version of media-agent may have written it",
+    )
 
 
-def _execute(connection: sqlite3.Connection, query: str, values: dict[str, object]) -> None:
-    connection.execute(query, {name: _column_of(value) for name, value in values.items()})
+def _columns(values: Mapping[str, object]) -> dict[str, Column]:
+    return {name: _column_of(value) for name, value in values.items()}
 
 
-def _column_of(value: object) -> object:
+def _column_of(value: object) -> Column:
     match value:
+        case None | str() | int() | float():  # also the words of a StrEnum
+            return value
         case datetime():
             return text_of(value)
         case BaseModel():
@@ -148,4 +167,4 @@ def _column_of(value: object) -> object:
         case tuple() | dict():
             return json.dumps(mended(value))
         case _:
-            return value
+            raise TypeError(f"no column keeps {value!r}")

@@ -1,8 +1,8 @@
-"""The tables of the ledger, as the steps that make them: version N is what N steps give."""
+"""The tables of the ledger; a file whose head says another version is refused."""
 
 APPLICATION_ID = 0x6D614C67  # "maLg", in the head of the file: this is a ledger of ours
-
-Step = tuple[str, ...]
+LEDGER_VERSION = 5
+"""In the head of the file; raised with every change of a table or of what is kept in it."""
 
 _JOBS = """
 CREATE TABLE jobs (
@@ -24,6 +24,8 @@ CREATE TABLE jobs (
     out TEXT,  -- absent: the film stays in the job's folder
     overwrite BOOLEAN NOT NULL,
     idempotency_key TEXT UNIQUE,
+    inputs JSON NOT NULL,  -- the digests of the files that went in, by path
+    part_of TEXT,  -- the key of the submission of the film that this job makes a part of
     owner TEXT,  -- changed only by compare-and-set
     heartbeat FLOAT,  -- seconds since the epoch
     cancel_requested BOOLEAN NOT NULL
@@ -37,10 +39,12 @@ CREATE TABLE submissions (
     key TEXT NOT NULL UNIQUE,
     backend TEXT NOT NULL,
     model TEXT NOT NULL,
-    quote TEXT NOT NULL,
-    cost TEXT,
+    quoted_usd FLOAT NOT NULL,  -- 0: unknown, or paid by its parts
+    reserved_usd FLOAT NOT NULL,  -- for the parts of a film that are not yet submitted
+    billed_usd FLOAT,  -- absent: not billed yet, or nobody said how much
     state TEXT NOT NULL,  -- intended | accepted | refused | unknown
     ref TEXT,
+    operation_id TEXT,  -- of the ref
     error TEXT,  -- why it was refused
     attempts INTEGER NOT NULL,
     created_at TEXT NOT NULL,
@@ -75,26 +79,13 @@ CREATE TABLE commands (
     command TEXT NOT NULL
 )"""
 
-_RESERVED = "ALTER TABLE submissions ADD COLUMN reserved FLOAT NOT NULL DEFAULT 0"
-"""In USD, for the parts of a film that are not yet submitted; SQLite takes no comment there."""
-
-_INPUTS = "ALTER TABLE jobs ADD COLUMN inputs JSON NOT NULL DEFAULT '{}'"
-"""The digests of the files that went in, by path."""
-_PART_OF = "ALTER TABLE jobs ADD COLUMN part_of TEXT"
-"""The key of the submission of the film that this job makes a part of."""
-
-STEPS: tuple[Step, ...] = (
-    (
-        _JOBS,
-        "CREATE INDEX jobs_by_time ON jobs (created_at)",
-        _SUBMISSIONS,
-        "CREATE UNIQUE INDEX one_accepted_submission ON submissions (job_id) "
-        "WHERE state = 'accepted'",
-        _EVENTS,
-        _ARTIFACTS,
-    ),
-    (_COMMANDS, "CREATE INDEX commands_by_job ON commands (job_id)"),
-    (_RESERVED,),
-    (_INPUTS, _PART_OF),
+TABLES = (
+    _JOBS,
+    "CREATE INDEX jobs_by_time ON jobs (created_at)",
+    _SUBMISSIONS,
+    "CREATE UNIQUE INDEX one_accepted_submission ON submissions (job_id) WHERE state = 'accepted'",
+    _EVENTS,
+    _ARTIFACTS,
+    _COMMANDS,
+    "CREATE INDEX commands_by_job ON commands (job_id)",
 )
-"""A step that was in a release never changes: a new version is a new step."""

@@ -1,6 +1,5 @@
 """The folders of weights on this machine that a person has named, kept in DATA_DIR/models.json."""
 
-import fcntl
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from pydantic import Field, ValidationError
 from media_agent.backend.protocol import BackendSettings
 from media_agent.errors import InvalidRequestError, StorageError
 from media_agent.storage.files import storage_errors, write_atomically
+from media_agent.storage.locks import locked
 from media_agent.suggest import did_you_mean
 from media_agent_schemas.base import Schema
 
@@ -100,8 +100,7 @@ class ModelShelf:
         """Keep other processes from changing the list between our reading and our writing."""
         with storage_errors(str(self._path)):
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            with self._path.with_suffix(".lock").open("ab") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX)
+            with locked(self._path.with_suffix(".lock"), waits=True):
                 yield
 
 

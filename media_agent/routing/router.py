@@ -77,32 +77,7 @@ class Router:
         Raises:
             InvalidRequestError: the request names a backend, model or route that does not exist.
         """
-        asked = self._asked(request, policy, allow_unknown_words)
-        makers = [(name, self._try_maker(name, asked)) for name in self._names(asked.route)]
-        bounded = [
-            longest_shot(maker.capabilities) for _, maker in makers if isinstance(maker, Maker)
-        ]
-        longest = max((each for each in bounded if each is not None), default=0.0)
-        candidates = [
-            self._candidate(maker, asked, longest) if isinstance(maker, Maker) else maker
-            for _, maker in makers
-        ]
-        able = sorted((each for each in candidates if not each.refusals), key=order(asked.prefer))
-        ranked = [
-            each.model_copy(update={"rank": rank, "reasons": reasons_of(each)})
-            for rank, each in enumerate(able, 1)
-        ]
-        refused = sorted(
-            (each for each in candidates if each.refusals),
-            key=lambda each: (each.plan is None, order(asked.prefer)(each)),
-        )
-        return PlanReport(
-            request=request,
-            policy=policy,
-            prefer=asked.prefer,
-            candidates=(*ranked, *refused),
-            summary=summary_of(ranked, refused, asked.prefer),
-        )
+        return self._report(self._asked(request, policy, allow_unknown_words))
 
     def plan(
         self,
@@ -119,7 +94,7 @@ class Router:
         """
         asked = self._asked(request, policy, allow_unknown_words, model)
         if asked.route.model is None:
-            return chosen(self.report(request, policy, allow_unknown_words=allow_unknown_words))
+            return chosen(self._report(asked))
         maker = self.maker(asked.route.model)
         for refusal in refusals_of(maker.capabilities, self._facts(maker), asked.route):
             raise refusal
@@ -158,6 +133,33 @@ class Router:
         except MediaAgentError:
             return [name]
         return [f"{name}/{model}" for model in limits.models or (limits.model,)]
+
+    def _report(self, asked: Asked) -> PlanReport:
+        makers = [(name, self._try_maker(name, asked)) for name in self._names(asked.route)]
+        bounded = [
+            longest_shot(maker.capabilities) for _, maker in makers if isinstance(maker, Maker)
+        ]
+        longest = max((each for each in bounded if each is not None), default=0.0)
+        candidates = [
+            self._candidate(maker, asked, longest) if isinstance(maker, Maker) else maker
+            for _, maker in makers
+        ]
+        able = sorted((each for each in candidates if not each.refusals), key=order(asked.prefer))
+        ranked = [
+            each.model_copy(update={"rank": rank, "reasons": reasons_of(each)})
+            for rank, each in enumerate(able, 1)
+        ]
+        refused = sorted(
+            (each for each in candidates if each.refusals),
+            key=lambda each: (each.plan is None, order(asked.prefer)(each)),
+        )
+        return PlanReport(
+            request=asked.request,
+            policy=asked.policy,
+            prefer=asked.prefer,
+            candidates=(*ranked, *refused),
+            summary=summary_of(ranked, refused, asked.prefer),
+        )
 
     def _names(self, route: Route) -> list[str]:
         """Return the models to consider: the named one, or all that are listed or allowed.

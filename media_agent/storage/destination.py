@@ -1,14 +1,12 @@
 """The place of a film: reserved before any work, filled at the end, never half-done."""
 
 import contextlib
-import fcntl
 import os
 import shutil
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 from pydantic import ValidationError
 
@@ -20,6 +18,7 @@ from media_agent.storage.files import (
     sync_folder,
     temporary_beside,
 )
+from media_agent.storage.locks import locked
 from media_agent_schemas.media import Artifact
 from media_agent_schemas.records import GenerationRecord
 
@@ -183,17 +182,19 @@ def _translated(film: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _locked(film: Path, *, force: bool) -> Iterator[None]:
-    """Hold a lock file beside the film; the system lets go of the lock when the process dies."""
+    """Hold a lock file beside the film, and remove it at the end."""
     path = film.with_name(f".{film.name}.lock")
-    with _translated(film):
-        if force:
-            path.unlink(missing_ok=True)  # whoever has it keeps the lock of a file without a name
-        file = _open_lock(path)
-    if file is None:
-        raise InvalidRequestError(
-            f"--out {film}: another run is writing to it", hint="wait, or choose another name"
-        )
-    with file:
+    with contextlib.ExitStack() as stack:
+        with _translated(film):
+            if force:
+                path.unlink(missing_ok=True)  # whoever has it keeps a lock without a name
+            try:
+                file = stack.enter_context(locked(path, waits=False))
+            except BlockingIOError:
+                raise InvalidRequestError(
+                    f"--out {film}: another run is writing to it",
+                    hint="wait, or choose another name",
+                ) from None
         try:
             yield
         finally:
@@ -201,28 +202,11 @@ def _locked(film: Path, *, force: bool) -> Iterator[None]:
                 path.unlink(missing_ok=True)
 
 
-def _is_at(path: Path, file: BinaryIO) -> bool:
+def _is_at(path: Path, file: os.stat_result) -> bool:
     try:
-        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+        return os.path.samestat(file, path.stat())
     except FileNotFoundError:
         return False
-
-
-def _open_lock(path: Path) -> BinaryIO | None:
-    """Return the locked file, None if another process has it."""
-    while True:
-        file = path.open("ab")
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if _is_at(path, file):
-                return file
-        except BlockingIOError:
-            file.close()
-            return None
-        except BaseException:
-            file.close()
-            raise
-        file.close()  # its owner removed it between our open and our lock
 
 
 def _copy_durably(source: Path, target: Path) -> None:

@@ -129,7 +129,7 @@ class ToolBox:
     async def _view(self, job: VideoJob) -> JobView:
         if job.status is JobStatus.COMPLETED:
             job = await asyncio.to_thread(_with_sheet, job)
-        is_moving = self._client.is_at_work(job.id)
+        is_moving = self._client.is_running(job.id)
         return view_job(job, verification=await self._verification(job), is_moving=is_moving)
 
     async def _verification(self, job: VideoJob) -> str | None:

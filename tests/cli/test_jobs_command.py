@@ -19,7 +19,7 @@ FILM = ["generate", "a cat", "--backend", "sandbox", "--size", "64x64", "--durat
 
 
 def the_job() -> str:
-    (job,) = Ledger(Path("data/ledger.sqlite")).list()
+    (job,) = Ledger(Path("data/ledger.sqlite")).jobs.list()
     return job.id
 
 
@@ -49,7 +49,7 @@ def test_a_killed_film_is_listed_as_such_and_goes_on_where_it_was(
     assert f"a.mp4: job {killed}" in said.out
     assert probe(Path("a.mp4")).frames == record.frames_planned == 144
     assert (record.lineage.resumed_from_chunk or 0) >= 2
-    events = list(Ledger(Path("data/ledger.sqlite")).events(killed))
+    events = list(Ledger(Path("data/ledger.sqlite")).events.read(killed))
     assert [event.sequence for event in events] == list(range(len(events)))
     assert sum(event.event.type == "chunk.ready" for event in events) == 6
     assert main(["jobs", "resume"]) == 0

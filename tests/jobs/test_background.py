@@ -99,7 +99,7 @@ async def test_paid_work_is_not_stopped_when_the_client_is_closed_and_is_gone_on
         async with asyncio.timeout(30):
             while simulator.accepted == 0:  # noqa: ASYNC110  # it is another thread
                 await asyncio.sleep(0.01)
-    left = client.store.get(job.id)
+    left = client.store.jobs.get(job.id)
     client.store.close()
 
     async with new_client(tmp_path, simulator) as later:

@@ -20,7 +20,8 @@ from media_agent.errors import (
     NotResumableError,
     UnsupportedRequestError,
 )
-from media_agent.jobs.branch import check_origin, origin_of
+from media_agent.jobs.branch import origin_of
+from media_agent.jobs.branch_state import check_origin
 from media_agent.registry.plugins import Discovery
 from media_agent.registry.registry import Registry
 from media_agent.testing import frames_of

@@ -85,7 +85,7 @@ def test_processes_that_open_the_ledger_while_work_is_submitted_submit_nothing(
         assert [process.exitcode for process in (first, *others)] == [0] * (count + 1)
         assert simulator.accepted == 1
         assert len(simulator.calls("submit")) == 1
-    (job,) = Ledger(tmp_path / "data" / "ledger.sqlite").list()
+    (job,) = Ledger(tmp_path / "data" / "ledger.sqlite").jobs.list()
     assert job.status is JobStatus.COMPLETED
 
 
@@ -109,7 +109,7 @@ def test_the_same_key_from_several_processes_at_once_is_one_job(
         assert [process.exitcode for process in processes] == [0] * count
         assert simulator.accepted == 1
     seen = [path.name.split(".")[0] for path in tmp_path.glob("*.seen")]
-    (job,) = Ledger(tmp_path / "data" / "ledger.sqlite").list()
+    (job,) = Ledger(tmp_path / "data" / "ledger.sqlite").jobs.list()
     assert set(seen) == {job.id}
     assert job.status is JobStatus.COMPLETED
 
@@ -129,7 +129,7 @@ def test_when_the_process_of_a_key_is_killed_the_other_one_goes_on(
 
         assert second.exitcode == 0
         assert simulator.accepted == 1
-    (job,) = Ledger(tmp_path / "data" / "ledger.sqlite").list()
+    (job,) = Ledger(tmp_path / "data" / "ledger.sqlite").jobs.list()
     assert job.status is JobStatus.COMPLETED
     assert (tmp_path / "film.mp4").exists()
 
@@ -146,5 +146,5 @@ def test_a_job_is_cancelled_from_another_process(
 
         assert first.exitcode == 0
         assert len(simulator.calls("cancel")) == 1
-    (job,) = Ledger(tmp_path / "data" / "ledger.sqlite").list()
+    (job,) = Ledger(tmp_path / "data" / "ledger.sqlite").jobs.list()
     assert job.status is JobStatus.CANCELLED

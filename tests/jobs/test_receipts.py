@@ -10,7 +10,7 @@ from typing import cast
 import pytest
 
 from media_agent.errors import StorageError
-from media_agent.jobs.context import Surroundings
+from media_agent.jobs.context import JobContext
 from media_agent.jobs.receipts import written
 from media_agent.ledger.ledger import Ledger
 from media_agent.ledger.state import JobMovedError
@@ -41,14 +41,14 @@ class Writing:
         await asyncio.Event().wait()
 
     def begun(self, write: Callable[[], object] | None = None) -> "asyncio.Task[None]":
-        around = Surroundings(
+        context = JobContext(
             store=cast(Ledger, None),
             now=lambda: datetime.now(UTC),
             sleep=self.sleep,
             work_folder=Path(),
             open_backend=lambda plan: asyncio.Future(),
         )
-        return asyncio.create_task(written(write or self.write, around))
+        return asyncio.create_task(written(write or self.write, context))
 
 
 @pytest.mark.parametrize(

@@ -232,7 +232,7 @@ def world(tmp_path: Path, film: Path) -> World:
 
 def ends(client: VideoClient, job_id: str) -> list[str]:
     terminal = ("job.completed", "job.failed", "job.cancelled", "job.outcome_unknown")
-    types = [numbered.event.type for numbered in client.store.events(job_id)]
+    types = [numbered.event.type for numbered in client.store.events.read(job_id)]
     return [each for each in types if each in terminal]
 
 
@@ -258,7 +258,7 @@ async def test_a_job_that_ends_after_any_step_goes_on_and_is_paid_once(
     assert out.read_bytes() == provider.film.read_bytes()
     assert GenerationRecord.model_validate_json(out.with_suffix(".json").read_bytes())
     assert ends(client, "mine") == ["job.completed"]
-    numbers = [event.sequence for event in client.store.events("mine")]
+    numbers = [event.sequence for event in client.store.events.read("mine")]
     assert numbers == list(range(len(numbers)))
 
 
@@ -398,12 +398,14 @@ async def test_work_that_costs_nothing_is_submitted_again_from_its_last_token(
     job = await client.resume("mine")
 
     record = GenerationRecord.model_validate_json(out.with_suffix(".json").read_bytes())
-    chunks = [event for event in client.store.events("mine") if event.event.type == "chunk.ready"]
+    chunks = [
+        event for event in client.store.events.read("mine") if event.event.type == "chunk.ready"
+    ]
     assert job.status is JobStatus.COMPLETED
     assert [token and token.next_chunk for token in provider.tokens] == [None, 2]
     assert record.lineage.resumed_from_chunk == 2
     assert len(chunks) == 2
-    assert client.store.submissions("mine")[0].attempts == 2
+    assert client.store.submissions.of("mine")[0].attempts == 2
 
 
 @pytest.mark.anyio
@@ -443,11 +445,11 @@ async def test_work_that_waits_at_its_provider_is_queued_and_starts_once(world: 
     client = world.process()
 
     def on_event(numbered: JobEvent) -> None:
-        statuses.append(client.store.get("mine").status)
+        statuses.append(client.store.jobs.get("mine").status)
 
     await client.generate(REQUEST, job_id="mine", on_event=on_event)
 
-    types = [numbered.event.type for numbered in client.store.events("mine")]
+    types = [numbered.event.type for numbered in client.store.events.read("mine")]
     assert types[:2] == ["job.progressed", "job.started"]
     assert types.count("job.started") == 1
     assert statuses[:2] == [JobStatus.QUEUED, JobStatus.IN_PROGRESS]
@@ -490,8 +492,8 @@ async def test_after_a_refusal_the_next_candidate_is_asked(world: World, film: P
     assert job.status is JobStatus.COMPLETED
     assert job.plan.backend == "other"
     assert "paid refused (no room); other/one is next" in job.warnings
-    assert client.store.spent(datetime(2025, 1, 1, tzinfo=UTC)) == 0.4
-    states = [sent.state for sent in client.store.submissions(job.id)]
+    assert client.store.submissions.spent(datetime(2025, 1, 1, tzinfo=UTC)) == 0.4
+    states = [sent.state for sent in client.store.submissions.of(job.id)]
     assert states == [SubmissionState.REFUSED, SubmissionState.ACCEPTED]
 
 
@@ -564,7 +566,7 @@ async def test_films_begun_at_once_stay_within_the_budget_of_a_day(world: World)
         assert job.error is not None
         assert job.error.code == "budget_exceeded"
         assert "max_cost_usd_per_day" in (job.error.hint or "")
-        assert client.store.submissions(job.id) == []
+        assert client.store.submissions.of(job.id) == []
 
 
 @pytest.mark.anyio
@@ -781,7 +783,7 @@ class JobMachine(RuleBasedStateMachine):
     def events_are_gapless_and_the_end_is_one(self) -> None:
         if not self.begun:
             return
-        kept = list(self.world.ledger.events("mine"))
+        kept = list(self.world.ledger.events.read("mine"))
         assert [event.sequence for event in kept] == list(range(len(kept)))
         chunks = [each.event.index for each in kept if isinstance(each.event, ChunkReady)]
         assert len(chunks) == len(set(chunks))
@@ -802,7 +804,7 @@ class JobMachine(RuleBasedStateMachine):
     @invariant()
     def a_job_that_is_unknown_says_what_to_do(self) -> None:
         if self.begun:
-            job = self.world.ledger.get("mine")
+            job = self.world.ledger.jobs.get("mine")
             if job.status is JobStatus.OUTCOME_UNKNOWN:
                 assert job.error is not None
                 assert job.error.hint

@@ -201,7 +201,7 @@ async def test_a_job_that_another_process_cancelled_meanwhile_is_not_revived(
 
     assert other.status is job.status is JobStatus.CANCELLED
     assert paid.accepted == []
-    assert [each.event.type for each in client.store.events("x")] == ["job.cancelled"]
+    assert [each.event.type for each in client.store.events.read("x")] == ["job.cancelled"]
 
 
 async def test_a_job_that_is_cancelled_while_its_backend_loads_is_never_sent(
@@ -299,7 +299,7 @@ async def test_who_is_cancelled_twice_leaves_nothing_at_work_and_the_job_to_be_g
         await making
 
     assert asyncio.all_tasks() == before
-    assert not client.store.is_held("x")
+    assert not client.store.owners.is_held("x")
     assert found(tmp_path, ".*.lock") == []
     paid.may_end.set()
     assert (await process(tmp_path, paid).resume("x")).status is JobStatus.COMPLETED
@@ -498,5 +498,5 @@ async def test_a_film_whose_place_was_taken_meanwhile_has_failed_and_is_held_by_
     job = await client.get("b")
     assert job.status is JobStatus.FAILED
     assert job.error is not None
-    assert not client.store.is_held("b")
+    assert not client.store.owners.is_held("b")
     assert paid.accepted == ["a"]

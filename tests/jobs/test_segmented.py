@@ -294,7 +294,7 @@ async def test_the_ledger_counts_what_the_parts_cost_once(world: World) -> None:
 
     await client.generate(REQUEST)
 
-    assert client.store.spent(datetime(2026, 1, 1, tzinfo=UTC)) == pytest.approx(1.2)
+    assert client.store.submissions.spent(datetime(2026, 1, 1, tzinfo=UTC)) == pytest.approx(1.2)
 
 
 @pytest.mark.anyio
@@ -485,7 +485,7 @@ async def test_a_part_at_its_provider_goes_on_there_when_the_client_is_closed(
     await world.provider.stalling.wait()
 
     await client.aclose()
-    left = client.store.get(job.id)
+    left = client.store.jobs.get(job.id)
     world.provider.stalled.set()
     done = await world.process().resume(job.id)
 
@@ -550,7 +550,7 @@ async def test_a_job_that_a_caller_named_like_a_part_is_no_part(world: World, en
             await making
     else:
         await world.process().generate(short, job_id=name)
-    before = world.process().store.get(name)
+    before = world.process().store.jobs.get(name)
 
     job = await world.process().generate(REQUEST, job_id="mine")
 
@@ -558,7 +558,7 @@ async def test_a_job_that_a_caller_named_like_a_part_is_no_part(world: World, en
     assert levels(str(job.artifacts[0].path)) == list(range(20))
     parts = ["mine.part-0001", "mine.part-0002.2", "mine.part-0003"]
     assert world.provider.accepted == [name, *parts]
-    assert world.process().store.get(name) == before
+    assert world.process().store.jobs.get(name) == before
 
 
 @pytest.mark.anyio
@@ -574,7 +574,7 @@ async def test_a_job_that_a_caller_named_like_a_part_is_not_stopped_with_the_fil
     await maker.stop("mine.part-0001", part_of="mine")
 
     assert world.provider.cancelled == set()
-    assert not client.store.get("mine.part-0001").status.is_terminal
+    assert not client.store.jobs.get("mine.part-0001").status.is_terminal
 
 
 @pytest.mark.anyio

@@ -18,7 +18,7 @@ def make(folder: Path, url: str, key: str, prompt: str, barrier: Barrier | None)
 
     async def life() -> None:
         async with client_of(folder, "fal", url, lambda step: None) as client:
-            client.store.list()  # the ledger is open before the others begin
+            client.store.jobs.list()  # the ledger is open before the others begin
             if barrier is not None:
                 await asyncio.to_thread(barrier.wait)
             request = REQUEST.model_copy(update={"prompt": prompt})

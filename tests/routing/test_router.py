@@ -704,3 +704,20 @@ def test_five_candidates_are_planned_in_five_milliseconds_of_the_processor() -> 
         times.append(time.process_time() - began)
 
     assert min(times) <= 0.005
+
+
+def test_all_candidates_of_a_plan_share_one_seed_which_is_drawn_once() -> None:
+    drawn: list[int] = []
+
+    def draw_seed() -> int:
+        drawn.append(len(drawn) + 1)
+        return drawn[-1]
+
+    shelves: dict[str, VideoBackend] = {
+        name: Shelf(model(name, "one")) for name in ("first", "second")
+    }
+
+    plan = Router(shelves, Catalogue({}), draw_seed=draw_seed).plan(asked())
+
+    assert drawn == [1]
+    assert plan.request.seed == 1

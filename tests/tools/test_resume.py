@@ -168,7 +168,7 @@ async def test_a_paid_video_of_a_process_that_is_gone_is_gone_on_with_and_paid_o
     service = Service(tmp_path)
     with pytest.raises(Crash):
         await process(tmp_path, service, crash_at=(step, 1)).generate(clip(2), job_id="left")
-    left = Ledger(tmp_path / "data" / "ledger.sqlite").get("left")
+    left = Ledger(tmp_path / "data" / "ledger.sqlite").jobs.get("left")
 
     answer = await asked(process(tmp_path, service), tool, "left")
 
@@ -207,7 +207,7 @@ async def test_a_video_made_here_by_a_process_that_is_gone_is_gone_on_with_behin
     client = process(tmp_path, first)
     job = await client.start(request)
     async with asyncio.timeout(20):
-        while client.store.get(job.id).chunks_ready == 0:  # noqa: ASYNC110  # it is another thread
+        while client.store.jobs.get(job.id).chunks_ready == 0:  # noqa: ASYNC110  # it is another thread
             await asyncio.sleep(0.01)
     await client.aclose()
     second.may_go_on.set()
@@ -239,4 +239,4 @@ async def test_who_cannot_go_on_says_so_and_lets_nobody_wait(tmp_path: Path, too
 
     assert "do not wait" in answer["next"], answer
     assert "jobs resume left" in answer["next"]
-    assert client.store.get("left").status in (JobStatus.QUEUED, JobStatus.IN_PROGRESS)
+    assert client.store.jobs.get("left").status in (JobStatus.QUEUED, JobStatus.IN_PROGRESS)

@@ -233,7 +233,7 @@ async def test_a_job_whose_client_was_closed_goes_on_when_it_is_asked_for_again(
     slow: dict[str, Any] = {"model": "sandbox", "prompt": "a cat", "duration": 3, "size": "64x36"}
     first = await ToolBox(client).call("create_video", slow)
     await client.aclose()
-    left = client.store.get(str(first["job_id"]))
+    left = client.store.jobs.get(str(first["job_id"]))
 
     async with new_client(tmp_path) as later:
         box = ToolBox(later)

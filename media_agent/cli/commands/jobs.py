@@ -32,7 +32,7 @@ def list_jobs(*, json: Flag = False) -> int:
         json: Print JSON: {"data": [job, ...]}.
     """
     store = open_ledger()
-    jobs = store.list()
+    jobs = store.jobs.list()
     if json:
         tell_json({"data": [job.model_dump(mode="json") for job in jobs]})
         return 0
@@ -51,7 +51,7 @@ def _job_row(job: "VideoJob", store: "Ledger") -> tuple[str, ...]:
 
 
 def _status(job: "VideoJob", store: "Ledger") -> str:
-    if job.status.is_terminal or store.is_held(job.id):
+    if job.status.is_terminal or store.owners.is_held(job.id):
         return job.status
     return f"{job.status} (its process is gone: jobs resume)"
 
@@ -64,7 +64,7 @@ def show_job(job_id: str, /, *, json: Flag = False) -> int:
         json: Print the job as JSON.
     """
     store = open_ledger()
-    job = store.get(job_id)
+    job = store.jobs.get(job_id)
     if json:
         tell_json(job)
         return 0
@@ -79,7 +79,7 @@ def _facts(job: "VideoJob", store: "Ledger") -> "Iterator[tuple[str, object]]":
 
     yield "job", job.id
     yield "status", _status(job, store)
-    for sent in store.submissions(job.id):
+    for sent in store.submissions.of(job.id):
         ref = "" if sent.ref is None else f" as {sent.ref.operation_id}"
         yield "sent", f"{sent.created_at:%Y-%m-%d %H:%M:%S} to {sent.backend}: {sent.state}{ref}"
     yield "made by", f"{job.plan.backend}/{job.plan.model}"
@@ -88,7 +88,7 @@ def _facts(job: "VideoJob", store: "Ledger") -> "Iterator[tuple[str, object]]":
     for shot in job.plan.request.storyboard():
         length = "" if shot.duration is None else f"{shot.duration:.2f} s "
         yield "shot", f"{length}{shorten(shot.prompt, 200)}"
-    events = [numbered.event for numbered in store.events(job.id)]
+    events = [numbered.event for numbered in store.events.read(job.id)]
     steered = {each.chunk: each.prompt for each in events if isinstance(each, PromptChanged)}
     for chunk, prompt in sorted(steered.items()):  # of those for one chunk the last holds
         yield "steered", f"from chunk {chunk + 1} on: {shorten(prompt, 200)}"

@@ -1,0 +1,82 @@
+"""From a request to a job that is kept: planned, or the job that its idempotency key belongs to."""
+
+import os
+import secrets
+from pathlib import Path
+
+from media_agent.errors import IdempotencyConflictError, InvalidRequestError
+from media_agent.jobs.context import JobContext
+from media_agent.jobs.options import GenerateOptions
+from media_agent.jobs.runner import Running
+from media_agent.ledger.state import JobTerms
+from media_agent.routing.planner import Planner
+from media_agent_schemas.jobs import VideoJob
+from media_agent_schemas.request import VideoRequest
+
+
+class JobIntake:
+    """Takes requests; the same idempotency key is the same job, also from another process."""
+
+    def __init__(self, context: JobContext, planner: Planner, running: Running) -> None:
+        self._context = context
+        self._jobs = context.store.jobs
+        self._planner = planner
+        self._running = running
+
+    def new_job_id(self) -> str:
+        """Return an id that no job has, sorted by time."""
+        return f"{self._context.now():%Y%m%d-%H%M%S}-{secrets.token_hex(4)}"
+
+    async def take(self, request: VideoRequest, options: GenerateOptions) -> tuple[VideoJob, bool]:
+        """Keep a job whose video has a place; return it, or the one of its key, and if it is new.
+
+        Raises:
+            RequestError: the request cannot be served, or its place cannot be used.
+            IdempotencyConflictError: the key has another request or other terms, or there is a job
+                of this id.
+        """
+        key, out = options.idempotency_key, _absolute(options.out)
+        if key == "":
+            raise InvalidRequestError(
+                "idempotency_key is empty", hint="give a name, or leave it out"
+            )
+        known = None if key is None else self._jobs.of_key(key, request)
+        if known is not None:
+            self._check_terms(known, options, out)
+            return known, False
+        plans = options.plans
+        if plans is None:
+            words = options.allow_unknown_words
+            plans = await self._planner.plans(request, options.policy, allow_unknown_words=words)
+        elif not plans:
+            raise InvalidRequestError("there is no plan to follow", hint="give at least one")
+        terms = JobTerms(tuple(plans), out, options.overwrite, key)
+        return await self._running.keep(options.job_id or self.new_job_id(), request, terms)
+
+    def _check_terms(self, known: VideoJob, options: GenerateOptions, out: Path | None) -> None:
+        """Refuse a key that was given on other terms before, as far as any are given now.
+
+        Raises:
+            IdempotencyConflictError: what is asked would not be done.
+        """
+        terms, policy = self._jobs.terms(known.id), options.policy
+        if policy is None and options.plans:
+            policy = options.plans[0].policy
+        differs = []
+        if out is not None and out != terms.out:
+            place = terms.out or self._jobs.folder(known.id)
+            differs.append(f"puts its film in {place}, not in {out}")
+        if policy not in (None, known.plan.policy):
+            differs.append(f"was planned under policy {known.plan.policy}, not {policy}")
+        if options.overwrite and not terms.overwrite:
+            differs.append("replaces no film that is there")
+        if differs:
+            raise IdempotencyConflictError(
+                f"this idempotency key belongs to job {known.id}, which {' and '.join(differs)}",
+                hint="ask on the same terms, or with a new key for a new film",
+            )
+
+
+def _absolute(out: Path | str | None) -> Path | None:
+    """Return the place as it is whatever folder a later process starts in; links stay links."""
+    return None if out is None else Path(os.path.abspath(out))  # noqa: PTH100

@@ -1,0 +1,77 @@
+"""What a caller can say about a video beside its request, once for all calls of the client.
+
+A caller writes keyword arguments, `client.generate(request, out="a.mp4")`; the client makes one
+frozen value of them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypedDict
+
+from media_agent_schemas.capabilities import Plan, Policy
+from media_agent_schemas.request import Shot
+
+
+class PlanKwargs(TypedDict, total=False):
+    """The keyword arguments of `PlanOptions`."""
+
+    policy: Policy | None
+    allow_unknown_words: bool
+
+
+class GenerateKwargs(PlanKwargs, total=False):
+    """The keyword arguments of `GenerateOptions`."""
+
+    plans: Sequence[Plan] | None
+    out: Path | str | None
+    overwrite: bool
+    job_id: str | None
+    idempotency_key: str | None
+
+
+class BranchKwargs(PlanKwargs, total=False):
+    """The keyword arguments of `BranchOptions`."""
+
+    at: int | None
+    prompt: str | None
+    duration: float | None
+    shots: Sequence[Shot]
+    endless: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanOptions:
+    """How a request is planned."""
+
+    policy: Policy | None = None
+    """None: as the settings say."""
+    allow_unknown_words: bool = False
+    """Whether a model that knows few words may be given others."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GenerateOptions(PlanOptions):
+    """How a request is planned, and where its video goes."""
+
+    plans: Sequence[Plan] | None = None
+    """Made before, to be followed as they are: each when the one before was refused."""
+    out: Path | str | None = None
+    """None: the video stays in the job's folder."""
+    overwrite: bool = False
+    job_id: str | None = None
+    """None: a new one is drawn."""
+    idempotency_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BranchOptions(PlanOptions):
+    """Where a branch leaves a video, what it shows, and how that is planned."""
+
+    at: int | None = None
+    """The first chunk of its own; None: the end of the video."""
+    prompt: str | None = None
+    duration: float | None = None
+    shots: Sequence[Shot] = ()
+    """Instead of the prompt and its duration."""
+    endless: bool = False

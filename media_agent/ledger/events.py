@@ -1,0 +1,128 @@
+"""What happened to jobs: events, numbered and kept once, and the state they move a job to."""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from pydantic import ValidationError
+
+from media_agent.errors import StorageError
+from media_agent.ledger.database import Database, Transaction
+from media_agent.ledger.kept_text import readable
+from media_agent.ledger.owners import Owners
+from media_agent.ledger.rows import (
+    change_job,
+    insert,
+    replace_artifacts,
+    standing_of,
+    unreadable,
+)
+from media_agent.ledger.state import changes_by, is_repetition
+from media_agent_schemas.events import (
+    BackendEvent,
+    ChunkReady,
+    JobEvent,
+    JobProgressed,
+    JobStarted,
+    TerminalEvent,
+)
+from media_agent_schemas.jobs import JobStatus, ResumeToken
+
+_PAGE = 500  # events read at once
+_REOPENED = (JobStatus.OUTCOME_UNKNOWN, JobStatus.FAILED, JobStatus.CANCELLED)
+
+
+class Events:
+    """The part of the ledger that knows events; nothing else moves a job from state to state."""
+
+    def __init__(self, database: Database, owners: Owners) -> None:
+        self._database = database
+        self._owners = owners
+
+    def append(self, job_id: str, event: BackendEvent, time: datetime) -> JobEvent | None:
+        """Number and keep an event and move the job by it; None for a repetition.
+
+        After a terminal event every other one is a repetition. Progress that could not be read
+        again is left out; half a character in any event becomes a mark.
+
+        Raises:
+            JobMovedError: another process owns the job.
+            StorageError: the event could not be read again.
+        """
+        durably = not isinstance(event, JobProgressed)
+        try:
+            event = readable(event)
+        except StorageError:
+            if durably:
+                raise
+            return None
+        with self._database.writing(durably=durably) as transaction:
+            standing = standing_of(self._owners.own_row(transaction, job_id))
+            if is_repetition(standing, event):
+                return None
+            numbered = _write(transaction, job_id, event, time)
+            changes = {**changes_by(standing, event), "updated_at": time}
+            if isinstance(event, ChunkReady):
+                changes["resume"] = event.resume
+            if isinstance(event, TerminalEvent):
+                replace_artifacts(transaction, job_id, event.artifacts)
+            change_job(transaction, job_id, **changes)
+        return numbered
+
+    def read(self, job_id: str, after: int = -1) -> Iterator[JobEvent]:
+        """Yield the events numbered above `after`, in order, some at a time.
+
+        Raises:
+            JobNotFoundError: there is no such job.
+        """
+        query = """
+            SELECT sequence, event FROM events WHERE job_id = :job AND sequence > :after
+            ORDER BY sequence LIMIT :page"""
+        while True:
+            with self._database.reading() as transaction:
+                self._owners.row(transaction, job_id)
+                rows = transaction.rows(query, job=job_id, after=after, page=_PAGE)
+            for row in rows:
+                try:
+                    yield JobEvent.model_validate_json(row["event"])
+                except ValidationError as error:
+                    raise unreadable(job_id, self._database.path) from error
+            if len(rows) < _PAGE:
+                return
+            after = rows[-1]["sequence"]
+
+    def reopen(self, job_id: str, message: str, time: datetime) -> JobEvent | None:
+        """Let a job go on whose work was found, or that can go on where it ended; None: it is over.
+
+        The only way out of a terminal state; a backend's event can never take it.
+        """
+        with self._database.writing() as transaction:
+            if self._owners.own_row(transaction, job_id)["status"] not in _REOPENED:
+                return None
+            numbered = _write(transaction, job_id, JobStarted(message=message), time)
+            status = JobStatus.IN_PROGRESS
+            change_job(transaction, job_id, status=status, error=None, updated_at=time)
+            replace_artifacts(transaction, job_id, ())
+        return numbered
+
+    def resume_token(self, job_id: str) -> ResumeToken | None:
+        """Return the token of the newest chunk, None if it has none."""
+        with self._database.reading() as transaction:
+            text = self._owners.row(transaction, job_id)["resume"]
+        return None if text is None else ResumeToken.model_validate_json(text)
+
+
+def _write(transaction: Transaction, job_id: str, event: BackendEvent, time: datetime) -> JobEvent:
+    newest = "SELECT sequence FROM events WHERE job_id = :job ORDER BY sequence DESC LIMIT 1"
+    last = transaction.row(newest, job=job_id)
+    sequence = 0 if last is None else last["sequence"] + 1
+    numbered = JobEvent(job_id=job_id, sequence=sequence, time=time, event=event)
+    insert(
+        transaction,
+        "events",
+        job_id=job_id,
+        sequence=sequence,
+        time=time,
+        chunk=event.index if isinstance(event, ChunkReady) else None,
+        event=numbered.model_dump_json(),  # its event is known to be readable
+    )
+    return numbered

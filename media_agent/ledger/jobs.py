@@ -1,0 +1,187 @@
+"""The jobs of the ledger: what each was asked with, how it stands, and where its files go."""
+
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from media_agent.errors import IdempotencyConflictError, JobNotFoundError, StorageError
+from media_agent.ledger.database import Database, DuplicateError, Row, Transaction
+from media_agent.ledger.owners import SELECT_JOBS, Owners
+from media_agent.ledger.rows import (
+    PLACING,
+    change_job,
+    changeable_of,
+    insert,
+    job_of,
+    replace_artifacts,
+    row_of,
+    terms_of,
+    unreadable,
+)
+from media_agent.ledger.state import JobTerms
+from media_agent_schemas.jobs import VideoJob
+from media_agent_schemas.media import Artifact
+from media_agent_schemas.request import VideoRequest
+
+_LOGGER = logging.getLogger(__name__)
+_IN_VAIN = """status = 'failed' AND NOT EXISTS
+    (SELECT 1 FROM submissions WHERE job_id = jobs.id AND state != 'refused')"""
+
+
+class Jobs:
+    """The part of the ledger that knows jobs."""
+
+    def __init__(self, database: Database, owners: Owners) -> None:
+        self._database = database
+        self._owners = owners
+
+    def create(self, job: VideoJob, terms: JobTerms | None = None) -> VideoJob:
+        """Keep a new job, owned here, before anything is done for it.
+
+        With an idempotency key that is known already, return the job it belongs to instead; a key
+        is free again when its job failed and nobody can have accepted anything of it.
+
+        Raises:
+            IdempotencyConflictError: the id is taken, or the key belongs to another request.
+        """
+        terms = JobTerms(plans=(job.plan,)) if terms is None else terms
+        _check_id(job.id)
+        with self._database.writing() as transaction:
+            known = self._of_key(transaction, terms.idempotency_key, job.request)
+            if known is not None:
+                return known
+            if terms.idempotency_key is not None:
+                freed = "UPDATE jobs SET idempotency_key = NULL WHERE idempotency_key = :key"
+                transaction.change(freed, key=terms.idempotency_key)
+            try:
+                insert(transaction, "jobs", **row_of(job, terms), **self._owners.new())
+            except DuplicateError:
+                raise IdempotencyConflictError(f"job {job.id} exists already") from None
+            replace_artifacts(transaction, job.id, job.artifacts)
+        return job
+
+    def discard(self, job_id: str) -> None:
+        """Forget a job of ours for which nothing was done."""
+        with self._database.writing() as transaction:
+            self._owners.own_row(transaction, job_id)
+            transaction.change("DELETE FROM jobs WHERE id = :id", id=job_id)
+
+    def get(self, job_id: str) -> VideoJob:
+        """Return a job as it stands.
+
+        Raises:
+            JobNotFoundError: there is none of this id.
+            StorageError: what is kept of it cannot be read.
+        """
+        with self._database.reading() as transaction:
+            return self._job(transaction, self._owners.row(transaction, job_id))
+
+    def terms(self, job_id: str) -> JobTerms:
+        """Return what a job was asked with besides its request."""
+        with self._database.reading() as transaction:
+            return terms_of(self._owners.row(transaction, job_id))
+
+    def note_inputs(self, job_id: str, digests: Mapping[str, str]) -> None:
+        """Keep what was read of files when they were sent, or began to be used."""
+        with self._database.writing() as transaction:
+            known = terms_of(self._owners.row(transaction, job_id)).inputs
+            change_job(transaction, job_id, inputs={**known, **digests})
+
+    def of_key(self, idempotency_key: str, request: VideoRequest) -> VideoJob | None:
+        """Return the job that this key belongs to, None if it is new.
+
+        Raises:
+            IdempotencyConflictError: it belongs to another request.
+        """
+        with self._database.reading() as transaction:
+            return self._of_key(transaction, idempotency_key, request)
+
+    def has_key(self, idempotency_key: str) -> bool:
+        """Return whether a job has this key, and it is not free again."""
+        with self._database.reading() as transaction:
+            return _row_of_key(transaction, idempotency_key) is not None
+
+    def list(self) -> list[VideoJob]:
+        """Return all jobs, newest first; one that cannot be read is logged and left out."""
+        query = f"{SELECT_JOBS} ORDER BY created_at DESC, id DESC"
+        found = []
+        with self._database.reading() as transaction:
+            for row in transaction.rows(query):
+                try:
+                    found.append(self._job(transaction, row))
+                except StorageError as error:
+                    _LOGGER.warning("%s", error)
+        return found
+
+    def update(self, job_id: str, change: Callable[[VideoJob], VideoJob]) -> VideoJob:
+        """Change fields of a job of ours in one step that no other process can get into."""
+        with self._database.writing() as transaction:
+            before = self._job(transaction, self._owners.own_row(transaction, job_id))
+            after = change(before)
+            change_job(transaction, job_id, **changeable_of(after))
+        return after
+
+    def warn(self, job_id: str, said: str) -> None:
+        """Add a warning to a job of ours, unless it has it already."""
+
+        def warned(job: VideoJob) -> VideoJob:
+            warnings = tuple(dict.fromkeys((*job.warnings, said)))
+            return job.model_copy(update={"warnings": warnings})
+
+        self.update(job_id, warned)
+
+    def folder(self, job_id: str) -> Path:
+        """Return a folder for the files of a job; it need not exist.
+
+        Raises:
+            JobNotFoundError: the id cannot be the name of a folder.
+        """
+        _check_id(job_id)
+        return self._database.path.parent / "jobs" / job_id
+
+    def placing(self, job_id: str, artifact: Artifact) -> None:
+        """Keep that this file, by its digest, is about to be put in its place."""
+        with self._database.writing() as transaction:
+            self._owners.own_row(transaction, job_id)
+            replace_artifacts(transaction, job_id, (artifact,), PLACING)
+
+    def placed(self, job_id: str) -> Artifact | None:
+        """Return the file that was about to be put in its place when its process ended."""
+        query = "SELECT artifact FROM artifacts WHERE job_id = :job AND number = :number"
+        with self._database.reading() as transaction:
+            row = transaction.row(query, job=job_id, number=PLACING)
+        return None if row is None else Artifact.model_validate_json(row["artifact"])
+
+    def _job(self, transaction: Transaction, row: Row) -> VideoJob:
+        query = """
+            SELECT artifact FROM artifacts WHERE job_id = :job AND number > :placing
+            ORDER BY number"""
+        files = transaction.rows(query, job=row["id"], placing=PLACING)
+        try:
+            return job_of(row, files)
+        except ValueError as error:  # pydantic's is one
+            raise unreadable(row["id"], self._database.path) from error
+
+    def _of_key(
+        self, transaction: Transaction, key: str | None, request: VideoRequest
+    ) -> VideoJob | None:
+        row = None if key is None else _row_of_key(transaction, key)
+        if row is None:
+            return None
+        known = self._job(transaction, row)
+        if known.request != request:
+            raise IdempotencyConflictError(
+                f"idempotency key {key!r} belongs to job {known.id}, which has another request",
+                hint="use a new key for a new request",
+            )
+        return known
+
+
+def _row_of_key(transaction: Transaction, key: str) -> Row | None:
+    query = f"{SELECT_JOBS} WHERE idempotency_key = :key AND NOT ({_IN_VAIN})"
+    return transaction.row(query, key=key)
+
+
+def _check_id(job_id: str) -> None:
+    if not job_id or job_id.startswith(".") or {"/", "\\", "\0"} & set(job_id):
+        raise JobNotFoundError(f"there is no job {job_id!r}", hint="an id has no / or \\")

@@ -1,0 +1,114 @@
+"""A lock is held by one, and freed when its process dies, however it dies."""
+
+import errno
+import fcntl
+import multiprocessing
+import multiprocessing.synchronize
+import os
+import signal
+import threading
+from pathlib import Path
+
+import pytest
+
+from media_agent.storage.locks import locked
+
+_FORK = multiprocessing.get_context("fork")
+
+
+def hold_for_ever(path: Path, is_held: multiprocessing.synchronize.Event) -> None:
+    with locked(path, waits=False):
+        is_held.set()
+        signal.pause()
+
+
+def count_up(path: Path, counter: Path) -> None:
+    for _ in range(50):
+        with locked(path, waits=True):
+            counter.write_text(str(int(counter.read_text()) + 1))
+
+
+def test_a_lock_is_held_by_one_at_a_time(tmp_path: Path) -> None:
+    path = tmp_path / "a.lock"
+
+    with (
+        locked(path, waits=False),
+        pytest.raises(BlockingIOError, match="another run holds it"),
+        locked(path, waits=False),
+    ):
+        pass
+
+    with locked(path, waits=False) as file:
+        assert os.path.samestat(file, path.stat())
+
+
+def test_a_lock_is_free_when_its_process_was_killed(tmp_path: Path) -> None:
+    path, is_held = tmp_path / "a.lock", _FORK.Event()
+    process = _FORK.Process(target=hold_for_ever, args=(path, is_held))
+    process.start()
+    assert is_held.wait(30)
+    with pytest.raises(BlockingIOError), locked(path, waits=False):
+        pass
+
+    process.kill()
+    process.join()
+
+    with locked(path, waits=False):
+        pass
+
+
+def test_whoever_waits_gets_the_lock_and_no_two_have_it(tmp_path: Path) -> None:
+    counter = tmp_path / "counter"
+    counter.write_text("0")
+    processes = [
+        _FORK.Process(target=count_up, args=(tmp_path / "a.lock", counter)) for _ in range(3)
+    ]
+
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+
+    assert [process.exitcode for process in processes] == [0, 0, 0]
+    assert counter.read_text() == "150"
+
+
+def test_two_threads_of_a_process_wait_for_each_other(tmp_path: Path) -> None:
+    counter = tmp_path / "counter"
+    counter.write_text("0")
+    threads = [
+        threading.Thread(target=count_up, args=(tmp_path / "a.lock", counter)) for _ in range(2)
+    ]
+
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+
+    assert counter.read_text() == "100"
+
+
+def test_a_lock_whose_file_was_removed_is_no_lock_for_the_next(tmp_path: Path) -> None:
+    path = tmp_path / "a.lock"
+
+    with locked(path, waits=False) as first:
+        path.unlink()
+        with locked(path, waits=False) as second:
+            assert not os.path.samestat(first, second)
+
+
+def test_a_file_system_without_locks_is_refused_instead_of_locked_softly(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_locks(*_: object) -> None:
+        raise OSError(errno.ENOSYS, "not implemented")
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+
+    with (
+        pytest.raises(OSError, match="not implemented") as caught,
+        locked(tmp_path / "a", waits=False),
+    ):
+        pass
+
+    assert caught.value.errno == errno.ENOSYS
