@@ -17,7 +17,7 @@ from media_agent_hosted.base.calls import Call, Submission
 from media_agent_hosted.base.describe import describe
 from media_agent_hosted.base.fields import warnings_about
 from media_agent_hosted.base.hooks import Hooks
-from media_agent_hosted.base.refusals import accepted_as, answer_to_submission, is_accepted_as
+from media_agent_hosted.base.submitting import submit
 from media_agent_hosted.http.auth import Auth, key_header
 from media_agent_hosted.http.client import HttpApi, Transport
 from media_agent_hosted.http.inputs import address_of
@@ -123,22 +123,13 @@ class HostedBackend(Hooks, PolledBackend):
             )
         submission = await self._submission(request, key)
         call = self.build(submission)
-        reply = await self._api.send(
-            call.method,
-            call.path,
-            json=call.json,
-            files=call.files,
-            params=call.params,
-            headers=call.headers,
-            accepts=call.accepts,
-            paid=True,
-            is_known_again=call.is_known_again,
-            is_accepted=partial(is_accepted_as, found=self._work_in, place=self.work_id),
+        name, body = await submit(
+            self._api,
+            call,
+            place=self.work_id,
+            missing=f"JSON without a usable {self.work_id}",
             translate=partial(self.refusal, model_id=submission.model_id),
         )
-        body = answer_to_submission(reply, self.work_id)
-        missing_name = f"JSON without a usable {self.work_id}"
-        name = accepted_as(reply, body, self._work_in(body), missing_name)
         return self._ref(submission, call, name, body)
 
     async def find(

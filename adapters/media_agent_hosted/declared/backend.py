@@ -7,7 +7,6 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable, Collection
-from functools import partial
 
 from pydantic import JsonValue
 
@@ -25,17 +24,16 @@ from media_agent.errors import (
     to_info,
 )
 from media_agent.video.codec import describe
+from media_agent_hosted.base.calls import Call
 from media_agent_hosted.base.identity import answer_about
 from media_agent_hosted.base.patience import Patience
 from media_agent_hosted.base.refusals import (
-    accepted_as,
-    answer_to_submission,
     end_of,
     end_of_poll,
-    is_accepted_as,
     may_be_of_poll,
     refusal_in,
 )
+from media_agent_hosted.base.submitting import submit
 from media_agent_hosted.declared.declaration import (
     HttpOptions,
     address,
@@ -142,26 +140,19 @@ class HttpBackend(PolledBackend):
         target = call(self._options.submit, values)
         header, options = self._options.idempotency_header, self._options
         sent = build_body(self._options.body, values)
-        reply = await self._api.send(
-            target.method,
-            target.path,
-            json=sent,
-            headers=self._options.headers | ({} if header is None else {header: key}),
-            paid=True,
-            is_known_again=header is not None,
-            is_accepted=partial(
-                is_accepted_as,
-                found=lambda body: text(found_at(body, options.id)),
-                place=options.id,
+        name, _ = await submit(
+            self._api,
+            Call(
+                target.method,
+                target.path,
+                json=sent,
+                headers=options.headers | ({} if header is None else {header: key}),
+                is_known_again=header is not None,
             ),
-        )
-        body = answer_to_submission(reply, options.id)
-        name = accepted_as(
-            reply,
-            body,
-            text(found_at(body, options.id)),
-            f"nothing at {options.id!r} that names the work",
-            named=found_at(body, options.error),
+            place=options.id,
+            missing=f"nothing at {options.id!r} that names the work",
+            found=lambda body: found_at(body, options.id),
+            error=lambda body: found_at(body, options.error),
         )
         return OperationRef(
             backend=self.name,
