@@ -33,7 +33,7 @@ from media_agent_hosted.base.refusals import (
     may_be_of_poll,
     refusal_in,
 )
-from media_agent_hosted.base.submitting import submit
+from media_agent_hosted.base.submit import submit
 from media_agent_hosted.declared.declaration import (
     HttpOptions,
     address,

@@ -31,7 +31,7 @@ from media_agent_hosted.base.refusals import (
     may_be_of_poll,
     refusal_in,
 )
-from media_agent_hosted.base.submitting import submit
+from media_agent_hosted.base.submit import submit
 from media_agent_hosted.http.auth import key_header
 from media_agent_hosted.http.client import FilePart, HttpApi, Reply, Transport
 from media_agent_hosted.http.inputs import read_medium
