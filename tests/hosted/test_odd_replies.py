@@ -27,6 +27,7 @@ from media_agent_hosted.parsing.states import State, state_of, state_said
 from media_agent_hosted.parsing.videos import marks_in, videos_in
 from media_agent_hosted.providers.fal.backend import FalBackend
 from media_agent_hosted.providers.openai_compatible.backend import OpenAICompatibleBackend
+from media_agent_hosted.providers.replicate.backend import ReplicateBackend
 from media_agent_schemas import Size, VideoRequest
 
 pytestmark = pytest.mark.anyio
@@ -34,7 +35,7 @@ pytestmark = pytest.mark.anyio
 VIDEO = film_bytes(Film(9, 8.0, 64, 48, 90))
 BASE64 = base64.b64encode(VIDEO).decode()
 HERE = "http://127.0.0.1:9"
-KINDS = ("declared", "openai", "fal")
+KINDS = ("declared", "openai", "fal", "replicate")
 DECLARED = {
     "submit": "POST /videos",
     "body": {"prompt": "{prompt}"},
@@ -82,6 +83,7 @@ class Service:
             "declared": {"status": "Success", "url": "/video.mp4"},
             "openai": SGLANG | {"status": "completed", "urls": [None]},
             "fal": {"status": "COMPLETED"},
+            "replicate": {"status": "succeeded", "output": "https://a.example/v.mp4"},
         }[kind]
         self.accepts = accepted if accepts is None else accepts
         self.polls = polls if isinstance(polls, list) else [done if polls is None else polls]
@@ -93,13 +95,14 @@ class Service:
             base_url=base,
             key=SecretStr("a-long-key-0123456789"),
             name="acme" if kind == "declared" else "",
-            model="x/y" if kind == "fal" else None,
+            model="x/y" if kind in ("fal", "replicate") else None,
             options={name: value for name, value in given.items() if value is not None},
         )
         made = {
             "declared": HttpBackend,
             "openai": OpenAICompatibleBackend,
             "fal": FalBackend,
+            "replicate": ReplicateBackend,
         }[kind]
         transport = httpx.MockTransport(lambda request: self.answer(request))
         self.backend = made(settings, transport=transport, sleep=no_sleep)
@@ -124,8 +127,8 @@ class Service:
         if self.kind == "openai":
             size = Size(width=64, height=48)
             request = VideoRequest(prompt="a fox", num_frames=9, fps=8, size=size)
-        elif self.kind == "fal":
-            request = VideoRequest(prompt="a fox", duration=5, model="fal/x/y")
+        elif self.kind in ("fal", "replicate"):
+            request = VideoRequest(prompt="a fox", duration=5, model=f"{self.kind}/x/y")
         return await self.backend.submit(request, key="job-1")
 
     async def end(self):

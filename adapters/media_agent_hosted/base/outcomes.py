@@ -7,11 +7,13 @@ from pydantic import JsonValue
 
 from media_agent.backend.polled import QUEUED
 from media_agent.errors import BackendResponseError, GenerationFailedError, MediaAgentError, to_info
+from media_agent.ingest.inline import is_inline
+from media_agent.storage.addresses import resolved
 from media_agent_hosted.base.calls import Status
 from media_agent_hosted.base.refusals import end_of, refusal_in
 from media_agent_hosted.http.replies import Reply
 from media_agent_hosted.parsing.errors import words_in
-from media_agent_hosted.parsing.lenient import merged, share, text, trimmed, whole
+from media_agent_hosted.parsing.lenient import WRAPPERS, merged, share, text, trimmed, whole
 from media_agent_hosted.parsing.states import State, state_beside, state_said, unknown_word
 from media_agent_hosted.parsing.videos import sole_video_in, videos_in
 from media_agent_schemas.events import (
@@ -71,10 +73,15 @@ def end_of_done(
     body = reply.json()
     marks = ref.data.get("sent")
     sent = [str(mark) for mark in marks] if isinstance(marks, list) else []
-    videos = list(videos_in(body, sent=sent)) or list(sole_video_in(body, sent))
+    inside = [body.get(name) for name in WRAPPERS] if isinstance(body, dict) else []
+    found = (list(videos_in(each, sent=sent)) for each in (body, merged(body), *inside))
+    videos = next(filter(None, found), None) or list(sole_video_in(body, sent))
     if not videos:
         return _without_video(body, ref)
-    artifacts = tuple(_artifact(address, facts, expires_at) for address, facts in videos)
+    artifacts = tuple(
+        _artifact(_whole_address(address, reply.url), facts, expires_at)
+        for address, facts in videos
+    )
     return completed(artifacts, body, ref, status)
 
 
@@ -127,6 +134,12 @@ def _without_video(body: JsonValue, ref: OperationRef) -> JobFailed | JobOutcome
         else "is it a video model? else media-agent jobs resume looks again",
     )
     return JobOutcomeUnknown(error=to_info(unread), model=ref.model)
+
+
+def _whole_address(address: str, asked: str) -> str:
+    """Return an address out of an answer, which may be relative to the one that was asked."""
+    found = None if is_inline(address) else resolved(address, asked)
+    return address if found is None else str(found)
 
 
 def _artifact(

@@ -12,12 +12,12 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from media_agent.backend.polled import PolledBackend
 from media_agent.backend.protocol import BackendSettings
 from media_agent.errors import BackendAuthenticationError
-from media_agent_hosted.base.asking import Asking
 from media_agent_hosted.base.calls import Call, Submission
 from media_agent_hosted.base.describe import describe
 from media_agent_hosted.base.fields import warnings_about
 from media_agent_hosted.base.hooks import Hooks
-from media_agent_hosted.base.refusals import accepted_as, answer_to_submission, is_accepted_as
+from media_agent_hosted.base.poller import Poller
+from media_agent_hosted.base.submit import submit
 from media_agent_hosted.http.auth import Auth, key_header
 from media_agent_hosted.http.client import HttpApi, Transport
 from media_agent_hosted.http.inputs import address_of
@@ -82,7 +82,7 @@ class HostedBackend(Hooks, PolledBackend):
             transport=transport,
             sleep=sleep,
         )
-        self._asking = Asking(self, self, self._api, clock)
+        self._poller = Poller(self, self, self._api, clock)
 
     def auth(self) -> Auth:
         """Return what makes the headers with the key; a signature sees the request it is for."""
@@ -123,22 +123,13 @@ class HostedBackend(Hooks, PolledBackend):
             )
         submission = await self._submission(request, key)
         call = self.build(submission)
-        reply = await self._api.send(
-            call.method,
-            call.path,
-            json=call.json,
-            files=call.files,
-            params=call.params,
-            headers=call.headers,
-            accepts=call.accepts,
-            paid=True,
-            is_known_again=call.is_known_again,
-            is_accepted=partial(is_accepted_as, found=self._work_in, place=self.work_id),
+        name, body = await submit(
+            self._api,
+            call,
+            place=self.work_id,
+            missing=f"JSON without a usable {self.work_id}",
             translate=partial(self.refusal, model_id=submission.model_id),
         )
-        body = answer_to_submission(reply, self.work_id)
-        missing_name = f"JSON without a usable {self.work_id}"
-        name = accepted_as(reply, body, self._work_in(body), missing_name)
         return self._ref(submission, call, name, body)
 
     async def find(
@@ -148,7 +139,7 @@ class HostedBackend(Hooks, PolledBackend):
         known, call = await super().find(request, key=key, since=since), self.search(key)
         if known is not None or call is None:
             return known
-        reply = await self._asking.send(call)
+        reply = await self._poller.send(call)
         body = self.found(reply.json(), key)
         name = self._work_in(body)
         if name is None:
@@ -159,7 +150,7 @@ class HostedBackend(Hooks, PolledBackend):
 
     async def status(self, ref: OperationRef) -> BackendEvent:
         """Ask how far work is, and for its videos once it is done."""
-        return await self._asking.status(ref)
+        return await self._poller.status(ref)
 
     async def cancel_once(self, ref: OperationRef) -> None:
         """Ask the provider to stop, where it can."""
@@ -167,7 +158,7 @@ class HostedBackend(Hooks, PolledBackend):
         if call is None:
             await super().cancel_once(ref)
         else:
-            await self._asking.cancel(call, ref)
+            await self._poller.cancel(call, ref)
 
     async def aclose(self) -> None:
         """Close the connections; the provider works on."""

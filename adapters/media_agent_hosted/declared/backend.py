@@ -7,7 +7,6 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable, Collection
-from functools import partial
 
 from pydantic import JsonValue
 
@@ -21,21 +20,20 @@ from media_agent.errors import (
     Fault,
     GenerationFailedError,
     InvalidRequestError,
-    MediaAgentError,
     to_info,
 )
 from media_agent.video.codec import describe
+from media_agent_hosted.base.calls import Call
 from media_agent_hosted.base.identity import answer_about
+from media_agent_hosted.base.outcomes import LateVideoError, late_video
 from media_agent_hosted.base.patience import Patience
 from media_agent_hosted.base.refusals import (
-    accepted_as,
-    answer_to_submission,
     end_of,
     end_of_poll,
-    is_accepted_as,
     may_be_of_poll,
     refusal_in,
 )
+from media_agent_hosted.base.submit import submit
 from media_agent_hosted.declared.declaration import (
     HttpOptions,
     address,
@@ -73,12 +71,7 @@ from media_agent_schemas.request import VideoRequest
 __all__ = ["HttpBackend"]
 
 KIND = "http"
-_NOT_THERE_YET = (404, 409, 425)
 _DEFAULT_MODEL = "service"
-
-
-class _LateFilmError(BackendResponseError):
-    """A film that is said to be done is not there, or not yet."""
 
 
 class HttpBackend(PolledBackend):
@@ -142,26 +135,19 @@ class HttpBackend(PolledBackend):
         target = call(self._options.submit, values)
         header, options = self._options.idempotency_header, self._options
         sent = build_body(self._options.body, values)
-        reply = await self._api.send(
-            target.method,
-            target.path,
-            json=sent,
-            headers=self._options.headers | ({} if header is None else {header: key}),
-            paid=True,
-            is_known_again=header is not None,
-            is_accepted=partial(
-                is_accepted_as,
-                found=lambda body: text(found_at(body, options.id)),
-                place=options.id,
+        name, _ = await submit(
+            self._api,
+            Call(
+                target.method,
+                target.path,
+                json=sent,
+                headers=options.headers | ({} if header is None else {header: key}),
+                is_known_again=header is not None,
             ),
-        )
-        body = answer_to_submission(reply, options.id)
-        name = accepted_as(
-            reply,
-            body,
-            text(found_at(body, options.id)),
-            f"nothing at {options.id!r} that names the work",
-            named=found_at(body, options.error),
+            place=options.id,
+            missing=f"nothing at {options.id!r} that names the work",
+            found=lambda body: found_at(body, options.id),
+            error=lambda body: found_at(body, options.error),
         )
         return OperationRef(
             backend=self.name,
@@ -254,7 +240,7 @@ class HttpBackend(PolledBackend):
         """Fetch the film of work that its service calls done."""
         try:
             return await self._fetched(ref, reply, body)
-        except _LateFilmError as late:
+        except LateVideoError as late:
             refusal = refusal_in(body, found_at(body, self._options.error))
             if refusal is not None and refusal.is_plain and self._address(ref, body) is None:
                 return end_of(refusal, self.name, ref.model)
@@ -272,7 +258,7 @@ class HttpBackend(PolledBackend):
             raise self._no_address(ref)
         path = self.film_path(ref)
         asked = reply.url if self._options.content is None else None
-        await self._api.download(url, path, asked=asked, translate=_not_there_yet)
+        await self._api.download(url, path, asked=asked, translate=late_video)
         self._patience.forget(ref.operation_id)
         seed = ref.data.get("seed")
         return JobCompleted(
@@ -290,8 +276,8 @@ class HttpBackend(PolledBackend):
         sent = [str(mark) for mark in marks] if isinstance(marks, list) else []
         return address_in(found_at(body, self._options.result), sent)
 
-    def _no_address(self, ref: OperationRef) -> _LateFilmError:
-        return _LateFilmError(
+    def _no_address(self, ref: OperationRef) -> LateVideoError:
+        return LateVideoError(
             f"{self.name} says that {ref.operation_id} is done, and gives no address of a film "
             f"at {self._options.result!r}",
             hint=f"correct backends.{self.name}.options.result: the film is still there, and "
@@ -309,15 +295,6 @@ class HttpBackend(PolledBackend):
         pictures = [address_of(medium) for medium in request.inputs]
         picture = pictures[0] if pictures else None
         return {**values_of(request, self._model), "first_frame": picture}
-
-
-def _not_there_yet(reply: Reply) -> MediaAgentError | None:
-    if reply.status not in _NOT_THERE_YET:
-        return None
-    return _LateFilmError(
-        f"{reply.host} calls the work done and answers {reply.status} where its film should be",
-        hint="media-agent jobs resume fetches it, once it is there",
-    )
 
 
 def _base_url(settings: BackendSettings) -> str:

@@ -343,6 +343,23 @@ async def test_an_address_in_an_answer_is_asked_only_if_it_is_the_providers_own(
     ]
 
 
+@pytest.mark.parametrize(
+    ("told", "whole"),
+    [
+        ("/files/w1.mp4", "https://api.acme.example/files/w1.mp4"),
+        ("//files.example/w1.mp4", "https://files.example/w1.mp4"),
+        ("https://files.example/w1.mp4?a=%2F", "https://files.example/w1.mp4?a=%2F"),
+    ],
+)
+async def test_a_relative_address_of_a_video_is_relative_to_the_answer(
+    make: Callable[..., Acme], told: str, whole: str
+) -> None:
+    end = (await run(make(saying({"id": "w1", "state": "done", "url": told}))))[-1]
+
+    assert end.type == "job.completed"
+    assert end.artifacts[0].uri == whole
+
+
 async def test_an_answer_about_other_work_is_no_answer(make: Callable[..., Acme]) -> None:
     backend = make(saying({"id": "w2", "state": "done", "url": "https://files.example/w2.mp4"}))
     ref = await backend.submit(planned(backend), key="job-1")

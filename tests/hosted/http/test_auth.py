@@ -184,3 +184,24 @@ async def test_a_header_that_is_no_key_damages_no_address(tmp_path, name):
         f"GET https://api.example.com/films/w-{key}",
         f"GET https://api.example.com/v/1.mp4?key={key}",
     ]
+
+
+@pytest.mark.anyio
+async def test_a_signature_is_made_for_each_request_and_none_is_shown():
+    def sign(request):
+        return {"Authorization": f"Signed {len(request.content)}-{next(numbers)}-0123456789"}
+
+    def echo(request):
+        return httpx.Response(400, json={"message": request.headers["authorization"]})
+
+    numbers = iter(range(1000, 2000))
+    transport = httpx.MockTransport(echo)
+    api = HttpApi("https://api.example.com", auth=sign, transport=transport, sleep=no_time)
+
+    for text in ("a", "longer"):
+        with pytest.raises(MediaAgentError) as caught:
+            await api.send("POST", "/films", json={"prompt": text})
+
+        assert "[key]" in caught.value.message
+        assert "0123456789" not in caught.value.message
+    assert next(numbers) == 1002

@@ -23,20 +23,19 @@ from media_agent.errors import (
     to_info,
 )
 from media_agent.ingest.inline import is_inline
+from media_agent_hosted.base.calls import Call
 from media_agent_hosted.base.identity import answer_about
 from media_agent_hosted.base.patience import Patience
 from media_agent_hosted.base.refusals import (
-    accepted_as,
-    answer_to_submission,
     end_of_poll,
-    is_accepted_as,
     may_be_of_poll,
     refusal_in,
 )
+from media_agent_hosted.base.submit import submit
 from media_agent_hosted.http.auth import key_header
 from media_agent_hosted.http.client import FilePart, HttpApi, Reply, Transport
 from media_agent_hosted.http.inputs import read_medium
-from media_agent_hosted.parsing.lenient import is_at_end, merged, text
+from media_agent_hosted.parsing.lenient import is_at_end, merged
 from media_agent_hosted.parsing.states import State, may_be_done, state_of, state_said
 from media_agent_hosted.parsing.videos import is_video_by_name, marks_in
 from media_agent_hosted.providers.openai_compatible.errors import (
@@ -152,20 +151,15 @@ class OpenAICompatibleBackend(PolledBackend):
         form, picture = await self._build(request)
         self._sent_at[key] = time.monotonic()
         try:
-            reply = await self._api.send(
-                "POST",
-                "/videos",
-                files=form_parts(form, picture),
-                paid=True,
-                is_accepted=partial(
-                    is_accepted_as, found=lambda body: text(merged(body).get("id")), place="id"
-                ),
+            name, body = await submit(
+                self._api,
+                Call("POST", "/videos", files=form_parts(form, picture)),
+                place="id",
+                missing="without a video",
                 translate=refusal_of_video,
             )
         except NoVideosError as error:
             raise await self._explained(error, form.get("model")) from error
-        body = answer_to_submission(reply, "id")
-        name = accepted_as(reply, body, text(merged(body).get("id")), "without a video")
         self._sent_at.pop(key, None)
         return self._ref(request, form, parse_video(body) or Video(id=name))
 

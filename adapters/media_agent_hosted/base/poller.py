@@ -59,8 +59,8 @@ class _FailedError(GenerationFailedError):
         self.why = why
 
 
-class Asking:
-    """Asks one provider: its hooks say which calls there are, its backend when it was asked."""
+class Poller:
+    """Polls one provider: its hooks say which calls there are, its backend how long was waited."""
 
     def __init__(
         self, hooks: Hooks, backend: PolledBackend, api: HttpApi, clock: Callable[[], float]

@@ -1,0 +1,50 @@
+"""Sends what may cost money, once, and finds the name of the accepted work in what comes back."""
+
+from collections.abc import Callable
+
+from pydantic import JsonValue
+
+from media_agent_hosted.base.calls import Call
+from media_agent_hosted.base.refusals import accepted_as, answer_to_submission, is_accepted_as
+from media_agent_hosted.http.client import HttpApi, Translate
+from media_agent_hosted.parsing.lenient import merged, text, value_at
+
+Found = Callable[[JsonValue], JsonValue]
+"""Returns what stands where a name, or an error, is due; None: nothing."""
+
+
+async def submit(
+    api: HttpApi,
+    call: Call,
+    *,
+    place: str,
+    missing: str,
+    found: Found | None = None,
+    error: Found = lambda body: None,
+    translate: Translate | None = None,
+) -> tuple[str, JsonValue]:
+    """Send a submission; return the name of the work, due at `place`, and the whole answer.
+
+    Raises:
+        SubmitUncertainError: it may have been accepted; `missing` says what the answer lacks.
+        MediaAgentError: it was not accepted.
+    """
+
+    def name_in(body: JsonValue) -> str | None:
+        return text(value_at(merged(body), place) if found is None else found(body))
+
+    reply = await api.send(
+        call.method,
+        call.path,
+        json=call.json,
+        files=call.files,
+        params=call.params,
+        headers=call.headers,
+        accepts=call.accepts,
+        paid=True,
+        is_known_again=call.is_known_again,
+        is_accepted=lambda reply: is_accepted_as(reply, name_in, place),
+        translate=translate,
+    )
+    body = answer_to_submission(reply, place)
+    return accepted_as(reply, body, name_in(body), missing, named=error(body)), body

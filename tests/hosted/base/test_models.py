@@ -1,0 +1,87 @@
+"""What a models.yaml may say, and which ids are taken."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from media_agent.errors import InvalidRequestError
+from media_agent_hosted.base.models import Models, Seconds
+from media_agent_schemas.media import InputRole
+from media_agent_schemas.request import VideoMode
+
+TEXT = """
+models:
+  - &first
+    id: acme/clips
+    description: Clips
+    source: made up
+    length: {seconds: 2-4, default: 2}
+    rates: {values: [24], default: 24}
+    tiers: [{short_side: 720}]
+  - <<: *first
+    id: acme/longer
+    inputs: {source_video: video_url}
+"""
+
+
+def models(folder: Path, text: str = TEXT, **parts: int) -> Models:
+    path = folder / "models.yaml"
+    path.write_text(text, "utf-8")
+    return Models(path, provider="acme", **parts)
+
+
+def test_a_span_is_every_number_in_it_and_the_first_model_is_the_default(tmp_path: Path) -> None:
+    found = models(tmp_path)
+
+    length = found.by_id["acme/clips"].length
+    assert isinstance(length, Seconds)
+    assert length.seconds == (2, 3, 4)
+    assert found.checked_id(None) == "acme/clips"
+
+
+def test_a_model_that_needs_a_video_continues_it_and_nothing_else(tmp_path: Path) -> None:
+    model = models(tmp_path).by_id["acme/longer"]
+
+    assert (model.needs, model.modes) == (InputRole.SOURCE_VIDEO, (VideoMode.VIDEO_EXTEND,))
+
+
+@pytest.mark.parametrize(
+    ("model", "least", "most", "is_taken"),
+    [
+        ("new", 1, 1, True),
+        ("new/model", 1, 1, False),
+        ("new/model", 2, 2, True),
+        ("new", 2, 2, False),
+        ("a/b/c/d", 2, None, True),
+        ("a//b", 2, None, False),
+        ("a/..", 2, None, False),
+        ("a/b?c=1", 2, None, False),
+        ("", 1, None, False),
+    ],
+)
+def test_an_id_that_is_not_listed_is_taken_if_it_has_the_form_of_one(
+    tmp_path: Path, model: str, least: int, most: int | None, is_taken: bool
+) -> None:
+    path = tmp_path / "models.yaml"
+    path.write_text(TEXT, "utf-8")
+    found = Models(path, provider="acme", least_parts=least, most_parts=most)
+
+    if is_taken:
+        assert found.checked_id(model) == model
+        return
+    with pytest.raises(InvalidRequestError, match="acme has no model") as caught:
+        found.checked_id(model)
+    assert "ids look like acme/clips" in str(caught.value.hint)
+
+
+def test_a_part_of_a_listed_id_is_understood(tmp_path: Path) -> None:
+    with pytest.raises(InvalidRequestError) as caught:
+        models(tmp_path, least_parts=2).checked_id("longer")
+
+    assert str(caught.value.hint).startswith("did you mean acme/longer?")
+
+
+def test_a_fact_that_nobody_knows_is_a_fault_of_the_table(tmp_path: Path) -> None:
+    with pytest.raises(ValidationError, match="colour"):
+        assert models(tmp_path, f"{TEXT}    colour: red\n").by_id
