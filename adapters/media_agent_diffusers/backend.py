@@ -1,7 +1,7 @@
 """Local model folders as a backend; torch and diffusers are imported when a film is made."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,6 +43,8 @@ class DiffusersBackend(LocalBackend):
     One model is in memory at a time, and one film is made at a time.
     """
 
+    kind = NAME
+
     def __init__(self, settings: BackendSettings) -> None:
         super().__init__(settings)
         self._options = settings.read_options(DiffusersOptions)
@@ -56,11 +58,6 @@ class DiffusersBackend(LocalBackend):
             except StorageError as error:  # the other models work
                 self._faults[name] = error
         self._loaded: tuple[str, LoadedPipeline] | None = None
-
-    @property
-    def name(self) -> str:
-        """Return "diffusers"."""
-        return NAME
 
     def capabilities(self, model: str | None = None) -> Capabilities:
         """Say what the model in a folder can do; the first whole folder is the default.
@@ -121,7 +118,8 @@ class DiffusersBackend(LocalBackend):
     def _read(self, name: str, path: Path) -> Model:
         folder = read_folder(path)
         facts = {"weights_sha256": self._digests.known(folder), "missing": self._missing}
-        return Model(folder, describe(name, folder).model_copy(update=facts))
+        own = {"backend": self.name, **facts}
+        return Model(folder, describe(name, folder).model_copy(update=own))
 
     def _model(self, name: str | None) -> Model:
         if name is None and self._models:
@@ -200,7 +198,7 @@ def _arguments(
     size, limits = request.size, model.capabilities
     if size is None or request.num_frames is None:
         raise InvalidRequestError("the request has no size or num_frames; a plan sets them")
-    options = _options(request, limits)
+    options = _options(request.options.get(limits.backend, {}), limits)
     fit: Fit = "pad" if options.pop("image_fit", "crop") == "pad" else "crop"
     longest = int(str(options["max_sequence_length"]))
     shots = request.storyboard()
@@ -229,10 +227,10 @@ def _arguments(
     }
 
 
-def _options(request: VideoRequest, limits: Capabilities) -> dict[str, JsonValue]:
+def _options(given: Mapping[str, JsonValue], limits: Capabilities) -> dict[str, JsonValue]:
     """Return the options as asked, those not given at the model's own value."""
     own = {spec.name: spec.default for spec in limits.options if spec.default is not None}
-    return {**own, **request.options.get(NAME, {})}
+    return {**own, **given}
 
 
 def _readable(

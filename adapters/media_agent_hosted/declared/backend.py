@@ -84,6 +84,7 @@ class _LateFilmError(BackendResponseError):
 class HttpBackend(PolledBackend):
     """Meets the `VideoBackend` protocol for a service whose calls are said in the settings."""
 
+    kind = KIND
     tells_when_sending = True
 
     def __init__(
@@ -113,11 +114,6 @@ class HttpBackend(PolledBackend):
             transport=transport,
             sleep=sleep,
         )
-
-    @property
-    def name(self) -> str:
-        """Return the name of its section."""
-        return self.settings.name or KIND
 
     def capabilities(self, model: str | None = None) -> Capabilities:
         """Say what the declaration says."""

@@ -80,6 +80,7 @@ class FalOptions(BaseModel):
 class FalBackend(PolledBackend):
     """Meets the `VideoBackend` protocol for every model at fal, mapped or not."""
 
+    kind = NAME
     tells_when_sending = True
 
     def __init__(
@@ -109,11 +110,6 @@ class FalBackend(PolledBackend):
             sleep=sleep,
         )
 
-    @property
-    def name(self) -> str:
-        """Return "fal"."""
-        return NAME
-
     def capabilities(self, model: str | None = None) -> Capabilities:
         """Say what a model can do; an id that is not mapped is taken, and little said of it."""
         missing = self.settings.missing_key(_KEYS)
@@ -133,7 +129,8 @@ class FalBackend(PolledBackend):
             raise BackendAuthenticationError("fal needs a key, and none is set", hint=missing)
         model_id = self._id(request.backend_and_model()[1])
         model = models().get(model_id)
-        body = build_input(request, model, await asyncio.to_thread(self._media, request))
+        own = request.model_copy(update={"options": {NAME: request.options.get(self.name, {})}})
+        body = build_input(own, model, await asyncio.to_thread(self._media, request))
         reply = await self._api.send(
             "POST",
             f"/{model_id}",
@@ -152,7 +149,7 @@ class FalBackend(PolledBackend):
             reply, answer, submitted.request_id or None, "JSON without a usable request_id"
         )
         return OperationRef(
-            backend=NAME,
+            backend=self.name,
             model=model_id,
             operation_id=request_id,
             data={
