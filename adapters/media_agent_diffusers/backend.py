@@ -39,6 +39,8 @@ class DiffusersBackend(LocalBackend):
     One model is in memory at a time, and one film is made at a time.
     """
 
+    kind = NAME
+
     def __init__(self, settings: BackendSettings) -> None:
         super().__init__(settings)
         self._options = settings.read_options(DiffusersOptions)
@@ -52,11 +54,6 @@ class DiffusersBackend(LocalBackend):
             except StorageError as error:  # the other models work
                 self._faults[name] = error
         self._loaded: tuple[str, LoadedPipeline] | None = None
-
-    @property
-    def name(self) -> str:
-        """Return "diffusers"."""
-        return NAME
 
     def capabilities(self, model: str | None = None) -> Capabilities:
         """Say what the model in a folder can do; the first whole folder is the default.
@@ -119,7 +116,8 @@ class DiffusersBackend(LocalBackend):
     def _read(self, name: str, path: Path) -> Model:
         folder = read_folder(path)
         facts = {"weights_sha256": self._digests.known(folder), "missing": self._missing}
-        return Model(folder, describe(name, folder).model_copy(update=facts))
+        own = {"backend": self.name, **facts}
+        return Model(folder, describe(name, folder).model_copy(update=own))
 
     def _model(self, name: str | None) -> Model:
         if name is None and self._models:

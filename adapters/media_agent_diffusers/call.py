@@ -1,7 +1,9 @@
 """From a negotiated request to the call of a pipeline."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
+
+from pydantic import JsonValue
 
 from media_agent.backend.local import GenerationContext
 from media_agent.errors import InvalidRequestError
@@ -42,7 +44,7 @@ def check_call(request: VideoRequest, variant: Variant, model: str) -> None:
     task = find_task(request, variant, model)
     _check_roles(request, task, model)
     known = {spec.name for spec in variant.options_of(task)}
-    for name in request.options.get(NAME, {}):
+    for name in _given(request):
         if name not in known:
             raise InvalidRequestError(
                 f"{task.mode} takes no option {name}", hint=f"it takes {', '.join(sorted(known))}"
@@ -117,7 +119,12 @@ def _options(request: VideoRequest, variant: Variant, task: Task) -> Options:
     """Return the options as asked, those not given at the model's own value."""
     specs = variant.options_of(task)
     own = {spec.name: spec.default for spec in specs if spec.default is not None}
-    return {**own, **request.options.get(NAME, {})}
+    return {**own, **_given(request)}
+
+
+def _given(request: VideoRequest) -> Mapping[str, JsonValue]:
+    """Return the options that the request says for this backend, whatever its name."""
+    return request.options.get(request.backend_and_model()[0] or NAME, {})
 
 
 def _readable(

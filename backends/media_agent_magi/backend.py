@@ -50,6 +50,8 @@ MODEL = "tiny"
 class MagiBackend(LocalBackend):
     """Makes films of any length, chunk by chunk, with a prompt for each chunk."""
 
+    kind = NAME
+
     def __init__(self, settings: BackendSettings, weights: Path = WEIGHTS) -> None:
         super().__init__(settings)
         self._weights = weights
@@ -59,11 +61,6 @@ class MagiBackend(LocalBackend):
             raise damaged(error) from error
         check_settings(settings, self.capabilities())
         self._engine: TinyEngine | None = None
-
-    @property
-    def name(self) -> str:
-        """Return "magi"."""
-        return NAME
 
     def capabilities(self, model: str | None = None) -> Capabilities:
         """Say what magi/tiny can do."""
@@ -190,7 +187,7 @@ class MagiBackend(LocalBackend):
                 chunk.index,
                 partial(_decoded, engine, chunk, request.n),
                 ResumeToken(
-                    backend=NAME,
+                    backend=self.name,
                     model=MODEL,
                     next_chunk=due,
                     data={"state": state_name(due), "first_chunk": how.first_chunk},
@@ -199,7 +196,7 @@ class MagiBackend(LocalBackend):
             )
 
     def _options(self, request: VideoRequest) -> TinyOptions:
-        given = {**self.settings.options, **request.options.get(NAME, {})}
+        given = {**self.settings.options, **request.options.get(self.name, {})}
         return TinyOptions.model_validate(given)
 
     def _check_length(self, prompt: str) -> None:

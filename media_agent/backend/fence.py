@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from datetime import datetime
 from types import NoneType
@@ -87,19 +87,28 @@ class FencedBackend:
     """
 
     def __init__(
-        self, plugin: str, name: str, make: Callable[[], object], *, also: Collection[str] = ()
+        self,
+        plugin: str,
+        kind: str,
+        make: Callable[[], object],
+        *,
+        name: str | None = None,
+        model: str | None = None,
     ) -> None:
-        """Make the backend `name` of a plugin, which may call itself by names in `also` too.
+        """Make a backend of a kind under a name, if another than its kind; `model` is its default.
 
         Raises:
             PluginError: it cannot be made, or what is made is no backend, or says it is another.
         """
-        self._who = f"plugin {plugin}: backend {name}"
-        who = f"plugin {plugin}: the factory of backend {name}"
+        self._kind = kind
+        self._model = model
+        self._who = f"plugin {plugin}: backend {kind}"
+        who = f"plugin {plugin}: the factory of backend {kind}"
         self._inner = cast("VideoBackend", fenced(who, lambda: _checked(make()), object))
         self._name = fenced(f"{self._who}: name", lambda: self._inner.name, str)
-        if self._name not in (name, *also):
-            raise PluginError(f"{self._who} says that its name is {self._name!r}", hint=WAY_OUT)
+        if self._name != (name or kind):
+            said = f"{self._who} says that its name is {self._name!r}, not {name or kind!r}"
+            raise PluginError(said, hint=WAY_OUT)
 
     @property
     def name(self) -> str:
@@ -109,9 +118,15 @@ class FencedBackend:
     def capabilities(self, model: str | None = None) -> Capabilities:
         """Say what a model can do; whose it is, is known here and not believed."""
         what = f"capabilities({'' if model is None else repr(model)})"
-        facts = self._facts(what, lambda: self._inner.capabilities(model), Capabilities)
-        is_own = facts.backend == self._name
-        return facts if is_own else facts.model_copy(update={"backend": self._name})
+        asked = self._model if model is None else model
+        facts = self._facts(what, lambda: self._inner.capabilities(asked), Capabilities)
+        changes: dict[str, object] = {"backend": self._name}
+        if self._name != self._kind:
+            changes["kind"] = self._kind
+        if self._model is not None:  # the default comes first
+            others = (each for each in facts.models if each != self._model)
+            changes["models"] = (self._model, *others)
+        return facts.model_copy(update=changes)
 
     def estimate(self, request: VideoRequest) -> Estimate:
         """Say what the request would cost in money and time."""

@@ -14,6 +14,7 @@ from datetime import datetime
 from functools import cache
 from importlib.util import find_spec
 from itertools import islice
+from typing import ClassVar
 
 from media_agent.backend.context import Chunk, GenerationContext, Operation
 from media_agent.backend.options import check_settings
@@ -53,6 +54,8 @@ _OPERATIONS_KEPT = 100  # finished ones that can still be observed
 class ThreadedBackend(ABC):
     """Meets the `VideoBackend` protocol for work that is done on this machine."""
 
+    kind: ClassVar[str]
+    """The name in its spec; it is called so unless a section of the settings names it."""
     workers: int = 1
     """Pieces of work done at the same time; the others wait their turn."""
 
@@ -66,9 +69,9 @@ class ThreadedBackend(ABC):
         self._is_closed = False
 
     @property
-    @abstractmethod
     def name(self) -> str:
-        """Return the name under which the registry knows this backend."""
+        """Return the name of its section in the settings, else that of its kind."""
+        return self.settings.name or self.kind
 
     @abstractmethod
     def capabilities(self, model: str | None = None) -> Capabilities:

@@ -67,6 +67,8 @@ class PolledBackend(ABC):
     """How long the provider may take to confirm that it stopped."""
     bills: ClassVar[bool] = True
     """Whether work costs money; one's own servers send no bill."""
+    kind: ClassVar[str]
+    """The name in its spec; it is called so unless a section of the settings names it."""
     tells_when_sending: ClassVar[bool] = False
     """Whether `submit_once` sends what may be accepted within `sending()`, and reads its answer."""
 
@@ -86,9 +88,9 @@ class PolledBackend(ABC):
         self._is_closed = False
 
     @property
-    @abstractmethod
     def name(self) -> str:
-        """Return the name under which the registry knows this backend."""
+        """Return the name of its section in the settings, else that of its kind."""
+        return self.settings.name or self.kind
 
     @abstractmethod
     def capabilities(self, model: str | None = None) -> Capabilities:

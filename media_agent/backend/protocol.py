@@ -26,7 +26,7 @@ class VideoBackend(Protocol):
 
     @property
     def name(self) -> str:
-        """Return the name under which the registry knows this backend."""
+        """Return `BackendSettings.name`; where that is empty, the name in the spec."""
         ...
 
     def capabilities(self, model: str | None = None) -> Capabilities:

@@ -89,6 +89,8 @@ class CommandOptions(Declaration):
 class CommandBackend(ThreadedBackend):
     """Runs the program once per film and takes the file that it leaves."""
 
+    kind = KIND
+
     def __init__(
         self,
         settings: BackendSettings,
@@ -110,11 +112,6 @@ class CommandBackend(ThreadedBackend):
         ]
         self.workers = self._options.workers
         super().__init__(settings, clock=clock)
-
-    @property
-    def name(self) -> str:
-        """Return the name of its section."""
-        return self.settings.name or KIND
 
     def capabilities(self, model: str | None = None) -> Capabilities:
         """Say what the declaration says."""

@@ -118,6 +118,8 @@ _CAPABILITIES = Capabilities(
 class SandboxBackend(LocalBackend):
     """Films a slate in chunks, so that it streams, stops, steers and resumes as engines do."""
 
+    kind = _NAME
+
     def __init__(
         self,
         settings: BackendSettings,
@@ -128,11 +130,6 @@ class SandboxBackend(LocalBackend):
         super().__init__(settings, clock=clock)
         self._sleep = sleep
         check_settings(settings, _CAPABILITIES)
-
-    @property
-    def name(self) -> str:
-        """Return "sandbox"."""
-        return _NAME
 
     def capabilities(self, model: str | None = None) -> Capabilities:
         """Say what the slate can do: nearly everything that needs no picture."""
@@ -180,7 +177,7 @@ class SandboxBackend(LocalBackend):
                 slate.frames(
                     index * size, _end(request, (index + 1) * size), steering.prompt(index)
                 ),
-                ResumeToken(backend=_NAME, model=_MODEL, next_chunk=index + 1),
+                ResumeToken(backend=self.name, model=_MODEL, next_chunk=index + 1),
             )
             index += 1
             steering.take(begun=index)
@@ -201,7 +198,7 @@ class SandboxBackend(LocalBackend):
         context.check()
 
     def _option(self, request: VideoRequest, name: str) -> JsonValue:
-        given = {**self.settings.options, **request.options.get(_NAME, {})}
+        given = {**self.settings.options, **request.options.get(self.name, {})}
         default = next(option.default for option in _OPTIONS if option.name == name)
         return given.get(name, default)
 

@@ -1,5 +1,6 @@
 """Builds the record beside a film from what the job went through."""
 
+import logging
 import platform
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
@@ -9,12 +10,14 @@ from pydantic import ValidationError
 
 from media_agent.distribution import own_version
 from media_agent.ingest.digests import digest_in
+from media_agent.validation import in_words
 from media_agent_schemas.capabilities import FALLBACK_FPS, Capabilities, Origin
 from media_agent_schemas.events import ChunkReady, Cost, JobEvent, PromptChanged, TerminalEvent
 from media_agent_schemas.jobs import JobStatus, VideoJob
 from media_agent_schemas.media import Artifact, VideoMetadata
 from media_agent_schemas.records import GenerationRecord, Lineage, ShotRecord, Times
 
+_LOGGER = logging.getLogger(__name__)
 _STATUS = {
     "job.completed": JobStatus.COMPLETED,
     "job.failed": JobStatus.FAILED,
@@ -85,7 +88,11 @@ def read_record(job: VideoJob) -> GenerationRecord | None:
         return None
     try:
         return GenerationRecord.model_validate_json(Path(job.record_path).read_bytes())
-    except (OSError, ValidationError):
+    except OSError:
+        return None
+    except ValidationError as error:
+        reason = in_words(error, GenerationRecord)
+        _LOGGER.warning("the record %s cannot be read: %s", job.record_path, reason)
         return None
 
 

@@ -1,6 +1,7 @@
 """From the name of a backend to the backend, made at first use."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
 from typing import Self
 
@@ -14,7 +15,6 @@ from media_agent.errors import (
     InvalidRequestError,
     MediaAgentError,
 )
-from media_agent.registry.aliased import AliasedBackend
 from media_agent.registry.model_folders import with_models
 from media_agent.registry.plugins import BrokenPlugin, Discovery, discover
 from media_agent.suggest import did_you_mean
@@ -83,10 +83,8 @@ class Registry:
         spec = self._spec(name)
         if spec.takes_folders:
             settings = with_models(spec.name, settings)
-        backend = self.make(spec, settings)
-        if settings.model is None and name in (self.kind(name), backend.name):
-            return backend
-        return AliasedBackend(name, backend, settings.model)
+        is_named = name != spec.name  # by a section of the settings
+        return self.make(spec, replace(settings, name=name) if is_named else settings)
 
     def make(self, spec: BackendSpec, settings: BackendSettings) -> VideoBackend:
         """Make the backend of a spec, behind the fence that every plugin is kept by.
@@ -107,8 +105,8 @@ class Registry:
                     hint=f"install what the manual of plugin {plugin} says",
                 ) from error
 
-        also = (settings.name,) if settings.name else ()
-        return FencedBackend(plugin, spec.name, made, also=also)
+        name, model = settings.name, settings.model
+        return FencedBackend(plugin, spec.name, made, name=name, model=model)
 
     def _spec(self, name: str) -> BackendSpec:
         kind = self.kind(name)

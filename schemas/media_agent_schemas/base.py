@@ -1,8 +1,12 @@
 """What every wire type has in common: frozen, unknown fields refused, a version on documents."""
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+SCHEMA_VERSION: Final = "2"
+"""The version of every document; one of another version is refused, not guessed at."""
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 """A finite length of time above zero, in seconds."""
@@ -30,4 +34,18 @@ class Schema(BaseModel):
 class Document(Schema):
     """A schema that is stored or sent on its own, and therefore says its version."""
 
-    schema_version: Literal["1"] = Field("1", description="Version of this schema.")
+    schema_version: Literal["2"] = Field(SCHEMA_VERSION, description="Version of this schema.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _check_version(cls, data: object) -> object:
+        """Say that it is another version, before its fields are found wrong one by one."""
+        if not isinstance(data, Mapping):
+            return data
+        version = data.get("schema_version", SCHEMA_VERSION)
+        if version != SCHEMA_VERSION:
+            raise ValueError(
+                f"it has schema version {version!r} and this media-agent reads {SCHEMA_VERSION!r}: "
+                "read it with the media-agent that wrote it, or have it written again"
+            )
+        return data

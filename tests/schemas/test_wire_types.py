@@ -16,11 +16,14 @@ from media_agent_schemas import (
     JobCompleted,
     JobEvent,
     MediaInput,
+    ResumeToken,
     Shot,
     Size,
     VideoMode,
     VideoRequest,
 )
+from media_agent_schemas.base import Document
+from media_agent_schemas.records import GenerationRecord
 
 LARGEST_SEED = 2**63 - 1
 
@@ -275,3 +278,13 @@ def test_a_default_that_is_not_allowed_is_refused_in_capabilities() -> None:
 def test_a_digest_that_no_record_could_keep_is_refused_in_the_capabilities() -> None:
     with pytest.raises(ValidationError, match="weights_sha256"):
         Capabilities(backend="b", model="m", weights_sha256="v1.2")
+
+
+@pytest.mark.parametrize("kind", [VideoRequest, ResumeToken, GenerationRecord])
+def test_a_document_of_another_version_is_refused_in_one_sentence(kind: type[Document]) -> None:
+    with pytest.raises(ValidationError) as caught:
+        kind.model_validate({"schema_version": "1", "what_it_had_then": True})
+
+    (error,) = caught.value.errors()
+    assert "it has schema version '1' and this media-agent reads '2'" in error["msg"]
+    assert "the media-agent that wrote it" in error["msg"]

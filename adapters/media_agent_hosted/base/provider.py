@@ -90,8 +90,8 @@ class HostedBackend(Hooks, PolledBackend):
 
     @property
     def name(self) -> str:
-        """Return the name of the provider."""
-        return self.provider
+        """Return the name of its section in the settings, else that of the provider."""
+        return self.settings.name or self.provider
 
     def capabilities(self, model: str | None = None) -> Capabilities:
         """Say what a model can do; an id that is not mapped is taken, and little said of it."""

@@ -77,6 +77,7 @@ _DEFAULT_MODEL = "service"
 class HttpBackend(PolledBackend):
     """Meets the `VideoBackend` protocol for a service whose calls are said in the settings."""
 
+    kind = KIND
     tells_when_sending = True
 
     def __init__(
@@ -106,11 +107,6 @@ class HttpBackend(PolledBackend):
             transport=transport,
             sleep=sleep,
         )
-
-    @property
-    def name(self) -> str:
-        """Return the name of its section."""
-        return self.settings.name or KIND
 
     def capabilities(self, model: str | None = None) -> Capabilities:
         """Say what the declaration says."""

@@ -90,6 +90,7 @@ class OpenAICompatibleBackend(PolledBackend):
     """Meets the `VideoBackend` protocol for one server; its replies show which program."""
 
     bills = False
+    kind = NAME
     tells_when_sending = True
 
     def __init__(
@@ -123,11 +124,6 @@ class OpenAICompatibleBackend(PolledBackend):
         self._patience = Patience()
         self._sent_at: dict[str, float] = {}
         self._models_served: tuple[str, ...] | None = None
-
-    @property
-    def name(self) -> str:
-        """Return "openai-compatible"."""
-        return NAME
 
     def capabilities(self, model: str | None = None) -> Capabilities:
         """Say what is known of a model; every name is taken, as only the server knows its own."""
@@ -248,7 +244,7 @@ class OpenAICompatibleBackend(PolledBackend):
         """Return the form, and the first frame where it goes along as a file."""
         _, model = request.backend_and_model()
         model = model or self._model
-        options = self._defaults | request.options.get(NAME, {})
+        options = self._defaults | request.options.get(self.name, {})
         form = build_form(
             request,
             {name: value for name, value in options.items() if name != "deadline_seconds"},
@@ -267,7 +263,7 @@ class OpenAICompatibleBackend(PolledBackend):
         _, model = request.backend_and_model()
         server = self._config.server if self._config.server is not Server.AUTO else video.server
         return OperationRef(
-            backend=NAME,
+            backend=self.name,
             model=model or self._model,
             operation_id=video.id,
             data={"server": server.value, "seed": request.seed, "sent": [*marks_in({**form})]},

@@ -36,10 +36,7 @@ WAVES = OptionSpec(
 class PlasmaBackend(LocalBackend):
     """Streams, takes new prompts while it works, ends when told to, and goes on after a kill."""
 
-    @property
-    def name(self) -> str:
-        """Return "plasma"."""
-        return NAME
+    kind = NAME
 
     def capabilities(self, model: str | None = None) -> Capabilities:
         """Say what the waves can do; what is not said here is never asked of `generate`."""
@@ -83,7 +80,7 @@ class PlasmaBackend(LocalBackend):
         assert request.size is not None  # the plan sets size, fps, seed and num_frames
         assert request.fps is not None
         length = max(1, round(CHUNK_SECONDS * request.fps))
-        waves = Waves(request.size, request.seed or 0, _number_of_waves(request))
+        waves = Waves(request.size, request.seed or 0, self._number_of_waves(request))
         steering = Steering(context)
         index = 0 if context.resume is None else context.resume.next_chunk
         while not steering.ends_before(index) and not _is_over(request, index * length):
@@ -92,8 +89,14 @@ class PlasmaBackend(LocalBackend):
             prompt = steering.prompt(index) or _prompt_at(request, index * length / request.fps)
             frames = waves.frames(index * length, length, request.fps, prompt)
             index += 1
-            yield Chunk(index - 1, frames, ResumeToken(backend=NAME, model=MODEL, next_chunk=index))
+            yield Chunk(
+                index - 1, frames, ResumeToken(backend=self.name, model=MODEL, next_chunk=index)
+            )
             steering.take(begun=index)
+
+    def _number_of_waves(self, request: VideoRequest) -> int:
+        given = request.options.get(self.name, {}).get("waves", WAVES.default)
+        return int(str(given))
 
 
 class Waves:
@@ -139,11 +142,6 @@ def _prompt_at(request: VideoRequest, seconds: float) -> str:
         if seconds < end - 1e-6:
             return shot.prompt
     return request.storyboard()[-1].prompt
-
-
-def _number_of_waves(request: VideoRequest) -> int:
-    given = request.options.get(NAME, {}).get("waves", WAVES.default)
-    return int(str(given))
 
 
 def _is_over(request: VideoRequest, frame: int) -> bool:

@@ -9,7 +9,7 @@ from media_agent.backend.protocol import BackendSettings, BackendSpec, VideoBack
 from media_agent.builtin.sandbox import SandboxBackend
 from media_agent.client import VideoClient
 from media_agent.config.settings import load_settings
-from media_agent.errors import ConfigurationError, InvalidRequestError
+from media_agent.errors import ConfigurationError, InvalidRequestError, PluginError
 from media_agent.registry.plugins import Discovery, discover
 from media_agent.registry.registry import Registry
 from media_agent.testing import events_of
@@ -120,9 +120,7 @@ async def test_one_word_of_the_file_swaps_who_makes_it(
 
 def two_kinds() -> Discovery:
     class OtherBackend(SandboxBackend):
-        @property
-        def name(self) -> str:
-            return "other"
+        kind = "other"
 
     other = BackendSpec(name="other", factory=OtherBackend)
     return Discovery({**discover().specs, "other": other})
@@ -144,3 +142,30 @@ def test_a_kind_alone_is_no_backend() -> None:
     with pytest.raises(InvalidRequestError, match="kind of backend") as caught:
         registry.create("command", BackendSettings(Path()))
     assert "media-agent.toml" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize("kind", ["sandbox", "fal", "openai-compatible", "magi", "diffusers"])
+def test_every_backend_of_ours_is_called_as_its_section(tmp_path: Path, kind: str) -> None:
+    pytest.importorskip("torch" if kind in ("magi", "diffusers") else "pydantic")
+    settings = BackendSettings(data_dir=tmp_path)
+
+    alone = Registry().create(kind, settings)
+    named = Registry(kinds={"final": kind}).create("final", settings)
+
+    assert (alone.name, named.name) == (kind, "final")
+    if kind != "diffusers":  # it has no model yet
+        facts = named.capabilities()
+        assert (facts.backend, facts.kind) == ("final", kind)
+
+
+def test_a_backend_that_keeps_a_name_of_its_own_is_refused() -> None:
+    class Stubborn(SandboxBackend):
+        @property
+        def name(self) -> str:
+            return "stubborn"
+
+    spec = BackendSpec(name="stubborn", factory=Stubborn)
+    registry = Registry(Discovery({"stubborn": spec}), kinds={"final": "stubborn"})
+
+    with pytest.raises(PluginError, match="its name is 'stubborn', not 'final'"):
+        registry.create("final", BackendSettings(Path()))
