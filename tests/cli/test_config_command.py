@@ -44,7 +44,7 @@ def test_without_any_file_the_defaults_hold(
         ('x = 1\n[backends.a]\nkind = "sandbx"', ":3: backends.a.kind: there is no kind 'sandbx'"),
         ('[backends.a]\nkind = "sandbox"\nkey_env = "NO_KEY"', ":3: backends.a.key_env: the var"),
         ('[backends.a]\nkind = "sandbox"\nkey_file = "no"', ":3: backends.a.key_file: the key"),
-        ('[backends.a]\nkind = "sandbox"\nmodel = "slat"', ":3: backends.a.model: sandbox has no"),
+        ('[backends.a]\nkind = "sandbox"\nmodel = "slat"', ":3: backends.a.model: a has no"),
         (
             '[backends.sandbox.options]\nfail = 1\nfault = "x"',
             ":2: backends.sandbox.options.fail: sandbox has no such option; did you mean fail_at?",
