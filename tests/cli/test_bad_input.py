@@ -92,7 +92,7 @@ def test_a_missing_key(said: Said) -> None:
         ("nonsense/model", "there is diffusers, fal, magi"),
         ("magi/tinny", "its models: tiny"),
         ("sandbox/slade", "did you mean slate?"),
-        ("fal/nonsense", "ids look like owner/name or longer"),
+        ("fal/nonsense", "ids look like fal-ai/"),
         ("diffusers/wan", "media-agent models add FOLDER"),
     ],
 )
