@@ -1,0 +1,75 @@
+"""xAI: Grok Imagine video, at api.x.ai. It honours no key, so a submission is sent once."""
+
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from urllib.parse import quote
+
+from pydantic import JsonValue
+
+from media_agent.errors import ContentRejectedError, MediaAgentError
+from media_agent_hosted.base.calls import Call, Status, Submission
+from media_agent_hosted.base.models import Models
+from media_agent_hosted.base.outcomes import read_status
+from media_agent_hosted.base.provider import HostedBackend
+from media_agent_hosted.base.refusals import refusal_in
+from media_agent_hosted.http.replies import Reply
+from media_agent_hosted.parsing.causes import Cause
+from media_agent_hosted.parsing.lenient import number, text, value_at
+from media_agent_hosted.parsing.states import State
+from media_agent_schemas.events import Cost
+from media_agent_schemas.jobs import OperationRef
+
+__all__ = ["XaiBackend"]
+
+_TICKS_IN_A_DOLLAR = 10_000_000_000
+
+
+class XaiBackend(HostedBackend):
+    """Meets the `VideoBackend` protocol for every model of Grok Imagine."""
+
+    provider = "xai"
+    address = "https://api.x.ai/v1"
+    keys_at = "console.x.ai"
+    models = Models(Path(__file__).with_name("models.yaml"), provider="xai", most_parts=1)
+    work_id = "request_id"
+    keeps = timedelta(hours=24)
+
+    def build(self, submission: Submission) -> Call:
+        """Return the call that asks for a video of text or of an image."""
+        body: JsonValue = {"model": submission.model_id, **submission.fields()}
+        return Call("POST", "/videos/generations", json=body)
+
+    def poll(self, ref: OperationRef) -> Call:
+        """Return the call that asks how far work is, which tells its video too."""
+        return Call("GET", f"/videos/{quote(ref.operation_id, safe='')}")
+
+    def parse(self, body: JsonValue) -> Status:
+        """Return how far work is: xAI may leave "done" out, and says it of a withheld video too."""
+        status = replace(read_status(body), cost=_cost(body))
+        video = text(value_at(body, "video.url"))
+        if video is not None and not status.word:
+            return replace(status, state=State.DONE)
+        is_withheld = video is None and value_at(body, "video.respect_moderation") is False
+        if status.state is State.DONE and is_withheld:
+            why = ContentRejectedError(
+                "xai withholds the video: its moderation objects",
+                hint="change the prompt or the image",
+            )
+            return replace(status, state=State.FAILED, error=why)
+        return status
+
+    def refusal(self, reply: Reply, model_id: str) -> MediaAgentError | None:
+        """Return what moderation objects to in a submission; None: it is something else."""
+        said = refusal_in(reply.object()) if reply.is_no else None
+        if said is not None and said.cause is Cause.CONTENT:
+            return said.before_acceptance(reply.host)
+        return None
+
+
+def _cost(body: JsonValue) -> Cost | None:
+    """Return what was billed."""
+    ticks = number(value_at(body, "usage.cost_in_usd_ticks"))
+    if ticks is None or ticks < 0:
+        return None
+    return Cost(usd=ticks / _TICKS_IN_A_DOLLAR, source="xai")
