@@ -64,7 +64,7 @@ adherence: $(READY) ## Count how often magi/tiny shows what its prompt says
 kill-matrix: $(READY) ## Kill the process after each step of paid jobs; nothing may be paid twice
 	@$(BIN)/python benchmarks/kill_matrix.py
 
-kill-engine: $(READY) ## Kill films of magi/tiny 20 times and go on; every frame must be the same
+kill-engine: $(READY) ## Kill videos of magi/tiny 20 times and go on; every frame must be the same
 	@$(BIN)/python benchmarks/kill_engine.py
 
 hostile: $(READY) ## 300 odd upstreams and 300 random kills from outside (an hour); no video lost, none paid twice

@@ -1,4 +1,4 @@
-"""Is an endless film as cheap at its end as at its start? `make bench-engine`.
+"""Is an endless video as cheap at its end as at its start? `make bench-engine`.
 
 Curves: 600 chunks of magi/tiny and of a model of 41 million random weights, decoded and thrown
 away: resident memory and seconds of every chunk, in a process for each. The machine's own speed
@@ -6,10 +6,10 @@ changes in minutes: a forward of fixed input beside every chunk is the yardstick
 are those over it. While memory is measured, what is freed goes back at once
 (MALLOC_MMAP_THRESHOLD_), so that peaks are what is needed, not what the allocator has not given
 back yet; that costs half of the speed, so that time is measured without it. Reference: the same
-films by the algorithm of the published code, written out below: keys of the whole film, a position
-table of the whole film at each forward, three forwards a step, pixels at the end. Its latents must
-equal ours, or the comparison does not count. First chunk: with the growing window, over a steady
-chunk. Ratios are of one run; times are medians.
+videos by the algorithm of the published code, written out below: keys of the whole video, a
+position table of the whole video at each forward, three forwards a step, pixels at the end. Its
+latents must equal ours, or the comparison does not count. First chunk: with the growing window,
+over a steady chunk. Ratios are of one run; times are medians.
 """
 
 import argparse
@@ -80,7 +80,7 @@ class Subject:
     def sampler(
         self, chunks: int, make: Callable[..., ChunkSampler] = ChunkSampler, **options: Any
     ) -> ChunkSampler:
-        """Begin a film of so many chunks."""
+        """Begin a video of so many chunks."""
         scales = options.pop("scales", SCALES["tiny"])
         return make(
             self.dit,
@@ -105,7 +105,7 @@ def subject(name: str) -> Subject:
 
 
 class WholeCache(KVCache):
-    """Keeps every key of the film, in one tensor a layer, allocated at once."""
+    """Keeps every key of the video, in one tensor a layer, allocated at once."""
 
     def __init__(self, tokens: int) -> None:
         super().__init__()
@@ -143,7 +143,7 @@ class ThreeForwards(Predictor):
     def _table_from_the_start(
         self, grid: tuple[int, int, int], first_chunk: int, chunks: int
     ) -> Tensor:
-        """Make the table of the whole film so far anew, and use its end."""
+        """Make the table of the whole video so far anew, and use its end."""
         patches, rows, columns = grid
         through = first_chunk + chunks
         table = self.model.rotary((patches // chunks * through, rows, columns), 0, through)
@@ -179,7 +179,7 @@ class WholeSampler(ChunkSampler):
 
 @torch.no_grad()
 def curve(name: str, chunks: int) -> dict[str, list[float]]:
-    """Make a film; return megabytes and seconds up to and of each chunk, the first ones too."""
+    """Make a video; return megabytes and seconds up to and of each chunk, the first ones too."""
     chosen = subject(name)
     before: Tensor | None = None
     rows: dict[str, list[float]] = {"megabytes": [], "seconds": [], "yardstick": []}
@@ -203,7 +203,7 @@ def curve(name: str, chunks: int) -> dict[str, list[float]]:
 
 @torch.no_grad()
 def compare(name: str, seconds: int, guidance: str) -> dict[str, Any]:
-    """Make the same film both ways, decoded; return the times and whether the films are equal."""
+    """Make the same video both ways, decoded; return the times and whether the videos are equal."""
     chosen = subject(name)
     options: dict[str, Any] = {"config": SAMPLER, "scales": SCALES[guidance]}
     list(chosen.sampler(2, **options))  # warm
@@ -214,9 +214,9 @@ def compare(name: str, seconds: int, guidance: str) -> dict[str, Any]:
         )
     error = float((ours - theirs).abs().max())
     if error > 1e-2:
-        raise SystemExit(f"{name}: the two films differ by {error:.2g}: no comparison")
+        raise SystemExit(f"{name}: the two videos differ by {error:.2g}: no comparison")
     return {
-        "seconds_of_film": seconds,
+        "seconds_of_video": seconds,
         "guidance": guidance,
         "ours_seconds": our_time,
         "reference_seconds": their_time,
@@ -231,7 +231,7 @@ def compare(name: str, seconds: int, guidance: str) -> dict[str, Any]:
 def timed(
     chosen: Subject, sampler: ChunkSampler, *, at_end: bool
 ) -> tuple[Tensor, list[float], float]:
-    """Make a film and its pixels; return latents, seconds of each chunk, seconds in all."""
+    """Make a video and its pixels; return latents, seconds of each chunk, seconds in all."""
     began = clock = time.perf_counter()
     made: list[Tensor] = []
     seconds: list[float] = []
@@ -248,7 +248,7 @@ def timed(
 
 
 def ends(seconds: list[float]) -> float | None:
-    """Return how much longer the last steady chunks took than the first, None of a short film."""
+    """Return how much longer the last steady chunks took than the first, None of a short video."""
     steady = seconds[STEADY]
     if len(steady) < SKIPPED:
         return None
@@ -321,8 +321,8 @@ def draw(panels: dict[str, dict[str, list[float]]], path: Path) -> None:
     from PIL import Image, ImageDraw
 
     width, height, margin = 460, 200, 46
-    picture = Image.new("RGB", (2 * width, -(-len(panels) // 2) * height), "white")
-    pen = ImageDraw.Draw(picture)
+    image = Image.new("RGB", (2 * width, -(-len(panels) // 2) * height), "white")
+    pen = ImageDraw.Draw(image)
     for number, (title, lines) in enumerate(panels.items()):
         top, left = number // 2 * height + 26, number % 2 * width + margin
         inner, down = width - margin - 14, height - 60
@@ -340,7 +340,7 @@ def draw(panels: dict[str, dict[str, list[float]]], path: Path) -> None:
         pen.text((left - 14, top + down - 6), "0", fill="black")
         pen.text((left, top + down + 4), f"chunk {SKIPPED}", fill="black")
         pen.text((left + inner - 60, top + down + 4), f"chunk {len(values)}", fill="black")
-    picture.save(path, optimize=True)
+    image.save(path, optimize=True)
 
 
 def peak_megabytes() -> float:
@@ -377,7 +377,7 @@ def main() -> None:
     """Measure everything, write results/endless.json and results/endless.png."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--chunks", type=int, default=600)
-    parser.add_argument("--repeats", type=int, default=7, help="films of first chunks")
+    parser.add_argument("--repeats", type=int, default=7, help="videos of first chunks")
     parser.add_argument("--measure", nargs="+", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.measure:

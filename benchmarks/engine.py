@@ -1,8 +1,8 @@
 """Measures magi/tiny end to end, through the public client: `make bench`.
 
-A film is what a caller gets: planned, generated, decoded, encoded, collected, probed and recorded.
-Each repeat runs in a process of its own, makes one short film to load and warm everything, then the
-film that counts. Medians over the repeats, with the smallest and the largest.
+A video is what a caller gets: planned, generated, decoded, encoded, collected, probed and recorded.
+Each repeat runs in a process of its own, makes one short video to load and warm everything, then
+the video that counts. Medians over the repeats, with the smallest and the largest.
 """
 
 import argparse
@@ -28,11 +28,11 @@ PROMPTS = (
 )
 FPS = 24.0
 MEASURES = {  # name -> (unit, digits, what it is)
-    "film_fps": ("frames/s", 1, "whole film, from the call to the record on disk"),
+    "video_fps": ("frames/s", 1, "whole video, from the call to the record on disk"),
     "real_time_factor": ("x", 2, "the same over 24 frames per second"),
     "steady_fps": ("frames/s", 1, "from the first finished chunk to the last"),
     "first_chunk_seconds": ("s", 3, "from the call to the first finished chunk, model loaded"),
-    "chunk_seconds": ("s", 3, "between finished chunks, median within a film"),
+    "chunk_seconds": ("s", 3, "between finished chunks, median within a video"),
     "cold_first_chunk_seconds": ("s", 3, "the same in a fresh process: torch and weights loaded"),
     "peak_memory_mb": ("MB", 0, "largest resident size of that process"),
     "import_seconds": ("s", 3, "import media_agent.client, over a bare Python"),
@@ -45,22 +45,22 @@ Summary = dict[str, dict[str, float]]
 def main() -> None:
     """Measure, print the table, write results/NAME.json and results/NAME.md."""
     arguments = read_arguments()
-    if arguments.film:
-        print(json.dumps(measure_film(arguments.model, arguments.seconds, arguments.option)))
+    if arguments.video:
+        print(json.dumps(measure_video(arguments.model, arguments.seconds, arguments.option)))
         return
     load = load_average()
-    films = []
+    videos = []
     for number in range(arguments.repeats):
-        films.append(film_in_a_process(arguments))
-        fps = films[-1]["film_fps"]
-        print(f"film {number + 1} of {arguments.repeats}: {fps:.1f} frames/s", file=sys.stderr)
-    runs = {name: [film[name] for film in films] for name in films[0]}
+        videos.append(video_in_a_process(arguments))
+        fps = videos[-1]["video_fps"]
+        print(f"video {number + 1} of {arguments.repeats}: {fps:.1f} frames/s", file=sys.stderr)
+    runs = {name: [video[name] for video in videos] for name in videos[0]}
     runs |= start_times(arguments.repeats)
     result = {
         "command": " ".join(["python", "benchmarks/engine.py", *sys.argv[1:]]),
         "date": time.strftime("%Y-%m-%d"),
         "model": arguments.model,
-        "film_seconds": arguments.seconds,
+        "video_seconds": arguments.seconds,
         "repeats": arguments.repeats,
         "options": arguments.option,
         "threads": os.environ.get("MEDIA_AGENT_THREADS", "1, as media-agent chooses"),
@@ -78,17 +78,17 @@ def read_arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="magi/tiny")
-    parser.add_argument("--seconds", type=float, default=15.0, help="length of the film")
+    parser.add_argument("--seconds", type=float, default=15.0, help="length of the video")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--option", action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument("--name", default="engine", help="of the files in benchmarks/results")
-    parser.add_argument("--film", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--video", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
-def film_in_a_process(arguments: argparse.Namespace) -> dict[str, float]:
-    """Run `measure_film` in a fresh interpreter."""
-    command = [sys.executable, __file__, "--film", "--model", arguments.model]
+def video_in_a_process(arguments: argparse.Namespace) -> dict[str, float]:
+    """Run `measure_video` in a fresh interpreter."""
+    command = [sys.executable, __file__, "--video", "--model", arguments.model]
     command += ["--seconds", str(arguments.seconds)]
     for option in arguments.option:
         command += ["--option", option]
@@ -97,15 +97,15 @@ def film_in_a_process(arguments: argparse.Namespace) -> dict[str, float]:
     return measured
 
 
-def measure_film(model: str, seconds: float, options: list[str]) -> dict[str, float]:
-    """Make a warming film and one that counts, and time the latter."""
+def measure_video(model: str, seconds: float, options: list[str]) -> dict[str, float]:
+    """Make a warming video and one that counts, and time the latter."""
     from media_agent.config.settings import load_settings
     from media_agent.sync import BlockingVideoClient
     from media_agent_schemas.events import ChunkReady, JobEvent
     from media_agent_schemas.jobs import JobStatus
     from media_agent_schemas.request import Shot, VideoRequest
 
-    def film(length: float) -> tuple[int, float, list[float]]:
+    def video(length: float) -> tuple[int, float, list[float]]:
         """Return frames, seconds in all, and when each chunk was ready."""
         shots = tuple(Shot(prompt=text, duration=length / len(PROMPTS)) for text in PROMPTS)
         chosen = {name: json.loads(value) for name, _, value in (o.partition("=") for o in options)}
@@ -122,19 +122,19 @@ def measure_film(model: str, seconds: float, options: list[str]) -> dict[str, fl
         job = client.generate(request, on_event=note)
         took = time.perf_counter() - began
         if job.status is not JobStatus.COMPLETED:
-            sys.exit(f"the film is {job.status}: {job.error}")
+            sys.exit(f"the video is {job.status}: {job.error}")
         return job.frames_ready, took, ready
 
     with (
         tempfile.TemporaryDirectory() as folder,
         BlockingVideoClient(settings=load_settings(data_dir=Path(folder))) as client,
     ):
-        _, _, cold = film(float(len(PROMPTS)))
-        frames, took, ready = film(seconds)
+        _, _, cold = video(float(len(PROMPTS)))
+        frames, took, ready = video(seconds)
     gaps = [later - earlier for earlier, later in pairwise(ready)]
     first_chunk_frames = frames / len(ready)
     return {
-        "film_fps": frames / took,
+        "video_fps": frames / took,
         "real_time_factor": frames / took / FPS,
         "steady_fps": (frames - first_chunk_frames) / (ready[-1] - ready[0]),
         "first_chunk_seconds": ready[0],
@@ -195,7 +195,7 @@ def page(result: dict[str, object]) -> str:
         f"# {result['model']}, end to end",
         "",
         f"`{result['command']}` on {result['date']}; {result['repeats']} repeats, "
-        f"a film of {result['film_seconds']:g} s each, in a process of its own. "
+        f"a video of {result['video_seconds']:g} s each, in a process of its own. "
         f"Threads: {result['threads']}. Load before: {result['load_before']}.",
         "",
         "Machine: " + ", ".join(f"{name} {value}" for name, value in machine.items()) + ".",

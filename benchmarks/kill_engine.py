@@ -1,8 +1,8 @@
-"""Kills films of magi/tiny at random moments and goes on with them: `make kill-engine`.
+"""Kills videos of magi/tiny at random moments and goes on with them: `make kill-engine`.
 
-Each film is made by the command line in a process of its own, which is killed (SIGKILL) at a random
-moment of its life, the import of torch included, and its successors too, until one may finish.
-Every frame must equal that of the film nobody disturbed.
+Each video is made by the command line in a process of its own, which is killed (SIGKILL) at a
+random moment of its life, the import of torch included, and its successors too, until one may
+finish. Every frame must equal that of the video nobody disturbed.
 """
 
 import argparse
@@ -34,7 +34,7 @@ CLI = (sys.executable, "-m", "media_agent.cli")
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one film."""
+    """What became of one video."""
 
     kills: int
     chunks_at_kills: tuple[int, ...]  # announced when the process was killed
@@ -44,11 +44,11 @@ class Outcome:
 
 
 def main() -> int:
-    """Make the undisturbed film, then disturb as many as it takes; write the result."""
+    """Make the undisturbed video, then disturb as many as it takes; write the result."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=20, help="processes to kill, in all")
-    parser.add_argument("--chunks", type=int, default=40, help="length of the film, in seconds")
-    parser.add_argument("--kills-per-film", type=int, default=2)
+    parser.add_argument("--chunks", type=int, default=40, help="length of the video, in seconds")
+    parser.add_argument("--kills-per-video", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0, help="of the moments of the kills")
     arguments = parser.parse_args()
     load = load_average()
@@ -57,12 +57,12 @@ def main() -> int:
             Path(folder),
             kills=arguments.kills,
             chunks=arguments.chunks,
-            kills_per_film=arguments.kills_per_film,
+            kills_per_video=arguments.kills_per_video,
             moment=at_random(random.Random(arguments.seed)),
         )
     kills = sum(outcome.kills for outcome in outcomes)
     equal = sum(outcome.is_equal for outcome in outcomes)
-    print(f"{kills} kills of {len(outcomes)} films: {equal} equal the undisturbed film")
+    print(f"{kills} kills of {len(outcomes)} videos: {equal} equal the undisturbed video")
     result = {
         "command": " ".join(["python", "benchmarks/kill_engine.py", *sys.argv[1:]]),
         "date": time.strftime("%Y-%m-%d"),
@@ -70,7 +70,7 @@ def main() -> int:
         "machine": describe_machine(),
         "chunks": arguments.chunks,
         "kills": kills,
-        "films": len(outcomes),
+        "videos": len(outcomes),
         "equal": equal,
         "outcomes": [asdict(outcome) for outcome in outcomes],
     }
@@ -81,7 +81,7 @@ def main() -> int:
 def at_random(moments: random.Random) -> "Moment":
     """Kill at any moment of a life, with equal chance."""
 
-    def moment(_: Film, life: float) -> Callable[[], bool]:
+    def moment(_: Video, life: float) -> Callable[[], bool]:
         end = time.perf_counter() + moments.uniform(0, life)
         return lambda: time.perf_counter() >= end
 
@@ -89,53 +89,53 @@ def at_random(moments: random.Random) -> "Moment":
 
 
 def play(
-    folder: Path, *, kills: int, chunks: int, kills_per_film: int, moment: "Moment"
+    folder: Path, *, kills: int, chunks: int, kills_per_video: int, moment: "Moment"
 ) -> list[Outcome]:
-    """Make films until so many processes were killed, and compare each with the undisturbed one."""
+    """Make videos until so many processes were killed; compare each with the undisturbed one."""
     began = time.perf_counter()
-    whole = Film(folder / "whole", chunks)
+    whole = Video(folder / "whole", chunks)
     whole.live()
     life = time.perf_counter() - began
     expected = frames_digest(whole.path)
     outcomes: list[Outcome] = []
     while (done := sum(outcome.kills for outcome in outcomes)) < kills:
-        film = Film(folder / f"film{len(outcomes)}", chunks)
+        video = Video(folder / f"video{len(outcomes)}", chunks)
         began = time.perf_counter()
         killed: list[int] = []
         resumed = 0
-        for _ in range(min(kills_per_film, kills - done)):
-            resumed += film.announced_chunks() > 0
-            if film.live(moment(film, life)):
+        for _ in range(min(kills_per_video, kills - done)):
+            resumed += video.announced_chunks() > 0
+            if video.live(moment(video, life)):
                 if not killed:  # the machine is faster than it was: kill sooner
                     life = min(life, time.perf_counter() - began)
                 break
-            killed.append(film.announced_chunks())
-        while not film.path.exists():
-            resumed += film.announced_chunks() > 0
-            film.live()
+            killed.append(video.announced_chunks())
+        while not video.path.exists():
+            resumed += video.announced_chunks() > 0
+            video.live()
         outcome = Outcome(
             kills=len(killed),
             chunks_at_kills=tuple(killed),
             resumed=resumed,
-            is_equal=frames_digest(film.path) == expected,
+            is_equal=frames_digest(video.path) == expected,
             seconds=round(time.perf_counter() - began, 2),
         )
         outcomes.append(outcome)
-        print(f"film {len(outcomes)}: {outcome}", file=sys.stderr, flush=True)
+        print(f"video {len(outcomes)}: {outcome}", file=sys.stderr, flush=True)
     return outcomes
 
 
-class Film:
-    """One film, made in as many lives as it takes."""
+class Video:
+    """One video, made in as many lives as it takes."""
 
     def __init__(self, folder: Path, chunks: int) -> None:
         self.folder = folder
-        self.path = folder / "film.mp4"
+        self.path = folder / "video.mp4"
         self.chunks = chunks
         self.folder.mkdir()
 
     def live(self, is_time: Callable[[], bool] = lambda: False) -> bool:
-        """Begin the film or go on with it; kill it when it is time; say whether it ended before."""
+        """Start or resume the video; kill it when it is time; say whether it ended before."""
         with (self.folder / "log.txt").open("ab") as log:
             process = subprocess.Popen(
                 self._command(),
@@ -157,7 +157,7 @@ class Film:
         return True
 
     def announced_chunks(self) -> int:
-        """Return how many chunks the ledger knows: from there the film goes on."""
+        """Return how many chunks the ledger knows: from there the video goes on."""
         return self._asked("events", "SELECT COUNT(chunk) FROM events")
 
     def _command(self) -> tuple[str, ...]:
@@ -185,17 +185,17 @@ class Film:
             return number
 
 
-Moment = Callable[[Film, float], Callable[[], bool]]
-"""A film and the seconds that it takes undisturbed -> whether it is time to kill it."""
+Moment = Callable[[Video, float], Callable[[], bool]]
+"""A video and the seconds that it takes undisturbed -> whether it is time to kill it."""
 
 
 def frames_digest(path: Path) -> str:
-    """Return a digest of all decoded pictures and their times."""
+    """Return a digest of all decoded images and their times."""
     import av
 
     digest = hashlib.sha256()
-    with av.open(str(path)) as film:
-        for frame in film.decode(video=0):
+    with av.open(str(path)) as video:
+        for frame in video.decode(video=0):
             digest.update(str(frame.pts).encode())
             digest.update(frame.to_ndarray(format="rgb24").tobytes())
     return digest.hexdigest()

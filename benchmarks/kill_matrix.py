@@ -166,7 +166,7 @@ def work(folder: Path, provider: Provider, url: str, step: str | None, resumes: 
                 await client.resume(JOB)
                 return
             request = VideoRequest(prompt="a red kite over a lake", seed=7)
-            await client.generate(request, out=folder / "film.mp4", job_id=JOB)
+            await client.generate(request, out=folder / "video.mp4", job_id=JOB)
 
     try:
         asyncio.run(life())

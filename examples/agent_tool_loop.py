@@ -64,7 +64,7 @@ class ScriptedModel:
 
 def _presented(answer: Mapping[str, Any]) -> str:
     return (
-        f"Here is your video: {answer['film']}, {answer['seconds']:g} s, {answer['frame_size']}, "
+        f"Here is your video: {answer['video']}, {answer['seconds']:g} s, {answer['frame_size']}, "
         f"made by {answer['made_by']} ({answer['verification']}). "
         f"At a glance: {answer.get('contact_sheet', 'no contact sheet')}"
     )

@@ -83,26 +83,26 @@ async def call(settings: Path, request: dict[str, Any]) -> dict[str, Any]:
 
 
 def five_ways(settings: Path, request: dict[str, Any]) -> list[Made]:
-    """Make the same film with every backend."""
+    """Make the same video with every backend."""
     made = []
     with FalSimulator() as simulator:
         for word in BACKENDS:
             answer = make(word, settings, simulator.url, request)
-            if "film" not in answer:
-                raise SystemExit(f"{word} made no film: {answer.get('error')}")
+            if "video" not in answer:
+                raise SystemExit(f"{word} made no video: {answer.get('error')}")
             record = GenerationRecord.model_validate_json(Path(answer["record"]).read_bytes())
             made.append(Made(word, answer, record))
-            print(f'default_backend = "{word}"'.ljust(31), answer["film"])
+            print(f'default_backend = "{word}"'.ljust(31), answer["video"])
     return made
 
 
 def show(made: Sequence[Made]) -> None:
     """Print what was made, one line each, as found in the files and their records."""
-    heads = ("WORD", "MADE BY", "FILM", "CHECKED", "USD", "ADJUSTED", "SEED")
+    heads = ("WORD", "MADE BY", "VIDEO", "CHECKED", "USD", "ADJUSTED", "SEED")
     rows = [heads]
     for each in made:
-        facts = probe(Path(each.answer["film"]))
-        film = f"{facts.width}x{facts.height} {facts.frames} at {facts.fps:g}"
+        facts = probe(Path(each.answer["video"]))
+        video = f"{facts.width}x{facts.height} {facts.frames} at {facts.fps:g}"
         model = each.record.model.rpartition("fal-ai/")[2]
         adjusted = [change.field for change in each.record.adjusted if change.asked is not None]
         adjusted = [field for field in adjusted if field != "model"]
@@ -111,7 +111,7 @@ def show(made: Sequence[Made]) -> None:
             (
                 each.word,
                 f"{each.record.backend}/{model}",
-                film,
+                video,
                 str(each.record.verification),
                 "unknown" if cost is None else f"{cost:g}",
                 ", ".join(adjusted) or "nothing",
@@ -123,7 +123,7 @@ def show(made: Sequence[Made]) -> None:
         line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         print(line.rstrip())
     shapes = {tuple(each.record.model_dump()) for each in made}
-    print(f"{len(made)} films, {len(made)} records, {len(shapes)} shape of record")
+    print(f"{len(made)} videos, {len(made)} records, {len(shapes)} shape of record")
 
 
 def lost_reply(settings: Path, request: dict[str, Any]) -> None:

@@ -26,9 +26,9 @@ from media_agent.jobs.options import (
     PlanOptions,
 )
 from media_agent.jobs.reconcile import Finding
-from media_agent.jobs.runner import Running
-from media_agent.jobs.segment_jobs import PartMaker
-from media_agent.jobs.segmented import ChainBackend
+from media_agent.jobs.runner import JobRunner
+from media_agent.jobs.segment_jobs import SegmentMaker
+from media_agent.jobs.segmented import SegmentedBackend
 from media_agent.ledger.ledger import Ledger
 from media_agent.registry.registry import Registry
 from media_agent.routing.planner import Planner
@@ -80,7 +80,7 @@ class VideoClient:
             spent_today=lambda: self.store.submissions.spent(now() - timedelta(days=1)),
         )
         self._backends: dict[str, VideoBackend] = {}
-        self._running = Running(self._context)
+        self._running = JobRunner(self._context)
         self._intake = JobIntake(self._context, self._planner, self._running)
         self._lock = asyncio.Lock()
 
@@ -156,7 +156,7 @@ class VideoClient:
 
         Of `plans` made before the first is followed, as it is; the next only when the one before
         was refused before anything was accepted.
-        Without `out` the film stays in the job's folder.
+        Without `out` the video stays in the job's folder.
         A `job_id` given twice is refused, so nothing is made twice by mistake. The same
         `idempotency_key` with the same request is the same job, also from another process: it is
         waited for, gone on with if its process is gone, and returned as it ended. On other terms
@@ -197,9 +197,9 @@ class VideoClient:
         return self.store.jobs.get(job.id)
 
     async def plan_branch(self, job_id: str, **options: Unpack[BranchKwargs]) -> Plan:
-        """Return the plan of a film that shares the first `at` chunks of another and goes on alone.
+        """Return the plan of a video that shares the first `at` chunks of another one.
 
-        Without `at` it goes on where that film ends, seamlessly: from the state, not the picture.
+        Without `at` it goes on where that video ends, seamlessly: from the state, not the image.
         It goes on with a prompt for so many seconds, or with shots; a length that is not given is
         the model's usual one. Follow the plan with `generate`.
 
@@ -220,7 +220,7 @@ class VideoClient:
         on_event: Callable[[JobEvent], None] | None = None,
         **options: Unpack[BranchKwargs],
     ) -> VideoJob:
-        """Make a second film that begins as another does; see `plan_branch` and `generate`."""
+        """Make a second video that begins as another does; see `plan_branch` and `generate`."""
         plan = await self.plan_branch(job_id, **options)
         return await self.generate(
             plan.request, plans=[plan], out=out, overwrite=overwrite, on_event=on_event
@@ -235,10 +235,10 @@ class VideoClient:
     ) -> VideoJob:
         """Go on with a job whose process is gone, or whose outcome is unknown; return its end.
 
-        Nothing is submitted a second time, except where that costs nothing. A film in parts that
+        Nothing is submitted a second time, except where that costs nothing. A video in parts that
         failed or was stopped goes on too: the part it ended with is made again, what is there is
-        kept. So does a film that failed or was stopped and has a state to go on from. Any other job
-        that is over is returned as it is.
+        kept. So does a video that failed or was stopped and has a state to go on from. Any other
+        job that is over is returned as it is.
 
         Raises:
             JobNotFoundError: there is none of this id.
@@ -318,7 +318,7 @@ class VideoClient:
         at: Literal["next", "now"] | int = "next",
         allow_unknown_words: bool = False,
     ) -> VideoJob:
-        """Let a film go on under another prompt; the event prompt.changed says from which chunk.
+        """Let a video go on under another prompt; the event prompt.changed says from which chunk.
 
         `at` is "next" for the first chunk that is not begun, "now" for those in work too as far as
         they are noisy enough, or the number of a chunk that is not begun. It reaches the job in
@@ -337,7 +337,7 @@ class VideoClient:
         return await self._control(job_id, command, allow_unknown_words=allow_unknown_words)
 
     async def finish(self, job_id: str) -> VideoJob:
-        """End a film, complete, with its next chunk; what is refused is as for `steer`."""
+        """End a video, complete, with its next chunk; what is refused is as for `steer`."""
         return await self._control(job_id, Finish())
 
     def knows(self, idempotency_key: str | None) -> bool:
@@ -359,10 +359,10 @@ class VideoClient:
     async def _backend_of(self, plan: Plan) -> VideoBackend:
         """Return who follows a plan: the backend, or what puts its parts together."""
         backend = await self._backend(plan.backend)
-        if not plan.parts:
+        if not plan.segments:
             return backend
-        return ChainBackend(
-            plan, backend, PartMaker(self._running, self.store), self._context.work_folder
+        return SegmentedBackend(
+            plan, backend, SegmentMaker(self._running, self.store), self._context.work_folder
         )
 
     async def _control(
@@ -374,8 +374,8 @@ class VideoClient:
     ) -> VideoJob:
         """Keep a command for whoever works on a job, and return the job."""
         job = self.store.jobs.get(job_id)
-        limits = (await self._backend_of(job.plan)).capabilities(job.plan.model)
-        check_command(command, job, limits, allow_unknown_words=allow_unknown_words)
+        capabilities = (await self._backend_of(job.plan)).capabilities(job.plan.model)
+        check_command(command, job, capabilities, allow_unknown_words=allow_unknown_words)
         self.store.commands.add(job_id, command)
         await self._running.take_commands(job_id)
         return self.store.jobs.get(job_id)

@@ -59,8 +59,8 @@ class VerificationReport(Document):
     exchanges: tuple[Exchange, ...] = Field((), description="What went over the wire, in order.")
     events: dict[str, float] = Field({}, description="First time of each event, in seconds.")
     seconds: float = Field(ge=0, description="From the request to the finished file.")
-    film: VideoMetadata | None = Field(None, description="Probed from the file; null: none came.")
-    film_sha256: str | None = Field(None, description="Digest of the file.")
+    video: VideoMetadata | None = Field(None, description="Probed from the file; null: none came.")
+    video_sha256: str | None = Field(None, description="Digest of the file.")
     estimated_usd: float | None = Field(None, description="The price that was expected.")
     cost: Cost = Field(Cost(), description="What was billed, as far as it is said.")
     warnings: tuple[str, ...] = Field((), description="What else was noticed.")
@@ -74,7 +74,7 @@ async def verify_live(
     max_cost_usd: float,
     clock: Callable[[], float] = time.time,
 ) -> VerificationReport:
-    """Make the smallest film that "backend" or "backend/model" makes, and report.
+    """Make the smallest video that "backend" or "backend/model" makes, and report.
 
     Raises:
         BudgetExceededError: it would cost more, or nobody knows what; nothing was sent.
@@ -82,8 +82,8 @@ async def verify_live(
     """
     if not 0 <= max_cost_usd < math.inf:
         raise InvalidRequestError(f"--max-cost {max_cost_usd:g} is no amount of US dollars")
-    limits = await client.capabilities(model)
-    request = smallest_request(limits).model_copy(
+    capabilities = await client.capabilities(model)
+    request = smallest_request(capabilities).model_copy(
         update={"budget": Budget(max_cost_usd=max_cost_usd)}
     )
     began = clock()
@@ -93,23 +93,23 @@ async def verify_live(
     times: dict[str, float] = {
         str(each.event.type): max(0.0, each.time.timestamp() - began) for each in reversed(seen)
     }
-    return _redacted(_report(job, limits, tuple(wire), times, clock() - began), job, client)
+    return _redacted(_report(job, capabilities, tuple(wire), times, clock() - began), job, client)
 
 
 def _report(
     job: VideoJob,
-    limits: Capabilities,
+    capabilities: Capabilities,
     wire: tuple[Exchange, ...],
     events: dict[str, float],
     seconds: float,
 ) -> VerificationReport:
     record = read_record(job)
-    film = job.artifacts[0] if job.artifacts else None
+    video = job.artifacts[0] if job.artifacts else None
     return VerificationReport(
         backend=job.plan.backend,
         model=job.plan.model,
-        proves=_proven(limits, wire) if job.status is JobStatus.COMPLETED else None,
-        declared=limits.verification,
+        proves=_proven(capabilities, wire) if job.status is JobStatus.COMPLETED else None,
+        declared=capabilities.verification,
         status=job.status,
         software={} if record is None else record.lineage.software,
         asked=_in_short(job),
@@ -117,8 +117,8 @@ def _report(
         exchanges=wire,
         events=events,
         seconds=max(0.0, seconds),
-        film=None if film is None else film.metadata,
-        film_sha256=None if film is None else film.sha256,
+        video=None if video is None else video.metadata,
+        video_sha256=None if video is None else video.sha256,
         estimated_usd=job.plan.estimate.cost_usd,
         cost=Cost() if record is None else record.cost,
         warnings=job.warnings,
@@ -126,13 +126,17 @@ def _report(
     )
 
 
-def _proven(limits: Capabilities, wire: tuple[Exchange, ...]) -> Verification:
-    """Return the level that a finished film proves; a simulator proves only itself."""
+def _proven(capabilities: Capabilities, wire: tuple[Exchange, ...]) -> Verification:
+    """Return the level that a finished video proves; a simulator proves only itself."""
     today = datetime.now(UTC).date()
     if not wire:
-        if limits.verification.level in _UNREAL:
-            return limits.verification
-        digest = "" if limits.weights_sha256 is None else f", weights {limits.weights_sha256[:12]}"
+        if capabilities.verification.level in _UNREAL:
+            return capabilities.verification
+        digest = (
+            ""
+            if capabilities.weights_sha256 is None
+            else f", weights {capabilities.weights_sha256[:12]}"
+        )
         return Verification(level=Level.LIVE, date=today, note=f"computed here{digest}")
     host = wire[0].address.partition("/")[0]
     simulator = _simulator_at(host)

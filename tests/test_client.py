@@ -137,7 +137,7 @@ class ScriptedBackend:
 
 
 class Stage:
-    """A client with a scripted backend, a stopped clock and a folder for films."""
+    """A client with a scripted backend, a stopped clock and a folder for videos."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -158,7 +158,7 @@ class Stage:
     async def pause(self, seconds: float) -> None:
         self.pauses.append(seconds)
 
-    def film(self, frames: int = 2 * CHUNK, kind: ArtifactKind = ArtifactKind.VIDEO) -> Artifact:
+    def video(self, frames: int = 2 * CHUNK, kind: ArtifactKind = ArtifactKind.VIDEO) -> Artifact:
         path = self.folder / "backend.mp4"
         write_video(path, np.zeros((frames, 16, 16, 3), np.uint8), fps=4)
         return describe(path, kind)
@@ -183,8 +183,8 @@ def chunks(count: int) -> Sequence[ChunkReady]:
 
 
 @pytest.mark.anyio
-async def test_a_finished_job_has_its_film_its_record_and_its_events(stage: Stage) -> None:
-    stage.play(JobStarted(), *chunks(2), JobCompleted(artifacts=(stage.film(),)))
+async def test_a_finished_job_has_its_video_its_record_and_its_events(stage: Stage) -> None:
+    stage.play(JobStarted(), *chunks(2), JobCompleted(artifacts=(stage.video(),)))
     seen: list[str] = []
 
     job = await stage.client.generate(
@@ -206,7 +206,7 @@ async def test_a_finished_job_has_its_film_its_record_and_its_events(stage: Stag
 @pytest.mark.anyio
 async def test_the_record_says_asked_adjusted_sent_and_delivered(stage: Stage) -> None:
     end = JobCompleted(
-        artifacts=(stage.film(),),
+        artifacts=(stage.video(),),
         seed=5,
         model="one-2026",
         weights_sha256="a" * 64,
@@ -245,7 +245,7 @@ async def test_the_record_places_every_shot_and_every_later_prompt(stage: Stage)
         *chunks(2),
         PromptChanged(chunk=2, prompt="a cow"),
         ChunkReady(index=2, frames=CHUNK),
-        JobCompleted(artifacts=(stage.film(3 * CHUNK),)),
+        JobCompleted(artifacts=(stage.video(3 * CHUNK),)),
     )
 
     await stage.client.generate(request, out=stage.out)
@@ -257,17 +257,17 @@ async def test_the_record_places_every_shot_and_every_later_prompt(stage: Stage)
 
 
 @pytest.mark.anyio
-async def test_without_a_place_the_film_stays_in_the_folder_of_the_job(stage: Stage) -> None:
-    stage.play(JobCompleted(artifacts=(stage.film(),)))
+async def test_without_a_place_the_video_stays_in_the_folder_of_the_job(stage: Stage) -> None:
+    stage.play(JobCompleted(artifacts=(stage.video(),)))
 
     job = await stage.client.generate(REQUEST)
 
-    assert job.artifacts[0].path == str(stage.client.store.jobs.folder(job.id) / "film.mp4")
+    assert job.artifacts[0].path == str(stage.client.store.jobs.folder(job.id) / "video.mp4")
 
 
 @pytest.mark.anyio
 async def test_a_drawn_seed_is_sent_and_recorded(stage: Stage) -> None:
-    stage.play(JobCompleted(artifacts=(stage.film(),)))
+    stage.play(JobCompleted(artifacts=(stage.video(),)))
 
     await stage.client.generate(VideoRequest(prompt="a cat", duration=2), out=stage.out)
 
@@ -288,7 +288,7 @@ async def test_a_plan_starts_nothing(stage: Stage) -> None:
 @pytest.mark.anyio
 async def test_a_lost_connection_is_waited_for_and_repetitions_are_dropped(stage: Stage) -> None:
     lost = BackendUnavailableError("no network")
-    end = JobCompleted(artifacts=(stage.film(),))
+    end = JobCompleted(artifacts=(stage.video(),))
     stage.play(JobStarted(), *chunks(1), lost, lost, JobStarted(), *chunks(2), lost, end)
 
     job = await stage.client.generate(REQUEST, out=stage.out)
@@ -349,19 +349,19 @@ async def test_what_a_backend_refuses_while_it_works_fails_the_job(stage: Stage)
 @pytest.mark.parametrize(
     ("end", "said"),
     [
-        (JobCompleted(), "completed without a film"),
+        (JobCompleted(), "completed without a video"),
         (JobCompleted(artifacts=(Artifact(uri="ftp://a/b"),)), "at a ftp"),
         (JobCompleted(artifacts=(INNER,)), "at http://169.254.169.254"),
     ],
 )
-async def test_a_paid_film_that_does_not_arrive_is_collected_later(
+async def test_a_paid_video_that_does_not_arrive_is_collected_later(
     stage: Stage, end: JobCompleted, said: str, resubmits: bool
 ) -> None:
     stage.backend.resubmits = resubmits
     stage.play(end)
 
     job = await stage.client.generate(REQUEST, out=stage.out)
-    stage.play(JobCompleted(artifacts=(stage.film(),)))
+    stage.play(JobCompleted(artifacts=(stage.video(),)))
     later = await stage.client.resume(job.id)
 
     assert job.status is (JobStatus.FAILED if resubmits else JobStatus.OUTCOME_UNKNOWN)
@@ -400,10 +400,10 @@ async def test_trouble_of_our_own_fails_local_work_and_leaves_paid_work_to_be_re
 
 
 @pytest.mark.anyio
-async def test_a_failed_job_keeps_what_was_made_as_a_partial_film(stage: Stage) -> None:
-    film = stage.film(CHUNK, ArtifactKind.PARTIAL_VIDEO)
+async def test_a_failed_job_keeps_what_was_made_as_a_partial_video(stage: Stage) -> None:
+    video = stage.video(CHUNK, ArtifactKind.PARTIAL_VIDEO)
     error = to_info(StorageError("broken"))
-    stage.play(*chunks(1), JobFailed(error=error, artifacts=(film,)))
+    stage.play(*chunks(1), JobFailed(error=error, artifacts=(video,)))
 
     job = await stage.client.generate(REQUEST, out=stage.out)
 
@@ -414,8 +414,8 @@ async def test_a_failed_job_keeps_what_was_made_as_a_partial_film(stage: Stage) 
 
 @pytest.mark.anyio
 async def test_cancelling_the_call_stops_the_work_and_keeps_what_was_made(stage: Stage) -> None:
-    film = stage.film(CHUNK, ArtifactKind.PARTIAL_VIDEO)
-    stage.play(JobStarted(), *chunks(1), JobCancelled(artifacts=(film,)))
+    video = stage.video(CHUNK, ArtifactKind.PARTIAL_VIDEO)
+    stage.play(JobStarted(), *chunks(1), JobCancelled(artifacts=(video,)))
     stage.backend.waits_for_cancel = True
     ready = asyncio.Event()
 
@@ -453,7 +453,7 @@ async def test_a_job_is_cancelled_by_its_id_and_its_call_returns(stage: Stage) -
 
 @pytest.mark.anyio
 async def test_a_job_whose_process_is_gone_can_be_cancelled(stage: Stage) -> None:
-    stage.play(JobCompleted(artifacts=(stage.film(),)))
+    stage.play(JobCompleted(artifacts=(stage.video(),)))
     done = await stage.client.generate(REQUEST)
     left = done.model_copy(
         update={"id": "left", "status": JobStatus.QUEUED, "ref": None, "artifacts": ()}
@@ -469,7 +469,7 @@ async def test_a_job_whose_process_is_gone_can_be_cancelled(stage: Stage) -> Non
 async def test_orphans_are_the_open_jobs_that_no_process_works_on_oldest_first(
     stage: Stage,
 ) -> None:
-    stage.play(JobCompleted(artifacts=(stage.film(),)))
+    stage.play(JobCompleted(artifacts=(stage.video(),)))
     done = await stage.client.generate(REQUEST)
     for name, age in (("young", 1), ("old", 9), ("held", 5)):
         fields = {"status": JobStatus.QUEUED, "ref": None, "artifacts": ()}
@@ -496,10 +496,10 @@ async def test_an_option_that_does_not_exist_is_an_error(stage: Stage) -> None:
 
 
 @pytest.mark.anyio
-async def test_a_stopped_run_leaves_the_record_of_an_older_film_alone(stage: Stage) -> None:
-    stage.play(JobCompleted(artifacts=(stage.film(),)))
+async def test_a_stopped_run_leaves_the_record_of_an_older_video_alone(stage: Stage) -> None:
+    stage.play(JobCompleted(artifacts=(stage.video(),)))
     first = await stage.client.generate(REQUEST, out=stage.out)
-    stage.play(JobCancelled(artifacts=(stage.film(CHUNK, ArtifactKind.PARTIAL_VIDEO),)))
+    stage.play(JobCancelled(artifacts=(stage.video(CHUNK, ArtifactKind.PARTIAL_VIDEO),)))
 
     second = await stage.client.generate(REQUEST, out=stage.out, overwrite=True)
 
@@ -511,7 +511,7 @@ async def test_a_stopped_run_leaves_the_record_of_an_older_film_alone(stage: Sta
 async def test_the_place_of_a_stopped_run_can_be_used_again(stage: Stage) -> None:
     stage.play(JobCancelled())
     await stage.client.generate(REQUEST, out=stage.out)
-    stage.play(JobCompleted(artifacts=(stage.film(),)))
+    stage.play(JobCompleted(artifacts=(stage.video(),)))
 
     job = await stage.client.generate(REQUEST, out=stage.out)
 
@@ -531,7 +531,7 @@ async def test_a_place_that_is_taken_is_refused_before_anything_is_sent(stage: S
 
 @pytest.mark.anyio
 async def test_an_id_given_twice_makes_nothing_twice(stage: Stage) -> None:
-    stage.play(JobCompleted(artifacts=(stage.film(),)))
+    stage.play(JobCompleted(artifacts=(stage.video(),)))
     await stage.client.generate(REQUEST, job_id="mine")
 
     with pytest.raises(IdempotencyConflictError):
@@ -601,8 +601,8 @@ async def test_closing_the_client_closes_its_backends(stage: Stage) -> None:
     assert stage.backend.is_closed
 
 
-def test_the_blocking_face_makes_the_same_film(stage: Stage) -> None:
-    stage.play(JobCompleted(artifacts=(stage.film(),)))
+def test_the_blocking_face_makes_the_same_video(stage: Stage) -> None:
+    stage.play(JobCompleted(artifacts=(stage.video(),)))
 
     with BlockingVideoClient(client=stage.client) as client:
         assert client.capabilities().model == "one"
@@ -637,11 +637,11 @@ async def test_a_record_that_cannot_be_written_does_not_hide_the_first_trouble(
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("resubmits", [True, False])
-async def test_a_film_without_its_record_has_its_facts_and_gets_the_record_later(
+async def test_a_video_without_its_record_has_its_facts_and_gets_the_record_later(
     stage: Stage, resubmits: bool
 ) -> None:
     stage.backend.resubmits = resubmits
-    made = JobCompleted(artifacts=(stage.film(),), cost=Cost(usd=0.4), warnings=("dark",))
+    made = JobCompleted(artifacts=(stage.video(),), cost=Cost(usd=0.4), warnings=("dark",))
     stage.play(JobStarted(), made)
 
     job = await stage.client.generate(

@@ -55,7 +55,7 @@ ORDINARY = [
     "ACME_VIDEO_API_KEY",
     "/home/user/Kq93ldkAbQz83kd92ldP4/key",
     "/nix/store/9dbyqvxz4ahw1r2zcy3p9wq8vjmk0l5d-python3-3.11",
-    "films/Kq93ldkAbQz83kd92ldP4.mp4",
+    "videos/Kq93ldkAbQz83kd92ldP4.mp4",
     "max_tokens: 5",
     '{"max_new_tokens": 256, "min_tokens": 1}',
 ]
@@ -105,7 +105,7 @@ def test_nearly_all_random_keys_are_known_by_their_look(alphabet: str) -> None:
         (["curl", "-H", "X-Api-Key: hunter2"], ("options", "command")),
         (["curl", "-H", "Authorization: Bearer hunter2"], ("options", "command")),
         (["curl", "-u", "me:hunter2"], ("options", "command")),
-        (["sh", "-c", "API_KEY=hunter2 make film"], ("options", "command")),
+        (["sh", "-c", "API_KEY=hunter2 make video"], ("options", "command")),
         (["sh", "-c", 'curl -d \'{"token": "hunter2"}\' x'], ("options", "command")),
     ],
 )

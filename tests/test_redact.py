@@ -153,7 +153,7 @@ def test_what_a_video_is_found_by_stays_as_it_came(name: str, said: str) -> None
         {"message": "https://api.example.com/?key={}"},
         {"error": {"url": "https://api.example.com/?key={}", "id": "work-{}"}},
         {"errors": [{"field_id": "work-{}"}]},
-        {"detail": ["/films?key={}"]},
+        {"detail": ["/videos?key={}"]},
         {"id": "{}"},
         {"id": "Bearer {}"},
         {"status": "waits-for-{}"},

@@ -48,7 +48,7 @@ def test_every_call_of_the_client_is_there_with_the_same_arguments(name: str) ->
     assert blocking.__doc__ == whole.__doc__
 
 
-def test_a_started_film_goes_on_without_another_call(
+def test_a_started_video_goes_on_without_another_call(
     client: BlockingVideoClient, tmp_path: Path
 ) -> None:
     job = client.start(SLATE, out=tmp_path / "cat.mp4")

@@ -56,7 +56,7 @@ async def test_a_simulator_proves_only_itself(tmp_path: Path, simulator: FalSimu
     assert simulator.accepted == 1
 
 
-async def test_the_report_has_wire_timing_film_and_cost(
+async def test_the_report_has_wire_timing_video_and_cost(
     tmp_path: Path, simulator: FalSimulator
 ) -> None:
     report = await report_of(tmp_path, simulator, MODEL)
@@ -65,9 +65,9 @@ async def test_the_report_has_wire_timing_film_and_cost(
     assert methods[0] == "POST"
     assert set(methods[1:]) == {"GET"}
     assert all(each.status < 400 for each in report.exchanges)
-    assert report.film is not None
-    assert report.film.frames > 0
-    assert report.film_sha256 is not None
+    assert report.video is not None
+    assert report.video.frames > 0
+    assert report.video_sha256 is not None
     assert report.estimated_usd is not None
     assert report.estimated_usd > 0
     assert 0 <= report.events["job.progressed"] <= report.events["job.completed"] <= report.seconds
@@ -117,7 +117,7 @@ async def test_what_is_computed_without_a_model_proves_no_more_than_it_says(
 
     assert report.exchanges == ()
     assert report.proves == report.declared
-    assert report.film is not None
+    assert report.video is not None
 
 
 @pytest.mark.parametrize("amount", [-1.0, float("nan"), float("inf")])

@@ -1,4 +1,4 @@
-"""Local model folders as a backend; torch and diffusers are imported when a film is made."""
+"""Local model folders as a backend; torch and diffusers are imported when a video is made."""
 
 import asyncio
 from collections.abc import Iterator
@@ -34,9 +34,9 @@ class Model:
 
 
 class DiffusersBackend(LocalBackend):
-    """Makes films with the pipelines of diffusers, from folders of weights on this machine.
+    """Makes videos with the pipelines of diffusers, from folders of weights on this machine.
 
-    One model is in memory at a time, and one film is made at a time.
+    One model is in memory at a time, and one video is made at a time.
     """
 
     kind = NAME
@@ -93,7 +93,7 @@ class DiffusersBackend(LocalBackend):
         self._release()
 
     def generate(self, request: VideoRequest, context: GenerationContext) -> Iterator[Chunk]:
-        """Yield the film as one chunk."""
+        """Yield the video as one chunk."""
         model = self._model(request.backend_and_model()[1])
         context.report("loading", 0.0)
         pipeline = self._load(model, context)
@@ -145,8 +145,8 @@ class DiffusersBackend(LocalBackend):
         self._release()
         context.check()
         digest = self._digests.digest(model.folder, context.check)
-        limits = model.capabilities.model_copy(update={"weights_sha256": digest})
-        self._models[name] = Model(model.folder, limits)
+        capabilities = model.capabilities.model_copy(update={"weights_sha256": digest})
+        self._models[name] = Model(model.folder, capabilities)
         try:
             from media_agent_diffusers.pipeline import LoadedPipeline
         except ImportError as error:

@@ -7,7 +7,7 @@ from pydantic import JsonValue
 
 from media_agent.backend.local import GenerationContext
 from media_agent.errors import InvalidRequestError
-from media_agent.ingest.read import Fit, check_film, read_all, read_image
+from media_agent.ingest.read import Fit, check_video, read_all, read_image
 from media_agent_diffusers.describe import NAME
 from media_agent_diffusers.families.family import Call, Options, Task, Variant
 from media_agent_schemas.media import InputRole, MediaInput, Size
@@ -52,7 +52,7 @@ def check_call(request: VideoRequest, variant: Variant, model: str) -> None:
     task.check(_options(request, variant, task))
     for medium in request.inputs:
         if medium.role is InputRole.SOURCE_VIDEO:
-            check_film(medium)
+            check_video(medium)
         else:
             read_image(medium)
 

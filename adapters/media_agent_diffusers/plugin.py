@@ -1,4 +1,4 @@
-"""Declares local diffusers models; torch and diffusers are imported when the first film is made."""
+"""Declares local diffusers models; torch and diffusers are imported for the first video."""
 
 from collections.abc import Iterable
 

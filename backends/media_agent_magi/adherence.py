@@ -11,7 +11,7 @@ from pathlib import Path
 
 from media_agent_magi.tiny.description import WEIGHTS, Guidance
 from media_agent_magi.tiny.engine import TinyEngine, load_tiny
-from media_agent_magi.tiny.film import FilmOptions
+from media_agent_magi.tiny.video import VideoOptions
 from media_agent_magi.world.failures import write_failures
 from media_agent_magi.world.renderer import SceneBatch, render, to_uint8
 from media_agent_magi.world.scene import CHUNK_FRAMES, COLOURS
@@ -19,9 +19,9 @@ from media_agent_magi.world.scores import Frames, Share, chance_levels
 from media_agent_magi.world.trial import (
     Case,
     ChunkGroup,
-    FilmResult,
     Generate,
     Smoothness,
+    VideoResult,
     draw_cases,
     groups,
     run,
@@ -69,61 +69,63 @@ class Report:
         if self.smoothness is not None and self.true_smoothness is not None:
             lines.append(f"{'median seam score':<18}{'pixel':>12}{'motion':>12}{'background':>12}")
             lines[-1] += f"{'comb':>12}{'frozen':>12}"
-            lines.append(_smoothness_row("films", self.smoothness))
+            lines.append(_smoothness_row("videos", self.smoothness))
             lines.append(_smoothness_row("the truth", self.true_smoothness))
         return "\n".join(lines) + "\n"
 
 
-def judge(generate: Generate, cases: Sequence[Case], title: str) -> tuple[Report, list[FilmResult]]:
+def judge(
+    generate: Generate, cases: Sequence[Case], title: str
+) -> tuple[Report, list[VideoResult]]:
     """Generate and read every case, and report; progress goes to a terminal's stderr."""
     results = []
     for result in run(generate, cases):
         results.append(result)
         if sys.stderr.isatty():
             end = "\n" if len(results) == len(cases) else "\r"
-            sys.stderr.write(f"{len(results)} of {len(cases)} films{end}")
+            sys.stderr.write(f"{len(results)} of {len(cases)} videos{end}")
     return report(results, title), results
 
 
-def report(results: Sequence[FilmResult], title: str) -> Report:
+def report(results: Sequence[VideoResult], title: str) -> Report:
     """Put the results together."""
     descriptions = [result.case.descriptions for result in results]
     steady = all(len(set(chunks)) == 1 < len(chunks) for chunks in descriptions)
     if not steady:
         return Report(title, groups(results), None, None)
-    truths = [true_film(result.case) for result in results]
-    films = smoothness([result.frames for result in results], truths)
-    return Report(title, groups(results), films, smoothness(truths, truths))
+    truths = [true_video(result.case) for result in results]
+    videos = smoothness([result.frames for result in results], truths)
+    return Report(title, groups(results), videos, smoothness(truths, truths))
 
 
-def making(engine: TinyEngine, film: FilmOptions) -> Generate:
-    """Return what makes films from their prompts and what `film` gives besides."""
+def making(engine: TinyEngine, video: VideoOptions) -> Generate:
+    """Return what makes videos from their prompts and what `video` gives besides."""
 
     def generate(prompts: list[str], seed: int) -> Iterator[Frames]:
-        first = film.first_chunk
+        first = video.first_chunk
         length = CHUNK_FRAMES * (len(prompts) - first)
-        options = replace(film, num_frames=length)
-        for chunk in engine.film(lambda number: prompts[number], (seed,), options):
+        options = replace(video, num_frames=length)
+        for chunk in engine.video(lambda number: prompts[number], (seed,), options):
             yield engine.decode(chunk)[0]
 
     return generate
 
 
-def continuing(engine: TinyEngine, cases: Sequence[Case], film: FilmOptions) -> Generate:
-    """Return what makes films whose first chunk is the truth, gone on from as from any film."""
+def continuing(engine: TinyEngine, cases: Sequence[Case], video: VideoOptions) -> Generate:
+    """Return what makes videos whose first chunk is the truth, gone on from as from any video."""
     by_seed = {case.seed: case for case in cases}
 
     def generate(prompts: list[str], seed: int) -> Iterator[Frames]:
-        source = true_film(by_seed[seed])[:CHUNK_FRAMES]
+        source = true_video(by_seed[seed])[:CHUNK_FRAMES]
         yield source
-        going_on = replace(film, prefix=engine.encode(source), first_chunk=1)
+        going_on = replace(video, prefix=engine.encode(source), first_chunk=1)
         yield from making(engine, going_on)(prompts, seed)
 
     return generate
 
 
-def restyling(engine: TinyEngine, cases: Sequence[Case], film: FilmOptions) -> Generate:
-    """Return what makes each film out of the true one in another colour."""
+def restyling(engine: TinyEngine, cases: Sequence[Case], video: VideoOptions) -> Generate:
+    """Return what makes each video out of the true one in another colour."""
     by_seed = {case.seed: case for case in cases}
 
     def generate(prompts: list[str], seed: int) -> Iterator[Frames]:
@@ -131,17 +133,17 @@ def restyling(engine: TinyEngine, cases: Sequence[Case], film: FilmOptions) -> G
         number = COLOURS.index(case.descriptions[0].colour) + 1 + seed % (len(COLOURS) - 1)
         colour = COLOURS[number % len(COLOURS)]
         twins = tuple(replace(each, colour=colour) for each in case.descriptions)
-        source = engine.encode(true_film(replace(case, descriptions=twins)))
-        yield from making(engine, replace(film, source=source))(prompts, seed)
+        source = engine.encode(true_video(replace(case, descriptions=twins)))
+        yield from making(engine, replace(video, source=source))(prompts, seed)
 
     return generate
 
 
-def true_film(case: Case) -> Frames:
+def true_video(case: Case) -> Frames:
     """Render the case as it should be: (T, 64, 64, 3) uint8."""
     frames = CHUNK_FRAMES * len(case.descriptions)
-    film: Frames = to_uint8(render(SceneBatch.of([case.scene()]), frames))[0].numpy()
-    return film
+    video: Frames = to_uint8(render(SceneBatch.of([case.scene()]), frames))[0].numpy()
+    return video
 
 
 def main(
@@ -158,17 +160,17 @@ def main(
     try:
         engine = load(options.weights)
         for steps in options.steps or [engine.description.sampler.num_steps]:
-            film = FilmOptions(num_inference_steps=steps, guidance=guidance)
+            video = VideoOptions(num_inference_steps=steps, guidance=guidance)
             model: Generate = partial(engine.generate, num_inference_steps=steps, guidance=guidance)
             if options.from_truth:
-                model = continuing(engine, cases, film)
+                model = continuing(engine, cases, video)
             elif options.restyle is not None:
-                model = restyling(engine, cases, replace(film, strength=options.restyle))
-            judged, films = judge(model, cases, _title(options, steps))
+                model = restyling(engine, cases, replace(video, strength=options.restyle))
+            judged, videos = judge(model, cases, _title(options, steps))
             sys.stdout.write(judged.as_text() + "\n")
             sys.stdout.flush()
             reports.append(judged.as_json())
-            results += films
+            results += videos
     except ValueError as error:
         sys.stderr.write(f"adherence: {error}\n")
         return 2
@@ -185,26 +187,26 @@ def _title(options: argparse.Namespace, steps: int) -> str:
         kind += ", the first chunk true"
     if options.restyle is not None:
         kind += f", restyled from another colour, strength {options.restyle:g}"
-    films = f"{options.prompts} prompts, {options.chunks} chunks each, {kind}"
-    return f"magi/tiny: {films}; {steps} steps, seed {options.seed}"
+    videos = f"{options.prompts} prompts, {options.chunks} chunks each, {kind}"
+    return f"magi/tiny: {videos}; {steps} steps, seed {options.seed}"
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m media_agent_magi.adherence", description=__doc__
     )
-    parser.add_argument("--prompts", type=_positive, default=100, help="films to ask for")
-    parser.add_argument("--chunks", type=_positive, default=2, help="chunks of each film")
+    parser.add_argument("--prompts", type=_positive, default=100, help="videos to ask for")
+    parser.add_argument("--chunks", type=_positive, default=2, help="chunks of each video")
     parser.add_argument("--seed", type=int, default=1, help="draws prompts and noise")
     parser.add_argument("--switch", action="store_true", help="change the prompt with every chunk")
     parser.add_argument(
-        "--from-truth", action="store_true", help="begin each film with a true chunk and go on"
+        "--from-truth", action="store_true", help="begin each video with a true chunk and go on"
     )
     parser.add_argument(
         "--restyle",
         type=float,
         metavar="STRENGTH",
-        help="make each film out of the true one in another colour",
+        help="make each video out of the true one in another colour",
     )
     parser.add_argument("--steps", type=_positive, nargs="+", help="denoising steps, a table each")
     parser.add_argument(

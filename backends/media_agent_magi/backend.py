@@ -1,4 +1,4 @@
-"""The native engine as a backend; torch is imported when the first film is made."""
+"""The native engine as a backend; torch is imported when the first video is made."""
 
 from collections.abc import Generator
 from functools import partial
@@ -41,14 +41,14 @@ from media_agent_schemas.request import Shot, VideoMode, VideoRequest
 if TYPE_CHECKING:
     from media_agent.video.codec import Frames
     from media_agent_magi.tiny.engine import TinyEngine
-    from media_agent_magi.tiny.film import Prompts, TinyChunk
+    from media_agent_magi.tiny.video import Prompts, TinyChunk
 
 NAME = "magi"
 MODEL = "tiny"
 
 
 class MagiBackend(LocalBackend):
-    """Makes films of any length, chunk by chunk, with a prompt for each chunk."""
+    """Makes videos of any length, chunk by chunk, with a prompt for each chunk."""
 
     kind = NAME
 
@@ -136,7 +136,7 @@ class MagiBackend(LocalBackend):
     def generate(
         self, request: VideoRequest, context: GenerationContext
     ) -> Generator[Chunk, None, None]:
-        """Yield chunks of 24 frames until the film is long enough or told to finish."""
+        """Yield chunks of 24 frames until the video is long enough or told to finish."""
         context.report("loading magi/tiny", 0.0)
         engine = self._loaded()
         context.computed_on(engine.computing.facts())
@@ -168,21 +168,23 @@ class MagiBackend(LocalBackend):
         seeds = [((request.seed or 0) + number) % 2**63 for number in range(request.n)]
         try:
             how, state = beginning(engine, request, context, options)
-            film = engine.film(prompts, seeds, how, state=state, on_forward=on_forward)
-            for difference in film.differences:
+            video = engine.video(prompts, seeds, how, state=state, on_forward=on_forward)
+            for difference in video.differences:
                 context.warn(difference)
-            running = proxy(film)  # else the film would hold itself, and its keys, by `on_forward`
-            film.change_now(steering.prompt, below=1.0)  # they were steered after that state
+            running = proxy(
+                video
+            )  # else the video would hold itself, and its keys, by `on_forward`
+            video.change_now(steering.prompt, below=1.0)  # they were steered after that state
         except StateError as error:
             raise NotResumableError(
                 str(error),
                 hint="go on with the weights, options and inputs it was begun with; where a file "
                 "is lost or damaged, branch at an earlier chunk or make it anew",
             ) from error
-        made = iter(film)
+        made = iter(video)
         while not steering.ends_before(due) and (chunk := next(made, None)) is not None:
             due = chunk.index + 1
-            is_whole = chunk.frames == CHUNK_FRAMES  # else no film goes on from it
+            is_whole = chunk.frames == CHUNK_FRAMES  # else no video goes on from it
             yield Chunk(
                 chunk.index,
                 partial(_decoded, engine, chunk, request.n),
@@ -192,7 +194,7 @@ class MagiBackend(LocalBackend):
                     next_chunk=due,
                     data={"state": state_name(due), "first_chunk": how.first_chunk},
                 ),
-                film.saver() if is_whole else None,
+                video.saver() if is_whole else None,
             )
 
     def _options(self, request: VideoRequest) -> TinyOptions:
@@ -227,9 +229,9 @@ def damaged(error: WeightsError) -> StorageError:
     return StorageError(str(error), hint="install media-agent again to restore its weights")
 
 
-def _decoded(engine: "TinyEngine", chunk: "TinyChunk", films: int) -> "Frames":
+def _decoded(engine: "TinyEngine", chunk: "TinyChunk", videos: int) -> "Frames":
     frames = engine.decode(chunk)
-    return frames if films > 1 else frames[0]
+    return frames if videos > 1 else frames[0]
 
 
 def prompt_of_chunk(request: VideoRequest) -> "Prompts":

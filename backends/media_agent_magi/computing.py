@@ -15,7 +15,7 @@ class Computing:
     """Computes in a number of threads that is ours to choose, never that of the machine.
 
     One is right for small tensors: more of them wait for each other, for long on a busy machine.
-    And sums are rounded by how they are shared out, so that a seed makes the same film everywhere
+    And sums are rounded by how they are shared out, so that a seed makes the same video everywhere
     with the same number only.
     """
 
@@ -36,7 +36,7 @@ class Computing:
             torch.set_num_threads(before)
 
     def facts(self) -> Computation:
-        """Return what a film that is made so depends on, besides its weights and wishes."""
+        """Return what a video that is made so depends on, besides its weights and wishes."""
         return Computation(
             device="cpu",
             dtype="float32",
@@ -46,11 +46,11 @@ class Computing:
         )
 
     def differences(self, begun_on: Mapping[str, Any] | None) -> tuple[str, ...]:
-        """Say what a film was begun on that is not so here; nothing where nobody noted it."""
+        """Say what a video was begun on that is not so here; nothing where nobody noted it."""
         here = self.facts().model_dump()
         return tuple(
             f"begun with {name} {was}, gone on with {name} {here[name]}: from here on its frames "
-            "may differ a little from those of a film made in one go"
+            "may differ a little from those of a video made in one go"
             for name, was in (begun_on or {}).items()
             if name in here and was != here[name]
         )

@@ -1,4 +1,4 @@
-"""Declares the native engine; the heavy imports happen when its first film is made."""
+"""Declares the native engine; the heavy imports happen when its first video is made."""
 
 from collections.abc import Iterable
 from pathlib import Path

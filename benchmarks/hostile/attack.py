@@ -40,7 +40,7 @@ class Stage:
     """Where it is played: the upstream's control socket, its evidence, the video it gives."""
 
     folder: Path
-    film: str  # its digest
+    video: str  # its digest
 
     def tell(self, message: dict[str, str]) -> dict[str, str]:
         """Tell the upstream to open or close a case."""
@@ -60,21 +60,21 @@ def staged() -> Iterator[Stage]:
     """Start the upstream in a process of its own."""
     with tempfile.TemporaryDirectory(prefix="hostile-") as name:
         folder = Path(name)
-        film = folder / "film.mp4"
-        make_film(film)
+        video = folder / "video.mp4"
+        make_video(video)
         program = Path(__file__).with_name("server.py")
-        words = [sys.executable, str(program), str(folder / "control"), str(film), name]
+        words = [sys.executable, str(program), str(folder / "control"), str(video), name]
         server = subprocess.Popen(words, start_new_session=True)
         try:
             while not (folder / "control").exists():
                 time.sleep(0.05)
-            yield Stage(folder, hashlib.sha256(film.read_bytes()).hexdigest())
+            yield Stage(folder, hashlib.sha256(video.read_bytes()).hexdigest())
         finally:
             server.kill()
             server.wait()
 
 
-def make_film(path: Path) -> None:
+def make_video(path: Path) -> None:
     """Write two seconds of true video, index in front, that do not compress to nothing."""
     import av
 
@@ -114,7 +114,7 @@ def play(stage: Stage, case: Case, *, keeps: bool = False) -> Finding:
     count = accepted(lines)
     problems = common_problems(person, job, lines)
     if job is not None or count:
-        problems += promised_problems(verdict, person, job, count, stage.film)
+        problems += promised_problems(verdict, person, job, count, stage.video)
     stage.tell({"close": case.index})
     notes = [*map(shortened, person.said), *map(json.dumps, lines)] if keeps else []
     if not keeps:

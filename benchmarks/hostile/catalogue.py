@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from exchange import Case
 from odd_courses import COURSES
 from odd_fields import FIELDS
-from odd_films import FILMS
 from odd_submissions import SUBMISSIONS
+from odd_videos import VIDEOS
 from oddity import SLOTS, Oddity, Verdict
 
-ODDITIES = {each.name: each for each in (*SUBMISSIONS, *COURSES, *FILMS, *FIELDS)}
+ODDITIES = {each.name: each for each in (*SUBMISSIONS, *COURSES, *VIDEOS, *FIELDS)}
 KINDS = (("fal", ""), ("openai", "sglang"), ("openai", "vllm"), ("http", ""))
 _MILD = ("fields", "bytes", "headers", "address")  # what a killed job meets besides
-_MOOT_WHEN_FAILED = ("film", "address", "fields")
+_MOOT_WHEN_FAILED = ("video", "address", "fields")
 
 
 def odd_cases(seed: int, count: int) -> Iterator[Case]:
@@ -95,7 +95,7 @@ def _go_together(chosen: list[Oddity]) -> bool:
     if "wrapped" in names and set(slots) & {"list", "course", "address", "submit"}:
         return False
     # A place of a fixed work id, or an error of its own, does not survive the other.
-    return not ("id" in names and set(slots) & {"address", "film", "course"})
+    return not ("id" in names and set(slots) & {"address", "video", "course"})
 
 
 def _case(

@@ -115,7 +115,7 @@ class Exchange:
     """One question, and what an oddity may look at to change its reply."""
 
     case: Case
-    step: str  # submit, poll, result, film, list, models, cancel
+    step: str  # submit, poll, result, video, list, models, cancel
     turn: int  # how often this step was asked for, this time counted
     waited: float  # seconds since it was asked for first
     accepts: bool

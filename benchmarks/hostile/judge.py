@@ -69,15 +69,15 @@ def common_problems(person: Person, job: dict[str, Any] | None, lines: list[Any]
 
 
 def promised_problems(
-    verdict: Verdict, person: Person, job: dict[str, Any] | None, count: int, film: str
+    verdict: Verdict, person: Person, job: dict[str, Any] | None, count: int, video: str
 ) -> list[str]:
-    """Return where the end is another than the protocol promises; `film` is the digest due."""
+    """Return where the end is another than the protocol promises; `video` is the digest due."""
     status = "none" if job is None else job["status"]
     if status == "completed":
         path = person.folder / "video.mp4"
         digest = hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else "nothing"
-        if digest != film:
-            return [f"wrong video: completed with {digest[:8]}, not {film[:8]}"]
+        if digest != video:
+            return [f"wrong video: completed with {digest[:8]}, not {video[:8]}"]
     said = json.dumps(job) + "\n".join(person.said)
     problems = []
     match verdict:

@@ -16,7 +16,7 @@ from oddity import Verdict
 from person import Person
 
 _STARTS = 0.7  # seconds that a command takes before it does anything
-_MOMENTS = ("any", "submit", "accepted", "answered", "poll", "done", "film", "sending")
+_MOMENTS = ("any", "submit", "accepted", "answered", "poll", "done", "video", "sending")
 _WAYS = ("KILL", "KILL", "KILL", "KILL", "TERM", "STOP")
 _SURE = 0.5  # seconds after which a reply that was sent counts as received
 
@@ -88,11 +88,11 @@ def verdict_after(case: Case, lines: list[dict[str, Any]]) -> Verdict:
     at = next((line["at"] for line in lines if line["what"] == "killed"), time.time())
     way = next((line["way"] for line in lines if line["what"] == "killed"), "")
     before = [line for line in lines if line["at"] <= at]
-    is_done = any(line["what"] in ("poll", "film") and line.get("done") for line in before)
+    is_done = any(line["what"] in ("poll", "video") and line.get("done") for line in before)
     if way == "TERM" and not is_done:
         return Verdict.ENDS
     was_submitted = any(line["what"] == "submit" for line in before)
-    has_receipt = any(line["what"] in ("poll", "result", "film") for line in before) or any(
+    has_receipt = any(line["what"] in ("poll", "result", "video") for line in before) or any(
         line["what"] == "answered" and line["step"] == "submit" and line["at"] < at - _SURE
         for line in before
     )

@@ -118,7 +118,7 @@ def _interrupted(exchange: Exchange, how: str) -> None:
 def _moved(exchange: Exchange, status: int) -> None:
     if exchange.step == "poll" and exchange.turn % 2:
         path = {
-            "fal": "/hostile/films/requests/{}/status",
+            "fal": "/hostile/videos/requests/{}/status",
             "openai": "/v1/videos/{}",
             "http": "/jobs/{}",
         }[exchange.case.kind]
@@ -132,7 +132,7 @@ def _never_done(exchange: Exchange, word: str) -> None:
         exchange.reply.status = 202 if exchange.case.kind == "fal" else 200
     if exchange.step == "result":
         exchange.reply.say(400, {"detail": "Request is still in progress"})
-    if exchange.step == "film":
+    if exchange.step == "video":
         exchange.reply.say(404, {"detail": "Generation is still in-progress"})
 
 

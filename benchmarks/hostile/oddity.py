@@ -34,5 +34,5 @@ class Oddity:
     flavour: str | None = None
 
 
-SLOTS = ("id", "submit", "course", "list", "film", "fields", "address", "echo", "bytes", "headers")
+SLOTS = ("id", "submit", "course", "list", "video", "fields", "address", "echo", "bytes", "headers")
 """The order in which they act."""

@@ -37,11 +37,11 @@ result = "url"
 sizes = ["96x54"]
 fps = [24]
 max_duration = 10
-usd_per_film = 0.1
+usd_per_video = 0.1
 """,
 }
 _PACE = "poll_seconds = 0.1\ntimeout_seconds = 2\ndeadline_seconds = 15\n"
-_MAKERS = {"fal": "fal/hostile/films", "openai": "openai-compatible", "http": "acme"}
+_MAKERS = {"fal": "fal/hostile/videos", "openai": "openai-compatible", "http": "acme"}
 _SERVERS = {"sglang": "sglang", "vllm": "vllm-omni", "": "auto"}
 
 

@@ -62,14 +62,14 @@ class Place:
         if step == "list":
             videos = [self.video(each, is_done=True) for each in reversed(self.works)]
             return Reply(data={"object": "list", "data": videos, "has_more": False})
-        if step == "film" and number.startswith("stranger"):
+        if step == "video" and number.startswith("stranger"):
             other = self.content + b"\0\0\0\x08free"  # as good a video, of somebody else
             return Reply(body=other, headers={"Content-Type": "video/mp4"})
         if work is None and number.startswith("stranger"):
             return Reply(data=stranger_video(number))
         if work is None:
             return Reply(404, data={"detail": "Not found"})
-        if step == "film":
+        if step == "video":
             return Reply(
                 body=self.content, headers={"Content-Type": "video/mp4"}, slow=self.case.slow
             )
@@ -99,7 +99,7 @@ class Place:
         return Reply(data=self.video(work, is_done=is_done))
 
     def _fal(self, step: str, work: Work, is_done: bool) -> Reply:
-        address = f"{self.base}/hostile/films/requests/{urllib.parse.quote(work.id, safe='')}"
+        address = f"{self.base}/hostile/videos/requests/{urllib.parse.quote(work.id, safe='')}"
         known = {"request_id": work.id, "response_url": address}
         if step == "submit":
             further = {"status_url": f"{address}/status", "cancel_url": f"{address}/cancel"}
@@ -112,7 +112,7 @@ class Place:
                 "file_name": "x.mp4",
                 "file_size": len(self.content),
             }
-            return Reply(data={"video": {"url": self.film_address(work), **facts}, "seed": 7})
+            return Reply(data={"video": {"url": self.video_address(work), **facts}, "seed": 7})
         if is_done:
             data = {"status": "COMPLETED", **known, "logs": None}
             return Reply(data={**data, "metrics": {"inference_time": 1.5}})
@@ -125,13 +125,13 @@ class Place:
         if step == "submit":
             return Reply(data={"id": work.id, "state": "queued"})
         state = "succeeded" if is_done else "running"
-        url = self.film_address(work) if is_done else None
+        url = self.video_address(work) if is_done else None
         data = {"id": work.id, "state": state, "progress": 100 if is_done else 10}
         return Reply(data={**data, "url": url, "message": None})
 
-    def film_address(self, work: Work) -> str:
+    def video_address(self, work: Work) -> str:
         """Return where the video lies."""
-        return f"{self.files}/film/{urllib.parse.quote(work.id, safe='')}.mp4"
+        return f"{self.files}/video/{urllib.parse.quote(work.id, safe='')}.mp4"
 
 
 def stranger_video(number: str) -> dict[str, Any]:
@@ -170,11 +170,11 @@ def new_work(number: str, form: dict[str, Any]) -> Work:
 
 
 _ROUTES = (
-    (r"/hostile/films/requests/([^/]+)/status", "poll"),
-    (r"/hostile/films/requests/([^/]+)/cancel", "cancel"),
-    (r"/hostile/films/requests/([^/]+)", "result"),
-    (r"/v1/videos/([^/]+)/content", "film"),
+    (r"/hostile/videos/requests/([^/]+)/status", "poll"),
+    (r"/hostile/videos/requests/([^/]+)/cancel", "cancel"),
+    (r"/hostile/videos/requests/([^/]+)", "result"),
+    (r"/v1/videos/([^/]+)/content", "video"),
     (r"/v1/videos/([^/]+)", "poll"),
     (r"/jobs/([^/]+)", "poll"),
-    (r"/film/([^/]+)\.mp4", "film"),
+    (r"/video/([^/]+)\.mp4", "video"),
 )

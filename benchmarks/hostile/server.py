@@ -20,8 +20,8 @@ from protocols import Place, Work, new_work, read_form
 class Upstream:
     """One case: its ports, what it accepted, its evidence."""
 
-    def __init__(self, case: Case, film: bytes, evidence: Path) -> None:
-        self.case, self.film = case, film
+    def __init__(self, case: Case, video: bytes, evidence: Path) -> None:
+        self.case, self.video = case, video
         self.evidence = evidence / f"{case.index.replace('/', '-')}.jsonl"
         self.evidence.write_text("")
         self.turns: Counter[str] = Counter()
@@ -34,7 +34,7 @@ class Upstream:
         self.servers = (service, files)
         base = f"http://127.0.0.1:{service.sockets[0].getsockname()[1]}"
         host = f"http://localhost:{files.sockets[0].getsockname()[1]}"
-        self.place = Place(self.case, base, host, self.film)
+        self.place = Place(self.case, base, host, self.video)
         return {"base": base, "files": host}
 
     def close(self) -> None:
@@ -141,7 +141,7 @@ def _can_act(oddity: Oddity, exchange: Exchange) -> bool:
     return oddity.slot not in ("fields", "address") or not (reply.is_replaced or is_lost)
 
 
-async def serve(control: Path, film: bytes, evidence: Path) -> None:
+async def serve(control: Path, video: bytes, evidence: Path) -> None:
     """Open and close cases, as the driver says on the control socket."""
     cases: dict[str, Upstream] = {}
 
@@ -150,7 +150,7 @@ async def serve(control: Path, film: bytes, evidence: Path) -> None:
         answer: dict[str, str] = {}
         if "open" in said:
             case = Case.load(said["open"])
-            cases[case.index] = Upstream(case, film, evidence)
+            cases[case.index] = Upstream(case, video, evidence)
             answer = await cases[case.index].open()
         else:
             cases.pop(said["close"]).close()
@@ -167,10 +167,10 @@ def main() -> None:
     """Serve until the driver ends."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("control", type=Path)
-    parser.add_argument("film", type=Path)
+    parser.add_argument("video", type=Path)
     parser.add_argument("evidence", type=Path)
     arguments = parser.parse_args()
-    asyncio.run(serve(arguments.control, arguments.film.read_bytes(), arguments.evidence))
+    asyncio.run(serve(arguments.control, arguments.video.read_bytes(), arguments.evidence))
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ class Chunk:
 
     index: int
     frames: "Frames | Callable[[], Frames]"  # uint8, T H W 3; or what decodes them
-    """Of several films at once: N T H W 3."""
+    """Of several videos at once: N T H W 3."""
     resume: ResumeToken | None = None
     save: Callable[[Path], None] | None = None
     """Writes the state that `resume` names, once the chunk is on disk, to the path it is given;
@@ -113,7 +113,7 @@ class GenerationContext:
 
     @property
     def branches(self) -> bool:
-        """Whether `resume` is of another film, of which this one keeps only the first chunks."""
+        """Whether `resume` is of another video, of which this one keeps only the first chunks."""
         key = None if self.resume is None else self.resume.key
         return key not in (None, self._operation.ref.operation_id)
 

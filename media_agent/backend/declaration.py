@@ -26,15 +26,15 @@ from media_agent_schemas.media import InputRole, Size
 from media_agent_schemas.request import VideoMode, VideoRequest
 
 PLACEHOLDERS = {
-    "prompt": "what the film shows",
+    "prompt": "what the video shows",
     "negative_prompt": "what it should not show",
     "seed": "a whole number from 0",
     "duration": "seconds",
-    "num_frames": "frames in the film",
+    "num_frames": "frames in the video",
     "fps": "frames per second",
     "width": "pixels",
     "height": "pixels",
-    "first_frame": "the picture it begins with: a file, or a data: address",
+    "first_frame": "the image it begins with: a file, or a data: address",
     "model": "the name of the model",
 }
 """The placeholders that every declared backend may use, and what takes their place."""
@@ -62,12 +62,12 @@ class Declaration(Schema):
     max_duration: Seconds | None = Field(None, description="Longest, in seconds.")
     max_prompt_characters: int | None = Field(None, ge=1, description="Longest prompt.")
     usd_per_second: float | None = Field(
-        None, ge=0, allow_inf_nan=False, description="Price of a second of film."
+        None, ge=0, allow_inf_nan=False, description="Price of a second of video."
     )
-    usd_per_film: float | None = Field(
-        None, ge=0, allow_inf_nan=False, description="Price of a film, whatever its length."
+    usd_per_video: float | None = Field(
+        None, ge=0, allow_inf_nan=False, description="Price of a video, whatever its length."
     )
-    needs_first_frame: bool = Field(False, description="Makes nothing without a picture.")
+    needs_first_frame: bool = Field(False, description="Makes nothing without an image.")
     licence: str | None = Field(None, description="Licence of the model.")
 
     def templates(self) -> Iterator[str]:
@@ -105,15 +105,15 @@ class Declaration(Schema):
     def capabilities(self, kind: str, name: str, model: str) -> Capabilities:
         """Return the facts as every backend says them."""
         used = self.used()
-        takes_picture = "first_frame" in used
+        takes_image = "first_frame" in used
         return Capabilities(
             backend=name,
             kind=kind,
             model=model,
             models=(model,),
             description=self.description,
-            modes=tuple(self._modes(takes_picture)),
-            input_roles=(InputRole.FIRST_FRAME,) if takes_picture else (),
+            modes=tuple(self._modes(takes_image)),
+            input_roles=(InputRole.FIRST_FRAME,) if takes_image else (),
             sizes=self.sizes,
             size_range=None if self.sizes else _ANY_SIZE,
             default_size=self.sizes[0] if self.sizes else _DEFAULT_SIZE,
@@ -136,17 +136,17 @@ class Declaration(Schema):
     def estimate(self, request: VideoRequest) -> Estimate:
         """Return the price that the declaration says; None where it says none."""
         seconds = request.seconds()
-        if self.usd_per_film is None and self.usd_per_second is None:
+        if self.usd_per_video is None and self.usd_per_second is None:
             return Estimate()
         if self.usd_per_second and seconds is None:
             return Estimate()
-        cost = (self.usd_per_film or 0.0) + (self.usd_per_second or 0.0) * (seconds or 0.0)
+        cost = (self.usd_per_video or 0.0) + (self.usd_per_second or 0.0) * (seconds or 0.0)
         return Estimate(cost_usd=cost, source="the settings")
 
-    def _modes(self, takes_picture: bool) -> Iterator[VideoMode]:
+    def _modes(self, takes_image: bool) -> Iterator[VideoMode]:
         if not self.needs_first_frame:
             yield VideoMode.TEXT_TO_VIDEO
-        if takes_picture:
+        if takes_image:
             yield VideoMode.IMAGE_TO_VIDEO
 
     def _default_duration(self) -> float:
@@ -162,7 +162,7 @@ _ANY_SIZE = SizeRange(
 
 
 def values_of(request: VideoRequest, model: str) -> dict[str, JsonValue]:
-    """Return what takes the place of the placeholders, but for the picture; None: not given."""
+    """Return what takes the place of the placeholders, but for the image; None: not given."""
     size = request.size
     fps, seconds = request.fps, request.seconds()
     return {

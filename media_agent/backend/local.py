@@ -1,7 +1,7 @@
 """The base of backends that compute here: their author writes `generate`, all else is done once.
 
 `generate` runs in a worker thread and yields chunks of frames. Each chunk is on disk and in the
-growing film before it is announced, so that a kill loses at most the chunk being made.
+growing video before it is announced, so that a kill loses at most the chunk being made.
 """
 
 import asyncio
@@ -102,7 +102,7 @@ class ThreadedBackend(ABC):
         work_dir = self.settings.data_dir / "work" / key
         if resume is not None and resume.key not in (None, key):
             trunk = work_dir.with_name(str(resume.key))
-            share(trunk, work_dir, resume.next_chunk, films=request.n)
+            share(trunk, work_dir, resume.next_chunk, videos=request.n)
         operation = Operation(
             request=request,
             ref=OperationRef(backend=self.name, model=model, operation_id=key),
@@ -209,7 +209,7 @@ class LocalBackend(ThreadedBackend):
         """
 
     def work(self, operation: Operation) -> None:
-        """Make the film of one operation, chunk by chunk."""
+        """Make the video of one operation, chunk by chunk."""
         Worker(operation, self, self._clock).run()
 
 

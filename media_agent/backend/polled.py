@@ -45,7 +45,7 @@ DEADLINE = OptionSpec(
     name="deadline_seconds",
     type="number",
     minimum=1,
-    description="Stop waiting for the film after so many seconds of waiting, and ask the provider "
+    description="Stop waiting for the video after so many seconds of waiting, and ask the provider "
     "to stop; whoever resumes it waits as long again, and stops nothing.",
 )
 """An option that every polled backend understands, to be listed in its capabilities."""
@@ -62,7 +62,7 @@ class PolledBackend(ABC):
     longest_poll_seconds: ClassVar[float] = 15.0
     """Longest pause, unless the provider asks for a longer one."""
     deadline_seconds: ClassVar[float] = 7200.0
-    """How long a film is waited for, unless the option says otherwise."""
+    """How long a video is waited for, unless the option says otherwise."""
     cancel_grace_seconds: ClassVar[float] = 30.0
     """How long the provider may take to confirm that it stopped."""
     bills: ClassVar[bool] = True
@@ -204,8 +204,8 @@ class PolledBackend(ABC):
         """Return for how many seconds this process has paused between polls of it."""
         return self._watch(ref).waited
 
-    def film_path(self, ref: OperationRef) -> Path:
-        """Return where to put a film that only the backend itself can fetch; its folder exists."""
+    def video_path(self, ref: OperationRef) -> Path:
+        """Return where to put a video that only the backend itself can fetch; its folder exists."""
         folder = self.settings.data_dir / "work" / checked_key(str(ref.data.get("key", "")))
         folder.mkdir(parents=True, exist_ok=True)
         self._watch(ref).is_fetching = True
@@ -250,7 +250,7 @@ class PolledBackend(ABC):
             self._submitting.pop(old, None)
 
     def _deadline(self, request: VideoRequest) -> float:
-        """Return how long this film may take, in seconds."""
+        """Return how long this video may take, in seconds."""
         given = request.options.get(self.name, {}).get("deadline_seconds")
         allowed = self._number("deadline_seconds", self.deadline_seconds)
         return float(given) if isinstance(given, int | float) else allowed

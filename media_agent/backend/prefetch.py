@@ -13,7 +13,7 @@ ROOM = 2
 
 
 @contextmanager
-def ahead(items: Iterator[Item], *, room: int = ROOM) -> Iterator[Iterator[Item]]:
+def prefetch(items: Iterator[Item], *, room: int = ROOM) -> Iterator[Iterator[Item]]:
     """Make items in a thread, in order; no item is begun while `room` of them are not yet taken.
 
     What `items` raises comes where its next item would have come. Leaving the context lets the item

@@ -1,4 +1,4 @@
-"""Steering: what commands make of a film while it is made."""
+"""Steering: what commands make of a video while it is made."""
 
 import json
 from collections.abc import Callable, Iterable
@@ -15,9 +15,9 @@ _LAST: TypeAdapter[int | None] = TypeAdapter(int | None)
 
 
 class Steering:
-    """What commands made of a film: other prompts from some chunk on, an early end.
+    """What commands made of a video: other prompts from some chunk on, an early end.
 
-    It is kept in the work folder, so that a film that goes on elsewhere stays as it was steered,
+    It is kept in the work folder, so that a video that goes on elsewhere stays as it was steered,
     also where the work had got farther than what is on disk.
     """
 
@@ -28,7 +28,7 @@ class Steering:
         chunks: int | None = None,
         on_prompt: Callable[[str], None] = lambda prompt: None,
     ) -> None:
-        """Begin, or go on as kept; `chunks` is the length of the film, None if it is open.
+        """Begin, or go on as kept; `chunks` is the length of the video, None if it is open.
 
         `on_prompt` hears of each prompt that is to hold, also of those that were kept.
 
@@ -53,8 +53,8 @@ class Steering:
     ) -> None:
         """Do what the commands since the last call say; chunks below `begun` are begun.
 
-        A film that is told to finish ends with chunk `last`, the next to be handed out; where it is
-        not given, with the last that is begun. `change_now` gives a prompt to chunks in work and
+        A video that is told to finish ends with chunk `last`, the next to be handed out; where it
+        is not given, with the last that is begun. `change_now` gives a prompt to chunks in work and
         returns the first that has it.
         """
         for command in self._context.commands():
@@ -65,7 +65,7 @@ class Steering:
                     self._change(command, begun, change_now)
 
     def ends_before(self, chunk: int) -> bool:
-        """Return whether the film has no such chunk, by its length or by a command."""
+        """Return whether the video has no such chunk, by its length or by a command."""
         end = self._chunks if self._last is None else self._last + 1
         return end is not None and chunk >= end
 
@@ -91,7 +91,7 @@ class Steering:
                 self._context.warn(f"the prompt did not change: chunk {first} was begun already")
                 return
         if self.ends_before(first):
-            self._context.warn(f"the prompt did not change: chunk {first} is not in the film")
+            self._context.warn(f"the prompt did not change: chunk {first} is not in the video")
             return
         changed = {first, *(chunk for chunk in self._prompts if first <= chunk <= begun)}
         self._prompts |= dict.fromkeys(changed, command.prompt)  # the last word counts

@@ -36,7 +36,7 @@ from media_agent_schemas.jobs import OperationRef
 _REFUSED_POLL = (RequestError, ModelRetiredError)  # about the poll, not about the work
 _UNANSWERED_POLL = (BackendUnavailableError, BackendResponseError)
 _LONGEST_WISH = 120.0  # seconds between two polls, whatever the provider asks for
-_STOP_SECONDS = 0.7  # that a film has to arrive in when the job is to stop
+_STOP_SECONDS = 0.7  # that a video has to arrive in when the job is to stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +167,7 @@ class Watch:
             self._wake.clear()
 
     async def _asked(self) -> BackendEvent:
-        """Poll; a film that is still on its way when the job is to stop is left to a later run."""
+        """Poll; a video that is still on its way when the job is to stop is left to a later run."""
         self.is_fetching = False
         status = self._service.status(self.ref)
         polling = asyncio.create_task(from_plugin(f"{self._service.name}: status()", status))
@@ -176,7 +176,7 @@ class Watch:
                 is_last = self.is_fetching and self._cancel_asked_at is not None
                 await asyncio.wait({polling}, timeout=_STOP_SECONDS)
                 if is_last and not polling.done():
-                    said = f"the film of {self.ref.operation_id} was fetched"
+                    said = f"the video of {self.ref.operation_id} was fetched"
                     stopped = JobCancelledError(f"the job was stopped while {said}")
                     return JobOutcomeUnknown(model=self.ref.model, error=to_info(stopped))
             return polling.result()

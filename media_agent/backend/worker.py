@@ -1,4 +1,4 @@
-"""What happens in the worker thread: chunks become a film, and the end becomes one event.
+"""What happens in the worker thread: chunks become a video, and the end becomes one event.
 
 Three stages run at the same time, each at most a little ahead of the next: chunks are generated,
 decoded, and here encoded and written. On disk comes first the chunk, then the state to go on from
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from media_agent.backend.context import Chunk, GenerationContext, Operation
-from media_agent.backend.prefetch import ahead
+from media_agent.backend.prefetch import prefetch
 from media_agent.errors import (
     GenerationFailedError,
     InvalidRequestError,
@@ -24,7 +24,7 @@ from media_agent.errors import (
 )
 from media_agent.storage.files import as_storage_error
 from media_agent.video.codec import describe
-from media_agent.video.growing import Film, Films
+from media_agent.video.growing import Video, Videos
 from media_agent_schemas.capabilities import Capabilities
 from media_agent_schemas.events import (
     ChunkReady,
@@ -58,7 +58,7 @@ class FrameSource(Protocol):
 
 
 class Worker:
-    """Makes the film of one operation and publishes what happens."""
+    """Makes the video of one operation and publishes what happens."""
 
     def __init__(
         self, operation: Operation, source: FrameSource, clock: Callable[[], float]
@@ -87,49 +87,49 @@ class Worker:
 
     def _ended(self) -> TerminalEvent:
         try:
-            with self._open_films() as films:
-                return self._make(films)
-        except BaseException as error:  # noqa: BLE001  # the film could not be opened or closed
+            with self._open_videos() as videos:
+                return self._make(videos)
+        except BaseException as error:  # noqa: BLE001  # the video could not be opened or closed
             return self._failed(error, ())
 
-    def _open_films(self) -> Films:
+    def _open_videos(self) -> Videos:
         self._context.check()
         request, resume = self._operation.request, self._operation.resume
         if request.fps is None:
             raise InvalidRequestError("the request has no fps; a plan sets it")
-        return Films(
+        return Videos(
             self._operation.work_dir,
             count=request.n,
             fps=request.fps,
             chunks=0 if resume is None else resume.next_chunk,
         )
 
-    def _make(self, films: Films) -> TerminalEvent:
+    def _make(self, videos: Videos) -> TerminalEvent:
         try:
-            self._fill(films)
-            paths = [film.finish("video.mp4", tags=self._tags()) for film in films]
+            self._fill(videos)
+            paths = [video.finish("video.mp4", tags=self._tags()) for video in videos]
             return JobCompleted(**dict(self._delivery(tuple(map(describe, paths)))))
         except JobCancelledError:
-            return JobCancelled(**dict(self._delivery(self._partial(films))))
+            return JobCancelled(**dict(self._delivery(self._partial(videos))))
         except BaseException as error:  # noqa: BLE001  # the engine's own errors become data
-            return self._failed(error, self._partial(films))
+            return self._failed(error, self._partial(videos))
 
-    def _fill(self, films: Films) -> None:
+    def _fill(self, videos: Videos) -> None:
         wanted = _wanted_frames(self._operation.request)
-        self._count(films)
-        films.check_whole()
+        self._count(videos)
+        videos.check_whole()
         with (
-            ahead(self._generated(films.frames, wanted)) as chunks,
-            ahead(self._decoded(chunks)) as decoded,
+            prefetch(self._generated(videos.frames, wanted)) as chunks,
+            prefetch(self._decoded(chunks)) as decoded,
         ):
             try:
-                self._write(films, decoded, wanted)
+                self._write(videos, decoded, wanted)
             finally:
                 self._operation.cancelled.set()  # nothing more is wanted: `generate` is to stop
-        if films.chunks == 0:
+        if videos.chunks == 0:
             raise GenerationFailedError("the backend made no frames")
-        if wanted is not None and films.frames < wanted:
-            self._context.warn(f"{wanted} frames were asked, {films.frames} were made")
+        if wanted is not None and videos.frames < wanted:
+            self._context.warn(f"{wanted} frames were asked, {videos.frames} were made")
 
     def _generated(self, frames: int, wanted: int | None) -> Iterator[Chunk]:
         """Yield chunks until there are enough frames, or as far as that can be told."""
@@ -150,41 +150,43 @@ class Worker:
             yield chunk, frames if self._operation.request.n > 1 else frames[None]
 
     def _write(
-        self, films: Films, decoded: Iterator[tuple[Chunk, "Frames"]], wanted: int | None
+        self, videos: Videos, decoded: Iterator[tuple[Chunk, "Frames"]], wanted: int | None
     ) -> None:
         for chunk, frames in decoded:  # also what was begun before a cancel
-            self._add(films, chunk, frames[:, : None if wanted is None else wanted - films.frames])
-            if films.frames == wanted:
+            self._add(
+                videos, chunk, frames[:, : None if wanted is None else wanted - videos.frames]
+            )
+            if videos.frames == wanted:
                 return
 
-    def _add(self, films: Films, chunk: Chunk, frames: "Frames") -> None:
-        if chunk.index != films.chunks:
-            raise GenerationFailedError(f"got chunk {chunk.index}; {films.chunks} comes next")
+    def _add(self, videos: Videos, chunk: Chunk, frames: "Frames") -> None:
+        if chunk.index != videos.chunks:
+            raise GenerationFailedError(f"got chunk {chunk.index}; {videos.chunks} comes next")
         with self._timed("encode"):
-            films.add(frames)
+            videos.add(frames)
         if self._first_chunk_seconds is None:
             self._first_chunk_seconds = self._clock() - self._started
-        self._count(films)
+        self._count(videos)
         if chunk.save is not None:
-            films.first.add_state(chunk.save)
+            videos.first.add_state(chunk.save)
         number = self._operation.log.publish(
             ChunkReady(
                 index=chunk.index,
                 frames=frames.shape[1],
-                path=str(films.first.part_path),
+                path=str(videos.first.part_path),
                 resume=chunk.resume,
             )
         )
         if chunk.save is not None:
-            self._announced.append((number, films.chunks))
-            self._forget_states(films.first)
+            self._announced.append((number, videos.chunks))
+            self._forget_states(videos.first)
 
-    def _forget_states(self, film: Film) -> None:
+    def _forget_states(self, video: Video) -> None:
         """Forget old states; never one whose successor an observer has not yet dealt with."""
         done_with = self._operation.log.done_with
         while self._announced and self._announced[0][0] < done_with:
             self._known_state = self._announced.popleft()[1]
-        film.forget_states(keep=self._operation.keep_states, known=self._known_state)
+        video.forget_states(keep=self._operation.keep_states, known=self._known_state)
 
     @contextmanager
     def _timed(self, phase: str) -> Iterator[None]:
@@ -194,24 +196,24 @@ class Worker:
         finally:
             self._seconds[phase] += self._clock() - began
 
-    def _count(self, films: Films) -> None:
-        self._chunks, self._frames = films.chunks, films.frames
+    def _count(self, videos: Videos) -> None:
+        self._chunks, self._frames = videos.chunks, videos.frames
 
-    def _partial(self, films: Films) -> tuple[Artifact, ...]:
-        return tuple(part for film in films for part in self._partial_of(film))
+    def _partial(self, videos: Videos) -> tuple[Artifact, ...]:
+        return tuple(part for video in videos for part in self._partial_of(video))
 
-    def _partial_of(self, film: Film) -> tuple[Artifact, ...]:
-        if film.chunks == 0:
+    def _partial_of(self, video: Video) -> tuple[Artifact, ...]:
+        if video.chunks == 0:
             return ()
         try:
-            path = film.finish("video.partial.mp4", tags=self._tags())
+            path = video.finish("video.partial.mp4", tags=self._tags())
         except (OSError, MediaAgentError) as error:
-            self._context.warn(f"the film so far stays as it grew, in {film.part_path}: {error}")
-            path = film.part_path
+            self._context.warn(f"the video so far stays as it grew, in {video.part_path}: {error}")
+            path = video.part_path
         try:
             return (describe(path, ArtifactKind.PARTIAL_VIDEO),)
         except (OSError, MediaAgentError) as error:
-            self._context.warn(f"the film so far cannot be read: {error}")
+            self._context.warn(f"the video so far cannot be read: {error}")
             return ()
 
     def _failed(self, error: BaseException, artifacts: tuple[Artifact, ...]) -> TerminalEvent:

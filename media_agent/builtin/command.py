@@ -34,7 +34,7 @@ from media_agent.errors import (
     to_info,
 )
 from media_agent.storage.files import storage_errors
-from media_agent.video.codec import LARGEST_FILM, describe
+from media_agent.video.codec import LARGEST_VIDEO, describe
 from media_agent_schemas.base import Seconds
 from media_agent_schemas.capabilities import Capabilities, Estimate
 from media_agent_schemas.events import JobCancelled, JobCompleted, JobFailed, JobStarted, Timing
@@ -69,7 +69,7 @@ class CommandOptions(Declaration):
         if not command[0] or "{" in command[0]:
             raise ValueError("its first item is the program itself, without placeholders")
         if not any("{output}" in item for item in command):
-            raise ValueError("{output} is nowhere: the program must be told where the film goes")
+            raise ValueError("{output} is nowhere: the program must be told where the video goes")
         return command
 
     def templates(self) -> Iterator[str]:
@@ -78,8 +78,8 @@ class CommandOptions(Declaration):
 
     @property
     def is_free(self) -> bool:
-        """Whether a film costs nothing, so that a run that was lost may be repeated."""
-        return not self.usd_per_film and not self.usd_per_second
+        """Whether a video costs nothing, so that a run that was lost may be repeated."""
+        return not self.usd_per_video and not self.usd_per_second
 
     def own_placeholders(self) -> Iterable[str]:
         """Return the placeholders for files of this machine."""
@@ -87,7 +87,7 @@ class CommandOptions(Declaration):
 
 
 class CommandBackend(ThreadedBackend):
-    """Runs the program once per film and takes the file that it leaves."""
+    """Runs the program once per video and takes the file that it leaves."""
 
     kind = KIND
 
@@ -97,13 +97,13 @@ class CommandBackend(ThreadedBackend):
         *,
         clock: Callable[[], float] = time.monotonic,
         grace_seconds: float = _GRACE_SECONDS,
-        largest_film: int = LARGEST_FILM,
+        largest_video: int = LARGEST_VIDEO,
     ) -> None:
         self._options = settings.read_options(CommandOptions)
         self._model = settings.model or _DEFAULT_MODEL
         self._missing = _missing_program(self._options.command[0], settings.folder)
         self._grace_seconds = grace_seconds
-        self._largest_film = largest_film
+        self._largest_video = largest_video
         named = self._options.env
         self._environment = settings.environment(named) if settings.environment else _BARE
         self._secrets = [
@@ -132,8 +132,8 @@ class CommandBackend(ThreadedBackend):
         operation.log.publish(JobStarted())
         started = self._clock()
         try:
-            film = self._run(operation)
-            operation.log.publish(self._completed(operation, film, self._clock() - started))
+            video = self._run(operation)
+            operation.log.publish(self._completed(operation, video, self._clock() - started))
         except JobCancelledError:
             operation.log.publish(JobCancelled(model=operation.ref.model))
         except MediaAgentError as error:
@@ -169,13 +169,13 @@ class CommandBackend(ThreadedBackend):
             raise GenerationFailedError(
                 f"{self.name}: {words[0]} {how}{log.last_words()}", hint=_see(path)
             )
-        return self._film(words[0], output, log)
+        return self._video(words[0], output, log)
 
     def _words(self, operation: Operation, folder: Path, output: Path) -> list[str]:
         """Return the program with its words filled in; one with an absent value is left out."""
         values = values_of(operation.request, self._model)
         values |= {"output": str(output), "work_dir": str(folder)}
-        values["first_frame"] = _picture(operation.request.inputs, folder)
+        values["first_frame"] = _image(operation.request.inputs, folder)
         if "prompt_file" in self._options.used():
             values["prompt_file"] = str(_write(folder / "prompt.txt", str(values["prompt"])))
         words = []
@@ -230,20 +230,20 @@ class CommandBackend(ThreadedBackend):
             end_group(process, self._grace_seconds)
 
     def _check_size(self, program: str, output: Path) -> None:
-        """Refuse a file too large to be a film, before anything reads it.
+        """Refuse a file too large to be a video, before anything reads it.
 
         Raises:
             GenerationFailedError: it is too large.
         """
         with suppress(OSError):  # it is not there yet
-            if output.stat().st_size > self._largest_film:
+            if output.stat().st_size > self._largest_video:
                 raise GenerationFailedError(
-                    f"{self.name}: {program} wrote more than {self._largest_film} bytes to "
-                    "{output}; no film is taken that is larger",
-                    hint="let it make a shorter film, or compress it more",
+                    f"{self.name}: {program} wrote more than {self._largest_video} bytes to "
+                    "{output}; no video is taken that is larger",
+                    hint="let it make a shorter video, or compress it more",
                 )
 
-    def _film(self, program: str, output: Path, log: ProgramLog) -> Artifact:
+    def _video(self, program: str, output: Path, log: ProgramLog) -> Artifact:
         said = log.path
         if not output.is_file():
             raise GenerationFailedError(
@@ -252,23 +252,23 @@ class CommandBackend(ThreadedBackend):
             )
         self._check_size(program, output)
         try:
-            film = describe(output)
+            video = describe(output)
         except StorageError as error:
             raise GenerationFailedError(
-                f"{self.name}: {program} left no film: {error.message}", hint=_see(said)
+                f"{self.name}: {program} left no video: {error.message}", hint=_see(said)
             ) from error
-        container = None if film.metadata is None else film.metadata.container
+        container = None if video.metadata is None else video.metadata.container
         if container != "mp4":
             raise GenerationFailedError(
                 f"{self.name}: {program} wrote {container}, not MP4", hint="let it write MP4"
             )
-        return film
+        return video
 
-    def _completed(self, operation: Operation, film: Artifact, seconds: float) -> JobCompleted:
+    def _completed(self, operation: Operation, video: Artifact, seconds: float) -> JobCompleted:
         facts = self.capabilities(operation.ref.model)
         return JobCompleted(
-            artifacts=(film,),
-            frames=None if film.metadata is None else film.metadata.frames,
+            artifacts=(video,),
+            frames=None if video.metadata is None else video.metadata.frames,
             seed=operation.request.seed,
             model=facts.model,
             verification=facts.verification,
@@ -306,7 +306,7 @@ def _harmless(template: str, word: str) -> str:
     return f" {word}" if is_free and word.startswith(_OPTION_SIGNS) else word
 
 
-def _picture(inputs: Iterable[MediaInput], folder: Path) -> JsonValue:
+def _image(inputs: Iterable[MediaInput], folder: Path) -> JsonValue:
     """Return the file of the first frame, written first if it came as bytes."""
     for medium in inputs:
         if medium.path is not None:
@@ -317,7 +317,7 @@ def _picture(inputs: Iterable[MediaInput], folder: Path) -> JsonValue:
                 path.write_bytes(medium.data)
             return str(path)
         raise InvalidRequestError(
-            f"a program takes no picture by its address {medium.url}", hint="give it as a file"
+            f"a program takes no image by its address {medium.url}", hint="give it as a file"
         )
     return None
 

@@ -22,7 +22,7 @@ _STEP_SECONDS = 0.02  # between two looks whether a group has ended
 
 
 class ProgramLog:
-    """What a program says, in a file: a pipe would end the program with us, and its film be lost.
+    """What a program says, in a file: a pipe would end the program with us, and its video be lost.
 
     The program writes to the file itself, at its end; when it has become too large, its first part
     is cut off.

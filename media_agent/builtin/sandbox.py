@@ -1,6 +1,6 @@
 """The sandbox: a backend without a model, for trying everything around the model.
 
-It films a slate that says what was asked. Price, latency and faults are invented, by option.
+It shows a slate that says what was asked. Price, latency and faults are invented, by option.
 """
 
 import time
@@ -40,7 +40,7 @@ from media_agent_schemas.media import Size
 from media_agent_schemas.request import VideoRequest
 
 _NAME, _MODEL = "sandbox", "slate"
-_CHUNK_BYTES = 1 << 26  # frames of a chunk in memory; at most a second of film
+_CHUNK_BYTES = 1 << 26  # frames of a chunk in memory; at most a second of video
 _PAUSE = 0.05  # seconds between two looks whether to stop
 
 _FAULTS: dict[str, type[MediaAgentError]] = {
@@ -61,14 +61,14 @@ _OPTIONS = (
         type="number",
         default=0,
         minimum=0,
-        description="Time to pretend to work, in seconds for the whole film.",
+        description="Time to pretend to work, in seconds for the whole video.",
     ),
     OptionSpec(
         name="price_per_second",
         type="number",
         default=0,
         minimum=0,
-        description="Invented price, in USD per second of film; nothing is billed.",
+        description="Invented price, in USD per second of video; nothing is billed.",
     ),
     OptionSpec(
         name="fail_at",
@@ -116,7 +116,7 @@ _CAPABILITIES = Capabilities(
 
 
 class SandboxBackend(LocalBackend):
-    """Films a slate in chunks, so that it streams, stops, steers and resumes as engines do."""
+    """Videos a slate in chunks, so that it streams, stops, steers and resumes as engines do."""
 
     kind = _NAME
 
@@ -132,7 +132,7 @@ class SandboxBackend(LocalBackend):
         check_settings(settings, _CAPABILITIES)
 
     def capabilities(self, model: str | None = None) -> Capabilities:
-        """Say what the slate can do: nearly everything that needs no picture."""
+        """Say what the slate can do: nearly everything that needs no image."""
         if model not in (None, _MODEL):
             raise self.unknown_model(str(model), [_MODEL])
         return _CAPABILITIES.model_copy(update={"missing": _missing()})
@@ -238,7 +238,7 @@ def _missing() -> str | None:
 
 
 def frames_per_chunk(size: Size, fps: float) -> int:
-    """Return the frames of a chunk: a second of film, fewer of very large frames."""
+    """Return the frames of a chunk: a second of video, fewer of very large frames."""
     return max(1, min(round(fps), _CHUNK_BYTES // (3 * size.width * size.height)))
 
 

@@ -1,4 +1,4 @@
-"""What the sandbox films: a board that says what was asked, and something that moves."""
+"""What the sandbox shows: a board that says what was asked, and something that moves."""
 
 import colorsys
 from itertools import accumulate
@@ -56,15 +56,15 @@ class Slate:
         return prompts[-1] if prompts else ""
 
     def _frame(self, number: int, prompt: str) -> "Frames":
-        picture = self._board_for(prompt).copy()
-        draw = ImageDraw.Draw(picture)
+        image = self._board_for(prompt).copy()
+        draw = ImageDraw.Draw(image)
         if self._has_letters:
             total = self._request.num_frames
             counter = f"frame {number + 1}" + ("" if total is None else f" of {total}")
             position = (self._margin, self._counter_top)
             draw.text(position, counter, fill=_INK, font=self._font)
         draw.rectangle(self._place(number), fill=self._square)
-        return np.asarray(picture, np.uint8)
+        return np.asarray(image, np.uint8)
 
     def _board_for(self, prompt: str) -> Image.Image:
         if self._board is None or self._board[0] != prompt:
@@ -102,7 +102,7 @@ class Slate:
         return facts
 
     def _place(self, number: int) -> tuple[int, int, int, int]:
-        """Return the corners of the square, which crosses the picture in two seconds."""
+        """Return the corners of the square, which crosses the image in two seconds."""
         way = max(1, self._width - self._side)
         step = max(1, round(way / (2 * self._fps)))
         left, top = number * step % way, self._square_top

@@ -1,4 +1,4 @@
-"""What a command line orders, and who is to make it: a film, or a branch of one."""
+"""What a command line orders, and who is to make it: a video, or a branch of one."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -7,7 +7,7 @@ from pydantic import JsonValue
 
 from media_agent.backend.options import read_options
 from media_agent.cli.arguments import number
-from media_agent.cli.flags import FilmFlags, OutputFlags, RoutingFlags
+from media_agent.cli.flags import OutputFlags, RoutingFlags, VideoFlags
 from media_agent.cli.store import open_ledger
 from media_agent.client import VideoClient
 from media_agent.errors import InvalidRequestError, JobNotFoundError
@@ -18,10 +18,10 @@ from media_agent_schemas.request import VideoRequest
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """What the command line says; of a branch, also which film it leaves and after what chunks."""
+    """What the command line says; of a branch, also which video it leaves and after what chunks."""
 
     prompt: str | None
-    film: FilmFlags
+    video: VideoFlags
     routing: RoutingFlags
     output: OutputFlags
     idempotency_key: str | None = None
@@ -35,18 +35,18 @@ async def planned(client: VideoClient, order: Order) -> tuple[VideoRequest, tupl
     Raises:
         RequestError: nobody can do it.
     """
-    film, routing = order.film, order.routing
-    words, policy = film.allow_unknown_words, routing.chosen_policy()
+    video, routing = order.video, order.routing
+    words, policy = video.allow_unknown_words, routing.chosen_policy()
     if order.parent is not None:
-        if film.shot and film.duration is not None:
+        if video.shot and video.duration is not None:
             raise InvalidRequestError("--duration goes with a prompt; each --shot has its length")
         plan = await client.plan_branch(
             order.parent,
             at=order.shared_chunks,
             prompt=order.prompt,
-            duration=number("duration", film.duration),
-            shots=read_shots(None, film.shot, endless=film.endless) if film.shot else (),
-            endless=film.endless,
+            duration=number("duration", video.duration),
+            shots=read_shots(None, video.shot, endless=video.endless) if video.shot else (),
+            endless=video.endless,
             policy=policy,
             allow_unknown_words=words,
         )
@@ -54,14 +54,14 @@ async def planned(client: VideoClient, order: Order) -> tuple[VideoRequest, tupl
     backend = routing.backend
     if backend is None and routing.routing() is None:
         backend = await _default(client)
-    request = await request_of(client, order.prompt, film, routing, backend)
+    request = await request_of(client, order.prompt, video, routing, backend)
     return request, await client.plans(request, policy=policy, allow_unknown_words=words)
 
 
 async def request_of(
     client: VideoClient,
     prompt: str | None,
-    film: FilmFlags,
+    video: VideoFlags,
     routing: RoutingFlags,
     backend: str | None,
 ) -> VideoRequest:
@@ -70,7 +70,7 @@ async def request_of(
     Raises:
         InvalidRequestError: a value is impossible, or options are given and no backend.
     """
-    said = routing.option if film.fit is None else (*routing.option, f"image_fit={film.fit}")
+    said = routing.option if video.fit is None else (*routing.option, f"image_fit={video.fit}")
     options: dict[str, JsonValue] = {}
     if backend is not None:
         options = read_options(said, await client.capabilities(backend))
@@ -78,30 +78,30 @@ async def request_of(
         raise InvalidRequestError(
             f"option {said[0]} is of one backend", hint="name it with --backend"
         )
-    return film.request(prompt, routing, backend=backend, options=options)
+    return video.request(prompt, routing, backend=backend, options=options)
 
 
 def order_to_extend(
-    film: str, prompt: str, flags: FilmFlags, routing: RoutingFlags, output: OutputFlags
+    video: str, prompt: str, flags: VideoFlags, routing: RoutingFlags, output: OutputFlags
 ) -> Order:
-    """Return the order to go on with a film: a branch at the end of a job, or a new film.
+    """Return the order to go on with a video: a branch at the end of a job, or a new video.
 
     Raises:
         InvalidRequestError: there is neither such a job nor such a file.
     """
-    if _is_job(film):
+    if _is_job(video):
         if routing.backend is not None or flags.seed is not None:
             raise InvalidRequestError(
-                f"job {film} goes on with the backend and the seed it has",
+                f"job {video} goes on with the backend and the seed it has",
                 hint="leave --backend and --seed out, or name its file instead of the job",
             )
-        return Order(prompt=prompt, film=flags, routing=routing, output=output, parent=film)
-    if not film.startswith(("http://", "https://")) and not Path(film).exists():
+        return Order(prompt=prompt, video=flags, routing=routing, output=output, parent=video)
+    if not video.startswith(("http://", "https://")) and not Path(video).exists():
         raise InvalidRequestError(
-            f"{film} is neither a job nor a file", hint="media-agent jobs list shows the jobs"
+            f"{video} is neither a job nor a file", hint="media-agent jobs list shows the jobs"
         )
-    flags = replace(flags, video=film)
-    return Order(prompt=prompt, film=flags, routing=routing, output=output)
+    flags = replace(flags, video=video)
+    return Order(prompt=prompt, video=flags, routing=routing, output=output)
 
 
 def _is_job(name: str) -> bool:

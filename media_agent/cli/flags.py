@@ -1,4 +1,4 @@
-"""The flags that say what film is wanted, and who may make it; the same for plan and generate."""
+"""The flags that say what video is wanted, and who may make it; the same for plan and generate."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,35 +86,35 @@ class RoutingFlags:
             raise InvalidRequestError(f"--max-cost {self.max_cost} is not an amount") from None
 
 
-@Parameter(name="*", group="The film")
+@Parameter(name="*", group="The video")
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FilmFlags:
-    """What the film is like, beside its first prompt."""
+class VideoFlags:
+    """What the video is like, beside its first prompt."""
 
     shot: Texts = ()
     """TEXT@SECONDS, a further shot; repeat for more. The prompt gets what they leave."""
     duration: Number = None
-    """Length of the whole film in seconds."""
+    """Length of the whole video in seconds."""
     endless: Flag = False
     """Go on until told to finish."""
     image: Place = None
-    """A picture to begin with."""
+    """An image to begin with."""
     last_image: Place = None
-    """A picture to end with."""
+    """An image to end with."""
     video: Place = None
-    """A film to go on from, at its end."""
+    """A video to go on from, at its end."""
     restyle: Flag = False
-    """Make that film anew as the prompt says, instead of going on from it."""
+    """Make that video anew as the prompt says, instead of going on from it."""
     fit: Literal["crop", "pad"] | None = None
-    """A picture in another shape than the film is cut, or filled up with black."""
+    """An image in another shape than the video is cut, or filled up with black."""
     size: Annotated[str | None, Parameter(metavar="WxH")] = None
     """In pixels."""
     fps: Number = None
     """Frames per second."""
     seed: Number = None
     """0 to 2^63-1; absent: drawn, and recorded."""
-    films: Number = None
-    """How many films of this wish, side by side: NAME.mp4, NAME-2.mp4, ..."""
+    n: Number = None
+    """Number of videos to generate: NAME.mp4, NAME-2.mp4, ..."""
     allow_unknown_words: Flag = False
     """Go on with words that the model has never learnt."""
 
@@ -140,7 +140,7 @@ class FilmFlags:
         from media_agent_schemas.request import VideoMode, VideoRequest
 
         words: dict[str, object] = {"prompt": prompt}
-        films = whole_number("films", self.films)
+        count = whole_number("n", self.n)
         if self.shot:
             words = {"shots": read_shots(prompt, self.shot, endless=self.endless)}
         try:
@@ -151,7 +151,7 @@ class FilmFlags:
                     "inputs": self._inputs(),
                     "duration": number("duration", self.duration),
                     "endless": self.endless,
-                    "n": 1 if films is None else films,
+                    "n": 1 if count is None else count,
                     "seed": whole_number("seed", self.seed),
                     "size": None if self.size is None else Size.parse(self.size),
                     "fps": number("fps", self.fps),
@@ -171,9 +171,9 @@ class FilmFlags:
         from media_agent_schemas.media import InputRole, MediaInput
 
         if self.restyle and self.video is None:
-            raise InvalidRequestError("--restyle needs a film", hint="name it with --video")
+            raise InvalidRequestError("--restyle needs a video", hint="name it with --video")
         if self.fit is not None and (self.image, self.last_image, self.video) == (None, None, None):
-            raise InvalidRequestError(f"--fit {self.fit} needs a picture or film", hint="--image")
+            raise InvalidRequestError(f"--fit {self.fit} needs an image or video", hint="--image")
         places = {
             InputRole.FIRST_FRAME: self.image,
             InputRole.LAST_FRAME: self.last_image,
@@ -189,7 +189,7 @@ class FilmFlags:
 @Parameter(name="*", group="The files")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutputFlags:
-    """Where the film goes, and what is said meanwhile."""
+    """Where the video goes, and what is said meanwhile."""
 
     out: Path | None = None
     """The file to write, .mp4; its record goes beside it. Absent: out/PROMPT-SEED.mp4."""
@@ -198,11 +198,11 @@ class OutputFlags:
     overwrite: Flag = False
     """Replace files that exist."""
     follow: Flag = False
-    """Say where the growing film is, to be watched already, and every new chunk."""
+    """Say where the growing video is, to be watched already, and every new chunk."""
     json: Flag = False
     """Print the finished job as JSON on stdout, and nothing else."""
 
 
 HERE = OutputFlags()
 NO_FLAGS = RoutingFlags()
-NO_WISHES = FilmFlags()
+NO_WISHES = VideoFlags()

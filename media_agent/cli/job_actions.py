@@ -68,7 +68,7 @@ async def cancel(job_id: str) -> int:
 async def change(
     job_id: str, prompt: str, *, at: Literal["next", "now"] | int, allow_unknown_words: bool
 ) -> int:
-    """Give a film another prompt, and say so."""
+    """Give a video another prompt, and say so."""
     async with VideoClient() as client:
         await client.steer(job_id, prompt, at=at, allow_unknown_words=allow_unknown_words)
         _tell_asked(client, job_id, "to change its prompt")
@@ -76,7 +76,7 @@ async def change(
 
 
 async def end(job_id: str) -> int:
-    """Let a film end with its next chunk, and say so."""
+    """Let a video end with its next chunk, and say so."""
     async with VideoClient() as client:
         await client.finish(job_id)
         _tell_asked(client, job_id, "to finish it")

@@ -19,7 +19,7 @@ class ProgressLine:
     def __init__(self, plan: "Plan", *, frames: int = 0, follow: bool = False) -> None:
         """Begin, or go on behind so many frames.
 
-        With `follow` every chunk has its line, and the growing film is named.
+        With `follow` every chunk has its line, and the growing video is named.
         """
         self._total = plan.request.num_frames
         self._fps = plan.request.fps
@@ -60,7 +60,7 @@ class ProgressLine:
                 self._show_phase(phase, fraction)
             case ChunkReady(index=index, frames=frames, path=path):
                 self._show_chunk(index, frames)
-                self._show_film(path)
+                self._show_video(path)
             case PromptChanged(chunk=chunk, prompt=prompt):
                 say(f"{self._name}: from chunk {chunk + 1} on: {prompt}")
             case JobCompleted() if self._bar is not None:
@@ -83,7 +83,7 @@ class ProgressLine:
         length = f", {self._frames / self._fps:.2f} s" if self._follows and self._fps else ""
         say(f"{self._name}: chunk {index + 1}, {self._frames}{self._of_all()} frames{length}")
 
-    def _show_film(self, path: str | None) -> None:
+    def _show_video(self, path: str | None) -> None:
         if self._follows and path != self._path:
             self._path = path
             say(f"watch it while it is made: {path}")

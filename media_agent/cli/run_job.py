@@ -83,14 +83,14 @@ def announce(plan: Plan, *, free_bytes: int | None = None) -> None:
     """Say on stderr what differs from what was asked, and what does not fit on the disk."""
     for change in changes_in(plan):
         say(f"adjusted: {change}")
-    if plan.parts:
+    if plan.segments:
         price = price_of(plan.estimate)
         say(f"in {plan.submissions} parts, each submitted by itself: {price}")
     states = plan.estimate.disk_bytes or 0
     if states > _WORTH_SAYING:
-        say(f"keeps {states / 1e6:.1f} MB besides the film, to go on after a crash and to branch")
+        say(f"keeps {states / 1e6:.1f} MB besides the video, to go on after a crash and to branch")
     if free_bytes is not None and states > free_bytes:
-        say(f"warning: {free_bytes / 1e6:.1f} MB are free; the film breaks off when they are used")
+        say(f"warning: {free_bytes / 1e6:.1f} MB are free; the video breaks off when they are used")
     for warning in plan.warnings:
         say(f"warning: {warning}")
 
@@ -110,7 +110,7 @@ def _report(job: VideoJob, output: OutputFlags, interruption: Interruption) -> i
             tell(f"{other.path or other.uri}: another {other.kind} of this job")
         tell(f"{job.record_path}: the record of what was asked, adjusted, sent and delivered")
         if output.sheet is not None:
-            tell(f"{output.sheet}: the film at a glance")
+            tell(f"{output.sheet}: the video at a glance")
     if job.status is JobStatus.COMPLETED:
         return 0
     if job.error is not None:
@@ -121,7 +121,7 @@ def _report(job: VideoJob, output: OutputFlags, interruption: Interruption) -> i
 
 
 def kept(job: VideoJob) -> str:
-    """Return where the beginning of a film that broke off is, as the end of a sentence."""
+    """Return where the beginning of a video that broke off is, as the end of a sentence."""
     if not job.artifacts:
         return ""
     if (path := job.artifacts[0].path) is not None:
@@ -130,16 +130,18 @@ def kept(job: VideoJob) -> str:
 
 
 def _facts(job: VideoJob) -> str:
-    film = job.artifacts[0].metadata
+    video = job.artifacts[0].metadata
     seconds = (job.updated_at - job.created_at).total_seconds()
     seed = "" if job.plan.request.seed is None else f" with seed {job.plan.request.seed}"
     made = f"made by {job.plan.backend}/{job.plan.model}{seed} in {seconds:.1f} s"
-    if film is None:
+    if video is None:
         return made
     planned = job.plan.request.num_frames
-    of_all = "" if planned is None or planned == film.frames else f" of {planned}"
-    size = f"{film.width}x{film.height}"
-    return f"{film.frames}{of_all} frames, {film.duration:.2f} s, {size}, {film.fps:g} fps, {made}"
+    of_all = "" if planned is None or planned == video.frames else f" of {planned}"
+    size = f"{video.width}x{video.height}"
+    return (
+        f"{video.frames}{of_all} frames, {video.duration:.2f} s, {size}, {video.fps:g} fps, {made}"
+    )
 
 
 def _default_place(plan: Plan) -> Path:
@@ -160,7 +162,7 @@ def _default_place(plan: Plan) -> Path:
         raise InvalidRequestError(
             f"the folder {folder} cannot be made: {error.strerror}", hint="say where with --out"
         ) from error
-    return folder / f"{words[:60].strip('-') or 'film'}{seed}.mp4"
+    return folder / f"{words[:60].strip('-') or 'video'}{seed}.mp4"
 
 
 def _check_sheet(sheet: Path | None, *, overwrite: bool) -> None:

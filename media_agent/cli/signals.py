@@ -1,6 +1,6 @@
 """Ctrl-C and SIGTERM: the first asks the work to stop, the second does not wait for it.
 
-A film without an end has one step before: its first Ctrl-C finishes it.
+A video without an end has one step before: its first Ctrl-C finishes it.
 """
 
 import asyncio
@@ -58,7 +58,7 @@ def cancelled_by_signals() -> Iterator[Interruption]:
 
     def received(number: int) -> None:
         if number == signal.SIGINT and interruption.finish is not None and not finishing:
-            say("finishing; the film ends with the next chunk (once more: stop)")
+            say("finishing; the video ends with the next chunk (once more: stop)")
             finishing.append(loop.create_task(finish(number, interruption.finish)))
         else:
             stop(number)
@@ -73,9 +73,9 @@ def cancelled_by_signals() -> Iterator[Interruption]:
 
 
 def let_finish(client: VideoClient, job_id: str, plan: Plan, interruption: Interruption) -> None:
-    """Make the first Ctrl-C finish a film without an end; only the second stops it."""
+    """Make the first Ctrl-C finish a video without an end; only the second stops it."""
     if plan.request.endless:
-        say("without an end: Ctrl-C finishes the film with its next chunk, twice stops it at once")
+        say("without an end: Ctrl-C finishes the video with its next chunk, twice stops it at once")
         interruption.finish = lambda: client.finish(job_id)
     else:
         interruption.finish = None

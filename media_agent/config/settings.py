@@ -181,7 +181,7 @@ class Settings(BaseSettings):
         "magi/tiny", min_length=1, description='Used when none is named: "backend/model".'
     )
     threads: int | None = Field(
-        None, ge=1, le=1024, description="CPU threads of one film made here."
+        None, ge=1, le=1024, description="CPU threads of one video made here."
     )
     policy: Policy = Field(Policy.ADJUST, description="What to do with a wish that cannot be met.")
     backends: dict[SectionName, BackendSection] = Field({}, description="Backends by name.")

@@ -43,9 +43,9 @@ def check_whole(path: Path) -> None:
             flaw = _mp4_flaw(file, size)
     if flaw is not None:
         raise StorageError(f"the video is cut off: {flaw}")
-    with opened(path) as film:
-        _check_index(film, size)
-        _check_end(film)
+    with opened(path) as video:
+        _check_index(video, size)
+        _check_end(video)
 
 
 def _mp4_flaw(file: BinaryIO, size: int) -> str | None:
@@ -114,8 +114,8 @@ def _number(file: BinaryIO) -> int | None:
     return None if value == (1 << 7 * width) - 1 else value
 
 
-def _check_index(film: "InputContainer", size: int) -> None:
-    for stream in film.streams:
+def _check_index(video: "InputContainer", size: int) -> None:
+    for stream in video.streams:
         if stream.type not in ("video", "audio"):
             continue
         entries = stream.index_entries
@@ -129,18 +129,18 @@ def _check_index(film: "InputContainer", size: int) -> None:
             )
 
 
-def _check_end(film: "InputContainer") -> None:
+def _check_end(video: "InputContainer") -> None:
     """Decode from the last key frame on; a file of the right size may end in nothing but zeros."""
     import av
 
-    stream = film.streams.video[0]
+    stream = video.streams.video[0]
     if stream.duration is not None:
         try:
-            film.seek(stream.duration + (stream.start_time or 0), stream=stream)
+            video.seek(stream.duration + (stream.start_time or 0), stream=stream)
         except av.error.FFmpegError:
             return  # it cannot be sought in, as a stream that grows
     try:
-        frames = sum(1 for _ in film.decode(stream))
+        frames = sum(1 for _ in video.decode(stream))
     except av.error.InvalidDataError as error:
         raise StorageError("the end of the video cannot be decoded") from error
     if not frames:

@@ -1,7 +1,7 @@
-"""The files that go into a film: looked at before anything is kept, and told apart for ever.
+"""The files that go into a video: looked at before anything is kept, and told apart for ever.
 
 What went in is known by the bytes that were read then. A file that is gone or another one by the
-time the film is there changes nothing in what the record says.
+time the video is there changes nothing in what the record says.
 """
 
 import hashlib

@@ -30,7 +30,7 @@ from media_agent.storage.network import (
     reason_of,
     retry_after_seconds,
 )
-from media_agent.video.codec import LARGEST_FILM
+from media_agent.video.codec import LARGEST_VIDEO
 
 LARGEST_REPLY = 2**16  # bytes of an answer that is no video
 _PAUSES = (1.0, 2.0, 4.0, 8.0, 14.0, 14.0)  # seconds; a file may appear after its address
@@ -64,7 +64,7 @@ async def fetch(
     headers: Headers = lambda url: {},
     refusal: Refusal = lambda response, body: None,
     size_bytes: int | None = None,
-    max_bytes: int = LARGEST_FILM,
+    max_bytes: int = LARGEST_VIDEO,
     transport: httpx.AsyncBaseTransport | None = None,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     clock: Callable[[], float] = time.monotonic,
@@ -152,7 +152,7 @@ class _Attempts:
                     raise
                 raise _trouble(error, known, target.host) from cause_of(error)
             target = _checked(following, str(target))
-        raise VideoNotFetchedError(f"{first.host} redirects its film without end")
+        raise VideoNotFetchedError(f"{first.host} redirects its video without end")
 
     @contextlib.asynccontextmanager
     async def _response(self, target: httpx.URL, way: Way) -> AsyncIterator[httpx.Response]:
@@ -181,7 +181,7 @@ class _Attempts:
         if own is not None:
             raise own
         error = VideoNotFetchedError(
-            f"{host} answered {response.status_code} for the film",
+            f"{host} answered {response.status_code} for the video",
             hint="its address may have expired; the provider's own page may still have it",
         )
         if response.status_code in _FINAL:
@@ -224,7 +224,7 @@ class _Attempts:
                 came += len(piece)
                 if (seconds := self.clock() - since) >= _STALL_SECONDS:
                     if came < _LEAST_RATE * seconds:
-                        said = f"the film at {host} comes at {came / seconds:.3g} bytes a second"
+                        said = f"the video at {host} comes at {came / seconds:.3g} bytes a second"
                         raise _NotYetError(VideoNotFetchedError(said))
                     since, came = self.clock(), 0
             return file.tell(), digest.hexdigest()
@@ -237,15 +237,15 @@ class _Attempts:
             head = file.read(HEAD)
         if not is_video(head):
             what = "nothing" if not head else "no video"
-            return f"what {host} gave as its film is {what} (it says {label})"
+            return f"what {host} gave as its video is {what} (it says {label})"
         try:
             check_whole(aside)
         except StorageError as error:
             self._keep(aside)
-            return f"the film at {host} did not come whole: {error.message}"
+            return f"the video at {host} did not come whole: {error.message}"
         if self.size_bytes is not None and size < self.size_bytes:
             self._keep(aside)
-            return f"the film at {host} is cut off: {size} of {self.size_bytes} bytes came"
+            return f"the video at {host} is cut off: {size} of {self.size_bytes} bytes came"
         return None
 
     def _keep(self, aside: Path) -> None:
@@ -263,7 +263,7 @@ class _Attempts:
 
     def _too_large(self, host: str) -> VideoNotFetchedError:
         return VideoNotFetchedError(
-            f"the film at {host} is larger than the {self.max_bytes} bytes allowed"
+            f"the video at {host} is larger than the {self.max_bytes} bytes allowed"
         )
 
 
@@ -284,7 +284,7 @@ def _trouble(error: Exception, known: MediaAgentError | None, host: str) -> Exce
     said = known.message if known is not None else reason_of(error)
     return _NotYetError(
         VideoNotFetchedError(
-            f"the film at {host} could not be fetched ({said})", hint="check the network"
+            f"the video at {host} could not be fetched ({said})", hint="check the network"
         )
     )
 
@@ -293,10 +293,10 @@ def _checked(uri: str, named_by: str | None) -> httpx.URL:
     url = resolved(uri, named_by)
     if url is None:
         scheme = uri.partition(":")[0] if ":" in uri else "nameless"
-        raise VideoNotFetchedError(f"the film is at a {scheme[:20]} address, which is not fetched")
+        raise VideoNotFetchedError(f"the video is at a {scheme[:20]} address, which is not fetched")
     if not is_followed(url, None if named_by is None else parsed_address(named_by)):
         raise VideoNotFetchedError(
-            f"the film is at {url.scheme}://{url.host}, which is not fetched: only https to a "
+            f"the video is at {url.scheme}://{url.host}, which is not fetched: only https to a "
             "public host is",
             hint="the record has its address; set base_url if the service is in your network",
         )

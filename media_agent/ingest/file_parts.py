@@ -1,4 +1,4 @@
-"""The parts that the files of pictures consist of, read before any decoder sees them.
+"""The parts that the files of images consist of, read before any decoder sees them.
 
 FFmpeg's PNG decoder unpacks every text and colour profile whole, whatever it grows to: a megabyte
 becomes gigabytes. So it gets the chunks that make pixels, each looked at, and no other.
@@ -30,7 +30,7 @@ _MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")
 
 
 class HostileError(Exception):
-    """The parts make no sense for a picture; the message says why."""
+    """The parts make no sense for an image; the message says why."""
 
 
 class Part(NamedTuple):

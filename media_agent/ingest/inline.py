@@ -6,7 +6,7 @@ import re
 import urllib.parse
 
 from media_agent.errors import VideoNotFetchedError
-from media_agent.video.codec import LARGEST_FILM
+from media_agent.video.codec import LARGEST_VIDEO
 
 _BASE64 = re.compile(r"(?:AAAA|GkXf)[A-Za-z0-9+/_\s-]{60,}={0,2}\s*")  # an MP4, a WebM
 
@@ -16,7 +16,7 @@ def is_inline(uri: str) -> bool:
     return uri[:5].lower() == "data:" or _BASE64.fullmatch(uri) is not None
 
 
-def inline_video(uri: str, max_bytes: int = LARGEST_FILM) -> bytes | None:
+def inline_video(uri: str, max_bytes: int = LARGEST_VIDEO) -> bytes | None:
     """Return the bytes of a video that stands where its address was due; None: it is an address.
 
     Raises:
@@ -28,7 +28,7 @@ def inline_video(uri: str, max_bytes: int = LARGEST_FILM) -> bytes | None:
     is_base64 = not comma or "base64" in re.split(r"\s*;\s*", kind.strip().lower())[1:]
     text = text if comma else uri
     if len(text) > max_bytes * 4 / 3 + 4:
-        raise VideoNotFetchedError(f"the film is larger than the {max_bytes} bytes allowed")
+        raise VideoNotFetchedError(f"the video is larger than the {max_bytes} bytes allowed")
     raw = urllib.parse.unquote_to_bytes(text)
     if is_base64:
         raw = b"".join(raw.split()).translate(bytes.maketrans(b"-_", b"+/")).rstrip(b"=")
@@ -36,4 +36,4 @@ def inline_video(uri: str, max_bytes: int = LARGEST_FILM) -> bytes | None:
             return base64.b64decode(raw + b"=" * (-len(raw) % 4), validate=True)
     else:
         return raw
-    raise VideoNotFetchedError("the film is in a data: address that cannot be read as base64")
+    raise VideoNotFetchedError("the video is in a data: address that cannot be read as base64")

@@ -1,4 +1,4 @@
-"""Which way up a picture or film is. Frames of PyAV tell the angle, and not whether it is mirrored.
+"""Which way up an image or video is. Frames of PyAV tell the angle, and not whether it is mirrored.
 
 They would in what PyAV calls the data beside a frame. It is not asked for: PyAV frees the names in
 it a second time, which ends the process, and stumbles over the kinds that it does not know.
@@ -81,7 +81,7 @@ def _signs(file: BinaryIO) -> Iterator[tuple[int | None, int]]:
 
 
 def _headers(file: BinaryIO) -> Iterator[Box]:
-    """Yield the headers of the film and of its tracks."""
+    """Yield the headers of the video and of its tracks."""
     levels = [boxes_in(file, 0, file.seek(0, 2))]
     for _ in range(_MOST_BOXES):
         while (box := next(levels[-1], None)) is None:

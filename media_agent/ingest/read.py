@@ -1,6 +1,6 @@
-"""Pictures and films from outside as frames of the size and rate wanted. PyAV at first use.
+"""Images and videos from outside as frames of the size and rate wanted. PyAV at first use.
 
-The end of a film is looked for from the end: what the decoder gives from a key frame up to the end
+The end of a video is looked for from the end: what the decoder gives from a key frame up to the end
 of the file holds the last frames, whatever the times in the file say. Where that is too little, the
 next try begins four times as far back, and the last one at the start.
 """
@@ -32,21 +32,21 @@ _MOST_HELD = 2 << 30  # bytes of decoded frames
 def read_image(
     source: Source, *, size: Size | None = None, fit: Fit = "crop", tell: Tell | None = None
 ) -> "Frames":
-    """Return a picture (uint8, H W 3), upright, over black where it is transparent.
+    """Return an image (uint8, H W 3), upright, over black where it is transparent.
 
     Args:
         source: A file, its bytes, or an input of a request.
-        size: The size wanted; the picture's own if not given.
+        size: The size wanted; the image's own if not given.
         fit: How to keep proportions: "crop" cuts off what is beyond, "pad" adds black.
         tell: Called with a sentence for each thing done that a person should know.
 
     Raises:
-        InvalidRequestError: no PNG, JPEG or WebP picture, damaged, or too large.
+        InvalidRequestError: no PNG, JPEG or WebP image, damaged, or too large.
     """
-    with opened_medium(source, "picture") as medium:
-        for picture in medium.decode():
-            return _shaper(medium, size, fit, tell)(picture)
-        raise medium.given.unusable("it holds no picture")
+    with opened_medium(source, "image") as medium:
+        for image in medium.decode():
+            return _shaper(medium, size, fit, tell)(image)
+        raise medium.given.unusable("it holds no image")
 
 
 def read_end(
@@ -59,20 +59,20 @@ def read_end(
     tell: Tell | None = None,
     most_decoded: int = MOST_DECODED,
 ) -> "Frames":
-    """Return the last frames of a film (uint8, T H W 3); all, if it has fewer.
+    """Return the last frames of a video (uint8, T H W 3); all, if it has fewer.
 
     Args:
         source: A file, its bytes, or an input of a request.
         frames: How many.
-        size: The size wanted; the film's own if not given.
+        size: The size wanted; the video's own if not given.
         fit: How to keep proportions: "crop" cuts off what is beyond, "pad" adds black.
-        fps: The rate wanted: of the film's frames those nearest in time, counted back from its
+        fps: The rate wanted: of the video's frames those nearest in time, counted back from its
             last. Every frame if not given.
         tell: Called with a sentence for each thing done that a person should know.
         most_decoded: Pixels that may be decoded on the way.
 
     Raises:
-        InvalidRequestError: `frames` is below one, or this is no film, damaged, or too large.
+        InvalidRequestError: `frames` is below one, or this is no video, damaged, or too large.
     """
     import numpy as np
 
@@ -83,7 +83,7 @@ def read_end(
         _say_rate(medium, rate, tell)
         end = _nearest(end, frames, rate)
     shape = _shaper(medium, size, fit, tell)
-    return np.stack([shape(each.picture) for each in end])
+    return np.stack([shape(each.image) for each in end])
 
 
 def read_all(
@@ -95,75 +95,75 @@ def read_all(
     fps: float | None = None,
     tell: Tell | None = None,
 ) -> Iterator["Frames"]:
-    """Yield the first `limit` frames of a film (uint8, H W 3), one by one.
+    """Yield the first `limit` frames of a video (uint8, H W 3), one by one.
 
     The other arguments are those of `read_end`; at another rate a frame shows until the next.
 
     Raises:
-        InvalidRequestError: this is no film, or it is damaged or too large.
+        InvalidRequestError: this is no video, or it is damaged or too large.
     """
     _check_count(limit)
-    with opened_medium(source, "film") as medium:
+    with opened_medium(source, "video") as medium:
         shape = _shaper(medium, size, fit, tell)
         shown: VideoFrame | None = None
-        pictures = medium.decode()
+        images = medium.decode()
         if fps is not None:
             _say_rate(medium, frame_rate(fps), tell)
-            pictures = _at_rate(_timed(pictures, medium.rate), medium.rate, frame_rate(fps))
-        for count, picture in enumerate(pictures):
+            images = _at_rate(_timed(images, medium.rate), medium.rate, frame_rate(fps))
+        for count, image in enumerate(images):
             if count == limit:
                 if tell is not None:
                     tell(f"{medium.given.name} is longer; its first {limit} frames were used")
                 return
-            if picture is not shown:
-                pixels, shown = shape(picture), picture
+            if image is not shown:
+                pixels, shown = shape(image), image
             yield pixels
         if shown is None:
             raise medium.given.unusable("it holds no frames")
 
 
-def check_film(source: Source, name: str | None = None) -> None:
-    """Decode the first frame of a film, and look whether the file holds all that it announces.
+def check_video(source: Source, name: str | None = None) -> None:
+    """Decode the first frame of a video, and look whether the file holds all that it announces.
 
     Raises:
-        InvalidRequestError: this is no film, or it is damaged, cut off, or too large.
+        InvalidRequestError: this is no video, or it is damaged, cut off, or too large.
     """
-    with opened_medium(source, "film", name) as medium:
+    with opened_medium(source, "video", name) as medium:
         if next(medium.decode(), None) is None:
             raise medium.given.unusable("it holds no frames")
-    with opened_medium(source, "film", name) as medium:
+    with opened_medium(source, "video", name) as medium:
         medium.check_whole()
 
 
 def check_image(source: Source, name: str | None = None) -> None:
-    """Decode a picture whole.
+    """Decode an image whole.
 
     Raises:
-        InvalidRequestError: no PNG, JPEG or WebP picture, damaged, or too large.
+        InvalidRequestError: no PNG, JPEG or WebP image, damaged, or too large.
     """
-    with opened_medium(source, "picture", name) as medium:
+    with opened_medium(source, "image", name) as medium:
         if next(medium.decode(), None) is None:
-            raise medium.given.unusable("it holds no picture")
+            raise medium.given.unusable("it holds no image")
 
 
-def film_seconds(source: Source) -> float | None:
-    """Return the length that a film claims to have, None where it does not say.
+def video_seconds(source: Source) -> float | None:
+    """Return the length that a video claims to have, None where it does not say.
 
     Raises:
-        InvalidRequestError: this is no film, or it is damaged or too large.
+        InvalidRequestError: this is no video, or it is damaged or too large.
     """
-    with opened_medium(source, "film") as medium:
+    with opened_medium(source, "video") as medium:
         return float(medium.extent()[1]) or None
 
 
-def last_picture(path: Path) -> "VideoFrame":
-    """Return the last frame of a film, upright, in rgb24; this needs no numpy.
+def last_image(path: Path) -> "VideoFrame":
+    """Return the last frame of a video, upright, in rgb24; this needs no numpy.
 
     Raises:
-        InvalidRequestError: this is no film, or it is damaged or too large.
+        InvalidRequestError: this is no video, or it is damaged or too large.
     """
     medium, end = _end_of(path, 1, None, MOST_DECODED)
-    return _shaper(medium, None, "crop", None).shaped(end[-1].picture)
+    return _shaper(medium, None, "crop", None).shaped(end[-1].image)
 
 
 def _check_count(frames: int) -> None:
@@ -179,7 +179,7 @@ def _say_rate(medium: Medium, rate: Fraction, tell: Tell | None) -> None:
 
 class _Timed(NamedTuple):
     time: Fraction  # seconds
-    picture: "VideoFrame"
+    image: "VideoFrame"
 
 
 def _shaper(medium: Medium, size: Size | None, fit: Fit, tell: Tell | None) -> Shaper:
@@ -201,7 +201,7 @@ def _end_of(
 
     back: Fraction | None = None  # seconds before the end
     while True:
-        with opened_medium(source, "film") as medium:
+        with opened_medium(source, "video") as medium:
             back = 2 * frames / (rate or medium.rate) if back is None else 4 * back
             is_whole = back >= medium.extent()[1]
             try:
@@ -209,8 +209,8 @@ def _end_of(
                     end = _kept(medium, medium.decode(most), frames, rate)
                 else:
                     medium.seek_before_end(back)
-                    pictures = dropwhile(_is_broken, medium.decode(most))
-                    end = _kept(medium, pictures, frames, rate)
+                    images = dropwhile(_is_broken, medium.decode(most))
+                    end = _kept(medium, images, frames, rate)
             except av.error.FFmpegError:
                 if is_whole:
                     raise
@@ -221,10 +221,10 @@ def _end_of(
 
 
 def _check_end(medium: Medium, end: list[_Timed], tell: Tell | None) -> None:
-    """Refuse what is damaged, and tell of a film that ends before it should."""
+    """Refuse what is damaged, and tell of a video that ends before it should."""
     if not end:
         raise medium.given.unusable("it holds no frames")
-    if any(each.picture.is_corrupt for each in end):
+    if any(each.image.is_corrupt for each in end):
         raise medium.given.unusable("its end is damaged", "cut the damaged end off")
     start, length = medium.extent()
     seconds = end[-1].time + 1 / medium.rate - start
@@ -233,24 +233,24 @@ def _check_end(medium: Medium, end: list[_Timed], tell: Tell | None) -> None:
         tell(f"{said}; it may be cut off")
 
 
-def _is_broken(picture: "VideoFrame") -> bool:
+def _is_broken(image: "VideoFrame") -> bool:
     """Whether a frame may lack what came before the place where decoding began."""
-    return picture.is_corrupt or not picture.key_frame
+    return image.is_corrupt or not image.key_frame
 
 
 def _kept(
-    medium: Medium, pictures: Iterator["VideoFrame"], frames: int, rate: Fraction | None
+    medium: Medium, images: Iterator["VideoFrame"], frames: int, rate: Fraction | None
 ) -> list[_Timed]:
     """Return the end of what is decoded: as many frames, or those of the time they last."""
     kept: deque[_Timed] = deque(maxlen=frames if rate is None else None)
-    for each in _timed(pictures, medium.rate):
+    for each in _timed(images, medium.rate):
         if rate is not None:
             if len(kept) > 1 and each.time - kept[-2].time < 1 / (4 * rate):
                 kept.pop()  # so close together that it is not missed
             while len(kept) > 1 and kept[1].time <= each.time - (frames - 1) / rate:
                 kept.popleft()
         kept.append(each)
-        if len(kept) * sum(plane.buffer_size for plane in each.picture.planes) > _MOST_HELD:
+        if len(kept) * sum(plane.buffer_size for plane in each.image.planes) > _MOST_HELD:
             raise medium.given.unusable(
                 f"its last {len(kept)} frames take more than {_MOST_HELD >> 30} GiB",
                 "shrink it, or ask for fewer frames",
@@ -272,17 +272,17 @@ def _nearest(end: list[_Timed], frames: int, rate: Fraction) -> list[_Timed]:
     return chosen[::-1]
 
 
-def _timed(pictures: Iterator["VideoFrame"], rate: Fraction) -> Iterator[_Timed]:
-    """Give every frame a time after that of the one before, also where the film does not."""
+def _timed(images: Iterator["VideoFrame"], rate: Fraction) -> Iterator[_Timed]:
+    """Give every frame a time after that of the one before, also where the video does not."""
     last: Fraction | None = None
-    for picture in pictures:
+    for image in images:
         time = last
-        if picture.pts is not None and picture.time_base is not None:
-            time = picture.pts * picture.time_base
+        if image.pts is not None and image.time_base is not None:
+            time = image.pts * image.time_base
         if last is not None and (time is None or time <= last):
             time = last + 1 / rate
         last = time or Fraction(0)
-        yield _Timed(last, picture)
+        yield _Timed(last, image)
 
 
 def _at_rate(timed: Iterator[_Timed], own_rate: Fraction, rate: Fraction) -> Iterator["VideoFrame"]:
@@ -293,10 +293,10 @@ def _at_rate(timed: Iterator[_Timed], own_rate: Fraction, rate: Fraction) -> Ite
     given = 0
     for each in timed:
         until = _tick((each.time - first.time) * rate)
-        yield from repeat(last.picture, until - given)
+        yield from repeat(last.image, until - given)
         given, last = max(given, until), each
     until = max(1, _tick((last.time + 1 / own_rate - first.time) * rate))
-    yield from repeat(last.picture, until - given)
+    yield from repeat(last.image, until - given)
 
 
 def _tick(place: Fraction) -> int:

@@ -21,7 +21,7 @@ _SCALING = "flags=lanczos+accurate_rnd+full_chroma_int+full_chroma_inp"
 
 
 class Shaper:
-    """Shapes the frames of one picture or film; sets its filters up anew where these change."""
+    """Shapes the frames of one image or video; sets its filters up anew where these change."""
 
     def __init__(
         self,
@@ -40,46 +40,46 @@ class Shaper:
         self._made_for: tuple[object, ...] = ()
         self._graph: Graph | None = None
 
-    def __call__(self, picture: "VideoFrame") -> "Frames":
+    def __call__(self, image: "VideoFrame") -> "Frames":
         """Return the frame (uint8, H W 3)."""
-        return cast("Frames", self.shaped(picture).to_ndarray(format="rgb24"))
+        return cast("Frames", self.shaped(image).to_ndarray(format="rgb24"))
 
-    def shaped(self, picture: "VideoFrame") -> "VideoFrame":
+    def shaped(self, image: "VideoFrame") -> "VideoFrame":
         """Return the frame in rgb24; unlike its pixels, it needs no numpy."""
         if self._turn is None:
-            self._turn = filters_for(picture.rotation, self._is_mirrored)
-            self._say(picture)
-        kind = (picture.format.name, picture.width, picture.height)
-        made_for = (*kind, picture.colorspace, picture.color_range, picture.color_trc)
+            self._turn = filters_for(image.rotation, self._is_mirrored)
+            self._say(image)
+        kind = (image.format.name, image.width, image.height)
+        made_for = (*kind, image.colorspace, image.color_range, image.color_trc)
         if self._graph is None or made_for != self._made_for:
-            self._graph, self._made_for = _graph(picture, self._steps(picture)), made_for
-        return _through(self._graph, picture)
+            self._graph, self._made_for = _graph(image, self._steps(image)), made_for
+        return _through(self._graph, image)
 
-    def _say(self, picture: "VideoFrame") -> None:
+    def _say(self, image: "VideoFrame") -> None:
         if self._tell is None:
             return
-        if picture.color_trc in _HDR:
-            curve = _HDR[picture.color_trc]
+        if image.color_trc in _HDR:
+            curve = _HDR[image.color_trc]
             self._tell(
                 f"{self._name} is HDR ({curve}); its colours are used as they are, and look pale"
             )
-        size, (width, height, aspect) = self._size, self._upright(picture)
+        size, (width, height, aspect) = self._size, self._upright(image)
         if size is None or abs(width * aspect * size.height / (height * size.width) - 1) < 0.01:
             return
         done = "cropped" if self._fit == "crop" else "filled up with black"
         self._tell(f"{self._name}: {width}x{height}, {done} to {size}")
 
-    def _upright(self, picture: "VideoFrame") -> tuple[int, int, Fraction]:
+    def _upright(self, image: "VideoFrame") -> tuple[int, int, Fraction]:
         """Return width, height and the aspect of a pixel once the frame is upright."""
         if self._turn is not None and "transpose" in self._turn:
-            return picture.height, picture.width, 1 / self._aspect
-        return picture.width, picture.height, self._aspect
+            return image.height, image.width, 1 / self._aspect
+        return image.width, image.height, self._aspect
 
-    def _steps(self, picture: "VideoFrame") -> Iterator[tuple[str, str]]:
+    def _steps(self, image: "VideoFrame") -> Iterator[tuple[str, str]]:
         """Yield the filters with their arguments."""
         yield from ((name, "dir=0" if name == "transpose" else "") for name in self._turn or ())
-        width, height, aspect = self._upright(picture)
-        if any(part.is_alpha for part in picture.format.components) or picture.format.has_palette:
+        width, height, aspect = self._upright(image)
+        if any(part.is_alpha for part in image.format.components) or image.format.has_palette:
             yield "format", "gbrap"
             yield "premultiply", "inplace=1"
         size = self._size
@@ -106,19 +106,19 @@ def _within(width: int, height: int, shape: Fraction) -> tuple[int, int]:
     return max(1, min(width, round(height * shape))), max(1, min(height, round(width / shape)))
 
 
-def _graph(picture: "VideoFrame", steps: Iterable[tuple[str, str]]) -> "Graph":
+def _graph(image: "VideoFrame", steps: Iterable[tuple[str, str]]) -> "Graph":
     import av.filter
 
     graph = av.filter.Graph()
     facts = (
-        f"video_size={picture.width}x{picture.height}:pix_fmt={picture.format.name}:time_base=1/1"
-        f":colorspace={int(picture.colorspace)}:range={int(picture.color_range)}"
+        f"video_size={image.width}x{image.height}:pix_fmt={image.format.name}:time_base=1/1"
+        f":colorspace={int(image.colorspace)}:range={int(image.color_range)}"
     )
     nodes = [graph.add("buffer", facts), *(graph.add(name, value) for name, value in steps)]
     graph.link_nodes(*nodes, graph.add("buffersink")).configure()
     return graph
 
 
-def _through(graph: "Graph", picture: "VideoFrame") -> "VideoFrame":
-    graph.vpush(picture)
+def _through(graph: "Graph", image: "VideoFrame") -> "VideoFrame":
+    graph.vpush(image)
     return graph.vpull()

@@ -1,7 +1,7 @@
-"""Opens pictures and films that come from outside, and says what is wrong with one. Uses PyAV.
+"""Opens images and videos that come from outside, and says what is wrong with one. Uses PyAV.
 
 What a file claims is not believed. It is read as a nameless stream, so that its name decides
-nothing, and whatever it refers to (the pieces of a playlist, a film that lies elsewhere) stays
+nothing, and whatever it refers to (the pieces of a playlist, a video that lies elsewhere) stays
 closed.
 """
 
@@ -29,18 +29,18 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 Source = MediaInput | Path | bytes
-Kind = Literal["picture", "film"]
+Kind = Literal["image", "video"]
 
-MOST_PIXELS = 64_000_000  # of one picture or frame
+MOST_PIXELS = 64_000_000  # of one image or frame
 MOST_DECODED = 200_000_000_000  # pixels on the way to the frames wanted; some minutes of work
 _LEAST_COUNTED = 16_384  # pixels; a smaller frame takes as long
-_LARGEST_PICTURE = 256 << 20  # bytes of a file
-_MOST_MISSING = Fraction(1, 10)  # of the length that a film claims
+_LARGEST_IMAGE = 256 << 20  # bytes of a file
+_MOST_MISSING = Fraction(1, 10)  # of the length that a video claims
 _HEAD = 4096  # bytes that tell what a file is
-_PICTURES = ("png_pipe", "jpeg_pipe", "webp_pipe")
+_IMAGES = ("png_pipe", "jpeg_pipe", "webp_pipe")
 _HINTS = {
-    "picture": "give a PNG, JPEG or WebP file",
-    "film": "give a film such as MP4, MOV, MKV, WebM, AVI or GIF",
+    "image": "give a PNG, JPEG or WebP file",
+    "video": "give a video such as MP4, MOV, MKV, WebM, AVI or GIF",
 }
 _STARTS = (
     (0, b"#EXTM3U", "a playlist, and what it names is not opened"),
@@ -80,7 +80,7 @@ class Given:
 
 @dataclass(frozen=True, slots=True)
 class Medium:
-    """An opened picture or film."""
+    """An opened image or video."""
 
     given: Given
     container: "InputContainer"
@@ -99,19 +99,19 @@ class Medium:
             InvalidRequestError: one is too large, or all together have more pixels than `most`.
         """
         left = most
-        for picture in self._decoded():
-            self.given.check_pixels(picture.width, picture.height)
-            left -= max(picture.width * picture.height, _LEAST_COUNTED)
+        for image in self._decoded():
+            self.given.check_pixels(image.width, image.height)
+            left -= max(image.width * image.height, _LEAST_COUNTED)
             if left < 0:
                 raise self.given.unusable(
                     "it takes too long to reach the frames wanted",
-                    "cut out what is wanted: ffmpeg -sseof -10 -i FILM -c copy end.mp4",
+                    "cut out what is wanted: ffmpeg -sseof -10 -i VIDEO -c copy end.mp4",
                 )
-            yield picture
+            yield image
 
     def _decoded(self) -> Iterator["VideoFrame"]:
         for packet in self.container.demux(self.stream):
-            if bytes(memoryview(packet)[: len(PNG)]) == PNG:  # pictures as the frames of a film
+            if bytes(memoryview(packet)[: len(PNG)]) == PNG:  # images as the frames of a video
                 packet = _harmless(packet)
             yield from packet.decode()
 
@@ -155,7 +155,7 @@ class Medium:
 
 @contextmanager
 def opened_medium(source: Source, kind: Kind, name: str | None = None) -> Iterator[Medium]:
-    """Open a picture or a film; whatever is wrong with it, then or later, is one clear error.
+    """Open an image or a video; whatever is wrong with it, then or later, is one clear error.
 
     Args:
         source: A file, its bytes, or an input of a request.
@@ -173,15 +173,15 @@ def opened_medium(source: Source, kind: Kind, name: str | None = None) -> Iterat
         size = file.seek(0, io.SEEK_END)
         if not size:
             raise given.unusable("it is empty")
-        if kind == "picture" and size > _LARGEST_PICTURE:
-            raise given.unusable(f"it has more than {_LARGEST_PICTURE >> 20} MiB", "shrink it")
-        limits = {"max_pixels": str(MOST_PIXELS)}
-        if kind == "picture":
-            limits["err_detect"] = "explode"  # half a JPEG would pass else
+        if kind == "image" and size > _LARGEST_IMAGE:
+            raise given.unusable(f"it has more than {_LARGEST_IMAGE >> 20} MiB", "shrink it")
+        capabilities = {"max_pixels": str(MOST_PIXELS)}
+        if kind == "image":
+            capabilities["err_detect"] = "explode"  # half a JPEG would pass else
         try:
-            with _container(harmless(file), limits) as container:
+            with _container(harmless(file), capabilities) as container:
                 stream = _stream_of(container, given, head)
-                stream.codec_context.options = limits
+                stream.codec_context.options = capabilities
                 aspect = stream.sample_aspect_ratio or Fraction(1)
                 place = file.tell()  # which the container relies on
                 mirrored = is_mirrored(file, stream.id)
@@ -205,7 +205,7 @@ def open_ordinary(path: Path, name: str) -> BinaryIO:
         InvalidRequestError: there is no such file, it may not be read, or it is a folder, a pipe,
             a socket, a device.
     """
-    given = Given(name, "picture")
+    given = Given(name, "image")
     try:
         return ordinary_file(path)
     except FileNotFoundError as error:
@@ -215,11 +215,11 @@ def open_ordinary(path: Path, name: str) -> BinaryIO:
         raise given.unusable(reason, "check its path and its permissions") from error
 
 
-def _container(file: BinaryIO, limits: dict[str, str]) -> "InputContainer":
+def _container(file: BinaryIO, capabilities: dict[str, str]) -> "InputContainer":
     """Open a file without its name, and nothing that it refers to."""
     file.seek(0)
     nameless = SimpleNamespace(read=file.read, seek=file.seek, tell=file.tell)
-    return open_input(cast("BinaryIO", nameless), limits | {"protocol_whitelist": "none"})
+    return open_input(cast("BinaryIO", nameless), capabilities | {"protocol_whitelist": "none"})
 
 
 def _harmless(packet: "Packet[VideoStream]") -> "Packet[VideoStream]":
@@ -257,18 +257,18 @@ def _stream_of(container: "InputContainer", given: Given, head: bytes) -> "Video
 
     if _is_animated_webp(head):  # newer versions of FFmpeg read it, older ones do not
         raise given.unusable(str(_what(head)))
-    covers = Disposition.attached_pic  # of a record; no film
+    covers = Disposition.attached_pic  # of a record; no video
     moving = [each for each in container.streams.video if not each.disposition & covers]
-    is_picture = container.format.name.endswith("_pipe")
-    if given.kind == "film" and is_picture:
+    is_image = container.format.name.endswith("_pipe")
+    if given.kind == "video" and is_image:
         what = _what(head)
         hint = "give it as the first frame" if what is None else None
-        raise given.unusable(what or "it is a picture", hint)
+        raise given.unusable(what or "it is an image", hint)
     if not moving:
         has_sound = bool(container.streams.audio)
-        raise given.unusable(_what(head) or ("it is sound" if has_sound else "it has no film"))
-    if given.kind == "picture" and container.format.name not in _PICTURES:
-        other = "another kind of picture" if is_picture else "a film"
+        raise given.unusable(_what(head) or ("it is sound" if has_sound else "it has no video"))
+    if given.kind == "image" and container.format.name not in _IMAGES:
+        other = "another kind of image" if is_image else "a video"
         raise given.unusable(_what(head) or f"it is {other} ({container.format.name})")
     context = moving[0].codec_context
     given.check_pixels(context.width, context.height)

@@ -1,4 +1,4 @@
-"""Branches: a second film that shares the first chunks of another one and then goes its own way."""
+"""Branches: a video that shares the first chunks of another one and then goes its own way."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -33,15 +33,15 @@ async def plan_branch(
     """Return the plan of a branch, as `VideoClient.plan_branch` says.
 
     Raises:
-        MediaAgentError: the film cannot be left there, and why.
+        MediaAgentError: the video cannot be left there, and why.
     """
     shots = new_shots(options.prompt, options.duration, options.shots)
     store = context.store
     job = store.jobs.get(job_id)
-    limits = (await context.open_backend(job.plan)).capabilities(job.plan.model)
-    origin, maker = origin_of(store, job, limits, options.at)
-    check_origin(store, origin, limits, context.work_folder)
-    request = branched(store, maker, origin, shots, limits, endless=options.endless)
+    capabilities = (await context.open_backend(job.plan)).capabilities(job.plan.model)
+    origin, maker = origin_of(store, job, capabilities, options.at)
+    check_origin(store, origin, capabilities, context.work_folder)
+    request = branched(store, maker, origin, shots, capabilities, endless=options.endless)
     words = options.allow_unknown_words
     plans = await planner.plans(request, options.policy, allow_unknown_words=words)
     warnings = (*plans[0].warnings, *_left_out(job, origin, options.at))
@@ -49,22 +49,22 @@ async def plan_branch(
 
 
 def origin_of(
-    store: Ledger, job: VideoJob, limits: Capabilities, at: int | None
+    store: Ledger, job: VideoJob, capabilities: Capabilities, at: int | None
 ) -> tuple[Origin, VideoJob]:
-    """Return where a branch leaves a film, and the job that made the chunks before it.
+    """Return where a branch leaves a video, and the job that made the chunks before it.
 
     `at` is its first chunk of its own; None: the end. A last chunk that was cut to the length of
-    the film is no place to go on from: it is made again, whole.
+    the video is no place to go on from: it is made again, whole.
 
     Raises:
-        InvalidRequestError: the film has no such chunk.
-        JobError: the film has no chunk that a branch could go on from.
+        InvalidRequestError: the video has no such chunk.
+        JobError: the video has no chunk that a branch could go on from.
     """
-    last = whole_chunks(store, job, limits)
+    last = whole_chunks(store, job, capabilities)
     if last == 0:
         raise JobError(
             f"job {job.id} has no whole chunk to go on from",
-            hint="media-agent extend FILE goes on from the frames of any film",
+            hint="media-agent extend FILE goes on from the frames of any video",
         )
     at = last if at is None else at
     if not 1 <= at <= last:
@@ -104,17 +104,17 @@ def branched(
     job: VideoJob,
     origin: Origin,
     shots: Sequence[Shot],
-    limits: Capabilities,
+    capabilities: Capabilities,
     *,
     endless: bool = False,
 ) -> VideoRequest:
-    """Return the request of a branch: the shots of the film until there, then the new ones."""
+    """Return the request of a branch: the shots of the video until there, then the new ones."""
     sent = job.plan.request
     kept = [
         Shot(prompt=shot.prompt_sent, duration=(shot.end or 0.0) - shot.start)
         for shot in shots_of(job, store.events.read(job.id), origin.frames)
     ]
-    usual = usual_seconds(limits)
+    usual = usual_seconds(capabilities)
     new = [
         shot if shot.duration is not None else shot.model_copy(update={"duration": usual})
         for shot in shots
@@ -130,7 +130,7 @@ def branched(
         "num_frames": None,
         "endless": endless,
         "n": 1,
-        "model": f"{limits.backend}/{limits.model}",
+        "model": f"{capabilities.backend}/{capabilities.model}",
         "budget": None,
         "routing": None,
     }
@@ -141,10 +141,10 @@ def branched(
 
 
 def _left_out(job: VideoJob, origin: Origin, at: int | None) -> list[str]:
-    """Say what of a film its continuation does not contain."""
+    """Say what of a video its continuation does not contain."""
     said = []
     if job.plan.request.n > 1:
-        said.append(f"job {job.id} made {job.plan.request.n} films; this goes on with the first")
+        said.append(f"job {job.id} made {job.plan.request.n} videos; this goes on with the first")
     cut = job.frames_ready - origin.frames
     if at is None and cut > 0:
         said.append(f"the last {cut} frames are made again, since they are no whole chunk")

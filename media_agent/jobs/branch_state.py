@@ -12,23 +12,23 @@ from media_agent_schemas.events import ChunkReady
 from media_agent_schemas.jobs import ResumeToken, VideoJob
 
 
-def check_origin(store: Ledger, origin: Origin, limits: Capabilities, work: Path) -> None:
+def check_origin(store: Ledger, origin: Origin, capabilities: Capabilities, work: Path) -> None:
     """Refuse a branch whose state cannot be had any more; `work` is the folder for all work.
 
     Raises:
         UnsupportedRequestError: the model cannot go on from a state.
         NotResumableError: the state is no longer kept.
     """
-    if limits.resumable is not True or limits.extends is not True:
+    if capabilities.resumable is not True or capabilities.extends is not True:
         raise UnsupportedRequestError(
-            f"{limits.backend}/{limits.model} cannot go on from the middle of a film",
-            hint="media-agent extend FILE goes on from the end of any film",
+            f"{capabilities.backend}/{capabilities.model} cannot go on from the middle of a video",
+            hint="media-agent extend FILE goes on from the end of any video",
         )
     token = token_of(store, origin)
     state, folder = token.data.get("state"), work / str(token.key) / "states"
     if not isinstance(state, str) or (folder / state).exists():
         return
-    last = whole_chunks(store, store.jobs.get(origin.job_id), limits)
+    last = whole_chunks(store, store.jobs.get(origin.job_id), capabilities)
     kept = [chunk for chunk in numbered(folder, ".safetensors") if chunk <= last]
     ways = ", ".join(map(str, kept)) or "none"
     raise NotResumableError(
@@ -38,7 +38,7 @@ def check_origin(store: Ledger, origin: Origin, limits: Capabilities, work: Path
 
 
 def take_share(job: VideoJob, store: Ledger, work: Path) -> None:
-    """Give a branch all that it shares with another film, whatever becomes of that one.
+    """Give a branch all that it shares with another video, whatever becomes of that one.
 
     Raises:
         NotResumableError: it is no longer kept; nothing of it was taken.
@@ -50,7 +50,7 @@ def take_share(job: VideoJob, store: Ledger, work: Path) -> None:
     token = token_of(store, origin)
     trunk, own, state = work / str(token.key), work / job.id, token.data.get("state")
     try:
-        share(trunk, own, origin.chunk, films=job.plan.request.n)
+        share(trunk, own, origin.chunk, videos=job.plan.request.n)
         if isinstance(state, str) and not (own / "states" / state).exists():
             raise NotResumableError(
                 f"the state of job {origin.job_id} before chunk {origin.chunk} was just forgotten",
@@ -65,7 +65,7 @@ def token_of(store: Ledger, origin: Origin) -> ResumeToken:
     """Return the token from which a branch goes on; it names where chunks and state lie.
 
     Raises:
-        NotResumableError: the film was made without tokens.
+        NotResumableError: the video was made without tokens.
     """
     for event in chunks_of(store, store.jobs.get(origin.job_id)):
         if event.index == origin.chunk - 1 and event.resume is not None:
@@ -73,7 +73,7 @@ def token_of(store: Ledger, origin: Origin) -> ResumeToken:
             return event.resume.model_copy(update={"key": key})
     raise NotResumableError(
         f"job {origin.job_id} has no state before chunk {origin.chunk}",
-        hint="its model may not be able to go on from the middle of a film",
+        hint="its model may not be able to go on from the middle of a video",
     )
 
 
@@ -82,10 +82,10 @@ def chunks_of(store: Ledger, job: VideoJob) -> list[ChunkReady]:
     return [each.event for each in store.events.read(job.id) if isinstance(each.event, ChunkReady)]
 
 
-def whole_chunks(store: Ledger, job: VideoJob, limits: Capabilities) -> int:
+def whole_chunks(store: Ledger, job: VideoJob, capabilities: Capabilities) -> int:
     """Return how many chunks can be gone on from: not a last one that was cut."""
     lengths = [each.frames for each in chunks_of(store, job)]
     whole = max(lengths, default=0)
-    if limits.chunk_seconds is not None and job.plan.request.fps is not None:
-        whole = round(limits.chunk_seconds * job.plan.request.fps)
+    if capabilities.chunk_seconds is not None and job.plan.request.fps is not None:
+        whole = round(capabilities.chunk_seconds * job.plan.request.fps)
     return job.chunks_ready - (1 if lengths and lengths[-1] < whole else 0)

@@ -1,8 +1,8 @@
 """Whether a running job takes a command."""
 
 from media_agent.errors import InvalidRequestError, JobError, UnsupportedRequestError
-from media_agent.negotiation.draft import Draft
-from media_agent.negotiation.prompts import settle_prompts
+from media_agent.negotiation.draft import NegotiationDraft
+from media_agent.negotiation.prompts import resolve_prompts
 from media_agent_schemas.capabilities import Capabilities, Control, Policy
 from media_agent_schemas.jobs import ChangePrompt, Finish, VideoJob
 from media_agent_schemas.request import VideoRequest
@@ -11,7 +11,7 @@ from media_agent_schemas.request import VideoRequest
 def check_command(
     command: ChangePrompt | Finish,
     job: VideoJob,
-    limits: Capabilities,
+    capabilities: Capabilities,
     *,
     allow_unknown_words: bool = False,
 ) -> None:
@@ -20,23 +20,23 @@ def check_command(
     Raises:
         JobError: the job is over.
         UnsupportedRequestError: its model does not take the command, or not this prompt.
-        InvalidRequestError: the chunk is finished already, or not in the film.
+        InvalidRequestError: the chunk is finished already, or not in the video.
     """
     if job.status.is_terminal:
         raise JobError(
-            f"job {job.id} is {job.status}: its film does not change any more",
-            hint=f"media-agent branch {job.id} makes another film that begins with this one",
+            f"job {job.id} is {job.status}: its video does not change any more",
+            hint=f"media-agent branch {job.id} makes another video that begins with this one",
         )
-    who = f"{limits.backend}/{limits.model}"
-    if Control(command.type) not in limits.controls:
-        taken = ", ".join(limits.controls) or "no command at all"
+    who = f"{capabilities.backend}/{capabilities.model}"
+    if Control(command.type) not in capabilities.controls:
+        taken = ", ".join(capabilities.controls) or "no command at all"
         raise UnsupportedRequestError(
             f"{who} takes no {command.type} for job {job.id}", hint=f"it takes {taken}"
         )
     if isinstance(command, Finish):
         return
-    draft = Draft(VideoRequest(prompt=command.prompt), limits, Policy.STRICT)
-    settle_prompts(draft, allow_unknown_words=allow_unknown_words)
+    draft = NegotiationDraft(VideoRequest(prompt=command.prompt), capabilities, Policy.STRICT)
+    resolve_prompts(draft, allow_unknown_words=allow_unknown_words)
     if draft.mismatches:
         raise UnsupportedRequestError(
             f"{who} cannot be steered to this", mismatches=draft.mismatches
@@ -46,17 +46,17 @@ def check_command(
             f"chunk {command.at} of job {job.id} is finished; {job.chunks_ready} are",
             hint="say next for the first chunk that is not begun",
         )
-    chunks = _chunks_of(job, limits)
+    chunks = _chunks_of(job, capabilities)
     if isinstance(command.at, int) and chunks is not None and command.at >= chunks:
         raise InvalidRequestError(
             f"job {job.id} has no chunk {command.at}: it has {chunks}, counted from 0",
-            hint=f"say next; media-agent extend {job.id} makes a longer film when it is done",
+            hint=f"say next; media-agent extend {job.id} makes a longer video when it is done",
         )
 
 
-def _chunks_of(job: VideoJob, limits: Capabilities) -> int | None:
-    """Return how many chunks a film will have, None where that cannot be told."""
+def _chunks_of(job: VideoJob, capabilities: Capabilities) -> int | None:
+    """Return how many chunks a video will have, None where that cannot be told."""
     frames, fps = job.plan.request.num_frames, job.plan.request.fps
-    if frames is None or fps is None or limits.chunk_seconds is None:
+    if frames is None or fps is None or capabilities.chunk_seconds is None:
         return None
-    return -(-frames // max(1, round(limits.chunk_seconds * fps)))
+    return -(-frames // max(1, round(capabilities.chunk_seconds * fps)))

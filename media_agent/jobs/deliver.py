@@ -1,4 +1,4 @@
-"""Where the film of a job goes, and the last part of the job: film and record put there."""
+"""Where the video of a job goes, and the last part of the job: video and record put there."""
 
 import asyncio
 import contextlib
@@ -13,7 +13,7 @@ from media_agent.errors import BackendError, BackendResponseError, StorageError,
 from media_agent.jobs.context import JobContext
 from media_agent.jobs.stopping import while_wanted
 from media_agent.ledger.kept_text import text_that_reads_back
-from media_agent.ledger.state import JobMovedError
+from media_agent.ledger.state import OwnershipLostError
 from media_agent.provenance.deviations import differences
 from media_agent.provenance.record import build_record
 from media_agent.storage.destination import Destination, is_there, reserved
@@ -29,28 +29,28 @@ _LOGGER = logging.getLogger(__name__)
 
 @contextlib.contextmanager
 def placed(job_id: str, context: JobContext, *, from_living: bool = False) -> Iterator[Destination]:
-    """Reserve where the film of a job goes; a film that this very job put there is no obstacle.
+    """Reserve where the video of a job goes; a video that this very job put there is no obstacle.
 
     With `from_living` a living process lost the job to this one, and with it the place.
     """
     store = context.store
     terms = store.jobs.terms(job_id)
-    film = store.jobs.placed(job_id)
-    overwrite = terms.overwrite or (film is not None and is_there(film))
-    films = max(plan.request.n for plan in terms.plans)
+    video = store.jobs.placed(job_id)
+    overwrite = terms.overwrite or (video is not None and is_there(video))
+    videos = max(plan.request.n for plan in terms.plans)
     if terms.out is not None:
         with reserved(
-            terms.out, overwrite=overwrite, films=films, force=from_living
+            terms.out, overwrite=overwrite, videos=videos, force=from_living
         ) as destination:
             yield destination
         return
     folder = store.jobs.folder(job_id)
     with storage_errors(f"the job folder {folder}"):
         folder.mkdir(parents=True, exist_ok=True)
-    yield Destination(folder / "film.mp4", overwrite, films)
+    yield Destination(folder / "video.mp4", overwrite, videos)
 
 
-class Delivering:
+class Deliverer:
     """Does what is left to do for an ended job; done again after a crash, it comes out the same."""
 
     def __init__(
@@ -62,7 +62,7 @@ class Delivering:
         *,
         is_unwanted: Callable[[], bool] = lambda: False,
     ) -> None:
-        """Begin; `is_unwanted` is asked while a film is fetched."""
+        """Begin; `is_unwanted` is asked while a video is fetched."""
         self._job = job
         self._maker = maker
         self._destination = destination
@@ -70,26 +70,26 @@ class Delivering:
         self._is_unwanted = is_unwanted
 
     async def deliver(
-        self, end: TerminalEvent, limits: Capabilities, resumed_from: int | None
+        self, end: TerminalEvent, capabilities: Capabilities, resumed_from: int | None
     ) -> TerminalEvent:
-        """Put film and record in their places and return the end with where they are.
+        """Put video and record in their places and return the end with where they are.
 
         Trouble of our own fails no paid work: its outcome is unknown until a later run delivers it.
         """
-        is_paid = not limits.resubmits
+        is_paid = not capabilities.resubmits
         try:
             end = await self._collected(end)
-        except JobMovedError:
+        except OwnershipLostError:
             raise
         except Exception as error:  # whatever broke here, what was made is not to be lost by it
-            _LOGGER.debug("the film of job %s was not collected", self._job.id, exc_info=True)
+            _LOGGER.debug("the video of job %s was not collected", self._job.id, exc_info=True)
             elsewhere = tuple(map(self._to_look_at, filter(_is_elsewhere, end.artifacts)))
             end = end.model_copy(update={"artifacts": elsewhere})
             end = self._undelivered(end, to_info(error), is_paid=is_paid)
         self._context.reached("collect")
         try:
-            await asyncio.to_thread(self._write_record, end, limits, resumed_from)
-        except JobMovedError:
+            await asyncio.to_thread(self._write_record, end, capabilities, resumed_from)
+        except OwnershipLostError:
             raise
         except Exception as error:
             _LOGGER.debug("job %s got no record", self._job.id, exc_info=True)
@@ -98,21 +98,21 @@ class Delivering:
         return end
 
     async def _collected(self, end: TerminalEvent) -> TerminalEvent:
-        """Return the end with its film in place."""
+        """Return the end with its video in place."""
         is_complete = isinstance(end, JobCompleted)
-        films = [file for file in end.artifacts if _is_film(file)]
-        if is_complete and not films:
-            raise BackendResponseError(f"{self._maker} completed without a film")
+        videos = [file for file in end.artifacts if _is_video(file)]
+        if is_complete and not videos:
+            raise BackendResponseError(f"{self._maker} completed without a video")
         placed: list[Artifact] = []
         said: list[str] = []
-        for number, film in enumerate(films[: self._destination.films], start=1):
-            film, sha256 = await self._fetched(film, number)
-            place = partial(self._place, film, is_complete, number, fetched_sha256=sha256)
+        for number, video in enumerate(videos[: self._destination.videos], start=1):
+            video, sha256 = await self._fetched(video, number)
+            place = partial(self._place, video, is_complete, number, fetched_sha256=sha256)
             placed.append(await asyncio.to_thread(place))
             if is_complete and placed[-1].metadata is not None:
                 asked, planned = self._job.request, self._job.plan.request
                 said += differences(asked, planned, placed[-1].metadata)
-        rest = [file for file in end.artifacts if file not in films[: len(placed)]]
+        rest = [file for file in end.artifacts if file not in videos[: len(placed)]]
         others = [self._to_look_at(file) for file in rest]
         changes = {"artifacts": (*placed, *others), "warnings": (*end.warnings, *said)}
         return end.model_copy(update=changes)
@@ -120,69 +120,69 @@ class Delivering:
     def _undelivered(
         self, end: TerminalEvent, trouble: ErrorInfo, *, is_paid: bool
     ) -> TerminalEvent:
-        """Return what the end becomes by trouble with its film or record."""
+        """Return what the end becomes by trouble with its video or record."""
         if isinstance(end, JobFailed | JobOutcomeUnknown):  # the first trouble is the one to tell
             return end.model_copy(update={"warnings": (*end.warnings, trouble.message)})
         facts = end.model_dump(exclude={"type"})
         if not is_paid:
             return JobFailed.model_validate({**facts, "error": trouble})
-        does = "collects the film again" if isinstance(end, JobCompleted) else "looks again"
+        does = "collects the video again" if isinstance(end, JobCompleted) else "looks again"
         again = f"media-agent jobs resume {self._job.id} {does}"
         hint = again if trouble.hint is None else f"{trouble.hint}; then {again}"
         error = trouble.model_copy(update={"hint": hint})
         return JobOutcomeUnknown.model_validate({**facts, "error": error})
 
-    async def _fetched(self, film: Artifact, number: int) -> tuple[Artifact, str | None]:
-        """Return a film that is here, and its digest if it was fetched: then it is whole, too."""
-        if film.path is not None or film.uri is None:
-            return film, None
+    async def _fetched(self, video: Artifact, number: int) -> tuple[Artifact, str | None]:
+        """Return a video that is here, and its digest if it was fetched: then it is whole, too."""
+        if video.path is not None or video.uri is None:
+            return video, None
         path = self._context.work_folder / self._job.id / f"fetched-{number}.mp4"
         from media_agent.ingest.download import fetch
 
         named_by = self._context.base_url(self._maker)
         fetching = fetch(
-            film.uri,
+            video.uri,
             path,
             named_by=named_by,
-            size_bytes=film.size_bytes,
+            size_bytes=video.size_bytes,
             sleep=self._context.sleep,
         )
         try:
             fetched = await while_wanted(fetching, self._is_unwanted)
         except BackendError as error:
-            if film.expires_at is None or film.expires_at > self._context.now():
+            if video.expires_at is None or video.expires_at > self._context.now():
                 raise
             raise BackendResponseError(
-                f"{error.message}; its address expired at {_minute(film.expires_at)}",
+                f"{error.message}; its address expired at {_minute(video.expires_at)}",
                 hint=f"look for it at {self._maker}",
             ) from error
-        if film.sha256 not in (None, fetched.sha256):
-            raise BackendResponseError("the film that arrived is not the one that was announced")
-        is_kept = "://" in film.uri and self._context.without_keys(film.uri) == film.uri
-        place = {"path": str(path), "uri": film.uri if is_kept else None}
-        return film.model_copy(update=place), fetched.sha256
+        if video.sha256 not in (None, fetched.sha256):
+            raise BackendResponseError("the video that arrived is not the one that was announced")
+        is_kept = "://" in video.uri and self._context.without_keys(video.uri) == video.uri
+        place = {"path": str(path), "uri": video.uri if is_kept else None}
+        return video.model_copy(update=place), fetched.sha256
 
-    def _to_look_at(self, film: Artifact) -> Artifact:
-        """Return a film that is not here, its address without keys: a later run asks for it."""
-        told = self._context.without_keys(film.uri or "")
-        return film.model_copy(update={"uri": told or None})
+    def _to_look_at(self, video: Artifact) -> Artifact:
+        """Return a video that is not here, its address without keys: a later run asks for it."""
+        told = self._context.without_keys(video.uri or "")
+        return video.model_copy(update={"uri": told or None})
 
     def _place(
-        self, film: Artifact, is_complete: bool, number: int, *, fetched_sha256: str | None
+        self, video: Artifact, is_complete: bool, number: int, *, fetched_sha256: str | None
     ) -> Artifact:
         from media_agent.ingest.completeness import check_whole
         from media_agent.video.codec import describe
 
-        if film.path is None:
-            raise BackendResponseError(f"{self._maker} gave no file for its film")
-        source = Path(film.path)
+        if video.path is None:
+            raise BackendResponseError(f"{self._maker} gave no file for its video")
+        source = Path(video.path)
         if not source.exists():
-            raise StorageError(f"the film {source} cannot be collected: it is gone")
+            raise StorageError(f"the video {source} cannot be collected: it is gone")
         if is_complete and fetched_sha256 is None:
             check_whole(source)
-        found = describe(source, film.kind, sha256=fetched_sha256)
+        found = describe(source, video.kind, sha256=fetched_sha256)
         place = self._destination.place_of(is_complete, number)
-        facts = {"uri": film.uri, "expires_at": film.expires_at}
+        facts = {"uri": video.uri, "expires_at": video.expires_at}
         placed = found.model_copy(update={"path": str(place), **facts})
         if is_complete and number == 1:
             self._context.store.jobs.placing(self._job.id, placed)
@@ -190,17 +190,17 @@ class Delivering:
             self._destination.put(source, complete=is_complete, number=number)
         except StorageError as error:
             hint = f"{error.hint}; " if error.hint else ""
-            raise StorageError(error.message, hint=f"{hint}the film is in {film.path}") from error
+            raise StorageError(error.message, hint=f"{hint}the video is in {video.path}") from error
         return placed
 
     def _write_record(
-        self, end: TerminalEvent, limits: Capabilities, resumed_from: int | None
+        self, end: TerminalEvent, capabilities: Capabilities, resumed_from: int | None
     ) -> None:
         store = self._context.store
         record = build_record(
             store.jobs.get(self._job.id),  # with the warnings of its way
             end,
-            capabilities=limits,
+            capabilities=capabilities,
             events=store.events.read(self._job.id),
             finished_at=self._context.now(),
             inputs=store.jobs.terms(self._job.id).inputs,
@@ -213,9 +213,13 @@ class Delivering:
         store.jobs.update(self._job.id, lambda job: job.model_copy(update=changes))
 
 
-def clean_up(job: VideoJob, limits: Capabilities, context: JobContext) -> None:
-    """Remove what a completed job left and nobody needs: of a film that can be branched not all."""
-    stays = ("chunks", "states") if limits.resumable is True and limits.extends is True else ()
+def clean_up(job: VideoJob, capabilities: Capabilities, context: JobContext) -> None:
+    """Remove what a completed job left and nobody needs; a video to branch from keeps chunks."""
+    stays = (
+        ("chunks", "states")
+        if capabilities.resumable is True and capabilities.extends is True
+        else ()
+    )
     keys = {submission.key for submission in context.store.submissions.of(job.id)}
     for name in {job.id, *keys}:
         folder = context.work_folder / name
@@ -235,7 +239,7 @@ def _is_elsewhere(artifact: Artifact) -> bool:
     return artifact.uri is not None
 
 
-def _is_film(artifact: Artifact) -> bool:
+def _is_video(artifact: Artifact) -> bool:
     return artifact.kind in (ArtifactKind.VIDEO, ArtifactKind.PARTIAL_VIDEO)
 
 

@@ -34,7 +34,7 @@ async def told_by(backend: VideoBackend, ref: OperationRef) -> AsyncGenerator[Ba
 
 
 def _kept(event: TerminalEvent, backend: str) -> TerminalEvent:
-    """Return an end as it can be kept; of a finished film all but the film may be left out.
+    """Return an end as it can be kept; of a finished video all but the video may be left out.
 
     Raises:
         BackendResponseError: it cannot be kept.
@@ -44,5 +44,5 @@ def _kept(event: TerminalEvent, backend: str) -> TerminalEvent:
     except StorageError as error:
         if not isinstance(event, JobCompleted) or not event.artifacts:
             raise BackendResponseError(f"{backend} told what cannot be kept: {error}") from error
-        said = f"what {backend} told of the film cannot be kept and was left out"
+        said = f"what {backend} told of the video cannot be kept and was left out"
         return JobCompleted(artifacts=event.artifacts, warnings=(said,))

@@ -7,8 +7,8 @@ from pathlib import Path
 from media_agent.errors import IdempotencyConflictError, InvalidRequestError
 from media_agent.jobs.context import JobContext
 from media_agent.jobs.options import GenerateOptions
-from media_agent.jobs.runner import Running
-from media_agent.ledger.state import JobTerms
+from media_agent.jobs.runner import JobRunner
+from media_agent.ledger.state import JobOptions
 from media_agent.routing.planner import Planner
 from media_agent_schemas.jobs import VideoJob
 from media_agent_schemas.request import VideoRequest
@@ -17,7 +17,7 @@ from media_agent_schemas.request import VideoRequest
 class JobIntake:
     """Takes requests; the same idempotency key is the same job, also from another process."""
 
-    def __init__(self, context: JobContext, planner: Planner, running: Running) -> None:
+    def __init__(self, context: JobContext, planner: Planner, running: JobRunner) -> None:
         self._context = context
         self._jobs = context.store.jobs
         self._planner = planner
@@ -50,7 +50,7 @@ class JobIntake:
             plans = await self._planner.plans(request, options.policy, allow_unknown_words=words)
         elif not plans:
             raise InvalidRequestError("there is no plan to follow", hint="give at least one")
-        terms = JobTerms(tuple(plans), out, options.overwrite, key)
+        terms = JobOptions(tuple(plans), out, options.overwrite, key)
         return await self._running.keep(options.job_id or self.new_job_id(), request, terms)
 
     def _check_terms(self, known: VideoJob, options: GenerateOptions, out: Path | None) -> None:
@@ -65,15 +65,15 @@ class JobIntake:
         differs = []
         if out is not None and out != terms.out:
             place = terms.out or self._jobs.folder(known.id)
-            differs.append(f"puts its film in {place}, not in {out}")
+            differs.append(f"puts its video in {place}, not in {out}")
         if policy not in (None, known.plan.policy):
             differs.append(f"was planned under policy {known.plan.policy}, not {policy}")
         if options.overwrite and not terms.overwrite:
-            differs.append("replaces no film that is there")
+            differs.append("replaces no video that is there")
         if differs:
             raise IdempotencyConflictError(
                 f"this idempotency key belongs to job {known.id}, which {' and '.join(differs)}",
-                hint="ask on the same terms, or with a new key for a new film",
+                hint="ask on the same terms, or with a new key for a new video",
             )
 
 

@@ -17,7 +17,7 @@ from tenacity import (
 
 from media_agent.errors import SubmitUncertainError
 from media_agent.jobs.context import JobContext
-from media_agent.ledger.state import JobMovedError, Submission
+from media_agent.ledger.state import OwnershipLostError, Submission
 from media_agent_schemas.jobs import OperationRef
 
 _LOGGER = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ async def keep_ref(submission: Submission, ref: OperationRef, context: JobContex
     context.reached("submit")
     try:
         await written(partial(context.store.submissions.accept, submission, ref), context)
-    except JobMovedError:
+    except OwnershipLostError:
         raise
     except Exception as error:  # whatever it is, it is no refusal
         where = _address_in(ref) or context.base_url(submission.backend)
@@ -79,7 +79,7 @@ async def _written(write: Callable[[], object], context: JobContext) -> None:
 
 def _may_pass(error: BaseException) -> bool:
     """Return whether it is a lock, a full disk, no memory: not a word about the job."""
-    return isinstance(error, Exception) and not isinstance(error, JobMovedError)
+    return isinstance(error, Exception) and not isinstance(error, OwnershipLostError)
 
 
 def _address_in(ref: OperationRef) -> str | None:

@@ -2,7 +2,7 @@
 
 A run that ends anywhere can be begun again by another process: it goes on from the ledger.
 Whatever happens, the job ends with one terminal event, written last: when it says completed, the
-film and the record are in their places. Once a backend has accepted the work, only its own word
+video and the record are in their places. Once a backend has accepted the work, only its own word
 fails the job; our own trouble leaves the outcome unknown, to be resumed.
 """
 
@@ -27,10 +27,10 @@ from media_agent.errors import (
 from media_agent.ingest.digests import digests_of
 from media_agent.jobs import stopping
 from media_agent.jobs.context import JobContext
-from media_agent.jobs.deliver import Delivering, clean_up, placed
+from media_agent.jobs.deliver import Deliverer, clean_up, placed
 from media_agent.jobs.hearing import told_by
-from media_agent.jobs.submit import Submitting
-from media_agent.ledger.state import JobMovedError, SubmissionState
+from media_agent.jobs.submit import Submitter
+from media_agent.ledger.state import OwnershipLostError, SubmissionState
 from media_agent.storage.destination import Destination
 from media_agent_schemas.capabilities import Capabilities
 from media_agent_schemas.errors import ErrorInfo
@@ -159,7 +159,7 @@ class JobRun:
                 try:
                     await self._stop_if_asked()
                     await self.take_commands()
-                except JobMovedError:
+                except OwnershipLostError:
                     await self._leave()
                     return
                 except Exception:  # whatever broke, the next look may hear the wish to stop
@@ -203,7 +203,7 @@ class JobRun:
     async def _work(self) -> TerminalEvent:
         """Submit and observe; trouble becomes the terminal event that says it."""
         terms = self._store.jobs.terms(self.job.id)
-        submitting = Submitting(
+        submitting = Submitter(
             self.job, terms, self._context, tell=self._keep, is_unwanted=self._is_asked_to_stop
         )
         try:
@@ -213,7 +213,7 @@ class JobRun:
                 if not self._limits().resubmits:
                     raise
                 return await self._observe(*await self._accepted(submitting))  # it costs nothing
-        except JobMovedError:
+        except OwnershipLostError:
             await self._leave()
             raise
         except JobCancelledError:
@@ -228,7 +228,7 @@ class JobRun:
             said = f"{self.backend.name} broke: {type(error).__name__}: {error}"
             return await self._after_trouble(BackendResponseError(said))
 
-    async def _accepted(self, submitting: Submitting) -> tuple[VideoBackend, OperationRef]:
+    async def _accepted(self, submitting: Submitter) -> tuple[VideoBackend, OperationRef]:
         self.backend, self.ref, token = await submitting.accepted()
         self.job = self._store.jobs.get(self.job.id)  # a fallback changes the plan
         self._resumed_from = None if token is None else token.next_chunk
@@ -295,7 +295,7 @@ class JobRun:
         goes_on = f"the work may go on; {looks_again}"
         if is_gone:
             goes_on = (
-                f"look for the film on {self.backend.name}'s own page before it is made again; "
+                f"look for the video on {self.backend.name}'s own page before it is made again; "
                 f"{looks_again}"
             )
         error = _with_way_out(info, looks_again if end is not None else goes_on)
@@ -327,7 +327,7 @@ class JobRun:
 
     async def _let_go(self) -> None:
         """Stop the backend, without making more trouble of it; parts go on as jobs of their own."""
-        if self.ref is not None and not self.job.plan.parts:
+        if self.ref is not None and not self.job.plan.segments:
             with contextlib.suppress(Exception):  # a plugin's own
                 await _answered(self.backend.cancel(self.ref))
 
@@ -337,13 +337,13 @@ class JobRun:
             await self._let_go()
 
     async def _finished(self, end: TerminalEvent, destination: Destination) -> TerminalEvent:
-        """Deliver the film, write the record, settle the cost.
+        """Deliver the video, write the record, settle the cost.
 
         Raises:
             JobMovedError: another process took the job over, and does this.
         """
         self._store.owners.check(self.job.id)
-        delivering = Delivering(
+        delivering = Deliverer(
             self.job,
             self.backend.name,
             destination,
@@ -351,13 +351,15 @@ class JobRun:
             is_unwanted=self._is_asked_to_stop,
         )
         last = self._store.submissions.last(self.job.id)
-        if last is not None and end.cost is not None and not self.job.plan.parts:  # billed by part
+        if (
+            last is not None and end.cost is not None and not self.job.plan.segments
+        ):  # billed by part
             self._store.submissions.bill(last, end.cost)
         end = await delivering.deliver(end, self._limits(), self._resumed_from)
         if not isinstance(end, JobFailed):
             return end
         goes_on = f"media-agent jobs resume {self.job.id}"
-        if self.job.plan.parts:
+        if self.job.plan.segments:
             goes_on += " keeps the parts that are made"
         elif end.error.code == StorageError.code and self._store.events.resume_token(self.job.id):
             goes_on += " goes on behind the last chunk that was kept"

@@ -13,7 +13,7 @@ from media_agent.jobs.branch_state import take_share
 from media_agent.jobs.context import JobContext
 from media_agent.jobs.deliver import placed
 from media_agent.jobs.run import JobRun, OnEvent, tell
-from media_agent.ledger.state import JobMovedError, JobTerms
+from media_agent.ledger.state import JobOptions, OwnershipLostError
 from media_agent_schemas.events import JobCancelled, JobFailed, TerminalEvent
 from media_agent_schemas.jobs import JobStatus, VideoJob
 from media_agent_schemas.request import VideoRequest
@@ -21,7 +21,7 @@ from media_agent_schemas.request import VideoRequest
 _LOGGER = logging.getLogger(__name__)
 
 
-class Running:
+class JobRunner:
     """Works on jobs that are kept, each in a run of its own."""
 
     def __init__(self, context: JobContext) -> None:
@@ -31,9 +31,9 @@ class Running:
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     async def keep(
-        self, job_id: str, request: VideoRequest, terms: JobTerms
+        self, job_id: str, request: VideoRequest, terms: JobOptions
     ) -> tuple[VideoJob, bool]:
-        """Keep a job whose film has a place; return it, or the one of its key, and if it is new."""
+        """Store a job whose video has a place; return it, or that of its key, and if it is new."""
         plan, now = terms.plans[0], self._context.now()
         await self._context.open_backend(plan)  # one that cannot be opened leaves no job
         inputs = [medium for each in terms.plans for medium in each.request.inputs]
@@ -96,7 +96,7 @@ class Running:
                 await run.stop()
             task = asyncio.create_task(run.run(force=force))
             try:
-                with contextlib.suppress(JobMovedError):
+                with contextlib.suppress(OwnershipLostError):
                     return await asyncio.shield(task)
             except asyncio.CancelledError:
                 await _ended_early(run, task, stops=not lets_go)
@@ -128,7 +128,7 @@ class Running:
             return job
         if job.status.is_terminal and job_id in self._tasks:
             await asyncio.wait([self._tasks[job_id]])  # it has kept its end and is just leaving
-        if self._is_here(job_id) or (self._store.owners.is_held(job_id) and not take_over):
+        if self._is_here(job_id) or (self._store.owners.is_claimed(job_id) and not take_over):
             raise JobError(
                 f"a living process works on job {job_id}",
                 hint="wait for it, cancel it, or take it over if that process is stuck",
@@ -139,7 +139,7 @@ class Running:
         """Ask whoever works on a job to stop it; one that nobody works on is stopped here."""
         job = self._store.jobs.get(job_id)
         if job_id in self._runs:
-            with contextlib.suppress(JobMovedError):  # then whoever has it now is asked
+            with contextlib.suppress(OwnershipLostError):  # then whoever has it now is asked
                 return await self._runs[job_id].stop()
         if job.status.is_terminal or self._store.owners.request_cancel(job_id):
             return
@@ -149,7 +149,7 @@ class Running:
     async def take_commands(self, job_id: str) -> None:
         """Let a job that is worked on here take its commands at once."""
         if job_id in self._runs:
-            with contextlib.suppress(JobMovedError):  # whoever has it now takes them
+            with contextlib.suppress(OwnershipLostError):  # whoever has it now takes them
                 await self._runs[job_id].take_commands()
 
     async def let_go(self) -> None:
@@ -170,7 +170,7 @@ class Running:
         return job_id in self._runs or job_id in self._tasks
 
     def _is_free(self, job_id: str) -> bool:
-        return not self._is_here(job_id) and not self._store.owners.is_held(job_id)
+        return not self._is_here(job_id) and not self._store.owners.is_claimed(job_id)
 
     @contextlib.contextmanager
     def _at_work(self, job: VideoJob, on_event: OnEvent) -> Iterator[JobRun]:
@@ -186,7 +186,7 @@ class Running:
         try:
             with self._at_work(job, None) as run:
                 await run.run()
-        except (JobError, JobMovedError):
+        except (JobError, OwnershipLostError):
             _LOGGER.debug("another process works on job %s", job.id)
         except MediaAgentError as error:
             _LOGGER.warning("job %s cannot go on: %s", job.id, error.message)
@@ -194,7 +194,7 @@ class Running:
 
     def _fail_unsent(self, job_id: str, error: MediaAgentError) -> None:
         """End a job that could not begin: nothing was sent, so nothing will come."""
-        with contextlib.suppress(MediaAgentError, JobMovedError):
+        with contextlib.suppress(MediaAgentError, OwnershipLostError):
             self._end_unsent(job_id, JobFailed(error=to_info(error)))
 
     def _end_unsent(self, job_id: str, end: TerminalEvent) -> bool:
@@ -214,7 +214,7 @@ class Running:
         match job.status:
             case JobStatus.OUTCOME_UNKNOWN:
                 return True
-            case JobStatus.FAILED | JobStatus.CANCELLED if job.plan.parts:
+            case JobStatus.FAILED | JobStatus.CANCELLED if job.plan.segments:
                 return True
             case JobStatus.FAILED | JobStatus.CANCELLED:
                 if self._store.events.resume_token(job.id) is None and job.plan.origin is None:
@@ -228,7 +228,7 @@ async def _ended_early(run: JobRun, task: "asyncio.Task[VideoJob]", *, stops: bo
     """Stop a run and wait for its end; what cannot be stopped here, or waited for, is let go of."""
     try:
         if stops and not task.done():
-            with contextlib.suppress(MediaAgentError, JobMovedError):
+            with contextlib.suppress(MediaAgentError, OwnershipLostError):
                 await run.stop()
                 await asyncio.wait([task])
     finally:

@@ -1,7 +1,7 @@
-"""A film in parts, as a backend: every part is a job of its own, and their films are joined.
+"""A video in segments, as a backend: each is a job of its own, and their videos are joined.
 
-A part has its own intent, key and record, so that going on after a crash pays for nothing twice:
-parts that are there are taken, the one under way is found again, only the rest is made.
+A segment has its own intent, key and record, so that going on after a crash pays for nothing twice:
+segments that are there are taken, the one under way is found again, only the rest is made.
 """
 
 import asyncio
@@ -21,8 +21,8 @@ from media_agent.errors import (
     UnsupportedRequestError,
     to_info,
 )
-from media_agent.jobs.segment_jobs import MadeParts, PartMaker
-from media_agent_schemas.capabilities import Capabilities, Control, Estimate, Plan, PlanPart
+from media_agent.jobs.segment_jobs import SegmentJobs, SegmentMaker
+from media_agent_schemas.capabilities import Capabilities, Control, Estimate, Plan, Segment
 from media_agent_schemas.events import (
     BackendEvent,
     ChunkReady,
@@ -52,16 +52,16 @@ from media_agent_schemas.request import VideoRequest
 class _Wishes:
     """What was asked of a chain while it was under way."""
 
-    part: str | None = None
+    segment: str | None = None
     is_finishing: bool = False
     is_cancelled: bool = False
 
 
-class ChainBackend:
-    """Meets the `VideoBackend` protocol for one plan in parts, on top of those who make them."""
+class SegmentedBackend:
+    """Meets the `VideoBackend` protocol for one plan in segments, on top of those who make them."""
 
     def __init__(
-        self, plan: Plan, inner: VideoBackend, maker: PartMaker, work_folder: Path
+        self, plan: Plan, inner: VideoBackend, maker: SegmentMaker, work_folder: Path
     ) -> None:
         self._plan = plan
         self._inner = inner
@@ -71,14 +71,14 @@ class ChainBackend:
 
     @property
     def name(self) -> str:
-        """Return the name of the backend that makes the parts."""
+        """Return the name of the backend that makes the segments."""
         return self._inner.name
 
     def capabilities(self, model: str | None = None) -> Capabilities:
-        """Say what the first model can do; a chain can finish between parts, and begin again."""
-        limits = self._inner.capabilities(model)
+        """Say what the first model can do; a chain can finish between segments, and begin again."""
+        capabilities = self._inner.capabilities(model)
         changes = {"controls": (Control.FINISH,), "resubmits": True, "resumable": False}
-        return limits.model_copy(update={**changes, "cancels": True, "streams": True})
+        return capabilities.model_copy(update={**changes, "cancels": True, "streams": True})
 
     def estimate(self, request: VideoRequest) -> Estimate:
         """Return what the plan says."""
@@ -87,23 +87,23 @@ class ChainBackend:
     async def submit(
         self, request: VideoRequest, *, key: str, resume: ResumeToken | None = None
     ) -> OperationRef:
-        """Say yes; nothing is paid here, only by the parts, and they begin when observed."""
+        """Say yes; nothing is paid here, only by the segments, and they begin when observed."""
         self._wishes[key] = _Wishes()
-        data = {"parts": self._plan.submissions}
+        data = {"segments": self._plan.submissions}
         model = self._plan.model
         return OperationRef(backend=self.name, model=model, operation_id=key, data=data)
 
     async def find(
         self, request: VideoRequest, *, key: str, since: datetime
     ) -> OperationRef | None:
-        """Return None: a chain is simply begun again, its parts look for themselves."""
+        """Return None: a chain is simply begun again, its segments look for themselves."""
         return None
 
     async def observe(self, ref: OperationRef) -> AsyncGenerator[BackendEvent, None]:
-        """Make the parts and yield what happens; observed again, it goes on where it was."""
+        """Make the segments and yield what happens; observed again, it goes on where it was."""
         wishes = self._find(ref)
-        made = MadeParts(self._work_folder / ref.operation_id)
-        yield JobStarted(message=f"{self._plan.submissions} parts")
+        made = SegmentJobs(self._work_folder / ref.operation_id)
+        yield JobStarted(message=f"{self._plan.submissions} segments")
         try:
             async with aclosing(self._make(ref.operation_id, wishes, made)) as events:
                 async for event in events:
@@ -112,53 +112,53 @@ class ChainBackend:
             yield JobFailed(error=to_info(error), **dict(await self._delivery(made)))
 
     async def control(self, ref: OperationRef, command: ChangePrompt | Finish) -> None:
-        """Finish after the part under way.
+        """Finish after the segment under way.
 
         Raises:
             UnsupportedRequestError: any other command.
         """
         if not isinstance(command, Finish):
-            raise UnsupportedRequestError(f"a film in parts takes no {command.type}")
+            raise UnsupportedRequestError(f"a video in segments takes no {command.type}")
         self._find(ref).is_finishing = True
 
     async def cancel(self, ref: OperationRef) -> None:
-        """Stop the part under way, and make no further one."""
+        """Stop the segment under way, and make no further one."""
         wishes = self._find(ref)
         wishes.is_cancelled = True
-        if wishes.part is not None:
+        if wishes.segment is not None:
             with contextlib.suppress(MediaAgentError):
-                await self._maker.stop(wishes.part, part_of=ref.operation_id)
+                await self._maker.stop(wishes.segment, part_of=ref.operation_id)
 
     async def aclose(self) -> None:
-        """Do nothing: those who make the parts are closed by their owner."""
+        """Do nothing: those who make the segments are closed by their owner."""
 
     def _find(self, ref: OperationRef) -> _Wishes:
         if ref.operation_id not in self._wishes:
-            raise OperationNotFoundError(f"no film in parts {ref.operation_id!r} is made here")
+            raise OperationNotFoundError(f"no video in segments {ref.operation_id!r} is made here")
         return self._wishes[ref.operation_id]
 
     async def _make(
-        self, key: str, wishes: _Wishes, made: MadeParts
+        self, key: str, wishes: _Wishes, made: SegmentJobs
     ) -> AsyncGenerator[BackendEvent, None]:
-        for index, part in enumerate(self._parts()):
+        for index, segment in enumerate(self._segments()):
             if wishes.is_cancelled:
                 yield JobCancelled(**dict(await self._delivery(made)))
                 return
             if wishes.is_finishing and index > 0:
                 break
-            plan = await self._plan_of(part, index, made)
+            plan = await self._plan_of(segment, index, made)
             news: asyncio.Queue[JobProgressed | None] = asyncio.Queue()
-            job_id = wishes.part = f"{key}.part-{index + 1:04d}"
+            job_id = wishes.segment = f"{key}.segment-{index + 1:04d}"
             making = asyncio.create_task(self._made(job_id, plan, index, news, part_of=key))
             async with _stopped_at_exit(making):
                 while (progress := await news.get()) is not None:
                     yield progress
                 job = await making
-            wishes.part = None
+            wishes.segment = None
             if job.status is not JobStatus.COMPLETED:
                 yield await self._unfinished(job, index, made)
                 return
-            yield ChunkReady(index=index, frames=made.add(job, part))
+            yield ChunkReady(index=index, frames=made.add(job, segment))
         yield JobProgressed(phase="join", fraction=1.0)
         yield JobCompleted(**dict(await self._delivery(made, complete=True)))
 
@@ -171,13 +171,13 @@ class ChainBackend:
         *,
         part_of: str,
     ) -> VideoJob:
-        """Make a part; its progress, counted in the whole, goes into the queue, then None."""
+        """Make a segment; its progress, counted in the whole, goes into the queue, then None."""
         total = None if self._plan.repeats else self._plan.submissions
         of_all = "" if total is None else f" of {total}"
 
         def report(phase: str, fraction: float | None) -> None:
             whole = None if total is None else min(1.0, (index + (fraction or 0.0)) / total)
-            said = f"part {index + 1}{of_all}: {phase}"
+            said = f"segment {index + 1}{of_all}: {phase}"
             news.put_nowait(JobProgressed(phase=said, fraction=whole))
 
         def on_event(numbered: JobEvent) -> None:
@@ -190,44 +190,44 @@ class ChainBackend:
         finally:
             news.put_nowait(None)
 
-    def _parts(self) -> Iterator[PlanPart]:
-        for part in self._plan.parts:
-            yield from repeat(part, part.count)
+    def _segments(self) -> Iterator[Segment]:
+        for segment in self._plan.segments:
+            yield from repeat(segment, segment.count)
         if self._plan.repeats:
-            yield from repeat(self._plan.parts[-1])
+            yield from repeat(self._plan.segments[-1])
 
-    async def _plan_of(self, part: PlanPart, index: int, made: MadeParts) -> Plan:
-        """Return the plan of one part, with what it takes from the part before."""
-        request = part.request
+    async def _plan_of(self, segment: Segment, index: int, made: SegmentJobs) -> Plan:
+        """Return the plan of one segment, with what it takes from the segment before."""
+        request = segment.request
         inputs = request.inputs
-        if part.takes != "nothing":
-            inputs = (*inputs, await asyncio.to_thread(made.handed_on, part))
-        labels = {"part": str(index + 1), **request.labels}
+        if segment.continues_from != "nothing":
+            inputs = (*inputs, await asyncio.to_thread(made.handed_on, segment))
+        labels = {"segment": str(index + 1), **request.labels}
         return Plan(
             backend=self._plan.backend,
             model=request.backend_and_model()[1] or self._plan.model,
             policy=self._plan.policy,
             request=request.model_copy(update={"inputs": inputs, "labels": labels}),
-            estimate=part.estimate,
+            estimate=segment.estimate,
         )
 
-    async def _unfinished(self, job: VideoJob, index: int, made: MadeParts) -> TerminalEvent:
-        """Return the end of a chain whose part did not complete; what was made is kept."""
+    async def _unfinished(self, job: VideoJob, index: int, made: SegmentJobs) -> TerminalEvent:
+        """Return the end of a chain whose segment did not complete; what was made is kept."""
         facts = dict(await self._delivery(made))
         if job.status is JobStatus.CANCELLED:
             return JobCancelled(**facts)
         error = job.error or to_info(BackendResponseError("it ended without saying how"))
-        said = f"part {index + 1} (job {job.id}): {error.message}"
+        said = f"segment {index + 1} (job {job.id}): {error.message}"
         error = error.model_copy(update={"message": said})
         if job.status is JobStatus.OUTCOME_UNKNOWN:
             return JobOutcomeUnknown(error=error, **facts)
         return JobFailed(error=error, **facts)
 
-    async def _delivery(self, made: MadeParts, *, complete: bool = False) -> Delivery:
+    async def _delivery(self, made: SegmentJobs, *, complete: bool = False) -> Delivery:
         """Join what was made, and say what is known of it."""
-        limits = self.capabilities(self._plan.model)
+        capabilities = self.capabilities(self._plan.model)
         artifacts: tuple[Artifact, ...] = ()
-        if made.films:
+        if made.videos:
             artifacts = (await asyncio.to_thread(made.join, complete),)
         return Delivery(
             artifacts=artifacts,
@@ -235,8 +235,8 @@ class ChainBackend:
             chunks=made.count,
             seed=self._plan.request.seed,
             model=self._plan.model,
-            weights_sha256=limits.weights_sha256,
-            verification=limits.verification,
+            weights_sha256=capabilities.weights_sha256,
+            verification=capabilities.verification,
             warnings=tuple(dict.fromkeys(made.warnings)),
             cost=made.cost if made.count else None,
         )

@@ -23,7 +23,7 @@ from media_agent.jobs.branch_state import token_of
 from media_agent.jobs.context import JobContext
 from media_agent.jobs.lost_replies import LostReplies
 from media_agent.jobs.receipts import NotKeptError, keep_ref, written
-from media_agent.ledger.state import JobMovedError, JobTerms, Submission, SubmissionState
+from media_agent.ledger.state import JobOptions, OwnershipLostError, Submission, SubmissionState
 from media_agent_schemas.capabilities import Capabilities, Plan
 from media_agent_schemas.events import BackendEvent
 from media_agent_schemas.jobs import OperationRef, ResumeToken, VideoJob
@@ -32,13 +32,13 @@ _LOGGER = logging.getLogger(__name__)
 _FAULTS_OF_A_BACKEND = (BackendError, UnsupportedRequestError, ConfigurationError, PluginError)
 
 
-class Submitting:
+class Submitter:
     """The submissions of one job; asked again after a crash, it goes on from what is kept."""
 
     def __init__(
         self,
         job: VideoJob,
-        terms: JobTerms,
+        terms: JobOptions,
         context: JobContext,
         *,
         tell: Callable[[BackendEvent], object] = lambda event: None,
@@ -68,12 +68,12 @@ class Submitting:
         if last.state is SubmissionState.REFUSED:
             return await self._first_to_accept(self._next(last))
         backend = await self._context.open_backend(self._plans[last.number])
-        limits = _limits(backend, self._plans[last.number])
-        if limits.resubmits:
+        capabilities = _limits(backend, self._plans[last.number])
+        if capabilities.resubmits:
             self._check_wanted()
             token = self._token(self._plans[last.number])
             again = self._store.submissions.intend_again(last)
-            answer = await self._submit(backend, again, token, limits)
+            answer = await self._submit(backend, again, token, capabilities)
             if isinstance(answer, OperationRef):
                 return backend, answer, token
             raise answer
@@ -88,7 +88,7 @@ class Submitting:
         while True:
             backend = await self._context.open_backend(self._plans[number])
             self._check_wanted()
-            limits = _limits(backend, self._plans[number])  # first: it may break
+            capabilities = _limits(backend, self._plans[number])  # first: it may break
             token = self._token(self._plans[number])
             intent = self._store.submissions.intend(
                 self.job.id,
@@ -97,7 +97,7 @@ class Submitting:
                 per_day=self._context.max_cost_usd_per_day,
             )
             self._context.reached("intent")
-            answer = await self._submit(backend, intent, token, limits)
+            answer = await self._submit(backend, intent, token, capabilities)
             if isinstance(answer, OperationRef):
                 return backend, answer, None
             await written(
@@ -111,7 +111,7 @@ class Submitting:
             raise JobCancelledError(f"job {self.job.id} was stopped before anything was sent")
 
     def _token(self, plan: Plan) -> ResumeToken | None:
-        """Return where the film goes on: after its newest chunk, else where it branches."""
+        """Return where the video goes on: after its newest chunk, else where it branches."""
         token = self._store.events.resume_token(self.job.id)
         return token_of(self._store, plan.origin) if token is None and plan.origin else token
 
@@ -120,22 +120,22 @@ class Submitting:
         backend: VideoBackend,
         intent: Submission,
         token: ResumeToken | None,
-        limits: Capabilities,
+        capabilities: Capabilities,
     ) -> OperationRef | MediaAgentError:
         """Return where the work is, or the word that nothing was accepted."""
         with followed() as sent:
             sending = asyncio.create_task(self._sent(backend, intent, token, sent))
         try:
             return await self._to_its_end(sending, sent)
-        except (asyncio.CancelledError, JobMovedError):
-            await self._keep_last_word(backend, intent, sending, sent, limits)
+        except (asyncio.CancelledError, OwnershipLostError):
+            await self._keep_last_word(backend, intent, sending, sent, capabilities)
             raise
         except NotKeptError:
             raise
         except Exception as error:  # also a plugin's own: what it means depends on what was sent
-            if limits.resubmits and not isinstance(error, MediaAgentError):
+            if capabilities.resubmits and not isinstance(error, MediaAgentError):
                 raise
-            refusal = error if limits.resubmits else as_refusal(error, backend.name, sent)
+            refusal = error if capabilities.resubmits else as_refusal(error, backend.name, sent)
             if isinstance(refusal, MediaAgentError):
                 return refusal
             _LOGGER.debug("the reply of %s was lost", backend.name, exc_info=True)
@@ -181,12 +181,16 @@ class Submitting:
         intent: Submission,
         sending: "asyncio.Task[OperationRef]",
         sent: Sending,
-        limits: Capabilities,
+        capabilities: Capabilities,
     ) -> None:
         """Wait for the reply though nobody goes on here: whoever does is to know what it said."""
         await asyncio.wait({sending})
         error = None if sending.cancelled() else sending.exception()
-        if limits.resubmits or not isinstance(error, Exception) or isinstance(error, JobMovedError):
+        if (
+            capabilities.resubmits
+            or not isinstance(error, Exception)
+            or isinstance(error, OwnershipLostError)
+        ):
             return  # a reference was kept by whoever sent
         refusal = as_refusal(error, backend.name, sent)
         if refusal is not None:

@@ -29,11 +29,11 @@ _TROUBLES = {  # by the beginning of SQLite's own name for it
     "SQLITE_LOCKED": ("is locked", "try again"),
     "SQLITE_NOTADB": (
         "is no database, or is damaged",
-        "move it away and run again: films and records stay where they are",
+        "move it away and run again: videos and records stay where they are",
     ),
     "SQLITE_CORRUPT": (
         "is damaged",
-        "move it away and run again (films and records stay where they are), or "
+        "move it away and run again (videos and records stay where they are), or "
         "rescue what it holds: sqlite3 FILE .recover",
     ),
     "SQLITE_READONLY": ("is read-only", "change its permissions or choose another data folder"),

@@ -18,7 +18,7 @@ from media_agent.ledger.rows import (
     terms_of,
     unreadable,
 )
-from media_agent.ledger.state import JobTerms
+from media_agent.ledger.state import JobOptions
 from media_agent_schemas.jobs import VideoJob
 from media_agent_schemas.media import Artifact
 from media_agent_schemas.request import VideoRequest
@@ -35,7 +35,7 @@ class Jobs:
         self._database = database
         self._owners = owners
 
-    def create(self, job: VideoJob, terms: JobTerms | None = None) -> VideoJob:
+    def create(self, job: VideoJob, terms: JobOptions | None = None) -> VideoJob:
         """Keep a new job, owned here, before anything is done for it.
 
         With an idempotency key that is known already, return the job it belongs to instead; a key
@@ -44,7 +44,7 @@ class Jobs:
         Raises:
             IdempotencyConflictError: the id is taken, or the key belongs to another request.
         """
-        terms = JobTerms(plans=(job.plan,)) if terms is None else terms
+        terms = JobOptions(plans=(job.plan,)) if terms is None else terms
         _check_id(job.id)
         with self._database.writing() as transaction:
             known = self._of_key(transaction, terms.idempotency_key, job.request)
@@ -76,7 +76,7 @@ class Jobs:
         with self._database.reading() as transaction:
             return self._job(transaction, self._owners.row(transaction, job_id))
 
-    def terms(self, job_id: str) -> JobTerms:
+    def terms(self, job_id: str) -> JobOptions:
         """Return what a job was asked with besides its request."""
         with self._database.reading() as transaction:
             return terms_of(self._owners.row(transaction, job_id))

@@ -8,7 +8,7 @@ from media_agent.errors import JobError, JobNotFoundError, MediaAgentError
 from media_agent.ledger.database import Database, Row, Transaction
 from media_agent.ledger.owner import Owner, beating
 from media_agent.ledger.rows import change_job
-from media_agent.ledger.state import JobMovedError
+from media_agent.ledger.state import OwnershipLostError
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ class Owners:
             self._held.discard(job_id)
             self._release(job_id)
 
-    def is_held(self, job_id: str) -> bool:
+    def is_claimed(self, job_id: str) -> bool:
         """Return whether a living process works on the job."""
         with self._database.reading() as transaction:
             return self._living_owner(self.row(transaction, job_id)) is not None
@@ -112,7 +112,7 @@ class Owners:
             return row
         if row["owner"] != str(self._owner):
             who = "another process" if row["owner"] is None else Owner.parse(row["owner"]).place
-            raise JobMovedError(f"{who} took job {job_id} over")
+            raise OwnershipLostError(f"{who} took job {job_id} over")
         return row
 
     def _claim(self, job_id: str, *, force: bool) -> bool:

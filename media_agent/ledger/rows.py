@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from media_agent.errors import StorageError
 from media_agent.ledger.database import Column, Row, Transaction
 from media_agent.ledger.kept_text import mended, text_that_reads_back
-from media_agent.ledger.state import JobTerms, Standing, Submission, SubmissionState
+from media_agent.ledger.state import JobOptions, JobState, Submission, SubmissionState
 from media_agent_schemas.capabilities import Plan
 from media_agent_schemas.errors import ErrorInfo
 from media_agent_schemas.jobs import JobStatus, OperationRef, VideoJob
@@ -60,7 +60,7 @@ def replace_artifacts(
         insert(transaction, "artifacts", job_id=job_id, number=number, **values)
 
 
-def row_of(job: VideoJob, terms: JobTerms) -> dict[str, object]:
+def row_of(job: VideoJob, terms: JobOptions) -> dict[str, object]:
     """Return the columns of a new job."""
     return {
         "id": job.id,
@@ -104,15 +104,15 @@ def job_of(row: Row, artifacts: Iterable[Row]) -> VideoJob:
     )
 
 
-def standing_of(row: Row) -> Standing:
+def standing_of(row: Row) -> JobState:
     """Return what decides about the next event, without reading the request."""
     status, warnings = JobStatus(row["status"]), tuple(json.loads(row["warnings"]))
-    return Standing(status, row["chunks_ready"], row["frames_ready"], warnings)
+    return JobState(status, row["chunks_ready"], row["frames_ready"], warnings)
 
 
-def terms_of(row: Row) -> JobTerms:
+def terms_of(row: Row) -> JobOptions:
     """Return what a job was asked with besides its request."""
-    return JobTerms(
+    return JobOptions(
         plans=tuple(Plan.model_validate_json(text) for text in json.loads(row["plans"])),
         out=None if row["out"] is None else Path(row["out"]),
         overwrite=bool(row["overwrite"]),

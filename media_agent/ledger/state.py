@@ -48,8 +48,8 @@ class Submission:
 
 
 @dataclass(frozen=True, slots=True)
-class JobTerms:
-    """What a job was asked with besides its request: the candidates, and where the film goes."""
+class JobOptions:
+    """What a job was asked with besides its request: the candidates, and where the video goes."""
 
     plans: tuple[Plan, ...]
     out: Path | None = None  # None: the job's own folder
@@ -58,11 +58,11 @@ class JobTerms:
     inputs: Mapping[str, str] = field(default_factory=dict)
     """The digests of the files that go in, by path, taken when they were first read."""
     part_of: str | None = None
-    """The key of the submission of the film that this job makes a part of."""
+    """The key of the submission of the video that this job makes a part of."""
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class JobState:
     """As much of a job as decides what an event means."""
 
     status: JobStatus
@@ -71,11 +71,11 @@ class Standing:
     warnings: tuple[str, ...]
 
 
-class JobMovedError(Exception):
+class OwnershipLostError(Exception):
     """Another process took the job over: whoever meets this stops and touches nothing."""
 
 
-def is_repetition(standing: Standing, event: BackendEvent) -> bool:
+def is_repetition(standing: JobState, event: BackendEvent) -> bool:
     """Return whether a backend, observed again, tells what is known already."""
     if standing.status.is_terminal:
         return True
@@ -90,7 +90,7 @@ def is_repetition(standing: Standing, event: BackendEvent) -> bool:
             return False
 
 
-def changes_by(standing: Standing, event: BackendEvent) -> dict[str, object]:
+def changes_by(standing: JobState, event: BackendEvent) -> dict[str, object]:
     """Return the fields of the job that the event changes."""
     match event:
         case JobStarted() | PromptChanged():

@@ -13,7 +13,7 @@ from media_agent.ledger.rows import (
     terms_of,
     text_of,
 )
-from media_agent.ledger.state import JobMovedError, Submission, SubmissionState
+from media_agent.ledger.state import OwnershipLostError, Submission, SubmissionState
 from media_agent.negotiation.budget import check_day
 from media_agent_schemas.errors import ErrorInfo
 from media_agent_schemas.events import Cost
@@ -69,7 +69,7 @@ class Submissions:
         """Keep that the plan of this number is about to be submitted; once per plan.
 
         With `per_day` only if all that was intended in the last 24 hours, by any process, stays
-        within so many USD. A film in parts takes the price of all its parts at once.
+        within so many USD. A video in parts takes the price of all its parts at once.
 
         Raises:
             JobMovedError: another process owns the job, or intended the same.
@@ -88,14 +88,16 @@ class Submissions:
                     key=job_id if number == 0 else f"{job_id}-{number + 1}",
                     backend=plan.backend,
                     model=plan.model,
-                    quoted_usd=0.0 if plan.parts else price,  # its parts are paid one by one
-                    reserved_usd=price if plan.parts else 0.0,
+                    quoted_usd=0.0 if plan.segments else price,  # its parts are paid one by one
+                    reserved_usd=price if plan.segments else 0.0,
                     state=SubmissionState.INTENDED,
                     attempts=1,
                     created_at=time,
                 )
             except DuplicateError:
-                raise JobMovedError(f"plan {number} of job {job_id} was submitted before") from None
+                raise OwnershipLostError(
+                    f"plan {number} of job {job_id} was submitted before"
+                ) from None
             if terms.part_of is not None:
                 transaction.change(_TAKE_FROM_RESERVED, usd=price, key=terms.part_of)
             if per_day is not None:
@@ -132,7 +134,7 @@ class Submissions:
     def spent(self, since: datetime) -> float:
         """Return the USD of all that was or may have been accepted since; unbilled: as quoted.
 
-        Of a film in parts that is being made the parts to come count too.
+        Of a video in parts that is being made the parts to come count too.
         """
         with self._database.reading() as transaction:
             return _spent(transaction, since)
@@ -143,7 +145,7 @@ class Submissions:
                 change_submission(transaction, submission.key, **values)
         except DuplicateError:
             said = f"job {submission.job_id} has other work that was accepted"
-            raise JobMovedError(said) from None
+            raise OwnershipLostError(said) from None
 
     def _submission(self, transaction: Transaction, job_id: str, number: int) -> Submission:
         query = "SELECT * FROM submissions WHERE job_id = :job AND number = :number"

@@ -21,11 +21,11 @@ CREATE TABLE jobs (
     record_path TEXT,
     warnings JSON NOT NULL,
     error TEXT,
-    out TEXT,  -- absent: the film stays in the job's folder
+    out TEXT,  -- absent: the video stays in the job's folder
     overwrite BOOLEAN NOT NULL,
     idempotency_key TEXT UNIQUE,
     inputs JSON NOT NULL,  -- the digests of the files that went in, by path
-    part_of TEXT,  -- the key of the submission of the film that this job makes a part of
+    part_of TEXT,  -- the key of the submission of the video that this job makes a part of
     owner TEXT,  -- changed only by compare-and-set
     heartbeat FLOAT,  -- seconds since the epoch
     cancel_requested BOOLEAN NOT NULL
@@ -40,7 +40,7 @@ CREATE TABLE submissions (
     backend TEXT NOT NULL,
     model TEXT NOT NULL,
     quoted_usd FLOAT NOT NULL,  -- 0: unknown, or paid by its parts
-    reserved_usd FLOAT NOT NULL,  -- for the parts of a film that are not yet submitted
+    reserved_usd FLOAT NOT NULL,  -- for the parts of a video that are not yet submitted
     billed_usd FLOAT,  -- absent: not billed yet, or nobody said how much
     state TEXT NOT NULL,  -- intended | accepted | refused | unknown
     ref TEXT,

@@ -10,7 +10,7 @@ from media_agent_schemas.request import VideoRequest
 
 
 @dataclass
-class Draft:
+class NegotiationDraft:
     """Collects the outcome of a negotiation field by field; refusals are gathered, not raised."""
 
     request: VideoRequest

@@ -3,13 +3,13 @@
 import math
 
 from media_agent.errors import InvalidRequestError
-from media_agent.negotiation.draft import Draft
+from media_agent.negotiation.draft import NegotiationDraft
 from media_agent.negotiation.storyboard import lay_out
 from media_agent_schemas.capabilities import FALLBACK_FPS, FALLBACK_SECONDS, Capabilities
 from media_agent_schemas.request import Shot, VideoMode, VideoRequest
 
 
-def settle_length(draft: Draft) -> None:
+def resolve_length(draft: NegotiationDraft) -> None:
     """Settle fps, duration, num_frames, endless and the length of every shot.
 
     Raises:
@@ -26,59 +26,59 @@ def settle_length(draft: Draft) -> None:
         _settle_shots(draft, fps, total)
 
 
-def usual_fps(asked: float | None, limits: Capabilities) -> float:
+def usual_fps(asked: float | None, capabilities: Capabilities) -> float:
     """Return the frame rate that a wish comes to; absent: the model's own."""
     if asked is None:
-        return limits.default_fps or _nearest_fps(FALLBACK_FPS, limits)
-    return _nearest_fps(asked, limits)
+        return capabilities.default_fps or _nearest_fps(FALLBACK_FPS, capabilities)
+    return _nearest_fps(asked, capabilities)
 
 
-def usual_seconds(limits: Capabilities) -> float:
-    """Return the length of a film whose length nobody said."""
-    return limits.default_duration or _allowed_seconds(
-        FALLBACK_SECONDS, limits, usual_fps(None, limits)
+def usual_seconds(capabilities: Capabilities) -> float:
+    """Return the length of a video whose length nobody said."""
+    return capabilities.default_duration or _allowed_seconds(
+        FALLBACK_SECONDS, capabilities, usual_fps(None, capabilities)
     )
 
 
-def longest_shot(limits: Capabilities) -> float | None:
-    """Return the longest film that one submission makes, in seconds, None if nothing ends it."""
-    return max(limits.durations) if limits.durations else limits.max_duration
+def longest_shot(capabilities: Capabilities) -> float | None:
+    """Return the longest video that one submission makes, in seconds, None if nothing ends it."""
+    return max(capabilities.durations) if capabilities.durations else capabilities.max_duration
 
 
-def fits_one_shot(request: VideoRequest, limits: Capabilities) -> bool:
+def fits_one_shot(request: VideoRequest, capabilities: Capabilities) -> bool:
     """Return whether one submission can be as long, and have as many shots, as asked."""
-    if request.endless and limits.endless is False:
+    if request.endless and capabilities.endless is False:
         return False
-    if limits.max_shots is not None and len(request.shots) > limits.max_shots:
+    if capabilities.max_shots is not None and len(request.shots) > capabilities.max_shots:
         return False
-    longest = longest_shot(limits)
+    longest = longest_shot(capabilities)
     if longest is None or request.endless:
         return True
-    fps = usual_fps(request.fps, limits)
-    return wanted_seconds(request, fps, limits) < longest + 1 / fps
+    fps = usual_fps(request.fps, capabilities)
+    return wanted_seconds(request, fps, capabilities) < longest + 1 / fps
 
 
-def piece_frames(limits: Capabilities, fps: float, wanted: int | None) -> int:
+def piece_frames(capabilities: Capabilities, fps: float, wanted: int | None) -> int:
     """Return the fewest frames at least as many as wanted, else the most, that one part can have.
 
     None is the most. A model whose parts nothing ends makes what is wanted.
     """
-    if limits.durations:
-        sizes = sorted({round(seconds * fps) for seconds in limits.durations})
+    if capabilities.durations:
+        sizes = sorted({round(seconds * fps) for seconds in capabilities.durations})
         fitting = [size for size in sizes if wanted is not None and size >= wanted]
         return fitting[0] if fitting else sizes[-1]
-    step, offset = limits.frame_multiple, limits.frame_offset
+    step, offset = capabilities.frame_multiple, capabilities.frame_offset
     most = None
-    if limits.max_duration is not None:
-        most = (math.floor(limits.max_duration * fps + 1e-6) - offset) // step * step + offset
+    if capabilities.max_duration is not None:
+        most = (math.floor(capabilities.max_duration * fps + 1e-6) - offset) // step * step + offset
     if wanted is None:
-        return most if most is not None else round(usual_seconds(limits) * fps)
-    least = max(wanted, math.ceil((limits.min_duration or 0.0) * fps - 1e-6), 1)
+        return most if most is not None else round(usual_seconds(capabilities) * fps)
+    least = max(wanted, math.ceil((capabilities.min_duration or 0.0) * fps - 1e-6), 1)
     frames = max(0, math.ceil((least - offset) / step)) * step + offset
     return frames if most is None else max(1, min(frames, most))
 
 
-def wanted_seconds(request: VideoRequest, fps: float, limits: Capabilities) -> float:
+def wanted_seconds(request: VideoRequest, fps: float, capabilities: Capabilities) -> float:
     """Return the length asked in seconds; what is left open is as long as the model likes.
 
     Who said frames and a rate said how long: another rate makes another number of frames.
@@ -89,51 +89,52 @@ def wanted_seconds(request: VideoRequest, fps: float, limits: Capabilities) -> f
     if seconds is not None:
         return seconds
     timed = sum(shot.duration for shot in request.shots if shot.duration is not None)
-    return timed + usual_seconds(limits)
+    return timed + usual_seconds(capabilities)
 
 
-def wanted_frames(request: VideoRequest, fps: float, limits: Capabilities) -> int:
+def wanted_frames(request: VideoRequest, fps: float, capabilities: Capabilities) -> int:
     """Return the length asked in frames."""
-    return max(1, round(wanted_seconds(request, fps, limits) * fps))
+    return max(1, round(wanted_seconds(request, fps, capabilities) * fps))
 
 
-def _settle_fps(draft: Draft) -> float:
-    asked, limits = draft.request.fps, draft.capabilities
-    used = usual_fps(asked, limits)
+def _settle_fps(draft: NegotiationDraft) -> float:
+    asked, capabilities = draft.request.fps, draft.capabilities
+    used = usual_fps(asked, capabilities)
     if asked is None:
         draft.note("fps", None, used, "not given; the model's own rate")
     elif used != asked:
-        draft.change("fps", asked, used, f"{draft.model} makes {_rates(limits)}")
+        draft.change("fps", asked, used, f"{draft.model} makes {_rates(capabilities)}")
     return used
 
 
-def _nearest_fps(asked: float, limits: Capabilities) -> float:
-    if limits.fps_values:
-        return min(limits.fps_values, key=lambda value: abs(value - asked))
-    if limits.fps_range is not None:
-        return min(max(asked, limits.fps_range.minimum), limits.fps_range.maximum)
+def _nearest_fps(asked: float, capabilities: Capabilities) -> float:
+    if capabilities.fps_values:
+        return min(capabilities.fps_values, key=lambda value: abs(value - asked))
+    if capabilities.fps_range is not None:
+        return min(max(asked, capabilities.fps_range.minimum), capabilities.fps_range.maximum)
     return asked
 
 
-def _rates(limits: Capabilities) -> str:
-    if limits.fps_range is not None:
-        return f"{limits.fps_range.minimum:g} to {limits.fps_range.maximum:g} frames per second"
-    return f"{', '.join(f'{value:g}' for value in limits.fps_values)} frames per second"
+def _rates(capabilities: Capabilities) -> str:
+    if capabilities.fps_range is not None:
+        rates = capabilities.fps_range
+        return f"{rates.minimum:g} to {rates.maximum:g} frames per second"
+    return f"{', '.join(f'{value:g}' for value in capabilities.fps_values)} frames per second"
 
 
-def _stays_endless(draft: Draft) -> bool:
+def _stays_endless(draft: NegotiationDraft) -> bool:
     if not draft.request.endless:
         return False
     if draft.capabilities.endless is False:
-        draft.refuse("endless", True, f"{draft.model} makes films of a given length only")
+        draft.refuse("endless", True, f"{draft.model} makes videos of a given length only")
         return False
     if draft.settled["mode"] is VideoMode.VIDEO_EDIT:
-        draft.refuse("endless", True, "a film that is made anew ends where its source ends")
+        draft.refuse("endless", True, "a video that is made anew ends where its source ends")
         return False
     return True
 
 
-def _settle_frames(draft: Draft, fps: float) -> int:
+def _settle_frames(draft: NegotiationDraft, fps: float) -> int:
     name, asked = _asked_seconds(draft, fps)
     if asked * fps < 1 - 1e-9:
         raise InvalidRequestError(
@@ -156,36 +157,36 @@ def _settle_frames(draft: Draft, fps: float) -> int:
     return used
 
 
-def _ruled_frames(wanted: float, fps: float, draft: Draft) -> int:
+def _ruled_frames(wanted: float, fps: float, draft: NegotiationDraft) -> int:
     """Return the nearest number of frames that the model makes, the larger of two as near."""
-    limits = draft.capabilities
-    multiple, offset = limits.frame_multiple, limits.frame_offset
+    capabilities = draft.capabilities
+    multiple, offset = capabilities.frame_multiple, capabilities.frame_offset
     if (multiple, offset) == (1, 0):
         return max(1, round(wanted))
-    least = math.ceil(max(1.0, (limits.min_duration or 0.0) * fps - 1e-6))
+    least = math.ceil(max(1.0, (capabilities.min_duration or 0.0) * fps - 1e-6))
     steps = math.floor((wanted - offset) / multiple + 0.5)
-    if limits.max_duration is not None:
-        most = math.floor(limits.max_duration * fps + 1e-6)
+    if capabilities.max_duration is not None:
+        most = math.floor(capabilities.max_duration * fps + 1e-6)
         steps = min(steps, (most - offset) // multiple)
     return max(steps, math.ceil((least - offset) / multiple), 0) * multiple + offset
 
 
-def _rule(limits: Capabilities) -> str:
-    multiple, offset = limits.frame_multiple, limits.frame_offset
+def _rule(capabilities: Capabilities) -> str:
+    multiple, offset = capabilities.frame_multiple, capabilities.frame_offset
     return f"{multiple}k" if offset == 0 else f"{multiple}k+{offset}"
 
 
-def _asked_seconds(draft: Draft, fps: float) -> tuple[str, float]:
+def _asked_seconds(draft: NegotiationDraft, fps: float) -> tuple[str, float]:
     """Return the field that says the length, and the length in seconds."""
-    request, limits = draft.request, draft.capabilities
+    request, capabilities = draft.request, draft.capabilities
     if request.num_frames is not None:
-        return "num_frames", wanted_seconds(request, fps, limits)
+        return "num_frames", wanted_seconds(request, fps, capabilities)
     if request.duration is not None:
         return "duration", request.duration
     whole = request.seconds()
     if whole is not None:
         return "shots", whole
-    seconds = usual_seconds(limits)
+    seconds = usual_seconds(capabilities)
     draft.note("duration", None, seconds, "not given; the model's own length")
     return "duration", seconds
 
@@ -195,38 +196,44 @@ def _says_length(request: VideoRequest) -> bool:
     return request.num_frames is not None or request.seconds() is not None
 
 
-def _frame_step(limits: Capabilities, fps: float) -> float:
+def _frame_step(capabilities: Capabilities, fps: float) -> float:
     """Return how many seconds lie between two lengths of the model's own frame rule.
 
     Nothing is cut by more: a video that is shorter than it was asked is another one, and is paid.
     """
-    return limits.frame_multiple / fps + 1e-9
+    return capabilities.frame_multiple / fps + 1e-9
 
 
-def _allowed_seconds(asked: float, limits: Capabilities, fps: float) -> float:
+def _allowed_seconds(asked: float, capabilities: Capabilities, fps: float) -> float:
     """Return the shortest length that is long enough, else the longest there is."""
-    if limits.durations:
-        enough = asked - _frame_step(limits, fps)
-        fitting = [each for each in limits.durations if each >= enough]
-        return min(fitting, default=max(limits.durations))
-    if limits.max_duration is not None:
-        asked = min(asked, limits.max_duration)
-    return max(asked, limits.min_duration or 0.0)
+    if capabilities.durations:
+        enough = asked - _frame_step(capabilities, fps)
+        fitting = [each for each in capabilities.durations if each >= enough]
+        return min(fitting, default=max(capabilities.durations))
+    if capabilities.max_duration is not None:
+        asked = min(asked, capabilities.max_duration)
+    return max(asked, capabilities.min_duration or 0.0)
 
 
-def _spans(limits: Capabilities) -> str:
-    if limits.durations:
-        return f"{', '.join(f'{value:g}' for value in limits.durations)} s"
-    longest = "any length" if limits.max_duration is None else f"{limits.max_duration:g} s"
-    return f"{limits.min_duration or 0:g} s to {longest}"
+def _spans(capabilities: Capabilities) -> str:
+    if capabilities.durations:
+        return f"{', '.join(f'{value:g}' for value in capabilities.durations)} s"
+    longest = (
+        "any length" if capabilities.max_duration is None else f"{capabilities.max_duration:g} s"
+    )
+    return f"{capabilities.min_duration or 0:g} s to {longest}"
 
 
-def _settle_shots(draft: Draft, fps: float, total: int | None) -> None:
-    shots, limits = draft.request.shots, draft.capabilities
-    if limits.max_shots is not None and len(shots) > limits.max_shots:
-        draft.refuse("shots", len(shots), f"{draft.model} takes at most {limits.max_shots}")
+def _settle_shots(draft: NegotiationDraft, fps: float, total: int | None) -> None:
+    shots, capabilities = draft.request.shots, draft.capabilities
+    if capabilities.max_shots is not None and len(shots) > capabilities.max_shots:
+        draft.refuse("shots", len(shots), f"{draft.model} takes at most {capabilities.max_shots}")
         return
-    chunk = None if limits.chunk_seconds is None else max(1, round(limits.chunk_seconds * fps))
+    chunk = (
+        None
+        if capabilities.chunk_seconds is None
+        else max(1, round(capabilities.chunk_seconds * fps))
+    )
     layout = lay_out(shots, total=total, fps=fps, chunk=chunk)
     reason = "whole frames" if chunk is None else f"whole chunks of {chunk / fps:g} s"
     settled = []

@@ -6,10 +6,10 @@ from pydantic import JsonValue
 
 from media_agent.backend.options import check_options, raw_options
 from media_agent.errors import UnsupportedRequestError
-from media_agent.negotiation.draft import Draft
-from media_agent.negotiation.durations import settle_length
-from media_agent.negotiation.prompts import AS_WRITTEN, PromptRules, settle_prompts
-from media_agent.negotiation.sizes import settle_size
+from media_agent.negotiation.draft import NegotiationDraft
+from media_agent.negotiation.durations import resolve_length
+from media_agent.negotiation.prompts import AS_WRITTEN, PromptRules, resolve_prompts
+from media_agent.negotiation.sizes import resolve_size
 from media_agent_schemas.base import TriState
 from media_agent_schemas.capabilities import Capabilities, Estimate, Plan, Policy
 from media_agent_schemas.request import VideoRequest
@@ -40,15 +40,15 @@ def negotiate(
         InvalidRequestError: less than one frame, or shots that do not fit into the whole.
         UnsupportedRequestError: lists everything that does not fit, at once.
     """
-    draft = Draft(request, capabilities, policy)
-    settle_prompts(draft, rules, allow_unknown_words=allow_unknown_words)
+    draft = NegotiationDraft(request, capabilities, policy)
+    resolve_prompts(draft, rules, allow_unknown_words=allow_unknown_words)
     _settle_work(draft)
-    settle_size(draft)
-    settle_length(draft)
+    resolve_size(draft)
+    resolve_length(draft)
     _settle_seed(draft, draw_seed)
     _settle_extras(draft)
     _settle_options(draft)
-    settle_routing(draft)
+    resolve_routing(draft)
     if draft.mismatches:
         outside = any(mismatch.field == "prompt words" for mismatch in draft.mismatches)
         raise UnsupportedRequestError(
@@ -65,25 +65,25 @@ def _way_out(policy: Policy) -> str:
     return "change the request, or choose another backend (media-agent backends lists them)"
 
 
-def _settle_work(draft: Draft) -> None:
-    """Check what would make another film altogether: mode, inputs."""
-    request, limits = draft.request, draft.capabilities
+def _settle_work(draft: NegotiationDraft) -> None:
+    """Check what would make another video altogether: mode, inputs."""
+    request, capabilities = draft.request, draft.capabilities
     mode = request.inferred_mode()
     draft.settled |= {"model": draft.model, "mode": mode}
     if request.model != draft.model:
         draft.note("model", request.model, draft.model, "the name in full")
-    if mode not in limits.modes:
-        needed = "" if request.inputs else f" and needs {' or '.join(limits.input_roles)}"
-        draft.refuse("mode", mode, f"{draft.model} does {', '.join(limits.modes)}{needed}")
+    if mode not in capabilities.modes:
+        needed = "" if request.inputs else f" and needs {' or '.join(capabilities.input_roles)}"
+        draft.refuse("mode", mode, f"{draft.model} does {', '.join(capabilities.modes)}{needed}")
     elif request.mode is None:
         draft.note("mode", None, mode, "follows from the inputs")
     for index, medium in enumerate(request.inputs):
-        if medium.role not in limits.input_roles:
-            taken = ", ".join(limits.input_roles) or "no inputs"
+        if medium.role not in capabilities.input_roles:
+            taken = ", ".join(capabilities.input_roles) or "no inputs"
             draft.refuse(f"inputs[{index}].role", medium.role, f"{draft.model} takes {taken}")
 
 
-def _settle_seed(draft: Draft, draw_seed: Callable[[], int]) -> None:
+def _settle_seed(draft: NegotiationDraft, draw_seed: Callable[[], int]) -> None:
     asked, takes = draft.request.seed, draft.capabilities.seed
     if asked is not None and takes is False:
         draft.settled["seed"] = None
@@ -94,25 +94,27 @@ def _settle_seed(draft: Draft, draw_seed: Callable[[], int]) -> None:
         draft.note("seed", None, seed, "not given; drawn")
 
 
-def _settle_extras(draft: Draft) -> None:
-    """Settle what a model takes or does not: camera, sound, number of films."""
-    request, limits = draft.request, draft.capabilities
-    _leave_out_unless(draft, limits.camera, "camera", request.camera)
-    if request.audio is True and limits.audio is False:
+def _settle_extras(draft: NegotiationDraft) -> None:
+    """Settle what a model takes or does not: camera, sound, number of videos."""
+    request, capabilities = draft.request, draft.capabilities
+    _leave_out_unless(draft, capabilities.camera, "camera", request.camera)
+    if request.audio is True and capabilities.audio is False:
         draft.settled["audio"] = False
         draft.change("audio", True, False, f"{draft.model} makes no sound")
-    if request.n > limits.max_n:
-        draft.settled["n"] = limits.max_n
-        draft.change("n", request.n, limits.max_n, f"{draft.model} makes that many at once")
+    if request.n > capabilities.max_n:
+        draft.settled["n"] = capabilities.max_n
+        draft.change("n", request.n, capabilities.max_n, f"{draft.model} makes that many at once")
 
 
-def _leave_out_unless(draft: Draft, takes: TriState, name: str, asked: JsonValue) -> None:
+def _leave_out_unless(
+    draft: NegotiationDraft, takes: TriState, name: str, asked: JsonValue
+) -> None:
     if asked is not None and takes is False:
         draft.settled[name] = None
         draft.change(name, asked, None, f"{draft.model} takes none")
 
 
-def _settle_options(draft: Draft) -> None:
+def _settle_options(draft: NegotiationDraft) -> None:
     """Check the options of this backend; those of others are meant for others."""
     name = draft.capabilities.backend
     draft.mismatches += check_options(draft.request.options.get(name, {}), draft.capabilities)
@@ -122,7 +124,7 @@ def _settle_options(draft: Draft) -> None:
     draft.settled.setdefault("options", own)
 
 
-def settle_routing(draft: Draft) -> None:
+def resolve_routing(draft: NegotiationDraft) -> None:
     """Note the wishes about a choice that had nothing to choose: a model was named."""
     wishes = draft.request.routing
     if wishes is None:
@@ -132,13 +134,13 @@ def settle_routing(draft: Draft) -> None:
             draft.note(f"routing.{name}", wish, None, "one backend only was considered")
 
 
-def _plan(draft: Draft, estimate: Callable[[VideoRequest], Estimate]) -> Plan:
+def _plan(draft: NegotiationDraft, estimate: Callable[[VideoRequest], Estimate]) -> Plan:
     settled: dict[str, object] = {"duration": None, **draft.settled}
     if settled.get("size") is not None:
         settled |= {"resolution": None, "aspect_ratio": None}
     request = VideoRequest.model_validate({**dict(draft.request), **settled})
-    limits = draft.capabilities
-    raw = raw_options(request.options.get(limits.backend, {}), limits)
+    capabilities = draft.capabilities
+    raw = raw_options(request.options.get(capabilities.backend, {}), capabilities)
     return Plan(
         backend=draft.capabilities.backend,
         model=draft.capabilities.model,

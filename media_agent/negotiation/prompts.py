@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue
 
-from media_agent.negotiation.draft import Draft
+from media_agent.negotiation.draft import NegotiationDraft
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +24,8 @@ class PromptRules:
 AS_WRITTEN = PromptRules()
 
 
-def settle_prompts(
-    draft: Draft, rules: PromptRules = AS_WRITTEN, *, allow_unknown_words: bool = False
+def resolve_prompts(
+    draft: NegotiationDraft, rules: PromptRules = AS_WRITTEN, *, allow_unknown_words: bool = False
 ) -> None:
     """Settle everything about words: nothing is cut, and nothing is rewritten unasked."""
     _settle_lengths(draft)
@@ -49,18 +49,18 @@ def count_words(prompt: str) -> int:
     return len(_words(prompt))
 
 
-def _settle_lengths(draft: Draft) -> None:
-    limits = draft.capabilities
+def _settle_lengths(draft: NegotiationDraft) -> None:
+    capabilities = draft.capabilities
     for shot in draft.request.storyboard():
         for longest, size, unit in (
-            (limits.max_prompt_characters, len(shot.prompt), "characters"),
-            (limits.max_prompt_words, count_words(shot.prompt), "words"),
+            (capabilities.max_prompt_characters, len(shot.prompt), "characters"),
+            (capabilities.max_prompt_words, count_words(shot.prompt), "words"),
         ):
             if longest is not None and size > longest:
                 draft.refuse("prompt", shot.prompt, f"{size} {unit}; at most {longest} are taken")
 
 
-def _settle_vocabulary(draft: Draft, allow_unknown_words: bool) -> None:
+def _settle_vocabulary(draft: NegotiationDraft, allow_unknown_words: bool) -> None:
     if draft.capabilities.closed_vocabulary is None:
         return
     prompts = [shot.prompt for shot in draft.request.storyboard()]
@@ -69,7 +69,7 @@ def _settle_vocabulary(draft: Draft, allow_unknown_words: bool) -> None:
     if unknown and allow_unknown_words:
         draft.warnings.append(
             f"{draft.model} has never learnt these words: {_listed(unknown)}; "
-            "the film may show something else"
+            "the video may show something else"
         )
     elif unknown:
         draft.refuse("prompt words", _listed(unknown), f"not among the words it knows: {known}")
@@ -77,12 +77,12 @@ def _settle_vocabulary(draft: Draft, allow_unknown_words: bool) -> None:
         draft.refuse("prompt", "no word at all", f"say something with the words it knows: {known}")
 
 
-def _settle_negative(draft: Draft) -> None:
-    asked, limits = draft.request.negative_prompt, draft.capabilities
-    longest = limits.max_negative_prompt_characters
+def _settle_negative(draft: NegotiationDraft) -> None:
+    asked, capabilities = draft.request.negative_prompt, draft.capabilities
+    longest = capabilities.max_negative_prompt_characters
     if asked is None:
         return
-    if limits.negative_prompt is False:
+    if capabilities.negative_prompt is False:
         draft.settled["negative_prompt"] = None
         draft.change("negative_prompt", asked, None, f"{draft.model} takes none")
     elif longest is not None and len(asked) > longest:
@@ -90,7 +90,7 @@ def _settle_negative(draft: Draft) -> None:
         draft.refuse("negative_prompt", asked, reason)
 
 
-def _settle_rewriting(draft: Draft, rules: PromptRules) -> None:
+def _settle_rewriting(draft: NegotiationDraft, rules: PromptRules) -> None:
     """Switch rewriting off unless the caller said something about it."""
     if not rules.rewrites or not draft.request.storyboard():
         return

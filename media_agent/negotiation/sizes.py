@@ -3,7 +3,7 @@
 import math
 from collections.abc import Collection
 
-from media_agent.negotiation.draft import Draft
+from media_agent.negotiation.draft import NegotiationDraft
 from media_agent_schemas.capabilities import Capabilities, SizeRange
 from media_agent_schemas.media import LARGEST_SIDE, SMALLEST_SIDE, ResolutionTier, Size
 from media_agent_schemas.request import VideoRequest
@@ -37,32 +37,32 @@ def short_side(request: VideoRequest) -> int | None:
     return None if request.resolution is None else _SHORT_SIDES[request.resolution]
 
 
-def settle_size(draft: Draft) -> None:
+def resolve_size(draft: NegotiationDraft) -> None:
     """Settle size, resolution and aspect ratio."""
-    request, limits = draft.request, draft.capabilities
+    request, capabilities = draft.request, draft.capabilities
     if request.size is not None:
         _settle_pixels(draft, "size", str(request.size), request.size)
     elif request.resolution is not None or request.aspect_ratio is not None:
         _settle_names(draft)
-    elif limits.default_size is not None:
-        draft.settled["size"] = limits.default_size
-        draft.note("size", None, str(limits.default_size), "not given; the model's own size")
+    elif capabilities.default_size is not None:
+        draft.settled["size"] = capabilities.default_size
+        draft.note("size", None, str(capabilities.default_size), "not given; the model's own size")
 
 
-def _settle_names(draft: Draft) -> None:
+def _settle_names(draft: NegotiationDraft) -> None:
     """Settle a tier and a ratio: passed on where both are known by name, else as pixels."""
     tier, ratio = draft.request.resolution, draft.request.aspect_ratio
-    limits = draft.capabilities
-    knows_tier = tier is None or tier in limits.resolutions
-    if knows_tier and (ratio is None or ratio in limits.aspect_ratios):
+    capabilities = draft.capabilities
+    knows_tier = tier is None or tier in capabilities.resolutions
+    if knows_tier and (ratio is None or ratio in capabilities.aspect_ratios):
         draft.settled |= {"resolution": tier, "aspect_ratio": ratio}
         return
     asked = " ".join(str(name) for name in (tier, ratio) if name is not None)
     name = "aspect_ratio" if tier is None else "resolution"
-    _settle_pixels(draft, name, asked, _nominal(tier, ratio, limits))
+    _settle_pixels(draft, name, asked, _nominal(tier, ratio, capabilities))
 
 
-def _settle_pixels(draft: Draft, name: str, asked: str, wanted: Size) -> None:
+def _settle_pixels(draft: NegotiationDraft, name: str, asked: str, wanted: Size) -> None:
     used = nearest_size(wanted, draft.capabilities)
     draft.settled["size"] = used
     if str(used) == asked:
@@ -73,13 +73,13 @@ def _settle_pixels(draft: Draft, name: str, asked: str, wanted: Size) -> None:
         draft.change(name, asked, str(used), f"{draft.model} makes {_sizes(draft.capabilities)}")
 
 
-def nearest_size(wanted: Size, limits: Capabilities) -> Size:
+def nearest_size(wanted: Size, capabilities: Capabilities) -> Size:
     """Return the size the model makes whose shape is nearest, and of those the nearest in area."""
-    if limits.sizes:
-        sizes = {(size.width, size.height): size for size in limits.sizes}
+    if capabilities.sizes:
+        sizes = {(size.width, size.height): size for size in capabilities.sizes}
         return sizes[_nearest((wanted.width, wanted.height), sizes)]
-    if limits.size_range is not None:
-        return _within(wanted, limits.size_range)
+    if capabilities.size_range is not None:
+        return _within(wanted, capabilities.size_range)
     return wanted
 
 
@@ -92,10 +92,10 @@ def _nearest(wanted: tuple[float, float], sizes: Collection[_Sides]) -> _Sides:
     return min(alike, key=lambda size: abs(math.log(size[0] * size[1] / (across * down))))
 
 
-def _within(wanted: Size, limits: SizeRange) -> Size:
+def _within(wanted: Size, capabilities: SizeRange) -> Size:
     """Return the nearest size of a range: scaled with its shape first, then rounded."""
-    step = math.lcm(limits.multiple, 2)
-    low, high = limits.minimum, limits.maximum
+    step = math.lcm(capabilities.multiple, 2)
+    low, high = capabilities.minimum, capabilities.maximum
     across = _multiples(low.width, high.width, step)
     down = _multiples(low.height, high.height, step)
     if wanted.width in across and wanted.height in down:
@@ -137,9 +137,9 @@ def _beside(side: float, sides: range) -> range:
     return sides[min(max(0, place), len(sides) - 1) : max(0, place + 1) + 1]
 
 
-def _nominal(tier: ResolutionTier | None, ratio: str | None, limits: Capabilities) -> Size:
+def _nominal(tier: ResolutionTier | None, ratio: str | None, capabilities: Capabilities) -> Size:
     """Return what a tier and a ratio mean in pixels; an absent one is the model's own."""
-    own = limits.default_size or Size(width=1280, height=720)
+    own = capabilities.default_size or Size(width=1280, height=720)
     across, down = (
         (own.width, own.height) if ratio is None else (int(part) for part in ratio.split(":"))
     )
@@ -152,8 +152,8 @@ def _even(side: float) -> int:
     return min(max(round(side / 2) * 2, SMALLEST_SIDE), LARGEST_SIDE)
 
 
-def _sizes(limits: Capabilities) -> str:
-    if limits.size_range is not None:
-        span = limits.size_range
+def _sizes(capabilities: Capabilities) -> str:
+    if capabilities.size_range is not None:
+        span = capabilities.size_range
         return f"{span.minimum} to {span.maximum} in steps of {span.multiple}"
-    return ", ".join(str(size) for size in limits.sizes)
+    return ", ".join(str(size) for size in capabilities.sizes)

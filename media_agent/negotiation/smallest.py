@@ -7,11 +7,11 @@ from media_agent_schemas.request import VideoMode, VideoRequest
 
 PROMPT = "a red circle moving right on a black background"
 _SECONDS = 0.5  # where the model names no shortest length
-_PICTURE = Size(width=256, height=256)
+_IMAGE = Size(width=256, height=256)
 
 
 def smallest_request(capabilities: Capabilities) -> VideoRequest:
-    """Return the shortest film of the smallest frames, in words the model knows, with seed 0."""
+    """Return the shortest video of the smallest frames, in words the model knows, with seed 0."""
     fields: dict[str, object] = {
         "model": f"{capabilities.backend}/{capabilities.model}",
         "prompt": _prompt(capabilities),
@@ -23,7 +23,7 @@ def smallest_request(capabilities: Capabilities) -> VideoRequest:
     if fields["size"] is None and capabilities.resolutions:
         fields["resolution"] = min(capabilities.resolutions, key=list(ResolutionTier).index)
     if VideoMode.TEXT_TO_VIDEO not in capabilities.modes:
-        fields["inputs"] = (_picture(capabilities),)
+        fields["inputs"] = (_image(capabilities),)
     return VideoRequest.model_validate(fields)
 
 
@@ -48,11 +48,11 @@ def _size(capabilities: Capabilities) -> Size | None:
     return None if capabilities.size_range is None else capabilities.size_range.minimum
 
 
-def _picture(capabilities: Capabilities) -> MediaInput:
-    """Return a plain picture to begin with, for a model that needs one."""
+def _image(capabilities: Capabilities) -> MediaInput:
+    """Return a plain image to begin with, for a model that needs one."""
     from media_agent.video.images import as_png, frame_of
 
-    size = _size(capabilities) or capabilities.default_size or _PICTURE
+    size = _size(capabilities) or capabilities.default_size or _IMAGE
     brown = bytes((120, 60, 40)) * (size.width * size.height)
     content = as_png(frame_of(brown, size.width, size.height))
     return MediaInput(role=InputRole.FIRST_FRAME, data=content, mime_type="image/png")

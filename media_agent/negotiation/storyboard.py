@@ -16,7 +16,7 @@ def read_shots(
 ) -> tuple[Shot, ...]:
     """Return the shots of a command line: the prompt, then one for every `TEXT@SECONDS`.
 
-    The prompt has no duration: it gets what the others leave of the whole. In an endless film that
+    The prompt has no duration: it gets what the others leave of the whole. In an endless video that
     is the last shot instead, and all before it, the prompt too, are `TEXT@SECONDS`.
 
     Raises:
@@ -59,13 +59,13 @@ class Layout:
 
     @property
     def total(self) -> int | None:
-        """Return the frames of the whole film, None when endless."""
+        """Return the frames of the whole video, None when endless."""
         known = [count for count in self.frames if count is not None]
         return sum(known) if len(known) == len(self.frames) else None
 
 
 def lay_out(shots: Sequence[Shot], *, total: int | None, fps: float, chunk: int | None) -> Layout:
-    """Give every shot its frames; a cut lies on a chunk's border, the last shot ends with the film.
+    """Give every shot its frames; a cut lies on the border of a chunk.
 
     Each cut goes to the border nearest to where it was asked, so rounding does not add up, and
     every shot gets at least one chunk (one frame where there are no chunks); `total` grows if the

@@ -1,4 +1,4 @@
-"""Where the film that came is not the one that was planned, whoever made it."""
+"""Where the video that came is not the one that was planned, whoever made it."""
 
 from collections.abc import Iterator
 
@@ -8,17 +8,17 @@ from media_agent_schemas.request import VideoMode, VideoRequest
 _SAME_LENGTH = 0.02  # of the length planned; services round to a frame or two
 
 
-def differences(asked: VideoRequest, planned: VideoRequest, film: VideoMetadata) -> Iterator[str]:
+def differences(asked: VideoRequest, planned: VideoRequest, video: VideoMetadata) -> Iterator[str]:
     """Say each of them, as a warning for the record; what was left open cannot differ."""
-    size = None if planned.inputs else planned.size  # a picture may give the film its shape
-    if size is not None and (film.width, film.height) != (size.width, size.height):
-        yield f"{size} was planned, {film.width}x{film.height} came"
+    size = None if planned.inputs else planned.size  # an image may give the video its shape
+    if size is not None and (video.width, video.height) != (size.width, size.height):
+        yield f"{size} was planned, {video.width}x{video.height} came"
     rate = None if asked.fps is None else planned.fps
-    if rate is not None and abs(film.fps - rate) > 0.01:
-        yield f"{rate:g} frames per second were planned, {film.fps:g} came"
+    if rate is not None and abs(video.fps - rate) > 0.01:
+        yield f"{rate:g} frames per second were planned, {video.fps:g} came"
     seconds = None if planned.endless else planned.seconds()
-    if seconds is None or abs(film.duration - seconds) <= _SAME_LENGTH * seconds:
+    if seconds is None or abs(video.duration - seconds) <= _SAME_LENGTH * seconds:
         return
     has_its_source = planned.inferred_mode() is VideoMode.VIDEO_EXTEND
-    if film.duration < seconds or not has_its_source:
-        yield f"{seconds:g} s were planned, {film.duration:g} s came ({film.frames} frames)"
+    if video.duration < seconds or not has_its_source:
+        yield f"{seconds:g} s were planned, {video.duration:g} s came ({video.frames} frames)"

@@ -13,14 +13,14 @@ def write_job_sheet(job: VideoJob, sheet: Path) -> None:
     """Write the sheet whole or not at all; one that exists is replaced.
 
     Raises:
-        InvalidRequestError: the job has no film on this machine.
-        StorageError: the film cannot be read, or the sheet not written.
+        InvalidRequestError: the job has no video on this machine.
+        StorageError: the video cannot be read, or the sheet not written.
     """
-    film = job.artifacts[0].path if job.artifacts else None
-    if film is None:
-        raise InvalidRequestError(f"job {job.id} has no film to make a contact sheet of")
+    video = job.artifacts[0].path if job.artifacts else None
+    if video is None:
+        raise InvalidRequestError(f"job {job.id} has no video to make a contact sheet of")
     with storage_errors(f"the contact sheet {sheet}"), written_aside(sheet, durably=False) as aside:
-        write_contact_sheet(Path(film), aside, captions=captions(job))
+        write_contact_sheet(Path(video), aside, captions=captions(job))
 
 
 def captions(job: VideoJob) -> list[tuple[int, str]]:

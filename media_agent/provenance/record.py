@@ -1,4 +1,4 @@
-"""Builds the record beside a film from what the job went through."""
+"""Builds the record beside a video from what the job went through."""
 
 import logging
 import platform
@@ -97,7 +97,7 @@ def read_record(job: VideoJob) -> GenerationRecord | None:
 
 
 def _delivered(artifacts: Sequence[Artifact]) -> VideoMetadata | None:
-    return next((film.metadata for film in artifacts if film.metadata is not None), None)
+    return next((video.metadata for video in artifacts if video.metadata is not None), None)
 
 
 def shots_of(
@@ -140,7 +140,7 @@ def _prompts(
 def _steered(
     events: Iterable[JobEvent], fps: float, origin: Origin | None
 ) -> Iterator[tuple[float, str]]:
-    """Yield start and prompt of every change made while the film was running, in its order."""
+    """Yield start and prompt of every change made while the video was running, in its order."""
     starts = {0: 0} if origin is None else {origin.chunk: origin.frames}
     changes: dict[int, str] = {}
     for numbered in events:

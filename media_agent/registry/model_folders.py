@@ -30,7 +30,7 @@ class _File(Schema):
     models: tuple[LocalModel, ...] = Field((), description="In the order they were added.")
 
 
-class ModelShelf:
+class ModelFolders:
     """The named folders of one data folder; several processes may use it at the same time."""
 
     def __init__(self, data_dir: Path) -> None:
@@ -135,5 +135,5 @@ def check_name(name: str) -> str:
 
 def with_models(backend: str, settings: BackendSettings) -> BackendSettings:
     """Return the settings together with the models that were added for this backend."""
-    added = ModelShelf(settings.data_dir).folders(backend)
+    added = ModelFolders(settings.data_dir).folders(backend)
     return replace(settings, models={**added, **settings.models})

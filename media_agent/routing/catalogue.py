@@ -37,7 +37,7 @@ class Price(Schema):
     audio: bool | None = Field(None, description="Only with sound, or only without.")
     minimum_seconds: float = Field(0, ge=0, description="Seconds charged at least.")
     at_fps: float | None = Field(None, gt=0, description="A second is this many frames.")
-    more_frames: int = Field(0, ge=0, description="Frames charged besides those of the film.")
+    more_frames: int = Field(0, ge=0, description="Frames charged besides those of the video.")
     steps_included: int | None = Field(
         None, ge=1, description="More num_inference_steps than these cost in proportion."
     )
@@ -71,7 +71,7 @@ class Price(Schema):
 class Speed(Schema):
     """How long it takes, roughly."""
 
-    seconds_per_second: float = Field(ge=0, description="Seconds of work per second of film.")
+    seconds_per_second: float = Field(ge=0, description="Seconds of work per second of video.")
     start_seconds: float = Field(0, ge=0, description="Seconds before work begins.")
     source: str = Field(min_length=1, description="Who measured it, on what.")
     date: datetime.date = Field(description="When.")
@@ -95,10 +95,10 @@ class ModelFacts(Schema):
     prices: tuple[Price, ...] = Field((), description="First fit counts.")
     speed: Speed | None = Field(None, description="Roughly.")
     rewriting: Rewriting | None = Field(None, description="Null: prompts reach the model as sent.")
-    image_model: str | None = Field(None, description="Model that begins from a picture.")
-    extend_model: str | None = Field(None, description="Model that continues a film.")
+    image_model: str | None = Field(None, description="Model that begins from an image.")
+    extend_model: str | None = Field(None, description="Model that continues a video.")
     verification: Verification | None = Field(None, description="If the backend says none.")
-    limits: dict[str, JsonValue] = Field({}, description="Fields of Capabilities, corrected.")
+    overrides: dict[str, JsonValue] = Field({}, description="Fields of Capabilities, corrected.")
 
     def estimate(self, request: VideoRequest) -> Estimate:
         """Return price and time of a negotiated request; None where nothing is known."""
@@ -164,34 +164,38 @@ class Catalogue:
             self._known[key] = self._find(self._files.get(backend, {}), model)
         return self._known[key]
 
-    def corrected(self, limits: Capabilities) -> Capabilities:
+    def corrected(self, capabilities: Capabilities) -> Capabilities:
         """Return capabilities with what the catalogue knows better, or what they leave unsaid.
 
         Raises:
             PluginError: what the catalogue says of them is no Capabilities.
         """
-        facts = self.facts(limits.kind or limits.backend, limits.model)
-        changes: dict[str, object] = {**facts.limits}
-        if limits.licence is None and facts.licence is not None:
+        facts = self.facts(capabilities.kind or capabilities.backend, capabilities.model)
+        changes: dict[str, object] = {**facts.overrides}
+        if capabilities.licence is None and facts.licence is not None:
             changes["licence"] = facts.licence
-        if "verification" not in limits.model_fields_set and facts.verification is not None:
+        if "verification" not in capabilities.model_fields_set and facts.verification is not None:
             changes["verification"] = facts.verification
         if not changes:
-            return limits
+            return capabilities
         try:
-            return Capabilities.model_validate({**dict(limits), **changes})
+            return Capabilities.model_validate({**dict(capabilities), **changes})
         except ValidationError as error:
             said = in_words(error, Capabilities)
             raise PluginError(
-                f"backend {limits.backend}: the limits of {limits.model} in its catalogue: {said}",
+                f"backend {capabilities.backend}: the overrides of {capabilities.model}: {said}",
                 hint=WAY_OUT,
             ) from None
 
-    def estimate(self, limits: Capabilities, own: Estimate, request: VideoRequest) -> Estimate:
+    def estimate(
+        self, capabilities: Capabilities, own: Estimate, request: VideoRequest
+    ) -> Estimate:
         """Return the backend's own estimate, completed by the catalogue where it is silent."""
         if own.cost_usd is not None and own.seconds is not None:
             return own
-        known = self.facts(limits.kind or limits.backend, limits.model).estimate(request)
+        known = self.facts(capabilities.kind or capabilities.backend, capabilities.model).estimate(
+            request
+        )
         if known.source is None:
             return own
         return Estimate(

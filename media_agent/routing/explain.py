@@ -129,7 +129,7 @@ def reasons_of(candidate: Candidate) -> tuple[str, ...]:
 
 
 def way_of(candidate: Candidate) -> str:
-    """Return how the film gets as long as asked."""
+    """Return how the video gets as long as asked."""
     plan = candidate.plan
     length = "" if plan is None else length_of(plan)
     pieces, seams = candidate.submissions, candidate.seams
@@ -141,13 +141,13 @@ def way_of(candidate: Candidate) -> str:
         case Method.ENDLESS:
             return f"goes on without limit: {length} in one piece, no seam"
         case Method.EXTEND:
-            return f"{length} by extending the film {_times(pieces - 1)}: {_seams(seams)}"
+            return f"{length} by extending the video {_times(pieces - 1)}: {_seams(seams)}"
         case Method.CHAIN:
             return f"{length} in {pieces} clips, each from the last frame before: {_seams(seams)}"
 
 
 def length_of(plan: Plan) -> str:
-    """Return the length of the film that a plan makes."""
+    """Return the length of the video that a plan makes."""
     frames, fps = plan.request.num_frames, plan.request.fps
     return "endless" if frames is None or fps is None else f"{round(frames / fps, 2):g} s"
 

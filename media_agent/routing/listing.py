@@ -20,21 +20,21 @@ from media_agent_schemas.request import VideoRequest
 class Listed:
     """One model, and what a usual video of it costs."""
 
-    limits: Capabilities
+    capabilities: Capabilities
     estimate: Estimate
     seconds: float
 
     @property
     def name(self) -> str:
         """Return "backend/model"."""
-        return f"{self.limits.backend}/{self.limits.model}"
+        return f"{self.capabilities.backend}/{self.capabilities.model}"
 
     def as_json(self) -> JsonValue:
         """Return everything that is known."""
-        known: dict[str, JsonValue] = self.limits.model_dump(mode="json")
+        known: dict[str, JsonValue] = self.capabilities.model_dump(mode="json")
         return known | {
             "estimate": self.estimate.model_dump(mode="json"),
-            "estimate_seconds_of_film": self.seconds,
+            "estimate_seconds_of_video": self.seconds,
         }
 
     def price(self) -> str:
@@ -97,27 +97,29 @@ def _router_of(name: str, registry: Registry, settings: Settings, catalogue: Cat
 
 def _listed(router: Router, model: str) -> Listed:
     maker = router.maker(model)
-    limits = maker.capabilities
-    request = _usual_request(limits)
+    capabilities = maker.capabilities
+    request = _usual_request(capabilities)
     try:
-        return Listed(limits, maker.estimate(request), request.seconds() or FALLBACK_SECONDS)
+        return Listed(capabilities, maker.estimate(request), request.seconds() or FALLBACK_SECONDS)
     except PluginError:
         raise
     except MediaAgentError:  # a price that depends on what was not said
-        return Listed(limits, Estimate(), FALLBACK_SECONDS)
+        return Listed(capabilities, Estimate(), FALLBACK_SECONDS)
 
 
-def _usual_request(limits: Capabilities) -> VideoRequest:
+def _usual_request(capabilities: Capabilities) -> VideoRequest:
     """Return what a model makes when nothing but its name is said."""
-    fps = limits.default_fps or (limits.fps_values or (FALLBACK_FPS,))[0]
-    seconds = limits.default_duration or (limits.durations or (FALLBACK_SECONDS,))[0]
+    fps = capabilities.default_fps or (capabilities.fps_values or (FALLBACK_FPS,))[0]
+    seconds = capabilities.default_duration or (capabilities.durations or (FALLBACK_SECONDS,))[0]
     return VideoRequest(
         prompt="x",
-        model=f"{limits.backend}/{limits.model}",
+        model=f"{capabilities.backend}/{capabilities.model}",
         fps=fps,
         num_frames=max(1, round(seconds * fps)),
-        size=limits.default_size,
-        resolution=limits.resolutions[0] if limits.resolutions and not limits.sizes else None,
+        size=capabilities.default_size,
+        resolution=capabilities.resolutions[0]
+        if capabilities.resolutions and not capabilities.sizes
+        else None,
     )
 
 

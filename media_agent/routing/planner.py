@@ -12,7 +12,7 @@ from media_agent.registry.registry import Registry
 from media_agent.routing.catalogue import Catalogue
 from media_agent.routing.explain import chosen, faults_of_plugins
 from media_agent.routing.router import Router
-from media_agent.routing.rules import Route, Rules
+from media_agent.routing.rules import Route, RoutingRules
 from media_agent_schemas.capabilities import Plan, Policy
 from media_agent_schemas.media import InputRole
 from media_agent_schemas.plan import PlanReport
@@ -108,19 +108,19 @@ class Planner:
             plugins={name: self._registry.plugin(name) for name in backends},
         )
 
-    def _rules(self) -> Rules:
+    def _rules(self) -> RoutingRules:
         budget = self._settings.budget
-        limits = [] if budget.max_cost_usd is None else [budget.max_cost_usd]
+        capabilities = [] if budget.max_cost_usd is None else [budget.max_cost_usd]
         if budget.max_cost_usd_per_day is not None:
-            limits.append(max(0.0, budget.max_cost_usd_per_day - self._spent_today()))
+            capabilities.append(max(0.0, budget.max_cost_usd_per_day - self._spent_today()))
         routes = {name: _route(section) for name, section in self._settings.routes.items()}
-        return Rules(routes, min(limits, default=None))
+        return RoutingRules(routes, min(capabilities, default=None))
 
 
 def as_long_as_its_source(request: VideoRequest) -> VideoRequest:
-    """Give a film that is to be made anew the length of that film, where nobody said another.
+    """Give a video that is to be made anew the length of that video, where nobody said another.
 
-    A film that lies elsewhere is not looked at.
+    A video that lies elsewhere is not looked at.
 
     Raises:
         InvalidRequestError: it cannot be read.
@@ -128,12 +128,12 @@ def as_long_as_its_source(request: VideoRequest) -> VideoRequest:
     is_open = request.seconds() is None and request.num_frames is None and not request.endless
     if request.inferred_mode() is not VideoMode.VIDEO_EDIT or not is_open:
         return request
-    from media_agent.ingest.read import film_seconds
+    from media_agent.ingest.read import video_seconds
 
-    films = [film for film in request.inputs if film.role is InputRole.SOURCE_VIDEO]
-    if not films or films[0].url is not None:
+    videos = [video for video in request.inputs if video.role is InputRole.SOURCE_VIDEO]
+    if not videos or videos[0].url is not None:
         return request
-    return request.model_copy(update={"duration": film_seconds(films[0])})
+    return request.model_copy(update={"duration": video_seconds(videos[0])})
 
 
 def _route(section: RouteSection) -> Route:

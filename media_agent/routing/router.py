@@ -23,9 +23,16 @@ from media_agent.negotiation.negotiate import negotiate
 from media_agent.negotiation.prompts import AS_WRITTEN, PromptRules
 from media_agent.routing.catalogue import Catalogue, ModelFacts
 from media_agent.routing.explain import chosen, order, reasons_of, summary_of
-from media_agent.routing.rules import Asked, Route, Rules, less_or_another, refusals_of, too_long
-from media_agent.routing.segments import Maker, Takes
-from media_agent.routing.split import plan_parts
+from media_agent.routing.rules import (
+    Route,
+    RoutingContext,
+    RoutingRules,
+    less_or_another,
+    refusals_of,
+    too_long,
+)
+from media_agent.routing.segments import ContinuesFrom, ModelChoice
+from media_agent.routing.split import plan_segments
 from media_agent.suggest import did_you_mean
 from media_agent_schemas.capabilities import (
     Estimate,
@@ -50,7 +57,7 @@ class Router:
         self,
         backends: Mapping[str, VideoBackend],
         catalogue: Catalogue,
-        rules: Rules | None = None,
+        rules: RoutingRules | None = None,
         *,
         draw_seed: Callable[[], int],
         broken: Mapping[str, MediaAgentError] | None = None,
@@ -58,7 +65,7 @@ class Router:
     ) -> None:
         self._backends = backends
         self._catalogue = catalogue
-        self._rules = rules or Rules()
+        self._rules = rules or RoutingRules()
         self._draw_seed = draw_seed
         self._broken = dict(broken or {})
         self._plugins = plugins or {}
@@ -103,7 +110,7 @@ class Router:
             raise refusal
         return plan
 
-    def maker(self, name: str) -> Maker:
+    def maker(self, name: str) -> ModelChoice:
         """Return a model as a planner sees it, with what the catalogue knows of it.
 
         Raises:
@@ -118,30 +125,32 @@ class Router:
                 f"there is no backend {backend_name!r}",
                 hint=did_you_mean(backend_name, [*self._backends, *self._broken]),
             )
-        limits = self._catalogue.corrected(backend.capabilities(model or None))
-        facts = self._catalogue.facts(limits.kind or limits.backend, limits.model)
+        capabilities = self._catalogue.corrected(backend.capabilities(model or None))
+        facts = self._catalogue.facts(capabilities.kind or capabilities.backend, capabilities.model)
 
         def estimate(request: VideoRequest) -> Estimate:
-            return self._catalogue.estimate(limits, backend.estimate(request), request)
+            return self._catalogue.estimate(capabilities, backend.estimate(request), request)
 
-        return Maker(limits, estimate, _rules_of(facts))
+        return ModelChoice(capabilities, estimate, _rules_of(facts))
 
     def models(self, name: str) -> list[str]:
         """Return the models of a backend; one that has none to offer says so when asked for it."""
         try:
-            limits = self._backends[name].capabilities()
+            capabilities = self._backends[name].capabilities()
         except MediaAgentError:
             return [name]
-        return [f"{name}/{model}" for model in limits.models or (limits.model,)]
+        return [f"{name}/{model}" for model in capabilities.models or (capabilities.model,)]
 
-    def _report(self, asked: Asked) -> PlanReport:
+    def _report(self, asked: RoutingContext) -> PlanReport:
         makers = [(name, self._try_maker(name, asked)) for name in self._names(asked.route)]
         bounded = [
-            longest_shot(maker.capabilities) for _, maker in makers if isinstance(maker, Maker)
+            longest_shot(maker.capabilities)
+            for _, maker in makers
+            if isinstance(maker, ModelChoice)
         ]
         longest = max((each for each in bounded if each is not None), default=0.0)
         candidates = [
-            self._candidate(maker, asked, longest) if isinstance(maker, Maker) else maker
+            self._candidate(maker, asked, longest) if isinstance(maker, ModelChoice) else maker
             for _, maker in makers
         ]
         able = sorted((each for each in candidates if not each.refusals), key=order(asked.prefer))
@@ -193,19 +202,19 @@ class Router:
         policy: Policy,
         allow_unknown_words: bool,
         model: str | None = None,
-    ) -> Asked:
+    ) -> RoutingContext:
         route = self._rules.route(request)
         if model is not None:
             route = replace(route, model=model)
         seed = self._draw_seed() if request.seed is None else request.seed
         is_named = route.model is not None
-        return Asked(request, policy, route, seed, allow_unknown_words and is_named)
+        return RoutingContext(request, policy, route, seed, allow_unknown_words and is_named)
 
-    def _facts(self, maker: Maker) -> ModelFacts:
-        limits = maker.capabilities
-        return self._catalogue.facts(limits.kind or limits.backend, limits.model)
+    def _facts(self, maker: ModelChoice) -> ModelFacts:
+        capabilities = maker.capabilities
+        return self._catalogue.facts(capabilities.kind or capabilities.backend, capabilities.model)
 
-    def _try_maker(self, name: str, asked: Asked) -> Maker | Candidate:
+    def _try_maker(self, name: str, asked: RoutingContext) -> ModelChoice | Candidate:
         try:
             return self.maker(name)
         except MediaAgentError as error:
@@ -213,9 +222,9 @@ class Router:
                 raise
             return _unusable(name, error)
 
-    def _candidate(self, maker: Maker, asked: Asked, longest: float) -> Candidate:
-        limits, facts = maker.capabilities, self._facts(maker)
-        refusals = list(refusals_of(limits, facts, asked.route))
+    def _candidate(self, maker: ModelChoice, asked: RoutingContext, longest: float) -> Candidate:
+        capabilities, facts = maker.capabilities, self._facts(maker)
+        refusals = list(refusals_of(capabilities, facts, asked.route))
         plan = None
         try:
             plan = self._plan(maker, asked, longest)
@@ -223,22 +232,22 @@ class Router:
         except MediaAgentError as error:
             refusals.append(error)
         return Candidate(
-            backend=limits.backend,
-            model=limits.model,
+            backend=capabilities.backend,
+            model=capabilities.model,
             method=Method.SINGLE if plan is None else plan.method,
             submissions=1 if plan is None else plan.submissions,
             seams=0 if plan is None else plan.seams,
             estimate=Estimate() if plan is None else plan.estimate,
             quality=facts.quality,
-            verification=limits.verification,
-            licence=limits.licence,
-            local=limits.local,
-            missing=limits.missing,
+            verification=capabilities.verification,
+            licence=capabilities.licence,
+            local=capabilities.local,
+            missing=capabilities.missing,
             refusals=tuple(to_info(error) for error in refusals),
             plan=plan,
         )
 
-    def _plan(self, maker: Maker, asked: Asked, longest: float) -> Plan:
+    def _plan(self, maker: ModelChoice, asked: RoutingContext, longest: float) -> Plan:
         """Return how this model would make it.
 
         Raises:
@@ -250,19 +259,19 @@ class Router:
         who = f"plugin {plugin}: backend {backend}: planning with what it says of {maker.name}"
         return fenced(who, partial(self._way_of, maker, asked, longest), Plan)
 
-    def _way_of(self, maker: Maker, asked: Asked, longest: float) -> Plan:
+    def _way_of(self, maker: ModelChoice, asked: RoutingContext, longest: float) -> Plan:
         """Return a plan to make it at once, or in parts."""
         request = asked.for_model(maker.name)
         if fits_one_shot(request, maker.capabilities):
             return self._at_once(maker, asked, longest)
         troubles: list[MediaAgentError] = []
-        for follower, takes in self._followers(maker):
+        for follower, continues_from in self._followers(maker):
             try:
-                plan = plan_parts(
+                plan = plan_segments(
                     request,
                     maker,
                     follower,
-                    takes,
+                    continues_from,
                     asked.policy,
                     draw_seed=lambda: asked.seed,
                     allow_unknown_words=asked.allow_unknown_words,
@@ -278,36 +287,36 @@ class Router:
             hint=less_or_another(maker.capabilities),
         )
 
-    def _at_once(self, maker: Maker, asked: Asked, longest: float) -> Plan:
-        request, limits = asked.for_model(maker.name), maker.capabilities
+    def _at_once(self, maker: ModelChoice, asked: RoutingContext, longest: float) -> Plan:
+        request, capabilities = asked.for_model(maker.name), maker.capabilities
         plan = negotiate(
             request.model_copy(update={"budget": None}),
-            limits,
+            capabilities,
             asked.policy,
             draw_seed=lambda: asked.seed,
             estimate=maker.estimate,
             allow_unknown_words=asked.allow_unknown_words,
             rules=maker.rules,
         )
-        if limits.endless is True and longest_shot(limits) is None:
-            seconds = wanted_seconds(request, usual_fps(request.fps, limits), limits)
+        if capabilities.endless is True and longest_shot(capabilities) is None:
+            seconds = wanted_seconds(request, usual_fps(request.fps, capabilities), capabilities)
             if request.endless or len(request.shots) > 1 or seconds > longest:
                 plan = plan.model_copy(update={"method": Method.ENDLESS})
         return asked.noted(plan)
 
-    def _followers(self, maker: Maker) -> Iterator[tuple[Maker, Takes]]:
-        """Yield who could go on: what extends the film, then what begins from its last frame."""
-        limits, facts = maker.capabilities, self._facts(maker)
-        ways: tuple[tuple[str | None, Takes, VideoMode, InputRole], ...] = (
-            (facts.extend_model, "film", VideoMode.VIDEO_EXTEND, InputRole.SOURCE_VIDEO),
+    def _followers(self, maker: ModelChoice) -> Iterator[tuple[ModelChoice, ContinuesFrom]]:
+        """Yield who could go on: what extends the video, then what begins from its last frame."""
+        capabilities, facts = maker.capabilities, self._facts(maker)
+        ways: tuple[tuple[str | None, ContinuesFrom, VideoMode, InputRole], ...] = (
+            (facts.extend_model, "video", VideoMode.VIDEO_EXTEND, InputRole.SOURCE_VIDEO),
             (facts.image_model, "last_frame", VideoMode.IMAGE_TO_VIDEO, InputRole.FIRST_FRAME),
         )
-        for model, takes, mode, role in ways:
-            follower = maker if model is None else self.maker(f"{limits.backend}/{model}")
+        for model, continues_from, mode, role in ways:
+            follower = maker if model is None else self.maker(f"{capabilities.backend}/{model}")
             able = follower.capabilities
-            extends = takes != "film" or able.extends is True
+            extends = continues_from != "video" or able.extends is True
             if extends and mode in able.modes and role in able.input_roles:
-                yield follower, takes
+                yield follower, continues_from
 
 
 def _rules_of(facts: ModelFacts) -> PromptRules:

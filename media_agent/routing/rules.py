@@ -32,7 +32,7 @@ class Route:
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class RoutingRules:
     """What the settings say about routing."""
 
     routes: Mapping[str, Route] = field(default_factory=dict)
@@ -67,7 +67,7 @@ class Rules:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class RoutingContext:
     """A request with all that is decided about it before any model is looked at."""
 
     request: VideoRequest
@@ -100,46 +100,51 @@ class Asked:
         return plan.model_copy(update={"adjustments": (note, *plan.adjustments)})
 
 
-def refusals_of(limits: Capabilities, facts: ModelFacts, route: Route) -> Iterator[MediaAgentError]:
+def refusals_of(
+    capabilities: Capabilities, facts: ModelFacts, route: Route
+) -> Iterator[MediaAgentError]:
     """Yield what speaks against a model whatever it could do."""
-    name = f"{limits.backend}/{limits.model}"
-    names = {limits.backend, name}
+    name = f"{capabilities.backend}/{capabilities.model}"
+    names = {capabilities.backend, name}
     by_name = route.model is not None or not names.isdisjoint(route.allow or ())
     if route.allow is not None and names.isdisjoint(route.allow):
         yield _against(name, "allow", ", ".join(route.allow), "it is not among them")
     if not names.isdisjoint(route.deny):
         yield _against(name, "deny", ", ".join(route.deny), "it is among them")
-    if route.local_only and not limits.local:
+    if route.local_only and not capabilities.local:
         yield _against(name, "local only", "yes", "it works elsewhere")
-    if route.licences is not None and limits.licence not in route.licences:
-        licence = limits.licence or "unknown"
+    if route.licences is not None and capabilities.licence not in route.licences:
+        licence = capabilities.licence or "unknown"
         yield _against(name, "licence", ", ".join(route.licences), f"its licence is {licence}")
     if facts.status == "test" and not by_name:
         yield UnsupportedRequestError(
-            f"{name} is no model and is chosen only by name", hint=f"--backend {limits.backend}"
+            f"{name} is no model and is chosen only by name",
+            hint=f"--backend {capabilities.backend}",
         )
     if facts.status == "retired":
         yield ModelRetiredError(f"{name} is gone", hint="choose another model")
-    if limits.missing is not None:
-        yield ConfigurationError(f"{name} lacks {limits.missing}")
+    if capabilities.missing is not None:
+        yield ConfigurationError(f"{name} lacks {capabilities.missing}")
 
 
-def too_long(request: VideoRequest, limits: Capabilities) -> Mismatch:
+def too_long(request: VideoRequest, capabilities: Capabilities) -> Mismatch:
     """Return what of a request does not fit into one shot of a model that makes no other."""
-    ways = "and neither extends films nor begins from a picture"
+    ways = "and neither extends videos nor begins from an image"
     if request.endless:
-        return Mismatch("endless", "on", f"it makes films of a given length {ways}")
-    longest = longest_shot(limits)
-    fps = usual_fps(request.fps, limits)
-    if longest is None or wanted_seconds(request, fps, limits) < longest + 1 / fps:
-        return Mismatch("shots", str(len(request.shots)), f"it takes {limits.max_shots} {ways}")
-    asked = f"{wanted_seconds(request, fps, limits):g}"
+        return Mismatch("endless", "on", f"it makes videos of a given length {ways}")
+    longest = longest_shot(capabilities)
+    fps = usual_fps(request.fps, capabilities)
+    if longest is None or wanted_seconds(request, fps, capabilities) < longest + 1 / fps:
+        return Mismatch(
+            "shots", str(len(request.shots)), f"it takes {capabilities.max_shots} {ways}"
+        )
+    asked = f"{wanted_seconds(request, fps, capabilities):g}"
     return Mismatch("duration", asked, f"it makes at most {longest:g} s at once {ways}")
 
 
-def less_or_another(limits: Capabilities) -> str:
+def less_or_another(capabilities: Capabilities) -> str:
     """Return the ways out of a length that a model does not make."""
-    longest = longest_shot(limits)
+    longest = longest_shot(capabilities)
     less = "ask for less" if longest is None else f"ask for at most {longest:g} s"
     return f"{less}, or choose a backend that goes on or makes parts: media-agent plan lists them"
 

@@ -1,4 +1,4 @@
-"""The pieces of a film in parts, negotiated one by one; equal pieces are negotiated once."""
+"""The pieces of a video in segments, negotiated one by one; equal pieces are negotiated once."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator
@@ -10,20 +10,20 @@ from media_agent.errors import UnsupportedRequestError
 from media_agent.negotiation.durations import piece_frames, usual_fps
 from media_agent.negotiation.negotiate import negotiate
 from media_agent.negotiation.prompts import AS_WRITTEN, PromptRules
-from media_agent_schemas.capabilities import Capabilities, Estimate, Plan, PlanPart, Policy
+from media_agent_schemas.capabilities import Capabilities, Estimate, Plan, Policy, Segment
 from media_agent_schemas.media import InputRole
 from media_agent_schemas.request import VideoMode, VideoRequest
 
-Takes = Literal["nothing", "last_frame", "film"]
+ContinuesFrom = Literal["nothing", "last_frame", "video"]
 MOST_PARTS = 10_000
 _LISTED_ONE_BY_ONE = 16
 
 _FIRST_ONLY = (InputRole.FIRST_FRAME, InputRole.SOURCE_VIDEO)
-_MODES = {"last_frame": VideoMode.IMAGE_TO_VIDEO, "film": VideoMode.VIDEO_EXTEND}
+_MODES = {"last_frame": VideoMode.IMAGE_TO_VIDEO, "video": VideoMode.VIDEO_EXTEND}
 
 
 @dataclass(frozen=True, slots=True)
-class Maker:
+class ModelChoice:
     """One model as a planner sees it."""
 
     capabilities: Capabilities
@@ -37,18 +37,18 @@ class Maker:
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
-    """A part, and how many frames it adds to the film."""
+class PlannedSegment:
+    """A segment, and how many frames it adds to the video."""
 
     plan: Plan
-    takes: Takes
+    continues_from: ContinuesFrom
     new_frames: int
 
-    def part(self, count: int = 1) -> PlanPart:
+    def segment(self, count: int = 1) -> Segment:
         """Return the piece as a plan has it, made so often in a row."""
-        return PlanPart(
+        return Segment(
             request=self.plan.request,
-            takes=self.takes,
+            continues_from=self.continues_from,
             estimate=self.plan.estimate,
             count=count,
         )
@@ -59,23 +59,23 @@ class Pieces:
     """A row of pieces; `first` makes the first, `follower` all others from what `takes` says."""
 
     request: VideoRequest
-    first: Maker
-    follower: Maker
-    takes: Takes
+    first: ModelChoice
+    follower: ModelChoice
+    continues_from: ContinuesFrom
     policy: Policy
     draw_seed: Callable[[], int]
     allow_unknown_words: bool
-    made: list[Piece] = field(default_factory=list)
+    made: list[PlannedSegment] = field(default_factory=list)
     _known: dict[tuple[str | None, int, bool], Plan] = field(default_factory=dict)
 
     @property
     def fps(self) -> float:
-        """The frame rate of the film."""
+        """The frame rate of the video."""
         return usual_fps(self.request.fps, self.first.capabilities)
 
     @property
     def frames(self) -> int:
-        """The length of the film so far."""
+        """The length of the video so far."""
         return sum(piece.new_frames for piece in self.made)
 
     @property
@@ -89,7 +89,7 @@ class Pieces:
         while made < frames:
             if len(self.made) >= MOST_PARTS:
                 raise UnsupportedRequestError(
-                    f"{self.first.name} would need more than {MOST_PARTS} parts",
+                    f"{self.first.name} would need more than {MOST_PARTS} segments",
                     hint="ask for less, or choose a backend that goes on without limit",
                 )
             shared = self._shared()
@@ -98,18 +98,18 @@ class Pieces:
             made += self.add(prompt, math.ceil((frames - made) / pieces) + shared).new_frames
         return made
 
-    def add(self, prompt: str | None, frames: int) -> Piece:
+    def add(self, prompt: str | None, frames: int) -> PlannedSegment:
         """Add one piece of at least so many frames, or of as many as it can have."""
         plan = self._negotiated(prompt, frames, is_first=not self.made)
         made = plan.request.num_frames or frames
-        takes: Takes = self.takes if self.made else "nothing"
-        piece = Piece(plan, takes, max(1, made - self._shared()))
+        continues_from: ContinuesFrom = self.continues_from if self.made else "nothing"
+        piece = PlannedSegment(plan, continues_from, max(1, made - self._shared()))
         self.made.append(piece)
         return piece
 
     def _shared(self) -> int:
         """Return how many frames the next piece repeats of the one before."""
-        return 1 if self.made and self.takes == "last_frame" else 0
+        return 1 if self.made and self.continues_from == "last_frame" else 0
 
     def longest(self) -> int:
         """Return the most frames that the next piece can have."""
@@ -124,10 +124,12 @@ class Pieces:
             self._known[key] = self._negotiate(maker, prompt, frames, is_first=is_first)
         return self._known[key]
 
-    def _negotiate(self, maker: Maker, prompt: str | None, frames: int, *, is_first: bool) -> Plan:
-        limits = maker.capabilities
+    def _negotiate(
+        self, maker: ModelChoice, prompt: str | None, frames: int, *, is_first: bool
+    ) -> Plan:
+        capabilities = maker.capabilities
         length: dict[str, object] = {"num_frames": frames, "duration": None}
-        for seconds in limits.durations:
+        for seconds in capabilities.durations:
             if round(seconds * self.fps) == frames:
                 length = {"num_frames": None, "duration": seconds}
         changes: dict[str, object] = {
@@ -140,13 +142,13 @@ class Pieces:
             "routing": None,
             **length,
         }
-        if limits.audio is True:
+        if capabilities.audio is True:
             changes["audio"] = False
         if not is_first:
-            changes |= self._handed_on(limits)
+            changes |= self._handed_on(capabilities)
         return negotiate(
             self.request.model_copy(update=changes),
-            limits,
+            capabilities,
             self.policy,
             draw_seed=self.draw_seed,
             estimate=maker.estimate,
@@ -154,13 +156,13 @@ class Pieces:
             rules=maker.rules,
         )
 
-    def _handed_on(self, limits: Capabilities) -> dict[str, object]:
-        """Return what a later part has from the first: its size and seed, not its inputs."""
+    def _handed_on(self, capabilities: Capabilities) -> dict[str, object]:
+        """Return what a later segment has from the first: its size and seed, not its inputs."""
         sent = self.made[0].plan.request
         kept = tuple(each for each in self.request.inputs if each.role not in _FIRST_ONLY)
-        takes_seed = limits.seed is not False or self.request.seed is not None
+        takes_seed = capabilities.seed is not False or self.request.seed is not None
         return {
-            "mode": _MODES[self.takes],
+            "mode": _MODES[self.continues_from],
             "inputs": kept,
             "size": sent.size,
             "resolution": sent.resolution,
@@ -169,14 +171,14 @@ class Pieces:
         }
 
 
-def listed(pieces: Iterable[Piece]) -> Iterator[PlanPart]:
-    """Yield the parts of a plan; of a long row of equal pieces one, with their number."""
-    for _, run in groupby(pieces, key=lambda piece: (id(piece.plan), piece.takes)):
+def listed(pieces: Iterable[PlannedSegment]) -> Iterator[Segment]:
+    """Yield the segments of a plan; of a long row of equal pieces one, with their number."""
+    for _, run in groupby(pieces, key=lambda piece: (id(piece.plan), piece.continues_from)):
         equal = list(run)
         if len(equal) > _LISTED_ONE_BY_ONE:
-            yield equal[0].part(len(equal))
+            yield equal[0].segment(len(equal))
         else:
-            yield from (piece.part() for piece in equal)
+            yield from (piece.segment() for piece in equal)
 
 
 def total(values: Iterable[float | None]) -> float | None:

@@ -1,8 +1,8 @@
-"""Longer than one shot: a film planned as a row of parts, each within what a model makes at once.
+"""A long video planned as a row of segments, each within what a model makes at once.
 
-The first part begins from nothing, or from what the caller brought; every other one continues the
-part before it: its film, where the model extends films, else its last frame. A last frame is in
-both parts and counts once.
+The first segment begins from nothing, or from what the caller brought; every other one continues
+the segment before it: its video, where the model extends videos, else its last frame. A last frame
+is in both segments and counts once.
 """
 
 import math
@@ -10,11 +10,18 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from media_agent.errors import BudgetExceededError, UnsupportedRequestError
-from media_agent.negotiation.draft import Draft
+from media_agent.negotiation.draft import NegotiationDraft
 from media_agent.negotiation.durations import longest_shot, wanted_frames
-from media_agent.negotiation.negotiate import settle_routing
+from media_agent.negotiation.negotiate import resolve_routing
 from media_agent.negotiation.storyboard import lay_out
-from media_agent.routing.segments import MOST_PARTS, Maker, Pieces, Takes, listed, total
+from media_agent.routing.segments import (
+    MOST_PARTS,
+    ContinuesFrom,
+    ModelChoice,
+    Pieces,
+    listed,
+    total,
+)
 from media_agent_schemas.capabilities import Adjustment, Estimate, Method, Plan, Policy
 from media_agent_schemas.media import InputRole
 from media_agent_schemas.request import Shot, VideoRequest
@@ -23,24 +30,24 @@ _NEVER = (InputRole.LAST_FRAME, InputRole.KEYFRAME, InputRole.MASK)
 _OF_THE_WHOLE = ("duration", "num_frames", "shots", "mode", "model", "prompt", "audio")
 
 
-def plan_parts(
+def plan_segments(
     request: VideoRequest,
-    first: Maker,
-    follower: Maker,
-    takes: Takes,
+    first: ModelChoice,
+    follower: ModelChoice,
+    continues_from: ContinuesFrom,
     policy: Policy,
     *,
     draw_seed: Callable[[], int],
     allow_unknown_words: bool = False,
 ) -> Plan:
-    """Return a plan in parts; `follower` makes all but the first, from what `takes` says.
+    """Return a plan in segments; `follower` makes all but the first, from what `takes` says.
 
     Raises:
         InvalidRequestError: shots that do not fit into the whole.
-        UnsupportedRequestError: a part cannot be made, or the request cannot be cut.
+        UnsupportedRequestError: a segment cannot be made, or the request cannot be cut.
         BudgetExceededError: endless, without a budget that says when to stop paying.
     """
-    row = Pieces(request, first, follower, takes, policy, draw_seed, allow_unknown_words)
+    row = Pieces(request, first, follower, continues_from, policy, draw_seed, allow_unknown_words)
     split = _Split(row)
     return split.endless_plan() if request.endless else split.plan()
 
@@ -53,12 +60,12 @@ class _Split:
 
     def __post_init__(self) -> None:
         self.request, self.first = self.pieces.request, self.pieces.first
-        self.draft = Draft(self.request, self.first.capabilities, self.pieces.policy)
+        self.draft = NegotiationDraft(self.request, self.first.capabilities, self.pieces.policy)
         self.fps = self.pieces.fps
         self._refuse_what_cannot_be_cut()
 
     def plan(self) -> Plan:
-        """Return the plan of a film of known length."""
+        """Return the plan of a video of known length."""
         wanted = wanted_frames(self.request, self.fps, self.first.capabilities)
         if self.request.shots:
             shots = self._cut_shots(wanted)
@@ -67,12 +74,12 @@ class _Split:
             self.pieces.cut(self.request.prompt, wanted)
         made = self.pieces.frames
         if made != wanted:
-            reason = "whole parts, each as long as the model makes it"
+            reason = "whole segments, each as long as the model makes it"
             self.draft.change("duration", wanted / self.fps, made / self.fps, reason)
         return self._finished(shots, made)
 
     def endless_plan(self) -> Plan:
-        """Return the plan of a film that goes on until told to finish, or as far as is paid for."""
+        """Return the plan of a video that lasts until told to finish, or as far as is paid for."""
         for shot in self.request.shots[:-1]:
             self.pieces.cut(shot.prompt, round((shot.duration or 0) * self.fps))
         prompt = self.request.shots[-1].prompt if self.request.shots else self.request.prompt
@@ -103,7 +110,7 @@ class _Split:
         if each is None or budget is None:
             price = "an unknown price" if each is None else f"{each:g} USD"
             raise BudgetExceededError(
-                f"{name} would make an endless film of parts at {price} each",
+                f"{name} would make an endless video of segments at {price} each",
                 hint="say a duration" if each is None else "say a duration, or what may be spent",
             )
         left = budget - (self.pieces.cost_usd or 0.0)
@@ -111,23 +118,23 @@ class _Split:
         more = min(MOST_PARTS - len(self.pieces.made), paid)
         if more < 0:
             raise BudgetExceededError(
-                f"{name}: the first parts alone cost more than the budget of {budget:g} USD",
+                f"{name}: the first segments alone cost more than the budget of {budget:g} USD",
                 hint="raise the budget",
             )
         self.pieces.made += [self.pieces.made[-1]] * more
         why = f"{budget:g} USD pay for no more" if more == paid else "no more are planned at once"
-        self.draft.warnings.append(f"the film ends after {len(self.pieces.made)} parts: {why}")
+        self.draft.warnings.append(f"the video ends after {len(self.pieces.made)} segments: {why}")
 
     def _refuse_what_cannot_be_cut(self) -> None:
         request, draft = self.request, self.draft
-        settle_routing(draft)
+        resolve_routing(draft)
         for index, medium in enumerate(request.inputs):
             if medium.role in _NEVER:
-                draft.refuse(f"inputs[{index}].role", medium.role, "a film in parts takes none")
+                draft.refuse(f"inputs[{index}].role", medium.role, "a video in segments takes none")
         if request.n > 1:
-            draft.refuse("n", request.n, "a film in parts is made one at a time")
+            draft.refuse("n", request.n, "a video in segments is made one at a time")
         if self.first.capabilities.audio is True and request.audio is not False:
-            reason = "the sound of parts is not joined"
+            reason = "the sound of segments is not joined"
             (draft.note if request.audio is None else draft.change)(
                 "audio", request.audio, False, reason
             )
@@ -138,12 +145,12 @@ class _Split:
         if shot.duration is None:
             self.draft.note(name, None, used, "what the other shots leave")
         elif abs(used - shot.duration) > 1e-9:
-            self.draft.change(name, shot.duration, used, "whole parts")
+            self.draft.change(name, shot.duration, used, "whole segments")
 
     def _raise_mismatches(self) -> None:
         if self.draft.mismatches:
             raise UnsupportedRequestError(
-                f"{self.first.name} cannot make this in parts",
+                f"{self.first.name} cannot make this in segments",
                 mismatches=self.draft.mismatches,
                 hint="change the request, or choose another backend",
             )
@@ -172,19 +179,19 @@ class _Split:
                     seconds=None if repeats else total(each.seconds for each in estimates),
                     source=estimates[0].source,
                 ),
-                "method": Method.EXTEND if self.pieces.takes == "film" else Method.CHAIN,
-                "parts": tuple(listed(self.pieces.made)),
+                "method": Method.EXTEND if self.pieces.continues_from == "video" else Method.CHAIN,
+                "segments": tuple(listed(self.pieces.made)),
                 "repeats": repeats,
             }
         )
 
     def _adjustments(self, plans: list[Plan]) -> Iterator[Adjustment]:
-        """Yield what the whole changes, then the first part, then what later parts add to that."""
+        """Yield what the whole changes, then the first segment, then what later ones add."""
         yield from self.draft.adjustments
         longest = longest_shot(self.first.capabilities)
         limit = "one shot at once" if longest is None else f"at most {longest:g} s at once"
         yield Adjustment(
-            field="parts",
+            field="segments",
             asked=None,
             used=len(self.pieces.made),
             reason=f"{self.first.name} makes {limit}",
@@ -197,5 +204,5 @@ class _Split:
                 key = change.field, repr(change.used)
                 if key not in said:
                     said.add(key)
-                    name = f"parts[{index}].{change.field}" if index else change.field
+                    name = f"segments[{index}].{change.field}" if index else change.field
                     yield change.model_copy(update={"field": name})

@@ -48,7 +48,11 @@ def look(
 ) -> Machine:
     """Look around, for a second or two; whatever cannot be asked is not there."""
     listing = list_all(registry, settings)
-    ready = (each for each in listing.models if each.limits.local and each.limits.missing is None)
+    ready = (
+        each
+        for each in listing.models
+        if each.capabilities.local and each.capabilities.missing is None
+    )
     return Machine(
         keys={
             name: spec.key_variable

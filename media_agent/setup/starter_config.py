@@ -68,14 +68,14 @@ def _routes(machine: Machine) -> Iterator[str]:
     if machine.keys:
         allowed = ", ".join(map(_quoted, sorted(machine.keys)))
         yield f"""\
-# The best that a service makes, up to a price per film in USD.
+# The best that a service makes, up to a price per video in USD.
 [routes.final]
 allow = [{allowed}]
 prefer = "best"
 max_cost_usd = 1.00
 """
     yield """\
-# Long films: whoever goes on without seams, here if possible.
+# Long videos: whoever goes on without seams, here if possible.
 [routes.long]
 prefer = "local-first"
 """
@@ -84,7 +84,7 @@ prefer = "local-first"
 def _budget(machine: Machine) -> str:
     sign = "" if machine.keys else "# "  # where nothing costs, it is only shown
     return f"""\
-# What may be spent without asking, in USD: for one film, and for all of 24 hours.
+# What may be spent without asking, in USD: for one video, and for all of 24 hours.
 {sign}[budget]
 {sign}max_cost_usd = 1.00
 {sign}max_cost_usd_per_day = 5.00

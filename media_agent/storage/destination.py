@@ -1,4 +1,4 @@
-"""The place of a film: reserved before any work, filled at the end, never half-done."""
+"""The place of a video: reserved before any work, filled at the end, never half-done."""
 
 import contextlib
 import os
@@ -29,34 +29,34 @@ _SUFFIX = ".mp4"
 class Destination:
     """A reserved place: `NAME.mp4`, and beside it `NAME.json` and `NAME.partial.mp4`.
 
-    Of several films of one request the second is `NAME-2.mp4`, and so on.
+    Of several videos of one request the second is `NAME-2.mp4`, and so on.
     """
 
-    film: Path
+    video: Path
     overwrite: bool
-    films: int = 1
+    videos: int = 1
 
     @property
     def partial(self) -> Path:
-        """Return where a film goes that was stopped."""
-        return self.film.with_name(f"{self.film.stem}.partial{_SUFFIX}")
+        """Return where a video goes that was stopped."""
+        return self.video.with_name(f"{self.video.stem}.partial{_SUFFIX}")
 
     @property
     def record(self) -> Path:
-        """Return where the record of a finished film goes."""
-        return self.film.with_suffix(".json")
+        """Return where the record of a finished video goes."""
+        return self.video.with_suffix(".json")
 
     def record_of(self, complete: bool) -> Path:
-        """Return where the record goes; a stopped run leaves that of an older film alone."""
-        if complete or not self.film.exists():
+        """Return where the record goes; a stopped run leaves that of an older video alone."""
+        if complete or not self.video.exists():
             return self.record
         return self.partial.with_suffix(".json")
 
     def place_of(self, complete: bool, number: int = 1) -> Path:
-        """Return where a film goes, finished or stopped: NAME.mp4, NAME-2.mp4, ..."""
-        place = self.film if complete else self.partial
-        own = self.film.stem if number == 1 else f"{self.film.stem}-{number}"
-        return place.with_name(own + place.name.removeprefix(self.film.stem))
+        """Return where a video goes, finished or stopped: NAME.mp4, NAME-2.mp4, ..."""
+        place = self.video if complete else self.partial
+        own = self.video.stem if number == 1 else f"{self.video.stem}-{number}"
+        return place.with_name(own + place.name.removeprefix(self.video.stem))
 
     def put(self, source: Path, *, complete: bool, number: int = 1) -> Path:
         """Copy a finished file to its place in one step and return the place.
@@ -89,9 +89,9 @@ def is_there(artifact: Artifact) -> bool:
 
 @contextlib.contextmanager
 def reserved(
-    film: Path, *, overwrite: bool = False, films: int = 1, force: bool = False
+    video: Path, *, overwrite: bool = False, videos: int = 1, force: bool = False
 ) -> Iterator[Destination]:
-    """Check a place for a film and keep others off it while the context lasts.
+    """Check a place for a video and keep others off it while the context lasts.
 
     With `force` it is taken from the run that writes to it.
 
@@ -99,46 +99,46 @@ def reserved(
         InvalidRequestError: it is a folder, exists, is read-only, has no parent, is no .mp4,
             or another run is writing to it.
     """
-    with _translated(film):
-        film = Path(os.path.abspath(film))  # noqa: PTH100  resolve() would follow a link at the place
-        _check_name(film)
-        _check_folder(film)
-    destination = Destination(film, overwrite, films)
-    with _locked(film, force=force):
-        with _translated(film):
+    with _translated(video):
+        video = Path(os.path.abspath(video))  # noqa: PTH100  resolve() would follow a link at the place
+        _check_name(video)
+        _check_folder(video)
+    destination = Destination(video, overwrite, videos)
+    with _locked(video, force=force):
+        with _translated(video):
             _check_free(destination)
         yield destination
 
 
-def _check_name(film: Path) -> None:
-    if film.is_dir():
-        raise InvalidRequestError(f"--out {film} is a folder", hint="name a file in it, film.mp4")
-    if film.suffix.lower() != _SUFFIX or film.name.lower().endswith(f".partial{_SUFFIX}"):
+def _check_name(video: Path) -> None:
+    if video.is_dir():
+        raise InvalidRequestError(f"--out {video} is a folder", hint="name a file in it, video.mp4")
+    if video.suffix.lower() != _SUFFIX or video.name.lower().endswith(f".partial{_SUFFIX}"):
         raise InvalidRequestError(
-            f"--out {film} does not end in {_SUFFIX}, or ends in .partial{_SUFFIX}",
-            hint=f"films are MP4 files: name it {film.with_suffix('').stem}{_SUFFIX}",
+            f"--out {video} does not end in {_SUFFIX}, or ends in .partial{_SUFFIX}",
+            hint=f"videos are MP4 files: name it {video.with_suffix('').stem}{_SUFFIX}",
         )
 
 
-def _check_folder(film: Path) -> None:
-    folder = film.parent
+def _check_folder(video: Path) -> None:
+    folder = video.parent
     if not folder.exists():
         raise InvalidRequestError(
-            f"--out {film}: there is no folder {folder}", hint=f"make it: mkdir -p {folder}"
+            f"--out {video}: there is no folder {folder}", hint=f"make it: mkdir -p {folder}"
         )
     if not folder.is_dir():
         raise InvalidRequestError(
-            f"--out {film}: {folder} is a file, not a folder", hint="choose another place"
+            f"--out {video}: {folder} is a file, not a folder", hint="choose another place"
         )
     if not _is_writable(folder):
         raise InvalidRequestError(
-            f"--out {film}: the folder {folder} is read-only", hint="choose another place"
+            f"--out {video}: the folder {folder} is read-only", hint="choose another place"
         )
 
 
 def _check_free(destination: Destination) -> None:
-    others = (destination.place_of(True, number) for number in range(2, destination.films + 1))
-    for path in (destination.film, destination.record, *others):
+    others = (destination.place_of(True, number) for number in range(2, destination.videos + 1))
+    for path in (destination.video, destination.record, *others):
         if not os.path.lexists(path):
             continue
         if not path.is_file():
@@ -152,8 +152,8 @@ def _check_free(destination: Destination) -> None:
 
 
 def _is_left_over(path: Path, destination: Destination) -> bool:
-    """Return whether this is our record of a run that left no film under the final name."""
-    if path != destination.record or os.path.lexists(destination.film):
+    """Return whether this is our record of a run that left no video under the final name."""
+    if path != destination.record or os.path.lexists(destination.video):
         return False
     try:
         GenerationRecord.model_validate_json(path.read_bytes())
@@ -170,29 +170,29 @@ def _is_writable(path: Path) -> bool:
 
 
 @contextlib.contextmanager
-def _translated(film: Path) -> Iterator[None]:
+def _translated(video: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        problem = as_storage_error(f"--out {film}", error)
+        problem = as_storage_error(f"--out {video}", error)
         raise InvalidRequestError(problem.message, hint=problem.hint) from error
     except ValueError as error:  # a NUL in the name
-        raise InvalidRequestError(f"--out {str(film)!r} is no file name: {error}") from error
+        raise InvalidRequestError(f"--out {str(video)!r} is no file name: {error}") from error
 
 
 @contextlib.contextmanager
-def _locked(film: Path, *, force: bool) -> Iterator[None]:
-    """Hold a lock file beside the film, and remove it at the end."""
-    path = film.with_name(f".{film.name}.lock")
+def _locked(video: Path, *, force: bool) -> Iterator[None]:
+    """Hold a lock file beside the video, and remove it at the end."""
+    path = video.with_name(f".{video.name}.lock")
     with contextlib.ExitStack() as stack:
-        with _translated(film):
+        with _translated(video):
             if force:
                 path.unlink(missing_ok=True)  # whoever has it keeps a lock without a name
             try:
                 file = stack.enter_context(locked(path, waits=False))
             except BlockingIOError:
                 raise InvalidRequestError(
-                    f"--out {film}: another run is writing to it",
+                    f"--out {video}: another run is writing to it",
                     hint="wait, or choose another name",
                 ) from None
         try:
@@ -224,9 +224,9 @@ def _rename(aside: Path, target: Path, *, clobber: bool) -> None:
         os.link(aside, target)  # unlike a rename, refuses to replace
     except FileExistsError:
         raise StorageError(
-            f"{target} appeared while the film was made", hint="it was left as it is"
+            f"{target} appeared while the video was made", hint="it was left as it is"
         ) from None
     except OSError:  # a file system without hard links; the lock keeps other runs off
         if os.path.lexists(target):
-            raise StorageError(f"{target} appeared while the film was made") from None
+            raise StorageError(f"{target} appeared while the video was made") from None
         aside.rename(target)

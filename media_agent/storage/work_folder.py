@@ -1,4 +1,4 @@
-"""The work folder of a film: the names in it, and what a branch shares with the film it leaves."""
+"""The work folder of a video: the names in it, and what a branch shares with its parent."""
 
 import shutil
 from contextlib import suppress
@@ -18,15 +18,15 @@ def state_name(next_chunk: int) -> str:
     return f"{next_chunk:08d}.safetensors"
 
 
-def film_folders(work: Path, count: int) -> list[Path]:
-    """Return where the films of one request are made: the first in the work folder itself."""
-    return [work, *(work / f"film-{number}" for number in range(2, count + 1))]
+def video_folders(work: Path, count: int) -> list[Path]:
+    """Return where the videos of one request are made: the first in the work folder itself."""
+    return [work, *(work / f"video-{number}" for number in range(2, count + 1))]
 
 
-def share(trunk: Path, branch: Path, chunks: int, *, films: int = 1) -> None:
-    """Make the first chunks of a film, and the state after them, those of a branch too.
+def share(trunk: Path, branch: Path, chunks: int, *, videos: int = 1) -> None:
+    """Make the first chunks of a video, and the state after them, those of a branch too.
 
-    Both are work folders; each of the `films` of the branch begins with these chunks. From then on
+    Both are work folders; each of the `videos` of the branch begins with these chunks. From then on
     it does not matter what becomes of the trunk, also when this is done again. A trunk without
     chunks has nothing to share.
 
@@ -37,14 +37,14 @@ def share(trunk: Path, branch: Path, chunks: int, *, films: int = 1) -> None:
     if not (trunk / "chunks").is_dir():
         return
     try:
-        for folder in film_folders(branch, films):
+        for folder in video_folders(branch, videos):
             _link([trunk / "chunks" / chunk_name(index) for index in range(chunks)], folder)
     except FileNotFoundError as error:
         raise NotResumableError(
-            f"no film can branch off at chunk {chunks}: {error.filename} is gone",
-            hint="branch off at an earlier chunk, or make the whole film anew",
+            f"no video can branch off at chunk {chunks}: {error.filename} is gone",
+            hint="branch off at an earlier chunk, or make the whole video anew",
         ) from error
-    with suppress(FileNotFoundError):  # not every film has states
+    with suppress(FileNotFoundError):  # not every video has states
         _link([trunk / "states" / state_name(chunks)], branch)
 
 

@@ -4,16 +4,16 @@ from media_agent.testing.conformance.observe import events_of, frames_of
 from media_agent.testing.simulator.base import Route, SimulatedJob, Simulator
 from media_agent.testing.simulator.faults import Fault
 from media_agent.testing.simulator.server import Answer, Call
-from media_agent.testing.simulator.videos import Film
+from media_agent.testing.simulator.videos import Video
 
 __all__ = [
     "Answer",
     "Call",
     "Fault",
-    "Film",
     "Route",
     "SimulatedJob",
     "Simulator",
+    "Video",
     "events_of",
     "frames_of",
 ]

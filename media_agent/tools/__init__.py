@@ -1,4 +1,4 @@
-"""Tools for agents: plan, create, get, wait, steer, cancel; none blocks for a whole film."""
+"""Tools for agents: plan, create, get, wait, steer, cancel; none blocks for a whole video."""
 
 from media_agent.tools.arguments import (
     CancelVideo,

@@ -36,7 +36,7 @@ class ToolArguments(Reencoded):
 
 
 class ToolShot(Reencoded):
-    """One stretch of the film under one prompt."""
+    """One stretch of the video under one prompt."""
 
     prompt: str = Field(description="What this stretch shows.")
     duration: _Number | None = Field(
@@ -49,19 +49,19 @@ class VideoWish(ToolArguments):
 
     prompt: str | None = Field(None, description="What the video shows. Give either this or shots.")
     shots: tuple[ToolShot, ...] | None = Field(
-        None, description="A storyboard, in order: one film that goes from shot to shot."
+        None, description="A storyboard, in order: one video that goes from shot to shot."
     )
     duration: _Number | None = Field(
-        None, description="Length of the whole film in seconds, above 0; null: as the model does."
+        None, description="Length of the whole video in seconds, above 0; null: as the model does."
     )
     size: str | None = Field(None, description="Frame size in pixels, such as 1280x720.")
     aspect_ratio: str | None = Field(None, description="Such as 16:9. Give it or size, not both.")
     negative_prompt: str | None = Field(None, description="What the video should not show.")
     first_frame: str | None = Field(
-        None, description="A picture to begin with: an http(s) address or a path of a file."
+        None, description="An image to begin with: an http(s) address or a path of a file."
     )
     seed: _Whole | None = Field(
-        None, description="0 to 2^63-1; the same seed gives the same film. Null: drawn."
+        None, description="0 to 2^63-1; the same seed gives the same video. Null: drawn."
     )
     model: str | None = Field(
         None,
@@ -128,12 +128,12 @@ class CreateVideo(VideoWish):
     tool = "create_video"
 
     idempotency_key: str | None = Field(
-        None, description="Your name for this film; the same name always means the same job."
+        None, description="Your name for this video; the same name always means the same job."
     )
 
 
 class GetVideo(ToolArguments):
-    """Say how a job stands: progress, and when it is finished its film and its contact sheet."""
+    """Say how a job stands: progress, and when it is finished its video and its contact sheet."""
 
     tool = "get_video"
 
@@ -160,7 +160,7 @@ class WaitVideo(ToolArguments):
 
 
 class SteerVideo(ToolArguments):
-    """Let a film go on under another prompt while it is made; saying the same again is harmless.
+    """Let a video go on under another prompt while it is made; saying the same again is harmless.
 
     What is finished stays as it is. Models that take no new prompt say so.
     """
@@ -168,7 +168,7 @@ class SteerVideo(ToolArguments):
     tool = "steer_video"
 
     job_id: str = Field(description="As create_video returned it.")
-    prompt: str = Field(description="What the film shows from then on.")
+    prompt: str = Field(description="What the video shows from then on.")
     at: Literal["next", "now"] | StrictInt | None = Field(
         None,
         description="next or null: with the first part that is not begun; now: also in parts that "

@@ -39,7 +39,7 @@ class ToolBox:
     """The tools of one agent over one client.
 
     Two agents that share a data folder are told apart by `caller`, so that the same wish of both
-    is two films.
+    is two videos.
     """
 
     def __init__(
@@ -102,8 +102,10 @@ class ToolBox:
         report = await self._client.plan_all(request)
         if request.model is not None or request.routing is not None:
             return view_plan(report)
-        limits = await self._client.capabilities()
-        default = request.model_copy(update={"model": f"{limits.backend}/{limits.model}"})
+        capabilities = await self._client.capabilities()
+        default = request.model_copy(
+            update={"model": f"{capabilities.backend}/{capabilities.model}"}
+        )
         return view_plan(await self._client.plan_all(default), others=report.candidates)
 
     async def _create(self, wish: CreateVideo) -> VideoJob:
@@ -134,10 +136,10 @@ class ToolBox:
 
     async def _verification(self, job: VideoJob) -> str | None:
         try:
-            limits = await self._client.capabilities(f"{job.plan.backend}/{job.plan.model}")
+            capabilities = await self._client.capabilities(f"{job.plan.backend}/{job.plan.model}")
         except MediaAgentError:  # a job of old, of a backend that is gone
             return None
-        return str(limits.verification)
+        return str(capabilities.verification)
 
 
 def idempotency_key(caller: str, wish: CreateVideo, default: str) -> str:
@@ -170,19 +172,19 @@ def _parsed(name: str, arguments: Mapping[str, JsonValue] | str) -> ToolArgument
 
 
 def _with_sheet(job: VideoJob) -> VideoJob:
-    """Return the job with a contact sheet beside its film; without one, with a warning."""
-    film = job.artifacts[0].path if job.artifacts else None
-    if film is None or any(each.kind is ArtifactKind.CONTACT_SHEET for each in job.artifacts):
+    """Return the job with a contact sheet beside its video; without one, with a warning."""
+    video = job.artifacts[0].path if job.artifacts else None
+    if video is None or any(each.kind is ArtifactKind.CONTACT_SHEET for each in job.artifacts):
         return job
-    sheet = Path(film).with_suffix(".sheet.png")
+    sheet = Path(video).with_suffix(".sheet.png")
     try:
         if not sheet.exists():
             write_job_sheet(job, sheet)
     except MediaAgentError as error:
         said = f"there is no contact sheet: {error.message}"
         return job.model_copy(update={"warnings": (*job.warnings, said)})
-    picture = Artifact(kind=ArtifactKind.CONTACT_SHEET, path=str(sheet), mime_type="image/png")
-    return job.model_copy(update={"artifacts": (*job.artifacts, picture)})
+    image = Artifact(kind=ArtifactKind.CONTACT_SHEET, path=str(sheet), mime_type="image/png")
+    return job.model_copy(update={"artifacts": (*job.artifacts, image)})
 
 
 def _as_data(error: Exception) -> dict[str, JsonValue]:

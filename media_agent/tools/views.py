@@ -13,7 +13,7 @@ from media_agent_schemas.plan import Candidate, PlanReport
 _NEXT = {
     JobStatus.QUEUED: "call wait_video",
     JobStatus.IN_PROGRESS: "call wait_video",
-    JobStatus.COMPLETED: "look at contact_sheet to judge the film, then use film",
+    JobStatus.COMPLETED: "look at contact_sheet to judge the video, then use video",
     JobStatus.FAILED: "read error; to try again, at its full price, call create_video with another "
     "idempotency_key",
     JobStatus.CANCELLED: "read warnings; to have it made after all, at its full price, call "
@@ -43,24 +43,24 @@ class JobView(Schema):
     made_by: str = Field(description="Backend and model.")
     verification: str | None = Field(None, description="How far that backend was checked.")
     cost_usd: float | None = Field(None, description="The price that was planned; null: unknown.")
-    film: str | None = Field(None, description="The file, when it is finished.")
-    partial_film: str | None = Field(None, description="What was made of a film that broke off.")
-    contact_sheet: str | None = Field(None, description="A picture with frames of the film.")
+    video: str | None = Field(None, description="The file, when it is finished.")
+    partial_video: str | None = Field(None, description="What was made of a video that broke off.")
+    contact_sheet: str | None = Field(None, description="An image with frames of the video.")
     record: str | None = Field(None, description="Exactly what was asked, sent and delivered.")
-    seconds: float | None = Field(None, description="Length of the film.")
+    seconds: float | None = Field(None, description="Length of the video.")
     frame_size: str | None = Field(None, description="Size of its frames.")
     adjustments: tuple[str, ...] = Field((), description="What differs from what was asked.")
     warnings: tuple[str, ...] = Field((), description="What you should know.")
-    error: ErrorInfo | None = Field(None, description="Why there is no film.")
+    error: ErrorInfo | None = Field(None, description="Why there is no video.")
     next: str = Field(description="What to do now.")
 
 
 def view_job(job: VideoJob, *, verification: str | None = None, is_moving: bool = True) -> JobView:
     """Return what an agent sees of a job; of one that nobody works on it says what to do."""
-    film = _first(job, ArtifactKind.VIDEO)
+    video = _first(job, ArtifactKind.VIDEO)
     partial = _first(job, ArtifactKind.PARTIAL_VIDEO)
     sheet = _first(job, ArtifactKind.CONTACT_SHEET)
-    facts = None if film is None else film.metadata
+    facts = None if video is None else video.metadata
     return JobView(
         job_id=job.id,
         status=job.status,
@@ -70,8 +70,8 @@ def view_job(job: VideoJob, *, verification: str | None = None, is_moving: bool 
         made_by=f"{job.plan.backend}/{job.plan.model}",
         verification=verification,
         cost_usd=job.plan.estimate.cost_usd,
-        film=None if film is None else film.path,
-        partial_film=None if partial is None else partial.path,
+        video=None if video is None else video.path,
+        partial_video=None if partial is None else partial.path,
         contact_sheet=None if sheet is None else sheet.path,
         record=job.record_path,
         seconds=None if facts is None else facts.duration,
@@ -85,7 +85,7 @@ def view_job(job: VideoJob, *, verification: str | None = None, is_moving: bool 
 
 def _next_for(job: VideoJob, *, is_moving: bool) -> str:
     said = _NEXT[job.status]
-    if job.plan.parts and job.status in _ENDED_SHORT:
+    if job.plan.segments and job.status in _ENDED_SHORT:
         said = _PARTS_ARE_KEPT
     elif not job.status.is_terminal and not is_moving:
         said = _NOBODY_WORKS
@@ -93,7 +93,7 @@ def _next_for(job: VideoJob, *, is_moving: bool) -> str:
 
 
 class OptionView(Schema):
-    """Somebody who could make the film."""
+    """Somebody who could make the video."""
 
     model: str = Field(description='Give this as "model" to choose it.')
     cost_usd: float | None = Field(None, description="Price; null: unknown, which is not free.")
@@ -114,7 +114,7 @@ class RefusalView(Schema):
 
 
 class PlanView(Schema):
-    """Who would make the film, who else could, and who could not."""
+    """Who would make the video, who else could, and who could not."""
 
     summary: str = Field(description="The plan in a sentence.")
     chosen: OptionView | None = Field(None, description="What create_video would do.")

@@ -1,12 +1,12 @@
 """Frames to H.264 and back, and what a file really holds. PyAV is imported at first use.
 
-Every chunk gets an encoder of its own, so its packets depend on its frames alone: a film that was
-interrupted and continued is the same film. A chunk comes out as a small fragmented MP4 whose
-fragment already carries its place in the film; written one after the other (the header of all but
-the first left out) the chunks are a film that plays while it grows.
+Every chunk gets an encoder of its own, so its packets depend on its frames alone: a video that was
+interrupted and continued is the same video. A chunk comes out as a small fragmented MP4 whose
+fragment already carries its place in the video; written one after the other (the header of all but
+the first left out) the chunks are a video that plays while it grows.
 
 The pixels are yuv420p, BT.709, limited range: what every player and browser shows. yuv444p would
-keep coloured edges sharper and plays in few; small pictures make up for it by a higher quality.
+keep coloured edges sharper and plays in few; small images make up for it by a higher quality.
 """
 
 import errno
@@ -31,14 +31,14 @@ if TYPE_CHECKING:
 
     Frames = NDArray[np.uint8]  # T H W 3, red green blue
 
-LARGEST_FILM = 8 * 2**30  # bytes; what is larger is not taken
-SMALL_PICTURE = 256 * 256  # pixels; up to here bytes are cheap and losses visible
+LARGEST_VIDEO = 8 * 2**30  # bytes; what is larger is not taken
+SMALL_IMAGE = 256 * 256  # pixels; up to here bytes are cheap and losses visible
 _MACROBLOCK = 16  # pixels
 _BT709 = 1
 _LIMITED_RANGE = 1
 _FRAGMENTED = {
     "movflags": "frag_keyframe+empty_moov+default_base_moof+frag_discont+skip_trailer",
-    "avoid_negative_ts": "disabled",  # else a fragment would forget its place in the film
+    "avoid_negative_ts": "disabled",  # else a fragment would forget its place in the video
     "use_editlist": "0",
 }
 
@@ -49,7 +49,7 @@ def frame_rate(fps: float) -> Fraction:
 
 
 def encode_chunk(frames: "Frames", *, fps: float, index: int = 0, start_frame: int = 0) -> bytes:
-    """Encode frames (uint8, T H W 3) to a fragmented MP4 that starts at `start_frame` of a film.
+    """Encode frames (uint8, T H W 3) to a fragmented MP4 that starts at `start_frame` of a video.
 
     Raises:
         InvalidRequestError: no frames, not uint8 T H W 3, or a side is odd.
@@ -60,14 +60,14 @@ def encode_chunk(frames: "Frames", *, fps: float, index: int = 0, start_frame: i
     rate = frame_rate(fps)
     buffer = io.BytesIO()
     options = _FRAGMENTED | {"fragment_index": str(index + 1)}
-    pictures = (av.VideoFrame.from_ndarray(pixels, format="rgb24") for pixels in frames)
+    images = (av.VideoFrame.from_ndarray(pixels, format="rgb24") for pixels in frames)
     with av.open(buffer, "w", format="mp4", options=options) as container:
-        _encode(container, pictures, (frames.shape[2], frames.shape[1]), rate, start_frame)
+        _encode(container, images, (frames.shape[2], frames.shape[1]), rate, start_frame)
     return buffer.getvalue()
 
 
 def split_header(chunk: bytes) -> tuple[bytes, bytes]:
-    """Split an encoded chunk into the header, equal in all chunks of a film, and its fragments.
+    """Split an encoded chunk into the header, equal in all chunks of a video, and its fragments.
 
     Raises:
         StorageError: there is no fragment.
@@ -86,22 +86,22 @@ def new_mp4(path: Path) -> "OutputContainer":
 
 
 def remux(source: Path | BinaryIO, target: Path, *, tags: Mapping[str, str] | None = None) -> None:
-    """Copy a film, unchanged in every frame, to an MP4 that starts at once (faststart), with tags.
+    """Copy a video, unchanged in every frame, to an MP4 that starts at once (faststart), with tags.
 
     Raises:
         StorageError: the source is not a readable video.
     """
-    with opened(source) as film, new_mp4(target) as container:
+    with opened(source) as video, new_mp4(target) as container:
         container.metadata.update(tags or {})
-        stream = container.add_stream_from_template(film.streams.video[0])
-        for packet in film.demux(video=0):
+        stream = container.add_stream_from_template(video.streams.video[0])
+        for packet in video.demux(video=0):
             if packet.dts is not None:
                 packet.stream = stream
                 container.mux(packet)
 
 
-def write_pictures(
-    path: Path, pictures: Iterable["VideoFrame"], *, size: tuple[int, int], fps: float
+def write_images(
+    path: Path, images: Iterable["VideoFrame"], *, size: tuple[int, int], fps: float
 ) -> int:
     """Write decoded frames, scaled to `size` (width, height), as a finished MP4; count them.
 
@@ -110,7 +110,7 @@ def write_pictures(
     """
     _check_size(*size)
     with new_mp4(path) as container:
-        return _encode(container, pictures, size, frame_rate(fps))
+        return _encode(container, images, size, frame_rate(fps))
 
 
 def rate_of(stream: "VideoStream") -> Fraction:
@@ -125,9 +125,9 @@ def probe(path: Path) -> VideoMetadata:
     Raises:
         StorageError: the file is missing or not a readable video.
     """
-    with opened(path) as film:
-        stream = film.streams.video[0]
-        frames = sum(1 for packet in film.demux(stream) if packet.size)
+    with opened(path) as video:
+        stream = video.streams.video[0]
+        frames = sum(1 for packet in video.demux(stream) if packet.size)
         rate = rate_of(stream)
         context = stream.codec_context
         return VideoMetadata(
@@ -138,8 +138,8 @@ def probe(path: Path) -> VideoMetadata:
             duration=_seconds(stream, frames / rate, frames),
             codec=context.name,
             pixel_format=context.pix_fmt,
-            container="mp4" if "mp4" in film.format.name else film.format.name,
-            has_audio=bool(film.streams.audio),
+            container="mp4" if "mp4" in video.format.name else video.format.name,
+            has_audio=bool(video.streams.audio),
             size_bytes=path.stat().st_size,
         )
 
@@ -158,23 +158,23 @@ def describe(
     )
 
 
-def iterate_pictures(path: Path) -> Iterator["VideoFrame"]:
-    """Yield the frames as the decoder gives them; memory does not grow with the film.
+def iterate_images(path: Path) -> Iterator["VideoFrame"]:
+    """Yield the frames as the decoder gives them; memory does not grow with the video.
 
     Raises:
         StorageError: the file is missing or not a readable video.
     """
-    with opened(path) as film:
-        yield from film.decode(video=0)
+    with opened(path) as video:
+        yield from video.decode(video=0)
 
 
 def iterate_frames(path: Path) -> Iterator["Frames"]:
-    """Yield the frames (uint8, H W 3) one by one; memory does not grow with the film.
+    """Yield the frames (uint8, H W 3) one by one; memory does not grow with the video.
 
     Raises:
         StorageError: the file is missing or not a readable video.
     """
-    for frame in iterate_pictures(path):
+    for frame in iterate_images(path):
         yield _pixels(frame)
 
 
@@ -214,23 +214,23 @@ def _check_size(width: int, height: int) -> None:
 
 def _encode(
     container: "OutputContainer",
-    pictures: Iterable["VideoFrame"],
+    images: Iterable["VideoFrame"],
     size: tuple[int, int],
     rate: Fraction,
     start: int = 0,
 ) -> int:
-    """Encode pictures whose first is frame `start` of the film, and count them."""
+    """Encode images whose first is frame `start` of the video, and count them."""
     from av.video.frame import PictureType
 
     stream = _add_h264_stream(container, *size, rate)
     count = 0
-    for count, picture in enumerate(pictures, 1):
-        frame = picture.reformat(
+    for count, image in enumerate(images, 1):
+        frame = image.reformat(
             *size,
             format="yuv420p",
             dst_colorspace=_BT709,
             dst_color_range=_LIMITED_RANGE,
-            interpolation=None if (picture.width, picture.height) == size else "LANCZOS",
+            interpolation=None if (image.width, image.height) == size else "LANCZOS",
         )
         frame.pts, frame.time_base = start + count - 1, 1 / rate
         frame.pict_type = PictureType.NONE  # else a decoded frame would say where key frames go
@@ -242,7 +242,7 @@ def _encode(
 def _add_h264_stream(
     container: "OutputContainer", width: int, height: int, rate: Fraction
 ) -> "VideoStream":
-    quality = "12" if width * height <= SMALL_PICTURE else "18"
+    quality = "12" if width * height <= SMALL_IMAGE else "18"
     options = {
         "preset": "veryfast",
         "crf": quality,
@@ -277,20 +277,20 @@ def open_input(source: str | BinaryIO, options: dict[str, str]) -> "InputContain
 
 @contextmanager
 def opened(source: Path | BinaryIO) -> Iterator["InputContainer"]:
-    """Open a film; whatever is wrong with it, then or while it is read, is one clear error."""
+    """Open a video; whatever is wrong with it, then or while it is read, is one clear error."""
     import av
 
-    name = str(source) if isinstance(source, Path) else "the film"
+    name = str(source) if isinstance(source, Path) else "the video"
     try:
         # It came from outside, maybe: nothing that it refers to is opened.
         with open_input(
             name if isinstance(source, Path) else source, {"protocol_whitelist": "file"}
-        ) as film:
-            if not film.streams.video:
+        ) as video:
+            if not video.streams.video:
                 raise StorageError(f"{name} holds no video")
-            if film.streams.video[0].codec_context is None:
+            if video.streams.video[0].codec_context is None:
                 raise StorageError(f"{name} holds a video of an unknown codec")
-            yield film
+            yield video
     except av.error.FFmpegError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):  # of a file written meanwhile
             raise
@@ -306,7 +306,7 @@ def _pixels(frame: "VideoFrame") -> "Frames":
 
 
 def _seconds(stream: "VideoStream", otherwise: Fraction, frames: int) -> float:
-    """Return the length; of a film that is cut off, that of the frames which are there."""
+    """Return the length; of a video that is cut off, that of the frames which are there."""
     if stream.duration is None or stream.time_base is None:
         return float(otherwise)
     share = Fraction(frames, max(frames, stream.frames))

@@ -1,7 +1,7 @@
-"""Several films become one: copied packet by packet where they allow it, else encoded again.
+"""Several videos become one: copied packet by packet where they allow it, else encoded again.
 
-Where a film begins with the last frame of the one before, that frame is shown once. It is the
-earlier film that gives it up: its last frame can be left out without touching any other, as long
+Where a video begins with the last frame of the one before, that frame is shown once. It is the
+earlier video that gives it up: its last frame can be left out without touching any other, as long
 as no other frame was encoded from it.
 """
 
@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 
 from media_agent.errors import InvalidRequestError
 from media_agent.video.codec import (
-    iterate_pictures,
+    iterate_images,
     new_mp4,
     opened,
     rate_of,
     remux,
-    write_pictures,
+    write_images,
 )
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Joined:
 
 @dataclass(frozen=True, slots=True)
 class _Facts:
-    """What must be the same in all films to copy them one after the other."""
+    """What must be the same in all videos to copy them one after the other."""
 
     path: Path
     frames: int
@@ -48,21 +48,21 @@ class _Facts:
     has_sound: bool
     setup: tuple[object, ...]
     last_is_free: bool
-    """Whether the last packet is the last picture too, so that it can be left out."""
+    """Whether the last packet is the last image too, so that it can be left out."""
 
 
-def join_films(films: Sequence[Path], target: Path, *, shared: int = 0) -> Joined:
-    """Write the films one after the other; the last `shared` (0 or 1) frames of one begin the next.
+def join_videos(videos: Sequence[Path], target: Path, *, shared: int = 0) -> Joined:
+    """Write the videos one after the other; `shared` (0 or 1) last frames of one start the next.
 
     Size and rate are those of the first. Sound is left out.
 
     Raises:
-        InvalidRequestError: there is no film.
-        StorageError: a film is not a readable video.
+        InvalidRequestError: there is no video.
+        StorageError: a video is not a readable video.
     """
-    if not films:
-        raise InvalidRequestError("there is no film to join")
-    facts = [_look(path) for path in films]
+    if not videos:
+        raise InvalidRequestError("there is no video to join")
+    facts = [_look(path) for path in videos]
     first = facts[0]
     free = all(each.last_is_free for each in facts[:-1]) or not shared
     same = all(each.setup == first.setup for each in facts)
@@ -72,8 +72,8 @@ def join_films(films: Sequence[Path], target: Path, *, shared: int = 0) -> Joine
     elif same and free and _ticks(first) is not None:
         _copy(facts, target, shared)
     else:
-        pictures = _pictures(facts, shared)
-        frames = write_pictures(target, pictures, size=first.size, fps=float(first.fps))
+        images = _images(facts, shared)
+        frames = write_images(target, images, size=first.size, fps=float(first.fps))
     return Joined(
         path=target,
         frames=frames,
@@ -83,9 +83,9 @@ def join_films(films: Sequence[Path], target: Path, *, shared: int = 0) -> Joine
 
 
 def _look(path: Path) -> _Facts:
-    with opened(path) as film:
-        stream = film.streams.video[0]
-        times = [packet.pts for packet in film.demux(stream) if packet.size]
+    with opened(path) as video:
+        stream = video.streams.video[0]
+        times = [packet.pts for packet in video.demux(stream) if packet.size]
         context = stream.codec_context
         rate, unit = rate_of(stream), stream.time_base
         known = [time for time in times if time is not None]
@@ -94,7 +94,7 @@ def _look(path: Path) -> _Facts:
             frames=len(times),
             fps=rate,
             size=(context.width, context.height),
-            has_sound=bool(film.streams.audio),
+            has_sound=bool(video.streams.audio),
             setup=(
                 context.name,
                 context.width,
@@ -109,7 +109,7 @@ def _look(path: Path) -> _Facts:
 
 
 def _ticks(facts: _Facts) -> int | None:
-    """Return how long a frame is in the film's own unit, None if that is no whole number."""
+    """Return how long a frame is in the video's own unit, None if that is no whole number."""
     unit = facts.setup[5]
     if not isinstance(unit, Fraction):
         return None
@@ -125,12 +125,12 @@ def _copy(facts: Sequence[_Facts], target: Path, shared: int) -> None:
         start = 0
         for index, each in enumerate(facts):
             kept = each.frames - (shared if index < len(facts) - 1 else 0)
-            with opened(each.path) as film:
-                source = film.streams.video[0]
+            with opened(each.path) as video:
+                source = video.streams.video[0]
                 if stream is None:
                     stream = container.add_stream_from_template(source)
                 begin: int | None = None
-                for number, packet in enumerate(film.demux(source)):
+                for number, packet in enumerate(video.demux(source)):
                     if packet.dts is None or packet.pts is None or number >= kept:
                         continue
                     begin = packet.pts if begin is None else begin
@@ -141,20 +141,20 @@ def _copy(facts: Sequence[_Facts], target: Path, shared: int) -> None:
             start += kept * step
 
 
-def _pictures(facts: Sequence[_Facts], shared: int) -> Iterator["VideoFrame"]:
-    """Yield every frame of the whole, at the rate of the first film."""
+def _images(facts: Sequence[_Facts], shared: int) -> Iterator["VideoFrame"]:
+    """Yield every frame of the whole, at the rate of the first video."""
     for index, each in enumerate(facts):
         kept = each.frames - (shared if index < len(facts) - 1 else 0)
         yield from _at_rate(each, facts[0].fps, kept)
 
 
-def _at_rate(film: _Facts, fps: Fraction, kept: int) -> Iterator["VideoFrame"]:
+def _at_rate(video: _Facts, fps: Fraction, kept: int) -> Iterator["VideoFrame"]:
     """Yield the first `kept` frames, repeated or left out to fit the rate."""
-    ratio = fps / film.fps
+    ratio = fps / video.fps
     given = 0
-    for number, picture in enumerate(iterate_pictures(film.path)):
+    for number, image in enumerate(iterate_images(video.path)):
         if number >= kept:
             return
         until = round((number + 1) * ratio)
-        yield from repeat(picture, until - given)
+        yield from repeat(image, until - given)
         given = max(given, until)

@@ -1,4 +1,4 @@
-"""A picture that shows a film at a glance: frames side by side, over each stretch its prompt.
+"""An image that shows a video at a glance: frames side by side, over each stretch its prompt.
 
 Frames are enlarged by a whole number without smoothing, so that what a small model really made can
 be judged pixel by pixel. Letters are drawn by Pillow: without it (extra `local`) the sheet has
@@ -11,7 +11,7 @@ from itertools import chain
 from pathlib import Path
 
 from media_agent.errors import InvalidRequestError
-from media_agent.video.codec import iterate_pictures, probe
+from media_agent.video.codec import iterate_images, probe
 from media_agent.video.images import as_png, frame_of, rows_of
 from media_agent.video.text import wrap
 
@@ -26,30 +26,30 @@ _FRAME_WIDTH = 192  # pixels an enlarged frame should reach
 def write_contact_sheet(
     video_path: Path, png_path: Path, *, captions: Sequence[tuple[int, str]] = ()
 ) -> None:
-    """Write a PNG with a row of frames for each stretch of the film, its caption over it.
+    """Write a PNG with a row of frames for each stretch of the video, its caption over it.
 
     Args:
-        video_path: The film; its frames are enlarged to about 192 pixels of width.
-        png_path: The picture; replaced if it exists.
+        video_path: The video; its frames are enlarged to about 192 pixels of width.
+        png_path: The image; replaced if it exists.
         captions: (first frame, text) of each stretch, in order; one without frames is left out.
 
     Raises:
         InvalidRequestError: captions are out of order.
-        StorageError: the film cannot be read.
+        StorageError: the video cannot be read.
     """
     facts = probe(video_path)
     factor = max(1, _FRAME_WIDTH // facts.width)
     stretches = _stretches(captions, facts.frames)
     shown = [_choose(first, end) for first, end, _ in stretches]
-    pictures = _pictures(video_path, set(chain.from_iterable(shown)), factor)
+    images = _images(video_path, set(chain.from_iterable(shown)), factor)
     sheet = _Sheet(facts.width * factor, facts.height * factor, facts.fps)
     for (_, _, text), numbers in zip(stretches, shown, strict=True):
-        sheet.add_stretch(text, [next(pictures) for _ in numbers], numbers)
+        sheet.add_stretch(text, [next(images) for _ in numbers], numbers)
     sheet.write(png_path)
 
 
 Stretch = tuple[int, int, str]  # first frame, frame after the last, text
-Picture = list[bytes]  # rows of RGB bytes
+Image = list[bytes]  # rows of RGB bytes
 
 
 def _stretches(captions: Sequence[tuple[int, str]], frames: int) -> list[Stretch]:
@@ -73,9 +73,9 @@ def _choose(first: int, end: int) -> list[int]:
     return [first + place * (end - 1 - first) // (count - 1) for place in range(count)]
 
 
-def _pictures(video_path: Path, wanted: set[int], factor: int) -> Iterator[Picture]:
+def _images(video_path: Path, wanted: set[int], factor: int) -> Iterator[Image]:
     last = max(wanted)
-    for number, frame in enumerate(iterate_pictures(video_path)):
+    for number, frame in enumerate(iterate_images(video_path)):
         if number in wanted:
             yield [row for row in _wider(rows_of(frame), factor) for _ in range(factor)]
         if number == last:
@@ -97,16 +97,16 @@ class _Sheet:
         self._strips: list[bytes] = []
         self._has_letters = find_spec("PIL") is not None
 
-    def add_stretch(self, text: str, pictures: Sequence[Picture], numbers: Sequence[int]) -> None:
+    def add_stretch(self, text: str, images: Sequence[Image], numbers: Sequence[int]) -> None:
         """Add the caption, then its frames."""
         if text and self._has_letters:
             self._strips.append(self._caption(text))
-        self._strips += [self._paper(_GAP), self._row(pictures)]
+        self._strips += [self._paper(_GAP), self._row(images)]
         if self._has_letters:
             self._strips.append(self._labels(numbers))
 
     def write(self, path: Path) -> None:
-        """Write all strips as one picture."""
+        """Write all strips as one image."""
         pixels = b"".join([*self._strips, self._paper(_GAP)])
         height = len(pixels) // (3 * self._sheet_width)
         path.write_bytes(as_png(frame_of(pixels, self._sheet_width, height)))
@@ -114,11 +114,11 @@ class _Sheet:
     def _paper(self, height: int) -> bytes:
         return bytes(_PAPER) * (self._sheet_width * height)
 
-    def _row(self, pictures: Sequence[Picture]) -> bytes:
+    def _row(self, images: Sequence[Image]) -> bytes:
         gap = bytes(_PAPER) * _GAP
-        used = _GAP + len(pictures) * (self._width + _GAP)
+        used = _GAP + len(images) * (self._width + _GAP)
         rest = gap + bytes(_PAPER) * (self._sheet_width - used)
-        return b"".join(gap + gap.join(rows) + rest for rows in zip(*pictures, strict=True))
+        return b"".join(gap + gap.join(rows) + rest for rows in zip(*images, strict=True))
 
     def _caption(self, text: str) -> bytes:
         from PIL import Image, ImageDraw, ImageFont

@@ -1,12 +1,12 @@
-"""A film that grows on disk chunk by chunk and survives a kill between any two instructions.
+"""A video that grows on disk chunk by chunk and survives a kill between any two instructions.
 
 chunks/00000007.chunk         one per chunk: checksummed, written aside, fsynced, renamed
 states/00000008.safetensors   what chunk 8 is made from, written after chunk 7; the newest few
 video.part.mp4                the chunks so far, playable; rebuilt from them at start, never trusted
-video.mp4                     the finished film, or video.partial.mp4 of a stopped one
+video.mp4                     the finished video, or video.partial.mp4 of a stopped one
 desk-1a2b3c4d/                what is being written, to be renamed to one of these when it is whole
 
-Whoever opens the folder takes the desks of earlier ones away. So a process that lost its film to
+Whoever opens the folder takes the desks of earlier ones away. So a process that lost its video to
 another, and does not know yet, can rename nothing into it any more.
 """
 
@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Self
 
 from media_agent.errors import GenerationFailedError, NotResumableError, StorageError
 from media_agent.storage.files import numbered, storage_errors, written_aside
-from media_agent.storage.work_folder import chunk_name, film_folders, state_name
+from media_agent.storage.work_folder import chunk_name, state_name, video_folders
 from media_agent.video.codec import encode_chunk, remux, split_header
 
 if TYPE_CHECKING:
@@ -32,13 +32,13 @@ if TYPE_CHECKING:
 _MAGIC = b"media-agent chunk 1"
 
 
-class Film:
-    """Writes chunks durably, and with each of them a film that can be watched already."""
+class Video:
+    """Writes chunks durably, and with each of them a video that can be watched already."""
 
     def __init__(self, folder: Path, *, fps: float, chunks: int = 0) -> None:
         """Open a folder, keeping its first `chunks` chunks and forgetting whatever follows them.
 
-        Where one of them is missing or damaged, the film is what comes before it, nothing of what
+        Where one of them is missing or damaged, the video is what comes before it, nothing of what
         is there is changed, and `check_whole` refuses to go on.
 
         From now on nobody who opened it earlier can add to it.
@@ -59,15 +59,15 @@ class Film:
 
     @property
     def part_path(self) -> Path:
-        """The growing film."""
+        """The growing video."""
         return self.folder / "video.part.mp4"
 
     def add(self, frames: "Frames") -> None:
-        """Add a chunk (uint8, T H W 3); when this returns, it is on disk and in the growing film.
+        """Add a chunk (uint8, T H W 3); when this returns, it is on disk and in the growing video.
 
         Raises:
             GenerationFailedError: the frames differ in size from the chunks before.
-            StorageError: it cannot be written; the film is as it was before.
+            StorageError: it cannot be written; the video is as it was before.
         """
         encoded = encode_chunk(frames, fps=self.fps, index=self.chunks, start_frame=self.frames)
         self._check_header(split_header(encoded)[0], frames.shape[2], frames.shape[1])
@@ -96,25 +96,25 @@ class Film:
             self._state_path(self._states.popleft()).unlink(missing_ok=True)
 
     def finish(self, name: str, *, tags: Mapping[str, str] | None = None) -> Path:
-        """Copy the film so far to a finished MP4 of this name, and return its path."""
+        """Copy the video so far to a finished MP4 of this name, and return its path."""
         target = self.folder / name
         with self._written(target) as aside:
             remux(self._path, aside, tags=tags)
         return target
 
     def check_whole(self) -> None:
-        """Refuse to go on with a film that lacks chunks.
+        """Refuse to go on with a video that lacks chunks.
 
         Raises:
             NotResumableError: one of the chunks to keep is missing or damaged.
         """
         if self._damage is not None:
             raise NotResumableError(
-                f"the film cannot go on: {self._damage.message}", hint=self._way_out()
+                f"the video cannot go on: {self._damage.message}", hint=self._way_out()
             ) from self._damage
 
     def close(self) -> None:
-        """Let go of the growing film; everything stays on disk."""
+        """Let go of the growing video; everything stays on disk."""
         self._part.close()
         shutil.rmtree(self._desk, ignore_errors=True)
 
@@ -179,7 +179,7 @@ class Film:
         states = numbered(self._state_folder, ".safetensors") or [self.chunks]
         at = max((chunk for chunk in states if chunk <= self.chunks), default=0)
         if at == 0:
-            return "make the film anew"
+            return "make the video anew"
         return (
             f"media-agent branch JOB --at {at} makes another one that begins with its {at} chunks"
         )
@@ -192,7 +192,7 @@ class Film:
             with storage_errors(str(self.part_path)):
                 while rest:
                     rest = rest[self._part.write(rest) :]
-        except StorageError:  # no half chunk may stay in the film
+        except StorageError:  # no half chunk may stay in the video
             self._part.truncate(end)
             self._part.seek(end)
             raise
@@ -207,17 +207,17 @@ class Film:
             )
 
 
-class Films:
-    """The films of one request, made side by side: the first in a folder, the others below it."""
+class Videos:
+    """The videos of one request, made side by side: the first in a folder, the others below it."""
 
     def __init__(self, folder: Path, *, count: int = 1, fps: float, chunks: int = 0) -> None:
-        """Open all of them as `Film` does."""
-        self._all = [Film(own, fps=fps, chunks=chunks) for own in film_folders(folder, count)]
+        """Open all of them as `Video` does."""
+        self._all = [Video(own, fps=fps, chunks=chunks) for own in video_folders(folder, count)]
 
     def check_whole(self) -> None:
-        """Refuse to go on with films that lack chunks; see `Film.check_whole`."""
-        for film in self._all:
-            film.check_whole()
+        """Refuse to go on with videos that lack chunks; see `Video.check_whole`."""
+        for video in self._all:
+            video.check_whole()
 
     @property
     def chunks(self) -> int:
@@ -230,33 +230,33 @@ class Films:
         return self._all[-1].frames
 
     @property
-    def first(self) -> Film:
+    def first(self) -> Video:
         """The one whose growth is shown, and beside which the states of all are kept."""
         return self._all[0]
 
     def add(self, frames: "Frames") -> None:
-        """Add a chunk (uint8, N T H W 3) to all of them; see `Film.add`."""
+        """Add a chunk (uint8, N T H W 3) to all of them; see `Video.add`."""
         if len(frames) != len(self._all):
-            raise GenerationFailedError(f"got {len(frames)} films; {len(self._all)} were asked")
-        for film, own in zip(self._all, frames, strict=True):
-            film.add(own)
+            raise GenerationFailedError(f"got {len(frames)} videos; {len(self._all)} were asked")
+        for video, own in zip(self._all, frames, strict=True):
+            video.add(own)
 
-    def __iter__(self) -> Iterator[Film]:
+    def __iter__(self) -> Iterator[Video]:
         return iter(self._all)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for film in self._all:
-            film.close()
+        for video in self._all:
+            video.close()
 
 
 def read_chunk(path: Path, index: int, start_frame: int) -> tuple[int, bytes]:
     """Return the number of frames and the encoded chunk.
 
     Raises:
-        StorageError: the file is missing, damaged, or belongs elsewhere in the film.
+        StorageError: the file is missing, damaged, or belongs elsewhere in the video.
     """
     try:
         content = path.read_bytes()

@@ -1,4 +1,4 @@
-"""Single pictures as bytes: red, green, blue, row by row. PyAV is imported at first use."""
+"""Single images as bytes: red, green, blue, row by row. PyAV is imported at first use."""
 
 from fractions import Fraction
 from typing import TYPE_CHECKING

@@ -140,7 +140,7 @@ class Capabilities(Document):
     controls: tuple[Control, ...] = Field((), description="Commands a running job takes.")
     cancels: TriState = Field("unknown", description="A running job can be stopped.")
     resumable: TriState = Field(False, description="Goes on from a resume token.")
-    extends: TriState = Field(False, description="Continues a finished film.")
+    extends: TriState = Field(False, description="Continues a finished video.")
     streams: TriState = Field(False, description="Delivers chunks while it works.")
 
     lookup: Literal["key", "list", "candidates", "none"] = Field(
@@ -159,7 +159,7 @@ class Capabilities(Document):
     weights_sha256: Sha256 | None = Field(None, description="Digest of the weights, if local.")
     licence: str | None = Field(None, description="Licence of the model, SPDX or a name.")
     local: bool = Field(
-        False, description="Works on this machine: neither prompt nor film leaves it."
+        False, description="Works on this machine: neither prompt nor video leaves it."
     )
     missing: str | None = Field(
         None, description="What it lacks to work, such as a key, and how to get it; null: nothing."
@@ -182,7 +182,9 @@ class Estimate(Document):
     cost_usd: float | None = Field(None, ge=0, description="Price in USD; 0 for own hardware.")
     seconds: float | None = Field(None, ge=0, description="Time to the finished file.")
     disk_bytes: int | None = Field(
-        None, ge=0, description="What is kept on disk besides the film, to go on from it; in bytes."
+        None,
+        ge=0,
+        description="What is kept on disk besides the video, to go on from it; in bytes.",
     )
     source: str | None = Field(None, description="Where the numbers come from, with a date.")
 
@@ -212,25 +214,25 @@ class Method(StrEnum):
     CHAIN = "chain"
 
 
-class PlanPart(Schema):
-    """One of the pieces of work that a film is put together from, each submitted on its own.
+class Segment(Schema):
+    """One of the segments that a video is put together from, each submitted on its own.
 
-    Many equal pieces in a row are one part with a count, so that a plan of days stays small.
+    Many equal segments in a row are one segment with a count, so that a plan of days stays small.
     """
 
     request: VideoRequest = Field(
-        description="What will be sent; from the second part on, with what `takes` says."
+        description="What will be sent; from the second segment on, with its `continues_from`."
     )
-    takes: Literal["nothing", "last_frame", "film"] = Field(
+    continues_from: Literal["nothing", "last_frame", "video"] = Field(
         "nothing",
-        description="What it begins from: last frame or film of the part before.",
+        description="What it begins from: last frame or video of the segment before.",
     )
     estimate: Estimate = Field(Estimate(), description="What it will take, made once.")
     count: int = Field(1, ge=1, description="How often it is made, one after the other.")
 
 
 class Origin(Schema):
-    """The film that another one shares its first chunks with."""
+    """The video that another one shares its first chunks with."""
 
     job_id: str = Field(min_length=1, description="The job that made it.")
     chunk: int = Field(ge=1, description="The first chunk that differs.")
@@ -253,22 +255,22 @@ class Plan(Document):
     warnings: tuple[str, ...] = Field((), description="What the caller should know.")
     estimate: Estimate = Field(Estimate(), description="What it will take.")
     method: Method = Field(Method.SINGLE, description="How the length is reached.")
-    parts: tuple[PlanPart, ...] = Field(
-        (), description="The pieces the film is joined from; empty: `request` goes out as it is."
+    segments: tuple[Segment, ...] = Field(
+        (), description="The segments the video is joined from; empty: `request` goes out as it is."
     )
     repeats: bool = Field(
-        False, description="Whether the last part is made again until told to finish."
+        False, description="Whether the last segment is made again until told to finish."
     )
     origin: Origin | None = Field(
-        None, description="The film it goes on from; its chunks are taken as they are."
+        None, description="The video it goes on from; its chunks are taken as they are."
     )
 
     @property
     def submissions(self) -> int:
-        """Return how many pieces of work are submitted; of what repeats, the least."""
-        return sum(part.count for part in self.parts) or 1
+        """Return how many segments are submitted; of what repeats, the least."""
+        return sum(segment.count for segment in self.segments) or 1
 
     @property
     def seams(self) -> int:
-        """Return in how many places one piece ends and another begins."""
+        """Return in how many places one segment ends and another begins."""
         return self.submissions - 1

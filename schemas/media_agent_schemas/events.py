@@ -21,7 +21,7 @@ def _unless_senseless(value: object) -> object:
 
 
 Measured = Annotated[Annotated[float, Field(ge=0)] | None, BeforeValidator(_unless_senseless)]
-"""A number that somebody else says of their work; a senseless one keeps no film from its owner."""
+"""A number that somebody else says of their work; a senseless one keeps no video from its owner."""
 
 
 class Timing(Schema):
@@ -47,7 +47,7 @@ class Cost(Schema):
 
 
 class Computation(Schema):
-    """On what a film was computed here; another one may round differently."""
+    """On what a video was computed here; another one may round differently."""
 
     device: str = Field(description="Where the numbers were, such as cpu or cuda.")
     dtype: str = Field(description="Numbers of the weights, such as float32.")
@@ -59,9 +59,9 @@ class Computation(Schema):
 class Delivery(Schema):
     """What a backend knows at the end; absent where it does not know."""
 
-    artifacts: tuple[Artifact, ...] = Field((), description="The files; also of a partial film.")
-    frames: int | None = Field(None, ge=0, description="Frames in the film.")
-    chunks: int | None = Field(None, ge=0, description="Chunks in the film.")
+    artifacts: tuple[Artifact, ...] = Field((), description="The files; also of a partial video.")
+    frames: int | None = Field(None, ge=0, description="Frames in the video.")
+    chunks: int | None = Field(None, ge=0, description="Chunks in the video.")
     seed: int | None = Field(None, description="The seed used.")
     model: str | None = Field(None, description="The model that served.")
     weights_sha256: Sha256 | None = Field(None, description="Digest of the weights.")
@@ -92,12 +92,12 @@ class JobProgressed(Schema):
 
 
 class ChunkReady(Schema):
-    """A chunk is finished and safely on disk; the growing film has it."""
+    """A chunk is finished and safely on disk; the growing video has it."""
 
     type: Literal["chunk.ready"] = "chunk.ready"
     index: int = Field(ge=0, description="0 for the first chunk.")
     frames: int = Field(ge=0, description="Frames in this chunk.")
-    path: str | None = Field(None, description="The growing film, playable up to this chunk.")
+    path: str | None = Field(None, description="The growing video, playable up to this chunk.")
     resume: ResumeToken | None = Field(None, description="To go on after this chunk.")
 
 
@@ -110,26 +110,26 @@ class PromptChanged(Schema):
 
 
 class JobCompleted(Delivery):
-    """Terminal: the film is finished."""
+    """Terminal: the video is finished."""
 
     type: Literal["job.completed"] = "job.completed"
 
 
 class JobFailed(Delivery):
-    """Terminal: there will be no film; of paid work that was sent only its backend can say so."""
+    """Terminal: there will be no video; of paid work that was sent only its backend can say so."""
 
     type: Literal["job.failed"] = "job.failed"
     error: ErrorInfo = Field(description="Why.")
 
 
 class JobCancelled(Delivery):
-    """Terminal: stopped on request; artifacts may hold the film so far."""
+    """Terminal: stopped on request; artifacts may hold the video so far."""
 
     type: Literal["job.cancelled"] = "job.cancelled"
 
 
 class JobOutcomeUnknown(Delivery):
-    """Terminal: paid work may be there, or a film not yet here; never sent again by itself."""
+    """Terminal: paid work may be there, or a video not yet here; never sent again by itself."""
 
     type: Literal["job.outcome_unknown"] = "job.outcome_unknown"
     error: ErrorInfo = Field(description="What to check, and where.")

@@ -46,7 +46,7 @@ class ResumeToken(Document):
     key: str | None = Field(
         None,
         description="The submission in whose work folder the chunks and the state are; absent: the "
-        "one that goes on. Another one: its film is branched here, under the request's prompts.",
+        "one that goes on. Another one: its video is branched here, under the request's prompts.",
     )
     data: dict[str, JsonValue] = Field({}, description="The backend's own; small.")
 
@@ -64,7 +64,7 @@ class ChangePrompt(Schema):
 
 
 class Finish(Schema):
-    """Command: end the film with its next chunk, complete."""
+    """Command: end the video with its next chunk, complete."""
 
     type: Literal["finish"] = "finish"
 
@@ -86,7 +86,7 @@ class VideoJob(Document):
     phase: str | None = Field(None, description="What is being done.")
     chunks_ready: int = Field(0, ge=0, description="Finished chunks.")
     frames_ready: int = Field(0, ge=0, description="Finished frames.")
-    artifacts: tuple[Artifact, ...] = Field((), description="The files; the film is the first.")
-    record_path: str | None = Field(None, description="The generation record beside the film.")
+    artifacts: tuple[Artifact, ...] = Field((), description="The files; the video is the first.")
+    record_path: str | None = Field(None, description="The generation record beside the video.")
     warnings: tuple[str, ...] = Field((), description="What the caller should know.")
     error: ErrorInfo | None = Field(None, description="Why it did not complete.")

@@ -88,7 +88,7 @@ class InputRole(StrEnum):
 
 
 class MediaInput(Schema):
-    """One picture or film that the request brings along, from exactly one source."""
+    """One image or video that the request brings along, from exactly one source."""
 
     role: InputRole = Field(description="What the medium is for.")
     path: str | None = Field(None, min_length=1, description="A file on this machine.")

@@ -11,7 +11,7 @@ from media_agent_schemas.request import RoutingPreference, VideoRequest
 
 
 class Quality(Schema):
-    """How good the films of a model look: an opinion, and whose."""
+    """How good the videos of a model look: an opinion, and whose."""
 
     tier: int = Field(ge=0, le=5, description="0: no model at all, 1: a toy, 5: the best there is.")
     opinion_of: str = Field(min_length=1, description="Whose opinion; it is not measured here.")

@@ -1,4 +1,4 @@
-"""The record beside a film: what was asked, adjusted, sent and delivered."""
+"""The record beside a video: what was asked, adjusted, sent and delivered."""
 
 from pydantic import AwareDatetime, Field
 
@@ -12,7 +12,7 @@ from media_agent_schemas.request import VideoRequest
 
 
 class ShotRecord(Schema):
-    """One shot: the words asked, the words sent, and where it lies in the film."""
+    """One shot: the words asked, the words sent, and where it lies in the video."""
 
     prompt_asked: str | None = Field(description="As the caller wrote it; null: steered later.")
     prompt_sent: str = Field(description="As the model got it.")
@@ -21,10 +21,10 @@ class ShotRecord(Schema):
 
 
 class Lineage(Schema):
-    """Where a film comes from."""
+    """Where a video comes from."""
 
-    parent_job: str | None = Field(None, description="The job whose film was continued.")
-    parent_chunk: int | None = Field(None, ge=0, description="First chunk unlike that film's.")
+    parent_job: str | None = Field(None, description="The job whose video was continued.")
+    parent_chunk: int | None = Field(None, ge=0, description="First chunk unlike that video's.")
     resumed_from_chunk: int | None = Field(None, ge=0, description="First chunk after a resume.")
     inputs: tuple[Sha256 | None, ...] = Field(
         (), description="Digests of the inputs, in order; null: fetched from a url."

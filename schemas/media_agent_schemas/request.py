@@ -12,7 +12,7 @@ from media_agent_schemas.media import CameraMove, InputRole, MediaInput, Resolut
 LONGEST_PROMPT_BYTES = 100_000
 LARGEST_SEED = 2**63 - 1
 LONGEST_SECONDS = 1e7  # four months; longer is a slip, and endless needs no length
-MOST_FRAMES = 10**10  # of the longest film at the highest frame rate
+MOST_FRAMES = 10**10  # of the longest video at the highest frame rate
 
 
 def _check_prompt(prompt: str) -> str:
@@ -90,7 +90,7 @@ class VideoMode(StrEnum):
 
 
 class Shot(Schema):
-    """A stretch of the film under one prompt."""
+    """A stretch of the video under one prompt."""
 
     prompt: Prompt = Field(description="What this stretch shows.")
     duration: Duration | None = Field(
@@ -140,7 +140,7 @@ class VideoRequest(Document):
     negative_prompt: Prompt | None = Field(None, description="What it should not show.")
     shots: tuple[Shot, ...] = Field((), description="A storyboard, in order; or give prompt.")
     mode: VideoMode | None = Field(None, description="Kind of work; inferred when absent.")
-    inputs: tuple[MediaInput, ...] = Field((), description="Pictures and films to start from.")
+    inputs: tuple[MediaInput, ...] = Field((), description="Images and videos to start from.")
     camera: CameraMove | None = Field(None, description="Camera movement.")
     duration: Duration | None = Field(None, description="Length in seconds; or num_frames.")
     num_frames: FrameCount | None = Field(None, description="Length in frames; or duration.")

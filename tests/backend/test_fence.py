@@ -189,7 +189,7 @@ def test_a_faulty_plugin_is_named_with_what_it_did_and_the_others_are_listed(
 
 
 @pytest.mark.parametrize(
-    ("limits", "said"),
+    ("capabilities", "said"),
     [
         ("size_range={'minimum': 'wide'}", "size_range"),
         ("max_duration=float('nan')", "max_duration"),
@@ -198,9 +198,9 @@ def test_a_faulty_plugin_is_named_with_what_it_did_and_the_others_are_listed(
     ],
 )
 def test_what_a_plugin_says_unchecked_is_checked(
-    install: Install, limits: str, said: str, tmp_path: Path
+    install: Install, capabilities: str, said: str, tmp_path: Path
 ) -> None:
-    made = f"Capabilities.model_construct(backend='NAME', model='one', {limits})"
+    made = f"Capabilities.model_construct(backend='NAME', model='one', {capabilities})"
     install("acme", source=f"Backend.capabilities = lambda *given: {made}")
 
     (problem,) = list_all(Registry.discover(), Settings(data_dir=tmp_path)).faults
@@ -212,8 +212,8 @@ def test_what_a_plugin_says_unchecked_is_checked(
 def test_a_backend_that_says_it_is_another_is_listed_under_its_own_name(
     install: Install, tmp_path: Path
 ) -> None:
-    limits = "Capabilities(backend='fal', model='one', models=('one',))"
-    install("acme", source=f"Backend.capabilities = lambda *given: {limits}")
+    capabilities = "Capabilities(backend='fal', model='one', models=('one',))"
+    install("acme", source=f"Backend.capabilities = lambda *given: {capabilities}")
 
     listing = list_all(Registry.discover(), Settings(data_dir=tmp_path))
 
@@ -263,7 +263,7 @@ def test_a_plan_names_the_faults_and_chooses_among_the_others(
     assert all(FAULTS[fault][1] in said for fault in (*SOME, "price_that_breaks"))
 
 
-def test_a_routed_film_is_made_and_the_faults_are_told(
+def test_a_routed_video_is_made_and_the_faults_are_told(
     install: Install,
     capsys: pytest.CaptureFixture[str],
     caplog: pytest.LogCaptureFixture,
@@ -278,7 +278,7 @@ def test_a_routed_film_is_made_and_the_faults_are_told(
     assert all(FAULTS[fault][1] in caplog.text for fault in (*SOME, "price_that_breaks"))
 
 
-def test_a_film_of_a_named_backend_is_made_beside_a_broken_plugin(
+def test_a_video_of_a_named_backend_is_made_beside_a_broken_plugin(
     install: Install, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     install("exit_at_import")

@@ -1,4 +1,4 @@
-"""A disk that is full: the film so far is kept, and goes on when there is room again."""
+"""A disk that is full: the video so far is kept, and goes on when there is room again."""
 
 import errno
 from collections.abc import AsyncIterator, Iterator
@@ -72,7 +72,7 @@ async def client(
 
 
 @pytest.mark.anyio
-async def test_a_film_without_room_for_its_state_ends_and_goes_on_later(
+async def test_a_video_without_room_for_its_state_ends_and_goes_on_later(
     client: VideoClient, counter: Counter
 ) -> None:
     counter.room = 2
@@ -84,7 +84,7 @@ async def test_a_film_without_room_for_its_state_ends_and_goes_on_later(
     assert full.error is not None
     assert "the disk is full" in full.error.message
     assert f"media-agent jobs resume {full.id} goes on" in str(full.error.hint)
-    assert Path(str(full.artifacts[0].path)).name == "film.partial.mp4"
+    assert Path(str(full.artifacts[0].path)).name == "video.partial.mp4"
     assert done.status is JobStatus.COMPLETED, done.error
-    film = read_frames(Path(str(done.artifacts[0].path)))
-    assert [round(frame.mean() / 50) for frame in film[::6]] == [1, 2, 3, 4]
+    video = read_frames(Path(str(done.artifacts[0].path)))
+    assert [round(frame.mean() / 50) for frame in video[::6]] == [1, 2, 3, 4]

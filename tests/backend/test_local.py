@@ -88,7 +88,7 @@ def types_of(events, leave_out=("job.progressed",)):
     return [event.type for event in events if event.type not in leave_out]
 
 
-async def test_a_film_comes_chunk_by_chunk_and_is_cut_to_the_frames_asked(make):
+async def test_a_video_comes_chunk_by_chunk_and_is_cut_to_the_frames_asked(make):
     backend: VideoBackend = make()
 
     ref = await backend.submit(request(15, seed=7), key="job-1")
@@ -105,7 +105,7 @@ async def test_a_film_comes_chunk_by_chunk_and_is_cut_to_the_frames_asked(make):
     assert completed.timing.first_chunk_seconds <= completed.timing.total_seconds
 
 
-async def test_the_growing_film_holds_every_chunk_that_was_announced(make):
+async def test_the_growing_video_holds_every_chunk_that_was_announced(make):
     may_go_on = threading.Semaphore(1)
     backend = make(lambda index, context: may_go_on.acquire())
     ref = await backend.submit(request(18), key="job-1")
@@ -159,7 +159,7 @@ async def test_a_cancelled_job_stops_between_steps_and_keeps_its_chunks(make):
     assert len(frames_of(seen[-1])) == seen[-1].frames == 12
 
 
-async def test_a_job_cancelled_before_its_first_chunk_has_no_film(make):
+async def test_a_job_cancelled_before_its_first_chunk_has_no_video(make):
     arrived, go_on = threading.Event(), threading.Event()
 
     def wait(index, context):
@@ -257,7 +257,7 @@ async def test_a_full_disk_is_said_in_words(make):
     assert "the disk is full" in last.error.message
 
 
-async def test_a_resumed_film_equals_an_uninterrupted_one(make):
+async def test_a_resumed_video_equals_an_uninterrupted_one(make):
     def break_at_two(index, context):
         if index == 2 and context.resume is None:
             raise RuntimeError("power cut")

@@ -263,7 +263,7 @@ async def test_work_whose_polls_failed_meanwhile_is_not_stopped_at_its_deadline(
     assert backend.stopped == []
 
 
-async def test_a_film_on_its_way_is_left_to_a_later_run_when_the_job_is_to_stop(
+async def test_a_video_on_its_way_is_left_to_a_later_run_when_the_job_is_to_stop(
     tmp_path, monkeypatch
 ):
     monkeypatch.setattr(watch, "_STOP_SECONDS", 0.01)
@@ -271,7 +271,7 @@ async def test_a_film_on_its_way_is_left_to_a_later_run_when_the_job_is_to_stop(
 
     class Slow(ScriptedBackend):
         async def status(self, ref):
-            self.film_path(ref)
+            self.video_path(ref)
             fetching.set()
             await asyncio.Event().wait()
 
@@ -312,7 +312,7 @@ async def test_nothing_is_said_to_have_started_before_the_provider_answered(tmp_
     assert seen == []
 
 
-async def test_a_film_that_comes_too_late_is_of_unknown_outcome_and_is_stopped(tmp_path):
+async def test_a_video_that_comes_too_late_is_of_unknown_outcome_and_is_stopped(tmp_path):
     backend = ScriptedBackend(tmp_path, WORKING, cancels=True, deadline_seconds=100)
 
     events = await run(backend)
@@ -332,7 +332,7 @@ async def test_the_deadline_of_a_request_goes_before_that_of_the_settings(tmp_pa
     assert "within 50 s" in events[-1].error.message
 
 
-async def test_a_film_that_is_there_after_the_deadline_is_taken(tmp_path):
+async def test_a_video_that_is_there_after_the_deadline_is_taken(tmp_path):
     backend = ScriptedBackend(tmp_path, DONE)
     ref = await backend.submit(REQUEST, key="job-1")
     other = ScriptedBackend(tmp_path, DONE)
@@ -378,11 +378,11 @@ async def test_a_key_that_cannot_name_a_folder_is_refused_before_anything_is_sen
     assert backend.sent == []
 
 
-async def test_a_film_that_the_backend_fetches_itself_gets_a_folder_of_its_job(tmp_path):
+async def test_a_video_that_the_backend_fetches_itself_gets_a_folder_of_its_job(tmp_path):
     backend = ScriptedBackend(tmp_path, DONE)
     ref = await backend.submit(REQUEST, key="job-1")
 
-    path = backend.film_path(ref)
+    path = backend.video_path(ref)
 
     assert path == tmp_path / "work" / "job-1" / "video.mp4"
     assert path.parent.is_dir()
@@ -480,7 +480,7 @@ async def test_work_that_is_gone_after_a_cancel_was_cancelled_but_else_it_is_los
         await collect(lost.observe(ref))
 
 
-async def test_a_film_that_is_finished_despite_a_cancel_is_kept(tmp_path):
+async def test_a_video_that_is_finished_despite_a_cancel_is_kept(tmp_path):
     backend = ScriptedBackend(tmp_path, WORKING, DONE, cancels=True)
     ref = await backend.submit(REQUEST, key="job-1")
 

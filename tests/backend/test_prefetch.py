@@ -3,11 +3,11 @@ from itertools import count, islice
 
 import pytest
 
-from media_agent.backend.prefetch import ahead
+from media_agent.backend.prefetch import prefetch
 
 
 def test_items_come_in_order_and_end():
-    with ahead(iter("abc")) as items:
+    with prefetch(iter("abc")) as items:
         assert list(items) == ["a", "b", "c"]
         assert list(items) == []
 
@@ -24,7 +24,7 @@ def test_a_slow_taker_stops_the_maker_where_there_is_no_room(room):
             begun[number].set()
             yield number
 
-    with ahead(numbers(), room=room) as items:
+    with prefetch(numbers(), room=room) as items:
         for in_hand in items:
             assert begun[min(in_hand + room, 20)].wait(5)  # it runs ahead, this far
             assert not any(event.is_set() for event in begun[in_hand + room + 1 :])
@@ -42,7 +42,7 @@ def test_nothing_is_begun_after_leaving_and_the_thread_is_gone():
             made.append(number)
             yield number
 
-    with ahead(numbers(), room=2) as items:
+    with prefetch(numbers(), room=2) as items:
         first = list(islice(items, 3))
 
     assert first == [0, 1, 2]
@@ -57,7 +57,7 @@ def test_an_error_comes_after_the_items_before_it():
         raise ZeroDivisionError("three")
 
     taken = []
-    with pytest.raises(ZeroDivisionError, match="three"), ahead(numbers()) as items:
+    with pytest.raises(ZeroDivisionError, match="three"), prefetch(numbers()) as items:
         taken.extend(items)  # keeps what came before the error
     assert taken == [1, 2]
 
@@ -72,7 +72,7 @@ def test_a_generator_is_closed_in_its_own_thread_when_it_is_left():
         finally:
             threads.append(threading.current_thread())
 
-    with ahead(numbers()) as items:
+    with prefetch(numbers()) as items:
         next(items)
 
     assert len(threads) == 2
@@ -82,7 +82,7 @@ def test_a_generator_is_closed_in_its_own_thread_when_it_is_left():
 def test_stages_can_follow_each_other_and_all_end_when_the_last_is_left():
     before = threading.active_count()
 
-    with ahead(count()) as numbers, ahead(number * number for number in numbers) as squares:
+    with prefetch(count()) as numbers, prefetch(number * number for number in numbers) as squares:
         first = list(islice(squares, 4))
 
     assert first == [0, 1, 4, 9]
@@ -90,5 +90,5 @@ def test_stages_can_follow_each_other_and_all_end_when_the_last_is_left():
 
 
 def test_an_error_of_who_takes_the_items_is_raised_as_it_is():
-    with pytest.raises(ValueError, match="cannot use 0"), ahead(count()) as items:
+    with pytest.raises(ValueError, match="cannot use 0"), prefetch(count()) as items:
         raise ValueError(f"cannot use {next(items)}")

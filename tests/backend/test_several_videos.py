@@ -1,4 +1,4 @@
-"""One request for several films: made side by side, each a file of its own."""
+"""One request for several videos: made side by side, each a file of its own."""
 
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -32,10 +32,10 @@ REQUEST = VideoRequest(prompt="a cat", num_frames=10, fps=6, n=3, model="shades"
 
 
 class Shades(LocalBackend):
-    """Makes films of one gray each, in chunks of six frames."""
+    """Makes videos of one gray each, in chunks of six frames."""
 
     fails_at: int | None = None
-    films: int | None = None
+    videos: int | None = None
 
     @property
     def name(self) -> str:
@@ -60,7 +60,7 @@ class Shades(LocalBackend):
         for index in range(first, 2):
             if index == self.fails_at:
                 raise GenerationFailedError("as told")
-            shades = np.arange(self.films or request.n, dtype=np.uint8) * 50 + 20 * index
+            shades = np.arange(self.videos or request.n, dtype=np.uint8) * 50 + 20 * index
             frames = np.broadcast_to(shades[:, None, None, None, None], (len(shades), 6, 32, 32, 3))
             token = ResumeToken(backend="shades", model="one", next_chunk=index + 1)
             yield Chunk(index, frames if request.n > 1 else frames[0], token)
@@ -82,15 +82,15 @@ async def client(tmp_path: Path, shades: Shades, anyio_backend: str) -> AsyncIte
 
 
 def shades_of(job: VideoJob) -> list[list[int]]:
-    """Return the gray of every frame of every film, to the nearest ten."""
-    films = [read_frames(Path(str(file.path))) for file in job.artifacts]
-    return [[round(frame.mean() / 10) * 10 for frame in film] for film in films]
+    """Return the gray of every frame of every video, to the nearest ten."""
+    videos = [read_frames(Path(str(file.path))) for file in job.artifacts]
+    return [[round(frame.mean() / 10) * 10 for frame in video] for video in videos]
 
 
 WHOLE = [[0] * 6 + [20] * 4, [50] * 6 + [70] * 4, [100] * 6 + [120] * 4]
 
 
-async def test_every_film_is_a_file_and_the_record_names_them_all(
+async def test_every_video_is_a_file_and_the_record_names_them_all(
     client: VideoClient, tmp_path: Path
 ) -> None:
     job = await client.generate(REQUEST, out=tmp_path / "cat.mp4")
@@ -111,13 +111,13 @@ async def test_only_what_a_branch_needs_stays_behind(client: VideoClient, tmp_pa
     assert {path.name for path in work.iterdir()} == {"chunks", "states"}
 
 
-async def test_one_film_has_no_number(client: VideoClient, tmp_path: Path) -> None:
+async def test_one_video_has_no_number(client: VideoClient, tmp_path: Path) -> None:
     job = await client.generate(REQUEST.model_copy(update={"n": 1}), out=tmp_path / "cat.mp4")
 
     assert [Path(str(file.path)).name for file in job.artifacts] == ["cat.mp4"]
 
 
-async def test_a_film_in_the_place_of_any_of_them_is_not_replaced(
+async def test_a_video_in_the_place_of_any_of_them_is_not_replaced(
     client: VideoClient, tmp_path: Path
 ) -> None:
     (tmp_path / "cat-3.mp4").write_bytes(b"mine")
@@ -143,14 +143,14 @@ async def test_what_was_made_of_all_of_them_is_kept_and_gone_on_with(
     assert shades_of(job) == WHOLE
 
 
-async def test_several_films_branch_off_one(shades: Shades) -> None:
+async def test_several_videos_branch_off_one(shades: Shades) -> None:
     await made(shades, REQUEST.model_copy(update={"n": 1}), "trunk")
     token = ResumeToken(backend="shades", model="one", next_chunk=1, key="trunk")
 
     end = await made(shades, REQUEST, "branch", token)
 
-    films = [read_frames(Path(str(file.path))) for file in end.artifacts]
-    grays = [[round(film[place].mean() / 10) * 10 for place in (0, 5, 6)] for film in films]
+    videos = [read_frames(Path(str(file.path))) for file in end.artifacts]
+    grays = [[round(video[place].mean() / 10) * 10 for place in (0, 5, 6)] for video in videos]
     assert grays == [[0, 0, 20], [0, 0, 70], [0, 0, 120]]
 
 
@@ -163,13 +163,13 @@ async def made(
     return end
 
 
-async def test_a_backend_that_makes_another_number_of_films_fails(
+async def test_a_backend_that_makes_another_number_of_videos_fails(
     client: VideoClient, shades: Shades
 ) -> None:
-    shades.films = 2
+    shades.videos = 2
 
     job = await client.generate(REQUEST)
 
     assert job.status is JobStatus.FAILED
     assert job.error is not None
-    assert "got 2 films; 3 were asked" in job.error.message
+    assert "got 2 videos; 3 were asked" in job.error.message

@@ -101,7 +101,9 @@ async def test_a_job_is_steered_and_finished_by_a_client_that_does_not_run_it(no
 
 
 @pytest.mark.anyio
-async def test_the_contact_sheet_names_the_prompts_that_the_film_was_steered_to(none: Path) -> None:
+async def test_the_contact_sheet_names_the_prompts_that_the_video_was_steered_to(
+    none: Path,
+) -> None:
     async with new_client(none) as client:
         job = await client.start(ENDLESS)
         await client.steer(job.id, "a dog", at=3)
@@ -157,16 +159,18 @@ async def test_what_cannot_be_steered_is_said(none: Path) -> None:
 
 
 @pytest.mark.anyio
-async def test_a_chunk_behind_the_end_of_the_film_cannot_be_steered(none: Path) -> None:
+async def test_a_chunk_behind_the_end_of_the_video_cannot_be_steered(none: Path) -> None:
     options = {"sandbox": {"latency_seconds": 2}}
     asked = SLATE.model_copy(update={"num_frames": 25, "options": options})
     async with new_client(none) as client:
         job = await client.start(asked)
-        limits = (await client.capabilities("sandbox")).model_copy(update={"chunk_seconds": 1.0})
-        check_command(ChangePrompt(prompt="a dog", at=2), job, limits)
+        capabilities = (await client.capabilities("sandbox")).model_copy(
+            update={"chunk_seconds": 1.0}
+        )
+        check_command(ChangePrompt(prompt="a dog", at=2), job, capabilities)
 
         with pytest.raises(InvalidRequestError, match="has no chunk 3: it has 3"):
-            check_command(ChangePrompt(prompt="a dog", at=3), job, limits)
+            check_command(ChangePrompt(prompt="a dog", at=3), job, capabilities)
         with pytest.raises(InvalidRequestError, match="at"):
             await client.steer(job.id, "a dog", at=-1)
         await client.cancel(job.id)
@@ -176,10 +180,10 @@ async def test_a_chunk_behind_the_end_of_the_film_cannot_be_steered(none: Path) 
 async def test_a_command_or_words_that_the_model_does_not_take_are_refused(none: Path) -> None:
     async with new_client(none) as client:
         plan = await client.plan(SLATE)
-        limits = await client.capabilities("sandbox")
+        capabilities = await client.capabilities("sandbox")
     now = datetime(2026, 1, 2, tzinfo=UTC)
     job = VideoJob(id="mine", created_at=now, updated_at=now, request=SLATE, plan=plan)
-    narrow = limits.model_copy(
+    narrow = capabilities.model_copy(
         update={"controls": (Control.CHANGE_PROMPT,), "closed_vocabulary": ("a", "red", "circle")}
     )
 
@@ -235,7 +239,7 @@ class TestSteering:
         assert [again.prompt(chunk) for chunk in range(2, 8)] == [None, "a", "a", "a", "b", "b"]
 
     @pytest.mark.parametrize(("begun", "last", "end"), [(3, None, 3), (0, None, 1), (6, 3, 4)])
-    def test_a_film_told_to_finish_has_the_same_end_in_every_life(
+    def test_a_video_told_to_finish_has_the_same_end_in_every_life(
         self, operation: Operation, begun: int, last: int | None, end: int
     ) -> None:
         steering = Steering(GenerationContext(operation))
@@ -252,7 +256,7 @@ class TestSteering:
             assert not each.ends_before(end - 1)
             assert each.ends_before(end)
 
-    def test_a_prompt_behind_the_end_of_a_finished_film_is_a_warning(
+    def test_a_prompt_behind_the_end_of_a_finished_video_is_a_warning(
         self, operation: Operation
     ) -> None:
         steering = Steering(GenerationContext(operation))
@@ -261,11 +265,11 @@ class TestSteering:
 
         steering.take(6, last=3, change_now=lambda prompt: 3)
 
-        assert ["chunk 6 is not in the film" in each for each in operation.warnings] == [True]
+        assert ["chunk 6 is not in the video" in each for each in operation.warnings] == [True]
         assert [steering.prompt(chunk) for chunk in (2, 3)] == [None, "b"]
 
     @pytest.mark.parametrize(("kept", "end"), [("null", 10), ("0", 1), ("4", 5)])
-    def test_where_a_film_ends_is_kept(self, operation: Operation, kept: str, end: int) -> None:
+    def test_where_a_video_ends_is_kept(self, operation: Operation, kept: str, end: int) -> None:
         (operation.work_dir / "steered.json").write_text(f'{{"prompts": {{}}, "last": {kept}}}')
 
         steering = Steering(GenerationContext(operation), chunks=10)
@@ -300,7 +304,7 @@ class TestSteering:
 
         assert [steering.prompt(chunk) for chunk in (3, 4, 6)] == [None, "a", "a"]
 
-    @pytest.mark.parametrize(("chunk", "reason"), [(2, "was begun"), (10, "not in the film")])
+    @pytest.mark.parametrize(("chunk", "reason"), [(2, "was begun"), (10, "not in the video")])
     def test_a_chunk_that_is_begun_or_will_never_be_is_a_warning(
         self, operation: Operation, chunk: int, reason: str
     ) -> None:
@@ -354,7 +358,7 @@ class TestSteering:
         with pytest.raises(StorageError, match="cannot be read"):
             Steering(GenerationContext(operation))
 
-    def test_a_token_of_another_submission_branches_its_film(self, operation: Operation) -> None:
+    def test_a_token_of_another_submission_branches_its_video(self, operation: Operation) -> None:
         assert not GenerationContext(operation).branches
         for key, branches in ((None, False), ("mine", False), ("another", True)):
             operation.resume = ResumeToken(backend="s", model="m", next_chunk=1, key=key)

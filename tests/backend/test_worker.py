@@ -17,7 +17,7 @@ from media_agent.errors import InvalidRequestError, NotResumableError
 from media_agent.storage.work_folder import state_name
 from media_agent.testing import events_of
 from media_agent.video.codec import encode_chunk, read_frames
-from media_agent.video.growing import Film
+from media_agent.video.growing import Video
 from media_agent_schemas import (
     Capabilities,
     ChunkReady,
@@ -29,13 +29,13 @@ from media_agent_schemas import (
 pytestmark = pytest.mark.anyio
 
 
-def picture(index):
+def image(index):
     """Six frames that no other chunk has, hard enough to encode to be a few kilobytes."""
     return np.random.default_rng(index).integers(0, 256, (6, 64, 64, 3), np.uint8)
 
 
 class StatefulBackend(LocalBackend):
-    """Adds up the numbers of its chunks: the sum is its state, and decides the picture."""
+    """Adds up the numbers of its chunks: the sum is its state, and decides the image."""
 
     def __init__(self, folder, *, generating=None, decoding=None, saving=None, keep=8):
         super().__init__(BackendSettings(data_dir=folder))
@@ -73,7 +73,7 @@ class StatefulBackend(LocalBackend):
     def _decode(self, index, total):
         if self.decoding is not None:
             self.decoding(index)
-        return picture(total)
+        return image(total)
 
     def _save(self, path, index, total):
         path.write_text(str(total))
@@ -98,7 +98,7 @@ def request(frames=24, **named):
     return VideoRequest(prompt="sums", num_frames=frames, fps=24, model="sums/one", **named)
 
 
-async def film_of(backend, key, frames=24, resume=None):
+async def video_of(backend, key, frames=24, resume=None):
     """Return the events, of which the last is the only terminal one."""
     ref = await backend.submit(request(frames), key=key, resume=resume)
     return await events_of(backend, ref)
@@ -117,11 +117,11 @@ def token(next_chunk, key=None):
 
 
 def offline(folder, chunks):
-    """Return the frames of a film made in one go, without threads or resuming."""
-    with Film(folder / "offline", fps=24) as film:
+    """Return the frames of a video made in one go, without threads or resuming."""
+    with Video(folder / "offline", fps=24) as video:
         for index in range(chunks):
-            film.add(picture(sum(range(index + 1))))
-    return read_frames(film.part_path)
+            video.add(image(sum(range(index + 1))))
+    return read_frames(video.part_path)
 
 
 async def test_the_next_chunk_is_generated_while_one_is_decoded(make):
@@ -132,7 +132,7 @@ async def test_the_next_chunk_is_generated_while_one_is_decoded(make):
         decoding=lambda index: overlapped.append(begun[min(index + 1, 4)].wait(5)),
     )
 
-    await film_of(backend, "overlap", frames=30)
+    await video_of(backend, "overlap", frames=30)
 
     assert overlapped == [True] * 5
 
@@ -150,24 +150,24 @@ async def test_a_slow_writer_stops_the_generator(make):
 
     backend = make(generating=generating, saving=saving)
 
-    await film_of(backend, "slow", frames=120)
+    await video_of(backend, "slow", frames=120)
 
     assert 1 <= furthest <= 6  # two begun in each stage before, one in hand, one on its way
 
 
-async def test_the_film_made_in_stages_is_the_film_made_at_once(make, tmp_path):
-    events = await film_of(make(), "stages", frames=36)
+async def test_the_video_made_in_stages_is_the_video_made_at_once(make, tmp_path):
+    events = await video_of(make(), "stages", frames=36)
 
     assert np.array_equal(frames_of(events), offline(tmp_path, chunks=6))
 
 
 @pytest.mark.parametrize("stage", ["generating", "decoding", "saving"])
-async def test_an_error_in_any_stage_ends_the_job_once_and_keeps_the_film(make, stage):
+async def test_an_error_in_any_stage_ends_the_job_once_and_keeps_the_video(make, stage):
     def break_down(index, *_):
         if index == 2:
             raise ZeroDivisionError("by zero")
 
-    events = await film_of(make(**{stage: break_down}), "broken", frames=600)
+    events = await video_of(make(**{stage: break_down}), "broken", frames=600)
 
     assert [event.type for event in events if event.type.startswith("job.")] == [
         "job.started",
@@ -183,7 +183,7 @@ async def test_a_generator_that_ends_its_process_ends_its_job_only(make):
         if index == 1:
             raise SystemExit(3)
 
-    events = await film_of(make(generating=leave), "left")
+    events = await video_of(make(generating=leave), "left")
 
     assert events[-1].type == "job.failed"
     assert "SystemExit: 3" in events[-1].error.message
@@ -196,7 +196,7 @@ async def test_a_backend_that_cannot_say_what_it_is_still_ends_its_job(make):
 
     backend = make(generating=forget)
 
-    events = await film_of(backend, "dumb")
+    events = await video_of(backend, "dumb")
 
     assert [event.type for event in events if event.type.startswith("job.")] == [
         "job.started",
@@ -232,7 +232,7 @@ def threads_of_stages():
 
 
 async def test_no_thread_is_left_after_a_job(make):
-    await film_of(make(), "alone")
+    await video_of(make(), "alone")
 
     assert threads_of_stages() == []
 
@@ -248,19 +248,19 @@ async def test_what_is_announced_is_on_disk_chunk_and_state(make, tmp_path):
                 assert (work / "states" / state_name(event.resume.next_chunk)).exists()
 
 
-async def test_a_film_goes_on_from_any_state_that_is_kept(make):
-    whole = await film_of(make(), "whole", frames=36)
+async def test_a_video_goes_on_from_any_state_that_is_kept(make):
+    whole = await video_of(make(), "whole", frames=36)
 
-    resumed = await film_of(make(), "whole", frames=36, resume=token(4))
+    resumed = await video_of(make(), "whole", frames=36, resume=token(4))
 
     assert chunks_of(resumed) == [4, 5]
     assert np.array_equal(frames_of(resumed), frames_of(whole))
 
 
 async def test_states_and_chunks_after_the_point_of_resuming_are_forgotten(make, tmp_path):
-    await film_of(make(), "job", frames=36)
+    await video_of(make(), "job", frames=36)
 
-    await film_of(make(), "job", frames=12, resume=token(2))
+    await video_of(make(), "job", frames=12, resume=token(2))
 
     work = tmp_path / "work" / "job"
     assert names(work / "chunks") == ["00000000.chunk", "00000001.chunk"]
@@ -295,32 +295,32 @@ async def test_a_state_is_kept_until_an_observer_has_dealt_with_the_next(make, t
                 assert (states / state_name(event.resume.next_chunk - 1)).exists()
 
 
-async def test_a_film_branches_off_another_one(make, tmp_path):
-    whole = await film_of(make(), "first", frames=36)
+async def test_a_video_branches_off_another_one(make, tmp_path):
+    whole = await video_of(make(), "first", frames=36)
     before = names(tmp_path / "work" / "first" / "chunks")
 
-    branch = await film_of(make(), "second", frames=48, resume=token(3, key="first"))
+    branch = await video_of(make(), "second", frames=48, resume=token(3, key="first"))
 
     assert chunks_of(branch) == [3, 4, 5, 6, 7]
     assert np.array_equal(frames_of(branch)[:36], frames_of(whole))
     assert names(tmp_path / "work" / "first" / "chunks") == before
 
 
-async def test_a_branch_goes_on_after_its_first_film_is_gone(make, tmp_path):
-    await film_of(make(), "first", frames=36)
-    branch = await film_of(make(), "second", frames=30, resume=token(3, key="first"))
+async def test_a_branch_goes_on_after_its_first_video_is_gone(make, tmp_path):
+    await video_of(make(), "first", frames=36)
+    branch = await video_of(make(), "second", frames=30, resume=token(3, key="first"))
     shutil.rmtree(tmp_path / "work" / "first")
 
-    resumed = await film_of(make(), "second", frames=30, resume=token(4))
+    resumed = await video_of(make(), "second", frames=30, resume=token(4))
 
     assert chunks_of(resumed) == [4]
     assert np.array_equal(frames_of(resumed), frames_of(branch))
 
 
-async def test_a_branch_that_waits_for_a_worker_needs_its_film_no_more(make, tmp_path):
+async def test_a_branch_that_waits_for_a_worker_needs_its_video_no_more(make, tmp_path):
     go_on = threading.Event()
     backend = make(generating=lambda index, context: index < 3 or go_on.wait(10))
-    whole = await film_of(make(), "first", frames=18)
+    whole = await video_of(make(), "first", frames=18)
     await backend.submit(request(24), key="busy")
     branch = await backend.submit(request(30), key="second", resume=token(3, key="first"))
     shutil.rmtree(tmp_path / "work" / "first")
@@ -333,8 +333,8 @@ async def test_a_branch_that_waits_for_a_worker_needs_its_film_no_more(make, tmp
     assert whole[-1].frames == 18
 
 
-async def test_a_branch_off_a_film_that_is_gone_is_refused_by_name(make, tmp_path):
-    await film_of(make(), "first", frames=18)
+async def test_a_branch_off_a_video_that_is_gone_is_refused_by_name(make, tmp_path):
+    await video_of(make(), "first", frames=18)
     lost = tmp_path / "work" / "first" / "chunks" / "00000001.chunk"
     lost.unlink()
 
@@ -342,11 +342,11 @@ async def test_a_branch_off_a_film_that_is_gone_is_refused_by_name(make, tmp_pat
         await make().submit(request(), key="second", resume=token(3, key="first"))
 
 
-async def test_a_film_of_which_a_chunk_is_damaged_delivers_those_before_it(make, tmp_path):
-    await film_of(make(), "film", frames=36)
-    (tmp_path / "work" / "film" / "chunks" / "00000002.chunk").write_bytes(b"half")
+async def test_a_video_of_which_a_chunk_is_damaged_delivers_those_before_it(make, tmp_path):
+    await video_of(make(), "video", frames=36)
+    (tmp_path / "work" / "video" / "chunks" / "00000002.chunk").write_bytes(b"half")
 
-    events = await film_of(make(), "film", frames=48, resume=token(4))
+    events = await video_of(make(), "video", frames=48, resume=token(4))
 
     assert events[-1].error.code == "not_resumable"
     assert len(frames_of(events)) == 12
@@ -359,13 +359,13 @@ async def test_a_token_that_leads_out_of_the_work_folder_is_refused(make, key):
         await make().submit(request(), key="second", resume=token(3, key=key))
 
 
-async def test_a_disk_too_full_for_a_state_is_said_and_the_film_can_go_on(make, tmp_path):
+async def test_a_disk_too_full_for_a_state_is_said_and_the_video_can_go_on(make, tmp_path):
     def full(index, path):
         if index == 2:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    failed = await film_of(make(saving=full), "job", frames=36)
-    resumed = await film_of(make(), "job", frames=36, resume=token(2))
+    failed = await video_of(make(saving=full), "job", frames=36)
+    resumed = await video_of(make(), "job", frames=36, resume=token(2))
 
     error = failed[-1].error
     assert error.code == "storage"
@@ -384,13 +384,13 @@ def largest_file():
     resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-async def test_a_film_that_has_no_room_to_grow_is_kept_without_half_a_chunk(
+async def test_a_video_that_has_no_room_to_grow_is_kept_without_half_a_chunk(
     make, tmp_path, largest_file
 ):
-    size = len(encode_chunk(picture(0), fps=24))
+    size = len(encode_chunk(image(0), fps=24))
     largest_file(int(3.5 * size))
 
-    events = await film_of(make(), "job", frames=60)
+    events = await video_of(make(), "job", frames=60)
 
     assert events[-1].error.code == "storage"
     assert str(tmp_path / "work" / "job" / "video.part.mp4") in events[-1].error.message

@@ -29,7 +29,7 @@ from media_agent_schemas.request import VideoMode
 
 pytestmark = pytest.mark.anyio
 
-FILM = """
+VIDEO = """
 import json, sys
 import numpy as np
 from media_agent.testing.simulator.videos import write_video
@@ -37,7 +37,7 @@ output, width, height, frames, fps = sys.argv[1:6]
 pixels = np.zeros((int(frames), int(height), int(width), 3), np.uint8)
 write_video(__import__("pathlib").Path(output), pixels, fps=float(fps))
 """
-FILM_WORDS = ("{output}", "{width}", "{height}", "{num_frames}", "{fps}", "{prompt}")
+VIDEO_WORDS = ("{output}", "{width}", "{height}", "{num_frames}", "{fps}", "{prompt}")
 COPY = "import shutil, sys; shutil.copy(sys.argv[3], sys.argv[2])"
 FIXED: dict[str, Any] = {"sizes": ["64x64"], "fps": [8], "durations": [0.5]}
 
@@ -54,7 +54,7 @@ async def build(tmp_path: Path) -> AsyncIterator[Build]:
         *words: str,
         model: str | None = None,
         secrets: tuple[SecretStr, ...] = (),
-        largest_film: int = 2**30,
+        largest_video: int = 2**30,
         **options: Any,
     ) -> CommandBackend:
         program = tmp_path / "program.py"
@@ -67,7 +67,7 @@ async def build(tmp_path: Path) -> AsyncIterator[Build]:
             secrets=secrets,
             environment=load_settings().program_environment,
         )
-        made.append(CommandBackend(settings, grace_seconds=0.3, largest_film=largest_film))
+        made.append(CommandBackend(settings, grace_seconds=0.3, largest_video=largest_video))
         return made[-1]
 
     yield build
@@ -76,8 +76,8 @@ async def build(tmp_path: Path) -> AsyncIterator[Build]:
 
 
 @pytest.fixture(scope="module")
-def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("film") / "film.mp4"
+def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("video") / "video.mp4"
     write_video(path, np.zeros((3, 64, 32, 3), np.uint8), fps=8)
     return path
 
@@ -115,13 +115,13 @@ async def words_of(backend: CommandBackend, request: VideoRequest, tmp_path: Pat
     return words
 
 
-async def test_the_film_of_a_program_is_taken_as_it_is(build: Build) -> None:
-    ended = await run(build(FILM, *FILM_WORDS), wish())
+async def test_the_video_of_a_program_is_taken_as_it_is(build: Build) -> None:
+    ended = await run(build(VIDEO, *VIDEO_WORDS), wish())
 
     assert isinstance(ended, JobCompleted)
-    film = ended.artifacts[0].metadata
-    assert film is not None
-    assert (film.width, film.height, film.frames, film.fps) == (64, 64, 4, 8.0)
+    video = ended.artifacts[0].metadata
+    assert video is not None
+    assert (video.width, video.height, video.frames, video.fps) == (64, 64, 4, 8.0)
     assert ended.warnings == ()
 
 
@@ -139,10 +139,10 @@ async def test_the_film_of_a_program_is_taken_as_it_is(build: Build) -> None:
         ),
     ],
 )
-def test_a_film_comes_of_the_settings_alone(
+def test_a_video_comes_of_the_settings_alone(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    film: Path,
+    video: Path,
     size: str,
     seconds: float,
     warnings: tuple[str, ...],
@@ -152,7 +152,7 @@ def test_a_film_comes_of_the_settings_alone(
         [backends.mine]
         kind = "command"
         [backends.mine.options]
-        command = ["{sys.executable}", "copy.py", "{{prompt}}", "{{output}}", "{film}"]
+        command = ["{sys.executable}", "copy.py", "{{prompt}}", "{{output}}", "{video}"]
         sizes = ["{size}"]
         fps = [8]
         durations = [{seconds}]
@@ -176,19 +176,19 @@ class Crash(BaseException):
 
 @pytest.mark.parametrize(
     ("price", "runs", "status"),
-    [({"usd_per_film": 2.0}, 1, "outcome_unknown"), ({"usd_per_film": 0.0}, 2, "completed")],
+    [({"usd_per_video": 2.0}, 1, "outcome_unknown"), ({"usd_per_video": 0.0}, 2, "completed")],
 )
 async def test_a_program_that_costs_money_is_not_run_again_after_a_crash(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    film: Path,
+    video: Path,
     price: dict[str, float],
     runs: int,
     status: str,
 ) -> None:
     count = tmp_path / "count"
     code = f"{COPY}; open({str(count)!r}, 'a').write('x')"
-    command = [sys.executable, "-c", code, "{prompt}", "{output}", str(film)]
+    command = [sys.executable, "-c", code, "{prompt}", "{output}", str(video)]
     options = {"command": command, "sizes": ["32x64"], "fps": [8], "durations": [0.375], **price}
     monkeypatch.setenv("MEDIA_AGENT_CONFIG", str(tmp_path / "none.toml"))
     backends = {"mine": {"kind": "command", "options": options}}
@@ -229,8 +229,8 @@ async def test_a_prompt_is_one_word_of_text_and_never_an_option(
     assert embedded == f"--text={prompt}"
 
 
-async def test_the_prompt_that_was_sent_is_told(build: Build, film: Path) -> None:
-    backend = build(COPY, "{prompt}", "{output}", str(film), **FIXED)
+async def test_the_prompt_that_was_sent_is_told(build: Build, video: Path) -> None:
+    backend = build(COPY, "{prompt}", "{output}", str(video), **FIXED)
 
     ended = await run(backend, wish(prompt="-a cat"))
 
@@ -258,13 +258,13 @@ async def test_a_long_prompt_can_go_by_file(build: Build, tmp_path: Path) -> Non
     assert content(file.partition("=")[2]) == prompt.encode()
 
 
-async def test_a_picture_goes_by_file_whether_it_came_as_one_or_as_bytes(
+async def test_an_image_goes_by_file_whether_it_came_as_one_or_as_bytes(
     build: Build, tmp_path: Path
 ) -> None:
     backend = build(SAY_WORDS, "{prompt}", "--image={first_frame}", "{output}", **FIXED)
-    picture = {"role": "first_frame", "data": "aGVsbG8="}
+    image = {"role": "first_frame", "data": "aGVsbG8="}
 
-    got = await words_of(backend, wish(inputs=[picture]), tmp_path)
+    got = await words_of(backend, wish(inputs=[image]), tmp_path)
 
     assert content(got[1].partition("=")[2]) == b"hello"
     assert VideoMode.IMAGE_TO_VIDEO in backend.capabilities().modes
@@ -286,11 +286,11 @@ async def test_a_program_that_fails_is_quoted(build: Build) -> None:
     ("code", "said"),
     [
         ("pass", "left no file"),
-        ("import sys; open(sys.argv[2], 'w').write('<html>')", "left no film"),
+        ("import sys; open(sys.argv[2], 'w').write('<html>')", "left no video"),
         ("import os; os.kill(os.getpid(), 9)", "killed by signal 9"),
     ],
 )
-async def test_a_program_without_a_film_is_a_failure(build: Build, code: str, said: str) -> None:
+async def test_a_program_without_a_video_is_a_failure(build: Build, code: str, said: str) -> None:
     ended = await run(build(code, "{prompt}", "{output}", **FIXED), wish())
 
     assert isinstance(ended, JobFailed)
@@ -365,7 +365,7 @@ async def _is_gone(process: int) -> bool:
 
 
 async def test_what_a_program_leaves_running_ends_with_it(
-    build: Build, film: Path, tmp_path: Path
+    build: Build, video: Path, tmp_path: Path
 ) -> None:
     note = tmp_path / "child"
     code = f"""
@@ -374,7 +374,7 @@ child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
 pathlib.Path({str(note)!r}).write_text(str(child.pid))
 {COPY}
 """
-    ended = await run(build(code, "{prompt}", "{output}", str(film), **FIXED), wish())
+    ended = await run(build(code, "{prompt}", "{output}", str(video), **FIXED), wish())
 
     assert isinstance(ended, JobCompleted)
     assert await _is_gone(await _appeared(note))
@@ -462,9 +462,9 @@ sys.exit(1)
     assert other not in ended.error.message
 
 
-async def test_a_file_too_large_for_a_film_is_not_read(build: Build) -> None:
+async def test_a_file_too_large_for_a_video_is_not_read(build: Build) -> None:
     code = "import sys\nopen(sys.argv[2], 'wb').truncate(2**21)"
-    ended = await run(build(code, "{prompt}", "{output}", largest_film=2**20, **FIXED), wish())
+    ended = await run(build(code, "{prompt}", "{output}", largest_video=2**20, **FIXED), wish())
 
     assert isinstance(ended, JobFailed)
     assert "wrote more than 1048576 bytes" in ended.error.message
@@ -472,15 +472,15 @@ async def test_a_file_too_large_for_a_film_is_not_read(build: Build) -> None:
 
 async def test_a_program_is_stopped_while_its_file_grows_too_large(build: Build) -> None:
     code = "import sys, time\nopen(sys.argv[2], 'wb').truncate(2**21)\ntime.sleep(60)"
-    ended = await run(build(code, "{prompt}", "{output}", largest_film=2**20, **FIXED), wish())
+    ended = await run(build(code, "{prompt}", "{output}", largest_video=2**20, **FIXED), wish())
 
     assert isinstance(ended, JobFailed)
     assert "wrote more than 1048576 bytes" in ended.error.message
 
 
 async def test_what_a_program_takes_follows_from_its_placeholders(build: Build) -> None:
-    free = build(FILM, *FILM_WORDS, "{seed}").capabilities()
-    fixed = build(FILM, "{prompt}", "{output}", **FIXED, model="own").capabilities("own")
+    free = build(VIDEO, *VIDEO_WORDS, "{seed}").capabilities()
+    fixed = build(VIDEO, "{prompt}", "{output}", **FIXED, model="own").capabilities("own")
 
     assert (free.seed, free.negative_prompt, free.sizes) == (True, False, ())
     assert (free.resubmits, free.local, free.missing, free.kind) == (True, True, None, "command")
@@ -491,8 +491,8 @@ async def test_what_a_program_takes_follows_from_its_placeholders(build: Build) 
 
 async def test_a_program_is_free_unless_a_price_is_said(build: Build) -> None:
     words = ("{prompt}", "{output}")
-    free = build(FILM, *words, **FIXED)
-    priced = build(FILM, *words, **FIXED, usd_per_second=0.5, usd_per_film=1)
+    free = build(VIDEO, *words, **FIXED)
+    priced = build(VIDEO, *words, **FIXED, usd_per_second=0.5, usd_per_video=1)
 
     assert free.estimate(wish()).cost_usd == 0
     assert priced.estimate(wish()).cost_usd == 1.25
@@ -545,11 +545,11 @@ def test_a_program_takes_no_address(tmp_path: Path) -> None:
         make(BackendSettings(data_dir=tmp_path, name="mine", base_url="http://127.0.0.1"))
 
 
-async def test_a_picture_by_address_is_refused(build: Build) -> None:
+async def test_an_image_by_address_is_refused(build: Build) -> None:
     backend = build(SAY_WORDS, "{prompt}", "--image={first_frame}", "{output}", **FIXED)
-    picture = {"role": "first_frame", "url": "https://example.com/cat.png"}
+    image = {"role": "first_frame", "url": "https://example.com/cat.png"}
 
-    ended = await run(backend, wish(inputs=[picture]))
+    ended = await run(backend, wish(inputs=[image]))
 
     assert isinstance(ended, JobFailed)
     assert ended.error.code == InvalidRequestError.code

@@ -14,16 +14,16 @@ from media_agent.testing.simulator.videos import write_video
 FPS, WIDTH, HEIGHT = 8, 64, 48
 PROGRAM = """
 import shutil, sys, time
-films, prompt, seed, frames, output = sys.argv[1:]
+videos, prompt, seed, frames, output = sys.argv[1:]
 time.sleep(0.01)
-shutil.copy(f"{films}/{seed}-{frames}.mp4", output)
+shutil.copy(f"{videos}/{seed}-{frames}.mp4", output)
 """
 
 
 @pytest.fixture(scope="session")
-def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A film for each seed and length that the contract asks for."""
-    folder = tmp_path_factory.mktemp("films")
+def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A video for each seed and length that the contract asks for."""
+    folder = tmp_path_factory.mktemp("videos")
     for seed in (0, 1):
         for count in (4, 40):
             random = np.random.default_rng(seed)
@@ -34,15 +34,15 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 class TestCommand(BackendConformance):
     @pytest.fixture
-    def make_backend(self, tmp_path: Path, films: Path) -> MakeBackend:
-        program = tmp_path / "copy_film.py"
+    def make_backend(self, tmp_path: Path, videos: Path) -> MakeBackend:
+        program = tmp_path / "copy_video.py"
         program.write_text(PROGRAM, encoding="utf-8")
         words = ["{prompt}", "{seed}", "{num_frames}", "{output}"]
         settings = BackendSettings(
             data_dir=tmp_path,
             name="copies",
             options={
-                "command": [sys.executable, "-S", str(program), str(films), *words],
+                "command": [sys.executable, "-S", str(program), str(videos), *words],
                 "sizes": [f"{WIDTH}x{HEIGHT}"],
                 "fps": [FPS],
             },

@@ -89,7 +89,7 @@ def test_words_asked_for_change_what_is_drawn():
     assert not np.array_equal(plain, negative)
 
 
-def test_the_slate_says_in_red_that_it_is_no_film_of_a_model():
+def test_the_slate_says_in_red_that_it_is_no_video_of_a_model():
     frame = Slate(request(1, size=Size(width=640, height=360))).frames(0, 1)[0].astype(int)
 
     top = frame[:45]
@@ -165,7 +165,7 @@ async def test_an_unknown_model_is_answered_with_the_nearest(backend):
     assert "did you mean slate?" in (caught.value.hint or "")
 
 
-async def test_an_endless_film_takes_a_new_prompt_and_finishes_when_told(backend):
+async def test_an_endless_video_takes_a_new_prompt_and_finishes_when_told(backend):
     endless = VideoRequest(prompt="a cat", endless=True, fps=24, size=SMALL)
     ref = await backend.submit(endless, key="endless")
     seen = []
@@ -184,7 +184,7 @@ async def test_an_endless_film_takes_a_new_prompt_and_finishes_when_told(backend
     assert seen[-1].chunks > changed.chunk
 
 
-async def test_a_film_that_goes_on_after_a_crash_is_the_same_film(backend, tmp_path):
+async def test_a_video_that_goes_on_after_a_crash_is_the_same_video(backend, tmp_path):
     whole = frames_of((await run(backend, request(72), key="whole"))[-1])
     broken = await run(backend, request(72), key="broken")
     token = [event for event in broken if event.type == "chunk.ready"][1].resume
@@ -196,7 +196,7 @@ async def test_a_film_that_goes_on_after_a_crash_is_the_same_film(backend, tmp_p
     assert np.array_equal(frames_of(resumed[-1]), whole)
 
 
-async def test_a_film_can_be_stopped_while_it_pretends_to_work(tmp_path):
+async def test_a_video_can_be_stopped_while_it_pretends_to_work(tmp_path):
     backend = SandboxBackend(BackendSettings(data_dir=tmp_path))
     ref = await backend.submit(request(options={"latency_seconds": 600}), key="slow")
 

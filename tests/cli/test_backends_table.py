@@ -75,7 +75,7 @@ def test_programs_get_everything_that_is_known(capsys: pytest.CaptureFixture[str
 
     [slate] = json.loads(capsys.readouterr().out)["data"]
     assert (slate["backend"], slate["kind"], slate["model"]) == ("final", "sandbox", "slate")
-    assert slate["estimate"]["cost_usd"] == 0.5 * slate["estimate_seconds_of_film"]
+    assert slate["estimate"]["cost_usd"] == 0.5 * slate["estimate_seconds_of_video"]
 
 
 def test_a_kind_that_does_not_exist_is_a_problem_and_harms_no_other(

@@ -118,18 +118,18 @@ def test_a_duration_beyond_every_backend(said: Said) -> None:
 @pytest.mark.parametrize(
     ("content", "model", "flag", "expected"),
     [
-        (b"dear diary", "image-to-video", "--image", "is no PNG, JPEG or WebP picture (convert it"),
-        (b"", "image-to-video", "--image", "is no PNG, JPEG or WebP picture (convert it"),
+        (b"dear diary", "image-to-video", "--image", "is no PNG, JPEG or WebP image (convert it"),
+        (b"", "image-to-video", "--image", "is no PNG, JPEG or WebP image (convert it"),
         (
             None,
             "image-to-video",
             "--image",
             "cannot be read: No such file or directory",
         ),
-        (b"dear diary", "extend-video", "--video", "is no MP4 or WebM film"),
+        (b"dear diary", "extend-video", "--video", "is no MP4 or WebM video"),
     ],
 )
-def test_a_picture_or_film_that_is_none(
+def test_an_image_or_video_that_is_none(
     said: Said, content: bytes | None, model: str, flag: str, expected: str
 ) -> None:
     if content is not None:
@@ -140,7 +140,7 @@ def test_a_picture_or_film_that_is_none(
     assert f"{Path('holiday.png').absolute()} {expected}" in line
 
 
-def test_a_picture_that_is_missing_altogether(said: Said) -> None:
+def test_an_image_that_is_missing_altogether(said: Said) -> None:
     line = said(*CLIP, "fal/fal-ai/magi/image-to-video", settings=fal(), code=3)
 
     assert "does image_to_video and needs first_frame" in line

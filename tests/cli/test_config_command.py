@@ -105,10 +105,10 @@ def test_a_key_in_a_header_is_warned_of_and_never_shown(
     file.write_text(f"""default_backend = "sandbox"
 [backends.own]
 kind = "http"
-base_url = "https://films.test"
+base_url = "https://videos.test"
 [backends.own.options]
-submit = "POST /films"
-poll = "GET /films/{{id}}"
+submit = "POST /videos"
+poll = "GET /videos/{{id}}"
 result = "url"
 done = ["done"]
 failed = ["failed"]
@@ -187,7 +187,7 @@ LOOKS = "hf_PLANTEDabcdefghijklmnop0123456789"
 ELSEWHERE = {
     "typed at key_env": f'[backends.fal]\nkey_env = "{LOOKS}"\n',
     "typed at key_env, of no known look": '[backends.fal]\nkey_env = "hunter2Hunter2"\n',
-    "an address": '[backends.fal]\nbase_url = "https://films.test/v1?key=hunter2Hunter2"\n',
+    "an address": '[backends.fal]\nbase_url = "https://videos.test/v1?key=hunter2Hunter2"\n',
     "options": '[backends.fal.options]\nkey = "hunter2Hunter2"\n',
     "the name of an option": f'[backends.fal.options]\n{LOOKS} = "x"\n',
     "a kind": f'[backends.fal]\nkind = "{LOOKS}"\n',
@@ -204,7 +204,7 @@ ELSEWHERE = {
     "auth and body": """
         [backends.own]
         kind = "http"
-        base_url = "https://films.test"
+        base_url = "https://videos.test"
         [backends.own.options]
         submit = "POST /x"
         body = {prompt = "{prompt}", api_token = "hunter2Hunter2"}
@@ -243,7 +243,7 @@ def test_ordinary_values_are_shown_as_they_are(
 [backends.fal]
 key_env = "FAL_KEY"
 model = "{model}"
-base_url = "https://films.test/v1"
+base_url = "https://videos.test/v1"
 """)
 
     assert main(["config", "show"]) == 0
@@ -251,4 +251,4 @@ base_url = "https://films.test/v1"
     shown = capsys.readouterr().out
     assert f'backends.fal.model = "{model}"' in shown
     assert 'backends.fal.key_env = "FAL_KEY"' in shown
-    assert 'backends.fal.base_url = "https://films.test/v1"' in shown
+    assert 'backends.fal.base_url = "https://videos.test/v1"' in shown

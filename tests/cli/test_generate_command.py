@@ -41,7 +41,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFi
     return answer
 
 
-def test_a_prompt_becomes_a_film_with_its_record(run: Run) -> None:
+def test_a_prompt_becomes_a_video_with_its_record(run: Run) -> None:
     answer = run("generate", "a cat on the moon", *SMALL, "--seed", "0", "--out", "a.mp4")
 
     assert answer.code == 0, answer.err
@@ -86,7 +86,7 @@ def test_a_storyboard_is_the_prompt_and_the_shots_after_it(run: Run) -> None:
     )
 
 
-def test_following_names_the_growing_film_once_and_every_chunk(run: Run) -> None:
+def test_following_names_the_growing_video_once_and_every_chunk(run: Run) -> None:
     answer = run("generate", "a cat", *SMALL, "--fps", "12", "--out", "a.mp4", "--follow")
 
     (watch,) = [line for line in answer.err.splitlines() if "watch it" in line]
@@ -94,7 +94,7 @@ def test_following_names_the_growing_film_once_and_every_chunk(run: Run) -> None
     assert "chunk 1, 12 of 12 frames, 1.00 s" in answer.err
 
 
-def test_pictures_and_films_reach_the_plan(run: Run) -> None:
+def test_images_and_videos_reach_the_plan(run: Run) -> None:
     places = ["--image", "a.png", "--last-image", "http://127.0.0.1/b.png", "--video", "c.mp4"]
 
     answer = run("plan", "a cat", *places, "--restyle", "--duration", "1", "--json")
@@ -108,7 +108,7 @@ def test_pictures_and_films_reach_the_plan(run: Run) -> None:
     ]
 
 
-def test_a_picture_that_a_backend_does_not_take_is_refused(run: Run) -> None:
+def test_an_image_that_a_backend_does_not_take_is_refused(run: Run) -> None:
     answer = run("generate", "a cat", "--image", "a.png", "--fit", "pad")
 
     assert answer.code == 3
@@ -127,7 +127,7 @@ def test_the_last_shot_of_an_endless_storyboard_has_no_length(run: Run) -> None:
 
 
 def test_adjustments_are_said_and_strict_refuses_them(run: Run) -> None:
-    wide = ["generate", "a cat", "--duration", "1", "--size", "4098x64", "--films", "2"]
+    wide = ["generate", "a cat", "--duration", "1", "--size", "4098x64", "--n", "2"]
     wide += ["--out", "a.mp4"]
 
     adjusted = run(*wide, "--fps", "1")
@@ -209,10 +209,10 @@ def test_a_second_run_to_one_place_is_refused(run: Run) -> None:
         (["a", "--sheet", "no/a.png"], "there is no folder no"),
         (["a", "--policy", "maybe"], "--policy"),
         (["a", "--sed", "3"], "--seed"),
-        (["a", "--films", "0"], "n: it should be greater than or equal to 1"),
-        (["a", "--films", "two"], "--films 'two' is not a whole number"),
+        (["a", "--n", "0"], "n: it should be greater than or equal to 1"),
+        (["a", "--n", "two"], "--n 'two' is not a whole number"),
         (["a", "--restyle"], "name it with --video"),
-        (["a", "--fit", "pad"], "--fit pad needs a picture"),
+        (["a", "--fit", "pad"], "--fit pad needs an image"),
         (["a", "--fit", "stretch", "--image", "a.png"], "--fit"),
         (["a", "--endless", "--duration", "3"], "give one of duration, num_frames, endless"),
         (["a", "--endless", "--shot", "b"], "shot 'a' is not TEXT@SECONDS"),

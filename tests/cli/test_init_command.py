@@ -34,7 +34,7 @@ def test_a_file_is_written_that_works_and_the_next_command_is_said(
     assert load_settings().backends["fal"].key_env == "FAL_KEY"
 
 
-def test_the_next_command_makes_a_film(
+def test_the_next_command_makes_a_video(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert main(["init"]) == 0

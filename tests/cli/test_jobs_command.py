@@ -15,7 +15,7 @@ from media_agent_hosted.providers.fal.simulator import FalSimulator
 from media_agent_schemas import GenerationRecord
 
 COMMAND = [sys.executable, "-m", "media_agent.cli"]
-FILM = ["generate", "a cat", "--backend", "sandbox", "--size", "64x64", "--duration", "6"]
+VIDEO = ["generate", "a cat", "--backend", "sandbox", "--size", "64x64", "--duration", "6"]
 
 
 def the_job() -> str:
@@ -27,7 +27,7 @@ def the_job() -> str:
 def killed() -> str:
     """Return the job of a process that was killed after its second chunk."""
     slow = ["--option", "latency_seconds=4", "--out", "a.mp4"]
-    process = subprocess.Popen([*COMMAND, *FILM, *slow], stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen([*COMMAND, *VIDEO, *slow], stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     while "chunk 2," not in (line := process.stderr.readline()):
         assert line, "it ended early"
@@ -36,7 +36,7 @@ def killed() -> str:
     return the_job()
 
 
-def test_a_killed_film_is_listed_as_such_and_goes_on_where_it_was(
+def test_a_killed_video_is_listed_as_such_and_goes_on_where_it_was(
     killed: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["jobs", "list"]) == 0
@@ -56,7 +56,7 @@ def test_a_killed_film_is_listed_as_such_and_goes_on_where_it_was(
     assert "no job waits for its process" in capsys.readouterr().err
 
 
-def test_a_killed_film_can_be_cancelled_and_is_only_gone_on_with_by_name(
+def test_a_killed_video_can_be_cancelled_and_is_only_gone_on_with_by_name(
     killed: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["jobs", "cancel", killed]) == 0
@@ -107,22 +107,22 @@ def test_nothing_unknown_is_said_so(capsys: pytest.CaptureFixture[str]) -> None:
     assert "no job has an unknown outcome" in capsys.readouterr().out
 
 
-def test_the_same_idempotency_key_makes_one_film(capsys: pytest.CaptureFixture[str]) -> None:
-    command = [*FILM, "--idempotency-key", "k", "--option", "latency_seconds=0"]
+def test_the_same_idempotency_key_makes_one_video(capsys: pytest.CaptureFixture[str]) -> None:
+    command = [*VIDEO, "--idempotency-key", "k", "--option", "latency_seconds=0"]
     assert main([*command, "--out", "a.mp4"]) == 0
     assert main([*command, "--out", "a.mp4"]) == 0
 
     assert "a.mp4: " in capsys.readouterr().out.splitlines()[-2]
     assert main([*command, "--out", "b.mp4"]) == 17
     assert not Path("b.mp4").exists()
-    assert main([*FILM, "--idempotency-key", "k", "--seed", "5"]) == 17
+    assert main([*VIDEO, "--idempotency-key", "k", "--seed", "5"]) == 17
     assert "belongs to job" in capsys.readouterr().err
 
 
 def test_an_empty_idempotency_key_is_refused_and_not_taken_for_one(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert main([*FILM, "--idempotency-key", "", "--out", "a.mp4"]) == 2
+    assert main([*VIDEO, "--idempotency-key", "", "--out", "a.mp4"]) == 2
 
     assert "idempotency_key is empty" in capsys.readouterr().err
 

@@ -67,7 +67,9 @@ def test_backends_are_listed_with_what_they_can_and_how_far_they_were_checked(
 
     assert "sandbox/slate" in for_people
     assert "simulator" in for_people
-    slate = next(limits for limits in found["data"] if limits["backend"] == "sandbox")
+    slate = next(
+        capabilities for capabilities in found["data"] if capabilities["backend"] == "sandbox"
+    )
     assert (slate["model"], slate["verification"]["level"]) == ("slate", "simulator")
 
 
@@ -117,16 +119,16 @@ def test_a_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
 def test_letters_that_a_terminal_cannot_write_are_no_fault(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    film = ["ein Füchslein", "--backend", "sandbox", "--duration", "0.2", "--size", "64x64"]
-    assert main(["generate", *film, "--out", "a.mp4", "--json"]) == 0
+    video = ["ein Füchslein", "--backend", "sandbox", "--duration", "0.2", "--size", "64x64"]
+    assert main(["generate", *video, "--out", "a.mp4", "--json"]) == 0
     job = json.loads(capsys.readouterr().out)["id"]
     written = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="ascii"))
 
-    for_people = [main(["jobs", "list"]), main(["jobs", "show", job]), main(["plan", *film])]
+    for_people = [main(["jobs", "list"]), main(["jobs", "show", job]), main(["plan", *video])]
     for_programs = [
         main([*command, "--json"])
-        for command in (["jobs", "show", job], ["jobs", "resume", job], ["plan", *film])
+        for command in (["jobs", "show", job], ["jobs", "resume", job], ["plan", *video])
     ]
 
     assert for_people == for_programs == [0, 0, 0]

@@ -34,7 +34,7 @@ def test_ten_minutes_name_who_can_go_on_and_why(capsys: pytest.CaptureFixture[st
     assert "extend x 90" in said
 
 
-def test_without_a_limit_nowhere_an_extended_film_goes_before_a_chain(
+def test_without_a_limit_nowhere_an_extended_video_goes_before_a_chain(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert main(["plan", "--duration", "60", "--allow", "fal", "a fox", "--json"]) == 0

@@ -19,7 +19,7 @@ LATENCY = ["--option", "latency_seconds=150"]
 
 
 def stopped_by(number: signal.Signals) -> tuple[int, str, str]:
-    """Start a long film, send a signal after its first chunk; return code, stdout, stderr."""
+    """Start a long video, send a signal after its first chunk; return code, stdout, stderr."""
     process = subprocess.Popen(
         [*COMMAND, *LONG, *LATENCY, "--out", "a.mp4", "--json"],
         stdout=subprocess.PIPE,
@@ -38,7 +38,7 @@ def stopped_by(number: signal.Signals) -> tuple[int, str, str]:
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_leaves_a_partial_film_that_plays_and_a_record_that_says_how_much(
+def test_a_signal_leaves_a_partial_video_that_plays_and_a_record_that_says_how_much(
     number: signal.Signals, code: int
 ) -> None:
     returned, out, err = stopped_by(number)
@@ -46,10 +46,10 @@ def test_a_signal_leaves_a_partial_film_that_plays_and_a_record_that_says_how_mu
     assert returned == code, err
     job = VideoJob.model_validate_json(out)
     record = GenerationRecord.model_validate_json(Path("a.json").read_bytes())
-    film = probe(Path("a.partial.mp4"))
+    video = probe(Path("a.partial.mp4"))
     assert job.status is record.status is JobStatus.CANCELLED
     assert job.artifacts[0].path == str(Path("a.partial.mp4").absolute())
-    assert record.frames_delivered == film.frames >= 24
+    assert record.frames_delivered == video.frames >= 24
     assert record.frames_planned == 7200
     assert not Path("a.mp4").exists()
     assert not Path(".a.mp4.lock").exists()
@@ -58,7 +58,7 @@ def test_a_signal_leaves_a_partial_film_that_plays_and_a_record_that_says_how_mu
 
 
 def endless_until(word: str, *, latency: float) -> subprocess.Popen[str]:
-    """Start a film without an end and return its process when it has said this."""
+    """Start a video without an end and return its process when it has said this."""
     process = subprocess.Popen(
         [
             *COMMAND,
@@ -80,7 +80,7 @@ def endless_until(word: str, *, latency: float) -> subprocess.Popen[str]:
     return process
 
 
-def test_ctrl_c_finishes_a_film_without_an_end() -> None:
+def test_ctrl_c_finishes_a_video_without_an_end() -> None:
     process = endless_until("chunk 2,", latency=0.2)
 
     process.send_signal(signal.SIGINT)
@@ -94,7 +94,7 @@ def test_ctrl_c_finishes_a_film_without_an_end() -> None:
     assert probe(Path("a.mp4")).frames >= 48
 
 
-def test_a_second_ctrl_c_stops_a_film_without_an_end() -> None:
+def test_a_second_ctrl_c_stops_a_video_without_an_end() -> None:
     process = endless_until("draw", latency=60)
     assert process.stderr is not None
 
@@ -107,7 +107,7 @@ def test_a_second_ctrl_c_stops_a_film_without_an_end() -> None:
     assert "stopping" in err
 
 
-def test_sigterm_stops_a_film_without_an_end() -> None:
+def test_sigterm_stops_a_video_without_an_end() -> None:
     process = endless_until("chunk 2,", latency=0.2)
 
     process.send_signal(signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""The commands that change where a film goes, while another process makes it and afterwards."""
+"""The commands that change where a video goes, while another process makes it and afterwards."""
 
 import json
 import subprocess
@@ -26,7 +26,7 @@ def surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def endless() -> Iterator[subprocess.Popen[str]]:
-    """Make a film without an end in another process."""
+    """Make a video without an end in another process."""
     command = [sys.executable, "-m", "media_agent.cli", "generate", "a cat", "--endless", *SMALL]
     with subprocess.Popen(
         [*command, "--out", "a.mp4"], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -36,8 +36,8 @@ def endless() -> Iterator[subprocess.Popen[str]]:
 
 
 @pytest.fixture
-def film(capsys: pytest.CaptureFixture[str]) -> str:
-    """Make a film of three chunks and return its job."""
+def video(capsys: pytest.CaptureFixture[str]) -> str:
+    """Make a video of three chunks and return its job."""
     assert main(["generate", "a cat", "--size", "64x64", "--duration", "3", "--json"]) == 0
     return str(json.loads(capsys.readouterr().out)["id"])
 
@@ -64,7 +64,7 @@ def shots(record: str) -> list[str]:
     return [shot["prompt_sent"] for shot in json.loads(Path(record).read_text())["shots"]]
 
 
-def test_a_film_of_another_process_is_steered_and_finished(
+def test_a_video_of_another_process_is_steered_and_finished(
     endless: subprocess.Popen[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     lines_until(endless, "chunk 1,")
@@ -86,10 +86,10 @@ def test_a_film_of_another_process_is_steered_and_finished(
     assert "on: a dog" in capsys.readouterr().out
 
 
-def test_a_branch_begins_as_its_film_does_and_is_named_after_its_own_prompt(
-    film: str, capsys: pytest.CaptureFixture[str]
+def test_a_branch_begins_as_its_video_does_and_is_named_after_its_own_prompt(
+    video: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["branch", film, "A horse!", "--at", "2", "--duration", "1"]) == 0
+    assert main(["branch", video, "A horse!", "--at", "2", "--duration", "1"]) == 0
 
     (made,) = Path("out").glob("a-horse-*-after-2.mp4")
     assert probe(made).frames == 3 * 24
@@ -97,27 +97,27 @@ def test_a_branch_begins_as_its_film_does_and_is_named_after_its_own_prompt(
     assert "chunk 3, 72 of 72 frames" in capsys.readouterr().err
 
 
-def test_a_branch_goes_on_with_shots(film: str) -> None:
+def test_a_branch_goes_on_with_shots(video: str) -> None:
     wanted = ["--shot", "a cow@1", "--shot", "mail@home@1"]
 
-    assert main(["branch", film, *wanted, "--out", "b.mp4"]) == 0
+    assert main(["branch", video, *wanted, "--out", "b.mp4"]) == 0
 
     assert shots("b.json") == ["a cat", "a cow", "mail@home"]
 
 
-def test_the_film_of_a_job_is_extended_from_its_state(film: str) -> None:
-    assert main(["extend", film, "a cow", "--duration", "1", "--out", "b.mp4"]) == 0
+def test_the_video_of_a_job_is_extended_from_its_state(video: str) -> None:
+    assert main(["extend", video, "a cow", "--duration", "1", "--out", "b.mp4"]) == 0
 
     assert probe(Path("b.mp4")).frames == 4 * 24
-    assert json.loads(Path("b.json").read_text())["lineage"]["parent_job"] == film
+    assert json.loads(Path("b.json").read_text())["lineage"]["parent_job"] == video
 
 
-def test_a_film_of_a_file_is_extended_by_a_model_that_takes_films(
+def test_a_video_of_a_file_is_extended_by_a_model_that_takes_videos(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    Path("film.mp4").write_bytes(b"")
+    Path("video.mp4").write_bytes(b"")
 
-    code = main(["extend", "film.mp4", "a cow"])
+    code = main(["extend", "video.mp4", "a cow"])
 
     assert code == 3
     assert "mode = video_extend: sandbox/slate does text_to_video" in capsys.readouterr().err
@@ -130,22 +130,22 @@ def test_a_film_of_a_file_is_extended_by_a_model_that_takes_films(
         (["finish", "nobody"], "there is no job 'nobody'", 15),
         (["branch", "nobody", "a dog"], "there is no job 'nobody'", 15),
         (["extend", "nobody", "a dog"], "nobody is neither a job nor a file", 2),
-        (["steer", "FILM", "a dog"], "is completed: its film does not change any more", 14),
-        (["finish", "FILM"], "is completed", 14),
-        (["steer", "FILM", "a dog", "--at", "soon"], "--at 'soon' is not next, now or", 2),
-        (["steer", "FILM", " "], "prompt is empty", 2),
-        (["branch", "FILM"], "nothing says what the branch shows", 2),
-        (["branch", "FILM", "a dog", "--shot", "a cow@1"], "both prompt and shots", 2),
-        (["branch", "FILM", "a dog", "--at", "9"], "cannot branch at chunk 9: it has 3", 2),
-        (["branch", "FILM", "a dog", "--at", "1.5"], "--at '1.5' is not a whole number", 2),
-        (["branch", "FILM", "--shot", "a@1", "--duration", "1"], "each --shot has its length", 2),
-        (["extend", "FILM", "a dog", "--seed", "1"], "goes on with the backend and the seed", 2),
+        (["steer", "VIDEO", "a dog"], "is completed: its video does not change any more", 14),
+        (["finish", "VIDEO"], "is completed", 14),
+        (["steer", "VIDEO", "a dog", "--at", "soon"], "--at 'soon' is not next, now or", 2),
+        (["steer", "VIDEO", " "], "prompt is empty", 2),
+        (["branch", "VIDEO"], "nothing says what the branch shows", 2),
+        (["branch", "VIDEO", "a dog", "--shot", "a cow@1"], "both prompt and shots", 2),
+        (["branch", "VIDEO", "a dog", "--at", "9"], "cannot branch at chunk 9: it has 3", 2),
+        (["branch", "VIDEO", "a dog", "--at", "1.5"], "--at '1.5' is not a whole number", 2),
+        (["branch", "VIDEO", "--shot", "a@1", "--duration", "1"], "each --shot has its length", 2),
+        (["extend", "VIDEO", "a dog", "--seed", "1"], "goes on with the backend and the seed", 2),
     ],
 )
 def test_what_cannot_be_done_is_one_clear_line(
-    arguments: list[str], said: str, code: int, film: str, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], said: str, code: int, video: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    returned = main([film if word == "FILM" else word for word in arguments])
+    returned = main([video if word == "VIDEO" else word for word in arguments])
 
     answer = capsys.readouterr()
     assert returned == code, answer.err
@@ -153,7 +153,7 @@ def test_what_cannot_be_done_is_one_clear_line(
     assert len(answer.err.splitlines()) == 1
 
 
-def test_a_film_that_does_not_fit_on_the_disk_is_announced_with_what_is_free(
+def test_a_video_that_does_not_fit_on_the_disk_is_announced_with_what_is_free(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     plan = Plan(
@@ -172,13 +172,13 @@ def test_a_film_that_does_not_fit_on_the_disk_is_announced_with_what_is_free(
     assert "free" not in capsys.readouterr().err
 
 
-def test_progress_of_a_film_that_goes_on_counts_what_was_made_before(
+def test_progress_of_a_video_that_goes_on_counts_what_was_made_before(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     request = VideoRequest(prompt="a cat", num_frames=72, fps=24)
     plan = Plan(backend="sandbox", model="slate", policy=Policy.ADJUST, request=request)
     ready = ChunkReady(index=2, frames=24)
-    event = JobEvent(job_id="film", sequence=9, time=datetime(2026, 1, 2, tzinfo=UTC), event=ready)
+    event = JobEvent(job_id="video", sequence=9, time=datetime(2026, 1, 2, tzinfo=UTC), event=ready)
 
     with ProgressLine(plan, frames=48) as progress:
         progress(event)

@@ -43,7 +43,7 @@ def test_the_data_folder_can_be_moved_and_is_absolute(
     settings = load_settings()
 
     assert settings.data_dir == settings.backend_settings("magi").data_dir == tmp_path / "here"
-    assert load_settings(data_dir=Path("~/films")).data_dir == Path.home() / "films"
+    assert load_settings(data_dir=Path("~/videos")).data_dir == Path.home() / "videos"
 
 
 def test_a_backend_gets_its_own_section_only(file: Path) -> None:

@@ -1,4 +1,4 @@
-"""From a folder of weights to a film by the command line alone."""
+"""From a folder of weights to a video by the command line alone."""
 
 import json
 import shutil
@@ -21,20 +21,20 @@ def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def test_a_folder_is_added_and_makes_a_film_with_its_record(
+def test_a_folder_is_added_and_makes_a_video_with_its_record(
     folder_of: FolderOf, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["models", "add", str(folder_of("wan")), "--name", "tiny"]) == 0
     said = capsys.readouterr().out
     command = "generate cat --backend diffusers/tiny --duration 0.3 --seed 0 --size 46x30"
-    options = "--option num_inference_steps=2 --out film.mp4"
+    options = "--option num_inference_steps=2 --out video.mp4"
     assert main(f"{command} {options}".split()) == 0
 
     assert "diffusers/tiny: Wan, text to video" in said
     assert "4k+1 frames" in said
-    facts = probe(Path("film.mp4"))
+    facts = probe(Path("video.mp4"))
     assert (facts.frames, facts.width, facts.height) == (5, 48, 32)
-    record = GenerationRecord.model_validate_json(Path("film.json").read_bytes())
+    record = GenerationRecord.model_validate_json(Path("video.json").read_bytes())
     assert (record.backend, record.model) == ("diffusers", "tiny")
     assert record.verification.level is VerificationLevel.TINY_WEIGHTS
     assert record.weights_sha256 is not None
@@ -80,7 +80,9 @@ def test_added_models_appear_among_the_backends(
     assert main(["backends", "--json"]) == 0
 
     known = json.loads(capsys.readouterr().out)["data"]
-    assert ("diffusers", "mochi") in [(limits["backend"], limits["model"]) for limits in known]
+    assert ("diffusers", "mochi") in [
+        (capabilities["backend"], capabilities["model"]) for capabilities in known
+    ]
 
 
 @pytest.mark.parametrize(

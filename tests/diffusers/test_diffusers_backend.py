@@ -1,4 +1,4 @@
-"""Real pipelines with tiny weights, from a folder on disk to a film that is probed."""
+"""Real pipelines with tiny weights, from a folder on disk to a video that is probed."""
 
 import asyncio
 import re
@@ -87,24 +87,24 @@ async def observed(backend: DiffusersBackend, plan: Plan) -> list[BackendEvent]:
     return await events_of(backend, ref)
 
 
-async def film(backend: DiffusersBackend, plan: Plan) -> np.ndarray:
+async def video(backend: DiffusersBackend, plan: Plan) -> np.ndarray:
     done = (await observed(backend, plan))[-1]
     assert isinstance(done, JobCompleted), done
     return read_frames(Path(done.artifacts[0].path or ""))
 
 
-def picture(width: int = 32, height: int = 16, color: str = "red") -> bytes:
+def image(width: int = 32, height: int = 16, color: str = "red") -> bytes:
     data = BytesIO()
     Image.new("RGB", (width, height), color).save(data, "PNG")
     return data.getvalue()
 
 
 def first(data: bytes | None = None) -> MediaInput:
-    return MediaInput(role="first_frame", data=picture() if data is None else data)
+    return MediaInput(role="first_frame", data=image() if data is None else data)
 
 
 def last() -> MediaInput:
-    return MediaInput(role="last_frame", data=picture(color="blue"))
+    return MediaInput(role="last_frame", data=image(color="blue"))
 
 
 @pytest.mark.anyio
@@ -117,7 +117,7 @@ def last() -> MediaInput:
         ("mochi", (), 13, 30.0),
     ],
 )
-async def test_a_folder_of_weights_makes_a_film(
+async def test_a_folder_of_weights_makes_a_video(
     backend: DiffusersBackend, model: str, inputs: tuple[MediaInput, ...], frames: int, fps: float
 ) -> None:
     plan = planned(backend, model, inputs=inputs, num_frames=frames, policy=Policy.STRICT)
@@ -136,9 +136,9 @@ async def test_a_folder_of_weights_makes_a_film(
 
 @pytest.mark.anyio
 async def test_the_seed_decides_and_zero_is_a_seed(backend: DiffusersBackend) -> None:
-    zero = await film(backend, planned(backend, seed=0))
-    again = await film(backend, planned(backend, seed=0))
-    one = await film(backend, planned(backend, seed=1))
+    zero = await video(backend, planned(backend, seed=0))
+    again = await video(backend, planned(backend, seed=0))
+    one = await video(backend, planned(backend, seed=1))
 
     assert np.array_equal(zero, again)
     assert not np.array_equal(zero, one)
@@ -151,7 +151,7 @@ async def test_another_process_makes_the_same_frames(
     models = {"wan": folder_of("wan")}
     other = DiffusersBackend(BackendSettings(data_dir=tmp_path / "other", models=models, threads=1))
 
-    here, there = await film(backend, planned(backend)), await film(other, planned(other))
+    here, there = await video(backend, planned(backend)), await video(other, planned(other))
 
     await other.aclose()
     assert np.array_equal(here, there)
@@ -161,23 +161,25 @@ async def test_another_process_makes_the_same_frames(
 async def test_the_prompt_and_the_negative_prompt_reach_the_model(
     backend: DiffusersBackend,
 ) -> None:
-    films = [
-        await film(backend, planned(backend, **words))
+    videos = [
+        await video(backend, planned(backend, **words))
         for words in ({}, {"prompt": "a blue dog"}, {"negative_prompt": "a blue dog"})
     ]
 
-    assert not np.array_equal(films[0], films[1])
-    assert not np.array_equal(films[0], films[2])
+    assert not np.array_equal(videos[0], videos[1])
+    assert not np.array_equal(videos[0], videos[2])
 
 
 @pytest.mark.anyio
-async def test_the_first_picture_decides_what_an_image_model_makes(
+async def test_the_first_image_decides_what_an_image_model_makes(
     backend: DiffusersBackend,
 ) -> None:
-    red = await film(backend, planned(backend, "wan-i2v", inputs=(first(),)))
-    blue = first(picture(color="blue"))
+    red = await video(backend, planned(backend, "wan-i2v", inputs=(first(),)))
+    blue = first(image(color="blue"))
 
-    assert not np.array_equal(red, await film(backend, planned(backend, "wan-i2v", inputs=(blue,))))
+    assert not np.array_equal(
+        red, await video(backend, planned(backend, "wan-i2v", inputs=(blue,)))
+    )
 
 
 @pytest.mark.anyio
@@ -211,7 +213,7 @@ async def test_cancelled_work_ends_and_the_model_stays_usable(backend: Diffusers
     assert isinstance(event, JobCancelled)
     assert event.artifacts == ()
     assert told < steps
-    assert (await film(backend, planned(backend))).shape == (5, 16, 32, 3)
+    assert (await video(backend, planned(backend))).shape == (5, 16, 32, 3)
 
 
 def test_a_pipeline_that_is_stopped_takes_not_one_step_more(folder_of: FolderOf) -> None:
@@ -256,7 +258,7 @@ def test_the_memory_of_a_released_model_is_free_at_once(folder_of: FolderOf) -> 
     assert [part for part in kept if part() is not None] == []
 
 
-def test_values_that_are_no_numbers_are_an_error_and_no_film(folder_of: FolderOf) -> None:
+def test_values_that_are_no_numbers_are_an_error_and_no_video(folder_of: FolderOf) -> None:
     from media_agent_diffusers.pipeline import LoadedPipeline
 
     pipeline = LoadedPipeline(read_folder(folder_of("wan")), DiffusersOptions(), threads=1)
@@ -272,10 +274,10 @@ def test_values_that_are_no_numbers_are_an_error_and_no_film(folder_of: FolderOf
 
 @pytest.mark.anyio
 async def test_models_take_turns_in_memory(backend: DiffusersBackend) -> None:
-    before = await film(backend, planned(backend))
-    await film(backend, planned(backend, "mochi"))
+    before = await video(backend, planned(backend))
+    await video(backend, planned(backend, "mochi"))
 
-    assert np.array_equal(before, await film(backend, planned(backend)))
+    assert np.array_equal(before, await video(backend, planned(backend)))
 
 
 @pytest.mark.anyio
@@ -290,7 +292,7 @@ async def test_nothing_is_asked_of_the_network(
     monkeypatch.setattr(socket.socket, "connect", refuse)
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
 
-    frames = await film(fresh, planned(fresh, "mochi"))
+    frames = await video(fresh, planned(fresh, "mochi"))
 
     await fresh.aclose()
     assert len(frames) == 7
@@ -303,7 +305,7 @@ async def test_fewer_bits_work_too(folder_of: FolderOf, tmp_path: Path) -> None:
     backend = DiffusersBackend(BackendSettings(data_dir=tmp_path, options=options, threads=1))
 
     for model, frames in (("wan", 5), ("mochi", 7)):
-        assert len(await film(backend, planned(backend, model))) == frames
+        assert len(await video(backend, planned(backend, model))) == frames
     await backend.aclose()
 
 
@@ -370,15 +372,15 @@ def huge(path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "put", "said"),
     [
-        ("text.png", lambda path: path.write_text("not a picture"), "it is text"),
-        ("cut.png", lambda path: path.write_bytes(picture(300, 300)[:-40]), "it is damaged"),
+        ("text.png", lambda path: path.write_text("not an image"), "it is text"),
+        ("cut.png", lambda path: path.write_bytes(image(300, 300)[:-40]), "it is damaged"),
         ("nowhere.png", lambda path: None, "there is no such file"),
         ("folder.png", Path.mkdir, "it is a folder"),
         ("huge.png", huge, "more than 64 million pixels"),
-        ("moving.gif", Image.new("L", (16, 16)).save, "it is a film"),
+        ("moving.gif", Image.new("L", (16, 16)).save, "it is a video"),
     ],
 )
-async def test_a_bad_picture_is_refused_before_any_work(
+async def test_a_bad_image_is_refused_before_any_work(
     backend: DiffusersBackend, tmp_path: Path, name: str, put: Callable[[Path], object], said: str
 ) -> None:
     put(tmp_path / name)
@@ -401,7 +403,7 @@ async def test_a_bad_picture_is_refused_before_any_work(
         ("wan-i2v", (MediaInput(role="first_frame", url="http://x/a.png"),), "it is an address"),
     ],
 )
-async def test_each_picture_that_a_model_needs_is_there_once(
+async def test_each_image_that_a_model_needs_is_there_once(
     backend: DiffusersBackend, model: str, inputs: tuple[MediaInput, ...], said: str
 ) -> None:
     mode = backend.capabilities(model).modes[0]
@@ -412,10 +414,10 @@ async def test_each_picture_that_a_model_needs_is_there_once(
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("fit", ["crop", "pad"])
-async def test_a_picture_of_another_shape_is_fitted_and_the_record_says_so(
+async def test_an_image_of_another_shape_is_fitted_and_the_record_says_so(
     backend: DiffusersBackend, fit: str
 ) -> None:
-    square = first(picture(64, 64))
+    square = first(image(64, 64))
 
     done = (
         await observed(
@@ -568,12 +570,12 @@ async def test_settings_that_this_machine_cannot_do_fail_with_the_way_out(
 @pytest.mark.gpu
 @pytest.mark.anyio
 @pytest.mark.parametrize("offload", ["none", "model", "sequential"])
-async def test_a_gpu_makes_films_too(folder_of: FolderOf, tmp_path: Path, offload: str) -> None:
+async def test_a_gpu_makes_videos_too(folder_of: FolderOf, tmp_path: Path, offload: str) -> None:
     options = {"device": "cuda", "offload": offload}
     settings = BackendSettings(tmp_path, options, models={"wan": folder_of("wan")}, threads=1)
     backend = DiffusersBackend(settings)
 
-    assert len(await film(backend, planned(backend))) == 5
+    assert len(await video(backend, planned(backend))) == 5
     await backend.aclose()
 
 

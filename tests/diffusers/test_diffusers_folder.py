@@ -50,16 +50,16 @@ def test_the_files_say_what_a_model_can_do(
     rule: tuple[int, int],
     fps: float,
 ) -> None:
-    limits = described(folder_of(family))
+    capabilities = described(folder_of(family))
 
-    assert limits.modes == (mode,)
-    assert limits.input_roles == roles
-    assert (limits.frame_multiple, limits.frame_offset) == rule
-    assert limits.default_fps == fps
-    assert limits.size_range is not None
-    assert limits.size_range.multiple == 16
-    assert limits.default_duration is not None
-    frames = limits.default_duration * fps
+    assert capabilities.modes == (mode,)
+    assert capabilities.input_roles == roles
+    assert (capabilities.frame_multiple, capabilities.frame_offset) == rule
+    assert capabilities.default_fps == fps
+    assert capabilities.size_range is not None
+    assert capabilities.size_range.multiple == 16
+    assert capabilities.default_duration is not None
+    frames = capabilities.default_duration * fps
     assert (frames - 1) % rule[0] == 0
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from media_agent.errors import InvalidRequestError, StorageError
-from media_agent.registry.model_folders import LocalModel, ModelShelf, check_name, name_of
+from media_agent.registry.model_folders import LocalModel, ModelFolders, check_name, name_of
 
 
 def model(name: str, folder: str = "/weights", backend: str = "diffusers") -> LocalModel:
@@ -14,16 +14,16 @@ def model(name: str, folder: str = "/weights", backend: str = "diffusers") -> Lo
 
 
 def test_what_was_added_is_there_for_the_next_process(tmp_path: Path) -> None:
-    ModelShelf(tmp_path / "new").add(model("wan"))
-    ModelShelf(tmp_path / "new").add(model("other", backend="acme"))
+    ModelFolders(tmp_path / "new").add(model("wan"))
+    ModelFolders(tmp_path / "new").add(model("other", backend="acme"))
 
-    shelf = ModelShelf(tmp_path / "new")
+    shelf = ModelFolders(tmp_path / "new")
     assert [known.name for known in shelf.list()] == ["wan", "other"]
     assert shelf.folders("diffusers") == {"wan": Path("/weights")}
 
 
 def test_the_same_model_twice_is_one_and_another_folder_needs_another_name(tmp_path: Path) -> None:
-    shelf = ModelShelf(tmp_path)
+    shelf = ModelFolders(tmp_path)
     shelf.add(model("wan"))
     shelf.add(model("wan"))
 
@@ -34,7 +34,7 @@ def test_the_same_model_twice_is_one_and_another_folder_needs_another_name(tmp_p
 
 
 def test_a_model_is_forgotten_by_its_name(tmp_path: Path) -> None:
-    shelf = ModelShelf(tmp_path)
+    shelf = ModelFolders(tmp_path)
     shelf.add(model("wan"))
 
     with pytest.raises(InvalidRequestError, match="no model 'wam'") as caught:
@@ -50,16 +50,16 @@ def test_a_damaged_list_is_an_error_that_names_the_file(tmp_path: Path, content:
     (tmp_path / "models.json").write_text(content)
 
     with pytest.raises(StorageError, match=r"models\.json cannot be read: it is damaged"):
-        ModelShelf(tmp_path).add(model("wan"))
+        ModelFolders(tmp_path).add(model("wan"))
 
     assert (tmp_path / "models.json").read_text() == content
 
 
 def test_none_is_lost_when_many_are_added_at_once(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda n: ModelShelf(tmp_path).add(model(f"m{n}")), range(24)))
+        list(pool.map(lambda n: ModelFolders(tmp_path).add(model(f"m{n}")), range(24)))
 
-    assert {known.name for known in ModelShelf(tmp_path).list()} == {f"m{n}" for n in range(24)}
+    assert {known.name for known in ModelFolders(tmp_path).list()} == {f"m{n}" for n in range(24)}
 
 
 @pytest.mark.parametrize(

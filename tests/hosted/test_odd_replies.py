@@ -18,8 +18,8 @@ from media_agent.errors import (
     InvalidRequestError,
     SubmitUncertainError,
 )
-from media_agent.testing import Film, events_of
-from media_agent.testing.simulator.videos import film_bytes
+from media_agent.testing import Video, events_of
+from media_agent.testing.simulator.videos import video_bytes
 from media_agent_hosted.declared.backend import HttpBackend
 from media_agent_hosted.parsing.causes import Cause, cause_of
 from media_agent_hosted.parsing.lenient import merged
@@ -32,7 +32,7 @@ from media_agent_schemas import Size, VideoRequest
 
 pytestmark = pytest.mark.anyio
 
-VIDEO = film_bytes(Film(9, 8.0, 64, 48, 90))
+VIDEO = video_bytes(Video(9, 8.0, 64, 48, 90))
 BASE64 = base64.b64encode(VIDEO).decode()
 HERE = "http://127.0.0.1:9"
 KINDS = ("declared", "openai", "fal", "replicate")
@@ -914,10 +914,10 @@ async def test_a_result_that_fal_does_not_have_yet_is_asked_for_again(nothing, t
 )
 async def test_a_video_that_never_comes_ends_the_waiting_and_not_the_work(nothing, tmp_path):
     service = Service("openai", tmp_path)
-    film, service.content = service.content, nothing
+    video, service.content = service.content, nothing
 
     end = await service.end()
-    asked, service.content = len(service.asked), film
+    asked, service.content = len(service.asked), video
 
     assert end.type == "job.outcome_unknown"
     assert asked < 50

@@ -1,4 +1,4 @@
-"""Nothing that is paid is shorter than it was asked: it is made in parts, or refused."""
+"""Nothing that is paid is shorter than it was asked: it is made in segments, or refused."""
 
 import json
 from collections.abc import AsyncIterator
@@ -42,8 +42,8 @@ fps = [24]
 prompt = "{prompt}"
 seconds = "{duration}"
 """
-SEEDANCE = "fal/bytedance/seedance-2.0/text-to-video"  # 15 s, and no parts
-KLING = "fal/fal-ai/kling-video/v3/pro/text-to-video"  # 15 s, and parts from last frames
+SEEDANCE = "fal/bytedance/seedance-2.0/text-to-video"  # 15 s, and no segments
+KLING = "fal/fal-ai/kling-video/v3/pro/text-to-video"  # 15 s, and segments from last frames
 LTX = "fal/fal-ai/ltx-2.3/text-to-video"  # 6, 8 or 10 s
 MAGI = "fal/fal-ai/magi"  # 8 s, and extends
 WAN_22 = "fal/fal-ai/wan/v2.2-a14b/text-to-video"  # 4k + 1 frames at 16 a second
@@ -101,7 +101,7 @@ async def test_what_is_too_long_is_refused_before_anything_is_kept(
     with pytest.raises(UnsupportedRequestError, match=r"at once|given length|takes 1") as caught:
         await client.start(request_)
 
-    assert "choose a backend that goes on or makes parts" in (caught.value.hint or "")
+    assert "choose a backend that goes on or makes segments" in (caught.value.hint or "")
     assert await planned(client, request_) is None
     assert await client.list() == []
 
@@ -125,18 +125,18 @@ async def test_a_plan_is_as_long_as_asked_but_for_a_step_of_the_frame_rule(
     if plan is None:
         return
 
-    limits = await client.capabilities(model)
+    capabilities = await client.capabilities(model)
     rate = plan.request.fps or 24.0
     wanted = request.seconds() or request.num_frames / rate
-    assert seconds_of(plan) >= wanted - limits.frame_multiple / rate - 1e-6
-    if plan.parts:
-        shared = sum(part.takes == "last_frame" for part in plan.parts)
-        made = sum((part.request.num_frames or 0) * part.count for part in plan.parts)
+    assert seconds_of(plan) >= wanted - capabilities.frame_multiple / rate - 1e-6
+    if plan.segments:
+        shared = sum(segment.continues_from == "last_frame" for segment in plan.segments)
+        made = sum((segment.request.num_frames or 0) * segment.count for segment in plan.segments)
         assert made - shared >= plan.request.num_frames
 
 
 @pytest.mark.parametrize("model", [KLING, LTX, MAGI])
-async def test_every_shot_of_a_storyboard_in_parts_is_as_long_as_asked(
+async def test_every_shot_of_a_storyboard_in_segments_is_as_long_as_asked(
     client: VideoClient, model: str
 ) -> None:
     shots = [{"prompt": "a", "duration": 1}, {"prompt": "b", "duration": 16.5}, {"prompt": "c"}]
@@ -197,11 +197,11 @@ async def test_an_endless_plan_within_a_budget_stays_small(
     plan = await planned(client, asked(model, endless=True, budget={"max_cost_usd": budget}))
 
     assert plan is not None
-    assert sum(part.count for part in plan.parts) <= 10_000
-    assert len(plan.parts) <= 3
+    assert sum(segment.count for segment in plan.segments) <= 10_000
+    assert len(plan.segments) <= 3
     assert len(plan.model_dump_json()) < 5000
     assert (plan.estimate.cost_usd or 0) <= budget
-    assert any("ends after 10000 parts: no more are planned" in text for text in plan.warnings)
+    assert any("ends after 10000 segments: no more are planned" in text for text in plan.warnings)
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from media_agent_schemas.request import VideoRequest
 WAN = "fal/fal-ai/wan/v2.7/text-to-video"
 KLING = "fal/fal-ai/kling-video/v3/pro/text-to-video"
 MAGI = "fal/fal-ai/magi"
-PICTURE = MediaInput(role=InputRole.FIRST_FRAME, url="https://media.example/x.png")
+IMAGE = MediaInput(role=InputRole.FIRST_FRAME, url="https://media.example/x.png")
 REGISTRY = Registry.discover()
 
 
@@ -113,11 +113,11 @@ def test_an_unknown_price_is_over_what_is_left_of_a_day(tmp_path: Path) -> None:
 def test_raw_fields_in_parts_make_the_price_of_the_whole_unknown(tmp_path: Path) -> None:
     made = plan(tmp_path, MAGI, {"turbo": True}, duration=20)
 
-    assert len(made.parts) > 1
+    assert len(made.segments) > 1
     assert made.estimate.cost_usd is None
 
 
-def test_an_endless_film_of_parts_with_an_unknown_price_is_refused(tmp_path: Path) -> None:
+def test_an_endless_video_of_parts_with_an_unknown_price_is_refused(tmp_path: Path) -> None:
     fields = {"duration": None, "endless": True, "budget": {"max_cost_usd": 10}}
 
     assert plan(tmp_path, MAGI, **fields)
@@ -150,7 +150,7 @@ def test_raw_fields_of_the_settings_are_held_to_the_same(tmp_path: Path) -> None
 def test_prompts_are_as_long_as_the_provider_takes_them_and_no_longer(
     tmp_path: Path, model: str, prompt: int, negative: int | None
 ) -> None:
-    inputs = (PICTURE,) if "image" in model else ()
+    inputs = (IMAGE,) if "image" in model else ()
 
     fields: dict[str, Any] = {"inputs": inputs, "duration": None}
     if negative is not None:

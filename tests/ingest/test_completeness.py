@@ -31,7 +31,7 @@ KINDS = {
     "fragments with an index": ("mp4", "libx264", INDEXED, SHORT),
     "fragments with indexes": ("mp4", "libx264", DASH, SHORT),
     "a fragment for each frame": ("mp4", "libx264", SINGLE, ()),
-    "an open group of pictures": ("mp4", "libx264", FASTSTART, OPEN_GROUPS),
+    "an open group of images": ("mp4", "libx264", FASTSTART, OPEN_GROUPS),
     "no key frames but the first": ("mp4", "libx264", FASTSTART, REFRESHED),
     "MPEG-4": ("mp4", "mpeg4", FASTSTART, (("bf", "2"),)),
     "VP9 in MP4": ("mp4", "libvpx-vp9", (), ()),
@@ -45,10 +45,10 @@ Write = Callable[[bytes], Path]
 
 
 @lru_cache
-def film(kind: str, *, frames: int = 18, uneven: bool = False, sound: bool = False) -> bytes:
-    """Return a film of noise, in which every frame has a size worth cutting."""
+def video(kind: str, *, frames: int = 18, uneven: bool = False, sound: bool = False) -> bytes:
+    """Return a video of noise, in which every frame has a size worth cutting."""
     with tempfile.TemporaryDirectory() as folder:  # FFmpeg reads it again to move the index
-        path = Path(folder, "film")
+        path = Path(folder, "video")
         _make(path, kind, frames=frames, uneven=uneven, sound=sound)
         return path.read_bytes()
 
@@ -79,7 +79,7 @@ def _make(path: Path, kind: str, *, frames: int, uneven: bool, sound: bool) -> N
 @pytest.fixture
 def write(tmp_path: Path) -> Write:
     def written(content: bytes) -> Path:
-        path = tmp_path / "film"
+        path = tmp_path / "video"
         path.write_bytes(content)
         return path
 
@@ -87,20 +87,20 @@ def write(tmp_path: Path) -> Write:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_whole_film_of_any_kind_passes(kind: str, write: Write) -> None:
-    check_whole(write(film(kind)))
+def test_a_whole_video_of_any_kind_passes(kind: str, write: Write) -> None:
+    check_whole(write(video(kind)))
 
 
 def test_one_with_uneven_times_sound_or_a_single_frame_passes(write: Write) -> None:
-    check_whole(write(film("index first", uneven=True)))
-    check_whole(write(film("index last", sound=True)))
-    check_whole(write(film("index first", frames=1)))
+    check_whole(write(video("index first", uneven=True)))
+    check_whole(write(video("index last", sound=True)))
+    check_whole(write(video("index first", frames=1)))
 
 
 @pytest.mark.parametrize("missing", [1, 15, 300, 0.5])
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_cut_film_of_any_kind_is_found(kind: str, missing: float, write: Write) -> None:
-    whole = film(kind)
+def test_a_cut_video_of_any_kind_is_found(kind: str, missing: float, write: Write) -> None:
+    whole = video(kind)
     kept = len(whole) - int(missing) if missing >= 1 else int(len(whole) * missing)
 
     with pytest.raises(StorageError, match="cut off"):
@@ -109,11 +109,11 @@ def test_a_cut_film_of_any_kind_is_found(kind: str, missing: float, write: Write
 
 def test_sound_that_is_cut_off_is_found(write: Write) -> None:
     with pytest.raises(StorageError, match="cut off"):
-        check_whole(write(film("index first", sound=True)[:-40]))
+        check_whole(write(video("index first", sound=True)[:-40]))
 
 
 def test_a_fragment_without_its_frames_is_found(write: Write) -> None:
-    whole = film("fragments")
+    whole = video("fragments")
     last = whole.rindex(b"moof") - 4
     (length,) = struct.unpack(">I", whole[last : last + 4])
 
@@ -122,7 +122,7 @@ def test_a_fragment_without_its_frames_is_found(write: Write) -> None:
 
 
 def test_frames_that_the_index_names_and_no_box_holds_are_found(write: Write) -> None:
-    whole = film("index first")
+    whole = video("index first")
     data = whole.rindex(b"mdat") - 4
     open_end = whole[:data] + struct.pack(">I", 0) + whole[data + 4 :]  # "to the end of the file"
 
@@ -131,8 +131,8 @@ def test_frames_that_the_index_names_and_no_box_holds_are_found(write: Write) ->
         check_whole(write(open_end[:-20]))
 
 
-def test_a_film_of_the_right_size_that_ends_in_zeros_is_found(write: Write) -> None:
-    whole = film("index first")
+def test_a_video_of_the_right_size_that_ends_in_zeros_is_found(write: Write) -> None:
+    whole = video("index first")
 
     with pytest.raises(StorageError, match="cannot be decoded"):
         check_whole(write(whole[:-4000] + bytes(4000)))
@@ -140,7 +140,7 @@ def test_a_film_of_the_right_size_that_ends_in_zeros_is_found(write: Write) -> N
 
 @pytest.mark.parametrize("kept", [1, 5, 7])
 def test_the_mere_beginning_of_another_fragment_is_found(kept: int, write: Write) -> None:
-    whole = film("fragments")
+    whole = video("fragments")
 
     with pytest.raises(StorageError, match="no more than a beginning"):
         check_whole(write(whole[: whole.rindex(b"moof") - 4 + kept]))
@@ -151,7 +151,7 @@ def test_the_mere_beginning_of_another_fragment_is_found(kept: int, write: Write
 def test_a_fragment_that_only_the_index_names_is_found(
     kind: str, sound: bool, write: Write
 ) -> None:
-    whole = film(kind, sound=sound)
+    whole = video(kind, sound=sound)
 
     check_whole(write(whole))
     with pytest.raises(StorageError, match="cut off: a fragment that its index names"):
@@ -160,14 +160,14 @@ def test_a_fragment_that_only_the_index_names_is_found(
 
 @pytest.mark.parametrize("what", [b"VideoHandler", b"Lavf"])
 def test_tags_in_any_encoding_are_no_damage(what: bytes, write: Write) -> None:
-    path = write(film("index first").replace(what, what[:-1] + b"\xff"))
+    path = write(video("index first").replace(what, what[:-1] + b"\xff"))
 
     check_whole(path)
     assert probe(path).frames == 18
 
 
 def test_an_unknown_codec_is_said(write: Write) -> None:
-    path = write(film("index first").replace(b"avc1", b"xyz1"))
+    path = write(video("index first").replace(b"avc1", b"xyz1"))
 
     for look in (check_whole, probe):
         with pytest.raises(StorageError, match="unknown codec"):
@@ -176,7 +176,7 @@ def test_an_unknown_codec_is_said(write: Write) -> None:
 
 @pytest.mark.parametrize("tail", [bytes(100), b"\xff\xd8 what somebody put behind it", b"\0\0\0"])
 def test_an_odd_tail_is_no_cut(tail: bytes, write: Write) -> None:
-    check_whole(write(film("index first") + tail))
+    check_whole(write(video("index first") + tail))
 
 
 @pytest.mark.parametrize("head", [b"<html>", b"", b"\x89PNG\r\n\x1a\n", b"GIF89a", b'{"a": 1}'])
@@ -186,4 +186,4 @@ def test_what_is_no_video_is_known_by_its_first_bytes(head: bytes) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_video_is_known_by_its_first_bytes(kind: str) -> None:
-    assert is_video(film(kind)[:16])
+    assert is_video(video(kind)[:16])

@@ -20,9 +20,9 @@ def medium(path: Path) -> MediaInput:
 
 def test_a_file_is_known_by_its_bytes(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
-    path.write_bytes(b"picture")
+    path.write_bytes(b"image")
 
-    assert digests_of([medium(path)]) == {str(path): hashlib.sha256(b"picture").hexdigest()}
+    assert digests_of([medium(path)]) == {str(path): hashlib.sha256(b"image").hexdigest()}
 
 
 def test_a_pipe_that_takes_the_place_of_a_file_is_not_waited_for(

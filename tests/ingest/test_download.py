@@ -1,4 +1,4 @@
-"""Films that lie elsewhere: fetched whole or not at all, within bounds, from proper places only."""
+"""Videos that lie elsewhere: fetched whole or not at all, within bounds, from proper places."""
 
 import asyncio
 import base64
@@ -16,16 +16,16 @@ import pytest
 from media_agent.errors import ConfigurationError, StorageError, VideoNotFetchedError
 from media_agent.ingest.download import fetch
 from media_agent.ingest.inline import is_inline
-from media_agent.testing.simulator.videos import Film, film_bytes
+from media_agent.testing.simulator.videos import Video, video_bytes
 
-FILM = film_bytes(Film(frames=8))
-URI = "https://cdn.example/film.mp4?signature=secret"
+VIDEO = video_bytes(Video(frames=8))
+URI = "https://cdn.example/video.mp4?signature=secret"
 Handler = Callable[[httpx.Request], httpx.Response]
 
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    return tmp_path / "work" / "film.mp4"
+    return tmp_path / "work" / "video.mp4"
 
 
 class Waits:
@@ -55,7 +55,7 @@ async def fetched(
 ) -> Path:
     transport = httpx.MockTransport(handler)
     result = await fetch(uri, place, named_by=named_by, transport=transport, sleep=Waits())
-    assert (result.sha256, result.size_bytes) == (hashlib.sha256(FILM).hexdigest(), len(FILM))
+    assert (result.sha256, result.size_bytes) == (hashlib.sha256(VIDEO).hexdigest(), len(VIDEO))
     return result.path
 
 
@@ -64,10 +64,10 @@ def nothing_is_left(place: Path) -> bool:
 
 
 @pytest.mark.anyio
-async def test_a_film_is_fetched_hashed_and_nothing_else_stays(place: Path) -> None:
-    path = await fetched(answers(httpx.Response(200, content=FILM)), place)
+async def test_a_video_is_fetched_hashed_and_nothing_else_stays(place: Path) -> None:
+    path = await fetched(answers(httpx.Response(200, content=VIDEO)), place)
 
-    assert path.read_bytes() == FILM
+    assert path.read_bytes() == VIDEO
     assert list(place.parent.iterdir()) == [place]
 
 
@@ -77,7 +77,7 @@ async def test_no_credential_goes_along(place: Path) -> None:
 
     def answer(request: httpx.Request) -> httpx.Response:
         seen.append(request.headers)
-        return httpx.Response(200, content=FILM)
+        return httpx.Response(200, content=VIDEO)
 
     await fetched(answer, place)
 
@@ -88,21 +88,21 @@ async def test_no_credential_goes_along(place: Path) -> None:
 async def test_trouble_on_the_way_is_tried_again(place: Path) -> None:
     replies = httpx.ConnectError("no route"), httpx.Response(503), httpx.ReadTimeout("slow")
 
-    path = await fetched(answers(*replies, httpx.Response(200, content=FILM)), place)
+    path = await fetched(answers(*replies, httpx.Response(200, content=VIDEO)), place)
 
-    assert path.read_bytes() == FILM
+    assert path.read_bytes() == VIDEO
 
 
 @pytest.mark.anyio
-async def test_a_film_that_breaks_off_is_not_taken_for_whole(place: Path) -> None:
-    torn = httpx.Response(200, headers={"content-length": "99999"}, content=FILM)
+async def test_a_video_that_breaks_off_is_not_taken_for_whole(place: Path) -> None:
+    torn = httpx.Response(200, headers={"content-length": "99999"}, content=VIDEO)
 
-    with pytest.raises(VideoNotFetchedError, match=f"{len(FILM)} of 99999 bytes") as caught:
+    with pytest.raises(VideoNotFetchedError, match=f"{len(VIDEO)} of 99999 bytes") as caught:
         await fetched(lambda request: torn, place)
 
     assert "secret" not in str(caught.value)
-    assert [path.name for path in place.parent.iterdir()] == ["film.cut.mp4"]
-    assert "film.cut.mp4" in (caught.value.hint or "")
+    assert [path.name for path in place.parent.iterdir()] == ["video.cut.mp4"]
+    assert "video.cut.mp4" in (caught.value.hint or "")
 
 
 @pytest.mark.anyio
@@ -128,8 +128,8 @@ async def test_what_is_no_video_is_refused_whatever_it_is_called(
 
 
 @pytest.mark.anyio
-async def test_a_film_above_the_bound_is_cut_off(place: Path) -> None:
-    transport = httpx.MockTransport(answers(httpx.Response(200, content=FILM)))
+async def test_a_video_above_the_bound_is_cut_off(place: Path) -> None:
+    transport = httpx.MockTransport(answers(httpx.Response(200, content=VIDEO)))
 
     with pytest.raises(VideoNotFetchedError, match="larger than the 100 bytes"):
         await fetch(URI, place, max_bytes=100, transport=transport)
@@ -151,7 +151,7 @@ async def test_an_address_that_has_expired_is_said_at_once(place: Path, status: 
 @pytest.mark.parametrize("uri", ["file:///etc/passwd", "ftp://a/b", "javascript:x", "http://"])
 async def test_only_addresses_of_the_web_are_fetched(place: Path, uri: str) -> None:
     with pytest.raises(VideoNotFetchedError):
-        await fetched(answers(httpx.Response(200, content=FILM)), place, uri)
+        await fetched(answers(httpx.Response(200, content=VIDEO)), place, uri)
 
 
 @pytest.mark.anyio
@@ -159,11 +159,11 @@ async def test_redirects_are_followed_to_the_outside_only(place: Path) -> None:
     def to(address: str) -> httpx.Response:
         return httpx.Response(302, headers={"location": address})
 
-    away = to("https://elsewhere.example/film.mp4")
-    path = await fetched(answers(away, httpx.Response(200, content=FILM)), place)
-    assert path.read_bytes() == FILM
+    away = to("https://elsewhere.example/video.mp4")
+    path = await fetched(answers(away, httpx.Response(200, content=VIDEO)), place)
+    assert path.read_bytes() == VIDEO
 
-    with pytest.raises(VideoNotFetchedError, match=r"the film is at http://169.254.169.254"):
+    with pytest.raises(VideoNotFetchedError, match=r"the video is at http://169.254.169.254"):
         await fetched(answers(to("http://169.254.169.254/latest")), place)
     with pytest.raises(VideoNotFetchedError, match="without end"):
         await fetched(lambda request: to(URI), place)
@@ -174,9 +174,9 @@ async def test_redirects_are_followed_to_the_outside_only(place: Path) -> None:
     "uri",
     [
         "http://169.254.169.254/latest",
-        "http://cdn.example/film.mp4",
-        "https://user:password@cdn.example/film.mp4",
-        "https://127.1/film.mp4",
+        "http://cdn.example/video.mp4",
+        "https://user:password@cdn.example/video.mp4",
+        "https://127.1/video.mp4",
     ],
 )
 async def test_what_a_public_service_may_not_name_is_not_asked(place: Path, uri: str) -> None:
@@ -185,7 +185,7 @@ async def test_what_a_public_service_may_not_name_is_not_asked(place: Path, uri:
     for named_by in (None, "https://api.example/v1"):
         with pytest.raises(VideoNotFetchedError, match="not fetched") as caught:
             await fetched(
-                lambda request: asked.append(request) or httpx.Response(200, content=FILM),
+                lambda request: asked.append(request) or httpx.Response(200, content=VIDEO),
                 place,
                 uri,
                 named_by=named_by,
@@ -196,12 +196,12 @@ async def test_what_a_public_service_may_not_name_is_not_asked(place: Path, uri:
 
 
 @pytest.mark.anyio
-async def test_a_service_of_an_inner_network_keeps_its_films_there(place: Path) -> None:
-    film = answers(httpx.Response(200, content=FILM))
+async def test_a_service_of_an_inner_network_keeps_its_videos_there(place: Path) -> None:
+    video = answers(httpx.Response(200, content=VIDEO))
 
-    path = await fetched(film, place, "http://10.0.0.9:9000/f", named_by="http://10.0.0.5:8000")
+    path = await fetched(video, place, "http://10.0.0.9:9000/f", named_by="http://10.0.0.5:8000")
 
-    assert path.read_bytes() == FILM
+    assert path.read_bytes() == VIDEO
 
 
 @pytest.mark.anyio
@@ -209,7 +209,7 @@ async def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
     (tmp_path / "work").write_bytes(b"")
 
     with pytest.raises(StorageError, match="cannot be written"):
-        await fetched(answers(httpx.Response(200, content=FILM)), tmp_path / "work" / "film.mp4")
+        await fetched(answers(httpx.Response(200, content=VIDEO)), tmp_path / "work" / "video.mp4")
 
 
 @pytest.mark.anyio
@@ -239,64 +239,64 @@ async def test_what_was_just_promised_is_asked_for_again_for_a_while(
         httpx.Response(
             200, content=b"not ready", headers={"content-type": "application/octet-stream"}
         ),
-        httpx.Response(200, content=FILM[:-90]),
-        httpx.Response(200, content=FILM[: len(FILM) // 2]),
+        httpx.Response(200, content=VIDEO[:-90]),
+        httpx.Response(200, content=VIDEO[: len(VIDEO) // 2]),
         httpx.Response(
             200,
-            content=gzip.compress(gzip.compress(FILM)),
+            content=gzip.compress(gzip.compress(VIDEO)),
             headers={"content-encoding": "gzip, gzip"},
         ),
     ],
     ids=str,
 )
-async def test_a_film_that_comes_at_the_second_try_is_taken(
+async def test_a_video_that_comes_at_the_second_try_is_taken(
     place: Path, first: httpx.Response
 ) -> None:
-    path = await fetched(answers(first, httpx.Response(200, content=FILM)), place)
+    path = await fetched(answers(first, httpx.Response(200, content=VIDEO)), place)
 
-    assert path.read_bytes() == FILM
+    assert path.read_bytes() == VIDEO
     assert list(place.parent.iterdir()) == [place]
 
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("label", ["text/html", "application/json", "application/xml", "", "a b"])
-async def test_a_film_under_a_wrong_label_is_taken(place: Path, label: str) -> None:
-    reply = httpx.Response(200, content=FILM, headers={"content-type": label})
+async def test_a_video_under_a_wrong_label_is_taken(place: Path, label: str) -> None:
+    reply = httpx.Response(200, content=VIDEO, headers={"content-type": label})
 
-    assert (await fetched(answers(reply), place)).read_bytes() == FILM
+    assert (await fetched(answers(reply), place)).read_bytes() == VIDEO
 
 
 @pytest.mark.anyio
-async def test_less_than_was_announced_is_no_whole_film(place: Path) -> None:
-    transport = httpx.MockTransport(lambda request: httpx.Response(200, content=FILM))
+async def test_less_than_was_announced_is_no_whole_video(place: Path) -> None:
+    transport = httpx.MockTransport(lambda request: httpx.Response(200, content=VIDEO))
 
-    with pytest.raises(VideoNotFetchedError, match=f"{len(FILM)} of {len(FILM) + 1} bytes"):
-        await fetch(URI, place, size_bytes=len(FILM) + 1, transport=transport, sleep=Waits())
+    with pytest.raises(VideoNotFetchedError, match=f"{len(VIDEO)} of {len(VIDEO) + 1} bytes"):
+        await fetch(URI, place, size_bytes=len(VIDEO) + 1, transport=transport, sleep=Waits())
 
-    assert {each.name for each in place.parent.iterdir()} == {"film.cut.mp4"}
+    assert {each.name for each in place.parent.iterdir()} == {"video.cut.mp4"}
 
 
 @pytest.mark.anyio
 @pytest.mark.parametrize(
     "spelled",
     [
-        "data:video/mp4;base64," + base64.b64encode(FILM).decode(),
-        "data:video/mp4 ; BASE64 ; a=b," + base64.b64encode(FILM).decode(),
-        "data:;base64," + base64.urlsafe_b64encode(FILM).decode().rstrip("="),
-        "data:video/mp4," + urllib.parse.quote(FILM),
-        base64.b64encode(FILM).decode(),
-        base64.encodebytes(FILM).decode(),
+        "data:video/mp4;base64," + base64.b64encode(VIDEO).decode(),
+        "data:video/mp4 ; BASE64 ; a=b," + base64.b64encode(VIDEO).decode(),
+        "data:;base64," + base64.urlsafe_b64encode(VIDEO).decode().rstrip("="),
+        "data:video/mp4," + urllib.parse.quote(VIDEO),
+        base64.b64encode(VIDEO).decode(),
+        base64.encodebytes(VIDEO).decode(),
     ],
     ids=["data", "more parameters", "urlsafe", "percent", "bare", "lines"],
 )
-async def test_a_film_in_the_answer_itself_is_decoded(place: Path, spelled: str) -> None:
+async def test_a_video_in_the_answer_itself_is_decoded(place: Path, spelled: str) -> None:
     assert is_inline(spelled)
-    assert (await fetched(answers(), place, spelled)).read_bytes() == FILM
+    assert (await fetched(answers(), place, spelled)).read_bytes() == VIDEO
 
 
 @pytest.mark.anyio
-async def test_a_film_in_the_answer_is_bounded_and_refused_in_words(place: Path) -> None:
-    coded = "data:video/mp4;base64," + base64.b64encode(FILM).decode()
+async def test_a_video_in_the_answer_is_bounded_and_refused_in_words(place: Path) -> None:
+    coded = "data:video/mp4;base64," + base64.b64encode(VIDEO).decode()
 
     with pytest.raises(VideoNotFetchedError, match="larger than the 100 bytes"):
         await fetch(coded, place, max_bytes=100)
@@ -310,10 +310,10 @@ async def test_a_film_in_the_answer_is_bounded_and_refused_in_words(place: Path)
     [
         (b"hello, I am no video", "no video", set()),
         (b"", "nothing", set()),
-        (FILM[:-90], "cut off", {"film.cut.mp4"}),
+        (VIDEO[:-90], "cut off", {"video.cut.mp4"}),
     ],
 )
-async def test_what_is_no_whole_film_in_the_answer_itself_is_said_in_words(
+async def test_what_is_no_whole_video_in_the_answer_itself_is_said_in_words(
     place: Path, content: bytes, said: str, left: set[str]
 ) -> None:
     coded = "data:video/mp4;base64," + base64.b64encode(content).decode()
@@ -329,10 +329,10 @@ async def test_what_is_no_whole_film_in_the_answer_itself_is_said_in_words(
 @pytest.mark.parametrize(
     ("uri", "asked"),
     [
-        ("/film.mp4", "https://api.example/film.mp4"),
-        ("film.mp4", "https://api.example/v1/jobs/film.mp4"),
-        ("../film.mp4", "https://api.example/v1/film.mp4"),
-        ("//cdn.example/film.mp4", "https://cdn.example/film.mp4"),
+        ("/video.mp4", "https://api.example/video.mp4"),
+        ("video.mp4", "https://api.example/v1/jobs/video.mp4"),
+        ("../video.mp4", "https://api.example/v1/video.mp4"),
+        ("//cdn.example/video.mp4", "https://cdn.example/video.mp4"),
         ("/get?src=https://x.example/a", "https://api.example/get?src=https://x.example/a"),
         ("?id=7", "https://api.example/v1/jobs/7?id=7"),
     ],
@@ -344,7 +344,7 @@ async def test_an_address_is_relative_to_the_one_that_was_asked(
 
     def answer(request: httpx.Request) -> httpx.Response:
         seen.append(str(request.url))
-        return httpx.Response(200, content=FILM)
+        return httpx.Response(200, content=VIDEO)
 
     await fetched(answer, place, uri, named_by="https://api.example/v1/jobs/7")
 
@@ -377,7 +377,7 @@ async def test_a_body_without_end_that_is_no_video_is_left_at_once(
 @pytest.mark.anyio
 async def test_a_video_that_comes_letter_by_letter_is_known_for_one(place: Path) -> None:
     async def letters() -> AsyncIterator[bytes]:
-        for letter in FILM:
+        for letter in VIDEO:
             yield bytes([letter])
 
     assert await fetched(answers(httpx.Response(200, content=letters())), place) == place
@@ -402,7 +402,7 @@ async def test_a_wish_to_wait_is_kept_within_bounds(
     place: Path, wish: str, least: float, most: float
 ) -> None:
     waits, busy = Waits(), httpx.Response(503, headers={"retry-after": wish})
-    transport = httpx.MockTransport(answers(busy, httpx.Response(200, content=FILM)))
+    transport = httpx.MockTransport(answers(busy, httpx.Response(200, content=VIDEO)))
 
     await fetch(URI, place, transport=transport, sleep=waits)
 
@@ -410,11 +410,11 @@ async def test_a_wish_to_wait_is_kept_within_bounds(
 
 
 @pytest.mark.anyio
-async def test_a_film_that_trickles_is_given_up(place: Path) -> None:
+async def test_a_video_that_trickles_is_given_up(place: Path) -> None:
     now = [0.0]
 
     async def trickle() -> AsyncIterator[bytes]:
-        for letter in FILM:
+        for letter in VIDEO:
             now[0] += 0.2
             yield bytes([letter])
 
@@ -429,7 +429,7 @@ async def test_a_fetch_that_is_cancelled_ends_at_once_and_leaves_nothing(place: 
     begun = asyncio.Event()
 
     async def hang() -> AsyncIterator[bytes]:
-        yield FILM[:100]
+        yield VIDEO[:100]
         begun.set()
         await asyncio.Event().wait()
 
@@ -464,19 +464,19 @@ async def test_a_video_that_comes_slowly_is_waited_for_to_its_end(place: Path) -
     loop, now = asyncio.get_running_loop(), [0.0]
     real = loop.time()
     loop.time = lambda: real + now[0]  # type: ignore[method-assign]  # hours in no time
-    film = FILM + struct.pack(">I4s", 8 + 2**23, b"free") + bytes(2**23)
+    video = VIDEO + struct.pack(">I4s", 8 + 2**23, b"free") + bytes(2**23)
 
     async def slow() -> AsyncIterator[bytes]:
-        for start in range(0, len(film), 2**16):
+        for start in range(0, len(video), 2**16):
             now[0] += 30.0
             await asyncio.sleep(0)
-            yield film[start : start + 2**16]
+            yield video[start : start + 2**16]
 
     transport = httpx.MockTransport(lambda request: httpx.Response(200, content=slow()))
     result = await fetch(URI, place, transport=transport, sleep=Waits(), clock=lambda: now[0])
 
     assert now[0] > 3600
-    assert result.size_bytes == len(film)
+    assert result.size_bytes == len(video)
 
 
 @pytest.mark.anyio
@@ -487,12 +487,12 @@ async def test_trouble_of_the_network_is_none_of_the_disk_and_tried_again(
     place: Path, trouble: OSError
 ) -> None:
     async def torn() -> AsyncIterator[bytes]:
-        yield FILM[:200]
+        yield VIDEO[:200]
         raise trouble
 
-    replies = httpx.Response(200, content=torn()), httpx.Response(200, content=FILM)
+    replies = httpx.Response(200, content=torn()), httpx.Response(200, content=VIDEO)
 
-    assert (await fetched(answers(*replies), place)).read_bytes() == FILM
+    assert (await fetched(answers(*replies), place)).read_bytes() == VIDEO
 
 
 @pytest.mark.anyio
@@ -500,9 +500,9 @@ async def test_the_most_that_came_of_a_video_is_kept(place: Path) -> None:
     now = [0.0]
 
     async def part(size: int, seconds: float) -> AsyncIterator[bytes]:
-        yield FILM[:size]
+        yield VIDEO[:size]
         now[0] += seconds
-        yield FILM[size : size + 1]
+        yield VIDEO[size : size + 1]
 
     bodies = [part(900, 1000.0), *(part(60, 0.0) for _ in range(9))]
     replies = (
@@ -513,5 +513,5 @@ async def test_the_most_that_came_of_a_video_is_kept(place: Path) -> None:
     with pytest.raises(VideoNotFetchedError, match="61 of 5000") as caught:
         await fetch(URI, place, transport=transport, sleep=Waits(), clock=lambda: now[0])
 
-    assert place.with_name("film.cut.mp4").read_bytes() == FILM[:901]
-    assert "film.cut.mp4" in (caught.value.hint or "")
+    assert place.with_name("video.cut.mp4").read_bytes() == VIDEO[:901]
+    assert "video.cut.mp4" in (caught.value.hint or "")

@@ -1,4 +1,4 @@
-"""Pictures made to do harm: they end no process, take no memory, and are no one's hours."""
+"""Images made to do harm: they end no process, take no memory, and are no one's hours."""
 
 import io
 import os
@@ -19,8 +19,8 @@ from PIL import Image, ImageCms
 
 from media_agent.errors import InvalidRequestError
 from media_agent.ingest.read import (
-    check_film,
     check_image,
+    check_video,
     open_ordinary,
     read_all,
     read_end,
@@ -44,7 +44,7 @@ for name in sys.argv[2:]:
         content = file.read()
     for _ in range(3):
         try:
-            if 'film' in name:
+            if 'video' in name:
                 list(read_all(content, limit=9))
             else:
                 read_image(content)
@@ -103,7 +103,7 @@ def run(folder: Path, files: dict[str, bytes], most: int = 0) -> subprocess.Comp
     )
 
 
-def film_of_pictures(content: bytes, count: int = 2) -> bytes:
+def video_of_images(content: bytes, count: int = 2) -> bytes:
     """Return a MOV whose frames are whole PNGs."""
     file = io.BytesIO()
     with av.open(file, "w", "mov") as container:
@@ -120,7 +120,7 @@ def film_of_pictures(content: bytes, count: int = 2) -> bytes:
 # --- what crashed
 
 
-def test_pictures_with_a_colour_profile_leave_the_process_alive(tmp_path: Path) -> None:
+def test_images_with_a_colour_profile_leave_the_process_alive(tmp_path: Path) -> None:
     named = chunk(b"iCCP", b"a name\0\0" + zlib.compress(profile()))
     frames = [Image.new("RGB", SIZE, colour) for colour in ("red", "blue")]
     apng = io.BytesIO()
@@ -134,8 +134,8 @@ def test_pictures_with_a_colour_profile_leave_the_process_alive(tmp_path: Path) 
         "16a.png": png(named, bits=16, colour=6),
         "a.jpg": saved("RGB", "JPEG"),
         "a.webp": saved("RGB", "WEBP"),
-        "apng-film": apng.getvalue(),
-        "mov-film": film_of_pictures(saved("RGB", "PNG")),
+        "apng-video": apng.getvalue(),
+        "mov-video": video_of_images(saved("RGB", "PNG")),
     }
 
     done = run(tmp_path, files)
@@ -144,7 +144,7 @@ def test_pictures_with_a_colour_profile_leave_the_process_alive(tmp_path: Path) 
     assert done.stdout.startswith("alive")
 
 
-def test_a_film_with_side_data_that_pyav_does_not_know_is_read() -> None:
+def test_a_video_with_side_data_that_pyav_does_not_know_is_read() -> None:
     options = {"x264-params": "frame-packing=3:log-level=none"}  # left and right beside each other
     file = io.BytesIO()
     with av.open(file, "w", "mp4") as container:
@@ -160,7 +160,7 @@ def test_a_film_with_side_data_that_pyav_does_not_know_is_read() -> None:
 
 
 @pytest.mark.parametrize("header", [b"", b"mvhd"])
-def test_a_film_that_is_a_mirror_image_is_turned_as_its_container_says(header: bytes) -> None:
+def test_a_video_that_is_a_mirror_image_is_turned_as_its_container_says(header: bytes) -> None:
     pixels = np.zeros((32, 32, 3), np.uint8)
     pixels[:16, :16] = 200
     frames = np.stack([pixels] * 2)
@@ -171,11 +171,11 @@ def test_a_film_that_is_a_mirror_image_is_turned_as_its_container_says(header: b
         for pixels in frames:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels)))
         container.mux(stream.encode(None))
-    film = bytearray(file.getvalue())
-    place = film.index(header or b"tkhd") + 4 + (36 if header else 40)
-    film[place : place + 4] = struct.pack(">i", -(1 << 16))  # left is right
+    video = bytearray(file.getvalue())
+    place = video.index(header or b"tkhd") + 4 + (36 if header else 40)
+    video[place : place + 4] = struct.pack(">i", -(1 << 16))  # left is right
 
-    end = read_end(bytes(film), frames=1)
+    end = read_end(bytes(video), frames=1)
 
     assert np.abs(end[0].astype(int) - frames[0][:, ::-1]).mean() < 6
 
@@ -190,7 +190,7 @@ def test_what_unpacks_to_gigabytes_takes_little_memory(tmp_path: Path) -> None:
         "ztxt.png": png(chunk(b"zTXt", b"c\0\0" + packed)),
         "itxt.png": png(chunk(b"iTXt", b"c\0\1\0\0\0" + packed)),
         "unknown.png": png(chunk(b"aBCd", packed)),
-        "in-a-film": film_of_pictures(png(chunk(b"iCCP", b"p\0\0" + packed)), 1),
+        "in-a-video": video_of_images(png(chunk(b"iCCP", b"p\0\0" + packed)), 1),
         "pixels.png": png(pixels=packed),
     }
 
@@ -215,7 +215,7 @@ def test_what_unpacks_to_gigabytes_takes_little_memory(tmp_path: Path) -> None:
     ],
     ids=["pixels", "empty chunks", "empty comments", "profiles", "endless pixels", "svg"],
 )
-def test_a_picture_that_is_more_than_a_picture_is_refused(content: bytes, said: str) -> None:
+def test_an_image_that_is_more_than_an_image_is_refused(content: bytes, said: str) -> None:
     with pytest.raises(InvalidRequestError, match=said):
         read_image(content)
 
@@ -228,9 +228,9 @@ def test_a_jpeg_of_a_hundred_and_one_scans_is_refused() -> None:
         read_image(content[:-2] + content[last:-2] * 100 + content[-2:])
 
 
-def test_a_picture_as_large_as_may_be_with_much_beside_it_is_read() -> None:
+def test_an_image_as_large_as_may_be_with_much_beside_it_is_read() -> None:
     extra = (b"\xff\xe2\xff\xff" + bytes(65533)) * 100
-    content = jpeg()[:2] + extra + jpeg()[2:] + bytes(3 << 20)  # a film behind it, as phones do
+    content = jpeg()[:2] + extra + jpeg()[2:] + bytes(3 << 20)  # a video behind it, as phones do
 
     assert read_image(content).shape == (48, 64, 3)
 
@@ -280,10 +280,10 @@ def test_a_link_to_a_file_is_opened(tmp_path: Path) -> None:
 # --- what is looked at before it is sent
 
 
-def test_a_film_and_a_picture_that_are_whole_pass(tmp_path: Path) -> None:
+def test_a_video_and_an_image_that_are_whole_pass(tmp_path: Path) -> None:
     write_video(tmp_path / "a.mp4", np.zeros((30, 32, 32, 3), np.uint8), fps=24)
 
-    check_film(tmp_path / "a.mp4")
+    check_video(tmp_path / "a.mp4")
     check_image(png())
 
 

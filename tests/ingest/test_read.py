@@ -1,4 +1,4 @@
-"""Pictures and films from outside: whatever they are, frames of the wanted shape or a clear no."""
+"""Images and videos from outside: whatever they are, frames of the wanted shape or a clear no."""
 
 import io
 import os
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from media_agent.errors import InvalidRequestError
-from media_agent.ingest.read import last_picture, read_all, read_end, read_image
+from media_agent.ingest.read import last_image, read_all, read_end, read_image
 from media_agent.testing.simulator.videos import write_video
 from media_agent.video.codec import encode_chunk, read_frames, split_header
 from media_agent_schemas.media import InputRole, MediaInput, Size
@@ -32,7 +32,7 @@ RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a film is encoded."""
+    """How a video is encoded."""
 
     codec: str = "libx264"
     container: str = "mp4"
@@ -76,11 +76,11 @@ LOSSLESS = Recipe("ffv1", "matroska", "bgr0")
 def drawn(frames: int, size: tuple[int, int] = (48, 32)) -> Pixels:
     """Return frames (T H W 3) that all differ: a brighter paper, a bar that moves."""
     width, height = size
-    film = np.zeros((frames, height, width, 3), np.uint8)
-    for number, frame in enumerate(film):
+    video = np.zeros((frames, height, width, 3), np.uint8)
+    for number, frame in enumerate(video):
         frame[:] = number * 5 % 200
         frame[:, number * 3 % width :][:, :4] = RED
-    return film
+    return video
 
 
 def encoded(
@@ -94,7 +94,7 @@ def encoded(
     aspect: Fraction | None = None,
     colours: int | None = None,
 ) -> bytes:
-    """Return a film; `times` are milliseconds."""
+    """Return a video; `times` are milliseconds."""
     file = io.BytesIO()
     unit = Fraction(1, fps) if times is None else Fraction(1, 1000)
     with av.open(file, "w", recipe.container, options=recipe.container_options) as container:
@@ -118,8 +118,8 @@ def encoded(
     return file.getvalue()
 
 
-def everything(film: bytes | Path) -> Pixels:
-    return np.stack(list(read_all(film, limit=1000)))
+def everything(video: bytes | Path) -> Pixels:
+    return np.stack(list(read_all(video, limit=1000)))
 
 
 def encoded_image(image: Image.Image | Pixels, kind: str = "PNG", **options: Any) -> bytes:
@@ -136,7 +136,7 @@ def noise(width: int, height: int, channels: int = 3) -> Pixels:
 
 
 def blocks(width: int = 64, height: int = 48) -> Image.Image:
-    """Return a picture with another colour in each corner, which survives a lossy format."""
+    """Return an image with another colour in each corner, which survives a lossy format."""
     pixels = np.zeros((height, width, 3), np.uint8)
     pixels[: height // 2, : width // 2] = RED
     pixels[: height // 2, width // 2 :] = GREEN
@@ -146,20 +146,20 @@ def blocks(width: int = 64, height: int = 48) -> Image.Image:
 
 
 def distance(seen: Pixels, wanted: Any) -> float:
-    """Return the mean distance of two pictures, in levels."""
+    """Return the mean distance of two images, in levels."""
     return float(np.abs(np.asarray(seen, int) - np.asarray(wanted, int)).mean())
 
 
-# --- the end of a film
+# --- the end of a video
 
 
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
-def test_the_end_is_the_last_of_all_frames_in_every_kind_of_film(recipe: Recipe) -> None:
-    film = encoded(recipe, drawn(40, (128, 96)))  # x265 breaks on much smaller ones
-    whole = everything(film)
+def test_the_end_is_the_last_of_all_frames_in_every_kind_of_video(recipe: Recipe) -> None:
+    video = encoded(recipe, drawn(40, (128, 96)))  # x265 breaks on much smaller ones
+    whole = everything(video)
 
     for count in (1, 2, 13, 40):
-        assert np.array_equal(read_end(film, frames=count), whole[-count:]), count
+        assert np.array_equal(read_end(video, frames=count), whole[-count:]), count
     assert len(whole) == 40
 
 
@@ -173,62 +173,62 @@ def test_the_end_is_the_last_of_all_frames_in_every_kind_of_film(recipe: Recipe)
 def test_the_end_is_the_last_of_all_frames_however_key_frames_lie(
     name: str, length: int, group: int, count: int
 ) -> None:
-    film = encoded(RECIPES[name], drawn(length), group=group)
+    video = encoded(RECIPES[name], drawn(length), group=group)
 
-    assert np.array_equal(read_end(film, frames=count), everything(film)[-count:])
+    assert np.array_equal(read_end(video, frames=count), everything(video)[-count:])
 
 
 @pytest.mark.parametrize("name", ["h264", "h264, transport stream", "mpeg4", "vp9", "ffv1"])
-def test_the_end_of_a_long_film_is_found_without_decoding_what_is_before(name: str) -> None:
-    film = encoded(RECIPES[name], drawn(600))
+def test_the_end_of_a_long_video_is_found_without_decoding_what_is_before(name: str) -> None:
+    video = encoded(RECIPES[name], drawn(600))
 
-    end = read_end(film, frames=3, most_decoded=40 * 16_384)
+    end = read_end(video, frames=3, most_decoded=40 * 16_384)
 
     assert len(end) == 3
 
 
 def test_times_that_lie_do_not_hide_the_last_frames() -> None:
     frames = drawn(6)
-    film = encoded(LOSSLESS, frames, times=[0, 40, 80, 120, 10**12, 10**12 + 1])
+    video = encoded(LOSSLESS, frames, times=[0, 40, 80, 120, 10**12, 10**12 + 1])
 
-    assert np.array_equal(read_end(film, frames=3), frames[-3:])
-    assert np.array_equal(read_end(film, frames=2, fps=25)[-1], frames[-1])
+    assert np.array_equal(read_end(video, frames=3), frames[-3:])
+    assert np.array_equal(read_end(video, frames=2, fps=25)[-1], frames[-1])
 
 
-def test_a_film_that_takes_too_long_to_decode_is_refused() -> None:
-    film = encoded(RECIPES["gif"], drawn(20))
+def test_a_video_that_takes_too_long_to_decode_is_refused() -> None:
+    video = encoded(RECIPES["gif"], drawn(20))
 
     with pytest.raises(InvalidRequestError, match="too long") as caught:
-        read_end(film, frames=1, most_decoded=10 * 16_384)
+        read_end(video, frames=1, most_decoded=10 * 16_384)
 
     assert "ffmpeg" in str(caught.value.hint)
 
 
-def test_a_film_shorter_than_asked_is_given_whole() -> None:
+def test_a_video_shorter_than_asked_is_given_whole() -> None:
     frames = drawn(5)
 
     assert np.array_equal(read_end(encoded(LOSSLESS, frames), frames=9), frames)
 
 
-def test_the_last_frame_of_one_of_our_films_is_the_one_that_was_written(tmp_path: Path) -> None:
-    path = tmp_path / "film.mp4"
+def test_the_last_frame_of_one_of_our_videos_is_the_one_that_was_written(tmp_path: Path) -> None:
+    path = tmp_path / "video.mp4"
     write_video(path, drawn(30, (64, 64)), fps=24)
     decoded = read_frames(path)
 
     assert distance(read_end(path, frames=4), decoded[-4:]) < 4  # colours at edges
-    assert np.array_equal(last_picture(path).to_ndarray(), read_end(path, frames=1)[0])
+    assert np.array_equal(last_image(path).to_ndarray(), read_end(path, frames=1)[0])
 
 
 @pytest.mark.parametrize("count", [1, 5, 24, 25, 60])
-def test_the_end_of_a_film_that_grows_by_chunks_is_its_last_frames(count: int) -> None:
+def test_the_end_of_a_video_that_grows_by_chunks_is_its_last_frames(count: int) -> None:
     chunks = [drawn(24), drawn(26)[2:]]
     encodings = [
         encode_chunk(frames, fps=24, index=index, start_frame=24 * index)
         for index, frames in enumerate(chunks)
     ]
-    film = encodings[0] + split_header(encodings[1])[1]
+    video = encodings[0] + split_header(encodings[1])[1]
 
-    assert np.array_equal(read_end(film, frames=count), everything(film)[-count:])
+    assert np.array_equal(read_end(video, frames=count), everything(video)[-count:])
 
 
 @pytest.mark.parametrize(
@@ -256,58 +256,58 @@ def test_at_another_rate_frames_are_counted_back_from_the_last(
 
 def test_another_rate_is_told() -> None:
     told: list[str] = []
-    film = encoded(LOSSLESS, drawn(3))
+    video = encoded(LOSSLESS, drawn(3))
 
-    read_end(film, frames=1, fps=24, tell=told.append)
-    read_end(film, frames=1, fps=30, tell=told.append)
-    list(read_all(film, limit=9, fps=30, tell=told.append))
+    read_end(video, frames=1, fps=24, tell=told.append)
+    read_end(video, frames=1, fps=30, tell=told.append)
+    list(read_all(video, limit=9, fps=30, tell=told.append))
 
-    assert told == ["the film: 24 frames a second, taken at 30"] * 2
+    assert told == ["the video: 24 frames a second, taken at 30"] * 2
 
 
 def test_frames_at_uneven_times_are_chosen_by_their_time() -> None:
     frames = drawn(7)
-    film = encoded(LOSSLESS, frames, times=[0, 100, 110, 120, 200, 300, 700])
+    video = encoded(LOSSLESS, frames, times=[0, 100, 110, 120, 200, 300, 700])
 
-    assert numbers_of(np.stack([*read_all(film, limit=8, fps=10)]), frames) == [
+    assert numbers_of(np.stack([*read_all(video, limit=8, fps=10)]), frames) == [
         *(0, 3, 4, 5, 5, 5, 5, 6)
     ]
-    assert numbers_of(read_end(film, frames=6, fps=10), frames) == [4, 5, 5, 5, 6, 6]
+    assert numbers_of(read_end(video, frames=6, fps=10), frames) == [4, 5, 5, 5, 6, 6]
 
 
 def test_times_rounded_to_milliseconds_neither_double_nor_lose_a_frame() -> None:
     frames = drawn(40)
-    film = encoded(LOSSLESS, frames, times=[round(number * 1000 / 24) for number in range(40)])
+    video = encoded(LOSSLESS, frames, times=[round(number * 1000 / 24) for number in range(40)])
 
-    assert numbers_of(np.stack([*read_all(film, limit=40, fps=24)]), frames) == list(range(40))
-    assert numbers_of(read_end(film, frames=40, fps=24), frames) == list(range(40))
+    assert numbers_of(np.stack([*read_all(video, limit=40, fps=24)]), frames) == list(range(40))
+    assert numbers_of(read_end(video, frames=40, fps=24), frames) == list(range(40))
 
 
 def test_a_frame_that_claims_to_show_for_ages_is_not_repeated_for_ages() -> None:
     told: list[str] = []
-    film = encoded(LOSSLESS, drawn(3), times=[0, 40, 10**12])
+    video = encoded(LOSSLESS, drawn(3), times=[0, 40, 10**12])
 
     start = time.perf_counter()
-    frames = list(read_all(film, limit=50, fps=24, tell=told.append))
+    frames = list(read_all(video, limit=50, fps=24, tell=told.append))
 
     assert len(frames) == 50
     assert time.perf_counter() - start < 5
-    assert told == ["the film is longer; its first 50 frames were used"]
+    assert told == ["the video is longer; its first 50 frames were used"]
 
 
-def test_a_film_is_read_frame_by_frame_up_to_the_limit() -> None:
+def test_a_video_is_read_frame_by_frame_up_to_the_limit() -> None:
     frames, told = drawn(10), list[str]()
-    film = encoded(LOSSLESS, frames)
+    video = encoded(LOSSLESS, frames)
 
-    assert np.array_equal(np.stack([*read_all(film, limit=10, tell=told.append)]), frames)
+    assert np.array_equal(np.stack([*read_all(video, limit=10, tell=told.append)]), frames)
     assert told == []
-    assert np.array_equal(np.stack([*read_all(film, limit=4, tell=told.append)]), frames[:4])
+    assert np.array_equal(np.stack([*read_all(video, limit=4, tell=told.append)]), frames[:4])
     assert len(told) == 1
 
 
-def numbers_of(film: Pixels, frames: Pixels) -> list[int]:
-    """Return which frame each of the film is."""
-    return [int(np.abs(frames.astype(int) - frame).sum(axis=(1, 2, 3)).argmin()) for frame in film]
+def numbers_of(video: Pixels, frames: Pixels) -> list[int]:
+    """Return which frame each of the video is."""
+    return [int(np.abs(frames.astype(int) - frame).sum(axis=(1, 2, 3)).argmin()) for frame in video]
 
 
 # --- shape
@@ -315,7 +315,7 @@ def numbers_of(film: Pixels, frames: Pixels) -> list[int]:
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_a_picture_is_turned_as_its_camera_says(kind: str, orientation: int) -> None:
+def test_an_image_is_turned_as_its_camera_says(kind: str, orientation: int) -> None:
     exif = Image.Exif()
     exif[0x112] = orientation
     content = encoded_image(blocks(), kind, exif=exif, quality=95)
@@ -328,15 +328,15 @@ def test_a_picture_is_turned_as_its_camera_says(kind: str, orientation: int) -> 
 
 
 @pytest.mark.parametrize(("degrees", "turns"), [(90, 1), (180, 2), (270, 3)])
-def test_a_film_is_turned_as_its_container_says(tmp_path: Path, degrees: int, turns: int) -> None:
+def test_a_video_is_turned_as_its_container_says(tmp_path: Path, degrees: int, turns: int) -> None:
     frames = np.stack([np.asarray(blocks())] * 3)
-    film = encoded(RECIPES["h264"], frames, turned=degrees)
+    video = encoded(RECIPES["h264"], frames, turned=degrees)
 
-    end = read_end(film, frames=1)
+    end = read_end(video, frames=1)
 
     assert distance(end[0], np.rot90(frames[0], turns)) < 6
-    (tmp_path / "film.mp4").write_bytes(film)
-    assert np.array_equal(last_picture(tmp_path / "film.mp4").to_ndarray(), end[0])
+    (tmp_path / "video.mp4").write_bytes(video)
+    assert np.array_equal(last_image(tmp_path / "video.mp4").to_ndarray(), end[0])
 
 
 @pytest.mark.parametrize(
@@ -355,7 +355,7 @@ def test_proportions_are_kept_by_cutting_off_or_filling_up(fit: Any, left: Any, 
     assert tuple(seen[20, 4]) == left
     assert distance(seen[20, 24], RED) < 3
     assert distance(seen[44, 40], WHITE) < 3
-    assert told == [f"the picture: 32x96, {said}"]
+    assert told == [f"the image: 32x96, {said}"]
 
 
 def test_the_same_shape_in_another_size_is_nothing_to_tell() -> None:
@@ -380,7 +380,7 @@ def test_any_sides_become_the_size_wanted(sides: tuple[int, int], fit: Any) -> N
 
 
 @pytest.mark.parametrize("sides", [(1, 1), (3, 5), (63, 49)])
-def test_films_with_odd_sides_are_read(sides: tuple[int, int]) -> None:
+def test_videos_with_odd_sides_are_read(sides: tuple[int, int]) -> None:
     frames = drawn(5, sides)
 
     assert np.array_equal(read_end(encoded(LOSSLESS, frames), frames=2), frames[-2:])
@@ -390,16 +390,16 @@ def test_films_with_odd_sides_are_read(sides: tuple[int, int]) -> None:
 
 def test_frames_that_change_their_size_become_as_the_first() -> None:
     stream = RECIPES["h264, transport stream"]
-    film = encoded(stream, drawn(5)) + encoded(stream, drawn(5, (96, 64)))
+    video = encoded(stream, drawn(5)) + encoded(stream, drawn(5, (96, 64)))
 
-    assert {frame.shape for frame in read_all(film, limit=20)} == {(32, 48, 3)}
-    assert read_end(film, frames=3).shape == (3, 64, 96, 3)
+    assert {frame.shape for frame in read_all(video, limit=20)} == {(32, 48, 3)}
+    assert read_end(video, frames=3).shape == (3, 64, 96, 3)
 
 
 def test_pixels_that_are_not_square_are_made_square() -> None:
-    film = encoded(RECIPES["h264"], drawn(3, (48, 32)), aspect=Fraction(2))
+    video = encoded(RECIPES["h264"], drawn(3, (48, 32)), aspect=Fraction(2))
 
-    assert read_end(film, frames=1).shape == (1, 32, 96, 3)
+    assert read_end(video, frames=1).shape == (1, 32, 96, 3)
 
 
 # --- colours
@@ -423,7 +423,7 @@ def test_a_palette_with_a_transparent_colour_is_read() -> None:
     assert distance(seen[-1, -1], WHITE) < 2
 
 
-def test_pictures_of_16_bits_and_of_printing_inks_are_read() -> None:
+def test_images_of_16_bits_and_of_printing_inks_are_read() -> None:
     deep = Image.fromarray(np.full((10, 20), 0x8080, np.uint16))
     inks = blocks().convert("CMYK")
 
@@ -433,25 +433,25 @@ def test_pictures_of_16_bits_and_of_printing_inks_are_read() -> None:
 
 
 @pytest.mark.parametrize("mode", ["L", "1", "LA"])
-def test_pictures_without_colour_are_read(mode: str) -> None:
+def test_images_without_colour_are_read(mode: str) -> None:
     image = blocks().convert(mode)
 
     assert distance(read_image(encoded_image(image)), image.convert("RGB")) < 1
 
 
-def test_a_film_of_10_bits_is_read() -> None:
+def test_a_video_of_10_bits_is_read() -> None:
     frames = drawn(4)
-    film = encoded(Recipe("ffv1", "matroska", "yuv444p10le"), frames)
+    video = encoded(Recipe("ffv1", "matroska", "yuv444p10le"), frames)
 
-    assert distance(read_end(film, frames=4), frames) < 2
+    assert distance(read_end(video, frames=4), frames) < 2
 
 
 @pytest.mark.parametrize(("colours", "name"), [(16, "PQ"), (18, "HLG")])
 def test_hdr_is_told(colours: int, name: str) -> None:
     told: list[str] = []
-    film = encoded(Recipe("ffv1", "matroska", "yuv420p10le"), drawn(3), colours=colours)
+    video = encoded(Recipe("ffv1", "matroska", "yuv420p10le"), drawn(3), colours=colours)
 
-    read_end(film, frames=2, tell=told.append)
+    read_end(video, frames=2, tell=told.append)
 
     assert [f"is HDR ({name})" in said for said in told] == [True]
 
@@ -472,17 +472,17 @@ TIFF_HEADER = b"Exif\0\0MM\0*\0\0\0\x08\0\0\0\0\0\0"
         CAMERA + bytes(5000),
         encoded_image(blocks(640, 480), "JPEG", quality=95, progressive=True),
     ],
-    ids=["with a small one inside", "with a film behind", "with zeros behind", "progressive"],
+    ids=["with a small one inside", "with a video behind", "with zeros behind", "progressive"],
 )
-def test_pictures_as_cameras_write_them_are_read(content: bytes) -> None:
+def test_images_as_cameras_write_them_are_read(content: bytes) -> None:
     assert distance(read_image(content), blocks(640, 480)) < 1
 
 
 # --- what is refused
 
 
-PLAYLIST = b"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n{film}\n#EXT-X-ENDLIST\n"
-CONCAT = b"ffconcat version 1.0\nfile '{film}'\n"
+PLAYLIST = b"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n{video}\n#EXT-X-ENDLIST\n"
+CONCAT = b"ffconcat version 1.0\nfile '{video}'\n"
 NOT_MEDIA = {
     "empty": (b"", "it is empty"),
     "text": (b"a cat on a mat\n" * 50, "it is text"),
@@ -496,7 +496,7 @@ NOT_MEDIA = {
 
 
 @pytest.mark.parametrize(("content", "complaint"), NOT_MEDIA.values(), ids=NOT_MEDIA)
-def test_what_is_neither_picture_nor_film_is_named(
+def test_what_is_neither_image_nor_video_is_named(
     tmp_path: Path, content: bytes, complaint: str
 ) -> None:
     path = tmp_path / "cat.png"
@@ -518,19 +518,19 @@ def test_a_playlist_opens_no_other_file(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "secret.ts").write_bytes(encoded(RECIPES["h264, transport stream"], drawn(5)))
     path = tmp_path / "list.m3u8"
-    path.write_bytes(template.replace(b"{film}", b"secret.ts"))
+    path.write_bytes(template.replace(b"{video}", b"secret.ts"))
 
     with pytest.raises(InvalidRequestError, match="playlist"):
         read_end(path, frames=1)
 
 
-def test_a_picture_is_no_film_and_a_film_no_picture() -> None:
-    with pytest.raises(InvalidRequestError, match="it is a picture") as caught:
+def test_an_image_is_no_video_and_a_video_no_image() -> None:
+    with pytest.raises(InvalidRequestError, match="it is an image") as caught:
         read_end(encoded_image(blocks()), frames=1)
     assert "first frame" in str(caught.value.hint)
 
     for recipe in (RECIPES["h264"], RECIPES["gif"], RECIPES["apng"], RECIPES["mpeg2"]):
-        with pytest.raises(InvalidRequestError, match="it is a film"):
+        with pytest.raises(InvalidRequestError, match="it is a video"):
             read_image(encoded(recipe, drawn(3)))
 
 
@@ -542,12 +542,12 @@ def test_an_animated_webp_is_named() -> None:
         read_end(content, frames=1)
 
 
-def test_other_kinds_of_pictures_are_named() -> None:
-    with pytest.raises(InvalidRequestError, match=r"another kind of picture \(tiff_pipe\)"):
+def test_other_kinds_of_images_are_named() -> None:
+    with pytest.raises(InvalidRequestError, match=r"another kind of image \(tiff_pipe\)"):
         read_image(encoded_image(blocks(), "TIFF"))
 
 
-def test_a_film_of_sound_alone_is_named_also_with_a_cover() -> None:
+def test_a_video_of_sound_alone_is_named_also_with_a_cover() -> None:
     with pytest.raises(InvalidRequestError, match="it is sound"):
         read_end(sound(), frames=1)
     with pytest.raises(InvalidRequestError, match="it is sound"):
@@ -574,7 +574,7 @@ def sound(*, cover: bool = False) -> bytes:
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG"])
-def test_a_picture_of_100_megapixels_is_refused_before_it_is_decoded(kind: str) -> None:
+def test_an_image_of_100_megapixels_is_refused_before_it_is_decoded(kind: str) -> None:
     content = bytearray(encoded_image(noise(40, 30), kind))
     if kind == "PNG":
         content[16:24] = struct.pack(">II", 10_000, 10_000)
@@ -588,15 +588,15 @@ def test_a_picture_of_100_megapixels_is_refused_before_it_is_decoded(kind: str) 
     assert caught.value.hint == "shrink it if it is that large"
 
 
-def test_a_film_of_100_megapixels_is_refused_with_its_size() -> None:
-    film = b"YUV4MPEG2 W10000 H10000 F24:1 Ip A1:1 C420jpeg\nFRAME\n" + bytes(900)
+def test_a_video_of_100_megapixels_is_refused_with_its_size() -> None:
+    video = b"YUV4MPEG2 W10000 H10000 F24:1 Ip A1:1 C420jpeg\nFRAME\n" + bytes(900)
 
     with pytest.raises(InvalidRequestError, match="10000x10000 are more than 64 million pixels"):
-        read_end(film, frames=1)
+        read_end(video, frames=1)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
-def test_half_a_picture_is_refused(kind: str) -> None:
+def test_half_an_image_is_refused(kind: str) -> None:
     content = encoded_image(noise(80, 60), kind)
 
     with pytest.raises(InvalidRequestError, match="damaged"):
@@ -605,7 +605,7 @@ def test_half_a_picture_is_refused(kind: str) -> None:
 
 @pytest.mark.parametrize("movflags", ["", "faststart"])
 def test_an_mp4_that_is_cut_off_is_refused(tmp_path: Path, movflags: str) -> None:
-    path = tmp_path / "film.mp4"
+    path = tmp_path / "video.mp4"
     write_video(path, noise(64, 64 * 24).reshape(24, 64, 64, 3), fps=24)
     content = path.read_bytes() if movflags else encoded(RECIPES["h264"], drawn(24))
 
@@ -613,14 +613,14 @@ def test_an_mp4_that_is_cut_off_is_refused(tmp_path: Path, movflags: str) -> Non
         read_end(content[: len(content) * 2 // 3], frames=3)
 
 
-def test_a_film_whose_last_frames_are_damaged_is_refused() -> None:
+def test_a_video_whose_last_frames_are_damaged_is_refused() -> None:
     content = encoded(Recipe("mpeg4", "avi"), drawn(40, (128, 96)))
 
     with pytest.raises(InvalidRequestError, match="damaged"):
         read_end(content[: content.index(b"idx1") * 3 // 4], frames=3)
 
 
-def test_a_film_that_ends_long_before_it_claims_is_told() -> None:
+def test_a_video_that_ends_long_before_it_claims_is_told() -> None:
     told: list[str] = []
     content = encoded(LOSSLESS, drawn(60))
 
@@ -634,8 +634,8 @@ def test_a_film_that_ends_long_before_it_claims_is_told() -> None:
 
 
 def test_an_input_of_a_request_is_named_by_its_role() -> None:
-    given_bytes = MediaInput(role=InputRole.FIRST_FRAME, data=b"no picture")
-    address = MediaInput(role=InputRole.SOURCE_VIDEO, url="https://example.com/film.mp4")
+    given_bytes = MediaInput(role=InputRole.FIRST_FRAME, data=b"no image")
+    address = MediaInput(role=InputRole.SOURCE_VIDEO, url="https://example.com/video.mp4")
 
     with pytest.raises(InvalidRequestError, match=r"^first_frame cannot be used: it is text"):
         read_image(given_bytes)

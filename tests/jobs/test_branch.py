@@ -1,4 +1,4 @@
-"""Films that share the beginning of another one."""
+"""Videos that share the beginning of another one."""
 
 import asyncio
 import shutil
@@ -54,7 +54,7 @@ COUNT = VideoRequest(prompt="a cat", num_frames=24, fps=6, model="counter")
 
 
 class Counter(LocalBackend):
-    """Makes gray films, a second at a time, each from the state that the one before it left."""
+    """Makes gray videos, a second at a time, each from the state that the one before it left."""
 
     @property
     def name(self) -> str:
@@ -147,7 +147,7 @@ async def test_the_record_of_a_branch_names_its_parent_and_all_its_prompts(
     assert record.seed == 5
 
 
-async def test_without_a_chunk_the_film_goes_on_at_its_end(client: VideoClient) -> None:
+async def test_without_a_chunk_the_video_goes_on_at_its_end(client: VideoClient) -> None:
     whole = await client.generate(SLATE)
 
     job = await client.branch(whole.id, shots=[Shot(prompt="a cow"), Shot(prompt="a pig")])
@@ -183,7 +183,7 @@ async def test_a_branch_of_a_branch_goes_back_to_where_its_chunks_were_made(
     assert np.array_equal(frames_of(late)[: 3 * FPS], frames_of(second)[: 3 * FPS])
 
 
-async def test_a_branch_needs_its_film_no_more_as_soon_as_it_is_kept(tmp_path: Path) -> None:
+async def test_a_branch_needs_its_video_no_more_as_soon_as_it_is_kept(tmp_path: Path) -> None:
     (tmp_path / "none.toml").touch()
     settings = load_settings(config=tmp_path / "none.toml", data_dir=tmp_path / "data")
     work = tmp_path / "data" / "work"
@@ -251,7 +251,7 @@ async def test_what_a_continuation_leaves_out_is_said(counting: VideoClient) -> 
     on = await counting.plan_branch(cut.id, prompt="a cow", duration=1)
     at = await counting.plan_branch(cut.id, at=1, prompt="a cow", duration=1)
 
-    first = f"job {cut.id} made 2 films; this goes on with the first"
+    first = f"job {cut.id} made 2 videos; this goes on with the first"
     again = "the last 3 frames are made again, since they are no whole chunk"
     assert (on.warnings, at.warnings) == ((first, again), (first,))
 
@@ -273,7 +273,7 @@ async def test_what_cannot_branch_is_said(client: VideoClient) -> None:
         await client.branch(whole.id, prompt="a cow", duration=-1)
 
 
-async def test_a_film_without_chunks_or_states_has_no_branches(
+async def test_a_video_without_chunks_or_states_has_no_branches(
     client: VideoClient, tmp_path: Path
 ) -> None:
     fails = SLATE.model_copy(update={"options": {"sandbox": {"fail_at": "chunk:0"}}})
@@ -282,13 +282,15 @@ async def test_a_film_without_chunks_or_states_has_no_branches(
         await client.branch(empty.id, prompt="a cow")
 
     whole = await client.generate(SLATE)
-    limits = await client.capabilities("sandbox")
-    origin, _ = origin_of(client.store, whole, limits, 2)
+    capabilities = await client.capabilities("sandbox")
+    origin, _ = origin_of(client.store, whole, capabilities, 2)
     with pytest.raises(UnsupportedRequestError, match="cannot go on from the middle"):
-        check_origin(client.store, origin, limits.model_copy(update={"extends": False}), tmp_path)
+        check_origin(
+            client.store, origin, capabilities.model_copy(update={"extends": False}), tmp_path
+        )
 
 
-async def test_where_a_film_can_still_be_left_is_said(
+async def test_where_a_video_can_still_be_left_is_said(
     counting: VideoClient, tmp_path: Path
 ) -> None:
     cut = await counting.generate(COUNT.model_copy(update={"num_frames": 21}))
@@ -302,12 +304,12 @@ async def test_where_a_film_can_still_be_left_is_said(
     assert "it can branch at: 1, 3;" in str(caught.value.hint)
 
 
-async def test_a_film_that_failed_or_was_stopped_goes_on_from_its_last_chunk(
+async def test_a_video_that_failed_or_was_stopped_goes_on_from_its_last_chunk(
     client: VideoClient, tmp_path: Path
 ) -> None:
     whole = await client.generate(SLATE)
     slow = SLATE.model_copy(update={"options": {"sandbox": {"latency_seconds": 2}}})
-    job = await client.start(slow, out=tmp_path / "film.mp4")
+    job = await client.start(slow, out=tmp_path / "video.mp4")
     async with asyncio.timeout(30):
         while (await client.get(job.id)).chunks_ready == 0:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
@@ -324,11 +326,11 @@ async def test_a_film_that_failed_or_was_stopped_goes_on_from_its_last_chunk(
     assert np.array_equal(frames_of(done), frames_of(whole))
 
 
-async def test_of_two_who_resume_a_film_at_once_one_makes_it(
+async def test_of_two_who_resume_a_video_at_once_one_makes_it(
     client: VideoClient, tmp_path: Path
 ) -> None:
     slow = SLATE.model_copy(update={"options": {"sandbox": {"latency_seconds": 1}}})
-    job = await client.start(slow, out=tmp_path / "film.mp4")
+    job = await client.start(slow, out=tmp_path / "video.mp4")
     async with asyncio.timeout(30):
         while (await client.get(job.id)).chunks_ready == 0:  # noqa: ASYNC110
             await asyncio.sleep(0.01)

@@ -41,7 +41,7 @@ from media_agent.ledger.ledger import Ledger
 from media_agent.ledger.state import Submission, SubmissionState
 from media_agent.registry.plugins import Discovery
 from media_agent.registry.registry import Registry
-from media_agent.testing.simulator.videos import Film, film_bytes, write_video
+from media_agent.testing.simulator.videos import Video, video_bytes, write_video
 from media_agent_schemas import (
     Artifact,
     BackendEvent,
@@ -90,10 +90,10 @@ class Service(PolledBackend):
 
     tells_when_sending = True
 
-    def __init__(self, settings: BackendSettings, film: Path, name: str = "service") -> None:
+    def __init__(self, settings: BackendSettings, video: Path, name: str = "service") -> None:
         super().__init__(settings, sleep=no_sleep)
         self._name = name
-        self.film = film
+        self.video = video
         self.accepted: list[str] = []
         self.stopped: list[str] = []
         self.before: BaseException | None = None
@@ -152,7 +152,7 @@ class Service(PolledBackend):
         self.stopped.append(ref.operation_id)
 
     def done(self) -> JobCompleted:
-        return JobCompleted(artifacts=(Artifact(path=str(self.film)),))
+        return JobCompleted(artifacts=(Artifact(path=str(self.video)),))
 
 
 class SilentService(Service):
@@ -210,11 +210,11 @@ async def no_sleep(seconds: float) -> None:
 class Desk:
     """A data folder with a service; each `process` is another process that works with it."""
 
-    def __init__(self, folder: Path, film: Path, kind: type[Service] = Service) -> None:
+    def __init__(self, folder: Path, video: Path, kind: type[Service] = Service) -> None:
         self.folder = folder
         settings = BackendSettings(data_dir=folder / "data")
-        self.service = kind(settings, film)
-        self.other = Service(settings, film, "other")
+        self.service = kind(settings, video)
+        self.other = Service(settings, video, "other")
         self.ledger = BrokenLedger(folder / "data" / "ledger.sqlite")
         self.now: Callable[[], datetime] = lambda: datetime(2026, 1, 2, tzinfo=UTC)
 
@@ -247,15 +247,15 @@ def _spec(name: str, backend: Service) -> BackendSpec:
 
 
 @pytest.fixture(scope="module")
-def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("film") / "made.mp4"
+def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("video") / "made.mp4"
     write_video(path, np.zeros((8, 16, 16, 3), np.uint8), fps=4)
     return path
 
 
 @pytest.fixture
-def desk(tmp_path: Path, film: Path) -> Desk:
-    return Desk(tmp_path, film)
+def desk(tmp_path: Path, video: Path) -> Desk:
+    return Desk(tmp_path, video)
 
 
 def no_unicode() -> UnicodeEncodeError:
@@ -317,9 +317,9 @@ BOTH = ("service", "other")
 
 @pytest.mark.parametrize("trouble", OF_ANY_KIND, ids=name_of)
 async def test_where_nobody_says_when_it_sends_any_break_may_have_come_after(
-    tmp_path: Path, film: Path, trouble: BaseException
+    tmp_path: Path, video: Path, trouble: BaseException
 ) -> None:
-    desk = Desk(tmp_path, film, SilentService)
+    desk = Desk(tmp_path, video, SilentService)
     desk.service.after = trouble
 
     job = await desk.make()
@@ -541,9 +541,9 @@ class Forgetful(SilentService):
 
 @pytest.mark.parametrize("answer", [None, "op-1", {"operation_id": "op-1"}, 0], ids=repr)
 async def test_who_comes_back_without_a_reference_may_have_been_paid(
-    tmp_path: Path, film: Path, answer: object
+    tmp_path: Path, video: Path, answer: object
 ) -> None:
-    desk = Desk(tmp_path, film, Forgetful)
+    desk = Desk(tmp_path, video, Forgetful)
     desk.service.answer_given = answer  # type: ignore[attr-defined]
     job = await desk.make(idempotency_key="wish")
 
@@ -558,9 +558,9 @@ async def test_who_comes_back_without_a_reference_may_have_been_paid(
 
 
 async def test_what_is_found_without_a_reference_is_trouble_of_the_search(
-    tmp_path: Path, film: Path
+    tmp_path: Path, video: Path
 ) -> None:
-    desk = Desk(tmp_path, film, Forgetful)
+    desk = Desk(tmp_path, video, Forgetful)
     job = await desk.make()
 
     found = await desk.process().reconcile(job.id)
@@ -572,8 +572,8 @@ async def test_what_is_found_without_a_reference_is_trouble_of_the_search(
 class SlowService(Service):
     """It takes the request, and answers when it may."""
 
-    def __init__(self, settings: BackendSettings, film: Path, name: str = "service") -> None:
-        super().__init__(settings, film, name)
+    def __init__(self, settings: BackendSettings, video: Path, name: str = "service") -> None:
+        super().__init__(settings, video, name)
         self.is_out, self.may_answer = asyncio.Event(), asyncio.Event()
 
     async def submit_once(self, request: VideoRequest, *, key: str) -> OperationRef:
@@ -603,13 +603,13 @@ class SilentSlowService(SlowService):
 )
 async def test_what_a_service_answers_while_the_process_ends_is_kept(
     tmp_path: Path,
-    film: Path,
+    video: Path,
     kind: type[Service],
     answer: Exception | None,
     state: SubmissionState,
     spent: float,
 ) -> None:
-    desk = Desk(tmp_path, film, kind)
+    desk = Desk(tmp_path, video, kind)
     assert isinstance(desk.service, SlowService)
     desk.service.answer = answer
     client = desk.process()
@@ -627,9 +627,9 @@ async def test_what_a_service_answers_while_the_process_ends_is_kept(
 
 
 async def test_a_refusal_that_is_heard_while_the_process_ends_is_the_end_of_the_job_later(
-    tmp_path: Path, film: Path
+    tmp_path: Path, video: Path
 ) -> None:
-    desk = Desk(tmp_path, film, SlowService)
+    desk = Desk(tmp_path, video, SlowService)
     assert isinstance(desk.service, SlowService)
     desk.service.answer = BackendRefusedError("422")
     client = desk.process()
@@ -648,9 +648,9 @@ async def test_a_refusal_that_is_heard_while_the_process_ends_is_the_end_of_the_
 
 @pytest.mark.parametrize("while_", ["sent", "looked for", "fetched"])
 async def test_a_ledger_that_is_busy_meanwhile_does_not_stop_paid_work(
-    tmp_path: Path, film: Path, while_: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, video: Path, while_: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    desk = Desk(tmp_path, film, LostService if while_ == "looked for" else Service)
+    desk = Desk(tmp_path, video, LostService if while_ == "looked for" else Service)
 
     async def busy_for_a_while() -> None:
         desk.ledger.is_busy, begun = True, desk.ledger.asked
@@ -660,7 +660,7 @@ async def test_a_ledger_that_is_busy_meanwhile_does_not_stop_paid_work(
 
     async def fetch(uri: str, path: Path, **how: object) -> Fetched:
         await busy_for_a_while()
-        return fetched(film, path)
+        return fetched(video, path)
 
     if while_ == "sent":
         desk.service.at_first = busy_for_a_while
@@ -668,7 +668,7 @@ async def test_a_ledger_that_is_busy_meanwhile_does_not_stop_paid_work(
         desk.service.at_find = busy_for_a_while  # type: ignore[attr-defined]
     if while_ == "fetched":
         monkeypatch.setattr("media_agent.ingest.download.fetch", fetch)
-        elsewhere = Artifact(uri="https://service.test/film.mp4")
+        elsewhere = Artifact(uri="https://service.test/video.mp4")
         desk.service.told = [JobCompleted(artifacts=(elsewhere,))]
 
     job = await desk.make()
@@ -677,8 +677,8 @@ async def test_a_ledger_that_is_busy_meanwhile_does_not_stop_paid_work(
     assert len(desk.service.accepted) == 1
 
 
-def fetched(film: Path, path: Path) -> Fetched:
-    content = film.read_bytes()
+def fetched(video: Path, path: Path) -> Fetched:
+    content = video.read_bytes()
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
     return Fetched(path, len(content), hashlib.sha256(content).hexdigest())
@@ -687,8 +687,8 @@ def fetched(film: Path, path: Path) -> Fetched:
 class LostService(Service):
     """Its reply is lost, and its list shows the work."""
 
-    def __init__(self, settings: BackendSettings, film: Path, name: str = "service") -> None:
-        super().__init__(settings, film, name)
+    def __init__(self, settings: BackendSettings, video: Path, name: str = "service") -> None:
+        super().__init__(settings, video, name)
         self.after = ConnectionResetError()
         self.at_find: Callable[[], Awaitable[None]] = nothing
 
@@ -703,13 +703,13 @@ class LostService(Service):
 
 
 async def test_what_was_found_out_of_a_video_when_it_was_fetched_is_not_found_out_again(
-    desk: Desk, film: Path, monkeypatch: pytest.MonkeyPatch
+    desk: Desk, video: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def fetch(uri: str, path: Path, **how: object) -> Fetched:
-        return replace(fetched(film, path), sha256="a" * 64)
+        return replace(fetched(video, path), sha256="a" * 64)
 
     monkeypatch.setattr("media_agent.ingest.download.fetch", fetch)
-    elsewhere = Artifact(uri="https://service.test/film.mp4")
+    elsewhere = Artifact(uri="https://service.test/video.mp4")
     desk.service.told = [JobCompleted(artifacts=(elsewhere,))]
 
     job = await desk.make()
@@ -719,10 +719,10 @@ async def test_what_was_found_out_of_a_video_when_it_was_fetched_is_not_found_ou
 
 
 async def test_where_found_work_is_is_written_however_long_that_takes(
-    tmp_path: Path, film: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, video: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("media_agent.jobs.lost_replies._LONGEST_LOOK", 0.02)
-    desk = Desk(tmp_path, film, LostService)
+    desk = Desk(tmp_path, video, LostService)
     desk.ledger.seconds = 0.1
 
     job = await desk.make()
@@ -732,7 +732,7 @@ async def test_where_found_work_is_is_written_however_long_that_takes(
 
 
 async def test_who_is_observed_is_closed_before_its_video_is_fetched(
-    tmp_path: Path, film: Path
+    tmp_path: Path, video: Path
 ) -> None:
     steps: list[str] = []
 
@@ -743,7 +743,7 @@ async def test_who_is_observed_is_closed_before_its_video_is_fetched(
             finally:
                 steps.append("closed")
 
-    desk = Desk(tmp_path, film, Observed)
+    desk = Desk(tmp_path, video, Observed)
 
     await desk.process(steps.append).generate(REQUEST)
 
@@ -861,27 +861,27 @@ async def test_the_same_key_on_other_terms_is_refused_in_words(
 async def test_an_input_that_is_another_one_later_holds_nothing_up(
     desk: Desk, tmp_path: Path, then: str
 ) -> None:
-    picture = tmp_path / "cat.png"
-    picture.write_bytes(b"the picture that is sent")
-    medium = MediaInput(role=InputRole.FIRST_FRAME, path=str(picture), mime_type="image/png")
+    image = tmp_path / "cat.png"
+    image.write_bytes(b"the image that is sent")
+    medium = MediaInput(role=InputRole.FIRST_FRAME, path=str(image), mime_type="image/png")
     request = REQUEST.model_copy(update={"inputs": (medium,)})
     desk.service.told = [ZeroDivisionError()]
     job = await desk.make(request)
     if then in ("gone", "a folder"):
-        picture.unlink()
+        image.unlink()
     if then == "a folder":
-        picture.mkdir()
+        image.mkdir()
     if then == "changed":
-        picture.write_bytes(b"another picture")
+        image.write_bytes(b"another image")
     if then == "unreadable":
-        picture.chmod(0)
+        image.chmod(0)
 
     done = await desk.process().resume(job.id)
 
     record = content_of(done.record_path)
     assert job.status is JobStatus.OUTCOME_UNKNOWN
     assert done.status is JobStatus.COMPLETED
-    assert hashlib.sha256(b"the picture that is sent").hexdigest().encode() in record
+    assert hashlib.sha256(b"the image that is sent").hexdigest().encode() in record
 
 
 # -- stopped -----------------------------------------------------------------------------------
@@ -905,8 +905,8 @@ async def test_a_job_that_is_stopped_before_it_sends_is_never_sent(desk: Desk) -
 class SearchedService(Service):
     """Its reply was lost, and it can be asked; whoever asks waits without end."""
 
-    def __init__(self, settings: BackendSettings, film: Path, name: str = "service") -> None:
-        super().__init__(settings, film, name)
+    def __init__(self, settings: BackendSettings, video: Path, name: str = "service") -> None:
+        super().__init__(settings, video, name)
         self.is_asked = asyncio.Event()
         self.after = ConnectionResetError()
 
@@ -922,9 +922,9 @@ class SearchedService(Service):
 
 
 async def test_a_job_that_is_stopped_while_its_reply_is_looked_for_ends_at_once_and_stays_open(
-    tmp_path: Path, film: Path
+    tmp_path: Path, video: Path
 ) -> None:
-    desk = Desk(tmp_path, film, SearchedService)
+    desk = Desk(tmp_path, video, SearchedService)
     assert isinstance(desk.service, SearchedService)
     client = desk.process()
     job = await client.start(REQUEST)
@@ -948,7 +948,7 @@ async def test_a_job_that_is_stopped_while_its_video_is_fetched_ends_at_once_and
         is_fetching.set()
         await asyncio.Event().wait()
 
-    elsewhere = Artifact(uri="https://service.test/film.mp4")
+    elsewhere = Artifact(uri="https://service.test/video.mp4")
     desk.service.told = [JobCompleted(artifacts=(elsewhere,))]
     client = desk.process()
     monkeypatch.setattr("media_agent.ingest.download.fetch", endless)
@@ -971,16 +971,16 @@ async def test_an_address_that_holds_the_key_is_used_whole_and_kept_without_it(
 ) -> None:
     key = "SECRETKEY-0123456789"
     monkeypatch.setenv("MEDIA_AGENT_BACKENDS__SERVICE__KEY", key)
-    elsewhere = Artifact(uri=f"https://service.test/film.mp4?key={key}")
+    elsewhere = Artifact(uri=f"https://service.test/video.mp4?key={key}")
     desk.service.told = [JobCompleted(artifacts=(elsewhere,))]
     asked: list[str] = []
-    film = film_bytes(Film(frames=8))
+    video = video_bytes(Video(frames=8))
 
     async def fetched(uri: str, path: Path, **options: object) -> Fetched:
         asked.append(uri)
         if len(asked) == 1 and not comes:
             raise VideoNotFetchedError("it is not there")
-        return put(path, film)
+        return put(path, video)
 
     monkeypatch.setattr("media_agent.ingest.download.fetch", fetched)
 

@@ -131,7 +131,7 @@ def test_when_the_process_of_a_key_is_killed_the_other_one_goes_on(
         assert simulator.accepted == 1
     (job,) = Ledger(tmp_path / "data" / "ledger.sqlite").jobs.list()
     assert job.status is JobStatus.COMPLETED
-    assert (tmp_path / "film.mp4").exists()
+    assert (tmp_path / "video.mp4").exists()
 
 
 def test_a_job_is_cancelled_from_another_process(

@@ -13,7 +13,7 @@ from media_agent.errors import StorageError
 from media_agent.jobs.context import JobContext
 from media_agent.jobs.receipts import written
 from media_agent.ledger.ledger import Ledger
-from media_agent.ledger.state import JobMovedError
+from media_agent.ledger.state import OwnershipLostError
 
 pytestmark = pytest.mark.anyio
 
@@ -52,7 +52,7 @@ class Writing:
 
 
 @pytest.mark.parametrize(
-    "then", [JobMovedError("gone"), StorageError("full"), OSError(28, "full"), None], ids=repr
+    "then", [OwnershipLostError("gone"), StorageError("full"), OSError(28, "full"), None], ids=repr
 )
 async def test_who_is_cancelled_between_two_tries_tries_once_more_and_stays_cancelled(
     then: Exception | None,

@@ -75,8 +75,8 @@ class Crash(BaseException):
 class Provider:
     """A service elsewhere: it outlives our processes and counts what it accepted."""
 
-    def __init__(self, film: Path, *, lookup: Lookup = "none", resubmits: bool = False) -> None:
-        self.film = film
+    def __init__(self, video: Path, *, lookup: Lookup = "none", resubmits: bool = False) -> None:
+        self.video = video
         self.lookup: Lookup = lookup
         self.resubmits = resubmits
         self.replies: list[Reply] = []
@@ -153,8 +153,8 @@ class PaidBackend:
         if ref.operation_id in provider.cancelled:
             yield JobCancelled()
         elif provider.ending == "completed":
-            film = Artifact(path=str(provider.film))
-            yield JobCompleted(artifacts=(film,), cost=Cost(usd=0.4))
+            video = Artifact(path=str(provider.video))
+            yield JobCompleted(artifacts=(video,), cost=Cost(usd=0.4))
         elif provider.ending == "failed":
             yield JobFailed(error=to_info(GenerationFailedError("it went wrong there")))
         else:
@@ -219,15 +219,15 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("film") / "made.mp4"
+def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("video") / "made.mp4"
     write_video(path, np.zeros((8, 16, 16, 3), np.uint8), fps=4)
     return path
 
 
 @pytest.fixture
-def world(tmp_path: Path, film: Path) -> World:
-    return World(tmp_path, paid=Provider(film))
+def world(tmp_path: Path, video: Path) -> World:
+    return World(tmp_path, paid=Provider(video))
 
 
 def ends(client: VideoClient, job_id: str) -> list[str]:
@@ -255,7 +255,7 @@ async def test_a_job_that_ends_after_any_step_goes_on_and_is_paid_once(
         return
     assert job.status is JobStatus.COMPLETED
     assert provider.accepted == ["mine"]
-    assert out.read_bytes() == provider.film.read_bytes()
+    assert out.read_bytes() == provider.video.read_bytes()
     assert GenerationRecord.model_validate_json(out.with_suffix(".json").read_bytes())
     assert ends(client, "mine") == ["job.completed"]
     numbers = [event.sequence for event in client.store.events.read("mine")]
@@ -311,7 +311,7 @@ async def test_without_a_lookup_a_lost_reply_stops_with_the_next_step(world: Wor
 
 
 @pytest.mark.anyio
-async def test_a_film_that_was_put_in_its_place_is_no_obstacle_after_a_later_failure(
+async def test_a_video_that_was_put_in_its_place_is_no_obstacle_after_a_later_failure(
     world: World,
 ) -> None:
     provider, out = world.providers["paid"], world.folder / "a.mp4"
@@ -457,13 +457,13 @@ async def test_work_that_waits_at_its_provider_is_queued_and_starts_once(world: 
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("resubmits", [True, False])
-async def test_a_paid_film_that_cannot_be_put_in_its_place_is_collected_later(
+async def test_a_paid_video_that_cannot_be_put_in_its_place_is_collected_later(
     world: World, resubmits: bool
 ) -> None:
-    provider, film = world.providers["paid"], world.providers["paid"].film
-    provider.resubmits, provider.film = resubmits, world.folder / "gone.mp4"
+    provider, video = world.providers["paid"], world.providers["paid"].video
+    provider.resubmits, provider.video = resubmits, world.folder / "gone.mp4"
     job = await world.process().generate(REQUEST)
-    provider.film = film
+    provider.video = video
 
     end = await world.process().resume(job.id)
 
@@ -482,9 +482,9 @@ async def plans(client: VideoClient, *names: str) -> Sequence[Plan]:
 
 
 @pytest.mark.anyio
-async def test_after_a_refusal_the_next_candidate_is_asked(world: World, film: Path) -> None:
+async def test_after_a_refusal_the_next_candidate_is_asked(world: World, video: Path) -> None:
     world.providers["paid"].replies = ["refused"]
-    world.providers["other"] = Provider(film)
+    world.providers["other"] = Provider(video)
     client = world.process()
 
     job = await client.generate(REQUEST, plans=await plans(client, "paid", "other"))
@@ -499,10 +499,10 @@ async def test_after_a_refusal_the_next_candidate_is_asked(world: World, film: P
 
 @pytest.mark.anyio
 async def test_who_refused_is_in_the_record_and_what_the_next_plan_warns_of(
-    world: World, film: Path
+    world: World, video: Path
 ) -> None:
     world.providers["paid"].replies = ["refused"]
-    world.providers["other"] = Provider(film)
+    world.providers["other"] = Provider(video)
     client, out = world.process(), world.folder / "a.mp4"
     first, second = await plans(client, "paid", "other")
     first = first.model_copy(update={"warnings": ("dear",)})
@@ -519,10 +519,10 @@ async def test_who_refused_is_in_the_record_and_what_the_next_plan_warns_of(
 @pytest.mark.anyio
 @pytest.mark.parametrize("reply", ["lost", "garbage", "never arrived", "rejected"])
 async def test_after_anything_else_nobody_else_is_asked(
-    world: World, film: Path, reply: Reply
+    world: World, video: Path, reply: Reply
 ) -> None:
     world.providers["paid"].replies = [reply]
-    world.providers["other"] = Provider(film)
+    world.providers["other"] = Provider(video)
     client = world.process()
 
     job = await client.generate(REQUEST, plans=await plans(client, "paid", "other"))
@@ -534,10 +534,10 @@ async def test_after_anything_else_nobody_else_is_asked(
 
 @pytest.mark.anyio
 async def test_a_crash_between_two_candidates_goes_on_with_the_second(
-    world: World, film: Path
+    world: World, video: Path
 ) -> None:
     world.providers["paid"].replies = ["refused"]
-    world.providers["other"] = Provider(film)
+    world.providers["other"] = Provider(video)
     client = world.process()
     chosen = await plans(client, "paid", "other")
     client = world.process("submit")
@@ -552,7 +552,7 @@ async def test_a_crash_between_two_candidates_goes_on_with_the_second(
 
 
 @pytest.mark.anyio
-async def test_films_begun_at_once_stay_within_the_budget_of_a_day(world: World) -> None:
+async def test_videos_begun_at_once_stay_within_the_budget_of_a_day(world: World) -> None:
     world.per_day = 1.0
     client = world.process()
     plan = await client.plan(REQUEST)
@@ -685,7 +685,7 @@ async def test_a_job_whose_process_is_gone_is_stopped_at_its_provider(
 
 
 @pytest.mark.anyio
-async def test_another_film_that_came_to_the_place_meanwhile_is_not_replaced(
+async def test_another_video_that_came_to_the_place_meanwhile_is_not_replaced(
     world: World,
 ) -> None:
     out = world.folder / "a.mp4"
@@ -712,7 +712,7 @@ class JobMachine(RuleBasedStateMachine):
     """One job, two candidates, and processes that begin, crash, resume, ask and cancel."""
 
     folders: Iterator[Path]
-    film: Path
+    video: Path
 
     def __init__(self) -> None:
         super().__init__()
@@ -740,7 +740,7 @@ class JobMachine(RuleBasedStateMachine):
         crash_at: str | None,
     ) -> None:
         for name, lookup, again in zip(("paid", "other"), lookups, resubmits, strict=True):
-            self.world.providers[name] = Provider(self.film, lookup=lookup, resubmits=again)
+            self.world.providers[name] = Provider(self.video, lookup=lookup, resubmits=again)
         self.say(sent, ending)
         self.begun = True
 
@@ -829,9 +829,9 @@ class JobMachine(RuleBasedStateMachine):
 
 
 @pytest.fixture(scope="module")
-def machine(tmp_path_factory: pytest.TempPathFactory, film: Path) -> type[JobMachine]:
+def machine(tmp_path_factory: pytest.TempPathFactory, video: Path) -> type[JobMachine]:
     folders = (tmp_path_factory.mktemp(f"machine{number}") for number in range(100_000))
-    JobMachine.folders, JobMachine.film = iter(folders), film
+    JobMachine.folders, JobMachine.video = iter(folders), video
     return JobMachine
 
 

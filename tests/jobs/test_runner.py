@@ -63,8 +63,8 @@ class Paid:
 
     name = "paid"
 
-    def __init__(self, film: Path) -> None:
-        self.film = film
+    def __init__(self, video: Path) -> None:
+        self.video = video
         self.accepted: list[str] = []
         self.began, self.may_end = asyncio.Event(), asyncio.Event()
         self.is_accepted, self.may_reply = asyncio.Event(), asyncio.Event()
@@ -108,7 +108,7 @@ class Paid:
         if self.is_cancelled:
             yield JobCancelled()
         else:
-            yield JobCompleted(artifacts=(Artifact(path=str(self.film)),))
+            yield JobCompleted(artifacts=(Artifact(path=str(self.video)),))
 
     async def control(self, ref: OperationRef, command: ChangePrompt | Finish) -> None:
         if self.controls:
@@ -152,9 +152,9 @@ def quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def paid(tmp_path: Path) -> Paid:
-    film = tmp_path / "made.mp4"
-    write_video(film, np.zeros((8, 16, 16, 3), np.uint8), fps=4)
-    return Paid(film)
+    video = tmp_path / "made.mp4"
+    write_video(video, np.zeros((8, 16, 16, 3), np.uint8), fps=4)
+    return Paid(video)
 
 
 async def ended(client: VideoClient, job_id: str) -> VideoJob:
@@ -299,7 +299,7 @@ async def test_who_is_cancelled_twice_leaves_nothing_at_work_and_the_job_to_be_g
         await making
 
     assert asyncio.all_tasks() == before
-    assert not client.store.owners.is_held("x")
+    assert not client.store.owners.is_claimed("x")
     assert found(tmp_path, ".*.lock") == []
     paid.may_end.set()
     assert (await process(tmp_path, paid).resume("x")).status is JobStatus.COMPLETED
@@ -339,7 +339,7 @@ async def test_a_job_is_taken_over_with_its_place_and_its_caller_hears_each_even
     taken, made = await taking, await making
 
     assert taken.status is made.status is JobStatus.COMPLETED
-    assert out.read_bytes() == paid.film.read_bytes()
+    assert out.read_bytes() == paid.video.read_bytes()
     assert [each.sequence for each in heard] == list(range(len(heard)))
     assert found(tmp_path, ".*.lock") == []
     assert paid.accepted == ["x"]
@@ -401,7 +401,7 @@ class Painter(LocalBackend):
             self.has_ended.set()
 
 
-async def test_whoever_lost_local_work_adds_nothing_to_the_film_any_more(tmp_path: Path) -> None:
+async def test_whoever_lost_local_work_adds_nothing_to_the_video_any_more(tmp_path: Path) -> None:
     stuck, other = Painter(tmp_path, 60), Painter(tmp_path, 200)
     other.may_go_on.set()
     request = VideoRequest(prompt="x", num_frames=24, fps=4, model="painter")
@@ -419,14 +419,14 @@ async def test_whoever_lost_local_work_adds_nothing_to_the_film_any_more(tmp_pat
     await two_made.wait()
 
     taken = await process(tmp_path, other).resume("x", take_over=True)
-    film = (tmp_path / "a.mp4").read_bytes()
+    video = (tmp_path / "a.mp4").read_bytes()
     await asyncio.wait_for(stuck.is_told_to_stop.wait(), 30)
     stuck.may_go_on.set()
     await asyncio.to_thread(stuck.has_ended.wait)
     made = await making
 
     assert taken.status is made.status is JobStatus.COMPLETED
-    assert (tmp_path / "a.mp4").read_bytes() == film
+    assert (tmp_path / "a.mp4").read_bytes() == video
     assert [round(frame.mean(), -1) for frame in read_frames(tmp_path / "a.mp4")[::4]] == [
         *[60] * 2,
         *[200] * 4,
@@ -470,7 +470,7 @@ async def test_two_that_go_on_with_one_job_do_not_disturb_each_other(
     assert jobs[0].status is JobStatus.COMPLETED
 
 
-async def test_two_that_wait_for_one_key_both_get_its_film(tmp_path: Path, paid: Paid) -> None:
+async def test_two_that_wait_for_one_key_both_get_its_video(tmp_path: Path, paid: Paid) -> None:
     await orphan(tmp_path, paid, "ref")
     client = process(tmp_path, paid)
     paid.may_end.set()
@@ -481,7 +481,7 @@ async def test_two_that_wait_for_one_key_both_get_its_film(tmp_path: Path, paid:
     assert paid.accepted == ["x"]
 
 
-async def test_a_film_whose_place_was_taken_meanwhile_has_failed_and_is_held_by_nobody(
+async def test_a_video_whose_place_was_taken_meanwhile_has_failed_and_is_held_by_nobody(
     tmp_path: Path, paid: Paid
 ) -> None:
     client, out = process(tmp_path, paid), tmp_path / "a.mp4"
@@ -498,5 +498,5 @@ async def test_a_film_whose_place_was_taken_meanwhile_has_failed_and_is_held_by_
     job = await client.get("b")
     assert job.status is JobStatus.FAILED
     assert job.error is not None
-    assert not client.store.owners.is_held("b")
+    assert not client.store.owners.is_claimed("b")
     assert paid.accepted == ["a"]

@@ -1,4 +1,4 @@
-"""Films in parts: one film comes out, every part is a job of its own, nothing is paid twice."""
+"""Videos in segments: one video comes out, each segment is a job, nothing is paid twice."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -22,7 +22,7 @@ from media_agent.errors import (
 )
 from media_agent.jobs import stopping
 from media_agent.jobs.run import JobRun
-from media_agent.jobs.segment_jobs import PartMaker
+from media_agent.jobs.segment_jobs import SegmentMaker
 from media_agent.ledger.ledger import Ledger
 from media_agent.registry.plugins import Discovery
 from media_agent.registry.registry import Registry
@@ -66,7 +66,7 @@ class Crash(BaseException):
 
 
 class Provider:
-    """A paid service that brightens a picture by one level a frame; it outlives our processes."""
+    """A paid service that brightens an image by one level a frame; it outlives our processes."""
 
     def __init__(self, folder: Path, way: Literal["chain", "new", "whole"] = "chain") -> None:
         self.folder = folder
@@ -81,7 +81,7 @@ class Provider:
         self.cancelled: set[str] = set()
         self.stalling, self.stalled = asyncio.Event(), asyncio.Event()
 
-    def film(self, key: str) -> Path:
+    def video(self, key: str) -> Path:
         path = self.folder / f"{key}.mp4"
         if not path.exists():
             request = self.requests[key]
@@ -161,8 +161,8 @@ class Painter:
         elif ref.operation_id in self.provider.fails:
             yield JobFailed(error=to_info(GenerationFailedError("a runner died")))
         else:
-            film = Artifact(path=str(self.provider.film(ref.operation_id)))
-            yield JobCompleted(artifacts=(film,), cost=Cost(usd=0.4), seed=3)
+            video = Artifact(path=str(self.provider.video(ref.operation_id)))
+            yield JobCompleted(artifacts=(video,), cost=Cost(usd=0.4), seed=3)
 
     async def control(self, ref: OperationRef, command: ChangePrompt | Finish) -> None:
         raise AssertionError("it takes no command")
@@ -231,7 +231,7 @@ def world(tmp_path: Path) -> World:
 
 
 @pytest.mark.anyio
-async def test_a_chain_is_one_film_without_a_doubled_frame(world: World) -> None:
+async def test_a_chain_is_one_video_without_a_doubled_frame(world: World) -> None:
     out = world.folder / "dawn.mp4"
 
     job = await world.process().generate(REQUEST, out=out, job_id="mine")
@@ -239,27 +239,39 @@ async def test_a_chain_is_one_film_without_a_doubled_frame(world: World) -> None
     assert job.status is JobStatus.COMPLETED
     assert job.plan.method is Method.CHAIN
     assert levels(out) == list(range(20))
-    assert world.provider.accepted == ["mine.part-0001", "mine.part-0002", "mine.part-0003"]
-    assert [part.labels["part"] for part in world.provider.requests.values()] == ["1", "2", "3"]
+    assert world.provider.accepted == [
+        "mine.segment-0001",
+        "mine.segment-0002",
+        "mine.segment-0003",
+    ]
+    assert [segment.labels["segment"] for segment in world.provider.requests.values()] == [
+        "1",
+        "2",
+        "3",
+    ]
 
 
 @pytest.mark.anyio
-async def test_a_part_with_a_count_is_made_so_often(world: World) -> None:
+async def test_a_segment_with_a_count_is_made_so_often(world: World) -> None:
     client = world.process()
     plan = await client.plan(REQUEST)
-    begin, other, _ = plan.parts
-    counted = plan.model_copy(update={"parts": (begin, other.model_copy(update={"count": 2}))})
+    begin, other, _ = plan.segments
+    counted = plan.model_copy(update={"segments": (begin, other.model_copy(update={"count": 2}))})
 
     job = await client.generate(REQUEST, plans=[counted], job_id="mine")
 
-    assert world.provider.accepted == ["mine.part-0001", "mine.part-0002", "mine.part-0003"]
+    assert world.provider.accepted == [
+        "mine.segment-0001",
+        "mine.segment-0002",
+        "mine.segment-0003",
+    ]
     frames = (begin.request.num_frames or 0) + 2 * ((other.request.num_frames or 0) - 1)
     assert levels(str(job.artifacts[0].path)) == list(range(frames))
 
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("way", ["new", "whole"])
-async def test_an_extended_film_is_one_film_whatever_comes_back(
+async def test_an_extended_video_is_one_video_whatever_comes_back(
     world: World, way: Literal["new", "whole"]
 ) -> None:
     world.provider.way = way
@@ -271,7 +283,7 @@ async def test_an_extended_film_is_one_film_whatever_comes_back(
 
 
 @pytest.mark.anyio
-async def test_the_record_says_parts_cost_and_words(world: World) -> None:
+async def test_the_record_says_segments_cost_and_words(world: World) -> None:
     out = world.folder / "dawn.mp4"
     shots = (Shot(prompt="dawn", duration=2), Shot(prompt="noon", duration=2))
     request = VideoRequest(shots=shots, model="painter/ramp")
@@ -284,12 +296,16 @@ async def test_the_record_says_parts_cost_and_words(world: World) -> None:
         ("dawn", "dawn"),
         ("noon", "noon"),
     ]
-    assert [part.prompt for part in world.provider.requests.values()] == ["dawn", "noon", "noon"]
+    assert [segment.prompt for segment in world.provider.requests.values()] == [
+        "dawn",
+        "noon",
+        "noon",
+    ]
     assert record.frames_delivered == record.frames_planned == 16
 
 
 @pytest.mark.anyio
-async def test_the_ledger_counts_what_the_parts_cost_once(world: World) -> None:
+async def test_the_ledger_counts_what_the_segments_cost_once(world: World) -> None:
     client = world.process()
 
     await client.generate(REQUEST)
@@ -298,7 +314,7 @@ async def test_the_ledger_counts_what_the_parts_cost_once(world: World) -> None:
 
 
 @pytest.mark.anyio
-async def test_events_tell_of_every_part(world: World) -> None:
+async def test_events_tell_of_every_segment(world: World) -> None:
     seen: list[JobEvent] = []
 
     await world.process().generate(REQUEST, on_event=seen.append)
@@ -306,14 +322,14 @@ async def test_events_tell_of_every_part(world: World) -> None:
     chunks = [each.event.frames for each in seen if isinstance(each.event, ChunkReady)]
     phases = [each.event.phase for each in seen if isinstance(each.event, JobProgressed)]
     assert sum(chunks) == 20
-    assert "part 2 of 3: paint" in phases
+    assert "segment 2 of 3: paint" in phases
     assert seen[-1].event.type == "job.completed"
 
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("step", ["intent", "submit", "ref", "observe", "collect", "finish"])
 @pytest.mark.parametrize("time", [2, 3])
-async def test_a_chain_that_ends_anywhere_pays_for_no_part_twice(
+async def test_a_chain_that_ends_anywhere_pays_for_no_segment_twice(
     world: World, step: str, time: int
 ) -> None:
     with pytest.raises(Crash):
@@ -323,7 +339,7 @@ async def test_a_chain_that_ends_anywhere_pays_for_no_part_twice(
 
     accepted = world.provider.accepted
     assert len(accepted) == len(set(accepted))
-    if step in ("intent", "submit"):  # nobody can say what became of that part
+    if step in ("intent", "submit"):  # nobody can say what became of that segment
         assert job.status in (JobStatus.OUTCOME_UNKNOWN, JobStatus.COMPLETED)
     else:
         assert job.status is JobStatus.COMPLETED
@@ -332,7 +348,7 @@ async def test_a_chain_that_ends_anywhere_pays_for_no_part_twice(
 
 
 @pytest.mark.anyio
-async def test_a_part_of_unknown_outcome_stops_the_chain_and_keeps_what_was_made(
+async def test_a_segment_of_unknown_outcome_stops_the_chain_and_keeps_what_was_made(
     world: World,
 ) -> None:
     world.provider.loses = {1}
@@ -341,7 +357,7 @@ async def test_a_part_of_unknown_outcome_stops_the_chain_and_keeps_what_was_made
 
     assert job.status is JobStatus.OUTCOME_UNKNOWN
     assert job.error is not None
-    assert job.error.message.startswith("part 2 (job mine.part-0002): nobody knows")
+    assert job.error.message.startswith("segment 2 (job mine.segment-0002): nobody knows")
     assert len(world.provider.accepted) == 2
     assert levels(str(job.artifacts[0].path)) == list(
         range(len(levels(str(job.artifacts[0].path))))
@@ -349,23 +365,23 @@ async def test_a_part_of_unknown_outcome_stops_the_chain_and_keeps_what_was_made
 
 
 @pytest.mark.anyio
-async def test_a_part_that_is_refused_fails_the_chain_and_says_which(world: World) -> None:
+async def test_a_segment_that_is_refused_fails_the_chain_and_says_which(world: World) -> None:
     world.provider.refuses = {1}
 
     job = await world.process().generate(REQUEST)
 
     assert job.status is JobStatus.FAILED
     assert job.error is not None
-    assert "part 2" in job.error.message
+    assert "segment 2" in job.error.message
     assert "no room" in job.error.message
 
 
 @pytest.mark.anyio
-async def test_a_failed_chain_goes_on_from_its_parts_and_pays_for_the_missing_ones_alone(
+async def test_a_failed_chain_goes_on_from_its_segments_and_pays_for_the_missing_ones_alone(
     world: World,
 ) -> None:
     out = world.folder / "dawn.mp4"
-    world.provider.fails = {"mine.part-0002", "mine.part-0002.2"}
+    world.provider.fails = {"mine.segment-0002", "mine.segment-0002.2"}
 
     failed = await world.process().generate(REQUEST, job_id="mine", out=out)
     again = await world.process().resume("mine")
@@ -378,17 +394,17 @@ async def test_a_failed_chain_goes_on_from_its_parts_and_pays_for_the_missing_on
     assert job.error is None
     assert levels(out) == list(range(20))
     assert world.provider.accepted == [
-        "mine.part-0001",
-        "mine.part-0002",
-        "mine.part-0002.2",
-        "mine.part-0002.3",
-        "mine.part-0003",
+        "mine.segment-0001",
+        "mine.segment-0002",
+        "mine.segment-0002.2",
+        "mine.segment-0002.3",
+        "mine.segment-0003",
     ]
 
 
 @pytest.mark.anyio
-async def test_a_film_in_parts_keeps_to_the_budget_of_a_day_as_a_whole(world: World) -> None:
-    world.per_day = 2.0  # a film has three parts of 0.50, billed at 0.40
+async def test_a_video_in_segments_keeps_to_the_budget_of_a_day_as_a_whole(world: World) -> None:
+    world.per_day = 2.0  # a video has three segments of 0.50, billed at 0.40
 
     made = await world.process().generate(REQUEST, job_id="made")
     with pytest.raises(BudgetExceededError):
@@ -399,7 +415,7 @@ async def test_a_film_in_parts_keeps_to_the_budget_of_a_day_as_a_whole(world: Wo
 
 
 @pytest.mark.anyio
-async def test_two_films_in_parts_at_once_are_not_both_begun_when_the_day_pays_for_one(
+async def test_two_videos_in_segments_at_once_are_not_both_begun_when_the_day_pays_for_one(
     world: World,
 ) -> None:
     world.per_day = 2.0
@@ -416,27 +432,27 @@ async def test_two_films_in_parts_at_once_are_not_both_begun_when_the_day_pays_f
 
 
 @pytest.mark.anyio
-async def test_a_part_that_failed_before_a_crash_is_not_paid_for_again_by_itself(
+async def test_a_segment_that_failed_before_a_crash_is_not_paid_for_again_by_itself(
     world: World,
 ) -> None:
-    world.provider.fails = {"mine.part-0002"}
+    world.provider.fails = {"mine.segment-0002"}
     with pytest.raises(Crash):
         await world.process(("finish", 2)).generate(REQUEST, job_id="mine")
 
     job = await world.process().resume("mine")
 
     assert job.status is JobStatus.FAILED
-    assert world.provider.accepted == ["mine.part-0001", "mine.part-0002"]
+    assert world.provider.accepted == ["mine.segment-0001", "mine.segment-0002"]
 
 
 @pytest.mark.anyio
-async def test_a_cancelled_chain_stops_its_part_and_makes_no_further_one(world: World) -> None:
+async def test_a_cancelled_chain_stops_its_segment_and_makes_no_further_one(world: World) -> None:
     world.provider.stalls = True
     client = world.process()
 
     def on_event(numbered: JobEvent) -> None:
         event = numbered.event
-        if isinstance(event, JobProgressed) and event.phase == "part 2 of 3: paint":
+        if isinstance(event, JobProgressed) and event.phase == "segment 2 of 3: paint":
             tasks.append(loop.create_task(client.cancel("mine")))
 
     loop = asyncio.get_running_loop()
@@ -462,23 +478,23 @@ async def test_a_cancelled_chain_goes_on_when_it_is_resumed(world: World) -> Non
     assert (cancelled.status, job.status) == (JobStatus.CANCELLED, JobStatus.COMPLETED)
     assert levels(str(job.artifacts[0].path)) == list(range(20))
     assert world.provider.accepted == [
-        "mine.part-0001",
-        "mine.part-0002",
-        "mine.part-0002.2",
-        "mine.part-0003",
+        "mine.segment-0001",
+        "mine.segment-0002",
+        "mine.segment-0002.2",
+        "mine.segment-0003",
     ]
 
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("is_resumed", [False, True])
-async def test_a_part_at_its_provider_goes_on_there_when_the_client_is_closed(
+async def test_a_segment_at_its_provider_goes_on_there_when_the_client_is_closed(
     world: World, is_resumed: bool
 ) -> None:
     world.provider.stalls = True
     client = world.process()
     key = "k"
     if is_resumed:
-        crashing = world.process(("ref", 3))  # of the film, its first part, the second
+        crashing = world.process(("ref", 3))  # of the video, its first segment, the second
         with pytest.raises(Crash):
             await crashing.generate(REQUEST, idempotency_key=key)
     job = await client.start(REQUEST, idempotency_key=key)
@@ -496,7 +512,7 @@ async def test_a_part_at_its_provider_goes_on_there_when_the_client_is_closed(
 
 
 @pytest.mark.anyio
-async def test_who_lost_a_film_in_parts_does_not_stop_its_part(
+async def test_who_lost_a_video_in_segments_does_not_stop_its_segment(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stopping, "LOOK_SECONDS", 0.01)
@@ -526,22 +542,24 @@ async def test_who_lost_a_film_in_parts_does_not_stop_its_part(
 
 
 @pytest.mark.anyio
-async def test_a_part_that_is_stopped_before_it_began_is_never_sent(world: World) -> None:
+async def test_a_segment_that_is_stopped_before_it_began_is_never_sent(world: World) -> None:
     client = world.process()
     plan = await client.plan(REQUEST.model_copy(update={"duration": 2}))
-    maker = PartMaker(client._running, client.store)
+    maker = SegmentMaker(client._running, client.store)
 
-    await maker.stop("part")
-    part = await maker.make("part", plan, lambda event: None)
+    await maker.stop("segment")
+    segment = await maker.make("segment", plan, lambda event: None)
 
-    assert part.status is JobStatus.CANCELLED
+    assert segment.status is JobStatus.CANCELLED
     assert world.provider.accepted == []
 
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("end", ["completed", "failed", "left behind"])
-async def test_a_job_that_a_caller_named_like_a_part_is_no_part(world: World, end: str) -> None:
-    name, short = "mine.part-0002", REQUEST.model_copy(update={"duration": 2})
+async def test_a_job_that_a_caller_named_like_a_segment_is_no_segment(
+    world: World, end: str
+) -> None:
+    name, short = "mine.segment-0002", REQUEST.model_copy(update={"duration": 2})
     if end == "failed":
         world.provider.fails = {name}
     if end == "left behind":
@@ -556,25 +574,25 @@ async def test_a_job_that_a_caller_named_like_a_part_is_no_part(world: World, en
 
     assert job.status is JobStatus.COMPLETED
     assert levels(str(job.artifacts[0].path)) == list(range(20))
-    parts = ["mine.part-0001", "mine.part-0002.2", "mine.part-0003"]
-    assert world.provider.accepted == [name, *parts]
+    segments = ["mine.segment-0001", "mine.segment-0002.2", "mine.segment-0003"]
+    assert world.provider.accepted == [name, *segments]
     assert world.process().store.jobs.get(name) == before
 
 
 @pytest.mark.anyio
-async def test_a_job_that_a_caller_named_like_a_part_is_not_stopped_with_the_film(
+async def test_a_job_that_a_caller_named_like_a_segment_is_not_stopped_with_the_video(
     world: World,
 ) -> None:
     client = world.process()
     short = REQUEST.model_copy(update={"duration": 2})
     with pytest.raises(Crash):
-        await world.process(("ref", 1)).generate(short, job_id="mine.part-0001")
-    maker = PartMaker(client._running, client.store)
+        await world.process(("ref", 1)).generate(short, job_id="mine.segment-0001")
+    maker = SegmentMaker(client._running, client.store)
 
-    await maker.stop("mine.part-0001", part_of="mine")
+    await maker.stop("mine.segment-0001", part_of="mine")
 
     assert world.provider.cancelled == set()
-    assert not client.store.jobs.get("mine.part-0001").status.is_terminal
+    assert not client.store.jobs.get("mine.segment-0001").status.is_terminal
 
 
 @pytest.mark.anyio
@@ -620,9 +638,9 @@ async def test_wishes_about_who_makes_it_are_routed(world: World) -> None:
     "trouble", [TypeError("no such option"), MemoryError(), OSError(28, "full")]
 )
 @pytest.mark.parametrize(
-    "place", ["media_agent.ingest.read.last_picture", "media_agent.video.concat.join_films"]
+    "place", ["media_agent.ingest.read.last_image", "media_agent.video.concat.join_videos"]
 )
-async def test_trouble_of_our_own_between_paid_parts_keeps_them(
+async def test_trouble_of_our_own_between_paid_segments_keeps_them(
     world: World, monkeypatch: pytest.MonkeyPatch, place: str, trouble: Exception
 ) -> None:
     def breaks(*arguments: object, **options: object) -> None:

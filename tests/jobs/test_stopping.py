@@ -11,10 +11,10 @@ import pytest
 from media_agent.errors import JobCancelledError, VideoNotFetchedError
 from media_agent.ingest.download import Fetched, fetch
 from media_agent.jobs.stopping import while_wanted
-from media_agent.testing.simulator.videos import Film, film_bytes
+from media_agent.testing.simulator.videos import Video, video_bytes
 
 pytestmark = pytest.mark.anyio
-FILM = film_bytes(Film(frames=2))
+VIDEO = video_bytes(Video(frames=2))
 
 
 @pytest.fixture(autouse=True)
@@ -36,7 +36,7 @@ async def stalled(first: bytes) -> AsyncIterator[bytes]:
     await asyncio.Event().wait()
 
 
-@pytest.mark.parametrize("first", [b"", FILM[:200], b"\0"])
+@pytest.mark.parametrize("first", [b"", VIDEO[:200], b"\0"])
 async def test_a_fetch_that_stalls_is_left_when_it_is_not_wanted(
     first: bytes, tmp_path: Path
 ) -> None:
@@ -67,11 +67,11 @@ async def test_a_fetch_between_two_tries_is_left_when_it_is_not_wanted(
 
 
 async def test_what_ends_in_its_last_moment_counts(tmp_path: Path) -> None:
-    answer = httpx.Response(200, content=FILM)
+    answer = httpx.Response(200, content=VIDEO)
 
-    film = await while_wanted(fetching(tmp_path / "f.mp4", answer), lambda: True)
+    video = await while_wanted(fetching(tmp_path / "f.mp4", answer), lambda: True)
 
-    assert film.path.read_bytes() == FILM
+    assert video.path.read_bytes() == VIDEO
 
 
 async def test_an_error_of_the_work_itself_is_its_end(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ REQUEST = VideoRequest(prompt="a red kite over a lake", seed=7)
 
 
 def make(folder: Path, url: str, key: str, prompt: str, barrier: Barrier | None) -> None:
-    """Ask for a film under an idempotency key; write down the job that came of it."""
+    """Ask for a video under an idempotency key; write down the job that came of it."""
 
     async def life() -> None:
         async with client_of(folder, "fal", url, lambda step: None) as client:
@@ -22,7 +22,7 @@ def make(folder: Path, url: str, key: str, prompt: str, barrier: Barrier | None)
             if barrier is not None:
                 await asyncio.to_thread(barrier.wait)
             request = REQUEST.model_copy(update={"prompt": prompt})
-            job = await client.generate(request, out=folder / "film.mp4", idempotency_key=key)
+            job = await client.generate(request, out=folder / "video.mp4", idempotency_key=key)
             (folder / f"{job.id}.{id(job)}.seen").write_text(job.status)
 
     asyncio.run(life())

@@ -28,7 +28,7 @@ from media_agent.ledger import database
 from media_agent.ledger.database import Database
 from media_agent.ledger.ledger import Ledger
 from media_agent.ledger.owner import Owner, is_alive, process_started
-from media_agent.ledger.state import JobMovedError, JobTerms, SubmissionState
+from media_agent.ledger.state import JobOptions, OwnershipLostError, SubmissionState
 from media_agent.ledger.tables import LEDGER_VERSION, TABLES
 from media_agent_schemas import (
     Artifact,
@@ -50,10 +50,10 @@ from media_agent_schemas import (
     MediaInput,
     OperationRef,
     Plan,
-    PlanPart,
     Policy,
     PromptChanged,
     ResumeToken,
+    Segment,
     VideoJob,
     VideoRequest,
 )
@@ -103,8 +103,8 @@ def progress(number: int) -> JobProgressed:
 
 
 def test_a_job_comes_back_as_it_was_kept(ledger: Ledger) -> None:
-    picture = MediaInput(role=InputRole.FIRST_FRAME, data=b"\xff\x00picture")
-    asked = job().request.model_copy(update={"inputs": (picture,)})
+    image = MediaInput(role=InputRole.FIRST_FRAME, data=b"\xff\x00image")
+    asked = job().request.model_copy(update={"inputs": (image,)})
     kept = job().model_copy(update={"request": asked, "warnings": ("dark",), "progress": 0.5})
 
     ledger.jobs.create(kept)
@@ -113,7 +113,7 @@ def test_a_job_comes_back_as_it_was_kept(ledger: Ledger) -> None:
 
 
 def test_what_it_was_asked_with_comes_back_too(ledger: Ledger) -> None:
-    terms = JobTerms((plan(), plan("a dog")), Path("/films/a.mp4"), True, "key")
+    terms = JobOptions((plan(), plan("a dog")), Path("/videos/a.mp4"), True, "key")
 
     ledger.jobs.create(job(), terms)
 
@@ -156,7 +156,7 @@ def test_an_empty_data_folder_has_no_jobs(ledger: Ledger) -> None:
 
 def test_events_are_numbered_without_a_gap_and_move_the_job(ledger: Ledger) -> None:
     ledger.jobs.create(job())
-    film = Artifact(path="film.mp4")
+    video = Artifact(path="video.mp4")
 
     numbers = append_all(
         ledger,
@@ -164,7 +164,7 @@ def test_events_are_numbered_without_a_gap_and_move_the_job(ledger: Ledger) -> N
         JobProgressed(phase="denoise", fraction=0.5),
         ChunkReady(index=0, frames=24),
         ChunkReady(index=1, frames=20),
-        JobCompleted(artifacts=(film,), warnings=("dark",)),
+        JobCompleted(artifacts=(video,), warnings=("dark",)),
     )
 
     assert numbers == [0, 1, 2, 3, 4]
@@ -172,7 +172,7 @@ def test_events_are_numbered_without_a_gap_and_move_the_job(ledger: Ledger) -> N
     kept = ledger.jobs.get("one")
     assert kept.status is JobStatus.COMPLETED
     assert (kept.chunks_ready, kept.frames_ready, kept.progress) == (2, 44, 1.0)
-    assert (kept.artifacts, kept.warnings, kept.phase) == ((film,), ("dark",), "denoise")
+    assert (kept.artifacts, kept.warnings, kept.phase) == ((video,), ("dark",), "denoise")
 
 
 def test_what_a_backend_repeats_is_not_kept_twice(ledger: Ledger) -> None:
@@ -281,7 +281,7 @@ def test_one_ledger_serves_many_threads(ledger: Ledger) -> None:
 
 
 def test_an_intent_stands_before_anything_is_sent_and_once_per_plan(ledger: Ledger) -> None:
-    ledger.jobs.create(job(), JobTerms((plan(), plan("a dog"))))
+    ledger.jobs.create(job(), JobOptions((plan(), plan("a dog"))))
 
     first = ledger.submissions.intend("one", 0, NOW)
     second = ledger.submissions.intend("one", 1, NOW)
@@ -290,12 +290,12 @@ def test_an_intent_stands_before_anything_is_sent_and_once_per_plan(ledger: Ledg
     assert ledger.submissions.of("one") == [first, second]
     assert first.state is SubmissionState.INTENDED
     assert ledger.jobs.get("one").plan.request.prompt == "a dog"
-    with pytest.raises(JobMovedError):
+    with pytest.raises(OwnershipLostError):
         ledger.submissions.intend("one", 1, NOW)
 
 
 def test_what_became_of_a_submission_is_kept(ledger: Ledger) -> None:
-    ledger.jobs.create(job(), JobTerms((plan(), plan("a dog"))))
+    ledger.jobs.create(job(), JobOptions((plan(), plan("a dog"))))
     refused, accepted = (
         ledger.submissions.intend("one", 0, NOW),
         ledger.submissions.intend("one", 1, NOW),
@@ -315,11 +315,11 @@ def test_what_became_of_a_submission_is_kept(ledger: Ledger) -> None:
 
 
 def test_a_job_can_have_one_accepted_submission_only(ledger: Ledger) -> None:
-    ledger.jobs.create(job(), JobTerms((plan(), plan("a dog"))))
+    ledger.jobs.create(job(), JobOptions((plan(), plan("a dog"))))
     ledger.submissions.accept(ledger.submissions.intend("one", 0, NOW), REF)
     second = ledger.submissions.intend("one", 1, NOW)
 
-    with pytest.raises(JobMovedError, match="accepted"):
+    with pytest.raises(OwnershipLostError, match="accepted"):
         ledger.submissions.accept(second, REF)
 
 
@@ -383,28 +383,28 @@ def test_processes_that_intend_at_once_do_not_cross_the_budget_together(path: Pa
     assert Ledger(path).submissions.spent(NOW) == 1.0
 
 
-def in_parts(name: str, *parts: float) -> tuple[VideoJob, JobTerms]:
+def in_parts(name: str, *parts: float) -> tuple[VideoJob, JobOptions]:
     whole = plan(cost=sum(parts))
     pieces = tuple(
-        PlanPart(request=whole.request, estimate=Estimate(cost_usd=cost)) for cost in parts
+        Segment(request=whole.request, estimate=Estimate(cost_usd=cost)) for cost in parts
     )
     whole = whole.model_copy(update={"parts": pieces})
-    return job(name).model_copy(update={"plan": whole}), JobTerms((whole,))
+    return job(name).model_copy(update={"plan": whole}), JobOptions((whole,))
 
 
-def part_of(film: str, name: str, cost: float) -> tuple[VideoJob, JobTerms]:
+def part_of(video: str, name: str, cost: float) -> tuple[VideoJob, JobOptions]:
     planned = plan(cost=cost)
-    return job(name).model_copy(update={"plan": planned}), JobTerms((planned,), part_of=film)
+    return job(name).model_copy(update={"plan": planned}), JobOptions((planned,), part_of=video)
 
 
-def test_a_film_in_parts_takes_the_price_of_all_and_its_parts_take_from_that(
+def test_a_video_in_parts_takes_the_price_of_all_and_its_parts_take_from_that(
     ledger: Ledger,
 ) -> None:
-    ledger.jobs.create(*in_parts("film", 0.4, 0.4))
-    ledger.jobs.create(*part_of("film", "part", 0.4))
+    ledger.jobs.create(*in_parts("video", 0.4, 0.4))
+    ledger.jobs.create(*part_of("video", "part", 0.4))
     ledger.jobs.create(job("other", cost=0.4))
 
-    ledger.submissions.intend("film", 0, NOW, per_day=1.0)
+    ledger.submissions.intend("video", 0, NOW, per_day=1.0)
     before = ledger.submissions.spent(NOW)
     part = ledger.submissions.intend("part", 0, NOW, per_day=1.0)
     with pytest.raises(BudgetExceededError):
@@ -412,51 +412,51 @@ def test_a_film_in_parts_takes_the_price_of_all_and_its_parts_take_from_that(
     ledger.submissions.bill(part, Cost(usd=0.3))
 
     assert (before, ledger.submissions.spent(NOW)) == (0.8, pytest.approx(0.7))
-    ledger.events.append("film", JobCancelled(), NOW)
+    ledger.events.append("video", JobCancelled(), NOW)
     assert ledger.submissions.spent(NOW) == 0.3
 
 
-@pytest.mark.parametrize("names", ["film", "film-2", "another job", ""])
-def test_a_label_of_the_caller_takes_nothing_from_what_a_film_in_parts_reserved(
+@pytest.mark.parametrize("names", ["video", "video-2", "another job", ""])
+def test_a_label_of_the_caller_takes_nothing_from_what_a_video_in_parts_reserved(
     ledger: Ledger, names: str
 ) -> None:
-    ledger.jobs.create(*in_parts("film", 3.0, 2.0))
-    ledger.submissions.intend("film", 0, NOW)
+    ledger.jobs.create(*in_parts("video", 3.0, 2.0))
+    ledger.submissions.intend("video", 0, NOW)
     labels = {"part_of": names, "part": "1"}
     labelled = plan().request.model_copy(update={"labels": labels})
     of_its_own = plan(cost=4.0).model_copy(update={"request": labelled})
     other = job("other").model_copy(update={"request": labelled, "plan": of_its_own})
-    ledger.jobs.create(other, JobTerms((of_its_own,)))
+    ledger.jobs.create(other, JobOptions((of_its_own,)))
 
     ledger.submissions.intend("other", 0, NOW)
 
     assert ledger.submissions.spent(NOW) == 9.0
 
 
-def test_a_film_in_parts_that_costs_more_than_is_left_of_the_day_is_not_begun(
+def test_a_video_in_parts_that_costs_more_than_is_left_of_the_day_is_not_begun(
     ledger: Ledger,
 ) -> None:
-    ledger.jobs.create(*in_parts("film", 0.4, 0.4, 0.4))
+    ledger.jobs.create(*in_parts("video", 0.4, 0.4, 0.4))
 
     with pytest.raises(BudgetExceededError, match=r"1\.2 USD; 1 USD are left"):
-        ledger.submissions.intend("film", 0, NOW, per_day=1.0)
+        ledger.submissions.intend("video", 0, NOW, per_day=1.0)
 
 
 def test_the_same_key_and_request_are_the_same_job(ledger: Ledger) -> None:
-    first = ledger.jobs.create(job("one"), JobTerms((plan(),), idempotency_key="k"))
+    first = ledger.jobs.create(job("one"), JobOptions((plan(),), idempotency_key="k"))
 
-    assert ledger.jobs.create(job("two"), JobTerms((plan(),), idempotency_key="k")) == first
+    assert ledger.jobs.create(job("two"), JobOptions((plan(),), idempotency_key="k")) == first
     assert [kept.id for kept in ledger.jobs.list()] == ["one"]
     assert ledger.jobs.of_key("k", first.request) == first
     assert ledger.jobs.of_key("other", first.request) is None
 
 
 def test_the_same_key_with_another_request_is_a_conflict(ledger: Ledger) -> None:
-    ledger.jobs.create(job("one"), JobTerms((plan(),), idempotency_key="k"))
+    ledger.jobs.create(job("one"), JobOptions((plan(),), idempotency_key="k"))
     other = job("two").model_copy(update={"request": VideoRequest(prompt="a dog")})
 
     with pytest.raises(IdempotencyConflictError, match="belongs to job one"):
-        ledger.jobs.create(other, JobTerms((plan(),), idempotency_key="k"))
+        ledger.jobs.create(other, JobOptions((plan(),), idempotency_key="k"))
 
 
 # -- owners -----------------------------------------------------------------------------------
@@ -471,12 +471,12 @@ def test_a_job_is_held_by_one_at_a_time(ledger: Ledger, path: Path) -> None:
     ledger.jobs.create(job())
 
     with ledger.owners.hold("one"):
-        assert ledger.owners.is_held("one")
+        assert ledger.owners.is_claimed("one")
         with pytest.raises(JobError, match=f"process {os.getpid()}"), ledger.owners.hold("one"):
             pass
         with pytest.raises(JobError, match="works on job one"), Ledger(path).owners.hold("one"):
             pass
-    assert not ledger.owners.is_held("one")
+    assert not ledger.owners.is_claimed("one")
 
 
 def test_a_job_of_a_process_that_is_gone_can_be_held_and_its_old_owner_writes_nothing_more(
@@ -486,9 +486,9 @@ def test_a_job_of_a_process_that_is_gone_can_be_held_and_its_old_owner_writes_no
     sent = ledger.submissions.intend("one", 0, NOW)
 
     with rival(path, alive=False).owners.hold("one"):
-        with pytest.raises(JobMovedError, match="process 1 on elsewhere"):
+        with pytest.raises(OwnershipLostError, match="process 1 on elsewhere"):
             ledger.events.append("one", JobStarted(), NOW)
-        with pytest.raises(JobMovedError):
+        with pytest.raises(OwnershipLostError):
             ledger.submissions.intend("one", 0, NOW)
         ledger.submissions.accept(sent, REF)
 
@@ -502,7 +502,7 @@ def test_a_job_of_a_living_process_moves_only_by_force(ledger: Ledger, path: Pat
 
     with pytest.raises(JobError), other.owners.hold("one"):
         pass
-    with other.owners.hold("one", force=True), pytest.raises(JobMovedError):
+    with other.owners.hold("one", force=True), pytest.raises(OwnershipLostError):
         ledger.events.append("one", JobStarted(), NOW)
 
 
@@ -565,9 +565,9 @@ def test_whoever_lost_a_job_is_told_so_when_it_looks(ledger: Ledger, path: Path)
 
     with rival(path, alive=True).owners.hold("one", force=True) as is_taken_from_living:
         assert is_taken_from_living
-        with pytest.raises(JobMovedError):
+        with pytest.raises(OwnershipLostError):
             ledger.owners.check("one")
-        with pytest.raises(JobMovedError):
+        with pytest.raises(OwnershipLostError):
             ledger.owners.is_cancel_requested("one")
 
 
@@ -579,7 +579,7 @@ def test_whoever_lost_a_job_has_lost_it_also_when_the_other_one_is_done(
     with ledger.owners.hold("one"):
         with rival(path, alive=True).owners.hold("one", force=True):
             pass
-        with pytest.raises(JobMovedError, match="another process took job one over"):
+        with pytest.raises(OwnershipLostError, match="another process took job one over"):
             ledger.events.append("one", JobStarted(), NOW)
 
 
@@ -655,7 +655,7 @@ def test_a_command_waits_for_whoever_works_on_the_job_next(ledger: Ledger, path:
     ledger.commands.add("one", Finish())
 
     with other.owners.hold("one"):
-        with pytest.raises(JobMovedError, match="process 1 on elsewhere"):
+        with pytest.raises(OwnershipLostError, match="process 1 on elsewhere"):
             list(ledger.commands.take("one"))
         assert tuple(other.commands.take("one")) == (Finish(),)
 

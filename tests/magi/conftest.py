@@ -15,12 +15,12 @@ from media_agent_magi.engine.text.rows import TextRow
 from media_agent_magi.tiny.engine import TinyEngine, load_tiny
 
 # What is tested here are modules of the engine by themselves, whose caller says how many threads
-# compute. Films have `Computing` for that; test_computing.py shows that nothing set here matters.
+# compute. Videos have `Computing` for that; test_computing.py shows that nothing set here matters.
 torch.set_num_threads(1)
 
 
-class SmallFilms:
-    """Films of a random model of two layers; chunks of 2 latent frames of 4x4."""
+class SmallVideos:
+    """Videos of a random model of two layers; chunks of 2 latent frames of 4x4."""
 
     shape = (4, 2, 4, 4)
     sizes = ModelConfig(
@@ -60,7 +60,7 @@ class SmallFilms:
         options.setdefault("text", lambda chunk: self.row(chunk) if chunk < made else None)
         return ChunkSampler(self.model, config, **options)
 
-    def film(self, config: SamplerConfig, made: int = 6, **options: Any) -> list[Tensor]:
+    def video(self, config: SamplerConfig, made: int = 6, **options: Any) -> list[Tensor]:
         return [chunk.latents for chunk in self.sampler(config, made, **options)]
 
 
@@ -74,8 +74,8 @@ def no_collector() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def small_films() -> SmallFilms:
-    return SmallFilms()
+def small_videos() -> SmallVideos:
+    return SmallVideos()
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""The number of threads is ours: no machine, variable or other thread changes a film."""
+"""The number of threads is ours: no machine, variable or other thread changes a video."""
 
 import json
 import os
@@ -47,7 +47,7 @@ asyncio.run(main())
 
 
 def making(folder: Path, weights: Path, *, offered: int) -> "subprocess.Popen[bytes]":
-    """Make a second of film in a process of its own, as on a machine that offers more threads."""
+    """Make a second of video in a process of its own, as on a machine that offers more threads."""
     environment = {**os.environ, "OMP_NUM_THREADS": str(offered), "OMP_DYNAMIC": "false"}
     program = [sys.executable, "-c", MAKE, str(folder / str(offered)), str(weights)]
     return subprocess.Popen(program, env=environment, stdout=subprocess.PIPE)
@@ -58,13 +58,13 @@ def test_a_seed_makes_the_same_frames_whatever_number_of_threads_the_machine_off
 ) -> None:
     makers = [making(tmp_path, raw_weights, offered=number) for number in (1, 4)]
 
-    films = [json.loads(maker.communicate(timeout=120)[0]) for maker in makers]
+    videos = [json.loads(maker.communicate(timeout=120)[0]) for maker in makers]
 
-    assert films[1] == films[0]
-    assert films[0]["threads"] == 1
+    assert videos[1] == videos[0]
+    assert videos[0]["threads"] == 1
 
 
-def test_a_film_is_made_in_one_thread_and_leaves_the_caller_its_own(engine: TinyEngine) -> None:
+def test_a_video_is_made_in_one_thread_and_leaves_the_caller_its_own(engine: TinyEngine) -> None:
     seen: list[int] = []
     before = torch.get_num_threads()
     torch.set_num_threads(3)
@@ -83,7 +83,7 @@ def test_a_film_is_made_in_one_thread_and_leaves_the_caller_its_own(engine: Tiny
     assert set(seen) == {1, -3}
 
 
-def test_another_thread_does_not_change_the_number_of_a_film() -> None:
+def test_another_thread_does_not_change_the_number_of_a_video() -> None:
     seen: list[int] = []
 
     def other() -> None:
@@ -140,10 +140,10 @@ REQUEST = VideoRequest.model_validate(
 )
 
 
-async def film(
+async def video(
     tmp_path: Path, weights: Path, threads: int | None, resume: ResumeToken | None = None
 ) -> tuple[JobCompleted, ResumeToken]:
-    """Make the film, or the rest of it, and return its end and its first token."""
+    """Make the video, or the rest of it, and return its end and its first token."""
     backend = MagiBackend(BackendSettings(data_dir=tmp_path, threads=threads), weights)
     try:
         ref = await backend.submit(REQUEST, key="k", resume=resume)
@@ -158,10 +158,10 @@ async def film(
 
 
 @pytest.mark.anyio
-async def test_what_a_film_was_computed_on_stands_in_its_end_and_in_its_state(
+async def test_what_a_video_was_computed_on_stands_in_its_end_and_in_its_state(
     tmp_path: Path, raw_weights: Path
 ) -> None:
-    done, _ = await film(tmp_path, raw_weights, None)
+    done, _ = await video(tmp_path, raw_weights, None)
 
     assert done.computation is not None
     assert done.computation.threads == 1
@@ -173,7 +173,7 @@ async def test_what_a_film_was_computed_on_stands_in_its_end_and_in_its_state(
 
 
 def broken_off(tmp_path: Path) -> None:
-    """Leave of a finished film what a kill behind its first chunk would have left."""
+    """Leave of a finished video what a kill behind its first chunk would have left."""
     (tmp_path / "work/k/chunks/00000001.chunk").unlink()
 
 
@@ -181,10 +181,10 @@ def broken_off(tmp_path: Path) -> None:
 async def test_going_on_with_another_number_of_threads_warns_and_names_both(
     tmp_path: Path, raw_weights: Path
 ) -> None:
-    _, token = await film(tmp_path, raw_weights, None)
+    _, token = await video(tmp_path, raw_weights, None)
     broken_off(tmp_path)
 
-    done, _ = await film(tmp_path, raw_weights, 2, token)
+    done, _ = await video(tmp_path, raw_weights, 2, token)
 
     (warning,) = done.warnings
     assert "threads 1" in warning
@@ -193,10 +193,10 @@ async def test_going_on_with_another_number_of_threads_warns_and_names_both(
 
 @pytest.mark.anyio
 async def test_going_on_as_it_was_begun_warns_of_nothing(tmp_path: Path, raw_weights: Path) -> None:
-    _, token = await film(tmp_path, raw_weights, 1)
+    _, token = await video(tmp_path, raw_weights, 1)
     broken_off(tmp_path)
 
-    done, _ = await film(tmp_path, raw_weights, None, token)
+    done, _ = await video(tmp_path, raw_weights, None, token)
 
     assert done.warnings == ()
 

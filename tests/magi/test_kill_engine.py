@@ -1,4 +1,4 @@
-"""Two kills of a short film; `make kill-engine` does twenty of a long one."""
+"""Two kills of a short video; `make kill-engine` does twenty of a long one."""
 
 import json
 import sys
@@ -22,19 +22,19 @@ def kill_engine() -> Iterator[ModuleType]:
     sys.path.remove(folder)
 
 
-def behind_a_chunk(film: Any, _: float) -> Callable[[], bool]:
+def behind_a_chunk(video: Any, _: float) -> Callable[[], bool]:
     """Kill as soon as there is something to go on from, whatever the speed of the machine."""
-    return lambda: film.announced_chunks() > 0
+    return lambda: video.announced_chunks() > 0
 
 
-def test_a_film_that_is_killed_and_gone_on_with_has_the_same_frames(
+def test_a_video_that_is_killed_and_gone_on_with_has_the_same_frames(
     kill_engine: ModuleType, tmp_path: Path
 ) -> None:
     outcomes = kill_engine.play(
-        tmp_path, kills=2, chunks=6, kills_per_film=1, moment=behind_a_chunk
+        tmp_path, kills=2, chunks=6, kills_per_video=1, moment=behind_a_chunk
     )
 
-    records = [json.loads(path.read_bytes()) for path in tmp_path.glob("film*/film.json")]
+    records = [json.loads(path.read_bytes()) for path in tmp_path.glob("video*/video.json")]
     assert sum(outcome.kills for outcome in outcomes) == 2
     assert sum(outcome.resumed for outcome in outcomes) == 2
     assert all(record["lineage"]["resumed_from_chunk"] > 0 for record in records)

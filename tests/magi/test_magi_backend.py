@@ -35,7 +35,7 @@ async def observed(backend: MagiBackend, asked: VideoRequest, key: str = "k") ->
 
 
 @pytest.mark.anyio
-async def test_a_film_has_exactly_the_frames_asked_for(backend: MagiBackend) -> None:
+async def test_a_video_has_exactly_the_frames_asked_for(backend: MagiBackend) -> None:
     events = await observed(backend, request(prompt=RED, num_frames=31))
 
     done = events[-1]
@@ -49,17 +49,17 @@ async def test_a_film_has_exactly_the_frames_asked_for(backend: MagiBackend) -> 
 
 @pytest.mark.anyio
 async def test_the_same_request_gives_equal_frames(backend: MagiBackend) -> None:
-    films = []
+    videos = []
     for key in ("first", "second"):
         done = (await observed(backend, request(prompt=RED, num_frames=24), key))[-1]
         assert isinstance(done, JobCompleted)
-        films.append(read_frames(Path(done.artifacts[0].path or "")))
+        videos.append(read_frames(Path(done.artifacts[0].path or "")))
 
-    assert np.array_equal(films[0], films[1])
+    assert np.array_equal(videos[0], videos[1])
 
 
 @pytest.mark.anyio
-async def test_an_endless_film_ends_when_told_to_finish(backend: MagiBackend) -> None:
+async def test_an_endless_video_ends_when_told_to_finish(backend: MagiBackend) -> None:
     ref = await backend.submit(request(prompt=RED, endless=True), key="endless")
     chunks = 0
 

@@ -1,4 +1,4 @@
-"""Films of magi/tiny that are steered, broken off, branched, and made from pictures and films."""
+"""Videos of magi/tiny that are steered, broken off, branched, and made from images and videos."""
 
 import gc
 import json
@@ -14,7 +14,7 @@ from safetensors import safe_open
 from media_agent.backend.protocol import BackendSettings
 from media_agent.errors import ConfigurationError, InvalidRequestError, NotResumableError
 from media_agent.testing import events_of
-from media_agent.testing.simulator.videos import Film, film_bytes
+from media_agent.testing.simulator.videos import Video, video_bytes
 from media_agent.video.codec import read_frames
 from media_agent.video.images import as_png, frame_of
 from media_agent_magi.backend import MagiBackend
@@ -80,7 +80,7 @@ async def run(
     return await events_of(backend, ref)
 
 
-def films_of(events: list[BackendEvent]) -> "list[Frames]":
+def videos_of(events: list[BackendEvent]) -> "list[Frames]":
     done = events[-1]
     assert isinstance(done, JobCompleted), done
     return [read_frames(Path(str(file.path))) for file in done.artifacts]
@@ -98,27 +98,27 @@ def checksum(state: Path) -> dict[str, str]:
         return dict(content.metadata())
 
 
-async def test_a_film_goes_on_from_any_chunk_exactly_as_if_nothing_had_happened(
+async def test_a_video_goes_on_from_any_chunk_exactly_as_if_nothing_had_happened(
     make: Make, tmp_path: Path
 ) -> None:
     asked = request(num_frames=5 * CHUNK - 5)
     backend = make()
-    whole = await run(backend, asked, "film")
-    states = sorted((tmp_path / "work" / "film" / "states").iterdir())
+    whole = await run(backend, asked, "video")
+    states = sorted((tmp_path / "work" / "video" / "states").iterdir())
     before = [checksum(path) for path in states]
 
     for token in tokens_of(whole)[0:4:3]:
-        again = await run(make(), asked, "film", resume=token)
+        again = await run(make(), asked, "video", resume=token)
 
-        assert np.array_equal(films_of(again)[0], films_of(whole)[0])
+        assert np.array_equal(videos_of(again)[0], videos_of(whole)[0])
         indices = [event.index for event in again if isinstance(event, ChunkReady)]
         assert indices == list(range(token.next_chunk, 5))
     assert [checksum(path) for path in states] == before
 
 
-async def test_what_can_be_watched_at_every_chunk_is_the_beginning_of_the_film(make: Make) -> None:
+async def test_what_can_be_watched_at_every_chunk_is_the_beginning_of_the_video(make: Make) -> None:
     backend = make()
-    ref = await backend.submit(request(num_frames=4 * CHUNK + 5), key="film")
+    ref = await backend.submit(request(num_frames=4 * CHUNK + 5), key="video")
     watched, events = [], []
 
     async with aclosing(backend.observe(ref)) as observed:
@@ -127,15 +127,15 @@ async def test_what_can_be_watched_at_every_chunk_is_the_beginning_of_the_film(m
             if isinstance(event, ChunkReady):
                 watched.append(read_frames(Path(str(event.path))))
 
-    film = films_of(events)[0]
-    assert len(film) == 4 * CHUNK + 5
+    video = videos_of(events)[0]
+    assert len(video) == 4 * CHUNK + 5
     assert len(watched) == 5
     for number, frames in enumerate(watched, start=1):
-        assert len(frames) >= min(number * CHUNK, len(film))
-        assert np.array_equal(frames, film[: len(frames)])
+        assert len(frames) >= min(number * CHUNK, len(video))
+        assert np.array_equal(frames, video[: len(frames)])
 
 
-async def test_a_steered_film_goes_on_as_it_was_steered(make: Make) -> None:
+async def test_a_steered_video_goes_on_as_it_was_steered(make: Make) -> None:
     asked = request(num_frames=6 * CHUNK)
     command = ChangePrompt(prompt=BLUE, at=4)
 
@@ -146,31 +146,31 @@ async def test_a_steered_film_goes_on_as_it_was_steered(make: Make) -> None:
     assert [event for event in whole if isinstance(event, PromptChanged)] == [
         PromptChanged(chunk=4, prompt=BLUE)
     ]
-    steered, unsteered = films_of(whole)[0], films_of(plain)[0]
+    steered, unsteered = videos_of(whole)[0], videos_of(plain)[0]
     assert np.array_equal(steered[:CHUNK], unsteered[:CHUNK])
     assert (steered[4 * CHUNK :] != unsteered[4 * CHUNK :]).any()
-    assert np.array_equal(films_of(again)[0], steered)
+    assert np.array_equal(videos_of(again)[0], steered)
 
 
 async def test_chunks_in_work_have_the_prompt_that_they_were_given_just_before_a_kill(
     make: Make, tmp_path: Path
 ) -> None:
     asked = request(num_frames=6 * CHUNK)
-    whole = await run(make(), asked, "film")
+    whole = await run(make(), asked, "video")
     steered = json.dumps({"prompts": {3: BLUE}, "last": None})
-    (tmp_path / "work" / "film" / "steered.json").write_text(steered)
+    (tmp_path / "work" / "video" / "steered.json").write_text(steered)
 
-    await run(make(), asked, "film", resume=tokens_of(whole)[1])
+    await run(make(), asked, "video", resume=tokens_of(whole)[1])
 
-    facts = checksum(tmp_path / "work" / "film" / "states" / "00000003.safetensors")["facts"]
+    facts = checksum(tmp_path / "work" / "video" / "states" / "00000003.safetensors")["facts"]
     prompts = json.loads(facts)["prompts"]
     assert [prompts[chunk] for chunk in "234"] == [RED, BLUE, BLUE]
 
 
-async def test_a_film_told_to_finish_has_the_same_end_whenever_it_is_killed(make: Make) -> None:
+async def test_a_video_told_to_finish_has_the_same_end_whenever_it_is_killed(make: Make) -> None:
     asked = request(endless=True, n=2)
     backend = make()
-    ref = await backend.submit(asked, key="film")
+    ref = await backend.submit(asked, key="video")
     async with aclosing(backend.observe(ref)) as observed:
         events = []
         async for event in observed:
@@ -178,41 +178,41 @@ async def test_a_film_told_to_finish_has_the_same_end_whenever_it_is_killed(make
             if isinstance(event, ChunkReady) and event.index == 1:
                 await backend.control(ref, Finish())
                 await backend.control(ref, Finish())
-    whole, tokens = films_of(events), tokens_of(events)
+    whole, tokens = videos_of(events), tokens_of(events)
 
     for token in tokens:
-        again = films_of(await run(make(), asked, "film", resume=token))
+        again = videos_of(await run(make(), asked, "video", resume=token))
 
         assert len(again) == 2
         assert all(map(np.array_equal, again, whole))
     assert len(whole[0]) == len(tokens) * CHUNK >= 3 * CHUNK
 
 
-async def test_a_film_is_finished_before_the_first_of_its_chunks_is_out(make: Make) -> None:
+async def test_a_video_is_finished_before_the_first_of_its_chunks_is_out(make: Make) -> None:
     asked = request(endless=True)
 
-    whole = await run(make(), asked, "film", command=Finish())
-    again = await run(make(), asked, "film", resume=tokens_of(whole)[0])
+    whole = await run(make(), asked, "video", command=Finish())
+    again = await run(make(), asked, "video", resume=tokens_of(whole)[0])
 
-    assert len(films_of(whole)[0]) == len(films_of(again)[0]) == CHUNK
+    assert len(videos_of(whole)[0]) == len(videos_of(again)[0]) == CHUNK
 
 
 @pytest.mark.usefixtures("no_collector")
 @pytest.mark.parametrize(
     ("length", "command"), [({"num_frames": CHUNK}, None), ({"endless": True}, Finish())]
 )
-async def test_the_keys_of_a_film_go_with_it(
+async def test_the_keys_of_a_video_go_with_it(
     make: Make, length: dict[str, object], command: Finish | None
 ) -> None:
-    await run(make(), request(**length), "film", command=command)
+    await run(make(), request(**length), "video", command=command)
 
     assert [each for each in gc.get_objects() if type(each) is KVCache] == []
 
 
 @pytest.mark.usefixtures("no_collector")
-async def test_the_keys_of_a_film_that_is_broken_off_go_with_it(make: Make) -> None:
+async def test_the_keys_of_a_video_that_is_broken_off_go_with_it(make: Make) -> None:
     backend = make()
-    ref = await backend.submit(request(endless=True), key="film")
+    ref = await backend.submit(request(endless=True), key="video")
     async with aclosing(backend.observe(ref)) as events:
         async for event in events:
             if isinstance(event, ChunkReady):
@@ -221,13 +221,13 @@ async def test_the_keys_of_a_film_that_is_broken_off_go_with_it(make: Make) -> N
     assert [each for each in gc.get_objects() if type(each) is KVCache] == []
 
 
-async def test_a_branch_of_a_finished_film_has_its_own_length(make: Make) -> None:
+async def test_a_branch_of_a_finished_video_has_its_own_length(make: Make) -> None:
     trunk = await run(make(), request(endless=True), "trunk", command=Finish())
     token = tokens_of(trunk)[0].model_copy(update={"key": "trunk"})
 
     branch = await run(make(), request(num_frames=3 * CHUNK), "branch", resume=token)
 
-    assert len(films_of(branch)[0]) == 3 * CHUNK
+    assert len(videos_of(branch)[0]) == 3 * CHUNK
 
 
 async def test_a_state_of_other_work_or_a_damaged_one_is_refused_with_the_way_out(
@@ -235,14 +235,14 @@ async def test_a_state_of_other_work_or_a_damaged_one_is_refused_with_the_way_ou
 ) -> None:
     asked = request(num_frames=3 * CHUNK)
     backend = make()
-    token = tokens_of(await run(backend, asked, "film"))[1]
+    token = tokens_of(await run(backend, asked, "video"))[1]
 
-    other = await run(make(guidance_scale=1.0), asked, "film", resume=token)
-    state = tmp_path / "work" / "film" / "states" / "00000002.safetensors"
+    other = await run(make(guidance_scale=1.0), asked, "video", resume=token)
+    state = tmp_path / "work" / "video" / "states" / "00000002.safetensors"
     state.write_bytes(b"rubbish")
-    damaged = await run(make(), asked, "film", resume=token)
+    damaged = await run(make(), asked, "video", resume=token)
     state.unlink()
-    lost = await run(make(), asked, "film", resume=token)
+    lost = await run(make(), asked, "video", resume=token)
 
     for events, said in ((other, "guidance"), (damaged, "damaged"), (lost, "is not there")):
         failed = events[-1]
@@ -250,22 +250,22 @@ async def test_a_state_of_other_work_or_a_damaged_one_is_refused_with_the_way_ou
         assert failed.error.code == NotResumableError.code
         assert said in failed.error.message
         assert "branch at an earlier chunk or make it anew" in (failed.error.hint or "")
-        assert failed.artifacts, "the film so far is kept"
+        assert failed.artifacts, "the video so far is kept"
 
 
 async def test_only_the_newest_states_are_kept(make: Make, tmp_path: Path) -> None:
-    await run(make(), request({"keep_states": 2}, num_frames=5 * CHUNK), "film")
+    await run(make(), request({"keep_states": 2}, num_frames=5 * CHUNK), "video")
 
-    kept = sorted(path.stem for path in (tmp_path / "work" / "film" / "states").iterdir())
+    kept = sorted(path.stem for path in (tmp_path / "work" / "video" / "states").iterdir())
     assert kept == ["00000004", "00000005"]
 
 
 async def test_no_state_is_kept_behind_a_last_chunk_that_was_cut(
     make: Make, tmp_path: Path
 ) -> None:
-    await run(make(), request({"keep_states": 2}, num_frames=4 * CHUNK + 5), "film")
+    await run(make(), request({"keep_states": 2}, num_frames=4 * CHUNK + 5), "video")
 
-    kept = sorted(path.stem for path in (tmp_path / "work" / "film" / "states").iterdir())
+    kept = sorted(path.stem for path in (tmp_path / "work" / "video" / "states").iterdir())
     assert kept == ["00000003", "00000004"]
 
 
@@ -279,85 +279,85 @@ async def test_a_branch_shows_the_old_chunks_and_then_its_own_prompt(make: Make)
     branch = await run(backend, asked, "branch", resume=token)
     again = await run(make(), asked, "branch", resume=tokens_of(branch)[1])
 
-    trunk, film = films_of(whole)[0], films_of(branch)[0]
-    assert len(film) == 4 * CHUNK + 12
-    assert np.array_equal(film[: 2 * CHUNK], trunk[: 2 * CHUNK])
-    assert (film[2 * CHUNK : 3 * CHUNK] != trunk[2 * CHUNK : 3 * CHUNK]).any()
-    assert np.array_equal(films_of(again)[0], film)
+    trunk, video = videos_of(whole)[0], videos_of(branch)[0]
+    assert len(video) == 4 * CHUNK + 12
+    assert np.array_equal(video[: 2 * CHUNK], trunk[: 2 * CHUNK])
+    assert (video[2 * CHUNK : 3 * CHUNK] != trunk[2 * CHUNK : 3 * CHUNK]).any()
+    assert np.array_equal(videos_of(again)[0], video)
 
 
-async def test_several_films_are_those_that_their_seeds_make_alone(make: Make) -> None:
+async def test_several_videos_are_those_that_their_seeds_make_alone(make: Make) -> None:
     backend = make()
 
-    both = films_of(await run(backend, request(num_frames=CHUNK + 7, n=2, seed=5), "both"))
-    alone = films_of(await run(backend, request(num_frames=CHUNK + 7, seed=6), "alone"))
+    both = videos_of(await run(backend, request(num_frames=CHUNK + 7, n=2, seed=5), "both"))
+    alone = videos_of(await run(backend, request(num_frames=CHUNK + 7, seed=6), "alone"))
 
-    assert [len(film) for film in both] == [CHUNK + 7] * 2
+    assert [len(video) for video in both] == [CHUNK + 7] * 2
     assert np.abs(both[1].astype(int) - alone[0]).max() <= 12  # sums are rounded in another order
     assert (both[0] != both[1]).any()
 
 
-def picture(width: int, height: int) -> MediaInput:
+def image(width: int, height: int) -> MediaInput:
     png = as_png(frame_of(bytes((200, 30, 30)) * (width * height), width, height))
     return MediaInput(role=InputRole.FIRST_FRAME, data=png)
 
 
 def source(frames: int = 31) -> MediaInput:
-    return MediaInput(role=InputRole.SOURCE_VIDEO, data=film_bytes(Film(frames=frames)))
+    return MediaInput(role=InputRole.SOURCE_VIDEO, data=video_bytes(Video(frames=frames)))
 
 
-async def test_a_film_begins_with_a_picture_and_says_how_it_was_made_to_fit(make: Make) -> None:
-    events = await run(make(), request(num_frames=30, inputs=(picture(96, 48),)), "film")
+async def test_a_video_begins_with_an_image_and_says_how_it_was_made_to_fit(make: Make) -> None:
+    events = await run(make(), request(num_frames=30, inputs=(image(96, 48),)), "video")
 
     done = events[-1]
     assert isinstance(done, JobCompleted)
-    assert len(films_of(events)[0]) == 30
+    assert len(videos_of(events)[0]) == 30
     assert any("96x48, cropped to 64x64" in warning for warning in done.warnings), done.warnings
 
 
 @pytest.mark.parametrize("frames", [5, 31, 60])
-async def test_a_film_goes_on_behind_any_other_by_as_many_frames_as_were_asked(
+async def test_a_video_goes_on_behind_any_other_by_as_many_frames_as_were_asked(
     make: Make, frames: int
 ) -> None:
     wide = request({"context_frames": 48}, num_frames=30, inputs=(source(frames),))
 
-    events = await run(make(), wide, "film")
+    events = await run(make(), wide, "video")
 
-    assert len(films_of(events)[0]) == 30
+    assert len(videos_of(events)[0]) == 30
     sizes = [event.frames for event in events if isinstance(event, ChunkReady)]
     assert sizes == [24, 6]
 
 
-async def test_a_film_is_made_anew_as_far_as_was_asked(make: Make) -> None:
+async def test_a_video_is_made_anew_as_far_as_was_asked(make: Make) -> None:
     backend = make()
 
     def edit(strength: float) -> VideoRequest:
         mode = VideoMode.VIDEO_EDIT
         return request({"strength": strength}, num_frames=30, mode=mode, inputs=(source(),))
 
-    little = films_of(await run(backend, edit(0.05), "little"))[0]
-    much = films_of(await run(backend, edit(1.0), "much"))[0]
+    little = videos_of(await run(backend, edit(0.05), "little"))[0]
+    much = videos_of(await run(backend, edit(1.0), "much"))[0]
 
     assert len(little) == len(much) == 30
     assert (little != much).any()
 
 
-async def test_a_film_made_anew_goes_on_with_its_own_source_and_strength_only(
+async def test_a_video_made_anew_goes_on_with_its_own_source_and_strength_only(
     make: Make, tmp_path: Path
 ) -> None:
     path = tmp_path / "source.mp4"
-    path.write_bytes(film_bytes(Film(frames=2 * CHUNK)))
+    path.write_bytes(video_bytes(Video(frames=2 * CHUNK)))
     medium = MediaInput(role=InputRole.SOURCE_VIDEO, path=str(path))
     asked = request(num_frames=2 * CHUNK, mode=VideoMode.VIDEO_EDIT, inputs=(medium,))
-    whole = await run(make(), asked, "film")
+    whole = await run(make(), asked, "video")
     token = tokens_of(whole)[0]
 
-    same = await run(make(), asked, "film", resume=token)
-    stronger = await run(make(strength=0.95), asked, "film", resume=token)
-    path.write_bytes(film_bytes(Film(frames=2 * CHUNK - 1)))
-    other = await run(make(), asked, "film", resume=token)
+    same = await run(make(), asked, "video", resume=token)
+    stronger = await run(make(strength=0.95), asked, "video", resume=token)
+    path.write_bytes(video_bytes(Video(frames=2 * CHUNK - 1)))
+    other = await run(make(), asked, "video", resume=token)
 
-    assert np.array_equal(films_of(same)[0], films_of(whole)[0])
+    assert np.array_equal(videos_of(same)[0], videos_of(whole)[0])
     for events, said in ((stronger, "its strength is 0.6, not 0.95"), (other, "its source is")):
         failed = events[-1]
         assert isinstance(failed, JobFailed)
@@ -365,13 +365,13 @@ async def test_a_film_made_anew_goes_on_with_its_own_source_and_strength_only(
         assert said in failed.error.message
 
 
-async def test_a_film_made_from_words_goes_on_whatever_the_strength_of_others(make: Make) -> None:
+async def test_a_video_made_from_words_goes_on_whatever_the_strength_of_others(make: Make) -> None:
     asked = request(num_frames=2 * CHUNK)
-    whole = await run(make(), asked, "film")
+    whole = await run(make(), asked, "video")
 
-    again = await run(make(strength=0.95), asked, "film", resume=tokens_of(whole)[0])
+    again = await run(make(strength=0.95), asked, "video", resume=tokens_of(whole)[0])
 
-    assert np.array_equal(films_of(again)[0], films_of(whole)[0])
+    assert np.array_equal(videos_of(again)[0], videos_of(whole)[0])
 
 
 @pytest.mark.parametrize(
@@ -386,13 +386,13 @@ async def test_inputs_that_fit_no_mode_are_refused(
     make: Make, values: dict[str, object], said: str
 ) -> None:
     with pytest.raises(InvalidRequestError, match=said):
-        await make().submit(request(None, **values), key="film")
+        await make().submit(request(None, **values), key="video")
 
 
-async def test_an_unreadable_input_fails_the_film_and_names_what_it_is(make: Make) -> None:
-    medium = MediaInput(role=InputRole.FIRST_FRAME, data=b"no picture, but words")
+async def test_an_unreadable_input_fails_the_video_and_names_what_it_is(make: Make) -> None:
+    medium = MediaInput(role=InputRole.FIRST_FRAME, data=b"no image, but words")
 
-    failed = (await run(make(), request(num_frames=24, inputs=(medium,)), "film"))[-1]
+    failed = (await run(make(), request(num_frames=24, inputs=(medium,)), "video"))[-1]
 
     assert isinstance(failed, JobFailed)
     assert failed.error.code == InvalidRequestError.code
@@ -406,7 +406,7 @@ async def test_unknown_options_of_the_settings_are_refused(make: Make) -> None:
 async def test_a_prompt_that_cannot_be_drawn_is_a_warning_as_it_is_in_a_shot(make: Make) -> None:
     command = ChangePrompt(prompt="a white square moving up")
 
-    events = await run(make(), request(num_frames=6 * CHUNK), "film", command=command)
+    events = await run(make(), request(num_frames=6 * CHUNK), "video", command=command)
 
     end = events[-1]
     assert isinstance(end, JobCompleted)
@@ -415,7 +415,7 @@ async def test_a_prompt_that_cannot_be_drawn_is_a_warning_as_it_is_in_a_shot(mak
 
 async def test_a_prompt_that_is_too_long_cannot_steer(make: Make) -> None:
     backend = make()
-    ref = await backend.submit(request(num_frames=24), key="film")
+    ref = await backend.submit(request(num_frames=24), key="video")
 
     with pytest.raises(InvalidRequestError, match="has 40 words"):
         await backend.control(ref, ChangePrompt(prompt="red " * 40))
@@ -425,9 +425,9 @@ async def test_what_is_kept_on_disk_is_said_beforehand(make: Make, tmp_path: Pat
     asked = request({"keep_states": 2}, num_frames=6 * CHUNK)
     said = make().estimate(asked).disk_bytes
 
-    await run(make(), asked, "film")
+    await run(make(), asked, "video")
 
-    folder = tmp_path / "work" / "film"
+    folder = tmp_path / "work" / "video"
     kept = sum(
         path.stat().st_size for part in ("chunks", "states") for path in (folder / part).iterdir()
     )

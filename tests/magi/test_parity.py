@@ -12,7 +12,7 @@ from media_agent_magi.parity.__main__ import main
 from media_agent_magi.parity.comparison import Comparison
 
 GOLDEN = Path(__file__).parent / "golden"
-FILM = "gen_i2v_distill_8steps_window1"
+VIDEO = "gen_i2v_distill_8steps_window1"
 
 
 class Folder:
@@ -52,8 +52,8 @@ def folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Folder:
 
 
 @pytest.fixture
-def film(folder: Folder) -> Folder:
-    folder.take(FILM, "dit_a.weights")
+def video(folder: Folder) -> Folder:
+    folder.take(VIDEO, "dit_a.weights")
     return folder
 
 
@@ -76,83 +76,83 @@ def test_the_engine_agrees_with_the_golden_data(capsys: pytest.CaptureFixture[st
     assert code == 0
 
 
-def test_a_whole_film_passes_alone(film: Folder) -> None:
-    code, lines = film.run()
+def test_a_whole_video_passes_alone(video: Folder) -> None:
+    code, lines = video.run()
 
     assert code == 0
-    assert lines[0].startswith(f"passed  {FILM}  chunk")
+    assert lines[0].startswith(f"passed  {VIDEO}  chunk")
     assert lines[1:] == ["parity: 1 passed, 0 failed, 0 later"]
 
 
-def test_a_wrong_number_is_found(film: Folder) -> None:
-    film.change_tensors(FILM, lambda t: t["out.chunk_2"].mul_(1.001))
+def test_a_wrong_number_is_found(video: Folder) -> None:
+    video.change_tensors(VIDEO, lambda t: t["out.chunk_2"].mul_(1.001))
 
-    assert "chunk 2 1.0e-03 (mark 1e-04)" in refused(film)
-
-
-def test_a_number_that_is_none_is_found(film: Folder) -> None:
-    film.change_tensors(FILM, lambda t: t["out.chunk_1"].fill_(float("nan")))
-
-    assert "chunk 1 nan" in refused(film)
+    assert "chunk 2 1.0e-03 (mark 1e-04)" in refused(video)
 
 
-def test_a_missing_tensor_is_named(film: Folder) -> None:
-    film.change_tensors(FILM, lambda t: t.pop("in.noise"))
+def test_a_number_that_is_none_is_found(video: Folder) -> None:
+    video.change_tensors(VIDEO, lambda t: t["out.chunk_1"].fill_(float("nan")))
 
-    assert "tensor 'in.noise' is missing" in refused(film)
-
-
-def test_a_missing_entry_is_named(film: Folder) -> None:
-    film.change_spec(FILM, lambda spec: spec.pop("chunk_num"))
-
-    assert "entry 'chunk_num' is missing" in refused(film)
+    assert "chunk 1 nan" in refused(video)
 
 
-def test_an_unknown_model_setting_is_named(film: Folder) -> None:
-    film.change_spec(FILM, lambda spec: spec["config"]["model_config"].update(colour=1))
+def test_a_missing_tensor_is_named(video: Folder) -> None:
+    video.change_tensors(VIDEO, lambda t: t.pop("in.noise"))
 
-    assert "ModelConfig: unknown keys: colour" in refused(film)
+    assert "tensor 'in.noise' is missing" in refused(video)
 
 
-def test_another_key_range_changes_the_film(film: Folder) -> None:
+def test_a_missing_entry_is_named(video: Folder) -> None:
+    video.change_spec(VIDEO, lambda spec: spec.pop("chunk_num"))
+
+    assert "entry 'chunk_num' is missing" in refused(video)
+
+
+def test_an_unknown_model_setting_is_named(video: Folder) -> None:
+    video.change_spec(VIDEO, lambda spec: spec["config"]["model_config"].update(colour=1))
+
+    assert "ModelConfig: unknown keys: colour" in refused(video)
+
+
+def test_another_key_range_changes_the_video(video: Folder) -> None:
     def look_elsewhere(spec: dict[str, Any]) -> None:
         spec["config"]["runtime_config"]["noise2clean_kvrange"] = [2, 2, 2, 2]
 
-    film.change_spec(FILM, look_elsewhere)
+    video.change_spec(VIDEO, look_elsewhere)
 
-    assert "chunk 2" in refused(film)
+    assert "chunk 2" in refused(video)
 
 
-def test_a_wrong_frame_count_is_found(film: Folder) -> None:
-    film.change_spec(FILM, lambda spec: spec["emitted"].pop())
+def test_a_wrong_frame_count_is_found(video: Folder) -> None:
+    video.change_spec(VIDEO, lambda spec: spec["emitted"].pop())
 
-    assert "frames handed out [6, 6, 6, 6], not [6, 6, 6]" in refused(film)
+    assert "frames handed out [6, 6, 6, 6], not [6, 6, 6]" in refused(video)
 
 
 def test_missing_weights_are_named(folder: Folder) -> None:
-    folder.take(FILM)
+    folder.take(VIDEO)
 
     assert "weights file dit_a.weights.safetensors is missing" in refused(folder)
 
 
-def test_a_file_cut_short_is_named(film: Folder) -> None:
-    file = film.path / f"{FILM}.safetensors"
+def test_a_file_cut_short_is_named(video: Folder) -> None:
+    file = video.path / f"{VIDEO}.safetensors"
     file.write_bytes(file.read_bytes()[:50_000])
 
-    assert f"cannot read {FILM}.safetensors" in refused(film)
+    assert f"cannot read {VIDEO}.safetensors" in refused(video)
 
 
-def test_tensors_without_a_description_are_a_failure(film: Folder) -> None:
-    (film.path / f"{FILM}.json").unlink()
+def test_tensors_without_a_description_are_a_failure(video: Folder) -> None:
+    (video.path / f"{VIDEO}.json").unlink()
 
-    assert f"{FILM}.json is missing" in refused(film)
+    assert f"{VIDEO}.json is missing" in refused(video)
 
 
 @pytest.mark.parametrize("text", ["{", "[1, 2]", ""])
-def test_a_description_that_is_no_json_object_is_a_failure(film: Folder, text: str) -> None:
-    (film.path / f"{FILM}.json").write_text(text)
+def test_a_description_that_is_no_json_object_is_a_failure(video: Folder, text: str) -> None:
+    (video.path / f"{VIDEO}.json").write_text(text)
 
-    assert f"{FILM}.json" in refused(film)
+    assert f"{VIDEO}.json" in refused(video)
 
 
 def test_a_file_of_cases_without_any_is_a_failure(folder: Folder) -> None:

@@ -17,11 +17,11 @@ CONFIGS = [BASE, DISTILLED, replace(BASE, ramp=True), replace(BASE, window_size=
 
 @pytest.mark.parametrize("config", CONFIGS)
 def test_keys_of_finished_chunks_know_nothing_of_later_prompts(
-    small_films: Any, config: SamplerConfig
+    small_videos: Any, config: SamplerConfig
 ) -> None:
-    plain = small_films.sampler(config, 8)
-    switched = small_films.sampler(
-        config, text=lambda c: small_films.row(c + 50 * (c >= 3)) if c < 8 else None
+    plain = small_videos.sampler(config, 8)
+    switched = small_videos.sampler(
+        config, text=lambda c: small_videos.row(c + 50 * (c >= 3)) if c < 8 else None
     )
     for chunk, other in zip(islice(plain, 3), islice(switched, 3), strict=True):
         assert torch.equal(chunk.latents, other.latents)
@@ -33,7 +33,9 @@ def test_keys_of_finished_chunks_know_nothing_of_later_prompts(
 
 
 @pytest.mark.parametrize("config", CONFIGS)
-def test_a_finished_chunk_carries_the_null_caption(small_films: Any, config: SamplerConfig) -> None:
+def test_a_finished_chunk_carries_the_null_caption(
+    small_videos: Any, config: SamplerConfig
+) -> None:
     clean: list[bool] = []
 
     class Watching(ChunkSampler):
@@ -41,37 +43,39 @@ def test_a_finished_chunk_carries_the_null_caption(small_films: Any, config: Sam
             clean.extend(text is given.null[0] for text in given.text[: given.step.clean_chunks])
             return super().predict(given)
 
-    noise = seeded_noise(7, small_films.shape)
-    list(Watching(small_films.model, config, noise=noise, text=small_films.row, total=6))
+    noise = seeded_noise(7, small_videos.shape)
+    list(Watching(small_videos.model, config, noise=noise, text=small_videos.row, total=6))
 
     assert clean == [True] * 5  # of all but the last, which nobody looks back at
 
 
 @pytest.mark.parametrize("config", CONFIGS)
-def test_a_film_told_late_equals_a_film_that_knew(small_films: Any, config: SamplerConfig) -> None:
+def test_a_video_told_late_equals_a_video_that_knew(
+    small_videos: Any, config: SamplerConfig
+) -> None:
     changed: dict[int, int] = {}
 
     def text(chunk: int) -> Any:
-        return small_films.row(chunk + changed.get(chunk, 0)) if chunk < 9 else None
+        return small_videos.row(chunk + changed.get(chunk, 0)) if chunk < 9 else None
 
-    running = small_films.sampler(config, text=text)
+    running = small_videos.sampler(config, text=text)
     made = [chunk.latents for chunk in islice(running, 2)]
     first = running.begun
     changed |= dict.fromkeys(range(first, 9), 50)
     made += [chunk.latents for chunk in running]
 
     def known(chunk: int) -> Any:
-        return small_films.row(chunk + 50 * (chunk >= first)) if chunk < 9 else None
+        return small_videos.row(chunk + 50 * (chunk >= first)) if chunk < 9 else None
 
     assert 2 <= first <= 6
-    assert all(map(torch.equal, made, small_films.film(config, text=known)))
+    assert all(map(torch.equal, made, small_videos.video(config, text=known)))
 
 
-def test_chunks_in_work_change_while_they_are_noisy(small_films: Any) -> None:
+def test_chunks_in_work_change_while_they_are_noisy(small_videos: Any) -> None:
     def rest(told: bool) -> tuple[int, list[torch.Tensor]]:
-        running = small_films.sampler(BASE, 8)
+        running = small_videos.sampler(BASE, 8)
         list(islice(running, 3))
-        first = running.replace_text(lambda c: small_films.row(c + 50)) if told else running.begun
+        first = running.replace_text(lambda c: small_videos.row(c + 50)) if told else running.begun
         return first, [chunk.latents for chunk in running]
 
     _, plain = rest(False)
@@ -87,35 +91,35 @@ def test_chunks_in_work_change_while_they_are_noisy(small_films: Any) -> None:
 
 @pytest.mark.parametrize(("below", "first"), [(0.0, 6), (0.05, 5), (0.2, 4), (1.0, 3)])
 def test_the_threshold_says_which_chunks_are_noisy(
-    small_films: Any, below: float, first: int
+    small_videos: Any, below: float, first: int
 ) -> None:
-    running = small_films.sampler(BASE, 8)
+    running = small_videos.sampler(BASE, 8)
     list(islice(running, 3))
 
     assert running.begun == 6
-    assert running.replace_text(lambda c: small_films.row(c + 50), below=below) == first
+    assert running.replace_text(lambda c: small_videos.row(c + 50), below=below) == first
     assert running.replace_text(lambda _: None, below=1.0) == 6
 
 
-def test_a_prompt_may_change_in_the_middle_of_a_step(small_films: Any) -> None:
+def test_a_prompt_may_change_in_the_middle_of_a_step(small_videos: Any) -> None:
     told: list[int] = []
 
     def on_forward(done: int, _: int | None) -> None:
         if done == 3 and not told:
-            told.append(running.replace_text(lambda c: small_films.row(c + 50), below=0.05))
+            told.append(running.replace_text(lambda c: small_videos.row(c + 50), below=0.05))
 
-    running = small_films.sampler(BASE, 4, on_forward=on_forward)
+    running = small_videos.sampler(BASE, 4, on_forward=on_forward)
     made = [chunk.latents for chunk in running]
 
-    plain = small_films.film(BASE, 4)
+    plain = small_videos.video(BASE, 4)
     assert told == [1]  # chunk 0 has taken three steps, chunk 1 one
     assert torch.equal(made[0], plain[0])
     assert not torch.allclose(made[1], plain[1], atol=1e-3)
 
 
-def test_behind_the_last_chunk_nothing_is_left_to_change(small_films: Any) -> None:
-    running = small_films.sampler(BASE, 3)
+def test_behind_the_last_chunk_nothing_is_left_to_change(small_videos: Any) -> None:
+    running = small_videos.sampler(BASE, 3)
     list(running)
 
     assert running.begun == 3
-    assert running.replace_text(lambda c: small_films.row(c + 50), below=1.0) == 3
+    assert running.replace_text(lambda c: small_videos.row(c + 50), below=1.0) == 3

@@ -57,11 +57,11 @@ FREE = Capabilities(
 
 def plan(
     request: VideoRequest,
-    limits: Capabilities = TINY,
+    capabilities: Capabilities = TINY,
     policy: Policy = Policy.ADJUST,
     **more: bool,
 ) -> Plan:
-    return negotiate(request, limits, policy, draw_seed=lambda: 7, **more)
+    return negotiate(request, capabilities, policy, draw_seed=lambda: 7, **more)
 
 
 def changes(made: Plan) -> dict[str, tuple[object, object]]:
@@ -138,10 +138,10 @@ def test_strict_refuses_everything_at_once() -> None:
 
 
 def test_what_has_no_near_value_is_refused_by_adjust_too() -> None:
-    picture = MediaInput(role=InputRole.FIRST_FRAME, path="cat.png")
+    image = MediaInput(role=InputRole.FIRST_FRAME, path="cat.png")
 
     with pytest.raises(UnsupportedRequestError) as caught:
-        plan(request(inputs=(picture,), options={"magi": {"stepps": 3}}))
+        plan(request(inputs=(image,), options={"magi": {"stepps": 3}}))
 
     reasons = {mismatch.field: mismatch.reason for mismatch in caught.value.mismatches}
     assert set(reasons) == {"mode", "inputs[0].role", "option stepps"}
@@ -175,7 +175,7 @@ def test_unknown_words_that_were_allowed_become_a_warning() -> None:
 
     assert made.request.prompt == "a red cat"
     assert made.warnings == (
-        "magi/tiny has never learnt these words: cat; the film may show something else",
+        "magi/tiny has never learnt these words: cat; the video may show something else",
     )
 
 
@@ -196,10 +196,10 @@ def test_every_shot_is_checked_against_the_vocabulary() -> None:
 
 
 def test_a_prompt_longer_than_the_model_reads_is_refused() -> None:
-    limits = FREE.model_copy(update={"max_prompt_characters": 5})
+    capabilities = FREE.model_copy(update={"max_prompt_characters": 5})
 
     with pytest.raises(UnsupportedRequestError, match="12 characters; at most 5"):
-        plan(request(), limits)
+        plan(request(), capabilities)
 
 
 def test_frames_are_duration_times_rate_rounded() -> None:
@@ -225,26 +225,26 @@ def test_a_single_frame_may_be_asked() -> None:
 
 
 def test_a_video_is_made_longer_but_never_shorter_than_asked() -> None:
-    limits = FREE.model_copy(update={"min_duration": 2.0, "max_duration": 8.0})
+    capabilities = FREE.model_copy(update={"min_duration": 2.0, "max_duration": 8.0})
 
-    assert changes(plan(request(duration=1), limits))["duration"] == (1.0, 2.0)
+    assert changes(plan(request(duration=1), capabilities))["duration"] == (1.0, 2.0)
     with pytest.raises(
         UnsupportedRequestError, match=r"duration = 60: .* makes 2 s to 8 s at once"
     ):
-        plan(request(duration=60), limits)
+        plan(request(duration=60), capabilities)
 
 
 def test_the_shortest_of_fixed_durations_that_is_long_enough_is_taken() -> None:
-    limits = FREE.model_copy(update={"durations": (4.0, 8.0, 12.0)})
+    capabilities = FREE.model_copy(update={"durations": (4.0, 8.0, 12.0)})
 
-    assert changes(plan(request(duration=5), limits))["duration"] == (5.0, 8.0)
-    assert changes(plan(request(duration=4.02), limits))["duration"] == (4.02, 4.0)
+    assert changes(plan(request(duration=5), capabilities))["duration"] == (5.0, 8.0)
+    assert changes(plan(request(duration=4.02), capabilities))["duration"] == (4.02, 4.0)
 
 
 def test_a_length_that_nobody_asked_for_may_be_any_that_the_model_makes() -> None:
-    limits = FREE.model_copy(update={"default_duration": None, "durations": (2.0, 3.0)})
+    capabilities = FREE.model_copy(update={"default_duration": None, "durations": (2.0, 3.0)})
 
-    assert plan(VideoRequest(prompt="a circle"), limits).request.num_frames == 3 * 24
+    assert plan(VideoRequest(prompt="a circle"), capabilities).request.num_frames == 3 * 24
 
 
 @given(
@@ -294,18 +294,18 @@ def test_more_shots_than_the_model_takes_are_refused() -> None:
         plan(VideoRequest(shots=shots), TINY.model_copy(update={"max_shots": 1}))
 
 
-def test_an_endless_film_stays_endless_where_it_can() -> None:
+def test_an_endless_video_stays_endless_where_it_can() -> None:
     made = plan(VideoRequest(prompt="a cat", endless=True), FREE)
 
     assert made.request.endless
     assert made.request.num_frames is None
 
 
-def test_a_film_that_is_made_anew_is_never_endless() -> None:
+def test_a_video_that_is_made_anew_is_never_endless() -> None:
     edits = FREE.model_copy(
         update={"modes": (VideoMode.VIDEO_EDIT,), "input_roles": (InputRole.SOURCE_VIDEO,)}
     )
-    source = MediaInput(role=InputRole.SOURCE_VIDEO, data=b"film")
+    source = MediaInput(role=InputRole.SOURCE_VIDEO, data=b"video")
     request = VideoRequest(
         prompt="a cat", mode=VideoMode.VIDEO_EDIT, inputs=(source,), endless=True
     )
@@ -314,11 +314,11 @@ def test_a_film_that_is_made_anew_is_never_endless() -> None:
         plan(request, edits)
 
     assert [(each.field, each.reason) for each in caught.value.mismatches] == [
-        ("endless", "a film that is made anew ends where its source ends")
+        ("endless", "a video that is made anew ends where its source ends")
     ]
 
 
-def test_an_endless_film_is_refused_where_it_cannot_be() -> None:
+def test_an_endless_video_is_refused_where_it_cannot_be() -> None:
     with pytest.raises(UnsupportedRequestError, match="given length only"):
         plan(VideoRequest(prompt="a circle", endless=True))
 
@@ -331,9 +331,11 @@ def test_a_seed_that_nobody_takes_is_said_not_dropped_silently() -> None:
 
 
 def test_an_unknown_fact_lets_the_wish_pass() -> None:
-    limits = FREE.model_copy(update={"seed": "unknown", "audio": "unknown", "camera": "unknown"})
+    capabilities = FREE.model_copy(
+        update={"seed": "unknown", "audio": "unknown", "camera": "unknown"}
+    )
 
-    made = plan(request(seed=3, audio=True, camera=CameraMove.STATIC), limits)
+    made = plan(request(seed=3, audio=True, camera=CameraMove.STATIC), capabilities)
 
     assert (made.request.seed, made.request.audio, made.request.camera) == (3, True, "static")
 
@@ -347,9 +349,9 @@ def test_a_tier_becomes_pixels_where_the_model_does_not_know_it_by_name() -> Non
 
 
 def test_a_tier_is_passed_on_where_the_model_knows_it_by_name() -> None:
-    limits = FREE.model_copy(update={"resolutions": (ResolutionTier.P720,)})
+    capabilities = FREE.model_copy(update={"resolutions": (ResolutionTier.P720,)})
 
-    made = plan(request(resolution=ResolutionTier.P720), limits)
+    made = plan(request(resolution=ResolutionTier.P720), capabilities)
 
     assert made.request.resolution is ResolutionTier.P720
     assert made.request.size is None
@@ -357,9 +359,9 @@ def test_a_tier_is_passed_on_where_the_model_knows_it_by_name() -> None:
 
 def test_the_nearest_size_is_near_in_shape_too() -> None:
     sizes = tuple(Size.parse(text) for text in ("1280x720", "720x1280", "960x960"))
-    limits = FREE.model_copy(update={"sizes": sizes, "size_range": None})
+    capabilities = FREE.model_copy(update={"sizes": sizes, "size_range": None})
 
-    assert plan(request(size=Size.parse("600x1000")), limits).request.size == sizes[1]
+    assert plan(request(size=Size.parse("600x1000")), capabilities).request.size == sizes[1]
 
 
 def test_a_preference_without_a_choice_is_said() -> None:
@@ -427,10 +429,10 @@ def test_no_field_is_dropped_silently(name: str, value: object, policy: Policy) 
     fps=some.floats(0.5, 400),
     width=some.integers(8, 4096),
     height=some.integers(8, 4096),
-    limits=some.sampled_from([TINY, FREE]),
+    capabilities=some.sampled_from([TINY, FREE]),
 )
 def test_an_adjusted_plan_always_fits_the_limits(
-    seconds: float, fps: float, width: int, height: int, limits: Capabilities
+    seconds: float, fps: float, width: int, height: int, capabilities: Capabilities
 ) -> None:
     asked = VideoRequest(
         prompt="a red circle",
@@ -440,12 +442,12 @@ def test_an_adjusted_plan_always_fits_the_limits(
     )
 
     try:
-        made = plan(asked, limits)
+        made = plan(asked, capabilities)
     except InvalidRequestError as error:
         assert "less than one frame" in error.message  # noqa: PT017  # the only way out
         return
 
-    again = plan(made.request, limits, Policy.STRICT)
+    again = plan(made.request, capabilities, Policy.STRICT)
     assert again.request == made.request
     assert again.adjustments == ()
 
@@ -497,7 +499,7 @@ def test_frames_against_the_rule_are_refused_when_strict_and_the_rule_is_said() 
     assert plan(request(duration=17 / 16), RULED, Policy.ADJUST).request.num_frames == 17
 
 
-def test_frames_of_the_rule_are_not_fewer_than_the_shortest_film() -> None:
-    limits = RULED.model_copy(update={"min_duration": 0.25, "frame_offset": 3})
+def test_frames_of_the_rule_are_not_fewer_than_the_shortest_video() -> None:
+    capabilities = RULED.model_copy(update={"min_duration": 0.25, "frame_offset": 3})
 
-    assert plan(VideoRequest(prompt="a circle", num_frames=1), limits).request.num_frames == 7
+    assert plan(VideoRequest(prompt="a circle", num_frames=1), capabilities).request.num_frames == 7

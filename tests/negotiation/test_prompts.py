@@ -17,9 +17,9 @@ def plan(
     *,
     rules: PromptRules = AS_WRITTEN,
     policy: Policy = Policy.ADJUST,
-    **limits: object,
+    **more: object,
 ) -> Plan:
-    facts = {"backend": "acme", "model": "one", **limits}
+    facts = {"backend": "acme", "model": "one", **more}
     capabilities = Capabilities.model_validate(facts)
     return negotiate(request, capabilities, policy, draw_seed=lambda: 7, rules=rules)
 
@@ -45,11 +45,11 @@ def test_every_shot_has_to_fit() -> None:
 
 @pytest.mark.parametrize("policy", list(Policy))
 def test_a_negative_prompt_that_is_too_long_is_refused_and_never_cut(policy: Policy) -> None:
-    limits = {"negative_prompt": True, "max_negative_prompt_characters": 10}
+    capabilities = {"negative_prompt": True, "max_negative_prompt_characters": 10}
 
-    assert plan(VideoRequest(prompt="a", negative_prompt="b" * 10), **limits)
+    assert plan(VideoRequest(prompt="a", negative_prompt="b" * 10), **capabilities)
     with pytest.raises(UnsupportedRequestError, match=r"negative_prompt.* 11 characters; at"):
-        plan(VideoRequest(prompt="a", negative_prompt="b" * 11), policy=policy, **limits)
+        plan(VideoRequest(prompt="a", negative_prompt="b" * 11), policy=policy, **capabilities)
 
 
 def test_a_negative_prompt_that_nobody_takes_may_be_of_any_length() -> None:

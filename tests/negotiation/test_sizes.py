@@ -18,14 +18,14 @@ SIDES = some.integers(8, 4096).map(lambda half: 2 * half)
 SIZES = some.builds(lambda width, height: Size(width=width, height=height), SIDES, SIDES)
 
 
-def limits(*sizes: str, span: SizeRange | None = None) -> Capabilities:
+def capabilities(*sizes: str, span: SizeRange | None = None) -> Capabilities:
     made = tuple(Size.parse(size) for size in sizes)
     return Capabilities(backend="acme", model="one", sizes=made, size_range=span)
 
 
 def between(smallest: str, largest: str, multiple: int) -> Capabilities:
     low, high = Size.parse(smallest), Size.parse(largest)
-    return limits(span=SizeRange(minimum=low, maximum=high, multiple=multiple))
+    return capabilities(span=SizeRange(minimum=low, maximum=high, multiple=multiple))
 
 
 def shape_error(size: Size, wanted: Size) -> float:
@@ -35,14 +35,14 @@ def shape_error(size: Size, wanted: Size) -> float:
 @pytest.mark.parametrize(
     ("asked", "model", "used"),
     [
-        ("640x360", limits(*WAN), "1280x720"),
-        ("360x640", limits(*WAN), "720x1280"),
-        ("1024x576", limits(*WAN), "1280x720"),
-        ("2560x1440", limits(*WAN), "1920x1080"),
-        ("512x512", limits(*WAN), "720x720"),
-        ("640x360", limits(*SEEDANCE), "854x480"),
-        ("1024x576", limits(*SEEDANCE), "854x480"),
-        ("2560x1080", limits(*SEEDANCE), "1120x480"),
+        ("640x360", capabilities(*WAN), "1280x720"),
+        ("360x640", capabilities(*WAN), "720x1280"),
+        ("1024x576", capabilities(*WAN), "1280x720"),
+        ("2560x1440", capabilities(*WAN), "1920x1080"),
+        ("512x512", capabilities(*WAN), "720x720"),
+        ("640x360", capabilities(*SEEDANCE), "854x480"),
+        ("1024x576", capabilities(*SEEDANCE), "854x480"),
+        ("2560x1080", capabilities(*SEEDANCE), "1120x480"),
     ],
 )
 def test_of_a_list_the_nearest_shape_wins_and_then_the_area(
@@ -77,7 +77,7 @@ def test_beyond_a_range_a_size_is_scaled_with_its_shape_and_then_rounded(
 def test_of_any_list_no_other_size_has_a_nearer_shape_that_one_would_see(
     wanted: Size, sizes: list[Size]
 ) -> None:
-    used = nearest_size(wanted, limits(*map(str, sizes)))
+    used = nearest_size(wanted, capabilities(*map(str, sizes)))
 
     assert used in sizes
     best = min(shape_error(size, wanted) for size in sizes)
@@ -105,7 +105,7 @@ def test_in_any_range_the_shape_is_kept_where_some_size_of_it_is_made(
     largest = Size(width=max(high[0], made.width), height=max(high[1], made.height))
     span = SizeRange(minimum=smallest, maximum=largest, multiple=multiple)
 
-    used = nearest_size(wanted, limits(span=span))
+    used = nearest_size(wanted, capabilities(span=span))
 
     assert smallest.width <= used.width <= largest.width
     assert smallest.height <= used.height <= largest.height

@@ -56,7 +56,7 @@ def test_the_shot_without_a_length_gets_what_the_others_leave() -> None:
     assert layout.frames == (3 * CHUNK, 2 * CHUNK, CHUNK)
 
 
-def test_a_cut_moves_to_the_nearest_border_and_the_last_shot_ends_with_the_film() -> None:
+def test_a_cut_moves_to_the_nearest_border_and_the_last_shot_ends_with_the_video() -> None:
     layout = lay_out(shots_of(2.4, 2.4, 1.7), total=156, fps=24, chunk=CHUNK)
 
     assert layout.frames == (2 * CHUNK, 3 * CHUNK, 36)
@@ -70,7 +70,7 @@ def test_rounding_does_not_add_up() -> None:
     assert all(abs(cut - 33.6 * (index + 1)) <= CHUNK / 2 for index, cut in enumerate(cuts))
 
 
-def test_a_last_shot_that_would_get_nothing_makes_the_film_longer() -> None:
+def test_a_last_shot_that_would_get_nothing_makes_the_video_longer() -> None:
     layout = lay_out(shots_of(0.6, 0.3), total=22, fps=24, chunk=CHUNK)
 
     assert layout.frames == (CHUNK, CHUNK)
@@ -82,7 +82,7 @@ def test_without_chunks_a_cut_is_on_any_frame() -> None:
     assert layout.frames == (12, 6)
 
 
-def test_the_last_shot_of_an_endless_film_is_open() -> None:
+def test_the_last_shot_of_an_endless_video_is_open() -> None:
     layout = lay_out(shots_of(2, None), total=None, fps=24, chunk=CHUNK)
 
     assert layout.frames == (2 * CHUNK, None)

@@ -131,7 +131,7 @@ def test_one_request_goes_five_ways_by_one_word_and_is_never_paid_twice(
     example.main(["--folder", str(tmp_path / "ways"), "--duration", "0.5"])
 
     said = capsys.readouterr().out
-    assert "5 films, 5 records, 1 shape of record" in said
+    assert "5 videos, 5 records, 1 shape of record" in said
     for maker in ("magi/tiny", "sandbox/slate", "fal/wan/", "wan/wan", "mochi/mochi"):
         assert maker in said
     assert "status: outcome_unknown; asked again: outcome_unknown, the same job: yes" in said
@@ -139,11 +139,11 @@ def test_one_request_goes_five_ways_by_one_word_and_is_never_paid_twice(
     assert "cannot be searched" in said
 
 
-def test_a_film_is_steered_while_it_is_made_finished_and_read_back(
+def test_a_video_is_steered_while_it_is_made_finished_and_read_back(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("torch")
-    example = load_example("steered_film")
+    example = load_example("steered_video")
 
     example.main(["--folder", str(tmp_path / "out"), "--seconds", "1", "--steps", "8"])
 

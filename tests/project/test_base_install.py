@@ -1,4 +1,4 @@
-"""What works without any extra: hosted films, from the plan to the contact sheet."""
+"""What works without any extra: hosted videos, from the plan to the contact sheet."""
 
 import json
 import re
@@ -40,9 +40,9 @@ from media_agent.video.images import as_png, frame_of
 Path("fox.png").write_bytes(as_png(frame_of(bytes(64 * 64 * 3), 64, 64)))
 with FalSimulator() as simulator:
     answer = asyncio.run(make(simulator.url))
-    answer["pictures"] = [call.json()["image_url"][:15] for call in simulator.calls("submit")]
+    answer["images"] = [call.json()["image_url"][:15] for call in simulator.calls("submit")]
     assert answer.get("status") == "completed", answer
-    answer["frames"] = probe(Path(answer["film"])).frames
+    answer["frames"] = probe(Path(answer["video"])).frames
     print(json.dumps(answer))
 """
 
@@ -74,10 +74,10 @@ def test_the_base_install_asks_for_nothing_that_makes_frames() -> None:
         assert "media-agent-video[local]" in project["optional-dependencies"][extra]
 
 
-def test_a_hosted_film_in_parts_is_made_joined_and_shown_without_extras(tmp_path: Path) -> None:
+def test_a_hosted_video_in_parts_is_made_joined_and_shown_without_extras(tmp_path: Path) -> None:
     answer: dict[str, Any] = json.loads(run_without(HOSTED, tmp_path))
 
-    assert answer["pictures"] == ["data:image/png;"] * 2
+    assert answer["images"] == ["data:image/png;"] * 2
     assert answer["frames"] >= 20 * 24
     assert Path(answer["contact_sheet"]).read_bytes().startswith(b"\x89PNG")
 

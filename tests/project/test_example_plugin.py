@@ -53,7 +53,7 @@ def run(*arguments: str, surroundings: Mapping[str, str], folder: Path) -> str:
     return result.stdout
 
 
-def test_the_installed_backend_is_listed_and_makes_a_film_by_one_word_of_the_settings(
+def test_the_installed_backend_is_listed_and_makes_a_video_by_one_word_of_the_settings(
     surroundings: Mapping[str, str], tmp_path: Path
 ) -> None:
     settings = Path(surroundings["MEDIA_AGENT_CONFIG"])

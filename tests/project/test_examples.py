@@ -34,7 +34,7 @@ def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pa
         del sys.modules[name]
 
 
-def test_the_python_of_the_readme_makes_a_film(
+def test_the_python_of_the_readme_makes_a_video(
     surroundings: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (block,) = python_blocks("README.md")
@@ -57,7 +57,7 @@ def test_the_storyboard_of_the_how_to_is_a_valid_request() -> None:
     assert request.seconds() == 8.0
 
 
-def test_the_backend_of_the_how_to_makes_a_film(surroundings: Path) -> None:
+def test_the_backend_of_the_how_to_makes_a_video(surroundings: Path) -> None:
     for block in python_blocks("docs/how-to/write-a-backend.md"):
         path = surroundings / block.splitlines()[0].removeprefix("# ")
         path.parent.mkdir(exist_ok=True)

@@ -1,21 +1,21 @@
-"""What a record says when the film is not the one that was planned."""
+"""What a record says when the video is not the one that was planned."""
 
 from pathlib import Path
 
 import pytest
 
 from media_agent.provenance.deviations import differences
-from media_agent.testing.simulator.videos import Film, film_bytes
+from media_agent.testing.simulator.videos import Video, video_bytes
 from media_agent.video.codec import probe
 from media_agent_schemas.media import InputRole, MediaInput, Size, VideoMetadata
 from media_agent_schemas.request import VideoRequest
 
 PLANNED = VideoRequest(prompt="a fox", num_frames=150, fps=30, size=Size(width=64, height=36))
-PICTURE = MediaInput(role=InputRole.FIRST_FRAME, path="fox.png")
+IMAGE = MediaInput(role=InputRole.FIRST_FRAME, path="fox.png")
 SOURCE = MediaInput(role=InputRole.SOURCE_VIDEO, path="fox.mp4")
 
 
-def film(**changes: object) -> VideoMetadata:
+def video(**changes: object) -> VideoMetadata:
     facts = {"width": 64, "height": 36, "fps": 30.0, "frames": 150, "duration": 5.0}
     return VideoMetadata.model_validate({**facts, "codec": "h264", "size_bytes": 1, **changes})
 
@@ -31,29 +31,29 @@ def film(**changes: object) -> VideoMetadata:
         ({"frames": 300, "duration": 10.0}, ["5 s were planned, 10 s came (300 frames)"]),
     ],
 )
-def test_where_a_film_is_not_what_was_planned_it_is_said(
+def test_where_a_video_is_not_what_was_planned_it_is_said(
     changes: dict[str, object], said: list[str]
 ) -> None:
-    assert list(differences(PLANNED, PLANNED, film(**changes))) == said
+    assert list(differences(PLANNED, PLANNED, video(**changes))) == said
 
 
-def test_a_rate_that_nobody_asked_for_and_the_shape_of_a_picture_are_no_differences() -> None:
-    asked = VideoRequest(prompt="a fox", inputs=(PICTURE,))
-    planned = PLANNED.model_copy(update={"inputs": (PICTURE,)})
+def test_a_rate_that_nobody_asked_for_and_the_shape_of_an_image_are_no_differences() -> None:
+    asked = VideoRequest(prompt="a fox", inputs=(IMAGE,))
+    planned = PLANNED.model_copy(update={"inputs": (IMAGE,)})
 
-    assert list(differences(asked, planned, film(fps=24.0, frames=120, width=32))) == []
+    assert list(differences(asked, planned, video(fps=24.0, frames=120, width=32))) == []
 
 
-def test_an_extended_film_may_come_back_with_what_it_extends_but_not_shorter() -> None:
+def test_an_extended_video_may_come_back_with_what_it_extends_but_not_shorter() -> None:
     planned = PLANNED.model_copy(update={"inputs": (SOURCE,)})
 
-    assert list(differences(planned, planned, film(frames=300, duration=10.0))) == []
-    assert len(list(differences(planned, planned, film(frames=30, duration=1.0)))) == 1
+    assert list(differences(planned, planned, video(frames=300, duration=10.0))) == []
+    assert len(list(differences(planned, planned, video(frames=30, duration=1.0)))) == 1
 
 
-def test_a_film_that_is_cut_off_is_as_long_as_its_frames(tmp_path: Path) -> None:
+def test_a_video_that_is_cut_off_is_as_long_as_its_frames(tmp_path: Path) -> None:
     whole, half = tmp_path / "whole.mp4", tmp_path / "half.mp4"
-    content = film_bytes(Film())
+    content = video_bytes(Video())
     whole.write_bytes(content)
     half.write_bytes(content[: len(content) * 2 // 3])
 

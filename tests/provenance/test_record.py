@@ -26,7 +26,7 @@ def job(record: Path) -> VideoJob:
 def test_a_record_of_an_older_version_is_left_out_and_said_so(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    record = tmp_path / "film.json"
+    record = tmp_path / "video.json"
     record.write_text('{"schema_version": "1", "job_id": "one"}')
 
     assert read_record(job(record)) is None
@@ -37,5 +37,5 @@ def test_a_record_of_an_older_version_is_left_out_and_said_so(
 
 
 def test_a_record_that_is_gone_is_none(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    assert read_record(job(tmp_path / "film.json")) is None
+    assert read_record(job(tmp_path / "video.json")) is None
     assert caplog.messages == []

@@ -20,7 +20,7 @@ from media_agent_schemas.media import ResolutionTier, Size
 from media_agent_schemas.request import VideoRequest
 
 TODAY = datetime.date(2026, 11, 20)
-FILM = VideoRequest(
+VIDEO = VideoRequest(
     prompt="a fox", num_frames=120, fps=24, size=Size(width=1280, height=720), seed=0
 )
 GOOD = """
@@ -64,22 +64,22 @@ def written(folder: Path, text: str) -> Path:
     ],
 )
 def test_a_price_is_counted_as_it_says(fields: dict[str, object], cost: float) -> None:
-    assert price(**fields).cost(FILM) == pytest.approx(cost)
+    assert price(**fields).cost(VIDEO) == pytest.approx(cost)
 
 
 def test_every_video_of_a_request_is_paid_for() -> None:
-    assert price().cost(FILM.model_copy(update={"n": 3})) == pytest.approx(1.5)
+    assert price().cost(VIDEO.model_copy(update={"n": 3})) == pytest.approx(1.5)
 
 
 def test_more_steps_than_included_cost_in_proportion() -> None:
-    steps = FILM.model_copy(update={"options": {"acme": {"num_inference_steps": "32"}}})
-    fewer = FILM.model_copy(update={"options": {"acme": {"num_inference_steps": 4}}})
+    steps = VIDEO.model_copy(update={"options": {"acme": {"num_inference_steps": "32"}}})
+    fewer = VIDEO.model_copy(update={"options": {"acme": {"num_inference_steps": 4}}})
 
     assert price(steps_included=16).cost(steps) == pytest.approx(1.0)
     assert price(steps_included=16).cost(fewer) == pytest.approx(0.5)
 
 
-def test_an_endless_film_has_no_price_per_second() -> None:
+def test_an_endless_video_has_no_price_per_second() -> None:
     assert price().cost(VideoRequest(prompt="a fox", endless=True)) is None
 
 
@@ -89,14 +89,14 @@ def test_the_first_price_that_fits_counts() -> None:
 
     def cost(side: int) -> float | None:
         size = Size(width=2 * side, height=side)
-        return facts.estimate(FILM.model_copy(update={"size": size})).cost_usd
+        return facts.estimate(VIDEO.model_copy(update={"size": size})).cost_usd
 
     assert [cost(side) for side in (480, 720, 1080)] == pytest.approx([0.5, 1.0, 4.5])
 
 
 def test_a_price_for_a_resolution_says_nothing_of_an_open_one() -> None:
     facts = ModelFacts(prices=(price(up_to=ResolutionTier.P720),))
-    unsized = FILM.model_copy(update={"size": None})
+    unsized = VIDEO.model_copy(update={"size": None})
 
     assert facts.estimate(unsized) == Estimate()
     tier = unsized.model_copy(update={"resolution": ResolutionTier.P480})
@@ -106,8 +106,8 @@ def test_a_price_for_a_resolution_says_nothing_of_an_open_one() -> None:
 def test_sound_that_nobody_spoke_of_is_priced_as_on() -> None:
     facts = ModelFacts(prices=(price(audio=False), price(usd=0.2, audio=True)))
 
-    assert facts.estimate(FILM).cost_usd == pytest.approx(1.0)
-    silent = FILM.model_copy(update={"audio": False})
+    assert facts.estimate(VIDEO).cost_usd == pytest.approx(1.0)
+    silent = VIDEO.model_copy(update={"audio": False})
     assert facts.estimate(silent).cost_usd == pytest.approx(0.5)
 
 
@@ -115,18 +115,18 @@ def test_a_fact_says_its_source_and_date() -> None:
     speed = {"seconds_per_second": 4, "start_seconds": 5, "source": "a clock", "date": TODAY}
     facts = ModelFacts.model_validate({"prices": [dict(price())], "speed": speed})
 
-    estimate = facts.estimate(FILM)
+    estimate = facts.estimate(VIDEO)
 
     assert estimate.seconds == pytest.approx(25)
     assert estimate.source == "price: a page, 2026-11-20; time: a clock, 2026-11-20"
 
 
 def test_what_a_backend_knows_itself_goes_before_the_catalogue() -> None:
-    limits = Capabilities(backend="acme", model="one")
+    capabilities = Capabilities(backend="acme", model="one")
     catalogue = Catalogue({"acme": {"one": ModelFacts(prices=(price(),))}})
 
-    own = catalogue.estimate(limits, Estimate(cost_usd=0.0, source="own"), FILM)
-    silent = catalogue.estimate(limits, Estimate(), FILM)
+    own = catalogue.estimate(capabilities, Estimate(cost_usd=0.0, source="own"), VIDEO)
+    silent = catalogue.estimate(capabilities, Estimate(), VIDEO)
 
     assert own.cost_usd == 0.0
     assert silent.cost_usd == pytest.approx(0.5)
@@ -180,7 +180,7 @@ def test_a_faulty_file_is_logged_and_harms_no_other(
 
 def test_corrections_hold_and_silence_is_filled() -> None:
     checked = Verification(level=VerificationLevel.LIVE, date=TODAY)
-    facts = ModelFacts(licence="MIT", verification=checked, limits={"max_duration": 4.0})
+    facts = ModelFacts(licence="MIT", verification=checked, overrides={"max_duration": 4.0})
     catalogue = Catalogue({"acme": {"one": facts}})
 
     better = catalogue.corrected(Capabilities(backend="acme", model="one", max_duration=10.0))

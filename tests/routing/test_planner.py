@@ -4,17 +4,17 @@ import pytest
 
 from media_agent.errors import InvalidRequestError
 from media_agent.routing.planner import as_long_as_its_source
-from media_agent.testing.simulator.videos import Film, film_bytes
+from media_agent.testing.simulator.videos import Video, video_bytes
 from media_agent_schemas import InputRole, MediaInput, VideoMode, VideoRequest
 
 
 def edit(**values: object) -> VideoRequest:
-    film = MediaInput(role=InputRole.SOURCE_VIDEO, data=film_bytes(Film(frames=31, fps=24)))
-    known = {"prompt": "a cat", "mode": VideoMode.VIDEO_EDIT, "inputs": (film,)}
+    video = MediaInput(role=InputRole.SOURCE_VIDEO, data=video_bytes(Video(frames=31, fps=24)))
+    known = {"prompt": "a cat", "mode": VideoMode.VIDEO_EDIT, "inputs": (video,)}
     return VideoRequest.model_validate(known | values)
 
 
-def test_a_film_made_anew_is_as_long_as_its_source() -> None:
+def test_a_video_made_anew_is_as_long_as_its_source() -> None:
     assert as_long_as_its_source(edit()).duration == pytest.approx(31 / 24)
 
 
@@ -25,7 +25,7 @@ def test_a_film_made_anew_is_as_long_as_its_source() -> None:
         {"num_frames": 7},
         {"endless": True},
         {"mode": VideoMode.VIDEO_EXTEND},
-        {"inputs": ({"role": "source_video", "url": "https://example.com/film.mp4"},)},
+        {"inputs": ({"role": "source_video", "url": "https://example.com/video.mp4"},)},
         {"inputs": ()},
     ],
 )
@@ -35,8 +35,8 @@ def test_a_length_that_was_given_or_cannot_be_seen_stays(values: dict[str, objec
     assert as_long_as_its_source(asked) is asked
 
 
-def test_a_source_that_is_no_film_is_refused_before_anything_begins() -> None:
-    rubbish = MediaInput(role=InputRole.SOURCE_VIDEO, data=b"no film, but words")
+def test_a_source_that_is_no_video_is_refused_before_anything_begins() -> None:
+    rubbish = MediaInput(role=InputRole.SOURCE_VIDEO, data=b"no video, but words")
 
     with pytest.raises(InvalidRequestError, match="cannot be used"):
         as_long_as_its_source(edit(inputs=(rubbish,)))

@@ -17,7 +17,7 @@ from media_agent.errors import (
 from media_agent.routing.catalogue import Catalogue, ModelFacts, Price
 from media_agent.routing.explain import chosen, refusals_in
 from media_agent.routing.router import Router
-from media_agent.routing.rules import Route, Rules
+from media_agent.routing.rules import Route, RoutingRules
 from media_agent_schemas.capabilities import (
     Capabilities,
     Estimate,
@@ -97,7 +97,7 @@ class Empty(Shelf):
         raise InvalidRequestError("empty has no model yet")
 
 
-def model(backend: str, name: str, **limits: object) -> Capabilities:
+def model(backend: str, name: str, **capabilities: object) -> Capabilities:
     facts: dict[str, object] = {
         "backend": backend,
         "model": name,
@@ -109,14 +109,14 @@ def model(backend: str, name: str, **limits: object) -> Capabilities:
         "default_size": Size(width=1280, height=720),
         "seed": True,
         "verification": Verification(level=VerificationLevel.SIMULATOR),
-        **limits,
+        **capabilities,
     }
     return Capabilities.model_validate(facts)
 
 
-def endless(backend: str = "engine", **limits: object) -> Capabilities:
+def endless(backend: str = "engine", **capabilities: object) -> Capabilities:
     return model(
-        backend, "one", **{"max_duration": None, "endless": True, "max_shots": None, **limits}
+        backend, "one", **{"max_duration": None, "endless": True, "max_shots": None, **capabilities}
     )
 
 
@@ -135,7 +135,7 @@ PER_SECOND = Price(usd=0.1, per="second", source="a page", date=TODAY)
 def router(
     *backends: Shelf,
     facts: Mapping[str, ModelFacts] | None = None,
-    rules: Rules | None = None,
+    rules: RoutingRules | None = None,
     broken: Mapping[str, MediaAgentError] | None = None,
 ) -> Router:
     files: dict[str, dict[str, ModelFacts]] = {}
@@ -166,7 +166,7 @@ def of(report: PlanReport, name: str) -> Candidate:
 
 def frames(candidate: Candidate) -> list[int | None]:
     assert candidate.plan is not None
-    return [part.request.num_frames for part in candidate.plan.parts]
+    return [segment.request.num_frames for segment in candidate.plan.segments]
 
 
 @pytest.mark.parametrize(
@@ -213,7 +213,7 @@ def test_an_unknown_price_is_last_not_free() -> None:
     assert "price unknown" in report.ranked[1].reasons
 
 
-def test_the_cheapest_is_first_in_however_many_parts() -> None:
+def test_the_cheapest_is_first_in_however_many_segments() -> None:
     shelves = (
         Shelf(endless("engine"), price=9.0),
         Shelf(model("fal", "magi", **EXTENDS), price=0.9),
@@ -229,12 +229,12 @@ def test_the_cheapest_is_first_in_however_many_parts() -> None:
         "wan/i2v would make it: 60 s in 8 clips, each from the last frame before: 7 seams; "
     )
     assert report.summary.endswith(
-        "First comes the cheapest, however many parts it has; 2 others could"
+        "First comes the cheapest, however many segments it has; 2 others could"
     )
 
 
 @pytest.mark.parametrize("price", [0.0, 0.3])
-def test_at_the_same_price_fewer_parts_are_better(price: float) -> None:
+def test_at_the_same_price_fewer_segments_are_better(price: float) -> None:
     shelves = (
         Shelf(model("apart", "x", **BOTH), price=price / 3),
         Shelf(model("extended", "x", **EXTENDS), price=price / 3),
@@ -258,7 +258,7 @@ def test_the_cheapest_of_known_prices_goes_before_one_piece_of_an_unknown_price(
     assert names(report) == ["wan/i2v", "silent/one"]
 
 
-def test_the_fastest_is_first_in_however_many_parts() -> None:
+def test_the_fastest_is_first_in_however_many_segments() -> None:
     def pace(seconds: float) -> ModelFacts:
         speed = {"seconds_per_second": seconds, "source": "a clock", "date": TODAY}
         return ModelFacts.model_validate({"speed": speed})
@@ -273,7 +273,7 @@ def test_the_fastest_is_first_in_however_many_parts() -> None:
 
 
 @pytest.mark.parametrize("prefer", [RoutingPreference.LOCAL_FIRST, RoutingPreference.BEST])
-def test_what_is_no_sum_of_money_or_time_puts_one_piece_before_parts(
+def test_what_is_no_sum_of_money_or_time_puts_one_piece_before_segments(
     prefer: RoutingPreference,
 ) -> None:
     shelves = Shelf(endless("dear"), price=9.0), Shelf(model("wan", "x", **BOTH), price=0.1)
@@ -297,7 +297,7 @@ def test_a_refusal_cuts_no_name_that_another_begins_with() -> None:
 def test_extending_once_is_said_so() -> None:
     report = router(Shelf(model("fal", "magi", **EXTENDS), price=1.0)).report(asked(duration=12))
 
-    assert "12 s by extending the film once: 1 seam" in report.ranked[0].reasons
+    assert "12 s by extending the video once: 1 seam" in report.ranked[0].reasons
 
 
 def test_ten_minutes_go_to_the_backend_without_a_limit_and_it_says_why() -> None:
@@ -319,7 +319,7 @@ def test_ten_minutes_go_to_the_backend_without_a_limit_and_it_says_why() -> None
     assert of(report, "engine/one").submissions == 1
 
 
-def test_an_extended_film_has_a_price_and_seams_for_every_part() -> None:
+def test_an_extended_video_has_a_price_and_seams_for_every_segment() -> None:
     report = router(
         Shelf(model("fal", "magi", **EXTENDS)), facts={"fal/magi": ModelFacts(prices=(PER_SECOND,))}
     ).report(asked(duration=20))
@@ -328,10 +328,14 @@ def test_an_extended_film_has_a_price_and_seams_for_every_part() -> None:
     assert candidate.method is Method.EXTEND
     assert frames(candidate) == [160, 160, 160]
     assert candidate.plan is not None
-    assert [part.takes for part in candidate.plan.parts] == ["nothing", "film", "film"]
+    assert [segment.continues_from for segment in candidate.plan.segments] == [
+        "nothing",
+        "video",
+        "video",
+    ]
     assert candidate.seams == 2
     assert candidate.estimate.cost_usd == pytest.approx(2.0)
-    assert "20 s by extending the film 2 times: 2 seams" in candidate.reasons
+    assert "20 s by extending the video 2 times: 2 seams" in candidate.reasons
 
 
 def test_a_chain_counts_the_shared_frame_once() -> None:
@@ -343,7 +347,7 @@ def test_a_chain_counts_the_shared_frame_once() -> None:
     assert sum(each or 0 for each in frames(candidate)) - candidate.seams == 480
     assert candidate.plan.request.num_frames == 480
     assert candidate.estimate.cost_usd == pytest.approx(1.5)
-    follower = candidate.plan.parts[1].request
+    follower = candidate.plan.segments[1].request
     assert (follower.mode, follower.inputs) == (VideoMode.IMAGE_TO_VIDEO, ())
     assert follower.seed == 7
     assert follower.size == Size(width=1280, height=720)
@@ -363,8 +367,8 @@ def test_another_model_of_the_backend_may_go_on() -> None:
     report = router(Shelf(text, image), facts=facts).report(asked(duration=10))
 
     plan = chosen(report)
-    assert [part.request.model for part in plan.parts] == ["fal/wan/text", "fal/wan/image"]
-    assert plan.parts[1].request.seed is None
+    assert [segment.request.model for segment in plan.segments] == ["fal/wan/text", "fal/wan/image"]
+    assert plan.segments[1].request.seed is None
     assert "wan/image" not in names(report)
 
 
@@ -373,13 +377,13 @@ def test_what_only_makes_fixed_lengths_is_rounded_up_and_says_so() -> None:
 
     plan = chosen(router(shelf).report(asked(duration=12)))
 
-    assert [part.request.num_frames for part in plan.parts] == [240, 120]
+    assert [segment.request.num_frames for segment in plan.segments] == [240, 120]
     (change,) = [each for each in plan.adjustments if each.field == "duration"]
     assert change.asked == 12.0
     assert change.used == pytest.approx(359 / 24)
 
 
-def test_strict_refuses_parts_that_do_not_add_up_but_takes_those_that_do() -> None:
+def test_strict_refuses_segments_that_do_not_add_up_but_takes_those_that_do() -> None:
     fixed = Shelf(model("fixed", "x", durations=(5.0,), max_duration=None, **BOTH))
     free = Shelf(model("free", "x", **BOTH))
 
@@ -394,8 +398,8 @@ def test_a_storyboard_is_chained_with_its_words() -> None:
 
     plan = chosen(router(Shelf(model("wan", "x", **BOTH))).report(VideoRequest(shots=shots)))
 
-    assert [part.request.prompt for part in plan.parts] == ["dawn", "noon", "noon"]
-    assert all(part.request.shots == () for part in plan.parts)
+    assert [segment.request.prompt for segment in plan.segments] == ["dawn", "noon", "noon"]
+    assert all(segment.request.shots == () for segment in plan.segments)
     assert [shot.prompt for shot in plan.request.shots] == ["dawn", "noon"]
     assert [shot.duration for shot in plan.request.shots] == [3.0, 12.0]
     assert plan.request.num_frames == 15 * 24
@@ -408,11 +412,11 @@ def test_a_storyboard_prefers_the_backend_that_takes_shots() -> None:
     assert names(router(*shelves).report(VideoRequest(shots=shots))) == ["engine/one", "wan/x"]
 
 
-def test_a_model_that_can_neither_extend_nor_begin_from_a_picture_refuses_length() -> None:
+def test_a_model_that_can_neither_extend_nor_begin_from_an_image_refuses_length() -> None:
     report = router(Shelf(model("mochi", "x"))).report(asked(duration=60))
 
     assert report.chosen is None
-    assert "makes at most 8 s at once and neither extends films" in refused(report, "mochi/x")
+    assert "makes at most 8 s at once and neither extends videos" in refused(report, "mochi/x")
     with pytest.raises(UnsupportedRequestError, match="nobody can make this: mochi/x"):
         chosen(report)
 
@@ -427,12 +431,12 @@ def test_a_model_asked_for_by_name_never_makes_less_than_was_asked(local: bool) 
     assert "ask for at most 8 s" in (caught.value.hint or "")
 
 
-def test_a_model_asked_for_by_name_makes_a_long_video_in_parts_where_it_can() -> None:
+def test_a_model_asked_for_by_name_makes_a_long_video_in_segments_where_it_can() -> None:
     shelf = Shelf(model("wan", "x", **{**BOTH, "max_duration": 15.0}), price=1.0)
 
     plan = router(shelf).plan(asked(duration=59, model="wan"))
 
-    assert len(plan.parts) == 4
+    assert len(plan.segments) == 4
     assert plan.request.num_frames == 59 * 24
 
 
@@ -467,7 +471,7 @@ def test_a_wish_refuses_with_its_reason(routing: Routing, reason: str) -> None:
     ],
 )
 def test_a_slip_in_a_wish_is_refused_before_it_lets_anybody_in(routing: Routing, said: str) -> None:
-    rules = Rules(routes={"draft": Route(deny=("fall",))})
+    rules = RoutingRules(routes={"draft": Route(deny=("fall",))})
 
     with pytest.raises(InvalidRequestError) as caught:
         router(Shelf(model("fal", "x")), rules=rules).report(asked(routing=routing))
@@ -510,7 +514,7 @@ def test_a_budget_of_exactly_the_price_pays_for_it(price: float, budget: float) 
     assert router(Shelf(model("fal", "x"), price=price)).plan(request).estimate.cost_usd == price
 
 
-def test_a_budget_counts_all_parts() -> None:
+def test_a_budget_counts_all_segments() -> None:
     shelf = Shelf(model("wan", "x", **BOTH), price=0.5)
 
     report = router(shelf).report(asked(duration=20, budget=Budget(max_cost_usd=1)))
@@ -577,7 +581,7 @@ def test_a_broken_backend_is_shown_and_harms_nobody() -> None:
 
 
 def test_a_route_says_what_the_request_does_not() -> None:
-    rules = Rules(routes={"draft": Route(allow=("cheap",), max_cost_usd=1.0)})
+    rules = RoutingRules(routes={"draft": Route(allow=("cheap",), max_cost_usd=1.0)})
     shelves = Shelf(model("cheap", "x"), price=0.1), Shelf(model("dear", "x"), price=0.05)
     request = asked(routing=Routing(route="draft", prefer=RoutingPreference.CHEAPEST))
 
@@ -588,14 +592,14 @@ def test_a_route_says_what_the_request_does_not() -> None:
 
 
 def test_the_smallest_of_all_budgets_holds() -> None:
-    rules = Rules(routes={"final": Route(max_cost_usd=5.0)}, max_cost_usd=2.0)
+    rules = RoutingRules(routes={"final": Route(max_cost_usd=5.0)}, max_cost_usd=2.0)
     request = asked(routing=Routing(route="final"), budget=Budget(max_cost_usd=3))
 
     assert rules.route(request).max_cost_usd == 2.0
 
 
 def test_an_unknown_route_names_the_nearest() -> None:
-    rules = Rules(routes={"draft": Route()})
+    rules = RoutingRules(routes={"draft": Route()})
 
     with pytest.raises(InvalidRequestError, match="no route 'draf'") as caught:
         router(Shelf(model("fal", "x")), rules=rules).report(asked(routing=Routing(route="draf")))
@@ -604,7 +608,7 @@ def test_an_unknown_route_names_the_nearest() -> None:
 
 
 def test_a_route_to_one_model_considers_only_that() -> None:
-    rules = Rules(routes={"long": Route(model="engine/one")})
+    rules = RoutingRules(routes={"long": Route(model="engine/one")})
     shelves = Shelf(endless()), Shelf(model("fal", "x"))
 
     report = router(*shelves, rules=rules).report(asked(routing=Routing(route="long")))
@@ -618,7 +622,7 @@ def test_endless_goes_to_what_is_endless_and_else_needs_a_budget() -> None:
     report = router(Shelf(endless()), paid).report(asked(endless=True))
 
     assert names(report) == ["engine/one"]
-    assert "endless film of parts at 0.5 USD each" in refused(report, "wan/x")
+    assert "endless video of segments at 0.5 USD each" in refused(report, "wan/x")
 
 
 def test_an_endless_chain_ends_where_the_budget_does() -> None:
@@ -626,21 +630,21 @@ def test_an_endless_chain_ends_where_the_budget_does() -> None:
 
     plan = chosen(router(shelf).report(asked(endless=True, budget=Budget(max_cost_usd=2.2))))
 
-    assert len(plan.parts) == 4
+    assert len(plan.segments) == 4
     assert plan.estimate.cost_usd == pytest.approx(2.0)
     assert plan.request.endless
-    assert "ends after 4 parts" in plan.warnings[-1]
+    assert "ends after 4 segments" in plan.warnings[-1]
 
 
 @pytest.mark.parametrize("length", [{"endless": True}, {"duration": 8 * 5000}])
-def test_a_plan_of_thousands_of_equal_parts_stays_small(length: dict[str, object]) -> None:
+def test_a_plan_of_thousands_of_equal_segments_stays_small(length: dict[str, object]) -> None:
     shelf = Shelf(model("wan", "x", **BOTH), price=0.01)
 
     plan = chosen(router(shelf).report(asked(**length, budget=Budget(max_cost_usd=60))))
 
     assert plan.submissions > 5000
     assert plan.seams == plan.submissions - 1
-    assert len(plan.parts) < 5
+    assert len(plan.segments) < 5
     assert len(plan.model_dump_json()) < 20_000
     assert plan.estimate.cost_usd == pytest.approx(plan.submissions * 0.01)
 
@@ -649,26 +653,26 @@ def test_an_endless_chain_that_costs_nothing_repeats_until_told_to_finish() -> N
     plan = chosen(router(Shelf(model("here", "x", **BOTH), price=0.0)).report(asked(endless=True)))
 
     assert plan.repeats
-    assert len(plan.parts) == 2
+    assert len(plan.segments) == 2
 
 
-def test_a_picture_at_the_end_cannot_be_chained() -> None:
+def test_an_image_at_the_end_cannot_be_chained() -> None:
     both = {**BOTH, "input_roles": ("first_frame", "last_frame"), "modes": tuple(VideoMode)}
-    last = MediaInput(role=InputRole.LAST_FRAME, url="https://pictures.test/end.png")
+    last = MediaInput(role=InputRole.LAST_FRAME, url="https://images.test/end.png")
 
     report = router(Shelf(model("wan", "x", **both))).report(asked(duration=30, inputs=(last,)))
 
-    assert "a film in parts takes none" in refused(report, "wan/x")
+    assert "a video in segments takes none" in refused(report, "wan/x")
 
 
-def test_a_first_picture_goes_to_the_first_part_alone() -> None:
-    first = MediaInput(role=InputRole.FIRST_FRAME, url="https://pictures.test/start.png")
+def test_a_first_image_goes_to_the_first_segment_alone() -> None:
+    first = MediaInput(role=InputRole.FIRST_FRAME, url="https://images.test/start.png")
 
     plan = chosen(
         router(Shelf(model("wan", "x", **BOTH))).report(asked(duration=15, inputs=(first,)))
     )
 
-    assert [part.request.inputs for part in plan.parts] == [(first,), ()]
+    assert [segment.request.inputs for segment in plan.segments] == [(first,), ()]
 
 
 def test_a_model_outside_the_list_can_be_allowed_by_its_full_name() -> None:

@@ -131,10 +131,10 @@ def test_a_request_that_says_nothing_is_refused() -> None:
     assert "nothing says what to show" in refusal(prompt=None)
 
 
-def test_a_picture_alone_is_enough_to_start_from() -> None:
-    picture = MediaInput(role=InputRole.FIRST_FRAME, path="cat.png")
+def test_an_image_alone_is_enough_to_start_from() -> None:
+    image = MediaInput(role=InputRole.FIRST_FRAME, path="cat.png")
 
-    assert VideoRequest(inputs=(picture,)).storyboard() == ()
+    assert VideoRequest(inputs=(image,)).storyboard() == ()
 
 
 def test_only_one_shot_may_lack_a_duration() -> None:

@@ -1,4 +1,4 @@
-"""The place of a film: checked before any work, filled at the end, never half-done."""
+"""The place of a video: checked before any work, filled at the end, never half-done."""
 
 import multiprocessing
 import os
@@ -15,7 +15,7 @@ from media_agent.storage.files import storage_errors, write_atomically
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
     path = tmp_path / "source"
-    path.write_bytes(b"film")
+    path.write_bytes(b"video")
     return path
 
 
@@ -27,21 +27,21 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     path.chmod(0o755)
 
 
-def refusal(film: Path, *, overwrite: bool = False) -> str:
-    with pytest.raises(InvalidRequestError) as caught, reserved(film, overwrite=overwrite):
+def refusal(video: Path, *, overwrite: bool = False) -> str:
+    with pytest.raises(InvalidRequestError) as caught, reserved(video, overwrite=overwrite):
         pass
     return f"{caught.value.message} ({caught.value.hint})"
 
 
-def test_a_film_is_put_in_its_place_and_nothing_else_stays(folder: Path, source: Path) -> None:
+def test_a_video_is_put_in_its_place_and_nothing_else_stays(folder: Path, source: Path) -> None:
     with reserved(folder / "a.mp4") as destination:
         place = destination.put(source, complete=True)
 
-    assert place.read_bytes() == b"film"
+    assert place.read_bytes() == b"video"
     assert [path.name for path in folder.iterdir()] == ["a.mp4"]
 
 
-def test_a_stopped_film_does_not_get_the_final_name(folder: Path, source: Path) -> None:
+def test_a_stopped_video_does_not_get_the_final_name(folder: Path, source: Path) -> None:
     with reserved(folder / "a.mp4") as destination:
         place = destination.put(source, complete=False)
 
@@ -73,28 +73,28 @@ def test_a_read_only_folder_is_refused_even_to_the_almighty(folder: Path) -> Non
 
 
 def test_what_exists_is_refused_unless_it_may_be_replaced(folder: Path, source: Path) -> None:
-    film = folder / "a.mp4"
-    film.write_bytes(b"old")
+    video = folder / "a.mp4"
+    video.write_bytes(b"old")
 
-    assert "--overwrite" in refusal(film)
-    with reserved(film, overwrite=True) as destination:
+    assert "--overwrite" in refusal(video)
+    with reserved(video, overwrite=True) as destination:
         destination.put(source, complete=True)
-    assert film.read_bytes() == b"film"
+    assert video.read_bytes() == b"video"
 
 
-def test_a_read_only_film_is_not_replaced(folder: Path) -> None:
-    film = folder / "a.mp4"
-    film.write_bytes(b"old")
-    film.chmod(0o444)
+def test_a_read_only_video_is_not_replaced(folder: Path) -> None:
+    video = folder / "a.mp4"
+    video.write_bytes(b"old")
+    video.chmod(0o444)
 
-    assert "is read-only" in refusal(film, overwrite=True)
+    assert "is read-only" in refusal(video, overwrite=True)
 
 
 def test_a_link_to_nowhere_is_no_free_place(folder: Path) -> None:
-    film = folder / "a.mp4"
-    film.symlink_to(folder / "gone")
+    video = folder / "a.mp4"
+    video.symlink_to(folder / "gone")
 
-    assert "no ordinary file" in refusal(film, overwrite=True)
+    assert "no ordinary file" in refusal(video, overwrite=True)
 
 
 def test_a_foreign_json_file_beside_it_is_not_replaced(folder: Path) -> None:
@@ -129,9 +129,9 @@ def test_a_place_that_is_taken_from_a_run_belongs_to_whoever_took_it(folder: Pat
     assert list(folder.iterdir()) == []
 
 
-def reserve_and_die(film: Path) -> None:
+def reserve_and_die(video: Path) -> None:
     """Die as a killed process does, without cleaning up."""
-    context = reserved(film)
+    context = reserved(video)
     context.__enter__()
     os._exit(9)
 
@@ -153,7 +153,7 @@ def test_a_file_that_appears_meanwhile_is_not_replaced(folder: Path, source: Pat
     with reserved(folder / "a.mp4") as destination:
         (folder / "a.mp4").write_bytes(b"another's")
 
-        with pytest.raises(StorageError, match="appeared while the film was made"):
+        with pytest.raises(StorageError, match="appeared while the video was made"):
             destination.put(source, complete=True)
 
     assert (folder / "a.mp4").read_bytes() == b"another's"

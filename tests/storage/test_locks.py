@@ -16,9 +16,9 @@ from media_agent.storage.locks import locked
 _FORK = multiprocessing.get_context("fork")
 
 
-def hold_for_ever(path: Path, is_held: multiprocessing.synchronize.Event) -> None:
+def hold_for_ever(path: Path, is_claimed: multiprocessing.synchronize.Event) -> None:
     with locked(path, waits=False):
-        is_held.set()
+        is_claimed.set()
         signal.pause()
 
 
@@ -43,10 +43,10 @@ def test_a_lock_is_held_by_one_at_a_time(tmp_path: Path) -> None:
 
 
 def test_a_lock_is_free_when_its_process_was_killed(tmp_path: Path) -> None:
-    path, is_held = tmp_path / "a.lock", _FORK.Event()
-    process = _FORK.Process(target=hold_for_ever, args=(path, is_held))
+    path, is_claimed = tmp_path / "a.lock", _FORK.Event()
+    process = _FORK.Process(target=hold_for_ever, args=(path, is_claimed))
     process.start()
-    assert is_held.wait(30)
+    assert is_claimed.wait(30)
     with pytest.raises(BlockingIOError), locked(path, waits=False):
         pass
 

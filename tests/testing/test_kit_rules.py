@@ -18,9 +18,9 @@ from media_agent_schemas.request import VideoRequest
 
 pytestmark = pytest.mark.anyio
 
-LATE = Fault("film", "status", status=404, times=3)
-MISLABELLED = Fault("film", "mislabel", times=None)
-FAILED = JobFailed(error=to_info(GenerationFailedError("there is no film")))
+LATE = Fault("video", "status", status=404, times=3)
+MISLABELLED = Fault("video", "mislabel", times=None)
+FAILED = JobFailed(error=to_info(GenerationFailedError("there is no video")))
 
 
 class Strict(OpenAICompatibleBackend):
@@ -34,7 +34,7 @@ class Strict(OpenAICompatibleBackend):
 
 
 class Impatient(OpenAICompatibleBackend):
-    """Calls work failed whose film is not there at once."""
+    """Calls work failed whose video is not there at once."""
 
     async def status(self, ref):
         event = await super().status(ref)
@@ -42,7 +42,7 @@ class Impatient(OpenAICompatibleBackend):
 
 
 class GivesUp(OpenAICompatibleBackend):
-    """Waits for a film, and then calls the work failed."""
+    """Waits for a video, and then calls the work failed."""
 
     async def status(self, ref):
         event = await super().status(ref)
@@ -50,11 +50,13 @@ class GivesUp(OpenAICompatibleBackend):
 
 
 class BelievesLabels(OpenAICompatibleBackend):
-    """Takes no film that is called a web page."""
+    """Takes no video that is called a web page."""
 
-    async def _film(self, ref, video, otherwise):
+    async def _content(self, ref, video, otherwise):
         reply = await self._api.send("GET", f"/videos/{ref.operation_id}/content")
-        return FAILED if reply.media_type == "text/html" else await super()._film(ref, video, None)
+        return (
+            FAILED if reply.media_type == "text/html" else await super()._content(ref, video, None)
+        )
 
 
 class Kit(ServiceConformance):
@@ -91,7 +93,7 @@ async def kept(
 
 
 async def test_one_that_needs_what_nobody_needs_is_found(tmp_path):
-    rule, odd = "test_what_nobody_needs_in_an_answer_keeps_no_film_back", Fault("*", "odd", None)
+    rule, odd = "test_what_nobody_needs_in_an_answer_keeps_no_video_back", Fault("*", "odd", None)
 
     assert not await kept(Strict, tmp_path, rule, faults=(odd,))
     assert await kept(OpenAICompatibleBackend, tmp_path, rule, faults=(odd,))
@@ -101,15 +103,15 @@ async def test_one_that_needs_what_nobody_needs_is_found(tmp_path):
     ("broken", "trouble"), [(Impatient, LATE), (BelievesLabels, MISLABELLED)], ids=str
 )
 async def test_one_that_fetches_too_hastily_is_found(broken, trouble, tmp_path):
-    rule = "test_a_film_that_comes_late_or_under_another_label_is_had"
+    rule = "test_a_video_that_comes_late_or_under_another_label_is_had"
 
     assert not await kept(broken, tmp_path, rule, trouble)
     assert await kept(OpenAICompatibleBackend, tmp_path, rule, trouble)
 
 
 @pytest.mark.parametrize("broken", [Impatient, GivesUp])
-async def test_one_that_calls_work_failed_whose_film_never_comes_is_found(broken, tmp_path):
-    rule = "test_a_film_that_never_comes_is_no_failed_work"
+async def test_one_that_calls_work_failed_whose_video_never_comes_is_found(broken, tmp_path):
+    rule = "test_a_video_that_never_comes_is_no_failed_work"
 
     assert not await kept(broken, tmp_path, rule)
     assert await kept(OpenAICompatibleBackend, tmp_path, rule)

@@ -13,9 +13,9 @@ import pytest
 from media_agent.backend.protocol import BackendSpec
 from media_agent.errors import InvalidRequestError, PluginError, StorageError
 from media_agent.registry.registry import Registry
-from media_agent.testing import Answer, Fault, Film, Route, Simulator
+from media_agent.testing import Answer, Fault, Route, Simulator, Video
 from media_agent.testing.simulator.find import find_simulator
-from media_agent.testing.simulator.videos import film_bytes
+from media_agent.testing.simulator.videos import video_bytes
 from media_agent.video.codec import probe
 
 
@@ -27,8 +27,8 @@ class Parlour(Simulator):
 
     def routes(self):
         return [
-            Route("POST", "/films", "submit", self.submit),
-            Route("GET", "/films/(?P<id>[^/]+)", "status", self.status),
+            Route("POST", "/videos", "submit", self.submit),
+            Route("GET", "/videos/(?P<id>[^/]+)", "status", self.status),
         ]
 
     def refusal(self, call):
@@ -36,7 +36,7 @@ class Parlour(Simulator):
 
     def submit(self, call):
         job = self.accept("m", call.json(), key=call.headers.get("x-idempotency"))
-        return Answer(200, {"id": job.id, "film": self.film_url(job)})
+        return Answer(200, {"id": job.id, "video": self.video_url(job)})
 
     def status(self, call):
         job = self.jobs.get(call.arguments["id"])
@@ -61,47 +61,47 @@ def ask(simulator, method, path, body=None, **headers):
         connection.close()
 
 
-def test_it_answers_counts_and_serves_a_real_film(tmp_path):
+def test_it_answers_counts_and_serves_a_real_video(tmp_path):
     with Parlour() as parlour:
-        status, _, body = ask(parlour, "POST", "/films", {"prompt": "a cat"})
-        film = ask(parlour, "GET", urlsplit(json.loads(body)["film"]).path)
+        status, _, body = ask(parlour, "POST", "/videos", {"prompt": "a cat"})
+        video = ask(parlour, "GET", urlsplit(json.loads(body)["video"]).path)
 
-    (tmp_path / "film.mp4").write_bytes(film[2])
-    assert (status, film[0], film[1]["Content-Type"]) == (200, 200, "video/mp4")
-    assert probe(tmp_path / "film.mp4").frames == 24
+    (tmp_path / "video.mp4").write_bytes(video[2])
+    assert (status, video[0], video[1]["Content-Type"]) == (200, 200, "video/mp4")
+    assert probe(tmp_path / "video.mp4").frames == 24
     assert parlour.accepted == 1
     assert [call.name for call in parlour.requests] == ["submit", "file"]
     assert parlour.calls("submit")[0].json() == {"prompt": "a cat"}
 
 
-def test_a_film_has_the_measures_asked(tmp_path):
-    (tmp_path / "film.mp4").write_bytes(film_bytes(Film(frames=7, fps=10, width=32, height=48)))
+def test_a_video_has_the_measures_asked(tmp_path):
+    (tmp_path / "video.mp4").write_bytes(video_bytes(Video(frames=7, fps=10, width=32, height=48)))
 
-    facts = probe(tmp_path / "film.mp4")
+    facts = probe(tmp_path / "video.mp4")
 
     assert (facts.frames, facts.fps, facts.width, facts.height) == (7, 10, 32, 48)
 
 
 def test_a_job_waits_then_works_then_is_done():
     with Parlour(queued_polls=2, running_polls=1) as parlour:
-        name = json.loads(ask(parlour, "POST", "/films", {})[2])["id"]
-        stages = [json.loads(ask(parlour, "GET", f"/films/{name}")[2])["stage"] for _ in range(4)]
+        name = json.loads(ask(parlour, "POST", "/videos", {})[2])["id"]
+        stages = [json.loads(ask(parlour, "GET", f"/videos/{name}")[2])["stage"] for _ in range(4)]
 
     assert stages == ["queued", "queued", "running", "done"]
 
 
 def test_a_wrong_key_an_unknown_path_and_an_unknown_job_are_answered_and_not_counted():
     with Parlour() as parlour:
-        refused = ask(parlour, "POST", "/films", {}, **{"x-key": "bad"})
+        refused = ask(parlour, "POST", "/videos", {}, **{"x-key": "bad"})
         unknown = ask(parlour, "GET", "/elsewhere")
-        lost = ask(parlour, "GET", "/films/none")
+        lost = ask(parlour, "GET", "/videos/none")
 
     assert (refused[0], unknown[0], lost[0], parlour.accepted) == (401, 404, 404, 0)
 
 
 def test_the_counts_are_told_to_other_processes_and_not_counted():
     with Parlour() as parlour:
-        ask(parlour, "POST", "/films", {})
+        ask(parlour, "POST", "/videos", {})
         told = json.loads(ask(parlour, "GET", "/__simulator__")[2])
 
     assert (told["name"], told["accepted"], told["calls"]) == ("parlour", 1, {"submit": 1})
@@ -112,7 +112,7 @@ def test_a_key_is_known_again_only_where_the_provider_honours_keys():
     for kind, accepted in ((Parlour, 2), (Remembering, 1)):
         with kind() as parlour:
             for _ in range(2):
-                ask(parlour, "POST", "/films", {}, **{"x-idempotency": "job-1"})
+                ask(parlour, "POST", "/videos", {}, **{"x-idempotency": "job-1"})
         assert parlour.accepted == accepted
 
 
@@ -132,8 +132,8 @@ def test_a_key_is_known_again_only_where_the_provider_honours_keys():
 )
 def test_a_fault_strikes_once_and_then_all_is_well(fault, status, accepted):
     with Parlour([fault]) as parlour:
-        struck = ask(parlour, "POST", "/films", {})
-        after = ask(parlour, "POST", "/films", {})
+        struck = ask(parlour, "POST", "/videos", {})
+        after = ask(parlour, "POST", "/videos", {})
 
     assert struck[0] == status
     assert struck[1].get("Retry-After") == fault.retry_after
@@ -148,14 +148,14 @@ def test_a_fault_strikes_once_and_then_all_is_well(fault, status, accepted):
 def test_a_broken_connection_may_hide_an_accepted_submission(kind, accepted):
     with Parlour([Fault("submit", kind)]) as parlour:
         with pytest.raises((http.client.HTTPException, ConnectionError)):
-            ask(parlour, "POST", "/films", {})
+            ask(parlour, "POST", "/videos", {})
         assert parlour.accepted == accepted
 
 
 def test_garbage_is_no_json_and_html_says_so():
     with Parlour([Fault("submit", "garbage"), Fault("submit", "html")]) as parlour:
-        garbage = ask(parlour, "POST", "/films", {})[2]
-        page = ask(parlour, "POST", "/films", {})[1]
+        garbage = ask(parlour, "POST", "/videos", {})[2]
+        page = ask(parlour, "POST", "/videos", {})[1]
 
     with pytest.raises(ValueError):
         json.loads(garbage)
@@ -165,8 +165,8 @@ def test_garbage_is_no_json_and_html_says_so():
 def test_a_fault_can_strike_several_times_or_for_ever():
     faults = [Fault("submit", "status", times=2), Fault("status", "status", times=None)]
     with Parlour(faults) as parlour:
-        submissions = [ask(parlour, "POST", "/films", {})[0] for _ in range(3)]
-        polls = [ask(parlour, "GET", "/films/none")[0] for _ in range(3)]
+        submissions = [ask(parlour, "POST", "/videos", {})[0] for _ in range(3)]
+        polls = [ask(parlour, "GET", "/videos/none")[0] for _ in range(3)]
 
     assert submissions == [500, 500, 200]
     assert polls == [500, 500, 500]
@@ -175,9 +175,9 @@ def test_a_fault_can_strike_several_times_or_for_ever():
 def test_connections_are_refused_until_it_listens():
     with Parlour([Fault("*", "refuse")]) as parlour:
         with pytest.raises(ConnectionRefusedError):
-            ask(parlour, "POST", "/films", {})
+            ask(parlour, "POST", "/videos", {})
         parlour.listen()
-        assert ask(parlour, "POST", "/films", {})[0] == 200
+        assert ask(parlour, "POST", "/videos", {})[0] == 200
 
 
 def test_a_stalled_call_is_let_go_when_it_stops():
@@ -186,7 +186,7 @@ def test_a_stalled_call_is_let_go_when_it_stops():
 
     def wait():
         try:
-            seen.append(ask(parlour, "POST", "/films", {}))
+            seen.append(ask(parlour, "POST", "/videos", {}))
         except (http.client.HTTPException, ConnectionError) as error:
             seen.append(error)
 
@@ -280,7 +280,7 @@ def test_the_command_stands_in_for_a_provider_until_it_is_stopped():
 
 def test_an_odd_answer_says_what_is_needed_and_nothing_else_that_can_be_read():
     with Parlour([Fault("submit", "odd", times=None)]) as parlour:
-        body = ask(parlour, "POST", "/films", {})[2]
+        body = ask(parlour, "POST", "/videos", {})[2]
 
     said = json.loads(body)
     assert body.startswith(b"\xef\xbb\xbf")
@@ -290,7 +290,7 @@ def test_an_odd_answer_says_what_is_needed_and_nothing_else_that_can_be_read():
 
 def test_what_goes_wrong_can_begin_late_and_be_over():
     with Parlour() as parlour:
-        url = urlsplit(json.loads(ask(parlour, "POST", "/films", {})[2])["film"]).path
+        url = urlsplit(json.loads(ask(parlour, "POST", "/videos", {})[2])["video"]).path
         fine = ask(parlour, "GET", url)
         parlour.spoil(Fault("file", "mislabel", times=None))
         spoilt = ask(parlour, "GET", url)

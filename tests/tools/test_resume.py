@@ -61,8 +61,8 @@ class Service(PolledBackend):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(BackendSettings(data_dir=folder / "data"))
-        self.film = folder / "made.mp4"
-        write_video(self.film, np.zeros((8, 16, 16, 3), np.uint8), fps=4)
+        self.video = folder / "made.mp4"
+        write_video(self.video, np.zeros((8, 16, 16, 3), np.uint8), fps=4)
         self.accepted: list[str] = []
 
     @property
@@ -90,7 +90,7 @@ class Service(PolledBackend):
         return OperationRef(backend="service", model="one", operation_id=key)
 
     async def status(self, ref: OperationRef) -> BackendEvent:
-        return JobCompleted(artifacts=(Artifact(path=str(self.film)),))
+        return JobCompleted(artifacts=(Artifact(path=str(self.video)),))
 
 
 class Counter(LocalBackend):
@@ -216,7 +216,7 @@ async def test_a_video_made_here_by_a_process_that_is_gone_is_gone_on_with_behin
 
     assert answer["status"] == "completed", answer
     assert second.begun_at in ([1], [2])
-    assert len(list(read_frames(Path(answer["film"])))) == 24
+    assert len(list(read_frames(Path(answer["video"])))) == 24
 
 
 @pytest.mark.parametrize("tool", TOOLS)

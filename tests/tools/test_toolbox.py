@@ -19,7 +19,7 @@ from media_agent.tools.decoding import as_object
 from media_agent.tools.toolbox import idempotency_key
 from media_agent.tools.views import view_job
 from media_agent_schemas import JobStatus
-from media_agent_schemas.capabilities import PlanPart
+from media_agent_schemas.capabilities import Segment
 
 pytestmark = pytest.mark.anyio
 
@@ -65,7 +65,7 @@ def prompts_sent(record: Any) -> list[tuple[str, float]]:
 
 
 def spoil(path: str | None) -> None:
-    Path(str(path)).write_bytes(b"no film any more")
+    Path(str(path)).write_bytes(b"no video any more")
 
 
 def parameters(definition: dict[str, Any]) -> dict[str, Any]:
@@ -143,14 +143,14 @@ def test_all_dialects_name_the_same_fields() -> None:
     assert fields[0] == [sorted(tool.model_fields) for tool in TOOLS]
 
 
-async def test_a_film_is_created_waited_for_and_shown(box: ToolBox) -> None:
+async def test_a_video_is_created_waited_for_and_shown(box: ToolBox) -> None:
     started = await box.call("create_video", WISH)
     done = await finished(box, started["job_id"])
 
     assert started["status"] in ("queued", "in_progress")
     assert (done["status"], done["frame_size"], done["seconds"]) == ("completed", "64x36", 0.5)
     assert done["verification"] == "simulator"
-    assert all(is_file(done[name]) for name in ("film", "record"))
+    assert all(is_file(done[name]) for name in ("video", "record"))
     assert is_file(done["contact_sheet"], b"\x89PNG")
     assert await box.call("get_video", {"job_id": started["job_id"]}) == done
 
@@ -294,7 +294,7 @@ async def test_nobody_is_told_to_pay_again_for_parts_that_are_kept(
     client: VideoClient, status: JobStatus
 ) -> None:
     job = await client.generate(CreateVideo(**WISH).to_request())
-    part = PlanPart(request=job.plan.request)
+    part = Segment(request=job.plan.request)
     plan = job.plan.model_copy(update={"parts": (part, part)})
 
     answer = view_job(job.model_copy(update={"status": status, "plan": plan}))
@@ -312,7 +312,7 @@ async def test_nobody_is_told_to_make_again_what_may_be_there(client: VideoClien
     assert f"media-agent jobs resume {job.id}" in answer.next
 
 
-async def test_a_film_is_steered_and_saying_it_twice_is_harmless(
+async def test_a_video_is_steered_and_saying_it_twice_is_harmless(
     client: VideoClient, box: ToolBox
 ) -> None:
     wish = CreateVideo(**{**WISH, "duration": 3}).to_request()
@@ -339,7 +339,7 @@ async def test_a_failed_job_has_its_error_and_a_way_out(client: VideoClient, box
 
     assert answer["status"] == "failed"
     assert answer["error"]["code"] == "content_rejected"
-    assert "film" not in answer
+    assert "video" not in answer
 
 
 async def test_a_plan_says_who_would_make_it_and_starts_nothing(

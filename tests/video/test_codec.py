@@ -19,35 +19,35 @@ from media_agent.video.codec import (
 
 
 def moving_square(frames, start=0, height=64, width=96):
-    film = np.zeros((frames, height, width, 3), np.uint8)
-    film[..., 2] = 128
+    video = np.zeros((frames, height, width, 3), np.uint8)
+    video[..., 2] = 128
     for number in range(frames):
         left = (start + number) % (width - 20)
-        film[number, 20:40, left : left + 20] = (255, 0, 0)
-    return film
+        video[number, 20:40, left : left + 20] = (255, 0, 0)
+    return video
 
 
 def join(chunks, fps=24):
-    """Return the film that the chunks make when written one after the other."""
-    film, start = b"", 0
+    """Return the video that the chunks make when written one after the other."""
+    video, start = b"", 0
     for index, frames in enumerate(chunks):
         chunk = encode_chunk(frames, fps=fps, index=index, start_frame=start)
-        film += chunk if index == 0 else split_header(chunk)[1]
+        video += chunk if index == 0 else split_header(chunk)[1]
         start += len(frames)
-    return film
+    return video
 
 
-def test_chunks_with_an_encoder_each_decode_in_a_film_as_they_decode_alone(tmp_path):
+def test_chunks_with_an_encoder_each_decode_in_a_video_as_they_decode_alone(tmp_path):
     chunks = [moving_square(24), moving_square(24, 24), moving_square(1, 48), moving_square(7, 49)]
-    (tmp_path / "film.mp4").write_bytes(join(chunks))
+    (tmp_path / "video.mp4").write_bytes(join(chunks))
     for index, frames in enumerate(chunks):
         write_video(tmp_path / f"{index}.mp4", frames, fps=24)
 
-    film = read_frames(tmp_path / "film.mp4")
+    video = read_frames(tmp_path / "video.mp4")
 
     alone = [read_frames(tmp_path / f"{index}.mp4") for index in range(len(chunks))]
-    assert np.array_equal(film, np.concatenate(alone))
-    assert len(film) == 56
+    assert np.array_equal(video, np.concatenate(alone))
+    assert len(video) == 56
 
 
 def test_a_remux_changes_no_frame_and_keeps_the_tags(tmp_path):
@@ -56,12 +56,14 @@ def test_a_remux_changes_no_frame_and_keeps_the_tags(tmp_path):
     source = join([moving_square(24), moving_square(5, 24)])
     (tmp_path / "growing.mp4").write_bytes(source)
 
-    remux(io.BytesIO(source), tmp_path / "film.mp4", tags={"title": "a red square"})
+    remux(io.BytesIO(source), tmp_path / "video.mp4", tags={"title": "a red square"})
 
-    assert np.array_equal(read_frames(tmp_path / "film.mp4"), read_frames(tmp_path / "growing.mp4"))
-    with av.open(str(tmp_path / "film.mp4")) as film:
-        assert film.metadata["title"] == "a red square"
-    content = (tmp_path / "film.mp4").read_bytes()
+    assert np.array_equal(
+        read_frames(tmp_path / "video.mp4"), read_frames(tmp_path / "growing.mp4")
+    )
+    with av.open(str(tmp_path / "video.mp4")) as video:
+        assert video.metadata["title"] == "a red square"
+    content = (tmp_path / "video.mp4").read_bytes()
     assert content.index(b"moov") < content.index(b"mdat")
 
 
@@ -79,30 +81,30 @@ def test_colours_survive_encoding(tmp_path, size):
     for number, colour in enumerate(colours):
         frames[number] = colour
 
-    write_video(tmp_path / "film.mp4", frames, fps=24)
+    write_video(tmp_path / "video.mp4", frames, fps=24)
 
-    seen = read_frames(tmp_path / "film.mp4")
+    seen = read_frames(tmp_path / "video.mp4")
     assert seen.shape == frames.shape
     assert np.abs(seen.astype(int) - frames).max() <= 6
 
 
 def test_a_probe_says_what_the_file_holds(tmp_path):
-    write_video(tmp_path / "film.mp4", moving_square(30), fps=24)
+    write_video(tmp_path / "video.mp4", moving_square(30), fps=24)
 
-    found = probe(tmp_path / "film.mp4")
+    found = probe(tmp_path / "video.mp4")
 
     assert (found.width, found.height, found.frames, found.fps) == (96, 64, 30, 24.0)
     assert (found.codec, found.pixel_format, found.container) == ("h264", "yuv420p", "mp4")
     assert found.duration == pytest.approx(1.25)
     assert found.has_audio is False
-    assert found.size_bytes == (tmp_path / "film.mp4").stat().st_size
+    assert found.size_bytes == (tmp_path / "video.mp4").stat().st_size
 
 
 @pytest.mark.parametrize("fps", [1, 23.976023976023978, 25, 29.97, 60])
 def test_every_frame_rate_is_kept(tmp_path, fps):
-    write_video(tmp_path / "film.mp4", moving_square(9), fps=fps)
+    write_video(tmp_path / "video.mp4", moving_square(9), fps=fps)
 
-    found = probe(tmp_path / "film.mp4")
+    found = probe(tmp_path / "video.mp4")
 
     assert found.fps == pytest.approx(fps, rel=1e-9)
     assert found.frames == 9
@@ -114,7 +116,7 @@ def test_ntsc_rates_become_their_fraction():
 
 
 def test_an_artifact_carries_the_digest_of_the_file(tmp_path):
-    path = tmp_path / "film.mp4"
+    path = tmp_path / "video.mp4"
     write_video(path, moving_square(3), fps=24)
 
     artifact = describe(path)
@@ -126,9 +128,9 @@ def test_an_artifact_carries_the_digest_of_the_file(tmp_path):
 
 
 def test_frames_can_be_read_one_by_one(tmp_path):
-    write_video(tmp_path / "film.mp4", moving_square(5), fps=24)
+    write_video(tmp_path / "video.mp4", moving_square(5), fps=24)
 
-    assert [frame.shape for frame in iterate_frames(tmp_path / "film.mp4")] == [(64, 96, 3)] * 5
+    assert [frame.shape for frame in iterate_frames(tmp_path / "video.mp4")] == [(64, 96, 3)] * 5
 
 
 @pytest.mark.parametrize(
@@ -161,7 +163,7 @@ def test_a_missing_file_is_named(tmp_path):
         probe(tmp_path / "gone.mp4")
 
 
-def test_a_film_that_is_cut_off_is_named_when_it_is_read(tmp_path):
+def test_a_video_that_is_cut_off_is_named_when_it_is_read(tmp_path):
     path = tmp_path / "cut.mp4"
     write_video(path, moving_square(24), fps=24)
     content = path.read_bytes()

@@ -1,4 +1,4 @@
-"""Films one after the other: no frame lost, none doubled."""
+"""Videos one after the other: no frame lost, none doubled."""
 
 from pathlib import Path
 from typing import Any
@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from media_agent.errors import InvalidRequestError, StorageError
 from media_agent.testing.simulator.videos import write_video
 from media_agent.video.codec import frame_rate, probe, read_frames
-from media_agent.video.concat import join_films
+from media_agent.video.concat import join_videos
 
 Frames = NDArray[Any]
 
 
-def film(folder: Path, name: str, levels: range, *, size: int = 32, fps: float = 8.0) -> Path:
-    """Write a film with one flat gray per frame: level n is gray 20 n."""
+def video(folder: Path, name: str, levels: range, *, size: int = 32, fps: float = 8.0) -> Path:
+    """Write a video with one flat gray per frame: level n is gray 20 n."""
     path = folder / f"{name}.mp4"
     write_video(path, grays(levels, size), fps=fps)
     return path
@@ -31,9 +31,9 @@ def levels_of(path: Path) -> list[int]:
 
 
 def test_the_shared_frame_is_shown_once_and_nothing_is_encoded_again(tmp_path: Path) -> None:
-    parts = [film(tmp_path, "a", range(0, 5)), film(tmp_path, "b", range(4, 8))]
+    parts = [video(tmp_path, "a", range(0, 5)), video(tmp_path, "b", range(4, 8))]
 
-    joined = join_films(parts, tmp_path / "whole.mp4", shared=1)
+    joined = join_videos(parts, tmp_path / "whole.mp4", shared=1)
 
     assert not joined.encoded_again
     assert joined.frames == 8
@@ -43,26 +43,26 @@ def test_the_shared_frame_is_shown_once_and_nothing_is_encoded_again(tmp_path: P
 
 
 def test_many_parts_keep_their_times(tmp_path: Path) -> None:
-    parts = [film(tmp_path, str(part), range(part, part + 3)) for part in range(0, 9, 2)]
+    parts = [video(tmp_path, str(part), range(part, part + 3)) for part in range(0, 9, 2)]
 
-    joined = join_films(parts, tmp_path / "whole.mp4", shared=1)
+    joined = join_videos(parts, tmp_path / "whole.mp4", shared=1)
 
     assert levels_of(joined.path) == list(range(11))
     assert probe(joined.path).fps == 8.0
 
 
 def test_without_a_shared_frame_every_frame_stays(tmp_path: Path) -> None:
-    parts = [film(tmp_path, "a", range(0, 3)), film(tmp_path, "b", range(3, 6))]
+    parts = [video(tmp_path, "a", range(0, 3)), video(tmp_path, "b", range(3, 6))]
 
-    joined = join_films(parts, tmp_path / "whole.mp4")
+    joined = join_videos(parts, tmp_path / "whole.mp4")
 
     assert levels_of(joined.path) == [0, 1, 2, 3, 4, 5]
 
 
 def test_another_size_is_brought_to_that_of_the_first(tmp_path: Path) -> None:
-    parts = [film(tmp_path, "a", range(0, 4)), film(tmp_path, "b", range(3, 6), size=64)]
+    parts = [video(tmp_path, "a", range(0, 4)), video(tmp_path, "b", range(3, 6), size=64)]
 
-    joined = join_films(parts, tmp_path / "whole.mp4", shared=1)
+    joined = join_videos(parts, tmp_path / "whole.mp4", shared=1)
 
     assert joined.encoded_again
     assert levels_of(joined.path) == [0, 1, 2, 3, 4, 5]
@@ -71,21 +71,21 @@ def test_another_size_is_brought_to_that_of_the_first(tmp_path: Path) -> None:
 
 
 def test_another_rate_keeps_its_speed(tmp_path: Path) -> None:
-    parts = [film(tmp_path, "a", range(0, 2)), film(tmp_path, "b", range(2, 6), fps=16.0)]
+    parts = [video(tmp_path, "a", range(0, 2)), video(tmp_path, "b", range(2, 6), fps=16.0)]
 
-    joined = join_films(parts, tmp_path / "whole.mp4")
+    joined = join_videos(parts, tmp_path / "whole.mp4")
 
     assert joined.encoded_again
     assert joined.frames == 4
     assert probe(joined.path).duration == pytest.approx(0.5)
 
 
-def test_pictures_that_others_lean_on_are_never_cut_out(tmp_path: Path) -> None:
+def test_images_that_others_lean_on_are_never_cut_out(tmp_path: Path) -> None:
     first = tmp_path / "reordered.mp4"
     write_with_b_frames(first, grays(range(0, 7)))
-    second = film(tmp_path, "b", range(6, 9))
+    second = video(tmp_path, "b", range(6, 9))
 
-    joined = join_films([first, second], tmp_path / "whole.mp4", shared=1)
+    joined = join_videos([first, second], tmp_path / "whole.mp4", shared=1)
 
     assert joined.encoded_again
     assert levels_of(joined.path) == list(range(9))
@@ -95,25 +95,25 @@ def test_sound_is_said_to_be_lost(tmp_path: Path) -> None:
     first = tmp_path / "loud.mp4"
     write_with_sound(first, grays(range(0, 4)))
 
-    joined = join_films([first, first], tmp_path / "whole.mp4")
+    joined = join_videos([first, first], tmp_path / "whole.mp4")
 
     assert joined.lost_sound
     assert not probe(joined.path).has_audio
 
 
-def test_one_film_is_copied(tmp_path: Path) -> None:
-    joined = join_films([film(tmp_path, "a", range(0, 3))], tmp_path / "whole.mp4", shared=1)
+def test_one_video_is_copied(tmp_path: Path) -> None:
+    joined = join_videos([video(tmp_path, "a", range(0, 3))], tmp_path / "whole.mp4", shared=1)
 
     assert (joined.frames, joined.encoded_again) == (3, False)
 
 
-def test_no_film_and_no_video_are_said(tmp_path: Path) -> None:
-    (tmp_path / "text.mp4").write_text("no film")
+def test_no_video_and_no_video_are_said(tmp_path: Path) -> None:
+    (tmp_path / "text.mp4").write_text("no video")
 
-    with pytest.raises(InvalidRequestError, match="no film to join"):
-        join_films([], tmp_path / "whole.mp4")
+    with pytest.raises(InvalidRequestError, match="no video to join"):
+        join_videos([], tmp_path / "whole.mp4")
     with pytest.raises(StorageError, match="not a readable video"):
-        join_films([tmp_path / "text.mp4"], tmp_path / "whole.mp4")
+        join_videos([tmp_path / "text.mp4"], tmp_path / "whole.mp4")
 
 
 def write_with_b_frames(path: Path, frames: Frames) -> None:

@@ -8,66 +8,66 @@ import pytest
 from media_agent.errors import GenerationFailedError, NotResumableError, StorageError
 from media_agent.storage.work_folder import state_name
 from media_agent.video.codec import encode_chunk, iterate_frames, read_frames
-from media_agent.video.growing import Film, read_chunk
+from media_agent.video.growing import Video, read_chunk
 
 
 def chunk(number, frames=6, width=64):
-    film = np.full((frames, 64, width, 3), 40, np.uint8)
+    video = np.full((frames, 64, width, 3), 40, np.uint8)
     for frame in range(frames):
         left = (number * frames + frame) % 44
-        film[frame, 10:30, left : left + 20] = (255, 255, 0)
-    return film
+        video[frame, 10:30, left : left + 20] = (255, 255, 0)
+    return video
 
 
 def names(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_the_growing_film_can_be_read_after_every_chunk(tmp_path):
+def test_the_growing_video_can_be_read_after_every_chunk(tmp_path):
     seen = []
 
-    with Film(tmp_path, fps=24) as film:
+    with Video(tmp_path, fps=24) as video:
         for number in range(3):
-            film.add(chunk(number))
-            seen.append(len(read_frames(film.part_path)))
+            video.add(chunk(number))
+            seen.append(len(read_frames(video.part_path)))
 
     assert seen == [6, 12, 18]
 
 
-def test_the_finished_film_has_the_frames_of_the_growing_one(tmp_path):
-    with Film(tmp_path, fps=24) as film:
-        film.add(chunk(0))
-        film.add(chunk(1, frames=2))
-        path = film.finish("video.mp4")
+def test_the_finished_video_has_the_frames_of_the_growing_one(tmp_path):
+    with Video(tmp_path, fps=24) as video:
+        video.add(chunk(0))
+        video.add(chunk(1, frames=2))
+        path = video.finish("video.mp4")
 
     assert path == tmp_path / "video.mp4"
-    assert np.array_equal(read_frames(path), read_frames(film.part_path))
+    assert np.array_equal(read_frames(path), read_frames(video.part_path))
     assert len(read_frames(path)) == 8
 
 
-def test_a_film_rebuilt_after_a_kill_has_the_same_bytes(tmp_path):
-    with Film(tmp_path / "whole", fps=24) as whole:
+def test_a_video_rebuilt_after_a_kill_has_the_same_bytes(tmp_path):
+    with Video(tmp_path / "whole", fps=24) as whole:
         for number in range(4):
             whole.add(chunk(number))
-    killed = Film(tmp_path / "killed", fps=24)
+    killed = Video(tmp_path / "killed", fps=24)
     for number in range(3):
         killed.add(chunk(number))
     killed.close()
     killed.part_path.write_bytes(b"half a chunk")
 
-    with Film(tmp_path / "killed", fps=24, chunks=2) as film:
-        film.add(chunk(2))
-        film.add(chunk(3))
+    with Video(tmp_path / "killed", fps=24, chunks=2) as video:
+        video.add(chunk(2))
+        video.add(chunk(3))
 
-    assert film.part_path.read_bytes() == whole.part_path.read_bytes()
-    assert (film.chunks, film.frames) == (4, 24)
+    assert video.part_path.read_bytes() == whole.part_path.read_bytes()
+    assert (video.chunks, video.frames) == (4, 24)
 
 
-def test_who_opened_a_film_earlier_can_add_nothing_to_it_any_more(tmp_path):
-    earlier = Film(tmp_path, fps=24)
+def test_who_opened_a_video_earlier_can_add_nothing_to_it_any_more(tmp_path):
+    earlier = Video(tmp_path, fps=24)
     earlier.add(chunk(0))
 
-    with Film(tmp_path, fps=24, chunks=1) as film:
+    with Video(tmp_path, fps=24, chunks=1) as video:
         for add in (
             lambda: earlier.add(chunk(7)),
             lambda: earlier.add_state(lambda path: path.write_bytes(b"earlier")),
@@ -75,24 +75,24 @@ def test_who_opened_a_film_earlier_can_add_nothing_to_it_any_more(tmp_path):
         ):
             with pytest.raises(StorageError):
                 add()
-        film.add(chunk(1))
-        grown = film.part_path.read_bytes()
+        video.add(chunk(1))
+        grown = video.part_path.read_bytes()
         earlier._append(encode_chunk(chunk(7), fps=24, index=1, start_frame=6), 6)
         earlier.close()
 
     assert names(tmp_path / "chunks") == ["00000000.chunk", "00000001.chunk"]
     assert names(tmp_path / "states") == []
-    assert film.part_path.read_bytes() == grown
+    assert video.part_path.read_bytes() == grown
     assert names(tmp_path) == ["chunks", "states", "video.part.mp4"]
 
 
-def test_what_is_on_its_way_when_another_one_opens_the_film_does_not_arrive(tmp_path):
-    earlier = Film(tmp_path, fps=24)
+def test_what_is_on_its_way_when_another_one_opens_the_video_does_not_arrive(tmp_path):
+    earlier = Video(tmp_path, fps=24)
     opened = []
 
     def save(path):
         path.write_bytes(b"earlier")
-        opened.append(Film(tmp_path, fps=24))
+        opened.append(Video(tmp_path, fps=24))
 
     with pytest.raises(StorageError):
         earlier.add_state(save)
@@ -101,21 +101,21 @@ def test_what_is_on_its_way_when_another_one_opens_the_film_does_not_arrive(tmp_
 
 
 def test_chunks_after_the_point_of_resuming_are_forgotten(tmp_path):
-    with Film(tmp_path, fps=24) as film:
+    with Video(tmp_path, fps=24) as video:
         for number in range(3):
-            film.add(chunk(number))
+            video.add(chunk(number))
 
-    with Film(tmp_path, fps=24, chunks=1) as film:
-        assert len(read_frames(film.part_path)) == 6
+    with Video(tmp_path, fps=24, chunks=1) as video:
+        assert len(read_frames(video.part_path)) == 6
 
     assert [path.name for path in (tmp_path / "chunks").iterdir()] == ["00000000.chunk"]
 
 
 @pytest.mark.parametrize("damage", ["truncate", "flip", "remove", "swap"])
 def test_a_chunk_that_is_not_what_was_written_is_refused(tmp_path, damage):
-    with Film(tmp_path, fps=24) as film:
-        film.add(chunk(0))
-        film.add(chunk(1))
+    with Video(tmp_path, fps=24) as video:
+        video.add(chunk(0))
+        video.add(chunk(1))
     path = tmp_path / "chunks" / "00000001.chunk"
     content = path.read_bytes()
     match damage:
@@ -131,21 +131,21 @@ def test_a_chunk_that_is_not_what_was_written_is_refused(tmp_path, damage):
     with pytest.raises(StorageError, match=r"00000001\.chunk"):
         read_chunk(path, 1, 6)
     with (
-        Film(tmp_path, fps=24, chunks=2) as film,
+        Video(tmp_path, fps=24, chunks=2) as video,
         pytest.raises(NotResumableError, match=r"00000001\.chunk"),
     ):
-        film.check_whole()
+        video.check_whole()
 
 
-def test_what_comes_before_a_damaged_chunk_is_a_film_and_nothing_is_lost(tmp_path):
-    film_with_states(tmp_path, 4, keep=3)
+def test_what_comes_before_a_damaged_chunk_is_a_video_and_nothing_is_lost(tmp_path):
+    video_with_states(tmp_path, 4, keep=3)
     (tmp_path / "chunks" / "00000002.chunk").write_bytes(b"half")
     before = contents(tmp_path)
 
-    with Film(tmp_path, fps=24, chunks=4) as film:
-        path = film.finish("video.partial.mp4")
+    with Video(tmp_path, fps=24, chunks=4) as video:
+        path = video.finish("video.partial.mp4")
         with pytest.raises(NotResumableError) as caught:
-            film.check_whole()
+            video.check_whole()
 
     assert len(read_frames(path)) == 12
     assert "branch JOB --at 2" in caught.value.hint
@@ -155,50 +155,50 @@ def test_what_comes_before_a_damaged_chunk_is_a_film_and_nothing_is_lost(tmp_pat
 
 @pytest.mark.parametrize(
     ("states", "hint"),
-    [((), "branch JOB --at 2 "), ((1, 4), "branch JOB --at 1 "), ((3, 4), "make the film anew")],
+    [((), "branch JOB --at 2 "), ((1, 4), "branch JOB --at 1 "), ((3, 4), "make the video anew")],
 )
-def test_a_damaged_film_says_where_it_can_be_left(tmp_path, states, hint):
-    with Film(tmp_path, fps=24) as film:
+def test_a_damaged_video_says_where_it_can_be_left(tmp_path, states, hint):
+    with Video(tmp_path, fps=24) as video:
         for number in range(3):
-            film.add(chunk(number))
+            video.add(chunk(number))
     for number in states:
         (tmp_path / "states" / state_name(number)).touch()
     (tmp_path / "chunks" / "00000002.chunk").unlink()
 
-    with Film(tmp_path, fps=24, chunks=3) as film, pytest.raises(NotResumableError) as caught:
-        film.check_whole()
+    with Video(tmp_path, fps=24, chunks=3) as video, pytest.raises(NotResumableError) as caught:
+        video.check_whole()
 
     assert hint in caught.value.hint
 
 
 def test_what_others_put_into_the_folders_is_left_alone(tmp_path):
-    with Film(tmp_path, fps=24) as film:
-        film.add(chunk(0))
+    with Video(tmp_path, fps=24) as video:
+        video.add(chunk(0))
     strange = [tmp_path / "chunks" / "notes.chunk", tmp_path / "states" / "x.safetensors"]
     for path in strange:
         path.touch()
     (tmp_path / "chunks" / "00000009.chunk").mkdir()
 
-    with Film(tmp_path, fps=24, chunks=1) as film:
-        film.check_whole()
+    with Video(tmp_path, fps=24, chunks=1) as video:
+        video.check_whole()
 
     assert all(path.exists() for path in strange)
 
 
-def test_chunks_of_two_sizes_make_no_film(tmp_path):
-    with Film(tmp_path, fps=24) as film:
-        film.add(chunk(0))
+def test_chunks_of_two_sizes_make_no_video(tmp_path):
+    with Video(tmp_path, fps=24) as video:
+        video.add(chunk(0))
 
         with pytest.raises(GenerationFailedError, match=r"chunk 1 has 80x64 frames"):
-            film.add(chunk(1, width=80))
+            video.add(chunk(1, width=80))
 
-        assert len(read_frames(film.part_path)) == 6
+        assert len(read_frames(video.part_path)) == 6
 
 
 def test_nothing_unfinished_lies_around(tmp_path):
-    with Film(tmp_path, fps=24) as film:
-        film.add(chunk(0))
-        film.finish("video.mp4")
+    with Video(tmp_path, fps=24) as video:
+        video.add(chunk(0))
+        video.finish("video.mp4")
 
     assert list(tmp_path.rglob("*.tmp")) == []
 
@@ -207,7 +207,7 @@ NOISE = """
 import sys, tracemalloc
 from pathlib import Path
 import numpy as np
-from media_agent.video.growing import Film
+from media_agent.video.growing import Video
 
 folder = Path(sys.argv[1])
 noise = np.random.default_rng(0).integers(0, 256, (6, 64, 64, 3), np.uint8)
@@ -220,15 +220,15 @@ def bytes_printed_by(program, folder):
     return [int(word) for word in subprocess.check_output(command, timeout=60).split()]
 
 
-def test_memory_does_not_grow_with_the_film(tmp_path):
+def test_memory_does_not_grow_with_the_video(tmp_path):
     program = """
-with Film(folder, fps=24) as film:
-    film.add(noise)
+with Video(folder, fps=24) as video:
+    video.add(noise)
     tracemalloc.start()
-    film.add(noise)
+    video.add(noise)
     after_one = tracemalloc.get_traced_memory()[0]
     for _ in range(28):
-        film.add(noise)
+        video.add(noise)
     print(tracemalloc.get_traced_memory()[0] - after_one, noise.nbytes)
 """
     grown, chunk_size = bytes_printed_by(program, tmp_path)
@@ -236,20 +236,20 @@ with Film(folder, fps=24) as film:
     assert grown < chunk_size / 2
 
 
-def test_no_more_than_a_few_chunks_are_held_while_a_film_is_finished_or_rebuilt(tmp_path):
+def test_no_more_than_a_few_chunks_are_held_while_a_video_is_finished_or_rebuilt(tmp_path):
     program = """
-with Film(folder, fps=24) as film:
+with Video(folder, fps=24) as video:
     for _ in range(60):
-        film.add(noise)
+        video.add(noise)
     tracemalloc.start()
-    film.finish("video.mp4")
-    size = film.part_path.stat().st_size
-with Film(folder, fps=24, chunks=60):
+    video.finish("video.mp4")
+    size = video.part_path.stat().st_size
+with Video(folder, fps=24, chunks=60):
     print(tracemalloc.get_traced_memory()[1], size)
 """
-    held, film_size = bytes_printed_by(program, tmp_path)
+    held, video_size = bytes_printed_by(program, tmp_path)
 
-    assert held < film_size / 8
+    assert held < video_size / 8
 
 
 def noise(frames=6):
@@ -258,10 +258,10 @@ def noise(frames=6):
 
 @pytest.mark.parametrize("missing", [1, 1000, 5000])
 def test_a_reader_in_the_middle_of_a_write_gets_every_whole_chunk(tmp_path, missing):
-    with Film(tmp_path, fps=24) as film:
+    with Video(tmp_path, fps=24) as video:
         for number in range(3):
-            film.add(noise(6 + number))
-    whole, torn = film.part_path, tmp_path / "torn.mp4"
+            video.add(noise(6 + number))
+    whole, torn = video.part_path, tmp_path / "torn.mp4"
     torn.write_bytes(whole.read_bytes()[:-missing])
 
     seen = []
@@ -274,11 +274,11 @@ def test_a_reader_in_the_middle_of_a_write_gets_every_whole_chunk(tmp_path, miss
 
 @pytest.mark.parametrize("keep", [0, 1, 2])
 def test_the_newest_state_is_kept_even_if_none_is_to_be(tmp_path, keep):
-    with Film(tmp_path, fps=24) as film:
+    with Video(tmp_path, fps=24) as video:
         for number in range(3):
-            film.add(chunk(number))
-            film.add_state(lambda path: path.write_text("state"))
-            film.forget_states(keep=keep, known=film.chunks)
+            video.add(chunk(number))
+            video.add_state(lambda path: path.write_text("state"))
+            video.forget_states(keep=keep, known=video.chunks)
 
     kept = sorted(path.name for path in (tmp_path / "states").iterdir())
     assert kept == [state_name(number) for number in range(4 - max(1, keep), 4)]
@@ -288,17 +288,17 @@ def contents(folder):
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def film_with_states(folder, chunks, resume_at=0, announce=lambda chunks: None, keep=1):
-    """Make a film as a worker does; state n is the number n."""
-    with Film(folder, fps=24, chunks=resume_at) as film:
+def video_with_states(folder, chunks, resume_at=0, announce=lambda chunks: None, keep=1):
+    """Make a video as a worker does; state n is the number n."""
+    with Video(folder, fps=24, chunks=resume_at) as video:
         if resume_at:
             assert (folder / "states" / state_name(resume_at)).read_text() == str(resume_at)
         for number in range(resume_at, chunks):
-            film.add(chunk(number))
-            film.add_state(lambda path, following=number + 1: path.write_text(str(following)))
-            announce(film.chunks)
-            film.forget_states(keep=keep, known=film.chunks)
-        film.finish("video.mp4")
+            video.add(chunk(number))
+            video.add_state(lambda path, following=number + 1: path.write_text(str(following)))
+            announce(video.chunks)
+            video.forget_states(keep=keep, known=video.chunks)
+        video.finish("video.mp4")
 
 
 class KilledError(BaseException):
@@ -334,18 +334,18 @@ def killer():
     return Killer()
 
 
-def test_a_film_killed_at_any_file_operation_goes_on_from_what_was_announced(tmp_path, killer):
-    film_with_states(tmp_path / "whole", 3)
+def test_a_video_killed_at_any_file_operation_goes_on_from_what_was_announced(tmp_path, killer):
+    video_with_states(tmp_path / "whole", 3)
     whole = (tmp_path / "whole" / "video.part.mp4").read_bytes()
 
     for operation in range(1, 1000):
         folder, said = tmp_path / f"kill-{operation}", [0]
         try:
             with killer.at(operation, folder):
-                film_with_states(folder, 3, announce=said.append)
+                video_with_states(folder, 3, announce=said.append)
             break
         except KilledError:
-            film_with_states(folder, 3, resume_at=said[-1])
+            video_with_states(folder, 3, resume_at=said[-1])
         assert (folder / "video.part.mp4").read_bytes() == whole
         assert names(folder / "states")[-1] == state_name(3)
         assert list((folder / "chunks").glob("*.tmp")) == []

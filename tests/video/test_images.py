@@ -12,5 +12,5 @@ def test_pixels_come_back_from_a_frame_and_from_its_png():
     frame = frame_of(pixels.tobytes(), 7, 5)
 
     assert b"".join(rows_of(frame)) == pixels.tobytes()
-    picture = Image.open(io.BytesIO(as_png(frame)), formats=["PNG"])
-    assert np.array_equal(np.asarray(picture), pixels)
+    image = Image.open(io.BytesIO(as_png(frame)), formats=["PNG"])
+    assert np.array_equal(np.asarray(image), pixels)

@@ -1,4 +1,4 @@
-"""The film so far, played by a real browser while it grows."""
+"""The video so far, played by a real browser while it grows."""
 
 import json
 import queue
@@ -12,11 +12,11 @@ from itertools import groupby
 import numpy as np
 import pytest
 
-from media_agent.video.growing import Film
+from media_agent.video.growing import Video
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "chrome"))), None)
 
-PAGE = """<!DOCTYPE html><video muted src="film.mp4"></video><script>
+PAGE = """<!DOCTYPE html><video muted src="video.mp4"></video><script>
 const video = document.querySelector("video")
 let said = Promise.resolve()
 const say = (event) => {
@@ -34,12 +34,12 @@ const color = () => {
 video.playbackRate = 2
 for (const event of ["timeupdate", "ended", "error"])
   video.addEventListener(event, () => say(event))
-video.play()  // the attribute autoplay would wait until the whole film seems to be coming
+video.play()  // the attribute autoplay would wait until the whole video seems to be coming
 </script>"""
 
 
-class GrowingFilm:
-    """Serves a film over HTTP as it grows, and hears what the page says of it."""
+class GrowingVideo:
+    """Serves a video over HTTP as it grows, and hears what the page says of it."""
 
     def __init__(self, path):
         self.path = path
@@ -69,19 +69,19 @@ class GrowingFilm:
 
     @contextmanager
     def served(self):
-        film = self
+        video = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self):
-                is_film = self.path == "/film.mp4"
+                is_video = self.path == "/video.mp4"
                 self.send_response(200)
-                self.send_header("Content-Type", "video/mp4" if is_film else "text/html")
+                self.send_header("Content-Type", "video/mp4" if is_video else "text/html")
                 self.end_headers()
-                for part in film.parts() if is_film else [PAGE.encode()]:
+                for part in video.parts() if is_video else [PAGE.encode()]:
                     self.wfile.write(part)
 
             def do_POST(self):
-                film.said.put(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+                video.said.put(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
                 self.send_response(204)
                 self.end_headers()
 
@@ -120,7 +120,7 @@ def browser(url, folder):
 
 
 def second(number):
-    """A second of film that is one flat color with a little noise, so that it has some size."""
+    """A second of video that is one flat color with a little noise, so that it has some size."""
     noise = np.random.default_rng(number).integers(-20, 20, (24, 120, 160, 3))
     return (np.array([(200, 40, 40), (40, 200, 40), (40, 40, 200)])[number % 3] + noise).astype(
         np.uint8
@@ -129,18 +129,18 @@ def second(number):
 
 @pytest.mark.chromium
 @pytest.mark.skipif(BROWSER is None, reason="there is no Chromium here")
-def test_a_browser_plays_the_film_while_it_grows(tmp_path):
+def test_a_browser_plays_the_video_while_it_grows(tmp_path):
     seen = []
-    with Film(tmp_path, fps=24) as film:
+    with Video(tmp_path, fps=24) as video:
         for number in range(2):
-            film.add(second(number))
-        growing = GrowingFilm(film.part_path)
+            video.add(second(number))
+        growing = GrowingVideo(video.part_path)
         with growing.served() as url, browser(url, tmp_path):
             for number in range(2, 5):  # a browser holds back up to 32 kB: it needs some lead
                 while not seen or seen[-1]["time"] < number - 1.5:
                     seen.append(growing.said.get(timeout=60))
                     assert seen[-1]["event"] == "timeupdate", seen[-1]
-                film.add(second(number))
+                video.add(second(number))
                 growing.grew()
             growing.grew(is_finished=True)
             while seen[-1]["event"] != "ended":

@@ -45,7 +45,7 @@ def warnings_about(request: VideoRequest, model: HostedModel | None) -> tuple[st
             "left to it unless option input said them",
         )
     if request.size is not None and request.inputs and not model.ratios:
-        return (f"the frames have the shape of the picture; {request.size} chose only how large",)
+        return (f"the frames have the shape of the image; {request.size} chose only how large",)
     return ()
 
 

@@ -125,7 +125,7 @@ def _without_video(body: JsonValue, ref: OperationRef) -> JobFailed | JobOutcome
     if refusal is not None and refusal.is_plain:
         return end_of(refusal, ref.backend, ref.model)
     names_files = "https://" in str(body)
-    said = f"{ref.backend} completed without a film"
+    said = f"{ref.backend} completed without a video"
     said += " that could be read" if names_files else ""
     unread = BackendResponseError(
         said if refusal is None else f"{said}; it says: {refusal.words}",

@@ -198,7 +198,7 @@ class Poller:
         Raises:
             VideoNotFetchedError: it is there, and cannot be had.
         """
-        target = self._backend.film_path(ref)
+        target = self._backend.video_path(ref)
         try:
             await self._api.download(path, target, translate=late_video)
         except (LateVideoError, VideoNotFetchedError) as error:

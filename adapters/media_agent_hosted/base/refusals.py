@@ -79,7 +79,7 @@ class Refusal:
         said = f"{host} refuses it: {self.words}"
         match self.cause:
             case Cause.CONTENT:
-                return ContentRejectedError(said, hint="change the prompt or the pictures")
+                return ContentRejectedError(said, hint="change the prompt or the images")
             case Cause.ACCOUNT:
                 return BackendAuthenticationError(said, hint="check the key and the credit there")
             case Cause.BUSY:
@@ -165,7 +165,7 @@ def end_of(refusal: Refusal, host: str, model: str | None) -> JobFailed:
     said = f"{host} says: {refusal.words}"
     error: MediaAgentError = GenerationFailedError(said)
     if refusal.cause is Cause.CONTENT:
-        error = ContentRejectedError(said, hint="change the prompt or the pictures")
+        error = ContentRejectedError(said, hint="change the prompt or the images")
     return JobFailed(error=to_info(error), model=model)
 
 

@@ -1,6 +1,6 @@
 """A backend that is an HTTP service, declared in the settings with `kind = "http"`: no code.
 
-It is submitted to, polled, and its film is fetched. A submission may cost money and is sent once.
+It is submitted to, polled, and its video is fetched. A submission may cost money and is sent once.
 """
 
 import asyncio
@@ -206,7 +206,7 @@ class HttpBackend(PolledBackend):
     ) -> BackendEvent:
         """Return what a poll without a state that is known here means: work that goes on, or a no.
 
-        Its film is fetched if all else says, again and again, that it is over.
+        Its video is fetched if all else says, again and again, that it is over.
         """
         options, waited = self._options, self.waited(ref)
         refusal = refusal_in(body, found_at(body, options.error))
@@ -233,7 +233,7 @@ class HttpBackend(PolledBackend):
         return event
 
     async def _finished(self, ref: OperationRef, reply: Reply, body: JsonValue) -> BackendEvent:
-        """Fetch the film of work that its service calls done."""
+        """Fetch the video of work that its service calls done."""
         try:
             return await self._fetched(ref, reply, body)
         except LateVideoError as late:
@@ -244,7 +244,7 @@ class HttpBackend(PolledBackend):
             return self._patience.late(ref.operation_id, self.waited(ref), end)
 
     async def _fetched(self, ref: OperationRef, reply: Reply, body: JsonValue) -> JobCompleted:
-        """Fetch the film: the key goes along if it lies with the service itself.
+        """Fetch the video: the key goes along if it lies with the service itself.
 
         Raises:
             BackendResponseError: it is not there, or not yet.
@@ -252,7 +252,7 @@ class HttpBackend(PolledBackend):
         url = self._address(ref, body)
         if url is None:
             raise self._no_address(ref)
-        path = self.film_path(ref)
+        path = self.video_path(ref)
         asked = reply.url if self._options.content is None else None
         await self._api.download(url, path, asked=asked, translate=late_video)
         self._patience.forget(ref.operation_id)
@@ -265,7 +265,7 @@ class HttpBackend(PolledBackend):
         )
 
     def _address(self, ref: OperationRef, body: JsonValue) -> str | None:
-        """Return where the film is, None if an answer does not say it."""
+        """Return where the video is, None if an answer does not say it."""
         if self._options.content is not None:
             return address(self._options.content, self._names(ref))
         marks = ref.data.get("sent")
@@ -274,9 +274,9 @@ class HttpBackend(PolledBackend):
 
     def _no_address(self, ref: OperationRef) -> LateVideoError:
         return LateVideoError(
-            f"{self.name} says that {ref.operation_id} is done, and gives no address of a film "
+            f"{self.name} says that {ref.operation_id} is done, and gives no address of a video "
             f"at {self._options.result!r}",
-            hint=f"correct backends.{self.name}.options.result: the film is still there, and "
+            hint=f"correct backends.{self.name}.options.result: the video is still there, and "
             "media-agent jobs resume fetches it",
         )
 
@@ -288,9 +288,9 @@ class HttpBackend(PolledBackend):
         return {"id": ref.operation_id, "model": self._model}
 
     def _values(self, request: VideoRequest) -> dict[str, JsonValue]:
-        pictures = [address_of(medium) for medium in request.inputs]
-        picture = pictures[0] if pictures else None
-        return {**values_of(request, self._model), "first_frame": picture}
+        images = [address_of(medium) for medium in request.inputs]
+        image = images[0] if images else None
+        return {**values_of(request, self._model), "first_frame": image}
 
 
 def _base_url(settings: BackendSettings) -> str:

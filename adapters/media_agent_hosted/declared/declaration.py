@@ -39,14 +39,14 @@ class HttpOptions(Declaration):
     id: Place = Field("id", description="Where its answer names the work.")
     poll: CallText = Field(description="The call that asks how far it is, with {id}.")
     state: Place = Field("status", description="Where its answer says the state.")
-    done: tuple[StateText, ...] = Field(min_length=1, description="States of a finished film.")
+    done: tuple[StateText, ...] = Field(min_length=1, description="States of a finished video.")
     failed: tuple[StateText, ...] = Field(
         min_length=1, description="States of work that has failed."
     )
     progress: Place | None = Field(None, description="Where it says how far, to 1 or to 100.")
     error: Place | None = Field(None, description="Where it says why it failed.")
-    result: Place | None = Field(None, description="Where it says the address of the film.")
-    content: PathText | None = Field(None, description="Or: the path of the film, with {id}.")
+    result: Place | None = Field(None, description="Where it says the address of the video.")
+    content: PathText | None = Field(None, description="Or: the path of the video, with {id}.")
     cancel: CallText | None = Field(None, description="The call that stops it, with {id}.")
     auth: str = Field(
         "Authorization: Bearer {key}",
@@ -62,7 +62,7 @@ class HttpOptions(Declaration):
         description="Where the service takes a key of ours.",
     )
     poll_seconds: Seconds = Field(2.0, description="First pause between two polls.")
-    deadline_seconds: Seconds = Field(7200.0, description="How long a film may take.")
+    deadline_seconds: Seconds = Field(7200.0, description="How long a video may take.")
     timeout_seconds: Seconds = Field(60.0, description="How long an answer may take.")
     allow_plain_http: bool = Field(False, description="Send the key over http too.")
 
@@ -83,7 +83,7 @@ class HttpOptions(Declaration):
     @model_validator(mode="after")
     def _sound(self) -> Self:
         if (self.result is None) == (self.content is None):
-            raise ValueError("say either result or content: where the film is")
+            raise ValueError("say either result or content: where the video is")
         for name in ("poll", "cancel", "content"):
             text = getattr(self, name)
             used = set() if text is None else set(placeholders(text))

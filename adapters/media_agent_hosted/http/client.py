@@ -38,7 +38,7 @@ from media_agent.storage.network import (
     open_client,
     reason_of,
 )
-from media_agent.video.codec import LARGEST_FILM
+from media_agent.video.codec import LARGEST_VIDEO
 from media_agent_hosted.http.auth import Auth, Headers, hide_headers, hide_queries, no_auth
 from media_agent_hosted.http.headers import checked_headers
 from media_agent_hosted.http.replies import Reply, Translate, general_error, uncertain
@@ -185,7 +185,7 @@ class HttpApi:
         *,
         asked: str | None = None,
         size_bytes: int | None = None,
-        max_bytes: int = LARGEST_FILM,
+        max_bytes: int = LARGEST_VIDEO,
         translate: Translate | None = None,
     ) -> None:
         """Stream a video to `path`, which is replaced whole or not at all.

@@ -7,16 +7,16 @@ from pathlib import Path
 
 from media_agent.backend.polled import goes_along
 from media_agent.errors import InvalidRequestError
-from media_agent.ingest.read import check_film, check_image, open_ordinary
+from media_agent.ingest.read import check_image, check_video, open_ordinary
 from media_agent_schemas.media import InputRole, MediaInput
 
 LARGEST_INLINE = 20 * 2**20  # bytes; base64 makes a third more of them
-_PICTURE_STARTS = {
+_IMAGE_STARTS = {
     "image/png": rb"\x89PNG\r\n\x1a\n",
     "image/jpeg": rb"\xff\xd8\xff",
     "image/webp": rb"RIFF.{4}WEBP",
 }
-_FILM_STARTS = {"video/mp4": (4, b"ftyp"), "video/webm": (0, b"\x1aE\xdf\xa3")}
+_VIDEO_STARTS = {"video/mp4": (4, b"ftyp"), "video/webm": (0, b"\x1aE\xdf\xa3")}
 
 
 class InputForm(StrEnum):
@@ -72,10 +72,10 @@ def read_medium(medium: MediaInput, *, largest: int = LARGEST_INLINE) -> tuple[b
             hint="make it smaller, or give it as an https address",
         )
     if medium.role in (InputRole.SOURCE_VIDEO, InputRole.MOTION):
-        mime_type = _film_type(content, name)
-        check_film(content, name)
+        mime_type = _video_type(content, name)
+        check_video(content, name)
     else:
-        mime_type = _picture_type(content, name)
+        mime_type = _image_type(content, name)
         check_image(content, name)  # what only begins like one would be refused there, for money
     return content, mime_type
 
@@ -87,17 +87,17 @@ def _bytes_of(medium: MediaInput, name: str, largest: int) -> bytes:
         return file.read(largest + 1)
 
 
-def _film_type(content: bytes, name: str) -> str:
-    for mime_type, (place, start) in _FILM_STARTS.items():
+def _video_type(content: bytes, name: str) -> str:
+    for mime_type, (place, start) in _VIDEO_STARTS.items():
         if content[place : place + len(start)] == start:
             return mime_type
-    raise InvalidRequestError(f"{name} is no MP4 or WebM film", hint="convert it to MP4")
+    raise InvalidRequestError(f"{name} is no MP4 or WebM video", hint="convert it to MP4")
 
 
-def _picture_type(content: bytes, name: str) -> str:
-    for mime_type, start in _PICTURE_STARTS.items():
+def _image_type(content: bytes, name: str) -> str:
+    for mime_type, start in _IMAGE_STARTS.items():
         if re.match(start, content, re.DOTALL) is not None:
             return mime_type
     raise InvalidRequestError(
-        f"{name} is no PNG, JPEG or WebP picture", hint="convert it to one of these"
+        f"{name} is no PNG, JPEG or WebP image", hint="convert it to one of these"
     )

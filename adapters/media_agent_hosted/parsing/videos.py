@@ -47,7 +47,7 @@ _SHORT = 16  # digits of the mark of an address
 def videos_in(body: JsonValue, *, everywhere: bool = False, sent: Collection[str] = ()) -> Found:
     """Yield each address of a video that an answer names, with the object that it stands in.
 
-    What says that it is a picture or a sound is none, nor is what was `sent`, by its mark. With
+    What says that it is an image or a sound is none, nor is what was `sent`, by its mark. With
     `everywhere` names that are not known here are looked at too, where plainly a video stands.
     """
     seen: set[str] = set()

@@ -96,7 +96,7 @@ class Predictor:
     """Runs the forwards of a step and mixes them.
 
     What repeats itself from step to step, conditions and position tables, is computed once. Nothing
-    here refers back to its owner: the keys of a film go with it, not with the garbage collector.
+    here refers back to its owner: the keys of a video go with it, not with the garbage collector.
     """
 
     def __init__(self, model: VideoDiT, config: SamplerConfig, cache: KVCache) -> None:

@@ -15,8 +15,8 @@ NoiseSource = Callable[[int], Tensor]
 def seeded_noise(seed: int, shape: tuple[int, int, int, int], offset: int = 0) -> NoiseSource:
     """Noise of (channels, chunk_width, H, W) that depends on the seed and the chunk alone.
 
-    So a film has no length that must be known, and any chunk can be made again. `offset` is added
-    to chunk numbers, for a sampler whose first chunk is not the first of its film.
+    So a video has no length that must be known, and any chunk can be made again. `offset` is added
+    to chunk numbers, for a sampler whose first chunk is not the first of its video.
     """
 
     def draw(chunk: int) -> Tensor:

@@ -31,7 +31,7 @@ from media_agent_magi.engine.text.rows import TextRow, null_row
 from media_agent_magi.engine.times import timesteps
 
 TextSource = Callable[[int], TextRow | Sequence[TextRow] | None]
-"""Chunk number -> its text, for all samples or one for each; None where the film ends before it."""
+"""Chunk number -> its text, for all samples or one for each; None behind the end of the video."""
 
 Source = Callable[[int], tuple[Tensor, float] | None]
 """Chunk number -> latents (1 or N, channels, frames, H, W) to be made anew and how much of them, in
@@ -42,7 +42,7 @@ OnForward = Callable[[int, int | None], None]
 
 
 TAIL_CHUNKS = 4
-"""Finished chunks that a state keeps, for another film to go on from."""
+"""Finished chunks that a state keeps, for another video to go on from."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,15 +58,15 @@ class CleanChunk:
 
 
 class ChunkSampler:
-    """Generates a film chunk by chunk: `for chunk in ChunkSampler(...)`.
+    """Generates a video chunk by chunk: `for chunk in ChunkSampler(...)`.
 
     Args:
         model: the transformer, in evaluation mode.
         config: how it is stepped.
-        noise: where a chunk starts from; several sources make as many films side by side.
+        noise: where a chunk starts from; several sources make as many videos side by side.
         text: what a chunk shows; asked once, when the chunk enters the window.
-        prefix: latents (1 or N, channels, frames, H, W) that the film goes on from. Whole chunks of
-            it count as chunks of the video, but are not handed out.
+        prefix: latents (1 or N, channels, frames, H, W) that the video goes on from. Whole chunks
+            of it count as chunks of the video, but are not handed out.
         total: number of chunks, whole prefix chunks counted; None goes on until `text` ends it.
         frames: latent frames to hand out, instead of `total`; the last chunk is cut to fit.
         guidance: chunk number -> its guidance table; the config's table if not given.
@@ -79,7 +79,7 @@ class ChunkSampler:
             them, which is what the reference does.
         cache: where keys are kept; a new one if not given.
         rebase_every: chunks after which positions are counted anew, to keep them exact.
-        state: what `state()` returned. The film goes on there; prefix, total and frames are those
+        state: what `state()` returned. The video goes on there; prefix, total and frames are those
             of the state.
     """
 
@@ -152,7 +152,7 @@ class ChunkSampler:
     def state(self) -> SamplerState:
         """Return what is needed to go on from here; to be called between two chunks.
 
-        Costs nothing: the tensors are shared with the film, which never writes to them.
+        Costs nothing: the tensors are shared with the video, which never writes to them.
         """
         return SamplerState(
             stage=self._stage,

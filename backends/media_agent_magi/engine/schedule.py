@@ -72,7 +72,7 @@ def ramp_entries(window: int) -> tuple[int, ...]:
 
 
 class ChunkSchedule:
-    """The steps of a film, stage by stage. A `total` of None means that no end is known yet."""
+    """The steps of a video, stage by stage. A `total` of None means that no end is known yet."""
 
     def __init__(self, config: SamplerConfig, prefix_chunks: int = 0) -> None:
         self.config = config
@@ -97,12 +97,12 @@ class ChunkSchedule:
         return (number - self.entry(chunk)) * self.stage_steps + index
 
     def stages(self, total: int) -> int:
-        """How many stages a film of `total` chunks takes, prefix chunks counted in `total`."""
+        """How many stages a video of `total` chunks takes, prefix chunks counted in `total`."""
         made = total - self.prefix_chunks
         return self.entry(total - 1) + self.config.window_size if made > 0 else 0
 
     def total_steps(self, total: int) -> int:
-        """How many steps a film of `total` chunks takes."""
+        """How many steps a video of `total` chunks takes."""
         return self.stages(total) * self.stage_steps
 
     def window_start(self, number: int) -> int:
@@ -127,8 +127,8 @@ class ChunkSchedule:
     def earliest_visible(self, number: int, total: int | None) -> int:
         """Return the first chunk that any step from stage `number` on can attend to."""
         next_entry = self.entry(self.newest(number) + 1)
-        ahead = range(number, next_entry + self.config.window_size)
-        steps = [step for j in ahead for step in self.stage(j, total)]
+        prefetch = range(number, next_entry + self.config.window_size)
+        steps = [step for j in prefetch for step in self.stage(j, total)]
         return min((start for s in steps for start, _ in s.kv_ranges), default=0)
 
     def step_interval(self, index: int) -> float:

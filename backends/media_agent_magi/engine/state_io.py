@@ -1,4 +1,4 @@
-"""The state of a film in the making, and its file: one safetensors, versioned and checksummed."""
+"""The state of a video in the making, and its file: one safetensors, versioned and checksummed."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def load_state(path: Path, expected: Facts) -> tuple[SamplerState, dict[str, Any
 
 def _check_format(path: Path, metadata: Mapping[str, str]) -> None:
     if metadata.get("format") != FORMAT:
-        raise StateError(f"{path} is no state of a film, but another safetensors file")
+        raise StateError(f"{path} is no state of a video, but another safetensors file")
     if metadata.get("version") != str(VERSION):
         raise StateError(
             f"the state {path} has version {metadata.get('version')}; this engine reads {VERSION}"

@@ -103,9 +103,9 @@ def _encode(
 def _decode(done: Comparison, vae: ViTVAE, tiling: Tiling | None, own: Tensors) -> None:
     latent = own["in.latent" if "in.latent" in own else "in.latent_for_decode"]
     if tiling is None:
-        video = vae.decode(latent, picture=True)
+        video = vae.decode(latent, image=True)
     else:
-        video = decode_tiled(vae, latent, tiling, picture=True)
+        video = decode_tiled(vae, latent, tiling, image=True)
     done.close("video", video, own["out.video"], SINGLE)
     if "out.frames_u8_TCHW" in own:
         exact = (video[0].transpose(0, 1) * 127.5 + 127.5).clamp(0, 255)  # T C H W

@@ -11,8 +11,8 @@ from media_agent_magi.engine.text.rows import (
     NEGATIVE,
     SpecialTokens,
     TextRow,
-    film_rows,
     null_row,
+    video_rows,
 )
 from media_agent_magi.parity.comparison import CaseError, Check, Comparison
 from media_agent_magi.parity.golden import Fields, GoldenFolder
@@ -65,7 +65,7 @@ def _assembly(case: Fields) -> Comparison:
     front = special.negative() if NEGATIVE in switches else []
     null = null_row(null_caption, NULL_TOKENS_READ, front)
     row = TextRow(caption, (torch.arange(length) < real).float())
-    rows = film_rows(
+    rows = video_rows(
         [row] * (case["chunks"] - prefix),
         null,
         prefix_chunks=prefix,

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from media_agent_magi.parity.autoencoder import autoencoder_checks
 from media_agent_magi.parity.comparison import Check, Comparison, NotYetError
-from media_agent_magi.parity.film import film_checks
 from media_agent_magi.parity.golden import GoldenFolder
 from media_agent_magi.parity.prompts import prompt_checks
 from media_agent_magi.parity.tables import plan_checks, rope_checks, schedule_checks
 from media_agent_magi.parity.transformer import table_checks, transformer_checks
+from media_agent_magi.parity.video import video_checks
 
 PASSED, FAILED, LATER = "passed", "failed", "later"
 SUFFIXES = (".json", ".safetensors")
@@ -20,7 +20,7 @@ SUFFIXES = (".json", ".safetensors")
 CHECKS: dict[str, Callable[[GoldenFolder, str], Iterator[Check]]] = {
     "dit_parameter_tables": table_checks,
     "dit_": transformer_checks,
-    "gen_": film_checks,
+    "gen_": video_checks,
     "vae_": autoencoder_checks,
     "rope_": rope_checks,
     "timestep_schedules": schedule_checks,

@@ -14,13 +14,13 @@ from media_agent_magi.engine.rope import default_bands, rotary_table
 from media_agent_magi.engine.schedule import ChunkSchedule, Step
 from media_agent_magi.engine.times import timesteps
 from media_agent_magi.parity.comparison import SCHEDULE, SINGLE, CaseError, Check, Comparison
-from media_agent_magi.parity.film import hands_out_prefix
 from media_agent_magi.parity.golden import (
     OPTIONAL_SETTINGS,
     Fields,
     GoldenFolder,
     check_declared,
 )
+from media_agent_magi.parity.video import hands_out_prefix
 
 RENAMED = {
     **OPTIONAL_SETTINGS,

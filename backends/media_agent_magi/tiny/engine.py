@@ -15,15 +15,15 @@ from media_agent_magi.engine.sampler import OnForward
 from media_agent_magi.engine.state_io import load_state
 from media_agent_magi.engine.text.rows import TextRow
 from media_agent_magi.tiny.description import WEIGHTS, Guidance, TinyDescription, WeightsError
-from media_agent_magi.tiny.film import (
+from media_agent_magi.tiny.model import TinyModel
+from media_agent_magi.tiny.video import (
     FRAMES,
-    FilmOptions,
     Prompts,
     TinyChunk,
-    TinyFilm,
+    TinyVideo,
+    VideoOptions,
     weights_facts,
 )
-from media_agent_magi.tiny.model import TinyModel
 from media_agent_magi.world.captions import tokenize
 from media_agent_magi.world.scene import SIZE
 
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 class TinyEngine:
     """Text per chunk in, frames per chunk out.
 
-    `film` gives chunks as latents and `decode` their frames, so that one chunk can be decoded while
-    the next is made; `generate` does both in turn.
+    `video` gives chunks as latents and `decode` their frames, so that one chunk can be decoded
+    while the next is made; `generate` does both in turn.
     """
 
     def __init__(
@@ -47,36 +47,36 @@ class TinyEngine:
         *,
         threads: int = 1,
     ) -> None:
-        """Take the model; `threads` of the CPU make the film, whoever calls."""
+        """Take the model; `threads` of the CPU make the video, whoever calls."""
         self.computing = Computing(threads)
         self.model = model.eval()
         self.vae = vae.eval()
         self.description = description
         self._numbers = {word: number for number, word in enumerate(description.words, start=1)}
 
-    def film(
+    def video(
         self,
         prompts: Prompts,
         seeds: Sequence[int],
-        options: FilmOptions = FilmOptions(),  # noqa: B008 - frozen
+        options: VideoOptions = VideoOptions(),  # noqa: B008 - frozen
         *,
         state: Path | None = None,
         on_forward: OnForward | None = None,
-    ) -> TinyFilm:
-        """Begin as many films side by side as there are seeds.
+    ) -> TinyVideo:
+        """Begin as many videos side by side as there are seeds.
 
         Args:
             prompts: The prompt of each chunk, asked when it is begun.
             seeds: Chunk noise depends on them and on the chunk's number alone.
-            options: Length, sampling, what the film goes on from or is made of.
-            state: Where to go on; written by `TinyFilm.saver` with the same options.
+            options: Length, sampling, what the video goes on from or is made of.
+            state: Where to go on; written by `TinyVideo.saver` with the same options.
             on_forward: Called after every forward of the transformer; may raise to stop.
 
         Raises:
             StateError: The state cannot be used here; the message says why.
         """
         with self.computing():
-            return TinyFilm(self, prompts, seeds, options, state=state, on_forward=on_forward)
+            return TinyVideo(self, prompts, seeds, options, state=state, on_forward=on_forward)
 
     def generate(
         self,
@@ -98,14 +98,14 @@ class TinyEngine:
         """
         source, total = as_function(prompts)
         frames = None if total is None else total * FRAMES * self.description.sampler.chunk_width
-        options = FilmOptions(
+        options = VideoOptions(
             num_frames=frames, num_inference_steps=num_inference_steps, guidance=guidance
         )
-        for chunk in self.film(source, (seed,), options, on_forward=on_forward):
+        for chunk in self.video(source, (seed,), options, on_forward=on_forward):
             yield self.decode(chunk)[0]
 
     def tail(self, state: Path) -> torch.Tensor:
-        """Return the last latents (N, C, T, 8, 8) before a state, for another film to go on from.
+        """Return the last latents (N, C, T, 8, 8) before a state, for another video to go on from.
 
         Raises:
             StateError: The state cannot be used with these weights; the message says why.
@@ -136,7 +136,7 @@ class TinyEngine:
         """Return latents (1, C, T/4, 8, 8) of frames (T, 64, 64, 3), aligned to their end.
 
         The first frames are left out where T is no multiple of 4; less than 4 frames are led in by
-        copies of the first, so a picture becomes one latent frame.
+        copies of the first, so an image becomes one latent frame.
         """
         if frames.ndim != 4 or frames.shape[1:] != (SIZE, SIZE, 3) or len(frames) == 0:
             raise ValueError(f"magi/tiny reads frames of {SIZE}x{SIZE}x3, not {frames.shape}")
@@ -157,7 +157,7 @@ def as_function(prompts: Prompts | Sequence[str]) -> tuple[Prompts, int | None]:
 
 
 def load_tiny(folder: Path = WEIGHTS, *, threads: int = 1) -> TinyEngine:
-    """Load magi/tiny, about 0.2 s after torch is there; `threads` of the CPU make its films.
+    """Load magi/tiny, about 0.2 s after torch is there; `threads` of the CPU make its videos.
 
     Raises:
         WeightsError: The weights are missing, damaged, or of another model.

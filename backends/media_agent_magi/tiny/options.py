@@ -13,7 +13,7 @@ from media_agent_schemas.request import VideoMode, VideoRequest
 
 Fit = Literal["crop", "pad"]
 _STEPS = (8, 16, 32)
-_CHUNK_BYTES = 20_000  # of a second of film, as measured
+_CHUNK_BYTES = 20_000  # of a second of video, as measured
 _STATE_BYTES = 650_000  # of what the next chunk is made from; most while the window grows
 
 
@@ -52,14 +52,14 @@ def options(description: TinyDescription) -> tuple[OptionSpec, ...]:
             type="string",
             default=usual.image_fit,
             choices=("crop", "pad"),
-            description="How a picture or film of another shape becomes square.",
+            description="How an image or video of another shape becomes square.",
         ),
         OptionSpec(
             name="context_frames",
             type="integer",
             default=usual.context_frames,
             choices=tuple(CHUNK_FRAMES * chunks for chunks in range(1, 5)),
-            description="Frames of the end of a film that its continuation goes on from.",
+            description="Frames of the end of a video that its continuation goes on from.",
         ),
         OptionSpec(
             name="strength",
@@ -67,7 +67,7 @@ def options(description: TinyDescription) -> tuple[OptionSpec, ...]:
             default=usual.strength,
             minimum=0.05,
             maximum=1.0,
-            description="How much of a film is made anew, with mode video_edit; 1 is all of it.",
+            description="How much of a video is made anew, with mode video_edit; 1 is all of it.",
         ),
         OptionSpec(
             name="keep_states",
@@ -75,13 +75,13 @@ def options(description: TinyDescription) -> tuple[OptionSpec, ...]:
             default=usual.keep_states,
             minimum=1,
             description="How many of the newest chunks can be branched at; each takes 0.5 MB, "
-            "near the start of a film up to 0.8 MB.",
+            "near the start of a video up to 0.8 MB.",
         ),
     )
 
 
 def kept_bytes(request: VideoRequest, options: TinyOptions) -> int | None:
-    """Return what chunks and states take, None for a film without an end."""
+    """Return what chunks and states take, None for a video without an end."""
     if request.num_frames is None:
         return None
     chunks = -(-request.num_frames // CHUNK_FRAMES)
@@ -96,7 +96,7 @@ def check_inputs(request: VideoRequest) -> None:
         InvalidRequestError: the input that the mode needs is missing or there twice.
     """
     if not request.storyboard():
-        raise InvalidRequestError("magi/tiny needs a prompt", hint="say what the film shows")
+        raise InvalidRequestError("magi/tiny needs a prompt", hint="say what the video shows")
     mode = request.inferred_mode()
     role = {
         VideoMode.IMAGE_TO_VIDEO: InputRole.FIRST_FRAME,

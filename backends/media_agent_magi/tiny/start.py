@@ -1,4 +1,4 @@
-"""How a film of magi/tiny begins: from nothing, a picture, a film, a state, behind another one."""
+"""How a video of magi/tiny begins: from nothing, an image, a video, a state, behind another one."""
 
 import hashlib
 from collections.abc import Iterator
@@ -14,8 +14,8 @@ from media_agent.ingest.read import read_all, read_end, read_image
 from media_agent_magi.engine.state_io import StateError
 from media_agent_magi.tiny.description import Guidance
 from media_agent_magi.tiny.engine import TinyEngine
-from media_agent_magi.tiny.film import FilmOptions
 from media_agent_magi.tiny.options import Fit, TinyOptions
+from media_agent_magi.tiny.video import VideoOptions
 from media_agent_magi.world.scene import CHUNK_FRAMES, FPS, SIZE
 from media_agent_schemas.media import MediaInput, Size
 from media_agent_schemas.request import VideoMode, VideoRequest
@@ -28,15 +28,15 @@ _SIZE = Size(width=SIZE, height=SIZE)
 
 def beginning(
     engine: TinyEngine, request: VideoRequest, context: GenerationContext, options: TinyOptions
-) -> tuple[FilmOptions, Path | None]:
-    """Return how to begin: from nothing or inputs, at a state, or behind another film.
+) -> tuple[VideoOptions, Path | None]:
+    """Return how to begin: from nothing or inputs, at a state, or behind another video.
 
     Raises:
         StateError: the state to go on from cannot be used.
         InvalidRequestError: an input cannot be read.
     """
     scale = options.guidance_scale
-    film = FilmOptions(
+    video = VideoOptions(
         num_frames=request.num_frames,
         num_inference_steps=options.num_inference_steps,
         guidance=None if scale is None else Guidance(scale, scale, scale),
@@ -45,20 +45,20 @@ def beginning(
     token = context.resume
     if token is None:
         inputs = _inputs(engine, request, context, options)
-        return replace(film, **inputs), None
+        return replace(video, **inputs), None
     state = context.work_dir / "states" / state_name(token.next_chunk)
     first = token.next_chunk if context.branches else token.data.get("first_chunk")
     if not isinstance(first, int):
         raise StateError(f"the resume token names no first chunk: {token.data}")
     if request.num_frames is not None:
-        film = replace(film, num_frames=request.num_frames - first * CHUNK_FRAMES)
-    film = replace(film, first_chunk=first)
+        video = replace(video, num_frames=request.num_frames - first * CHUNK_FRAMES)
+    video = replace(video, first_chunk=first)
     if context.branches:
-        return replace(film, prefix=engine.tail(state)[:1]), None
+        return replace(video, prefix=engine.tail(state)[:1]), None
     inputs = {}
     if request.inferred_mode() is VideoMode.VIDEO_EDIT:  # the chunks to come are made of it too
         inputs = _inputs(engine, request, context, options)
-    return replace(film, **inputs), state
+    return replace(video, **inputs), state
 
 
 def _inputs(
@@ -67,7 +67,7 @@ def _inputs(
     context: GenerationContext,
     options: TinyOptions,
 ) -> dict[str, Any]:
-    """Return the fields of `FilmOptions` that the inputs decide.
+    """Return the fields of `VideoOptions` that the inputs decide.
 
     Raises:
         InvalidRequestError: an input cannot be read, and why.
@@ -75,8 +75,8 @@ def _inputs(
     fit = options.image_fit
     match request.inferred_mode():
         case VideoMode.IMAGE_TO_VIDEO:
-            picture = read_image(request.inputs[0], size=_SIZE, fit=fit, tell=context.warn)
-            return {"prefix": engine.encode(picture[None]), "shows_prefix": True}
+            image = read_image(request.inputs[0], size=_SIZE, fit=fit, tell=context.warn)
+            return {"prefix": engine.encode(image[None]), "shows_prefix": True}
         case VideoMode.VIDEO_EXTEND:
             medium = request.inputs[0]
             end = read_end(
@@ -95,10 +95,10 @@ def _inputs(
 
 
 def _whole_chunks(end: "Frames", context: GenerationContext) -> "Frames":
-    """Lead a short film in with copies of its first frame, so that it fills whole chunks."""
+    """Lead a short video in with copies of its first frame, so that it fills whole chunks."""
     missing = -len(end) % CHUNK_FRAMES
     if missing:
-        context.warn(f"the film given has {len(end)} frames; its first stands for {missing} more")
+        context.warn(f"the video given has {len(end)} frames; its first stands for {missing} more")
     return np.concatenate([np.repeat(end[:1], missing, axis=0), end])
 
 
@@ -107,7 +107,7 @@ def _source(
 ) -> dict[str, Any]:
     """Return the latents of the whole source, read and encoded chunk by chunk, and its digest.
 
-    The digest is of the pictures: latents are rounded by the machine that encodes them.
+    The digest is of the images: latents are rounded by the machine that encodes them.
     """
     wanted = request.num_frames or 0
     latents, frames, digest = [], 0, hashlib.sha256()
@@ -117,7 +117,7 @@ def _source(
         digest.update(chunk.tobytes())
         latents.append(engine.encode(_padded(chunk)))
     if frames < wanted:
-        context.warn(f"the film given has {frames} frames; what follows is made from nothing")
+        context.warn(f"the video given has {frames} frames; what follows is made from nothing")
     return {"source": torch.cat(latents, dim=2), "source_sha256": digest.hexdigest()}
 
 

@@ -87,7 +87,7 @@ def is_kernel(name: str, parameter: Tensor) -> bool:
 def reconstruction_loss(model: ConvVAE | ViTVAE, video: Tensor, noise: float) -> Tensor:
     """Return L1 + 2 MSE of the decoded clips plus the error of their motion.
 
-    Latents are disturbed by up to `noise`. The mean of likely pictures stands still, so the change
+    Latents are disturbed by up to `noise`. The mean of likely images stands still, so the change
     from frame to frame is asked for by itself, twice where two groups meet; squared, as L1 would
     rather have none.
     """

@@ -66,7 +66,7 @@ RAMP = (  # a start in which the window grows: one chunk, then two, then four
     Layout((Group((3, 1, 0), history=2),), 0.06),
     Layout((Group((2, 1, 0), history=2),), 0.05),
 )
-CONTINUATION = (  # the first chunks after a film that is given
+CONTINUATION = (  # the first chunks after a video that is given
     Layout((Group((0,), history=4),), 0.03),
     Layout((Group((2, 0), history=3),), 0.03),
     Layout((Group((1,), history=3), Group((0,))), 0.02),

@@ -39,9 +39,9 @@ def write_sheet(engine: TinyEngine, path: Path, seed: int = 0) -> None:
             [torch.from_numpy(c) for c in engine.generate([prompt] * CHUNKS, seed + number)]
         )
         for column, frame in enumerate(frames[::STRIDE]):
-            picture = Image.fromarray(frame.numpy()).resize(
+            image = Image.fromarray(frame.numpy()).resize(
                 (SIZE * ZOOM, SIZE * ZOOM), Image.Resampling.NEAREST
             )
-            sheet.paste(picture, (column * (SIZE * ZOOM + 2), number * row + 14))
+            sheet.paste(image, (column * (SIZE * ZOOM + 2), number * row + 14))
     path.parent.mkdir(parents=True, exist_ok=True)
     sheet.save(path)

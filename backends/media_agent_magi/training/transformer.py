@@ -18,7 +18,7 @@ from media_agent_magi.training.optimizers import Optimizers
 MUON_RATE = 3e-3
 ADAM_RATE = 2e-3
 RESTYLE_SHARE = 0.15
-"""Of the steps: on films that are made from others, not from noise."""
+"""Of the steps: on videos that are made from others, not from noise."""
 
 
 def is_matrix(name: str, parameter: Tensor) -> bool:

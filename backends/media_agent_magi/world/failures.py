@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from media_agent_magi.world.analyser import Reading
 from media_agent_magi.world.scene import ATTRIBUTES, CHUNK_FRAMES, SIZE
-from media_agent_magi.world.trial import FilmResult
+from media_agent_magi.world.trial import VideoResult
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -17,7 +17,7 @@ MOST = 60  # chunks
 _GAP, _LINE = 6, 16  # pixels
 
 
-def write_failures(path: Path, results: Sequence[FilmResult]) -> int:
+def write_failures(path: Path, results: Sequence[VideoResult]) -> int:
     """Write a PNG of the first 60 chunks that are not right; return how many were not."""
     from PIL import Image
 
@@ -44,7 +44,7 @@ def said(reading: Reading) -> str:
     return f"{' '.join(words)}; {count}, {reading.area:.0f} px, {x:.2f} {y:.2f} px/frame"
 
 
-def _draw(sheet: "Image", top: int, result: FilmResult, index: int) -> None:
+def _draw(sheet: "Image", top: int, result: VideoResult, index: int) -> None:
     from PIL import Image, ImageDraw
 
     draw = ImageDraw.Draw(sheet)
@@ -55,7 +55,7 @@ def _draw(sheet: "Image", top: int, result: FilmResult, index: int) -> None:
     draw.text((_GAP, top + _LINE), line, fill=(160, 30, 30))
     chunk = result.frames[index * CHUNK_FRAMES : (index + 1) * CHUNK_FRAMES]
     for place in range(SHOWN):
-        picture = Image.fromarray(chunk[place * (len(chunk) - 1) // (SHOWN - 1)])
+        image = Image.fromarray(chunk[place * (len(chunk) - 1) // (SHOWN - 1)])
         side = SIZE * ENLARGE
-        picture = picture.resize((side, side), Image.Resampling.NEAREST)
-        sheet.paste(picture, (_GAP + place * (side + _GAP), top + 2 * _LINE))
+        image = image.resize((side, side), Image.Resampling.NEAREST)
+        sheet.paste(image, (_GAP + place * (side + _GAP), top + 2 * _LINE))

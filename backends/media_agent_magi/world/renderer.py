@@ -145,8 +145,8 @@ def render(batch: SceneBatch, frames: int, first_frame: int = 0) -> Tensor:
     )  # B*T H W
     ground = _rgb(BACKGROUND_RGB, batch.background[:, chunk])
     paint = _rgb(COLOUR_RGB, batch.colour[:, chunk])
-    picture = torch.addcmul(ground, alpha[:, None], paint - ground)  # B*T 3 H W
-    return picture.unflatten(0, (-1, frames))
+    image = torch.addcmul(ground, alpha[:, None], paint - ground)  # B*T 3 H W
+    return image.unflatten(0, (-1, frames))
 
 
 def positions(batch: SceneBatch) -> Tensor:

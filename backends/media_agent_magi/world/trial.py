@@ -1,4 +1,4 @@
-"""Puts a generator of the tiny world to the test: prompts drawn by a seed, films read back."""
+"""Puts a generator of the tiny world to the test: prompts drawn by a seed, videos read back."""
 
 import itertools
 import random
@@ -39,7 +39,7 @@ HELD_OUT_SHARE = 0.3
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One film to ask for: what each chunk should show, the words for it, and the seed."""
+    """One video to ask for: what each chunk should show, the words for it, and the seed."""
 
     descriptions: tuple[Description, ...]
     prompts: tuple[str, ...]
@@ -53,7 +53,7 @@ class Case:
 
 
 @dataclass(frozen=True, slots=True)
-class FilmResult:
+class VideoResult:
     """What came of a case, chunk by chunk."""
 
     case: Case
@@ -72,14 +72,14 @@ class ChunkGroup:
 
 @dataclass(frozen=True, slots=True)
 class Smoothness:
-    """Medians over films of the seam scores, and the share of moving chunks that are frozen."""
+    """Medians over videos of the seam scores, and the share of moving chunks that are frozen."""
 
     seams: SeamScores
     frozen: Share
 
 
 def draw_cases(count: int, chunks: int, seed: int, *, switch: bool = False) -> list[Case]:
-    """Draw films to ask for, three in ten of them combinations held out of training.
+    """Draw videos to ask for, three in ten of them combinations held out of training.
 
     The wordings are kept from training too. With `switch`, the motion, colour or background
     changes with every chunk, to a combination held out or not like the first.
@@ -102,8 +102,8 @@ def draw_cases(count: int, chunks: int, seed: int, *, switch: bool = False) -> l
     return cases
 
 
-def run(generate: Generate, cases: Iterable[Case]) -> Iterator[FilmResult]:
-    """Generate each film and read it.
+def run(generate: Generate, cases: Iterable[Case]) -> Iterator[VideoResult]:
+    """Generate each video and read it.
 
     Raises:
         ValueError: The generator gave more or fewer chunks than asked for.
@@ -114,10 +114,10 @@ def run(generate: Generate, cases: Iterable[Case]) -> Iterator[FilmResult]:
             raise ValueError(f"{len(case.prompts)} chunks were asked for, {len(chunks)} came")
         readings = tuple(analyse(chunk) for chunk in chunks)
         scores = tuple(map(score, readings, case.descriptions))
-        yield FilmResult(case, np.concatenate(chunks), readings, scores)
+        yield VideoResult(case, np.concatenate(chunks), readings, scores)
 
 
-def groups(results: Sequence[FilmResult]) -> list[ChunkGroup]:
+def groups(results: Sequence[VideoResult]) -> list[ChunkGroup]:
     """Tally first and later chunks, all and by whether their combination was in training."""
     chunks = [
         (index > 0, is_held_out(description), chunk_score)
@@ -136,10 +136,10 @@ def groups(results: Sequence[FilmResult]) -> list[ChunkGroup]:
     return rows
 
 
-def smoothness(films: Sequence[Frames], truths: Sequence[Frames]) -> Smoothness:
-    """Score the seams of films in which nothing asked for changes, beside what should move."""
-    seams = [seam_scores(film) for film in films]
-    frozen = [frozen_chunks(film, truth) for film, truth in zip(films, truths, strict=True)]
+def smoothness(videos: Sequence[Frames], truths: Sequence[Frames]) -> Smoothness:
+    """Score the seams of videos in which nothing asked for changes, beside what should move."""
+    seams = [seam_scores(video) for video in videos]
+    frozen = [frozen_chunks(video, truth) for video, truth in zip(videos, truths, strict=True)]
     names = SeamScores.__dataclass_fields__
     known = {name: [v for s in seams if not np.isnan(v := getattr(s, name))] for name in names}
     medians = {name: float(np.median(v)) if v else np.nan for name, v in known.items()}

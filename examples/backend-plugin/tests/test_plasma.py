@@ -19,7 +19,7 @@ class TestPlasma(BackendConformance):
         """Return a function that makes the backend over a folder of its own."""
         return lambda: PlasmaBackend(BackendSettings(data_dir=tmp_path))
 
-    async def test_words_and_options_change_the_picture(
+    async def test_words_and_options_change_the_image(
         self, backend: VideoBackend, request_factory: RequestFactory
     ) -> None:
         """A test of one's own stands beside the inherited ones and uses their fixtures."""

@@ -17,10 +17,10 @@ _GAP = 2  # between two columns
 _HEADS = ("BACKEND/MODEL", "FROM", "LONGEST", "PRICE", "CHECKED", "READY")
 _FROM = {
     "text_to_video": "text",
-    "image_to_video": "picture",
+    "image_to_video": "image",
     "first_last_frame": "ends",
     "reference_to_video": "subjects",
-    "video_edit": "film",
+    "video_edit": "video",
     "video_extend": "extend",
 }
 
@@ -68,37 +68,39 @@ def _print_table(found: "Sequence[Listed]") -> None:
 
 
 def _row(listed: "Listed") -> tuple[str, ...]:
-    limits = listed.limits
+    capabilities = listed.capabilities
     return (
         listed.name,
-        " ".join(_FROM[mode] for mode in limits.modes),
-        longest(limits),
+        " ".join(_FROM[mode] for mode in capabilities.modes),
+        longest(capabilities),
         listed.price(),
-        str(limits.verification),
-        "yes" if limits.missing is None else f"lacks {limits.missing.partition(':')[0]}",
+        str(capabilities.verification),
+        "yes"
+        if capabilities.missing is None
+        else f"lacks {capabilities.missing.partition(':')[0]}",
     )
 
 
 def _facts(listed: "Listed") -> Iterator[str]:
     """Yield everything about one model, a line per fact."""
-    limits = listed.limits
-    kind = "" if limits.kind is None else f" (kind {limits.kind})"
-    yield f"{listed.name}{kind}: {limits.description}"
-    yield f"makes films from: {', '.join(limits.modes)}"
-    if limits.input_roles:
-        yield f"takes: {', '.join(limits.input_roles)}"
-    if limits.controls:
-        yield f"takes while it works: {', '.join(limits.controls)}"
-    yield f"sizes: {_sizes(limits)}"
-    yield f"frames per second: {_rates(limits)}"
-    yield f"seconds: {_lengths(limits)}"
-    if limits.closed_vocabulary is not None:
-        yield f"knows only the words: {', '.join(limits.closed_vocabulary)}"
+    capabilities = listed.capabilities
+    kind = "" if capabilities.kind is None else f" (kind {capabilities.kind})"
+    yield f"{listed.name}{kind}: {capabilities.description}"
+    yield f"makes videos from: {', '.join(capabilities.modes)}"
+    if capabilities.input_roles:
+        yield f"takes: {', '.join(capabilities.input_roles)}"
+    if capabilities.controls:
+        yield f"takes while it works: {', '.join(capabilities.controls)}"
+    yield f"sizes: {_sizes(capabilities)}"
+    yield f"frames per second: {_rates(capabilities)}"
+    yield f"seconds: {_lengths(capabilities)}"
+    if capabilities.closed_vocabulary is not None:
+        yield f"knows only the words: {', '.join(capabilities.closed_vocabulary)}"
     yield f"price: {listed.price()} ({listed.estimate.source or 'nobody says'})"
-    yield f"checked: {limits.verification}" + _beside(limits.verification.note)
-    yield f"licence: {limits.licence or 'unknown'}"
-    yield f"lacks: {limits.missing or 'nothing'}"
-    for option in limits.options:
+    yield f"checked: {capabilities.verification}" + _beside(capabilities.verification.note)
+    yield f"licence: {capabilities.licence or 'unknown'}"
+    yield f"lacks: {capabilities.missing or 'nothing'}"
+    for option in capabilities.options:
         default = "" if option.default is None else f"={dumps(option.default)}"
         yield f"--option {option.name}{default} ({option.type}): {option.description}"
 
@@ -107,31 +109,31 @@ def _beside(note: str | None) -> str:
     return "" if note is None else f" ({note})"
 
 
-def longest(limits: "Capabilities") -> str:
-    """Return how long a film can be, in words."""
-    if limits.endless is True:
+def longest(capabilities: "Capabilities") -> str:
+    """Return how long a video can be, in words."""
+    if capabilities.endless is True:
         return "endless"
-    longest = max(limits.durations, default=limits.max_duration)
+    longest = max(capabilities.durations, default=capabilities.max_duration)
     return "any" if longest is None else f"{round(longest, 2):g} s"
 
 
-def _sizes(limits: "Capabilities") -> str:
-    span = limits.size_range
+def _sizes(capabilities: "Capabilities") -> str:
+    span = capabilities.size_range
     if span is not None:
         return f"{span.minimum} to {span.maximum}, multiples of {span.multiple}"
-    return ", ".join(map(str, limits.sizes or limits.resolutions)) or "any"
+    return ", ".join(map(str, capabilities.sizes or capabilities.resolutions)) or "any"
 
 
-def _rates(limits: "Capabilities") -> str:
-    span = limits.fps_range
+def _rates(capabilities: "Capabilities") -> str:
+    span = capabilities.fps_range
     if span is not None:
         return f"{span.minimum:g} to {span.maximum:g}"
-    return ", ".join(f"{rate:g}" for rate in limits.fps_values) or "its own"
+    return ", ".join(f"{rate:g}" for rate in capabilities.fps_values) or "its own"
 
 
-def _lengths(limits: "Capabilities") -> str:
-    if limits.durations:
-        return ", ".join(f"{seconds:g}" for seconds in limits.durations)
-    rule = f", {limits.frame_multiple}k+{limits.frame_offset} frames"
-    ruled = "" if limits.frame_multiple == 1 else rule
-    return f"from {limits.min_duration or 0:g}, longest {longest(limits)}{ruled}"
+def _lengths(capabilities: "Capabilities") -> str:
+    if capabilities.durations:
+        return ", ".join(f"{seconds:g}" for seconds in capabilities.durations)
+    rule = f", {capabilities.frame_multiple}k+{capabilities.frame_offset} frames"
+    ruled = "" if capabilities.frame_multiple == 1 else rule
+    return f"from {capabilities.min_duration or 0:g}, longest {longest(capabilities)}{ruled}"

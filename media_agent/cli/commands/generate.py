@@ -4,9 +4,9 @@ from media_agent.cli.flags import (
     HERE,
     NO_FLAGS,
     NO_WISHES,
-    FilmFlags,
     OutputFlags,
     RoutingFlags,
+    VideoFlags,
 )
 
 
@@ -14,7 +14,7 @@ def generate(
     prompt: str,
     /,
     *,
-    film: FilmFlags = NO_WISHES,
+    video: VideoFlags = NO_WISHES,
     routing: RoutingFlags = NO_FLAGS,
     output: OutputFlags = HERE,
     idempotency_key: str | None = None,
@@ -23,7 +23,7 @@ def generate(
 
     Args:
         prompt: What the video shows; of a storyboard, the first shot.
-        film: What it is like.
+        video: What it is like.
         routing: Who may make it, and for how much.
         output: Where it goes.
         idempotency_key: Said again with the same request it is the same job, never a second one.
@@ -34,6 +34,6 @@ def generate(
     from media_agent.cli.run_job import make
 
     order = Order(
-        prompt=prompt, film=film, routing=routing, output=output, idempotency_key=idempotency_key
+        prompt=prompt, video=video, routing=routing, output=output, idempotency_key=idempotency_key
     )
     return asyncio.run(make(order))

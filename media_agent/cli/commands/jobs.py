@@ -36,7 +36,7 @@ def list_jobs(*, json: Flag = False) -> int:
     if json:
         tell_json({"data": [job.model_dump(mode="json") for job in jobs]})
         return 0
-    heads = ("ID", "STATUS", "MADE BY", "LENGTH", "FILM", "PROMPT")
+    heads = ("ID", "STATUS", "MADE BY", "LENGTH", "VIDEO", "PROMPT")
     table(heads, [_job_row(job, store) for job in jobs])
     return 0
 
@@ -44,14 +44,14 @@ def list_jobs(*, json: Flag = False) -> int:
 def _job_row(job: "VideoJob", store: "Ledger") -> tuple[str, ...]:
     from media_agent.routing.explain import length_of
 
-    film = job.artifacts[0].path if job.artifacts else None
+    video = job.artifacts[0].path if job.artifacts else None
     prompts = " / ".join(shot.prompt for shot in job.request.storyboard())
     made_by = f"{job.plan.backend}/{job.plan.model}"
-    return job.id, _status(job, store), made_by, length_of(job.plan), film or "-", shorten(prompts)
+    return job.id, _status(job, store), made_by, length_of(job.plan), video or "-", shorten(prompts)
 
 
 def _status(job: "VideoJob", store: "Ledger") -> str:
-    if job.status.is_terminal or store.owners.is_held(job.id):
+    if job.status.is_terminal or store.owners.is_claimed(job.id):
         return job.status
     return f"{job.status} (its process is gone: jobs resume)"
 

@@ -34,15 +34,17 @@ def add_model(folder: Path, /, *, name: str | None = None) -> int:
         name: The name; absent: made from that of the folder.
     """
     from media_agent.config.settings import load_settings
-    from media_agent.registry.model_folders import LocalModel, ModelShelf, check_name, name_of
+    from media_agent.registry.model_folders import LocalModel, ModelFolders, check_name, name_of
     from media_agent.registry.registry import Registry
 
     folder = folder.expanduser().absolute()
     model = name_of(folder) if name is None else check_name(name)
     settings = load_settings()
-    limits = recognise(model, folder, Registry(), settings.data_dir)
-    ModelShelf(settings.data_dir).add(LocalModel(name=model, backend=limits.backend, folder=folder))
-    return backends(f"{limits.backend}/{model}")
+    capabilities = recognise(model, folder, Registry(), settings.data_dir)
+    ModelFolders(settings.data_dir).add(
+        LocalModel(name=model, backend=capabilities.backend, folder=folder)
+    )
+    return backends(f"{capabilities.backend}/{model}")
 
 
 def list_models(*, json: Flag = False) -> int:
@@ -61,8 +63,8 @@ def list_models(*, json: Flag = False) -> int:
                 "folder": known.folder,
                 "problem": known.problem,
                 "capabilities": None
-                if known.limits is None
-                else known.limits.model_dump(mode="json"),
+                if known.capabilities is None
+                else known.capabilities.model_dump(mode="json"),
             }
             for known in models
         ]
@@ -83,9 +85,9 @@ def remove_model(name: str, /) -> int:
         name: As models list shows it, without the backend.
     """
     from media_agent.config.settings import load_settings
-    from media_agent.registry.model_folders import ModelShelf
+    from media_agent.registry.model_folders import ModelFolders
 
-    removed = ModelShelf(load_settings().data_dir).remove(name.rpartition("/")[2])
+    removed = ModelFolders(load_settings().data_dir).remove(name.rpartition("/")[2])
     tell(f"{removed.backend}/{removed.name} is forgotten; its files are still in {removed.folder}")
     return 0
 
@@ -96,7 +98,7 @@ class KnownModel:
 
     model: str
     folder: str
-    limits: "Capabilities | None" = None
+    capabilities: "Capabilities | None" = None
     problem: str | None = None
 
 
@@ -131,11 +133,11 @@ def known_models(settings: "Settings") -> list[KnownModel]:
         StorageError: the list of added models cannot be read.
     """
     from media_agent.errors import MediaAgentError
-    from media_agent.registry.model_folders import ModelShelf
+    from media_agent.registry.model_folders import ModelFolders
     from media_agent.registry.registry import Registry
 
     registry = Registry(kinds=settings.kinds())
-    shelf = ModelShelf(settings.data_dir)
+    shelf = ModelFolders(settings.data_dir)
     found: list[KnownModel] = []
     for backend_name in registry.names():
         kind = registry.kind(backend_name)
@@ -160,13 +162,13 @@ def _checked(name: str, folder: str, model: str, backend: "VideoBackend") -> Kno
     from media_agent.errors import MediaAgentError
 
     try:
-        return KnownModel(name, folder, limits=backend.capabilities(model))
+        return KnownModel(name, folder, capabilities=backend.capabilities(model))
     except MediaAgentError as error:
         return KnownModel(name, folder, problem=error.message)
 
 
 def _row(known: KnownModel) -> tuple[str, ...]:
-    limits = known.limits
-    if limits is None:
+    capabilities = known.capabilities
+    if capabilities is None:
         return known.model, "-", "-", known.folder, shorten(known.problem or "", 200)
-    return known.model, ", ".join(limits.modes), longest(limits), known.folder, "ready"
+    return known.model, ", ".join(capabilities.modes), longest(capabilities), known.folder, "ready"

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from media_agent.cli.arguments import Flag
-from media_agent.cli.flags import NO_FLAGS, NO_WISHES, FilmFlags, RoutingFlags
+from media_agent.cli.flags import NO_FLAGS, NO_WISHES, RoutingFlags, VideoFlags
 from media_agent.cli.screen import tell_json
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ def plan(
     prompt: str,
     /,
     *,
-    film: FilmFlags = NO_WISHES,
+    video: VideoFlags = NO_WISHES,
     routing: RoutingFlags = NO_FLAGS,
     json: Flag = False,
 ) -> int:
@@ -22,13 +22,13 @@ def plan(
 
     Args:
         prompt: What the video shows; of a storyboard, the first shot.
-        film: What it is like.
+        video: What it is like.
         routing: Who may make it, and for how much; without a backend, all are compared.
         json: Print the report as JSON on stdout, and nothing else.
     """
     import asyncio
 
-    report = asyncio.run(_report(prompt, film, routing))
+    report = asyncio.run(_report(prompt, video, routing))
     if json:
         tell_json(report)
     else:
@@ -36,13 +36,13 @@ def plan(
     return 0 if report.chosen is not None else _exit_code(report)
 
 
-async def _report(prompt: str, film: FilmFlags, routing: RoutingFlags) -> "PlanReport":
+async def _report(prompt: str, video: VideoFlags, routing: RoutingFlags) -> "PlanReport":
     from media_agent.cli.build_request import request_of
     from media_agent.client import VideoClient
 
     async with VideoClient() as client:
-        request = await request_of(client, prompt, film, routing, routing.backend)
-        words = film.allow_unknown_words
+        request = await request_of(client, prompt, video, routing, routing.backend)
+        words = video.allow_unknown_words
         policy = routing.chosen_policy()
         return await client.plan_all(request, policy=policy, allow_unknown_words=words)
 

@@ -1,11 +1,11 @@
-"""The commands that change where a film goes: steer, finish, branch, extend."""
+"""The commands that change where a video goes: steer, finish, branch, extend."""
 
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
 from media_agent.cli.arguments import Flag, Number, Texts, whole_number
-from media_agent.cli.flags import HERE, FilmFlags, OutputFlags, RoutingFlags
+from media_agent.cli.flags import HERE, OutputFlags, RoutingFlags, VideoFlags
 
 
 def steer(
@@ -16,11 +16,11 @@ def steer(
     at: Annotated[str, Parameter(metavar="next|now|CHUNKS")] = "next",
     allow_unknown_words: Flag = False,
 ) -> int:
-    """Let a film go on under another prompt, in whatever process it is made.
+    """Let a video go on under another prompt, in whatever process it is made.
 
     Args:
         job_id: As jobs list shows it.
-        prompt: What the film shows from then on.
+        prompt: What the video shows from then on.
         at: next: with the first chunk that is not begun; now: also in chunks that are begun, as far
             as that still changes them; a number: after so many chunks.
         allow_unknown_words: Go on with words that the model has never learnt.
@@ -43,7 +43,7 @@ def steer(
 
 
 def finish(job_id: str, /) -> int:
-    """End a film with its next chunk, in whatever process it is made.
+    """End a video with its next chunk, in whatever process it is made.
 
     Args:
         job_id: As jobs list shows it.
@@ -68,12 +68,12 @@ def branch(
     allow_unknown_words: Flag = False,
     output: OutputFlags = HERE,
 ) -> int:
-    """Make another film that begins as a film does and then goes its own way.
+    """Make another video that begins as a video does and then goes its own way.
 
     Args:
-        job_id: The job that made the film, as jobs list shows it.
+        job_id: The job that made the video, as jobs list shows it.
         prompt: What the new part shows; or give shots.
-        at: How many chunks both share; absent: all, so that the film is continued.
+        at: How many chunks both share; absent: all, so that the video is continued.
         shot: TEXT@SECONDS, a shot of the new part; repeat for more.
         duration: Length of the new part in seconds, with a prompt.
         endless: Go on until told to finish; the last shot has no length.
@@ -86,12 +86,12 @@ def branch(
     from media_agent.cli.build_request import Order
     from media_agent.cli.run_job import make
 
-    film = FilmFlags(
+    video = VideoFlags(
         shot=shot, duration=duration, endless=endless, allow_unknown_words=allow_unknown_words
     )
     order = Order(
         prompt=prompt,
-        film=film,
+        video=video,
         routing=RoutingFlags(policy=policy),
         output=output,
         parent=job_id,
@@ -101,7 +101,7 @@ def branch(
 
 
 def extend(
-    film: str,
+    video: str,
     prompt: str,
     /,
     *,
@@ -111,12 +111,12 @@ def extend(
     allow_unknown_words: Flag = False,
     output: OutputFlags = HERE,
 ) -> int:
-    """Go on with a film: that of a job seamlessly, from its state; any other from its last frames.
+    """Go on with a video: that of a job seamlessly, from its state; any other from its last frames.
 
-    Of a job the whole film is there afterwards, of a file only the new part.
+    Of a job the whole video is there afterwards, of a file only the new part.
 
     Args:
-        film: A job, as jobs list shows it, or FILE or http(s) address of a film.
+        video: A job, as jobs list shows it, or FILE or http(s) address of a video.
         prompt: What the new part shows.
         duration: Length of the new part in seconds.
         backend: Who makes it, NAME or NAME/MODEL; a job is gone on with by who made it.
@@ -129,6 +129,6 @@ def extend(
     from media_agent.cli.build_request import order_to_extend
     from media_agent.cli.run_job import make
 
-    flags = FilmFlags(duration=duration, seed=seed, allow_unknown_words=allow_unknown_words)
-    order = order_to_extend(film, prompt, flags, RoutingFlags(backend=backend), output)
+    flags = VideoFlags(duration=duration, seed=seed, allow_unknown_words=allow_unknown_words)
+    order = order_to_extend(video, prompt, flags, RoutingFlags(backend=backend), output)
     return asyncio.run(make(order))

@@ -51,16 +51,16 @@ async def _verify(backend: str, max_cost: float) -> "VerificationReport":
 
 
 def _facts(report: "VerificationReport") -> Iterator[tuple[str, object]]:
-    film, cost = report.film, report.cost.usd
+    video, cost = report.video, report.cost.usd
     yield "backend", f"{report.backend}/{report.model}"
     yield "asked", ", ".join(f"{name} {value}" for name, value in report.asked.items())
     for each in report.exchanges:
         yield "wire", f"{each.at:.2f} s {each.method} {each.address} -> {each.status}"
     for name, seconds in sorted(report.events.items(), key=lambda item: item[1]):
         yield "event", f"{seconds:.2f} s {name}"
-    if film is not None:
-        facts = f"{film.frames} frames, {film.width}x{film.height}, {film.fps:g} fps"
-        yield "film", f"{facts}, {film.codec}, {film.duration:.2f} s"
+    if video is not None:
+        facts = f"{video.frames} frames, {video.width}x{video.height}, {video.fps:g} fps"
+        yield "video", f"{facts}, {video.codec}, {video.duration:.2f} s"
     yield "took", f"{report.seconds:.2f} s"
     yield "cost", f"expected {_dollars(report.estimated_usd)}, billed {_dollars(cost)}"
     for warning in report.warnings:

@@ -66,7 +66,7 @@ class Contract:
         await asyncio.wait_for(backend.aclose(), self.deadline)
 
     @pytest.fixture
-    def limits(self, backend: VideoBackend) -> Capabilities:
+    def capabilities(self, backend: VideoBackend) -> Capabilities:
         """Return what the tested model can do."""
         return backend.capabilities(self.model)
 
@@ -95,15 +95,15 @@ class Contract:
         return smallest_request(backend.capabilities(self.model))
 
     def is_local(self, backend: VideoBackend) -> bool:
-        """Return whether the film is computed here, so that its frames can be compared."""
+        """Return whether the video is computed here, so that its frames can be compared."""
         return backend.capabilities(self.model).resubmits
 
-    def long_film(self, backend: VideoBackend) -> dict[str, object]:
-        """Return the fields of a film of some chunks, where that can be had."""
-        limits = backend.capabilities(self.model)
-        if limits.streams is not True or limits.max_duration is not None:
+    def long_video(self, backend: VideoBackend) -> dict[str, object]:
+        """Return the fields of a video of some chunks, where that can be had."""
+        capabilities = backend.capabilities(self.model)
+        if capabilities.streams is not True or capabilities.max_duration is not None:
             return {}
-        return {"duration": 3 * (limits.chunk_seconds or 1.0)}
+        return {"duration": 3 * (capabilities.chunk_seconds or 1.0)}
 
     def unknown_ref(self, known: OperationRef) -> OperationRef:
         """Return a reference to work that never was: a known one with another id throughout."""

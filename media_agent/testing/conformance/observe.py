@@ -1,4 +1,4 @@
-"""Watches a piece of work to its end, and its film."""
+"""Watches a piece of work to its end, and its video."""
 
 import asyncio
 from contextlib import aclosing
@@ -26,9 +26,9 @@ async def events_of(
 
 
 def frames_of(made: TerminalEvent | VideoJob) -> "Frames":
-    """Return the frames of the film, uint8 (T, H, W, 3)."""
+    """Return the frames of the video, uint8 (T, H, W, 3)."""
     from media_agent.video.codec import read_frames
 
     path = made.artifacts[0].path
-    assert path is not None, "the film is not on this machine"
+    assert path is not None, "the video is not on this machine"
     return read_frames(Path(path))

@@ -10,14 +10,14 @@ from media_agent.backend.protocol import VideoBackend
 from media_agent.errors import MediaAgentError, UnsupportedRequestError
 from media_agent.testing.conformance.base_contract import Contract, MakeBackend, RequestFactory
 from media_agent.testing.conformance.observe import frames_of
-from media_agent.testing.simulator.videos import Film, film_bytes
+from media_agent.testing.simulator.videos import Video, video_bytes
 from media_agent_schemas.capabilities import Capabilities, Control
 from media_agent_schemas.events import ChunkReady, JobCancelled, JobCompleted, PromptChanged
 from media_agent_schemas.jobs import ChangePrompt, Finish, OperationRef
 from media_agent_schemas.media import InputRole, MediaInput
 from media_agent_schemas.request import Shot, VideoMode
 
-_FAR = 100_000  # a chunk that no film here gets to
+_FAR = 100_000  # a chunk that no video here gets to
 _COMMANDS = (ChangePrompt(prompt="a blue square"), Finish())
 
 
@@ -25,12 +25,12 @@ class SteeringContract(Contract):
     """What holds for work that somebody interferes with."""
 
     async def test_cancelled_work_ends(
-        self, backend: VideoBackend, limits: Capabilities, request_factory: RequestFactory
+        self, backend: VideoBackend, capabilities: Capabilities, request_factory: RequestFactory
     ) -> None:
         """It ends as cancelled, or as completed if that came first; twice is as once."""
-        if limits.cancels is False:
+        if capabilities.cancels is False:
             pytest.skip("it cannot be stopped")
-        ref = await backend.submit(request_factory(**self.long_film(backend)), key="cancelled")
+        ref = await backend.submit(request_factory(**self.long_video(backend)), key="cancelled")
 
         await backend.cancel(ref)
         await backend.cancel(ref)
@@ -38,10 +38,10 @@ class SteeringContract(Contract):
         assert isinstance(await self.end(backend, ref), JobCancelled | JobCompleted)
 
     async def test_cancelling_finished_work_changes_nothing(
-        self, backend: VideoBackend, limits: Capabilities, request_factory: RequestFactory
+        self, backend: VideoBackend, capabilities: Capabilities, request_factory: RequestFactory
     ) -> None:
-        """The film stays finished."""
-        if limits.cancels is False:
+        """The video stays finished."""
+        if capabilities.cancels is False:
             pytest.skip("it cannot be stopped")
         ref = await backend.submit(request_factory(), key="too-late")
         await self.end(backend, ref)
@@ -51,10 +51,10 @@ class SteeringContract(Contract):
         assert isinstance(await self.end(backend, ref), JobCompleted)
 
     async def test_a_command_that_is_not_declared_is_refused(
-        self, backend: VideoBackend, limits: Capabilities, request_factory: RequestFactory
+        self, backend: VideoBackend, capabilities: Capabilities, request_factory: RequestFactory
     ) -> None:
         """Steering that would have no effect is an error, not silence."""
-        refused = [each for each in _COMMANDS if Control(each.type) not in limits.controls]
+        refused = [each for each in _COMMANDS if Control(each.type) not in capabilities.controls]
         if not refused:
             pytest.skip("it takes every command")
         ref = await backend.submit(request_factory(), key="steered")
@@ -63,29 +63,29 @@ class SteeringContract(Contract):
             with pytest.raises(UnsupportedRequestError):
                 await backend.control(ref, command)
 
-    async def test_an_endless_film_ends_when_told_to_finish(
-        self, backend: VideoBackend, limits: Capabilities, request_factory: RequestFactory
+    async def test_an_endless_video_ends_when_told_to_finish(
+        self, backend: VideoBackend, capabilities: Capabilities, request_factory: RequestFactory
     ) -> None:
         """It ends with its next chunk, and completes."""
-        if limits.endless is not True or Control.FINISH not in limits.controls:
-            pytest.skip("it makes no endless film that can be finished")
+        if capabilities.endless is not True or Control.FINISH not in capabilities.controls:
+            pytest.skip("it makes no endless video that can be finished")
         ref = await backend.submit(request_factory(endless=True), key="endless")
 
         events = await self.observed(backend, ref, at_first_chunk=(Finish(),))
 
         assert isinstance(events[-1], JobCompleted), events[-1]
 
-    async def test_a_film_told_to_finish_has_the_same_end_after_a_kill(
+    async def test_a_video_told_to_finish_has_the_same_end_after_a_kill(
         self,
         backend: VideoBackend,
-        limits: Capabilities,
+        capabilities: Capabilities,
         make_backend: MakeBackend,
         request_factory: RequestFactory,
     ) -> None:
         """Killed early, or behind its last chunk: it gets neither shorter nor longer."""
-        is_finished = limits.endless is True and Control.FINISH in limits.controls
-        if not is_finished or limits.resumable is not True:
-            pytest.skip("it makes no endless film that can be finished and gone on with")
+        is_finished = capabilities.endless is True and Control.FINISH in capabilities.controls
+        if not is_finished or capabilities.resumable is not True:
+            pytest.skip("it makes no endless video that can be finished and gone on with")
         request = request_factory(endless=True)
         ref = await backend.submit(request, key="finished")
         events = await self.observed(backend, ref, at_first_chunk=(Finish(),))
@@ -102,11 +102,11 @@ class SteeringContract(Contract):
             assert (frames == whole).all()
 
     async def test_a_changed_prompt_is_announced_with_its_chunk(
-        self, backend: VideoBackend, limits: Capabilities, request_factory: RequestFactory
+        self, backend: VideoBackend, capabilities: Capabilities, request_factory: RequestFactory
     ) -> None:
         """The event says from which chunk on the new prompt holds."""
-        if limits.endless is not True or not set(Control) <= set(limits.controls):
-            pytest.skip("it makes no endless film whose prompt can be changed")
+        if capabilities.endless is not True or not set(Control) <= set(capabilities.controls):
+            pytest.skip("it makes no endless video whose prompt can be changed")
         for at in ("next", "now", _FAR):
             command = ChangePrompt(prompt="a blue square", at=at)
             ref = await backend.submit(request_factory(endless=True), key=f"changed-{at}")
@@ -124,11 +124,11 @@ class SteeringContract(Contract):
             assert at != _FAR or changes[0].chunk == _FAR
 
     async def test_a_prompt_for_a_chunk_that_is_made_is_told_to_come_too_late(
-        self, backend: VideoBackend, limits: Capabilities, request_factory: RequestFactory
+        self, backend: VideoBackend, capabilities: Capabilities, request_factory: RequestFactory
     ) -> None:
         """Nothing changes, and the end says so."""
-        if limits.endless is not True or not set(Control) <= set(limits.controls):
-            pytest.skip("it makes no endless film whose prompt can be changed")
+        if capabilities.endless is not True or not set(Control) <= set(capabilities.controls):
+            pytest.skip("it makes no endless video whose prompt can be changed")
         ref = await backend.submit(request_factory(endless=True), key="too-late-a-prompt")
         late = ChangePrompt(prompt="a blue square", at=0)
 
@@ -138,13 +138,15 @@ class SteeringContract(Contract):
         assert isinstance(events[-1], JobCompleted), events[-1]
         assert any("chunk 0" in warning for warning in events[-1].warnings)
 
-    async def test_a_branch_begins_with_the_chunks_of_the_film_it_leaves(
-        self, backend: VideoBackend, limits: Capabilities, request_factory: RequestFactory
+    async def test_a_branch_begins_with_the_chunks_of_the_video_it_leaves(
+        self, backend: VideoBackend, capabilities: Capabilities, request_factory: RequestFactory
     ) -> None:
-        """It makes only what follows, under its own prompts, and leaves that film alone."""
-        if limits.resumable is not True or limits.extends is not True:
-            pytest.skip("it cannot go on from the middle of a film")
-        shot = Shot(prompt=self.asked(backend).prompt or "", duration=limits.chunk_seconds or 1.0)
+        """It makes only what follows, under its own prompts, and leaves that video alone."""
+        if capabilities.resumable is not True or capabilities.extends is not True:
+            pytest.skip("it cannot go on from the middle of a video")
+        shot = Shot(
+            prompt=self.asked(backend).prompt or "", duration=capabilities.chunk_seconds or 1.0
+        )
         trunk = await backend.submit(request_factory(shots=(shot,) * 3), key="trunk")
         first = await self._first_chunk(backend, trunk)
         whole = frames_of(await self.end(backend, trunk))
@@ -165,16 +167,16 @@ class SteeringContract(Contract):
         assert (frames[: first.frames] == whole[: first.frames]).all()
         assert (frames_of(await self.end(backend, trunk)) == whole).all()
 
-    async def test_a_film_goes_on_from_the_end_of_another_by_so_many_frames(
+    async def test_a_video_goes_on_from_the_end_of_another_by_so_many_frames(
         self,
         backend: VideoBackend,
-        limits: Capabilities,
+        capabilities: Capabilities,
         request_factory: RequestFactory,
     ) -> None:
-        """As many frames as were asked, whatever the length of the film that was given."""
-        if VideoMode.VIDEO_EXTEND not in limits.modes or not self.is_local(backend):
-            pytest.skip("it does not continue films here")
-        source = MediaInput(role=InputRole.SOURCE_VIDEO, data=film_bytes(Film(frames=31)))
+        """As many frames as were asked, whatever the length of the video that was given."""
+        if VideoMode.VIDEO_EXTEND not in capabilities.modes or not self.is_local(backend):
+            pytest.skip("it does not continue videos here")
+        source = MediaInput(role=InputRole.SOURCE_VIDEO, data=video_bytes(Video(frames=31)))
         request = request_factory(inputs=(source,))
 
         frames = frames_of(await self.made(backend, request, "continued"))
@@ -184,14 +186,14 @@ class SteeringContract(Contract):
     async def test_work_goes_on_from_its_token_in_another_process(
         self,
         backend: VideoBackend,
-        limits: Capabilities,
+        capabilities: Capabilities,
         make_backend: MakeBackend,
         request_factory: RequestFactory,
     ) -> None:
-        """No chunk twice, none left out, and the film equals the one made in one go."""
-        if limits.resumable is not True:
+        """No chunk twice, none left out, and the video equals the one made in one go."""
+        if capabilities.resumable is not True:
             pytest.skip("it cannot go on from a token")
-        request = request_factory(**self.long_film(backend))
+        request = request_factory(**self.long_video(backend))
         whole = await self.made(backend, request, "whole")
         ref = await backend.submit(request, key="broken-off")
         token = (await self._first_chunk(backend, ref)).resume
@@ -215,7 +217,7 @@ class SteeringContract(Contract):
         """Closed in the middle of work it lets go, as often as it is told."""
         before = set(threading.enumerate())
         closed = make_backend()
-        await closed.submit(request_factory(**self.long_film(backend)), key="in-work")
+        await closed.submit(request_factory(**self.long_video(backend)), key="in-work")
 
         for _ in range(2):
             await asyncio.wait_for(closed.aclose(), self.deadline)

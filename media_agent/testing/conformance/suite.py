@@ -6,20 +6,20 @@ from media_agent.testing.conformance.base_contract import RequestFactory
 from media_agent.testing.conformance.doubt_contract import DoubtContract
 from media_agent.testing.conformance.no_io import no_io
 from media_agent.testing.conformance.steering_contract import SteeringContract
-from media_agent.testing.conformance.video_contract import FilmContract
+from media_agent.testing.conformance.video_contract import VideoContract
 from media_agent.testing.conformance.wire_contract import WireContract
 from media_agent.testing.conformance.work_contract import WorkContract
 from media_agent_schemas.capabilities import Capabilities
 
 
-class BackendConformance(WorkContract, FilmContract, SteeringContract):
+class BackendConformance(WorkContract, VideoContract, SteeringContract):
     """Everything that a backend promises; the tests here are about what it says of itself."""
 
     async def test_it_is_called_what_its_capabilities_say(
-        self, backend: VideoBackend, limits: Capabilities
+        self, backend: VideoBackend, capabilities: Capabilities
     ) -> None:
         """The name in the registry, in the capabilities and in references is one name."""
-        assert limits.backend == backend.name
+        assert capabilities.backend == backend.name
 
     async def test_every_model_that_it_lists_can_be_asked_for(self, backend: VideoBackend) -> None:
         """Each is known by its name, and the default comes first."""
@@ -56,17 +56,17 @@ class BackendConformance(WorkContract, FilmContract, SteeringContract):
         assert guessed[0] == guessed[1]
         assert Capabilities.model_validate_json(said[0].model_dump_json()) == said[0]
 
-    async def test_its_verification_is_declared(self, limits: Capabilities) -> None:
+    async def test_its_verification_is_declared(self, capabilities: Capabilities) -> None:
         """Live says when; anything else says what was checked."""
-        verification = limits.verification
+        verification = capabilities.verification
 
         assert verification.date is not None or verification.level != "live"
 
     async def test_one_that_asks_a_service_is_tested_with_its_faults(
-        self, limits: Capabilities
+        self, capabilities: Capabilities
     ) -> None:
         """What is paid for elsewhere needs more tests than what is computed here."""
-        assert limits.resubmits or isinstance(self, ServiceConformance), (
+        assert capabilities.resubmits or isinstance(self, ServiceConformance), (
             "declare resubmits if nothing is paid, or inherit ServiceConformance"
         )
 

@@ -1,4 +1,4 @@
-"""The film: made from every field of the request, and from no other seed than the one asked."""
+"""The video: made from every field of the request, and from no other seed than the one asked."""
 
 from pathlib import Path
 
@@ -28,14 +28,14 @@ _WISHES: dict[str, object] = {
 }
 
 
-class FilmContract(Contract):
-    """What holds for every film."""
+class VideoContract(Contract):
+    """What holds for every video."""
 
     async def test_seed_zero_is_a_seed(
-        self, backend: VideoBackend, limits: Capabilities, request_factory: RequestFactory
+        self, backend: VideoBackend, capabilities: Capabilities, request_factory: RequestFactory
     ) -> None:
         """0 is a value like any other: it is used, and the end does not name another seed."""
-        if limits.seed is False:
+        if capabilities.seed is False:
             pytest.skip("it takes no seed")
         end = await self.made(backend, request_factory(seed=0), "seed-0")
 
@@ -63,12 +63,12 @@ class FilmContract(Contract):
 
         assert said_fields(request) - _FOR_THE_CORE - read == set()
 
-    async def test_the_film_is_as_it_was_negotiated(
+    async def test_the_video_is_as_it_was_negotiated(
         self, backend: VideoBackend, request_factory: RequestFactory
     ) -> None:
         """Number and size of the frames are those of the request, where it is made here."""
         if not self.is_local(backend):
-            pytest.skip("the film is made elsewhere; the record says what came")
+            pytest.skip("the video is made elsewhere; the record says what came")
         request = request_factory()
 
         frames = frames_of(await self.made(backend, request, "as-negotiated"))
@@ -77,14 +77,14 @@ class FilmContract(Contract):
         if request.size is not None:
             assert frames.shape[1:3] == (request.size.height, request.size.width)
 
-    async def test_a_storyboard_that_it_takes_becomes_one_film(
-        self, backend: VideoBackend, limits: Capabilities, request_factory: RequestFactory
+    async def test_a_storyboard_that_it_takes_becomes_one_video(
+        self, backend: VideoBackend, capabilities: Capabilities, request_factory: RequestFactory
     ) -> None:
         """Every shot is made under its own prompt."""
-        if limits.max_shots is not None and limits.max_shots < 2:
+        if capabilities.max_shots is not None and capabilities.max_shots < 2:
             pytest.skip("it takes one shot")
         prompt = self.asked(backend).prompt or "a red circle"
-        shot = Shot(prompt=prompt, duration=limits.chunk_seconds or 0.5)
+        shot = Shot(prompt=prompt, duration=capabilities.chunk_seconds or 0.5)
         request = request_factory(shots=(shot, shot))
 
         end = await self.made(backend, request, "storyboard")
@@ -92,7 +92,7 @@ class FilmContract(Contract):
         assert end.artifacts
         assert end.frames in (None, request.num_frames)
 
-    async def test_a_client_makes_a_film_and_a_record_with_it(
+    async def test_a_client_makes_a_video_and_a_record_with_it(
         self,
         make_backend: MakeBackend,
         base_url: str | None,
@@ -111,10 +111,10 @@ class FilmContract(Contract):
         registry = Registry(Discovery({backend.name: spec}))
 
         async with VideoClient(settings=settings, registry=registry) as client:
-            job = await client.generate(self.asked(backend), out=tmp_path / "film.mp4")
+            job = await client.generate(self.asked(backend), out=tmp_path / "video.mp4")
 
         assert job.status is JobStatus.COMPLETED, job.error
-        record = GenerationRecord.model_validate_json((tmp_path / "film.json").read_bytes())
+        record = GenerationRecord.model_validate_json((tmp_path / "video.json").read_bytes())
         assert record.delivered is not None
         assert record.delivered.frames > 0
         assert record.backend == backend.name

@@ -117,13 +117,13 @@ class WireContract(Contract):
     async def test_work_whose_reply_was_lost_is_found_as_declared(
         self,
         backend: VideoBackend,
-        limits: Capabilities,
+        capabilities: Capabilities,
         simulator: Simulator,
         make_backend: MakeBackend,
         request_factory: RequestFactory,
     ) -> None:
         """Another process finds it by key or in the list, and sees it through."""
-        if limits.lookup not in ("key", "list"):
+        if capabilities.lookup not in ("key", "list"):
             pytest.skip("the service cannot say what it accepted")
         request, since = request_factory(), datetime.now(UTC) - timedelta(minutes=1)
         with pytest.raises(SubmitUncertainError):
@@ -141,13 +141,13 @@ class WireContract(Contract):
     async def test_work_that_cannot_be_proved_to_be_ours_is_only_named(
         self,
         backend: VideoBackend,
-        limits: Capabilities,
+        capabilities: Capabilities,
         simulator: Simulator,
         make_backend: MakeBackend,
         request_factory: RequestFactory,
     ) -> None:
         """What merely fits is nobody's: a person is told which work it may be, and decides."""
-        if limits.lookup != "candidates":
+        if capabilities.lookup != "candidates":
             pytest.skip("it finds its work for certain, or not at all")
         request, since = request_factory(), datetime.now(UTC) - timedelta(minutes=1)
         with pytest.raises(SubmitUncertainError):
@@ -233,7 +233,7 @@ class WireContract(Contract):
         assert simulator.accepted == 1
 
     @pytest.mark.parametrize("faults", [(Fault("*", "odd", times=None),)], ids=["odd"])
-    async def test_what_nobody_needs_in_an_answer_keeps_no_film_back(
+    async def test_what_nobody_needs_in_an_answer_keeps_no_video_back(
         self, backend: VideoBackend, simulator: Simulator, request_factory: RequestFactory
     ) -> None:
         """Name, state and address of the work count; all else is left out where it is senseless."""
@@ -244,10 +244,10 @@ class WireContract(Contract):
 
     @pytest.mark.parametrize(
         "trouble",
-        [Fault("film", "status", status=404, times=3), Fault("film", "mislabel", times=None)],
+        [Fault("video", "status", status=404, times=3), Fault("video", "mislabel", times=None)],
         ids=["late", "mislabelled"],
     )
-    async def test_a_film_that_comes_late_or_under_another_label_is_had(
+    async def test_a_video_that_comes_late_or_under_another_label_is_had(
         self,
         backend: VideoBackend,
         simulator: Simulator,
@@ -255,16 +255,16 @@ class WireContract(Contract):
         trouble: Fault,
     ) -> None:
         """The service called it complete: who fetches it asks again, and looks at the bytes."""
-        _spoil_film(simulator, trouble)
+        _spoil_video(simulator, trouble)
         ref = await backend.submit(request_factory(), key="late")
 
         assert isinstance(await self.end(backend, ref), JobCompleted)
 
-    async def test_a_film_that_never_comes_is_no_failed_work(
+    async def test_a_video_that_never_comes_is_no_failed_work(
         self, backend: VideoBackend, simulator: Simulator, request_factory: RequestFactory
     ) -> None:
         """It ends with an unknown outcome, and whoever looks later has it."""
-        _spoil_film(simulator, Fault("film", "status", status=404, times=None))
+        _spoil_video(simulator, Fault("video", "status", status=404, times=None))
         ref = await backend.submit(request_factory(), key="never")
         first = await self.end(backend, ref)
         simulator.mend()
@@ -275,12 +275,12 @@ class WireContract(Contract):
     async def test_seed_zero_is_sent(
         self,
         backend: VideoBackend,
-        limits: Capabilities,
+        capabilities: Capabilities,
         simulator: Simulator,
         request_factory: RequestFactory,
     ) -> None:
         """It stands in the body of the submission."""
-        if limits.seed is False:
+        if capabilities.seed is False:
             pytest.skip("it takes no seed")
         await backend.submit(request_factory(seed=0), key="seed-zero")
 
@@ -344,11 +344,11 @@ class WireContract(Contract):
         pytest.fail(f"{_OBSERVATIONS} observations did not see the end")
 
 
-def _spoil_film(simulator: Simulator, trouble: Fault) -> None:
-    """Let this happen to the call that gives the film, whatever it is called there."""
-    if simulator.film_call is None:
-        pytest.skip("the simulator gives no films")
-    simulator.spoil(replace(trouble, call=simulator.film_call))
+def _spoil_video(simulator: Simulator, trouble: Fault) -> None:
+    """Let this happen to the call that gives the video, whatever it is called there."""
+    if simulator.video_call is None:
+        pytest.skip("the simulator gives no videos")
+    simulator.spoil(replace(trouble, call=simulator.video_call))
 
 
 def _with_causes(error: BaseException | None) -> str:

@@ -62,7 +62,7 @@ class WorkContract(Contract):
     async def test_a_key_that_belongs_to_another_request_is_refused(
         self, backend: VideoBackend, request_factory: RequestFactory
     ) -> None:
-        """One key never stands for two films."""
+        """One key never stands for two videos."""
         await backend.submit(request_factory(), key="taken")
 
         with pytest.raises(IdempotencyConflictError):
@@ -82,7 +82,7 @@ class WorkContract(Contract):
     async def test_work_ends_with_exactly_one_terminal_event(
         self, backend: VideoBackend, request_factory: RequestFactory
     ) -> None:
-        """It is the last event, and says that the film is finished."""
+        """It is the last event, and says that the video is finished."""
         ref = await backend.submit(request_factory(), key="one-end")
 
         events = await self.observed(backend, ref)
@@ -158,7 +158,7 @@ class WorkContract(Contract):
         assert known == sorted(known)
 
     async def test_find_tells_what_its_lookup_promises(
-        self, backend: VideoBackend, limits: Capabilities, request_factory: RequestFactory
+        self, backend: VideoBackend, capabilities: Capabilities, request_factory: RequestFactory
     ) -> None:
         """Work is found by its key, or in the list, where that is declared; it starts nothing."""
         request, since = request_factory(), datetime.now(UTC) - timedelta(minutes=1)
@@ -166,8 +166,8 @@ class WorkContract(Contract):
 
         found = await backend.find(request, key="to-find", since=since)
 
-        if limits.lookup in ("key", "list"):
-            assert found is not None, f"lookup is declared as {limits.lookup!r}"
+        if capabilities.lookup in ("key", "list"):
+            assert found is not None, f"lookup is declared as {capabilities.lookup!r}"
         if found is not None:
             assert found.operation_id == ref.operation_id
             assert isinstance(await self.end(backend, found), JobCompleted)
@@ -183,12 +183,12 @@ class WorkContract(Contract):
     async def test_another_process_observes_paid_work_by_its_reference(
         self,
         backend: VideoBackend,
-        limits: Capabilities,
+        capabilities: Capabilities,
         make_backend: MakeBackend,
         request_factory: RequestFactory,
     ) -> None:
         """The reference is enough; work that costs nothing is simply submitted again instead."""
-        if limits.resubmits:
+        if capabilities.resubmits:
             pytest.skip("its work ends with its process and is submitted again")
         ref = await backend.submit(request_factory(), key="elsewhere")
         another = make_backend()

@@ -1,7 +1,7 @@
 """The base of provider simulators: a real HTTP server on this machine, with faults on demand.
 
 A subclass lists its routes and answers them as the provider's documents say. Counting, faults, the
-film files and `GET /__simulator__`, which tells the counts to another process, are done here.
+video files and `GET /__simulator__`, which tells the counts to another process, are done here.
 
     with FalSimulator(faults=[Fault("submit", "close_after_accept")]) as simulator:
         ...                     # an adapter with base_url = simulator.url
@@ -25,7 +25,7 @@ from media_agent.errors import InvalidRequestError, StorageError
 from media_agent.suggest import did_you_mean
 from media_agent.testing.simulator.faults import Fault
 from media_agent.testing.simulator.server import Answer, Call, SimulatorServer
-from media_agent.testing.simulator.videos import Film, film_bytes
+from media_agent.testing.simulator.videos import Video, video_bytes
 
 _LAST_PORT = 65535
 _REQUESTS_KEPT = 10_000
@@ -70,7 +70,7 @@ class Simulator(ABC):
     honours_keys: ClassVar[bool] = False
     """Whether a second submission under the same key is the first one again."""
     gives_files: bool = True
-    """Whether films are fetched from `film_url`, so that the call "file" can go wrong."""
+    """Whether videos are fetched from `video_url`, so that the call "file" can go wrong."""
     outcomes: ClassVar[tuple[str, ...]] = ("completed",)
     """The ways in which jobs can end, the usual one first."""
 
@@ -128,9 +128,9 @@ class Simulator(ABC):
         """Return an error in the provider's own shape."""
         return {"error": {"message": text}}
 
-    def film(self, job: SimulatedJob) -> Film:
+    def video(self, job: SimulatedJob) -> Video:
         """Return the measures of what a job makes."""
-        return Film()
+        return Video()
 
     @property
     def url(self) -> str:
@@ -172,17 +172,17 @@ class Simulator(ABC):
         return "running" if job.polls <= self.queued_polls + self.running_polls else "done"
 
     @property
-    def film_call(self) -> str | None:
-        """The name of the call that gives a film; None where nothing like it is here."""
+    def video_call(self) -> str | None:
+        """The name of the call that gives a video; None where nothing like it is here."""
         names = {route.name for route in self._all_routes}
         return _FILE if self.gives_files else next(iter(names & {"content"}), None)
 
-    def film_content(self, job: SimulatedJob) -> bytes:
+    def video_content(self, job: SimulatedJob) -> bytes:
         """Return the file that a job made."""
-        return film_bytes(self.film(job))
+        return video_bytes(self.video(job))
 
-    def film_url(self, job: SimulatedJob) -> str:
-        """Return where the film of a job can be fetched, without a key."""
+    def video_url(self, job: SimulatedJob) -> str:
+        """Return where the video of a job can be fetched, without a key."""
         return f"{self.url}/files/{job.id}.mp4"
 
     def start(self) -> Self:
@@ -313,7 +313,7 @@ class Simulator(ABC):
         job = self.jobs.get(call.arguments["id"])
         if job is None:
             return Answer(404, b"no such file", media_type="text/plain")
-        return Answer(200, self.film_content(job), media_type="video/mp4")
+        return Answer(200, self.video_content(job), media_type="video/mp4")
 
     def _next_fault(self, name: str) -> Fault | None:
         for armed in self._faults:

@@ -1,4 +1,4 @@
-"""Small real films for simulated providers, whose content can be told apart by eye and by test."""
+"""Small real videos for simulated providers, whose content can be told apart by eye and by test."""
 
 import io
 import tempfile
@@ -12,27 +12,27 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Film:
-    """The measures of a film to be made."""
+class Video:
+    """The measures of a video to be made."""
 
     frames: int = 24
     fps: float = 24.0
     width: int = 64
     height: int = 36
-    shade: int = 60  # 0 to 255: makes one film differ from another
+    shade: int = 60  # 0 to 255: makes one video differ from another
 
 
 @lru_cache(maxsize=32)
-def film_bytes(film: Film) -> bytes:
-    """Return an MP4 of a white bar that wanders once across the picture."""
-    from media_agent.video.codec import write_pictures
+def video_bytes(video: Video) -> bytes:
+    """Return an MP4 of a white bar that wanders once across the image."""
+    from media_agent.video.codec import write_images
     from media_agent.video.images import frame_of
 
-    size = film.width, film.height
-    pictures = (frame_of(_rows(film, number), *size) for number in range(film.frames))
+    size = video.width, video.height
+    images = (frame_of(_rows(video, number), *size) for number in range(video.frames))
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "film.mp4")
-        write_pictures(path, pictures, size=size, fps=film.fps)
+        path = Path(folder, "video.mp4")
+        write_images(path, images, size=size, fps=video.fps)
         return path.read_bytes()
 
 
@@ -43,8 +43,8 @@ def write_video(path: Path, frames: "Frames", *, fps: float) -> None:
     remux(io.BytesIO(encode_chunk(frames, fps=fps)), path)
 
 
-def _rows(film: Film, number: int) -> bytes:
-    left, wide = number * film.width // film.frames, max(1, film.width // 16)
-    row = bytearray([film.shade]) * film.width
+def _rows(video: Video, number: int) -> bytes:
+    left, wide = number * video.width // video.frames, max(1, video.width // 16)
+    row = bytearray([video.shade]) * video.width
     row[left : left + wide] = b"\xff" * len(row[left : left + wide])
-    return bytes(value for value in row for _ in range(3)) * film.height
+    return bytes(value for value in row for _ in range(3)) * video.height

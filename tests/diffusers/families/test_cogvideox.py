@@ -255,11 +255,11 @@ def test_the_licence_follows_from_which_of_the_models_it_is(
     published = {"sample_width": 90, "sample_height": 60, "max_text_seq_length": 226}
     config.write_text(json.dumps(json.loads(config.read_text()) | sizes | published))
 
-    limits = describe("model", read_folder(copy))
+    capabilities = describe("model", read_folder(copy))
 
-    assert limits.licence == licence
-    assert limits.sizes == (Size(width=720, height=480),)
-    assert (limits.default_duration, limits.max_duration) == (49 / 8, 49 / 8)
+    assert capabilities.licence == licence
+    assert capabilities.sizes == (Size(width=720, height=480),)
+    assert (capabilities.default_duration, capabilities.max_duration) == (49 / 8, 49 / 8)
 
 
 class TestCogVideoX(DiffusersConformance):

@@ -25,12 +25,12 @@ def test_the_small_wan_2_2_is_told_from_the_others_by_its_files(wan_copy: Path) 
     edit_json(wan_copy / "model_index.json", expand_timesteps=True)
     edit_json(wan_copy / "vae" / "config.json", scale_factor_spatial=16)
 
-    limits = described(wan_copy)
+    capabilities = described(wan_copy)
 
-    assert limits.default_fps == 24.0
-    assert limits.default_size == Size(width=1280, height=704)
-    assert limits.size_range is not None
-    assert limits.size_range.multiple == 32
+    assert capabilities.default_fps == 24.0
+    assert capabilities.default_size == Size(width=1280, height=704)
+    assert capabilities.size_range is not None
+    assert capabilities.size_range.multiple == 32
 
 
 def test_guidance_of_a_second_model_is_an_option_only_where_there_is_one(wan_copy: Path) -> None:

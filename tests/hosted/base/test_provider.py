@@ -24,8 +24,8 @@ from media_agent.errors import (
     UnsupportedRequestError,
 )
 from media_agent.negotiation.negotiate import negotiate
-from media_agent.testing import Film, events_of
-from media_agent.testing.simulator.videos import film_bytes
+from media_agent.testing import Video, events_of
+from media_agent.testing.simulator.videos import video_bytes
 from media_agent_hosted.base.calls import Call, Status, Submission
 from media_agent_hosted.base.models import Models
 from media_agent_hosted.base.outcomes import read_status
@@ -368,7 +368,7 @@ async def test_an_answer_about_other_work_is_no_answer(make: Callable[..., Acme]
         await backend.status(ref)
 
 
-VIDEO = film_bytes(Film(9, 8.0, 64, 48, 90))
+VIDEO = video_bytes(Video(9, 8.0, 64, 48, 90))
 
 
 class Locked(Acme):

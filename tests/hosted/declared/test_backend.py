@@ -47,16 +47,16 @@ key_env = "ACME_KEY"
 
 [backends.mine.options]
 auth = "X-Api-Key: {key}"
-submit = "POST /films"
-id = "film.id"
-poll = "GET /films/{id}"
-state = "film.state"
+submit = "POST /videos"
+id = "video.id"
+poll = "GET /videos/{id}"
+state = "video.state"
 done = ["ready"]
 failed = ["broken", "stopped"]
-progress = "film.percent"
-error = "film.why"
-result = "film.files.0.url"
-cancel = "DELETE /films/{id}"
+progress = "video.percent"
+error = "video.why"
+result = "video.files.0.url"
+cancel = "DELETE /videos/{id}"
 sizes = ["64x48"]
 fps = [8]
 usd_per_second = 0.25
@@ -78,9 +78,9 @@ class AcmeSimulator(Simulator):
     name = "acme"
 
     def routes(self) -> list[Route]:
-        one = r"/films/(?P<id>[^/]+)"
+        one = r"/videos/(?P<id>[^/]+)"
         return [
-            Route("POST", "/films", "submit", self._submit),
+            Route("POST", "/videos", "submit", self._submit),
             Route("GET", one, "status", self._poll),
             Route("DELETE", one, "cancel", self._cancel),
         ]
@@ -90,16 +90,16 @@ class AcmeSimulator(Simulator):
         return None if known else Answer(401, {"message": "who are you?"})
 
     def _submit(self, call: Call) -> Answer:
-        return Answer(201, {"film": {"id": self.accept("cellar", call.json()).id}})
+        return Answer(201, {"video": {"id": self.accept("cellar", call.json()).id}})
 
     def _poll(self, call: Call) -> Answer:
         job = self.jobs.get(call.arguments["id"])
         if job is None:
-            return Answer(404, {"message": "there is no such film"})
+            return Answer(404, {"message": "there is no such video"})
         job.polls += 1
-        return Answer(200, {"film": self._film(job)})
+        return Answer(200, {"video": self._video(job)})
 
-    def _film(self, job: SimulatedJob) -> dict[str, JsonValue]:
+    def _video(self, job: SimulatedJob) -> dict[str, JsonValue]:
         if job.is_cancelled:
             return {"state": "stopped"}
         if job.input["text"] == "a fault":
@@ -162,20 +162,20 @@ async def run(backend: HttpBackend, request: VideoRequest) -> list[Any]:
     return await events_of(backend, ref)
 
 
-async def test_a_declared_service_makes_a_film(build: Build, acme: AcmeSimulator) -> None:
+async def test_a_declared_service_makes_a_video(build: Build, acme: AcmeSimulator) -> None:
     *before, ended = await run(build(acme.url), wish())
 
     assert isinstance(ended, JobCompleted)
-    film = ended.artifacts[0]
-    assert film.path is not None
-    assert film.metadata is not None
-    assert film.metadata.frames > 0
+    video = ended.artifacts[0]
+    assert video.path is not None
+    assert video.metadata is not None
+    assert video.metadata.frames > 0
     assert ended.seed == 0
     assert [event.fraction for event in before if isinstance(event, JobProgressed)] == [0.4, 0.8]
     assert acme.accepted == 1
 
 
-def test_a_film_comes_of_the_settings_alone(
+def test_a_video_comes_of_the_settings_alone(
     acme: AcmeSimulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     options = "[backends.mine.options]\npoll_seconds = 0.01"
@@ -236,8 +236,8 @@ async def test_a_lost_reply_is_not_sent_again(build: Build) -> None:
 
 
 async def test_an_answer_that_names_no_work_is_uncertain(build: Build, acme: AcmeSimulator) -> None:
-    with pytest.raises(SubmitUncertainError, match=r"'film\.number'"):
-        await build(acme.url, id="film.number").submit(wish(), key="job-1")
+    with pytest.raises(SubmitUncertainError, match=r"'video\.number'"):
+        await build(acme.url, id="video.number").submit(wish(), key="job-1")
 
 
 async def test_a_failed_poll_is_asked_again(build: Build) -> None:
@@ -251,14 +251,14 @@ async def test_a_failed_poll_is_asked_again(build: Build) -> None:
 async def test_done_without_an_address_is_not_failed_and_says_what_to_correct(
     build: Build, acme: AcmeSimulator
 ) -> None:
-    ended = (await run(build(acme.url, result="film.link"), wish()))[-1]
+    ended = (await run(build(acme.url, result="video.link"), wish()))[-1]
 
     assert isinstance(ended, JobOutcomeUnknown)  # it is there and paid
-    assert "'film.link'" in ended.error.message
+    assert "'video.link'" in ended.error.message
     assert "backends.mine.options.result" in (ended.error.hint or "")
 
 
-async def test_a_film_can_be_at_a_path(build: Build, acme: AcmeSimulator) -> None:
+async def test_a_video_can_be_at_a_path(build: Build, acme: AcmeSimulator) -> None:
     ended = (await run(build(acme.url, result=None, content="/files/{id}.mp4"), wish()))[-1]
 
     assert isinstance(ended, JobCompleted)
@@ -275,7 +275,7 @@ async def test_a_wrong_key_is_told_without_the_key(
 
 
 async def test_what_it_takes_follows_from_its_placeholders(build: Build) -> None:
-    backend = build("https://films.test")
+    backend = build("https://videos.test")
 
     facts = backend.capabilities()
 
@@ -283,31 +283,31 @@ async def test_what_it_takes_follows_from_its_placeholders(build: Build) -> None
     assert (facts.seed, facts.negative_prompt, facts.cancels) == (True, True, True)
     assert [str(size) for size in facts.sizes] == ["64x48"]
     assert backend.estimate(wish()).cost_usd == 0.25
-    assert build("https://films.test", key=None).capabilities().missing is not None
+    assert build("https://videos.test", key=None).capabilities().missing is not None
 
 
 async def test_another_model_is_refused(build: Build) -> None:
     with pytest.raises(InvalidRequestError, match="no model 'other'"):
-        build("https://films.test").capabilities("other")
+        build("https://videos.test").capabilities("other")
 
 
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"poll": "GET /films"}, "needs {id}"),
-        ({"poll": "GET /films/{id}/{secret}"}, "{secret}"),
-        ({"submit": "POST films"}, "submit: it should be like POST /videos"),
+        ({"poll": "GET /videos"}, "needs {id}"),
+        ({"poll": "GET /videos/{id}/{secret}"}, "{secret}"),
+        ({"submit": "POST videos"}, "submit: it should be like POST /videos"),
         ({"content": "/files/{id}"}, "either result or content"),
         ({"result": None}, "either result or content"),
-        ({"cancel": "films"}, "cancel: it should be like POST /videos"),
+        ({"cancel": "videos"}, "cancel: it should be like POST /videos"),
         ({"auth": "X-Api-Key"}, "auth: it should be like X-Api-Key: {key}"),
         ({"done": []}, "done: it should have at least 1 item"),
-        ({"stat": "film.state"}, "did you mean state?"),
+        ({"stat": "video.state"}, "did you mean state?"),
         ({"body": {"text": "hello"}}, "prompt goes nowhere"),
         ({"body": {"text": "{prompt}", "more": "{prompt2}"}}, "did you mean prompt?"),
         ({"body": {"text": "{prompt}", "more": "{Seed}"}}, "did you mean seed?"),
         ({"body": {"text": "{prompt}", "more": "{first-frame}"}}, "did you mean first_frame?"),
-        ({"poll": "GET /films/${id}"}, "needs {id}"),
+        ({"poll": "GET /videos/${id}"}, "needs {id}"),
         ({"sizes": ["64x48", "128x96"]}, "say its one size"),
     ],
 )
@@ -315,7 +315,7 @@ async def test_a_faulty_declaration_says_the_way_out(
     build: Build, changes: dict[str, Any], said: str
 ) -> None:
     with pytest.raises(ConfigurationError) as caught:
-        build("https://films.test", **changes)
+        build("https://videos.test", **changes)
 
     assert said in str(caught.value)
 
@@ -328,7 +328,7 @@ def test_without_an_address_there_is_no_service(tmp_path: Path) -> None:
 
 
 def test_a_name_of_work_stays_within_its_part_of_the_path() -> None:
-    assert call("GET /films/{id}", {"id": "../keys?all=1"}).path == "/films/..%2Fkeys%3Fall%3D1"
+    assert call("GET /videos/{id}", {"id": "../keys?all=1"}).path == "/videos/..%2Fkeys%3Fall%3D1"
 
 
 def test_a_body_is_filled_in_at_any_depth() -> None:

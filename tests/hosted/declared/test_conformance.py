@@ -16,9 +16,9 @@ COPY = "import shutil, sys; shutil.copy(sys.argv[1] + '.mp4', sys.argv[2])"
 
 
 @pytest.fixture(scope="module")
-def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder of films, each named by its seed."""
-    folder = tmp_path_factory.mktemp("films")
+def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder of videos, each named by its seed."""
+    folder = tmp_path_factory.mktemp("videos")
     for seed in (0, 1):
         frames = np.full((4, 32, 32, 3), 100 * seed, np.uint8)
         write_video(folder / f"{seed}.mp4", frames, fps=8)
@@ -27,8 +27,8 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 class TestProgram(BackendConformance):
     @pytest.fixture
-    def make_backend(self, tmp_path: Path, films: Path) -> MakeBackend:
-        words = ["-S", "-c", COPY, f"{films}/{{seed}}", "{output}", "{prompt}"]
+    def make_backend(self, tmp_path: Path, videos: Path) -> MakeBackend:
+        words = ["-S", "-c", COPY, f"{videos}/{{seed}}", "{output}", "{prompt}"]
         options = {
             "command": [sys.executable, *words],
             "sizes": ["32x32"],

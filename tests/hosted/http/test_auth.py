@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from media_agent.config.settings import BackendSection, Settings
 from media_agent.errors import MediaAgentError
-from media_agent.testing.simulator.videos import Film, film_bytes
+from media_agent.testing.simulator.videos import Video, video_bytes
 from media_agent_hosted.declared.backend import HttpBackend
 from media_agent_hosted.http.auth import key_header
 from media_agent_hosted.http.client import HttpApi
@@ -55,7 +55,7 @@ async def test_no_error_says_the_key_in_any_spelling(status, spelled):
     api = api_answering(status, f'{{"message": {spelled}}}'.encode())
 
     with pytest.raises(MediaAgentError) as caught:
-        await api.send("GET", "/films/1")
+        await api.send("GET", "/videos/1")
 
     assert "[key]" in caught.value.message
     assert "SECRETKEY" not in caught.value.message
@@ -68,7 +68,7 @@ async def test_no_value_and_no_header_of_a_reply_holds_the_key(spelled, caplog):
     caplog.set_level(logging.DEBUG)
     body = f'{{"a": [{{"b": {spelled}}}], {spelled}: 1}}'.encode()
 
-    reply = await api_answering(200, body, {"X-Error": f"bad key {KEY}"}).send("GET", "/films/1")
+    reply = await api_answering(200, body, {"X-Error": f"bad key {KEY}"}).send("GET", "/videos/1")
 
     assert "SECRETKEY" not in f"{reply.json()} {reply.headers} {reply!r} {caplog.text}"
 
@@ -86,7 +86,7 @@ async def test_a_page_that_shows_the_key_is_told_without_it(page):
     api = api_answering(403, page.encode(), {"content-type": "text/html"})
 
     with pytest.raises(MediaAgentError) as caught:
-        await api.send("POST", "/films", json={}, paid=True)
+        await api.send("POST", "/videos", json={}, paid=True)
 
     assert "SECRETKEY" not in caught.value.message
 
@@ -106,7 +106,7 @@ async def test_a_key_in_a_header_that_cannot_be_read_is_not_shown():
     api = api_answering(200, b"{}", {"content-encoding": f"no-{KEY}"})
 
     with pytest.raises(MediaAgentError) as caught:
-        await api.send("GET", "/films/1")
+        await api.send("GET", "/videos/1")
 
     assert "SECRETKEY" not in caught.value.message
 
@@ -115,7 +115,7 @@ async def test_a_key_in_a_header_that_cannot_be_read_is_not_shown():
 async def test_what_is_no_key_comes_out_of_a_reply_as_it_was():
     said = {"path": "C:\\videos", "%": "50%25", "a": "&amp; \\u0041", "video": "QUJD" * 99_999}
 
-    reply = await api_answering(200, json.dumps(said).encode()).send("GET", "/films/1")
+    reply = await api_answering(200, json.dumps(said).encode()).send("GET", "/videos/1")
 
     assert reply.json() == said
 
@@ -125,14 +125,14 @@ async def test_a_key_of_another_section_is_not_repeated_either():
     said = {"message": "you sent X-Token: of-another-section\\/17"}
 
     with pytest.raises(MediaAgentError, match=r"you sent X-Token: \[key\]$"):
-        await api_answering(409, json.dumps(said).encode()).send("GET", "/films/1")
+        await api_answering(409, json.dumps(said).encode()).send("GET", "/videos/1")
 
 
 @pytest.mark.anyio
 async def test_a_header_of_the_settings_that_is_a_secret_is_not_repeated(tmp_path):
     options = {
         "headers": {"X-Gateway-Token": "gw-Zx9Qw3Er7Ty1Ui5Op"},
-        **{"submit": "POST /films", "poll": "GET /films/{id}", "result": "url"},
+        **{"submit": "POST /videos", "poll": "GET /videos/{id}", "result": "url"},
         **{"done": ["done"], "failed": ["no"], "body": {"p": "{prompt}", "d": "{duration}"}},
         **{"sizes": ["64x48"], "fps": [12], "durations": [1.0]},
     }
@@ -152,10 +152,10 @@ async def test_a_header_of_the_settings_that_is_a_secret_is_not_repeated(tmp_pat
 @pytest.mark.anyio
 @pytest.mark.parametrize("name", ["Origin", "Accept", "X-Plan"])
 async def test_a_header_that_is_no_key_damages_no_address(tmp_path, name):
-    video = film_bytes(Film(frames=8))
+    video = video_bytes(Video(frames=8))
     options = {
         "headers": {name: "https://api.example.com"},
-        **{"submit": "POST /films", "poll": "GET /films/{id}", "result": "url"},
+        **{"submit": "POST /videos", "poll": "GET /videos/{id}", "result": "url"},
         **{"done": ["done"], "failed": ["no"], "body": {"p": "{prompt}", "d": "{duration}"}},
         **{"sizes": ["64x48"], "fps": [12], "durations": [1.0]},
     }
@@ -181,7 +181,7 @@ async def test_a_header_that_is_no_key_damages_no_address(tmp_path, name):
 
     assert end.type == "job.completed"
     assert asked[1:] == [
-        f"GET https://api.example.com/films/w-{key}",
+        f"GET https://api.example.com/videos/w-{key}",
         f"GET https://api.example.com/v/1.mp4?key={key}",
     ]
 
@@ -200,7 +200,7 @@ async def test_a_signature_is_made_for_each_request_and_none_is_shown():
 
     for text in ("a", "longer"):
         with pytest.raises(MediaAgentError) as caught:
-            await api.send("POST", "/films", json={"prompt": text})
+            await api.send("POST", "/videos", json={"prompt": text})
 
         assert "[key]" in caught.value.message
         assert "0123456789" not in caught.value.message

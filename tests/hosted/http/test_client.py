@@ -24,7 +24,7 @@ from media_agent.errors import (
 )
 from media_agent.storage.network import retry_after_seconds
 from media_agent.testing import Answer, Fault, Route, Simulator
-from media_agent.testing.simulator.videos import Film, film_bytes
+from media_agent.testing.simulator.videos import Video, video_bytes
 from media_agent_hosted.http.auth import key_header
 from media_agent_hosted.http.client import HttpApi
 from media_agent_hosted.http.replies import Reply
@@ -42,19 +42,19 @@ KNOWN_AGAIN = {
 
 
 class Shop(Simulator):
-    """Takes orders and gives films; says back which key it saw."""
+    """Takes orders and gives videos; says back which key it saw."""
 
     name = "shop"
 
     def routes(self):
         return [
-            Route("POST", "/v1/films", "submit", self.submit),
+            Route("POST", "/v1/videos", "submit", self.submit),
             Route("GET", "/v1/look", "look", self.look),
         ]
 
     def submit(self, call):
         job = self.accept("m", call.json(), key=call.headers.get("idempotency-key"))
-        return Answer(200, {"id": job.id, "film": self.film_url(job)})
+        return Answer(200, {"id": job.id, "video": self.video_url(job)})
 
     def look(self, call):
         return Answer(200, {"seen": call.headers.get("authorization", "nothing")})
@@ -104,11 +104,11 @@ def answers(*replies):
 async def test_a_reply_is_read_and_the_key_goes_in_its_header():
     seen = answers(httpx.Response(200, json={"id": "x"}))
 
-    reply = await mocked(seen).send("POST", "/films", json={"seed": 0}, params={"a": "b"})
+    reply = await mocked(seen).send("POST", "/videos", json={"seed": 0}, params={"a": "b"})
 
     assert reply.json() == {"id": "x"}
     request = seen.requests[0]
-    assert str(request.url) == "https://api.example.com/v1/films?a=b"
+    assert str(request.url) == "https://api.example.com/v1/videos?a=b"
     assert request.headers["authorization"] == f"Bearer {SECRET}"
     assert request.content == b'{"seed":0}'
 
@@ -118,12 +118,12 @@ async def test_a_form_with_a_file_is_sent_as_multipart():
 
     await mocked(seen).send(
         "POST",
-        "/films",
-        files={"picture": ("a.png", b"PNG", "image/png"), "seed": (None, b"0", None)},
+        "/videos",
+        files={"image": ("a.png", b"PNG", "image/png"), "seed": (None, b"0", None)},
     )
 
     body = seen.requests[0].content
-    assert b'name="picture"; filename="a.png"' in body
+    assert b'name="image"; filename="a.png"' in body
     assert b'name="seed"\r\n\r\n0' in body
 
 
@@ -132,7 +132,7 @@ async def test_a_form_with_a_file_is_sent_as_multipart():
 async def test_a_paid_request_whose_reply_is_lost_is_not_sent_again(fault, kind):
     with kind([Fault("submit", fault)]) as shop:
         with pytest.raises(SubmitUncertainError, match=r"was lost|answered with status"):
-            (await api_for(shop).send("POST", "/films", json={}, paid=True)).json()
+            (await api_for(shop).send("POST", "/videos", json={}, paid=True)).json()
 
         assert len(shop.calls("submit")) == 1
 
@@ -141,7 +141,7 @@ async def test_a_paid_request_whose_reply_is_lost_is_not_sent_again(fault, kind)
 async def test_a_paid_request_that_was_answered_with_500_is_not_sent_again(accepts):
     with Shop([Fault("submit", "status", status=500, accepts=accepts)]) as shop:
         with pytest.raises(SubmitUncertainError, match="500"):
-            await api_for(shop).send("POST", "/films", json={}, paid=True)
+            await api_for(shop).send("POST", "/videos", json={}, paid=True)
 
         assert len(shop.calls("submit")) == 1
 
@@ -149,7 +149,7 @@ async def test_a_paid_request_that_was_answered_with_500_is_not_sent_again(accep
 async def test_a_paid_request_that_gets_no_answer_in_time_is_not_sent_again():
     with Shop([Fault("submit", "stall")]) as shop:
         with pytest.raises(SubmitUncertainError, match="lost"):
-            await api_for(shop, timeout_seconds=0.1).send("POST", "/films", json={}, paid=True)
+            await api_for(shop, timeout_seconds=0.1).send("POST", "/videos", json={}, paid=True)
 
         assert shop.accepted == 1
 
@@ -158,7 +158,7 @@ async def test_a_paid_request_is_sent_again_after_a_429_when_the_provider_says()
     naps = Naps()
     faults = [Fault("submit", "status", status=429, retry_after="7", times=2)]
     with Shop(faults) as shop:
-        reply = await api_for(shop, naps).send("POST", "/films", json={}, paid=True)
+        reply = await api_for(shop, naps).send("POST", "/videos", json={}, paid=True)
 
         assert reply.status == 200
         assert shop.accepted == 1
@@ -171,21 +171,21 @@ async def test_a_paid_request_is_sent_again_after_a_refused_connection():
         async def open_meanwhile(seconds):
             shop.listen()
 
-        reply = await api_for(shop, open_meanwhile).send("POST", "/films", json={}, paid=True)
+        reply = await api_for(shop, open_meanwhile).send("POST", "/videos", json={}, paid=True)
 
         assert (reply.status, shop.accepted) == (200, 1)
 
 
 async def test_nobody_at_the_address_is_unavailable_not_uncertain():
     with Shop([Fault("*", "refuse")]) as shop, pytest.raises(BackendUnavailableError) as caught:
-        await api_for(shop).send("POST", "/films", json={}, paid=True)
+        await api_for(shop).send("POST", "/videos", json={}, paid=True)
 
     assert "nothing was sent" in caught.value.hint
 
 
 async def test_where_the_provider_knows_keys_a_lost_reply_is_asked_for_again():
     with KnowingShop([Fault("submit", "close_after_accept", times=2)]) as shop:
-        reply = await api_for(shop).send("POST", "/films", **KNOWN_AGAIN)
+        reply = await api_for(shop).send("POST", "/videos", **KNOWN_AGAIN)
 
         assert reply.status == 200
         assert shop.accepted == 1
@@ -198,7 +198,7 @@ async def test_a_lost_reply_is_not_forgotten_when_the_provider_then_goes_away():
         Fault("submit", "status", status=429, times=None),
     ]
     with KnowingShop(faults) as shop, pytest.raises(SubmitUncertainError):
-        await api_for(shop).send("POST", "/films", **KNOWN_AGAIN)
+        await api_for(shop).send("POST", "/videos", **KNOWN_AGAIN)
 
 
 @pytest.mark.parametrize(
@@ -264,7 +264,7 @@ async def test_a_status_becomes_an_error_with_the_words_of_the_provider(status, 
     api = mocked(answers(httpx.Response(status, json={"detail": "no  such\nthing"})))
 
     with pytest.raises(error, match="no such thing") as caught:
-        await api.send("GET", "/films/1")
+        await api.send("GET", "/videos/1")
 
     assert type(caught.value) is error
     assert "api.example.com" in caught.value.message
@@ -283,7 +283,7 @@ async def test_words_are_found_in_every_usual_shape(body):
     api = mocked(answers(httpx.Response(400, json=body)))
 
     with pytest.raises(InvalidRequestError, match="wrong"):
-        await api.send("GET", "/films/1")
+        await api.send("GET", "/videos/1")
 
 
 async def test_the_provider_may_mean_something_of_its_own():
@@ -293,15 +293,15 @@ async def test_the_provider_may_mean_something_of_its_own():
     api = mocked(answers(httpx.Response(404)))
 
     with pytest.raises(ModelRetiredError):
-        await api.send("GET", "/films/1", translate=translate)
+        await api.send("GET", "/videos/1", translate=translate)
     with pytest.raises(OperationNotFoundError):
-        await api.send("GET", "/films/1", translate=lambda reply: None)
-    assert (await api.send("GET", "/films/1", accepts=(404,))).status == 404
+        await api.send("GET", "/videos/1", translate=lambda reply: None)
+    assert (await api.send("GET", "/videos/1", accepts=(404,))).status == 404
 
 
 async def test_a_web_page_in_place_of_an_api_names_host_and_media_type():
     page = httpx.Response(200, html="<html>Welcome</html>")
-    reply = await mocked(answers(page)).send("GET", "/films/1")
+    reply = await mocked(answers(page)).send("GET", "/videos/1")
 
     with pytest.raises(BackendResponseError, match=r"api\.example\.com .* text/html") as caught:
         reply.json()
@@ -313,16 +313,16 @@ async def test_a_reply_that_is_no_json_says_so():
     api = mocked(answers(httpx.Response(200, content=b"nothing")))
 
     with pytest.raises(BackendResponseError, match="JSON"):
-        (await api.send("GET", "/films/1")).json()
+        (await api.send("GET", "/videos/1")).json()
     with pytest.raises(SubmitUncertainError, match="JSON"):
-        (await api.send("POST", "/films", paid=True)).json()
+        (await api.send("POST", "/videos", paid=True)).json()
 
 
 async def test_foreign_words_are_cut_and_made_printable():
     api = mocked(answers(httpx.Response(400, json={"detail": "\x1b[31m" + "a" * 5000})))
 
     with pytest.raises(InvalidRequestError) as caught:
-        await api.send("GET", "/films/1")
+        await api.send("GET", "/videos/1")
 
     assert len(caught.value.message) < 500
     assert caught.value.message.isprintable()
@@ -333,7 +333,7 @@ async def test_an_endless_reply_is_not_read_to_the_end(monkeypatch):
     api = mocked(answers(httpx.Response(200, content=b"a" * 5000)))
 
     with pytest.raises(BackendResponseError, match="more than 1000 bytes"):
-        await api.send("GET", "/films/1")
+        await api.send("GET", "/videos/1")
 
 
 async def test_a_key_that_the_provider_echoes_is_blotted_out():
@@ -341,7 +341,7 @@ async def test_a_key_that_the_provider_echoes_is_blotted_out():
     api = mocked(answers(httpx.Response(401, json=said)))
 
     with pytest.raises(BackendAuthenticationError) as caught:
-        await api.send("GET", "/films/1")
+        await api.send("GET", "/videos/1")
 
     assert SECRET not in caught.value.message
     assert "[key]" in caught.value.message
@@ -397,33 +397,33 @@ async def test_an_address_on_the_providers_own_origin_gets_the_key(own):
 
 
 async def test_a_redirect_within_the_origin_is_followed_and_one_out_of_it_is_not():
-    inside = httpx.Response(302, headers={"location": "/v2/films/1"})
-    outside = httpx.Response(302, headers={"location": "https://evil.example/films/1"})
+    inside = httpx.Response(302, headers={"location": "/v2/videos/1"})
+    outside = httpx.Response(302, headers={"location": "https://evil.example/videos/1"})
     seen = answers(inside, httpx.Response(200, json={"id": "x"}))
     lured = answers(outside, httpx.Response(200, json={}))
 
-    assert (await mocked(seen).send("GET", "/films/1")).json() == {"id": "x"}
+    assert (await mocked(seen).send("GET", "/videos/1")).json() == {"id": "x"}
     with pytest.raises(BackendResponseError, match=r"evil\.example"):
-        await mocked(lured).send("GET", "/films/1")
+        await mocked(lured).send("GET", "/videos/1")
 
-    assert str(seen.requests[1].url) == "https://api.example.com/v2/films/1"
+    assert str(seen.requests[1].url) == "https://api.example.com/v2/videos/1"
     assert len(lured.requests) == 1
 
 
 async def test_a_submission_is_not_redirected():
-    seen = answers(httpx.Response(307, headers={"location": "/v2/films"}))
+    seen = answers(httpx.Response(307, headers={"location": "/v2/videos"}))
 
     with pytest.raises(BackendRefusedError, match="redirect 307"):
-        await mocked(seen).send("POST", "/films", json={}, paid=True)
+        await mocked(seen).send("POST", "/videos", json={}, paid=True)
 
     assert len(seen.requests) == 1
 
 
 async def test_redirects_without_end_are_left():
-    api = mocked(answers(httpx.Response(302, headers={"location": "/v1/films/1"})))
+    api = mocked(answers(httpx.Response(302, headers={"location": "/v1/videos/1"})))
 
     with pytest.raises(BackendResponseError, match="without end"):
-        await api.send("GET", "/films/1")
+        await api.send("GET", "/videos/1")
 
 
 @pytest.mark.parametrize(
@@ -471,33 +471,33 @@ async def test_without_a_key_no_header_is_sent():
     assert "authorization" not in seen.requests[0].headers
 
 
-async def test_a_film_is_streamed_to_its_place(tmp_path):
+async def test_a_video_is_streamed_to_its_place(tmp_path):
     with Shop() as shop:
         api = api_for(shop)
-        order = (await api.send("POST", "/films", json={})).object()
-        await api.download(str(order["film"]), tmp_path / "deep" / "film.mp4")
+        order = (await api.send("POST", "/videos", json={})).object()
+        await api.download(str(order["video"]), tmp_path / "deep" / "video.mp4")
 
-    [film] = (tmp_path / "deep").iterdir()
-    assert film.name == "film.mp4"
-    assert film.read_bytes()[4:8] == b"ftyp"
+    [video] = (tmp_path / "deep").iterdir()
+    assert video.name == "video.mp4"
+    assert video.read_bytes()[4:8] == b"ftyp"
 
 
 async def test_a_download_is_repeated_through_trouble_and_leaves_nothing_half_done(tmp_path):
     faults = [Fault("file", "truncate"), Fault("file", "status", status=503)]
     with Shop(faults) as shop:
         api = api_for(shop)
-        order = (await api.send("POST", "/films", json={})).object()
-        await api.download(str(order["film"]), tmp_path / "film.mp4")
+        order = (await api.send("POST", "/videos", json={})).object()
+        await api.download(str(order["video"]), tmp_path / "video.mp4")
 
         assert len(shop.calls("file")) == 3
-    assert [path.name for path in tmp_path.iterdir()] == ["film.mp4"]
+    assert [path.name for path in tmp_path.iterdir()] == ["video.mp4"]
 
 
 FTYP = b"\0\0\0\x20ftypisom"
 
 
 @pytest.mark.parametrize("announced", [True, False])
-async def test_a_film_that_is_too_large_is_not_taken(tmp_path, announced):
+async def test_a_video_that_is_too_large_is_not_taken(tmp_path, announced):
     async def pieces():
         for _ in range(10):
             yield FTYP + b"a" * 1000
@@ -506,16 +506,16 @@ async def test_a_film_that_is_too_large_is_not_taken(tmp_path, announced):
     api = mocked(answers(httpx.Response(200, content=content)))
 
     with pytest.raises(BackendResponseError, match="larger than the 5000 bytes"):
-        await api.download("https://cdn.example/film.mp4", tmp_path / "film.mp4", max_bytes=5000)
+        await api.download("https://cdn.example/video.mp4", tmp_path / "video.mp4", max_bytes=5000)
 
     assert list(tmp_path.iterdir()) == []
 
 
 async def test_the_key_goes_with_a_download_to_the_provider_and_nowhere_else(tmp_path):
     away = httpx.Response(302, headers={"location": "https://cdn.example/signed?s=1"})
-    seen = answers(away, httpx.Response(200, content=film_bytes(Film(frames=2))))
+    seen = answers(away, httpx.Response(200, content=video_bytes(Video(frames=2))))
 
-    await mocked(seen).download("/films/1/content", tmp_path / "film.mp4")
+    await mocked(seen).download("/videos/1/content", tmp_path / "video.mp4")
 
     assert "authorization" in seen.requests[0].headers
     assert "authorization" not in seen.requests[1].headers
@@ -524,22 +524,22 @@ async def test_the_key_goes_with_a_download_to_the_provider_and_nowhere_else(tmp
 @pytest.mark.parametrize(
     "address",
     [
-        "http://cdn.example/film.mp4",
-        "https://localhost/film.mp4",
-        "https://127.0.0.1/film.mp4",
+        "http://cdn.example/video.mp4",
+        "https://localhost/video.mp4",
+        "https://127.0.0.1/video.mp4",
         "https://169.254.169.254/latest",
-        "https://192.168.1.1/film.mp4",
+        "https://192.168.1.1/video.mp4",
         "file:///etc/passwd",
-        "https://service.internal/film.mp4",
+        "https://service.internal/video.mp4",
     ],
 )
-async def test_a_film_at_a_suspicious_address_is_not_fetched(tmp_path, address):
+async def test_a_video_at_a_suspicious_address_is_not_fetched(tmp_path, address):
     seen = answers(httpx.Response(302, headers={"location": address}))
     api = mocked(seen)
 
-    for given in (address, "/films/1/content"):
+    for given in (address, "/videos/1/content"):
         with pytest.raises((BackendResponseError, BackendUnavailableError)):
-            await api.download(given, tmp_path / "film.mp4")
+            await api.download(given, tmp_path / "video.mp4")
 
     assert {request.url.host for request in seen.requests} <= {"api.example.com"}
     assert list(tmp_path.iterdir()) == []
@@ -554,23 +554,23 @@ async def test_a_film_at_a_suspicious_address_is_not_fetched(tmp_path, address):
         (httpx.Response(403), "answered 403"),
     ],
 )
-async def test_what_is_no_film_is_not_taken_for_one(tmp_path, reply, said):
+async def test_what_is_no_video_is_not_taken_for_one(tmp_path, reply, said):
     with pytest.raises(BackendResponseError, match=said):
-        await mocked(answers(reply)).download("https://cdn.example/f.mp4", tmp_path / "film.mp4")
+        await mocked(answers(reply)).download("https://cdn.example/f.mp4", tmp_path / "video.mp4")
 
     assert list(tmp_path.iterdir()) == []
 
 
 async def test_a_disk_that_cannot_be_written_is_said(tmp_path):
     (tmp_path / "file").write_bytes(b"")
-    api = mocked(answers(httpx.Response(200, content=b"film")))
+    api = mocked(answers(httpx.Response(200, content=b"video")))
 
     with pytest.raises(StorageError, match="cannot be written"):
-        await api.download("https://cdn.example/f.mp4", tmp_path / "file" / "film.mp4")
+        await api.download("https://cdn.example/f.mp4", tmp_path / "file" / "video.mp4")
 
 
-async def test_a_film_that_was_there_stays_when_another_cannot_be_fetched(tmp_path):
-    place = tmp_path / "film.mp4"
+async def test_a_video_that_was_there_stays_when_another_cannot_be_fetched(tmp_path):
+    place = tmp_path / "video.mp4"
     place.write_bytes(b"old")
 
     with pytest.raises(BackendResponseError):

@@ -14,9 +14,9 @@ from media_agent_hosted.http.inputs import address_of
 from media_agent_schemas.media import InputRole, MediaInput
 
 
-def film(kind: str = "mp4", **options: str) -> bytes:
-    folder = TemporaryDirectory()  # a film that starts at once is written twice
-    path = Path(folder.name) / "film"
+def video(kind: str = "mp4", **options: str) -> bytes:
+    folder = TemporaryDirectory()  # a video that starts at once is written twice
+    path = Path(folder.name) / "video"
     noise = np.random.default_rng(1)
     with av.open(str(path), "w", kind, options=options) as container:
         codec = "libvpx-vp9" if kind == "webm" else "libx264"
@@ -30,9 +30,9 @@ def film(kind: str = "mp4", **options: str) -> bytes:
         return path.read_bytes()
 
 
-FAST = film(movflags="+faststart")
-FRAGMENTED = film(movflags="frag_keyframe+empty_moov")
-WEBM = film("webm")
+FAST = video(movflags="+faststart")
+FRAGMENTED = video(movflags="frag_keyframe+empty_moov")
+WEBM = video("webm")
 
 
 def sent(content: bytes) -> str:
@@ -40,16 +40,16 @@ def sent(content: bytes) -> str:
 
 
 @pytest.mark.parametrize(
-    "whole", [film(), FAST, FRAGMENTED, WEBM], ids=["mp4", "fast", "f", "webm"]
+    "whole", [video(), FAST, FRAGMENTED, WEBM], ids=["mp4", "fast", "f", "webm"]
 )
-def test_a_whole_film_goes_along(whole: bytes) -> None:
+def test_a_whole_video_goes_along(whole: bytes) -> None:
     assert sent(whole).startswith("data:video/")
 
 
 @pytest.mark.parametrize(
     "content",
     [
-        film()[: len(film()) // 2],
+        video()[: len(video()) // 2],
         FAST[: len(FAST) // 2],
         FAST[:-9],
         FRAGMENTED[: len(FRAGMENTED) // 2],
@@ -63,7 +63,7 @@ def test_a_whole_film_goes_along(whole: bytes) -> None:
     ids=["no index", "half", "9 bytes", "half fragmented", "half webm", "moox", "zeros", "noise",
          "noise as pixels", "webm of zeros"],
 )  # fmt: skip
-def test_a_film_that_is_not_whole_is_not_sent(content: bytes) -> None:
+def test_a_video_that_is_not_whole_is_not_sent(content: bytes) -> None:
     with pytest.raises(InvalidRequestError, match="source_video cannot be used"):
         sent(content)
 

@@ -88,17 +88,17 @@ def listening(talk=lambda connection: None):
 
 
 async def submitted(api):
-    return await api.send("POST", "/films", json={"seed": 0}, paid=True)
+    return await api.send("POST", "/videos", json={"seed": 0}, paid=True)
 
 
 @pytest.mark.parametrize(
     ("location", "error"),
     [
-        ("films/7", SubmitUncertainError),
-        ("https://api.example.com/v1/films/7?x=1", SubmitUncertainError),
+        ("videos/7", SubmitUncertainError),
+        ("https://api.example.com/v1/videos/7?x=1", SubmitUncertainError),
         ("/login", BackendRefusedError),
-        ("/v1/films", BackendRefusedError),
-        ("https://other.example.com/films/7", BackendRefusedError),
+        ("/v1/videos", BackendRefusedError),
+        ("https://other.example.com/videos/7", BackendRefusedError),
         ("http://[", BackendRefusedError),
         (None, BackendRefusedError),
     ],
@@ -177,7 +177,7 @@ async def test_a_refusal_is_said_in_words(reply, said):
 
 async def test_a_page_where_a_poll_was_due_says_nothing_of_the_work():
     with pytest.raises(BackendResponseError, match="web page"):
-        await answering(httpx.Response(404, html=PAGE)).send("GET", "/films/1")
+        await answering(httpx.Response(404, html=PAGE)).send("GET", "/videos/1")
 
 
 async def test_a_no_whose_words_are_lost_is_still_a_no():
@@ -234,7 +234,7 @@ async def test_a_header_that_cannot_be_sent_is_named(headers, said):
     api = answering(httpx.Response(200, json={}))
 
     with pytest.raises(ConfigurationError, match=said) as caught:
-        await api.send("POST", "/films", json={}, headers=headers, paid=True)
+        await api.send("POST", "/videos", json={}, headers=headers, paid=True)
 
     assert "nothing was sent" in caught.value.message
 
@@ -244,7 +244,7 @@ async def test_a_body_that_no_json_can_say_is_refused_before_it_is_sent(value):
     api = answering(httpx.Response(200, json={}))
 
     with pytest.raises(InvalidRequestError, match="cannot be written"):
-        await api.send("POST", "/films", json={"x": value}, paid=True)
+        await api.send("POST", "/videos", json={"x": value}, paid=True)
 
 
 async def test_a_plain_server_behind_https_was_sent_nothing():
@@ -430,7 +430,7 @@ async def test_a_reply_that_decodes_to_far_too_much_is_left():
     headers = {"content-encoding": "gzip"}
 
     with pytest.raises(BackendResponseError, match="more than"):
-        await answering(httpx.Response(200, content=bomb, headers=headers)).send("GET", "/films")
+        await answering(httpx.Response(200, content=bomb, headers=headers)).send("GET", "/videos")
 
 
 @pytest.mark.parametrize(

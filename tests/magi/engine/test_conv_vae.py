@@ -25,7 +25,7 @@ def test_latents_are_4_times_shorter_and_8_times_smaller(vae: ConvVAE) -> None:
 
 
 @torch.no_grad()
-def test_rolling_the_picture_by_a_cell_rolls_the_latents(vae: ConvVAE) -> None:
+def test_rolling_the_image_by_a_cell_rolls_the_latents(vae: ConvVAE) -> None:
     video = torch.rand(1, 3, 4, 32, 32)
     latents = vae.encode(video)
 
@@ -46,7 +46,7 @@ def test_groups_of_four_frames_are_encoded_on_their_own(vae: ConvVAE) -> None:
 
 
 @torch.no_grad()
-def test_a_film_decoded_in_pieces_equals_the_film_decoded_at_once(vae: ConvVAE) -> None:
+def test_a_video_decoded_in_pieces_equals_the_video_decoded_at_once(vae: ConvVAE) -> None:
     latents = torch.randn(1, 4, 3, 4, 4)
 
     rest = vae.decode(latents[:, :, 1:], before=latents[:, :, :1])

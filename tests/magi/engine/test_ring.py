@@ -31,17 +31,17 @@ class WholeCache(KVCache):
     [(1, False, 3), (2, True, 0), (2, False, 8), (4, True, 3), (4, False, 0), (4, True, 8)],
 )
 @pytest.mark.parametrize("ranges", [(5, 4, 3, 2), (1,), (2, 2, 2, 2), (8, 2, 3, 6)])
-def test_a_ring_makes_the_film_of_a_cache_that_keeps_everything(
-    small_films: Any, ranges: tuple[int, ...], window: int, ramp: bool, prefix: int
+def test_a_ring_makes_the_video_of_a_cache_that_keeps_everything(
+    small_videos: Any, ranges: tuple[int, ...], window: int, ramp: bool, prefix: int
 ) -> None:
     config = replace(
         BASE, num_steps=4, window_size=window, noise2clean_kvrange=ranges, ramp=ramp, cfg_number=1
     )
-    given = small_films.prefix(prefix) if prefix else None
+    given = small_videos.prefix(prefix) if prefix else None
     whole = WholeCache()
 
-    ring = small_films.film(config, 10, prefix=given)
-    full = small_films.film(config, 10, prefix=given, cache=whole)
+    ring = small_videos.video(config, 10, prefix=given)
+    full = small_videos.video(config, 10, prefix=given, cache=whole)
 
     assert len(ring) == 10 - prefix // 2
     assert all(map(torch.equal, ring, full))
@@ -51,10 +51,10 @@ def test_a_ring_makes_the_film_of_a_cache_that_keeps_everything(
 
 @pytest.mark.parametrize("guidance", [3, 1])
 def test_positions_counted_anew_change_nothing_but_rounding(
-    small_films: Any, guidance: int
+    small_videos: Any, guidance: int
 ) -> None:
     config = replace(BASE, cfg_number=guidance)
-    often, never = (small_films.film(config, 8, rebase_every=n) for n in (2, 1000))
+    often, never = (small_videos.video(config, 8, rebase_every=n) for n in (2, 1000))
 
     for a, b in zip(often, never, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
@@ -70,9 +70,9 @@ def test_keys_turned_back_are_keys_of_an_earlier_time() -> None:
 
 
 @pytest.mark.parametrize("ramp", [False, True])
-def test_nothing_grows_over_a_hundred_chunks(small_films: Any, ramp: bool) -> None:
+def test_nothing_grows_over_a_hundred_chunks(small_videos: Any, ramp: bool) -> None:
     config = replace(BASE, num_steps=4, cfg_number=1, ramp=ramp)
-    running = small_films.sampler(config, 100, rebase_every=16)
+    running = small_videos.sampler(config, 100, rebase_every=16)
     kept = []
     for _ in running:
         state = running.state()
@@ -90,8 +90,8 @@ def test_nothing_grows_over_a_hundred_chunks(small_films: Any, ramp: bool) -> No
 
 @pytest.mark.usefixtures("no_collector")
 @pytest.mark.parametrize("made", [2, 6])
-def test_the_keys_of_a_film_go_with_it(small_films: Any, made: int) -> None:
-    running = small_films.sampler(BASE, 6, cache=(cache := KVCache()))
+def test_the_keys_of_a_video_go_with_it(small_videos: Any, made: int) -> None:
+    running = small_videos.sampler(BASE, 6, cache=(cache := KVCache()))
     assert len(list(islice(running, made))) == made
     keys = ref(cache)
 
@@ -100,17 +100,17 @@ def test_the_keys_of_a_film_go_with_it(small_films: Any, made: int) -> None:
     assert keys() is None
 
 
-def test_the_tail_holds_the_last_finished_chunks(small_films: Any) -> None:
-    running = small_films.sampler(BASE, 6)
+def test_the_tail_holds_the_last_finished_chunks(small_videos: Any) -> None:
+    running = small_videos.sampler(BASE, 6)
     made: list[Tensor] = []
     for chunk in running:
         made.append(chunk.latents)
         assert torch.equal(running.state().tail, torch.cat(made[-4:], dim=2))
 
 
-def test_the_tail_ends_where_the_film_ends(small_films: Any) -> None:
-    prefix = small_films.prefix(5)
-    running = small_films.sampler(BASE, 99, prefix=prefix, frames=4, hand_out_prefix=False)
+def test_the_tail_ends_where_the_video_ends(small_videos: Any) -> None:
+    prefix = small_videos.prefix(5)
+    running = small_videos.sampler(BASE, 99, prefix=prefix, frames=4, hand_out_prefix=False)
     made = torch.cat([prefix, *[chunk.latents for chunk in running]], dim=2)
 
     assert made.shape[2] == 9

@@ -24,8 +24,8 @@ SHAPE = (4, 2, 4, 4)
 
 
 @pytest.fixture(scope="module")
-def model(small_films: Any) -> VideoDiT:
-    return small_films.model
+def model(small_videos: Any) -> VideoDiT:
+    return small_videos.model
 
 
 def row(chunk: int) -> TextRow:
@@ -41,7 +41,7 @@ def sampler(
     return ChunkSampler(model, config, **options)
 
 
-def film(*args: Any, **options: Any) -> list[Tensor]:
+def video(*args: Any, **options: Any) -> list[Tensor]:
     return [chunk.latents for chunk in sampler(*args, **options)]
 
 
@@ -58,30 +58,30 @@ def test_chunks_come_out_in_order_and_are_finite(model: VideoDiT) -> None:
 
 
 def test_an_end_told_by_the_text_equals_an_end_known_before(model: VideoDiT) -> None:
-    assert same(film(model, made=5), film(model, made=9, total=5))
+    assert same(video(model, made=5), video(model, made=9, total=5))
 
 
-def test_a_longer_film_begins_like_a_shorter_one(model: VideoDiT) -> None:
-    short, long = film(model, made=3), film(model, made=7)
+def test_a_longer_video_begins_like_a_shorter_one(model: VideoDiT) -> None:
+    short, long = video(model, made=3), video(model, made=7)
 
     for a, b in zip(short, long, strict=False):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
 
 
-def test_an_endless_film_can_be_left_at_any_time(model: VideoDiT) -> None:
+def test_an_endless_video_can_be_left_at_any_time(model: VideoDiT) -> None:
     chunks = list(islice(sampler(model, made=10**9), 3))
 
     assert [chunk.index for chunk in chunks] == [0, 1, 2]
 
 
 def test_no_text_at_all_makes_no_chunk(model: VideoDiT) -> None:
-    assert film(model, made=0) == []
+    assert video(model, made=0) == []
 
 
 def test_the_prompt_of_a_chunk_changes_this_chunk(model: VideoDiT) -> None:
-    changed = film(model, text=lambda c: row(c + 50 * (c == 2)) if c < 6 else None)
+    changed = video(model, text=lambda c: row(c + 50 * (c == 2)) if c < 6 else None)
 
-    plain = film(model)
+    plain = video(model)
     assert not torch.allclose(changed[2], plain[2], atol=1e-3)
     torch.testing.assert_close(changed[:2], plain[:2], rtol=1e-4, atol=1e-5)
 
@@ -103,7 +103,7 @@ def test_given_noise_is_cut_into_chunks() -> None:
     assert given_noise(noise, 2)(1).flatten().tolist() == [2, 3]
 
 
-def test_progress_counts_steps_and_can_stop_the_film(model: VideoDiT) -> None:
+def test_progress_counts_steps_and_can_stop_the_video(model: VideoDiT) -> None:
     seen: list[tuple[int, int | None]] = []
 
     def stop(step: int, total: int | None) -> None:
@@ -112,15 +112,15 @@ def test_progress_counts_steps_and_can_stop_the_film(model: VideoDiT) -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        film(model, total=6, on_forward=stop)
+        video(model, total=6, on_forward=stop)
     assert sorted({step for step, _ in seen}) == [0, 1, 2, 3, 4, 5]
     assert {total for _, total in seen} == {18}
 
 
 def count_forwards(model: VideoDiT, config: SamplerConfig, **options: Any) -> tuple[int, int]:
-    """Forwards and steps of a film of one chunk more than the window."""
+    """Forwards and steps of a video of one chunk more than the window."""
     steps: list[int] = []
-    film(model, config, made=5, on_forward=lambda step, _: steps.append(step), **options)
+    video(model, config, made=5, on_forward=lambda step, _: steps.append(step), **options)
     return len(steps), len(set(steps))
 
 
@@ -138,7 +138,7 @@ def test_forwards_with_and_without_text_run_together_where_they_are_small(model:
 
     prefix = torch.randn(1, 4, 5, 4, 4, generator=torch.Generator().manual_seed(1))
     for a, b in zip(
-        film(model, BASE, prefix=prefix), film(model, APART, prefix=prefix), strict=True
+        video(model, BASE, prefix=prefix), video(model, APART, prefix=prefix), strict=True
     ):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
 
@@ -194,8 +194,8 @@ def test_a_chunk_can_have_guidance_of_its_own(model: VideoDiT) -> None:
     def only_first(chunk: int) -> GuidanceTable:
         return strong if chunk == 0 else none
 
-    plain = film(model, guidance=lambda _: none)
-    guided = film(model, guidance=only_first)
+    plain = video(model, guidance=lambda _: none)
+    guided = video(model, guidance=only_first)
     assert not torch.allclose(guided[0], plain[0], atol=1e-3)
     assert count_forwards(model, APART, guidance=only_first) == (16 + 8, 16)
 
@@ -211,8 +211,8 @@ def test_guidance_goes_by_intervals_of_t() -> None:
 
 def test_an_image_is_handed_out_with_the_first_chunk(model: VideoDiT) -> None:
     image = torch.full((1, 4, 1, 4, 4), 0.5)
-    moved = film(model, prefix=image)
-    exact = film(model, prefix=image, exact_prefix=True)
+    moved = video(model, prefix=image)
+    exact = video(model, prefix=image, exact_prefix=True)
 
     assert torch.equal(exact[0][:, :, :1], image)
     assert not torch.equal(moved[0][:, :, :1], image)
@@ -231,14 +231,14 @@ def test_a_continuation_hands_out_new_frames_only(model: VideoDiT) -> None:
 def test_a_continuation_depends_on_what_it_goes_on_from(model: VideoDiT) -> None:
     prefix = torch.randn(1, 4, 4, 4, 4, generator=torch.Generator().manual_seed(1))
 
-    a, b = film(model, prefix=prefix, made=4), film(model, prefix=-prefix, made=4)
+    a, b = video(model, prefix=prefix, made=4), video(model, prefix=-prefix, made=4)
     assert not torch.allclose(a[0], b[0], atol=1e-3)
 
 
 @pytest.mark.parametrize("config", [BASE, DISTILLED])
-def test_patches_may_span_two_frames(config: SamplerConfig, small_films: Any) -> None:
-    chunks = film(
-        small_films.random_model(replace(small_films.sizes, t_patch_size=2)), config, made=6
+def test_patches_may_span_two_frames(config: SamplerConfig, small_videos: Any) -> None:
+    chunks = video(
+        small_videos.random_model(replace(small_videos.sizes, t_patch_size=2)), config, made=6
     )
 
     assert len(chunks) == 6
@@ -247,7 +247,7 @@ def test_patches_may_span_two_frames(config: SamplerConfig, small_films: Any) ->
 
 def test_near_clean_chunks_are_predicted_alone_as_well(model: VideoDiT) -> None:
     always_with_history = replace(DISTILLED, nearly_clean_threshold=2.0)
-    made, plain = film(model, DISTILLED), film(model, always_with_history)
+    made, plain = video(model, DISTILLED), video(model, always_with_history)
 
     torch.testing.assert_close(made[0], plain[0], rtol=1e-4, atol=1e-5)  # it has no history
     assert not torch.allclose(made[1], plain[1], atol=1e-4)
@@ -256,19 +256,19 @@ def test_near_clean_chunks_are_predicted_alone_as_well(model: VideoDiT) -> None:
 @pytest.mark.parametrize("strength", [0.0, -0.1, 1.01])
 def test_a_strength_that_means_nothing_is_refused(model: VideoDiT, strength: float) -> None:
     with pytest.raises(ValueError, match="strength of chunk 0 must be above 0 and at most 1"):
-        film(model, source=lambda _: (SOURCE, strength))
+        video(model, source=lambda _: (SOURCE, strength))
 
 
 SOURCE = torch.randn(1, *SHAPE, generator=torch.Generator().manual_seed(5))
 
 
 def test_at_full_strength_nothing_is_left_of_the_source(model: VideoDiT) -> None:
-    assert same(film(model, source=lambda _: (SOURCE, 1.0)), film(model))
+    assert same(video(model, source=lambda _: (SOURCE, 1.0)), video(model))
 
 
 def test_the_weaker_the_closer_to_the_source(model: VideoDiT) -> None:
     distances = [
-        float((film(model, made=3, source=lambda _, s=s: (SOURCE, s))[1] - SOURCE).abs().mean())
+        float((video(model, made=3, source=lambda _, s=s: (SOURCE, s))[1] - SOURCE).abs().mean())
         for s in (0.05, 0.5, 0.9, 1.0)
     ]
 
@@ -290,7 +290,7 @@ def test_strength_is_chosen_by_chunk_and_a_chunk_waits_unmoved_for_its_turn(
     held = {c: state.latents[c] for c in state.levels if c in state.latents}
     t = timesteps(config)[7]  # the nearest to 1 - 0.4
 
-    for a, b in zip(made, film(model, config)[:2], strict=True):
+    for a, b in zip(made, video(model, config)[:2], strict=True):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
     newest = max(held)
     expected = (1 - t) * seeded_noise(7, SHAPE)(newest) + t * SOURCE
@@ -313,7 +313,7 @@ def test_nobody_runs_chunks_that_wait(model: VideoDiT) -> None:
 
 @pytest.mark.parametrize("per_item", [False, True])
 @pytest.mark.parametrize("config", [replace(BASE, ramp=True), APART, DISTILLED])
-def test_films_side_by_side_equal_films_of_their_own(
+def test_videos_side_by_side_equal_videos_of_their_own(
     model: VideoDiT, config: SamplerConfig, per_item: bool
 ) -> None:
     prefix = torch.randn(3, 4, 3, 4, 4, generator=torch.Generator().manual_seed(1))
@@ -327,10 +327,10 @@ def test_films_side_by_side_equal_films_of_their_own(
             return text(chunk, 0)
         return [text(chunk, item) or NULL for item in range(3)]
 
-    together = film(model, config, noise=noises, text=texts, prefix=prefix)
+    together = video(model, config, noise=noises, text=texts, prefix=prefix)
 
     for item in range(3):
-        alone = film(
+        alone = video(
             model,
             config,
             noise=noises[item],
@@ -344,7 +344,7 @@ def test_films_side_by_side_equal_films_of_their_own(
 def test_a_text_is_read_once(model: VideoDiT) -> None:
     calls: list[int] = []
     hook = model.y_embedder.y_proj_xattn.register_forward_hook(lambda *_: calls.append(1))
-    film(model, made=6)
+    video(model, made=6)
     hook.remove()
 
     assert len(calls) == 6 + 1  # and the null caption

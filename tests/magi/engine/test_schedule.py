@@ -26,7 +26,7 @@ def configs(draw: st.DrawFn) -> SamplerConfig:
     )
 
 
-films = st.tuples(configs(), st.integers(0, 3), st.integers(0, 6))
+videos = st.tuples(configs(), st.integers(0, 3), st.integers(0, 6))
 """A config, whole prefix chunks, chunks to make."""
 
 
@@ -40,11 +40,11 @@ def numbered(step: Step) -> Iterator[tuple[int, int | None, tuple[int, int]]]:
         yield step.first_chunk + i, level, visible
 
 
-@given(films)
+@given(videos)
 def test_every_chunk_takes_every_step_once_and_in_order(
-    film: tuple[SamplerConfig, int, int],
+    video: tuple[SamplerConfig, int, int],
 ) -> None:
-    config, prefix, made = film
+    config, prefix, made = video
     taken: dict[int, list[int]] = {}
     for step in plan(ChunkSchedule(config, prefix), prefix + made):
         for chunk, level, _ in numbered(step):
@@ -54,11 +54,11 @@ def test_every_chunk_takes_every_step_once_and_in_order(
     assert taken == {prefix + c: list(range(config.num_steps)) for c in range(made)}
 
 
-@given(films)
+@given(videos)
 def test_chunks_finish_one_by_one_at_the_end_of_a_stage(
-    film: tuple[SamplerConfig, int, int],
+    video: tuple[SamplerConfig, int, int],
 ) -> None:
-    config, prefix, made = film
+    config, prefix, made = video
     schedule = ChunkSchedule(config, prefix)
     steps = plan(schedule, prefix + made)
     finishing = [step for step in steps if step.finished is not None]
@@ -68,11 +68,11 @@ def test_chunks_finish_one_by_one_at_the_end_of_a_stage(
     assert len(steps) == schedule.total_steps(prefix + made)
 
 
-@given(films)
+@given(videos)
 def test_no_chunk_sees_a_later_one_and_the_window_never_overflows(
-    film: tuple[SamplerConfig, int, int],
+    video: tuple[SamplerConfig, int, int],
 ) -> None:
-    config, prefix, made = film
+    config, prefix, made = video
     for step in plan(ChunkSchedule(config, prefix), prefix + made):
         assert 0 < step.window[1] - step.window[0] <= config.window_size
         for chunk, _, (start, end) in numbered(step):
@@ -80,11 +80,11 @@ def test_no_chunk_sees_a_later_one_and_the_window_never_overflows(
             assert end == chunk + 1
 
 
-@given(films)
+@given(videos)
 def test_whatever_is_read_from_the_cache_was_stored_clean_before(
-    film: tuple[SamplerConfig, int, int],
+    video: tuple[SamplerConfig, int, int],
 ) -> None:
-    config, prefix, made = film
+    config, prefix, made = video
     schedule = ChunkSchedule(config, prefix)
     clean = set(range(prefix))
     for step in plan(schedule, prefix + made):
@@ -93,9 +93,9 @@ def test_whatever_is_read_from_the_cache_was_stored_clean_before(
         clean |= {chunk for chunk, level, _ in numbered(step) if level is None}
 
 
-@given(films)
-def test_nothing_is_forgotten_that_is_needed_later(film: tuple[SamplerConfig, int, int]) -> None:
-    config, prefix, made = film
+@given(videos)
+def test_nothing_is_forgotten_that_is_needed_later(video: tuple[SamplerConfig, int, int]) -> None:
+    config, prefix, made = video
     schedule, total = ChunkSchedule(config, prefix), prefix + made
     for j in range(schedule.stages(total)):
         later = [s for s in plan(schedule, total) if s.stage >= j]
@@ -104,10 +104,10 @@ def test_nothing_is_forgotten_that_is_needed_later(film: tuple[SamplerConfig, in
         assert schedule.earliest_visible(j, None) <= needed
 
 
-@given(films)
+@given(videos)
 @settings(max_examples=50)
-def test_an_open_end_starts_like_every_film(film: tuple[SamplerConfig, int, int]) -> None:
-    config, prefix, made = film
+def test_an_open_end_starts_like_every_video(video: tuple[SamplerConfig, int, int]) -> None:
+    config, prefix, made = video
     schedule = ChunkSchedule(config, prefix)
     for j in range(made):
         assert schedule.stage(j, None) == schedule.stage(j, prefix + made)

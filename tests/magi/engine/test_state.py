@@ -31,61 +31,61 @@ def through_a_file(state: SamplerState, folder: Path) -> SamplerState:
     ("config", "prefix"),
     [(BASE, 0), (BASE, 5), (RAMP, 0), (RAMP, 4), (replace(DISTILLED, window_size=1), 5)],
 )
-def test_a_film_goes_on_from_its_file_as_if_undisturbed(
-    small_films: Any, config: SamplerConfig, prefix: int, tmp_path: Path
+def test_a_video_goes_on_from_its_file_as_if_undisturbed(
+    small_videos: Any, config: SamplerConfig, prefix: int, tmp_path: Path
 ) -> None:
     options: dict[str, Any] = {"rebase_every": 3}
-    given = {"prefix": small_films.prefix(prefix), "frames": 10} if prefix else {}
-    whole = small_films.film(config, 7, **options, **given)
-    first, made = small_films.sampler(config, 7, **options, **given), []
+    given = {"prefix": small_videos.prefix(prefix), "frames": 10} if prefix else {}
+    whole = small_videos.video(config, 7, **options, **given)
+    first, made = small_videos.sampler(config, 7, **options, **given), []
 
     for chunk in first:
         made.append(chunk.latents)
         state = through_a_file(first.state(), tmp_path)
-        again = made + small_films.film(config, 7, state=state, **options)
+        again = made + small_videos.video(config, 7, state=state, **options)
         assert len(again) == len(whole)
         assert all(map(torch.equal, again, whole))
 
 
 @pytest.mark.parametrize("stopped_after", range(1, 7))
 def test_a_steered_and_restyled_batch_goes_on_as_if_undisturbed(
-    small_films: Any, stopped_after: int, tmp_path: Path
+    small_videos: Any, stopped_after: int, tmp_path: Path
 ) -> None:
-    source = torch.randn(1, *small_films.shape, generator=torch.Generator().manual_seed(2))
+    source = torch.randn(1, *small_videos.shape, generator=torch.Generator().manual_seed(2))
     options = {
-        "noise": [seeded_noise(seed, small_films.shape) for seed in (1, 2)],
+        "noise": [seeded_noise(seed, small_videos.shape) for seed in (1, 2)],
         "source": lambda chunk: (source, 0.3 + 0.1 * chunk),
     }
     made, state = [], None
-    running = small_films.sampler(RAMP, 7, **options)
+    running = small_videos.sampler(RAMP, 7, **options)
     for number, chunk in enumerate(running, start=1):
         made.append(chunk.latents)
         if number == 1:
-            running.replace_text(lambda c: small_films.row(c + 50), below=1.0)
+            running.replace_text(lambda c: small_videos.row(c + 50), below=1.0)
         if number == stopped_after:
             state = through_a_file(running.state(), tmp_path)
 
-    rest = small_films.film(RAMP, 7, state=state, **options)
+    rest = small_videos.video(RAMP, 7, state=state, **options)
     assert all(map(torch.equal, rest, made[stopped_after:]))
     assert len(rest) == 7 - stopped_after
 
 
-def test_a_resumed_film_asks_no_text_again(small_films: Any) -> None:
-    whole, first = small_films.film(BASE), small_films.sampler(BASE)
+def test_a_resumed_video_asks_no_text_again(small_videos: Any) -> None:
+    whole, first = small_videos.video(BASE), small_videos.sampler(BASE)
     made = [chunk.latents for chunk in islice(first, 2)]
     asked: list[int] = []
 
     def text(chunk: int) -> Any:
         asked.append(chunk)
-        return small_films.row(chunk) if chunk < 6 else None
+        return small_videos.row(chunk) if chunk < 6 else None
 
-    made += small_films.film(BASE, text=text, state=first.state())
+    made += small_videos.video(BASE, text=text, state=first.state())
     assert all(map(torch.equal, made, whole))
     assert asked == [5, 6]
 
 
-def test_a_state_does_not_change_when_its_film_goes_on(small_films: Any) -> None:
-    running = small_films.sampler(BASE)
+def test_a_state_does_not_change_when_its_video_goes_on(small_videos: Any) -> None:
+    running = small_videos.sampler(BASE)
     next(iter(running))
     state = running.state()
     before = {name: tensor.clone() for name, tensor in state.to_tensors().items()}
@@ -97,8 +97,8 @@ def test_a_state_does_not_change_when_its_film_goes_on(small_films: Any) -> None
 
 
 @pytest.fixture
-def file(small_films: Any, tmp_path: Path) -> Path:
-    running = small_films.sampler(DISTILLED)
+def file(small_videos: Any, tmp_path: Path) -> Path:
+    running = small_videos.sampler(DISTILLED)
     next(iter(running))
     path = tmp_path / "00000001.safetensors"
     save_state(path, running.state(), FACTS)
@@ -143,10 +143,10 @@ def rewritten(path: Path, change: Callable[[dict[str, str]], object]) -> None:
 
 def test_other_files_are_no_states(file: Path, tmp_path: Path) -> None:
     save_file({"a": torch.zeros(1)}, tmp_path / "weights.safetensors")
-    (tmp_path / "film.mp4").write_bytes(b"no safetensors at all" * 9)
+    (tmp_path / "video.mp4").write_bytes(b"no safetensors at all" * 9)
 
     assert "but another safetensors file" in refusal(tmp_path / "weights.safetensors")
-    assert "no state" in refusal(tmp_path / "film.mp4")
+    assert "no state" in refusal(tmp_path / "video.mp4")
 
 
 def test_a_state_of_another_version_is_refused(file: Path) -> None:

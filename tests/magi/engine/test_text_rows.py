@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from media_agent_magi.engine.text.rows import SpecialTokens, TextRow, film_rows, null_row
+from media_agent_magi.engine.text.rows import SpecialTokens, TextRow, null_row, video_rows
 
 LENGTH = 5
 SPECIAL = SpecialTokens(
@@ -21,20 +21,20 @@ def values(row: TextRow) -> list[float]:
 
 
 def test_duration_comes_first_then_quality_then_the_caption() -> None:
-    rows = film_rows([caption(2)], NULL, special=SPECIAL, switches=USUAL)
+    rows = video_rows([caption(2)], NULL, special=SPECIAL, switches=USUAL)
 
     assert values(rows[0]) == [107, 101, 0, 1, 2]
     assert rows[0].mask.tolist() == [1, 1, 1, 1, 0]
 
 
 def test_duration_counts_down_to_the_last_chunk() -> None:
-    rows = film_rows([caption(2)] * 10, NULL, special=SPECIAL, switches=["PAD_DURATION"])
+    rows = video_rows([caption(2)] * 10, NULL, special=SPECIAL, switches=["PAD_DURATION"])
 
     assert [values(row)[0] for row in rows] == [114, 114, 114, 113, 112, 111, 110, 109, 108, 107]
 
 
 def test_a_full_caption_is_cut_at_its_end() -> None:
-    rows = film_rows([caption(LENGTH)], NULL, special=SPECIAL, switches=USUAL)
+    rows = video_rows([caption(LENGTH)], NULL, special=SPECIAL, switches=USUAL)
 
     assert values(rows[0]) == [107, 101, 0, 1, 2]
     assert rows[0].mask.tolist() == [1] * LENGTH
@@ -42,20 +42,20 @@ def test_a_full_caption_is_cut_at_its_end() -> None:
 
 def test_every_switch_has_its_place() -> None:
     every = ("PAD_STATIC", "PAD_TWO_D_ANIME", "PAD_DYNAMIC", *USUAL)
-    rows = film_rows([caption(2)], NULL, special=SPECIAL, switches=every)
+    rows = video_rows([caption(2)], NULL, special=SPECIAL, switches=every)
 
     assert values(rows[0]) == [107, 116, 101, 103, 102]
 
 
 def test_no_switch_leaves_the_caption_alone() -> None:
-    rows = film_rows([caption(2), caption(3)], NULL)
+    rows = video_rows([caption(2), caption(3)], NULL)
 
     assert values(rows[0]) == values(caption(2))
     assert rows[1].mask.tolist() == [1, 1, 1, 0, 0]
 
 
 def test_prefix_chunks_have_rows_that_nobody_reads() -> None:
-    rows = film_rows([caption(2)] * 2, NULL, prefix_chunks=1, special=SPECIAL, switches=USUAL)
+    rows = video_rows([caption(2)] * 2, NULL, prefix_chunks=1, special=SPECIAL, switches=USUAL)
 
     assert values(rows[0]) == [-1] * LENGTH
     assert rows[0].mask.tolist() == [0] * LENGTH
@@ -63,7 +63,7 @@ def test_prefix_chunks_have_rows_that_nobody_reads() -> None:
 
 
 def test_an_empty_caption_is_the_row_of_no_text() -> None:
-    rows = film_rows([caption(0)], NULL, special=SPECIAL, switches=USUAL)
+    rows = video_rows([caption(0)], NULL, special=SPECIAL, switches=USUAL)
 
     assert values(rows[0]) == [-1] * LENGTH
     assert rows[0].mask.tolist() == [1, 1, 0, 0, 0]
@@ -78,4 +78,4 @@ def test_the_negative_prompt_stands_in_front_of_no_text() -> None:
 
 def test_unknown_switches_are_named() -> None:
     with pytest.raises(ValueError, match="unknown switches PAD_COLOUR, PAD_X; known: PAD_STATIC"):
-        film_rows([caption(1)], NULL, special=SPECIAL, switches=["PAD_X", "PAD_COLOUR", "PAD_HQ"])
+        video_rows([caption(1)], NULL, special=SPECIAL, switches=["PAD_X", "PAD_COLOUR", "PAD_HQ"])

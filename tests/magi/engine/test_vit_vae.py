@@ -43,7 +43,7 @@ class Resizer:
     def encode(self, video: Tensor) -> Tensor:
         return video[:, :, ::4, ::4, ::4]
 
-    def decode(self, latents: Tensor, *, picture: bool = False) -> Tensor:
+    def decode(self, latents: Tensor, *, image: bool = False) -> Tensor:
         return F.interpolate(latents, scale_factor=4.0)
 
 
@@ -55,22 +55,22 @@ def test_latents_and_video_have_the_sizes_of_each_other(vae: ViTVAE) -> None:
     assert vae.decode(latents).shape == video.shape
 
 
-def test_a_picture_stays_a_picture(vae: ViTVAE) -> None:
+def test_an_image_stays_an_image(vae: ViTVAE) -> None:
     frame = torch.randn(1, 3, 1, 8, 8)
     latents = vae.encode(frame)
 
     assert latents.shape == (1, 3, 1, 2, 2)
     assert torch.equal(latents, vae.encode(frame.repeat(1, 1, 4, 1, 1)))
-    assert vae.decode(latents, picture=True).shape == frame.shape
+    assert vae.decode(latents, image=True).shape == frame.shape
 
 
-@pytest.mark.parametrize(("picture", "frames"), [(False, 16), (True, 13)])
-def test_four_latent_frames_are_sixteen_frames_unless_the_last_tile_is_taken_for_a_picture(
-    vae: ViTVAE, picture: bool, frames: int
+@pytest.mark.parametrize(("image", "frames"), [(False, 16), (True, 13)])
+def test_four_latent_frames_are_sixteen_frames_unless_the_last_tile_is_taken_for_an_image(
+    vae: ViTVAE, image: bool, frames: int
 ) -> None:
     latents = torch.randn(1, 3, 4, 2, 2)
 
-    video = decode_tiled(vae, latents, Tiling(12, 8, 8, spatial_overlap=0.0), picture=picture)
+    video = decode_tiled(vae, latents, Tiling(12, 8, 8, spatial_overlap=0.0), image=image)
     assert video.shape[2] == frames
 
 
@@ -116,7 +116,7 @@ def test_a_seam_fades_from_one_tile_to_the_next() -> None:
 
         calls = 0
 
-        def decode(self, latents: Tensor, *, picture: bool = False) -> Tensor:
+        def decode(self, latents: Tensor, *, image: bool = False) -> Tensor:
             self.calls += 1
             return super().decode(torch.full_like(latents, self.calls - 1))
 

@@ -8,12 +8,12 @@ import pytest
 
 from media_agent_magi.tiny.description import Guidance, TinyDescription, WeightsError
 from media_agent_magi.tiny.engine import TinyEngine, load_tiny
-from media_agent_magi.tiny.film import guidance_table
+from media_agent_magi.tiny.video import guidance_table
 
 RED, BLUE = "a red circle moving right", "a blue square"
 
 
-def film(engine: TinyEngine, prompts: Sequence[str], seed: int) -> "np.ndarray":
+def video(engine: TinyEngine, prompts: Sequence[str], seed: int) -> "np.ndarray":
     return np.concatenate(list(engine.generate(list(prompts), seed, num_inference_steps=4)))
 
 
@@ -25,33 +25,33 @@ def test_a_chunk_is_24_frames_of_64_by_64(engine: TinyEngine) -> None:
 
 
 def test_the_same_seed_gives_the_same_frames_and_another_seed_others(engine: TinyEngine) -> None:
-    first = film(engine, [RED], 5)
+    first = video(engine, [RED], 5)
 
-    assert np.array_equal(film(engine, [RED], 5), first)
-    assert not np.array_equal(film(engine, [RED], 6), first)
+    assert np.array_equal(video(engine, [RED], 5), first)
+    assert not np.array_equal(video(engine, [RED], 6), first)
 
 
-def test_a_longer_film_begins_like_the_shorter_one(engine: TinyEngine) -> None:
-    short, long = film(engine, [RED], 1), film(engine, [RED, BLUE, BLUE], 1)
+def test_a_longer_video_begins_like_the_shorter_one(engine: TinyEngine) -> None:
+    short, long = video(engine, [RED], 1), video(engine, [RED, BLUE, BLUE], 1)
 
     difference = np.abs(long[:24].astype(int) - short)
     assert difference.max() <= 1  # the window is wider: sums are rounded in another order
 
 
 def test_a_later_prompt_changes_no_earlier_chunk(engine: TinyEngine) -> None:
-    steady, switched = film(engine, [RED, RED], 2), film(engine, [RED, BLUE], 2)
+    steady, switched = video(engine, [RED, RED], 2), video(engine, [RED, BLUE], 2)
 
     assert np.array_equal(switched[:24], steady[:24])
     assert not np.array_equal(switched[24:], steady[24:])
 
 
-def test_prompts_may_be_a_function_that_ends_the_film(engine: TinyEngine) -> None:
+def test_prompts_may_be_a_function_that_ends_the_video(engine: TinyEngine) -> None:
     chunks = engine.generate(lambda chunk: RED if chunk < 3 else None, 0, num_inference_steps=4)
 
     assert len(list(chunks)) == 3
 
 
-def test_an_error_in_the_callback_stops_the_film(engine: TinyEngine) -> None:
+def test_an_error_in_the_callback_stops_the_video(engine: TinyEngine) -> None:
     def stop(done: int, total: int | None) -> None:
         raise KeyboardInterrupt
 

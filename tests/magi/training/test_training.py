@@ -100,7 +100,7 @@ def test_twins_differ_in_colour_alone(dataset: Dataset) -> None:
     assert 0 < changed.float().mean() < 0.7
 
 
-def test_restyling_sets_out_from_the_twin_and_arrives_at_the_film(dataset: Dataset) -> None:
+def test_restyling_sets_out_from_the_twin_and_arrives_at_the_video(dataset: Dataset) -> None:
     latents, words = dataset.batch(2, torch.Generator().manual_seed(0))
     twins = torch.full_like(latents, 50.0)
     model = TinyModel()
@@ -119,7 +119,7 @@ def test_restyling_sets_out_from_the_twin_and_arrives_at_the_film(dataset: Datas
 
     x, t = given
     means = x.unflatten(2, (SLOTS, -1)).mean((1, 3, 4, 5))  # B W
-    assert (means[:, 0].abs() < 1).all()  # history is the film, not the twin
+    assert (means[:, 0].abs() < 1).all()  # history is the video, not the twin
     assert (t[:, 1:] >= 0.2).all()
     assert (means[:, 4] > 9).all()  # the noisiest shows most of its twin
     assert (means[:, 4] >= means[:, 1] - 1e-3).all()

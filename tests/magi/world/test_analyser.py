@@ -82,7 +82,7 @@ def test_mild_noise_is_forgiven(noise: float) -> None:
 
 
 @pytest.mark.parametrize("background", BACKGROUND_RGB)
-def test_an_empty_picture_has_no_object(background: str) -> None:
+def test_an_empty_image_has_no_object(background: str) -> None:
     frames = np.full((24, 64, 64, 3), BACKGROUND_RGB[background], np.uint8)
 
     reading = analyse(frames)

@@ -33,7 +33,7 @@ def test_an_object_of_radius_r_covers_pi_r_squared_wherever_it_is(
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_moving_by_whole_pixels_rolls_the_picture(shape: str) -> None:
+def test_moving_by_whole_pixels_rolls_the_image(shape: str) -> None:
     scenes = [Scene(x, y, 12.0, (red_on_black(shape, "still"),)) for x, y in ((9.3, 5), (57.3, 37))]
 
     first, second = render(SceneBatch.of(scenes), 1)[:, 0]

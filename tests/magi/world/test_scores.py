@@ -20,7 +20,7 @@ CHUNKS = 8
 MOVING = Description("gray", "square", "cyan", "up-left")
 
 
-def film(description: Description = MOVING, *, jump: float = 0.0, seed: int = 0) -> np.ndarray:
+def video(description: Description = MOVING, *, jump: float = 0.0, seed: int = 0) -> np.ndarray:
     """Render 8 chunks, the object put off by `jump` pixels, any way, where each chunk begins."""
     rng = random.Random(seed)
     x, y, radius = rng.uniform(0, 64), rng.uniform(0, 64), rng.uniform(8, 15)
@@ -47,8 +47,8 @@ def test_one_wrong_attribute_fails_that_attribute_alone(name: str) -> None:
         assert [key for key in (*ATTRIBUTES, "single") if not getattr(result, key)] == [name]
 
 
-def test_the_truth_is_right_and_an_empty_picture_is_wrong_and_empty() -> None:
-    frames = film()[:24]
+def test_the_truth_is_right_and_an_empty_image_is_wrong_and_empty() -> None:
+    frames = video()[:24]
     empty = np.full_like(frames, 128)
 
     right, wrong = (score(analyse(chunk), MOVING) for chunk in (frames, empty))
@@ -58,7 +58,7 @@ def test_the_truth_is_right_and_an_empty_picture_is_wrong_and_empty() -> None:
 
 
 def test_a_second_object_fails_the_strict_score() -> None:
-    frames = film()[:24]
+    frames = video()[:24]
     frames[:, :10, :10] = np.where(frames[:, 31:41, 31:41] > 300, 0, (255, 0, 0))
 
     result = score(analyse(frames), MOVING)
@@ -68,7 +68,7 @@ def test_a_second_object_fails_the_strict_score() -> None:
 
 
 def test_shares_are_counted_with_their_interval() -> None:
-    scores = [score(analyse(chunk), MOVING) for chunk in (film()[:24], film()[:24] * 0 + 128)]
+    scores = [score(analyse(chunk), MOVING) for chunk in (video()[:24], video()[:24] * 0 + 128)]
 
     counted = tally(scores)
 
@@ -88,7 +88,7 @@ def test_true_videos_show_no_seams() -> None:
     rng = random.Random(1)
 
     for seed, description in enumerate(rng.sample(all_descriptions(), 12)):
-        seams = seam_scores(film(description, seed=seed))
+        seams = seam_scores(video(description, seed=seed))
 
         assert seams.pixel <= 1.05
         assert seams.motion <= 1.15
@@ -98,7 +98,7 @@ def test_true_videos_show_no_seams() -> None:
 
 @pytest.mark.parametrize("motion", ["still", "right", "down-left"])
 def test_a_jump_of_two_pixels_at_each_seam_is_caught(motion: str) -> None:
-    seams = seam_scores(film(replace(MOVING, motion=motion), jump=2.0))
+    seams = seam_scores(video(replace(MOVING, motion=motion), jump=2.0))
 
     assert seams.pixel > 1.5
     assert seams.motion > 10
@@ -106,11 +106,11 @@ def test_a_jump_of_two_pixels_at_each_seam_is_caught(motion: str) -> None:
 
 
 def test_half_a_pixel_is_caught_by_the_track() -> None:
-    assert seam_scores(film(jump=0.5)).motion > 5
+    assert seam_scores(video(jump=0.5)).motion > 5
 
 
 def test_a_flash_of_the_background_is_caught() -> None:
-    frames = film().astype(int)
+    frames = video().astype(int)
     frames[24:48] += 5
     frames[72:96] += 5
 
@@ -137,11 +137,11 @@ def test_without_an_object_the_track_has_no_score() -> None:
 
 def test_a_video_of_one_chunk_has_no_seams_to_score() -> None:
     with pytest.raises(ValueError, match="no seams"):
-        seam_scores(film()[:24])
+        seam_scores(video()[:24])
 
 
 def test_a_frozen_video_is_caught_beside_its_perfect_seams() -> None:
-    truth = film()
+    truth = video()
     frozen = np.repeat(truth[:1], len(truth), axis=0)
 
     assert seam_scores(frozen).pixel == 1

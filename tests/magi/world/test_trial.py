@@ -33,12 +33,12 @@ def perfect(prompts: list[str], seed: int) -> Iterator[np.ndarray]:
     rng = np.random.default_rng(seed)
     place, radius = rng.uniform(0, 64, 2), rng.uniform(8, 15)
     scene = Scene(*place, radius, tuple(parse(prompt) for prompt in prompts))
-    film = to_uint8(render(SceneBatch.of([scene]), 24 * len(prompts)))[0].numpy()
-    yield from film.reshape(len(prompts), 24, 64, 64, 3)
+    video = to_uint8(render(SceneBatch.of([scene]), 24 * len(prompts)))[0].numpy()
+    yield from video.reshape(len(prompts), 24, 64, 64, 3)
 
 
 def deaf(prompts: list[str], seed: int) -> Iterator[np.ndarray]:
-    """Forget the prompt: nothing in the first chunk, then a still picture."""
+    """Forget the prompt: nothing in the first chunk, then a still image."""
     first, *rest = perfect(prompts, seed)
     yield np.zeros_like(first)
     for _ in rest:

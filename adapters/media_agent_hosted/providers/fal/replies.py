@@ -89,7 +89,7 @@ def _unprocessable(reply: Reply) -> MediaAgentError:
     if refused:
         return ContentRejectedError(
             f"fal refuses the content of the request ({trimmed(refused[0])})",
-            hint="change the prompt or the pictures; fal may charge for refused requests",
+            hint="change the prompt or the images; fal may charge for refused requests",
         )
     return InvalidRequestError(
         f"fal cannot use the request: {reply.words() or 'it does not say why'}",

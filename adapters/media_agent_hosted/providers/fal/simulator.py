@@ -14,7 +14,7 @@ from pydantic import JsonValue
 
 from media_agent.testing import Route, SimulatedJob, Simulator
 from media_agent.testing.simulator.server import Answer, Call
-from media_agent.testing.simulator.videos import Film
+from media_agent.testing.simulator.videos import Video
 from media_agent.video.codec import probe
 from media_agent_hosted.base.models import Fixed, Frames, HostedModel
 from media_agent_hosted.providers.fal.backend import MODELS
@@ -52,8 +52,8 @@ class FalSimulator(Simulator):
         """Return an error as fal words it."""
         return {"detail": text}
 
-    def film(self, job: SimulatedJob) -> Film:
-        """Return a film of the length and shape asked, small."""
+    def video(self, job: SimulatedJob) -> Video:
+        """Return a video of the length and shape asked, small."""
         model = MODELS.by_id.get(job.model)
         fps = float(str(job.input.get("frames_per_second", job.input.get("fps", 0)))) or (
             model.rates.default if model is not None else 24.0
@@ -61,7 +61,7 @@ class FalSimulator(Simulator):
         frames = self._frames(job, model, fps)
         width, height = _SHAPES.get(str(job.input.get("aspect_ratio")), _SHAPES["16:9"])
         shade = int(job.id[-4:], 16) * 40 % 200
-        return Film(max(1, min(frames, _MOST_FRAMES)), fps, width, height, shade)
+        return Video(max(1, min(frames, _MOST_FRAMES)), fps, width, height, shade)
 
     def _frames(self, job: SimulatedJob, model: HostedModel | None, fps: float) -> int:
         made = job.input.get("num_frames")
@@ -79,14 +79,14 @@ class FalSimulator(Simulator):
         return round(fps * (int(seconds[0]) if seconds else 5))
 
     def _length_of(self, address: str) -> int:
-        """Return the frames of a film given by address: one of ours, or inline."""
+        """Return the frames of a video given by address: one of ours, or inline."""
         name = address.rpartition("/")[2].removesuffix(".mp4")
         if name in self.jobs:
-            return self.film(self.jobs[name]).frames
+            return self.video(self.jobs[name]).frames
         if not address.startswith("data:video/"):
             return 96
         with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder, "film.mp4")
+            path = Path(folder, "video.mp4")
             path.write_bytes(base64.b64decode(address.partition(",")[2]))
             return probe(path).frames
 
@@ -148,15 +148,15 @@ class FalSimulator(Simulator):
                 return Answer(422, _detail("duration", "not a good value", "value_error", job))
             case "empty":
                 return Answer(200, {"images": []})
-        size = len(self.film_content(job))
-        film: JsonValue = {
-            "url": self.film_url(job),
+        size = len(self.video_content(job))
+        video: JsonValue = {
+            "url": self.video_url(job),
             "content_type": "video/mp4",
             "file_name": f"{job.id}.mp4",
             "file_size": size,
         }
         seed = job.input.get("seed", 7)
-        return Answer(200, {"video": film, "seed": seed})
+        return Answer(200, {"video": video, "seed": seed})
 
     def _cancel(self, call: Call) -> Answer:
         job = self._job(call)

@@ -40,10 +40,10 @@ from media_agent_hosted.parsing.states import State, may_be_done, state_of, stat
 from media_agent_hosted.parsing.videos import is_video_by_name, marks_in
 from media_agent_hosted.providers.openai_compatible.errors import (
     FailedPollError,
-    NoFilmError,
+    NoVideoError,
     NoVideosError,
-    error_of_film,
     error_of_poll,
+    error_of_video,
     refusal_of_video,
 )
 from media_agent_hosted.providers.openai_compatible.facts import (
@@ -83,7 +83,7 @@ from media_agent_schemas.request import VideoRequest
 
 __all__ = ["OpenAICompatibleBackend"]
 
-_LARGEST_PICTURE = 30 * 2**20  # bytes; what vLLM-Omni takes
+_LARGEST_IMAGE = 30 * 2**20  # bytes; what vLLM-Omni takes
 
 
 class OpenAICompatibleBackend(PolledBackend):
@@ -127,12 +127,12 @@ class OpenAICompatibleBackend(PolledBackend):
 
     def capabilities(self, model: str | None = None) -> Capabilities:
         """Say what is known of a model; every name is taken, as only the server knows its own."""
-        limits = describe_model(model or self._model, self._config, self._defaults)
+        capabilities = describe_model(model or self._model, self._config, self._defaults)
         address = {
             "local": self._known_api is not None and self._known_api.is_here,
             "missing": NO_ADDRESS if self._known_api is None else None,
         }
-        return limits.model_copy(update={"models": (self._model,), **address})
+        return capabilities.model_copy(update={"models": (self._model,), **address})
 
     def estimate(self, request: VideoRequest) -> Estimate:
         """Say that one's own hardware has no price; how long it takes nobody knows."""
@@ -144,12 +144,12 @@ class OpenAICompatibleBackend(PolledBackend):
 
     async def submit_once(self, request: VideoRequest, *, key: str) -> OperationRef:
         """Send the form, once, and keep the id of the video."""
-        form, picture = await self._build(request)
+        form, image = await self._build(request)
         self._sent_at[key] = time.monotonic()
         try:
             name, body = await submit(
                 self._api,
-                Call("POST", "/videos", files=form_parts(form, picture)),
+                Call("POST", "/videos", files=form_parts(form, image)),
                 place="id",
                 missing="without a video",
                 translate=refusal_of_video,
@@ -180,7 +180,7 @@ class OpenAICompatibleBackend(PolledBackend):
         )
 
     async def status(self, ref: OperationRef) -> BackendEvent:
-        """Poll the video; once it is complete, fetch its film."""
+        """Poll the video; once it is complete, fetch its video."""
         found = await self._video(ref)
         if found is None:
             raise lost(ref.operation_id)
@@ -188,17 +188,17 @@ class OpenAICompatibleBackend(PolledBackend):
             return self._nothing_said(ref, found)
         event = parse_status(found, server=self._server(ref))
         if event is None:
-            return await self._film(ref, found, otherwise=None)
+            return await self._content(ref, found, otherwise=None)
         if found.state is not None:
             self._patience.forget(ref.operation_id)
             return event
         is_stuck = self._patience.is_stuck(ref.operation_id, found.status, self.waited(ref))
         is_at = found.addresses or is_at_end(found.progress) or may_be_done(found.status)
         is_at = is_at or self._is_long_stuck(ref)
-        return await self._film(ref, found, otherwise=event) if is_stuck and is_at else event
+        return await self._content(ref, found, otherwise=event) if is_stuck and is_at else event
 
     async def cancel_once(self, ref: OperationRef) -> None:
-        """Abort on vLLM-Omni; a finished video is left alone, as DELETE would remove its film."""
+        """Abort on vLLM-Omni; a finished video is left alone, as DELETE would remove its video."""
         if self._server(ref) is not Server.VLLM_OMNI:
             raise UnsupportedRequestError(
                 f"{self._api.host} cannot stop {ref.operation_id}",
@@ -256,7 +256,7 @@ class OpenAICompatibleBackend(PolledBackend):
             return form, None
         if frame.url is not None:
             return form | build_image_url(frame.url, self._config.server), None
-        content, mime_type = await asyncio.to_thread(read_medium, frame, largest=_LARGEST_PICTURE)
+        content, mime_type = await asyncio.to_thread(read_medium, frame, largest=_LARGEST_IMAGE)
         return form, (f"first_frame.{mime_type.partition('/')[2]}", content, mime_type)
 
     def _ref(self, request: VideoRequest, form: dict[str, str], video: Video) -> OperationRef:
@@ -313,10 +313,10 @@ class OpenAICompatibleBackend(PolledBackend):
             refusal, self._patience, ref, self.waited(ref), reply.host, says_failed=says_failed
         )
 
-    async def _film(
+    async def _content(
         self, ref: OperationRef, video: Video, otherwise: BackendEvent | None
     ) -> BackendEvent:
-        """Say where the film is, or fetch it where that needs the key.
+        """Say where the video is, or fetch it where that needs the key.
 
         `otherwise` is said when it cannot be had and the video was not plainly called complete.
         """
@@ -329,7 +329,7 @@ class OpenAICompatibleBackend(PolledBackend):
                     if is_here
                     else Artifact(uri=url, expires_at=expiry(video, self._clock()))
                 )
-            except (NoFilmError, VideoNotFetchedError) as error:
+            except (NoVideoError, VideoNotFetchedError) as error:
                 missed = error
                 continue
             self._patience.forget(ref.operation_id)
@@ -345,13 +345,13 @@ class OpenAICompatibleBackend(PolledBackend):
         return self._patience.is_long_stuck(ref.operation_id, self.waited(ref), deadline)
 
     async def _fetched(self, ref: OperationRef, url: str) -> Artifact:
-        """Fetch the film from the server itself, which may want the key."""
-        path = self.film_path(ref)
-        await self._api.download(url, path, translate=error_of_film)
+        """Fetch the video from the server itself, which may want the key."""
+        path = self.video_path(ref)
+        await self._api.download(url, path, translate=error_of_video)
         return Artifact(path=str(path))
 
     def _places(self, ref: OperationRef, video: Video) -> list[str]:
-        """Return where the film may be: at what is called like one, and else at its content.
+        """Return where the video may be: at what is called like one, and else at its content.
 
         What the server names besides may be a page that shows it.
         """

@@ -39,8 +39,8 @@ class NoVideosError(ConfigurationError):
         )
 
 
-class NoFilmError(BackendResponseError):
-    """A video is complete, and its film is not given, or not yet."""
+class NoVideoError(BackendResponseError):
+    """A video is complete, and its video is not given, or not yet."""
 
 
 def refusal_of_video(reply: Reply) -> MediaAgentError | None:
@@ -56,7 +56,7 @@ def refusal_of_video(reply: Reply) -> MediaAgentError | None:
     message = f"{reply.host} refuses the request: {said}"
     body = reply.object()
     if cause_of((*codes_in(body.get("error")), *codes_in(body)), "") is Cause.CONTENT:
-        return ContentRejectedError(message, hint="change the prompt or the picture")
+        return ContentRejectedError(message, hint="change the prompt or the image")
     return InvalidRequestError(message, hint="change what the message names")
 
 
@@ -75,16 +75,16 @@ def error_of_poll(reply: Reply, video_id: str) -> MediaAgentError | None:
     return OperationNotFoundError(f"{reply.host} knows no such video")
 
 
-def error_of_film(reply: Reply) -> MediaAgentError | None:
-    """Say why a complete video gives no film; each status has its own meaning here."""
+def error_of_video(reply: Reply) -> MediaAgentError | None:
+    """Say why a complete video gives no video; each status has its own meaning here."""
     reasons = {
         400: (
-            "it keeps films in a cloud and does not say where this one is",
+            "it keeps videos in a cloud and does not say where this one is",
             "look there, or switch the server's upload off",
         ),
         404: (
             "the file is not there, or not any more",
-            "look into the server's output folder; it may remove films after a time",
+            "look into the server's output folder; it may remove videos after a time",
         ),
         422: ("it may have failed after all", "the server's log says more"),
     }
@@ -92,5 +92,5 @@ def error_of_film(reply: Reply) -> MediaAgentError | None:
         return None
     otherwise = f"it answers with status {reply.status}", "the server's log says more"
     why, hint = reasons.get(reply.status, otherwise)
-    said = f"{reply.host} calls the video complete and gives no film: {why}"
-    return NoFilmError(said, hint=hint)
+    said = f"{reply.host} calls the video complete and gives no video: {why}"
+    return NoVideoError(said, hint=hint)

@@ -36,7 +36,7 @@ _FACTS = {
     *("frame_multiple", "frame_offset"),
 }  # settings that say what the model can do
 _LONGEST_PLAIN, _USUAL_PLAIN = 12.0, 4.0  # seconds, by OpenAI's own documents
-_USUAL_SECONDS = 5.0  # of a film by a model of which nothing is known
+_USUAL_SECONDS = 5.0  # of a video by a model of which nothing is known
 
 
 class ServerSettings(BaseModel):

@@ -54,7 +54,7 @@ def build_image_url(url: str, server: Server) -> dict[str, str]:
     """Return the fields that name a first frame by its address; each server reads its own.
 
     Raises:
-        UnsupportedRequestError: this server reads pictures from files only.
+        UnsupportedRequestError: this server reads images from files only.
     """
     sglang = {"reference_url": url}
     vllm_omni = {"image_reference": json.dumps({"image_url": url})}
@@ -67,13 +67,13 @@ def build_image_url(url: str, server: Server) -> dict[str, str]:
             return sglang | vllm_omni
         case Server.OPENAI:
             raise UnsupportedRequestError(
-                "a server of plain OpenAI shape takes a picture as a file, not by its address",
-                hint="give the picture as a file",
+                "a server of plain OpenAI shape takes an image as a file, not by its address",
+                hint="give the image as a file",
             )
 
 
 def first_frame(request: VideoRequest) -> MediaInput | None:
-    """Return the picture to start from, None if there is none.
+    """Return the image to start from, None if there is none.
 
     Raises:
         InvalidRequestError: there are several, or other inputs.
@@ -88,12 +88,12 @@ def first_frame(request: VideoRequest) -> MediaInput | None:
     return frames[0] if frames else None
 
 
-def form_parts(form: dict[str, str], picture: FilePart | None) -> dict[str, FilePart]:
+def form_parts(form: dict[str, str], image: FilePart | None) -> dict[str, FilePart]:
     """Return the parts of the form; without a file too it stays multipart, as SGLang needs."""
     fields: dict[str, FilePart] = {
         name: (None, value.encode(), None) for name, value in form.items()
     }
-    return fields if picture is None else {**fields, "input_reference": picture}
+    return fields if image is None else {**fields, "input_reference": image}
 
 
 def _prompt(request: VideoRequest) -> str:
@@ -101,7 +101,7 @@ def _prompt(request: VideoRequest) -> str:
     if len(shots) != 1:
         raise InvalidRequestError(
             f"the request has {len(shots)} prompts; this server takes exactly one",
-            hint="say what the video shows, also when it starts from a picture",
+            hint="say what the video shows, also when it starts from an image",
         )
     return shots[0].prompt
 

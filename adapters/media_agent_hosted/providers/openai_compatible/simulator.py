@@ -14,7 +14,7 @@ from media_agent.errors import InvalidRequestError
 from media_agent.testing import Route, SimulatedJob, Simulator
 from media_agent.testing.simulator.faults import Fault
 from media_agent.testing.simulator.server import Answer, Call
-from media_agent.testing.simulator.videos import Film, film_bytes
+from media_agent.testing.simulator.videos import Video, video_bytes
 from media_agent_hosted.providers.openai_compatible.simulated_form import (
     Fields,
     form_fields,
@@ -41,8 +41,8 @@ class OpenAISimulator(Simulator):
     """Takes videos in a form, pretends to make them, and gives real MP4 files.
 
     `key` is asked of every call when given, `fails_with` lets every video fail with these words,
-    `cloud_url` keeps films elsewhere, as SGLang's upload does. A Wan model of vLLM-Omni lets videos
-    fail whose frames are not 4n+1.
+    `cloud_url` keeps videos elsewhere, as SGLang's upload does. A Wan model of vLLM-Omni lets
+    videos fail whose frames are not 4n+1.
     """
 
     name = "openai-compatible"
@@ -65,7 +65,7 @@ class OpenAISimulator(Simulator):
             raise InvalidRequestError(
                 f"there is no flavour {flavour!r}", hint=f"there is {', '.join(get_args(Flavour))}"
             )
-        self.gives_files = cloud_url is not None  # else a film is the content of its video
+        self.gives_files = cloud_url is not None  # else a video is the content of its video
         super().__init__(faults, queued_polls=queued_polls, running_polls=running_polls, port=port)
         self.flavour: Flavour = flavour
         self.model = model
@@ -99,13 +99,13 @@ class OpenAISimulator(Simulator):
         """Return an error as FastAPI writes it."""
         return {"detail": text}
 
-    def film(self, job: SimulatedJob) -> Film:
+    def video(self, job: SimulatedJob) -> Video:
         """Return the measures that were asked for."""
         width, height = (int(side) for side in str(job.input.get("size", _SIZE)).split("x"))
         shade = 40 + _whole(job.input.get("seed"), 0) % 120
-        return Film(_frames(job.input), _fps(job.input), width, height, shade)
+        return Video(_frames(job.input), _fps(job.input), width, height, shade)
 
-    def video(self, job: SimulatedJob) -> Fields:
+    def resource(self, job: SimulatedJob) -> Fields:
         """Return a video as the server describes it now."""
         return _sglang_video(self, job) if self.flavour == "sglang" else _vllm_video(self, job)
 
@@ -131,14 +131,14 @@ class OpenAISimulator(Simulator):
         if fault is not None:
             return fault
         model = str(fields.get("model", self.model))
-        return Answer(200, self.video(self.accept(model, fields)))
+        return Answer(200, self.resource(self.accept(model, fields)))
 
     def _status(self, call: Call) -> Answer:
         job = self._known(call)
         if job is None:
             return Answer(404, {"detail": "Video not found"})
         self.poll(job)
-        body = self.video(job)
+        body = self.resource(job)
         failed = self.flavour == "vllm-omni" and body["status"] == "failed"
         return Answer(400 if failed else 200, body)
 
@@ -149,7 +149,7 @@ class OpenAISimulator(Simulator):
         if after is not None:
             jobs = jobs[ids.index(after) + 1 :] if after in ids else []
         limit = int(call.query.get("limit", 20))
-        page: list[JsonValue] = [{**self.video(job)} for job in jobs[:limit]]
+        page: list[JsonValue] = [{**self.resource(job)} for job in jobs[:limit]]
         shown = [job.id for job in jobs[:limit]]
         ends: Fields = {
             "first_id": shown[0] if shown else None,
@@ -169,7 +169,7 @@ class OpenAISimulator(Simulator):
         if self.cloud_url is not None:
             said = "Video has been uploaded to cloud storage. Please use the cloud URL: "
             return Answer(400, {"detail": said + self.cloud_url})
-        return Answer(200, film_bytes(self.film(job)), media_type="video/mp4")
+        return Answer(200, video_bytes(self.video(job)), media_type="video/mp4")
 
     def _delete(self, call: Call) -> Answer:
         job = self._known(call)
@@ -177,7 +177,7 @@ class OpenAISimulator(Simulator):
             return Answer(404, {"detail": "Video not found"})
         self._forgotten.add(job.id)
         if self.flavour == "sglang":  # which works on
-            return Answer(200, {**self.video(job), "status": "deleted"})
+            return Answer(200, {**self.resource(job), "status": "deleted"})
         job.is_cancelled = True
         return Answer(200, {"id": job.id, "deleted": True, "object": "video.deleted"})
 

@@ -89,7 +89,7 @@ class Video(BaseModel):
     media_type: Text = None
     file_path: Text = None
     addresses: tuple[str, ...] = ()
-    """Where the film can be fetched, as far as the server says so itself; a bucket is none."""
+    """Where the video can be fetched, as far as the server says so itself; a bucket is none."""
 
     @property
     def server(self) -> Server:
@@ -226,7 +226,7 @@ def failure(video: Video) -> ErrorInfo:
     codes = codes_in(video.error)
     message = f"the server could not make {video.id}: {said or 'it does not say why'}"
     if cause_of(codes, said) is Cause.CONTENT:
-        return to_info(ContentRejectedError(message, hint="change the prompt or the picture"))
+        return to_info(ContentRejectedError(message, hint="change the prompt or the image"))
     if any(400 <= (whole(code) or 0) < 500 for code in codes):
         return to_info(InvalidRequestError(message, hint="change what the server complains about"))
     return to_info(GenerationFailedError(message, hint="the server's log says more"))
@@ -237,14 +237,15 @@ def lost(video_id: str) -> OperationNotFoundError:
     return OperationNotFoundError(
         f"the server does not know video {video_id}: it was restarted and forgot all its videos, "
         "or somebody deleted this one",
-        hint="look for the film in the server's output folder",
+        hint="look for the video in the server's output folder",
     )
 
 
 def expiry(video: Video, now: float) -> datetime | None:
-    """Return when the server forgets the film; None where it says none, or one that is over.
+    """Return when the server forgets the video; None where it says none, or one that is over.
 
-    What is over cannot be meant of a film that is just being given: a clock is wrong, or 0 is none.
+    What is over cannot be meant of a video that is just being given: a clock is wrong, or 0 is
+    none.
     """
     if video.expires_at is None or video.expires_at <= now:
         return None

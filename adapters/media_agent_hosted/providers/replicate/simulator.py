@@ -10,7 +10,7 @@ from pydantic import JsonValue
 
 from media_agent.testing import Route, SimulatedJob, Simulator
 from media_agent.testing.simulator.server import Answer, Call
-from media_agent.testing.simulator.videos import Film
+from media_agent.testing.simulator.videos import Video
 
 _FAILED = "CUDA out of memory"
 _MODERATED = (
@@ -48,7 +48,7 @@ class ReplicateSimulator(Simulator):
         """Return a problem as Replicate words it."""
         return {"title": "Problem", "detail": text}
 
-    def film(self, job: SimulatedJob) -> Film:
+    def video(self, job: SimulatedJob) -> Video:
         """Return a video of the length and shape asked, small."""
         fields = _input(job)
         fps = float(str(fields.get("frames_per_second", 24)))
@@ -56,7 +56,7 @@ class ReplicateSimulator(Simulator):
         made = frames if isinstance(frames, int) else round(fps * float(str(seconds)))
         width, height = _SHAPES.get(str(fields.get("aspect_ratio")), _SHAPES["16:9"])
         shade = int(job.id[-4:], 16) * 40 % 200
-        return Film(max(1, min(made, _MOST_FRAMES)), fps, width, height, shade)
+        return Video(max(1, min(made, _MOST_FRAMES)), fps, width, height, shade)
 
     def _submit(self, call: Call) -> Answer:
         fields = call.json().get("input")
@@ -98,9 +98,9 @@ class ReplicateSimulator(Simulator):
             case "removed":  # as it is an hour later
                 return self._prediction(job, "succeeded", data_removed=True, logs="")
             case "listed":
-                urls: list[JsonValue] = [self.film_url(job)]
+                urls: list[JsonValue] = [self.video_url(job)]
                 return self._prediction(job, "succeeded", output=urls)
-        return self._prediction(job, "succeeded", output=self.film_url(job))
+        return self._prediction(job, "succeeded", output=self.video_url(job))
 
     def _prediction(self, job: SimulatedJob, state: str, **more: JsonValue) -> JsonValue:
         address = f"{self.url}/v1/predictions/{job.id}"

@@ -11,7 +11,7 @@ from pydantic import JsonValue
 
 from media_agent.testing import Route, SimulatedJob, Simulator
 from media_agent.testing.simulator.server import Answer, Call
-from media_agent.testing.simulator.videos import Film
+from media_agent.testing.simulator.videos import Video
 
 _SHAPES = {
     "16:9": (64, 36),
@@ -50,11 +50,11 @@ class XaiSimulator(Simulator):
         """Return an error as xAI writes one."""
         return {"error": text, "code": "simulated"}
 
-    def film(self, job: SimulatedJob) -> Film:
+    def video(self, job: SimulatedJob) -> Video:
         """Return a video of the length and shape asked, small."""
         width, height = _SHAPES.get(str(job.input.get("aspect_ratio")), _SHAPES["16:9"])
         shade = int(job.id[-4:], 16) * 40 % 200
-        return Film(_FPS * _seconds(job), float(_FPS), width, height, shade)
+        return Video(_FPS * _seconds(job), float(_FPS), width, height, shade)
 
     def _submit(self, call: Call) -> Answer:
         body = call.json()
@@ -87,7 +87,7 @@ class XaiSimulator(Simulator):
                 return {"status": "done", "video": nothing}
         seconds = _seconds(job)
         video: JsonValue = {
-            "url": self.film_url(job),
+            "url": self.video_url(job),
             "duration": seconds,
             "respect_moderation": True,
         }

@@ -61,8 +61,8 @@ class ConvVAE(nn.Module):
 
         Args:
             latents: What to decode, (B, C, t, h, w).
-            before: The latent frame that comes before them, (B, C, 1, h, w); None where the film
-                begins. With it a film decoded in pieces equals the film decoded at once.
+            before: The latent frame that comes before them, (B, C, 1, h, w); None where the video
+                begins. With it a video decoded in pieces equals the video decoded at once.
         """
         if before is None:
             before = torch.zeros_like(latents[:, :, :1])

@@ -58,15 +58,15 @@ def encode_tiled(vae: ViTVAE, video: Tensor, tiling: Tiling) -> Tensor:
     return _joined(tiles, [n - b for n, b in zip(latent_tile, blend, strict=True)])
 
 
-def decode_tiled(vae: ViTVAE, latents: Tensor, tiling: Tiling, *, picture: bool = False) -> Tensor:
+def decode_tiled(vae: ViTVAE, latents: Tensor, tiling: Tiling, *, image: bool = False) -> Tensor:
     """Return the video of (B, z, t, h, w). Seams fade from tiles as they were decoded.
 
-    picture: a tile of a single latent frame gives a single frame, as in the reference.
+    image: a tile of a single latent frame gives a single frame, as in the reference.
     """
     tile = [size // p for size, p in zip(tiling.size, vae.config.patch, strict=True)]
     blend = [int(n * o) for n, o in zip(tiling.size, tiling.overlaps, strict=True)]
     strides = _strides(tile, tiling.overlaps)
-    tiles = _code(latents, tile, strides, lambda part: vae.decode(part, picture=picture))
+    tiles = _code(latents, tile, strides, lambda part: vae.decode(part, image=image))
     blended = {place: _blended(tiles, place, tiles[place], blend) for place in tiles}
     return _joined(blended, [n - b for n, b in zip(tiling.size, blend, strict=True)])
 

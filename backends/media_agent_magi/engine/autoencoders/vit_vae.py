@@ -106,14 +106,14 @@ class ViTVAE(nn.Module):
             raise ValueError(f"video of {size} (frames, rows, columns) must divide by {patch}")
         return self.encoder(video)
 
-    def decode(self, latents: Tensor, *, picture: bool = False) -> Tensor:
+    def decode(self, latents: Tensor, *, image: bool = False) -> Tensor:
         """Return the video, not clamped.
 
-        picture: a single latent frame gives a single frame. The reference does so even where that
+        image: a single latent frame gives a single frame. The reference does so even where that
         latent frame is the last of a video, and loses three frames of it.
         """
         video = self.decoder(latents)
-        return video[:, :, :1] if picture and latents.shape[2] == 1 else video
+        return video[:, :, :1] if image and latents.shape[2] == 1 else video
 
 
 class Trunk(nn.Module):

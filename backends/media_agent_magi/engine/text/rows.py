@@ -87,7 +87,7 @@ def null_row(null_caption: Tensor, tokens_read: int, front: Sequence[Tensor] = (
     return TextRow(TextRow(null_caption, mask).with_front(front).caption, mask)
 
 
-def film_rows(
+def video_rows(
     captions: Sequence[TextRow],
     null: TextRow,
     *,
@@ -95,7 +95,7 @@ def film_rows(
     special: SpecialTokens | None = None,
     switches: Collection[str] = (),
 ) -> list[TextRow]:
-    """Text row of every chunk of a film whose length is known.
+    """Text row of every chunk of a video whose length is known.
 
     Args:
         captions: a row per chunk to be made, as the text encoder gave it.

@@ -1,4 +1,4 @@
-"""Films coloured waves: the words choose the colours, the seed chooses the waves."""
+"""Videos coloured waves: the words choose the colours, the seed chooses the waves."""
 
 import hashlib
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ WAVES = OptionSpec(
     default=5,
     minimum=1,
     maximum=50,
-    description="How many waves run through the picture.",
+    description="How many waves run through the image.",
 )
 
 
@@ -105,7 +105,7 @@ class Waves:
     def __init__(self, size: Size, seed: int, count: int) -> None:
         random = np.random.default_rng(seed)
         self._directions = random.uniform(-1.0, 1.0, (count, 2))
-        self._lengths = random.uniform(0.5, 3.0, count)  # waves across the picture
+        self._lengths = random.uniform(0.5, 3.0, count)  # waves across the image
         self._speeds = random.uniform(-0.6, 0.6, count)  # cycles per second
         self._y, self._x = np.mgrid[0.0 : 1.0 : size.height * 1j, 0.0 : 1.0 : size.width * 1j]
 

@@ -1,4 +1,4 @@
-"""Declares the backend; what is heavy is imported when its first film is made."""
+"""Declares the backend; what is heavy is imported when its first video is made."""
 
 from collections.abc import Iterable
 from pathlib import Path

@@ -51,9 +51,9 @@ FIXTURES = Path(__file__).parent / "replies"
 KEY = "fal-key-0123456789"
 REF = OperationRef(backend="fal", model="fal-ai/mochi-v1", operation_id="764cabcf")
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
-PICTURE = MediaInput(role=InputRole.FIRST_FRAME, url="https://pictures.example/fox.png")
-LAST = MediaInput(role=InputRole.LAST_FRAME, url="https://pictures.example/end.png")
-FILM = MediaInput(role=InputRole.SOURCE_VIDEO, url="https://films.example/fox.mp4")
+IMAGE = MediaInput(role=InputRole.FIRST_FRAME, url="https://images.example/fox.png")
+LAST = MediaInput(role=InputRole.LAST_FRAME, url="https://images.example/end.png")
+VIDEO = MediaInput(role=InputRole.SOURCE_VIDEO, url="https://videos.example/fox.mp4")
 
 
 def fixture(name):
@@ -142,11 +142,11 @@ def test_the_documented_request_can_also_be_given_field_by_field():
         ),
         (
             "fal-ai/wan/v2.7/image-to-video",
-            {"inputs": (PICTURE, LAST), "duration": 2.0, "seed": 1},
+            {"inputs": (IMAGE, LAST), "duration": 2.0, "seed": 1},
             {
                 "prompt": "a fox",
-                "image_url": "https://pictures.example/fox.png",
-                "end_image_url": "https://pictures.example/end.png",
+                "image_url": "https://images.example/fox.png",
+                "end_image_url": "https://images.example/end.png",
                 "duration": 2,
                 "resolution": "720p",
                 "seed": 1,
@@ -178,8 +178,8 @@ def test_the_documented_request_can_also_be_given_field_by_field():
         ),
         (
             "fal-ai/kling-video/v3/standard/image-to-video",
-            {"inputs": (PICTURE,), "prompt": None},
-            {"start_image_url": "https://pictures.example/fox.png", "duration": "5"},
+            {"inputs": (IMAGE,), "prompt": None},
+            {"start_image_url": "https://images.example/fox.png", "duration": "5"},
         ),
         (
             "fal-ai/ltx-2.3/text-to-video",
@@ -212,10 +212,10 @@ def test_the_documented_request_can_also_be_given_field_by_field():
         ),
         (
             "fal-ai/magi/image-to-video",
-            {"inputs": (PICTURE,), "seed": 3, "resolution": ResolutionTier.P480},
+            {"inputs": (IMAGE,), "seed": 3, "resolution": ResolutionTier.P480},
             {
                 "prompt": "a fox",
-                "image_url": "https://pictures.example/fox.png",
+                "image_url": "https://images.example/fox.png",
                 "num_frames": 96,
                 "resolution": "480p",
                 "seed": 3,
@@ -228,10 +228,10 @@ def test_each_family_gets_its_own_fields(model, wishes, expected):
     assert body(model, **wishes) == expected
 
 
-def test_continuing_a_film_asks_for_the_overlap_on_top():
-    sent = body("fal-ai/magi/extend-video", inputs=(FILM,), duration=4.0, seed=1)
+def test_continuing_a_video_asks_for_the_overlap_on_top():
+    sent = body("fal-ai/magi/extend-video", inputs=(VIDEO,), duration=4.0, seed=1)
 
-    assert sent["video_url"] == "https://films.example/fox.mp4"
+    assert sent["video_url"] == "https://videos.example/fox.mp4"
     assert sent["num_frames"] == 96 + 32
     assert "aspect_ratio" not in sent
 
@@ -239,7 +239,7 @@ def test_continuing_a_film_asks_for_the_overlap_on_top():
 def test_continuing_from_a_frame_that_was_named_asks_for_no_overlap():
     start = {"fal": {"input": '{"start_frame": 40}'}}
 
-    sent = body("fal-ai/magi/extend-video", inputs=(FILM,), duration=4.0, options=start)
+    sent = body("fal-ai/magi/extend-video", inputs=(VIDEO,), duration=4.0, options=start)
 
     assert (sent["start_frame"], sent["num_frames"]) == (40, 96)
 
@@ -285,23 +285,23 @@ def needed_by(model):
 
 @pytest.mark.parametrize("model", MODELS.by_id)
 def test_every_size_and_ratio_that_a_model_declares_can_be_sent(model):
-    limits = describe(model)
+    capabilities = describe(model)
     media = needed_by(model)
 
-    for size in limits.sizes:
+    for size in capabilities.sizes:
         sent = body(model, size=size, inputs=media)
         assert MODELS.by_id[model].tiers[0].value is None or "resolution" in sent
-        assert not limits.aspect_ratios or sent["aspect_ratio"] in limits.aspect_ratios
-    for ratio in limits.aspect_ratios:
+        assert not capabilities.aspect_ratios or sent["aspect_ratio"] in capabilities.aspect_ratios
+    for ratio in capabilities.aspect_ratios:
         assert body(model, aspect_ratio=ratio, inputs=media)["aspect_ratio"] == ratio
 
 
 @pytest.mark.parametrize("model", MODELS.by_id)
 def test_every_length_that_a_model_declares_can_be_sent(model):
-    limits = describe(model)
+    capabilities = describe(model)
     media = needed_by(model)
 
-    lengths = limits.durations or (limits.min_duration, limits.max_duration)
+    lengths = capabilities.durations or (capabilities.min_duration, capabilities.max_duration)
 
     for seconds in lengths:
         sent = body(model, duration=seconds, inputs=media)
@@ -315,7 +315,7 @@ def test_what_a_model_cannot_do_is_refused_by_its_capabilities():
             Policy.STRICT,
             seed=1,
             duration=60.0,
-            inputs=(PICTURE,),
+            inputs=(IMAGE,),
             n=4,
             options={"fal": {"no_such_field": 1}},
         )
@@ -329,36 +329,36 @@ def test_frames_beyond_a_model_at_another_rate_are_refused_before_they_are_sent(
         body("fal-ai/wan/v2.2-a14b/text-to-video", duration=10.0, fps=60.0)
 
 
-def test_a_missing_picture_and_two_of_one_kind_are_refused():
+def test_a_missing_image_and_two_of_one_kind_are_refused():
     model = "fal-ai/magi/image-to-video"
 
     with pytest.raises(InvalidRequestError, match="needs a first_frame"):
         body(model, mode=VideoMode.IMAGE_TO_VIDEO)
     with pytest.raises(InvalidRequestError, match="takes one first_frame"):
-        body(model, inputs=(PICTURE, PICTURE))
+        body(model, inputs=(IMAGE, IMAGE))
     with pytest.raises(InvalidRequestError, match="needs a prompt"):
-        body(model, inputs=(PICTURE,), prompt=None)
+        body(model, inputs=(IMAGE,), prompt=None)
 
 
 def test_a_model_that_is_not_mapped_gets_prompt_and_seed_and_nothing_is_dropped():
-    assert body("acme/films/v9", seed=0) == {"prompt": "a fox", "seed": 0}
+    assert body("acme/videos/v9", seed=0) == {"prompt": "a fox", "seed": 0}
     with pytest.raises(UnsupportedRequestError, match="size"):
-        body("acme/films/v9", size=Size(width=640, height=480))
+        body("acme/videos/v9", size=Size(width=640, height=480))
     with pytest.raises(UnsupportedRequestError, match="cannot be translated"):
-        body("acme/films/v9", resolution=ResolutionTier.P720, aspect_ratio="16:9")
+        body("acme/videos/v9", resolution=ResolutionTier.P720, aspect_ratio="16:9")
 
 
-def test_a_model_that_is_not_mapped_makes_no_film_of_any_length(tmp_path):
-    asked = VideoRequest(model="fal/acme/films/v9", prompt="a fox", duration=60)
+def test_a_model_that_is_not_mapped_makes_no_video_of_any_length(tmp_path):
+    asked = VideoRequest(model="fal/acme/videos/v9", prompt="a fox", duration=60)
     usual = FalBackend(BackendSettings(data_dir=tmp_path))
     told = FalBackend(BackendSettings(data_dir=tmp_path, options={"max_duration": 60}))
 
-    limits = usual.capabilities("acme/films/v9")
+    capabilities = usual.capabilities("acme/videos/v9")
     with pytest.raises(UnsupportedRequestError, match="0 s to 5 s at once"):
-        negotiate(asked, limits, draw_seed=lambda: 0)
-    longer = negotiate(asked, told.capabilities("acme/films/v9"), draw_seed=lambda: 0)
+        negotiate(asked, capabilities, draw_seed=lambda: 0)
+    longer = negotiate(asked, told.capabilities("acme/videos/v9"), draw_seed=lambda: 0)
 
-    assert "5 s at once unless max_duration says more" in limits.description
+    assert "5 s at once unless max_duration says more" in capabilities.description
     assert longer.request.seconds() == 60
 
 
@@ -413,10 +413,10 @@ def test_prices_are_said_where_they_are_known_with_their_source():
     requests = [
         plan("bytedance/seedance-2.0/text-to-video", duration=5.0).request,
         plan("fal-ai/magi", duration=8.0, resolution=ResolutionTier.P480).request,
-        plan("fal-ai/magi/extend-video", duration=4.0, inputs=(FILM,)).request,
+        plan("fal-ai/magi/extend-video", duration=4.0, inputs=(VIDEO,)).request,
         plan("fal-ai/magi", duration=4.0, options=slow).request,
         plan("fal-ai/kling-video/v3/pro/text-to-video", duration=5.0).request,
-        plan("fal-ai/wan/v2.7/image-to-video", duration=5.0, inputs=(PICTURE,)).request,
+        plan("fal-ai/wan/v2.7/image-to-video", duration=5.0, inputs=(IMAGE,)).request,
         plan("fal-ai/mochi-v1").request,
     ]
 
@@ -431,7 +431,7 @@ def test_prices_are_said_where_they_are_known_with_their_source():
     assert all("2026-11-20" in cost.source for cost in costs[:6])
 
 
-def test_what_a_model_makes_films_from_follows_from_its_inputs():
+def test_what_a_model_makes_videos_from_follows_from_its_inputs():
     modes = {model: MODELS.by_id[model].modes for model in MODELS.by_id}
 
     assert modes["fal-ai/magi"] == (VideoMode.TEXT_TO_VIDEO,)
@@ -478,27 +478,27 @@ def test_an_undocumented_state_is_work_that_goes_on_and_is_said(word):
     assert f"{word!r}, which is not known here" in said.message
 
 
-def test_the_result_tells_film_seed_and_time():
+def test_the_result_tells_video_seed_and_time():
     status = parse_status(reply("completed").json())
 
     done = end_of_done(reply("result"), REF, status, expires_at=NOW + FalBackend.keeps)
 
-    film = done.artifacts[0]
-    assert film.uri == "https://v3.fal.media/files/b/x.mp4"
-    assert (film.mime_type, film.size_bytes) == ("video/mp4", 4194304)
-    assert (film.expires_at - NOW).days == 7
+    video = done.artifacts[0]
+    assert video.uri == "https://v3.fal.media/files/b/x.mp4"
+    assert (video.mime_type, video.size_bytes) == ("video/mp4", 4194304)
+    assert (video.expires_at - NOW).days == 7
     assert (done.seed, done.timing.phases) == (7, {"inference": 41.2})
 
 
-def test_several_films_are_all_kept_and_none_is_a_question_to_a_person():
-    films = {"videos": [{"url": "https://a.example/1"}, {"url": "https://a.example/2"}]}
+def test_several_videos_are_all_kept_and_none_is_a_question_to_a_person():
+    videos = {"videos": [{"url": "https://a.example/1"}, {"url": "https://a.example/2"}]}
     status = Status("COMPLETED", State.DONE)
     sent = REF.model_copy(update={"data": {"seed": 0}})
 
-    several = end_of_done(reply("result", body=films), sent, status, expires_at=NOW)
+    several = end_of_done(reply("result", body=videos), sent, status, expires_at=NOW)
     none = end_of_done(reply("result", body={"images": []}), REF, status, expires_at=NOW)
 
-    assert [film.uri for film in several.artifacts] == [
+    assert [video.uri for video in several.artifacts] == [
         "https://a.example/1",
         "https://a.example/2",
     ]
@@ -550,7 +550,7 @@ def test_a_refused_submission_says_what_to_do(status, said, error, named):
     assert not refused.retryable
 
 
-def picture_bytes(kind="PNG", size=(8, 8)):
+def image_bytes(kind="PNG", size=(8, 8)):
     from PIL import Image
 
     content = io.BytesIO()
@@ -573,9 +573,9 @@ def bomb():
 @pytest.mark.parametrize(
     ("kind", "mime_type"), [("PNG", "png"), ("JPEG", "jpeg"), ("WEBP", "webp")]
 )
-def test_a_picture_goes_along_as_a_data_uri_of_its_real_type(tmp_path, kind, mime_type):
-    content = picture_bytes(kind)
-    path = tmp_path / "picture.txt"
+def test_an_image_goes_along_as_a_data_uri_of_its_real_type(tmp_path, kind, mime_type):
+    content = image_bytes(kind)
+    path = tmp_path / "image.txt"
     path.write_bytes(content)
 
     by_path = address_of(MediaInput(role=InputRole.FIRST_FRAME, path=str(path)))
@@ -590,27 +590,27 @@ def test_a_picture_goes_along_as_a_data_uri_of_its_real_type(tmp_path, kind, mim
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"this is a text, not a picture", "is no PNG"),
-        (picture_bytes()[:40], "is damaged"),
-        (picture_bytes("GIF"), "is no PNG"),
-        (picture_bytes("JPEG", (64, 64))[:-40], "is damaged"),
-        (b"\xff\xd8\xff" + picture_bytes(), "is damaged"),
+        (b"this is a text, not an image", "is no PNG"),
+        (image_bytes()[:40], "is damaged"),
+        (image_bytes("GIF"), "is no PNG"),
+        (image_bytes("JPEG", (64, 64))[:-40], "is damaged"),
+        (b"\xff\xd8\xff" + image_bytes(), "is damaged"),
         (bomb(), "more than 64 million pixels"),
         (b"a" * (LARGEST_INLINE + 1), "larger than 20 MiB"),
     ],
     ids=["text", "half", "gif", "half-jpeg", "mixed", "bomb", "large"],
 )
-def test_what_is_no_picture_is_refused_before_it_is_sent(tmp_path, content, said):
-    path = tmp_path / "picture.png"
+def test_what_is_no_image_is_refused_before_it_is_sent(tmp_path, content, said):
+    path = tmp_path / "image.png"
     path.write_bytes(content)
 
     with pytest.raises(InvalidRequestError, match=said) as caught:
         address_of(MediaInput(role=InputRole.FIRST_FRAME, path=str(path)))
 
-    assert "picture.png" in caught.value.message
+    assert "image.png" in caught.value.message
 
 
-def test_a_file_that_is_not_there_or_no_film_is_named(tmp_path):
+def test_a_file_that_is_not_there_or_no_video_is_named(tmp_path):
     gone = MediaInput(role=InputRole.SOURCE_VIDEO, path=str(tmp_path / "gone.mp4"))
 
     with pytest.raises(
@@ -618,17 +618,17 @@ def test_a_file_that_is_not_there_or_no_film_is_named(tmp_path):
     ):
         address_of(gone)
     with pytest.raises(InvalidRequestError, match="no MP4"):
-        address_of(MediaInput(role=InputRole.SOURCE_VIDEO, data=picture_bytes()))
+        address_of(MediaInput(role=InputRole.SOURCE_VIDEO, data=image_bytes()))
 
 
 def test_an_address_without_https_is_refused_without_its_query():
-    picture = MediaInput(role=InputRole.FIRST_FRAME, url="http://p.example/fox.png?token=x")
+    image = MediaInput(role=InputRole.FIRST_FRAME, url="http://p.example/fox.png?token=x")
 
     with pytest.raises(InvalidRequestError, match=r"p\.example/fox\.png is not") as caught:
-        address_of(picture)
+        address_of(image)
 
     assert "token" not in caught.value.message
-    assert address_of(picture, allow_plain_http=True) == picture.url
+    assert address_of(image, allow_plain_http=True) == image.url
 
 
 async def no_sleep(seconds):
@@ -652,7 +652,7 @@ async def fetched(event):
         return (await client.get(event.artifacts[0].uri)).content
 
 
-async def test_the_whole_way_of_a_film(tmp_path):
+async def test_the_whole_way_of_a_video(tmp_path):
     with FalSimulator() as simulator:
         backend = backend_for(simulator, tmp_path)
         events = await run(backend, seed=0)
@@ -667,13 +667,13 @@ async def test_the_whole_way_of_a_film(tmp_path):
     ]
     assert (events[-1].seed, events[-1].model) == (0, "fal-ai/mochi-v1")
     assert str(events[-1].verification) == "simulator"
-    (tmp_path / "film.mp4").write_bytes(content)
-    assert probe(tmp_path / "film.mp4").frames == 163
+    (tmp_path / "video.mp4").write_bytes(content)
+    assert probe(tmp_path / "video.mp4").frames == 163
     assert simulator.accepted == 1
     assert {call.headers.get("authorization") for call in simulator.requests[:-1]} == {f"Key {KEY}"}
 
 
-async def test_a_film_is_observed_from_another_process_with_its_reference_alone(tmp_path):
+async def test_a_video_is_observed_from_another_process_with_its_reference_alone(tmp_path):
     with FalSimulator() as simulator:
         ref = await backend_for(simulator, tmp_path).submit(
             plan("fal-ai/magi").request, key="job-1"
@@ -702,7 +702,7 @@ async def test_work_that_ends_badly_says_how(tmp_path, outcome, code):
     assert events[-1].error.code == code
 
 
-async def test_a_result_without_a_film_is_asked_for_again_before_a_person_has_to_look(tmp_path):
+async def test_a_result_without_a_video_is_asked_for_again_before_a_person_has_to_look(tmp_path):
     with FalSimulator(outcome="empty") as simulator:
         events = await run(backend_for(simulator, tmp_path))
 
@@ -711,12 +711,12 @@ async def test_a_result_without_a_film_is_asked_for_again_before_a_person_has_to
     assert len(simulator.calls("result")) > 5
 
 
-async def test_a_model_that_is_not_mapped_makes_a_film_with_a_warning(tmp_path):
+async def test_a_model_that_is_not_mapped_makes_a_video_with_a_warning(tmp_path):
     with FalSimulator() as simulator:
         options = {"fal": {"input": '{"duration": "3"}'}}
-        events = await run(backend_for(simulator, tmp_path), "acme/films/v9", options=options)
+        events = await run(backend_for(simulator, tmp_path), "acme/videos/v9", options=options)
 
-    assert simulator.calls("submit")[0].path == "/acme/films/v9"
+    assert simulator.calls("submit")[0].path == "/acme/videos/v9"
     assert simulator.calls("submit")[0].json()["duration"] == "3"
     assert "not known here" in events[-1].warnings[0]
 
@@ -725,21 +725,21 @@ async def test_a_size_that_only_chooses_how_large_says_so(tmp_path):
     with FalSimulator() as simulator:
         backend = backend_for(simulator, tmp_path)
         size = Size(width=1920, height=1080)
-        events = await run(backend, "fal-ai/wan/v2.7/image-to-video", inputs=(PICTURE,), size=size)
+        events = await run(backend, "fal-ai/wan/v2.7/image-to-video", inputs=(IMAGE,), size=size)
 
     assert simulator.calls("submit")[0].json()["resolution"] == "1080p"
-    assert "shape of the picture" in events[-1].warnings[0]
+    assert "shape of the image" in events[-1].warnings[0]
 
 
-async def test_a_film_is_continued_and_gets_longer_by_what_was_asked(tmp_path):
+async def test_a_video_is_continued_and_gets_longer_by_what_was_asked(tmp_path):
     import numpy as np
 
     source = tmp_path / "source.mp4"
     write_video(source, np.zeros((100, 32, 32, 3), np.uint8), fps=24)
-    film = MediaInput(role=InputRole.SOURCE_VIDEO, path=str(source))
+    video = MediaInput(role=InputRole.SOURCE_VIDEO, path=str(source))
     with FalSimulator() as simulator:
         backend = backend_for(simulator, tmp_path)
-        events = await run(backend, "fal-ai/magi/extend-video", inputs=(film,), duration=4.0)
+        events = await run(backend, "fal-ai/magi/extend-video", inputs=(video,), duration=4.0)
         content = await fetched(events[-1])
 
     (tmp_path / "longer.mp4").write_bytes(content)
@@ -887,7 +887,7 @@ async def test_the_documented_conversation_is_understood(tmp_path):
     assert events[-1].artifacts[0].uri == "https://v3.fal.media/files/b/x.mp4"
 
 
-async def test_work_that_waits_can_be_stopped_and_a_finished_film_is_left_alone(tmp_path):
+async def test_work_that_waits_can_be_stopped_and_a_finished_video_is_left_alone(tmp_path):
     with FalSimulator(queued_polls=5) as simulator:
         backend = backend_for(simulator, tmp_path)
         ref = await backend.submit(plan("fal-ai/magi").request, key="job-1")
@@ -904,13 +904,13 @@ async def test_work_that_waits_can_be_stopped_and_a_finished_film_is_left_alone(
     assert ended[-1].type == "job.completed"
 
 
-async def test_a_text_in_place_of_a_picture_costs_nothing(tmp_path):
+async def test_a_text_in_place_of_an_image_costs_nothing(tmp_path):
     (tmp_path / "fox.png").write_text("a fox")
-    picture = MediaInput(role=InputRole.FIRST_FRAME, path=str(tmp_path / "fox.png"))
+    image = MediaInput(role=InputRole.FIRST_FRAME, path=str(tmp_path / "fox.png"))
     with FalSimulator() as simulator:
         with pytest.raises(InvalidRequestError, match=r"fox\.png"):
             await run(
-                backend_for(simulator, tmp_path), "fal-ai/magi/image-to-video", inputs=(picture,)
+                backend_for(simulator, tmp_path), "fal-ai/magi/image-to-video", inputs=(image,)
             )
 
         assert simulator.requests == []
@@ -928,11 +928,11 @@ async def test_a_text_in_place_of_a_picture_costs_nothing(tmp_path):
 )
 def test_words_beyond_the_limit_of_a_model_are_refused_before_they_are_sent(model, field, longest):
     catalogue = Catalogue.load({"fal": Registry.discover().specs["fal"]})
-    limits = catalogue.corrected(describe(model))
+    capabilities = catalogue.corrected(describe(model))
 
     def planned(length):
         asked = VideoRequest.model_validate({"prompt": "a fox", field: "a" * length})
-        return negotiate(asked, limits, draw_seed=lambda: 0).request
+        return negotiate(asked, capabilities, draw_seed=lambda: 0).request
 
     assert len(getattr(planned(longest), field)) == longest
     with pytest.raises(UnsupportedRequestError, match=f"at most {longest}"):

@@ -154,7 +154,7 @@ def test_a_body_that_is_no_object_is_refused_and_not_counted():
 
 def test_a_workflow_keeps_three_parts_of_its_name():
     with FalSimulator() as simulator:
-        url = f"{simulator.url}/workflows/me/film"
+        url = f"{simulator.url}/workflows/me/video"
         told = httpx.post(url, json=INPUT, headers=HEADERS).json()
 
         assert told["response_url"].startswith(f"{url}/requests/")

@@ -91,7 +91,7 @@ def sent(simulator):
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
-async def test_a_film_is_made_and_fetched(flavour, tmp_path):
+async def test_a_video_is_made_and_fetched(flavour, tmp_path):
     with OpenAISimulator(flavour=flavour) as simulator:
         async with opened(simulator, tmp_path) as backend:
             ref = await backend.submit(request(), key="job-1")
@@ -132,9 +132,9 @@ async def test_the_whole_request_arrives_as_a_form(flavour, tmp_path):
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
 async def test_a_first_frame_goes_along_as_a_file(flavour, tmp_path):
-    picture = tmp_path / "a secret name.png"
-    picture.write_bytes(PNG)
-    inputs = (MediaInput(role=InputRole.FIRST_FRAME, path=str(picture)),)
+    image = tmp_path / "a secret name.png"
+    image.write_bytes(PNG)
+    inputs = (MediaInput(role=InputRole.FIRST_FRAME, path=str(image)),)
     with OpenAISimulator(flavour=flavour) as simulator:
         async with opened(simulator, tmp_path) as backend:
             await backend.submit(request(inputs=inputs), key="job-1")
@@ -148,7 +148,7 @@ async def test_a_first_frame_goes_along_as_a_file(flavour, tmp_path):
     ("content", "said"),
     [(b"once upon a time", "no PNG"), (b"RIFF1234WAVE", "no PNG"), (None, "there is no such file")],
 )
-async def test_a_first_frame_that_is_no_picture_is_refused_unsent(content, said, tmp_path):
+async def test_a_first_frame_that_is_no_image_is_refused_unsent(content, said, tmp_path):
     path = tmp_path / "story.png"
     if content is not None:
         path.write_bytes(content)
@@ -260,11 +260,11 @@ async def test_two_videos_that_fit_are_no_answer(tmp_path):
 
 
 @pytest.mark.parametrize("ahead", [0, 5, 240])
-async def test_what_was_made_no_sooner_than_asked_for_is_found(ahead, tmp_path):
+async def test_what_was_made_no_sooner_than_asked_for_is_found(prefetch, tmp_path):
     since = datetime.now(UTC)
     with OpenAISimulator(flavour="vllm-omni") as simulator:
         ours = simulator.accept(WAN, {**FORM})
-        ours.created_at += ahead
+        ours.created_at += prefetch
         async with opened(simulator, tmp_path) as backend:
             ref = await backend.find(request(), key="job-1", since=since)
 
@@ -296,10 +296,10 @@ async def test_an_earlier_video_of_the_same_prompt_keeps_ours_from_nobody(tmp_pa
 @pytest.mark.parametrize("dated", [True, False])
 async def test_only_by_the_clock_of_the_server_a_video_is_surely_ours(dated, tmp_path):
     """Its clock is an hour ahead, which its times alone do not show."""
-    since, ahead = datetime.now(UTC), timedelta(hours=1)
+    since, prefetch = datetime.now(UTC), timedelta(hours=1)
     made = {"id": "v1", "prompt": FORM["prompt"], "status": "queued"}
-    made["created_at"] = (since + ahead).timestamp()
-    date = {"Date": format_datetime(since + ahead, usegmt=True)} if dated else {}
+    made["created_at"] = (since + prefetch).timestamp()
+    date = {"Date": format_datetime(since + prefetch, usegmt=True)} if dated else {}
 
     async def server(call):
         return httpx.Response(200, json={"data": [made], "has_more": False}, headers=date)
@@ -395,7 +395,7 @@ async def test_a_page_not_found_of_a_proxy_is_no_lost_video(tmp_path):
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
-async def test_a_wrong_key_is_refused_and_the_right_one_serves_the_film_too(flavour, tmp_path):
+async def test_a_wrong_key_is_refused_and_the_right_one_serves_the_video_too(flavour, tmp_path):
     with OpenAISimulator(flavour=flavour, key=SECRET) as simulator:
         async with opened(simulator, tmp_path, key="sk-wrong-0815") as backend:
             with pytest.raises(BackendAuthenticationError) as caught:
@@ -427,7 +427,7 @@ async def test_the_key_stands_in_no_log_error_event_or_file(tmp_path, caplog):
         assert path.is_dir() or SECRET.encode() not in path.read_bytes()
 
 
-async def test_vllm_omni_aborts_and_the_film_is_cancelled(tmp_path):
+async def test_vllm_omni_aborts_and_the_video_is_cancelled(tmp_path):
     with OpenAISimulator(flavour="vllm-omni", running_polls=100) as simulator:
         async with opened(simulator, tmp_path) as backend:
             ref = await backend.submit(request(), key="job-1")
@@ -451,7 +451,7 @@ async def test_sglang_cannot_stop_and_its_video_is_not_thrown_away(tmp_path):
     assert simulator.calls("cancel") == []
 
 
-async def test_a_finished_film_is_not_deleted_by_a_late_cancel(tmp_path):
+async def test_a_finished_video_is_not_deleted_by_a_late_cancel(tmp_path):
     with OpenAISimulator(flavour="vllm-omni", queued_polls=0, running_polls=0) as simulator:
         async with opened(simulator, tmp_path) as backend:
             ref = await backend.submit(request(), key="job-1")
@@ -471,7 +471,7 @@ async def test_a_cancel_that_is_under_way_is_taken_as_done(tmp_path):
             assert isinstance((await events_of(backend, ref))[-1], JobCancelled)
 
 
-async def test_a_film_that_is_not_there_yet_is_waited_for(tmp_path):
+async def test_a_video_that_is_not_there_yet_is_waited_for(tmp_path):
     faults = [Fault("content", "status", status=404, times=2)]
     with OpenAISimulator(faults) as simulator:
         async with opened(simulator, tmp_path) as backend:
@@ -482,7 +482,9 @@ async def test_a_film_that_is_not_there_yet_is_waited_for(tmp_path):
     ("status", "said"),
     [(400, "in a cloud"), (404, "not there"), (409, "409"), (422, "failed after all")],
 )
-async def test_a_film_that_does_not_come_is_not_failed_and_can_be_had_later(status, said, tmp_path):
+async def test_a_video_that_does_not_come_is_not_failed_and_can_be_had_later(
+    status, said, tmp_path
+):
     faults = [Fault("content", "status", status=status, times=None)]
     with OpenAISimulator(faults) as simulator:
         async with opened(simulator, tmp_path) as backend:
@@ -498,7 +500,7 @@ async def test_a_film_that_does_not_come_is_not_failed_and_can_be_had_later(stat
     assert isinstance(later, JobCompleted)
 
 
-async def test_a_film_that_is_late_by_minutes_of_the_clock_is_waited_for_by_polls(tmp_path):
+async def test_a_video_that_is_late_by_minutes_of_the_clock_is_waited_for_by_polls(tmp_path):
     faults = [Fault("content", "status", status=404, times=4)]
     with OpenAISimulator(faults) as simulator:
         async with opened(simulator, tmp_path) as backend:
@@ -507,8 +509,8 @@ async def test_a_film_that_is_late_by_minutes_of_the_clock_is_waited_for_by_poll
             assert isinstance(await end_of(backend, request()), JobCompleted)
 
 
-async def test_a_film_elsewhere_is_given_by_its_address_and_the_key_stays_here(tmp_path):
-    url = "https://films.example.com/fox.mp4?signature=abc"
+async def test_a_video_elsewhere_is_given_by_its_address_and_the_key_stays_here(tmp_path):
+    url = "https://videos.example.com/fox.mp4?signature=abc"
     with OpenAISimulator(cloud_url=url, key=SECRET) as simulator:
         async with opened(simulator, tmp_path, key=SECRET) as backend:
             end = await end_of(backend, request())
@@ -517,7 +519,7 @@ async def test_a_film_elsewhere_is_given_by_its_address_and_the_key_stays_here(t
     assert simulator.calls("content") == []
 
 
-async def test_a_film_on_the_server_itself_is_fetched_with_the_key(tmp_path):
+async def test_a_video_on_the_server_itself_is_fetched_with_the_key(tmp_path):
     with OpenAISimulator(key=SECRET) as simulator:
         async with opened(simulator, tmp_path, key=SECRET) as backend:
             ref = await backend.submit(request(), key="job-1")
@@ -654,10 +656,10 @@ def test_a_known_family_brings_its_numbers_and_the_settings_overrule_them(tmp_pa
 def test_a_model_of_unknown_limit_makes_no_more_than_its_usual_length_at_once(
     tmp_path, options, longest
 ):
-    limits = made(tmp_path, **options).capabilities("acme/new-model")
+    capabilities = made(tmp_path, **options).capabilities("acme/new-model")
 
-    assert limits.max_duration == longest
-    assert ("max_duration" in limits.description) is ("max_duration" not in options)
+    assert capabilities.max_duration == longest
+    assert ("max_duration" in capabilities.description) is ("max_duration" not in options)
 
 
 def test_ten_minutes_of_a_model_of_unknown_limit_are_a_chain(tmp_path):
@@ -668,10 +670,10 @@ def test_ten_minutes_of_a_model_of_unknown_limit_are_a_chain(tmp_path):
     )
 
     assert plan.method is Method.CHAIN
-    assert max(part.request.num_frames for part in plan.parts) == 5 * 24
+    assert max(part.request.num_frames for part in plan.segments) == 5 * 24
 
 
-def test_several_films_of_one_request_are_not_offered(tmp_path):
+def test_several_videos_of_one_request_are_not_offered(tmp_path):
     plan = negotiate(
         VideoRequest(prompt="a fox", n=3),
         made(tmp_path).capabilities(),
@@ -706,11 +708,11 @@ def test_what_a_server_can_do_depends_on_which_it_is(tmp_path):
 
     assert (sglang.cancels, vllm.cancels, either.cancels) == (False, True, "unknown")
     assert (sglang.audio, vllm.audio) == (False, "unknown")
-    lookups = [limits.lookup for limits in (sglang, vllm, either)]
+    lookups = [capabilities.lookup for capabilities in (sglang, vllm, either)]
     assert lookups == ["candidates", "list", "candidates"]
     assert "enable_teacache" not in {option.name for option in vllm.options}
     assert "boundary_ratio" not in {option.name for option in sglang.options}
-    steps = {limits.options[0].maximum for limits in (sglang, either)}
+    steps = {capabilities.options[0].maximum for capabilities in (sglang, either)}
     assert (vllm.options[0].maximum, steps) == (200, {None})
 
 

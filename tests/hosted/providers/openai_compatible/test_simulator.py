@@ -139,17 +139,17 @@ def test_content_has_its_own_statuses():
         content = f"{simulator.url}/v1/videos/{video['id']}/content"
         early = httpx.get(content)
         poll(simulator, video, 4)
-        film = httpx.get(content)
+        late = httpx.get(content)
         named = httpx.get(content, params={"variant": "video"})
 
     assert early.status_code == 404
     assert early.json() == reply("sglang_content_http_404")
-    assert film.headers["content-type"] == "video/mp4"
-    assert film.content[4:8] == b"ftyp"
+    assert late.headers["content-type"] == "video/mp4"
+    assert late.content[4:8] == b"ftyp"
     assert named.status_code == 404
 
 
-def test_vllm_omni_gives_no_film_of_a_failed_video():
+def test_vllm_omni_gives_no_video_of_a_failed_video():
     with OpenAISimulator(flavour="vllm-omni", fails_with="no") as simulator:
         video = create(simulator).json()
 

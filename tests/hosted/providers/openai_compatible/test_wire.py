@@ -120,7 +120,7 @@ def test_json_options_are_objects_as_text():
             form({"extra_params": broken})
 
 
-def test_a_picture_by_its_address_goes_into_the_field_that_each_server_reads():
+def test_an_image_by_its_address_goes_into_the_field_that_each_server_reads():
     url = "https://example.com/fox.png"
 
     assert build_image_url(url, Server.SGLANG) == {"reference_url": url}
@@ -130,7 +130,7 @@ def test_a_picture_by_its_address_goes_into_the_field_that_each_server_reads():
     assert len(build_image_url(url, Server.AUTO)) == 2
 
 
-def test_the_form_has_plain_fields_and_the_picture_as_a_file():
+def test_the_form_has_plain_fields_and_the_image_as_a_file():
     parts = form_parts({"prompt": "ein Fuchs"}, ("first_frame.png", b"png", "image/png"))
 
     assert parts["prompt"] == (None, b"ein Fuchs", None)
@@ -208,7 +208,7 @@ def test_a_completed_video_tells_what_it_knows(name):
     ref = OperationRef(backend="b", model="m", operation_id="1", data={"seed": 0})
     done = video(name)
 
-    event = completed(done, Artifact(path="/film.mp4"), ref, CHECKED)
+    event = completed(done, Artifact(path="/video.mp4"), ref, CHECKED)
 
     assert parse_status(done) is None
     assert event.seed == 0
@@ -228,7 +228,7 @@ def test_a_rewritten_prompt_is_the_prompt_sent():
     ("said", "addresses"),
     [
         ({"urls": [None], "url": None}, ()),
-        ({"url": "s3://films/1.mp4"}, ()),
+        ({"url": "s3://videos/1.mp4"}, ()),
         ({"url": "", "urls": [""]}, ()),
         ({"url": 7, "urls": {"odd": 1}}, ()),
         ({"urls": ["s3://a", "https://b/1.mp4"]}, ("https://b/1.mp4",)),

@@ -9,65 +9,65 @@ import torch
 
 from media_agent_magi.engine.state_io import StateError
 from media_agent_magi.tiny.engine import TinyEngine
-from media_agent_magi.tiny.film import FilmOptions, TinyChunk, TinyFilm
+from media_agent_magi.tiny.video import TinyChunk, TinyVideo, VideoOptions
 
 RED, BLUE = "a red circle moving right", "a blue square"
-FAST = FilmOptions(num_inference_steps=4, ramp=False)
+FAST = VideoOptions(num_inference_steps=4, ramp=False)
 
 
 @pytest.fixture(scope="module")
-def picture() -> np.ndarray:
+def image() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
 
 
-def films(engine: TinyEngine, chunks: Iterator[TinyChunk] | TinyFilm) -> np.ndarray:
+def videos(engine: TinyEngine, chunks: Iterator[TinyChunk] | TinyVideo) -> np.ndarray:
     """All frames, (N, T, 64, 64, 3)."""
     return np.concatenate([engine.decode(chunk) for chunk in chunks], axis=1)
 
 
-def state_after(film: TinyFilm, count: int, path: Path) -> list[TinyChunk]:
-    chunks = list(islice(film, count))
-    film.saver()(path)
+def state_after(video: TinyVideo, count: int, path: Path) -> list[TinyChunk]:
+    chunks = list(islice(video, count))
+    video.saver()(path)
     return chunks
 
 
 @pytest.mark.parametrize("frames", [1, 24, 31, 50])
-def test_a_film_has_the_frames_asked_for(engine: TinyEngine, frames: int) -> None:
+def test_a_video_has_the_frames_asked_for(engine: TinyEngine, frames: int) -> None:
     options = replace(FAST, num_frames=frames)
 
-    assert films(engine, engine.film(lambda _: RED, [0], options)).shape == (1, frames, 64, 64, 3)
+    assert videos(engine, engine.video(lambda _: RED, [0], options)).shape == (1, frames, 64, 64, 3)
 
 
 @pytest.mark.parametrize("given", [1, 4, 20, 30])
 def test_a_continuation_has_the_frames_asked_for_too(engine: TinyEngine, given: int) -> None:
     frames = np.zeros((given, 64, 64, 3), np.uint8)
     options = replace(FAST, num_frames=50, prefix=engine.encode(frames))
-    chunks = list(engine.film(lambda _: RED, [0], options))
+    chunks = list(engine.video(lambda _: RED, [0], options))
 
     assert [chunk.index for chunk in chunks] == list(range(len(chunks)))
-    assert films(engine, chunks).shape[1] == 50
+    assert videos(engine, chunks).shape[1] == 50
 
 
-def test_a_picture_begins_its_film(engine: TinyEngine, picture: np.ndarray) -> None:
-    prefix = engine.encode(picture[None])
+def test_an_image_begins_its_video(engine: TinyEngine, image: np.ndarray) -> None:
+    prefix = engine.encode(image[None])
     options = replace(FAST, num_frames=48, prefix=prefix, shows_prefix=True)
-    chunks = list(engine.film(lambda _: RED, [0], options))
+    chunks = list(engine.video(lambda _: RED, [0], options))
 
     assert prefix.shape == (1, 16, 1, 8, 8)
     assert torch.equal(chunks[0].latents[:, :, :1], prefix)
-    assert films(engine, chunks).shape[1] == 48
+    assert videos(engine, chunks).shape[1] == 48
 
 
 def test_every_chunk_comes_with_the_latent_frame_before_it(engine: TinyEngine) -> None:
     prefix = engine.encode(np.random.default_rng(2).integers(0, 256, (8, 64, 64, 3), np.uint8))
 
     def befores(**changes: object) -> torch.Tensor | None:
-        film = list(engine.film(lambda _: RED, [0], replace(FAST, num_frames=40, **changes)))
-        assert len(film) == 2
-        assert torch.equal(film[1].before, film[0].latents[:, :, -1:])
-        return film[0].before
+        video = list(engine.video(lambda _: RED, [0], replace(FAST, num_frames=40, **changes)))
+        assert len(video) == 2
+        assert torch.equal(video[1].before, video[0].latents[:, :, -1:])
+        return video[0].before
 
-    two = next(iter(engine.film(lambda _: RED, [0, 1], replace(FAST, prefix=prefix))))
+    two = next(iter(engine.video(lambda _: RED, [0, 1], replace(FAST, prefix=prefix))))
     assert torch.equal(two.before, prefix[:, :, -1:].repeat(2, 1, 1, 1, 1))
     assert befores() is None
     assert torch.equal(befores(prefix=prefix), prefix[:, :, -1:])
@@ -89,44 +89,44 @@ def test_frames_of_another_size_are_not_encoded(engine: TinyEngine, shape: tuple
         engine.encode(np.zeros(shape, np.uint8))
 
 
-def test_films_side_by_side_have_seeds_of_their_own(engine: TinyEngine) -> None:
+def test_videos_side_by_side_have_seeds_of_their_own(engine: TinyEngine) -> None:
     options = replace(FAST, num_frames=24)
-    together = films(engine, engine.film(lambda _: RED, [3, 4], options))
+    together = videos(engine, engine.video(lambda _: RED, [3, 4], options))
 
     for item, seed in enumerate([3, 4]):
-        alone = films(engine, engine.film(lambda _: RED, [seed], options))
+        alone = videos(engine, engine.video(lambda _: RED, [seed], options))
         assert np.abs(together[item].astype(int) - alone[0]).max() <= 1
 
 
 @pytest.mark.parametrize("stopped_after", [1, 3])
-def test_a_film_goes_on_from_its_state_frame_for_frame(
+def test_a_video_goes_on_from_its_state_frame_for_frame(
     engine: TinyEngine, stopped_after: int, tmp_path: Path
 ) -> None:
     def prompts(chunk: int) -> str:
         return BLUE if chunk >= 1 else RED
 
     options = replace(FAST, num_frames=66, ramp=True)
-    whole = films(engine, engine.film(prompts, [0, 1], options))
-    chunks = state_after(engine.film(prompts, [0, 1], options), stopped_after, tmp_path / "s")
-    rest = list(engine.film(prompts, [0, 1], options, state=tmp_path / "s"))
+    whole = videos(engine, engine.video(prompts, [0, 1], options))
+    chunks = state_after(engine.video(prompts, [0, 1], options), stopped_after, tmp_path / "s")
+    rest = list(engine.video(prompts, [0, 1], options, state=tmp_path / "s"))
 
     assert [chunk.index for chunk in chunks + rest] == [0, 1, 2]
-    assert np.array_equal(films(engine, chunks + rest), whole)
+    assert np.array_equal(videos(engine, chunks + rest), whole)
     if rest:
         assert torch.equal(rest[0].before, chunks[-1].latents[:, :, -1:])
 
 
-def test_a_steered_film_goes_on_as_steered(engine: TinyEngine, tmp_path: Path) -> None:
+def test_a_steered_video_goes_on_as_steered(engine: TinyEngine, tmp_path: Path) -> None:
     options = replace(FAST, num_frames=96)
-    film = engine.film(lambda _: RED, [0], options)
-    made = list(islice(film, 1))
-    first = film.change_now(BLUE)
-    film.saver()(tmp_path / "s")
-    made += film
+    video = engine.video(lambda _: RED, [0], options)
+    made = list(islice(video, 1))
+    first = video.change_now(BLUE)
+    video.saver()(tmp_path / "s")
+    made += video
 
-    rest = engine.film(lambda _: RED, [0], options, state=tmp_path / "s")
-    plain = list(engine.film(lambda _: RED, [0], options))
-    assert np.array_equal(films(engine, rest), films(engine, made[1:]))
+    rest = engine.video(lambda _: RED, [0], options, state=tmp_path / "s")
+    plain = list(engine.video(lambda _: RED, [0], options))
+    assert np.array_equal(videos(engine, rest), videos(engine, made[1:]))
     assert first == 3
     assert torch.equal(made[2].latents, plain[2].latents)
     assert not torch.equal(made[3].latents, plain[3].latents)
@@ -139,22 +139,22 @@ def test_prompts_are_asked_when_a_chunk_begins(engine: TinyEngine) -> None:
         asked.append(chunk)
         return RED
 
-    film = engine.film(prompts, [0], replace(FAST, num_frames=240))
-    next(iter(film))
+    video = engine.video(prompts, [0], replace(FAST, num_frames=240))
+    next(iter(video))
 
     assert asked == [0, 1, 2, 3]
-    assert film.begun == 4
+    assert video.begun == 4
 
 
-def test_another_film_branches_off_with_the_tail_of_the_first(
+def test_another_video_branches_off_with_the_tail_of_the_first(
     engine: TinyEngine, tmp_path: Path
 ) -> None:
     chunks = state_after(
-        engine.film(lambda _: RED, [0, 1], replace(FAST, num_frames=144)), 5, tmp_path / "s"
+        engine.video(lambda _: RED, [0, 1], replace(FAST, num_frames=144)), 5, tmp_path / "s"
     )
     tail = engine.tail(tmp_path / "s")
     options = replace(FAST, num_frames=48, prefix=tail[1:], first_chunk=5)
-    branch = list(engine.film(lambda chunk: BLUE if chunk >= 5 else None, [1], options))
+    branch = list(engine.video(lambda chunk: BLUE if chunk >= 5 else None, [1], options))
 
     assert torch.equal(tail, torch.cat([chunk.latents for chunk in chunks[1:]], dim=2))
     assert [chunk.index for chunk in branch] == [5, 6]
@@ -162,30 +162,30 @@ def test_another_film_branches_off_with_the_tail_of_the_first(
     assert branch[0].frames + branch[1].frames == 48
 
 
-def test_the_same_prompts_make_nearly_the_same_film_after_a_branch(
+def test_the_same_prompts_make_nearly_the_same_video_after_a_branch(
     engine: TinyEngine, tmp_path: Path
 ) -> None:
     """The noise of a chunk is that of its number; only its window is another."""
     options = replace(FAST, num_frames=96)
-    whole = state_after(engine.film(lambda _: RED, [0], options), 2, tmp_path / "s")
-    whole += engine.film(lambda _: RED, [0], options, state=tmp_path / "s")
+    whole = state_after(engine.video(lambda _: RED, [0], options), 2, tmp_path / "s")
+    whole += engine.video(lambda _: RED, [0], options, state=tmp_path / "s")
     tail = engine.tail(tmp_path / "s")
     again = replace(FAST, num_frames=48, prefix=tail, first_chunk=2)
 
-    same = films(engine, engine.film(lambda _: RED, [0], again)).astype(int)
-    other = films(engine, engine.film(lambda _: RED, [9], again)).astype(int)
-    expected = films(engine, iter(whole[2:]))
+    same = videos(engine, engine.video(lambda _: RED, [0], again)).astype(int)
+    other = videos(engine, engine.video(lambda _: RED, [9], again)).astype(int)
+    expected = videos(engine, iter(whole[2:]))
     assert np.abs(same - expected).mean() < 0.5 * np.abs(other - expected).mean()
 
 
-def test_a_film_made_anew_is_close_to_its_source_where_it_is_told_so(
-    engine: TinyEngine, picture: np.ndarray
+def test_a_video_made_anew_is_close_to_its_source_where_it_is_told_so(
+    engine: TinyEngine, image: np.ndarray
 ) -> None:
-    source = engine.encode(np.repeat(picture[None], 44, axis=0))
+    source = engine.encode(np.repeat(image[None], 44, axis=0))
 
     def distance(*strengths: float) -> list[float]:
         options = replace(FAST, num_frames=44, source=source, strength=strengths.__getitem__)
-        made = torch.cat([c.latents for c in engine.film(lambda _: RED, [0], options)], dim=2)
+        made = torch.cat([c.latents for c in engine.video(lambda _: RED, [0], options)], dim=2)
         assert made.shape == source.shape
         return [float(part.abs().mean()) for part in (made - source).split(6, dim=2)]
 
@@ -207,20 +207,20 @@ def test_a_state_of_other_options_is_refused(
     engine: TinyEngine, tmp_path: Path, change: dict[str, int], message: str
 ) -> None:
     options = replace(FAST, num_frames=48)
-    state_after(engine.film(lambda _: RED, [0], options), 1, tmp_path / "s")
+    state_after(engine.video(lambda _: RED, [0], options), 1, tmp_path / "s")
 
     with pytest.raises(StateError, match=message):
-        engine.film(lambda _: RED, [0], replace(options, **change), state=tmp_path / "s")
+        engine.video(lambda _: RED, [0], replace(options, **change), state=tmp_path / "s")
 
 
 def test_a_state_of_other_weights_or_seeds_is_refused(engine: TinyEngine, tmp_path: Path) -> None:
-    state_after(engine.film(lambda _: RED, [0], FAST), 1, tmp_path / "s")
+    state_after(engine.video(lambda _: RED, [0], FAST), 1, tmp_path / "s")
     retrained = TinyEngine(engine.model, engine.vae, replace(engine.description, sha256="other"))
 
     with pytest.raises(StateError, match=r"its seeds is \[0\], not \[1\]"):
-        engine.film(lambda _: RED, [1], FAST, state=tmp_path / "s")
+        engine.video(lambda _: RED, [1], FAST, state=tmp_path / "s")
     for refused in (
-        lambda path: retrained.film(lambda _: RED, [0], FAST, state=path),
+        lambda path: retrained.video(lambda _: RED, [0], FAST, state=path),
         retrained.tail,
     ):
         with pytest.raises(StateError, match='not "other"'):
@@ -230,10 +230,10 @@ def test_a_state_of_other_weights_or_seeds_is_refused(engine: TinyEngine, tmp_pa
 @pytest.mark.parametrize(("given", "largest"), [(0, 650_000), (96, 810_000)])
 def test_a_state_is_small(engine: TinyEngine, tmp_path: Path, given: int, largest: int) -> None:
     prefix = engine.encode(np.zeros((given, 64, 64, 3), np.uint8)) if given else None
-    film = engine.film(lambda _: RED, [0], replace(FAST, ramp=True, prefix=prefix))
+    video = engine.video(lambda _: RED, [0], replace(FAST, ramp=True, prefix=prefix))
     sizes = []
-    for _ in islice(film, 7):
-        film.saver()(tmp_path / "s")
+    for _ in islice(video, 7):
+        video.saver()(tmp_path / "s")
         sizes.append((tmp_path / "s").stat().st_size)
 
     assert 0.9 * largest < max(sizes) <= largest

@@ -1,15 +1,15 @@
-"""Films that the adherence command makes out of true ones."""
+"""Videos that the adherence command makes out of true ones."""
 
 import numpy as np
 import pytest
 
-from media_agent_magi.adherence import continuing, restyling, true_film
+from media_agent_magi.adherence import continuing, restyling, true_video
 from media_agent_magi.tiny.engine import TinyEngine, load_tiny
-from media_agent_magi.tiny.film import FilmOptions
+from media_agent_magi.tiny.video import VideoOptions
 from media_agent_magi.world.scene import CHUNK_FRAMES
 from media_agent_magi.world.trial import Case, draw_cases
 
-QUICK = FilmOptions(num_inference_steps=8)
+QUICK = VideoOptions(num_inference_steps=8)
 
 
 @pytest.fixture(scope="module")
@@ -22,21 +22,23 @@ def case() -> Case:
     return draw_cases(1, 2, seed=3)[0]
 
 
-def test_a_continued_film_begins_with_the_truth_and_goes_on(engine: TinyEngine, case: Case) -> None:
+def test_a_continued_video_begins_with_the_truth_and_goes_on(
+    engine: TinyEngine, case: Case
+) -> None:
     chunks = list(continuing(engine, [case], QUICK)(list(case.prompts), case.seed))
 
     assert [len(chunk) for chunk in chunks] == [CHUNK_FRAMES, CHUNK_FRAMES]
-    assert np.array_equal(chunks[0], true_film(case)[:CHUNK_FRAMES])
-    assert not np.array_equal(chunks[1], true_film(case)[CHUNK_FRAMES:])
+    assert np.array_equal(chunks[0], true_video(case)[:CHUNK_FRAMES])
+    assert not np.array_equal(chunks[1], true_video(case)[CHUNK_FRAMES:])
 
 
-def test_a_film_is_restyled_from_the_same_scene_in_another_colour(
+def test_a_video_is_restyled_from_the_same_scene_in_another_colour(
     engine: TinyEngine, case: Case
 ) -> None:
-    hardly = FilmOptions(num_inference_steps=8, strength=0.05)
+    hardly = VideoOptions(num_inference_steps=8, strength=0.05)
     (first, _) = restyling(engine, [case], hardly)(list(case.prompts), case.seed)
 
-    truth = true_film(case)[:CHUNK_FRAMES].astype(int)
+    truth = true_video(case)[:CHUNK_FRAMES].astype(int)
     apart = np.abs(first.astype(int) - truth).max(axis=-1)  # T 64 64
 
     assert np.median(apart) < 20  # the ground is that of the truth

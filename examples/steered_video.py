@@ -1,10 +1,10 @@
 """Three shots without an end, another prompt while it runs, then a graceful end; read back.
 
 magi/tiny knows coloured shapes only, but what it shows can be measured: an analyser reads every
-second of the film, and says where it shows what was asked.
+second of the video, and says where it shows what was asked.
 
     pip install -e '.[magi]'
-    python examples/steered_film.py
+    python examples/steered_video.py
 """
 
 import argparse
@@ -43,9 +43,9 @@ def wish(seconds: int, steps: int | None) -> VideoRequest:
     )
 
 
-async def make(client: VideoClient, request: VideoRequest, film: Path, seconds: int) -> VideoJob:
-    """Make the film: steer it once the third shot is due, finish it when that has been seen."""
-    job = await client.start(request, out=film, overwrite=True)
+async def make(client: VideoClient, request: VideoRequest, video: Path, seconds: int) -> VideoJob:
+    """Make the video: steer it once the third shot is due, finish it when that has been seen."""
+    job = await client.start(request, out=video, overwrite=True)
     print(f"job {job.id} runs; steering from any other shell works too, with its number")
     job = await reached(client, job.id, 2 * seconds)
     await client.steer(job.id, STEERED)
@@ -77,9 +77,9 @@ async def first_steered(client: VideoClient, job_id: str) -> int:
         await asyncio.sleep(0.05)
 
 
-def read_back(film: Path, record: GenerationRecord) -> Iterator[tuple[str, str, str]]:
+def read_back(video: Path, record: GenerationRecord) -> Iterator[tuple[str, str, str]]:
     """Yield of every chunk what was asked, what is seen, and whether it is the same."""
-    frames = read_frames(film)
+    frames = read_frames(video)
     for start in range(0, len(frames), CHUNK_FRAMES):
         second = start / FPS
         asked = [shot.prompt_sent for shot in record.shots if shot.start <= second][-1]
@@ -90,9 +90,9 @@ def read_back(film: Path, record: GenerationRecord) -> Iterator[tuple[str, str, 
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Make the film, write its contact sheet, and print what each chunk shows."""
-    parser = argparse.ArgumentParser(description="A film that is steered while it is made.")
-    parser.add_argument("--folder", type=Path, default=Path("out/steered_film"))
+    """Make the video, write its contact sheet, and print what each chunk shows."""
+    parser = argparse.ArgumentParser(description="A video that is steered while it is made.")
+    parser.add_argument("--folder", type=Path, default=Path("out/steered_video"))
     parser.add_argument("--seconds", type=int, default=4, help="of each shot; at least 1")
     parser.add_argument("--steps", type=int, help="of denoising; absent: as the model is best")
     asked = parser.parse_args(arguments)
@@ -100,19 +100,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     asyncio.run(run(asked.folder / "steered.mp4", asked.seconds, asked.steps))
 
 
-async def run(film: Path, seconds: int, steps: int | None) -> None:
-    """Make the film and show what came."""
+async def run(video: Path, seconds: int, steps: int | None) -> None:
+    """Make the video and show what came."""
     async with VideoClient() as client:
-        job = await make(client, wish(seconds, steps), film, seconds)
-    sheet = film.with_suffix(".png")
+        job = await make(client, wish(seconds, steps), video, seconds)
+    sheet = video.with_suffix(".png")
     write_job_sheet(job, sheet)
-    record = GenerationRecord.model_validate_json(film.with_suffix(".json").read_bytes())
+    record = GenerationRecord.model_validate_json(video.with_suffix(".json").read_bytes())
     verdicts = []
-    for chunk, (asked, seen, verdict) in enumerate(read_back(film, record), start=1):
+    for chunk, (asked, seen, verdict) in enumerate(read_back(video, record), start=1):
         print(f"chunk {chunk:<3} asked  {asked}\n          seen   {seen}: {verdict}")
         verdicts.append(verdict)
     print(f"{verdicts.count('as asked')} of {len(verdicts)} chunks show what was asked")
-    print(f"{film}, {film.with_suffix('.json')}, {sheet}")
+    print(f"{video}, {video.with_suffix('.json')}, {sheet}")
 
 
 if __name__ == "__main__":

@@ -29,62 +29,62 @@ def _unhappy(exchange: Exchange, how: int | str) -> None:
 
 def _late(exchange: Exchange, value: list[Any]) -> None:
     how, seconds = value
-    if exchange.step == "film" and exchange.waited < seconds:
+    if exchange.step == "video" and exchange.waited < seconds:
         _unhappy(exchange, how)
 
 
 def _absent(exchange: Exchange, how: int | str) -> None:
-    if exchange.step == "film":
+    if exchange.step == "video":
         _unhappy(exchange, how)
 
 
 def _cut(exchange: Exchange, value: list[Any]) -> None:
     share, times, transfer = value
-    if exchange.step == "film" and exchange.turn <= times:
+    if exchange.step == "video" and exchange.turn <= times:
         body = exchange.reply.body or b""
         exchange.reply.transfer = transfer
         exchange.reply.body = body[: int(len(body) * share)]
 
 
 def _dropped(exchange: Exchange, share: float) -> None:
-    if exchange.step == "film" and exchange.turn <= 2:
+    if exchange.step == "video" and exchange.turn <= 2:
         exchange.reply.cut = share
 
 
 def _labelled(exchange: Exchange, label: str) -> None:
-    if exchange.step == "film":
+    if exchange.step == "video":
         exchange.reply.headers["Content-Type"] = label
 
 
 def _sent(exchange: Exchange, transfer: Any) -> None:
-    if exchange.step == "film":
+    if exchange.step == "video":
         exchange.reply.transfer = transfer
 
 
 def _packed(exchange: Exchange, times: int) -> None:
-    if exchange.step == "film" and (exchange.takes_gzip or times > 1):
+    if exchange.step == "video" and (exchange.takes_gzip or times > 1):
         exchange.reply.coding = times
 
 
 def _promises_more(exchange: Exchange, bytes_more: int) -> None:
-    if exchange.step == "film":
+    if exchange.step == "video":
         exchange.reply.longer = bytes_more
 
 
 def _drips(exchange: Exchange, seconds: float) -> None:
-    if exchange.step == "film":
+    if exchange.step == "video":
         exchange.reply.slow = seconds
 
 
 def _redirected(exchange: Exchange, value: list[Any]) -> None:
     status, hops = value
-    if exchange.step == "film" and exchange.turn <= hops:
+    if exchange.step == "video" and exchange.turn <= hops:
         work = f"w{exchange.case.nonce}x0"
-        exchange.reply.say(status, Location=f"{exchange.files}/film/{work}.mp4")
+        exchange.reply.say(status, Location=f"{exchange.files}/video/{work}.mp4")
 
 
 def _names(exchange: Exchange, name: str) -> None:
-    if exchange.step == "film":
+    if exchange.step == "video":
         exchange.reply.headers["Content-Disposition"] = f'attachment; filename="{name}"'
 
 
@@ -93,7 +93,7 @@ def _address(exchange: Exchange, form: str) -> None:
     if not is_place or not exchange.is_done:
         return
     data, files = exchange.reply.data, exchange.files
-    path = f"/film/w{exchange.case.nonce}x0.mp4"
+    path = f"/video/w{exchange.case.nonce}x0.mp4"
     url: Any = {
         "foreign": files + path,
         "own host": exchange.base + path,
@@ -130,12 +130,12 @@ def _address_late(exchange: Exchange, polls: int) -> None:
 def _elsewhere(exchange: Exchange, where: str) -> None:
     """Give the address at another place of the video, and no /content."""
     if exchange.step == "poll" and exchange.is_done:
-        url = f"{exchange.files}/film/w{exchange.case.nonce}x0.mp4"
+        url = f"{exchange.files}/video/w{exchange.case.nonce}x0.mp4"
         found: Any = {"url": url}
         for name in reversed(where.split(".")[:-1]):
             found = [found] if name == "0" else {name: found}
         exchange.reply.data |= {"url": None, "urls": None, **found}
-    if exchange.step == "film" and exchange.turn == 1:
+    if exchange.step == "video" and exchange.turn == 1:
         exchange.reply.say(404, {"detail": "Not Found"})
 
 
@@ -163,39 +163,39 @@ _LABELS = (
     "",
     "Video/MP4; a=b",
 )
-FILMS = (
-    Oddity("film late", "film", _late, tuple([how, s] for how in _LATE for s in (0.5, 2, 4))),
-    Oddity("film absent", "film", _absent, (404, 403, 202, "empty", "html"), Verdict.NEVER),
+VIDEOS = (
+    Oddity("video late", "video", _late, tuple([how, s] for how in _LATE for s in (0.5, 2, 4))),
+    Oddity("video absent", "video", _absent, (404, 403, 202, "empty", "html"), Verdict.NEVER),
     Oddity(
-        "film cut",
-        "film",
+        "video cut",
+        "video",
         _cut,
         tuple(
             [s, t, how] for s in (0.3, 0.9, 0.995) for t in (1, 2) for how in ("close", "length")
         ),
     ),
     Oddity(
-        "film cut for ever",
-        "film",
+        "video cut for ever",
+        "video",
         _cut,
         tuple([s, 999, how] for s in (0.3, 0.9, 0.995) for how in ("close", "http10", "length")),
         Verdict.NEVER,
     ),
-    Oddity("film dropped twice", "film", _dropped, (0.0, 0.5, 0.99)),
-    Oddity("film under a wrong label", "film", _labelled, _LABELS),
-    Oddity("film without a length", "film", _sent, ("chunked", "close", "http10")),
-    Oddity("film packed", "film", _packed, (1,)),
-    Oddity("film packed twice", "film", _packed, (2,), Verdict.PAID),
-    Oddity("film promises more", "film", _promises_more, (1, 4096), Verdict.PAID),
-    Oddity("film drips", "film", _drips, (1.0,)),
+    Oddity("video dropped twice", "video", _dropped, (0.0, 0.5, 0.99)),
+    Oddity("video under a wrong label", "video", _labelled, _LABELS),
+    Oddity("video without a length", "video", _sent, ("chunked", "close", "http10")),
+    Oddity("video packed", "video", _packed, (1,)),
+    Oddity("video packed twice", "video", _packed, (2,), Verdict.PAID),
+    Oddity("video promises more", "video", _promises_more, (1, 4096), Verdict.PAID),
+    Oddity("video drips", "video", _drips, (1.0,)),
     Oddity(
-        "film redirected",
-        "film",
+        "video redirected",
+        "video",
         _redirected,
         tuple([s, h] for s in (301, 302, 303, 307, 308) for h in (1, 3)),
     ),
-    Oddity("film redirected in a ring", "film", _redirected, ([302, 999],), Verdict.NEVER),
-    Oddity("film with a name", "film", _names, ("../../../tmp/evil.mp4", "a\\b", "x" * 3000)),
+    Oddity("video redirected in a ring", "video", _redirected, ([302, 999],), Verdict.NEVER),
+    Oddity("video with a name", "video", _names, ("../../../tmp/evil.mp4", "a\\b", "x" * 3000)),
     Oddity(
         "address odd",
         "address",

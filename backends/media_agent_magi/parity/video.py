@@ -20,8 +20,8 @@ from media_agent_magi.engine.text.rows import (
     PREPENDED,
     SpecialTokens,
     TextRow,
-    film_rows,
     null_row,
+    video_rows,
 )
 from media_agent_magi.parity.comparison import GENERATION, CaseError, Check, Comparison
 from media_agent_magi.parity.golden import (
@@ -51,12 +51,12 @@ class WatchedSampler(ChunkSampler):
         return velocity
 
 
-def film_checks(golden: GoldenFolder, stem: str) -> Iterator[Check]:
+def video_checks(golden: GoldenFolder, stem: str) -> Iterator[Check]:
     """Yield the one generation of a file."""
-    yield stem, lambda: _film(golden, stem)
+    yield stem, lambda: _video(golden, stem)
 
 
-def _film(golden: GoldenFolder, stem: str) -> Comparison:
+def _video(golden: GoldenFolder, stem: str) -> Comparison:
     spec, tensors = golden.spec(stem), golden.tensors(stem)
     done = Comparison()
     check_declared(done, spec, tensors)
@@ -109,7 +109,7 @@ def _text(
     switches = spec["special_tokens_prepended"]
     captions = _captions(tensors, made, prefix_chunks)
     special = _special_tokens(tensors, switches) if switches else None
-    rows = film_rows(
+    rows = video_rows(
         captions, null, prefix_chunks=prefix_chunks, special=special, switches=switches
     )
     if "mid.text_masks" in tensors:

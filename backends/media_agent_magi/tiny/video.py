@@ -1,4 +1,4 @@
-"""A film of magi/tiny in the making: its chunks as latents, steering, and its state."""
+"""A video of magi/tiny in the making: its chunks as latents, steering, and its state."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -25,11 +25,11 @@ LATENT_SIZE = 8
 """Rows and columns of the latents."""
 
 Prompts = Callable[[int], str | None]
-"""Chunk number -> its prompt; None where the film ends before this chunk."""
+"""Chunk number -> its prompt; None where the video ends before this chunk."""
 
 
 class Models(Protocol):
-    """What a film is made with: the weights, what they are, and what computes with them."""
+    """What a video is made with: the weights, what they are, and what computes with them."""
 
     model: TinyModel
     description: TinyDescription
@@ -43,8 +43,8 @@ class Models(Protocol):
 class TinyChunk:
     """A finished chunk: latents (N, C, T, 8, 8), ready for `TinyEngine.decode`.
 
-    before: the latent frame before them, (N, C, 1, 8, 8), None at the start of a film. frames: how
-    many frames of it belong to the film.
+    before: the latent frame before them, (N, C, 1, 8, 8), None at the start of a video. frames: how
+    many frames of it belong to the video.
     """
 
     index: int
@@ -54,18 +54,18 @@ class TinyChunk:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FilmOptions:
-    """What a film is besides its prompts and seeds.
+class VideoOptions:
+    """What a video is besides its prompts and seeds.
 
     Attributes:
         num_frames: Frames to make, exactly; None goes on until the prompts end.
         num_inference_steps: A multiple of the window; the description's if not given.
         guidance: Text guidance; the description's if not given.
         ramp: Make the first chunk alone; the description's choice if not given.
-        prefix: Latents (1 or N, C, T, 8, 8) that the film goes on from.
-        shows_prefix: The film begins with the prefix; for a picture. Less than a chunk then.
-        first_chunk: Number of the first chunk, where the film goes on from another.
-        source: Latents (1 or N, C, T, 8, 8) of a film to be made anew.
+        prefix: Latents (1 or N, C, T, 8, 8) that the video goes on from.
+        shows_prefix: The video begins with the prefix; for an image. Less than a chunk then.
+        first_chunk: Number of the first chunk, where the video goes on from another.
+        source: Latents (1 or N, C, T, 8, 8) of a video to be made anew.
         source_sha256: What tells this source from others; a state goes on with the same one only.
         strength: How much of it is made anew, in (0, 1]: for all chunks, or by chunk.
     """
@@ -82,7 +82,7 @@ class FilmOptions:
     strength: float | Callable[[int], float] = 0.6
 
 
-class TinyFilm:
+class TinyVideo:
     """Iterate for its chunks; between two of them, or in `on_forward`, it can be steered."""
 
     def __init__(
@@ -90,7 +90,7 @@ class TinyFilm:
         engine: Models,
         prompts: Prompts,
         seeds: Sequence[int],
-        options: FilmOptions,
+        options: VideoOptions,
         *,
         state: Path | None = None,
         on_forward: OnForward | None = None,
@@ -183,8 +183,8 @@ class TinyFilm:
 class Script:
     """The prompts of the newest chunks, by number.
 
-    Apart from the film, so that what the film is made with does not refer back to it: the keys of a
-    film go with it, not with the garbage collector.
+    Apart from the video, so that what the video is made with does not refer back to it: the keys of
+    a video go with it, not with the garbage collector.
     """
 
     def __init__(self, engine: Models, window: int) -> None:
@@ -201,7 +201,7 @@ class Script:
         return self._engine.text_row(prompt)
 
 
-def source_of_chunk(options: FilmOptions, width: int, chunk: int) -> tuple[Tensor, float] | None:
+def source_of_chunk(options: VideoOptions, width: int, chunk: int) -> tuple[Tensor, float] | None:
     """Return the latents that a chunk is made anew from, and how much; None behind their end."""
     latents, strength = options.source, options.strength
     if latents is None:
@@ -214,7 +214,7 @@ def source_of_chunk(options: FilmOptions, width: int, chunk: int) -> tuple[Tenso
     return part, strength(chunk) if callable(strength) else strength
 
 
-def sampler_config(description: TinyDescription, options: FilmOptions) -> SamplerConfig:
+def sampler_config(description: TinyDescription, options: VideoOptions) -> SamplerConfig:
     """Return the description's sampling with what the options change."""
     config = description.sampler
     if options.num_inference_steps is not None:
@@ -227,8 +227,8 @@ def weights_facts(description: TinyDescription) -> dict[str, str]:
     return {"model": description.model.model_name, "weights": description.sha256}
 
 
-def source_facts(options: FilmOptions) -> dict[str, Any]:
-    """Return what ties a state to the film that is made anew; a function has no name to keep."""
+def source_facts(options: VideoOptions) -> dict[str, Any]:
+    """Return what ties a state to the video that is made anew; a function has no name to keep."""
     is_used = options.source is not None and not callable(options.strength)
     return {
         "source": options.source_sha256,
