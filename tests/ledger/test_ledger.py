@@ -388,7 +388,7 @@ def in_parts(name: str, *parts: float) -> tuple[VideoJob, JobOptions]:
     pieces = tuple(
         Segment(request=whole.request, estimate=Estimate(cost_usd=cost)) for cost in parts
     )
-    whole = whole.model_copy(update={"parts": pieces})
+    whole = whole.model_copy(update={"segments": pieces})
     return job(name).model_copy(update={"plan": whole}), JobOptions((whole,))
 
 

@@ -122,7 +122,7 @@ def test_only_the_ledger_numbers_events_and_writes_the_state_of_a_job() -> None:
         if is_call_of(node, "JobEvent")
     }
 
-    assert writers == {"media_agent/ledger/ledger.py"}
+    assert writers == {"media_agent/ledger/events.py"}
 
 
 def is_call_of(node: ast.AST, name: str) -> bool:

@@ -295,7 +295,7 @@ async def test_nobody_is_told_to_pay_again_for_parts_that_are_kept(
 ) -> None:
     job = await client.generate(CreateVideo(**WISH).to_request())
     part = Segment(request=job.plan.request)
-    plan = job.plan.model_copy(update={"parts": (part, part)})
+    plan = job.plan.model_copy(update={"segments": (part, part)})
 
     answer = view_job(job.model_copy(update={"status": status, "plan": plan}))
 

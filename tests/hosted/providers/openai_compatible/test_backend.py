@@ -260,11 +260,11 @@ async def test_two_videos_that_fit_are_no_answer(tmp_path):
 
 
 @pytest.mark.parametrize("ahead", [0, 5, 240])
-async def test_what_was_made_no_sooner_than_asked_for_is_found(prefetch, tmp_path):
+async def test_what_was_made_no_sooner_than_asked_for_is_found(ahead, tmp_path):
     since = datetime.now(UTC)
     with OpenAISimulator(flavour="vllm-omni") as simulator:
         ours = simulator.accept(WAN, {**FORM})
-        ours.created_at += prefetch
+        ours.created_at += ahead
         async with opened(simulator, tmp_path) as backend:
             ref = await backend.find(request(), key="job-1", since=since)
 
@@ -296,10 +296,10 @@ async def test_an_earlier_video_of_the_same_prompt_keeps_ours_from_nobody(tmp_pa
 @pytest.mark.parametrize("dated", [True, False])
 async def test_only_by_the_clock_of_the_server_a_video_is_surely_ours(dated, tmp_path):
     """Its clock is an hour ahead, which its times alone do not show."""
-    since, prefetch = datetime.now(UTC), timedelta(hours=1)
+    since, ahead = datetime.now(UTC), timedelta(hours=1)
     made = {"id": "v1", "prompt": FORM["prompt"], "status": "queued"}
-    made["created_at"] = (since + prefetch).timestamp()
-    date = {"Date": format_datetime(since + prefetch, usegmt=True)} if dated else {}
+    made["created_at"] = (since + ahead).timestamp()
+    date = {"Date": format_datetime(since + ahead, usegmt=True)} if dated else {}
 
     async def server(call):
         return httpx.Response(200, json={"data": [made], "has_more": False}, headers=date)
