@@ -35,10 +35,11 @@ test-all: ## Run the tests with each Python that this machine has: 3.11, 3.12, 3
 lowest: ## Install the lowest versions that pyproject.toml allows, and try them
 	@"$(PYTHON)" tools/lowest.py
 
-check: $(READY) ## Formatting, lint, types and import contracts
+check: $(READY) ## Formatting, lint, types (of others' code too) and import contracts
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
+	@$(BIN)/python tools/check_from_outside.py
 	@$(BIN)/lint-imports --no-logo
 
 fix: $(READY) ## Format the code and mend what the linter can
