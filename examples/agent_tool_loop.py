@@ -1,8 +1,8 @@
-"""An agent makes a video with tools: it plans, creates, waits in short calls, shows what came.
+"""An agent creates a video with tools: it plans, creates, waits in short calls, shows the result.
 
-The "language model" here is a script that runs on this machine, so that the loop can be tried
-without a key: it decides by what the tools answer, in the messages of OpenAI's chat format. Put a
-real model in its place and the rest stays as it is.
+The "language model" here is a local script, so that the loop can be tried without a key: it
+decides by what the tools return, using messages in OpenAI's chat format. Put a real model in its
+place and the rest stays the same.
 
     python examples/agent_tool_loop.py "a red circle moving right"
     python examples/agent_tool_loop.py "a fox in the snow" --model sandbox
@@ -24,7 +24,7 @@ WAIT_SECONDS = 5
 
 
 class ScriptedModel:
-    """Stands for a language model: messages and tools in, a tool call or a last word out."""
+    """Stands in for a language model: messages and tools in, a tool call or final text out."""
 
     def __init__(self, wish: Mapping[str, Any]) -> None:
         self._wish = dict(wish)
@@ -44,7 +44,7 @@ class ScriptedModel:
         }
 
     def _decide(self, messages: Sequence[Message]) -> tuple[str | None, dict[str, Any]]:
-        """Return the tool to call with its arguments, or None and what to say at the end."""
+        """Return the tool to call with its arguments, or None and the final text."""
         last = messages[-1]
         if last["role"] == "user":
             return "plan_video", self._wish
@@ -71,7 +71,7 @@ def _presented(answer: Mapping[str, Any]) -> str:
 
 
 async def converse(tools: ToolBox, model: ScriptedModel, wish: str) -> list[Message]:
-    """Let the model call tools until it has nothing more to call; return all messages."""
+    """Let the model call tools until it is done; return all messages."""
     messages: list[Message] = [{"role": "user", "content": f"Make a video: {wish}"}]
     for _ in range(MOST_TURNS):
         said = model.reply(messages, tools.definitions("openai"))
@@ -103,12 +103,12 @@ def show(messages: Sequence[Message]) -> None:
 
 
 async def main() -> None:
-    """Read the wish and run the loop."""
+    """Read the request and run the loop."""
     parser = argparse.ArgumentParser(description="Let a scripted agent make a video.")
     parser.add_argument("prompt", help="what the video shows")
-    parser.add_argument("--model", help="who makes it; absent: as the settings say")
+    parser.add_argument("--model", help="backend or backend/model; default: from the settings")
     parser.add_argument("--duration", type=float, default=2.0, help="seconds")
-    parser.add_argument("--seed", type=int, help="absent: drawn")
+    parser.add_argument("--seed", type=int, help="default: random")
     asked = parser.parse_args()
     wish = {name: value for name, value in vars(asked).items() if value is not None}
     async with VideoClient() as client:

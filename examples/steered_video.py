@@ -1,7 +1,7 @@
-"""Three shots without an end, another prompt while it runs, then a graceful end; read back.
+"""An endless video of three shots, steered while it runs, finished gracefully, then analysed.
 
-magi/tiny knows coloured shapes only, but what it shows can be measured: an analyser reads every
-second of the video, and says where it shows what was asked.
+magi/tiny knows only coloured shapes, but its output can be measured: an analyser reads every second
+of the video and reports whether it shows what was asked.
 
     pip install -e '.[magi]'
     python examples/steered_video.py
@@ -29,7 +29,7 @@ STEERED = "a green triangle moving down on a gray background"
 
 
 def wish(seconds: int, steps: int | None) -> VideoRequest:
-    """Return a request for three shots; the last of them goes on until it is told to finish."""
+    """Return a request for three shots; the last one continues until the video is finished."""
     return VideoRequest(
         shots=(
             Shot(prompt=FIRST, duration=seconds),
@@ -44,7 +44,7 @@ def wish(seconds: int, steps: int | None) -> VideoRequest:
 
 
 async def make(client: VideoClient, request: VideoRequest, video: Path, seconds: int) -> VideoJob:
-    """Make the video: steer it once the third shot is due, finish it when that has been seen."""
+    """Generate the video: steer it once the third shot is due, then finish it."""
     job = await client.start(request, out=video, overwrite=True)
     print(f"job {job.id} runs; steering from any other shell works too, with its number")
     job = await reached(client, job.id, 2 * seconds)
@@ -57,7 +57,7 @@ async def make(client: VideoClient, request: VideoRequest, video: Path, seconds:
 
 
 async def reached(client: VideoClient, job_id: str, chunks: int | None) -> VideoJob:
-    """Wait until so many chunks are ready, None: until the end. A failed job ends this."""
+    """Wait until this many chunks are ready (None: until the end). Exit if the job failed."""
     while True:
         job = await client.get(job_id)
         if job.error is not None:
@@ -68,7 +68,7 @@ async def reached(client: VideoClient, job_id: str, chunks: int | None) -> Video
 
 
 async def first_steered(client: VideoClient, job_id: str) -> int:
-    """Wait until the new prompt was taken, and return the first chunk that has it."""
+    """Wait until the new prompt takes effect, and return the first chunk that uses it."""
     while True:
         for numbered in await client.events(job_id):
             if isinstance(numbered.event, PromptChanged):
@@ -78,7 +78,7 @@ async def first_steered(client: VideoClient, job_id: str) -> int:
 
 
 def read_back(video: Path, record: GenerationRecord) -> Iterator[tuple[str, str, str]]:
-    """Yield of every chunk what was asked, what is seen, and whether it is the same."""
+    """Yield for every chunk what was asked, what is seen, and whether they match."""
     frames = read_frames(video)
     for start in range(0, len(frames), CHUNK_FRAMES):
         second = start / FPS
@@ -90,18 +90,18 @@ def read_back(video: Path, record: GenerationRecord) -> Iterator[tuple[str, str,
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Make the video, write its contact sheet, and print what each chunk shows."""
-    parser = argparse.ArgumentParser(description="A video that is steered while it is made.")
+    """Generate the video, write its contact sheet, and print what each chunk shows."""
+    parser = argparse.ArgumentParser(description="Steer a video while it is being generated.")
     parser.add_argument("--folder", type=Path, default=Path("out/steered_video"))
-    parser.add_argument("--seconds", type=int, default=4, help="of each shot; at least 1")
-    parser.add_argument("--steps", type=int, help="of denoising; absent: as the model is best")
+    parser.add_argument("--seconds", type=int, default=4, help="duration of each shot; at least 1")
+    parser.add_argument("--steps", type=int, help="denoising steps; default: the model's own")
     asked = parser.parse_args(arguments)
     asked.folder.mkdir(parents=True, exist_ok=True)
     asyncio.run(run(asked.folder / "steered.mp4", asked.seconds, asked.steps))
 
 
 async def run(video: Path, seconds: int, steps: int | None) -> None:
-    """Make the video and show what came."""
+    """Generate the video and show the result."""
     async with VideoClient() as client:
         job = await make(client, wish(seconds, steps), video, seconds)
     sheet = video.with_suffix(".png")

@@ -1,8 +1,8 @@
-"""One request and one tool call, driven unchanged through five backends of very different nature.
+"""One request and one tool call, sent unchanged through five very different backends.
 
-The native engine, the sandbox, a hosted service (its simulator on this machine), and two local
-pipelines of diffusers with tiny random weights: only one word of the settings changes each time.
-Then the service hangs up after it accepted a paid job: it is not asked a second time.
+The native engine, the sandbox, a hosted service (its local simulator), and two local diffusers
+pipelines with tiny random weights: only one word of the settings changes each time. Then the
+service hangs up after accepting a paid job: the request is not sent a second time.
 
     pip install -e '.[magi,diffusers]'
     python examples/three_ways.py
@@ -58,7 +58,7 @@ options = {{ models = {{ mochi = "weights/tiny-mochi" }} }}
 
 @dataclass(frozen=True)
 class Made:
-    """What came of one word in the settings."""
+    """The result for one word in the settings."""
 
     word: str
     answer: dict[str, Any]
@@ -66,13 +66,13 @@ class Made:
 
 
 def make(word: str, settings: Path, url: str, request: dict[str, Any]) -> dict[str, Any]:
-    """Write the settings with one word, call the tool, wait; return its last answer."""
+    """Write the settings with one word, call the tool, wait; return the last answer."""
     settings.write_text(SETTINGS.format(word=word, url=url), encoding="utf-8")
     return asyncio.run(call(settings, request))
 
 
 async def call(settings: Path, request: dict[str, Any]) -> dict[str, Any]:
-    """Create the video and wait for it, as any agent does."""
+    """Create the video and wait for it, as any agent would."""
     async with VideoClient(settings=load_settings(config=settings)) as client:
         tools = ToolBox(client)
         answer: dict[str, Any] = await tools.call("create_video", request)
@@ -83,7 +83,7 @@ async def call(settings: Path, request: dict[str, Any]) -> dict[str, Any]:
 
 
 def five_ways(settings: Path, request: dict[str, Any]) -> list[Made]:
-    """Make the same video with every backend."""
+    """Generate the same video with every backend."""
     made = []
     with FalSimulator() as simulator:
         for word in BACKENDS:
@@ -97,7 +97,7 @@ def five_ways(settings: Path, request: dict[str, Any]) -> list[Made]:
 
 
 def show(made: Sequence[Made]) -> None:
-    """Print what was made, one line each, as found in the files and their records."""
+    """Print one line per video, from the files and their records."""
     heads = ("WORD", "MADE BY", "VIDEO", "CHECKED", "USD", "ADJUSTED", "SEED")
     rows = [heads]
     for each in made:
@@ -127,7 +127,7 @@ def show(made: Sequence[Made]) -> None:
 
 
 def lost_reply(settings: Path, request: dict[str, Any]) -> None:
-    """Let the service hang up after accepting: no second submission, and what is known of it."""
+    """Let the service hang up after accepting: no second submission, and what is known."""
     request = request | {"idempotency_key": "the one whose reply is lost"}
     with FalSimulator([Fault("submit", "close_after_accept")]) as simulator:
         first = make("fal", settings, simulator.url, request)
@@ -145,7 +145,7 @@ def lost_reply(settings: Path, request: dict[str, Any]) -> None:
 
 
 def prepare(folder: Path) -> Path:
-    """Make the folder with tiny weights; return where the settings go."""
+    """Create the folder with tiny weights; return the path of the settings file."""
     folder.mkdir(parents=True, exist_ok=True)
     for family in ("wan", "mochi"):
         weights = folder / "weights" / f"tiny-{family}"
@@ -155,7 +155,7 @@ def prepare(folder: Path) -> Path:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run both acts."""
+    """Run both demonstrations."""
     parser = argparse.ArgumentParser(description="One request, five backends.")
     parser.add_argument("--folder", type=Path, default=Path("out/three_ways"))
     parser.add_argument("--duration", type=float, default=REQUEST["duration"], help="seconds")

@@ -116,7 +116,7 @@ _CAPABILITIES = Capabilities(
 
 
 class SandboxBackend(LocalBackend):
-    """Videos a slate in chunks, so that it streams, stops, steers and resumes as engines do."""
+    """Draws a slate in chunks, so that it streams, stops, steers and resumes as engines do."""
 
     kind = _NAME
 

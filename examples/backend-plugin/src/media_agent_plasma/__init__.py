@@ -1,1 +1,1 @@
-"""A media-agent backend that makes videos of coloured waves."""
+"""A media-agent backend that generates videos of coloured waves."""

@@ -1,4 +1,4 @@
-"""Videos coloured waves: the words choose the colours, the seed chooses the waves."""
+"""Renders coloured waves: the words choose the colours, the seed chooses the waves."""
 
 import hashlib
 from collections.abc import Iterator
@@ -34,12 +34,12 @@ WAVES = OptionSpec(
 
 
 class PlasmaBackend(LocalBackend):
-    """Streams, takes new prompts while it works, ends when told to, and goes on after a kill."""
+    """Streams, can be steered, finishes on request, and resumes after being killed."""
 
     kind = NAME
 
     def capabilities(self, model: str | None = None) -> Capabilities:
-        """Say what the waves can do; what is not said here is never asked of `generate`."""
+        """Declare what the waves support; anything else never reaches `generate`."""
         if model not in (None, MODEL):
             raise self.unknown_model(str(model), [MODEL])
         return Capabilities(
@@ -76,7 +76,7 @@ class PlasmaBackend(LocalBackend):
         return Estimate(cost_usd=0.0, source="own hardware")
 
     def generate(self, request: VideoRequest, context: GenerationContext) -> Iterator[Chunk]:
-        """Yield half a second of waves at a time, each from its number alone."""
+        """Yield half a second of waves at a time, each computed from its number alone."""
         assert request.size is not None  # the plan sets size, fps, seed and num_frames
         assert request.fps is not None
         length = max(1, round(CHUNK_SECONDS * request.fps))
@@ -135,7 +135,7 @@ def _colours(prompt: str) -> npt.NDArray[np.float64]:
 
 
 def _prompt_at(request: VideoRequest, seconds: float) -> str:
-    """Return the prompt of the shot that rules at this time."""
+    """Return the prompt of the shot at this time."""
     end = 0.0
     for shot in request.storyboard():
         end += shot.duration or float("inf")

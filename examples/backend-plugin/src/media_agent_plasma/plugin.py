@@ -1,4 +1,4 @@
-"""Declares the backend; what is heavy is imported when its first video is made."""
+"""Declares the backend; heavy imports wait until its first video is generated."""
 
 from collections.abc import Iterable
 from pathlib import Path
