@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from media_agent.backend.protocol import VideoBackend
 from media_agent.config.settings import Settings, load_settings
 from media_agent.errors import InvalidRequestError
-from media_agent.jobs import branch, reconcile
+from media_agent.jobs import branch
 from media_agent.jobs.commands import check_command
 from media_agent.jobs.context import JobContext
 from media_agent.jobs.intake import JobIntake
@@ -25,7 +25,8 @@ from media_agent.jobs.options import (
     PlanKwargs,
     PlanOptions,
 )
-from media_agent.jobs.reconcile import Finding
+from media_agent.jobs.recovery import reconcile
+from media_agent.jobs.recovery.reconcile import Finding
 from media_agent.jobs.runner import JobRunner
 from media_agent.jobs.segment_jobs import SegmentMaker
 from media_agent.jobs.segmented import SegmentedBackend

@@ -28,7 +28,7 @@ from media_agent.ingest.digests import digests_of
 from media_agent.jobs import stopping
 from media_agent.jobs.context import JobContext
 from media_agent.jobs.deliver import Deliverer, clean_up, placed
-from media_agent.jobs.hearing import told_by
+from media_agent.jobs.recovery.hearing import told_by
 from media_agent.jobs.submit import Submitter
 from media_agent.ledger.state import OwnershipLostError, SubmissionState
 from media_agent.storage.destination import Destination

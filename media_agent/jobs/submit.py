@@ -21,8 +21,8 @@ from media_agent.errors import (
 from media_agent.jobs import stopping
 from media_agent.jobs.branch_state import token_of
 from media_agent.jobs.context import JobContext
-from media_agent.jobs.lost_replies import LostReplies
-from media_agent.jobs.receipts import NotKeptError, keep_ref, written
+from media_agent.jobs.recovery.lost_replies import LostReplies
+from media_agent.jobs.recovery.receipts import NotKeptError, keep_ref, written
 from media_agent.ledger.state import JobOptions, OwnershipLostError, Submission, SubmissionState
 from media_agent_schemas.capabilities import Capabilities, Plan
 from media_agent_schemas.events import BackendEvent

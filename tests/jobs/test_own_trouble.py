@@ -721,7 +721,7 @@ async def test_what_was_found_out_of_a_video_when_it_was_fetched_is_not_found_ou
 async def test_where_found_work_is_is_written_however_long_that_takes(
     tmp_path: Path, video: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("media_agent.jobs.lost_replies._LONGEST_LOOK", 0.02)
+    monkeypatch.setattr("media_agent.jobs.recovery.lost_replies._LONGEST_LOOK", 0.02)
     desk = Desk(tmp_path, video, LostService)
     desk.ledger.seconds = 0.1
 

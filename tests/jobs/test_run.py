@@ -30,7 +30,7 @@ from media_agent.errors import (
     UnsupportedRequestError,
     to_info,
 )
-from media_agent.jobs import lost_replies
+from media_agent.jobs.recovery import lost_replies
 from media_agent.ledger.ledger import Ledger
 from media_agent.ledger.state import SubmissionState
 from media_agent.registry.plugins import Discovery

@@ -11,7 +11,7 @@ import pytest
 
 from media_agent.errors import StorageError
 from media_agent.jobs.context import JobContext
-from media_agent.jobs.receipts import written
+from media_agent.jobs.recovery.receipts import written
 from media_agent.ledger.ledger import Ledger
 from media_agent.ledger.state import OwnershipLostError
 

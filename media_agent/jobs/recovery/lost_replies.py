@@ -11,7 +11,7 @@ from media_agent.errors import (
     SubmitUncertainError,
 )
 from media_agent.jobs.context import JobContext
-from media_agent.jobs.receipts import keep_ref
+from media_agent.jobs.recovery.receipts import keep_ref
 from media_agent.jobs.stopping import while_wanted
 from media_agent.ledger.state import Submission
 from media_agent_schemas.capabilities import Plan

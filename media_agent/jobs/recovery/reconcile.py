@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from media_agent.errors import BackendResponseError, in_full
 from media_agent.jobs.context import JobContext
-from media_agent.jobs.lost_replies import LostReplies
+from media_agent.jobs.recovery.lost_replies import LostReplies
 from media_agent.ledger.state import Submission, SubmissionState
 from media_agent_schemas.jobs import JobStatus, OperationRef, VideoJob
 

@@ -1,0 +1,1 @@
+"""Where accepted work is, and finding it again when its reply was lost."""
