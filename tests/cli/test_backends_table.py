@@ -40,7 +40,7 @@ def test_the_table_says_what_matters_in_100_columns(capsys: pytest.CaptureFixtur
     assert rows["BACKEND/MODEL"] == ["FROM", "LONGEST", "PRICE", "CHECKED", "READY"]
     assert rows["sandbox/slate"] == ["text", "endless", "free", "simulator", "yes"]
     assert rows["final/slate"] == ["text", "endless", "$0.50/s", "simulator", "yes"]
-    program = ["text", "5", "s", "free", "sheet-only", "lacks", "a", "program"]
+    program = ["text", "5", "s", "free", "sheet-only", "needs", "a", "program"]
     assert rows["mine/program"] == program
     assert [line for line in lines if len(line) > 100 and not line.startswith("problem:")] == []
 

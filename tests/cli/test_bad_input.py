@@ -111,7 +111,7 @@ def test_a_duration_beyond_every_backend(said: Said) -> None:
 
     line = said(*wanted, settings=fal(), code=3)
 
-    assert "would need more than 10000 parts" in line
+    assert "would need more than 10000 segments" in line
     assert "media-agent plan lists them" in line
 
 

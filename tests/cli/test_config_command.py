@@ -27,7 +27,7 @@ def checked(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, l
 def test_sound_settings_are_said_to_be(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file.write_text('default_backend = "sandbox"\n')
 
-    assert checked(capsys) == (0, [f"no faults in {file}"])
+    assert checked(capsys) == (0, [f"no errors in {file}"])
 
 
 def test_without_any_file_the_defaults_hold(
@@ -35,7 +35,7 @@ def test_without_any_file_the_defaults_hold(
 ) -> None:
     monkeypatch.setenv("MEDIA_AGENT_DEFAULT_BACKEND", "sandbox")
 
-    assert checked(capsys) == (0, ["no settings file; defaults hold"])
+    assert checked(capsys) == (0, ["no settings file; defaults apply"])
 
 
 @pytest.mark.parametrize(

@@ -206,7 +206,7 @@ def test_a_second_run_to_one_place_is_refused(run: Run) -> None:
         (["a", "--out", "no/a.mp4"], "mkdir -p"),
         (["a", "--out", "a.gif"], "does not end in .mp4"),
         (["a", "--sheet", "a.jpg"], "does not end in .png"),
-        (["a", "--sheet", "no/a.png"], "there is no folder no"),
+        (["a", "--sheet", "no/a.png"], "no such folder: no"),
         (["a", "--policy", "maybe"], "--policy"),
         (["a", "--sed", "3"], "--seed"),
         (["a", "--n", "0"], "n: it should be greater than or equal to 1"),

@@ -71,16 +71,16 @@ def test_a_video_of_another_process_is_steered_and_finished(
     job = the_job(capsys)
 
     assert main(["steer", job["id"], "a dog"]) == 0
-    assert "was asked to change its prompt" in capsys.readouterr().out
+    assert "prompt change queued; it takes effect with the next chunk" in capsys.readouterr().out
     lines_until(endless, "on: a dog")
     assert main(["jobs", "resume", job["id"]]) != 0
-    assert "without an end" not in capsys.readouterr().err
+    assert "endless mode" not in capsys.readouterr().err
     assert main(["finish", job["id"]]) == 0
 
     _, said = endless.communicate(timeout=60)
     assert endless.returncode == 0, said
     assert main(["jobs", "resume", job["id"]]) == 0
-    assert "without an end" not in capsys.readouterr().err
+    assert "endless mode" not in capsys.readouterr().err
     assert shots("a.json") == ["a cat", "a dog"]
     assert main(["jobs", "show", job["id"]]) == 0
     assert "on: a dog" in capsys.readouterr().out
@@ -138,8 +138,8 @@ def test_a_video_of_a_file_is_extended_by_a_model_that_takes_videos(
         (["branch", "VIDEO", "a dog", "--shot", "a cow@1"], "both prompt and shots", 2),
         (["branch", "VIDEO", "a dog", "--at", "9"], "cannot branch at chunk 9: it has 3", 2),
         (["branch", "VIDEO", "a dog", "--at", "1.5"], "--at '1.5' is not a whole number", 2),
-        (["branch", "VIDEO", "--shot", "a@1", "--duration", "1"], "each --shot has its length", 2),
-        (["extend", "VIDEO", "a dog", "--seed", "1"], "goes on with the backend and the seed", 2),
+        (["branch", "VIDEO", "--shot", "a@1", "--duration", "1"], "each --shot has its own length", 2),
+        (["extend", "VIDEO", "a dog", "--seed", "1"], "keeps its own backend and seed", 2),
     ],
 )
 def test_what_cannot_be_done_is_one_clear_line(
@@ -168,7 +168,7 @@ def test_a_video_that_does_not_fit_on_the_disk_is_announced_with_what_is_free(
     too_much = capsys.readouterr().err
     announce(plan, free_bytes=200_000_000)
 
-    assert "warning: 66.0 MB are free" in too_much
+    assert "warning: only 66.0 MB free" in too_much
     assert "free" not in capsys.readouterr().err
 
 
