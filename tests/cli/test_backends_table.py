@@ -86,5 +86,5 @@ def test_a_kind_that_does_not_exist_is_a_problem_and_harms_no_other(
     assert main(["backends"]) == 0
 
     said = capsys.readouterr().out
-    assert "problem: final: backend final: there is no kind 'sandbx'; did you mean" in said
+    assert "problem: final: backend final: unknown kind 'sandbx'; did you mean" in said
     assert "sandbox/slate" in said

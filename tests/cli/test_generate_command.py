@@ -112,7 +112,7 @@ def test_an_image_that_a_backend_does_not_take_is_refused(run: Run) -> None:
     answer = run("generate", "a cat", "--image", "a.png", "--fit", "pad")
 
     assert answer.code == 3
-    assert "sandbox/slate does text_to_video" in answer.err
+    assert "sandbox/slate can do text_to_video" in answer.err
     assert "option image_fit" in answer.err
 
 

@@ -90,12 +90,12 @@ def test_a_lost_reply_is_reported_reconciled_and_never_sent_again(
         shown = capsys.readouterr().out
 
         assert simulator.accepted == len(simulator.calls("submit")) == 1
-    assert "nobody knows whether fal accepted" in said.err
+    assert "it is unknown whether fal accepted" in said.err
     assert f"looking for {job} on fal" in said.err
     assert f"looking for {job} on fal" in again.err
-    assert "cannot be searched: look at its own page" in said.out
+    assert "cannot be searched: check its own page" in said.out
     assert [row["job"] for row in data] == [job]
-    assert "look at its own page" in again.err
+    assert "check its own page" in again.err
     assert "to fal: unknown" in shown
     assert "next      fal cannot be asked" in shown
     assert "secret-key" not in said.out + said.err + again.err + shown
@@ -144,4 +144,4 @@ def test_a_job_that_does_not_exist_is_said(
 ) -> None:
     assert main(["jobs", command, "nothing"]) == 15
 
-    assert "there is no job 'nothing'" in capsys.readouterr().err
+    assert "unknown job 'nothing'" in capsys.readouterr().err

@@ -120,25 +120,29 @@ def test_a_video_of_a_file_is_extended_by_a_model_that_takes_videos(
     code = main(["extend", "video.mp4", "a cow"])
 
     assert code == 3
-    assert "mode = video_extend: sandbox/slate does text_to_video" in capsys.readouterr().err
+    assert "mode = video_extend: sandbox/slate can do text_to_video" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("arguments", "said", "code"),
     [
-        (["steer", "nobody", "a dog"], "there is no job 'nobody'", 15),
-        (["finish", "nobody"], "there is no job 'nobody'", 15),
-        (["branch", "nobody", "a dog"], "there is no job 'nobody'", 15),
+        (["steer", "nobody", "a dog"], "unknown job 'nobody'", 15),
+        (["finish", "nobody"], "unknown job 'nobody'", 15),
+        (["branch", "nobody", "a dog"], "unknown job 'nobody'", 15),
         (["extend", "nobody", "a dog"], "nobody is neither a job nor a file", 2),
-        (["steer", "VIDEO", "a dog"], "is completed: its video does not change any more", 14),
+        (["steer", "VIDEO", "a dog"], "is completed: its video can no longer change", 14),
         (["finish", "VIDEO"], "is completed", 14),
         (["steer", "VIDEO", "a dog", "--at", "soon"], "--at 'soon' is not next, now or", 2),
         (["steer", "VIDEO", " "], "prompt is empty", 2),
-        (["branch", "VIDEO"], "nothing says what the branch shows", 2),
+        (["branch", "VIDEO"], "the branch has no prompt", 2),
         (["branch", "VIDEO", "a dog", "--shot", "a cow@1"], "both prompt and shots", 2),
         (["branch", "VIDEO", "a dog", "--at", "9"], "cannot branch at chunk 9: it has 3", 2),
         (["branch", "VIDEO", "a dog", "--at", "1.5"], "--at '1.5' is not a whole number", 2),
-        (["branch", "VIDEO", "--shot", "a@1", "--duration", "1"], "each --shot has its own length", 2),
+        (
+            ["branch", "VIDEO", "--shot", "a@1", "--duration", "1"],
+            "each --shot has its own length",
+            2,
+        ),
         (["extend", "VIDEO", "a dog", "--seed", "1"], "keeps its own backend and seed", 2),
     ],
 )
