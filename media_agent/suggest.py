@@ -15,5 +15,5 @@ def did_you_mean(name: str, names: Iterable[str]) -> str:
     """Return the way out of a wrong name: the nearest one, and all of them."""
     known = sorted(names)
     nearest = nearest_name(name, known)
-    listed = f"there is {', '.join(known)}" if known else "there is none"
+    listed = f"valid: {', '.join(known)}" if known else "none exist"
     return listed if nearest is None else f"did you mean {nearest}? {listed}"

@@ -56,9 +56,7 @@ def known_names(shape: type[BaseModel], place: Sequence[str | int]) -> list[str]
 def _said(kind: str, problem: Any, shape: type[BaseModel]) -> str:
     place = problem["loc"]
     if kind == "extra_forbidden":
-        return (
-            f"there is no such key; {did_you_mean(str(place[-1]), known_names(shape, place[:-1]))}"
-        )
+        return f"unknown key; {did_you_mean(str(place[-1]), known_names(shape, place[:-1]))}"
     if kind == "missing":
         return "it is missing"
     if kind == "tuple_type":

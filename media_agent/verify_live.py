@@ -81,7 +81,7 @@ async def verify_live(
         RequestError: there is no such backend or model.
     """
     if not 0 <= max_cost_usd < math.inf:
-        raise InvalidRequestError(f"--max-cost {max_cost_usd:g} is no amount of US dollars")
+        raise InvalidRequestError(f"--max-cost {max_cost_usd:g} is not an amount in USD")
     capabilities = await client.capabilities(model)
     request = smallest_request(capabilities).model_copy(
         update={"budget": Budget(max_cost_usd=max_cost_usd)}

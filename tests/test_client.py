@@ -378,7 +378,7 @@ async def test_a_paid_video_that_does_not_arrive_is_collected_later(
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        (JobStarted(), "ended without saying how"),
+        (JobStarted(), "ended without a result"),
         (ZeroDivisionError("oops"), "ZeroDivisionError: oops"),
         (BackendAuthenticationError("the key was revoked"), "the key was revoked"),
     ],

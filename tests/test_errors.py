@@ -76,11 +76,11 @@ def test_a_code_nobody_knows_is_a_failed_generation():
 
 def test_all_mismatches_are_said_at_once():
     error = UnsupportedRequestError(
-        "tiny cannot do this",
+        "tiny does not support this request",
         mismatches=[Mismatch("size", "65x65", "odd"), Mismatch("fps", "7", "only 24")],
     )
 
-    assert str(error) == "tiny cannot do this: size = 65x65: odd; fps = 7: only 24"
+    assert str(error) == "tiny does not support this request: size = 65x65: odd; fps = 7: only 24"
     assert len(error.mismatches) == 2
 
 

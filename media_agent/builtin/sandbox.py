@@ -160,7 +160,7 @@ class SandboxBackend(LocalBackend):
         if request.size is None or request.fps is None:
             raise InvalidRequestError("the request has no size or no fps; a plan sets them")
         if _missing() is not None:
-            raise BackendUnavailableError(f"{_NAME}/{_MODEL} lacks {_missing()}")
+            raise BackendUnavailableError(f"{_NAME}/{_MODEL} needs {_missing()}")
         from media_agent.builtin.slate import Slate
 
         slate = Slate(request)

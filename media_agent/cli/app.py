@@ -35,7 +35,7 @@ def build_app() -> App:
     """Return the commands."""
     app = App(
         name="media-agent",
-        help="Say what video you want; it is made, and what was done is recorded.",
+        help="Describe the video you want; media-agent generates it and records what it did.",
         version=_version,
         help_format="plaintext",
     )
@@ -98,5 +98,5 @@ def _failed(error: Exception) -> int:
     if sys.flags.dev_mode:
         raise error
     said = one_line(f"{type(error).__name__}: {error}")
-    say(f"error: a fault in media-agent itself: {said} (python -X dev shows where)")
+    say(f"error: a bug in media-agent: {said} (python -X dev shows where)")
     return _INTERNAL

@@ -1,4 +1,4 @@
-"""What a command line orders, and who is to make it: a video, or a branch of one."""
+"""What a command line asks for, and from which backend: a video, or a branch of one."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -33,13 +33,13 @@ async def planned(client: VideoClient, order: Order) -> tuple[VideoRequest, tupl
     """Return the request and the plans to follow, the next only when the one before was refused.
 
     Raises:
-        RequestError: nobody can do it.
+        RequestError: no backend can do it.
     """
     video, routing = order.video, order.routing
     words, policy = video.allow_unknown_words, routing.chosen_policy()
     if order.parent is not None:
         if video.shot and video.duration is not None:
-            raise InvalidRequestError("--duration goes with a prompt; each --shot has its length")
+            raise InvalidRequestError("--duration needs a prompt; each --shot has its own length")
         plan = await client.plan_branch(
             order.parent,
             at=order.shared_chunks,
@@ -65,7 +65,7 @@ async def request_of(
     routing: RoutingFlags,
     backend: str | None,
 ) -> VideoRequest:
-    """Return the request of a command line, to one backend or, if None, to whoever is best.
+    """Return the request of a command line, to one backend or, if None, to the best one.
 
     Raises:
         InvalidRequestError: a value is impossible, or options are given and no backend.
@@ -76,7 +76,7 @@ async def request_of(
         options = read_options(said, await client.capabilities(backend))
     elif said:
         raise InvalidRequestError(
-            f"option {said[0]} is of one backend", hint="name it with --backend"
+            f"option {said[0]} belongs to one backend", hint="name it with --backend"
         )
     return video.request(prompt, routing, backend=backend, options=options)
 
@@ -84,7 +84,7 @@ async def request_of(
 def order_to_extend(
     video: str, prompt: str, flags: VideoFlags, routing: RoutingFlags, output: OutputFlags
 ) -> Order:
-    """Return the order to go on with a video: a branch at the end of a job, or a new video.
+    """Return the order to continue a video: a branch at the end of a job, or a new video.
 
     Raises:
         InvalidRequestError: there is neither such a job nor such a file.
@@ -92,8 +92,8 @@ def order_to_extend(
     if _is_job(video):
         if routing.backend is not None or flags.seed is not None:
             raise InvalidRequestError(
-                f"job {video} goes on with the backend and the seed it has",
-                hint="leave --backend and --seed out, or name its file instead of the job",
+                f"job {video} keeps its own backend and seed",
+                hint="omit --backend and --seed, or give its file instead of the job",
             )
         return Order(prompt=prompt, video=flags, routing=routing, output=output, parent=video)
     if not video.startswith(("http://", "https://")) and not Path(video).exists():

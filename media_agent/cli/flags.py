@@ -1,4 +1,4 @@
-"""The flags that say what video is wanted, and who may make it; the same for plan and generate."""
+"""The flags that describe the video and choose the backend; the same for plan and generate."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,32 +24,32 @@ if TYPE_CHECKING:
     from media_agent_schemas.request import Budget, Routing, VideoRequest
 
 
-@Parameter(name="*", group="Who makes it")
+@Parameter(name="*", group="Backend")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoutingFlags:
-    """Wishes about who makes it; any of them chooses among all backends unless one is named."""
+    """How to choose the backend; any of them compares all backends unless one is named."""
 
     backend: str | None = None
-    """Who makes it, NAME or NAME/MODEL; media-agent backends lists them."""
+    """Backend, NAME or NAME/MODEL; media-agent backends lists them."""
     option: Texts = ()
-    """NAME=VALUE, an option of the backend named; repeat for more."""
+    """NAME=VALUE, an option of the chosen backend; may be repeated."""
     policy: Literal["strict", "adjust"] | None = None
-    """What a backend cannot do exactly: refuse it, or take the nearest and say so (the default)."""
+    """If a value is unsupported: refuse, or use the nearest one and report it (the default)."""
     route: str | None = None
-    """A route of the settings, [routes.NAME]; flags say what it does not."""
+    """Routing preset from [routes.NAME]; flags fill in whatever the preset leaves open."""
     prefer: Literal["cheapest", "fastest", "local-first", "best"] | None = None
-    """What decides among those that could; best is an opinion of the catalogue."""
+    """How to rank the backends that can; best uses the catalogue's quality ratings."""
     max_cost: Number = None
-    """What it may cost, in USD; an unknown price is not within it."""
+    """Maximum cost in USD. Backends with an unknown price are excluded."""
     allow: Names = ()
-    """Only this NAME or NAME/MODEL; repeat for more."""
+    """Use only this NAME or NAME/MODEL; may be repeated."""
     deny: Names = ()
-    """Never this NAME or NAME/MODEL; repeat for more."""
+    """Never use this NAME or NAME/MODEL; may be repeated."""
     local_only: Flag = False
-    """Only what works on this machine."""
+    """Use only backends that run on this machine."""
 
     def routing(self) -> "Routing | None":
-        """Return the wishes as a request has them, None if there is none."""
+        """Return the preferences as a request has them, None if there are none."""
         from media_agent_schemas.request import Routing, RoutingPreference
 
         if not (self.route or self.prefer or self.allow or self.deny or self.local_only):
@@ -72,7 +72,7 @@ class RoutingFlags:
         """Return the budget of the request.
 
         Raises:
-            InvalidRequestError: it is no amount.
+            InvalidRequestError: it is not an amount.
         """
         from pydantic import ValidationError
 
@@ -86,37 +86,37 @@ class RoutingFlags:
             raise InvalidRequestError(f"--max-cost {self.max_cost} is not an amount") from None
 
 
-@Parameter(name="*", group="The video")
+@Parameter(name="*", group="Video")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoFlags:
     """What the video is like, beside its first prompt."""
 
     shot: Texts = ()
-    """TEXT@SECONDS, a further shot; repeat for more. The prompt gets what they leave."""
+    """TEXT@SECONDS, another shot; may be repeated. The prompt gets the remaining time."""
     duration: Number = None
     """Length of the whole video in seconds."""
     endless: Flag = False
-    """Go on until told to finish."""
+    """Continue until you finish it."""
     image: Place = None
-    """An image to begin with."""
+    """Image for the first frame."""
     last_image: Place = None
-    """An image to end with."""
+    """Image for the last frame."""
     video: Place = None
-    """A video to go on from, at its end."""
+    """Video to continue, from its end."""
     restyle: Flag = False
-    """Make that video anew as the prompt says, instead of going on from it."""
+    """Restyle that video as the prompt describes, instead of continuing it."""
     fit: Literal["crop", "pad"] | None = None
-    """An image in another shape than the video is cut, or filled up with black."""
+    """Crop an image whose shape differs from the video's, or pad it with black."""
     size: Annotated[str | None, Parameter(metavar="WxH")] = None
-    """In pixels."""
+    """Frame size in pixels."""
     fps: Number = None
     """Frames per second."""
     seed: Number = None
-    """0 to 2^63-1; absent: drawn, and recorded."""
+    """Random seed, 0 to 2^63-1. Default: random; recorded in the JSON."""
     n: Number = None
     """Number of videos to generate: NAME.mp4, NAME-2.mp4, ..."""
     allow_unknown_words: Flag = False
-    """Go on with words that the model has never learnt."""
+    """Allow prompt words outside the model's vocabulary."""
 
     def request(
         self,
@@ -126,7 +126,7 @@ class VideoFlags:
         backend: str | None,
         options: "dict[str, JsonValue]",
     ) -> "VideoRequest":
-        """Return the request that the flags say; without a backend it is open who makes it.
+        """Return the request that the flags describe; without a backend any may serve it.
 
         Raises:
             InvalidRequestError: a value is impossible.
@@ -186,21 +186,21 @@ class VideoFlags:
         )
 
 
-@Parameter(name="*", group="The files")
+@Parameter(name="*", group="Output")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutputFlags:
-    """Where the video goes, and what is said meanwhile."""
+    """Where the video is written, and what is reported meanwhile."""
 
     out: Path | None = None
-    """The file to write, .mp4; its record goes beside it. Absent: out/PROMPT-SEED.mp4."""
+    """Output file, .mp4; its record goes beside it. Default: out/PROMPT-SEED.mp4."""
     sheet: Path | None = None
     """Also write a contact sheet, .png."""
     overwrite: Flag = False
-    """Replace files that exist."""
+    """Overwrite existing files."""
     follow: Flag = False
-    """Say where the growing video is, to be watched already, and every new chunk."""
+    """Print the path of the growing video, so that you can watch it, and each new chunk."""
     json: Flag = False
-    """Print the finished job as JSON on stdout, and nothing else."""
+    """Print the finished job as JSON on stdout and nothing else."""
 
 
 HERE = OutputFlags()

@@ -1,4 +1,4 @@
-"""What the commands about jobs do with a client: go on, ask, stop."""
+"""What the commands about jobs do with a client: resume, ask, stop."""
 
 import asyncio
 from typing import Literal
@@ -19,7 +19,7 @@ async def go_on(job_id: str | None, *, take_over: bool, json: bool) -> int:
             async with VideoClient() as client:
                 wanted = [job_id] if job_id is not None else await _orphans(client)
                 if not wanted:
-                    say("no job waits for its process")
+                    say("no jobs to resume")
                 ends = [
                     await _resumed(client, each, interruption, take_over=take_over)
                     for each in wanted
@@ -27,7 +27,7 @@ async def go_on(job_id: str | None, *, take_over: bool, json: bool) -> int:
         except asyncio.CancelledError:
             if interruption.number is None:
                 raise
-            say("stopped; media-agent jobs list shows where it stands")
+            say("stopped; media-agent jobs list shows its state")
             return interruption.exit_code
     for job in ends:
         tell_json(job, indent=None) if json else _tell_end(job)
@@ -35,7 +35,7 @@ async def go_on(job_id: str | None, *, take_over: bool, json: bool) -> int:
 
 
 async def reconcile(job_id: str | None, *, json: bool) -> int:
-    """Say what is known of work whose reply was lost."""
+    """Report what is known of work whose reply was lost."""
     async with VideoClient() as client:
         wanted = [job_id] if job_id is not None else await _unknown(client)
         data = []
@@ -50,44 +50,45 @@ async def reconcile(job_id: str | None, *, json: bool) -> int:
     if json:
         tell_json({"data": data})
     elif not wanted:
-        tell("no job has an unknown outcome")
+        tell("no jobs with an unknown outcome")
     return 0
 
 
 async def cancel(job_id: str) -> int:
-    """Stop a job and say what became of it."""
+    """Stop a job and report what became of it."""
     async with VideoClient() as client:
         job = await client.cancel(job_id)
     if job.status.is_terminal:
         tell(f"{job_id}: {job.status}")
     else:
-        tell(f"{job_id}: its process was asked to stop it")
+        tell(f"{job_id}: stop requested; its process stops it shortly")
     return 0
 
 
 async def change(
     job_id: str, prompt: str, *, at: Literal["next", "now"] | int, allow_unknown_words: bool
 ) -> int:
-    """Give a video another prompt, and say so."""
+    """Change the prompt of a video, and report it."""
     async with VideoClient() as client:
         await client.steer(job_id, prompt, at=at, allow_unknown_words=allow_unknown_words)
-        _tell_asked(client, job_id, "to change its prompt")
+        start = {"next": "with the next chunk", "now": "now"}.get(str(at), f"after {at} chunks")
+        _tell_queued(client, job_id, "prompt change", f"takes effect {start}")
     return 0
 
 
 async def end(job_id: str) -> int:
-    """Let a video end with its next chunk, and say so."""
+    """End a video with its next chunk, and report it."""
     async with VideoClient() as client:
         await client.finish(job_id)
-        _tell_asked(client, job_id, "to finish it")
+        _tell_queued(client, job_id, "finish", "ends the video with the next chunk")
     return 0
 
 
-def _tell_asked(client: VideoClient, job_id: str, what: str) -> None:
+def _tell_queued(client: VideoClient, job_id: str, what: str, effect: str) -> None:
     if client.is_running(job_id):
-        tell(f"{job_id}: its process was asked {what}")
+        tell(f"{job_id}: {what} queued; it {effect}")
     else:
-        tell(f"{job_id}: its process is gone; who goes on with it is asked {what} (jobs resume)")
+        tell(f"{job_id}: {what} queued, but its process is gone; jobs resume applies it")
 
 
 async def _resumed(
@@ -100,14 +101,14 @@ async def _resumed(
     with ProgressLine(job.plan, frames=job.frames_ready) as progress:
         ended = await client.resume(job_id, take_over=take_over, on_event=progress)
     if job.status.is_terminal and ended.updated_at == job.updated_at:
-        say(f"{job_id} is over")
+        say(f"{job_id} has already ended")
     return ended
 
 
 def _say_where_it_looks(job: VideoJob) -> None:
-    """Say what may take a minute."""
+    """Announce what may take a minute."""
     if job.status is JobStatus.OUTCOME_UNKNOWN:
-        say(f"looking for {job.id} at {job.plan.backend}")
+        say(f"looking for {job.id} on {job.plan.backend}")
 
 
 async def _orphans(client: VideoClient) -> list[str]:

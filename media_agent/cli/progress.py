@@ -17,7 +17,7 @@ class ProgressLine:
     """Shows the events of one job on stderr."""
 
     def __init__(self, plan: "Plan", *, frames: int = 0, follow: bool = False) -> None:
-        """Begin, or go on behind so many frames.
+        """Start, or continue after so many frames.
 
         With `follow` every chunk has its line, and the growing video is named.
         """
@@ -86,7 +86,7 @@ class ProgressLine:
     def _show_video(self, path: str | None) -> None:
         if self._follows and path != self._path:
             self._path = path
-            say(f"watch it while it is made: {path}")
+            say(f"watch it while it is generated: {path}")
 
     def _text(self) -> str:
         return f"{self._name}  {one_line(self._phase)}  {self._frames}{self._of_all()} frames"

@@ -45,7 +45,7 @@ def cancelled_by_signals() -> Iterator[Interruption]:
         if interruption.number is not None:
             os._exit(interruption.exit_code)  # nothing is half-done under a final name
         interruption.number = number
-        say("stopping; what was made is kept (once more: stop at once)")
+        say("stopping; the frames so far are kept (press again to stop at once)")
         if task is not None:
             task.cancel()
 
@@ -53,12 +53,12 @@ def cancelled_by_signals() -> Iterator[Interruption]:
         try:
             await ask()
         except MediaAgentError as error:
-            say(f"it cannot be finished: {in_full(error)}")
+            say(f"cannot finish: {in_full(error)}")
             stop(number)
 
     def received(number: int) -> None:
         if number == signal.SIGINT and interruption.finish is not None and not finishing:
-            say("finishing; the video ends with the next chunk (once more: stop)")
+            say("finishing; the video ends with the next chunk (press again to stop)")
             finishing.append(loop.create_task(finish(number, interruption.finish)))
         else:
             stop(number)
@@ -75,7 +75,7 @@ def cancelled_by_signals() -> Iterator[Interruption]:
 def let_finish(client: VideoClient, job_id: str, plan: Plan, interruption: Interruption) -> None:
     """Make the first Ctrl-C finish a video without an end; only the second stops it."""
     if plan.request.endless:
-        say("without an end: Ctrl-C finishes the video with its next chunk, twice stops it at once")
+        say("endless mode: Ctrl-C finishes after the next chunk; press it twice to stop at once")
         interruption.finish = lambda: client.finish(job_id)
     else:
         interruption.finish = None

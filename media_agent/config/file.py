@@ -114,7 +114,7 @@ def read_text(path: Path, *, largest: int) -> str:
     with open(path, "rb", opener=_without_waiting) as file:
         mode = os.fstat(file.fileno()).st_mode
         if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode):
-            raise ValueError("it is no ordinary file")
+            raise ValueError("it is not a regular file")
         content = file.read(largest + 1)
     if len(content) > largest:
         raise ValueError(f"it has more than {largest} bytes")
@@ -148,8 +148,8 @@ def _is_deep(data: object) -> bool:
 
 def _too_deep(path: Path) -> ConfigurationError:
     return ConfigurationError(
-        f"{path} cannot be read: its lists or tables lie in each other too deeply",
-        hint=f"settings need a few levels; more than {_DEEPEST} are refused",
+        f"{path} cannot be read: its lists or tables are nested too deeply",
+        hint=f"at most {_DEEPEST} are refused",
     )
 
 
@@ -169,7 +169,7 @@ def _check_owner(path: Path) -> None:
     if owner not in (os.getuid(), 0):
         raise ConfigurationError(
             f"{path} belongs to another user (id {owner}) and is not read",
-            hint=f"if you trust it, name it: MEDIA_AGENT_CONFIG={path}",
+            hint=f"if you trust it, set MEDIA_AGENT_CONFIG={path}",
         )
 
 

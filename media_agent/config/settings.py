@@ -67,7 +67,7 @@ def _without_nul(path: Path) -> Path:
 
 SectionName = Annotated[
     str,
-    Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", description="in small letters, such as my-backend"),
+    Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", description="in lower case, such as my-backend"),
 ]
 PlainPath = Annotated[Path, AfterValidator(_without_nul)]
 AbsolutePath = Annotated[PlainPath, AfterValidator(lambda path: path.expanduser().absolute())]
@@ -78,16 +78,16 @@ class BackendSection(Schema):
     """What one backend is told, under [backends.NAME]; a new NAME with a `kind` is an alias."""
 
     kind: str | None = Field(
-        None, min_length=1, description="Which backend it is; absent: the one called NAME."
+        None, min_length=1, description="Backend to use; default: the one called NAME."
     )
-    model: str | None = Field(None, min_length=1, description="Its model when none is named.")
-    base_url: str | None = Field(None, description="Where it is, if not at its usual address.")
-    key: SecretStr | None = Field(None, min_length=1, description="Its key.")
-    key_env: VariableName | None = Field(None, description="The variable that holds its key.")
-    key_file: PlainPath | None = Field(None, description="The file that holds its key.")
+    model: str | None = Field(None, min_length=1, description="Default model.")
+    base_url: str | None = Field(None, description="Its URL, if not the usual one.")
+    key: SecretStr | None = Field(None, min_length=1, description="API key.")
+    key_env: VariableName | None = Field(None, description="Variable that holds the key.")
+    key_file: PlainPath | None = Field(None, description="File that holds the key.")
     options: dict[str, JsonValue] = Field({}, description="Options of the backend.")
     folder: PlainPath | None = Field(
-        None, description="Where its relative paths begin; absent: the folder of the file."
+        None, description="Base folder of relative paths; default: the folder of the file."
     )
 
     @field_validator("base_url")
@@ -105,7 +105,7 @@ class BackendSection(Schema):
         if value_of(self.key_env) is not None:
             return None
         if not is_variable_name(self.key_env):
-            return "the variable that key_env names is not set; a key itself does not belong there"
+            return "the variable named by key_env is not set; do not put the key itself there"
         return f"the variable {self.key_env} is not set"
 
     def shown(self) -> JsonValue:
@@ -136,19 +136,19 @@ class RouteSection(Schema):
     """A named way to choose who makes a video, under [routes.NAME]."""
 
     model: str | None = Field(
-        None, min_length=1, description='Always this one, "backend" or "backend/model".'
+        None, min_length=1, description='Always use this one, "backend" or "backend/model".'
     )
-    prefer: RoutingPreference | None = Field(None, description="What matters most.")
-    allow: tuple[str, ...] | None = Field(None, description="Only these backends or models.")
-    deny: tuple[str, ...] = Field((), description="Never these backends or models.")
-    licences: tuple[str, ...] | None = Field(None, description="Only these licences.")
-    local_only: bool = Field(False, description="Only what works on this machine.")
-    max_cost_usd: Dollars | None = Field(None, description="Refuse what costs more, in USD.")
+    prefer: RoutingPreference | None = Field(None, description="How to rank the backends.")
+    allow: tuple[str, ...] | None = Field(None, description="Use only these backends or models.")
+    deny: tuple[str, ...] = Field((), description="Never use these backends or models.")
+    licences: tuple[str, ...] | None = Field(None, description="Use only these licences.")
+    local_only: bool = Field(False, description="Use only backends on this machine.")
+    max_cost_usd: Dollars | None = Field(None, description="Maximum cost in USD.")
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
         if self.model is not None and (self.prefer or self.allow or self.deny):
-            raise ValueError("a route with a model takes no prefer, allow or deny beside it")
+            raise ValueError("a route with a model cannot also have prefer, allow or deny")
         return self
 
 
@@ -175,18 +175,18 @@ class Settings(BaseSettings):
         description="Folder of jobs and unfinished work.",
     )
     config: PlainPath | None = Field(
-        None, description="A settings file (TOML) that is read instead of the usual two."
+        None, description="A settings file (TOML) to read instead of the usual two."
     )
     default_backend: str = Field(
         "magi/tiny", min_length=1, description='Used when none is named: "backend/model".'
     )
     threads: int | None = Field(
-        None, ge=1, le=1024, description="CPU threads of one video made here."
+        None, ge=1, le=1024, description="CPU threads per video on this machine."
     )
-    policy: Policy = Field(Policy.ADJUST, description="What to do with a wish that cannot be met.")
+    policy: Policy = Field(Policy.ADJUST, description="What to do if a value is unsupported.")
     backends: dict[SectionName, BackendSection] = Field({}, description="Backends by name.")
-    routes: dict[SectionName, RouteSection] = Field({}, description="Ways to choose, by name.")
-    budget: BudgetSection = Field(BudgetSection(), description="What may be spent.")
+    routes: dict[SectionName, RouteSection] = Field({}, description="Routing presets by name.")
+    budget: BudgetSection = Field(BudgetSection(), description="Spending limits.")
 
     @property
     def ledger_path(self) -> Path:
@@ -327,7 +327,7 @@ def load_settings(**arguments: Any) -> Settings:
         ) from None
     except RecursionError:
         raise ConfigurationError(
-            "the environment cannot be read: lists or tables lie in each other too deeply",
+            "the environment cannot be read: lists or tables are nested too deeply",
             hint=f"check the {PREFIX} variables",
         ) from None
 

@@ -209,7 +209,7 @@ def open_ordinary(path: Path, name: str) -> BinaryIO:
     try:
         return ordinary_file(path)
     except FileNotFoundError as error:
-        raise given.unusable("there is no such file", "check its path") from error
+        raise given.unusable("no such file", "check its path") from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise given.unusable(reason, "check its path and its permissions") from error

@@ -63,14 +63,14 @@ def origin_of(
     last = whole_chunks(store, job, capabilities)
     if last == 0:
         raise JobError(
-            f"job {job.id} has no whole chunk to go on from",
-            hint="media-agent extend FILE goes on from the frames of any video",
+            f"job {job.id} has no complete chunk to continue from",
+            hint="media-agent extend FILE continues any video from its frames",
         )
     at = last if at is None else at
     if not 1 <= at <= last:
         raise InvalidRequestError(
-            f"job {job.id} cannot branch at chunk {at}: it has {last} whole chunks",
-            hint=f"say 1 to {last}",
+            f"job {job.id} cannot branch at chunk {at}: it has {last} complete chunks",
+            hint=f"use 1 to {last}",
         )
     while job.plan.origin is not None and at <= job.plan.origin.chunk:
         job = store.jobs.get(job.plan.origin.job_id)
@@ -88,7 +88,7 @@ def new_shots(
     """
     if (prompt is None) == (not shots):
         raise InvalidRequestError(
-            "nothing says what the branch shows" if prompt is None else "both prompt and shots",
+            "the branch has no prompt" if prompt is None else "both prompt and shots",
             hint="give either a prompt, with a duration, or shots",
         )
     if prompt is None:
@@ -144,10 +144,10 @@ def _left_out(job: VideoJob, origin: Origin, at: int | None) -> list[str]:
     """Say what of a video its continuation does not contain."""
     said = []
     if job.plan.request.n > 1:
-        said.append(f"job {job.id} made {job.plan.request.n} videos; this goes on with the first")
+        said.append(f"job {job.id} made {job.plan.request.n} videos; this continues the first")
     cut = job.frames_ready - origin.frames
     if at is None and cut > 0:
-        said.append(f"the last {cut} frames are made again, since they are no whole chunk")
+        said.append(f"the last {cut} frames are generated again, as they are not a complete chunk")
     return said
 
 

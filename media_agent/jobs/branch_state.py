@@ -21,8 +21,8 @@ def check_origin(store: Ledger, origin: Origin, capabilities: Capabilities, work
     """
     if capabilities.resumable is not True or capabilities.extends is not True:
         raise UnsupportedRequestError(
-            f"{capabilities.backend}/{capabilities.model} cannot go on from the middle of a video",
-            hint="media-agent extend FILE goes on from the end of any video",
+            f"{capabilities.backend}/{capabilities.model} cannot continue from mid-video",
+            hint="media-agent extend FILE continues any video from its end",
         )
     token = token_of(store, origin)
     state, folder = token.data.get("state"), work / str(token.key) / "states"
@@ -32,8 +32,8 @@ def check_origin(store: Ledger, origin: Origin, capabilities: Capabilities, work
     kept = [chunk for chunk in numbered(folder, ".safetensors") if chunk <= last]
     ways = ", ".join(map(str, kept)) or "none"
     raise NotResumableError(
-        f"the state of job {origin.job_id} before chunk {origin.chunk} is not kept any more",
-        hint=f"it can branch at: {ways}; the option keep_states keeps more",
+        f"the state of job {origin.job_id} before chunk {origin.chunk} is no longer kept",
+        hint=f"available: {ways}; the option keep_states keeps more",
     )
 
 
@@ -53,8 +53,8 @@ def take_share(job: VideoJob, store: Ledger, work: Path) -> None:
         share(trunk, own, origin.chunk, videos=job.plan.request.n)
         if isinstance(state, str) and not (own / "states" / state).exists():
             raise NotResumableError(
-                f"the state of job {origin.job_id} before chunk {origin.chunk} was just forgotten",
-                hint="branch off at a later chunk",
+                f"the state of job {origin.job_id} before chunk {origin.chunk} was just discarded",
+                hint="branch at a later chunk",
             )
     except MediaAgentError:
         shutil.rmtree(own, ignore_errors=True)
@@ -73,7 +73,7 @@ def token_of(store: Ledger, origin: Origin) -> ResumeToken:
             return event.resume.model_copy(update={"key": key})
     raise NotResumableError(
         f"job {origin.job_id} has no state before chunk {origin.chunk}",
-        hint="its model may not be able to go on from the middle of a video",
+        hint="its model may not be able to continue from the middle of a video",
     )
 
 

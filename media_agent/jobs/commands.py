@@ -24,12 +24,12 @@ def check_command(
     """
     if job.status.is_terminal:
         raise JobError(
-            f"job {job.id} is {job.status}: its video does not change any more",
-            hint=f"media-agent branch {job.id} makes another video that begins with this one",
+            f"job {job.id} is {job.status}: its video can no longer change",
+            hint=f"media-agent branch {job.id} makes a new video that starts with this one",
         )
     who = f"{capabilities.backend}/{capabilities.model}"
     if Control(command.type) not in capabilities.controls:
-        taken = ", ".join(capabilities.controls) or "no command at all"
+        taken = ", ".join(capabilities.controls) or "no commands"
         raise UnsupportedRequestError(
             f"{who} takes no {command.type} for job {job.id}", hint=f"it takes {taken}"
         )
@@ -44,13 +44,13 @@ def check_command(
     if isinstance(command.at, int) and command.at < job.chunks_ready:
         raise InvalidRequestError(
             f"chunk {command.at} of job {job.id} is finished; {job.chunks_ready} are",
-            hint="say next for the first chunk that is not begun",
+            hint="use next for the first chunk not yet started",
         )
     chunks = _chunks_of(job, capabilities)
     if isinstance(command.at, int) and chunks is not None and command.at >= chunks:
         raise InvalidRequestError(
             f"job {job.id} has no chunk {command.at}: it has {chunks}, counted from 0",
-            hint=f"say next; media-agent extend {job.id} makes a longer video when it is done",
+            hint=f"use next; once it is done, media-agent extend {job.id} makes it longer",
         )
 
 

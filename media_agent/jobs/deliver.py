@@ -126,7 +126,7 @@ class Deliverer:
         facts = end.model_dump(exclude={"type"})
         if not is_paid:
             return JobFailed.model_validate({**facts, "error": trouble})
-        does = "collects the video again" if isinstance(end, JobCompleted) else "looks again"
+        does = "collects the video again" if isinstance(end, JobCompleted) else "checks again"
         again = f"media-agent jobs resume {self._job.id} {does}"
         hint = again if trouble.hint is None else f"{trouble.hint}; then {again}"
         error = trouble.model_copy(update={"hint": hint})
@@ -157,7 +157,7 @@ class Deliverer:
                 hint=f"look for it at {self._maker}",
             ) from error
         if video.sha256 not in (None, fetched.sha256):
-            raise BackendResponseError("the video that arrived is not the one that was announced")
+            raise BackendResponseError("the video received is not the one that was announced")
         is_kept = "://" in video.uri and self._context.without_keys(video.uri) == video.uri
         place = {"path": str(path), "uri": video.uri if is_kept else None}
         return video.model_copy(update=place), fetched.sha256
@@ -174,7 +174,7 @@ class Deliverer:
         from media_agent.video.codec import describe
 
         if video.path is None:
-            raise BackendResponseError(f"{self._maker} gave no file for its video")
+            raise BackendResponseError(f"{self._maker} delivered no file for its video")
         source = Path(video.path)
         if not source.exists():
             raise StorageError(f"the video {source} cannot be collected: it is gone")

@@ -37,9 +37,7 @@ class JobIntake:
         """
         key, out = options.idempotency_key, _absolute(options.out)
         if key == "":
-            raise InvalidRequestError(
-                "idempotency_key is empty", hint="give a name, or leave it out"
-            )
+            raise InvalidRequestError("idempotency_key is empty", hint="set a name or omit it")
         known = None if key is None else self._jobs.of_key(key, request)
         if known is not None:
             self._check_terms(known, options, out)
@@ -49,7 +47,7 @@ class JobIntake:
             words = options.allow_unknown_words
             plans = await self._planner.plans(request, options.policy, allow_unknown_words=words)
         elif not plans:
-            raise InvalidRequestError("there is no plan to follow", hint="give at least one")
+            raise InvalidRequestError("no plan was given", hint="give at least one")
         terms = JobOptions(tuple(plans), out, options.overwrite, key)
         return await self._running.keep(options.job_id or self.new_job_id(), request, terms)
 
@@ -69,11 +67,11 @@ class JobIntake:
         if policy not in (None, known.plan.policy):
             differs.append(f"was planned under policy {known.plan.policy}, not {policy}")
         if options.overwrite and not terms.overwrite:
-            differs.append("replaces no video that is there")
+            differs.append("does not overwrite an existing video")
         if differs:
             raise IdempotencyConflictError(
                 f"this idempotency key belongs to job {known.id}, which {' and '.join(differs)}",
-                hint="ask on the same terms, or with a new key for a new video",
+                hint="repeat it with the same options, or use a new key for a new video",
             )
 
 

@@ -196,7 +196,7 @@ class JobRun:
             try:
                 await _answered(self.backend.cancel(self.ref))
             except Exception as error:  # noqa: BLE001  # a plugin's own; the wish outlives it
-                self._warn(f"{self.backend.name} could not be told to stop: {error}")
+                self._warn(f"{self.backend.name} could not be stopped: {error}")
             else:
                 self._is_stopped = True
 
@@ -258,7 +258,7 @@ class JobRun:
                             await self._look_at_inputs()
                         if self._keep(event):  # what is only repeated is no sign of life
                             failures = 0
-                raise BackendResponseError(f"{backend.name} ended without saying how")
+                raise BackendResponseError(f"{backend.name} ended without a result")
             except BackendUnavailableError:
                 if failures == len(_PAUSES):
                     raise
@@ -291,11 +291,11 @@ class JobRun:
         self, info: ErrorInfo, *, is_gone: bool = False, end: JobOutcomeUnknown | None = None
     ) -> JobOutcomeUnknown:
         """Return the end that leaves the rest to a later run, with how to begin it."""
-        looks_again = f"media-agent jobs resume {self.job.id} looks again"
-        goes_on = f"the work may go on; {looks_again}"
+        looks_again = f"media-agent jobs resume {self.job.id} checks again"
+        goes_on = f"the work may continue; {looks_again}"
         if is_gone:
             goes_on = (
-                f"look for the video on {self.backend.name}'s own page before it is made again; "
+                f"look for the video on {self.backend.name}'s own page before generating it again; "
                 f"{looks_again}"
             )
         error = _with_way_out(info, looks_again if end is not None else goes_on)
@@ -360,9 +360,9 @@ class JobRun:
             return end
         goes_on = f"media-agent jobs resume {self.job.id}"
         if self.job.plan.segments:
-            goes_on += " keeps the parts that are made"
+            goes_on += " keeps the finished segments"
         elif end.error.code == StorageError.code and self._store.events.resume_token(self.job.id):
-            goes_on += " goes on behind the last chunk that was kept"
+            goes_on += " continues after the last chunk that was kept"
         else:
             return end
         return end.model_copy(update={"error": _with_way_out(end.error, goes_on)})
@@ -381,7 +381,7 @@ async def _answered(call: Awaitable[None]) -> None:
         async with asyncio.timeout(_LONGEST_CALL):
             await call
     except TimeoutError:
-        raise TimeoutError("no answer came in time") from None
+        raise TimeoutError("no answer in time") from None
 
 
 def _with_way_out(info: ErrorInfo, hint: str) -> ErrorInfo:

@@ -130,8 +130,8 @@ class JobRunner:
             await asyncio.wait([self._tasks[job_id]])  # it has kept its end and is just leaving
         if self._is_here(job_id) or (self._store.owners.is_claimed(job_id) and not take_over):
             raise JobError(
-                f"a living process works on job {job_id}",
-                hint="wait for it, cancel it, or take it over if that process is stuck",
+                f"another process is working on job {job_id}",
+                hint="wait for it, cancel it, or take it over if that process is hung",
             )
         return await self.ended(job, on_event, force=take_over, lets_go=lets_go)
 
@@ -175,7 +175,7 @@ class JobRunner:
     @contextlib.contextmanager
     def _at_work(self, job: VideoJob, on_event: OnEvent) -> Iterator[JobRun]:
         if job.id in self._runs:
-            raise JobError(f"this process works on job {job.id} already")
+            raise JobError(f"this process is already working on job {job.id}")
         run = self._runs[job.id] = JobRun(job, self._context, on_event=on_event)
         try:
             yield run
@@ -187,9 +187,9 @@ class JobRunner:
             with self._at_work(job, None) as run:
                 await run.run()
         except (JobError, OwnershipLostError):
-            _LOGGER.debug("another process works on job %s", job.id)
+            _LOGGER.debug("another process is working on job %s", job.id)
         except MediaAgentError as error:
-            _LOGGER.warning("job %s cannot go on: %s", job.id, error.message)
+            _LOGGER.warning("job %s cannot continue: %s", job.id, error.message)
             self._fail_unsent(job.id, error)
 
     def _fail_unsent(self, job_id: str, error: MediaAgentError) -> None:

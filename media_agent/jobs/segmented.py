@@ -118,7 +118,7 @@ class SegmentedBackend:
             UnsupportedRequestError: any other command.
         """
         if not isinstance(command, Finish):
-            raise UnsupportedRequestError(f"a video in segments takes no {command.type}")
+            raise UnsupportedRequestError(f"a video in segments does not support {command.type}")
         self._find(ref).is_finishing = True
 
     async def cancel(self, ref: OperationRef) -> None:
@@ -134,7 +134,7 @@ class SegmentedBackend:
 
     def _find(self, ref: OperationRef) -> _Wishes:
         if ref.operation_id not in self._wishes:
-            raise OperationNotFoundError(f"no video in segments {ref.operation_id!r} is made here")
+            raise OperationNotFoundError(f"no video in segments {ref.operation_id!r} is known here")
         return self._wishes[ref.operation_id]
 
     async def _make(
@@ -216,7 +216,7 @@ class SegmentedBackend:
         facts = dict(await self._delivery(made))
         if job.status is JobStatus.CANCELLED:
             return JobCancelled(**facts)
-        error = job.error or to_info(BackendResponseError("it ended without saying how"))
+        error = job.error or to_info(BackendResponseError("it ended without a result"))
         said = f"segment {index + 1} (job {job.id}): {error.message}"
         error = error.model_copy(update={"message": said})
         if job.status is JobStatus.OUTCOME_UNKNOWN:

@@ -38,7 +38,7 @@ async def while_wanted(
             if task.done() or not is_unwanted():
                 continue
             if not has_moment:
-                raise JobCancelledError("it was stopped before it was done")
+                raise JobCancelledError("it was stopped before it finished")
             has_moment = False
         return task.result()
     finally:

@@ -184,4 +184,4 @@ def _row_of_key(transaction: Transaction, key: str) -> Row | None:
 
 def _check_id(job_id: str) -> None:
     if not job_id or job_id.startswith(".") or {"/", "\\", "\0"} & set(job_id):
-        raise JobNotFoundError(f"there is no job {job_id!r}", hint="an id has no / or \\")
+        raise JobNotFoundError(f"unknown job {job_id!r}", hint="an id has no / or \\")

@@ -95,7 +95,7 @@ class Owners:
         row = transaction.row(f"{SELECT_JOBS} WHERE id = :id", id=job_id)
         if row is None:
             raise JobNotFoundError(
-                f"there is no job {job_id!r} in {self._database.path}",
+                f"unknown job {job_id!r} in {self._database.path}",
                 hint="media-agent jobs list shows the jobs there are",
             )
         return row

@@ -17,8 +17,8 @@ def too_dear(name: str, plan: Plan, budget: float | None) -> Iterator[BudgetExce
         source = plan.estimate.source
         because = "" if source is None else f" ({source})"
         yield BudgetExceededError(
-            f"nobody knows what {name} will cost{because}; the budget is {budget:g} USD",
-            hint="leave the budget out, or choose a backend or options with a known price",
+            f"{name} has an unknown price{because}; the budget is {budget:g} USD",
+            hint="omit the budget, or choose a backend or options with a known price",
         )
     elif cost > budget + _ROUNDING:
         yield BudgetExceededError(
@@ -40,6 +40,6 @@ def check_day(plan: Plan, *, spent: float, per_day: float) -> None:
     raise BudgetExceededError(
         f"{name} would cost {price}; {max(0.0, per_day - spent):g} USD are left of the "
         f"{per_day:g} USD for 24 hours",
-        hint="wait until what was spent is older, raise budget.max_cost_usd_per_day, "
+        hint="wait until earlier costs are older, raise budget.max_cost_usd_per_day, "
         "or ask for less",
     )

@@ -19,7 +19,7 @@ def resolve_length(draft: NegotiationDraft) -> None:
     total = None if _stays_endless(draft) else _settle_frames(draft, fps)
     asked = draft.request
     if asked.num_frames is not None and asked.fps not in (None, fps):
-        reason = f"as long as asked, at {fps:g} frames per second"
+        reason = f"the requested length at {fps:g} frames per second"
         draft.note("num_frames", asked.num_frames, total, reason)
     draft.settled |= {"fps": fps, "num_frames": total, "endless": total is None}
     if draft.request.shots:
@@ -101,7 +101,7 @@ def _settle_fps(draft: NegotiationDraft) -> float:
     asked, capabilities = draft.request.fps, draft.capabilities
     used = usual_fps(asked, capabilities)
     if asked is None:
-        draft.note("fps", None, used, "not given; the model's own rate")
+        draft.note("fps", None, used, "not given; the model's default")
     elif used != asked:
         draft.change("fps", asked, used, f"{draft.model} makes {_rates(capabilities)}")
     return used
@@ -126,10 +126,10 @@ def _stays_endless(draft: NegotiationDraft) -> bool:
     if not draft.request.endless:
         return False
     if draft.capabilities.endless is False:
-        draft.refuse("endless", True, f"{draft.model} makes videos of a given length only")
+        draft.refuse("endless", True, f"{draft.model} only makes videos of a fixed length")
         return False
     if draft.settled["mode"] is VideoMode.VIDEO_EDIT:
-        draft.refuse("endless", True, "a video that is made anew ends where its source ends")
+        draft.refuse("endless", True, "a restyled video ends where its source ends")
         return False
     return True
 
@@ -187,7 +187,7 @@ def _asked_seconds(draft: NegotiationDraft, fps: float) -> tuple[str, float]:
     if whole is not None:
         return "shots", whole
     seconds = usual_seconds(capabilities)
-    draft.note("duration", None, seconds, "not given; the model's own length")
+    draft.note("duration", None, seconds, "not given; the model's default")
     return "duration", seconds
 
 
@@ -227,7 +227,7 @@ def _spans(capabilities: Capabilities) -> str:
 def _settle_shots(draft: NegotiationDraft, fps: float, total: int | None) -> None:
     shots, capabilities = draft.request.shots, draft.capabilities
     if capabilities.max_shots is not None and len(shots) > capabilities.max_shots:
-        draft.refuse("shots", len(shots), f"{draft.model} takes at most {capabilities.max_shots}")
+        draft.refuse("shots", len(shots), f"{draft.model} accepts at most {capabilities.max_shots}")
         return
     chunk = (
         None
@@ -241,9 +241,9 @@ def _settle_shots(draft: NegotiationDraft, fps: float, total: int | None) -> Non
         used = None if frames is None else frames / fps
         settled.append(Shot(prompt=shot.prompt, duration=used))
         if shot.duration is None:
-            draft.note(f"shots[{index}].duration", None, used, "what the other shots leave")
+            draft.note(f"shots[{index}].duration", None, used, "the time the other shots leave")
         elif used is None or abs(used - shot.duration) > 1e-9:
             draft.change(f"shots[{index}].duration", shot.duration, used, reason)
     draft.settled |= {"shots": tuple(settled), "num_frames": layout.total}
     if layout.total is not None and total is not None and layout.total != total:
-        draft.change("duration", total / fps, layout.total / fps, "every shot gets a chunk")
+        draft.change("duration", total / fps, layout.total / fps, "every shot needs a chunk")

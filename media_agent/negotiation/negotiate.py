@@ -16,7 +16,7 @@ from media_agent_schemas.request import VideoRequest
 
 WAYS_OUT = (
     "use a hosted backend with a key, a model with real weights, --backend sandbox, "
-    "or go on with --allow-unknown-words"
+    "or allow them with --allow-unknown-words"
 )
 
 
@@ -52,7 +52,7 @@ def negotiate(
     if draft.mismatches:
         outside = any(mismatch.field == "prompt words" for mismatch in draft.mismatches)
         raise UnsupportedRequestError(
-            f"{draft.model} cannot do this",
+            f"{draft.model} does not support this request",
             mismatches=draft.mismatches,
             hint=WAYS_OUT if outside else _way_out(policy),
         )
@@ -71,27 +71,27 @@ def _settle_work(draft: NegotiationDraft) -> None:
     mode = request.inferred_mode()
     draft.settled |= {"model": draft.model, "mode": mode}
     if request.model != draft.model:
-        draft.note("model", request.model, draft.model, "the name in full")
+        draft.note("model", request.model, draft.model, "the full name")
     if mode not in capabilities.modes:
         needed = "" if request.inputs else f" and needs {' or '.join(capabilities.input_roles)}"
-        draft.refuse("mode", mode, f"{draft.model} does {', '.join(capabilities.modes)}{needed}")
+        draft.refuse("mode", mode, f"{draft.model} can do {', '.join(capabilities.modes)}{needed}")
     elif request.mode is None:
-        draft.note("mode", None, mode, "follows from the inputs")
+        draft.note("mode", None, mode, "inferred from the inputs")
     for index, medium in enumerate(request.inputs):
         if medium.role not in capabilities.input_roles:
             taken = ", ".join(capabilities.input_roles) or "no inputs"
-            draft.refuse(f"inputs[{index}].role", medium.role, f"{draft.model} takes {taken}")
+            draft.refuse(f"inputs[{index}].role", medium.role, f"{draft.model} accepts {taken}")
 
 
 def _settle_seed(draft: NegotiationDraft, draw_seed: Callable[[], int]) -> None:
     asked, takes = draft.request.seed, draft.capabilities.seed
     if asked is not None and takes is False:
         draft.settled["seed"] = None
-        draft.change("seed", asked, None, f"{draft.model} takes no seed")
+        draft.change("seed", asked, None, f"{draft.model} does not support seeds")
     elif asked is None and takes is True:
         seed = draw_seed()
         draft.settled["seed"] = seed
-        draft.note("seed", None, seed, "not given; drawn")
+        draft.note("seed", None, seed, "not given; chosen at random")
 
 
 def _settle_extras(draft: NegotiationDraft) -> None:
@@ -100,10 +100,10 @@ def _settle_extras(draft: NegotiationDraft) -> None:
     _leave_out_unless(draft, capabilities.camera, "camera", request.camera)
     if request.audio is True and capabilities.audio is False:
         draft.settled["audio"] = False
-        draft.change("audio", True, False, f"{draft.model} makes no sound")
+        draft.change("audio", True, False, f"{draft.model} does not generate audio")
     if request.n > capabilities.max_n:
         draft.settled["n"] = capabilities.max_n
-        draft.change("n", request.n, capabilities.max_n, f"{draft.model} makes that many at once")
+        draft.change("n", request.n, capabilities.max_n, f"{draft.model} makes no more at once")
 
 
 def _leave_out_unless(
@@ -111,7 +111,7 @@ def _leave_out_unless(
 ) -> None:
     if asked is not None and takes is False:
         draft.settled[name] = None
-        draft.change(name, asked, None, f"{draft.model} takes none")
+        draft.change(name, asked, None, f"{draft.model} does not support this")
 
 
 def _settle_options(draft: NegotiationDraft) -> None:
@@ -131,7 +131,7 @@ def resolve_routing(draft: NegotiationDraft) -> None:
         return
     for name, wish in (("prefer", wishes.prefer), ("route", wishes.route)):
         if wish is not None:
-            draft.note(f"routing.{name}", wish, None, "one backend only was considered")
+            draft.note(f"routing.{name}", wish, None, "only one backend was considered")
 
 
 def _plan(draft: NegotiationDraft, estimate: Callable[[VideoRequest], Estimate]) -> Plan:
@@ -156,5 +156,5 @@ def _without_price(estimate: Estimate, raw: list[str]) -> Estimate:
     """Return an estimate as it holds where fields that nobody here knows are sent too."""
     if not raw or estimate.cost_usd in (None, 0):
         return estimate
-    source = f"option {', '.join(raw)} sends fields whose price is not known"
+    source = f"option {', '.join(raw)} sends fields of unknown price"
     return estimate.model_copy(update={"cost_usd": None, "source": source})

@@ -57,7 +57,7 @@ def _settle_lengths(draft: NegotiationDraft) -> None:
             (capabilities.max_prompt_words, count_words(shot.prompt), "words"),
         ):
             if longest is not None and size > longest:
-                draft.refuse("prompt", shot.prompt, f"{size} {unit}; at most {longest} are taken")
+                draft.refuse("prompt", shot.prompt, f"{size} {unit}; the limit is {longest}")
 
 
 def _settle_vocabulary(draft: NegotiationDraft, allow_unknown_words: bool) -> None:
@@ -68,13 +68,13 @@ def _settle_vocabulary(draft: NegotiationDraft, allow_unknown_words: bool) -> No
     unknown = unknown_words(prompts, draft.capabilities.closed_vocabulary)
     if unknown and allow_unknown_words:
         draft.warnings.append(
-            f"{draft.model} has never learnt these words: {_listed(unknown)}; "
+            f"{draft.model} does not know these words: {_listed(unknown)}; "
             "the video may show something else"
         )
     elif unknown:
-        draft.refuse("prompt words", _listed(unknown), f"not among the words it knows: {known}")
+        draft.refuse("prompt words", _listed(unknown), f"not in its vocabulary: {known}")
     elif not all(count_words(prompt) for prompt in prompts):
-        draft.refuse("prompt", "no word at all", f"say something with the words it knows: {known}")
+        draft.refuse("prompt", "no words", f"use words of its vocabulary: {known}")
 
 
 def _settle_negative(draft: NegotiationDraft) -> None:
@@ -84,9 +84,9 @@ def _settle_negative(draft: NegotiationDraft) -> None:
         return
     if capabilities.negative_prompt is False:
         draft.settled["negative_prompt"] = None
-        draft.change("negative_prompt", asked, None, f"{draft.model} takes none")
+        draft.change("negative_prompt", asked, None, f"{draft.model} does not support this")
     elif longest is not None and len(asked) > longest:
-        reason = f"{len(asked)} characters; at most {longest} are taken"
+        reason = f"{len(asked)} characters; the limit is {longest}"
         draft.refuse("negative_prompt", asked, reason)
 
 
@@ -103,7 +103,7 @@ def _settle_rewriting(draft: NegotiationDraft, rules: PromptRules) -> None:
     if option not in given:
         options: dict[str, JsonValue] = {**given, option: rules.off}
         draft.settled["options"] = {backend: options}
-        reason = "the prompt goes to the model as it was written"
+        reason = "the prompt is sent to the model as written"
         draft.note(f"option {option}", None, rules.off, reason)
 
 

@@ -46,7 +46,7 @@ def resolve_size(draft: NegotiationDraft) -> None:
         _settle_names(draft)
     elif capabilities.default_size is not None:
         draft.settled["size"] = capabilities.default_size
-        draft.note("size", None, str(capabilities.default_size), "not given; the model's own size")
+        draft.note("size", None, str(capabilities.default_size), "not given; the model's default")
 
 
 def _settle_names(draft: NegotiationDraft) -> None:

@@ -12,13 +12,13 @@ def differences(asked: VideoRequest, planned: VideoRequest, video: VideoMetadata
     """Say each of them, as a warning for the record; what was left open cannot differ."""
     size = None if planned.inputs else planned.size  # an image may give the video its shape
     if size is not None and (video.width, video.height) != (size.width, size.height):
-        yield f"{size} was planned, {video.width}x{video.height} came"
+        yield f"requested {size}, received {video.width}x{video.height}"
     rate = None if asked.fps is None else planned.fps
     if rate is not None and abs(video.fps - rate) > 0.01:
-        yield f"{rate:g} frames per second were planned, {video.fps:g} came"
+        yield f"requested {rate:g} frames per second, received {video.fps:g}"
     seconds = None if planned.endless else planned.seconds()
     if seconds is None or abs(video.duration - seconds) <= _SAME_LENGTH * seconds:
         return
     has_its_source = planned.inferred_mode() is VideoMode.VIDEO_EXTEND
     if video.duration < seconds or not has_its_source:
-        yield f"{seconds:g} s were planned, {video.duration:g} s came ({video.frames} frames)"
+        yield f"requested {seconds:g} s, received {video.duration:g} s ({video.frames} frames)"

@@ -87,7 +87,7 @@ class ModelFolders:
             known = {model.name: model for model in self.list()}
             if name not in known:
                 hint = did_you_mean(name, known)
-                raise InvalidRequestError(f"there is no model {name!r}", hint=hint)
+                raise InvalidRequestError(f"unknown model {name!r}", hint=hint)
             removed = known.pop(name)
             self._write(tuple(known.values()))
         return removed
@@ -126,7 +126,7 @@ def check_name(name: str) -> str:
     """
     if re.fullmatch(NAME, name) is None:
         raise InvalidRequestError(
-            f"{name[:80]!r} is no model name",
+            f"{name[:80]!r} is not a model name",
             hint="up to 64 lower-case letters, digits, '.', '_' and '-', beginning with one of "
             "the first two",
         )

@@ -101,7 +101,7 @@ class Registry:
             except ImportError as error:
                 by = "" if plugin == spec.name else f" of plugin {plugin}"
                 raise BackendUnavailableError(
-                    f"backend {spec.name}{by} lacks what it imports: {in_words(error)}",
+                    f"backend {spec.name}{by} is missing a package: {in_words(error)}",
                     hint=f"install what the manual of plugin {plugin} says",
                 ) from error
 
@@ -130,11 +130,9 @@ class Registry:
         if name in self._kinds:
             fault = Fault(
                 ("backends", name, "kind"),
-                without_keys(
-                    f"there is no kind {kind!r}{because}; {did_you_mean(kind, self.specs)}"
-                ),
+                without_keys(f"unknown kind {kind!r}{because}; {did_you_mean(kind, self.specs)}"),
             )
             return ConfigurationError(f"backend {name}: {fault.problem}", faults=[fault])
         return InvalidRequestError(
-            f"there is no backend {name!r}{because}", hint=did_you_mean(name, self.names())
+            f"unknown backend {name!r}{because}", hint=did_you_mean(name, self.names())
         )

@@ -20,10 +20,10 @@ _NAMES_SHOWN = 3
 _REASONS_SHOWN = 4
 _LONGEST_REASON = 300  # characters
 _WISHES = {
-    RoutingPreference.CHEAPEST: "the cheapest",
-    RoutingPreference.FASTEST: "the fastest",
-    RoutingPreference.LOCAL_FIRST: "what works on this machine, then the cheapest",
-    RoutingPreference.BEST: "the best by the opinions in the catalogue",
+    RoutingPreference.CHEAPEST: "by price",
+    RoutingPreference.FASTEST: "by speed",
+    RoutingPreference.LOCAL_FIRST: "with local backends first, then by price",
+    RoutingPreference.BEST: "by the quality ratings of the catalogue",
 }
 
 
@@ -37,7 +37,7 @@ def chosen(report: PlanReport) -> Plan:
         return report.chosen.plan
     refusals = refusals_in(report)
     if not refusals:
-        raise BackendUnavailableError("there is no backend", hint="media-agent backends lists them")
+        raise BackendUnavailableError("no backend found", hint="media-agent backends lists them")
     codes = Counter(each.refusals[0].code for each in report.candidates)
     code = codes.most_common(1)[0][0]
     said = [f"{who}: {_cut(refusal.message)}" for refusal, who in refusals[:_REASONS_SHOWN]]
@@ -49,7 +49,7 @@ def chosen(report: PlanReport) -> Plan:
     raise from_info(
         ErrorInfo(
             code=code,
-            message=f"nobody can make this: {'; '.join(said)}",
+            message=f"no backend can serve this request: {'; '.join(said)}",
             retryable=False,
             hint=hint,
         )
@@ -117,10 +117,10 @@ def order(prefer: RoutingPreference) -> Callable[[Candidate], tuple[object, ...]
 
 def reasons_of(candidate: Candidate) -> tuple[str, ...]:
     """Return what speaks for and against a candidate, the way it is made first."""
-    quality = "no opinion of its quality" if candidate.quality is None else str(candidate.quality)
+    quality = "quality not rated" if candidate.quality is None else str(candidate.quality)
     return (
         way_of(candidate),
-        "works on this machine" if candidate.local else "works elsewhere",
+        "local" if candidate.local else "hosted",
         price_of(candidate.estimate),
         time_of(candidate.estimate),
         quality,
@@ -134,16 +134,17 @@ def way_of(candidate: Candidate) -> str:
     length = "" if plan is None else length_of(plan)
     pieces, seams = candidate.submissions, candidate.seams
     if plan is not None and plan.repeats:
-        return "part after part until told to finish, a seam between any two"
+        return "segment after segment until you finish it, with a cut between them"
     match candidate.method:
         case Method.SINGLE:
             return f"{length} in one shot"
         case Method.ENDLESS:
-            return f"goes on without limit: {length} in one piece, no seam"
+            return f"no length limit: {length} in one piece, no cuts"
         case Method.EXTEND:
-            return f"{length} by extending the video {_times(pieces - 1)}: {_seams(seams)}"
+            return f"{length} by extending the video {_times(pieces - 1)}, with {_seams(seams)}"
         case Method.CHAIN:
-            return f"{length} in {pieces} clips, each from the last frame before: {_seams(seams)}"
+            clips = f"{pieces} clips, each from the last frame before"
+            return f"{length} in {clips}, with {_seams(seams)}"
 
 
 def length_of(plan: Plan) -> str:
@@ -169,7 +170,7 @@ def price_of(estimate: Estimate) -> str:
     """Return the price in words; unknown is not free."""
     if estimate.cost_usd is None:
         return "price unknown"
-    return "costs nothing" if estimate.cost_usd == 0 else f"costs {estimate.cost_usd:.2f} USD"
+    return "free" if estimate.cost_usd == 0 else f"costs {estimate.cost_usd:.2f} USD"
 
 
 def time_of(estimate: Estimate) -> str:
@@ -182,19 +183,18 @@ def summary_of(
 ) -> str:
     """Return in a sentence or two who would make it and why."""
     if not ranked:
-        many = {0: "there is no candidate", 1: "its only candidate cannot"}
-        said = many.get(len(refused), f"none of {len(refused)} candidates can")
-        return f"nobody would make it: {said}"
+        return f"no backend can serve this request ({len(refused)} checked)"
     first = ranked[0]
-    said = f"{first.name} would make it: {'; '.join(first.reasons[:3])}"
+    said = f"selected {first.name}: {'; '.join(first.reasons[:3])}"
     if len(ranked) > 1:
-        others = f"{len(ranked) - 1} other{'s' if len(ranked) > 2 else ''} could"
+        others = f"{len(ranked) - 1} other{'s' if len(ranked) > 2 else ''} available"
         several_ways = len({_PIECES[each.method] for each in ranked}) > 1
-        before = "First comes"
+        before = "Ranked"
         if several_ways and prefer not in _COUNTED:
-            before = "One piece goes before extending, and that before a chain; then"
+            before = "Ranked by method (one piece, then extending, then chaining), then"
         said += f". {before} {_WISHES[prefer]}"
-        said += ", however many parts it has" if several_ways and prefer in _COUNTED else ""
+        if several_ways and prefer in _COUNTED:
+            said += ", regardless of the number of segments"
         said += f"; {others}"
     return said
 
@@ -204,4 +204,4 @@ def _times(count: int) -> str:
 
 
 def _seams(count: int) -> str:
-    return "1 seam" if count == 1 else f"{count} seams"
+    return "1 cut" if count == 1 else f"{count} cuts"

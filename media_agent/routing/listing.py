@@ -69,7 +69,7 @@ def list_all(registry: Registry, settings: Settings) -> Listing:
         except MediaAgentError as error:
             _keep(name, error, problems, faults)
             continue
-        who = f"plugin {registry.plugin(name)}: backend {name}: the usual video of what it says"
+        who = f"plugin {registry.plugin(name)}: backend {name}: a typical video as declared"
         for model in router.models(name):
             try:
                 found.append(fenced(who, partial(_listed, router, model), Listed))

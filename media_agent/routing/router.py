@@ -122,7 +122,7 @@ class Router:
             if backend_name in self._broken:
                 raise self._broken[backend_name]
             raise InvalidRequestError(
-                f"there is no backend {backend_name!r}",
+                f"unknown backend {backend_name!r}",
                 hint=did_you_mean(backend_name, [*self._backends, *self._broken]),
             )
         capabilities = self._catalogue.corrected(backend.capabilities(model or None))
@@ -256,7 +256,7 @@ class Router:
         """
         backend = maker.capabilities.backend
         plugin = self._plugins.get(backend, backend)
-        who = f"plugin {plugin}: backend {backend}: planning with what it says of {maker.name}"
+        who = f"plugin {plugin}: backend {backend}: planning as declared for {maker.name}"
         return fenced(who, partial(self._way_of, maker, asked, longest), Plan)
 
     def _way_of(self, maker: ModelChoice, asked: RoutingContext, longest: float) -> Plan:
@@ -282,7 +282,7 @@ class Router:
         if troubles:
             raise troubles[0]
         raise UnsupportedRequestError(
-            f"{maker.name} cannot do this",
+            f"{maker.name} does not support this request",
             mismatches=[too_long(request, maker.capabilities)],
             hint=less_or_another(maker.capabilities),
         )

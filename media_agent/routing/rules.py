@@ -61,7 +61,7 @@ class RoutingRules:
     def _named(self, name: str) -> Route:
         if name not in self.routes:
             raise InvalidRequestError(
-                f"there is no route {name!r} in the settings", hint=did_you_mean(name, self.routes)
+                f"unknown route {name!r}", hint=did_you_mean(name, self.routes)
             )
         return self.routes[name]
 
@@ -95,7 +95,7 @@ class RoutingContext:
         if self.request.model == name:
             return plan
         named = self.route.model is not None
-        reason = "the name in full" if named else f"routed by preference: {self.prefer}"
+        reason = "the full name" if named else f"routed by preference: {self.prefer}"
         note = Adjustment(field="model", asked=self.request.model, used=name, reason=reason)
         return plan.model_copy(update={"adjustments": (note, *plan.adjustments)})
 
@@ -108,30 +108,30 @@ def refusals_of(
     names = {capabilities.backend, name}
     by_name = route.model is not None or not names.isdisjoint(route.allow or ())
     if route.allow is not None and names.isdisjoint(route.allow):
-        yield _against(name, "allow", ", ".join(route.allow), "it is not among them")
+        yield _against(name, "allow", ", ".join(route.allow), "not in this list")
     if not names.isdisjoint(route.deny):
-        yield _against(name, "deny", ", ".join(route.deny), "it is among them")
+        yield _against(name, "deny", ", ".join(route.deny), "it is in this list")
     if route.local_only and not capabilities.local:
-        yield _against(name, "local only", "yes", "it works elsewhere")
+        yield _against(name, "local only", "yes", "it is hosted")
     if route.licences is not None and capabilities.licence not in route.licences:
         licence = capabilities.licence or "unknown"
         yield _against(name, "licence", ", ".join(route.licences), f"its licence is {licence}")
     if facts.status == "test" and not by_name:
         yield UnsupportedRequestError(
-            f"{name} is no model and is chosen only by name",
+            f"{name} is a test backend and is used only when named",
             hint=f"--backend {capabilities.backend}",
         )
     if facts.status == "retired":
-        yield ModelRetiredError(f"{name} is gone", hint="choose another model")
+        yield ModelRetiredError(f"{name} has been retired", hint="choose another model")
     if capabilities.missing is not None:
-        yield ConfigurationError(f"{name} lacks {capabilities.missing}")
+        yield ConfigurationError(f"{name} needs {capabilities.missing}")
 
 
 def too_long(request: VideoRequest, capabilities: Capabilities) -> Mismatch:
     """Return what of a request does not fit into one shot of a model that makes no other."""
-    ways = "and neither extends videos nor begins from an image"
+    ways = "and can neither extend a video nor start from an image"
     if request.endless:
-        return Mismatch("endless", "on", f"it makes videos of a given length {ways}")
+        return Mismatch("endless", "on", f"it only makes videos of a fixed length {ways}")
     longest = longest_shot(capabilities)
     fps = usual_fps(request.fps, capabilities)
     if longest is None or wanted_seconds(request, fps, capabilities) < longest + 1 / fps:
@@ -146,10 +146,10 @@ def less_or_another(capabilities: Capabilities) -> str:
     """Return the ways out of a length that a model does not make."""
     longest = longest_shot(capabilities)
     less = "ask for less" if longest is None else f"ask for at most {longest:g} s"
-    return f"{less}, or choose a backend that goes on or makes parts: media-agent plan lists them"
+    return f"{less}, or choose a backend that extends or chains videos: media-agent plan lists them"
 
 
 def _against(name: str, wish: str, asked: str, reason: str) -> UnsupportedRequestError:
     return UnsupportedRequestError(
-        f"{name} is not wanted", mismatches=[Mismatch(wish, asked, reason)]
+        f"{name} is excluded", mismatches=[Mismatch(wish, asked, reason)]
     )

@@ -90,7 +90,7 @@ class Pieces:
             if len(self.made) >= MOST_PARTS:
                 raise UnsupportedRequestError(
                     f"{self.first.name} would need more than {MOST_PARTS} segments",
-                    hint="ask for less, or choose a backend that goes on without limit",
+                    hint="ask for less, or choose a backend without a length limit",
                 )
             shared = self._shared()
             most = max(1, self.longest() - shared)

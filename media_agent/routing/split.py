@@ -74,7 +74,7 @@ class _Split:
             self.pieces.cut(self.request.prompt, wanted)
         made = self.pieces.frames
         if made != wanted:
-            reason = "whole segments, each as long as the model makes it"
+            reason = "whole segments of the length that the model makes"
             self.draft.change("duration", wanted / self.fps, made / self.fps, reason)
         return self._finished(shots, made)
 
@@ -111,7 +111,7 @@ class _Split:
             price = "an unknown price" if each is None else f"{each:g} USD"
             raise BudgetExceededError(
                 f"{name} would make an endless video of segments at {price} each",
-                hint="say a duration" if each is None else "say a duration, or what may be spent",
+                hint="set a duration" if each is None else "set a duration or a budget",
             )
         left = budget - (self.pieces.cost_usd or 0.0)
         paid = math.floor(left / each + 1e-9)
@@ -122,7 +122,7 @@ class _Split:
                 hint="raise the budget",
             )
         self.pieces.made += [self.pieces.made[-1]] * more
-        why = f"{budget:g} USD pay for no more" if more == paid else "no more are planned at once"
+        why = f"{budget:g} USD cover no more" if more == paid else "this is the limit"
         self.draft.warnings.append(f"the video ends after {len(self.pieces.made)} segments: {why}")
 
     def _refuse_what_cannot_be_cut(self) -> None:
@@ -130,11 +130,11 @@ class _Split:
         resolve_routing(draft)
         for index, medium in enumerate(request.inputs):
             if medium.role in _NEVER:
-                draft.refuse(f"inputs[{index}].role", medium.role, "a video in segments takes none")
+                draft.refuse(f"inputs[{index}].role", medium.role, "not possible in segments")
         if request.n > 1:
             draft.refuse("n", request.n, "a video in segments is made one at a time")
         if self.first.capabilities.audio is True and request.audio is not False:
-            reason = "the sound of segments is not joined"
+            reason = "the audio of segments cannot be joined"
             (draft.note if request.audio is None else draft.change)(
                 "audio", request.audio, False, reason
             )
@@ -143,14 +143,14 @@ class _Split:
     def _note_length(self, name: str, shot: Shot, frames: int) -> None:
         used = frames / self.fps
         if shot.duration is None:
-            self.draft.note(name, None, used, "what the other shots leave")
+            self.draft.note(name, None, used, "the time the other shots leave")
         elif abs(used - shot.duration) > 1e-9:
             self.draft.change(name, shot.duration, used, "whole segments")
 
     def _raise_mismatches(self) -> None:
         if self.draft.mismatches:
             raise UnsupportedRequestError(
-                f"{self.first.name} cannot make this in segments",
+                f"{self.first.name} cannot serve this request in segments",
                 mismatches=self.draft.mismatches,
                 hint="change the request, or choose another backend",
             )

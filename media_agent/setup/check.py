@@ -47,7 +47,7 @@ def check(config: Path | None = None) -> Report:
     """Read the settings as every command does, or with this file, and try every section."""
     arguments = {} if config is None else {"config": config}
     if config is not None and not config.is_file():
-        return Report((), (Finding(f"{config}: there is no such file"),))
+        return Report((), (Finding(f"{config}: no such file"),))
     try:
         settings = load_settings(**arguments)
         sources = Sources.look(**arguments)
@@ -118,7 +118,7 @@ class _Known:
         backend_name, _, model = name.partition("/")
         if backend_name not in self._registry.names():
             names = self._registry.names()
-            return f"there is no backend {backend_name!r}; {did_you_mean(backend_name, names)}"
+            return f"unknown backend {backend_name!r}; {did_you_mean(backend_name, names)}"
         backend = self._backend(backend_name)
         if backend is None or not model:
             return None
@@ -154,10 +154,10 @@ def _names(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
 
 def _warnings(settings: Settings, sources: Sources) -> Iterator[str]:
     if settings.config is not None and not settings.config.exists():
-        yield f"MEDIA_AGENT_CONFIG: there is no file {settings.config}"
+        yield f"MEDIA_AGENT_CONFIG: no such file: {settings.config}"
     for variable, meant in unknown_variables():
         hint = "" if meant is None else f"; did you mean {meant}?"
-        yield f"{variable}: this variable sets nothing{hint}"
+        yield f"{variable}: unknown variable{hint}"
     for name, section in settings.backends.items():
         if section.key_file is not None and is_open_to_others(section.key_file.expanduser()):
             where = sources.place(("backends", name, "key_file"))
@@ -167,13 +167,13 @@ def _warnings(settings: Settings, sources: Sources) -> Iterator[str]:
         for header in headers if isinstance(headers, dict) else ():
             if is_telling(header):
                 where = sources.place(("backends", name, "options", "headers", header))
-                yield f"{where}: {header} looks like a key; auth and key_env keep it elsewhere"
+                yield f"{where}: {header} looks like a key; use auth and key_env instead"
 
 
 def _written_keys(place: Sequence[str], files: Iterable[ConfigFile]) -> Iterator[str]:
     for file in files:
         if file.sets(place):
             where = f"{file.path}:{file.line(place)}"
-            yield f"{where}: a key stands in this file; key_env or key_file keeps it elsewhere"
+            yield f"{where}: this file contains a key; use key_env or key_file to keep it elsewhere"
             if is_open_to_others(file.path):
                 yield f"{where}: others can read this file and the key in it: chmod 600 it"

@@ -26,34 +26,34 @@ def default_model(machine: Machine) -> str:
 def _head(machine: Machine) -> str:
     return f"""\
 # Settings of media-agent for this folder and those below it.
-# `media-agent config check` names what is wrong here, `media-agent config show` what holds.
-# This file may be shared: it names the variables of keys and holds none.
+# `media-agent config check` lists errors, `media-agent config show` the effective settings.
+# This file is safe to share: it names the variables of keys and contains no key.
 
 # Used when no backend is named: "backend" or "backend/model".
 default_backend = {_quoted(default_model(machine))}
 
-# What to do with a wish that a model cannot meet exactly: take the nearest value and say so
-# ("adjust"), or refuse ("strict").
+# If a model does not support a value: use the nearest one and report it ("adjust"), or
+# refuse ("strict").
 policy = "adjust"
 """
 
 
 def _backends(machine: Machine) -> Iterator[str]:
-    yield "# --- Who can make videos here ---\n"
+    yield "# --- Backends ---\n"
     yield from (f"# GPU: {gpu}" for gpu in machine.gpus)
     if not machine.gpus:
-        yield "# GPU: none was found"
+        yield "# GPU: none found"
     yield from (f"# ready on this machine: {name}" for name in machine.models)
     for folder in machine.folders:
-        yield f"# downloaded, to be named first: media-agent models add {folder}"
+        yield f"# downloaded, not registered yet: media-agent models add {folder}"
     if machine.comfyui is not None:
-        yield f"# ComfyUI answers at {machine.comfyui}; no backend here speaks to it yet"
+        yield f"# ComfyUI answers at {machine.comfyui}; no backend supports it yet"
     yield ""
     for name, variable in sorted(machine.keys.items()):
-        yield f"[backends.{name}]\nkey_env = {_quoted(variable)}  # the key stays there\n"
+        yield f"[backends.{name}]\nkey_env = {_quoted(variable)}  # the key itself stays there\n"
     kind = next(iter(sorted(machine.keys)), _FALLBACK)
     yield f"""\
-# A name of your own: change the word after "kind", and another makes the same request.
+# A name of your own: change "kind" to send the same request to another backend.
 [backends.final]
 kind = {_quoted(kind)}\
 """
@@ -63,19 +63,19 @@ kind = {_quoted(kind)}\
 
 
 def _routes(machine: Machine) -> Iterator[str]:
-    yield "# --- Ways to choose among them ---\n"
-    yield "# On this machine, for nothing.\n[routes.draft]\nlocal_only = true\n"
+    yield "# --- Routing presets ---\n"
+    yield "# On this machine, free of charge.\n[routes.draft]\nlocal_only = true\n"
     if machine.keys:
         allowed = ", ".join(map(_quoted, sorted(machine.keys)))
         yield f"""\
-# The best that a service makes, up to a price per video in USD.
+# The best hosted model, up to a price per video in USD.
 [routes.final]
 allow = [{allowed}]
 prefer = "best"
 max_cost_usd = 1.00
 """
     yield """\
-# Long videos: whoever goes on without seams, here if possible.
+# Long videos: a backend without cuts, on this machine if possible.
 [routes.long]
 prefer = "local-first"
 """
@@ -84,7 +84,7 @@ prefer = "local-first"
 def _budget(machine: Machine) -> str:
     sign = "" if machine.keys else "# "  # where nothing costs, it is only shown
     return f"""\
-# What may be spent without asking, in USD: for one video, and for all of 24 hours.
+# Spending limits in USD: per video, and per 24 hours.
 {sign}[budget]
 {sign}max_cost_usd = 1.00
 {sign}max_cost_usd_per_day = 5.00

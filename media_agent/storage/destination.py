@@ -116,7 +116,7 @@ def _check_name(video: Path) -> None:
     if video.suffix.lower() != _SUFFIX or video.name.lower().endswith(f".partial{_SUFFIX}"):
         raise InvalidRequestError(
             f"--out {video} does not end in {_SUFFIX}, or ends in .partial{_SUFFIX}",
-            hint=f"videos are MP4 files: name it {video.with_suffix('').stem}{_SUFFIX}",
+            hint=f"videos are MP4 files: use {video.with_suffix('').stem}{_SUFFIX}",
         )
 
 
@@ -124,7 +124,7 @@ def _check_folder(video: Path) -> None:
     folder = video.parent
     if not folder.exists():
         raise InvalidRequestError(
-            f"--out {video}: there is no folder {folder}", hint=f"make it: mkdir -p {folder}"
+            f"--out {video}: no such folder: {folder}", hint=f"create it with mkdir -p {folder}"
         )
     if not folder.is_dir():
         raise InvalidRequestError(
@@ -142,7 +142,7 @@ def _check_free(destination: Destination) -> None:
         if not os.path.lexists(path):
             continue
         if not path.is_file():
-            raise InvalidRequestError(f"--out: {path} is no ordinary file", hint="choose another")
+            raise InvalidRequestError(f"--out: {path} is not a regular file", hint="choose another")
         if not destination.overwrite and not _is_left_over(path, destination):
             raise InvalidRequestError(
                 f"--out: {path} exists", hint="choose another name, or replace it with --overwrite"
@@ -177,7 +177,9 @@ def _translated(video: Path) -> Iterator[None]:
         problem = as_storage_error(f"--out {video}", error)
         raise InvalidRequestError(problem.message, hint=problem.hint) from error
     except ValueError as error:  # a NUL in the name
-        raise InvalidRequestError(f"--out {str(video)!r} is no file name: {error}") from error
+        raise InvalidRequestError(
+            f"--out {str(video)!r} is not a valid file name: {error}"
+        ) from error
 
 
 @contextlib.contextmanager
@@ -224,9 +226,9 @@ def _rename(aside: Path, target: Path, *, clobber: bool) -> None:
         os.link(aside, target)  # unlike a rename, refuses to replace
     except FileExistsError:
         raise StorageError(
-            f"{target} appeared while the video was made", hint="it was left as it is"
+            f"{target} appeared while the video was being generated", hint="it was left as it is"
         ) from None
     except OSError:  # a file system without hard links; the lock keeps other runs off
         if os.path.lexists(target):
-            raise StorageError(f"{target} appeared while the video was made") from None
+            raise StorageError(f"{target} appeared while the video was being generated") from None
         aside.rename(target)

@@ -16,13 +16,13 @@ from media_agent.errors import InvalidRequestError, StorageError
 
 _KEY = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}")
 _REASONS = {
-    errno.ENOSPC: ("the disk is full", "free some space and run it again"),
-    errno.EDQUOT: ("the disk quota is used up", "free some space and run it again"),
+    errno.ENOSPC: ("the disk is full", "free some space and try again"),
+    errno.EDQUOT: ("the disk quota is used up", "free some space and try again"),
     errno.EACCES: ("no permission", "choose another place or change the permissions"),
     errno.EPERM: ("no permission", "choose another place or change the permissions"),
     errno.EROFS: ("the file system is read-only", "choose another place"),
     errno.ENAMETOOLONG: ("the name is too long", "choose a shorter one"),
-    errno.ENOENT: ("it is gone", "check that nobody removes it meanwhile"),
+    errno.ENOENT: ("it does not exist", "check that it can be created and is not being removed"),
     errno.EEXIST: ("a file, not a folder, has its name", "choose another place"),
     errno.ENOTDIR: ("a part of its path is a file, not a folder", "choose another place"),
 }
@@ -69,7 +69,7 @@ def ordinary_file(path: Path) -> io.BufferedReader:
 
 def _check_ordinary(mode: int) -> None:
     if not stat.S_ISREG(mode):
-        what = "a folder" if stat.S_ISDIR(mode) else "no ordinary file"
+        what = "a folder" if stat.S_ISDIR(mode) else "not a regular file"
         raise OSError(errno.EINVAL, f"it is {what}")
 
 

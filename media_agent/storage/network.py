@@ -110,7 +110,7 @@ def before_sending(error: Exception, host: str, way: Way) -> MediaAgentError | N
         )
     if isinstance(error, httpx.ProxyError) and str(error).startswith("407"):
         return ConfigurationError(
-            f"the proxy on the way to {host} wants a name and a password, or other ones",
+            f"the proxy on the way to {host} requires a user name and password, or different ones",
             hint=f"set them{_proxies_in_use().replace(' and ', ' in ', 1)}; nothing was sent",
         )
     if isinstance(error, httpx.ProxyError):
@@ -160,7 +160,7 @@ async def decoded(response: httpx.Response) -> AsyncIterator[bytes]:
     coding = response.headers.get("content-encoding", "").strip().lower()
     stream = response.stream
     if not isinstance(stream, httpx.AsyncByteStream):
-        raise TypeError("a reply that was not asked for asynchronously")
+        raise TypeError("a reply that was not requested asynchronously")
     decoder = None if coding in ("", "identity") else _Decoder(coding)
     received = 0
     async for piece in _pieces(stream):
@@ -172,7 +172,7 @@ async def decoded(response: httpx.Response) -> AsyncIterator[bytes]:
             yield part
     promised = response.headers.get("content-length", "")
     if promised.isdecimal() and int(promised) != received:
-        raise BrokenOffError(f"{received} of {promised} bytes came")
+        raise BrokenOffError(f"{received} of {promised} bytes received")
     if decoder is not None and not decoder.is_whole:
         raise BrokenOffError("a compressed body broke off")
 

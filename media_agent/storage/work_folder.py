@@ -41,8 +41,8 @@ def share(trunk: Path, branch: Path, chunks: int, *, videos: int = 1) -> None:
             _link([trunk / "chunks" / chunk_name(index) for index in range(chunks)], folder)
     except FileNotFoundError as error:
         raise NotResumableError(
-            f"no video can branch off at chunk {chunks}: {error.filename} is gone",
-            hint="branch off at an earlier chunk, or make the whole video anew",
+            f"no video can branch at chunk {chunks}: {error.filename} is gone",
+            hint="branch at an earlier chunk, or generate the whole video again",
         ) from error
     with suppress(FileNotFoundError):  # not every video has states
         _link([trunk / "states" / state_name(chunks)], branch)

@@ -38,9 +38,9 @@ class ToolArguments(Reencoded):
 class ToolShot(Reencoded):
     """One stretch of the video under one prompt."""
 
-    prompt: str = Field(description="What this stretch shows.")
+    prompt: str = Field(description="What this shot shows.")
     duration: _Number | None = Field(
-        None, description="Its length in seconds; at most one shot may leave it open."
+        None, description="Its length in seconds; at most one shot may omit it."
     )
 
 
@@ -52,28 +52,26 @@ class VideoWish(ToolArguments):
         None, description="A storyboard, in order: one video that goes from shot to shot."
     )
     duration: _Number | None = Field(
-        None, description="Length of the whole video in seconds, above 0; null: as the model does."
+        None, description="Length of the whole video in seconds, above 0; null: model default."
     )
     size: str | None = Field(None, description="Frame size in pixels, such as 1280x720.")
-    aspect_ratio: str | None = Field(None, description="Such as 16:9. Give it or size, not both.")
+    aspect_ratio: str | None = Field(None, description="Such as 16:9. Use this or size, not both.")
     negative_prompt: str | None = Field(None, description="What the video should not show.")
     first_frame: str | None = Field(
-        None, description="An image to begin with: an http(s) address or a path of a file."
+        None, description="Image for the first frame: an http(s) URL or a file path."
     )
     seed: _Whole | None = Field(
-        None, description="0 to 2^63-1; the same seed gives the same video. Null: drawn."
+        None, description="0 to 2^63-1; the same seed gives the same video. Null: random."
     )
     model: str | None = Field(
         None,
-        description='Who makes it, "backend" or "backend/model", as plan_video names them. '
-        "Null: the one that the settings name.",
+        description='Backend, "backend" or "backend/model", as named by plan_video. '
+        "Null: the default from the settings.",
     )
     route: str | None = Field(
-        None, description="A route of the settings, such as draft or final, instead of a model."
+        None, description="Routing preset, such as draft or final, instead of a model."
     )
-    max_cost_usd: _Number | None = Field(
-        None, description="Refuse what costs more than this many US dollars."
-    )
+    max_cost_usd: _Number | None = Field(None, description="Maximum cost in USD.")
 
     def to_request(self) -> VideoRequest:
         """Return the request in the words of the core.
@@ -110,7 +108,7 @@ class VideoWish(ToolArguments):
 
 
 class PlanVideo(VideoWish):
-    """Say who could make a video, at what price and how fast, without starting or paying anything.
+    """Compare the backends for a video by price and speed, without starting or paying anything.
 
     Use it before create_video when the cost matters or when you want to choose a model.
     """
@@ -119,10 +117,10 @@ class PlanVideo(VideoWish):
 
 
 class CreateVideo(VideoWish):
-    """Start making a video and return a job at once; then call wait_video until it is finished.
+    """Start generating a video and return a job at once; then call wait_video until it is finished.
 
-    Asking again for the same thing returns the same job and costs nothing more. To have another
-    one made, give another seed or another idempotency_key.
+    Repeating a request returns the same job and costs nothing more. For another video, use
+    another seed or another idempotency_key.
     """
 
     tool = "create_video"
@@ -133,19 +131,19 @@ class CreateVideo(VideoWish):
 
 
 class GetVideo(ToolArguments):
-    """Say how a job stands: progress, and when it is finished its video and its contact sheet."""
+    """Return the state of a job: progress, and once finished its video and contact sheet."""
 
     tool = "get_video"
 
-    job_id: str = Field(description="As create_video returned it.")
+    job_id: str = Field(description="Job ID returned by create_video.")
 
 
 class WaitVideo(ToolArguments):
-    """Wait some seconds for a job, at most 60, and say how it stands; call it again if needed."""
+    """Wait for a job, at most 60 seconds, and return its state; call it again if needed."""
 
     tool = "wait_video"
 
-    job_id: str = Field(description="As create_video returned it.")
+    job_id: str = Field(description="Job ID returned by create_video.")
     seconds: float | None = Field(
         None,
         gt=0,
@@ -160,28 +158,28 @@ class WaitVideo(ToolArguments):
 
 
 class SteerVideo(ToolArguments):
-    """Let a video go on under another prompt while it is made; saying the same again is harmless.
+    """Change the prompt of a running job; repeating the same change is harmless.
 
-    What is finished stays as it is. Models that take no new prompt say so.
+    Finished chunks stay as they are. Models that do not support this report it.
     """
 
     tool = "steer_video"
 
-    job_id: str = Field(description="As create_video returned it.")
-    prompt: str = Field(description="What the video shows from then on.")
+    job_id: str = Field(description="Job ID returned by create_video.")
+    prompt: str = Field(description="New prompt.")
     at: Literal["next", "now"] | StrictInt | None = Field(
         None,
-        description="next or null: with the first part that is not begun; now: also in parts that "
-        "are begun, as far as that still changes them; a number: after so many parts (chunks).",
+        description="next or null: from the first chunk not yet started; now: also chunks in "
+        "progress, as far as they can still change; a number: after that many chunks.",
     )
 
 
 class CancelVideo(ToolArguments):
-    """Stop a job; what was made so far is kept. Harmless when it is finished."""
+    """Stop a job; the frames so far are kept. Harmless once it is finished."""
 
     tool = "cancel_video"
 
-    job_id: str = Field(description="As create_video returned it.")
+    job_id: str = Field(description="Job ID returned by create_video.")
 
 
 TOOLS: tuple[type[ToolArguments], ...] = (

@@ -59,7 +59,7 @@ def as_object(arguments: object, *, shape: type[BaseModel]) -> dict[str, JsonVal
         return {}
     if not isinstance(arguments, Mapping):
         raise InvalidRequestError(
-            "the arguments are no JSON object", hint=f"such as {example_of(shape)}"
+            "the arguments are not a JSON object", hint=f"such as {example_of(shape)}"
         )
     try:
         joined: dict[str, JsonValue] = json.loads(json.dumps(arguments))

@@ -164,7 +164,7 @@ def _parsed(name: str, arguments: Mapping[str, JsonValue] | str) -> ToolArgument
     """
     shapes = {tool.tool: tool for tool in TOOLS}
     if name not in shapes:
-        raise InvalidRequestError(f"there is no tool {name!r}", hint=did_you_mean(name, shapes))
+        raise InvalidRequestError(f"unknown tool {name!r}", hint=did_you_mean(name, shapes))
     try:
         return shapes[name].model_validate(as_object(arguments, shape=shapes[name]))
     except ValidationError as error:
@@ -181,7 +181,7 @@ def _with_sheet(job: VideoJob) -> VideoJob:
         if not sheet.exists():
             write_job_sheet(job, sheet)
     except MediaAgentError as error:
-        said = f"there is no contact sheet: {error.message}"
+        said = f"no contact sheet: {error.message}"
         return job.model_copy(update={"warnings": (*job.warnings, said)})
     image = Artifact(kind=ArtifactKind.CONTACT_SHEET, path=str(sheet), mime_type="image/png")
     return job.model_copy(update={"artifacts": (*job.artifacts, image)})

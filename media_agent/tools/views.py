@@ -16,18 +16,18 @@ _NEXT = {
     JobStatus.COMPLETED: "look at contact_sheet to judge the video, then use video",
     JobStatus.FAILED: "read error; to try again, at its full price, call create_video with another "
     "idempotency_key",
-    JobStatus.CANCELLED: "read warnings; to have it made after all, at its full price, call "
+    JobStatus.CANCELLED: "read warnings; to generate it after all, at its full price, call "
     "create_video with another idempotency_key",
-    JobStatus.OUTCOME_UNKNOWN: "do not create it again: it may be there and paid; read error, and "
+    JobStatus.OUTCOME_UNKNOWN: "do not create it again: it may exist and be paid; read error, and "
     "let a person run media-agent jobs resume JOB_ID, which pays for nothing twice",
 }
 _PARTS_ARE_KEPT = (
-    "do not create it again: parts that are made and paid are kept; let a person run media-agent "
-    "jobs resume JOB_ID, which makes the rest"
+    "do not create it again: finished segments are kept and paid for; let a person run media-agent "
+    "jobs resume JOB_ID, which generates the rest"
 )
 _NOBODY_WORKS = (
-    "do not create it again, and do not wait: nobody works on it, and it could not be gone on "
-    "with; let a person run media-agent jobs resume JOB_ID, which says why"
+    "do not create it again, and do not wait: no process works on it, and it could not be "
+    "resumed; let a person run media-agent jobs resume JOB_ID, which says why"
 )
 _ENDED_SHORT = (JobStatus.FAILED, JobStatus.CANCELLED)
 
@@ -35,24 +35,24 @@ _ENDED_SHORT = (JobStatus.FAILED, JobStatus.CANCELLED)
 class JobView(Schema):
     """How a job stands."""
 
-    job_id: str = Field(description="For the other tools.")
-    status: JobStatus = Field(description="Where it stands.")
-    finished: bool = Field(description="Nothing more will happen by itself.")
+    job_id: str = Field(description="ID to pass to the other tools.")
+    status: JobStatus = Field(description="State of the job.")
+    finished: bool = Field(description="True when nothing more will happen by itself.")
     progress: float | None = Field(None, description="0 to 1; null: unknown.")
-    phase: str | None = Field(None, description="What is being done.")
+    phase: str | None = Field(None, description="Current phase of the work.")
     made_by: str = Field(description="Backend and model.")
     verification: str | None = Field(None, description="How far that backend was checked.")
-    cost_usd: float | None = Field(None, description="The price that was planned; null: unknown.")
+    cost_usd: float | None = Field(None, description="Planned price; null: unknown.")
     video: str | None = Field(None, description="The file, when it is finished.")
-    partial_video: str | None = Field(None, description="What was made of a video that broke off.")
-    contact_sheet: str | None = Field(None, description="An image with frames of the video.")
+    partial_video: str | None = Field(None, description="The frames of a video that broke off.")
+    contact_sheet: str | None = Field(None, description="Image with frames of the video.")
     record: str | None = Field(None, description="Exactly what was asked, sent and delivered.")
     seconds: float | None = Field(None, description="Length of the video.")
     frame_size: str | None = Field(None, description="Size of its frames.")
-    adjustments: tuple[str, ...] = Field((), description="What differs from what was asked.")
-    warnings: tuple[str, ...] = Field((), description="What you should know.")
-    error: ErrorInfo | None = Field(None, description="Why there is no video.")
-    next: str = Field(description="What to do now.")
+    adjustments: tuple[str, ...] = Field((), description="Differences from the request.")
+    warnings: tuple[str, ...] = Field((), description="Warnings to consider.")
+    error: ErrorInfo | None = Field(None, description="Why the video is missing.")
+    next: str = Field(description="Next step.")
 
 
 def view_job(job: VideoJob, *, verification: str | None = None, is_moving: bool = True) -> JobView:
@@ -95,22 +95,22 @@ def _next_for(job: VideoJob, *, is_moving: bool) -> str:
 class OptionView(Schema):
     """Somebody who could make the video."""
 
-    model: str = Field(description='Give this as "model" to choose it.')
+    model: str = Field(description='Pass this as "model" to choose it.')
     cost_usd: float | None = Field(None, description="Price; null: unknown, which is not free.")
-    seconds: float | None = Field(None, description="Time until it is there; null: unknown.")
+    seconds: float | None = Field(None, description="Time until the video is ready; null: unknown.")
     method: str = Field(description="single, endless, extend or chain: how the length is reached.")
-    seams: int = Field(0, description="Places where one part ends and another begins.")
+    seams: int = Field(0, description="Cuts between segments.")
     verification: str = Field(description="How far this backend was checked.")
-    local: bool = Field(False, description="Works on this machine.")
-    adjustments: tuple[str, ...] = Field((), description="What would differ from what was asked.")
-    reasons: tuple[str, ...] = Field((), description="Why it is where it is.")
+    local: bool = Field(False, description="Runs on this machine.")
+    adjustments: tuple[str, ...] = Field((), description="What would differ from the request.")
+    reasons: tuple[str, ...] = Field((), description="Reasons for its rank.")
 
 
 class RefusalView(Schema):
     """Somebody who could not, and why."""
 
     model: str = Field(description="Backend and model.")
-    reasons: tuple[str, ...] = Field(description="Why not, with the way out where there is one.")
+    reasons: tuple[str, ...] = Field(description="Why not, and the fix where there is one.")
 
 
 class PlanView(Schema):
@@ -118,9 +118,9 @@ class PlanView(Schema):
 
     summary: str = Field(description="The plan in a sentence.")
     chosen: OptionView | None = Field(None, description="What create_video would do.")
-    others: tuple[OptionView, ...] = Field((), description="Who else could, best first.")
-    refused: tuple[RefusalView, ...] = Field((), description="Who could not.")
-    next: str = Field(description="What to do now.")
+    others: tuple[OptionView, ...] = Field((), description="Other backends that could, best first.")
+    refused: tuple[RefusalView, ...] = Field((), description="Backends that cannot.")
+    next: str = Field(description="Next step.")
 
 
 def view_plan(report: PlanReport, *, others: tuple[Candidate, ...] = ()) -> PlanView:
@@ -143,7 +143,7 @@ def _next_of(has_chosen: bool, has_others: bool) -> str:
         return "call create_video with the same arguments, or with the model of another option"
     if has_others:
         return "call create_video with the model of one of the others"
-    return "change what you ask for as the reasons say"
+    return "change the request as the reasons say"
 
 
 def _option(candidate: Candidate) -> OptionView:

@@ -17,7 +17,7 @@ FALLBACK_SECONDS = 5.0
 
 
 class VerificationLevel(StrEnum):
-    """How far somebody has checked that a backend does what it says."""
+    """How far a backend has been verified to do what it declares."""
 
     LIVE = "live"
     WIRE_EQUAL = "wire-equal"
@@ -30,7 +30,7 @@ class VerificationLevel(StrEnum):
 class Verification(Schema):
     """A level, when it was reached, and a word about it."""
 
-    level: VerificationLevel = Field(description="How far it was checked.")
+    level: VerificationLevel = Field(description="How far it was verified.")
     date: datetime.date | None = Field(None, description="When, for live.")
     note: str | None = Field(None, description="What was checked, in a few words.")
 
@@ -115,7 +115,7 @@ class Capabilities(Document):
         1, ge=1, description="It makes frame_multiple * k + frame_offset frames, k from 0."
     )
     frame_offset: int = Field(0, ge=0, description="See frame_multiple; Wan makes 4k + 1.")
-    endless: TriState = Field(False, description="Whether it can go on until told to finish.")
+    endless: TriState = Field(False, description="Whether it can run until finished by a command.")
     chunk_seconds: float | None = Field(
         None, gt=0, description="Length of a chunk; prompts change only between chunks."
     )
@@ -128,18 +128,18 @@ class Capabilities(Document):
     )
     max_prompt_words: int | None = Field(None, ge=1, description="Longest prompt, in words.")
     closed_vocabulary: tuple[str, ...] | None = Field(
-        None, description="The only words it understands, lower case; null: open."
+        None, description="The only words it knows, lower case; null: open."
     )
     negative_prompt: TriState = Field(False, description="Takes a negative prompt.")
     camera: TriState = Field(False, description="Takes a camera movement.")
     seed: TriState = Field(False, description="Takes a seed.")
     audio: TriState = Field(
-        False, description="Can make sound; unknown: asking for it is passed on."
+        False, description="Can generate audio; unknown: requests are passed on."
     )
 
     controls: tuple[Control, ...] = Field((), description="Commands a running job takes.")
     cancels: TriState = Field("unknown", description="A running job can be stopped.")
-    resumable: TriState = Field(False, description="Goes on from a resume token.")
+    resumable: TriState = Field(False, description="Resumes from a resume token.")
     extends: TriState = Field(False, description="Continues a finished video.")
     streams: TriState = Field(False, description="Delivers chunks while it works.")
 
@@ -154,15 +154,15 @@ class Capabilities(Document):
 
     options: tuple[OptionSpec, ...] = Field((), description="Options only this backend knows.")
     verification: Verification = Field(
-        Verification(level=VerificationLevel.SHEET_ONLY), description="How far it was checked."
+        Verification(level=VerificationLevel.SHEET_ONLY), description="How far it was verified."
     )
     weights_sha256: Sha256 | None = Field(None, description="Digest of the weights, if local.")
     licence: str | None = Field(None, description="Licence of the model, SPDX or a name.")
     local: bool = Field(
-        False, description="Works on this machine: neither prompt nor video leaves it."
+        False, description="Runs on this machine: neither prompt nor video leaves it."
     )
     missing: str | None = Field(
-        None, description="What it lacks to work, such as a key, and how to get it; null: nothing."
+        None, description="What is missing, such as a key, and how to get it; null: nothing."
     )
 
     @model_validator(mode="after")
@@ -184,13 +184,13 @@ class Estimate(Document):
     disk_bytes: int | None = Field(
         None,
         ge=0,
-        description="What is kept on disk besides the video, to go on from it; in bytes.",
+        description="What is kept on disk for resuming, besides the video; in bytes.",
     )
     source: str | None = Field(None, description="Where the numbers come from, with a date.")
 
 
 class Policy(StrEnum):
-    """What to do with a wish that a backend cannot meet exactly."""
+    """What to do if a backend does not support a value."""
 
     STRICT = "strict"
     ADJUST = "adjust"
@@ -225,10 +225,10 @@ class Segment(Schema):
     )
     continues_from: Literal["nothing", "last_frame", "video"] = Field(
         "nothing",
-        description="What it begins from: last frame or video of the segment before.",
+        description="What it starts from: last frame or video of the previous segment.",
     )
     estimate: Estimate = Field(Estimate(), description="What it will take, made once.")
-    count: int = Field(1, ge=1, description="How often it is made, one after the other.")
+    count: int = Field(1, ge=1, description="How often it is generated, one after the other.")
 
 
 class Origin(Schema):
@@ -247,22 +247,22 @@ class Plan(Document):
     duration of every shot (not of the last when endless).
     """
 
-    backend: str = Field(description="Who makes it.")
-    model: str = Field(description="With which model.")
+    backend: str = Field(description="Name of the backend.")
+    model: str = Field(description="Name of the model.")
     policy: Policy = Field(description="The policy it was negotiated under.")
     request: VideoRequest = Field(description="What will be sent.")
     adjustments: tuple[Adjustment, ...] = Field((), description="Every change, with its reason.")
-    warnings: tuple[str, ...] = Field((), description="What the caller should know.")
+    warnings: tuple[str, ...] = Field((), description="Warnings for the caller.")
     estimate: Estimate = Field(Estimate(), description="What it will take.")
     method: Method = Field(Method.SINGLE, description="How the length is reached.")
     segments: tuple[Segment, ...] = Field(
         (), description="The segments the video is joined from; empty: `request` goes out as it is."
     )
     repeats: bool = Field(
-        False, description="Whether the last segment is made again until told to finish."
+        False, description="Whether the last segment repeats until the job is finished."
     )
     origin: Origin | None = Field(
-        None, description="The video it goes on from; its chunks are taken as they are."
+        None, description="The video it continues; its chunks are kept as they are."
     )
 
     @property

@@ -6,9 +6,9 @@ from media_agent_schemas.base import Document
 
 
 class ErrorInfo(Document):
-    """What went wrong, and the way out; never a secret."""
+    """What went wrong, and the fix; never a secret."""
 
     code: str = Field(min_length=1, description="Stable code, for example invalid_request.")
     message: str = Field(description="Names the thing and the value.")
-    hint: str | None = Field(None, description="The way out.")
+    hint: str | None = Field(None, description="How to fix it.")
     retryable: bool = Field(False, description="Whether the same request may work later.")

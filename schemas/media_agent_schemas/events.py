@@ -43,7 +43,7 @@ class Cost(Schema):
     """What was really billed."""
 
     usd: Measured = Field(None, description="In USD; null: unknown.")
-    source: str | None = Field(None, description="Who says so.")
+    source: str | None = Field(None, description="Source of the figure.")
 
 
 class Computation(Schema):
@@ -65,30 +65,32 @@ class Delivery(Schema):
     seed: int | None = Field(None, description="The seed used.")
     model: str | None = Field(None, description="The model that served.")
     weights_sha256: Sha256 | None = Field(None, description="Digest of the weights.")
-    verification: Verification | None = Field(None, description="How far it was checked.")
-    computation: Computation | None = Field(None, description="On what it was computed.")
+    verification: Verification | None = Field(None, description="How far the backend was verified.")
+    computation: Computation | None = Field(
+        None, description="Hardware and software it was computed on."
+    )
     prompts_sent: tuple[str, ...] | None = Field(
         None, description="Per shot, the prompt as the model saw it; absent: as planned."
     )
-    warnings: tuple[str, ...] = Field((), description="What the caller should know.")
+    warnings: tuple[str, ...] = Field((), description="Warnings for the caller.")
     timing: Timing = Field(Timing(), description="How long it took.")
-    cost: Cost | None = Field(None, description="What was billed.")
+    cost: Cost | None = Field(None, description="Billed cost.")
 
 
 class JobStarted(Schema):
     """Work has begun."""
 
     type: Literal["job.started"] = "job.started"
-    message: str | None = Field(None, description="A word for people.")
+    message: str | None = Field(None, description="Message for people.")
 
 
 class JobProgressed(Schema):
     """Work goes on."""
 
     type: Literal["job.progressed"] = "job.progressed"
-    phase: str = Field(description="What is being done, such as denoise.")
+    phase: str = Field(description="Current phase, such as denoise.")
     fraction: float | None = Field(None, ge=0, le=1, description="Of the whole job; null: unknown.")
-    message: str | None = Field(None, description="A word for people.")
+    message: str | None = Field(None, description="Message for people.")
 
 
 class ChunkReady(Schema):
@@ -98,7 +100,7 @@ class ChunkReady(Schema):
     index: int = Field(ge=0, description="0 for the first chunk.")
     frames: int = Field(ge=0, description="Frames in this chunk.")
     path: str | None = Field(None, description="The growing video, playable up to this chunk.")
-    resume: ResumeToken | None = Field(None, description="To go on after this chunk.")
+    resume: ResumeToken | None = Field(None, description="To resume after this chunk.")
 
 
 class PromptChanged(Schema):

@@ -31,18 +31,20 @@ class JobStatus(StrEnum):
 class OperationRef(Document):
     """Enough to find work again from another process; small, JSON, no secret."""
 
-    backend: str = Field(min_length=1, description="Who works on it.")
-    model: str | None = Field(None, description="With which model.")
+    backend: str = Field(min_length=1, description="Name of the backend.")
+    model: str | None = Field(None, description="Name of the model.")
     operation_id: str = Field(min_length=1, description="The backend's name for the work.")
-    data: dict[str, JsonValue] = Field({}, description="All else needed to find it, such as URLs.")
+    data: dict[str, JsonValue] = Field(
+        {}, description="Everything else needed to find it, such as URLs."
+    )
 
 
 class ResumeToken(Document):
     """Enough to go on computing after the last finished chunk, in another process."""
 
-    backend: str = Field(description="Who wrote it; nobody else can read it.")
-    model: str = Field(description="With which model.")
-    next_chunk: int = Field(ge=0, description="Index of the first chunk still to be made.")
+    backend: str = Field(description="Backend that wrote it; no other can read it.")
+    model: str = Field(description="Name of the model.")
+    next_chunk: int = Field(ge=0, description="Index of the first chunk still to be generated.")
     key: str | None = Field(
         None,
         description="The submission in whose work folder the chunks and the state are; absent: the "
@@ -76,17 +78,17 @@ class VideoJob(Document):
     """One job: what was asked, what was planned, where it stands, what came of it."""
 
     id: str = Field(min_length=1, description="Unique; also the name of its folder.")
-    status: JobStatus = Field(JobStatus.QUEUED, description="Where it stands.")
+    status: JobStatus = Field(JobStatus.QUEUED, description="State of the job.")
     created_at: AwareDatetime = Field(description="When it was accepted here.")
     updated_at: AwareDatetime = Field(description="When it last changed.")
-    request: VideoRequest = Field(description="What was asked.")
-    plan: Plan = Field(description="What was sent to whom, and every change.")
+    request: VideoRequest = Field(description="The request.")
+    plan: Plan = Field(description="What was sent to which backend, and every change.")
     ref: OperationRef | None = Field(None, description="Where the work is, once submitted.")
     progress: float | None = Field(None, ge=0, le=1, description="Fraction; null: unknown.")
-    phase: str | None = Field(None, description="What is being done.")
+    phase: str | None = Field(None, description="Current phase.")
     chunks_ready: int = Field(0, ge=0, description="Finished chunks.")
     frames_ready: int = Field(0, ge=0, description="Finished frames.")
     artifacts: tuple[Artifact, ...] = Field((), description="The files; the video is the first.")
     record_path: str | None = Field(None, description="The generation record beside the video.")
-    warnings: tuple[str, ...] = Field((), description="What the caller should know.")
+    warnings: tuple[str, ...] = Field((), description="Warnings for the caller.")
     error: ErrorInfo | None = Field(None, description="Why it did not complete.")

@@ -11,33 +11,35 @@ from media_agent_schemas.request import RoutingPreference, VideoRequest
 
 
 class Quality(Schema):
-    """How good the videos of a model look: an opinion, and whose."""
+    """How good the videos of a model look: a rating, and whose."""
 
     tier: int = Field(ge=0, le=5, description="0: no model at all, 1: a toy, 5: the best there is.")
-    opinion_of: str = Field(min_length=1, description="Whose opinion; it is not measured here.")
-    date: datetime.date = Field(description="When it was held.")
+    opinion_of: str = Field(min_length=1, description="Who rated it; not measured here.")
+    date: datetime.date = Field(description="Date of the rating.")
 
     def __str__(self) -> str:
-        return f"{self.tier}/5 in the opinion of {self.opinion_of}, {self.date}"
+        return f"{self.tier}/5 (rated by {self.opinion_of}, {self.date})"
 
 
 class Candidate(Schema):
-    """One model that could make the video, or why it will not."""
+    """One model that could make the video, or the reason why not."""
 
-    backend: str = Field(description="Who.")
-    model: str = Field(description="With which model.")
+    backend: str = Field(description="Name of the backend.")
+    model: str = Field(description="Name of the model.")
     rank: int | None = Field(None, ge=1, description="1: chosen; null: refused.")
     method: Method = Field(Method.SINGLE, description="How the length is reached.")
-    submissions: int = Field(1, ge=1, description="Pieces of work that would be submitted.")
-    seams: int = Field(0, ge=0, description="Places where one part ends and another begins.")
+    submissions: int = Field(1, ge=1, description="Number of submissions.")
+    seams: int = Field(0, ge=0, description="Cuts between segments.")
     estimate: Estimate = Field(Estimate(), description="Price and time; null is unknown.")
-    quality: Quality | None = Field(None, description="An opinion; null: none is known.")
+    quality: Quality | None = Field(None, description="Quality rating; null: not rated.")
     verification: Verification = Field(description="How far the backend was checked.")
     licence: str | None = Field(None, description="Licence of the model; null: unknown.")
-    local: bool = Field(False, description="Works on this machine.")
-    missing: str | None = Field(None, description="What it lacks to work, such as a key.")
-    reasons: tuple[str, ...] = Field((), description="Why it is where it is.")
-    refusals: tuple[ErrorInfo, ...] = Field((), description="Why not; empty: it could.")
+    local: bool = Field(False, description="Runs on this machine.")
+    missing: str | None = Field(None, description="What is missing, such as a key.")
+    reasons: tuple[str, ...] = Field((), description="Reasons for its rank.")
+    refusals: tuple[ErrorInfo, ...] = Field(
+        (), description="Why it was refused; empty: it was not."
+    )
     plan: Plan | None = Field(None, description="What would be sent; null: it cannot be planned.")
 
     @property
@@ -49,11 +51,11 @@ class Candidate(Schema):
 class PlanReport(Document):
     """Every candidate, best first, then the refused ones; nothing was started or spent."""
 
-    request: VideoRequest = Field(description="What was asked.")
-    policy: Policy = Field(description="What happens to wishes that cannot be met exactly.")
-    prefer: RoutingPreference = Field(description="What decided among those that could.")
+    request: VideoRequest = Field(description="The request.")
+    policy: Policy = Field(description="What happens to unsupported values.")
+    prefer: RoutingPreference = Field(description="How the candidates were ranked.")
     candidates: tuple[Candidate, ...] = Field((), description="All of them, in order.")
-    summary: str = Field("", description="Who would make it and why, or why nobody can.")
+    summary: str = Field("", description="Which backend was selected and why, or why none can.")
 
     @property
     def chosen(self) -> Candidate | None:

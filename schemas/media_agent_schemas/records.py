@@ -31,7 +31,7 @@ class Lineage(Schema):
     )
     software: dict[str, str] = Field({}, description="Versions of what made it.")
     computation: Computation | None = Field(
-        None, description="On what it was computed, where that was here."
+        None, description="Hardware and software, if computed on this machine."
     )
 
 
@@ -49,11 +49,11 @@ class GenerationRecord(Document):
 
     job_id: str = Field(description="The job.")
     status: JobStatus = Field(description="How it ended.")
-    backend: str = Field(description="Who made it.")
+    backend: str = Field(description="Name of the backend.")
     kind: str | None = Field(None, description="The backend behind a name from the settings.")
-    model: str = Field(description="With which model.")
+    model: str = Field(description="Name of the model.")
     weights_sha256: Sha256 | None = Field(None, description="Digest of the weights.")
-    verification: Verification = Field(description="How far the backend was checked.")
+    verification: Verification = Field(description="How far the backend was verified.")
 
     asked: VideoRequest = Field(description="The request as it came.")
     adjusted: tuple[Adjustment, ...] = Field((), description="Every change, with its reason.")
@@ -69,7 +69,7 @@ class GenerationRecord(Document):
         None, ge=0, le=1, description="Delivered over planned; null: endless."
     )
     times: Times = Field(description="When, and how long.")
-    cost: Cost = Field(Cost(), description="What was billed.")
+    cost: Cost = Field(Cost(), description="Billed cost.")
     lineage: Lineage = Field(Lineage(), description="Where it comes from.")
-    warnings: tuple[str, ...] = Field((), description="What the caller should know.")
+    warnings: tuple[str, ...] = Field((), description="Warnings for the caller.")
     error: ErrorInfo | None = Field(None, description="Why it did not complete.")

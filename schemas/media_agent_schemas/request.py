@@ -17,7 +17,7 @@ MOST_FRAMES = 10**10  # of the longest video at the highest frame rate
 
 def _check_prompt(prompt: str) -> str:
     if not prompt.strip():
-        raise ValueError("prompt is empty; say what the video shows")
+        raise ValueError("prompt is empty; describe what the video shows")
     size = len(prompt.encode("utf-8", "surrogatepass"))
     if size > LONGEST_PROMPT_BYTES:
         raise ValueError(f"prompt has {size} bytes; at most {LONGEST_PROMPT_BYTES} are taken")
@@ -90,24 +90,24 @@ class VideoMode(StrEnum):
 
 
 class Shot(Schema):
-    """A stretch of the video under one prompt."""
+    """A part of the video with one prompt."""
 
-    prompt: Prompt = Field(description="What this stretch shows.")
+    prompt: Prompt = Field(description="What this shot shows.")
     duration: Duration | None = Field(
-        None, description="Length in seconds; absent: what the other shots leave of the whole."
+        None, description="Length in seconds; default: the remaining time."
     )
 
 
 class Budget(Schema):
-    """What the caller is ready to spend."""
+    """What the caller is willing to spend."""
 
     max_cost_usd: float | None = Field(
-        None, ge=0, allow_inf_nan=False, description="Refuse what costs more, in USD."
+        None, ge=0, allow_inf_nan=False, description="Maximum cost in USD."
     )
 
 
 class RoutingPreference(StrEnum):
-    """What matters most when several backends could do it."""
+    """How to rank the backends that can serve a request."""
 
     CHEAPEST = "cheapest"
     FASTEST = "fastest"
@@ -116,44 +116,44 @@ class RoutingPreference(StrEnum):
 
 
 class Routing(Schema):
-    """Wishes about who makes the video; a backend is named "backend" or "backend/model"."""
+    """How to choose the backend; one is named "backend" or "backend/model"."""
 
-    allow: tuple[str, ...] | None = Field(None, description="Only these.")
-    avoid: tuple[str, ...] = Field((), description="Never these.")
-    prefer: RoutingPreference | None = Field(None, description="What matters most.")
-    local_only: bool = Field(False, description="Only what works on this machine.")
+    allow: tuple[str, ...] | None = Field(None, description="Use only these.")
+    avoid: tuple[str, ...] = Field((), description="Never use these.")
+    prefer: RoutingPreference | None = Field(None, description="How to rank the backends.")
+    local_only: bool = Field(False, description="Use only backends on this machine.")
     licences: tuple[str, ...] | None = Field(
-        None, description="Only models under these licences; an unknown licence is none of them."
+        None, description="Only models under these licences; an unknown licence is excluded."
     )
     route: str | None = Field(
-        None, min_length=1, description="A route of the settings; it says what is not said here."
+        None, min_length=1, description="Routing preset; used for whatever is left open here."
     )
 
 
 class VideoRequest(Document):
-    """A video that somebody wants: one prompt, or a storyboard of shots.
+    """A requested video: one prompt, or a storyboard of shots.
 
     `None` means "not given" everywhere; 0 is a value.
     """
 
     prompt: Prompt | None = Field(None, description="What the video shows; or give shots.")
-    negative_prompt: Prompt | None = Field(None, description="What it should not show.")
+    negative_prompt: Prompt | None = Field(None, description="What the video should not show.")
     shots: tuple[Shot, ...] = Field((), description="A storyboard, in order; or give prompt.")
     mode: VideoMode | None = Field(None, description="Kind of work; inferred when absent.")
     inputs: tuple[MediaInput, ...] = Field((), description="Images and videos to start from.")
     camera: CameraMove | None = Field(None, description="Camera movement.")
     duration: Duration | None = Field(None, description="Length in seconds; or num_frames.")
     num_frames: FrameCount | None = Field(None, description="Length in frames; or duration.")
-    endless: bool = Field(False, description="Go on until told to finish.")
+    endless: bool = Field(False, description="Continue until finished by a command.")
     fps: FramesPerSecond | None = Field(None, description="Frames per second.")
     size: Size | None = Field(None, description="Frame size in pixels; or resolution.")
     resolution: ResolutionTier | None = Field(None, description="Nominal tier; or size.")
     aspect_ratio: str | None = Field(
         None, pattern=r"^[1-9]\d{0,3}:[1-9]\d{0,3}$", description="Width:height, such as 16:9."
     )
-    seed: Seed | None = Field(None, description="0 to 2^63-1; absent: drawn and recorded.")
-    audio: bool | None = Field(None, description="With sound; absent: as the model does.")
-    n: int = Field(1, ge=1, le=16, description="How many videos.")
+    seed: Seed | None = Field(None, description="0 to 2^63-1; default: random, recorded.")
+    audio: bool | None = Field(None, description="With audio; default: model default.")
+    n: int = Field(1, ge=1, le=16, description="Number of videos.")
     model: str | None = Field(
         None, min_length=1, description='"backend" or "backend/model"; absent: the default.'
     )
@@ -161,8 +161,8 @@ class VideoRequest(Document):
         {}, description="Options of one backend only, by backend name, then option name."
     )
     labels: dict[Text, Text] = Field({}, description="The caller's own marks, kept in the record.")
-    budget: Budget | None = Field(None, description="What may be spent.")
-    routing: Routing | None = Field(None, description="Wishes about who makes it.")
+    budget: Budget | None = Field(None, description="Spending limit.")
+    routing: Routing | None = Field(None, description="How to choose the backend.")
 
     @model_validator(mode="after")
     def _one_way_to_say_it(self) -> Self:
@@ -175,7 +175,7 @@ class VideoRequest(Document):
         if self.prompt is not None and self.shots:
             raise ValueError("give either prompt or shots, not both")
         if self.prompt is None and not self.shots and not self.inputs:
-            raise ValueError("neither prompt nor shots nor inputs: nothing says what to show")
+            raise ValueError("neither prompt nor shots nor inputs: nothing describes what to show")
 
     def _check_length(self) -> None:
         given = [
@@ -193,9 +193,9 @@ class VideoRequest(Document):
             )
         open_ended = [shot for shot in self.shots if shot.duration is None]
         if len(open_ended) > 1:
-            raise ValueError(f"{len(open_ended)} shots have no duration; at most one may lack it")
+            raise ValueError(f"{len(open_ended)} shots have no duration; at most one may omit it")
         if self.endless and self.shots and self.shots[-1].duration is not None:
-            raise ValueError("endless: the last shot goes on for ever and takes no duration")
+            raise ValueError("endless: the last shot is endless and takes no duration")
         self._check_sum(bool(open_ended))
 
     def _check_sum(self, has_open_shot: bool) -> None:

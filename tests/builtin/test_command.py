@@ -133,8 +133,8 @@ async def test_the_video_of_a_program_is_taken_as_it_is(build: Build) -> None:
             "64x64",
             0.5,
             (
-                "64x64 was planned, 32x64 came",
-                "0.5 s were planned, 0.375 s came (3 frames)",
+                "requested 64x64, received 32x64",
+                "requested 0.5 s, received 0.375 s (3 frames)",
             ),
         ),
     ],

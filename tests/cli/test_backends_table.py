@@ -40,7 +40,7 @@ def test_the_table_says_what_matters_in_100_columns(capsys: pytest.CaptureFixtur
     assert rows["BACKEND/MODEL"] == ["FROM", "LONGEST", "PRICE", "CHECKED", "READY"]
     assert rows["sandbox/slate"] == ["text", "endless", "free", "simulator", "yes"]
     assert rows["final/slate"] == ["text", "endless", "$0.50/s", "simulator", "yes"]
-    program = ["text", "5", "s", "free", "sheet-only", "lacks", "a", "program"]
+    program = ["text", "5", "s", "free", "sheet-only", "needs", "a", "program"]
     assert rows["mine/program"] == program
     assert [line for line in lines if len(line) > 100 and not line.startswith("problem:")] == []
 
@@ -86,5 +86,5 @@ def test_a_kind_that_does_not_exist_is_a_problem_and_harms_no_other(
     assert main(["backends"]) == 0
 
     said = capsys.readouterr().out
-    assert "problem: final: backend final: there is no kind 'sandbx'; did you mean" in said
+    assert "problem: final: backend final: unknown kind 'sandbx'; did you mean" in said
     assert "sandbox/slate" in said

@@ -27,7 +27,7 @@ def checked(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, l
 def test_sound_settings_are_said_to_be(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file.write_text('default_backend = "sandbox"\n')
 
-    assert checked(capsys) == (0, [f"no faults in {file}"])
+    assert checked(capsys) == (0, [f"no errors in {file}"])
 
 
 def test_without_any_file_the_defaults_hold(
@@ -35,13 +35,13 @@ def test_without_any_file_the_defaults_hold(
 ) -> None:
     monkeypatch.setenv("MEDIA_AGENT_DEFAULT_BACKEND", "sandbox")
 
-    assert checked(capsys) == (0, ["no settings file; defaults hold"])
+    assert checked(capsys) == (0, ["no settings file; defaults apply"])
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ('x = 1\n[backends.a]\nkind = "sandbx"', ":3: backends.a.kind: there is no kind 'sandbx'"),
+        ('x = 1\n[backends.a]\nkind = "sandbx"', ":3: backends.a.kind: unknown kind 'sandbx'"),
         ('[backends.a]\nkind = "sandbox"\nkey_env = "NO_KEY"', ":3: backends.a.key_env: the var"),
         ('[backends.a]\nkind = "sandbox"\nkey_file = "no"', ":3: backends.a.key_file: the key"),
         ('[backends.a]\nkind = "sandbox"\nmodel = "slat"', ":3: backends.a.model: a has no"),
@@ -55,12 +55,12 @@ def test_without_any_file_the_defaults_hold(
         ),
         (
             '[backends.a]\nkind = "http"\nbase_url = "https://x.test"\n[backends.a.options]\nsub=1',
-            ":5: backends.a.options.sub: there is no such key",
+            ":5: backends.a.options.sub: unknown key",
         ),
-        ('[routes.b]\nallow = [\n "sandbox",\n "sandbx"]', ":2: routes.b.allow: there is no"),
+        ('[routes.b]\nallow = [\n "sandbox",\n "sandbx"]', ":2: routes.b.allow: unknown backend"),
         ('[routes.b]\ndeny = ["sandbox/x"]', ":2: routes.b.deny: sandbox has no model 'x'"),
-        ('[routes.b]\nmodel = "sandbx"', ":2: routes.b.model: there is no backend 'sandbx'; did"),
-        ('default_backend = "sandbx"', ":1: default_backend: there is no backend 'sandbx'"),
+        ('[routes.b]\nmodel = "sandbx"', ":2: routes.b.model: unknown backend 'sandbx'; did"),
+        ('default_backend = "sandbx"', ":1: default_backend: unknown backend 'sandbx'"),
         ("policy = 1", ":1: policy: it should be"),
         ("[budget\nmax_cost_usd = 1", ":1: not valid TOML"),
     ],
@@ -152,7 +152,7 @@ def test_another_file_can_be_checked(tmp_path: Path, capsys: pytest.CaptureFixtu
     (tmp_path / "other.toml").write_text("nonsense = 1")
 
     assert checked(capsys, "other.toml")[0] == 19
-    assert checked(capsys, "missing.toml") == (19, ["missing.toml: there is no such file"])
+    assert checked(capsys, "missing.toml") == (19, ["missing.toml: no such file"])
 
 
 def test_programs_get_faults_and_warnings_apart(

@@ -40,7 +40,7 @@ def test_a_killed_video_is_listed_as_such_and_goes_on_where_it_was(
     killed: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["jobs", "list"]) == 0
-    assert "its process is gone: jobs resume" in capsys.readouterr().out
+    assert "its process is gone; use jobs resume" in capsys.readouterr().out
 
     assert main(["jobs", "resume"]) == 0
 
@@ -53,7 +53,7 @@ def test_a_killed_video_is_listed_as_such_and_goes_on_where_it_was(
     assert [event.sequence for event in events] == list(range(len(events)))
     assert sum(event.event.type == "chunk.ready" for event in events) == 6
     assert main(["jobs", "resume"]) == 0
-    assert "no job waits for its process" in capsys.readouterr().err
+    assert "no jobs to resume" in capsys.readouterr().err
 
 
 def test_a_killed_video_can_be_cancelled_and_is_only_gone_on_with_by_name(
@@ -68,7 +68,7 @@ def test_a_killed_video_can_be_cancelled_and_is_only_gone_on_with_by_name(
 
     assert probe(Path("a.mp4")).frames == 144
     assert main(["jobs", "resume", killed]) == 0
-    assert f"{killed} is over" in capsys.readouterr().err
+    assert f"{killed} has already ended" in capsys.readouterr().err
 
 
 def test_a_lost_reply_is_reported_reconciled_and_never_sent_again(
@@ -90,12 +90,12 @@ def test_a_lost_reply_is_reported_reconciled_and_never_sent_again(
         shown = capsys.readouterr().out
 
         assert simulator.accepted == len(simulator.calls("submit")) == 1
-    assert "nobody knows whether fal accepted" in said.err
-    assert f"looking for {job} at fal" in said.err
-    assert f"looking for {job} at fal" in again.err
-    assert "cannot be searched: look at its own page" in said.out
+    assert "it is unknown whether fal accepted" in said.err
+    assert f"looking for {job} on fal" in said.err
+    assert f"looking for {job} on fal" in again.err
+    assert "cannot be searched: check its own page" in said.out
     assert [row["job"] for row in data] == [job]
-    assert "look at its own page" in again.err
+    assert "check its own page" in again.err
     assert "to fal: unknown" in shown
     assert "next      fal cannot be asked" in shown
     assert "secret-key" not in said.out + said.err + again.err + shown
@@ -104,7 +104,7 @@ def test_a_lost_reply_is_reported_reconciled_and_never_sent_again(
 def test_nothing_unknown_is_said_so(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["jobs", "reconcile"]) == 0
 
-    assert "no job has an unknown outcome" in capsys.readouterr().out
+    assert "no jobs with an unknown outcome" in capsys.readouterr().out
 
 
 def test_the_same_idempotency_key_makes_one_video(capsys: pytest.CaptureFixture[str]) -> None:
@@ -144,4 +144,4 @@ def test_a_job_that_does_not_exist_is_said(
 ) -> None:
     assert main(["jobs", command, "nothing"]) == 15
 
-    assert "there is no job 'nothing'" in capsys.readouterr().err
+    assert "unknown job 'nothing'" in capsys.readouterr().err

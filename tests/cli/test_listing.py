@@ -54,7 +54,7 @@ def test_a_job_is_shown_for_people_and_for_programs(
 def test_a_job_that_is_not_there_has_its_own_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["jobs", "show", "nothing"]) == 15
 
-    assert "there is no job 'nothing'" in capsys.readouterr().err
+    assert "unknown job 'nothing'" in capsys.readouterr().err
 
 
 def test_backends_are_listed_with_what_they_can_and_how_far_they_were_checked(

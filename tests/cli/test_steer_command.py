@@ -71,16 +71,16 @@ def test_a_video_of_another_process_is_steered_and_finished(
     job = the_job(capsys)
 
     assert main(["steer", job["id"], "a dog"]) == 0
-    assert "was asked to change its prompt" in capsys.readouterr().out
+    assert "prompt change queued; it takes effect with the next chunk" in capsys.readouterr().out
     lines_until(endless, "on: a dog")
     assert main(["jobs", "resume", job["id"]]) != 0
-    assert "without an end" not in capsys.readouterr().err
+    assert "endless mode" not in capsys.readouterr().err
     assert main(["finish", job["id"]]) == 0
 
     _, said = endless.communicate(timeout=60)
     assert endless.returncode == 0, said
     assert main(["jobs", "resume", job["id"]]) == 0
-    assert "without an end" not in capsys.readouterr().err
+    assert "endless mode" not in capsys.readouterr().err
     assert shots("a.json") == ["a cat", "a dog"]
     assert main(["jobs", "show", job["id"]]) == 0
     assert "on: a dog" in capsys.readouterr().out
@@ -120,26 +120,30 @@ def test_a_video_of_a_file_is_extended_by_a_model_that_takes_videos(
     code = main(["extend", "video.mp4", "a cow"])
 
     assert code == 3
-    assert "mode = video_extend: sandbox/slate does text_to_video" in capsys.readouterr().err
+    assert "mode = video_extend: sandbox/slate can do text_to_video" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("arguments", "said", "code"),
     [
-        (["steer", "nobody", "a dog"], "there is no job 'nobody'", 15),
-        (["finish", "nobody"], "there is no job 'nobody'", 15),
-        (["branch", "nobody", "a dog"], "there is no job 'nobody'", 15),
+        (["steer", "nobody", "a dog"], "unknown job 'nobody'", 15),
+        (["finish", "nobody"], "unknown job 'nobody'", 15),
+        (["branch", "nobody", "a dog"], "unknown job 'nobody'", 15),
         (["extend", "nobody", "a dog"], "nobody is neither a job nor a file", 2),
-        (["steer", "VIDEO", "a dog"], "is completed: its video does not change any more", 14),
+        (["steer", "VIDEO", "a dog"], "is completed: its video can no longer change", 14),
         (["finish", "VIDEO"], "is completed", 14),
         (["steer", "VIDEO", "a dog", "--at", "soon"], "--at 'soon' is not next, now or", 2),
         (["steer", "VIDEO", " "], "prompt is empty", 2),
-        (["branch", "VIDEO"], "nothing says what the branch shows", 2),
+        (["branch", "VIDEO"], "the branch has no prompt", 2),
         (["branch", "VIDEO", "a dog", "--shot", "a cow@1"], "both prompt and shots", 2),
         (["branch", "VIDEO", "a dog", "--at", "9"], "cannot branch at chunk 9: it has 3", 2),
         (["branch", "VIDEO", "a dog", "--at", "1.5"], "--at '1.5' is not a whole number", 2),
-        (["branch", "VIDEO", "--shot", "a@1", "--duration", "1"], "each --shot has its length", 2),
-        (["extend", "VIDEO", "a dog", "--seed", "1"], "goes on with the backend and the seed", 2),
+        (
+            ["branch", "VIDEO", "--shot", "a@1", "--duration", "1"],
+            "each --shot has its own length",
+            2,
+        ),
+        (["extend", "VIDEO", "a dog", "--seed", "1"], "keeps its own backend and seed", 2),
     ],
 )
 def test_what_cannot_be_done_is_one_clear_line(
@@ -168,7 +172,7 @@ def test_a_video_that_does_not_fit_on_the_disk_is_announced_with_what_is_free(
     too_much = capsys.readouterr().err
     announce(plan, free_bytes=200_000_000)
 
-    assert "warning: 66.0 MB are free" in too_much
+    assert "warning: only 66.0 MB free" in too_much
     assert "free" not in capsys.readouterr().err
 
 

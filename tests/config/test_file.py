@@ -215,12 +215,12 @@ def test_routes_budget_and_policy_are_read(project: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("\n\nnonsense = 1", ":3: nonsense: there is no such key"),
-        ('[backends.fal]\n\nkeey = "SECRET"', ":3: backends.fal.keey: there is no such key; did"),
+        ("\n\nnonsense = 1", ":3: nonsense: unknown key"),
+        ('[backends.fal]\n\nkeey = "SECRET"', ":3: backends.fal.keey: unknown key; did"),
         ('[backends.fal]\nkey_env = "SECRET"', ":2: backends.fal.key_env: it should be like MY_"),
         ('[backends.fal]\nkey = ["SECRET"]', ":2: backends.fal.key:"),
         ('[backends.fal]\noptions = {a = 1}\nkind = ""', ":3: backends.fal.kind:"),
-        ('[backends."Fal"]\nmodel = "x"', ":1: backends.Fal: its name should be in small"),
+        ('[backends."Fal"]\nmodel = "x"', ":1: backends.Fal: its name should be in lower case"),
         ('backends.fal.base_url = "https://me:SECRET@fal.run"', "no user name or password"),
         ('backends.fal.base_url = "fal.run"', ":1: backends.fal.base_url: it should be like http"),
         ("[routes.draft]\nprefer = 'chepest'", ":2: routes.draft.prefer: it should be"),
@@ -403,7 +403,7 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     path = tmp_path / "pipe"
     os.mkfifo(path)
 
-    with pytest.raises(ConfigurationError, match="no ordinary file"):
+    with pytest.raises(ConfigurationError, match="not a regular file"):
         read_file(path)
 
 

@@ -374,7 +374,7 @@ def huge(path: Path) -> None:
     [
         ("text.png", lambda path: path.write_text("not an image"), "it is text"),
         ("cut.png", lambda path: path.write_bytes(image(300, 300)[:-40]), "it is damaged"),
-        ("nowhere.png", lambda path: None, "there is no such file"),
+        ("nowhere.png", lambda path: None, "no such file"),
         ("folder.png", Path.mkdir, "it is a folder"),
         ("huge.png", huge, "more than 64 million pixels"),
         ("moving.gif", Image.new("L", (16, 16)).save, "it is a video"),

@@ -74,5 +74,5 @@ def test_a_name_that_cannot_be_typed_is_refused() -> None:
     with pytest.raises(InvalidRequestError, match="no model name can be made"):
         name_of(Path("/"))
     for name in ("", "a/b", "A", "-a", "a" * 65):
-        with pytest.raises(InvalidRequestError, match="is no model name"):
+        with pytest.raises(InvalidRequestError, match="is not a model name"):
             check_name(name)

@@ -94,7 +94,7 @@ def test_a_raw_field_that_nobody_knows_makes_the_price_unknown(tmp_path: Path) -
     made = plan(tmp_path, WAN, {"turbo": True})
 
     assert made.estimate.cost_usd is None
-    assert made.estimate.source == "option input sends fields whose price is not known"
+    assert made.estimate.source == "option input sends fields of unknown price"
 
 
 def test_an_unknown_price_is_over_any_budget_and_says_why(tmp_path: Path) -> None:
@@ -156,9 +156,13 @@ def test_prompts_are_as_long_as_the_provider_takes_them_and_no_longer(
     if negative is not None:
         fields["negative_prompt"] = "x" * negative
     assert plan(tmp_path, model, prompt="x" * prompt, **fields)
-    with pytest.raises(UnsupportedRequestError, match=f"{prompt + 1} characters; at most {prompt}"):
+    with pytest.raises(
+        UnsupportedRequestError, match=f"{prompt + 1} characters; the limit is {prompt}"
+    ):
         plan(tmp_path, model, prompt="x" * (prompt + 1), **fields)
     if negative is not None:
         fields["negative_prompt"] += "x"
-        with pytest.raises(UnsupportedRequestError, match=f"{negative + 1} characters; at most"):
+        with pytest.raises(
+            UnsupportedRequestError, match=f"{negative + 1} characters; the limit is {negative}"
+        ):
             plan(tmp_path, model, **fields)

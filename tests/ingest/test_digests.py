@@ -32,7 +32,9 @@ def test_a_pipe_that_takes_the_place_of_a_file_is_not_waited_for(
     os.mkfifo(path)
     monkeypatch.setattr(Path, "is_file", lambda self: True)  # as it was a moment ago
 
-    with pytest.raises(InvalidRequestError, match=f"{path} cannot be read: it is no ordinary file"):
+    with pytest.raises(
+        InvalidRequestError, match=f"{path} cannot be read: it is not a regular file"
+    ):
         digests_of([medium(path)])
 
 

@@ -242,7 +242,7 @@ def test_a_profile_that_announces_more_than_the_file_holds_is_damage() -> None:
         read_image(head + struct.pack(">I", 2**32 - 1) + b"iCCP" + bytes(100))
 
 
-# --- what is no ordinary file
+# --- what is not a regular file
 
 
 @pytest.fixture
@@ -263,9 +263,9 @@ def places(tmp_path: Path) -> Iterator[dict[str, Path]]:
 def test_what_is_no_ordinary_file_is_refused_without_waiting(
     places: dict[str, Path], name: str
 ) -> None:
-    with pytest.raises(InvalidRequestError, match="it is no ordinary file"):
+    with pytest.raises(InvalidRequestError, match="it is not a regular file"):
         open_ordinary(places[name], "first_frame")
-    with pytest.raises(InvalidRequestError, match="it is no ordinary file"):
+    with pytest.raises(InvalidRequestError, match="it is not a regular file"):
         read_image(places[name])
 
 

@@ -659,9 +659,9 @@ def test_places_that_are_no_files_are_named(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
 
     for place, complaint in (
-        (tmp_path / "gone.mp4", "there is no such file"),
+        (tmp_path / "gone.mp4", "no such file"),
         (tmp_path, "it is a folder"),
-        (tmp_path / "pipe", "it is no ordinary file"),
+        (tmp_path / "pipe", "it is not a regular file"),
     ):
         with pytest.raises(InvalidRequestError, match=complaint) as caught:
             read_end(place, frames=1)

@@ -65,7 +65,7 @@ async def test_many_jobs_go_on_at_the_same_time(tmp_path: Path) -> None:
 
 async def test_a_place_that_cannot_be_used_leaves_no_job(tmp_path: Path) -> None:
     async with new_client(tmp_path) as client:
-        with pytest.raises(InvalidRequestError, match="there is no folder"):
+        with pytest.raises(InvalidRequestError, match="no such folder"):
             await client.start(SLATE, out=tmp_path / "nowhere" / "cat.mp4")
 
         assert await client.list() == []

@@ -207,7 +207,7 @@ async def test_a_branch_needs_its_video_no_more_as_soon_as_it_is_kept(tmp_path: 
     ("gone", "said"),
     [
         ("chunks/00000001.chunk", r"00000001\.chunk is gone"),
-        ("states/00000002.safetensors", "was just forgotten"),
+        ("states/00000002.safetensors", "was just discarded"),
     ],
 )
 async def test_a_branch_whose_share_is_gone_leaves_no_job_and_no_files(
@@ -251,8 +251,8 @@ async def test_what_a_continuation_leaves_out_is_said(counting: VideoClient) -> 
     on = await counting.plan_branch(cut.id, prompt="a cow", duration=1)
     at = await counting.plan_branch(cut.id, at=1, prompt="a cow", duration=1)
 
-    first = f"job {cut.id} made 2 videos; this goes on with the first"
-    again = "the last 3 frames are made again, since they are no whole chunk"
+    first = f"job {cut.id} made 2 videos; this continues the first"
+    again = "the last 3 frames are generated again, as they are not a complete chunk"
     assert (on.warnings, at.warnings) == ((first, again), (first,))
 
 
@@ -261,11 +261,11 @@ async def test_what_cannot_branch_is_said(client: VideoClient) -> None:
 
     with pytest.raises(JobNotFoundError):
         await client.branch("nobody", prompt="a cow")
-    with pytest.raises(InvalidRequestError, match="branch at chunk 9: it has 4 whole"):
+    with pytest.raises(InvalidRequestError, match="branch at chunk 9: it has 4 complete"):
         await client.branch(whole.id, at=9, prompt="a cow")
     with pytest.raises(InvalidRequestError, match="branch at chunk 0"):
         await client.branch(whole.id, at=0, prompt="a cow")
-    with pytest.raises(InvalidRequestError, match="nothing says"):
+    with pytest.raises(InvalidRequestError, match="the branch has no prompt"):
         await client.branch(whole.id)
     with pytest.raises(InvalidRequestError, match="both prompt and shots"):
         await client.branch(whole.id, prompt="a cow", shots=[Shot(prompt="a pig")])
@@ -278,13 +278,13 @@ async def test_a_video_without_chunks_or_states_has_no_branches(
 ) -> None:
     fails = SLATE.model_copy(update={"options": {"sandbox": {"fail_at": "chunk:0"}}})
     empty = await client.generate(fails)
-    with pytest.raises(JobError, match="no whole chunk"):
+    with pytest.raises(JobError, match="no complete chunk"):
         await client.branch(empty.id, prompt="a cow")
 
     whole = await client.generate(SLATE)
     capabilities = await client.capabilities("sandbox")
     origin, _ = origin_of(client.store, whole, capabilities, 2)
-    with pytest.raises(UnsupportedRequestError, match="cannot go on from the middle"):
+    with pytest.raises(UnsupportedRequestError, match="cannot continue from mid-video"):
         check_origin(
             client.store, origin, capabilities.model_copy(update={"extends": False}), tmp_path
         )
@@ -298,10 +298,10 @@ async def test_where_a_video_can_still_be_left_is_said(
     (states / state_name(2)).unlink()
     (states / "x.safetensors").touch()
 
-    with pytest.raises(NotResumableError, match="before chunk 2 is not kept") as caught:
+    with pytest.raises(NotResumableError, match="before chunk 2 is no longer kept") as caught:
         await counting.plan_branch(cut.id, at=2, prompt="a cow")
 
-    assert "it can branch at: 1, 3;" in str(caught.value.hint)
+    assert "available: 1, 3;" in str(caught.value.hint)
 
 
 async def test_a_video_that_failed_or_was_stopped_goes_on_from_its_last_chunk(

@@ -831,7 +831,7 @@ async def test_the_key_of_work_that_was_or_may_be_accepted_stays_its_own(
     [
         ({"out": "b.mp4"}, "b.mp4"),
         ({"policy": Policy.ADJUST}, "policy"),
-        ({"overwrite": True}, "replaces"),
+        ({"overwrite": True}, "does not overwrite"),
     ],
     ids=["place", "policy", "overwrite"],
 )

@@ -305,7 +305,7 @@ async def test_without_a_lookup_a_lost_reply_stops_with_the_next_step(world: Wor
 
     assert job.status is again.status is JobStatus.OUTCOME_UNKNOWN
     assert job.error is not None
-    assert "look at its own page" in (job.error.hint or "")
+    assert "check its own page" in (job.error.hint or "")
     assert "cannot be searched" in finding.said
     assert provider.posts == 1
 
@@ -571,7 +571,7 @@ async def test_videos_begun_at_once_stay_within_the_budget_of_a_day(world: World
 
 @pytest.mark.anyio
 async def test_no_plans_are_too_few(world: World) -> None:
-    with pytest.raises(InvalidRequestError, match="there is no plan to follow"):
+    with pytest.raises(InvalidRequestError, match="no plan was given"):
         await world.process().generate(REQUEST, plans=[])
 
 
@@ -649,7 +649,7 @@ async def test_a_job_that_is_over_is_returned_as_it_is(world: World) -> None:
     job = await world.process().generate(REQUEST)
 
     assert await world.process().resume(job.id) == job
-    assert (await world.process().reconcile(job.id)).said == "nothing of it is unknown"
+    assert (await world.process().reconcile(job.id)).said == "nothing about it is unknown"
 
 
 @pytest.mark.anyio
@@ -661,7 +661,7 @@ async def test_a_job_under_way_is_not_resumed_beside_itself(world: World) -> Non
     )
     await ready.wait()
 
-    with pytest.raises(JobError, match="a living process works on job mine"):
+    with pytest.raises(JobError, match="another process is working on job mine"):
         await client.resume("mine")
 
     assert (await task).status is JobStatus.COMPLETED

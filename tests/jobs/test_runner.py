@@ -243,7 +243,7 @@ async def test_a_backend_that_could_not_be_told_to_stop_is_told_again(
     done = await ended(client, job.id)
 
     assert done.status is JobStatus.CANCELLED
-    assert done.warnings == (f"paid could not be told to stop: {trouble}",)
+    assert done.warnings == (f"paid could not be stopped: {trouble}",)
     assert paid.cancels == 3
 
 
@@ -262,7 +262,7 @@ async def test_a_backend_that_never_answers_to_a_stop_holds_nobody_up(
     done = await ended(client, job.id)
 
     assert done.status is JobStatus.COMPLETED
-    assert done.warnings == ("paid could not be told to stop: no answer came in time",)
+    assert done.warnings == ("paid could not be stopped: no answer in time",)
 
 
 async def test_a_backend_that_never_answers_to_a_command_holds_nobody_up(
@@ -280,7 +280,7 @@ async def test_a_backend_that_never_answers_to_a_command_holds_nobody_up(
     done = await ended(client, job.id)
 
     assert done.status is JobStatus.CANCELLED
-    assert done.warnings == ("finish broke: TimeoutError: no answer came in time",)
+    assert done.warnings == ("finish broke: TimeoutError: no answer in time",)
 
 
 async def test_who_is_cancelled_twice_leaves_nothing_at_work_and_the_job_to_be_gone_on_with(

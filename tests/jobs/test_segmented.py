@@ -357,7 +357,7 @@ async def test_a_segment_of_unknown_outcome_stops_the_chain_and_keeps_what_was_m
 
     assert job.status is JobStatus.OUTCOME_UNKNOWN
     assert job.error is not None
-    assert job.error.message.startswith("segment 2 (job mine.segment-0002): nobody knows")
+    assert job.error.message.startswith("segment 2 (job mine.segment-0002): it is unknown whether")
     assert len(world.provider.accepted) == 2
     assert levels(str(job.artifacts[0].path)) == list(
         range(len(levels(str(job.artifacts[0].path))))

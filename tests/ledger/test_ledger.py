@@ -131,7 +131,7 @@ def test_an_id_is_taken_once(ledger: Ledger) -> None:
 def test_a_job_that_is_not_there_is_named(ledger: Ledger, job_id: str) -> None:
     ledger.jobs.create(job())
 
-    with pytest.raises(JobNotFoundError, match="there is no job"):
+    with pytest.raises(JobNotFoundError, match="unknown job"):
         ledger.jobs.get(job_id)
 
 
@@ -666,7 +666,7 @@ def test_a_job_that_has_ended_or_never_was_takes_no_command(ledger: Ledger) -> N
 
     with pytest.raises(JobError, match="job one takes no finish: it is completed"):
         ledger.commands.add("one", Finish())
-    with pytest.raises(JobNotFoundError, match="there is no job 'two'"):
+    with pytest.raises(JobNotFoundError, match="unknown job 'two'"):
         ledger.commands.add("two", Finish())
     assert tuple(ledger.commands.take("one")) == ()
 

@@ -175,7 +175,7 @@ def test_unknown_words_that_were_allowed_become_a_warning() -> None:
 
     assert made.request.prompt == "a red cat"
     assert made.warnings == (
-        "magi/tiny has never learnt these words: cat; the video may show something else",
+        "magi/tiny does not know these words: cat; the video may show something else",
     )
 
 
@@ -184,7 +184,7 @@ def test_known_words_in_any_case_and_punctuation_are_taken() -> None:
 
 
 def test_a_prompt_of_punctuation_says_nothing_to_a_closed_vocabulary() -> None:
-    with pytest.raises(UnsupportedRequestError, match="no word at all"):
+    with pytest.raises(UnsupportedRequestError, match="no words"):
         plan(request(prompt="...!"))
 
 
@@ -198,7 +198,7 @@ def test_every_shot_is_checked_against_the_vocabulary() -> None:
 def test_a_prompt_longer_than_the_model_reads_is_refused() -> None:
     capabilities = FREE.model_copy(update={"max_prompt_characters": 5})
 
-    with pytest.raises(UnsupportedRequestError, match="12 characters; at most 5"):
+    with pytest.raises(UnsupportedRequestError, match="12 characters; the limit is 5"):
         plan(request(), capabilities)
 
 
@@ -290,7 +290,7 @@ def test_shots_are_rounded_to_chunks_and_each_change_is_said() -> None:
 def test_more_shots_than_the_model_takes_are_refused() -> None:
     shots = (Shot(prompt="a circle", duration=1), Shot(prompt="a circle", duration=1))
 
-    with pytest.raises(UnsupportedRequestError, match="takes at most 1"):
+    with pytest.raises(UnsupportedRequestError, match="accepts at most 1"):
         plan(VideoRequest(shots=shots), TINY.model_copy(update={"max_shots": 1}))
 
 
@@ -314,12 +314,12 @@ def test_a_video_that_is_made_anew_is_never_endless() -> None:
         plan(request, edits)
 
     assert [(each.field, each.reason) for each in caught.value.mismatches] == [
-        ("endless", "a video that is made anew ends where its source ends")
+        ("endless", "a restyled video ends where its source ends")
     ]
 
 
 def test_an_endless_video_is_refused_where_it_cannot_be() -> None:
-    with pytest.raises(UnsupportedRequestError, match="given length only"):
+    with pytest.raises(UnsupportedRequestError, match="only makes videos of a fixed length"):
         plan(VideoRequest(prompt="a circle", endless=True))
 
 

@@ -25,12 +25,12 @@ def plan(
 
 
 def test_a_prompt_that_is_too_long_is_refused_and_never_cut() -> None:
-    with pytest.raises(UnsupportedRequestError, match="11 characters; at most 10"):
+    with pytest.raises(UnsupportedRequestError, match="11 characters; the limit is 10"):
         plan(VideoRequest(prompt="a" * 11), max_prompt_characters=10)
 
 
 def test_a_prompt_of_too_many_words_is_refused_and_never_cut() -> None:
-    with pytest.raises(UnsupportedRequestError, match="4 words; at most 3"):
+    with pytest.raises(UnsupportedRequestError, match="4 words; the limit is 3"):
         plan(VideoRequest(prompt="a cat, a dog"), max_prompt_words=3)
 
     assert plan(VideoRequest(prompt="a cat, dog!"), max_prompt_words=3).request.prompt
@@ -48,7 +48,9 @@ def test_a_negative_prompt_that_is_too_long_is_refused_and_never_cut(policy: Pol
     capabilities = {"negative_prompt": True, "max_negative_prompt_characters": 10}
 
     assert plan(VideoRequest(prompt="a", negative_prompt="b" * 10), **capabilities)
-    with pytest.raises(UnsupportedRequestError, match=r"negative_prompt.* 11 characters; at"):
+    with pytest.raises(
+        UnsupportedRequestError, match=r"negative_prompt.* 11 characters; the limit is 10"
+    ):
         plan(VideoRequest(prompt="a", negative_prompt="b" * 11), policy=policy, **capabilities)
 
 

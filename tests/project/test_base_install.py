@@ -89,7 +89,9 @@ def test_what_makes_frames_says_which_extra_it_needs(tmp_path: Path) -> None:
     shown = run_without(code + f"assert {generate} != 0\nmain(['backends', 'magi'])", tmp_path)
     begun = run_without("from media_agent.cli import main\nassert main(['init']) == 0", tmp_path)
 
-    assert f"first: nothing here makes videos by itself; {install_hint('local')}" in begun
+    assert (
+        f"first: this machine has no model that generates videos; {install_hint('local')}" in begun
+    )
     assert f"lacks: numpy, PIL: {install_hint('local')}" in shown
     assert f"lacks: torch, safetensors, numpy: {install_hint('magi')}" in shown
     assert not (tmp_path / "fox.mp4").exists()

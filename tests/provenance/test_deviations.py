@@ -25,10 +25,10 @@ def video(**changes: object) -> VideoMetadata:
     [
         ({}, []),
         ({"frames": 151, "duration": 5.03}, []),
-        ({"width": 32}, ["64x36 was planned, 32x36 came"]),
-        ({"fps": 24.0, "frames": 120}, ["30 frames per second were planned, 24 came"]),
-        ({"frames": 17, "duration": 0.57}, ["5 s were planned, 0.57 s came (17 frames)"]),
-        ({"frames": 300, "duration": 10.0}, ["5 s were planned, 10 s came (300 frames)"]),
+        ({"width": 32}, ["requested 64x36, received 32x36"]),
+        ({"fps": 24.0, "frames": 120}, ["requested 30 frames per second, received 24"]),
+        ({"frames": 17, "duration": 0.57}, ["requested 5 s, received 0.57 s (17 frames)"]),
+        ({"frames": 300, "duration": 10.0}, ["requested 5 s, received 10 s (300 frames)"]),
     ],
 )
 def test_where_a_video_is_not_what_was_planned_it_is_said(

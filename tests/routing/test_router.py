@@ -200,7 +200,7 @@ def test_the_preference_decides_among_equals(prefer: RoutingPreference, first: s
     report = router(*shelves, facts=facts).report(asked(routing=Routing(prefer=prefer)))
 
     assert names(report)[0] == first
-    assert report.summary.startswith(f"{first} would make it: ")
+    assert report.summary.startswith(f"selected {first}: ")
     assert [each.rank for each in report.ranked] == [1, 2, 3, 4]
 
 
@@ -226,10 +226,10 @@ def test_the_cheapest_is_first_in_however_many_segments() -> None:
 
     assert names(report) == ["wan/i2v", "fal/magi", "engine/one"]
     assert report.summary.startswith(
-        "wan/i2v would make it: 60 s in 8 clips, each from the last frame before: 7 seams; "
+        "selected wan/i2v: 60 s in 8 clips, each from the last frame before, with 7 cuts; "
     )
     assert report.summary.endswith(
-        "First comes the cheapest, however many segments it has; 2 others could"
+        "Ranked by price, regardless of the number of segments; 2 others available"
     )
 
 
@@ -281,7 +281,7 @@ def test_what_is_no_sum_of_money_or_time_puts_one_piece_before_segments(
     report = router(*shelves).report(asked(duration=60, routing=Routing(prefer=prefer)))
 
     assert names(report) == ["dear/one", "wan/x"]
-    assert "One piece goes before extending" in report.summary
+    assert "Ranked by method (one piece, then extending, then chaining)" in report.summary
 
 
 def test_a_refusal_cuts_no_name_that_another_begins_with() -> None:
@@ -297,7 +297,7 @@ def test_a_refusal_cuts_no_name_that_another_begins_with() -> None:
 def test_extending_once_is_said_so() -> None:
     report = router(Shelf(model("fal", "magi", **EXTENDS), price=1.0)).report(asked(duration=12))
 
-    assert "12 s by extending the video once: 1 seam" in report.ranked[0].reasons
+    assert "12 s by extending the video once, with 1 cut" in report.ranked[0].reasons
 
 
 def test_ten_minutes_go_to_the_backend_without_a_limit_and_it_says_why() -> None:
@@ -311,9 +311,9 @@ def test_ten_minutes_go_to_the_backend_without_a_limit_and_it_says_why() -> None
 
     assert names(report) == ["engine/one", "fal/magi", "wan/i2v"]
     assert report.summary == (
-        "engine/one would make it: goes on without limit: 600 s in one piece, no seam; works on "
-        "this machine; costs nothing. One piece goes before extending, and that before a chain; "
-        "then what works on this machine, then the cheapest; 2 others could"
+        "selected engine/one: no length limit: 600 s in one piece, no cuts; local; free. Ranked by "
+        "method (one piece, then extending, then chaining), then with local backends first, then "
+        "by price; 2 others available"
     )
     assert of(report, "engine/one").method is Method.ENDLESS
     assert of(report, "engine/one").submissions == 1
@@ -335,7 +335,7 @@ def test_an_extended_video_has_a_price_and_seams_for_every_segment() -> None:
     ]
     assert candidate.seams == 2
     assert candidate.estimate.cost_usd == pytest.approx(2.0)
-    assert "20 s by extending the video 2 times: 2 seams" in candidate.reasons
+    assert "20 s by extending the video 2 times, with 2 cuts" in candidate.reasons
 
 
 def test_a_chain_counts_the_shared_frame_once() -> None:
@@ -416,8 +416,8 @@ def test_a_model_that_can_neither_extend_nor_begin_from_an_image_refuses_length(
     report = router(Shelf(model("mochi", "x"))).report(asked(duration=60))
 
     assert report.chosen is None
-    assert "makes at most 8 s at once and neither extends videos" in refused(report, "mochi/x")
-    with pytest.raises(UnsupportedRequestError, match="nobody can make this: mochi/x"):
+    assert "makes at most 8 s at once and can neither extend a video" in refused(report, "mochi/x")
+    with pytest.raises(UnsupportedRequestError, match="no backend can serve this request: mochi/x"):
         chosen(report)
 
 
@@ -443,10 +443,10 @@ def test_a_model_asked_for_by_name_makes_a_long_video_in_segments_where_it_can()
 @pytest.mark.parametrize(
     ("routing", "reason"),
     [
-        (Routing(allow=("other",)), "it is not among them"),
-        (Routing(avoid=("fal",)), "it is among them"),
-        (Routing(avoid=("fal/x",)), "it is among them"),
-        (Routing(local_only=True), "it works elsewhere"),
+        (Routing(allow=("other",)), "not in this list"),
+        (Routing(avoid=("fal",)), "it is in this list"),
+        (Routing(avoid=("fal/x",)), "it is in this list"),
+        (Routing(local_only=True), "it is hosted"),
         (Routing(licences=("MIT",)), "its licence is unknown"),
     ],
 )
@@ -464,10 +464,10 @@ def test_a_wish_refuses_with_its_reason(routing: Routing, reason: str) -> None:
 @pytest.mark.parametrize(
     ("routing", "said"),
     [
-        (Routing(avoid=("fall",)), "there is no backend 'fall'; did you mean fal?"),
+        (Routing(avoid=("fall",)), "unknown backend 'fall'; did you mean fal?"),
         (Routing(avoid=("fal/y",)), "fal has no model 'y'"),
-        (Routing(allow=("fal", "nope")), "there is no backend 'nope'"),
-        (Routing(route="draft"), "there is no backend 'fall'"),
+        (Routing(allow=("fal", "nope")), "unknown backend 'nope'"),
+        (Routing(route="draft"), "unknown backend 'fall'"),
     ],
 )
 def test_a_slip_in_a_wish_is_refused_before_it_lets_anybody_in(routing: Routing, said: str) -> None:
@@ -496,7 +496,7 @@ def test_a_budget_refuses_what_costs_more_and_what_nobody_knows() -> None:
 
     assert names(report) == ["cheap/x"]
     assert "would cost 2 USD; the budget is 1 USD" in refused(report, "dear/x")
-    assert "nobody knows what silent/x will cost" in refused(report, "silent/x")
+    assert "silent/x has an unknown price" in refused(report, "silent/x")
 
 
 @pytest.mark.parametrize(("price", "budget"), [(2.0, 1.5), (None, 1.5), (0.5, 0)])
@@ -529,7 +529,7 @@ def test_what_lacks_a_key_is_shown_with_its_price_and_never_chosen() -> None:
 
     report = router(keyless).report(FOX)
 
-    assert refused(report, "fal/x") == "fal/x lacks a key: set FAL_KEY"
+    assert refused(report, "fal/x") == "fal/x needs a key: set FAL_KEY"
     assert of(report, "fal/x").estimate.cost_usd == 0.5
 
 
@@ -540,7 +540,7 @@ def test_a_closed_vocabulary_is_never_chosen_for_other_words() -> None:
     report = router(shelf, far).report(FOX, allow_unknown_words=True)
 
     assert names(report) == ["fal/x"]
-    assert "not among the words it knows" in refused(report, "engine/one")
+    assert "not in its vocabulary" in refused(report, "engine/one")
 
 
 def test_a_closed_vocabulary_asked_for_by_name_may_go_on() -> None:
@@ -557,7 +557,7 @@ def test_what_is_no_model_is_chosen_only_by_name() -> None:
     facts = {"sandbox/one": ModelFacts(status="test")}
     by_name = asked(routing=Routing(allow=("sandbox",)))
 
-    assert "chosen only by name" in refused(router(shelf, facts=facts).report(FOX), "sandbox/one")
+    assert "used only when named" in refused(router(shelf, facts=facts).report(FOX), "sandbox/one")
     assert names(router(shelf, facts=facts).report(by_name)) == ["sandbox/one"]
     assert router(shelf, facts=facts).plan(asked(model="sandbox")).model == "one"
 
@@ -567,7 +567,7 @@ def test_a_retired_model_says_that_it_is_gone() -> None:
         Shelf(model("sora", "x")), facts={"sora/*": ModelFacts(status="retired")}
     ).report(FOX)
 
-    assert refused(report, "sora/x") == "sora/x is gone"
+    assert refused(report, "sora/x") == "sora/x has been retired"
     assert of(report, "sora/x").refusals[0].code == "model_retired"
 
 
@@ -601,7 +601,7 @@ def test_the_smallest_of_all_budgets_holds() -> None:
 def test_an_unknown_route_names_the_nearest() -> None:
     rules = RoutingRules(routes={"draft": Route()})
 
-    with pytest.raises(InvalidRequestError, match="no route 'draf'") as caught:
+    with pytest.raises(InvalidRequestError, match="unknown route 'draf'") as caught:
         router(Shelf(model("fal", "x")), rules=rules).report(asked(routing=Routing(route="draf")))
 
     assert "did you mean draft" in str(caught.value.hint)
@@ -662,7 +662,7 @@ def test_an_image_at_the_end_cannot_be_chained() -> None:
 
     report = router(Shelf(model("wan", "x", **both))).report(asked(duration=30, inputs=(last,)))
 
-    assert "a video in segments takes none" in refused(report, "wan/x")
+    assert "not possible in segments" in refused(report, "wan/x")
 
 
 def test_a_first_image_goes_to_the_first_segment_alone() -> None:

@@ -128,7 +128,7 @@ def test_prompt_and_shots_exclude_each_other() -> None:
 
 
 def test_a_request_that_says_nothing_is_refused() -> None:
-    assert "nothing says what to show" in refusal(prompt=None)
+    assert "nothing describes what to show" in refusal(prompt=None)
 
 
 def test_an_image_alone_is_enough_to_start_from() -> None:

@@ -54,8 +54,8 @@ def test_a_folder_is_no_place(folder: Path) -> None:
 
 
 def test_another_ending_is_refused_with_a_name_that_works(folder: Path) -> None:
-    assert "name it a.mp4" in refusal(folder / "a.avi")
-    assert "name it a.mp4" in refusal(folder / "a.partial.mp4")
+    assert "use a.mp4" in refusal(folder / "a.avi")
+    assert "use a.mp4" in refusal(folder / "a.partial.mp4")
 
 
 def test_a_missing_parent_is_said_with_the_command_that_makes_it(folder: Path) -> None:
@@ -94,7 +94,7 @@ def test_a_link_to_nowhere_is_no_free_place(folder: Path) -> None:
     video = folder / "a.mp4"
     video.symlink_to(folder / "gone")
 
-    assert "no ordinary file" in refusal(video, overwrite=True)
+    assert "not a regular file" in refusal(video, overwrite=True)
 
 
 def test_a_foreign_json_file_beside_it_is_not_replaced(folder: Path) -> None:
@@ -104,7 +104,7 @@ def test_a_foreign_json_file_beside_it_is_not_replaced(folder: Path) -> None:
 
 
 def test_a_name_that_is_none_is_refused(folder: Path) -> None:
-    assert "is no file name" in refusal(folder / "a\0b.mp4")
+    assert "is not a valid file name" in refusal(folder / "a\0b.mp4")
     assert "too long" in refusal(folder / f"{'a' * 300}.mp4")
 
 
@@ -153,7 +153,7 @@ def test_a_file_that_appears_meanwhile_is_not_replaced(folder: Path, source: Pat
     with reserved(folder / "a.mp4") as destination:
         (folder / "a.mp4").write_bytes(b"another's")
 
-        with pytest.raises(StorageError, match="appeared while the video was made"):
+        with pytest.raises(StorageError, match="appeared while the video was being generated"):
             destination.put(source, complete=True)
 
     assert (folder / "a.mp4").read_bytes() == b"another's"

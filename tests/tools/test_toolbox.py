@@ -417,7 +417,7 @@ def test_a_text_that_looks_like_data_stays_a_text_where_a_text_is_due(prompt: st
         ("create_video", "[1]", 'such as {"prompt": "one"}'),
         ("get_video", "nonsense", 'such as {"job_id": "one"}'),
         ("create_video", '{"prompt": "a', 'such as {"prompt": "one"}'),
-        ("create_video", "[" * 100_000, "no JSON object"),
+        ("create_video", "[" * 100_000, "not a JSON object"),
         ("create_video", {"shots": "(" * 100_000}, "it should be a list"),
         ("create_video", {"shots": "__import__('os').getcwd()"}, "it should be a list"),
         ("create_video", {(1, 2): 3}, "should be strings"),
@@ -467,11 +467,11 @@ async def test_half_a_character_is_refused_with_its_place(
 @pytest.mark.parametrize(
     ("name", "arguments", "said"),
     [
-        ("make_video", {}, "there is no tool 'make_video'"),
+        ("make_video", {}, "unknown tool 'make_video'"),
         ("create_video", {"promt": "a cat"}, "did you mean prompt?"),
         ("create_video", "{not json", "JSON"),
         ("create_video", "[1]", "object"),
-        ("create_video", {}, "nothing says what to show"),
+        ("create_video", {}, "nothing describes what to show"),
         ("create_video", {"prompt": "a", "shots": [{"prompt": "b"}]}, "not both"),
         ("create_video", {"prompt": "a", "size": "big"}, "is not WIDTHxHEIGHT"),
         ("create_video", {"prompt": "a", "duration": -1}, "is not above zero"),
@@ -483,10 +483,10 @@ async def test_half_a_character_is_refused_with_its_place(
         ("wait_video", {}, "job_id: it is missing"),
         ("create_video", {"prompt": "a", "duration": 1e308}, "more than 1e+07 s"),
         ("create_video", {"prompt": "a", "seed": True}, "seed: it should be a number, not true"),
-        ("get_video", {"job_id": "../../etc"}, "there is no job"),
+        ("get_video", {"job_id": "../../etc"}, "unknown job"),
         ("get_video", {"job_id": "\ud800"}, "is not valid text"),
-        ("cancel_video", {"job_id": "nothing"}, "there is no job"),
-        ("steer_video", {"job_id": "nothing", "prompt": "a dog"}, "there is no job"),
+        ("cancel_video", {"job_id": "nothing"}, "unknown job"),
+        ("steer_video", {"job_id": "nothing", "prompt": "a dog"}, "unknown job"),
         ("steer_video", {"job_id": "nothing", "prompt": "a dog", "at": "soon"}, "at"),
         ("steer_video", {"job_id": "nothing", "prompt": "a dog", "at": True}, "valid integer"),
     ],
@@ -527,4 +527,4 @@ async def test_a_sheet_that_cannot_be_written_is_a_warning(
 
     assert answer["status"] == JobStatus.COMPLETED
     assert "contact_sheet" not in answer
-    assert "there is no contact sheet" in answer["warnings"][0]
+    assert "no contact sheet" in answer["warnings"][0]

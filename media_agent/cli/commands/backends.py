@@ -1,4 +1,4 @@
-"""The command that lists who can make videos, or says everything about one of them."""
+"""The command that lists the backends, or shows everything about one of them."""
 
 from collections.abc import Iterator, Sequence
 from json import dumps
@@ -26,11 +26,11 @@ _FROM = {
 
 
 def backends(name: str | None = None, /, *, json: Flag = False) -> int:
-    """List who can make videos, or say everything about one of them.
+    """List the backends and their models, or show everything about one of them.
 
     Args:
         name: NAME or NAME/MODEL, to see its sizes, limits and options.
-        json: Print JSON with everything that is known.
+        json: Print everything that is known as JSON.
     """
     from media_agent.config.settings import load_settings
     from media_agent.registry.registry import Registry
@@ -77,7 +77,7 @@ def _row(listed: "Listed") -> tuple[str, ...]:
         str(capabilities.verification),
         "yes"
         if capabilities.missing is None
-        else f"lacks {capabilities.missing.partition(':')[0]}",
+        else f"needs {capabilities.missing.partition(':')[0]}",
     )
 
 
@@ -88,18 +88,18 @@ def _facts(listed: "Listed") -> Iterator[str]:
     yield f"{listed.name}{kind}: {capabilities.description}"
     yield f"makes videos from: {', '.join(capabilities.modes)}"
     if capabilities.input_roles:
-        yield f"takes: {', '.join(capabilities.input_roles)}"
+        yield f"inputs: {', '.join(capabilities.input_roles)}"
     if capabilities.controls:
-        yield f"takes while it works: {', '.join(capabilities.controls)}"
+        yield f"live commands: {', '.join(capabilities.controls)}"
     yield f"sizes: {_sizes(capabilities)}"
     yield f"frames per second: {_rates(capabilities)}"
-    yield f"seconds: {_lengths(capabilities)}"
+    yield f"duration: {_lengths(capabilities)}"
     if capabilities.closed_vocabulary is not None:
-        yield f"knows only the words: {', '.join(capabilities.closed_vocabulary)}"
-    yield f"price: {listed.price()} ({listed.estimate.source or 'nobody says'})"
+        yield f"vocabulary: {', '.join(capabilities.closed_vocabulary)}"
+    yield f"price: {listed.price()} ({listed.estimate.source or 'source unknown'})"
     yield f"checked: {capabilities.verification}" + _beside(capabilities.verification.note)
     yield f"licence: {capabilities.licence or 'unknown'}"
-    yield f"lacks: {capabilities.missing or 'nothing'}"
+    yield f"missing: {capabilities.missing or 'nothing'}"
     for option in capabilities.options:
         default = "" if option.default is None else f"={dumps(option.default)}"
         yield f"--option {option.name}{default} ({option.type}): {option.description}"
@@ -133,7 +133,8 @@ def _rates(capabilities: "Capabilities") -> str:
 
 def _lengths(capabilities: "Capabilities") -> str:
     if capabilities.durations:
-        return ", ".join(f"{seconds:g}" for seconds in capabilities.durations)
+        return ", ".join(f"{seconds:g}" for seconds in capabilities.durations) + " s"
     rule = f", {capabilities.frame_multiple}k+{capabilities.frame_offset} frames"
     ruled = "" if capabilities.frame_multiple == 1 else rule
-    return f"from {capabilities.min_duration or 0:g}, longest {longest(capabilities)}{ruled}"
+    least, most = capabilities.min_duration or 0, longest(capabilities)
+    return f"{most}{ruled}" if least == 0 else f"{least:g} s to {most}{ruled}"

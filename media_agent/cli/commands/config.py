@@ -16,17 +16,17 @@ if TYPE_CHECKING:
 
 def config_app() -> App:
     """Return the commands about the settings."""
-    app = App(name="config", help="Check the settings, or show them with where each is made.")
+    app = App(name="config", help="Check the settings, or show each with its origin.")
     app.command(check_settings, name="check")
     app.command(show_settings, name="show")
     return app
 
 
 def check_settings(file: Path | None = None, /, *, json: Flag = False) -> int:
-    """Name each fault of the settings with its file and line.
+    """List every error in the settings with its file and line.
 
     Args:
-        file: Check this file instead of those that are read anyway.
+        file: Check this file instead of the usual ones.
         json: Print JSON: {"files": [...], "faults": [...], "warnings": [...]}.
     """
     from media_agent.errors import ConfigurationError, exit_code
@@ -46,12 +46,12 @@ def check_settings(file: Path | None = None, /, *, json: Flag = False) -> int:
     for text in warnings:
         tell(f"warning: {text}")
     if report.is_sound:
-        tell(f"no faults in {', '.join(files)}" if files else "no settings file; defaults hold")
+        tell(f"no errors in {', '.join(files)}" if files else "no settings file; defaults apply")
     return code
 
 
 def show_settings(*, json: Flag = False) -> int:
-    """Show the settings that hold, and where each is made; keys are hidden.
+    """Show the effective settings and where each comes from; keys are hidden.
 
     Args:
         json: Print JSON: {"NAME": {"value": ..., "from": ...}}.

@@ -19,14 +19,14 @@ def generate(
     output: OutputFlags = HERE,
     idempotency_key: str | None = None,
 ) -> int:
-    """Make a video from a prompt, or from a storyboard of shots.
+    """Generate a video from a prompt or a storyboard of shots.
 
     Args:
-        prompt: What the video shows; of a storyboard, the first shot.
-        video: What it is like.
-        routing: Who may make it, and for how much.
-        output: Where it goes.
-        idempotency_key: Said again with the same request it is the same job, never a second one.
+        prompt: What the video shows; in a storyboard, the first shot.
+        video: How the video looks.
+        routing: Which backend to use, and the maximum cost.
+        output: Where the video is written.
+        idempotency_key: Reusing a key with the same request returns the existing job.
     """
     import asyncio
 

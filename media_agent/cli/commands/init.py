@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 
 def init(*, user: Flag = False, force: Flag = False) -> int:
-    """Look what this machine has, write media-agent.toml, and say the next command.
+    """Detect keys, GPUs and models, write media-agent.toml, and suggest the next command.
 
     Args:
-        user: Write the user's own file, which holds in every folder, instead of ./media-agent.toml.
-        force: Replace a file that exists.
+        user: Write your user-wide settings file instead of ./media-agent.toml.
+        force: Overwrite an existing file.
     """
     from media_agent.config.file import PROJECT_FILE, user_file
     from media_agent.distribution import install_hint
@@ -34,7 +34,7 @@ def init(*, user: Flag = False, force: Flag = False) -> int:
     if place.exists() and not force:
         raise InvalidRequestError(
             f"{place} exists",
-            hint="look at it with media-agent config show, or replace it: --force",
+            hint="inspect it with media-agent config show, or replace it with --force",
         )
     settings = _settings()
     machine = look(settings, Registry())
@@ -48,9 +48,9 @@ def init(*, user: Flag = False, force: Flag = False) -> int:
         tell(finding.text)
     tell(f"wrote {place}")
     if settings.config is not None:
-        tell(f"warning: MEDIA_AGENT_CONFIG names {settings.config}, which is read instead of it")
+        tell(f"warning: MEDIA_AGENT_CONFIG names {settings.config}, which is used instead")
     if not machine.models:
-        tell(f"first: nothing here makes videos by itself; {install_hint('local')}")
+        tell(f"first: this machine has no model that generates videos; {install_hint('local')}")
     tell(f'next: media-agent generate "{PROMPT}"')
     return 0
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def jobs_app() -> App:
     """Return the commands about jobs."""
-    app = App(name="jobs", help="List, show, resume, reconcile or cancel the jobs.")
+    app = App(name="jobs", help="List, show, resume, reconcile or cancel jobs.")
     app.command(list_jobs, name="list")
     app.command(show_job, name="show")
     app.command(resume_job, name="resume")
@@ -36,7 +36,7 @@ def list_jobs(*, json: Flag = False) -> int:
     if json:
         tell_json({"data": [job.model_dump(mode="json") for job in jobs]})
         return 0
-    heads = ("ID", "STATUS", "MADE BY", "LENGTH", "VIDEO", "PROMPT")
+    heads = ("ID", "STATUS", "MODEL", "LENGTH", "VIDEO", "PROMPT")
     table(heads, [_job_row(job, store) for job in jobs])
     return 0
 
@@ -53,14 +53,14 @@ def _job_row(job: "VideoJob", store: "Ledger") -> tuple[str, ...]:
 def _status(job: "VideoJob", store: "Ledger") -> str:
     if job.status.is_terminal or store.owners.is_claimed(job.id):
         return job.status
-    return f"{job.status} (its process is gone: jobs resume)"
+    return f"{job.status} (its process is gone; use jobs resume)"
 
 
 def show_job(job_id: str, /, *, json: Flag = False) -> int:
     """Show one job.
 
     Args:
-        job_id: As jobs list shows it.
+        job_id: As shown by jobs list.
         json: Print the job as JSON.
     """
     store = open_ledger()
@@ -82,9 +82,9 @@ def _facts(job: "VideoJob", store: "Ledger") -> "Iterator[tuple[str, object]]":
     for sent in store.submissions.of(job.id):
         ref = "" if sent.ref is None else f" as {sent.ref.operation_id}"
         yield "sent", f"{sent.created_at:%Y-%m-%d %H:%M:%S} to {sent.backend}: {sent.state}{ref}"
-    yield "made by", f"{job.plan.backend}/{job.plan.model}"
+    yield "model", f"{job.plan.backend}/{job.plan.model}"
     if job.plan.origin is not None:
-        yield "begins as", f"{job.plan.origin.job_id}, up to chunk {job.plan.origin.chunk}"
+        yield "branched from", f"{job.plan.origin.job_id}, up to chunk {job.plan.origin.chunk}"
     for shot in job.plan.request.storyboard():
         length = "" if shot.duration is None else f"{shot.duration:.2f} s "
         yield "shot", f"{length}{shorten(shot.prompt, 200)}"
@@ -108,14 +108,14 @@ def _facts(job: "VideoJob", store: "Ledger") -> "Iterator[tuple[str, object]]":
 
 
 def resume_job(job_id: str | None = None, /, *, take_over: Flag = False, json: Flag = False) -> int:
-    """Go on with a job whose process is gone; without an id, with all such jobs, one by one.
+    """Resume a job whose process is gone; without an ID, resume all such jobs, one by one.
 
-    Nothing is paid for twice: work that a backend accepted is found again, not sent again.
+    Nothing is paid for twice: work that a backend accepted is found again, never resubmitted.
 
     Args:
-        job_id: As jobs list shows it; also one of unknown outcome.
-        take_over: Take it from a process that seems to live, but is stuck.
-        json: Print the finished job as JSON, a line each.
+        job_id: As shown by jobs list; may have an unknown outcome.
+        take_over: Take over a job whose process is running but hung.
+        json: Print each finished job as one line of JSON.
     """
     import asyncio
 
@@ -125,10 +125,10 @@ def resume_job(job_id: str | None = None, /, *, take_over: Flag = False, json: F
 
 
 def reconcile_jobs(job_id: str | None = None, /, *, json: Flag = False) -> int:
-    """Ask the backends about work whose reply was lost, and say what is known; spends nothing.
+    """Ask the backends about work whose reply was lost and report what they know; costs nothing.
 
     Args:
-        job_id: As jobs list shows it; absent: all of unknown outcome.
+        job_id: As shown by jobs list. Default: all with an unknown outcome.
         json: Print JSON: {"data": [{"job", "status", "ref", "said"}, ...]}.
     """
     import asyncio
@@ -139,10 +139,10 @@ def reconcile_jobs(job_id: str | None = None, /, *, json: Flag = False) -> int:
 
 
 def cancel_job(job_id: str, /) -> int:
-    """Stop a job, in whatever process it runs, and at its backend.
+    """Stop a job, in whichever process runs it, and at its backend.
 
     Args:
-        job_id: As jobs list shows it.
+        job_id: As shown by jobs list.
     """
     import asyncio
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def models_app() -> App:
     """Return the commands."""
-    app = App(name="models", help="Folders of weights on this machine: add, list, remove.")
+    app = App(name="models", help="Add, list or remove folders of weights on this machine.")
     app.command(add_model, name="add")
     app.command(list_models, name="list")
     app.command(remove_model, name="remove")
@@ -27,11 +27,11 @@ def models_app() -> App:
 
 
 def add_model(folder: Path, /, *, name: str | None = None) -> int:
-    """Check a folder of weights and keep it under a name, to be used as diffusers/NAME.
+    """Check a folder of weights and register it under a name, for use as diffusers/NAME.
 
     Args:
-        folder: A folder in the layout of diffusers: it has model_index.json.
-        name: The name; absent: made from that of the folder.
+        folder: A folder in the diffusers layout, with a model_index.json.
+        name: Name to register. Default: derived from the name of the folder.
     """
     from media_agent.config.settings import load_settings
     from media_agent.registry.model_folders import LocalModel, ModelFolders, check_name, name_of
@@ -48,7 +48,7 @@ def add_model(folder: Path, /, *, name: str | None = None) -> int:
 
 
 def list_models(*, json: Flag = False) -> int:
-    """List the folders of weights that are known, and check each.
+    """List the registered folders of weights and check each.
 
     Args:
         json: Print JSON: {"data": [model, ...]}.
@@ -71,7 +71,7 @@ def list_models(*, json: Flag = False) -> int:
         tell_json({"data": data})
         return 0
     if not models:
-        tell("no models yet; name one: media-agent models add FOLDER")
+        tell("no models yet; add one with media-agent models add FOLDER")
         return 0
     heads = ("MODEL", "MODE", "LONGEST", "FOLDER", "STATE")
     table(heads, [_row(known) for known in models])
@@ -79,16 +79,16 @@ def list_models(*, json: Flag = False) -> int:
 
 
 def remove_model(name: str, /) -> int:
-    """Forget a folder of weights; the folder itself is left alone.
+    """Unregister a folder of weights; the folder itself is kept.
 
     Args:
-        name: As models list shows it, without the backend.
+        name: As shown by models list, without the backend.
     """
     from media_agent.config.settings import load_settings
     from media_agent.registry.model_folders import ModelFolders
 
     removed = ModelFolders(load_settings().data_dir).remove(name.rpartition("/")[2])
-    tell(f"{removed.backend}/{removed.name} is forgotten; its files are still in {removed.folder}")
+    tell(f"{removed.backend}/{removed.name} was removed; its files are still in {removed.folder}")
     return 0
 
 
@@ -122,7 +122,7 @@ def recognise(model: str, folder: Path, registry: "Registry", data_dir: Path) ->
             refusals.append(error)
     if len(refusals) == 1:
         raise refusals[0]
-    said = "; ".join(error.message for error in refusals) or "no backend here loads folders"
+    said = "; ".join(error.message for error in refusals) or "no installed backend loads folders"
     raise InvalidRequestError(f"the model folder {folder} cannot be used: {said}")
 
 

@@ -1,4 +1,4 @@
-"""The command that plans: who could make a video, for how much, and who would."""
+"""The command that plans: which backends could make a video, for how much, and which would."""
 
 from typing import TYPE_CHECKING
 
@@ -18,13 +18,13 @@ def plan(
     routing: RoutingFlags = NO_FLAGS,
     json: Flag = False,
 ) -> int:
-    """Say who would make a video and why, and who could not; nothing is started or spent.
+    """Compare the backends for a video, and explain the choice; nothing is started or spent.
 
     Args:
-        prompt: What the video shows; of a storyboard, the first shot.
-        video: What it is like.
-        routing: Who may make it, and for how much; without a backend, all are compared.
-        json: Print the report as JSON on stdout, and nothing else.
+        prompt: What the video shows; in a storyboard, the first shot.
+        video: How the video looks.
+        routing: Which backends to compare, and the maximum cost. Default: all of them.
+        json: Print the report as JSON on stdout and nothing else.
     """
     import asyncio
 
@@ -55,7 +55,7 @@ def _show(report: "PlanReport") -> None:
 
     tell(report.summary)
     if report.ranked:
-        heads = ("", "BACKEND/MODEL", "HOW", "SEAMS", "USD", "SECONDS", "QUALITY", "CHECKED")
+        heads = ("", "BACKEND/MODEL", "HOW", "CUTS", "USD", "SECONDS", "QUALITY", "CHECKED")
         table(heads, [_row(each) for each in report.ranked])
     for refusal, who in refusals_in(report):
         tell(f"not {who}: {shorten(in_full(refusal), 300)}")

@@ -15,7 +15,7 @@ def print_schema(name: str, /) -> int:
     """Print the JSON Schema of a type, such as VideoRequest.
 
     Args:
-        name: Name of the type, or of its file.
+        name: Name of the type or of its file.
     """
     from media_agent.errors import InvalidRequestError
     from media_agent.suggest import did_you_mean
@@ -25,13 +25,13 @@ def print_schema(name: str, /) -> int:
     by_any_name |= {file_name(known).removesuffix(".json"): known for known in NAMES}
     known = by_any_name.get(name.lower().removesuffix(".json"))
     if known is None:
-        raise InvalidRequestError(f"there is no schema {name!r}", hint=did_you_mean(name, NAMES))
+        raise InvalidRequestError(f"unknown schema {name!r}", hint=did_you_mean(name, NAMES))
     tell_json(json_schema(known))
     return 0
 
 
 def print_tools(*, dialect: Format = "json-schema") -> int:
-    """Print the tools that let an agent make videos, as a list for its language model.
+    """Print the tool definitions that let an AI agent generate videos.
 
     Args:
         dialect: openai (Chat Completions) and openai-responses in strict mode, anthropic, or plain

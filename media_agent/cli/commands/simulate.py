@@ -20,15 +20,15 @@ def simulate(
     fault: Annotated[tuple[str, ...], Parameter(negative=())] = (),
     settings: Annotated[tuple[str, ...], Parameter(name="--set", negative=())] = (),
 ) -> int:
-    """Answer as a provider does, on this machine and for nothing, until stopped with Ctrl-C.
+    """Simulate a provider on this machine, free of charge, until you press Ctrl-C.
 
     Args:
-        name: The backend whose provider is simulated.
-        port: Where to listen; 0 takes a free one.
-        fault: What goes wrong, as CALL:KIND[,NAME=VALUE...], such as submit:close_after_accept or
-            status:status,status=503,times=3; repeat for more.
-        settings: How the provider is, as NAME=VALUE, such as outcome=failed, queued_polls=5;
-            repeat for more.
+        name: Backend whose provider to simulate.
+        port: Port to listen on; 0 picks a free one.
+        fault: Fault to inject, CALL:KIND[,NAME=VALUE...], such as submit:close_after_accept or
+            status:status,status=503,times=3; may be repeated.
+        settings: Provider setting, NAME=VALUE, such as outcome=failed or queued_polls=5;
+            may be repeated.
     """
     import threading
 
@@ -61,7 +61,7 @@ def _read_settings(kind: "type[Simulator]", texts: tuple[str, ...]) -> "dict[str
         name, equals, value = text.partition("=")
         if not equals or name not in known:
             raise InvalidRequestError(
-                f"{kind.name} cannot be set {text!r}", hint=did_you_mean(name, known)
+                f"{kind.name} has no setting {text!r}", hint=did_you_mean(name, known)
             )
         try:
             read[name] = json.loads(value)

@@ -16,14 +16,14 @@ def steer(
     at: Annotated[str, Parameter(metavar="next|now|CHUNKS")] = "next",
     allow_unknown_words: Flag = False,
 ) -> int:
-    """Let a video go on under another prompt, in whatever process it is made.
+    """Change the prompt of a running job.
 
     Args:
-        job_id: As jobs list shows it.
-        prompt: What the video shows from then on.
-        at: next: with the first chunk that is not begun; now: also in chunks that are begun, as far
-            as that still changes them; a number: after so many chunks.
-        allow_unknown_words: Go on with words that the model has never learnt.
+        job_id: As shown by jobs list.
+        prompt: New prompt.
+        at: next: from the first chunk not yet started; now: also chunks in progress, as far as they
+            can still change; a number: after that many chunks.
+        allow_unknown_words: Allow prompt words outside the model's vocabulary.
     """
     import asyncio
 
@@ -43,10 +43,10 @@ def steer(
 
 
 def finish(job_id: str, /) -> int:
-    """End a video with its next chunk, in whatever process it is made.
+    """Finish a running job after its next chunk.
 
     Args:
-        job_id: As jobs list shows it.
+        job_id: As shown by jobs list.
     """
     import asyncio
 
@@ -68,18 +68,18 @@ def branch(
     allow_unknown_words: Flag = False,
     output: OutputFlags = HERE,
 ) -> int:
-    """Make another video that begins as a video does and then goes its own way.
+    """Make a new video that keeps the first chunks of a job and then takes its own course.
 
     Args:
-        job_id: The job that made the video, as jobs list shows it.
-        prompt: What the new part shows; or give shots.
-        at: How many chunks both share; absent: all, so that the video is continued.
-        shot: TEXT@SECONDS, a shot of the new part; repeat for more.
-        duration: Length of the new part in seconds, with a prompt.
-        endless: Go on until told to finish; the last shot has no length.
-        policy: What cannot be done exactly: refuse it, or take the nearest and say so.
-        allow_unknown_words: Go on with words that the model has never learnt.
-        output: Where it goes.
+        job_id: The job of that video, as shown by jobs list.
+        prompt: Prompt for the new part; or give shots.
+        at: Number of chunks to keep. Default: all of them, which continues the video.
+        shot: TEXT@SECONDS, a shot of the new part; may be repeated.
+        duration: Length of the new part in seconds; needs a prompt.
+        endless: Continue until you finish it; the last shot has no length.
+        policy: If a value is unsupported: refuse, or use the nearest one and report it.
+        allow_unknown_words: Allow prompt words outside the model's vocabulary.
+        output: Where the video is written.
     """
     import asyncio
 
@@ -111,18 +111,18 @@ def extend(
     allow_unknown_words: Flag = False,
     output: OutputFlags = HERE,
 ) -> int:
-    """Go on with a video: that of a job seamlessly, from its state; any other from its last frames.
+    """Continue a video: a job from its saved state (seamless), a file from its last frames.
 
-    Of a job the whole video is there afterwards, of a file only the new part.
+    A job yields the whole video, a file only the new part.
 
     Args:
-        video: A job, as jobs list shows it, or FILE or http(s) address of a video.
-        prompt: What the new part shows.
+        video: A job, as shown by jobs list, or the path or http(s) URL of a video.
+        prompt: Prompt for the new part.
         duration: Length of the new part in seconds.
-        backend: Who makes it, NAME or NAME/MODEL; a job is gone on with by who made it.
-        seed: 0 to 2^63-1; absent: drawn, or that of the job.
-        allow_unknown_words: Go on with words that the model has never learnt.
-        output: Where it goes.
+        backend: Backend, NAME or NAME/MODEL; a job continues on its own.
+        seed: Random seed, 0 to 2^63-1. Default: random; for a job, the job's seed.
+        allow_unknown_words: Allow prompt words outside the model's vocabulary.
+        output: Where the video is written.
     """
     import asyncio
 

@@ -1,4 +1,4 @@
-"""The command that tries a backend for real, for little money."""
+"""The command that tests a backend for real, at little cost."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,8 +17,8 @@ def verify_live(
     """Run the smallest real job of a backend and print a report that is safe to share.
 
     Args:
-        backend: NAME or NAME/MODEL, as media-agent backends lists it.
-        max_cost: Do nothing if it would cost more than this many US dollars.
+        backend: NAME or NAME/MODEL, as listed by media-agent backends.
+        max_cost: Do nothing if it would cost more than this, in USD.
         out: Also write the report as JSON to this file.
         json: Print the report as JSON.
     """

@@ -43,6 +43,6 @@ def _kept(event: TerminalEvent, backend: str) -> TerminalEvent:
         return readable(event)
     except StorageError as error:
         if not isinstance(event, JobCompleted) or not event.artifacts:
-            raise BackendResponseError(f"{backend} told what cannot be kept: {error}") from error
-        said = f"what {backend} told of the video cannot be kept and was left out"
+            raise BackendResponseError(f"{backend} reported unusable data: {error}") from error
+        said = f"what {backend} reported about the video cannot be kept and was left out"
         return JobCompleted(artifacts=event.artifacts, warnings=(said,))

@@ -77,11 +77,11 @@ class LostReplies:
         except TimeoutError:
             trouble = f"it could not be asked within {_LONGEST_LOOK:g} s"
         except JobCancelledError:
-            trouble = "it was stopped while it was asked"
+            trouble = "it was stopped while being asked"
         why = "" if lost is None else f": {lost}"
         asks_again = f"{trouble}; media-agent jobs reconcile {self._job_id} asks again"
         raise SubmitUncertainError(
-            f"nobody knows whether {backend.name} accepted job {self._job_id}{why}",
+            f"it is unknown whether {backend.name} accepted job {self._job_id}{why}",
             hint=asks_again if can_ask else _look_yourself(backend.name),
         ) from lost
 
@@ -117,7 +117,7 @@ class LostReplies:
         except MediaAgentError:
             raise
         except Exception as error:  # a plugin's own: it says nothing about the work
-            said = f"{backend.name} broke when it was asked: {in_words(error)}"
+            said = f"{backend.name} failed when asked: {in_words(error)}"
             raise BackendResponseError(said) from error
         is_known = ref is not None and self._context.store.submissions.is_of_another(
             submission, ref
@@ -131,6 +131,6 @@ def _never() -> bool:
 
 def _look_yourself(backend: str) -> str:
     return (
-        f"{backend} cannot be asked: look at its own page of jobs or bills; only when the work is "
-        "not there, make it again"
+        f"{backend} cannot be asked: check its own page of jobs or bills; submit again only if the "
+        "work is not there"
     )

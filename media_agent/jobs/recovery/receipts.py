@@ -46,7 +46,7 @@ async def keep_ref(submission: Submission, ref: OperationRef, context: JobContex
         job = submission.job_id
         raise NotKeptError(
             f"{submission.backend} accepted job {job} as {ref.operation_id}{at}, "
-            f"which could not be written down: {error or type(error).__name__}",
+            f"which could not be recorded: {error or type(error).__name__}",
             hint=f"keep this line; media-agent jobs resume {job} looks again",
         ) from error
     context.reached("ref")

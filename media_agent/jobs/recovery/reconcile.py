@@ -31,7 +31,7 @@ async def reconcile(job_id: str, context: JobContext) -> Finding:
     last = store.submissions.last(job_id)
     is_over = job.status.is_terminal and job.status is not JobStatus.OUTCOME_UNKNOWN
     if is_over or last is None or last.state is SubmissionState.REFUSED:
-        return Finding(job, None, "nothing of it is unknown")
+        return Finding(job, None, "nothing about it is unknown")
     with store.owners.hold(job_id):
         try:
             ref = await LostReplies(job_id, store.jobs.terms(job_id).plans, context).find()
@@ -47,9 +47,9 @@ def _said(job: VideoJob, last: Submission, ref: OperationRef | None, lookup: str
     if ref is not None:
         return f"{who} accepted it as {ref.operation_id}: media-agent jobs resume {job.id}"
     if lookup == "none":
-        return f"{who} cannot be searched: look at its own page of jobs or bills"
+        return f"{who} cannot be searched: check its own page of jobs or bills"
     how = f"under the key {last.key}" if lookup == "key" else "in its list"
     return (
-        f"{who} shows no such work {how}, which proves nothing: look at its own page of jobs or "
-        "bills before you make it again"
+        f"{who} has no such work {how}, which proves nothing: check its own page of jobs or "
+        "bills before you submit it again"
     )

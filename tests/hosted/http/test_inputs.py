@@ -71,5 +71,7 @@ def test_a_video_that_is_not_whole_is_not_sent(content: bytes) -> None:
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "p.png")
 
-    with pytest.raises(InvalidRequestError, match=r"p\.png cannot be used: it is no ordinary file"):
+    with pytest.raises(
+        InvalidRequestError, match=r"p\.png cannot be used: it is not a regular file"
+    ):
         address_of(MediaInput(role=InputRole.FIRST_FRAME, path=str(tmp_path / "p.png")))

@@ -146,7 +146,7 @@ async def test_a_first_frame_goes_along_as_a_file(flavour, tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [(b"once upon a time", "no PNG"), (b"RIFF1234WAVE", "no PNG"), (None, "there is no such file")],
+    [(b"once upon a time", "no PNG"), (b"RIFF1234WAVE", "no PNG"), (None, "no such file")],
 )
 async def test_a_first_frame_that_is_no_image_is_refused_unsent(content, said, tmp_path):
     path = tmp_path / "story.png"
