@@ -53,18 +53,24 @@ class VerificationReport(Document):
     proves: Verification | None = Field(description="The level reached; null: nothing is proven.")
     declared: Verification = Field(description="What the backend says of itself.")
     status: JobStatus = Field(description="How the job ended.")
-    software: dict[str, str] = Field({}, description="Versions of what ran.")
-    asked: dict[str, str] = Field({}, description="What was sent, in short.")
-    adjusted: tuple[Adjustment, ...] = Field((), description="What was changed beforehand.")
-    exchanges: tuple[Exchange, ...] = Field((), description="What went over the wire, in order.")
-    events: dict[str, float] = Field({}, description="First time of each event, in seconds.")
+    software: dict[str, str] = Field(default={}, description="Versions of what ran.")
+    asked: dict[str, str] = Field(default={}, description="What was sent, in short.")
+    adjusted: tuple[Adjustment, ...] = Field(default=(), description="What was changed beforehand.")
+    exchanges: tuple[Exchange, ...] = Field(
+        default=(), description="What went over the wire, in order."
+    )
+    events: dict[str, float] = Field(
+        default={}, description="First time of each event, in seconds."
+    )
     seconds: float = Field(ge=0, description="From the request to the finished file.")
-    video: VideoMetadata | None = Field(None, description="Probed from the file; null: none came.")
-    video_sha256: str | None = Field(None, description="Digest of the file.")
-    estimated_usd: float | None = Field(None, description="The price that was expected.")
-    cost: Cost = Field(Cost(), description="What was billed, as far as it is said.")
-    warnings: tuple[str, ...] = Field((), description="What else was noticed.")
-    error: ErrorInfo | None = Field(None, description="Why it did not complete.")
+    video: VideoMetadata | None = Field(
+        default=None, description="Probed from the file; null: none came."
+    )
+    video_sha256: str | None = Field(default=None, description="Digest of the file.")
+    estimated_usd: float | None = Field(default=None, description="The price that was expected.")
+    cost: Cost = Field(default=Cost(), description="What was billed, as far as it is said.")
+    warnings: tuple[str, ...] = Field(default=(), description="What else was noticed.")
+    error: ErrorInfo | None = Field(default=None, description="Why it did not complete.")
 
 
 async def verify_live(

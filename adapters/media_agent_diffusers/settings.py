@@ -17,15 +17,21 @@ class DiffusersOptions(Schema):
     """How models are loaded, and where they are."""
 
     device: str = Field(
-        "auto",
+        default="auto",
         pattern=r"^(auto|cpu|cuda(:\d{1,2})?)$",
         description="cpu, cuda or cuda:1; auto: the first GPU if there is one.",
     )
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
-        "auto", description="Numbers of the weights; auto: bfloat16 on a GPU, float32 on a CPU."
+        default="auto",
+        description="Numbers of the weights; auto: bfloat16 on a GPU, float32 on a CPU.",
     )
     offload: Literal["none", "model", "sequential"] = Field(
-        "none", description="Keep in the GPU's memory only the part that works: slower, smaller."
+        default="none",
+        description="Keep in the GPU's memory only the part that works: slower, smaller.",
     )
-    vae_tiling: bool = Field(False, description="Decode in tiles: slower, needs less memory.")
-    models: dict[ModelName, Path] = Field({}, description="Folders of weights by model name.")
+    vae_tiling: bool = Field(
+        default=False, description="Decode in tiles: slower, needs less memory."
+    )
+    models: dict[ModelName, Path] = Field(
+        default={}, description="Folders of weights by model name."
+    )

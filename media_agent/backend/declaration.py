@@ -53,22 +53,29 @@ class Declaration(Schema):
 
     model_config = ConfigDict(hide_input_in_errors=True)
 
-    description: str = Field("", description="One line for a list.")
-    sizes: tuple[SizeText, ...] = Field((), description='Frame sizes, "WIDTHxHEIGHT", first: own.')
-    fps: tuple[Annotated[float, Field(gt=0, le=1000)], ...] = Field(
-        (), description="Frame rates, first: its own."
+    description: str = Field(default="", description="One line for a list.")
+    sizes: tuple[SizeText, ...] = Field(
+        default=(), description='Frame sizes, "WIDTHxHEIGHT", first: own.'
     )
-    durations: tuple[Seconds, ...] = Field((), description="Lengths in seconds, first: its own.")
-    max_duration: Seconds | None = Field(None, description="Longest, in seconds.")
-    max_prompt_characters: int | None = Field(None, ge=1, description="Longest prompt.")
+    fps: tuple[Annotated[float, Field(gt=0, le=1000)], ...] = Field(
+        default=(), description="Frame rates, first: its own."
+    )
+    durations: tuple[Seconds, ...] = Field(
+        default=(), description="Lengths in seconds, first: its own."
+    )
+    max_duration: Seconds | None = Field(default=None, description="Longest, in seconds.")
+    max_prompt_characters: int | None = Field(default=None, ge=1, description="Longest prompt.")
     usd_per_second: float | None = Field(
-        None, ge=0, allow_inf_nan=False, description="Price of a second of video."
+        default=None, ge=0, allow_inf_nan=False, description="Price of a second of video."
     )
     usd_per_video: float | None = Field(
-        None, ge=0, allow_inf_nan=False, description="Price of a video, whatever its length."
+        default=None,
+        ge=0,
+        allow_inf_nan=False,
+        description="Price of a video, whatever its length.",
     )
-    needs_first_frame: bool = Field(False, description="Makes nothing without an image.")
-    licence: str | None = Field(None, description="Licence of the model.")
+    needs_first_frame: bool = Field(default=False, description="Makes nothing without an image.")
+    licence: str | None = Field(default=None, description="Licence of the model.")
 
     def templates(self) -> Iterator[str]:
         """Yield every text in which a placeholder of the request may stand."""

@@ -57,10 +57,11 @@ class CommandOptions(Declaration):
     command: tuple[str, ...] = Field(
         min_length=1, description="The program and its words, with placeholders."
     )
-    timeout: Seconds = Field(3600.0, description="It is stopped after so many seconds.")
-    workers: int = Field(1, ge=1, le=64, description="How many may run at the same time.")
+    timeout: Seconds = Field(default=3600.0, description="It is stopped after so many seconds.")
+    workers: int = Field(default=1, ge=1, le=64, description="How many may run at the same time.")
     env: tuple[VariableName, ...] = Field(
-        (), description="Variables of the environment that it gets besides the harmless ones."
+        default=(),
+        description="Variables of the environment that it gets besides the harmless ones.",
     )
 
     @field_validator("command")

@@ -78,16 +78,16 @@ class BackendSection(Schema):
     """What one backend is told, under [backends.NAME]; a new NAME with a `kind` is an alias."""
 
     kind: str | None = Field(
-        None, min_length=1, description="Backend to use; default: the one called NAME."
+        default=None, min_length=1, description="Backend to use; default: the one called NAME."
     )
-    model: str | None = Field(None, min_length=1, description="Default model.")
-    base_url: str | None = Field(None, description="Its URL, if not the usual one.")
-    key: SecretStr | None = Field(None, min_length=1, description="API key.")
-    key_env: VariableName | None = Field(None, description="Variable that holds the key.")
-    key_file: PlainPath | None = Field(None, description="File that holds the key.")
-    options: dict[str, JsonValue] = Field({}, description="Options of the backend.")
+    model: str | None = Field(default=None, min_length=1, description="Default model.")
+    base_url: str | None = Field(default=None, description="Its URL, if not the usual one.")
+    key: SecretStr | None = Field(default=None, min_length=1, description="API key.")
+    key_env: VariableName | None = Field(default=None, description="Variable that holds the key.")
+    key_file: PlainPath | None = Field(default=None, description="File that holds the key.")
+    options: dict[str, JsonValue] = Field(default={}, description="Options of the backend.")
     folder: PlainPath | None = Field(
-        None, description="Base folder of relative paths; default: the folder of the file."
+        default=None, description="Base folder of relative paths; default: the folder of the file."
     )
 
     @field_validator("base_url")
@@ -136,14 +136,16 @@ class RouteSection(Schema):
     """A named way to choose who makes a video, under [routes.NAME]."""
 
     model: str | None = Field(
-        None, min_length=1, description='Always use this one, "backend" or "backend/model".'
+        default=None, min_length=1, description='Always use this one, "backend" or "backend/model".'
     )
-    prefer: RoutingPreference | None = Field(None, description="How to rank the backends.")
-    allow: tuple[str, ...] | None = Field(None, description="Use only these backends or models.")
-    deny: tuple[str, ...] = Field((), description="Never use these backends or models.")
-    licences: tuple[str, ...] | None = Field(None, description="Use only these licences.")
-    local_only: bool = Field(False, description="Use only backends on this machine.")
-    max_cost_usd: Dollars | None = Field(None, description="Maximum cost in USD.")
+    prefer: RoutingPreference | None = Field(default=None, description="How to rank the backends.")
+    allow: tuple[str, ...] | None = Field(
+        default=None, description="Use only these backends or models."
+    )
+    deny: tuple[str, ...] = Field(default=(), description="Never use these backends or models.")
+    licences: tuple[str, ...] | None = Field(default=None, description="Use only these licences.")
+    local_only: bool = Field(default=False, description="Use only backends on this machine.")
+    max_cost_usd: Dollars | None = Field(default=None, description="Maximum cost in USD.")
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
@@ -155,8 +157,10 @@ class RouteSection(Schema):
 class BudgetSection(Schema):
     """What may be spent without asking, under [budget]."""
 
-    max_cost_usd: Dollars | None = Field(None, description="For one job, in USD.")
-    max_cost_usd_per_day: Dollars | None = Field(None, description="For the last 24 hours, in USD.")
+    max_cost_usd: Dollars | None = Field(default=None, description="For one job, in USD.")
+    max_cost_usd_per_day: Dollars | None = Field(
+        default=None, description="For the last 24 hours, in USD."
+    )
 
 
 class Settings(BaseSettings):
@@ -175,18 +179,22 @@ class Settings(BaseSettings):
         description="Folder of jobs and unfinished work.",
     )
     config: PlainPath | None = Field(
-        None, description="A settings file (TOML) to read instead of the usual two."
+        default=None, description="A settings file (TOML) to read instead of the usual two."
     )
     default_backend: str = Field(
-        "magi/tiny", min_length=1, description='Used when none is named: "backend/model".'
+        default="magi/tiny", min_length=1, description='Used when none is named: "backend/model".'
     )
     threads: int | None = Field(
-        None, ge=1, le=1024, description="CPU threads per video on this machine."
+        default=None, ge=1, le=1024, description="CPU threads per video on this machine."
     )
-    policy: Policy = Field(Policy.ADJUST, description="What to do if a value is unsupported.")
-    backends: dict[SectionName, BackendSection] = Field({}, description="Backends by name.")
-    routes: dict[SectionName, RouteSection] = Field({}, description="Routing presets by name.")
-    budget: BudgetSection = Field(BudgetSection(), description="Spending limits.")
+    policy: Policy = Field(
+        default=Policy.ADJUST, description="What to do if a value is unsupported."
+    )
+    backends: dict[SectionName, BackendSection] = Field(default={}, description="Backends by name.")
+    routes: dict[SectionName, RouteSection] = Field(
+        default={}, description="Routing presets by name."
+    )
+    budget: BudgetSection = Field(default=BudgetSection(), description="Spending limits.")
 
     @property
     def ledger_path(self) -> Path:

@@ -27,7 +27,7 @@ class LocalModel(Schema):
 
 
 class _File(Schema):
-    models: tuple[LocalModel, ...] = Field((), description="In the order they were added.")
+    models: tuple[LocalModel, ...] = Field(default=(), description="In the order they were added.")
 
 
 class ModelFolders:

@@ -33,13 +33,15 @@ class Price(Schema):
 
     usd: float = Field(ge=0, description="In USD, for one `per`.")
     per: Literal["second", "video"] = Field(description="What one unit is.")
-    up_to: ResolutionTier | None = Field(None, description="Only up to this resolution.")
-    audio: bool | None = Field(None, description="Only with sound, or only without.")
-    minimum_seconds: float = Field(0, ge=0, description="Seconds charged at least.")
-    at_fps: float | None = Field(None, gt=0, description="A second is this many frames.")
-    more_frames: int = Field(0, ge=0, description="Frames charged besides those of the video.")
+    up_to: ResolutionTier | None = Field(default=None, description="Only up to this resolution.")
+    audio: bool | None = Field(default=None, description="Only with sound, or only without.")
+    minimum_seconds: float = Field(default=0, ge=0, description="Seconds charged at least.")
+    at_fps: float | None = Field(default=None, gt=0, description="A second is this many frames.")
+    more_frames: int = Field(
+        default=0, ge=0, description="Frames charged besides those of the video."
+    )
     steps_included: int | None = Field(
-        None, ge=1, description="More num_inference_steps than these cost in proportion."
+        default=None, ge=1, description="More num_inference_steps than these cost in proportion."
     )
     source: str = Field(min_length=1, description="Where the price was read.")
     date: datetime.date = Field(description="When it was read.")
@@ -72,7 +74,7 @@ class Speed(Schema):
     """How long it takes, roughly."""
 
     seconds_per_second: float = Field(ge=0, description="Seconds of work per second of video.")
-    start_seconds: float = Field(0, ge=0, description="Seconds before work begins.")
+    start_seconds: float = Field(default=0, ge=0, description="Seconds before work begins.")
     source: str = Field(min_length=1, description="Who measured it, on what.")
     date: datetime.date = Field(description="When.")
 
@@ -80,25 +82,31 @@ class Speed(Schema):
 class Rewriting(Schema):
     """A provider that rewrites prompts before the model sees them."""
 
-    option: str | None = Field(None, description="The option that says so; null: cannot be said.")
-    off: JsonValue = Field(False, description="Its value that leaves prompts alone.")
+    option: str | None = Field(
+        default=None, description="The option that says so; null: cannot be said."
+    )
+    off: JsonValue = Field(default=False, description="Its value that leaves prompts alone.")
 
 
 class ModelFacts(Schema):
     """All that is known about one model besides what its backend declares."""
 
     status: Literal["live", "preview", "retired", "test"] = Field(
-        "live", description="test: no model at all, chosen only by name; retired: gone."
+        default="live", description="test: no model at all, chosen only by name; retired: gone."
     )
-    licence: str | None = Field(None, description="SPDX, or a name.")
-    quality: Quality | None = Field(None, description="An opinion.")
-    prices: tuple[Price, ...] = Field((), description="First fit counts.")
-    speed: Speed | None = Field(None, description="Roughly.")
-    rewriting: Rewriting | None = Field(None, description="Null: prompts reach the model as sent.")
-    image_model: str | None = Field(None, description="Model that begins from an image.")
-    extend_model: str | None = Field(None, description="Model that continues a video.")
-    verification: Verification | None = Field(None, description="If the backend says none.")
-    overrides: dict[str, JsonValue] = Field({}, description="Fields of Capabilities, corrected.")
+    licence: str | None = Field(default=None, description="SPDX, or a name.")
+    quality: Quality | None = Field(default=None, description="An opinion.")
+    prices: tuple[Price, ...] = Field(default=(), description="First fit counts.")
+    speed: Speed | None = Field(default=None, description="Roughly.")
+    rewriting: Rewriting | None = Field(
+        default=None, description="Null: prompts reach the model as sent."
+    )
+    image_model: str | None = Field(default=None, description="Model that begins from an image.")
+    extend_model: str | None = Field(default=None, description="Model that continues a video.")
+    verification: Verification | None = Field(default=None, description="If the backend says none.")
+    overrides: dict[str, JsonValue] = Field(
+        default={}, description="Fields of Capabilities, corrected."
+    )
 
     def estimate(self, request: VideoRequest) -> Estimate:
         """Return price and time of a negotiated request; None where nothing is known."""

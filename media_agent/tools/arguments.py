@@ -40,38 +40,43 @@ class ToolShot(Reencoded):
 
     prompt: str = Field(description="What this shot shows.")
     duration: _Number | None = Field(
-        None, description="Its length in seconds; at most one shot may omit it."
+        default=None, description="Its length in seconds; at most one shot may omit it."
     )
 
 
 class VideoWish(ToolArguments):
     """What video is wanted."""
 
-    prompt: str | None = Field(None, description="What the video shows. Give either this or shots.")
+    prompt: str | None = Field(
+        default=None, description="What the video shows. Give either this or shots."
+    )
     shots: tuple[ToolShot, ...] | None = Field(
-        None, description="A storyboard, in order: one video that goes from shot to shot."
+        default=None, description="A storyboard, in order: one video that goes from shot to shot."
     )
     duration: _Number | None = Field(
-        None, description="Length of the whole video in seconds, above 0; null: model default."
+        default=None,
+        description="Length of the whole video in seconds, above 0; null: model default.",
     )
-    size: str | None = Field(None, description="Frame size in pixels, such as 1280x720.")
-    aspect_ratio: str | None = Field(None, description="Such as 16:9. Use this or size, not both.")
-    negative_prompt: str | None = Field(None, description="What the video should not show.")
+    size: str | None = Field(default=None, description="Frame size in pixels, such as 1280x720.")
+    aspect_ratio: str | None = Field(
+        default=None, description="Such as 16:9. Use this or size, not both."
+    )
+    negative_prompt: str | None = Field(default=None, description="What the video should not show.")
     first_frame: str | None = Field(
-        None, description="Image for the first frame: an http(s) URL or a file path."
+        default=None, description="Image for the first frame: an http(s) URL or a file path."
     )
     seed: _Whole | None = Field(
-        None, description="0 to 2^63-1; the same seed gives the same video. Null: random."
+        default=None, description="0 to 2^63-1; the same seed gives the same video. Null: random."
     )
     model: str | None = Field(
-        None,
+        default=None,
         description='Backend, "backend" or "backend/model", as named by plan_video. '
         "Null: the default from the settings.",
     )
     route: str | None = Field(
-        None, description="Routing preset, such as draft or final, instead of a model."
+        default=None, description="Routing preset, such as draft or final, instead of a model."
     )
-    max_cost_usd: _Number | None = Field(None, description="Maximum cost in USD.")
+    max_cost_usd: _Number | None = Field(default=None, description="Maximum cost in USD.")
 
     def to_request(self) -> VideoRequest:
         """Return the request in the words of the core.
@@ -126,7 +131,8 @@ class CreateVideo(VideoWish):
     tool = "create_video"
 
     idempotency_key: str | None = Field(
-        None, description="Your name for this video; the same name always means the same job."
+        default=None,
+        description="Your name for this video; the same name always means the same job.",
     )
 
 
@@ -145,7 +151,7 @@ class WaitVideo(ToolArguments):
 
     job_id: str = Field(description="Job ID returned by create_video.")
     seconds: float | None = Field(
-        None,
+        default=None,
         gt=0,
         le=LONGEST_WAIT,
         description=f"How long to wait at most, above 0 up to {LONGEST_WAIT}; null: {_USUAL_WAIT}.",
@@ -168,7 +174,7 @@ class SteerVideo(ToolArguments):
     job_id: str = Field(description="Job ID returned by create_video.")
     prompt: str = Field(description="New prompt.")
     at: Literal["next", "now"] | StrictInt | None = Field(
-        None,
+        default=None,
         description="next or null: from the first chunk not yet started; now: also chunks in "
         "progress, as far as they can still change; a number: after that many chunks.",
     )

@@ -38,20 +38,24 @@ class JobView(Schema):
     job_id: str = Field(description="ID to pass to the other tools.")
     status: JobStatus = Field(description="State of the job.")
     finished: bool = Field(description="True when nothing more will happen by itself.")
-    progress: float | None = Field(None, description="0 to 1; null: unknown.")
-    phase: str | None = Field(None, description="Current phase of the work.")
+    progress: float | None = Field(default=None, description="0 to 1; null: unknown.")
+    phase: str | None = Field(default=None, description="Current phase of the work.")
     made_by: str = Field(description="Backend and model.")
-    verification: str | None = Field(None, description="How far that backend was checked.")
-    cost_usd: float | None = Field(None, description="Planned price; null: unknown.")
-    video: str | None = Field(None, description="The file, when it is finished.")
-    partial_video: str | None = Field(None, description="The frames of a video that broke off.")
-    contact_sheet: str | None = Field(None, description="Image with frames of the video.")
-    record: str | None = Field(None, description="Exactly what was asked, sent and delivered.")
-    seconds: float | None = Field(None, description="Length of the video.")
-    frame_size: str | None = Field(None, description="Size of its frames.")
-    adjustments: tuple[str, ...] = Field((), description="Differences from the request.")
-    warnings: tuple[str, ...] = Field((), description="Warnings to consider.")
-    error: ErrorInfo | None = Field(None, description="Why the video is missing.")
+    verification: str | None = Field(default=None, description="How far that backend was checked.")
+    cost_usd: float | None = Field(default=None, description="Planned price; null: unknown.")
+    video: str | None = Field(default=None, description="The file, when it is finished.")
+    partial_video: str | None = Field(
+        default=None, description="The frames of a video that broke off."
+    )
+    contact_sheet: str | None = Field(default=None, description="Image with frames of the video.")
+    record: str | None = Field(
+        default=None, description="Exactly what was asked, sent and delivered."
+    )
+    seconds: float | None = Field(default=None, description="Length of the video.")
+    frame_size: str | None = Field(default=None, description="Size of its frames.")
+    adjustments: tuple[str, ...] = Field(default=(), description="Differences from the request.")
+    warnings: tuple[str, ...] = Field(default=(), description="Warnings to consider.")
+    error: ErrorInfo | None = Field(default=None, description="Why the video is missing.")
     next: str = Field(description="Next step.")
 
 
@@ -96,14 +100,20 @@ class OptionView(Schema):
     """Somebody who could make the video."""
 
     model: str = Field(description='Pass this as "model" to choose it.')
-    cost_usd: float | None = Field(None, description="Price; null: unknown, which is not free.")
-    seconds: float | None = Field(None, description="Time until the video is ready; null: unknown.")
+    cost_usd: float | None = Field(
+        default=None, description="Price; null: unknown, which is not free."
+    )
+    seconds: float | None = Field(
+        default=None, description="Time until the video is ready; null: unknown."
+    )
     method: str = Field(description="single, endless, extend or chain: how the length is reached.")
-    seams: int = Field(0, description="Cuts between segments.")
+    seams: int = Field(default=0, description="Cuts between segments.")
     verification: str = Field(description="How far this backend was checked.")
-    local: bool = Field(False, description="Runs on this machine.")
-    adjustments: tuple[str, ...] = Field((), description="What would differ from the request.")
-    reasons: tuple[str, ...] = Field((), description="Reasons for its rank.")
+    local: bool = Field(default=False, description="Runs on this machine.")
+    adjustments: tuple[str, ...] = Field(
+        default=(), description="What would differ from the request."
+    )
+    reasons: tuple[str, ...] = Field(default=(), description="Reasons for its rank.")
 
 
 class RefusalView(Schema):
@@ -117,9 +127,11 @@ class PlanView(Schema):
     """Who would make the video, who else could, and who could not."""
 
     summary: str = Field(description="The plan in a sentence.")
-    chosen: OptionView | None = Field(None, description="What create_video would do.")
-    others: tuple[OptionView, ...] = Field((), description="Other backends that could, best first.")
-    refused: tuple[RefusalView, ...] = Field((), description="Backends that cannot.")
+    chosen: OptionView | None = Field(default=None, description="What create_video would do.")
+    others: tuple[OptionView, ...] = Field(
+        default=(), description="Other backends that could, best first."
+    )
+    refused: tuple[RefusalView, ...] = Field(default=(), description="Backends that cannot.")
     next: str = Field(description="Next step.")
 
 

@@ -34,7 +34,9 @@ class Schema(BaseModel):
 class Document(Schema):
     """A schema that is stored or sent on its own, and therefore says its version."""
 
-    schema_version: Literal["2"] = Field(SCHEMA_VERSION, description="Version of this schema.")
+    schema_version: Literal["2"] = Field(
+        default=SCHEMA_VERSION, description="Version of this schema."
+    )
 
     @model_validator(mode="before")
     @classmethod

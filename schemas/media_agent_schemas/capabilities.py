@@ -31,8 +31,8 @@ class Verification(Schema):
     """A level, when it was reached, and a word about it."""
 
     level: VerificationLevel = Field(description="How far it was verified.")
-    date: datetime.date | None = Field(None, description="When, for live.")
-    note: str | None = Field(None, description="What was checked, in a few words.")
+    date: datetime.date | None = Field(default=None, description="When, for live.")
+    note: str | None = Field(default=None, description="What was checked, in a few words.")
 
     def __str__(self) -> str:
         return self.level.value if self.date is None else f"{self.level.value}({self.date})"
@@ -50,7 +50,7 @@ class SizeRange(Schema):
 
     minimum: Size = Field(description="Smallest width and height.")
     maximum: Size = Field(description="Largest width and height.")
-    multiple: int = Field(2, ge=2, description="Both sides are multiples of this.")
+    multiple: int = Field(default=2, ge=2, description="Both sides are multiples of this.")
 
 
 class FpsRange(Schema):
@@ -65,13 +65,17 @@ class OptionSpec(Schema):
 
     name: str = Field(min_length=1, description="Name, as in --option NAME=VALUE.")
     type: Literal["boolean", "integer", "number", "string"] = Field(description="JSON type.")
-    default: JsonValue = Field(None, description="Used when absent; null: the backend decides.")
+    default: JsonValue = Field(
+        default=None, description="Used when absent; null: the backend decides."
+    )
     description: str = Field(description="What it does, with its unit.")
-    choices: tuple[JsonValue, ...] | None = Field(None, description="The only values, if closed.")
-    minimum: float | None = Field(None, description="Smallest value of a number.")
-    maximum: float | None = Field(None, description="Largest value of a number.")
+    choices: tuple[JsonValue, ...] | None = Field(
+        default=None, description="The only values, if closed."
+    )
+    minimum: float | None = Field(default=None, description="Smallest value of a number.")
+    maximum: float | None = Field(default=None, description="Largest value of a number.")
     reserved: dict[str, str] | None = Field(
-        None,
+        default=None,
         description="Not null: its value is a JSON object of the service's own fields, handed on "
         "as they are. These it may not set, each with what says the same in a request.",
     )
@@ -85,84 +89,112 @@ class Capabilities(Document):
 
     backend: str = Field(min_length=1, description="Name of the backend.")
     model: str = Field(min_length=1, description="Name of the model these facts are about.")
-    models: tuple[str, ...] = Field((), description="All models of the backend, default first.")
-    kind: str | None = Field(
-        None, description="The backend behind a name from the settings; null: it has its own name."
+    models: tuple[str, ...] = Field(
+        default=(), description="All models of the backend, default first."
     )
-    description: str = Field("", description="One line for a list.")
-    modes: tuple[VideoMode, ...] = Field((VideoMode.TEXT_TO_VIDEO,), description="Kinds of work.")
-    input_roles: tuple[InputRole, ...] = Field((), description="Roles of inputs it takes.")
+    kind: str | None = Field(
+        default=None,
+        description="The backend behind a name from the settings; null: it has its own name.",
+    )
+    description: str = Field(default="", description="One line for a list.")
+    modes: tuple[VideoMode, ...] = Field(
+        default=(VideoMode.TEXT_TO_VIDEO,), description="Kinds of work."
+    )
+    input_roles: tuple[InputRole, ...] = Field(default=(), description="Roles of inputs it takes.")
 
-    sizes: tuple[Size, ...] = Field((), description="The only frame sizes, if they are few.")
-    size_range: SizeRange | None = Field(None, description="Frame sizes, if they are many.")
-    default_size: Size | None = Field(None, description="Used when no size is asked.")
-    resolutions: tuple[ResolutionTier, ...] = Field((), description="Tiers it takes by name.")
-    aspect_ratios: tuple[str, ...] = Field((), description="Aspect ratios it takes by name.")
+    sizes: tuple[Size, ...] = Field(
+        default=(), description="The only frame sizes, if they are few."
+    )
+    size_range: SizeRange | None = Field(default=None, description="Frame sizes, if they are many.")
+    default_size: Size | None = Field(default=None, description="Used when no size is asked.")
+    resolutions: tuple[ResolutionTier, ...] = Field(
+        default=(), description="Tiers it takes by name."
+    )
+    aspect_ratios: tuple[str, ...] = Field(
+        default=(), description="Aspect ratios it takes by name."
+    )
 
     fps_values: tuple[Annotated[float, Field(gt=0, le=1000)], ...] = Field(
-        (), description="The only frame rates, if few."
+        default=(), description="The only frame rates, if few."
     )
-    fps_range: FpsRange | None = Field(None, description="Frame rates, if many.")
+    fps_range: FpsRange | None = Field(default=None, description="Frame rates, if many.")
     default_fps: float | None = Field(
-        None, gt=0, le=1000, description="Used when no rate is asked."
+        default=None, gt=0, le=1000, description="Used when no rate is asked."
     )
 
-    durations: tuple[Seconds, ...] = Field((), description="The only lengths, in seconds, if few.")
-    min_duration: float | None = Field(None, ge=0, description="Shortest, in seconds.")
-    max_duration: float | None = Field(None, gt=0, description="Longest; null: no limit.")
-    default_duration: float | None = Field(None, gt=0, description="Used when none is asked.")
+    durations: tuple[Seconds, ...] = Field(
+        default=(), description="The only lengths, in seconds, if few."
+    )
+    min_duration: float | None = Field(default=None, ge=0, description="Shortest, in seconds.")
+    max_duration: float | None = Field(default=None, gt=0, description="Longest; null: no limit.")
+    default_duration: float | None = Field(
+        default=None, gt=0, description="Used when none is asked."
+    )
     frame_multiple: int = Field(
-        1, ge=1, description="It makes frame_multiple * k + frame_offset frames, k from 0."
+        default=1, ge=1, description="It makes frame_multiple * k + frame_offset frames, k from 0."
     )
-    frame_offset: int = Field(0, ge=0, description="See frame_multiple; Wan makes 4k + 1.")
-    endless: TriState = Field(False, description="Whether it can run until finished by a command.")
+    frame_offset: int = Field(default=0, ge=0, description="See frame_multiple; Wan makes 4k + 1.")
+    endless: TriState = Field(
+        default=False, description="Whether it can run until finished by a command."
+    )
     chunk_seconds: float | None = Field(
-        None, gt=0, description="Length of a chunk; prompts change only between chunks."
+        default=None, gt=0, description="Length of a chunk; prompts change only between chunks."
     )
-    max_shots: int | None = Field(1, ge=1, description="Shots in one request; null: no limit.")
-    max_n: int = Field(1, ge=1, description="Videos in one request.")
+    max_shots: int | None = Field(
+        default=1, ge=1, description="Shots in one request; null: no limit."
+    )
+    max_n: int = Field(default=1, ge=1, description="Videos in one request.")
 
-    max_prompt_characters: int | None = Field(None, ge=1, description="Longest prompt.")
+    max_prompt_characters: int | None = Field(default=None, ge=1, description="Longest prompt.")
     max_negative_prompt_characters: int | None = Field(
-        None, ge=1, description="Longest negative prompt."
+        default=None, ge=1, description="Longest negative prompt."
     )
-    max_prompt_words: int | None = Field(None, ge=1, description="Longest prompt, in words.")
+    max_prompt_words: int | None = Field(
+        default=None, ge=1, description="Longest prompt, in words."
+    )
     closed_vocabulary: tuple[str, ...] | None = Field(
-        None, description="The only words it knows, lower case; null: open."
+        default=None, description="The only words it knows, lower case; null: open."
     )
-    negative_prompt: TriState = Field(False, description="Takes a negative prompt.")
-    camera: TriState = Field(False, description="Takes a camera movement.")
-    seed: TriState = Field(False, description="Takes a seed.")
+    negative_prompt: TriState = Field(default=False, description="Takes a negative prompt.")
+    camera: TriState = Field(default=False, description="Takes a camera movement.")
+    seed: TriState = Field(default=False, description="Takes a seed.")
     audio: TriState = Field(
-        False, description="Can generate audio; unknown: requests are passed on."
+        default=False, description="Can generate audio; unknown: requests are passed on."
     )
 
-    controls: tuple[Control, ...] = Field((), description="Commands a running job takes.")
-    cancels: TriState = Field("unknown", description="A running job can be stopped.")
-    resumable: TriState = Field(False, description="Resumes from a resume token.")
-    extends: TriState = Field(False, description="Continues a finished video.")
-    streams: TriState = Field(False, description="Delivers chunks while it works.")
+    controls: tuple[Control, ...] = Field(default=(), description="Commands a running job takes.")
+    cancels: TriState = Field(default="unknown", description="A running job can be stopped.")
+    resumable: TriState = Field(default=False, description="Resumes from a resume token.")
+    extends: TriState = Field(default=False, description="Continues a finished video.")
+    streams: TriState = Field(default=False, description="Delivers chunks while it works.")
 
     lookup: Literal["key", "list", "candidates", "none"] = Field(
-        "none",
+        default="none",
         description="How work whose reply was lost is found: by our key; in a list; only its "
         "candidates are named, as the list proves nothing; never.",
     )
     resubmits: bool = Field(
-        False, description="Nothing is paid: work of unknown outcome may simply be submitted again."
+        default=False,
+        description="Nothing is paid: work of unknown outcome may simply be submitted again.",
     )
 
-    options: tuple[OptionSpec, ...] = Field((), description="Options only this backend knows.")
-    verification: Verification = Field(
-        Verification(level=VerificationLevel.SHEET_ONLY), description="How far it was verified."
+    options: tuple[OptionSpec, ...] = Field(
+        default=(), description="Options only this backend knows."
     )
-    weights_sha256: Sha256 | None = Field(None, description="Digest of the weights, if local.")
-    licence: str | None = Field(None, description="Licence of the model, SPDX or a name.")
+    verification: Verification = Field(
+        default=Verification(level=VerificationLevel.SHEET_ONLY),
+        description="How far it was verified.",
+    )
+    weights_sha256: Sha256 | None = Field(
+        default=None, description="Digest of the weights, if local."
+    )
+    licence: str | None = Field(default=None, description="Licence of the model, SPDX or a name.")
     local: bool = Field(
-        False, description="Runs on this machine: neither prompt nor video leaves it."
+        default=False, description="Runs on this machine: neither prompt nor video leaves it."
     )
     missing: str | None = Field(
-        None, description="What is missing, such as a key, and how to get it; null: nothing."
+        default=None,
+        description="What is missing, such as a key, and how to get it; null: nothing.",
     )
 
     @model_validator(mode="after")
@@ -179,14 +211,18 @@ class Capabilities(Document):
 class Estimate(Document):
     """What a request would take; `None` is unknown, never free."""
 
-    cost_usd: float | None = Field(None, ge=0, description="Price in USD; 0 for own hardware.")
-    seconds: float | None = Field(None, ge=0, description="Time to the finished file.")
+    cost_usd: float | None = Field(
+        default=None, ge=0, description="Price in USD; 0 for own hardware."
+    )
+    seconds: float | None = Field(default=None, ge=0, description="Time to the finished file.")
     disk_bytes: int | None = Field(
-        None,
+        default=None,
         ge=0,
         description="What is kept on disk for resuming, besides the video; in bytes.",
     )
-    source: str | None = Field(None, description="Where the numbers come from, with a date.")
+    source: str | None = Field(
+        default=None, description="Where the numbers come from, with a date."
+    )
 
 
 class Policy(StrEnum):
@@ -224,11 +260,13 @@ class Segment(Schema):
         description="What will be sent; from the second segment on, with its `continues_from`."
     )
     continues_from: Literal["nothing", "last_frame", "video"] = Field(
-        "nothing",
+        default="nothing",
         description="What it starts from: last frame or video of the previous segment.",
     )
-    estimate: Estimate = Field(Estimate(), description="What it will take, made once.")
-    count: int = Field(1, ge=1, description="How often it is generated, one after the other.")
+    estimate: Estimate = Field(default=Estimate(), description="What it will take, made once.")
+    count: int = Field(
+        default=1, ge=1, description="How often it is generated, one after the other."
+    )
 
 
 class Origin(Schema):
@@ -251,18 +289,21 @@ class Plan(Document):
     model: str = Field(description="Name of the model.")
     policy: Policy = Field(description="The policy it was negotiated under.")
     request: VideoRequest = Field(description="What will be sent.")
-    adjustments: tuple[Adjustment, ...] = Field((), description="Every change, with its reason.")
-    warnings: tuple[str, ...] = Field((), description="Warnings for the caller.")
-    estimate: Estimate = Field(Estimate(), description="What it will take.")
-    method: Method = Field(Method.SINGLE, description="How the length is reached.")
+    adjustments: tuple[Adjustment, ...] = Field(
+        default=(), description="Every change, with its reason."
+    )
+    warnings: tuple[str, ...] = Field(default=(), description="Warnings for the caller.")
+    estimate: Estimate = Field(default=Estimate(), description="What it will take.")
+    method: Method = Field(default=Method.SINGLE, description="How the length is reached.")
     segments: tuple[Segment, ...] = Field(
-        (), description="The segments the video is joined from; empty: `request` goes out as it is."
+        default=(),
+        description="The segments the video is joined from; empty: `request` goes out as it is.",
     )
     repeats: bool = Field(
-        False, description="Whether the last segment repeats until the job is finished."
+        default=False, description="Whether the last segment repeats until the job is finished."
     )
     origin: Origin | None = Field(
-        None, description="The video it continues; its chunks are kept as they are."
+        default=None, description="The video it continues; its chunks are kept as they are."
     )
 
     @property

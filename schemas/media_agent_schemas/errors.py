@@ -10,5 +10,5 @@ class ErrorInfo(Document):
 
     code: str = Field(min_length=1, description="Stable code, for example invalid_request.")
     message: str = Field(description="Names the thing and the value.")
-    hint: str | None = Field(None, description="How to fix it.")
-    retryable: bool = Field(False, description="Whether the same request may work later.")
+    hint: str | None = Field(default=None, description="How to fix it.")
+    retryable: bool = Field(default=False, description="Whether the same request may work later.")

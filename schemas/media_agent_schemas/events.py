@@ -27,9 +27,9 @@ Measured = Annotated[Annotated[float, Field(ge=0)] | None, BeforeValidator(_unle
 class Timing(Schema):
     """How long things took, in seconds."""
 
-    total_seconds: Measured = Field(None, description="From start to finished file.")
-    first_chunk_seconds: Measured = Field(None, description="Until the first chunk.")
-    phases: dict[str, float] = Field({}, description="By phase, such as denoise or encode.")
+    total_seconds: Measured = Field(default=None, description="From start to finished file.")
+    first_chunk_seconds: Measured = Field(default=None, description="Until the first chunk.")
+    phases: dict[str, float] = Field(default={}, description="By phase, such as denoise or encode.")
 
     @field_validator("phases", mode="before")
     @classmethod
@@ -42,8 +42,8 @@ class Timing(Schema):
 class Cost(Schema):
     """What was really billed."""
 
-    usd: Measured = Field(None, description="In USD; null: unknown.")
-    source: str | None = Field(None, description="Source of the figure.")
+    usd: Measured = Field(default=None, description="In USD; null: unknown.")
+    source: str | None = Field(default=None, description="Source of the figure.")
 
 
 class Computation(Schema):
@@ -51,37 +51,43 @@ class Computation(Schema):
 
     device: str = Field(description="Where the numbers were, such as cpu or cuda.")
     dtype: str = Field(description="Numbers of the weights, such as float32.")
-    threads: int | None = Field(None, ge=1, description="CPU threads; null: of no influence.")
-    instructions: str | None = Field(None, description="Of the CPU, such as AVX512.")
+    threads: int | None = Field(
+        default=None, ge=1, description="CPU threads; null: of no influence."
+    )
+    instructions: str | None = Field(default=None, description="Of the CPU, such as AVX512.")
     library: str = Field(description="What computed, with its version.")
 
 
 class Delivery(Schema):
     """What a backend knows at the end; absent where it does not know."""
 
-    artifacts: tuple[Artifact, ...] = Field((), description="The files; also of a partial video.")
-    frames: int | None = Field(None, ge=0, description="Frames in the video.")
-    chunks: int | None = Field(None, ge=0, description="Chunks in the video.")
-    seed: int | None = Field(None, description="The seed used.")
-    model: str | None = Field(None, description="The model that served.")
-    weights_sha256: Sha256 | None = Field(None, description="Digest of the weights.")
-    verification: Verification | None = Field(None, description="How far the backend was verified.")
+    artifacts: tuple[Artifact, ...] = Field(
+        default=(), description="The files; also of a partial video."
+    )
+    frames: int | None = Field(default=None, ge=0, description="Frames in the video.")
+    chunks: int | None = Field(default=None, ge=0, description="Chunks in the video.")
+    seed: int | None = Field(default=None, description="The seed used.")
+    model: str | None = Field(default=None, description="The model that served.")
+    weights_sha256: Sha256 | None = Field(default=None, description="Digest of the weights.")
+    verification: Verification | None = Field(
+        default=None, description="How far the backend was verified."
+    )
     computation: Computation | None = Field(
-        None, description="Hardware and software it was computed on."
+        default=None, description="Hardware and software it was computed on."
     )
     prompts_sent: tuple[str, ...] | None = Field(
-        None, description="Per shot, the prompt as the model saw it; absent: as planned."
+        default=None, description="Per shot, the prompt as the model saw it; absent: as planned."
     )
-    warnings: tuple[str, ...] = Field((), description="Warnings for the caller.")
-    timing: Timing = Field(Timing(), description="How long it took.")
-    cost: Cost | None = Field(None, description="Billed cost.")
+    warnings: tuple[str, ...] = Field(default=(), description="Warnings for the caller.")
+    timing: Timing = Field(default=Timing(), description="How long it took.")
+    cost: Cost | None = Field(default=None, description="Billed cost.")
 
 
 class JobStarted(Schema):
     """Work has begun."""
 
     type: Literal["job.started"] = "job.started"
-    message: str | None = Field(None, description="Message for people.")
+    message: str | None = Field(default=None, description="Message for people.")
 
 
 class JobProgressed(Schema):
@@ -89,8 +95,10 @@ class JobProgressed(Schema):
 
     type: Literal["job.progressed"] = "job.progressed"
     phase: str = Field(description="Current phase, such as denoise.")
-    fraction: float | None = Field(None, ge=0, le=1, description="Of the whole job; null: unknown.")
-    message: str | None = Field(None, description="Message for people.")
+    fraction: float | None = Field(
+        default=None, ge=0, le=1, description="Of the whole job; null: unknown."
+    )
+    message: str | None = Field(default=None, description="Message for people.")
 
 
 class ChunkReady(Schema):
@@ -99,8 +107,10 @@ class ChunkReady(Schema):
     type: Literal["chunk.ready"] = "chunk.ready"
     index: int = Field(ge=0, description="0 for the first chunk.")
     frames: int = Field(ge=0, description="Frames in this chunk.")
-    path: str | None = Field(None, description="The growing video, playable up to this chunk.")
-    resume: ResumeToken | None = Field(None, description="To resume after this chunk.")
+    path: str | None = Field(
+        default=None, description="The growing video, playable up to this chunk."
+    )
+    resume: ResumeToken | None = Field(default=None, description="To resume after this chunk.")
 
 
 class PromptChanged(Schema):

@@ -32,10 +32,10 @@ class OperationRef(Document):
     """Enough to find work again from another process; small, JSON, no secret."""
 
     backend: str = Field(min_length=1, description="Name of the backend.")
-    model: str | None = Field(None, description="Name of the model.")
+    model: str | None = Field(default=None, description="Name of the model.")
     operation_id: str = Field(min_length=1, description="The backend's name for the work.")
     data: dict[str, JsonValue] = Field(
-        {}, description="Everything else needed to find it, such as URLs."
+        default={}, description="Everything else needed to find it, such as URLs."
     )
 
 
@@ -46,11 +46,11 @@ class ResumeToken(Document):
     model: str = Field(description="Name of the model.")
     next_chunk: int = Field(ge=0, description="Index of the first chunk still to be generated.")
     key: str | None = Field(
-        None,
+        default=None,
         description="The submission in whose work folder the chunks and the state are; absent: the "
         "one that goes on. Another one: its video is branched here, under the request's prompts.",
     )
-    data: dict[str, JsonValue] = Field({}, description="The backend's own; small.")
+    data: dict[str, JsonValue] = Field(default={}, description="The backend's own; small.")
 
 
 class ChangePrompt(Schema):
@@ -59,7 +59,7 @@ class ChangePrompt(Schema):
     type: Literal["change_prompt"] = "change_prompt"
     prompt: Prompt = Field(description="The new prompt.")
     at: Literal["next", "now"] | Annotated[int, Field(ge=0)] = Field(
-        "next",
+        default="next",
         description="From the first chunk not yet begun; or now, also in chunks in work that are "
         "noisy enough; or from the chunk of this number on, if it is not begun.",
     )
@@ -78,17 +78,21 @@ class VideoJob(Document):
     """One job: what was asked, what was planned, where it stands, what came of it."""
 
     id: str = Field(min_length=1, description="Unique; also the name of its folder.")
-    status: JobStatus = Field(JobStatus.QUEUED, description="State of the job.")
+    status: JobStatus = Field(default=JobStatus.QUEUED, description="State of the job.")
     created_at: AwareDatetime = Field(description="When it was accepted here.")
     updated_at: AwareDatetime = Field(description="When it last changed.")
     request: VideoRequest = Field(description="The request.")
     plan: Plan = Field(description="What was sent to which backend, and every change.")
-    ref: OperationRef | None = Field(None, description="Where the work is, once submitted.")
-    progress: float | None = Field(None, ge=0, le=1, description="Fraction; null: unknown.")
-    phase: str | None = Field(None, description="Current phase.")
-    chunks_ready: int = Field(0, ge=0, description="Finished chunks.")
-    frames_ready: int = Field(0, ge=0, description="Finished frames.")
-    artifacts: tuple[Artifact, ...] = Field((), description="The files; the video is the first.")
-    record_path: str | None = Field(None, description="The generation record beside the video.")
-    warnings: tuple[str, ...] = Field((), description="Warnings for the caller.")
-    error: ErrorInfo | None = Field(None, description="Why it did not complete.")
+    ref: OperationRef | None = Field(default=None, description="Where the work is, once submitted.")
+    progress: float | None = Field(default=None, ge=0, le=1, description="Fraction; null: unknown.")
+    phase: str | None = Field(default=None, description="Current phase.")
+    chunks_ready: int = Field(default=0, ge=0, description="Finished chunks.")
+    frames_ready: int = Field(default=0, ge=0, description="Finished frames.")
+    artifacts: tuple[Artifact, ...] = Field(
+        default=(), description="The files; the video is the first."
+    )
+    record_path: str | None = Field(
+        default=None, description="The generation record beside the video."
+    )
+    warnings: tuple[str, ...] = Field(default=(), description="Warnings for the caller.")
+    error: ErrorInfo | None = Field(default=None, description="Why it did not complete.")

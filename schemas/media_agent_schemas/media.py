@@ -91,12 +91,14 @@ class MediaInput(Schema):
     """One image or video that the request brings along, from exactly one source."""
 
     role: InputRole = Field(description="What the medium is for.")
-    path: str | None = Field(None, min_length=1, description="A file on this machine.")
-    url: str | None = Field(None, pattern=r"^https?://", description="An http(s) address.")
-    data: bytes | None = Field(None, min_length=1, description="The bytes (base64 in JSON).")
-    mime_type: str | None = Field(None, description="Media type, for example image/png.")
+    path: str | None = Field(default=None, min_length=1, description="A file on this machine.")
+    url: str | None = Field(default=None, pattern=r"^https?://", description="An http(s) address.")
+    data: bytes | None = Field(
+        default=None, min_length=1, description="The bytes (base64 in JSON)."
+    )
+    mime_type: str | None = Field(default=None, description="Media type, for example image/png.")
     at: float | None = Field(
-        None, ge=0, allow_inf_nan=False, description="Place of a keyframe, in seconds."
+        default=None, ge=0, allow_inf_nan=False, description="Place of a keyframe, in seconds."
     )
 
     @classmethod
@@ -134,10 +136,10 @@ class VideoMetadata(Schema):
     frames: int = Field(ge=0, description="Number of frames.")
     duration: float = Field(ge=0, description="Length in seconds.")
     codec: str = Field(description="Video codec, for example h264.")
-    pixel_format: str | None = Field(None, description="Pixel format, for example yuv420p.")
-    container: str | None = Field(None, description="Container format, for example mp4.")
-    has_audio: bool = Field(False, description="Whether an audio stream is present.")
-    size_bytes: int | None = Field(None, ge=0, description="Size of the file in bytes.")
+    pixel_format: str | None = Field(default=None, description="Pixel format, for example yuv420p.")
+    container: str | None = Field(default=None, description="Container format, for example mp4.")
+    has_audio: bool = Field(default=False, description="Whether an audio stream is present.")
+    size_bytes: int | None = Field(default=None, ge=0, description="Size of the file in bytes.")
 
 
 class ArtifactKind(StrEnum):
@@ -151,14 +153,16 @@ class ArtifactKind(StrEnum):
 class Artifact(Schema):
     """A file that came out: on this machine (path), elsewhere (uri), or both."""
 
-    kind: ArtifactKind = Field(ArtifactKind.VIDEO, description="What the file is.")
-    path: str | None = Field(None, description="The file on this machine.")
-    uri: str | None = Field(None, description="Where it can be fetched; may expire.")
-    mime_type: str = Field("video/mp4", description="Media type.")
-    size_bytes: int | None = Field(None, ge=0, description="Size in bytes.")
-    sha256: Sha256 | None = Field(None, description="Digest of the file's bytes.")
-    expires_at: AwareDatetime | None = Field(None, description="When the uri stops working.")
-    metadata: VideoMetadata | None = Field(None, description="Probed from the file.")
+    kind: ArtifactKind = Field(default=ArtifactKind.VIDEO, description="What the file is.")
+    path: str | None = Field(default=None, description="The file on this machine.")
+    uri: str | None = Field(default=None, description="Where it can be fetched; may expire.")
+    mime_type: str = Field(default="video/mp4", description="Media type.")
+    size_bytes: int | None = Field(default=None, ge=0, description="Size in bytes.")
+    sha256: Sha256 | None = Field(default=None, description="Digest of the file's bytes.")
+    expires_at: AwareDatetime | None = Field(
+        default=None, description="When the uri stops working."
+    )
+    metadata: VideoMetadata | None = Field(default=None, description="Probed from the file.")
 
     @model_validator(mode="after")
     def _somewhere(self) -> Self:

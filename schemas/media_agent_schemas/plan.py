@@ -26,21 +26,23 @@ class Candidate(Schema):
 
     backend: str = Field(description="Name of the backend.")
     model: str = Field(description="Name of the model.")
-    rank: int | None = Field(None, ge=1, description="1: chosen; null: refused.")
-    method: Method = Field(Method.SINGLE, description="How the length is reached.")
-    submissions: int = Field(1, ge=1, description="Number of submissions.")
-    seams: int = Field(0, ge=0, description="Cuts between segments.")
-    estimate: Estimate = Field(Estimate(), description="Price and time; null is unknown.")
-    quality: Quality | None = Field(None, description="Quality rating; null: not rated.")
+    rank: int | None = Field(default=None, ge=1, description="1: chosen; null: refused.")
+    method: Method = Field(default=Method.SINGLE, description="How the length is reached.")
+    submissions: int = Field(default=1, ge=1, description="Number of submissions.")
+    seams: int = Field(default=0, ge=0, description="Cuts between segments.")
+    estimate: Estimate = Field(default=Estimate(), description="Price and time; null is unknown.")
+    quality: Quality | None = Field(default=None, description="Quality rating; null: not rated.")
     verification: Verification = Field(description="How far the backend was checked.")
-    licence: str | None = Field(None, description="Licence of the model; null: unknown.")
-    local: bool = Field(False, description="Runs on this machine.")
-    missing: str | None = Field(None, description="What is missing, such as a key.")
-    reasons: tuple[str, ...] = Field((), description="Reasons for its rank.")
+    licence: str | None = Field(default=None, description="Licence of the model; null: unknown.")
+    local: bool = Field(default=False, description="Runs on this machine.")
+    missing: str | None = Field(default=None, description="What is missing, such as a key.")
+    reasons: tuple[str, ...] = Field(default=(), description="Reasons for its rank.")
     refusals: tuple[ErrorInfo, ...] = Field(
-        (), description="Why it was refused; empty: it was not."
+        default=(), description="Why it was refused; empty: it was not."
     )
-    plan: Plan | None = Field(None, description="What would be sent; null: it cannot be planned.")
+    plan: Plan | None = Field(
+        default=None, description="What would be sent; null: it cannot be planned."
+    )
 
     @property
     def name(self) -> str:
@@ -54,8 +56,10 @@ class PlanReport(Document):
     request: VideoRequest = Field(description="The request.")
     policy: Policy = Field(description="What happens to unsupported values.")
     prefer: RoutingPreference = Field(description="How the candidates were ranked.")
-    candidates: tuple[Candidate, ...] = Field((), description="All of them, in order.")
-    summary: str = Field("", description="Which backend was selected and why, or why none can.")
+    candidates: tuple[Candidate, ...] = Field(default=(), description="All of them, in order.")
+    summary: str = Field(
+        default="", description="Which backend was selected and why, or why none can."
+    )
 
     @property
     def chosen(self) -> Candidate | None:

@@ -17,21 +17,27 @@ class ShotRecord(Schema):
     prompt_asked: str | None = Field(description="As the caller wrote it; null: steered later.")
     prompt_sent: str = Field(description="As the model got it.")
     start: float = Field(ge=0, description="First moment, in seconds.")
-    end: float | None = Field(None, ge=0, description="Last moment, in seconds; null: open.")
+    end: float | None = Field(
+        default=None, ge=0, description="Last moment, in seconds; null: open."
+    )
 
 
 class Lineage(Schema):
     """Where a video comes from."""
 
-    parent_job: str | None = Field(None, description="The job whose video was continued.")
-    parent_chunk: int | None = Field(None, ge=0, description="First chunk unlike that video's.")
-    resumed_from_chunk: int | None = Field(None, ge=0, description="First chunk after a resume.")
-    inputs: tuple[Sha256 | None, ...] = Field(
-        (), description="Digests of the inputs, in order; null: fetched from a url."
+    parent_job: str | None = Field(default=None, description="The job whose video was continued.")
+    parent_chunk: int | None = Field(
+        default=None, ge=0, description="First chunk unlike that video's."
     )
-    software: dict[str, str] = Field({}, description="Versions of what made it.")
+    resumed_from_chunk: int | None = Field(
+        default=None, ge=0, description="First chunk after a resume."
+    )
+    inputs: tuple[Sha256 | None, ...] = Field(
+        default=(), description="Digests of the inputs, in order; null: fetched from a url."
+    )
+    software: dict[str, str] = Field(default={}, description="Versions of what made it.")
     computation: Computation | None = Field(
-        None, description="Hardware and software, if computed on this machine."
+        default=None, description="Hardware and software, if computed on this machine."
     )
 
 
@@ -41,7 +47,7 @@ class Times(Schema):
     created_at: AwareDatetime = Field(description="The job was accepted.")
     finished_at: AwareDatetime = Field(description="The record was written.")
     seconds: float = Field(ge=0, description="Between the two.")
-    backend: Timing = Field(Timing(), description="As the backend measured it.")
+    backend: Timing = Field(default=Timing(), description="As the backend measured it.")
 
 
 class GenerationRecord(Document):
@@ -50,26 +56,34 @@ class GenerationRecord(Document):
     job_id: str = Field(description="The job.")
     status: JobStatus = Field(description="How it ended.")
     backend: str = Field(description="Name of the backend.")
-    kind: str | None = Field(None, description="The backend behind a name from the settings.")
+    kind: str | None = Field(
+        default=None, description="The backend behind a name from the settings."
+    )
     model: str = Field(description="Name of the model.")
-    weights_sha256: Sha256 | None = Field(None, description="Digest of the weights.")
+    weights_sha256: Sha256 | None = Field(default=None, description="Digest of the weights.")
     verification: Verification = Field(description="How far the backend was verified.")
 
     asked: VideoRequest = Field(description="The request as it came.")
-    adjusted: tuple[Adjustment, ...] = Field((), description="Every change, with its reason.")
+    adjusted: tuple[Adjustment, ...] = Field(
+        default=(), description="Every change, with its reason."
+    )
     sent: VideoRequest = Field(description="The request as the backend got it.")
-    delivered: VideoMetadata | None = Field(None, description="Probed from the file; null: none.")
-    shots: tuple[ShotRecord, ...] = Field((), description="Prompts asked and sent, per shot.")
-    seed: int | None = Field(None, description="The seed used.")
+    delivered: VideoMetadata | None = Field(
+        default=None, description="Probed from the file; null: none."
+    )
+    shots: tuple[ShotRecord, ...] = Field(
+        default=(), description="Prompts asked and sent, per shot."
+    )
+    seed: int | None = Field(default=None, description="The seed used.")
 
-    artifacts: tuple[Artifact, ...] = Field((), description="The files.")
-    frames_planned: int | None = Field(None, description="Frames planned; null: endless.")
-    frames_delivered: int = Field(0, ge=0, description="Frames in the file.")
+    artifacts: tuple[Artifact, ...] = Field(default=(), description="The files.")
+    frames_planned: int | None = Field(default=None, description="Frames planned; null: endless.")
+    frames_delivered: int = Field(default=0, ge=0, description="Frames in the file.")
     fraction_delivered: float | None = Field(
-        None, ge=0, le=1, description="Delivered over planned; null: endless."
+        default=None, ge=0, le=1, description="Delivered over planned; null: endless."
     )
     times: Times = Field(description="When, and how long.")
-    cost: Cost = Field(Cost(), description="Billed cost.")
-    lineage: Lineage = Field(Lineage(), description="Where it comes from.")
-    warnings: tuple[str, ...] = Field((), description="Warnings for the caller.")
-    error: ErrorInfo | None = Field(None, description="Why it did not complete.")
+    cost: Cost = Field(default=Cost(), description="Billed cost.")
+    lineage: Lineage = Field(default=Lineage(), description="Where it comes from.")
+    warnings: tuple[str, ...] = Field(default=(), description="Warnings for the caller.")
+    error: ErrorInfo | None = Field(default=None, description="Why it did not complete.")

@@ -94,7 +94,7 @@ class Shot(Schema):
 
     prompt: Prompt = Field(description="What this shot shows.")
     duration: Duration | None = Field(
-        None, description="Length in seconds; default: the remaining time."
+        default=None, description="Length in seconds; default: the remaining time."
     )
 
 
@@ -102,7 +102,7 @@ class Budget(Schema):
     """What the caller is willing to spend."""
 
     max_cost_usd: float | None = Field(
-        None, ge=0, allow_inf_nan=False, description="Maximum cost in USD."
+        default=None, ge=0, allow_inf_nan=False, description="Maximum cost in USD."
     )
 
 
@@ -118,15 +118,18 @@ class RoutingPreference(StrEnum):
 class Routing(Schema):
     """How to choose the backend; one is named "backend" or "backend/model"."""
 
-    allow: tuple[str, ...] | None = Field(None, description="Use only these.")
-    avoid: tuple[str, ...] = Field((), description="Never use these.")
-    prefer: RoutingPreference | None = Field(None, description="How to rank the backends.")
-    local_only: bool = Field(False, description="Use only backends on this machine.")
+    allow: tuple[str, ...] | None = Field(default=None, description="Use only these.")
+    avoid: tuple[str, ...] = Field(default=(), description="Never use these.")
+    prefer: RoutingPreference | None = Field(default=None, description="How to rank the backends.")
+    local_only: bool = Field(default=False, description="Use only backends on this machine.")
     licences: tuple[str, ...] | None = Field(
-        None, description="Only models under these licences; an unknown licence is excluded."
+        default=None,
+        description="Only models under these licences; an unknown licence is excluded.",
     )
     route: str | None = Field(
-        None, min_length=1, description="Routing preset; used for whatever is left open here."
+        default=None,
+        min_length=1,
+        description="Routing preset; used for whatever is left open here.",
     )
 
 
@@ -136,33 +139,45 @@ class VideoRequest(Document):
     `None` means "not given" everywhere; 0 is a value.
     """
 
-    prompt: Prompt | None = Field(None, description="What the video shows; or give shots.")
-    negative_prompt: Prompt | None = Field(None, description="What the video should not show.")
-    shots: tuple[Shot, ...] = Field((), description="A storyboard, in order; or give prompt.")
-    mode: VideoMode | None = Field(None, description="Kind of work; inferred when absent.")
-    inputs: tuple[MediaInput, ...] = Field((), description="Images and videos to start from.")
-    camera: CameraMove | None = Field(None, description="Camera movement.")
-    duration: Duration | None = Field(None, description="Length in seconds; or num_frames.")
-    num_frames: FrameCount | None = Field(None, description="Length in frames; or duration.")
-    endless: bool = Field(False, description="Continue until finished by a command.")
-    fps: FramesPerSecond | None = Field(None, description="Frames per second.")
-    size: Size | None = Field(None, description="Frame size in pixels; or resolution.")
-    resolution: ResolutionTier | None = Field(None, description="Nominal tier; or size.")
-    aspect_ratio: str | None = Field(
-        None, pattern=r"^[1-9]\d{0,3}:[1-9]\d{0,3}$", description="Width:height, such as 16:9."
+    prompt: Prompt | None = Field(default=None, description="What the video shows; or give shots.")
+    negative_prompt: Prompt | None = Field(
+        default=None, description="What the video should not show."
     )
-    seed: Seed | None = Field(None, description="0 to 2^63-1; default: random, recorded.")
-    audio: bool | None = Field(None, description="With audio; default: model default.")
-    n: int = Field(1, ge=1, le=16, description="Number of videos.")
+    shots: tuple[Shot, ...] = Field(
+        default=(), description="A storyboard, in order; or give prompt."
+    )
+    mode: VideoMode | None = Field(default=None, description="Kind of work; inferred when absent.")
+    inputs: tuple[MediaInput, ...] = Field(
+        default=(), description="Images and videos to start from."
+    )
+    camera: CameraMove | None = Field(default=None, description="Camera movement.")
+    duration: Duration | None = Field(default=None, description="Length in seconds; or num_frames.")
+    num_frames: FrameCount | None = Field(
+        default=None, description="Length in frames; or duration."
+    )
+    endless: bool = Field(default=False, description="Continue until finished by a command.")
+    fps: FramesPerSecond | None = Field(default=None, description="Frames per second.")
+    size: Size | None = Field(default=None, description="Frame size in pixels; or resolution.")
+    resolution: ResolutionTier | None = Field(default=None, description="Nominal tier; or size.")
+    aspect_ratio: str | None = Field(
+        default=None,
+        pattern=r"^[1-9]\d{0,3}:[1-9]\d{0,3}$",
+        description="Width:height, such as 16:9.",
+    )
+    seed: Seed | None = Field(default=None, description="0 to 2^63-1; default: random, recorded.")
+    audio: bool | None = Field(default=None, description="With audio; default: model default.")
+    n: int = Field(default=1, ge=1, le=16, description="Number of videos.")
     model: str | None = Field(
-        None, min_length=1, description='"backend" or "backend/model"; absent: the default.'
+        default=None, min_length=1, description='"backend" or "backend/model"; absent: the default.'
     )
     options: dict[str, dict[str, JsonValue]] = Field(
-        {}, description="Options of one backend only, by backend name, then option name."
+        default={}, description="Options of one backend only, by backend name, then option name."
     )
-    labels: dict[Text, Text] = Field({}, description="The caller's own marks, kept in the record.")
-    budget: Budget | None = Field(None, description="Spending limit.")
-    routing: Routing | None = Field(None, description="How to choose the backend.")
+    labels: dict[Text, Text] = Field(
+        default={}, description="The caller's own marks, kept in the record."
+    )
+    budget: Budget | None = Field(default=None, description="Spending limit.")
+    routing: Routing | None = Field(default=None, description="How to choose the backend.")
 
     @model_validator(mode="after")
     def _one_way_to_say_it(self) -> Self:

@@ -36,18 +36,20 @@ class ProviderOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    timeout_seconds: float = Field(60.0, gt=0, description="for one answer")
+    timeout_seconds: float = Field(default=60.0, gt=0, description="for one answer")
     poll_seconds: float | None = Field(
-        None, gt=0, description="first pause between two polls, 2 unless said; they grow to 15"
+        default=None,
+        gt=0,
+        description="first pause between two polls, 2 unless said; they grow to 15",
     )
     deadline_seconds: float | None = Field(
-        None, gt=0, description="for a video, 7200 unless said; then it is asked to stop"
+        default=None, gt=0, description="for a video, 7200 unless said; then it is asked to stop"
     )
     max_duration: float = Field(
-        5.0, gt=0, description="seconds that a model outside the table makes at once"
+        default=5.0, gt=0, description="seconds that a model outside the table makes at once"
     )
     allow_plain_http: bool = Field(
-        False, description="let the key travel without TLS to another machine than this one"
+        default=False, description="let the key travel without TLS to another machine than this one"
     )
 
 

@@ -36,35 +36,41 @@ class HttpOptions(Declaration):
 
     submit: CallText = Field(description="The call that starts the work.")
     body: dict[str, JsonValue] = Field(description="Its JSON body, with placeholders.")
-    id: Place = Field("id", description="Where its answer names the work.")
+    id: Place = Field(default="id", description="Where its answer names the work.")
     poll: CallText = Field(description="The call that asks how far it is, with {id}.")
-    state: Place = Field("status", description="Where its answer says the state.")
+    state: Place = Field(default="status", description="Where its answer says the state.")
     done: tuple[StateText, ...] = Field(min_length=1, description="States of a finished video.")
     failed: tuple[StateText, ...] = Field(
         min_length=1, description="States of work that has failed."
     )
-    progress: Place | None = Field(None, description="Where it says how far, to 1 or to 100.")
-    error: Place | None = Field(None, description="Where it says why it failed.")
-    result: Place | None = Field(None, description="Where it says the address of the video.")
-    content: PathText | None = Field(None, description="Or: the path of the video, with {id}.")
-    cancel: CallText | None = Field(None, description="The call that stops it, with {id}.")
+    progress: Place | None = Field(
+        default=None, description="Where it says how far, to 1 or to 100."
+    )
+    error: Place | None = Field(default=None, description="Where it says why it failed.")
+    result: Place | None = Field(
+        default=None, description="Where it says the address of the video."
+    )
+    content: PathText | None = Field(
+        default=None, description="Or: the path of the video, with {id}."
+    )
+    cancel: CallText | None = Field(default=None, description="The call that stops it, with {id}.")
     auth: str = Field(
-        "Authorization: Bearer {key}",
+        default="Authorization: Bearer {key}",
         pattern=f"^{_AUTH.pattern.replace('?P<name>', '').replace('?P<scheme>', '?:')}$",
         examples=["X-Api-Key: {key}"],
         description="The header with the key.",
     )
-    headers: dict[str, str] = Field({}, description="Further headers, without secrets.")
+    headers: dict[str, str] = Field(default={}, description="Further headers, without secrets.")
     idempotency_header: str | None = Field(
-        None,
+        default=None,
         pattern=r"^[A-Za-z0-9-]+$",
         examples=["Idempotency-Key"],
         description="Where the service takes a key of ours.",
     )
-    poll_seconds: Seconds = Field(2.0, description="First pause between two polls.")
-    deadline_seconds: Seconds = Field(7200.0, description="How long a video may take.")
-    timeout_seconds: Seconds = Field(60.0, description="How long an answer may take.")
-    allow_plain_http: bool = Field(False, description="Send the key over http too.")
+    poll_seconds: Seconds = Field(default=2.0, description="First pause between two polls.")
+    deadline_seconds: Seconds = Field(default=7200.0, description="How long a video may take.")
+    timeout_seconds: Seconds = Field(default=60.0, description="How long an answer may take.")
+    allow_plain_http: bool = Field(default=False, description="Send the key over http too.")
 
     def templates(self) -> Iterator[str]:
         """Yield the texts of the submission."""

@@ -46,15 +46,15 @@ class ServerSettings(BaseModel):
 
     server: Server = Server.AUTO
     default_size: SizeText | None = None
-    default_fps: float | None = Field(None, gt=0)
-    default_duration: float | None = Field(None, gt=0)
-    max_duration: float | None = Field(None, gt=0)
-    frame_multiple: int | None = Field(None, ge=1)
-    frame_offset: int | None = Field(None, ge=0)
+    default_fps: float | None = Field(default=None, gt=0)
+    default_duration: float | None = Field(default=None, gt=0)
+    max_duration: float | None = Field(default=None, gt=0)
+    frame_multiple: int | None = Field(default=None, ge=1)
+    frame_offset: int | None = Field(default=None, ge=0)
     allow_plain_http: bool = False
-    timeout_seconds: float = Field(60.0, gt=0)  # for one answer
-    poll_seconds: float | None = Field(None, gt=0)
-    deadline_seconds: float | None = Field(None, gt=0)
+    timeout_seconds: float = Field(default=60.0, gt=0)  # for one answer
+    poll_seconds: float | None = Field(default=None, gt=0)
+    deadline_seconds: float | None = Field(default=None, gt=0)
 
 
 class Family(BaseModel):
