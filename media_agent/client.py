@@ -321,7 +321,7 @@ class VideoClient:
     ) -> VideoJob:
         """Let a video go on under another prompt; the event prompt.changed says from which chunk.
 
-        `at` is "next" for the first chunk that is not begun, "now" for those in work too as far as
+        `at` is "next" for the first chunk not yet started, "now" for those in work too as far as
         they are noisy enough, or the number of a chunk that is not begun. It reaches the job in
         whichever process works on it; one that nobody works on gets it when somebody goes on.
 

@@ -35,7 +35,8 @@ def build_app() -> App:
     """Return the commands."""
     app = App(
         name="media-agent",
-        help="Describe the video you want; media-agent generates it and records what it did.",
+        help="Describe the video you want. media-agent picks a model, generates the video, and "
+        "records exactly what it did.",
         version=_version,
         help_format="plaintext",
     )

@@ -74,7 +74,7 @@ class Speed(Schema):
     """How long it takes, roughly."""
 
     seconds_per_second: float = Field(ge=0, description="Seconds of work per second of video.")
-    start_seconds: float = Field(default=0, ge=0, description="Seconds before work begins.")
+    start_seconds: float = Field(default=0, ge=0, description="Seconds before work starts.")
     source: str = Field(min_length=1, description="Who measured it, on what.")
     date: datetime.date = Field(description="When.")
 
@@ -101,7 +101,7 @@ class ModelFacts(Schema):
     rewriting: Rewriting | None = Field(
         default=None, description="Null: prompts reach the model as sent."
     )
-    image_model: str | None = Field(default=None, description="Model that begins from an image.")
+    image_model: str | None = Field(default=None, description="Model that starts from an image.")
     extend_model: str | None = Field(default=None, description="Model that continues a video.")
     verification: Verification | None = Field(default=None, description="If the backend says none.")
     overrides: dict[str, JsonValue] = Field(

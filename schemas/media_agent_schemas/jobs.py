@@ -48,7 +48,7 @@ class ResumeToken(Document):
     key: str | None = Field(
         default=None,
         description="The submission in whose work folder the chunks and the state are; absent: the "
-        "one that goes on. Another one: its video is branched here, under the request's prompts.",
+        "one that resumes. Another one: its video is branched here, with the request's prompts.",
     )
     data: dict[str, JsonValue] = Field(default={}, description="The backend's own; small.")
 
@@ -60,8 +60,8 @@ class ChangePrompt(Schema):
     prompt: Prompt = Field(description="The new prompt.")
     at: Literal["next", "now"] | Annotated[int, Field(ge=0)] = Field(
         default="next",
-        description="From the first chunk not yet begun; or now, also in chunks in work that are "
-        "noisy enough; or from the chunk of this number on, if it is not begun.",
+        description="From the first chunk not yet started; or now, also chunks in progress that "
+        "are noisy enough; or from the chunk of this number on, if not yet started.",
     )
 
 

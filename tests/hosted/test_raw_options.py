@@ -101,7 +101,7 @@ def test_an_unknown_price_is_over_any_budget_and_says_why(tmp_path: Path) -> Non
     budget = {"max_cost_usd": 1000}
 
     assert plan(tmp_path, WAN, budget=budget)
-    with pytest.raises(BudgetExceededError, match="option input sends fields whose price"):
+    with pytest.raises(BudgetExceededError, match="option input sends fields of unknown price"):
         plan(tmp_path, WAN, {"turbo": True}, budget=budget)
 
 

@@ -68,7 +68,7 @@ def branch(
     allow_unknown_words: Flag = False,
     output: OutputFlags = HERE,
 ) -> int:
-    """Make a new video that keeps the first chunks of a job and then takes its own course.
+    """Make a new video that keeps the first chunks of a job and continues differently.
 
     Args:
         job_id: The job of that video, as shown by jobs list.
