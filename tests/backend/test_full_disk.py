@@ -83,7 +83,7 @@ async def test_a_video_without_room_for_its_state_ends_and_goes_on_later(
     assert full.status is JobStatus.FAILED
     assert full.error is not None
     assert "the disk is full" in full.error.message
-    assert f"media-agent jobs resume {full.id} goes on" in str(full.error.hint)
+    assert f"media-agent jobs resume {full.id} continues" in str(full.error.hint)
     assert Path(str(full.artifacts[0].path)).name == "video.partial.mp4"
     assert done.status is JobStatus.COMPLETED, done.error
     video = read_frames(Path(str(done.artifacts[0].path)))

@@ -144,7 +144,7 @@ async def test_a_command_waits_for_a_job_that_nobody_works_on(none: Path) -> Non
 @pytest.mark.anyio
 async def test_what_cannot_be_steered_is_said(none: Path) -> None:
     async with new_client(none) as client:
-        with pytest.raises(JobNotFoundError, match="no job 'nobody'"):
+        with pytest.raises(JobNotFoundError, match="unknown job 'nobody'"):
             await client.steer("nobody", "a dog")
         done = await client.generate(SLATE.model_copy(update={"duration": 1.0}))
         with pytest.raises(JobError, match="is completed") as caught:

@@ -37,7 +37,7 @@ def test_a_model_is_forgotten_by_its_name(tmp_path: Path) -> None:
     shelf = ModelFolders(tmp_path)
     shelf.add(model("wan"))
 
-    with pytest.raises(InvalidRequestError, match="no model 'wam'") as caught:
+    with pytest.raises(InvalidRequestError, match="unknown model 'wam'") as caught:
         shelf.remove("wam")
     assert shelf.remove("wan") == model("wan")
 

@@ -98,10 +98,10 @@ TOO_LONG = [
 async def test_what_is_too_long_is_refused_before_anything_is_kept(
     client: VideoClient, request_: VideoRequest
 ) -> None:
-    with pytest.raises(UnsupportedRequestError, match=r"at once|given length|takes 1") as caught:
+    with pytest.raises(UnsupportedRequestError, match=r"at once|fixed length|takes 1") as caught:
         await client.start(request_)
 
-    assert "choose a backend that goes on or makes segments" in (caught.value.hint or "")
+    assert "choose a backend that extends or chains videos" in (caught.value.hint or "")
     assert await planned(client, request_) is None
     assert await client.list() == []
 
@@ -201,7 +201,7 @@ async def test_an_endless_plan_within_a_budget_stays_small(
     assert len(plan.segments) <= 3
     assert len(plan.model_dump_json()) < 5000
     assert (plan.estimate.cost_usd or 0) <= budget
-    assert any("ends after 10000 segments: no more are planned" in text for text in plan.warnings)
+    assert any("ends after 10000 segments: this is the limit" in text for text in plan.warnings)
 
 
 @pytest.mark.parametrize(

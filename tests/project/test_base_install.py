@@ -92,6 +92,6 @@ def test_what_makes_frames_says_which_extra_it_needs(tmp_path: Path) -> None:
     assert (
         f"first: this machine has no model that generates videos; {install_hint('local')}" in begun
     )
-    assert f"lacks: numpy, PIL: {install_hint('local')}" in shown
-    assert f"lacks: torch, safetensors, numpy: {install_hint('magi')}" in shown
+    assert f"missing: numpy, PIL: {install_hint('local')}" in shown
+    assert f"missing: torch, safetensors, numpy: {install_hint('magi')}" in shown
     assert not (tmp_path / "fox.mp4").exists()

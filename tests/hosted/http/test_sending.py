@@ -270,8 +270,12 @@ async def test_time_that_runs_out_after_something_left_is_doubt():
 @pytest.mark.parametrize(
     ("answer", "error", "said"),
     [
-        (b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", ConfigurationError, "a password"),
-        (b"HTTP/1.1 407 Wrong\r\n\r\n", ConfigurationError, "a password"),
+        (
+            b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n",
+            ConfigurationError,
+            "user name and password",
+        ),
+        (b"HTTP/1.1 407 Wrong\r\n\r\n", ConfigurationError, "user name and password"),
         (b"HTTP/1.1 503 Busy\r\n\r\n", BackendUnavailableError, "proxy"),
         (b"", BackendUnavailableError, "cannot be reached"),
     ],

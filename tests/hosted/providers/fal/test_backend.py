@@ -933,7 +933,7 @@ def test_words_beyond_the_limit_of_a_model_are_refused_before_they_are_sent(mode
         return negotiate(asked, capabilities, draw_seed=lambda: 0).request
 
     assert len(getattr(planned(longest), field)) == longest
-    with pytest.raises(UnsupportedRequestError, match=f"at most {longest}"):
+    with pytest.raises(UnsupportedRequestError, match=f"the limit is {longest}"):
         planned(longest + 1)
 
 
