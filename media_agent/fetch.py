@@ -1,7 +1,7 @@
 """Brings a finished video here, whoever asks for it: streamed, bounded, and judged by its bytes.
 
 What a provider has just promised may not be there at once, may be a page under the label of a
-video, or may break off: it is asked for again for a minute, until a whole video comes.
+video, or may break off: it is asked for again for 45 seconds, until a whole video comes.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ from media_agent.network import (
 from media_agent.video import LARGEST_FILM
 
 LARGEST_REPLY = 2**16  # bytes of an answer that is no video
-_PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)  # seconds; a file may appear after its address
+_PAUSES = (1.0, 2.0, 4.0, 8.0, 14.0, 14.0)  # seconds; a file may appear after its address
 _LONGEST_PAUSE = 120.0  # seconds, whatever the server wishes
 _REDIRECTS = 5
 _STALL_SECONDS = 60.0  # without a byte
