@@ -135,7 +135,7 @@ async def test_a_status_says_whether_a_submission_was_refused(status, error, pag
 @pytest.mark.parametrize(
     ("reply", "said"),
     [
-        (httpx.Response(413, html=PAGE), "413 (Request Entity Too Large): 413 Request Entity"),
+        (httpx.Response(413, html=PAGE), "Too Large): 413 Request Entity Too Large"),
         (httpx.Response(405, json={"detail": "POST it to /v2"}), "(Method Not Allowed): POST it"),
         (httpx.Response(409, json={"message": "too many jobs"}), "409 (Conflict): too many jobs"),
         (httpx.Response(451), "451 (Unavailable For Legal Reasons)"),
