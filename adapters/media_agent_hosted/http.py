@@ -327,10 +327,12 @@ class HttpApi:
 
 
 def _redirected(request: httpx.Request, response: httpx.Response, *, paid: bool) -> MediaAgentError:
-    """Return the error for a redirect; "See Other" may follow what was accepted."""
+    """Return the error for a redirect; "See Other" below what was asked may name accepted work."""
     host, status = place_of(request.url), response.status_code
     said = f"{host} answered a {request.method} with the redirect {status}, which is not followed"
-    if paid and status == 303:
-        return uncertain(host, said)
+    target = resolved(response.headers.get("location", ""), str(request.url))
+    asked = str(request.url.copy_with(query=None)).rstrip("/")
+    if paid and status == 303 and target is not None and str(target).startswith(f"{asked}/"):
+        return uncertain(host, f"{said}; it leads to {target.path}")
     kind = BackendRefusedError if paid else BackendResponseError
     return kind(said, hint="set base_url to where the API really is")

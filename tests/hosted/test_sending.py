@@ -92,11 +92,32 @@ async def submitted(api):
 
 
 @pytest.mark.parametrize(
+    ("location", "error"),
+    [
+        ("films/7", SubmitUncertainError),
+        ("https://api.example.com/v1/films/7?x=1", SubmitUncertainError),
+        ("/login", BackendRefusedError),
+        ("/v1/films", BackendRefusedError),
+        ("https://other.example.com/films/7", BackendRefusedError),
+        ("http://[", BackendRefusedError),
+        (None, BackendRefusedError),
+    ],
+)
+async def test_see_other_is_in_doubt_only_where_it_may_name_work(location, error):
+    headers = {} if location is None else {"location": location}
+
+    with pytest.raises(MediaAgentError) as caught:
+        await submitted(answering(httpx.Response(303, headers=headers)))
+
+    assert type(caught.value) is error
+
+
+@pytest.mark.parametrize(
     ("status", "error"),
     [
         (300, BackendRefusedError),
         (302, BackendRefusedError),
-        (303, SubmitUncertainError),
+        (303, BackendRefusedError),
         (304, BackendRefusedError),
         (400, InvalidRequestError),
         (401, BackendAuthenticationError),
