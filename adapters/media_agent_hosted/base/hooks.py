@@ -20,8 +20,6 @@ from media_agent_schemas.jobs import OperationRef
 class Hooks(ABC):
     """One provider: its facts, and what only it knows of its calls; nothing is sent from here."""
 
-    provider: ClassVar[str]
-    """Its name, as in `--backend NAME/MODEL`."""
     address: ClassVar[str]
     """The base URL of its API, unless the settings say another."""
     keys_at: ClassVar[str]

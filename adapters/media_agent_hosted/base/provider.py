@@ -90,11 +90,6 @@ class HostedBackend(Hooks, PolledBackend):
         """Return what makes the headers with the key; a signature sees the request it is for."""
         return key_header(self.settings.key, scheme=self.scheme)
 
-    @property
-    def name(self) -> str:
-        """Return the name of its section in the settings, else that of the provider."""
-        return self.settings.name or self.provider
-
     def capabilities(self, model: str | None = None) -> Capabilities:
         """Say what a model can do; an id that is not mapped is taken, and little said of it."""
         model_id, default = self._id(model), self._id(None)

@@ -62,7 +62,7 @@ Answer = Callable[[httpx.Request], httpx.Response]
 class Acme(HostedBackend):
     """Clips, by the second."""
 
-    provider = "acme"
+    kind = "acme"
     address = "https://api.acme.example/v1"
     keys_at = "acme.example/keys"
     addresses = ("links.self",)

@@ -26,7 +26,7 @@ _LONG_NAMES = ("workflows", "comfy")  # whose apps are named by three parts
 class FalBackend(HostedBackend):
     """Meets the `VideoBackend` protocol for every model at fal, mapped or not."""
 
-    provider = "fal"
+    kind = "fal"
     address = "https://queue.fal.run"
     keys_at = "fal.ai/dashboard/keys"
     scheme = "Key"

@@ -30,7 +30,7 @@ _LOOKED_AT = 2000  # characters at the end of the logs
 class ReplicateBackend(HostedBackend):
     """Meets the `VideoBackend` protocol for every official model at Replicate."""
 
-    provider = "replicate"
+    kind = "replicate"
     address = "https://api.replicate.com/v1"
     keys_at = "replicate.com/account/api-tokens"
     models = Models(

@@ -28,7 +28,7 @@ _TICKS_IN_A_DOLLAR = 10_000_000_000
 class XaiBackend(HostedBackend):
     """Meets the `VideoBackend` protocol for every model of Grok Imagine."""
 
-    provider = "xai"
+    kind = "xai"
     address = "https://api.x.ai/v1"
     keys_at = "console.x.ai"
     models = Models(Path(__file__).with_name("models.yaml"), provider="xai", most_parts=1)
