@@ -90,7 +90,7 @@ class Declaration(Schema):
         return {name for text in self.templates() for name in placeholders(text)}
 
     @model_validator(mode="after")
-    def _complete(self) -> Self:
+    def _check_complete(self) -> Self:
         used = self.used()
         known = [*PLACEHOLDERS, *self.own_placeholders()]
         for name in sorted(used.difference(known)):
@@ -119,7 +119,7 @@ class Declaration(Schema):
             model=model,
             models=(model,),
             description=self.description,
-            modes=tuple(self._modes(takes_image)),
+            modes=tuple(self._list_modes(takes_image)),
             input_roles=(InputRole.FIRST_FRAME,) if takes_image else (),
             sizes=self.sizes,
             size_range=None if self.sizes else _ANY_SIZE,
@@ -150,7 +150,7 @@ class Declaration(Schema):
         cost = (self.usd_per_video or 0.0) + (self.usd_per_second or 0.0) * (seconds or 0.0)
         return Estimate(cost_usd=cost, source="the settings")
 
-    def _modes(self, takes_image: bool) -> Iterator[VideoMode]:
+    def _list_modes(self, takes_image: bool) -> Iterator[VideoMode]:
         if not self.needs_first_frame:
             yield VideoMode.TEXT_TO_VIDEO
         if takes_image:
@@ -176,9 +176,9 @@ def values_of(request: VideoRequest, model: str) -> dict[str, JsonValue]:
         "prompt": request.storyboard()[0].prompt,
         "negative_prompt": request.negative_prompt,
         "seed": request.seed,
-        "duration": _plain(seconds),
+        "duration": _drop_point(seconds),
         "num_frames": request.num_frames,
-        "fps": _plain(fps),
+        "fps": _drop_point(fps),
         "width": None if size is None else size.width,
         "height": None if size is None else size.height,
         "model": model,
@@ -206,7 +206,7 @@ def sole_placeholder(template: str) -> str | None:
     return None if match is None else match[1]
 
 
-def _plain(number: float | None) -> float | int | None:
+def _drop_point(number: float | None) -> float | int | None:
     """Return a whole number without its point, as programs and services expect it."""
     if number is None or number != int(number):
         return number

@@ -46,7 +46,7 @@ class EventLog:
     def done_with(self) -> int:
         """How many events, from the first on, every observer has dealt with and come back."""
         with self._changed:
-            return self._slowest()
+            return self._find_slowest()
 
     def publish(self, event: BackendEvent) -> int:
         """Add an event, from any thread, and return its number, counted from 0.
@@ -78,7 +78,7 @@ class EventLog:
             self._observers.append(observer)
         try:
             while True:
-                for number, event in self._unseen(observer):
+                for number, event in self._read_unseen(observer):
                     yield event
                     if isinstance(event, TerminalEvent):
                         return
@@ -88,9 +88,9 @@ class EventLog:
             self._leave(observer)
 
     def _has_room(self) -> bool:
-        return not self._waits or self._published - self._slowest() < self._capacity
+        return not self._waits or self._published - self._find_slowest() < self._capacity
 
-    def _slowest(self) -> int:
+    def _find_slowest(self) -> int:
         return min((each.next_number for each in self._observers), default=self._published)
 
     def _newest_is_progress(self) -> bool:
@@ -102,7 +102,7 @@ class EventLog:
         except RuntimeError:  # its loop is closed: nobody reads any more
             self._observers.remove(observer)
 
-    def _unseen(self, observer: _Observer) -> list[tuple[int, BackendEvent]]:
+    def _read_unseen(self, observer: _Observer) -> list[tuple[int, BackendEvent]]:
         observer.news.clear()
         with self._changed:
             return [entry for entry in self._events if entry[0] >= observer.next_number]

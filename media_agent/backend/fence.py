@@ -47,7 +47,7 @@ def fenced(who: str, call: Callable[[], object], kind: type[Answer]) -> Answer:
     except BaseException as error:  # a plugin may do anything
         raise PluginError(f"{who} raised {in_words(error)}", hint=WAY_OUT) from error
     if not isinstance(answer, kind):
-        raise PluginError(f"{who} gave {_shown(answer)}, not {kind.__name__}", hint=WAY_OUT)
+        raise PluginError(f"{who} gave {_describe_value(answer)}, not {kind.__name__}", hint=WAY_OUT)
     return answer
 
 
@@ -104,7 +104,7 @@ class FencedBackend:
         self._model = model
         self._who = f"plugin {plugin}: backend {kind}"
         who = f"plugin {plugin}: the factory of backend {kind}"
-        self._inner = cast("VideoBackend", fenced(who, lambda: _checked(make()), object))
+        self._inner = cast("VideoBackend", fenced(who, lambda: _check_members(make()), object))
         self._name = fenced(f"{self._who}: name", lambda: self._inner.name, str)
         if self._name != (name or kind):
             said = f"{self._who} says that its name is {self._name!r}, not {name or kind!r}"
@@ -119,7 +119,7 @@ class FencedBackend:
         """Say what a model can do; whose it is, is known here and not believed."""
         what = f"capabilities({'' if model is None else repr(model)})"
         asked = self._model if model is None else model
-        facts = self._facts(what, lambda: self._inner.capabilities(asked), Capabilities)
+        facts = self._ask_facts(what, lambda: self._inner.capabilities(asked), Capabilities)
         changes: dict[str, object] = {"backend": self._name}
         if self._name != self._kind:
             changes["kind"] = self._kind
@@ -130,7 +130,7 @@ class FencedBackend:
 
     def estimate(self, request: VideoRequest) -> Estimate:
         """Say what the request would cost in money and time."""
-        return self._facts("estimate()", lambda: self._inner.estimate(request), Estimate)
+        return self._ask_facts("estimate()", lambda: self._inner.estimate(request), Estimate)
 
     async def submit(
         self, request: VideoRequest, *, key: str, resume: ResumeToken | None = None
@@ -141,7 +141,7 @@ class FencedBackend:
             PluginBrokeError: it came back without a reference: it may have been accepted.
         """
         submitting = self._inner.submit(request, key=key, resume=resume)
-        return await self._of_kind("submit()", submitting, OperationRef)
+        return await self._await_kind("submit()", submitting, OperationRef)
 
     async def find(
         self, request: VideoRequest, *, key: str, since: datetime
@@ -152,7 +152,7 @@ class FencedBackend:
             PluginBrokeError: what it found is no reference.
         """
         finding = self._inner.find(request, key=key, since=since)
-        return await self._of_kind("find()", finding, OperationRef, NoneType)
+        return await self._await_kind("find()", finding, OperationRef, NoneType)
 
     async def observe(self, ref: OperationRef) -> AsyncGenerator[BackendEvent, None]:
         """Yield what happens."""
@@ -178,7 +178,7 @@ class FencedBackend:
         except Exception as error:  # noqa: BLE001  # a plugin may do anything
             _LOGGER.warning("%s: aclose() raised %s", self._who, in_words(error))
 
-    def _facts(self, what: str, call: Callable[[], object], kind: type[Facts]) -> Facts:
+    def _ask_facts(self, what: str, call: Callable[[], object], kind: type[Facts]) -> Facts:
         """Return what a call says, checked again: it may have been made without any check."""
         facts = fenced(f"{self._who}: {what}", call, kind)
         said = {name: value for name, value in facts if name in facts.model_fields_set}
@@ -186,28 +186,28 @@ class FencedBackend:
             return kind.model_validate(said)
         except ValidationError as error:
             problem = faults_in_words(error, kind)
-            raise self._wrong(f"{what} gave a faulty {kind.__name__}: {problem}") from None
+            raise self._plugin_error(f"{what} gave a faulty {kind.__name__}: {problem}") from None
 
-    async def _of_kind(self, what: str, work: Awaitable[Answer], *kinds: type[object]) -> Answer:
+    async def _await_kind(self, what: str, work: Awaitable[Answer], *kinds: type[object]) -> Answer:
         """Wait for an answer of the plugin, and check what it is."""
         answer = await from_plugin(f"{self._who}: {what}", work)
         if not isinstance(answer, kinds):
             raise PluginBrokeError(
-                f"{self._who}: {what} gave {_shown(answer)}, not {kinds[0].__name__}"
+                f"{self._who}: {what} gave {_describe_value(answer)}, not {kinds[0].__name__}"
             )
         return answer
 
-    def _wrong(self, what: str) -> PluginError:
+    def _plugin_error(self, what: str) -> PluginError:
         return PluginError(f"{self._who}: {what}", hint=WAY_OUT)
 
 
-def _checked(made: object) -> object:
+def _check_members(made: object) -> object:
     lacking = [member for member in _MEMBERS if not callable(getattr(made, member, None))]
     if lacking:
-        raise TypeError(f"{_shown(made)} is no VideoBackend: it lacks {', '.join(lacking)}")
+        raise TypeError(f"{_describe_value(made)} is no VideoBackend: it lacks {', '.join(lacking)}")
     return made
 
 
-def _shown(value: object) -> str:
+def _describe_value(value: object) -> str:
     """Return a value in a few words; None as it is, of all else the type."""
     return "None" if value is None else f"a value of type {type(value).__name__}"

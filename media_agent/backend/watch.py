@@ -35,7 +35,7 @@ from media_agent_schemas.jobs import OperationRef
 
 _REFUSED_POLL = (RequestError, ModelRetiredError)  # about the poll, not about the work
 _UNANSWERED_POLL = (BackendUnavailableError, BackendResponseError)
-_LONGEST_WISH = 120.0  # seconds between two polls, whatever the provider asks for
+_LONGEST_PAUSE = 120.0  # seconds between two polls, whatever the provider asks for
 _STOP_SECONDS = 0.7  # that a video has to arrive in when the job is to stop
 
 
@@ -63,7 +63,7 @@ class Watch:
         self.is_first = False
         """Whether this process sent the work and was answered ever since: nobody resumed it."""
         self._wake = asyncio.Event()
-        self._wished_pause = 0.0
+        self._requested_pause = 0.0
         self._cancel_asked_at: float | None = None  # of what was waited
         self._cancel_is_refused = False
 
@@ -74,8 +74,8 @@ class Watch:
 
     def wish(self, seconds: float) -> None:
         """Poll no sooner than in so many seconds, within reason."""
-        wished = min(seconds, max(_LONGEST_WISH, self._service.longest_poll_seconds))
-        self._wished_pause = max(self._wished_pause, wished)
+        wished = min(seconds, max(_LONGEST_PAUSE, self._service.longest_poll_seconds))
+        self._requested_pause = max(self._requested_pause, wished)
 
     async def cancel(self) -> None:
         """Ask the provider to stop; where it cannot, no more is waited for."""
@@ -98,13 +98,13 @@ class Watch:
             OperationNotFoundError: the provider knows nothing of it.
         """
         try:
-            event = await self._asked()
+            event = await self._poll()
         except BackendRateLimitError as error:
             wished = error.retry_after
             self.wish(self._service.longest_poll_seconds if wished is None else wished)
             return None
         except VideoNotFetchedError as error:  # the work is over; a resume fetches it
-            return self._not_fetched(error)
+            return self._end_unfetched(error)
         except (*_UNANSWERED_POLL, *_REFUSED_POLL) as error:
             self.is_first = False
             if (end := self.cancelled()) is not None:
@@ -153,20 +153,20 @@ class Watch:
         ends = [self._allowed]
         if self._cancel_asked_at is not None:
             ends.append(self._cancel_asked_at + self._service.cancel_grace_seconds)
-        wished = max(seconds, self._wished_pause)
+        wished = max(seconds, self._requested_pause)
         seconds = max(0.0, min(wished, *(end - self.waited for end in ends)))
         tasks = (asyncio.ensure_future(sleep(seconds)), asyncio.ensure_future(self._wake.wait()))
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             if tasks[0].done():
                 self.waited += seconds
-                self._wished_pause = 0.0
+                self._requested_pause = 0.0
         finally:
             for task in tasks:
                 task.cancel()
             self._wake.clear()
 
-    async def _asked(self) -> BackendEvent:
+    async def _poll(self) -> BackendEvent:
         """Poll; a video that is still on its way when the job is to stop is left to a later run."""
         self.is_fetching = False
         status = self._service.status(self.ref)
@@ -184,7 +184,7 @@ class Watch:
             polling.cancel()
             await asyncio.gather(polling, return_exceptions=True)
 
-    def _not_fetched(self, error: VideoNotFetchedError) -> JobOutcomeUnknown:
+    def _end_unfetched(self, error: VideoNotFetchedError) -> JobOutcomeUnknown:
         info = to_info(error)
         again = "media-agent jobs resume fetches it again"
         way_out = f"{info.hint}; {again}" if info.hint else again

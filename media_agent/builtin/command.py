@@ -66,7 +66,7 @@ class CommandOptions(Declaration):
 
     @field_validator("command")
     @classmethod
-    def _sound(cls, command: tuple[str, ...]) -> tuple[str, ...]:
+    def _check_command(cls, command: tuple[str, ...]) -> tuple[str, ...]:
         if not command[0] or "{" in command[0]:
             raise ValueError("its first item is the program itself, without placeholders")
         if not any("{output}" in item for item in command):
@@ -102,7 +102,7 @@ class CommandBackend(ThreadedBackend):
     ) -> None:
         self._options = settings.read_options(CommandOptions)
         self._model = settings.model or _DEFAULT_MODEL
-        self._missing = _missing_program(self._options.command[0], settings.folder)
+        self._missing = _find_missing(self._options.command[0], settings.folder)
         self._grace_seconds = grace_seconds
         self._largest_video = largest_video
         named = self._options.env
@@ -134,7 +134,7 @@ class CommandBackend(ThreadedBackend):
         started = self._clock()
         try:
             video = self._run(operation)
-            operation.log.publish(self._completed(operation, video, self._clock() - started))
+            operation.log.publish(self._complete(operation, video, self._clock() - started))
         except JobCancelledError:
             operation.log.publish(JobCancelled(model=operation.ref.model))
         except MediaAgentError as error:
@@ -161,39 +161,39 @@ class CommandBackend(ThreadedBackend):
             folder.mkdir(parents=True, exist_ok=True)
         # of its own name: a run that was killed may still write
         output = folder / f"video.{token_hex(4)}.mp4"
-        words = self._words(operation, folder, output)
+        words = self._build_words(operation, folder, output)
         path = folder / "program.log"
         with storage_errors(str(path)), ProgramLog(path, self._secrets) as log:
-            code = self._supervised(words, output, log, context)
+            code = self._supervise(words, output, log, context)
         if code != 0:
             how = f"exited with {code}" if code > 0 else f"was killed by signal {-code}"
             raise GenerationFailedError(
                 f"{self.name}: {words[0]} {how}{log.last_words()}", hint=_see(path)
             )
-        return self._video(words[0], output, log)
+        return self._find_video(words[0], output, log)
 
-    def _words(self, operation: Operation, folder: Path, output: Path) -> list[str]:
+    def _build_words(self, operation: Operation, folder: Path, output: Path) -> list[str]:
         """Return the program with its words filled in; one with an absent value is left out."""
         values = values_of(operation.request, self._model)
         values |= {"output": str(output), "work_dir": str(folder)}
-        values["first_frame"] = _image(operation.request.inputs, folder)
+        values["first_frame"] = _prepare_image(operation.request.inputs, folder)
         if "prompt_file" in self._options.used():
             values["prompt_file"] = str(_write(folder / "prompt.txt", str(values["prompt"])))
         words = []
         for template in self._options.command:
             word = fill(template, values)
             if word is not None:
-                words.append(_harmless(template, word))
+                words.append(_defuse(template, word))
             if word is not None and template.startswith("{prompt}"):
                 operation.prompts_sent = (words[-1],)
         return words
 
-    def _supervised(
+    def _supervise(
         self, words: list[str], output: Path, log: ProgramLog, context: GenerationContext
     ) -> int:
         """Run the program to its end, or stop it, and return its exit code."""
         deadline = self._clock() + self._options.timeout
-        with self._started(words, log) as process:
+        with self._start(words, log) as process:
             while True:
                 with suppress(subprocess.TimeoutExpired):
                     return process.wait(log.keep_bounded())
@@ -207,7 +207,7 @@ class CommandBackend(ThreadedBackend):
                     )
 
     @contextmanager
-    def _started(self, words: list[str], log: ProgramLog) -> Iterator["subprocess.Popen[bytes]"]:
+    def _start(self, words: list[str], log: ProgramLog) -> Iterator["subprocess.Popen[bytes]"]:
         """Start the program in a process group of its own, which does not outlive the context."""
         try:
             process = subprocess.Popen(
@@ -244,7 +244,7 @@ class CommandBackend(ThreadedBackend):
                     hint="let it make a shorter video, or compress it more",
                 )
 
-    def _video(self, program: str, output: Path, log: ProgramLog) -> Artifact:
+    def _find_video(self, program: str, output: Path, log: ProgramLog) -> Artifact:
         said = log.path
         if not output.is_file():
             raise GenerationFailedError(
@@ -265,7 +265,7 @@ class CommandBackend(ThreadedBackend):
             )
         return video
 
-    def _completed(self, operation: Operation, video: Artifact, seconds: float) -> JobCompleted:
+    def _complete(self, operation: Operation, video: Artifact, seconds: float) -> JobCompleted:
         facts = self.capabilities(operation.ref.model)
         return JobCompleted(
             artifacts=(video,),
@@ -295,19 +295,19 @@ def media_agent_backends() -> Iterable[BackendSpec]:
     return [BackendSpec(name=KIND, factory=make, needs_section=True)]
 
 
-def _missing_program(program: str, folder: Path | None) -> str | None:
+def _find_missing(program: str, folder: Path | None) -> str | None:
     """Return what is missing if there is no such program: in the folder, or on the search path."""
     place = program if "/" not in program else str((folder or Path()) / program)
     return f"a program: there is no {program}" if shutil.which(place) is None else None
 
 
-def _harmless(template: str, word: str) -> str:
+def _defuse(template: str, word: str) -> str:
     """Return the word, with a space before it if text from outside would make it an option."""
     is_free = template.startswith(_FREE_TEXT)
     return f" {word}" if is_free and word.startswith(_OPTION_SIGNS) else word
 
 
-def _image(inputs: Iterable[MediaInput], folder: Path) -> JsonValue:
+def _prepare_image(inputs: Iterable[MediaInput], folder: Path) -> JsonValue:
     """Return the file of the first frame, written first if it came as bytes."""
     for medium in inputs:
         if medium.path is not None:

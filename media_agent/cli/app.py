@@ -25,7 +25,7 @@ _INTERRUPTED = 130
 _INTERNAL = 1
 
 
-def _version() -> str:
+def _read_version() -> str:
     from media_agent.distribution import own_version
 
     return own_version() or "not installed"
@@ -37,7 +37,7 @@ def build_app() -> App:
         name="media-agent",
         help="Describe the video you want. media-agent picks a model, generates the video, and "
         "records exactly what it did.",
-        version=_version,
+        version=_read_version,
         help_format="plaintext",
     )
     app.command(generate)
@@ -78,10 +78,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _INTERNAL
     except Exception as error:  # noqa: BLE001  # the last resort: a user never sees a traceback
-        return _failed(error)
+        return _fail(error)
 
 
-def _failed(error: Exception) -> int:
+def _fail(error: Exception) -> int:
     """Say in one line what went wrong and return the exit code."""
     from media_agent.errors import MediaAgentError, exit_code, in_full
 
@@ -92,7 +92,7 @@ def _failed(error: Exception) -> int:
         case OSError():
             from media_agent.storage.files import as_storage_error
 
-            return _failed(as_storage_error(error.filename or "the output", error))
+            return _fail(as_storage_error(error.filename or "the output", error))
         case CycloptsError():
             say(f"error: {error} (media-agent --help)")
             return _USAGE

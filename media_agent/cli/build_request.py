@@ -53,7 +53,7 @@ async def planned(client: VideoClient, order: Order) -> tuple[VideoRequest, tupl
         return plan.request, (plan,)
     backend = routing.backend
     if backend is None and routing.routing() is None:
-        backend = await _default(client)
+        backend = await _check_default(client)
     request = await request_of(client, order.prompt, video, routing, backend)
     return request, await client.plans(request, policy=policy, allow_unknown_words=words)
 
@@ -112,7 +112,7 @@ def _is_job(name: str) -> bool:
     return True
 
 
-async def _default(client: VideoClient) -> str:
+async def _check_default(client: VideoClient) -> str:
     """Return the default backend.
 
     Raises:

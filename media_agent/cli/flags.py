@@ -148,7 +148,7 @@ class VideoFlags:
                 {
                     **words,
                     "mode": VideoMode.VIDEO_EDIT if self.restyle else None,
-                    "inputs": self._inputs(),
+                    "inputs": self._build_inputs(),
                     "duration": number("duration", self.duration),
                     "endless": self.endless,
                     "n": 1 if count is None else count,
@@ -166,7 +166,7 @@ class VideoFlags:
         except ValueError as error:
             raise InvalidRequestError(str(error)) from None
 
-    def _inputs(self) -> "tuple[MediaInput, ...]":
+    def _build_inputs(self) -> "tuple[MediaInput, ...]":
         from media_agent.errors import InvalidRequestError
         from media_agent_schemas.media import InputRole, MediaInput
 

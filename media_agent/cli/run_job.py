@@ -17,7 +17,7 @@ from media_agent.storage.files import free_bytes
 from media_agent_schemas.capabilities import Plan
 from media_agent_schemas.jobs import JobStatus, VideoJob
 
-_WORTH_SAYING = 10_000_000  # bytes on disk
+_WORTH_REPORTING = 10_000_000  # bytes on disk
 
 
 async def make(order: Order) -> int:
@@ -48,7 +48,7 @@ async def _make(client: VideoClient, order: Order, interruption: Interruption) -
     plan = plans[0]
     announce(plan, free_bytes=free_bytes(client.settings.data_dir))
     is_known = client.knows(order.idempotency_key)
-    out = _default_place(plan) if output.out is None and not is_known else output.out
+    out = _choose_place(plan) if output.out is None and not is_known else output.out
     job_id = client.new_job_id()
     let_finish(client, job_id, plan, interruption)
     with ProgressLine(plan, follow=output.follow) as progress:
@@ -65,13 +65,13 @@ async def _make(client: VideoClient, order: Order, interruption: Interruption) -
         except asyncio.CancelledError:
             if interruption.number is None:
                 raise
-            job = await _stopped(client, job_id)
+            job = await _get_stopped(client, job_id)
     for warning in unsaid(job, plan):
         say(f"warning: {warning}")
     return job
 
 
-async def _stopped(client: VideoClient, job_id: str) -> VideoJob:
+async def _get_stopped(client: VideoClient, job_id: str) -> VideoJob:
     """Return the job that a signal ended, if it had begun."""
     try:
         return await client.get(job_id)
@@ -87,7 +87,7 @@ def announce(plan: Plan, *, free_bytes: int | None = None) -> None:
         price = price_of(plan.estimate)
         say(f"in {plan.submissions} segments, each submitted separately: {price}")
     states = plan.estimate.disk_bytes or 0
-    if states > _WORTH_SAYING:
+    if states > _WORTH_REPORTING:
         say(f"keeps {states / 1e6:.1f} MB besides the video, for resuming and branching")
     if free_bytes is not None and states > free_bytes:
         say(f"warning: only {free_bytes / 1e6:.1f} MB free; the video breaks off when they run out")
@@ -105,7 +105,7 @@ def _report(job: VideoJob, output: OutputFlags, interruption: Interruption) -> i
     if output.json:
         tell_json(job)
     elif job.status is JobStatus.COMPLETED:
-        tell(f"{job.artifacts[0].path}: {_facts(job)}")
+        tell(f"{job.artifacts[0].path}: {_describe(job)}")
         for other in job.artifacts[1:]:
             tell(f"{other.path or other.uri}: another {other.kind} of this job")
         tell(f"{job.record_path}: the record of what was asked, adjusted, sent and delivered")
@@ -116,7 +116,7 @@ def _report(job: VideoJob, output: OutputFlags, interruption: Interruption) -> i
     if job.error is not None:
         say(f"error: {in_full(job.error)}{kept(job)}")
         return exit_code(job.error)
-    say(f"stopped: {_facts(job) if job.artifacts else 'no frames yet'}{kept(job)}")
+    say(f"stopped: {_describe(job) if job.artifacts else 'no frames yet'}{kept(job)}")
     return interruption.exit_code
 
 
@@ -129,7 +129,7 @@ def kept(job: VideoJob) -> str:
     return "" if job.record_path is None else f"; its address is in {job.record_path}"
 
 
-def _facts(job: VideoJob) -> str:
+def _describe(job: VideoJob) -> str:
     video = job.artifacts[0].metadata
     seconds = (job.updated_at - job.created_at).total_seconds()
     seed = "" if job.plan.request.seed is None else f" with seed {job.plan.request.seed}"
@@ -144,7 +144,7 @@ def _facts(job: VideoJob) -> str:
     )
 
 
-def _default_place(plan: Plan) -> Path:
+def _choose_place(plan: Plan) -> Path:
     """Return out/<words of the prompt>-<seed>.mp4, and make that folder.
 
     Raises:

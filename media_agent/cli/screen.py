@@ -18,7 +18,7 @@ def keeping_stdout(run: Callable[[], Answer]) -> Answer:
     So does what they write without Python, or let a program write. Stdout is for programs that read
     it: it has what is told here, and nothing else.
     """
-    with _stdout_of_our_own() as stream, redirect_stdout(sys.stderr):
+    with _move_stdout() as stream, redirect_stdout(sys.stderr):
         _kept.append(stream)
         try:
             answer = run()
@@ -29,7 +29,7 @@ def keeping_stdout(run: Callable[[], Answer]) -> Answer:
 
 
 @contextmanager
-def _stdout_of_our_own() -> Iterator[TextIO]:
+def _move_stdout() -> Iterator[TextIO]:
     """Move stdout of the process to another number, and let its own be stderr meanwhile."""
     stdout = sys.stdout
     if not (_is_at(_STDOUT, stdout) and _is_at(_STDERR, sys.stderr)):  # closed, or of a caller
@@ -55,10 +55,10 @@ def _is_at(number: int, stream: TextIO | None) -> bool:
 
 def flush() -> None:
     """Write out what was told so far."""
-    _stdout().flush()
+    _current_stdout().flush()
 
 
-def _stdout() -> TextIO:
+def _current_stdout() -> TextIO:
     return _kept[-1] if _kept else sys.stdout
 
 
@@ -83,14 +83,14 @@ def tell(text: str) -> None:
 
 def tell_line(line: str) -> None:
     """Write a line to stdout with its spaces as they are."""
-    _write(line, _stdout())
+    _write(line, _current_stdout())
 
 
 def tell_json(data: object, *, indent: int | None = 2) -> None:
     """Write data, or what has a `model_dump`, to stdout as JSON, for programs."""
     dump = getattr(data, "model_dump", None)
     said = json.dumps(data if dump is None else dump(mode="json"), indent=indent)
-    print(said, file=_stdout())
+    print(said, file=_current_stdout())
 
 
 def tell_facts(facts: Iterable[tuple[str, object]]) -> None:

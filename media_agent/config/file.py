@@ -85,22 +85,22 @@ def read_file(path: Path) -> ConfigFile | None:
         return None
     except (OSError, ValueError) as error:
         raise ConfigurationError(f"{path} cannot be read: {why_unreadable(error)}") from error
-    data = _parsed(path, text)
+    data = _parse(path, text)
     _anchor(data, path.absolute().parent)
     return ConfigFile(path, text, data)
 
 
-def _parsed(path: Path, text: str) -> dict[str, Any]:
+def _parse(path: Path, text: str) -> dict[str, Any]:
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise _no_toml(path, text, error) from None
+        raise _invalid_toml_error(path, text, error) from None
     except RecursionError:
-        raise _too_deep(path) from None
+        raise _too_deep_error(path) from None
     except ValueError:  # of int(), the only one besides
         raise ConfigurationError(f"{path} cannot be read: a number in it is too long") from None
     if _is_deep(data):
-        raise _too_deep(path)
+        raise _too_deep_error(path)
     return data
 
 
@@ -111,7 +111,7 @@ def read_text(path: Path, *, largest: int) -> str:
         OSError: it cannot be read.
         ValueError: it is no text, larger, or no file that ends; `why_unreadable` says which.
     """
-    with open(path, "rb", opener=_without_waiting) as file:
+    with open(path, "rb", opener=_open_without_waiting) as file:
         mode = os.fstat(file.fileno()).st_mode
         if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode):
             raise ValueError("it is not a regular file")
@@ -128,7 +128,7 @@ def why_unreadable(error: OSError | ValueError) -> str:
     return getattr(error, "strerror", None) or str(error)
 
 
-def _without_waiting(path: str, flags: int) -> int:
+def _open_without_waiting(path: str, flags: int) -> int:
     """Open a file without waiting for who writes into it."""
     return os.open(path, flags | os.O_NONBLOCK)
 
@@ -146,17 +146,17 @@ def _is_deep(data: object) -> bool:
     return bool(level)
 
 
-def _too_deep(path: Path) -> ConfigurationError:
+def _too_deep_error(path: Path) -> ConfigurationError:
     return ConfigurationError(
         f"{path} cannot be read: its lists or tables are nested too deeply",
         hint=f"at most {_DEEPEST} are refused",
     )
 
 
-def _no_toml(path: Path, text: str, error: tomllib.TOMLDecodeError) -> ConfigurationError:
+def _invalid_toml_error(path: Path, text: str, error: tomllib.TOMLDecodeError) -> ConfigurationError:
     said = str(error).partition(" (at ")
     line = re.match(r"line (\d+)", said[2])
-    begin = list(_statements(text))[-1][0] if line is None else line[1]  # at end of document
+    begin = list(_split_statements(text))[-1][0] if line is None else line[1]  # at end of document
     return ConfigurationError(
         f"{path}:{begin}: not valid TOML: {said[0][:1].lower()}{said[0][1:]}",
         hint="text values need quotes, names are given once; see https://toml.io",
@@ -193,8 +193,8 @@ def _lines_of(text: str) -> dict[tuple[str, ...], int]:
     """Return the first line of every place: each statement is parsed by itself, in its table."""
     lines: dict[tuple[str, ...], int] = {}
     table: tuple[str, ...] = ()
-    for begin, statement, data in _statements(text):
-        places = list(_places(data))
+    for begin, statement, data in _split_statements(text):
+        places = list(_list_places(data))
         if statement.startswith("["):
             table = max(places, key=len)
             places = [table[:end] for end in range(1, len(table) + 1)]
@@ -205,7 +205,7 @@ def _lines_of(text: str) -> dict[tuple[str, ...], int]:
     return lines
 
 
-def _statements(text: str) -> Iterator[tuple[int, str, dict[str, Any]]]:
+def _split_statements(text: str) -> Iterator[tuple[int, str, dict[str, Any]]]:
     """Yield the statements with the line where each begins; the last may be unfinished."""
     statement, begin = "", 1
     for number, line in enumerate(text.split("\n"), 1):
@@ -223,9 +223,9 @@ def _statements(text: str) -> Iterator[tuple[int, str, dict[str, Any]]]:
         yield begin, statement.lstrip(), {}
 
 
-def _places(data: Mapping[str, Any], at: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+def _list_places(data: Mapping[str, Any], at: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     for name, value in data.items():
         yield (*at, name)
         for inner in value if isinstance(value, list) else [value]:
             if isinstance(inner, dict):
-                yield from _places(inner, (*at, name))
+                yield from _list_places(inner, (*at, name))

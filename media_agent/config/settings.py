@@ -59,7 +59,7 @@ _LONG_KEY = 8  # characters; a shorter one may be an ordinary word elsewhere
 _LOGGER = logging.getLogger(__name__)
 
 
-def _without_nul(path: Path) -> Path:
+def _refuse_nul(path: Path) -> Path:
     if "\0" in str(path):
         raise ValueError("a path cannot hold the character NUL")
     return path
@@ -69,7 +69,7 @@ SectionName = Annotated[
     str,
     Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", description="in lower case, such as my-backend"),
 ]
-PlainPath = Annotated[Path, AfterValidator(_without_nul)]
+PlainPath = Annotated[Path, AfterValidator(_refuse_nul)]
 AbsolutePath = Annotated[PlainPath, AfterValidator(lambda path: path.expanduser().absolute())]
 Dollars = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
@@ -92,7 +92,7 @@ class BackendSection(Schema):
 
     @field_validator("base_url")
     @classmethod
-    def _without_password(cls, url: str | None) -> str | None:
+    def _refuse_password(cls, url: str | None) -> str | None:
         if url is not None and re.fullmatch(r"https?://[^\s@]+", url) is None:
             said = "it should be like https://api.example.com/v1, with no user name or password"
             raise ValueError(said)
@@ -148,7 +148,7 @@ class RouteSection(Schema):
     max_cost_usd: Dollars | None = Field(default=None, description="Maximum cost in USD.")
 
     @model_validator(mode="after")
-    def _one_way(self) -> Self:
+    def _check_one_way(self) -> Self:
         if self.model is not None and (self.prefer or self.allow or self.deny):
             raise ValueError("a route with a model cannot also have prefer, allow or deny")
         return self
@@ -224,7 +224,7 @@ class Settings(BaseSettings):
 
     def shown(self) -> dict[str, JsonValue]:
         """Return the settings as JSON for people to read: every key in them is hidden."""
-        known = [key for key in self._secrets() if len(key) >= _LONG_KEY]
+        known = [key for key in self._collect_secrets() if len(key) >= _LONG_KEY]
         sections = {name: section.shown() for name, section in self.backends.items()}
         said = redact_value(sections, known)
         paths: dict[str, JsonValue] = self.model_dump(mode="json", include={"data_dir", "config"})
@@ -233,13 +233,13 @@ class Settings(BaseSettings):
 
     def secrets(self) -> tuple[SecretStr, ...]:
         """Return every key that the settings know, of all sections, wherever it stands."""
-        return tuple(SecretStr(secret) for secret in sorted(self._secrets()))
+        return tuple(SecretStr(secret) for secret in sorted(self._collect_secrets()))
 
     def without_keys(self, text: str) -> str:
         """Return a text without the keys that the settings know."""
-        return redact(text, self._secrets())
+        return redact(text, self._collect_secrets())
 
-    def _secrets(self) -> Iterator[str]:
+    def _collect_secrets(self) -> Iterator[str]:
         for name, section in self.backends.items():
             with suppress(ConfigurationError):  # whoever uses that section is told
                 key = section.find_key()

@@ -20,7 +20,7 @@ def digests_of(inputs: Iterable[MediaInput]) -> dict[str, str]:
         InvalidRequestError: one cannot be read, or is something that may never end.
     """
     files = {medium.path: medium for medium in inputs if medium.path is not None}
-    return {path: _digest(Path(path).expanduser(), medium) for path, medium in files.items()}
+    return {path: _compute_digest(Path(path).expanduser(), medium) for path, medium in files.items()}
 
 
 def digest_in(medium: MediaInput, digests: Mapping[str, str]) -> str | None:
@@ -30,14 +30,14 @@ def digest_in(medium: MediaInput, digests: Mapping[str, str]) -> str | None:
     return None if medium.path is None else digests.get(medium.path)
 
 
-def _digest(path: Path, medium: MediaInput) -> str:
+def _compute_digest(path: Path, medium: MediaInput) -> str:
     try:
         return sha256_of(path)
     except (OSError, ValueError) as error:
-        raise _unreadable(medium, getattr(error, "strerror", None) or str(error)) from error
+        raise _unreadable_error(medium, getattr(error, "strerror", None) or str(error)) from error
 
 
-def _unreadable(medium: MediaInput, why: str) -> InvalidRequestError:
+def _unreadable_error(medium: MediaInput, why: str) -> InvalidRequestError:
     return InvalidRequestError(
         f"{medium.role.value} {medium.path} cannot be read: {why}",
         hint="check its path and its permissions",

@@ -110,52 +110,52 @@ class _Attempts:
     async def first_whole(self, uri: str, sleep: Callable[[float], Awaitable[None]]) -> Fetched:
         content = inline_video(uri, self.max_bytes)
         if content is not None:
-            return await self._taken_from(content)
-        target = _checked(uri, self.named_by)
+            return await self._take_inline(content)
+        target = _check_url(uri, self.named_by)
         trouble: MediaAgentError | None = None
         wish = 0.0
         for pause in (0.0, *_PAUSES):
             if trouble is not None:
                 await sleep(max(pause, min(wish, _LONGEST_PAUSE)))
             try:
-                return await self._one_attempt(target)
+                return await self._try_once(target)
             except _NotYetError as error:
                 trouble, wish = error.error, error.wait
         assert trouble is not None
-        raise self._with_what_is_kept(trouble)
+        raise self._add_kept(trouble)
 
-    async def _taken_from(self, content: bytes) -> Fetched:
+    async def _take_inline(self, content: bytes) -> Fetched:
         """Take a video that came within the answer; asked again, it would be the same."""
         try:
-            return await self._stored(_single(content), "the answer itself", "nothing")
+            return await self._store(_yield_once(content), "the answer itself", "nothing")
         except _NotYetError as error:
-            raise self._with_what_is_kept(error.error) from None
+            raise self._add_kept(error.error) from None
 
-    def _with_what_is_kept(self, error: MediaAgentError) -> MediaAgentError:
+    def _add_kept(self, error: MediaAgentError) -> MediaAgentError:
         if self.kept is not None and isinstance(error, VideoNotFetchedError):
             error.hint = self.kept
         return error
 
-    async def _one_attempt(self, target: httpx.URL) -> Fetched:
+    async def _try_once(self, target: httpx.URL) -> Fetched:
         """Follow redirects, each of them named by the server that answers it."""
         first = target
         for _ in range(_REDIRECTS + 1):
             way = Way()
             try:
-                async with self._response(target, way) as response:
+                async with self._open_response(target, way) as response:
                     if response.next_request is None:
-                        return await self._taken(response)
+                        return await self._take(response)
                     following = str(response.next_request.url)
             except (*TROUBLE, *STRANGE) as error:
                 known = before_sending(error, target.host, way)
                 if known is None and not isinstance(error, TROUBLE):
                     raise
-                raise _trouble(error, known, target.host) from cause_of(error)
-            target = _checked(following, str(target))
+                raise _translate(error, known, target.host) from cause_of(error)
+            target = _check_url(following, str(target))
         raise VideoNotFetchedError(f"{first.host} redirects its video without end")
 
     @contextlib.asynccontextmanager
-    async def _response(self, target: httpx.URL, way: Way) -> AsyncIterator[httpx.Response]:
+    async def _open_response(self, target: httpx.URL, way: Way) -> AsyncIterator[httpx.Response]:
         timeout = httpx.Timeout(_STALL_SECONDS, connect=10.0)
         async with (
             open_client(target, timeout=timeout, transport=self.transport) as client,
@@ -165,13 +165,13 @@ class _Attempts:
         ):
             yield response
 
-    async def _taken(self, response: httpx.Response) -> Fetched:
+    async def _take(self, response: httpx.Response) -> Fetched:
         host = response.url.host
         if response.is_success:
             length = response.headers.get("content-length", "")
             if length.isdecimal() and int(length) > self.max_bytes:
-                raise self._too_large(host)
-            return await self._stored(decoded(response), host, _label(response))
+                raise self._too_large_error(host)
+            return await self._store(decoded(response), host, _read_label(response))
         body = b""
         async for piece in decoded(response):
             body += piece
@@ -189,23 +189,23 @@ class _Attempts:
         wish = retry_after_seconds(response.headers.get("retry-after"), time.time())
         raise _NotYetError(error, wish or 0.0)
 
-    async def _stored(self, pieces: AsyncIterator[bytes], host: str, label: str) -> Fetched:
+    async def _store(self, pieces: AsyncIterator[bytes], host: str, label: str) -> Fetched:
         """Write what comes beside its place, look at it, and move it there when it is whole."""
         with storage_errors(str(self.path)):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with written_aside(self.path) as aside:
                 try:
-                    size, digest = await self._received(pieces, aside, host)
+                    size, digest = await self._receive(pieces, aside, host)
                 except (httpx.TransportError, httpx.DecodingError, _NotYetError):
                     self._keep(aside)
                     raise
-                flaw = await asyncio.to_thread(self._flaw, aside, size, host, label)
+                flaw = await asyncio.to_thread(self._find_flaw, aside, size, host, label)
                 if flaw is not None:
                     raise _NotYetError(VideoNotFetchedError(flaw))
         self._cut.unlink(missing_ok=True)
         return Fetched(self.path, size, digest)
 
-    async def _received(
+    async def _receive(
         self, pieces: AsyncIterator[bytes], aside: Path, host: str
     ) -> tuple[int, str]:
         from media_agent.ingest.completeness import HEAD, is_video
@@ -215,7 +215,7 @@ class _Attempts:
         with aside.open("xb") as file:
             async for piece in pieces:
                 if file.tell() + len(piece) > self.max_bytes:
-                    raise self._too_large(host)
+                    raise self._too_large_error(host)
                 file.write(piece)
                 digest.update(piece)
                 head += piece[: HEAD - len(head)]
@@ -229,7 +229,7 @@ class _Attempts:
                     since, came = self.clock(), 0
             return file.tell(), digest.hexdigest()
 
-    def _flaw(self, aside: Path, size: int, host: str, label: str) -> str | None:
+    def _find_flaw(self, aside: Path, size: int, host: str, label: str) -> str | None:
         """Say what keeps a file from being the whole video; a cut one is kept."""
         from media_agent.ingest.completeness import HEAD, check_whole, is_video
 
@@ -261,23 +261,23 @@ class _Attempts:
     def _cut(self) -> Path:
         return self.path.with_name(f"{self.path.stem}.cut{self.path.suffix}")
 
-    def _too_large(self, host: str) -> VideoNotFetchedError:
+    def _too_large_error(self, host: str) -> VideoNotFetchedError:
         return VideoNotFetchedError(
             f"the video at {host} is larger than the {self.max_bytes} bytes allowed"
         )
 
 
-async def _single(content: bytes) -> AsyncIterator[bytes]:
+async def _yield_once(content: bytes) -> AsyncIterator[bytes]:
     yield content
 
 
-def _label(response: httpx.Response) -> str:
+def _read_label(response: httpx.Response) -> str:
     """Return what a server calls its answer; anything but a media type is not repeated."""
     said = response.headers.get("content-type", "").partition(";")[0].strip()
     return said if _MEDIA_TYPE.fullmatch(said) else "nothing"
 
 
-def _trouble(error: Exception, known: MediaAgentError | None, host: str) -> Exception:
+def _translate(error: Exception, known: MediaAgentError | None, host: str) -> Exception:
     """Return what trouble of the network means: at once said, or worth asking again."""
     if known is not None and not known.retryable:
         return known
@@ -289,7 +289,7 @@ def _trouble(error: Exception, known: MediaAgentError | None, host: str) -> Exce
     )
 
 
-def _checked(uri: str, named_by: str | None) -> httpx.URL:
+def _check_url(uri: str, named_by: str | None) -> httpx.URL:
     url = resolved(uri, named_by)
     if url is None:
         scheme = uri.partition(":")[0] if ":" in uri else "nameless"

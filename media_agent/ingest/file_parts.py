@@ -51,11 +51,11 @@ def parts_of(file: BinaryIO) -> Iterator[Part]:
     head = file.read(12)
     parts: Iterator[Part] = iter(())
     if head.startswith(PNG):
-        parts = _png(file)
+        parts = _walk_png(file)
     elif head.startswith(JPEG):
-        parts = _jpeg(file)
+        parts = _walk_jpeg(file)
     elif head[:4] == b"RIFF" and head[8:] == b"WEBP":
-        parts = _webp(file)
+        parts = _walk_webp(file)
     for number, part in enumerate(parts):
         if number == _MOST_PARTS:
             raise HostileError(f"it has more than {_MOST_PARTS} parts")
@@ -118,19 +118,19 @@ def _check_unpacked(file: BinaryIO, parts: Iterable[Part]) -> None:
     most = 0
     for part in parts:
         if part.kind == b"IHDR":
-            most = left = _bytes_of_pixels(content_of(file, part))
+            most = left = _count_pixel_bytes(content_of(file, part))
         elif part.kind == b"fcTL":
             unpacking, left = zlib.decompressobj(), most
         elif part.kind in _PIXELS:
             try:
-                left -= _unpacked(file, part, unpacking, left)
+                left -= _measure_unpacked(file, part, unpacking, left)
             except zlib.error:
                 return  # damaged, as the decoder will say
             if left < 0:
                 raise HostileError("it unpacks to far more than its pixels")
 
 
-def _bytes_of_pixels(header: bytes) -> int:
+def _count_pixel_bytes(header: bytes) -> int:
     """Return the bytes that the pixels of a PNG unpack to at most, with some to spare."""
     if len(header) < 13:
         return 0
@@ -139,7 +139,7 @@ def _bytes_of_pixels(header: bytes) -> int:
     return 2 * height * (row + 2) + 4096
 
 
-def _unpacked(file: BinaryIO, part: Part, unpacking: "zlib._Decompress", most: int) -> int:
+def _measure_unpacked(file: BinaryIO, part: Part, unpacking: "zlib._Decompress", most: int) -> int:
     """Return how many bytes a part unpacks to, or a number above `most`."""
     size, start = 0, 4 if part.kind == b"fdAT" else 0
     for place in range(part.place + start, part.place + part.size, _BLOCK):
@@ -151,7 +151,7 @@ def _unpacked(file: BinaryIO, part: Part, unpacking: "zlib._Decompress", most: i
     return size
 
 
-def _png(file: BinaryIO) -> Iterator[Part]:
+def _walk_png(file: BinaryIO) -> Iterator[Part]:
     place = len(PNG)
     while True:
         file.seek(place)
@@ -165,7 +165,7 @@ def _png(file: BinaryIO) -> Iterator[Part]:
             return
 
 
-def _webp(file: BinaryIO) -> Iterator[Part]:
+def _walk_webp(file: BinaryIO) -> Iterator[Part]:
     place = 12
     while True:
         file.seek(place)
@@ -177,9 +177,9 @@ def _webp(file: BinaryIO) -> Iterator[Part]:
         place += 8 + size + size % 2
 
 
-def _jpeg(file: BinaryIO) -> Iterator[Part]:
+def _walk_jpeg(file: BinaryIO) -> Iterator[Part]:
     place = 2
-    while (place := _next_marker(file, place)) > 0:
+    while (place := _find_marker(file, place)) > 0:
         file.seek(place)
         head = file.read(4)
         if head[1:2] == _END:
@@ -191,7 +191,7 @@ def _jpeg(file: BinaryIO) -> Iterator[Part]:
         place += 2 + size
 
 
-def _next_marker(file: BinaryIO, place: int) -> int:
+def _find_marker(file: BinaryIO, place: int) -> int:
     """Return where the next marker stands, 0 if there is none; before it are pixels, or rubbish."""
     size = 64  # usually it is near
     while True:
@@ -211,7 +211,7 @@ class _Spans(io.RawIOBase):
 
     def __init__(self, file: BinaryIO, spans: Iterable[tuple[int, int]]) -> None:
         self._file = file
-        self._spans = _joined(spans)
+        self._spans = _join(spans)
         self._starts = [0, *accumulate(end - start for start, end in self._spans)]
         self._place = 0
 
@@ -240,7 +240,7 @@ class _Spans(io.RawIOBase):
         return len(found)
 
 
-def _joined(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+def _join(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
     """Return the stretches, those that touch as one."""
     joined: list[tuple[int, int]] = []
     for start, end in spans:

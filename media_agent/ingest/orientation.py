@@ -39,14 +39,14 @@ def is_mirrored(file: BinaryIO, track: int) -> bool:
     """
     for part in parts_of(file):
         if part.kind in _EXIF:
-            found = _orientation(content_of(file, part).removeprefix(b"Exif\0\0"))
+            found = _read_orientation(content_of(file, part).removeprefix(b"Exif\0\0"))
             if found is not None:
                 return found in _MIRRORED
-    signs = [sign for number, sign in _signs(file) if number in (None, track)]
+    signs = [sign for number, sign in _read_signs(file) if number in (None, track)]
     return math.prod(signs) < 0
 
 
-def _orientation(exif: bytes) -> int | None:
+def _read_orientation(exif: bytes) -> int | None:
     """Return the orientation, None where it says none."""
     if exif[:2] not in (b"II", b"MM"):
         return None
@@ -62,12 +62,12 @@ def _orientation(exif: bytes) -> int | None:
     return None
 
 
-def _signs(file: BinaryIO) -> Iterator[tuple[int | None, int]]:
+def _read_signs(file: BinaryIO) -> Iterator[tuple[int | None, int]]:
     """Yield how the whole of an MP4 (None) and each of its tracks is mirrored: -1, else 1."""
     file.seek(0)
     if file.read(8)[4:] not in (b"ftyp", b"moov", b"wide", b"mdat", b"free", b"skip"):
         return
-    for box in _headers(file):
+    for box in _find_headers(file):
         file.seek(box.content)
         head = file.read(92)
         later = 12 if head[:1] == b"\1" else 0  # times of 64 bits
@@ -80,7 +80,7 @@ def _signs(file: BinaryIO) -> Iterator[tuple[int | None, int]]:
         yield (None if box.kind == b"mvhd" else number), (-1 if a * d - b * c < 0 else 1)
 
 
-def _headers(file: BinaryIO) -> Iterator[Box]:
+def _find_headers(file: BinaryIO) -> Iterator[Box]:
     """Yield the headers of the video and of its tracks."""
     levels = [boxes_in(file, 0, file.seek(0, 2))]
     for _ in range(_MOST_BOXES):

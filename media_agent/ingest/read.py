@@ -45,7 +45,7 @@ def read_image(
     """
     with opened_medium(source, "image") as medium:
         for image in medium.decode():
-            return _shaper(medium, size, fit, tell)(image)
+            return _make_shaper(medium, size, fit, tell)(image)
         raise medium.given.unusable("it holds no image")
 
 
@@ -81,8 +81,8 @@ def read_end(
     medium, end = _end_of(source, frames, rate, most_decoded, tell)
     if rate is not None:
         _say_rate(medium, rate, tell)
-        end = _nearest(end, frames, rate)
-    shape = _shaper(medium, size, fit, tell)
+        end = _pick_nearest(end, frames, rate)
+    shape = _make_shaper(medium, size, fit, tell)
     return np.stack([shape(each.image) for each in end])
 
 
@@ -104,12 +104,12 @@ def read_all(
     """
     _check_count(limit)
     with opened_medium(source, "video") as medium:
-        shape = _shaper(medium, size, fit, tell)
+        shape = _make_shaper(medium, size, fit, tell)
         shown: VideoFrame | None = None
         images = medium.decode()
         if fps is not None:
             _say_rate(medium, frame_rate(fps), tell)
-            images = _at_rate(_timed(images, medium.rate), medium.rate, frame_rate(fps))
+            images = _repeat_at_rate(_add_times(images, medium.rate), medium.rate, frame_rate(fps))
         for count, image in enumerate(images):
             if count == limit:
                 if tell is not None:
@@ -163,7 +163,7 @@ def last_image(path: Path) -> "VideoFrame":
         InvalidRequestError: this is no video, or it is damaged or too large.
     """
     medium, end = _end_of(path, 1, None, MOST_DECODED)
-    return _shaper(medium, None, "crop", None).shaped(end[-1].image)
+    return _make_shaper(medium, None, "crop", None).shaped(end[-1].image)
 
 
 def _check_count(frames: int) -> None:
@@ -182,7 +182,7 @@ class _Timed(NamedTuple):
     image: "VideoFrame"
 
 
-def _shaper(medium: Medium, size: Size | None, fit: Fit, tell: Tell | None) -> Shaper:
+def _make_shaper(medium: Medium, size: Size | None, fit: Fit, tell: Tell | None) -> Shaper:
     return Shaper(
         medium.given.name,
         size=size,
@@ -206,11 +206,11 @@ def _end_of(
             is_whole = back >= medium.extent()[1]
             try:
                 if is_whole:
-                    end = _kept(medium, medium.decode(most), frames, rate)
+                    end = _keep_end(medium, medium.decode(most), frames, rate)
                 else:
                     medium.seek_before_end(back)
                     images = dropwhile(_is_broken, medium.decode(most))
-                    end = _kept(medium, images, frames, rate)
+                    end = _keep_end(medium, images, frames, rate)
             except av.error.FFmpegError:
                 if is_whole:
                     raise
@@ -238,12 +238,12 @@ def _is_broken(image: "VideoFrame") -> bool:
     return image.is_corrupt or not image.key_frame
 
 
-def _kept(
+def _keep_end(
     medium: Medium, images: Iterator["VideoFrame"], frames: int, rate: Fraction | None
 ) -> list[_Timed]:
     """Return the end of what is decoded: as many frames, or those of the time they last."""
     kept: deque[_Timed] = deque(maxlen=frames if rate is None else None)
-    for each in _timed(images, medium.rate):
+    for each in _add_times(images, medium.rate):
         if rate is not None:
             if len(kept) > 1 and each.time - kept[-2].time < 1 / (4 * rate):
                 kept.pop()  # so close together that it is not missed
@@ -264,7 +264,7 @@ def _is_enough(end: list[_Timed], frames: int, rate: Fraction | None) -> bool:
     return end[0].time <= end[-1].time - (frames - 1) / rate
 
 
-def _nearest(end: list[_Timed], frames: int, rate: Fraction) -> list[_Timed]:
+def _pick_nearest(end: list[_Timed], frames: int, rate: Fraction) -> list[_Timed]:
     """Return the frame nearest to each tick of a clock that ticks at the last one."""
     ticks = (end[-1].time - number / rate for number in range(frames))
     first = end[0].time - 1 / (2 * rate)
@@ -272,7 +272,7 @@ def _nearest(end: list[_Timed], frames: int, rate: Fraction) -> list[_Timed]:
     return chosen[::-1]
 
 
-def _timed(images: Iterator["VideoFrame"], rate: Fraction) -> Iterator[_Timed]:
+def _add_times(images: Iterator["VideoFrame"], rate: Fraction) -> Iterator[_Timed]:
     """Give every frame a time after that of the one before, also where the video does not."""
     last: Fraction | None = None
     for image in images:
@@ -285,20 +285,20 @@ def _timed(images: Iterator["VideoFrame"], rate: Fraction) -> Iterator[_Timed]:
         yield _Timed(last, image)
 
 
-def _at_rate(timed: Iterator[_Timed], own_rate: Fraction, rate: Fraction) -> Iterator["VideoFrame"]:
+def _repeat_at_rate(timed: Iterator[_Timed], own_rate: Fraction, rate: Fraction) -> Iterator["VideoFrame"]:
     """Yield each frame as often as it shows at a rate, until the next one begins; maybe never."""
     first = last = next(timed, None)
     if first is None or last is None:
         return
     given = 0
     for each in timed:
-        until = _tick((each.time - first.time) * rate)
+        until = _find_tick((each.time - first.time) * rate)
         yield from repeat(last.image, until - given)
         given, last = max(given, until), each
-    until = max(1, _tick((last.time + 1 / own_rate - first.time) * rate))
+    until = max(1, _find_tick((last.time + 1 / own_rate - first.time) * rate))
     yield from repeat(last.image, until - given)
 
 
-def _tick(place: Fraction) -> int:
+def _find_tick(place: Fraction) -> int:
     """Return the first tick at or after a place; a little before it still counts as it."""
     return math.ceil(place - Fraction(1, 4))

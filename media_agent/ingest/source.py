@@ -99,7 +99,7 @@ class Medium:
             InvalidRequestError: one is too large, or all together have more pixels than `most`.
         """
         left = most
-        for image in self._decoded():
+        for image in self._decode():
             self.given.check_pixels(image.width, image.height)
             left -= max(image.width * image.height, _LEAST_COUNTED)
             if left < 0:
@@ -109,10 +109,10 @@ class Medium:
                 )
             yield image
 
-    def _decoded(self) -> Iterator["VideoFrame"]:
+    def _decode(self) -> Iterator["VideoFrame"]:
         for packet in self.container.demux(self.stream):
             if bytes(memoryview(packet)[: len(PNG)]) == PNG:  # images as the frames of a video
-                packet = _harmless(packet)
+                packet = _strip_packet(packet)
             yield from packet.decode()
 
     def check_whole(self) -> None:
@@ -168,7 +168,7 @@ def opened_medium(source: Source, kind: Kind, name: str | None = None) -> Iterat
     import av
 
     given = Given(name or _name_of(source, kind), kind)
-    with _file_of(source, given) as file:
+    with _open_file(source, given) as file:
         head = file.read(_HEAD)
         size = file.seek(0, io.SEEK_END)
         if not size:
@@ -179,7 +179,7 @@ def opened_medium(source: Source, kind: Kind, name: str | None = None) -> Iterat
         if kind == "image":
             capabilities["err_detect"] = "explode"  # half a JPEG would pass else
         try:
-            with _container(harmless(file), capabilities) as container:
+            with _open_container(harmless(file), capabilities) as container:
                 stream = _stream_of(container, given, head)
                 stream.codec_context.options = capabilities
                 aspect = stream.sample_aspect_ratio or Fraction(1)
@@ -189,7 +189,7 @@ def opened_medium(source: Source, kind: Kind, name: str | None = None) -> Iterat
                 yield Medium(given, container, stream, rate_of(stream), aspect, mirrored)
         except av.error.FFmpegError as error:
             reason = f"it is damaged or cut off, or of no known kind ({error.strerror})"
-            raise given.unusable(_what(head) or reason) from error
+            raise given.unusable(_name_kind(head) or reason) from error
         except HostileError as error:
             raise given.unusable(str(error), "open it and save it again") from error
 
@@ -215,14 +215,14 @@ def open_ordinary(path: Path, name: str) -> BinaryIO:
         raise given.unusable(reason, "check its path and its permissions") from error
 
 
-def _container(file: BinaryIO, capabilities: dict[str, str]) -> "InputContainer":
+def _open_container(file: BinaryIO, capabilities: dict[str, str]) -> "InputContainer":
     """Open a file without its name, and nothing that it refers to."""
     file.seek(0)
     nameless = SimpleNamespace(read=file.read, seek=file.seek, tell=file.tell)
     return open_input(cast("BinaryIO", nameless), capabilities | {"protocol_whitelist": "none"})
 
 
-def _harmless(packet: "Packet[VideoStream]") -> "Packet[VideoStream]":
+def _strip_packet(packet: "Packet[VideoStream]") -> "Packet[VideoStream]":
     """Return a packet that holds a PNG without what makes no pixels.
 
     Raises:
@@ -242,7 +242,7 @@ def _name_of(source: Source, kind: Kind) -> str:
     return str(source) if isinstance(source, Path) else f"the {kind}"
 
 
-def _file_of(source: Source, given: Given) -> BinaryIO:
+def _open_file(source: Source, given: Given) -> BinaryIO:
     if isinstance(source, MediaInput):
         if source.url is not None:
             raise given.unusable("it is an address", "download it, and give the file")
@@ -256,20 +256,20 @@ def _stream_of(container: "InputContainer", given: Given, head: bytes) -> "Video
     from av.stream import Disposition
 
     if _is_animated_webp(head):  # newer versions of FFmpeg read it, older ones do not
-        raise given.unusable(str(_what(head)))
+        raise given.unusable(str(_name_kind(head)))
     covers = Disposition.attached_pic  # of a record; no video
     moving = [each for each in container.streams.video if not each.disposition & covers]
     is_image = container.format.name.endswith("_pipe")
     if given.kind == "video" and is_image:
-        what = _what(head)
+        what = _name_kind(head)
         hint = "give it as the first frame" if what is None else None
         raise given.unusable(what or "it is an image", hint)
     if not moving:
         has_sound = bool(container.streams.audio)
-        raise given.unusable(_what(head) or ("it is sound" if has_sound else "it has no video"))
+        raise given.unusable(_name_kind(head) or ("it is sound" if has_sound else "it has no video"))
     if given.kind == "image" and container.format.name not in _IMAGES:
         other = "another kind of image" if is_image else "a video"
-        raise given.unusable(_what(head) or f"it is {other} ({container.format.name})")
+        raise given.unusable(_name_kind(head) or f"it is {other} ({container.format.name})")
     context = moving[0].codec_context
     given.check_pixels(context.width, context.height)
     if not context.width:
@@ -279,7 +279,7 @@ def _stream_of(container: "InputContainer", given: Given, head: bytes) -> "Video
     return moving[0]
 
 
-def _what(head: bytes) -> str | None:
+def _name_kind(head: bytes) -> str | None:
     """Say what a file is that cannot be read, None where its first bytes do not tell."""
     for place, start, what in _STARTS:
         if head[place : place + len(start)] == start:

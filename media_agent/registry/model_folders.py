@@ -64,7 +64,7 @@ class ModelFolders:
             InvalidRequestError: another folder has this name.
             StorageError: the list cannot be read or written.
         """
-        with self._changing():
+        with self._lock():
             known = self.list()
             taken = next((other for other in known if other.name == model.name), None)
             if taken == model:
@@ -83,7 +83,7 @@ class ModelFolders:
             InvalidRequestError: there is none of this name.
             StorageError: the list cannot be read or written.
         """
-        with self._changing():
+        with self._lock():
             known = {model.name: model for model in self.list()}
             if name not in known:
                 hint = did_you_mean(name, known)
@@ -96,7 +96,7 @@ class ModelFolders:
         write_atomically(self._path, _File(models=models).model_dump_json(indent=2).encode())
 
     @contextmanager
-    def _changing(self) -> Iterator[None]:
+    def _lock(self) -> Iterator[None]:
         """Keep other processes from changing the list between our reading and our writing."""
         with storage_errors(str(self._path)):
             self._path.parent.mkdir(parents=True, exist_ok=True)

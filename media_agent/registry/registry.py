@@ -1,4 +1,4 @@
-"""From the name of a backend to the backend, made at first use."""
+"""From the name of a backend to the backend, make_checked at first use."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -80,7 +80,7 @@ class Registry:
             BackendUnavailableError: it is installed and lacks a library.
             PluginError: its plugin is broken.
         """
-        spec = self._spec(name)
+        spec = self._find_spec(name)
         if spec.takes_folders:
             settings = with_models(spec.name, settings)
         is_named = name != spec.name  # by a section of the settings
@@ -91,11 +91,11 @@ class Registry:
 
         Raises:
             BackendUnavailableError: it lacks a library.
-            PluginError: its plugin broke, or what is made is no backend.
+            PluginError: its plugin broke, or what is make_checked is no backend.
         """
         plugin = self.plugin(spec.name)
 
-        def made() -> VideoBackend:
+        def make_checked() -> VideoBackend:
             try:
                 return spec.factory(settings)
             except ImportError as error:
@@ -106,13 +106,13 @@ class Registry:
                 ) from error
 
         name, model = settings.name, settings.model
-        return FencedBackend(plugin, spec.name, made, name=name, model=model)
+        return FencedBackend(plugin, spec.name, make_checked, name=name, model=model)
 
-    def _spec(self, name: str) -> BackendSpec:
+    def _find_spec(self, name: str) -> BackendSpec:
         kind = self.kind(name)
         spec = self.specs.get(kind)
         if spec is None:
-            raise self._unknown(name, kind)
+            raise self._unknown_error(name, kind)
         if spec.needs_section and name not in self._kinds:
             raise InvalidRequestError(
                 f"{name} is a kind of backend, not one by itself",
@@ -124,7 +124,7 @@ class Registry:
     def _discovery(self) -> Discovery:
         return discover()
 
-    def _unknown(self, name: str, kind: str) -> MediaAgentError:
+    def _unknown_error(self, name: str, kind: str) -> MediaAgentError:
         reasons = [broken.reason for broken in self.broken if broken.plugin == kind]
         because = f" (plugin {kind} is broken: {reasons[0]})" if reasons else ""
         if name in self._kinds:

@@ -57,12 +57,12 @@ class Price(Schema):
         """Return the cost in USD, None where the length is unknown."""
         if self.per == "video":
             return self.usd * request.n
-        seconds = _seconds(request, self.at_fps, self.more_frames)
+        seconds = _measure_seconds(request, self.at_fps, self.more_frames)
         if seconds is None:
             return None
-        return self.usd * max(seconds, self.minimum_seconds) * self._steps(request) * request.n
+        return self.usd * max(seconds, self.minimum_seconds) * self._scale_steps(request) * request.n
 
-    def _steps(self, request: VideoRequest) -> float:
+    def _scale_steps(self, request: VideoRequest) -> float:
         if self.steps_included is None:
             return 1.0
         asked = [options.get("num_inference_steps") for options in request.options.values()]
@@ -111,7 +111,7 @@ class ModelFacts(Schema):
     def estimate(self, request: VideoRequest) -> Estimate:
         """Return price and time of a negotiated request; None where nothing is known."""
         price = next((price for price in self.prices if price.fits(request)), None)
-        seconds = _seconds(request)
+        seconds = _measure_seconds(request)
         sources = []
         cost = None
         if price is not None:
@@ -239,7 +239,7 @@ def read_catalogue(path: Path) -> dict[str, ModelFacts]:
         raise PluginError(problem, hint=WAY_OUT) from error
 
 
-def _seconds(
+def _measure_seconds(
     request: VideoRequest, at_fps: float | None = None, more_frames: int = 0
 ) -> float | None:
     """Return the seconds of a request, or its frames at another rate, with some more frames."""

@@ -12,14 +12,14 @@ from media_agent_schemas.errors import ErrorInfo
 from media_agent_schemas.plan import Candidate, PlanReport
 from media_agent_schemas.request import RoutingPreference
 
-_PIECES = {Method.SINGLE: 0, Method.ENDLESS: 0, Method.EXTEND: 1, Method.CHAIN: 2}
+_METHOD_RANK = {Method.SINGLE: 0, Method.ENDLESS: 0, Method.EXTEND: 1, Method.CHAIN: 2}
 _UNKNOWN = float("inf")
 _DIGITS = 6  # of a price; sums of floating-point numbers differ behind them
 _COUNTED = (RoutingPreference.CHEAPEST, RoutingPreference.FASTEST)
 _NAMES_SHOWN = 3
 _REASONS_SHOWN = 4
 _LONGEST_REASON = 300  # characters
-_WISHES = {
+_PREFERENCES = {
     RoutingPreference.CHEAPEST: "by price",
     RoutingPreference.FASTEST: "by speed",
     RoutingPreference.LOCAL_FIRST: "with local backends first, then by price",
@@ -70,7 +70,7 @@ def refusals_in(report: PlanReport) -> list[tuple[ErrorInfo, str]]:
             reasons.setdefault(said, first.model_copy(update={"message": said}))
             names.setdefault(said, []).append(each.name)
     commonest = sorted(names, key=lambda said: -len(names[said]))
-    return [(reasons[said], _listed(names[said])) for said in commonest]
+    return [(reasons[said], _join_names(names[said])) for said in commonest]
 
 
 def faults_of_plugins(report: PlanReport) -> list[str]:
@@ -80,7 +80,7 @@ def faults_of_plugins(report: PlanReport) -> list[str]:
     return list(dict.fromkeys(said))
 
 
-def _listed(names: Sequence[str]) -> str:
+def _join_names(names: Sequence[str]) -> str:
     more = len(names) - _NAMES_SHOWN
     return ", ".join(names[:_NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
@@ -97,20 +97,20 @@ def order(prefer: RoutingPreference) -> Callable[[Candidate], tuple[object, ...]
         price = _UNKNOWN if cost is None else round(cost, _DIGITS)
         time = _UNKNOWN if seconds is None else seconds
         tier = 0 if candidate.quality is None else -candidate.quality.tier
-        pieces = _PIECES[candidate.method]
-        wish: tuple[float, ...]
+        pieces = _METHOD_RANK[candidate.method]
+        preferred: tuple[float, ...]
         match prefer:
             case RoutingPreference.CHEAPEST:
-                wish = (price, pieces)
+                preferred = (price, pieces)
             case RoutingPreference.FASTEST:
-                wish = (time, pieces)
+                preferred = (time, pieces)
             case RoutingPreference.LOCAL_FIRST:
-                wish = (pieces, not candidate.local, price)
+                preferred = (pieces, not candidate.local, price)
             case RoutingPreference.BEST:
-                wish = (pieces, tier)
+                preferred = (pieces, tier)
             case _:
                 assert_never(prefer)
-        return (*wish, candidate.seams, tier, price, time, candidate.name)
+        return (*preferred, candidate.seams, tier, price, time, candidate.name)
 
     return key
 
@@ -141,10 +141,10 @@ def way_of(candidate: Candidate) -> str:
         case Method.ENDLESS:
             return f"no length limit: {length} in one piece, no cuts"
         case Method.EXTEND:
-            return f"{length} by extending the video {_times(pieces - 1)}, with {_seams(seams)}"
+            return f"{length} by extending the video {_format_times(pieces - 1)}, with {_format_cuts(seams)}"
         case Method.CHAIN:
             clips = f"{pieces} clips, each from the last frame before"
-            return f"{length} in {clips}, with {_seams(seams)}"
+            return f"{length} in {clips}, with {_format_cuts(seams)}"
 
 
 def length_of(plan: Plan) -> str:
@@ -188,20 +188,20 @@ def summary_of(
     said = f"selected {first.name}: {'; '.join(first.reasons[:3])}"
     if len(ranked) > 1:
         others = f"{len(ranked) - 1} other{'s' if len(ranked) > 2 else ''} available"
-        several_ways = len({_PIECES[each.method] for each in ranked}) > 1
+        several_ways = len({_METHOD_RANK[each.method] for each in ranked}) > 1
         before = "Ranked"
         if several_ways and prefer not in _COUNTED:
             before = "Ranked by method (one piece, then extending, then chaining), then"
-        said += f". {before} {_WISHES[prefer]}"
+        said += f". {before} {_PREFERENCES[prefer]}"
         if several_ways and prefer in _COUNTED:
             said += ", regardless of the number of segments"
         said += f"; {others}"
     return said
 
 
-def _times(count: int) -> str:
+def _format_times(count: int) -> str:
     return "once" if count == 1 else f"{count} times"
 
 
-def _seams(count: int) -> str:
+def _format_cuts(count: int) -> str:
     return "1 cut" if count == 1 else f"{count} cuts"

@@ -49,9 +49,9 @@ class Planner:
         Raises:
             InvalidRequestError: the request names what does not exist.
         """
-        request = await asyncio.to_thread(as_long_as_its_source, request)
-        router = await self._router(request.model)
-        return router.report(request, self._policy(policy), allow_unknown_words=allow_unknown_words)
+        request = await asyncio.to_thread(take_source_length, request)
+        router = await self._open_router(request.model)
+        return router.report(request, self._choose_policy(policy), allow_unknown_words=allow_unknown_words)
 
     async def plans(
         self, request: VideoRequest, policy: Policy | None, *, allow_unknown_words: bool = False
@@ -71,13 +71,13 @@ class Planner:
             return tuple(each.plan for each in report.ranked if each.plan is not None)
         for error in self._registry.broken_by_name().values():
             _LOGGER.warning("%s", in_full(error))
-        request = await asyncio.to_thread(as_long_as_its_source, request)
+        request = await asyncio.to_thread(take_source_length, request)
         name = request.model or self._settings.default_backend
-        router = await self._router(name)
+        router = await self._open_router(name)
         words = allow_unknown_words
-        return (router.plan(request, self._policy(policy), model=name, allow_unknown_words=words),)
+        return (router.plan(request, self._choose_policy(policy), model=name, allow_unknown_words=words),)
 
-    def _policy(self, asked: Policy | None) -> Policy:
+    def _choose_policy(self, asked: Policy | None) -> Policy:
         return self._settings.policy if asked is None else asked
 
     @cached_property
@@ -86,7 +86,7 @@ class Planner:
         names = [name for name in self._registry.names() if kind(name) in specs]
         return Catalogue.load({name: specs[kind(name)] for name in names})
 
-    async def _router(self, model: str | None) -> Router:
+    async def _open_router(self, model: str | None) -> Router:
         """Return a router over one backend, or over all that can be started."""
         backends: dict[str, VideoBackend] = {}
         broken = {} if model is not None else self._registry.broken_by_name()
@@ -102,22 +102,22 @@ class Planner:
         return Router(
             backends,
             self._catalogue,
-            self._rules(),
+            self._build_rules(),
             draw_seed=self._draw_seed,
             broken=broken,
             plugins={name: self._registry.plugin(name) for name in backends},
         )
 
-    def _rules(self) -> RoutingRules:
+    def _build_rules(self) -> RoutingRules:
         budget = self._settings.budget
         capabilities = [] if budget.max_cost_usd is None else [budget.max_cost_usd]
         if budget.max_cost_usd_per_day is not None:
             capabilities.append(max(0.0, budget.max_cost_usd_per_day - self._spent_today()))
-        routes = {name: _route(section) for name, section in self._settings.routes.items()}
+        routes = {name: _build_route(section) for name, section in self._settings.routes.items()}
         return RoutingRules(routes, min(capabilities, default=None))
 
 
-def as_long_as_its_source(request: VideoRequest) -> VideoRequest:
+def take_source_length(request: VideoRequest) -> VideoRequest:
     """Give a video that is to be made anew the length of that video, where nobody said another.
 
     A video that lies elsewhere is not looked at.
@@ -136,7 +136,7 @@ def as_long_as_its_source(request: VideoRequest) -> VideoRequest:
     return request.model_copy(update={"duration": video_seconds(videos[0])})
 
 
-def _route(section: RouteSection) -> Route:
+def _build_route(section: RouteSection) -> Route:
     return Route(
         model=section.model,
         prefer=section.prefer or RoutingPreference.LOCAL_FIRST,

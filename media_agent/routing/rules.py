@@ -39,26 +39,26 @@ class RoutingRules:
     max_cost_usd: float | None = None
 
     def route(self, request: VideoRequest) -> Route:
-        """Return the wishes that hold for a request: its own, then its route's.
+        """Return the preferences that hold for a request: its own, then its route's.
 
         Raises:
             InvalidRequestError: there is no route of that name.
         """
-        wishes = request.routing or Routing()
-        route = Route() if wishes.route is None else self._named(wishes.route)
+        preferences = request.routing or Routing()
+        route = Route() if preferences.route is None else self._find_route(preferences.route)
         budget = None if request.budget is None else request.budget.max_cost_usd
         budgets = (budget, route.max_cost_usd, self.max_cost_usd)
         return Route(
             model=request.model or route.model,
-            prefer=wishes.prefer or route.prefer,
-            allow=route.allow if wishes.allow is None else wishes.allow,
-            deny=(*wishes.avoid, *route.deny),
-            licences=route.licences if wishes.licences is None else wishes.licences,
-            local_only=wishes.local_only or route.local_only,
+            prefer=preferences.prefer or route.prefer,
+            allow=route.allow if preferences.allow is None else preferences.allow,
+            deny=(*preferences.avoid, *route.deny),
+            licences=route.licences if preferences.licences is None else preferences.licences,
+            local_only=preferences.local_only or route.local_only,
             max_cost_usd=min((each for each in budgets if each is not None), default=None),
         )
 
-    def _named(self, name: str) -> Route:
+    def _find_route(self, name: str) -> Route:
         if name not in self.routes:
             raise InvalidRequestError(
                 f"unknown route {name!r}", hint=did_you_mean(name, self.routes)
@@ -82,14 +82,14 @@ class RoutingContext:
         return self.route.prefer
 
     def for_model(self, name: str) -> VideoRequest:
-        """Return the request as this model gets it; wishes of a choice were met by choosing."""
+        """Return the request as this model gets it; preferences of a choice were met by choosing."""
         budget = None
         if self.route.max_cost_usd is not None:
             budget = Budget(max_cost_usd=self.route.max_cost_usd)
         routing = None if self.route.model is None else self.request.routing
         return self.request.model_copy(update={"model": name, "routing": routing, "budget": budget})
 
-    def noted(self, plan: Plan) -> Plan:
+    def note_model(self, plan: Plan) -> Plan:
         """Return the plan with a word about who makes it."""
         name = f"{plan.backend}/{plan.model}"
         if self.request.model == name:
@@ -108,14 +108,14 @@ def refusals_of(
     names = {capabilities.backend, name}
     by_name = route.model is not None or not names.isdisjoint(route.allow or ())
     if route.allow is not None and names.isdisjoint(route.allow):
-        yield _against(name, "allow", ", ".join(route.allow), "not in this list")
+        yield _exclude(name, "allow", ", ".join(route.allow), "not in this list")
     if not names.isdisjoint(route.deny):
-        yield _against(name, "deny", ", ".join(route.deny), "it is in this list")
+        yield _exclude(name, "deny", ", ".join(route.deny), "it is in this list")
     if route.local_only and not capabilities.local:
-        yield _against(name, "local only", "yes", "it is hosted")
+        yield _exclude(name, "local only", "yes", "it is hosted")
     if route.licences is not None and capabilities.licence not in route.licences:
         licence = capabilities.licence or "unknown"
-        yield _against(name, "licence", ", ".join(route.licences), f"its licence is {licence}")
+        yield _exclude(name, "licence", ", ".join(route.licences), f"its licence is {licence}")
     if facts.status == "test" and not by_name:
         yield UnsupportedRequestError(
             f"{name} is a test backend and is used only when named",
@@ -149,7 +149,7 @@ def less_or_another(capabilities: Capabilities) -> str:
     return f"{less}, or choose a backend that extends or chains videos: media-agent plan lists them"
 
 
-def _against(name: str, wish: str, asked: str, reason: str) -> UnsupportedRequestError:
+def _exclude(name: str, rule: str, asked: str, reason: str) -> UnsupportedRequestError:
     return UnsupportedRequestError(
-        f"{name} is excluded", mismatches=[Mismatch(wish, asked, reason)]
+        f"{name} is excluded", mismatches=[Mismatch(rule, asked, reason)]
     )

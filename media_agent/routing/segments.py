@@ -15,7 +15,7 @@ from media_agent_schemas.media import InputRole
 from media_agent_schemas.request import VideoMode, VideoRequest
 
 ContinuesFrom = Literal["nothing", "last_frame", "video"]
-MOST_PARTS = 10_000
+MOST_SEGMENTS = 10_000
 _LISTED_ONE_BY_ONE = 16
 
 _FIRST_ONLY = (InputRole.FIRST_FRAME, InputRole.SOURCE_VIDEO)
@@ -55,12 +55,12 @@ class PlannedSegment:
 
 
 @dataclass
-class Pieces:
-    """A row of pieces; `first` makes the first, `follower` all others from what `takes` says."""
+class SegmentRow:
+    """A row of pieces; `first` makes the first, `continuation` all others from what `takes` says."""
 
     request: VideoRequest
     first: ModelChoice
-    follower: ModelChoice
+    continuation: ModelChoice
     continues_from: ContinuesFrom
     policy: Policy
     draw_seed: Callable[[], int]
@@ -87,12 +87,12 @@ class Pieces:
         """Add pieces of about the same length until there are as many frames, and count them."""
         made = 0
         while made < frames:
-            if len(self.made) >= MOST_PARTS:
+            if len(self.made) >= MOST_SEGMENTS:
                 raise UnsupportedRequestError(
-                    f"{self.first.name} would need more than {MOST_PARTS} segments",
+                    f"{self.first.name} would need more than {MOST_SEGMENTS} segments",
                     hint="ask for less, or choose a backend without a length limit",
                 )
-            shared = self._shared()
+            shared = self._count_shared()
             most = max(1, self.longest() - shared)
             pieces = math.ceil((frames - made) / most)
             made += self.add(prompt, math.ceil((frames - made) / pieces) + shared).new_frames
@@ -100,34 +100,34 @@ class Pieces:
 
     def add(self, prompt: str | None, frames: int) -> PlannedSegment:
         """Add one piece of at least so many frames, or of as many as it can have."""
-        plan = self._negotiated(prompt, frames, is_first=not self.made)
+        plan = self._plan_segment(prompt, frames, is_first=not self.made)
         made = plan.request.num_frames or frames
         continues_from: ContinuesFrom = self.continues_from if self.made else "nothing"
-        piece = PlannedSegment(plan, continues_from, max(1, made - self._shared()))
+        piece = PlannedSegment(plan, continues_from, max(1, made - self._count_shared()))
         self.made.append(piece)
         return piece
 
-    def _shared(self) -> int:
+    def _count_shared(self) -> int:
         """Return how many frames the next piece repeats of the one before."""
         return 1 if self.made and self.continues_from == "last_frame" else 0
 
     def longest(self) -> int:
         """Return the most frames that the next piece can have."""
-        maker = self.follower if self.made else self.first
-        return piece_frames(maker.capabilities, self.fps, None)
+        choice = self.continuation if self.made else self.first
+        return piece_frames(choice.capabilities, self.fps, None)
 
-    def _negotiated(self, prompt: str | None, frames: int, *, is_first: bool) -> Plan:
-        maker = self.first if is_first else self.follower
-        frames = piece_frames(maker.capabilities, self.fps, frames)
+    def _plan_segment(self, prompt: str | None, frames: int, *, is_first: bool) -> Plan:
+        choice = self.first if is_first else self.continuation
+        frames = piece_frames(choice.capabilities, self.fps, frames)
         key = prompt, frames, is_first
         if key not in self._known:
-            self._known[key] = self._negotiate(maker, prompt, frames, is_first=is_first)
+            self._known[key] = self._negotiate(choice, prompt, frames, is_first=is_first)
         return self._known[key]
 
     def _negotiate(
-        self, maker: ModelChoice, prompt: str | None, frames: int, *, is_first: bool
+        self, choice: ModelChoice, prompt: str | None, frames: int, *, is_first: bool
     ) -> Plan:
-        capabilities = maker.capabilities
+        capabilities = choice.capabilities
         length: dict[str, object] = {"num_frames": frames, "duration": None}
         for seconds in capabilities.durations:
             if round(seconds * self.fps) == frames:
@@ -137,7 +137,7 @@ class Pieces:
             "shots": (),
             "endless": False,
             "fps": self.fps if self.request.fps is not None or not is_first else None,
-            "model": maker.name,
+            "model": choice.name,
             "budget": None,
             "routing": None,
             **length,
@@ -145,18 +145,18 @@ class Pieces:
         if capabilities.audio is True:
             changes["audio"] = False
         if not is_first:
-            changes |= self._handed_on(capabilities)
+            changes |= self._inherit(capabilities)
         return negotiate(
             self.request.model_copy(update=changes),
             capabilities,
             self.policy,
             draw_seed=self.draw_seed,
-            estimate=maker.estimate,
+            estimate=choice.estimate,
             allow_unknown_words=self.allow_unknown_words,
-            rules=maker.rules,
+            rules=choice.rules,
         )
 
-    def _handed_on(self, capabilities: Capabilities) -> dict[str, object]:
+    def _inherit(self, capabilities: Capabilities) -> dict[str, object]:
         """Return what a later segment has from the first: its size and seed, not its inputs."""
         sent = self.made[0].plan.request
         kept = tuple(each for each in self.request.inputs if each.role not in _FIRST_ONLY)

@@ -15,10 +15,10 @@ from media_agent.negotiation.durations import longest_shot, wanted_frames
 from media_agent.negotiation.negotiate import resolve_routing
 from media_agent.negotiation.storyboard import lay_out
 from media_agent.routing.segments import (
-    MOST_PARTS,
+    MOST_SEGMENTS,
     ContinuesFrom,
     ModelChoice,
-    Pieces,
+    SegmentRow,
     listed,
     total,
 )
@@ -33,30 +33,30 @@ _OF_THE_WHOLE = ("duration", "num_frames", "shots", "mode", "model", "prompt", "
 def plan_segments(
     request: VideoRequest,
     first: ModelChoice,
-    follower: ModelChoice,
+    continuation: ModelChoice,
     continues_from: ContinuesFrom,
     policy: Policy,
     *,
     draw_seed: Callable[[], int],
     allow_unknown_words: bool = False,
 ) -> Plan:
-    """Return a plan in segments; `follower` makes all but the first, from what `takes` says.
+    """Return a plan in segments; `continuation` makes all but the first, from what `takes` says.
 
     Raises:
         InvalidRequestError: shots that do not fit into the whole.
         UnsupportedRequestError: a segment cannot be made, or the request cannot be cut.
         BudgetExceededError: endless, without a budget that says when to stop paying.
     """
-    row = Pieces(request, first, follower, continues_from, policy, draw_seed, allow_unknown_words)
+    row = SegmentRow(request, first, continuation, continues_from, policy, draw_seed, allow_unknown_words)
     split = _Split(row)
-    return split.endless_plan() if request.endless else split.plan()
+    return split.plan_endless() if request.endless else split.plan()
 
 
 @dataclass
 class _Split:
     """Cuts one request into pieces and puts the plan of the whole together."""
 
-    pieces: Pieces
+    pieces: SegmentRow
 
     def __post_init__(self) -> None:
         self.request, self.first = self.pieces.request, self.pieces.first
@@ -76,9 +76,9 @@ class _Split:
         if made != wanted:
             reason = "whole segments of the length that the model makes"
             self.draft.change("duration", wanted / self.fps, made / self.fps, reason)
-        return self._finished(shots, made)
+        return self._finish(shots, made)
 
-    def endless_plan(self) -> Plan:
+    def plan_endless(self) -> Plan:
         """Return the plan of a video that lasts until told to finish, or as far as is paid for."""
         for shot in self.request.shots[:-1]:
             self.pieces.cut(shot.prompt, round((shot.duration or 0) * self.fps))
@@ -90,22 +90,22 @@ class _Split:
         each = self.pieces.made[-1].plan.estimate.cost_usd
         if each != 0:
             self._spend(each)
-        return self._finished(self.request.shots, None, repeats=each == 0)
+        return self._finish(self.request.shots, None, repeats=each == 0)
 
     def _cut_shots(self, wanted: int) -> tuple[Shot, ...]:
         """Cut every shot of a storyboard into pieces, and return how long each became."""
         asked = self.request.shots
         lengths = lay_out(asked, total=wanted, fps=self.fps, chunk=None).frames
-        settled = []
+        resolved = []
         for index, (shot, frames) in enumerate(zip(asked, lengths, strict=True)):
             made = self.pieces.cut(shot.prompt, frames or 0)
-            settled.append(Shot(prompt=shot.prompt, duration=made / self.fps))
+            resolved.append(Shot(prompt=shot.prompt, duration=made / self.fps))
             self._note_length(f"shots[{index}].duration", shot, made)
-        return tuple(settled)
+        return tuple(resolved)
 
     def _spend(self, each: float | None) -> None:
         """Repeat the last piece as often as the budget pays for it."""
-        name = self.pieces.follower.name
+        name = self.pieces.continuation.name
         budget = None if self.request.budget is None else self.request.budget.max_cost_usd
         if each is None or budget is None:
             price = "an unknown price" if each is None else f"{each:g} USD"
@@ -115,7 +115,7 @@ class _Split:
             )
         left = budget - (self.pieces.cost_usd or 0.0)
         paid = math.floor(left / each + 1e-9)
-        more = min(MOST_PARTS - len(self.pieces.made), paid)
+        more = min(MOST_SEGMENTS - len(self.pieces.made), paid)
         if more < 0:
             raise BudgetExceededError(
                 f"{name}: the first segments alone cost more than the budget of {budget:g} USD",
@@ -155,7 +155,7 @@ class _Split:
                 hint="change the request, or choose another backend",
             )
 
-    def _finished(
+    def _finish(
         self, shots: tuple[Shot, ...], frames: int | None, *, repeats: bool = False
     ) -> Plan:
         self._raise_mismatches()
@@ -172,7 +172,7 @@ class _Split:
         return plans[0].model_copy(
             update={
                 "request": plans[0].request.model_copy(update=changes),
-                "adjustments": tuple(self._adjustments(plans)),
+                "adjustments": tuple(self._list_adjustments(plans)),
                 "warnings": tuple(dict.fromkeys(warnings)),
                 "estimate": Estimate(
                     cost_usd=self.pieces.cost_usd,
@@ -185,7 +185,7 @@ class _Split:
             }
         )
 
-    def _adjustments(self, plans: list[Plan]) -> Iterator[Adjustment]:
+    def _list_adjustments(self, plans: list[Plan]) -> Iterator[Adjustment]:
         """Yield what the whole changes, then the first segment, then what later ones add."""
         yield from self.draft.adjustments
         longest = longest_shot(self.first.capabilities)

@@ -70,7 +70,7 @@ class ToolBox:
         `{"error": {"code", "message", "hint", "retryable"}}`.
         """
         try:
-            answer = await self._run(_parsed(name, arguments))
+            answer = await self._run(_parse(name, arguments))
         except MediaAgentError as error:
             return _as_data(error)
         except Exception as error:  # the last resort: an agent gets no traceback
@@ -86,7 +86,7 @@ class ToolBox:
             case CreateVideo():
                 return await self._view(await self._create(arguments))
             case GetVideo():
-                return await self._view(await self._moving(arguments.job_id))
+                return await self._view(await self._attach(arguments.job_id))
             case WaitVideo():
                 return await self._view(await self._wait(arguments))
             case SteerVideo(job_id=job_id, prompt=prompt, at=at):
@@ -115,7 +115,7 @@ class ToolBox:
     async def _wait(self, arguments: WaitVideo) -> VideoJob:
         """Return the job when it is finished, or as it stands when the time is over."""
         until = self._clock() + arguments.patience
-        job = await self._moving(arguments.job_id)
+        job = await self._attach(arguments.job_id)
         while True:
             left = until - self._clock()
             if job.status.is_terminal or left <= 0:
@@ -123,18 +123,18 @@ class ToolBox:
             await self._sleep(min(_LOOK_EVERY, left))
             job = await self._client.get(arguments.job_id)
 
-    async def _moving(self, job_id: str) -> VideoJob:
+    async def _attach(self, job_id: str) -> VideoJob:
         """Return a job as it stands; one whose process is gone is gone on with here."""
         job = await self._client.get(job_id)
         return job if job.status.is_terminal else await self._client.go_on(job_id)
 
     async def _view(self, job: VideoJob) -> JobView:
         if job.status is JobStatus.COMPLETED:
-            job = await asyncio.to_thread(_with_sheet, job)
+            job = await asyncio.to_thread(_add_sheet, job)
         is_moving = self._client.is_running(job.id)
-        return view_job(job, verification=await self._verification(job), is_moving=is_moving)
+        return view_job(job, verification=await self._find_verification(job), is_moving=is_moving)
 
-    async def _verification(self, job: VideoJob) -> str | None:
+    async def _find_verification(self, job: VideoJob) -> str | None:
         try:
             capabilities = await self._client.capabilities(f"{job.plan.backend}/{job.plan.model}")
         except MediaAgentError:  # a job of old, of a backend that is gone
@@ -156,7 +156,7 @@ def idempotency_key(caller: str, wish: CreateVideo, default: str) -> str:
     return f"tool-{hashlib.sha256(text.encode()).hexdigest()[:32]}"
 
 
-def _parsed(name: str, arguments: Mapping[str, JsonValue] | str) -> ToolArguments:
+def _parse(name: str, arguments: Mapping[str, JsonValue] | str) -> ToolArguments:
     """Return the arguments as the model of their tool.
 
     Raises:
@@ -171,7 +171,7 @@ def _parsed(name: str, arguments: Mapping[str, JsonValue] | str) -> ToolArgument
         raise InvalidRequestError(in_words(error, shapes[name])) from None
 
 
-def _with_sheet(job: VideoJob) -> VideoJob:
+def _add_sheet(job: VideoJob) -> VideoJob:
     """Return the job with a contact sheet beside its video; without one, with a warning."""
     video = job.artifacts[0].path if job.artifacts else None
     if video is None or any(each.kind is ArtifactKind.CONTACT_SHEET for each in job.artifacts):

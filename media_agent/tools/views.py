@@ -61,9 +61,9 @@ class JobView(Schema):
 
 def view_job(job: VideoJob, *, verification: str | None = None, is_moving: bool = True) -> JobView:
     """Return what an agent sees of a job; of one that nobody works on it says what to do."""
-    video = _first(job, ArtifactKind.VIDEO)
-    partial = _first(job, ArtifactKind.PARTIAL_VIDEO)
-    sheet = _first(job, ArtifactKind.CONTACT_SHEET)
+    video = _find_video(job, ArtifactKind.VIDEO)
+    partial = _find_video(job, ArtifactKind.PARTIAL_VIDEO)
+    sheet = _find_video(job, ArtifactKind.CONTACT_SHEET)
     facts = None if video is None else video.metadata
     return JobView(
         job_id=job.id,
@@ -83,11 +83,11 @@ def view_job(job: VideoJob, *, verification: str | None = None, is_moving: bool 
         adjustments=tuple(changes_in(job.plan)),
         warnings=job.warnings,
         error=job.error,
-        next=_next_for(job, is_moving=is_moving),
+        next=_suggest_next(job, is_moving=is_moving),
     )
 
 
-def _next_for(job: VideoJob, *, is_moving: bool) -> str:
+def _suggest_next(job: VideoJob, *, is_moving: bool) -> str:
     said = _NEXT[job.status]
     if job.plan.segments and job.status in _ENDED_SHORT:
         said = _PARTS_ARE_KEPT
@@ -140,17 +140,17 @@ def view_plan(report: PlanReport, *, others: tuple[Candidate, ...] = ()) -> Plan
     known = {each.name for each in report.candidates}
     candidates = (*report.candidates, *(each for each in others if each.name not in known))
     chosen = report.chosen
-    able = [_option(each) for each in candidates if each.rank is not None and each is not chosen]
+    able = [_view_option(each) for each in candidates if each.rank is not None and each is not chosen]
     return PlanView(
         summary=report.summary,
-        chosen=None if chosen is None else _option(chosen),
+        chosen=None if chosen is None else _view_option(chosen),
         others=tuple(able),
-        refused=tuple(_refusal(each) for each in candidates if each.rank is None),
-        next=_next_of(chosen is not None, bool(able)),
+        refused=tuple(_view_refusal(each) for each in candidates if each.rank is None),
+        next=_suggest_after_plan(chosen is not None, bool(able)),
     )
 
 
-def _next_of(has_chosen: bool, has_others: bool) -> str:
+def _suggest_after_plan(has_chosen: bool, has_others: bool) -> str:
     if has_chosen:
         return "call create_video with the same arguments, or with the model of another option"
     if has_others:
@@ -158,7 +158,7 @@ def _next_of(has_chosen: bool, has_others: bool) -> str:
     return "change the request as the reasons say"
 
 
-def _option(candidate: Candidate) -> OptionView:
+def _view_option(candidate: Candidate) -> OptionView:
     return OptionView(
         model=candidate.name,
         cost_usd=candidate.estimate.cost_usd,
@@ -172,10 +172,10 @@ def _option(candidate: Candidate) -> OptionView:
     )
 
 
-def _refusal(candidate: Candidate) -> RefusalView:
+def _view_refusal(candidate: Candidate) -> RefusalView:
     reasons = tuple(in_full(info) for info in candidate.refusals)
     return RefusalView(model=candidate.name, reasons=reasons or candidate.reasons)
 
 
-def _first(job: VideoJob, kind: ArtifactKind) -> Artifact | None:
+def _find_video(job: VideoJob, kind: ArtifactKind) -> Artifact | None:
     return next((each for each in job.artifacts if each.kind is kind), None)

@@ -135,7 +135,7 @@ def probe(path: Path) -> VideoMetadata:
             height=context.height,
             fps=float(rate),
             frames=frames,
-            duration=_seconds(stream, frames / rate, frames),
+            duration=_measure_seconds(stream, frames / rate, frames),
             codec=context.name,
             pixel_format=context.pix_fmt,
             container="mp4" if "mp4" in video.format.name else video.format.name,
@@ -175,7 +175,7 @@ def iterate_frames(path: Path) -> Iterator["Frames"]:
         StorageError: the file is missing or not a readable video.
     """
     for frame in iterate_images(path):
-        yield _pixels(frame)
+        yield _to_pixels(frame)
 
 
 def read_frames(path: Path) -> "Frames":
@@ -299,13 +299,13 @@ def opened(source: Path | BinaryIO) -> Iterator["InputContainer"]:
         raise StorageError(f"{name} is not a readable video: its header is damaged") from error
 
 
-def _pixels(frame: "VideoFrame") -> "Frames":
+def _to_pixels(frame: "VideoFrame") -> "Frames":
     import numpy as np
 
     return np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)
 
 
-def _seconds(stream: "VideoStream", otherwise: Fraction, frames: int) -> float:
+def _measure_seconds(stream: "VideoStream", otherwise: Fraction, frames: int) -> float:
     """Return the length; of a video that is cut off, that of the frames which are there."""
     if stream.duration is None or stream.time_base is None:
         return float(otherwise)

@@ -69,15 +69,15 @@ def join_videos(videos: Sequence[Path], target: Path, *, shared: int = 0) -> Joi
     frames = sum(each.frames for each in facts) - shared * (len(facts) - 1)
     if len(facts) == 1:
         remux(first.path, target)
-    elif same and free and _ticks(first) is not None:
+    elif same and free and _count_ticks(first) is not None:
         _copy(facts, target, shared)
     else:
-        images = _images(facts, shared)
+        images = _decode_images(facts, shared)
         frames = write_images(target, images, size=first.size, fps=float(first.fps))
     return Joined(
         path=target,
         frames=frames,
-        encoded_again=len(facts) > 1 and not (same and free and _ticks(first) is not None),
+        encoded_again=len(facts) > 1 and not (same and free and _count_ticks(first) is not None),
         lost_sound=any(each.has_sound for each in facts),
     )
 
@@ -108,7 +108,7 @@ def _look(path: Path) -> _Facts:
         )
 
 
-def _ticks(facts: _Facts) -> int | None:
+def _count_ticks(facts: _Facts) -> int | None:
     """Return how long a frame is in the video's own unit, None if that is no whole number."""
     unit = facts.setup[5]
     if not isinstance(unit, Fraction):
@@ -119,7 +119,7 @@ def _ticks(facts: _Facts) -> int | None:
 
 def _copy(facts: Sequence[_Facts], target: Path, shared: int) -> None:
     """Copy every packet, its times moved to behind those before it."""
-    step = _ticks(facts[0]) or 1
+    step = _count_ticks(facts[0]) or 1
     with new_mp4(target) as container:
         stream: VideoStream | None = None
         start = 0
@@ -141,14 +141,14 @@ def _copy(facts: Sequence[_Facts], target: Path, shared: int) -> None:
             start += kept * step
 
 
-def _images(facts: Sequence[_Facts], shared: int) -> Iterator["VideoFrame"]:
+def _decode_images(facts: Sequence[_Facts], shared: int) -> Iterator["VideoFrame"]:
     """Yield every frame of the whole, at the rate of the first video."""
     for index, each in enumerate(facts):
         kept = each.frames - (shared if index < len(facts) - 1 else 0)
-        yield from _at_rate(each, facts[0].fps, kept)
+        yield from _repeat_at_rate(each, facts[0].fps, kept)
 
 
-def _at_rate(video: _Facts, fps: Fraction, kept: int) -> Iterator["VideoFrame"]:
+def _repeat_at_rate(video: _Facts, fps: Fraction, kept: int) -> Iterator["VideoFrame"]:
     """Yield the first `kept` frames, repeated or left out to fit the rate."""
     ratio = fps / video.fps
     given = 0

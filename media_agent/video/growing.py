@@ -72,7 +72,7 @@ class Video:
         encoded = encode_chunk(frames, fps=self.fps, index=self.chunks, start_frame=self.frames)
         self._check_header(split_header(encoded)[0], frames.shape[2], frames.shape[1])
         facts = {"index": self.chunks, "start_frame": self.frames, "frames": len(frames)}
-        with self._written(self._chunk_path(self.chunks)) as aside:
+        with self._write_whole(self._chunk_path(self.chunks)) as aside:
             aside.write_bytes(_seal(facts, encoded))
         self._append(encoded, len(frames))
 
@@ -82,7 +82,7 @@ class Video:
         Raises:
             StorageError: it cannot be written; the states before it are still there.
         """
-        with self._written(self._state_path(self.chunks)) as aside:
+        with self._write_whole(self._state_path(self.chunks)) as aside:
             save(aside)
         self._states.append(self.chunks)
 
@@ -98,7 +98,7 @@ class Video:
     def finish(self, name: str, *, tags: Mapping[str, str] | None = None) -> Path:
         """Copy the video so far to a finished MP4 of this name, and return its path."""
         target = self.folder / name
-        with self._written(target) as aside:
+        with self._write_whole(target) as aside:
             remux(self._path, aside, tags=tags)
         return target
 
@@ -110,7 +110,7 @@ class Video:
         """
         if self._damage is not None:
             raise NotResumableError(
-                f"the video cannot go on: {self._damage.message}", hint=self._way_out()
+                f"the video cannot go on: {self._damage.message}", hint=self._suggest_fix()
             ) from self._damage
 
     def close(self) -> None:
@@ -148,7 +148,7 @@ class Video:
         return desk
 
     @contextmanager
-    def _written(self, path: Path) -> Iterator[Path]:
+    def _write_whole(self, path: Path) -> Iterator[Path]:
         with storage_errors(str(path)), written_aside(path, folder=self._desk) as aside:
             yield aside
 
@@ -174,7 +174,7 @@ class Video:
             else:
                 path.unlink()
 
-    def _way_out(self) -> str:
+    def _suggest_fix(self) -> str:
         """Return what can be done with the whole chunks."""
         states = numbered(self._state_folder, ".safetensors") or [self.chunks]
         at = max((chunk for chunk in states if chunk <= self.chunks), default=0)

@@ -198,7 +198,7 @@ class Capabilities(Document):
     )
 
     @model_validator(mode="after")
-    def _defaults_are_allowed(self) -> Self:
+    def _check_defaults(self) -> Self:
         if self.sizes and self.default_size is not None and self.default_size not in self.sizes:
             raise ValueError(f"default_size {self.default_size} is not one of sizes")
         if self.default_fps is not None and self.default_fps not in (

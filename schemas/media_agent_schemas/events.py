@@ -13,14 +13,14 @@ from media_agent_schemas.jobs import ResumeToken
 from media_agent_schemas.media import Artifact
 
 
-def _unless_senseless(value: object) -> object:
+def _drop_senseless(value: object) -> object:
     """Return what somebody else measured; None if it is below zero or not finite: unknown."""
     if not isinstance(value, int | float) or isinstance(value, bool):
         return value
     return value if 0 <= value < math.inf else None
 
 
-Measured = Annotated[Annotated[float, Field(ge=0)] | None, BeforeValidator(_unless_senseless)]
+Measured = Annotated[Annotated[float, Field(ge=0)] | None, BeforeValidator(_drop_senseless)]
 """A number that somebody else says of their work; a senseless one keeps no video from its owner."""
 
 
@@ -33,10 +33,10 @@ class Timing(Schema):
 
     @field_validator("phases", mode="before")
     @classmethod
-    def _known_phases(cls, phases: object) -> object:
+    def _drop_unknown_phases(cls, phases: object) -> object:
         if not isinstance(phases, Mapping):
             return phases
-        return {name: each for name, each in phases.items() if _unless_senseless(each) is not None}
+        return {name: each for name, each in phases.items() if _drop_senseless(each) is not None}
 
 
 class Cost(Schema):

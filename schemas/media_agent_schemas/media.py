@@ -20,7 +20,7 @@ class Size(Schema):
     height: int = Field(description="Height in pixels, even, 16 to 8192.")
 
     @model_validator(mode="after")
-    def _sane(self) -> Self:
+    def _check_sane(self) -> Self:
         for name, side in (("width", self.width), ("height", self.height)):
             if not SMALLEST_SIDE <= side <= LARGEST_SIDE:
                 raise ValueError(f"{name} {side} is not within {SMALLEST_SIDE} to {LARGEST_SIDE}")
@@ -113,7 +113,7 @@ class MediaInput(Schema):
         return cls(role=role, path=place and os.path.abspath(os.path.expanduser(place)))  # noqa: PTH100, PTH111
 
     @model_validator(mode="after")
-    def _one_source(self) -> Self:
+    def _check_one_source(self) -> Self:
         given = [name for name in ("path", "url", "data") if getattr(self, name) is not None]
         if len(given) != 1:
             raise ValueError(
@@ -165,7 +165,7 @@ class Artifact(Schema):
     metadata: VideoMetadata | None = Field(default=None, description="Probed from the file.")
 
     @model_validator(mode="after")
-    def _somewhere(self) -> Self:
+    def _check_place(self) -> Self:
         if self.path is None and self.uri is None:
             raise ValueError("an artifact needs a path or a uri")
         return self

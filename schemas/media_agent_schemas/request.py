@@ -180,7 +180,7 @@ class VideoRequest(Document):
     routing: Routing | None = Field(default=None, description="How to choose the backend.")
 
     @model_validator(mode="after")
-    def _one_way_to_say_it(self) -> Self:
+    def _check_prompt_or_shots(self) -> Self:
         self._check_words()
         self._check_length()
         self._check_geometry()

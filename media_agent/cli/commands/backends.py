@@ -46,7 +46,7 @@ def backends(name: str | None = None, /, *, json: Flag = False) -> int:
     if name is None:
         _print_table(found)
     for listed in () if name is None else found:
-        for line in _facts(listed):
+        for line in _list_facts(listed):
             tell(line)
     for problem in problems:
         tell(f"problem: {problem}")
@@ -55,7 +55,7 @@ def backends(name: str | None = None, /, *, json: Flag = False) -> int:
 
 def _print_table(found: "Sequence[Listed]") -> None:
     """Write a table of at most 100 columns; a name too long for its column has its own line."""
-    rows = [_HEADS, *(_row(listed) for listed in found)]
+    rows = [_HEADS, *(_format_row(listed) for listed in found)]
     widths = [max(len(one_line(row[column])) for row in rows) for column in range(len(_HEADS))]
     widths[0] = min(widths[0], WIDTH - sum(widths[1:]) - _GAP * (len(widths) - 1))
     for row in rows:
@@ -67,7 +67,7 @@ def _print_table(found: "Sequence[Listed]") -> None:
         tell_line((" " * _GAP).join(cells).rstrip())
 
 
-def _row(listed: "Listed") -> tuple[str, ...]:
+def _format_row(listed: "Listed") -> tuple[str, ...]:
     capabilities = listed.capabilities
     return (
         listed.name,
@@ -81,7 +81,7 @@ def _row(listed: "Listed") -> tuple[str, ...]:
     )
 
 
-def _facts(listed: "Listed") -> Iterator[str]:
+def _list_facts(listed: "Listed") -> Iterator[str]:
     """Yield everything about one model, a line per fact."""
     capabilities = listed.capabilities
     kind = "" if capabilities.kind is None else f" (kind {capabilities.kind})"
@@ -91,13 +91,13 @@ def _facts(listed: "Listed") -> Iterator[str]:
         yield f"inputs: {', '.join(capabilities.input_roles)}"
     if capabilities.controls:
         yield f"live commands: {', '.join(capabilities.controls)}"
-    yield f"sizes: {_sizes(capabilities)}"
-    yield f"frames per second: {_rates(capabilities)}"
-    yield f"duration: {_lengths(capabilities)}"
+    yield f"sizes: {_format_sizes(capabilities)}"
+    yield f"frames per second: {_format_rates(capabilities)}"
+    yield f"duration: {_format_lengths(capabilities)}"
     if capabilities.closed_vocabulary is not None:
         yield f"vocabulary: {', '.join(capabilities.closed_vocabulary)}"
     yield f"price: {listed.price()} ({listed.estimate.source or 'source unknown'})"
-    yield f"checked: {capabilities.verification}" + _beside(capabilities.verification.note)
+    yield f"checked: {capabilities.verification}" + _format_missing(capabilities.verification.note)
     yield f"licence: {capabilities.licence or 'unknown'}"
     yield f"missing: {capabilities.missing or 'nothing'}"
     for option in capabilities.options:
@@ -105,7 +105,7 @@ def _facts(listed: "Listed") -> Iterator[str]:
         yield f"--option {option.name}{default} ({option.type}): {option.description}"
 
 
-def _beside(note: str | None) -> str:
+def _format_missing(note: str | None) -> str:
     return "" if note is None else f" ({note})"
 
 
@@ -117,21 +117,21 @@ def longest(capabilities: "Capabilities") -> str:
     return "any" if longest is None else f"{round(longest, 2):g} s"
 
 
-def _sizes(capabilities: "Capabilities") -> str:
+def _format_sizes(capabilities: "Capabilities") -> str:
     span = capabilities.size_range
     if span is not None:
         return f"{span.minimum} to {span.maximum}, multiples of {span.multiple}"
     return ", ".join(map(str, capabilities.sizes or capabilities.resolutions)) or "any"
 
 
-def _rates(capabilities: "Capabilities") -> str:
+def _format_rates(capabilities: "Capabilities") -> str:
     span = capabilities.fps_range
     if span is not None:
         return f"{span.minimum:g} to {span.maximum:g}"
     return ", ".join(f"{rate:g}" for rate in capabilities.fps_values) or "its own"
 
 
-def _lengths(capabilities: "Capabilities") -> str:
+def _format_lengths(capabilities: "Capabilities") -> str:
     if capabilities.durations:
         return ", ".join(f"{seconds:g}" for seconds in capabilities.durations) + " s"
     rule = f", {capabilities.frame_multiple}k+{capabilities.frame_offset} frames"

@@ -36,12 +36,12 @@ def init(*, user: Flag = False, force: Flag = False) -> int:
             f"{place} exists",
             hint="inspect it with media-agent config show, or replace it with --force",
         )
-    settings = _settings()
+    settings = _load_settings()
     machine = look(settings, Registry())
     with storage_errors(str(place)):
         place.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(place, starter_file(machine).encode())
-    tell_facts(_found(machine))
+    tell_facts(_list_found(machine))
     for problem in machine.problems:
         tell(f"problem: {problem}")
     for finding in check(place).findings:
@@ -55,7 +55,7 @@ def init(*, user: Flag = False, force: Flag = False) -> int:
     return 0
 
 
-def _settings() -> "Settings":
+def _load_settings() -> "Settings":
     """Return the settings, without files if one of them is faulty: it may be the one replaced."""
     from media_agent.config.settings import load_settings
     from media_agent.errors import ConfigurationError
@@ -66,7 +66,7 @@ def _settings() -> "Settings":
         return load_settings(config=os.devnull)
 
 
-def _found(machine: "Machine") -> Iterator[tuple[str, str]]:
+def _list_found(machine: "Machine") -> Iterator[tuple[str, str]]:
     """Yield what was found; of keys only the names."""
     for name, variable in machine.keys.items():
         yield "key", f"{variable}, for {name}"

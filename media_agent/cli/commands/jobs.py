@@ -37,20 +37,20 @@ def list_jobs(*, json: Flag = False) -> int:
         tell_json({"data": [job.model_dump(mode="json") for job in jobs]})
         return 0
     heads = ("ID", "STATUS", "MODEL", "LENGTH", "VIDEO", "PROMPT")
-    table(heads, [_job_row(job, store) for job in jobs])
+    table(heads, [_format_job(job, store) for job in jobs])
     return 0
 
 
-def _job_row(job: "VideoJob", store: "Ledger") -> tuple[str, ...]:
+def _format_job(job: "VideoJob", store: "Ledger") -> tuple[str, ...]:
     from media_agent.routing.explain import length_of
 
     video = job.artifacts[0].path if job.artifacts else None
     prompts = " / ".join(shot.prompt for shot in job.request.storyboard())
     made_by = f"{job.plan.backend}/{job.plan.model}"
-    return job.id, _status(job, store), made_by, length_of(job.plan), video or "-", shorten(prompts)
+    return job.id, _format_status(job, store), made_by, length_of(job.plan), video or "-", shorten(prompts)
 
 
-def _status(job: "VideoJob", store: "Ledger") -> str:
+def _format_status(job: "VideoJob", store: "Ledger") -> str:
     if job.status.is_terminal or store.owners.is_claimed(job.id):
         return job.status
     return f"{job.status} (its process is gone; use jobs resume)"
@@ -68,17 +68,17 @@ def show_job(job_id: str, /, *, json: Flag = False) -> int:
     if json:
         tell_json(job)
         return 0
-    tell_facts(_facts(job, store))
+    tell_facts(_list_facts(job, store))
     return 0
 
 
-def _facts(job: "VideoJob", store: "Ledger") -> "Iterator[tuple[str, object]]":
+def _list_facts(job: "VideoJob", store: "Ledger") -> "Iterator[tuple[str, object]]":
     """Yield what is known of a job, in the order of its life."""
     from media_agent.routing.explain import change_in_words
     from media_agent_schemas.events import PromptChanged
 
     yield "job", job.id
-    yield "status", _status(job, store)
+    yield "status", _format_status(job, store)
     for sent in store.submissions.of(job.id):
         ref = "" if sent.ref is None else f" as {sent.ref.operation_id}"
         yield "sent", f"{sent.created_at:%Y-%m-%d %H:%M:%S} to {sent.backend}: {sent.state}{ref}"

@@ -74,7 +74,7 @@ def list_models(*, json: Flag = False) -> int:
         tell("no models yet; add one with media-agent models add FOLDER")
         return 0
     heads = ("MODEL", "MODE", "LONGEST", "FOLDER", "STATE")
-    table(heads, [_row(known) for known in models])
+    table(heads, [_format_row(known) for known in models])
     return 0
 
 
@@ -152,13 +152,13 @@ def known_models(settings: "Settings") -> list[KnownModel]:
             found.append(KnownModel(backend_name, "", problem=error.message))
             continue
         found += [
-            _checked(f"{backend_name}/{model}", str(folder), model, backend)
+            _check_folder(f"{backend_name}/{model}", str(folder), model, backend)
             for model, folder in folders.items()
         ]
     return found
 
 
-def _checked(name: str, folder: str, model: str, backend: "VideoBackend") -> KnownModel:
+def _check_folder(name: str, folder: str, model: str, backend: "VideoBackend") -> KnownModel:
     from media_agent.errors import MediaAgentError
 
     try:
@@ -167,7 +167,7 @@ def _checked(name: str, folder: str, model: str, backend: "VideoBackend") -> Kno
         return KnownModel(name, folder, problem=error.message)
 
 
-def _row(known: KnownModel) -> tuple[str, ...]:
+def _format_row(known: KnownModel) -> tuple[str, ...]:
     capabilities = known.capabilities
     if capabilities is None:
         return known.model, "-", "-", known.folder, shorten(known.problem or "", 200)

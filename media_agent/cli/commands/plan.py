@@ -28,7 +28,7 @@ def plan(
     """
     import asyncio
 
-    report = asyncio.run(_report(prompt, video, routing))
+    report = asyncio.run(_build_report(prompt, video, routing))
     if json:
         tell_json(report)
     else:
@@ -36,7 +36,7 @@ def plan(
     return 0 if report.chosen is not None else _exit_code(report)
 
 
-async def _report(prompt: str, video: VideoFlags, routing: RoutingFlags) -> "PlanReport":
+async def _build_report(prompt: str, video: VideoFlags, routing: RoutingFlags) -> "PlanReport":
     from media_agent.cli.build_request import request_of
     from media_agent.client import VideoClient
 
@@ -56,14 +56,14 @@ def _show(report: "PlanReport") -> None:
     tell(report.summary)
     if report.ranked:
         heads = ("", "BACKEND/MODEL", "HOW", "CUTS", "USD", "SECONDS", "QUALITY", "CHECKED")
-        table(heads, [_row(each) for each in report.ranked])
+        table(heads, [_format_row(each) for each in report.ranked])
     for refusal, who in refusals_in(report):
         tell(f"not {who}: {shorten(in_full(refusal), 300)}")
     if report.chosen is not None and report.chosen.plan is not None:
         announce(report.chosen.plan)
 
 
-def _row(candidate: "Candidate") -> tuple[str, ...]:
+def _format_row(candidate: "Candidate") -> tuple[str, ...]:
     cost, seconds = candidate.estimate.cost_usd, candidate.estimate.seconds
     pieces = "" if candidate.submissions == 1 else f" x {candidate.submissions}"
     quality = candidate.quality

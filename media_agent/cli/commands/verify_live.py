@@ -35,7 +35,7 @@ def verify_live(
     if json:
         tell_json(report)
     else:
-        tell_facts(_facts(report))
+        tell_facts(_list_facts(report))
     if report.error is not None:
         say(f"error: {in_full(report.error)}")
         return exit_code(report.error)
@@ -50,7 +50,7 @@ async def _verify(backend: str, max_cost: float) -> "VerificationReport":
         return await verify(client, backend, max_cost_usd=max_cost)
 
 
-def _facts(report: "VerificationReport") -> Iterator[tuple[str, object]]:
+def _list_facts(report: "VerificationReport") -> Iterator[tuple[str, object]]:
     video, cost = report.video, report.cost.usd
     yield "backend", f"{report.backend}/{report.model}"
     yield "asked", ", ".join(f"{name} {value}" for name, value in report.asked.items())
@@ -62,7 +62,7 @@ def _facts(report: "VerificationReport") -> Iterator[tuple[str, object]]:
         facts = f"{video.frames} frames, {video.width}x{video.height}, {video.fps:g} fps"
         yield "video", f"{facts}, {video.codec}, {video.duration:.2f} s"
     yield "took", f"{report.seconds:.2f} s"
-    yield "cost", f"expected {_dollars(report.estimated_usd)}, billed {_dollars(cost)}"
+    yield "cost", f"expected {_format_usd(report.estimated_usd)}, billed {_format_usd(cost)}"
     for warning in report.warnings:
         yield "warning", warning
     if report.proves is None:
@@ -72,5 +72,5 @@ def _facts(report: "VerificationReport") -> Iterator[tuple[str, object]]:
         yield "proves", f"{report.proves}{note}; declared is {report.declared}"
 
 
-def _dollars(value: float | None) -> str:
+def _format_usd(value: float | None) -> str:
     return "unknown" if value is None else f"{value:g} USD"

@@ -60,7 +60,7 @@ class DoubtContract(Contract):
         self, backend: VideoBackend, simulator: Simulator, request_factory: RequestFactory
     ) -> None:
         """An answer that it cannot use is such trouble, whatever error it makes of it."""
-        refusal = await _refusal_of(backend, request_factory(), key="own-trouble")
+        refusal = await _find_refusal(backend, request_factory(), key="own-trouble")
 
         assert simulator.accepted == 1
         assert refusal is None, f"taken for a no: {refusal!r}"
@@ -70,7 +70,7 @@ class DoubtContract(Contract):
         self, backend: VideoBackend, simulator: Simulator, request_factory: RequestFactory
     ) -> None:
         """It answers that question; what it was asked about goes on."""
-        refusal = await _refusal_of(backend, request_factory(), key="a-question")
+        refusal = await _find_refusal(backend, request_factory(), key="a-question")
 
         assert simulator.accepted == 1
         assert refusal is None, f"taken for a no: {refusal!r}"
@@ -91,7 +91,7 @@ class DoubtContract(Contract):
         assert simulator.accepted == 0
 
 
-async def _refusal_of(
+async def _find_refusal(
     backend: VideoBackend, request: VideoRequest, *, key: str
 ) -> MediaAgentError | None:
     """Submit; return the refusal that trouble with it would count as, None if it counts as none."""

@@ -148,7 +148,7 @@ class SteeringContract(Contract):
             prompt=self.asked(backend).prompt or "", duration=capabilities.chunk_seconds or 1.0
         )
         trunk = await backend.submit(request_factory(shots=(shot,) * 3), key="trunk")
-        first = await self._first_chunk(backend, trunk)
+        first = await self._await_first_chunk(backend, trunk)
         whole = frames_of(await self.end(backend, trunk))
         assert first.resume is not None, "a chunk came without a token"
         token = first.resume.model_copy(update={"key": "trunk"})
@@ -196,7 +196,7 @@ class SteeringContract(Contract):
         request = request_factory(**self.long_video(backend))
         whole = await self.made(backend, request, "whole")
         ref = await backend.submit(request, key="broken-off")
-        token = (await self._first_chunk(backend, ref)).resume
+        token = (await self._await_first_chunk(backend, ref)).resume
         await backend.cancel(ref)
         await self.end(backend, ref)
         assert token is not None, "a chunk came without a token"
@@ -223,7 +223,7 @@ class SteeringContract(Contract):
             await asyncio.wait_for(closed.aclose(), self.deadline)
 
         if self.is_local(backend):  # else a simulator in this process has threads too
-            assert [thread.name for thread in _own_threads() - before] == []
+            assert [thread.name for thread in _list_own_threads() - before] == []
 
     async def test_a_closed_backend_takes_no_work(
         self, make_backend: MakeBackend, backend: VideoBackend, request_factory: RequestFactory
@@ -235,7 +235,7 @@ class SteeringContract(Contract):
         with pytest.raises(MediaAgentError):
             await closed.submit(request_factory(), key="after-the-end")
 
-    async def _first_chunk(self, backend: VideoBackend, ref: OperationRef) -> ChunkReady:
+    async def _await_first_chunk(self, backend: VideoBackend, ref: OperationRef) -> ChunkReady:
         async with asyncio.timeout(self.deadline), aclosing(backend.observe(ref)) as events:
             async for event in events:
                 if isinstance(event, ChunkReady):
@@ -243,6 +243,6 @@ class SteeringContract(Contract):
         pytest.fail("it ended without a chunk")
 
 
-def _own_threads() -> set[threading.Thread]:
+def _list_own_threads() -> set[threading.Thread]:
     """Return the threads that are not asyncio's own helpers."""
     return {each for each in threading.enumerate() if not each.name.startswith("asyncio_")}

@@ -100,7 +100,7 @@ class WorkContract(Contract):
 
         first, second = await self.end(backend, ref), await self.end(backend, ref)
 
-        assert _facts(first) == _facts(second)
+        assert _stable_facts(first) == _stable_facts(second)
 
     async def test_two_can_observe_at_the_same_time(
         self, backend: VideoBackend, request_factory: RequestFactory
@@ -110,7 +110,7 @@ class WorkContract(Contract):
 
         first, second = await asyncio.gather(self.end(backend, ref), self.end(backend, ref))
 
-        assert _facts(first) == _facts(second)
+        assert _stable_facts(first) == _stable_facts(second)
 
     async def test_who_stops_observing_does_not_stop_the_work(
         self, backend: VideoBackend, request_factory: RequestFactory
@@ -199,6 +199,6 @@ class WorkContract(Contract):
         assert isinstance(end, JobCompleted), end
 
 
-def _facts(end: TerminalEvent) -> tuple[object, ...]:
+def _stable_facts(end: TerminalEvent) -> tuple[object, ...]:
     """Return what stays the same of an end that is told twice."""
     return end.type, end.seed, end.frames, [artifact.kind for artifact in end.artifacts]
