@@ -34,12 +34,13 @@ def faults_of(
 
 def in_words(error: ValidationError, shape: type[BaseModel]) -> str:
     """Return all that is wrong, each with its place where it does not begin with its name."""
-    said = []
-    for fault in faults_of(error, shape):
-        place = without_keys(".".join(fault.place))
-        begins = fault.problem.startswith(place)
-        said.append(fault.problem if begins else f"{place}: {fault.problem}")
-    return "; ".join(said)
+    return "; ".join(map(fault_in_words, faults_of(error, shape)))
+
+
+def fault_in_words(fault: Fault) -> str:
+    """Return what is wrong, with its place where it does not begin with its name."""
+    place = without_keys(".".join(fault.place))
+    return fault.problem if fault.problem.startswith(place) else f"{place}: {fault.problem}"
 
 
 def example_of(shape: type[BaseModel]) -> str:

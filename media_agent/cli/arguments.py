@@ -2,7 +2,8 @@
 
 import math
 import re
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -10,9 +11,36 @@ _Plain = Parameter(negative=(), show_default=False)
 
 Flag = Annotated[bool, _Plain]
 Number = Annotated[str | None, Parameter(metavar="NUMBER", allow_leading_hyphen=True)]
-Place = Annotated[str | None, Parameter(metavar="FILE|URL")]
-Names = Annotated[tuple[str, ...], _Plain, Parameter(metavar="NAME")]
+Duration = Annotated[Number, Parameter(name=("--duration", "-d"))]
+Text = Annotated[str | None, Parameter(metavar="TEXT", allow_leading_hyphen=True)]
 Texts = Annotated[tuple[str, ...], _Plain, Parameter(metavar="TEXT", allow_leading_hyphen=True)]
+Name = Annotated[str | None, Parameter(metavar="NAME")]
+Names = Annotated[tuple[str, ...], _Plain, Parameter(metavar="NAME")]
+Backend = Annotated[Name, Parameter(name=("--model", "-m", "--backend", "-b"))]
+Place = Annotated[str | None, Parameter(metavar="FILE|URL")]
+OptionalFile = Annotated[Path | None, Parameter(metavar="FILE")]
+Output = Annotated[OptionalFile, Parameter(name=("--out", "-o"))]
+Request = Annotated[
+    str | None,
+    Parameter(name=("--request", "-r"), metavar="FILE|-", allow_leading_hyphen=True),
+]
+Camera = (
+    Literal[
+        "static",
+        "pan_left",
+        "pan_right",
+        "tilt_up",
+        "tilt_down",
+        "zoom_in",
+        "zoom_out",
+        "dolly_in",
+        "dolly_out",
+        "orbit_left",
+        "orbit_right",
+        "handheld",
+    ]
+    | None
+)
 
 
 def whole_number(name: str, text: str | None) -> int | None:

@@ -1,17 +1,18 @@
 """What a command line asks for, and from which backend: a video, or a branch of one."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import JsonValue
 
 from media_agent.backend.options import read_options
-from media_agent.cli.arguments import number
 from media_agent.cli.flags import OutputFlags, RoutingFlags, VideoFlags
+from media_agent.cli.request_fields import check_fields, given_fields, given_words, merged
+from media_agent.cli.request_file import read_request_file
 from media_agent.cli.store import open_ledger
 from media_agent.client import VideoClient
 from media_agent.errors import InvalidRequestError, JobNotFoundError
-from media_agent.negotiation.storyboard import read_shots
 from media_agent_schemas.capabilities import Plan
 from media_agent_schemas.request import VideoRequest
 
@@ -38,23 +39,19 @@ async def planned(client: VideoClient, order: Order) -> tuple[VideoRequest, tupl
     video, routing = order.video, order.routing
     words, policy = video.allow_unknown_words, routing.chosen_policy()
     if order.parent is not None:
-        if video.shot and video.duration is not None:
-            raise InvalidRequestError("--duration needs a prompt; each --shot has its own length")
+        said = given_words(order.prompt, video)
+        if "shots" in said and "duration" in said:
+            raise InvalidRequestError("--duration needs one prompt; each shot has its own length")
         plan = await client.plan_branch(
             order.parent,
             at=order.shared_chunks,
-            prompt=order.prompt,
-            duration=number("duration", video.duration),
-            shots=read_shots(None, video.shot, endless=video.endless) if video.shot else (),
+            **said,
             endless=video.endless,
             policy=policy,
             allow_unknown_words=words,
         )
         return plan.request, (plan,)
-    backend = routing.backend
-    if backend is None and routing.routing() is None:
-        backend = await _check_default(client)
-    request = await request_of(client, order.prompt, video, routing, backend)
+    request = await request_of(client, order.prompt, video, routing, uses_default=True)
     return request, await client.plans(request, policy=policy, allow_unknown_words=words)
 
 
@@ -63,22 +60,61 @@ async def request_of(
     prompt: str | None,
     video: VideoFlags,
     routing: RoutingFlags,
-    backend: str | None,
+    *,
+    uses_default: bool = False,
 ) -> VideoRequest:
-    """Return the request of a command line, to one backend or, if None, to the best one.
+    """Return the request of a command line, and of its file: the flags override that.
 
     Raises:
         InvalidRequestError: a value is impossible, or options are given and no backend.
     """
+    file = None if video.request is None else read_request_file(video.request)
+    told = {} if file is None else file.fields
+    given = given_fields(prompt, video, routing)
+    name = given.get("model", told.get("model"))
+    if name is None and uses_default and not ("routing" in given or "routing" in told):
+        name = await _check_default(client)
+    options = await _read_options(client, video, routing, name)
+    if options:
+        given["options"] = options
+    fields = merged(told, given)
+    _check_complete(video, fields)
+    return check_fields(fields, given, file)
+
+
+async def _read_options(
+    client: VideoClient, video: VideoFlags, routing: RoutingFlags, name: str | None
+) -> dict[str, dict[str, JsonValue]]:
+    """Return the options of the backend of this name.
+
+    Raises:
+        InvalidRequestError: it has no such option, or there are options and no name.
+    """
     said = routing.option if video.fit is None else (*routing.option, f"image_fit={video.fit}")
-    options: dict[str, JsonValue] = {}
-    if backend is not None:
-        options = read_options(said, await client.capabilities(backend))
-    elif said:
+    if not said:
+        return {}
+    if name is None:
         raise InvalidRequestError(
-            f"option {said[0]} belongs to one backend", hint="name it with --backend"
+            f"option {said[0]} belongs to one backend", hint="name it with --model"
         )
-    return video.request(prompt, routing, backend=backend, options=options)
+    return {name.partition("/")[0]: read_options(said, await client.capabilities(name))}
+
+
+def _check_complete(video: VideoFlags, fields: Mapping[str, object]) -> None:
+    """Refuse flags without what they are about.
+
+    Raises:
+        InvalidRequestError: nothing says what to show, or a flag needs an image or a video.
+    """
+    if not fields.keys() & {"prompt", "shots", "inputs"} and not video.request:
+        raise InvalidRequestError(
+            "nothing describes the video",
+            hint="give a PROMPT, --shot TEXT@SECONDS or --request FILE",
+        )
+    if video.restyle and not video.video and not video.request:
+        raise InvalidRequestError("--restyle needs a video", hint="name it with --video")
+    if video.fit is not None and not fields.get("inputs"):
+        raise InvalidRequestError(f"--fit {video.fit} needs an image or video", hint="--image")
 
 
 def order_to_extend(
@@ -93,7 +129,7 @@ def order_to_extend(
         if routing.backend is not None or flags.seed is not None:
             raise InvalidRequestError(
                 f"job {video} keeps its own backend and seed",
-                hint="omit --backend and --seed, or give its file instead of the job",
+                hint="omit --model and --seed, or give its file instead of the job",
             )
         return Order(prompt=prompt, video=flags, routing=routing, output=output, parent=video)
     if not video.startswith(("http://", "https://")) and not Path(video).exists():

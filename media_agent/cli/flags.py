@@ -1,27 +1,30 @@
 """The flags that describe the video and choose the backend; the same for plan and generate."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
 from media_agent.cli.arguments import (
+    Backend,
+    Camera,
+    Duration,
     Flag,
+    Name,
     Names,
     Number,
+    OptionalFile,
+    Output,
     Place,
+    Request,
+    Text,
     Texts,
     number,
-    whole_number,
 )
 
 if TYPE_CHECKING:
-    from pydantic import JsonValue
-
     from media_agent_schemas.capabilities import Policy
-    from media_agent_schemas.media import MediaInput
-    from media_agent_schemas.request import Budget, Routing, VideoRequest
+    from media_agent_schemas.request import Budget
 
 
 @Parameter(name="*", group="Backend")
@@ -29,13 +32,13 @@ if TYPE_CHECKING:
 class RoutingFlags:
     """How to choose the backend; any of them compares all backends unless one is named."""
 
-    backend: str | None = None
-    """Backend, NAME or NAME/MODEL; media-agent backends lists them."""
+    backend: Backend = None
+    """Backend to use, NAME or NAME/MODEL; media-agent backends lists them."""
     option: Texts = ()
     """NAME=VALUE, an option of the chosen backend; may be repeated."""
     policy: Literal["strict", "adjust"] | None = None
     """If a value is unsupported: refuse, or use the nearest one and report it (the default)."""
-    route: str | None = None
+    route: Name = None
     """Routing preset from [routes.NAME]; flags fill in whatever the preset leaves open."""
     prefer: Literal["cheapest", "fastest", "local-first", "best"] | None = None
     """How to rank the backends that can; best uses the catalogue's quality ratings."""
@@ -48,19 +51,16 @@ class RoutingFlags:
     local_only: Flag = False
     """Use only backends that run on this machine."""
 
-    def routing(self) -> "Routing | None":
-        """Return the preferences as a request has them, None if there are none."""
-        from media_agent_schemas.request import Routing, RoutingPreference
-
-        if not (self.route or self.prefer or self.allow or self.deny or self.local_only):
-            return None
-        return Routing(
-            route=self.route,
-            prefer=None if self.prefer is None else RoutingPreference(self.prefer),
-            allow=self.allow or None,
-            avoid=self.deny,
-            local_only=self.local_only,
-        )
+    def given(self) -> "dict[str, object]":
+        """Return the preferences as a request has them, and only those that are given."""
+        fields: dict[str, object] = {
+            "route": self.route,
+            "prefer": self.prefer,
+            "allow": self.allow,
+            "avoid": self.deny,
+            "local_only": self.local_only,
+        }
+        return {name: value for name, value in fields.items() if value}
 
     def chosen_policy(self) -> "Policy | None":
         """Return the policy, None to take that of the settings."""
@@ -92,14 +92,18 @@ class VideoFlags:
     """What the video is like, beside its first prompt."""
 
     shot: Texts = ()
-    """TEXT@SECONDS, another shot; may be repeated. The prompt gets the remaining time."""
-    duration: Number = None
+    """A shot, TEXT@SECONDS, after the prompt; may be repeated. One of all may omit @SECONDS."""
+    request: Request = None
+    """Read the request from a JSON or YAML file, - for stdin; flags override its fields."""
+    negative_prompt: Text = None
+    """What the video should not show."""
+    duration: Duration = None
     """Length of the whole video in seconds."""
     endless: Flag = False
     """Continue until you finish it."""
-    image: Place = None
+    image: Annotated[Place, Parameter(name=("--image", "--first-frame"))] = None
     """Image for the first frame."""
-    last_image: Place = None
+    last_frame: Annotated[Place, Parameter(name=("--last-frame", "--last-image"))] = None
     """Image for the last frame."""
     video: Place = None
     """Video to continue, from its end."""
@@ -108,82 +112,23 @@ class VideoFlags:
     fit: Literal["crop", "pad"] | None = None
     """Crop an image whose shape differs from the video's, or pad it with black."""
     size: Annotated[str | None, Parameter(metavar="WxH")] = None
-    """Frame size in pixels."""
+    """Frame size in pixels; or give a resolution."""
+    resolution: Literal["360p", "480p", "540p", "720p", "768p", "1080p", "2k", "4k"] | None = None
+    """Nominal resolution, for the models that know these names."""
+    aspect_ratio: Annotated[str | None, Parameter(metavar="W:H")] = None
+    """Width to height, such as 16:9; or give a size."""
     fps: Number = None
     """Frames per second."""
+    camera: Camera = None
+    """Camera movement, for the models that take one."""
+    audio: Annotated[bool | None, Parameter(show_default=False)] = None
+    """With audio, or without. Default: as the model does."""
     seed: Number = None
     """Random seed, 0 to 2^63-1. Default: random; recorded in the JSON."""
-    n: Number = None
+    n: Annotated[Number, Parameter(name=("--n", "-n"))] = None
     """Number of videos to generate: NAME.mp4, NAME-2.mp4, ..."""
     allow_unknown_words: Flag = False
     """Allow prompt words outside the model's vocabulary."""
-
-    def request(
-        self,
-        prompt: str | None,
-        routing: RoutingFlags,
-        *,
-        backend: str | None,
-        options: "dict[str, JsonValue]",
-    ) -> "VideoRequest":
-        """Return the request that the flags describe; without a backend any may serve it.
-
-        Raises:
-            InvalidRequestError: a value is impossible.
-        """
-        from pydantic import ValidationError
-
-        from media_agent.errors import InvalidRequestError
-        from media_agent.negotiation.storyboard import read_shots
-        from media_agent.validation import in_words
-        from media_agent_schemas.media import Size
-        from media_agent_schemas.request import VideoMode, VideoRequest
-
-        words: dict[str, object] = {"prompt": prompt}
-        count = whole_number("n", self.n)
-        if self.shot:
-            words = {"shots": read_shots(prompt, self.shot, endless=self.endless)}
-        try:
-            return VideoRequest.model_validate(
-                {
-                    **words,
-                    "mode": VideoMode.VIDEO_EDIT if self.restyle else None,
-                    "inputs": self._build_inputs(),
-                    "duration": number("duration", self.duration),
-                    "endless": self.endless,
-                    "n": 1 if count is None else count,
-                    "seed": whole_number("seed", self.seed),
-                    "size": None if self.size is None else Size.parse(self.size),
-                    "fps": number("fps", self.fps),
-                    "model": backend,
-                    "options": {(backend or "").partition("/")[0]: options} if options else {},
-                    "budget": routing.budget(),
-                    "routing": routing.routing(),
-                }
-            )
-        except ValidationError as error:
-            raise InvalidRequestError(in_words(error, VideoRequest)) from None
-        except ValueError as error:
-            raise InvalidRequestError(str(error)) from None
-
-    def _build_inputs(self) -> "tuple[MediaInput, ...]":
-        from media_agent.errors import InvalidRequestError
-        from media_agent_schemas.media import InputRole, MediaInput
-
-        if self.restyle and self.video is None:
-            raise InvalidRequestError("--restyle needs a video", hint="name it with --video")
-        if self.fit is not None and (self.image, self.last_image, self.video) == (None, None, None):
-            raise InvalidRequestError(f"--fit {self.fit} needs an image or video", hint="--image")
-        places = {
-            InputRole.FIRST_FRAME: self.image,
-            InputRole.LAST_FRAME: self.last_image,
-            InputRole.SOURCE_VIDEO: self.video,
-        }
-        return tuple(
-            MediaInput.from_place(role, place)
-            for role, place in places.items()
-            if place is not None
-        )
 
 
 @Parameter(name="*", group="Output")
@@ -191,9 +136,9 @@ class VideoFlags:
 class OutputFlags:
     """Where the video is written, and what is reported meanwhile."""
 
-    out: Path | None = None
+    out: Output = None
     """Output file, .mp4; its record goes beside it. Default: out/PROMPT-SEED.mp4."""
-    sheet: Path | None = None
+    sheet: OptionalFile = None
     """Also write a contact sheet, .png."""
     overwrite: Flag = False
     """Overwrite existing files."""
@@ -201,6 +146,8 @@ class OutputFlags:
     """Print the path of the growing video, so that you can watch it, and each new chunk."""
     json: Flag = False
     """Print the finished job as JSON on stdout and nothing else."""
+    quiet: Annotated[Flag, Parameter(name=("--quiet", "-q"))] = False
+    """Print the path of the video, and errors; neither progress nor warnings."""
 
 
 HERE = OutputFlags()

@@ -1,5 +1,6 @@
-"""Shots: read from the command line, and laid out on whole chunks."""
+"""Shots: read from a text, and laid out on whole chunks."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
@@ -10,45 +11,31 @@ from media_agent.errors import InvalidRequestError
 from media_agent.validation import in_words
 from media_agent_schemas.request import Shot
 
+_SHOWN = 60  # characters of a shot in a message
+_TIMED = re.compile(r"(?s)(.*)@(\s*[-+]?[\d.,]*(?:e[-+]?\d+)?\s*s?|nan|[-+]?inf)", re.IGNORECASE)
+"""A text with `@` and what is meant as a number, or nothing; `mail@home` is none."""
 
-def read_shots(
-    prompt: str | None, texts: Sequence[str], *, endless: bool = False
-) -> tuple[Shot, ...]:
-    """Return the shots of a command line: the prompt, then one for every `TEXT@SECONDS`.
 
-    The prompt has no duration: it gets what the others leave of the whole. In an endless video that
-    is the last shot instead, and all before it, the prompt too, are `TEXT@SECONDS`.
+def read_shot(text: str) -> Shot:
+    """Return the shot of `TEXT@SECONDS`; without `@SECONDS` it has no duration.
 
     Raises:
-        InvalidRequestError: a text has no @SECONDS, or a prompt or a length is impossible.
+        InvalidRequestError: the prompt or the duration is impossible.
     """
-    if endless:
-        *timed, last = texts if prompt is None else (prompt, *texts)
-        return (*map(_read_shot, timed), _make_shot("the last shot", last, None))
-    first = () if prompt is None else (_make_shot("the first shot", prompt, None),)
-    return (*first, *map(_read_shot, texts))
-
-
-def _read_shot(text: str) -> Shot:
-    prompt, at, seconds = text.rpartition("@")
-    shown = text if len(text) <= 60 else f"{text[:57]}..."
-    example = 'for example --shot "a blue square moving left@3"'
-    if not at:
-        raise InvalidRequestError(f"shot {shown!r} is not TEXT@SECONDS", hint=example)
+    timed = _TIMED.fullmatch(text)
+    shown = text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
+    prompt, seconds = (text, None) if timed is None else timed.groups()
     try:
-        length = float(seconds)
+        duration = None if seconds is None else float(seconds)
     except ValueError:
         raise InvalidRequestError(
-            f"shot {shown!r} ends in {seconds!r}, which is not a number of seconds", hint=example
+            f"shot {shown!r} ends in {seconds!r}, which is not a number of seconds",
+            hint='write TEXT@SECONDS, such as "a blue square moving left@3"',
         ) from None
-    return _make_shot(f"shot {shown!r}", prompt, length)
-
-
-def _make_shot(name: str, prompt: str, duration: float | None) -> Shot:
     try:
         return Shot(prompt=prompt, duration=duration)
     except ValidationError as error:
-        raise InvalidRequestError(f"{name}: {in_words(error, Shot)}") from None
+        raise InvalidRequestError(f"shot {shown!r}: {in_words(error, Shot)}") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +79,6 @@ def _resolve_lengths(shots: Sequence[Shot], total: int | None, fps: float) -> li
         raise InvalidRequestError(
             f"the timed shots take {timed:g} s and leave nothing of the {total / fps:g} s "
             "for the shot without a duration",
-            hint="make the whole longer, for example with --duration, or the shots shorter",
+            hint="give every shot its length, or make the whole longer",
         )
     return [left if shot.duration is None else shot.duration for shot in shots]

@@ -200,7 +200,10 @@ def test_a_second_run_to_one_place_is_refused(run: Run) -> None:
         (["a", "--option", "latency"], "not NAME=VALUE"),
         (["a", "--option", "latency_seconds=x"], "not of type number"),
         (["a", "--option", "fault=crash", "--option", "fault=crash"], "given twice"),
-        (["a", "--shot", "b"], "not TEXT@SECONDS"),
+        (["a", "--shot", "b"], "2 shots have no duration; at most one may omit it (give every"),
+        (["a", "--shot", "b@"], "shot 'b@' ends in '', which is not a number of seconds"),
+        (["a@3", "--duration", "5"], "the prompt has @3 and --duration is 5 (give one)"),
+        (["--shot", "b@3", "--duration", "5"], "the shots take 3 s together, not 5 s"),
         (["a", "--shot", "b@9", "--duration", "5"], "leave nothing"),
         (["a", "--out", "."], "is a folder"),
         (["a", "--out", "no/a.mp4"], "mkdir -p"),
@@ -215,9 +218,9 @@ def test_a_second_run_to_one_place_is_refused(run: Run) -> None:
         (["a", "--fit", "pad"], "--fit pad needs an image"),
         (["a", "--fit", "stretch", "--image", "a.png"], "--fit"),
         (["a", "--endless", "--duration", "3"], "give one of duration, num_frames, endless"),
-        (["a", "--endless", "--shot", "b"], "shot 'a' is not TEXT@SECONDS"),
+        (["a", "--endless", "--shot", "b"], "2 shots have no duration"),
         (["a@1", "--endless", "--shot", "b@2", "--video", ""], "path"),
-        ([], "prompt"),
+        ([], "nothing describes the video (give a PROMPT, --shot TEXT@SECONDS or --request"),
     ],
 )
 def test_bad_input_gets_one_clear_line_and_leaves_nothing(

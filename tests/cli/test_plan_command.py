@@ -91,7 +91,7 @@ def test_a_named_model_is_the_only_candidate(capsys: pytest.CaptureFixture[str])
         (["--max-cost", "lots"], "--max-cost 'lots' is not a number"),
         (["--max-cost", "-1"], "--max-cost -1 is not an amount"),
         (["--route", "tinny"], "unknown route 'tinny' (did you mean tiny?"),
-        (["--option", "steps=4"], "name it with --backend"),
+        (["--option", "steps=4"], "name it with --model"),
         (["--backend", "sandbocks"], "did you mean sandbox?"),
         (["--endless", "--duration", "4"], "give one of duration"),
     ],

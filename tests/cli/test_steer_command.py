@@ -135,12 +135,11 @@ def test_a_video_of_a_file_is_extended_by_a_model_that_takes_videos(
         (["steer", "VIDEO", "a dog", "--at", "soon"], "--at 'soon' is not next, now or", 2),
         (["steer", "VIDEO", " "], "prompt is empty", 2),
         (["branch", "VIDEO"], "the branch has no prompt", 2),
-        (["branch", "VIDEO", "a dog", "--shot", "a cow@1"], "both prompt and shots", 2),
         (["branch", "VIDEO", "a dog", "--at", "9"], "cannot branch at chunk 9: it has 3", 2),
         (["branch", "VIDEO", "a dog", "--at", "1.5"], "--at '1.5' is not a whole number", 2),
         (
             ["branch", "VIDEO", "--shot", "a@1", "--duration", "1"],
-            "each --shot has its own length",
+            "each shot has its own length",
             2,
         ),
         (["extend", "VIDEO", "a dog", "--seed", "1"], "keeps its own backend and seed", 2),

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from media_agent.errors import InvalidRequestError
-from media_agent.negotiation.storyboard import lay_out, read_shots
+from media_agent.negotiation.storyboard import lay_out, read_shot
 from media_agent_schemas import Shot
 
 CHUNK = 24
@@ -17,35 +17,42 @@ def shots_of(*lengths: float | None) -> list[Shot]:
     return [Shot(prompt="a cat", duration=length) for length in lengths]
 
 
-def test_the_prompt_is_the_first_shot_and_has_no_length_of_its_own() -> None:
-    shots = read_shots("a cat", ["a dog@2", "a cow@1.5"])
-
-    assert shots == (
-        Shot(prompt="a cat"),
-        Shot(prompt="a dog", duration=2),
-        Shot(prompt="a cow", duration=1.5),
-    )
-
-
-def test_a_shot_is_split_at_its_last_at_sign() -> None:
-    assert read_shots("a", ["mail me@home@3"])[1] == Shot(prompt="mail me@home", duration=3)
+@pytest.mark.parametrize(
+    ("text", "prompt", "seconds"),
+    [
+        ("a dog@2", "a dog", 2),
+        ("a dog@1.5", "a dog", 1.5),
+        ("a dog@ 2", "a dog", 2),
+        ("a dog@1e1", "a dog", 10),
+        ("mail me@home@3", "mail me@home", 3),
+        ("a dog", "a dog", None),
+        ("mail me@home", "mail me@home", None),
+        ("a sign: open @7eleven", "a sign: open @7eleven", None),
+        ("two\nlines@3", "two\nlines", 3),
+    ],
+)
+def test_a_shot_is_split_at_its_last_at_sign_if_a_number_follows(
+    text: str, prompt: str, seconds: float | None
+) -> None:
+    assert read_shot(text) == Shot(prompt=prompt, duration=seconds)
 
 
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("a dog", "not TEXT@SECONDS"),
         ("a dog@", "not a number of seconds"),
-        ("a dog@soon", "'soon', which is not a number"),
+        ("a dog@3,5", "'3,5', which is not a number"),
+        ("a dog@3s", "'3s', which is not a number"),
         ("a dog@0", "duration 0 s is not above zero"),
         ("a dog@-2", "not above zero"),
         ("a dog@nan", "not a finite number"),
+        ("a dog@inf", "not a finite number"),
         ("@3", "prompt is empty"),
     ],
 )
 def test_a_shot_that_cannot_be_read_is_refused_by_name(text: str, reason: str) -> None:
     with pytest.raises(InvalidRequestError, match=reason) as caught:
-        read_shots("a cat", [text])
+        read_shot(text)
 
     assert repr(text) in caught.value.message
 

@@ -1,5 +1,6 @@
 """The command that makes a video."""
 
+from media_agent.cli.arguments import Text
 from media_agent.cli.flags import (
     HERE,
     NO_FLAGS,
@@ -11,18 +12,18 @@ from media_agent.cli.flags import (
 
 
 def generate(
-    prompt: str,
+    prompt: Text = None,
     /,
     *,
     video: VideoFlags = NO_WISHES,
     routing: RoutingFlags = NO_FLAGS,
     output: OutputFlags = HERE,
-    idempotency_key: str | None = None,
+    idempotency_key: Text = None,
 ) -> int:
     """Generate a video from a prompt or a storyboard of shots.
 
     Args:
-        prompt: What the video shows; in a storyboard, the first shot.
+        prompt: What the video shows, TEXT or TEXT@SECONDS; in a storyboard, the first shot.
         video: How the video looks.
         routing: Which backend to use, and the maximum cost.
         output: Where the video is written.

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from media_agent.cli.arguments import Flag
+from media_agent.cli.arguments import Flag, Text
 from media_agent.cli.flags import NO_FLAGS, NO_WISHES, RoutingFlags, VideoFlags
 from media_agent.cli.screen import tell_json
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def plan(
-    prompt: str,
+    prompt: Text = None,
     /,
     *,
     video: VideoFlags = NO_WISHES,
@@ -21,7 +21,7 @@ def plan(
     """Compare the backends for a video, and explain the choice; nothing is started or spent.
 
     Args:
-        prompt: What the video shows; in a storyboard, the first shot.
+        prompt: What the video shows, TEXT or TEXT@SECONDS; in a storyboard, the first shot.
         video: How the video looks.
         routing: Which backends to compare, and the maximum cost. Default: all of them.
         json: Print the report as JSON on stdout and nothing else.
@@ -36,12 +36,14 @@ def plan(
     return 0 if report.chosen is not None else _exit_code(report)
 
 
-async def _build_report(prompt: str, video: VideoFlags, routing: RoutingFlags) -> "PlanReport":
+async def _build_report(
+    prompt: str | None, video: VideoFlags, routing: RoutingFlags
+) -> "PlanReport":
     from media_agent.cli.build_request import request_of
     from media_agent.client import VideoClient
 
     async with VideoClient() as client:
-        request = await request_of(client, prompt, video, routing, routing.backend)
+        request = await request_of(client, prompt, video, routing)
         words = video.allow_unknown_words
         policy = routing.chosen_policy()
         return await client.plan_all(request, policy=policy, allow_unknown_words=words)
