@@ -4,10 +4,12 @@ import os
 import sys
 from collections.abc import Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 from cyclopts import App, CycloptsError
 
 from media_agent.cli.commands.backends import backends
+from media_agent.cli.commands.completion import completion_of
 from media_agent.cli.commands.config import config_app
 from media_agent.cli.commands.generate import generate
 from media_agent.cli.commands.init import init
@@ -18,8 +20,12 @@ from media_agent.cli.commands.schema import print_schema, print_tools
 from media_agent.cli.commands.simulate import simulate
 from media_agent.cli.commands.steer import branch, extend, finish, steer
 from media_agent.cli.commands.verify_live import verify_live
-from media_agent.cli.screen import keeping_stdout, one_line, say
+from media_agent.cli.screen import keeping_stdout, one_line, say_error, tell_error
 
+if TYPE_CHECKING:
+    from media_agent_schemas.errors import ErrorInfo
+
+_JSON = "--json"
 _USAGE = 2
 _INTERRUPTED = 130
 _INTERNAL = 1
@@ -55,49 +61,49 @@ def build_app() -> App:
     app.command(verify_live)
     app.command(print_tools, name="tools")
     app.command(print_schema, name="schema")
+    app.command(completion_of(app), name="completion")
     return app
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return the exit code; absent arguments are those of the process."""
+    words = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        command, given, _ = build_app().parse_args(
-            sys.argv[1:] if arguments is None else list(arguments),
-            exit_on_error=False,
-            print_error=False,
-        )
+        command, given, _ = build_app().parse_args(words, exit_on_error=False, print_error=False)
         run = partial(command, *given.args, **given.kwargs)
         is_help = isinstance(getattr(command, "__self__", None), App)  # which writes to stdout
         code = run() if is_help else keeping_stdout(run)
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
-    except KeyboardInterrupt:
-        say("stopped")
-        return _INTERRUPTED
     except BrokenPipeError:  # whoever read our output has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _INTERNAL
-    except Exception as error:  # noqa: BLE001  # the last resort: a user never sees a traceback
-        return _fail(error)
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  # a user sees no traceback
+        info, code = _info_of(error)
+        say_error(info)
+        if _JSON in words:
+            tell_error(info)
+        return code
 
 
-def _fail(error: Exception) -> int:
-    """Say in one line what went wrong and return the exit code."""
-    from media_agent.errors import MediaAgentError, exit_code, in_full
+def _info_of(error: BaseException) -> "tuple[ErrorInfo, int]":
+    """Return in words what went wrong, and the exit code."""
+    from media_agent.errors import JobCancelledError, MediaAgentError, exit_code, to_info
+    from media_agent.storage.files import as_storage_error
+    from media_agent_schemas.errors import ErrorInfo
 
     match error:
-        case MediaAgentError():
-            say(f"error: {in_full(error)}")
-            return exit_code(error)
+        case KeyboardInterrupt():
+            return to_info(JobCancelledError("stopped")), _INTERRUPTED
         case OSError():
-            from media_agent.storage.files import as_storage_error
-
-            return _fail(as_storage_error(error.filename or "the output", error))
+            return _info_of(as_storage_error(error.filename or "the output", error))
+        case MediaAgentError():
+            return to_info(error), exit_code(error)
         case CycloptsError():
-            say(f"error: {error} (media-agent --help)")
-            return _USAGE
+            command = " ".join(["media-agent", *(error.command_chain or ())])
+            said = {"message": one_line(error), "hint": f"{command} --help"}
+            return ErrorInfo(code="invalid_request", **said), _USAGE
     if sys.flags.dev_mode:
         raise error
-    said = one_line(f"{type(error).__name__}: {error}")
-    say(f"error: a bug in media-agent: {said} (python -X dev shows where)")
-    return _INTERNAL
+    said = {"message": one_line(f"a bug in media-agent: {type(error).__name__}: {error}")}
+    return ErrorInfo(code="internal", **said, hint="python -X dev shows where"), _INTERNAL

@@ -5,10 +5,10 @@ from typing import Literal
 
 from media_agent.cli.progress import ProgressLine
 from media_agent.cli.run_job import kept
-from media_agent.cli.screen import say, tell, tell_json
+from media_agent.cli.screen import say, say_error, tell, tell_error, tell_json
 from media_agent.cli.signals import Interruption, cancelled_by_signals, let_finish
 from media_agent.client import VideoClient
-from media_agent.errors import exit_code, in_full
+from media_agent.errors import JobCancelledError, exit_code, to_info
 from media_agent_schemas.jobs import JobStatus, VideoJob
 
 
@@ -27,7 +27,11 @@ async def go_on(job_id: str | None, *, take_over: bool, json: bool) -> int:
         except asyncio.CancelledError:
             if interruption.number is None:
                 raise
-            say("stopped; media-agent jobs list shows its state")
+            hint = "media-agent jobs list shows its state"
+            stopped = to_info(JobCancelledError("stopped", hint=hint))
+            say_error(stopped)
+            if json:
+                tell_error(stopped)
             return interruption.exit_code
     for job in ends:
         tell_json(job, indent=None) if json else _report_end(job)
@@ -128,7 +132,7 @@ def _report_end(job: VideoJob) -> None:
     if job.error is None:
         say(f"{job.id}: {job.status}{kept(job)}")
     else:
-        say(f"error: {job.id}: {in_full(job.error)}{kept(job)}")
+        say_error(job.error, place=f"{job.id}: ", kept=kept(job))
 
 
 def _exit_code(job: VideoJob) -> int:

@@ -4,7 +4,7 @@ import sys
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from media_agent.cli.screen import one_line, say
+from media_agent.cli.screen import is_quiet, one_line, say
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -28,7 +28,7 @@ class ProgressLine:
         self._name = f"{plan.backend}/{plan.model}"
         self._phase = ""
         self._frames = frames if plan.origin is None else max(frames, plan.origin.frames)
-        self._bar = _make_bar() if _is_terminal() and not follow else None
+        self._bar = _make_bar() if _is_terminal() and not follow and not is_quiet() else None
         if self._bar is not None:
             self._task = self._bar.add_task(self._name, total=1.0)
 

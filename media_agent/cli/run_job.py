@@ -7,10 +7,16 @@ from pathlib import Path
 from media_agent.cli.build_request import Order, planned
 from media_agent.cli.flags import OutputFlags
 from media_agent.cli.progress import ProgressLine
-from media_agent.cli.screen import say, tell, tell_json
+from media_agent.cli.screen import quietly, say, say_error, tell, tell_error, tell_json, tell_line
 from media_agent.cli.signals import Interruption, cancelled_by_signals, let_finish
 from media_agent.client import VideoClient
-from media_agent.errors import InvalidRequestError, JobNotFoundError, exit_code, in_full
+from media_agent.errors import (
+    InvalidRequestError,
+    JobCancelledError,
+    JobNotFoundError,
+    exit_code,
+    to_info,
+)
 from media_agent.provenance.job_sheet import write_job_sheet
 from media_agent.routing.explain import changes_in, price_of
 from media_agent.storage.files import free_bytes
@@ -28,7 +34,7 @@ async def make(order: Order) -> int:
     """
     sheet = order.output.sheet
     _check_sheet(sheet, overwrite=order.output.overwrite)
-    with cancelled_by_signals() as interruption:
+    with quietly(order.output.quiet), cancelled_by_signals() as interruption:
         try:
             async with VideoClient() as client:
                 job = await _make(client, order, interruption)
@@ -37,9 +43,12 @@ async def make(order: Order) -> int:
         except asyncio.CancelledError:
             if interruption.number is None:
                 raise
-            say("stopped before anything was generated")
+            stopped = to_info(JobCancelledError("stopped before anything was generated"))
+            say_error(stopped)
+            if order.output.json:
+                tell_error(stopped)
             return interruption.exit_code
-    return _report(job, order.output, interruption)
+        return _report(job, order.output, interruption)
 
 
 async def _make(client: VideoClient, order: Order, interruption: Interruption) -> VideoJob:
@@ -104,6 +113,9 @@ def _report(job: VideoJob, output: OutputFlags, interruption: Interruption) -> i
     """Say how it ended and return the exit code."""
     if output.json:
         tell_json(job)
+    elif output.quiet:
+        for file in job.artifacts if job.status is JobStatus.COMPLETED else ():
+            tell_line(str(file.path or file.uri))
     elif job.status is JobStatus.COMPLETED:
         tell(f"{job.artifacts[0].path}: {_describe(job)}")
         for other in job.artifacts[1:]:
@@ -114,7 +126,7 @@ def _report(job: VideoJob, output: OutputFlags, interruption: Interruption) -> i
     if job.status is JobStatus.COMPLETED:
         return 0
     if job.error is not None:
-        say(f"error: {in_full(job.error)}{kept(job)}")
+        say_error(job.error, kept=kept(job))
         return exit_code(job.error)
     say(f"stopped: {_describe(job) if job.artifacts else 'no frames yet'}{kept(job)}")
     return interruption.exit_code

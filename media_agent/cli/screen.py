@@ -1,15 +1,23 @@
 """What people read: single lines on stderr, tables on stdout, never a foreign control code."""
 
 import json
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
-from typing import TextIO, TypeVar
+from typing import TYPE_CHECKING, TextIO, TypeVar
+
+if TYPE_CHECKING:
+    from media_agent.errors import MediaAgentError
+    from media_agent_schemas.errors import ErrorInfo
 
 Answer = TypeVar("Answer")
 _STDOUT, _STDERR = 1, 2
+_DIGITS = 9  # of a number in JSON: a frame rate has eight
+_CENTS = 4  # decimals of an amount in USD
 _kept: list[TextIO] = []  # stdout, while it is kept for this module
+_quiet: list[bool] = []  # whether only errors go to stderr, innermost last
 
 
 def keeping_stdout(run: Callable[[], Answer]) -> Answer:
@@ -71,9 +79,41 @@ def one_line(text: object) -> str:
     )
 
 
+@contextmanager
+def quietly(is_quiet: bool) -> Iterator[None]:
+    """Write neither progress nor warnings meanwhile, only errors, if that is wanted."""
+    before = logging.root.manager.disable
+    _quiet.append(is_quiet)
+    logging.disable(logging.WARNING if is_quiet else before)
+    try:
+        yield
+    finally:
+        logging.disable(before)
+        _quiet.pop()
+
+
+def is_quiet() -> bool:
+    """Return whether only errors are written to stderr."""
+    return any(_quiet)
+
+
 def say(text: str) -> None:
     """Write one line to stderr."""
-    _write(one_line(text), sys.stderr)
+    if not is_quiet():
+        _write(one_line(text), sys.stderr)
+
+
+def say_error(error: "MediaAgentError | ErrorInfo", *, place: str = "", kept: str = "") -> None:
+    """Write one line on an error to stderr; `place` is before it, and what was kept behind it."""
+    from media_agent.errors import in_full
+
+    _write(one_line(f"error: {place}{in_full(error)}{kept}"), sys.stderr)
+
+
+def tell_error(error: "ErrorInfo") -> None:
+    """Write an error to stdout for programs, as the tools of an agent give it."""
+    told = error.model_dump(mode="json", exclude={"schema_version"}, exclude_none=True)
+    tell_json({"error": told}, indent=None)
 
 
 def tell(text: str) -> None:
@@ -89,8 +129,20 @@ def tell_line(line: str) -> None:
 def tell_json(data: object, *, indent: int | None = 2) -> None:
     """Write data, or what has a `model_dump`, to stdout as JSON, for programs."""
     dump = getattr(data, "model_dump", None)
-    said = json.dumps(data if dump is None else dump(mode="json"), indent=indent)
+    said = json.dumps(_rounded(data if dump is None else dump(mode="json")), indent=indent)
     print(said, file=_current_stdout())
+
+
+def _rounded(data: object, name: str = "") -> object:
+    """Return data whose numbers have no more digits than mean something."""
+    match data:
+        case dict():
+            return {key: _rounded(value, str(key)) for key, value in data.items()}
+        case list() | tuple():
+            return [_rounded(each, name) for each in data]
+        case float():
+            return round(data, _CENTS) if name.endswith("usd") else float(f"{data:.{_DIGITS}g}")
+    return data
 
 
 def tell_facts(facts: Iterable[tuple[str, object]]) -> None:

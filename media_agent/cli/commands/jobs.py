@@ -122,7 +122,7 @@ def resume_job(job_id: str | None = None, /, *, take_over: Flag = False, json: F
     Args:
         job_id: As shown by jobs list; may have an unknown outcome.
         take_over: Take over a job whose process is running but hung.
-        json: Print each finished job as one line of JSON.
+        json: Print JSON: {"data": [job, ...]}.
     """
     import asyncio
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from media_agent.cli.arguments import Flag, Number, number
-from media_agent.cli.screen import say, tell_facts, tell_json
+from media_agent.cli.screen import say_error, tell_facts, tell_json
 
 if TYPE_CHECKING:
     from media_agent.verify_live import VerificationReport
@@ -24,7 +24,7 @@ def verify_live(
     """
     import asyncio
 
-    from media_agent.errors import exit_code, in_full
+    from media_agent.errors import exit_code
 
     report = asyncio.run(_verify(backend, number("max-cost", max_cost) or 0.0))
     if out is not None:
@@ -37,7 +37,7 @@ def verify_live(
     else:
         tell_facts(_list_facts(report))
     if report.error is not None:
-        say(f"error: {in_full(report.error)}")
+        say_error(report.error)
         return exit_code(report.error)
     return 0 if report.proves is not None else 1
 

@@ -1,0 +1,23 @@
+"""The command that prints what a shell needs to complete the others."""
+
+from collections.abc import Callable
+from typing import Literal
+
+from cyclopts import App
+
+from media_agent.cli.screen import tell_line
+
+
+def completion_of(app: App) -> Callable[[Literal["bash", "zsh", "fish"]], int]:
+    """Return the command that completes an app."""
+
+    def completion(shell: Literal["bash", "zsh", "fish"], /) -> int:
+        """Print the completion script of a shell.
+
+        Args:
+            shell: For bash, put eval "$(media-agent completion bash)" into ~/.bashrc.
+        """
+        tell_line(app.generate_completion(shell=shell))
+        return 0
+
+    return completion
