@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from media_agent.cli.arguments import number, whole_number
 from media_agent.cli.flags import RoutingFlags, VideoFlags
 from media_agent.cli.request_file import RequestFile
+from media_agent.config.file import merge_tables
 from media_agent.errors import Fault, InvalidRequestError
 from media_agent.negotiation.storyboard import read_shot
 from media_agent.validation import fault_in_words, faults_of, in_words
@@ -87,7 +88,7 @@ def merged(file: Mapping[str, Any], given: dict[str, Any]) -> dict[str, Any]:
         fields.pop(name, None)
     for name in ("routing", "options"):
         if isinstance(file.get(name), dict) and name in given:
-            fields[name] = _over(file[name], given[name])
+            fields[name] = merge_tables(file[name], given[name])
     if isinstance(file.get("inputs"), list) and "inputs" in given:
         roles = {medium.role for medium in given["inputs"]}
         kept = (each for each in file["inputs"] if _role(each) not in roles)
@@ -120,16 +121,6 @@ def _said(fault: Fault, given: Mapping[str, Any], file: RequestFile | None) -> s
 
 def _is_timed(shots: Sequence[Shot]) -> bool:
     return bool(shots) and all(shot.duration is not None for shot in shots)
-
-
-def _over(below: dict[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a mapping over another one, and so on for the mappings in them."""
-    inner = {
-        name: _over(below[name], value)
-        for name, value in above.items()
-        if isinstance(value, dict) and isinstance(below.get(name), dict)
-    }
-    return {**below, **above, **inner}
 
 
 def _role(medium: object) -> object:

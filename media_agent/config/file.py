@@ -121,6 +121,16 @@ def read_text(path: Path, *, largest: int) -> str:
     return content.decode("utf-8-sig").replace("\r\n", "\n")
 
 
+def merge_tables(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Return one table over another, and so on for the tables in them."""
+    inner = {
+        name: merge_tables(below[name], value)
+        for name, value in above.items()
+        if isinstance(value, Mapping) and isinstance(below.get(name), Mapping)
+    }
+    return {**below, **above, **inner}
+
+
 def why_unreadable(error: OSError | ValueError) -> str:
     """Return in words why `read_text` gave nothing."""
     if isinstance(error, UnicodeDecodeError):

@@ -42,7 +42,14 @@ from media_agent.concealing import (
     is_variable_name,
     without_keys,
 )
-from media_agent.config.file import ConfigFile, files_read, read_file, read_text, why_unreadable
+from media_agent.config.file import (
+    ConfigFile,
+    files_read,
+    merge_tables,
+    read_file,
+    read_text,
+    why_unreadable,
+)
 from media_agent.environment import value_of, variables
 from media_agent.errors import ConfigurationError, Fault
 from media_agent.redact import redact, redact_value
@@ -55,6 +62,7 @@ from media_agent_schemas.request import RoutingPreference
 PREFIX = "MEDIA_AGENT_"
 _DELIMITER = "__"
 _LARGEST_KEY = 2**16  # bytes of a file with a key
+_MANY_FAULTS = 20  # of the kind that hides another one
 _LONG_KEY = 8  # characters; a shorter one may be an ordinary word elsewhere
 _LOGGER = logging.getLogger(__name__)
 
@@ -303,6 +311,20 @@ class Sources:
         file = next((file for file in self.files if file.sets(place)), None)
         return "default" if file is None else f"{file.path}:{file.line(place)}"
 
+    def names(self, table: str) -> set[str]:
+        """Return the names in a table, wherever it is written, whatever is wrong with them."""
+        said = (self.arguments, self.environment, *(file.data for file in self.files))
+        tables = (each.get(table) for each in said)
+        return {name for each in tables if isinstance(each, Mapping) for name in each}
+
+    def merged(self) -> dict[str, Any]:
+        """Return what all of them say together."""
+        files = (file.data for file in reversed(self.files))
+        merged: dict[str, Any] = {}
+        for each in (*files, self.environment, self.arguments):
+            merged = merge_tables(merged, each)
+        return merged
+
     def describe(self, fault: Fault) -> str:
         """Return a fault in a line that begins with where it is."""
         name, problem = without_keys(".".join(fault.place)), without_keys(fault.problem)
@@ -311,6 +333,48 @@ class Sources:
             file = next((file for file in self.files if file.line(fault.place)), None)
             where = "settings" if file is None else f"{file.path}:{file.line(fault.place)}"
         return f"{where}: {name}: {problem}" if ":" in where else f"{where}: {problem}"
+
+
+class _GivenSettings(Settings):
+    """Settings from arguments alone."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read nothing else."""
+        return (init_settings,)
+
+
+def read_sound(sources: Sources) -> tuple[Settings, tuple[Fault, ...]]:
+    """Return the settings without their malformed values, and what is wrong with those."""
+    data = sources.merged()
+    found: dict[Fault, None] = {}
+    for _ in range(_MANY_FAULTS):  # without one value another may be wrong
+        try:
+            return _GivenSettings(**data), tuple(found)
+        except ValidationError as error:
+            faults = faults_of(error, Settings)
+        for fault in faults:
+            _remove(data, fault.place)
+        found |= dict.fromkeys(faults)
+    return _GivenSettings(), tuple(found)
+
+
+def _remove(data: dict[str, Any], place: Sequence[str]) -> None:
+    """Remove the value at a place; where there is none, what it is missing from."""
+    table = data
+    for name, below in zip(place, (*place[1:], None), strict=False):
+        inner = table.get(name)
+        if not isinstance(inner, dict) or below not in inner:
+            table.pop(name, None)
+            return
+        table = inner
 
 
 def load_settings(**arguments: Any) -> Settings:

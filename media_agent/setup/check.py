@@ -1,11 +1,14 @@
 """Looks through the settings for faults before work does, and says each with its file and line."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from pydantic import JsonValue
+
 from media_agent.backend.protocol import VideoBackend
-from media_agent.concealing import is_telling
+from media_agent.concealing import is_telling, without_keys
 from media_agent.config.file import ConfigFile
 from media_agent.config.settings import (
     BackendSection,
@@ -13,6 +16,7 @@ from media_agent.config.settings import (
     Sources,
     is_open_to_others,
     load_settings,
+    read_sound,
     unknown_variables,
 )
 from media_agent.errors import ConfigurationError, Fault, MediaAgentError, in_full
@@ -21,13 +25,31 @@ from media_agent.registry.registry import Registry
 from media_agent.routing.listing import list_all
 from media_agent.suggest import did_you_mean
 
+_PLACE = re.compile(r"(?:(?P<file>.+?):(?P<line>\d+)|(?P<variable>MEDIA_AGENT_\w+)|settings): ")
+"""Where a finding is, at the beginning of its text."""
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing to know about the settings; it begins with where it is."""
+    """One thing to know about the settings; its text begins with where it is."""
 
     text: str
+    key: str | None = None
     is_fault: bool = True
+
+    def as_json(self) -> dict[str, JsonValue]:
+        """Return it for programs: what, and where as far as that is known."""
+        place = _PLACE.match(self.text)
+        said = self.text if place is None else self.text[place.end() :]
+        line = None if place is None else place["line"]
+        return {
+            "level": "error" if self.is_fault else "warning",
+            "file": None if place is None else place["file"],
+            "line": None if line is None else int(line),
+            "variable": None if place is None else place["variable"],
+            "key": self.key,
+            "message": said.removeprefix(f"{self.key}: "),
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,30 +71,30 @@ def check(config: Path | None = None) -> Report:
     if config is not None and not config.is_file():
         return Report((), (Finding(f"{config}: no such file"),))
     try:
-        settings = load_settings(**arguments)
-        sources = Sources.look(**arguments)
+        load_settings(**arguments)
     except ConfigurationError as error:
-        return Report((), tuple(map(Finding, _list_problems(error, arguments))))
+        if not error.faults:  # a source cannot be read at all
+            return Report((), (Finding(in_full(error)),))
+    sources = Sources.look(**arguments)
+    settings, malformed = read_sound(sources)
     registry = Registry(kinds=settings.kinds())
     keys = [secret.get_secret_value() for secret in settings.secrets()]
-    faults = [sources.describe(fault) for fault in _find_faults(settings, registry)]
+    faults = (*malformed, *_find_faults(settings, registry, sources.names("backends")))
+    described = [Finding(sources.describe(each), _name(each.place)) for each in faults]
     warnings = (*_find_warnings(settings, sources), *list_all(registry, settings).faults)
-    findings = (
-        *(Finding(redact(text, keys)) for text in faults),
-        *(Finding(redact(text, keys), is_fault=False) for text in warnings),
-    )
-    return Report(tuple(file.path for file in sources.files), findings)
+    findings = (*described, *(Finding(text, is_fault=False) for text in warnings))
+    redacted = (replace(each, text=redact(each.text, keys)) for each in findings)
+    return Report(tuple(file.path for file in sources.files), tuple(redacted))
 
 
-def _list_problems(error: ConfigurationError, arguments: dict[str, Path]) -> list[str]:
-    """Return the faults one by one where the sources can be read at all."""
-    if not error.faults:
-        return [in_full(error)]
-    sources = Sources.look(**arguments)
-    return [sources.describe(fault) for fault in error.faults]
+def _name(place: Sequence[str]) -> str:
+    return without_keys(".".join(place))
 
 
-def _find_faults(settings: Settings, registry: Registry) -> Iterator[Fault]:
+def _find_faults(
+    settings: Settings, registry: Registry, sections: Collection[str]
+) -> Iterator[Fault]:
+    """Yield what is wrong beyond malformed values; `sections` are all that are written."""
     backends: dict[str, VideoBackend | None] = {}
     for name, section in settings.backends.items():
         key_faults = [*_find_key_faults(name, section)]
@@ -85,8 +107,9 @@ def _find_faults(settings: Settings, registry: Registry) -> Iterator[Fault]:
             said = {fault.problem for fault in key_faults}
             yield from (fault for fault in faults if fault.problem not in said)
     known = _Known(settings, registry, backends)
+    unread = set(sections) - settings.backends.keys()  # their own faults are known
     for place, name in _list_names(settings):
-        problem = known.problem(name)
+        problem = None if name.partition("/")[0] in unread else known.problem(name)
         if problem is not None:
             yield Fault(place, problem)
 

@@ -155,17 +155,68 @@ def test_another_file_can_be_checked(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert checked(capsys, "missing.toml") == (19, ["missing.toml: no such file"])
 
 
-def test_programs_get_faults_and_warnings_apart(
-    file: Path, capsys: pytest.CaptureFixture[str]
+def test_malformed_values_hide_no_other_fault(
+    file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    file.write_text('default_backend = "x"')
+    monkeypatch.setenv("MEDIA_AGENT_THREADS", "many")
+    file.write_text("""default_backend = "broken"
+polici = "strict"
+[budget]
+max_cost_usd = -1
+[backends.a]
+kind = "sandbx"
+bogus = 1
+[backends.broken]
+base_url = "ftp://x"
+kind = "fal"
+[backends.b]
+kind = "sandbox"
+options = {fail = 1}
+[routes.c]
+model = "sandbox"
+allow = ["sandbox"]
+[routes.d]
+allow = ["sandbx"]
+""")
+
+    code, lines = checked(capsys)
+
+    assert code == 19
+    at = {line.split(" ")[0].removeprefix(f"{file}:").rstrip(":") for line in lines}
+    assert at == {"MEDIA_AGENT_THREADS", "2", "4", "6", "7", "9", "13", "14", "18"}
+
+
+def test_programs_get_every_finding_with_its_place(
+    file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file.write_text('default_backend = "sandbx"\npolicy = "lax"\n')
+    monkeypatch.setenv("MEDIA_AGENT_POLICI", "strict")
+    monkeypatch.setenv("MEDIA_AGENT_THREADS", "many")
 
     assert main(["config", "check", "--json"]) == 19
 
     report = json.loads(capsys.readouterr().out)
     assert report["files"] == [str(file)]
-    assert len(report["faults"]) == 1
-    assert report["warnings"] == []
+    found = {(each["key"] or each["variable"]): each for each in report["data"]}
+    default = {"level": "error", "file": str(file), "line": 1, "variable": None}
+    assert found["default_backend"].items() >= default.items()
+    assert found["default_backend"]["message"].startswith("unknown backend 'sandbx'; did")
+    assert found["policy"]["line"] == 2
+    assert found["threads"]["variable"] == "MEDIA_AGENT_THREADS"
+    assert found["threads"]["file"] is None
+    assert found["MEDIA_AGENT_POLICI"]["level"] == "warning"
+
+
+def test_programs_get_the_line_of_what_is_no_toml(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file.write_text("a = 1\n[b\n")
+
+    assert main(["config", "check", "--json"]) == 19
+
+    [finding] = json.loads(capsys.readouterr().out)["data"]
+    assert (finding["file"], finding["line"]) == (str(file), 2)
+    assert finding["message"].startswith("not valid TOML")
 
 
 def test_the_settings_are_shown_with_where_each_is_made(

@@ -37,7 +37,7 @@ def test_ten_minutes_name_who_can_go_on_and_why(capsys: pytest.CaptureFixture[st
 def test_without_a_limit_nowhere_an_extended_video_goes_before_a_chain(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert main(["plan", "--duration", "60", "--allow", "fal", "a fox", "--json"]) == 0
+    assert main(["plan", "--duration", "60", "--allow", "fal", "a fox", "--json", "--all"]) == 0
 
     report = PlanReport.model_validate_json(capsys.readouterr().out)
     assert report.chosen is not None

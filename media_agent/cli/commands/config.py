@@ -27,7 +27,7 @@ def check_settings(file: Path | None = None, /, *, json: Flag = False) -> int:
 
     Args:
         file: Check this file instead of the usual ones.
-        json: Print JSON: {"files": [...], "faults": [...], "warnings": [...]}.
+        json: Print JSON: {"data": [{"level", "file", "line", "variable", "key", "message"}, ...]}.
     """
     from media_agent.errors import ConfigurationError, exit_code
     from media_agent.setup.check import check
@@ -38,8 +38,7 @@ def check_settings(file: Path | None = None, /, *, json: Flag = False) -> int:
     code = 0 if report.is_sound else exit_code(ConfigurationError("faults"))
     files = [str(path) for path in report.files]
     if json:
-        data = {"files": files, "faults": faults, "warnings": warnings}
-        tell_json(data)
+        tell_json({"data": [finding.as_json() for finding in report.findings], "files": files})
         return code
     for text in faults:
         tell(text)

@@ -1,6 +1,8 @@
 """The command that plans: which backends could make a video, for how much, and which would."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
 
 from media_agent.cli.arguments import Flag, Text
 from media_agent.cli.flags import NO_FLAGS, NO_WISHES, RoutingFlags, VideoFlags
@@ -17,6 +19,7 @@ def plan(
     video: VideoFlags = NO_WISHES,
     routing: RoutingFlags = NO_FLAGS,
     json: Flag = False,
+    all_candidates: Annotated[Flag, Parameter(name="--all")] = False,
 ) -> int:
     """Compare the backends for a video, and explain the choice; nothing is started or spent.
 
@@ -24,16 +27,21 @@ def plan(
         prompt: What the video shows, TEXT or TEXT@SECONDS; in a storyboard, the first shot.
         video: How the video looks.
         routing: Which backends to compare, and the maximum cost. Default: all of them.
-        json: Print the report as JSON on stdout and nothing else.
+        json: Print JSON: {"chosen": ..., "data": [candidate, ...]}, the candidates in short.
+        all_candidates: With --json: all candidates, each with its whole plan.
     """
     import asyncio
 
+    from media_agent.cli.plan_json import full_plan, refusal_of, short_plan
+    from media_agent.errors import exit_code
+
     report = asyncio.run(_build_report(prompt, video, routing))
     if json:
-        tell_json(report)
+        tell_json(full_plan(report) if all_candidates else short_plan(report))
     else:
         _show(report)
-    return 0 if report.chosen is not None else _exit_code(report)
+    refusal = refusal_of(report)
+    return 0 if refusal is None else exit_code(refusal)
 
 
 async def _build_report(
@@ -79,14 +87,3 @@ def _format_row(candidate: "Candidate") -> tuple[str, ...]:
         "?" if quality is None else f"{quality.tier}/5",
         str(candidate.verification),
     )
-
-
-def _exit_code(report: "PlanReport") -> int:
-    from media_agent.errors import MediaAgentError, exit_code
-    from media_agent.routing.explain import chosen
-
-    try:
-        chosen(report)
-    except MediaAgentError as error:
-        return exit_code(error)
-    return 0
