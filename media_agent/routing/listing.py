@@ -9,6 +9,7 @@ from pydantic import JsonValue
 from media_agent.backend.fence import fenced
 from media_agent.config.settings import Settings
 from media_agent.errors import MediaAgentError, PluginError, in_full
+from media_agent.registry.model_folders import ModelFolders
 from media_agent.registry.registry import Registry
 from media_agent.routing.catalogue import Catalogue
 from media_agent.routing.router import Router
@@ -54,6 +55,8 @@ class Listing:
     """Everything that keeps a backend or a model out of the list."""
     faults: tuple[str, ...] = ()
     """Those of the problems that are faults of a plugin."""
+    notes: tuple[str, ...] = ()
+    """Backends that have no model yet, and how to add one: nothing is wrong with them."""
 
 
 def list_all(registry: Registry, settings: Settings) -> Listing:
@@ -63,6 +66,7 @@ def list_all(registry: Registry, settings: Settings) -> Listing:
     faults += catalogue.problems
     problems = list(faults)
     found: list[Listed] = []
+    notes: list[str] = []
     for name in registry.names():
         try:
             router = _make_router(name, registry, settings, catalogue)
@@ -74,8 +78,13 @@ def list_all(registry: Registry, settings: Settings) -> Listing:
             try:
                 found.append(fenced(who, partial(_list_model, router, model), Listed))
             except MediaAgentError as error:
-                _keep(name, error, problems, faults)
-    return Listing(tuple(found), _drop_duplicates(problems), _drop_duplicates(faults))
+                if _awaits_folders(name, registry, settings):
+                    notes.append(in_full(error))
+                else:
+                    _keep(name, error, problems, faults)
+    return Listing(
+        tuple(found), _drop_duplicates(problems), _drop_duplicates(faults), tuple(notes)
+    )
 
 
 def list_one(wanted: str, registry: Registry, settings: Settings) -> Listing:
@@ -120,6 +129,17 @@ def _build_typical_request(capabilities: Capabilities) -> VideoRequest:
         resolution=capabilities.resolutions[0]
         if capabilities.resolutions and not capabilities.sizes
         else None,
+    )
+
+
+def _awaits_folders(name: str, registry: Registry, settings: Settings) -> bool:
+    """Return whether a backend loads folders of weights and was given none."""
+    kind = registry.kind(name)
+    if kind not in registry.specs or not registry.specs[kind].takes_folders:
+        return False
+    own = settings.backend_settings(name)
+    return not (
+        own.options.get("models") or own.models or ModelFolders(settings.data_dir).folders(kind)
     )
 
 

@@ -32,25 +32,38 @@ def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MEDIA_AGENT_CONFIG", str(file))
 
 
-def test_the_table_says_what_matters_in_100_columns(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_table_has_one_row_a_model_however_long_its_name(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     assert main(["backends"]) == 0
 
     lines = capsys.readouterr().out.splitlines()
     rows = {line.split()[0]: line.split()[1:] for line in lines}
     assert rows["BACKEND/MODEL"] == ["FROM", "LONGEST", "PRICE", "CHECKED", "READY"]
-    assert rows["sandbox/slate"] == ["text", "endless", "free", "simulator", "yes"]
+    slate = ["text", "endless", "free", "simulator", "yes"]
+    assert rows["sandbox/slate"] == slate
+    assert rows["a-name-that-is-much-longer-than-any-column-of-the-table-can-be/slate"] == slate
     assert rows["final/slate"] == ["text", "endless", "$0.50/s", "simulator", "yes"]
     program = ["text", "5", "s", "free", "sheet-only", "needs", "a", "program"]
     assert rows["mine/program"] == program
-    assert [line for line in lines if len(line) > 100 and not line.startswith("problem:")] == []
+    assert [row for name, row in rows.items() if "/" in name and len(row) < 5] == []
 
 
-def test_a_name_too_long_for_its_column_is_not_cut(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_backend_without_models_yet_is_no_problem(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["backends"]) == 0
 
-    lines = capsys.readouterr().out.splitlines()
-    name = "a-name-that-is-much-longer-than-any-column-of-the-table-can-be/slate"
-    assert lines[lines.index(name) + 1].split() == ["text", "endless", "free", "simulator", "yes"]
+    said = capsys.readouterr().out
+    assert "\ndiffusers has no model yet (name one: media-agent models add FOLDER)\n" in said
+    assert "problem:" not in said
+
+
+def test_a_backend_of_several_models_is_a_table_of_them(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["backends", "fal"]) == 0
+
+    heads, *rows = capsys.readouterr().out.splitlines()
+    assert heads.startswith("BACKEND/MODEL")
+    assert len(rows) > 5
+    assert all(row.startswith("fal/") for row in rows)
 
 
 def test_one_backend_is_shown_with_its_options(capsys: pytest.CaptureFixture[str]) -> None:

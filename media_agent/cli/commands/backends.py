@@ -1,19 +1,17 @@
 """The command that lists the backends, or shows everything about one of them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from json import dumps
 from typing import TYPE_CHECKING
 
 from media_agent.cli.arguments import Flag
-from media_agent.cli.screen import one_line, tell, tell_json, tell_line
+from media_agent.cli.screen import table, tell, tell_json
 
 if TYPE_CHECKING:
     from media_agent.routing.listing import Listed
     from media_agent_schemas.capabilities import Capabilities
 
 
-WIDTH = 100
-_GAP = 2  # between two columns
 _HEADS = ("BACKEND/MODEL", "FROM", "LONGEST", "PRICE", "CHECKED", "READY")
 _FROM = {
     "text_to_video": "text",
@@ -29,7 +27,7 @@ def backends(name: str | None = None, /, *, json: Flag = False) -> int:
     """List the backends and their models, or show everything about one of them.
 
     Args:
-        name: NAME or NAME/MODEL, to see its sizes, limits and options.
+        name: NAME for its models only, NAME/MODEL for all about one: sizes, limits, options.
         json: Print everything that is known as JSON.
     """
     from media_agent.config.settings import load_settings
@@ -43,28 +41,16 @@ def backends(name: str | None = None, /, *, json: Flag = False) -> int:
     if json:
         tell_json({"data": [listed.as_json() for listed in found], "problems": list(problems)})
         return 0
-    if name is None:
-        _print_table(found)
-    for listed in () if name is None else found:
-        for line in _list_facts(listed):
+    if len(found) > 1 or name is None:
+        table(_HEADS, [_format_row(listed) for listed in found])
+    else:
+        for line in _list_facts(found[0]):
             tell(line)
+    for line in listing.notes:
+        tell(line)
     for problem in problems:
         tell(f"problem: {problem}")
     return 0
-
-
-def _print_table(found: "Sequence[Listed]") -> None:
-    """Write a table of at most 100 columns; a name too long for its column has its own line."""
-    rows = [_HEADS, *(_format_row(listed) for listed in found)]
-    widths = [max(len(one_line(row[column])) for row in rows) for column in range(len(_HEADS))]
-    widths[0] = min(widths[0], WIDTH - sum(widths[1:]) - _GAP * (len(widths) - 1))
-    for row in rows:
-        name, *rest = map(one_line, row)
-        if len(name) > widths[0]:
-            tell(name)
-            name = ""
-        cells = [cell.ljust(width) for cell, width in zip((name, *rest), widths, strict=True)]
-        tell_line((" " * _GAP).join(cells).rstrip())
 
 
 def _format_row(listed: "Listed") -> tuple[str, ...]:
