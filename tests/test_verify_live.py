@@ -159,6 +159,6 @@ def test_the_command_prints_the_tools(capsys: pytest.CaptureFixture[str]) -> Non
 
     assert main(["tools", "--format", "anthropic"]) == 0
 
-    printed = json.loads(capsys.readouterr().out)
+    printed = json.loads(capsys.readouterr().out)["data"]
     assert [tool["name"] for tool in printed][:2] == ["plan_video", "create_video"]
     assert "input_schema" in printed[0]

@@ -33,7 +33,7 @@ class RoutingFlags:
     """How to choose the backend; any of them compares all backends unless one is named."""
 
     backend: Backend = None
-    """Backend to use, NAME or NAME/MODEL; media-agent backends lists them."""
+    """NAME or NAME/MODEL, as media-agent backends lists them; --backend means the same."""
     option: Texts = ()
     """NAME=VALUE, an option of the chosen backend; may be repeated."""
     policy: Literal["strict", "adjust"] | None = None

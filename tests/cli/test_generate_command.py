@@ -101,7 +101,7 @@ def test_images_and_videos_reach_the_plan(run: Run) -> None:
 
     request = json.loads(answer.out)["request"]
     assert request["mode"] == "video_edit"
-    assert [(each["role"], each["path"], each["url"]) for each in request["inputs"]] == [
+    assert [(each["role"], each.get("path"), each.get("url")) for each in request["inputs"]] == [
         ("first_frame", str(Path("a.png").absolute()), None),
         ("last_frame", None, "http://127.0.0.1/b.png"),
         ("source_video", str(Path("c.mp4").absolute()), None),
@@ -120,7 +120,7 @@ def test_the_last_shot_of_an_endless_storyboard_has_no_length(run: Run) -> None:
     answer = run("plan", "a cat@2", "--shot", "mail@home", "--endless", "--json")
 
     request = json.loads(answer.out)["request"]
-    assert [(shot["prompt"], shot["duration"]) for shot in request["shots"]] == [
+    assert [(shot["prompt"], shot.get("duration")) for shot in request["shots"]] == [
         ("a cat", 2),
         ("mail@home", None),
     ]
@@ -286,3 +286,48 @@ def test_a_fault_of_our_own_is_one_line_without_a_traceback(
     assert answer.code == 1
     assert answer.err.count("\n") == 1
     assert "ZeroDivisionError: oops in two lines" in answer.err
+
+
+def test_quiet_says_the_path_and_nothing_else(run: Run) -> None:
+    wide = ["--size", "64x64", "--duration", "1", "--n", "2"]  # more than it makes: adjusted
+
+    answer = run("generate", "a cat", *wide, "-o", "a.mp4", "-q")
+
+    assert answer == Answer(0, f"{Path('a.mp4').absolute()}\n", "")
+
+
+def test_quiet_still_says_errors(run: Run) -> None:
+    answer = run("generate", "a cat", *SMALL, "--option", "fail_at=0", "-q")
+
+    assert answer.code != 0
+    assert answer.out == ""
+    assert answer.err.startswith("error: ")
+    assert answer.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "error"),
+    [
+        (["generate", "a", "--sed", "3"], 2, ("invalid_request", "media-agent generate --help")),
+        (["jobs", "show"], 2, ("invalid_request", "media-agent jobs show --help")),
+        (["jobs", "shwo"], 2, ("invalid_request", "media-agent jobs --help")),
+        (["nonsense"], 2, ("invalid_request", "media-agent --help")),
+        (["generate", "a", "--duration", "-1"], 2, ("invalid_request", None)),
+        (["generate", "a", "--image", "a.png"], 3, ("unsupported_request", None)),
+        (["jobs", "show", "nobody"], 15, ("job_not_found", "media-agent jobs list")),
+        (["backends", "nobody"], 2, ("invalid_request", "valid: ")),
+        (["models", "add", "nowhere"], 21, ("storage", None)),
+        (["verify-live", "nobody", "--max-cost", "1"], 2, ("invalid_request", "valid: ")),
+    ],
+)
+def test_with_json_an_error_is_json_on_stdout_as_the_tools_give_it(
+    run: Run, arguments: list[str], code: int, error: tuple[str, str | None]
+) -> None:
+    answer = run(*arguments, "--json")
+
+    said = json.loads(answer.out)["error"]
+    assert answer.code == code
+    assert said["code"] == error[0]
+    assert (error[1] or "") in said.get("hint", "")
+    assert said["message"] in answer.err
+    assert said["retryable"] is False

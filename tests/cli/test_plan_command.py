@@ -39,7 +39,8 @@ def test_without_a_limit_nowhere_an_extended_video_goes_before_a_chain(
 ) -> None:
     assert main(["plan", "--duration", "60", "--allow", "fal", "a fox", "--json", "--all"]) == 0
 
-    report = PlanReport.model_validate_json(capsys.readouterr().out)
+    said = json.loads(capsys.readouterr().out)
+    report = PlanReport.model_validate({"candidates": said.pop("data"), **said})
     assert report.chosen is not None
     assert report.chosen.name == "fal/fal-ai/magi"
     assert {each.method for each in report.ranked[1:]} == {"chain"}
@@ -66,7 +67,7 @@ def test_a_route_of_the_settings_is_followed(capsys: pytest.CaptureFixture[str])
     assert main(["plan", "--route", "tiny", "--json", "a fox"]) == 0
 
     report = json.loads(capsys.readouterr().out)
-    assert report["candidates"][0]["backend"] == "sandbox"
+    assert report["data"][0]["model"] == "sandbox/slate"
 
 
 def test_nobody_is_an_exit_code_and_a_reason(capsys: pytest.CaptureFixture[str]) -> None:
@@ -79,9 +80,10 @@ def test_nobody_is_an_exit_code_and_a_reason(capsys: pytest.CaptureFixture[str])
 
 
 def test_a_named_model_is_the_only_candidate(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["plan", "--backend", "sandbox", "--json", "a fox"]) == 0
+    assert main(["plan", "--backend", "sandbox", "--json", "--all", "a fox"]) == 0
 
-    report = PlanReport.model_validate_json(capsys.readouterr().out)
+    said = json.loads(capsys.readouterr().out)
+    report = PlanReport.model_validate({"candidates": said.pop("data"), **said})
     assert [each.name for each in report.candidates] == ["sandbox/slate"]
 
 
@@ -115,3 +117,39 @@ def test_generate_takes_the_same_wishes(capsys: pytest.CaptureFixture[str]) -> N
     job = json.loads(capsys.readouterr().out)
     assert job["plan"]["backend"] == "sandbox"
     assert job["request"]["routing"]["allow"] == ["sandbox"]
+
+
+def test_json_is_the_chosen_one_and_a_row_a_candidate(capsys: pytest.CaptureFixture[str]) -> None:
+    argv = ["plan", "a fox", "--duration", "60", "--allow", "fal", "--prefer", "cheapest"]
+
+    assert main([*argv, "--json"]) == 0
+
+    said = capsys.readouterr().out
+    report = json.loads(said)
+    assert len(said) < 10_000
+    assert report["chosen"]["model"] == report["data"][0]["model"]
+    assert report["chosen"]["request"]["prompt"] == "a fox"
+    assert report["chosen"]["cost_usd"] == round(report["chosen"]["cost_usd"], 4)
+    assert "plan" not in report["data"][0]
+    assert "error" not in report
+
+
+def test_json_says_how_many_candidates_it_leaves_out(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", "a fox", "--json"]) == 0
+    short = json.loads(capsys.readouterr().out)
+    assert main(["plan", "a fox", "--json", "--all"]) == 0
+    everything = json.loads(capsys.readouterr().out)
+
+    assert short["more"] == len(everything["data"]) - len(short["data"]) > 0
+    assert everything["data"][0]["plan"]["request"]["prompt"] == "a fox"
+
+
+def test_json_of_a_refusal_has_the_error_of_its_exit_code(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["plan", "a fox", "--local-only", "--allow", "fal", "--json"]) == 3
+
+    report = json.loads(capsys.readouterr().out)
+    assert report["chosen"] is None
+    assert report["error"]["code"] == "unsupported_request"
+    assert all(row["rank"] is None and row["reason"] for row in report["data"])

@@ -17,7 +17,8 @@ def completion_of(app: App) -> Callable[[Literal["bash", "zsh", "fish"]], int]:
         Args:
             shell: For bash, put eval "$(media-agent completion bash)" into ~/.bashrc.
         """
-        tell_line(app.generate_completion(shell=shell))
+        script = app.generate_completion(shell=shell)
+        tell_line(script.replace("complete -F", "complete -o default -F"))  # files elsewhere
         return 0
 
     return completion

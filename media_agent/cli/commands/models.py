@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from cyclopts import App
 
-from media_agent.cli.arguments import Flag
+from media_agent.cli.arguments import Flag, Name
 from media_agent.cli.commands.backends import backends, longest
 from media_agent.cli.screen import shorten, table, tell, tell_json
 
@@ -26,12 +26,13 @@ def models_app() -> App:
     return app
 
 
-def add_model(folder: Path, /, *, name: str | None = None) -> int:
+def add_model(folder: Path, /, *, name: Name = None, json: Flag = False) -> int:
     """Check a folder of weights and register it under a name, for use as diffusers/NAME.
 
     Args:
         folder: A folder in the diffusers layout, with a model_index.json.
         name: Name to register. Default: derived from the name of the folder.
+        json: Print JSON: {"data": [model]}, as backends does.
     """
     from media_agent.config.settings import load_settings
     from media_agent.registry.model_folders import LocalModel, ModelFolders, check_name, name_of
@@ -44,7 +45,7 @@ def add_model(folder: Path, /, *, name: str | None = None) -> int:
     ModelFolders(settings.data_dir).add(
         LocalModel(name=model, backend=capabilities.backend, folder=folder)
     )
-    return backends(f"{capabilities.backend}/{model}")
+    return backends(f"{capabilities.backend}/{model}", json=json)
 
 
 def list_models(*, json: Flag = False) -> int:

@@ -31,13 +31,12 @@ def print_schema(name: str, /) -> int:
 
 
 def print_tools(*, dialect: Format = "json-schema") -> int:
-    """Print the tool definitions that let an AI agent generate videos.
+    """Print the tool definitions that let an AI agent generate videos, as JSON: {"data": [...]}.
 
     Args:
-        dialect: openai (Chat Completions) and openai-responses in strict mode, anthropic, or plain
-            json-schema.
+        dialect: For the API of this vendor (openai: Chat Completions), strict where it has that.
     """
     from media_agent.tools import tool_definitions
 
-    tell_json(tool_definitions(dialect))
+    tell_json({"data": tool_definitions(dialect)})
     return 0

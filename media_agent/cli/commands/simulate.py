@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from media_agent.cli.arguments import Texts
 from media_agent.cli.screen import flush, say, tell
 
 if TYPE_CHECKING:
@@ -15,20 +16,19 @@ if TYPE_CHECKING:
 
 def simulate(
     name: str,
+    /,
     *,
-    port: int = 0,
-    fault: Annotated[tuple[str, ...], Parameter(negative=())] = (),
-    settings: Annotated[tuple[str, ...], Parameter(name="--set", negative=())] = (),
+    port: Annotated[int, Parameter(metavar="NUMBER")] = 0,
+    fault: Texts = (),
+    settings: Annotated[Texts, Parameter(name="--set")] = (),
 ) -> int:
     """Simulate a provider on this machine, free of charge, until you press Ctrl-C.
 
     Args:
         name: Backend whose provider to simulate.
         port: Port to listen on; 0 picks a free one.
-        fault: Fault to inject, CALL:KIND[,NAME=VALUE...], such as submit:close_after_accept or
-            status:status,status=503,times=3; may be repeated.
-        settings: Provider setting, NAME=VALUE, such as outcome=failed or queued_polls=5;
-            may be repeated.
+        fault: Fault to inject, CALL:KIND[,NAME=VALUE...], such as submit:close_after_accept.
+        settings: Setting of the provider, NAME=VALUE, such as outcome=failed; may be repeated.
     """
     import threading
 

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from media_agent.cli.arguments import Flag, Number, Texts, whole_number
+from media_agent.cli.arguments import Backend, Duration, Flag, Number, Text, Texts, whole_number
 from media_agent.cli.flags import HERE, OutputFlags, RoutingFlags, VideoFlags
 
 
@@ -21,8 +21,7 @@ def steer(
     Args:
         job_id: As shown by jobs list.
         prompt: New prompt.
-        at: next: from the first chunk not yet started; now: also chunks in progress, as far as they
-            can still change; a number: after that many chunks.
+        at: next chunk not yet started; now: chunks in progress, too; or after a number of chunks.
         allow_unknown_words: Allow prompt words outside the model's vocabulary.
     """
     import asyncio
@@ -57,12 +56,12 @@ def finish(job_id: str, /) -> int:
 
 def branch(
     job_id: str,
-    prompt: str | None = None,
+    prompt: Text = None,
     /,
     *,
     at: Number = None,
     shot: Texts = (),
-    duration: Number = None,
+    duration: Duration = None,
     endless: Flag = False,
     policy: Literal["strict", "adjust"] | None = None,
     allow_unknown_words: Flag = False,
@@ -72,10 +71,10 @@ def branch(
 
     Args:
         job_id: The job of that video, as shown by jobs list.
-        prompt: Prompt for the new part; or give shots.
+        prompt: Prompt for the new part, TEXT or TEXT@SECONDS; or give shots.
         at: Number of chunks to keep. Default: all of them, which continues the video.
-        shot: TEXT@SECONDS, a shot of the new part; may be repeated.
-        duration: Length of the new part in seconds; needs a prompt.
+        shot: A shot of the new part, TEXT@SECONDS, after the prompt; may be repeated.
+        duration: Length of the new part in seconds, of one prompt.
         endless: Continue until you finish it; the last shot has no length.
         policy: If a value is unsupported: refuse, or use the nearest one and report it.
         allow_unknown_words: Allow prompt words outside the model's vocabulary.
@@ -105,8 +104,8 @@ def extend(
     prompt: str,
     /,
     *,
-    duration: Number = None,
-    backend: str | None = None,
+    duration: Duration = None,
+    backend: Backend = None,
     seed: Number = None,
     allow_unknown_words: Flag = False,
     output: OutputFlags = HERE,
@@ -119,7 +118,7 @@ def extend(
         video: A job, as shown by jobs list, or the path or http(s) URL of a video.
         prompt: Prompt for the new part.
         duration: Length of the new part in seconds.
-        backend: Backend, NAME or NAME/MODEL; a job continues on its own.
+        backend: NAME or NAME/MODEL; a job continues on its own.
         seed: Random seed, 0 to 2^63-1. Default: random; for a job, the job's seed.
         allow_unknown_words: Allow prompt words outside the model's vocabulary.
         output: Where the video is written.

@@ -1,10 +1,9 @@
 """The command that tests a backend for real, at little cost."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from media_agent.cli.arguments import Flag, Number, number
+from media_agent.cli.arguments import Flag, Number, Output, number
 from media_agent.cli.screen import say_error, tell_facts, tell_json
 
 if TYPE_CHECKING:
@@ -12,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def verify_live(
-    backend: str, /, *, max_cost: Number, out: Path | None = None, json: Flag = False
+    backend: str, /, *, max_cost: Number, out: Output = None, json: Flag = False
 ) -> int:
     """Run the smallest real job of a backend and print a report that is safe to share.
 
