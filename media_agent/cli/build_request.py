@@ -72,7 +72,8 @@ async def request_of(
     told = {} if file is None else file.fields
     given = given_fields(prompt, video, routing)
     name = given.get("model", told.get("model"))
-    if name is None and uses_default and not ("routing" in given or "routing" in told):
+    routing_given = given.get("routing", told.get("routing"))
+    if name is None and uses_default and routing_given is None:
         name = await _check_default(client)
     options = await _read_options(client, video, routing, name)
     if options:

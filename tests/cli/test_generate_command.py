@@ -297,7 +297,7 @@ def test_quiet_says_the_path_and_nothing_else(run: Run) -> None:
 
 
 def test_quiet_still_says_errors(run: Run) -> None:
-    answer = run("generate", "a cat", *SMALL, "--option", "fail_at=0", "-q")
+    answer = run("generate", "a cat", *SMALL, "--option", "fail_at=chunk:0", "-q")
 
     assert answer.code != 0
     assert answer.out == ""

@@ -215,3 +215,17 @@ def test_a_file_that_cannot_be_read_is_named(capsys: pytest.CaptureFixture[str])
         said = capsys.readouterr().err
         assert said.startswith(f"error: --request {name} cannot be read: ")
         assert why in said
+
+
+def test_what_a_record_says_was_asked_can_be_asked_again() -> None:
+    small = ("-d", "1", "--size", "64x64", "--seed", "3")
+    assert main(["generate", "a fox", *small, "-o", "b.mp4"]) == 0
+    asked = json.loads(Path("b.json").read_bytes())["asked"]
+    Path("asked.json").write_text(json.dumps(asked), encoding="utf-8")
+
+    assert (
+        main(["generate", "-r", "asked.json", "--option", "latency_seconds=0", "-o", "c.mp4"]) == 0
+    )
+
+    again = json.loads(Path("c.json").read_bytes())
+    assert again["asked"] == asked | {"options": {"sandbox": {"latency_seconds": 0}}}
