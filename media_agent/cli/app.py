@@ -10,17 +10,17 @@ from cyclopts import App, CycloptsError
 
 from media_agent.cli.commands.backends import backends
 from media_agent.cli.commands.completion import completion_of
-from media_agent.cli.commands.config import config_app
+from media_agent.cli.commands.config import build_config_app
 from media_agent.cli.commands.generate import generate
 from media_agent.cli.commands.init import init
-from media_agent.cli.commands.jobs import jobs_app
-from media_agent.cli.commands.models import models_app
+from media_agent.cli.commands.jobs import build_jobs_app
+from media_agent.cli.commands.models import build_models_app
 from media_agent.cli.commands.plan import plan
 from media_agent.cli.commands.schema import print_schema, print_tools
 from media_agent.cli.commands.simulate import simulate
 from media_agent.cli.commands.steer import branch, extend, finish, steer
 from media_agent.cli.commands.verify_live import verify_live
-from media_agent.cli.screen import keeping_stdout, one_line, say_error, tell_error
+from media_agent.cli.screen import guard_stdout, one_line, write_error, write_json_error
 
 if TYPE_CHECKING:
     from media_agent_schemas.errors import ErrorInfo
@@ -53,10 +53,10 @@ def build_app() -> App:
     app.command(branch)
     app.command(extend)
     app.command(backends)
-    app.command(config_app())
+    app.command(build_config_app())
     app.command(init)
-    app.command(jobs_app())
-    app.command(models_app())
+    app.command(build_jobs_app())
+    app.command(build_models_app())
     app.command(simulate)
     app.command(verify_live)
     app.command(print_tools, name="tools")
@@ -72,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command, given, _ = build_app().parse_args(words, exit_on_error=False, print_error=False)
         run = partial(command, *given.args, **given.kwargs)
         is_help = isinstance(getattr(command, "__self__", None), App)  # which writes to stdout
-        code = run() if is_help else keeping_stdout(run)
+        code = run() if is_help else guard_stdout(run)
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except BrokenPipeError:  # whoever read our output has gone
@@ -80,9 +80,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _INTERNAL
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  # a user sees no traceback
         info, code = _info_of(error)
-        say_error(info)
+        write_error(info)
         if _JSON in words:
-            tell_error(info)
+            write_json_error(info)
         return code
 
 

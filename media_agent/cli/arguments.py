@@ -43,7 +43,7 @@ Camera = (
 )
 
 
-def whole_number(name: str, text: str | None) -> int | None:
+def read_whole_number(name: str, text: str | None) -> int | None:
     """Read a whole number, exactly: 1.5 is not rounded.
 
     Raises:
@@ -58,7 +58,7 @@ def whole_number(name: str, text: str | None) -> int | None:
     return int(text)
 
 
-def number(name: str, text: str | None) -> float | None:
+def read_number(name: str, text: str | None) -> float | None:
     """Read a number.
 
     Raises:

@@ -30,14 +30,14 @@ class Order:
     shared_chunks: int | None = None
 
 
-async def planned(client: VideoClient, order: Order) -> tuple[VideoRequest, tuple[Plan, ...]]:
+async def plan_order(client: VideoClient, order: Order) -> tuple[VideoRequest, tuple[Plan, ...]]:
     """Return the request and the plans to follow, the next only when the one before was refused.
 
     Raises:
         RequestError: no backend can do it.
     """
     video, routing = order.video, order.routing
-    words, policy = video.allow_unknown_words, routing.chosen_policy()
+    words, policy = video.allow_unknown_words, routing.read_policy()
     if order.parent is not None:
         said = given_words(order.prompt, video)
         if "shots" in said and "duration" in said:
@@ -51,11 +51,11 @@ async def planned(client: VideoClient, order: Order) -> tuple[VideoRequest, tupl
             allow_unknown_words=words,
         )
         return plan.request, (plan,)
-    request = await request_of(client, order.prompt, video, routing, uses_default=True)
+    request = await build_request(client, order.prompt, video, routing, uses_default=True)
     return request, await client.plans(request, policy=policy, allow_unknown_words=words)
 
 
-async def request_of(
+async def build_request(
     client: VideoClient,
     prompt: str | None,
     video: VideoFlags,

@@ -19,7 +19,7 @@ from media_agent.cli.arguments import (
     Request,
     Text,
     Texts,
-    number,
+    read_number,
 )
 
 if TYPE_CHECKING:
@@ -62,13 +62,13 @@ class RoutingFlags:
         }
         return {name: value for name, value in fields.items() if value}
 
-    def chosen_policy(self) -> "Policy | None":
+    def read_policy(self) -> "Policy | None":
         """Return the policy, None to take that of the settings."""
         from media_agent_schemas.capabilities import Policy
 
         return None if self.policy is None else Policy(self.policy)
 
-    def budget(self) -> "Budget | None":
+    def build_budget(self) -> "Budget | None":
         """Return the budget of the request.
 
         Raises:
@@ -79,7 +79,7 @@ class RoutingFlags:
         from media_agent.errors import InvalidRequestError
         from media_agent_schemas.request import Budget
 
-        amount = number("max-cost", self.max_cost)
+        amount = read_number("max-cost", self.max_cost)
         try:
             return None if amount is None else Budget(max_cost_usd=amount)
         except ValidationError:
@@ -150,6 +150,6 @@ class OutputFlags:
     """Print the path of the video, and errors; neither progress nor warnings."""
 
 
-HERE = OutputFlags()
-NO_FLAGS = RoutingFlags()
-NO_WISHES = VideoFlags()
+DEFAULT_OUTPUT = OutputFlags()
+DEFAULT_ROUTING = RoutingFlags()
+DEFAULT_VIDEO = VideoFlags()

@@ -4,7 +4,7 @@ from typing import Any
 
 from media_agent.cli.screen import shorten
 from media_agent.errors import MediaAgentError, in_full, to_info
-from media_agent.routing.explain import chosen
+from media_agent.routing.explain import choose_plan
 from media_agent_schemas.plan import Candidate, PlanReport
 
 _MOST = 20  # candidates in short
@@ -34,7 +34,7 @@ def full_plan(report: PlanReport) -> dict[str, Any]:
 def refusal_of(report: PlanReport) -> MediaAgentError | None:
     """Return the error that generating would end with, None where somebody could."""
     try:
-        chosen(report)
+        choose_plan(report)
     except MediaAgentError as error:
         return error
     return None

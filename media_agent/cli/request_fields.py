@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from media_agent.cli.arguments import number, whole_number
+from media_agent.cli.arguments import read_number, read_whole_number
 from media_agent.cli.flags import RoutingFlags, VideoFlags
 from media_agent.cli.request_file import RequestFile
 from media_agent.config.file import merge_tables
@@ -41,15 +41,15 @@ def given_fields(prompt: str | None, video: VideoFlags, routing: RoutingFlags) -
         "inputs": _inputs(video) or None,
         "camera": video.camera,
         "endless": video.endless or None,
-        "fps": number("fps", video.fps),
+        "fps": read_number("fps", video.fps),
         "size": _size(video.size),
         "resolution": video.resolution,
         "aspect_ratio": video.aspect_ratio,
-        "seed": whole_number("seed", video.seed),
+        "seed": read_whole_number("seed", video.seed),
         "audio": video.audio,
-        "n": whole_number("n", video.n),
+        "n": read_whole_number("n", video.n),
         "model": routing.backend,
-        "budget": routing.budget(),
+        "budget": routing.build_budget(),
         "routing": routing.given() or None,
     }
     words = given_words(prompt, video)
@@ -62,7 +62,7 @@ def given_words(prompt: str | None, video: VideoFlags) -> dict[str, Any]:
     Raises:
         InvalidRequestError: a shot cannot be read, or the length is given twice.
     """
-    seconds = number("duration", video.duration)
+    seconds = read_number("duration", video.duration)
     length = {} if seconds is None else {"duration": seconds}
     if prompt is None or video.shot:
         shots = tuple(read_shot(text) for text in (prompt, *video.shot) if text is not None)

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from media_agent.config.file import why_unreadable
+from media_agent.config.file import explain_unreadable
 from media_agent.errors import InvalidRequestError
 from media_agent.negotiation.storyboard import read_shot
 from media_agent.validation import in_words
@@ -79,7 +79,7 @@ def _read(place: str) -> str:
             raise ValueError(f"it has more than {_LARGEST} bytes")
         return content.decode("utf-8-sig")
     except (OSError, ValueError) as error:
-        said = f"--request {place} cannot be read: {why_unreadable(error)}"
+        said = f"--request {place} cannot be read: {explain_unreadable(error)}"
         raise InvalidRequestError(said) from None
 
 

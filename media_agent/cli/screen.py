@@ -20,7 +20,7 @@ _kept: list[TextIO] = []  # stdout, while it is kept for this module
 _quiet: list[bool] = []  # whether only errors go to stderr, innermost last
 
 
-def keeping_stdout(run: Callable[[], Answer]) -> Answer:
+def guard_stdout(run: Callable[[], Answer]) -> Answer:
     """Run a command; what plugins and libraries print meanwhile goes to stderr, in any thread.
 
     So does what they write without Python, or let a program write. Stdout is for programs that read
@@ -97,36 +97,36 @@ def is_quiet() -> bool:
     return any(_quiet)
 
 
-def say(text: str) -> None:
+def write_stderr(text: str) -> None:
     """Write one line to stderr."""
     if not is_quiet():
         _write(one_line(text), sys.stderr)
 
 
-def say_error(error: "MediaAgentError | ErrorInfo", *, place: str = "", kept: str = "") -> None:
+def write_error(error: "MediaAgentError | ErrorInfo", *, place: str = "", kept: str = "") -> None:
     """Write one line on an error to stderr; `place` is before it, and what was kept behind it."""
     from media_agent.errors import in_full
 
     _write(one_line(f"error: {place}{in_full(error)}{kept}"), sys.stderr)
 
 
-def tell_error(error: "ErrorInfo") -> None:
+def write_json_error(error: "ErrorInfo") -> None:
     """Write an error to stdout for programs, as the tools of an agent give it."""
     told = error.model_dump(mode="json", exclude={"schema_version"}, exclude_none=True)
-    tell_json({"error": told}, indent=None)
+    write_json({"error": told}, indent=None)
 
 
-def tell(text: str) -> None:
+def write_stdout(text: str) -> None:
     """Write one line to stdout."""
-    tell_line(one_line(text))
+    write_raw_line(one_line(text))
 
 
-def tell_line(line: str) -> None:
+def write_raw_line(line: str) -> None:
     """Write a line to stdout with its spaces as they are."""
     _write(line, _current_stdout())
 
 
-def tell_json(data: object, *, indent: int | None = 2) -> None:
+def write_json(data: object, *, indent: int | None = 2) -> None:
     """Write data, or what has a `model_dump`, to stdout as JSON, for programs."""
     dump = getattr(data, "model_dump", None)
     said = json.dumps(_rounded(data if dump is None else dump(mode="json")), indent=indent)
@@ -145,19 +145,19 @@ def _rounded(data: object, name: str = "") -> object:
     return data
 
 
-def tell_facts(facts: Iterable[tuple[str, object]]) -> None:
+def write_facts(facts: Iterable[tuple[str, object]]) -> None:
     """Write named facts to stdout, a line each, one below the other."""
     for name, fact in facts:
-        tell_line(f"{name:<9} {one_line(fact)}")
+        write_raw_line(f"{name:<9} {one_line(fact)}")
 
 
-def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def write_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Write columns to stdout, each as wide as its longest cell."""
     cells = [[one_line(cell) for cell in row] for row in (heads, *rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(heads))]
     for row in cells:
         padded = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        tell_line("  ".join(padded).rstrip())
+        write_raw_line("  ".join(padded).rstrip())
 
 
 def shorten(text: str, length: int = 60) -> str:

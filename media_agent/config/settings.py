@@ -44,11 +44,11 @@ from media_agent.concealing import (
 )
 from media_agent.config.file import (
     ConfigFile,
-    files_read,
+    list_files,
     merge_tables,
     read_file,
     read_text,
-    why_unreadable,
+    explain_unreadable,
 )
 from media_agent.environment import value_of, variables
 from media_agent.errors import ConfigurationError, Fault
@@ -404,7 +404,7 @@ def load_settings(**arguments: Any) -> Settings:
         ) from None
 
 
-def unknown_variables() -> list[tuple[str, str | None]]:
+def find_unknown_variables() -> list[tuple[str, str | None]]:
     """Return variables that begin like ours and set nothing, each with the name it may mean."""
     known = [PREFIX + name.upper() for name in Settings.model_fields]
     return [
@@ -420,7 +420,7 @@ def is_open_to_others(path: Path) -> bool:
 
 
 def _read_files(named: object) -> list[ConfigFile]:
-    paths = files_read(None if named is None else Path(str(named)))
+    paths = list_files(None if named is None else Path(str(named)))
     return [file for file in map(read_file, paths) if file is not None]
 
 
@@ -431,7 +431,7 @@ def _read_key(path: Path) -> SecretStr:
         key = read_text(path, largest=_LARGEST_KEY).strip()
     except (OSError, ValueError) as error:
         raise ConfigurationError(
-            f"the key file {shown} cannot be read: {why_unreadable(error)}",
+            f"the key file {shown} cannot be read: {explain_unreadable(error)}",
             hint="put the key there, nothing else",
         ) from None
     if not key:

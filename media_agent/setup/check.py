@@ -17,7 +17,7 @@ from media_agent.config.settings import (
     is_open_to_others,
     load_settings,
     read_sound,
-    unknown_variables,
+    find_unknown_variables,
 )
 from media_agent.errors import ConfigurationError, Fault, MediaAgentError, in_full
 from media_agent.redact import redact
@@ -109,7 +109,7 @@ def _find_faults(
     known = _Known(settings, registry, backends)
     unread = set(sections) - settings.backends.keys()  # their own faults are known
     for place, name in _list_names(settings):
-        problem = None if name.partition("/")[0] in unread else known.problem(name)
+        problem = None if name.partition("/")[0] in unread else known.find_problem(name)
         if problem is not None:
             yield Fault(place, problem)
 
@@ -136,7 +136,7 @@ class _Known:
         self._registry = registry
         self._backends = backends
 
-    def problem(self, name: str) -> str | None:
+    def find_problem(self, name: str) -> str | None:
         """Return what is wrong with "backend" or "backend/model", None if nothing."""
         backend_name, _, model = name.partition("/")
         if backend_name not in self._registry.names():
@@ -178,7 +178,7 @@ def _list_names(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
 def _find_warnings(settings: Settings, sources: Sources) -> Iterator[str]:
     if settings.config is not None and not settings.config.exists():
         yield f"MEDIA_AGENT_CONFIG: no such file: {settings.config}"
-    for variable, meant in unknown_variables():
+    for variable, meant in find_unknown_variables():
         hint = "" if meant is None else f"; did you mean {meant}?"
         yield f"{variable}: unknown variable{hint}"
     for name, section in settings.backends.items():

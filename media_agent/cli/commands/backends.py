@@ -5,7 +5,7 @@ from json import dumps
 from typing import TYPE_CHECKING
 
 from media_agent.cli.arguments import Flag
-from media_agent.cli.screen import table, tell, tell_json
+from media_agent.cli.screen import write_table, write_stdout, write_json
 
 if TYPE_CHECKING:
     from media_agent.routing.listing import Listed
@@ -39,17 +39,17 @@ def backends(name: str | None = None, /, *, json: Flag = False) -> int:
     listing = list_all(registry, settings) if name is None else list_one(name, registry, settings)
     found, problems = listing.models, listing.problems
     if json:
-        tell_json({"data": [listed.as_json() for listed in found], "problems": list(problems)})
+        write_json({"data": [listed.as_json() for listed in found], "problems": list(problems)})
         return 0
     if len(found) > 1 or name is None:
-        table(_HEADS, [_format_row(listed) for listed in found])
+        write_table(_HEADS, [_format_row(listed) for listed in found])
     else:
         for line in _list_facts(found[0]):
-            tell(line)
+            write_stdout(line)
     for line in listing.notes:
-        tell(line)
+        write_stdout(line)
     for problem in problems:
-        tell(f"problem: {problem}")
+        write_stdout(f"problem: {problem}")
     return 0
 
 
@@ -58,7 +58,7 @@ def _format_row(listed: "Listed") -> tuple[str, ...]:
     return (
         listed.name,
         " ".join(_FROM[mode] for mode in capabilities.modes),
-        longest(capabilities),
+        format_longest(capabilities),
         listed.price(),
         str(capabilities.verification),
         "yes"
@@ -95,7 +95,7 @@ def _format_missing(note: str | None) -> str:
     return "" if note is None else f" ({note})"
 
 
-def longest(capabilities: "Capabilities") -> str:
+def format_longest(capabilities: "Capabilities") -> str:
     """Return how long a video can be, in words."""
     if capabilities.endless is True:
         return "endless"
@@ -122,5 +122,5 @@ def _format_lengths(capabilities: "Capabilities") -> str:
         return ", ".join(f"{seconds:g}" for seconds in capabilities.durations) + " s"
     rule = f", {capabilities.frame_multiple}k+{capabilities.frame_offset} frames"
     ruled = "" if capabilities.frame_multiple == 1 else rule
-    least, most = capabilities.min_duration or 0, longest(capabilities)
+    least, most = capabilities.min_duration or 0, format_longest(capabilities)
     return f"{most}{ruled}" if least == 0 else f"{least:g} s to {most}{ruled}"

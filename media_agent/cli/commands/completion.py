@@ -5,7 +5,7 @@ from typing import Literal
 
 from cyclopts import App
 
-from media_agent.cli.screen import tell_line
+from media_agent.cli.screen import write_raw_line
 
 
 def completion_of(app: App) -> Callable[[Literal["bash", "zsh", "fish"]], int]:
@@ -18,7 +18,7 @@ def completion_of(app: App) -> Callable[[Literal["bash", "zsh", "fish"]], int]:
             shell: For bash, put eval "$(media-agent completion bash)" into ~/.bashrc.
         """
         script = app.generate_completion(shell=shell)
-        tell_line(script.replace("complete -F", "complete -o default -F"))  # files elsewhere
+        write_raw_line(script.replace("complete -F", "complete -o default -F"))  # files elsewhere
         return 0
 
     return completion

@@ -2,9 +2,9 @@
 
 from media_agent.cli.arguments import Text
 from media_agent.cli.flags import (
-    HERE,
-    NO_FLAGS,
-    NO_WISHES,
+    DEFAULT_OUTPUT,
+    DEFAULT_ROUTING,
+    DEFAULT_VIDEO,
     OutputFlags,
     RoutingFlags,
     VideoFlags,
@@ -15,9 +15,9 @@ def generate(
     prompt: Text = None,
     /,
     *,
-    video: VideoFlags = NO_WISHES,
-    routing: RoutingFlags = NO_FLAGS,
-    output: OutputFlags = HERE,
+    video: VideoFlags = DEFAULT_VIDEO,
+    routing: RoutingFlags = DEFAULT_ROUTING,
+    output: OutputFlags = DEFAULT_OUTPUT,
     idempotency_key: Text = None,
 ) -> int:
     """Generate a video from a prompt or a storyboard of shots.

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from media_agent.cli.arguments import Flag, Text
-from media_agent.cli.flags import NO_FLAGS, NO_WISHES, RoutingFlags, VideoFlags
-from media_agent.cli.screen import tell_json
+from media_agent.cli.flags import DEFAULT_ROUTING, DEFAULT_VIDEO, RoutingFlags, VideoFlags
+from media_agent.cli.screen import write_json
 
 if TYPE_CHECKING:
     from media_agent_schemas.plan import Candidate, PlanReport
@@ -16,8 +16,8 @@ def plan(
     prompt: Text = None,
     /,
     *,
-    video: VideoFlags = NO_WISHES,
-    routing: RoutingFlags = NO_FLAGS,
+    video: VideoFlags = DEFAULT_VIDEO,
+    routing: RoutingFlags = DEFAULT_ROUTING,
     json: Flag = False,
     all_candidates: Annotated[Flag, Parameter(name="--all")] = False,
 ) -> int:
@@ -37,7 +37,7 @@ def plan(
 
     report = asyncio.run(_build_report(prompt, video, routing))
     if json:
-        tell_json(full_plan(report) if all_candidates else short_plan(report))
+        write_json(full_plan(report) if all_candidates else short_plan(report))
     else:
         _show(report)
     refusal = refusal_of(report)
@@ -47,28 +47,28 @@ def plan(
 async def _build_report(
     prompt: str | None, video: VideoFlags, routing: RoutingFlags
 ) -> "PlanReport":
-    from media_agent.cli.build_request import request_of
+    from media_agent.cli.build_request import build_request
     from media_agent.client import VideoClient
 
     async with VideoClient() as client:
-        request = await request_of(client, prompt, video, routing)
+        request = await build_request(client, prompt, video, routing)
         words = video.allow_unknown_words
-        policy = routing.chosen_policy()
+        policy = routing.read_policy()
         return await client.plan_all(request, policy=policy, allow_unknown_words=words)
 
 
 def _show(report: "PlanReport") -> None:
     from media_agent.cli.run_job import announce
-    from media_agent.cli.screen import shorten, table, tell
+    from media_agent.cli.screen import shorten, write_table, write_stdout
     from media_agent.errors import in_full
-    from media_agent.routing.explain import refusals_in
+    from media_agent.routing.explain import collect_refusals
 
-    tell(report.summary)
+    write_stdout(report.summary)
     if report.ranked:
         heads = ("", "BACKEND/MODEL", "HOW", "CUTS", "USD", "SECONDS", "QUALITY", "CHECKED")
-        table(heads, [_format_row(each) for each in report.ranked])
-    for refusal, who in refusals_in(report):
-        tell(f"not {who}: {shorten(in_full(refusal), 300)}")
+        write_table(heads, [_format_row(each) for each in report.ranked])
+    for refusal, who in collect_refusals(report):
+        write_stdout(f"not {who}: {shorten(in_full(refusal), 300)}")
     if report.chosen is not None and report.chosen.plan is not None:
         announce(report.chosen.plan)
 

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from media_agent.cli.screen import tell_json
+from media_agent.cli.screen import write_json
 
 Format = Annotated[
     Literal["openai", "openai-responses", "anthropic", "json-schema"], Parameter(name="--format")
@@ -26,7 +26,7 @@ def print_schema(name: str, /) -> int:
     known = by_any_name.get(name.lower().removesuffix(".json"))
     if known is None:
         raise InvalidRequestError(f"unknown schema {name!r}", hint=did_you_mean(name, NAMES))
-    tell_json(json_schema(known))
+    write_json(json_schema(known))
     return 0
 
 
@@ -38,5 +38,5 @@ def print_tools(*, dialect: Format = "json-schema") -> int:
     """
     from media_agent.tools import tool_definitions
 
-    tell_json({"data": tool_definitions(dialect)})
+    write_json({"data": tool_definitions(dialect)})
     return 0
