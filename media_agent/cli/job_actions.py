@@ -5,7 +5,13 @@ from typing import Literal
 
 from media_agent.cli.progress import ProgressLine
 from media_agent.cli.run_job import describe_kept
-from media_agent.cli.screen import write_stderr, write_error, write_stdout, write_json_error, write_json
+from media_agent.cli.screen import (
+    write_error,
+    write_json,
+    write_json_error,
+    write_stderr,
+    write_stdout,
+)
 from media_agent.cli.signals import Interruption, cancel_on_signals, let_finish
 from media_agent.client import VideoClient
 from media_agent.errors import JobCancelledError, exit_code, to_info

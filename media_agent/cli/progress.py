@@ -81,7 +81,9 @@ class ProgressLine:
             self._bar.update(self._task, description=self._format_text())
             return
         length = f", {self._frames / self._fps:.2f} s" if self._follows and self._fps else ""
-        write_stderr(f"{self._name}: chunk {index + 1}, {self._frames}{self._format_total()} frames{length}")
+        write_stderr(
+            f"{self._name}: chunk {index + 1}, {self._frames}{self._format_total()} frames{length}"
+        )
 
     def _show_video(self, path: str | None) -> None:
         if self._follows and path != self._path:

@@ -7,7 +7,15 @@ from pathlib import Path
 from media_agent.cli.build_request import Order, plan_order
 from media_agent.cli.flags import OutputFlags
 from media_agent.cli.progress import ProgressLine
-from media_agent.cli.screen import quietly, write_stderr, write_error, write_stdout, write_json_error, write_json, write_raw_line
+from media_agent.cli.screen import (
+    quietly,
+    write_error,
+    write_json,
+    write_json_error,
+    write_raw_line,
+    write_stderr,
+    write_stdout,
+)
 from media_agent.cli.signals import Interruption, cancel_on_signals, let_finish
 from media_agent.client import VideoClient
 from media_agent.errors import (
@@ -99,7 +107,9 @@ def announce(plan: Plan, *, free_bytes: int | None = None) -> None:
     if states > _WORTH_REPORTING:
         write_stderr(f"keeps {states / 1e6:.1f} MB besides the video, for resuming and branching")
     if free_bytes is not None and states > free_bytes:
-        write_stderr(f"warning: only {free_bytes / 1e6:.1f} MB free; the video breaks off when they run out")
+        write_stderr(
+            f"warning: only {free_bytes / 1e6:.1f} MB free; the video breaks off when they run out"
+        )
     for warning in plan.warnings:
         write_stderr(f"warning: {warning}")
 
@@ -120,7 +130,9 @@ def _report(job: VideoJob, output: OutputFlags, interruption: Interruption) -> i
         write_stdout(f"{job.artifacts[0].path}: {_describe(job)}")
         for other in job.artifacts[1:]:
             write_stdout(f"{other.path or other.uri}: another {other.kind} of this job")
-        write_stdout(f"{job.record_path}: the record of what was asked, adjusted, sent and delivered")
+        write_stdout(
+            f"{job.record_path}: the record of what was asked, adjusted, sent and delivered"
+        )
         if output.sheet is not None:
             write_stdout(f"{output.sheet}: the video at a glance")
     if job.status is JobStatus.COMPLETED:
@@ -128,7 +140,9 @@ def _report(job: VideoJob, output: OutputFlags, interruption: Interruption) -> i
     if job.error is not None:
         write_error(job.error, kept=describe_kept(job))
         return exit_code(job.error)
-    write_stderr(f"stopped: {_describe(job) if job.artifacts else 'no frames yet'}{describe_kept(job)}")
+    write_stderr(
+        f"stopped: {_describe(job) if job.artifacts else 'no frames yet'}{describe_kept(job)}"
+    )
     return interruption.exit_code
 
 

@@ -75,7 +75,9 @@ def cancel_on_signals() -> Iterator[Interruption]:
 def let_finish(client: VideoClient, job_id: str, plan: Plan, interruption: Interruption) -> None:
     """Make the first Ctrl-C finish a video without an end; only the second stops it."""
     if plan.request.endless:
-        write_stderr("endless mode: Ctrl-C finishes after the next chunk; press it twice to stop at once")
+        write_stderr(
+            "endless mode: Ctrl-C finishes after the next chunk; press it twice to stop at once"
+        )
         interruption.finish = lambda: client.finish(job_id)
     else:
         interruption.finish = None

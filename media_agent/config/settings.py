@@ -44,11 +44,11 @@ from media_agent.concealing import (
 )
 from media_agent.config.file import (
     ConfigFile,
+    explain_unreadable,
     list_files,
     merge_tables,
     read_file,
     read_text,
-    explain_unreadable,
 )
 from media_agent.environment import value_of, variables
 from media_agent.errors import ConfigurationError, Fault

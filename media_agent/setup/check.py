@@ -14,10 +14,10 @@ from media_agent.config.settings import (
     BackendSection,
     Settings,
     Sources,
+    find_unknown_variables,
     is_open_to_others,
     load_settings,
     read_sound,
-    find_unknown_variables,
 )
 from media_agent.errors import ConfigurationError, Fault, MediaAgentError, in_full
 from media_agent.redact import redact

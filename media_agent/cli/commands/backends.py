@@ -5,7 +5,7 @@ from json import dumps
 from typing import TYPE_CHECKING
 
 from media_agent.cli.arguments import Flag
-from media_agent.cli.screen import write_table, write_stdout, write_json
+from media_agent.cli.screen import write_json, write_stdout, write_table
 
 if TYPE_CHECKING:
     from media_agent.routing.listing import Listed

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from cyclopts import App
 
 from media_agent.cli.arguments import Flag
-from media_agent.cli.screen import write_stdout, write_json
+from media_agent.cli.screen import write_json, write_stdout
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
@@ -45,7 +45,9 @@ def check_settings(file: Path | None = None, /, *, json: Flag = False) -> int:
     for text in warnings:
         write_stdout(f"warning: {text}")
     if report.is_sound:
-        write_stdout(f"no errors in {', '.join(files)}" if files else "no settings file; defaults apply")
+        write_stdout(
+            f"no errors in {', '.join(files)}" if files else "no settings file; defaults apply"
+        )
     return code
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from media_agent.cli.arguments import Flag
-from media_agent.cli.screen import write_stdout, write_facts
+from media_agent.cli.screen import write_facts, write_stdout
 
 if TYPE_CHECKING:
     from media_agent.config.settings import Settings
@@ -50,7 +50,9 @@ def init(*, user: Flag = False, force: Flag = False) -> int:
     if settings.config is not None:
         write_stdout(f"warning: MEDIA_AGENT_CONFIG names {settings.config}, which is used instead")
     if not machine.models:
-        write_stdout(f"first: this machine has no model that generates videos; {install_hint('local')}")
+        write_stdout(
+            f"first: this machine has no model that generates videos; {install_hint('local')}"
+        )
     write_stdout(f'next: media-agent generate "{PROMPT}"')
     return 0
 

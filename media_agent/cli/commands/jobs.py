@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from cyclopts import App
 
 from media_agent.cli.arguments import Flag
-from media_agent.cli.screen import shorten, write_table, write_facts, write_json
+from media_agent.cli.screen import shorten, write_facts, write_json, write_table
 from media_agent.cli.store import open_ledger
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from cyclopts import App
 
 from media_agent.cli.arguments import Flag, Name
 from media_agent.cli.commands.backends import backends, format_longest
-from media_agent.cli.screen import shorten, write_table, write_stdout, write_json
+from media_agent.cli.screen import shorten, write_json, write_stdout, write_table
 
 if TYPE_CHECKING:
     from media_agent.backend.protocol import VideoBackend
@@ -89,7 +89,9 @@ def remove_model(name: str, /) -> int:
     from media_agent.registry.model_folders import ModelFolders
 
     removed = ModelFolders(load_settings().data_dir).remove(name.rpartition("/")[2])
-    write_stdout(f"{removed.backend}/{removed.name} was removed; its files are still in {removed.folder}")
+    write_stdout(
+        f"{removed.backend}/{removed.name} was removed; its files are still in {removed.folder}"
+    )
     return 0
 
 
@@ -172,4 +174,10 @@ def _format_row(known: KnownModel) -> tuple[str, ...]:
     capabilities = known.capabilities
     if capabilities is None:
         return known.model, "-", "-", known.folder, shorten(known.problem or "", 200)
-    return known.model, ", ".join(capabilities.modes), format_longest(capabilities), known.folder, "ready"
+    return (
+        known.model,
+        ", ".join(capabilities.modes),
+        format_longest(capabilities),
+        known.folder,
+        "ready",
+    )

@@ -42,7 +42,9 @@ def simulate(
     with make(faults, port=port, **_read_settings(kind, settings)) as simulator:
         write_stdout(f"{name} is simulated at {simulator.url}")
         flush()
-        write_stderr(f"set base_url to it and any key; {simulator.url}/__simulator__ counts; Ctrl-C stops")
+        write_stderr(
+            f"set base_url to it and any key; {simulator.url}/__simulator__ counts; Ctrl-C stops"
+        )
         threading.Event().wait()
     return 0
 

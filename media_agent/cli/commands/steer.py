@@ -4,7 +4,15 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from media_agent.cli.arguments import Backend, Duration, Flag, Number, Text, Texts, read_whole_number
+from media_agent.cli.arguments import (
+    Backend,
+    Duration,
+    Flag,
+    Number,
+    Text,
+    Texts,
+    read_whole_number,
+)
 from media_agent.cli.flags import DEFAULT_OUTPUT, OutputFlags, RoutingFlags, VideoFlags
 
 
@@ -38,7 +46,9 @@ def steer(
         place = int(at)
     else:
         raise InvalidRequestError(f"--at {at!r} is not next, now or a number of chunks")
-    return asyncio.run(change_prompt(job_id, prompt, at=place, allow_unknown_words=allow_unknown_words))
+    return asyncio.run(
+        change_prompt(job_id, prompt, at=place, allow_unknown_words=allow_unknown_words)
+    )
 
 
 def finish(job_id: str, /) -> int:
