@@ -121,15 +121,15 @@ class GenerationContext:
         """Say how many of the newest states are kept; one always is."""
         self._operation.keep_states = count
 
-    def prompt_changed(self, chunk: int, prompt: str) -> None:
+    def announce_prompt(self, chunk: int, prompt: str) -> None:
         """Announce that `prompt` holds from this chunk on."""
         self._operation.log.publish(PromptChanged(chunk=chunk, prompt=prompt))
 
-    def prompts_sent(self, prompts: tuple[str, ...]) -> None:
+    def record_prompts(self, prompts: tuple[str, ...]) -> None:
         """Record, per shot, the prompt as the model saw it, if it is not the one in the request."""
         self._operation.prompts_sent = prompts
 
-    def computed_on(self, computation: Computation) -> None:
+    def record_computation(self, computation: Computation) -> None:
         """Record on what the frames are computed."""
         self._operation.computation = computation
 

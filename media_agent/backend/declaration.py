@@ -77,22 +77,22 @@ class Declaration(Schema):
     needs_first_frame: bool = Field(default=False, description="Makes nothing without an image.")
     licence: str | None = Field(default=None, description="Licence of the model.")
 
-    def templates(self) -> Iterator[str]:
+    def list_templates(self) -> Iterator[str]:
         """Yield every text in which a placeholder of the request may stand."""
         yield from ()
 
-    def own_placeholders(self) -> Iterable[str]:
+    def list_own_placeholders(self) -> Iterable[str]:
         """Return the placeholders that only this kind of backend knows."""
         return ()
 
-    def used(self) -> set[str]:
+    def find_used_placeholders(self) -> set[str]:
         """Return the placeholders that are used somewhere."""
-        return {name for text in self.templates() for name in placeholders(text)}
+        return {name for text in self.list_templates() for name in find_placeholders(text)}
 
     @model_validator(mode="after")
     def _check_complete(self) -> Self:
-        used = self.used()
-        known = [*PLACEHOLDERS, *self.own_placeholders()]
+        used = self.find_used_placeholders()
+        known = [*PLACEHOLDERS, *self.list_own_placeholders()]
         for name in sorted(used.difference(known)):
             raise ValueError(f"there is no placeholder {{{name}}}; {did_you_mean(name, known)}")
         if not used & {"prompt", "prompt_file"}:
@@ -111,7 +111,7 @@ class Declaration(Schema):
 
     def capabilities(self, kind: str, name: str, model: str) -> Capabilities:
         """Return the facts as every backend says them."""
-        used = self.used()
+        used = self.find_used_placeholders()
         takes_image = "first_frame" in used
         return Capabilities(
             backend=name,
@@ -168,7 +168,7 @@ _ANY_SIZE = SizeRange(
 )
 
 
-def values_of(request: VideoRequest, model: str) -> dict[str, JsonValue]:
+def placeholder_values(request: VideoRequest, model: str) -> dict[str, JsonValue]:
     """Return what takes the place of the placeholders, but for the image; None: not given."""
     size = request.size
     fps, seconds = request.fps, request.seconds()
@@ -185,7 +185,7 @@ def values_of(request: VideoRequest, model: str) -> dict[str, JsonValue]:
     }
 
 
-def placeholders(template: str) -> list[str]:
+def find_placeholders(template: str) -> list[str]:
     """Return the names of the placeholders in a text, known or not."""
     return _PLACEHOLDER.findall(template)
 
@@ -195,12 +195,12 @@ def fill(template: str, values: Mapping[str, JsonValue]) -> str | None:
 
     It is done in one pass: a placeholder in a prompt is text like any other.
     """
-    if any(values[name] is None for name in placeholders(template)):
+    if any(values[name] is None for name in find_placeholders(template)):
         return None
     return _PLACEHOLDER.sub(lambda match: str(values[match[1]]), template)
 
 
-def sole_placeholder(template: str) -> str | None:
+def find_sole_placeholder(template: str) -> str | None:
     """Return the name of the placeholder that a text consists of, None if there is more to it."""
     match = _PLACEHOLDER.fullmatch(template)
     return None if match is None else match[1]

@@ -10,7 +10,7 @@ import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from media_agent.backend.fence import from_plugin
+from media_agent.backend.fence import await_plugin
 from media_agent.errors import (
     BackendRateLimitError,
     BackendResponseError,
@@ -72,7 +72,7 @@ class Watch:
         """Whether it was waited for as long as it is allowed to take."""
         return self.waited >= self._allowed
 
-    def wish(self, seconds: float) -> None:
+    def request_pause(self, seconds: float) -> None:
         """Poll no sooner than in so many seconds, within reason."""
         wished = min(seconds, max(_LONGEST_PAUSE, self._service.longest_poll_seconds))
         self._requested_pause = max(self._requested_pause, wished)
@@ -101,13 +101,13 @@ class Watch:
             event = await self._poll()
         except BackendRateLimitError as error:
             wished = error.retry_after
-            self.wish(self._service.longest_poll_seconds if wished is None else wished)
+            self.request_pause(self._service.longest_poll_seconds if wished is None else wished)
             return None
         except VideoNotFetchedError as error:  # the work is over; a resume fetches it
             return self._end_unfetched(error)
         except (*_UNANSWERED_POLL, *_REFUSED_POLL) as error:
             self.is_first = False
-            if (end := self.cancelled()) is not None:
+            if (end := self.end_cancelled()) is not None:
                 return end
             hint = None if isinstance(error, _REFUSED_POLL) else error.hint
             raise BackendUnavailableError(error.message, hint=hint) from error
@@ -121,7 +121,7 @@ class Watch:
             return JobCancelled.model_validate({**facts, "warnings": (*event.warnings, said)})
         return event
 
-    def cancelled(self) -> JobCancelled | None:
+    def end_cancelled(self) -> JobCancelled | None:
         """Return the end when a cancel was asked for, and no more is to be heard of it."""
         name, work = self._service.name, self.ref.operation_id
         if self._cancel_is_refused:
@@ -134,7 +134,7 @@ class Watch:
         said = f"{name} took the cancel of {work} and has not confirmed it: {self._may_finish}"
         return JobCancelled(model=self.ref.model, warnings=(said,))
 
-    async def too_late(self) -> JobOutcomeUnknown:
+    async def give_up(self) -> JobOutcomeUnknown:
         """Return the end of the waiting; what was resumed is wanted, and is not stopped."""
         name = self._service.name
         said = f"{name} has not finished {self.ref.operation_id} within {self._allowed:g} s"
@@ -170,7 +170,7 @@ class Watch:
         """Poll; a video that is still on its way when the job is to stop is left to a later run."""
         self.is_fetching = False
         status = self._service.status(self.ref)
-        polling = asyncio.create_task(from_plugin(f"{self._service.name}: status()", status))
+        polling = asyncio.create_task(await_plugin(f"{self._service.name}: status()", status))
         try:
             while not polling.done():
                 is_last = self.is_fetching and self._cancel_asked_at is not None

@@ -16,11 +16,11 @@ from secrets import token_hex
 from pydantic import Field, JsonValue, field_validator
 
 from media_agent.backend.context import GenerationContext, Operation
-from media_agent.backend.declaration import Declaration, fill, values_of
+from media_agent.backend.declaration import Declaration, fill, placeholder_values
 from media_agent.backend.hookspecs import hookimpl
 from media_agent.backend.local import ThreadedBackend
 from media_agent.backend.protocol import BackendSettings, BackendSpec, VideoBackend
-from media_agent.builtin.program_environment import VariableName, secrets_among
+from media_agent.builtin.program_environment import VariableName, find_secrets
 from media_agent.builtin.programs import ProgramLog, end_group
 from media_agent.errors import (
     BackendUnavailableError,
@@ -73,7 +73,7 @@ class CommandOptions(Declaration):
             raise ValueError("{output} is nowhere: the program must be told where the video goes")
         return command
 
-    def templates(self) -> Iterator[str]:
+    def list_templates(self) -> Iterator[str]:
         """Yield the words of the program."""
         yield from self.command
 
@@ -82,7 +82,7 @@ class CommandOptions(Declaration):
         """Whether a video costs nothing, so that a run that was lost may be repeated."""
         return not self.usd_per_video and not self.usd_per_second
 
-    def own_placeholders(self) -> Iterable[str]:
+    def list_own_placeholders(self) -> Iterable[str]:
         """Return the placeholders for files of this machine."""
         return _OWN_PLACEHOLDERS
 
@@ -109,7 +109,7 @@ class CommandBackend(ThreadedBackend):
         self._environment = settings.environment(named) if settings.environment else _BARE
         self._secrets = [
             *(secret.get_secret_value() for secret in settings.secrets),
-            *secrets_among(self._environment, named),
+            *find_secrets(self._environment, named),
         ]
         self.workers = self._options.workers
         super().__init__(settings, clock=clock)
@@ -168,16 +168,16 @@ class CommandBackend(ThreadedBackend):
         if code != 0:
             how = f"exited with {code}" if code > 0 else f"was killed by signal {-code}"
             raise GenerationFailedError(
-                f"{self.name}: {words[0]} {how}{log.last_words()}", hint=_see(path)
+                f"{self.name}: {words[0]} {how}{log.read_last_words()}", hint=_see(path)
             )
         return self._find_video(words[0], output, log)
 
     def _build_words(self, operation: Operation, folder: Path, output: Path) -> list[str]:
         """Return the program with its words filled in; one with an absent value is left out."""
-        values = values_of(operation.request, self._model)
+        values = placeholder_values(operation.request, self._model)
         values |= {"output": str(output), "work_dir": str(folder)}
         values["first_frame"] = _prepare_image(operation.request.inputs, folder)
-        if "prompt_file" in self._options.used():
+        if "prompt_file" in self._options.find_used_placeholders():
             values["prompt_file"] = str(_write(folder / "prompt.txt", str(values["prompt"])))
         words = []
         for template in self._options.command:
@@ -248,7 +248,7 @@ class CommandBackend(ThreadedBackend):
         said = log.path
         if not output.is_file():
             raise GenerationFailedError(
-                f"{self.name}: {program} left no file at {{output}}{log.last_words()}",
+                f"{self.name}: {program} left no file at {{output}}{log.read_last_words()}",
                 hint=_see(said),
             )
         self._check_size(program, output)

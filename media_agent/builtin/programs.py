@@ -62,7 +62,7 @@ class ProgramLog:
         self.file.write(f"[{size - kept} bytes before this were cut off]\n".encode() + newest)
         return _SOON
 
-    def last_words(self) -> str:
+    def read_last_words(self) -> str:
         """Return the end of what the program said, without a key, for an error."""
         with self.path.open("rb") as file:
             file.seek(max(0, self.path.stat().st_size - _TAIL_BYTES - _LONGEST_KEY))

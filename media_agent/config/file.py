@@ -47,18 +47,18 @@ class ConfigFile:
         return _lines_of(self.text)
 
 
-def user_file() -> Path:
+def find_user_file() -> Path:
     """Return the user's own settings file, which need not exist."""
     return user_config_path("media-agent") / "config.toml"
 
 
-def project_file(folder: Path) -> Path | None:
+def find_project_file(folder: Path) -> Path | None:
     """Return the nearest media-agent.toml in a folder or above it."""
     above = (folder, *folder.parents)
     return next((each / PROJECT_FILE for each in above if (each / PROJECT_FILE).is_file()), None)
 
 
-def files_read(named: Path | None) -> list[Path]:
+def list_files(named: Path | None) -> list[Path]:
     """Return the files that are read if they exist, the strongest first; a named one stands alone.
 
     Raises:
@@ -66,11 +66,11 @@ def files_read(named: Path | None) -> list[Path]:
     """
     if named is not None:
         return [named.expanduser()]
-    project = project_file(Path.cwd())
+    project = find_project_file(Path.cwd())
     if project is None:
-        return [user_file()]
+        return [find_user_file()]
     _check_owner(project)
-    return [project, user_file()]
+    return [project, find_user_file()]
 
 
 def read_file(path: Path) -> ConfigFile | None:
@@ -84,7 +84,7 @@ def read_file(path: Path) -> ConfigFile | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        raise ConfigurationError(f"{path} cannot be read: {why_unreadable(error)}") from error
+        raise ConfigurationError(f"{path} cannot be read: {explain_unreadable(error)}") from error
     data = _parse(path, text)
     _anchor(data, path.absolute().parent)
     return ConfigFile(path, text, data)
@@ -109,7 +109,7 @@ def read_text(path: Path, *, largest: int) -> str:
 
     Raises:
         OSError: it cannot be read.
-        ValueError: it is no text, larger, or no file that ends; `why_unreadable` says which.
+        ValueError: it is no text, larger, or no file that ends; `explain_unreadable` says which.
     """
     with open(path, "rb", opener=_open_without_waiting) as file:
         mode = os.fstat(file.fileno()).st_mode
@@ -121,7 +121,7 @@ def read_text(path: Path, *, largest: int) -> str:
     return content.decode("utf-8-sig").replace("\r\n", "\n")
 
 
-def why_unreadable(error: OSError | ValueError) -> str:
+def explain_unreadable(error: OSError | ValueError) -> str:
     """Return in words why `read_text` gave nothing."""
     if isinstance(error, UnicodeDecodeError):
         return "it is not UTF-8 text"
@@ -153,7 +153,9 @@ def _too_deep_error(path: Path) -> ConfigurationError:
     )
 
 
-def _invalid_toml_error(path: Path, text: str, error: tomllib.TOMLDecodeError) -> ConfigurationError:
+def _invalid_toml_error(
+    path: Path, text: str, error: tomllib.TOMLDecodeError
+) -> ConfigurationError:
     said = str(error).partition(" (at ")
     line = re.match(r"line (\d+)", said[2])
     begin = list(_split_statements(text))[-1][0] if line is None else line[1]  # at end of document

@@ -34,7 +34,7 @@ from pydantic_settings import (
 from pydantic_settings.exceptions import SettingsError
 
 from media_agent.backend.protocol import BackendSettings
-from media_agent.builtin.program_environment import VariableName, program_environment
+from media_agent.builtin.program_environment import VariableName, build_environment
 from media_agent.concealing import (
     HIDDEN,
     concealed,
@@ -42,7 +42,13 @@ from media_agent.concealing import (
     is_variable_name,
     without_keys,
 )
-from media_agent.config.file import ConfigFile, files_read, read_file, read_text, why_unreadable
+from media_agent.config.file import (
+    ConfigFile,
+    explain_unreadable,
+    list_files,
+    read_file,
+    read_text,
+)
 from media_agent.environment import value_of, variables
 from media_agent.errors import ConfigurationError, Fault
 from media_agent.redact import redact, redact_value
@@ -219,7 +225,7 @@ class Settings(BaseSettings):
             folder=section.folder,
             threads=self.threads,
             secrets=self.secrets(),
-            environment=self.program_environment,
+            environment=self.build_environment,
         )
 
     def shown(self) -> dict[str, JsonValue]:
@@ -246,10 +252,10 @@ class Settings(BaseSettings):
                 yield from () if key is None else [key.get_secret_value()]
             yield from hidden_values(section.options, ("backends", name, "options"))
 
-    def program_environment(self, named: Iterable[str] = ()) -> dict[str, str]:
+    def build_environment(self, named: Iterable[str] = ()) -> dict[str, str]:
         """Return the environment of a program: harmless variables, and those that are named."""
         keys = {each.key_env for each in self.backends.values() if each.key_env is not None}
-        return program_environment(variables(), named=named, keys=keys)
+        return build_environment(variables(), named=named, keys=keys)
 
     def base_url(self, name: str) -> str | None:
         """Return where a backend is, None if it is at its usual address."""
@@ -340,7 +346,7 @@ def load_settings(**arguments: Any) -> Settings:
         ) from None
 
 
-def unknown_variables() -> list[tuple[str, str | None]]:
+def find_unknown_variables() -> list[tuple[str, str | None]]:
     """Return variables that begin like ours and set nothing, each with the name it may mean."""
     known = [PREFIX + name.upper() for name in Settings.model_fields]
     return [
@@ -356,7 +362,7 @@ def is_open_to_others(path: Path) -> bool:
 
 
 def _read_files(named: object) -> list[ConfigFile]:
-    paths = files_read(None if named is None else Path(str(named)))
+    paths = list_files(None if named is None else Path(str(named)))
     return [file for file in map(read_file, paths) if file is not None]
 
 
@@ -367,7 +373,7 @@ def _read_key(path: Path) -> SecretStr:
         key = read_text(path, largest=_LARGEST_KEY).strip()
     except (OSError, ValueError) as error:
         raise ConfigurationError(
-            f"the key file {shown} cannot be read: {why_unreadable(error)}",
+            f"the key file {shown} cannot be read: {explain_unreadable(error)}",
             hint="put the key there, nothing else",
         ) from None
     if not key:

@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from media_agent.errors import StorageError
-from media_agent.video.boxes import SMALLEST, Box, boxes_in
-from media_agent.video.codec import opened
+from media_agent.video.boxes import SMALLEST, Box, read_boxes
+from media_agent.video.codec import open_video
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -43,7 +43,7 @@ def check_whole(path: Path) -> None:
             flaw = _find_mp4_flaw(file, size)
     if flaw is not None:
         raise StorageError(f"the video is cut off: {flaw}")
-    with opened(path) as video:
+    with open_video(path) as video:
         _check_index(video, size)
         _check_end(video)
 
@@ -51,7 +51,7 @@ def check_whole(path: Path) -> None:
 def _find_mp4_flaw(file: BinaryIO, size: int) -> str | None:
     """Say which box of an MP4 ends behind the end of the file, or is missing."""
     last, place, in_fragments = b"", 0, False
-    for box in boxes_in(file, 0, size):
+    for box in read_boxes(file, 0, size):
         if box.kind not in _BOXES:  # some files have an odd tail
             break
         if box.end > size:

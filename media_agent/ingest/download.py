@@ -16,7 +16,7 @@ from pathlib import Path
 import httpx
 
 from media_agent.errors import MediaAgentError, StorageError, VideoNotFetchedError
-from media_agent.ingest.inline import inline_video
+from media_agent.ingest.inline import read_inline_video
 from media_agent.storage.addresses import is_followed, parsed_address, resolved
 from media_agent.storage.files import storage_errors, written_aside
 from media_agent.storage.network import (
@@ -82,7 +82,7 @@ async def fetch(
         MediaAgentError: what `refusal` says.
     """
     attempts = _Attempts(path, named_by, headers, refusal, size_bytes, max_bytes, transport, clock)
-    return await attempts.first_whole(uri, sleep)
+    return await attempts.fetch_first_whole(uri, sleep)
 
 
 class _NotYetError(Exception):
@@ -107,8 +107,10 @@ class _Attempts:
     kept: str | None = field(default=None, init=False)
     """Where a video is that was cut off, in words."""
 
-    async def first_whole(self, uri: str, sleep: Callable[[float], Awaitable[None]]) -> Fetched:
-        content = inline_video(uri, self.max_bytes)
+    async def fetch_first_whole(
+        self, uri: str, sleep: Callable[[float], Awaitable[None]]
+    ) -> Fetched:
+        content = read_inline_video(uri, self.max_bytes)
         if content is not None:
             return await self._take_inline(content)
         target = _check_url(uri, self.named_by)

@@ -68,7 +68,7 @@ def content_of(file: BinaryIO, part: Part, most: int = _LARGEST_SMALL) -> bytes:
     return file.read(min(part.size, most))
 
 
-def harmless(file: BinaryIO) -> BinaryIO:
+def strip_png(file: BinaryIO) -> BinaryIO:
     """Return the same file, a PNG without all that makes no pixels; nothing is copied.
 
     Raises:

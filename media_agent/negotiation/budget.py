@@ -8,7 +8,9 @@ from media_agent_schemas.capabilities import Plan
 _ROUNDING = 1e-9  # USD; prices are added up and multiplied by seconds
 
 
-def too_dear(name: str, plan: Plan, budget: float | None) -> Iterator[BudgetExceededError]:
+def find_budget_errors(
+    name: str, plan: Plan, budget: float | None
+) -> Iterator[BudgetExceededError]:
     """Yield what a budget says against a plan."""
     cost = plan.estimate.cost_usd
     if budget is None or (plan.repeats and cost == 0):

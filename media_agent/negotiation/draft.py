@@ -39,10 +39,10 @@ class NegotiationDraft:
 
     def refuse(self, name: str, asked: JsonValue, reason: str) -> None:
         """Record that nothing near it would still be what was asked."""
-        self.mismatches.append(Mismatch(name, value_in_words(asked), reason))
+        self.mismatches.append(Mismatch(name, format_value(asked), reason))
 
 
-def value_in_words(value: JsonValue) -> str:
+def format_value(value: JsonValue) -> str:
     """Return what was asked or is used as people read it, numbers in at most six digits."""
     match value:
         case None:

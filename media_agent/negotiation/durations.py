@@ -26,21 +26,21 @@ def resolve_length(draft: NegotiationDraft) -> None:
         _resolve_shots(draft, fps, total)
 
 
-def usual_fps(asked: float | None, capabilities: Capabilities) -> float:
+def choose_fps(asked: float | None, capabilities: Capabilities) -> float:
     """Return the frame rate that a wish comes to; absent: the model's own."""
     if asked is None:
         return capabilities.default_fps or _find_nearest_fps(FALLBACK_FPS, capabilities)
     return _find_nearest_fps(asked, capabilities)
 
 
-def usual_seconds(capabilities: Capabilities) -> float:
+def choose_seconds(capabilities: Capabilities) -> float:
     """Return the length of a video whose length nobody said."""
     return capabilities.default_duration or _fit_seconds(
-        FALLBACK_SECONDS, capabilities, usual_fps(None, capabilities)
+        FALLBACK_SECONDS, capabilities, choose_fps(None, capabilities)
     )
 
 
-def longest_shot(capabilities: Capabilities) -> float | None:
+def find_longest_shot(capabilities: Capabilities) -> float | None:
     """Return the longest video that one submission makes, in seconds, None if nothing ends it."""
     return max(capabilities.durations) if capabilities.durations else capabilities.max_duration
 
@@ -51,14 +51,14 @@ def fits_one_shot(request: VideoRequest, capabilities: Capabilities) -> bool:
         return False
     if capabilities.max_shots is not None and len(request.shots) > capabilities.max_shots:
         return False
-    longest = longest_shot(capabilities)
+    longest = find_longest_shot(capabilities)
     if longest is None or request.endless:
         return True
-    fps = usual_fps(request.fps, capabilities)
-    return wanted_seconds(request, fps, capabilities) < longest + 1 / fps
+    fps = choose_fps(request.fps, capabilities)
+    return find_wanted_seconds(request, fps, capabilities) < longest + 1 / fps
 
 
-def piece_frames(capabilities: Capabilities, fps: float, wanted: int | None) -> int:
+def choose_segment_frames(capabilities: Capabilities, fps: float, wanted: int | None) -> int:
     """Return the fewest frames at least as many as wanted, else the most, that one part can have.
 
     None is the most. A model whose parts nothing ends makes what is wanted.
@@ -72,13 +72,13 @@ def piece_frames(capabilities: Capabilities, fps: float, wanted: int | None) -> 
     if capabilities.max_duration is not None:
         most = (math.floor(capabilities.max_duration * fps + 1e-6) - offset) // step * step + offset
     if wanted is None:
-        return most if most is not None else round(usual_seconds(capabilities) * fps)
+        return most if most is not None else round(choose_seconds(capabilities) * fps)
     least = max(wanted, math.ceil((capabilities.min_duration or 0.0) * fps - 1e-6), 1)
     frames = max(0, math.ceil((least - offset) / step)) * step + offset
     return frames if most is None else max(1, min(frames, most))
 
 
-def wanted_seconds(request: VideoRequest, fps: float, capabilities: Capabilities) -> float:
+def find_wanted_seconds(request: VideoRequest, fps: float, capabilities: Capabilities) -> float:
     """Return the length asked in seconds; what is left open is as long as the model likes.
 
     Who said frames and a rate said how long: another rate makes another number of frames.
@@ -89,17 +89,17 @@ def wanted_seconds(request: VideoRequest, fps: float, capabilities: Capabilities
     if seconds is not None:
         return seconds
     timed = sum(shot.duration for shot in request.shots if shot.duration is not None)
-    return timed + usual_seconds(capabilities)
+    return timed + choose_seconds(capabilities)
 
 
-def wanted_frames(request: VideoRequest, fps: float, capabilities: Capabilities) -> int:
+def find_wanted_frames(request: VideoRequest, fps: float, capabilities: Capabilities) -> int:
     """Return the length asked in frames."""
-    return max(1, round(wanted_seconds(request, fps, capabilities) * fps))
+    return max(1, round(find_wanted_seconds(request, fps, capabilities) * fps))
 
 
 def _resolve_fps(draft: NegotiationDraft) -> float:
     asked, capabilities = draft.request.fps, draft.capabilities
-    used = usual_fps(asked, capabilities)
+    used = choose_fps(asked, capabilities)
     if asked is None:
         draft.note("fps", None, used, "not given; the model's default")
     elif used != asked:
@@ -143,14 +143,22 @@ def _resolve_frames(draft: NegotiationDraft, fps: float) -> int:
         )
     seconds = _fit_seconds(asked, draft.capabilities, fps)
     frames, used = max(1, round(seconds * fps)), _round_frames(seconds * fps, fps, draft)
-    if asked - used / fps > _compute_frame_step(draft.capabilities, fps) and _has_length(draft.request):
+    if asked - used / fps > _compute_frame_step(draft.capabilities, fps) and _has_length(
+        draft.request
+    ):
         said = draft.request.num_frames or asked
-        draft.refuse(name, said, f"{draft.model} makes {_format_lengths(draft.capabilities)} at once")
+        draft.refuse(
+            name, said, f"{draft.model} makes {_format_lengths(draft.capabilities)} at once"
+        )
         return used
     if seconds != asked:
-        draft.change(name, asked, seconds, f"{draft.model} makes {_format_lengths(draft.capabilities)}")
+        draft.change(
+            name, asked, seconds, f"{draft.model} makes {_format_lengths(draft.capabilities)}"
+        )
     if used != frames:
-        reason = f"{draft.model} makes {_format_rule(draft.capabilities)} frames: {used}, not {frames}"
+        reason = (
+            f"{draft.model} makes {_format_rule(draft.capabilities)} frames: {used}, not {frames}"
+        )
         draft.change(name, seconds, used / fps, reason)
     elif abs(frames / fps - seconds) > 1e-9 * max(1.0, seconds):
         draft.note(name, seconds, frames / fps, f"whole frames at {fps:g} frames per second")
@@ -180,13 +188,13 @@ def _find_asked_seconds(draft: NegotiationDraft, fps: float) -> tuple[str, float
     """Return the field that says the length, and the length in seconds."""
     request, capabilities = draft.request, draft.capabilities
     if request.num_frames is not None:
-        return "num_frames", wanted_seconds(request, fps, capabilities)
+        return "num_frames", find_wanted_seconds(request, fps, capabilities)
     if request.duration is not None:
         return "duration", request.duration
     whole = request.seconds()
     if whole is not None:
         return "shots", whole
-    seconds = usual_seconds(capabilities)
+    seconds = choose_seconds(capabilities)
     draft.note("duration", None, seconds, "not given; the model's default")
     return "duration", seconds
 

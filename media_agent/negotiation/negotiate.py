@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from pydantic import JsonValue
 
-from media_agent.backend.options import check_options, raw_options
+from media_agent.backend.options import check_options, list_raw_options
 from media_agent.errors import UnsupportedRequestError
 from media_agent.negotiation.draft import NegotiationDraft
 from media_agent.negotiation.durations import resolve_length
@@ -68,7 +68,7 @@ def _suggest_fix(policy: Policy) -> str:
 def _resolve_mode_and_inputs(draft: NegotiationDraft) -> None:
     """Check what would make another video altogether: mode, inputs."""
     request, capabilities = draft.request, draft.capabilities
-    mode = request.inferred_mode()
+    mode = request.infer_mode()
     draft.resolved |= {"model": draft.model, "mode": mode}
     if request.model != draft.model:
         draft.note("model", request.model, draft.model, "the full name")
@@ -140,7 +140,7 @@ def _plan(draft: NegotiationDraft, estimate: Callable[[VideoRequest], Estimate])
         resolved |= {"resolution": None, "aspect_ratio": None}
     request = VideoRequest.model_validate({**dict(draft.request), **resolved})
     capabilities = draft.capabilities
-    raw = raw_options(request.options.get(capabilities.backend, {}), capabilities)
+    raw = list_raw_options(request.options.get(capabilities.backend, {}), capabilities)
     return Plan(
         backend=draft.capabilities.backend,
         model=draft.capabilities.model,

@@ -34,7 +34,7 @@ def resolve_prompts(
     _resolve_rewriting(draft, rules)
 
 
-def unknown_words(prompts: Iterable[str], vocabulary: Iterable[str]) -> list[str]:
+def find_unknown_words(prompts: Iterable[str], vocabulary: Iterable[str]) -> list[str]:
     """Return the words and symbols outside the vocabulary, each once, in order.
 
     Punctuation separates words and says nothing; a symbol (an emoji, a sign) counts as a word.
@@ -65,7 +65,7 @@ def _check_vocabulary(draft: NegotiationDraft, allow_unknown_words: bool) -> Non
         return
     prompts = [shot.prompt for shot in draft.request.storyboard()]
     known = ", ".join(sorted(draft.capabilities.closed_vocabulary))
-    unknown = unknown_words(prompts, draft.capabilities.closed_vocabulary)
+    unknown = find_unknown_words(prompts, draft.capabilities.closed_vocabulary)
     if unknown and allow_unknown_words:
         draft.warnings.append(
             f"{draft.model} does not know these words: {_join_words(unknown)}; "

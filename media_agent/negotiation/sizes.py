@@ -30,7 +30,7 @@ def short_side_of(tier: ResolutionTier) -> int:
     return _SHORT_SIDES[tier]
 
 
-def short_side(request: VideoRequest) -> int | None:
+def find_short_side(request: VideoRequest) -> int | None:
     """Return the shorter side of the frames asked, in pixels, None where it is left open."""
     if request.size is not None:
         return min(request.size.width, request.size.height)
@@ -63,17 +63,19 @@ def _resolve_names(draft: NegotiationDraft) -> None:
 
 
 def _resolve_pixels(draft: NegotiationDraft, name: str, asked: str, wanted: Size) -> None:
-    used = nearest_size(wanted, draft.capabilities)
+    used = find_nearest_size(wanted, draft.capabilities)
     draft.resolved["size"] = used
     if str(used) == asked:
         return
     if used == wanted:
         draft.note(name, asked, str(used), "in pixels")
     else:
-        draft.change(name, asked, str(used), f"{draft.model} makes {_format_sizes(draft.capabilities)}")
+        draft.change(
+            name, asked, str(used), f"{draft.model} makes {_format_sizes(draft.capabilities)}"
+        )
 
 
-def nearest_size(wanted: Size, capabilities: Capabilities) -> Size:
+def find_nearest_size(wanted: Size, capabilities: Capabilities) -> Size:
     """Return the size the model makes whose shape is nearest, and of those the nearest in area."""
     if capabilities.sizes:
         sizes = {(size.width, size.height): size for size in capabilities.sizes}
@@ -121,8 +123,16 @@ def _list_around(scaled: tuple[float, float], across: range, down: range) -> set
     """
     width, height = scaled
     if width > height:
-        return {(w, h) for h in _list_near(height, down) for w in _list_neighbours(h * width / height, across)}
-    return {(w, h) for w in _list_near(width, across) for h in _list_neighbours(w * height / width, down)}
+        return {
+            (w, h)
+            for h in _list_near(height, down)
+            for w in _list_neighbours(h * width / height, across)
+        }
+    return {
+        (w, h)
+        for w in _list_near(width, across)
+        for h in _list_neighbours(w * height / width, down)
+    }
 
 
 def _list_near(side: float, sides: range) -> range:

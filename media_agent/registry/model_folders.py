@@ -53,7 +53,7 @@ class ModelFolders:
                 hint="repair it, or delete it and add the models again",
             ) from error
 
-    def folders(self, backend: str) -> dict[str, Path]:
+    def list_folders(self, backend: str) -> dict[str, Path]:
         """Return the folders of one backend by model name."""
         return {model.name: model.folder for model in self.list() if model.backend == backend}
 
@@ -133,7 +133,7 @@ def check_name(name: str) -> str:
     return name
 
 
-def with_models(backend: str, settings: BackendSettings) -> BackendSettings:
+def add_models(backend: str, settings: BackendSettings) -> BackendSettings:
     """Return the settings together with the models that were added for this backend."""
-    added = ModelFolders(settings.data_dir).folders(backend)
+    added = ModelFolders(settings.data_dir).list_folders(backend)
     return replace(settings, models={**added, **settings.models})

@@ -14,10 +14,10 @@ from typing import Literal
 
 from pydantic import Field, JsonValue, ValidationError
 
-from media_agent.backend.fence import WAY_OUT, fenced
+from media_agent.backend.fence import PLUGIN_HINT, call_plugin
 from media_agent.backend.protocol import BackendSpec
 from media_agent.errors import PluginError, in_full
-from media_agent.negotiation.sizes import short_side, short_side_of
+from media_agent.negotiation.sizes import find_short_side, short_side_of
 from media_agent.validation import in_words
 from media_agent_schemas.base import Schema
 from media_agent_schemas.capabilities import Capabilities, Estimate, Verification
@@ -50,7 +50,7 @@ class Price(Schema):
         """Return whether this is the price of a negotiated request; unsaid sound counts as on."""
         if self.audio is not None and self.audio != (request.audio is not False):
             return False
-        side = short_side(request)
+        side = find_short_side(request)
         return self.up_to is None or (side is not None and side <= short_side_of(self.up_to))
 
     def cost(self, request: VideoRequest) -> float | None:
@@ -60,7 +60,9 @@ class Price(Schema):
         seconds = _measure_seconds(request, self.at_fps, self.more_frames)
         if seconds is None:
             return None
-        return self.usd * max(seconds, self.minimum_seconds) * self._scale_steps(request) * request.n
+        return (
+            self.usd * max(seconds, self.minimum_seconds) * self._scale_steps(request) * request.n
+        )
 
     def _scale_steps(self, request: VideoRequest) -> float:
         if self.steps_included is None:
@@ -155,7 +157,7 @@ class Catalogue:
                 continue
             try:
                 if spec.catalogue not in read:
-                    read[spec.catalogue] = fenced(
+                    read[spec.catalogue] = call_plugin(
                         "it", partial(read_catalogue, spec.catalogue), dict
                     )
                 files[name] = read[spec.catalogue]
@@ -172,7 +174,7 @@ class Catalogue:
             self._known[key] = self._find(self._files.get(backend, {}), model)
         return self._known[key]
 
-    def corrected(self, capabilities: Capabilities) -> Capabilities:
+    def correct(self, capabilities: Capabilities) -> Capabilities:
         """Return capabilities with what the catalogue knows better, or what they leave unsaid.
 
         Raises:
@@ -192,7 +194,7 @@ class Catalogue:
             said = in_words(error, Capabilities)
             raise PluginError(
                 f"backend {capabilities.backend}: the overrides of {capabilities.model}: {said}",
-                hint=WAY_OUT,
+                hint=PLUGIN_HINT,
             ) from None
 
     def estimate(
@@ -233,10 +235,10 @@ def read_catalogue(path: Path) -> dict[str, ModelFacts]:
         return _File.model_validate(data).models
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         problem = f"the catalogue {path} cannot be read: {error}"
-        raise PluginError(problem, hint=WAY_OUT) from error
+        raise PluginError(problem, hint=PLUGIN_HINT) from error
     except ValidationError as error:
         problem = f"the catalogue {path}: {in_words(error, _File)}"
-        raise PluginError(problem, hint=WAY_OUT) from error
+        raise PluginError(problem, hint=PLUGIN_HINT) from error
 
 
 def _measure_seconds(

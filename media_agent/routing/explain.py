@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import assert_never
 
 from media_agent.errors import BackendUnavailableError, PluginError, from_info, in_full
-from media_agent.negotiation.draft import value_in_words
+from media_agent.negotiation.draft import format_value
 from media_agent_schemas.capabilities import Adjustment, Estimate, Method, Plan
 from media_agent_schemas.errors import ErrorInfo
 from media_agent_schemas.plan import Candidate, PlanReport
@@ -27,7 +27,7 @@ _PREFERENCES = {
 }
 
 
-def chosen(report: PlanReport) -> Plan:
+def choose_plan(report: PlanReport) -> Plan:
     """Return the plan of the best candidate.
 
     Raises:
@@ -35,7 +35,7 @@ def chosen(report: PlanReport) -> Plan:
     """
     if report.chosen is not None and report.chosen.plan is not None:
         return report.chosen.plan
-    refusals = refusals_in(report)
+    refusals = collect_refusals(report)
     if not refusals:
         raise BackendUnavailableError("no backend found", hint="media-agent backends lists them")
     codes = Counter(each.refusals[0].code for each in report.candidates)
@@ -56,7 +56,7 @@ def chosen(report: PlanReport) -> Plan:
     )
 
 
-def refusals_in(report: PlanReport) -> list[tuple[ErrorInfo, str]]:
+def collect_refusals(report: PlanReport) -> list[tuple[ErrorInfo, str]]:
     """Return every reason once, the commonest first, and whom it is about, in words."""
     names: dict[str, list[str]] = {}
     reasons: dict[str, ErrorInfo] = {}
@@ -73,7 +73,7 @@ def refusals_in(report: PlanReport) -> list[tuple[ErrorInfo, str]]:
     return [(reasons[said], _join_names(names[said])) for said in commonest]
 
 
-def faults_of_plugins(report: PlanReport) -> list[str]:
+def list_plugin_faults(report: PlanReport) -> list[str]:
     """Return what is wrong with plugins, each said once."""
     refusals = (each for candidate in report.candidates for each in candidate.refusals)
     said = (in_full(each) for each in refusals if each.code == PluginError.code)
@@ -89,7 +89,7 @@ def _cut(text: str) -> str:
     return text if len(text) <= _LONGEST_REASON else f"{text[: _LONGEST_REASON - 3]}..."
 
 
-def order(prefer: RoutingPreference) -> Callable[[Candidate], tuple[object, ...]]:
+def make_sort_key(prefer: RoutingPreference) -> Callable[[Candidate], tuple[object, ...]]:
     """Return the sort key: what is counted in money or time first, pieces before taste."""
 
     def key(candidate: Candidate) -> tuple[object, ...]:
@@ -119,7 +119,7 @@ def reasons_of(candidate: Candidate) -> tuple[str, ...]:
     """Return what speaks for and against a candidate, the way it is made first."""
     quality = "quality not rated" if candidate.quality is None else str(candidate.quality)
     return (
-        way_of(candidate),
+        method_of(candidate),
         "local" if candidate.local else "hosted",
         price_of(candidate.estimate),
         time_of(candidate.estimate),
@@ -128,7 +128,7 @@ def reasons_of(candidate: Candidate) -> tuple[str, ...]:
     )
 
 
-def way_of(candidate: Candidate) -> str:
+def method_of(candidate: Candidate) -> str:
     """Return how the video gets as long as asked."""
     plan = candidate.plan
     length = "" if plan is None else length_of(plan)
@@ -153,17 +153,17 @@ def length_of(plan: Plan) -> str:
     return "endless" if frames is None or fps is None else f"{round(frames / fps, 2):g} s"
 
 
-def changes_in(plan: Plan) -> Iterator[str]:
+def describe_changes(plan: Plan) -> Iterator[str]:
     """Yield in words what differs from what was asked, without what was merely filled in."""
     for change in plan.adjustments:
         if change.asked is not None and change.field != "model":
-            yield change_in_words(change)
+            yield describe_change(change)
 
 
-def change_in_words(change: Adjustment) -> str:
+def describe_change(change: Adjustment) -> str:
     """Return one difference, such as "n 2 -> 1 (sandbox/slate makes that many at once)"."""
-    used = "nothing" if change.used is None else value_in_words(change.used)
-    return f"{change.field} {value_in_words(change.asked)} -> {used} ({change.reason})"
+    used = "nothing" if change.used is None else format_value(change.used)
+    return f"{change.field} {format_value(change.asked)} -> {used} ({change.reason})"
 
 
 def price_of(estimate: Estimate) -> str:

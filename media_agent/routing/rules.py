@@ -11,7 +11,7 @@ from media_agent.errors import (
     ModelRetiredError,
     UnsupportedRequestError,
 )
-from media_agent.negotiation.durations import longest_shot, usual_fps, wanted_seconds
+from media_agent.negotiation.durations import choose_fps, find_longest_shot, find_wanted_seconds
 from media_agent.routing.catalogue import ModelFacts
 from media_agent.suggest import did_you_mean
 from media_agent_schemas.capabilities import Adjustment, Capabilities, Plan, Policy
@@ -38,7 +38,7 @@ class RoutingRules:
     routes: Mapping[str, Route] = field(default_factory=dict)
     max_cost_usd: float | None = None
 
-    def route(self, request: VideoRequest) -> Route:
+    def resolve_route(self, request: VideoRequest) -> Route:
         """Return the preferences that hold for a request: its own, then its route's.
 
         Raises:
@@ -127,24 +127,24 @@ def refusals_of(
         yield ConfigurationError(f"{name} needs {capabilities.missing}")
 
 
-def too_long(request: VideoRequest, capabilities: Capabilities) -> Mismatch:
+def find_length_mismatch(request: VideoRequest, capabilities: Capabilities) -> Mismatch:
     """Return what of a request does not fit into one shot of a model that makes no other."""
     ways = "and can neither extend a video nor start from an image"
     if request.endless:
         return Mismatch("endless", "on", f"it only makes videos of a fixed length {ways}")
-    longest = longest_shot(capabilities)
-    fps = usual_fps(request.fps, capabilities)
-    if longest is None or wanted_seconds(request, fps, capabilities) < longest + 1 / fps:
+    longest = find_longest_shot(capabilities)
+    fps = choose_fps(request.fps, capabilities)
+    if longest is None or find_wanted_seconds(request, fps, capabilities) < longest + 1 / fps:
         return Mismatch(
             "shots", str(len(request.shots)), f"it takes {capabilities.max_shots} {ways}"
         )
-    asked = f"{wanted_seconds(request, fps, capabilities):g}"
+    asked = f"{find_wanted_seconds(request, fps, capabilities):g}"
     return Mismatch("duration", asked, f"it makes at most {longest:g} s at once {ways}")
 
 
-def less_or_another(capabilities: Capabilities) -> str:
+def suggest_length(capabilities: Capabilities) -> str:
     """Return the ways out of a length that a model does not make."""
-    longest = longest_shot(capabilities)
+    longest = find_longest_shot(capabilities)
     less = "ask for less" if longest is None else f"ask for at most {longest:g} s"
     return f"{less}, or choose a backend that extends or chains videos: media-agent plan lists them"
 

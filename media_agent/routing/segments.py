@@ -7,7 +7,7 @@ from itertools import groupby
 from typing import Literal
 
 from media_agent.errors import UnsupportedRequestError
-from media_agent.negotiation.durations import piece_frames, usual_fps
+from media_agent.negotiation.durations import choose_fps, choose_segment_frames
 from media_agent.negotiation.negotiate import negotiate
 from media_agent.negotiation.prompts import AS_WRITTEN, PromptRules
 from media_agent_schemas.capabilities import Capabilities, Estimate, Plan, Policy, Segment
@@ -44,7 +44,7 @@ class PlannedSegment:
     continues_from: ContinuesFrom
     new_frames: int
 
-    def segment(self, count: int = 1) -> Segment:
+    def to_segment(self, count: int = 1) -> Segment:
         """Return the piece as a plan has it, made so often in a row."""
         return Segment(
             request=self.plan.request,
@@ -71,7 +71,7 @@ class SegmentRow:
     @property
     def fps(self) -> float:
         """The frame rate of the video."""
-        return usual_fps(self.request.fps, self.first.capabilities)
+        return choose_fps(self.request.fps, self.first.capabilities)
 
     @property
     def frames(self) -> int:
@@ -81,7 +81,7 @@ class SegmentRow:
     @property
     def cost_usd(self) -> float | None:
         """What all pieces cost together, None if that of any is unknown."""
-        return total(piece.plan.estimate.cost_usd for piece in self.made)
+        return sum_known(piece.plan.estimate.cost_usd for piece in self.made)
 
     def cut(self, prompt: str | None, frames: int) -> int:
         """Add pieces of about the same length until there are as many frames, and count them."""
@@ -93,7 +93,7 @@ class SegmentRow:
                     hint="ask for less, or choose a backend without a length limit",
                 )
             shared = self._count_shared()
-            most = max(1, self.longest() - shared)
+            most = max(1, self.find_longest() - shared)
             pieces = math.ceil((frames - made) / most)
             made += self.add(prompt, math.ceil((frames - made) / pieces) + shared).new_frames
         return made
@@ -111,14 +111,14 @@ class SegmentRow:
         """Return how many frames the next piece repeats of the one before."""
         return 1 if self.made and self.continues_from == "last_frame" else 0
 
-    def longest(self) -> int:
+    def find_longest(self) -> int:
         """Return the most frames that the next piece can have."""
         choice = self.continuation if self.made else self.first
-        return piece_frames(choice.capabilities, self.fps, None)
+        return choose_segment_frames(choice.capabilities, self.fps, None)
 
     def _plan_segment(self, prompt: str | None, frames: int, *, is_first: bool) -> Plan:
         choice = self.first if is_first else self.continuation
-        frames = piece_frames(choice.capabilities, self.fps, frames)
+        frames = choose_segment_frames(choice.capabilities, self.fps, frames)
         key = prompt, frames, is_first
         if key not in self._known:
             self._known[key] = self._negotiate(choice, prompt, frames, is_first=is_first)
@@ -171,17 +171,17 @@ class SegmentRow:
         }
 
 
-def listed(pieces: Iterable[PlannedSegment]) -> Iterator[Segment]:
+def list_segments(pieces: Iterable[PlannedSegment]) -> Iterator[Segment]:
     """Yield the segments of a plan; of a long row of equal pieces one, with their number."""
     for _, run in groupby(pieces, key=lambda piece: (id(piece.plan), piece.continues_from)):
         equal = list(run)
         if len(equal) > _LISTED_ONE_BY_ONE:
-            yield equal[0].segment(len(equal))
+            yield equal[0].to_segment(len(equal))
         else:
-            yield from (piece.segment() for piece in equal)
+            yield from (piece.to_segment() for piece in equal)
 
 
-def total(values: Iterable[float | None]) -> float | None:
+def sum_known(values: Iterable[float | None]) -> float | None:
     """Return the sum, None if any is unknown."""
     whole = 0.0
     for value in values:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from media_agent.errors import BudgetExceededError, UnsupportedRequestError
 from media_agent.negotiation.draft import NegotiationDraft
-from media_agent.negotiation.durations import longest_shot, wanted_frames
+from media_agent.negotiation.durations import find_longest_shot, find_wanted_frames
 from media_agent.negotiation.negotiate import resolve_routing
 from media_agent.negotiation.storyboard import lay_out
 from media_agent.routing.segments import (
@@ -19,8 +19,8 @@ from media_agent.routing.segments import (
     ContinuesFrom,
     ModelChoice,
     SegmentRow,
-    listed,
-    total,
+    list_segments,
+    sum_known,
 )
 from media_agent_schemas.capabilities import Adjustment, Estimate, Method, Plan, Policy
 from media_agent_schemas.media import InputRole
@@ -47,7 +47,9 @@ def plan_segments(
         UnsupportedRequestError: a segment cannot be made, or the request cannot be cut.
         BudgetExceededError: endless, without a budget that says when to stop paying.
     """
-    row = SegmentRow(request, first, continuation, continues_from, policy, draw_seed, allow_unknown_words)
+    row = SegmentRow(
+        request, first, continuation, continues_from, policy, draw_seed, allow_unknown_words
+    )
     split = _Split(row)
     return split.plan_endless() if request.endless else split.plan()
 
@@ -66,7 +68,7 @@ class _Split:
 
     def plan(self) -> Plan:
         """Return the plan of a video of known length."""
-        wanted = wanted_frames(self.request, self.fps, self.first.capabilities)
+        wanted = find_wanted_frames(self.request, self.fps, self.first.capabilities)
         if self.request.shots:
             shots = self._cut_shots(wanted)
         else:
@@ -84,9 +86,9 @@ class _Split:
             self.pieces.cut(shot.prompt, round((shot.duration or 0) * self.fps))
         prompt = self.request.shots[-1].prompt if self.request.shots else self.request.prompt
         while len(self.pieces.made) < 2:
-            self.pieces.add(prompt, self.pieces.longest())
+            self.pieces.add(prompt, self.pieces.find_longest())
         if self.pieces.made[-1].plan.request.prompt != prompt:
-            self.pieces.add(prompt, self.pieces.longest())
+            self.pieces.add(prompt, self.pieces.find_longest())
         each = self.pieces.made[-1].plan.estimate.cost_usd
         if each != 0:
             self._spend(each)
@@ -176,11 +178,11 @@ class _Split:
                 "warnings": tuple(dict.fromkeys(warnings)),
                 "estimate": Estimate(
                     cost_usd=self.pieces.cost_usd,
-                    seconds=None if repeats else total(each.seconds for each in estimates),
+                    seconds=None if repeats else sum_known(each.seconds for each in estimates),
                     source=estimates[0].source,
                 ),
                 "method": Method.EXTEND if self.pieces.continues_from == "video" else Method.CHAIN,
-                "segments": tuple(listed(self.pieces.made)),
+                "segments": tuple(list_segments(self.pieces.made)),
                 "repeats": repeats,
             }
         )
@@ -188,7 +190,7 @@ class _Split:
     def _list_adjustments(self, plans: list[Plan]) -> Iterator[Adjustment]:
         """Yield what the whole changes, then the first segment, then what later ones add."""
         yield from self.draft.adjustments
-        longest = longest_shot(self.first.capabilities)
+        longest = find_longest_shot(self.first.capabilities)
         limit = "one shot at once" if longest is None else f"at most {longest:g} s at once"
         yield Adjustment(
             field="segments",

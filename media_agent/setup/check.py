@@ -11,9 +11,9 @@ from media_agent.config.settings import (
     BackendSection,
     Settings,
     Sources,
+    find_unknown_variables,
     is_open_to_others,
     load_settings,
-    unknown_variables,
 )
 from media_agent.errors import ConfigurationError, Fault, MediaAgentError, in_full
 from media_agent.redact import redact
@@ -86,7 +86,7 @@ def _find_faults(settings: Settings, registry: Registry) -> Iterator[Fault]:
             yield from (fault for fault in faults if fault.problem not in said)
     known = _Known(settings, registry, backends)
     for place, name in _list_names(settings):
-        problem = known.problem(name)
+        problem = known.find_problem(name)
         if problem is not None:
             yield Fault(place, problem)
 
@@ -113,7 +113,7 @@ class _Known:
         self._registry = registry
         self._backends = backends
 
-    def problem(self, name: str) -> str | None:
+    def find_problem(self, name: str) -> str | None:
         """Return what is wrong with "backend" or "backend/model", None if nothing."""
         backend_name, _, model = name.partition("/")
         if backend_name not in self._registry.names():
@@ -155,7 +155,7 @@ def _list_names(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
 def _find_warnings(settings: Settings, sources: Sources) -> Iterator[str]:
     if settings.config is not None and not settings.config.exists():
         yield f"MEDIA_AGENT_CONFIG: no such file: {settings.config}"
-    for variable, meant in unknown_variables():
+    for variable, meant in find_unknown_variables():
         hint = "" if meant is None else f"; did you mean {meant}?"
         yield f"{variable}: unknown variable{hint}"
     for name, section in settings.backends.items():

@@ -109,7 +109,7 @@ class ToolBox:
         return view_plan(await self._client.plan_all(default), others=report.candidates)
 
     async def _create(self, wish: CreateVideo) -> VideoJob:
-        key = idempotency_key(self._caller, wish, self._client.settings.default_backend)
+        key = derive_idempotency_key(self._caller, wish, self._client.settings.default_backend)
         return await self._client.start(wish.to_request(), idempotency_key=key)
 
     async def _wait(self, arguments: WaitVideo) -> VideoJob:
@@ -142,7 +142,7 @@ class ToolBox:
         return str(capabilities.verification)
 
 
-def idempotency_key(caller: str, wish: CreateVideo, default: str) -> str:
+def derive_idempotency_key(caller: str, wish: CreateVideo, default: str) -> str:
     """Return what the same wish of the same caller has in common, however it was written.
 
     Who makes it is a part of the wish, also where only the settings say it: `default`.

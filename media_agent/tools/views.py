@@ -3,7 +3,7 @@
 from pydantic import Field
 
 from media_agent.errors import in_full
-from media_agent.routing.explain import changes_in
+from media_agent.routing.explain import describe_changes
 from media_agent_schemas.base import Schema
 from media_agent_schemas.errors import ErrorInfo
 from media_agent_schemas.jobs import JobStatus, VideoJob
@@ -80,7 +80,7 @@ def view_job(job: VideoJob, *, verification: str | None = None, is_moving: bool 
         record=job.record_path,
         seconds=None if facts is None else facts.duration,
         frame_size=None if facts is None else f"{facts.width}x{facts.height}",
-        adjustments=tuple(changes_in(job.plan)),
+        adjustments=tuple(describe_changes(job.plan)),
         warnings=job.warnings,
         error=job.error,
         next=_suggest_next(job, is_moving=is_moving),
@@ -140,7 +140,9 @@ def view_plan(report: PlanReport, *, others: tuple[Candidate, ...] = ()) -> Plan
     known = {each.name for each in report.candidates}
     candidates = (*report.candidates, *(each for each in others if each.name not in known))
     chosen = report.chosen
-    able = [_view_option(each) for each in candidates if each.rank is not None and each is not chosen]
+    able = [
+        _view_option(each) for each in candidates if each.rank is not None and each is not chosen
+    ]
     return PlanView(
         summary=report.summary,
         chosen=None if chosen is None else _view_option(chosen),
@@ -167,7 +169,7 @@ def _view_option(candidate: Candidate) -> OptionView:
         seams=candidate.seams,
         verification=str(candidate.verification),
         local=candidate.local,
-        adjustments=() if candidate.plan is None else tuple(changes_in(candidate.plan)),
+        adjustments=() if candidate.plan is None else tuple(describe_changes(candidate.plan)),
         reasons=candidate.reasons,
     )
 

@@ -246,7 +246,7 @@ class VideoRequest(Document):
             return self.shots
         return (Shot(prompt=self.prompt, duration=self.seconds()),)
 
-    def inferred_mode(self) -> VideoMode:
+    def infer_mode(self) -> VideoMode:
         """Return the mode that was said, or the one that the inputs imply."""
         if self.mode is not None:
             return self.mode
@@ -259,7 +259,7 @@ class VideoRequest(Document):
             return VideoMode.IMAGE_TO_VIDEO
         return VideoMode.REFERENCE_TO_VIDEO if roles else VideoMode.TEXT_TO_VIDEO
 
-    def backend_and_model(self) -> tuple[str | None, str | None]:
+    def split_model(self) -> tuple[str | None, str | None]:
         """Split `model` at its first slash into backend name and model name."""
         if self.model is None:
             return None, None

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from media_agent.backend.fence import FencedBackend, PluginBrokeError, fenced
+from media_agent.backend.fence import FencedBackend, PluginBrokeError, call_plugin
 from media_agent.backend.protocol import BackendSettings
 from media_agent.cli import main
 from media_agent.client import VideoClient
@@ -380,7 +380,7 @@ def test_ctrl_c_is_the_users_and_passes_the_fence() -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        fenced("it", interrupted, object)
+        call_plugin("it", interrupted, object)
 
 
 def test_an_error_that_cannot_even_say_itself_is_named_by_its_kind() -> None:
@@ -392,7 +392,7 @@ def test_an_error_that_cannot_even_say_itself_is_named_by_its_kind() -> None:
         raise MuteError
 
     with pytest.raises(PluginError, match="acme raised MuteError"):
-        fenced("acme", fail, object)
+        call_plugin("acme", fail, object)
 
 
 async def test_an_exit_while_it_works_is_an_error_of_that_job_alone(

@@ -65,7 +65,7 @@ async def build(tmp_path: Path) -> AsyncIterator[Build]:
             name="mine",
             model=model,
             secrets=secrets,
-            environment=load_settings().program_environment,
+            environment=load_settings().build_environment,
         )
         made.append(CommandBackend(settings, grace_seconds=0.3, largest_video=largest_video))
         return made[-1]

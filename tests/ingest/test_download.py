@@ -16,9 +16,9 @@ import pytest
 from media_agent.errors import ConfigurationError, StorageError, VideoNotFetchedError
 from media_agent.ingest.download import fetch
 from media_agent.ingest.inline import is_inline
-from media_agent.testing.simulator.videos import Video, video_bytes
+from media_agent.testing.simulator.videos import Video, make_video
 
-VIDEO = video_bytes(Video(frames=8))
+VIDEO = make_video(Video(frames=8))
 URI = "https://cdn.example/video.mp4?signature=secret"
 Handler = Callable[[httpx.Request], httpx.Response]
 

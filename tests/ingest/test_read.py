@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from media_agent.errors import InvalidRequestError
-from media_agent.ingest.read import last_image, read_all, read_end, read_image
+from media_agent.ingest.read import read_all, read_end, read_image, read_last_image
 from media_agent.testing.simulator.videos import write_video
 from media_agent.video.codec import encode_chunk, read_frames, split_header
 from media_agent_schemas.media import InputRole, MediaInput, Size
@@ -216,7 +216,7 @@ def test_the_last_frame_of_one_of_our_videos_is_the_one_that_was_written(tmp_pat
     decoded = read_frames(path)
 
     assert distance(read_end(path, frames=4), decoded[-4:]) < 4  # colours at edges
-    assert np.array_equal(last_image(path).to_ndarray(), read_end(path, frames=1)[0])
+    assert np.array_equal(read_last_image(path).to_ndarray(), read_end(path, frames=1)[0])
 
 
 @pytest.mark.parametrize("count", [1, 5, 24, 25, 60])
@@ -336,7 +336,7 @@ def test_a_video_is_turned_as_its_container_says(tmp_path: Path, degrees: int, t
 
     assert distance(end[0], np.rot90(frames[0], turns)) < 6
     (tmp_path / "video.mp4").write_bytes(video)
-    assert np.array_equal(last_image(tmp_path / "video.mp4").to_ndarray(), end[0])
+    assert np.array_equal(read_last_image(tmp_path / "video.mp4").to_ndarray(), end[0])
 
 
 @pytest.mark.parametrize(

@@ -211,13 +211,13 @@ def test_the_mode_follows_from_the_inputs(roles: list[str], mode: VideoMode) -> 
     inputs = [{"role": role, "path": "file"} for role in roles]
     request = VideoRequest.model_validate({"prompt": "a cat", "inputs": inputs})
 
-    assert request.inferred_mode() is mode
+    assert request.infer_mode() is mode
 
 
 def test_a_mode_that_was_said_is_not_inferred() -> None:
     request = VideoRequest(prompt="a cat", mode=VideoMode.VIDEO_EDIT)
 
-    assert request.inferred_mode() is VideoMode.VIDEO_EDIT
+    assert request.infer_mode() is VideoMode.VIDEO_EDIT
 
 
 def test_a_single_prompt_is_a_storyboard_of_one_shot() -> None:
@@ -229,7 +229,7 @@ def test_a_single_prompt_is_a_storyboard_of_one_shot() -> None:
 def test_a_model_name_is_split_at_its_first_slash() -> None:
     request = VideoRequest(prompt="a cat", model="fal/fal-ai/magi")
 
-    assert request.backend_and_model() == ("fal", "fal-ai/magi")
+    assert request.split_model() == ("fal", "fal-ai/magi")
 
 
 def test_an_event_comes_back_as_what_it_was() -> None:

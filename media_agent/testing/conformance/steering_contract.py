@@ -10,7 +10,7 @@ from media_agent.backend.protocol import VideoBackend
 from media_agent.errors import MediaAgentError, UnsupportedRequestError
 from media_agent.testing.conformance.base_contract import Contract, MakeBackend, RequestFactory
 from media_agent.testing.conformance.observe import frames_of
-from media_agent.testing.simulator.videos import Video, video_bytes
+from media_agent.testing.simulator.videos import Video, make_video
 from media_agent_schemas.capabilities import Capabilities, Control
 from media_agent_schemas.events import ChunkReady, JobCancelled, JobCompleted, PromptChanged
 from media_agent_schemas.jobs import ChangePrompt, Finish, OperationRef
@@ -71,7 +71,7 @@ class SteeringContract(Contract):
             pytest.skip("it makes no endless video that can be finished")
         ref = await backend.submit(request_factory(endless=True), key="endless")
 
-        events = await self.observed(backend, ref, at_first_chunk=(Finish(),))
+        events = await self.observe_all(backend, ref, at_first_chunk=(Finish(),))
 
         assert isinstance(events[-1], JobCompleted), events[-1]
 
@@ -88,7 +88,7 @@ class SteeringContract(Contract):
             pytest.skip("it makes no endless video that can be finished and gone on with")
         request = request_factory(endless=True)
         ref = await backend.submit(request, key="finished")
-        events = await self.observed(backend, ref, at_first_chunk=(Finish(),))
+        events = await self.observe_all(backend, ref, at_first_chunk=(Finish(),))
         whole = frames_of(await self.end(backend, ref))
         tokens = [event.resume for event in events if isinstance(event, ChunkReady)]
 
@@ -132,7 +132,7 @@ class SteeringContract(Contract):
         ref = await backend.submit(request_factory(endless=True), key="too-late-a-prompt")
         late = ChangePrompt(prompt="a blue square", at=0)
 
-        events = await self.observed(backend, ref, at_first_chunk=(late, Finish()))
+        events = await self.observe_all(backend, ref, at_first_chunk=(late, Finish()))
 
         assert not [event for event in events if isinstance(event, PromptChanged)]
         assert isinstance(events[-1], JobCompleted), events[-1]
@@ -157,7 +157,7 @@ class SteeringContract(Contract):
         branch = await backend.submit(
             request_factory(shots=(shot, other)), key="branch", resume=token
         )
-        events = await self.observed(backend, branch)
+        events = await self.observe_all(backend, branch)
 
         assert isinstance(events[-1], JobCompleted), events[-1]
         frames = frames_of(events[-1])
@@ -176,10 +176,10 @@ class SteeringContract(Contract):
         """As many frames as were asked, whatever the length of the video that was given."""
         if VideoMode.VIDEO_EXTEND not in capabilities.modes or not self.is_local(backend):
             pytest.skip("it does not continue videos here")
-        source = MediaInput(role=InputRole.SOURCE_VIDEO, data=video_bytes(Video(frames=31)))
+        source = MediaInput(role=InputRole.SOURCE_VIDEO, data=make_video(Video(frames=31)))
         request = request_factory(inputs=(source,))
 
-        frames = frames_of(await self.made(backend, request, "continued"))
+        frames = frames_of(await self.complete(backend, request, "continued"))
 
         assert len(frames) == request.num_frames
 
@@ -194,7 +194,7 @@ class SteeringContract(Contract):
         if capabilities.resumable is not True:
             pytest.skip("it cannot go on from a token")
         request = request_factory(**self.long_video(backend))
-        whole = await self.made(backend, request, "whole")
+        whole = await self.complete(backend, request, "whole")
         ref = await backend.submit(request, key="broken-off")
         token = (await self._await_first_chunk(backend, ref)).resume
         await backend.cancel(ref)
@@ -203,7 +203,7 @@ class SteeringContract(Contract):
         another = make_backend()
 
         again = await another.submit(request, key="broken-off", resume=token)
-        events = await self.observed(another, again)
+        events = await self.observe_all(another, again)
         await another.aclose()
 
         chunks = [event.index for event in events if isinstance(event, ChunkReady)]

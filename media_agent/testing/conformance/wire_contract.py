@@ -185,7 +185,9 @@ class WireContract(Contract):
         said = ""
         try:
             ref = await backend.submit(request_factory(), key="echoed")
-            said = "".join([event.model_dump_json() for event in await self.observed(backend, ref)])
+            said = "".join(
+                [event.model_dump_json() for event in await self.observe_all(backend, ref)]
+            )
         except MediaAgentError as error:
             said += _collect_text(error)
 
@@ -267,7 +269,7 @@ class WireContract(Contract):
         _spoil_video(simulator, Fault("video", "status", status=404, times=None))
         ref = await backend.submit(request_factory(), key="never")
         first = await self.end(backend, ref)
-        simulator.mend()
+        simulator.clear_faults()
 
         assert isinstance(first, JobOutcomeUnknown | JobCompleted), first
         assert isinstance(await self.end(backend, ref), JobCompleted)
@@ -318,7 +320,7 @@ class WireContract(Contract):
         try:
             ref = await backend.submit(request_factory(), key="discreet")
             said.append(ref.model_dump_json())
-            said += [event.model_dump_json() for event in await self.observed(backend, ref)]
+            said += [event.model_dump_json() for event in await self.observe_all(backend, ref)]
         except BackendError as error:
             said += [_collect_text(error)]
 
@@ -326,7 +328,9 @@ class WireContract(Contract):
             "the key was never sent, so this proves nothing"
         )
         assert [text for text in (*said, caplog.text) if secret in text] == []
-        assert [path for path in _list_files(tmp_path) if secret.encode() in path.read_bytes()] == []
+        assert [
+            path for path in _list_files(tmp_path) if secret.encode() in path.read_bytes()
+        ] == []
 
     async def _submit_if_lost(self, backend: VideoBackend, request: VideoRequest) -> None:
         """Submit; where the service knows our key again, the reply cannot be lost for good."""
@@ -348,7 +352,7 @@ def _spoil_video(simulator: Simulator, trouble: Fault) -> None:
     """Let this happen to the call that gives the video, whatever it is called there."""
     if simulator.video_call is None:
         pytest.skip("the simulator gives no videos")
-    simulator.spoil(replace(trouble, call=simulator.video_call))
+    simulator.inject(replace(trouble, call=simulator.video_call))
 
 
 def _collect_text(error: BaseException | None) -> str:

@@ -3,7 +3,7 @@
 import pkgutil
 from collections.abc import Mapping
 
-from media_agent.backend.fence import WAY_OUT, fenced
+from media_agent.backend.fence import PLUGIN_HINT, call_plugin
 from media_agent.backend.protocol import BackendSpec
 from media_agent.errors import InvalidRequestError, PluginError
 from media_agent.suggest import did_you_mean
@@ -23,7 +23,11 @@ def find_simulator(name: str, specs: Mapping[str, BackendSpec]) -> type[Simulato
             f"there is no simulator {name!r}", hint=did_you_mean(name, places)
         )
     place = places[name]
-    found = fenced(f"the simulator of {name}, {place}", lambda: pkgutil.resolve_name(place), object)
+    found = call_plugin(
+        f"the simulator of {name}, {place}", lambda: pkgutil.resolve_name(place), object
+    )
     if not (isinstance(found, type) and issubclass(found, Simulator)):
-        raise PluginError(f"the simulator of {name}, {places[name]}, is no Simulator", hint=WAY_OUT)
+        raise PluginError(
+            f"the simulator of {name}, {places[name]}, is no Simulator", hint=PLUGIN_HINT
+        )
     return found
