@@ -34,7 +34,7 @@ PLACEHOLDERS = {
     "fps": "frames per second",
     "width": "pixels",
     "height": "pixels",
-    "first_frame": "the image it begins with: a file, or a data: address",
+    "first_frame": "the first frame: a file, or a data: URL",
     "model": "the name of the model",
 }
 """The placeholders that every declared backend may use, and what takes their place."""
@@ -63,8 +63,10 @@ class Declaration(Schema):
     durations: tuple[Seconds, ...] = Field(
         default=(), description="Lengths in seconds, first: its own."
     )
-    max_duration: Seconds | None = Field(default=None, description="Longest, in seconds.")
-    max_prompt_characters: int | None = Field(default=None, ge=1, description="Longest prompt.")
+    max_duration: Seconds | None = Field(default=None, description="Maximum length in seconds.")
+    max_prompt_characters: int | None = Field(
+        default=None, ge=1, description="Maximum length of a prompt, in characters."
+    )
     usd_per_second: float | None = Field(
         default=None, ge=0, allow_inf_nan=False, description="Price of a second of video."
     )
@@ -74,7 +76,7 @@ class Declaration(Schema):
         allow_inf_nan=False,
         description="Price of a video, whatever its length.",
     )
-    needs_first_frame: bool = Field(default=False, description="Makes nothing without an image.")
+    needs_first_frame: bool = Field(default=False, description="Requires a first frame.")
     licence: str | None = Field(default=None, description="Licence of the model.")
 
     def list_templates(self) -> Iterator[str]:
@@ -96,17 +98,17 @@ class Declaration(Schema):
         for name in sorted(used.difference(known)):
             raise ValueError(f"there is no placeholder {{{name}}}; {did_you_mean(name, known)}")
         if not used & {"prompt", "prompt_file"}:
-            raise ValueError("the prompt goes nowhere: use {prompt} somewhere")
+            raise ValueError("the prompt is not used: put {prompt} somewhere")
         if not {"width", "height"} <= used and len(self.sizes) != 1:
-            raise ValueError('without {width} and {height}, say its one size: sizes = ["640x360"]')
+            raise ValueError('without {width} and {height}, give its one size: sizes = ["640x360"]')
         if "fps" not in used and len(self.fps) != 1:
-            raise ValueError("without {fps}, say its one frame rate: fps = [24]")
+            raise ValueError("without {fps}, give its one frame rate: fps = [24]")
         if not used & {"duration", "num_frames"} and len(self.durations) != 1:
             raise ValueError(
-                "without {duration} or {num_frames}, say its one length: durations = [5]"
+                "without {duration} or {num_frames}, give its one length: durations = [5]"
             )
         if self.needs_first_frame and "first_frame" not in used:
-            raise ValueError("needs_first_frame, and {first_frame} is used nowhere")
+            raise ValueError("needs_first_frame is set, but {first_frame} is used nowhere")
         return self
 
     def capabilities(self, kind: str, name: str, model: str) -> Capabilities:

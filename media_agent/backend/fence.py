@@ -48,7 +48,7 @@ def call_plugin(who: str, call: Callable[[], object], kind: type[Answer]) -> Ans
         raise PluginError(f"{who} raised {describe_error(error)}", hint=PLUGIN_HINT) from error
     if not isinstance(answer, kind):
         raise PluginError(
-            f"{who} gave {_describe_value(answer)}, not {kind.__name__}", hint=PLUGIN_HINT
+            f"{who} returned {_describe_value(answer)}, not {kind.__name__}", hint=PLUGIN_HINT
         )
     return answer
 
@@ -188,14 +188,16 @@ class FencedBackend:
             return kind.model_validate(said)
         except ValidationError as error:
             problem = faults_in_words(error, kind)
-            raise self._plugin_error(f"{what} gave a faulty {kind.__name__}: {problem}") from None
+            raise self._plugin_error(
+                f"{what} returned an invalid {kind.__name__}: {problem}"
+            ) from None
 
     async def _await_kind(self, what: str, work: Awaitable[Answer], *kinds: type[object]) -> Answer:
         """Wait for an answer of the plugin, and check what it is."""
         answer = await await_plugin(f"{self._who}: {what}", work)
         if not isinstance(answer, kinds):
             raise PluginBrokeError(
-                f"{self._who}: {what} gave {_describe_value(answer)}, not {kinds[0].__name__}"
+                f"{self._who}: {what} returned {_describe_value(answer)}, not {kinds[0].__name__}"
             )
         return answer
 
@@ -207,7 +209,7 @@ def _check_members(made: object) -> object:
     lacking = [member for member in _MEMBERS if not callable(getattr(made, member, None))]
     if lacking:
         raise TypeError(
-            f"{_describe_value(made)} is no VideoBackend: it lacks {', '.join(lacking)}"
+            f"{_describe_value(made)} is not a VideoBackend: it is missing {', '.join(lacking)}"
         )
     return made
 

@@ -62,13 +62,13 @@ def _find_misuse(spec: OptionSpec, value: JsonValue) -> Iterator[str]:
         yield f"it cannot be sent as JSON: {error}"
         return
     if not isinstance(fields, dict):
-        yield 'it is no JSON object, such as {"name": 1}'
+        yield 'it is not a JSON object, such as {"name": 1}'
         return
     reserved = {_normalise(name): instead for name, instead in (spec.reserved or {}).items()}
     for name in _walk_names(fields):
         instead = reserved.get(_normalise(name))
         if instead is not None:
-            yield f"{name!r} may not be set here: say {instead}, which is planned and priced"
+            yield f"{name!r} must not be set here: use {instead}, which is planned and priced"
 
 
 def _walk_names(value: JsonValue) -> Iterator[str]:
@@ -86,7 +86,7 @@ def _normalise(name: str) -> str:
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no number of JSON")
+    raise ValueError(f"{name} is not a JSON number")
 
 
 def check_settings(settings: BackendSettings, capabilities: Capabilities) -> None:

@@ -116,7 +116,7 @@ def as_refusal(error: Exception, backend: str, sent: Sending) -> MediaAgentError
         return error
     if isinstance(error, ValueError):  # such as text that is no Unicode, or a number without JSON
         return InvalidRequestError(f"{backend} cannot send this: {error}", hint="nothing was sent")
-    said = f"{backend} broke before anything was sent: {type(error).__name__}: {error}"
+    said = f"{backend} failed before anything was sent: {type(error).__name__}: {error}"
     return PluginError(said)
 
 

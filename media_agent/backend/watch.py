@@ -117,7 +117,7 @@ class Watch:
             return JobCancelled(model=self.ref.model)
         if self._cancel_asked_at is not None and isinstance(event, JobFailed):
             facts = event.model_dump(exclude={"type", "error"})
-            said = f"{self._service.name} said after the cancel: {event.error.message}"
+            said = f"{self._service.name} reported after the cancel: {event.error.message}"
             return JobCancelled.model_validate({**facts, "warnings": (*event.warnings, said)})
         return event
 
@@ -126,7 +126,7 @@ class Watch:
         name, work = self._service.name, self.ref.operation_id
         if self._cancel_is_refused:
             billed = " and is billed" if self._service.bills else ""
-            said = f"{name} cannot stop {work}: it goes on there{billed}"
+            said = f"{name} cannot stop {work}: it continues there{billed}"
             return JobCancelled(model=self.ref.model, warnings=(said,))
         asked_at = self._cancel_asked_at
         if asked_at is None or self.waited < asked_at + self._service.cancel_grace_seconds:

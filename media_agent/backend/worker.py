@@ -129,7 +129,7 @@ class Worker:
         if videos.chunks == 0:
             raise GenerationFailedError("the backend made no frames")
         if wanted is not None and videos.frames < wanted:
-            self._context.warn(f"{wanted} frames were asked, {videos.frames} were made")
+            self._context.warn(f"{wanted} frames were requested, {videos.frames} were generated")
 
     def _generate(self, frames: int, wanted: int | None) -> Iterator[Chunk]:
         """Yield chunks until there are enough frames, or as far as that can be told."""
@@ -161,7 +161,7 @@ class Worker:
 
     def _add(self, videos: Videos, chunk: Chunk, frames: "Frames") -> None:
         if chunk.index != videos.chunks:
-            raise GenerationFailedError(f"got chunk {chunk.index}; {videos.chunks} comes next")
+            raise GenerationFailedError(f"got chunk {chunk.index}; expected chunk {videos.chunks}")
         with self._measure("encode"):
             videos.add(frames)
         if self._first_chunk_seconds is None:
@@ -208,7 +208,7 @@ class Worker:
         try:
             path = video.finish("video.partial.mp4", tags=self._build_tags())
         except (OSError, MediaAgentError) as error:
-            self._context.warn(f"the video so far stays as it grew, in {video.part_path}: {error}")
+            self._context.warn(f"the video so far is in {video.part_path}: {error}")
             path = video.part_path
         try:
             return (describe(path, ArtifactKind.PARTIAL_VIDEO),)

@@ -61,7 +61,7 @@ class CommandOptions(Declaration):
     workers: int = Field(default=1, ge=1, le=64, description="How many may run at the same time.")
     env: tuple[VariableName, ...] = Field(
         default=(),
-        description="Variables of the environment that it gets besides the harmless ones.",
+        description="Environment variables to pass on, in addition to the harmless ones.",
     )
 
     @field_validator("command")
@@ -70,7 +70,9 @@ class CommandOptions(Declaration):
         if not command[0] or "{" in command[0]:
             raise ValueError("its first item is the program itself, without placeholders")
         if not any("{output}" in item for item in command):
-            raise ValueError("{output} is nowhere: the program must be told where the video goes")
+            raise ValueError(
+                "{output} is used nowhere: the program needs to know where to write the video"
+            )
         return command
 
     def list_templates(self) -> Iterator[str]:
@@ -240,7 +242,7 @@ class CommandBackend(ThreadedBackend):
             if output.stat().st_size > self._largest_video:
                 raise GenerationFailedError(
                     f"{self.name}: {program} wrote more than {self._largest_video} bytes to "
-                    "{output}; no video is taken that is larger",
+                    "{output}; that is the limit",
                     hint="let it make a shorter video, or compress it more",
                 )
 
@@ -283,7 +285,7 @@ def make(settings: BackendSettings) -> VideoBackend:
     for name in ("base_url", "key"):
         if getattr(settings, name) is not None:
             raise ConfigurationError(
-                f"backend {settings.name} is a program and takes no {name}",
+                f"backend {settings.name} is a program and does not support {name}",
                 hint="name the variables that it reads in its option env",
             )
     return CommandBackend(settings)
@@ -298,7 +300,7 @@ def media_agent_backends() -> Iterable[BackendSpec]:
 def _find_missing(program: str, folder: Path | None) -> str | None:
     """Return what is missing if there is no such program: in the folder, or on the search path."""
     place = program if "/" not in program else str((folder or Path()) / program)
-    return f"a program: there is no {program}" if shutil.which(place) is None else None
+    return f"the program {program}, which was not found" if shutil.which(place) is None else None
 
 
 def _defuse(template: str, word: str) -> str:
@@ -318,7 +320,7 @@ def _prepare_image(inputs: Iterable[MediaInput], folder: Path) -> JsonValue:
                 path.write_bytes(medium.data)
             return str(path)
         raise InvalidRequestError(
-            f"a program takes no image by its address {medium.url}", hint="give it as a file"
+            f"a program cannot read an image from the URL {medium.url}", hint="give it as a file"
         )
     return None
 
@@ -330,4 +332,4 @@ def _write(path: Path, text: str) -> Path:
 
 
 def _see(said: Path) -> str:
-    return f"all that it said is in {said}"
+    return f"its full output is in {said}"

@@ -68,7 +68,7 @@ class ProgramLog:
             file.seek(max(0, self.path.stat().st_size - _TAIL_BYTES - _LONGEST_KEY))
             said = redact_bytes(file.read(_TAIL_BYTES + _LONGEST_KEY), self._secrets)
         tail = said[-_TAIL_BYTES:].decode("utf-8", "replace").strip()
-        return f": {tail}" if tail else " and said nothing"
+        return f": {tail}" if tail else " without any output"
 
 
 def end_group(process: "subprocess.Popen[bytes]", grace_seconds: float) -> None:

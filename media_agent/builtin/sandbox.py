@@ -61,7 +61,7 @@ _OPTIONS = (
         type="number",
         default=0,
         minimum=0,
-        description="Time to pretend to work, in seconds for the whole video.",
+        description="Simulated working time for the whole video, in seconds.",
     ),
     OptionSpec(
         name="price_per_second",
@@ -223,7 +223,7 @@ class SandboxBackend(LocalBackend):
 
     def _make_fault(self, request: VideoRequest, place: str) -> Exception:
         kind = str(self._read_option(request, "fault"))
-        said = f"the sandbox was told to fail at {place}"
+        said = f"the sandbox failed as requested at {place}"
         if kind == "crash":
             return RuntimeError(said)
         if kind not in _FAULTS:

@@ -374,12 +374,12 @@ def _read_key(path: Path) -> SecretStr:
     except (OSError, ValueError) as error:
         raise ConfigurationError(
             f"the key file {shown} cannot be read: {explain_unreadable(error)}",
-            hint="put the key there, nothing else",
+            hint="the file must contain the key and nothing else",
         ) from None
     if not key:
         raise ConfigurationError(f"the key file {shown} is empty", hint="put the key there")
     if is_open_to_others(path):
-        _LOGGER.warning("others can read the key file %s: chmod 600 it", shown)
+        _LOGGER.warning("the key file %s is readable by other users; run chmod 600 on it", shown)
     return SecretStr(key)
 
 

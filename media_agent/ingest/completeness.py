@@ -62,7 +62,7 @@ def _find_mp4_flaw(file: BinaryIO, size: int) -> str | None:
     if last == b"moof":
         return "the frames of its last fragment are missing"
     if in_fragments and 0 < size - place < SMALLEST:
-        return "its last part has no more than a beginning"
+        return "its last part is incomplete"
     return None
 
 
@@ -94,7 +94,7 @@ def _find_webm_flaw(file: BinaryIO, size: int) -> str | None:
 
 
 def _find_overrun(what: str, end: int, size: int) -> str | None:
-    return f"{what} ends {end - size} bytes behind the end of the file" if end > size else None
+    return f"{what} ends {end - size} bytes after the end of the file" if end > size else None
 
 
 def _read_kind(file: BinaryIO) -> bytes:
@@ -122,7 +122,7 @@ def _check_index(video: "InputContainer", size: int) -> None:
         ends = (entry.pos + entry.size for entry in entries)
         missing = sum(1 for end in ends if end > size)
         if missing:
-            what = "frames" if stream.type == "video" else "pieces of its sound"
+            what = "frames" if stream.type == "video" else "audio packets"
             raise StorageError(
                 f"the video is cut off: {missing} of the {len(entries)} {what} that its index "
                 "names are not in it"

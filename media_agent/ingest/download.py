@@ -226,7 +226,7 @@ class _Attempts:
                 came += len(piece)
                 if (seconds := self.clock() - since) >= _STALL_SECONDS:
                     if came < _LEAST_RATE * seconds:
-                        said = f"the video at {host} comes at {came / seconds:.3g} bytes a second"
+                        said = f"the video at {host} arrives at only {came / seconds:.3g} bytes per second"
                         raise _NotYetError(VideoNotFetchedError(said))
                     since, came = self.clock(), 0
             return file.tell(), digest.hexdigest()
@@ -239,15 +239,17 @@ class _Attempts:
             head = file.read(HEAD)
         if not is_video(head):
             what = "nothing" if not head else "no video"
-            return f"what {host} gave as its video is {what} (it says {label})"
+            return f"{host} sent {what} instead of a video (Content-Type: {label})"
         try:
             check_whole(aside)
         except StorageError as error:
             self._keep(aside)
-            return f"the video at {host} did not come whole: {error.message}"
+            return f"the video at {host} is incomplete: {error.message}"
         if self.size_bytes is not None and size < self.size_bytes:
             self._keep(aside)
-            return f"the video at {host} is cut off: {size} of {self.size_bytes} bytes came"
+            return (
+                f"the video at {host} is cut off: {size} of {self.size_bytes} bytes were received"
+            )
         return None
 
     def _keep(self, aside: Path) -> None:
@@ -257,7 +259,7 @@ class _Attempts:
             return
         if not self._cut.exists() or self._cut.stat().st_size <= came:
             aside.replace(self._cut)
-        self.kept = f"what came of it is in {self._cut}"
+        self.kept = f"the bytes received are in {self._cut}"
 
     @property
     def _cut(self) -> Path:

@@ -91,7 +91,9 @@ def _check_beside(parts: Iterable[Part]) -> None:
     """Refuse a JPEG or WebP most of which is profiles, comments and the like."""
     beside = sum(part.size for part in parts if _BESIDE.fullmatch(part.kind) is not None)
     if beside > _MOST_BESIDE:
-        raise HostileError(f"it carries more than {_MOST_BESIDE >> 20} MiB beside its pixels")
+        raise HostileError(
+            f"it carries more than {_MOST_BESIDE >> 20} MiB in addition to its pixels"
+        )
 
 
 def _check_scans(file: BinaryIO, segments: Sequence[Part]) -> None:

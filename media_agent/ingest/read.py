@@ -170,13 +170,13 @@ def read_last_image(path: Path) -> "VideoFrame":
 
 def _check_count(frames: int) -> None:
     if frames < 1:
-        raise InvalidRequestError(f"{frames} frames were asked; ask for at least one")
+        raise InvalidRequestError(f"{frames} frames were requested; request at least one")
 
 
 def _say_rate(medium: Medium, rate: Fraction, tell: Tell | None) -> None:
     if tell is not None and abs(medium.rate / rate - 1) > 0.01:
         own, wanted = float(medium.rate), float(rate)
-        tell(f"{medium.given.name}: {own:g} frames a second, taken at {wanted:g}")
+        tell(f"{medium.given.name}: {own:g} frames per second, resampled to {wanted:g}")
 
 
 class _Timed(NamedTuple):

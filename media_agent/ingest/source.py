@@ -267,7 +267,7 @@ def _stream_of(container: "InputContainer", given: Given, head: bytes) -> "Video
     if not moving:
         has_sound = bool(container.streams.audio)
         raise given.unusable_error(
-            _name_kind(head) or ("it is sound" if has_sound else "it has no video")
+            _name_kind(head) or ("it is an audio file" if has_sound else "it has no video")
         )
     if given.kind == "image" and container.format.name not in _IMAGES:
         other = "another kind of image" if is_image else "a video"

@@ -243,7 +243,7 @@ def _resolve_shots(draft: NegotiationDraft, fps: float, total: int | None) -> No
         else max(1, round(capabilities.chunk_seconds * fps))
     )
     layout = lay_out(shots, total=total, fps=fps, chunk=chunk)
-    reason = "whole frames" if chunk is None else f"whole chunks of {chunk / fps:g} s"
+    reason = "whole frames" if chunk is None else f"multiples of a chunk of {chunk / fps:g} s"
     resolved = []
     for index, (shot, frames) in enumerate(zip(shots, layout.frames, strict=True)):
         used = None if frames is None else frames / fps

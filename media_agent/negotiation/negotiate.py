@@ -103,7 +103,9 @@ def _resolve_extras(draft: NegotiationDraft) -> None:
         draft.change("audio", True, False, f"{draft.model} does not generate audio")
     if request.n > capabilities.max_n:
         draft.resolved["n"] = capabilities.max_n
-        draft.change("n", request.n, capabilities.max_n, f"{draft.model} makes no more at once")
+        draft.change(
+            "n", request.n, capabilities.max_n, f"{draft.model} cannot generate more in one job"
+        )
 
 
 def _leave_out_unless(

@@ -92,6 +92,6 @@ def _resolve_lengths(shots: Sequence[Shot], total: int | None, fps: float) -> li
         raise InvalidRequestError(
             f"the timed shots take {timed:g} s and leave nothing of the {total / fps:g} s "
             "for the shot without a duration",
-            hint="make the whole longer, for example with --duration, or the shots shorter",
+            hint="make the video longer, for example with --duration, or the shots shorter",
         )
     return [left if shot.duration is None else shot.duration for shot in shots]

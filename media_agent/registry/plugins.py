@@ -105,7 +105,7 @@ def _check_iterable(offered: object) -> Iterable[object]:
 
 def _check_spec(spec: object) -> BackendSpec:
     if not isinstance(spec, BackendSpec):
-        raise PluginError(f"media_agent_backends gave {spec!r}, which is no BackendSpec")
+        raise PluginError(f"media_agent_backends returned {spec!r}, not a BackendSpec")
     if not isinstance(spec.name, str) or _NAME.fullmatch(spec.name) is None:
         raise PluginError(
             f"backend name {spec.name!r} is not made of lower-case letters, digits, '.', '_', '-'"

@@ -102,7 +102,7 @@ class Registry:
                 by = "" if plugin == spec.name else f" of plugin {plugin}"
                 raise BackendUnavailableError(
                     f"backend {spec.name}{by} is missing a package: {describe_error(error)}",
-                    hint=f"install what the manual of plugin {plugin} says",
+                    hint=f"see the installation notes of plugin {plugin}",
                 ) from error
 
         name, model = settings.name, settings.model
@@ -115,7 +115,7 @@ class Registry:
             raise self._unknown_error(name, kind)
         if spec.needs_section and name not in self._kinds:
             raise InvalidRequestError(
-                f"{name} is a kind of backend, not one by itself",
+                f"{name} is a kind of backend and needs a section in the settings",
                 hint=f'declare one: [backends.NAME] with kind = "{name}" in media-agent.toml',
             )
         return spec

@@ -34,7 +34,7 @@ class Price(Schema):
     usd: float = Field(ge=0, description="In USD, for one `per`.")
     per: Literal["second", "video"] = Field(description="What one unit is.")
     up_to: ResolutionTier | None = Field(default=None, description="Only up to this resolution.")
-    audio: bool | None = Field(default=None, description="Only with sound, or only without.")
+    audio: bool | None = Field(default=None, description="Only with audio, or only without.")
     minimum_seconds: float = Field(default=0, ge=0, description="Seconds charged at least.")
     at_fps: float | None = Field(default=None, gt=0, description="A second is this many frames.")
     more_frames: int = Field(
@@ -85,7 +85,7 @@ class Rewriting(Schema):
     """A provider that rewrites prompts before the model sees them."""
 
     option: str | None = Field(
-        default=None, description="The option that says so; null: cannot be said."
+        default=None, description="Option that controls it; null: there is none."
     )
     off: JsonValue = Field(default=False, description="Its value that leaves prompts alone.")
 
@@ -105,7 +105,9 @@ class ModelFacts(Schema):
     )
     image_model: str | None = Field(default=None, description="Model that starts from an image.")
     extend_model: str | None = Field(default=None, description="Model that continues a video.")
-    verification: Verification | None = Field(default=None, description="If the backend says none.")
+    verification: Verification | None = Field(
+        default=None, description="If the backend declares none."
+    )
     overrides: dict[str, JsonValue] = Field(
         default={}, description="Fields of Capabilities, corrected."
     )

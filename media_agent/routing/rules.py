@@ -136,7 +136,7 @@ def find_length_mismatch(request: VideoRequest, capabilities: Capabilities) -> M
     fps = choose_fps(request.fps, capabilities)
     if longest is None or find_wanted_seconds(request, fps, capabilities) < longest + 1 / fps:
         return Mismatch(
-            "shots", str(len(request.shots)), f"it takes {capabilities.max_shots} {ways}"
+            "shots", str(len(request.shots)), f"it supports {capabilities.max_shots} {ways}"
         )
     asked = f"{find_wanted_seconds(request, fps, capabilities):g}"
     return Mismatch("duration", asked, f"it makes at most {longest:g} s at once {ways}")

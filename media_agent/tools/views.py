@@ -37,7 +37,7 @@ class JobView(Schema):
 
     job_id: str = Field(description="ID to pass to the other tools.")
     status: JobStatus = Field(description="State of the job.")
-    finished: bool = Field(description="True when nothing more will happen by itself.")
+    finished: bool = Field(description="True when the job has ended.")
     progress: float | None = Field(default=None, description="0 to 1; null: unknown.")
     phase: str | None = Field(default=None, description="Current phase of the work.")
     made_by: str = Field(description="Backend and model.")

@@ -61,7 +61,7 @@ def join_videos(videos: Sequence[Path], target: Path, *, shared: int = 0) -> Joi
         StorageError: a video is not a readable video.
     """
     if not videos:
-        raise InvalidRequestError("there is no video to join")
+        raise InvalidRequestError("no videos to join")
     facts = [_look(path) for path in videos]
     first = facts[0]
     free = all(each.last_is_free for each in facts[:-1]) or not shared

@@ -110,7 +110,7 @@ class Video:
         """
         if self._damage is not None:
             raise NotResumableError(
-                f"the video cannot go on: {self._damage.message}", hint=self._suggest_fix()
+                f"the video cannot be continued: {self._damage.message}", hint=self._suggest_fix()
             ) from self._damage
 
     def close(self) -> None:
@@ -179,9 +179,9 @@ class Video:
         states = numbered(self._state_folder, ".safetensors") or [self.chunks]
         at = max((chunk for chunk in states if chunk <= self.chunks), default=0)
         if at == 0:
-            return "make the video anew"
+            return "generate the video again"
         return (
-            f"media-agent branch JOB --at {at} makes another one that begins with its {at} chunks"
+            f"media-agent branch JOB --at {at} makes a new video that keeps its first {at} chunks"
         )
 
     def _append(self, encoded: bytes, frames: int) -> None:

@@ -92,7 +92,7 @@ class VideoJob(Document):
         default=(), description="The files; the video is the first."
     )
     record_path: str | None = Field(
-        default=None, description="The generation record beside the video."
+        default=None, description="Generation record, next to the video."
     )
     warnings: tuple[str, ...] = Field(default=(), description="Warnings for the caller.")
     error: ErrorInfo | None = Field(default=None, description="Why it did not complete.")

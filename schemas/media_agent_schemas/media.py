@@ -121,7 +121,7 @@ class MediaInput(Schema):
                 f"it has {', '.join(given) or 'none'}"
             )
         if self.at is not None and self.role is not InputRole.KEYFRAME:
-            raise ValueError(f"input {self.role.value} has a time; only a keyframe takes one")
+            raise ValueError(f"input {self.role.value} has a time; only a keyframe can have one")
         if self.at is None and self.role is InputRole.KEYFRAME:
             raise ValueError("a keyframe needs a time: at, in seconds")
         return self

@@ -63,7 +63,7 @@ class GenerationRecord(Document):
     weights_sha256: Sha256 | None = Field(default=None, description="Digest of the weights.")
     verification: Verification = Field(description="How far the backend was verified.")
 
-    asked: VideoRequest = Field(description="The request as it came.")
+    asked: VideoRequest = Field(description="The request as received.")
     adjusted: tuple[Adjustment, ...] = Field(
         default=(), description="Every change, with its reason."
     )

@@ -20,7 +20,7 @@ def _check_prompt(prompt: str) -> str:
         raise ValueError("prompt is empty; describe what the video shows")
     size = len(prompt.encode("utf-8", "surrogatepass"))
     if size > LONGEST_PROMPT_BYTES:
-        raise ValueError(f"prompt has {size} bytes; at most {LONGEST_PROMPT_BYTES} are taken")
+        raise ValueError(f"prompt has {size} bytes; the limit is {LONGEST_PROMPT_BYTES}")
     if "\0" in prompt:
         raise ValueError(f"prompt has a NUL character at position {prompt.index(chr(0))}")
     return prompt
@@ -210,7 +210,7 @@ class VideoRequest(Document):
         if len(open_ended) > 1:
             raise ValueError(f"{len(open_ended)} shots have no duration; at most one may omit it")
         if self.endless and self.shots and self.shots[-1].duration is not None:
-            raise ValueError("endless: the last shot is endless and takes no duration")
+            raise ValueError("endless: the last shot is endless and must not have a duration")
         self._check_sum(bool(open_ended))
 
     def _check_sum(self, has_open_shot: bool) -> None:
@@ -229,7 +229,7 @@ class VideoRequest(Document):
         if self.size is not None and self.resolution is not None:
             raise ValueError("give either size or resolution, not both")
         if self.size is not None and self.aspect_ratio is not None:
-            raise ValueError("size already says the aspect ratio; give only one of them")
+            raise ValueError("size already determines the aspect ratio; give only one of them")
 
     def seconds(self) -> float | None:
         """Return the length asked, as far as it can be told from the request alone."""

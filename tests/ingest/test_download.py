@@ -420,7 +420,7 @@ async def test_a_video_that_trickles_is_given_up(place: Path) -> None:
 
     transport = httpx.MockTransport(lambda request: httpx.Response(200, content=trickle()))
 
-    with pytest.raises(VideoNotFetchedError, match="comes at 5 bytes a second"):
+    with pytest.raises(VideoNotFetchedError, match="arrives at only 5 bytes per second"):
         await fetch(URI, place, transport=transport, sleep=Waits(), clock=lambda: now[0])
 
 

@@ -235,7 +235,7 @@ def test_the_end_of_a_video_that_grows_by_chunks_is_its_last_frames(count: int) 
     "read", [lambda: read_end(b"x", frames=0), lambda: [*read_all(b"x", limit=0)]]
 )
 def test_less_than_one_frame_is_refused(read: Any) -> None:
-    with pytest.raises(InvalidRequestError, match="0 frames were asked"):
+    with pytest.raises(InvalidRequestError, match="0 frames were requested"):
         read()
 
 
@@ -262,7 +262,7 @@ def test_another_rate_is_told() -> None:
     read_end(video, frames=1, fps=30, tell=told.append)
     list(read_all(video, limit=9, fps=30, tell=told.append))
 
-    assert told == ["the video: 24 frames a second, taken at 30"] * 2
+    assert told == ["the video: 24 frames per second, resampled to 30"] * 2
 
 
 def test_frames_at_uneven_times_are_chosen_by_their_time() -> None:
@@ -548,9 +548,9 @@ def test_other_kinds_of_images_are_named() -> None:
 
 
 def test_a_video_of_sound_alone_is_named_also_with_a_cover() -> None:
-    with pytest.raises(InvalidRequestError, match="it is sound"):
+    with pytest.raises(InvalidRequestError, match="it is an audio file"):
         read_end(sound(), frames=1)
-    with pytest.raises(InvalidRequestError, match="it is sound"):
+    with pytest.raises(InvalidRequestError, match="it is an audio file"):
         read_end(sound(cover=True), frames=1)
 
 

@@ -168,7 +168,7 @@ def test_a_backend_that_lacks_a_library_is_unavailable_and_only_its_maker_knows_
         Registry(spec("acme", fail)).create("acme", BackendSettings(data_dir=tmp_path))
 
     assert "media-agent[" not in str(caught.value.hint)
-    assert "the manual of plugin acme" in str(caught.value.hint)
+    assert "the installation notes of plugin acme" in str(caught.value.hint)
 
 
 @pytest.mark.parametrize(

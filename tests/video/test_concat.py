@@ -110,7 +110,7 @@ def test_one_video_is_copied(tmp_path: Path) -> None:
 def test_no_video_and_no_video_are_said(tmp_path: Path) -> None:
     (tmp_path / "text.mp4").write_text("no video")
 
-    with pytest.raises(InvalidRequestError, match="no video to join"):
+    with pytest.raises(InvalidRequestError, match="no videos to join"):
         join_videos([], tmp_path / "whole.mp4")
     with pytest.raises(StorageError, match="not a readable video"):
         join_videos([tmp_path / "text.mp4"], tmp_path / "whole.mp4")

@@ -63,7 +63,7 @@ class DoubtContract(Contract):
         refusal = await _find_refusal(backend, request_factory(), key="own-trouble")
 
         assert simulator.accepted == 1
-        assert refusal is None, f"taken for a no: {refusal!r}"
+        assert refusal is None, f"treated as a refusal: {refusal!r}"
 
     @pytest.mark.parametrize("faults", [(each,) for each in _NO_TO_A_QUESTION], ids=["401", "429"])
     async def test_a_no_to_a_question_after_acceptance_is_no_refusal(
@@ -73,7 +73,7 @@ class DoubtContract(Contract):
         refusal = await _find_refusal(backend, request_factory(), key="a-question")
 
         assert simulator.accepted == 1
-        assert refusal is None, f"taken for a no: {refusal!r}"
+        assert refusal is None, f"treated as a refusal: {refusal!r}"
 
     @pytest.mark.parametrize(
         "faults", [(each,) for each in _PLAIN_NOS], ids=[str(each.status) for each in _PLAIN_NOS]

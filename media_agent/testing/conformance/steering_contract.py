@@ -56,7 +56,7 @@ class SteeringContract(Contract):
         """Steering that would have no effect is an error, not silence."""
         refused = [each for each in _COMMANDS if Control(each.type) not in capabilities.controls]
         if not refused:
-            pytest.skip("it takes every command")
+            pytest.skip("it supports every command")
         ref = await backend.submit(request_factory(), key="steered")
 
         for command in refused:
@@ -85,7 +85,7 @@ class SteeringContract(Contract):
         """Killed early, or behind its last chunk: it gets neither shorter nor longer."""
         is_finished = capabilities.endless is True and Control.FINISH in capabilities.controls
         if not is_finished or capabilities.resumable is not True:
-            pytest.skip("it makes no endless video that can be finished and gone on with")
+            pytest.skip("it makes no endless video that can be finished and continued")
         request = request_factory(endless=True)
         ref = await backend.submit(request, key="finished")
         events = await self.observe_all(backend, ref, at_first_chunk=(Finish(),))
@@ -143,7 +143,7 @@ class SteeringContract(Contract):
     ) -> None:
         """It makes only what follows, under its own prompts, and leaves that video alone."""
         if capabilities.resumable is not True or capabilities.extends is not True:
-            pytest.skip("it cannot go on from the middle of a video")
+            pytest.skip("it cannot continue from the middle of a video")
         shot = Shot(
             prompt=self.asked(backend).prompt or "", duration=capabilities.chunk_seconds or 1.0
         )
@@ -192,7 +192,7 @@ class SteeringContract(Contract):
     ) -> None:
         """No chunk twice, none left out, and the video equals the one made in one go."""
         if capabilities.resumable is not True:
-            pytest.skip("it cannot go on from a token")
+            pytest.skip("it cannot continue from a token")
         request = request_factory(**self.long_video(backend))
         whole = await self.complete(backend, request, "whole")
         ref = await backend.submit(request, key="broken-off")

@@ -36,14 +36,16 @@ class VideoContract(Contract):
     ) -> None:
         """0 is a value like any other: it is used, and the end does not name another seed."""
         if capabilities.seed is False:
-            pytest.skip("it takes no seed")
+            pytest.skip("it supports no seed")
         end = await self.complete(backend, request_factory(seed=0), "seed-0")
 
         assert end.seed in (0, None)
         if self.is_local(backend):
             again = await self.complete(backend, request_factory(seed=0), "seed-0-again")
             other = await self.complete(backend, request_factory(seed=1), "seed-1")
-            assert (frames_of(end) == frames_of(again)).all(), "seed 0 is drawn anew each time"
+            assert (frames_of(end) == frames_of(again)).all(), (
+                "seed 0 is replaced by a random one each time"
+            )
             assert (frames_of(end) != frames_of(other)).any(), "the seed changes nothing"
 
     async def test_no_field_of_a_request_is_dropped_silently(
@@ -68,7 +70,7 @@ class VideoContract(Contract):
     ) -> None:
         """Number and size of the frames are those of the request, where it is made here."""
         if not self.is_local(backend):
-            pytest.skip("the video is made elsewhere; the record says what came")
+            pytest.skip("the video is generated elsewhere; the record says what was delivered")
         request = request_factory()
 
         frames = frames_of(await self.complete(backend, request, "as-negotiated"))
@@ -82,7 +84,7 @@ class VideoContract(Contract):
     ) -> None:
         """Every shot is made under its own prompt."""
         if capabilities.max_shots is not None and capabilities.max_shots < 2:
-            pytest.skip("it takes one shot")
+            pytest.skip("it supports one shot")
         prompt = self.asked(backend).prompt or "a red circle"
         shot = Shot(prompt=prompt, duration=capabilities.chunk_seconds or 0.5)
         request = request_factory(shots=(shot, shot))

@@ -180,7 +180,7 @@ class WireContract(Contract):
     ) -> None:
         """In whatever spelling it comes back, in a body or a header."""
         if secret is None:
-            pytest.skip("it takes no key")
+            pytest.skip("it needs no key")
         caplog.set_level(logging.DEBUG)
         said = ""
         try:
@@ -283,7 +283,7 @@ class WireContract(Contract):
     ) -> None:
         """It stands in the body of the submission."""
         if capabilities.seed is False:
-            pytest.skip("it takes no seed")
+            pytest.skip("it supports no seed")
         await backend.submit(request_factory(seed=0), key="seed-zero")
 
         assert _SEED_ZERO.search(simulator.calls("submit")[-1].body)
@@ -314,7 +314,7 @@ class WireContract(Contract):
     ) -> None:
         """Neither in references, events, errors and logs, nor in any file."""
         if secret is None:
-            pytest.skip("it takes no key")
+            pytest.skip("it needs no key")
         caplog.set_level(logging.DEBUG)
         said = [repr(backend), str(getattr(backend, "__dict__", ""))]
         try:

@@ -19,15 +19,13 @@ def find_simulator(name: str, specs: Mapping[str, BackendSpec]) -> type[Simulato
     """
     places = {spec.name: spec.simulator for spec in specs.values() if spec.simulator is not None}
     if name not in places:
-        raise InvalidRequestError(
-            f"there is no simulator {name!r}", hint=did_you_mean(name, places)
-        )
+        raise InvalidRequestError(f"unknown simulator {name!r}", hint=did_you_mean(name, places))
     place = places[name]
     found = call_plugin(
         f"the simulator of {name}, {place}", lambda: pkgutil.resolve_name(place), object
     )
     if not (isinstance(found, type) and issubclass(found, Simulator)):
         raise PluginError(
-            f"the simulator of {name}, {places[name]}, is no Simulator", hint=PLUGIN_HINT
+            f"the simulator of {name}, {places[name]}, is not a Simulator", hint=PLUGIN_HINT
         )
     return found

@@ -165,7 +165,7 @@ async def test_no_renamed_field_can_be_handed_on_as_it_is(
 ) -> None:
     options = {"acme": {"input": json.dumps({field: 9})}}
 
-    with pytest.raises(UnsupportedRequestError, match=f"'{field}' may not be set here"):
+    with pytest.raises(UnsupportedRequestError, match=f"'{field}' must not be set here"):
         planned(make(saying(DONE)), options=options)
 
 

@@ -267,7 +267,7 @@ def test_more_input_is_sent_and_the_deadline_is_not():
 def test_more_input_may_not_say_what_was_planned_and_priced(field):
     options = {"fal": {"input": json.dumps({field: "15"})}}
 
-    with pytest.raises(UnsupportedRequestError, match=f"'{field}' may not be set here"):
+    with pytest.raises(UnsupportedRequestError, match=f"'{field}' must not be set here"):
         body("fal-ai/kling-video/v3/pro/text-to-video", options=options)
 
 
