@@ -226,7 +226,8 @@ class _Attempts:
                 came += len(piece)
                 if (seconds := self.clock() - since) >= _STALL_SECONDS:
                     if came < _LEAST_RATE * seconds:
-                        said = f"the video at {host} arrives at only {came / seconds:.3g} bytes per second"
+                        rate = f"{came / seconds:.3g} bytes per second"
+                        said = f"the video at {host} arrives at only {rate}"
                         raise _NotYetError(VideoNotFetchedError(said))
                     since, came = self.clock(), 0
             return file.tell(), digest.hexdigest()

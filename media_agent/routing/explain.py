@@ -1,4 +1,4 @@
-"""The order of candidates, and why each stands where it stands, in words for people."""
+"""The order of the candidates, and the reasons for it, as text."""
 
 import re
 from collections import Counter
@@ -57,7 +57,7 @@ def choose_plan(report: PlanReport) -> Plan:
 
 
 def collect_refusals(report: PlanReport) -> list[tuple[ErrorInfo, str]]:
-    """Return every reason once, the commonest first, and whom it is about, in words."""
+    """Return each reason once, the most common first, with the names it applies to."""
     names: dict[str, list[str]] = {}
     reasons: dict[str, ErrorInfo] = {}
     for each in report.candidates:
@@ -74,7 +74,7 @@ def collect_refusals(report: PlanReport) -> list[tuple[ErrorInfo, str]]:
 
 
 def list_plugin_faults(report: PlanReport) -> list[str]:
-    """Return what is wrong with plugins, each said once."""
+    """Return the errors of plugins, each once."""
     refusals = (each for candidate in report.candidates for each in candidate.refusals)
     said = (in_full(each) for each in refusals if each.code == PluginError.code)
     return list(dict.fromkeys(said))
@@ -90,24 +90,24 @@ def _cut(text: str) -> str:
 
 
 def make_sort_key(prefer: RoutingPreference) -> Callable[[Candidate], tuple[object, ...]]:
-    """Return the sort key: what is counted in money or time first, pieces before taste."""
+    """Return the sort key: price or time first where that is preferred, else the method."""
 
     def key(candidate: Candidate) -> tuple[object, ...]:
         cost, seconds = candidate.estimate.cost_usd, candidate.estimate.seconds
         price = _UNKNOWN if cost is None else round(cost, _DIGITS)
         time = _UNKNOWN if seconds is None else seconds
         tier = 0 if candidate.quality is None else -candidate.quality.tier
-        pieces = _METHOD_RANK[candidate.method]
+        method = _METHOD_RANK[candidate.method]
         preferred: tuple[float, ...]
         match prefer:
             case RoutingPreference.CHEAPEST:
-                preferred = (price, pieces)
+                preferred = (price, method)
             case RoutingPreference.FASTEST:
-                preferred = (time, pieces)
+                preferred = (time, method)
             case RoutingPreference.LOCAL_FIRST:
-                preferred = (pieces, not candidate.local, price)
+                preferred = (method, not candidate.local, price)
             case RoutingPreference.BEST:
-                preferred = (pieces, tier)
+                preferred = (method, tier)
             case _:
                 assert_never(prefer)
         return (*preferred, candidate.seams, tier, price, time, candidate.name)
@@ -116,7 +116,7 @@ def make_sort_key(prefer: RoutingPreference) -> Callable[[Candidate], tuple[obje
 
 
 def reasons_of(candidate: Candidate) -> tuple[str, ...]:
-    """Return what speaks for and against a candidate, the way it is made first."""
+    """Return the reasons for and against a candidate, its method first."""
     quality = "quality not rated" if candidate.quality is None else str(candidate.quality)
     return (
         method_of(candidate),
@@ -129,10 +129,10 @@ def reasons_of(candidate: Candidate) -> tuple[str, ...]:
 
 
 def method_of(candidate: Candidate) -> str:
-    """Return how the video gets as long as asked."""
+    """Return how the video reaches its length."""
     plan = candidate.plan
     length = "" if plan is None else length_of(plan)
-    pieces, seams = candidate.submissions, candidate.seams
+    segments, cuts = candidate.submissions, candidate.seams
     if plan is not None and plan.repeats:
         return "segment after segment until you finish it, with a cut between them"
     match candidate.method:
@@ -141,10 +141,11 @@ def method_of(candidate: Candidate) -> str:
         case Method.ENDLESS:
             return f"no length limit: {length} in one piece, no cuts"
         case Method.EXTEND:
-            return f"{length} by extending the video {_format_times(pieces - 1)}, with {_format_cuts(seams)}"
+            times = _format_times(segments - 1)
+            return f"{length} by extending the video {times}, with {_format_cuts(cuts)}"
         case Method.CHAIN:
-            clips = f"{pieces} clips, each from the last frame before"
-            return f"{length} in {clips}, with {_format_cuts(seams)}"
+            clips = f"{segments} clips, each from the last frame before"
+            return f"{length} in {clips}, with {_format_cuts(cuts)}"
 
 
 def length_of(plan: Plan) -> str:
@@ -181,7 +182,7 @@ def time_of(estimate: Estimate) -> str:
 def summary_of(
     ranked: Sequence[Candidate], refused: Sequence[Candidate], prefer: RoutingPreference
 ) -> str:
-    """Return in a sentence or two who would make it and why."""
+    """Return in a sentence or two which model was selected and why."""
     if not ranked:
         return f"no backend can serve this request ({len(refused)} checked)"
     first = ranked[0]

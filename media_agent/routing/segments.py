@@ -1,4 +1,4 @@
-"""The pieces of a video in segments, negotiated one by one; equal pieces are negotiated once."""
+"""The segments of a long video, negotiated one by one; equal segments are negotiated once."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator
@@ -45,7 +45,7 @@ class PlannedSegment:
     new_frames: int
 
     def to_segment(self, count: int = 1) -> Segment:
-        """Return the piece as a plan has it, made so often in a row."""
+        """Return the segment for a plan, repeated `count` times."""
         return Segment(
             request=self.plan.request,
             continues_from=self.continues_from,
@@ -56,7 +56,7 @@ class PlannedSegment:
 
 @dataclass
 class SegmentRow:
-    """A row of pieces; `first` makes the first, `continuation` all others from what `takes` says."""
+    """Segments in a row; `first` makes the first, `continuation` continues with the others."""
 
     request: VideoRequest
     first: ModelChoice
@@ -76,15 +76,15 @@ class SegmentRow:
     @property
     def frames(self) -> int:
         """The length of the video so far."""
-        return sum(piece.new_frames for piece in self.made)
+        return sum(segment.new_frames for segment in self.made)
 
     @property
     def cost_usd(self) -> float | None:
-        """What all pieces cost together, None if that of any is unknown."""
-        return sum_known(piece.plan.estimate.cost_usd for piece in self.made)
+        """The total cost of all segments, None if any is unknown."""
+        return sum_known(segment.plan.estimate.cost_usd for segment in self.made)
 
     def cut(self, prompt: str | None, frames: int) -> int:
-        """Add pieces of about the same length until there are as many frames, and count them."""
+        """Add segments of similar length until `frames` are reached; return how many were added."""
         made = 0
         while made < frames:
             if len(self.made) >= MOST_SEGMENTS:
@@ -94,25 +94,25 @@ class SegmentRow:
                 )
             shared = self._count_shared()
             most = max(1, self.find_longest() - shared)
-            pieces = math.ceil((frames - made) / most)
-            made += self.add(prompt, math.ceil((frames - made) / pieces) + shared).new_frames
+            count = math.ceil((frames - made) / most)
+            made += self.add(prompt, math.ceil((frames - made) / count) + shared).new_frames
         return made
 
     def add(self, prompt: str | None, frames: int) -> PlannedSegment:
-        """Add one piece of at least so many frames, or of as many as it can have."""
+        """Add one segment of at least `frames` frames, or of the most that the model makes."""
         plan = self._plan_segment(prompt, frames, is_first=not self.made)
         made = plan.request.num_frames or frames
         continues_from: ContinuesFrom = self.continues_from if self.made else "nothing"
-        piece = PlannedSegment(plan, continues_from, max(1, made - self._count_shared()))
-        self.made.append(piece)
-        return piece
+        segment = PlannedSegment(plan, continues_from, max(1, made - self._count_shared()))
+        self.made.append(segment)
+        return segment
 
     def _count_shared(self) -> int:
-        """Return how many frames the next piece repeats of the one before."""
+        """Return how many frames the next segment shares with the one before."""
         return 1 if self.made and self.continues_from == "last_frame" else 0
 
     def find_longest(self) -> int:
-        """Return the most frames that the next piece can have."""
+        """Return the maximum number of frames of the next segment."""
         choice = self.continuation if self.made else self.first
         return choose_segment_frames(choice.capabilities, self.fps, None)
 
@@ -157,7 +157,7 @@ class SegmentRow:
         )
 
     def _inherit(self, capabilities: Capabilities) -> dict[str, object]:
-        """Return what a later segment has from the first: its size and seed, not its inputs."""
+        """Return what later segments inherit from the first: its size and seed, not its inputs."""
         sent = self.made[0].plan.request
         kept = tuple(each for each in self.request.inputs if each.role not in _FIRST_ONLY)
         takes_seed = capabilities.seed is not False or self.request.seed is not None
@@ -171,14 +171,14 @@ class SegmentRow:
         }
 
 
-def list_segments(pieces: Iterable[PlannedSegment]) -> Iterator[Segment]:
-    """Yield the segments of a plan; of a long row of equal pieces one, with their number."""
-    for _, run in groupby(pieces, key=lambda piece: (id(piece.plan), piece.continues_from)):
+def list_segments(planned: Iterable[PlannedSegment]) -> Iterator[Segment]:
+    """Yield the segments of a plan; a long run of equal ones as one with a count."""
+    for _, run in groupby(planned, key=lambda each: (id(each.plan), each.continues_from)):
         equal = list(run)
         if len(equal) > _LISTED_ONE_BY_ONE:
             yield equal[0].to_segment(len(equal))
         else:
-            yield from (piece.to_segment() for piece in equal)
+            yield from (each.to_segment() for each in equal)
 
 
 def sum_known(values: Iterable[float | None]) -> float | None:

@@ -176,4 +176,4 @@ def _find_written_keys(place: Sequence[str], files: Iterable[ConfigFile]) -> Ite
             where = f"{file.path}:{file.line(place)}"
             yield f"{where}: this file contains a key; use key_env or key_file to keep it elsewhere"
             if is_open_to_others(file.path):
-                yield f"{where}: this file contains a key and is readable by other users; run chmod 600 on it"
+                yield f"{where}: other users can read this file and the key in it; chmod 600 it"

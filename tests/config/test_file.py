@@ -182,10 +182,8 @@ def test_a_key_file_that_others_can_read_is_warned_of(
     assert "chmod 600" in caplog.text
     assert SECRET not in caplog.text
     assert report.is_sound
-    assert (
-        "media-agent.toml:2: this file contains a key and is readable by other users"
-        in report.findings[0].text
-    )
+    assert "the.key is readable by other users" in report.findings[0].text
+    assert "media-agent.toml:2: " in report.findings[0].text
 
 
 @pytest.mark.parametrize("content", [None, "", " \n"])

@@ -595,7 +595,7 @@ def test_the_smallest_of_all_budgets_holds() -> None:
     rules = RoutingRules(routes={"final": Route(max_cost_usd=5.0)}, max_cost_usd=2.0)
     request = asked(routing=Routing(route="final"), budget=Budget(max_cost_usd=3))
 
-    assert rules.route(request).max_cost_usd == 2.0
+    assert rules.resolve_route(request).max_cost_usd == 2.0
 
 
 def test_an_unknown_route_names_the_nearest() -> None:
