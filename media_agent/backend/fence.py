@@ -1,4 +1,4 @@
-"""A fence around plugins: whatever their code does, it is named and the rest goes on."""
+"""A fence around plugins: errors in their code name the plugin, and everything else continues."""
 
 import asyncio
 import logging
@@ -54,7 +54,7 @@ def call_plugin(who: str, call: Callable[[], object], kind: type[Answer]) -> Ans
 
 
 async def await_plugin(who: str, work: Awaitable[Answer]) -> Answer:
-    """Wait for code of a plugin; a cancellation of ours goes on, and so does an error of its own.
+    """Wait for code of a plugin; its errors and our own cancellation pass through.
 
     Raises:
         PluginBrokeError: it raised what would have ended our task or process; it names `who`.

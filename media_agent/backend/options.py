@@ -37,14 +37,14 @@ def check_options(options: dict[str, JsonValue], capabilities: Capabilities) -> 
 
 
 def list_raw_options(options: dict[str, JsonValue], capabilities: Capabilities) -> list[str]:
-    """Return the options that hand on fields of the service's own: what they cost nobody knows."""
+    """Return the options that pass on the service's own fields, whose cost is unknown."""
     return [spec.name for spec, _ in _find_raw(options, capabilities)]
 
 
 def _find_raw(
     options: dict[str, JsonValue], capabilities: Capabilities
 ) -> Iterator[tuple[OptionSpec, JsonValue]]:
-    """Yield every option that hands fields on, with its value, said here or in the settings."""
+    """Yield every option that passes fields on, with its value from the request or settings."""
     for spec in capabilities.options:
         value = options.get(spec.name, spec.default)
         if spec.reserved is not None and value not in (None, "", "{}", {}):
@@ -52,7 +52,7 @@ def _find_raw(
 
 
 def _find_misuse(spec: OptionSpec, value: JsonValue) -> Iterator[str]:
-    """Yield what such an option says that it may not say, at any depth and in any spelling."""
+    """Yield the reserved fields that such an option sets, at any depth and in any spelling."""
     try:
         fields = (
             json.loads(value, parse_constant=_refuse_constant) if isinstance(value, str) else value

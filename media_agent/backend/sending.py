@@ -54,7 +54,7 @@ class Sending:
 
     @property
     def may_be_accepted(self) -> bool:
-        """Whether anybody can have accepted it by now."""
+        """Whether it may have been accepted by now."""
         return self.is_out or not self.is_reporting
 
 

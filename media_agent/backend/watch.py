@@ -1,7 +1,7 @@
 """One piece of work at a service, asked after again and again: what an answer means, and no answer.
 
 A failed poll says nothing about the work. Patience is counted in pauses between polls: a clock also
-counts when nobody waits, and it jumps.
+counts when nothing waits, and it jumps.
 """
 
 import asyncio
@@ -52,7 +52,7 @@ class Service:
 
 
 class Watch:
-    """What this process knows of one operation beside what the provider says."""
+    """What this process knows of one operation, in addition to the provider's replies."""
 
     def __init__(self, service: Service, ref: OperationRef) -> None:
         self._service = service
@@ -122,7 +122,7 @@ class Watch:
         return event
 
     def end_cancelled(self) -> JobCancelled | None:
-        """Return the end when a cancel was asked for, and no more is to be heard of it."""
+        """Return the terminal event of a cancelled operation once the waiting is over."""
         name, work = self._service.name, self.ref.operation_id
         if self._cancel_is_refused:
             billed = " and is billed" if self._service.bills else ""
@@ -149,7 +149,7 @@ class Watch:
         return JobOutcomeUnknown(model=self.ref.model, error=to_info(too_late))
 
     async def pause(self, seconds: float, sleep: Callable[[float], Awaitable[None]]) -> None:
-        """Sleep, as long as the provider wishes, but through no cancel and no deadline."""
+        """Sleep as long as the provider requested, but not beyond a cancel or the deadline."""
         ends = [self._allowed]
         if self._cancel_asked_at is not None:
             ends.append(self._cancel_asked_at + self._service.cancel_grace_seconds)
@@ -193,7 +193,7 @@ class Watch:
 
     @property
     def _allowed(self) -> float:
-        """How many seconds are waited, without end where nobody said."""
+        """The number of seconds to wait; infinite where none is given."""
         allowed = self.ref.data.get("deadline_seconds")
         return allowed if isinstance(allowed, int | float) else math.inf
 

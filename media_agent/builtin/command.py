@@ -1,6 +1,6 @@
 """A backend that is a program of the user's, declared in the settings with `kind = "command"`.
 
-The program gets its words as a list, never through a shell. A prompt is text from anybody: it
+The program gets its arguments as a list, never through a shell. A prompt is untrusted text: it
 fills a placeholder and nothing else, and an item that it begins cannot become an option.
 """
 
@@ -141,7 +141,7 @@ class CommandBackend(ThreadedBackend):
             operation.log.publish(JobCancelled(model=operation.ref.model))
         except MediaAgentError as error:
             operation.log.publish(JobFailed(error=to_info(error), model=operation.ref.model))
-        except Exception as error:  # noqa: BLE001  # else nobody would hear of the end
+        except Exception as error:  # noqa: BLE001  # else the end would go unreported
             said = f"{self.name} broke: {type(error).__name__}: {error}"
             known = GenerationFailedError(said)
             operation.log.publish(JobFailed(error=to_info(known), model=operation.ref.model))
@@ -210,7 +210,7 @@ class CommandBackend(ThreadedBackend):
 
     @contextmanager
     def _start(self, words: list[str], log: ProgramLog) -> Iterator["subprocess.Popen[bytes]"]:
-        """Start the program in a process group of its own, which does not outlive the context."""
+        """Start the program in its own process group, which does not outlive the context."""
         try:
             process = subprocess.Popen(
                 words,

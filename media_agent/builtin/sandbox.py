@@ -150,7 +150,7 @@ class SandboxBackend(LocalBackend):
     async def submit(
         self, request: VideoRequest, *, key: str, resume: ResumeToken | None = None
     ) -> OperationRef:
-        """Queue the work, or fail if told to."""
+        """Queue the work, or fail if an option asks for it."""
         if self._read_failing_chunk(request) == "submit":
             raise self._make_fault(request, "submit")
         return await super().submit(request, key=key, resume=resume)

@@ -51,7 +51,7 @@ class Slate:
         return drawn
 
     def prompt_at(self, frame: int) -> str:
-        """Return the prompt of the shot that this frame lies in."""
+        """Return the prompt of the shot that contains this frame."""
         prompts = [prompt for start, prompt in self._shots if start <= frame]
         return prompts[-1] if prompts else ""
 

@@ -89,7 +89,7 @@ class RoutingFlags:
 @Parameter(name="*", group="Video")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoFlags:
-    """What the video is like, beside its first prompt."""
+    """What the video is like, apart from its first prompt."""
 
     shot: Texts = ()
     """TEXT@SECONDS, another shot; may be repeated. The prompt gets the remaining time."""

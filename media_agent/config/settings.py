@@ -81,7 +81,7 @@ Dollars = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class BackendSection(Schema):
-    """What one backend is told, under [backends.NAME]; a new NAME with a `kind` is an alias."""
+    """The settings of one backend, [backends.NAME]; a new NAME with a `kind` is an alias."""
 
     kind: str | None = Field(
         default=None, min_length=1, description="Backend to use; default: the one called NAME."
@@ -105,7 +105,7 @@ class BackendSection(Schema):
         return url
 
     def key_problem(self) -> str | None:
-        """Return why `key_env` gives no key; None: it does, or nobody looks there."""
+        """Return why `key_env` gives no key; None: it does, or it is not used."""
         if self.key is not None or self.key_env is None:
             return None
         if value_of(self.key_env) is not None:
@@ -204,7 +204,7 @@ class Settings(BaseSettings):
 
     @property
     def ledger_path(self) -> Path:
-        """Where the ledger of the data folder lies."""
+        """The path of the ledger in the data folder."""
         return self.data_dir / "ledger.sqlite"
 
     def backend_settings(self, name: str) -> BackendSettings:
@@ -247,7 +247,7 @@ class Settings(BaseSettings):
 
     def _collect_secrets(self) -> Iterator[str]:
         for name, section in self.backends.items():
-            with suppress(ConfigurationError):  # whoever uses that section is told
+            with suppress(ConfigurationError):  # reported when that section is used
                 key = section.find_key()
                 yield from () if key is None else [key.get_secret_value()]
             yield from hidden_values(section.options, ("backends", name, "options"))

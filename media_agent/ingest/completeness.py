@@ -1,4 +1,4 @@
-"""Whether a video is all there, judged by what the file itself says of its own parts."""
+"""Whether a video file is complete, judged by what the file states about its own parts."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -27,7 +27,7 @@ def is_video(head: bytes) -> bool:
 
 
 def check_whole(path: Path) -> None:
-    """Look for what a video says of itself and is not in the file.
+    """Look for parts that a video file mentions but does not contain.
 
     Raises:
         StorageError: something is missing, or it is no video; in words.

@@ -1,4 +1,4 @@
-"""The files that go into a video: looked at before anything is kept, and told apart for ever.
+"""The input files of a video: checked before anything is stored, and identified by digest.
 
 What went in is known by the bytes that were read then. A file that is gone or another one by the
 time the video is there changes nothing in what the record says.

@@ -1,4 +1,4 @@
-"""Brings a finished video here, whoever asks for it: streamed, bounded, and judged by its bytes.
+"""Downloads a finished video: streamed, bounded, and judged by its bytes.
 
 What a provider has just promised may not be there at once, may be a page under the label of a
 video, or may break off: it is asked for again for 45 seconds, until a whole video comes.
@@ -34,7 +34,7 @@ from media_agent.video.codec import LARGEST_VIDEO
 
 LARGEST_REPLY = 2**16  # bytes of an answer that is no video
 _PAUSES = (1.0, 2.0, 4.0, 8.0, 14.0, 14.0)  # seconds; a file may appear after its address
-_LONGEST_PAUSE = 120.0  # seconds, whatever the server wishes
+_LONGEST_PAUSE = 120.0  # seconds, whatever the server asks for
 _REDIRECTS = 5
 _STALL_SECONDS = 60.0  # without a byte
 _LEAST_RATE = 1000  # bytes a second, over that time
@@ -73,7 +73,7 @@ async def fetch(
 
     `named_by` is the address whose answer named this one, where it is known: a relative one is
     relative to it, and only one of an own network may name another there. `size_bytes` is what was
-    announced. A video that stays cut off is kept beside `path`, named "cut".
+    announced. A video that stays cut off is kept next to `path`, named "cut".
 
     Raises:
         VideoNotFetchedError: it is gone, too large, no video, cut off, or at a forbidden address.
@@ -192,7 +192,7 @@ class _Attempts:
         raise _NotYetError(error, wish or 0.0)
 
     async def _store(self, pieces: AsyncIterator[bytes], host: str, label: str) -> Fetched:
-        """Write what comes beside its place, look at it, and move it there when it is whole."""
+        """Write to a temporary file, check it, and move it into place when it is complete."""
         with storage_errors(str(self.path)):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with written_aside(self.path) as aside:
@@ -254,7 +254,7 @@ class _Attempts:
         return None
 
     def _keep(self, aside: Path) -> None:
-        """Put a video that is cut off beside its place, unless more of it lies there."""
+        """Keep a video that is cut off next to its place, unless a longer one is there already."""
         came = aside.stat().st_size
         if not came:
             return
@@ -283,7 +283,7 @@ def _read_label(response: httpx.Response) -> str:
 
 
 def _translate(error: Exception, known: MediaAgentError | None, host: str) -> Exception:
-    """Return what trouble of the network means: at once said, or worth asking again."""
+    """Translate a network error: final, or worth another attempt."""
     if known is not None and not known.retryable:
         return known
     said = known.message if known is not None else reason_of(error)

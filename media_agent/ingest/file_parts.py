@@ -34,7 +34,7 @@ class HostileError(Exception):
 
 
 class Part(NamedTuple):
-    """A chunk or segment of a file: its kind, and where its content lies."""
+    """A chunk or segment of a file: its kind, and where its content is."""
 
     kind: bytes
     place: int
@@ -115,7 +115,7 @@ def _makes_pixels(part: Part) -> bool:
 
 
 def _check_unpacked(file: BinaryIO, parts: Iterable[Part]) -> None:
-    """Unpack the pixels piece by piece; a decoder would go on long after the last row."""
+    """Unpack the pixels piece by piece; a decoder would continue long after the last row."""
     unpacking, left = zlib.decompressobj(), 0
     most = 0
     for part in parts:

@@ -236,7 +236,7 @@ def _check_end(medium: Medium, end: list[_Timed], tell: Tell | None) -> None:
 
 
 def _is_broken(image: "VideoFrame") -> bool:
-    """Whether a frame may lack what came before the place where decoding began."""
+    """Whether a frame may be missing what came before the place where decoding started."""
     return image.is_corrupt or not image.key_frame
 
 

@@ -21,7 +21,7 @@ _SCALING = "flags=lanczos+accurate_rnd+full_chroma_int+full_chroma_inp"
 
 
 class Shaper:
-    """Shapes the frames of one image or video; sets its filters up anew where these change."""
+    """Shapes the frames of one image or video; sets its filters up again where these change."""
 
     def __init__(
         self,

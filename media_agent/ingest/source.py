@@ -1,7 +1,7 @@
 """Opens images and videos that come from outside, and says what is wrong with one. Uses PyAV.
 
 What a file claims is not believed. It is read as a nameless stream, so that its name decides
-nothing, and whatever it refers to (the pieces of a playlist, a video that lies elsewhere) stays
+nothing, and whatever it refers to (the entries of a playlist, a video stored elsewhere) stays
 closed.
 """
 
@@ -54,7 +54,7 @@ _STARTS = (
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What somebody gave, as messages name it."""
+    """What the caller gave, as messages name it."""
 
     name: str
     kind: Kind
@@ -90,7 +90,7 @@ class Medium:
     aspect: Fraction
     """Width of a pixel by its height."""
     is_mirrored: bool
-    """Whether its frames are mirror images, besides the rotation that each of them tells."""
+    """Whether its frames are mirrored, in addition to the rotation that each of them states."""
 
     def decode(self, most: int = MOST_DECODED) -> Iterator["VideoFrame"]:
         """Yield the frames up to the end of the file.
@@ -195,7 +195,7 @@ def open_medium(source: Source, kind: Kind, name: str | None = None) -> Iterator
 
 
 def open_ordinary(path: Path, name: str) -> BinaryIO:
-    """Open a file to read it; nothing else, and without waiting for whoever writes a pipe.
+    """Open a file to read it; nothing else, and without waiting for the writer of a pipe.
 
     Args:
         path: The file.

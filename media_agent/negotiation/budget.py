@@ -33,7 +33,7 @@ def check_day(plan: Plan, *, spent: float, per_day: float) -> None:
     """Check a plan against what is left of a day; what is free can always be made.
 
     Raises:
-        BudgetExceededError: it would cost more, or nobody knows what.
+        BudgetExceededError: it would cost more, or its price is unknown.
     """
     cost, name = plan.estimate.cost_usd, f"{plan.backend}/{plan.model}"
     if cost == 0 or (cost is not None and spent + cost <= per_day + _ROUNDING):

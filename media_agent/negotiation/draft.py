@@ -27,7 +27,7 @@ class NegotiationDraft:
         return f"{self.capabilities.backend}/{self.capabilities.model}"
 
     def note(self, name: str, asked: JsonValue, used: JsonValue, reason: str) -> None:
-        """Record what was filled in or follows of itself; allowed under every policy."""
+        """Record what was filled in or derived; allowed under every policy."""
         self.adjustments.append(Adjustment(field=name, asked=asked, used=used, reason=reason))
 
     def change(self, name: str, asked: JsonValue, used: JsonValue, reason: str) -> None:

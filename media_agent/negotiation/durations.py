@@ -27,14 +27,14 @@ def resolve_length(draft: NegotiationDraft) -> None:
 
 
 def choose_fps(asked: float | None, capabilities: Capabilities) -> float:
-    """Return the frame rate that a wish comes to; absent: the model's own."""
+    """Return the supported frame rate nearest to the requested one; default: the model's own."""
     if asked is None:
         return capabilities.default_fps or _find_nearest_fps(FALLBACK_FPS, capabilities)
     return _find_nearest_fps(asked, capabilities)
 
 
 def choose_seconds(capabilities: Capabilities) -> float:
-    """Return the length of a video whose length nobody said."""
+    """Return the length of a video when none is requested."""
     return capabilities.default_duration or _fit_seconds(
         FALLBACK_SECONDS, capabilities, choose_fps(None, capabilities)
     )
@@ -81,7 +81,7 @@ def choose_segment_frames(capabilities: Capabilities, fps: float, wanted: int | 
 def find_wanted_seconds(request: VideoRequest, fps: float, capabilities: Capabilities) -> float:
     """Return the length asked in seconds; what is left open is as long as the model likes.
 
-    Who said frames and a rate said how long: another rate makes another number of frames.
+    Frames and a rate together are a length: at another rate the number of frames changes.
     """
     if request.num_frames is not None:
         return request.num_frames / (request.fps or fps)
@@ -200,7 +200,7 @@ def _find_asked_seconds(draft: NegotiationDraft, fps: float) -> tuple[str, float
 
 
 def _has_length(request: VideoRequest) -> bool:
-    """Return whether the caller said how long; else it is as long as the model likes."""
+    """Return whether the request has a length; else the model's default is used."""
     return request.num_frames is not None or request.seconds() is not None
 
 

@@ -155,7 +155,7 @@ def _plan(draft: NegotiationDraft, estimate: Callable[[VideoRequest], Estimate])
 
 
 def _drop_price(estimate: Estimate, raw: list[str]) -> Estimate:
-    """Return an estimate as it holds where fields that nobody here knows are sent too."""
+    """Return the estimate without a price if fields of unknown price are sent too."""
     if not raw or estimate.cost_usd in (None, 0):
         return estimate
     source = f"option {', '.join(raw)} sends fields of unknown price"

@@ -12,11 +12,11 @@ from media_agent.negotiation.draft import NegotiationDraft
 
 @dataclass(frozen=True, slots=True)
 class PromptRules:
-    """What the capabilities do not say about prompts: whether somebody rewrites them on the way."""
+    """What the capabilities do not say about prompts: whether the provider rewrites them."""
 
     rewrites: bool = False
     option: str | None = None
-    """The option of the backend that says whether to rewrite; None: it cannot be said."""
+    """The option of the backend that controls rewriting; None: there is none."""
     off: JsonValue = False
     """Its value for leaving prompts as they are."""
 
@@ -91,7 +91,7 @@ def _resolve_negative(draft: NegotiationDraft) -> None:
 
 
 def _resolve_rewriting(draft: NegotiationDraft, rules: PromptRules) -> None:
-    """Switch rewriting off unless the caller said something about it."""
+    """Switch rewriting off unless the caller has set its option."""
     if not rules.rewrites or not draft.request.storyboard():
         return
     backend = draft.capabilities.backend

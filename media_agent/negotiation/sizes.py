@@ -86,7 +86,7 @@ def find_nearest_size(wanted: Size, capabilities: Capabilities) -> Size:
 
 
 def _pick_nearest(wanted: tuple[float, float], sizes: Collection[_Sides]) -> _Sides:
-    """Return the nearest size; shapes that nobody would tell apart count as one."""
+    """Return the nearest size; shapes that look the same count as one."""
     across, down = wanted
     errors = {(w, h): abs(math.log(w * down / (h * across))) for w, h in sizes}
     tolerated = min(errors.values()) + _SAME_SHAPE
@@ -119,7 +119,7 @@ def _list_multiples(low: int, high: int, step: int) -> range:
 def _list_around(scaled: tuple[float, float], across: range, down: range) -> set[_Sides]:
     """Return sizes of about this shape: the shorter side some steps up and down, the other fitting.
 
-    So many steps are enough to come within a shape that nobody would tell apart, if there is one.
+    That many steps are enough to find a shape that looks the same, if there is one.
     """
     width, height = scaled
     if width > height:

@@ -19,7 +19,7 @@ NAME = r"[a-z0-9][a-z0-9._-]{0,63}"
 
 
 class LocalModel(Schema):
-    """A folder of weights under a name of its own."""
+    """A folder of weights with a name."""
 
     name: str = Field(pattern=f"^{NAME}$", description="As in backend/name.")
     backend: str = Field(min_length=1, description="The backend that can load it.")

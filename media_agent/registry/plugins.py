@@ -19,7 +19,7 @@ from media_agent.backend.protocol import BackendSpec
 from media_agent.errors import MediaAgentError, PluginError
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
-_KINDS = {  # what stands in a BackendSpec beside name and factory
+_KINDS = {  # the fields of a BackendSpec other than name and factory
     "catalogue": (Path, NoneType),
     "simulator": (str, NoneType),
     "needs_section": (bool,),

@@ -75,9 +75,9 @@ class Registry:
         """Make a backend; heavy imports happen here.
 
         Raises:
-            InvalidRequestError: there is none of this name; the nearest one is said.
+            InvalidRequestError: there is none of this name; the hint names the nearest.
             ConfigurationError: its section in the settings is faulty.
-            BackendUnavailableError: it is installed and lacks a library.
+            BackendUnavailableError: it is installed but a library is missing.
             PluginError: its plugin is broken.
         """
         spec = self._find_spec(name)
@@ -90,7 +90,7 @@ class Registry:
         """Make the backend of a spec, behind the fence that every plugin is kept by.
 
         Raises:
-            BackendUnavailableError: it lacks a library.
+            BackendUnavailableError: a library is missing.
             PluginError: its plugin broke, or what is make_checked is no backend.
         """
         plugin = self.plugin(spec.name)

@@ -1,7 +1,7 @@
-"""Facts about models as data: price, quality, licence, state, prompt rules, and who continues whom.
+"""Facts about models as data: price, quality, licence, state, prompt rules, continuation models.
 
-A backend brings them as a YAML file (`BackendSpec.catalogue`). What a fact is worth is said beside
-it: a price has its source and date, a quality is somebody's opinion. An absent fact is unknown.
+A backend supplies them as a YAML file (`BackendSpec.catalogue`). Facts come with what they are
+worth: a price has its source and date, a quality is an opinion. An absent fact is unknown.
 """
 
 import datetime
@@ -38,7 +38,7 @@ class Price(Schema):
     minimum_seconds: float = Field(default=0, ge=0, description="Seconds charged at least.")
     at_fps: float | None = Field(default=None, gt=0, description="A second is this many frames.")
     more_frames: int = Field(
-        default=0, ge=0, description="Frames charged besides those of the video."
+        default=0, ge=0, description="Frames charged in addition to those of the video."
     )
     steps_included: int | None = Field(
         default=None, ge=1, description="More num_inference_steps than these cost in proportion."
@@ -47,7 +47,7 @@ class Price(Schema):
     date: datetime.date = Field(description="When it was read.")
 
     def fits(self, request: VideoRequest) -> bool:
-        """Return whether this is the price of a negotiated request; unsaid sound counts as on."""
+        """Return whether this price fits a negotiated request; audio left open counts as on."""
         if self.audio is not None and self.audio != (request.audio is not False):
             return False
         side = find_short_side(request)
@@ -91,7 +91,7 @@ class Rewriting(Schema):
 
 
 class ModelFacts(Schema):
-    """All that is known about one model besides what its backend declares."""
+    """Everything known about one model in addition to what its backend declares."""
 
     status: Literal["live", "preview", "retired", "test"] = Field(
         default="live", description="test: no model at all, chosen only by name; retired: gone."
@@ -150,7 +150,7 @@ class Catalogue:
 
     @classmethod
     def load(cls, specs: Mapping[str, BackendSpec]) -> "Catalogue":
-        """Read the files that these backends, by name, bring; a faulty one is told."""
+        """Read the files of these backends, by name; a faulty one is reported as a problem."""
         files: dict[str, Mapping[str, ModelFacts]] = {}
         read: dict[Path, Mapping[str, ModelFacts]] = {}
         problems: dict[str, None] = {}

@@ -103,12 +103,12 @@ def _list_model(router: Router, model: str) -> Listed:
         return Listed(capabilities, choice.estimate(request), request.seconds() or FALLBACK_SECONDS)
     except PluginError:
         raise
-    except MediaAgentError:  # a price that depends on what was not said
+    except MediaAgentError:  # a price that depends on what is left open
         return Listed(capabilities, Estimate(), FALLBACK_SECONDS)
 
 
 def _build_typical_request(capabilities: Capabilities) -> VideoRequest:
-    """Return what a model makes when nothing but its name is said."""
+    """Return the request that a model's own defaults amount to."""
     fps = capabilities.default_fps or (capabilities.fps_values or (FALLBACK_FPS,))[0]
     seconds = capabilities.default_duration or (capabilities.durations or (FALLBACK_SECONDS,))[0]
     return VideoRequest(

@@ -60,10 +60,10 @@ class Planner:
     ) -> tuple[Plan, ...]:
         """Return the plan to follow, then those to follow if it is refused before acceptance.
 
-        Without a model, and without wishes about who makes it, that is the default backend alone.
+        Without a model and without routing preferences, that is the default backend alone.
 
         Raises:
-            MediaAgentError: nobody can do it.
+            MediaAgentError: no backend can serve it.
         """
         if request.model is None and request.routing is not None:
             report = await self.report(request, policy, allow_unknown_words=allow_unknown_words)
@@ -124,9 +124,9 @@ class Planner:
 
 
 def take_source_length(request: VideoRequest) -> VideoRequest:
-    """Give a video that is to be made anew the length of that video, where nobody said another.
+    """Give a restyled video the length of its source, unless the request has another.
 
-    A video that lies elsewhere is not looked at.
+    A source with a URL is not read.
 
     Raises:
         InvalidRequestError: it cannot be read.

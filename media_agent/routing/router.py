@@ -102,7 +102,7 @@ class Router:
         """Return the plan of `model`, or of the one the request names, else of the best candidate.
 
         Raises:
-            MediaAgentError: nobody can do it; the reasons are those of all candidates.
+            MediaAgentError: no backend can serve it; the reasons are those of all candidates.
         """
         context = self._build_context(request, policy, allow_unknown_words, model)
         if context.route.model is None:
@@ -183,7 +183,7 @@ class Router:
         """Return the models to consider: the named one, or all that are listed or allowed.
 
         Raises:
-            InvalidRequestError: a wish names a backend or model that does not exist.
+            InvalidRequestError: a preference names a backend or model that does not exist.
         """
         if route.model is not None:
             return [route.model]
@@ -194,7 +194,7 @@ class Router:
         return list(dict.fromkeys([*listed, *known, *self._broken]))
 
     def _check_preferences(self, route: Route) -> None:
-        """Refuse the names of nobody: a slip in what is denied would let it in, and be paid for."""
+        """Refuse unknown names: a typo in `deny` would admit a backend, and cost money."""
         for name in (*(route.allow or ()), *route.deny):
             backend, _, model = name.partition("/")
             is_known = backend in self._broken or (backend in self._backends and not model)
@@ -318,7 +318,7 @@ class Router:
     def _find_continuations(
         self, choice: ModelChoice
     ) -> Iterator[tuple[ModelChoice, ContinuesFrom]]:
-        """Yield who could go on: what extends the video, then what begins from its last frame."""
+        """Yield the continuation models: the one that extends, then the one for a last frame."""
         capabilities, facts = choice.capabilities, self._find_facts(choice)
         ways: tuple[tuple[str | None, ContinuesFrom, VideoMode, InputRole], ...] = (
             (facts.extend_model, "video", VideoMode.VIDEO_EXTEND, InputRole.SOURCE_VIDEO),

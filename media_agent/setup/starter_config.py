@@ -21,7 +21,7 @@ def render_starter_config(machine: Machine) -> str:
 
 
 def choose_default_model(machine: Machine) -> str:
-    """Return what makes videos when none is named: here and for nothing, so that nobody pays."""
+    """Return the default model: one that runs on this machine, free of charge."""
     others = [name for name in machine.models if name.split("/")[0] not in ("magi", _FALLBACK)]
     if others and machine.gpus:
         return others[0]

@@ -60,7 +60,7 @@ class JobView(Schema):
 
 
 def view_job(job: VideoJob, *, verification: str | None = None, is_moving: bool = True) -> JobView:
-    """Return what an agent sees of a job; of one that nobody works on it says what to do."""
+    """Return what an agent sees of a job; of one that no process works on it says what to do."""
     video = _find_video(job, ArtifactKind.VIDEO)
     partial = _find_video(job, ArtifactKind.PARTIAL_VIDEO)
     sheet = _find_video(job, ArtifactKind.CONTACT_SHEET)

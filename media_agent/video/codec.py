@@ -1,6 +1,6 @@
 """Frames to H.264 and back, and what a file really holds. PyAV is imported at first use.
 
-Every chunk gets an encoder of its own, so its packets depend on its frames alone: a video that was
+Every chunk gets its own encoder, so its packets depend on its frames alone: a video that was
 interrupted and continued is the same video. A chunk comes out as a small fragmented MP4 whose
 fragment already carries its place in the video; written one after the other (the header of all but
 the first left out) the chunks are a video that plays while it grows.
@@ -116,7 +116,7 @@ def write_images(
 def rate_of(stream: "VideoStream") -> Fraction:
     """Return the frames a second, on average; 25 where the file does not say, as FFmpeg does."""
     rate = stream.average_rate or stream.guessed_rate or Fraction(25)
-    return Fraction(rate.numerator, rate.denominator)  # PyAV 19 has a type of its own
+    return Fraction(rate.numerator, rate.denominator)  # PyAV 19 has its own type for it
 
 
 def probe(path: Path) -> VideoMetadata:
@@ -266,7 +266,7 @@ def _add_h264_stream(
 def open_input(source: str | BinaryIO, options: dict[str, str]) -> "InputContainer":
     """Open a file to read it, its tags in whatever encoding.
 
-    PyAV replaces what is no UTF-8 in tags when it is told to, and from version 19 on by itself.
+    PyAV replaces invalid UTF-8 in tags if asked to; from version 19 on it always does.
     """
     import av
 

@@ -82,7 +82,7 @@ class OptionSpec(Schema):
 
 
 class Capabilities(Document):
-    """What one model of one backend can do; pure data, known without asking anybody.
+    """What one model of one backend can do; pure data, known without any I/O.
 
     Empty lists of values and absent limits mean "not limited as far as known".
     """
@@ -280,7 +280,7 @@ class Origin(Schema):
 
 
 class Plan(Document):
-    """What will be sent to whom, and every change on the way there.
+    """What will be sent to which backend, and every change on the way there.
 
     In `request` nothing is open: model is "backend/model", fps and num_frames are set (num_frames
     not when endless), and so are size where the backend has one, seed where it takes one, and the

@@ -79,7 +79,7 @@ FrameCount = Annotated[int, AfterValidator(_check_frames)]
 
 
 class VideoMode(StrEnum):
-    """What kind of work a request is; inferred from its inputs where not said."""
+    """What kind of work a request is; inferred from its inputs if not given."""
 
     TEXT_TO_VIDEO = "text_to_video"
     IMAGE_TO_VIDEO = "image_to_video"
@@ -232,7 +232,7 @@ class VideoRequest(Document):
             raise ValueError("size already determines the aspect ratio; give only one of them")
 
     def seconds(self) -> float | None:
-        """Return the length asked, as far as it can be told from the request alone."""
+        """Return the requested length, as far as the request alone determines it."""
         if self.duration is not None:
             return self.duration
         if self.num_frames is not None and self.fps is not None:
@@ -247,7 +247,7 @@ class VideoRequest(Document):
         return (Shot(prompt=self.prompt, duration=self.seconds()),)
 
     def infer_mode(self) -> VideoMode:
-        """Return the mode that was said, or the one that the inputs imply."""
+        """Return the given mode, or the one that the inputs imply."""
         if self.mode is not None:
             return self.mode
         roles = {medium.role for medium in self.inputs}

@@ -69,7 +69,7 @@ class DoubtContract(Contract):
     async def test_a_no_to_a_question_after_acceptance_is_no_refusal(
         self, backend: VideoBackend, simulator: Simulator, request_factory: RequestFactory
     ) -> None:
-        """It answers that question; what it was asked about goes on."""
+        """It answers that question only; the work itself continues."""
         refusal = await _find_refusal(backend, request_factory(), key="a-question")
 
         assert simulator.accepted == 1
@@ -81,7 +81,7 @@ class DoubtContract(Contract):
     async def test_a_definite_refusal_is_one(
         self, backend: VideoBackend, simulator: Simulator, request_factory: RequestFactory
     ) -> None:
-        """The work is offered to the next maker, and the money is free."""
+        """The work is offered to the next backend, and the money is released."""
         with follow_submission() as sent, pytest.raises(MediaAgentError) as caught:
             await backend.submit(request_factory(), key="definite-no")
 

@@ -1,4 +1,4 @@
-"""Stopping, steering, going on, closing: as declared, and nothing that was not."""
+"""Stopping, steering, resuming, closing: as declared, and nothing else."""
 
 import asyncio
 import threading
@@ -22,7 +22,7 @@ _COMMANDS = (ChangePrompt(prompt="a blue square"), Finish())
 
 
 class SteeringContract(Contract):
-    """What holds for work that somebody interferes with."""
+    """What holds for work that is interfered with."""
 
     async def test_cancelled_work_ends(
         self, backend: VideoBackend, capabilities: Capabilities, request_factory: RequestFactory
@@ -214,7 +214,7 @@ class SteeringContract(Contract):
     async def test_closing_ends_all_work_and_all_threads(
         self, backend: VideoBackend, make_backend: MakeBackend, request_factory: RequestFactory
     ) -> None:
-        """Closed in the middle of work it lets go, as often as it is told."""
+        """Closing in the middle of work releases everything, and may be repeated."""
         before = set(threading.enumerate())
         closed = make_backend()
         await closed.submit(request_factory(**self.long_video(backend)), key="in-work")

@@ -1,4 +1,4 @@
-"""What holds where a service is asked: nothing paid twice, no secret told, no job failed by a poll.
+"""What holds for remote services: nothing paid twice, no secret leaked, no job failed by a poll.
 
 These tests need a simulator of the service. They set the faults; the class makes the simulator:
 
@@ -146,7 +146,7 @@ class WireContract(Contract):
         make_backend: MakeBackend,
         request_factory: RequestFactory,
     ) -> None:
-        """What merely fits is nobody's: a person is told which work it may be, and decides."""
+        """A mere match proves nothing: the error names the work it may be, and a person decides."""
         if capabilities.lookup != "candidates":
             pytest.skip("it finds its work for certain, or not at all")
         request, since = request_factory(), datetime.now(UTC) - timedelta(minutes=1)
@@ -226,7 +226,7 @@ class WireContract(Contract):
     async def test_a_failed_poll_is_not_a_failed_job(
         self, backend: VideoBackend, simulator: Simulator, request_factory: RequestFactory
     ) -> None:
-        """The work goes on there; observed again, it is seen to its end."""
+        """The work continues there; observed again, it is seen to its end."""
         ref = await backend.submit(request_factory(), key="bad-polls")
 
         end = await self._end_in_spite_of_polls(backend, ref)
@@ -265,7 +265,7 @@ class WireContract(Contract):
     async def test_a_video_that_never_comes_is_no_failed_work(
         self, backend: VideoBackend, simulator: Simulator, request_factory: RequestFactory
     ) -> None:
-        """It ends with an unknown outcome, and whoever looks later has it."""
+        """It ends with an unknown outcome, and a later look finds it."""
         _spoil_video(simulator, Fault("video", "status", status=404, times=None))
         ref = await backend.submit(request_factory(), key="never")
         first = await self.end(backend, ref)

@@ -125,7 +125,7 @@ class WorkContract(Contract):
     async def test_work_that_never_was_is_not_found(
         self, backend: VideoBackend, request_factory: RequestFactory
     ) -> None:
-        """A reference to nothing says so, as an error or as an outcome that nobody knows."""
+        """A reference to nothing says so, as an error or as an unknown outcome."""
         known = await backend.submit(request_factory(), key="work-that-is-known")
 
         try:
@@ -200,5 +200,5 @@ class WorkContract(Contract):
 
 
 def _stable_facts(end: TerminalEvent) -> tuple[object, ...]:
-    """Return what stays the same of an end that is told twice."""
+    """Return what stays the same when a terminal event is repeated."""
     return end.type, end.seed, end.frames, [artifact.kind for artifact in end.artifacts]

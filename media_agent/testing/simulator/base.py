@@ -60,7 +60,7 @@ class SimulatedJob:
 @dataclass(slots=True)
 class _Armed:
     fault: Fault
-    left: int | None  # None: for ever
+    left: int | None  # None: always
 
 
 class Simulator(ABC):
@@ -225,7 +225,7 @@ class Simulator(ABC):
         self.stop()
 
     def inject(self, *faults: Fault) -> None:
-        """Let this go wrong from now on, besides what does already."""
+        """Inject this fault from now on, in addition to those already injected."""
         with self._lock:
             self._faults += [_Armed(fault, fault.times) for fault in faults]
             self._check_faults()
@@ -335,7 +335,7 @@ class Simulator(ABC):
 
 
 def _distort(body: JsonValue) -> bytes:
-    """Return an answer that says what is needed, and all else in a form that nobody expects."""
+    """Return an answer that says what is needed, and everything else in an unexpected form."""
     strange = _drop_numbers(body)
     if isinstance(strange, dict):
         strange = {"x_unheard_of": [None, {"": []}], **strange}

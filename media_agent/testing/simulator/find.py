@@ -1,4 +1,4 @@
-"""Finds the simulator that a backend brings."""
+"""Finds the simulator of a backend."""
 
 import pkgutil
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Small real videos for simulated providers, whose content can be told apart by eye and by test."""
+"""Small real videos for simulated providers; their content tells them apart."""
 
 import io
 import tempfile
