@@ -192,7 +192,7 @@ class OutputFlags:
     """Where the video is written, and what is reported meanwhile."""
 
     out: Path | None = None
-    """Output file, .mp4; its record goes beside it. Default: out/PROMPT-SEED.mp4."""
+    """Output file, .mp4; its record is written next to it. Default: out/PROMPT-SEED.mp4."""
     sheet: Path | None = None
     """Also write a contact sheet, .png."""
     overwrite: Flag = False

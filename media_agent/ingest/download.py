@@ -115,14 +115,14 @@ class _Attempts:
             return await self._take_inline(content)
         target = _check_url(uri, self.named_by)
         trouble: MediaAgentError | None = None
-        wish = 0.0
+        requested = 0.0
         for pause in (0.0, *_PAUSES):
             if trouble is not None:
-                await sleep(max(pause, min(wish, _LONGEST_PAUSE)))
+                await sleep(max(pause, min(requested, _LONGEST_PAUSE)))
             try:
                 return await self._try_once(target)
             except _NotYetError as error:
-                trouble, wish = error.error, error.wait
+                trouble, requested = error.error, error.wait
         assert trouble is not None
         raise self._add_kept(trouble)
 
@@ -188,8 +188,8 @@ class _Attempts:
         )
         if response.status_code in _FINAL:
             raise error
-        wish = retry_after_seconds(response.headers.get("retry-after"), time.time())
-        raise _NotYetError(error, wish or 0.0)
+        requested = retry_after_seconds(response.headers.get("retry-after"), time.time())
+        raise _NotYetError(error, requested or 0.0)
 
     async def _store(self, pieces: AsyncIterator[bytes], host: str, label: str) -> Fetched:
         """Write to a temporary file, check it, and move it into place when it is complete."""

@@ -144,8 +144,8 @@ def method_of(candidate: Candidate) -> str:
             times = _format_times(segments - 1)
             return f"{length} by extending the video {times}, with {_format_cuts(cuts)}"
         case Method.CHAIN:
-            clips = f"{segments} clips, each from the last frame before"
-            return f"{length} in {clips}, with {_format_cuts(cuts)}"
+            chain = f"{segments} segments, each from the last frame before"
+            return f"{length} in {chain}, with {_format_cuts(cuts)}"
 
 
 def length_of(plan: Plan) -> str:

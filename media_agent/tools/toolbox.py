@@ -96,9 +96,9 @@ class ToolBox:
                 return await self._view(await self._client.cancel(arguments.job_id))
         raise AssertionError(f"no code for {arguments.tool}")
 
-    async def _plan(self, wish: PlanVideo) -> PlanView:
+    async def _plan(self, arguments: PlanVideo) -> PlanView:
         """Return who would make it if the same were created, and who else could."""
-        request = wish.to_request()
+        request = arguments.to_request()
         report = await self._client.plan_all(request)
         if request.model is not None or request.routing is not None:
             return view_plan(report)
@@ -108,9 +108,9 @@ class ToolBox:
         )
         return view_plan(await self._client.plan_all(default), others=report.candidates)
 
-    async def _create(self, wish: CreateVideo) -> VideoJob:
-        key = derive_idempotency_key(self._caller, wish, self._client.settings.default_backend)
-        return await self._client.start(wish.to_request(), idempotency_key=key)
+    async def _create(self, arguments: CreateVideo) -> VideoJob:
+        key = derive_idempotency_key(self._caller, arguments, self._client.settings.default_backend)
+        return await self._client.start(arguments.to_request(), idempotency_key=key)
 
     async def _wait(self, arguments: WaitVideo) -> VideoJob:
         """Return the job when it is finished, or as it stands when the time is over."""
@@ -142,15 +142,15 @@ class ToolBox:
         return str(capabilities.verification)
 
 
-def derive_idempotency_key(caller: str, wish: CreateVideo, default: str) -> str:
+def derive_idempotency_key(caller: str, arguments: CreateVideo, default: str) -> str:
     """Return the key that equal requests of one caller share, however they were written.
 
     The backend is a part of the request, also where only the settings name it: `default`.
     """
-    fields = wish.model_dump(mode="json", exclude_none=True)
-    if wish.idempotency_key is not None:
-        fields = {"idempotency_key": wish.idempotency_key}
-    elif wish.route is None:
+    fields = arguments.model_dump(mode="json", exclude_none=True)
+    if arguments.idempotency_key is not None:
+        fields = {"idempotency_key": arguments.idempotency_key}
+    elif arguments.route is None:
         fields.setdefault("model", default)
     text = json.dumps([caller, fields], sort_keys=True, separators=(",", ":"))
     return f"tool-{hashlib.sha256(text.encode()).hexdigest()[:32]}"
