@@ -300,7 +300,7 @@ def media_agent_backends() -> Iterable[BackendSpec]:
 def _find_missing(program: str, folder: Path | None) -> str | None:
     """Return what is missing if there is no such program: in the folder, or on the search path."""
     place = program if "/" not in program else str((folder or Path()) / program)
-    return f"the program {program}, which was not found" if shutil.which(place) is None else None
+    return f"a program: {program} was not found" if shutil.which(place) is None else None
 
 
 def _defuse(template: str, word: str) -> str:

@@ -239,7 +239,7 @@ class _Attempts:
         with aside.open("rb") as file:
             head = file.read(HEAD)
         if not is_video(head):
-            what = "nothing" if not head else "no video"
+            what = "nothing" if not head else "other data"
             return f"{host} sent {what} instead of a video (Content-Type: {label})"
         try:
             check_whole(aside)

@@ -304,7 +304,7 @@ async def test_a_program_that_is_not_there_is_named(tmp_path: Path) -> None:
     ended = await run(backend, wish())
     await backend.aclose()
 
-    assert backend.capabilities().missing == "the program no-such-program, which was not found"
+    assert backend.capabilities().missing == "a program: no-such-program was not found"
     assert isinstance(ended, JobFailed)
     assert ended.error.code == "backend_unavailable"
     assert "no-such-program" in ended.error.message

@@ -226,7 +226,7 @@ def test_the_cheapest_is_first_in_however_many_segments() -> None:
 
     assert names(report) == ["wan/i2v", "fal/magi", "engine/one"]
     assert report.summary.startswith(
-        "selected wan/i2v: 60 s in 8 clips, each from the last frame before, with 7 cuts; "
+        "selected wan/i2v: 60 s in 8 segments, each from the last frame before, with 7 cuts; "
     )
     assert report.summary.endswith(
         "Ranked by price, regardless of the number of segments; 2 others available"
