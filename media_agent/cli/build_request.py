@@ -153,7 +153,7 @@ async def _check_default(client: VideoClient) -> str:
     """Return the default backend.
 
     Raises:
-        InvalidRequestError: it does not exist; the settings are said to be at fault.
+        InvalidRequestError: it does not exist; the error names the settings.
     """
     try:
         await client.capabilities()

@@ -89,7 +89,7 @@ class RoutingFlags:
 @Parameter(name="*", group="Video")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoFlags:
-    """What the video is like, beside its first prompt."""
+    """What the video is like, apart from its first prompt."""
 
     shot: Texts = ()
     """A shot, TEXT@SECONDS, after the prompt; may be repeated. One of all may omit @SECONDS."""

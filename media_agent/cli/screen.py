@@ -24,7 +24,7 @@ def guard_stdout(run: Callable[[], Answer]) -> Answer:
     """Run a command; what plugins and libraries print meanwhile goes to stderr, in any thread.
 
     So does what they write without Python, or let a program write. Stdout is for programs that read
-    it: it has what is told here, and nothing else.
+    it: it contains what is written here, and nothing else.
     """
     with _move_stdout() as stream, redirect_stdout(sys.stderr):
         _kept.append(stream)
@@ -62,7 +62,7 @@ def _is_at(number: int, stream: TextIO | None) -> bool:
 
 
 def flush() -> None:
-    """Write out what was told so far."""
+    """Flush what was written to stdout so far."""
     _current_stdout().flush()
 
 

@@ -56,7 +56,7 @@ def cancel_on_signals() -> Iterator[Interruption]:
             write_stderr(f"cannot finish: {in_full(error)}")
             stop(number)
 
-    def received(number: int) -> None:
+    def receive(number: int) -> None:
         if number == signal.SIGINT and interruption.finish is not None and not finishing:
             write_stderr("finishing; the video ends with the next chunk (press again to stop)")
             finishing.append(loop.create_task(finish(number, interruption.finish)))
@@ -64,7 +64,7 @@ def cancel_on_signals() -> Iterator[Interruption]:
             stop(number)
 
     for number in _SIGNALS:
-        loop.add_signal_handler(number, received, number)
+        loop.add_signal_handler(number, receive, number)
     try:
         yield interruption
     finally:

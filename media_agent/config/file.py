@@ -62,7 +62,7 @@ def list_files(named: Path | None) -> list[Path]:
     """Return the files that are read if they exist, the strongest first; a named one stands alone.
 
     Raises:
-        ConfigurationError: the project file belongs to somebody else.
+        ConfigurationError: the project file belongs to another user.
     """
     if named is not None:
         return [named.expanduser()]
@@ -144,7 +144,7 @@ def _open_without_waiting(path: str, flags: int) -> int:
 
 
 def _is_deep(data: object) -> bool:
-    """Return whether tables and lists lie in each other deeper than anybody writes."""
+    """Return whether tables and lists are nested deeper than any real file."""
     level = [data]
     for _ in range(_DEEPEST):
         level = [
@@ -223,11 +223,11 @@ def _split_statements(text: str) -> Iterator[tuple[int, str, dict[str, Any]]]:
     for number, line in enumerate(text.split("\n"), 1):
         statement += f"{line}\n"
         if number - begin > _MANY_LINES and statement.count("[") != statement.count("]"):
-            continue  # parsing a long list anew with each of its lines would take for ever
+            continue  # parsing a long list again for each of its lines would take too long
         try:
             data = tomllib.loads(statement)
         except tomllib.TOMLDecodeError:
-            continue  # it goes on in the next line
+            continue  # it continues on the next line
         if data:
             yield begin, statement.lstrip(), data
         statement, begin = "", number + 1

@@ -34,7 +34,7 @@ from pydantic_settings import (
 from pydantic_settings.exceptions import SettingsError
 
 from media_agent.backend.protocol import BackendSettings
-from media_agent.builtin.program_environment import VariableName, program_environment
+from media_agent.builtin.program_environment import VariableName, build_environment
 from media_agent.concealing import (
     HIDDEN,
     concealed,
@@ -83,7 +83,7 @@ Dollars = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class BackendSection(Schema):
-    """What one backend is told, under [backends.NAME]; a new NAME with a `kind` is an alias."""
+    """The settings of one backend, [backends.NAME]; a new NAME with a `kind` is an alias."""
 
     kind: str | None = Field(
         default=None, min_length=1, description="Backend to use; default: the one called NAME."
@@ -107,7 +107,7 @@ class BackendSection(Schema):
         return url
 
     def key_problem(self) -> str | None:
-        """Return why `key_env` gives no key; None: it does, or nobody looks there."""
+        """Return why `key_env` gives no key; None: it does, or it is not used."""
         if self.key is not None or self.key_env is None:
             return None
         if value_of(self.key_env) is not None:
@@ -206,7 +206,7 @@ class Settings(BaseSettings):
 
     @property
     def ledger_path(self) -> Path:
-        """Where the ledger of the data folder lies."""
+        """The path of the ledger in the data folder."""
         return self.data_dir / "ledger.sqlite"
 
     def backend_settings(self, name: str) -> BackendSettings:
@@ -227,7 +227,7 @@ class Settings(BaseSettings):
             folder=section.folder,
             threads=self.threads,
             secrets=self.secrets(),
-            environment=self.program_environment,
+            environment=self.build_environment,
         )
 
     def shown(self) -> dict[str, JsonValue]:
@@ -249,15 +249,15 @@ class Settings(BaseSettings):
 
     def _collect_secrets(self) -> Iterator[str]:
         for name, section in self.backends.items():
-            with suppress(ConfigurationError):  # whoever uses that section is told
+            with suppress(ConfigurationError):  # reported when that section is used
                 key = section.find_key()
                 yield from () if key is None else [key.get_secret_value()]
             yield from hidden_values(section.options, ("backends", name, "options"))
 
-    def program_environment(self, named: Iterable[str] = ()) -> dict[str, str]:
+    def build_environment(self, named: Iterable[str] = ()) -> dict[str, str]:
         """Return the environment of a program: harmless variables, and those that are named."""
         keys = {each.key_env for each in self.backends.values() if each.key_env is not None}
-        return program_environment(variables(), named=named, keys=keys)
+        return build_environment(variables(), named=named, keys=keys)
 
     def base_url(self, name: str) -> str | None:
         """Return where a backend is, None if it is at its usual address."""
@@ -437,7 +437,7 @@ def _read_key(path: Path) -> SecretStr:
     if not key:
         raise ConfigurationError(f"the key file {shown} is empty", hint="put the key there")
     if is_open_to_others(path):
-        _LOGGER.warning("others can read the key file %s: chmod 600 it", shown)
+        _LOGGER.warning("the key file %s is readable by other users; run chmod 600 on it", shown)
     return SecretStr(key)
 
 

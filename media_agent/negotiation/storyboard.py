@@ -52,7 +52,7 @@ class Layout:
 
 
 def lay_out(shots: Sequence[Shot], *, total: int | None, fps: float, chunk: int | None) -> Layout:
-    """Give every shot its frames; a cut lies on the border of a chunk.
+    """Give every shot its frames; every cut is on the border of a chunk.
 
     Each cut goes to the border nearest to where it was asked, so rounding does not add up, and
     every shot gets at least one chunk (one frame where there are no chunks); `total` grows if the

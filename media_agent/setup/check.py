@@ -184,7 +184,7 @@ def _find_warnings(settings: Settings, sources: Sources) -> Iterator[str]:
     for name, section in settings.backends.items():
         if section.key_file is not None and is_open_to_others(section.key_file.expanduser()):
             where = sources.place(("backends", name, "key_file"))
-            yield f"{where}: others can read {section.key_file}: chmod 600 it"
+            yield f"{where}: {section.key_file} is readable by other users; run chmod 600 on it"
         yield from _find_written_keys(("backends", name, "key"), sources.files)
         headers = section.options.get("headers")
         for header in headers if isinstance(headers, dict) else ():
@@ -199,4 +199,4 @@ def _find_written_keys(place: Sequence[str], files: Iterable[ConfigFile]) -> Ite
             where = f"{file.path}:{file.line(place)}"
             yield f"{where}: this file contains a key; use key_env or key_file to keep it elsewhere"
             if is_open_to_others(file.path):
-                yield f"{where}: others can read this file and the key in it: chmod 600 it"
+                yield f"{where}: other users can read this file and the key in it; chmod 600 it"

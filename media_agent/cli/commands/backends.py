@@ -83,7 +83,7 @@ def _list_facts(listed: "Listed") -> Iterator[str]:
     if capabilities.closed_vocabulary is not None:
         yield f"vocabulary: {', '.join(capabilities.closed_vocabulary)}"
     yield f"price: {listed.price()} ({listed.estimate.source or 'source unknown'})"
-    yield f"checked: {capabilities.verification}" + _format_missing(capabilities.verification.note)
+    yield f"checked: {capabilities.verification}" + _format_note(capabilities.verification.note)
     yield f"licence: {capabilities.licence or 'unknown'}"
     yield f"missing: {capabilities.missing or 'nothing'}"
     for option in capabilities.options:
@@ -91,7 +91,7 @@ def _list_facts(listed: "Listed") -> Iterator[str]:
         yield f"--option {option.name}{default} ({option.type}): {option.description}"
 
 
-def _format_missing(note: str | None) -> str:
+def _format_note(note: str | None) -> str:
     return "" if note is None else f" ({note})"
 
 
@@ -99,8 +99,8 @@ def format_longest(capabilities: "Capabilities") -> str:
     """Return how long a video can be, in words."""
     if capabilities.endless is True:
         return "endless"
-    longest = max(capabilities.durations, default=capabilities.max_duration)
-    return "any" if longest is None else f"{round(longest, 2):g} s"
+    format_longest = max(capabilities.durations, default=capabilities.max_duration)
+    return "any" if format_longest is None else f"{round(format_longest, 2):g} s"
 
 
 def _format_sizes(capabilities: "Capabilities") -> str:

@@ -27,7 +27,7 @@ def init(*, user: Flag = False, force: Flag = False) -> int:
     from media_agent.registry.registry import Registry
     from media_agent.setup.check import check
     from media_agent.setup.machine import look
-    from media_agent.setup.starter_config import starter_file
+    from media_agent.setup.starter_config import render_starter_config
     from media_agent.storage.files import storage_errors, write_atomically
 
     place = find_user_file() if user else Path.cwd() / PROJECT_FILE

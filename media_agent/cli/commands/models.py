@@ -148,7 +148,7 @@ def check_models(settings: "Settings") -> list[KnownModel]:
             continue
         own = settings.backend_settings(backend_name)
         said = own.options.get("models")
-        folders = {**shelf.folders(kind), **(said if isinstance(said, dict) else {})}
+        folders = {**shelf.list_folders(kind), **(said if isinstance(said, dict) else {})}
         try:
             backend = registry.create(backend_name, own)
         except MediaAgentError as error:

@@ -19,10 +19,10 @@ def print_schema(name: str, /) -> int:
     """
     from media_agent.errors import InvalidRequestError
     from media_agent.suggest import did_you_mean
-    from media_agent_schemas.export import NAMES, file_name, json_schema
+    from media_agent_schemas.export import NAMES, build_json_schema, file_name_of
 
     by_any_name = {known.lower(): known for known in NAMES}
-    by_any_name |= {file_name(known).removesuffix(".json"): known for known in NAMES}
+    by_any_name |= {file_name_of(known).removesuffix(".json"): known for known in NAMES}
     known = by_any_name.get(name.lower().removesuffix(".json"))
     if known is None:
         raise InvalidRequestError(f"unknown schema {name!r}", hint=did_you_mean(name, NAMES))
