@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from cyclopts import App, CycloptsError
 
 from media_agent.cli.commands.backends import backends
-from media_agent.cli.commands.completion import completion_of
+from media_agent.cli.commands.completion import make_completion
 from media_agent.cli.commands.config import build_config_app
 from media_agent.cli.commands.generate import generate
 from media_agent.cli.commands.init import init
@@ -61,7 +61,7 @@ def build_app() -> App:
     app.command(verify_live)
     app.command(print_tools, name="tools")
     app.command(print_schema, name="schema")
-    app.command(completion_of(app), name="completion")
+    app.command(make_completion(app), name="completion")
     return app
 
 
@@ -79,14 +79,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _INTERNAL
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  # a user sees no traceback
-        info, code = _info_of(error)
+        info, code = _explain(error)
         write_error(info)
         if _JSON in words:
             write_json_error(info)
         return code
 
 
-def _info_of(error: BaseException) -> "tuple[ErrorInfo, int]":
+def _explain(error: BaseException) -> "tuple[ErrorInfo, int]":
     """Return in words what went wrong, and the exit code."""
     from media_agent.errors import JobCancelledError, MediaAgentError, exit_code, to_info
     from media_agent.storage.files import as_storage_error
@@ -96,7 +96,7 @@ def _info_of(error: BaseException) -> "tuple[ErrorInfo, int]":
         case KeyboardInterrupt():
             return to_info(JobCancelledError("stopped")), _INTERRUPTED
         case OSError():
-            return _info_of(as_storage_error(error.filename or "the output", error))
+            return _explain(as_storage_error(error.filename or "the output", error))
         case MediaAgentError():
             return to_info(error), exit_code(error)
         case CycloptsError():

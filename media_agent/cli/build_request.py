@@ -8,7 +8,7 @@ from pydantic import JsonValue
 
 from media_agent.backend.options import read_options
 from media_agent.cli.flags import OutputFlags, RoutingFlags, VideoFlags
-from media_agent.cli.request_fields import check_fields, given_fields, given_words, merged
+from media_agent.cli.request_fields import check_fields, collect_fields, collect_words, merge_fields
 from media_agent.cli.request_file import read_request_file
 from media_agent.cli.store import open_ledger
 from media_agent.client import VideoClient
@@ -39,7 +39,7 @@ async def plan_order(client: VideoClient, order: Order) -> tuple[VideoRequest, t
     video, routing = order.video, order.routing
     words, policy = video.allow_unknown_words, routing.read_policy()
     if order.parent is not None:
-        said = given_words(order.prompt, video)
+        said = collect_words(order.prompt, video)
         if "shots" in said and "duration" in said:
             raise InvalidRequestError("--duration needs one prompt; each shot has its own length")
         plan = await client.plan_branch(
@@ -70,7 +70,7 @@ async def build_request(
     """
     file = None if video.request is None else read_request_file(video.request)
     told = {} if file is None else file.fields
-    given = given_fields(prompt, video, routing)
+    given = collect_fields(prompt, video, routing)
     name = given.get("model", told.get("model"))
     routing_given = given.get("routing", told.get("routing"))
     if name is None and uses_default and routing_given is None:
@@ -78,7 +78,7 @@ async def build_request(
     options = await _read_options(client, video, routing, name)
     if options:
         given["options"] = options
-    fields = merged(told, given)
+    fields = merge_fields(told, given)
     _check_complete(video, fields)
     return check_fields(fields, given, file)
 

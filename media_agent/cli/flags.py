@@ -51,7 +51,7 @@ class RoutingFlags:
     local_only: Flag = False
     """Use only backends that run on this machine."""
 
-    def given(self) -> "dict[str, object]":
+    def list_given(self) -> "dict[str, object]":
         """Return the preferences as a request has them, and only those that are given."""
         fields: dict[str, object] = {
             "route": self.route,

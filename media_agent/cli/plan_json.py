@@ -11,27 +11,27 @@ _MOST = 20  # candidates in short
 _LONGEST = 160  # characters of a reason
 
 
-def short_plan(report: PlanReport) -> dict[str, Any]:
+def shorten_plan(report: PlanReport) -> dict[str, Any]:
     """Return a plan of a few kilobytes, whatever the number of candidates."""
     best = report.chosen
     short: dict[str, Any] = {
         "summary": report.summary,
-        "chosen": None if best is None else _chosen(best),
-        "data": [_short(each) for each in report.candidates[:_MOST]],
+        "chosen": None if best is None else _build_chosen(best),
+        "data": [_build_row(each) for each in report.candidates[:_MOST]],
         "more": max(0, len(report.candidates) - _MOST),
         **report.model_dump(mode="json", include={"policy", "prefer"}),
         "request": report.request.model_dump(mode="json", exclude_defaults=True),
     }
-    return short | _error_of(report)
+    return short | _describe_refusal(report)
 
 
-def full_plan(report: PlanReport) -> dict[str, Any]:
+def dump_plan(report: PlanReport) -> dict[str, Any]:
     """Return all of it."""
     full = report.model_dump(mode="json")
-    return {"data": full.pop("candidates"), **full} | _error_of(report)
+    return {"data": full.pop("candidates"), **full} | _describe_refusal(report)
 
 
-def refusal_of(report: PlanReport) -> MediaAgentError | None:
+def find_refusal(report: PlanReport) -> MediaAgentError | None:
     """Return the error that generating would end with, None where somebody could."""
     try:
         choose_plan(report)
@@ -40,15 +40,15 @@ def refusal_of(report: PlanReport) -> MediaAgentError | None:
     return None
 
 
-def _error_of(report: PlanReport) -> dict[str, Any]:
-    error = refusal_of(report)
+def _describe_refusal(report: PlanReport) -> dict[str, Any]:
+    error = find_refusal(report)
     if error is None:
         return {}
     exclude = {"schema_version"}
     return {"error": to_info(error).model_dump(mode="json", exclude=exclude, exclude_none=True)}
 
 
-def _short(candidate: Candidate) -> dict[str, Any]:
+def _build_row(candidate: Candidate) -> dict[str, Any]:
     """Return a candidate as a row of a table."""
     row: dict[str, Any] = {
         "model": candidate.name,
@@ -69,11 +69,11 @@ def _short(candidate: Candidate) -> dict[str, Any]:
     }
 
 
-def _chosen(candidate: Candidate) -> dict[str, Any]:
+def _build_chosen(candidate: Candidate) -> dict[str, Any]:
     """Return the candidate that would make it, with what it would be sent."""
     said = candidate.model_dump(mode="json", include={"licence", "reasons"})
     if candidate.plan is None:
-        return _short(candidate) | said
+        return _build_row(candidate) | said
     plan = candidate.plan.model_dump(mode="json", include={"adjustments", "warnings"})
     request = candidate.plan.request.model_dump(mode="json", exclude_defaults=True)
-    return _short(candidate) | said | plan | {"request": request}
+    return _build_row(candidate) | said | plan | {"request": request}

@@ -29,7 +29,7 @@ _TIMED = 'give every shot its length: TEXT@SECONDS, such as "a blue square movin
 _LENGTHS = ("duration", "num_frames", "endless")
 
 
-def given_fields(prompt: str | None, video: VideoFlags, routing: RoutingFlags) -> dict[str, Any]:
+def collect_fields(prompt: str | None, video: VideoFlags, routing: RoutingFlags) -> dict[str, Any]:
     """Return the fields that a command line gives, and no others.
 
     Raises:
@@ -38,11 +38,11 @@ def given_fields(prompt: str | None, video: VideoFlags, routing: RoutingFlags) -
     fields = {
         "mode": VideoMode.VIDEO_EDIT if video.restyle else None,
         "negative_prompt": video.negative_prompt,
-        "inputs": _inputs(video) or None,
+        "inputs": _build_inputs(video) or None,
         "camera": video.camera,
         "endless": video.endless or None,
         "fps": read_number("fps", video.fps),
-        "size": _size(video.size),
+        "size": _parse_size(video.size),
         "resolution": video.resolution,
         "aspect_ratio": video.aspect_ratio,
         "seed": read_whole_number("seed", video.seed),
@@ -50,13 +50,13 @@ def given_fields(prompt: str | None, video: VideoFlags, routing: RoutingFlags) -
         "n": read_whole_number("n", video.n),
         "model": routing.backend,
         "budget": routing.build_budget(),
-        "routing": routing.given() or None,
+        "routing": routing.list_given() or None,
     }
-    words = given_words(prompt, video)
+    words = collect_words(prompt, video)
     return words | {name: value for name, value in fields.items() if value is not None}
 
 
-def given_words(prompt: str | None, video: VideoFlags) -> dict[str, Any]:
+def collect_words(prompt: str | None, video: VideoFlags) -> dict[str, Any]:
     """Return the prompt or the shots of a command line, and the length it gives.
 
     Raises:
@@ -78,7 +78,7 @@ def given_words(prompt: str | None, video: VideoFlags) -> dict[str, Any]:
     return {"prompt": shot.prompt, **timed}
 
 
-def merged(file: Mapping[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+def merge_fields(file: Mapping[str, Any], given: dict[str, Any]) -> dict[str, Any]:
     """Return the fields of a file with those of the command line in their place."""
     dropped = {rival for name in given for rival in _RIVALS.get(name, ())}
     if _is_timed(given.get("shots", ())):
@@ -91,7 +91,7 @@ def merged(file: Mapping[str, Any], given: dict[str, Any]) -> dict[str, Any]:
             fields[name] = merge_tables(file[name], given[name])
     if isinstance(file.get("inputs"), list) and "inputs" in given:
         roles = {medium.role for medium in given["inputs"]}
-        kept = (each for each in file["inputs"] if _role(each) not in roles)
+        kept = (each for each in file["inputs"] if _get_role(each) not in roles)
         fields["inputs"] = (*kept, *given["inputs"])
     return fields
 
@@ -107,27 +107,27 @@ def check_fields(
     try:
         return VideoRequest.model_validate(fields)
     except ValidationError as error:
-        said = [_said(fault, given, file) for fault in faults_of(error, VideoRequest)]
+        said = [_describe_fault(fault, given, file) for fault in faults_of(error, VideoRequest)]
         is_open = any(shot.duration is None for shot in given.get("shots", ()))
         raise InvalidRequestError("; ".join(said), hint=_TIMED if is_open else None) from None
 
 
-def _said(fault: Fault, given: Mapping[str, Any], file: RequestFile | None) -> str:
+def _describe_fault(fault: Fault, given: Mapping[str, Any], file: RequestFile | None) -> str:
     said = fault_in_words(fault)
     if file is None or (fault.place and fault.place[0] in given):
         return said
-    return f"{file.where(fault.place)}: {said}"
+    return f"{file.locate(fault.place)}: {said}"
 
 
 def _is_timed(shots: Sequence[Shot]) -> bool:
     return bool(shots) and all(shot.duration is not None for shot in shots)
 
 
-def _role(medium: object) -> object:
+def _get_role(medium: object) -> object:
     return medium.get("role") if isinstance(medium, dict) else None
 
 
-def _size(text: str | None) -> Size | None:
+def _parse_size(text: str | None) -> Size | None:
     try:
         return None if text is None else Size.parse(text)
     except ValidationError as error:
@@ -136,7 +136,7 @@ def _size(text: str | None) -> Size | None:
         raise InvalidRequestError(str(error)) from None
 
 
-def _inputs(video: VideoFlags) -> tuple[MediaInput, ...]:
+def _build_inputs(video: VideoFlags) -> tuple[MediaInput, ...]:
     places = {
         InputRole.FIRST_FRAME: video.image,
         InputRole.LAST_FRAME: video.last_frame,

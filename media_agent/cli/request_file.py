@@ -30,9 +30,9 @@ class RequestFile:
     text: str
     fields: dict[str, Any]
 
-    def where(self, place: Sequence[str]) -> str:
+    def locate(self, place: Sequence[str]) -> str:
         """Return the file and the line of a field; of a missing one, the line of what it is in."""
-        lines = _lines_of(self.text)
+        lines = _find_lines(self.text)
         for end in range(len(place), 0, -1):
             if tuple(place[:end]) in lines:
                 return f"{self.name}:{lines[tuple(place[:end])]}"
@@ -49,11 +49,15 @@ def read_request_file(place: str) -> RequestFile:
     """
     name, text = ("stdin" if place == _STDIN else place), _read(place)
     try:
-        data = json.loads(text, object_pairs_hook=_once) if _is_json(name, text) else _load(text)
+        data = (
+            json.loads(text, object_pairs_hook=_refuse_duplicates)
+            if _is_json(name, text)
+            else _load(text)
+        )
     except json.JSONDecodeError as error:
         raise InvalidRequestError(f"{name}:{error.lineno}: not valid JSON: {error.msg}") from None
     except yaml.YAMLError as error:
-        raise InvalidRequestError(f"{name}{_said(error)}") from None
+        raise InvalidRequestError(f"{name}{_describe_yaml_error(error)}") from None
     except RecursionError:
         raise InvalidRequestError(f"{name}: it is nested too deeply") from None
     except ValueError as error:
@@ -65,7 +69,7 @@ def read_request_file(place: str) -> RequestFile:
         raise InvalidRequestError(f"{name}: {what}", hint=_EXAMPLE)
     file = RequestFile(name, text, data)
     folder = Path.cwd() if place == _STDIN else Path(place).absolute().parent
-    return RequestFile(name, text, dict(_written_out(file, folder)))
+    return RequestFile(name, text, dict(_expand(file, folder)))
 
 
 def _read(place: str) -> str:
@@ -90,44 +94,44 @@ def _is_json(name: str, text: str) -> bool:
     )
 
 
-def _written_out(file: RequestFile, folder: Path) -> Iterator[tuple[str, Any]]:
+def _expand(file: RequestFile, folder: Path) -> Iterator[tuple[str, Any]]:
     """Yield the fields, each as the schema has it: shots `TEXT@SECONDS`, sizes `WxH`, paths."""
     for name, value in file.fields.items():
         match name, value:
             case "shots", list():
-                yield name, [_shot(file, each, str(n)) for n, each in enumerate(value)]
+                yield name, [_expand_shot(file, each, str(n)) for n, each in enumerate(value)]
             case "size", str():
-                yield name, _size(file, value)
+                yield name, _expand_size(file, value)
             case "inputs", list():
-                yield name, [_anchored(each, folder) for each in value]
+                yield name, [_anchor(each, folder) for each in value]
             case _:
                 yield name, value
 
 
-def _shot(file: RequestFile, shot: object, number: str) -> object:
+def _expand_shot(file: RequestFile, shot: object, number: str) -> object:
     try:
         return read_shot(shot) if isinstance(shot, str) else shot
     except InvalidRequestError as error:
-        said = f"{file.where(('shots', number))}: {error.message}"
+        said = f"{file.locate(('shots', number))}: {error.message}"
         raise InvalidRequestError(said, hint=error.hint) from None
 
 
-def _size(file: RequestFile, text: str) -> Size:
+def _expand_size(file: RequestFile, text: str) -> Size:
     try:
         return Size.parse(text)
     except ValidationError as error:
-        raise InvalidRequestError(f"{file.where(('size',))}: {in_words(error, Size)}") from None
+        raise InvalidRequestError(f"{file.locate(('size',))}: {in_words(error, Size)}") from None
     except ValueError as error:
-        raise InvalidRequestError(f"{file.where(('size',))}: {error}") from None
+        raise InvalidRequestError(f"{file.locate(('size',))}: {error}") from None
 
 
-def _anchored(medium: object, folder: Path) -> object:
+def _anchor(medium: object, folder: Path) -> object:
     if not isinstance(medium, dict) or not isinstance(medium.get("path"), str):
         return medium
     return {**medium, "path": medium["path"] and str(folder / Path(medium["path"]).expanduser())}
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     data = dict(pairs)
     if len(data) < len(pairs):
         names = [name for name, _ in pairs]
@@ -178,30 +182,30 @@ def _load(text: str) -> Any:
     return _Loader(text).get_single_data()
 
 
-def _said(error: yaml.YAMLError) -> str:
+def _describe_yaml_error(error: yaml.YAMLError) -> str:
     mark = getattr(error, "problem_mark", None)
     line = "" if mark is None else f":{mark.line + 1}"
     problem = getattr(error, "problem", None) or "it has a character that YAML does not allow"
     return f"{line}: not valid YAML: {problem}"
 
 
-def _lines_of(text: str) -> dict[tuple[str, ...], int]:
+def _find_lines(text: str) -> dict[tuple[str, ...], int]:
     """Return the line of every field; none where the text cannot be read this way."""
     try:
         node = _Loader(text.replace("\t", " ")).get_single_node()  # JSON may be indented with tabs
     except (yaml.YAMLError, RecursionError):
         return {}
-    return {} if node is None else dict(_places(node, ()))
+    return {} if node is None else dict(_list_places(node, ()))
 
 
-def _places(node: Any, at: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], int]]:
+def _list_places(node: Any, at: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], int]]:
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
             place = (*at, str(key.value))
             yield place, key.start_mark.line + 1
-            yield from _places(value, place)
+            yield from _list_places(value, place)
     elif isinstance(node, yaml.SequenceNode):
         above = at or ("shots",)  # of a list of shots
         for number, value in enumerate(node.value):
             yield (*above, str(number)), value.start_mark.line + 1
-            yield from _places(value, (*above, str(number)))
+            yield from _list_places(value, (*above, str(number)))

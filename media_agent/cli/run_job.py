@@ -105,7 +105,9 @@ def announce(plan: Plan, *, free_bytes: int | None = None) -> None:
         write_stderr(f"in {plan.submissions} segments, each submitted separately: {price}")
     states = plan.estimate.disk_bytes or 0
     if states > _WORTH_REPORTING:
-        write_stderr(f"keeps {states / 1e6:.1f} MB besides the video, for resuming and branching")
+        write_stderr(
+            f"keeps {states / 1e6:.1f} MB in addition to the video, for resuming and branching"
+        )
     if free_bytes is not None and states > free_bytes:
         write_stderr(
             f"warning: only {free_bytes / 1e6:.1f} MB free; the video breaks off when they run out"

@@ -129,17 +129,17 @@ def write_raw_line(line: str) -> None:
 def write_json(data: object, *, indent: int | None = 2) -> None:
     """Write data, or what has a `model_dump`, to stdout as JSON, for programs."""
     dump = getattr(data, "model_dump", None)
-    said = json.dumps(_rounded(data if dump is None else dump(mode="json")), indent=indent)
+    said = json.dumps(_round_numbers(data if dump is None else dump(mode="json")), indent=indent)
     print(said, file=_current_stdout())
 
 
-def _rounded(data: object, name: str = "") -> object:
+def _round_numbers(data: object, name: str = "") -> object:
     """Return data whose numbers have no more digits than mean something."""
     match data:
         case dict():
-            return {key: _rounded(value, str(key)) for key, value in data.items()}
+            return {key: _round_numbers(value, str(key)) for key, value in data.items()}
         case list() | tuple():
-            return [_rounded(each, name) for each in data]
+            return [_round_numbers(each, name) for each in data]
         case float():
             return round(data, _CENTS) if name.endswith("usd") else float(f"{data:.{_DIGITS}g}")
     return data

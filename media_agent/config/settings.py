@@ -311,13 +311,13 @@ class Sources:
         file = next((file for file in self.files if file.sets(place)), None)
         return "default" if file is None else f"{file.path}:{file.line(place)}"
 
-    def names(self, table: str) -> set[str]:
+    def list_names(self, table: str) -> set[str]:
         """Return the names in a table, wherever it is written, whatever is wrong with them."""
         said = (self.arguments, self.environment, *(file.data for file in self.files))
         tables = (each.get(table) for each in said)
         return {name for each in tables if isinstance(each, Mapping) for name in each}
 
-    def merged(self) -> dict[str, Any]:
+    def merge(self) -> dict[str, Any]:
         """Return what all of them say together."""
         files = (file.data for file in reversed(self.files))
         merged: dict[str, Any] = {}
@@ -353,7 +353,7 @@ class _GivenSettings(Settings):
 
 def read_sound(sources: Sources) -> tuple[Settings, tuple[Fault, ...]]:
     """Return the settings without their malformed values, and what is wrong with those."""
-    data = sources.merged()
+    data = sources.merge()
     found: dict[Fault, None] = {}
     for _ in range(_MANY_FAULTS):  # without one value another may be wrong
         try:

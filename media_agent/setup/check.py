@@ -79,15 +79,15 @@ def check(config: Path | None = None) -> Report:
     settings, malformed = read_sound(sources)
     registry = Registry(kinds=settings.kinds())
     keys = [secret.get_secret_value() for secret in settings.secrets()]
-    faults = (*malformed, *_find_faults(settings, registry, sources.names("backends")))
-    described = [Finding(sources.describe(each), _name(each.place)) for each in faults]
+    faults = (*malformed, *_find_faults(settings, registry, sources.list_names("backends")))
+    described = [Finding(sources.describe(each), _join_place(each.place)) for each in faults]
     warnings = (*_find_warnings(settings, sources), *list_all(registry, settings).faults)
     findings = (*described, *(Finding(text, is_fault=False) for text in warnings))
     redacted = (replace(each, text=redact(each.text, keys)) for each in findings)
     return Report(tuple(file.path for file in sources.files), tuple(redacted))
 
 
-def _name(place: Sequence[str]) -> str:
+def _join_place(place: Sequence[str]) -> str:
     return without_keys(".".join(place))
 
 

@@ -8,7 +8,7 @@ from cyclopts import App
 from media_agent.cli.screen import write_raw_line
 
 
-def completion_of(app: App) -> Callable[[Literal["bash", "zsh", "fish"]], int]:
+def make_completion(app: App) -> Callable[[Literal["bash", "zsh", "fish"]], int]:
     """Return the command that completes an app."""
 
     def completion(shell: Literal["bash", "zsh", "fish"], /) -> int:

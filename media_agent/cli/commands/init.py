@@ -40,7 +40,7 @@ def init(*, user: Flag = False, force: Flag = False) -> int:
     machine = look(settings, Registry())
     with storage_errors(str(place)):
         place.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(place, starter_file(machine).encode())
+        write_atomically(place, render_starter_config(machine).encode())
     write_facts(_list_found(machine))
     for problem in machine.problems:
         write_stdout(f"problem: {problem}")

@@ -32,15 +32,15 @@ def plan(
     """
     import asyncio
 
-    from media_agent.cli.plan_json import full_plan, refusal_of, short_plan
+    from media_agent.cli.plan_json import dump_plan, find_refusal, shorten_plan
     from media_agent.errors import exit_code
 
     report = asyncio.run(_build_report(prompt, video, routing))
     if json:
-        write_json(full_plan(report) if all_candidates else short_plan(report))
+        write_json(dump_plan(report) if all_candidates else shorten_plan(report))
     else:
         _show(report)
-    refusal = refusal_of(report)
+    refusal = find_refusal(report)
     return 0 if refusal is None else exit_code(refusal)
 
 

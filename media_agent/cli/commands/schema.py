@@ -26,7 +26,7 @@ def print_schema(name: str, /) -> int:
     known = by_any_name.get(name.lower().removesuffix(".json"))
     if known is None:
         raise InvalidRequestError(f"unknown schema {name!r}", hint=did_you_mean(name, NAMES))
-    write_json(json_schema(known))
+    write_json(build_json_schema(known))
     return 0
 
 
