@@ -139,7 +139,7 @@ def _awaits_folders(name: str, registry: Registry, settings: Settings) -> bool:
         return False
     own = settings.backend_settings(name)
     return not (
-        own.options.get("models") or own.models or ModelFolders(settings.data_dir).folders(kind)
+        own.options.get("models") or own.models or ModelFolders(settings.data_dir).list_folders(kind)
     )
 
 
