@@ -9,6 +9,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from media_agent.storage.files import written_aside
+
 LIMIT = 16 * 2**20
 """Bytes; checkpoints must be easy to move."""
 
@@ -43,9 +45,8 @@ def save(path: Path, model: nn.Module, average: Average, facts: dict[str, Any]) 
     if size > LIMIT:
         raise ValueError(f"checkpoint of {size / 2**20:.1f} MiB is over the limit of 16 MiB")
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix(".tmp")
-    save_file(tensors, unfinished, metadata={"facts": json.dumps(facts)})
-    unfinished.replace(path)
+    with written_aside(path) as aside:
+        save_file(tensors, aside, metadata={"facts": json.dumps(facts)})
 
 
 def load(path: Path, model: nn.Module, average: Average) -> dict[str, Any]:
