@@ -28,7 +28,7 @@ THIRD = "a blue square moving left on a white background"
 STEERED = "a green triangle moving down on a gray background"
 
 
-def wish(seconds: int, steps: int | None) -> VideoRequest:
+def build_request(seconds: int, steps: int | None) -> VideoRequest:
     """Return a request for three shots; the last one continues until the video is finished."""
     return VideoRequest(
         shots=(
@@ -47,16 +47,16 @@ async def make(client: VideoClient, request: VideoRequest, video: Path, seconds:
     """Generate the video: steer it once the third shot is due, then finish it."""
     job = await client.start(request, out=video, overwrite=True)
     print(f"job {job.id} runs; steering from any other shell works too, with its number")
-    job = await reached(client, job.id, 2 * seconds)
+    job = await wait_until_reached(client, job.id, 2 * seconds)
     await client.steer(job.id, STEERED)
     first = await first_steered(client, job.id)
     print(f"steered after {job.chunks_ready} chunks; the new prompt is first in chunk {first + 1}")
-    job = await reached(client, job.id, first + seconds)
+    job = await wait_until_reached(client, job.id, first + seconds)
     await client.finish(job.id)
-    return await reached(client, job.id, None)
+    return await wait_until_reached(client, job.id, None)
 
 
-async def reached(client: VideoClient, job_id: str, chunks: int | None) -> VideoJob:
+async def wait_until_reached(client: VideoClient, job_id: str, chunks: int | None) -> VideoJob:
     """Wait until this many chunks are ready (None: until the end). Exit if the job failed."""
     while True:
         job = await client.get(job_id)
@@ -73,7 +73,7 @@ async def first_steered(client: VideoClient, job_id: str) -> int:
         for numbered in await client.events(job_id):
             if isinstance(numbered.event, PromptChanged):
                 return numbered.event.chunk
-        await reached(client, job_id, 0)
+        await wait_until_reached(client, job_id, 0)
         await asyncio.sleep(0.05)
 
 
@@ -103,7 +103,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 async def run(video: Path, seconds: int, steps: int | None) -> None:
     """Generate the video and show the result."""
     async with VideoClient() as client:
-        job = await make(client, wish(seconds, steps), video, seconds)
+        job = await make(client, build_request(seconds, steps), video, seconds)
     sheet = video.with_suffix(".png")
     write_job_sheet(job, sheet)
     record = GenerationRecord.model_validate_json(video.with_suffix(".json").read_bytes())

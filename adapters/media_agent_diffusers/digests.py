@@ -21,7 +21,7 @@ class DigestCache:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def known(self, folder: ModelFolder) -> str | None:
+    def find_known(self, folder: ModelFolder) -> str | None:
         """Return the digest if no file changed since it was taken; reads no weights."""
         remembered = self._read()
         digests = {}

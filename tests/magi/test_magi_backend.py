@@ -29,14 +29,16 @@ async def backend(tmp_path: Path, raw_weights: Path):
     await backend.aclose()
 
 
-async def observed(backend: MagiBackend, asked: VideoRequest, key: str = "k") -> list[BackendEvent]:
+async def submit_and_observe(
+    backend: MagiBackend, asked: VideoRequest, key: str = "k"
+) -> list[BackendEvent]:
     ref = await backend.submit(asked, key=key)
     return await events_of(backend, ref)
 
 
 @pytest.mark.anyio
 async def test_a_video_has_exactly_the_frames_asked_for(backend: MagiBackend) -> None:
-    events = await observed(backend, request(prompt=RED, num_frames=31))
+    events = await submit_and_observe(backend, request(prompt=RED, num_frames=31))
 
     done = events[-1]
     assert isinstance(done, JobCompleted)
@@ -51,7 +53,7 @@ async def test_a_video_has_exactly_the_frames_asked_for(backend: MagiBackend) ->
 async def test_the_same_request_gives_equal_frames(backend: MagiBackend) -> None:
     videos = []
     for key in ("first", "second"):
-        done = (await observed(backend, request(prompt=RED, num_frames=24), key))[-1]
+        done = (await submit_and_observe(backend, request(prompt=RED, num_frames=24), key))[-1]
         assert isinstance(done, JobCompleted)
         videos.append(read_frames(Path(done.artifacts[0].path or "")))
 
@@ -90,7 +92,7 @@ async def test_damaged_weights_fail_the_job_in_one_line(
     (folder / "tiny.safetensors").write_bytes(b"rubbish")
     broken = MagiBackend(BackendSettings(data_dir=tmp_path), folder)
 
-    failed = (await observed(broken, request(prompt=RED, num_frames=24)))[-1]
+    failed = (await submit_and_observe(broken, request(prompt=RED, num_frames=24)))[-1]
     await broken.aclose()
 
     assert isinstance(failed, JobFailed)

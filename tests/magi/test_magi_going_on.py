@@ -249,7 +249,7 @@ async def test_a_state_of_other_work_or_a_damaged_one_is_refused_with_the_way_ou
         assert isinstance(failed, JobFailed)
         assert failed.error.code == NotResumableError.code
         assert said in failed.error.message
-        assert "branch at an earlier chunk or make it anew" in (failed.error.hint or "")
+        assert "branch at an earlier chunk or generate it again" in (failed.error.hint or "")
         assert failed.artifacts, "the video so far is kept"
 
 
