@@ -65,7 +65,7 @@ class MagiBackend(LocalBackend):
     def capabilities(self, model: str | None = None) -> Capabilities:
         """Say what magi/tiny can do."""
         if model not in (None, MODEL):
-            raise InvalidRequestError(f"magi has no model {model!r}", hint="its models: tiny")
+            raise self.unknown_model(str(model), [MODEL])
         square = Size(width=SIZE, height=SIZE)
         description = self._description
         return Capabilities(

@@ -8,7 +8,7 @@ from media_agent.backend.protocol import BackendSettings
 from media_agent.errors import InvalidRequestError, StorageError
 from media_agent.testing import events_of
 from media_agent.video.codec import read_frames
-from media_agent_magi.backend import MagiBackend, contradictions, prompt_of_chunk
+from media_agent_magi.backend import MagiBackend, find_contradictions, prompt_of_chunk
 from media_agent_schemas.events import BackendEvent, ChunkReady, JobCompleted, JobFailed
 from media_agent_schemas.jobs import Finish
 from media_agent_schemas.request import Shot, VideoRequest
@@ -121,7 +121,7 @@ def test_each_chunk_carries_the_prompt_of_the_shot_it_begins_in() -> None:
 
 
 def test_prompts_without_a_clear_meaning_are_warned_of() -> None:
-    warnings = contradictions((Shot(prompt="a red blue circle"), Shot(prompt=BLUE)))
+    warnings = find_contradictions((Shot(prompt="a red blue circle"), Shot(prompt=BLUE)))
 
     assert len(warnings) == 1
     assert "more than one colour: red, blue" in warnings[0]
