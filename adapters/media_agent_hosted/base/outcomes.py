@@ -9,11 +9,19 @@ from media_agent.backend.polled import QUEUED
 from media_agent.errors import BackendResponseError, GenerationFailedError, MediaAgentError, to_info
 from media_agent.ingest.inline import is_inline
 from media_agent.storage.addresses import resolved
-from media_agent_hosted.base.calls import Status
+from media_agent_hosted.base.calls import Answer, End, Status
 from media_agent_hosted.base.refusals import end_of, refusal_in
 from media_agent_hosted.http.replies import Reply
 from media_agent_hosted.parsing.errors import words_in
-from media_agent_hosted.parsing.lenient import WRAPPERS, merged, share, text, trimmed, whole
+from media_agent_hosted.parsing.lenient import (
+    WRAPPERS,
+    is_at_end,
+    merged,
+    share,
+    text,
+    trimmed,
+    whole,
+)
 from media_agent_hosted.parsing.states import State, state_beside, state_said, unknown_word
 from media_agent_hosted.parsing.videos import sole_video_in, videos_in
 from media_agent_schemas.events import (
@@ -37,7 +45,8 @@ def read_status(body: JsonValue) -> Status:
     said = merged(body)
     word, refusal = state_said(said), refusal_in(body)
     state = state_beside(word, has_error=refusal is not None and refusal.is_plain)
-    return Status(word, state, fraction=share(said.get("progress")))
+    progress = said.get("progress")
+    return Status(word, state, fraction=share(progress), may_be_over=is_at_end(progress))
 
 
 def event_of(
@@ -56,33 +65,32 @@ def event_of(
             phase = status.phase or trimmed(status.word) or "working"
             return JobProgressed(phase=phase, fraction=status.fraction, message=status.message)
         case State.CANCELLED:
-            return JobCancelled(model=model, cost=status.cost)
+            return JobCancelled(model=status.model or model, cost=status.cost)
         case State.FAILED:
-            failed = _failed(status, body, who, model)
+            failed = _failed(status, body, who, status.model or model)
             return failed.model_copy(update={"cost": status.cost})
+    if not status.word and status.message is not None:
+        phase = status.phase or "unknown"
+        return JobProgressed(phase=phase, fraction=status.fraction, message=status.message)
     return unknown_word(who, status.word, status.fraction)
 
 
-def end_of_done(
-    reply: Reply, ref: OperationRef, status: Status, *, expires_at: datetime | None
-) -> JobCompleted | JobFailed | JobOutcomeUnknown:
+def end_of_done(answer: Answer, ref: OperationRef, *, expires_at: datetime | None) -> End:
     """Return the end of work that is called done, by the answer that tells its videos.
 
     No video is no success; it is a failure only where the answer says so.
     """
-    body = reply.json()
-    marks = ref.data.get("sent")
-    sent = [str(mark) for mark in marks] if isinstance(marks, list) else []
+    body, sent = answer.body, marks_of(ref)
     inside = [body.get(name) for name in WRAPPERS] if isinstance(body, dict) else []
     found = (list(videos_in(each, sent=sent)) for each in (body, merged(body), *inside))
     videos = next(filter(None, found), None) or list(sole_video_in(body, sent))
     if not videos:
         return _without_video(body, ref)
     artifacts = tuple(
-        _artifact(_whole_address(address, reply.url), facts, expires_at)
+        _artifact(_whole_address(address, answer.reply.url), facts, expires_at)
         for address, facts in videos
     )
-    return completed(artifacts, body, ref, status)
+    return completed(artifacts, body, ref, answer.status)
 
 
 def completed(
@@ -98,6 +106,12 @@ def completed(
         timing=Timing(phases=phases),
         cost=status.cost,
     )
+
+
+def marks_of(ref: OperationRef) -> list[str]:
+    """Return the marks of the addresses that were sent, which are no videos of the work."""
+    marks = ref.data.get("sent")
+    return [str(mark) for mark in marks] if isinstance(marks, list) else []
 
 
 def late_video(reply: Reply) -> MediaAgentError | None:

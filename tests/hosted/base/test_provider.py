@@ -90,7 +90,7 @@ class Acme(HostedBackend):
         same = (each for each in listed if isinstance(each, dict) and each.get("ours") == key)
         return next(same, None)
 
-    def verdict(self, reply: Reply) -> MediaAgentError | None:
+    def verdict(self, reply: Reply, ref: OperationRef) -> MediaAgentError | None:
         return GenerationFailedError("acme failed") if reply.status == 422 else None
 
 

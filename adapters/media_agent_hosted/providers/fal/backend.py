@@ -60,7 +60,7 @@ class FalBackend(HostedBackend):
         """Return what fal means by an HTTP error to a submission."""
         return refusal_of(reply, model_id)
 
-    def verdict(self, reply: Reply) -> MediaAgentError | None:
+    def verdict(self, reply: Reply, ref: OperationRef) -> MediaAgentError | None:
         """Return fal's own word, in an HTTP error, that work failed."""
         return verdict_of(reply)
 

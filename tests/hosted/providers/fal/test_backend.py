@@ -31,7 +31,7 @@ from media_agent.routing.catalogue import Catalogue
 from media_agent.testing import Fault, events_of
 from media_agent.testing.simulator.videos import write_video
 from media_agent.video.codec import probe
-from media_agent_hosted.base.calls import Status
+from media_agent_hosted.base.calls import Answer, Status
 from media_agent_hosted.base.fields import build_fields
 from media_agent_hosted.base.outcomes import end_of_done, event_of
 from media_agent_hosted.http.inputs import LARGEST_INLINE, address_of
@@ -65,6 +65,11 @@ def reply(name, **changes):
     content = json.dumps(data["body"]).encode()
     kind = {"content-type": "application/json"}
     return Reply(status=data["status"], headers=kind, content=content, host="queue.fal.run")
+
+
+def answer(name, status, **changes):
+    replied = reply(name, **changes)
+    return Answer(replied, replied.json(), status)
 
 
 def describe(model):
@@ -481,7 +486,7 @@ def test_an_undocumented_state_is_work_that_goes_on_and_is_said(word):
 def test_the_result_tells_video_seed_and_time():
     status = parse_status(reply("completed").json())
 
-    done = end_of_done(reply("result"), REF, status, expires_at=NOW + FalBackend.keeps)
+    done = end_of_done(answer("result", status), REF, expires_at=NOW + FalBackend.keeps)
 
     video = done.artifacts[0]
     assert video.uri == "https://v3.fal.media/files/b/x.mp4"
@@ -495,8 +500,8 @@ def test_several_videos_are_all_kept_and_none_is_a_question_to_a_person():
     status = Status("COMPLETED", State.DONE)
     sent = REF.model_copy(update={"data": {"seed": 0}})
 
-    several = end_of_done(reply("result", body=videos), sent, status, expires_at=NOW)
-    none = end_of_done(reply("result", body={"images": []}), REF, status, expires_at=NOW)
+    several = end_of_done(answer("result", status, body=videos), sent, expires_at=NOW)
+    none = end_of_done(answer("result", status, body={"images": []}), REF, expires_at=NOW)
 
     assert [video.uri for video in several.artifacts] == [
         "https://a.example/1",
