@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from media_agent.backend.protocol import BackendSettings
-from media_agent_hosted.base.models import Fixed, Frames, HostedModel
 from media_agent_hosted.base.provider import HostedBackend
 from media_agent_hosted.http.inputs import InputForm
+from media_agent_hosted.models.facts import Fixed, Frames, HostedModel
 from media_agent_hosted.plugin import provider_specs
 from media_agent_schemas.request import VideoMode
 

@@ -7,9 +7,9 @@ from typing import Literal
 from pydantic import JsonValue
 
 from media_agent.errors import MediaAgentError
-from media_agent_hosted.base.fields import Fields, build_fields
-from media_agent_hosted.base.models import HostedModel
 from media_agent_hosted.http.client import FilePart, Reply
+from media_agent_hosted.models.facts import HostedModel
+from media_agent_hosted.models.fields import Fields, build_fields
 from media_agent_hosted.parsing.states import State
 from media_agent_schemas.events import Cost, JobCompleted, JobFailed, JobOutcomeUnknown
 from media_agent_schemas.request import VideoRequest

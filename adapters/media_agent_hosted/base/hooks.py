@@ -8,10 +8,10 @@ from pydantic import JsonValue
 
 from media_agent.errors import MediaAgentError
 from media_agent_hosted.base.calls import Call, Status, Submission
-from media_agent_hosted.base.models import Models
 from media_agent_hosted.base.outcomes import read_status
 from media_agent_hosted.http.inputs import LARGEST_INLINE, InputForm
 from media_agent_hosted.http.replies import Reply
+from media_agent_hosted.models.facts import Models
 from media_agent_schemas.base import TriState
 from media_agent_schemas.capabilities import Verification, VerificationLevel
 from media_agent_schemas.jobs import OperationRef

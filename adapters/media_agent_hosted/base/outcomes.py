@@ -6,12 +6,18 @@ from datetime import datetime
 from pydantic import JsonValue
 
 from media_agent.backend.polled import QUEUED
-from media_agent.errors import BackendResponseError, GenerationFailedError, MediaAgentError, to_info
+from media_agent.errors import (
+    BackendResponseError,
+    ContentRejectedError,
+    GenerationFailedError,
+    MediaAgentError,
+    to_info,
+)
 from media_agent.ingest.inline import is_inline
 from media_agent.storage.addresses import resolved
 from media_agent_hosted.base.calls import Answer, End, Status
-from media_agent_hosted.base.refusals import end_of, refusal_in
 from media_agent_hosted.http.replies import Reply
+from media_agent_hosted.parsing.causes import Cause
 from media_agent_hosted.parsing.errors import words_in
 from media_agent_hosted.parsing.lenient import (
     WRAPPERS,
@@ -22,6 +28,7 @@ from media_agent_hosted.parsing.lenient import (
     trimmed,
     whole,
 )
+from media_agent_hosted.parsing.refusals import Refusal, refusal_in
 from media_agent_hosted.parsing.states import State, state_beside, state_said, unknown_word
 from media_agent_hosted.parsing.videos import sole_video_in, videos_in
 from media_agent_schemas.events import (
@@ -106,6 +113,15 @@ def completed(
         timing=Timing(phases=phases),
         cost=status.cost,
     )
+
+
+def end_of(refusal: Refusal, host: str, model: str | None) -> JobFailed:
+    """Return the end of work of which its service says no, and which it called over."""
+    said = f"{host} says: {refusal.words}"
+    error: MediaAgentError = GenerationFailedError(said)
+    if refusal.cause is Cause.CONTENT:
+        error = ContentRejectedError(said, hint="change the prompt or the images")
+    return JobFailed(error=to_info(error), model=model)
 
 
 def marks_of(ref: OperationRef) -> list[str]:

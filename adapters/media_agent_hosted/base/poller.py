@@ -23,10 +23,10 @@ from media_agent_hosted.base.calls import Answer, Call, End, Status
 from media_agent_hosted.base.hooks import PollHooks
 from media_agent_hosted.base.identity import answer_about
 from media_agent_hosted.base.outcomes import event_of
-from media_agent_hosted.base.patience import Patience
-from media_agent_hosted.base.refusals import end_of_poll, may_be_of_poll, refusal_in
+from media_agent_hosted.base.patience import Patience, end_of_poll, may_be_of_poll
 from media_agent_hosted.http.client import HttpApi, Reply, Translate
 from media_agent_hosted.http.urls import place_of
+from media_agent_hosted.parsing.refusals import refusal_in
 from media_agent_hosted.parsing.states import State, may_be_done, state_of
 from media_agent_schemas.events import (
     BackendEvent,

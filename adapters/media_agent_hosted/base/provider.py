@@ -10,14 +10,14 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from media_agent.errors import BackendAuthenticationError, VideoNotFetchedError, to_info
 from media_agent.video.codec import describe as describe_video
 from media_agent_hosted.base.calls import Answer, Call, End, Submission
-from media_agent_hosted.base.describe import describe
-from media_agent_hosted.base.fields import warnings_about
 from media_agent_hosted.base.hooks import Hooks
 from media_agent_hosted.base.outcomes import LateVideoError, completed, end_of_done
 from media_agent_hosted.base.service import Connection, ServiceBackend
 from media_agent_hosted.base.submit import submit
 from media_agent_hosted.http.auth import Auth, key_header
 from media_agent_hosted.http.inputs import address_of
+from media_agent_hosted.models.describe import describe
+from media_agent_hosted.models.fields import warnings_about
 from media_agent_hosted.parsing.lenient import merged, text, value_at
 from media_agent_hosted.parsing.videos import marks_in
 from media_agent_schemas.capabilities import Capabilities, Estimate

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 from pydantic import JsonValue
 
+from media_agent_hosted.base.acceptance import accepted_as, answer_to_submission, is_accepted_as
 from media_agent_hosted.base.calls import Call
-from media_agent_hosted.base.refusals import accepted_as, answer_to_submission, is_accepted_as
 from media_agent_hosted.http.client import HttpApi, Translate
 from media_agent_hosted.parsing.lenient import merged, text, value_at
 

@@ -23,8 +23,7 @@ from media_agent.errors import (
 )
 from media_agent.video.codec import describe
 from media_agent_hosted.base.calls import Answer, Call, End, Status
-from media_agent_hosted.base.outcomes import LateVideoError, completed, marks_of
-from media_agent_hosted.base.refusals import end_of, refusal_in
+from media_agent_hosted.base.outcomes import LateVideoError, completed, end_of, marks_of
 from media_agent_hosted.base.service import Connection, Means, ServiceBackend
 from media_agent_hosted.base.submit import submit
 from media_agent_hosted.declared.declaration import (
@@ -41,6 +40,7 @@ from media_agent_hosted.http.inputs import address_of
 from media_agent_hosted.parsing.causes import Cause
 from media_agent_hosted.parsing.errors import words_in
 from media_agent_hosted.parsing.lenient import is_at_end, merged, share, text, trimmed
+from media_agent_hosted.parsing.refusals import refusal_in
 from media_agent_hosted.parsing.states import State, spelled, state_beside
 from media_agent_hosted.parsing.videos import address_in, marks_in
 from media_agent_schemas.capabilities import Capabilities, Estimate

@@ -27,12 +27,12 @@ from media_agent.negotiation.negotiate import negotiate
 from media_agent.testing import Video, events_of
 from media_agent.testing.simulator.videos import video_bytes
 from media_agent_hosted.base.calls import Call, Status, Submission
-from media_agent_hosted.base.models import Models
 from media_agent_hosted.base.outcomes import read_status
 from media_agent_hosted.base.provider import HostedBackend
 from media_agent_hosted.http.auth import Auth
 from media_agent_hosted.http.inputs import InputForm
 from media_agent_hosted.http.replies import Reply
+from media_agent_hosted.models.facts import Models
 from media_agent_hosted.parsing.states import State
 from media_agent_schemas.events import BackendEvent
 from media_agent_schemas.jobs import OperationRef

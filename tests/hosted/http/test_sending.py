@@ -24,7 +24,7 @@ from media_agent.errors import (
     ModelRetiredError,
     SubmitUncertainError,
 )
-from media_agent_hosted.base.refusals import accepted_as
+from media_agent_hosted.base.acceptance import accepted_as
 from media_agent_hosted.http.auth import key_header
 from media_agent_hosted.http.client import HttpApi
 from media_agent_hosted.http.replies import Reply

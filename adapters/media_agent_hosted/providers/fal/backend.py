@@ -11,9 +11,9 @@ from pydantic import JsonValue
 
 from media_agent.errors import MediaAgentError
 from media_agent_hosted.base.calls import Call, Status, Submission
-from media_agent_hosted.base.models import Models
 from media_agent_hosted.base.provider import HostedBackend
 from media_agent_hosted.http.replies import Reply
+from media_agent_hosted.models.facts import Models
 from media_agent_hosted.providers.fal.replies import parse_status, refusal_of, verdict_of
 from media_agent_schemas.jobs import OperationRef
 

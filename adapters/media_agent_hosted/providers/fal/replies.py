@@ -13,11 +13,11 @@ from media_agent.errors import (
 )
 from media_agent_hosted.base.calls import Status
 from media_agent_hosted.base.outcomes import read_status
-from media_agent_hosted.base.refusals import is_fine
 from media_agent_hosted.http.replies import Reply
 from media_agent_hosted.parsing.causes import Cause, cause_of
 from media_agent_hosted.parsing.errors import words_in
 from media_agent_hosted.parsing.lenient import merged, number, text, trimmed, whole
+from media_agent_hosted.parsing.refusals import is_fine
 from media_agent_hosted.parsing.states import State
 
 

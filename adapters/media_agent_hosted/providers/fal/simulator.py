@@ -16,7 +16,7 @@ from media_agent.testing import Route, SimulatedJob, Simulator
 from media_agent.testing.simulator.server import Answer, Call
 from media_agent.testing.simulator.videos import Video
 from media_agent.video.codec import probe
-from media_agent_hosted.base.models import Fixed, Frames, HostedModel
+from media_agent_hosted.models.facts import Fixed, Frames, HostedModel
 from media_agent_hosted.providers.fal.backend import MODELS
 
 _WORDS = (

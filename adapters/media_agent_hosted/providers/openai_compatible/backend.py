@@ -27,13 +27,13 @@ from media_agent.ingest.inline import is_inline
 from media_agent_hosted.base.calls import Answer, Call, End, Status
 from media_agent_hosted.base.identity import answer_about
 from media_agent_hosted.base.outcomes import marks_of, read_status
-from media_agent_hosted.base.refusals import refusal_in
 from media_agent_hosted.base.service import Connection, Means, ServiceBackend
 from media_agent_hosted.base.submit import submit
 from media_agent_hosted.http.auth import key_header
 from media_agent_hosted.http.client import FilePart, Reply
 from media_agent_hosted.http.inputs import read_medium
 from media_agent_hosted.parsing.lenient import merged, text
+from media_agent_hosted.parsing.refusals import refusal_in
 from media_agent_hosted.parsing.states import State
 from media_agent_hosted.parsing.videos import is_video_by_name, marks_in
 from media_agent_hosted.providers.openai_compatible.errors import (

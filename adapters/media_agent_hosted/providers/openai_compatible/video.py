@@ -18,7 +18,6 @@ from media_agent.errors import (
     OperationNotFoundError,
 )
 from media_agent_hosted.base.calls import Status
-from media_agent_hosted.base.refusals import is_fine, refusal_in
 from media_agent_hosted.parsing.causes import Cause, cause_of
 from media_agent_hosted.parsing.errors import codes_in, words_in
 from media_agent_hosted.parsing.lenient import (
@@ -33,6 +32,7 @@ from media_agent_hosted.parsing.lenient import (
     text,
     whole,
 )
+from media_agent_hosted.parsing.refusals import is_fine, refusal_in
 from media_agent_hosted.parsing.states import (
     State,
     state_beside,

@@ -13,10 +13,10 @@ from pydantic import JsonValue
 
 from media_agent.errors import InvalidRequestError, MediaAgentError, ModelRetiredError
 from media_agent_hosted.base.calls import Call, Status, Submission
-from media_agent_hosted.base.models import Models
 from media_agent_hosted.base.outcomes import read_status
 from media_agent_hosted.base.provider import HostedBackend
 from media_agent_hosted.http.replies import Reply
+from media_agent_hosted.models.facts import Models
 from media_agent_hosted.parsing.lenient import merged, number, text
 from media_agent_hosted.parsing.states import State
 from media_agent_schemas.jobs import OperationRef

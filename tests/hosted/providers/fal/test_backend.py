@@ -32,10 +32,10 @@ from media_agent.testing import Fault, events_of
 from media_agent.testing.simulator.videos import write_video
 from media_agent.video.codec import probe
 from media_agent_hosted.base.calls import Answer, Status
-from media_agent_hosted.base.fields import build_fields
 from media_agent_hosted.base.outcomes import end_of_done, event_of
 from media_agent_hosted.http.inputs import LARGEST_INLINE, address_of
 from media_agent_hosted.http.replies import Reply
+from media_agent_hosted.models.fields import build_fields
 from media_agent_hosted.parsing.states import State
 from media_agent_hosted.providers.fal.backend import MODELS, FalBackend
 from media_agent_hosted.providers.fal.replies import parse_status, refusal_of, verdict_of

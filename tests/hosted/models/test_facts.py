@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from media_agent.errors import InvalidRequestError
-from media_agent_hosted.base.models import Models, Seconds
+from media_agent_hosted.models.facts import Models, Seconds
 from media_agent_schemas.media import InputRole
 from media_agent_schemas.request import VideoMode
 

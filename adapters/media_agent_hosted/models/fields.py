@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pydantic import JsonValue
 
 from media_agent.errors import InvalidRequestError, UnsupportedRequestError
-from media_agent_hosted.base.models import Fixed, Frames, HostedModel, Seconds
-from media_agent_hosted.base.sizes import ratio_of, tier_of
+from media_agent_hosted.models.facts import Fixed, Frames, HostedModel, Seconds
+from media_agent_hosted.models.sizes import ratio_of, tier_of
 from media_agent_schemas.request import VideoRequest
 
 Fields = dict[str, JsonValue]

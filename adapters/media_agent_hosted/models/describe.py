@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 
 from media_agent.backend.polled import DEADLINE
-from media_agent_hosted.base.models import Fixed, Frames, HostedModel, Seconds
-from media_agent_hosted.base.priced_fields import PRICED_FIELDS
-from media_agent_hosted.base.sizes import nominal_size
+from media_agent_hosted.models.facts import Fixed, Frames, HostedModel, Seconds
+from media_agent_hosted.models.priced_fields import PRICED_FIELDS
+from media_agent_hosted.models.sizes import nominal_size
 from media_agent_schemas.capabilities import OptionSpec, Verification, VerificationLevel
 
 _RATIOS = ("16:9", "9:16", "1:1", "4:3", "3:4")  # that an image may have
