@@ -1,6 +1,5 @@
 """fal: what is built, what answers mean, and the whole way against its simulator."""
 
-import asyncio
 import base64
 import io
 import json
@@ -44,10 +43,11 @@ from media_agent_schemas.capabilities import Policy
 from media_agent_schemas.jobs import OperationRef
 from media_agent_schemas.media import InputRole, MediaInput, ResolutionTier, Size
 from media_agent_schemas.request import VideoMode, VideoRequest
+from tests.hosted.provider_kit import Replies, no_sleep
 
 pytestmark = pytest.mark.anyio
 
-FIXTURES = Path(__file__).parent / "replies"
+REPLIES = Replies(__file__)
 KEY = "fal-key-0123456789"
 REF = OperationRef(backend="fal", model="fal-ai/mochi-v1", operation_id="764cabcf")
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
@@ -56,12 +56,8 @@ LAST = MediaInput(role=InputRole.LAST_FRAME, url="https://images.example/end.png
 VIDEO = MediaInput(role=InputRole.SOURCE_VIDEO, url="https://videos.example/fox.mp4")
 
 
-def fixture(name):
-    return json.loads((FIXTURES / f"{name}.json").read_text("utf-8"))
-
-
 def reply(name, **changes):
-    data = {**fixture(name), **changes}
+    data = {**REPLIES.read(name), **changes}
     content = json.dumps(data["body"]).encode()
     kind = {"content-type": "application/json"}
     return Reply(status=data["status"], headers=kind, content=content, host="queue.fal.run")
@@ -82,22 +78,22 @@ def event(body):
     return event_of(parse_status(body), body, "fal", None)
 
 
-def plan(model, policy=Policy.ADJUST, **wishes):
+def plan(model, policy=Policy.ADJUST, **fields):
     """Return the negotiated request for a model."""
-    wishes = {"prompt": "a fox", **wishes}
-    asked = VideoRequest(model=f"fal/{model}", **wishes)
+    fields = {"prompt": "a fox", **fields}
+    asked = VideoRequest(model=f"fal/{model}", **fields)
     return negotiate(asked, describe(model), policy, draw_seed=lambda: 99)
 
 
-def body(model, *, addresses=None, **wishes):
-    """Return what would be sent for some wishes."""
-    request = plan(model, **wishes).request
+def body(model, *, addresses=None, **fields):
+    """Return what would be sent for some fields."""
+    request = plan(model, **fields).request
     given = tuple(str(medium.url) for medium in request.inputs) if addresses is None else addresses
     return build_fields(request, MODELS.by_id.get(model), given, request.options.get("fal"))
 
 
 def test_the_documented_request_is_built_word_for_word():
-    documented = fixture("request")
+    documented = REPLIES.read("request")
     model = documented["url"].removeprefix("https://queue.fal.run/")
 
     built = body(model, duration=5.0, resolution=ResolutionTier.P720, aspect_ratio="16:9")
@@ -106,7 +102,7 @@ def test_the_documented_request_is_built_word_for_word():
 
 
 def test_the_documented_request_can_also_be_given_field_by_field():
-    documented = fixture("request")["body"]
+    documented = REPLIES.read("request")["body"]
     fields = {name: value for name, value in documented.items() if name != "prompt"}
 
     built = body("acme/new-model", options={"fal": {"input": json.dumps(fields)}})
@@ -115,7 +111,7 @@ def test_the_documented_request_can_also_be_given_field_by_field():
 
 
 @pytest.mark.parametrize(
-    ("model", "wishes", "expected"),
+    ("model", "fields", "expected"),
     [
         (
             "fal-ai/wan/v2.2-a14b/text-to-video",
@@ -229,8 +225,8 @@ def test_the_documented_request_can_also_be_given_field_by_field():
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_each_family_gets_its_own_fields(model, wishes, expected):
-    assert body(model, **wishes) == expected
+def test_each_family_gets_its_own_fields(model, fields, expected):
+    assert body(model, **fields) == expected
 
 
 def test_continuing_a_video_asks_for_the_overlap_on_top():
@@ -536,7 +532,7 @@ def test_a_refused_prompt_does_not_show_the_prompt():
     [
         (403, {"detail": "User is locked. Reason: Exhausted balance."}, "backend_auth", "balance"),
         (404, {"detail": "Application not found"}, "invalid_request", "acme/x"),
-        (422, fixture("moderated_result")["body"], "content_rejected", "content"),
+        (422, REPLIES.read("moderated_result")["body"], "content_rejected", "content"),
         (
             422,
             {"detail": [{"loc": ["body", "duration"], "msg": "unexpected value", "type": "x"}]},
@@ -634,10 +630,6 @@ def test_an_address_without_https_is_refused_without_its_query():
     assert address_of(image, allow_plain_http=True) == image.url
 
 
-async def no_sleep(seconds):
-    await asyncio.sleep(0)
-
-
 def backend_for(simulator, tmp_path, **options):
     settings = BackendSettings(
         data_dir=tmp_path, base_url=simulator.url, key=SecretStr(KEY), options=options
@@ -645,8 +637,8 @@ def backend_for(simulator, tmp_path, **options):
     return FalBackend(settings, sleep=no_sleep)
 
 
-async def run(backend, model="fal-ai/mochi-v1", **wishes):
-    ref = await backend.submit(plan(model, **wishes).request, key="job-1")
+async def run(backend, model="fal-ai/mochi-v1", **fields):
+    ref = await backend.submit(plan(model, **fields).request, key="job-1")
     return await events_of(backend, ref)
 
 
@@ -834,7 +826,7 @@ async def test_work_that_fal_does_not_know_is_not_found(tmp_path):
 
 
 async def test_accepted_work_without_a_name_is_said_in_plain_words(tmp_path):
-    nameless = {**fixture("submitted")["body"], "request_id": ""}
+    nameless = {**REPLIES.read("submitted")["body"], "request_id": ""}
     transport = httpx.MockTransport(lambda request: httpx.Response(200, json=nameless))
     settings = BackendSettings(data_dir=tmp_path, key=SecretStr(KEY))
     backend = FalBackend(settings, transport=transport, sleep=no_sleep)
@@ -852,7 +844,7 @@ async def test_addresses_of_another_origin_are_not_asked_and_named_where_ours_kn
         asked.append(request)
         if request.method == "GET":
             return httpx.Response(404, json={"detail": "Request not found"})
-        documented = fixture("submitted")["body"]
+        documented = REPLIES.read("submitted")["body"]
         return httpx.Response(200, json={**documented, "status_url": "https://evil.example/s"})
 
     settings = BackendSettings(data_dir=tmp_path, key=SecretStr(KEY))
@@ -867,7 +859,7 @@ async def test_addresses_of_another_origin_are_not_asked_and_named_where_ours_kn
 
 
 async def test_the_documented_conversation_is_understood(tmp_path):
-    said = [fixture(name) for name in ("submitted", "in_progress", "completed", "result")]
+    said = [REPLIES.read(name) for name in ("submitted", "in_progress", "completed", "result")]
     asked = []
 
     def answer(request):
