@@ -95,7 +95,8 @@ class HostedModel(_Facts):
     needs_prompt: bool = True
     negative_prompt: bool = False
     seed: bool = False
-    audio_field: str | None = None
+    audio_field: str | None = None  # that switches audio on and off
+    always_audio: bool = False  # it makes audio, and has no field to switch it off
     names: Mapping[str, str] = {}  # of the fields that are called otherwise than here
     always: Mapping[str, JsonValue] = {}  # unless an option says otherwise
     options: tuple[OptionSpec, ...] = ()

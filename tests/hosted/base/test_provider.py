@@ -146,7 +146,8 @@ async def test_a_name_with_dots_is_a_place_in_an_object(make: Callable[..., Acme
     asked: list[httpx.Request] = []
     image = MediaInput(role=InputRole.FIRST_FRAME, url="https://images.example/fox.png")
 
-    await run(make(saying(DONE, asked=asked)), inputs=(image,), duration=3.0)
+    fields = {"inputs": (image,), "duration": 3.0, "aspect_ratio": "16:9", "resolution": "720p"}
+    await run(make(saying(DONE, asked=asked)), **fields)
 
     assert json.loads(asked[0].content) == {
         "model": "clips-1",

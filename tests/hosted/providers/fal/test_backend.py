@@ -34,7 +34,7 @@ from media_agent_hosted.base.calls import Answer, Status
 from media_agent_hosted.base.outcomes import end_of_done, event_of
 from media_agent_hosted.http.inputs import LARGEST_INLINE, address_of
 from media_agent_hosted.http.replies import Reply
-from media_agent_hosted.models.fields import build_fields
+from media_agent_hosted.models.fields import build_fields, warnings_about
 from media_agent_hosted.parsing.states import State
 from media_agent_hosted.providers.fal.backend import MODELS, FalBackend
 from media_agent_hosted.providers.fal.replies import parse_status, refusal_of, verdict_of
@@ -276,6 +276,27 @@ def test_more_input_may_not_say_what_was_planned_and_priced(field):
 def test_more_input_that_is_no_object_is_refused(text):
     with pytest.raises(UnsupportedRequestError, match="option input"):
         body("fal-ai/mochi-v1", options={"fal": {"input": text}})
+
+
+def test_audio_that_cannot_be_switched_off_is_an_adjustment_or_refused():
+    model = "fal-ai/wan-25-preview/text-to-video"
+
+    adjusted = plan(model, audio=False)
+    with pytest.raises(UnsupportedRequestError, match="audio"):
+        plan(model, Policy.STRICT, audio=False)
+
+    assert ("audio", False, True) in [
+        (each.field, each.asked, each.used) for each in adjusted.adjustments
+    ]
+    assert not any("audio" in name for name in body(model, audio=False))
+
+
+def test_audio_that_no_field_switches_off_is_said_to_be_assumed():
+    request = plan("fal-ai/mochi-v1", audio=False).request
+
+    warnings = warnings_about(request, MODELS.by_id["fal-ai/mochi-v1"])
+
+    assert "no field for audio" in warnings[0]
 
 
 def needed_by(model):

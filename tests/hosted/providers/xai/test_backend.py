@@ -46,6 +46,14 @@ async def test_an_image_goes_in_as_an_object(tmp_path: Path) -> None:
     _, body = await XAI.send(tmp_path, duration=6.0, inputs=(IMAGE,))
 
     assert body["image"] == {"url": IMAGE.url}
+    assert "aspect_ratio" not in body  # the frames have the shape of the image
+    assert body["resolution"] == "720p"
+
+
+async def test_a_shape_that_was_asked_for_is_sent_with_an_image(tmp_path: Path) -> None:
+    _, body = await XAI.send(tmp_path, aspect_ratio="9:16", inputs=(IMAGE,))
+
+    assert body["aspect_ratio"] == "9:16"
 
 
 async def test_a_model_that_is_not_mapped_gets_what_the_option_says(
