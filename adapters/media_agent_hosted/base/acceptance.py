@@ -12,7 +12,7 @@ from media_agent_hosted.base.identity import fits_a_path
 from media_agent_hosted.http.replies import Reply
 from media_agent_hosted.parsing.causes import Cause, cause_of
 from media_agent_hosted.parsing.errors import codes_in, words_in
-from media_agent_hosted.parsing.lenient import merged, spaced, trimmed
+from media_agent_hosted.parsing.lenient import space_words, trim, unwrap
 from media_agent_hosted.parsing.names import is_for_a_name, work_named_in
 from media_agent_hosted.parsing.refusals import Refusal, is_error, means_yes, refusal_in
 from media_agent_hosted.parsing.states import State, state_of, state_said
@@ -20,7 +20,7 @@ from media_agent_hosted.parsing.states import State, state_of, state_said
 _RESULTS = ("data", "result", "results", "output", "response", "video", "task", "job", "urls")
 
 
-def accepted_as(
+def check_accepted(
     reply: Reply, body: JsonValue, found: str | None, missing: str, named: JsonValue = None
 ) -> str:
     """Return the name of accepted work, if the answer to its submission has one.
@@ -34,32 +34,32 @@ def accepted_as(
         MediaAgentError: it says no; nothing was accepted.
     """
     refusal = refusal_in(body, named)
-    state = state_of(state_said(merged(body)))
+    state = state_of(state_said(unwrap(body)))
     if found and not fits_a_path(found):
         raise reply.senseless(f"{missing}: {found[:100]!r} is no name")
     is_over = state is State.FAILED
     if found and not (is_over and refusal is not None and refusal.is_told):
         return found
-    words = words_in(named) or words_in(body) or words_in(merged(body))
+    words = words_in(named) or words_in(body) or words_in(unwrap(body))
     if refusal is None and not means_yes(words) and (is_error(named) or _names_none(body, words)):
         refusal = Refusal(words or "an error", codes_in(named), is_plain=False)
     if refusal is not None and (is_over or not _looks_accepted(reply, refusal)):
         refused()
         raise refusal.before_acceptance(reply.host)
-    shown = words or (trimmed(json.dumps(body, ensure_ascii=False)) if body else "")
+    shown = words or (trim(json.dumps(body, ensure_ascii=False)) if body else "")
     raise reply.senseless(missing + (f"; it says: {shown}" if shown else ""))
 
 
 def is_accepted_as(reply: Reply, found: Callable[[JsonValue], str | None], place: str) -> bool:
     """Whether an error of HTTP names accepted work, where its name is due at `place`.
 
-    A complaint about the request names it only where the work is said to go on; and what names
+    A complaint about the request names it only where the work is said to continue; and what names
     the request alone, as errors do, is no name of work.
     """
     if reply.status not in (400, 409, 422) and reply.status < 500:
         return False
     body = reply.object()
-    name, state = found(body), state_of(state_said(merged(body)))
+    name, state = found(body), state_of(state_said(unwrap(body)))
     if not name or not fits_a_path(name) or state in (State.FAILED, State.CANCELLED):
         return False
     is_of_work = is_for_a_name(place.rpartition(".")[2])
@@ -97,7 +97,7 @@ def _names_none(body: JsonValue, words: str) -> bool:
 
 def _looks_accepted(reply: Reply, refusal: Refusal) -> bool:
     """Whether an answer that says no may be about work that was accepted all the same."""
-    said = merged(reply.json())
+    said = unwrap(reply.json())
     if work_named_in(said):
         return True
     has_results = any(_holds_more(said.get(name)) for name in _RESULTS)
@@ -114,4 +114,12 @@ def _holds_more(value: JsonValue) -> bool:
 
 
 def _is_about_error(name: str) -> bool:
-    return spaced(name) in ("error", "errors", "code", "message", "msg", "detail", "request id")
+    return space_words(name) in (
+        "error",
+        "errors",
+        "code",
+        "message",
+        "msg",
+        "detail",
+        "request id",
+    )

@@ -51,7 +51,7 @@ class PollHooks(ABC):
         return None
 
     def content(self, ref: OperationRef) -> str | None:
-        """Return the path of the video, where only the key opens it; None: its address is told."""
+        """Return the path of a video that needs the key; None: a reply has its address."""
         return None
 
     def cancellation(self, ref: OperationRef) -> Call | None:

@@ -22,10 +22,10 @@ from media_agent_hosted.parsing.errors import words_in
 from media_agent_hosted.parsing.lenient import (
     WRAPPERS,
     is_at_end,
-    merged,
     share,
     text,
-    trimmed,
+    trim,
+    unwrap,
     whole,
 )
 from media_agent_hosted.parsing.refusals import Refusal, refusal_in
@@ -48,8 +48,8 @@ class LateVideoError(BackendResponseError):
 
 
 def read_status(body: JsonValue) -> Status:
-    """Read how far work is, where answers usually say it; a provider adds what it says besides."""
-    said = merged(body)
+    """Read how far work is, where answers usually say it; a provider adds what else it says."""
+    said = unwrap(body)
     word, refusal = state_said(said), refusal_in(body)
     state = state_beside(word, has_error=refusal is not None and refusal.is_plain)
     progress = said.get("progress")
@@ -69,7 +69,7 @@ def event_of(
         case State.QUEUED:
             return JobProgressed(phase=QUEUED, fraction=status.fraction, message=status.message)
         case State.RUNNING:
-            phase = status.phase or trimmed(status.word) or "working"
+            phase = status.phase or trim(status.word) or "working"
             return JobProgressed(phase=phase, fraction=status.fraction, message=status.message)
         case State.CANCELLED:
             return JobCancelled(model=status.model or model, cost=status.cost)
@@ -89,7 +89,7 @@ def end_of_done(answer: Answer, ref: OperationRef, *, expires_at: datetime | Non
     """
     body, sent = answer.body, marks_of(ref)
     inside = [body.get(name) for name in WRAPPERS] if isinstance(body, dict) else []
-    found = (list(videos_in(each, sent=sent)) for each in (body, merged(body), *inside))
+    found = (list(videos_in(each, sent=sent)) for each in (body, unwrap(body), *inside))
     videos = next(filter(None, found), None) or list(sole_video_in(body, sent))
     if not videos:
         return _without_video(body, ref)
@@ -103,8 +103,8 @@ def end_of_done(answer: Answer, ref: OperationRef, *, expires_at: datetime | Non
 def completed(
     artifacts: tuple[Artifact, ...], body: JsonValue, ref: OperationRef, status: Status
 ) -> JobCompleted:
-    """Return the end of work whose videos are known, with all else that is told of it."""
-    own, asked = whole(merged(body).get("seed")), ref.data.get("seed")
+    """Return the end of work whose videos are known, with all else that the reply says of it."""
+    own, asked = whole(unwrap(body).get("seed")), ref.data.get("seed")
     phases = {} if status.seconds is None else {"inference": status.seconds}
     return JobCompleted(
         artifacts=artifacts,
@@ -144,9 +144,9 @@ def _failed(status: Status, body: JsonValue, who: str, model: str | None) -> Job
     if status.error is not None:
         return JobFailed(error=to_info(status.error), model=model)
     refusal = refusal_in(body)
-    if refusal is not None and words_in(merged(body)):
+    if refusal is not None and words_in(unwrap(body)):
         return end_of(refusal, who, model)
-    error = GenerationFailedError(f"{who} says {trimmed(status.word)}, and not why")
+    error = GenerationFailedError(f"{who} says {trim(status.word)}, and not why")
     return JobFailed(error=to_info(error), model=model)
 
 

@@ -11,7 +11,7 @@ from pydantic import JsonValue
 from media_agent.errors import OperationNotFoundError
 from media_agent_hosted.base.outcomes import end_of
 from media_agent_hosted.parsing.causes import Cause
-from media_agent_hosted.parsing.lenient import merged, text
+from media_agent_hosted.parsing.lenient import text, unwrap
 from media_agent_hosted.parsing.refusals import Refusal
 from media_agent_schemas.events import JobFailed, JobOutcomeUnknown, JobProgressed
 from media_agent_schemas.jobs import OperationRef
@@ -40,7 +40,7 @@ class Patience:
         self._last: dict[str, _Said] = {}
 
     def forget(self, work: str) -> None:
-        """Begin anew with a piece of work: a poll said how far it is."""
+        """Start counting again for a piece of work: a poll said how far it is."""
         self._last.pop(work, None)
 
     def is_refused(self, work: str, waited: float) -> bool:
@@ -77,7 +77,7 @@ class Patience:
         return end
 
     def _said(self, work: str, what: str, waited: float) -> _Said:
-        """Count what a poll said; anything else than the last poll said begins anew."""
+        """Count what a poll said; anything else than the last poll said starts at one."""
         last = self._last.get(work)
         again = last is not None and last.what == what
         since = last.since if last is not None and again else waited
@@ -90,7 +90,7 @@ def may_be_of_poll(refusal: Refusal | None, body: JsonValue, work: str) -> bool:
 
     It does not name the work, and what it complains of is what polls fail for.
     """
-    is_named = any(text(value) == work for value in merged(body).values())
+    is_named = any(text(value) == work for value in unwrap(body).values())
     return refusal is not None and not is_named and refusal.cause in (Cause.BUSY, Cause.ACCOUNT)
 
 

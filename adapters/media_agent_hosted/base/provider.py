@@ -18,7 +18,7 @@ from media_agent_hosted.http.auth import Auth, key_header
 from media_agent_hosted.http.inputs import address_of
 from media_agent_hosted.models.describe import describe
 from media_agent_hosted.models.fields import warnings_about
-from media_agent_hosted.parsing.lenient import merged, text, value_at
+from media_agent_hosted.parsing.lenient import text, unwrap, value_at
 from media_agent_hosted.parsing.videos import marks_in
 from media_agent_schemas.capabilities import Capabilities, Estimate
 from media_agent_schemas.events import JobCompleted, JobOutcomeUnknown
@@ -37,10 +37,12 @@ class ProviderOptions(BaseModel):
     poll_seconds: float | None = Field(
         default=None,
         gt=0,
-        description="first pause between two polls, 2 unless said; they grow to 15",
+        description="first pause between two polls, 2 by default; pauses grow to 15",
     )
     deadline_seconds: float | None = Field(
-        default=None, gt=0, description="for a video, 7200 unless said; then it is asked to stop"
+        default=None,
+        gt=0,
+        description="for a video, 7200 by default; then the provider is asked to stop",
     )
     max_duration: float = Field(
         default=5.0, gt=0, description="seconds that a model outside the table makes at once"
@@ -187,7 +189,7 @@ class HostedBackend(Hooks, ServiceBackend):
         )
 
     def _ref(self, submission: Submission, call: Call, name: str, body: JsonValue) -> OperationRef:
-        said = merged(body)
+        said = unwrap(body)
         named = {place: text(value_at(said, place)) for place in self.addresses}
         warnings = warnings_about(submission.request, submission.model)
         return OperationRef(
@@ -203,12 +205,12 @@ class HostedBackend(Hooks, ServiceBackend):
         )
 
     def _work_in(self, body: JsonValue) -> str | None:
-        return text(value_at(merged(body), self.work_id))
+        return text(value_at(unwrap(body), self.work_id))
 
     def _id(self, model: str | None) -> str:
-        return self.models.checked_id(model or self.settings.model)
+        return self.models.check_id(model or self.settings.model)
 
     def _missing(self) -> str | None:
         return self.settings.missing_key(
-            f"set backends.{self.name}.key, key_env or key_file; keys are made at {self.keys_at}"
+            f"set backends.{self.name}.key, key_env or key_file; create a key at {self.keys_at}"
         )

@@ -39,9 +39,9 @@ from media_agent_hosted.http.auth import key_header
 from media_agent_hosted.http.inputs import address_of
 from media_agent_hosted.parsing.causes import Cause
 from media_agent_hosted.parsing.errors import words_in
-from media_agent_hosted.parsing.lenient import is_at_end, merged, share, text, trimmed
+from media_agent_hosted.parsing.lenient import is_at_end, share, text, trim, unwrap
 from media_agent_hosted.parsing.refusals import refusal_in
-from media_agent_hosted.parsing.states import State, spelled, state_beside
+from media_agent_hosted.parsing.states import State, spell, state_beside
 from media_agent_hosted.parsing.videos import address_in, marks_in
 from media_agent_schemas.capabilities import Capabilities, Estimate
 from media_agent_schemas.events import JobOutcomeUnknown
@@ -133,7 +133,7 @@ class HttpBackend(ServiceBackend):
         """Return how far work is; a declared word counts before what it means elsewhere."""
         options = self._options
         said, named = state_at(body, options), found_at(body, options.error)
-        word, refusal = spelled(said), refusal_in(body, named)
+        word, refusal = spell(said), refusal_in(body, named)
         has_error = refusal is not None and refusal.is_plain
         state = state_in(said, options) or state_beside(word, has_error=has_error)
         progress = found_at(body, options.progress)
@@ -141,7 +141,7 @@ class HttpBackend(ServiceBackend):
         return Status(
             word,
             state,
-            phase=trimmed(text(said) or "working"),
+            phase=trim(text(said) or "working"),
             fraction=share(progress),
             message=None if word else nothing,
             may_be_over=is_at_end(progress),
@@ -183,10 +183,10 @@ class HttpBackend(ServiceBackend):
         """Return why work failed, in the words of the service."""
         named = found_at(body, self._options.error)
         refusal = refusal_in(body, named)
-        why = refusal.words if refusal else words_in(named) or words_in(merged(body))
+        why = refusal.words if refusal else words_in(named) or words_in(unwrap(body))
         is_rejected = refusal is not None and refusal.cause is Cause.CONTENT
         kind = ContentRejectedError if is_rejected else GenerationFailedError
-        return kind(f"{self.name} says {trimmed(state)}" + (f": {why}" if why else ""))
+        return kind(f"{self.name} says {trim(state)}" + (f": {why}" if why else ""))
 
     def _no_address(self, ref: OperationRef) -> LateVideoError:
         return LateVideoError(

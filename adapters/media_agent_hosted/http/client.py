@@ -38,11 +38,11 @@ from media_agent.storage.network import (
 )
 from media_agent.video.codec import LARGEST_VIDEO
 from media_agent_hosted.http.auth import Auth, Headers, Signer, hide_headers, hide_queries, no_auth
-from media_agent_hosted.http.headers import checked_headers
+from media_agent_hosted.http.headers import check_headers
 from media_agent_hosted.http.replies import Reply, Translate, general_error, uncertain
-from media_agent_hosted.http.retry import repeated
-from media_agent_hosted.http.urls import checked_base, place_of, redirect_error
-from media_agent_hosted.parsing.lenient import trimmed
+from media_agent_hosted.http.retry import repeat
+from media_agent_hosted.http.urls import check_base, place_of, redirect_error
+from media_agent_hosted.parsing.lenient import trim
 
 __all__ = ["FilePart", "HttpApi", "Reply", "Translate", "Transport"]
 
@@ -70,14 +70,14 @@ class HttpApi:
     ) -> None:
         """Check the address; nothing is sent.
 
-        `auth` is asked anew for every request, so that a key may be renewed or sign what it goes
+        `auth` is called for every request, so that a key may be renewed or sign what it goes
         with. No text that comes back says what it sends, nor one of the further `secrets`.
 
         Raises:
             ConfigurationError: the address is malformed, holds a password, or is plain http
                 to another machine without `allow_plain_http`.
         """
-        self._base = checked_base(base_url, allow_plain_http=allow_plain_http)
+        self._base = check_base(base_url, allow_plain_http=allow_plain_http)
         self._signer = Signer(auth, secrets)
         self._timeout_seconds = timeout_seconds
         self._transport = transport
@@ -171,7 +171,7 @@ class HttpApi:
                     raise (translate and translate(reply)) or general_error(reply)
             return reply
 
-        return await repeated(attempt, self._sleep, is_known_again=is_known_again)
+        return await repeat(attempt, self._sleep, is_known_again=is_known_again)
 
     async def download(
         self,
@@ -225,7 +225,7 @@ class HttpApi:
         with self._transport_errors(way, paid=paid):
             async with asyncio.timeout(self._timeout_seconds):
                 for _ in range(_REDIRECTS + 1):
-                    response = await self._opened().send(request, stream=True)
+                    response = await self._open().send(request, stream=True)
                     reply = await self._read(response, paid=paid)
                     if not 300 <= reply.status < 400:
                         return reply
@@ -276,18 +276,18 @@ class HttpApi:
             ConfigurationError: a header cannot be sent, or the network is set up wrongly.
             InvalidRequestError: the body cannot be written.
         """
-        client, headers = self._opened(), checked_headers(headers)
+        client, headers = self._open(), check_headers(headers)
         try:
             request = client.build_request(
                 method, target, headers=headers, extensions={"trace": way}, **body
             )
         except (ValueError, TypeError, RecursionError, httpx.InvalidURL) as error:
-            why = trimmed(redact(str(error), self._signer.secrets))
+            why = trim(redact(str(error), self._signer.secrets))
             raise InvalidRequestError(
                 f"the request cannot be written: {why}",
                 hint="change the value; nothing was sent",
             ) from None
-        request.headers.update(checked_headers(self._signer.sign(request)))
+        request.headers.update(check_headers(self._signer.sign(request)))
         return request
 
     @contextlib.contextmanager
@@ -313,7 +313,7 @@ class HttpApi:
     def _is_own(self, url: httpx.URL) -> bool:
         return origin_of(url) == origin_of(self._base) and not url.userinfo
 
-    def _opened(self) -> httpx.AsyncClient:
+    def _open(self) -> httpx.AsyncClient:
         if self._client is None:
             timeout = httpx.Timeout(self._timeout_seconds, connect=10.0)
             self._client = open_client(self._base, timeout=timeout, transport=self._transport)

@@ -12,7 +12,7 @@ from media_agent.storage.addresses import is_loopback, parsed_address, resolved
 from media_agent_hosted.http.replies import uncertain
 
 
-def checked_base(text: str, *, allow_plain_http: bool) -> httpx.URL:
+def check_base(text: str, *, allow_plain_http: bool) -> httpx.URL:
     """Return the address of an API.
 
     Raises:

@@ -34,7 +34,7 @@ def build_fields(
     if shots:
         fields["prompt" if model is None else model.named("prompt")] = shots[0].prompt
     fields |= _unmapped(request) if model is None else _mapped(request, model, inputs, more)
-    return _nested(fields) | given | more
+    return _nest(fields) | given | more
 
 
 def warnings_about(request: VideoRequest, model: HostedModel | None) -> tuple[str, ...]:
@@ -149,7 +149,7 @@ def _raw_fields(said: JsonValue) -> Fields:
     return fields
 
 
-def _nested(fields: Fields) -> Fields:
+def _nest(fields: Fields) -> Fields:
     """Return fields in which a name with dots became a place in an object."""
     body: Fields = {}
     for name, value in fields.items():

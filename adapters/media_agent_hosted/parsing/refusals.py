@@ -20,13 +20,13 @@ from media_agent.errors import (
 )
 from media_agent_hosted.parsing.causes import Cause, cause_of
 from media_agent_hosted.parsing.errors import code_in, codes_in, plain, words_in
-from media_agent_hosted.parsing.lenient import merged, spaced, text, whole
-from media_agent_hosted.parsing.states import State, spelled, state_of, state_said
+from media_agent_hosted.parsing.lenient import space_words, text, unwrap, whole
+from media_agent_hosted.parsing.states import State, spell, state_of, state_said
 
 _MEANS_YES = ("success", "ok", "successful", "succeeded", "issuccess", "issuccessful", "isok")
 _MEANS_NO = ("iserror", "haserror", "flagged")
 _AROUND = ("response", "responsemetadata", "result", "output", "data")
-"""Where an error may stand, besides in the answer itself."""
+"""Where an error may be, other than in the reply itself."""
 _FINE = re.compile(
     r"|0+|ok(ay)?|success(ful(ly)?)?|succeeded|none( so far)?|null|nil|n ?a|not applicable"
     r"|undefined|nothing|empty|true|false|no|warn(ing)?s?|info|无"
@@ -89,8 +89,8 @@ def refusal_in(body: JsonValue, named: JsonValue = None) -> Refusal | None:
 
     `named` is what stands where its words are due: it says why, and only that.
     """
-    said = plain(merged(body))
-    is_failed = state_of(state_said(merged(body))) is State.FAILED
+    said = plain(unwrap(body))
+    is_failed = state_of(state_said(unwrap(body))) is State.FAILED
     base = plain(said.get("baseresp"))
     around = [plain(said.get(name)) for name in _AROUND]
     errors = [place.get(name) for place in (said, *around) for name in _ERRORS]
@@ -109,13 +109,13 @@ def refusal_in(body: JsonValue, named: JsonValue = None) -> Refusal | None:
 
 
 def is_error(value: JsonValue) -> bool:
-    """Whether something stands where an error is due, and is no word for work that goes on."""
+    """Whether something stands where an error is due, and is no word for work in progress."""
     return bool(value) and not is_fine(value) and state_of(value) in (None, State.FAILED)
 
 
 def means_yes(words: str) -> bool:
     """Whether the words of an answer say yes, or at least that all is well."""
-    said = spaced(words)
+    said = space_words(words)
     return _YES.search(said) is not None and _NOT.search(said) is None
 
 
@@ -136,18 +136,18 @@ def is_fine(value: JsonValue) -> bool:
 
 def _word(value: JsonValue) -> str:
     """Return a value as words in small letters; what JSON spells without letters is kept empty."""
-    return spaced(spelled(value))
+    return space_words(spell(value))
 
 
 def _is_odd(code: str) -> bool:
-    """Whether a code is none of success, nor the word for work that goes on."""
+    """Whether a code is none of success, nor the word for work in progress."""
     is_success = is_fine(code) or re.fullmatch(r"2\d\d|[12]0000", code)
     return not is_success and state_of(code) in (None, State.FAILED, State.CANCELLED)
 
 
 def _says_no(said: dict[str, JsonValue]) -> bool:
     """Whether an answer says in one word that it is a no."""
-    yes = (spelled(said[name]) for name in _MEANS_YES if said.get(name) is not None)
+    yes = (spell(said[name]) for name in _MEANS_YES if said.get(name) is not None)
     is_no = any(word in ("false", "0", "no") for word in yes)
     return is_no or any(said.get(name) is True for name in _MEANS_NO)
 

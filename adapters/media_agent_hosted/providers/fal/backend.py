@@ -34,7 +34,7 @@ class FalBackend(HostedBackend):
     work_id = "request_id"
     addresses = ("status_url", "response_url", "cancel_url")
     keeps = timedelta(days=7)
-    cancels = "unknown"  # while it waits; work that has begun usually goes on
+    cancels = "unknown"  # while it waits; work that has started usually continues
 
     def build(self, submission: Submission) -> Call:
         """Return the call that puts a request into the queue."""
@@ -67,6 +67,6 @@ class FalBackend(HostedBackend):
 
 def _path(ref: OperationRef) -> str:
     """Return the path of accepted work: it names the app of a model, not what is below it."""
-    parts = MODELS.checked_id(ref.model).split("/")
+    parts = MODELS.check_id(ref.model).split("/")
     app = "/".join(parts[: 3 if parts[0] in _LONG_NAMES else 2])
     return f"/{app}/requests/{quote(ref.operation_id, safe='')}"

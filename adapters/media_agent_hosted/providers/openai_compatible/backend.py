@@ -32,7 +32,7 @@ from media_agent_hosted.base.submit import submit
 from media_agent_hosted.http.auth import key_header
 from media_agent_hosted.http.client import FilePart, Reply
 from media_agent_hosted.http.inputs import read_medium
-from media_agent_hosted.parsing.lenient import merged, text
+from media_agent_hosted.parsing.lenient import text, unwrap
 from media_agent_hosted.parsing.refusals import refusal_in
 from media_agent_hosted.parsing.states import State
 from media_agent_hosted.parsing.videos import is_video_by_name, marks_in
@@ -62,11 +62,11 @@ from media_agent_hosted.providers.openai_compatible.video import (
     Server,
     Video,
     completed,
-    expiry,
     no_cost,
     parse_models,
     parse_status,
     parse_video,
+    read_expiry,
 )
 from media_agent_schemas.capabilities import Capabilities, Estimate
 from media_agent_schemas.events import JobOutcomeUnknown
@@ -140,7 +140,7 @@ class OpenAICompatibleBackend(ServiceBackend):
                 translate=refusal_of_video,
             )
         except NoVideosError as error:
-            raise await self._explained(error, form.get("model")) from error
+            raise await self._explain(error, form.get("model")) from error
         self._sent_at.pop(key, None)
         return self._ref(request, form, parse_video(body) or Video(id=name))
 
@@ -175,7 +175,7 @@ class OpenAICompatibleBackend(ServiceBackend):
             BackendResponseError: nothing is said of a video, nor a no.
             OperationNotFoundError: it was deleted.
         """
-        video = parse_video(body, text(merged(body).get("id")) or "the video")
+        video = parse_video(body, text(unwrap(body).get("id")) or "the video")
         if video is not None:
             return parse_status(video, server=self._config.server)
         if refusal_in(body) is None:
@@ -206,7 +206,7 @@ class OpenAICompatibleBackend(ServiceBackend):
             except (NoVideoError, VideoNotFetchedError) as error:
                 missed = error
                 continue
-            return completed(video, artifact, ref, self._checked, await self._served(ref))
+            return completed(video, artifact, ref, self._checked, await self._ask_models(ref))
         assert missed is not None  # there is always one place to ask
         if is_over and isinstance(missed, VideoNotFetchedError):
             raise missed  # which was waited for already, while it was fetched
@@ -277,20 +277,20 @@ class OpenAICompatibleBackend(ServiceBackend):
     async def _artifact(self, ref: OperationRef, url: str, video: Video) -> Artifact:
         """Fetch a video from the server itself, which may need the key; or say its address."""
         if not (url.startswith("/") or is_inline(url) or self._api.has(url)):
-            return Artifact(uri=url, expires_at=expiry(video, self._clock()))
+            return Artifact(uri=url, expires_at=read_expiry(video, self._clock()))
         return Artifact(path=str(await self.download(ref, url, translate=error_of_video)))
 
     def _places(self, ref: OperationRef, video: Video) -> list[str]:
         """Return where the video may be: at what is called like one, and else at its content.
 
-        What the server names besides may be a page that shows it.
+        Any other address that the server names may be a page that shows it.
         """
         path = _path(ref.operation_id)
         named = [self._api.resolved(url, path) for url in video.addresses]
         likely = [url for url in named if is_video_by_name(url)]
         return [*likely, self.content(ref), *(url for url in named if url not in likely)]
 
-    async def _served(self, ref: OperationRef) -> tuple[str, ...]:
+    async def _ask_models(self, ref: OperationRef) -> tuple[str, ...]:
         """Ask once which models there are: SGLang takes any name and repeats it."""
         if self._server(ref) is Server.VLLM_OMNI:
             return ()  # which refuses other names
@@ -300,7 +300,7 @@ class OpenAICompatibleBackend(ServiceBackend):
                 self._models_served = await self.models()
         return self._models_served
 
-    async def _explained(self, error: NoVideosError, model: str | None) -> MediaAgentError:
+    async def _explain(self, error: NoVideosError, model: str | None) -> MediaAgentError:
         """Return what a 404 for a new video means: perhaps only this model is not served."""
         served: tuple[str, ...] = ()
         with contextlib.suppress(MediaAgentError):

@@ -58,7 +58,7 @@ class ServerSettings(BaseModel):
 
 
 class Family(BaseModel):
-    """What is known of a family of open models, told by the name of the model.
+    """What is known of a family of open models, recognized by the name of the model.
 
     `frames` is its usual length, `longest` the one it was made for; the settings may say another.
     """

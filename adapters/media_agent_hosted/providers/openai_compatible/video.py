@@ -26,10 +26,10 @@ from media_agent_hosted.parsing.lenient import (
     Text,
     Word,
     is_at_end,
-    merged,
     share,
-    spaced,
+    space_words,
     text,
+    unwrap,
     whole,
 )
 from media_agent_hosted.parsing.refusals import is_fine, refusal_in
@@ -51,7 +51,7 @@ from media_agent_schemas.media import Artifact
 
 
 class Server(StrEnum):
-    """Which program answers; AUTO: told from what it answers; OPENAI: any other of that shape."""
+    """Which program answers; AUTO: recognized by its replies; OPENAI: any other of that shape."""
 
     AUTO = "auto"
     SGLANG = "sglang"
@@ -112,7 +112,7 @@ def parse_video(body: JsonValue, known_as: str = "", sent: Collection[str] = ())
     A poll asks about a video that is `known_as` some id, so that its answer need not say it. What
     was `sent` is no address of it.
     """
-    said = merged(body)
+    said = unwrap(body)
     found = tuple(url for url, _ in videos_in(said, sent=sent) if is_fetchable(url))
     name, state = text(said.get("id")), state_said(said)
     refusal = refusal_in(said)
@@ -125,7 +125,7 @@ def parse_video(body: JsonValue, known_as: str = "", sent: Collection[str] = ())
     }
     says_why = words_in(said.get("error")) and not is_fine(said.get("error"))
     if not says_why and state_of(state) is State.FAILED:
-        facts["error"] = words_in(said) or (state if len(spaced(state).split()) > 1 else None)
+        facts["error"] = words_in(said) or (state if len(space_words(state).split()) > 1 else None)
     says_more = state or (known_as and (found or name == known_as))
     return Video.model_validate(facts) if facts["id"] and says_more else None
 
@@ -228,7 +228,7 @@ def lost(video_id: str) -> OperationNotFoundError:
     )
 
 
-def expiry(video: Video, now: float) -> datetime | None:
+def read_expiry(video: Video, now: float) -> datetime | None:
     """Return when the server forgets the video; None where it says none, or one that is over.
 
     What is over cannot be meant of a video that is just being given: a clock is wrong, or 0 is
