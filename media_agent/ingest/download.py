@@ -24,11 +24,11 @@ from media_agent.storage.network import (
     TROUBLE,
     Way,
     before_sending,
-    cause_of,
     decoded,
     open_client,
     reason_of,
     retry_after_seconds,
+    safe_cause,
 )
 from media_agent.video.codec import LARGEST_VIDEO
 
@@ -150,7 +150,7 @@ class _Attempts:
                 known = before_sending(error, target.host, way)
                 if known is None and not isinstance(error, TROUBLE):
                     raise
-                raise _trouble(error, known, target.host) from cause_of(error)
+                raise _trouble(error, known, target.host) from safe_cause(error)
             target = _checked(following, str(target))
         raise VideoNotFetchedError(f"{first.host} redirects its video without end")
 

@@ -101,6 +101,9 @@ def _settle_extras(draft: NegotiationDraft) -> None:
     if request.audio is True and capabilities.audio is False:
         draft.settled["audio"] = False
         draft.change("audio", True, False, f"{draft.model} does not generate audio")
+    if request.audio is False and capabilities.audio == "always":
+        draft.settled["audio"] = True
+        draft.change("audio", False, True, f"{draft.model} always generates audio")
     if request.n > capabilities.max_n:
         draft.settled["n"] = capabilities.max_n
         draft.change("n", request.n, capabilities.max_n, f"{draft.model} makes no more at once")

@@ -145,7 +145,7 @@ def reason_of(error: Exception) -> str:
     return f"{name}: {said}" if said else name
 
 
-def cause_of(error: Exception) -> Exception | None:
+def safe_cause(error: Exception) -> Exception | None:
     """Return an error as a cause to keep; one about the protocol repeats headers, with the key."""
     return None if isinstance(error, httpx.ProtocolError) else error
 
