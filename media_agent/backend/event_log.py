@@ -46,7 +46,7 @@ class EventLog:
     def done_with(self) -> int:
         """How many events, from the first on, every observer has dealt with and come back."""
         with self._changed:
-            return self._slowest()
+            return self._find_slowest()
 
     def publish(self, event: BackendEvent) -> int:
         """Add an event, from any thread, and return its number, counted from 0.
@@ -66,7 +66,7 @@ class EventLog:
         return number
 
     def stop_waiting(self) -> None:
-        """Let the publisher go on whatever the observers do, from now on."""
+        """From now on, never make the publisher wait for observers."""
         with self._changed:
             self._waits = False
             self._changed.notify_all()
@@ -78,7 +78,7 @@ class EventLog:
             self._observers.append(observer)
         try:
             while True:
-                for number, event in self._unseen(observer):
+                for number, event in self._read_unseen(observer):
                     yield event
                     if isinstance(event, TerminalEvent):
                         return
@@ -88,9 +88,9 @@ class EventLog:
             self._leave(observer)
 
     def _has_room(self) -> bool:
-        return not self._waits or self._published - self._slowest() < self._capacity
+        return not self._waits or self._published - self._find_slowest() < self._capacity
 
-    def _slowest(self) -> int:
+    def _find_slowest(self) -> int:
         return min((each.next_number for each in self._observers), default=self._published)
 
     def _newest_is_progress(self) -> bool:
@@ -99,10 +99,10 @@ class EventLog:
     def _wake(self, observer: _Observer) -> None:
         try:
             observer.loop.call_soon_threadsafe(observer.news.set)
-        except RuntimeError:  # its loop is closed: nobody reads any more
+        except RuntimeError:  # its loop is closed, so it reads no more
             self._observers.remove(observer)
 
-    def _unseen(self, observer: _Observer) -> list[tuple[int, BackendEvent]]:
+    def _read_unseen(self, observer: _Observer) -> list[tuple[int, BackendEvent]]:
         observer.news.clear()
         with self._changed:
             return [entry for entry in self._events if entry[0] >= observer.next_number]

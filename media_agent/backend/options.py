@@ -22,67 +22,71 @@ def check_options(options: dict[str, JsonValue], capabilities: Capabilities) -> 
     mismatches = []
     for name, value in options.items():
         reason = (
-            _fault(specs[name], value)
+            _find_problem(specs[name], value)
             if name in specs
             else f"{capabilities.backend} has no such option; {did_you_mean(name, specs)}"
         )
         if reason is not None:
             mismatches.append(Mismatch(f"option {name}", json.dumps(value), reason))
-    for spec, value in _raw(options, capabilities):
+    for spec, value in _find_raw(options, capabilities):
         said = value if isinstance(value, str) else json.dumps(value)
-        mismatches += [Mismatch(f"option {spec.name}", said, why) for why in _misused(spec, value)]
+        mismatches += [
+            Mismatch(f"option {spec.name}", said, why) for why in _find_misuse(spec, value)
+        ]
     return mismatches
 
 
-def raw_options(options: dict[str, JsonValue], capabilities: Capabilities) -> list[str]:
-    """Return the options that hand on fields of the service's own: what they cost nobody knows."""
-    return [spec.name for spec, _ in _raw(options, capabilities)]
+def list_raw_options(options: dict[str, JsonValue], capabilities: Capabilities) -> list[str]:
+    """Return the options that pass on the service's own fields, whose cost is unknown."""
+    return [spec.name for spec, _ in _find_raw(options, capabilities)]
 
 
-def _raw(
+def _find_raw(
     options: dict[str, JsonValue], capabilities: Capabilities
 ) -> Iterator[tuple[OptionSpec, JsonValue]]:
-    """Yield every option that hands fields on, with its value, said here or in the settings."""
+    """Yield every option that passes fields on, with its value from the request or settings."""
     for spec in capabilities.options:
         value = options.get(spec.name, spec.default)
         if spec.reserved is not None and value not in (None, "", "{}", {}):
             yield spec, value
 
 
-def _misused(spec: OptionSpec, value: JsonValue) -> Iterator[str]:
-    """Yield what such an option says that it may not say, at any depth and in any spelling."""
+def _find_misuse(spec: OptionSpec, value: JsonValue) -> Iterator[str]:
+    """Yield the reserved fields that such an option sets, at any depth and in any spelling."""
     try:
-        fields = json.loads(value, parse_constant=_no_number) if isinstance(value, str) else value
+        fields = (
+            json.loads(value, parse_constant=_refuse_constant) if isinstance(value, str) else value
+        )
         json.dumps(fields, ensure_ascii=False, allow_nan=False).encode()
     except (ValueError, RecursionError) as error:
         yield f"it cannot be sent as JSON: {error}"
         return
     if not isinstance(fields, dict):
-        yield 'it is no JSON object, such as {"name": 1}'
+        yield 'it is not a JSON object, such as {"name": 1}'
         return
-    reserved = {_bare(name): instead for name, instead in (spec.reserved or {}).items()}
-    for name in _names_in(fields):
-        instead = reserved.get(_bare(name))
+    reserved = {_normalise(name): instead for name, instead in (spec.reserved or {}).items()}
+    for name in _walk_names(fields):
+        instead = reserved.get(_normalise(name))
         if instead is not None:
-            yield f"{name!r} may not be set here: say {instead}, which is planned and priced"
+            yield f"{name!r} must not be set here: use {instead}, which is planned and priced"
 
 
-def _names_in(value: JsonValue) -> Iterator[str]:
+def _walk_names(value: JsonValue) -> Iterator[str]:
     if isinstance(value, dict):
         for name, inner in value.items():
             yield name
-            yield from _names_in(inner)
+            yield from _walk_names(inner)
     elif isinstance(value, list):
         for inner in value:
-            yield from _names_in(inner)
+            yield from _walk_names(inner)
 
 
-def _bare(name: str) -> str:
+def _normalise(name: str) -> str:
     return re.sub(r"[\W_]", "", unicodedata.normalize("NFKC", name).casefold())
 
 
-def _no_number(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no number of JSON")
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a JSON number")
 
 
 def check_settings(settings: BackendSettings, capabilities: Capabilities) -> None:
@@ -133,13 +137,13 @@ def _read(spec: OptionSpec, text: str) -> JsonValue:
         value: JsonValue = json.loads(text)
     except ValueError:
         value = text
-    fault = _fault(spec, value)
+    fault = _find_problem(spec, value)
     if fault is not None:
         raise InvalidRequestError(f"option {spec.name}={text}: {fault}", hint=spec.description)
     return value
 
 
-def _fault(spec: OptionSpec, value: JsonValue) -> str | None:
+def _find_problem(spec: OptionSpec, value: JsonValue) -> str | None:
     """Return what is wrong with a value, None if nothing."""
     if not _has_type(spec, value):
         return f"not of type {spec.type}"

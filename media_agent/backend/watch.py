@@ -1,7 +1,7 @@
 """One piece of work at a service, asked after again and again: what an answer means, and no answer.
 
 A failed poll says nothing about the work. Patience is counted in pauses between polls: a clock also
-counts when nobody waits, and it jumps.
+counts when nothing waits, and it jumps.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from media_agent.backend.fence import from_plugin
+from media_agent.backend.fence import await_plugin
 from media_agent.errors import (
     BackendRateLimitError,
     BackendResponseError,
@@ -35,7 +35,7 @@ from media_agent_schemas.jobs import OperationRef
 
 _REFUSED_POLL = (RequestError, ModelRetiredError)  # about the poll, not about the work
 _UNANSWERED_POLL = (BackendUnavailableError, BackendResponseError)
-_LONGEST_WISH = 120.0  # seconds between two polls, whatever the provider asks for
+_LONGEST_PAUSE = 120.0  # seconds between two polls, whatever the provider asks for
 _STOP_SECONDS = 0.7  # that a video has to arrive in when the job is to stop
 
 
@@ -52,7 +52,7 @@ class Service:
 
 
 class Watch:
-    """What this process knows of one operation beside what the provider says."""
+    """What this process knows of one operation, in addition to the provider's replies."""
 
     def __init__(self, service: Service, ref: OperationRef) -> None:
         self._service = service
@@ -63,7 +63,7 @@ class Watch:
         self.is_first = False
         """Whether this process sent the work and was answered ever since: nobody resumed it."""
         self._wake = asyncio.Event()
-        self._wished_pause = 0.0
+        self._requested_pause = 0.0
         self._cancel_asked_at: float | None = None  # of what was waited
         self._cancel_is_refused = False
 
@@ -72,10 +72,10 @@ class Watch:
         """Whether it was waited for as long as it is allowed to take."""
         return self.waited >= self._allowed
 
-    def wish(self, seconds: float) -> None:
+    def request_pause(self, seconds: float) -> None:
         """Poll no sooner than in so many seconds, within reason."""
-        wished = min(seconds, max(_LONGEST_WISH, self._service.longest_poll_seconds))
-        self._wished_pause = max(self._wished_pause, wished)
+        wished = min(seconds, max(_LONGEST_PAUSE, self._service.longest_poll_seconds))
+        self._requested_pause = max(self._requested_pause, wished)
 
     async def cancel(self) -> None:
         """Ask the provider to stop; where it cannot, no more is waited for."""
@@ -98,16 +98,16 @@ class Watch:
             OperationNotFoundError: the provider knows nothing of it.
         """
         try:
-            event = await self._asked()
+            event = await self._poll()
         except BackendRateLimitError as error:
             wished = error.retry_after
-            self.wish(self._service.longest_poll_seconds if wished is None else wished)
+            self.request_pause(self._service.longest_poll_seconds if wished is None else wished)
             return None
         except VideoNotFetchedError as error:  # the work is over; a resume fetches it
-            return self._not_fetched(error)
+            return self._end_unfetched(error)
         except (*_UNANSWERED_POLL, *_REFUSED_POLL) as error:
             self.is_first = False
-            if (end := self.cancelled()) is not None:
+            if (end := self.end_cancelled()) is not None:
                 return end
             hint = None if isinstance(error, _REFUSED_POLL) else error.hint
             raise BackendUnavailableError(error.message, hint=hint) from error
@@ -117,16 +117,16 @@ class Watch:
             return JobCancelled(model=self.ref.model)
         if self._cancel_asked_at is not None and isinstance(event, JobFailed):
             facts = event.model_dump(exclude={"type", "error"})
-            said = f"{self._service.name} said after the cancel: {event.error.message}"
+            said = f"{self._service.name} reported after the cancel: {event.error.message}"
             return JobCancelled.model_validate({**facts, "warnings": (*event.warnings, said)})
         return event
 
-    def cancelled(self) -> JobCancelled | None:
-        """Return the end when a cancel was asked for, and no more is to be heard of it."""
+    def end_cancelled(self) -> JobCancelled | None:
+        """Return the terminal event of a cancelled operation once the waiting is over."""
         name, work = self._service.name, self.ref.operation_id
         if self._cancel_is_refused:
             billed = " and is billed" if self._service.bills else ""
-            said = f"{name} cannot stop {work}: it goes on there{billed}"
+            said = f"{name} cannot stop {work}: it continues there{billed}"
             return JobCancelled(model=self.ref.model, warnings=(said,))
         asked_at = self._cancel_asked_at
         if asked_at is None or self.waited < asked_at + self._service.cancel_grace_seconds:
@@ -134,7 +134,7 @@ class Watch:
         said = f"{name} took the cancel of {work} and has not confirmed it: {self._may_finish}"
         return JobCancelled(model=self.ref.model, warnings=(said,))
 
-    async def too_late(self) -> JobOutcomeUnknown:
+    async def give_up(self) -> JobOutcomeUnknown:
         """Return the end of the waiting; what was resumed is wanted, and is not stopped."""
         name = self._service.name
         said = f"{name} has not finished {self.ref.operation_id} within {self._allowed:g} s"
@@ -149,28 +149,28 @@ class Watch:
         return JobOutcomeUnknown(model=self.ref.model, error=to_info(too_late))
 
     async def pause(self, seconds: float, sleep: Callable[[float], Awaitable[None]]) -> None:
-        """Sleep, as long as the provider wishes, but through no cancel and no deadline."""
+        """Sleep as long as the provider requested, but not beyond a cancel or the deadline."""
         ends = [self._allowed]
         if self._cancel_asked_at is not None:
             ends.append(self._cancel_asked_at + self._service.cancel_grace_seconds)
-        wished = max(seconds, self._wished_pause)
+        wished = max(seconds, self._requested_pause)
         seconds = max(0.0, min(wished, *(end - self.waited for end in ends)))
         tasks = (asyncio.ensure_future(sleep(seconds)), asyncio.ensure_future(self._wake.wait()))
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             if tasks[0].done():
                 self.waited += seconds
-                self._wished_pause = 0.0
+                self._requested_pause = 0.0
         finally:
             for task in tasks:
                 task.cancel()
             self._wake.clear()
 
-    async def _asked(self) -> BackendEvent:
+    async def _poll(self) -> BackendEvent:
         """Poll; a video that is still on its way when the job is to stop is left to a later run."""
         self.is_fetching = False
         status = self._service.status(self.ref)
-        polling = asyncio.create_task(from_plugin(f"{self._service.name}: status()", status))
+        polling = asyncio.create_task(await_plugin(f"{self._service.name}: status()", status))
         try:
             while not polling.done():
                 is_last = self.is_fetching and self._cancel_asked_at is not None
@@ -184,7 +184,7 @@ class Watch:
             polling.cancel()
             await asyncio.gather(polling, return_exceptions=True)
 
-    def _not_fetched(self, error: VideoNotFetchedError) -> JobOutcomeUnknown:
+    def _end_unfetched(self, error: VideoNotFetchedError) -> JobOutcomeUnknown:
         info = to_info(error)
         again = "media-agent jobs resume fetches it again"
         way_out = f"{info.hint}; {again}" if info.hint else again
@@ -193,7 +193,7 @@ class Watch:
 
     @property
     def _allowed(self) -> float:
-        """How many seconds are waited, without end where nobody said."""
+        """The number of seconds to wait; infinite where none is given."""
         allowed = self.ref.data.get("deadline_seconds")
         return allowed if isinstance(allowed, int | float) else math.inf
 

@@ -1,8 +1,8 @@
 """What happens in the worker thread: chunks become a video, and the end becomes one event.
 
 Three stages run at the same time, each at most a little ahead of the next: chunks are generated,
-decoded, and here encoded and written. On disk comes first the chunk, then the state to go on from
-it, then it is announced: whatever is announced can be gone on from, also after a kill.
+decoded, and here encoded and written. On disk comes first the chunk, then the state to resume from
+it, then it is announced: whatever is announced can be resumed from, also after a kill.
 """
 
 import logging
@@ -80,17 +80,17 @@ class Worker:
         """Do the work; whatever happens ends in one terminal event."""
         self._operation.log.publish(JobStarted())
         try:
-            terminal = self._ended()
-        except BaseException as error:  # noqa: BLE001  # what the backend says of itself is broken
+            terminal = self._run_to_end()
+        except BaseException as error:  # noqa: BLE001  # what the backend declares is broken
             terminal = JobFailed(error=to_info(_as_known(error, self._operation)))
         self._operation.log.publish(terminal)
 
-    def _ended(self) -> TerminalEvent:
+    def _run_to_end(self) -> TerminalEvent:
         try:
             with self._open_videos() as videos:
                 return self._make(videos)
         except BaseException as error:  # noqa: BLE001  # the video could not be opened or closed
-            return self._failed(error, ())
+            return self._fail(error, ())
 
     def _open_videos(self) -> Videos:
         self._context.check()
@@ -107,20 +107,20 @@ class Worker:
     def _make(self, videos: Videos) -> TerminalEvent:
         try:
             self._fill(videos)
-            paths = [video.finish("video.mp4", tags=self._tags()) for video in videos]
-            return JobCompleted(**dict(self._delivery(tuple(map(describe, paths)))))
+            paths = [video.finish("video.mp4", tags=self._build_tags()) for video in videos]
+            return JobCompleted(**dict(self._build_delivery(tuple(map(describe, paths)))))
         except JobCancelledError:
-            return JobCancelled(**dict(self._delivery(self._partial(videos))))
+            return JobCancelled(**dict(self._build_delivery(self._save_partials(videos))))
         except BaseException as error:  # noqa: BLE001  # the engine's own errors become data
-            return self._failed(error, self._partial(videos))
+            return self._fail(error, self._save_partials(videos))
 
     def _fill(self, videos: Videos) -> None:
-        wanted = _wanted_frames(self._operation.request)
+        wanted = _count_wanted(self._operation.request)
         self._count(videos)
         videos.check_whole()
         with (
-            prefetch(self._generated(videos.frames, wanted)) as chunks,
-            prefetch(self._decoded(chunks)) as decoded,
+            prefetch(self._generate(videos.frames, wanted)) as chunks,
+            prefetch(self._decode(chunks)) as decoded,
         ):
             try:
                 self._write(videos, decoded, wanted)
@@ -129,23 +129,23 @@ class Worker:
         if videos.chunks == 0:
             raise GenerationFailedError("the backend made no frames")
         if wanted is not None and videos.frames < wanted:
-            self._context.warn(f"{wanted} frames were asked, {videos.frames} were made")
+            self._context.warn(f"{wanted} frames were requested, {videos.frames} were generated")
 
-    def _generated(self, frames: int, wanted: int | None) -> Iterator[Chunk]:
-        """Yield chunks until there are enough frames, or as far as that can be told."""
+    def _generate(self, frames: int, wanted: int | None) -> Iterator[Chunk]:
+        """Yield chunks until there are enough frames, as far as they can be counted here."""
         with _closing(self._source.generate(self._operation.request, self._context)) as chunks:
             while wanted is None or frames < wanted:
                 self._context.check()
-                with self._timed("generate"):
+                with self._measure("generate"):
                     chunk = next(chunks, None)
                 if chunk is None:
                     return
                 frames += 0 if callable(chunk.frames) else chunk.frames.shape[-4]
                 yield chunk
 
-    def _decoded(self, chunks: Iterator[Chunk]) -> Iterator[tuple[Chunk, "Frames"]]:
+    def _decode(self, chunks: Iterator[Chunk]) -> Iterator[tuple[Chunk, "Frames"]]:
         for chunk in chunks:
-            with self._timed("decode"):
+            with self._measure("decode"):
                 frames = chunk.frames() if callable(chunk.frames) else chunk.frames
             yield chunk, frames if self._operation.request.n > 1 else frames[None]
 
@@ -161,8 +161,8 @@ class Worker:
 
     def _add(self, videos: Videos, chunk: Chunk, frames: "Frames") -> None:
         if chunk.index != videos.chunks:
-            raise GenerationFailedError(f"got chunk {chunk.index}; {videos.chunks} comes next")
-        with self._timed("encode"):
+            raise GenerationFailedError(f"got chunk {chunk.index}; expected chunk {videos.chunks}")
+        with self._measure("encode"):
             videos.add(frames)
         if self._first_chunk_seconds is None:
             self._first_chunk_seconds = self._clock() - self._started
@@ -189,7 +189,7 @@ class Worker:
         video.forget_states(keep=self._operation.keep_states, known=self._known_state)
 
     @contextmanager
-    def _timed(self, phase: str) -> Iterator[None]:
+    def _measure(self, phase: str) -> Iterator[None]:
         began = self._clock()
         try:
             yield
@@ -199,16 +199,16 @@ class Worker:
     def _count(self, videos: Videos) -> None:
         self._chunks, self._frames = videos.chunks, videos.frames
 
-    def _partial(self, videos: Videos) -> tuple[Artifact, ...]:
-        return tuple(part for video in videos for part in self._partial_of(video))
+    def _save_partials(self, videos: Videos) -> tuple[Artifact, ...]:
+        return tuple(part for video in videos for part in self._save_partial(video))
 
-    def _partial_of(self, video: Video) -> tuple[Artifact, ...]:
+    def _save_partial(self, video: Video) -> tuple[Artifact, ...]:
         if video.chunks == 0:
             return ()
         try:
-            path = video.finish("video.partial.mp4", tags=self._tags())
+            path = video.finish("video.partial.mp4", tags=self._build_tags())
         except (OSError, MediaAgentError) as error:
-            self._context.warn(f"the video so far stays as it grew, in {video.part_path}: {error}")
+            self._context.warn(f"the video so far is in {video.part_path}: {error}")
             path = video.part_path
         try:
             return (describe(path, ArtifactKind.PARTIAL_VIDEO),)
@@ -216,14 +216,14 @@ class Worker:
             self._context.warn(f"the video so far cannot be read: {error}")
             return ()
 
-    def _failed(self, error: BaseException, artifacts: tuple[Artifact, ...]) -> TerminalEvent:
+    def _fail(self, error: BaseException, artifacts: tuple[Artifact, ...]) -> TerminalEvent:
         if isinstance(error, JobCancelledError):
-            return JobCancelled(**dict(self._delivery(artifacts)))
+            return JobCancelled(**dict(self._build_delivery(artifacts)))
         known = _as_known(error, self._operation)
         logger.debug("%s failed", self._operation.ref.operation_id, exc_info=error)
-        return JobFailed(error=to_info(known), **dict(self._delivery(artifacts)))
+        return JobFailed(error=to_info(known), **dict(self._build_delivery(artifacts)))
 
-    def _delivery(self, artifacts: tuple[Artifact, ...]) -> Delivery:
+    def _build_delivery(self, artifacts: tuple[Artifact, ...]) -> Delivery:
         operation = self._operation
         facts = self._source.capabilities(operation.ref.model)
         return Delivery(
@@ -244,7 +244,7 @@ class Worker:
             ),
         )
 
-    def _tags(self) -> dict[str, str]:
+    def _build_tags(self) -> dict[str, str]:
         ref = self._operation.ref
         return {"title": ref.operation_id, "comment": f"generated by {ref.backend}/{ref.model}"}
 
@@ -259,7 +259,7 @@ def _closing(chunks: Iterator[Chunk]) -> Iterator[Iterator[Chunk]]:
             chunks.close()
 
 
-def _wanted_frames(request: VideoRequest) -> int | None:
+def _count_wanted(request: VideoRequest) -> int | None:
     if request.endless:
         return None
     if request.num_frames is not None:
@@ -283,7 +283,7 @@ def _as_known(error: BaseException, operation: Operation) -> MediaAgentError:
 
 
 def _keep_traceback(error: BaseException, path: Path) -> str | None:
-    """Write where the error came from, for whoever mends it, and say where that is."""
+    """Write the traceback to a file, for debugging, and return a hint that names it."""
     try:
         path.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
     except OSError as trouble:

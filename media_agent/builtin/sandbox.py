@@ -61,7 +61,7 @@ _OPTIONS = (
         type="number",
         default=0,
         minimum=0,
-        description="Time to pretend to work, in seconds for the whole video.",
+        description="Simulated working time for the whole video, in seconds.",
     ),
     OptionSpec(
         name="price_per_second",
@@ -135,32 +135,32 @@ class SandboxBackend(LocalBackend):
         """Say what the slate can do: nearly everything that needs no image."""
         if model not in (None, _MODEL):
             raise self.unknown_model(str(model), [_MODEL])
-        return _CAPABILITIES.model_copy(update={"missing": _missing()})
+        return _CAPABILITIES.model_copy(update={"missing": _find_missing()})
 
     def estimate(self, request: VideoRequest) -> Estimate:
         """Return the invented price and latency."""
         seconds = request.seconds()
-        price = self._number(request, "price_per_second")
+        price = self._read_number(request, "price_per_second")
         return Estimate(
             cost_usd=None if seconds is None else price * seconds,
-            seconds=self._number(request, "latency_seconds"),
+            seconds=self._read_number(request, "latency_seconds"),
             source="invented by the sandbox",
         )
 
     async def submit(
         self, request: VideoRequest, *, key: str, resume: ResumeToken | None = None
     ) -> OperationRef:
-        """Queue the work, or fail if told to."""
-        if self._failing_chunk(request) == "submit":
-            raise self._fault(request, "submit")
+        """Queue the work, or fail if an option asks for it."""
+        if self._read_failing_chunk(request) == "submit":
+            raise self._make_fault(request, "submit")
         return await super().submit(request, key=key, resume=resume)
 
     def generate(self, request: VideoRequest, context: GenerationContext) -> Iterator[Chunk]:
         """Yield the slate in chunks of at most a second."""
         if request.size is None or request.fps is None:
             raise InvalidRequestError("the request has no size or no fps; a plan sets them")
-        if _missing() is not None:
-            raise BackendUnavailableError(f"{_NAME}/{_MODEL} needs {_missing()}")
+        if _find_missing() is not None:
+            raise BackendUnavailableError(f"{_NAME}/{_MODEL} needs {_find_missing()}")
         from media_agent.builtin.slate import Slate
 
         slate = Slate(request)
@@ -169,8 +169,8 @@ class SandboxBackend(LocalBackend):
         steering = Steering(context, chunks=chunks)
         index = 0 if context.resume is None else context.resume.next_chunk
         while not steering.ends_before(index):
-            if self._failing_chunk(request) == index:
-                raise self._fault(request, f"chunk {index}")
+            if self._read_failing_chunk(request) == index:
+                raise self._make_fault(request, f"chunk {index}")
             self._pretend_to_work(request, context, index, size)
             yield Chunk(
                 index,
@@ -189,7 +189,7 @@ class SandboxBackend(LocalBackend):
         frames = request.num_frames
         done = None if frames is None else min(1.0, index * size / frames)
         chunks = 1 if frames is None else -(-frames // size)
-        left = self._number(request, "latency_seconds") / chunks
+        left = self._read_number(request, "latency_seconds") / chunks
         context.report("draw", done)
         while left > 0:
             context.check()
@@ -197,19 +197,19 @@ class SandboxBackend(LocalBackend):
             left -= _PAUSE
         context.check()
 
-    def _option(self, request: VideoRequest, name: str) -> JsonValue:
+    def _read_option(self, request: VideoRequest, name: str) -> JsonValue:
         given = {**self.settings.options, **request.options.get(self.name, {})}
         default = next(option.default for option in _OPTIONS if option.name == name)
         return given.get(name, default)
 
-    def _number(self, request: VideoRequest, name: str) -> float:
-        value = self._option(request, name)
+    def _read_number(self, request: VideoRequest, name: str) -> float:
+        value = self._read_option(request, name)
         if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
             raise InvalidRequestError(f"sandbox option {name} is {value!r}, not a number from 0 up")
         return float(value)
 
-    def _failing_chunk(self, request: VideoRequest) -> int | Literal["submit"] | None:
-        place = str(self._option(request, "fail_at"))
+    def _read_failing_chunk(self, request: VideoRequest) -> int | Literal["submit"] | None:
+        place = str(self._read_option(request, "fail_at"))
         match place.partition(":"):
             case ("never", "", ""):
                 return None
@@ -221,9 +221,9 @@ class SandboxBackend(LocalBackend):
             f"sandbox option fail_at is {place!r}", hint='say "never", "submit" or "chunk:N"'
         )
 
-    def _fault(self, request: VideoRequest, place: str) -> Exception:
-        kind = str(self._option(request, "fault"))
-        said = f"the sandbox was told to fail at {place}"
+    def _make_fault(self, request: VideoRequest, place: str) -> Exception:
+        kind = str(self._read_option(request, "fault"))
+        said = f"the sandbox failed as requested at {place}"
         if kind == "crash":
             return RuntimeError(said)
         if kind not in _FAULTS:
@@ -233,7 +233,7 @@ class SandboxBackend(LocalBackend):
         return _FAULTS[kind](said, hint="leave out the option fail_at")
 
 
-def _missing() -> str | None:
+def _find_missing() -> str | None:
     return lacking("local", "numpy", "PIL")
 
 

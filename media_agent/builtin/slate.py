@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from media_agent.errors import InvalidRequestError
-from media_agent.video.codec import frame_rate
+from media_agent.video.codec import to_frame_rate
 from media_agent.video.text import wrap
 from media_agent_schemas.request import VideoRequest
 
@@ -28,7 +28,7 @@ class Slate:
             raise InvalidRequestError("the request has no size or no fps; a plan sets them")
         self._request = request
         self._width, self._height = request.size.width, request.size.height
-        self._fps = frame_rate(request.fps)
+        self._fps = to_frame_rate(request.fps)
         letters = max(_SMALLEST_LETTERS, min(self._height // 14, self._width // 20))
         self._font = ImageFont.load_default(size=letters)
         self._has_letters = self._width >= 60 and self._height >= 40
@@ -36,8 +36,8 @@ class Slate:
         self._side = max(2, min(self._width, self._height) // 8)
         self._square_top = self._height - self._side - self._side // 2
         self._counter_top = self._square_top - self._line - 2
-        self._shots = _first_frames(request)
-        self._square = _square_color(request.seed)
+        self._shots = _list_first_frames(request)
+        self._square = _pick_color(request.seed)
         self._board: tuple[str, Image.Image] | None = None
 
     def frames(self, first: int, end: int, prompt: str | None = None) -> "Frames":
@@ -47,16 +47,16 @@ class Slate:
         """
         drawn = np.empty((end - first, self._height, self._width, 3), np.uint8)
         for number in range(first, end):
-            drawn[number - first] = self._frame(number, prompt or self.prompt_at(number))
+            drawn[number - first] = self._draw_frame(number, prompt or self.prompt_at(number))
         return drawn
 
     def prompt_at(self, frame: int) -> str:
-        """Return the prompt of the shot that this frame lies in."""
+        """Return the prompt of the shot that contains this frame."""
         prompts = [prompt for start, prompt in self._shots if start <= frame]
         return prompts[-1] if prompts else ""
 
-    def _frame(self, number: int, prompt: str) -> "Frames":
-        image = self._board_for(prompt).copy()
+    def _draw_frame(self, number: int, prompt: str) -> "Frames":
+        image = self._prepare_board(prompt).copy()
         draw = ImageDraw.Draw(image)
         if self._has_letters:
             total = self._request.num_frames
@@ -66,7 +66,7 @@ class Slate:
         draw.rectangle(self._place(number), fill=self._square)
         return np.asarray(image, np.uint8)
 
-    def _board_for(self, prompt: str) -> Image.Image:
+    def _prepare_board(self, prompt: str) -> Image.Image:
         if self._board is None or self._board[0] != prompt:
             self._board = (prompt, self._draw_board(prompt))
         return self._board[1]
@@ -78,7 +78,7 @@ class Slate:
         draw = ImageDraw.Draw(board)
         room = self._width - 2 * self._margin
         most = (self._counter_top - self._margin) // self._line
-        facts = wrap(self._facts(), room, draw, self._font, most=3)
+        facts = wrap(self._describe(), room, draw, self._font, most=3)
         prompt_lines = max(1, most - 1 - len(facts))
         rows = [
             wrap(_MARK, room, draw, self._font, most=1)[0],
@@ -90,7 +90,7 @@ class Slate:
             draw.text(position, text, fill=_INK if place else _WARNING, font=self._font)
         return board
 
-    def _facts(self) -> str:
+    def _describe(self) -> str:
         request = self._request
         frames = request.num_frames
         length = "endless" if frames is None else f"{float(frames / self._fps):g} s"
@@ -109,16 +109,16 @@ class Slate:
         return left, top, left + self._side - 1, top + self._side - 1
 
 
-def _first_frames(request: VideoRequest) -> list[tuple[int, str]]:
+def _list_first_frames(request: VideoRequest) -> list[tuple[int, str]]:
     """Return the first frame of every shot and its prompt."""
     shots = request.storyboard()
-    fps = frame_rate(request.fps or 1)
+    fps = to_frame_rate(request.fps or 1)
     ends = accumulate(shot.duration or 0 for shot in shots)
     starts = [0, *(round(seconds * fps) for seconds in ends)]
     return [(start, shot.prompt) for start, shot in zip(starts, shots, strict=False)]
 
 
-def _square_color(seed: int | None) -> tuple[int, int, int]:
+def _pick_color(seed: int | None) -> tuple[int, int, int]:
     """Return a strong colour that tells neighbouring seeds apart."""
     hue = (seed or 0) * 0.618034 % 1
     red, green, blue = colorsys.hsv_to_rgb(hue, 0.85, 0.75)

@@ -4,53 +4,53 @@ import asyncio
 from typing import Literal
 
 from media_agent.cli.progress import ProgressLine
-from media_agent.cli.run_job import kept
-from media_agent.cli.screen import say, tell, tell_json
-from media_agent.cli.signals import Interruption, cancelled_by_signals, let_finish
+from media_agent.cli.run_job import describe_kept
+from media_agent.cli.screen import write_json, write_stderr, write_stdout
+from media_agent.cli.signals import Interruption, cancel_on_signals, let_finish
 from media_agent.client import VideoClient
 from media_agent.errors import exit_code, in_full
 from media_agent_schemas.jobs import JobStatus, VideoJob
 
 
-async def go_on(job_id: str | None, *, take_over: bool, json: bool) -> int:
+async def resume_jobs(job_id: str | None, *, take_over: bool, json: bool) -> int:
     """Resume one job or all whose process is gone; return the exit code of the first bad end."""
-    with cancelled_by_signals() as interruption:
+    with cancel_on_signals() as interruption:
         try:
             async with VideoClient() as client:
-                wanted = [job_id] if job_id is not None else await _orphans(client)
+                wanted = [job_id] if job_id is not None else await _list_orphans(client)
                 if not wanted:
-                    say("no jobs to resume")
+                    write_stderr("no jobs to resume")
                 ends = [
-                    await _resumed(client, each, interruption, take_over=take_over)
+                    await _resume(client, each, interruption, take_over=take_over)
                     for each in wanted
                 ]
         except asyncio.CancelledError:
             if interruption.number is None:
                 raise
-            say("stopped; media-agent jobs list shows its state")
+            write_stderr("stopped; media-agent jobs list shows its state")
             return interruption.exit_code
     for job in ends:
-        tell_json(job, indent=None) if json else _tell_end(job)
+        write_json(job, indent=None) if json else _report_end(job)
     return next((code for code in map(_exit_code, ends) if code), 0)
 
 
 async def reconcile(job_id: str | None, *, json: bool) -> int:
     """Report what is known of work whose reply was lost."""
     async with VideoClient() as client:
-        wanted = [job_id] if job_id is not None else await _unknown(client)
+        wanted = [job_id] if job_id is not None else await _list_unknown(client)
         data = []
         for each in wanted:
-            _say_where_it_looks(await client.get(each))
+            _announce_lookup(await client.get(each))
             finding = await client.reconcile(each)
             ref = None if finding.ref is None else finding.ref.operation_id
             row = {"job": each, "status": finding.job.status, "ref": ref, "said": finding.said}
             data.append(row)
             if not json:
-                tell(f"{each}: {finding.said}")
+                write_stdout(f"{each}: {finding.said}")
     if json:
-        tell_json({"data": data})
+        write_json({"data": data})
     elif not wanted:
-        tell("no jobs with an unknown outcome")
+        write_stdout("no jobs with an unknown outcome")
     return 0
 
 
@@ -59,76 +59,76 @@ async def cancel(job_id: str) -> int:
     async with VideoClient() as client:
         job = await client.cancel(job_id)
     if job.status.is_terminal:
-        tell(f"{job_id}: {job.status}")
+        write_stdout(f"{job_id}: {job.status}")
     else:
-        tell(f"{job_id}: stop requested; its process stops it shortly")
+        write_stdout(f"{job_id}: stop requested; its process stops it shortly")
     return 0
 
 
-async def change(
+async def change_prompt(
     job_id: str, prompt: str, *, at: Literal["next", "now"] | int, allow_unknown_words: bool
 ) -> int:
     """Change the prompt of a video, and report it."""
     async with VideoClient() as client:
         await client.steer(job_id, prompt, at=at, allow_unknown_words=allow_unknown_words)
         start = {"next": "with the next chunk", "now": "now"}.get(str(at), f"after {at} chunks")
-        _tell_queued(client, job_id, "prompt change", f"takes effect {start}")
+        _write_queued(client, job_id, "prompt change", f"takes effect {start}")
     return 0
 
 
-async def end(job_id: str) -> int:
+async def finish_video(job_id: str) -> int:
     """End a video with its next chunk, and report it."""
     async with VideoClient() as client:
         await client.finish(job_id)
-        _tell_queued(client, job_id, "finish", "ends the video with the next chunk")
+        _write_queued(client, job_id, "finish", "ends the video with the next chunk")
     return 0
 
 
-def _tell_queued(client: VideoClient, job_id: str, what: str, effect: str) -> None:
+def _write_queued(client: VideoClient, job_id: str, what: str, effect: str) -> None:
     if client.is_running(job_id):
-        tell(f"{job_id}: {what} queued; it {effect}")
+        write_stdout(f"{job_id}: {what} queued; it {effect}")
     else:
-        tell(f"{job_id}: {what} queued, but its process is gone; jobs resume applies it")
+        write_stdout(f"{job_id}: {what} queued, but its process is gone; jobs resume applies it")
 
 
-async def _resumed(
+async def _resume(
     client: VideoClient, job_id: str, interruption: Interruption, *, take_over: bool
 ) -> VideoJob:
     job = await client.get(job_id)
     if job.status is not JobStatus.COMPLETED and (take_over or not client.is_running(job_id)):
         let_finish(client, job_id, job.plan, interruption)
-    _say_where_it_looks(job)
+    _announce_lookup(job)
     with ProgressLine(job.plan, frames=job.frames_ready) as progress:
         ended = await client.resume(job_id, take_over=take_over, on_event=progress)
     if job.status.is_terminal and ended.updated_at == job.updated_at:
-        say(f"{job_id} has already ended")
+        write_stderr(f"{job_id} has already ended")
     return ended
 
 
-def _say_where_it_looks(job: VideoJob) -> None:
+def _announce_lookup(job: VideoJob) -> None:
     """Announce what may take a minute."""
     if job.status is JobStatus.OUTCOME_UNKNOWN:
-        say(f"looking for {job.id} on {job.plan.backend}")
+        write_stderr(f"looking for {job.id} on {job.plan.backend}")
 
 
-async def _orphans(client: VideoClient) -> list[str]:
+async def _list_orphans(client: VideoClient) -> list[str]:
     return [job.id for job in await client.orphans()]
 
 
-async def _unknown(client: VideoClient) -> list[str]:
+async def _list_unknown(client: VideoClient) -> list[str]:
     """Return the jobs that may have been accepted without our knowing where, oldest first."""
     jobs = [job for job in await client.list() if job.status is JobStatus.OUTCOME_UNKNOWN]
-    return [job.id for job in reversed(jobs)] + await _orphans(client)
+    return [job.id for job in reversed(jobs)] + await _list_orphans(client)
 
 
-def _tell_end(job: VideoJob) -> None:
+def _report_end(job: VideoJob) -> None:
     if job.status is JobStatus.COMPLETED:
-        tell(f"{job.artifacts[0].path}: job {job.id}, record {job.record_path}")
+        write_stdout(f"{job.artifacts[0].path}: job {job.id}, record {job.record_path}")
         return
     if job.error is None:
-        say(f"{job.id}: {job.status}{kept(job)}")
+        write_stderr(f"{job.id}: {job.status}{describe_kept(job)}")
     else:
-        say(f"error: {job.id}: {in_full(job.error)}{kept(job)}")
+        write_stderr(f"error: {job.id}: {in_full(job.error)}{describe_kept(job)}")
 
 
 def _exit_code(job: VideoJob) -> int:

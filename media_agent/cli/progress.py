@@ -4,7 +4,7 @@ import sys
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from media_agent.cli.screen import one_line, say
+from media_agent.cli.screen import one_line, write_stderr
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -28,7 +28,7 @@ class ProgressLine:
         self._name = f"{plan.backend}/{plan.model}"
         self._phase = ""
         self._frames = frames if plan.origin is None else max(frames, plan.origin.frames)
-        self._bar = _bar() if _is_terminal() and not follow else None
+        self._bar = _make_bar() if _is_terminal() and not follow else None
         if self._bar is not None:
             self._task = self._bar.add_task(self._name, total=1.0)
 
@@ -62,7 +62,7 @@ class ProgressLine:
                 self._show_chunk(index, frames)
                 self._show_video(path)
             case PromptChanged(chunk=chunk, prompt=prompt):
-                say(f"{self._name}: from chunk {chunk + 1} on: {prompt}")
+                write_stderr(f"{self._name}: from chunk {chunk + 1} on: {prompt}")
             case JobCompleted() if self._bar is not None:
                 self._bar.update(self._task, completed=1.0)
             case _:
@@ -71,27 +71,29 @@ class ProgressLine:
     def _show_phase(self, phase: str, fraction: float | None) -> None:
         is_new, self._phase = phase != self._phase, phase
         if self._bar is not None:
-            self._bar.update(self._task, description=self._text(), completed=fraction)
+            self._bar.update(self._task, description=self._format_text(), completed=fraction)
         elif is_new:
-            say(f"{self._name}: {phase}")
+            write_stderr(f"{self._name}: {phase}")
 
     def _show_chunk(self, index: int, frames: int) -> None:
         self._frames += frames
         if self._bar is not None:
-            self._bar.update(self._task, description=self._text())
+            self._bar.update(self._task, description=self._format_text())
             return
         length = f", {self._frames / self._fps:.2f} s" if self._follows and self._fps else ""
-        say(f"{self._name}: chunk {index + 1}, {self._frames}{self._of_all()} frames{length}")
+        write_stderr(
+            f"{self._name}: chunk {index + 1}, {self._frames}{self._format_total()} frames{length}"
+        )
 
     def _show_video(self, path: str | None) -> None:
         if self._follows and path != self._path:
             self._path = path
-            say(f"watch it while it is generated: {path}")
+            write_stderr(f"watch it while it is generated: {path}")
 
-    def _text(self) -> str:
-        return f"{self._name}  {one_line(self._phase)}  {self._frames}{self._of_all()} frames"
+    def _format_text(self) -> str:
+        return f"{self._name}  {one_line(self._phase)}  {self._frames}{self._format_total()} frames"
 
-    def _of_all(self) -> str:
+    def _format_total(self) -> str:
         return "" if self._total is None else f" of {self._total}"
 
 
@@ -99,7 +101,7 @@ def _is_terminal() -> bool:
     return sys.stderr.isatty()
 
 
-def _bar() -> "Progress | None":
+def _make_bar() -> "Progress | None":
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 

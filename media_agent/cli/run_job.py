@@ -4,20 +4,20 @@ import asyncio
 import re
 from pathlib import Path
 
-from media_agent.cli.build_request import Order, planned
+from media_agent.cli.build_request import Order, plan_order
 from media_agent.cli.flags import OutputFlags
 from media_agent.cli.progress import ProgressLine
-from media_agent.cli.screen import say, tell, tell_json
-from media_agent.cli.signals import Interruption, cancelled_by_signals, let_finish
+from media_agent.cli.screen import write_json, write_stderr, write_stdout
+from media_agent.cli.signals import Interruption, cancel_on_signals, let_finish
 from media_agent.client import VideoClient
 from media_agent.errors import InvalidRequestError, JobNotFoundError, exit_code, in_full
 from media_agent.provenance.job_sheet import write_job_sheet
-from media_agent.routing.explain import changes_in, price_of
+from media_agent.routing.explain import describe_changes, price_of
 from media_agent.storage.files import free_bytes
 from media_agent_schemas.capabilities import Plan
 from media_agent_schemas.jobs import JobStatus, VideoJob
 
-_WORTH_SAYING = 10_000_000  # bytes on disk
+_WORTH_REPORTING = 10_000_000  # bytes on disk
 
 
 async def make(order: Order) -> int:
@@ -28,7 +28,7 @@ async def make(order: Order) -> int:
     """
     sheet = order.output.sheet
     _check_sheet(sheet, overwrite=order.output.overwrite)
-    with cancelled_by_signals() as interruption:
+    with cancel_on_signals() as interruption:
         try:
             async with VideoClient() as client:
                 job = await _make(client, order, interruption)
@@ -37,18 +37,18 @@ async def make(order: Order) -> int:
         except asyncio.CancelledError:
             if interruption.number is None:
                 raise
-            say("stopped before anything was generated")
+            write_stderr("stopped before anything was generated")
             return interruption.exit_code
     return _report(job, order.output, interruption)
 
 
 async def _make(client: VideoClient, order: Order, interruption: Interruption) -> VideoJob:
     output = order.output
-    request, plans = await planned(client, order)
+    request, plans = await plan_order(client, order)
     plan = plans[0]
     announce(plan, free_bytes=free_bytes(client.settings.data_dir))
     is_known = client.knows(order.idempotency_key)
-    out = _default_place(plan) if output.out is None and not is_known else output.out
+    out = _choose_place(plan) if output.out is None and not is_known else output.out
     job_id = client.new_job_id()
     let_finish(client, job_id, plan, interruption)
     with ProgressLine(plan, follow=output.follow) as progress:
@@ -65,13 +65,13 @@ async def _make(client: VideoClient, order: Order, interruption: Interruption) -
         except asyncio.CancelledError:
             if interruption.number is None:
                 raise
-            job = await _stopped(client, job_id)
-    for warning in unsaid(job, plan):
-        say(f"warning: {warning}")
+            job = await _get_stopped(client, job_id)
+    for warning in find_new_warnings(job, plan):
+        write_stderr(f"warning: {warning}")
     return job
 
 
-async def _stopped(client: VideoClient, job_id: str) -> VideoJob:
+async def _get_stopped(client: VideoClient, job_id: str) -> VideoJob:
     """Return the job that a signal ended, if it had begun."""
     try:
         return await client.get(job_id)
@@ -81,21 +81,25 @@ async def _stopped(client: VideoClient, job_id: str) -> VideoJob:
 
 def announce(plan: Plan, *, free_bytes: int | None = None) -> None:
     """Say on stderr what differs from what was asked, and what does not fit on the disk."""
-    for change in changes_in(plan):
-        say(f"adjusted: {change}")
+    for change in describe_changes(plan):
+        write_stderr(f"adjusted: {change}")
     if plan.segments:
         price = price_of(plan.estimate)
-        say(f"in {plan.submissions} segments, each submitted separately: {price}")
+        write_stderr(f"in {plan.submissions} segments, each submitted separately: {price}")
     states = plan.estimate.disk_bytes or 0
-    if states > _WORTH_SAYING:
-        say(f"keeps {states / 1e6:.1f} MB besides the video, for resuming and branching")
+    if states > _WORTH_REPORTING:
+        write_stderr(
+            f"keeps {states / 1e6:.1f} MB in addition to the video, for resuming and branching"
+        )
     if free_bytes is not None and states > free_bytes:
-        say(f"warning: only {free_bytes / 1e6:.1f} MB free; the video breaks off when they run out")
+        write_stderr(
+            f"warning: only {free_bytes / 1e6:.1f} MB free; the video breaks off when they run out"
+        )
     for warning in plan.warnings:
-        say(f"warning: {warning}")
+        write_stderr(f"warning: {warning}")
 
 
-def unsaid(job: VideoJob, announced: Plan) -> list[str]:
+def find_new_warnings(job: VideoJob, announced: Plan) -> list[str]:
     """Return what a job warns of beyond the plan that was announced; it may have left that plan."""
     return [warning for warning in job.warnings if warning not in announced.warnings]
 
@@ -103,24 +107,28 @@ def unsaid(job: VideoJob, announced: Plan) -> list[str]:
 def _report(job: VideoJob, output: OutputFlags, interruption: Interruption) -> int:
     """Say how it ended and return the exit code."""
     if output.json:
-        tell_json(job)
+        write_json(job)
     elif job.status is JobStatus.COMPLETED:
-        tell(f"{job.artifacts[0].path}: {_facts(job)}")
+        write_stdout(f"{job.artifacts[0].path}: {_describe(job)}")
         for other in job.artifacts[1:]:
-            tell(f"{other.path or other.uri}: another {other.kind} of this job")
-        tell(f"{job.record_path}: the record of what was asked, adjusted, sent and delivered")
+            write_stdout(f"{other.path or other.uri}: another {other.kind} of this job")
+        write_stdout(
+            f"{job.record_path}: the record of what was asked, adjusted, sent and delivered"
+        )
         if output.sheet is not None:
-            tell(f"{output.sheet}: the video at a glance")
+            write_stdout(f"{output.sheet}: the video at a glance")
     if job.status is JobStatus.COMPLETED:
         return 0
     if job.error is not None:
-        say(f"error: {in_full(job.error)}{kept(job)}")
+        write_stderr(f"error: {in_full(job.error)}{describe_kept(job)}")
         return exit_code(job.error)
-    say(f"stopped: {_facts(job) if job.artifacts else 'no frames yet'}{kept(job)}")
+    write_stderr(
+        f"stopped: {_describe(job) if job.artifacts else 'no frames yet'}{describe_kept(job)}"
+    )
     return interruption.exit_code
 
 
-def kept(job: VideoJob) -> str:
+def describe_kept(job: VideoJob) -> str:
     """Return where the beginning of a video that broke off is, as the end of a sentence."""
     if not job.artifacts:
         return ""
@@ -129,22 +137,22 @@ def kept(job: VideoJob) -> str:
     return "" if job.record_path is None else f"; its address is in {job.record_path}"
 
 
-def _facts(job: VideoJob) -> str:
+def _describe(job: VideoJob) -> str:
     video = job.artifacts[0].metadata
     seconds = (job.updated_at - job.created_at).total_seconds()
     seed = "" if job.plan.request.seed is None else f" with seed {job.plan.request.seed}"
     made = f"generated by {job.plan.backend}/{job.plan.model}{seed} in {seconds:.1f} s"
     if video is None:
         return made
-    planned = job.plan.request.num_frames
-    of_all = "" if planned is None or planned == video.frames else f" of {planned}"
+    plan_order = job.plan.request.num_frames
+    of_all = "" if plan_order is None or plan_order == video.frames else f" of {plan_order}"
     size = f"{video.width}x{video.height}"
     return (
         f"{video.frames}{of_all} frames, {video.duration:.2f} s, {size}, {video.fps:g} fps, {made}"
     )
 
 
-def _default_place(plan: Plan) -> Path:
+def _choose_place(plan: Plan) -> Path:
     """Return out/<words of the prompt>-<seed>.mp4, and make that folder.
 
     Raises:

@@ -47,30 +47,30 @@ class ConfigFile:
         return _lines_of(self.text)
 
 
-def user_file() -> Path:
+def find_user_file() -> Path:
     """Return the user's own settings file, which need not exist."""
     return user_config_path("media-agent") / "config.toml"
 
 
-def project_file(folder: Path) -> Path | None:
+def find_project_file(folder: Path) -> Path | None:
     """Return the nearest media-agent.toml in a folder or above it."""
     above = (folder, *folder.parents)
     return next((each / PROJECT_FILE for each in above if (each / PROJECT_FILE).is_file()), None)
 
 
-def files_read(named: Path | None) -> list[Path]:
+def list_files(named: Path | None) -> list[Path]:
     """Return the files that are read if they exist, the strongest first; a named one stands alone.
 
     Raises:
-        ConfigurationError: the project file belongs to somebody else.
+        ConfigurationError: the project file belongs to another user.
     """
     if named is not None:
         return [named.expanduser()]
-    project = project_file(Path.cwd())
+    project = find_project_file(Path.cwd())
     if project is None:
-        return [user_file()]
+        return [find_user_file()]
     _check_owner(project)
-    return [project, user_file()]
+    return [project, find_user_file()]
 
 
 def read_file(path: Path) -> ConfigFile | None:
@@ -84,23 +84,23 @@ def read_file(path: Path) -> ConfigFile | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        raise ConfigurationError(f"{path} cannot be read: {why_unreadable(error)}") from error
-    data = _parsed(path, text)
+        raise ConfigurationError(f"{path} cannot be read: {explain_unreadable(error)}") from error
+    data = _parse(path, text)
     _anchor(data, path.absolute().parent)
     return ConfigFile(path, text, data)
 
 
-def _parsed(path: Path, text: str) -> dict[str, Any]:
+def _parse(path: Path, text: str) -> dict[str, Any]:
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise _no_toml(path, text, error) from None
+        raise _invalid_toml_error(path, text, error) from None
     except RecursionError:
-        raise _too_deep(path) from None
+        raise _too_deep_error(path) from None
     except ValueError:  # of int(), the only one besides
         raise ConfigurationError(f"{path} cannot be read: a number in it is too long") from None
     if _is_deep(data):
-        raise _too_deep(path)
+        raise _too_deep_error(path)
     return data
 
 
@@ -109,9 +109,9 @@ def read_text(path: Path, *, largest: int) -> str:
 
     Raises:
         OSError: it cannot be read.
-        ValueError: it is no text, larger, or no file that ends; `why_unreadable` says which.
+        ValueError: it is no text, larger, or no file that ends; `explain_unreadable` says which.
     """
-    with open(path, "rb", opener=_without_waiting) as file:
+    with open(path, "rb", opener=_open_without_waiting) as file:
         mode = os.fstat(file.fileno()).st_mode
         if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode):
             raise ValueError("it is not a regular file")
@@ -121,20 +121,20 @@ def read_text(path: Path, *, largest: int) -> str:
     return content.decode("utf-8-sig").replace("\r\n", "\n")
 
 
-def why_unreadable(error: OSError | ValueError) -> str:
+def explain_unreadable(error: OSError | ValueError) -> str:
     """Return in words why `read_text` gave nothing."""
     if isinstance(error, UnicodeDecodeError):
         return "it is not UTF-8 text"
     return getattr(error, "strerror", None) or str(error)
 
 
-def _without_waiting(path: str, flags: int) -> int:
+def _open_without_waiting(path: str, flags: int) -> int:
     """Open a file without waiting for who writes into it."""
     return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _is_deep(data: object) -> bool:
-    """Return whether tables and lists lie in each other deeper than anybody writes."""
+    """Return whether tables and lists are nested deeper than any real file."""
     level = [data]
     for _ in range(_DEEPEST):
         level = [
@@ -146,17 +146,19 @@ def _is_deep(data: object) -> bool:
     return bool(level)
 
 
-def _too_deep(path: Path) -> ConfigurationError:
+def _too_deep_error(path: Path) -> ConfigurationError:
     return ConfigurationError(
         f"{path} cannot be read: its lists or tables are nested too deeply",
         hint=f"at most {_DEEPEST} are refused",
     )
 
 
-def _no_toml(path: Path, text: str, error: tomllib.TOMLDecodeError) -> ConfigurationError:
+def _invalid_toml_error(
+    path: Path, text: str, error: tomllib.TOMLDecodeError
+) -> ConfigurationError:
     said = str(error).partition(" (at ")
     line = re.match(r"line (\d+)", said[2])
-    begin = list(_statements(text))[-1][0] if line is None else line[1]  # at end of document
+    begin = list(_split_statements(text))[-1][0] if line is None else line[1]  # at end of document
     return ConfigurationError(
         f"{path}:{begin}: not valid TOML: {said[0][:1].lower()}{said[0][1:]}",
         hint="text values need quotes, names are given once; see https://toml.io",
@@ -193,8 +195,8 @@ def _lines_of(text: str) -> dict[tuple[str, ...], int]:
     """Return the first line of every place: each statement is parsed by itself, in its table."""
     lines: dict[tuple[str, ...], int] = {}
     table: tuple[str, ...] = ()
-    for begin, statement, data in _statements(text):
-        places = list(_places(data))
+    for begin, statement, data in _split_statements(text):
+        places = list(_list_places(data))
         if statement.startswith("["):
             table = max(places, key=len)
             places = [table[:end] for end in range(1, len(table) + 1)]
@@ -205,17 +207,17 @@ def _lines_of(text: str) -> dict[tuple[str, ...], int]:
     return lines
 
 
-def _statements(text: str) -> Iterator[tuple[int, str, dict[str, Any]]]:
+def _split_statements(text: str) -> Iterator[tuple[int, str, dict[str, Any]]]:
     """Yield the statements with the line where each begins; the last may be unfinished."""
     statement, begin = "", 1
     for number, line in enumerate(text.split("\n"), 1):
         statement += f"{line}\n"
         if number - begin > _MANY_LINES and statement.count("[") != statement.count("]"):
-            continue  # parsing a long list anew with each of its lines would take for ever
+            continue  # parsing a long list again for each of its lines would take too long
         try:
             data = tomllib.loads(statement)
         except tomllib.TOMLDecodeError:
-            continue  # it goes on in the next line
+            continue  # it continues on the next line
         if data:
             yield begin, statement.lstrip(), data
         statement, begin = "", number + 1
@@ -223,9 +225,9 @@ def _statements(text: str) -> Iterator[tuple[int, str, dict[str, Any]]]:
         yield begin, statement.lstrip(), {}
 
 
-def _places(data: Mapping[str, Any], at: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+def _list_places(data: Mapping[str, Any], at: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     for name, value in data.items():
         yield (*at, name)
         for inner in value if isinstance(value, list) else [value]:
             if isinstance(inner, dict):
-                yield from _places(inner, (*at, name))
+                yield from _list_places(inner, (*at, name))

@@ -34,7 +34,7 @@ from pydantic_settings import (
 from pydantic_settings.exceptions import SettingsError
 
 from media_agent.backend.protocol import BackendSettings
-from media_agent.builtin.program_environment import VariableName, program_environment
+from media_agent.builtin.program_environment import VariableName, build_environment
 from media_agent.concealing import (
     HIDDEN,
     concealed,
@@ -42,7 +42,13 @@ from media_agent.concealing import (
     is_variable_name,
     without_keys,
 )
-from media_agent.config.file import ConfigFile, files_read, read_file, read_text, why_unreadable
+from media_agent.config.file import (
+    ConfigFile,
+    explain_unreadable,
+    list_files,
+    read_file,
+    read_text,
+)
 from media_agent.environment import value_of, variables
 from media_agent.errors import ConfigurationError, Fault
 from media_agent.redact import redact, redact_value
@@ -59,7 +65,7 @@ _LONG_KEY = 8  # characters; a shorter one may be an ordinary word elsewhere
 _LOGGER = logging.getLogger(__name__)
 
 
-def _without_nul(path: Path) -> Path:
+def _refuse_nul(path: Path) -> Path:
     if "\0" in str(path):
         raise ValueError("a path cannot hold the character NUL")
     return path
@@ -69,13 +75,13 @@ SectionName = Annotated[
     str,
     Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", description="in lower case, such as my-backend"),
 ]
-PlainPath = Annotated[Path, AfterValidator(_without_nul)]
+PlainPath = Annotated[Path, AfterValidator(_refuse_nul)]
 AbsolutePath = Annotated[PlainPath, AfterValidator(lambda path: path.expanduser().absolute())]
 Dollars = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class BackendSection(Schema):
-    """What one backend is told, under [backends.NAME]; a new NAME with a `kind` is an alias."""
+    """The settings of one backend, [backends.NAME]; a new NAME with a `kind` is an alias."""
 
     kind: str | None = Field(
         default=None, min_length=1, description="Backend to use; default: the one called NAME."
@@ -92,14 +98,14 @@ class BackendSection(Schema):
 
     @field_validator("base_url")
     @classmethod
-    def _without_password(cls, url: str | None) -> str | None:
+    def _refuse_password(cls, url: str | None) -> str | None:
         if url is not None and re.fullmatch(r"https?://[^\s@]+", url) is None:
             said = "it should be like https://api.example.com/v1, with no user name or password"
             raise ValueError(said)
         return url
 
     def key_problem(self) -> str | None:
-        """Return why `key_env` gives no key; None: it does, or nobody looks there."""
+        """Return why `key_env` gives no key; None: it does, or it is not used."""
         if self.key is not None or self.key_env is None:
             return None
         if value_of(self.key_env) is not None:
@@ -148,7 +154,7 @@ class RouteSection(Schema):
     max_cost_usd: Dollars | None = Field(default=None, description="Maximum cost in USD.")
 
     @model_validator(mode="after")
-    def _one_way(self) -> Self:
+    def _check_one_way(self) -> Self:
         if self.model is not None and (self.prefer or self.allow or self.deny):
             raise ValueError("a route with a model cannot also have prefer, allow or deny")
         return self
@@ -198,7 +204,7 @@ class Settings(BaseSettings):
 
     @property
     def ledger_path(self) -> Path:
-        """Where the ledger of the data folder lies."""
+        """The path of the ledger in the data folder."""
         return self.data_dir / "ledger.sqlite"
 
     def backend_settings(self, name: str) -> BackendSettings:
@@ -219,12 +225,12 @@ class Settings(BaseSettings):
             folder=section.folder,
             threads=self.threads,
             secrets=self.secrets(),
-            environment=self.program_environment,
+            environment=self.build_environment,
         )
 
     def shown(self) -> dict[str, JsonValue]:
         """Return the settings as JSON for people to read: every key in them is hidden."""
-        known = [key for key in self._secrets() if len(key) >= _LONG_KEY]
+        known = [key for key in self._collect_secrets() if len(key) >= _LONG_KEY]
         sections = {name: section.shown() for name, section in self.backends.items()}
         said = redact_value(sections, known)
         paths: dict[str, JsonValue] = self.model_dump(mode="json", include={"data_dir", "config"})
@@ -233,23 +239,23 @@ class Settings(BaseSettings):
 
     def secrets(self) -> tuple[SecretStr, ...]:
         """Return every key that the settings know, of all sections, wherever it stands."""
-        return tuple(SecretStr(secret) for secret in sorted(self._secrets()))
+        return tuple(SecretStr(secret) for secret in sorted(self._collect_secrets()))
 
     def without_keys(self, text: str) -> str:
         """Return a text without the keys that the settings know."""
-        return redact(text, self._secrets())
+        return redact(text, self._collect_secrets())
 
-    def _secrets(self) -> Iterator[str]:
+    def _collect_secrets(self) -> Iterator[str]:
         for name, section in self.backends.items():
-            with suppress(ConfigurationError):  # whoever uses that section is told
+            with suppress(ConfigurationError):  # reported when that section is used
                 key = section.find_key()
                 yield from () if key is None else [key.get_secret_value()]
             yield from hidden_values(section.options, ("backends", name, "options"))
 
-    def program_environment(self, named: Iterable[str] = ()) -> dict[str, str]:
+    def build_environment(self, named: Iterable[str] = ()) -> dict[str, str]:
         """Return the environment of a program: harmless variables, and those that are named."""
         keys = {each.key_env for each in self.backends.values() if each.key_env is not None}
-        return program_environment(variables(), named=named, keys=keys)
+        return build_environment(variables(), named=named, keys=keys)
 
     def base_url(self, name: str) -> str | None:
         """Return where a backend is, None if it is at its usual address."""
@@ -340,7 +346,7 @@ def load_settings(**arguments: Any) -> Settings:
         ) from None
 
 
-def unknown_variables() -> list[tuple[str, str | None]]:
+def find_unknown_variables() -> list[tuple[str, str | None]]:
     """Return variables that begin like ours and set nothing, each with the name it may mean."""
     known = [PREFIX + name.upper() for name in Settings.model_fields]
     return [
@@ -356,7 +362,7 @@ def is_open_to_others(path: Path) -> bool:
 
 
 def _read_files(named: object) -> list[ConfigFile]:
-    paths = files_read(None if named is None else Path(str(named)))
+    paths = list_files(None if named is None else Path(str(named)))
     return [file for file in map(read_file, paths) if file is not None]
 
 
@@ -367,13 +373,13 @@ def _read_key(path: Path) -> SecretStr:
         key = read_text(path, largest=_LARGEST_KEY).strip()
     except (OSError, ValueError) as error:
         raise ConfigurationError(
-            f"the key file {shown} cannot be read: {why_unreadable(error)}",
-            hint="put the key there, nothing else",
+            f"the key file {shown} cannot be read: {explain_unreadable(error)}",
+            hint="the file must contain the key and nothing else",
         ) from None
     if not key:
         raise ConfigurationError(f"the key file {shown} is empty", hint="put the key there")
     if is_open_to_others(path):
-        _LOGGER.warning("others can read the key file %s: chmod 600 it", shown)
+        _LOGGER.warning("the key file %s is readable by other users; run chmod 600 on it", shown)
     return SecretStr(key)
 
 

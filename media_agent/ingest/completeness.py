@@ -1,11 +1,11 @@
-"""Whether a video is all there, judged by what the file itself says of its own parts."""
+"""Whether a video file is complete, judged by what the file states about its own parts."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from media_agent.errors import StorageError
-from media_agent.video.boxes import SMALLEST, Box, boxes_in
-from media_agent.video.codec import opened
+from media_agent.video.boxes import SMALLEST, Box, read_boxes
+from media_agent.video.codec import open_video
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -27,7 +27,7 @@ def is_video(head: bytes) -> bool:
 
 
 def check_whole(path: Path) -> None:
-    """Look for what a video says of itself and is not in the file.
+    """Look for parts that a video file mentions but does not contain.
 
     Raises:
         StorageError: something is missing, or it is no video; in words.
@@ -36,33 +36,33 @@ def check_whole(path: Path) -> None:
         size = path.stat().st_size
         head = file.read(HEAD)
         if head.startswith(_EBML):
-            flaw = _webm_flaw(file, size)
+            flaw = _find_webm_flaw(file, size)
         elif head.startswith(b"RIFF"):
-            flaw = _beyond("its list", int.from_bytes(head[4:8], "little") + 8, size)
+            flaw = _find_overrun("its list", int.from_bytes(head[4:8], "little") + 8, size)
         else:
-            flaw = _mp4_flaw(file, size)
+            flaw = _find_mp4_flaw(file, size)
     if flaw is not None:
         raise StorageError(f"the video is cut off: {flaw}")
-    with opened(path) as video:
+    with open_video(path) as video:
         _check_index(video, size)
         _check_end(video)
 
 
-def _mp4_flaw(file: BinaryIO, size: int) -> str | None:
+def _find_mp4_flaw(file: BinaryIO, size: int) -> str | None:
     """Say which box of an MP4 ends behind the end of the file, or is missing."""
     last, place, in_fragments = b"", 0, False
-    for box in boxes_in(file, 0, size):
+    for box in read_boxes(file, 0, size):
         if box.kind not in _BOXES:  # some files have an odd tail
             break
         if box.end > size:
-            return _beyond(f"its part {box.kind.decode('ascii')!r}", box.end, size)
+            return _find_overrun(f"its part {box.kind.decode('ascii')!r}", box.end, size)
         if box.kind == b"sidx" and (named := _end_of_fragments(file, box)) > size:
-            return _beyond("a fragment that its index names", named, size)
+            return _find_overrun("a fragment that its index names", named, size)
         last, place, in_fragments = box.kind, box.end, in_fragments or box.kind == b"moof"
     if last == b"moof":
         return "the frames of its last fragment are missing"
     if in_fragments and 0 < size - place < SMALLEST:
-        return "its last part has no more than a beginning"
+        return "its last part is incomplete"
     return None
 
 
@@ -77,14 +77,14 @@ def _end_of_fragments(file: BinaryIO, index: Box) -> int:
     return index.end + first + sum(int.from_bytes(name, "big") & 0x7FFFFFFF for name in names)
 
 
-def _webm_flaw(file: BinaryIO, size: int) -> str | None:
+def _find_webm_flaw(file: BinaryIO, size: int) -> str | None:
     """Say which element of a WebM ends behind the end of the file; not all say where they end."""
     file.seek(0)
     while file.tell() < size:
-        kind, length = _kind(file), _number(file)
+        kind, length = _read_kind(file), _read_number(file)
         start = file.tell()
         if length is not None and start + length > size:
-            return _beyond("a part of it", start + length, size)
+            return _find_overrun("a part of it", start + length, size)
         if kind in (_SEGMENT, _CLUSTER):  # look into it
             continue
         if not kind or length is None:
@@ -93,18 +93,18 @@ def _webm_flaw(file: BinaryIO, size: int) -> str | None:
     return None
 
 
-def _beyond(what: str, end: int, size: int) -> str | None:
-    return f"{what} ends {end - size} bytes behind the end of the file" if end > size else None
+def _find_overrun(what: str, end: int, size: int) -> str | None:
+    return f"{what} ends {end - size} bytes after the end of the file" if end > size else None
 
 
-def _kind(file: BinaryIO) -> bytes:
+def _read_kind(file: BinaryIO) -> bytes:
     """Read what an element is; empty where none begins."""
     first = file.read(1)
     width = 9 - first[0].bit_length() if first and first[0] else 9
     return first + file.read(width - 1) if width <= 4 else b""
 
 
-def _number(file: BinaryIO) -> int | None:
+def _read_number(file: BinaryIO) -> int | None:
     """Read one of EBML's numbers; None: unknown, as a live recording says."""
     first = file.read(1)
     width = 9 - first[0].bit_length() if first and first[0] else 9
@@ -122,7 +122,7 @@ def _check_index(video: "InputContainer", size: int) -> None:
         ends = (entry.pos + entry.size for entry in entries)
         missing = sum(1 for end in ends if end > size)
         if missing:
-            what = "frames" if stream.type == "video" else "pieces of its sound"
+            what = "frames" if stream.type == "video" else "audio packets"
             raise StorageError(
                 f"the video is cut off: {missing} of the {len(entries)} {what} that its index "
                 "names are not in it"

@@ -1,4 +1,4 @@
-"""The files that go into a video: looked at before anything is kept, and told apart for ever.
+"""The input files of a video: checked before anything is stored, and identified by digest.
 
 What went in is known by the bytes that were read then. A file that is gone or another one by the
 time the video is there changes nothing in what the record says.
@@ -20,24 +20,26 @@ def digests_of(inputs: Iterable[MediaInput]) -> dict[str, str]:
         InvalidRequestError: one cannot be read, or is something that may never end.
     """
     files = {medium.path: medium for medium in inputs if medium.path is not None}
-    return {path: _digest(Path(path).expanduser(), medium) for path, medium in files.items()}
+    return {
+        path: _compute_digest(Path(path).expanduser(), medium) for path, medium in files.items()
+    }
 
 
-def digest_in(medium: MediaInput, digests: Mapping[str, str]) -> str | None:
+def find_digest(medium: MediaInput, digests: Mapping[str, str]) -> str | None:
     """Return the digest of what went in; None: it was never read here."""
     if medium.data is not None:
         return hashlib.sha256(medium.data).hexdigest()
     return None if medium.path is None else digests.get(medium.path)
 
 
-def _digest(path: Path, medium: MediaInput) -> str:
+def _compute_digest(path: Path, medium: MediaInput) -> str:
     try:
         return sha256_of(path)
     except (OSError, ValueError) as error:
-        raise _unreadable(medium, getattr(error, "strerror", None) or str(error)) from error
+        raise _unreadable_error(medium, getattr(error, "strerror", None) or str(error)) from error
 
 
-def _unreadable(medium: MediaInput, why: str) -> InvalidRequestError:
+def _unreadable_error(medium: MediaInput, why: str) -> InvalidRequestError:
     return InvalidRequestError(
         f"{medium.role.value} {medium.path} cannot be read: {why}",
         hint="check its path and its permissions",

@@ -34,7 +34,7 @@ class HostileError(Exception):
 
 
 class Part(NamedTuple):
-    """A chunk or segment of a file: its kind, and where its content lies."""
+    """A chunk or segment of a file: its kind, and where its content is."""
 
     kind: bytes
     place: int
@@ -61,7 +61,7 @@ def parts_of(file: BinaryIO) -> Iterator[Part]:
         HostileError: there are far too many.
     """
     file.seek(0)
-    readers = {"image/png": _png, "image/jpeg": _jpeg, "image/webp": _webp}
+    readers = {"image/png": _walk_png, "image/jpeg": _walk_jpeg, "image/webp": _walk_webp}
     reader = readers.get(media_type_of(file.read(12)) or "")
     parts: Iterator[Part] = iter(()) if reader is None else reader(file)
     for number, part in enumerate(parts):
@@ -76,7 +76,7 @@ def content_of(file: BinaryIO, part: Part, most: int = _LARGEST_SMALL) -> bytes:
     return file.read(min(part.size, most))
 
 
-def harmless(file: BinaryIO) -> BinaryIO:
+def strip_png(file: BinaryIO) -> BinaryIO:
     """Return the same file, a PNG without all that makes no pixels; nothing is copied.
 
     Raises:
@@ -99,7 +99,9 @@ def _check_beside(parts: Iterable[Part]) -> None:
     """Refuse a JPEG or WebP most of which is profiles, comments and the like."""
     beside = sum(part.size for part in parts if _BESIDE.fullmatch(part.kind) is not None)
     if beside > _MOST_BESIDE:
-        raise HostileError(f"it carries more than {_MOST_BESIDE >> 20} MiB beside its pixels")
+        raise HostileError(
+            f"it carries more than {_MOST_BESIDE >> 20} MiB in addition to its pixels"
+        )
 
 
 def _check_scans(file: BinaryIO, segments: Sequence[Part]) -> None:
@@ -121,24 +123,24 @@ def _makes_pixels(part: Part) -> bool:
 
 
 def _check_unpacked(file: BinaryIO, parts: Iterable[Part]) -> None:
-    """Unpack the pixels piece by piece; a decoder would go on long after the last row."""
+    """Unpack the pixels piece by piece; a decoder would continue long after the last row."""
     unpacking, left = zlib.decompressobj(), 0
     most = 0
     for part in parts:
         if part.kind == b"IHDR":
-            most = left = _bytes_of_pixels(content_of(file, part))
+            most = left = _count_pixel_bytes(content_of(file, part))
         elif part.kind == b"fcTL":
             unpacking, left = zlib.decompressobj(), most
         elif part.kind in _PIXELS:
             try:
-                left -= _unpacked(file, part, unpacking, left)
+                left -= _measure_unpacked(file, part, unpacking, left)
             except zlib.error:
                 return  # damaged, as the decoder will say
             if left < 0:
                 raise HostileError("it unpacks to far more than its pixels")
 
 
-def _bytes_of_pixels(header: bytes) -> int:
+def _count_pixel_bytes(header: bytes) -> int:
     """Return the bytes that the pixels of a PNG unpack to at most, with some to spare."""
     if len(header) < 13:
         return 0
@@ -147,7 +149,7 @@ def _bytes_of_pixels(header: bytes) -> int:
     return 2 * height * (row + 2) + 4096
 
 
-def _unpacked(file: BinaryIO, part: Part, unpacking: "zlib._Decompress", most: int) -> int:
+def _measure_unpacked(file: BinaryIO, part: Part, unpacking: "zlib._Decompress", most: int) -> int:
     """Return how many bytes a part unpacks to, or a number above `most`."""
     size, start = 0, 4 if part.kind == b"fdAT" else 0
     for place in range(part.place + start, part.place + part.size, _BLOCK):
@@ -159,7 +161,7 @@ def _unpacked(file: BinaryIO, part: Part, unpacking: "zlib._Decompress", most: i
     return size
 
 
-def _png(file: BinaryIO) -> Iterator[Part]:
+def _walk_png(file: BinaryIO) -> Iterator[Part]:
     place = len(PNG)
     while True:
         file.seek(place)
@@ -173,7 +175,7 @@ def _png(file: BinaryIO) -> Iterator[Part]:
             return
 
 
-def _webp(file: BinaryIO) -> Iterator[Part]:
+def _walk_webp(file: BinaryIO) -> Iterator[Part]:
     place = 12
     while True:
         file.seek(place)
@@ -185,9 +187,9 @@ def _webp(file: BinaryIO) -> Iterator[Part]:
         place += 8 + size + size % 2
 
 
-def _jpeg(file: BinaryIO) -> Iterator[Part]:
+def _walk_jpeg(file: BinaryIO) -> Iterator[Part]:
     place = 2
-    while (place := _next_marker(file, place)) > 0:
+    while (place := _find_marker(file, place)) > 0:
         file.seek(place)
         head = file.read(4)
         if head[1:2] == _END:
@@ -199,7 +201,7 @@ def _jpeg(file: BinaryIO) -> Iterator[Part]:
         place += 2 + size
 
 
-def _next_marker(file: BinaryIO, place: int) -> int:
+def _find_marker(file: BinaryIO, place: int) -> int:
     """Return where the next marker stands, 0 if there is none; before it are pixels, or rubbish."""
     size = 64  # usually it is near
     while True:
@@ -219,7 +221,7 @@ class _Spans(io.RawIOBase):
 
     def __init__(self, file: BinaryIO, spans: Iterable[tuple[int, int]]) -> None:
         self._file = file
-        self._spans = _joined(spans)
+        self._spans = _join(spans)
         self._starts = [0, *accumulate(end - start for start, end in self._spans)]
         self._place = 0
 
@@ -248,7 +250,7 @@ class _Spans(io.RawIOBase):
         return len(found)
 
 
-def _joined(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+def _join(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
     """Return the stretches, those that touch as one."""
     joined: list[tuple[int, int]] = []
     for start, end in spans:

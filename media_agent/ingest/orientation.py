@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import BinaryIO, Literal
 
 from media_agent.ingest.file_parts import content_of, parts_of
-from media_agent.video.boxes import Box, boxes_in
+from media_agent.video.boxes import Box, read_boxes
 
 _MIRRORED = (2, 4, 5, 7)  # of the orientations of EXIF
 _ORIENTATION = 0x112
@@ -17,7 +17,7 @@ _EXIF = (b"\xe1", b"eXIf", b"EXIF")  # in a JPEG, PNG, WebP
 _MOST_BOXES = 10_000
 
 
-def filters_for(rotation: int, is_mirrored: bool) -> list[str]:
+def choose_filters(rotation: int, is_mirrored: bool) -> list[str]:
     """Return the filters that turn a frame upright, from its `rotation` in degrees."""
     angle = math.radians(-rotation)
     a, b = round(math.cos(angle)), round(math.sin(angle))  # right: a x + c y, down: b x + d y
@@ -39,14 +39,14 @@ def is_mirrored(file: BinaryIO, track: int) -> bool:
     """
     for part in parts_of(file):
         if part.kind in _EXIF:
-            found = _orientation(content_of(file, part).removeprefix(b"Exif\0\0"))
+            found = _read_orientation(content_of(file, part).removeprefix(b"Exif\0\0"))
             if found is not None:
                 return found in _MIRRORED
-    signs = [sign for number, sign in _signs(file) if number in (None, track)]
+    signs = [sign for number, sign in _read_signs(file) if number in (None, track)]
     return math.prod(signs) < 0
 
 
-def _orientation(exif: bytes) -> int | None:
+def _read_orientation(exif: bytes) -> int | None:
     """Return the orientation, None where it says none."""
     if exif[:2] not in (b"II", b"MM"):
         return None
@@ -62,12 +62,12 @@ def _orientation(exif: bytes) -> int | None:
     return None
 
 
-def _signs(file: BinaryIO) -> Iterator[tuple[int | None, int]]:
+def _read_signs(file: BinaryIO) -> Iterator[tuple[int | None, int]]:
     """Yield how the whole of an MP4 (None) and each of its tracks is mirrored: -1, else 1."""
     file.seek(0)
     if file.read(8)[4:] not in (b"ftyp", b"moov", b"wide", b"mdat", b"free", b"skip"):
         return
-    for box in _headers(file):
+    for box in _find_headers(file):
         file.seek(box.content)
         head = file.read(92)
         later = 12 if head[:1] == b"\1" else 0  # times of 64 bits
@@ -80,15 +80,15 @@ def _signs(file: BinaryIO) -> Iterator[tuple[int | None, int]]:
         yield (None if box.kind == b"mvhd" else number), (-1 if a * d - b * c < 0 else 1)
 
 
-def _headers(file: BinaryIO) -> Iterator[Box]:
+def _find_headers(file: BinaryIO) -> Iterator[Box]:
     """Yield the headers of the video and of its tracks."""
-    levels = [boxes_in(file, 0, file.seek(0, 2))]
+    levels = [read_boxes(file, 0, file.seek(0, 2))]
     for _ in range(_MOST_BOXES):
         while (box := next(levels[-1], None)) is None:
             levels.pop()
             if not levels:
                 return
         if box.kind in (b"moov", b"trak"):
-            levels.append(boxes_in(file, box.content, box.end))
+            levels.append(read_boxes(file, box.content, box.end))
         elif box.kind in (b"mvhd", b"tkhd"):
             yield box

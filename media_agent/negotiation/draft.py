@@ -1,4 +1,4 @@
-"""A plan in the making: what was settled, changed, and refused so far."""
+"""A plan in the making: what was resolved, changed and refused so far."""
 
 from dataclasses import dataclass, field
 
@@ -16,7 +16,7 @@ class NegotiationDraft:
     request: VideoRequest
     capabilities: Capabilities
     policy: Policy
-    settled: dict[str, object] = field(default_factory=dict)
+    resolved: dict[str, object] = field(default_factory=dict)
     adjustments: list[Adjustment] = field(default_factory=list)
     mismatches: list[Mismatch] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -27,7 +27,7 @@ class NegotiationDraft:
         return f"{self.capabilities.backend}/{self.capabilities.model}"
 
     def note(self, name: str, asked: JsonValue, used: JsonValue, reason: str) -> None:
-        """Record what was filled in or follows of itself; allowed under every policy."""
+        """Record what was filled in or derived; allowed under every policy."""
         self.adjustments.append(Adjustment(field=name, asked=asked, used=used, reason=reason))
 
     def change(self, name: str, asked: JsonValue, used: JsonValue, reason: str) -> None:
@@ -39,10 +39,10 @@ class NegotiationDraft:
 
     def refuse(self, name: str, asked: JsonValue, reason: str) -> None:
         """Record that nothing near it would still be what was asked."""
-        self.mismatches.append(Mismatch(name, value_in_words(asked), reason))
+        self.mismatches.append(Mismatch(name, format_value(asked), reason))
 
 
-def value_in_words(value: JsonValue) -> str:
+def format_value(value: JsonValue) -> str:
     """Return what was asked or is used as people read it, numbers in at most six digits."""
     match value:
         case None:

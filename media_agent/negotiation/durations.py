@@ -15,32 +15,32 @@ def resolve_length(draft: NegotiationDraft) -> None:
     Raises:
         InvalidRequestError: less than one frame, or shots that do not fit into the whole.
     """
-    fps = _settle_fps(draft)
-    total = None if _stays_endless(draft) else _settle_frames(draft, fps)
+    fps = _resolve_fps(draft)
+    total = None if _stays_endless(draft) else _resolve_frames(draft, fps)
     asked = draft.request
     if asked.num_frames is not None and asked.fps not in (None, fps):
         reason = f"the requested length at {fps:g} frames per second"
         draft.note("num_frames", asked.num_frames, total, reason)
-    draft.settled |= {"fps": fps, "num_frames": total, "endless": total is None}
+    draft.resolved |= {"fps": fps, "num_frames": total, "endless": total is None}
     if draft.request.shots:
-        _settle_shots(draft, fps, total)
+        _resolve_shots(draft, fps, total)
 
 
-def usual_fps(asked: float | None, capabilities: Capabilities) -> float:
-    """Return the frame rate that a wish comes to; absent: the model's own."""
+def choose_fps(asked: float | None, capabilities: Capabilities) -> float:
+    """Return the supported frame rate nearest to the requested one; default: the model's own."""
     if asked is None:
-        return capabilities.default_fps or _nearest_fps(FALLBACK_FPS, capabilities)
-    return _nearest_fps(asked, capabilities)
+        return capabilities.default_fps or _find_nearest_fps(FALLBACK_FPS, capabilities)
+    return _find_nearest_fps(asked, capabilities)
 
 
-def usual_seconds(capabilities: Capabilities) -> float:
-    """Return the length of a video whose length nobody said."""
-    return capabilities.default_duration or _allowed_seconds(
-        FALLBACK_SECONDS, capabilities, usual_fps(None, capabilities)
+def choose_seconds(capabilities: Capabilities) -> float:
+    """Return the length of a video when none is requested."""
+    return capabilities.default_duration or _fit_seconds(
+        FALLBACK_SECONDS, capabilities, choose_fps(None, capabilities)
     )
 
 
-def longest_shot(capabilities: Capabilities) -> float | None:
+def find_longest_shot(capabilities: Capabilities) -> float | None:
     """Return the longest video that one submission makes, in seconds, None if nothing ends it."""
     return max(capabilities.durations) if capabilities.durations else capabilities.max_duration
 
@@ -51,14 +51,14 @@ def fits_one_shot(request: VideoRequest, capabilities: Capabilities) -> bool:
         return False
     if capabilities.max_shots is not None and len(request.shots) > capabilities.max_shots:
         return False
-    longest = longest_shot(capabilities)
+    longest = find_longest_shot(capabilities)
     if longest is None or request.endless:
         return True
-    fps = usual_fps(request.fps, capabilities)
-    return wanted_seconds(request, fps, capabilities) < longest + 1 / fps
+    fps = choose_fps(request.fps, capabilities)
+    return find_wanted_seconds(request, fps, capabilities) < longest + 1 / fps
 
 
-def piece_frames(capabilities: Capabilities, fps: float, wanted: int | None) -> int:
+def choose_segment_frames(capabilities: Capabilities, fps: float, wanted: int | None) -> int:
     """Return the fewest frames at least as many as wanted, else the most, that one part can have.
 
     None is the most. A model whose parts nothing ends makes what is wanted.
@@ -72,16 +72,16 @@ def piece_frames(capabilities: Capabilities, fps: float, wanted: int | None) -> 
     if capabilities.max_duration is not None:
         most = (math.floor(capabilities.max_duration * fps + 1e-6) - offset) // step * step + offset
     if wanted is None:
-        return most if most is not None else round(usual_seconds(capabilities) * fps)
+        return most if most is not None else round(choose_seconds(capabilities) * fps)
     least = max(wanted, math.ceil((capabilities.min_duration or 0.0) * fps - 1e-6), 1)
     frames = max(0, math.ceil((least - offset) / step)) * step + offset
     return frames if most is None else max(1, min(frames, most))
 
 
-def wanted_seconds(request: VideoRequest, fps: float, capabilities: Capabilities) -> float:
+def find_wanted_seconds(request: VideoRequest, fps: float, capabilities: Capabilities) -> float:
     """Return the length asked in seconds; what is left open is as long as the model likes.
 
-    Who said frames and a rate said how long: another rate makes another number of frames.
+    Frames and a rate together are a length: at another rate the number of frames changes.
     """
     if request.num_frames is not None:
         return request.num_frames / (request.fps or fps)
@@ -89,25 +89,25 @@ def wanted_seconds(request: VideoRequest, fps: float, capabilities: Capabilities
     if seconds is not None:
         return seconds
     timed = sum(shot.duration for shot in request.shots if shot.duration is not None)
-    return timed + usual_seconds(capabilities)
+    return timed + choose_seconds(capabilities)
 
 
-def wanted_frames(request: VideoRequest, fps: float, capabilities: Capabilities) -> int:
+def find_wanted_frames(request: VideoRequest, fps: float, capabilities: Capabilities) -> int:
     """Return the length asked in frames."""
-    return max(1, round(wanted_seconds(request, fps, capabilities) * fps))
+    return max(1, round(find_wanted_seconds(request, fps, capabilities) * fps))
 
 
-def _settle_fps(draft: NegotiationDraft) -> float:
+def _resolve_fps(draft: NegotiationDraft) -> float:
     asked, capabilities = draft.request.fps, draft.capabilities
-    used = usual_fps(asked, capabilities)
+    used = choose_fps(asked, capabilities)
     if asked is None:
         draft.note("fps", None, used, "not given; the model's default")
     elif used != asked:
-        draft.change("fps", asked, used, f"{draft.model} makes {_rates(capabilities)}")
+        draft.change("fps", asked, used, f"{draft.model} makes {_format_rates(capabilities)}")
     return used
 
 
-def _nearest_fps(asked: float, capabilities: Capabilities) -> float:
+def _find_nearest_fps(asked: float, capabilities: Capabilities) -> float:
     if capabilities.fps_values:
         return min(capabilities.fps_values, key=lambda value: abs(value - asked))
     if capabilities.fps_range is not None:
@@ -115,7 +115,7 @@ def _nearest_fps(asked: float, capabilities: Capabilities) -> float:
     return asked
 
 
-def _rates(capabilities: Capabilities) -> str:
+def _format_rates(capabilities: Capabilities) -> str:
     if capabilities.fps_range is not None:
         rates = capabilities.fps_range
         return f"{rates.minimum:g} to {rates.maximum:g} frames per second"
@@ -128,36 +128,44 @@ def _stays_endless(draft: NegotiationDraft) -> bool:
     if draft.capabilities.endless is False:
         draft.refuse("endless", True, f"{draft.model} only makes videos of a fixed length")
         return False
-    if draft.settled["mode"] is VideoMode.VIDEO_EDIT:
+    if draft.resolved["mode"] is VideoMode.VIDEO_EDIT:
         draft.refuse("endless", True, "a restyled video ends where its source ends")
         return False
     return True
 
 
-def _settle_frames(draft: NegotiationDraft, fps: float) -> int:
-    name, asked = _asked_seconds(draft, fps)
+def _resolve_frames(draft: NegotiationDraft, fps: float) -> int:
+    name, asked = _find_asked_seconds(draft, fps)
     if asked * fps < 1 - 1e-9:
         raise InvalidRequestError(
             f"{name} {asked:g} s is less than one frame at {fps:g} frames per second",
             hint=f"ask for at least {1 / fps:.4f} s",
         )
-    seconds = _allowed_seconds(asked, draft.capabilities, fps)
-    frames, used = max(1, round(seconds * fps)), _ruled_frames(seconds * fps, fps, draft)
-    if asked - used / fps > _frame_step(draft.capabilities, fps) and _says_length(draft.request):
+    seconds = _fit_seconds(asked, draft.capabilities, fps)
+    frames, used = max(1, round(seconds * fps)), _round_frames(seconds * fps, fps, draft)
+    if asked - used / fps > _compute_frame_step(draft.capabilities, fps) and _has_length(
+        draft.request
+    ):
         said = draft.request.num_frames or asked
-        draft.refuse(name, said, f"{draft.model} makes {_spans(draft.capabilities)} at once")
+        draft.refuse(
+            name, said, f"{draft.model} makes {_format_lengths(draft.capabilities)} at once"
+        )
         return used
     if seconds != asked:
-        draft.change(name, asked, seconds, f"{draft.model} makes {_spans(draft.capabilities)}")
+        draft.change(
+            name, asked, seconds, f"{draft.model} makes {_format_lengths(draft.capabilities)}"
+        )
     if used != frames:
-        reason = f"{draft.model} makes {_rule(draft.capabilities)} frames: {used}, not {frames}"
+        reason = (
+            f"{draft.model} makes {_format_rule(draft.capabilities)} frames: {used}, not {frames}"
+        )
         draft.change(name, seconds, used / fps, reason)
     elif abs(frames / fps - seconds) > 1e-9 * max(1.0, seconds):
         draft.note(name, seconds, frames / fps, f"whole frames at {fps:g} frames per second")
     return used
 
 
-def _ruled_frames(wanted: float, fps: float, draft: NegotiationDraft) -> int:
+def _round_frames(wanted: float, fps: float, draft: NegotiationDraft) -> int:
     """Return the nearest number of frames that the model makes, the larger of two as near."""
     capabilities = draft.capabilities
     multiple, offset = capabilities.frame_multiple, capabilities.frame_offset
@@ -171,32 +179,32 @@ def _ruled_frames(wanted: float, fps: float, draft: NegotiationDraft) -> int:
     return max(steps, math.ceil((least - offset) / multiple), 0) * multiple + offset
 
 
-def _rule(capabilities: Capabilities) -> str:
+def _format_rule(capabilities: Capabilities) -> str:
     multiple, offset = capabilities.frame_multiple, capabilities.frame_offset
     return f"{multiple}k" if offset == 0 else f"{multiple}k+{offset}"
 
 
-def _asked_seconds(draft: NegotiationDraft, fps: float) -> tuple[str, float]:
+def _find_asked_seconds(draft: NegotiationDraft, fps: float) -> tuple[str, float]:
     """Return the field that says the length, and the length in seconds."""
     request, capabilities = draft.request, draft.capabilities
     if request.num_frames is not None:
-        return "num_frames", wanted_seconds(request, fps, capabilities)
+        return "num_frames", find_wanted_seconds(request, fps, capabilities)
     if request.duration is not None:
         return "duration", request.duration
     whole = request.seconds()
     if whole is not None:
         return "shots", whole
-    seconds = usual_seconds(capabilities)
+    seconds = choose_seconds(capabilities)
     draft.note("duration", None, seconds, "not given; the model's default")
     return "duration", seconds
 
 
-def _says_length(request: VideoRequest) -> bool:
-    """Return whether the caller said how long; else it is as long as the model likes."""
+def _has_length(request: VideoRequest) -> bool:
+    """Return whether the request has a length; else the model's default is used."""
     return request.num_frames is not None or request.seconds() is not None
 
 
-def _frame_step(capabilities: Capabilities, fps: float) -> float:
+def _compute_frame_step(capabilities: Capabilities, fps: float) -> float:
     """Return how many seconds lie between two lengths of the model's own frame rule.
 
     Nothing is cut by more: a video that is shorter than it was asked is another one, and is paid.
@@ -204,10 +212,10 @@ def _frame_step(capabilities: Capabilities, fps: float) -> float:
     return capabilities.frame_multiple / fps + 1e-9
 
 
-def _allowed_seconds(asked: float, capabilities: Capabilities, fps: float) -> float:
+def _fit_seconds(asked: float, capabilities: Capabilities, fps: float) -> float:
     """Return the shortest length that is long enough, else the longest there is."""
     if capabilities.durations:
-        enough = asked - _frame_step(capabilities, fps)
+        enough = asked - _compute_frame_step(capabilities, fps)
         fitting = [each for each in capabilities.durations if each >= enough]
         return min(fitting, default=max(capabilities.durations))
     if capabilities.max_duration is not None:
@@ -215,7 +223,7 @@ def _allowed_seconds(asked: float, capabilities: Capabilities, fps: float) -> fl
     return max(asked, capabilities.min_duration or 0.0)
 
 
-def _spans(capabilities: Capabilities) -> str:
+def _format_lengths(capabilities: Capabilities) -> str:
     if capabilities.durations:
         return f"{', '.join(f'{value:g}' for value in capabilities.durations)} s"
     longest = (
@@ -224,7 +232,7 @@ def _spans(capabilities: Capabilities) -> str:
     return f"{capabilities.min_duration or 0:g} s to {longest}"
 
 
-def _settle_shots(draft: NegotiationDraft, fps: float, total: int | None) -> None:
+def _resolve_shots(draft: NegotiationDraft, fps: float, total: int | None) -> None:
     shots, capabilities = draft.request.shots, draft.capabilities
     if capabilities.max_shots is not None and len(shots) > capabilities.max_shots:
         draft.refuse("shots", len(shots), f"{draft.model} accepts at most {capabilities.max_shots}")
@@ -235,15 +243,15 @@ def _settle_shots(draft: NegotiationDraft, fps: float, total: int | None) -> Non
         else max(1, round(capabilities.chunk_seconds * fps))
     )
     layout = lay_out(shots, total=total, fps=fps, chunk=chunk)
-    reason = "whole frames" if chunk is None else f"whole chunks of {chunk / fps:g} s"
-    settled = []
+    reason = "whole frames" if chunk is None else f"multiples of a chunk of {chunk / fps:g} s"
+    resolved = []
     for index, (shot, frames) in enumerate(zip(shots, layout.frames, strict=True)):
         used = None if frames is None else frames / fps
-        settled.append(Shot(prompt=shot.prompt, duration=used))
+        resolved.append(Shot(prompt=shot.prompt, duration=used))
         if shot.duration is None:
             draft.note(f"shots[{index}].duration", None, used, "the time the other shots leave")
         elif used is None or abs(used - shot.duration) > 1e-9:
             draft.change(f"shots[{index}].duration", shot.duration, used, reason)
-    draft.settled |= {"shots": tuple(settled), "num_frames": layout.total}
+    draft.resolved |= {"shots": tuple(resolved), "num_frames": layout.total}
     if layout.total is not None and total is not None and layout.total != total:
         draft.change("duration", total / fps, layout.total / fps, "every shot needs a chunk")

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from pydantic import JsonValue
 
-from media_agent.backend.options import check_options, raw_options
+from media_agent.backend.options import check_options, list_raw_options
 from media_agent.errors import UnsupportedRequestError
 from media_agent.negotiation.draft import NegotiationDraft
 from media_agent.negotiation.durations import resolve_length
@@ -42,34 +42,34 @@ def negotiate(
     """
     draft = NegotiationDraft(request, capabilities, policy)
     resolve_prompts(draft, rules, allow_unknown_words=allow_unknown_words)
-    _settle_work(draft)
+    _resolve_mode_and_inputs(draft)
     resolve_size(draft)
     resolve_length(draft)
-    _settle_seed(draft, draw_seed)
-    _settle_extras(draft)
-    _settle_options(draft)
+    _resolve_seed(draft, draw_seed)
+    _resolve_extras(draft)
+    _resolve_options(draft)
     resolve_routing(draft)
     if draft.mismatches:
         outside = any(mismatch.field == "prompt words" for mismatch in draft.mismatches)
         raise UnsupportedRequestError(
             f"{draft.model} does not support this request",
             mismatches=draft.mismatches,
-            hint=WAYS_OUT if outside else _way_out(policy),
+            hint=WAYS_OUT if outside else _suggest_fix(policy),
         )
     return _plan(draft, estimate)
 
 
-def _way_out(policy: Policy) -> str:
+def _suggest_fix(policy: Policy) -> str:
     if policy is Policy.STRICT:
         return "change the request, or allow the nearest values with --policy adjust"
     return "change the request, or choose another backend (media-agent backends lists them)"
 
 
-def _settle_work(draft: NegotiationDraft) -> None:
+def _resolve_mode_and_inputs(draft: NegotiationDraft) -> None:
     """Check what would make another video altogether: mode, inputs."""
     request, capabilities = draft.request, draft.capabilities
-    mode = request.inferred_mode()
-    draft.settled |= {"model": draft.model, "mode": mode}
+    mode = request.infer_mode()
+    draft.resolved |= {"model": draft.model, "mode": mode}
     if request.model != draft.model:
         draft.note("model", request.model, draft.model, "the full name")
     if mode not in capabilities.modes:
@@ -83,67 +83,69 @@ def _settle_work(draft: NegotiationDraft) -> None:
             draft.refuse(f"inputs[{index}].role", medium.role, f"{draft.model} accepts {taken}")
 
 
-def _settle_seed(draft: NegotiationDraft, draw_seed: Callable[[], int]) -> None:
-    asked, takes = draft.request.seed, draft.capabilities.seed
-    if asked is not None and takes is False:
-        draft.settled["seed"] = None
+def _resolve_seed(draft: NegotiationDraft, draw_seed: Callable[[], int]) -> None:
+    asked, supports = draft.request.seed, draft.capabilities.seed
+    if asked is not None and supports is False:
+        draft.resolved["seed"] = None
         draft.change("seed", asked, None, f"{draft.model} does not support seeds")
-    elif asked is None and takes is True:
+    elif asked is None and supports is True:
         seed = draw_seed()
-        draft.settled["seed"] = seed
+        draft.resolved["seed"] = seed
         draft.note("seed", None, seed, "not given; chosen at random")
 
 
-def _settle_extras(draft: NegotiationDraft) -> None:
-    """Settle what a model takes or does not: camera, sound, number of videos."""
+def _resolve_extras(draft: NegotiationDraft) -> None:
+    """Resolve what a model may not support: camera, audio, number of videos."""
     request, capabilities = draft.request, draft.capabilities
     _leave_out_unless(draft, capabilities.camera, "camera", request.camera)
     if request.audio is True and capabilities.audio is False:
-        draft.settled["audio"] = False
+        draft.resolved["audio"] = False
         draft.change("audio", True, False, f"{draft.model} does not generate audio")
     if request.audio is False and capabilities.audio == "always":
-        draft.settled["audio"] = True
+        draft.resolved["audio"] = True
         draft.change("audio", False, True, f"{draft.model} always generates audio")
     if request.n > capabilities.max_n:
-        draft.settled["n"] = capabilities.max_n
-        draft.change("n", request.n, capabilities.max_n, f"{draft.model} makes no more at once")
+        draft.resolved["n"] = capabilities.max_n
+        draft.change(
+            "n", request.n, capabilities.max_n, f"{draft.model} cannot generate more in one job"
+        )
 
 
 def _leave_out_unless(
-    draft: NegotiationDraft, takes: TriState, name: str, asked: JsonValue
+    draft: NegotiationDraft, supports: TriState, name: str, asked: JsonValue
 ) -> None:
-    if asked is not None and takes is False:
-        draft.settled[name] = None
+    if asked is not None and supports is False:
+        draft.resolved[name] = None
         draft.change(name, asked, None, f"{draft.model} does not support this")
 
 
-def _settle_options(draft: NegotiationDraft) -> None:
+def _resolve_options(draft: NegotiationDraft) -> None:
     """Check the options of this backend; those of others are meant for others."""
     name = draft.capabilities.backend
     draft.mismatches += check_options(draft.request.options.get(name, {}), draft.capabilities)
     for other in draft.request.options.keys() - {name}:
         draft.note(f"options.{other}", draft.request.options[other], None, f"not for {name}")
     own = {key: value for key, value in draft.request.options.items() if key == name}
-    draft.settled.setdefault("options", own)
+    draft.resolved.setdefault("options", own)
 
 
 def resolve_routing(draft: NegotiationDraft) -> None:
-    """Note the wishes about a choice that had nothing to choose: a model was named."""
-    wishes = draft.request.routing
-    if wishes is None:
+    """Note routing preferences that had no effect, because a model was named."""
+    preferences = draft.request.routing
+    if preferences is None:
         return
-    for name, wish in (("prefer", wishes.prefer), ("route", wishes.route)):
-        if wish is not None:
-            draft.note(f"routing.{name}", wish, None, "only one backend was considered")
+    for name, preference in (("prefer", preferences.prefer), ("route", preferences.route)):
+        if preference is not None:
+            draft.note(f"routing.{name}", preference, None, "only one backend was considered")
 
 
 def _plan(draft: NegotiationDraft, estimate: Callable[[VideoRequest], Estimate]) -> Plan:
-    settled: dict[str, object] = {"duration": None, **draft.settled}
-    if settled.get("size") is not None:
-        settled |= {"resolution": None, "aspect_ratio": None}
-    request = VideoRequest.model_validate({**dict(draft.request), **settled})
+    resolved: dict[str, object] = {"duration": None, **draft.resolved}
+    if resolved.get("size") is not None:
+        resolved |= {"resolution": None, "aspect_ratio": None}
+    request = VideoRequest.model_validate({**dict(draft.request), **resolved})
     capabilities = draft.capabilities
-    raw = raw_options(request.options.get(capabilities.backend, {}), capabilities)
+    raw = list_raw_options(request.options.get(capabilities.backend, {}), capabilities)
     return Plan(
         backend=draft.capabilities.backend,
         model=draft.capabilities.model,
@@ -151,12 +153,12 @@ def _plan(draft: NegotiationDraft, estimate: Callable[[VideoRequest], Estimate])
         request=request,
         adjustments=tuple(draft.adjustments),
         warnings=tuple(draft.warnings),
-        estimate=_without_price(estimate(request), raw),
+        estimate=_drop_price(estimate(request), raw),
     )
 
 
-def _without_price(estimate: Estimate, raw: list[str]) -> Estimate:
-    """Return an estimate as it holds where fields that nobody here knows are sent too."""
+def _drop_price(estimate: Estimate, raw: list[str]) -> Estimate:
+    """Return the estimate without a price if fields of unknown price are sent too."""
     if not raw or estimate.cost_usd in (None, 0):
         return estimate
     source = f"option {', '.join(raw)} sends fields of unknown price"

@@ -12,11 +12,11 @@ from media_agent.negotiation.draft import NegotiationDraft
 
 @dataclass(frozen=True, slots=True)
 class PromptRules:
-    """What the capabilities do not say about prompts: whether somebody rewrites them on the way."""
+    """What the capabilities do not say about prompts: whether the provider rewrites them."""
 
     rewrites: bool = False
     option: str | None = None
-    """The option of the backend that says whether to rewrite; None: it cannot be said."""
+    """The option of the backend that controls rewriting; None: there is none."""
     off: JsonValue = False
     """Its value for leaving prompts as they are."""
 
@@ -28,28 +28,28 @@ def resolve_prompts(
     draft: NegotiationDraft, rules: PromptRules = AS_WRITTEN, *, allow_unknown_words: bool = False
 ) -> None:
     """Settle everything about words: nothing is cut, and nothing is rewritten unasked."""
-    _settle_lengths(draft)
-    _settle_vocabulary(draft, allow_unknown_words)
-    _settle_negative(draft)
-    _settle_rewriting(draft, rules)
+    _check_lengths(draft)
+    _check_vocabulary(draft, allow_unknown_words)
+    _resolve_negative(draft)
+    _resolve_rewriting(draft, rules)
 
 
-def unknown_words(prompts: Iterable[str], vocabulary: Iterable[str]) -> list[str]:
+def find_unknown_words(prompts: Iterable[str], vocabulary: Iterable[str]) -> list[str]:
     """Return the words and symbols outside the vocabulary, each once, in order.
 
     Punctuation separates words and says nothing; a symbol (an emoji, a sign) counts as a word.
     """
     known = {word.lower() for word in vocabulary}
-    found = dict.fromkeys(word for prompt in prompts for word in _words(prompt))
+    found = dict.fromkeys(word for prompt in prompts for word in _split_words(prompt))
     return [word for word in found if word not in known]
 
 
 def count_words(prompt: str) -> int:
     """Return how many words and symbols a prompt has; 0: it says nothing at all."""
-    return len(_words(prompt))
+    return len(_split_words(prompt))
 
 
-def _settle_lengths(draft: NegotiationDraft) -> None:
+def _check_lengths(draft: NegotiationDraft) -> None:
     capabilities = draft.capabilities
     for shot in draft.request.storyboard():
         for longest, size, unit in (
@@ -60,38 +60,38 @@ def _settle_lengths(draft: NegotiationDraft) -> None:
                 draft.refuse("prompt", shot.prompt, f"{size} {unit}; the limit is {longest}")
 
 
-def _settle_vocabulary(draft: NegotiationDraft, allow_unknown_words: bool) -> None:
+def _check_vocabulary(draft: NegotiationDraft, allow_unknown_words: bool) -> None:
     if draft.capabilities.closed_vocabulary is None:
         return
     prompts = [shot.prompt for shot in draft.request.storyboard()]
     known = ", ".join(sorted(draft.capabilities.closed_vocabulary))
-    unknown = unknown_words(prompts, draft.capabilities.closed_vocabulary)
+    unknown = find_unknown_words(prompts, draft.capabilities.closed_vocabulary)
     if unknown and allow_unknown_words:
         draft.warnings.append(
-            f"{draft.model} does not know these words: {_listed(unknown)}; "
+            f"{draft.model} does not know these words: {_join_words(unknown)}; "
             "the video may show something else"
         )
     elif unknown:
-        draft.refuse("prompt words", _listed(unknown), f"not in its vocabulary: {known}")
+        draft.refuse("prompt words", _join_words(unknown), f"not in its vocabulary: {known}")
     elif not all(count_words(prompt) for prompt in prompts):
         draft.refuse("prompt", "no words", f"use words of its vocabulary: {known}")
 
 
-def _settle_negative(draft: NegotiationDraft) -> None:
+def _resolve_negative(draft: NegotiationDraft) -> None:
     asked, capabilities = draft.request.negative_prompt, draft.capabilities
     longest = capabilities.max_negative_prompt_characters
     if asked is None:
         return
     if capabilities.negative_prompt is False:
-        draft.settled["negative_prompt"] = None
+        draft.resolved["negative_prompt"] = None
         draft.change("negative_prompt", asked, None, f"{draft.model} does not support this")
     elif longest is not None and len(asked) > longest:
         reason = f"{len(asked)} characters; the limit is {longest}"
         draft.refuse("negative_prompt", asked, reason)
 
 
-def _settle_rewriting(draft: NegotiationDraft, rules: PromptRules) -> None:
-    """Switch rewriting off unless the caller said something about it."""
+def _resolve_rewriting(draft: NegotiationDraft, rules: PromptRules) -> None:
+    """Switch rewriting off unless the caller has set its option."""
     if not rules.rewrites or not draft.request.storyboard():
         return
     backend = draft.capabilities.backend
@@ -102,18 +102,18 @@ def _settle_rewriting(draft: NegotiationDraft, rules: PromptRules) -> None:
     given = draft.request.options.get(backend, {})
     if option not in given:
         options: dict[str, JsonValue] = {**given, option: rules.off}
-        draft.settled["options"] = {backend: options}
+        draft.resolved["options"] = {backend: options}
         reason = "the prompt is sent to the model as written"
         draft.note(f"option {option}", None, rules.off, reason)
 
 
-def _listed(words: list[str]) -> str:
+def _join_words(words: list[str]) -> str:
     shown = [word if len(word) <= 30 else f"{word[:27]}..." for word in words[:20]]
     more = "" if len(words) <= 20 else f" and {len(words) - 20} more"
     return ", ".join(shown) + more
 
 
-def _words(prompt: str) -> list[str]:
+def _split_words(prompt: str) -> list[str]:
     tokens = re.findall(r"\w+|[^\w\s]", prompt.lower())
     return [
         token

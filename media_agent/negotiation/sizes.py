@@ -30,7 +30,7 @@ def short_side_of(tier: ResolutionTier) -> int:
     return _SHORT_SIDES[tier]
 
 
-def short_side(request: VideoRequest) -> int | None:
+def find_short_side(request: VideoRequest) -> int | None:
     """Return the shorter side of the frames asked, in pixels, None where it is left open."""
     if request.size is not None:
         return min(request.size.width, request.size.height)
@@ -41,13 +41,13 @@ def resolve_size(draft: NegotiationDraft) -> None:
     """Settle size, resolution and aspect ratio."""
     request, capabilities = draft.request, draft.capabilities
     if request.size is not None:
-        _settle_pixels(draft, "size", str(request.size), request.size)
+        _resolve_pixels(draft, "size", str(request.size), request.size)
     elif request.resolution is not None or request.aspect_ratio is not None:
-        _settle_names(draft)
+        _resolve_names(draft)
     elif capabilities.image_sets_shape and _has_first_frame(request):
-        _settle_default_tier(draft)
+        _resolve_default_tier(draft)
     elif capabilities.default_size is not None:
-        draft.settled["size"] = capabilities.default_size
+        draft.resolved["size"] = capabilities.default_size
         draft.note("size", None, str(capabilities.default_size), "not given; the model's default")
 
 
@@ -55,53 +55,55 @@ def _has_first_frame(request: VideoRequest) -> bool:
     return any(medium.role is InputRole.FIRST_FRAME for medium in request.inputs)
 
 
-def _settle_default_tier(draft: NegotiationDraft) -> None:
-    """Settle how large frames are that take the shape of an image."""
+def _resolve_default_tier(draft: NegotiationDraft) -> None:
+    """Resolve how large frames are that take the shape of an image."""
     size = draft.capabilities.default_size
     short = None if size is None else min(size.width, size.height)
     tiers = (tier for tier in draft.capabilities.resolutions if _SHORT_SIDES[tier] == short)
     tier = next(tiers, None)
     if tier is not None:
-        draft.settled["resolution"] = tier
+        draft.resolved["resolution"] = tier
         draft.note("resolution", None, tier, "not given; frames have the shape of the image")
 
 
-def _settle_names(draft: NegotiationDraft) -> None:
+def _resolve_names(draft: NegotiationDraft) -> None:
     """Settle a tier and a ratio: passed on where both are known by name, else as pixels."""
     tier, ratio = draft.request.resolution, draft.request.aspect_ratio
     capabilities = draft.capabilities
     knows_tier = tier is None or tier in capabilities.resolutions
     if knows_tier and (ratio is None or ratio in capabilities.aspect_ratios):
-        draft.settled |= {"resolution": tier, "aspect_ratio": ratio}
+        draft.resolved |= {"resolution": tier, "aspect_ratio": ratio}
         return
     asked = " ".join(str(name) for name in (tier, ratio) if name is not None)
     name = "aspect_ratio" if tier is None else "resolution"
-    _settle_pixels(draft, name, asked, _nominal(tier, ratio, capabilities))
+    _resolve_pixels(draft, name, asked, _to_pixels(tier, ratio, capabilities))
 
 
-def _settle_pixels(draft: NegotiationDraft, name: str, asked: str, wanted: Size) -> None:
-    used = nearest_size(wanted, draft.capabilities)
-    draft.settled["size"] = used
+def _resolve_pixels(draft: NegotiationDraft, name: str, asked: str, wanted: Size) -> None:
+    used = find_nearest_size(wanted, draft.capabilities)
+    draft.resolved["size"] = used
     if str(used) == asked:
         return
     if used == wanted:
         draft.note(name, asked, str(used), "in pixels")
     else:
-        draft.change(name, asked, str(used), f"{draft.model} makes {_sizes(draft.capabilities)}")
+        draft.change(
+            name, asked, str(used), f"{draft.model} makes {_format_sizes(draft.capabilities)}"
+        )
 
 
-def nearest_size(wanted: Size, capabilities: Capabilities) -> Size:
+def find_nearest_size(wanted: Size, capabilities: Capabilities) -> Size:
     """Return the size the model makes whose shape is nearest, and of those the nearest in area."""
     if capabilities.sizes:
         sizes = {(size.width, size.height): size for size in capabilities.sizes}
-        return sizes[_nearest((wanted.width, wanted.height), sizes)]
+        return sizes[_pick_nearest((wanted.width, wanted.height), sizes)]
     if capabilities.size_range is not None:
-        return _within(wanted, capabilities.size_range)
+        return _fit_range(wanted, capabilities.size_range)
     return wanted
 
 
-def _nearest(wanted: tuple[float, float], sizes: Collection[_Sides]) -> _Sides:
-    """Return the nearest size; shapes that nobody would tell apart count as one."""
+def _pick_nearest(wanted: tuple[float, float], sizes: Collection[_Sides]) -> _Sides:
+    """Return the nearest size; shapes that look the same count as one."""
     across, down = wanted
     errors = {(w, h): abs(math.log(w * down / (h * across))) for w, h in sizes}
     tolerated = min(errors.values()) + _SAME_SHAPE
@@ -109,52 +111,60 @@ def _nearest(wanted: tuple[float, float], sizes: Collection[_Sides]) -> _Sides:
     return min(alike, key=lambda size: abs(math.log(size[0] * size[1] / (across * down))))
 
 
-def _within(wanted: Size, capabilities: SizeRange) -> Size:
+def _fit_range(wanted: Size, capabilities: SizeRange) -> Size:
     """Return the nearest size of a range: scaled with its shape first, then rounded."""
     step = math.lcm(capabilities.multiple, 2)
     low, high = capabilities.minimum, capabilities.maximum
-    across = _multiples(low.width, high.width, step)
-    down = _multiples(low.height, high.height, step)
+    across = _list_multiples(low.width, high.width, step)
+    down = _list_multiples(low.height, high.height, step)
     if wanted.width in across and wanted.height in down:
         return wanted
     ratio = wanted.width / wanted.height
     ratio = min(max(ratio, across[0] / down[-1]), across[-1] / down[0])
     height = min(max(wanted.height, down[0], across[0] / ratio), down[-1], across[-1] / ratio)
     scaled = height * ratio, height
-    width, height = _nearest(scaled, _around(scaled, across, down))
+    width, height = _pick_nearest(scaled, _list_around(scaled, across, down))
     return Size(width=width, height=height)
 
 
-def _multiples(low: int, high: int, step: int) -> range:
+def _list_multiples(low: int, high: int, step: int) -> range:
     """Return the multiples of a step in a range, at least one."""
     first = -(-low // step) * step
     return range(first, max(first, high) + 1, step)
 
 
-def _around(scaled: tuple[float, float], across: range, down: range) -> set[_Sides]:
+def _list_around(scaled: tuple[float, float], across: range, down: range) -> set[_Sides]:
     """Return sizes of about this shape: the shorter side some steps up and down, the other fitting.
 
-    So many steps are enough to come within a shape that nobody would tell apart, if there is one.
+    That many steps are enough to find a shape that looks the same, if there is one.
     """
     width, height = scaled
     if width > height:
-        return {(w, h) for h in _near(height, down) for w in _beside(h * width / height, across)}
-    return {(w, h) for w in _near(width, across) for h in _beside(w * height / width, down)}
+        return {
+            (w, h)
+            for h in _list_near(height, down)
+            for w in _list_neighbours(h * width / height, across)
+        }
+    return {
+        (w, h)
+        for w in _list_near(width, across)
+        for h in _list_neighbours(w * height / width, down)
+    }
 
 
-def _near(side: float, sides: range) -> range:
+def _list_near(side: float, sides: range) -> range:
     """Return the sides nearest to one."""
     place = round((side - sides[0]) / sides.step)
     return sides[max(0, place - _STEPS) : place + _STEPS + 1]
 
 
-def _beside(side: float, sides: range) -> range:
+def _list_neighbours(side: float, sides: range) -> range:
     """Return the sides just below and above one."""
     place = math.floor((side - sides[0]) / sides.step)
     return sides[min(max(0, place), len(sides) - 1) : max(0, place + 1) + 1]
 
 
-def _nominal(tier: ResolutionTier | None, ratio: str | None, capabilities: Capabilities) -> Size:
+def _to_pixels(tier: ResolutionTier | None, ratio: str | None, capabilities: Capabilities) -> Size:
     """Return what a tier and a ratio mean in pixels; an absent one is the model's own."""
     own = capabilities.default_size or Size(width=1280, height=720)
     across, down = (
@@ -162,14 +172,14 @@ def _nominal(tier: ResolutionTier | None, ratio: str | None, capabilities: Capab
     )
     short = min(own.width, own.height) if tier is None else _SHORT_SIDES[tier]
     scale = min(short / min(across, down), LARGEST_SIDE / max(across, down))
-    return Size(width=_even(across * scale), height=_even(down * scale))
+    return Size(width=_round_even(across * scale), height=_round_even(down * scale))
 
 
-def _even(side: float) -> int:
+def _round_even(side: float) -> int:
     return min(max(round(side / 2) * 2, SMALLEST_SIDE), LARGEST_SIDE)
 
 
-def _sizes(capabilities: Capabilities) -> str:
+def _format_sizes(capabilities: Capabilities) -> str:
     if capabilities.size_range is not None:
         span = capabilities.size_range
         return f"{span.minimum} to {span.maximum} in steps of {span.multiple}"

@@ -1,6 +1,6 @@
 """The smallest request that a model takes: what a check asks for, so that it costs little."""
 
-from media_agent.negotiation.prompts import unknown_words
+from media_agent.negotiation.prompts import find_unknown_words
 from media_agent_schemas.capabilities import Capabilities
 from media_agent_schemas.media import InputRole, MediaInput, ResolutionTier, Size
 from media_agent_schemas.request import VideoMode, VideoRequest
@@ -14,27 +14,27 @@ def smallest_request(capabilities: Capabilities) -> VideoRequest:
     """Return the shortest video of the smallest frames, in words the model knows, with seed 0."""
     fields: dict[str, object] = {
         "model": f"{capabilities.backend}/{capabilities.model}",
-        "prompt": _prompt(capabilities),
-        "duration": _seconds(capabilities),
-        "size": _size(capabilities),
+        "prompt": _choose_prompt(capabilities),
+        "duration": _choose_seconds(capabilities),
+        "size": _choose_size(capabilities),
     }
     if capabilities.seed is not False:
         fields["seed"] = 0
     if fields["size"] is None and capabilities.resolutions:
         fields["resolution"] = min(capabilities.resolutions, key=list(ResolutionTier).index)
     if VideoMode.TEXT_TO_VIDEO not in capabilities.modes:
-        fields["inputs"] = (_image(capabilities),)
+        fields["inputs"] = (_make_image(capabilities),)
     return VideoRequest.model_validate(fields)
 
 
-def _prompt(capabilities: Capabilities) -> str:
+def _choose_prompt(capabilities: Capabilities) -> str:
     known = capabilities.closed_vocabulary
-    if known is None or not unknown_words([PROMPT], known):
+    if known is None or not find_unknown_words([PROMPT], known):
         return PROMPT
     return " ".join(known[:4])
 
 
-def _seconds(capabilities: Capabilities) -> float:
+def _choose_seconds(capabilities: Capabilities) -> float:
     if capabilities.durations:
         return min(capabilities.durations)
     shortest = capabilities.min_duration or capabilities.chunk_seconds or _SECONDS
@@ -42,17 +42,17 @@ def _seconds(capabilities: Capabilities) -> float:
     return shortest if longest is None else min(shortest, longest)
 
 
-def _size(capabilities: Capabilities) -> Size | None:
+def _choose_size(capabilities: Capabilities) -> Size | None:
     if capabilities.sizes:
         return min(capabilities.sizes, key=lambda size: size.width * size.height)
     return None if capabilities.size_range is None else capabilities.size_range.minimum
 
 
-def _image(capabilities: Capabilities) -> MediaInput:
+def _make_image(capabilities: Capabilities) -> MediaInput:
     """Return a plain image to begin with, for a model that needs one."""
     from media_agent.video.images import as_png, frame_of
 
-    size = _size(capabilities) or capabilities.default_size or _IMAGE
+    size = _choose_size(capabilities) or capabilities.default_size or _IMAGE
     brown = bytes((120, 60, 40)) * (size.width * size.height)
     content = as_png(frame_of(brown, size.width, size.height))
     return MediaInput(role=InputRole.FIRST_FRAME, data=content, mime_type="image/png")

@@ -24,8 +24,8 @@ def read_shots(
     """
     if endless:
         *timed, last = texts if prompt is None else (prompt, *texts)
-        return (*map(_read_shot, timed), _shot("the last shot", last, None))
-    first = () if prompt is None else (_shot("the first shot", prompt, None),)
+        return (*map(_read_shot, timed), _make_shot("the last shot", last, None))
+    first = () if prompt is None else (_make_shot("the first shot", prompt, None),)
     return (*first, *map(_read_shot, texts))
 
 
@@ -41,10 +41,10 @@ def _read_shot(text: str) -> Shot:
         raise InvalidRequestError(
             f"shot {shown!r} ends in {seconds!r}, which is not a number of seconds", hint=example
         ) from None
-    return _shot(f"shot {shown!r}", prompt, length)
+    return _make_shot(f"shot {shown!r}", prompt, length)
 
 
-def _shot(name: str, prompt: str, duration: float | None) -> Shot:
+def _make_shot(name: str, prompt: str, duration: float | None) -> Shot:
     try:
         return Shot(prompt=prompt, duration=duration)
     except ValidationError as error:
@@ -65,7 +65,7 @@ class Layout:
 
 
 def lay_out(shots: Sequence[Shot], *, total: int | None, fps: float, chunk: int | None) -> Layout:
-    """Give every shot its frames; a cut lies on the border of a chunk.
+    """Give every shot its frames; every cut is on the border of a chunk.
 
     Each cut goes to the border nearest to where it was asked, so rounding does not add up, and
     every shot gets at least one chunk (one frame where there are no chunks); `total` grows if the
@@ -76,13 +76,13 @@ def lay_out(shots: Sequence[Shot], *, total: int | None, fps: float, chunk: int 
     """
     step = chunk or 1
     cuts = [0]
-    for asked in list(accumulate(_lengths(shots, total, fps)))[:-1]:
+    for asked in list(accumulate(_resolve_lengths(shots, total, fps)))[:-1]:
         cuts.append(max(cuts[-1] + step, round(asked * fps / step) * step))
     last = None if total is None else max(total - cuts[-1], 0) or step
     return Layout((*(after - before for before, after in pairwise(cuts)), last))
 
 
-def _lengths(shots: Sequence[Shot], total: int | None, fps: float) -> list[float]:
+def _resolve_lengths(shots: Sequence[Shot], total: int | None, fps: float) -> list[float]:
     """Return the length of every shot in seconds; the open one gets what the others leave."""
     timed = sum(shot.duration for shot in shots if shot.duration is not None)
     if total is None:
@@ -92,6 +92,6 @@ def _lengths(shots: Sequence[Shot], total: int | None, fps: float) -> list[float
         raise InvalidRequestError(
             f"the timed shots take {timed:g} s and leave nothing of the {total / fps:g} s "
             "for the shot without a duration",
-            hint="make the whole longer, for example with --duration, or the shots shorter",
+            hint="make the video longer, for example with --duration, or the shots shorter",
         )
     return [left if shot.duration is None else shot.duration for shot in shots]

@@ -19,7 +19,7 @@ NAME = r"[a-z0-9][a-z0-9._-]{0,63}"
 
 
 class LocalModel(Schema):
-    """A folder of weights under a name of its own."""
+    """A folder of weights with a name."""
 
     name: str = Field(pattern=f"^{NAME}$", description="As in backend/name.")
     backend: str = Field(min_length=1, description="The backend that can load it.")
@@ -53,7 +53,7 @@ class ModelFolders:
                 hint="repair it, or delete it and add the models again",
             ) from error
 
-    def folders(self, backend: str) -> dict[str, Path]:
+    def list_folders(self, backend: str) -> dict[str, Path]:
         """Return the folders of one backend by model name."""
         return {model.name: model.folder for model in self.list() if model.backend == backend}
 
@@ -64,7 +64,7 @@ class ModelFolders:
             InvalidRequestError: another folder has this name.
             StorageError: the list cannot be read or written.
         """
-        with self._changing():
+        with self._lock():
             known = self.list()
             taken = next((other for other in known if other.name == model.name), None)
             if taken == model:
@@ -83,7 +83,7 @@ class ModelFolders:
             InvalidRequestError: there is none of this name.
             StorageError: the list cannot be read or written.
         """
-        with self._changing():
+        with self._lock():
             known = {model.name: model for model in self.list()}
             if name not in known:
                 hint = did_you_mean(name, known)
@@ -96,7 +96,7 @@ class ModelFolders:
         write_atomically(self._path, _File(models=models).model_dump_json(indent=2).encode())
 
     @contextmanager
-    def _changing(self) -> Iterator[None]:
+    def _lock(self) -> Iterator[None]:
         """Keep other processes from changing the list between our reading and our writing."""
         with storage_errors(str(self._path)):
             self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -133,7 +133,7 @@ def check_name(name: str) -> str:
     return name
 
 
-def with_models(backend: str, settings: BackendSettings) -> BackendSettings:
+def add_models(backend: str, settings: BackendSettings) -> BackendSettings:
     """Return the settings together with the models that were added for this backend."""
-    added = ModelFolders(settings.data_dir).folders(backend)
+    added = ModelFolders(settings.data_dir).list_folders(backend)
     return replace(settings, models={**added, **settings.models})

@@ -6,7 +6,7 @@ from functools import partial
 
 from pydantic import JsonValue
 
-from media_agent.backend.fence import fenced
+from media_agent.backend.fence import call_plugin
 from media_agent.config.settings import Settings
 from media_agent.errors import MediaAgentError, PluginError, in_full
 from media_agent.registry.registry import Registry
@@ -59,23 +59,23 @@ class Listing:
 def list_all(registry: Registry, settings: Settings) -> Listing:
     """Ask every backend for every model it offers; what cannot be asked is a problem."""
     catalogue = Catalogue.load(registry.specs)
-    faults = [in_full(error) for error in registry.broken_by_name().values()]
+    faults = [in_full(error) for error in registry.list_broken().values()]
     faults += catalogue.problems
     problems = list(faults)
     found: list[Listed] = []
     for name in registry.names():
         try:
-            router = _router_of(name, registry, settings, catalogue)
+            router = _make_router(name, registry, settings, catalogue)
         except MediaAgentError as error:
             _keep(name, error, problems, faults)
             continue
         who = f"plugin {registry.plugin(name)}: backend {name}: a typical video as declared"
         for model in router.models(name):
             try:
-                found.append(fenced(who, partial(_listed, router, model), Listed))
+                found.append(call_plugin(who, partial(_list_model, router, model), Listed))
             except MediaAgentError as error:
                 _keep(name, error, problems, faults)
-    return Listing(tuple(found), _each_once(problems), _each_once(faults))
+    return Listing(tuple(found), _drop_duplicates(problems), _drop_duplicates(faults))
 
 
 def list_one(wanted: str, registry: Registry, settings: Settings) -> Listing:
@@ -85,30 +85,30 @@ def list_one(wanted: str, registry: Registry, settings: Settings) -> Listing:
         MediaAgentError: it does not exist, or cannot be asked.
     """
     name, _, model = wanted.partition("/")
-    router = _router_of(name, registry, settings, Catalogue.load(registry.specs))
+    router = _make_router(name, registry, settings, Catalogue.load(registry.specs))
     models = [wanted] if model else router.models(name)
-    return Listing(tuple(_listed(router, each) for each in models))
+    return Listing(tuple(_list_model(router, each) for each in models))
 
 
-def _router_of(name: str, registry: Registry, settings: Settings, catalogue: Catalogue) -> Router:
+def _make_router(name: str, registry: Registry, settings: Settings, catalogue: Catalogue) -> Router:
     backend = registry.create(name, settings.backend_settings(name))
     return Router({name: backend}, catalogue, draw_seed=lambda: 0)
 
 
-def _listed(router: Router, model: str) -> Listed:
-    maker = router.maker(model)
-    capabilities = maker.capabilities
-    request = _usual_request(capabilities)
+def _list_model(router: Router, model: str) -> Listed:
+    choice = router.find_model(model)
+    capabilities = choice.capabilities
+    request = _build_typical_request(capabilities)
     try:
-        return Listed(capabilities, maker.estimate(request), request.seconds() or FALLBACK_SECONDS)
+        return Listed(capabilities, choice.estimate(request), request.seconds() or FALLBACK_SECONDS)
     except PluginError:
         raise
-    except MediaAgentError:  # a price that depends on what was not said
+    except MediaAgentError:  # a price that depends on what is left open
         return Listed(capabilities, Estimate(), FALLBACK_SECONDS)
 
 
-def _usual_request(capabilities: Capabilities) -> VideoRequest:
-    """Return what a model makes when nothing but its name is said."""
+def _build_typical_request(capabilities: Capabilities) -> VideoRequest:
+    """Return the request that a model's own defaults amount to."""
     fps = capabilities.default_fps or (capabilities.fps_values or (FALLBACK_FPS,))[0]
     seconds = capabilities.default_duration or (capabilities.durations or (FALLBACK_SECONDS,))[0]
     return VideoRequest(
@@ -130,5 +130,5 @@ def _keep(name: str, error: MediaAgentError, problems: list[str], faults: list[s
         faults.append(said)
 
 
-def _each_once(texts: Iterable[str]) -> tuple[str, ...]:
+def _drop_duplicates(texts: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(texts))

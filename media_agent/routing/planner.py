@@ -10,7 +10,7 @@ from media_agent.config.settings import RouteSection, Settings
 from media_agent.errors import MediaAgentError, in_full
 from media_agent.registry.registry import Registry
 from media_agent.routing.catalogue import Catalogue
-from media_agent.routing.explain import chosen, faults_of_plugins
+from media_agent.routing.explain import choose_plan, list_plugin_faults
 from media_agent.routing.router import Router
 from media_agent.routing.rules import Route, RoutingRules
 from media_agent_schemas.capabilities import Plan, Policy
@@ -49,35 +49,41 @@ class Planner:
         Raises:
             InvalidRequestError: the request names what does not exist.
         """
-        request = await asyncio.to_thread(as_long_as_its_source, request)
-        router = await self._router(request.model)
-        return router.report(request, self._policy(policy), allow_unknown_words=allow_unknown_words)
+        request = await asyncio.to_thread(take_source_length, request)
+        router = await self._open_router(request.model)
+        return router.report(
+            request, self._choose_policy(policy), allow_unknown_words=allow_unknown_words
+        )
 
     async def plans(
         self, request: VideoRequest, policy: Policy | None, *, allow_unknown_words: bool = False
     ) -> tuple[Plan, ...]:
         """Return the plan to follow, then those to follow if it is refused before acceptance.
 
-        Without a model, and without wishes about who makes it, that is the default backend alone.
+        Without a model and without routing preferences, that is the default backend alone.
 
         Raises:
-            MediaAgentError: nobody can do it.
+            MediaAgentError: no backend can serve it.
         """
         if request.model is None and request.routing is not None:
             report = await self.report(request, policy, allow_unknown_words=allow_unknown_words)
-            chosen(report)
-            for fault in faults_of_plugins(report):
+            choose_plan(report)
+            for fault in list_plugin_faults(report):
                 _LOGGER.warning("%s", fault)
             return tuple(each.plan for each in report.ranked if each.plan is not None)
-        for error in self._registry.broken_by_name().values():
+        for error in self._registry.list_broken().values():
             _LOGGER.warning("%s", in_full(error))
-        request = await asyncio.to_thread(as_long_as_its_source, request)
+        request = await asyncio.to_thread(take_source_length, request)
         name = request.model or self._settings.default_backend
-        router = await self._router(name)
+        router = await self._open_router(name)
         words = allow_unknown_words
-        return (router.plan(request, self._policy(policy), model=name, allow_unknown_words=words),)
+        return (
+            router.plan(
+                request, self._choose_policy(policy), model=name, allow_unknown_words=words
+            ),
+        )
 
-    def _policy(self, asked: Policy | None) -> Policy:
+    def _choose_policy(self, asked: Policy | None) -> Policy:
         return self._settings.policy if asked is None else asked
 
     @cached_property
@@ -86,10 +92,10 @@ class Planner:
         names = [name for name in self._registry.names() if kind(name) in specs]
         return Catalogue.load({name: specs[kind(name)] for name in names})
 
-    async def _router(self, model: str | None) -> Router:
+    async def _open_router(self, model: str | None) -> Router:
         """Return a router over one backend, or over all that can be started."""
         backends: dict[str, VideoBackend] = {}
-        broken = {} if model is not None else self._registry.broken_by_name()
+        broken = {} if model is not None else self._registry.list_broken()
         if model is not None:
             name = model.partition("/")[0]
             backends[name] = await self._open_backend(name)
@@ -102,41 +108,41 @@ class Planner:
         return Router(
             backends,
             self._catalogue,
-            self._rules(),
+            self._build_rules(),
             draw_seed=self._draw_seed,
             broken=broken,
             plugins={name: self._registry.plugin(name) for name in backends},
         )
 
-    def _rules(self) -> RoutingRules:
+    def _build_rules(self) -> RoutingRules:
         budget = self._settings.budget
         capabilities = [] if budget.max_cost_usd is None else [budget.max_cost_usd]
         if budget.max_cost_usd_per_day is not None:
             capabilities.append(max(0.0, budget.max_cost_usd_per_day - self._spent_today()))
-        routes = {name: _route(section) for name, section in self._settings.routes.items()}
+        routes = {name: _build_route(section) for name, section in self._settings.routes.items()}
         return RoutingRules(routes, min(capabilities, default=None))
 
 
-def as_long_as_its_source(request: VideoRequest) -> VideoRequest:
-    """Give a video that is to be made anew the length of that video, where nobody said another.
+def take_source_length(request: VideoRequest) -> VideoRequest:
+    """Give a restyled video the length of its source, unless the request has another.
 
-    A video that lies elsewhere is not looked at.
+    A source with a URL is not read.
 
     Raises:
         InvalidRequestError: it cannot be read.
     """
     is_open = request.seconds() is None and request.num_frames is None and not request.endless
-    if request.inferred_mode() is not VideoMode.VIDEO_EDIT or not is_open:
+    if request.infer_mode() is not VideoMode.VIDEO_EDIT or not is_open:
         return request
-    from media_agent.ingest.read import video_seconds
+    from media_agent.ingest.read import read_video_seconds
 
     videos = [video for video in request.inputs if video.role is InputRole.SOURCE_VIDEO]
     if not videos or videos[0].url is not None:
         return request
-    return request.model_copy(update={"duration": video_seconds(videos[0])})
+    return request.model_copy(update={"duration": read_video_seconds(videos[0])})
 
 
-def _route(section: RouteSection) -> Route:
+def _build_route(section: RouteSection) -> Route:
     return Route(
         model=section.model,
         prefer=section.prefer or RoutingPreference.LOCAL_FIRST,

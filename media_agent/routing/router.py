@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 
-from media_agent.backend.fence import fenced
+from media_agent.backend.fence import call_plugin
 from media_agent.backend.protocol import VideoBackend
 from media_agent.errors import (
     InvalidRequestError,
@@ -17,19 +17,24 @@ from media_agent.errors import (
     UnsupportedRequestError,
     to_info,
 )
-from media_agent.negotiation.budget import too_dear
-from media_agent.negotiation.durations import fits_one_shot, longest_shot, usual_fps, wanted_seconds
+from media_agent.negotiation.budget import find_budget_errors
+from media_agent.negotiation.durations import (
+    choose_fps,
+    find_longest_shot,
+    find_wanted_seconds,
+    fits_one_shot,
+)
 from media_agent.negotiation.negotiate import negotiate
 from media_agent.negotiation.prompts import AS_WRITTEN, PromptRules
 from media_agent.routing.catalogue import Catalogue, ModelFacts
-from media_agent.routing.explain import chosen, order, reasons_of, summary_of
+from media_agent.routing.explain import choose_plan, make_sort_key, reasons_of, summary_of
 from media_agent.routing.rules import (
     Route,
     RoutingContext,
     RoutingRules,
-    less_or_another,
+    find_length_mismatch,
     refusals_of,
-    too_long,
+    suggest_length,
 )
 from media_agent.routing.segments import ContinuesFrom, ModelChoice
 from media_agent.routing.split import plan_segments
@@ -84,7 +89,7 @@ class Router:
         Raises:
             InvalidRequestError: the request names a backend, model or route that does not exist.
         """
-        return self._report(self._asked(request, policy, allow_unknown_words))
+        return self._report(self._build_context(request, policy, allow_unknown_words))
 
     def plan(
         self,
@@ -97,20 +102,20 @@ class Router:
         """Return the plan of `model`, or of the one the request names, else of the best candidate.
 
         Raises:
-            MediaAgentError: nobody can do it; the reasons are those of all candidates.
+            MediaAgentError: no backend can serve it; the reasons are those of all candidates.
         """
-        asked = self._asked(request, policy, allow_unknown_words, model)
-        if asked.route.model is None:
-            return chosen(self._report(asked))
-        maker = self.maker(asked.route.model)
-        for refusal in refusals_of(maker.capabilities, self._facts(maker), asked.route):
+        context = self._build_context(request, policy, allow_unknown_words, model)
+        if context.route.model is None:
+            return choose_plan(self._report(context))
+        choice = self.find_model(context.route.model)
+        for refusal in refusals_of(choice.capabilities, self._find_facts(choice), context.route):
             raise refusal
-        plan = self._plan(maker, asked, 0.0)
-        for refusal in too_dear(maker.name, plan, asked.route.max_cost_usd):
+        plan = self._plan(choice, context, 0.0)
+        for refusal in find_budget_errors(choice.name, plan, context.route.max_cost_usd):
             raise refusal
         return plan
 
-    def maker(self, name: str) -> ModelChoice:
+    def find_model(self, name: str) -> ModelChoice:
         """Return a model as a planner sees it, with what the catalogue knows of it.
 
         Raises:
@@ -125,7 +130,7 @@ class Router:
                 f"unknown backend {backend_name!r}",
                 hint=did_you_mean(backend_name, [*self._backends, *self._broken]),
             )
-        capabilities = self._catalogue.corrected(backend.capabilities(model or None))
+        capabilities = self._catalogue.correct(backend.capabilities(model or None))
         facts = self._catalogue.facts(capabilities.kind or capabilities.backend, capabilities.model)
 
         def estimate(request: VideoRequest) -> Estimate:
@@ -134,101 +139,105 @@ class Router:
         return ModelChoice(capabilities, estimate, _rules_of(facts))
 
     def models(self, name: str) -> list[str]:
-        """Return the models of a backend; one that has none to offer says so when asked for it."""
+        """Return the models of a backend; one without any reports that when it is asked for."""
         try:
             capabilities = self._backends[name].capabilities()
         except MediaAgentError:
             return [name]
         return [f"{name}/{model}" for model in capabilities.models or (capabilities.model,)]
 
-    def _report(self, asked: RoutingContext) -> PlanReport:
-        makers = [(name, self._try_maker(name, asked)) for name in self._names(asked.route)]
+    def _report(self, context: RoutingContext) -> PlanReport:
+        choices = [
+            (name, self._try_model(name, context)) for name in self._list_names(context.route)
+        ]
         bounded = [
-            longest_shot(maker.capabilities)
-            for _, maker in makers
-            if isinstance(maker, ModelChoice)
+            find_longest_shot(choice.capabilities)
+            for _, choice in choices
+            if isinstance(choice, ModelChoice)
         ]
         longest = max((each for each in bounded if each is not None), default=0.0)
         candidates = [
-            self._candidate(maker, asked, longest) if isinstance(maker, ModelChoice) else maker
-            for _, maker in makers
+            self._evaluate(choice, context, longest) if isinstance(choice, ModelChoice) else choice
+            for _, choice in choices
         ]
-        able = sorted((each for each in candidates if not each.refusals), key=order(asked.prefer))
+        able = sorted(
+            (each for each in candidates if not each.refusals), key=make_sort_key(context.prefer)
+        )
         ranked = [
             each.model_copy(update={"rank": rank, "reasons": reasons_of(each)})
             for rank, each in enumerate(able, 1)
         ]
         refused = sorted(
             (each for each in candidates if each.refusals),
-            key=lambda each: (each.plan is None, order(asked.prefer)(each)),
+            key=lambda each: (each.plan is None, make_sort_key(context.prefer)(each)),
         )
         return PlanReport(
-            request=asked.request,
-            policy=asked.policy,
-            prefer=asked.prefer,
+            request=context.request,
+            policy=context.policy,
+            prefer=context.prefer,
             candidates=(*ranked, *refused),
-            summary=summary_of(ranked, refused, asked.prefer),
+            summary=summary_of(ranked, refused, context.prefer),
         )
 
-    def _names(self, route: Route) -> list[str]:
+    def _list_names(self, route: Route) -> list[str]:
         """Return the models to consider: the named one, or all that are listed or allowed.
 
         Raises:
-            InvalidRequestError: a wish names a backend or model that does not exist.
+            InvalidRequestError: a preference names a backend or model that does not exist.
         """
         if route.model is not None:
             return [route.model]
-        self._check_wishes(route)
+        self._check_preferences(route)
         listed = [each for name in self._backends for each in self.models(name)]
-        wished = [name for name in route.allow or () if "/" in name]
-        known = [name for name in wished if name.partition("/")[0] in self._backends]
+        wanted = [name for name in route.allow or () if "/" in name]
+        known = [name for name in wanted if name.partition("/")[0] in self._backends]
         return list(dict.fromkeys([*listed, *known, *self._broken]))
 
-    def _check_wishes(self, route: Route) -> None:
-        """Refuse the names of nobody: a slip in what is denied would let it in, and be paid for."""
+    def _check_preferences(self, route: Route) -> None:
+        """Refuse unknown names: a typo in `deny` would admit a backend, and cost money."""
         for name in (*(route.allow or ()), *route.deny):
             backend, _, model = name.partition("/")
             is_known = backend in self._broken or (backend in self._backends and not model)
             if is_known:
                 continue
             try:
-                self.maker(name)
+                self.find_model(name)
             except PluginError:  # it cannot be asked, nor make anything
                 continue
 
-    def _asked(
+    def _build_context(
         self,
         request: VideoRequest,
         policy: Policy,
         allow_unknown_words: bool,
         model: str | None = None,
     ) -> RoutingContext:
-        route = self._rules.route(request)
+        route = self._rules.resolve_route(request)
         if model is not None:
             route = replace(route, model=model)
         seed = self._draw_seed() if request.seed is None else request.seed
         is_named = route.model is not None
         return RoutingContext(request, policy, route, seed, allow_unknown_words and is_named)
 
-    def _facts(self, maker: ModelChoice) -> ModelFacts:
-        capabilities = maker.capabilities
+    def _find_facts(self, choice: ModelChoice) -> ModelFacts:
+        capabilities = choice.capabilities
         return self._catalogue.facts(capabilities.kind or capabilities.backend, capabilities.model)
 
-    def _try_maker(self, name: str, asked: RoutingContext) -> ModelChoice | Candidate:
+    def _try_model(self, name: str, context: RoutingContext) -> ModelChoice | Candidate:
         try:
-            return self.maker(name)
+            return self.find_model(name)
         except MediaAgentError as error:
-            if asked.route.model is not None:
+            if context.route.model is not None:
                 raise
-            return _unusable(name, error)
+            return _unusable_candidate(name, error)
 
-    def _candidate(self, maker: ModelChoice, asked: RoutingContext, longest: float) -> Candidate:
-        capabilities, facts = maker.capabilities, self._facts(maker)
-        refusals = list(refusals_of(capabilities, facts, asked.route))
+    def _evaluate(self, choice: ModelChoice, context: RoutingContext, longest: float) -> Candidate:
+        capabilities, facts = choice.capabilities, self._find_facts(choice)
+        refusals = list(refusals_of(capabilities, facts, context.route))
         plan = None
         try:
-            plan = self._plan(maker, asked, longest)
-            refusals += too_dear(maker.name, plan, asked.route.max_cost_usd)
+            plan = self._plan(choice, context, longest)
+            refusals += find_budget_errors(choice.name, plan, context.route.max_cost_usd)
         except MediaAgentError as error:
             refusals.append(error)
         return Candidate(
@@ -247,76 +256,82 @@ class Router:
             plan=plan,
         )
 
-    def _plan(self, maker: ModelChoice, asked: RoutingContext, longest: float) -> Plan:
+    def _plan(self, choice: ModelChoice, context: RoutingContext, longest: float) -> Plan:
         """Return how this model would make it.
 
         Raises:
             PluginError: what its backend declares cannot be planned with.
             MediaAgentError: it cannot.
         """
-        backend = maker.capabilities.backend
+        backend = choice.capabilities.backend
         plugin = self._plugins.get(backend, backend)
-        who = f"plugin {plugin}: backend {backend}: planning as declared for {maker.name}"
-        return fenced(who, partial(self._way_of, maker, asked, longest), Plan)
+        who = f"plugin {plugin}: backend {backend}: planning as declared for {choice.name}"
+        return call_plugin(who, partial(self._choose_method, choice, context, longest), Plan)
 
-    def _way_of(self, maker: ModelChoice, asked: RoutingContext, longest: float) -> Plan:
+    def _choose_method(self, choice: ModelChoice, context: RoutingContext, longest: float) -> Plan:
         """Return a plan to make it at once, or in parts."""
-        request = asked.for_model(maker.name)
-        if fits_one_shot(request, maker.capabilities):
-            return self._at_once(maker, asked, longest)
+        request = context.for_model(choice.name)
+        if fits_one_shot(request, choice.capabilities):
+            return self._plan_single(choice, context, longest)
         troubles: list[MediaAgentError] = []
-        for follower, continues_from in self._followers(maker):
+        for continuation, continues_from in self._find_continuations(choice):
             try:
                 plan = plan_segments(
                     request,
-                    maker,
-                    follower,
+                    choice,
+                    continuation,
                     continues_from,
-                    asked.policy,
-                    draw_seed=lambda: asked.seed,
-                    allow_unknown_words=asked.allow_unknown_words,
+                    context.policy,
+                    draw_seed=lambda: context.seed,
+                    allow_unknown_words=context.allow_unknown_words,
                 )
-                return asked.noted(plan)
+                return context.note_model(plan)
             except MediaAgentError as error:
                 troubles.append(error)
         if troubles:
             raise troubles[0]
         raise UnsupportedRequestError(
-            f"{maker.name} does not support this request",
-            mismatches=[too_long(request, maker.capabilities)],
-            hint=less_or_another(maker.capabilities),
+            f"{choice.name} does not support this request",
+            mismatches=[find_length_mismatch(request, choice.capabilities)],
+            hint=suggest_length(choice.capabilities),
         )
 
-    def _at_once(self, maker: ModelChoice, asked: RoutingContext, longest: float) -> Plan:
-        request, capabilities = asked.for_model(maker.name), maker.capabilities
+    def _plan_single(self, choice: ModelChoice, context: RoutingContext, longest: float) -> Plan:
+        request, capabilities = context.for_model(choice.name), choice.capabilities
         plan = negotiate(
             request.model_copy(update={"budget": None}),
             capabilities,
-            asked.policy,
-            draw_seed=lambda: asked.seed,
-            estimate=maker.estimate,
-            allow_unknown_words=asked.allow_unknown_words,
-            rules=maker.rules,
+            context.policy,
+            draw_seed=lambda: context.seed,
+            estimate=choice.estimate,
+            allow_unknown_words=context.allow_unknown_words,
+            rules=choice.rules,
         )
-        if capabilities.endless is True and longest_shot(capabilities) is None:
-            seconds = wanted_seconds(request, usual_fps(request.fps, capabilities), capabilities)
+        if capabilities.endless is True and find_longest_shot(capabilities) is None:
+            seconds = find_wanted_seconds(
+                request, choose_fps(request.fps, capabilities), capabilities
+            )
             if request.endless or len(request.shots) > 1 or seconds > longest:
                 plan = plan.model_copy(update={"method": Method.ENDLESS})
-        return asked.noted(plan)
+        return context.note_model(plan)
 
-    def _followers(self, maker: ModelChoice) -> Iterator[tuple[ModelChoice, ContinuesFrom]]:
-        """Yield who could go on: what extends the video, then what begins from its last frame."""
-        capabilities, facts = maker.capabilities, self._facts(maker)
+    def _find_continuations(
+        self, choice: ModelChoice
+    ) -> Iterator[tuple[ModelChoice, ContinuesFrom]]:
+        """Yield the continuation models: the one that extends, then the one for a last frame."""
+        capabilities, facts = choice.capabilities, self._find_facts(choice)
         ways: tuple[tuple[str | None, ContinuesFrom, VideoMode, InputRole], ...] = (
             (facts.extend_model, "video", VideoMode.VIDEO_EXTEND, InputRole.SOURCE_VIDEO),
             (facts.image_model, "last_frame", VideoMode.IMAGE_TO_VIDEO, InputRole.FIRST_FRAME),
         )
         for model, continues_from, mode, role in ways:
-            follower = maker if model is None else self.maker(f"{capabilities.backend}/{model}")
-            able = follower.capabilities
+            continuation = (
+                choice if model is None else self.find_model(f"{capabilities.backend}/{model}")
+            )
+            able = continuation.capabilities
             extends = continues_from != "video" or able.extends is True
             if extends and mode in able.modes and role in able.input_roles:
-                yield follower, continues_from
+                yield continuation, continues_from
 
 
 def _rules_of(facts: ModelFacts) -> PromptRules:
@@ -326,7 +341,7 @@ def _rules_of(facts: ModelFacts) -> PromptRules:
     return PromptRules(rewrites=True, option=rewriting.option, off=rewriting.off)
 
 
-def _unusable(name: str, error: MediaAgentError) -> Candidate:
+def _unusable_candidate(name: str, error: MediaAgentError) -> Candidate:
     backend, _, model = name.partition("/")
     unknown = Verification(level=VerificationLevel.SHEET_ONLY, note="it could not be started")
     return Candidate(

@@ -11,9 +11,9 @@ from media_agent.config.settings import (
     BackendSection,
     Settings,
     Sources,
+    find_unknown_variables,
     is_open_to_others,
     load_settings,
-    unknown_variables,
 )
 from media_agent.errors import ConfigurationError, Fault, MediaAgentError, in_full
 from media_agent.redact import redact
@@ -52,11 +52,11 @@ def check(config: Path | None = None) -> Report:
         settings = load_settings(**arguments)
         sources = Sources.look(**arguments)
     except ConfigurationError as error:
-        return Report((), tuple(map(Finding, _each(error, arguments))))
+        return Report((), tuple(map(Finding, _list_problems(error, arguments))))
     registry = Registry(kinds=settings.kinds())
     keys = [secret.get_secret_value() for secret in settings.secrets()]
-    faults = [sources.describe(fault) for fault in _faults(settings, registry)]
-    warnings = (*_warnings(settings, sources), *list_all(registry, settings).faults)
+    faults = [sources.describe(fault) for fault in _find_faults(settings, registry)]
+    warnings = (*_find_warnings(settings, sources), *list_all(registry, settings).faults)
     findings = (
         *(Finding(redact(text, keys)) for text in faults),
         *(Finding(redact(text, keys), is_fault=False) for text in warnings),
@@ -64,7 +64,7 @@ def check(config: Path | None = None) -> Report:
     return Report(tuple(file.path for file in sources.files), findings)
 
 
-def _each(error: ConfigurationError, arguments: dict[str, Path]) -> list[str]:
+def _list_problems(error: ConfigurationError, arguments: dict[str, Path]) -> list[str]:
     """Return the faults one by one where the sources can be read at all."""
     if not error.faults:
         return [in_full(error)]
@@ -72,10 +72,10 @@ def _each(error: ConfigurationError, arguments: dict[str, Path]) -> list[str]:
     return [sources.describe(fault) for fault in error.faults]
 
 
-def _faults(settings: Settings, registry: Registry) -> Iterator[Fault]:
+def _find_faults(settings: Settings, registry: Registry) -> Iterator[Fault]:
     backends: dict[str, VideoBackend | None] = {}
     for name, section in settings.backends.items():
-        key_faults = [*_key_faults(name, section)]
+        key_faults = [*_find_key_faults(name, section)]
         yield from key_faults
         try:
             backends[name] = registry.create(name, settings.backend_settings(name))
@@ -85,13 +85,13 @@ def _faults(settings: Settings, registry: Registry) -> Iterator[Fault]:
             said = {fault.problem for fault in key_faults}
             yield from (fault for fault in faults if fault.problem not in said)
     known = _Known(settings, registry, backends)
-    for place, name in _names(settings):
-        problem = known.problem(name)
+    for place, name in _list_names(settings):
+        problem = known.find_problem(name)
         if problem is not None:
             yield Fault(place, problem)
 
 
-def _key_faults(name: str, section: BackendSection) -> Iterator[Fault]:
+def _find_key_faults(name: str, section: BackendSection) -> Iterator[Fault]:
     place = ("backends", name)
     problem = section.key_problem()
     if problem is not None:
@@ -113,13 +113,13 @@ class _Known:
         self._registry = registry
         self._backends = backends
 
-    def problem(self, name: str) -> str | None:
+    def find_problem(self, name: str) -> str | None:
         """Return what is wrong with "backend" or "backend/model", None if nothing."""
         backend_name, _, model = name.partition("/")
         if backend_name not in self._registry.names():
             names = self._registry.names()
             return f"unknown backend {backend_name!r}; {did_you_mean(backend_name, names)}"
-        backend = self._backend(backend_name)
+        backend = self._get_backend(backend_name)
         if backend is None or not model:
             return None
         try:
@@ -128,7 +128,7 @@ class _Known:
             return error.message + (f"; {error.hint}" if error.hint else "")
         return None
 
-    def _backend(self, name: str) -> VideoBackend | None:
+    def _get_backend(self, name: str) -> VideoBackend | None:
         if name not in self._backends:
             try:
                 settings = self._settings.backend_settings(name)
@@ -138,7 +138,7 @@ class _Known:
         return self._backends[name]
 
 
-def _names(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
+def _list_names(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
     """Yield every place that names a backend or a model, and the name."""
     yield ("default_backend",), settings.default_backend
     for name, section in settings.backends.items():
@@ -152,17 +152,17 @@ def _names(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
         yield from (((*place, "deny"), each) for each in route.deny)
 
 
-def _warnings(settings: Settings, sources: Sources) -> Iterator[str]:
+def _find_warnings(settings: Settings, sources: Sources) -> Iterator[str]:
     if settings.config is not None and not settings.config.exists():
         yield f"MEDIA_AGENT_CONFIG: no such file: {settings.config}"
-    for variable, meant in unknown_variables():
+    for variable, meant in find_unknown_variables():
         hint = "" if meant is None else f"; did you mean {meant}?"
         yield f"{variable}: unknown variable{hint}"
     for name, section in settings.backends.items():
         if section.key_file is not None and is_open_to_others(section.key_file.expanduser()):
             where = sources.place(("backends", name, "key_file"))
-            yield f"{where}: others can read {section.key_file}: chmod 600 it"
-        yield from _written_keys(("backends", name, "key"), sources.files)
+            yield f"{where}: {section.key_file} is readable by other users; run chmod 600 on it"
+        yield from _find_written_keys(("backends", name, "key"), sources.files)
         headers = section.options.get("headers")
         for header in headers if isinstance(headers, dict) else ():
             if is_telling(header):
@@ -170,10 +170,10 @@ def _warnings(settings: Settings, sources: Sources) -> Iterator[str]:
                 yield f"{where}: {header} looks like a key; use auth and key_env instead"
 
 
-def _written_keys(place: Sequence[str], files: Iterable[ConfigFile]) -> Iterator[str]:
+def _find_written_keys(place: Sequence[str], files: Iterable[ConfigFile]) -> Iterator[str]:
     for file in files:
         if file.sets(place):
             where = f"{file.path}:{file.line(place)}"
             yield f"{where}: this file contains a key; use key_env or key_file to keep it elsewhere"
             if is_open_to_others(file.path):
-                yield f"{where}: others can read this file and the key in it: chmod 600 it"
+                yield f"{where}: other users can read this file and the key in it; chmod 600 it"

@@ -31,7 +31,7 @@ class Machine:
     models: tuple[str, ...] = ()
     """Models of this machine that are ready, as "backend/model"."""
     folders: tuple[Path, ...] = ()
-    """Downloaded weights of video models that nobody has named yet."""
+    """Downloaded weights of video models that are not registered yet."""
     comfyui: str | None = None
     """The address of a running ComfyUI."""
     problems: tuple[str, ...] = ()
@@ -59,15 +59,15 @@ def look(
             for name, spec in registry.specs.items()
             if spec.key_variable is not None and value_of(spec.key_variable) is not None
         },
-        gpus=tuple(_nvidia(smi)) or tuple(_others(devices)),
+        gpus=tuple(_find_nvidia(smi)) or tuple(_find_others(devices)),
         models=tuple(each.name for each in ready),
-        folders=tuple(_folders(_hub())),
-        comfyui=_comfyui(*comfyui),
+        folders=tuple(_find_folders(_find_hub())),
+        comfyui=_find_comfyui(*comfyui),
         problems=listing.faults,
     )
 
 
-def _nvidia(smi: Sequence[str]) -> Iterator[str]:
+def _find_nvidia(smi: Sequence[str]) -> Iterator[str]:
     """Yield the NVIDIA GPUs as their own tool lists them."""
     try:
         said = subprocess.run(
@@ -78,7 +78,7 @@ def _nvidia(smi: Sequence[str]) -> Iterator[str]:
     yield from (line.strip() for line in said.stdout.splitlines() if line.strip())
 
 
-def _others(devices: Path) -> Iterator[str]:
+def _find_others(devices: Path) -> Iterator[str]:
     """Yield what device nodes and the kind of machine say, without driver tools."""
     nodes = sorted(devices.glob("nvidia[0-9]*"))
     yield from (f"NVIDIA, as {node} (its driver tools do not answer)" for node in nodes)
@@ -88,7 +88,7 @@ def _others(devices: Path) -> Iterator[str]:
         yield "Apple"
 
 
-def _hub() -> Path:
+def _find_hub() -> Path:
     """Return where the Hugging Face tools keep what they download."""
     own, home = value_of("HF_HUB_CACHE"), value_of("HF_HOME")
     if own is not None:
@@ -96,7 +96,7 @@ def _hub() -> Path:
     return Path(home or "~/.cache/huggingface").expanduser() / "hub"
 
 
-def _folders(hub: Path) -> Iterator[Path]:
+def _find_folders(hub: Path) -> Iterator[Path]:
     """Yield the newest snapshot of every video model in a folder of downloads."""
     for index in sorted(hub.glob("models--*/snapshots/*/model_index.json")):
         try:
@@ -107,7 +107,7 @@ def _folders(hub: Path) -> Iterator[Path]:
             yield index.parent
 
 
-def _comfyui(host: str, port: int) -> str | None:
+def _find_comfyui(host: str, port: int) -> str | None:
     """Return the address of a ComfyUI that answers here."""
     connection = http.client.HTTPConnection(host, port, timeout=_ANSWER_SECONDS)
     try:

@@ -9,28 +9,33 @@ _FALLBACK = "sandbox"
 _FIRST = "magi/tiny"
 
 
-def starter_file(machine: Machine) -> str:
+def render_starter_config(machine: Machine) -> str:
     """Return the text of a media-agent.toml for this machine; it names keys and holds none."""
-    parts = [_head(machine), *_backends(machine), *_routes(machine), _budget(machine)]
+    parts = [
+        _render_head(machine),
+        *_render_backends(machine),
+        *_render_routes(machine),
+        _render_budget(machine),
+    ]
     return "\n".join(parts)
 
 
-def default_model(machine: Machine) -> str:
-    """Return what makes videos when none is named: here and for nothing, so that nobody pays."""
+def choose_default_model(machine: Machine) -> str:
+    """Return the default model: one that runs on this machine, free of charge."""
     others = [name for name in machine.models if name.split("/")[0] not in ("magi", _FALLBACK)]
     if others and machine.gpus:
         return others[0]
     return _FIRST if _FIRST in machine.models else _FALLBACK
 
 
-def _head(machine: Machine) -> str:
+def _render_head(machine: Machine) -> str:
     return f"""\
 # Settings of media-agent for this folder and those below it.
 # `media-agent config check` lists errors, `media-agent config show` the effective settings.
 # This file is safe to share: it names the variables of keys and contains no key.
 
 # Used when no backend is named: "backend" or "backend/model".
-default_backend = {_quoted(default_model(machine))}
+default_backend = {_quote(choose_default_model(machine))}
 
 # If a model does not support a value: use the nearest one and report it ("adjust"), or
 # refuse ("strict").
@@ -38,7 +43,7 @@ policy = "adjust"
 """
 
 
-def _backends(machine: Machine) -> Iterator[str]:
+def _render_backends(machine: Machine) -> Iterator[str]:
     yield "# --- Backends ---\n"
     yield from (f"# GPU: {gpu}" for gpu in machine.gpus)
     if not machine.gpus:
@@ -50,23 +55,23 @@ def _backends(machine: Machine) -> Iterator[str]:
         yield f"# ComfyUI answers at {machine.comfyui}; no backend supports it yet"
     yield ""
     for name, variable in sorted(machine.keys.items()):
-        yield f"[backends.{name}]\nkey_env = {_quoted(variable)}  # the key itself stays there\n"
+        yield f"[backends.{name}]\nkey_env = {_quote(variable)}  # the key itself stays there\n"
     kind = next(iter(sorted(machine.keys)), _FALLBACK)
     yield f"""\
 # A name of your own: change "kind" to send the same request to another backend.
 [backends.final]
-kind = {_quoted(kind)}\
+kind = {_quote(kind)}\
 """
     if kind in machine.keys:
-        yield f"key_env = {_quoted(machine.keys[kind])}"
+        yield f"key_env = {_quote(machine.keys[kind])}"
     yield ""
 
 
-def _routes(machine: Machine) -> Iterator[str]:
+def _render_routes(machine: Machine) -> Iterator[str]:
     yield "# --- Routing presets ---\n"
     yield "# On this machine, free of charge.\n[routes.draft]\nlocal_only = true\n"
     if machine.keys:
-        allowed = ", ".join(map(_quoted, sorted(machine.keys)))
+        allowed = ", ".join(map(_quote, sorted(machine.keys)))
         yield f"""\
 # The best hosted model, up to a price per video in USD.
 [routes.final]
@@ -81,7 +86,7 @@ prefer = "local-first"
 """
 
 
-def _budget(machine: Machine) -> str:
+def _render_budget(machine: Machine) -> str:
     sign = "" if machine.keys else "# "  # where nothing costs, it is only shown
     return f"""\
 # Spending limits in USD: per video, and per 24 hours.
@@ -91,5 +96,5 @@ def _budget(machine: Machine) -> str:
 """
 
 
-def _quoted(text: str) -> str:
+def _quote(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)

@@ -17,13 +17,13 @@ LONGEST_WAIT = 60  # seconds; agents and their transports give up on calls that 
 _USUAL_WAIT = 30
 
 
-def _no_truth_value(value: object) -> object:
+def _refuse_boolean(value: object) -> object:
     if isinstance(value, bool):
         raise ValueError("it should be a number, not true or false")
     return value
 
 
-_OnlyNumbers = BeforeValidator(_no_truth_value)
+_OnlyNumbers = BeforeValidator(_refuse_boolean)
 _Whole = Annotated[int, _OnlyNumbers]
 _Number = Annotated[float, _OnlyNumbers]
 
@@ -92,10 +92,10 @@ class VideoWish(ToolArguments):
                 size=None if self.size is None else Size.parse(self.size),
                 aspect_ratio=self.aspect_ratio,
                 negative_prompt=self.negative_prompt,
-                inputs=self._inputs(),
+                inputs=self._build_inputs(),
                 seed=self.seed,
                 model=self.model,
-                budget=self._budget(),
+                budget=self._build_budget(),
                 routing=None if self.route is None else Routing(route=self.route),
             )
         except ValidationError as error:
@@ -103,12 +103,12 @@ class VideoWish(ToolArguments):
         except ValueError as error:
             raise InvalidRequestError(str(error)) from None
 
-    def _inputs(self) -> tuple[MediaInput, ...]:
+    def _build_inputs(self) -> tuple[MediaInput, ...]:
         if self.first_frame is None:
             return ()
         return (MediaInput.from_place(InputRole.FIRST_FRAME, self.first_frame),)
 
-    def _budget(self) -> Budget | None:
+    def _build_budget(self) -> Budget | None:
         return None if self.max_cost_usd is None else Budget(max_cost_usd=self.max_cost_usd)
 
 

@@ -25,22 +25,22 @@ class Reencoded(Schema):
     @model_validator(mode="before")
     @classmethod
     def _decode_fields(cls, given: object) -> object:
-        given = decoded(given)
+        given = decode(given)
         if not isinstance(given, Mapping):
             return given
-        return {name: cls._field(name, value) for name, value in given.items()}
+        return {name: cls._decode_field(name, value) for name, value in given.items()}
 
     @classmethod
-    def _field(cls, name: object, value: object) -> object:
+    def _decode_field(cls, name: object, value: object) -> object:
         field = cls.model_fields.get(str(name))
         if field is None:
             return value
         if value == "" and not field.is_required():
             return None
-        kinds = _kinds(field.annotation)
+        kinds = _list_kinds(field.annotation)
         if str in kinds:
             return value
-        value = decoded(value)
+        value = decode(value)
         return [value] if tuple in kinds and isinstance(value, Mapping) else value
 
 
@@ -51,7 +51,7 @@ def as_object(arguments: object, *, shape: type[BaseModel]) -> dict[str, JsonVal
         InvalidRequestError: they are none.
     """
     for _ in range(_MOST_LAYERS):
-        arguments = decoded(arguments)
+        arguments = decode(arguments)
         if not isinstance(arguments, Mapping) or set(arguments) != {_WRAPPER}:
             break
         arguments = arguments[_WRAPPER]
@@ -68,7 +68,7 @@ def as_object(arguments: object, *, shape: type[BaseModel]) -> dict[str, JsonVal
     return joined  # two halves of a character, which some decoders leave, are one here
 
 
-def decoded(value: object) -> object:
+def decode(value: object) -> object:
     """Return what a text of JSON or of Python's own writing says; all else as it is."""
     for _ in range(_MOST_LAYERS):
         if not isinstance(value, str):
@@ -87,11 +87,11 @@ def _read(text: str) -> object:
         return ast.literal_eval(text.strip())
 
 
-def _kinds(annotation: Any) -> set[object]:
+def _list_kinds(annotation: Any) -> set[object]:
     """Return what may stand in a field: str, tuple, and so on, without what is said of them."""
     origin = get_origin(annotation)
     if origin is Annotated:
-        return _kinds(get_args(annotation)[0])
+        return _list_kinds(get_args(annotation)[0])
     if origin in (Union, UnionType):
-        return {kind for each in get_args(annotation) for kind in _kinds(each)} - {NoneType}
+        return {kind for each in get_args(annotation) for kind in _list_kinds(each)} - {NoneType}
     return {annotation if origin is None else origin}

@@ -1,6 +1,6 @@
 """One set of models, the tool definitions of several vendors.
 
-References are resolved in place, because some services refuse a `$ref`, others a word beside one.
+References are resolved in place, because some services refuse a `$ref`, others words next to one.
 """
 
 import inspect
@@ -22,18 +22,18 @@ Node = dict[str, JsonValue]
 
 def tool_definitions(dialect: Dialect = "json-schema") -> list[dict[str, JsonValue]]:
     """Return the tools as a list to hand to a language model, ready for JSON."""
-    return [_definition(tool, dialect) for tool in TOOLS]
+    return [_build_definition(tool, dialect) for tool in TOOLS]
 
 
-def _definition(tool: type[ToolArguments], dialect: Dialect) -> Node:
+def _build_definition(tool: type[ToolArguments], dialect: Dialect) -> Node:
     head: Node = {"name": tool.tool, "description": " ".join(inspect.getdoc(tool).split())}  # type: ignore[union-attr]  # every tool has one
-    schema = _plain(tool)
+    schema = _build_schema(tool)
     match dialect:
         case "openai":
-            function: Node = {**head, "strict": True, "parameters": _strict(schema)}
+            function: Node = {**head, "strict": True, "parameters": _make_strict(schema)}
             return {"type": "function", "function": function}
         case "openai-responses":
-            return {"type": "function", **head, "strict": True, "parameters": _strict(schema)}
+            return {"type": "function", **head, "strict": True, "parameters": _make_strict(schema)}
         case "anthropic":
             return {**head, "input_schema": schema}
         case "json-schema":
@@ -42,21 +42,21 @@ def _definition(tool: type[ToolArguments], dialect: Dialect) -> Node:
             assert_never(unknown)
 
 
-def _plain(tool: type[ToolArguments]) -> Node:
+def _build_schema(tool: type[ToolArguments]) -> Node:
     """Return the JSON Schema of the arguments, in one piece."""
     schema: Node = tool.model_json_schema()
     definitions = schema.pop("$defs", {})
     assert isinstance(definitions, dict)
-    resolved = _resolved(schema, definitions)
+    resolved = _resolve(schema, definitions)
     assert isinstance(resolved, dict)
     resolved.pop("description", None)  # it is that of the tool
     return resolved
 
 
-def _resolved(node: JsonValue, definitions: Node) -> JsonValue:
+def _resolve(node: JsonValue, definitions: Node) -> JsonValue:
     """Return the node with its references replaced by what they refer to, and without titles."""
     if isinstance(node, list):
-        return [_resolved(each, definitions) for each in node]
+        return [_resolve(each, definitions) for each in node]
     if not isinstance(node, dict):
         return node
     if "$ref" in node:
@@ -65,15 +65,15 @@ def _resolved(node: JsonValue, definitions: Node) -> JsonValue:
         assert isinstance(target, dict)
         node = {**target, **{key: value for key, value in node.items() if key != "$ref"}}
     properties = node.get("properties")
-    shown = {key: _resolved(value, definitions) for key, value in node.items() if key != "title"}
+    shown = {key: _resolve(value, definitions) for key, value in node.items() if key != "title"}
     if isinstance(properties, dict):  # where "title" would be the name of a field
         shown["properties"] = {
-            name: _resolved(value, definitions) for name, value in properties.items()
+            name: _resolve(value, definitions) for name, value in properties.items()
         }
     return shown
 
 
-def _strict(node: Node) -> Node:
+def _make_strict(node: Node) -> Node:
     """Return the node as strict mode takes it: every field required, nothing else allowed.
 
     What it knows no word for (defaults, limits, patterns) is in the descriptions, and is checked
@@ -81,16 +81,18 @@ def _strict(node: Node) -> Node:
     """
     kept: Node = {key: node[key] for key in _STRICT if key in node}
     if isinstance(node.get("anyOf"), list):
-        kept["anyOf"] = [_strict_if_object(each) for each in node["anyOf"]]  # type: ignore[union-attr]  # a list
+        kept["anyOf"] = [_make_strict_if_object(each) for each in node["anyOf"]]  # type: ignore[union-attr]  # a list
     if "items" in node:
-        kept["items"] = _strict_if_object(node["items"])
+        kept["items"] = _make_strict_if_object(node["items"])
     properties = node.get("properties")
     if isinstance(properties, dict):
-        kept["properties"] = {name: _strict_if_object(each) for name, each in properties.items()}
+        kept["properties"] = {
+            name: _make_strict_if_object(each) for name, each in properties.items()
+        }
         kept["required"] = list(properties)
         kept["additionalProperties"] = False
     return kept
 
 
-def _strict_if_object(node: JsonValue) -> JsonValue:
-    return _strict(node) if isinstance(node, dict) else node
+def _make_strict_if_object(node: JsonValue) -> JsonValue:
+    return _make_strict(node) if isinstance(node, dict) else node

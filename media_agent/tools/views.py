@@ -3,7 +3,7 @@
 from pydantic import Field
 
 from media_agent.errors import in_full
-from media_agent.routing.explain import changes_in
+from media_agent.routing.explain import describe_changes
 from media_agent_schemas.base import Schema
 from media_agent_schemas.errors import ErrorInfo
 from media_agent_schemas.jobs import JobStatus, VideoJob
@@ -37,7 +37,7 @@ class JobView(Schema):
 
     job_id: str = Field(description="ID to pass to the other tools.")
     status: JobStatus = Field(description="State of the job.")
-    finished: bool = Field(description="True when nothing more will happen by itself.")
+    finished: bool = Field(description="True when the job has ended.")
     progress: float | None = Field(default=None, description="0 to 1; null: unknown.")
     phase: str | None = Field(default=None, description="Current phase of the work.")
     made_by: str = Field(description="Backend and model.")
@@ -60,10 +60,10 @@ class JobView(Schema):
 
 
 def view_job(job: VideoJob, *, verification: str | None = None, is_moving: bool = True) -> JobView:
-    """Return what an agent sees of a job; of one that nobody works on it says what to do."""
-    video = _first(job, ArtifactKind.VIDEO)
-    partial = _first(job, ArtifactKind.PARTIAL_VIDEO)
-    sheet = _first(job, ArtifactKind.CONTACT_SHEET)
+    """Return what an agent sees of a job; of one that no process works on it says what to do."""
+    video = _find_video(job, ArtifactKind.VIDEO)
+    partial = _find_video(job, ArtifactKind.PARTIAL_VIDEO)
+    sheet = _find_video(job, ArtifactKind.CONTACT_SHEET)
     facts = None if video is None else video.metadata
     return JobView(
         job_id=job.id,
@@ -80,14 +80,14 @@ def view_job(job: VideoJob, *, verification: str | None = None, is_moving: bool 
         record=job.record_path,
         seconds=None if facts is None else facts.duration,
         frame_size=None if facts is None else f"{facts.width}x{facts.height}",
-        adjustments=tuple(changes_in(job.plan)),
+        adjustments=tuple(describe_changes(job.plan)),
         warnings=job.warnings,
         error=job.error,
-        next=_next_for(job, is_moving=is_moving),
+        next=_suggest_next(job, is_moving=is_moving),
     )
 
 
-def _next_for(job: VideoJob, *, is_moving: bool) -> str:
+def _suggest_next(job: VideoJob, *, is_moving: bool) -> str:
     said = _NEXT[job.status]
     if job.plan.segments and job.status in _ENDED_SHORT:
         said = _PARTS_ARE_KEPT
@@ -140,17 +140,19 @@ def view_plan(report: PlanReport, *, others: tuple[Candidate, ...] = ()) -> Plan
     known = {each.name for each in report.candidates}
     candidates = (*report.candidates, *(each for each in others if each.name not in known))
     chosen = report.chosen
-    able = [_option(each) for each in candidates if each.rank is not None and each is not chosen]
+    able = [
+        _view_option(each) for each in candidates if each.rank is not None and each is not chosen
+    ]
     return PlanView(
         summary=report.summary,
-        chosen=None if chosen is None else _option(chosen),
+        chosen=None if chosen is None else _view_option(chosen),
         others=tuple(able),
-        refused=tuple(_refusal(each) for each in candidates if each.rank is None),
-        next=_next_of(chosen is not None, bool(able)),
+        refused=tuple(_view_refusal(each) for each in candidates if each.rank is None),
+        next=_suggest_after_plan(chosen is not None, bool(able)),
     )
 
 
-def _next_of(has_chosen: bool, has_others: bool) -> str:
+def _suggest_after_plan(has_chosen: bool, has_others: bool) -> str:
     if has_chosen:
         return "call create_video with the same arguments, or with the model of another option"
     if has_others:
@@ -158,7 +160,7 @@ def _next_of(has_chosen: bool, has_others: bool) -> str:
     return "change the request as the reasons say"
 
 
-def _option(candidate: Candidate) -> OptionView:
+def _view_option(candidate: Candidate) -> OptionView:
     return OptionView(
         model=candidate.name,
         cost_usd=candidate.estimate.cost_usd,
@@ -167,15 +169,15 @@ def _option(candidate: Candidate) -> OptionView:
         seams=candidate.seams,
         verification=str(candidate.verification),
         local=candidate.local,
-        adjustments=() if candidate.plan is None else tuple(changes_in(candidate.plan)),
+        adjustments=() if candidate.plan is None else tuple(describe_changes(candidate.plan)),
         reasons=candidate.reasons,
     )
 
 
-def _refusal(candidate: Candidate) -> RefusalView:
+def _view_refusal(candidate: Candidate) -> RefusalView:
     reasons = tuple(in_full(info) for info in candidate.refusals)
     return RefusalView(model=candidate.name, reasons=reasons or candidate.reasons)
 
 
-def _first(job: VideoJob, kind: ArtifactKind) -> Artifact | None:
+def _find_video(job: VideoJob, kind: ArtifactKind) -> Artifact | None:
     return next((each for each in job.artifacts if each.kind is kind), None)

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 from media_agent.errors import InvalidRequestError
 from media_agent.video.codec import (
     iterate_images,
-    new_mp4,
-    opened,
+    open_new_mp4,
+    open_video,
     rate_of,
     remux,
     write_images,
@@ -62,7 +62,7 @@ def join_videos(videos: Sequence[Path], target: Path, *, shared: int = 0) -> Joi
         StorageError: a video is not a readable video.
     """
     if not videos:
-        raise InvalidRequestError("there is no video to join")
+        raise InvalidRequestError("no videos to join")
     facts = [_look(path) for path in videos]
     first = facts[0]
     free = all(each.last_is_free for each in facts[:-1]) or not shared
@@ -70,21 +70,21 @@ def join_videos(videos: Sequence[Path], target: Path, *, shared: int = 0) -> Joi
     frames = sum(each.frames for each in facts) - shared * (len(facts) - 1)
     if len(facts) == 1:
         remux(first.path, target)
-    elif same and free and _ticks(first) is not None:
+    elif same and free and _count_ticks(first) is not None:
         _copy(facts, target, shared)
     else:
-        images = resample(_images(facts, shared), first.fps)
+        images = resample(_decode_images(facts, shared), first.fps)
         frames = write_images(target, images, size=first.size, fps=float(first.fps))
     return Joined(
         path=target,
         frames=frames,
-        encoded_again=len(facts) > 1 and not (same and free and _ticks(first) is not None),
+        encoded_again=len(facts) > 1 and not (same and free and _count_ticks(first) is not None),
         lost_sound=any(each.has_sound for each in facts),
     )
 
 
 def _look(path: Path) -> _Facts:
-    with opened(path) as video:
+    with open_video(path) as video:
         stream = video.streams.video[0]
         times = [packet.pts for packet in video.demux(stream) if packet.size]
         context = stream.codec_context
@@ -109,7 +109,7 @@ def _look(path: Path) -> _Facts:
         )
 
 
-def _ticks(facts: _Facts) -> int | None:
+def _count_ticks(facts: _Facts) -> int | None:
     """Return how long a frame is in the video's own unit, None if that is no whole number."""
     unit = facts.setup[5]
     if not isinstance(unit, Fraction):
@@ -120,13 +120,13 @@ def _ticks(facts: _Facts) -> int | None:
 
 def _copy(facts: Sequence[_Facts], target: Path, shared: int) -> None:
     """Copy every packet, its times moved to behind those before it."""
-    step = _ticks(facts[0]) or 1
-    with new_mp4(target) as container:
+    step = _count_ticks(facts[0]) or 1
+    with open_new_mp4(target) as container:
         stream: VideoStream | None = None
         start = 0
         for index, each in enumerate(facts):
             kept = each.frames - (shared if index < len(facts) - 1 else 0)
-            with opened(each.path) as video:
+            with open_video(each.path) as video:
                 source = video.streams.video[0]
                 if stream is None:
                     stream = container.add_stream_from_template(source)
@@ -142,7 +142,7 @@ def _copy(facts: Sequence[_Facts], target: Path, shared: int) -> None:
             start += kept * step
 
 
-def _images(facts: Sequence[_Facts], shared: int) -> Iterator[tuple["VideoFrame", Fraction]]:
+def _decode_images(facts: Sequence[_Facts], shared: int) -> Iterator[tuple["VideoFrame", Fraction]]:
     """Yield every frame of the whole with the second at which the next one replaces it."""
     end = Fraction(0)
     for index, each in enumerate(facts):

@@ -2,7 +2,7 @@
 
 Frames are enlarged by a whole number without smoothing, so that what a small model really made can
 be judged pixel by pixel. Letters are drawn by Pillow: without it (extra `local`) the sheet has
-none, and those that Pillow's own font lacks show as boxes.
+none, and those missing from Pillow's own font show as boxes.
 """
 
 from collections.abc import Iterator, Sequence
@@ -39,9 +39,9 @@ def write_contact_sheet(
     """
     facts = probe(video_path)
     factor = max(1, _FRAME_WIDTH // facts.width)
-    stretches = _stretches(captions, facts.frames)
+    stretches = _cut_stretches(captions, facts.frames)
     shown = [_choose(first, end) for first, end, _ in stretches]
-    images = _images(video_path, set(chain.from_iterable(shown)), factor)
+    images = _pick_images(video_path, set(chain.from_iterable(shown)), factor)
     sheet = _Sheet(facts.width * factor, facts.height * factor, facts.fps)
     for (_, _, text), numbers in zip(stretches, shown, strict=True):
         sheet.add_stretch(text, [next(images) for _ in numbers], numbers)
@@ -52,7 +52,7 @@ Stretch = tuple[int, int, str]  # first frame, frame after the last, text
 Image = list[bytes]  # rows of RGB bytes
 
 
-def _stretches(captions: Sequence[tuple[int, str]], frames: int) -> list[Stretch]:
+def _cut_stretches(captions: Sequence[tuple[int, str]], frames: int) -> list[Stretch]:
     starts = [start for start, _ in captions]
     if starts != sorted(starts) or any(start < 0 for start in starts):
         raise InvalidRequestError(f"captions start at frames {starts}; give them in order")
@@ -73,16 +73,16 @@ def _choose(first: int, end: int) -> list[int]:
     return [first + place * (end - 1 - first) // (count - 1) for place in range(count)]
 
 
-def _images(video_path: Path, wanted: set[int], factor: int) -> Iterator[Image]:
+def _pick_images(video_path: Path, wanted: set[int], factor: int) -> Iterator[Image]:
     last = max(wanted)
     for number, frame in enumerate(iterate_images(video_path)):
         if number in wanted:
-            yield [row for row in _wider(rows_of(frame), factor) for _ in range(factor)]
+            yield [row for row in _widen(rows_of(frame), factor) for _ in range(factor)]
         if number == last:
             return
 
 
-def _wider(rows: Sequence[bytes], factor: int) -> Iterator[bytes]:
+def _widen(rows: Sequence[bytes], factor: int) -> Iterator[bytes]:
     for row in rows:
         pixels = (row[start : start + 3] for start in range(0, len(row), 3))
         yield row if factor == 1 else b"".join(pixel * factor for pixel in pixels)
@@ -100,27 +100,27 @@ class _Sheet:
     def add_stretch(self, text: str, images: Sequence[Image], numbers: Sequence[int]) -> None:
         """Add the caption, then its frames."""
         if text and self._has_letters:
-            self._strips.append(self._caption(text))
-        self._strips += [self._paper(_GAP), self._row(images)]
+            self._strips.append(self._draw_caption(text))
+        self._strips += [self._fill_paper(_GAP), self._draw_row(images)]
         if self._has_letters:
-            self._strips.append(self._labels(numbers))
+            self._strips.append(self._draw_labels(numbers))
 
     def write(self, path: Path) -> None:
         """Write all strips as one image."""
-        pixels = b"".join([*self._strips, self._paper(_GAP)])
+        pixels = b"".join([*self._strips, self._fill_paper(_GAP)])
         height = len(pixels) // (3 * self._sheet_width)
         path.write_bytes(as_png(frame_of(pixels, self._sheet_width, height)))
 
-    def _paper(self, height: int) -> bytes:
+    def _fill_paper(self, height: int) -> bytes:
         return bytes(_PAPER) * (self._sheet_width * height)
 
-    def _row(self, images: Sequence[Image]) -> bytes:
+    def _draw_row(self, images: Sequence[Image]) -> bytes:
         gap = bytes(_PAPER) * _GAP
         used = _GAP + len(images) * (self._width + _GAP)
         rest = gap + bytes(_PAPER) * (self._sheet_width - used)
         return b"".join(gap + gap.join(rows) + rest for rows in zip(*images, strict=True))
 
-    def _caption(self, text: str) -> bytes:
+    def _draw_caption(self, text: str) -> bytes:
         from PIL import Image, ImageDraw, ImageFont
 
         font = ImageFont.load_default(size=_CAPTION_SIZE)
@@ -133,7 +133,7 @@ class _Sheet:
             draw.text((_GAP, _GAP + number * line_height), line, fill=_INK, font=font)
         return strip.tobytes()
 
-    def _labels(self, numbers: Sequence[int]) -> bytes:
+    def _draw_labels(self, numbers: Sequence[int]) -> bytes:
         from PIL import Image, ImageDraw, ImageFont
 
         font = ImageFont.load_default(size=_LABEL_SIZE)

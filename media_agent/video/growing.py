@@ -39,9 +39,9 @@ class Video:
         """Open a folder, keeping its first `chunks` chunks and forgetting whatever follows them.
 
         Where one of them is missing or damaged, the video is what comes before it, nothing of what
-        is there is changed, and `check_whole` refuses to go on.
+        is there is changed, and `check_whole` refuses to continue.
 
-        From now on nobody who opened it earlier can add to it.
+        From now on no earlier opener can add to it.
         """
         self.folder = folder
         self.fps = fps
@@ -72,7 +72,7 @@ class Video:
         encoded = encode_chunk(frames, fps=self.fps, index=self.chunks, start_frame=self.frames)
         self._check_header(split_header(encoded)[0], frames.shape[2], frames.shape[1])
         facts = {"index": self.chunks, "start_frame": self.frames, "frames": len(frames)}
-        with self._written(self._chunk_path(self.chunks)) as aside:
+        with self._write_whole(self._chunk_path(self.chunks)) as aside:
             aside.write_bytes(_seal(facts, encoded))
         self._append(encoded, len(frames))
 
@@ -82,14 +82,14 @@ class Video:
         Raises:
             StorageError: it cannot be written; the states before it are still there.
         """
-        with self._written(self._state_path(self.chunks)) as aside:
+        with self._write_whole(self._state_path(self.chunks)) as aside:
             save(aside)
         self._states.append(self.chunks)
 
     def forget_states(self, *, keep: int, known: int) -> None:
         """Delete all but the newest `keep` states, and none that is newer than state `known`.
 
-        `known` itself stays too, it is the one from which others know how to go on; and so does the
+        `known` itself stays too, it is the one from which others can resume; and so does the
         newest of all.
         """
         while len(self._states) > max(1, keep) and self._states[1] <= known:
@@ -98,19 +98,19 @@ class Video:
     def finish(self, name: str, *, tags: Mapping[str, str] | None = None) -> Path:
         """Copy the video so far to a finished MP4 of this name, and return its path."""
         target = self.folder / name
-        with self._written(target) as aside:
+        with self._write_whole(target) as aside:
             remux(self._path, aside, tags=tags)
         return target
 
     def check_whole(self) -> None:
-        """Refuse to go on with a video that lacks chunks.
+        """Refuse to continue a video with missing chunks.
 
         Raises:
             NotResumableError: one of the chunks to keep is missing or damaged.
         """
         if self._damage is not None:
             raise NotResumableError(
-                f"the video cannot go on: {self._damage.message}", hint=self._way_out()
+                f"the video cannot be continued: {self._damage.message}", hint=self._suggest_fix()
             ) from self._damage
 
     def close(self) -> None:
@@ -148,7 +148,7 @@ class Video:
         return desk
 
     @contextmanager
-    def _written(self, path: Path) -> Iterator[Path]:
+    def _write_whole(self, path: Path) -> Iterator[Path]:
         with storage_errors(str(path)), written_aside(path, folder=self._desk) as aside:
             yield aside
 
@@ -174,14 +174,14 @@ class Video:
             else:
                 path.unlink()
 
-    def _way_out(self) -> str:
+    def _suggest_fix(self) -> str:
         """Return what can be done with the whole chunks."""
         states = numbered(self._state_folder, ".safetensors") or [self.chunks]
         at = max((chunk for chunk in states if chunk <= self.chunks), default=0)
         if at == 0:
-            return "make the video anew"
+            return "generate the video again"
         return (
-            f"media-agent branch JOB --at {at} makes another one that begins with its {at} chunks"
+            f"media-agent branch JOB --at {at} makes a new video that keeps its first {at} chunks"
         )
 
     def _append(self, encoded: bytes, frames: int) -> None:
@@ -215,7 +215,7 @@ class Videos:
         self._all = [Video(own, fps=fps, chunks=chunks) for own in video_folders(folder, count)]
 
     def check_whole(self) -> None:
-        """Refuse to go on with videos that lack chunks; see `Video.check_whole`."""
+        """Refuse to continue videos with missing chunks; see `Video.check_whole`."""
         for video in self._all:
             video.check_whole()
 
@@ -231,7 +231,7 @@ class Videos:
 
     @property
     def first(self) -> Video:
-        """The one whose growth is shown, and beside which the states of all are kept."""
+        """The one whose growth is shown, and next to which the states of all are kept."""
         return self._all[0]
 
     def add(self, frames: "Frames") -> None:

@@ -13,15 +13,15 @@ from media_agent_schemas.jobs import ResumeToken
 from media_agent_schemas.media import Artifact
 
 
-def _unless_senseless(value: object) -> object:
-    """Return what somebody else measured; None if it is below zero or not finite: unknown."""
+def _drop_senseless(value: object) -> object:
+    """Return a measured value; None (unknown) if it is below zero or not finite."""
     if not isinstance(value, int | float) or isinstance(value, bool):
         return value
     return value if 0 <= value < math.inf else None
 
 
-Measured = Annotated[Annotated[float, Field(ge=0)] | None, BeforeValidator(_unless_senseless)]
-"""A number that somebody else says of their work; a senseless one keeps no video from its owner."""
+Measured = Annotated[Annotated[float, Field(ge=0)] | None, BeforeValidator(_drop_senseless)]
+"""A number reported by a backend; an impossible one never costs the user the video."""
 
 
 class Timing(Schema):
@@ -33,10 +33,10 @@ class Timing(Schema):
 
     @field_validator("phases", mode="before")
     @classmethod
-    def _known_phases(cls, phases: object) -> object:
+    def _drop_unknown_phases(cls, phases: object) -> object:
         if not isinstance(phases, Mapping):
             return phases
-        return {name: each for name, each in phases.items() if _unless_senseless(each) is not None}
+        return {name: each for name, each in phases.items() if _drop_senseless(each) is not None}
 
 
 class Cost(Schema):
@@ -91,7 +91,7 @@ class JobStarted(Schema):
 
 
 class JobProgressed(Schema):
-    """Work goes on."""
+    """The work continues."""
 
     type: Literal["job.progressed"] = "job.progressed"
     phase: str = Field(description="Current phase, such as denoise.")
@@ -141,7 +141,7 @@ class JobCancelled(Delivery):
 
 
 class JobOutcomeUnknown(Delivery):
-    """Terminal: paid work may be there, or a video not yet here; never sent again by itself."""
+    """Terminal: work may be accepted or the video not fetched yet; never resubmitted."""
 
     type: Literal["job.outcome_unknown"] = "job.outcome_unknown"
     error: ErrorInfo = Field(description="What to check, and where.")

@@ -20,7 +20,7 @@ class Size(Schema):
     height: int = Field(description="Height in pixels, even, 16 to 8192.")
 
     @model_validator(mode="after")
-    def _sane(self) -> Self:
+    def _check_sane(self) -> Self:
         for name, side in (("width", self.width), ("height", self.height)):
             if not SMALLEST_SIDE <= side <= LARGEST_SIDE:
                 raise ValueError(f"{name} {side} is not within {SMALLEST_SIDE} to {LARGEST_SIDE}")
@@ -88,7 +88,7 @@ class InputRole(StrEnum):
 
 
 class MediaInput(Schema):
-    """One image or video that the request brings along, from exactly one source."""
+    """One image or video of a request, from exactly one source."""
 
     role: InputRole = Field(description="What the medium is for.")
     path: str | None = Field(default=None, min_length=1, description="A file on this machine.")
@@ -113,7 +113,7 @@ class MediaInput(Schema):
         return cls(role=role, path=place and os.path.abspath(os.path.expanduser(place)))  # noqa: PTH100, PTH111
 
     @model_validator(mode="after")
-    def _one_source(self) -> Self:
+    def _check_one_source(self) -> Self:
         given = [name for name in ("path", "url", "data") if getattr(self, name) is not None]
         if len(given) != 1:
             raise ValueError(
@@ -121,14 +121,14 @@ class MediaInput(Schema):
                 f"it has {', '.join(given) or 'none'}"
             )
         if self.at is not None and self.role is not InputRole.KEYFRAME:
-            raise ValueError(f"input {self.role.value} has a time; only a keyframe takes one")
+            raise ValueError(f"input {self.role.value} has a time; only a keyframe can have one")
         if self.at is None and self.role is InputRole.KEYFRAME:
             raise ValueError("a keyframe needs a time: at, in seconds")
         return self
 
 
 class VideoMetadata(Schema):
-    """What a probe read from the file itself, not what anybody promised."""
+    """What a probe read from the file itself, not what was promised."""
 
     width: int = Field(gt=0, description="Width in pixels.")
     height: int = Field(gt=0, description="Height in pixels.")
@@ -165,7 +165,7 @@ class Artifact(Schema):
     metadata: VideoMetadata | None = Field(default=None, description="Probed from the file.")
 
     @model_validator(mode="after")
-    def _somewhere(self) -> Self:
+    def _check_place(self) -> Self:
         if self.path is None and self.uri is None:
             raise ValueError("an artifact needs a path or a uri")
         return self

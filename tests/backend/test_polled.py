@@ -295,7 +295,7 @@ async def test_a_cancel_ends_the_waiting_though_no_poll_is_answered(tmp_path):
     events = await collect(backend.observe(ref))
 
     assert kinds(events) == ["job.cancelled"]
-    assert "it goes on there" in events[0].warnings[0]
+    assert "it continues there" in events[0].warnings[0]
 
 
 async def test_nothing_is_said_to_have_started_before_the_provider_answered(tmp_path):

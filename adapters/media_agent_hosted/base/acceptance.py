@@ -7,7 +7,7 @@ from urllib.parse import urljoin
 
 from pydantic import JsonValue
 
-from media_agent.backend.polled import refused
+from media_agent.backend.polled import report_refusal
 from media_agent_hosted.base.identity import fits_a_path
 from media_agent_hosted.http.replies import Reply
 from media_agent_hosted.parsing.causes import Cause, cause_of
@@ -44,7 +44,7 @@ def check_accepted(
     if refusal is None and not means_yes(words) and (is_error(named) or _names_none(body, words)):
         refusal = Refusal(words or "an error", codes_in(named), is_plain=False)
     if refusal is not None and (is_over or not _looks_accepted(reply, refusal)):
-        refused()
+        report_refusal()
         raise refusal.before_acceptance(reply.host)
     shown = words or (trim(json.dumps(body, ensure_ascii=False)) if body else "")
     raise reply.senseless(missing + (f"; it says: {shown}" if shown else ""))

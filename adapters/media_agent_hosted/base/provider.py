@@ -166,7 +166,7 @@ class HostedBackend(Hooks, ServiceBackend):
         return datetime.fromtimestamp(self._clock(), UTC) + self.keeps
 
     async def _submission(self, request: VideoRequest, key: str) -> Submission:
-        model_id = self._id(request.backend_and_model()[1])
+        model_id = self._id(request.split_model()[1])
         return Submission(
             request=request,
             model_id=model_id,

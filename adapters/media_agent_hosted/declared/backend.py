@@ -9,7 +9,7 @@ from typing import Unpack
 
 from pydantic import JsonValue
 
-from media_agent.backend.declaration import values_of
+from media_agent.backend.declaration import placeholder_values
 from media_agent.backend.protocol import BackendSettings
 from media_agent.errors import (
     BackendResponseError,
@@ -206,7 +206,7 @@ class HttpBackend(ServiceBackend):
     def _values(self, request: VideoRequest) -> dict[str, JsonValue]:
         images = [address_of(medium) for medium in request.inputs]
         image = images[0] if images else None
-        return {**values_of(request, self._model), "first_frame": image}
+        return {**placeholder_values(request, self._model), "first_frame": image}
 
 
 def _base_url(settings: BackendSettings) -> str:

@@ -5,7 +5,7 @@ from json import dumps
 from typing import TYPE_CHECKING
 
 from media_agent.cli.arguments import Flag
-from media_agent.cli.screen import one_line, tell, tell_json, tell_line
+from media_agent.cli.screen import one_line, write_json, write_raw_line, write_stdout
 
 if TYPE_CHECKING:
     from media_agent.routing.listing import Listed
@@ -41,38 +41,38 @@ def backends(name: str | None = None, /, *, json: Flag = False) -> int:
     listing = list_all(registry, settings) if name is None else list_one(name, registry, settings)
     found, problems = listing.models, listing.problems
     if json:
-        tell_json({"data": [listed.as_json() for listed in found], "problems": list(problems)})
+        write_json({"data": [listed.as_json() for listed in found], "problems": list(problems)})
         return 0
     if name is None:
         _print_table(found)
     for listed in () if name is None else found:
-        for line in _facts(listed):
-            tell(line)
+        for line in _list_facts(listed):
+            write_stdout(line)
     for problem in problems:
-        tell(f"problem: {problem}")
+        write_stdout(f"problem: {problem}")
     return 0
 
 
 def _print_table(found: "Sequence[Listed]") -> None:
     """Write a table of at most 100 columns; a name too long for its column has its own line."""
-    rows = [_HEADS, *(_row(listed) for listed in found)]
+    rows = [_HEADS, *(_format_row(listed) for listed in found)]
     widths = [max(len(one_line(row[column])) for row in rows) for column in range(len(_HEADS))]
     widths[0] = min(widths[0], WIDTH - sum(widths[1:]) - _GAP * (len(widths) - 1))
     for row in rows:
         name, *rest = map(one_line, row)
         if len(name) > widths[0]:
-            tell(name)
+            write_stdout(name)
             name = ""
         cells = [cell.ljust(width) for cell, width in zip((name, *rest), widths, strict=True)]
-        tell_line((" " * _GAP).join(cells).rstrip())
+        write_raw_line((" " * _GAP).join(cells).rstrip())
 
 
-def _row(listed: "Listed") -> tuple[str, ...]:
+def _format_row(listed: "Listed") -> tuple[str, ...]:
     capabilities = listed.capabilities
     return (
         listed.name,
         " ".join(_FROM[mode] for mode in capabilities.modes),
-        longest(capabilities),
+        format_longest(capabilities),
         listed.price(),
         str(capabilities.verification),
         "yes"
@@ -81,7 +81,7 @@ def _row(listed: "Listed") -> tuple[str, ...]:
     )
 
 
-def _facts(listed: "Listed") -> Iterator[str]:
+def _list_facts(listed: "Listed") -> Iterator[str]:
     """Yield everything about one model, a line per fact."""
     capabilities = listed.capabilities
     kind = "" if capabilities.kind is None else f" (kind {capabilities.kind})"
@@ -91,13 +91,13 @@ def _facts(listed: "Listed") -> Iterator[str]:
         yield f"inputs: {', '.join(capabilities.input_roles)}"
     if capabilities.controls:
         yield f"live commands: {', '.join(capabilities.controls)}"
-    yield f"sizes: {_sizes(capabilities)}"
-    yield f"frames per second: {_rates(capabilities)}"
-    yield f"duration: {_lengths(capabilities)}"
+    yield f"sizes: {_format_sizes(capabilities)}"
+    yield f"frames per second: {_format_rates(capabilities)}"
+    yield f"duration: {_format_lengths(capabilities)}"
     if capabilities.closed_vocabulary is not None:
         yield f"vocabulary: {', '.join(capabilities.closed_vocabulary)}"
     yield f"price: {listed.price()} ({listed.estimate.source or 'source unknown'})"
-    yield f"checked: {capabilities.verification}" + _beside(capabilities.verification.note)
+    yield f"checked: {capabilities.verification}" + _format_note(capabilities.verification.note)
     yield f"licence: {capabilities.licence or 'unknown'}"
     yield f"missing: {capabilities.missing or 'nothing'}"
     for option in capabilities.options:
@@ -105,36 +105,36 @@ def _facts(listed: "Listed") -> Iterator[str]:
         yield f"--option {option.name}{default} ({option.type}): {option.description}"
 
 
-def _beside(note: str | None) -> str:
+def _format_note(note: str | None) -> str:
     return "" if note is None else f" ({note})"
 
 
-def longest(capabilities: "Capabilities") -> str:
+def format_longest(capabilities: "Capabilities") -> str:
     """Return how long a video can be, in words."""
     if capabilities.endless is True:
         return "endless"
-    longest = max(capabilities.durations, default=capabilities.max_duration)
-    return "any" if longest is None else f"{round(longest, 2):g} s"
+    format_longest = max(capabilities.durations, default=capabilities.max_duration)
+    return "any" if format_longest is None else f"{round(format_longest, 2):g} s"
 
 
-def _sizes(capabilities: "Capabilities") -> str:
+def _format_sizes(capabilities: "Capabilities") -> str:
     span = capabilities.size_range
     if span is not None:
         return f"{span.minimum} to {span.maximum}, multiples of {span.multiple}"
     return ", ".join(map(str, capabilities.sizes or capabilities.resolutions)) or "any"
 
 
-def _rates(capabilities: "Capabilities") -> str:
+def _format_rates(capabilities: "Capabilities") -> str:
     span = capabilities.fps_range
     if span is not None:
         return f"{span.minimum:g} to {span.maximum:g}"
     return ", ".join(f"{rate:g}" for rate in capabilities.fps_values) or "its own"
 
 
-def _lengths(capabilities: "Capabilities") -> str:
+def _format_lengths(capabilities: "Capabilities") -> str:
     if capabilities.durations:
         return ", ".join(f"{seconds:g}" for seconds in capabilities.durations) + " s"
     rule = f", {capabilities.frame_multiple}k+{capabilities.frame_offset} frames"
     ruled = "" if capabilities.frame_multiple == 1 else rule
-    least, most = capabilities.min_duration or 0, longest(capabilities)
+    least, most = capabilities.min_duration or 0, format_longest(capabilities)
     return f"{most}{ruled}" if least == 0 else f"{least:g} s to {most}{ruled}"

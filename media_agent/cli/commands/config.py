@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 from cyclopts import App
 
 from media_agent.cli.arguments import Flag
-from media_agent.cli.screen import tell, tell_json
+from media_agent.cli.screen import write_json, write_stdout
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
 
 
-def config_app() -> App:
+def build_config_app() -> App:
     """Return the commands about the settings."""
     app = App(name="config", help="Check the settings, or show each with its origin.")
     app.command(check_settings, name="check")
@@ -39,14 +39,16 @@ def check_settings(file: Path | None = None, /, *, json: Flag = False) -> int:
     files = [str(path) for path in report.files]
     if json:
         data = {"files": files, "faults": faults, "warnings": warnings}
-        tell_json(data)
+        write_json(data)
         return code
     for text in faults:
-        tell(text)
+        write_stdout(text)
     for text in warnings:
-        tell(f"warning: {text}")
+        write_stdout(f"warning: {text}")
     if report.is_sound:
-        tell(f"no errors in {', '.join(files)}" if files else "no settings file; defaults apply")
+        write_stdout(
+            f"no errors in {', '.join(files)}" if files else "no settings file; defaults apply"
+        )
     return code
 
 
@@ -66,10 +68,10 @@ def show_settings(*, json: Flag = False) -> int:
         for place, value in _leaves(settings.shown())
     }
     if json:
-        tell_json(data)
+        write_json(data)
         return 0
     for name, said in data.items():
-        tell(f"{name} = {dumps(said['value'])}  ({said['from']})")
+        write_stdout(f"{name} = {dumps(said['value'])}  ({said['from']})")
     return 0
 
 

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from media_agent.cli.arguments import Flag, Number, number
-from media_agent.cli.screen import say, tell_facts, tell_json
+from media_agent.cli.arguments import Flag, Number, read_number
+from media_agent.cli.screen import write_facts, write_json, write_stderr
 
 if TYPE_CHECKING:
     from media_agent.verify_live import VerificationReport
@@ -26,18 +26,18 @@ def verify_live(
 
     from media_agent.errors import exit_code, in_full
 
-    report = asyncio.run(_verify(backend, number("max-cost", max_cost) or 0.0))
+    report = asyncio.run(_verify(backend, read_number("max-cost", max_cost) or 0.0))
     if out is not None:
         from media_agent.storage.files import storage_errors, write_atomically
 
         with storage_errors(str(out)):
             write_atomically(out, report.model_dump_json(indent=2).encode() + b"\n")
     if json:
-        tell_json(report)
+        write_json(report)
     else:
-        tell_facts(_facts(report))
+        write_facts(_list_facts(report))
     if report.error is not None:
-        say(f"error: {in_full(report.error)}")
+        write_stderr(f"error: {in_full(report.error)}")
         return exit_code(report.error)
     return 0 if report.proves is not None else 1
 
@@ -50,7 +50,7 @@ async def _verify(backend: str, max_cost: float) -> "VerificationReport":
         return await verify(client, backend, max_cost_usd=max_cost)
 
 
-def _facts(report: "VerificationReport") -> Iterator[tuple[str, object]]:
+def _list_facts(report: "VerificationReport") -> Iterator[tuple[str, object]]:
     video, cost = report.video, report.cost.usd
     yield "backend", f"{report.backend}/{report.model}"
     yield "asked", ", ".join(f"{name} {value}" for name, value in report.asked.items())
@@ -62,7 +62,7 @@ def _facts(report: "VerificationReport") -> Iterator[tuple[str, object]]:
         facts = f"{video.frames} frames, {video.width}x{video.height}, {video.fps:g} fps"
         yield "video", f"{facts}, {video.codec}, {video.duration:.2f} s"
     yield "took", f"{report.seconds:.2f} s"
-    yield "cost", f"expected {_dollars(report.estimated_usd)}, billed {_dollars(cost)}"
+    yield "cost", f"expected {_format_usd(report.estimated_usd)}, billed {_format_usd(cost)}"
     for warning in report.warnings:
         yield "warning", warning
     if report.proves is None:
@@ -72,5 +72,5 @@ def _facts(report: "VerificationReport") -> Iterator[tuple[str, object]]:
         yield "proves", f"{report.proves}{note}; declared is {report.declared}"
 
 
-def _dollars(value: float | None) -> str:
+def _format_usd(value: float | None) -> str:
     return "unknown" if value is None else f"{value:g} USD"

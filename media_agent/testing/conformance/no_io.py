@@ -1,4 +1,4 @@
-"""Catches whoever opens a file or a connection where only data was promised."""
+"""Fails code that opens a file or a connection where only pure data is allowed."""
 
 import builtins
 import contextlib
@@ -19,10 +19,10 @@ def no_io(what: str) -> Iterator[None]:
     """
 
     def refuse(place: str) -> Any:
-        def refused(*arguments: object, **named: object) -> NoReturn:
+        def refuse_io(*arguments: object, **named: object) -> NoReturn:
             pytest.fail(f"{what} does I/O: it called {place} with {arguments[:2]}")
 
-        return refused
+        return refuse_io
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(builtins, "open", refuse("open"))

@@ -1,4 +1,4 @@
-"""What holds where a service is asked: nothing paid twice, no secret told, no job failed by a poll.
+"""What holds for remote services: nothing paid twice, no secret leaked, no job failed by a poll.
 
 These tests need a simulator of the service. They set the faults; the class makes the simulator:
 
@@ -65,14 +65,14 @@ _OBSERVATIONS = 20  # how often a job is observed again before its polls count a
 _SEED_ZERO = re.compile(rb'"seed"\s*:\s*"?0"?\s*[,}]|name="seed"\r\n(?:[^\r\n]+\r\n)*\r\n0\r\n')
 
 
-def _each(faults: Faults) -> pytest.MarkDecorator:
+def _parametrize(faults: Faults) -> pytest.MarkDecorator:
     """Run a test once under each of the faults."""
     return pytest.mark.parametrize(
-        "faults", [(fault,) for fault in faults], ids=lambda faults: _words(faults[0])
+        "faults", [(fault,) for fault in faults], ids=lambda faults: _describe(faults[0])
     )
 
 
-def _words(fault: Fault) -> str:
+def _describe(fault: Fault) -> str:
     return f"{fault.kind}_{fault.status}" if fault.kind == "status" else fault.kind
 
 
@@ -99,7 +99,7 @@ class WireContract(Contract):
         """Return the key that the backend was given; None: it takes none."""
         return None
 
-    @_each(_LOST)
+    @_parametrize(_LOST)
     async def test_a_lost_reply_is_not_sent_twice(
         self, backend: VideoBackend, simulator: Simulator, request_factory: RequestFactory
     ) -> None:
@@ -113,7 +113,7 @@ class WireContract(Contract):
 
         assert simulator.accepted == 1
 
-    @_each(_LOST)
+    @_parametrize(_LOST)
     async def test_work_whose_reply_was_lost_is_found_as_declared(
         self,
         backend: VideoBackend,
@@ -127,7 +127,7 @@ class WireContract(Contract):
             pytest.skip("the service cannot say what it accepted")
         request, since = request_factory(), datetime.now(UTC) - timedelta(minutes=1)
         with pytest.raises(SubmitUncertainError):
-            await self._only_if_lost(backend, request)
+            await self._submit_if_lost(backend, request)
         another = make_backend()
 
         found = await another.find(request, key="lost", since=since)
@@ -137,7 +137,7 @@ class WireContract(Contract):
         assert simulator.accepted == 1
         await another.aclose()
 
-    @_each(_LOST)
+    @_parametrize(_LOST)
     async def test_work_that_cannot_be_proved_to_be_ours_is_only_named(
         self,
         backend: VideoBackend,
@@ -146,12 +146,12 @@ class WireContract(Contract):
         make_backend: MakeBackend,
         request_factory: RequestFactory,
     ) -> None:
-        """What merely fits is nobody's: a person is told which work it may be, and decides."""
+        """A mere match proves nothing: the error names the work it may be, and a person decides."""
         if capabilities.lookup != "candidates":
             pytest.skip("it finds its work for certain, or not at all")
         request, since = request_factory(), datetime.now(UTC) - timedelta(minutes=1)
         with pytest.raises(SubmitUncertainError):
-            await self._only_if_lost(backend, request)
+            await self._submit_if_lost(backend, request)
         another = make_backend()
 
         with pytest.raises(BackendResponseError) as caught:
@@ -180,19 +180,21 @@ class WireContract(Contract):
     ) -> None:
         """In whatever spelling it comes back, in a body or a header."""
         if secret is None:
-            pytest.skip("it takes no key")
+            pytest.skip("it needs no key")
         caplog.set_level(logging.DEBUG)
         said = ""
         try:
             ref = await backend.submit(request_factory(), key="echoed")
-            said = "".join([event.model_dump_json() for event in await self.observed(backend, ref)])
+            said = "".join(
+                [event.model_dump_json() for event in await self.observe_all(backend, ref)]
+            )
         except MediaAgentError as error:
-            said += _with_causes(error)
+            said += _collect_text(error)
 
         assert any(secret in "".join(call.headers.values()) for call in simulator.requests)
         assert secret not in said + caplog.text
 
-    @_each(_REFUSED)
+    @_parametrize(_REFUSED)
     async def test_what_the_service_refuses_is_an_error_of_the_tree(
         self, backend: VideoBackend, simulator: Simulator, request_factory: RequestFactory
     ) -> None:
@@ -220,11 +222,11 @@ class WireContract(Contract):
         assert secret is None or secret not in f"{caught.value} {caught.value.hint}"
         assert simulator.accepted == 0
 
-    @_each(_BAD_POLLS)
+    @_parametrize(_BAD_POLLS)
     async def test_a_failed_poll_is_not_a_failed_job(
         self, backend: VideoBackend, simulator: Simulator, request_factory: RequestFactory
     ) -> None:
-        """The work goes on there; observed again, it is seen to its end."""
+        """The work continues there; observed again, it is seen to its end."""
         ref = await backend.submit(request_factory(), key="bad-polls")
 
         end = await self._end_in_spite_of_polls(backend, ref)
@@ -263,11 +265,11 @@ class WireContract(Contract):
     async def test_a_video_that_never_comes_is_no_failed_work(
         self, backend: VideoBackend, simulator: Simulator, request_factory: RequestFactory
     ) -> None:
-        """It ends with an unknown outcome, and whoever looks later has it."""
+        """It ends with an unknown outcome, and a later look finds it."""
         _spoil_video(simulator, Fault("video", "status", status=404, times=None))
         ref = await backend.submit(request_factory(), key="never")
         first = await self.end(backend, ref)
-        simulator.mend()
+        simulator.clear_faults()
 
         assert isinstance(first, JobOutcomeUnknown | JobCompleted), first
         assert isinstance(await self.end(backend, ref), JobCompleted)
@@ -281,7 +283,7 @@ class WireContract(Contract):
     ) -> None:
         """It stands in the body of the submission."""
         if capabilities.seed is False:
-            pytest.skip("it takes no seed")
+            pytest.skip("it supports no seed")
         await backend.submit(request_factory(seed=0), key="seed-zero")
 
         assert _SEED_ZERO.search(simulator.calls("submit")[-1].body)
@@ -312,23 +314,25 @@ class WireContract(Contract):
     ) -> None:
         """Neither in references, events, errors and logs, nor in any file."""
         if secret is None:
-            pytest.skip("it takes no key")
+            pytest.skip("it needs no key")
         caplog.set_level(logging.DEBUG)
         said = [repr(backend), str(getattr(backend, "__dict__", ""))]
         try:
             ref = await backend.submit(request_factory(), key="discreet")
             said.append(ref.model_dump_json())
-            said += [event.model_dump_json() for event in await self.observed(backend, ref)]
+            said += [event.model_dump_json() for event in await self.observe_all(backend, ref)]
         except BackendError as error:
-            said += [_with_causes(error)]
+            said += [_collect_text(error)]
 
         assert any(secret in "".join(call.headers.values()) for call in simulator.requests), (
             "the key was never sent, so this proves nothing"
         )
         assert [text for text in (*said, caplog.text) if secret in text] == []
-        assert [path for path in _files(tmp_path) if secret.encode() in path.read_bytes()] == []
+        assert [
+            path for path in _list_files(tmp_path) if secret.encode() in path.read_bytes()
+        ] == []
 
-    async def _only_if_lost(self, backend: VideoBackend, request: VideoRequest) -> None:
+    async def _submit_if_lost(self, backend: VideoBackend, request: VideoRequest) -> None:
         """Submit; where the service knows our key again, the reply cannot be lost for good."""
         await backend.submit(request, key="lost")
         pytest.skip("the service knows the key again, so that the submission was safely repeated")
@@ -348,10 +352,10 @@ def _spoil_video(simulator: Simulator, trouble: Fault) -> None:
     """Let this happen to the call that gives the video, whatever it is called there."""
     if simulator.video_call is None:
         pytest.skip("the simulator gives no videos")
-    simulator.spoil(replace(trouble, call=simulator.video_call))
+    simulator.inject(replace(trouble, call=simulator.video_call))
 
 
-def _with_causes(error: BaseException | None) -> str:
+def _collect_text(error: BaseException | None) -> str:
     """Return the words of an error, its hint, and of all it came from."""
     said = []
     while error is not None:
@@ -360,5 +364,5 @@ def _with_causes(error: BaseException | None) -> str:
     return "\n".join(said)
 
 
-def _files(folder: Path) -> list[Path]:
+def _list_files(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file()]

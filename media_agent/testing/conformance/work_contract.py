@@ -85,7 +85,7 @@ class WorkContract(Contract):
         """It is the last event, and says that the video is finished."""
         ref = await backend.submit(request_factory(), key="one-end")
 
-        events = await self.observed(backend, ref)
+        events = await self.observe_all(backend, ref)
 
         ends = [event for event in events if isinstance(event, TerminalEvent)]
         assert len(ends) == 1
@@ -100,7 +100,7 @@ class WorkContract(Contract):
 
         first, second = await self.end(backend, ref), await self.end(backend, ref)
 
-        assert _facts(first) == _facts(second)
+        assert _stable_facts(first) == _stable_facts(second)
 
     async def test_two_can_observe_at_the_same_time(
         self, backend: VideoBackend, request_factory: RequestFactory
@@ -110,7 +110,7 @@ class WorkContract(Contract):
 
         first, second = await asyncio.gather(self.end(backend, ref), self.end(backend, ref))
 
-        assert _facts(first) == _facts(second)
+        assert _stable_facts(first) == _stable_facts(second)
 
     async def test_who_stops_observing_does_not_stop_the_work(
         self, backend: VideoBackend, request_factory: RequestFactory
@@ -125,7 +125,7 @@ class WorkContract(Contract):
     async def test_work_that_never_was_is_not_found(
         self, backend: VideoBackend, request_factory: RequestFactory
     ) -> None:
-        """A reference to nothing says so, as an error or as an outcome that nobody knows."""
+        """A reference to nothing says so, as an error or as an unknown outcome."""
         known = await backend.submit(request_factory(), key="work-that-is-known")
 
         try:
@@ -142,7 +142,7 @@ class WorkContract(Contract):
         """Each event can be kept and read again."""
         ref = await backend.submit(request_factory(), key="json")
 
-        for event in await self.observed(backend, ref):
+        for event in await self.observe_all(backend, ref):
             assert type(event).model_validate_json(event.model_dump_json()) == event
 
     async def test_progress_never_goes_back(
@@ -151,7 +151,7 @@ class WorkContract(Contract):
         """The fraction is of the whole work, and only grows."""
         ref = await backend.submit(request_factory(), key="progress")
 
-        events = await self.observed(backend, ref)
+        events = await self.observe_all(backend, ref)
 
         fractions = [getattr(event, "fraction", None) for event in events]
         known = [fraction for fraction in fractions if fraction is not None]
@@ -199,6 +199,6 @@ class WorkContract(Contract):
         assert isinstance(end, JobCompleted), end
 
 
-def _facts(end: TerminalEvent) -> tuple[object, ...]:
-    """Return what stays the same of an end that is told twice."""
+def _stable_facts(end: TerminalEvent) -> tuple[object, ...]:
+    """Return what stays the same when a terminal event is repeated."""
     return end.type, end.seed, end.frames, [artifact.kind for artifact in end.artifacts]

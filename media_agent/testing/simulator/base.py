@@ -25,7 +25,7 @@ from media_agent.errors import InvalidRequestError, StorageError
 from media_agent.suggest import did_you_mean
 from media_agent.testing.simulator.faults import Fault
 from media_agent.testing.simulator.server import Answer, Call, SimulatorServer
-from media_agent.testing.simulator.videos import Video, video_bytes
+from media_agent.testing.simulator.videos import Video, make_video
 
 _LAST_PORT = 65535
 _REQUESTS_KEPT = 10_000
@@ -60,7 +60,7 @@ class SimulatedJob:
 @dataclass(slots=True)
 class _Armed:
     fault: Fault
-    left: int | None  # None: for ever
+    left: int | None  # None: always
 
 
 class Simulator(ABC):
@@ -107,8 +107,8 @@ class Simulator(ABC):
         self._server: SimulatorServer | None = None
         self._all_routes = (
             *self.routes(),
-            Route("GET", "/__simulator__", _COUNTS, self._counts, needs_key=False),
-            Route("GET", r"/files/(?P<id>[^/]+)\.mp4", _FILE, self._file, needs_key=False),
+            Route("GET", "/__simulator__", _COUNTS, self._answer_counts, needs_key=False),
+            Route("GET", r"/files/(?P<id>[^/]+)\.mp4", _FILE, self._answer_file, needs_key=False),
         )
         self._check_faults()
 
@@ -179,7 +179,7 @@ class Simulator(ABC):
 
     def video_content(self, job: SimulatedJob) -> bytes:
         """Return the file that a job made."""
-        return video_bytes(self.video(job))
+        return make_video(self.video(job))
 
     def video_url(self, job: SimulatedJob) -> str:
         """Return where the video of a job can be fetched, without a key."""
@@ -224,18 +224,18 @@ class Simulator(ABC):
     ) -> None:
         self.stop()
 
-    def spoil(self, *faults: Fault) -> None:
-        """Let this go wrong from now on, besides what does already."""
+    def inject(self, *faults: Fault) -> None:
+        """Inject this fault from now on, in addition to those already injected."""
         with self._lock:
             self._faults += [_Armed(fault, fault.times) for fault in faults]
             self._check_faults()
 
-    def mend(self) -> None:
+    def clear_faults(self) -> None:
         """Let nothing go wrong from now on."""
         with self._lock:
             self._faults.clear()
 
-    def counts(self) -> dict[str, JsonValue]:
+    def report_counts(self) -> dict[str, JsonValue]:
         """Return what `GET /__simulator__` tells."""
         with self._lock:
             calls = Counter(call.name for call in self.requests)
@@ -248,24 +248,24 @@ class Simulator(ABC):
     def serve(self, call: Call) -> tuple[Answer | None, Fault | None]:
         """Answer a call and say which fault strikes; no answer means to hang up."""
         with self._lock:
-            call, route = self._routed(call)
+            call, route = self._find_route(call)
             if route is not None and route.name == _COUNTS:
                 return route.handler(call), None
             if len(self.requests) < _REQUESTS_KEPT:
                 self.requests.append(call)
-            fault = self._next_fault(call.name)
+            fault = self._take_fault(call.name)
             if fault is None:
                 return self._answer(call, route), None
             answer = self._answer(call, route) if fault.takes_effect else None
             if fault.kind == "duplicate":
                 answer = self._answer(call, route)
-            return self._spoilt(call, answer, fault), fault
+            return self._apply_fault(call, answer, fault), fault
 
     def wait(self, seconds: float) -> None:
         """Wait, but not longer than the simulator lives."""
         self._stopping.wait(seconds)
 
-    def _routed(self, call: Call) -> tuple[Call, Route | None]:
+    def _find_route(self, call: Call) -> tuple[Call, Route | None]:
         for route in self._all_routes:
             match = re.fullmatch(route.pattern, call.path)
             if match is not None and route.method == call.method:
@@ -273,7 +273,7 @@ class Simulator(ABC):
                 return replace(call, name=route.name, arguments=arguments), route
         return call, None
 
-    def _spoilt(self, call: Call, answer: Answer | None, fault: Fault) -> Answer | None:
+    def _apply_fault(self, call: Call, answer: Answer | None, fault: Fault) -> Answer | None:
         match fault.kind:
             case "status":
                 wait = {} if fault.retry_after is None else {"Retry-After": fault.retry_after}
@@ -281,7 +281,7 @@ class Simulator(ABC):
             case "echo":
                 return self._echo(call, fault.status)
             case "odd" if answer is not None and not isinstance(answer.body, bytes):
-                return replace(answer, body=_odd(answer.body))
+                return replace(answer, body=_distort(answer.body))
             case "mislabel" if answer is not None:
                 return replace(answer, media_type="text/html")
             case "garbage":
@@ -306,16 +306,16 @@ class Simulator(ABC):
             return refused
         return self.not_found(call) if route is None else route.handler(call)
 
-    def _counts(self, call: Call) -> Answer:
-        return Answer(200, self.counts())
+    def _answer_counts(self, call: Call) -> Answer:
+        return Answer(200, self.report_counts())
 
-    def _file(self, call: Call) -> Answer:
+    def _answer_file(self, call: Call) -> Answer:
         job = self.jobs.get(call.arguments["id"])
         if job is None:
             return Answer(404, b"no such file", media_type="text/plain")
         return Answer(200, self.video_content(job), media_type="video/mp4")
 
-    def _next_fault(self, name: str) -> Fault | None:
+    def _take_fault(self, name: str) -> Fault | None:
         for armed in self._faults:
             fault = armed.fault
             if fault.call in (name, "*") and fault.kind != "refuse" and armed.left != 0:
@@ -334,23 +334,23 @@ class Simulator(ABC):
                 )
 
 
-def _odd(body: JsonValue) -> bytes:
-    """Return an answer that says what is needed, and all else in a form that nobody expects."""
-    strange = _without_numbers(body)
+def _distort(body: JsonValue) -> bytes:
+    """Return an answer that says what is needed, and everything else in an unexpected form."""
+    strange = _drop_numbers(body)
     if isinstance(strange, dict):
         strange = {"x_unheard_of": [None, {"": []}], **strange}
     return _BYTE_ORDER_MARK + json.dumps(strange).encode()
 
 
-def _without_numbers(value: JsonValue) -> JsonValue:
+def _drop_numbers(value: JsonValue) -> JsonValue:
     match value:
         case dict():
             return {
-                name: each if name.endswith("id") else _without_numbers(each)
+                name: each if name.endswith("id") else _drop_numbers(each)
                 for name, each in value.items()
             }
         case list():
-            return [_without_numbers(each) for each in value]
+            return [_drop_numbers(each) for each in value]
         case int() | float() if not isinstance(value, bool):
             return "n/a"
         case _:

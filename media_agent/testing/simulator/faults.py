@@ -51,7 +51,7 @@ class Fault:
 
     call: str
     kind: FaultKind
-    times: int | None = 1  # None: for ever
+    times: int | None = 1  # None: always
     status: int = 500
     retry_after: str | None = None
     seconds: float = 1.0
@@ -91,20 +91,20 @@ class Fault:
         return cls(call, kind, **values)  # type: ignore[arg-type]  # read by _READERS
 
 
-def _times(text: str) -> int | None:
+def _read_times(text: str) -> int | None:
     return None if text == "always" else int(text)
 
 
-def _yes_or_no(text: str) -> bool:
+def _read_boolean(text: str) -> bool:
     if text not in ("true", "false"):
         raise ValueError(text)
     return text == "true"
 
 
 _READERS: Mapping[str, Callable[[str], object]] = {
-    "times": _times,
+    "times": _read_times,
     "status": int,
     "retry_after": str,
     "seconds": float,
-    "accepts": _yes_or_no,
+    "accepts": _read_boolean,
 }

@@ -1,4 +1,4 @@
-"""Small real videos for simulated providers, whose content can be told apart by eye and by test."""
+"""Small real videos for simulated providers; their content tells them apart."""
 
 import io
 import tempfile
@@ -23,13 +23,13 @@ class Video:
 
 
 @lru_cache(maxsize=32)
-def video_bytes(video: Video) -> bytes:
+def make_video(video: Video) -> bytes:
     """Return an MP4 of a white bar that wanders once across the image."""
     from media_agent.video.codec import write_images
     from media_agent.video.images import frame_of
 
     size = video.width, video.height
-    images = (frame_of(_rows(video, number), *size) for number in range(video.frames))
+    images = (frame_of(_draw_rows(video, number), *size) for number in range(video.frames))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "video.mp4")
         write_images(path, images, size=size, fps=video.fps)
@@ -43,7 +43,7 @@ def write_video(path: Path, frames: "Frames", *, fps: float) -> None:
     remux(io.BytesIO(encode_chunk(frames, fps=fps)), path)
 
 
-def _rows(video: Video, number: int) -> bytes:
+def _draw_rows(video: Video, number: int) -> bytes:
     left, wide = number * video.width // video.frames, max(1, video.width // 16)
     row = bytearray([video.shade]) * video.width
     row[left : left + wide] = b"\xff" * len(row[left : left + wide])
