@@ -124,7 +124,9 @@ class ScriptedBackend:
                 raise line
             yield line
 
-    async def control(self, ref: OperationRef, command: ChangePrompt | Finish) -> None:
+    async def control(
+        self, ref: OperationRef, command: ChangePrompt | Finish, *, number: int
+    ) -> None:
         if self.control_faults:
             raise self.control_faults.pop(0)
         self.commands.append(command)

@@ -30,7 +30,7 @@ from media_agent.errors import (
     OperationNotFoundError,
     UnsupportedRequestError,
 )
-from media_agent.storage.files import checked_key, storage_errors
+from media_agent.storage.files import checked_key
 from media_agent.storage.work_folder import share, state_name
 from media_agent.suggest import did_you_mean
 from media_agent_schemas.capabilities import Capabilities, Control, Estimate
@@ -129,18 +129,18 @@ class ThreadedBackend(ABC):
             async for event in events:
                 yield event
 
-    async def control(self, ref: OperationRef, command: ChangePrompt | Finish) -> None:
-        """Hand a command to the running work; it outlives this process until it is done.
+    async def control(
+        self, ref: OperationRef, command: ChangePrompt | Finish, *, number: int
+    ) -> None:
+        """Hand a command to the running work; it is lost with this process, if not applied.
 
         Raises:
             UnsupportedRequestError: the model does not take this command.
-            StorageError: it cannot be written down.
         """
         operation = self._find(ref)
         if Control(command.type) not in self.capabilities(ref.model).controls:
             raise UnsupportedRequestError(f"{self.name}/{ref.model} takes no {command.type}")
-        with storage_errors(f"the command {command.type}"):
-            operation.commands.put(command)
+        operation.commands[number] = command
 
     async def cancel(self, ref: OperationRef) -> None:
         """Ask the work to stop; it does within a denoising step."""

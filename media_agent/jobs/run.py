@@ -89,6 +89,7 @@ class JobRun:
         self._resumed_from: int | None = None
         self._stop = asyncio.Lock()
         self._commanding = asyncio.Lock()
+        self._last_command = 0  # the number of the last that was handed over
 
     async def run(self, *, force: bool = False) -> VideoJob:
         """Go the whole way, or what is left of it, and return the job as it ended.
@@ -132,7 +133,7 @@ class JobRun:
         await self._stop_if_asked()
 
     async def take_commands(self) -> None:
-        """Hand the commands that were left for the job to its backend.
+        """Hand the commands for the job to its backend, each once in this run.
 
         What the backend refuses, or breaks at, becomes a warning of the job: who said it may be
         gone.
@@ -140,9 +141,10 @@ class JobRun:
         if self.ref is None:
             return
         async with self._commanding:
-            for command in self._store.commands.take(self.job.id):
+            for number, command in self._store.commands.read(self.job.id, self._last_command):
+                self._last_command = number
                 try:
-                    await _answered(self.backend.control(self.ref, command))
+                    await _answered(self.backend.control(self.ref, command, number=number))
                 except MediaAgentError as error:
                     self._warn(f"{command.type} was refused: {error.message}")
                 except Exception as error:  # a plugin's own, kept as data
@@ -230,6 +232,7 @@ class JobRun:
 
     async def _accepted(self, submitting: Submitter) -> tuple[VideoBackend, OperationRef]:
         self.backend, self.ref, token = await submitting.accepted()
+        self._last_command = 0
         self.job = self._store.jobs.get(self.job.id)  # a fallback changes the plan
         self._resumed_from = None if token is None else token.next_chunk
         self._reopen()

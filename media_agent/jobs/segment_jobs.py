@@ -149,6 +149,10 @@ class SegmentMaker:
         for segment in self._segments_of(part_of, self._named(job_id))[-1:]:
             await self._running.stop(segment.id)
 
+    def is_begun(self, job_id: str, *, part_of: str) -> bool:
+        """Return whether a segment was begun, in this process or before."""
+        return bool(self._segments_of(part_of, self._named(job_id)))
+
     async def _gone_on(self, job_id: str, on_event: Callable[[JobEvent], None]) -> VideoJob:
         with contextlib.suppress(JobError):  # somebody works on it
             return await self._running.resumed(job_id, on_event, lets_go=True)

@@ -111,8 +111,10 @@ class SegmentedBackend:
         except MediaAgentError as error:
             yield JobFailed(error=to_info(error), **dict(await self._delivery(made)))
 
-    async def control(self, ref: OperationRef, command: ChangePrompt | Finish) -> None:
-        """Finish after the segment under way.
+    async def control(
+        self, ref: OperationRef, command: ChangePrompt | Finish, *, number: int
+    ) -> None:
+        """Finish after the segment under way; those begun before a resume are under way too.
 
         Raises:
             UnsupportedRequestError: any other command.
@@ -144,11 +146,12 @@ class SegmentedBackend:
             if wishes.is_cancelled:
                 yield JobCancelled(**dict(await self._delivery(made)))
                 return
-            if wishes.is_finishing and index > 0:
+            job_id = f"{key}.segment-{index + 1:04d}"
+            if wishes.is_finishing and index and not self._maker.is_begun(job_id, part_of=key):
                 break
             plan = await self._plan_of(segment, index, made)
             news: asyncio.Queue[JobProgressed | None] = asyncio.Queue()
-            job_id = wishes.segment = f"{key}.segment-{index + 1:04d}"
+            wishes.segment = job_id
             making = asyncio.create_task(self._made(job_id, plan, index, news, part_of=key))
             async with _stopped_at_exit(making):
                 while (progress := await news.get()) is not None:

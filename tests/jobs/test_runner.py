@@ -110,7 +110,9 @@ class Paid:
         else:
             yield JobCompleted(artifacts=(Artifact(path=str(self.video)),))
 
-    async def control(self, ref: OperationRef, command: ChangePrompt | Finish) -> None:
+    async def control(
+        self, ref: OperationRef, command: ChangePrompt | Finish, *, number: int
+    ) -> None:
         if self.controls:
             await asyncio.Event().wait()
         raise UnsupportedRequestError("it takes no command")

@@ -604,10 +604,13 @@ def test_commands_of_any_process_are_taken_once_and_in_their_order(
         rival(path, alive=True).commands.add("one", command)
     Ledger(path).commands.add("other", Finish())
 
-    assert tuple(ledger.commands.take("one")) == tuple(left)
-    assert tuple(ledger.commands.take("one")) == ()
+    numbered = ledger.commands.read("one")
+    assert [command for _, command in numbered] == left
+    assert ledger.commands.read("one", after=numbered[0][0]) == numbered[1:]
+    assert ledger.commands.read("one", after=numbered[-1][0]) == []
     ledger.commands.add("one", Finish())
-    assert tuple(ledger.commands.take("one")) == (Finish(),)
+    ((_, last),) = ledger.commands.read("one", after=numbered[-1][0])
+    assert last == Finish()
 
 
 def test_no_command_is_lost_or_doubled_while_many_are_left_and_taken(
@@ -621,14 +624,14 @@ def test_no_command_is_lost_or_doubled_while_many_are_left_and_taken(
             mine.commands.add("one", ChangePrompt(prompt=f"{writer} {number}"))
         mine.close()
 
-    taken: list[Command] = []
+    taken: list[tuple[int, Command]] = []
     with ThreadPoolExecutor(4) as pool:
         writers = [pool.submit(leave, writer) for writer in range(4)]
         while not all(writer.done() for writer in writers):
-            taken += ledger.commands.take("one")
-    taken += ledger.commands.take("one")
+            taken += ledger.commands.read("one", taken[-1][0] if taken else 0)
+    taken += ledger.commands.read("one", taken[-1][0])
 
-    prompts = [command.prompt for command in taken if isinstance(command, ChangePrompt)]
+    prompts = [command.prompt for _, command in taken if isinstance(command, ChangePrompt)]
     for writer in range(4):
         assert [prompt for prompt in prompts if prompt.startswith(f"{writer} ")] == [
             f"{writer} {number}" for number in range(20)
@@ -636,17 +639,17 @@ def test_no_command_is_lost_or_doubled_while_many_are_left_and_taken(
     assert len(taken) == 80
 
 
-def test_a_command_that_was_not_done_to_its_end_is_kept(ledger: Ledger) -> None:
+def test_whoever_resumes_a_job_gets_its_commands_again(ledger: Ledger, path: Path) -> None:
     ledger.jobs.create(job())
     ledger.commands.add("one", ChangePrompt(prompt="a dog"))
     ledger.commands.add("one", Finish())
 
-    commands = ledger.commands.take("one")
-    assert next(commands) == ChangePrompt(prompt="a dog")
-    assert next(commands) == Finish()
-    del commands  # as if the process died while it did it
+    read = ledger.commands.read("one")
+    other = rival(path, alive=False)  # the first died while it handed them over
 
-    assert list(ledger.commands.take("one")) == [Finish()]
+    with other.owners.hold("one"):
+        assert other.commands.read("one") == read
+    assert len(read) == 2
 
 
 def test_a_command_waits_for_whoever_works_on_the_job_next(ledger: Ledger, path: Path) -> None:
@@ -656,8 +659,8 @@ def test_a_command_waits_for_whoever_works_on_the_job_next(ledger: Ledger, path:
 
     with other.owners.hold("one"):
         with pytest.raises(OwnershipLostError, match="process 1 on elsewhere"):
-            list(ledger.commands.take("one"))
-        assert tuple(other.commands.take("one")) == (Finish(),)
+            ledger.commands.read("one")
+        assert [command for _, command in other.commands.read("one")] == [Finish()]
 
 
 def test_a_job_that_has_ended_or_never_was_takes_no_command(ledger: Ledger) -> None:
@@ -668,7 +671,7 @@ def test_a_job_that_has_ended_or_never_was_takes_no_command(ledger: Ledger) -> N
         ledger.commands.add("one", Finish())
     with pytest.raises(JobNotFoundError, match="unknown job 'two'"):
         ledger.commands.add("two", Finish())
-    assert tuple(ledger.commands.take("one")) == ()
+    assert ledger.commands.read("one") == []
 
 
 # -- several processes ------------------------------------------------------------------------
