@@ -31,7 +31,7 @@ from media_agent.errors import (
     UnsupportedRequestError,
 )
 from media_agent.storage.files import checked_key
-from media_agent.storage.work_folder import share, state_name
+from media_agent.storage.work_folder import link_chunks, state_name
 from media_agent.suggest import did_you_mean
 from media_agent_schemas.capabilities import Capabilities, Control, Estimate
 from media_agent_schemas.events import BackendEvent, JobCancelled, JobCompleted, JobProgressed
@@ -97,12 +97,12 @@ class ThreadedBackend(ABC):
         known = self._operations.get(checked_key(key))
         if known is not None and known.request != request:
             raise IdempotencyConflictError(f"key {key!r} belongs to another request")
-        if known is not None and not (resume is not None and _can_go_on(known)):
+        if known is not None and not (resume is not None and _can_resume(known)):
             return known.ref
         work_dir = self.settings.data_dir / "work" / key
         if resume is not None and resume.key not in (None, key):
-            trunk = work_dir.with_name(str(resume.key))
-            share(trunk, work_dir, resume.next_chunk, videos=request.n)
+            parent = work_dir.with_name(str(resume.key))
+            link_chunks(parent, work_dir, resume.next_chunk, videos=request.n)
         operation = Operation(
             request=request,
             ref=OperationRef(backend=self.name, model=model, operation_id=key),
@@ -220,6 +220,6 @@ def lacking(extra: str, *modules: str) -> str | None:
     return f"{absent}: {install_hint(extra)}" if absent else None
 
 
-def _can_go_on(operation: Operation) -> bool:
+def _can_resume(operation: Operation) -> bool:
     terminal = operation.log.terminal
     return terminal is not None and not isinstance(terminal, JobCompleted)

@@ -24,9 +24,9 @@ class _Applied(BaseModel):
 class Steering:
     """What commands made of a video: other prompts from some chunk on, an early end.
 
-    It is kept in the work folder, so that a video that is resumed elsewhere stays as it was steered,
-    also where the work had got farther than what is on disk. Commands themselves are not kept here:
-    they come again, and those up to the number that is kept were applied before.
+    It is kept in the work folder, so that a video that is resumed elsewhere stays as it was
+    steered, also where the work had got farther than what is on disk. Commands themselves are not
+    kept here: they come again, and those up to the number that is kept were applied before.
     """
 
     def __init__(

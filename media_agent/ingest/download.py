@@ -18,14 +18,14 @@ import httpx
 from media_agent.errors import MediaAgentError, StorageError, VideoNotFetchedError
 from media_agent.ingest.inline import inline_video
 from media_agent.storage.addresses import is_followed, parsed_address, resolved
-from media_agent.storage.files import storage_errors, written_aside
+from media_agent.storage.files import storage_errors, write_aside
 from media_agent.storage.network import (
     STRANGE,
     TROUBLE,
     Way,
     before_sending,
     cause_of,
-    decoded,
+    decode,
     open_client,
     reason_of,
     retry_after_seconds,
@@ -171,9 +171,9 @@ class _Attempts:
             length = response.headers.get("content-length", "")
             if length.isdecimal() and int(length) > self.max_bytes:
                 raise self._too_large(host)
-            return await self._stored(decoded(response), host, _label(response))
+            return await self._stored(decode(response), host, _label(response))
         body = b""
-        async for piece in decoded(response):
+        async for piece in decode(response):
             body += piece
             if len(body) > LARGEST_REPLY:
                 break
@@ -193,7 +193,7 @@ class _Attempts:
         """Write what comes beside its place, look at it, and move it there when it is whole."""
         with storage_errors(str(self.path)):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with written_aside(self.path) as aside:
+            with write_aside(self.path) as aside:
                 try:
                     size, digest = await self._received(pieces, aside, host)
                 except (httpx.TransportError, httpx.DecodingError, _NotYetError):

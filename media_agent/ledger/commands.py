@@ -37,7 +37,7 @@ class Commands:
         They stay here as long as the job does: whoever resumes it needs all of them again.
 
         Raises:
-            JobMovedError: another process owns the job.
+            OwnershipLostError: another process owns the job.
         """
         query = "SELECT id, command FROM commands WHERE job_id = :job AND id > :after ORDER BY id"
         with self._database.reading() as transaction:

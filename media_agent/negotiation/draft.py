@@ -1,4 +1,4 @@
-"""A plan in the making: what was settled, changed, and refused so far."""
+"""A plan in the making: what was resolved, changed, and refused so far."""
 
 from dataclasses import dataclass, field
 
@@ -16,7 +16,7 @@ class NegotiationDraft:
     request: VideoRequest
     capabilities: Capabilities
     policy: Policy
-    settled: dict[str, object] = field(default_factory=dict)
+    resolved: dict[str, object] = field(default_factory=dict)
     adjustments: list[Adjustment] = field(default_factory=list)
     mismatches: list[Mismatch] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)

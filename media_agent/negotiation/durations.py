@@ -15,15 +15,15 @@ def resolve_length(draft: NegotiationDraft) -> None:
     Raises:
         InvalidRequestError: less than one frame, or shots that do not fit into the whole.
     """
-    fps = _settle_fps(draft)
-    total = None if _stays_endless(draft) else _settle_frames(draft, fps)
+    fps = _resolve_fps(draft)
+    total = None if _stays_endless(draft) else _resolve_frames(draft, fps)
     asked = draft.request
     if asked.num_frames is not None and asked.fps not in (None, fps):
         reason = f"the requested length at {fps:g} frames per second"
         draft.note("num_frames", asked.num_frames, total, reason)
-    draft.settled |= {"fps": fps, "num_frames": total, "endless": total is None}
+    draft.resolved |= {"fps": fps, "num_frames": total, "endless": total is None}
     if draft.request.shots:
-        _settle_shots(draft, fps, total)
+        _resolve_shots(draft, fps, total)
 
 
 def usual_fps(asked: float | None, capabilities: Capabilities) -> float:
@@ -97,7 +97,7 @@ def wanted_frames(request: VideoRequest, fps: float, capabilities: Capabilities)
     return max(1, round(wanted_seconds(request, fps, capabilities) * fps))
 
 
-def _settle_fps(draft: NegotiationDraft) -> float:
+def _resolve_fps(draft: NegotiationDraft) -> float:
     asked, capabilities = draft.request.fps, draft.capabilities
     used = usual_fps(asked, capabilities)
     if asked is None:
@@ -128,13 +128,13 @@ def _stays_endless(draft: NegotiationDraft) -> bool:
     if draft.capabilities.endless is False:
         draft.refuse("endless", True, f"{draft.model} only makes videos of a fixed length")
         return False
-    if draft.settled["mode"] is VideoMode.VIDEO_EDIT:
+    if draft.resolved["mode"] is VideoMode.VIDEO_EDIT:
         draft.refuse("endless", True, "a restyled video ends where its source ends")
         return False
     return True
 
 
-def _settle_frames(draft: NegotiationDraft, fps: float) -> int:
+def _resolve_frames(draft: NegotiationDraft, fps: float) -> int:
     name, asked = _asked_seconds(draft, fps)
     if asked * fps < 1 - 1e-9:
         raise InvalidRequestError(
@@ -224,7 +224,7 @@ def _spans(capabilities: Capabilities) -> str:
     return f"{capabilities.min_duration or 0:g} s to {longest}"
 
 
-def _settle_shots(draft: NegotiationDraft, fps: float, total: int | None) -> None:
+def _resolve_shots(draft: NegotiationDraft, fps: float, total: int | None) -> None:
     shots, capabilities = draft.request.shots, draft.capabilities
     if capabilities.max_shots is not None and len(shots) > capabilities.max_shots:
         draft.refuse("shots", len(shots), f"{draft.model} accepts at most {capabilities.max_shots}")
@@ -236,14 +236,14 @@ def _settle_shots(draft: NegotiationDraft, fps: float, total: int | None) -> Non
     )
     layout = lay_out(shots, total=total, fps=fps, chunk=chunk)
     reason = "whole frames" if chunk is None else f"whole chunks of {chunk / fps:g} s"
-    settled = []
+    resolved = []
     for index, (shot, frames) in enumerate(zip(shots, layout.frames, strict=True)):
         used = None if frames is None else frames / fps
-        settled.append(Shot(prompt=shot.prompt, duration=used))
+        resolved.append(Shot(prompt=shot.prompt, duration=used))
         if shot.duration is None:
             draft.note(f"shots[{index}].duration", None, used, "the time the other shots leave")
         elif used is None or abs(used - shot.duration) > 1e-9:
             draft.change(f"shots[{index}].duration", shot.duration, used, reason)
-    draft.settled |= {"shots": tuple(settled), "num_frames": layout.total}
+    draft.resolved |= {"shots": tuple(resolved), "num_frames": layout.total}
     if layout.total is not None and total is not None and layout.total != total:
         draft.change("duration", total / fps, layout.total / fps, "every shot needs a chunk")

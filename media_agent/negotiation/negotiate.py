@@ -42,12 +42,12 @@ def negotiate(
     """
     draft = NegotiationDraft(request, capabilities, policy)
     resolve_prompts(draft, rules, allow_unknown_words=allow_unknown_words)
-    _settle_work(draft)
+    _resolve_work(draft)
     resolve_size(draft)
     resolve_length(draft)
-    _settle_seed(draft, draw_seed)
-    _settle_extras(draft)
-    _settle_options(draft)
+    _resolve_seed(draft, draw_seed)
+    _resolve_extras(draft)
+    _resolve_options(draft)
     resolve_routing(draft)
     if draft.mismatches:
         outside = any(mismatch.field == "prompt words" for mismatch in draft.mismatches)
@@ -65,11 +65,11 @@ def _way_out(policy: Policy) -> str:
     return "change the request, or choose another backend (media-agent backends lists them)"
 
 
-def _settle_work(draft: NegotiationDraft) -> None:
+def _resolve_work(draft: NegotiationDraft) -> None:
     """Check what would make another video altogether: mode, inputs."""
     request, capabilities = draft.request, draft.capabilities
     mode = request.inferred_mode()
-    draft.settled |= {"model": draft.model, "mode": mode}
+    draft.resolved |= {"model": draft.model, "mode": mode}
     if request.model != draft.model:
         draft.note("model", request.model, draft.model, "the full name")
     if mode not in capabilities.modes:
@@ -83,26 +83,26 @@ def _settle_work(draft: NegotiationDraft) -> None:
             draft.refuse(f"inputs[{index}].role", medium.role, f"{draft.model} accepts {taken}")
 
 
-def _settle_seed(draft: NegotiationDraft, draw_seed: Callable[[], int]) -> None:
+def _resolve_seed(draft: NegotiationDraft, draw_seed: Callable[[], int]) -> None:
     asked, takes = draft.request.seed, draft.capabilities.seed
     if asked is not None and takes is False:
-        draft.settled["seed"] = None
+        draft.resolved["seed"] = None
         draft.change("seed", asked, None, f"{draft.model} does not support seeds")
     elif asked is None and takes is True:
         seed = draw_seed()
-        draft.settled["seed"] = seed
+        draft.resolved["seed"] = seed
         draft.note("seed", None, seed, "not given; chosen at random")
 
 
-def _settle_extras(draft: NegotiationDraft) -> None:
+def _resolve_extras(draft: NegotiationDraft) -> None:
     """Settle what a model takes or does not: camera, sound, number of videos."""
     request, capabilities = draft.request, draft.capabilities
     _leave_out_unless(draft, capabilities.camera, "camera", request.camera)
     if request.audio is True and capabilities.audio is False:
-        draft.settled["audio"] = False
+        draft.resolved["audio"] = False
         draft.change("audio", True, False, f"{draft.model} does not generate audio")
     if request.n > capabilities.max_n:
-        draft.settled["n"] = capabilities.max_n
+        draft.resolved["n"] = capabilities.max_n
         draft.change("n", request.n, capabilities.max_n, f"{draft.model} makes no more at once")
 
 
@@ -110,18 +110,18 @@ def _leave_out_unless(
     draft: NegotiationDraft, takes: TriState, name: str, asked: JsonValue
 ) -> None:
     if asked is not None and takes is False:
-        draft.settled[name] = None
+        draft.resolved[name] = None
         draft.change(name, asked, None, f"{draft.model} does not support this")
 
 
-def _settle_options(draft: NegotiationDraft) -> None:
+def _resolve_options(draft: NegotiationDraft) -> None:
     """Check the options of this backend; those of others are meant for others."""
     name = draft.capabilities.backend
     draft.mismatches += check_options(draft.request.options.get(name, {}), draft.capabilities)
     for other in draft.request.options.keys() - {name}:
         draft.note(f"options.{other}", draft.request.options[other], None, f"not for {name}")
     own = {key: value for key, value in draft.request.options.items() if key == name}
-    draft.settled.setdefault("options", own)
+    draft.resolved.setdefault("options", own)
 
 
 def resolve_routing(draft: NegotiationDraft) -> None:
@@ -135,10 +135,10 @@ def resolve_routing(draft: NegotiationDraft) -> None:
 
 
 def _plan(draft: NegotiationDraft, estimate: Callable[[VideoRequest], Estimate]) -> Plan:
-    settled: dict[str, object] = {"duration": None, **draft.settled}
-    if settled.get("size") is not None:
-        settled |= {"resolution": None, "aspect_ratio": None}
-    request = VideoRequest.model_validate({**dict(draft.request), **settled})
+    resolved: dict[str, object] = {"duration": None, **draft.resolved}
+    if resolved.get("size") is not None:
+        resolved |= {"resolution": None, "aspect_ratio": None}
+    request = VideoRequest.model_validate({**dict(draft.request), **resolved})
     capabilities = draft.capabilities
     raw = raw_options(request.options.get(capabilities.backend, {}), capabilities)
     return Plan(

@@ -28,10 +28,10 @@ def resolve_prompts(
     draft: NegotiationDraft, rules: PromptRules = AS_WRITTEN, *, allow_unknown_words: bool = False
 ) -> None:
     """Settle everything about words: nothing is cut, and nothing is rewritten unasked."""
-    _settle_lengths(draft)
-    _settle_vocabulary(draft, allow_unknown_words)
-    _settle_negative(draft)
-    _settle_rewriting(draft, rules)
+    _resolve_lengths(draft)
+    _resolve_vocabulary(draft, allow_unknown_words)
+    _resolve_negative(draft)
+    _resolve_rewriting(draft, rules)
 
 
 def unknown_words(prompts: Iterable[str], vocabulary: Iterable[str]) -> list[str]:
@@ -49,7 +49,7 @@ def count_words(prompt: str) -> int:
     return len(_words(prompt))
 
 
-def _settle_lengths(draft: NegotiationDraft) -> None:
+def _resolve_lengths(draft: NegotiationDraft) -> None:
     capabilities = draft.capabilities
     for shot in draft.request.storyboard():
         for longest, size, unit in (
@@ -60,7 +60,7 @@ def _settle_lengths(draft: NegotiationDraft) -> None:
                 draft.refuse("prompt", shot.prompt, f"{size} {unit}; the limit is {longest}")
 
 
-def _settle_vocabulary(draft: NegotiationDraft, allow_unknown_words: bool) -> None:
+def _resolve_vocabulary(draft: NegotiationDraft, allow_unknown_words: bool) -> None:
     if draft.capabilities.closed_vocabulary is None:
         return
     prompts = [shot.prompt for shot in draft.request.storyboard()]
@@ -77,20 +77,20 @@ def _settle_vocabulary(draft: NegotiationDraft, allow_unknown_words: bool) -> No
         draft.refuse("prompt", "no words", f"use words of its vocabulary: {known}")
 
 
-def _settle_negative(draft: NegotiationDraft) -> None:
+def _resolve_negative(draft: NegotiationDraft) -> None:
     asked, capabilities = draft.request.negative_prompt, draft.capabilities
     longest = capabilities.max_negative_prompt_characters
     if asked is None:
         return
     if capabilities.negative_prompt is False:
-        draft.settled["negative_prompt"] = None
+        draft.resolved["negative_prompt"] = None
         draft.change("negative_prompt", asked, None, f"{draft.model} does not support this")
     elif longest is not None and len(asked) > longest:
         reason = f"{len(asked)} characters; the limit is {longest}"
         draft.refuse("negative_prompt", asked, reason)
 
 
-def _settle_rewriting(draft: NegotiationDraft, rules: PromptRules) -> None:
+def _resolve_rewriting(draft: NegotiationDraft, rules: PromptRules) -> None:
     """Switch rewriting off unless the caller said something about it."""
     if not rules.rewrites or not draft.request.storyboard():
         return
@@ -102,7 +102,7 @@ def _settle_rewriting(draft: NegotiationDraft, rules: PromptRules) -> None:
     given = draft.request.options.get(backend, {})
     if option not in given:
         options: dict[str, JsonValue] = {**given, option: rules.off}
-        draft.settled["options"] = {backend: options}
+        draft.resolved["options"] = {backend: options}
         reason = "the prompt is sent to the model as written"
         draft.note(f"option {option}", None, rules.off, reason)
 

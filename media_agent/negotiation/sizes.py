@@ -41,30 +41,30 @@ def resolve_size(draft: NegotiationDraft) -> None:
     """Settle size, resolution and aspect ratio."""
     request, capabilities = draft.request, draft.capabilities
     if request.size is not None:
-        _settle_pixels(draft, "size", str(request.size), request.size)
+        _resolve_pixels(draft, "size", str(request.size), request.size)
     elif request.resolution is not None or request.aspect_ratio is not None:
-        _settle_names(draft)
+        _resolve_names(draft)
     elif capabilities.default_size is not None:
-        draft.settled["size"] = capabilities.default_size
+        draft.resolved["size"] = capabilities.default_size
         draft.note("size", None, str(capabilities.default_size), "not given; the model's default")
 
 
-def _settle_names(draft: NegotiationDraft) -> None:
+def _resolve_names(draft: NegotiationDraft) -> None:
     """Settle a tier and a ratio: passed on where both are known by name, else as pixels."""
     tier, ratio = draft.request.resolution, draft.request.aspect_ratio
     capabilities = draft.capabilities
     knows_tier = tier is None or tier in capabilities.resolutions
     if knows_tier and (ratio is None or ratio in capabilities.aspect_ratios):
-        draft.settled |= {"resolution": tier, "aspect_ratio": ratio}
+        draft.resolved |= {"resolution": tier, "aspect_ratio": ratio}
         return
     asked = " ".join(str(name) for name in (tier, ratio) if name is not None)
     name = "aspect_ratio" if tier is None else "resolution"
-    _settle_pixels(draft, name, asked, _nominal(tier, ratio, capabilities))
+    _resolve_pixels(draft, name, asked, _nominal(tier, ratio, capabilities))
 
 
-def _settle_pixels(draft: NegotiationDraft, name: str, asked: str, wanted: Size) -> None:
+def _resolve_pixels(draft: NegotiationDraft, name: str, asked: str, wanted: Size) -> None:
     used = nearest_size(wanted, draft.capabilities)
-    draft.settled["size"] = used
+    draft.resolved["size"] = used
     if str(used) == asked:
         return
     if used == wanted:

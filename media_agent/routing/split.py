@@ -96,12 +96,12 @@ class _Split:
         """Cut every shot of a storyboard into pieces, and return how long each became."""
         asked = self.request.shots
         lengths = lay_out(asked, total=wanted, fps=self.fps, chunk=None).frames
-        settled = []
+        resolved = []
         for index, (shot, frames) in enumerate(zip(asked, lengths, strict=True)):
             made = self.pieces.cut(shot.prompt, frames or 0)
-            settled.append(Shot(prompt=shot.prompt, duration=made / self.fps))
+            resolved.append(Shot(prompt=shot.prompt, duration=made / self.fps))
             self._note_length(f"shots[{index}].duration", shot, made)
-        return tuple(settled)
+        return tuple(resolved)
 
     def _spend(self, each: float | None) -> None:
         """Repeat the last piece as often as the budget pays for it."""

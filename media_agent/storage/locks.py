@@ -10,7 +10,7 @@ from filelock import FileLock, Timeout
 
 
 @contextlib.contextmanager
-def locked(path: Path, *, waits: bool) -> Iterator[os.stat_result]:
+def lock(path: Path, *, waits: bool) -> Iterator[os.stat_result]:
     """Hold a lock file while the context lasts; yields which file it is.
 
     The file stays, unless whoever holds it removes it. The system lets go of the lock when the

@@ -12,7 +12,7 @@ import pytest
 
 from media_agent.client import VideoClient
 from media_agent.errors import JobNotFoundError
-from media_agent_schemas import GenerationRecord, JobStatus, PromptChanged
+from media_agent_schemas import GenerationRecord, JobStatus, PromptChanged, VideoJob
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +45,10 @@ async def until_it_shows(client: VideoClient) -> PromptChanged:
             if changes and (await client.get("mine")).chunks_ready > changes[0].chunk:
                 return changes[0]
             await asyncio.sleep(0.02)
+
+
+def record_of(job: VideoJob) -> GenerationRecord:
+    return GenerationRecord.model_validate_json(Path(str(job.record_path)).read_bytes())
 
 
 async def until_it_is_dead(process: BaseProcess) -> None:
@@ -81,7 +85,7 @@ async def test_a_command_holds_once_wherever_the_process_is_killed(
         events = [numbered.event for numbered in await client.events("mine")]
         assert {event for event in events if isinstance(event, PromptChanged)} == {change}
         assert change.prompt == "a dog"
-        record = GenerationRecord.model_validate_json(Path(str(job.record_path)).read_bytes())
+        record = record_of(job)
         assert [(shot.start, shot.prompt_sent) for shot in record.shots] == [
             (0, "a cat"),
             (change.chunk / 2, "a dog"),

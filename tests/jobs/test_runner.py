@@ -161,7 +161,7 @@ def paid(tmp_path: Path) -> Paid:
 
 async def ended(client: VideoClient, job_id: str) -> VideoJob:
     async with asyncio.timeout(30):
-        return await client._running.watched(job_id, None)
+        return await client._running.attach(job_id, None)
 
 
 def found(folder: Path, pattern: str) -> list[str]:

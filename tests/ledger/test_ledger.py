@@ -283,29 +283,29 @@ def test_one_ledger_serves_many_threads(ledger: Ledger) -> None:
 def test_an_intent_stands_before_anything_is_sent_and_once_per_plan(ledger: Ledger) -> None:
     ledger.jobs.create(job(), JobOptions((plan(), plan("a dog"))))
 
-    first = ledger.submissions.intend("one", 0, NOW)
-    second = ledger.submissions.intend("one", 1, NOW)
+    first = ledger.submissions.record_intent("one", 0, NOW)
+    second = ledger.submissions.record_intent("one", 1, NOW)
 
     assert [first.key, second.key] == ["one", "one-2"]
     assert ledger.submissions.of("one") == [first, second]
     assert first.state is SubmissionState.INTENDED
     assert ledger.jobs.get("one").plan.request.prompt == "a dog"
     with pytest.raises(OwnershipLostError):
-        ledger.submissions.intend("one", 1, NOW)
+        ledger.submissions.record_intent("one", 1, NOW)
 
 
 def test_what_became_of_a_submission_is_kept(ledger: Ledger) -> None:
     ledger.jobs.create(job(), JobOptions((plan(), plan("a dog"))))
     refused, accepted = (
-        ledger.submissions.intend("one", 0, NOW),
-        ledger.submissions.intend("one", 1, NOW),
+        ledger.submissions.record_intent("one", 0, NOW),
+        ledger.submissions.record_intent("one", 1, NOW),
     )
     reason = to_info(ContentRejectedError("no cats"))
 
-    ledger.submissions.refuse(refused, reason)
-    ledger.submissions.lose(accepted)
-    ledger.submissions.intend_again(accepted)
-    ledger.submissions.accept(accepted, REF)
+    ledger.submissions.mark_refused(refused, reason)
+    ledger.submissions.mark_unknown(accepted)
+    ledger.submissions.record_retry(accepted)
+    ledger.submissions.mark_accepted(accepted, REF)
 
     first, second = ledger.submissions.of("one")
     assert (first.state, first.error, first.ref) == (SubmissionState.REFUSED, reason, None)
@@ -316,11 +316,11 @@ def test_what_became_of_a_submission_is_kept(ledger: Ledger) -> None:
 
 def test_a_job_can_have_one_accepted_submission_only(ledger: Ledger) -> None:
     ledger.jobs.create(job(), JobOptions((plan(), plan("a dog"))))
-    ledger.submissions.accept(ledger.submissions.intend("one", 0, NOW), REF)
-    second = ledger.submissions.intend("one", 1, NOW)
+    ledger.submissions.mark_accepted(ledger.submissions.record_intent("one", 0, NOW), REF)
+    second = ledger.submissions.record_intent("one", 1, NOW)
 
     with pytest.raises(OwnershipLostError, match="accepted"):
-        ledger.submissions.accept(second, REF)
+        ledger.submissions.mark_accepted(second, REF)
 
 
 def test_what_was_spent_counts_bills_then_quotes_and_what_nobody_knows(ledger: Ledger) -> None:
@@ -329,13 +329,13 @@ def test_what_was_spent_counts_bills_then_quotes_and_what_nobody_knows(ledger: L
         ledger.jobs.create(job(name, cost=cost))
     ledger.jobs.create(job("old", cost=7.0))
     sent = {
-        name: ledger.submissions.intend(name, 0, NOW)
+        name: ledger.submissions.record_intent(name, 0, NOW)
         for name in ("billed", "quoted", "lost", "refused")
     }
-    ledger.submissions.intend("old", 0, before)
+    ledger.submissions.record_intent("old", 0, before)
     ledger.submissions.bill(sent["billed"], Cost(usd=0.5))
-    ledger.submissions.lose(sent["lost"])
-    ledger.submissions.refuse(sent["refused"], to_info(ContentRejectedError("no")))
+    ledger.submissions.mark_unknown(sent["lost"])
+    ledger.submissions.mark_refused(sent["refused"], to_info(ContentRejectedError("no")))
 
     assert ledger.submissions.spent(NOW) == 3.5
     assert ledger.submissions.spent(before) == 10.5
@@ -345,18 +345,18 @@ def test_what_does_not_fit_into_the_day_is_not_intended(ledger: Ledger) -> None:
     for name, cost in (("first", 0.6), ("second", 0.6), ("small", 0.4), ("free", 0.0)):
         ledger.jobs.create(job(name, cost=cost))
     ledger.jobs.create(job("unpriced"))
-    ledger.submissions.intend("first", 0, NOW, per_day=1.0)
+    ledger.submissions.record_intent("first", 0, NOW, per_day=1.0)
 
     with pytest.raises(BudgetExceededError, match=r"would cost 0\.6 USD; 0\.4 USD are left of the"):
-        ledger.submissions.intend("second", 0, NOW, per_day=1.0)
+        ledger.submissions.record_intent("second", 0, NOW, per_day=1.0)
     with pytest.raises(BudgetExceededError, match="an unknown price"):
-        ledger.submissions.intend("unpriced", 0, NOW, per_day=1.0)
+        ledger.submissions.record_intent("unpriced", 0, NOW, per_day=1.0)
 
     assert ledger.submissions.of("second") == []
-    ledger.submissions.intend("small", 0, NOW, per_day=1.0)
-    ledger.submissions.intend("free", 0, NOW, per_day=1.0)
+    ledger.submissions.record_intent("small", 0, NOW, per_day=1.0)
+    ledger.submissions.record_intent("free", 0, NOW, per_day=1.0)
     assert ledger.submissions.spent(NOW) == 1.0
-    ledger.submissions.intend("second", 0, NOW + timedelta(hours=25), per_day=1.0)
+    ledger.submissions.record_intent("second", 0, NOW + timedelta(hours=25), per_day=1.0)
 
 
 def intend_at_once(path: Path, name: str, barrier: multiprocessing.synchronize.Barrier) -> None:
@@ -364,7 +364,7 @@ def intend_at_once(path: Path, name: str, barrier: multiprocessing.synchronize.B
     ledger.jobs.create(job(name, cost=0.5))
     barrier.wait(30)
     with contextlib.suppress(BudgetExceededError):
-        ledger.submissions.intend(name, 0, NOW, per_day=1.0)
+        ledger.submissions.record_intent(name, 0, NOW, per_day=1.0)
 
 
 def test_processes_that_intend_at_once_do_not_cross_the_budget_together(path: Path) -> None:
@@ -404,11 +404,11 @@ def test_a_video_in_parts_takes_the_price_of_all_and_its_parts_take_from_that(
     ledger.jobs.create(*part_of("video", "part", 0.4))
     ledger.jobs.create(job("other", cost=0.4))
 
-    ledger.submissions.intend("video", 0, NOW, per_day=1.0)
+    ledger.submissions.record_intent("video", 0, NOW, per_day=1.0)
     before = ledger.submissions.spent(NOW)
-    part = ledger.submissions.intend("part", 0, NOW, per_day=1.0)
+    part = ledger.submissions.record_intent("part", 0, NOW, per_day=1.0)
     with pytest.raises(BudgetExceededError):
-        ledger.submissions.intend("other", 0, NOW, per_day=1.0)
+        ledger.submissions.record_intent("other", 0, NOW, per_day=1.0)
     ledger.submissions.bill(part, Cost(usd=0.3))
 
     assert (before, ledger.submissions.spent(NOW)) == (0.8, pytest.approx(0.7))
@@ -421,14 +421,14 @@ def test_a_label_of_the_caller_takes_nothing_from_what_a_video_in_parts_reserved
     ledger: Ledger, names: str
 ) -> None:
     ledger.jobs.create(*in_parts("video", 3.0, 2.0))
-    ledger.submissions.intend("video", 0, NOW)
+    ledger.submissions.record_intent("video", 0, NOW)
     labels = {"part_of": names, "part": "1"}
     labelled = plan().request.model_copy(update={"labels": labels})
     of_its_own = plan(cost=4.0).model_copy(update={"request": labelled})
     other = job("other").model_copy(update={"request": labelled, "plan": of_its_own})
     ledger.jobs.create(other, JobOptions((of_its_own,)))
 
-    ledger.submissions.intend("other", 0, NOW)
+    ledger.submissions.record_intent("other", 0, NOW)
 
     assert ledger.submissions.spent(NOW) == 9.0
 
@@ -439,7 +439,7 @@ def test_a_video_in_parts_that_costs_more_than_is_left_of_the_day_is_not_begun(
     ledger.jobs.create(*in_parts("video", 0.4, 0.4, 0.4))
 
     with pytest.raises(BudgetExceededError, match=r"1\.2 USD; 1 USD are left"):
-        ledger.submissions.intend("video", 0, NOW, per_day=1.0)
+        ledger.submissions.record_intent("video", 0, NOW, per_day=1.0)
 
 
 def test_the_same_key_and_request_are_the_same_job(ledger: Ledger) -> None:
@@ -470,11 +470,11 @@ def rival(path: Path, *, alive: bool) -> Ledger:
 def test_a_job_is_held_by_one_at_a_time(ledger: Ledger, path: Path) -> None:
     ledger.jobs.create(job())
 
-    with ledger.owners.hold("one"):
+    with ledger.owners.claim("one"):
         assert ledger.owners.is_claimed("one")
-        with pytest.raises(JobError, match=f"process {os.getpid()}"), ledger.owners.hold("one"):
+        with pytest.raises(JobError, match=f"process {os.getpid()}"), ledger.owners.claim("one"):
             pass
-        with pytest.raises(JobError, match="works on job one"), Ledger(path).owners.hold("one"):
+        with pytest.raises(JobError, match="works on job one"), Ledger(path).owners.claim("one"):
             pass
     assert not ledger.owners.is_claimed("one")
 
@@ -483,14 +483,14 @@ def test_a_job_of_a_process_that_is_gone_can_be_held_and_its_old_owner_writes_no
     ledger: Ledger, path: Path
 ) -> None:
     ledger.jobs.create(job())
-    sent = ledger.submissions.intend("one", 0, NOW)
+    sent = ledger.submissions.record_intent("one", 0, NOW)
 
-    with rival(path, alive=False).owners.hold("one"):
+    with rival(path, alive=False).owners.claim("one"):
         with pytest.raises(OwnershipLostError, match="process 1 on elsewhere"):
             ledger.events.append("one", JobStarted(), NOW)
         with pytest.raises(OwnershipLostError):
-            ledger.submissions.intend("one", 0, NOW)
-        ledger.submissions.accept(sent, REF)
+            ledger.submissions.record_intent("one", 0, NOW)
+        ledger.submissions.mark_accepted(sent, REF)
 
     assert ledger.jobs.get("one").ref == REF
     assert list(ledger.events.read("one")) == []
@@ -500,9 +500,9 @@ def test_a_job_of_a_living_process_moves_only_by_force(ledger: Ledger, path: Pat
     ledger.jobs.create(job())
     other = rival(path, alive=True)
 
-    with pytest.raises(JobError), other.owners.hold("one"):
+    with pytest.raises(JobError), other.owners.claim("one"):
         pass
-    with other.owners.hold("one", force=True), pytest.raises(OwnershipLostError):
+    with other.owners.claim("one", force=True), pytest.raises(OwnershipLostError):
         ledger.events.append("one", JobStarted(), NOW)
 
 
@@ -547,7 +547,7 @@ def test_being_asked_to_stop_is_known_to_whoever_works_on_the_job(
 
     assert is_somebody_asked
     assert (before, ledger.owners.is_cancel_requested("one")) == (False, True)
-    with ledger.owners.hold("one"):
+    with ledger.owners.claim("one"):
         assert ledger.owners.is_cancel_requested("one")
 
 
@@ -556,14 +556,14 @@ def test_nobody_is_asked_to_stop_a_job_that_nobody_works_on(path: Path) -> None:
     ledger = Ledger(path, is_owner_alive=lambda owner, silent: False)
 
     assert not ledger.owners.request_cancel("one")
-    with ledger.owners.hold("one"):
+    with ledger.owners.claim("one"):
         assert not ledger.owners.is_cancel_requested("one")
 
 
 def test_whoever_lost_a_job_is_told_so_when_it_looks(ledger: Ledger, path: Path) -> None:
     ledger.jobs.create(job())
 
-    with rival(path, alive=True).owners.hold("one", force=True) as is_taken_from_living:
+    with rival(path, alive=True).owners.claim("one", force=True) as is_taken_from_living:
         assert is_taken_from_living
         with pytest.raises(OwnershipLostError):
             ledger.owners.check("one")
@@ -576,8 +576,8 @@ def test_whoever_lost_a_job_has_lost_it_also_when_the_other_one_is_done(
 ) -> None:
     ledger.jobs.create(job())
 
-    with ledger.owners.hold("one"):
-        with rival(path, alive=True).owners.hold("one", force=True):
+    with ledger.owners.claim("one"):
+        with rival(path, alive=True).owners.claim("one", force=True):
             pass
         with pytest.raises(OwnershipLostError, match="another process took job one over"):
             ledger.events.append("one", JobStarted(), NOW)
@@ -586,7 +586,7 @@ def test_whoever_lost_a_job_has_lost_it_also_when_the_other_one_is_done(
 def test_a_job_without_a_living_owner_is_taken_from_nobody(ledger: Ledger) -> None:
     ledger.jobs.create(job())
 
-    with ledger.owners.hold("one", force=True) as is_taken_from_living:
+    with ledger.owners.claim("one", force=True) as is_taken_from_living:
         assert not is_taken_from_living
 
 
@@ -647,7 +647,7 @@ def test_whoever_resumes_a_job_gets_its_commands_again(ledger: Ledger, path: Pat
     read = ledger.commands.read("one")
     other = rival(path, alive=False)  # the first died while it handed them over
 
-    with other.owners.hold("one"):
+    with other.owners.claim("one"):
         assert other.commands.read("one") == read
     assert len(read) == 2
 
@@ -657,7 +657,7 @@ def test_a_command_waits_for_whoever_works_on_the_job_next(ledger: Ledger, path:
     other = rival(path, alive=False)
     ledger.commands.add("one", Finish())
 
-    with other.owners.hold("one"):
+    with other.owners.claim("one"):
         with pytest.raises(OwnershipLostError, match="process 1 on elsewhere"):
             ledger.commands.read("one")
         assert [command for _, command in other.commands.read("one")] == [Finish()]
@@ -698,7 +698,7 @@ def test_processes_that_open_the_file_at_once_number_events_without_a_gap(
         writer.start()
 
     ledger.jobs.create(job())
-    with ledger.owners.hold("one"):
+    with ledger.owners.claim("one"):
         pass
     barrier.wait()
     for writer in writers:

@@ -34,7 +34,7 @@ from media_agent.storage.network import (
     Way,
     before_sending,
     cause_of,
-    decoded,
+    decode,
     open_client,
     reason_of,
 )
@@ -244,7 +244,7 @@ class HttpApi:
         """Read a reply of bounded size; a plain no is one also where its words were lost."""
         content = bytearray()
         try:
-            async for piece in decoded(response):
+            async for piece in decode(response):
                 content += piece
                 if len(content) > LARGEST_REPLY:
                     break
