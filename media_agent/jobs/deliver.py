@@ -189,7 +189,7 @@ class Deliverer:
         if is_complete and number == 1:
             self._context.store.jobs.record_publishing(self._job.id, published)
         try:
-            self._destination.put(source, complete=is_complete, number=number)
+            self._destination.publish(source, complete=is_complete, number=number)
         except StorageError as error:
             hint = f"{error.hint}; " if error.hint else ""
             raise StorageError(error.message, hint=f"{hint}the video is in {video.path}") from error

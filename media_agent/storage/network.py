@@ -215,20 +215,20 @@ class _Decoder:
         while piece:
             if self._inflate.eof:  # one gzip file behind another
                 self._inflate = zlib.decompressobj(_ANY_ZLIB)
-            part = self._inflate(piece)
+            part = self._inflate_piece(piece)
             self._may_be_bare = False
             piece = self._inflate.unconsumed_tail or self._inflate.unused_data
             if part:
                 yield part
 
-    def _inflate(self, piece: bytes) -> bytes:
+    def _inflate_piece(self, piece: bytes) -> bytes:
         try:
             return self._inflate.decompress(piece, PIECE)
         except zlib.error as error:
             if not self._may_be_bare:
                 raise httpx.DecodingError("it is not in the coding that it says") from error
         self._may_be_bare, self._inflate = False, zlib.decompressobj(-zlib.MAX_WBITS)
-        return self._inflate(piece)
+        return self._inflate_piece(piece)
 
 
 def _certificates() -> ssl.SSLContext:
