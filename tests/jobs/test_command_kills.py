@@ -2,27 +2,15 @@
 
 import asyncio
 import multiprocessing
-import sys
-from collections.abc import Iterator
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
 from media_agent.client import VideoClient
 from media_agent.errors import JobNotFoundError
 from media_agent_schemas import GenerationRecord, JobStatus, PromptChanged, VideoJob
-
-
-@pytest.fixture(scope="module")
-def work() -> Iterator[ModuleType]:
-    folder = str(Path(__file__).parent)
-    sys.path.insert(0, folder)
-    import steered_in_processes
-
-    yield steered_in_processes
-    sys.path.remove(folder)
+from tests.jobs import steered_in_processes as work
 
 
 async def until_a_chunk_is_ready(client: VideoClient) -> None:
@@ -62,7 +50,7 @@ async def until_it_is_dead(process: BaseProcess) -> None:
     [(None, 1), ("receive", 1), ("apply", 2), ("acknowledge", 1), ("announce", 1)],
 )
 async def test_a_command_holds_once_wherever_the_process_is_killed(
-    work: ModuleType, tmp_path: Path, dies_at: str | None, times_applied: int
+    tmp_path: Path, dies_at: str | None, times_applied: int
 ) -> None:
     context = multiprocessing.get_context("forkserver")
     process = context.Process(target=work.make, args=(tmp_path, dies_at))
