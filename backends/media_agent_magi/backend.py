@@ -127,11 +127,13 @@ class MagiBackend(LocalBackend):
         check_inputs(request)
         return await super().submit(request, key=key, resume=resume)
 
-    async def control(self, ref: OperationRef, command: ChangePrompt | Finish) -> None:
+    async def control(
+        self, ref: OperationRef, command: ChangePrompt | Finish, *, number: int
+    ) -> None:
         """Hand a command to the running work; a prompt longer than the model reads is refused."""
         if isinstance(command, ChangePrompt):
             self._check_length(command.prompt)
-        await super().control(ref, command)
+        await super().control(ref, command, number=number)
 
     def generate(
         self, request: VideoRequest, context: GenerationContext

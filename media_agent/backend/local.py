@@ -29,8 +29,8 @@ from media_agent.errors import (
     OperationNotFoundError,
     UnsupportedRequestError,
 )
-from media_agent.storage.files import checked_key, storage_errors
-from media_agent.storage.work_folder import share, state_name
+from media_agent.storage.files import checked_key
+from media_agent.storage.work_folder import link_chunks, state_name
 from media_agent.suggest import did_you_mean
 from media_agent_schemas.capabilities import Control
 from media_agent_schemas.events import BackendEvent, JobCancelled, JobCompleted, JobProgressed
@@ -81,12 +81,12 @@ class ThreadedBackend(NamedBackend):
         known = self._operations.get(checked_key(key))
         if known is not None and known.request != request:
             raise IdempotencyConflictError(f"key {key!r} belongs to another request")
-        if known is not None and not (resume is not None and _can_go_on(known)):
+        if known is not None and not (resume is not None and _can_resume(known)):
             return known.ref
         work_dir = self.settings.data_dir / "work" / key
         if resume is not None and resume.key not in (None, key):
-            trunk = work_dir.with_name(str(resume.key))
-            share(trunk, work_dir, resume.next_chunk, videos=request.n)
+            parent = work_dir.with_name(str(resume.key))
+            link_chunks(parent, work_dir, resume.next_chunk, videos=request.n)
         operation = Operation(
             request=request,
             ref=OperationRef(backend=self.name, model=model, operation_id=key),
@@ -113,18 +113,18 @@ class ThreadedBackend(NamedBackend):
             async for event in events:
                 yield event
 
-    async def control(self, ref: OperationRef, command: ChangePrompt | Finish) -> None:
-        """Hand a command to the running work; it outlives this process until it is done.
+    async def control(
+        self, ref: OperationRef, command: ChangePrompt | Finish, *, number: int
+    ) -> None:
+        """Hand a command to the running work; it is lost with this process, if not applied.
 
         Raises:
             UnsupportedRequestError: the model does not take this command.
-            StorageError: it cannot be written down.
         """
         operation = self._find(ref)
         if Control(command.type) not in self.capabilities(ref.model).controls:
             raise UnsupportedRequestError(f"{self.name}/{ref.model} takes no {command.type}")
-        with storage_errors(f"the command {command.type}"):
-            operation.commands.put(command)
+        operation.commands[number] = command
 
     async def cancel(self, ref: OperationRef) -> None:
         """Ask the work to stop; it does within a denoising step."""
@@ -204,6 +204,6 @@ def lacking(extra: str, *modules: str) -> str | None:
     return f"{absent}: {install_hint(extra)}" if absent else None
 
 
-def _can_go_on(operation: Operation) -> bool:
+def _can_resume(operation: Operation) -> bool:
     terminal = operation.log.terminal
     return terminal is not None and not isinstance(terminal, JobCompleted)

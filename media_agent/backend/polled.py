@@ -164,7 +164,9 @@ class PolledBackend(NamedBackend):
             await watch.pause(pause, self._sleep)
             pause = min(pause * _GROWTH, max(pause, self.longest_poll_seconds))
 
-    async def control(self, ref: OperationRef, command: ChangePrompt | Finish) -> None:
+    async def control(
+        self, ref: OperationRef, command: ChangePrompt | Finish, *, number: int
+    ) -> None:
         """Refuse: a polled service is not steered.
 
         Raises:

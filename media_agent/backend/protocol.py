@@ -80,8 +80,14 @@ class VideoBackend(Protocol):
         """
         ...
 
-    async def control(self, ref: OperationRef, command: ChangePrompt | Finish) -> None:
-        """Steer running work; the effect shows as an event."""
+    async def control(
+        self, ref: OperationRef, command: ChangePrompt | Finish, *, number: int
+    ) -> None:
+        """Steer running work; the effect shows as an event.
+
+        Later commands have higher numbers. When work is resumed, all its commands are handed over
+        again, oldest first: one whose number was applied before is not applied again.
+        """
         ...
 
     async def cancel(self, ref: OperationRef) -> None:

@@ -70,7 +70,7 @@ async def test_an_endless_video_ends_when_told_to_finish(backend: MagiBackend) -
             if isinstance(event, ChunkReady):
                 chunks += 1
                 if chunks == 2:
-                    await backend.control(ref, Finish())
+                    await backend.control(ref, Finish(), number=1)
 
     assert isinstance(event, JobCompleted)
     assert 2 <= chunks <= 8  # it is a little ahead of what is announced

@@ -31,7 +31,7 @@ from media_agent.storage.network import (
     TROUBLE,
     Way,
     before_sending,
-    decoded,
+    decode,
     open_client,
     reason_of,
     safe_cause,
@@ -239,7 +239,7 @@ class HttpApi:
         """Read a reply of bounded size; a plain no is one also where its words were lost."""
         content = bytearray()
         try:
-            async for piece in decoded(response):
+            async for piece in decode(response):
                 content += piece
                 if len(content) > LARGEST_REPLY:
                     break

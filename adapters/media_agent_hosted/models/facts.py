@@ -138,7 +138,8 @@ class Models:
         """The mapped models, the default first."""
         import yaml
 
-        data = yaml.safe_load(self._path.read_bytes())
+        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the one in C is six times as fast
+        data = yaml.load(self._path.read_bytes(), Loader=loader)
         found = TypeAdapter(tuple[HostedModel, ...]).validate_python(data["models"])
         return {model.id: model for model in found}
 

@@ -9,7 +9,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from media_agent.storage.files import written_aside
+from media_agent.storage.files import write_aside
 
 LIMIT = 16 * 2**20
 """Bytes; checkpoints must be easy to move."""
@@ -45,7 +45,7 @@ def save(path: Path, model: nn.Module, average: Average, facts: dict[str, Any]) 
     if size > LIMIT:
         raise ValueError(f"checkpoint of {size / 2**20:.1f} MiB is over the limit of 16 MiB")
     path.parent.mkdir(parents=True, exist_ok=True)
-    with written_aside(path) as aside:
+    with write_aside(path) as aside:
         save_file(tensors, aside, metadata={"facts": json.dumps(facts)})
 
 

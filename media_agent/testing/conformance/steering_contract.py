@@ -59,9 +59,9 @@ class SteeringContract(Contract):
             pytest.skip("it supports every command")
         ref = await backend.submit(request_factory(), key="steered")
 
-        for command in refused:
+        for number, command in enumerate(refused, 1):
             with pytest.raises(UnsupportedRequestError):
-                await backend.control(ref, command)
+                await backend.control(ref, command, number=number)
 
     async def test_an_endless_video_ends_when_told_to_finish(
         self, backend: VideoBackend, capabilities: Capabilities, request_factory: RequestFactory
@@ -114,10 +114,10 @@ class SteeringContract(Contract):
             async with asyncio.timeout(self.deadline), aclosing(backend.observe(ref)) as events:
                 async for event in events:
                     if isinstance(event, ChunkReady) and event.index == 0:
-                        await backend.control(ref, command)
+                        await backend.control(ref, command, number=1)
                     if isinstance(event, PromptChanged):
                         changes.append(event)
-                        await backend.control(ref, Finish())
+                        await backend.control(ref, Finish(), number=2)
 
             assert [change.prompt for change in changes] == ["a blue square"]
             assert changes[0].chunk > 0
