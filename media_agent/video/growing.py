@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from media_agent.errors import GenerationFailedError, NotResumableError, StorageError
-from media_agent.storage.files import numbered, storage_errors
+from media_agent.storage.files import numbered, storage_errors, write_aside
 from media_agent.storage.work_folder import chunk_name, state_name, video_folders
 from media_agent.video.codec import encode_chunk, remux, split_header
 
