@@ -63,8 +63,9 @@ def _facts(backend: HostedBackend) -> Iterator[str]:
     yield from map(_row, backend.models.by_id.values())
     yield (
         "\nAny other id of this form works too. It gets the prompt and, when given, the seed; "
-        "all else is given field by field in\nthe option `input`: `--option input='{\"duration\": 5}'`. "
-        "Frame rates and sizes without a field are nominal: the record\nsays what was delivered."
+        "all else is given field by field in\nthe option `input`: "
+        "`--option input='{\"duration\": 5}'`. Frame rates and sizes without a field "
+        "are nominal: the record\nsays what was delivered."
     )
     yield "\n## What it does\n"
     yield from _habits(backend)
