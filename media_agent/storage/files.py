@@ -106,14 +106,12 @@ def free_bytes(path: Path) -> int | None:
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Replace a file whole: written aside, flushed to disk, renamed."""
-    with written_aside(path) as aside:
+    with write_aside(path) as aside:
         aside.write_bytes(content)
 
 
 @contextlib.contextmanager
-def written_aside(
-    path: Path, *, durably: bool = True, folder: Path | None = None
-) -> Iterator[Path]:
+def write_aside(path: Path, *, durably: bool = True, folder: Path | None = None) -> Iterator[Path]:
     """Give a place to write a file to; it is `path` when the context ends, unless by an error.
 
     The place is beside `path`, or in a folder on the same disk.
