@@ -82,9 +82,7 @@ def list_all(registry: Registry, settings: Settings) -> Listing:
                     notes.append(in_full(error))
                 else:
                     _keep(name, error, problems, faults)
-    return Listing(
-        tuple(found), _drop_duplicates(problems), _drop_duplicates(faults), tuple(notes)
-    )
+    return Listing(tuple(found), _drop_duplicates(problems), _drop_duplicates(faults), tuple(notes))
 
 
 def list_one(wanted: str, registry: Registry, settings: Settings) -> Listing:
@@ -139,7 +137,9 @@ def _awaits_folders(name: str, registry: Registry, settings: Settings) -> bool:
         return False
     own = settings.backend_settings(name)
     return not (
-        own.options.get("models") or own.models or ModelFolders(settings.data_dir).list_folders(kind)
+        own.options.get("models")
+        or own.models
+        or ModelFolders(settings.data_dir).list_folders(kind)
     )
 
 
