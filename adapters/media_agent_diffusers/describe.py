@@ -41,6 +41,7 @@ def describe(model: str, folder: ModelFolder) -> Capabilities:
         cancels=True,
         resubmits=True,
         local=True,
+        reads_urls=False,
         options=tuple(_options(variant)),
         verification=Verification(
             level=VerificationLevel.TINY_WEIGHTS,

@@ -107,6 +107,7 @@ class MagiBackend(LocalBackend):
             weights_sha256=description.sha256,
             licence="Apache-2.0",
             local=True,
+            reads_urls=False,
             missing=lacking("magi", "torch", "safetensors", "numpy"),
         )
 

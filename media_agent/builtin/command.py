@@ -121,8 +121,8 @@ class CommandBackend(ThreadedBackend):
         if model not in (None, self._model):
             raise self.unknown_model(str(model), [self._model])
         facts = self._options.capabilities(KIND, self.name, self._model)
-        changes = {"resubmits": self._options.is_free, "local": True, "missing": self._missing}
-        return facts.model_copy(update=changes)
+        here = {"local": True, "reads_urls": False, "missing": self._missing}
+        return facts.model_copy(update={"resubmits": self._options.is_free, **here})
 
     def estimate(self, request: VideoRequest) -> Estimate:
         """Return the declared price; without one it is a program of this machine, and free."""

@@ -208,7 +208,10 @@ class Deliverer:
             inputs=store.jobs.terms(self._job.id).inputs,
             resumed_from=resumed_from,
         )
-        place = self._destination.record_of(isinstance(end, JobCompleted))
+        is_complete = isinstance(end, JobCompleted)
+        if is_complete:
+            self._destination.remove_partial(self._job.id)
+        place = self._destination.record_of(is_complete)
         with storage_errors(str(place)):
             write_atomically(place, text_that_reads_back(record, indent=2).encode() + b"\n")
         changes = {"record_path": str(place)}

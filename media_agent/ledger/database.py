@@ -170,8 +170,11 @@ class Database:
         return connection
 
     def _open(self) -> sqlite3.Connection:
-        with storage_errors(f"the data folder {self.path.parent}"):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+        folder = self.path.parent
+        with storage_errors(
+            f"the data folder {folder}", "written" if folder.exists() else "created"
+        ):
+            folder.mkdir(parents=True, exist_ok=True)
         connection = self._connect()
         try:
             self._use_wal(connection)

@@ -81,6 +81,9 @@ def _resolve_mode_and_inputs(draft: NegotiationDraft) -> None:
         if medium.role not in capabilities.input_roles:
             taken = ", ".join(capabilities.input_roles) or "no inputs"
             draft.refuse(f"inputs[{index}].role", medium.role, f"{draft.model} accepts {taken}")
+        elif medium.url is not None and not capabilities.reads_urls:
+            reason = f"{draft.model} reads files, not addresses; download it and give the file"
+            draft.refuse(f"inputs[{index}]", f"a URL ({medium.role})", reason)
 
 
 def _resolve_seed(draft: NegotiationDraft, draw_seed: Callable[[], int]) -> None:

@@ -19,7 +19,7 @@ from media_agent.storage.files import (
     temporary_beside,
 )
 from media_agent.storage.locks import lock
-from media_agent_schemas.media import Artifact
+from media_agent_schemas.media import Artifact, ArtifactKind
 from media_agent_schemas.records import GenerationRecord
 
 _SUFFIX = ".mp4"
@@ -51,6 +51,20 @@ class Destination:
         if complete or not self.video.exists():
             return self.record
         return self.partial.with_suffix(".json")
+
+    def remove_partial(self, job_id: str) -> None:
+        """Remove what this job left here when it was stopped, if nobody changed it since."""
+        stopped = self.partial.with_suffix(".json")
+        for place in (self.record, stopped):
+            with contextlib.suppress(OSError, ValidationError):
+                record = GenerationRecord.model_validate_json(place.read_bytes())
+                if record.job_id != job_id:
+                    continue
+                for artifact in record.artifacts:
+                    if artifact.kind is ArtifactKind.PARTIAL_VIDEO and is_there(artifact):
+                        Path(str(artifact.path)).unlink()
+                if place == stopped:
+                    place.unlink()
 
     def place_of(self, complete: bool, number: int = 1) -> Path:
         """Return where a video goes, finished or stopped: NAME.mp4, NAME-2.mp4, ..."""

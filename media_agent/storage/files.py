@@ -11,6 +11,7 @@ import shutil
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 from media_agent.errors import InvalidRequestError, StorageError
 
@@ -29,12 +30,12 @@ _REASONS = {
 
 
 @contextlib.contextmanager
-def storage_errors(what: str) -> Iterator[None]:
+def storage_errors(what: str, verb: Literal["written", "created"] = "written") -> Iterator[None]:
     """Turn trouble with files into one clear error about `what`."""
     try:
         yield
     except OSError as error:
-        raise as_storage_error(what, error) from error
+        raise as_storage_error(what, error, verb) from error
 
 
 def checked_key(key: str) -> str:
@@ -83,12 +84,16 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def as_storage_error(what: str, error: OSError) -> StorageError:
+def as_storage_error(
+    what: str, error: OSError, verb: Literal["written", "created"] = "written"
+) -> StorageError:
     """Return the error that says in words why `what` cannot be used."""
+    if verb == "created" and error.errno == errno.ENOENT:  # mkdir makes what is missing above it
+        return StorageError(f"{what} cannot be created there", hint="choose another place")
     reason, hint = _REASONS.get(error.errno or 0, (error.strerror or str(error), None))
     if error.errno == errno.ENOSPC and (free := free_bytes(Path(what))) is not None:
         reason = f"{reason}, {free} bytes are free"
-    return StorageError(f"{what} cannot be written: {reason}", hint=hint)
+    return StorageError(f"{what} cannot be {verb}: {reason}", hint=hint)
 
 
 def free_bytes(path: Path) -> int | None:

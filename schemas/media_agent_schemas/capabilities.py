@@ -101,6 +101,9 @@ class Capabilities(Document):
         default=(VideoMode.TEXT_TO_VIDEO,), description="Kinds of work."
     )
     input_roles: tuple[InputRole, ...] = Field(default=(), description="Supported input roles.")
+    reads_urls: bool = Field(
+        default=True, description="Takes inputs at http(s) addresses; false: only files and bytes."
+    )
 
     sizes: tuple[Size, ...] = Field(
         default=(), description="The only frame sizes, if they are few."

@@ -14,14 +14,14 @@ from media_agent.video.codec import probe
 from media_agent_schemas import GenerationRecord, JobStatus, VideoJob
 
 COMMAND = [sys.executable, "-m", "media_agent.cli"]
-LONG = ["generate", "a cat", "--backend", "sandbox", "--size", "64x64", "--duration", "300"]
-LATENCY = ["--option", "latency_seconds=150"]
+LONG = ["generate", "a cat", "--backend", "sandbox", "--size", "64x64"]
+LATENCY = ["--duration", "300", "--option", "latency_seconds=150"]
 
 
-def stopped_by(number: signal.Signals) -> tuple[int, str, str]:
+def stopped_by(number: signal.Signals, *more: str) -> tuple[int, str, str]:
     """Start a long video, send a signal after its first chunk; return code, stdout, stderr."""
     process = subprocess.Popen(
-        [*COMMAND, *LONG, *LATENCY, "--out", "a.mp4", "--json"],
+        [*COMMAND, *LONG, *(more or LATENCY), "--out", "a.mp4", "--json"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -57,12 +57,26 @@ def test_a_signal_leaves_a_partial_video_that_plays_and_a_record_that_says_how_m
     assert "\x1b" not in err
 
 
+def test_a_stopped_video_that_is_resumed_leaves_no_partial_one_beside_it() -> None:
+    Path("b.partial.mp4").write_bytes(b"of somebody else")
+    short = ["--duration", "6", "--option", "latency_seconds=3"]
+    _, out, err = stopped_by(signal.SIGINT, *short)
+    assert Path("a.partial.mp4").exists(), err
+
+    job_id = VideoJob.model_validate_json(out).id
+    done = subprocess.run([*COMMAND, "jobs", "resume", job_id], capture_output=True, check=False)
+
+    assert done.returncode == 0, done.stderr
+    assert probe(Path("a.mp4")).frames == 144
+    assert sorted(path.name for path in Path().glob("?.*mp4")) == ["a.mp4", "b.partial.mp4"]
+
+
 def endless_until(word: str, *, latency: float) -> subprocess.Popen[str]:
     """Start a video without an end and return its process when it has said this."""
     process = subprocess.Popen(
         [
             *COMMAND,
-            *LONG[:-2],
+            *LONG,
             "--endless",
             "--out",
             "a.mp4",

@@ -128,6 +128,11 @@ def test_a_data_folder_that_is_a_file_is_said(tmp_path: Path) -> None:
         Ledger(tmp_path / "data" / "ledger.sqlite").jobs.list()
 
 
+def test_a_data_folder_that_cannot_be_created_is_said_to_be_that() -> None:
+    with pytest.raises(StorageError, match="the data folder /proc/none cannot be created"):
+        Ledger(Path("/proc/none/ledger.sqlite")).jobs.list()
+
+
 @pytest.mark.parametrize("version", [1, LEDGER_VERSION - 1])
 def test_a_file_of_an_older_version_is_left_alone(ledger: Ledger, path: Path, version: int) -> None:
     ledger.jobs.create(job())

@@ -526,3 +526,21 @@ def test_with_a_first_frame_and_no_size_asked_the_shape_is_left_to_the_image() -
 
     assert (of_text.size, of_text.resolution) == (Size.parse("1280x720"), None)
     assert (of_image.size, of_image.resolution, of_image.aspect_ratio) == (None, "720p", None)
+
+
+@pytest.mark.parametrize("policy", list(Policy))
+def test_an_address_is_refused_where_only_files_are_read(policy: Policy) -> None:
+    capabilities = Capabilities(
+        backend="b",
+        model="m",
+        modes=(VideoMode.IMAGE_TO_VIDEO,),
+        input_roles=(InputRole.FIRST_FRAME,),
+        reads_urls=False,
+    )
+    there = MediaInput(role=InputRole.FIRST_FRAME, url="https://x.test/a.png?token=abc")
+    here = MediaInput(role=InputRole.FIRST_FRAME, path="a.png")
+
+    with pytest.raises(UnsupportedRequestError, match="b/m reads files, not addresses") as caught:
+        plan(VideoRequest(prompt="a", inputs=(there,)), capabilities, policy)
+    assert "abc" not in str(caught.value)
+    assert plan(VideoRequest(prompt="a", inputs=(here,)), capabilities).request.inputs == (here,)
