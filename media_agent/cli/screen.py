@@ -1,7 +1,6 @@
 """What people read: single lines on stderr, tables on stdout, never a foreign control code."""
 
 import json
-import logging
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -17,7 +16,7 @@ _STDOUT, _STDERR = 1, 2
 _DIGITS = 9  # of a number in JSON: a frame rate has eight
 _CENTS = 4  # decimals of an amount in USD
 _kept: list[TextIO] = []  # stdout, while it is kept for this module
-_quiet: list[bool] = []  # whether only errors go to stderr, innermost last
+_quiet: list[bool] = []  # not empty: only errors go to stderr
 
 
 def guard_stdout(run: Callable[[], Answer]) -> Answer:
@@ -82,9 +81,14 @@ def one_line(text: object) -> str:
 @contextmanager
 def quietly(is_quiet: bool) -> Iterator[None]:
     """Write neither progress nor warnings meanwhile, only errors, if that is wanted."""
+    if not is_quiet:
+        yield
+        return
+    import logging  # only here: the help starts without it
+
     before = logging.root.manager.disable
-    _quiet.append(is_quiet)
-    logging.disable(logging.WARNING if is_quiet else before)
+    _quiet.append(True)
+    logging.disable(logging.WARNING)
     try:
         yield
     finally:
@@ -94,7 +98,7 @@ def quietly(is_quiet: bool) -> Iterator[None]:
 
 def is_quiet() -> bool:
     """Return whether only errors are written to stderr."""
-    return any(_quiet)
+    return bool(_quiet)
 
 
 def write_stderr(text: str) -> None:
