@@ -90,7 +90,7 @@ def test_a_missing_key(said: Said) -> None:
     [
         ("sandbx", "did you mean sandbox?"),
         ("nonsense/model", "valid: diffusers, fal, magi"),
-        ("magi/tinny", "its models: tiny"),
+        ("magi/tinny", "did you mean tiny?"),
         ("sandbox/slade", "did you mean slate?"),
         ("fal/nonsense", "ids look like fal-ai/"),
         ("diffusers/wan", "media-agent models add FOLDER"),
