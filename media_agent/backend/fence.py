@@ -47,7 +47,9 @@ def fenced(who: str, call: Callable[[], object], kind: type[Answer]) -> Answer:
     except BaseException as error:  # a plugin may do anything
         raise PluginError(f"{who} raised {in_words(error)}", hint=WAY_OUT) from error
     if not isinstance(answer, kind):
-        raise PluginError(f"{who} gave {_describe_value(answer)}, not {kind.__name__}", hint=WAY_OUT)
+        raise PluginError(
+            f"{who} gave {_describe_value(answer)}, not {kind.__name__}", hint=WAY_OUT
+        )
     return answer
 
 
@@ -204,7 +206,9 @@ class FencedBackend:
 def _check_members(made: object) -> object:
     lacking = [member for member in _MEMBERS if not callable(getattr(made, member, None))]
     if lacking:
-        raise TypeError(f"{_describe_value(made)} is no VideoBackend: it lacks {', '.join(lacking)}")
+        raise TypeError(
+            f"{_describe_value(made)} is no VideoBackend: it lacks {', '.join(lacking)}"
+        )
     return made
 
 

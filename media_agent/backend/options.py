@@ -30,7 +30,9 @@ def check_options(options: dict[str, JsonValue], capabilities: Capabilities) -> 
             mismatches.append(Mismatch(f"option {name}", json.dumps(value), reason))
     for spec, value in _find_raw(options, capabilities):
         said = value if isinstance(value, str) else json.dumps(value)
-        mismatches += [Mismatch(f"option {spec.name}", said, why) for why in _find_misuse(spec, value)]
+        mismatches += [
+            Mismatch(f"option {spec.name}", said, why) for why in _find_misuse(spec, value)
+        ]
     return mismatches
 
 
@@ -52,7 +54,9 @@ def _find_raw(
 def _find_misuse(spec: OptionSpec, value: JsonValue) -> Iterator[str]:
     """Yield what such an option says that it may not say, at any depth and in any spelling."""
     try:
-        fields = json.loads(value, parse_constant=_refuse_constant) if isinstance(value, str) else value
+        fields = (
+            json.loads(value, parse_constant=_refuse_constant) if isinstance(value, str) else value
+        )
         json.dumps(fields, ensure_ascii=False, allow_nan=False).encode()
     except (ValueError, RecursionError) as error:
         yield f"it cannot be sent as JSON: {error}"

@@ -153,7 +153,9 @@ def _too_deep_error(path: Path) -> ConfigurationError:
     )
 
 
-def _invalid_toml_error(path: Path, text: str, error: tomllib.TOMLDecodeError) -> ConfigurationError:
+def _invalid_toml_error(
+    path: Path, text: str, error: tomllib.TOMLDecodeError
+) -> ConfigurationError:
     said = str(error).partition(" (at ")
     line = re.match(r"line (\d+)", said[2])
     begin = list(_split_statements(text))[-1][0] if line is None else line[1]  # at end of document

@@ -20,7 +20,9 @@ def digests_of(inputs: Iterable[MediaInput]) -> dict[str, str]:
         InvalidRequestError: one cannot be read, or is something that may never end.
     """
     files = {medium.path: medium for medium in inputs if medium.path is not None}
-    return {path: _compute_digest(Path(path).expanduser(), medium) for path, medium in files.items()}
+    return {
+        path: _compute_digest(Path(path).expanduser(), medium) for path, medium in files.items()
+    }
 
 
 def digest_in(medium: MediaInput, digests: Mapping[str, str]) -> str | None:

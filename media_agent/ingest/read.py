@@ -285,7 +285,9 @@ def _add_times(images: Iterator["VideoFrame"], rate: Fraction) -> Iterator[_Time
         yield _Timed(last, image)
 
 
-def _repeat_at_rate(timed: Iterator[_Timed], own_rate: Fraction, rate: Fraction) -> Iterator["VideoFrame"]:
+def _repeat_at_rate(
+    timed: Iterator[_Timed], own_rate: Fraction, rate: Fraction
+) -> Iterator["VideoFrame"]:
     """Yield each frame as often as it shows at a rate, until the next one begins; maybe never."""
     first = last = next(timed, None)
     if first is None or last is None:

@@ -266,7 +266,9 @@ def _stream_of(container: "InputContainer", given: Given, head: bytes) -> "Video
         raise given.unusable(what or "it is an image", hint)
     if not moving:
         has_sound = bool(container.streams.audio)
-        raise given.unusable(_name_kind(head) or ("it is sound" if has_sound else "it has no video"))
+        raise given.unusable(
+            _name_kind(head) or ("it is sound" if has_sound else "it has no video")
+        )
     if given.kind == "image" and container.format.name not in _IMAGES:
         other = "another kind of image" if is_image else "a video"
         raise given.unusable(_name_kind(head) or f"it is {other} ({container.format.name})")

@@ -143,14 +143,22 @@ def _resolve_frames(draft: NegotiationDraft, fps: float) -> int:
         )
     seconds = _fit_seconds(asked, draft.capabilities, fps)
     frames, used = max(1, round(seconds * fps)), _round_frames(seconds * fps, fps, draft)
-    if asked - used / fps > _compute_frame_step(draft.capabilities, fps) and _has_length(draft.request):
+    if asked - used / fps > _compute_frame_step(draft.capabilities, fps) and _has_length(
+        draft.request
+    ):
         said = draft.request.num_frames or asked
-        draft.refuse(name, said, f"{draft.model} makes {_format_lengths(draft.capabilities)} at once")
+        draft.refuse(
+            name, said, f"{draft.model} makes {_format_lengths(draft.capabilities)} at once"
+        )
         return used
     if seconds != asked:
-        draft.change(name, asked, seconds, f"{draft.model} makes {_format_lengths(draft.capabilities)}")
+        draft.change(
+            name, asked, seconds, f"{draft.model} makes {_format_lengths(draft.capabilities)}"
+        )
     if used != frames:
-        reason = f"{draft.model} makes {_format_rule(draft.capabilities)} frames: {used}, not {frames}"
+        reason = (
+            f"{draft.model} makes {_format_rule(draft.capabilities)} frames: {used}, not {frames}"
+        )
         draft.change(name, seconds, used / fps, reason)
     elif abs(frames / fps - seconds) > 1e-9 * max(1.0, seconds):
         draft.note(name, seconds, frames / fps, f"whole frames at {fps:g} frames per second")

@@ -70,7 +70,9 @@ def _resolve_pixels(draft: NegotiationDraft, name: str, asked: str, wanted: Size
     if used == wanted:
         draft.note(name, asked, str(used), "in pixels")
     else:
-        draft.change(name, asked, str(used), f"{draft.model} makes {_format_sizes(draft.capabilities)}")
+        draft.change(
+            name, asked, str(used), f"{draft.model} makes {_format_sizes(draft.capabilities)}"
+        )
 
 
 def nearest_size(wanted: Size, capabilities: Capabilities) -> Size:
@@ -121,8 +123,16 @@ def _list_around(scaled: tuple[float, float], across: range, down: range) -> set
     """
     width, height = scaled
     if width > height:
-        return {(w, h) for h in _list_near(height, down) for w in _list_neighbours(h * width / height, across)}
-    return {(w, h) for w in _list_near(width, across) for h in _list_neighbours(w * height / width, down)}
+        return {
+            (w, h)
+            for h in _list_near(height, down)
+            for w in _list_neighbours(h * width / height, across)
+        }
+    return {
+        (w, h)
+        for w in _list_near(width, across)
+        for h in _list_neighbours(w * height / width, down)
+    }
 
 
 def _list_near(side: float, sides: range) -> range:

@@ -60,7 +60,9 @@ class Price(Schema):
         seconds = _measure_seconds(request, self.at_fps, self.more_frames)
         if seconds is None:
             return None
-        return self.usd * max(seconds, self.minimum_seconds) * self._scale_steps(request) * request.n
+        return (
+            self.usd * max(seconds, self.minimum_seconds) * self._scale_steps(request) * request.n
+        )
 
     def _scale_steps(self, request: VideoRequest) -> float:
         if self.steps_included is None:

@@ -51,7 +51,9 @@ class Planner:
         """
         request = await asyncio.to_thread(take_source_length, request)
         router = await self._open_router(request.model)
-        return router.report(request, self._choose_policy(policy), allow_unknown_words=allow_unknown_words)
+        return router.report(
+            request, self._choose_policy(policy), allow_unknown_words=allow_unknown_words
+        )
 
     async def plans(
         self, request: VideoRequest, policy: Policy | None, *, allow_unknown_words: bool = False
@@ -75,7 +77,11 @@ class Planner:
         name = request.model or self._settings.default_backend
         router = await self._open_router(name)
         words = allow_unknown_words
-        return (router.plan(request, self._choose_policy(policy), model=name, allow_unknown_words=words),)
+        return (
+            router.plan(
+                request, self._choose_policy(policy), model=name, allow_unknown_words=words
+            ),
+        )
 
     def _choose_policy(self, asked: Policy | None) -> Policy:
         return self._settings.policy if asked is None else asked

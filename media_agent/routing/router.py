@@ -142,7 +142,9 @@ class Router:
         return [f"{name}/{model}" for model in capabilities.models or (capabilities.model,)]
 
     def _report(self, context: RoutingContext) -> PlanReport:
-        choices = [(name, self._try_model(name, context)) for name in self._list_names(context.route)]
+        choices = [
+            (name, self._try_model(name, context)) for name in self._list_names(context.route)
+        ]
         bounded = [
             longest_shot(choice.capabilities)
             for _, choice in choices
@@ -304,7 +306,9 @@ class Router:
                 plan = plan.model_copy(update={"method": Method.ENDLESS})
         return context.note_model(plan)
 
-    def _find_continuations(self, choice: ModelChoice) -> Iterator[tuple[ModelChoice, ContinuesFrom]]:
+    def _find_continuations(
+        self, choice: ModelChoice
+    ) -> Iterator[tuple[ModelChoice, ContinuesFrom]]:
         """Yield who could go on: what extends the video, then what begins from its last frame."""
         capabilities, facts = choice.capabilities, self._find_facts(choice)
         ways: tuple[tuple[str | None, ContinuesFrom, VideoMode, InputRole], ...] = (
@@ -312,7 +316,9 @@ class Router:
             (facts.image_model, "last_frame", VideoMode.IMAGE_TO_VIDEO, InputRole.FIRST_FRAME),
         )
         for model, continues_from, mode, role in ways:
-            continuation = choice if model is None else self.choice(f"{capabilities.backend}/{model}")
+            continuation = (
+                choice if model is None else self.choice(f"{capabilities.backend}/{model}")
+            )
             able = continuation.capabilities
             extends = continues_from != "video" or able.extends is True
             if extends and mode in able.modes and role in able.input_roles:

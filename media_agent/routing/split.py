@@ -47,7 +47,9 @@ def plan_segments(
         UnsupportedRequestError: a segment cannot be made, or the request cannot be cut.
         BudgetExceededError: endless, without a budget that says when to stop paying.
     """
-    row = SegmentRow(request, first, continuation, continues_from, policy, draw_seed, allow_unknown_words)
+    row = SegmentRow(
+        request, first, continuation, continues_from, policy, draw_seed, allow_unknown_words
+    )
     split = _Split(row)
     return split.plan_endless() if request.endless else split.plan()
 

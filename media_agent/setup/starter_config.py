@@ -11,7 +11,12 @@ _FIRST = "magi/tiny"
 
 def starter_file(machine: Machine) -> str:
     """Return the text of a media-agent.toml for this machine; it names keys and holds none."""
-    parts = [_render_head(machine), *_render_backends(machine), *_render_routes(machine), _render_budget(machine)]
+    parts = [
+        _render_head(machine),
+        *_render_backends(machine),
+        *_render_routes(machine),
+        _render_budget(machine),
+    ]
     return "\n".join(parts)
 
 

@@ -86,7 +86,9 @@ def _make_strict(node: Node) -> Node:
         kept["items"] = _make_strict_if_object(node["items"])
     properties = node.get("properties")
     if isinstance(properties, dict):
-        kept["properties"] = {name: _make_strict_if_object(each) for name, each in properties.items()}
+        kept["properties"] = {
+            name: _make_strict_if_object(each) for name, each in properties.items()
+        }
         kept["required"] = list(properties)
         kept["additionalProperties"] = False
     return kept

@@ -140,7 +140,9 @@ def view_plan(report: PlanReport, *, others: tuple[Candidate, ...] = ()) -> Plan
     known = {each.name for each in report.candidates}
     candidates = (*report.candidates, *(each for each in others if each.name not in known))
     chosen = report.chosen
-    able = [_view_option(each) for each in candidates if each.rank is not None and each is not chosen]
+    able = [
+        _view_option(each) for each in candidates if each.rank is not None and each is not chosen
+    ]
     return PlanView(
         summary=report.summary,
         chosen=None if chosen is None else _view_option(chosen),

@@ -47,7 +47,14 @@ def _format_job(job: "VideoJob", store: "Ledger") -> tuple[str, ...]:
     video = job.artifacts[0].path if job.artifacts else None
     prompts = " / ".join(shot.prompt for shot in job.request.storyboard())
     made_by = f"{job.plan.backend}/{job.plan.model}"
-    return job.id, _format_status(job, store), made_by, length_of(job.plan), video or "-", shorten(prompts)
+    return (
+        job.id,
+        _format_status(job, store),
+        made_by,
+        length_of(job.plan),
+        video or "-",
+        shorten(prompts),
+    )
 
 
 def _format_status(job: "VideoJob", store: "Ledger") -> str:

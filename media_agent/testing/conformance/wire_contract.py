@@ -326,7 +326,9 @@ class WireContract(Contract):
             "the key was never sent, so this proves nothing"
         )
         assert [text for text in (*said, caplog.text) if secret in text] == []
-        assert [path for path in _list_files(tmp_path) if secret.encode() in path.read_bytes()] == []
+        assert [
+            path for path in _list_files(tmp_path) if secret.encode() in path.read_bytes()
+        ] == []
 
     async def _submit_if_lost(self, backend: VideoBackend, request: VideoRequest) -> None:
         """Submit; where the service knows our key again, the reply cannot be lost for good."""
