@@ -68,7 +68,9 @@ class VerificationReport(Document):
     )
     video_sha256: str | None = Field(default=None, description="Digest of the file.")
     estimated_usd: float | None = Field(default=None, description="The price that was expected.")
-    cost: Cost = Field(default=Cost(), description="What was billed, as far as it is said.")
+    cost: Cost = Field(
+        default=Cost(), description="What it cost; its source says whether that was billed."
+    )
     warnings: tuple[str, ...] = Field(default=(), description="What else was noticed.")
     error: ErrorInfo | None = Field(default=None, description="Why it did not complete.")
 

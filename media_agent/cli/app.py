@@ -9,6 +9,7 @@ from cyclopts import App, CycloptsError
 
 from media_agent.cli.commands.backends import backends
 from media_agent.cli.commands.config import config_app
+from media_agent.cli.commands.costs import costs
 from media_agent.cli.commands.generate import generate
 from media_agent.cli.commands.init import init
 from media_agent.cli.commands.jobs import jobs_app
@@ -50,6 +51,7 @@ def build_app() -> App:
     app.command(config_app())
     app.command(init)
     app.command(jobs_app())
+    app.command(costs)
     app.command(models_app())
     app.command(simulate)
     app.command(verify_live)

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 from media_agent.cli.build_request import Order, planned
+from media_agent.cli.confirm import confirm_plans
 from media_agent.cli.flags import OutputFlags
 from media_agent.cli.progress import ProgressLine
 from media_agent.cli.screen import say, tell, tell_json
@@ -12,7 +13,7 @@ from media_agent.cli.signals import Interruption, cancelled_by_signals, let_fini
 from media_agent.client import VideoClient
 from media_agent.errors import InvalidRequestError, JobNotFoundError, exit_code, in_full
 from media_agent.provenance.job_sheet import write_job_sheet
-from media_agent.routing.explain import changes_in, price_of
+from media_agent.routing.explain import changes_in
 from media_agent.storage.files import free_bytes
 from media_agent_schemas.capabilities import Plan
 from media_agent_schemas.jobs import JobStatus, VideoJob
@@ -48,6 +49,9 @@ async def _make(client: VideoClient, order: Order, interruption: Interruption) -
     plan = plans[0]
     announce(plan, free_bytes=free_bytes(client.settings.data_dir))
     is_known = client.knows(order.idempotency_key)
+    if not is_known:
+        limit = client.settings.confirm_above_usd
+        plans = await confirm_plans(plans, above=limit, yes=output.yes)
     out = _choose_place(plan) if output.out is None and not is_known else output.out
     job_id = client.new_job_id()
     let_finish(client, job_id, plan, interruption)
@@ -60,6 +64,7 @@ async def _make(client: VideoClient, order: Order, interruption: Interruption) -
                 overwrite=output.overwrite,
                 job_id=job_id,
                 idempotency_key=order.idempotency_key,
+                label=output.label,
                 on_event=progress,
             )
         except asyncio.CancelledError:
@@ -84,8 +89,7 @@ def announce(plan: Plan, *, free_bytes: int | None = None) -> None:
     for change in changes_in(plan):
         say(f"adjusted: {change}")
     if plan.segments:
-        price = price_of(plan.estimate)
-        say(f"in {plan.submissions} segments, each submitted separately: {price}")
+        say(f"in {plan.submissions} segments, each submitted separately")
     states = plan.estimate.disk_bytes or 0
     if states > _WORTH_REPORTING:
         say(f"keeps {states / 1e6:.1f} MB besides the video, for resuming and branching")

@@ -194,6 +194,9 @@ class Settings(BaseSettings):
     routes: dict[SectionName, RouteSection] = Field(
         default={}, description="Routing presets by name."
     )
+    confirm_above_usd: Dollars = Field(
+        default=1.0, description="Ask on a terminal before work that costs more, in USD."
+    )
     budget: BudgetSection = Field(default=BudgetSection(), description="Spending limits.")
 
     @property
