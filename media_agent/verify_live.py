@@ -214,7 +214,7 @@ def _redacted(report: VerificationReport, job: VideoJob, client: VideoClient) ->
     """Return the report without the id of the work, and without a key that a service repeats."""
     if job.ref is not None and report.exchanges:
         report = _without(report, job.ref.operation_id, "{id}")
-    key = client.settings.backend_settings(job.plan.backend).key
+    key = client.find_key(job.plan.backend).key
     return report if key is None else _without(report, key.get_secret_value(), "***")
 
 

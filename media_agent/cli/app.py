@@ -13,6 +13,7 @@ from media_agent.cli.commands.costs import costs
 from media_agent.cli.commands.generate import generate
 from media_agent.cli.commands.init import init
 from media_agent.cli.commands.jobs import jobs_app
+from media_agent.cli.commands.keys import keys_app
 from media_agent.cli.commands.models import models_app
 from media_agent.cli.commands.plan import plan
 from media_agent.cli.commands.schema import print_schema, print_tools
@@ -52,6 +53,7 @@ def build_app() -> App:
     app.command(init)
     app.command(jobs_app())
     app.command(costs)
+    app.command(keys_app())
     app.command(models_app())
     app.command(simulate)
     app.command(verify_live)

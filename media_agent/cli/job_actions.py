@@ -5,7 +5,7 @@ from typing import Literal
 
 from media_agent.cli.confirm import confirm_rest
 from media_agent.cli.progress import ProgressLine
-from media_agent.cli.run_job import kept
+from media_agent.cli.run_job import announce_keys, kept
 from media_agent.cli.screen import say, tell, tell_json
 from media_agent.cli.signals import Interruption, cancelled_by_signals, let_finish
 from media_agent.client import VideoClient
@@ -98,6 +98,7 @@ async def _resume(
     job = await client.get(job_id)
     if job.status is not JobStatus.COMPLETED and (take_over or not client.is_running(job_id)):
         await confirm_rest(job, above=client.settings.confirm_above_usd, yes=yes)
+        announce_keys(client, [job.plan])
         let_finish(client, job_id, job.plan, interruption)
     _announce_lookup(job)
     with ProgressLine(job.plan, frames=job.frames_ready) as progress:

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from media_agent.cli.build_request import Order, planned
@@ -53,6 +54,7 @@ async def _make(client: VideoClient, order: Order, interruption: Interruption) -
         limit = client.settings.confirm_above_usd
         plans = await confirm_plans(plans, above=limit, yes=output.yes)
     out = _choose_place(plan) if output.out is None and not is_known else output.out
+    announce_keys(client, plans)
     job_id = client.new_job_id()
     let_finish(client, job_id, plan, interruption)
     with ProgressLine(plan, follow=output.follow) as progress:
@@ -82,6 +84,14 @@ async def _get_stopped(client: VideoClient, job_id: str) -> VideoJob:
         return await client.get(job_id)
     except JobNotFoundError:
         raise asyncio.CancelledError from None
+
+
+def announce_keys(client: VideoClient, plans: Sequence[Plan]) -> None:
+    """Say on stderr which keys are used that the settings do not name."""
+    for backend in dict.fromkeys(plan.backend for plan in plans):
+        found = client.find_key(backend)
+        if found.is_usual:
+            say(f"using {found.source}")
 
 
 def announce(plan: Plan, *, free_bytes: int | None = None) -> None:

@@ -23,7 +23,8 @@ _KINDS = {  # what stands in a BackendSpec beside name and factory
     "catalogue": (Path, NoneType),
     "simulator": (str, NoneType),
     "needs_section": (bool,),
-    "key_variable": (str, NoneType),
+    "key_variables": (tuple,),
+    "key_origin": (str, NoneType),
     "takes_folders": (bool,),
 }
 

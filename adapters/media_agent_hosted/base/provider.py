@@ -208,6 +208,4 @@ class HostedBackend(Hooks, PolledBackend):
         return self.models.checked_id(model or self.settings.model)
 
     def _missing(self) -> str | None:
-        return self.settings.missing_key(
-            f"set backends.{self.name}.key, key_env or key_file; keys are made at {self.keys_at}"
-        )
+        return self.settings.missing_key(self.keys_at)
