@@ -426,7 +426,7 @@ def test_prices_are_said_where_they_are_known_with_their_source():
     ]
 
     assert [cost.cost_usd for cost in costs] == pytest.approx(
-        [5 * 0.3034, 8 * 0.10, (4 + 32 / 24) * 0.20, 4 * 0.20 * 2, 5 * 0.336, 0.50, None]
+        [5 * 0.3034, 8 * 0.10, 1.067, 4 * 0.20 * 2, 5 * 0.336, 0.50, None]
     )
     assert all("2026-11-20" in cost.source for cost in costs[:6])
 
