@@ -81,7 +81,7 @@ class DiffusersBackend(LocalBackend):
             InvalidRequestError: an input is missing, doubled or cannot be used.
             BackendUnavailableError: torch or diffusers is not installed.
         """
-        model = self._model(request.backend_and_model()[1])
+        model = self._model(request.split_model()[1])
         await asyncio.to_thread(check_call, request, model.folder.variant, model.capabilities.model)
         if self._missing is not None:
             raise _needs(self._missing)
@@ -94,10 +94,10 @@ class DiffusersBackend(LocalBackend):
 
     def generate(self, request: VideoRequest, context: GenerationContext) -> Iterator[Chunk]:
         """Yield the video as one chunk."""
-        model = self._model(request.backend_and_model()[1])
+        model = self._model(request.split_model()[1])
         context.report("loading", 0.0)
         pipeline = self._load(model, context)
-        context.computed_on(pipeline.computation)
+        context.record_computation(pipeline.computation)
         variant = model.folder.variant
         task = find_task(request, variant, model.capabilities.model)
         arguments = task.arguments(read_call(request, variant, task, pipeline, context))

@@ -26,7 +26,7 @@ def find_task(request: VideoRequest, variant: Variant, model: str) -> Task:
     Raises:
         InvalidRequestError: the model does no such work.
     """
-    mode = request.inferred_mode()
+    mode = request.infer_mode()
     for task in variant.tasks:
         if task.mode is mode:
             return task
@@ -79,7 +79,7 @@ def read_call(
         if float(str(options["guidance_scale"])) <= 1:
             context.warn("the negative prompt has no effect: guidance_scale is not above 1")
     if shots and prompt != shots[0].prompt:
-        context.prompts_sent((prompt,))
+        context.record_prompts((prompt,))
     inputs: dict[InputRole, Image | list[Image]] = {}
     for medium in request.inputs:
         if medium.role is InputRole.SOURCE_VIDEO:
@@ -124,7 +124,7 @@ def _options(request: VideoRequest, variant: Variant, task: Task) -> Options:
 
 def _given(request: VideoRequest) -> Mapping[str, JsonValue]:
     """Return the options that the request says for this backend, whatever its name."""
-    return request.options.get(request.backend_and_model()[0] or NAME, {})
+    return request.options.get(request.split_model()[0] or NAME, {})
 
 
 def _readable(

@@ -139,7 +139,7 @@ class MagiBackend(LocalBackend):
         """Yield chunks of 24 frames until the video is long enough or told to finish."""
         context.report("loading magi/tiny", 0.0)
         engine = self._loaded()
-        context.computed_on(engine.computing.facts())
+        context.record_computation(engine.computing.facts())
 
         def warn(*shots: Shot) -> None:
             for warning in contradictions(shots):

@@ -27,7 +27,7 @@ KEEP_STATES = 8
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Some frames in a row; with `resume`, work can go on after them in another process."""
+    """Some frames in a row; with `resume`, another process can continue after them."""
 
     index: int
     frames: "Frames | Callable[[], Frames]"  # uint8, T H W 3; or what decodes them
@@ -76,21 +76,21 @@ class Operation:
 
     @property
     def commands(self) -> CommandQueue:
-        """What the work was told and has not done yet."""
+        """The commands that the work has not carried out yet."""
         return CommandQueue(self.work_dir / "commands")
 
 
 class GenerationContext:
-    """What `generate` gets besides the request, all of it safe to use from the worker thread."""
+    """What `generate` gets with the request; safe to use from the worker thread."""
 
     def __init__(self, operation: Operation) -> None:
         self._operation = operation
         self.work_dir = operation.work_dir
-        """A folder for this piece of work alone; what lies there survives the process. `generate`
+        """A folder for this piece of work alone; its content survives the process. `generate`
         is ahead of what is on disk and known outside: state for a resume token goes to
         `Chunk.save`, which writes it when its chunk is there."""
         self.resume = operation.resume
-        """Where to go on, or None for a new start."""
+        """Where to resume, or None to start from the beginning."""
 
     def report(self, phase: str, fraction: float | None = None, message: str | None = None) -> None:
         """Say what is being done; `fraction` is of the whole work, 0 to 1."""
@@ -121,15 +121,15 @@ class GenerationContext:
         """Say how many of the newest states are kept; one always is."""
         self._operation.keep_states = count
 
-    def prompt_changed(self, chunk: int, prompt: str) -> None:
+    def announce_prompt(self, chunk: int, prompt: str) -> None:
         """Announce that `prompt` holds from this chunk on."""
         self._operation.log.publish(PromptChanged(chunk=chunk, prompt=prompt))
 
-    def prompts_sent(self, prompts: tuple[str, ...]) -> None:
+    def record_prompts(self, prompts: tuple[str, ...]) -> None:
         """Record, per shot, the prompt as the model saw it, if it is not the one in the request."""
         self._operation.prompts_sent = prompts
 
-    def computed_on(self, computation: Computation) -> None:
+    def record_computation(self, computation: Computation) -> None:
         """Record on what the frames are computed."""
         self._operation.computation = computation
 

@@ -34,7 +34,7 @@ PLACEHOLDERS = {
     "fps": "frames per second",
     "width": "pixels",
     "height": "pixels",
-    "first_frame": "the image it begins with: a file, or a data: address",
+    "first_frame": "the first frame: a file, or a data: URL",
     "model": "the name of the model",
 }
 """The placeholders that every declared backend may use, and what takes their place."""
@@ -63,8 +63,10 @@ class Declaration(Schema):
     durations: tuple[Seconds, ...] = Field(
         default=(), description="Lengths in seconds, first: its own."
     )
-    max_duration: Seconds | None = Field(default=None, description="Longest, in seconds.")
-    max_prompt_characters: int | None = Field(default=None, ge=1, description="Longest prompt.")
+    max_duration: Seconds | None = Field(default=None, description="Maximum length in seconds.")
+    max_prompt_characters: int | None = Field(
+        default=None, ge=1, description="Maximum length of a prompt, in characters."
+    )
     usd_per_second: float | None = Field(
         default=None, ge=0, allow_inf_nan=False, description="Price of a second of video."
     )
@@ -74,44 +76,44 @@ class Declaration(Schema):
         allow_inf_nan=False,
         description="Price of a video, whatever its length.",
     )
-    needs_first_frame: bool = Field(default=False, description="Makes nothing without an image.")
+    needs_first_frame: bool = Field(default=False, description="Requires a first frame.")
     licence: str | None = Field(default=None, description="Licence of the model.")
 
-    def templates(self) -> Iterator[str]:
+    def list_templates(self) -> Iterator[str]:
         """Yield every text in which a placeholder of the request may stand."""
         yield from ()
 
-    def own_placeholders(self) -> Iterable[str]:
+    def list_own_placeholders(self) -> Iterable[str]:
         """Return the placeholders that only this kind of backend knows."""
         return ()
 
-    def used(self) -> set[str]:
+    def find_used_placeholders(self) -> set[str]:
         """Return the placeholders that are used somewhere."""
-        return {name for text in self.templates() for name in placeholders(text)}
+        return {name for text in self.list_templates() for name in find_placeholders(text)}
 
     @model_validator(mode="after")
     def _check_complete(self) -> Self:
-        used = self.used()
-        known = [*PLACEHOLDERS, *self.own_placeholders()]
+        used = self.find_used_placeholders()
+        known = [*PLACEHOLDERS, *self.list_own_placeholders()]
         for name in sorted(used.difference(known)):
             raise ValueError(f"there is no placeholder {{{name}}}; {did_you_mean(name, known)}")
         if not used & {"prompt", "prompt_file"}:
-            raise ValueError("the prompt goes nowhere: use {prompt} somewhere")
+            raise ValueError("the prompt is not used: put {prompt} somewhere")
         if not {"width", "height"} <= used and len(self.sizes) != 1:
-            raise ValueError('without {width} and {height}, say its one size: sizes = ["640x360"]')
+            raise ValueError('without {width} and {height}, give its one size: sizes = ["640x360"]')
         if "fps" not in used and len(self.fps) != 1:
-            raise ValueError("without {fps}, say its one frame rate: fps = [24]")
+            raise ValueError("without {fps}, give its one frame rate: fps = [24]")
         if not used & {"duration", "num_frames"} and len(self.durations) != 1:
             raise ValueError(
-                "without {duration} or {num_frames}, say its one length: durations = [5]"
+                "without {duration} or {num_frames}, give its one length: durations = [5]"
             )
         if self.needs_first_frame and "first_frame" not in used:
-            raise ValueError("needs_first_frame, and {first_frame} is used nowhere")
+            raise ValueError("needs_first_frame is set, but {first_frame} is used nowhere")
         return self
 
     def capabilities(self, kind: str, name: str, model: str) -> Capabilities:
         """Return the facts as every backend says them."""
-        used = self.used()
+        used = self.find_used_placeholders()
         takes_image = "first_frame" in used
         return Capabilities(
             backend=name,
@@ -168,7 +170,7 @@ _ANY_SIZE = SizeRange(
 )
 
 
-def values_of(request: VideoRequest, model: str) -> dict[str, JsonValue]:
+def placeholder_values(request: VideoRequest, model: str) -> dict[str, JsonValue]:
     """Return what takes the place of the placeholders, but for the image; None: not given."""
     size = request.size
     fps, seconds = request.fps, request.seconds()
@@ -185,7 +187,7 @@ def values_of(request: VideoRequest, model: str) -> dict[str, JsonValue]:
     }
 
 
-def placeholders(template: str) -> list[str]:
+def find_placeholders(template: str) -> list[str]:
     """Return the names of the placeholders in a text, known or not."""
     return _PLACEHOLDER.findall(template)
 
@@ -195,12 +197,12 @@ def fill(template: str, values: Mapping[str, JsonValue]) -> str | None:
 
     It is done in one pass: a placeholder in a prompt is text like any other.
     """
-    if any(values[name] is None for name in placeholders(template)):
+    if any(values[name] is None for name in find_placeholders(template)):
         return None
     return _PLACEHOLDER.sub(lambda match: str(values[match[1]]), template)
 
 
-def sole_placeholder(template: str) -> str | None:
+def find_sole_placeholder(template: str) -> str | None:
     """Return the name of the placeholder that a text consists of, None if there is more to it."""
     match = _PLACEHOLDER.fullmatch(template)
     return None if match is None else match[1]

@@ -66,7 +66,7 @@ class EventLog:
         return number
 
     def stop_waiting(self) -> None:
-        """Let the publisher go on whatever the observers do, from now on."""
+        """From now on, never make the publisher wait for observers."""
         with self._changed:
             self._waits = False
             self._changed.notify_all()
@@ -99,7 +99,7 @@ class EventLog:
     def _wake(self, observer: _Observer) -> None:
         try:
             observer.loop.call_soon_threadsafe(observer.news.set)
-        except RuntimeError:  # its loop is closed: nobody reads any more
+        except RuntimeError:  # its loop is closed, so it reads no more
             self._observers.remove(observer)
 
     def _read_unseen(self, observer: _Observer) -> list[tuple[int, BackendEvent]]:

@@ -1,4 +1,4 @@
-"""A fence around plugins: whatever their code does, it is named and the rest goes on."""
+"""A fence around plugins: errors in their code name the plugin, and everything else continues."""
 
 import asyncio
 import logging
@@ -21,7 +21,7 @@ from media_agent_schemas.request import VideoRequest
 _LOGGER = logging.getLogger(__name__)
 _MEMBERS = ("capabilities", "estimate", "submit", "find", "observe", "control", "cancel", "aclose")
 _LONGEST = 300  # characters of what a plugin says
-WAY_OUT = "update, repair or uninstall the package it comes from"
+PLUGIN_HINT = "update, repair or uninstall the package it comes from"
 
 Answer = TypeVar("Answer")
 Facts = TypeVar("Facts", Capabilities, Estimate)
@@ -31,7 +31,7 @@ class PluginBrokeError(Exception):
     """The code of a plugin did what is no error and no answer; it says nothing about the work."""
 
 
-def fenced(who: str, call: Callable[[], object], kind: type[Answer]) -> Answer:
+def call_plugin(who: str, call: Callable[[], object], kind: type[Answer]) -> Answer:
     """Call the code of a plugin, which must return at once, and check what it returns.
 
     Its own errors of our tree are meant and pass, and so does Ctrl-C. A cancellation cannot be one
@@ -45,16 +45,16 @@ def fenced(who: str, call: Callable[[], object], kind: type[Answer]) -> Answer:
     except (MediaAgentError, KeyboardInterrupt):
         raise
     except BaseException as error:  # a plugin may do anything
-        raise PluginError(f"{who} raised {in_words(error)}", hint=WAY_OUT) from error
+        raise PluginError(f"{who} raised {describe_error(error)}", hint=PLUGIN_HINT) from error
     if not isinstance(answer, kind):
         raise PluginError(
-            f"{who} gave {_describe_value(answer)}, not {kind.__name__}", hint=WAY_OUT
+            f"{who} returned {_describe_value(answer)}, not {kind.__name__}", hint=PLUGIN_HINT
         )
     return answer
 
 
-async def from_plugin(who: str, work: Awaitable[Answer]) -> Answer:
-    """Wait for code of a plugin; a cancellation of ours goes on, and so does an error of its own.
+async def await_plugin(who: str, work: Awaitable[Answer]) -> Answer:
+    """Wait for code of a plugin; its errors and our own cancellation pass through.
 
     Raises:
         PluginBrokeError: it raised what would have ended our task or process; it names `who`.
@@ -67,10 +67,10 @@ async def from_plugin(who: str, work: Awaitable[Answer]) -> Answer:
             raise
         raise PluginBrokeError(f"{who} cancelled itself") from error
     except (SystemExit, GeneratorExit) as error:
-        raise PluginBrokeError(f"{who} raised {in_words(error)}") from error
+        raise PluginBrokeError(f"{who} raised {describe_error(error)}") from error
 
 
-def in_words(error: BaseException) -> str:
+def describe_error(error: BaseException) -> str:
     """Return the kind of an error and what it says, on one line; it may even fail to say it."""
     name = type(error).__name__
     try:
@@ -106,11 +106,11 @@ class FencedBackend:
         self._model = model
         self._who = f"plugin {plugin}: backend {kind}"
         who = f"plugin {plugin}: the factory of backend {kind}"
-        self._inner = cast("VideoBackend", fenced(who, lambda: _check_members(make()), object))
-        self._name = fenced(f"{self._who}: name", lambda: self._inner.name, str)
+        self._inner = cast("VideoBackend", call_plugin(who, lambda: _check_members(make()), object))
+        self._name = call_plugin(f"{self._who}: name", lambda: self._inner.name, str)
         if self._name != (name or kind):
             said = f"{self._who} says that its name is {self._name!r}, not {name or kind!r}"
-            raise PluginError(said, hint=WAY_OUT)
+            raise PluginError(said, hint=PLUGIN_HINT)
 
     @property
     def name(self) -> str:
@@ -160,54 +160,56 @@ class FencedBackend:
         """Yield what happens."""
         async with aclosing(self._inner.observe(ref)) as events:
             while True:
-                event = await from_plugin(f"{self._who}: observe()", anext(events, None))
+                event = await await_plugin(f"{self._who}: observe()", anext(events, None))
                 if event is None:
                     return
                 yield event
 
     async def control(self, ref: OperationRef, command: ChangePrompt | Finish) -> None:
         """Hand the command on."""
-        await from_plugin(f"{self._who}: control()", self._inner.control(ref, command))
+        await await_plugin(f"{self._who}: control()", self._inner.control(ref, command))
 
     async def cancel(self, ref: OperationRef) -> None:
         """Ask to stop."""
-        await from_plugin(f"{self._who}: cancel()", self._inner.cancel(ref))
+        await await_plugin(f"{self._who}: cancel()", self._inner.cancel(ref))
 
     async def aclose(self) -> None:
         """Close the backend; if it cannot be closed, the others are still to be."""
         try:
-            await from_plugin(f"{self._who}: aclose()", self._inner.aclose())
+            await await_plugin(f"{self._who}: aclose()", self._inner.aclose())
         except Exception as error:  # noqa: BLE001  # a plugin may do anything
-            _LOGGER.warning("%s: aclose() raised %s", self._who, in_words(error))
+            _LOGGER.warning("%s: aclose() raised %s", self._who, describe_error(error))
 
     def _ask_facts(self, what: str, call: Callable[[], object], kind: type[Facts]) -> Facts:
         """Return what a call says, checked again: it may have been made without any check."""
-        facts = fenced(f"{self._who}: {what}", call, kind)
+        facts = call_plugin(f"{self._who}: {what}", call, kind)
         said = {name: value for name, value in facts if name in facts.model_fields_set}
         try:
             return kind.model_validate(said)
         except ValidationError as error:
             problem = faults_in_words(error, kind)
-            raise self._plugin_error(f"{what} gave a faulty {kind.__name__}: {problem}") from None
+            raise self._plugin_error(
+                f"{what} returned an invalid {kind.__name__}: {problem}"
+            ) from None
 
     async def _await_kind(self, what: str, work: Awaitable[Answer], *kinds: type[object]) -> Answer:
         """Wait for an answer of the plugin, and check what it is."""
-        answer = await from_plugin(f"{self._who}: {what}", work)
+        answer = await await_plugin(f"{self._who}: {what}", work)
         if not isinstance(answer, kinds):
             raise PluginBrokeError(
-                f"{self._who}: {what} gave {_describe_value(answer)}, not {kinds[0].__name__}"
+                f"{self._who}: {what} returned {_describe_value(answer)}, not {kinds[0].__name__}"
             )
         return answer
 
     def _plugin_error(self, what: str) -> PluginError:
-        return PluginError(f"{self._who}: {what}", hint=WAY_OUT)
+        return PluginError(f"{self._who}: {what}", hint=PLUGIN_HINT)
 
 
 def _check_members(made: object) -> object:
     lacking = [member for member in _MEMBERS if not callable(getattr(made, member, None))]
     if lacking:
         raise TypeError(
-            f"{_describe_value(made)} is no VideoBackend: it lacks {', '.join(lacking)}"
+            f"{_describe_value(made)} is not a VideoBackend: it is missing {', '.join(lacking)}"
         )
     return made
 

@@ -6,7 +6,7 @@
     def media_agent_backends():
         return [BackendSpec(name="acme", factory=make)]
 
-The module is imported whenever somebody lists the backends, so heavy imports go into the factory.
+The module is imported whenever the backends are listed, so heavy imports go into the factory.
 """
 
 from collections.abc import Iterable

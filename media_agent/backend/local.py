@@ -91,7 +91,7 @@ class ThreadedBackend(ABC):
         """Queue the work and return at once; the same key and request are the same operation."""
         if self._is_closed:
             raise BackendUnavailableError(f"{self.name} was closed")
-        model = self.capabilities(request.backend_and_model()[1]).model
+        model = self.capabilities(request.split_model()[1]).model
         if resume is not None:
             self._check_resume(resume, model)
         known = self._operations.get(checked_key(key))

@@ -36,15 +36,15 @@ def check_options(options: dict[str, JsonValue], capabilities: Capabilities) -> 
     return mismatches
 
 
-def raw_options(options: dict[str, JsonValue], capabilities: Capabilities) -> list[str]:
-    """Return the options that hand on fields of the service's own: what they cost nobody knows."""
+def list_raw_options(options: dict[str, JsonValue], capabilities: Capabilities) -> list[str]:
+    """Return the options that pass on the service's own fields, whose cost is unknown."""
     return [spec.name for spec, _ in _find_raw(options, capabilities)]
 
 
 def _find_raw(
     options: dict[str, JsonValue], capabilities: Capabilities
 ) -> Iterator[tuple[OptionSpec, JsonValue]]:
-    """Yield every option that hands fields on, with its value, said here or in the settings."""
+    """Yield every option that passes fields on, with its value from the request or settings."""
     for spec in capabilities.options:
         value = options.get(spec.name, spec.default)
         if spec.reserved is not None and value not in (None, "", "{}", {}):
@@ -52,7 +52,7 @@ def _find_raw(
 
 
 def _find_misuse(spec: OptionSpec, value: JsonValue) -> Iterator[str]:
-    """Yield what such an option says that it may not say, at any depth and in any spelling."""
+    """Yield the reserved fields that such an option sets, at any depth and in any spelling."""
     try:
         fields = (
             json.loads(value, parse_constant=_refuse_constant) if isinstance(value, str) else value
@@ -62,13 +62,13 @@ def _find_misuse(spec: OptionSpec, value: JsonValue) -> Iterator[str]:
         yield f"it cannot be sent as JSON: {error}"
         return
     if not isinstance(fields, dict):
-        yield 'it is no JSON object, such as {"name": 1}'
+        yield 'it is not a JSON object, such as {"name": 1}'
         return
     reserved = {_normalise(name): instead for name, instead in (spec.reserved or {}).items()}
     for name in _walk_names(fields):
         instead = reserved.get(_normalise(name))
         if instead is not None:
-            yield f"{name!r} may not be set here: say {instead}, which is planned and priced"
+            yield f"{name!r} must not be set here: use {instead}, which is planned and priced"
 
 
 def _walk_names(value: JsonValue) -> Iterator[str]:
@@ -86,7 +86,7 @@ def _normalise(name: str) -> str:
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no number of JSON")
+    raise ValueError(f"{name} is not a JSON number")
 
 
 def check_settings(settings: BackendSettings, capabilities: Capabilities) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from media_agent.backend.protocol import BackendSettings
-from media_agent.backend.sending import goes_along, refused, sending, will_tell
+from media_agent.backend.sending import promise_to_report, record_input, report_refusal, sending
 from media_agent.backend.watch import Service, Watch
 from media_agent.concealing import without_keys
 from media_agent.errors import (
@@ -36,7 +36,7 @@ from media_agent_schemas.events import (
 from media_agent_schemas.jobs import ChangePrompt, Finish, OperationRef, ResumeToken
 from media_agent_schemas.request import VideoRequest
 
-__all__ = ["DEADLINE", "QUEUED", "PolledBackend", "goes_along", "refused", "sending"]
+__all__ = ["DEADLINE", "QUEUED", "PolledBackend", "record_input", "report_refusal", "sending"]
 
 QUEUED = "queued"
 """The phase of work that waits at the provider; every other phase is work that has started."""
@@ -141,7 +141,7 @@ class PolledBackend(ABC):
                 return known
             deadline = self._deadline(request)  # first: a fault in it must not lose a paid job
             if self.tells_when_sending:
-                will_tell()
+                promise_to_report()
             ref = await self.submit_once(request, key=key)
             ref = self._stamped(ref, key, self._clock(), deadline)
             self._remember(key, request, ref)
@@ -163,9 +163,9 @@ class PolledBackend(ABC):
         has_started = False
         while True:
             event = await watch.look()
-            end = event if isinstance(event, TerminalEvent) else watch.cancelled()
+            end = event if isinstance(event, TerminalEvent) else watch.end_cancelled()
             if end is None and watch.is_over:
-                end = await watch.too_late()
+                end = await watch.give_up()
             if not has_started and _has_begun(event if end is None else end):
                 has_started = True
                 yield JobStarted()
@@ -198,7 +198,7 @@ class PolledBackend(ABC):
     def postpone(self, ref: OperationRef, seconds: float | None) -> None:
         """Poll no sooner than in so many seconds, because the provider said so; None: no wish."""
         if seconds is not None:
-            self._watch(ref).wish(seconds)
+            self._watch(ref).request_pause(seconds)
 
     def waited(self, ref: OperationRef) -> float:
         """Return for how many seconds this process has paused between polls of it."""

@@ -1,4 +1,4 @@
-"""A stage of work in a thread of its own, which runs ahead of who takes what it makes."""
+"""A stage of work in its own thread, which runs ahead of its consumer."""
 
 import queue
 import threading

@@ -51,7 +51,7 @@ class VideoBackend(Protocol):
         Raises:
             IdempotencyConflictError: the key belongs to another request.
             NotResumableError: the token cannot be continued.
-            BackendError: nothing was accepted, except for SubmitUncertainError, where nobody knows.
+            BackendError: nothing was accepted; with SubmitUncertainError that is unknown.
         """
         ...
 
@@ -88,7 +88,7 @@ class VideoBackend(Protocol):
         ...
 
     async def aclose(self) -> None:
-        """Stop everything and let go of threads, memory and connections."""
+        """Stop everything and release threads, memory and connections."""
         ...
 
 
@@ -97,7 +97,7 @@ Options = TypeVar("Options", bound=BaseModel)
 
 @dataclass(frozen=True, slots=True)
 class BackendSettings:
-    """All that a backend gets from its surroundings; it looks up nothing by itself."""
+    """Everything that a backend gets from its environment; it looks up nothing itself."""
 
     data_dir: Path
     options: Mapping[str, JsonValue] = field(default_factory=dict)

@@ -43,7 +43,7 @@ _NO_REFUSALS = (SubmitUncertainError, BackendResponseError, GenerationFailedErro
 class Sending:
     """One submission on its way."""
 
-    is_told: bool = False
+    is_reporting: bool = False
     """Whether the backend says when it sends."""
     is_out: bool = False
     """Whether something was sent that was not refused."""
@@ -54,15 +54,15 @@ class Sending:
 
     @property
     def may_be_accepted(self) -> bool:
-        """Whether anybody can have accepted it by now."""
-        return self.is_out or not self.is_told
+        """Whether it may have been accepted by now."""
+        return self.is_out or not self.is_reporting
 
 
 _CURRENT: ContextVar[Sending | None] = ContextVar("sending", default=None)
 
 
 @contextlib.contextmanager
-def followed() -> Iterator[Sending]:
+def follow_submission() -> Iterator[Sending]:
     """Learn what becomes of the submission that is made within the context."""
     current = Sending()
     token = _CURRENT.set(current)
@@ -72,10 +72,10 @@ def followed() -> Iterator[Sending]:
         _CURRENT.reset(token)
 
 
-def will_tell() -> None:
+def promise_to_report() -> None:
     """Promise that from here on all that may be accepted is sent within `sending`."""
     if (current := _CURRENT.get()) is not None:
-        current.is_told = True
+        current.is_reporting = True
 
 
 @contextlib.contextmanager
@@ -91,13 +91,13 @@ def sending() -> Iterator[None]:
         raise
 
 
-def refused() -> None:
+def report_refusal() -> None:
     """Say that the answer to what was sent last is a no, where it is read after `sending`."""
     if (current := _CURRENT.get()) is not None:
         current.is_out = current.was_out
 
 
-def goes_along(path: str | Path, content: bytes) -> None:
+def record_input(path: str | Path, content: bytes) -> None:
     """Say what is sent of a file, which may have changed since it was first looked at."""
     if (current := _CURRENT.get()) is not None:
         current.inputs[str(path)] = hashlib.sha256(content).hexdigest()
@@ -110,13 +110,13 @@ def as_refusal(error: Exception, backend: str, sent: Sending) -> MediaAgentError
     """
     if sent.is_out or isinstance(error, SubmitUncertainError):
         return None
-    if not sent.is_told:
+    if not sent.is_reporting:
         return error if isinstance(error, MediaAgentError) and _is_refusal(error) else None
     if isinstance(error, MediaAgentError):
         return error
     if isinstance(error, ValueError):  # such as text that is no Unicode, or a number without JSON
         return InvalidRequestError(f"{backend} cannot send this: {error}", hint="nothing was sent")
-    said = f"{backend} broke before anything was sent: {type(error).__name__}: {error}"
+    said = f"{backend} failed before anything was sent: {type(error).__name__}: {error}"
     return PluginError(said)
 
 

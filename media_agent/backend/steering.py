@@ -103,7 +103,7 @@ class Steering:
         for prompt in dict.fromkeys(prompts.values()):
             self._on_prompt(prompt)
         for chunk, prompt in prompts.items():
-            self._context.prompt_changed(chunk, prompt)
+            self._context.announce_prompt(chunk, prompt)
 
     def _read(self) -> None:
         try:

@@ -1,7 +1,7 @@
 """One piece of work at a service, asked after again and again: what an answer means, and no answer.
 
 A failed poll says nothing about the work. Patience is counted in pauses between polls: a clock also
-counts when nobody waits, and it jumps.
+counts when nothing waits, and it jumps.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from media_agent.backend.fence import from_plugin
+from media_agent.backend.fence import await_plugin
 from media_agent.errors import (
     BackendRateLimitError,
     BackendResponseError,
@@ -52,7 +52,7 @@ class Service:
 
 
 class Watch:
-    """What this process knows of one operation beside what the provider says."""
+    """What this process knows of one operation, in addition to the provider's replies."""
 
     def __init__(self, service: Service, ref: OperationRef) -> None:
         self._service = service
@@ -72,7 +72,7 @@ class Watch:
         """Whether it was waited for as long as it is allowed to take."""
         return self.waited >= self._allowed
 
-    def wish(self, seconds: float) -> None:
+    def request_pause(self, seconds: float) -> None:
         """Poll no sooner than in so many seconds, within reason."""
         wished = min(seconds, max(_LONGEST_PAUSE, self._service.longest_poll_seconds))
         self._requested_pause = max(self._requested_pause, wished)
@@ -101,13 +101,13 @@ class Watch:
             event = await self._poll()
         except BackendRateLimitError as error:
             wished = error.retry_after
-            self.wish(self._service.longest_poll_seconds if wished is None else wished)
+            self.request_pause(self._service.longest_poll_seconds if wished is None else wished)
             return None
         except VideoNotFetchedError as error:  # the work is over; a resume fetches it
             return self._end_unfetched(error)
         except (*_UNANSWERED_POLL, *_REFUSED_POLL) as error:
             self.is_first = False
-            if (end := self.cancelled()) is not None:
+            if (end := self.end_cancelled()) is not None:
                 return end
             hint = None if isinstance(error, _REFUSED_POLL) else error.hint
             raise BackendUnavailableError(error.message, hint=hint) from error
@@ -117,16 +117,16 @@ class Watch:
             return JobCancelled(model=self.ref.model)
         if self._cancel_asked_at is not None and isinstance(event, JobFailed):
             facts = event.model_dump(exclude={"type", "error"})
-            said = f"{self._service.name} said after the cancel: {event.error.message}"
+            said = f"{self._service.name} reported after the cancel: {event.error.message}"
             return JobCancelled.model_validate({**facts, "warnings": (*event.warnings, said)})
         return event
 
-    def cancelled(self) -> JobCancelled | None:
-        """Return the end when a cancel was asked for, and no more is to be heard of it."""
+    def end_cancelled(self) -> JobCancelled | None:
+        """Return the terminal event of a cancelled operation once the waiting is over."""
         name, work = self._service.name, self.ref.operation_id
         if self._cancel_is_refused:
             billed = " and is billed" if self._service.bills else ""
-            said = f"{name} cannot stop {work}: it goes on there{billed}"
+            said = f"{name} cannot stop {work}: it continues there{billed}"
             return JobCancelled(model=self.ref.model, warnings=(said,))
         asked_at = self._cancel_asked_at
         if asked_at is None or self.waited < asked_at + self._service.cancel_grace_seconds:
@@ -134,7 +134,7 @@ class Watch:
         said = f"{name} took the cancel of {work} and has not confirmed it: {self._may_finish}"
         return JobCancelled(model=self.ref.model, warnings=(said,))
 
-    async def too_late(self) -> JobOutcomeUnknown:
+    async def give_up(self) -> JobOutcomeUnknown:
         """Return the end of the waiting; what was resumed is wanted, and is not stopped."""
         name = self._service.name
         said = f"{name} has not finished {self.ref.operation_id} within {self._allowed:g} s"
@@ -149,7 +149,7 @@ class Watch:
         return JobOutcomeUnknown(model=self.ref.model, error=to_info(too_late))
 
     async def pause(self, seconds: float, sleep: Callable[[float], Awaitable[None]]) -> None:
-        """Sleep, as long as the provider wishes, but through no cancel and no deadline."""
+        """Sleep as long as the provider requested, but not beyond a cancel or the deadline."""
         ends = [self._allowed]
         if self._cancel_asked_at is not None:
             ends.append(self._cancel_asked_at + self._service.cancel_grace_seconds)
@@ -170,7 +170,7 @@ class Watch:
         """Poll; a video that is still on its way when the job is to stop is left to a later run."""
         self.is_fetching = False
         status = self._service.status(self.ref)
-        polling = asyncio.create_task(from_plugin(f"{self._service.name}: status()", status))
+        polling = asyncio.create_task(await_plugin(f"{self._service.name}: status()", status))
         try:
             while not polling.done():
                 is_last = self.is_fetching and self._cancel_asked_at is not None
@@ -193,7 +193,7 @@ class Watch:
 
     @property
     def _allowed(self) -> float:
-        """How many seconds are waited, without end where nobody said."""
+        """The number of seconds to wait; infinite where none is given."""
         allowed = self.ref.data.get("deadline_seconds")
         return allowed if isinstance(allowed, int | float) else math.inf
 

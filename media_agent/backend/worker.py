@@ -1,8 +1,8 @@
 """What happens in the worker thread: chunks become a video, and the end becomes one event.
 
 Three stages run at the same time, each at most a little ahead of the next: chunks are generated,
-decoded, and here encoded and written. On disk comes first the chunk, then the state to go on from
-it, then it is announced: whatever is announced can be gone on from, also after a kill.
+decoded, and here encoded and written. On disk comes first the chunk, then the state to resume from
+it, then it is announced: whatever is announced can be resumed from, also after a kill.
 """
 
 import logging
@@ -81,7 +81,7 @@ class Worker:
         self._operation.log.publish(JobStarted())
         try:
             terminal = self._run_to_end()
-        except BaseException as error:  # noqa: BLE001  # what the backend says of itself is broken
+        except BaseException as error:  # noqa: BLE001  # what the backend declares is broken
             terminal = JobFailed(error=to_info(_as_known(error, self._operation)))
         self._operation.log.publish(terminal)
 
@@ -129,10 +129,10 @@ class Worker:
         if videos.chunks == 0:
             raise GenerationFailedError("the backend made no frames")
         if wanted is not None and videos.frames < wanted:
-            self._context.warn(f"{wanted} frames were asked, {videos.frames} were made")
+            self._context.warn(f"{wanted} frames were requested, {videos.frames} were generated")
 
     def _generate(self, frames: int, wanted: int | None) -> Iterator[Chunk]:
-        """Yield chunks until there are enough frames, or as far as that can be told."""
+        """Yield chunks until there are enough frames, as far as they can be counted here."""
         with _closing(self._source.generate(self._operation.request, self._context)) as chunks:
             while wanted is None or frames < wanted:
                 self._context.check()
@@ -161,7 +161,7 @@ class Worker:
 
     def _add(self, videos: Videos, chunk: Chunk, frames: "Frames") -> None:
         if chunk.index != videos.chunks:
-            raise GenerationFailedError(f"got chunk {chunk.index}; {videos.chunks} comes next")
+            raise GenerationFailedError(f"got chunk {chunk.index}; expected chunk {videos.chunks}")
         with self._measure("encode"):
             videos.add(frames)
         if self._first_chunk_seconds is None:
@@ -208,7 +208,7 @@ class Worker:
         try:
             path = video.finish("video.partial.mp4", tags=self._build_tags())
         except (OSError, MediaAgentError) as error:
-            self._context.warn(f"the video so far stays as it grew, in {video.part_path}: {error}")
+            self._context.warn(f"the video so far is in {video.part_path}: {error}")
             path = video.part_path
         try:
             return (describe(path, ArtifactKind.PARTIAL_VIDEO),)
@@ -283,7 +283,7 @@ def _as_known(error: BaseException, operation: Operation) -> MediaAgentError:
 
 
 def _keep_traceback(error: BaseException, path: Path) -> str | None:
-    """Write where the error came from, for whoever mends it, and say where that is."""
+    """Write the traceback to a file, for debugging, and return a hint that names it."""
     try:
         path.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
     except OSError as trouble:

@@ -1,6 +1,6 @@
 """A backend that is a program of the user's, declared in the settings with `kind = "command"`.
 
-The program gets its words as a list, never through a shell. A prompt is text from anybody: it
+The program gets its arguments as a list, never through a shell. A prompt is untrusted text: it
 fills a placeholder and nothing else, and an item that it begins cannot become an option.
 """
 
@@ -16,11 +16,11 @@ from secrets import token_hex
 from pydantic import Field, JsonValue, field_validator
 
 from media_agent.backend.context import GenerationContext, Operation
-from media_agent.backend.declaration import Declaration, fill, values_of
+from media_agent.backend.declaration import Declaration, fill, placeholder_values
 from media_agent.backend.hookspecs import hookimpl
 from media_agent.backend.local import ThreadedBackend
 from media_agent.backend.protocol import BackendSettings, BackendSpec, VideoBackend
-from media_agent.builtin.program_environment import VariableName, secrets_among
+from media_agent.builtin.program_environment import VariableName, find_secrets
 from media_agent.builtin.programs import ProgramLog, end_group
 from media_agent.errors import (
     BackendUnavailableError,
@@ -61,7 +61,7 @@ class CommandOptions(Declaration):
     workers: int = Field(default=1, ge=1, le=64, description="How many may run at the same time.")
     env: tuple[VariableName, ...] = Field(
         default=(),
-        description="Variables of the environment that it gets besides the harmless ones.",
+        description="Environment variables to pass on, in addition to the harmless ones.",
     )
 
     @field_validator("command")
@@ -70,10 +70,12 @@ class CommandOptions(Declaration):
         if not command[0] or "{" in command[0]:
             raise ValueError("its first item is the program itself, without placeholders")
         if not any("{output}" in item for item in command):
-            raise ValueError("{output} is nowhere: the program must be told where the video goes")
+            raise ValueError(
+                "{output} is used nowhere: the program needs to know where to write the video"
+            )
         return command
 
-    def templates(self) -> Iterator[str]:
+    def list_templates(self) -> Iterator[str]:
         """Yield the words of the program."""
         yield from self.command
 
@@ -82,7 +84,7 @@ class CommandOptions(Declaration):
         """Whether a video costs nothing, so that a run that was lost may be repeated."""
         return not self.usd_per_video and not self.usd_per_second
 
-    def own_placeholders(self) -> Iterable[str]:
+    def list_own_placeholders(self) -> Iterable[str]:
         """Return the placeholders for files of this machine."""
         return _OWN_PLACEHOLDERS
 
@@ -109,7 +111,7 @@ class CommandBackend(ThreadedBackend):
         self._environment = settings.environment(named) if settings.environment else _BARE
         self._secrets = [
             *(secret.get_secret_value() for secret in settings.secrets),
-            *secrets_among(self._environment, named),
+            *find_secrets(self._environment, named),
         ]
         self.workers = self._options.workers
         super().__init__(settings, clock=clock)
@@ -139,7 +141,7 @@ class CommandBackend(ThreadedBackend):
             operation.log.publish(JobCancelled(model=operation.ref.model))
         except MediaAgentError as error:
             operation.log.publish(JobFailed(error=to_info(error), model=operation.ref.model))
-        except Exception as error:  # noqa: BLE001  # else nobody would hear of the end
+        except Exception as error:  # noqa: BLE001  # else the end would go unreported
             said = f"{self.name} broke: {type(error).__name__}: {error}"
             known = GenerationFailedError(said)
             operation.log.publish(JobFailed(error=to_info(known), model=operation.ref.model))
@@ -168,16 +170,16 @@ class CommandBackend(ThreadedBackend):
         if code != 0:
             how = f"exited with {code}" if code > 0 else f"was killed by signal {-code}"
             raise GenerationFailedError(
-                f"{self.name}: {words[0]} {how}{log.last_words()}", hint=_see(path)
+                f"{self.name}: {words[0]} {how}{log.read_last_words()}", hint=_see(path)
             )
         return self._find_video(words[0], output, log)
 
     def _build_words(self, operation: Operation, folder: Path, output: Path) -> list[str]:
         """Return the program with its words filled in; one with an absent value is left out."""
-        values = values_of(operation.request, self._model)
+        values = placeholder_values(operation.request, self._model)
         values |= {"output": str(output), "work_dir": str(folder)}
         values["first_frame"] = _prepare_image(operation.request.inputs, folder)
-        if "prompt_file" in self._options.used():
+        if "prompt_file" in self._options.find_used_placeholders():
             values["prompt_file"] = str(_write(folder / "prompt.txt", str(values["prompt"])))
         words = []
         for template in self._options.command:
@@ -208,7 +210,7 @@ class CommandBackend(ThreadedBackend):
 
     @contextmanager
     def _start(self, words: list[str], log: ProgramLog) -> Iterator["subprocess.Popen[bytes]"]:
-        """Start the program in a process group of its own, which does not outlive the context."""
+        """Start the program in its own process group, which does not outlive the context."""
         try:
             process = subprocess.Popen(
                 words,
@@ -240,7 +242,7 @@ class CommandBackend(ThreadedBackend):
             if output.stat().st_size > self._largest_video:
                 raise GenerationFailedError(
                     f"{self.name}: {program} wrote more than {self._largest_video} bytes to "
-                    "{output}; no video is taken that is larger",
+                    "{output}; that is the limit",
                     hint="let it make a shorter video, or compress it more",
                 )
 
@@ -248,7 +250,7 @@ class CommandBackend(ThreadedBackend):
         said = log.path
         if not output.is_file():
             raise GenerationFailedError(
-                f"{self.name}: {program} left no file at {{output}}{log.last_words()}",
+                f"{self.name}: {program} left no file at {{output}}{log.read_last_words()}",
                 hint=_see(said),
             )
         self._check_size(program, output)
@@ -283,7 +285,7 @@ def make(settings: BackendSettings) -> VideoBackend:
     for name in ("base_url", "key"):
         if getattr(settings, name) is not None:
             raise ConfigurationError(
-                f"backend {settings.name} is a program and takes no {name}",
+                f"backend {settings.name} is a program and does not support {name}",
                 hint="name the variables that it reads in its option env",
             )
     return CommandBackend(settings)
@@ -298,7 +300,7 @@ def media_agent_backends() -> Iterable[BackendSpec]:
 def _find_missing(program: str, folder: Path | None) -> str | None:
     """Return what is missing if there is no such program: in the folder, or on the search path."""
     place = program if "/" not in program else str((folder or Path()) / program)
-    return f"a program: there is no {program}" if shutil.which(place) is None else None
+    return f"a program: {program} was not found" if shutil.which(place) is None else None
 
 
 def _defuse(template: str, word: str) -> str:
@@ -318,7 +320,7 @@ def _prepare_image(inputs: Iterable[MediaInput], folder: Path) -> JsonValue:
                 path.write_bytes(medium.data)
             return str(path)
         raise InvalidRequestError(
-            f"a program takes no image by its address {medium.url}", hint="give it as a file"
+            f"a program cannot read an image from the URL {medium.url}", hint="give it as a file"
         )
     return None
 
@@ -330,4 +332,4 @@ def _write(path: Path, text: str) -> Path:
 
 
 def _see(said: Path) -> str:
-    return f"all that it said is in {said}"
+    return f"its full output is in {said}"

@@ -20,7 +20,7 @@ _NAMES = frozenset(
 _BEGINNINGS = ("LC_", "XDG_", "CUDA_", "NVIDIA_", "HIP_", "ROCR_", "OMP_", "MKL_")
 
 
-def program_environment(
+def build_environment(
     environment: Mapping[str, str], *, named: Iterable[str] = (), keys: Collection[str] = ()
 ) -> dict[str, str]:
     """Return the variables for a program: harmless ones, and those that its section names.
@@ -35,7 +35,7 @@ def program_environment(
     }
 
 
-def secrets_among(variables: Mapping[str, str], named: Iterable[str]) -> list[str]:
+def find_secrets(variables: Mapping[str, str], named: Iterable[str]) -> list[str]:
     """Return the values of the named variables that are secrets by their name or their look."""
     return [
         variables[name]

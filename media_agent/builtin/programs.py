@@ -16,7 +16,7 @@ LARGEST_LOG = 10 * 2**20  # bytes
 _LOOK_SECONDS = 0.1  # between two looks
 _SOON = 0.01  # to the next look at a program that says much
 _KEPT = 0.5  # of the largest log, when it is cut
-_TAIL_BYTES = 1000  # of what the program said, in an error
+_TAIL_BYTES = 1000  # of the program's output, in an error
 _LONGEST_KEY = 4096  # bytes; one that begins before the tail is hidden whole
 _STEP_SECONDS = 0.02  # between two looks whether a group has ended
 
@@ -62,13 +62,13 @@ class ProgramLog:
         self.file.write(f"[{size - kept} bytes before this were cut off]\n".encode() + newest)
         return _SOON
 
-    def last_words(self) -> str:
-        """Return the end of what the program said, without a key, for an error."""
+    def read_last_words(self) -> str:
+        """Return the end of the program's output, without keys, for an error."""
         with self.path.open("rb") as file:
             file.seek(max(0, self.path.stat().st_size - _TAIL_BYTES - _LONGEST_KEY))
             said = redact_bytes(file.read(_TAIL_BYTES + _LONGEST_KEY), self._secrets)
         tail = said[-_TAIL_BYTES:].decode("utf-8", "replace").strip()
-        return f": {tail}" if tail else " and said nothing"
+        return f": {tail}" if tail else " without any output"
 
 
 def end_group(process: "subprocess.Popen[bytes]", grace_seconds: float) -> None:

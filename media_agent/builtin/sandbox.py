@@ -61,7 +61,7 @@ _OPTIONS = (
         type="number",
         default=0,
         minimum=0,
-        description="Time to pretend to work, in seconds for the whole video.",
+        description="Simulated working time for the whole video, in seconds.",
     ),
     OptionSpec(
         name="price_per_second",
@@ -150,7 +150,7 @@ class SandboxBackend(LocalBackend):
     async def submit(
         self, request: VideoRequest, *, key: str, resume: ResumeToken | None = None
     ) -> OperationRef:
-        """Queue the work, or fail if told to."""
+        """Queue the work, or fail if an option asks for it."""
         if self._read_failing_chunk(request) == "submit":
             raise self._make_fault(request, "submit")
         return await super().submit(request, key=key, resume=resume)
@@ -223,7 +223,7 @@ class SandboxBackend(LocalBackend):
 
     def _make_fault(self, request: VideoRequest, place: str) -> Exception:
         kind = str(self._read_option(request, "fault"))
-        said = f"the sandbox was told to fail at {place}"
+        said = f"the sandbox failed as requested at {place}"
         if kind == "crash":
             return RuntimeError(said)
         if kind not in _FAULTS:

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from media_agent.errors import InvalidRequestError
-from media_agent.video.codec import frame_rate
+from media_agent.video.codec import to_frame_rate
 from media_agent.video.text import wrap
 from media_agent_schemas.request import VideoRequest
 
@@ -28,7 +28,7 @@ class Slate:
             raise InvalidRequestError("the request has no size or no fps; a plan sets them")
         self._request = request
         self._width, self._height = request.size.width, request.size.height
-        self._fps = frame_rate(request.fps)
+        self._fps = to_frame_rate(request.fps)
         letters = max(_SMALLEST_LETTERS, min(self._height // 14, self._width // 20))
         self._font = ImageFont.load_default(size=letters)
         self._has_letters = self._width >= 60 and self._height >= 40
@@ -51,7 +51,7 @@ class Slate:
         return drawn
 
     def prompt_at(self, frame: int) -> str:
-        """Return the prompt of the shot that this frame lies in."""
+        """Return the prompt of the shot that contains this frame."""
         prompts = [prompt for start, prompt in self._shots if start <= frame]
         return prompts[-1] if prompts else ""
 
@@ -112,7 +112,7 @@ class Slate:
 def _list_first_frames(request: VideoRequest) -> list[tuple[int, str]]:
     """Return the first frame of every shot and its prompt."""
     shots = request.storyboard()
-    fps = frame_rate(request.fps or 1)
+    fps = to_frame_rate(request.fps or 1)
     ends = accumulate(shot.duration or 0 for shot in shots)
     starts = [0, *(round(seconds * fps) for seconds in ends)]
     return [(start, shot.prompt) for start, shot in zip(starts, shots, strict=False)]

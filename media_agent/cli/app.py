@@ -8,19 +8,19 @@ from functools import partial
 from cyclopts import App, CycloptsError
 
 from media_agent.cli.commands.backends import backends
-from media_agent.cli.commands.config import config_app
+from media_agent.cli.commands.config import build_config_app
 from media_agent.cli.commands.costs import costs
 from media_agent.cli.commands.generate import generate
 from media_agent.cli.commands.init import init
-from media_agent.cli.commands.jobs import jobs_app
-from media_agent.cli.commands.keys import keys_app
-from media_agent.cli.commands.models import models_app
+from media_agent.cli.commands.jobs import build_jobs_app
+from media_agent.cli.commands.keys import build_keys_app
+from media_agent.cli.commands.models import build_models_app
 from media_agent.cli.commands.plan import plan
 from media_agent.cli.commands.schema import print_schema, print_tools
 from media_agent.cli.commands.simulate import simulate
 from media_agent.cli.commands.steer import branch, extend, finish, steer
 from media_agent.cli.commands.verify_live import verify_live
-from media_agent.cli.screen import keeping_stdout, one_line, say
+from media_agent.cli.screen import guard_stdout, one_line, write_stderr
 
 _USAGE = 2
 _INTERRUPTED = 130
@@ -49,12 +49,12 @@ def build_app() -> App:
     app.command(branch)
     app.command(extend)
     app.command(backends)
-    app.command(config_app())
+    app.command(build_config_app())
     app.command(init)
-    app.command(jobs_app())
+    app.command(build_jobs_app())
     app.command(costs)
-    app.command(keys_app())
-    app.command(models_app())
+    app.command(build_keys_app())
+    app.command(build_models_app())
     app.command(simulate)
     app.command(verify_live)
     app.command(print_tools, name="tools")
@@ -72,13 +72,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         run = partial(command, *given.args, **given.kwargs)
         is_help = isinstance(getattr(command, "__self__", None), App)  # which writes to stdout
-        code = run() if is_help else keeping_stdout(run)
+        code = run() if is_help else guard_stdout(run)
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except KeyboardInterrupt:
-        say("stopped")
+        write_stderr("stopped")
         return _INTERRUPTED
-    except BrokenPipeError:  # whoever read our output has gone
+    except BrokenPipeError:  # the reader of our output has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _INTERNAL
     except Exception as error:  # noqa: BLE001  # the last resort: a user never sees a traceback
@@ -91,17 +91,17 @@ def _fail(error: Exception) -> int:
 
     match error:
         case MediaAgentError():
-            say(f"error: {in_full(error)}")
+            write_stderr(f"error: {in_full(error)}")
             return exit_code(error)
         case OSError():
             from media_agent.storage.files import as_storage_error
 
             return _fail(as_storage_error(error.filename or "the output", error))
         case CycloptsError():
-            say(f"error: {error} (media-agent --help)")
+            write_stderr(f"error: {error} (media-agent --help)")
             return _USAGE
     if sys.flags.dev_mode:
         raise error
     said = one_line(f"{type(error).__name__}: {error}")
-    say(f"error: a bug in media-agent: {said} (python -X dev shows where)")
+    write_stderr(f"error: a bug in media-agent: {said} (python -X dev shows where)")
     return _INTERNAL

@@ -18,7 +18,7 @@ Names = Annotated[tuple[str, ...], _Plain, Parameter(metavar="NAME")]
 Texts = Annotated[tuple[str, ...], _Plain, Parameter(metavar="TEXT", allow_leading_hyphen=True)]
 
 
-def whole_number(name: str, text: str | None) -> int | None:
+def read_whole_number(name: str, text: str | None) -> int | None:
     """Read a whole number, exactly: 1.5 is not rounded.
 
     Raises:
@@ -33,7 +33,7 @@ def whole_number(name: str, text: str | None) -> int | None:
     return int(text)
 
 
-def number(name: str, text: str | None) -> float | None:
+def read_number(name: str, text: str | None) -> float | None:
     """Read a number.
 
     Raises:

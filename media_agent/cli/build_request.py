@@ -6,7 +6,7 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from media_agent.backend.options import read_options
-from media_agent.cli.arguments import number
+from media_agent.cli.arguments import read_number
 from media_agent.cli.flags import OutputFlags, RoutingFlags, VideoFlags
 from media_agent.cli.store import open_ledger
 from media_agent.client import VideoClient
@@ -29,14 +29,14 @@ class Order:
     shared_chunks: int | None = None
 
 
-async def planned(client: VideoClient, order: Order) -> tuple[VideoRequest, tuple[Plan, ...]]:
+async def plan_order(client: VideoClient, order: Order) -> tuple[VideoRequest, tuple[Plan, ...]]:
     """Return the request and the plans to follow, the next only when the one before was refused.
 
     Raises:
         RequestError: no backend can do it.
     """
     video, routing = order.video, order.routing
-    words, policy = video.allow_unknown_words, routing.chosen_policy()
+    words, policy = video.allow_unknown_words, routing.read_policy()
     if order.parent is not None:
         if video.shot and video.duration is not None:
             raise InvalidRequestError("--duration needs a prompt; each --shot has its own length")
@@ -44,7 +44,7 @@ async def planned(client: VideoClient, order: Order) -> tuple[VideoRequest, tupl
             order.parent,
             at=order.shared_chunks,
             prompt=order.prompt,
-            duration=number("duration", video.duration),
+            duration=read_number("duration", video.duration),
             shots=read_shots(None, video.shot, endless=video.endless) if video.shot else (),
             endless=video.endless,
             policy=policy,
@@ -52,13 +52,13 @@ async def planned(client: VideoClient, order: Order) -> tuple[VideoRequest, tupl
         )
         return plan.request, (plan,)
     backend = routing.backend
-    if backend is None and routing.routing() is None:
+    if backend is None and routing.build_routing() is None:
         backend = await _check_default(client)
-    request = await request_of(client, order.prompt, video, routing, backend)
+    request = await build_request(client, order.prompt, video, routing, backend)
     return request, await client.plans(request, policy=policy, allow_unknown_words=words)
 
 
-async def request_of(
+async def build_request(
     client: VideoClient,
     prompt: str | None,
     video: VideoFlags,
@@ -78,7 +78,7 @@ async def request_of(
         raise InvalidRequestError(
             f"option {said[0]} belongs to one backend", hint="name it with --backend"
         )
-    return video.request(prompt, routing, backend=backend, options=options)
+    return video.build_request(prompt, routing, backend=backend, options=options)
 
 
 def order_to_extend(
@@ -116,7 +116,7 @@ async def _check_default(client: VideoClient) -> str:
     """Return the default backend.
 
     Raises:
-        InvalidRequestError: it does not exist; the settings are said to be at fault.
+        InvalidRequestError: it does not exist; the error names the settings.
     """
     try:
         await client.capabilities()

@@ -5,10 +5,10 @@ import sys
 from collections.abc import Sequence
 from itertools import chain, islice, repeat
 
-from media_agent.cli.screen import ask, say
+from media_agent.cli.screen import ask, write_stderr
 from media_agent.errors import JobCancelledError
 from media_agent.routing.explain import format_usd
-from media_agent.routing.segments import total
+from media_agent.routing.segments import sum_known
 from media_agent_schemas.capabilities import Plan
 from media_agent_schemas.jobs import JobStatus, VideoJob
 
@@ -30,7 +30,7 @@ async def confirm_plans(plans: Sequence[Plan], *, above: float, yes: bool) -> tu
         others = [each for each in others if _is_within(each.estimate.cost_usd, most)]
     prices = [plan.estimate.cost_usd for plan in (first, *others)]
     if any(usd != 0 for usd in prices):
-        say(f"price: {_describe(price, prices)}")
+        write_stderr(f"price: {_describe(price, prices)}")
     if asks and not _is_within(price, above):
         await _ask("generate it?")
     return (first, *others)
@@ -47,7 +47,7 @@ async def confirm_rest(job: VideoJob, *, above: float, yes: bool) -> None:
     if not job.plan.segments and (job.status.is_terminal or not _is_unsent(job)):
         return  # what was accepted is found again, and never sent twice
     rest = _add_up_rest(job)
-    say(f"price: {_about(rest)} for what is left of job {job.id}")
+    write_stderr(f"price: {_about(rest)} for what is left of job {job.id}")
     if _is_terminal() and not yes and not _is_within(rest, above):
         await _ask("resume it?")
 
@@ -61,7 +61,7 @@ def _add_up_rest(job: VideoJob) -> float | None:
     if not job.plan.segments:
         return job.plan.estimate.cost_usd
     each = (repeat(segment.estimate.cost_usd, segment.count) for segment in job.plan.segments)
-    return total(islice(chain.from_iterable(each), job.chunks_ready, None))
+    return sum_known(islice(chain.from_iterable(each), job.chunks_ready, None))
 
 
 def _describe(first: float | None, prices: Sequence[float | None]) -> str:

@@ -13,8 +13,8 @@ from media_agent.cli.arguments import (
     Place,
     Texts,
     Yes,
-    number,
-    whole_number,
+    read_number,
+    read_whole_number,
 )
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class RoutingFlags:
     local_only: Flag = False
     """Use only backends that run on this machine."""
 
-    def routing(self) -> "Routing | None":
+    def build_routing(self) -> "Routing | None":
         """Return the preferences as a request has them, None if there are none."""
         from media_agent_schemas.request import Routing, RoutingPreference
 
@@ -64,13 +64,13 @@ class RoutingFlags:
             local_only=self.local_only,
         )
 
-    def chosen_policy(self) -> "Policy | None":
+    def read_policy(self) -> "Policy | None":
         """Return the policy, None to take that of the settings."""
         from media_agent_schemas.capabilities import Policy
 
         return None if self.policy is None else Policy(self.policy)
 
-    def budget(self) -> "Budget | None":
+    def build_budget(self) -> "Budget | None":
         """Return the budget of the request.
 
         Raises:
@@ -81,7 +81,7 @@ class RoutingFlags:
         from media_agent.errors import InvalidRequestError
         from media_agent_schemas.request import Budget
 
-        amount = number("max-cost", self.max_cost)
+        amount = read_number("max-cost", self.max_cost)
         try:
             return None if amount is None else Budget(max_cost_usd=amount)
         except ValidationError:
@@ -91,7 +91,7 @@ class RoutingFlags:
 @Parameter(name="*", group="Video")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoFlags:
-    """What the video is like, beside its first prompt."""
+    """What the video is like, apart from its first prompt."""
 
     shot: Texts = ()
     """TEXT@SECONDS, another shot; may be repeated. The prompt gets the remaining time."""
@@ -120,7 +120,7 @@ class VideoFlags:
     allow_unknown_words: Flag = False
     """Allow prompt words outside the model's vocabulary."""
 
-    def request(
+    def build_request(
         self,
         prompt: str | None,
         routing: RoutingFlags,
@@ -142,7 +142,7 @@ class VideoFlags:
         from media_agent_schemas.request import VideoMode, VideoRequest
 
         words: dict[str, object] = {"prompt": prompt}
-        count = whole_number("n", self.n)
+        count = read_whole_number("n", self.n)
         if self.shot:
             words = {"shots": read_shots(prompt, self.shot, endless=self.endless)}
         try:
@@ -151,16 +151,16 @@ class VideoFlags:
                     **words,
                     "mode": VideoMode.VIDEO_EDIT if self.restyle else None,
                     "inputs": self._build_inputs(),
-                    "duration": number("duration", self.duration),
+                    "duration": read_number("duration", self.duration),
                     "endless": self.endless,
                     "n": 1 if count is None else count,
-                    "seed": whole_number("seed", self.seed),
+                    "seed": read_whole_number("seed", self.seed),
                     "size": None if self.size is None else Size.parse(self.size),
-                    "fps": number("fps", self.fps),
+                    "fps": read_number("fps", self.fps),
                     "model": backend,
                     "options": {(backend or "").partition("/")[0]: options} if options else {},
-                    "budget": routing.budget(),
-                    "routing": routing.routing(),
+                    "budget": routing.build_budget(),
+                    "routing": routing.build_routing(),
                 }
             )
         except ValidationError as error:
@@ -194,7 +194,7 @@ class OutputFlags:
     """Where the video is written, and what is reported meanwhile."""
 
     out: Path | None = None
-    """Output file, .mp4; its record goes beside it. Default: out/PROMPT-SEED.mp4."""
+    """Output file, .mp4; its record is written next to it. Default: out/PROMPT-SEED.mp4."""
     sheet: Path | None = None
     """Also write a contact sheet, .png."""
     overwrite: Flag = False
@@ -209,6 +209,6 @@ class OutputFlags:
     """Print the finished job as JSON on stdout and nothing else."""
 
 
-HERE = OutputFlags()
-NO_FLAGS = RoutingFlags()
-NO_WISHES = VideoFlags()
+DEFAULT_OUTPUT = OutputFlags()
+DEFAULT_ROUTING = RoutingFlags()
+DEFAULT_VIDEO = VideoFlags()

@@ -5,22 +5,22 @@ from typing import Literal
 
 from media_agent.cli.confirm import confirm_rest
 from media_agent.cli.progress import ProgressLine
-from media_agent.cli.run_job import announce_keys, kept
-from media_agent.cli.screen import say, tell, tell_json
-from media_agent.cli.signals import Interruption, cancelled_by_signals, let_finish
+from media_agent.cli.run_job import announce_keys, describe_kept
+from media_agent.cli.screen import write_json, write_stderr, write_stdout
+from media_agent.cli.signals import Interruption, cancel_on_signals, let_finish
 from media_agent.client import VideoClient
 from media_agent.errors import exit_code, in_full
 from media_agent_schemas.jobs import JobStatus, VideoJob
 
 
-async def go_on(job_id: str | None, *, take_over: bool, yes: bool, json: bool) -> int:
+async def resume_jobs(job_id: str | None, *, take_over: bool, yes: bool, json: bool) -> int:
     """Resume one job or all whose process is gone; return the exit code of the first bad end."""
-    with cancelled_by_signals() as interruption:
+    with cancel_on_signals() as interruption:
         try:
             async with VideoClient() as client:
                 wanted = [job_id] if job_id is not None else await _list_orphans(client)
                 if not wanted:
-                    say("no jobs to resume")
+                    write_stderr("no jobs to resume")
                 ends = [
                     await _resume(client, each, interruption, take_over=take_over, yes=yes)
                     for each in wanted
@@ -28,10 +28,10 @@ async def go_on(job_id: str | None, *, take_over: bool, yes: bool, json: bool) -
         except asyncio.CancelledError:
             if interruption.number is None:
                 raise
-            say("stopped; media-agent jobs list shows its state")
+            write_stderr("stopped; media-agent jobs list shows its state")
             return interruption.exit_code
     for job in ends:
-        tell_json(job, indent=None) if json else _report_end(job)
+        write_json(job, indent=None) if json else _report_end(job)
     return next((code for code in map(_exit_code, ends) if code), 0)
 
 
@@ -47,11 +47,11 @@ async def reconcile(job_id: str | None, *, json: bool) -> int:
             row = {"job": each, "status": finding.job.status, "ref": ref, "said": finding.said}
             data.append(row)
             if not json:
-                tell(f"{each}: {finding.said}")
+                write_stdout(f"{each}: {finding.said}")
     if json:
-        tell_json({"data": data})
+        write_json({"data": data})
     elif not wanted:
-        tell("no jobs with an unknown outcome")
+        write_stdout("no jobs with an unknown outcome")
     return 0
 
 
@@ -60,13 +60,13 @@ async def cancel(job_id: str) -> int:
     async with VideoClient() as client:
         job = await client.cancel(job_id)
     if job.status.is_terminal:
-        tell(f"{job_id}: {job.status}")
+        write_stdout(f"{job_id}: {job.status}")
     else:
-        tell(f"{job_id}: stop requested; its process stops it shortly")
+        write_stdout(f"{job_id}: stop requested; its process stops it shortly")
     return 0
 
 
-async def change(
+async def change_prompt(
     job_id: str, prompt: str, *, at: Literal["next", "now"] | int, allow_unknown_words: bool
 ) -> int:
     """Change the prompt of a video, and report it."""
@@ -77,7 +77,7 @@ async def change(
     return 0
 
 
-async def end(job_id: str) -> int:
+async def finish_video(job_id: str) -> int:
     """End a video with its next chunk, and report it."""
     async with VideoClient() as client:
         await client.finish(job_id)
@@ -87,9 +87,9 @@ async def end(job_id: str) -> int:
 
 def _write_queued(client: VideoClient, job_id: str, what: str, effect: str) -> None:
     if client.is_running(job_id):
-        tell(f"{job_id}: {what} queued; it {effect}")
+        write_stdout(f"{job_id}: {what} queued; it {effect}")
     else:
-        tell(f"{job_id}: {what} queued, but its process is gone; jobs resume applies it")
+        write_stdout(f"{job_id}: {what} queued, but its process is gone; jobs resume applies it")
 
 
 async def _resume(
@@ -104,14 +104,14 @@ async def _resume(
     with ProgressLine(job.plan, frames=job.frames_ready) as progress:
         ended = await client.resume(job_id, take_over=take_over, on_event=progress)
     if job.status.is_terminal and ended.updated_at == job.updated_at:
-        say(f"{job_id} has already ended")
+        write_stderr(f"{job_id} has already ended")
     return ended
 
 
 def _announce_lookup(job: VideoJob) -> None:
     """Announce what may take a minute."""
     if job.status is JobStatus.OUTCOME_UNKNOWN:
-        say(f"looking for {job.id} on {job.plan.backend}")
+        write_stderr(f"looking for {job.id} on {job.plan.backend}")
 
 
 async def _list_orphans(client: VideoClient) -> list[str]:
@@ -126,12 +126,12 @@ async def _list_unknown(client: VideoClient) -> list[str]:
 
 def _report_end(job: VideoJob) -> None:
     if job.status is JobStatus.COMPLETED:
-        tell(f"{job.artifacts[0].path}: job {job.id}, record {job.record_path}")
+        write_stdout(f"{job.artifacts[0].path}: job {job.id}, record {job.record_path}")
         return
     if job.error is None:
-        say(f"{job.id}: {job.status}{kept(job)}")
+        write_stderr(f"{job.id}: {job.status}{describe_kept(job)}")
     else:
-        say(f"error: {job.id}: {in_full(job.error)}{kept(job)}")
+        write_stderr(f"error: {job.id}: {in_full(job.error)}{describe_kept(job)}")
 
 
 def _exit_code(job: VideoJob) -> int:

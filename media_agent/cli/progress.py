@@ -4,7 +4,7 @@ import sys
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from media_agent.cli.screen import one_line, say
+from media_agent.cli.screen import one_line, write_stderr
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -62,7 +62,7 @@ class ProgressLine:
                 self._show_chunk(index, frames)
                 self._show_video(path)
             case PromptChanged(chunk=chunk, prompt=prompt):
-                say(f"{self._name}: from chunk {chunk + 1} on: {prompt}")
+                write_stderr(f"{self._name}: from chunk {chunk + 1} on: {prompt}")
             case JobCompleted() if self._bar is not None:
                 self._bar.update(self._task, completed=1.0)
             case _:
@@ -73,7 +73,7 @@ class ProgressLine:
         if self._bar is not None:
             self._bar.update(self._task, description=self._format_text(), completed=fraction)
         elif is_new:
-            say(f"{self._name}: {phase}")
+            write_stderr(f"{self._name}: {phase}")
 
     def _show_chunk(self, index: int, frames: int) -> None:
         self._frames += frames
@@ -81,12 +81,14 @@ class ProgressLine:
             self._bar.update(self._task, description=self._format_text())
             return
         length = f", {self._frames / self._fps:.2f} s" if self._follows and self._fps else ""
-        say(f"{self._name}: chunk {index + 1}, {self._frames}{self._format_total()} frames{length}")
+        write_stderr(
+            f"{self._name}: chunk {index + 1}, {self._frames}{self._format_total()} frames{length}"
+        )
 
     def _show_video(self, path: str | None) -> None:
         if self._follows and path != self._path:
             self._path = path
-            say(f"watch it while it is generated: {path}")
+            write_stderr(f"watch it while it is generated: {path}")
 
     def _format_text(self) -> str:
         return f"{self._name}  {one_line(self._phase)}  {self._frames}{self._format_total()} frames"

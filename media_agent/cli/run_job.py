@@ -5,16 +5,16 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from media_agent.cli.build_request import Order, planned
+from media_agent.cli.build_request import Order, plan_order
 from media_agent.cli.confirm import confirm_plans
 from media_agent.cli.flags import OutputFlags
 from media_agent.cli.progress import ProgressLine
-from media_agent.cli.screen import say, tell, tell_json
-from media_agent.cli.signals import Interruption, cancelled_by_signals, let_finish
+from media_agent.cli.screen import write_json, write_stderr, write_stdout
+from media_agent.cli.signals import Interruption, cancel_on_signals, let_finish
 from media_agent.client import VideoClient
 from media_agent.errors import InvalidRequestError, JobNotFoundError, exit_code, in_full
 from media_agent.provenance.job_sheet import write_job_sheet
-from media_agent.routing.explain import changes_in
+from media_agent.routing.explain import describe_changes
 from media_agent.storage.files import free_bytes
 from media_agent_schemas.capabilities import Plan
 from media_agent_schemas.jobs import JobStatus, VideoJob
@@ -30,7 +30,7 @@ async def make(order: Order) -> int:
     """
     sheet = order.output.sheet
     _check_sheet(sheet, overwrite=order.output.overwrite)
-    with cancelled_by_signals() as interruption:
+    with cancel_on_signals() as interruption:
         try:
             async with VideoClient() as client:
                 job = await _make(client, order, interruption)
@@ -39,14 +39,14 @@ async def make(order: Order) -> int:
         except asyncio.CancelledError:
             if interruption.number is None:
                 raise
-            say("stopped before anything was generated")
+            write_stderr("stopped before anything was generated")
             return interruption.exit_code
     return _report(job, order.output, interruption)
 
 
 async def _make(client: VideoClient, order: Order, interruption: Interruption) -> VideoJob:
     output = order.output
-    request, plans = await planned(client, order)
+    request, plans = await plan_order(client, order)
     plan = plans[0]
     announce(plan, free_bytes=free_bytes(client.settings.data_dir))
     is_known = client.knows(order.idempotency_key)
@@ -73,8 +73,8 @@ async def _make(client: VideoClient, order: Order, interruption: Interruption) -
             if interruption.number is None:
                 raise
             job = await _get_stopped(client, job_id)
-    for warning in unsaid(job, plan):
-        say(f"warning: {warning}")
+    for warning in find_new_warnings(job, plan):
+        write_stderr(f"warning: {warning}")
     return job
 
 
@@ -91,25 +91,29 @@ def announce_keys(client: VideoClient, plans: Sequence[Plan]) -> None:
     for backend in dict.fromkeys(plan.backend for plan in plans):
         found = client.find_key(backend)
         if found.is_usual:
-            say(f"using {found.source}")
+            write_stderr(f"using {found.source}")
 
 
 def announce(plan: Plan, *, free_bytes: int | None = None) -> None:
     """Say on stderr what differs from what was asked, and what does not fit on the disk."""
-    for change in changes_in(plan):
-        say(f"adjusted: {change}")
+    for change in describe_changes(plan):
+        write_stderr(f"adjusted: {change}")
     if plan.segments:
-        say(f"in {plan.submissions} segments, each submitted separately")
+        write_stderr(f"in {plan.submissions} segments, each submitted separately")
     states = plan.estimate.disk_bytes or 0
     if states > _WORTH_REPORTING:
-        say(f"keeps {states / 1e6:.1f} MB besides the video, for resuming and branching")
+        write_stderr(
+            f"keeps {states / 1e6:.1f} MB in addition to the video, for resuming and branching"
+        )
     if free_bytes is not None and states > free_bytes:
-        say(f"warning: only {free_bytes / 1e6:.1f} MB free; the video breaks off when they run out")
+        write_stderr(
+            f"warning: only {free_bytes / 1e6:.1f} MB free; the video breaks off when they run out"
+        )
     for warning in plan.warnings:
-        say(f"warning: {warning}")
+        write_stderr(f"warning: {warning}")
 
 
-def unsaid(job: VideoJob, announced: Plan) -> list[str]:
+def find_new_warnings(job: VideoJob, announced: Plan) -> list[str]:
     """Return what a job warns of beyond the plan that was announced; it may have left that plan."""
     return [warning for warning in job.warnings if warning not in announced.warnings]
 
@@ -117,24 +121,28 @@ def unsaid(job: VideoJob, announced: Plan) -> list[str]:
 def _report(job: VideoJob, output: OutputFlags, interruption: Interruption) -> int:
     """Say how it ended and return the exit code."""
     if output.json:
-        tell_json(job)
+        write_json(job)
     elif job.status is JobStatus.COMPLETED:
-        tell(f"{job.artifacts[0].path}: {_describe(job)}")
+        write_stdout(f"{job.artifacts[0].path}: {_describe(job)}")
         for other in job.artifacts[1:]:
-            tell(f"{other.path or other.uri}: another {other.kind} of this job")
-        tell(f"{job.record_path}: the record of what was asked, adjusted, sent and delivered")
+            write_stdout(f"{other.path or other.uri}: another {other.kind} of this job")
+        write_stdout(
+            f"{job.record_path}: the record of what was asked, adjusted, sent and delivered"
+        )
         if output.sheet is not None:
-            tell(f"{output.sheet}: the video at a glance")
+            write_stdout(f"{output.sheet}: the video at a glance")
     if job.status is JobStatus.COMPLETED:
         return 0
     if job.error is not None:
-        say(f"error: {in_full(job.error)}{kept(job)}")
+        write_stderr(f"error: {in_full(job.error)}{describe_kept(job)}")
         return exit_code(job.error)
-    say(f"stopped: {_describe(job) if job.artifacts else 'no frames yet'}{kept(job)}")
+    write_stderr(
+        f"stopped: {_describe(job) if job.artifacts else 'no frames yet'}{describe_kept(job)}"
+    )
     return interruption.exit_code
 
 
-def kept(job: VideoJob) -> str:
+def describe_kept(job: VideoJob) -> str:
     """Return where the beginning of a video that broke off is, as the end of a sentence."""
     if not job.artifacts:
         return ""
@@ -150,8 +158,8 @@ def _describe(job: VideoJob) -> str:
     made = f"generated by {job.plan.backend}/{job.plan.model}{seed} in {seconds:.1f} s"
     if video is None:
         return made
-    planned = job.plan.request.num_frames
-    of_all = "" if planned is None or planned == video.frames else f" of {planned}"
+    plan_order = job.plan.request.num_frames
+    of_all = "" if plan_order is None or plan_order == video.frames else f" of {plan_order}"
     size = f"{video.width}x{video.height}"
     return (
         f"{video.frames}{of_all} frames, {video.duration:.2f} s, {size}, {video.fps:g} fps, {made}"

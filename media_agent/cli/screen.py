@@ -12,11 +12,11 @@ _STDOUT, _STDERR = 1, 2
 _kept: list[TextIO] = []  # stdout, while it is kept for this module
 
 
-def keeping_stdout(run: Callable[[], Answer]) -> Answer:
+def guard_stdout(run: Callable[[], Answer]) -> Answer:
     """Run a command; what plugins and libraries print meanwhile goes to stderr, in any thread.
 
     So does what they write without Python, or let a program write. Stdout is for programs that read
-    it: it has what is told here, and nothing else.
+    it: it contains what is written here, and nothing else.
     """
     with _move_stdout() as stream, redirect_stdout(sys.stderr):
         _kept.append(stream)
@@ -54,7 +54,7 @@ def _is_at(number: int, stream: TextIO | None) -> bool:
 
 
 def flush() -> None:
-    """Write out what was told so far."""
+    """Flush what was written to stdout so far."""
     _current_stdout().flush()
 
 
@@ -71,7 +71,7 @@ def one_line(text: object) -> str:
     )
 
 
-def say(text: str) -> None:
+def write_stderr(text: str) -> None:
     """Write one line to stderr."""
     _write(one_line(text), sys.stderr)
 
@@ -81,36 +81,36 @@ def ask(question: str) -> None:
     print(one_line(question), end=" ", file=sys.stderr, flush=True)
 
 
-def tell(text: str) -> None:
+def write_stdout(text: str) -> None:
     """Write one line to stdout."""
-    tell_line(one_line(text))
+    write_raw_line(one_line(text))
 
 
-def tell_line(line: str) -> None:
+def write_raw_line(line: str) -> None:
     """Write a line to stdout with its spaces as they are."""
     _write(line, _current_stdout())
 
 
-def tell_json(data: object, *, indent: int | None = 2) -> None:
+def write_json(data: object, *, indent: int | None = 2) -> None:
     """Write data, or what has a `model_dump`, to stdout as JSON, for programs."""
     dump = getattr(data, "model_dump", None)
     said = json.dumps(data if dump is None else dump(mode="json"), indent=indent)
     print(said, file=_current_stdout())
 
 
-def tell_facts(facts: Iterable[tuple[str, object]]) -> None:
+def write_facts(facts: Iterable[tuple[str, object]]) -> None:
     """Write named facts to stdout, a line each, one below the other."""
     for name, fact in facts:
-        tell_line(f"{name:<9} {one_line(fact)}")
+        write_raw_line(f"{name:<9} {one_line(fact)}")
 
 
-def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def write_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Write columns to stdout, each as wide as its longest cell."""
     cells = [[one_line(cell) for cell in row] for row in (heads, *rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(heads))]
     for row in cells:
         padded = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        tell_line("  ".join(padded).rstrip())
+        write_raw_line("  ".join(padded).rstrip())
 
 
 def shorten(text: str, length: int = 60) -> str:

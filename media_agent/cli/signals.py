@@ -9,7 +9,7 @@ import os
 import signal
 from collections.abc import Awaitable, Callable, Iterator
 
-from media_agent.cli.screen import say
+from media_agent.cli.screen import write_stderr
 from media_agent.client import VideoClient
 from media_agent.errors import MediaAgentError, in_full
 from media_agent_schemas.capabilities import Plan
@@ -34,7 +34,7 @@ class Interruption:
 
 
 @contextlib.contextmanager
-def cancelled_by_signals() -> Iterator[Interruption]:
+def cancel_on_signals() -> Iterator[Interruption]:
     """Turn a signal into the cancellation of the current task."""
     loop = asyncio.get_running_loop()
     task = asyncio.current_task()
@@ -45,7 +45,7 @@ def cancelled_by_signals() -> Iterator[Interruption]:
         if interruption.number is not None:
             os._exit(interruption.exit_code)  # nothing is half-done under a final name
         interruption.number = number
-        say("stopping; the frames so far are kept (press again to stop at once)")
+        write_stderr("stopping; the frames so far are kept (press again to stop at once)")
         if task is not None:
             task.cancel()
 
@@ -53,18 +53,18 @@ def cancelled_by_signals() -> Iterator[Interruption]:
         try:
             await ask()
         except MediaAgentError as error:
-            say(f"cannot finish: {in_full(error)}")
+            write_stderr(f"cannot finish: {in_full(error)}")
             stop(number)
 
-    def received(number: int) -> None:
+    def receive(number: int) -> None:
         if number == signal.SIGINT and interruption.finish is not None and not finishing:
-            say("finishing; the video ends with the next chunk (press again to stop)")
+            write_stderr("finishing; the video ends with the next chunk (press again to stop)")
             finishing.append(loop.create_task(finish(number, interruption.finish)))
         else:
             stop(number)
 
     for number in _SIGNALS:
-        loop.add_signal_handler(number, received, number)
+        loop.add_signal_handler(number, receive, number)
     try:
         yield interruption
     finally:
@@ -75,7 +75,9 @@ def cancelled_by_signals() -> Iterator[Interruption]:
 def let_finish(client: VideoClient, job_id: str, plan: Plan, interruption: Interruption) -> None:
     """Make the first Ctrl-C finish a video without an end; only the second stops it."""
     if plan.request.endless:
-        say("endless mode: Ctrl-C finishes after the next chunk; press it twice to stop at once")
+        write_stderr(
+            "endless mode: Ctrl-C finishes after the next chunk; press it twice to stop at once"
+        )
         interruption.finish = lambda: client.finish(job_id)
     else:
         interruption.finish = None

@@ -47,31 +47,31 @@ class ConfigFile:
         return _lines_of(self.text)
 
 
-def user_file() -> Path:
+def find_user_file() -> Path:
     """Return the user's own settings file, which need not exist."""
     return user_config_path("media-agent") / "config.toml"
 
 
-def project_file(folder: Path | None = None) -> Path | None:
+def find_project_file(folder: Path | None = None) -> Path | None:
     """Return the nearest media-agent.toml in a folder, by default the working one, or above it."""
     folder = Path.cwd() if folder is None else folder
     above = (folder, *folder.parents)
     return next((each / PROJECT_FILE for each in above if (each / PROJECT_FILE).is_file()), None)
 
 
-def files_read(named: Path | None) -> list[Path]:
+def list_files(named: Path | None) -> list[Path]:
     """Return the files that are read if they exist, the strongest first; a named one stands alone.
 
     Raises:
-        ConfigurationError: the project file belongs to somebody else.
+        ConfigurationError: the project file belongs to another user.
     """
     if named is not None:
         return [named.expanduser()]
-    project = project_file()
+    project = find_project_file()
     if project is None:
-        return [user_file()]
+        return [find_user_file()]
     _check_owner(project)
-    return [project, user_file()]
+    return [project, find_user_file()]
 
 
 def read_file(path: Path) -> ConfigFile | None:
@@ -85,7 +85,7 @@ def read_file(path: Path) -> ConfigFile | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        raise ConfigurationError(f"{path} cannot be read: {why_unreadable(error)}") from error
+        raise ConfigurationError(f"{path} cannot be read: {explain_unreadable(error)}") from error
     data = _parse(path, text)
     _anchor(data, path.absolute().parent)
     return ConfigFile(path, text, data)
@@ -110,7 +110,7 @@ def read_text(path: Path, *, largest: int) -> str:
 
     Raises:
         OSError: it cannot be read.
-        ValueError: it is no text, larger, or no file that ends; `why_unreadable` says which.
+        ValueError: it is no text, larger, or no file that ends; `explain_unreadable` says which.
     """
     with open(path, "rb", opener=_open_without_waiting) as file:
         mode = os.fstat(file.fileno()).st_mode
@@ -122,7 +122,7 @@ def read_text(path: Path, *, largest: int) -> str:
     return content.decode("utf-8-sig").replace("\r\n", "\n")
 
 
-def why_unreadable(error: OSError | ValueError) -> str:
+def explain_unreadable(error: OSError | ValueError) -> str:
     """Return in words why `read_text` gave nothing."""
     if isinstance(error, UnicodeDecodeError):
         return "it is not UTF-8 text"
@@ -135,7 +135,7 @@ def _open_without_waiting(path: str, flags: int) -> int:
 
 
 def _is_deep(data: object) -> bool:
-    """Return whether tables and lists lie in each other deeper than anybody writes."""
+    """Return whether tables and lists are nested deeper than any real file."""
     level = [data]
     for _ in range(_DEEPEST):
         level = [
@@ -214,11 +214,11 @@ def _split_statements(text: str) -> Iterator[tuple[int, str, dict[str, Any]]]:
     for number, line in enumerate(text.split("\n"), 1):
         statement += f"{line}\n"
         if number - begin > _MANY_LINES and statement.count("[") != statement.count("]"):
-            continue  # parsing a long list anew with each of its lines would take for ever
+            continue  # parsing a long list again for each of its lines would take too long
         try:
             data = tomllib.loads(statement)
         except tomllib.TOMLDecodeError:
-            continue  # it goes on in the next line
+            continue  # it continues on the next line
         if data:
             yield begin, statement.lstrip(), data
         statement, begin = "", number + 1

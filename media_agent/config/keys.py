@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pydantic import SecretStr
 
 from media_agent.backend.protocol import BackendSpec
-from media_agent.config.file import project_file, user_file
+from media_agent.config.file import find_project_file, find_user_file
 from media_agent.config.stored_keys import StoredKey
 from media_agent.environment import value_of
 
@@ -70,7 +70,7 @@ def describe_missing_key(name: str, spec: BackendSpec | None) -> str:
     ways.append(f"run media-agent keys set {name}")
     if variables:
         ways.append("run media-agent init")
-    file = project_file() or user_file()
+    file = find_project_file() or find_user_file()
     return f"{', '.join(ways)}, or set key_env or key_file under [backends.{name}] in {file}"
 
 

@@ -34,7 +34,7 @@ from pydantic_settings import (
 from pydantic_settings.exceptions import SettingsError
 
 from media_agent.backend.protocol import BackendSettings, BackendSpec
-from media_agent.builtin.program_environment import VariableName, program_environment
+from media_agent.builtin.program_environment import VariableName, build_environment
 from media_agent.concealing import (
     HIDDEN,
     concealed,
@@ -42,7 +42,13 @@ from media_agent.concealing import (
     is_variable_name,
     without_keys,
 )
-from media_agent.config.file import ConfigFile, files_read, read_file, read_text, why_unreadable
+from media_agent.config.file import (
+    ConfigFile,
+    explain_unreadable,
+    list_files,
+    read_file,
+    read_text,
+)
 from media_agent.config.keys import FoundKey, describe_missing_key, find_usual_key
 from media_agent.config.stored_keys import StoredKey, StoredKeys
 from media_agent.environment import value_of, variables
@@ -78,7 +84,7 @@ Dollars = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class BackendSection(Schema):
-    """What one backend is told, under [backends.NAME]; a new NAME with a `kind` is an alias."""
+    """The settings of one backend, [backends.NAME]; a new NAME with a `kind` is an alias."""
 
     kind: str | None = Field(
         default=None, min_length=1, description="Backend to use; default: the one called NAME."
@@ -104,10 +110,10 @@ class BackendSection(Schema):
     @property
     def names_key(self) -> bool:
         """Whether it says which key to use."""
-        return not (self.key is self.key_env is self.key_file is None)
+        return any(each is not None for each in (self.key, self.key_env, self.key_file))
 
     def key_problem(self) -> str | None:
-        """Return why `key_env` gives no key; None: it does, or nobody looks there."""
+        """Return why `key_env` gives no key; None: it does, or it is not used."""
         if self.key is not None or self.key_env is None:
             return None
         if value_of(self.key_env) is not None:
@@ -209,7 +215,7 @@ class Settings(BaseSettings):
 
     @property
     def ledger_path(self) -> Path:
-        """Where the ledger of the data folder lies."""
+        """The path of the ledger in the data folder."""
         return self.data_dir / "ledger.sqlite"
 
     def find_key(self, name: str, spec: BackendSpec | None = None) -> FoundKey:
@@ -248,7 +254,7 @@ class Settings(BaseSettings):
             folder=section.folder,
             threads=self.threads,
             secrets=secrets,
-            environment=self.program_environment,
+            environment=self.build_environment,
         )
 
     def shown(self) -> dict[str, JsonValue]:
@@ -270,7 +276,7 @@ class Settings(BaseSettings):
 
     def _collect_secrets(self) -> Iterator[str]:
         for name, section in self.backends.items():
-            with suppress(ConfigurationError):  # whoever uses that section is told
+            with suppress(ConfigurationError):  # reported when that section is used
                 key = section.find_key()
                 yield from () if key is None else [key.get_secret_value()]
             yield from hidden_values(section.options, ("backends", name, "options"))
@@ -279,10 +285,10 @@ class Settings(BaseSettings):
     def _stored_keys(self) -> Mapping[str, StoredKey]:
         return StoredKeys().read()
 
-    def program_environment(self, named: Iterable[str] = ()) -> dict[str, str]:
+    def build_environment(self, named: Iterable[str] = ()) -> dict[str, str]:
         """Return the environment of a program: harmless variables, and those that are named."""
         keys = {each.key_env for each in self.backends.values() if each.key_env is not None}
-        return program_environment(variables(), named=named, keys=keys)
+        return build_environment(variables(), named=named, keys=keys)
 
     def base_url(self, name: str) -> str | None:
         """Return where a backend is, None if it is at its usual address."""
@@ -373,7 +379,7 @@ def load_settings(**arguments: Any) -> Settings:
         ) from None
 
 
-def unknown_variables() -> list[tuple[str, str | None]]:
+def find_unknown_variables() -> list[tuple[str, str | None]]:
     """Return variables that begin like ours and set nothing, each with the name it may mean."""
     known = [PREFIX + name.upper() for name in Settings.model_fields]
     return [
@@ -384,7 +390,7 @@ def unknown_variables() -> list[tuple[str, str | None]]:
 
 
 def _read_files(named: object) -> list[ConfigFile]:
-    paths = files_read(None if named is None else Path(str(named)))
+    paths = list_files(None if named is None else Path(str(named)))
     return [file for file in map(read_file, paths) if file is not None]
 
 
@@ -395,13 +401,13 @@ def _read_key(path: Path) -> SecretStr:
         key = read_text(path, largest=_LARGEST_KEY).strip()
     except (OSError, ValueError) as error:
         raise ConfigurationError(
-            f"the key file {shown} cannot be read: {why_unreadable(error)}",
-            hint="put the key there, nothing else",
+            f"the key file {shown} cannot be read: {explain_unreadable(error)}",
+            hint="the file must contain the key and nothing else",
         ) from None
     if not key:
         raise ConfigurationError(f"the key file {shown} is empty", hint="put the key there")
     if is_open_to_others(path):
-        _LOGGER.warning("others can read the key file %s: chmod 600 it", shown)
+        _LOGGER.warning("the key file %s is readable by other users; run chmod 600 on it", shown)
     return SecretStr(key)
 
 

@@ -1,4 +1,4 @@
-"""The keys that `media-agent keys set` stores in the user's configuration folder, for one's eyes."""
+"""The keys that `media-agent keys set` stores in the user's configuration folder, private."""
 
 import logging
 from collections.abc import Iterator, Mapping
@@ -8,7 +8,7 @@ from pathlib import Path
 from platformdirs import user_config_path
 from pydantic import ConfigDict, Field, ValidationError
 
-from media_agent.errors import ConfigurationError, InvalidRequestError, StorageError
+from media_agent.errors import ConfigurationError, InvalidRequestError
 from media_agent.storage.files import is_open_to_others, storage_errors, write_atomically
 from media_agent_schemas.base import Schema
 
@@ -28,7 +28,7 @@ class StoredKey(Schema):
 class _File(Schema):
     model_config = ConfigDict(hide_input_in_errors=True)
 
-    keys: dict[str, StoredKey] = {}
+    keys: dict[str, StoredKey] = Field(default={})
 
 
 class StoredKeys:

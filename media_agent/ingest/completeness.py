@@ -1,11 +1,11 @@
-"""Whether a video is all there, judged by what the file itself says of its own parts."""
+"""Whether a video file is complete, judged by what the file states about its own parts."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from media_agent.errors import StorageError
-from media_agent.video.boxes import SMALLEST, Box, boxes_in
-from media_agent.video.codec import opened
+from media_agent.video.boxes import SMALLEST, Box, read_boxes
+from media_agent.video.codec import open_video
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -27,7 +27,7 @@ def is_video(head: bytes) -> bool:
 
 
 def check_whole(path: Path) -> None:
-    """Look for what a video says of itself and is not in the file.
+    """Look for parts that a video file mentions but does not contain.
 
     Raises:
         StorageError: something is missing, or it is no video; in words.
@@ -43,7 +43,7 @@ def check_whole(path: Path) -> None:
             flaw = _find_mp4_flaw(file, size)
     if flaw is not None:
         raise StorageError(f"the video is cut off: {flaw}")
-    with opened(path) as video:
+    with open_video(path) as video:
         _check_index(video, size)
         _check_end(video)
 
@@ -51,7 +51,7 @@ def check_whole(path: Path) -> None:
 def _find_mp4_flaw(file: BinaryIO, size: int) -> str | None:
     """Say which box of an MP4 ends behind the end of the file, or is missing."""
     last, place, in_fragments = b"", 0, False
-    for box in boxes_in(file, 0, size):
+    for box in read_boxes(file, 0, size):
         if box.kind not in _BOXES:  # some files have an odd tail
             break
         if box.end > size:
@@ -62,7 +62,7 @@ def _find_mp4_flaw(file: BinaryIO, size: int) -> str | None:
     if last == b"moof":
         return "the frames of its last fragment are missing"
     if in_fragments and 0 < size - place < SMALLEST:
-        return "its last part has no more than a beginning"
+        return "its last part is incomplete"
     return None
 
 
@@ -94,7 +94,7 @@ def _find_webm_flaw(file: BinaryIO, size: int) -> str | None:
 
 
 def _find_overrun(what: str, end: int, size: int) -> str | None:
-    return f"{what} ends {end - size} bytes behind the end of the file" if end > size else None
+    return f"{what} ends {end - size} bytes after the end of the file" if end > size else None
 
 
 def _read_kind(file: BinaryIO) -> bytes:
@@ -122,7 +122,7 @@ def _check_index(video: "InputContainer", size: int) -> None:
         ends = (entry.pos + entry.size for entry in entries)
         missing = sum(1 for end in ends if end > size)
         if missing:
-            what = "frames" if stream.type == "video" else "pieces of its sound"
+            what = "frames" if stream.type == "video" else "audio packets"
             raise StorageError(
                 f"the video is cut off: {missing} of the {len(entries)} {what} that its index "
                 "names are not in it"

@@ -1,4 +1,4 @@
-"""The files that go into a video: looked at before anything is kept, and told apart for ever.
+"""The input files of a video: checked before anything is stored, and identified by digest.
 
 What went in is known by the bytes that were read then. A file that is gone or another one by the
 time the video is there changes nothing in what the record says.
@@ -25,7 +25,7 @@ def digests_of(inputs: Iterable[MediaInput]) -> dict[str, str]:
     }
 
 
-def digest_in(medium: MediaInput, digests: Mapping[str, str]) -> str | None:
+def find_digest(medium: MediaInput, digests: Mapping[str, str]) -> str | None:
     """Return the digest of what went in; None: it was never read here."""
     if medium.data is not None:
         return hashlib.sha256(medium.data).hexdigest()

@@ -1,4 +1,4 @@
-"""Brings a finished video here, whoever asks for it: streamed, bounded, and judged by its bytes.
+"""Downloads a finished video: streamed, bounded, and judged by its bytes.
 
 What a provider has just promised may not be there at once, may be a page under the label of a
 video, or may break off: it is asked for again for 45 seconds, until a whole video comes.
@@ -16,7 +16,7 @@ from pathlib import Path
 import httpx
 
 from media_agent.errors import MediaAgentError, StorageError, VideoNotFetchedError
-from media_agent.ingest.inline import inline_video
+from media_agent.ingest.inline import read_inline_video
 from media_agent.storage.addresses import is_followed, parsed_address, resolved
 from media_agent.storage.files import storage_errors, written_aside
 from media_agent.storage.network import (
@@ -34,7 +34,7 @@ from media_agent.video.codec import LARGEST_VIDEO
 
 LARGEST_REPLY = 2**16  # bytes of an answer that is no video
 _PAUSES = (1.0, 2.0, 4.0, 8.0, 14.0, 14.0)  # seconds; a file may appear after its address
-_LONGEST_PAUSE = 120.0  # seconds, whatever the server wishes
+_LONGEST_PAUSE = 120.0  # seconds, whatever the server asks for
 _REDIRECTS = 5
 _STALL_SECONDS = 60.0  # without a byte
 _LEAST_RATE = 1000  # bytes a second, over that time
@@ -73,7 +73,7 @@ async def fetch(
 
     `named_by` is the address whose answer named this one, where it is known: a relative one is
     relative to it, and only one of an own network may name another there. `size_bytes` is what was
-    announced. A video that stays cut off is kept beside `path`, named "cut".
+    announced. A video that stays cut off is kept next to `path`, named "cut".
 
     Raises:
         VideoNotFetchedError: it is gone, too large, no video, cut off, or at a forbidden address.
@@ -82,7 +82,7 @@ async def fetch(
         MediaAgentError: what `refusal` says.
     """
     attempts = _Attempts(path, named_by, headers, refusal, size_bytes, max_bytes, transport, clock)
-    return await attempts.first_whole(uri, sleep)
+    return await attempts.fetch_first_whole(uri, sleep)
 
 
 class _NotYetError(Exception):
@@ -107,20 +107,22 @@ class _Attempts:
     kept: str | None = field(default=None, init=False)
     """Where a video is that was cut off, in words."""
 
-    async def first_whole(self, uri: str, sleep: Callable[[float], Awaitable[None]]) -> Fetched:
-        content = inline_video(uri, self.max_bytes)
+    async def fetch_first_whole(
+        self, uri: str, sleep: Callable[[float], Awaitable[None]]
+    ) -> Fetched:
+        content = read_inline_video(uri, self.max_bytes)
         if content is not None:
             return await self._take_inline(content)
         target = _check_url(uri, self.named_by)
         trouble: MediaAgentError | None = None
-        wish = 0.0
+        requested = 0.0
         for pause in (0.0, *_PAUSES):
             if trouble is not None:
-                await sleep(max(pause, min(wish, _LONGEST_PAUSE)))
+                await sleep(max(pause, min(requested, _LONGEST_PAUSE)))
             try:
                 return await self._try_once(target)
             except _NotYetError as error:
-                trouble, wish = error.error, error.wait
+                trouble, requested = error.error, error.wait
         assert trouble is not None
         raise self._add_kept(trouble)
 
@@ -186,11 +188,11 @@ class _Attempts:
         )
         if response.status_code in _FINAL:
             raise error
-        wish = retry_after_seconds(response.headers.get("retry-after"), time.time())
-        raise _NotYetError(error, wish or 0.0)
+        requested = retry_after_seconds(response.headers.get("retry-after"), time.time())
+        raise _NotYetError(error, requested or 0.0)
 
     async def _store(self, pieces: AsyncIterator[bytes], host: str, label: str) -> Fetched:
-        """Write what comes beside its place, look at it, and move it there when it is whole."""
+        """Write to a temporary file, check it, and move it into place when it is complete."""
         with storage_errors(str(self.path)):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with written_aside(self.path) as aside:
@@ -224,7 +226,8 @@ class _Attempts:
                 came += len(piece)
                 if (seconds := self.clock() - since) >= _STALL_SECONDS:
                     if came < _LEAST_RATE * seconds:
-                        said = f"the video at {host} comes at {came / seconds:.3g} bytes a second"
+                        rate = f"{came / seconds:.3g} bytes per second"
+                        said = f"the video at {host} arrives at only {rate}"
                         raise _NotYetError(VideoNotFetchedError(said))
                     since, came = self.clock(), 0
             return file.tell(), digest.hexdigest()
@@ -236,26 +239,28 @@ class _Attempts:
         with aside.open("rb") as file:
             head = file.read(HEAD)
         if not is_video(head):
-            what = "nothing" if not head else "no video"
-            return f"what {host} gave as its video is {what} (it says {label})"
+            what = "nothing" if not head else "other data"
+            return f"{host} sent {what} instead of a video (Content-Type: {label})"
         try:
             check_whole(aside)
         except StorageError as error:
             self._keep(aside)
-            return f"the video at {host} did not come whole: {error.message}"
+            return f"the video at {host} is incomplete: {error.message}"
         if self.size_bytes is not None and size < self.size_bytes:
             self._keep(aside)
-            return f"the video at {host} is cut off: {size} of {self.size_bytes} bytes came"
+            return (
+                f"the video at {host} is cut off: {size} of {self.size_bytes} bytes were received"
+            )
         return None
 
     def _keep(self, aside: Path) -> None:
-        """Put a video that is cut off beside its place, unless more of it lies there."""
+        """Keep a video that is cut off next to its place, unless a longer one is there already."""
         came = aside.stat().st_size
         if not came:
             return
         if not self._cut.exists() or self._cut.stat().st_size <= came:
             aside.replace(self._cut)
-        self.kept = f"what came of it is in {self._cut}"
+        self.kept = f"the bytes received are in {self._cut}"
 
     @property
     def _cut(self) -> Path:
@@ -278,7 +283,7 @@ def _read_label(response: httpx.Response) -> str:
 
 
 def _translate(error: Exception, known: MediaAgentError | None, host: str) -> Exception:
-    """Return what trouble of the network means: at once said, or worth asking again."""
+    """Translate a network error: final, or worth another attempt."""
     if known is not None and not known.retryable:
         return known
     said = known.message if known is not None else reason_of(error)

@@ -34,7 +34,7 @@ class HostileError(Exception):
 
 
 class Part(NamedTuple):
-    """A chunk or segment of a file: its kind, and where its content lies."""
+    """A chunk or segment of a file: its kind, and where its content is."""
 
     kind: bytes
     place: int
@@ -68,7 +68,7 @@ def content_of(file: BinaryIO, part: Part, most: int = _LARGEST_SMALL) -> bytes:
     return file.read(min(part.size, most))
 
 
-def harmless(file: BinaryIO) -> BinaryIO:
+def strip_png(file: BinaryIO) -> BinaryIO:
     """Return the same file, a PNG without all that makes no pixels; nothing is copied.
 
     Raises:
@@ -91,7 +91,9 @@ def _check_beside(parts: Iterable[Part]) -> None:
     """Refuse a JPEG or WebP most of which is profiles, comments and the like."""
     beside = sum(part.size for part in parts if _BESIDE.fullmatch(part.kind) is not None)
     if beside > _MOST_BESIDE:
-        raise HostileError(f"it carries more than {_MOST_BESIDE >> 20} MiB beside its pixels")
+        raise HostileError(
+            f"it carries more than {_MOST_BESIDE >> 20} MiB in addition to its pixels"
+        )
 
 
 def _check_scans(file: BinaryIO, segments: Sequence[Part]) -> None:
@@ -113,7 +115,7 @@ def _makes_pixels(part: Part) -> bool:
 
 
 def _check_unpacked(file: BinaryIO, parts: Iterable[Part]) -> None:
-    """Unpack the pixels piece by piece; a decoder would go on long after the last row."""
+    """Unpack the pixels piece by piece; a decoder would continue long after the last row."""
     unpacking, left = zlib.decompressobj(), 0
     most = 0
     for part in parts:

@@ -16,7 +16,7 @@ def is_inline(uri: str) -> bool:
     return uri[:5].lower() == "data:" or _BASE64.fullmatch(uri) is not None
 
 
-def inline_video(uri: str, max_bytes: int = LARGEST_VIDEO) -> bytes | None:
+def read_inline_video(uri: str, max_bytes: int = LARGEST_VIDEO) -> bytes | None:
     """Return the bytes of a video that stands where its address was due; None: it is an address.
 
     Raises:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import BinaryIO, Literal
 
 from media_agent.ingest.file_parts import content_of, parts_of
-from media_agent.video.boxes import Box, boxes_in
+from media_agent.video.boxes import Box, read_boxes
 
 _MIRRORED = (2, 4, 5, 7)  # of the orientations of EXIF
 _ORIENTATION = 0x112
@@ -17,7 +17,7 @@ _EXIF = (b"\xe1", b"eXIf", b"EXIF")  # in a JPEG, PNG, WebP
 _MOST_BOXES = 10_000
 
 
-def filters_for(rotation: int, is_mirrored: bool) -> list[str]:
+def choose_filters(rotation: int, is_mirrored: bool) -> list[str]:
     """Return the filters that turn a frame upright, from its `rotation` in degrees."""
     angle = math.radians(-rotation)
     a, b = round(math.cos(angle)), round(math.sin(angle))  # right: a x + c y, down: b x + d y
@@ -82,13 +82,13 @@ def _read_signs(file: BinaryIO) -> Iterator[tuple[int | None, int]]:
 
 def _find_headers(file: BinaryIO) -> Iterator[Box]:
     """Yield the headers of the video and of its tracks."""
-    levels = [boxes_in(file, 0, file.seek(0, 2))]
+    levels = [read_boxes(file, 0, file.seek(0, 2))]
     for _ in range(_MOST_BOXES):
         while (box := next(levels[-1], None)) is None:
             levels.pop()
             if not levels:
                 return
         if box.kind in (b"moov", b"trak"):
-            levels.append(boxes_in(file, box.content, box.end))
+            levels.append(read_boxes(file, box.content, box.end))
         elif box.kind in (b"mvhd", b"tkhd"):
             yield box

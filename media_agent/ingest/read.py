@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from media_agent.errors import InvalidRequestError
 from media_agent.ingest.reshape import Fit as Fit
 from media_agent.ingest.reshape import Shaper, Tell
-from media_agent.ingest.source import MOST_DECODED, Medium, Source, opened_medium
+from media_agent.ingest.source import MOST_DECODED, Medium, Source, open_medium
 from media_agent.ingest.source import open_ordinary as open_ordinary
-from media_agent.video.codec import frame_rate
+from media_agent.video.codec import to_frame_rate
 from media_agent_schemas.media import Size
 
 if TYPE_CHECKING:
@@ -43,10 +43,10 @@ def read_image(
     Raises:
         InvalidRequestError: no PNG, JPEG or WebP image, damaged, or too large.
     """
-    with opened_medium(source, "image") as medium:
+    with open_medium(source, "image") as medium:
         for image in medium.decode():
             return _make_shaper(medium, size, fit, tell)(image)
-        raise medium.given.unusable("it holds no image")
+        raise medium.given.unusable_error("it holds no image")
 
 
 def read_end(
@@ -77,7 +77,7 @@ def read_end(
     import numpy as np
 
     _check_count(frames)
-    rate = None if fps is None else frame_rate(fps)
+    rate = None if fps is None else to_frame_rate(fps)
     medium, end = _end_of(source, frames, rate, most_decoded, tell)
     if rate is not None:
         _say_rate(medium, rate, tell)
@@ -103,13 +103,15 @@ def read_all(
         InvalidRequestError: this is no video, or it is damaged or too large.
     """
     _check_count(limit)
-    with opened_medium(source, "video") as medium:
+    with open_medium(source, "video") as medium:
         shape = _make_shaper(medium, size, fit, tell)
         shown: VideoFrame | None = None
         images = medium.decode()
         if fps is not None:
-            _say_rate(medium, frame_rate(fps), tell)
-            images = _repeat_at_rate(_add_times(images, medium.rate), medium.rate, frame_rate(fps))
+            _say_rate(medium, to_frame_rate(fps), tell)
+            images = _repeat_at_rate(
+                _add_times(images, medium.rate), medium.rate, to_frame_rate(fps)
+            )
         for count, image in enumerate(images):
             if count == limit:
                 if tell is not None:
@@ -119,7 +121,7 @@ def read_all(
                 pixels, shown = shape(image), image
             yield pixels
         if shown is None:
-            raise medium.given.unusable("it holds no frames")
+            raise medium.given.unusable_error("it holds no frames")
 
 
 def check_video(source: Source, name: str | None = None) -> None:
@@ -128,10 +130,10 @@ def check_video(source: Source, name: str | None = None) -> None:
     Raises:
         InvalidRequestError: this is no video, or it is damaged, cut off, or too large.
     """
-    with opened_medium(source, "video", name) as medium:
+    with open_medium(source, "video", name) as medium:
         if next(medium.decode(), None) is None:
-            raise medium.given.unusable("it holds no frames")
-    with opened_medium(source, "video", name) as medium:
+            raise medium.given.unusable_error("it holds no frames")
+    with open_medium(source, "video", name) as medium:
         medium.check_whole()
 
 
@@ -141,40 +143,40 @@ def check_image(source: Source, name: str | None = None) -> None:
     Raises:
         InvalidRequestError: no PNG, JPEG or WebP image, damaged, or too large.
     """
-    with opened_medium(source, "image", name) as medium:
+    with open_medium(source, "image", name) as medium:
         if next(medium.decode(), None) is None:
-            raise medium.given.unusable("it holds no image")
+            raise medium.given.unusable_error("it holds no image")
 
 
-def video_seconds(source: Source) -> float | None:
+def read_video_seconds(source: Source) -> float | None:
     """Return the length that a video claims to have, None where it does not say.
 
     Raises:
         InvalidRequestError: this is no video, or it is damaged or too large.
     """
-    with opened_medium(source, "video") as medium:
-        return float(medium.extent()[1]) or None
+    with open_medium(source, "video") as medium:
+        return float(medium.read_extent()[1]) or None
 
 
-def last_image(path: Path) -> "VideoFrame":
+def read_last_image(path: Path) -> "VideoFrame":
     """Return the last frame of a video, upright, in rgb24; this needs no numpy.
 
     Raises:
         InvalidRequestError: this is no video, or it is damaged or too large.
     """
     medium, end = _end_of(path, 1, None, MOST_DECODED)
-    return _make_shaper(medium, None, "crop", None).shaped(end[-1].image)
+    return _make_shaper(medium, None, "crop", None).reshape(end[-1].image)
 
 
 def _check_count(frames: int) -> None:
     if frames < 1:
-        raise InvalidRequestError(f"{frames} frames were asked; ask for at least one")
+        raise InvalidRequestError(f"{frames} frames were requested; request at least one")
 
 
 def _say_rate(medium: Medium, rate: Fraction, tell: Tell | None) -> None:
     if tell is not None and abs(medium.rate / rate - 1) > 0.01:
         own, wanted = float(medium.rate), float(rate)
-        tell(f"{medium.given.name}: {own:g} frames a second, taken at {wanted:g}")
+        tell(f"{medium.given.name}: {own:g} frames per second, resampled to {wanted:g}")
 
 
 class _Timed(NamedTuple):
@@ -201,9 +203,9 @@ def _end_of(
 
     back: Fraction | None = None  # seconds before the end
     while True:
-        with opened_medium(source, "video") as medium:
+        with open_medium(source, "video") as medium:
             back = 2 * frames / (rate or medium.rate) if back is None else 4 * back
-            is_whole = back >= medium.extent()[1]
+            is_whole = back >= medium.read_extent()[1]
             try:
                 if is_whole:
                     end = _keep_end(medium, medium.decode(most), frames, rate)
@@ -223,10 +225,10 @@ def _end_of(
 def _check_end(medium: Medium, end: list[_Timed], tell: Tell | None) -> None:
     """Refuse what is damaged, and tell of a video that ends before it should."""
     if not end:
-        raise medium.given.unusable("it holds no frames")
+        raise medium.given.unusable_error("it holds no frames")
     if any(each.image.is_corrupt for each in end):
-        raise medium.given.unusable("its end is damaged", "cut the damaged end off")
-    start, length = medium.extent()
+        raise medium.given.unusable_error("its end is damaged", "cut the damaged end off")
+    start, length = medium.read_extent()
     seconds = end[-1].time + 1 / medium.rate - start
     if tell is not None and length - seconds > 1:
         said = f"{medium.given.name} claims {float(length):g} s and ends after {float(seconds):g} s"
@@ -234,7 +236,7 @@ def _check_end(medium: Medium, end: list[_Timed], tell: Tell | None) -> None:
 
 
 def _is_broken(image: "VideoFrame") -> bool:
-    """Whether a frame may lack what came before the place where decoding began."""
+    """Whether a frame may be missing what came before the place where decoding started."""
     return image.is_corrupt or not image.key_frame
 
 
@@ -251,7 +253,7 @@ def _keep_end(
                 kept.popleft()
         kept.append(each)
         if len(kept) * sum(plane.buffer_size for plane in each.image.planes) > _MOST_HELD:
-            raise medium.given.unusable(
+            raise medium.given.unusable_error(
                 f"its last {len(kept)} frames take more than {_MOST_HELD >> 30} GiB",
                 "shrink it, or ask for fewer frames",
             )

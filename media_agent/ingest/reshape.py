@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from typing import TYPE_CHECKING, Literal, cast
 
-from media_agent.ingest.orientation import filters_for
+from media_agent.ingest.orientation import choose_filters
 from media_agent_schemas.media import Size
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ _SCALING = "flags=lanczos+accurate_rnd+full_chroma_int+full_chroma_inp"
 
 
 class Shaper:
-    """Shapes the frames of one image or video; sets its filters up anew where these change."""
+    """Shapes the frames of one image or video; sets its filters up again where these change."""
 
     def __init__(
         self,
@@ -42,12 +42,12 @@ class Shaper:
 
     def __call__(self, image: "VideoFrame") -> "Frames":
         """Return the frame (uint8, H W 3)."""
-        return cast("Frames", self.shaped(image).to_ndarray(format="rgb24"))
+        return cast("Frames", self.reshape(image).to_ndarray(format="rgb24"))
 
-    def shaped(self, image: "VideoFrame") -> "VideoFrame":
+    def reshape(self, image: "VideoFrame") -> "VideoFrame":
         """Return the frame in rgb24; unlike its pixels, it needs no numpy."""
         if self._turn is None:
-            self._turn = filters_for(image.rotation, self._is_mirrored)
+            self._turn = choose_filters(image.rotation, self._is_mirrored)
             self._say(image)
         kind = (image.format.name, image.width, image.height)
         made_for = (*kind, image.colorspace, image.color_range, image.color_trc)

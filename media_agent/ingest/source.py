@@ -1,7 +1,7 @@
 """Opens images and videos that come from outside, and says what is wrong with one. Uses PyAV.
 
 What a file claims is not believed. It is read as a nameless stream, so that its name decides
-nothing, and whatever it refers to (the pieces of a playlist, a video that lies elsewhere) stays
+nothing, and whatever it refers to (the entries of a playlist, a video stored elsewhere) stays
 closed.
 """
 
@@ -16,7 +16,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, cast
 
 from media_agent.errors import InvalidRequestError
-from media_agent.ingest.file_parts import PNG, HostileError, harmless
+from media_agent.ingest.file_parts import PNG, HostileError, strip_png
 from media_agent.ingest.orientation import is_mirrored
 from media_agent.storage.files import ordinary_file
 from media_agent.video.codec import open_input, rate_of
@@ -54,12 +54,12 @@ _STARTS = (
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What somebody gave, as messages name it."""
+    """What the caller gave, as messages name it."""
 
     name: str
     kind: Kind
 
-    def unusable(self, reason: str, hint: str | None = None) -> InvalidRequestError:
+    def unusable_error(self, reason: str, hint: str | None = None) -> InvalidRequestError:
         """Return the error that says why it cannot be used, and what to do."""
         return InvalidRequestError(
             f"{self.name} cannot be used: {reason}", hint=hint or _HINTS[self.kind]
@@ -72,7 +72,7 @@ class Given:
             InvalidRequestError: there are more than `MOST_PIXELS`.
         """
         if width * height > MOST_PIXELS:
-            raise self.unusable(
+            raise self.unusable_error(
                 f"{width}x{height} are more than {MOST_PIXELS // 1_000_000} million pixels",
                 "shrink it",
             )
@@ -90,7 +90,7 @@ class Medium:
     aspect: Fraction
     """Width of a pixel by its height."""
     is_mirrored: bool
-    """Whether its frames are mirror images, besides the rotation that each of them tells."""
+    """Whether its frames are mirrored, in addition to the rotation that each of them states."""
 
     def decode(self, most: int = MOST_DECODED) -> Iterator["VideoFrame"]:
         """Yield the frames up to the end of the file.
@@ -103,7 +103,7 @@ class Medium:
             self.given.check_pixels(image.width, image.height)
             left -= max(image.width * image.height, _LEAST_COUNTED)
             if left < 0:
-                raise self.given.unusable(
+                raise self.given.unusable_error(
                     "it takes too long to reach the frames wanted",
                     "cut out what is wanted: ffmpeg -sseof -10 -i VIDEO -c copy end.mp4",
                 )
@@ -124,7 +124,7 @@ class Medium:
         packets, end = 0, Fraction(0)
         for packet in self.container.demux():
             if packet.is_corrupt:
-                raise self.given.unusable("it is damaged or cut off")
+                raise self.given.unusable_error("it is damaged or cut off")
             packets += packet.stream_index == self.stream.index and packet.size > 0
             if packet.pts is not None and packet.time_base is not None:
                 end = max(end, (packet.pts + (packet.duration or 0)) * packet.time_base)
@@ -136,15 +136,15 @@ class Medium:
         if packets < len(self.stream.index_entries) or (
             missing > 1 and missing > length * _MOST_MISSING
         ):
-            raise self.given.unusable("it is cut off: it announces more than it holds")
+            raise self.given.unusable_error("it is cut off: it announces more than it holds")
 
     def seek_before_end(self, seconds: Fraction) -> None:
         """Go to about that long before the end; the next frames may be broken ones."""
-        start, length = self.extent()
+        start, length = self.read_extent()
         place = int((start + length - seconds) / (self.stream.time_base or 1))
         self.container.seek(place, stream=self.stream, backward=True)
 
-    def extent(self) -> tuple[Fraction, Fraction]:
+    def read_extent(self) -> tuple[Fraction, Fraction]:
         """Return its start and its length in seconds, as it claims; 0 where it does not say."""
         stream, container = self.stream, self.container
         if stream.time_base is not None and stream.duration is not None:
@@ -154,7 +154,7 @@ class Medium:
 
 
 @contextmanager
-def opened_medium(source: Source, kind: Kind, name: str | None = None) -> Iterator[Medium]:
+def open_medium(source: Source, kind: Kind, name: str | None = None) -> Iterator[Medium]:
     """Open an image or a video; whatever is wrong with it, then or later, is one clear error.
 
     Args:
@@ -172,14 +172,14 @@ def opened_medium(source: Source, kind: Kind, name: str | None = None) -> Iterat
         head = file.read(_HEAD)
         size = file.seek(0, io.SEEK_END)
         if not size:
-            raise given.unusable("it is empty")
+            raise given.unusable_error("it is empty")
         if kind == "image" and size > _LARGEST_IMAGE:
-            raise given.unusable(f"it has more than {_LARGEST_IMAGE >> 20} MiB", "shrink it")
+            raise given.unusable_error(f"it has more than {_LARGEST_IMAGE >> 20} MiB", "shrink it")
         capabilities = {"max_pixels": str(MOST_PIXELS)}
         if kind == "image":
             capabilities["err_detect"] = "explode"  # half a JPEG would pass else
         try:
-            with _open_container(harmless(file), capabilities) as container:
+            with _open_container(strip_png(file), capabilities) as container:
                 stream = _stream_of(container, given, head)
                 stream.codec_context.options = capabilities
                 aspect = stream.sample_aspect_ratio or Fraction(1)
@@ -189,13 +189,13 @@ def opened_medium(source: Source, kind: Kind, name: str | None = None) -> Iterat
                 yield Medium(given, container, stream, rate_of(stream), aspect, mirrored)
         except av.error.FFmpegError as error:
             reason = f"it is damaged or cut off, or of no known kind ({error.strerror})"
-            raise given.unusable(_name_kind(head) or reason) from error
+            raise given.unusable_error(_name_kind(head) or reason) from error
         except HostileError as error:
-            raise given.unusable(str(error), "open it and save it again") from error
+            raise given.unusable_error(str(error), "open it and save it again") from error
 
 
 def open_ordinary(path: Path, name: str) -> BinaryIO:
-    """Open a file to read it; nothing else, and without waiting for whoever writes a pipe.
+    """Open a file to read it; nothing else, and without waiting for the writer of a pipe.
 
     Args:
         path: The file.
@@ -209,10 +209,10 @@ def open_ordinary(path: Path, name: str) -> BinaryIO:
     try:
         return ordinary_file(path)
     except FileNotFoundError as error:
-        raise given.unusable("no such file", "check its path") from error
+        raise given.unusable_error("no such file", "check its path") from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise given.unusable(reason, "check its path and its permissions") from error
+        raise given.unusable_error(reason, "check its path and its permissions") from error
 
 
 def _open_container(file: BinaryIO, capabilities: dict[str, str]) -> "InputContainer":
@@ -230,7 +230,7 @@ def _strip_packet(packet: "Packet[VideoStream]") -> "Packet[VideoStream]":
     """
     import av
 
-    cleaned: Any = av.Packet(harmless(io.BytesIO(bytes(packet))).read())
+    cleaned: Any = av.Packet(strip_png(io.BytesIO(bytes(packet))).read())
     cleaned.pts, cleaned.dts, cleaned.time_base = packet.pts, packet.dts, packet.time_base
     cleaned.duration, cleaned.stream = packet.duration, packet.stream
     return cast("Packet[VideoStream]", cleaned)
@@ -245,7 +245,7 @@ def _name_of(source: Source, kind: Kind) -> str:
 def _open_file(source: Source, given: Given) -> BinaryIO:
     if isinstance(source, MediaInput):
         if source.url is not None:
-            raise given.unusable("it is an address", "download it, and give the file")
+            raise given.unusable_error("it is an address", "download it, and give the file")
         source = source.data if source.data is not None else Path(str(source.path)).expanduser()
     if isinstance(source, bytes):
         return io.BytesIO(source)
@@ -256,28 +256,28 @@ def _stream_of(container: "InputContainer", given: Given, head: bytes) -> "Video
     from av.stream import Disposition
 
     if _is_animated_webp(head):  # newer versions of FFmpeg read it, older ones do not
-        raise given.unusable(str(_name_kind(head)))
+        raise given.unusable_error(str(_name_kind(head)))
     covers = Disposition.attached_pic  # of a record; no video
     moving = [each for each in container.streams.video if not each.disposition & covers]
     is_image = container.format.name.endswith("_pipe")
     if given.kind == "video" and is_image:
         what = _name_kind(head)
         hint = "give it as the first frame" if what is None else None
-        raise given.unusable(what or "it is an image", hint)
+        raise given.unusable_error(what or "it is an image", hint)
     if not moving:
         has_sound = bool(container.streams.audio)
-        raise given.unusable(
-            _name_kind(head) or ("it is sound" if has_sound else "it has no video")
+        raise given.unusable_error(
+            _name_kind(head) or ("it is an audio file" if has_sound else "it has no video")
         )
     if given.kind == "image" and container.format.name not in _IMAGES:
         other = "another kind of image" if is_image else "a video"
-        raise given.unusable(_name_kind(head) or f"it is {other} ({container.format.name})")
+        raise given.unusable_error(_name_kind(head) or f"it is {other} ({container.format.name})")
     context = moving[0].codec_context
     given.check_pixels(context.width, context.height)
     if not context.width:
         most = MOST_PIXELS // 1_000_000
         said = f"it is damaged, or has more than {most} million pixels"
-        raise given.unusable(said, "shrink it if it is that large")
+        raise given.unusable_error(said, "shrink it if it is that large")
     return moving[0]
 
 

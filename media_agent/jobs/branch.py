@@ -12,7 +12,7 @@ from media_agent.errors import (
 from media_agent.jobs.branch_state import check_origin, chunks_of, whole_chunks
 from media_agent.jobs.options import BranchOptions
 from media_agent.ledger.ledger import Ledger
-from media_agent.negotiation.durations import usual_seconds
+from media_agent.negotiation.durations import choose_seconds
 from media_agent.provenance.record import shots_of
 from media_agent.validation import in_words
 from media_agent_schemas.capabilities import Capabilities, Origin, Plan
@@ -114,7 +114,7 @@ def branched(
         Shot(prompt=shot.prompt_sent, duration=(shot.end or 0.0) - shot.start)
         for shot in shots_of(job, store.events.read(job.id), origin.frames)
     ]
-    usual = usual_seconds(capabilities)
+    usual = choose_seconds(capabilities)
     new = [
         shot if shot.duration is not None else shot.model_copy(update={"duration": usual})
         for shot in shots

@@ -68,13 +68,13 @@ class SegmentJobs:
             return MediaInput.model_validate(
                 {"role": InputRole.SOURCE_VIDEO, "mime_type": "video/mp4", **place}
             )
-        from media_agent.ingest.read import last_image
+        from media_agent.ingest.read import read_last_image
         from media_agent.video.images import as_png
 
         self.folder.mkdir(parents=True, exist_ok=True)
         image = self.folder / f"segment-{self.count + 1:04d}.first.png"
         try:
-            image.write_bytes(as_png(last_image(self.videos[-1])))
+            image.write_bytes(as_png(read_last_image(self.videos[-1])))
         except InvalidRequestError as error:  # not the caller's fault
             raise BackendResponseError(error.message) from error
         return MediaInput(role=InputRole.FIRST_FRAME, path=str(image), mime_type="image/png")

@@ -205,7 +205,7 @@ class SegmentedBackend:
         labels = {"segment": str(index + 1), **request.labels}
         return Plan(
             backend=self._plan.backend,
-            model=request.backend_and_model()[1] or self._plan.model,
+            model=request.split_model()[1] or self._plan.model,
             policy=self._plan.policy,
             request=request.model_copy(update={"inputs": inputs, "labels": labels}),
             estimate=segment.estimate,

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 
 from media_agent.backend.protocol import VideoBackend
-from media_agent.backend.sending import Sending, as_refusal, followed
+from media_agent.backend.sending import Sending, as_refusal, follow_submission
 from media_agent.errors import (
     BackendError,
     ConfigurationError,
@@ -123,7 +123,7 @@ class Submitter:
         capabilities: Capabilities,
     ) -> OperationRef | MediaAgentError:
         """Return where the work is, or the word that nothing was accepted."""
-        with followed() as sent:
+        with follow_submission() as sent:
             sending = asyncio.create_task(self._sent(backend, intent, token, sent))
         try:
             return await self._to_its_end(sending, sent)

@@ -8,7 +8,9 @@ from media_agent_schemas.capabilities import Plan
 _ROUNDING = 1e-9  # USD; prices are added up and multiplied by seconds
 
 
-def too_dear(name: str, plan: Plan, budget: float | None) -> Iterator[BudgetExceededError]:
+def find_budget_errors(
+    name: str, plan: Plan, budget: float | None
+) -> Iterator[BudgetExceededError]:
     """Yield what a budget says against a plan."""
     cost = plan.estimate.cost_usd
     if budget is None or (plan.repeats and cost == 0):
@@ -31,7 +33,7 @@ def check_day(plan: Plan, *, spent: float, per_day: float) -> None:
     """Check a plan against what is left of a day; what is free can always be made.
 
     Raises:
-        BudgetExceededError: it would cost more, or nobody knows what.
+        BudgetExceededError: it would cost more, or its price is unknown.
     """
     cost, name = plan.estimate.cost_usd, f"{plan.backend}/{plan.model}"
     if cost == 0 or (cost is not None and spent + cost <= per_day + _ROUNDING):

@@ -27,7 +27,7 @@ class NegotiationDraft:
         return f"{self.capabilities.backend}/{self.capabilities.model}"
 
     def note(self, name: str, asked: JsonValue, used: JsonValue, reason: str) -> None:
-        """Record what was filled in or follows of itself; allowed under every policy."""
+        """Record what was filled in or derived; allowed under every policy."""
         self.adjustments.append(Adjustment(field=name, asked=asked, used=used, reason=reason))
 
     def change(self, name: str, asked: JsonValue, used: JsonValue, reason: str) -> None:
@@ -39,10 +39,10 @@ class NegotiationDraft:
 
     def refuse(self, name: str, asked: JsonValue, reason: str) -> None:
         """Record that nothing near it would still be what was asked."""
-        self.mismatches.append(Mismatch(name, value_in_words(asked), reason))
+        self.mismatches.append(Mismatch(name, format_value(asked), reason))
 
 
-def value_in_words(value: JsonValue) -> str:
+def format_value(value: JsonValue) -> str:
     """Return what was asked or is used as people read it, numbers in at most six digits."""
     match value:
         case None:

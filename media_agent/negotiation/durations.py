@@ -26,21 +26,21 @@ def resolve_length(draft: NegotiationDraft) -> None:
         _resolve_shots(draft, fps, total)
 
 
-def usual_fps(asked: float | None, capabilities: Capabilities) -> float:
-    """Return the frame rate that a wish comes to; absent: the model's own."""
+def choose_fps(asked: float | None, capabilities: Capabilities) -> float:
+    """Return the supported frame rate nearest to the requested one; default: the model's own."""
     if asked is None:
         return capabilities.default_fps or _find_nearest_fps(FALLBACK_FPS, capabilities)
     return _find_nearest_fps(asked, capabilities)
 
 
-def usual_seconds(capabilities: Capabilities) -> float:
-    """Return the length of a video whose length nobody said."""
+def choose_seconds(capabilities: Capabilities) -> float:
+    """Return the length of a video when none is requested."""
     return capabilities.default_duration or _fit_seconds(
-        FALLBACK_SECONDS, capabilities, usual_fps(None, capabilities)
+        FALLBACK_SECONDS, capabilities, choose_fps(None, capabilities)
     )
 
 
-def longest_shot(capabilities: Capabilities) -> float | None:
+def find_longest_shot(capabilities: Capabilities) -> float | None:
     """Return the longest video that one submission makes, in seconds, None if nothing ends it."""
     return max(capabilities.durations) if capabilities.durations else capabilities.max_duration
 
@@ -51,14 +51,14 @@ def fits_one_shot(request: VideoRequest, capabilities: Capabilities) -> bool:
         return False
     if capabilities.max_shots is not None and len(request.shots) > capabilities.max_shots:
         return False
-    longest = longest_shot(capabilities)
+    longest = find_longest_shot(capabilities)
     if longest is None or request.endless:
         return True
-    fps = usual_fps(request.fps, capabilities)
-    return wanted_seconds(request, fps, capabilities) < longest + 1 / fps
+    fps = choose_fps(request.fps, capabilities)
+    return find_wanted_seconds(request, fps, capabilities) < longest + 1 / fps
 
 
-def piece_frames(capabilities: Capabilities, fps: float, wanted: int | None) -> int:
+def choose_segment_frames(capabilities: Capabilities, fps: float, wanted: int | None) -> int:
     """Return the fewest frames at least as many as wanted, else the most, that one part can have.
 
     None is the most. A model whose parts nothing ends makes what is wanted.
@@ -72,16 +72,16 @@ def piece_frames(capabilities: Capabilities, fps: float, wanted: int | None) -> 
     if capabilities.max_duration is not None:
         most = (math.floor(capabilities.max_duration * fps + 1e-6) - offset) // step * step + offset
     if wanted is None:
-        return most if most is not None else round(usual_seconds(capabilities) * fps)
+        return most if most is not None else round(choose_seconds(capabilities) * fps)
     least = max(wanted, math.ceil((capabilities.min_duration or 0.0) * fps - 1e-6), 1)
     frames = max(0, math.ceil((least - offset) / step)) * step + offset
     return frames if most is None else max(1, min(frames, most))
 
 
-def wanted_seconds(request: VideoRequest, fps: float, capabilities: Capabilities) -> float:
+def find_wanted_seconds(request: VideoRequest, fps: float, capabilities: Capabilities) -> float:
     """Return the length asked in seconds; what is left open is as long as the model likes.
 
-    Who said frames and a rate said how long: another rate makes another number of frames.
+    Frames and a rate together are a length: at another rate the number of frames changes.
     """
     if request.num_frames is not None:
         return request.num_frames / (request.fps or fps)
@@ -89,17 +89,17 @@ def wanted_seconds(request: VideoRequest, fps: float, capabilities: Capabilities
     if seconds is not None:
         return seconds
     timed = sum(shot.duration for shot in request.shots if shot.duration is not None)
-    return timed + usual_seconds(capabilities)
+    return timed + choose_seconds(capabilities)
 
 
-def wanted_frames(request: VideoRequest, fps: float, capabilities: Capabilities) -> int:
+def find_wanted_frames(request: VideoRequest, fps: float, capabilities: Capabilities) -> int:
     """Return the length asked in frames."""
-    return max(1, round(wanted_seconds(request, fps, capabilities) * fps))
+    return max(1, round(find_wanted_seconds(request, fps, capabilities) * fps))
 
 
 def _resolve_fps(draft: NegotiationDraft) -> float:
     asked, capabilities = draft.request.fps, draft.capabilities
-    used = usual_fps(asked, capabilities)
+    used = choose_fps(asked, capabilities)
     if asked is None:
         draft.note("fps", None, used, "not given; the model's default")
     elif used != asked:
@@ -188,19 +188,19 @@ def _find_asked_seconds(draft: NegotiationDraft, fps: float) -> tuple[str, float
     """Return the field that says the length, and the length in seconds."""
     request, capabilities = draft.request, draft.capabilities
     if request.num_frames is not None:
-        return "num_frames", wanted_seconds(request, fps, capabilities)
+        return "num_frames", find_wanted_seconds(request, fps, capabilities)
     if request.duration is not None:
         return "duration", request.duration
     whole = request.seconds()
     if whole is not None:
         return "shots", whole
-    seconds = usual_seconds(capabilities)
+    seconds = choose_seconds(capabilities)
     draft.note("duration", None, seconds, "not given; the model's default")
     return "duration", seconds
 
 
 def _has_length(request: VideoRequest) -> bool:
-    """Return whether the caller said how long; else it is as long as the model likes."""
+    """Return whether the request has a length; else the model's default is used."""
     return request.num_frames is not None or request.seconds() is not None
 
 
@@ -243,7 +243,7 @@ def _resolve_shots(draft: NegotiationDraft, fps: float, total: int | None) -> No
         else max(1, round(capabilities.chunk_seconds * fps))
     )
     layout = lay_out(shots, total=total, fps=fps, chunk=chunk)
-    reason = "whole frames" if chunk is None else f"whole chunks of {chunk / fps:g} s"
+    reason = "whole frames" if chunk is None else f"multiples of a chunk of {chunk / fps:g} s"
     resolved = []
     for index, (shot, frames) in enumerate(zip(shots, layout.frames, strict=True)):
         used = None if frames is None else frames / fps

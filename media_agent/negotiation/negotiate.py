@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from pydantic import JsonValue
 
-from media_agent.backend.options import check_options, raw_options
+from media_agent.backend.options import check_options, list_raw_options
 from media_agent.errors import UnsupportedRequestError
 from media_agent.negotiation.draft import NegotiationDraft
 from media_agent.negotiation.durations import resolve_length
@@ -68,7 +68,7 @@ def _suggest_fix(policy: Policy) -> str:
 def _resolve_mode_and_inputs(draft: NegotiationDraft) -> None:
     """Check what would make another video altogether: mode, inputs."""
     request, capabilities = draft.request, draft.capabilities
-    mode = request.inferred_mode()
+    mode = request.infer_mode()
     draft.resolved |= {"model": draft.model, "mode": mode}
     if request.model != draft.model:
         draft.note("model", request.model, draft.model, "the full name")
@@ -103,7 +103,9 @@ def _resolve_extras(draft: NegotiationDraft) -> None:
         draft.change("audio", True, False, f"{draft.model} does not generate audio")
     if request.n > capabilities.max_n:
         draft.resolved["n"] = capabilities.max_n
-        draft.change("n", request.n, capabilities.max_n, f"{draft.model} makes no more at once")
+        draft.change(
+            "n", request.n, capabilities.max_n, f"{draft.model} cannot generate more in one job"
+        )
 
 
 def _leave_out_unless(
@@ -140,7 +142,7 @@ def _plan(draft: NegotiationDraft, estimate: Callable[[VideoRequest], Estimate])
         resolved |= {"resolution": None, "aspect_ratio": None}
     request = VideoRequest.model_validate({**dict(draft.request), **resolved})
     capabilities = draft.capabilities
-    raw = raw_options(request.options.get(capabilities.backend, {}), capabilities)
+    raw = list_raw_options(request.options.get(capabilities.backend, {}), capabilities)
     return Plan(
         backend=draft.capabilities.backend,
         model=draft.capabilities.model,
@@ -153,7 +155,7 @@ def _plan(draft: NegotiationDraft, estimate: Callable[[VideoRequest], Estimate])
 
 
 def _drop_price(estimate: Estimate, raw: list[str]) -> Estimate:
-    """Return an estimate as it holds where fields that nobody here knows are sent too."""
+    """Return the estimate without a price if fields of unknown price are sent too."""
     if not raw or estimate.cost_usd in (None, 0):
         return estimate
     source = f"option {', '.join(raw)} sends fields of unknown price"

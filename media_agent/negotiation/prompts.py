@@ -12,11 +12,11 @@ from media_agent.negotiation.draft import NegotiationDraft
 
 @dataclass(frozen=True, slots=True)
 class PromptRules:
-    """What the capabilities do not say about prompts: whether somebody rewrites them on the way."""
+    """What the capabilities do not say about prompts: whether the provider rewrites them."""
 
     rewrites: bool = False
     option: str | None = None
-    """The option of the backend that says whether to rewrite; None: it cannot be said."""
+    """The option of the backend that controls rewriting; None: there is none."""
     off: JsonValue = False
     """Its value for leaving prompts as they are."""
 
@@ -34,7 +34,7 @@ def resolve_prompts(
     _resolve_rewriting(draft, rules)
 
 
-def unknown_words(prompts: Iterable[str], vocabulary: Iterable[str]) -> list[str]:
+def find_unknown_words(prompts: Iterable[str], vocabulary: Iterable[str]) -> list[str]:
     """Return the words and symbols outside the vocabulary, each once, in order.
 
     Punctuation separates words and says nothing; a symbol (an emoji, a sign) counts as a word.
@@ -65,7 +65,7 @@ def _check_vocabulary(draft: NegotiationDraft, allow_unknown_words: bool) -> Non
         return
     prompts = [shot.prompt for shot in draft.request.storyboard()]
     known = ", ".join(sorted(draft.capabilities.closed_vocabulary))
-    unknown = unknown_words(prompts, draft.capabilities.closed_vocabulary)
+    unknown = find_unknown_words(prompts, draft.capabilities.closed_vocabulary)
     if unknown and allow_unknown_words:
         draft.warnings.append(
             f"{draft.model} does not know these words: {_join_words(unknown)}; "
@@ -91,7 +91,7 @@ def _resolve_negative(draft: NegotiationDraft) -> None:
 
 
 def _resolve_rewriting(draft: NegotiationDraft, rules: PromptRules) -> None:
-    """Switch rewriting off unless the caller said something about it."""
+    """Switch rewriting off unless the caller has set its option."""
     if not rules.rewrites or not draft.request.storyboard():
         return
     backend = draft.capabilities.backend

@@ -30,7 +30,7 @@ def short_side_of(tier: ResolutionTier) -> int:
     return _SHORT_SIDES[tier]
 
 
-def short_side(request: VideoRequest) -> int | None:
+def find_short_side(request: VideoRequest) -> int | None:
     """Return the shorter side of the frames asked, in pixels, None where it is left open."""
     if request.size is not None:
         return min(request.size.width, request.size.height)
@@ -63,7 +63,7 @@ def _resolve_names(draft: NegotiationDraft) -> None:
 
 
 def _resolve_pixels(draft: NegotiationDraft, name: str, asked: str, wanted: Size) -> None:
-    used = nearest_size(wanted, draft.capabilities)
+    used = find_nearest_size(wanted, draft.capabilities)
     draft.resolved["size"] = used
     if str(used) == asked:
         return
@@ -75,7 +75,7 @@ def _resolve_pixels(draft: NegotiationDraft, name: str, asked: str, wanted: Size
         )
 
 
-def nearest_size(wanted: Size, capabilities: Capabilities) -> Size:
+def find_nearest_size(wanted: Size, capabilities: Capabilities) -> Size:
     """Return the size the model makes whose shape is nearest, and of those the nearest in area."""
     if capabilities.sizes:
         sizes = {(size.width, size.height): size for size in capabilities.sizes}
@@ -86,7 +86,7 @@ def nearest_size(wanted: Size, capabilities: Capabilities) -> Size:
 
 
 def _pick_nearest(wanted: tuple[float, float], sizes: Collection[_Sides]) -> _Sides:
-    """Return the nearest size; shapes that nobody would tell apart count as one."""
+    """Return the nearest size; shapes that look the same count as one."""
     across, down = wanted
     errors = {(w, h): abs(math.log(w * down / (h * across))) for w, h in sizes}
     tolerated = min(errors.values()) + _SAME_SHAPE
@@ -119,7 +119,7 @@ def _list_multiples(low: int, high: int, step: int) -> range:
 def _list_around(scaled: tuple[float, float], across: range, down: range) -> set[_Sides]:
     """Return sizes of about this shape: the shorter side some steps up and down, the other fitting.
 
-    So many steps are enough to come within a shape that nobody would tell apart, if there is one.
+    That many steps are enough to find a shape that looks the same, if there is one.
     """
     width, height = scaled
     if width > height:

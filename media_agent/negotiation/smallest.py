@@ -1,6 +1,6 @@
 """The smallest request that a model takes: what a check asks for, so that it costs little."""
 
-from media_agent.negotiation.prompts import unknown_words
+from media_agent.negotiation.prompts import find_unknown_words
 from media_agent_schemas.capabilities import Capabilities
 from media_agent_schemas.media import InputRole, MediaInput, ResolutionTier, Size
 from media_agent_schemas.request import VideoMode, VideoRequest
@@ -29,7 +29,7 @@ def smallest_request(capabilities: Capabilities) -> VideoRequest:
 
 def _choose_prompt(capabilities: Capabilities) -> str:
     known = capabilities.closed_vocabulary
-    if known is None or not unknown_words([PROMPT], known):
+    if known is None or not find_unknown_words([PROMPT], known):
         return PROMPT
     return " ".join(known[:4])
 

@@ -65,7 +65,7 @@ class Layout:
 
 
 def lay_out(shots: Sequence[Shot], *, total: int | None, fps: float, chunk: int | None) -> Layout:
-    """Give every shot its frames; a cut lies on the border of a chunk.
+    """Give every shot its frames; every cut is on the border of a chunk.
 
     Each cut goes to the border nearest to where it was asked, so rounding does not add up, and
     every shot gets at least one chunk (one frame where there are no chunks); `total` grows if the
@@ -92,6 +92,6 @@ def _resolve_lengths(shots: Sequence[Shot], total: int | None, fps: float) -> li
         raise InvalidRequestError(
             f"the timed shots take {timed:g} s and leave nothing of the {total / fps:g} s "
             "for the shot without a duration",
-            hint="make the whole longer, for example with --duration, or the shots shorter",
+            hint="make the video longer, for example with --duration, or the shots shorter",
         )
     return [left if shot.duration is None else shot.duration for shot in shots]

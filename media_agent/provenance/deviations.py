@@ -19,6 +19,6 @@ def differences(asked: VideoRequest, planned: VideoRequest, video: VideoMetadata
     seconds = None if planned.endless else planned.seconds()
     if seconds is None or abs(video.duration - seconds) <= _SAME_LENGTH * seconds:
         return
-    has_its_source = planned.inferred_mode() is VideoMode.VIDEO_EXTEND
+    has_its_source = planned.infer_mode() is VideoMode.VIDEO_EXTEND
     if video.duration < seconds or not has_its_source:
         yield f"requested {seconds:g} s, received {video.duration:g} s ({video.frames} frames)"

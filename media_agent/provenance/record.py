@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from media_agent.distribution import own_version
-from media_agent.ingest.digests import digest_in
+from media_agent.ingest.digests import find_digest
 from media_agent.validation import in_words
 from media_agent_schemas.capabilities import FALLBACK_FPS, Capabilities, Origin
 from media_agent_schemas.events import ChunkReady, Cost, JobEvent, PromptChanged, TerminalEvent
@@ -74,7 +74,7 @@ def build_record(
             parent_job=None if origin is None else origin.job_id,
             parent_chunk=None if origin is None else origin.chunk,
             resumed_from_chunk=resumed_from,
-            inputs=tuple(digest_in(medium, inputs) for medium in sent.inputs),
+            inputs=tuple(find_digest(medium, inputs) for medium in sent.inputs),
             software=_software(),
             computation=end.computation,
         ),

@@ -19,7 +19,7 @@ NAME = r"[a-z0-9][a-z0-9._-]{0,63}"
 
 
 class LocalModel(Schema):
-    """A folder of weights under a name of its own."""
+    """A folder of weights with a name."""
 
     name: str = Field(pattern=f"^{NAME}$", description="As in backend/name.")
     backend: str = Field(min_length=1, description="The backend that can load it.")
@@ -53,7 +53,7 @@ class ModelFolders:
                 hint="repair it, or delete it and add the models again",
             ) from error
 
-    def folders(self, backend: str) -> dict[str, Path]:
+    def list_folders(self, backend: str) -> dict[str, Path]:
         """Return the folders of one backend by model name."""
         return {model.name: model.folder for model in self.list() if model.backend == backend}
 
@@ -133,7 +133,7 @@ def check_name(name: str) -> str:
     return name
 
 
-def with_models(backend: str, settings: BackendSettings) -> BackendSettings:
+def add_models(backend: str, settings: BackendSettings) -> BackendSettings:
     """Return the settings together with the models that were added for this backend."""
-    added = ModelFolders(settings.data_dir).folders(backend)
+    added = ModelFolders(settings.data_dir).list_folders(backend)
     return replace(settings, models={**added, **settings.models})

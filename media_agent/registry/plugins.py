@@ -14,12 +14,12 @@ from types import NoneType
 import pluggy
 
 from media_agent.backend import hookspecs
-from media_agent.backend.fence import WAY_OUT, fenced
+from media_agent.backend.fence import PLUGIN_HINT, call_plugin
 from media_agent.backend.protocol import BackendSpec
 from media_agent.errors import MediaAgentError, PluginError
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
-_KINDS = {  # what stands in a BackendSpec beside name and factory
+_KINDS = {  # the fields of a BackendSpec other than name and factory
     "catalogue": (Path, NoneType),
     "simulator": (str, NoneType),
     "needs_section": (bool,),
@@ -38,9 +38,9 @@ class BrokenPlugin:
     package: str | None = None
     """What was installed, where that is known."""
 
-    def error(self) -> PluginError:
+    def to_error(self) -> PluginError:
         """Return the same as an error."""
-        hint = WAY_OUT if self.package is None else f"{WAY_OUT}: {self.package}"
+        hint = PLUGIN_HINT if self.package is None else f"{PLUGIN_HINT}: {self.package}"
         return PluginError(f"plugin {self.plugin} is left out: {self.reason}", hint=hint)
 
 
@@ -67,7 +67,7 @@ def discover(found: Iterable[EntryPoint] | None = None) -> Discovery:
     for entry_point in sorted(found, key=_sort_key):
         plugin, package = entry_point.name, _find_package(entry_point)
         try:
-            offered: list[BackendSpec] = fenced("it", partial(_load, entry_point), list)
+            offered: list[BackendSpec] = call_plugin("it", partial(_load, entry_point), list)
         except MediaAgentError as error:
             broken.append(BrokenPlugin(plugin, error.message, package))
             continue
@@ -106,7 +106,7 @@ def _check_iterable(offered: object) -> Iterable[object]:
 
 def _check_spec(spec: object) -> BackendSpec:
     if not isinstance(spec, BackendSpec):
-        raise PluginError(f"media_agent_backends gave {spec!r}, which is no BackendSpec")
+        raise PluginError(f"media_agent_backends returned {spec!r}, not a BackendSpec")
     if not isinstance(spec.name, str) or _NAME.fullmatch(spec.name) is None:
         raise PluginError(
             f"backend name {spec.name!r} is not made of lower-case letters, digits, '.', '_', '-'"

@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Self
 
-from media_agent.backend.fence import FencedBackend, in_words
+from media_agent.backend.fence import FencedBackend, describe_error
 from media_agent.backend.protocol import BackendSettings, BackendSpec, VideoBackend
 from media_agent.concealing import without_keys
 from media_agent.errors import (
@@ -15,7 +15,7 @@ from media_agent.errors import (
     InvalidRequestError,
     MediaAgentError,
 )
-from media_agent.registry.model_folders import with_models
+from media_agent.registry.model_folders import add_models
 from media_agent.registry.plugins import BrokenPlugin, Discovery, discover
 from media_agent.suggest import did_you_mean
 
@@ -46,7 +46,7 @@ class Registry:
         """The plugins that were left out, and why."""
         return self._discovery.broken
 
-    def broken_by_name(self) -> dict[str, MediaAgentError]:
+    def list_broken(self) -> dict[str, MediaAgentError]:
         """Return what was left out as errors, under names that no backend has."""
         found: dict[str, BrokenPlugin] = {}
         for each in self.broken:
@@ -55,7 +55,7 @@ class Registry:
                 reason = f"{found[name].reason}; {each.reason}"
                 each = BrokenPlugin(each.plugin, reason, each.package)
             found[name] = each
-        return {name: each.error() for name, each in found.items()}
+        return {name: each.to_error() for name, each in found.items()}
 
     def names(self) -> list[str]:
         """Return the names of all backends, sorted."""
@@ -79,14 +79,14 @@ class Registry:
         """Make a backend; heavy imports happen here.
 
         Raises:
-            InvalidRequestError: there is none of this name; the nearest one is said.
+            InvalidRequestError: there is none of this name; the hint names the nearest.
             ConfigurationError: its section in the settings is faulty.
-            BackendUnavailableError: it is installed and lacks a library.
+            BackendUnavailableError: it is installed but a library is missing.
             PluginError: its plugin is broken.
         """
         spec = self._find_spec(name)
         if spec.takes_folders:
-            settings = with_models(spec.name, settings)
+            settings = add_models(spec.name, settings)
         is_named = name != spec.name  # by a section of the settings
         return self.make(spec, replace(settings, name=name) if is_named else settings)
 
@@ -94,7 +94,7 @@ class Registry:
         """Make the backend of a spec, behind the fence that every plugin is kept by.
 
         Raises:
-            BackendUnavailableError: it lacks a library.
+            BackendUnavailableError: a library is missing.
             PluginError: its plugin broke, or what is make_checked is no backend.
         """
         plugin = self.plugin(spec.name)
@@ -105,8 +105,8 @@ class Registry:
             except ImportError as error:
                 by = "" if plugin == spec.name else f" of plugin {plugin}"
                 raise BackendUnavailableError(
-                    f"backend {spec.name}{by} is missing a package: {in_words(error)}",
-                    hint=f"install what the manual of plugin {plugin} says",
+                    f"backend {spec.name}{by} is missing a package: {describe_error(error)}",
+                    hint=f"see the installation notes of plugin {plugin}",
                 ) from error
 
         name, model = settings.name, settings.model
@@ -119,7 +119,7 @@ class Registry:
             raise self._unknown_error(name, kind)
         if spec.needs_section and name not in self._kinds:
             raise InvalidRequestError(
-                f"{name} is a kind of backend, not one by itself",
+                f"{name} is a kind of backend and needs a section in the settings",
                 hint=f'declare one: [backends.NAME] with kind = "{name}" in media-agent.toml',
             )
         return spec

@@ -1,7 +1,7 @@
-"""Facts about models as data: price, quality, licence, state, prompt rules, and who continues whom.
+"""Facts about models as data: price, quality, licence, state, prompt rules, continuation models.
 
-A backend brings them as a YAML file (`BackendSpec.catalogue`). What a fact is worth is said beside
-it: a price has its source and date, a quality is somebody's opinion. An absent fact is unknown.
+A backend supplies them as a YAML file (`BackendSpec.catalogue`). Facts come with what they are
+worth: a price has its source and date, a quality is an opinion. An absent fact is unknown.
 """
 
 import datetime
@@ -14,10 +14,10 @@ from typing import Literal
 
 from pydantic import Field, JsonValue, ValidationError
 
-from media_agent.backend.fence import WAY_OUT, fenced
+from media_agent.backend.fence import PLUGIN_HINT, call_plugin
 from media_agent.backend.protocol import BackendSpec
 from media_agent.errors import PluginError, in_full
-from media_agent.negotiation.sizes import short_side, short_side_of
+from media_agent.negotiation.sizes import find_short_side, short_side_of
 from media_agent.validation import in_words
 from media_agent_schemas.base import Schema
 from media_agent_schemas.capabilities import Capabilities, Estimate, Verification
@@ -34,11 +34,11 @@ class Price(Schema):
     usd: float = Field(ge=0, description="In USD, for one `per`.")
     per: Literal["second", "video"] = Field(description="What one unit is.")
     up_to: ResolutionTier | None = Field(default=None, description="Only up to this resolution.")
-    audio: bool | None = Field(default=None, description="Only with sound, or only without.")
+    audio: bool | None = Field(default=None, description="Only with audio, or only without.")
     minimum_seconds: float = Field(default=0, ge=0, description="Seconds charged at least.")
     at_fps: float | None = Field(default=None, gt=0, description="A second is this many frames.")
     more_frames: int = Field(
-        default=0, ge=0, description="Frames charged besides those of the video."
+        default=0, ge=0, description="Frames charged in addition to those of the video."
     )
     steps_included: int | None = Field(
         default=None, ge=1, description="More num_inference_steps than these cost in proportion."
@@ -47,10 +47,10 @@ class Price(Schema):
     date: datetime.date = Field(description="When it was read.")
 
     def fits(self, request: VideoRequest) -> bool:
-        """Return whether this is the price of a negotiated request; unsaid sound counts as on."""
+        """Return whether this price fits a negotiated request; audio left open counts as on."""
         if self.audio is not None and self.audio != (request.audio is not False):
             return False
-        side = short_side(request)
+        side = find_short_side(request)
         return self.up_to is None or (side is not None and side <= short_side_of(self.up_to))
 
     def cost(self, request: VideoRequest) -> float | None:
@@ -85,13 +85,13 @@ class Rewriting(Schema):
     """A provider that rewrites prompts before the model sees them."""
 
     option: str | None = Field(
-        default=None, description="The option that says so; null: cannot be said."
+        default=None, description="Option that controls it; null: there is none."
     )
     off: JsonValue = Field(default=False, description="Its value that leaves prompts alone.")
 
 
 class ModelFacts(Schema):
-    """All that is known about one model besides what its backend declares."""
+    """Everything known about one model in addition to what its backend declares."""
 
     status: Literal["live", "preview", "retired", "test"] = Field(
         default="live", description="test: no model at all, chosen only by name; retired: gone."
@@ -105,7 +105,9 @@ class ModelFacts(Schema):
     )
     image_model: str | None = Field(default=None, description="Model that starts from an image.")
     extend_model: str | None = Field(default=None, description="Model that continues a video.")
-    verification: Verification | None = Field(default=None, description="If the backend says none.")
+    verification: Verification | None = Field(
+        default=None, description="If the backend declares none."
+    )
     overrides: dict[str, JsonValue] = Field(
         default={}, description="Fields of Capabilities, corrected."
     )
@@ -148,7 +150,7 @@ class Catalogue:
 
     @classmethod
     def load(cls, specs: Mapping[str, BackendSpec]) -> "Catalogue":
-        """Read the files that these backends, by name, bring; a faulty one is told."""
+        """Read the files of these backends, by name; a faulty one is reported as a problem."""
         files: dict[str, Mapping[str, ModelFacts]] = {}
         read: dict[Path, Mapping[str, ModelFacts]] = {}
         problems: dict[str, None] = {}
@@ -157,7 +159,7 @@ class Catalogue:
                 continue
             try:
                 if spec.catalogue not in read:
-                    read[spec.catalogue] = fenced(
+                    read[spec.catalogue] = call_plugin(
                         "it", partial(read_catalogue, spec.catalogue), dict
                     )
                 files[name] = read[spec.catalogue]
@@ -174,7 +176,7 @@ class Catalogue:
             self._known[key] = self._find(self._files.get(backend, {}), model)
         return self._known[key]
 
-    def corrected(self, capabilities: Capabilities) -> Capabilities:
+    def correct(self, capabilities: Capabilities) -> Capabilities:
         """Return capabilities with what the catalogue knows better, or what they leave unsaid.
 
         Raises:
@@ -194,7 +196,7 @@ class Catalogue:
             said = in_words(error, Capabilities)
             raise PluginError(
                 f"backend {capabilities.backend}: the overrides of {capabilities.model}: {said}",
-                hint=WAY_OUT,
+                hint=PLUGIN_HINT,
             ) from None
 
     def estimate(
@@ -239,10 +241,10 @@ def read_catalogue(path: Path) -> dict[str, ModelFacts]:
         return _File.model_validate(data).models
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         problem = f"the catalogue {path} cannot be read: {error}"
-        raise PluginError(problem, hint=WAY_OUT) from error
+        raise PluginError(problem, hint=PLUGIN_HINT) from error
     except ValidationError as error:
         problem = f"the catalogue {path}: {in_words(error, _File)}"
-        raise PluginError(problem, hint=WAY_OUT) from error
+        raise PluginError(problem, hint=PLUGIN_HINT) from error
 
 
 def _measure_seconds(

@@ -1,4 +1,4 @@
-"""The order of candidates, and why each stands where it stands, in words for people."""
+"""The order of the candidates, and the reasons for it, as text."""
 
 import re
 from collections import Counter
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import assert_never
 
 from media_agent.errors import BackendUnavailableError, PluginError, from_info, in_full
-from media_agent.negotiation.draft import value_in_words
+from media_agent.negotiation.draft import format_value
 from media_agent_schemas.base import round_usd
 from media_agent_schemas.capabilities import Adjustment, Estimate, Method, Plan
 from media_agent_schemas.errors import ErrorInfo
@@ -28,7 +28,7 @@ _PREFERENCES = {
 }
 
 
-def chosen(report: PlanReport) -> Plan:
+def choose_plan(report: PlanReport) -> Plan:
     """Return the plan of the best candidate.
 
     Raises:
@@ -36,7 +36,7 @@ def chosen(report: PlanReport) -> Plan:
     """
     if report.chosen is not None and report.chosen.plan is not None:
         return report.chosen.plan
-    refusals = refusals_in(report)
+    refusals = collect_refusals(report)
     if not refusals:
         raise BackendUnavailableError("no backend found", hint="media-agent backends lists them")
     codes = Counter(each.refusals[0].code for each in report.candidates)
@@ -57,8 +57,8 @@ def chosen(report: PlanReport) -> Plan:
     )
 
 
-def refusals_in(report: PlanReport) -> list[tuple[ErrorInfo, str]]:
-    """Return every reason once, the commonest first, and whom it is about, in words."""
+def collect_refusals(report: PlanReport) -> list[tuple[ErrorInfo, str]]:
+    """Return each reason once, the most common first, with the names it applies to."""
     names: dict[str, list[str]] = {}
     reasons: dict[str, ErrorInfo] = {}
     for each in report.candidates:
@@ -74,8 +74,8 @@ def refusals_in(report: PlanReport) -> list[tuple[ErrorInfo, str]]:
     return [(reasons[said], _join_names(names[said])) for said in commonest]
 
 
-def faults_of_plugins(report: PlanReport) -> list[str]:
-    """Return what is wrong with plugins, each said once."""
+def list_plugin_faults(report: PlanReport) -> list[str]:
+    """Return the errors of plugins, each once."""
     refusals = (each for candidate in report.candidates for each in candidate.refusals)
     said = (in_full(each) for each in refusals if each.code == PluginError.code)
     return list(dict.fromkeys(said))
@@ -90,25 +90,25 @@ def _cut(text: str) -> str:
     return text if len(text) <= _LONGEST_REASON else f"{text[: _LONGEST_REASON - 3]}..."
 
 
-def order(prefer: RoutingPreference) -> Callable[[Candidate], tuple[object, ...]]:
-    """Return the sort key: what is counted in money or time first, pieces before taste."""
+def make_sort_key(prefer: RoutingPreference) -> Callable[[Candidate], tuple[object, ...]]:
+    """Return the sort key: price or time first where that is preferred, else the method."""
 
     def key(candidate: Candidate) -> tuple[object, ...]:
         cost, seconds = candidate.estimate.cost_usd, candidate.estimate.seconds
         price = _UNKNOWN if cost is None else round(cost, _DIGITS)
         time = _UNKNOWN if seconds is None else seconds
         tier = 0 if candidate.quality is None else -candidate.quality.tier
-        pieces = _METHOD_RANK[candidate.method]
+        method = _METHOD_RANK[candidate.method]
         preferred: tuple[float, ...]
         match prefer:
             case RoutingPreference.CHEAPEST:
-                preferred = (price, pieces)
+                preferred = (price, method)
             case RoutingPreference.FASTEST:
-                preferred = (time, pieces)
+                preferred = (time, method)
             case RoutingPreference.LOCAL_FIRST:
-                preferred = (pieces, not candidate.local, price)
+                preferred = (method, not candidate.local, price)
             case RoutingPreference.BEST:
-                preferred = (pieces, tier)
+                preferred = (method, tier)
             case _:
                 assert_never(prefer)
         return (*preferred, candidate.seams, tier, price, time, candidate.name)
@@ -117,10 +117,10 @@ def order(prefer: RoutingPreference) -> Callable[[Candidate], tuple[object, ...]
 
 
 def reasons_of(candidate: Candidate) -> tuple[str, ...]:
-    """Return what speaks for and against a candidate, the way it is made first."""
+    """Return the reasons for and against a candidate, its method first."""
     quality = "quality not rated" if candidate.quality is None else str(candidate.quality)
     return (
-        way_of(candidate),
+        method_of(candidate),
         "local" if candidate.local else "hosted",
         price_of(candidate.estimate),
         time_of(candidate.estimate),
@@ -129,11 +129,11 @@ def reasons_of(candidate: Candidate) -> tuple[str, ...]:
     )
 
 
-def way_of(candidate: Candidate) -> str:
-    """Return how the video gets as long as asked."""
+def method_of(candidate: Candidate) -> str:
+    """Return how the video reaches its length."""
     plan = candidate.plan
     length = "" if plan is None else length_of(plan)
-    pieces, seams = candidate.submissions, candidate.seams
+    segments, cuts = candidate.submissions, candidate.seams
     if plan is not None and plan.repeats:
         return "segment after segment until you finish it, with a cut between them"
     match candidate.method:
@@ -142,10 +142,11 @@ def way_of(candidate: Candidate) -> str:
         case Method.ENDLESS:
             return f"no length limit: {length} in one piece, no cuts"
         case Method.EXTEND:
-            return f"{length} by extending the video {_format_times(pieces - 1)}, with {_format_cuts(seams)}"
+            times = _format_times(segments - 1)
+            return f"{length} by extending the video {times}, with {_format_cuts(cuts)}"
         case Method.CHAIN:
-            clips = f"{pieces} clips, each from the last frame before"
-            return f"{length} in {clips}, with {_format_cuts(seams)}"
+            chain = f"{segments} segments, each from the last frame before"
+            return f"{length} in {chain}, with {_format_cuts(cuts)}"
 
 
 def length_of(plan: Plan) -> str:
@@ -154,17 +155,17 @@ def length_of(plan: Plan) -> str:
     return "endless" if frames is None or fps is None else f"{round(frames / fps, 2):g} s"
 
 
-def changes_in(plan: Plan) -> Iterator[str]:
+def describe_changes(plan: Plan) -> Iterator[str]:
     """Yield in words what differs from what was asked, without what was merely filled in."""
     for change in plan.adjustments:
         if change.asked is not None and change.field != "model":
-            yield change_in_words(change)
+            yield describe_change(change)
 
 
-def change_in_words(change: Adjustment) -> str:
+def describe_change(change: Adjustment) -> str:
     """Return one difference, such as "n 2 -> 1 (sandbox/slate makes that many at once)"."""
-    used = "nothing" if change.used is None else value_in_words(change.used)
-    return f"{change.field} {value_in_words(change.asked)} -> {used} ({change.reason})"
+    used = "nothing" if change.used is None else format_value(change.used)
+    return f"{change.field} {format_value(change.asked)} -> {used} ({change.reason})"
 
 
 def format_usd(usd: float) -> str:
@@ -188,7 +189,7 @@ def time_of(estimate: Estimate) -> str:
 def summary_of(
     ranked: Sequence[Candidate], refused: Sequence[Candidate], prefer: RoutingPreference
 ) -> str:
-    """Return in a sentence or two who would make it and why."""
+    """Return in a sentence or two which model was selected and why."""
     if not ranked:
         return f"no backend can serve this request ({len(refused)} checked)"
     first = ranked[0]

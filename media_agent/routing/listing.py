@@ -6,7 +6,7 @@ from functools import partial
 
 from pydantic import JsonValue
 
-from media_agent.backend.fence import fenced
+from media_agent.backend.fence import call_plugin
 from media_agent.config.settings import Settings
 from media_agent.errors import MediaAgentError, PluginError, in_full
 from media_agent.registry.registry import Registry
@@ -59,7 +59,7 @@ class Listing:
 def list_all(registry: Registry, settings: Settings) -> Listing:
     """Ask every backend for every model it offers; what cannot be asked is a problem."""
     catalogue = Catalogue.load(registry.specs)
-    faults = [in_full(error) for error in registry.broken_by_name().values()]
+    faults = [in_full(error) for error in registry.list_broken().values()]
     faults += catalogue.problems
     problems = list(faults)
     found: list[Listed] = []
@@ -72,7 +72,7 @@ def list_all(registry: Registry, settings: Settings) -> Listing:
         who = f"plugin {registry.plugin(name)}: backend {name}: a typical video as declared"
         for model in router.models(name):
             try:
-                found.append(fenced(who, partial(_list_model, router, model), Listed))
+                found.append(call_plugin(who, partial(_list_model, router, model), Listed))
             except MediaAgentError as error:
                 _keep(name, error, problems, faults)
     return Listing(tuple(found), _drop_duplicates(problems), _drop_duplicates(faults))
@@ -96,19 +96,19 @@ def _make_router(name: str, registry: Registry, settings: Settings, catalogue: C
 
 
 def _list_model(router: Router, model: str) -> Listed:
-    choice = router.choice(model)
+    choice = router.find_model(model)
     capabilities = choice.capabilities
     request = _build_typical_request(capabilities)
     try:
         return Listed(capabilities, choice.estimate(request), request.seconds() or FALLBACK_SECONDS)
     except PluginError:
         raise
-    except MediaAgentError:  # a price that depends on what was not said
+    except MediaAgentError:  # a price that depends on what is left open
         return Listed(capabilities, Estimate(), FALLBACK_SECONDS)
 
 
 def _build_typical_request(capabilities: Capabilities) -> VideoRequest:
-    """Return what a model makes when nothing but its name is said."""
+    """Return the request that a model's own defaults amount to."""
     fps = capabilities.default_fps or (capabilities.fps_values or (FALLBACK_FPS,))[0]
     seconds = capabilities.default_duration or (capabilities.durations or (FALLBACK_SECONDS,))[0]
     return VideoRequest(

@@ -10,7 +10,7 @@ from media_agent.config.settings import RouteSection, Settings
 from media_agent.errors import MediaAgentError, in_full
 from media_agent.registry.registry import Registry
 from media_agent.routing.catalogue import Catalogue
-from media_agent.routing.explain import chosen, faults_of_plugins
+from media_agent.routing.explain import choose_plan, list_plugin_faults
 from media_agent.routing.router import Router
 from media_agent.routing.rules import Route, RoutingRules
 from media_agent_schemas.capabilities import Plan, Policy
@@ -60,18 +60,18 @@ class Planner:
     ) -> tuple[Plan, ...]:
         """Return the plan to follow, then those to follow if it is refused before acceptance.
 
-        Without a model, and without wishes about who makes it, that is the default backend alone.
+        Without a model and without routing preferences, that is the default backend alone.
 
         Raises:
-            MediaAgentError: nobody can do it.
+            MediaAgentError: no backend can serve it.
         """
         if request.model is None and request.routing is not None:
             report = await self.report(request, policy, allow_unknown_words=allow_unknown_words)
-            chosen(report)
-            for fault in faults_of_plugins(report):
+            choose_plan(report)
+            for fault in list_plugin_faults(report):
                 _LOGGER.warning("%s", fault)
             return tuple(each.plan for each in report.ranked if each.plan is not None)
-        for error in self._registry.broken_by_name().values():
+        for error in self._registry.list_broken().values():
             _LOGGER.warning("%s", in_full(error))
         request = await asyncio.to_thread(take_source_length, request)
         name = request.model or self._settings.default_backend
@@ -95,7 +95,7 @@ class Planner:
     async def _open_router(self, model: str | None) -> Router:
         """Return a router over one backend, or over all that can be started."""
         backends: dict[str, VideoBackend] = {}
-        broken = {} if model is not None else self._registry.broken_by_name()
+        broken = {} if model is not None else self._registry.list_broken()
         if model is not None:
             name = model.partition("/")[0]
             backends[name] = await self._open_backend(name)
@@ -124,22 +124,22 @@ class Planner:
 
 
 def take_source_length(request: VideoRequest) -> VideoRequest:
-    """Give a video that is to be made anew the length of that video, where nobody said another.
+    """Give a restyled video the length of its source, unless the request has another.
 
-    A video that lies elsewhere is not looked at.
+    A source with a URL is not read.
 
     Raises:
         InvalidRequestError: it cannot be read.
     """
     is_open = request.seconds() is None and request.num_frames is None and not request.endless
-    if request.inferred_mode() is not VideoMode.VIDEO_EDIT or not is_open:
+    if request.infer_mode() is not VideoMode.VIDEO_EDIT or not is_open:
         return request
-    from media_agent.ingest.read import video_seconds
+    from media_agent.ingest.read import read_video_seconds
 
     videos = [video for video in request.inputs if video.role is InputRole.SOURCE_VIDEO]
     if not videos or videos[0].url is not None:
         return request
-    return request.model_copy(update={"duration": video_seconds(videos[0])})
+    return request.model_copy(update={"duration": read_video_seconds(videos[0])})
 
 
 def _build_route(section: RouteSection) -> Route:

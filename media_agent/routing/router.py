@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 
-from media_agent.backend.fence import fenced
+from media_agent.backend.fence import call_plugin
 from media_agent.backend.protocol import VideoBackend
 from media_agent.errors import (
     InvalidRequestError,
@@ -17,19 +17,24 @@ from media_agent.errors import (
     UnsupportedRequestError,
     to_info,
 )
-from media_agent.negotiation.budget import too_dear
-from media_agent.negotiation.durations import fits_one_shot, longest_shot, usual_fps, wanted_seconds
+from media_agent.negotiation.budget import find_budget_errors
+from media_agent.negotiation.durations import (
+    choose_fps,
+    find_longest_shot,
+    find_wanted_seconds,
+    fits_one_shot,
+)
 from media_agent.negotiation.negotiate import negotiate
 from media_agent.negotiation.prompts import AS_WRITTEN, PromptRules
 from media_agent.routing.catalogue import Catalogue, ModelFacts
-from media_agent.routing.explain import chosen, order, reasons_of, summary_of
+from media_agent.routing.explain import choose_plan, make_sort_key, reasons_of, summary_of
 from media_agent.routing.rules import (
     Route,
     RoutingContext,
     RoutingRules,
-    less_or_another,
+    find_length_mismatch,
     refusals_of,
-    too_long,
+    suggest_length,
 )
 from media_agent.routing.segments import ContinuesFrom, ModelChoice
 from media_agent.routing.split import plan_segments
@@ -97,20 +102,20 @@ class Router:
         """Return the plan of `model`, or of the one the request names, else of the best candidate.
 
         Raises:
-            MediaAgentError: nobody can do it; the reasons are those of all candidates.
+            MediaAgentError: no backend can serve it; the reasons are those of all candidates.
         """
         context = self._build_context(request, policy, allow_unknown_words, model)
         if context.route.model is None:
-            return chosen(self._report(context))
-        choice = self.choice(context.route.model)
+            return choose_plan(self._report(context))
+        choice = self.find_model(context.route.model)
         for refusal in refusals_of(choice.capabilities, self._find_facts(choice), context.route):
             raise refusal
         plan = self._plan(choice, context, 0.0)
-        for refusal in too_dear(choice.name, plan, context.route.max_cost_usd):
+        for refusal in find_budget_errors(choice.name, plan, context.route.max_cost_usd):
             raise refusal
         return plan
 
-    def choice(self, name: str) -> ModelChoice:
+    def find_model(self, name: str) -> ModelChoice:
         """Return a model as a planner sees it, with what the catalogue knows of it.
 
         Raises:
@@ -125,7 +130,7 @@ class Router:
                 f"unknown backend {backend_name!r}",
                 hint=did_you_mean(backend_name, [*self._backends, *self._broken]),
             )
-        capabilities = self._catalogue.corrected(backend.capabilities(model or None))
+        capabilities = self._catalogue.correct(backend.capabilities(model or None))
         facts = self._catalogue.facts(capabilities.kind or capabilities.backend, capabilities.model)
 
         def estimate(request: VideoRequest) -> Estimate:
@@ -146,7 +151,7 @@ class Router:
             (name, self._try_model(name, context)) for name in self._list_names(context.route)
         ]
         bounded = [
-            longest_shot(choice.capabilities)
+            find_longest_shot(choice.capabilities)
             for _, choice in choices
             if isinstance(choice, ModelChoice)
         ]
@@ -155,14 +160,16 @@ class Router:
             self._evaluate(choice, context, longest) if isinstance(choice, ModelChoice) else choice
             for _, choice in choices
         ]
-        able = sorted((each for each in candidates if not each.refusals), key=order(context.prefer))
+        able = sorted(
+            (each for each in candidates if not each.refusals), key=make_sort_key(context.prefer)
+        )
         ranked = [
             each.model_copy(update={"rank": rank, "reasons": reasons_of(each)})
             for rank, each in enumerate(able, 1)
         ]
         refused = sorted(
             (each for each in candidates if each.refusals),
-            key=lambda each: (each.plan is None, order(context.prefer)(each)),
+            key=lambda each: (each.plan is None, make_sort_key(context.prefer)(each)),
         )
         return PlanReport(
             request=context.request,
@@ -176,7 +183,7 @@ class Router:
         """Return the models to consider: the named one, or all that are listed or allowed.
 
         Raises:
-            InvalidRequestError: a wish names a backend or model that does not exist.
+            InvalidRequestError: a preference names a backend or model that does not exist.
         """
         if route.model is not None:
             return [route.model]
@@ -187,14 +194,14 @@ class Router:
         return list(dict.fromkeys([*listed, *known, *self._broken]))
 
     def _check_preferences(self, route: Route) -> None:
-        """Refuse the names of nobody: a slip in what is denied would let it in, and be paid for."""
+        """Refuse unknown names: a typo in `deny` would admit a backend, and cost money."""
         for name in (*(route.allow or ()), *route.deny):
             backend, _, model = name.partition("/")
             is_known = backend in self._broken or (backend in self._backends and not model)
             if is_known:
                 continue
             try:
-                self.choice(name)
+                self.find_model(name)
             except PluginError:  # it cannot be asked, nor make anything
                 continue
 
@@ -205,7 +212,7 @@ class Router:
         allow_unknown_words: bool,
         model: str | None = None,
     ) -> RoutingContext:
-        route = self._rules.route(request)
+        route = self._rules.resolve_route(request)
         if model is not None:
             route = replace(route, model=model)
         seed = self._draw_seed() if request.seed is None else request.seed
@@ -218,7 +225,7 @@ class Router:
 
     def _try_model(self, name: str, context: RoutingContext) -> ModelChoice | Candidate:
         try:
-            return self.choice(name)
+            return self.find_model(name)
         except MediaAgentError as error:
             if context.route.model is not None:
                 raise
@@ -230,7 +237,7 @@ class Router:
         plan = None
         try:
             plan = self._plan(choice, context, longest)
-            refusals += too_dear(choice.name, plan, context.route.max_cost_usd)
+            refusals += find_budget_errors(choice.name, plan, context.route.max_cost_usd)
         except MediaAgentError as error:
             refusals.append(error)
         return Candidate(
@@ -259,7 +266,7 @@ class Router:
         backend = choice.capabilities.backend
         plugin = self._plugins.get(backend, backend)
         who = f"plugin {plugin}: backend {backend}: planning as declared for {choice.name}"
-        return fenced(who, partial(self._choose_method, choice, context, longest), Plan)
+        return call_plugin(who, partial(self._choose_method, choice, context, longest), Plan)
 
     def _choose_method(self, choice: ModelChoice, context: RoutingContext, longest: float) -> Plan:
         """Return a plan to make it at once, or in parts."""
@@ -285,8 +292,8 @@ class Router:
             raise troubles[0]
         raise UnsupportedRequestError(
             f"{choice.name} does not support this request",
-            mismatches=[too_long(request, choice.capabilities)],
-            hint=less_or_another(choice.capabilities),
+            mismatches=[find_length_mismatch(request, choice.capabilities)],
+            hint=suggest_length(choice.capabilities),
         )
 
     def _plan_single(self, choice: ModelChoice, context: RoutingContext, longest: float) -> Plan:
@@ -300,8 +307,10 @@ class Router:
             allow_unknown_words=context.allow_unknown_words,
             rules=choice.rules,
         )
-        if capabilities.endless is True and longest_shot(capabilities) is None:
-            seconds = wanted_seconds(request, usual_fps(request.fps, capabilities), capabilities)
+        if capabilities.endless is True and find_longest_shot(capabilities) is None:
+            seconds = find_wanted_seconds(
+                request, choose_fps(request.fps, capabilities), capabilities
+            )
             if request.endless or len(request.shots) > 1 or seconds > longest:
                 plan = plan.model_copy(update={"method": Method.ENDLESS})
         return context.note_model(plan)
@@ -309,7 +318,7 @@ class Router:
     def _find_continuations(
         self, choice: ModelChoice
     ) -> Iterator[tuple[ModelChoice, ContinuesFrom]]:
-        """Yield who could go on: what extends the video, then what begins from its last frame."""
+        """Yield the continuation models: the one that extends, then the one for a last frame."""
         capabilities, facts = choice.capabilities, self._find_facts(choice)
         ways: tuple[tuple[str | None, ContinuesFrom, VideoMode, InputRole], ...] = (
             (facts.extend_model, "video", VideoMode.VIDEO_EXTEND, InputRole.SOURCE_VIDEO),
@@ -317,7 +326,7 @@ class Router:
         )
         for model, continues_from, mode, role in ways:
             continuation = (
-                choice if model is None else self.choice(f"{capabilities.backend}/{model}")
+                choice if model is None else self.find_model(f"{capabilities.backend}/{model}")
             )
             able = continuation.capabilities
             extends = continues_from != "video" or able.extends is True

@@ -1,4 +1,4 @@
-"""Wishes about who makes a video, and what they or a licence say against a model."""
+"""Routing preferences, and what excludes a model."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from media_agent.errors import (
     ModelRetiredError,
     UnsupportedRequestError,
 )
-from media_agent.negotiation.durations import longest_shot, usual_fps, wanted_seconds
+from media_agent.negotiation.durations import choose_fps, find_longest_shot, find_wanted_seconds
 from media_agent.routing.catalogue import ModelFacts
 from media_agent.suggest import did_you_mean
 from media_agent_schemas.capabilities import Adjustment, Capabilities, Plan, Policy
@@ -20,7 +20,7 @@ from media_agent_schemas.request import Budget, Routing, RoutingPreference, Vide
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Wishes about who makes a video, from the request and the settings together."""
+    """The routing preferences of a request and the settings, combined."""
 
     model: str | None = None
     prefer: RoutingPreference = RoutingPreference.LOCAL_FIRST
@@ -38,8 +38,8 @@ class RoutingRules:
     routes: Mapping[str, Route] = field(default_factory=dict)
     max_cost_usd: float | None = None
 
-    def route(self, request: VideoRequest) -> Route:
-        """Return the preferences that hold for a request: its own, then its route's.
+    def resolve_route(self, request: VideoRequest) -> Route:
+        """Return the effective preferences of a request: its own, then its route's.
 
         Raises:
             InvalidRequestError: there is no route of that name.
@@ -68,7 +68,7 @@ class RoutingRules:
 
 @dataclass(frozen=True, slots=True)
 class RoutingContext:
-    """A request with all that is decided about it before any model is looked at."""
+    """A request with everything that is decided before any model is considered."""
 
     request: VideoRequest
     policy: Policy
@@ -78,11 +78,11 @@ class RoutingContext:
 
     @property
     def prefer(self) -> RoutingPreference:
-        """What decides among those that could."""
+        """How the candidates are ranked."""
         return self.route.prefer
 
     def for_model(self, name: str) -> VideoRequest:
-        """Return the request as this model gets it; preferences of a choice were met by choosing."""
+        """Return the request for this model; choosing it has met the routing preferences."""
         budget = None
         if self.route.max_cost_usd is not None:
             budget = Budget(max_cost_usd=self.route.max_cost_usd)
@@ -90,7 +90,7 @@ class RoutingContext:
         return self.request.model_copy(update={"model": name, "routing": routing, "budget": budget})
 
     def note_model(self, plan: Plan) -> Plan:
-        """Return the plan with a word about who makes it."""
+        """Return the plan with an adjustment that names the chosen model."""
         name = f"{plan.backend}/{plan.model}"
         if self.request.model == name:
             return plan
@@ -103,7 +103,7 @@ class RoutingContext:
 def refusals_of(
     capabilities: Capabilities, facts: ModelFacts, route: Route
 ) -> Iterator[MediaAgentError]:
-    """Yield what speaks against a model whatever it could do."""
+    """Yield what excludes a model, whatever its capabilities."""
     name = f"{capabilities.backend}/{capabilities.model}"
     names = {capabilities.backend, name}
     by_name = route.model is not None or not names.isdisjoint(route.allow or ())
@@ -127,24 +127,24 @@ def refusals_of(
         yield ConfigurationError(f"{name} needs {capabilities.missing}")
 
 
-def too_long(request: VideoRequest, capabilities: Capabilities) -> Mismatch:
-    """Return what of a request does not fit into one shot of a model that makes no other."""
+def find_length_mismatch(request: VideoRequest, capabilities: Capabilities) -> Mismatch:
+    """Return what does not fit into one submission, for a model that cannot continue videos."""
     ways = "and can neither extend a video nor start from an image"
     if request.endless:
         return Mismatch("endless", "on", f"it only makes videos of a fixed length {ways}")
-    longest = longest_shot(capabilities)
-    fps = usual_fps(request.fps, capabilities)
-    if longest is None or wanted_seconds(request, fps, capabilities) < longest + 1 / fps:
+    longest = find_longest_shot(capabilities)
+    fps = choose_fps(request.fps, capabilities)
+    if longest is None or find_wanted_seconds(request, fps, capabilities) < longest + 1 / fps:
         return Mismatch(
-            "shots", str(len(request.shots)), f"it takes {capabilities.max_shots} {ways}"
+            "shots", str(len(request.shots)), f"it supports {capabilities.max_shots} {ways}"
         )
-    asked = f"{wanted_seconds(request, fps, capabilities):g}"
+    asked = f"{find_wanted_seconds(request, fps, capabilities):g}"
     return Mismatch("duration", asked, f"it makes at most {longest:g} s at once {ways}")
 
 
-def less_or_another(capabilities: Capabilities) -> str:
-    """Return the ways out of a length that a model does not make."""
-    longest = longest_shot(capabilities)
+def suggest_length(capabilities: Capabilities) -> str:
+    """Return a hint for a length that a model does not support."""
+    longest = find_longest_shot(capabilities)
     less = "ask for less" if longest is None else f"ask for at most {longest:g} s"
     return f"{less}, or choose a backend that extends or chains videos: media-agent plan lists them"
 

@@ -1,4 +1,4 @@
-"""The pieces of a video in segments, negotiated one by one; equal pieces are negotiated once."""
+"""The segments of a long video, negotiated one by one; equal segments are negotiated once."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator
@@ -7,7 +7,7 @@ from itertools import groupby
 from typing import Literal
 
 from media_agent.errors import UnsupportedRequestError
-from media_agent.negotiation.durations import piece_frames, usual_fps
+from media_agent.negotiation.durations import choose_fps, choose_segment_frames
 from media_agent.negotiation.negotiate import negotiate
 from media_agent.negotiation.prompts import AS_WRITTEN, PromptRules
 from media_agent_schemas.capabilities import Capabilities, Estimate, Plan, Policy, Segment
@@ -44,8 +44,8 @@ class PlannedSegment:
     continues_from: ContinuesFrom
     new_frames: int
 
-    def segment(self, count: int = 1) -> Segment:
-        """Return the piece as a plan has it, made so often in a row."""
+    def to_segment(self, count: int = 1) -> Segment:
+        """Return the segment for a plan, repeated `count` times."""
         return Segment(
             request=self.plan.request,
             continues_from=self.continues_from,
@@ -56,7 +56,7 @@ class PlannedSegment:
 
 @dataclass
 class SegmentRow:
-    """A row of pieces; `first` makes the first, `continuation` all others from what `takes` says."""
+    """Segments in a row; `first` makes the first, `continuation` continues with the others."""
 
     request: VideoRequest
     first: ModelChoice
@@ -71,20 +71,20 @@ class SegmentRow:
     @property
     def fps(self) -> float:
         """The frame rate of the video."""
-        return usual_fps(self.request.fps, self.first.capabilities)
+        return choose_fps(self.request.fps, self.first.capabilities)
 
     @property
     def frames(self) -> int:
         """The length of the video so far."""
-        return sum(piece.new_frames for piece in self.made)
+        return sum(segment.new_frames for segment in self.made)
 
     @property
     def cost_usd(self) -> float | None:
-        """What all pieces cost together, None if that of any is unknown."""
-        return total(piece.plan.estimate.cost_usd for piece in self.made)
+        """The total cost of all segments, None if any is unknown."""
+        return sum_known(segment.plan.estimate.cost_usd for segment in self.made)
 
     def cut(self, prompt: str | None, frames: int) -> int:
-        """Add pieces of about the same length until there are as many frames, and count them."""
+        """Add segments of similar length until `frames` are reached; return how many were added."""
         made = 0
         while made < frames:
             if len(self.made) >= MOST_SEGMENTS:
@@ -93,32 +93,32 @@ class SegmentRow:
                     hint="ask for less, or choose a backend without a length limit",
                 )
             shared = self._count_shared()
-            most = max(1, self.longest() - shared)
-            pieces = math.ceil((frames - made) / most)
-            made += self.add(prompt, math.ceil((frames - made) / pieces) + shared).new_frames
+            most = max(1, self.find_longest() - shared)
+            count = math.ceil((frames - made) / most)
+            made += self.add(prompt, math.ceil((frames - made) / count) + shared).new_frames
         return made
 
     def add(self, prompt: str | None, frames: int) -> PlannedSegment:
-        """Add one piece of at least so many frames, or of as many as it can have."""
+        """Add one segment of at least `frames` frames, or of the most that the model makes."""
         plan = self._plan_segment(prompt, frames, is_first=not self.made)
         made = plan.request.num_frames or frames
         continues_from: ContinuesFrom = self.continues_from if self.made else "nothing"
-        piece = PlannedSegment(plan, continues_from, max(1, made - self._count_shared()))
-        self.made.append(piece)
-        return piece
+        segment = PlannedSegment(plan, continues_from, max(1, made - self._count_shared()))
+        self.made.append(segment)
+        return segment
 
     def _count_shared(self) -> int:
-        """Return how many frames the next piece repeats of the one before."""
+        """Return how many frames the next segment shares with the one before."""
         return 1 if self.made and self.continues_from == "last_frame" else 0
 
-    def longest(self) -> int:
-        """Return the most frames that the next piece can have."""
+    def find_longest(self) -> int:
+        """Return the maximum number of frames of the next segment."""
         choice = self.continuation if self.made else self.first
-        return piece_frames(choice.capabilities, self.fps, None)
+        return choose_segment_frames(choice.capabilities, self.fps, None)
 
     def _plan_segment(self, prompt: str | None, frames: int, *, is_first: bool) -> Plan:
         choice = self.first if is_first else self.continuation
-        frames = piece_frames(choice.capabilities, self.fps, frames)
+        frames = choose_segment_frames(choice.capabilities, self.fps, frames)
         key = prompt, frames, is_first
         if key not in self._known:
             self._known[key] = self._negotiate(choice, prompt, frames, is_first=is_first)
@@ -157,7 +157,7 @@ class SegmentRow:
         )
 
     def _inherit(self, capabilities: Capabilities) -> dict[str, object]:
-        """Return what a later segment has from the first: its size and seed, not its inputs."""
+        """Return what later segments inherit from the first: its size and seed, not its inputs."""
         sent = self.made[0].plan.request
         kept = tuple(each for each in self.request.inputs if each.role not in _FIRST_ONLY)
         takes_seed = capabilities.seed is not False or self.request.seed is not None
@@ -171,17 +171,17 @@ class SegmentRow:
         }
 
 
-def listed(pieces: Iterable[PlannedSegment]) -> Iterator[Segment]:
-    """Yield the segments of a plan; of a long row of equal pieces one, with their number."""
-    for _, run in groupby(pieces, key=lambda piece: (id(piece.plan), piece.continues_from)):
+def list_segments(planned: Iterable[PlannedSegment]) -> Iterator[Segment]:
+    """Yield the segments of a plan; a long run of equal ones as one with a count."""
+    for _, run in groupby(planned, key=lambda each: (id(each.plan), each.continues_from)):
         equal = list(run)
         if len(equal) > _LISTED_ONE_BY_ONE:
-            yield equal[0].segment(len(equal))
+            yield equal[0].to_segment(len(equal))
         else:
-            yield from (piece.segment() for piece in equal)
+            yield from (each.to_segment() for each in equal)
 
 
-def total(values: Iterable[float | None]) -> float | None:
+def sum_known(values: Iterable[float | None]) -> float | None:
     """Return the sum, None if any is unknown."""
     whole = 0.0
     for value in values:

@@ -1,6 +1,6 @@
 """A long video planned as a row of segments, each within what a model makes at once.
 
-The first segment begins from nothing, or from what the caller brought; every other one continues
+The first segment begins from nothing, or from the inputs of the caller; every other one continues
 the segment before it: its video, where the model extends videos, else its last frame. A last frame
 is in both segments and counts once.
 """
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from media_agent.errors import BudgetExceededError, UnsupportedRequestError
 from media_agent.negotiation.draft import NegotiationDraft
-from media_agent.negotiation.durations import longest_shot, wanted_frames
+from media_agent.negotiation.durations import find_longest_shot, find_wanted_frames
 from media_agent.negotiation.negotiate import resolve_routing
 from media_agent.negotiation.storyboard import lay_out
 from media_agent.routing.segments import (
@@ -19,8 +19,8 @@ from media_agent.routing.segments import (
     ContinuesFrom,
     ModelChoice,
     SegmentRow,
-    listed,
-    total,
+    list_segments,
+    sum_known,
 )
 from media_agent_schemas.capabilities import Adjustment, Estimate, Method, Plan, Policy
 from media_agent_schemas.media import InputRole
@@ -40,7 +40,7 @@ def plan_segments(
     draw_seed: Callable[[], int],
     allow_unknown_words: bool = False,
 ) -> Plan:
-    """Return a plan in segments; `continuation` makes all but the first, from what `takes` says.
+    """Return a plan in segments; `continuation` makes all but the first.
 
     Raises:
         InvalidRequestError: shots that do not fit into the whole.
@@ -56,58 +56,58 @@ def plan_segments(
 
 @dataclass
 class _Split:
-    """Cuts one request into pieces and puts the plan of the whole together."""
+    """Splits one request into segments and builds the plan of the whole video."""
 
-    pieces: SegmentRow
+    row: SegmentRow
 
     def __post_init__(self) -> None:
-        self.request, self.first = self.pieces.request, self.pieces.first
-        self.draft = NegotiationDraft(self.request, self.first.capabilities, self.pieces.policy)
-        self.fps = self.pieces.fps
+        self.request, self.first = self.row.request, self.row.first
+        self.draft = NegotiationDraft(self.request, self.first.capabilities, self.row.policy)
+        self.fps = self.row.fps
         self._refuse_what_cannot_be_cut()
 
     def plan(self) -> Plan:
         """Return the plan of a video of known length."""
-        wanted = wanted_frames(self.request, self.fps, self.first.capabilities)
+        wanted = find_wanted_frames(self.request, self.fps, self.first.capabilities)
         if self.request.shots:
             shots = self._cut_shots(wanted)
         else:
             shots = ()
-            self.pieces.cut(self.request.prompt, wanted)
-        made = self.pieces.frames
+            self.row.cut(self.request.prompt, wanted)
+        made = self.row.frames
         if made != wanted:
             reason = "whole segments of the length that the model makes"
             self.draft.change("duration", wanted / self.fps, made / self.fps, reason)
         return self._finish(shots, made)
 
     def plan_endless(self) -> Plan:
-        """Return the plan of a video that lasts until told to finish, or as far as is paid for."""
+        """Return the plan of a video that lasts until it is finished or the budget is spent."""
         for shot in self.request.shots[:-1]:
-            self.pieces.cut(shot.prompt, round((shot.duration or 0) * self.fps))
+            self.row.cut(shot.prompt, round((shot.duration or 0) * self.fps))
         prompt = self.request.shots[-1].prompt if self.request.shots else self.request.prompt
-        while len(self.pieces.made) < 2:
-            self.pieces.add(prompt, self.pieces.longest())
-        if self.pieces.made[-1].plan.request.prompt != prompt:
-            self.pieces.add(prompt, self.pieces.longest())
-        each = self.pieces.made[-1].plan.estimate.cost_usd
+        while len(self.row.made) < 2:
+            self.row.add(prompt, self.row.find_longest())
+        if self.row.made[-1].plan.request.prompt != prompt:
+            self.row.add(prompt, self.row.find_longest())
+        each = self.row.made[-1].plan.estimate.cost_usd
         if each != 0:
             self._spend(each)
         return self._finish(self.request.shots, None, repeats=each == 0)
 
     def _cut_shots(self, wanted: int) -> tuple[Shot, ...]:
-        """Cut every shot of a storyboard into pieces, and return how long each became."""
+        """Split every shot of a storyboard into segments, and return the shots as planned."""
         asked = self.request.shots
         lengths = lay_out(asked, total=wanted, fps=self.fps, chunk=None).frames
         resolved = []
         for index, (shot, frames) in enumerate(zip(asked, lengths, strict=True)):
-            made = self.pieces.cut(shot.prompt, frames or 0)
+            made = self.row.cut(shot.prompt, frames or 0)
             resolved.append(Shot(prompt=shot.prompt, duration=made / self.fps))
             self._note_length(f"shots[{index}].duration", shot, made)
         return tuple(resolved)
 
     def _spend(self, each: float | None) -> None:
-        """Repeat the last piece as often as the budget pays for it."""
-        name = self.pieces.continuation.name
+        """Repeat the last segment as often as the budget allows."""
+        name = self.row.continuation.name
         budget = None if self.request.budget is None else self.request.budget.max_cost_usd
         if each is None or budget is None:
             price = "an unknown price" if each is None else f"{each:g} USD"
@@ -115,17 +115,17 @@ class _Split:
                 f"{name} would make an endless video of segments at {price} each",
                 hint="set a duration" if each is None else "set a duration or a budget",
             )
-        left = budget - (self.pieces.cost_usd or 0.0)
+        left = budget - (self.row.cost_usd or 0.0)
         paid = math.floor(left / each + 1e-9)
-        more = min(MOST_SEGMENTS - len(self.pieces.made), paid)
+        more = min(MOST_SEGMENTS - len(self.row.made), paid)
         if more < 0:
             raise BudgetExceededError(
                 f"{name}: the first segments alone cost more than the budget of {budget:g} USD",
                 hint="raise the budget",
             )
-        self.pieces.made += [self.pieces.made[-1]] * more
-        why = f"{budget:g} USD cover no more" if more == paid else "this is the limit"
-        self.draft.warnings.append(f"the video ends after {len(self.pieces.made)} segments: {why}")
+        self.row.made += [self.row.made[-1]] * more
+        why = f"the budget of {budget:g} USD is spent" if more == paid else "this is the limit"
+        self.draft.warnings.append(f"the video ends after {len(self.row.made)} segments: {why}")
 
     def _refuse_what_cannot_be_cut(self) -> None:
         request, draft = self.request, self.draft
@@ -161,9 +161,9 @@ class _Split:
         self, shots: tuple[Shot, ...], frames: int | None, *, repeats: bool = False
     ) -> Plan:
         self._raise_mismatches()
-        plans = list({id(piece.plan): piece.plan for piece in self.pieces.made}.values())
+        plans = list({id(each.plan): each.plan for each in self.row.made}.values())
         warnings = [text for plan in plans for text in plan.warnings] + self.draft.warnings
-        estimates = [piece.plan.estimate for piece in self.pieces.made]
+        estimates = [each.plan.estimate for each in self.row.made]
         changes: dict[str, object] = {
             "num_frames": frames,
             "endless": frames is None,
@@ -177,12 +177,12 @@ class _Split:
                 "adjustments": tuple(self._list_adjustments(plans)),
                 "warnings": tuple(dict.fromkeys(warnings)),
                 "estimate": Estimate(
-                    cost_usd=self.pieces.cost_usd,
-                    seconds=None if repeats else total(each.seconds for each in estimates),
+                    cost_usd=self.row.cost_usd,
+                    seconds=None if repeats else sum_known(each.seconds for each in estimates),
                     source=estimates[0].source,
                 ),
-                "method": Method.EXTEND if self.pieces.continues_from == "video" else Method.CHAIN,
-                "segments": tuple(listed(self.pieces.made)),
+                "method": Method.EXTEND if self.row.continues_from == "video" else Method.CHAIN,
+                "segments": tuple(list_segments(self.row.made)),
                 "repeats": repeats,
             }
         )
@@ -190,12 +190,12 @@ class _Split:
     def _list_adjustments(self, plans: list[Plan]) -> Iterator[Adjustment]:
         """Yield what the whole changes, then the first segment, then what later ones add."""
         yield from self.draft.adjustments
-        longest = longest_shot(self.first.capabilities)
+        longest = find_longest_shot(self.first.capabilities)
         limit = "one shot at once" if longest is None else f"at most {longest:g} s at once"
         yield Adjustment(
             field="segments",
             asked=None,
-            used=len(self.pieces.made),
+            used=len(self.row.made),
             reason=f"{self.first.name} makes {limit}",
         )
         said = set()

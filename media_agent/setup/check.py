@@ -11,8 +11,8 @@ from media_agent.config.settings import (
     BackendSection,
     Settings,
     Sources,
+    find_unknown_variables,
     load_settings,
-    unknown_variables,
 )
 from media_agent.errors import ConfigurationError, Fault, MediaAgentError, in_full
 from media_agent.redact import redact
@@ -88,7 +88,7 @@ def _find_faults(settings: Settings, registry: Registry) -> Iterator[Fault]:
             yield from (fault for fault in faults if fault.problem not in said)
     known = _Known(settings, registry, backends)
     for place, name in _list_names(settings):
-        problem = known.problem(name)
+        problem = known.find_problem(name)
         if problem is not None:
             yield Fault(place, problem)
 
@@ -115,7 +115,7 @@ class _Known:
         self._registry = registry
         self._backends = backends
 
-    def problem(self, name: str) -> str | None:
+    def find_problem(self, name: str) -> str | None:
         """Return what is wrong with "backend" or "backend/model", None if nothing."""
         backend_name, _, model = name.partition("/")
         if backend_name not in self._registry.names():
@@ -157,13 +157,13 @@ def _list_names(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
 def _find_warnings(settings: Settings, sources: Sources) -> Iterator[str]:
     if settings.config is not None and not settings.config.exists():
         yield f"MEDIA_AGENT_CONFIG: no such file: {settings.config}"
-    for variable, meant in unknown_variables():
+    for variable, meant in find_unknown_variables():
         hint = "" if meant is None else f"; did you mean {meant}?"
         yield f"{variable}: unknown variable{hint}"
     for name, section in settings.backends.items():
         if section.key_file is not None and is_open_to_others(section.key_file.expanduser()):
             where = sources.place(("backends", name, "key_file"))
-            yield f"{where}: others can read {section.key_file}: chmod 600 it"
+            yield f"{where}: {section.key_file} is readable by other users; run chmod 600 on it"
         yield from _find_written_keys(("backends", name, "key"), sources.files)
         headers = section.options.get("headers")
         for header in headers if isinstance(headers, dict) else ():
@@ -178,4 +178,4 @@ def _find_written_keys(place: Sequence[str], files: Iterable[ConfigFile]) -> Ite
             where = f"{file.path}:{file.line(place)}"
             yield f"{where}: this file contains a key; use key_env or key_file to keep it elsewhere"
             if is_open_to_others(file.path):
-                yield f"{where}: others can read this file and the key in it: chmod 600 it"
+                yield f"{where}: other users can read this file and the key in it; chmod 600 it"

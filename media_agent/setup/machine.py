@@ -32,7 +32,7 @@ class Machine:
     models: tuple[str, ...] = ()
     """Models of this machine that are ready, as "backend/model"."""
     folders: tuple[Path, ...] = ()
-    """Downloaded weights of video models that nobody has named yet."""
+    """Downloaded weights of video models that are not registered yet."""
     comfyui: str | None = None
     """The address of a running ComfyUI."""
     problems: tuple[str, ...] = ()

@@ -9,7 +9,7 @@ _FALLBACK = "sandbox"
 _FIRST = "magi/tiny"
 
 
-def starter_file(machine: Machine) -> str:
+def render_starter_config(machine: Machine) -> str:
     """Return the text of a media-agent.toml for this machine; it names keys and holds none."""
     parts = [
         _render_head(machine),
@@ -20,8 +20,8 @@ def starter_file(machine: Machine) -> str:
     return "\n".join(parts)
 
 
-def default_model(machine: Machine) -> str:
-    """Return what makes videos when none is named: here and for nothing, so that nobody pays."""
+def choose_default_model(machine: Machine) -> str:
+    """Return the default model: one that runs on this machine, free of charge."""
     others = [name for name in machine.models if name.split("/")[0] not in ("magi", _FALLBACK)]
     if others and machine.gpus:
         return others[0]
@@ -35,7 +35,7 @@ def _render_head(machine: Machine) -> str:
 # This file is safe to share: it names the variables of keys and contains no key.
 
 # Used when no backend is named: "backend" or "backend/model".
-default_backend = {_quote(default_model(machine))}
+default_backend = {_quote(choose_default_model(machine))}
 
 # If a model does not support a value: use the nearest one and report it ("adjust"), or
 # refuse ("strict").

@@ -105,7 +105,7 @@ def free_bytes(path: Path) -> int | None:
 
 
 def write_atomically(path: Path, content: bytes, *, mode: int | None = None) -> None:
-    """Replace a file whole: written aside, flushed to disk, renamed; with a mode, never more open."""
+    """Replace a file whole: written aside, with this mode from the start, flushed, renamed."""
     with written_aside(path) as aside:
         if mode is not None:
             aside.touch(mode=mode)

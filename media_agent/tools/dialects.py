@@ -1,6 +1,6 @@
 """One set of models, the tool definitions of several vendors.
 
-References are resolved in place, because some services refuse a `$ref`, others a word beside one.
+References are resolved in place, because some services refuse a `$ref`, others words next to one.
 """
 
 import inspect

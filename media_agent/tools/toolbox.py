@@ -38,7 +38,7 @@ _LOOK_EVERY = 0.25  # seconds between two looks at a job that is waited for
 class ToolBox:
     """The tools of one agent over one client.
 
-    Two agents that share a data folder are told apart by `caller`, so that the same wish of both
+    `caller` distinguishes agents that share a data folder, so that the same request of both
     is two videos.
     """
 
@@ -96,9 +96,9 @@ class ToolBox:
                 return await self._view(await self._client.cancel(arguments.job_id))
         raise AssertionError(f"no code for {arguments.tool}")
 
-    async def _plan(self, wish: PlanVideo) -> PlanView:
+    async def _plan(self, arguments: PlanVideo) -> PlanView:
         """Return who would make it if the same were created, and who else could."""
-        request = wish.to_request()
+        request = arguments.to_request()
         report = await self._client.plan_all(request)
         if request.model is not None or request.routing is not None:
             return view_plan(report)
@@ -108,9 +108,9 @@ class ToolBox:
         )
         return view_plan(await self._client.plan_all(default), others=report.candidates)
 
-    async def _create(self, wish: CreateVideo) -> VideoJob:
-        key = idempotency_key(self._caller, wish, self._client.settings.default_backend)
-        return await self._client.start(wish.to_request(), idempotency_key=key)
+    async def _create(self, arguments: CreateVideo) -> VideoJob:
+        key = derive_idempotency_key(self._caller, arguments, self._client.settings.default_backend)
+        return await self._client.start(arguments.to_request(), idempotency_key=key)
 
     async def _wait(self, arguments: WaitVideo) -> VideoJob:
         """Return the job when it is finished, or as it stands when the time is over."""
@@ -124,7 +124,7 @@ class ToolBox:
             job = await self._client.get(arguments.job_id)
 
     async def _attach(self, job_id: str) -> VideoJob:
-        """Return a job as it stands; one whose process is gone is gone on with here."""
+        """Return a job as it stands; one whose process is gone is resumed here."""
         job = await self._client.get(job_id)
         return job if job.status.is_terminal else await self._client.go_on(job_id)
 
@@ -142,15 +142,15 @@ class ToolBox:
         return str(capabilities.verification)
 
 
-def idempotency_key(caller: str, wish: CreateVideo, default: str) -> str:
-    """Return what the same wish of the same caller has in common, however it was written.
+def derive_idempotency_key(caller: str, arguments: CreateVideo, default: str) -> str:
+    """Return the key that equal requests of one caller share, however they were written.
 
-    Who makes it is a part of the wish, also where only the settings say it: `default`.
+    The backend is a part of the request, also where only the settings name it: `default`.
     """
-    fields = wish.model_dump(mode="json", exclude_none=True)
-    if wish.idempotency_key is not None:
-        fields = {"idempotency_key": wish.idempotency_key}
-    elif wish.route is None:
+    fields = arguments.model_dump(mode="json", exclude_none=True)
+    if arguments.idempotency_key is not None:
+        fields = {"idempotency_key": arguments.idempotency_key}
+    elif arguments.route is None:
         fields.setdefault("model", default)
     text = json.dumps([caller, fields], sort_keys=True, separators=(",", ":"))
     return f"tool-{hashlib.sha256(text.encode()).hexdigest()[:32]}"
@@ -160,7 +160,7 @@ def _parse(name: str, arguments: Mapping[str, JsonValue] | str) -> ToolArguments
     """Return the arguments as the model of their tool.
 
     Raises:
-        InvalidRequestError: there is no such tool, or the arguments are not what it takes.
+        InvalidRequestError: there is no such tool, or it does not accept the arguments.
     """
     shapes = {tool.tool: tool for tool in TOOLS}
     if name not in shapes:
@@ -172,7 +172,7 @@ def _parse(name: str, arguments: Mapping[str, JsonValue] | str) -> ToolArguments
 
 
 def _add_sheet(job: VideoJob) -> VideoJob:
-    """Return the job with a contact sheet beside its video; without one, with a warning."""
+    """Return the job with a contact sheet next to its video; without one, with a warning."""
     video = job.artifacts[0].path if job.artifacts else None
     if video is None or any(each.kind is ArtifactKind.CONTACT_SHEET for each in job.artifacts):
         return job

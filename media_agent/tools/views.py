@@ -3,7 +3,7 @@
 from pydantic import Field
 
 from media_agent.errors import in_full
-from media_agent.routing.explain import changes_in
+from media_agent.routing.explain import describe_changes
 from media_agent_schemas.base import Schema
 from media_agent_schemas.errors import ErrorInfo
 from media_agent_schemas.jobs import JobStatus, VideoJob
@@ -37,7 +37,7 @@ class JobView(Schema):
 
     job_id: str = Field(description="ID to pass to the other tools.")
     status: JobStatus = Field(description="State of the job.")
-    finished: bool = Field(description="True when nothing more will happen by itself.")
+    finished: bool = Field(description="True when the job has ended.")
     progress: float | None = Field(default=None, description="0 to 1; null: unknown.")
     phase: str | None = Field(default=None, description="Current phase of the work.")
     made_by: str = Field(description="Backend and model.")
@@ -60,7 +60,7 @@ class JobView(Schema):
 
 
 def view_job(job: VideoJob, *, verification: str | None = None, is_moving: bool = True) -> JobView:
-    """Return what an agent sees of a job; of one that nobody works on it says what to do."""
+    """Return what an agent sees of a job; of one that no process works on it says what to do."""
     video = _find_video(job, ArtifactKind.VIDEO)
     partial = _find_video(job, ArtifactKind.PARTIAL_VIDEO)
     sheet = _find_video(job, ArtifactKind.CONTACT_SHEET)
@@ -80,7 +80,7 @@ def view_job(job: VideoJob, *, verification: str | None = None, is_moving: bool 
         record=job.record_path,
         seconds=None if facts is None else facts.duration,
         frame_size=None if facts is None else f"{facts.width}x{facts.height}",
-        adjustments=tuple(changes_in(job.plan)),
+        adjustments=tuple(describe_changes(job.plan)),
         warnings=job.warnings,
         error=job.error,
         next=_suggest_next(job, is_moving=is_moving),
@@ -169,7 +169,7 @@ def _view_option(candidate: Candidate) -> OptionView:
         seams=candidate.seams,
         verification=str(candidate.verification),
         local=candidate.local,
-        adjustments=() if candidate.plan is None else tuple(changes_in(candidate.plan)),
+        adjustments=() if candidate.plan is None else tuple(describe_changes(candidate.plan)),
         reasons=candidate.reasons,
     )
 

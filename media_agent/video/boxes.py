@@ -18,7 +18,7 @@ class Box:
     end: int
 
 
-def boxes_in(file: BinaryIO, start: int, end: int) -> Iterator[Box]:
+def read_boxes(file: BinaryIO, start: int, end: int) -> Iterator[Box]:
     """Yield the boxes that follow each other in a part of a file, up to what can be none."""
     while start + SMALLEST <= end:
         file.seek(start)

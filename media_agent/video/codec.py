@@ -1,6 +1,6 @@
 """Frames to H.264 and back, and what a file really holds. PyAV is imported at first use.
 
-Every chunk gets an encoder of its own, so its packets depend on its frames alone: a video that was
+Every chunk gets its own encoder, so its packets depend on its frames alone: a video that was
 interrupted and continued is the same video. A chunk comes out as a small fragmented MP4 whose
 fragment already carries its place in the video; written one after the other (the header of all but
 the first left out) the chunks are a video that plays while it grows.
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from media_agent.errors import InvalidRequestError, StorageError
 from media_agent.storage.files import sha256_of
-from media_agent.video.boxes import boxes_in
+from media_agent.video.boxes import read_boxes
 from media_agent_schemas.media import Artifact, ArtifactKind, VideoMetadata
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ _FRAGMENTED = {
 }
 
 
-def frame_rate(fps: float) -> Fraction:
+def to_frame_rate(fps: float) -> Fraction:
     """Return the frame rate as a fraction; 23.976023976 becomes 24000/1001."""
     return Fraction(fps).limit_denominator(100_000)
 
@@ -57,7 +57,7 @@ def encode_chunk(frames: "Frames", *, fps: float, index: int = 0, start_frame: i
     import av
 
     _check_frames(frames)
-    rate = frame_rate(fps)
+    rate = to_frame_rate(fps)
     buffer = io.BytesIO()
     options = _FRAGMENTED | {"fragment_index": str(index + 1)}
     images = (av.VideoFrame.from_ndarray(pixels, format="rgb24") for pixels in frames)
@@ -72,13 +72,13 @@ def split_header(chunk: bytes) -> tuple[bytes, bytes]:
     Raises:
         StorageError: there is no fragment.
     """
-    for box in boxes_in(io.BytesIO(chunk), 0, len(chunk)):
+    for box in read_boxes(io.BytesIO(chunk), 0, len(chunk)):
         if box.kind == b"moof":
             return chunk[: box.start], chunk[box.start :]
     raise StorageError("an encoded chunk holds no MP4 fragment")
 
 
-def new_mp4(path: Path) -> "OutputContainer":
+def open_new_mp4(path: Path) -> "OutputContainer":
     """Open a new MP4 that starts at once when it is played from afar (faststart)."""
     import av
 
@@ -91,7 +91,7 @@ def remux(source: Path | BinaryIO, target: Path, *, tags: Mapping[str, str] | No
     Raises:
         StorageError: the source is not a readable video.
     """
-    with opened(source) as video, new_mp4(target) as container:
+    with open_video(source) as video, open_new_mp4(target) as container:
         container.metadata.update(tags or {})
         stream = container.add_stream_from_template(video.streams.video[0])
         for packet in video.demux(video=0):
@@ -109,14 +109,14 @@ def write_images(
         InvalidRequestError: a side is odd.
     """
     _check_size(*size)
-    with new_mp4(path) as container:
-        return _encode(container, images, size, frame_rate(fps))
+    with open_new_mp4(path) as container:
+        return _encode(container, images, size, to_frame_rate(fps))
 
 
 def rate_of(stream: "VideoStream") -> Fraction:
     """Return the frames a second, on average; 25 where the file does not say, as FFmpeg does."""
     rate = stream.average_rate or stream.guessed_rate or Fraction(25)
-    return Fraction(rate.numerator, rate.denominator)  # PyAV 19 has a type of its own
+    return Fraction(rate.numerator, rate.denominator)  # PyAV 19 has its own type for it
 
 
 def probe(path: Path) -> VideoMetadata:
@@ -125,7 +125,7 @@ def probe(path: Path) -> VideoMetadata:
     Raises:
         StorageError: the file is missing or not a readable video.
     """
-    with opened(path) as video:
+    with open_video(path) as video:
         stream = video.streams.video[0]
         frames = sum(1 for packet in video.demux(stream) if packet.size)
         rate = rate_of(stream)
@@ -164,7 +164,7 @@ def iterate_images(path: Path) -> Iterator["VideoFrame"]:
     Raises:
         StorageError: the file is missing or not a readable video.
     """
-    with opened(path) as video:
+    with open_video(path) as video:
         yield from video.decode(video=0)
 
 
@@ -266,7 +266,7 @@ def _add_h264_stream(
 def open_input(source: str | BinaryIO, options: dict[str, str]) -> "InputContainer":
     """Open a file to read it, its tags in whatever encoding.
 
-    PyAV replaces what is no UTF-8 in tags when it is told to, and from version 19 on by itself.
+    PyAV replaces invalid UTF-8 in tags if asked to; from version 19 on it always does.
     """
     import av
 
@@ -276,7 +276,7 @@ def open_input(source: str | BinaryIO, options: dict[str, str]) -> "InputContain
 
 
 @contextmanager
-def opened(source: Path | BinaryIO) -> Iterator["InputContainer"]:
+def open_video(source: Path | BinaryIO) -> Iterator["InputContainer"]:
     """Open a video; whatever is wrong with it, then or while it is read, is one clear error."""
     import av
 

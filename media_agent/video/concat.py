@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 from media_agent.errors import InvalidRequestError
 from media_agent.video.codec import (
     iterate_images,
-    new_mp4,
-    opened,
+    open_new_mp4,
+    open_video,
     rate_of,
     remux,
     write_images,
@@ -61,7 +61,7 @@ def join_videos(videos: Sequence[Path], target: Path, *, shared: int = 0) -> Joi
         StorageError: a video is not a readable video.
     """
     if not videos:
-        raise InvalidRequestError("there is no video to join")
+        raise InvalidRequestError("no videos to join")
     facts = [_look(path) for path in videos]
     first = facts[0]
     free = all(each.last_is_free for each in facts[:-1]) or not shared
@@ -83,7 +83,7 @@ def join_videos(videos: Sequence[Path], target: Path, *, shared: int = 0) -> Joi
 
 
 def _look(path: Path) -> _Facts:
-    with opened(path) as video:
+    with open_video(path) as video:
         stream = video.streams.video[0]
         times = [packet.pts for packet in video.demux(stream) if packet.size]
         context = stream.codec_context
@@ -120,12 +120,12 @@ def _count_ticks(facts: _Facts) -> int | None:
 def _copy(facts: Sequence[_Facts], target: Path, shared: int) -> None:
     """Copy every packet, its times moved to behind those before it."""
     step = _count_ticks(facts[0]) or 1
-    with new_mp4(target) as container:
+    with open_new_mp4(target) as container:
         stream: VideoStream | None = None
         start = 0
         for index, each in enumerate(facts):
             kept = each.frames - (shared if index < len(facts) - 1 else 0)
-            with opened(each.path) as video:
+            with open_video(each.path) as video:
                 source = video.streams.video[0]
                 if stream is None:
                     stream = container.add_stream_from_template(source)

@@ -2,7 +2,7 @@
 
 Frames are enlarged by a whole number without smoothing, so that what a small model really made can
 be judged pixel by pixel. Letters are drawn by Pillow: without it (extra `local`) the sheet has
-none, and those that Pillow's own font lacks show as boxes.
+none, and those missing from Pillow's own font show as boxes.
 """
 
 from collections.abc import Iterator, Sequence

@@ -39,9 +39,9 @@ class Video:
         """Open a folder, keeping its first `chunks` chunks and forgetting whatever follows them.
 
         Where one of them is missing or damaged, the video is what comes before it, nothing of what
-        is there is changed, and `check_whole` refuses to go on.
+        is there is changed, and `check_whole` refuses to continue.
 
-        From now on nobody who opened it earlier can add to it.
+        From now on no earlier opener can add to it.
         """
         self.folder = folder
         self.fps = fps
@@ -89,7 +89,7 @@ class Video:
     def forget_states(self, *, keep: int, known: int) -> None:
         """Delete all but the newest `keep` states, and none that is newer than state `known`.
 
-        `known` itself stays too, it is the one from which others know how to go on; and so does the
+        `known` itself stays too, it is the one from which others can resume; and so does the
         newest of all.
         """
         while len(self._states) > max(1, keep) and self._states[1] <= known:
@@ -103,14 +103,14 @@ class Video:
         return target
 
     def check_whole(self) -> None:
-        """Refuse to go on with a video that lacks chunks.
+        """Refuse to continue a video with missing chunks.
 
         Raises:
             NotResumableError: one of the chunks to keep is missing or damaged.
         """
         if self._damage is not None:
             raise NotResumableError(
-                f"the video cannot go on: {self._damage.message}", hint=self._suggest_fix()
+                f"the video cannot be continued: {self._damage.message}", hint=self._suggest_fix()
             ) from self._damage
 
     def close(self) -> None:
@@ -179,9 +179,9 @@ class Video:
         states = numbered(self._state_folder, ".safetensors") or [self.chunks]
         at = max((chunk for chunk in states if chunk <= self.chunks), default=0)
         if at == 0:
-            return "make the video anew"
+            return "generate the video again"
         return (
-            f"media-agent branch JOB --at {at} makes another one that begins with its {at} chunks"
+            f"media-agent branch JOB --at {at} makes a new video that keeps its first {at} chunks"
         )
 
     def _append(self, encoded: bytes, frames: int) -> None:
@@ -215,7 +215,7 @@ class Videos:
         self._all = [Video(own, fps=fps, chunks=chunks) for own in video_folders(folder, count)]
 
     def check_whole(self) -> None:
-        """Refuse to go on with videos that lack chunks; see `Video.check_whole`."""
+        """Refuse to continue videos with missing chunks; see `Video.check_whole`."""
         for video in self._all:
             video.check_whole()
 
@@ -231,7 +231,7 @@ class Videos:
 
     @property
     def first(self) -> Video:
-        """The one whose growth is shown, and beside which the states of all are kept."""
+        """The one whose growth is shown, and next to which the states of all are kept."""
         return self._all[0]
 
     def add(self, frames: "Frames") -> None:

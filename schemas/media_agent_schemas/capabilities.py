@@ -82,7 +82,7 @@ class OptionSpec(Schema):
 
 
 class Capabilities(Document):
-    """What one model of one backend can do; pure data, known without asking anybody.
+    """What one model of one backend can do; pure data, known without any I/O.
 
     Empty lists of values and absent limits mean "not limited as far as known".
     """
@@ -100,7 +100,7 @@ class Capabilities(Document):
     modes: tuple[VideoMode, ...] = Field(
         default=(VideoMode.TEXT_TO_VIDEO,), description="Kinds of work."
     )
-    input_roles: tuple[InputRole, ...] = Field(default=(), description="Roles of inputs it takes.")
+    input_roles: tuple[InputRole, ...] = Field(default=(), description="Supported input roles.")
 
     sizes: tuple[Size, ...] = Field(
         default=(), description="The only frame sizes, if they are few."
@@ -108,11 +108,9 @@ class Capabilities(Document):
     size_range: SizeRange | None = Field(default=None, description="Frame sizes, if they are many.")
     default_size: Size | None = Field(default=None, description="Used when no size is asked.")
     resolutions: tuple[ResolutionTier, ...] = Field(
-        default=(), description="Tiers it takes by name."
+        default=(), description="Supported resolution tiers."
     )
-    aspect_ratios: tuple[str, ...] = Field(
-        default=(), description="Aspect ratios it takes by name."
-    )
+    aspect_ratios: tuple[str, ...] = Field(default=(), description="Supported aspect ratios.")
 
     fps_values: tuple[Annotated[float, Field(gt=0, le=1000)], ...] = Field(
         default=(), description="The only frame rates, if few."
@@ -145,7 +143,9 @@ class Capabilities(Document):
     )
     max_n: int = Field(default=1, ge=1, description="Videos in one request.")
 
-    max_prompt_characters: int | None = Field(default=None, ge=1, description="Longest prompt.")
+    max_prompt_characters: int | None = Field(
+        default=None, ge=1, description="Maximum length of a prompt, in characters."
+    )
     max_negative_prompt_characters: int | None = Field(
         default=None, ge=1, description="Longest negative prompt."
     )
@@ -155,14 +155,16 @@ class Capabilities(Document):
     closed_vocabulary: tuple[str, ...] | None = Field(
         default=None, description="The only words it knows, lower case; null: open."
     )
-    negative_prompt: TriState = Field(default=False, description="Takes a negative prompt.")
-    camera: TriState = Field(default=False, description="Takes a camera movement.")
-    seed: TriState = Field(default=False, description="Takes a seed.")
+    negative_prompt: TriState = Field(default=False, description="Supports a negative prompt.")
+    camera: TriState = Field(default=False, description="Supports camera movements.")
+    seed: TriState = Field(default=False, description="Supports a seed.")
     audio: TriState = Field(
         default=False, description="Can generate audio; unknown: requests are passed on."
     )
 
-    controls: tuple[Control, ...] = Field(default=(), description="Commands a running job takes.")
+    controls: tuple[Control, ...] = Field(
+        default=(), description="Commands that a running job supports."
+    )
     cancels: TriState = Field(default="unknown", description="A running job can be stopped.")
     resumable: TriState = Field(default=False, description="Resumes from a resume token.")
     extends: TriState = Field(default=False, description="Continues a finished video.")
@@ -216,7 +218,7 @@ class Estimate(Document):
     disk_bytes: int | None = Field(
         default=None,
         ge=0,
-        description="What is kept on disk for resuming, besides the video; in bytes.",
+        description="Disk space for resuming, in addition to the video, in bytes.",
     )
     source: str | None = Field(
         default=None, description="Where the numbers come from, with a date."
@@ -276,7 +278,7 @@ class Origin(Schema):
 
 
 class Plan(Document):
-    """What will be sent to whom, and every change on the way there.
+    """What will be sent to which backend, and every change on the way there.
 
     In `request` nothing is open: model is "backend/model", fps and num_frames are set (num_frames
     not when endless), and so are size where the backend has one, seed where it takes one, and the

@@ -14,14 +14,14 @@ from media_agent_schemas.media import Artifact
 
 
 def _drop_senseless(value: object) -> object:
-    """Return what somebody else measured; None if it is below zero or not finite: unknown."""
+    """Return a measured value; None (unknown) if it is below zero or not finite."""
     if not isinstance(value, int | float) or isinstance(value, bool):
         return value
     return value if 0 <= value < math.inf else None
 
 
 Measured = Annotated[Annotated[float, Field(ge=0)] | None, BeforeValidator(_drop_senseless)]
-"""A number that somebody else says of their work; a senseless one keeps no video from its owner."""
+"""A number reported by a backend; an impossible one never costs the user the video."""
 
 
 class Timing(Schema):
@@ -96,7 +96,7 @@ class JobStarted(Schema):
 
 
 class JobProgressed(Schema):
-    """Work goes on."""
+    """The work continues."""
 
     type: Literal["job.progressed"] = "job.progressed"
     phase: str = Field(description="Current phase, such as denoise.")
@@ -146,7 +146,7 @@ class JobCancelled(Delivery):
 
 
 class JobOutcomeUnknown(Delivery):
-    """Terminal: paid work may be there, or a video not yet here; never sent again by itself."""
+    """Terminal: work may be accepted or the video not fetched yet; never resubmitted."""
 
     type: Literal["job.outcome_unknown"] = "job.outcome_unknown"
     error: ErrorInfo = Field(description="What to check, and where.")

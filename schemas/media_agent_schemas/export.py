@@ -40,7 +40,7 @@ NAMES = tuple(_ADAPTERS)
 """The exported types, by name."""
 
 
-def json_schema(name: str) -> dict[str, JsonValue]:
+def build_json_schema(name: str) -> dict[str, JsonValue]:
     """Return the JSON Schema of one exported type.
 
     Raises:
@@ -52,7 +52,7 @@ def json_schema(name: str) -> dict[str, JsonValue]:
     }
 
 
-def file_name(name: str) -> str:
+def file_name_of(name: str) -> str:
     """Return the file of a type: VideoRequest is in video_request.json."""
     return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower() + ".json"
 
@@ -61,8 +61,8 @@ def export(folder: Path = FOLDER) -> None:
     """Write one file per exported type, the same bytes for the same types."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in NAMES:
-        text = json.dumps(json_schema(name), indent=2, sort_keys=True)
-        (folder / file_name(name)).write_text(text + "\n", encoding="utf-8")
+        text = json.dumps(build_json_schema(name), indent=2, sort_keys=True)
+        (folder / file_name_of(name)).write_text(text + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

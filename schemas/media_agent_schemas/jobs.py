@@ -28,7 +28,7 @@ class JobStatus(StrEnum):
 
     @property
     def is_terminal(self) -> bool:
-        """Whether nothing more will happen by itself."""
+        """Whether the job has ended."""
         return self not in (JobStatus.QUEUED, JobStatus.IN_PROGRESS)
 
 
@@ -44,7 +44,7 @@ class OperationRef(Document):
 
 
 class ResumeToken(Document):
-    """Enough to go on computing after the last finished chunk, in another process."""
+    """Enough to continue after the last finished chunk, in another process."""
 
     backend: str = Field(description="Backend that wrote it; no other can read it.")
     model: str = Field(description="Name of the model.")
@@ -96,7 +96,7 @@ class VideoJob(Document):
         default=(), description="The files; the video is the first."
     )
     record_path: str | None = Field(
-        default=None, description="The generation record beside the video."
+        default=None, description="Generation record, next to the video."
     )
     warnings: tuple[str, ...] = Field(default=(), description="Warnings for the caller.")
     error: ErrorInfo | None = Field(default=None, description="Why it did not complete.")

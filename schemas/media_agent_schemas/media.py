@@ -88,7 +88,7 @@ class InputRole(StrEnum):
 
 
 class MediaInput(Schema):
-    """One image or video that the request brings along, from exactly one source."""
+    """One image or video of a request, from exactly one source."""
 
     role: InputRole = Field(description="What the medium is for.")
     path: str | None = Field(default=None, min_length=1, description="A file on this machine.")
@@ -121,14 +121,14 @@ class MediaInput(Schema):
                 f"it has {', '.join(given) or 'none'}"
             )
         if self.at is not None and self.role is not InputRole.KEYFRAME:
-            raise ValueError(f"input {self.role.value} has a time; only a keyframe takes one")
+            raise ValueError(f"input {self.role.value} has a time; only a keyframe can have one")
         if self.at is None and self.role is InputRole.KEYFRAME:
             raise ValueError("a keyframe needs a time: at, in seconds")
         return self
 
 
 class VideoMetadata(Schema):
-    """What a probe read from the file itself, not what anybody promised."""
+    """What a probe read from the file itself, not what was promised."""
 
     width: int = Field(gt=0, description="Width in pixels.")
     height: int = Field(gt=0, description="Height in pixels.")

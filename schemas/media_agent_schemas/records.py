@@ -1,4 +1,4 @@
-"""The record beside a video: what was asked, adjusted, sent and delivered."""
+"""The record next to a video: what was asked, adjusted, sent and delivered."""
 
 from pydantic import AwareDatetime, Field
 
@@ -12,7 +12,7 @@ from media_agent_schemas.request import VideoRequest
 
 
 class ShotRecord(Schema):
-    """One shot: the words asked, the words sent, and where it lies in the video."""
+    """One shot: the words asked, the words sent, and its place in the video."""
 
     prompt_asked: str | None = Field(description="As the caller wrote it; null: steered later.")
     prompt_sent: str = Field(description="As the model got it.")
@@ -63,7 +63,7 @@ class GenerationRecord(Document):
     weights_sha256: Sha256 | None = Field(default=None, description="Digest of the weights.")
     verification: Verification = Field(description="How far the backend was verified.")
 
-    asked: VideoRequest = Field(description="The request as it came.")
+    asked: VideoRequest = Field(description="The request as received.")
     adjusted: tuple[Adjustment, ...] = Field(
         default=(), description="Every change, with its reason."
     )

@@ -20,7 +20,7 @@ def _check_prompt(prompt: str) -> str:
         raise ValueError("prompt is empty; describe what the video shows")
     size = len(prompt.encode("utf-8", "surrogatepass"))
     if size > LONGEST_PROMPT_BYTES:
-        raise ValueError(f"prompt has {size} bytes; at most {LONGEST_PROMPT_BYTES} are taken")
+        raise ValueError(f"prompt has {size} bytes; the limit is {LONGEST_PROMPT_BYTES}")
     if "\0" in prompt:
         raise ValueError(f"prompt has a NUL character at position {prompt.index(chr(0))}")
     return prompt
@@ -79,7 +79,7 @@ FrameCount = Annotated[int, AfterValidator(_check_frames)]
 
 
 class VideoMode(StrEnum):
-    """What kind of work a request is; inferred from its inputs where not said."""
+    """What kind of work a request is; inferred from its inputs if not given."""
 
     TEXT_TO_VIDEO = "text_to_video"
     IMAGE_TO_VIDEO = "image_to_video"
@@ -210,7 +210,7 @@ class VideoRequest(Document):
         if len(open_ended) > 1:
             raise ValueError(f"{len(open_ended)} shots have no duration; at most one may omit it")
         if self.endless and self.shots and self.shots[-1].duration is not None:
-            raise ValueError("endless: the last shot is endless and takes no duration")
+            raise ValueError("endless: the last shot is endless and must not have a duration")
         self._check_sum(bool(open_ended))
 
     def _check_sum(self, has_open_shot: bool) -> None:
@@ -229,10 +229,10 @@ class VideoRequest(Document):
         if self.size is not None and self.resolution is not None:
             raise ValueError("give either size or resolution, not both")
         if self.size is not None and self.aspect_ratio is not None:
-            raise ValueError("size already says the aspect ratio; give only one of them")
+            raise ValueError("size already determines the aspect ratio; give only one of them")
 
     def seconds(self) -> float | None:
-        """Return the length asked, as far as it can be told from the request alone."""
+        """Return the requested length, as far as the request alone determines it."""
         if self.duration is not None:
             return self.duration
         if self.num_frames is not None and self.fps is not None:
@@ -246,8 +246,8 @@ class VideoRequest(Document):
             return self.shots
         return (Shot(prompt=self.prompt, duration=self.seconds()),)
 
-    def inferred_mode(self) -> VideoMode:
-        """Return the mode that was said, or the one that the inputs imply."""
+    def infer_mode(self) -> VideoMode:
+        """Return the given mode, or the one that the inputs imply."""
         if self.mode is not None:
             return self.mode
         roles = {medium.role for medium in self.inputs}
@@ -259,7 +259,7 @@ class VideoRequest(Document):
             return VideoMode.IMAGE_TO_VIDEO
         return VideoMode.REFERENCE_TO_VIDEO if roles else VideoMode.TEXT_TO_VIDEO
 
-    def backend_and_model(self) -> tuple[str | None, str | None]:
+    def split_model(self) -> tuple[str | None, str | None]:
         """Split `model` at its first slash into backend name and model name."""
         if self.model is None:
             return None, None

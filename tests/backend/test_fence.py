@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from media_agent.backend.fence import FencedBackend, PluginBrokeError, fenced
+from media_agent.backend.fence import FencedBackend, PluginBrokeError, call_plugin
 from media_agent.backend.protocol import BackendSettings
 from media_agent.cli import main
 from media_agent.client import VideoClient
@@ -85,10 +85,10 @@ FAULTS = {  # what is written after the sound plugin, and what is said of it
     ),
     "factory_that_exits": ("def factory(settings): raise SystemExit(0)", "SystemExit: 0"),
     "factory_that_breaks": ("def factory(settings): return [][1]", "IndexError"),
-    "factory_of_none": ("def factory(settings): return None", "None is no VideoBackend"),
+    "factory_of_none": ("def factory(settings): return None", "None is not a VideoBackend"),
     "factory_of_half": (
         "def factory(settings):\n    Backend.submit = None\n    return Backend()",
-        "it lacks submit",
+        "it is missing submit",
     ),
     "factory_of_another": ("Backend.name = 'fal'", "says that its name is 'fal'"),
     "name_that_breaks": ("Backend.name = property(lambda self: 1 / 0)", "ZeroDivisionError"),
@@ -102,16 +102,16 @@ FAULTS = {  # what is written after the sound plugin, and what is said of it
     ),
     "abilities_of_none": (
         "Backend.capabilities = lambda *given: None",
-        "capabilities() gave None, not Capabilities",
+        "capabilities() returned None, not Capabilities",
     ),
     "abilities_as_a_dict": (
         "Backend.capabilities = lambda *given: {'backend': 'NAME'}",
-        "gave a value of type dict, not Capabilities",
+        "returned a value of type dict, not Capabilities",
     ),
     "abilities_later": (
         "def later(*given):\n    yield Capabilities(backend='NAME', model='one')\n"
         "Backend.capabilities = later",
-        "gave a value of type generator, not Capabilities",
+        "returned a value of type generator, not Capabilities",
     ),
     "abilities_unchecked": (
         "Backend.capabilities = lambda *given: Capabilities.model_construct("
@@ -133,7 +133,7 @@ FAULTS = {  # what is written after the sound plugin, and what is said of it
     ),
     "price_as_a_number": (
         "Backend.estimate = lambda *given: 0.5",
-        "gave a value of type float, not Estimate",
+        "returned a value of type float, not Estimate",
     ),
     "price_below_nothing": (
         "Backend.estimate = lambda *given: Estimate.model_construct(cost_usd=-1.0)",
@@ -205,7 +205,7 @@ def test_what_a_plugin_says_unchecked_is_checked(
 
     (problem,) = list_all(Registry.discover(), Settings(data_dir=tmp_path)).faults
 
-    assert "capabilities() gave a faulty Capabilities" in problem
+    assert "capabilities() returned an invalid Capabilities" in problem
     assert said in problem
 
 
@@ -380,7 +380,7 @@ def test_ctrl_c_is_the_users_and_passes_the_fence() -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        fenced("it", interrupted, object)
+        call_plugin("it", interrupted, object)
 
 
 def test_an_error_that_cannot_even_say_itself_is_named_by_its_kind() -> None:
@@ -392,7 +392,7 @@ def test_an_error_that_cannot_even_say_itself_is_named_by_its_kind() -> None:
         raise MuteError
 
     with pytest.raises(PluginError, match="acme raised MuteError"):
-        fenced("acme", fail, object)
+        call_plugin("acme", fail, object)
 
 
 async def test_an_exit_while_it_works_is_an_error_of_that_job_alone(

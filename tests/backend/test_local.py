@@ -338,7 +338,7 @@ async def test_commands_reach_the_generator(make):
             sent.wait(5)
             for command in context.commands():
                 heard.append(command)
-                context.prompt_changed(index, command.prompt)
+                context.announce_prompt(index, command.prompt)
 
     backend = make(listen, controls=(Control.CHANGE_PROMPT,))
     ref = await backend.submit(request(12), key="job-1")
@@ -364,7 +364,7 @@ async def test_a_command_that_is_not_declared_is_refused(make):
 async def test_warnings_and_prompts_reach_the_delivery(make):
     def speak(index, context):
         context.warn(f"chunk {index} is gray")
-        context.prompts_sent(("very gray",))
+        context.record_prompts(("very gray",))
 
     backend = make(speak)
 

@@ -65,7 +65,7 @@ async def build(tmp_path: Path) -> AsyncIterator[Build]:
             name="mine",
             model=model,
             secrets=secrets,
-            environment=load_settings().program_environment,
+            environment=load_settings().build_environment,
         )
         made.append(CommandBackend(settings, grace_seconds=0.3, largest_video=largest_video))
         return made[-1]
@@ -304,7 +304,7 @@ async def test_a_program_that_is_not_there_is_named(tmp_path: Path) -> None:
     ended = await run(backend, wish())
     await backend.aclose()
 
-    assert backend.capabilities().missing == "a program: there is no no-such-program"
+    assert backend.capabilities().missing == "a program: no-such-program was not found"
     assert isinstance(ended, JobFailed)
     assert ended.error.code == "backend_unavailable"
     assert "no-such-program" in ended.error.message
@@ -509,12 +509,12 @@ async def test_a_variable_of_a_shell_is_left_to_it(build: Build, tmp_path: Path)
 @pytest.mark.parametrize(
     ("words", "options", "said"),
     [
-        (("{output}",), FIXED, "prompt goes nowhere"),
-        (("{prompt}",), FIXED, "{output} is nowhere"),
+        (("{output}",), FIXED, "the prompt is not used"),
+        (("{prompt}",), FIXED, "{output} is used nowhere"),
         (("{promt}", "{output}"), FIXED, "did you mean prompt?"),
-        (("{prompt}", "{output}"), {**FIXED, "sizes": []}, "say its one size"),
-        (("{prompt}", "{output}"), {**FIXED, "fps": [8, 9]}, "say its one frame rate"),
-        (("{prompt}", "{output}"), {**FIXED, "durations": []}, "say its one length"),
+        (("{prompt}", "{output}"), {**FIXED, "sizes": []}, "give its one size"),
+        (("{prompt}", "{output}"), {**FIXED, "fps": [8, 9]}, "give its one frame rate"),
+        (("{prompt}", "{output}"), {**FIXED, "durations": []}, "give its one length"),
         (("{prompt}", "{output}"), {**FIXED, "tiemout": 3}, "did you mean timeout?"),
         (("{prompt}", "{output}"), {**FIXED, "sizes": ["64by64"]}, "not WIDTHxHEIGHT"),
         (("{prompt}", "{output}"), {**FIXED, "needs_first_frame": True}, "used nowhere"),
@@ -541,7 +541,7 @@ def test_the_program_itself_is_no_placeholder(tmp_path: Path) -> None:
 
 
 def test_a_program_takes_no_address(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="takes no base_url"):
+    with pytest.raises(ConfigurationError, match="does not support base_url"):
         make(BackendSettings(data_dir=tmp_path, name="mine", base_url="http://127.0.0.1"))
 
 

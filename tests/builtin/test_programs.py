@@ -37,7 +37,7 @@ def test_a_key_that_begins_before_the_last_words_is_hidden_whole(tmp_path: Path)
     with ProgramLog(tmp_path / "log", [key]) as log:
         log.file.write(key.encode() + b"." * 950)
 
-    assert "efgh" not in log.last_words()
+    assert "efgh" not in log.read_last_words()
 
 
 def test_an_earlier_log_is_begun_anew(tmp_path: Path) -> None:
@@ -45,4 +45,4 @@ def test_an_earlier_log_is_begun_anew(tmp_path: Path) -> None:
     with ProgramLog(tmp_path / "log") as log:
         log.file.write(b"of today")
 
-    assert log.last_words() == ": of today"
+    assert log.read_last_words() == ": of today"

@@ -51,7 +51,7 @@ def test_without_any_file_the_defaults_hold(
         ),
         (
             '[backends.a]\nkind = "command"\n[backends.a.options]\ncommand = ["x", "{output}"]',
-            ":3: backends.a.options: the prompt goes nowhere",
+            ":3: backends.a.options: the prompt is not used",
         ),
         (
             '[backends.a]\nkind = "http"\nbase_url = "https://x.test"\n[backends.a.options]\nsub=1',

@@ -146,7 +146,7 @@ def test_options_reach_the_backend(run: Run) -> None:
     )
 
     assert answer.code == 4
-    assert "told to fail" in answer.err
+    assert "failed as requested" in answer.err
     assert not Path("a.mp4").exists()
 
 

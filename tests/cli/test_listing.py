@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from media_agent.cli import main
-from media_agent_schemas.export import NAMES, json_schema
+from media_agent_schemas.export import NAMES, build_json_schema
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def test_a_schema_is_printed_by_any_of_its_names(
 ) -> None:
     assert main(["schema", name]) == 0
 
-    assert json.loads(capsys.readouterr().out) == json_schema("VideoRequest")
+    assert json.loads(capsys.readouterr().out) == build_json_schema("VideoRequest")
 
 
 @pytest.mark.parametrize("name", NAMES)

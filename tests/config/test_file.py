@@ -9,7 +9,7 @@ import pytest
 from pydantic import SecretStr
 
 from media_agent.client import VideoClient
-from media_agent.config.file import project_file, read_file
+from media_agent.config.file import find_project_file, read_file
 from media_agent.config.settings import Sources, load_settings
 from media_agent.errors import ConfigurationError, UnsupportedRequestError
 from media_agent.setup.check import check
@@ -182,7 +182,8 @@ def test_a_key_file_that_others_can_read_is_warned_of(
     assert "chmod 600" in caplog.text
     assert SECRET not in caplog.text
     assert report.is_sound
-    assert "media-agent.toml:2: others can read" in report.findings[0].text
+    assert "the.key is readable by other users" in report.findings[0].text
+    assert "media-agent.toml:2: " in report.findings[0].text
 
 
 @pytest.mark.parametrize("content", [None, "", " \n"])
@@ -444,7 +445,7 @@ def test_what_is_no_text_is_said(tmp_path: Path) -> None:
 
 def test_without_a_file_there_is_none(tmp_path: Path) -> None:
     assert read_file(tmp_path / "none.toml") is None
-    assert project_file(tmp_path) is None
+    assert find_project_file(tmp_path) is None
 
 
 def test_it_can_be_told_where_a_setting_is_made(

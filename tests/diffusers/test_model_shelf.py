@@ -19,7 +19,7 @@ def test_what_was_added_is_there_for_the_next_process(tmp_path: Path) -> None:
 
     shelf = ModelFolders(tmp_path / "new")
     assert [known.name for known in shelf.list()] == ["wan", "other"]
-    assert shelf.folders("diffusers") == {"wan": Path("/weights")}
+    assert shelf.list_folders("diffusers") == {"wan": Path("/weights")}
 
 
 def test_the_same_model_twice_is_one_and_another_folder_needs_another_name(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from media_agent.errors import (
     SubmitUncertainError,
 )
 from media_agent.testing import Video, events_of
-from media_agent.testing.simulator.videos import video_bytes
+from media_agent.testing.simulator.videos import make_video
 from media_agent_hosted.declared.backend import HttpBackend
 from media_agent_hosted.parsing.causes import Cause, cause_of
 from media_agent_hosted.parsing.lenient import merged
@@ -32,7 +32,7 @@ from media_agent_schemas import Size, VideoRequest
 
 pytestmark = pytest.mark.anyio
 
-VIDEO = video_bytes(Video(9, 8.0, 64, 48, 90))
+VIDEO = make_video(Video(9, 8.0, 64, 48, 90))
 BASE64 = base64.b64encode(VIDEO).decode()
 HERE = "http://127.0.0.1:9"
 KINDS = ("declared", "openai", "fal", "replicate")

@@ -75,7 +75,7 @@ def test_raw_fields_may_not_say_what_is_planned_and_priced(
 ) -> None:
     raw = {"more": [{field: 15}]} if nested else {field: 15}
 
-    with pytest.raises(UnsupportedRequestError, match="may not be set here: say "):
+    with pytest.raises(UnsupportedRequestError, match="must not be set here: use "):
         plan(tmp_path, model, raw)
 
 

@@ -209,7 +209,10 @@ def test_what_unpacks_to_gigabytes_takes_little_memory(tmp_path: Path) -> None:
         (png(pixels=bomb(8)), "unpacks to far more"),
         (png(*[chunk(b"IDAT", b"")] * 50_001), "more than 50000 parts"),
         (jpeg()[:2] + b"\xff\xfe\0\2" * 50_001 + jpeg()[2:], "more than 50000 parts"),
-        (jpeg()[:2] + (b"\xff\xe2\xff\xff" + bytes(65533)) * 600 + jpeg()[2:], "beside its pixels"),
+        (
+            jpeg()[:2] + (b"\xff\xe2\xff\xff" + bytes(65533)) * 600 + jpeg()[2:],
+            "in addition to its pixels",
+        ),
         (jpeg()[:-2] + b"\xff\0" * (1 << 20) + jpeg()[-2:], "larger than its pixels"),
         (b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>', "it is text"),
     ],

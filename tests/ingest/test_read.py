@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from media_agent.errors import InvalidRequestError
-from media_agent.ingest.read import last_image, read_all, read_end, read_image
+from media_agent.ingest.read import read_all, read_end, read_image, read_last_image
 from media_agent.testing.simulator.videos import write_video
 from media_agent.video.codec import encode_chunk, read_frames, split_header
 from media_agent_schemas.media import InputRole, MediaInput, Size
@@ -216,7 +216,7 @@ def test_the_last_frame_of_one_of_our_videos_is_the_one_that_was_written(tmp_pat
     decoded = read_frames(path)
 
     assert distance(read_end(path, frames=4), decoded[-4:]) < 4  # colours at edges
-    assert np.array_equal(last_image(path).to_ndarray(), read_end(path, frames=1)[0])
+    assert np.array_equal(read_last_image(path).to_ndarray(), read_end(path, frames=1)[0])
 
 
 @pytest.mark.parametrize("count", [1, 5, 24, 25, 60])
@@ -235,7 +235,7 @@ def test_the_end_of_a_video_that_grows_by_chunks_is_its_last_frames(count: int) 
     "read", [lambda: read_end(b"x", frames=0), lambda: [*read_all(b"x", limit=0)]]
 )
 def test_less_than_one_frame_is_refused(read: Any) -> None:
-    with pytest.raises(InvalidRequestError, match="0 frames were asked"):
+    with pytest.raises(InvalidRequestError, match="0 frames were requested"):
         read()
 
 
@@ -262,7 +262,7 @@ def test_another_rate_is_told() -> None:
     read_end(video, frames=1, fps=30, tell=told.append)
     list(read_all(video, limit=9, fps=30, tell=told.append))
 
-    assert told == ["the video: 24 frames a second, taken at 30"] * 2
+    assert told == ["the video: 24 frames per second, resampled to 30"] * 2
 
 
 def test_frames_at_uneven_times_are_chosen_by_their_time() -> None:
@@ -336,7 +336,7 @@ def test_a_video_is_turned_as_its_container_says(tmp_path: Path, degrees: int, t
 
     assert distance(end[0], np.rot90(frames[0], turns)) < 6
     (tmp_path / "video.mp4").write_bytes(video)
-    assert np.array_equal(last_image(tmp_path / "video.mp4").to_ndarray(), end[0])
+    assert np.array_equal(read_last_image(tmp_path / "video.mp4").to_ndarray(), end[0])
 
 
 @pytest.mark.parametrize(
@@ -548,9 +548,9 @@ def test_other_kinds_of_images_are_named() -> None:
 
 
 def test_a_video_of_sound_alone_is_named_also_with_a_cover() -> None:
-    with pytest.raises(InvalidRequestError, match="it is sound"):
+    with pytest.raises(InvalidRequestError, match="it is an audio file"):
         read_end(sound(), frames=1)
-    with pytest.raises(InvalidRequestError, match="it is sound"):
+    with pytest.raises(InvalidRequestError, match="it is an audio file"):
         read_end(sound(cover=True), frames=1)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from media_agent.backend.polled import PolledBackend, goes_along, sending
+from media_agent.backend.polled import PolledBackend, record_input, sending
 from media_agent.backend.protocol import BackendSettings, BackendSpec
 from media_agent.client import VideoClient
 from media_agent.config.settings import load_settings
@@ -41,7 +41,7 @@ from media_agent.ledger.ledger import Ledger
 from media_agent.ledger.state import Submission, SubmissionState
 from media_agent.registry.plugins import Discovery
 from media_agent.registry.registry import Registry
-from media_agent.testing.simulator.videos import Video, video_bytes, write_video
+from media_agent.testing.simulator.videos import Video, make_video, write_video
 from media_agent_schemas import (
     Artifact,
     BackendEvent,
@@ -130,7 +130,7 @@ class Service(PolledBackend):
         if self.before is not None:
             raise self.before
         for medium in request.inputs:
-            goes_along(str(medium.path), content_of(medium.path))
+            record_input(str(medium.path), content_of(medium.path))
         with sending() if self.tells_when_sending else nullcontext():
             if self.answer is not None:
                 raise self.answer
@@ -974,7 +974,7 @@ async def test_an_address_that_holds_the_key_is_used_whole_and_kept_without_it(
     elsewhere = Artifact(uri=f"https://service.test/video.mp4?key={key}")
     desk.service.told = [JobCompleted(artifacts=(elsewhere,))]
     asked: list[str] = []
-    video = video_bytes(Video(frames=8))
+    video = make_video(Video(frames=8))
 
     async def fetched(uri: str, path: Path, **options: object) -> Fetched:
         asked.append(uri)

@@ -15,7 +15,7 @@ from hypothesis import strategies as some
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from media_agent.backend.protocol import BackendSettings, BackendSpec
-from media_agent.cli.run_job import unsaid
+from media_agent.cli.run_job import find_new_warnings
 from media_agent.client import VideoClient
 from media_agent.config.settings import load_settings
 from media_agent.errors import (
@@ -513,7 +513,7 @@ async def test_who_refused_is_in_the_record_and_what_the_next_plan_warns_of(
     record = GenerationRecord.model_validate_json(out.with_suffix(".json").read_bytes())
     refused = "paid refused (no room); other/one is next"
     assert record.warnings == ("dear", refused, "slow")
-    assert unsaid(job, first) == [refused, "slow"]
+    assert find_new_warnings(job, first) == [refused, "slow"]
 
 
 @pytest.mark.anyio

@@ -655,7 +655,7 @@ async def test_wishes_about_who_makes_it_are_routed(world: World) -> None:
     "trouble", [TypeError("no such option"), MemoryError(), OSError(28, "full")]
 )
 @pytest.mark.parametrize(
-    "place", ["media_agent.ingest.read.last_image", "media_agent.video.concat.join_videos"]
+    "place", ["media_agent.ingest.read.read_last_image", "media_agent.video.concat.join_videos"]
 )
 async def test_trouble_of_our_own_between_paid_segments_keeps_them(
     world: World, monkeypatch: pytest.MonkeyPatch, place: str, trouble: Exception

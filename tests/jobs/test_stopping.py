@@ -11,10 +11,10 @@ import pytest
 from media_agent.errors import JobCancelledError, VideoNotFetchedError
 from media_agent.ingest.download import Fetched, fetch
 from media_agent.jobs.stopping import while_wanted
-from media_agent.testing.simulator.videos import Video, video_bytes
+from media_agent.testing.simulator.videos import Video, make_video
 
 pytestmark = pytest.mark.anyio
-VIDEO = video_bytes(Video(frames=2))
+VIDEO = make_video(Video(frames=2))
 
 
 @pytest.fixture(autouse=True)

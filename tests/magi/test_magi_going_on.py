@@ -14,7 +14,7 @@ from safetensors import safe_open
 from media_agent.backend.protocol import BackendSettings
 from media_agent.errors import ConfigurationError, InvalidRequestError, NotResumableError
 from media_agent.testing import events_of
-from media_agent.testing.simulator.videos import Video, video_bytes
+from media_agent.testing.simulator.videos import Video, make_video
 from media_agent.video.codec import read_frames
 from media_agent.video.images import as_png, frame_of
 from media_agent_magi.backend import MagiBackend
@@ -303,7 +303,7 @@ def image(width: int, height: int) -> MediaInput:
 
 
 def source(frames: int = 31) -> MediaInput:
-    return MediaInput(role=InputRole.SOURCE_VIDEO, data=video_bytes(Video(frames=frames)))
+    return MediaInput(role=InputRole.SOURCE_VIDEO, data=make_video(Video(frames=frames)))
 
 
 async def test_a_video_begins_with_an_image_and_says_how_it_was_made_to_fit(make: Make) -> None:
@@ -346,7 +346,7 @@ async def test_a_video_made_anew_goes_on_with_its_own_source_and_strength_only(
     make: Make, tmp_path: Path
 ) -> None:
     path = tmp_path / "source.mp4"
-    path.write_bytes(video_bytes(Video(frames=2 * CHUNK)))
+    path.write_bytes(make_video(Video(frames=2 * CHUNK)))
     medium = MediaInput(role=InputRole.SOURCE_VIDEO, path=str(path))
     asked = request(num_frames=2 * CHUNK, mode=VideoMode.VIDEO_EDIT, inputs=(medium,))
     whole = await run(make(), asked, "video")
@@ -354,7 +354,7 @@ async def test_a_video_made_anew_goes_on_with_its_own_source_and_strength_only(
 
     same = await run(make(), asked, "video", resume=token)
     stronger = await run(make(strength=0.95), asked, "video", resume=token)
-    path.write_bytes(video_bytes(Video(frames=2 * CHUNK - 1)))
+    path.write_bytes(make_video(Video(frames=2 * CHUNK - 1)))
     other = await run(make(), asked, "video", resume=token)
 
     assert np.array_equal(videos_of(same)[0], videos_of(whole)[0])

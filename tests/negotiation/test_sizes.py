@@ -7,7 +7,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as some
 
 from media_agent.negotiation.negotiate import negotiate
-from media_agent.negotiation.sizes import nearest_size
+from media_agent.negotiation.sizes import find_nearest_size
 from media_agent_schemas.capabilities import Capabilities, Plan, SizeRange
 from media_agent_schemas.media import ResolutionTier, Size
 from media_agent_schemas.request import VideoRequest
@@ -48,7 +48,7 @@ def shape_error(size: Size, wanted: Size) -> float:
 def test_of_a_list_the_nearest_shape_wins_and_then_the_area(
     asked: str, model: Capabilities, used: str
 ) -> None:
-    assert str(nearest_size(Size.parse(asked), model)) == used
+    assert str(find_nearest_size(Size.parse(asked), model)) == used
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_of_a_list_the_nearest_shape_wins_and_then_the_area(
 def test_beyond_a_range_a_size_is_scaled_with_its_shape_and_then_rounded(
     asked: str, used: str
 ) -> None:
-    made = nearest_size(Size.parse(asked), between("256x256", "2048x2048", 16))
+    made = find_nearest_size(Size.parse(asked), between("256x256", "2048x2048", 16))
 
     assert str(made) == used
 
@@ -77,7 +77,7 @@ def test_beyond_a_range_a_size_is_scaled_with_its_shape_and_then_rounded(
 def test_of_any_list_no_other_size_has_a_nearer_shape_that_one_would_see(
     wanted: Size, sizes: list[Size]
 ) -> None:
-    used = nearest_size(wanted, capabilities(*map(str, sizes)))
+    used = find_nearest_size(wanted, capabilities(*map(str, sizes)))
 
     assert used in sizes
     best = min(shape_error(size, wanted) for size in sizes)
@@ -105,7 +105,7 @@ def test_in_any_range_the_shape_is_kept_where_some_size_of_it_is_made(
     largest = Size(width=max(high[0], made.width), height=max(high[1], made.height))
     span = SizeRange(minimum=smallest, maximum=largest, multiple=multiple)
 
-    used = nearest_size(wanted, capabilities(span=span))
+    used = find_nearest_size(wanted, capabilities(span=span))
 
     assert smallest.width <= used.width <= largest.width
     assert smallest.height <= used.height <= largest.height

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from media_agent.provenance.deviations import differences
-from media_agent.testing.simulator.videos import Video, video_bytes
+from media_agent.testing.simulator.videos import Video, make_video
 from media_agent.video.codec import probe
 from media_agent_schemas.media import InputRole, MediaInput, Size, VideoMetadata
 from media_agent_schemas.request import VideoRequest
@@ -53,7 +53,7 @@ def test_an_extended_video_may_come_back_with_what_it_extends_but_not_shorter() 
 
 def test_a_video_that_is_cut_off_is_as_long_as_its_frames(tmp_path: Path) -> None:
     whole, half = tmp_path / "whole.mp4", tmp_path / "half.mp4"
-    content = video_bytes(Video())
+    content = make_video(Video())
     whole.write_bytes(content)
     half.write_bytes(content[: len(content) * 2 // 3])
 

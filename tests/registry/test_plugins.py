@@ -58,7 +58,7 @@ def test_the_backends_of_a_plugin_are_found(plugin):
         (
             "from media_agent.backend.hookspecs import hookimpl\n"
             "@hookimpl\ndef media_agent_backends(): return ['acme']",
-            "no BackendSpec",
+            "not a BackendSpec",
         ),
         (
             "from media_agent.backend.hookspecs import hookimpl\n"
@@ -105,7 +105,7 @@ def test_the_second_of_two_backends_with_one_name_is_reported(plugin):
 
 
 def test_a_broken_plugin_is_an_error_as_data():
-    error = BrokenPlugin("acme", "it melted").error()
+    error = BrokenPlugin("acme", "it melted").to_error()
 
     assert error.code == "plugin"
     assert "acme" in error.message
@@ -168,7 +168,7 @@ def test_a_backend_that_lacks_a_library_is_unavailable_and_only_its_maker_knows_
         Registry(spec("acme", fail)).create("acme", BackendSettings(data_dir=tmp_path))
 
     assert "media-agent[" not in str(caught.value.hint)
-    assert "the manual of plugin acme" in str(caught.value.hint)
+    assert "the installation notes of plugin acme" in str(caught.value.hint)
 
 
 @pytest.mark.parametrize(

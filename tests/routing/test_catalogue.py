@@ -183,8 +183,8 @@ def test_corrections_hold_and_silence_is_filled() -> None:
     facts = ModelFacts(licence="MIT", verification=checked, overrides={"max_duration": 4.0})
     catalogue = Catalogue({"acme": {"one": facts}})
 
-    better = catalogue.corrected(Capabilities(backend="acme", model="one", max_duration=10.0))
-    said = catalogue.corrected(
+    better = catalogue.correct(Capabilities(backend="acme", model="one", max_duration=10.0))
+    said = catalogue.correct(
         Capabilities(
             backend="acme",
             model="one",

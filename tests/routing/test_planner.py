@@ -4,12 +4,12 @@ import pytest
 
 from media_agent.errors import InvalidRequestError
 from media_agent.routing.planner import take_source_length
-from media_agent.testing.simulator.videos import Video, video_bytes
+from media_agent.testing.simulator.videos import Video, make_video
 from media_agent_schemas import InputRole, MediaInput, VideoMode, VideoRequest
 
 
 def edit(**values: object) -> VideoRequest:
-    video = MediaInput(role=InputRole.SOURCE_VIDEO, data=video_bytes(Video(frames=31, fps=24)))
+    video = MediaInput(role=InputRole.SOURCE_VIDEO, data=make_video(Video(frames=31, fps=24)))
     known = {"prompt": "a cat", "mode": VideoMode.VIDEO_EDIT, "inputs": (video,)}
     return VideoRequest.model_validate(known | values)
 

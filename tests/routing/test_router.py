@@ -15,7 +15,7 @@ from media_agent.errors import (
     to_info,
 )
 from media_agent.routing.catalogue import Catalogue, ModelFacts, Price
-from media_agent.routing.explain import chosen, refusals_in
+from media_agent.routing.explain import choose_plan, collect_refusals
 from media_agent.routing.router import Router
 from media_agent.routing.rules import Route, RoutingRules
 from media_agent_schemas.capabilities import (
@@ -226,7 +226,7 @@ def test_the_cheapest_is_first_in_however_many_segments() -> None:
 
     assert names(report) == ["wan/i2v", "fal/magi", "engine/one"]
     assert report.summary.startswith(
-        "selected wan/i2v: 60 s in 8 clips, each from the last frame before, with 7 cuts; "
+        "selected wan/i2v: 60 s in 8 segments, each from the last frame before, with 7 cuts; "
     )
     assert report.summary.endswith(
         "Ranked by price, regardless of the number of segments; 2 others available"
@@ -290,7 +290,7 @@ def test_a_refusal_cuts_no_name_that_another_begins_with() -> None:
     report = router(Shelf(model("fal", "magi"))).report(asked())
     refused = report.ranked[0].model_copy(update={"refusals": (to_info(longer),)})
 
-    ((said, _),) = refusals_in(report.model_copy(update={"candidates": (refused,)}))
+    ((said, _),) = collect_refusals(report.model_copy(update={"candidates": (refused,)}))
     assert said.message == "fal/magi/extend would make this, it cannot"
 
 
@@ -366,7 +366,7 @@ def test_another_model_of_the_backend_may_go_on() -> None:
 
     report = router(Shelf(text, image), facts=facts).report(asked(duration=10))
 
-    plan = chosen(report)
+    plan = choose_plan(report)
     assert [segment.request.model for segment in plan.segments] == ["fal/wan/text", "fal/wan/image"]
     assert plan.segments[1].request.seed is None
     assert "wan/image" not in names(report)
@@ -375,7 +375,7 @@ def test_another_model_of_the_backend_may_go_on() -> None:
 def test_what_only_makes_fixed_lengths_is_rounded_up_and_says_so() -> None:
     shelf = Shelf(model("kling", "x", durations=(5.0, 10.0), max_duration=None, **BOTH))
 
-    plan = chosen(router(shelf).report(asked(duration=12)))
+    plan = choose_plan(router(shelf).report(asked(duration=12)))
 
     assert [segment.request.num_frames for segment in plan.segments] == [240, 120]
     (change,) = [each for each in plan.adjustments if each.field == "duration"]
@@ -396,7 +396,7 @@ def test_strict_refuses_segments_that_do_not_add_up_but_takes_those_that_do() ->
 def test_a_storyboard_is_chained_with_its_words() -> None:
     shots = (Shot(prompt="dawn", duration=3), Shot(prompt="noon", duration=12))
 
-    plan = chosen(router(Shelf(model("wan", "x", **BOTH))).report(VideoRequest(shots=shots)))
+    plan = choose_plan(router(Shelf(model("wan", "x", **BOTH))).report(VideoRequest(shots=shots)))
 
     assert [segment.request.prompt for segment in plan.segments] == ["dawn", "noon", "noon"]
     assert all(segment.request.shots == () for segment in plan.segments)
@@ -418,7 +418,7 @@ def test_a_model_that_can_neither_extend_nor_begin_from_an_image_refuses_length(
     assert report.chosen is None
     assert "makes at most 8 s at once and can neither extend a video" in refused(report, "mochi/x")
     with pytest.raises(UnsupportedRequestError, match="no backend can serve this request: mochi/x"):
-        chosen(report)
+        choose_plan(report)
 
 
 @pytest.mark.parametrize("local", [True, False])
@@ -521,7 +521,7 @@ def test_a_budget_counts_all_segments() -> None:
 
     assert "would cost 1.5 USD" in refused(report, "wan/x")
     with pytest.raises(BudgetExceededError):
-        chosen(report)
+        choose_plan(report)
 
 
 def test_what_lacks_a_key_is_shown_with_its_price_and_never_chosen() -> None:
@@ -595,7 +595,7 @@ def test_the_smallest_of_all_budgets_holds() -> None:
     rules = RoutingRules(routes={"final": Route(max_cost_usd=5.0)}, max_cost_usd=2.0)
     request = asked(routing=Routing(route="final"), budget=Budget(max_cost_usd=3))
 
-    assert rules.route(request).max_cost_usd == 2.0
+    assert rules.resolve_route(request).max_cost_usd == 2.0
 
 
 def test_an_unknown_route_names_the_nearest() -> None:
@@ -628,7 +628,7 @@ def test_endless_goes_to_what_is_endless_and_else_needs_a_budget() -> None:
 def test_an_endless_chain_ends_where_the_budget_does() -> None:
     shelf = Shelf(model("wan", "x", **BOTH), price=0.5)
 
-    plan = chosen(router(shelf).report(asked(endless=True, budget=Budget(max_cost_usd=2.2))))
+    plan = choose_plan(router(shelf).report(asked(endless=True, budget=Budget(max_cost_usd=2.2))))
 
     assert len(plan.segments) == 4
     assert plan.estimate.cost_usd == pytest.approx(2.0)
@@ -640,7 +640,7 @@ def test_an_endless_chain_ends_where_the_budget_does() -> None:
 def test_a_plan_of_thousands_of_equal_segments_stays_small(length: dict[str, object]) -> None:
     shelf = Shelf(model("wan", "x", **BOTH), price=0.01)
 
-    plan = chosen(router(shelf).report(asked(**length, budget=Budget(max_cost_usd=60))))
+    plan = choose_plan(router(shelf).report(asked(**length, budget=Budget(max_cost_usd=60))))
 
     assert plan.submissions > 5000
     assert plan.seams == plan.submissions - 1
@@ -650,7 +650,9 @@ def test_a_plan_of_thousands_of_equal_segments_stays_small(length: dict[str, obj
 
 
 def test_an_endless_chain_that_costs_nothing_repeats_until_told_to_finish() -> None:
-    plan = chosen(router(Shelf(model("here", "x", **BOTH), price=0.0)).report(asked(endless=True)))
+    plan = choose_plan(
+        router(Shelf(model("here", "x", **BOTH), price=0.0)).report(asked(endless=True))
+    )
 
     assert plan.repeats
     assert len(plan.segments) == 2
@@ -668,7 +670,7 @@ def test_an_image_at_the_end_cannot_be_chained() -> None:
 def test_a_first_image_goes_to_the_first_segment_alone() -> None:
     first = MediaInput(role=InputRole.FIRST_FRAME, url="https://images.test/start.png")
 
-    plan = chosen(
+    plan = choose_plan(
         router(Shelf(model("wan", "x", **BOTH))).report(asked(duration=15, inputs=(first,)))
     )
 
@@ -692,7 +694,7 @@ def test_sizes_and_rates_of_many_kinds_meet_in_one_report() -> None:
 
     report = router(Shelf(free)).report(asked(fps=60, size=Size(width=1920, height=1080)))
 
-    fields = {each.field for each in chosen(report).adjustments}
+    fields = {each.field for each in choose_plan(report).adjustments}
     assert {"fps", "size", "model"} <= fields
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from media_agent_schemas.export import FOLDER, NAMES, export, file_name, json_schema
+from media_agent_schemas.export import FOLDER, NAMES, build_json_schema, export, file_name_of
 
 
 def test_the_committed_schemas_are_current(tmp_path: Path) -> None:
@@ -18,7 +18,7 @@ def test_the_committed_schemas_are_current(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_field_says_what_it_means(name: str) -> None:
-    schema = json_schema(name)
+    schema = build_json_schema(name)
     definitions = schema.get("$defs", {})
     assert isinstance(definitions, dict)
 
@@ -34,5 +34,5 @@ def test_every_field_says_what_it_means(name: str) -> None:
 
 
 def test_a_schema_file_is_named_after_its_type() -> None:
-    assert file_name("VideoRequest") == "video_request.json"
+    assert file_name_of("VideoRequest") == "video_request.json"
     assert json.loads((FOLDER / "video_request.json").read_text())["title"] == "VideoRequest"

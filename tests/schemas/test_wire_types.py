@@ -41,7 +41,7 @@ def test_an_empty_prompt_is_refused(prompt: str) -> None:
 
 
 def test_a_prompt_of_a_megabyte_is_refused_without_being_repeated_by_us() -> None:
-    assert "prompt has 1000000 bytes; at most 100000 are taken" in refusal(prompt="a" * 1_000_000)
+    assert "prompt has 1000000 bytes; the limit is 100000" in refusal(prompt="a" * 1_000_000)
 
 
 def test_the_longest_prompt_is_counted_in_bytes_not_letters() -> None:
@@ -184,7 +184,7 @@ def test_an_input_comes_from_exactly_one_place(sources: dict[str, str], said: st
 def test_a_keyframe_needs_its_time_and_others_take_none() -> None:
     with pytest.raises(ValidationError, match="keyframe needs a time"):
         MediaInput(role=InputRole.KEYFRAME, path="a.png")
-    with pytest.raises(ValidationError, match="only a keyframe takes one"):
+    with pytest.raises(ValidationError, match="only a keyframe can have one"):
         MediaInput(role=InputRole.STYLE, path="a.png", at=1)
 
 
@@ -211,13 +211,13 @@ def test_the_mode_follows_from_the_inputs(roles: list[str], mode: VideoMode) -> 
     inputs = [{"role": role, "path": "file"} for role in roles]
     request = VideoRequest.model_validate({"prompt": "a cat", "inputs": inputs})
 
-    assert request.inferred_mode() is mode
+    assert request.infer_mode() is mode
 
 
 def test_a_mode_that_was_said_is_not_inferred() -> None:
     request = VideoRequest(prompt="a cat", mode=VideoMode.VIDEO_EDIT)
 
-    assert request.inferred_mode() is VideoMode.VIDEO_EDIT
+    assert request.infer_mode() is VideoMode.VIDEO_EDIT
 
 
 def test_a_single_prompt_is_a_storyboard_of_one_shot() -> None:
@@ -229,7 +229,7 @@ def test_a_single_prompt_is_a_storyboard_of_one_shot() -> None:
 def test_a_model_name_is_split_at_its_first_slash() -> None:
     request = VideoRequest(prompt="a cat", model="fal/fal-ai/magi")
 
-    assert request.backend_and_model() == ("fal", "fal-ai/magi")
+    assert request.split_model() == ("fal", "fal-ai/magi")
 
 
 def test_an_event_comes_back_as_what_it_was() -> None:

@@ -15,7 +15,7 @@ from media_agent.config.settings import load_settings
 from media_agent.registry.registry import Registry
 from media_agent.setup.check import check
 from media_agent.setup.machine import Machine, look
-from media_agent.setup.starter_config import default_model, starter_file
+from media_agent.setup.starter_config import choose_default_model, render_starter_config
 
 NOBODY = ("127.0.0.1", 1)
 SECRET = "sk-very-secret-4711"
@@ -48,7 +48,7 @@ def test_of_a_key_the_name_is_found_and_not_the_value(
     machine = found(tmp_path)
 
     assert machine.keys == {"fal": "FAL_KEY"}
-    assert SECRET not in repr(machine) + starter_file(machine)
+    assert SECRET not in repr(machine) + render_starter_config(machine)
 
 
 def test_gpus_are_listed_by_their_own_tool(tmp_path: Path) -> None:
@@ -128,7 +128,7 @@ def test_the_file_is_sound_on_every_machine(
 ) -> None:
     monkeypatch.setenv("FAL_KEY", SECRET)
     file = tmp_path / "media-agent.toml"
-    file.write_text(starter_file(machine))
+    file.write_text(render_starter_config(machine))
 
     report = check(file)
 
@@ -149,4 +149,4 @@ def test_the_file_is_sound_on_every_machine(
 def test_by_default_videos_are_made_here_and_for_nothing(
     gpus: tuple[str, ...], models: tuple[str, ...], default: str
 ) -> None:
-    assert default_model(Machine({"fal": "FAL_KEY"}, gpus, models)) == default
+    assert choose_default_model(Machine({"fal": "FAL_KEY"}, gpus, models)) == default

@@ -15,7 +15,7 @@ from media_agent.errors import InvalidRequestError, PluginError, StorageError
 from media_agent.registry.registry import Registry
 from media_agent.testing import Answer, Fault, Route, Simulator, Video
 from media_agent.testing.simulator.find import find_simulator
-from media_agent.testing.simulator.videos import video_bytes
+from media_agent.testing.simulator.videos import make_video
 from media_agent.video.codec import probe
 
 
@@ -75,7 +75,7 @@ def test_it_answers_counts_and_serves_a_real_video(tmp_path):
 
 
 def test_a_video_has_the_measures_asked(tmp_path):
-    (tmp_path / "video.mp4").write_bytes(video_bytes(Video(frames=7, fps=10, width=32, height=48)))
+    (tmp_path / "video.mp4").write_bytes(make_video(Video(frames=7, fps=10, width=32, height=48)))
 
     facts = probe(tmp_path / "video.mp4")
 
@@ -250,7 +250,7 @@ def test_a_simulator_is_found_by_the_name_of_its_backend():
         find_simulator("bare", specs)
     with pytest.raises(PluginError, match="no_such_module"):
         find_simulator("gone", specs)
-    with pytest.raises(PluginError, match="no Simulator"):
+    with pytest.raises(PluginError, match="not a Simulator"):
         find_simulator("odd", specs)
 
 
@@ -292,9 +292,9 @@ def test_what_goes_wrong_can_begin_late_and_be_over():
     with Parlour() as parlour:
         url = urlsplit(json.loads(ask(parlour, "POST", "/videos", {})[2])["video"]).path
         fine = ask(parlour, "GET", url)
-        parlour.spoil(Fault("file", "mislabel", times=None))
+        parlour.inject(Fault("file", "mislabel", times=None))
         spoilt = ask(parlour, "GET", url)
-        parlour.mend()
+        parlour.clear_faults()
         mended = ask(parlour, "GET", url)
 
     assert [each[1]["Content-Type"] for each in (fine, spoilt, mended)] == [

@@ -16,7 +16,7 @@ from media_agent.registry.registry import Registry
 from media_agent.tools import DIALECTS, CreateVideo, ToolBox, tool_definitions
 from media_agent.tools.arguments import TOOLS
 from media_agent.tools.decoding import as_object
-from media_agent.tools.toolbox import idempotency_key
+from media_agent.tools.toolbox import derive_idempotency_key
 from media_agent.tools.views import view_job
 from media_agent_schemas import JobStatus
 from media_agent_schemas.capabilities import Segment
@@ -191,10 +191,18 @@ def test_the_key_is_made_of_caller_wish_and_who_makes_it() -> None:
     wish, named = CreateVideo(prompt="a cat"), CreateVideo(prompt="a cat", model="sandbox")
     routed = CreateVideo(prompt="a cat", route="draft")
 
-    assert idempotency_key("one", wish, "sandbox") == idempotency_key("one", named, "magi")
-    assert idempotency_key("one", wish, "sandbox") != idempotency_key("two", wish, "sandbox")
-    assert idempotency_key("one", wish, "sandbox") != idempotency_key("one", wish, "magi")
-    assert idempotency_key("one", routed, "sandbox") == idempotency_key("one", routed, "magi")
+    assert derive_idempotency_key("one", wish, "sandbox") == derive_idempotency_key(
+        "one", named, "magi"
+    )
+    assert derive_idempotency_key("one", wish, "sandbox") != derive_idempotency_key(
+        "two", wish, "sandbox"
+    )
+    assert derive_idempotency_key("one", wish, "sandbox") != derive_idempotency_key(
+        "one", wish, "magi"
+    )
+    assert derive_idempotency_key("one", routed, "sandbox") == derive_idempotency_key(
+        "one", routed, "magi"
+    )
 
 
 async def test_an_empty_key_is_none_because_models_fill_every_field(box: ToolBox) -> None:

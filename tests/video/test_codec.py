@@ -9,12 +9,12 @@ from media_agent.testing.simulator.videos import write_video
 from media_agent.video.codec import (
     describe,
     encode_chunk,
-    frame_rate,
     iterate_frames,
     probe,
     read_frames,
     remux,
     split_header,
+    to_frame_rate,
 )
 
 
@@ -112,7 +112,7 @@ def test_every_frame_rate_is_kept(tmp_path, fps):
 
 
 def test_ntsc_rates_become_their_fraction():
-    assert frame_rate(24000 / 1001) * 1001 == 24000
+    assert to_frame_rate(24000 / 1001) * 1001 == 24000
 
 
 def test_an_artifact_carries_the_digest_of_the_file(tmp_path):

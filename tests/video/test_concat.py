@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from media_agent.errors import InvalidRequestError, StorageError
 from media_agent.testing.simulator.videos import write_video
-from media_agent.video.codec import frame_rate, probe, read_frames
+from media_agent.video.codec import probe, read_frames, to_frame_rate
 from media_agent.video.concat import join_videos
 
 Frames = NDArray[Any]
@@ -110,7 +110,7 @@ def test_one_video_is_copied(tmp_path: Path) -> None:
 def test_no_video_and_no_video_are_said(tmp_path: Path) -> None:
     (tmp_path / "text.mp4").write_text("no video")
 
-    with pytest.raises(InvalidRequestError, match="no video to join"):
+    with pytest.raises(InvalidRequestError, match="no videos to join"):
         join_videos([], tmp_path / "whole.mp4")
     with pytest.raises(StorageError, match="not a readable video"):
         join_videos([tmp_path / "text.mp4"], tmp_path / "whole.mp4")
@@ -121,7 +121,7 @@ def write_with_b_frames(path: Path, frames: Frames) -> None:
 
     with av.open(str(path), "w", format="mp4") as container:
         options = {"bf": "2", "b-adapt": "0", "crf": "10"}
-        stream = container.add_stream("libx264", rate=frame_rate(8), options=options)
+        stream = container.add_stream("libx264", rate=to_frame_rate(8), options=options)
         stream.width, stream.height, stream.pix_fmt = 32, 32, "yuv420p"
         for pixels in frames:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
@@ -132,7 +132,7 @@ def write_with_sound(path: Path, frames: Frames) -> None:
     import av
 
     with av.open(str(path), "w", format="mp4") as container:
-        video = container.add_stream("libx264", rate=frame_rate(8))
+        video = container.add_stream("libx264", rate=to_frame_rate(8))
         video.width, video.height, video.pix_fmt = 32, 32, "yuv420p"
         sound = container.add_stream("aac", rate=16000)
         for pixels in frames:

@@ -155,7 +155,11 @@ def test_what_comes_before_a_damaged_chunk_is_a_video_and_nothing_is_lost(tmp_pa
 
 @pytest.mark.parametrize(
     ("states", "hint"),
-    [((), "branch JOB --at 2 "), ((1, 4), "branch JOB --at 1 "), ((3, 4), "make the video anew")],
+    [
+        ((), "branch JOB --at 2 "),
+        ((1, 4), "branch JOB --at 1 "),
+        ((3, 4), "generate the video again"),
+    ],
 )
 def test_a_damaged_video_says_where_it_can_be_left(tmp_path, states, hint):
     with Video(tmp_path, fps=24) as video:

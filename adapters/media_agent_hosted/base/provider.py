@@ -163,7 +163,7 @@ class HostedBackend(Hooks, PolledBackend):
         await self._api.aclose()
 
     async def _submission(self, request: VideoRequest, key: str) -> Submission:
-        model_id = self._id(request.backend_and_model()[1])
+        model_id = self._id(request.split_model()[1])
         return Submission(
             request=request,
             model_id=model_id,

@@ -12,7 +12,7 @@ from urllib.parse import urljoin
 
 from pydantic import JsonValue
 
-from media_agent.backend.polled import refused
+from media_agent.backend.polled import report_refusal
 from media_agent.errors import (
     BackendAuthenticationError,
     BackendRateLimitError,
@@ -193,7 +193,7 @@ def accepted_as(
     if refusal is None and not _is_a_yes(words) and (_is_error(named) or _names_none(body, words)):
         refusal = Refusal(words or "an error", codes_in(named), is_plain=False)
     if refusal is not None and (is_over or not _looks_accepted(reply, refusal)):
-        refused()
+        report_refusal()
         raise refusal.before_acceptance(reply.host)
     shown = words or (trimmed(json.dumps(body, ensure_ascii=False)) if body else "")
     raise reply.senseless(missing + (f"; it says: {shown}" if shown else ""))

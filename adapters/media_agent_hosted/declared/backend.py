@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Collection
 
 from pydantic import JsonValue
 
-from media_agent.backend.declaration import values_of
+from media_agent.backend.declaration import placeholder_values
 from media_agent.backend.polled import QUEUED, PolledBackend
 from media_agent.backend.protocol import BackendSettings
 from media_agent.errors import (
@@ -289,7 +289,7 @@ class HttpBackend(PolledBackend):
     def _values(self, request: VideoRequest) -> dict[str, JsonValue]:
         images = [address_of(medium) for medium in request.inputs]
         image = images[0] if images else None
-        return {**values_of(request, self._model), "first_frame": image}
+        return {**placeholder_values(request, self._model), "first_frame": image}
 
 
 def _base_url(settings: BackendSettings) -> str:

@@ -7,7 +7,12 @@ from urllib.parse import quote
 
 from pydantic import BeforeValidator, Field, JsonValue, field_validator, model_validator
 
-from media_agent.backend.declaration import Declaration, fill, placeholders, sole_placeholder
+from media_agent.backend.declaration import (
+    Declaration,
+    fill,
+    find_placeholders,
+    find_sole_placeholder,
+)
 from media_agent_hosted.http.headers import header_flaw
 from media_agent_hosted.parsing.lenient import WRAPPERS, is_envelope, merged, value_at
 from media_agent_hosted.parsing.states import State, spelled, state_of
@@ -72,7 +77,7 @@ class HttpOptions(Declaration):
     timeout_seconds: Seconds = Field(default=60.0, description="How long an answer may take.")
     allow_plain_http: bool = Field(default=False, description="Send the key over http too.")
 
-    def templates(self) -> Iterator[str]:
+    def list_templates(self) -> Iterator[str]:
         """Yield the texts of the submission."""
         yield self.submit
         yield from _texts(self.body)
@@ -92,7 +97,7 @@ class HttpOptions(Declaration):
             raise ValueError("say either result or content: where the video is")
         for name in ("poll", "cancel", "content"):
             text = getattr(self, name)
-            used = set() if text is None else set(placeholders(text))
+            used = set() if text is None else set(find_placeholders(text))
             if text is not None and "id" not in used:
                 raise ValueError(f"{name} needs {{id}}: which work is meant")
             for unknown in sorted(used - {"id", "model"}):
@@ -169,7 +174,7 @@ def build_body(template: JsonValue, values: Mapping[str, JsonValue]) -> JsonValu
             pairs = [(item, build_body(item, values)) for item in template]
             return [value for item, value in pairs if not _is_absent(item, value)]
         case str():
-            sole = sole_placeholder(template)
+            sole = find_sole_placeholder(template)
             return fill(template, values) if sole is None else values[sole]
         case _:
             return template

@@ -5,7 +5,7 @@ import re
 from enum import StrEnum
 from pathlib import Path
 
-from media_agent.backend.polled import goes_along
+from media_agent.backend.polled import record_input
 from media_agent.errors import InvalidRequestError
 from media_agent.ingest.read import check_image, check_video, open_ordinary
 from media_agent_schemas.media import InputRole, MediaInput
@@ -65,7 +65,7 @@ def read_medium(medium: MediaInput, *, largest: int = LARGEST_INLINE) -> tuple[b
     name = medium.role.value if medium.path is None else f"{medium.role.value} {medium.path}"
     content = _bytes_of(medium, name, largest)
     if medium.path is not None:
-        goes_along(medium.path, content)
+        record_input(medium.path, content)
     if len(content) > largest:
         raise InvalidRequestError(
             f"{name} is larger than {largest >> 20} MiB, too large to go along",

@@ -97,7 +97,7 @@ def check_inputs(request: VideoRequest) -> None:
     """
     if not request.storyboard():
         raise InvalidRequestError("magi/tiny needs a prompt", hint="say what the video shows")
-    mode = request.inferred_mode()
+    mode = request.infer_mode()
     role = {
         VideoMode.IMAGE_TO_VIDEO: InputRole.FIRST_FRAME,
         VideoMode.VIDEO_EXTEND: InputRole.SOURCE_VIDEO,

@@ -56,7 +56,7 @@ def beginning(
     if context.branches:
         return replace(video, prefix=engine.tail(state)[:1]), None
     inputs = {}
-    if request.inferred_mode() is VideoMode.VIDEO_EDIT:  # the chunks to come are made of it too
+    if request.infer_mode() is VideoMode.VIDEO_EDIT:  # the chunks to come are made of it too
         inputs = _inputs(engine, request, context, options)
     return replace(video, **inputs), state
 
@@ -73,7 +73,7 @@ def _inputs(
         InvalidRequestError: an input cannot be read, and why.
     """
     fit = options.image_fit
-    match request.inferred_mode():
+    match request.infer_mode():
         case VideoMode.IMAGE_TO_VIDEO:
             image = read_image(request.inputs[0], size=_SIZE, fit=fit, tell=context.warn)
             return {"prefix": engine.encode(image[None]), "shows_prefix": True}

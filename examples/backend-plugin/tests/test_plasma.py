@@ -29,7 +29,7 @@ class TestPlasma(BackendConformance):
             request_factory(prompt="a calm sea", options={"plasma": {"waves": 1}}),
         ]
 
-        ends = [await self.made(backend, each, f"k{i}") for i, each in enumerate(requests)]
+        ends = [await self.complete(backend, each, f"k{i}") for i, each in enumerate(requests)]
 
         first, *others = [read_frames(Path(str(end.artifacts[0].path))) for end in ends]
         assert all(not np.array_equal(first, other) for other in others)

@@ -5,7 +5,7 @@ from json import dumps
 from typing import TYPE_CHECKING
 
 from media_agent.cli.arguments import Flag
-from media_agent.cli.screen import one_line, tell, tell_json, tell_line
+from media_agent.cli.screen import one_line, write_json, write_raw_line, write_stdout
 
 if TYPE_CHECKING:
     from media_agent.routing.listing import Listed
@@ -41,15 +41,15 @@ def backends(name: str | None = None, /, *, json: Flag = False) -> int:
     listing = list_all(registry, settings) if name is None else list_one(name, registry, settings)
     found, problems = listing.models, listing.problems
     if json:
-        tell_json({"data": [listed.as_json() for listed in found], "problems": list(problems)})
+        write_json({"data": [listed.as_json() for listed in found], "problems": list(problems)})
         return 0
     if name is None:
         _print_table(found)
     for listed in () if name is None else found:
         for line in _list_facts(listed):
-            tell(line)
+            write_stdout(line)
     for problem in problems:
-        tell(f"problem: {problem}")
+        write_stdout(f"problem: {problem}")
     return 0
 
 
@@ -61,10 +61,10 @@ def _print_table(found: "Sequence[Listed]") -> None:
     for row in rows:
         name, *rest = map(one_line, row)
         if len(name) > widths[0]:
-            tell(name)
+            write_stdout(name)
             name = ""
         cells = [cell.ljust(width) for cell, width in zip((name, *rest), widths, strict=True)]
-        tell_line((" " * _GAP).join(cells).rstrip())
+        write_raw_line((" " * _GAP).join(cells).rstrip())
 
 
 def _format_row(listed: "Listed") -> tuple[str, ...]:
@@ -72,7 +72,7 @@ def _format_row(listed: "Listed") -> tuple[str, ...]:
     return (
         listed.name,
         " ".join(_FROM[mode] for mode in capabilities.modes),
-        longest(capabilities),
+        format_longest(capabilities),
         listed.price(),
         str(capabilities.verification),
         "yes"
@@ -97,7 +97,7 @@ def _list_facts(listed: "Listed") -> Iterator[str]:
     if capabilities.closed_vocabulary is not None:
         yield f"vocabulary: {', '.join(capabilities.closed_vocabulary)}"
     yield f"price: {listed.price()} ({listed.estimate.source or 'source unknown'})"
-    yield f"checked: {capabilities.verification}" + _format_missing(capabilities.verification.note)
+    yield f"checked: {capabilities.verification}" + _format_note(capabilities.verification.note)
     yield f"licence: {capabilities.licence or 'unknown'}"
     yield f"missing: {capabilities.missing or 'nothing'}"
     for option in capabilities.options:
@@ -105,16 +105,16 @@ def _list_facts(listed: "Listed") -> Iterator[str]:
         yield f"--option {option.name}{default} ({option.type}): {option.description}"
 
 
-def _format_missing(note: str | None) -> str:
+def _format_note(note: str | None) -> str:
     return "" if note is None else f" ({note})"
 
 
-def longest(capabilities: "Capabilities") -> str:
+def format_longest(capabilities: "Capabilities") -> str:
     """Return how long a video can be, in words."""
     if capabilities.endless is True:
         return "endless"
-    longest = max(capabilities.durations, default=capabilities.max_duration)
-    return "any" if longest is None else f"{round(longest, 2):g} s"
+    format_longest = max(capabilities.durations, default=capabilities.max_duration)
+    return "any" if format_longest is None else f"{round(format_longest, 2):g} s"
 
 
 def _format_sizes(capabilities: "Capabilities") -> str:
@@ -136,5 +136,5 @@ def _format_lengths(capabilities: "Capabilities") -> str:
         return ", ".join(f"{seconds:g}" for seconds in capabilities.durations) + " s"
     rule = f", {capabilities.frame_multiple}k+{capabilities.frame_offset} frames"
     ruled = "" if capabilities.frame_multiple == 1 else rule
-    least, most = capabilities.min_duration or 0, longest(capabilities)
+    least, most = capabilities.min_duration or 0, format_longest(capabilities)
     return f"{most}{ruled}" if least == 0 else f"{least:g} s to {most}{ruled}"

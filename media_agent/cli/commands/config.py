@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from cyclopts import App
 
 from media_agent.cli.arguments import Flag
-from media_agent.cli.screen import tell, tell_json
+from media_agent.cli.screen import write_json, write_stdout
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from media_agent.config.settings import Settings
 
 
-def config_app() -> App:
+def build_config_app() -> App:
     """Return the commands about the settings."""
     app = App(name="config", help="Check the settings, or show each with its origin.")
     app.command(check_settings, name="check")
@@ -41,14 +41,16 @@ def check_settings(file: Path | None = None, /, *, json: Flag = False) -> int:
     files = [str(path) for path in report.files]
     if json:
         data = {"files": files, "faults": faults, "warnings": warnings}
-        tell_json(data)
+        write_json(data)
         return code
     for text in faults:
-        tell(text)
+        write_stdout(text)
     for text in warnings:
-        tell(f"warning: {text}")
+        write_stdout(f"warning: {text}")
     if report.is_sound:
-        tell(f"no errors in {', '.join(files)}" if files else "no settings file; defaults apply")
+        write_stdout(
+            f"no errors in {', '.join(files)}" if files else "no settings file; defaults apply"
+        )
     return code
 
 
@@ -72,10 +74,10 @@ def show_settings(*, json: Flag = False) -> int:
         for name, source in _list_usual_keys(settings)
     }
     if json:
-        tell_json(data)
+        write_json(data)
         return 0
     for name, said in data.items():
-        tell(f"{name} = {dumps(said['value'])}  ({said['from']})")
+        write_stdout(f"{name} = {dumps(said['value'])}  ({said['from']})")
     return 0
 
 

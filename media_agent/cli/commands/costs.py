@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from media_agent.cli.arguments import Flag
-from media_agent.cli.screen import table, tell, tell_json, tell_line
+from media_agent.cli.screen import write_json, write_raw_line, write_stdout, write_table
 
 if TYPE_CHECKING:
     from media_agent.ledger.costs import CostRow
@@ -39,10 +39,10 @@ def costs(
     total = _add_up(rows)
     if json:
         data = {"since": start.isoformat(), "data": [_as_json(by, row) for row in rows]}
-        tell_json(data | {"total": _as_json(None, total)})
+        write_json(data | {"total": _as_json(None, total)})
     elif layout == "csv":
         for line in _as_csv(by, rows):
-            tell_line(line)
+            write_raw_line(line)
     else:
         _show(by, rows, total)
     return 0
@@ -83,12 +83,12 @@ def _values(row: "CostRow") -> tuple[float, ...]:
 
 def _show(by: str, rows: "Sequence[CostRow]", total: "CostRow") -> None:
     if not rows:
-        tell("no jobs in this time")
+        write_stdout("no jobs in this time")
         return
     heads = (by.upper(), "JOBS", "USD", "BILLED", "QUOTED", "PRICE UNKNOWN")
-    table(heads, [_format(row) for row in (*rows, total)])
+    write_table(heads, [_format(row) for row in (*rows, total)])
     if total.quoted_usd:
-        tell("quoted: the price that was planned; nobody has said a bill for it")
+        write_stdout("quoted: the price that was planned; nobody has said a bill for it")
 
 
 def _format(row: "CostRow") -> tuple[str, ...]:

@@ -1,9 +1,9 @@
 """The command that makes a video."""
 
 from media_agent.cli.flags import (
-    HERE,
-    NO_FLAGS,
-    NO_WISHES,
+    DEFAULT_OUTPUT,
+    DEFAULT_ROUTING,
+    DEFAULT_VIDEO,
     OutputFlags,
     RoutingFlags,
     VideoFlags,
@@ -14,9 +14,9 @@ def generate(
     prompt: str,
     /,
     *,
-    video: VideoFlags = NO_WISHES,
-    routing: RoutingFlags = NO_FLAGS,
-    output: OutputFlags = HERE,
+    video: VideoFlags = DEFAULT_VIDEO,
+    routing: RoutingFlags = DEFAULT_ROUTING,
+    output: OutputFlags = DEFAULT_OUTPUT,
     idempotency_key: str | None = None,
 ) -> int:
     """Generate a video from a prompt or a storyboard of shots.

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from media_agent.cli.arguments import Flag
-from media_agent.cli.screen import tell, tell_facts
+from media_agent.cli.screen import write_facts, write_stdout
 
 if TYPE_CHECKING:
     from media_agent.config.settings import Settings
@@ -20,17 +20,17 @@ def init(*, user: Flag = False, force: Flag = False) -> int:
         user: Write your user-wide settings file instead of ./media-agent.toml.
         force: Overwrite an existing file.
     """
-    from media_agent.config.file import PROJECT_FILE, user_file
+    from media_agent.config.file import PROJECT_FILE, find_user_file
     from media_agent.distribution import install_hint
     from media_agent.errors import InvalidRequestError
     from media_agent.negotiation.smallest import PROMPT
     from media_agent.registry.registry import Registry
     from media_agent.setup.check import check
     from media_agent.setup.machine import look
-    from media_agent.setup.starter_config import starter_file
+    from media_agent.setup.starter_config import render_starter_config
     from media_agent.storage.files import storage_errors, write_atomically
 
-    place = user_file() if user else Path.cwd() / PROJECT_FILE
+    place = find_user_file() if user else Path.cwd() / PROJECT_FILE
     if place.exists() and not force:
         raise InvalidRequestError(
             f"{place} exists",
@@ -40,18 +40,20 @@ def init(*, user: Flag = False, force: Flag = False) -> int:
     machine = look(settings, Registry())
     with storage_errors(str(place)):
         place.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(place, starter_file(machine).encode())
-    tell_facts(_list_found(machine))
+        write_atomically(place, render_starter_config(machine).encode())
+    write_facts(_list_found(machine))
     for problem in machine.problems:
-        tell(f"problem: {problem}")
+        write_stdout(f"problem: {problem}")
     for finding in check(place).findings:
-        tell(finding.text)
-    tell(f"wrote {place}")
+        write_stdout(finding.text)
+    write_stdout(f"wrote {place}")
     if settings.config is not None:
-        tell(f"warning: MEDIA_AGENT_CONFIG names {settings.config}, which is used instead")
+        write_stdout(f"warning: MEDIA_AGENT_CONFIG names {settings.config}, which is used instead")
     if not machine.models:
-        tell(f"first: this machine has no model that generates videos; {install_hint('local')}")
-    tell(f'next: media-agent generate "{PROMPT}"')
+        write_stdout(
+            f"first: this machine has no model that generates videos; {install_hint('local')}"
+        )
+    write_stdout(f'next: media-agent generate "{PROMPT}"')
     return 0
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from cyclopts import App
 
 from media_agent.cli.arguments import Flag, Yes
-from media_agent.cli.screen import shorten, table, tell_facts, tell_json
+from media_agent.cli.screen import shorten, write_facts, write_json, write_table
 from media_agent.cli.store import open_ledger
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from media_agent_schemas.jobs import VideoJob
 
 
-def jobs_app() -> App:
+def build_jobs_app() -> App:
     """Return the commands about jobs."""
     app = App(name="jobs", help="List, show, resume, reconcile or cancel jobs.")
     app.command(list_jobs, name="list")
@@ -34,10 +34,10 @@ def list_jobs(*, json: Flag = False) -> int:
     store = open_ledger()
     jobs = store.jobs.list()
     if json:
-        tell_json({"data": [job.model_dump(mode="json") for job in jobs]})
+        write_json({"data": [job.model_dump(mode="json") for job in jobs]})
         return 0
     heads = ("ID", "STATUS", "MODEL", "LENGTH", "VIDEO", "PROMPT")
-    table(heads, [_format_job(job, store) for job in jobs])
+    write_table(heads, [_format_job(job, store) for job in jobs])
     return 0
 
 
@@ -73,15 +73,15 @@ def show_job(job_id: str, /, *, json: Flag = False) -> int:
     store = open_ledger()
     job = store.jobs.get(job_id)
     if json:
-        tell_json(job)
+        write_json(job)
         return 0
-    tell_facts(_list_facts(job, store))
+    write_facts(_list_facts(job, store))
     return 0
 
 
 def _list_facts(job: "VideoJob", store: "Ledger") -> "Iterator[tuple[str, object]]":
     """Yield what is known of a job, in the order of its life."""
-    from media_agent.routing.explain import change_in_words
+    from media_agent.routing.explain import describe_change
     from media_agent_schemas.events import PromptChanged
 
     yield "job", job.id
@@ -104,7 +104,7 @@ def _list_facts(job: "VideoJob", store: "Ledger") -> "Iterator[tuple[str, object
         yield "label", job.label
     yield "ready", f"{job.frames_ready} frames in {job.chunks_ready} chunks"
     for change in job.plan.adjustments:
-        yield "adjusted", change_in_words(change)
+        yield "adjusted", describe_change(change)
     for warning in job.warnings:
         yield "warning", warning
     for artifact in job.artifacts:
@@ -143,9 +143,9 @@ def resume_job(
     """
     import asyncio
 
-    from media_agent.cli.job_actions import go_on
+    from media_agent.cli.job_actions import resume_jobs
 
-    return asyncio.run(go_on(job_id, take_over=take_over, yes=yes, json=json))
+    return asyncio.run(resume_jobs(job_id, take_over=take_over, yes=yes, json=json))
 
 
 def reconcile_jobs(job_id: str | None = None, /, *, json: Flag = False) -> int:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from cyclopts import App
 
 from media_agent.cli.arguments import Flag
-from media_agent.cli.screen import table, tell, tell_json
+from media_agent.cli.screen import write_json, write_stdout, write_table
 
 if TYPE_CHECKING:
     from media_agent.config.settings import Settings
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _LONGEST = 2**16  # characters
 
 
-def keys_app() -> App:
+def build_keys_app() -> App:
     """Return the commands about keys."""
     app = App(name="keys", help="Store the keys of hosted backends, list them, or remove one.")
     app.command(set_key, name="set")
@@ -39,10 +39,10 @@ def set_key(name: str, /) -> int:
     _check_backend(name, registry)
     stored = StoredKeys()
     stored.set(name, StoredKey(key=_read_key(name), base_url=settings.base_url(name)))
-    tell(f"the key of {name} is stored in {stored.path}")
+    write_stdout(f"the key of {name} is stored in {stored.path}")
     found = settings.find_key(name, registry.spec(name))
     if found.source is not None and not found.is_stored:
-        tell(f"it is not used as long as there is a key from {found.source}")
+        write_stdout(f"it is not used as long as there is a key from {found.source}")
     return 0
 
 
@@ -54,14 +54,16 @@ def list_keys(*, json: Flag = False) -> int:
     """
     rows = list(_list_sources(*_look()))
     if json:
-        tell_json({"data": [{"name": n, "from": source, "used": used} for n, source, used in rows]})
+        write_json(
+            {"data": [{"name": n, "from": source, "used": used} for n, source, used in rows]}
+        )
     elif rows:
-        table(
+        write_table(
             ("BACKEND", "KEY FROM", "USED"),
             [(n, s, "yes" if used else "no") for n, s, used in rows],
         )
     else:
-        tell("no keys yet; store one with media-agent keys set BACKEND")
+        write_stdout("no keys yet; store one with media-agent keys set BACKEND")
     return 0
 
 
@@ -74,7 +76,7 @@ def remove_key(name: str, /) -> int:
     from media_agent.config.stored_keys import StoredKeys
 
     StoredKeys().remove(name)
-    tell("the key was removed")
+    write_stdout("the key was removed")
     return 0
 
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from cyclopts import App
 
 from media_agent.cli.arguments import Flag
-from media_agent.cli.commands.backends import backends, longest
-from media_agent.cli.screen import shorten, table, tell, tell_json
+from media_agent.cli.commands.backends import backends, format_longest
+from media_agent.cli.screen import shorten, write_json, write_stdout, write_table
 
 if TYPE_CHECKING:
     from media_agent.backend.protocol import VideoBackend
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from media_agent_schemas.capabilities import Capabilities
 
 
-def models_app() -> App:
+def build_models_app() -> App:
     """Return the commands."""
     app = App(name="models", help="Add, list or remove folders of weights on this machine.")
     app.command(add_model, name="add")
@@ -55,7 +55,7 @@ def list_models(*, json: Flag = False) -> int:
     """
     from media_agent.config.settings import load_settings
 
-    models = known_models(load_settings())
+    models = check_models(load_settings())
     if json:
         data = [
             {
@@ -68,13 +68,13 @@ def list_models(*, json: Flag = False) -> int:
             }
             for known in models
         ]
-        tell_json({"data": data})
+        write_json({"data": data})
         return 0
     if not models:
-        tell("no models yet; add one with media-agent models add FOLDER")
+        write_stdout("no models yet; add one with media-agent models add FOLDER")
         return 0
     heads = ("MODEL", "MODE", "LONGEST", "FOLDER", "STATE")
-    table(heads, [_format_row(known) for known in models])
+    write_table(heads, [_format_row(known) for known in models])
     return 0
 
 
@@ -88,7 +88,9 @@ def remove_model(name: str, /) -> int:
     from media_agent.registry.model_folders import ModelFolders
 
     removed = ModelFolders(load_settings().data_dir).remove(name.rpartition("/")[2])
-    tell(f"{removed.backend}/{removed.name} was removed; its files are still in {removed.folder}")
+    write_stdout(
+        f"{removed.backend}/{removed.name} was removed; its files are still in {removed.folder}"
+    )
     return 0
 
 
@@ -126,7 +128,7 @@ def recognise(model: str, folder: Path, registry: "Registry", data_dir: Path) ->
     raise InvalidRequestError(f"the model folder {folder} cannot be used: {said}")
 
 
-def known_models(settings: "Settings") -> list[KnownModel]:
+def check_models(settings: "Settings") -> list[KnownModel]:
     """Return the folders that were added or are in the settings, each checked now.
 
     Raises:
@@ -145,7 +147,7 @@ def known_models(settings: "Settings") -> list[KnownModel]:
             continue
         own = settings.backend_settings(backend_name, registry.spec(backend_name))
         said = own.options.get("models")
-        folders = {**shelf.folders(kind), **(said if isinstance(said, dict) else {})}
+        folders = {**shelf.list_folders(kind), **(said if isinstance(said, dict) else {})}
         try:
             backend = registry.create(backend_name, own)
         except MediaAgentError as error:
@@ -171,4 +173,10 @@ def _format_row(known: KnownModel) -> tuple[str, ...]:
     capabilities = known.capabilities
     if capabilities is None:
         return known.model, "-", "-", known.folder, shorten(known.problem or "", 200)
-    return known.model, ", ".join(capabilities.modes), longest(capabilities), known.folder, "ready"
+    return (
+        known.model,
+        ", ".join(capabilities.modes),
+        format_longest(capabilities),
+        known.folder,
+        "ready",
+    )

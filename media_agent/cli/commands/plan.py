@@ -3,8 +3,8 @@
 from typing import TYPE_CHECKING
 
 from media_agent.cli.arguments import Flag
-from media_agent.cli.flags import NO_FLAGS, NO_WISHES, RoutingFlags, VideoFlags
-from media_agent.cli.screen import tell_json
+from media_agent.cli.flags import DEFAULT_ROUTING, DEFAULT_VIDEO, RoutingFlags, VideoFlags
+from media_agent.cli.screen import write_json
 
 _HEADS = ("", "BACKEND/MODEL", "HOW", "CUTS", "USD", "SECONDS", "QUALITY", "CHECKED")
 
@@ -18,8 +18,8 @@ def plan(
     prompt: str,
     /,
     *,
-    video: VideoFlags = NO_WISHES,
-    routing: RoutingFlags = NO_FLAGS,
+    video: VideoFlags = DEFAULT_VIDEO,
+    routing: RoutingFlags = DEFAULT_ROUTING,
     json: Flag = False,
 ) -> int:
     """Compare the backends for a video, and explain the choice; nothing is started or spent.
@@ -34,37 +34,37 @@ def plan(
 
     report = asyncio.run(_build_report(prompt, video, routing))
     if json:
-        tell_json(report)
+        write_json(report)
     else:
         _show(report)
     return 0 if report.chosen is not None else _exit_code(report)
 
 
 async def _build_report(prompt: str, video: VideoFlags, routing: RoutingFlags) -> "PlanReport":
-    from media_agent.cli.build_request import request_of
+    from media_agent.cli.build_request import build_request
     from media_agent.client import VideoClient
 
     async with VideoClient() as client:
-        request = await request_of(client, prompt, video, routing, routing.backend)
+        request = await build_request(client, prompt, video, routing, routing.backend)
         words = video.allow_unknown_words
-        policy = routing.chosen_policy()
+        policy = routing.read_policy()
         return await client.plan_all(request, policy=policy, allow_unknown_words=words)
 
 
 def _show(report: "PlanReport") -> None:
     from media_agent.cli.run_job import announce
-    from media_agent.cli.screen import shorten, table, tell
+    from media_agent.cli.screen import shorten, write_stdout, write_table
     from media_agent.errors import in_full
-    from media_agent.routing.explain import refusals_in
+    from media_agent.routing.explain import collect_refusals
 
-    tell(report.summary)
+    write_stdout(report.summary)
     if report.ranked:
-        table(_HEADS, [_format_row(each) for each in report.ranked])
+        write_table(_HEADS, [_format_row(each) for each in report.ranked])
     for title, refused in _list_priced_refusals(report):
-        tell(title)
-        table(_HEADS, [_format_row(each) for each in refused])
-    for refusal, who in refusals_in(report):
-        tell(f"not {who}: {shorten(in_full(refusal), 300)}")
+        write_stdout(title)
+        write_table(_HEADS, [_format_row(each) for each in refused])
+    for refusal, who in collect_refusals(report):
+        write_stdout(f"not {who}: {shorten(in_full(refusal), 300)}")
     if report.chosen is not None and report.chosen.plan is not None:
         announce(report.chosen.plan)
 
@@ -100,10 +100,10 @@ def _format_row(candidate: "Candidate") -> tuple[str, ...]:
 
 def _exit_code(report: "PlanReport") -> int:
     from media_agent.errors import MediaAgentError, exit_code
-    from media_agent.routing.explain import chosen
+    from media_agent.routing.explain import choose_plan
 
     try:
-        chosen(report)
+        choose_plan(report)
     except MediaAgentError as error:
         return exit_code(error)
     return 0

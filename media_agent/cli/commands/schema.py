@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from media_agent.cli.screen import tell_json
+from media_agent.cli.screen import write_json
 
 Format = Annotated[
     Literal["openai", "openai-responses", "anthropic", "json-schema"], Parameter(name="--format")
@@ -19,14 +19,14 @@ def print_schema(name: str, /) -> int:
     """
     from media_agent.errors import InvalidRequestError
     from media_agent.suggest import did_you_mean
-    from media_agent_schemas.export import NAMES, file_name, json_schema
+    from media_agent_schemas.export import NAMES, build_json_schema, file_name_of
 
     by_any_name = {known.lower(): known for known in NAMES}
-    by_any_name |= {file_name(known).removesuffix(".json"): known for known in NAMES}
+    by_any_name |= {file_name_of(known).removesuffix(".json"): known for known in NAMES}
     known = by_any_name.get(name.lower().removesuffix(".json"))
     if known is None:
         raise InvalidRequestError(f"unknown schema {name!r}", hint=did_you_mean(name, NAMES))
-    tell_json(json_schema(known))
+    write_json(build_json_schema(known))
     return 0
 
 
@@ -39,5 +39,5 @@ def print_tools(*, dialect: Format = "json-schema") -> int:
     """
     from media_agent.tools import tool_definitions
 
-    tell_json(tool_definitions(dialect))
+    write_json(tool_definitions(dialect))
     return 0

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from media_agent.cli.screen import flush, say, tell
+from media_agent.cli.screen import flush, write_stderr, write_stdout
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
@@ -40,9 +40,11 @@ def simulate(
     make: Callable[..., Simulator] = kind  # what else it takes only its class knows
     faults = [Fault.parse(text) for text in fault]
     with make(faults, port=port, **_read_settings(kind, settings)) as simulator:
-        tell(f"{name} is simulated at {simulator.url}")
+        write_stdout(f"{name} is simulated at {simulator.url}")
         flush()
-        say(f"set base_url to it and any key; {simulator.url}/__simulator__ counts; Ctrl-C stops")
+        write_stderr(
+            f"set base_url to it and any key; {simulator.url}/__simulator__ counts; Ctrl-C stops"
+        )
         threading.Event().wait()
     return 0
 

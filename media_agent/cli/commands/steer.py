@@ -4,8 +4,8 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from media_agent.cli.arguments import Flag, Number, Texts, whole_number
-from media_agent.cli.flags import HERE, OutputFlags, RoutingFlags, VideoFlags
+from media_agent.cli.arguments import Flag, Number, Texts, read_whole_number
+from media_agent.cli.flags import DEFAULT_OUTPUT, OutputFlags, RoutingFlags, VideoFlags
 
 
 def steer(
@@ -27,7 +27,7 @@ def steer(
     """
     import asyncio
 
-    from media_agent.cli.job_actions import change
+    from media_agent.cli.job_actions import change_prompt
     from media_agent.errors import InvalidRequestError
 
     place: Literal["next", "now"] | int
@@ -39,7 +39,9 @@ def steer(
         place = int(at)
     else:
         raise InvalidRequestError(f"--at {at!r} is not next, now or a number of chunks")
-    return asyncio.run(change(job_id, prompt, at=place, allow_unknown_words=allow_unknown_words))
+    return asyncio.run(
+        change_prompt(job_id, prompt, at=place, allow_unknown_words=allow_unknown_words)
+    )
 
 
 def finish(job_id: str, /) -> int:
@@ -50,9 +52,9 @@ def finish(job_id: str, /) -> int:
     """
     import asyncio
 
-    from media_agent.cli.job_actions import end
+    from media_agent.cli.job_actions import finish_video
 
-    return asyncio.run(end(job_id))
+    return asyncio.run(finish_video(job_id))
 
 
 def branch(
@@ -66,7 +68,7 @@ def branch(
     endless: Flag = False,
     policy: Literal["strict", "adjust"] | None = None,
     allow_unknown_words: Flag = False,
-    output: OutputFlags = HERE,
+    output: OutputFlags = DEFAULT_OUTPUT,
 ) -> int:
     """Make a new video that keeps the first chunks of a job and continues differently.
 
@@ -95,7 +97,7 @@ def branch(
         routing=RoutingFlags(policy=policy),
         output=output,
         parent=job_id,
-        shared_chunks=whole_number("at", at),
+        shared_chunks=read_whole_number("at", at),
     )
     return asyncio.run(make(order))
 
@@ -109,7 +111,7 @@ def extend(
     backend: str | None = None,
     seed: Number = None,
     allow_unknown_words: Flag = False,
-    output: OutputFlags = HERE,
+    output: OutputFlags = DEFAULT_OUTPUT,
 ) -> int:
     """Continue a video: a job from its saved state (seamless), a file from its last frames.
 

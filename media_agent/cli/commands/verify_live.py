@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from media_agent.cli.arguments import Flag, Number, number
-from media_agent.cli.screen import say, tell_facts, tell_json
+from media_agent.cli.arguments import Flag, Number, read_number
+from media_agent.cli.screen import write_facts, write_json, write_stderr
 
 if TYPE_CHECKING:
     from media_agent.verify_live import VerificationReport
@@ -26,18 +26,18 @@ def verify_live(
 
     from media_agent.errors import exit_code, in_full
 
-    report = asyncio.run(_verify(backend, number("max-cost", max_cost) or 0.0))
+    report = asyncio.run(_verify(backend, read_number("max-cost", max_cost) or 0.0))
     if out is not None:
         from media_agent.storage.files import storage_errors, write_atomically
 
         with storage_errors(str(out)):
             write_atomically(out, report.model_dump_json(indent=2).encode() + b"\n")
     if json:
-        tell_json(report)
+        write_json(report)
     else:
-        tell_facts(_list_facts(report))
+        write_facts(_list_facts(report))
     if report.error is not None:
-        say(f"error: {in_full(report.error)}")
+        write_stderr(f"error: {in_full(report.error)}")
         return exit_code(report.error)
     return 0 if report.proves is not None else 1
 
@@ -47,7 +47,7 @@ async def _verify(backend: str, max_cost: float) -> "VerificationReport":
     from media_agent.verify_live import verify_live as verify
 
     if max_cost > 0:
-        say(f"price: at most {_format_usd(max_cost)}")
+        write_stderr(f"price: at most {_format_usd(max_cost)}")
     async with VideoClient() as client:
         return await verify(client, backend, max_cost_usd=max_cost)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from media_agent.backend.fence import in_words
+from media_agent.backend.fence import describe_error
 from media_agent.backend.protocol import VideoBackend
 from media_agent.errors import (
     BackendResponseError,
@@ -117,7 +117,7 @@ class LostReplies:
         except MediaAgentError:
             raise
         except Exception as error:  # a plugin's own: it says nothing about the work
-            said = f"{backend.name} failed when asked: {in_words(error)}"
+            said = f"{backend.name} failed when asked: {describe_error(error)}"
             raise BackendResponseError(said) from error
         is_known = ref is not None and self._context.store.submissions.is_of_another(
             submission, ref

@@ -16,7 +16,7 @@ _GROUPS = ("base", "doubt", "steering", "video", "wire", "work")
 pytest.register_assert_rewrite(*(f"{__name__}.{group}_contract" for group in _GROUPS))
 
 from media_agent.testing.conformance.base_contract import MakeBackend, RequestFactory  # noqa: E402
-from media_agent.testing.conformance.suite import (  # noqa: E402  # after the line above, or in vain
+from media_agent.testing.conformance.suite import (  # noqa: E402  # it must follow the line above
     BackendConformance,
     ServiceConformance,
 )

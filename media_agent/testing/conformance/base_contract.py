@@ -110,7 +110,7 @@ class Contract:
         text = known.model_dump_json().replace(known.operation_id, "no-such-work")
         return OperationRef.model_validate_json(text)
 
-    async def observed(
+    async def observe_all(
         self, backend: VideoBackend, ref: OperationRef, *, at_first_chunk: Sequence[Command] = ()
     ) -> list[BackendEvent]:
         """Return all events of a piece of work; sends commands when its first chunk is ready."""
@@ -126,13 +126,15 @@ class Contract:
 
     async def end(self, backend: VideoBackend, ref: OperationRef) -> TerminalEvent:
         """Return how a piece of work ended."""
-        events = await self.observed(backend, ref)
+        events = await self.observe_all(backend, ref)
         assert events, "it ended without an event"
         last = events[-1]
         assert isinstance(last, TerminalEvent), f"it ended with {last.type}"
         return last
 
-    async def made(self, backend: VideoBackend, request: VideoRequest, key: str) -> JobCompleted:
+    async def complete(
+        self, backend: VideoBackend, request: VideoRequest, key: str
+    ) -> JobCompleted:
         """Return the end of work that has to complete."""
         end = await self.end(backend, await backend.submit(request, key=key))
         assert isinstance(end, JobCompleted), end

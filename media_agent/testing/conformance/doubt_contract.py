@@ -9,7 +9,7 @@ import contextlib
 import pytest
 
 from media_agent.backend.protocol import VideoBackend
-from media_agent.backend.sending import as_refusal, followed
+from media_agent.backend.sending import as_refusal, follow_submission
 from media_agent.errors import BackendResponseError, MediaAgentError, SubmitUncertainError
 from media_agent.testing.conformance.base_contract import Contract, RequestFactory
 from media_agent.testing.simulator.base import Simulator
@@ -31,7 +31,7 @@ class DoubtContract(Contract):
         self, backend: VideoBackend, simulator: Simulator, request_factory: RequestFactory
     ) -> None:
         """Who promises to say when it sends sends nothing else that is accepted."""
-        with followed() as sent:
+        with follow_submission() as sent:
             await backend.submit(request_factory(), key="accepted")
 
         assert simulator.accepted == 1
@@ -42,7 +42,7 @@ class DoubtContract(Contract):
         self, backend: VideoBackend, simulator: Simulator, request_factory: RequestFactory
     ) -> None:
         """Whatever breaks here while the reply is waited for, it may have been accepted."""
-        with followed() as sent:
+        with follow_submission() as sent:
             sending = asyncio.create_task(backend.submit(request_factory(), key="on-its-way"))
         async with asyncio.timeout(self.deadline):
             while simulator.accepted == 0:  # noqa: ASYNC110  # it is another thread
@@ -63,17 +63,17 @@ class DoubtContract(Contract):
         refusal = await _find_refusal(backend, request_factory(), key="own-trouble")
 
         assert simulator.accepted == 1
-        assert refusal is None, f"taken for a no: {refusal!r}"
+        assert refusal is None, f"treated as a refusal: {refusal!r}"
 
     @pytest.mark.parametrize("faults", [(each,) for each in _NO_TO_A_QUESTION], ids=["401", "429"])
     async def test_a_no_to_a_question_after_acceptance_is_no_refusal(
         self, backend: VideoBackend, simulator: Simulator, request_factory: RequestFactory
     ) -> None:
-        """It answers that question; what it was asked about goes on."""
+        """It answers that question only; the work itself continues."""
         refusal = await _find_refusal(backend, request_factory(), key="a-question")
 
         assert simulator.accepted == 1
-        assert refusal is None, f"taken for a no: {refusal!r}"
+        assert refusal is None, f"treated as a refusal: {refusal!r}"
 
     @pytest.mark.parametrize(
         "faults", [(each,) for each in _PLAIN_NOS], ids=[str(each.status) for each in _PLAIN_NOS]
@@ -81,8 +81,8 @@ class DoubtContract(Contract):
     async def test_a_definite_refusal_is_one(
         self, backend: VideoBackend, simulator: Simulator, request_factory: RequestFactory
     ) -> None:
-        """The work is offered to the next maker, and the money is free."""
-        with followed() as sent, pytest.raises(MediaAgentError) as caught:
+        """The work is offered to the next backend, and the money is released."""
+        with follow_submission() as sent, pytest.raises(MediaAgentError) as caught:
             await backend.submit(request_factory(), key="definite-no")
 
         doubts = SubmitUncertainError | BackendResponseError
@@ -95,7 +95,7 @@ async def _find_refusal(
     backend: VideoBackend, request: VideoRequest, *, key: str
 ) -> MediaAgentError | None:
     """Submit; return the refusal that trouble with it would count as, None if it counts as none."""
-    with followed() as sent:
+    with follow_submission() as sent:
         try:
             await backend.submit(request, key=key)
         except Exception as error:  # noqa: BLE001  # of any class, that is the point

@@ -1,4 +1,4 @@
-"""Catches whoever opens a file or a connection where only data was promised."""
+"""Fails code that opens a file or a connection where only pure data is allowed."""
 
 import builtins
 import contextlib

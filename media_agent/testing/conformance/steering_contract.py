@@ -1,4 +1,4 @@
-"""Stopping, steering, going on, closing: as declared, and nothing that was not."""
+"""Stopping, steering, resuming, closing: as declared, and nothing else."""
 
 import asyncio
 import threading
@@ -10,7 +10,7 @@ from media_agent.backend.protocol import VideoBackend
 from media_agent.errors import MediaAgentError, UnsupportedRequestError
 from media_agent.testing.conformance.base_contract import Contract, MakeBackend, RequestFactory
 from media_agent.testing.conformance.observe import frames_of
-from media_agent.testing.simulator.videos import Video, video_bytes
+from media_agent.testing.simulator.videos import Video, make_video
 from media_agent_schemas.capabilities import Capabilities, Control
 from media_agent_schemas.events import ChunkReady, JobCancelled, JobCompleted, PromptChanged
 from media_agent_schemas.jobs import ChangePrompt, Finish, OperationRef
@@ -22,7 +22,7 @@ _COMMANDS = (ChangePrompt(prompt="a blue square"), Finish())
 
 
 class SteeringContract(Contract):
-    """What holds for work that somebody interferes with."""
+    """What holds for work that is interfered with."""
 
     async def test_cancelled_work_ends(
         self, backend: VideoBackend, capabilities: Capabilities, request_factory: RequestFactory
@@ -56,7 +56,7 @@ class SteeringContract(Contract):
         """Steering that would have no effect is an error, not silence."""
         refused = [each for each in _COMMANDS if Control(each.type) not in capabilities.controls]
         if not refused:
-            pytest.skip("it takes every command")
+            pytest.skip("it supports every command")
         ref = await backend.submit(request_factory(), key="steered")
 
         for command in refused:
@@ -71,7 +71,7 @@ class SteeringContract(Contract):
             pytest.skip("it makes no endless video that can be finished")
         ref = await backend.submit(request_factory(endless=True), key="endless")
 
-        events = await self.observed(backend, ref, at_first_chunk=(Finish(),))
+        events = await self.observe_all(backend, ref, at_first_chunk=(Finish(),))
 
         assert isinstance(events[-1], JobCompleted), events[-1]
 
@@ -85,10 +85,10 @@ class SteeringContract(Contract):
         """Killed early, or behind its last chunk: it gets neither shorter nor longer."""
         is_finished = capabilities.endless is True and Control.FINISH in capabilities.controls
         if not is_finished or capabilities.resumable is not True:
-            pytest.skip("it makes no endless video that can be finished and gone on with")
+            pytest.skip("it makes no endless video that can be finished and continued")
         request = request_factory(endless=True)
         ref = await backend.submit(request, key="finished")
-        events = await self.observed(backend, ref, at_first_chunk=(Finish(),))
+        events = await self.observe_all(backend, ref, at_first_chunk=(Finish(),))
         whole = frames_of(await self.end(backend, ref))
         tokens = [event.resume for event in events if isinstance(event, ChunkReady)]
 
@@ -132,7 +132,7 @@ class SteeringContract(Contract):
         ref = await backend.submit(request_factory(endless=True), key="too-late-a-prompt")
         late = ChangePrompt(prompt="a blue square", at=0)
 
-        events = await self.observed(backend, ref, at_first_chunk=(late, Finish()))
+        events = await self.observe_all(backend, ref, at_first_chunk=(late, Finish()))
 
         assert not [event for event in events if isinstance(event, PromptChanged)]
         assert isinstance(events[-1], JobCompleted), events[-1]
@@ -143,7 +143,7 @@ class SteeringContract(Contract):
     ) -> None:
         """It makes only what follows, under its own prompts, and leaves that video alone."""
         if capabilities.resumable is not True or capabilities.extends is not True:
-            pytest.skip("it cannot go on from the middle of a video")
+            pytest.skip("it cannot continue from the middle of a video")
         shot = Shot(
             prompt=self.asked(backend).prompt or "", duration=capabilities.chunk_seconds or 1.0
         )
@@ -157,7 +157,7 @@ class SteeringContract(Contract):
         branch = await backend.submit(
             request_factory(shots=(shot, other)), key="branch", resume=token
         )
-        events = await self.observed(backend, branch)
+        events = await self.observe_all(backend, branch)
 
         assert isinstance(events[-1], JobCompleted), events[-1]
         frames = frames_of(events[-1])
@@ -176,10 +176,10 @@ class SteeringContract(Contract):
         """As many frames as were asked, whatever the length of the video that was given."""
         if VideoMode.VIDEO_EXTEND not in capabilities.modes or not self.is_local(backend):
             pytest.skip("it does not continue videos here")
-        source = MediaInput(role=InputRole.SOURCE_VIDEO, data=video_bytes(Video(frames=31)))
+        source = MediaInput(role=InputRole.SOURCE_VIDEO, data=make_video(Video(frames=31)))
         request = request_factory(inputs=(source,))
 
-        frames = frames_of(await self.made(backend, request, "continued"))
+        frames = frames_of(await self.complete(backend, request, "continued"))
 
         assert len(frames) == request.num_frames
 
@@ -192,9 +192,9 @@ class SteeringContract(Contract):
     ) -> None:
         """No chunk twice, none left out, and the video equals the one made in one go."""
         if capabilities.resumable is not True:
-            pytest.skip("it cannot go on from a token")
+            pytest.skip("it cannot continue from a token")
         request = request_factory(**self.long_video(backend))
-        whole = await self.made(backend, request, "whole")
+        whole = await self.complete(backend, request, "whole")
         ref = await backend.submit(request, key="broken-off")
         token = (await self._await_first_chunk(backend, ref)).resume
         await backend.cancel(ref)
@@ -203,7 +203,7 @@ class SteeringContract(Contract):
         another = make_backend()
 
         again = await another.submit(request, key="broken-off", resume=token)
-        events = await self.observed(another, again)
+        events = await self.observe_all(another, again)
         await another.aclose()
 
         chunks = [event.index for event in events if isinstance(event, ChunkReady)]
@@ -214,7 +214,7 @@ class SteeringContract(Contract):
     async def test_closing_ends_all_work_and_all_threads(
         self, backend: VideoBackend, make_backend: MakeBackend, request_factory: RequestFactory
     ) -> None:
-        """Closed in the middle of work it lets go, as often as it is told."""
+        """Closing in the middle of work releases everything, and may be repeated."""
         before = set(threading.enumerate())
         closed = make_backend()
         await closed.submit(request_factory(**self.long_video(backend)), key="in-work")

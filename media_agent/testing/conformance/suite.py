@@ -13,7 +13,7 @@ from media_agent_schemas.capabilities import Capabilities
 
 
 class BackendConformance(WorkContract, VideoContract, SteeringContract):
-    """Everything that a backend promises; the tests here are about what it says of itself."""
+    """Everything that a backend promises; the tests here are about what it declares."""
 
     async def test_it_is_called_what_its_capabilities_say(
         self, backend: VideoBackend, capabilities: Capabilities

@@ -12,7 +12,7 @@ from media_agent.registry.plugins import Discovery
 from media_agent.registry.registry import Registry
 from media_agent.testing.conformance.base_contract import Contract, MakeBackend, RequestFactory
 from media_agent.testing.conformance.observe import frames_of
-from media_agent.testing.conformance.watched_request import said_fields, watched
+from media_agent.testing.conformance.watched_request import list_given_fields, watch_request
 from media_agent_schemas.capabilities import Capabilities
 from media_agent_schemas.jobs import JobStatus
 from media_agent_schemas.media import CameraMove
@@ -36,14 +36,16 @@ class VideoContract(Contract):
     ) -> None:
         """0 is a value like any other: it is used, and the end does not name another seed."""
         if capabilities.seed is False:
-            pytest.skip("it takes no seed")
-        end = await self.made(backend, request_factory(seed=0), "seed-0")
+            pytest.skip("it supports no seed")
+        end = await self.complete(backend, request_factory(seed=0), "seed-0")
 
         assert end.seed in (0, None)
         if self.is_local(backend):
-            again = await self.made(backend, request_factory(seed=0), "seed-0-again")
-            other = await self.made(backend, request_factory(seed=1), "seed-1")
-            assert (frames_of(end) == frames_of(again)).all(), "seed 0 is drawn anew each time"
+            again = await self.complete(backend, request_factory(seed=0), "seed-0-again")
+            other = await self.complete(backend, request_factory(seed=1), "seed-1")
+            assert (frames_of(end) == frames_of(again)).all(), (
+                "seed 0 is replaced by a random one each time"
+            )
             assert (frames_of(end) != frames_of(other)).any(), "the seed changes nothing"
 
     async def test_no_field_of_a_request_is_dropped_silently(
@@ -57,21 +59,21 @@ class VideoContract(Contract):
                     kept[name] = value
             except UnsupportedRequestError:
                 continue
-        request, read = watched(request_factory(**kept), dump_reads_all=self.sends_everything)
+        request, read = watch_request(request_factory(**kept), dump_reads_all=self.sends_everything)
 
-        await self.made(backend, request, "fields")
+        await self.complete(backend, request, "fields")
 
-        assert said_fields(request) - _FOR_THE_CORE - read == set()
+        assert list_given_fields(request) - _FOR_THE_CORE - read == set()
 
     async def test_the_video_is_as_it_was_negotiated(
         self, backend: VideoBackend, request_factory: RequestFactory
     ) -> None:
         """Number and size of the frames are those of the request, where it is made here."""
         if not self.is_local(backend):
-            pytest.skip("the video is made elsewhere; the record says what came")
+            pytest.skip("the video is generated elsewhere; the record says what was delivered")
         request = request_factory()
 
-        frames = frames_of(await self.made(backend, request, "as-negotiated"))
+        frames = frames_of(await self.complete(backend, request, "as-negotiated"))
 
         assert len(frames) == request.num_frames
         if request.size is not None:
@@ -82,12 +84,12 @@ class VideoContract(Contract):
     ) -> None:
         """Every shot is made under its own prompt."""
         if capabilities.max_shots is not None and capabilities.max_shots < 2:
-            pytest.skip("it takes one shot")
+            pytest.skip("it supports one shot")
         prompt = self.asked(backend).prompt or "a red circle"
         shot = Shot(prompt=prompt, duration=capabilities.chunk_seconds or 0.5)
         request = request_factory(shots=(shot, shot))
 
-        end = await self.made(backend, request, "storyboard")
+        end = await self.complete(backend, request, "storyboard")
 
         assert end.artifacts
         assert end.frames in (None, request.num_frames)

@@ -5,7 +5,7 @@ from typing import Any
 from media_agent_schemas.request import VideoRequest
 
 
-def watched(
+def watch_request(
     request: VideoRequest, *, dump_reads_all: bool = False
 ) -> tuple[VideoRequest, set[str]]:
     """Return an equal request, and the set into which it writes the fields that are read.
@@ -30,7 +30,7 @@ def watched(
     return twin, read
 
 
-def said_fields(request: VideoRequest) -> set[str]:
+def list_given_fields(request: VideoRequest) -> set[str]:
     """Return the fields that say something: those that differ from their default."""
     return {
         name

@@ -1,4 +1,4 @@
-"""What holds where a service is asked: nothing paid twice, no secret told, no job failed by a poll.
+"""What holds for remote services: nothing paid twice, no secret leaked, no job failed by a poll.
 
 These tests need a simulator of the service. They set the faults; the class makes the simulator:
 
@@ -146,7 +146,7 @@ class WireContract(Contract):
         make_backend: MakeBackend,
         request_factory: RequestFactory,
     ) -> None:
-        """What merely fits is nobody's: a person is told which work it may be, and decides."""
+        """A mere match proves nothing: the error names the work it may be, and a person decides."""
         if capabilities.lookup != "candidates":
             pytest.skip("it finds its work for certain, or not at all")
         request, since = request_factory(), datetime.now(UTC) - timedelta(minutes=1)
@@ -180,12 +180,14 @@ class WireContract(Contract):
     ) -> None:
         """In whatever spelling it comes back, in a body or a header."""
         if secret is None:
-            pytest.skip("it takes no key")
+            pytest.skip("it needs no key")
         caplog.set_level(logging.DEBUG)
         said = ""
         try:
             ref = await backend.submit(request_factory(), key="echoed")
-            said = "".join([event.model_dump_json() for event in await self.observed(backend, ref)])
+            said = "".join(
+                [event.model_dump_json() for event in await self.observe_all(backend, ref)]
+            )
         except MediaAgentError as error:
             said += _collect_text(error)
 
@@ -224,7 +226,7 @@ class WireContract(Contract):
     async def test_a_failed_poll_is_not_a_failed_job(
         self, backend: VideoBackend, simulator: Simulator, request_factory: RequestFactory
     ) -> None:
-        """The work goes on there; observed again, it is seen to its end."""
+        """The work continues there; observed again, it is seen to its end."""
         ref = await backend.submit(request_factory(), key="bad-polls")
 
         end = await self._end_in_spite_of_polls(backend, ref)
@@ -263,11 +265,11 @@ class WireContract(Contract):
     async def test_a_video_that_never_comes_is_no_failed_work(
         self, backend: VideoBackend, simulator: Simulator, request_factory: RequestFactory
     ) -> None:
-        """It ends with an unknown outcome, and whoever looks later has it."""
+        """It ends with an unknown outcome, and a later look finds it."""
         _spoil_video(simulator, Fault("video", "status", status=404, times=None))
         ref = await backend.submit(request_factory(), key="never")
         first = await self.end(backend, ref)
-        simulator.mend()
+        simulator.clear_faults()
 
         assert isinstance(first, JobOutcomeUnknown | JobCompleted), first
         assert isinstance(await self.end(backend, ref), JobCompleted)
@@ -281,7 +283,7 @@ class WireContract(Contract):
     ) -> None:
         """It stands in the body of the submission."""
         if capabilities.seed is False:
-            pytest.skip("it takes no seed")
+            pytest.skip("it supports no seed")
         await backend.submit(request_factory(seed=0), key="seed-zero")
 
         assert _SEED_ZERO.search(simulator.calls("submit")[-1].body)
@@ -312,13 +314,13 @@ class WireContract(Contract):
     ) -> None:
         """Neither in references, events, errors and logs, nor in any file."""
         if secret is None:
-            pytest.skip("it takes no key")
+            pytest.skip("it needs no key")
         caplog.set_level(logging.DEBUG)
         said = [repr(backend), str(getattr(backend, "__dict__", ""))]
         try:
             ref = await backend.submit(request_factory(), key="discreet")
             said.append(ref.model_dump_json())
-            said += [event.model_dump_json() for event in await self.observed(backend, ref)]
+            said += [event.model_dump_json() for event in await self.observe_all(backend, ref)]
         except BackendError as error:
             said += [_collect_text(error)]
 
@@ -350,7 +352,7 @@ def _spoil_video(simulator: Simulator, trouble: Fault) -> None:
     """Let this happen to the call that gives the video, whatever it is called there."""
     if simulator.video_call is None:
         pytest.skip("the simulator gives no videos")
-    simulator.spoil(replace(trouble, call=simulator.video_call))
+    simulator.inject(replace(trouble, call=simulator.video_call))
 
 
 def _collect_text(error: BaseException | None) -> str:

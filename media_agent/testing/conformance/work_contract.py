@@ -85,7 +85,7 @@ class WorkContract(Contract):
         """It is the last event, and says that the video is finished."""
         ref = await backend.submit(request_factory(), key="one-end")
 
-        events = await self.observed(backend, ref)
+        events = await self.observe_all(backend, ref)
 
         ends = [event for event in events if isinstance(event, TerminalEvent)]
         assert len(ends) == 1
@@ -125,7 +125,7 @@ class WorkContract(Contract):
     async def test_work_that_never_was_is_not_found(
         self, backend: VideoBackend, request_factory: RequestFactory
     ) -> None:
-        """A reference to nothing says so, as an error or as an outcome that nobody knows."""
+        """A reference to nothing says so, as an error or as an unknown outcome."""
         known = await backend.submit(request_factory(), key="work-that-is-known")
 
         try:
@@ -142,7 +142,7 @@ class WorkContract(Contract):
         """Each event can be kept and read again."""
         ref = await backend.submit(request_factory(), key="json")
 
-        for event in await self.observed(backend, ref):
+        for event in await self.observe_all(backend, ref):
             assert type(event).model_validate_json(event.model_dump_json()) == event
 
     async def test_progress_never_goes_back(
@@ -151,7 +151,7 @@ class WorkContract(Contract):
         """The fraction is of the whole work, and only grows."""
         ref = await backend.submit(request_factory(), key="progress")
 
-        events = await self.observed(backend, ref)
+        events = await self.observe_all(backend, ref)
 
         fractions = [getattr(event, "fraction", None) for event in events]
         known = [fraction for fraction in fractions if fraction is not None]
@@ -200,5 +200,5 @@ class WorkContract(Contract):
 
 
 def _stable_facts(end: TerminalEvent) -> tuple[object, ...]:
-    """Return what stays the same of an end that is told twice."""
+    """Return what stays the same when a terminal event is repeated."""
     return end.type, end.seed, end.frames, [artifact.kind for artifact in end.artifacts]

@@ -25,7 +25,7 @@ from media_agent.errors import InvalidRequestError, StorageError
 from media_agent.suggest import did_you_mean
 from media_agent.testing.simulator.faults import Fault
 from media_agent.testing.simulator.server import Answer, Call, SimulatorServer
-from media_agent.testing.simulator.videos import Video, video_bytes
+from media_agent.testing.simulator.videos import Video, make_video
 
 _LAST_PORT = 65535
 _REQUESTS_KEPT = 10_000
@@ -60,7 +60,7 @@ class SimulatedJob:
 @dataclass(slots=True)
 class _Armed:
     fault: Fault
-    left: int | None  # None: for ever
+    left: int | None  # None: always
 
 
 class Simulator(ABC):
@@ -179,7 +179,7 @@ class Simulator(ABC):
 
     def video_content(self, job: SimulatedJob) -> bytes:
         """Return the file that a job made."""
-        return video_bytes(self.video(job))
+        return make_video(self.video(job))
 
     def video_url(self, job: SimulatedJob) -> str:
         """Return where the video of a job can be fetched, without a key."""
@@ -224,18 +224,18 @@ class Simulator(ABC):
     ) -> None:
         self.stop()
 
-    def spoil(self, *faults: Fault) -> None:
-        """Let this go wrong from now on, besides what does already."""
+    def inject(self, *faults: Fault) -> None:
+        """Inject this fault from now on, in addition to those already injected."""
         with self._lock:
             self._faults += [_Armed(fault, fault.times) for fault in faults]
             self._check_faults()
 
-    def mend(self) -> None:
+    def clear_faults(self) -> None:
         """Let nothing go wrong from now on."""
         with self._lock:
             self._faults.clear()
 
-    def counts(self) -> dict[str, JsonValue]:
+    def report_counts(self) -> dict[str, JsonValue]:
         """Return what `GET /__simulator__` tells."""
         with self._lock:
             calls = Counter(call.name for call in self.requests)
@@ -307,7 +307,7 @@ class Simulator(ABC):
         return self.not_found(call) if route is None else route.handler(call)
 
     def _answer_counts(self, call: Call) -> Answer:
-        return Answer(200, self.counts())
+        return Answer(200, self.report_counts())
 
     def _answer_file(self, call: Call) -> Answer:
         job = self.jobs.get(call.arguments["id"])
@@ -335,7 +335,7 @@ class Simulator(ABC):
 
 
 def _distort(body: JsonValue) -> bytes:
-    """Return an answer that says what is needed, and all else in a form that nobody expects."""
+    """Return an answer that says what is needed, and everything else in an unexpected form."""
     strange = _drop_numbers(body)
     if isinstance(strange, dict):
         strange = {"x_unheard_of": [None, {"": []}], **strange}

@@ -51,7 +51,7 @@ class Fault:
 
     call: str
     kind: FaultKind
-    times: int | None = 1  # None: for ever
+    times: int | None = 1  # None: always
     status: int = 500
     retry_after: str | None = None
     seconds: float = 1.0

@@ -81,7 +81,7 @@ class SimulatorServer(ThreadingHTTPServer):
             self._thread.start()
 
     def end(self) -> None:
-        """Stop, and let go of the port."""
+        """Stop, and release the port."""
         if self._thread is not None:
             self.shutdown()
             self._thread.join()

@@ -1,4 +1,4 @@
-"""Small real videos for simulated providers, whose content can be told apart by eye and by test."""
+"""Small real videos for simulated providers; their content tells them apart."""
 
 import io
 import tempfile
@@ -23,7 +23,7 @@ class Video:
 
 
 @lru_cache(maxsize=32)
-def video_bytes(video: Video) -> bytes:
+def make_video(video: Video) -> bytes:
     """Return an MP4 of a white bar that wanders once across the image."""
     from media_agent.video.codec import write_images
     from media_agent.video.images import frame_of

@@ -140,7 +140,7 @@ async def test_a_short_source_is_filled_up_to_what_can_be_made_and_the_record_sa
     assert len(frames_of(done)) == 9
     assert done.warnings == (
         "source_video: its last frame is repeated 3 times",
-        "17 frames were asked, 9 were made",
+        "17 frames were requested, 9 were generated",
     )
 
 

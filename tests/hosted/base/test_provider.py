@@ -25,7 +25,7 @@ from media_agent.errors import (
 )
 from media_agent.negotiation.negotiate import negotiate
 from media_agent.testing import Video, events_of
-from media_agent.testing.simulator.videos import video_bytes
+from media_agent.testing.simulator.videos import make_video
 from media_agent_hosted.base.calls import Call, Status, Submission
 from media_agent_hosted.base.models import Models
 from media_agent_hosted.base.outcomes import read_status
@@ -165,7 +165,7 @@ async def test_no_renamed_field_can_be_handed_on_as_it_is(
 ) -> None:
     options = {"acme": {"input": json.dumps({field: 9})}}
 
-    with pytest.raises(UnsupportedRequestError, match=f"'{field}' may not be set here"):
+    with pytest.raises(UnsupportedRequestError, match=f"'{field}' must not be set here"):
         planned(make(saying(DONE)), options=options)
 
 
@@ -368,7 +368,7 @@ async def test_an_answer_about_other_work_is_no_answer(make: Callable[..., Acme]
         await backend.status(ref)
 
 
-VIDEO = video_bytes(Video(9, 8.0, 64, 48, 90))
+VIDEO = make_video(Video(9, 8.0, 64, 48, 90))
 
 
 class Locked(Acme):

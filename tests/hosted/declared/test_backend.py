@@ -303,12 +303,12 @@ async def test_another_model_is_refused(build: Build) -> None:
         ({"auth": "X-Api-Key"}, "auth: it should be like X-Api-Key: {key}"),
         ({"done": []}, "done: it should have at least 1 item"),
         ({"stat": "video.state"}, "did you mean state?"),
-        ({"body": {"text": "hello"}}, "prompt goes nowhere"),
+        ({"body": {"text": "hello"}}, "the prompt is not used"),
         ({"body": {"text": "{prompt}", "more": "{prompt2}"}}, "did you mean prompt?"),
         ({"body": {"text": "{prompt}", "more": "{Seed}"}}, "did you mean seed?"),
         ({"body": {"text": "{prompt}", "more": "{first-frame}"}}, "did you mean first_frame?"),
         ({"poll": "GET /videos/${id}"}, "needs {id}"),
-        ({"sizes": ["64x48", "128x96"]}, "say its one size"),
+        ({"sizes": ["64x48", "128x96"]}, "give its one size"),
     ],
 )
 async def test_a_faulty_declaration_says_the_way_out(

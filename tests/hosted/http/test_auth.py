@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from media_agent.config.settings import BackendSection, Settings
 from media_agent.errors import MediaAgentError
-from media_agent.testing.simulator.videos import Video, video_bytes
+from media_agent.testing.simulator.videos import Video, make_video
 from media_agent_hosted.declared.backend import HttpBackend
 from media_agent_hosted.http.auth import key_header
 from media_agent_hosted.http.client import HttpApi
@@ -152,7 +152,7 @@ async def test_a_header_of_the_settings_that_is_a_secret_is_not_repeated(tmp_pat
 @pytest.mark.anyio
 @pytest.mark.parametrize("name", ["Origin", "Accept", "X-Plan"])
 async def test_a_header_that_is_no_key_damages_no_address(tmp_path, name):
-    video = video_bytes(Video(frames=8))
+    video = make_video(Video(frames=8))
     options = {
         "headers": {name: "https://api.example.com"},
         **{"submit": "POST /videos", "poll": "GET /videos/{id}", "result": "url"},

@@ -24,7 +24,7 @@ from media_agent.errors import (
 )
 from media_agent.storage.network import retry_after_seconds
 from media_agent.testing import Answer, Fault, Route, Simulator
-from media_agent.testing.simulator.videos import Video, video_bytes
+from media_agent.testing.simulator.videos import Video, make_video
 from media_agent_hosted.http.auth import key_header
 from media_agent_hosted.http.client import HttpApi
 from media_agent_hosted.http.replies import Reply
@@ -513,7 +513,7 @@ async def test_a_video_that_is_too_large_is_not_taken(tmp_path, announced):
 
 async def test_the_key_goes_with_a_download_to_the_provider_and_nowhere_else(tmp_path):
     away = httpx.Response(302, headers={"location": "https://cdn.example/signed?s=1"})
-    seen = answers(away, httpx.Response(200, content=video_bytes(Video(frames=2))))
+    seen = answers(away, httpx.Response(200, content=make_video(Video(frames=2))))
 
     await mocked(seen).download("/videos/1/content", tmp_path / "video.mp4")
 

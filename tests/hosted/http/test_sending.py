@@ -11,7 +11,7 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from media_agent.backend.sending import followed, sending, will_tell
+from media_agent.backend.sending import follow_submission, promise_to_report, sending
 from media_agent.errors import (
     BackendAuthenticationError,
     BackendRateLimitError,
@@ -305,8 +305,8 @@ async def test_a_proxy_that_lets_nothing_through_leaves_no_doubt(
 async def test_a_proxy_that_cannot_be_is_no_doubt_and_named(proxy, no_proxies, monkeypatch):
     monkeypatch.setenv("HTTPS_PROXY", proxy)
 
-    with followed() as way:
-        will_tell()
+    with follow_submission() as way:
+        promise_to_report()
         with pytest.raises(ConfigurationError, match="cannot be used") as caught:
             await submitted(api_at("https://api.example.com"))
 
@@ -321,8 +321,8 @@ async def test_trouble_of_our_own_after_something_left_is_not_explained_away(mon
 
     monkeypatch.setattr("media_agent_hosted.http.client.decoded", broken)
 
-    with followed() as way:
-        will_tell()
+    with follow_submission() as way:
+        promise_to_report()
         with pytest.raises(OverflowError):
             await submitted(answering(httpx.Response(200, json={})))
 
@@ -337,8 +337,8 @@ async def test_a_no_in_a_whole_answer_says_that_nothing_was_accepted_unless_one_
     replies = [httpx.Response(200, content=b"<html>"), no] if is_lost_first else [no]
     api = answering(*replies)
 
-    with followed() as way:
-        will_tell()
+    with follow_submission() as way:
+        promise_to_report()
         if is_lost_first:
             with pytest.raises(SubmitUncertainError), sending():
                 (await submitted(api)).json()

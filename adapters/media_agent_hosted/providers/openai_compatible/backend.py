@@ -242,7 +242,7 @@ class OpenAICompatibleBackend(PolledBackend):
 
     async def _build(self, request: VideoRequest) -> tuple[dict[str, str], FilePart | None]:
         """Return the form, and the first frame where it goes along as a file."""
-        _, model = request.backend_and_model()
+        _, model = request.split_model()
         model = model or self._model
         options = self._defaults | request.options.get(self.name, {})
         form = build_form(
@@ -260,7 +260,7 @@ class OpenAICompatibleBackend(PolledBackend):
         return form, (f"first_frame.{mime_type.partition('/')[2]}", content, mime_type)
 
     def _ref(self, request: VideoRequest, form: dict[str, str], video: Video) -> OperationRef:
-        _, model = request.backend_and_model()
+        _, model = request.split_model()
         server = self._config.server if self._config.server is not Server.AUTO else video.server
         return OperationRef(
             backend=self.name,

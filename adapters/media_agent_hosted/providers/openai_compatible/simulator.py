@@ -14,7 +14,7 @@ from media_agent.errors import InvalidRequestError
 from media_agent.testing import Route, SimulatedJob, Simulator
 from media_agent.testing.simulator.faults import Fault
 from media_agent.testing.simulator.server import Answer, Call
-from media_agent.testing.simulator.videos import Video, video_bytes
+from media_agent.testing.simulator.videos import Video, make_video
 from media_agent_hosted.providers.openai_compatible.simulated_form import (
     Fields,
     form_fields,
@@ -169,7 +169,7 @@ class OpenAISimulator(Simulator):
         if self.cloud_url is not None:
             said = "Video has been uploaded to cloud storage. Please use the cloud URL: "
             return Answer(400, {"detail": said + self.cloud_url})
-        return Answer(200, video_bytes(self.video(job)), media_type="video/mp4")
+        return Answer(200, make_video(self.video(job)), media_type="video/mp4")
 
     def _delete(self, call: Call) -> Answer:
         job = self._known(call)

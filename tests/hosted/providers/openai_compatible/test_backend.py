@@ -491,7 +491,7 @@ async def test_a_video_that_does_not_come_is_not_failed_and_can_be_had_later(
             ref = await backend.submit(request(), key="job-1")
             end = (await events_of(backend, ref))[-1]
             asked = len(simulator.calls("content"))
-            simulator.mend()
+            simulator.clear_faults()
             later = (await events_of(backend, ref))[-1]
 
     assert isinstance(end, JobOutcomeUnknown)
