@@ -33,7 +33,7 @@ def test_a_key_is_stored_listed_and_removed_and_never_shown(
 
     assert "keys.json" in stored
     assert "fal      the key stored for fal  yes" in shown
-    assert 'backends.fal.key = "[key]"  (the key stored for fal)' in shown
+    assert 'backends.fal.key = "[key]" (the key stored for fal)' in shown
     assert "no keys yet" in capfd.readouterr().out
     assert SECRET not in stored + shown
 
