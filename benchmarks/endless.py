@@ -143,13 +143,13 @@ class ThreeForwards(Predictor):
     def _table_from_the_start(
         self, grid: tuple[int, int, int], first_chunk: int, chunks: int
     ) -> Tensor:
-        """Make the table of the whole video so far anew, and use its end."""
+        """Make the table of the whole video so far again, and use its end."""
         patches, rows, columns = grid
         through = first_chunk + chunks
         table = self.model.rotary((patches // chunks * through, rows, columns), 0, through)
         return table[-patches * rows * columns :]
 
-    def _mixed(self, given: StepInput) -> Tensor:
+    def _mix(self, given: StepInput) -> Tensor:
         alone = self._alone(given, range(given.first_moving, len(given.t)))
         text, history = self._with_text(given), self._history(given)
         mixed = torch.zeros_like(given.x)
@@ -194,7 +194,7 @@ def curve(name: str, chunks: int) -> dict[str, list[float]]:
         made = time.perf_counter()
         rows["seconds"].append(made - clock)
         rows["megabytes"].append(peak_megabytes())
-        begin_a_new_peak()
+        reset_peak()
         chosen.dit(x, t, captions, masks, kv_ranges=ranges)
         clock = time.perf_counter()
         rows["yardstick"].append(clock - made)
@@ -207,9 +207,11 @@ def compare(name: str, seconds: int, guidance: str) -> dict[str, Any]:
     chosen = subject(name)
     options: dict[str, Any] = {"config": SAMPLER, "scales": SCALES[guidance]}
     list(chosen.sampler(2, **options))  # warm
-    ours, our_chunks, our_time = timed(chosen, chosen.sampler(seconds, **options), at_end=False)
+    ours, our_chunks, our_time = time_video(
+        chosen, chosen.sampler(seconds, **options), at_end=False
+    )
     with patch.object(AttentionContext, "keys_values", whole_keys_values):
-        theirs, their_chunks, their_time = timed(
+        theirs, their_chunks, their_time = time_video(
             chosen, chosen.sampler(seconds, WholeSampler, **options), at_end=True
         )
     error = float((ours - theirs).abs().max())
@@ -228,7 +230,7 @@ def compare(name: str, seconds: int, guidance: str) -> dict[str, Any]:
     }
 
 
-def timed(
+def time_video(
     chosen: Subject, sampler: ChunkSampler, *, at_end: bool
 ) -> tuple[Tensor, list[float], float]:
     """Make a video and its pixels; return latents, seconds of each chunk, seconds in all."""
@@ -264,7 +266,7 @@ def first_chunk(name: str, repeats: int) -> dict[str, float]:
     for _ in range(repeats + 1):
         for ramp, kind in ((True, "ramp"), (False, "all_at_once")):
             config = replace(chosen.config, ramp=ramp)
-            _, seconds, _ = timed(chosen, chosen.sampler(12, config=config), at_end=False)
+            _, seconds, _ = time_video(chosen, chosen.sampler(12, config=config), at_end=False)
             times[kind].append(seconds[0])
             times["steady"] += seconds[5:8]
     medians = {kind: statistics.median(values[1:]) for kind, values in times.items()}
@@ -349,7 +351,7 @@ def peak_megabytes() -> float:
     return int(status.partition("VmHWM:")[2].split()[0]) / 1e3
 
 
-def begin_a_new_peak() -> None:
+def reset_peak() -> None:
     """Forget the largest resident size so far."""
     Path("/proc/self/clear_refs").write_text("5", "utf-8")
 
@@ -362,7 +364,7 @@ MEASURES: dict[str, Callable[..., Any]] = {
 }
 
 
-def in_a_process(measure: str, *arguments: str | int) -> Any:
+def run_in_process(measure: str, *arguments: str | int) -> Any:
     """Measure in a fresh interpreter, and say so."""
     print(measure, *arguments, "...", file=sys.stderr, flush=True)
     command = [sys.executable, __file__, "--measure", measure, *map(str, arguments)]
@@ -387,13 +389,13 @@ def main() -> None:
     load = load_average()
     curves = {
         name: {
-            **in_a_process("times", name, arguments.chunks),
-            "megabytes": in_a_process("memory", name, arguments.chunks)["megabytes"],
+            **run_in_process("times", name, arguments.chunks),
+            "megabytes": run_in_process("memory", name, arguments.chunks)["megabytes"],
         }
         for name in ("tiny", "medium")
     }
     compared = {
-        name: [in_a_process("compare", name, *asked) for asked in asked_of_both]
+        name: [run_in_process("compare", name, *asked) for asked in asked_of_both]
         for name, asked_of_both in COMPARED.items()
     }
     chunk_seconds = [row.pop("chunk_seconds") for rows in compared.values() for row in rows]
@@ -406,7 +408,7 @@ def main() -> None:
         "curves": {name: judge(rows) for name, rows in curves.items()},
         "against_the_reference": compared,
         "first_chunk": {
-            name: in_a_process("first_chunk", name, arguments.repeats)
+            name: run_in_process("first_chunk", name, arguments.repeats)
             for name in ("tiny", "medium")
         },
     }

@@ -51,7 +51,7 @@ def main() -> None:
     load = load_average()
     videos = []
     for number in range(arguments.repeats):
-        videos.append(video_in_a_process(arguments))
+        videos.append(measure_in_process(arguments))
         fps = videos[-1]["video_fps"]
         print(f"video {number + 1} of {arguments.repeats}: {fps:.1f} frames/s", file=sys.stderr)
     runs = {name: [video[name] for video in videos] for name in videos[0]}
@@ -86,7 +86,7 @@ def read_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def video_in_a_process(arguments: argparse.Namespace) -> dict[str, float]:
+def measure_in_process(arguments: argparse.Namespace) -> dict[str, float]:
     """Run `measure_video` in a fresh interpreter."""
     command = [sys.executable, __file__, "--video", "--model", arguments.model]
     command += ["--seconds", str(arguments.seconds)]

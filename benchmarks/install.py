@@ -28,7 +28,7 @@ _STARTS = 15
 _CODE = ("pass", "import media_agent", "from media_agent import VideoClient", "import httpx")
 
 
-def installed(folder: Path) -> Path:
+def install(folder: Path) -> Path:
     """Make an environment in `folder`, install into it, and return its interpreter."""
     venv.create(folder, with_pip=True)
     python = folder / "bin" / "python"
@@ -80,7 +80,7 @@ def measure() -> dict[str, object]:
     """Install, and return what was measured."""
     with tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()
-        python = installed(Path(folder) / "venv")
+        python = install(Path(folder) / "venv")
         seconds = round(time.perf_counter() - began, 1)
         packages = sizes(python)
         starts = start_seconds(python, Path(folder))

@@ -1,4 +1,4 @@
-"""Kills videos of magi/tiny at random moments and goes on with them: `make kill-engine`.
+"""Kills videos of magi/tiny at random moments and resumes them: `make kill-engine`.
 
 Each video is made by the command line in a process of its own, which is killed (SIGKILL) at a
 random moment of its life, the import of torch included, and its successors too, until one may
@@ -157,11 +157,11 @@ class Video:
         return True
 
     def announced_chunks(self) -> int:
-        """Return how many chunks the ledger knows: from there the video goes on."""
-        return self._asked("events", "SELECT COUNT(chunk) FROM events")
+        """Return how many chunks the ledger knows: from there the video is resumed."""
+        return self._query("events", "SELECT COUNT(chunk) FROM events")
 
     def _command(self) -> tuple[str, ...]:
-        if self._asked("jobs", "SELECT COUNT(*) FROM jobs") > 0:
+        if self._query("jobs", "SELECT COUNT(*) FROM jobs") > 0:
             return (*CLI, "jobs", "resume")
         length = self.chunks / len(PROMPTS)
         first, *others = PROMPTS
@@ -172,7 +172,7 @@ class Video:
             *("--out", str(self.path)),
         )
 
-    def _asked(self, table: str, question: str) -> int:
+    def _query(self, table: str, question: str) -> int:
         """Return a number from the ledger, 0 as long as it has no such table."""
         path = self.folder / "data" / "ledger.sqlite"
         if not path.exists():

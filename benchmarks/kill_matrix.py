@@ -1,7 +1,7 @@
 """Kills the process after each step of a job, with each fault upstream: `make kill-matrix`.
 
 The providers are simulators in this process and count what they accepted. Each job is begun in a
-process of its own, which kills itself (SIGKILL) after a step; further processes go on with it until
+process of its own, which kills itself (SIGKILL) after a step; further processes resume it until
 it is over. The adapters pause SPEED times shorter than they would, fal times out after FAL_TIMEOUT;
 the search for lost replies pauses as it always does.
 """
@@ -110,7 +110,7 @@ def run_cell(cell: Cell, folder: Path) -> Outcome:
     from media_agent.testing.simulator.faults import Fault
 
     began = time.monotonic()
-    with simulator_of(cell.provider, [Fault.parse(UPSTREAM[cell.upstream])]) as simulator:
+    with make_simulator(cell.provider, [Fault.parse(UPSTREAM[cell.upstream])]) as simulator:
         first = live(folder, cell.provider, simulator.url, cell.step)
         ledger = Ledger(folder / "data" / "ledger.sqlite")
         lives = 0
@@ -129,9 +129,11 @@ def run_cell(cell: Cell, folder: Path) -> Outcome:
         status=job.status.value,
         next_step=None if job.error is None else job.error.hint,
         accepted=accepted,
-        lookup=lookup_of(cell.provider),
+        lookup=find_lookup(cell.provider),
         reply_lost=accepted > 0 and (lost or job.ref is None),
-        resolved_seconds=round(noted(folder, REF) - noted(folder, SEARCH), 3) if found else None,
+        resolved_seconds=round(read_note(folder, REF) - read_note(folder, SEARCH), 3)
+        if found
+        else None,
         was_killed=first == -signal.SIGKILL,
         lives=1 + lives,
         seconds=round(time.monotonic() - began, 2),
@@ -161,7 +163,7 @@ def work(folder: Path, provider: Provider, url: str, step: str | None, resumes: 
             os.kill(os.getpid(), signal.SIGKILL)
 
     async def life() -> None:
-        async with client_of(folder, provider, url, checkpoint) as client:
+        async with make_client(folder, provider, url, checkpoint) as client:
             if resumes:
                 await client.resume(JOB)
                 return
@@ -174,7 +176,7 @@ def work(folder: Path, provider: Provider, url: str, step: str | None, resumes: 
         raise SystemExit(str(error)) from error
 
 
-def client_of(folder: Path, provider: Provider, url: str, checkpoint: object) -> "VideoClient":
+def make_client(folder: Path, provider: Provider, url: str, checkpoint: object) -> "VideoClient":
     """Return a client whose adapters do not wait for long."""
     from media_agent.backend.protocol import BackendSpec
     from media_agent.client import VideoClient
@@ -183,7 +185,7 @@ def client_of(folder: Path, provider: Provider, url: str, checkpoint: object) ->
     from media_agent.registry.registry import Registry
 
     section = {"base_url": url, "key": "kill-matrix", "options": OPTIONS[provider]}
-    spec = BackendSpec(name=provider, factory=partial(backend_of, provider, folder))
+    spec = BackendSpec(name=provider, factory=partial(make_backend, provider, folder))
     return VideoClient(
         settings=load_settings(
             data_dir=folder / "data",
@@ -196,13 +198,13 @@ def client_of(folder: Path, provider: Provider, url: str, checkpoint: object) ->
     )
 
 
-def backend_of(provider: Provider, folder: Path, settings: "BackendSettings") -> "VideoBackend":
+def make_backend(provider: Provider, folder: Path, settings: "BackendSettings") -> "VideoBackend":
     """Return an adapter with short pauses that notes when it was first asked to search."""
     from media_agent_hosted.providers.fal.backend import FalBackend
     from media_agent_hosted.providers.openai_compatible.backend import OpenAICompatibleBackend
 
     kind = FalBackend if provider == "fal" else OpenAICompatibleBackend
-    backend = kind(settings, sleep=shortly)
+    backend = kind(settings, sleep=sleep_shortly)
     find = backend.find
 
     async def noting(request: "VideoRequest", *, key: str, since: datetime) -> object:
@@ -219,17 +221,17 @@ def note(folder: Path, name: str) -> None:
         file.write(str(time.time()))
 
 
-def noted(folder: Path, name: str) -> float:
+def read_note(folder: Path, name: str) -> float:
     """Return the time that was written."""
     return float((folder / name).read_text())
 
 
-async def shortly(seconds: float) -> None:
+async def sleep_shortly(seconds: float) -> None:
     """Sleep a part of the time."""
     await asyncio.sleep(seconds / SPEED)
 
 
-def simulator_of(provider: Provider, faults: Iterable[object]) -> "Simulator":
+def make_simulator(provider: Provider, faults: Iterable[object]) -> "Simulator":
     """Return the simulator of a provider."""
     from media_agent_hosted.providers.fal.simulator import FalSimulator
     from media_agent_hosted.providers.openai_compatible.simulator import OpenAISimulator
@@ -239,12 +241,12 @@ def simulator_of(provider: Provider, faults: Iterable[object]) -> "Simulator":
     return OpenAISimulator(faults, flavour="vllm-omni", model="kites")  # type: ignore[arg-type]
 
 
-def lookup_of(provider: Provider) -> str:
+def find_lookup(provider: Provider) -> str:
     """Return how the adapter finds work whose reply was lost."""
     from media_agent.backend.protocol import BackendSettings
 
     settings = BackendSettings(data_dir=Path(), options=OPTIONS[provider])
-    return backend_of(provider, Path(), settings).capabilities().lookup
+    return make_backend(provider, Path(), settings).capabilities().lookup
 
 
 def play(cells: Sequence[Cell], at_once: int) -> list[Outcome]:

@@ -79,15 +79,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         router, start = make_router(Path(folder))
         runs = {name: milliseconds(each, router, repeats) for name, each in REQUESTS.items()}
-        wishes = VideoRequest(prompt="a fox", duration=5, routing=Routing(prefer="cheapest"))
-        everybody = len(router.report(wishes).candidates)
+        request = VideoRequest(prompt="a fox", duration=5, routing=Routing(prefer="cheapest"))
+        candidates = len(router.report(request).candidates)
     result = {
         "command": " ".join(["python", "benchmarks/plan.py", *sys.argv[1:]]),
         "machine": describe_machine(),
         "load_average": load,
         "goal_ms": GOAL_MS,
         "start_ms": round(start, 1),
-        "candidates_in_all": everybody,
+        "candidates_in_all": candidates,
         "five_candidates_ms": {
             name: {
                 "median": round(statistics.median(times), 2),

@@ -26,8 +26,8 @@ WAIT_SECONDS = 5
 class ScriptedModel:
     """Stands in for a language model: messages and tools in, a tool call or final text out."""
 
-    def __init__(self, wish: Mapping[str, Any]) -> None:
-        self._wish = dict(wish)
+    def __init__(self, request: Mapping[str, Any]) -> None:
+        self._request = dict(request)
 
     def reply(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]]) -> Message:
         """Return the next message of the assistant."""
@@ -47,22 +47,22 @@ class ScriptedModel:
         """Return the tool to call with its arguments, or None and the final text."""
         last = messages[-1]
         if last["role"] == "user":
-            return "plan_video", self._wish
+            return "plan_video", self._request
         answer = json.loads(last["content"])
         if "error" in answer and "job_id" not in answer:
             return None, {"says": f"I could not do it: {answer['error']['message']}"}
         if "summary" in answer:  # the plan
             if "chosen" not in answer:
                 return None, {"says": f"Nobody can do it: {answer['summary']}"}
-            return "create_video", self._wish | {"model": answer["chosen"]["model"]}
+            return "create_video", self._request | {"model": answer["chosen"]["model"]}
         if not answer["finished"]:
             return "wait_video", {"job_id": answer["job_id"], "seconds": WAIT_SECONDS}
         if answer["status"] != "completed":
             return None, {"says": f"It ended as {answer['status']}: {answer['next']}"}
-        return None, {"says": _presented(answer)}
+        return None, {"says": _present(answer)}
 
 
-def _presented(answer: Mapping[str, Any]) -> str:
+def _present(answer: Mapping[str, Any]) -> str:
     return (
         f"Here is your video: {answer['video']}, {answer['seconds']:g} s, {answer['frame_size']}, "
         f"made by {answer['made_by']} ({answer['verification']}). "
@@ -70,9 +70,9 @@ def _presented(answer: Mapping[str, Any]) -> str:
     )
 
 
-async def converse(tools: ToolBox, model: ScriptedModel, wish: str) -> list[Message]:
+async def converse(tools: ToolBox, model: ScriptedModel, prompt: str) -> list[Message]:
     """Let the model call tools until it is done; return all messages."""
-    messages: list[Message] = [{"role": "user", "content": f"Make a video: {wish}"}]
+    messages: list[Message] = [{"role": "user", "content": f"Make a video: {prompt}"}]
     for _ in range(MOST_TURNS):
         said = model.reply(messages, tools.definitions("openai"))
         messages.append(said)
@@ -110,9 +110,9 @@ async def main() -> None:
     parser.add_argument("--duration", type=float, default=2.0, help="seconds")
     parser.add_argument("--seed", type=int, help="default: random")
     asked = parser.parse_args()
-    wish = {name: value for name, value in vars(asked).items() if value is not None}
+    request = {name: value for name, value in vars(asked).items() if value is not None}
     async with VideoClient() as client:
-        show(await converse(ToolBox(client), ScriptedModel(wish), asked.prompt))
+        show(await converse(ToolBox(client), ScriptedModel(request), asked.prompt))
 
 
 if __name__ == "__main__":

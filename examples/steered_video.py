@@ -17,7 +17,7 @@ from media_agent.provenance.job_sheet import write_job_sheet
 from media_agent.video.codec import read_frames
 from media_agent_magi.world.analyser import analyse
 from media_agent_magi.world.captions import parse
-from media_agent_magi.world.failures import said
+from media_agent_magi.world.failures import describe_reading
 from media_agent_magi.world.scene import ATTRIBUTES, CHUNK_FRAMES, FPS
 from media_agent_magi.world.scores import score
 from media_agent_schemas import GenerationRecord, PromptChanged, Shot, VideoJob, VideoRequest
@@ -28,7 +28,7 @@ THIRD = "a blue square moving left on a white background"
 STEERED = "a green triangle moving down on a gray background"
 
 
-def wish(seconds: int, steps: int | None) -> VideoRequest:
+def build_request(seconds: int, steps: int | None) -> VideoRequest:
     """Return a request for three shots; the last one continues until the video is finished."""
     return VideoRequest(
         shots=(
@@ -47,16 +47,16 @@ async def make(client: VideoClient, request: VideoRequest, video: Path, seconds:
     """Generate the video: steer it once the third shot is due, then finish it."""
     job = await client.start(request, out=video, overwrite=True)
     print(f"job {job.id} runs; steering from any other shell works too, with its number")
-    job = await reached(client, job.id, 2 * seconds)
+    job = await wait_until_reached(client, job.id, 2 * seconds)
     await client.steer(job.id, STEERED)
     first = await first_steered(client, job.id)
     print(f"steered after {job.chunks_ready} chunks; the new prompt is first in chunk {first + 1}")
-    job = await reached(client, job.id, first + seconds)
+    job = await wait_until_reached(client, job.id, first + seconds)
     await client.finish(job.id)
-    return await reached(client, job.id, None)
+    return await wait_until_reached(client, job.id, None)
 
 
-async def reached(client: VideoClient, job_id: str, chunks: int | None) -> VideoJob:
+async def wait_until_reached(client: VideoClient, job_id: str, chunks: int | None) -> VideoJob:
     """Wait until this many chunks are ready (None: until the end). Exit if the job failed."""
     while True:
         job = await client.get(job_id)
@@ -73,7 +73,7 @@ async def first_steered(client: VideoClient, job_id: str) -> int:
         for numbered in await client.events(job_id):
             if isinstance(numbered.event, PromptChanged):
                 return numbered.event.chunk
-        await reached(client, job_id, 0)
+        await wait_until_reached(client, job_id, 0)
         await asyncio.sleep(0.05)
 
 
@@ -86,7 +86,7 @@ def read_back(video: Path, record: GenerationRecord) -> Iterator[tuple[str, str,
         reading = analyse(frames[start : start + CHUNK_FRAMES])
         scored = score(reading, parse(asked))
         wrong = [name for name in ATTRIBUTES if not getattr(scored, name)]
-        yield asked, said(reading), "not " + ", ".join(wrong) if wrong else "as asked"
+        yield asked, describe_reading(reading), "not " + ", ".join(wrong) if wrong else "as asked"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -103,7 +103,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 async def run(video: Path, seconds: int, steps: int | None) -> None:
     """Generate the video and show the result."""
     async with VideoClient() as client:
-        job = await make(client, wish(seconds, steps), video, seconds)
+        job = await make(client, build_request(seconds, steps), video, seconds)
     sheet = video.with_suffix(".png")
     write_job_sheet(job, sheet)
     record = GenerationRecord.model_validate_json(video.with_suffix(".json").read_bytes())

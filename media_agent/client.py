@@ -178,8 +178,8 @@ class VideoClient:
         """
         job, is_new = await self._intake.take(request, GenerateOptions(**options))
         if is_new:
-            return await self._running.made(job, on_event)
-        return await self._running.watched(job.id, on_event)
+            return await self._running.run_new(job, on_event)
+        return await self._running.attach(job.id, on_event)
 
     async def start(self, request: VideoRequest, **options: Unpack[GenerateKwargs]) -> VideoJob:
         """Begin to make the video and return its job as soon as it is kept; `get` follows it.
@@ -195,9 +195,9 @@ class VideoClient:
         """
         job, is_new = await self._intake.take(request, GenerateOptions(**options))
         if is_new:
-            self._running.begin(job)
+            self._running.start(job)
         else:
-            self._running.go_on(job)
+            self._running.adopt(job)
         return self.store.jobs.get(job.id)
 
     async def plan_branch(self, job_id: str, **options: Unpack[BranchKwargs]) -> Plan:
@@ -255,7 +255,7 @@ class VideoClient:
             JobError: a living process works on it, and it is not to be taken over.
             MediaAgentError: its backend or its place cannot be used; the job stays as it is.
         """
-        return await self._running.resumed(job_id, on_event, take_over=take_over)
+        return await self._running.resume(job_id, on_event, take_over=take_over)
 
     async def reconcile(self, job_id: str) -> Finding:
         """Ask a backend whether it knows of work whose reply was lost; nothing is started.
@@ -275,13 +275,13 @@ class VideoClient:
         """
         return self.store.jobs.get(job_id)
 
-    async def go_on(self, job_id: str) -> VideoJob:
-        """Return a job as it stands; one whose process is gone is gone on with by this one.
+    async def adopt(self, job_id: str) -> VideoJob:
+        """Return a job as it stands; one whose process is gone is continued by this one.
 
         Raises:
             JobNotFoundError: there is none of this id.
         """
-        self._running.go_on(self.store.jobs.get(job_id))
+        self._running.adopt(self.store.jobs.get(job_id))
         return self.store.jobs.get(job_id)
 
     def is_running(self, job_id: str) -> bool:

@@ -90,7 +90,7 @@ class BlockingVideoClient:
     resume = _blocking(VideoClient.resume)
     reconcile = _blocking(VideoClient.reconcile)
     get = _blocking(VideoClient.get)
-    go_on = _blocking(VideoClient.go_on)
+    adopt = _blocking(VideoClient.adopt)
     orphans = _blocking(VideoClient.orphans)
     list = _blocking(VideoClient.list)
     events = _blocking(VideoClient.events)

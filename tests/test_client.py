@@ -124,7 +124,9 @@ class ScriptedBackend:
                 raise line
             yield line
 
-    async def control(self, ref: OperationRef, command: ChangePrompt | Finish) -> None:
+    async def control(
+        self, ref: OperationRef, command: ChangePrompt | Finish, *, number: int
+    ) -> None:
         if self.control_faults:
             raise self.control_faults.pop(0)
         self.commands.append(command)
@@ -460,7 +462,7 @@ async def test_a_job_whose_process_is_gone_can_be_cancelled(stage: Stage) -> Non
         update={"id": "left", "status": JobStatus.QUEUED, "ref": None, "artifacts": ()}
     )
     stage.client.store.jobs.create(left)
-    with stage.client.store.owners.hold("left"):
+    with stage.client.store.owners.claim("left"):
         pass
 
     assert (await stage.client.cancel("left")).status is JobStatus.CANCELLED
@@ -477,10 +479,10 @@ async def test_orphans_are_the_open_jobs_that_no_process_works_on_oldest_first(
         created_at = done.created_at - timedelta(seconds=age)
         left = done.model_copy(update={"id": name, "created_at": created_at, **fields})
         stage.client.store.jobs.create(left)
-        with stage.client.store.owners.hold(name):
+        with stage.client.store.owners.claim(name):
             pass
 
-    with stage.client.store.owners.hold("held"):
+    with stage.client.store.owners.claim("held"):
         orphans = await stage.client.orphans()
 
         assert stage.client.is_running("held")

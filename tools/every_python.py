@@ -1,7 +1,7 @@
 """Run the tests with each Python that this machine has: `make test-all` calls this.
 
 Only the standard library. Each Python gets an environment of its own, `.venv-3.12` and so on, with
-the versions in constraints.txt; it is kept, and made anew when these change. Found are the
+the versions in constraints.txt; it is kept, and made again when these change. Found are the
 interpreters on the PATH and those of pyenv.
 """
 

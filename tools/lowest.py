@@ -25,7 +25,8 @@ TESTS = (
     "tests/cli/test_jobs_command.py",
     "tests/cli/test_config_command.py",
     "tests/video/test_concat.py",
-    "tests/ledger/test_ledger.py",
+    "tests/ledger",
+    "tests/storage",
     "tests/ingest/test_read.py",
     "tests/ingest/test_hostile_files.py",
     "tests/builtin/test_sandbox.py",
@@ -38,11 +39,11 @@ _LOWEST = re.compile(r"([A-Za-z0-9._-]+)(?:\[[^]]*\])?\s*>=\s*([0-9][0-9A-Za-z.]
 
 
 def main() -> int:
-    """Make the environment anew and run the tests in it."""
+    """Make the environment from scratch and run the tests in it."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--print", action="store_true", help="only print the versions")
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    pins = list(lowest_of(project))
+    pins = list(find_lowest(project))
     if parser.parse_args().print:
         print("\n".join(pins))
         return 0
@@ -54,7 +55,7 @@ def main() -> int:
     return subprocess.run([python, "-m", "pytest", *TESTS], cwd=ROOT).returncode
 
 
-def lowest_of(project: dict[str, dict[str, list[str]]]) -> Iterator[str]:
+def find_lowest(project: dict[str, dict[str, list[str]]]) -> Iterator[str]:
     """Yield each requirement as `name==version`, at its lower bound."""
     extras = project["optional-dependencies"]
     tools = (each for each in extras["dev"] if each.startswith(TOOLS))

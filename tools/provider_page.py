@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from media_agent.backend.protocol import BackendSettings
-from media_agent_hosted.base.models import Fixed, Frames, HostedModel
 from media_agent_hosted.base.provider import HostedBackend
 from media_agent_hosted.http.inputs import InputForm
+from media_agent_hosted.models.facts import Fixed, Frames, HostedModel
 from media_agent_hosted.plugin import provider_specs
 from media_agent_schemas.request import VideoMode
 
@@ -58,13 +58,14 @@ def _facts(backend: HostedBackend) -> Iterator[str]:
     yield "## Settings\n"
     yield from _settings(backend)
     yield "\n## Models\n"
-    yield "| id | made from | length | sizes | takes besides |"
+    yield "| id | made from | length | sizes | also takes |"
     yield "| --- | --- | --- | --- | --- |"
     yield from map(_row, backend.models.by_id.values())
     yield (
-        "\nAny other id of this form works too. It gets the prompt and, when given, the seed; all "
-        "else goes field by field, in\nthe option `input`: `--option input='{\"duration\": 5}'`. "
-        "Frame rates and sizes without a field are nominal: the record\nsays what came."
+        "\nAny other id of this form works too. It gets the prompt and, when given, the seed; "
+        "all else is given field by field in\n"
+        "the option `input`: `--option input='{\"duration\": 5}'`. "
+        "Frame rates and sizes without a field are nominal: the record\nsays what was delivered."
     )
     yield "\n## What it does\n"
     yield from _habits(backend)
@@ -74,10 +75,10 @@ def _settings(backend: HostedBackend) -> Iterator[str]:
     key = next(spec.key_variables[0] for spec in provider_specs() if spec.name == backend.name)
     yield "```toml"
     yield f"[backends.{backend.name}]"
-    yield f'key_env = "{key}"  # keys are made at {backend.keys_at}'
+    yield f'key_env = "{key}"  # create a key at {backend.keys_at}'
     yield f'# model = "{next(iter(backend.models.by_id))}"  # when only "{backend.name}" is named'
     yield f"# base_url: {backend.address}, or that of a simulator"
-    yield f"[backends.{backend.name}.options]  # all of them may be left out"
+    yield f"[backends.{backend.name}.options]  # all of them are optional"
     for name, field in backend.options_type.model_fields.items():
         if field.default is None:
             yield f"# {name} = ...  # {field.description}"
@@ -122,12 +123,12 @@ def _habits(backend: HostedBackend) -> Iterator[str]:
     stops = "not at any time" if backend.cancels == "unknown" else stops
     keeps, largest = backend.keeps, backend.largest_input >> 20
     hours = None if keeps is None else round(keeps.total_seconds() / 3600)
-    kept = "not said for how long" if hours is None else f"for {hours} h at least"
+    kept = "not documented" if hours is None else f"at least {hours} h"
     yield f"* Work can be stopped: {stops}."
-    yield f"* Work whose answer was lost: {_FINDS[backend.lookup]}."
-    yield f"* Files that go in: {_FORMS[backend.input_form].format(largest=largest)}."
-    yield f"* Videos are kept there: {kept}. They are downloaded as soon as they are done."
-    yield f"* How far it was checked: `{backend.verification}`, {backend.verification.note}."
+    yield f"* Work whose reply was lost: {_FINDS[backend.lookup]}."
+    yield f"* Input files: {_FORMS[backend.input_form].format(largest=largest)}."
+    yield f"* How long it keeps videos: {kept}. They are downloaded as soon as they are done."
+    yield f"* Verification: `{backend.verification}`, {backend.verification.note}."
 
 
 def main() -> None:

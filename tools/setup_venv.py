@@ -54,7 +54,7 @@ def main():
     except SetupError as error:
         sys.exit(f"setup: {error}")
     except KeyboardInterrupt:
-        sys.exit("setup: interrupted; run the same command again to go on")
+        sys.exit("setup: interrupted; run the same command again to continue")
 
 
 def check_machine():

@@ -84,7 +84,7 @@ class DiffusersBackend(LocalBackend):
         model = self._model(request.split_model()[1])
         await asyncio.to_thread(check_call, request, model.folder.variant, model.capabilities.model)
         if self._missing is not None:
-            raise _needs(self._missing)
+            raise _missing_library(self._missing)
         return await super().submit(request, key=key, resume=resume)
 
     async def aclose(self) -> None:
@@ -115,7 +115,7 @@ class DiffusersBackend(LocalBackend):
 
     def _read(self, name: str, path: Path) -> Model:
         folder = read_folder(path)
-        facts = {"weights_sha256": self._digests.known(folder), "missing": self._missing}
+        facts = {"weights_sha256": self._digests.find_known(folder), "missing": self._missing}
         own = {"backend": self.name, **facts}
         return Model(folder, describe(name, folder).model_copy(update=own))
 
@@ -150,7 +150,7 @@ class DiffusersBackend(LocalBackend):
         try:
             from media_agent_diffusers.pipeline import LoadedPipeline
         except ImportError as error:
-            raise _needs(error.name or str(error)) from error
+            raise _missing_library(error.name or str(error)) from error
         pipeline = LoadedPipeline(model.folder, self._options, threads=self.settings.threads)
         self._loaded = (name, pipeline)
         context.check()
@@ -170,5 +170,5 @@ def _folders(settings: BackendSettings, options: DiffusersOptions) -> dict[str, 
     return {name: path.absolute() for name, path in folders.items()}
 
 
-def _needs(what: str) -> BackendUnavailableError:
+def _missing_library(what: str) -> BackendUnavailableError:
     return BackendUnavailableError(f"diffusers needs {what}")

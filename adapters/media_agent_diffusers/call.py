@@ -44,7 +44,7 @@ def check_call(request: VideoRequest, variant: Variant, model: str) -> None:
     task = find_task(request, variant, model)
     _check_roles(request, task, model)
     known = {spec.name for spec in variant.options_of(task)}
-    for name in _given(request):
+    for name in _own_options(request):
         if name not in known:
             raise InvalidRequestError(
                 f"{task.mode} takes no option {name}", hint=f"it takes {', '.join(sorted(known))}"
@@ -72,10 +72,10 @@ def read_call(
     fit: Fit = "pad" if options.pop("image_fit", "crop") == "pad" else "crop"
     longest = int(str(options.pop("max_sequence_length", variant.max_tokens)))
     shots = request.storyboard()
-    prompt = _readable(shots[0].prompt if shots else "", "prompt", longest, pipeline, context)
+    prompt = _cut_prompt(shots[0].prompt if shots else "", "prompt", longest, pipeline, context)
     negative = request.negative_prompt
     if negative is not None:
-        negative = _readable(negative, "negative prompt", longest, pipeline, context)
+        negative = _cut_prompt(negative, "negative prompt", longest, pipeline, context)
         if float(str(options["guidance_scale"])) <= 1:
             context.warn("the negative prompt has no effect: guidance_scale is not above 1")
     if shots and prompt != shots[0].prompt:
@@ -119,15 +119,15 @@ def _options(request: VideoRequest, variant: Variant, task: Task) -> Options:
     """Return the options as asked, those not given at the model's own value."""
     specs = variant.options_of(task)
     own = {spec.name: spec.default for spec in specs if spec.default is not None}
-    return {**own, **_given(request)}
+    return {**own, **_own_options(request)}
 
 
-def _given(request: VideoRequest) -> Mapping[str, JsonValue]:
+def _own_options(request: VideoRequest) -> Mapping[str, JsonValue]:
     """Return the options that the request says for this backend, whatever its name."""
     return request.options.get(request.split_model()[0] or NAME, {})
 
 
-def _readable(
+def _cut_prompt(
     prompt: str, name: str, longest: int, pipeline: "LoadedPipeline", context: GenerationContext
 ) -> str:
     """Return the part of a prompt that the model reads, and say so if it is not all."""

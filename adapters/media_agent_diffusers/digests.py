@@ -2,10 +2,10 @@
 
 import hashlib
 import json
-import secrets
 from collections.abc import Callable
 from pathlib import Path
 
+from media_agent.storage.files import write_atomically
 from media_agent_diffusers.folder import ModelFolder
 
 _BLOCK = 1 << 24
@@ -21,7 +21,7 @@ class DigestCache:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def known(self, folder: ModelFolder) -> str | None:
+    def find_known(self, folder: ModelFolder) -> str | None:
         """Return the digest if no file changed since it was taken; reads no weights."""
         remembered = self._read()
         digests = {}
@@ -55,10 +55,8 @@ class DigestCache:
         return {key: mark for key, mark in entries if isinstance(mark, list) and len(mark) == 3}
 
     def _write(self, remembered: dict[str, list[object]]) -> None:
-        aside = self._path.with_name(f".{self._path.name}.{secrets.token_hex(4)}.tmp")
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        aside.write_text(json.dumps(remembered, indent=1), encoding="utf-8")
-        aside.replace(self._path)
+        write_atomically(self._path, json.dumps(remembered, indent=1).encode())
 
 
 def _state(file: Path) -> list[object]:

@@ -19,7 +19,7 @@ def usable_cores(cpus: Path = _CPUS, quota: Path = _QUOTA) -> int:
     """
     allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(_count())
     cores = {_siblings(cpus, number) for number in allowed}
-    return max(1, min(len(cores), _granted(quota) or len(cores)))
+    return max(1, min(len(cores), _granted_cpus(quota) or len(cores)))
 
 
 @contextmanager
@@ -48,7 +48,7 @@ def _siblings(cpus: Path, number: int) -> str:
         return str(number)
 
 
-def _granted(quota: Path) -> int | None:
+def _granted_cpus(quota: Path) -> int | None:
     """Return how many CPUs the control group grants, rounded up; None: no limit is known."""
     try:
         most, period = map(int, quota.read_text("ascii").split())

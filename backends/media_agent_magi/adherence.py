@@ -98,7 +98,7 @@ def report(results: Sequence[VideoResult], title: str) -> Report:
     return Report(title, groups(results), videos, smoothness(truths, truths))
 
 
-def making(engine: TinyEngine, video: VideoOptions) -> Generate:
+def generate_plainly(engine: TinyEngine, video: VideoOptions) -> Generate:
     """Return what makes videos from their prompts and what `video` gives besides."""
 
     def generate(prompts: list[str], seed: int) -> Iterator[Frames]:
@@ -112,14 +112,14 @@ def making(engine: TinyEngine, video: VideoOptions) -> Generate:
 
 
 def continuing(engine: TinyEngine, cases: Sequence[Case], video: VideoOptions) -> Generate:
-    """Return what makes videos whose first chunk is the truth, gone on from as from any video."""
+    """Return what makes videos whose first chunk is the truth, continued like any video."""
     by_seed = {case.seed: case for case in cases}
 
     def generate(prompts: list[str], seed: int) -> Iterator[Frames]:
         source = true_video(by_seed[seed])[:CHUNK_FRAMES]
         yield source
         going_on = replace(video, prefix=engine.encode(source), first_chunk=1)
-        yield from making(engine, going_on)(prompts, seed)
+        yield from generate_plainly(engine, going_on)(prompts, seed)
 
     return generate
 
@@ -134,7 +134,7 @@ def restyling(engine: TinyEngine, cases: Sequence[Case], video: VideoOptions) ->
         colour = COLOURS[number % len(COLOURS)]
         twins = tuple(replace(each, colour=colour) for each in case.descriptions)
         source = engine.encode(true_video(replace(case, descriptions=twins)))
-        yield from making(engine, replace(video, source=source))(prompts, seed)
+        yield from generate_plainly(engine, replace(video, source=source))(prompts, seed)
 
     return generate
 
@@ -200,7 +200,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=1, help="draws prompts and noise")
     parser.add_argument("--switch", action="store_true", help="change the prompt with every chunk")
     parser.add_argument(
-        "--from-truth", action="store_true", help="begin each video with a true chunk and go on"
+        "--from-truth",
+        action="store_true",
+        help="continue a true chunk in each video",
     )
     parser.add_argument(
         "--restyle",

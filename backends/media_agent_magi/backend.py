@@ -58,14 +58,14 @@ class MagiBackend(LocalBackend):
         try:
             self._description = TinyDescription.read(weights)
         except WeightsError as error:
-            raise damaged(error) from error
+            raise damage_error(error) from error
         check_settings(settings, self.capabilities())
         self._engine: TinyEngine | None = None
 
     def capabilities(self, model: str | None = None) -> Capabilities:
         """Say what magi/tiny can do."""
         if model not in (None, MODEL):
-            raise InvalidRequestError(f"magi has no model {model!r}", hint="its models: tiny")
+            raise self.unknown_model(str(model), [MODEL])
         square = Size(width=SIZE, height=SIZE)
         description = self._description
         return Capabilities(
@@ -127,22 +127,24 @@ class MagiBackend(LocalBackend):
         check_inputs(request)
         return await super().submit(request, key=key, resume=resume)
 
-    async def control(self, ref: OperationRef, command: ChangePrompt | Finish) -> None:
+    async def control(
+        self, ref: OperationRef, command: ChangePrompt | Finish, *, number: int
+    ) -> None:
         """Hand a command to the running work; a prompt longer than the model reads is refused."""
         if isinstance(command, ChangePrompt):
             self._check_length(command.prompt)
-        await super().control(ref, command)
+        await super().control(ref, command, number=number)
 
     def generate(
         self, request: VideoRequest, context: GenerationContext
     ) -> Generator[Chunk, None, None]:
         """Yield chunks of 24 frames until the video is long enough or told to finish."""
         context.report("loading magi/tiny", 0.0)
-        engine = self._loaded()
+        engine = self._load()
         context.record_computation(engine.computing.facts())
 
         def warn(*shots: Shot) -> None:
-            for warning in contradictions(shots):
+            for warning in find_contradictions(shots):
                 context.warn(warning)
 
         warn(*request.storyboard())
@@ -159,35 +161,34 @@ class MagiBackend(LocalBackend):
 
         def on_forward(done: int, total: int | None) -> None:
             context.check()
-            steering.take(running.begun, last=due, change_now=running.change_now)
+            steering.take(running.next_chunk, last=due, change_now=running.change_now)
             context.report("denoising", None if total is None else min(1.0, done / total))
 
         from media_agent_magi.engine.state_io import StateError
-        from media_agent_magi.tiny.start import beginning
+        from media_agent_magi.tiny.start import choose_start
 
         seeds = [((request.seed or 0) + number) % 2**63 for number in range(request.n)]
         try:
-            how, state = beginning(engine, request, context, options)
+            how, state = choose_start(engine, request, context, options)
             video = engine.video(prompts, seeds, how, state=state, on_forward=on_forward)
             for difference in video.differences:
                 context.warn(difference)
-            running = proxy(
-                video
-            )  # else the video would hold itself, and its keys, by `on_forward`
+            # a proxy: else the video would hold itself, and its keys, by `on_forward`
+            running = proxy(video)
             video.change_now(steering.prompt, below=1.0)  # they were steered after that state
         except StateError as error:
             raise NotResumableError(
                 str(error),
-                hint="go on with the weights, options and inputs it was begun with; where a file "
-                "is lost or damaged, branch at an earlier chunk or make it anew",
+                hint="resume it with the weights, options and inputs it was started with; where a "
+                "file is lost or damaged, branch at an earlier chunk or generate it again",
             ) from error
         made = iter(video)
         while not steering.ends_before(due) and (chunk := next(made, None)) is not None:
             due = chunk.index + 1
-            is_whole = chunk.frames == CHUNK_FRAMES  # else no video goes on from it
+            is_whole = chunk.frames == CHUNK_FRAMES  # else no video continues from it
             yield Chunk(
                 chunk.index,
-                partial(_decoded, engine, chunk, request.n),
+                partial(_decode, engine, chunk, request.n),
                 ResumeToken(
                     backend=self.name,
                     model=MODEL,
@@ -209,7 +210,7 @@ class MagiBackend(LocalBackend):
                 hint="say it shorter, or choose another backend",
             )
 
-    def _loaded(self) -> "TinyEngine":
+    def _load(self) -> "TinyEngine":
         if self._engine is None:
             try:
                 from media_agent_magi.tiny.engine import load_tiny
@@ -220,22 +221,22 @@ class MagiBackend(LocalBackend):
             try:
                 self._engine = load_tiny(self._weights, threads=self.settings.threads or 1)
             except WeightsError as error:
-                raise damaged(error) from error
+                raise damage_error(error) from error
         return self._engine
 
 
-def damaged(error: WeightsError) -> StorageError:
+def damage_error(error: WeightsError) -> StorageError:
     """Say that the weights cannot be used, and what to do."""
     return StorageError(str(error), hint="install media-agent again to restore its weights")
 
 
-def _decoded(engine: "TinyEngine", chunk: "TinyChunk", videos: int) -> "Frames":
+def _decode(engine: "TinyEngine", chunk: "TinyChunk", videos: int) -> "Frames":
     frames = engine.decode(chunk)
     return frames if videos > 1 else frames[0]
 
 
 def prompt_of_chunk(request: VideoRequest) -> "Prompts":
-    """Return the prompt of each chunk: that of the shot it begins in."""
+    """Return the prompt of each chunk: that of the shot it starts in."""
     shots = request.storyboard()
     total = request.num_frames
 
@@ -255,7 +256,7 @@ def prompt_of_chunk(request: VideoRequest) -> "Prompts":
     return prompt
 
 
-def contradictions(shots: tuple[Shot, ...]) -> list[str]:
+def find_contradictions(shots: tuple[Shot, ...]) -> list[str]:
     """Say which prompts have known words but no clear meaning in this world."""
     found = []
     for shot in shots:

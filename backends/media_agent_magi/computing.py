@@ -36,7 +36,7 @@ class Computing:
             torch.set_num_threads(before)
 
     def facts(self) -> Computation:
-        """Return what a video that is made so depends on, besides its weights and wishes."""
+        """Return what a video that is made so depends on, besides its weights and its request."""
         return Computation(
             device="cpu",
             dtype="float32",
@@ -45,12 +45,12 @@ class Computing:
             library=f"torch {torch.__version__}",
         )
 
-    def differences(self, begun_on: Mapping[str, Any] | None) -> tuple[str, ...]:
-        """Say what a video was begun on that is not so here; nothing where nobody noted it."""
+    def differences(self, started_on: Mapping[str, Any] | None) -> tuple[str, ...]:
+        """Say what differs from where a video was started; nothing where that was not recorded."""
         here = self.facts().model_dump()
         return tuple(
-            f"begun with {name} {was}, gone on with {name} {here[name]}: from here on its frames "
-            "may differ a little from those of a video made in one go"
-            for name, was in (begun_on or {}).items()
+            f"started with {name} {was}, resumed with {name} {here[name]}: from here on its frames "
+            "may differ a little from those of a video made without a break"
+            for name, was in (started_on or {}).items()
             if name in here and was != here[name]
         )

@@ -26,7 +26,7 @@ from typing import Any
 from catalogue import kill_cases, odd_cases, verdict_of
 from exchange import Case
 from judge import Finding, accepted, common_problems, evidence, promised_problems
-from kills import killed, verdict_after
+from kills import kill_at_random, verdict_after
 from oddity import Verdict
 from person import Person
 
@@ -56,7 +56,7 @@ class Stage:
 
 
 @contextmanager
-def staged() -> Iterator[Stage]:
+def set_stage() -> Iterator[Stage]:
     """Start the upstream in a process of its own."""
     with tempfile.TemporaryDirectory(prefix="hostile-") as name:
         folder = Path(name)
@@ -100,12 +100,12 @@ def play(stage: Stage, case: Case, *, keeps: bool = False) -> Finding:
     person.settle()
     kill = ""
     if case.index.startswith("kill"):
-        kill = killed(person, lambda: stage.evidence(case))
+        kill = kill_at_random(person, lambda: stage.evidence(case))
         verdict = verdict_after(case, stage.evidence(case))
     else:
         verdict = verdict_of(case)
         person.end(person.generate())
-    job = resumed(person, verdict, began, at_most=5 if kill else 2)
+    job = resume(person, verdict, began, at_most=5 if kill else 2)
     lines = stage.evidence(case)
     if kill:
         verdict = verdict_after(case, lines)
@@ -116,7 +116,7 @@ def play(stage: Stage, case: Case, *, keeps: bool = False) -> Finding:
     if job is not None or count:
         problems += promised_problems(verdict, person, job, count, stage.video)
     stage.tell({"close": case.index})
-    notes = [*map(shortened, person.said), *map(json.dumps, lines)] if keeps else []
+    notes = [*map(shorten, person.said), *map(json.dumps, lines)] if keeps else []
     if not keeps:
         shutil.rmtree(folder, ignore_errors=True)
     seconds = round(time.monotonic() - began, 1)
@@ -125,16 +125,16 @@ def play(stage: Stage, case: Case, *, keeps: bool = False) -> Finding:
     return Finding(case, verdict, status, count, problems, seconds, notes, kill, error[:300])
 
 
-def shortened(said: str) -> str:
+def shorten(said: str) -> str:
     """Leave out of a job in JSON what says nothing of its end."""
     start, end = said.find('"request": {'), said.rfind('"ref": ')
     return said if start < 0 or end < start else f"{said[:start]}... {said[end:]}"
 
 
-def resumed(
+def resume(
     person: Person, verdict: Verdict, began: float, *, at_most: int
 ) -> dict[str, Any] | None:
-    """Go on with the job as a person would, until it is over."""
+    """Resume the job as a person would, until it is over."""
     job = person.job()
     is_killed = person.case.index.startswith("kill")
     for _ in range(at_most):
@@ -198,7 +198,7 @@ def main() -> int:
     arguments = parser.parse_args()
     cases = [*odd_cases(arguments.seed, 10_000 if arguments.only else arguments.cases)]
     cases += kill_cases(arguments.seed, 10_000 if arguments.only else arguments.kills)
-    with staged() as stage:
+    with set_stage() as stage:
         if arguments.only:
             case = next(each for each in cases if each.index == arguments.only)
             finding = play(stage, case, keeps=True)

@@ -15,7 +15,7 @@ KEY_MARK, WORDS = "@key@", "hostile-words-7f3a"  # the key in some spelling; wha
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One wish of one person, and how the upstream misbehaves towards it."""
+    """One request of one person, and how the upstream misbehaves towards it."""
 
     index: str  # "odd/17" or "kill/4"
     kind: Kind

@@ -23,7 +23,7 @@ _SURE = 0.5  # seconds after which a reply that was sent counts as received
 Look = Callable[[], list[dict[str, Any]]]
 
 
-def killed(person: Person, look: Look) -> str:
+def kill_at_random(person: Person, look: Look) -> str:
     """Start to make a video and kill the process at a random moment; return how and when."""
     dice = random.Random(person.case.nonce)
     moment, way = dice.choice(_MOMENTS), dice.choice(_WAYS)
@@ -32,11 +32,11 @@ def killed(person: Person, look: Look) -> str:
     if moment == "any":
         time.sleep(_STARTS)
     else:
-        _until(moment, process, look)
+        _wait_until(moment, process, look)
     time.sleep(wait)
     note(person, "killed", way)
     if way == "STOP":
-        _taken_over(person, process)
+        _take_over(person, process)
     else:
         with suppress(ProcessLookupError):
             os.kill(process.pid, getattr(signal, f"SIG{way}"))
@@ -53,7 +53,7 @@ def note(person: Person, what: str, way: str) -> None:
         file.write(json.dumps({"at": time.time(), "what": what, "way": way}) + "\n")
 
 
-def _taken_over(person: Person, process: "subprocess.Popen[str]") -> None:
+def _take_over(person: Person, process: "subprocess.Popen[str]") -> None:
     """Stop the process, take its job over, and let it wake up in the middle of it."""
     with suppress(ProcessLookupError):
         os.kill(process.pid, signal.SIGSTOP)
@@ -69,7 +69,7 @@ def _taken_over(person: Person, process: "subprocess.Popen[str]") -> None:
     person.end(process)
 
 
-def _until(moment: str, process: "subprocess.Popen[str]", look: Look) -> None:
+def _wait_until(moment: str, process: "subprocess.Popen[str]", look: Look) -> None:
     """Wait until the upstream has seen the moment, or the process has ended."""
     while process.poll() is None:
         for line in look():

@@ -2,17 +2,14 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import TypeAdapter
-
 from media_agent.backend.event_log import EventLog
 from media_agent.errors import JobCancelledError
-from media_agent.storage.files import numbered, write_atomically
 from media_agent_schemas.events import Computation, JobProgressed, PromptChanged
 from media_agent_schemas.jobs import Command, OperationRef, ResumeToken
 from media_agent_schemas.request import VideoRequest
@@ -20,7 +17,6 @@ from media_agent_schemas.request import VideoRequest
 if TYPE_CHECKING:
     from media_agent.video.codec import Frames
 
-_COMMAND: TypeAdapter[Command] = TypeAdapter(Command)
 KEEP_STATES = 8
 """How many of the newest states are kept, unless the request says."""
 
@@ -36,25 +32,6 @@ class Chunk:
     save: Callable[[Path], None] | None = None
     """Writes the state that `resume` names, once the chunk is on disk, to the path it is given;
     called once, from another thread than `generate`."""
-
-
-class CommandQueue:
-    """Commands that wait for running work, as files: a kill between two steps loses none."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def put(self, command: Command) -> None:
-        """Add a command; when this returns, it is on disk."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        number = max(numbered(self._folder, ".json"), default=0) + 1
-        write_atomically(self._folder / f"{number:08d}.json", command.model_dump_json().encode())
-
-    def take(self) -> Iterator[Command]:
-        """Yield the commands, oldest first; each is kept until the next is asked for."""
-        for path in numbered(self._folder, ".json").values():
-            yield _COMMAND.validate_json(path.read_bytes())
-            path.unlink()
 
 
 @dataclass(eq=False)
@@ -73,11 +50,8 @@ class Operation:
     computation: Computation | None = None
     keep_states: int = KEEP_STATES
     worker: Future[None] | None = None
-
-    @property
-    def commands(self) -> CommandQueue:
-        """The commands that the work has not carried out yet."""
-        return CommandQueue(self.work_dir / "commands")
+    commands: dict[int, Command] = field(default_factory=dict)
+    """All commands of the work, by number; whoever hands them over keeps them on disk."""
 
 
 class GenerationContext:
@@ -107,9 +81,13 @@ class GenerationContext:
         if self._operation.loop.is_closed():  # else a process could not end before its work
             raise JobCancelledError("the event loop that asked for this has ended")
 
-    def commands(self) -> Iterator[Command]:
-        """Yield the commands that came since the last call; `Steering` does what they say."""
-        return self._operation.commands.take()
+    def commands(self, after: int = 0) -> list[tuple[int, Command]]:
+        """Return the commands numbered above `after`, oldest first; `Steering` applies them.
+
+        Work that was resumed gets all of them again: what it has applied, it has to remember.
+        """
+        known = list(self._operation.commands.items())  # another thread adds to them
+        return [(number, command) for number, command in known if number > after]
 
     @property
     def branches(self) -> bool:

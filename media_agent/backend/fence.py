@@ -165,9 +165,12 @@ class FencedBackend:
                     return
                 yield event
 
-    async def control(self, ref: OperationRef, command: ChangePrompt | Finish) -> None:
+    async def control(
+        self, ref: OperationRef, command: ChangePrompt | Finish, *, number: int
+    ) -> None:
         """Hand the command on."""
-        await await_plugin(f"{self._who}: control()", self._inner.control(ref, command))
+        handing = self._inner.control(ref, command, number=number)
+        await await_plugin(f"{self._who}: control()", handing)
 
     async def cancel(self, ref: OperationRef) -> None:
         """Ask to stop."""

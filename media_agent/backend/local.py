@@ -6,7 +6,7 @@ growing video before it is announced, so that a kill loses at most the chunk bei
 
 import asyncio
 import time
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
@@ -14,11 +14,10 @@ from datetime import datetime
 from functools import cache
 from importlib.util import find_spec
 from itertools import islice
-from typing import ClassVar
 
 from media_agent.backend.context import Chunk, GenerationContext, Operation
 from media_agent.backend.options import check_settings
-from media_agent.backend.protocol import BackendSettings
+from media_agent.backend.protocol import BackendSettings, NamedBackend
 from media_agent.backend.steering import Steering
 from media_agent.backend.worker import Worker
 from media_agent.distribution import install_hint
@@ -30,10 +29,10 @@ from media_agent.errors import (
     OperationNotFoundError,
     UnsupportedRequestError,
 )
-from media_agent.storage.files import checked_key, storage_errors
-from media_agent.storage.work_folder import share, state_name
+from media_agent.storage.files import checked_key
+from media_agent.storage.work_folder import link_chunks, state_name
 from media_agent.suggest import did_you_mean
-from media_agent_schemas.capabilities import Capabilities, Control, Estimate
+from media_agent_schemas.capabilities import Control
 from media_agent_schemas.events import BackendEvent, JobCancelled, JobCompleted, JobProgressed
 from media_agent_schemas.jobs import ChangePrompt, Finish, OperationRef, ResumeToken
 from media_agent_schemas.request import VideoRequest
@@ -51,35 +50,20 @@ __all__ = [
 _OPERATIONS_KEPT = 100  # finished ones that can still be observed
 
 
-class ThreadedBackend(ABC):
+class ThreadedBackend(NamedBackend):
     """Meets the `VideoBackend` protocol for work that is done on this machine."""
 
-    kind: ClassVar[str]
-    """The name in its spec; it is called so unless a section of the settings names it."""
     workers: int = 1
     """Pieces of work done at the same time; the others wait their turn."""
 
     def __init__(
         self, settings: BackendSettings, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self.settings = settings
+        super().__init__(settings)
         self._clock = clock
         self._operations: dict[str, Operation] = {}
         self._pool = ThreadPoolExecutor(self.workers, thread_name_prefix=f"{self.name}-worker")
         self._is_closed = False
-
-    @property
-    def name(self) -> str:
-        """Return the name of its section in the settings, else that of its kind."""
-        return self.settings.name or self.kind
-
-    @abstractmethod
-    def capabilities(self, model: str | None = None) -> Capabilities:
-        """Say what a model can do; None is the default model. Pure data, no I/O."""
-
-    @abstractmethod
-    def estimate(self, request: VideoRequest) -> Estimate:
-        """Say what the request would cost in money and time, None where unknown. No I/O."""
 
     @abstractmethod
     def work(self, operation: Operation) -> None:
@@ -97,12 +81,12 @@ class ThreadedBackend(ABC):
         known = self._operations.get(checked_key(key))
         if known is not None and known.request != request:
             raise IdempotencyConflictError(f"key {key!r} belongs to another request")
-        if known is not None and not (resume is not None and _can_go_on(known)):
+        if known is not None and not (resume is not None and _can_resume(known)):
             return known.ref
         work_dir = self.settings.data_dir / "work" / key
         if resume is not None and resume.key not in (None, key):
-            trunk = work_dir.with_name(str(resume.key))
-            share(trunk, work_dir, resume.next_chunk, videos=request.n)
+            parent = work_dir.with_name(str(resume.key))
+            link_chunks(parent, work_dir, resume.next_chunk, videos=request.n)
         operation = Operation(
             request=request,
             ref=OperationRef(backend=self.name, model=model, operation_id=key),
@@ -129,18 +113,18 @@ class ThreadedBackend(ABC):
             async for event in events:
                 yield event
 
-    async def control(self, ref: OperationRef, command: ChangePrompt | Finish) -> None:
-        """Hand a command to the running work; it outlives this process until it is done.
+    async def control(
+        self, ref: OperationRef, command: ChangePrompt | Finish, *, number: int
+    ) -> None:
+        """Hand a command to the running work; it is lost with this process, if not applied.
 
         Raises:
             UnsupportedRequestError: the model does not take this command.
-            StorageError: it cannot be written down.
         """
         operation = self._find(ref)
         if Control(command.type) not in self.capabilities(ref.model).controls:
             raise UnsupportedRequestError(f"{self.name}/{ref.model} takes no {command.type}")
-        with storage_errors(f"the command {command.type}"):
-            operation.commands.put(command)
+        operation.commands[number] = command
 
     async def cancel(self, ref: OperationRef) -> None:
         """Ask the work to stop; it does within a denoising step."""
@@ -220,6 +204,6 @@ def lacking(extra: str, *modules: str) -> str | None:
     return f"{absent}: {install_hint(extra)}" if absent else None
 
 
-def _can_go_on(operation: Operation) -> bool:
+def _can_resume(operation: Operation) -> bool:
     terminal = operation.log.terminal
     return terminal is not None and not isinstance(terminal, JobCompleted)

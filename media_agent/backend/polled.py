@@ -5,13 +5,13 @@ Pacing, the deadline, cancelling, and the rule that a failed poll is no failed j
 
 import asyncio
 import time
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from datetime import datetime
 from pathlib import Path
 from typing import ClassVar
 
-from media_agent.backend.protocol import BackendSettings
+from media_agent.backend.protocol import BackendSettings, NamedBackend
 from media_agent.backend.sending import promise_to_report, record_input, report_refusal, sending
 from media_agent.backend.watch import Service, Watch
 from media_agent.concealing import without_keys
@@ -23,7 +23,7 @@ from media_agent.errors import (
     UnsupportedRequestError,
 )
 from media_agent.storage.files import checked_key
-from media_agent_schemas.capabilities import Capabilities, Estimate, OptionSpec
+from media_agent_schemas.capabilities import OptionSpec
 from media_agent_schemas.events import (
     BackendEvent,
     JobCancelled,
@@ -54,7 +54,7 @@ _GROWTH = 1.25  # each pause between two polls is longer than the last by this f
 _REMEMBERED = 1000  # submissions of this process that are answered from memory
 
 
-class PolledBackend(ABC):
+class PolledBackend(NamedBackend):
     """Meets the `VideoBackend` protocol for services that are asked again and again."""
 
     poll_seconds: ClassVar[float] = 2.0
@@ -67,8 +67,6 @@ class PolledBackend(ABC):
     """How long the provider may take to confirm that it stopped."""
     bills: ClassVar[bool] = True
     """Whether work costs money; one's own servers send no bill."""
-    kind: ClassVar[str]
-    """The name in its spec; it is called so unless a section of the settings names it."""
     tells_when_sending: ClassVar[bool] = False
     """Whether `submit_once` sends what may be accepted within `sending()`, and reads its answer."""
 
@@ -79,26 +77,13 @@ class PolledBackend(ABC):
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self.settings = settings
+        super().__init__(settings)
         self._clock = clock  # seconds since 1970, to read dates by
         self._sleep = sleep
         self._submitted: dict[str, tuple[VideoRequest, OperationRef]] = {}
         self._submitting: dict[str, asyncio.Lock] = {}
         self._watches: dict[str, Watch] = {}
         self._is_closed = False
-
-    @property
-    def name(self) -> str:
-        """Return the name of its section in the settings, else that of its kind."""
-        return self.settings.name or self.kind
-
-    @abstractmethod
-    def capabilities(self, model: str | None = None) -> Capabilities:
-        """Say what a model can do; None is the default model. Pure data, no I/O."""
-
-    @abstractmethod
-    def estimate(self, request: VideoRequest) -> Estimate:
-        """Say what the request would cost in money and time, None where unknown. No I/O."""
 
     @abstractmethod
     async def submit_once(self, request: VideoRequest, *, key: str) -> OperationRef:
@@ -179,7 +164,9 @@ class PolledBackend(ABC):
             await watch.pause(pause, self._sleep)
             pause = min(pause * _GROWTH, max(pause, self.longest_poll_seconds))
 
-    async def control(self, ref: OperationRef, command: ChangePrompt | Finish) -> None:
+    async def control(
+        self, ref: OperationRef, command: ChangePrompt | Finish, *, number: int
+    ) -> None:
         """Refuse: a polled service is not steered.
 
         Raises:

@@ -4,11 +4,12 @@ One shape serves an instant local model, an endless chunk engine and a remote se
 polled. Authors rarely write it by hand: `LocalBackend` asks them for `generate` alone.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import ClassVar, Protocol, TypeVar
 
 from pydantic import BaseModel, JsonValue, SecretStr, ValidationError
 
@@ -79,8 +80,14 @@ class VideoBackend(Protocol):
         """
         ...
 
-    async def control(self, ref: OperationRef, command: ChangePrompt | Finish) -> None:
-        """Steer running work; the effect shows as an event."""
+    async def control(
+        self, ref: OperationRef, command: ChangePrompt | Finish, *, number: int
+    ) -> None:
+        """Steer running work; the effect shows as an event.
+
+        Later commands have higher numbers. When work is resumed, all its commands are handed over
+        again, oldest first: one whose number was applied before is not applied again.
+        """
         ...
 
     async def cancel(self, ref: OperationRef) -> None:
@@ -131,7 +138,11 @@ class BackendSettings:
             return None
         usual = f"set key, key_env or key_file under [backends.{self.name}]"
         way_out = self.key_problem or self.key_hint or usual
-        return f"a key: {way_out}" if keys_at is None else f"a key: {way_out}; made at {keys_at}"
+        return (
+            f"a key: {way_out}"
+            if keys_at is None
+            else f"a key: {way_out}; create a key at {keys_at}"
+        )
 
     def read_options(self, shape: type[Options]) -> Options:
         """Return the options as a model that says their shape.
@@ -145,6 +156,29 @@ class BackendSettings:
             faults = faults_of(error, shape, at=("backends", self.name, "options"))
             said = "; ".join(f"{'.'.join(fault.place)}: {fault.problem}" for fault in faults)
             raise ConfigurationError(without_keys(said), faults=faults) from None
+
+
+class NamedBackend(ABC):
+    """What every base for authors starts from: settings, a name, and what its author says of it."""
+
+    kind: ClassVar[str]
+    """The name in its spec, used unless a section of the settings names the backend."""
+
+    def __init__(self, settings: BackendSettings) -> None:
+        self.settings = settings
+
+    @property
+    def name(self) -> str:
+        """Return the name of its section in the settings, else that of its kind."""
+        return self.settings.name or self.kind
+
+    @abstractmethod
+    def capabilities(self, model: str | None = None) -> Capabilities:
+        """Say what a model can do; None is the default model. Pure data, no I/O."""
+
+    @abstractmethod
+    def estimate(self, request: VideoRequest) -> Estimate:
+        """Say what the request would cost in money and time, None where unknown. No I/O."""
 
 
 @dataclass(frozen=True, slots=True)

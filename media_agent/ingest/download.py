@@ -18,17 +18,17 @@ import httpx
 from media_agent.errors import MediaAgentError, StorageError, VideoNotFetchedError
 from media_agent.ingest.inline import read_inline_video
 from media_agent.storage.addresses import is_followed, parsed_address, resolved
-from media_agent.storage.files import storage_errors, written_aside
+from media_agent.storage.files import storage_errors, write_aside
 from media_agent.storage.network import (
     STRANGE,
     TROUBLE,
     Way,
     before_sending,
-    cause_of,
-    decoded,
+    decode,
     open_client,
     reason_of,
     retry_after_seconds,
+    safe_cause,
 )
 from media_agent.video.codec import LARGEST_VIDEO
 
@@ -152,7 +152,7 @@ class _Attempts:
                 known = before_sending(error, target.host, way)
                 if known is None and not isinstance(error, TROUBLE):
                     raise
-                raise _translate(error, known, target.host) from cause_of(error)
+                raise _translate(error, known, target.host) from safe_cause(error)
             target = _check_url(following, str(target))
         raise VideoNotFetchedError(f"{first.host} redirects its video without end")
 
@@ -173,9 +173,9 @@ class _Attempts:
             length = response.headers.get("content-length", "")
             if length.isdecimal() and int(length) > self.max_bytes:
                 raise self._too_large_error(host)
-            return await self._store(decoded(response), host, _read_label(response))
+            return await self._store(decode(response), host, _read_label(response))
         body = b""
-        async for piece in decoded(response):
+        async for piece in decode(response):
             body += piece
             if len(body) > LARGEST_REPLY:
                 break
@@ -195,7 +195,7 @@ class _Attempts:
         """Write to a temporary file, check it, and move it into place when it is complete."""
         with storage_errors(str(self.path)):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with written_aside(self.path) as aside:
+            with write_aside(self.path) as aside:
                 try:
                     size, digest = await self._receive(pieces, aside, host)
                 except (httpx.TransportError, httpx.DecodingError, _NotYetError):

@@ -41,6 +41,19 @@ class Part(NamedTuple):
     size: int
 
 
+def media_type_of(head: bytes) -> str | None:
+    """Return the media type of an image or video by its first 12 bytes; None: another kind."""
+    if head.startswith(PNG):
+        return "image/png"
+    if head.startswith(JPEG):
+        return "image/jpeg"
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "image/webp"
+    if head[4:8] == b"ftyp":
+        return "video/mp4"
+    return "video/webm" if head.startswith(b"\x1aE\xdf\xa3") else None
+
+
 def parts_of(file: BinaryIO) -> Iterator[Part]:
     """Yield the parts of a PNG, JPEG or WebP up to its end or to where it is damaged.
 
@@ -48,14 +61,9 @@ def parts_of(file: BinaryIO) -> Iterator[Part]:
         HostileError: there are far too many.
     """
     file.seek(0)
-    head = file.read(12)
-    parts: Iterator[Part] = iter(())
-    if head.startswith(PNG):
-        parts = _walk_png(file)
-    elif head.startswith(JPEG):
-        parts = _walk_jpeg(file)
-    elif head[:4] == b"RIFF" and head[8:] == b"WEBP":
-        parts = _walk_webp(file)
+    readers = {"image/png": _walk_png, "image/jpeg": _walk_jpeg, "image/webp": _walk_webp}
+    reader = readers.get(media_type_of(file.read(12)) or "")
+    parts: Iterator[Part] = iter(()) if reader is None else reader(file)
     for number, part in enumerate(parts):
         if number == _MOST_PARTS:
             raise HostileError(f"it has more than {_MOST_PARTS} parts")

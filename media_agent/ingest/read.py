@@ -5,11 +5,10 @@ of the file holds the last frames, whatever the times in the file say. Where tha
 next try begins four times as far back, and the last one at the start.
 """
 
-import math
 from collections import deque
 from collections.abc import Iterator
 from fractions import Fraction
-from itertools import dropwhile, repeat
+from itertools import dropwhile
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -19,6 +18,7 @@ from media_agent.ingest.reshape import Shaper, Tell
 from media_agent.ingest.source import MOST_DECODED, Medium, Source, open_medium
 from media_agent.ingest.source import open_ordinary as open_ordinary
 from media_agent.video.codec import to_frame_rate
+from media_agent.video.resample import resample
 from media_agent_schemas.media import Size
 
 if TYPE_CHECKING:
@@ -109,8 +109,8 @@ def read_all(
         images = medium.decode()
         if fps is not None:
             _say_rate(medium, to_frame_rate(fps), tell)
-            images = _repeat_at_rate(
-                _add_times(images, medium.rate), medium.rate, to_frame_rate(fps)
+            images = resample(
+                _shown(_add_times(images, medium.rate), medium.rate), to_frame_rate(fps)
             )
         for count, image in enumerate(images):
             if count == limit:
@@ -287,22 +287,12 @@ def _add_times(images: Iterator["VideoFrame"], rate: Fraction) -> Iterator[_Time
         yield _Timed(last, image)
 
 
-def _repeat_at_rate(
-    timed: Iterator[_Timed], own_rate: Fraction, rate: Fraction
-) -> Iterator["VideoFrame"]:
-    """Yield each frame as often as it shows at a rate, until the next one begins; maybe never."""
+def _shown(timed: Iterator[_Timed], rate: Fraction) -> Iterator[tuple["VideoFrame", Fraction]]:
+    """Yield each frame with the time, counted from the first, at which the next one replaces it."""
     first = last = next(timed, None)
     if first is None or last is None:
         return
-    given = 0
     for each in timed:
-        until = _find_tick((each.time - first.time) * rate)
-        yield from repeat(last.image, until - given)
-        given, last = max(given, until), each
-    until = max(1, _find_tick((last.time + 1 / own_rate - first.time) * rate))
-    yield from repeat(last.image, until - given)
-
-
-def _find_tick(place: Fraction) -> int:
-    """Return the first tick at or after a place; a little before it still counts as it."""
-    return math.ceil(place - Fraction(1, 4))
+        yield last.image, each.time - first.time
+        last = each
+    yield last.image, last.time + 1 / rate - first.time

@@ -41,7 +41,7 @@ async def plan_branch(
     capabilities = (await context.open_backend(job.plan)).capabilities(job.plan.model)
     origin, maker = origin_of(store, job, capabilities, options.at)
     check_origin(store, origin, capabilities, context.work_folder)
-    request = branched(store, maker, origin, shots, capabilities, endless=options.endless)
+    request = build_request(store, maker, origin, shots, capabilities, endless=options.endless)
     words = options.allow_unknown_words
     plans = await planner.plans(request, options.policy, allow_unknown_words=words)
     warnings = (*plans[0].warnings, *_left_out(job, origin, options.at))
@@ -99,7 +99,7 @@ def new_shots(
         raise InvalidRequestError(in_words(error, Shot)) from None
 
 
-def branched(
+def build_request(
     store: Ledger,
     job: VideoJob,
     origin: Origin,

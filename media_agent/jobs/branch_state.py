@@ -6,7 +6,7 @@ from pathlib import Path
 from media_agent.errors import MediaAgentError, NotResumableError, UnsupportedRequestError
 from media_agent.ledger.ledger import Ledger
 from media_agent.storage.files import numbered
-from media_agent.storage.work_folder import share
+from media_agent.storage.work_folder import link_chunks
 from media_agent_schemas.capabilities import Capabilities, Origin
 from media_agent_schemas.events import ChunkReady
 from media_agent_schemas.jobs import ResumeToken, VideoJob
@@ -37,7 +37,7 @@ def check_origin(store: Ledger, origin: Origin, capabilities: Capabilities, work
     )
 
 
-def take_share(job: VideoJob, store: Ledger, work: Path) -> None:
+def link_parent(job: VideoJob, store: Ledger, work: Path) -> None:
     """Give a branch all that it shares with another video, whatever becomes of that one.
 
     Raises:
@@ -48,9 +48,9 @@ def take_share(job: VideoJob, store: Ledger, work: Path) -> None:
     if origin is None:
         return
     token = token_of(store, origin)
-    trunk, own, state = work / str(token.key), work / job.id, token.data.get("state")
+    parent, own, state = work / str(token.key), work / job.id, token.data.get("state")
     try:
-        share(trunk, own, origin.chunk, videos=job.plan.request.n)
+        link_chunks(parent, own, origin.chunk, videos=job.plan.request.n)
         if isinstance(state, str) and not (own / "states" / state).exists():
             raise NotResumableError(
                 f"the state of job {origin.job_id} before chunk {origin.chunk} was just discarded",

@@ -32,7 +32,7 @@ class JobContext:
     """Called after each step of a job is kept: plan, intent, submit, ref, observe, collect, ..."""
     max_cost_usd_per_day: float | None = None
 
-    def reached(self, step: str) -> None:
+    def pass_checkpoint(self, step: str) -> None:
         """Call the checkpoint of a step; what breaks there is no word about the work."""
         try:
             self.checkpoint(step)

@@ -16,7 +16,7 @@ from media_agent.ledger.kept_text import text_that_reads_back
 from media_agent.ledger.state import OwnershipLostError
 from media_agent.provenance.deviations import differences
 from media_agent.provenance.record import build_record
-from media_agent.storage.destination import Destination, is_there, reserved
+from media_agent.storage.destination import Destination, is_there, reserve
 from media_agent.storage.files import storage_errors, write_atomically
 from media_agent_schemas.capabilities import Capabilities
 from media_agent_schemas.errors import ErrorInfo
@@ -28,18 +28,20 @@ _LOGGER = logging.getLogger(__name__)
 
 
 @contextlib.contextmanager
-def placed(job_id: str, context: JobContext, *, from_living: bool = False) -> Iterator[Destination]:
+def reserve_destination(
+    job_id: str, context: JobContext, *, from_living: bool = False
+) -> Iterator[Destination]:
     """Reserve where the video of a job goes; a video that this very job put there is no obstacle.
 
     With `from_living` a living process lost the job to this one, and with it the place.
     """
     store = context.store
     terms = store.jobs.terms(job_id)
-    video = store.jobs.placed(job_id)
+    video = store.jobs.find_publishing(job_id)
     overwrite = terms.overwrite or (video is not None and is_there(video))
     videos = max(plan.request.n for plan in terms.plans)
     if terms.out is not None:
-        with reserved(
+        with reserve(
             terms.out, overwrite=overwrite, videos=videos, force=from_living
         ) as destination:
             yield destination
@@ -78,46 +80,46 @@ class Deliverer:
         """
         is_paid = not capabilities.resubmits
         try:
-            end = await self._collected(end)
+            end = await self._collect(end)
         except OwnershipLostError:
             raise
         except Exception as error:  # whatever broke here, what was made is not to be lost by it
             _LOGGER.debug("the video of job %s was not collected", self._job.id, exc_info=True)
             elsewhere = tuple(map(self._to_look_at, filter(_is_elsewhere, end.artifacts)))
             end = end.model_copy(update={"artifacts": elsewhere})
-            end = self._undelivered(end, to_info(error), is_paid=is_paid)
-        self._context.reached("collect")
+            end = self._as_undelivered(end, to_info(error), is_paid=is_paid)
+        self._context.pass_checkpoint("collect")
         try:
             await asyncio.to_thread(self._write_record, end, capabilities, resumed_from)
         except OwnershipLostError:
             raise
         except Exception as error:
             _LOGGER.debug("job %s got no record", self._job.id, exc_info=True)
-            end = self._undelivered(end, to_info(error), is_paid=is_paid)
-        self._context.reached("record")
+            end = self._as_undelivered(end, to_info(error), is_paid=is_paid)
+        self._context.pass_checkpoint("record")
         return end
 
-    async def _collected(self, end: TerminalEvent) -> TerminalEvent:
+    async def _collect(self, end: TerminalEvent) -> TerminalEvent:
         """Return the end with its video in place."""
         is_complete = isinstance(end, JobCompleted)
         videos = [file for file in end.artifacts if _is_video(file)]
         if is_complete and not videos:
             raise BackendResponseError(f"{self._maker} completed without a video")
-        placed: list[Artifact] = []
+        published: list[Artifact] = []
         said: list[str] = []
         for number, video in enumerate(videos[: self._destination.videos], start=1):
-            video, sha256 = await self._fetched(video, number)
-            place = partial(self._place, video, is_complete, number, fetched_sha256=sha256)
-            placed.append(await asyncio.to_thread(place))
-            if is_complete and placed[-1].metadata is not None:
+            video, sha256 = await self._fetch(video, number)
+            place = partial(self._publish, video, is_complete, number, fetched_sha256=sha256)
+            published.append(await asyncio.to_thread(place))
+            if is_complete and published[-1].metadata is not None:
                 asked, planned = self._job.request, self._job.plan.request
-                said += differences(asked, planned, placed[-1].metadata)
-        rest = [file for file in end.artifacts if file not in videos[: len(placed)]]
+                said += differences(asked, planned, published[-1].metadata)
+        rest = [file for file in end.artifacts if file not in videos[: len(published)]]
         others = [self._to_look_at(file) for file in rest]
-        changes = {"artifacts": (*placed, *others), "warnings": (*end.warnings, *said)}
+        changes = {"artifacts": (*published, *others), "warnings": (*end.warnings, *said)}
         return end.model_copy(update=changes)
 
-    def _undelivered(
+    def _as_undelivered(
         self, end: TerminalEvent, trouble: ErrorInfo, *, is_paid: bool
     ) -> TerminalEvent:
         """Return what the end becomes by trouble with its video or record."""
@@ -132,7 +134,7 @@ class Deliverer:
         error = trouble.model_copy(update={"hint": hint})
         return JobOutcomeUnknown.model_validate({**facts, "error": error})
 
-    async def _fetched(self, video: Artifact, number: int) -> tuple[Artifact, str | None]:
+    async def _fetch(self, video: Artifact, number: int) -> tuple[Artifact, str | None]:
         """Return a video that is here, and its digest if it was fetched: then it is whole, too."""
         if video.path is not None or video.uri is None:
             return video, None
@@ -167,7 +169,7 @@ class Deliverer:
         told = self._context.without_keys(video.uri or "")
         return video.model_copy(update={"uri": told or None})
 
-    def _place(
+    def _publish(
         self, video: Artifact, is_complete: bool, number: int, *, fetched_sha256: str | None
     ) -> Artifact:
         from media_agent.ingest.completeness import check_whole
@@ -183,15 +185,15 @@ class Deliverer:
         found = describe(source, video.kind, sha256=fetched_sha256)
         place = self._destination.place_of(is_complete, number)
         facts = {"uri": video.uri, "expires_at": video.expires_at}
-        placed = found.model_copy(update={"path": str(place), **facts})
+        published = found.model_copy(update={"path": str(place), **facts})
         if is_complete and number == 1:
-            self._context.store.jobs.placing(self._job.id, placed)
+            self._context.store.jobs.record_publishing(self._job.id, published)
         try:
-            self._destination.put(source, complete=is_complete, number=number)
+            self._destination.publish(source, complete=is_complete, number=number)
         except StorageError as error:
             hint = f"{error.hint}; " if error.hint else ""
             raise StorageError(error.message, hint=f"{hint}the video is in {video.path}") from error
-        return placed
+        return published
 
     def _write_record(
         self, end: TerminalEvent, capabilities: Capabilities, resumed_from: int | None

@@ -27,8 +27,8 @@ from media_agent.errors import (
 from media_agent.ingest.digests import digests_of
 from media_agent.jobs import stopping
 from media_agent.jobs.context import JobContext
-from media_agent.jobs.deliver import Deliverer, clean_up, placed
-from media_agent.jobs.recovery.hearing import told_by
+from media_agent.jobs.deliver import Deliverer, clean_up, reserve_destination
+from media_agent.jobs.recovery.hearing import observe_work
 from media_agent.jobs.submit import Submitter
 from media_agent.ledger.state import OwnershipLostError, SubmissionState
 from media_agent.storage.destination import Destination
@@ -53,7 +53,7 @@ _LONGEST_CALL = 30.0  # seconds that a backend has to take a command, or the wis
 OnEvent = Callable[[JobEvent], None] | None
 
 
-def tell(on_event: OnEvent, numbered: JobEvent) -> None:
+def notify(on_event: OnEvent, numbered: JobEvent) -> None:
     """Tell whoever wants to hear; what breaks there is no word about the work."""
     if on_event is None:
         return
@@ -78,7 +78,7 @@ class JobRun:
     ) -> None:
         self.job = job
         self.ref: OperationRef | None = None
-        self.heard = -1
+        self.last_sequence = -1
         """The number of the last event that was told."""
         self._context = context
         self._store = context.store
@@ -89,6 +89,7 @@ class JobRun:
         self._resumed_from: int | None = None
         self._stop = asyncio.Lock()
         self._commanding = asyncio.Lock()
+        self._last_command = 0  # the number of the last that was handed over
 
     async def run(self, *, force: bool = False) -> VideoJob:
         """Go the whole way, or what is left of it, and return the job as it ended.
@@ -98,26 +99,26 @@ class JobRun:
 
         Raises:
             JobError: another process works on it.
-            JobMovedError: another process took it over meanwhile.
+            OwnershipLostError: another process took it over meanwhile.
             MediaAgentError: its backend or its place cannot be used, or the ledger cannot be
                 written, so that the end could not be kept.
         """
-        with self._store.owners.hold(self.job.id, force=force) as is_taken:
+        with self._store.owners.claim(self.job.id, force=force) as is_taken:
             job = self._store.jobs.get(self.job.id)
             if job.status.is_terminal and job != self.job:
                 return job
             self.job = job
             self.backend = await self._context.open_backend(job.plan)
-            with placed(job.id, self._context, from_living=is_taken) as destination:
-                self._context.reached("plan")
-                async with self._looking():
+            with reserve_destination(job.id, self._context, from_living=is_taken) as destination:
+                self._context.pass_checkpoint("plan")
+                async with self._watch_wishes():
                     end = await self._work()
                 self._has_ended = True
-                self._context.reached("observe")
-                end = await self._concluded(end, destination)
-                self._context.reached("finish")
+                self._context.pass_checkpoint("observe")
+                end = await self._conclude(end, destination)
+                self._context.pass_checkpoint("finish")
             if isinstance(end, JobCompleted):
-                clean_up(self.job, self._limits(), self._context)
+                clean_up(self.job, self._capabilities(), self._context)
             return self._store.jobs.get(self.job.id)
 
     async def stop(self) -> None:
@@ -126,13 +127,13 @@ class JobRun:
         A backend that cannot be told is told again later; why is a warning of the job.
 
         Raises:
-            JobMovedError: another process took the job over; nothing is stopped.
+            OwnershipLostError: another process took the job over; nothing is stopped.
         """
         self._is_stopping = True
         await self._stop_if_asked()
 
     async def take_commands(self) -> None:
-        """Hand the commands that were left for the job to its backend.
+        """Hand the commands for the job to its backend, each once in this run.
 
         What the backend refuses, or breaks at, becomes a warning of the job: who said it may be
         gone.
@@ -140,9 +141,10 @@ class JobRun:
         if self.ref is None:
             return
         async with self._commanding:
-            for command in self._store.commands.take(self.job.id):
+            for number, command in self._store.commands.read(self.job.id, self._last_command):
+                self._last_command = number
                 try:
-                    await _answered(self.backend.control(self.ref, command))
+                    await _await_answer(self.backend.control(self.ref, command, number=number))
                 except MediaAgentError as error:
                     self._warn(f"{command.type} was refused: {error.message}")
                 except Exception as error:  # a plugin's own, kept as data
@@ -150,7 +152,7 @@ class JobRun:
                     self._warn(f"{command.type} broke: {type(error).__name__}: {error}")
 
     @contextlib.asynccontextmanager
-    async def _looking(self) -> AsyncGenerator[None, None]:
+    async def _watch_wishes(self) -> AsyncGenerator[None, None]:
         """Look for commands and the wish to stop, also of others, while the context lasts."""
 
         async def look() -> None:
@@ -179,7 +181,7 @@ class JobRun:
         """Return whether the job is to stop; a ledger that cannot be read now does not say so.
 
         Raises:
-            JobMovedError: another process owns the job.
+            OwnershipLostError: another process owns the job.
         """
         with contextlib.suppress(MediaAgentError):
             if self._store.owners.is_cancel_requested(self.job.id):
@@ -187,14 +189,14 @@ class JobRun:
         return self._is_stopping
 
     async def _stop_if_asked(self) -> None:
-        """Stop the backend, once; until it has heard it, each call tries again."""
+        """Stop the backend, once; until it has last_sequence it, each call tries again."""
         async with self._stop:
             if self._is_stopped or self._has_ended or self.ref is None:
                 return
             if not self._is_asked_to_stop():
                 return
             try:
-                await _answered(self.backend.cancel(self.ref))
+                await _await_answer(self.backend.cancel(self.ref))
             except Exception as error:  # noqa: BLE001  # a plugin's own; the wish outlives it
                 self._warn(f"{self.backend.name} could not be stopped: {error}")
             else:
@@ -203,16 +205,16 @@ class JobRun:
     async def _work(self) -> TerminalEvent:
         """Submit and observe; trouble becomes the terminal event that says it."""
         terms = self._store.jobs.terms(self.job.id)
-        submitting = Submitter(
+        submitter = Submitter(
             self.job, terms, self._context, tell=self._keep, is_unwanted=self._is_asked_to_stop
         )
         try:
             try:
-                return await self._observe(*await self._accepted(submitting))
+                return await self._observe(*await self._submit(submitter))
             except OperationNotFoundError:
-                if not self._limits().resubmits:
+                if not self._capabilities().resubmits:
                     raise
-                return await self._observe(*await self._accepted(submitting))  # it costs nothing
+                return await self._observe(*await self._submit(submitter))  # it costs nothing
         except OwnershipLostError:
             await self._leave()
             raise
@@ -220,7 +222,7 @@ class JobRun:
             return JobCancelled(model=self.job.plan.model)
         except SubmitUncertainError as error:
             info = to_info(error)
-            return JobOutcomeUnknown(error=info) if info.hint else self._unknown(info)
+            return JobOutcomeUnknown(error=info) if info.hint else self._as_unknown(info)
         except MediaAgentError as error:
             return await self._after_trouble(error)
         except Exception as error:  # a plugin's own, kept as data
@@ -228,8 +230,9 @@ class JobRun:
             said = f"{self.backend.name} broke: {type(error).__name__}: {error}"
             return await self._after_trouble(BackendResponseError(said))
 
-    async def _accepted(self, submitting: Submitter) -> tuple[VideoBackend, OperationRef]:
-        self.backend, self.ref, token = await submitting.accepted()
+    async def _submit(self, submitter: Submitter) -> tuple[VideoBackend, OperationRef]:
+        self.backend, self.ref, token = await submitter.submit()
+        self._last_command = 0
         self.job = self._store.jobs.get(self.job.id)  # a fallback changes the plan
         self._resumed_from = None if token is None else token.next_chunk
         self._reopen()
@@ -248,14 +251,14 @@ class JobRun:
         failures = 0
         while True:
             try:
-                async with aclosing(told_by(backend, ref)) as events:
+                async with aclosing(observe_work(backend, ref)) as events:
                     async for event in events:
                         if isinstance(event, JobOutcomeUnknown):
-                            return self._unknown(event.error, end=event)
+                            return self._as_unknown(event.error, end=event)
                         if isinstance(event, TerminalEvent):
                             return event
-                        if isinstance(event, JobStarted) and self._limits().resubmits:
-                            await self._look_at_inputs()
+                        if isinstance(event, JobStarted) and self._capabilities().resubmits:
+                            await self._record_inputs()
                         if self._keep(event):  # what is only repeated is no sign of life
                             failures = 0
                 raise BackendResponseError(f"{backend.name} ended without a result")
@@ -268,10 +271,10 @@ class JobRun:
     async def _after_trouble(self, error: MediaAgentError) -> TerminalEvent:
         """Return the end after an error: failed, or unknown if paid work may still go on."""
         info = to_info(error)
-        if self._limits().resubmits or not self._may_be_accepted():
+        if self._capabilities().resubmits or not self._may_be_accepted():
             await self._let_go()
             return JobFailed(error=info)
-        return self._unknown(info, is_gone=isinstance(error, OperationNotFoundError))
+        return self._as_unknown(info, is_gone=isinstance(error, OperationNotFoundError))
 
     def _may_be_accepted(self) -> bool:
         """Return whether somebody may work on it; a refusal is the only word against that."""
@@ -280,14 +283,14 @@ class JobRun:
         last = self._store.submissions.last(self.job.id)
         return last is not None and last.state is not SubmissionState.REFUSED
 
-    async def _look_at_inputs(self) -> None:
+    async def _record_inputs(self) -> None:
         """Keep what the files are that a local model reads now; the job may have waited long."""
         with contextlib.suppress(MediaAgentError):  # gone: the model says so, if it reads it
             found = await asyncio.to_thread(digests_of, self.job.plan.request.inputs)
             if found:
                 self._store.jobs.note_inputs(self.job.id, found)
 
-    def _unknown(
+    def _as_unknown(
         self, info: ErrorInfo, *, is_gone: bool = False, end: JobOutcomeUnknown | None = None
     ) -> JobOutcomeUnknown:
         """Return the end that leaves the rest to a later run, with how to begin it."""
@@ -302,10 +305,10 @@ class JobRun:
         end = JobOutcomeUnknown(error=error) if end is None else end
         return end.model_copy(update={"error": error})
 
-    async def _concluded(self, end: TerminalEvent, destination: Destination) -> TerminalEvent:
+    async def _conclude(self, end: TerminalEvent, destination: Destination) -> TerminalEvent:
         """Finish and keep how it ended; where that cannot be, what there was to say is not lost."""
         try:
-            end = await self._finished(end, destination)
+            end = await self._finish(end, destination)
             self._keep(end)
         except StorageError as error:
             said = getattr(end, "error", None)
@@ -322,25 +325,25 @@ class JobRun:
 
     def _tell(self, numbered: JobEvent | None) -> None:
         if numbered is not None:
-            self.heard = numbered.sequence
-            tell(self._on_event, numbered)
+            self.last_sequence = numbered.sequence
+            notify(self._on_event, numbered)
 
     async def _let_go(self) -> None:
         """Stop the backend, without making more trouble of it; parts go on as jobs of their own."""
         if self.ref is not None and not self.job.plan.segments:
             with contextlib.suppress(Exception):  # a plugin's own
-                await _answered(self.backend.cancel(self.ref))
+                await _await_answer(self.backend.cancel(self.ref))
 
     async def _leave(self) -> None:
         """Let whoever took the job over work on it alone; what is paid belongs to both."""
-        if self._limits().resubmits:
+        if self._capabilities().resubmits:
             await self._let_go()
 
-    async def _finished(self, end: TerminalEvent, destination: Destination) -> TerminalEvent:
+    async def _finish(self, end: TerminalEvent, destination: Destination) -> TerminalEvent:
         """Deliver the video, write the record, settle the cost.
 
         Raises:
-            JobMovedError: another process took the job over, and does this.
+            OwnershipLostError: another process took the job over, and does this.
         """
         self._store.owners.check(self.job.id)
         delivering = Deliverer(
@@ -353,7 +356,7 @@ class JobRun:
         last = self._store.submissions.last(self.job.id)
         if last is not None and end.cost is not None:
             self._store.submissions.bill(last, end.cost)
-        end = await delivering.deliver(end, self._limits(), self._resumed_from)
+        end = await delivering.deliver(end, self._capabilities(), self._resumed_from)
         if not isinstance(end, JobFailed):
             return end
         goes_on = f"media-agent jobs resume {self.job.id}"
@@ -365,11 +368,11 @@ class JobRun:
             return end
         return end.model_copy(update={"error": _with_way_out(end.error, goes_on)})
 
-    def _limits(self) -> Capabilities:
+    def _capabilities(self) -> Capabilities:
         return self.backend.capabilities(self.job.plan.model)
 
 
-async def _answered(call: Awaitable[None]) -> None:
+async def _await_answer(call: Awaitable[None]) -> None:
     """Wait for what a backend does soon, or else never does.
 
     Raises:

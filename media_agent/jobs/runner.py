@@ -9,10 +9,10 @@ from dataclasses import replace
 from media_agent.errors import JobError, MediaAgentError, to_info
 from media_agent.ingest.digests import digests_of
 from media_agent.jobs import stopping
-from media_agent.jobs.branch_state import take_share
+from media_agent.jobs.branch_state import link_parent
 from media_agent.jobs.context import JobContext
-from media_agent.jobs.deliver import placed
-from media_agent.jobs.run import JobRun, OnEvent, tell
+from media_agent.jobs.deliver import reserve_destination
+from media_agent.jobs.run import JobRun, OnEvent, notify
 from media_agent.ledger.state import JobOptions, OwnershipLostError
 from media_agent_schemas.events import JobCancelled, JobFailed, TerminalEvent
 from media_agent_schemas.jobs import JobStatus, VideoJob
@@ -53,33 +53,33 @@ class JobRunner:
         kept = self._store.jobs.create(job, terms)
         if kept is job:
             try:
-                with placed(job_id, self._context):
-                    take_share(job, self._store, self._context.work_folder)
+                with reserve_destination(job_id, self._context):
+                    link_parent(job, self._store, self._context.work_folder)
             except MediaAgentError:
                 self._store.jobs.discard(job_id)
                 raise
         return kept, kept is job
 
-    def begin(self, job: VideoJob) -> None:
+    def start(self, job: VideoJob) -> None:
         """Work on a job from now on, though nobody waits for it."""
         task = asyncio.create_task(self._run(job))
         self._tasks[job.id] = task
         task.add_done_callback(lambda _: self._tasks.pop(job.id, None))
 
-    def go_on(self, job: VideoJob) -> None:
+    def adopt(self, job: VideoJob) -> None:
         """Work on a job of before, unless it is over or a living process works on it."""
         if not job.status.is_terminal and self._is_free(job.id):
-            self.begin(job)
+            self.start(job)
 
-    async def made(self, job: VideoJob, on_event: OnEvent, *, lets_go: bool = False) -> VideoJob:
-        """Work on a new job as `ended` does; where it could not begin, it failed."""
+    async def run_new(self, job: VideoJob, on_event: OnEvent, *, lets_go: bool = False) -> VideoJob:
+        """Work on a new job as `run` does; where it could not begin, it failed."""
         try:
-            return await self.ended(job, on_event, lets_go=lets_go)
+            return await self.run(job, on_event, lets_go=lets_go)
         except MediaAgentError as error:
             self._fail_unsent(job.id, error)
             raise
 
-    async def ended(
+    async def run(
         self,
         job: VideoJob,
         on_event: OnEvent,
@@ -101,32 +101,32 @@ class JobRunner:
                 with contextlib.suppress(OwnershipLostError):
                     return await asyncio.shield(task)
             except asyncio.CancelledError:
-                await _ended_early(run, task, stops=not lets_go)
+                await _end_early(run, task, stops=not lets_go)
                 raise
-        return await self.watched(job.id, on_event, seen=run.heard, lets_go=lets_go)
+        return await self.attach(job.id, on_event, seen=run.last_sequence, lets_go=lets_go)
 
-    async def watched(
+    async def attach(
         self, job_id: str, on_event: OnEvent, *, seen: int = -1, lets_go: bool = False
     ) -> VideoJob:
         """Watch a job to its end, from the event after `seen`; go on should its process die."""
         while True:
             for numbered in self._store.events.read(job_id, seen):
                 seen = numbered.sequence
-                tell(on_event, numbered)
+                notify(on_event, numbered)
             job = self._store.jobs.get(job_id)
             if job.status.is_terminal:
                 return job
             if self._is_free(job_id):
                 with contextlib.suppress(JobError):  # somebody else was quicker
-                    return await self.resumed(job_id, on_event, lets_go=lets_go)
+                    return await self.resume(job_id, on_event, lets_go=lets_go)
             await self._context.sleep(stopping.LOOK_SECONDS)
 
-    async def resumed(
+    async def resume(
         self, job_id: str, on_event: OnEvent, *, take_over: bool = False, lets_go: bool = False
     ) -> VideoJob:
         """Go on with a job as `VideoClient.resume` says, and return it as it ended."""
         job = self._store.jobs.get(job_id)
-        if job.status.is_terminal and not await self._can_go_on(job):
+        if job.status.is_terminal and not await self._can_resume(job):
             return job
         if job.status.is_terminal and job_id in self._tasks:
             await asyncio.wait([self._tasks[job_id]])  # it has kept its end and is just leaving
@@ -135,7 +135,7 @@ class JobRunner:
                 f"another process is working on job {job_id}",
                 hint="wait for it, cancel it, or take it over if that process is hung",
             )
-        return await self.ended(job, on_event, force=take_over, lets_go=lets_go)
+        return await self.run(job, on_event, force=take_over, lets_go=lets_go)
 
     async def stop(self, job_id: str) -> None:
         """Ask whoever works on a job to stop it; one that nobody works on is stopped here."""
@@ -146,7 +146,7 @@ class JobRunner:
         if job.status.is_terminal or self._store.owners.request_cancel(job_id):
             return
         if not self._end_unsent(job_id, JobCancelled(model=job.plan.model)):
-            await self.ended(job, None, stops=True)
+            await self.run(job, None, stops=True)
 
     async def take_commands(self, job_id: str) -> None:
         """Let a job that is worked on here take its commands at once."""
@@ -161,7 +161,7 @@ class JobRunner:
             task.cancel()
         await asyncio.gather(*tasks.values(), return_exceptions=True)
         for job_id in tasks:
-            with contextlib.suppress(JobError), self._store.owners.hold(job_id):
+            with contextlib.suppress(JobError), self._store.owners.claim(job_id):
                 pass  # a task that had not begun has not given its job free yet
 
     def is_at_work(self, job_id: str) -> bool:
@@ -205,13 +205,13 @@ class JobRunner:
         Raises:
             JobError: a living process works on it.
         """
-        with self._store.owners.hold(job_id):
+        with self._store.owners.claim(job_id):
             if self._store.submissions.of(job_id):
                 return False
             self._store.events.append(job_id, end, self._context.now())
         return True
 
-    async def _can_go_on(self, job: VideoJob) -> bool:
+    async def _can_resume(self, job: VideoJob) -> bool:
         """Return whether a job that has ended can be taken up again."""
         match job.status:
             case JobStatus.OUTCOME_UNKNOWN:
@@ -226,7 +226,7 @@ class JobRunner:
         return False
 
 
-async def _ended_early(run: JobRun, task: "asyncio.Task[VideoJob]", *, stops: bool) -> None:
+async def _end_early(run: JobRun, task: "asyncio.Task[VideoJob]", *, stops: bool) -> None:
     """Stop a run and wait for its end; what cannot be stopped here, or waited for, is let go of."""
     try:
         if stops and not task.done():

@@ -61,7 +61,7 @@ class SegmentJobs:
         self.count += 1
         return max(0, new)
 
-    def handed_on(self, segment: Segment) -> MediaInput:
+    def next_input(self, segment: Segment) -> MediaInput:
         """Return what the next segment begins from."""
         if segment.continues_from == "video":
             place = _address(self.last) or {"path": str(self.videos[-1])}
@@ -118,33 +118,37 @@ class SegmentMaker:
         One that failed or was cancelled is made again, as a job of its own, when the video ended
         with it and was resumed since.
         """
-        named = self._named(job_id)
+        named = self._find_named(job_id)
         tried = self._segments_of(part_of, named)
         if tried:
             ended_at = None if part_of is None else self._ended_at(part_of)
             is_new = ended_at is None or tried[-1].updated_at > ended_at
             if is_new or tried[-1].status not in (JobStatus.FAILED, JobStatus.CANCELLED):
-                return await self._gone_on(tried[-1].id, on_event)
+                return await self._resume(tried[-1].id, on_event)
         name = _attempt(job_id, len(named))
         segment, _ = await self._running.keep(
             name, plan.request, JobOptions((plan,), part_of=part_of, label=self._label(part_of))
         )
         if job_id in self._stopped:
             self._store.owners.request_cancel(name)
-        return await self._running.made(segment, on_event, lets_go=True)
+        return await self._running.run_new(segment, on_event, lets_go=True)
 
     async def stop(self, job_id: str, *, part_of: str | None = None) -> None:
         """Stop a segment that is being made, or is about to be."""
         self._stopped.add(job_id)
-        for segment in self._segments_of(part_of, self._named(job_id))[-1:]:
+        for segment in self._segments_of(part_of, self._find_named(job_id))[-1:]:
             await self._running.stop(segment.id)
 
-    async def _gone_on(self, job_id: str, on_event: Callable[[JobEvent], None]) -> VideoJob:
-        with contextlib.suppress(JobError):  # somebody works on it
-            return await self._running.resumed(job_id, on_event, lets_go=True)
-        return await self._running.watched(job_id, on_event, lets_go=True)
+    def is_begun(self, job_id: str, *, part_of: str) -> bool:
+        """Return whether a segment was begun, in this process or before."""
+        return bool(self._segments_of(part_of, self._find_named(job_id)))
 
-    def _named(self, job_id: str) -> tuple[VideoJob, ...]:
+    async def _resume(self, job_id: str, on_event: Callable[[JobEvent], None]) -> VideoJob:
+        with contextlib.suppress(JobError):  # somebody works on it
+            return await self._running.resume(job_id, on_event, lets_go=True)
+        return await self._running.attach(job_id, on_event, lets_go=True)
+
+    def _find_named(self, job_id: str) -> tuple[VideoJob, ...]:
         """Return the jobs named like a segment, oldest first; callers may choose such names."""
         named: tuple[VideoJob, ...] = ()
         with contextlib.suppress(JobNotFoundError):

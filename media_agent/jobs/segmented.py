@@ -49,8 +49,8 @@ from media_agent_schemas.request import VideoRequest
 
 
 @dataclass(eq=False, slots=True)
-class _Wishes:
-    """What was asked of a chain while it was under way."""
+class _RunState:
+    """Which segment is under way, and what was asked meanwhile."""
 
     segment: str | None = None
     is_finishing: bool = False
@@ -67,7 +67,7 @@ class SegmentedBackend:
         self._inner = inner
         self._maker = maker
         self._work_folder = work_folder
-        self._wishes: dict[str, _Wishes] = {}
+        self._states: dict[str, _RunState] = {}
 
     @property
     def name(self) -> str:
@@ -88,7 +88,7 @@ class SegmentedBackend:
         self, request: VideoRequest, *, key: str, resume: ResumeToken | None = None
     ) -> OperationRef:
         """Say yes; nothing is paid here, only by the segments, and they begin when observed."""
-        self._wishes[key] = _Wishes()
+        self._states[key] = _RunState()
         data = {"segments": self._plan.submissions}
         model = self._plan.model
         return OperationRef(backend=self.name, model=model, operation_id=key, data=data)
@@ -101,18 +101,20 @@ class SegmentedBackend:
 
     async def observe(self, ref: OperationRef) -> AsyncGenerator[BackendEvent, None]:
         """Make the segments and yield what happens; observed again, it goes on where it was."""
-        wishes = self._find(ref)
+        state = self._find(ref)
         made = SegmentJobs(self._work_folder / ref.operation_id)
         yield JobStarted(message=f"{self._plan.submissions} segments")
         try:
-            async with aclosing(self._make(ref.operation_id, wishes, made)) as events:
+            async with aclosing(self._make(ref.operation_id, state, made)) as events:
                 async for event in events:
                     yield event
         except MediaAgentError as error:
             yield JobFailed(error=to_info(error), **dict(await self._delivery(made)))
 
-    async def control(self, ref: OperationRef, command: ChangePrompt | Finish) -> None:
-        """Finish after the segment under way.
+    async def control(
+        self, ref: OperationRef, command: ChangePrompt | Finish, *, number: int
+    ) -> None:
+        """Finish after the segment under way; those begun before a resume are under way too.
 
         Raises:
             UnsupportedRequestError: any other command.
@@ -123,46 +125,47 @@ class SegmentedBackend:
 
     async def cancel(self, ref: OperationRef) -> None:
         """Stop the segment under way, and make no further one."""
-        wishes = self._find(ref)
-        wishes.is_cancelled = True
-        if wishes.segment is not None:
+        state = self._find(ref)
+        state.is_cancelled = True
+        if state.segment is not None:
             with contextlib.suppress(MediaAgentError):
-                await self._maker.stop(wishes.segment, part_of=ref.operation_id)
+                await self._maker.stop(state.segment, part_of=ref.operation_id)
 
     async def aclose(self) -> None:
         """Do nothing: those who make the segments are closed by their owner."""
 
-    def _find(self, ref: OperationRef) -> _Wishes:
-        if ref.operation_id not in self._wishes:
+    def _find(self, ref: OperationRef) -> _RunState:
+        if ref.operation_id not in self._states:
             raise OperationNotFoundError(f"no video in segments {ref.operation_id!r} is known here")
-        return self._wishes[ref.operation_id]
+        return self._states[ref.operation_id]
 
     async def _make(
-        self, key: str, wishes: _Wishes, made: SegmentJobs
+        self, key: str, state: _RunState, made: SegmentJobs
     ) -> AsyncGenerator[BackendEvent, None]:
         for index, segment in enumerate(self._segments()):
-            if wishes.is_cancelled:
+            if state.is_cancelled:
                 yield JobCancelled(**dict(await self._delivery(made)))
                 return
-            if wishes.is_finishing and index > 0:
+            job_id = f"{key}.segment-{index + 1:04d}"
+            if state.is_finishing and index and not self._maker.is_begun(job_id, part_of=key):
                 break
             plan = await self._plan_of(segment, index, made)
             news: asyncio.Queue[JobProgressed | None] = asyncio.Queue()
-            job_id = wishes.segment = f"{key}.segment-{index + 1:04d}"
-            making = asyncio.create_task(self._made(job_id, plan, index, news, part_of=key))
+            state.segment = job_id
+            making = asyncio.create_task(self._make_segment(job_id, plan, index, news, part_of=key))
             async with _stopped_at_exit(making):
                 while (progress := await news.get()) is not None:
                     yield progress
                 job = await making
-            wishes.segment = None
+            state.segment = None
             if job.status is not JobStatus.COMPLETED:
-                yield await self._unfinished(job, index, made)
+                yield await self._end_unfinished(job, index, made)
                 return
             yield ChunkReady(index=index, frames=made.add(job, segment))
         yield JobProgressed(phase="join", fraction=1.0)
         yield JobCompleted(**dict(await self._delivery(made, complete=True)))
 
-    async def _made(
+    async def _make_segment(
         self,
         job_id: str,
         plan: Plan,
@@ -201,7 +204,7 @@ class SegmentedBackend:
         request = segment.request
         inputs = request.inputs
         if segment.continues_from != "nothing":
-            inputs = (*inputs, await asyncio.to_thread(made.handed_on, segment))
+            inputs = (*inputs, await asyncio.to_thread(made.next_input, segment))
         labels = {"segment": str(index + 1), **request.labels}
         return Plan(
             backend=self._plan.backend,
@@ -211,7 +214,7 @@ class SegmentedBackend:
             estimate=segment.estimate,
         )
 
-    async def _unfinished(self, job: VideoJob, index: int, made: SegmentJobs) -> TerminalEvent:
+    async def _end_unfinished(self, job: VideoJob, index: int, made: SegmentJobs) -> TerminalEvent:
         """Return the end of a chain whose segment did not complete; what was made is kept."""
         facts = dict(await self._delivery(made))
         if job.status is JobStatus.CANCELLED:

@@ -22,7 +22,7 @@ from media_agent.jobs import stopping
 from media_agent.jobs.branch_state import token_of
 from media_agent.jobs.context import JobContext
 from media_agent.jobs.recovery.lost_replies import LostReplies
-from media_agent.jobs.recovery.receipts import NotKeptError, keep_ref, written
+from media_agent.jobs.recovery.receipts import NotKeptError, keep_ref, write_patiently
 from media_agent.ledger.state import JobOptions, OwnershipLostError, Submission, SubmissionState
 from media_agent_schemas.capabilities import Capabilities, Plan
 from media_agent_schemas.events import BackendEvent
@@ -53,7 +53,7 @@ class Submitter:
         self._store = context.store
         self._lost = LostReplies(job.id, terms.plans, context)
 
-    async def accepted(self) -> tuple[VideoBackend, OperationRef, ResumeToken | None]:
+    async def submit(self) -> tuple[VideoBackend, OperationRef, ResumeToken | None]:
         """Return who works on the job, where, and from which token it went on.
 
         Raises:
@@ -64,44 +64,45 @@ class Submitter:
         """
         last = self._store.submissions.last(self.job.id)
         if last is None:
-            return await self._first_to_accept(0)
+            return await self._offer_in_turn(0)
         if last.state is SubmissionState.REFUSED:
-            return await self._first_to_accept(self._next(last))
+            return await self._offer_in_turn(self._next(last))
         backend = await self._context.open_backend(self._plans[last.number])
-        capabilities = _limits(backend, self._plans[last.number])
+        capabilities = _capabilities(backend, self._plans[last.number])
         if capabilities.resubmits:
             self._check_wanted()
             token = self._token(self._plans[last.number])
-            again = self._store.submissions.intend_again(last)
-            answer = await self._submit(backend, again, token, capabilities)
+            again = self._store.submissions.record_retry(last)
+            answer = await self._offer(backend, again, token, capabilities)
             if isinstance(answer, OperationRef):
                 return backend, answer, token
             raise answer
         if last.ref is not None:
             return backend, last.ref, None
-        return backend, await self._found(backend, last), None
+        return backend, await self._find(backend, last), None
 
-    async def _first_to_accept(
+    async def _offer_in_turn(
         self, number: int
     ) -> tuple[VideoBackend, OperationRef, ResumeToken | None]:
         """Offer the plans in order; only a refusal before acceptance leads to the next."""
         while True:
             backend = await self._context.open_backend(self._plans[number])
             self._check_wanted()
-            capabilities = _limits(backend, self._plans[number])  # first: it may break
+            capabilities = _capabilities(backend, self._plans[number])  # first: it may break
             token = self._token(self._plans[number])
-            intent = self._store.submissions.intend(
+            intent = self._store.submissions.record_intent(
                 self.job.id,
                 number,
                 self._context.now(),
                 per_day=self._context.max_cost_usd_per_day,
             )
-            self._context.reached("intent")
-            answer = await self._submit(backend, intent, token, capabilities)
+            self._context.pass_checkpoint("intent")
+            answer = await self._offer(backend, intent, token, capabilities)
             if isinstance(answer, OperationRef):
                 return backend, answer, None
-            await written(
-                partial(self._store.submissions.refuse, intent, to_info(answer)), self._context
+            await write_patiently(
+                partial(self._store.submissions.mark_refused, intent, to_info(answer)),
+                self._context,
             )
             number = self._next(intent, answer)
 
@@ -115,7 +116,7 @@ class Submitter:
         token = self._store.events.resume_token(self.job.id)
         return token_of(self._store, plan.origin) if token is None and plan.origin else token
 
-    async def _submit(
+    async def _offer(
         self,
         backend: VideoBackend,
         intent: Submission,
@@ -124,7 +125,7 @@ class Submitter:
     ) -> OperationRef | MediaAgentError:
         """Return where the work is, or the word that nothing was accepted."""
         with follow_submission() as sent:
-            sending = asyncio.create_task(self._sent(backend, intent, token, sent))
+            sending = asyncio.create_task(self._send(backend, intent, token, sent))
         try:
             return await self._to_its_end(sending, sent)
         except (asyncio.CancelledError, OwnershipLostError):
@@ -140,10 +141,10 @@ class Submitter:
                 return refusal
             _LOGGER.debug("the reply of %s was lost", backend.name, exc_info=True)
             with contextlib.suppress(MediaAgentError):  # an intent is looked for as well
-                self._store.submissions.lose(intent)
-            return await self._found(backend, intent, error)
+                self._store.submissions.mark_unknown(intent)
+            return await self._find(backend, intent, error)
 
-    async def _sent(
+    async def _send(
         self, backend: VideoBackend, intent: Submission, token: ResumeToken | None, sent: Sending
     ) -> OperationRef:
         request = self._plans[intent.number].request
@@ -195,14 +196,15 @@ class Submitter:
         refusal = as_refusal(error, backend.name, sent)
         if refusal is not None:
             with contextlib.suppress(Exception):  # then the intent stands, and is looked for
-                await written(
-                    partial(self._store.submissions.refuse, intent, to_info(refusal)), self._context
+                await write_patiently(
+                    partial(self._store.submissions.mark_refused, intent, to_info(refusal)),
+                    self._context,
                 )
 
-    async def _found(
+    async def _find(
         self, backend: VideoBackend, submission: Submission, lost: Exception | None = None
     ) -> OperationRef:
-        return await self._lost.found(
+        return await self._lost.search(
             backend, submission, lost, tell=self._tell, is_stopped=self._is_unwanted
         )
 
@@ -220,5 +222,5 @@ class Submitter:
         return number
 
 
-def _limits(backend: VideoBackend, plan: Plan) -> Capabilities:
+def _capabilities(backend: VideoBackend, plan: Plan) -> Capabilities:
     return backend.capabilities(plan.model)

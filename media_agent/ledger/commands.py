@@ -1,6 +1,4 @@
-"""The commands left for running jobs: any process leaves them, the owner of the job takes them."""
-
-from collections.abc import Iterator
+"""The commands for running jobs: any process adds them, the owner of the job reads them."""
 
 from pydantic import TypeAdapter
 
@@ -21,7 +19,7 @@ class Commands:
         self._owners = owners
 
     def add(self, job_id: str, command: Command) -> None:
-        """Leave a command for whoever works on the job, now or later.
+        """Keep a command for whoever works on the job, now or later.
 
         Raises:
             JobNotFoundError: there is no such job.
@@ -33,22 +31,17 @@ class Commands:
                 raise JobError(f"job {job_id} takes no {command.type}: it is {status}")
             insert(transaction, "commands", job_id=job_id, command=command)
 
-    def take(self, job_id: str) -> Iterator[Command]:
-        """Yield the commands left for a job of ours, oldest first.
+    def read(self, job_id: str, after: int = 0) -> list[tuple[int, Command]]:
+        """Return the commands for a job of ours numbered above `after`, oldest first.
 
-        Each is kept until the next is asked for: one that a kill kept from being done comes again.
+        They stay here as long as the job does: whoever resumes it needs all of them again.
 
         Raises:
-            JobMovedError: another process owns the job.
+            OwnershipLostError: another process owns the job.
         """
-        oldest = "SELECT id, command FROM commands WHERE job_id = :job ORDER BY id LIMIT 1"
-        while True:
-            with self._database.reading() as transaction:
-                left = transaction.row(oldest, job=job_id)
-                if left is None:
-                    return
+        query = "SELECT id, command FROM commands WHERE job_id = :job AND id > :after ORDER BY id"
+        with self._database.reading() as transaction:
+            rows = transaction.rows(query, job=job_id, after=after)
+            if rows:
                 self._owners.own_row(transaction, job_id)
-            yield _COMMAND.validate_json(left["command"])
-            with self._database.writing() as transaction:
-                self._owners.own_row(transaction, job_id)
-                transaction.change("DELETE FROM commands WHERE id = :id", id=left["id"])
+        return [(row["id"], _COMMAND.validate_json(row["command"])) for row in rows]

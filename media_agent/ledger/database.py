@@ -131,7 +131,7 @@ class Database:
 
     @contextlib.contextmanager
     def _transaction(self, *begin: str) -> Iterator[Transaction]:
-        with self._translated():
+        with self._translate_errors():
             connection = self._connection()
             try:
                 for statement in begin:
@@ -234,7 +234,7 @@ class Database:
             )
 
     @contextlib.contextmanager
-    def _translated(self) -> Iterator[None]:
+    def _translate_errors(self) -> Iterator[None]:
         try:
             yield
         except sqlite3.Error as error:

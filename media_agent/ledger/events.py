@@ -13,7 +13,7 @@ from media_agent.ledger.rows import (
     change_job,
     insert,
     replace_artifacts,
-    standing_of,
+    state_of,
     unreadable,
 )
 from media_agent.ledger.state import changes_by, is_repetition
@@ -45,7 +45,7 @@ class Events:
         again is left out; half a character in any event becomes a mark.
 
         Raises:
-            JobMovedError: another process owns the job.
+            OwnershipLostError: another process owns the job.
             StorageError: the event could not be read again.
         """
         durably = not isinstance(event, JobProgressed)
@@ -56,11 +56,11 @@ class Events:
                 raise
             return None
         with self._database.writing(durably=durably) as transaction:
-            standing = standing_of(self._owners.own_row(transaction, job_id))
-            if is_repetition(standing, event):
+            state = state_of(self._owners.own_row(transaction, job_id))
+            if is_repetition(state, event):
                 return None
             numbered = _write(transaction, job_id, event, time)
-            changes = {**changes_by(standing, event), "updated_at": time}
+            changes = {**changes_by(state, event), "updated_at": time}
             if isinstance(event, ChunkReady):
                 changes["resume"] = event.resume
             if isinstance(event, TerminalEvent):

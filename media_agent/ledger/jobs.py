@@ -9,7 +9,7 @@ from media_agent.ledger.costs import cost_of
 from media_agent.ledger.database import Database, DuplicateError, Row, Transaction
 from media_agent.ledger.owners import SELECT_JOBS, Owners
 from media_agent.ledger.rows import (
-    PLACING,
+    PUBLISHING,
     change_job,
     changeable_of,
     insert,
@@ -140,24 +140,24 @@ class Jobs:
         _check_id(job_id)
         return self._database.path.parent / "jobs" / job_id
 
-    def placing(self, job_id: str, artifact: Artifact) -> None:
+    def record_publishing(self, job_id: str, artifact: Artifact) -> None:
         """Keep that this file, by its digest, is about to be put in its place."""
         with self._database.writing() as transaction:
             self._owners.own_row(transaction, job_id)
-            replace_artifacts(transaction, job_id, (artifact,), PLACING)
+            replace_artifacts(transaction, job_id, (artifact,), PUBLISHING)
 
-    def placed(self, job_id: str) -> Artifact | None:
+    def find_publishing(self, job_id: str) -> Artifact | None:
         """Return the file that was about to be put in its place when its process ended."""
         query = "SELECT artifact FROM artifacts WHERE job_id = :job AND number = :number"
         with self._database.reading() as transaction:
-            row = transaction.row(query, job=job_id, number=PLACING)
+            row = transaction.row(query, job=job_id, number=PUBLISHING)
         return None if row is None else Artifact.model_validate_json(row["artifact"])
 
     def _job(self, transaction: Transaction, row: Row) -> VideoJob:
         query = """
-            SELECT artifact FROM artifacts WHERE job_id = :job AND number > :placing
+            SELECT artifact FROM artifacts WHERE job_id = :job AND number > :publishing
             ORDER BY number"""
-        files = transaction.rows(query, job=row["id"], placing=PLACING)
+        files = transaction.rows(query, job=row["id"], publishing=PUBLISHING)
         try:
             return job_of(row, files, cost_of(transaction, row["id"]))
         except ValueError as error:  # pydantic's is one

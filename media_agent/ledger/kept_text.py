@@ -20,7 +20,7 @@ def readable(value: _Value) -> _Value:
         try:
             text = value.model_dump_json()
         except ValueError:  # Python has texts that no file can hold
-            value = type(value).model_validate(mended(value.model_dump()))
+            value = type(value).model_validate(mend(value.model_dump()))
             text = value.model_dump_json()
         type(value).model_validate_json(text)
     except ValueError as error:  # pydantic's are
@@ -34,14 +34,14 @@ def text_that_reads_back(value: BaseModel, *, indent: int | None = None) -> str:
     return readable(value).model_dump_json(indent=indent)
 
 
-def mended(value: object) -> object:
+def mend(value: object) -> object:
     """Return data whose texts are all Unicode: two halves of a character are it, one is a mark."""
     match value:
         case str():
             return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         case Mapping():
-            return {mended(name): mended(each) for name, each in value.items()}
+            return {mend(name): mend(each) for name, each in value.items()}
         case tuple() | list():
-            return type(value)(mended(each) for each in value)
+            return type(value)(mend(each) for each in value)
         case _:
             return value

@@ -70,11 +70,11 @@ def beating(beat: Callable[[], None], *, seconds: float = BEAT_SECONDS) -> Itera
     """Call `beat` in a thread of its own every few seconds while the context lasts."""
     ended = threading.Event()
 
-    def go_on() -> None:
+    def beat_on() -> None:
         while not ended.wait(seconds):
             beat()
 
-    thread = threading.Thread(target=go_on, name="heartbeat", daemon=True)
+    thread = threading.Thread(target=beat_on, name="heartbeat", daemon=True)
     thread.start()
     try:
         yield

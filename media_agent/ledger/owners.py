@@ -32,10 +32,10 @@ class Owners:
         self._owner = owner
         self._is_owner_alive = is_owner_alive
         self._clock = clock
-        self._held: set[str] = set()
+        self._claimed: set[str] = set()
 
     @contextlib.contextmanager
-    def hold(self, job_id: str, *, force: bool = False) -> Iterator[bool]:
+    def claim(self, job_id: str, *, force: bool = False) -> Iterator[bool]:
         """Own the work on a job while the context lasts, or until this process dies.
 
         With `force` the job is taken from an owner that seems to live; yields whether it was.
@@ -43,12 +43,12 @@ class Owners:
         Raises:
             JobError: a living owner has it.
         """
-        is_taken = self._claim(job_id, force=force)
+        is_taken = self._become_owner(job_id, force=force)
         try:
             with beating(lambda: self._beat(job_id)):
                 yield is_taken
         finally:
-            self._held.discard(job_id)
+            self._claimed.discard(job_id)
             self._release(job_id)
 
     def is_claimed(self, job_id: str) -> bool:
@@ -68,7 +68,7 @@ class Owners:
         """Make sure that no other process has taken a job of ours.
 
         Raises:
-            JobMovedError: one has.
+            OwnershipLostError: one has.
         """
         with self._database.reading() as transaction:
             self.own_row(transaction, job_id)
@@ -77,7 +77,7 @@ class Owners:
         """Return whether a job of ours is to stop.
 
         Raises:
-            JobMovedError: another process owns the job.
+            OwnershipLostError: another process owns the job.
         """
         with self._database.reading() as transaction:
             return bool(self.own_row(transaction, job_id)["cancel_requested"])
@@ -105,28 +105,28 @@ class Owners:
 
         Raises:
             JobNotFoundError: there is none of this id.
-            JobMovedError: another process owns the job.
+            OwnershipLostError: another process owns the job.
         """
         row = self.row(transaction, job_id)
-        if row["owner"] is None and job_id not in self._held:
+        if row["owner"] is None and job_id not in self._claimed:
             return row
         if row["owner"] != str(self._owner):
             who = "another process" if row["owner"] is None else Owner.parse(row["owner"]).place
             raise OwnershipLostError(f"{who} took job {job_id} over")
         return row
 
-    def _claim(self, job_id: str, *, force: bool) -> bool:
+    def _become_owner(self, job_id: str, *, force: bool) -> bool:
         """Become the owner, and return whether a living one lost the job by it."""
         with self._database.writing() as transaction:
             row = self.row(transaction, job_id)
             living = self._living_owner(row)
-            if job_id in self._held or (living not in (None, self._owner) and not force):
+            if job_id in self._claimed or (living not in (None, self._owner) and not force):
                 who = (living or self._owner).place
                 raise JobError(f"{who} works on job {job_id}", hint="wait for it, or cancel it")
             asked = row["cancel_requested"] and row["owner"] == str(self._owner)  # not another
             values = {"heartbeat": self._clock(), "cancel_requested": asked}
             change_job(transaction, job_id, owner=str(self._owner), **values)
-        self._held.add(job_id)
+        self._claimed.add(job_id)
         return living not in (None, self._owner)
 
     def _beat(self, job_id: str) -> None:

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from media_agent.errors import StorageError
 from media_agent.ledger.database import Column, Row, Transaction
-from media_agent.ledger.kept_text import mended, text_that_reads_back
+from media_agent.ledger.kept_text import mend, text_that_reads_back
 from media_agent.ledger.state import JobCost, JobOptions, JobState, Submission, SubmissionState
 from media_agent_schemas.capabilities import Plan
 from media_agent_schemas.errors import ErrorInfo
@@ -30,7 +30,7 @@ _CHANGEABLE = (
 )
 
 
-PLACING = -1
+PUBLISHING = -1
 """The number of an artifact that is being put in its place."""
 
 
@@ -110,7 +110,7 @@ def job_of(row: Row, artifacts: Iterable[Row], cost: JobCost) -> VideoJob:
     )
 
 
-def standing_of(row: Row) -> JobState:
+def state_of(row: Row) -> JobState:
     """Return what decides about the next event, without reading the request."""
     status, warnings = JobStatus(row["status"]), tuple(json.loads(row["warnings"]))
     return JobState(status, row["chunks_ready"], row["frames_ready"], warnings)
@@ -172,6 +172,6 @@ def _column_of(value: object) -> Column:
         case Path():
             return str(value)
         case tuple() | dict():
-            return json.dumps(mended(value))
+            return json.dumps(mend(value))
         case _:
             raise TypeError(f"no column keeps {value!r}")

@@ -93,22 +93,22 @@ class OwnershipLostError(Exception):
     """Another process took the job over: whoever meets this stops and touches nothing."""
 
 
-def is_repetition(standing: JobState, event: BackendEvent) -> bool:
+def is_repetition(state: JobState, event: BackendEvent) -> bool:
     """Return whether a backend, observed again, tells what is known already."""
-    if standing.status.is_terminal:
+    if state.status.is_terminal:
         return True
     match event:
         case JobStarted():
-            return standing.status is not JobStatus.QUEUED
+            return state.status is not JobStatus.QUEUED
         case ChunkReady():
-            return event.index < standing.chunks_ready
+            return event.index < state.chunks_ready
         case PromptChanged():
-            return event.chunk < standing.chunks_ready
+            return event.chunk < state.chunks_ready
         case _:
             return False
 
 
-def changes_by(standing: JobState, event: BackendEvent) -> dict[str, object]:
+def changes_by(state: JobState, event: BackendEvent) -> dict[str, object]:
     """Return the fields of the job that the event changes."""
     match event:
         case JobStarted() | PromptChanged():
@@ -116,7 +116,7 @@ def changes_by(standing: JobState, event: BackendEvent) -> dict[str, object]:
         case JobProgressed():  # also of work that waits: job.started ends the waiting
             return {"progress": event.fraction, "phase": event.phase}
         case ChunkReady():
-            frames = standing.frames_ready + event.frames
+            frames = state.frames_ready + event.frames
             ready = {"chunks_ready": event.index + 1, "frames_ready": frames}
             return {"status": JobStatus.IN_PROGRESS, **ready}
         case JobCompleted():
@@ -129,4 +129,4 @@ def changes_by(standing: JobState, event: BackendEvent) -> dict[str, object]:
             end = {"status": JobStatus.OUTCOME_UNKNOWN, "error": event.error}
         case _:
             assert_never(event)
-    return {**end, "warnings": (*standing.warnings, *event.warnings)}
+    return {**end, "warnings": (*state.warnings, *event.warnings)}

@@ -63,7 +63,7 @@ class Submissions:
         with self._database.reading() as transaction:
             return transaction.row(query, operation=ref.operation_id, **names) is not None
 
-    def intend(
+    def record_intent(
         self, job_id: str, number: int, time: datetime, *, per_day: float | None = None
     ) -> Submission:
         """Keep that the plan of this number is about to be submitted; once per plan.
@@ -72,7 +72,7 @@ class Submissions:
         within so many USD. A video in parts takes the price of all its parts at once.
 
         Raises:
-            JobMovedError: another process owns the job, or intended the same.
+            OwnershipLostError: another process owns the job, or intended the same.
             BudgetExceededError: it would cost more than is left of the day.
         """
         with self._database.writing() as transaction:
@@ -107,7 +107,7 @@ class Submissions:
             change_job(transaction, job_id, plan_number=number)
             return self._submission(transaction, job_id, number)
 
-    def intend_again(self, submission: Submission) -> Submission:
+    def record_retry(self, submission: Submission) -> Submission:
         """Keep that a submission is about to be repeated, where that costs nothing."""
         again = "UPDATE submissions SET attempts = attempts + 1 WHERE key = :key"
         with self._database.writing() as transaction:
@@ -115,16 +115,16 @@ class Submissions:
             transaction.change(again, key=submission.key)
             return self._submission(transaction, submission.job_id, submission.number)
 
-    def accept(self, submission: Submission, ref: OperationRef) -> None:
+    def mark_accepted(self, submission: Submission, ref: OperationRef) -> None:
         """Keep where the work is, whoever owns the job by now: a reference is never lost."""
         state = SubmissionState.ACCEPTED
         self._change(submission, state=state, ref=ref, operation_id=ref.operation_id)
 
-    def refuse(self, submission: Submission, error: ErrorInfo) -> None:
+    def mark_refused(self, submission: Submission, error: ErrorInfo) -> None:
         """Keep that nothing was accepted, and why."""
         self._change(submission, state=SubmissionState.REFUSED, error=error)
 
-    def lose(self, submission: Submission) -> None:
+    def mark_unknown(self, submission: Submission) -> None:
         """Keep that nobody knows whether it was accepted."""
         self._change(submission, state=SubmissionState.UNKNOWN)
 

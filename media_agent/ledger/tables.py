@@ -75,7 +75,7 @@ CREATE TABLE artifacts (
 
 _COMMANDS = """
 CREATE TABLE commands (
-    id INTEGER NOT NULL PRIMARY KEY,
+    id INTEGER NOT NULL PRIMARY KEY,  -- the number of the command: a later one has a higher one
     job_id TEXT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
     command TEXT NOT NULL
 )"""

@@ -101,6 +101,9 @@ def _resolve_extras(draft: NegotiationDraft) -> None:
     if request.audio is True and capabilities.audio is False:
         draft.resolved["audio"] = False
         draft.change("audio", True, False, f"{draft.model} does not generate audio")
+    if request.audio is False and capabilities.audio == "always":
+        draft.resolved["audio"] = True
+        draft.change("audio", False, True, f"{draft.model} always generates audio")
     if request.n > capabilities.max_n:
         draft.resolved["n"] = capabilities.max_n
         draft.change(

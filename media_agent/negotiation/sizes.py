@@ -5,7 +5,7 @@ from collections.abc import Collection
 
 from media_agent.negotiation.draft import NegotiationDraft
 from media_agent_schemas.capabilities import Capabilities, SizeRange
-from media_agent_schemas.media import LARGEST_SIDE, SMALLEST_SIDE, ResolutionTier, Size
+from media_agent_schemas.media import LARGEST_SIDE, SMALLEST_SIDE, InputRole, ResolutionTier, Size
 from media_agent_schemas.request import VideoRequest
 
 _SHORT_SIDES = {
@@ -44,9 +44,26 @@ def resolve_size(draft: NegotiationDraft) -> None:
         _resolve_pixels(draft, "size", str(request.size), request.size)
     elif request.resolution is not None or request.aspect_ratio is not None:
         _resolve_names(draft)
+    elif capabilities.image_sets_shape and _has_first_frame(request):
+        _resolve_default_tier(draft)
     elif capabilities.default_size is not None:
         draft.resolved["size"] = capabilities.default_size
         draft.note("size", None, str(capabilities.default_size), "not given; the model's default")
+
+
+def _has_first_frame(request: VideoRequest) -> bool:
+    return any(medium.role is InputRole.FIRST_FRAME for medium in request.inputs)
+
+
+def _resolve_default_tier(draft: NegotiationDraft) -> None:
+    """Resolve how large frames are that take the shape of an image."""
+    size = draft.capabilities.default_size
+    short = None if size is None else min(size.width, size.height)
+    tiers = (tier for tier in draft.capabilities.resolutions if _SHORT_SIDES[tier] == short)
+    tier = next(tiers, None)
+    if tier is not None:
+        draft.resolved["resolution"] = tier
+        draft.note("resolution", None, tier, "not given; frames have the shape of the image")
 
 
 def _resolve_names(draft: NegotiationDraft) -> None:

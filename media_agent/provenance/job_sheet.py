@@ -4,7 +4,7 @@ from pathlib import Path
 
 from media_agent.errors import InvalidRequestError
 from media_agent.provenance.record import read_record
-from media_agent.storage.files import storage_errors, written_aside
+from media_agent.storage.files import storage_errors, write_aside
 from media_agent.video.contact_sheet import write_contact_sheet
 from media_agent_schemas.jobs import VideoJob
 
@@ -19,7 +19,7 @@ def write_job_sheet(job: VideoJob, sheet: Path) -> None:
     video = job.artifacts[0].path if job.artifacts else None
     if video is None:
         raise InvalidRequestError(f"job {job.id} has no video to make a contact sheet of")
-    with storage_errors(f"the contact sheet {sheet}"), written_aside(sheet, durably=False) as aside:
+    with storage_errors(f"the contact sheet {sheet}"), write_aside(sheet, durably=False) as aside:
         write_contact_sheet(Path(video), aside, captions=captions(job))
 
 

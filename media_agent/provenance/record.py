@@ -42,7 +42,7 @@ def build_record(
     `inputs` are the digests of the files that went in, taken when they were read.
     """
     sent = job.plan.request
-    delivered = _delivered(end.artifacts)
+    delivered = _find_delivered(end.artifacts)
     frames = 0 if delivered is None else delivered.frames
     planned, origin = sent.num_frames, job.plan.origin
     return GenerationRecord(
@@ -97,7 +97,7 @@ def read_record(job: VideoJob) -> GenerationRecord | None:
         return None
 
 
-def _delivered(artifacts: Sequence[Artifact]) -> VideoMetadata | None:
+def _find_delivered(artifacts: Sequence[Artifact]) -> VideoMetadata | None:
     return next((video.metadata for video in artifacts if video.metadata is not None), None)
 
 
@@ -115,7 +115,7 @@ def shots_of(
     fps = job.plan.request.fps or FALLBACK_FPS
     length = frames / fps
     cuts = list(_prompts(job, sent))
-    for start, prompt in _steered(events, fps, job.plan.origin):
+    for start, prompt in _list_steered(events, fps, job.plan.origin):
         cuts = [cut for cut in cuts if cut[0] < start]
         cuts.append((start, None, prompt))
     ends = [*(start for start, _, _ in cuts[1:]), length]
@@ -138,7 +138,7 @@ def _prompts(
         start += plan.duration or 0.0
 
 
-def _steered(
+def _list_steered(
     events: Iterable[JobEvent], fps: float, origin: Origin | None
 ) -> Iterator[tuple[float, str]]:
     """Yield start and prompt of every change made while the video was running, in its order."""

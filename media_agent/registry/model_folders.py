@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError
 from media_agent.backend.protocol import BackendSettings
 from media_agent.errors import InvalidRequestError, StorageError
 from media_agent.storage.files import storage_errors, write_atomically
-from media_agent.storage.locks import locked
+from media_agent.storage.locks import lock
 from media_agent.suggest import did_you_mean
 from media_agent_schemas.base import Schema
 
@@ -100,7 +100,7 @@ class ModelFolders:
         """Keep other processes from changing the list between our reading and our writing."""
         with storage_errors(str(self._path)):
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            with locked(self._path.with_suffix(".lock"), waits=True):
+            with lock(self._path.with_suffix(".lock"), waits=True):
                 yield
 
 

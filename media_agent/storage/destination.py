@@ -18,7 +18,7 @@ from media_agent.storage.files import (
     sync_folder,
     temporary_beside,
 )
-from media_agent.storage.locks import locked
+from media_agent.storage.locks import lock
 from media_agent_schemas.media import Artifact
 from media_agent_schemas.records import GenerationRecord
 
@@ -58,7 +58,7 @@ class Destination:
         own = self.video.stem if number == 1 else f"{self.video.stem}-{number}"
         return place.with_name(own + place.name.removeprefix(self.video.stem))
 
-    def put(self, source: Path, *, complete: bool, number: int = 1) -> Path:
+    def publish(self, source: Path, *, complete: bool, number: int = 1) -> Path:
         """Copy a finished file to its place in one step and return the place.
 
         Raises:
@@ -88,7 +88,7 @@ def is_there(artifact: Artifact) -> bool:
 
 
 @contextlib.contextmanager
-def reserved(
+def reserve(
     video: Path, *, overwrite: bool = False, videos: int = 1, force: bool = False
 ) -> Iterator[Destination]:
     """Check a place for a video and keep others off it while the context lasts.
@@ -99,13 +99,13 @@ def reserved(
         InvalidRequestError: it is a folder, exists, is read-only, has no parent, is no .mp4,
             or another run is writing to it.
     """
-    with _translated(video):
+    with _translate_errors(video):
         video = Path(os.path.abspath(video))  # noqa: PTH100  resolve() would follow a link at the place
         _check_name(video)
         _check_folder(video)
     destination = Destination(video, overwrite, videos)
-    with _locked(video, force=force):
-        with _translated(video):
+    with _lock(video, force=force):
+        with _translate_errors(video):
             _check_free(destination)
         yield destination
 
@@ -170,7 +170,7 @@ def _is_writable(path: Path) -> bool:
 
 
 @contextlib.contextmanager
-def _translated(video: Path) -> Iterator[None]:
+def _translate_errors(video: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
@@ -183,15 +183,15 @@ def _translated(video: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _locked(video: Path, *, force: bool) -> Iterator[None]:
+def _lock(video: Path, *, force: bool) -> Iterator[None]:
     """Hold a lock file beside the video, and remove it at the end."""
     path = video.with_name(f".{video.name}.lock")
     with contextlib.ExitStack() as stack:
-        with _translated(video):
+        with _translate_errors(video):
             if force:
                 path.unlink(missing_ok=True)  # whoever has it keeps a lock without a name
             try:
-                file = stack.enter_context(locked(path, waits=False))
+                file = stack.enter_context(lock(path, waits=False))
             except BlockingIOError:
                 raise InvalidRequestError(
                     f"--out {video}: another run is writing to it",

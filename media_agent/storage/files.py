@@ -106,7 +106,7 @@ def free_bytes(path: Path) -> int | None:
 
 def write_atomically(path: Path, content: bytes, *, mode: int | None = None) -> None:
     """Replace a file whole: written aside, with this mode from the start, flushed, renamed."""
-    with written_aside(path) as aside:
+    with write_aside(path) as aside:
         if mode is not None:
             aside.touch(mode=mode)
         aside.write_bytes(content)
@@ -118,9 +118,7 @@ def is_open_to_others(path: Path) -> bool:
 
 
 @contextlib.contextmanager
-def written_aside(
-    path: Path, *, durably: bool = True, folder: Path | None = None
-) -> Iterator[Path]:
+def write_aside(path: Path, *, durably: bool = True, folder: Path | None = None) -> Iterator[Path]:
     """Give a place to write a file to; it is `path` when the context ends, unless by an error.
 
     The place is beside `path`, or in a folder on the same disk.

@@ -6,11 +6,9 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 
 @contextlib.contextmanager
-def locked(path: Path, *, waits: bool) -> Iterator[os.stat_result]:
+def lock(path: Path, *, waits: bool) -> Iterator[os.stat_result]:
     """Hold a lock file while the context lasts; yields which file it is.
 
     The file stays, unless whoever holds it removes it. The system lets go of the lock when the
@@ -20,8 +18,10 @@ def locked(path: Path, *, waits: bool) -> Iterator[os.stat_result]:
         BlockingIOError: another run holds it, and this one does not wait.
         OSError: it cannot be made, or its file system has no locks.
     """
+    from filelock import FileLock, Timeout  # most commands lock nothing
+
     files: list[os.stat_result] = []
-    lock = FileLock(
+    held = FileLock(
         path,
         timeout=-1 if waits else 0,
         thread_local=False,
@@ -29,10 +29,10 @@ def locked(path: Path, *, waits: bool) -> Iterator[os.stat_result]:
         on_acquired=lambda descriptor: files.append(os.fstat(descriptor)),
     )
     try:
-        lock.acquire()
+        held.acquire()
     except Timeout:
         raise BlockingIOError(errno.EAGAIN, "another run holds it", str(path)) from None
     try:
         yield files[-1]
     finally:
-        lock.release()
+        held.release()

@@ -145,12 +145,12 @@ def reason_of(error: Exception) -> str:
     return f"{name}: {said}" if said else name
 
 
-def cause_of(error: Exception) -> Exception | None:
+def safe_cause(error: Exception) -> Exception | None:
     """Return an error as a cause to keep; one about the protocol repeats headers, with the key."""
     return None if isinstance(error, httpx.ProtocolError) else error
 
 
-async def decoded(response: httpx.Response) -> AsyncIterator[bytes]:
+async def decode(response: httpx.Response) -> AsyncIterator[bytes]:
     """Yield a body in pieces of bounded size, whatever its one content coding makes of it.
 
     Raises:
@@ -168,7 +168,7 @@ async def decoded(response: httpx.Response) -> AsyncIterator[bytes]:
         if decoder is None:
             yield piece
             continue
-        for part in decoder.decoded(piece):
+        for part in decoder.decode(piece):
             yield part
     promised = response.headers.get("content-length", "")
     if promised.isdecimal() and int(promised) != received:
@@ -205,7 +205,7 @@ class _Decoder:
         """Whether the end of the compressed body came, or nothing at all."""
         return self._inflate.eof or not self._is_begun
 
-    def decoded(self, piece: bytes) -> Iterator[bytes]:
+    def decode(self, piece: bytes) -> Iterator[bytes]:
         """Yield what a piece becomes.
 
         Raises:
@@ -215,20 +215,20 @@ class _Decoder:
         while piece:
             if self._inflate.eof:  # one gzip file behind another
                 self._inflate = zlib.decompressobj(_ANY_ZLIB)
-            part = self._inflated(piece)
+            part = self._inflate_piece(piece)
             self._may_be_bare = False
             piece = self._inflate.unconsumed_tail or self._inflate.unused_data
             if part:
                 yield part
 
-    def _inflated(self, piece: bytes) -> bytes:
+    def _inflate_piece(self, piece: bytes) -> bytes:
         try:
             return self._inflate.decompress(piece, PIECE)
         except zlib.error as error:
             if not self._may_be_bare:
                 raise httpx.DecodingError("it is not in the coding that it says") from error
         self._may_be_bare, self._inflate = False, zlib.decompressobj(-zlib.MAX_WBITS)
-        return self._inflated(piece)
+        return self._inflate_piece(piece)
 
 
 def _certificates() -> ssl.SSLContext:

@@ -5,7 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from media_agent.errors import NotResumableError
-from media_agent.storage.files import as_storage_error, sync_folder, written_aside
+from media_agent.storage.files import as_storage_error, sync_folder, write_aside
 
 
 def chunk_name(index: int) -> str:
@@ -23,29 +23,29 @@ def video_folders(work: Path, count: int) -> list[Path]:
     return [work, *(work / f"video-{number}" for number in range(2, count + 1))]
 
 
-def share(trunk: Path, branch: Path, chunks: int, *, videos: int = 1) -> None:
+def link_chunks(parent: Path, branch: Path, chunks: int, *, videos: int = 1) -> None:
     """Make the first chunks of a video, and the state after them, those of a branch too.
 
     Both are work folders; each of the `videos` of the branch begins with these chunks. From then on
-    it does not matter what becomes of the trunk, also when this is done again. A trunk without
+    it does not matter what becomes of the parent, also when this is done again. A parent without
     chunks has nothing to share.
 
     Raises:
         NotResumableError: a chunk is gone.
         StorageError: it cannot be written; some of it may be there.
     """
-    if not (trunk / "chunks").is_dir():
+    if not (parent / "chunks").is_dir():
         return
     try:
         for folder in video_folders(branch, videos):
-            _link([trunk / "chunks" / chunk_name(index) for index in range(chunks)], folder)
+            _link([parent / "chunks" / chunk_name(index) for index in range(chunks)], folder)
     except FileNotFoundError as error:
         raise NotResumableError(
             f"no video can branch at chunk {chunks}: {error.filename} is gone",
             hint="branch at an earlier chunk, or generate the whole video again",
         ) from error
     with suppress(FileNotFoundError):  # not every video has states
-        _link([trunk / "states" / state_name(chunks)], branch)
+        _link([parent / "states" / state_name(chunks)], branch)
 
 
 def _link(sources: list[Path], work: Path) -> None:
@@ -71,5 +71,5 @@ def _link_or_copy(source: Path, target: Path) -> None:
     except FileNotFoundError:
         raise
     except OSError:  # on another disk, or where there are no links
-        with written_aside(target) as aside:
+        with write_aside(target) as aside:
             shutil.copyfile(source, aside)

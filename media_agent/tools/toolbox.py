@@ -126,7 +126,7 @@ class ToolBox:
     async def _attach(self, job_id: str) -> VideoJob:
         """Return a job as it stands; one whose process is gone is resumed here."""
         job = await self._client.get(job_id)
-        return job if job.status.is_terminal else await self._client.go_on(job_id)
+        return job if job.status.is_terminal else await self._client.adopt(job_id)
 
     async def _view(self, job: VideoJob) -> JobView:
         if job.status is JobStatus.COMPLETED:

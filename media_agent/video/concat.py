@@ -8,7 +8,7 @@ as no other frame was encoded from it.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import repeat
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,7 @@ from media_agent.video.codec import (
     remux,
     write_images,
 )
+from media_agent.video.resample import resample
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
@@ -72,7 +73,7 @@ def join_videos(videos: Sequence[Path], target: Path, *, shared: int = 0) -> Joi
     elif same and free and _count_ticks(first) is not None:
         _copy(facts, target, shared)
     else:
-        images = _decode_images(facts, shared)
+        images = resample(_decode_images(facts, shared), first.fps)
         frames = write_images(target, images, size=first.size, fps=float(first.fps))
     return Joined(
         path=target,
@@ -141,20 +142,11 @@ def _copy(facts: Sequence[_Facts], target: Path, shared: int) -> None:
             start += kept * step
 
 
-def _decode_images(facts: Sequence[_Facts], shared: int) -> Iterator["VideoFrame"]:
-    """Yield every frame of the whole, at the rate of the first video."""
+def _decode_images(facts: Sequence[_Facts], shared: int) -> Iterator[tuple["VideoFrame", Fraction]]:
+    """Yield every frame of the whole with the second at which the next one replaces it."""
+    end = Fraction(0)
     for index, each in enumerate(facts):
         kept = each.frames - (shared if index < len(facts) - 1 else 0)
-        yield from _repeat_at_rate(each, facts[0].fps, kept)
-
-
-def _repeat_at_rate(video: _Facts, fps: Fraction, kept: int) -> Iterator["VideoFrame"]:
-    """Yield the first `kept` frames, repeated or left out to fit the rate."""
-    ratio = fps / video.fps
-    given = 0
-    for number, image in enumerate(iterate_images(video.path)):
-        if number >= kept:
-            return
-        until = round((number + 1) * ratio)
-        yield from repeat(image, until - given)
-        given = max(given, until)
+        for image in islice(iterate_images(each.path), kept):
+            end += 1 / each.fps
+            yield image, end

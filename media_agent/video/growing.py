@@ -4,10 +4,10 @@ chunks/00000007.chunk         one per chunk: checksummed, written aside, fsynced
 states/00000008.safetensors   what chunk 8 is made from, written after chunk 7; the newest few
 video.part.mp4                the chunks so far, playable; rebuilt from them at start, never trusted
 video.mp4                     the finished video, or video.partial.mp4 of a stopped one
-desk-1a2b3c4d/                what is being written, to be renamed to one of these when it is whole
+staging-1a2b3c4d/             what is being written, to be renamed to one of these when it is whole
 
-Whoever opens the folder takes the desks of earlier ones away. So a process that lost its video to
-another, and does not know yet, can rename nothing into it any more.
+Whoever opens the folder takes the staging folders of earlier ones away. So a process that lost its
+video to another, and does not know yet, can rename nothing into it any more.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from media_agent.errors import GenerationFailedError, NotResumableError, StorageError
-from media_agent.storage.files import numbered, storage_errors, written_aside
+from media_agent.storage.files import numbered, storage_errors, write_aside
 from media_agent.storage.work_folder import chunk_name, state_name, video_folders
 from media_agent.video.codec import encode_chunk, remux, split_header
 
@@ -52,8 +52,8 @@ class Video:
         self._damage: StorageError | None = None
         for part in (self._chunk_folder, self._state_folder):
             part.mkdir(parents=True, exist_ok=True)
-        self._desk = self._take_desk()
-        self._path = self._desk / self.part_path.name  # until it holds what the old one held
+        self._staging = self._take_staging()
+        self._path = self._staging / self.part_path.name  # until it holds what the old one held
         self._part = FileIO(self._path, "wb")
         self._rebuild(chunks)
 
@@ -116,7 +116,7 @@ class Video:
     def close(self) -> None:
         """Let go of the growing video; everything stays on disk."""
         self._part.close()
-        shutil.rmtree(self._desk, ignore_errors=True)
+        shutil.rmtree(self._staging, ignore_errors=True)
 
     def __enter__(self) -> Self:
         return self
@@ -138,18 +138,19 @@ class Video:
     def _state_path(self, next_chunk: int) -> Path:
         return self._state_folder / state_name(next_chunk)
 
-    def _take_desk(self) -> Path:
+    def _take_staging(self) -> Path:
         token = secrets.token_hex(4)
-        for number, desk in enumerate(self.folder.glob("desk-*")):
-            gone = desk.rename(self.folder / f"gone-{token}-{number}")  # in one step, unlike rmtree
+        for number, staging in enumerate(self.folder.glob("staging-*")):
+            gone = self.folder / f"gone-{token}-{number}"
+            staging.rename(gone)  # in one step, unlike rmtree
             shutil.rmtree(gone, ignore_errors=True)
-        desk = self.folder / f"desk-{token}"
-        desk.mkdir()
-        return desk
+        staging = self.folder / f"staging-{token}"
+        staging.mkdir()
+        return staging
 
     @contextmanager
     def _write_whole(self, path: Path) -> Iterator[Path]:
-        with storage_errors(str(path)), written_aside(path, folder=self._desk) as aside:
+        with storage_errors(str(path)), write_aside(path, folder=self._staging) as aside:
             yield aside
 
     def _rebuild(self, chunks: int) -> None:

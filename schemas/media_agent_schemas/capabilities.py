@@ -110,6 +110,10 @@ class Capabilities(Document):
     resolutions: tuple[ResolutionTier, ...] = Field(
         default=(), description="Supported resolution tiers."
     )
+    image_sets_shape: bool = Field(
+        default=False,
+        description="With a first frame and no size asked, frames have the shape of the image.",
+    )
     aspect_ratios: tuple[str, ...] = Field(default=(), description="Supported aspect ratios.")
 
     fps_values: tuple[Annotated[float, Field(gt=0, le=1000)], ...] = Field(
@@ -158,8 +162,10 @@ class Capabilities(Document):
     negative_prompt: TriState = Field(default=False, description="Supports a negative prompt.")
     camera: TriState = Field(default=False, description="Supports camera movements.")
     seed: TriState = Field(default=False, description="Supports a seed.")
-    audio: TriState = Field(
-        default=False, description="Can generate audio; unknown: requests are passed on."
+    audio: TriState | Literal["always"] = Field(
+        default=False,
+        description="Can generate audio; always: it cannot be switched off; unknown: requests are "
+        "passed on.",
     )
 
     controls: tuple[Control, ...] = Field(

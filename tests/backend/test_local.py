@@ -336,14 +336,14 @@ async def test_commands_reach_the_generator(make):
         if index == 1:
             started.set()
             sent.wait(5)
-            for command in context.commands():
+            for _, command in context.commands():
                 heard.append(command)
                 context.announce_prompt(index, command.prompt)
 
     backend = make(listen, controls=(Control.CHANGE_PROMPT,))
     ref = await backend.submit(request(12), key="job-1")
     await asyncio.to_thread(started.wait, 5)
-    await backend.control(ref, ChangePrompt(prompt="darker"))
+    await backend.control(ref, ChangePrompt(prompt="darker"), number=1)
     sent.set()
 
     events = await events_of(backend, ref)
@@ -358,7 +358,7 @@ async def test_a_command_that_is_not_declared_is_refused(make):
     ref = await backend.submit(request(), key="job-1")
 
     with pytest.raises(UnsupportedRequestError, match="finish"):
-        await backend.control(ref, Finish())
+        await backend.control(ref, Finish(), number=1)
 
 
 async def test_warnings_and_prompts_reach_the_delivery(make):

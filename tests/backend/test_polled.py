@@ -509,7 +509,7 @@ async def test_a_token_a_command_and_work_after_the_end_are_refused(tmp_path):
     with pytest.raises(NotResumableError):
         await backend.submit(REQUEST, key="job-2", resume=token)
     with pytest.raises(UnsupportedRequestError, match="finish"):
-        await backend.control(ref, Finish())
+        await backend.control(ref, Finish(), number=1)
     await backend.aclose()
     with pytest.raises(BackendUnavailableError, match="closed"):
         await backend.submit(REQUEST, key="job-3")

@@ -195,6 +195,12 @@ async def test_a_command_or_words_that_the_model_does_not_take_are_refused(none:
         check_command(Finish(), job, narrow)
 
 
+def hand_over(operation: Operation, *commands: Command) -> None:
+    """Give commands to work, each with the next number."""
+    for command in commands:
+        operation.commands[len(operation.commands) + 1] = command
+
+
 async def all_of(log: EventLog) -> list[BackendEvent]:
     return [event async for event in log.follow()]
 
@@ -215,8 +221,7 @@ class TestSteering:
     @staticmethod
     def taken(operation: Operation, commands: Sequence[Command], begun: int) -> Steering:
         steering = Steering(GenerationContext(operation), chunks=10)
-        for command in commands:
-            operation.commands.put(command)
+        hand_over(operation, *commands)
         steering.take(begun)
         return steering
 
@@ -244,12 +249,12 @@ class TestSteering:
     ) -> None:
         steering = Steering(GenerationContext(operation))
         assert not steering.ends_before(1_000_000)
-        operation.commands.put(Finish())
+        hand_over(operation, Finish())
         steering.take(begun, last=last)
         operation.resume = ResumeToken(backend="s", model="m", next_chunk=1)
 
         again = Steering(GenerationContext(operation))
-        operation.commands.put(Finish())  # a kill repeats a command rather than losing it
+        hand_over(operation, Finish())  # once more, in another life
         again.take(1, last=0)
 
         for each in (steering, again, Steering(GenerationContext(operation))):
@@ -260,8 +265,7 @@ class TestSteering:
         self, operation: Operation
     ) -> None:
         steering = Steering(GenerationContext(operation))
-        for command in (Finish(), ChangePrompt(prompt="a"), ChangePrompt(prompt="b", at="now")):
-            operation.commands.put(command)
+        hand_over(operation, Finish(), ChangePrompt(prompt="a"), ChangePrompt(prompt="b", at="now"))
 
         steering.take(6, last=3, change_now=lambda prompt: 3)
 
@@ -281,8 +285,7 @@ class TestSteering:
         self, operation: Operation
     ) -> None:
         steering = self.taken(operation, [ChangePrompt(prompt="b", at=5)], begun=3)
-        operation.commands.put(ChangePrompt(prompt="c", at=9))
-        operation.commands.put(ChangePrompt(prompt="a", at="now"))
+        hand_over(operation, ChangePrompt(prompt="c", at=9), ChangePrompt(prompt="a", at="now"))
 
         steering.take(7, change_now=lambda prompt: 4)
 
@@ -298,7 +301,7 @@ class TestSteering:
 
     def test_now_asks_the_engine_which_chunk_is_the_first(self, operation: Operation) -> None:
         steering = Steering(GenerationContext(operation), chunks=10)
-        operation.commands.put(ChangePrompt(prompt="a", at="now"))
+        hand_over(operation, ChangePrompt(prompt="a", at="now"))
 
         steering.take(6, change_now=lambda prompt: {"a": 4}[prompt])
 
@@ -313,18 +316,29 @@ class TestSteering:
         assert reason in operation.warnings[0]
         assert steering.prompt(chunk) is None
 
-    def test_a_command_that_a_kill_kept_from_being_done_is_done_by_who_goes_on(
+    def test_a_command_that_comes_again_is_applied_once_and_a_later_one_after_it(
         self, operation: Operation
     ) -> None:
-        operation.commands.put(ChangePrompt(prompt="b"))
-        operation.commands.put(ChangePrompt(prompt="c", at=5))
-        next(GenerationContext(operation).commands())  # the kill comes before the second step
+        first = [ChangePrompt(prompt="b"), ChangePrompt(prompt="late", at=2)]
+        self.taken(operation, first, begun=3)
+        hand_over(operation, ChangePrompt(prompt="c", at=5), Finish())  # killed before these
 
-        again = self.taken(operation, [Finish()], begun=3)
+        again = Steering(GenerationContext(operation), chunks=10)
+        again.take(begun=2)
 
-        assert [again.prompt(chunk) for chunk in (2, 3, 5)] == [None, "b", "c"]
-        assert again.ends_before(3)
-        assert list(operation.commands.take()) == []
+        assert [again.prompt(chunk) for chunk in (1, 2, 3, 5)] == [None, None, "b", "c"]
+        assert again.ends_before(2)
+
+    def test_a_number_stands_for_one_command(self, operation: Operation) -> None:
+        steering = self.taken(operation, [ChangePrompt(prompt="b")], begun=3)
+        operation.commands[1] = ChangePrompt(prompt="b")  # the same job, run by somebody else here
+
+        steering.take(begun=5)
+
+        assert [steering.prompt(chunk) for chunk in (3, 5)] == ["b", "b"]
+        operation.log.publish(JobCompleted())
+        told = asyncio.run(all_of(operation.log))
+        assert told == [PromptChanged(chunk=3, prompt="b"), JobCompleted()]
 
     def test_what_was_kept_is_announced_again_by_who_goes_on(self, operation: Operation) -> None:
         kept = '{"prompts": {"7": "c", "2": "b", "5": "c"}, "last": null}'

@@ -174,9 +174,9 @@ async def test_an_endless_video_takes_a_new_prompt_and_finishes_when_told(backen
         async for event in events:
             seen.append(event)
             if event.type == "chunk.ready" and event.index == 0:
-                await backend.control(ref, ChangePrompt(prompt="a dog"))
+                await backend.control(ref, ChangePrompt(prompt="a dog"), number=1)
             if event.type == "prompt.changed":
-                await backend.control(ref, Finish())
+                await backend.control(ref, Finish(), number=2)
 
     assert seen[-1].type == "job.completed"
     changed = next(event for event in seen if event.type == "prompt.changed")

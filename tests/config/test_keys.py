@@ -136,4 +136,4 @@ def test_the_missing_key_names_variable_command_and_file() -> None:
 
     assert said.startswith("a key: set ACME_KEY or ACME_TOKEN, run media-agent keys set acme, run ")
     assert "run media-agent init, or set key_env or key_file under [backends.acme] in /" in said
-    assert said.endswith("none.toml; made at acme.example/keys")
+    assert said.endswith("none.toml; create a key at acme.example/keys")

@@ -61,7 +61,7 @@ def backend(
     asyncio.run(backend.aclose())
 
 
-def planned(
+def make_plan(
     backend: DiffusersBackend,
     model: str = "wan",
     policy: Policy = Policy.ADJUST,
@@ -82,13 +82,13 @@ def planned(
     return negotiate(request, backend.capabilities(model), policy, draw_seed=lambda: 3)
 
 
-async def observed(backend: DiffusersBackend, plan: Plan) -> list[BackendEvent]:
+async def submit_and_observe(backend: DiffusersBackend, plan: Plan) -> list[BackendEvent]:
     ref = await backend.submit(plan.request, key=next(KEYS))
     return await events_of(backend, ref)
 
 
 async def video(backend: DiffusersBackend, plan: Plan) -> np.ndarray:
-    done = (await observed(backend, plan))[-1]
+    done = (await submit_and_observe(backend, plan))[-1]
     assert isinstance(done, JobCompleted), done
     return read_frames(Path(done.artifacts[0].path or ""))
 
@@ -120,9 +120,9 @@ def last() -> MediaInput:
 async def test_a_folder_of_weights_makes_a_video(
     backend: DiffusersBackend, model: str, inputs: tuple[MediaInput, ...], frames: int, fps: float
 ) -> None:
-    plan = planned(backend, model, inputs=inputs, num_frames=frames, policy=Policy.STRICT)
+    plan = make_plan(backend, model, inputs=inputs, num_frames=frames, policy=Policy.STRICT)
 
-    done = (await observed(backend, plan))[-1]
+    done = (await submit_and_observe(backend, plan))[-1]
 
     assert isinstance(done, JobCompleted), done
     facts = probe(Path(done.artifacts[0].path or ""))
@@ -136,9 +136,9 @@ async def test_a_folder_of_weights_makes_a_video(
 
 @pytest.mark.anyio
 async def test_the_seed_decides_and_zero_is_a_seed(backend: DiffusersBackend) -> None:
-    zero = await video(backend, planned(backend, seed=0))
-    again = await video(backend, planned(backend, seed=0))
-    one = await video(backend, planned(backend, seed=1))
+    zero = await video(backend, make_plan(backend, seed=0))
+    again = await video(backend, make_plan(backend, seed=0))
+    one = await video(backend, make_plan(backend, seed=1))
 
     assert np.array_equal(zero, again)
     assert not np.array_equal(zero, one)
@@ -151,7 +151,7 @@ async def test_another_process_makes_the_same_frames(
     models = {"wan": folder_of("wan")}
     other = DiffusersBackend(BackendSettings(data_dir=tmp_path / "other", models=models, threads=1))
 
-    here, there = await video(backend, planned(backend)), await video(other, planned(other))
+    here, there = await video(backend, make_plan(backend)), await video(other, make_plan(other))
 
     await other.aclose()
     assert np.array_equal(here, there)
@@ -162,7 +162,7 @@ async def test_the_prompt_and_the_negative_prompt_reach_the_model(
     backend: DiffusersBackend,
 ) -> None:
     videos = [
-        await video(backend, planned(backend, **words))
+        await video(backend, make_plan(backend, **words))
         for words in ({}, {"prompt": "a blue dog"}, {"negative_prompt": "a blue dog"})
     ]
 
@@ -174,11 +174,11 @@ async def test_the_prompt_and_the_negative_prompt_reach_the_model(
 async def test_the_first_image_decides_what_an_image_model_makes(
     backend: DiffusersBackend,
 ) -> None:
-    red = await video(backend, planned(backend, "wan-i2v", inputs=(first(),)))
+    red = await video(backend, make_plan(backend, "wan-i2v", inputs=(first(),)))
     blue = first(image(color="blue"))
 
     assert not np.array_equal(
-        red, await video(backend, planned(backend, "wan-i2v", inputs=(blue,)))
+        red, await video(backend, make_plan(backend, "wan-i2v", inputs=(blue,)))
     )
 
 
@@ -186,7 +186,9 @@ async def test_the_first_image_decides_what_an_image_model_makes(
 async def test_progress_goes_through_loading_denoising_and_decoding(
     backend: DiffusersBackend,
 ) -> None:
-    events = await observed(backend, planned(backend, options={"num_inference_steps": 5}))
+    events = await submit_and_observe(
+        backend, make_plan(backend, options={"num_inference_steps": 5})
+    )
 
     told = [event for event in events if isinstance(event, JobProgressed)]
     phases = [phase for phase, _ in groupby(event.phase for event in told)]
@@ -200,7 +202,7 @@ async def test_progress_goes_through_loading_denoising_and_decoding(
 async def test_cancelled_work_ends_and_the_model_stays_usable(backend: DiffusersBackend) -> None:
     steps = 900
     ref = await backend.submit(
-        planned(backend, options={"num_inference_steps": steps}).request, key="long"
+        make_plan(backend, options={"num_inference_steps": steps}).request, key="long"
     )
     told = 0
 
@@ -213,7 +215,7 @@ async def test_cancelled_work_ends_and_the_model_stays_usable(backend: Diffusers
     assert isinstance(event, JobCancelled)
     assert event.artifacts == ()
     assert told < steps
-    assert (await video(backend, planned(backend))).shape == (5, 16, 32, 3)
+    assert (await video(backend, make_plan(backend))).shape == (5, 16, 32, 3)
 
 
 def test_a_pipeline_that_is_stopped_takes_not_one_step_more(folder_of: FolderOf) -> None:
@@ -274,10 +276,10 @@ def test_values_that_are_no_numbers_are_an_error_and_no_video(folder_of: FolderO
 
 @pytest.mark.anyio
 async def test_models_take_turns_in_memory(backend: DiffusersBackend) -> None:
-    before = await video(backend, planned(backend))
-    await video(backend, planned(backend, "mochi"))
+    before = await video(backend, make_plan(backend))
+    await video(backend, make_plan(backend, "mochi"))
 
-    assert np.array_equal(before, await video(backend, planned(backend)))
+    assert np.array_equal(before, await video(backend, make_plan(backend)))
 
 
 @pytest.mark.anyio
@@ -292,7 +294,7 @@ async def test_nothing_is_asked_of_the_network(
     monkeypatch.setattr(socket.socket, "connect", refuse)
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
 
-    frames = await video(fresh, planned(fresh, "mochi"))
+    frames = await video(fresh, make_plan(fresh, "mochi"))
 
     await fresh.aclose()
     assert len(frames) == 7
@@ -305,7 +307,7 @@ async def test_fewer_bits_work_too(folder_of: FolderOf, tmp_path: Path) -> None:
     backend = DiffusersBackend(BackendSettings(data_dir=tmp_path, options=options, threads=1))
 
     for model, frames in (("wan", 5), ("mochi", 7)):
-        assert len(await video(backend, planned(backend, model))) == frames
+        assert len(await video(backend, make_plan(backend, model))) == frames
     await backend.aclose()
 
 
@@ -313,9 +315,11 @@ async def test_fewer_bits_work_too(folder_of: FolderOf, tmp_path: Path) -> None:
 async def test_a_prompt_that_is_too_long_is_cut_and_the_record_says_so(
     backend: DiffusersBackend,
 ) -> None:
-    plan = planned(backend, prompt="a red cat on a green hill", options={"max_sequence_length": 8})
+    plan = make_plan(
+        backend, prompt="a red cat on a green hill", options={"max_sequence_length": 8}
+    )
 
-    done = (await observed(backend, plan))[-1]
+    done = (await submit_and_observe(backend, plan))[-1]
 
     assert isinstance(done, JobCompleted)
     assert done.prompts_sent is not None
@@ -325,17 +329,17 @@ async def test_a_prompt_that_is_too_long_is_cut_and_the_record_says_so(
 
 @pytest.mark.anyio
 async def test_a_negative_prompt_without_effect_is_said(backend: DiffusersBackend) -> None:
-    plan = planned(backend, negative_prompt="a dog", options={"guidance_scale": 1})
+    plan = make_plan(backend, negative_prompt="a dog", options={"guidance_scale": 1})
 
-    done = (await observed(backend, plan))[-1]
+    done = (await submit_and_observe(backend, plan))[-1]
 
     assert isinstance(done, JobCompleted)
     assert ["has no effect" in said for said in done.warnings] == [True]
 
 
 def test_frames_and_size_go_to_what_the_family_makes(backend: DiffusersBackend) -> None:
-    wan = planned(backend, duration=5, size=Size(width=100, height=50)).request
-    mochi = planned(backend, "mochi", duration=1, size=Size(width=100, height=50)).request
+    wan = make_plan(backend, duration=5, size=Size(width=100, height=50)).request
+    mochi = make_plan(backend, "mochi", duration=1, size=Size(width=100, height=50)).request
 
     assert (wan.num_frames, str(wan.size), wan.fps) == (81, "96x48", 16.0)
     assert (mochi.num_frames, str(mochi.size), mochi.fps) == (31, "96x48", 30.0)
@@ -361,7 +365,7 @@ def test_what_a_model_cannot_do_is_refused_before_anything(
     backend: DiffusersBackend, model: str, fields: dict[str, object], said: str
 ) -> None:
     with pytest.raises(UnsupportedRequestError, match=said):
-        planned(backend, model, **fields)
+        make_plan(backend, model, **fields)
 
 
 def huge(path: Path) -> None:
@@ -387,7 +391,7 @@ async def test_a_bad_image_is_refused_before_any_work(
     medium = MediaInput(role="first_frame", path=str(tmp_path / name))
 
     with pytest.raises(InvalidRequestError, match=said) as caught:
-        await backend.submit(planned(backend, "wan-i2v", inputs=(medium,)).request, key="bad")
+        await backend.submit(make_plan(backend, "wan-i2v", inputs=(medium,)).request, key="bad")
 
     assert name in caught.value.message
     assert not (backend.settings.data_dir / "work" / "bad").exists()
@@ -409,7 +413,7 @@ async def test_each_image_that_a_model_needs_is_there_once(
     mode = backend.capabilities(model).modes[0]
 
     with pytest.raises(InvalidRequestError, match=said):
-        await backend.submit(planned(backend, model, inputs=inputs, mode=mode).request, key="k")
+        await backend.submit(make_plan(backend, model, inputs=inputs, mode=mode).request, key="k")
 
 
 @pytest.mark.anyio
@@ -420,8 +424,8 @@ async def test_an_image_of_another_shape_is_fitted_and_the_record_says_so(
     square = first(image(64, 64))
 
     done = (
-        await observed(
-            backend, planned(backend, "wan-i2v", inputs=(square,), options={"image_fit": fit})
+        await submit_and_observe(
+            backend, make_plan(backend, "wan-i2v", inputs=(square,), options={"image_fit": fit})
         )
     )[-1]
 
@@ -443,7 +447,7 @@ async def test_a_missing_library_is_named_with_the_way_to_install_it(
     said = f"diffusers needs {library}: {install_hint('diffusers')}"
 
     with pytest.raises(BackendUnavailableError, match=re.escape(said)):
-        await backend.submit(planned(backend).request, key="k")
+        await backend.submit(make_plan(backend).request, key="k")
 
     assert (backend.capabilities().missing or "").startswith(library)
     await backend.aclose()
@@ -463,7 +467,7 @@ async def test_weights_that_lack_a_part_fail_the_job_instead_of_making_noise(
         BackendSettings(data_dir=tmp_path, models={"wan": wan_copy}, threads=1)
     )
 
-    done = (await observed(backend, planned(backend)))[-1]
+    done = (await submit_and_observe(backend, make_plan(backend)))[-1]
 
     await backend.aclose()
     assert isinstance(done, JobFailed)
@@ -481,7 +485,7 @@ async def test_a_config_that_does_not_fit_the_weights_fails_the_job(
         BackendSettings(data_dir=tmp_path, models={"wan": wan_copy}, threads=1)
     )
 
-    done = (await observed(backend, planned(backend)))[-1]
+    done = (await submit_and_observe(backend, make_plan(backend)))[-1]
 
     await backend.aclose()
     assert isinstance(done, JobFailed)
@@ -559,7 +563,7 @@ async def test_settings_that_this_machine_cannot_do_fail_with_the_way_out(
     settings = BackendSettings(tmp_path, options, models={"wan": folder_of("wan")}, threads=1)  # type: ignore[arg-type]
     backend = DiffusersBackend(settings)
 
-    done = (await observed(backend, planned(backend)))[-1]
+    done = (await submit_and_observe(backend, make_plan(backend)))[-1]
 
     await backend.aclose()
     assert isinstance(done, JobFailed)
@@ -575,7 +579,7 @@ async def test_a_gpu_makes_videos_too(folder_of: FolderOf, tmp_path: Path, offlo
     settings = BackendSettings(tmp_path, options, models={"wan": folder_of("wan")}, threads=1)
     backend = DiffusersBackend(settings)
 
-    assert len(await video(backend, planned(backend))) == 5
+    assert len(await video(backend, make_plan(backend))) == 5
     await backend.aclose()
 
 

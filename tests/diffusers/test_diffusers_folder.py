@@ -19,7 +19,7 @@ from media_agent_schemas import Capabilities, InputRole, VideoMode
 FolderOf = Callable[[str], Path]
 
 
-def described(path: Path) -> Capabilities:
+def read_capabilities(path: Path) -> Capabilities:
     return describe("model", read_folder(path))
 
 
@@ -50,7 +50,7 @@ def test_the_files_say_what_a_model_can_do(
     rule: tuple[int, int],
     fps: float,
 ) -> None:
-    capabilities = described(folder_of(family))
+    capabilities = read_capabilities(folder_of(family))
 
     assert capabilities.modes == (mode,)
     assert capabilities.input_roles == roles
@@ -175,7 +175,7 @@ def test_a_damaged_folder_is_refused_and_the_reason_said(
     damage(wan_copy)
 
     with pytest.raises(StorageError, match=said) as caught:
-        described(wan_copy)
+        read_capabilities(wan_copy)
 
     assert str(wan_copy) in caught.value.message
     assert caught.value.hint is not None
@@ -227,12 +227,12 @@ def test_the_digest_is_that_of_the_list_of_digests(folder_of: FolderOf, tmp_path
 def test_weights_are_read_again_only_when_they_changed(wan_copy: Path, tmp_path: Path) -> None:
     cache = DigestCache(tmp_path / "digests.json")
     folder = read_folder(wan_copy)
-    assert cache.known(folder) is None
+    assert cache.find_known(folder) is None
     first = cache.digest(folder, lambda: None)
 
     again = DigestCache(tmp_path / "digests.json")
     reads: list[None] = []
-    assert again.known(folder) == first
+    assert again.find_known(folder) == first
     assert again.digest(folder, lambda: reads.append(None)) == first
     assert reads == []
 
@@ -241,7 +241,7 @@ def test_weights_are_read_again_only_when_they_changed(wan_copy: Path, tmp_path:
     weights(wan_copy).write_bytes(content)
     os.utime(weights(wan_copy), ns=(1, 1))
 
-    assert again.known(folder) is None
+    assert again.find_known(folder) is None
     assert again.digest(folder, lambda: reads.append(None)) == manifest_digest(wan_copy) != first
     assert len(reads) == 1
 
@@ -254,5 +254,5 @@ def test_a_damaged_memory_of_digests_is_as_good_as_none(
     cache = DigestCache(tmp_path / "digests.json")
     folder = read_folder(folder_of("wan"))
 
-    assert cache.known(folder) is None
+    assert cache.find_known(folder) is None
     assert cache.digest(folder, lambda: None) == manifest_digest(folder.path)

@@ -22,7 +22,7 @@ from media_agent.testing import Video, events_of
 from media_agent.testing.simulator.videos import make_video
 from media_agent_hosted.declared.backend import HttpBackend
 from media_agent_hosted.parsing.causes import Cause, cause_of
-from media_agent_hosted.parsing.lenient import merged
+from media_agent_hosted.parsing.lenient import unwrap
 from media_agent_hosted.parsing.states import State, state_of, state_said
 from media_agent_hosted.parsing.videos import marks_in, videos_in
 from media_agent_hosted.providers.fal.backend import FalBackend
@@ -655,7 +655,7 @@ async def test_of_a_list_only_the_entry_of_our_video_counts(kind, wrap, tmp_path
     ids=str,
 )
 def test_what_an_answer_says_itself_counts_more_than_what_is_inside(body, name, word):
-    assert (merged(body).get("id"), state_said(merged(body))) == (name, word)
+    assert (unwrap(body).get("id"), state_said(unwrap(body))) == (name, word)
 
 
 @pytest.mark.parametrize(

@@ -174,10 +174,10 @@ class BrokenLedger(Ledger):
     def __init__(self, path: Path) -> None:
         super().__init__(path, is_owner_alive=lambda owner, silent: False)
         self._is_cancel_requested = self.owners.is_cancel_requested
-        self._accept = self.submissions.accept
+        self._accept = self.submissions.mark_accepted
         self._check = self.owners.check
         self.owners.is_cancel_requested = self.is_cancel_requested  # type: ignore[method-assign]
-        self.submissions.accept = self.accept  # type: ignore[method-assign]
+        self.submissions.mark_accepted = self.accept  # type: ignore[method-assign]
         self.owners.check = self.check_owner  # type: ignore[method-assign]
 
     def is_cancel_requested(self, job_id: str) -> bool:
@@ -813,7 +813,7 @@ async def test_the_key_of_work_that_was_or_may_be_accepted_stays_its_own(
         job = await client.start(REQUEST, idempotency_key="wish")
         await desk.service.hangs_before.wait()
         await client.cancel(job.id)
-        await client._running.watched(job.id, None)
+        await client._running.attach(job.id, None)
     else:
         job = await client.generate(REQUEST, idempotency_key="wish")
 
@@ -895,7 +895,7 @@ async def test_a_job_that_is_stopped_before_it_sends_is_never_sent(desk: Desk) -
 
     await client.cancel(job.id)
     async with asyncio.timeout(5):
-        ended = await client._running.watched(job.id, None)
+        ended = await client._running.attach(job.id, None)
 
     assert ended.status is JobStatus.CANCELLED
     assert desk.service.accepted == []
@@ -932,7 +932,7 @@ async def test_a_job_that_is_stopped_while_its_reply_is_looked_for_ends_at_once_
 
     await client.cancel(job.id)
     async with asyncio.timeout(5):
-        ended = await client._running.watched(job.id, None)
+        ended = await client._running.attach(job.id, None)
 
     assert ended.status is JobStatus.OUTCOME_UNKNOWN
     assert "stopped" in str(ended.error and ended.error.hint)
@@ -957,7 +957,7 @@ async def test_a_job_that_is_stopped_while_its_video_is_fetched_ends_at_once_and
 
     await client.cancel(job.id)
     async with asyncio.timeout(5):
-        stopped = await client._running.watched(job.id, None)
+        stopped = await client._running.attach(job.id, None)
     later = await desk.process().resume(job.id)
 
     assert stopped.status is JobStatus.OUTCOME_UNKNOWN

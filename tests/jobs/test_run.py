@@ -160,7 +160,9 @@ class PaidBackend:
         else:
             raise Crash
 
-    async def control(self, ref: OperationRef, command: ChangePrompt | Finish) -> None:
+    async def control(
+        self, ref: OperationRef, command: ChangePrompt | Finish, *, number: int
+    ) -> None:
         raise UnsupportedRequestError(f"{self.name} takes no {command.type}")
 
     async def cancel(self, ref: OperationRef) -> None:

@@ -110,7 +110,9 @@ class Paid:
         else:
             yield JobCompleted(artifacts=(Artifact(path=str(self.video)),))
 
-    async def control(self, ref: OperationRef, command: ChangePrompt | Finish) -> None:
+    async def control(
+        self, ref: OperationRef, command: ChangePrompt | Finish, *, number: int
+    ) -> None:
         if self.controls:
             await asyncio.Event().wait()
         raise UnsupportedRequestError("it takes no command")
@@ -159,7 +161,7 @@ def paid(tmp_path: Path) -> Paid:
 
 async def ended(client: VideoClient, job_id: str) -> VideoJob:
     async with asyncio.timeout(30):
-        return await client._running.watched(job_id, None)
+        return await client._running.attach(job_id, None)
 
 
 def found(folder: Path, pattern: str) -> list[str]:

@@ -164,7 +164,9 @@ class Painter:
             video = Artifact(path=str(self.provider.video(ref.operation_id)))
             yield JobCompleted(artifacts=(video,), cost=Cost(usd=0.4), seed=3)
 
-    async def control(self, ref: OperationRef, command: ChangePrompt | Finish) -> None:
+    async def control(
+        self, ref: OperationRef, command: ChangePrompt | Finish, *, number: int
+    ) -> None:
         raise AssertionError("it takes no command")
 
     async def cancel(self, ref: OperationRef) -> None:
@@ -630,6 +632,34 @@ async def test_an_endless_chain_ends_when_told_to_finish(world: World) -> None:
     assert len(world.provider.accepted) in (2, 3)
     made = levels(str(job.artifacts[0].path))
     assert made == list(range(len(made)))
+
+
+@pytest.mark.anyio
+async def test_a_chain_told_to_finish_keeps_every_segment_that_was_begun_before_a_kill(
+    world: World,
+) -> None:
+    world.provider.price = 0.0
+    client = world.process(("finish", 2))
+
+    def on_event(numbered: JobEvent) -> None:
+        if isinstance(numbered.event, ChunkReady) and numbered.event.index == 0:
+            tasks.append(loop.create_task(client.finish("mine")))
+
+    loop = asyncio.get_running_loop()
+    tasks: list[asyncio.Task[object]] = []
+    request = VideoRequest(prompt="a dawn", endless=True, model="painter/ramp")
+    with pytest.raises(Crash):
+        await client.generate(request, job_id="mine", on_event=on_event)
+    begun = list(world.provider.accepted)
+
+    job = await world.process().resume("mine")
+
+    assert job.status is JobStatus.COMPLETED
+    assert len(begun) > 1
+    assert world.provider.accepted == begun
+    made = levels(str(job.artifacts[0].path))
+    assert made == list(range(len(made)))
+    assert job.chunks_ready == len(begun)
 
 
 @pytest.mark.anyio

@@ -46,7 +46,7 @@ asyncio.run(main())
 """
 
 
-def making(folder: Path, weights: Path, *, offered: int) -> "subprocess.Popen[bytes]":
+def start_process(folder: Path, weights: Path, *, offered: int) -> "subprocess.Popen[bytes]":
     """Make a second of video in a process of its own, as on a machine that offers more threads."""
     environment = {**os.environ, "OMP_NUM_THREADS": str(offered), "OMP_DYNAMIC": "false"}
     program = [sys.executable, "-c", MAKE, str(folder / str(offered)), str(weights)]
@@ -56,7 +56,7 @@ def making(folder: Path, weights: Path, *, offered: int) -> "subprocess.Popen[by
 def test_a_seed_makes_the_same_frames_whatever_number_of_threads_the_machine_offers(
     tmp_path: Path, raw_weights: Path
 ) -> None:
-    makers = [making(tmp_path, raw_weights, offered=number) for number in (1, 4)]
+    makers = [start_process(tmp_path, raw_weights, offered=number) for number in (1, 4)]
 
     videos = [json.loads(maker.communicate(timeout=120)[0]) for maker in makers]
 
@@ -172,7 +172,7 @@ async def test_what_a_video_was_computed_on_stands_in_its_end_and_in_its_state(
     assert facts["computation"] == done.computation.model_dump()
 
 
-def broken_off(tmp_path: Path) -> None:
+def cut_back(tmp_path: Path) -> None:
     """Leave of a finished video what a kill behind its first chunk would have left."""
     (tmp_path / "work/k/chunks/00000001.chunk").unlink()
 
@@ -182,7 +182,7 @@ async def test_going_on_with_another_number_of_threads_warns_and_names_both(
     tmp_path: Path, raw_weights: Path
 ) -> None:
     _, token = await video(tmp_path, raw_weights, None)
-    broken_off(tmp_path)
+    cut_back(tmp_path)
 
     done, _ = await video(tmp_path, raw_weights, 2, token)
 
@@ -194,7 +194,7 @@ async def test_going_on_with_another_number_of_threads_warns_and_names_both(
 @pytest.mark.anyio
 async def test_going_on_as_it_was_begun_warns_of_nothing(tmp_path: Path, raw_weights: Path) -> None:
     _, token = await video(tmp_path, raw_weights, 1)
-    broken_off(tmp_path)
+    cut_back(tmp_path)
 
     done, _ = await video(tmp_path, raw_weights, None, token)
 
@@ -207,8 +207,8 @@ def test_every_difference_is_named_and_what_nobody_noted_is_not() -> None:
 
     said = computing.differences(other)
 
-    assert [line.partition(" gone on")[0] for line in said] == [
-        "begun with instructions of old,",
-        "begun with library torch 2.4.0,",
+    assert [line.partition(" resumed")[0] for line in said] == [
+        "started with instructions of old,",
+        "started with library torch 2.4.0,",
     ]
     assert computing.differences(None) == ()

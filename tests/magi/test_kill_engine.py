@@ -23,7 +23,7 @@ def kill_engine() -> Iterator[ModuleType]:
 
 
 def behind_a_chunk(video: Any, _: float) -> Callable[[], bool]:
-    """Kill as soon as there is something to go on from, whatever the speed of the machine."""
+    """Kill as soon as there is something to resume, whatever the speed of the machine."""
     return lambda: video.announced_chunks() > 0
 
 

@@ -8,7 +8,7 @@ from media_agent.backend.protocol import BackendSettings
 from media_agent.errors import InvalidRequestError, StorageError
 from media_agent.testing import events_of
 from media_agent.video.codec import read_frames
-from media_agent_magi.backend import MagiBackend, contradictions, prompt_of_chunk
+from media_agent_magi.backend import MagiBackend, find_contradictions, prompt_of_chunk
 from media_agent_schemas.events import BackendEvent, ChunkReady, JobCompleted, JobFailed
 from media_agent_schemas.jobs import Finish
 from media_agent_schemas.request import Shot, VideoRequest
@@ -29,14 +29,16 @@ async def backend(tmp_path: Path, raw_weights: Path):
     await backend.aclose()
 
 
-async def observed(backend: MagiBackend, asked: VideoRequest, key: str = "k") -> list[BackendEvent]:
+async def submit_and_observe(
+    backend: MagiBackend, asked: VideoRequest, key: str = "k"
+) -> list[BackendEvent]:
     ref = await backend.submit(asked, key=key)
     return await events_of(backend, ref)
 
 
 @pytest.mark.anyio
 async def test_a_video_has_exactly_the_frames_asked_for(backend: MagiBackend) -> None:
-    events = await observed(backend, request(prompt=RED, num_frames=31))
+    events = await submit_and_observe(backend, request(prompt=RED, num_frames=31))
 
     done = events[-1]
     assert isinstance(done, JobCompleted)
@@ -51,7 +53,7 @@ async def test_a_video_has_exactly_the_frames_asked_for(backend: MagiBackend) ->
 async def test_the_same_request_gives_equal_frames(backend: MagiBackend) -> None:
     videos = []
     for key in ("first", "second"):
-        done = (await observed(backend, request(prompt=RED, num_frames=24), key))[-1]
+        done = (await submit_and_observe(backend, request(prompt=RED, num_frames=24), key))[-1]
         assert isinstance(done, JobCompleted)
         videos.append(read_frames(Path(done.artifacts[0].path or "")))
 
@@ -68,7 +70,7 @@ async def test_an_endless_video_ends_when_told_to_finish(backend: MagiBackend) -
             if isinstance(event, ChunkReady):
                 chunks += 1
                 if chunks == 2:
-                    await backend.control(ref, Finish())
+                    await backend.control(ref, Finish(), number=1)
 
     assert isinstance(event, JobCompleted)
     assert 2 <= chunks <= 8  # it is a little ahead of what is announced
@@ -90,7 +92,7 @@ async def test_damaged_weights_fail_the_job_in_one_line(
     (folder / "tiny.safetensors").write_bytes(b"rubbish")
     broken = MagiBackend(BackendSettings(data_dir=tmp_path), folder)
 
-    failed = (await observed(broken, request(prompt=RED, num_frames=24)))[-1]
+    failed = (await submit_and_observe(broken, request(prompt=RED, num_frames=24)))[-1]
     await broken.aclose()
 
     assert isinstance(failed, JobFailed)
@@ -119,7 +121,7 @@ def test_each_chunk_carries_the_prompt_of_the_shot_it_begins_in() -> None:
 
 
 def test_prompts_without_a_clear_meaning_are_warned_of() -> None:
-    warnings = contradictions((Shot(prompt="a red blue circle"), Shot(prompt=BLUE)))
+    warnings = find_contradictions((Shot(prompt="a red blue circle"), Shot(prompt=BLUE)))
 
     assert len(warnings) == 1
     assert "more than one colour: red, blue" in warnings[0]

@@ -76,7 +76,7 @@ async def run(
 ) -> list[BackendEvent]:
     ref = await backend.submit(asked, key=key, resume=resume)
     if command is not None:
-        await backend.control(ref, command)
+        await backend.control(ref, command, number=1)
     return await events_of(backend, ref)
 
 
@@ -176,8 +176,8 @@ async def test_a_video_told_to_finish_has_the_same_end_whenever_it_is_killed(mak
         async for event in observed:
             events.append(event)
             if isinstance(event, ChunkReady) and event.index == 1:
-                await backend.control(ref, Finish())
-                await backend.control(ref, Finish())
+                await backend.control(ref, Finish(), number=1)
+                await backend.control(ref, Finish(), number=2)
     whole, tokens = videos_of(events), tokens_of(events)
 
     for token in tokens:
@@ -249,7 +249,7 @@ async def test_a_state_of_other_work_or_a_damaged_one_is_refused_with_the_way_ou
         assert isinstance(failed, JobFailed)
         assert failed.error.code == NotResumableError.code
         assert said in failed.error.message
-        assert "branch at an earlier chunk or make it anew" in (failed.error.hint or "")
+        assert "branch at an earlier chunk or generate it again" in (failed.error.hint or "")
         assert failed.artifacts, "the video so far is kept"
 
 
@@ -418,7 +418,7 @@ async def test_a_prompt_that_is_too_long_cannot_steer(make: Make) -> None:
     ref = await backend.submit(request(num_frames=24), key="video")
 
     with pytest.raises(InvalidRequestError, match="has 40 words"):
-        await backend.control(ref, ChangePrompt(prompt="red " * 40))
+        await backend.control(ref, ChangePrompt(prompt="red " * 40), number=1)
 
 
 async def test_what_is_kept_on_disk_is_said_beforehand(make: Make, tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ def video(folder: Folder) -> Folder:
     return folder
 
 
-def refused(folder: Folder) -> str:
+def find_refusal(folder: Folder) -> str:
     """The one line of a folder whose only case fails."""
     code, lines = folder.run()
     assert code == 1
@@ -87,31 +87,31 @@ def test_a_whole_video_passes_alone(video: Folder) -> None:
 def test_a_wrong_number_is_found(video: Folder) -> None:
     video.change_tensors(VIDEO, lambda t: t["out.chunk_2"].mul_(1.001))
 
-    assert "chunk 2 1.0e-03 (mark 1e-04)" in refused(video)
+    assert "chunk 2 1.0e-03 (mark 1e-04)" in find_refusal(video)
 
 
 def test_a_number_that_is_none_is_found(video: Folder) -> None:
     video.change_tensors(VIDEO, lambda t: t["out.chunk_1"].fill_(float("nan")))
 
-    assert "chunk 1 nan" in refused(video)
+    assert "chunk 1 nan" in find_refusal(video)
 
 
 def test_a_missing_tensor_is_named(video: Folder) -> None:
     video.change_tensors(VIDEO, lambda t: t.pop("in.noise"))
 
-    assert "tensor 'in.noise' is missing" in refused(video)
+    assert "tensor 'in.noise' is missing" in find_refusal(video)
 
 
 def test_a_missing_entry_is_named(video: Folder) -> None:
     video.change_spec(VIDEO, lambda spec: spec.pop("chunk_num"))
 
-    assert "entry 'chunk_num' is missing" in refused(video)
+    assert "entry 'chunk_num' is missing" in find_refusal(video)
 
 
 def test_an_unknown_model_setting_is_named(video: Folder) -> None:
     video.change_spec(VIDEO, lambda spec: spec["config"]["model_config"].update(colour=1))
 
-    assert "ModelConfig: unknown keys: colour" in refused(video)
+    assert "ModelConfig: unknown keys: colour" in find_refusal(video)
 
 
 def test_another_key_range_changes_the_video(video: Folder) -> None:
@@ -120,46 +120,46 @@ def test_another_key_range_changes_the_video(video: Folder) -> None:
 
     video.change_spec(VIDEO, look_elsewhere)
 
-    assert "chunk 2" in refused(video)
+    assert "chunk 2" in find_refusal(video)
 
 
 def test_a_wrong_frame_count_is_found(video: Folder) -> None:
     video.change_spec(VIDEO, lambda spec: spec["emitted"].pop())
 
-    assert "frames handed out [6, 6, 6, 6], not [6, 6, 6]" in refused(video)
+    assert "frames handed out [6, 6, 6, 6], not [6, 6, 6]" in find_refusal(video)
 
 
 def test_missing_weights_are_named(folder: Folder) -> None:
     folder.take(VIDEO)
 
-    assert "weights file dit_a.weights.safetensors is missing" in refused(folder)
+    assert "weights file dit_a.weights.safetensors is missing" in find_refusal(folder)
 
 
 def test_a_file_cut_short_is_named(video: Folder) -> None:
     file = video.path / f"{VIDEO}.safetensors"
     file.write_bytes(file.read_bytes()[:50_000])
 
-    assert f"cannot read {VIDEO}.safetensors" in refused(video)
+    assert f"cannot read {VIDEO}.safetensors" in find_refusal(video)
 
 
 def test_tensors_without_a_description_are_a_failure(video: Folder) -> None:
     (video.path / f"{VIDEO}.json").unlink()
 
-    assert f"{VIDEO}.json is missing" in refused(video)
+    assert f"{VIDEO}.json is missing" in find_refusal(video)
 
 
 @pytest.mark.parametrize("text", ["{", "[1, 2]", ""])
 def test_a_description_that_is_no_json_object_is_a_failure(video: Folder, text: str) -> None:
     (video.path / f"{VIDEO}.json").write_text(text)
 
-    assert f"{VIDEO}.json" in refused(video)
+    assert f"{VIDEO}.json" in find_refusal(video)
 
 
 def test_a_file_of_cases_without_any_is_a_failure(folder: Folder) -> None:
     folder.take("timestep_schedules")
     folder.change_spec("timestep_schedules", lambda spec: spec["schedules"].clear())
 
-    assert "holds no case" in refused(folder)
+    assert "holds no case" in find_refusal(folder)
 
 
 def test_one_bad_case_does_not_hide_the_others(folder: Folder) -> None:
@@ -181,7 +181,7 @@ def test_a_plan_with_other_steps_is_a_failure(folder: Folder) -> None:
     folder.take("stage_plans")
     folder.change_spec("stage_plans", bend)
 
-    assert "forward 3, slice_point 0, not 1" in refused(folder)
+    assert "forward 3, slice_point 0, not 1" in find_refusal(folder)
 
 
 def test_a_wrong_intermediate_is_named(folder: Folder) -> None:
@@ -190,7 +190,7 @@ def test_a_wrong_intermediate_is_named(folder: Folder) -> None:
         "dit_a_distill.forward", lambda t: t["window_nocache.mid.condition"].mul_(1.01)
     )
 
-    assert "mid.condition 9.9e-03" in refused(folder)
+    assert "mid.condition 9.9e-03" in find_refusal(folder)
 
 
 @pytest.fixture

@@ -60,7 +60,7 @@ def test_a_video_told_late_equals_a_video_that_knew(
 
     running = small_videos.sampler(config, text=text)
     made = [chunk.latents for chunk in islice(running, 2)]
-    first = running.begun
+    first = running.next_chunk
     changed |= dict.fromkeys(range(first, 9), 50)
     made += [chunk.latents for chunk in running]
 
@@ -75,7 +75,9 @@ def test_chunks_in_work_change_while_they_are_noisy(small_videos: Any) -> None:
     def rest(told: bool) -> tuple[int, list[torch.Tensor]]:
         running = small_videos.sampler(BASE, 8)
         list(islice(running, 3))
-        first = running.replace_text(lambda c: small_videos.row(c + 50)) if told else running.begun
+        first = (
+            running.replace_text(lambda c: small_videos.row(c + 50)) if told else running.next_chunk
+        )
         return first, [chunk.latents for chunk in running]
 
     _, plain = rest(False)
@@ -96,7 +98,7 @@ def test_the_threshold_says_which_chunks_are_noisy(
     running = small_videos.sampler(BASE, 8)
     list(islice(running, 3))
 
-    assert running.begun == 6
+    assert running.next_chunk == 6
     assert running.replace_text(lambda c: small_videos.row(c + 50), below=below) == first
     assert running.replace_text(lambda _: None, below=1.0) == 6
 
@@ -121,5 +123,5 @@ def test_behind_the_last_chunk_nothing_is_left_to_change(small_videos: Any) -> N
     running = small_videos.sampler(BASE, 3)
     list(running)
 
-    assert running.begun == 3
+    assert running.next_chunk == 3
     assert running.replace_text(lambda c: small_videos.row(c + 50), below=1.0) == 3

@@ -503,3 +503,26 @@ def test_frames_of_the_rule_are_not_fewer_than_the_shortest_video() -> None:
     capabilities = RULED.model_copy(update={"min_duration": 0.25, "frame_offset": 3})
 
     assert plan(VideoRequest(prompt="a circle", num_frames=1), capabilities).request.num_frames == 7
+
+
+def test_with_a_first_frame_and_no_size_asked_the_shape_is_left_to_the_image() -> None:
+    capabilities = Capabilities(
+        backend="b",
+        model="m",
+        modes=(VideoMode.TEXT_TO_VIDEO, VideoMode.IMAGE_TO_VIDEO),
+        input_roles=(InputRole.FIRST_FRAME,),
+        sizes=(Size.parse("1280x720"), Size.parse("720x1280")),
+        default_size=Size.parse("1280x720"),
+        image_sets_shape=True,
+        resolutions=(ResolutionTier.P720,),
+        fps_values=(24,),
+        default_duration=2,
+        max_duration=4,
+    )
+    image = MediaInput(role=InputRole.FIRST_FRAME, path="cat.png")
+
+    of_text = plan(VideoRequest(prompt="a cat"), capabilities).request
+    of_image = plan(VideoRequest(prompt="a cat", inputs=(image,)), capabilities).request
+
+    assert (of_text.size, of_text.resolution) == (Size.parse("1280x720"), None)
+    assert (of_image.size, of_image.resolution, of_image.aspect_ratio) == (None, "720p", None)

@@ -77,7 +77,7 @@ async def test_it_is_steered_and_stopped(tmp_path: Path) -> None:
     backend = final(tmp_path, latency_seconds=60)
     ref = await backend.submit(wish(), key="job-1")
 
-    await backend.control(ref, ChangePrompt(prompt="a dog"))
+    await backend.control(ref, ChangePrompt(prompt="a dog"), number=1)
     await backend.cancel(ref)
     events = await events_of(backend, ref)
     await backend.aclose()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from media_agent.errors import InvalidRequestError, StorageError
-from media_agent.storage.destination import reserved
+from media_agent.storage.destination import reserve
 from media_agent.storage.files import storage_errors, write_atomically
 
 
@@ -28,22 +28,22 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 
 
 def refusal(video: Path, *, overwrite: bool = False) -> str:
-    with pytest.raises(InvalidRequestError) as caught, reserved(video, overwrite=overwrite):
+    with pytest.raises(InvalidRequestError) as caught, reserve(video, overwrite=overwrite):
         pass
     return f"{caught.value.message} ({caught.value.hint})"
 
 
 def test_a_video_is_put_in_its_place_and_nothing_else_stays(folder: Path, source: Path) -> None:
-    with reserved(folder / "a.mp4") as destination:
-        place = destination.put(source, complete=True)
+    with reserve(folder / "a.mp4") as destination:
+        place = destination.publish(source, complete=True)
 
     assert place.read_bytes() == b"video"
     assert [path.name for path in folder.iterdir()] == ["a.mp4"]
 
 
 def test_a_stopped_video_does_not_get_the_final_name(folder: Path, source: Path) -> None:
-    with reserved(folder / "a.mp4") as destination:
-        place = destination.put(source, complete=False)
+    with reserve(folder / "a.mp4") as destination:
+        place = destination.publish(source, complete=False)
 
     assert place.name == "a.partial.mp4"
     assert not (folder / "a.mp4").exists()
@@ -77,8 +77,8 @@ def test_what_exists_is_refused_unless_it_may_be_replaced(folder: Path, source: 
     video.write_bytes(b"old")
 
     assert "--overwrite" in refusal(video)
-    with reserved(video, overwrite=True) as destination:
-        destination.put(source, complete=True)
+    with reserve(video, overwrite=True) as destination:
+        destination.publish(source, complete=True)
     assert video.read_bytes() == b"video"
 
 
@@ -109,19 +109,19 @@ def test_a_name_that_is_none_is_refused(folder: Path) -> None:
 
 
 def test_a_second_run_to_the_same_place_is_refused_at_once(folder: Path) -> None:
-    with reserved(folder / "a.mp4"):
+    with reserve(folder / "a.mp4"):
         assert "another run is writing to it" in refusal(folder / "a.mp4")
         assert "another run is writing to it" in refusal(folder / "." / "a.mp4", overwrite=True)
-        with reserved(folder / "b.mp4"):
+        with reserve(folder / "b.mp4"):
             pass
 
-    with reserved(folder / "a.mp4"):
+    with reserve(folder / "a.mp4"):
         pass
 
 
 def test_a_place_that_is_taken_from_a_run_belongs_to_whoever_took_it(folder: Path) -> None:
-    with reserved(folder / "a.mp4"):
-        taken = reserved(folder / "a.mp4", force=True)
+    with reserve(folder / "a.mp4"):
+        taken = reserve(folder / "a.mp4", force=True)
         taken.__enter__()
 
     assert "another run is writing to it" in refusal(folder / "a.mp4")
@@ -131,7 +131,7 @@ def test_a_place_that_is_taken_from_a_run_belongs_to_whoever_took_it(folder: Pat
 
 def reserve_and_die(video: Path) -> None:
     """Die as a killed process does, without cleaning up."""
-    context = reserved(video)
+    context = reserve(video)
     context.__enter__()
     os._exit(9)
 
@@ -143,18 +143,18 @@ def test_a_killed_run_does_not_keep_its_place(folder: Path) -> None:
     process.start()
     process.join()
 
-    with reserved(folder / "a.mp4"):
+    with reserve(folder / "a.mp4"):
         pass
 
     assert list(folder.iterdir()) == []
 
 
 def test_a_file_that_appears_meanwhile_is_not_replaced(folder: Path, source: Path) -> None:
-    with reserved(folder / "a.mp4") as destination:
+    with reserve(folder / "a.mp4") as destination:
         (folder / "a.mp4").write_bytes(b"another's")
 
         with pytest.raises(StorageError, match="appeared while the video was being generated"):
-            destination.put(source, complete=True)
+            destination.publish(source, complete=True)
 
     assert (folder / "a.mp4").read_bytes() == b"another's"
     assert [path.name for path in folder.iterdir()] == ["a.mp4"]
@@ -166,11 +166,11 @@ def test_a_disk_that_fills_up_leaves_nothing(
     def full(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    with reserved(folder / "a.mp4") as destination:
+    with reserve(folder / "a.mp4") as destination:
         monkeypatch.setattr("os.fsync", full)
 
         with pytest.raises(StorageError, match=r"a\.mp4 cannot be written: the disk is full"):
-            destination.put(source, complete=True)
+            destination.publish(source, complete=True)
 
     assert list(folder.iterdir()) == []
 

@@ -16,7 +16,7 @@ from media_agent.storage.network import (
     BrokenOffError,
     Way,
     before_sending,
-    decoded,
+    decode,
     open_client,
 )
 
@@ -87,7 +87,7 @@ async def bytes_of(content: bytes, coding: str | None, **more: str) -> list[byte
         async def __aiter__(self):  # type: ignore[no-untyped-def]  # an iterator of the base
             yield content
 
-    return [piece async for piece in decoded(httpx.Response(200, headers=headers, stream=Body()))]
+    return [piece async for piece in decode(httpx.Response(200, headers=headers, stream=Body()))]
 
 
 def bare(content: bytes) -> bytes:
@@ -145,7 +145,7 @@ async def test_trouble_of_the_network_below_the_transport_is_none_of_a_disk(
             raise trouble
 
     with pytest.raises(BrokenOffError, match=type(trouble).__name__):
-        [piece async for piece in decoded(httpx.Response(200, stream=Body()))]
+        [piece async for piece in decode(httpx.Response(200, stream=Body()))]
 
 
 @pytest.mark.parametrize(

@@ -78,6 +78,7 @@ def test_another_rate_keeps_its_speed(tmp_path: Path) -> None:
     assert joined.encoded_again
     assert joined.frames == 4
     assert probe(joined.path).duration == pytest.approx(0.5)
+    assert levels_of(joined.path) == [0, 1, 2, 4]
 
 
 def test_images_that_others_lean_on_are_never_cut_out(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""CogVideoX 1.0 and 1.5: from text, from a first frame, or a video made anew.
+"""CogVideoX 1.0 and 1.5: from text, from a first frame, or a video restyled.
 
 Sizes, lengths, rates and licences are those of the authors' model cards; what a pipeline does with
 other values was tried with diffusers 0.42. The decoder gives 8k+1 frames and rounds others without
@@ -43,7 +43,7 @@ _STRENGTH = OptionSpec(
     default=0.8,
     minimum=0.0,
     maximum=1.0,
-    description="How much of a source video is made anew; that share of the steps is taken.",
+    description="How much of a source video is changed; that share of the steps is taken.",
 )
 
 

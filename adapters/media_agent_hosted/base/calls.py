@@ -7,12 +7,15 @@ from typing import Literal
 from pydantic import JsonValue
 
 from media_agent.errors import MediaAgentError
-from media_agent_hosted.base.fields import Fields, build_fields
-from media_agent_hosted.base.models import HostedModel
-from media_agent_hosted.http.client import FilePart
+from media_agent_hosted.http.client import FilePart, Reply
+from media_agent_hosted.models.facts import HostedModel
+from media_agent_hosted.models.fields import Fields, build_fields
 from media_agent_hosted.parsing.states import State
-from media_agent_schemas.events import Cost
+from media_agent_schemas.events import Cost, JobCompleted, JobFailed, JobOutcomeUnknown
 from media_agent_schemas.request import VideoRequest
+
+End = JobCompleted | JobFailed | JobOutcomeUnknown
+"""How work ends of which the videos were looked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +70,24 @@ class Status:
     """What it does now; its word, if nothing else is said."""
     fraction: float | None = None
     message: str | None = None
+    may_be_over: bool = False
+    """Whether more than its word hints at the end, such as a full progress or an address."""
     error: MediaAgentError | None = None
     """Why it failed; None: as its words say."""
+    why: JsonValue = None
+    """What stands where its error is due; None: at the usual places."""
+    model: str | None = None
+    """The model that made it; None: the one that was asked for."""
     seconds: float | None = None
     """How long the model worked."""
     cost: Cost | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer about one piece of work, and how far that is."""
+
+    reply: Reply
+    body: JsonValue
+    """Its JSON, without what it says of other work."""
+    status: Status

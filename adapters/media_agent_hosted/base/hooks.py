@@ -8,16 +8,58 @@ from pydantic import JsonValue
 
 from media_agent.errors import MediaAgentError
 from media_agent_hosted.base.calls import Call, Status, Submission
-from media_agent_hosted.base.models import Models
 from media_agent_hosted.base.outcomes import read_status
 from media_agent_hosted.http.inputs import LARGEST_INLINE, InputForm
 from media_agent_hosted.http.replies import Reply
+from media_agent_hosted.models.facts import Models
 from media_agent_schemas.base import TriState
 from media_agent_schemas.capabilities import Verification, VerificationLevel
 from media_agent_schemas.jobs import OperationRef
 
 
-class Hooks(ABC):
+class PollHooks(ABC):
+    """What is asked about accepted work, and what the answers mean; nothing is sent from here."""
+
+    work_id: str = "id"
+    """Where the answer to a submission names the work, such as "data.task_id"."""
+    state_place: str | None = None
+    """Where the answer to a poll says the state; None: at one of the usual places."""
+    result_place: str | None = None
+    """Where it says the address of the video; None: at one of the usual places."""
+
+    @abstractmethod
+    def poll(self, ref: OperationRef) -> Call:
+        """Return the call that asks how far work is."""
+
+    def parse(self, body: JsonValue) -> Status:
+        """Return how far work is, by the answer to a poll; an unknown word fails nothing."""
+        return read_status(body)
+
+    def tells_state(self, reply: Reply, ref: OperationRef) -> bool:
+        """Return whether an HTTP error to a poll tells how far the work is, as `parse` reads it."""
+        return False
+
+    def verdict(self, reply: Reply, ref: OperationRef) -> MediaAgentError | None:
+        """Return what an HTTP error to a question about work means; None: what it means anywhere.
+
+        A failure, a rejection or an invalid request is the provider's own word that work failed.
+        """
+        return None
+
+    def result(self, ref: OperationRef) -> Call | None:
+        """Return the call that tells the videos of work that is done; None: the poll does."""
+        return None
+
+    def content(self, ref: OperationRef) -> str | None:
+        """Return the path of a video that needs the key; None: a reply has its address."""
+        return None
+
+    def cancellation(self, ref: OperationRef) -> Call | None:
+        """Return the call that stops work; None: it cannot be stopped."""
+        return None
+
+
+class Hooks(PollHooks):
     """One provider: its facts, and what only it knows of its calls; nothing is sent from here."""
 
     address: ClassVar[str]
@@ -27,8 +69,6 @@ class Hooks(ABC):
     scheme: ClassVar[str] = "Bearer"
     """What stands before the key in the header `Authorization`."""
     models: ClassVar[Models]
-    work_id: ClassVar[str] = "id"
-    """Where the answer to a submission names the work, such as "data.task_id"."""
     addresses: ClassVar[tuple[str, ...]] = ()
     """Where it names addresses that are kept for calls, such as "urls.get"."""
     input_form: ClassVar[InputForm] = InputForm.DATA_URI
@@ -46,26 +86,6 @@ class Hooks(ABC):
     def build(self, submission: Submission) -> Call:
         """Return the call that submits work."""
 
-    @abstractmethod
-    def poll(self, ref: OperationRef) -> Call:
-        """Return the call that asks how far work is."""
-
-    def parse(self, body: JsonValue) -> Status:
-        """Return how far work is, by the answer to a poll; an unknown word fails nothing."""
-        return read_status(body)
-
-    def result(self, ref: OperationRef) -> Call | None:
-        """Return the call that tells the videos of work that is done; None: the poll does."""
-        return None
-
-    def content(self, ref: OperationRef) -> str | None:
-        """Return the path of the video, where only the key opens it; None: its address is told."""
-        return None
-
-    def cancellation(self, ref: OperationRef) -> Call | None:
-        """Return the call that stops work; None: it cannot be stopped."""
-        return None
-
     def search(self, key: str) -> Call | None:
         """Return the call that looks for work under our key whose answer was lost; None: none."""
         return None
@@ -76,8 +96,4 @@ class Hooks(ABC):
 
     def refusal(self, reply: Reply, model_id: str) -> MediaAgentError | None:
         """Return what an HTTP error to a submission means; None: what it means anywhere."""
-        return None
-
-    def verdict(self, reply: Reply) -> MediaAgentError | None:
-        """Return the provider's own word, in an HTTP error, that work failed; None: trouble."""
         return None

@@ -1,6 +1,6 @@
 """The name of a piece of work: whether it can be asked for, and whether an answer is about it.
 
-Whoever is asked about one video and answers about another has told nothing of the first.
+A reply about another video says nothing about the one that was asked for.
 """
 
 import re
@@ -10,7 +10,14 @@ from dataclasses import dataclass
 from pydantic import JsonValue
 
 from media_agent_hosted.http.replies import Reply
-from media_agent_hosted.parsing.lenient import STATES, WRAPPERS, is_envelope, spaced, text, value_at
+from media_agent_hosted.parsing.lenient import (
+    STATES,
+    WRAPPERS,
+    is_envelope,
+    space_words,
+    text,
+    value_at,
+)
 from media_agent_hosted.parsing.states import state_of
 
 _OF_RESULTS_TOO = ("id", "uuid", "videoid", "videouuid")
@@ -53,13 +60,13 @@ def answer_about(
         BackendResponseError: it is about other work.
     """
     states = STATES if state is None else (*STATES, _last(state))
-    sought = _Sought(work, _joined(_last(place)), usual, states)
+    sought = _Sought(work, _join(_last(place)), usual, states)
     body = sought.own(reply.json())
-    told = [*sought.around(body)]
+    seen = [*sought.around(body)]
     for way in filter(None, (place, state, result)):
-        told += sought.on_the_way(body, way)
-    named = [each for each, is_result in told if sought.names_work(each, is_result=is_result)]
-    if named and not any(sought.names_it(each) for each, _ in told):
+        seen += sought.on_the_way(body, way)
+    named = [each for each, is_result in seen if sought.names_work(each, is_result=is_result)]
+    if named and not any(sought.names_it(each) for each, _ in seen):
         raise reply.senseless(f"it is about other work than {work}, which was asked for")
     return body
 
@@ -113,15 +120,13 @@ class _Sought:
         """Whether an object names this work."""
         places = (self.due, *_NAMES, *_OF_ANYTHING)
         return any(
-            _is_it(text(value), self.work)
-            for name, value in said.items()
-            if _joined(name) in places
+            _is_it(text(value), self.work) for name, value in said.items() if _join(name) in places
         )
 
     def names_work(self, said: _Object, *, is_result: bool) -> bool:
         """Whether an object names any work: the name of a result alone is that of a file."""
         for name, value in said.items():
-            joined, word = _joined(name), _name(value)
+            joined, word = _join(name), _name(value)
             is_known = joined == self.due or (self.usual and joined in _NAMES)
             if word is None or (is_result and joined in _OF_RESULTS_TOO):
                 continue
@@ -130,7 +135,7 @@ class _Sought:
         return False
 
     def _is_operation(self, word: str, said: _Object) -> bool:
-        """Whether a word names an operation; one that says no state may be called so besides."""
+        """Whether a word names an operation; one that says no state may have another name too."""
         is_due = self._says_a_state(said) or _IS_AN_OPERATION.search(self.work) is not None
         return is_due and _IS_AN_OPERATION.search(word) is not None
 
@@ -158,9 +163,9 @@ def _name(value: JsonValue) -> str | None:
     return None if isinstance(value, float | bool) else text(value)
 
 
-def _joined(name: str) -> str:
+def _join(name: str) -> str:
     """Return a name without what parts its words: "taskId", "task_id" and "Task-ID" are one."""
-    return spaced(name).replace(" ", "")
+    return space_words(name).replace(" ", "")
 
 
 def _last(place: str) -> str:

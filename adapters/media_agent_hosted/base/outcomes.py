@@ -6,14 +6,29 @@ from datetime import datetime
 from pydantic import JsonValue
 
 from media_agent.backend.polled import QUEUED
-from media_agent.errors import BackendResponseError, GenerationFailedError, MediaAgentError, to_info
+from media_agent.errors import (
+    BackendResponseError,
+    ContentRejectedError,
+    GenerationFailedError,
+    MediaAgentError,
+    to_info,
+)
 from media_agent.ingest.inline import is_inline
 from media_agent.storage.addresses import resolved
-from media_agent_hosted.base.calls import Status
-from media_agent_hosted.base.refusals import end_of, refusal_in
+from media_agent_hosted.base.calls import Answer, End, Status
 from media_agent_hosted.http.replies import Reply
+from media_agent_hosted.parsing.causes import Cause
 from media_agent_hosted.parsing.errors import words_in
-from media_agent_hosted.parsing.lenient import WRAPPERS, merged, share, text, trimmed, whole
+from media_agent_hosted.parsing.lenient import (
+    WRAPPERS,
+    is_at_end,
+    share,
+    text,
+    trim,
+    unwrap,
+    whole,
+)
+from media_agent_hosted.parsing.refusals import Refusal, refusal_in
 from media_agent_hosted.parsing.states import State, state_beside, state_said, unknown_word
 from media_agent_hosted.parsing.videos import sole_video_in, videos_in
 from media_agent_schemas.events import (
@@ -33,11 +48,12 @@ class LateVideoError(BackendResponseError):
 
 
 def read_status(body: JsonValue) -> Status:
-    """Read how far work is, where answers usually say it; a provider adds what it says besides."""
-    said = merged(body)
+    """Read how far work is, where answers usually say it; a provider adds what else it says."""
+    said = unwrap(body)
     word, refusal = state_said(said), refusal_in(body)
     state = state_beside(word, has_error=refusal is not None and refusal.is_plain)
-    return Status(word, state, fraction=share(said.get("progress")))
+    progress = said.get("progress")
+    return Status(word, state, fraction=share(progress), may_be_over=is_at_end(progress))
 
 
 def event_of(
@@ -53,43 +69,42 @@ def event_of(
         case State.QUEUED:
             return JobProgressed(phase=QUEUED, fraction=status.fraction, message=status.message)
         case State.RUNNING:
-            phase = status.phase or trimmed(status.word) or "working"
+            phase = status.phase or trim(status.word) or "working"
             return JobProgressed(phase=phase, fraction=status.fraction, message=status.message)
         case State.CANCELLED:
-            return JobCancelled(model=model, cost=status.cost)
+            return JobCancelled(model=status.model or model, cost=status.cost)
         case State.FAILED:
-            failed = _failed(status, body, who, model)
+            failed = _failed(status, body, who, status.model or model)
             return failed.model_copy(update={"cost": status.cost})
+    if not status.word and status.message is not None:
+        phase = status.phase or "unknown"
+        return JobProgressed(phase=phase, fraction=status.fraction, message=status.message)
     return unknown_word(who, status.word, status.fraction)
 
 
-def end_of_done(
-    reply: Reply, ref: OperationRef, status: Status, *, expires_at: datetime | None
-) -> JobCompleted | JobFailed | JobOutcomeUnknown:
+def end_of_done(answer: Answer, ref: OperationRef, *, expires_at: datetime | None) -> End:
     """Return the end of work that is called done, by the answer that tells its videos.
 
     No video is no success; it is a failure only where the answer says so.
     """
-    body = reply.json()
-    marks = ref.data.get("sent")
-    sent = [str(mark) for mark in marks] if isinstance(marks, list) else []
+    body, sent = answer.body, marks_of(ref)
     inside = [body.get(name) for name in WRAPPERS] if isinstance(body, dict) else []
-    found = (list(videos_in(each, sent=sent)) for each in (body, merged(body), *inside))
+    found = (list(videos_in(each, sent=sent)) for each in (body, unwrap(body), *inside))
     videos = next(filter(None, found), None) or list(sole_video_in(body, sent))
     if not videos:
         return _without_video(body, ref)
     artifacts = tuple(
-        _artifact(_whole_address(address, reply.url), facts, expires_at)
+        _artifact(_whole_address(address, answer.reply.url), facts, expires_at)
         for address, facts in videos
     )
-    return completed(artifacts, body, ref, status)
+    return completed(artifacts, body, ref, answer.status)
 
 
 def completed(
     artifacts: tuple[Artifact, ...], body: JsonValue, ref: OperationRef, status: Status
 ) -> JobCompleted:
-    """Return the end of work whose videos are known, with all else that is told of it."""
-    own, asked = whole(merged(body).get("seed")), ref.data.get("seed")
+    """Return the end of work whose videos are known, with all else that the reply says of it."""
+    own, asked = whole(unwrap(body).get("seed")), ref.data.get("seed")
     phases = {} if status.seconds is None else {"inference": status.seconds}
     return JobCompleted(
         artifacts=artifacts,
@@ -98,6 +113,21 @@ def completed(
         timing=Timing(phases=phases),
         cost=status.cost,
     )
+
+
+def end_of(refusal: Refusal, host: str, model: str | None) -> JobFailed:
+    """Return the end of work of which its service says no, and which it called over."""
+    said = f"{host} says: {refusal.words}"
+    error: MediaAgentError = GenerationFailedError(said)
+    if refusal.cause is Cause.CONTENT:
+        error = ContentRejectedError(said, hint="change the prompt or the images")
+    return JobFailed(error=to_info(error), model=model)
+
+
+def marks_of(ref: OperationRef) -> list[str]:
+    """Return the marks of the addresses that were sent, which are no videos of the work."""
+    marks = ref.data.get("sent")
+    return [str(mark) for mark in marks] if isinstance(marks, list) else []
 
 
 def late_video(reply: Reply) -> MediaAgentError | None:
@@ -114,9 +144,9 @@ def _failed(status: Status, body: JsonValue, who: str, model: str | None) -> Job
     if status.error is not None:
         return JobFailed(error=to_info(status.error), model=model)
     refusal = refusal_in(body)
-    if refusal is not None and words_in(merged(body)):
+    if refusal is not None and words_in(unwrap(body)):
         return end_of(refusal, who, model)
-    error = GenerationFailedError(f"{who} says {trimmed(status.word)}, and not why")
+    error = GenerationFailedError(f"{who} says {trim(status.word)}, and not why")
     return JobFailed(error=to_info(error), model=model)
 
 

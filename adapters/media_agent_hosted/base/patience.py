@@ -8,7 +8,13 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue
 
-from media_agent_schemas.events import JobOutcomeUnknown, JobProgressed
+from media_agent.errors import OperationNotFoundError
+from media_agent_hosted.base.outcomes import end_of
+from media_agent_hosted.parsing.causes import Cause
+from media_agent_hosted.parsing.lenient import text, unwrap
+from media_agent_hosted.parsing.refusals import Refusal
+from media_agent_schemas.events import JobFailed, JobOutcomeUnknown, JobProgressed
+from media_agent_schemas.jobs import OperationRef
 
 _TIMES = 3
 """How often a no, or a word that is not known here, has to be said before it means an end."""
@@ -34,7 +40,7 @@ class Patience:
         self._last: dict[str, _Said] = {}
 
     def forget(self, work: str) -> None:
-        """Begin anew with a piece of work: a poll said how far it is."""
+        """Start counting again for a piece of work: a poll said how far it is."""
         self._last.pop(work, None)
 
     def is_refused(self, work: str, waited: float) -> bool:
@@ -71,9 +77,47 @@ class Patience:
         return end
 
     def _said(self, work: str, what: str, waited: float) -> _Said:
-        """Count what a poll said; anything else than the last poll said begins anew."""
+        """Count what a poll said; anything else than the last poll said starts at one."""
         last = self._last.get(work)
         again = last is not None and last.what == what
         since = last.since if last is not None and again else waited
         self._last[work] = _Said(what, last.times + 1 if last is not None and again else 1, since)
         return self._last[work]
+
+
+def may_be_of_poll(refusal: Refusal | None, body: JsonValue, work: str) -> bool:
+    """Whether an answer that says "failed" may speak of the question alone, and not of the work.
+
+    It does not name the work, and what it complains of is what polls fail for.
+    """
+    is_named = any(text(value) == work for value in unwrap(body).values())
+    return refusal is not None and not is_named and refusal.cause in (Cause.BUSY, Cause.ACCOUNT)
+
+
+def end_of_poll(
+    refusal: Refusal,
+    patience: Patience,
+    ref: OperationRef,
+    waited: float,
+    host: str,
+    *,
+    says_failed: bool = False,
+) -> JobFailed | JobProgressed:
+    """Return what a poll means that says no, and not how far the work is.
+
+    It ends the work only if it is said again and again, for a while; trouble with the poll does so
+    only where the answer says that something failed.
+
+    Raises:
+        BackendError: it is trouble with the poll, and says nothing about the work.
+        OperationNotFoundError: the service does not know the work.
+    """
+    trouble = refusal.of_poll(host)
+    if trouble is not None and not says_failed:
+        raise trouble
+    if not patience.is_refused(ref.operation_id, waited):
+        said = f"{host} says {refusal.words!r}, and not how far the work is: it is asked again"
+        return JobProgressed(phase="unknown", message=said)
+    if refusal.cause is Cause.UNKNOWN_WORK:
+        raise OperationNotFoundError(f"{host} says: {refusal.words}")
+    return end_of(refusal, host, ref.model)

@@ -4,10 +4,9 @@ An answer may be about other work, about the poll alone, or in words that nobody
 what the provider says plainly, or again and again, ends the work.
 """
 
-import asyncio
 import contextlib
-from collections.abc import Callable, Collection
-from datetime import UTC, datetime
+from collections.abc import Awaitable, Callable, Collection
+from typing import Protocol
 
 from media_agent.backend.polled import PolledBackend
 from media_agent.errors import (
@@ -17,29 +16,20 @@ from media_agent.errors import (
     InvalidRequestError,
     MediaAgentError,
     OperationNotFoundError,
-    VideoNotFetchedError,
     to_info,
 )
 from media_agent.storage.addresses import parsed_address
-from media_agent.video.codec import describe
-from media_agent_hosted.base.calls import Call, Status
-from media_agent_hosted.base.hooks import Hooks
+from media_agent_hosted.base.calls import Answer, Call, End, Status
+from media_agent_hosted.base.hooks import PollHooks
 from media_agent_hosted.base.identity import answer_about
-from media_agent_hosted.base.outcomes import (
-    LateVideoError,
-    completed,
-    end_of_done,
-    event_of,
-    late_video,
-)
-from media_agent_hosted.base.patience import Patience
-from media_agent_hosted.base.refusals import end_of_poll, may_be_of_poll, refusal_in
+from media_agent_hosted.base.outcomes import event_of
+from media_agent_hosted.base.patience import Patience, end_of_poll, may_be_of_poll
 from media_agent_hosted.http.client import HttpApi, Reply, Translate
 from media_agent_hosted.http.urls import place_of
+from media_agent_hosted.parsing.refusals import refusal_in
 from media_agent_hosted.parsing.states import State, may_be_done, state_of
 from media_agent_schemas.events import (
     BackendEvent,
-    JobCompleted,
     JobFailed,
     JobOutcomeUnknown,
     JobProgressed,
@@ -59,16 +49,24 @@ class _FailedError(GenerationFailedError):
         self.why = why
 
 
+class Finish(Protocol):
+    """Looks for the videos of work, by the answer that tells them."""
+
+    def __call__(self, ref: OperationRef, answer: Answer, *, is_over: bool) -> Awaitable[End]:
+        """Return the end; outcome unknown: they are not there, or not yet."""
+        ...
+
+
 class Poller:
-    """Polls one provider: its hooks say which calls there are, its backend how long was waited."""
+    """Polls one service: its hooks say which calls there are, its backend how long was waited."""
 
     def __init__(
-        self, hooks: Hooks, backend: PolledBackend, api: HttpApi, clock: Callable[[], float]
+        self, hooks: PollHooks, backend: PolledBackend, api: HttpApi, finish: Finish
     ) -> None:
         self._hooks = hooks
         self._backend = backend
         self._api = api
-        self._clock = clock
+        self._finish = finish
         self._patience = Patience()
 
     async def status(self, ref: OperationRef) -> BackendEvent:
@@ -78,17 +76,28 @@ class Poller:
             BackendUnavailableError: it could not be asked; that says nothing about the work.
             OperationNotFoundError: the provider does not know it.
         """
-        call = self._hooks.poll(ref)
         try:
-            reply = await self._about(ref, call, call.accepts, self._verdict_of_poll(ref))
+            reply = await self.ask(ref)
         except _FailedError as error:
             return JobFailed(error=to_info(error.why), model=ref.model)
-        except OperationNotFoundError as error:
-            raise self._explained(error, ref, call) from error
         self._backend.postpone(ref, reply.retry_after)
         if reply.status in (202, 204) and not reply.content.strip():
             return JobProgressed(phase="working")
-        return await self._judged(ref, reply)
+        return await self._judge(ref, reply)
+
+    async def ask(self, ref: OperationRef) -> Reply:
+        """Poll once, and return the answer as it is.
+
+        Raises:
+            BackendUnavailableError: it could not be asked; that says nothing about the work.
+            OperationNotFoundError: the provider does not know it.
+            GenerationFailedError: it failed, as an HTTP error says.
+        """
+        call = self._hooks.poll(ref)
+        try:
+            return await self._ask_about(ref, call, call.accepts, tells_end=True)
+        except OperationNotFoundError as error:
+            raise self._explain(error, ref, call) from error
 
     async def cancel(self, call: Call, ref: OperationRef) -> None:
         """Ask the provider to stop; whether it did, the next poll says."""
@@ -102,6 +111,7 @@ class Poller:
         call: Call,
         place: str | None = None,
         accepts: Collection[int] | None = None,
+        is_accepted: Callable[[Reply], bool] | None = None,
         translate: Translate | None = None,
     ) -> Reply:
         """Send a call that costs nothing."""
@@ -113,73 +123,64 @@ class Poller:
             params=call.params,
             headers=call.headers,
             accepts=call.accepts if accepts is None else accepts,
+            is_accepted=is_accepted,
             translate=translate,
         )
 
-    async def _judged(self, ref: OperationRef, reply: Reply) -> BackendEvent:
+    async def _judge(self, ref: OperationRef, reply: Reply) -> BackendEvent:
         """Return what an answer to a poll means."""
-        work, who, waited = ref.operation_id, self._backend.name, self._backend.waited(ref)
-        body = answer_about(reply, work, self._hooks.work_id)
-        status = self._hooks.parse(body)
-        event = event_of(status, body, who, ref.model)
+        hooks, work, waited = self._hooks, ref.operation_id, self._backend.waited(ref)
+        body = answer_about(
+            reply, work, hooks.work_id, state=hooks.state_place, result=hooks.result_place
+        )
+        status = hooks.parse(body)
+        event = event_of(status, body, self._backend.name, ref.model)
         if event is None:
-            return await self._end(ref, reply, status)
-        refusal = refusal_in(body)
-        says_failed = state_of(status.word) is State.FAILED
-        if refusal and says_failed and may_be_of_poll(refusal, body, work):
+            return await self._end(ref, Answer(reply, body, status))
+        refusal = refusal_in(body, status.why)
+        if refusal and _says_failed(status) and may_be_of_poll(refusal, body, work):
             return end_of_poll(refusal, self._patience, ref, waited, reply.host, says_failed=True)
         if status.state is not None:
             self._patience.forget(work)
             return event
         if refusal is not None and (refusal.is_plain or not status.word):
             return end_of_poll(refusal, self._patience, ref, waited, reply.host)
-        is_stuck = self._patience.is_stuck(work, status.word, waited) and self._may_end(ref, status)
-        return await self._end(ref, reply, status, event) if is_stuck else event
+        is_stuck = self._patience.is_stuck(work, status.word, waited)
+        if is_stuck and self._may_be_over(ref, status):
+            return await self._end(ref, Answer(reply, body, status), event)
+        return event
 
-    def _may_end(self, ref: OperationRef, status: Status) -> bool:
+    def _may_be_over(self, ref: OperationRef, status: Status) -> bool:
         """Whether work in an unknown state may be looked for: a video is not fetched in vain."""
-        if self._hooks.content(ref) is None or status.fraction == 1.0 or may_be_done(status.word):
+        is_likely = status.may_be_over or status.fraction == 1.0 or may_be_done(status.word)
+        if self._hooks.content(ref) is None or is_likely:
             return True
         waited, deadline = self._backend.waited(ref), ref.data.get("deadline_seconds")
         return self._patience.is_long_stuck(ref.operation_id, waited, deadline)
 
     async def _end(
-        self,
-        ref: OperationRef,
-        polled: Reply,
-        status: Status,
-        otherwise: BackendEvent | None = None,
+        self, ref: OperationRef, polled: Answer, otherwise: BackendEvent | None = None
     ) -> BackendEvent:
         """Return the end; `otherwise` where nobody said that it is over, and it is not."""
-        call, reply = self._hooks.result(ref), polled
+        call, answer = self._hooks.result(ref), polled
         if call is not None:
-            found = await self._result(ref, call, otherwise)
+            found = await self._ask_for_result(ref, call, otherwise)
             if not isinstance(found, Reply):
                 return found
-            reply = found
-        path = self._hooks.content(ref)
-        if path is None:
-            event = end_of_done(reply, ref, status, expires_at=self._expiry())
-        else:
-            event = await self._fetched(ref, path, reply, status, is_over=otherwise is None)
+            answer = Answer(found, found.json(), polled.status)
+        event = await self._finish(ref, answer, is_over=otherwise is None)
         if isinstance(event, JobOutcomeUnknown):
             return otherwise or self._late(ref, event)
         self._patience.forget(ref.operation_id)
-        warnings = ref.data.get("warnings")
-        return event.model_copy(
-            update={
-                "verification": self._backend.capabilities(ref.model).verification,
-                "warnings": tuple(map(str, warnings)) if isinstance(warnings, list) else (),
-            }
-        )
+        return event
 
-    async def _result(
+    async def _ask_for_result(
         self, ref: OperationRef, call: Call, otherwise: BackendEvent | None
     ) -> Reply | BackendEvent:
         """Ask for the videos: the answer, or what it means that there is none."""
         accepts = (400, *call.accepts, *(_NOT_YET if otherwise is not None else ()))
         try:
-            reply = await self._about(ref, call, accepts, self._hooks.verdict)
+            reply = await self._ask_about(ref, call, accepts)
         except _VERDICTS as error:
             return JobFailed(error=to_info(error), model=ref.model)
         except OperationNotFoundError as error:  # its status was found just now
@@ -190,51 +191,41 @@ class Poller:
         answer_about(reply, ref.operation_id, self._hooks.work_id, usual=False)
         return reply
 
-    async def _fetched(
-        self, ref: OperationRef, path: str, reply: Reply, status: Status, *, is_over: bool
-    ) -> JobCompleted | JobOutcomeUnknown:
-        """Fetch a video that only the key opens.
-
-        Raises:
-            VideoNotFetchedError: it is there, and cannot be had.
-        """
-        target = self._backend.video_path(ref)
-        try:
-            await self._api.download(path, target, translate=late_video)
-        except (LateVideoError, VideoNotFetchedError) as error:
-            if is_over and isinstance(error, VideoNotFetchedError):
-                raise  # which was waited for already
-            return JobOutcomeUnknown(error=to_info(error), model=ref.model)
-        artifact = await asyncio.to_thread(describe, target)
-        return completed((artifact,), reply.json(), ref, status)
-
-    def _expiry(self) -> datetime | None:
-        """Return until when a video that is done now is kept."""
-        if self._hooks.keeps is None:
-            return None
-        return datetime.fromtimestamp(self._clock(), UTC) + self._hooks.keeps
-
     def _late(self, ref: OperationRef, end: JobOutcomeUnknown) -> BackendEvent:
         return self._patience.late(ref.operation_id, self._backend.waited(ref), end)
 
-    def _verdict_of_poll(self, ref: OperationRef) -> Translate | None:
-        """Return what reads a verdict out of a poll, where polls tell the end."""
-
-        def verdict(reply: Reply) -> MediaAgentError | None:
-            why = self._hooks.verdict(reply)
-            return None if why is None else _FailedError(why)
-
-        return verdict if self._hooks.result(ref) is None else None
-
-    async def _about(
-        self, ref: OperationRef, call: Call, accepts: Collection[int], translate: Translate | None
+    async def _ask_about(
+        self, ref: OperationRef, call: Call, accepts: Collection[int], *, tells_end: bool = False
     ) -> Reply:
-        """Ask about accepted work; where nobody knows it, at the other place where it can be."""
+        """Ask about accepted work; where nobody knows it, at the other place where it can be.
+
+        An HTTP error to a poll, which `tells_end`, may be the provider's word about the work.
+        """
+
+        def send(place: str) -> Awaitable[Reply]:
+            return self.send(
+                call,
+                place,
+                accepts,
+                is_accepted=lambda reply: tells_end and self._hooks.tells_state(reply, ref),
+                translate=lambda reply: self._translate(reply, ref, tells_end=tells_end),
+            )
+
         *others, last = self._places(ref, call)
         for place in others:
             with contextlib.suppress(OperationNotFoundError, BackendResponseError):
-                return await self.send(call, place, accepts, translate)
-        return await self.send(call, last, accepts, translate)
+                return await send(place)
+        return await send(last)
+
+    def _translate(
+        self, reply: Reply, ref: OperationRef, *, tells_end: bool
+    ) -> MediaAgentError | None:
+        """Return what an HTTP error means; where another call tells the end, a poll never does."""
+        has_result = self._hooks.result(ref) is not None
+        if tells_end and has_result:
+            return None
+        why = self._hooks.verdict(reply, ref)
+        return _FailedError(why) if tells_end and isinstance(why, _VERDICTS) else why
 
     def _places(self, ref: OperationRef, call: Call) -> list[str]:
         """Return where a provider answers about accepted work: at its own address, nowhere else.
@@ -246,7 +237,7 @@ class Poller:
         own = [named] if isinstance(named, str) and self._api.has(named) else []
         return [*dict.fromkeys([*own, self._api.below_base(call.path)])]
 
-    def _explained(
+    def _explain(
         self, error: OperationNotFoundError, ref: OperationRef, call: Call
     ) -> MediaAgentError:
         """Return the error for unknown work; it may have been accepted at another address."""
@@ -260,3 +251,8 @@ class Poller:
             hint=f"if that is your {who}, set backends.{who}.base_url to {where}; the key goes "
             "to base_url only",
         )
+
+
+def _says_failed(status: Status) -> bool:
+    """Whether a poll says in a word that something failed: work called done failed by itself."""
+    return status.state is State.FAILED and state_of(status.word) is not State.DONE

@@ -1,30 +1,27 @@
 """The base of hosted providers: an author writes the hooks, and all that is sent is sent here."""
 
 import asyncio
-import time
-from collections.abc import Awaitable, Callable
-from datetime import datetime
-from functools import partial
+from datetime import UTC, datetime
+from functools import cached_property, partial
 from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from media_agent.backend.polled import PolledBackend
-from media_agent.backend.protocol import BackendSettings
-from media_agent.errors import BackendAuthenticationError
-from media_agent_hosted.base.calls import Call, Submission
-from media_agent_hosted.base.describe import describe
-from media_agent_hosted.base.fields import warnings_about
+from media_agent.errors import BackendAuthenticationError, VideoNotFetchedError, to_info
+from media_agent.video.codec import describe as describe_video
+from media_agent_hosted.base.calls import Answer, Call, End, Submission
 from media_agent_hosted.base.hooks import Hooks
-from media_agent_hosted.base.poller import Poller
+from media_agent_hosted.base.outcomes import LateVideoError, completed, end_of_done
+from media_agent_hosted.base.service import Connection, ServiceBackend
 from media_agent_hosted.base.submit import submit
 from media_agent_hosted.http.auth import Auth, key_header
-from media_agent_hosted.http.client import HttpApi, Transport
 from media_agent_hosted.http.inputs import address_of
-from media_agent_hosted.parsing.lenient import merged, text, value_at
+from media_agent_hosted.models.describe import describe
+from media_agent_hosted.models.fields import warnings_about
+from media_agent_hosted.parsing.lenient import text, unwrap, value_at
 from media_agent_hosted.parsing.videos import marks_in
 from media_agent_schemas.capabilities import Capabilities, Estimate
-from media_agent_schemas.events import BackendEvent
+from media_agent_schemas.events import JobCompleted, JobOutcomeUnknown
 from media_agent_schemas.jobs import OperationRef
 from media_agent_schemas.request import VideoRequest
 
@@ -40,10 +37,12 @@ class ProviderOptions(BaseModel):
     poll_seconds: float | None = Field(
         default=None,
         gt=0,
-        description="first pause between two polls, 2 unless said; they grow to 15",
+        description="first pause between two polls, 2 by default; pauses grow to 15",
     )
     deadline_seconds: float | None = Field(
-        default=None, gt=0, description="for a video, 7200 unless said; then it is asked to stop"
+        default=None,
+        gt=0,
+        description="for a video, 7200 by default; then the provider is asked to stop",
     )
     max_duration: float = Field(
         default=5.0, gt=0, description="seconds that a model outside the table makes at once"
@@ -53,38 +52,24 @@ class ProviderOptions(BaseModel):
     )
 
 
-class HostedBackend(Hooks, PolledBackend):
+class HostedBackend(Hooks, ServiceBackend):
     """Meets the `VideoBackend` protocol for a provider that queues work and is polled."""
-
-    tells_when_sending = True
 
     options_type: ClassVar[type[ProviderOptions]] = ProviderOptions
 
-    def __init__(
-        self,
-        settings: BackendSettings,
-        *,
-        transport: Transport | None = None,
-        clock: Callable[[], float] = time.time,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-    ) -> None:
-        """Read the settings; nothing is sent.
+    @cached_property
+    def options(self) -> ProviderOptions:
+        """What its section of the settings says under options."""
+        return self.settings.read_options(self.options_type)
 
-        Raises:
-            ConfigurationError: an option or the address is wrong.
-        """
-        super().__init__(settings, clock=clock, sleep=sleep)
-        self.options = settings.read_options(self.options_type)
-        self._api = HttpApi(
-            settings.base_url or self.address,
+    def connection(self) -> Connection:
+        """Return the provider's address, or another that the settings say."""
+        return Connection(
+            self.settings.base_url or self.address,
             auth=self.auth(),
-            secrets=settings.secrets,
             allow_plain_http=self.options.allow_plain_http,
             timeout_seconds=self.options.timeout_seconds,
-            transport=transport,
-            sleep=sleep,
         )
-        self._poller = Poller(self, self, self._api, clock)
 
     def auth(self) -> Auth:
         """Return what makes the headers with the key; a signature sees the request it is for."""
@@ -145,22 +130,40 @@ class HostedBackend(Hooks, PolledBackend):
         ref = self._ref(submission, self.build(submission), name, body)
         return self._stamped(ref, key, since.timestamp(), self._deadline(request))
 
-    async def status(self, ref: OperationRef) -> BackendEvent:
-        """Ask how far work is, and for its videos once it is done."""
-        return await self._poller.status(ref)
-
-    async def cancel_once(self, ref: OperationRef) -> None:
-        """Ask the provider to stop, where it can."""
-        call = self.cancellation(ref)
-        if call is None:
-            await super().cancel_once(ref)
+    async def finish(self, ref: OperationRef, answer: Answer, *, is_over: bool) -> End:
+        """Say where the videos are; fetch one that only the key opens."""
+        path = self.content(ref)
+        if path is None:
+            end = end_of_done(answer, ref, expires_at=self._expiry())
         else:
-            await self._poller.cancel(call, ref)
+            end = await self._fetch(ref, path, answer, is_over=is_over)
+        if isinstance(end, JobOutcomeUnknown):
+            return end
+        warnings = ref.data.get("warnings")
+        return end.model_copy(
+            update={
+                "verification": self.capabilities(ref.model).verification,
+                "warnings": tuple(map(str, warnings)) if isinstance(warnings, list) else (),
+            }
+        )
 
-    async def aclose(self) -> None:
-        """Close the connections; the provider works on."""
-        await super().aclose()
-        await self._api.aclose()
+    async def _fetch(
+        self, ref: OperationRef, path: str, answer: Answer, *, is_over: bool
+    ) -> JobCompleted | JobOutcomeUnknown:
+        try:
+            target = await self.download(ref, path)
+        except (LateVideoError, VideoNotFetchedError) as error:
+            if is_over and isinstance(error, VideoNotFetchedError):
+                raise  # which was waited for already
+            return JobOutcomeUnknown(error=to_info(error), model=ref.model)
+        artifact = await asyncio.to_thread(describe_video, target)
+        return completed((artifact,), answer.body, ref, answer.status)
+
+    def _expiry(self) -> datetime | None:
+        """Return until when a video that is done now is kept."""
+        if self.keeps is None:
+            return None
+        return datetime.fromtimestamp(self._clock(), UTC) + self.keeps
 
     async def _submission(self, request: VideoRequest, key: str) -> Submission:
         model_id = self._id(request.split_model()[1])
@@ -186,7 +189,7 @@ class HostedBackend(Hooks, PolledBackend):
         )
 
     def _ref(self, submission: Submission, call: Call, name: str, body: JsonValue) -> OperationRef:
-        said = merged(body)
+        said = unwrap(body)
         named = {place: text(value_at(said, place)) for place in self.addresses}
         warnings = warnings_about(submission.request, submission.model)
         return OperationRef(
@@ -202,10 +205,10 @@ class HostedBackend(Hooks, PolledBackend):
         )
 
     def _work_in(self, body: JsonValue) -> str | None:
-        return text(value_at(merged(body), self.work_id))
+        return text(value_at(unwrap(body), self.work_id))
 
     def _id(self, model: str | None) -> str:
-        return self.models.checked_id(model or self.settings.model)
+        return self.models.check_id(model or self.settings.model)
 
     def _missing(self) -> str | None:
         return self.settings.missing_key(self.keys_at)

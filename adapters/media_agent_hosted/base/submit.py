@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 from pydantic import JsonValue
 
+from media_agent_hosted.base.acceptance import answer_to_submission, check_accepted, is_accepted_as
 from media_agent_hosted.base.calls import Call
-from media_agent_hosted.base.refusals import accepted_as, answer_to_submission, is_accepted_as
 from media_agent_hosted.http.client import HttpApi, Translate
-from media_agent_hosted.parsing.lenient import merged, text, value_at
+from media_agent_hosted.parsing.lenient import text, unwrap, value_at
 
 Found = Callable[[JsonValue], JsonValue]
 """Returns what stands where a name, or an error, is due; None: nothing."""
@@ -31,7 +31,7 @@ async def submit(
     """
 
     def name_in(body: JsonValue) -> str | None:
-        return text(value_at(merged(body), place) if found is None else found(body))
+        return text(value_at(unwrap(body), place) if found is None else found(body))
 
     reply = await api.send(
         call.method,
@@ -47,4 +47,4 @@ async def submit(
         translate=translate,
     )
     body = answer_to_submission(reply, place)
-    return accepted_as(reply, body, name_in(body), missing, named=error(body)), body
+    return check_accepted(reply, body, name_in(body), missing, named=error(body)), body

@@ -4,14 +4,12 @@ It is submitted to, polled, and its video is fetched. A submission may cost mone
 """
 
 import asyncio
-import contextlib
-import time
-from collections.abc import Awaitable, Callable, Collection
+from dataclasses import replace
+from typing import Unpack
 
 from pydantic import JsonValue
 
 from media_agent.backend.declaration import placeholder_values
-from media_agent.backend.polled import QUEUED, PolledBackend
 from media_agent.backend.protocol import BackendSettings
 from media_agent.errors import (
     BackendResponseError,
@@ -20,19 +18,13 @@ from media_agent.errors import (
     Fault,
     GenerationFailedError,
     InvalidRequestError,
+    MediaAgentError,
     to_info,
 )
 from media_agent.video.codec import describe
-from media_agent_hosted.base.calls import Call
-from media_agent_hosted.base.identity import answer_about
-from media_agent_hosted.base.outcomes import LateVideoError, late_video
-from media_agent_hosted.base.patience import Patience
-from media_agent_hosted.base.refusals import (
-    end_of,
-    end_of_poll,
-    may_be_of_poll,
-    refusal_in,
-)
+from media_agent_hosted.base.calls import Answer, Call, End, Status
+from media_agent_hosted.base.outcomes import LateVideoError, completed, end_of, marks_of
+from media_agent_hosted.base.service import Connection, Means, ServiceBackend
 from media_agent_hosted.base.submit import submit
 from media_agent_hosted.declared.declaration import (
     HttpOptions,
@@ -44,27 +36,15 @@ from media_agent_hosted.declared.declaration import (
     state_in,
 )
 from media_agent_hosted.http.auth import key_header
-from media_agent_hosted.http.client import HttpApi, Reply, Transport
 from media_agent_hosted.http.inputs import address_of
 from media_agent_hosted.parsing.causes import Cause
 from media_agent_hosted.parsing.errors import words_in
-from media_agent_hosted.parsing.lenient import is_at_end, merged, share, text, trimmed
-from media_agent_hosted.parsing.states import (
-    State,
-    may_be_done,
-    spelled,
-    state_beside,
-    unknown_word,
-)
+from media_agent_hosted.parsing.lenient import is_at_end, share, text, trim, unwrap
+from media_agent_hosted.parsing.refusals import refusal_in
+from media_agent_hosted.parsing.states import State, spell, state_beside
 from media_agent_hosted.parsing.videos import address_in, marks_in
 from media_agent_schemas.capabilities import Capabilities, Estimate
-from media_agent_schemas.events import (
-    BackendEvent,
-    JobCompleted,
-    JobFailed,
-    JobOutcomeUnknown,
-    JobProgressed,
-)
+from media_agent_schemas.events import JobOutcomeUnknown
 from media_agent_schemas.jobs import OperationRef
 from media_agent_schemas.request import VideoRequest
 
@@ -74,38 +54,31 @@ KIND = "http"
 _DEFAULT_MODEL = "service"
 
 
-class HttpBackend(PolledBackend):
+class HttpBackend(ServiceBackend):
     """Meets the `VideoBackend` protocol for a service whose calls are said in the settings."""
 
     kind = KIND
-    tells_when_sending = True
 
-    def __init__(
-        self,
-        settings: BackendSettings,
-        *,
-        transport: Transport | None = None,
-        clock: Callable[[], float] = time.time,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-    ) -> None:
+    def __init__(self, settings: BackendSettings, **means: Unpack[Means]) -> None:
         """Read the declaration; nothing is sent.
 
         Raises:
             ConfigurationError: it is faulty.
         """
-        super().__init__(settings, clock=clock, sleep=sleep)
-        self._patience = Patience()
         self._options = settings.read_options(HttpOptions)
         self._model = settings.model or _DEFAULT_MODEL
+        self.work_id = self._options.id
+        self.state_place, self.result_place = self._options.state, self._options.result
+        super().__init__(settings, **means)
+
+    def connection(self) -> Connection:
+        """Return the address in the settings, and the header with the key as declared."""
         header, scheme = self._options.auth_header()
-        self._api = HttpApi(
-            _base_url(settings),
-            auth=key_header(settings.key, name=header, scheme=scheme),
-            secrets=settings.secrets,
+        return Connection(
+            _base_url(self.settings),
+            auth=key_header(self.settings.key, name=header, scheme=scheme),
             allow_plain_http=self._options.allow_plain_http,
             timeout_seconds=self._options.timeout_seconds,
-            transport=transport,
-            sleep=sleep,
         )
 
     def capabilities(self, model: str | None = None) -> Capabilities:
@@ -151,125 +124,68 @@ class HttpBackend(PolledBackend):
             data={"seed": request.seed, "sent": [*marks_in(sent)]},
         )
 
-    async def status(self, ref: OperationRef) -> BackendEvent:
-        """Poll once; a state that is neither done nor failed is work that goes on."""
+    def poll(self, ref: OperationRef) -> Call:
+        """Return the declared call that asks how far work is."""
+        return self._call(self._options.poll, ref)
+
+    def parse(self, body: JsonValue) -> Status:
+        """Return how far work is; a declared word counts before what it means elsewhere."""
         options = self._options
-        reply = await self._send(options.poll, ref)
-        self.postpone(ref, reply.retry_after)
-        body = answer_about(
-            reply, ref.operation_id, options.id, state=options.state, result=options.result
+        said, named = state_at(body, options), found_at(body, options.error)
+        word, refusal = spell(said), refusal_in(body, named)
+        has_error = refusal is not None and refusal.is_plain
+        state = state_in(said, options) or state_beside(word, has_error=has_error)
+        progress = found_at(body, options.progress)
+        nothing = f"{self.name} says nothing at {options.state!r}: taken as work in progress"
+        return Status(
+            word,
+            state,
+            phase=trim(text(said) or "working"),
+            fraction=share(progress),
+            message=None if word else nothing,
+            may_be_over=is_at_end(progress),
+            error=self._failure(body, word) if state is State.FAILED else None,
+            why=named,
         )
-        said = state_at(body, options)
-        state = state_in(said, options)
-        if state is State.DONE:
-            return await self._finished(ref, reply, body)
-        if state in (State.FAILED, State.CANCELLED):
-            return self._failed(ref, body, spelled(said), is_cancelled=state is State.CANCELLED)
-        if state is None:
-            return await self._unknown(ref, reply, body, spelled(said))
-        self._patience.forget(ref.operation_id)
-        phase = QUEUED if state is State.QUEUED else trimmed(text(said) or "working")
-        return JobProgressed(phase=phase, fraction=share(found_at(body, options.progress)))
 
-    async def cancel_once(self, ref: OperationRef) -> None:
-        """Ask the service to stop, where the declaration says how."""
-        if self._options.cancel is None:
-            await super().cancel_once(ref)
-        else:
-            over = (400, 404, 409, 410)  # whether it really is, the next poll says
-            await self._send(self._options.cancel, ref, accepts=over)
+    def content(self, ref: OperationRef) -> str | None:
+        """Return the declared path of the video; None: an answer says its address."""
+        path = self._options.content
+        return None if path is None else address(path, self._names(ref))
 
-    async def aclose(self) -> None:
-        """Close the connections; the service works on."""
-        await super().aclose()
-        await self._api.aclose()
+    def cancellation(self, ref: OperationRef) -> Call | None:
+        """Return the declared call that stops work; whether it really is, the next poll says."""
+        cancel, over = self._options.cancel, (400, 404, 409, 410)
+        return None if cancel is None else replace(self._call(cancel, ref), accepts=over)
 
-    def _failed(
-        self, ref: OperationRef, body: JsonValue, state: str, *, is_cancelled: bool
-    ) -> BackendEvent:
-        """Return the end of work that failed, unless the answer may speak of the poll alone."""
+    async def finish(self, ref: OperationRef, answer: Answer, *, is_over: bool) -> End:
+        """Fetch the video: the key is sent along if the service itself has it."""
+        path = self.content(ref)
+        url = path or address_in(found_at(answer.body, self._options.result), marks_of(ref))
+        try:
+            if url is None:
+                raise self._no_address(ref)
+            asked = answer.reply.url if path is None else None
+            video = await self.download(ref, url, asked=asked)
+        except BackendResponseError as late:
+            if is_over and not isinstance(late, LateVideoError):
+                raise
+            refusal = refusal_in(answer.body, answer.status.why)
+            if refusal is not None and refusal.is_plain and url is None:
+                return end_of(refusal, self.name, ref.model)
+            return JobOutcomeUnknown(error=to_info(late), model=ref.model)
+        artifact = await asyncio.to_thread(describe, video)
+        end = completed((artifact,), answer.body, ref, answer.status)
+        return end.model_copy(update={"verification": self.capabilities().verification})
+
+    def _failure(self, body: JsonValue, state: str) -> MediaAgentError:
+        """Return why work failed, in the words of the service."""
         named = found_at(body, self._options.error)
         refusal = refusal_in(body, named)
-        if refusal and not is_cancelled and may_be_of_poll(refusal, body, ref.operation_id):
-            return end_of_poll(
-                refusal, self._patience, ref, self.waited(ref), self.name, says_failed=True
-            )
-        why = words_in(named) or words_in(merged(body)) if refusal is None else refusal.words
-        said = f"{self.name} says {trimmed(state)}" + (f": {why}" if why else "")
+        why = refusal.words if refusal else words_in(named) or words_in(unwrap(body))
         is_rejected = refusal is not None and refusal.cause is Cause.CONTENT
         kind = ContentRejectedError if is_rejected else GenerationFailedError
-        return JobFailed(error=to_info(kind(said)), model=ref.model)
-
-    async def _unknown(
-        self, ref: OperationRef, reply: Reply, body: JsonValue, word: str
-    ) -> BackendEvent:
-        """Return what a poll without a state that is known here means: work that goes on, or a no.
-
-        Its video is fetched if all else says, again and again, that it is over.
-        """
-        options, waited = self._options, self.waited(ref)
-        refusal = refusal_in(body, found_at(body, options.error))
-        has_error = refusal is not None and refusal.is_plain
-        if state_beside(word, has_error=has_error) is State.FAILED:
-            return self._failed(ref, body, word, is_cancelled=False)
-        if refusal is not None and (refusal.is_plain or not word):
-            return end_of_poll(refusal, self._patience, ref, waited, self.name)
-        progress = found_at(body, options.progress)
-        event = unknown_word(self.name, word, share(progress))
-        if not word:
-            said = f"{self.name} says nothing at {options.state!r}: taken as work that goes on"
-            event = JobProgressed(phase="working", fraction=share(progress), message=said)
-        is_stuck = self._patience.is_stuck(ref.operation_id, word, waited)
-        has_address = options.content is None and self._address(ref, body) is not None
-        long = self._patience.is_long_stuck(
-            ref.operation_id, waited, ref.data.get("deadline_seconds")
-        )
-        may_be = options.content is not None and (may_be_done(word) or long)
-        if not is_stuck or not (is_at_end(progress) or has_address or may_be):
-            return event
-        with contextlib.suppress(BackendResponseError):
-            return await self._fetched(ref, reply, body)
-        return event
-
-    async def _finished(self, ref: OperationRef, reply: Reply, body: JsonValue) -> BackendEvent:
-        """Fetch the video of work that its service calls done."""
-        try:
-            return await self._fetched(ref, reply, body)
-        except LateVideoError as late:
-            refusal = refusal_in(body, found_at(body, self._options.error))
-            if refusal is not None and refusal.is_plain and self._address(ref, body) is None:
-                return end_of(refusal, self.name, ref.model)
-            end = JobOutcomeUnknown(error=to_info(late), model=ref.model)
-            return self._patience.late(ref.operation_id, self.waited(ref), end)
-
-    async def _fetched(self, ref: OperationRef, reply: Reply, body: JsonValue) -> JobCompleted:
-        """Fetch the video: the key goes along if it lies with the service itself.
-
-        Raises:
-            BackendResponseError: it is not there, or not yet.
-        """
-        url = self._address(ref, body)
-        if url is None:
-            raise self._no_address(ref)
-        path = self.video_path(ref)
-        asked = reply.url if self._options.content is None else None
-        await self._api.download(url, path, asked=asked, translate=late_video)
-        self._patience.forget(ref.operation_id)
-        seed = ref.data.get("seed")
-        return JobCompleted(
-            artifacts=(await asyncio.to_thread(describe, path),),
-            seed=seed if isinstance(seed, int) else None,
-            model=ref.model,
-            verification=self.capabilities().verification,
-        )
-
-    def _address(self, ref: OperationRef, body: JsonValue) -> str | None:
-        """Return where the video is, None if an answer does not say it."""
-        if self._options.content is not None:
-            return address(self._options.content, self._names(ref))
-        marks = ref.data.get("sent")
-        sent = [str(mark) for mark in marks] if isinstance(marks, list) else []
-        return address_in(found_at(body, self._options.result), sent)
+        return kind(f"{self.name} says {trim(state)}" + (f": {why}" if why else ""))
 
     def _no_address(self, ref: OperationRef) -> LateVideoError:
         return LateVideoError(
@@ -279,9 +195,9 @@ class HttpBackend(PolledBackend):
             "media-agent jobs resume fetches it",
         )
 
-    async def _send(self, text: str, ref: OperationRef, accepts: Collection[int] = ()) -> Reply:
-        target, headers = call(text, self._names(ref)), self._options.headers
-        return await self._api.send(target.method, target.path, headers=headers, accepts=accepts)
+    def _call(self, text: str, ref: OperationRef) -> Call:
+        target = call(text, self._names(ref))
+        return Call(target.method, target.path, headers=self._options.headers)
 
     def _names(self, ref: OperationRef) -> dict[str, JsonValue]:
         return {"id": ref.operation_id, "model": self._model}

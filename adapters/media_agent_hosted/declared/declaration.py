@@ -1,4 +1,4 @@
-"""What a service declared with `kind = "http"` is told and how its answers are read; pure."""
+"""What a service declared with `kind = "http"` is sent and how its replies are read; pure."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,8 +14,8 @@ from media_agent.backend.declaration import (
     find_sole_placeholder,
 )
 from media_agent_hosted.http.headers import header_flaw
-from media_agent_hosted.parsing.lenient import WRAPPERS, is_envelope, merged, value_at
-from media_agent_hosted.parsing.states import State, spelled, state_of
+from media_agent_hosted.parsing.lenient import WRAPPERS, is_envelope, unwrap, value_at
+from media_agent_hosted.parsing.states import State, spell, state_of
 from media_agent_schemas.base import Seconds
 
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
@@ -114,16 +114,16 @@ class HttpOptions(Declaration):
 
 def state_in(said: JsonValue, options: HttpOptions) -> State | None:
     """Return what a state means: as declared, else as the trade uses the word; None: unknown."""
-    word = spelled(said)
+    word = spell(said)
     for declared, state in ((options.done, State.DONE), (options.failed, State.FAILED)):
-        if word and word in map(spelled, declared):
+        if word and word in map(spell, declared):
             return state
     return state_of(word)
 
 
 def state_at(body: JsonValue, options: HttpOptions) -> JsonValue:
     """Return the word for its state in an answer: not one that is said of the answer alone."""
-    word, inside = found_at(body, options.state), value_at(merged(body), options.state)
+    word, inside = found_at(body, options.state), value_at(unwrap(body), options.state)
     is_beside = word is not None and is_envelope(word) and state_in(inside, options) is not None
     return inside if is_beside else word
 
@@ -131,7 +131,7 @@ def state_at(body: JsonValue, options: HttpOptions) -> JsonValue:
 def found_at(body: JsonValue, place: str | None) -> JsonValue:
     """Return what stands at a place of an answer, also of one that is wrapped in `data`."""
     inside = [body.get(name) for name in WRAPPERS] if isinstance(body, dict) else []
-    found = (value_at(each, place) for each in (body, merged(body), *inside))
+    found = (value_at(each, place) for each in (body, unwrap(body), *inside))
     return next((each for each in found if each is not None), None)
 
 
@@ -181,7 +181,7 @@ def build_body(template: JsonValue, values: Mapping[str, JsonValue]) -> JsonValu
 
 
 def _as_text(value: object) -> object:
-    return spelled(value) if isinstance(value, bool | int | float) else value
+    return spell(value) if isinstance(value, bool | int | float) else value
 
 
 def _is_path(value: JsonValue) -> bool:

@@ -1,7 +1,8 @@
 """How a key is sent, and kept out of what the libraries log of sending it."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Collection, Mapping
 
 import httpx
 from pydantic import SecretStr
@@ -11,6 +12,8 @@ from media_agent.errors import ConfigurationError
 Headers = Mapping[str, str]
 Auth = Callable[[httpx.Request], Headers]
 """Returns the headers with the key for a request that is built: a signature may cover its body."""
+
+_KEYS_REMEMBERED = 32  # headers with keys that are kept out of texts; a signature is always new
 
 
 def no_auth(request: httpx.Request) -> Headers:
@@ -32,6 +35,27 @@ def key_header(key: SecretStr | None, *, name: str = "Authorization", scheme: st
             "the key is empty or holds characters that no key has", hint="copy it again, whole"
         )
     return lambda request: {name: f"{scheme} {value}" if scheme else value}
+
+
+class Signer:
+    """Makes the headers with the key, and knows what no text may hold."""
+
+    def __init__(self, auth: Auth, further_secrets: Collection[SecretStr] = ()) -> None:
+        self._auth = auth
+        self._sent: deque[str] = deque(maxlen=_KEYS_REMEMBERED)
+        self._further = further_secrets
+
+    def sign(self, request: httpx.Request) -> Headers:
+        """Return the headers with the key for a request, and keep them out of all texts."""
+        headers = self._auth(request)
+        self._sent += [each for each in headers.values() if each not in self._sent]
+        return headers
+
+    @property
+    def secrets(self) -> frozenset[str]:
+        """What was sent as a key, and the further secrets."""
+        further = (secret.get_secret_value() for secret in self._further)
+        return frozenset((*self._sent, *further))
 
 
 def hide_queries(record: logging.LogRecord) -> bool:

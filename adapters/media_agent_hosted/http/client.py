@@ -8,7 +8,6 @@ representation carries a secret.
 import asyncio
 import contextlib
 import logging
-from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -18,7 +17,6 @@ from pydantic import JsonValue, SecretStr
 
 from media_agent.backend.polled import sending
 from media_agent.errors import (
-    BackendRefusedError,
     BackendResponseError,
     BackendUnavailableError,
     InvalidRequestError,
@@ -33,18 +31,18 @@ from media_agent.storage.network import (
     TROUBLE,
     Way,
     before_sending,
-    cause_of,
-    decoded,
+    decode,
     open_client,
     reason_of,
+    safe_cause,
 )
 from media_agent.video.codec import LARGEST_VIDEO
-from media_agent_hosted.http.auth import Auth, Headers, hide_headers, hide_queries, no_auth
-from media_agent_hosted.http.headers import checked_headers
+from media_agent_hosted.http.auth import Auth, Headers, Signer, hide_headers, hide_queries, no_auth
+from media_agent_hosted.http.headers import check_headers
 from media_agent_hosted.http.replies import Reply, Translate, general_error, uncertain
-from media_agent_hosted.http.retry import repeated
-from media_agent_hosted.http.urls import checked_base, place_of
-from media_agent_hosted.parsing.lenient import trimmed
+from media_agent_hosted.http.retry import repeat
+from media_agent_hosted.http.urls import check_base, place_of, redirect_error
+from media_agent_hosted.parsing.lenient import trim
 
 __all__ = ["FilePart", "HttpApi", "Reply", "Translate", "Transport"]
 
@@ -54,7 +52,6 @@ FilePart = tuple[str | None, bytes, str | None]
 
 LARGEST_REPLY = 32 * 2**20  # bytes of an API reply, which is held in memory
 _REDIRECTS = 5
-_KEYS_REMEMBERED = 32  # headers with keys that are kept out of texts; a signature is always new
 
 
 class HttpApi:
@@ -73,17 +70,15 @@ class HttpApi:
     ) -> None:
         """Check the address; nothing is sent.
 
-        `auth` is asked anew for every request, so that a key may be renewed or sign what it goes
+        `auth` is called for every request, so that a key may be renewed or sign what it goes
         with. No text that comes back says what it sends, nor one of the further `secrets`.
 
         Raises:
             ConfigurationError: the address is malformed, holds a password, or is plain http
                 to another machine without `allow_plain_http`.
         """
-        self._base = checked_base(base_url, allow_plain_http=allow_plain_http)
-        self._auth = auth
-        self._sent_keys: deque[str] = deque(maxlen=_KEYS_REMEMBERED)
-        self._further_secrets = secrets
+        self._base = check_base(base_url, allow_plain_http=allow_plain_http)
+        self._signer = Signer(auth, secrets)
         self._timeout_seconds = timeout_seconds
         self._transport = transport
         self._sleep = sleep
@@ -173,10 +168,10 @@ class HttpApi:
                 reply = await self._answer(request, way, paid=paid)
                 is_taken = reply.status in accepts or (is_accepted and is_accepted(reply))
                 if reply.status >= 400 and not is_taken:
-                    raise self._error(reply, translate)
+                    raise (translate and translate(reply)) or general_error(reply)
             return reply
 
-        return await repeated(attempt, self._sleep, is_known_again=is_known_again)
+        return await repeat(attempt, self._sleep, is_known_again=is_known_again)
 
     async def download(
         self,
@@ -210,7 +205,7 @@ class HttpApi:
             path,
             named_by=str(self._base) if asked is None else self.below_base(asked),
             headers=lambda target: (
-                self._signed(httpx.Request("GET", target)) if self._is_own(target) else {}
+                self._signer.sign(httpx.Request("GET", target)) if self._is_own(target) else {}
             ),
             refusal=refusal,
             size_bytes=size_bytes,
@@ -230,12 +225,12 @@ class HttpApi:
         with self._transport_errors(way, paid=paid):
             async with asyncio.timeout(self._timeout_seconds):
                 for _ in range(_REDIRECTS + 1):
-                    response = await self._opened().send(request, stream=True)
+                    response = await self._open().send(request, stream=True)
                     reply = await self._read(response, paid=paid)
                     if not 300 <= reply.status < 400:
                         return reply
                     if request.method != "GET" or response.next_request is None:
-                        raise _redirected(request, response, paid=paid)
+                        raise redirect_error(request, response, paid=paid)
                     target = self.own_url(str(response.next_request.url), "redirect")
                     request = self._request("GET", target, way, {})
         raise BackendResponseError(f"{self.host} redirects without end", hint="check base_url")
@@ -244,7 +239,7 @@ class HttpApi:
         """Read a reply of bounded size; a plain no is one also where its words were lost."""
         content = bytearray()
         try:
-            async for piece in decoded(response):
+            async for piece in decode(response):
                 content += piece
                 if len(content) > LARGEST_REPLY:
                     break
@@ -259,7 +254,7 @@ class HttpApi:
         return reply
 
     def _reply(self, response: httpx.Response, content: bytes, *, paid: bool) -> Reply:
-        secrets = self._secrets
+        secrets = self._signer.secrets
         return Reply(
             status=response.status_code,
             headers={
@@ -272,10 +267,6 @@ class HttpApi:
             secrets=secrets,
         )
 
-    def _error(self, reply: Reply, translate: Translate | None) -> MediaAgentError:
-        said = translate(reply) if translate is not None else None
-        return said or general_error(reply)
-
     def _request(
         self, method: str, target: str, way: Way, headers: Headers, **body: Any
     ) -> httpx.Request:
@@ -285,24 +276,19 @@ class HttpApi:
             ConfigurationError: a header cannot be sent, or the network is set up wrongly.
             InvalidRequestError: the body cannot be written.
         """
-        client, headers = self._opened(), checked_headers(headers)
+        client, headers = self._open(), check_headers(headers)
         try:
             request = client.build_request(
                 method, target, headers=headers, extensions={"trace": way}, **body
             )
         except (ValueError, TypeError, RecursionError, httpx.InvalidURL) as error:
+            why = trim(redact(str(error), self._signer.secrets))
             raise InvalidRequestError(
-                f"the request cannot be written: {trimmed(redact(str(error), self._secrets))}",
+                f"the request cannot be written: {why}",
                 hint="change the value; nothing was sent",
             ) from None
-        request.headers.update(checked_headers(self._signed(request)))
+        request.headers.update(check_headers(self._signer.sign(request)))
         return request
-
-    def _signed(self, request: httpx.Request) -> Headers:
-        """Return the headers with the key for a request, and keep them out of all texts."""
-        headers = self._auth(request)
-        self._sent_keys += [each for each in headers.values() if each not in self._sent_keys]
-        return headers
 
     @contextlib.contextmanager
     def _transport_errors(self, way: Way, *, paid: bool) -> Iterator[None]:
@@ -312,40 +298,23 @@ class HttpApi:
         except (*TROUBLE, *STRANGE) as error:
             known = before_sending(error, self.host, way)
             if known is not None:
-                raise known from cause_of(error)
+                raise known from safe_cause(error)
             if not isinstance(error, TROUBLE):
                 raise
-            reason = redact(reason_of(error), self._secrets)
+            reason = redact(reason_of(error), self._signer.secrets)
             said = f"the answer of {self.host} was lost ({reason})"
             if paid:
-                raise uncertain(self.host, said) from cause_of(error)
-            raise BackendUnavailableError(said, hint="try again later") from cause_of(error)
+                raise uncertain(self.host, said) from safe_cause(error)
+            raise BackendUnavailableError(said, hint="try again later") from safe_cause(error)
 
     def _absolute(self, url: str) -> str:
         return self.below_base(url) if url.startswith("/") else self.own_url(url)
 
-    @property
-    def _secrets(self) -> frozenset[str]:
-        further = (secret.get_secret_value() for secret in self._further_secrets)
-        return frozenset((*self._sent_keys, *further))
-
     def _is_own(self, url: httpx.URL) -> bool:
         return origin_of(url) == origin_of(self._base) and not url.userinfo
 
-    def _opened(self) -> httpx.AsyncClient:
+    def _open(self) -> httpx.AsyncClient:
         if self._client is None:
             timeout = httpx.Timeout(self._timeout_seconds, connect=10.0)
             self._client = open_client(self._base, timeout=timeout, transport=self._transport)
         return self._client
-
-
-def _redirected(request: httpx.Request, response: httpx.Response, *, paid: bool) -> MediaAgentError:
-    """Return the error for a redirect; "See Other" below what was asked may name accepted work."""
-    host, status = place_of(request.url), response.status_code
-    said = f"{host} answered a {request.method} with the redirect {status}, which is not followed"
-    target = resolved(response.headers.get("location", ""), str(request.url))
-    asked = str(request.url.copy_with(query=None)).rstrip("/")
-    if paid and status == 303 and target is not None and str(target).startswith(f"{asked}/"):
-        return uncertain(host, f"{said}; it leads to {target.path}")
-    kind = BackendRefusedError if paid else BackendResponseError
-    return kind(said, hint="set base_url to where the API really is")

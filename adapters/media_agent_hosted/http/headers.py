@@ -23,7 +23,7 @@ def header_flaw(name: str, value: str) -> str | None:
     return None
 
 
-def checked_headers(headers: Mapping[str, str]) -> dict[str, str]:
+def check_headers(headers: Mapping[str, str]) -> dict[str, str]:
     """Return headers that can be sent.
 
     Raises:

@@ -1,22 +1,16 @@
 """Images and videos that go along inside the request, looked at before."""
 
 import base64
-import re
 from enum import StrEnum
 from pathlib import Path
 
 from media_agent.backend.polled import record_input
 from media_agent.errors import InvalidRequestError
+from media_agent.ingest.file_parts import media_type_of
 from media_agent.ingest.read import check_image, check_video, open_ordinary
 from media_agent_schemas.media import InputRole, MediaInput
 
 LARGEST_INLINE = 20 * 2**20  # bytes; base64 makes a third more of them
-_IMAGE_STARTS = {
-    "image/png": rb"\x89PNG\r\n\x1a\n",
-    "image/jpeg": rb"\xff\xd8\xff",
-    "image/webp": rb"RIFF.{4}WEBP",
-}
-_VIDEO_STARTS = {"video/mp4": (4, b"ftyp"), "video/webm": (0, b"\x1aE\xdf\xa3")}
 
 
 class InputForm(StrEnum):
@@ -71,11 +65,16 @@ def read_medium(medium: MediaInput, *, largest: int = LARGEST_INLINE) -> tuple[b
             f"{name} is larger than {largest >> 20} MiB, too large to go along",
             hint="make it smaller, or give it as an https address",
         )
+    mime_type = media_type_of(content[:12]) or ""
     if medium.role in (InputRole.SOURCE_VIDEO, InputRole.MOTION):
-        mime_type = _video_type(content, name)
+        if not mime_type.startswith("video/"):
+            raise InvalidRequestError(f"{name} is no MP4 or WebM video", hint="convert it to MP4")
         check_video(content, name)
     else:
-        mime_type = _image_type(content, name)
+        if not mime_type.startswith("image/"):
+            raise InvalidRequestError(
+                f"{name} is no PNG, JPEG or WebP image", hint="convert it to one of these"
+            )
         check_image(content, name)  # what only begins like one would be refused there, for money
     return content, mime_type
 
@@ -85,19 +84,3 @@ def _bytes_of(medium: MediaInput, name: str, largest: int) -> bytes:
         return medium.data
     with open_ordinary(Path(str(medium.path)).expanduser(), name) as file:
         return file.read(largest + 1)
-
-
-def _video_type(content: bytes, name: str) -> str:
-    for mime_type, (place, start) in _VIDEO_STARTS.items():
-        if content[place : place + len(start)] == start:
-            return mime_type
-    raise InvalidRequestError(f"{name} is no MP4 or WebM video", hint="convert it to MP4")
-
-
-def _image_type(content: bytes, name: str) -> str:
-    for mime_type, start in _IMAGE_STARTS.items():
-        if re.match(start, content, re.DOTALL) is not None:
-            return mime_type
-    raise InvalidRequestError(
-        f"{name} is no PNG, JPEG or WebP image", hint="convert it to one of these"
-    )

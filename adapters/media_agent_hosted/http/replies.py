@@ -24,7 +24,7 @@ from media_agent.errors import (
 from media_agent.redact import redact, redact_reply
 from media_agent.storage.network import retry_after_seconds
 from media_agent_hosted.parsing.errors import words_in
-from media_agent_hosted.parsing.lenient import read_json, trimmed
+from media_agent_hosted.parsing.lenient import read_json, trim
 from media_agent_hosted.parsing.names import work_named_in
 
 A_PAGE = "a web page where an API was due; is base_url right?"
@@ -80,19 +80,19 @@ class Reply:
             SubmitUncertainError: it is none, and the request may have been paid for.
         """
         try:
-            return self._parsed()
+            return self._parse()
         except ValueError:
             raise self.senseless(A_PAGE if self.is_html else "no JSON") from None
 
     def object(self) -> dict[str, JsonValue]:
         """Return the body as a JSON object; an empty one if it is anything else."""
         try:
-            body = self._parsed()
+            body = self._parse()
         except ValueError:
             return {}
         return body if isinstance(body, dict) else {}
 
-    def _parsed(self) -> JsonValue:
+    def _parse(self) -> JsonValue:
         if sum(map(self.content.count, (b",", b"[", b"{"))) > _MOST_PARTS:
             raise ValueError("a small answer may become gigabytes of objects")
         return redact_reply(read_json(self.content), self.secrets)
@@ -104,9 +104,9 @@ class Reply:
             return found
         text = redact(self.content[:_LOOKED_AT].decode("utf-8", "replace"), self.secrets)
         if self.is_html:
-            return trimmed(redact(_words_of_page(text), self.secrets))
+            return trim(redact(_words_of_page(text), self.secrets))
         is_text = not body and self.media_type in ("text/plain", "application/json")
-        return trimmed(text) if is_text else ""
+        return trim(text) if is_text else ""
 
     def senseless(self, reason: str) -> MediaAgentError:
         """Return the error for an answer that cannot be used, naming host and media type."""
@@ -138,7 +138,7 @@ def general_error(reply: Reply) -> MediaAgentError:
     said = f"{reply.host} answered with status {_named(reply.status)}"
     said += f": {words}" if words else ""
     work = work_named_in(reply.object()) if reply.paid else ""
-    said += f"; it names {trimmed(work)}" if work else ""
+    said += f"; it names {trim(work)}" if work else ""
     if reply.status >= 500 or reply.status in (408, 425):
         return _provider_in_trouble(reply, said)
     if reply.status == 401:

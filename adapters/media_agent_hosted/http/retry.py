@@ -17,7 +17,7 @@ Sleep = Callable[[float], Awaitable[None]]
 _Result = TypeVar("_Result")
 
 _ATTEMPTS = 5
-_LONGEST_WAIT = 60.0  # seconds; a provider that asks for longer has its wish reported instead
+_LONGEST_WAIT = 60.0  # seconds; a provider that asks for longer is reported instead
 _FIRST_PAUSE = 0.5  # seconds; each next one is twice as long
 _LONGEST_PAUSE = 8.0
 
@@ -29,7 +29,7 @@ def nothing_was_accepted(error: BaseException) -> bool:
     return isinstance(error, BackendUnavailableError)
 
 
-async def repeated(
+async def repeat(
     attempt: Callable[[], Awaitable[_Result]], sleep: Sleep, *, is_known_again: bool = False
 ) -> _Result:
     """Attempt until it works, with pauses that grow or that the provider asked for.

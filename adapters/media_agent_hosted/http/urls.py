@@ -2,11 +2,17 @@
 
 import httpx
 
-from media_agent.errors import ConfigurationError
-from media_agent.storage.addresses import is_loopback, parsed_address
+from media_agent.errors import (
+    BackendRefusedError,
+    BackendResponseError,
+    ConfigurationError,
+    MediaAgentError,
+)
+from media_agent.storage.addresses import is_loopback, parsed_address, resolved
+from media_agent_hosted.http.replies import uncertain
 
 
-def checked_base(text: str, *, allow_plain_http: bool) -> httpx.URL:
+def check_base(text: str, *, allow_plain_http: bool) -> httpx.URL:
     """Return the address of an API.
 
     Raises:
@@ -35,3 +41,17 @@ def checked_base(text: str, *, allow_plain_http: bool) -> httpx.URL:
 def place_of(url: httpx.URL) -> str:
     """Return the host, with the port where it is not the usual one."""
     return url.netloc.decode("ascii", "replace")
+
+
+def redirect_error(
+    request: httpx.Request, response: httpx.Response, *, paid: bool
+) -> MediaAgentError:
+    """Return the error for a redirect; "See Other" below what was asked may name accepted work."""
+    host, status = place_of(request.url), response.status_code
+    said = f"{host} answered a {request.method} with the redirect {status}, which is not followed"
+    target = resolved(response.headers.get("location", ""), str(request.url))
+    asked = str(request.url.copy_with(query=None)).rstrip("/")
+    if paid and status == 303 and target is not None and str(target).startswith(f"{asked}/"):
+        return uncertain(host, f"{said}; it leads to {target.path}")
+    kind = BackendRefusedError if paid else BackendResponseError
+    return kind(said, hint="set base_url to where the API really is")

@@ -7,11 +7,11 @@ import re
 from collections.abc import Iterable
 from enum import StrEnum
 
-from media_agent_hosted.parsing.lenient import spaced
+from media_agent_hosted.parsing.lenient import space_words
 
 
 class Cause(StrEnum):
-    """Why a service says no, as far as it can be told."""
+    """Why a service says no, as far as it is clear."""
 
     CONTENT = "content"
     ACCOUNT = "account"
@@ -70,9 +70,9 @@ def cause_of(codes: Iterable[str], words: str) -> Cause:
     """Return why a service says no."""
     codes = tuple(codes)
     by_status = (_BY_STATUS[code] for code in codes if code in _BY_STATUS)
-    by_code = (_first(_BY_CODE, spaced(code)) for code in codes if not code.isdecimal())
+    by_code = (_first(_BY_CODE, space_words(code)) for code in codes if not code.isdecimal())
     found = next(filter(None, by_code), None) or next(by_status, None)
-    return found or _first(_BY_WORDS, spaced(_QUOTED.sub(" ", words))) or Cause.OTHER
+    return found or _first(_BY_WORDS, space_words(_QUOTED.sub(" ", words))) or Cause.OTHER
 
 
 def _first(table: dict[Cause, str], said: str) -> Cause | None:

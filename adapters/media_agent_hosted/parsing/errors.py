@@ -2,7 +2,7 @@
 
 from pydantic import JsonValue
 
-from media_agent_hosted.parsing.lenient import text, trimmed
+from media_agent_hosted.parsing.lenient import text, trim
 
 _WORDS = (
     *("message", "msg", "statusmsg", "errormessage", "errormsg", "errmsg", "reason", "detail"),
@@ -35,9 +35,9 @@ def words_in(value: JsonValue) -> str:
         case bool():
             return ""
         case str() | int() | float():
-            return trimmed(text(value) or "")
+            return trim(text(value) or "")
         case list():
-            return trimmed("; ".join(filter(None, map(words_in, value))))
+            return trim("; ".join(filter(None, map(words_in, value))))
         case dict():
             named = plain(value)
             found = (words_in(named[name]) for name in _WORDS if named.get(name))
@@ -71,4 +71,4 @@ def _place(loc: JsonValue) -> str:
 def _words_by_field(value: dict[str, JsonValue]) -> str:
     """Return complaints that are listed by the field that they are about."""
     lists = ((name, words_in(each)) for name, each in value.items() if isinstance(each, list))
-    return trimmed("; ".join(f"{name}: {words}" for name, words in lists if words))
+    return trim("; ".join(f"{name}: {words}" for name, words in lists if words))

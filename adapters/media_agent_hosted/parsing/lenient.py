@@ -45,7 +45,7 @@ def read_json(content: bytes) -> JsonValue:
         raise ValueError("it is nested too deeply") from error
 
 
-def merged(body: JsonValue) -> dict[str, JsonValue]:
+def unwrap(body: JsonValue) -> dict[str, JsonValue]:
     """Return an answer as one object; what stands in a wrapping `data` counts as beside it.
 
     An object there is what the answer is about, but for the name and the state that the answer has
@@ -61,11 +61,11 @@ def merged(body: JsonValue) -> dict[str, JsonValue]:
     own: dict[str, JsonValue] = {name: value for name, value in body.items() if value is not None}
     inside = [body[name] for name in WRAPPERS if isinstance(body.get(name), dict)]
     if len(inside) == 1 and not any(body.get(name) for name in ("data", *_TELLING)):
-        return merged(inside[0]) | own
+        return unwrap(inside[0]) | own
     wrapped = body.get("data")
     if isinstance(wrapped, str):
         wrapped = json_in(wrapped)
-    inner = merged(wrapped) if isinstance(wrapped, dict | list) else {}
+    inner = unwrap(wrapped) if isinstance(wrapped, dict | list) else {}
     return body | _about_it(own, inner) if isinstance(wrapped, dict) else inner | own
 
 
@@ -88,14 +88,14 @@ def is_envelope(word: JsonValue) -> bool:
     return _ENVELOPE.fullmatch(str(word).strip()) is not None
 
 
-def trimmed(text: str) -> str:
+def trim(text: str) -> str:
     """Return foreign text on one line of bounded length, without anything unprintable."""
     line = " ".join(text.split())
     line = "".join(letter if letter.isprintable() else "?" for letter in line)
     return line if len(line) <= _SHOWN else f"{line[: _SHOWN - 3]}..."
 
 
-def spaced(name: str) -> str:
+def space_words(name: str) -> str:
     """Return the words of a name such as "videoUrl", "video_url" or "Video-URL", in small letters.
 
     They are parted by one space each.

@@ -4,7 +4,7 @@ import re
 
 from pydantic import JsonValue
 
-from media_agent_hosted.parsing.lenient import spaced, text
+from media_agent_hosted.parsing.lenient import space_words, text
 
 _FIELDS = re.compile(
     r"^(?!(request|trace|log|session|user|account|org|organization|team|project|model|client|app"
@@ -16,7 +16,7 @@ _FIELDS = re.compile(
 
 def is_for_a_name(field: str) -> bool:
     """Whether a field of this name is for the name of work, and not of a request or an account."""
-    return _FIELDS.search(spaced(field)) is not None
+    return _FIELDS.search(space_words(field)) is not None
 
 
 def work_named_in(said: dict[str, JsonValue]) -> str:
@@ -27,6 +27,6 @@ def work_named_in(said: dict[str, JsonValue]) -> str:
 
 
 def _is_name(field: str, value: JsonValue) -> bool:
-    if spaced(field) == "name":
+    if space_words(field) == "name":
         return isinstance(value, str) and "/" in value
     return text(value) is not None and is_for_a_name(field)

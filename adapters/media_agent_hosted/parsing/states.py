@@ -6,7 +6,14 @@ from enum import StrEnum
 
 from pydantic import JsonValue
 
-from media_agent_hosted.parsing.lenient import STATES, WRAPPERS, is_envelope, spaced, text, trimmed
+from media_agent_hosted.parsing.lenient import (
+    STATES,
+    WRAPPERS,
+    is_envelope,
+    space_words,
+    text,
+    trim,
+)
 from media_agent_schemas.events import JobProgressed
 
 
@@ -62,7 +69,7 @@ _PERHAPS_FAILED = ("incomplete", "not_completed", "stopped", "interrupted")
 """Words that mean a failure where an error stands beside them."""
 
 
-def spelled(state: JsonValue) -> str:
+def spell(state: JsonValue) -> str:
     """Return a state as JSON spells it, in small letters: true, 1, null and "" are states too."""
     if isinstance(state, bool):
         return str(state).lower()
@@ -102,13 +109,13 @@ def state_said(said: Mapping[str, JsonValue]) -> str:
 
 
 def unknown_word(who: str, word: str, fraction: float | None = None) -> JobProgressed:
-    """Return what a word means that is not known here: work that goes on, said in a message."""
-    said = f"{who} says {trimmed(word)!r}, which is not known here: taken as work that goes on"
-    return JobProgressed(phase=trimmed(word) or "unknown", fraction=fraction, message=said)
+    """Return what a word means that is not known here: work in progress, with a message."""
+    said = f"{who} says {trim(word)!r}, which is not known here: taken as work in progress"
+    return JobProgressed(phase=trim(word) or "unknown", fraction=fraction, message=said)
 
 
 def _plain(word: JsonValue) -> str:
-    return _AFTER.sub("", spaced(text(word) or "").replace(" ", "_"))
+    return _AFTER.sub("", space_words(text(word) or "").replace(" ", "_"))
 
 
 def _core(plain: str) -> str:

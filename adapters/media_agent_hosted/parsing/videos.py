@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from pydantic import JsonValue
 
 from media_agent.ingest.inline import is_inline
-from media_agent_hosted.parsing.lenient import json_in, merged, spaced, text
+from media_agent_hosted.parsing.lenient import json_in, space_words, text, unwrap
 
 Found = Iterator[tuple[str, Mapping[str, JsonValue]]]
 """Addresses, each with the object that it stands in."""
@@ -64,7 +64,7 @@ def sole_video_in(body: JsonValue, sent: Collection[str] = ()) -> Found:
 
     Nor is one taken out of a list of objects, or where a known place says that there is none.
     """
-    said = merged(body)
+    said = unwrap(body)
     found = [*videos_in(said, everywhere=True, sent=sent)]
     is_listed = any(_is_listed(said, around) for _, around in found)
     names = {*said, *(body if isinstance(body, dict) else ())}
@@ -79,7 +79,7 @@ def marks_in(body: JsonValue) -> list[str]:
     """
     match body:
         case str():
-            is_address = is_inline(body.strip()) or _ADDRESS.fullmatch(_unescaped(body))
+            is_address = is_inline(body.strip()) or _ADDRESS.fullmatch(_unescape(body))
             return [mark_of(body)] if is_address else marks_in(json_in(body))
         case list():
             return [mark for each in body for mark in marks_in(each)]
@@ -90,7 +90,7 @@ def marks_in(body: JsonValue) -> list[str]:
 
 def mark_of(address: str) -> str:
     """Return what tells an address from others, and does not tell it."""
-    return hashlib.sha256(_unescaped(address).encode()).hexdigest()[:_SHORT]
+    return hashlib.sha256(_unescape(address).encode()).hexdigest()[:_SHORT]
 
 
 def is_video_by_name(address: str) -> bool:
@@ -109,7 +109,7 @@ def address_in(value: JsonValue, sent: Collection[str] = ()) -> str | None:
     match value:
         case str():
             inside = json_in(value)
-            own = None if mark_of(value) in sent else _unescaped(value) or None
+            own = None if mark_of(value) in sent else _unescape(value) or None
             return own if inside is None else address_in(inside, sent)
         case list():
             return next(filter(None, (address_in(each, sent) for each in value)), None)
@@ -122,8 +122,8 @@ def address_in(value: JsonValue, sent: Collection[str] = ()) -> str | None:
 
 def _addresses(value: JsonValue, around: Mapping[str, JsonValue], depth: int) -> Found:
     match value:
-        case str() if _ADDRESS.fullmatch(_unescaped(value)) or is_inline(value.strip()):
-            yield _unescaped(value), around
+        case str() if _ADDRESS.fullmatch(_unescape(value)) or is_inline(value.strip()):
+            yield _unescape(value), around
         case list() if depth:
             for each in value:
                 yield from _addresses(each, around, depth - 1)
@@ -141,7 +141,7 @@ def _addresses(value: JsonValue, around: Mapping[str, JsonValue], depth: int) ->
 def _is_something_else(address: str, around: Mapping[str, JsonValue]) -> bool:
     """Whether an address, or what stands beside it, says that it is no video that was made."""
     kind = text(around.get("content_type") or around.get("mime_type")) or ""
-    roles = (spaced(text(around.get(name)) or "") for name in _ROLES)
+    roles = (space_words(text(around.get(name)) or "") for name in _ROLES)
     is_other = _IS_NO_VIDEO.fullmatch(address) is not None or any(map(_OF_NO_RESULT.search, roles))
     return is_other or kind.startswith(("image/", "audio/"))
 
@@ -160,7 +160,7 @@ def _holds(value: JsonValue, sought: Mapping[str, JsonValue]) -> bool:
     return value is sought or any(_holds(each, sought) for each in inside)
 
 
-def _unescaped(value: str) -> str:
+def _unescape(value: str) -> str:
     """Return an address without what is left of it being JSON within JSON."""
     return value.strip().replace("\\/", "/")
 
@@ -175,6 +175,6 @@ def _elsewhere(value: JsonValue, around: Mapping[str, JsonValue], depth: int) ->
                 yield from _elsewhere(each, around, depth - 1)
         case dict() if depth:
             for name, each in value.items():
-                words = spaced(name)
+                words = space_words(name)
                 if not _OF_NO_RESULT.search(words) and not _OF_OTHERS.search(words):
                     yield from _elsewhere(each, value, depth - 1)

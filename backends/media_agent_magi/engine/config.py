@@ -14,7 +14,7 @@ class ConfigError(ValueError):
     """A configuration that cannot be used; the message names every fault found."""
 
 
-def checked_keys(owner: type[Any], values: Mapping[str, Any]) -> dict[str, Any]:
+def check_keys(owner: type[Any], values: Mapping[str, Any]) -> dict[str, Any]:
     """The values as keyword arguments, or one ConfigError naming all unknown and missing keys."""
     known = {f.name: f for f in fields(owner)}
     unknown = sorted(set(values) - set(known))
@@ -107,7 +107,7 @@ class ModelConfig:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """Build from a config section; ConfigError lists all unknown and missing keys at once."""
-        return cls(**checked_keys(cls, values))
+        return cls(**check_keys(cls, values))
 
     @property
     def latent_channels(self) -> int:
@@ -200,7 +200,7 @@ class SamplerConfig:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """Build from a mapping; ConfigError lists all unknown and missing keys at once."""
-        return cls(**checked_keys(cls, values))
+        return cls(**check_keys(cls, values))
 
     @classmethod
     def from_reference(cls, runtime: Mapping[str, Any], engine: Mapping[str, Any]) -> Self:
@@ -230,4 +230,4 @@ class ConvVAEConfig:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """Build from a mapping; ConfigError lists all unknown and missing keys at once."""
-        return cls(**checked_keys(cls, values))
+        return cls(**check_keys(cls, values))

@@ -262,12 +262,12 @@ class Block(nn.Module):
     def forward(self, x: Tensor, condition: Tensor, attention: AttentionContext) -> Tensor:
         """Return the block's output, (N, S, D) in the body's dtype."""
         gate_attention, gate_mlp = self.ada_modulate_layer(condition)  # N W D each
-        attended = gated(self.self_attention(x, attention), gate_attention)
+        attended = gate_tokens(self.self_attention(x, attention), gate_attention)
         x = (x.float() + self.self_attn_post_norm(attended)).to(x.dtype)
-        return (x.float() + self.mlp_post_norm(gated(self.mlp(x), gate_mlp))).to(x.dtype)
+        return (x.float() + self.mlp_post_norm(gate_tokens(self.mlp(x), gate_mlp))).to(x.dtype)
 
 
-def gated(x: Tensor, gate: Tensor) -> Tensor:
+def gate_tokens(x: Tensor, gate: Tensor) -> Tensor:
     """Multiply every token (N, S, D) by the gate of its chunk (N, W, D), in float32."""
     x = x.float().unflatten(1, (gate.shape[1], -1))  # N W C D
     return (x * gate.float().unsqueeze(2)).flatten(1, 2)

@@ -106,7 +106,7 @@ class Predictor:
         self.schedule = ChunkSchedule(config)
         self._condition = lru_cache(CONDITIONS_KEPT)(partial(_condition, model))
         self._rotary = lru_cache(TABLES_KEPT)(model.rotary)
-        self._joined = lru_cache(TEXTS_KEPT)(_joined)
+        self._join = lru_cache(TEXTS_KEPT)(_join)
 
     def velocity(self, given: StepInput) -> Tensor:
         """Return the mixed velocity, shaped like `given.x`; of no meaning for an extra clean chunk.
@@ -115,7 +115,7 @@ class Predictor:
         """
         if self.config.cfg_number == 1:
             return self._single(given)
-        return self._mixed(given)
+        return self._mix(given)
 
     def store(self, given: StepInput) -> None:
         """Store the keys of the clean chunks in the cache and do no more."""
@@ -124,7 +124,7 @@ class Predictor:
         else:
             self._history(given)
 
-    def _mixed(self, given: StepInput) -> Tensor:
+    def _mix(self, given: StepInput) -> Tensor:
         moving = range(given.first_moving, len(given.t))
         scales = [given.scales[c] if c in moving else (1.0, 0.0) for c in range(len(given.t))]
         text_weights = [text for _, text in scales]
@@ -152,17 +152,17 @@ class Predictor:
 
     def _with_text(self, given: StepInput) -> Tensor:
         text, ranges = self._text(given.text), given.step.kv_ranges
-        return self._forward(given, given.x, self._timed(given, given.t), text, ranges)
+        return self._forward(given, given.x, self._condition_at(given, given.t), text, ranges)
 
     def _history(self, given: StepInput) -> Tensor:
-        condition, null = self._timed(given, given.t, (True,)), self._text(given.null)
+        condition, null = self._condition_at(given, given.t, (True,)), self._text(given.null)
         return self._forward(given, given.x, condition, null, given.step.kv_ranges, store=True)
 
     def _both(self, given: StepInput) -> tuple[Tensor, Tensor]:
         """Predict with text and with history alone, as samples of one forward."""
         samples = len(given.x)
-        condition = self._timed(given, given.t, (False, True)).repeat_interleave(samples, 0)
-        text = self._joined((self._text(given.text), self._text(given.null)), samples, 0)
+        condition = self._condition_at(given, given.t, (False, True)).repeat_interleave(samples, 0)
+        text = self._join((self._text(given.text), self._text(given.null)), samples, 0)
         x, ranges = torch.cat([given.x, given.x]), given.step.kv_ranges
         with_text, history = self._forward(given, x, condition, text, ranges, store=True).chunk(2)
         return with_text, history
@@ -191,7 +191,7 @@ class Predictor:
             t, end = (*t, t[c]), given.step.first_chunk + count
             text.append(text[c])
             ranges.append((end, end + 1))
-        condition = self._timed(given, t)
+        condition = self._condition_at(given, t)
         velocity = self._forward(given, x, condition, self._text(text), ranges, store=True)
         if not given.near_clean:
             return velocity
@@ -228,9 +228,9 @@ class Predictor:
         )
 
     def _text(self, texts: Sequence[TextKeys]) -> TextKeys:
-        return self._joined(tuple(texts), max(len(text.layers[0]) for text in texts), 1)
+        return self._join(tuple(texts), max(len(text.layers[0]) for text in texts), 1)
 
-    def _timed(
+    def _condition_at(
         self, given: StepInput, times: tuple[float, ...], drops: tuple[bool, ...] = (False,)
     ) -> Tensor:
         """Return the conditions of chunks in a step, one sample for each of `drops`."""
@@ -267,8 +267,8 @@ def _condition(
     return model.condition(t, torch.tensor(drops, device=device), step_size)
 
 
-def _joined(texts: tuple[TextKeys, ...], samples: int, axis: int) -> TextKeys:
-    return TextKeys.joined(texts, samples, axis=axis)
+def _join(texts: tuple[TextKeys, ...], samples: int, axis: int) -> TextKeys:
+    return TextKeys.join(texts, samples, axis=axis)
 
 
 def _per_chunk(velocity: Tensor, weights: Sequence[float]) -> Tensor:

@@ -26,15 +26,15 @@ def rotary_table(bands: Tensor, first_frame: int, frames: int, rows: int, column
     factor = math.sqrt(rows * columns / AREA)
     times = torch.arange(first_frame, first_frame + frames, dtype=torch.float32, device=device)
     grid = torch.meshgrid(
-        times, _centred(rows, factor, device), _centred(columns, factor, device), indexing="ij"
+        times, _centre(rows, factor, device), _centre(columns, factor, device), indexing="ij"
     )
     positions = torch.stack(grid, dim=-1).flatten(0, 2)  # tokens 3
     angles = (positions[:, :, None] * bands.float()).flatten(1)  # tokens 3*len(bands)
     return torch.cat([angles.sin(), angles.cos()], dim=-1)
 
 
-def turned_back(keys: Tensor, bands: Tensor, frames: int) -> Tensor:
-    """Rotated keys (..., dh or more) as if the video had begun `frames` patches of time later."""
+def turn_back(keys: Tensor, bands: Tensor, frames: int) -> Tensor:
+    """Rotated keys (..., dh or more) as if the video had started `frames` patches of time later."""
     count = len(bands)
     angles = bands.double() * frames
     sin, cos = angles.sin().float(), angles.cos().float()
@@ -46,7 +46,7 @@ def turned_back(keys: Tensor, bands: Tensor, frames: int) -> Tensor:
     return turned
 
 
-def _centred(size: int, factor: float, device: torch.device) -> Tensor:
+def _centre(size: int, factor: float, device: torch.device) -> Tensor:
     """Coordinates of `size` patches around 0 whose span is that of size/factor patches."""
     if size == 1:
         return torch.zeros(1, device=device)

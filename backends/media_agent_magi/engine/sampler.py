@@ -23,7 +23,7 @@ from media_agent_magi.engine.guidance import (
     read_rows,
 )
 from media_agent_magi.engine.noise import NoiseSource
-from media_agent_magi.engine.rope import turned_back
+from media_agent_magi.engine.rope import turn_back
 from media_agent_magi.engine.schedule import ChunkSchedule, Step
 from media_agent_magi.engine.state_io import SamplerState
 from media_agent_magi.engine.text.keys import TextKeys
@@ -34,7 +34,7 @@ TextSource = Callable[[int], TextRow | Sequence[TextRow] | None]
 """Chunk number -> its text, for all samples or one for each; None behind the end of the video."""
 
 Source = Callable[[int], tuple[Tensor, float] | None]
-"""Chunk number -> latents (1 or N, channels, frames, H, W) to be made anew and how much of them, in
+"""Chunk number -> latents (1 or N, channels, frames, H, W) to be restyled and how much of them, in
 (0, 1]: at 1 nothing is left of them. None for a chunk made from noise alone."""
 
 OnForward = Callable[[int, int | None], None]
@@ -42,7 +42,7 @@ OnForward = Callable[[int, int | None], None]
 
 
 TAIL_CHUNKS = 4
-"""Finished chunks that a state keeps, for another video to go on from."""
+"""Finished chunks that a state keeps, for another video to continue."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,9 +65,9 @@ class ChunkSampler:
         config: how it is stepped.
         noise: where a chunk starts from; several sources make as many videos side by side.
         text: what a chunk shows; asked once, when the chunk enters the window.
-        prefix: latents (1 or N, channels, frames, H, W) that the video goes on from. Whole chunks
+        prefix: latents (1 or N, channels, frames, H, W) that the video continues. Whole chunks
             of it count as chunks of the video, but are not handed out.
-        total: number of chunks, whole prefix chunks counted; None goes on until `text` ends it.
+        total: number of chunks, whole prefix chunks counted; None continues until `text` ends it.
         frames: latent frames to hand out, instead of `total`; the last chunk is cut to fit.
         guidance: chunk number -> its guidance table; the config's table if not given.
         null: the text row of the unconditional forwards; the model's null caption if not given.
@@ -78,9 +78,9 @@ class ChunkSampler:
         exact_prefix: hand these frames out as they were given; if false as the last step left
             them, which is what the reference does.
         cache: where keys are kept; a new one if not given.
-        rebase_every: chunks after which positions are counted anew, to keep them exact.
-        state: what `state()` returned. The video goes on there; prefix, total and frames are those
-            of the state.
+        rebase_every: chunks after which positions start again from zero, to keep them exact.
+        state: what `state()` returned. The video continues there; prefix, total and frames are
+            those of the state.
     """
 
     def __init__(
@@ -150,7 +150,7 @@ class ChunkSampler:
                 yield self._hand_out(finished)
 
     def state(self) -> SamplerState:
-        """Return what is needed to go on from here; to be called between two chunks.
+        """Return what is needed to resume here; to be called between two chunks.
 
         Costs nothing: the tensors are shared with the video, which never writes to them.
         """
@@ -171,18 +171,18 @@ class ChunkSampler:
         )
 
     @property
-    def begun(self) -> int:
-        """The first chunk that has not been begun; those before it have their text."""
+    def next_chunk(self) -> int:
+        """The first chunk that has not been started; those before it have their text."""
         return self._next
 
     def replace_text(self, text: TextSource, *, below: float = 0.3) -> int:
         """Ask `text` for the chunks in work that are noisier than t = `below`.
 
         May be called at any time, in `on_forward` too. Returns the first chunk that has changed,
-        `begun` where none has.
+        `next_chunk` where none has.
         """
         changed = [c for c in sorted(self._rows) if self._t(c) < below and self._ask(c, text)]
-        return changed[0] if changed else self.begun
+        return changed[0] if changed else self.next_chunk
 
     def predict(self, given: StepInput) -> Tensor:
         """Return the velocity of one step; the place to look at what the model sees and says."""
@@ -259,7 +259,7 @@ class ChunkSampler:
         if visible >= self._rebase_every:
             patches = visible * self._config.chunk_width // self._model.config.t_patch_size
             bands = self._model.rope.bands
-            self._cache.move_origin(visible, tokens, lambda keys: turned_back(keys, bands, patches))
+            self._cache.move_origin(visible, tokens, lambda keys: turn_back(keys, bands, patches))
 
     @torch.no_grad()
     def _store_prefix(self) -> None:

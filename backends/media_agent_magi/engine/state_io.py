@@ -30,7 +30,7 @@ class StateError(ValueError):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SamplerState:
-    """Everything needed to go on after a chunk was handed out. No tensor is ever written to.
+    """Everything needed to resume after a chunk was handed out. No tensor is ever written to.
 
     stage: the next one. total: chunks of the video. frames: latent frames to hand out. skipped:
     frames of the first made chunk that are not handed out. latents: by chunk in work. rows: their
@@ -79,7 +79,7 @@ class SamplerState:
         """Build from what `to_tensors` returned."""
         stage, total, frames, *places = tensors["counts"].tolist()
         skipped, prefix_chunks, origin, first_token = places
-        masks = _numbered(tensors, "mask")
+        masks = _by_number(tensors, "mask")
         return cls(
             stage=stage,
             total=None if total == OPEN else total,
@@ -88,13 +88,13 @@ class SamplerState:
             prefix_chunks=prefix_chunks,
             origin=origin,
             first_token=first_token,
-            latents=_numbered(tensors, "latents"),
+            latents=_by_number(tensors, "latents"),
             rows={
                 chunk: tuple(map(TextRow, captions, masks[chunk]))
-                for chunk, captions in _numbered(tensors, "caption").items()
+                for chunk, captions in _by_number(tensors, "caption").items()
             },
-            levels={chunk: int(level) for chunk, level in _numbered(tensors, "level").items()},
-            keys=_numbered(tensors, "keys"),
+            levels={chunk: int(level) for chunk, level in _by_number(tensors, "level").items()},
+            keys=_by_number(tensors, "keys"),
             prefix=tensors.get("prefix"),
             tail=tensors.get("tail"),
         )
@@ -154,7 +154,7 @@ def _check_facts(path: Path, facts: Facts, expected: Facts) -> None:
         raise StateError(f"the state {path} belongs to other work: its {', its '.join(differing)}")
 
 
-def _numbered(tensors: Mapping[str, Tensor], name: str) -> dict[int, Tensor]:
+def _by_number(tensors: Mapping[str, Tensor], name: str) -> dict[int, Tensor]:
     """Return the tensors called `name`.NUMBER by their number."""
     parts = ((key.partition("."), x) for key, x in tensors.items())
     return {int(number): x for (first, dot, number), x in parts if dot and first == name}

@@ -39,15 +39,15 @@ def check_names(
     both = sorted(set(wanted) & set(found))
     differing = [f"{n} {found[n]}, not {wanted[n]}" for n in both if found[n] != wanted[n]]
     parts = [
-        _listed("missing", sorted(set(wanted) - set(found))),
-        _listed("unexpected", sorted(set(found) - set(wanted))),
-        _listed("of another shape", differing),
+        _list_names("missing", sorted(set(wanted) - set(found))),
+        _list_names("unexpected", sorted(set(found) - set(wanted))),
+        _list_names("of another shape", differing),
     ]
     if faults := [part for part in parts if part]:
         raise WeightsError(f"{source} does not fit the model: {'; '.join(faults)}")
 
 
-def _listed(what: str, names: list[str]) -> str:
+def _list_names(what: str, names: list[str]) -> str:
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return f"{len(names)} {what}: {', '.join(names[:SHOWN])}{more}" if names else ""
 

@@ -19,7 +19,7 @@ from media_agent_magi.parity.golden import (
     check_declared,
     note_uncompared,
 )
-from media_agent_magi.parity.intermediates import recorded
+from media_agent_magi.parity.intermediates import record_modules
 
 TILE_KEYS = (
     "tile_sample_min_length",
@@ -83,7 +83,7 @@ def _tiling(cases: Fields, name: str, patch_length: int) -> Tiling | None:
 def _encode(
     done: Comparison, vae: ViTVAE, tiling: Tiling | None, video: Tensor, own: Tensors
 ) -> None:
-    with recorded(vae.encoder) as seen:
+    with record_modules(vae.encoder) as seen:
         latent = vae.encode(video) if tiling is None else encode_tiled(vae, video, tiling)
     if "out.latent" in own:
         done.close("latent", latent, own["out.latent"], SINGLE)
@@ -96,7 +96,7 @@ def _encode(
     if "mid.qkv_after_norm_block0" in own:
         attention = vae.encoder.get_submodule("blocks.0.attn")
         assert isinstance(attention, Attention)
-        normed = attention.normed(seen.inputs["blocks.0.attn"][0])
+        normed = attention.normalise(seen.inputs["blocks.0.attn"][0])
         done.close("first qkv", normed, own["mid.qkv_after_norm_block0"], SINGLE)
 
 

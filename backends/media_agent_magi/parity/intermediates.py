@@ -52,7 +52,7 @@ class Recording:
 
 
 @contextmanager
-def recorded(model: nn.Module) -> Iterator[Recording]:
+def record_modules(model: nn.Module) -> Iterator[Recording]:
     """Record what goes in and out of every module while the context is open."""
     recording = Recording()
 
@@ -80,12 +80,12 @@ def compare_intermediates(
     x, t = seen.inputs[""][0], seen.outputs["t_embedder.mlp"][0]
     table = _table(model, x, t.shape[1], first_chunk)
     for name, expected in mid.items():
-        got = table if name == "rope_sin_cos" else _found(name, seen, table)
+        got = table if name == "rope_sin_cos" else _find(name, seen, table)
         if got is not None and got.numel() == expected.numel():
             done.close(f"mid.{name}", got.reshape(expected.shape), expected, GENERATION)
 
 
-def _found(name: str, seen: Recording, table: Tensor) -> Tensor | None:
+def _find(name: str, seen: Recording, table: Tensor) -> Tensor | None:
     if name == "t_embedder_distill_dt_out":
         later = seen.outputs["t_embedder.mlp"][1:]
         return later[0].expand_as(seen.outputs["t_embedder.mlp"][0]) if later else None

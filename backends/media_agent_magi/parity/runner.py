@@ -78,7 +78,7 @@ def outcomes(golden: GoldenFolder, stem: str) -> Iterator[Outcome]:
     try:
         found = list(checks(golden, stem))
     except Exception as error:  # noqa: BLE001 - damage of any kind is a result here
-        yield Outcome(stem, FAILED, _described(error))
+        yield Outcome(stem, FAILED, _describe(error))
         return
     if not found:
         yield Outcome(stem, FAILED, "holds no case")
@@ -96,11 +96,11 @@ def _outcome(name: str, check: Callable[[], Comparison]) -> Outcome:
     except NotYetError as error:
         return Outcome(name, LATER, str(error))
     except Exception as error:  # noqa: BLE001 - damage of any kind is a result here
-        return Outcome(name, FAILED, _described(error))
+        return Outcome(name, FAILED, _describe(error))
     return Outcome(name, PASSED if done.passed else FAILED, done.text())
 
 
-def _described(error: Exception) -> str:
+def _describe(error: Exception) -> str:
     """One line for an error; those of our own kinds speak for themselves."""
     text = " ".join(str(error).split())
     return text if isinstance(error, ValueError) else f"{type(error).__name__}: {text}"

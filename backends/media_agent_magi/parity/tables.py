@@ -67,7 +67,7 @@ def schedule_checks(golden: GoldenFolder, stem: str) -> Iterator[Check]:
     for name, case in golden.spec(stem)["schedules"].items():
 
         def check(name: str = name, case: Fields = case) -> Comparison:
-            config = _named_config(name)
+            config = _read_config(name)
             done = Comparison()
             done.near("timesteps", timesteps(config), torch.tensor(case["t"]), SCHEDULE)
             if "interval" in case:
@@ -79,7 +79,7 @@ def schedule_checks(golden: GoldenFolder, stem: str) -> Iterator[Check]:
         yield f"{stem}/{name}", check
 
 
-def _named_config(name: str) -> SamplerConfig:
+def _read_config(name: str) -> SamplerConfig:
     """Read "num_steps=16;shortcut_mode=8,16,16;func=sd3;shift=5.0"."""
     settings = dict(part.split("=", 1) for part in name.split(";"))
     if unknown := sorted(set(settings) - {"num_steps", "shortcut_mode", "func", "shift"}):
@@ -113,7 +113,7 @@ def _plan(plan: Fields) -> Comparison:
     done.equal("total_steps", schedule.total_steps(total), plan["total_steps"])
     done.equal("stage steps", schedule.stage_steps, plan["denoise_steps_per_stage"])
     if "emitted" in plan:
-        done.equal("emitted", _emitted(schedule, steps, frames, plan["emitted"]), plan["emitted"])
+        done.equal("emitted", _emit(schedule, steps, frames, plan["emitted"]), plan["emitted"])
     prefix = schedule.prefix()
     records = [] if prefix is None else [_record(schedule, prefix, 0, prefix=True)]
     records += [_record(schedule, step, number) for number, step in enumerate(steps)]
@@ -131,7 +131,7 @@ def _plan_config(plan: Fields) -> SamplerConfig:
     return SamplerConfig.from_dict({"cfg_number": 1, **given})
 
 
-def _emitted(
+def _emit(
     schedule: ChunkSchedule, steps: list[Step], frames: int, expected: list[Fields]
 ) -> list[dict[str, int]]:
     width, first = schedule.config.chunk_width, schedule.prefix_chunks

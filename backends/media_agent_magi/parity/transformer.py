@@ -36,7 +36,7 @@ from media_agent_magi.parity.golden import (
     note_uncompared,
     sampler_config,
 )
-from media_agent_magi.parity.intermediates import compare_intermediates, recorded
+from media_agent_magi.parity.intermediates import compare_intermediates, record_modules
 
 POLICY, REPEATED = ".bf16_policy", "window_nocache"
 """End of the name of a file that repeats a single forward in bfloat16, and which one it repeats."""
@@ -94,7 +94,7 @@ def _forward(
     tokens = count_tokens(model.config, x) // t.shape[1]
     use = str(case["kv_cache"])
     drop = tensors["in.caption_dropout_mask"].bool()
-    with torch.no_grad(), recorded(model) as seen:
+    with torch.no_grad(), record_modules(model) as seen:
         velocity = model(
             x,
             t,

@@ -63,13 +63,13 @@ class TinyEngine:
         state: Path | None = None,
         on_forward: OnForward | None = None,
     ) -> TinyVideo:
-        """Begin as many videos side by side as there are seeds.
+        """Start as many videos side by side as there are seeds.
 
         Args:
-            prompts: The prompt of each chunk, asked when it is begun.
+            prompts: The prompt of each chunk, asked for when the chunk is started.
             seeds: Chunk noise depends on them and on the chunk's number alone.
-            options: Length, sampling, what the video goes on from or is made of.
-            state: Where to go on; written by `TinyVideo.saver` with the same options.
+            options: Length, sampling, what the video continues or is made of.
+            state: Where to resume; written by `TinyVideo.saver` with the same options.
             on_forward: Called after every forward of the transformer; may raise to stop.
 
         Raises:
@@ -90,7 +90,7 @@ class TinyEngine:
         """Yield chunks of 24 frames, uint8 (24, 64, 64, 3), as they become clean.
 
         Args:
-            prompts: The prompt of each chunk; a function may go on for ever.
+            prompts: The prompt of each chunk; a function may continue for ever.
             seed: Chunk noise depends on it and on the chunk's number alone.
             num_inference_steps: A multiple of the window; the description's if not given.
             guidance: Text guidance; the description's if not given.
@@ -105,7 +105,7 @@ class TinyEngine:
             yield self.decode(chunk)[0]
 
     def tail(self, state: Path) -> torch.Tensor:
-        """Return the last latents (N, C, T, 8, 8) before a state, for another video to go on from.
+        """Return the last latents (N, C, T, 8, 8) before a state, for another video to continue.
 
         Raises:
             StateError: The state cannot be used with these weights; the message says why.

@@ -59,7 +59,7 @@ def options(description: TinyDescription) -> tuple[OptionSpec, ...]:
             type="integer",
             default=usual.context_frames,
             choices=tuple(CHUNK_FRAMES * chunks for chunks in range(1, 5)),
-            description="Frames of the end of a video that its continuation goes on from.",
+            description="Frames of the end of a video that its continuation starts from.",
         ),
         OptionSpec(
             name="strength",
@@ -67,7 +67,7 @@ def options(description: TinyDescription) -> tuple[OptionSpec, ...]:
             default=usual.strength,
             minimum=0.05,
             maximum=1.0,
-            description="How much of a video is made anew, with mode video_edit; 1 is all of it.",
+            description="How much of a video is changed, with mode video_edit; 1 is all of it.",
         ),
         OptionSpec(
             name="keep_states",

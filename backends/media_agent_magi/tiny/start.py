@@ -1,4 +1,4 @@
-"""How a video of magi/tiny begins: from nothing, an image, a video, a state, behind another one."""
+"""How a video of magi/tiny starts: from nothing, an image, a video, a state, after another one."""
 
 import hashlib
 from collections.abc import Iterator
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 _SIZE = Size(width=SIZE, height=SIZE)
 
 
-def beginning(
+def choose_start(
     engine: TinyEngine, request: VideoRequest, context: GenerationContext, options: TinyOptions
 ) -> tuple[VideoOptions, Path | None]:
-    """Return how to begin: from nothing or inputs, at a state, or behind another video.
+    """Return how to start: from nothing or inputs, at a state, or after another video.
 
     Raises:
-        StateError: the state to go on from cannot be used.
+        StateError: the state to resume from cannot be used.
         InvalidRequestError: an input cannot be read.
     """
     scale = options.guidance_scale
@@ -44,7 +44,7 @@ def beginning(
     )
     token = context.resume
     if token is None:
-        inputs = _inputs(engine, request, context, options)
+        inputs = _read_inputs(engine, request, context, options)
         return replace(video, **inputs), None
     state = context.work_dir / "states" / state_name(token.next_chunk)
     first = token.next_chunk if context.branches else token.data.get("first_chunk")
@@ -57,11 +57,11 @@ def beginning(
         return replace(video, prefix=engine.tail(state)[:1]), None
     inputs = {}
     if request.infer_mode() is VideoMode.VIDEO_EDIT:  # the chunks to come are made of it too
-        inputs = _inputs(engine, request, context, options)
+        inputs = _read_inputs(engine, request, context, options)
     return replace(video, **inputs), state
 
 
-def _inputs(
+def _read_inputs(
     engine: TinyEngine,
     request: VideoRequest,
     context: GenerationContext,
@@ -89,7 +89,7 @@ def _inputs(
             )
             return {"prefix": engine.encode(_whole_chunks(end, context))}
         case VideoMode.VIDEO_EDIT:
-            return _source(engine, request, context, fit)
+            return _read_source(engine, request, context, fit)
         case _:
             return {}
 
@@ -102,7 +102,7 @@ def _whole_chunks(end: "Frames", context: GenerationContext) -> "Frames":
     return np.concatenate([np.repeat(end[:1], missing, axis=0), end])
 
 
-def _source(
+def _read_source(
     engine: TinyEngine, request: VideoRequest, context: GenerationContext, fit: Fit
 ) -> dict[str, Any]:
     """Return the latents of the whole source, read and encoded chunk by chunk, and its digest.
@@ -111,17 +111,17 @@ def _source(
     """
     wanted = request.num_frames or 0
     latents, frames, digest = [], 0, hashlib.sha256()
-    for chunk in _chunks(request.inputs[0], wanted, fit, context):
+    for chunk in _read_chunks(request.inputs[0], wanted, fit, context):
         context.check()
         frames += len(chunk)
         digest.update(chunk.tobytes())
-        latents.append(engine.encode(_padded(chunk)))
+        latents.append(engine.encode(_pad(chunk)))
     if frames < wanted:
         context.warn(f"the video given has {frames} frames; what follows is made from nothing")
     return {"source": torch.cat(latents, dim=2), "source_sha256": digest.hexdigest()}
 
 
-def _chunks(
+def _read_chunks(
     medium: MediaInput, wanted: int, fit: Fit, context: GenerationContext
 ) -> Iterator["Frames"]:
     frames: list[Frames] = []
@@ -134,6 +134,6 @@ def _chunks(
         yield np.stack(frames)
 
 
-def _padded(frames: "Frames") -> "Frames":
+def _pad(frames: "Frames") -> "Frames":
     """Hold the last frame until the frames fill whole latent frames."""
     return np.concatenate([frames, np.repeat(frames[-1:], -len(frames) % 4, axis=0)])

@@ -58,16 +58,16 @@ class VideoOptions:
     """What a video is besides its prompts and seeds.
 
     Attributes:
-        num_frames: Frames to make, exactly; None goes on until the prompts end.
+        num_frames: Frames to make, exactly; None continues until the prompts end.
         num_inference_steps: A multiple of the window; the description's if not given.
         guidance: Text guidance; the description's if not given.
         ramp: Make the first chunk alone; the description's choice if not given.
-        prefix: Latents (1 or N, C, T, 8, 8) that the video goes on from.
-        shows_prefix: The video begins with the prefix; for an image. Less than a chunk then.
-        first_chunk: Number of the first chunk, where the video goes on from another.
-        source: Latents (1 or N, C, T, 8, 8) of a video to be made anew.
-        source_sha256: What tells this source from others; a state goes on with the same one only.
-        strength: How much of it is made anew, in (0, 1]: for all chunks, or by chunk.
+        prefix: Latents (1 or N, C, T, 8, 8) that the video continues.
+        shows_prefix: The video starts with the prefix; for an image. Less than a chunk then.
+        first_chunk: Number of the first chunk, where the video continues another.
+        source: Latents (1 or N, C, T, 8, 8) of a video to be restyled.
+        source_sha256: Identifies the source; a state is resumed with the same one only.
+        strength: How much of it changes, in (0, 1]: for all chunks, or by chunk.
     """
 
     num_frames: int | None = None
@@ -111,7 +111,7 @@ class TinyVideo:
         self._options = options
         self._script = script = Script(engine, config.window_size)
         self.differences: tuple[str, ...] = ()
-        """What it was begun on and does not go on with, in words."""
+        """How the machine it was started on differs from this one, in words."""
         kept, last = None, None if options.shows_prefix else options.prefix
         whole = 0 if options.prefix is None else options.prefix.shape[2] // config.chunk_width
         if state is not None:
@@ -139,9 +139,9 @@ class TinyVideo:
         )
 
     @property
-    def begun(self) -> int:
-        """The number of the first chunk that has not been begun."""
-        return self._sampler.begun + self._offset
+    def next_chunk(self) -> int:
+        """The number of the first chunk that has not been started."""
+        return self._sampler.next_chunk + self._offset
 
     def __iter__(self) -> Iterator[TinyChunk]:
         """Yield the chunks, as latents, as they become clean."""
@@ -162,12 +162,12 @@ class TinyVideo:
 
         Chunks for which `prompt` answers None keep their own.
 
-        Returns the number of the first chunk that has it, `begun` where it came too late for all.
+        Returns the number of the first chunk that has it, `next_chunk` if too late for all.
         """
 
         def text(chunk: int) -> TextRow | None:
-            said = prompt if isinstance(prompt, str) else prompt(chunk + self._offset)
-            return self._script.row(chunk, said)
+            text = prompt if isinstance(prompt, str) else prompt(chunk + self._offset)
+            return self._script.row(chunk, text)
 
         return self._sampler.replace_text(text, below=below) + self._offset
 
@@ -202,7 +202,7 @@ class Script:
 
 
 def source_of_chunk(options: VideoOptions, width: int, chunk: int) -> tuple[Tensor, float] | None:
-    """Return the latents that a chunk is made anew from, and how much; None behind their end."""
+    """Return the latents that a chunk is restyled from, and how much; None after their end."""
     latents, strength = options.source, options.strength
     if latents is None:
         return None
@@ -228,7 +228,7 @@ def weights_facts(description: TinyDescription) -> dict[str, str]:
 
 
 def source_facts(options: VideoOptions) -> dict[str, Any]:
-    """Return what ties a state to the video that is made anew; a function has no name to keep."""
+    """Return what ties a state to the video that is restyled; a function has no name to keep."""
     is_used = options.source is not None and not callable(options.strength)
     return {
         "source": options.source_sha256,

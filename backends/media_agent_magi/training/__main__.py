@@ -13,7 +13,7 @@ from media_agent_magi.training.checkpoint import load_averaged
 from media_agent_magi.training.clock import Budget
 from media_agent_magi.training.dataset import make_dataset
 from media_agent_magi.training.export import export_weights, fresh_description
-from media_agent_magi.training.sheet import trained_engine, write_sheet
+from media_agent_magi.training.sheet import load_trained_engine, write_sheet
 from media_agent_magi.training.transformer import train_transformer
 
 logger = logging.getLogger(__name__)
@@ -40,7 +40,12 @@ def parser() -> argparse.ArgumentParser:
         "sheet: draw samples; export: write the weights that ship",
     )
     top.add_argument("--minutes", type=float, default=90.0, help="wall clock to spend")
-    top.add_argument("--folder", type=Path, default=Path("runs/tiny"), help="goes on from here")
+    top.add_argument(
+        "--folder",
+        type=Path,
+        default=Path("runs/tiny"),
+        help="run to start or resume",
+    )
     top.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     top.add_argument("--batch", type=int, default=16, help="clips of five chunks in a step")
     top.add_argument("--seed", type=int, default=0)
@@ -101,7 +106,7 @@ def transformer(options: argparse.Namespace) -> None:
 def sheet(options: argparse.Namespace) -> None:
     """Draw `samples.png` beside the checkpoints."""
     path = options.folder / "samples.png"
-    write_sheet(trained_engine(options.folder, fresh_description()), path)
+    write_sheet(load_trained_engine(options.folder, fresh_description()), path)
     logger.info("wrote %s", path)
 
 

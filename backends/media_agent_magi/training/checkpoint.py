@@ -9,6 +9,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from media_agent.storage.files import write_aside
+
 LIMIT = 16 * 2**20
 """Bytes; checkpoints must be easy to move."""
 
@@ -37,15 +39,14 @@ def save(path: Path, model: nn.Module, average: Average, facts: dict[str, Any]) 
     Raises:
         ValueError: The checkpoint would be larger than 16 MiB.
     """
-    tensors = {f"model.{name}": _half(value) for name, value in model.state_dict().items()}
-    tensors |= {f"average.{name}": _half(value) for name, value in average.state.items()}
+    tensors = {f"model.{name}": _to_half(value) for name, value in model.state_dict().items()}
+    tensors |= {f"average.{name}": _to_half(value) for name, value in average.state.items()}
     size = sum(value.nbytes for value in tensors.values())
     if size > LIMIT:
         raise ValueError(f"checkpoint of {size / 2**20:.1f} MiB is over the limit of 16 MiB")
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix(".tmp")
-    save_file(tensors, unfinished, metadata={"facts": json.dumps(facts)})
-    unfinished.replace(path)
+    with write_aside(path) as aside:
+        save_file(tensors, aside, metadata={"facts": json.dumps(facts)})
 
 
 def load(path: Path, model: nn.Module, average: Average) -> dict[str, Any]:
@@ -78,6 +79,6 @@ def load_averaged(path: Path, model: nn.Module) -> dict[str, Any]:
     return facts
 
 
-def _half(value: Tensor) -> Tensor:
+def _to_half(value: Tensor) -> Tensor:
     value = value.detach().cpu().contiguous()
     return value.to(torch.bfloat16) if value.is_floating_point() else value

@@ -95,14 +95,14 @@ def make_dataset(
     latents, recoloured, descriptions = [], [], []
     for number in range(0, videos, batch):
         scenes = sample_scenes(batch, SLOTS, generator)
-        latents.append(_encoded(vae, scenes))
+        latents.append(_encode(vae, scenes))
         descriptions += [[numbers[d] for d in clip] for clip in scenes.descriptions()]
         if number < twins:
             shift = torch.randint(
                 1, len(COLOURS), (batch, 1), generator=generator, device=generator.device
             )
             colour = (scenes.colour + shift) % len(COLOURS)
-            recoloured.append(_encoded(vae, replace(scenes, colour=colour)))
+            recoloured.append(_encode(vae, replace(scenes, colour=colour)))
     return Dataset(
         torch.cat(latents),
         torch.tensor(descriptions, device=device),
@@ -111,6 +111,6 @@ def make_dataset(
     )
 
 
-def _encoded(vae: ConvVAE, scenes: SceneBatch) -> Tensor:
+def _encode(vae: ConvVAE, scenes: SceneBatch) -> Tensor:
     video = render(scenes, SLOTS * CHUNK_FRAMES).transpose(1, 2) * 2 - 1
     return vae.encode(video).half()

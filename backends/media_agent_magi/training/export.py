@@ -8,6 +8,7 @@ from pathlib import Path
 from safetensors import safe_open
 from safetensors.torch import save
 
+from media_agent.storage.files import write_atomically
 from media_agent_magi.engine.config import ConvVAEConfig
 from media_agent_magi.tiny.config import MODEL, SAMPLER
 from media_agent_magi.tiny.description import WEIGHTS, Guidance, TinyDescription
@@ -29,8 +30,8 @@ def export_weights(run: Path, folder: Path = WEIGHTS, guidance: Guidance = GUIDA
     facts = dataclasses.asdict(fresh_description(guidance))
     facts |= {"sha256": hashlib.sha256(data).hexdigest(), "training": training}
     folder.mkdir(parents=True, exist_ok=True)
-    write(folder / "tiny.safetensors", data)
-    write(folder / "tiny.json", (json.dumps(facts, indent=1) + "\n").encode())
+    write_atomically(folder / "tiny.safetensors", data)
+    write_atomically(folder / "tiny.json", (json.dumps(facts, indent=1) + "\n").encode())
     return folder / "tiny.safetensors"
 
 
@@ -45,10 +46,3 @@ def fresh_description(guidance: Guidance = GUIDANCE) -> TinyDescription:
         words=WORDS,
         training={},
     )
-
-
-def write(path: Path, data: bytes) -> None:
-    """Replace a file in one step."""
-    unfinished = path.with_suffix(path.suffix + ".tmp")
-    unfinished.write_bytes(data)
-    unfinished.replace(path)

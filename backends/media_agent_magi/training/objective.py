@@ -60,15 +60,15 @@ def loss(
     ages = layout.ages()
     history = torch.tensor([age is None for age in ages], device=device)
     start = torch.randn(latents.shape, generator=generator, device=device)
-    begun = torch.zeros_like(t)  # t of the start
+    t_start = torch.zeros_like(t)
     if twins is not None:
         low, high = RESTYLE_FROM
         drawn = low + (high - low) * torch.rand(batch, 1, generator=generator, device=device)
-        begun = torch.where(history, 0.0, drawn)
-        start = start + per_frame(begun) * (twins - start)
-        t = torch.maximum(t, begun)
-    way = (latents - start) / (1 - per_frame(begun))
-    x = start + per_frame(t - begun) * way
+        t_start = torch.where(history, 0.0, drawn)
+        start = start + per_frame(t_start) * (twins - start)
+        t = torch.maximum(t, t_start)
+    way = (latents - start) / (1 - per_frame(t_start))
+    x = start + per_frame(t - t_start) * way
 
     without_text = torch.rand(batch, 1, generator=generator, device=device) < TEXT_DROPOUT
     # Cached keys come from the history-only forward; only the first step of a stage differs.

@@ -18,7 +18,7 @@ from media_agent_magi.world.scene import CHUNK_FRAMES, SIZE, all_descriptions
 ROWS, CHUNKS, STRIDE, ZOOM = 8, 2, 6, 2
 
 
-def trained_engine(run: Path, description: TinyDescription) -> TinyEngine:
+def load_trained_engine(run: Path, description: TinyDescription) -> TinyEngine:
     """Build the engine from the averaged weights of a run's checkpoints."""
     vae, model = ConvVAE(ConvVAEConfig()), TinyModel()
     load_averaged(run / "autoencoder.safetensors", vae)

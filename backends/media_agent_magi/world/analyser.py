@@ -105,7 +105,7 @@ def look(frames: npt.NDArray[np.uint8]) -> FrameReadings:
     seen = (count > 0) & (area >= 1)
     shape = _shapes(_moments(coverage, centre), area)
     return FrameReadings(
-        background=_named(ground, range(len(BACKGROUNDS))),
+        background=_name_colours(ground, range(len(BACKGROUNDS))),
         shape=np.where(seen, shape, UNSURE),
         colour=np.where(seen, colour, UNSURE),
         count=np.where(seen, count, 0),
@@ -118,13 +118,13 @@ def look(frames: npt.NDArray[np.uint8]) -> FrameReadings:
 
 def summarise(readings: FrameReadings) -> Reading:
     """Say what the frames of one chunk show together."""
-    background, *shares = _lasting(readings.background, BACKGROUNDS)
-    number, number_share = _lasting(readings.count, range(_MOST_OBJECTS + 1))
+    background, *shares = _find_lasting(readings.background, BACKGROUNDS)
+    number, number_share = _find_lasting(readings.count, range(_MOST_OBJECTS + 1))
     if number == 0:
         confidence = min(number_share, *shares)
         return Reading(background, None, None, None, 0, 0.0, (0.0, 0.0), confidence)
-    shape, shape_share = _lasting(readings.shape, SHAPES)
-    colour, colour_share = _lasting(readings.colour, COLOURS)
+    shape, shape_share = _find_lasting(readings.shape, SHAPES)
+    colour, colour_share = _find_lasting(readings.colour, COLOURS)
     speed, wobble = _speed(readings.centre)
     return Reading(
         background,
@@ -203,7 +203,7 @@ def _colours(pixels: Floats, inner: Bools) -> tuple[Indices, Floats]:
         paint = (sums / votes.max(axis=1)[:, None]).astype(np.float32)
     pure = votes.max(axis=1) >= np.maximum(1, _PURE * total)
     first = len(BACKGROUNDS)
-    colour = _named(np.nan_to_num(paint, nan=9.0), range(first, first + len(COLOURS)))
+    colour = _name_colours(np.nan_to_num(paint, nan=9.0), range(first, first + len(COLOURS)))
     return np.where(pure, colour, UNSURE), paint
 
 
@@ -213,7 +213,7 @@ def _nearest(rgb: Floats) -> Indices:
     return np.argmin((_PALETTE**2).sum(axis=1) - 2 * np.einsum("pc,nc->pn", rgb, _PALETTE), axis=1)
 
 
-def _named(rgb: Floats, allowed: Sequence[int]) -> Indices:
+def _name_colours(rgb: Floats, allowed: Sequence[int]) -> Indices:
     """Name colours (T, 3) by the allowed stretch of the palette; -1 when none is near."""
     index = _nearest(rgb)
     near = np.linalg.norm(rgb - _PALETTE[index], axis=1) <= _NEAR
@@ -264,7 +264,7 @@ def _shapes(m: npt.NDArray[np.float64], area: Floats) -> Indices:
     return np.where(whole & (distance.min(axis=1) <= _OUTLINE), shape, UNSURE)
 
 
-def _lasting(index: Indices, values: Sequence[T]) -> tuple[T | None, float]:
+def _find_lasting(index: Indices, values: Sequence[T]) -> tuple[T | None, float]:
     """Return the value seen in most frames, if it lasts, and the share of those frames."""
     votes = np.bincount(index[index >= 0], minlength=len(values))
     share = float(votes.max() / len(index))

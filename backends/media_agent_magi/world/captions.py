@@ -1,4 +1,4 @@
-"""Captions of the tiny world: said freely, understood whatever their order.
+"""Captions of the tiny world: written freely, understood in any order.
 
 The vocabulary is closed, so what the model cannot have learnt can be named before it is asked.
 """
@@ -57,14 +57,14 @@ def parse(text: str) -> Description:
     An unnamed background is black and an unnamed motion is still.
 
     Raises:
-        ValueError: Shape or colour is missing, or something is said twice and differently.
+        ValueError: Shape or colour is missing, or something is given twice and differently.
     """
     _check_neighbours(text)
     words = ["gray" if word == "grey" else word for word in tokenize(text)]
     return Description(
-        background=_only(words, BACKGROUNDS, "background", default="black"),
-        shape=_only(words, SHAPES, "shape"),
-        colour=_only(words, COLOURS, "colour"),
+        background=_find_one(words, BACKGROUNDS, "background", default="black"),
+        shape=_find_one(words, SHAPES, "shape"),
+        colour=_find_one(words, COLOURS, "colour"),
         motion=_motion(words),
     )
 
@@ -82,7 +82,7 @@ def caption(description: Description, rng: random.Random, *, unseen: bool = Fals
     One in eight wordings is kept from training, and only those are drawn if `unseen`.
     """
     while True:
-        text = _wording(description, rng)
+        text = _phrase(description, rng)
         if is_unseen(text) == unseen:
             return text
 
@@ -92,10 +92,10 @@ def is_unseen(text: str) -> bool:
     return zlib.crc32(" ".join(tokenize(text)).encode()) % 8 == 0
 
 
-def _wording(description: Description, rng: random.Random) -> str:
+def _phrase(description: Description, rng: random.Random) -> str:
     background = _background(description, rng)
     if rng.random() < 0.15:
-        return _listed(description, background, rng)
+        return _list_attributes(description, background, rng)
     thing = _thing(description, rng)
     finite = rng.random() < 0.4
     motion = _motion_phrase(description.motion, finite, rng)
@@ -109,7 +109,7 @@ def _wording(description: Description, rng: random.Random) -> str:
 
 
 def _check_neighbours(text: str) -> None:
-    """Refuse "blue background" and "white circle": said clearly, but not in this world."""
+    """Refuse "blue background" and "white circle": clear words, but not in this world."""
     lowered = text.lower().replace("grey", "gray")
     for colour in re.findall(rf"\b({'|'.join(COLOURS)})\s+background\b", lowered):
         raise ValueError(f"there is no {colour} background, only {', '.join(BACKGROUNDS)}")
@@ -119,7 +119,9 @@ def _check_neighbours(text: str) -> None:
         raise ValueError(f"there is no {ground} {shape}, only {', '.join(COLOURS)} ones")
 
 
-def _only(words: list[str], allowed: tuple[str, ...], name: str, default: str | None = None) -> str:
+def _find_one(
+    words: list[str], allowed: tuple[str, ...], name: str, default: str | None = None
+) -> str:
     """Return the one value of an attribute that the words name."""
     found = list(dict.fromkeys(word for word in words if word in allowed))
     if len(found) > 1:
@@ -133,14 +135,14 @@ def _only(words: list[str], allowed: tuple[str, ...], name: str, default: str | 
 
 def _motion(words: list[str]) -> str:
     """Return the motion that the direction words say together."""
-    said = {_MEANING[word] for word in words if word in _MEANING}
+    named = {_MEANING[word] for word in words if word in _MEANING}
     at_rest = any(word in _STILL for word in words)
-    if at_rest and said:
-        raise ValueError(f"still and moving {' '.join(sorted(said))} at once; say one of the two")
+    if at_rest and named:
+        raise ValueError(f"still and moving {' '.join(sorted(named))} at once; say one of the two")
     for pair in ({"left", "right"}, {"up", "down"}):
-        if pair <= said:
+        if pair <= named:
             raise ValueError(f"moving {' and '.join(sorted(pair))} at once; say one of the two")
-    parts = [name for name in ("up", "down", "left", "right") if name in said]
+    parts = [name for name in ("up", "down", "left", "right") if name in named]
     return "-".join(parts) or "still"
 
 
@@ -193,11 +195,11 @@ def _direction(motion: str, rng: random.Random) -> str:
     if len(parts) == 1:
         return _straight(parts[0], rng)
     if rng.random() < 0.4:
-        said = "-".join(parts) if rng.random() < 0.7 else " ".join(parts)
+        phrase = "-".join(parts) if rng.random() < 0.7 else " ".join(parts)
     else:
         rng.shuffle(parts)
-        said = " and ".join(_straight(part, rng) for part in parts)
-    return f"diagonally {said}" if rng.random() < 0.25 else said
+        phrase = " and ".join(_straight(part, rng) for part in parts)
+    return f"diagonally {phrase}" if rng.random() < 0.25 else phrase
 
 
 def _straight(name: str, rng: random.Random) -> str:
@@ -209,7 +211,7 @@ def _straight(name: str, rng: random.Random) -> str:
     return rng.choice((wards, wards, ward, f"in an {ward} direction" if name == "up" else wards))
 
 
-def _listed(description: Description, background: str, rng: random.Random) -> str:
+def _list_attributes(description: Description, background: str, rng: random.Random) -> str:
     """Say the attributes as a list in any order."""
     motion = _motion_phrase(description.motion, False, rng)
     pieces = [f"{description.colour} {description.shape}", motion, background]

@@ -36,7 +36,7 @@ def write_failures(path: Path, results: Sequence[VideoResult]) -> int:
     return len(wrong)
 
 
-def said(reading: Reading) -> str:
+def describe_reading(reading: Reading) -> str:
     """Say what was read, "?" for what could not be told."""
     words = [getattr(reading, name) or "?" for name in ATTRIBUTES]
     count = f"objects: {'?' if reading.count is None else reading.count}"
@@ -51,7 +51,7 @@ def _draw(sheet: "Image", top: int, result: VideoResult, index: int) -> None:
     asked = " ".join(getattr(result.case.descriptions[index], name) for name in ATTRIBUTES)
     title = f'"{result.case.prompts[index]}"  chunk {index}, seed {result.case.seed}'
     draw.text((_GAP, top), title, fill=(20, 20, 20))
-    line = f"asked {asked}; read {said(result.readings[index])}"
+    line = f"asked {asked}; read {describe_reading(result.readings[index])}"
     draw.text((_GAP, top + _LINE), line, fill=(160, 30, 30))
     chunk = result.frames[index * CHUNK_FRAMES : (index + 1) * CHUNK_FRAMES]
     for place in range(SHOWN):

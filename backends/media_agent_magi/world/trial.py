@@ -89,12 +89,12 @@ def draw_cases(count: int, chunks: int, seed: int, *, switch: bool = False) -> l
     held_out = [d for d in everything if is_held_out(d)]
     seen = [d for d in everything if not is_held_out(d)]
     new = round(HELD_OUT_SHARE * count)
-    firsts = _some(held_out, new, rng) + _some(seen, count - new, rng)
+    firsts = _draw(held_out, new, rng) + _draw(seen, count - new, rng)
     cases = []
     for number, first in enumerate(firsts):
         descriptions = [first]
         while len(descriptions) < chunks:
-            descriptions.append(_switched(descriptions[-1], rng) if switch else first)
+            descriptions.append(_switch(descriptions[-1], rng) if switch else first)
         prompts = [caption(first, rng, unseen=True)]
         for before, now in itertools.pairwise(descriptions):
             prompts.append(prompts[-1] if now == before else caption(now, rng, unseen=True))
@@ -147,7 +147,7 @@ def smoothness(videos: Sequence[Frames], truths: Sequence[Frames]) -> Smoothness
     return Smoothness(SeamScores(**medians), total)
 
 
-def _some(pool: list[Description], count: int, rng: random.Random) -> list[Description]:
+def _draw(pool: list[Description], count: int, rng: random.Random) -> list[Description]:
     """Draw without repeating, as long as there are enough."""
     drawn: list[Description] = []
     while len(drawn) < count:
@@ -155,7 +155,7 @@ def _some(pool: list[Description], count: int, rng: random.Random) -> list[Descr
     return drawn
 
 
-def _switched(description: Description, rng: random.Random) -> Description:
+def _switch(description: Description, rng: random.Random) -> Description:
     others = [
         other
         for name in ("motion", "colour", "background")

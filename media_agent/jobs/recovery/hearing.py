@@ -21,19 +21,25 @@ from media_agent_schemas.jobs import OperationRef
 _WORD_OF_THE_BACKEND = (RequestError, GenerationFailedError, ModelRetiredError, JobError)
 
 
-async def told_by(backend: VideoBackend, ref: OperationRef) -> AsyncGenerator[BackendEvent, None]:
+async def observe_work(
+    backend: VideoBackend, ref: OperationRef
+) -> AsyncGenerator[BackendEvent, None]:
     """Yield what a backend tells of work; the word with which it fails it is told as its end."""
     try:
         async with aclosing(backend.observe(ref)) as events:
             async for event in events:
-                yield _kept(event, backend.name) if isinstance(event, TerminalEvent) else event
+                yield (
+                    _make_storable(event, backend.name)
+                    if isinstance(event, TerminalEvent)
+                    else event
+                )
     except OperationNotFoundError:
         raise
     except _WORD_OF_THE_BACKEND as error:
         yield JobFailed(error=to_info(error))
 
 
-def _kept(event: TerminalEvent, backend: str) -> TerminalEvent:
+def _make_storable(event: TerminalEvent, backend: str) -> TerminalEvent:
     """Return an end as it can be kept; of a finished video all but the video may be left out.
 
     Raises:

@@ -39,12 +39,12 @@ class LostReplies:
         last = self._context.store.submissions.last(self._job_id)
         if last is None or last.ref is not None:
             return None if last is None else last.ref
-        ref = await self._shown(last)
+        ref = await self._ask(last)
         if ref is not None:
             await keep_ref(last, ref, self._context)
         return ref
 
-    async def found(
+    async def search(
         self,
         backend: VideoBackend,
         submission: Submission,
@@ -64,7 +64,7 @@ class LostReplies:
             said = f"asking {backend.name} about work whose reply was lost"
             tell(JobProgressed(phase=said))
         is_last = is_stopped()  # then one look must do: what is found can be stopped
-        looking = self._looked_for(submission, _LOOK_AGAIN if can_ask and not is_last else ())
+        looking = self._search(submission, _LOOK_AGAIN if can_ask and not is_last else ())
         under = "its key" if lookup == "key" else "its list"
         trouble: str | None
         try:
@@ -85,14 +85,14 @@ class LostReplies:
             hint=asks_again if can_ask else _look_yourself(backend.name),
         ) from lost
 
-    async def _looked_for(
+    async def _search(
         self, submission: Submission, pauses: tuple[float, ...]
     ) -> OperationRef | str | None:
         """Return where the work is, or else what kept from asking."""
         trouble = None
         for pause in (*pauses, None):
             try:
-                if (ref := await self._shown(submission)) is not None:
+                if (ref := await self._ask(submission)) is not None:
                     return ref
             except BackendResponseError as error:  # it was asked, and nobody can be sure
                 trouble = error.message
@@ -102,7 +102,7 @@ class LostReplies:
                 await self._context.sleep(pause)
         return trouble
 
-    async def _shown(self, submission: Submission) -> OperationRef | None:
+    async def _ask(self, submission: Submission) -> OperationRef | None:
         """Ask once where work is.
 
         Raises:

@@ -33,11 +33,13 @@ async def keep_ref(submission: Submission, ref: OperationRef, context: JobContex
 
     Raises:
         NotKeptError: that was in vain; the message says where it is.
-        JobMovedError: other work of this job was accepted.
+        OwnershipLostError: other work of this job was accepted.
     """
-    context.reached("submit")
+    context.pass_checkpoint("submit")
     try:
-        await written(partial(context.store.submissions.accept, submission, ref), context)
+        await write_patiently(
+            partial(context.store.submissions.mark_accepted, submission, ref), context
+        )
     except OwnershipLostError:
         raise
     except Exception as error:  # whatever it is, it is no refusal
@@ -49,23 +51,23 @@ async def keep_ref(submission: Submission, ref: OperationRef, context: JobContex
             f"which could not be recorded: {error or type(error).__name__}",
             hint=f"keep this line; media-agent jobs resume {job} looks again",
         ) from error
-    context.reached("ref")
+    context.pass_checkpoint("ref")
 
 
-async def written(write: Callable[[], object], context: JobContext) -> None:
+async def write_patiently(write: Callable[[], object], context: JobContext) -> None:
     """Write into the ledger, again and again: what is written is known nowhere else.
 
     When this is cancelled, it is tried once more; what becomes of that changes nothing.
     """
     try:
-        await _written(write, context)
+        await _retry(write, context)
     except asyncio.CancelledError:
         with contextlib.suppress(Exception):  # the cancellation is what is to be known
             await asyncio.to_thread(write)
         raise
 
 
-async def _written(write: Callable[[], object], context: JobContext) -> None:
+async def _retry(write: Callable[[], object], context: JobContext) -> None:
     retrying = AsyncRetrying(
         retry=retry_if_exception(_may_pass),
         wait=wait_chain(*map(wait_fixed, _WRITE_AGAIN)),

@@ -32,7 +32,7 @@ async def reconcile(job_id: str, context: JobContext) -> Finding:
     is_over = job.status.is_terminal and job.status is not JobStatus.OUTCOME_UNKNOWN
     if is_over or last is None or last.state is SubmissionState.REFUSED:
         return Finding(job, None, "nothing about it is unknown")
-    with store.owners.hold(job_id):
+    with store.owners.claim(job_id):
         try:
             ref = await LostReplies(job_id, store.jobs.terms(job_id).plans, context).find()
         except BackendResponseError as error:  # it was asked, and nobody can be sure

@@ -119,8 +119,8 @@ class Contract:
             async for event in events:
                 seen.append(event)
                 if isinstance(event, ChunkReady):
-                    for command in at_first_chunk:
-                        await backend.control(ref, command)
+                    for number, command in enumerate(at_first_chunk, 1):
+                        await backend.control(ref, command, number=number)
                     at_first_chunk = ()
         return seen
 

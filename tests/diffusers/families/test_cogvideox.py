@@ -43,7 +43,7 @@ def backend(
     asyncio.run(backend.aclose())
 
 
-def planned(backend: DiffusersBackend, model: str = "cogvideox", **fields: object) -> Plan:
+def make_plan(backend: DiffusersBackend, model: str = "cogvideox", **fields: object) -> Plan:
     policy = fields.pop("policy", Policy.STRICT)
     options = {"num_inference_steps": 2, **fields.pop("options", {})}
     request = VideoRequest.model_validate(
@@ -59,7 +59,7 @@ def planned(backend: DiffusersBackend, model: str = "cogvideox", **fields: objec
     return negotiate(request, backend.capabilities(model), policy, draw_seed=lambda: 3)
 
 
-async def completed(backend: DiffusersBackend, plan: Plan) -> JobCompleted:
+async def complete(backend: DiffusersBackend, plan: Plan) -> JobCompleted:
     ref = await backend.submit(plan.request, key=next(KEYS))
     done = (await events_of(backend, ref))[-1]
     assert isinstance(done, JobCompleted), done
@@ -103,9 +103,9 @@ async def test_text_image_and_video_each_become_a_video(
         "image": {"inputs": (image(),)},
         "video": {"inputs": (video(tmp_path),), "mode": RESTYLE},
     }[work]
-    plan = planned(backend, model, num_frames=frames, **fields)
+    plan = make_plan(backend, model, num_frames=frames, **fields)
 
-    done = await completed(backend, plan)
+    done = await complete(backend, plan)
 
     facts = probe(Path(done.artifacts[0].path or ""))
     assert (facts.frames, facts.fps, facts.width, facts.height) == (frames, fps, 32, 32)
@@ -117,25 +117,25 @@ async def test_text_image_and_video_each_become_a_video(
 async def test_the_source_and_the_strength_decide_what_is_made_anew(
     backend: DiffusersBackend, tmp_path: Path
 ) -> None:
-    async def made(shade: int, strength: float) -> np.ndarray:
+    async def restyle(shade: int, strength: float) -> np.ndarray:
         options = {"num_inference_steps": 4, "strength": strength}
         inputs = (video(tmp_path, shade=shade),)
-        plan = planned(backend, inputs=inputs, mode=RESTYLE, options=options)
-        return frames_of(await completed(backend, plan))
+        plan = make_plan(backend, inputs=inputs, mode=RESTYLE, options=options)
+        return frames_of(await complete(backend, plan))
 
-    bright = await made(200, 0.5)
+    bright = await restyle(200, 0.5)
 
-    assert not np.array_equal(bright, await made(20, 0.5))
-    assert not np.array_equal(bright, await made(200, 1.0))
+    assert not np.array_equal(bright, await restyle(20, 0.5))
+    assert not np.array_equal(bright, await restyle(200, 1.0))
 
 
 @pytest.mark.anyio
 async def test_a_short_source_is_filled_up_to_what_can_be_made_and_the_record_says_so(
     backend: DiffusersBackend, tmp_path: Path
 ) -> None:
-    plan = planned(backend, inputs=(video(tmp_path, frames=6),), mode=RESTYLE, num_frames=17)
+    plan = make_plan(backend, inputs=(video(tmp_path, frames=6),), mode=RESTYLE, num_frames=17)
 
-    done = await completed(backend, plan)
+    done = await complete(backend, plan)
 
     assert len(frames_of(done)) == 9
     assert done.warnings == (
@@ -155,7 +155,7 @@ async def test_a_folder_saved_from_the_video_pipeline_does_both_kinds_of_work(
     settings = BackendSettings(tmp_path / "data", models={"cogvideox": copy}, threads=1)
     other = DiffusersBackend(settings)
 
-    made = [frames_of(await completed(each, planned(each))) for each in (backend, other)]
+    made = [frames_of(await complete(each, make_plan(each))) for each in (backend, other)]
 
     await other.aclose()
     assert other.capabilities().modes == backend.capabilities("cogvideox").modes
@@ -163,8 +163,8 @@ async def test_a_folder_saved_from_the_video_pipeline_does_both_kinds_of_work(
 
 
 def test_frames_and_size_go_to_what_the_family_makes(backend: DiffusersBackend) -> None:
-    old = planned(backend, num_frames=13, size=Size(width=64, height=48), policy=Policy.ADJUST)
-    new = planned(backend, "cogvideox-1.5", num_frames=24, policy=Policy.ADJUST)
+    old = make_plan(backend, num_frames=13, size=Size(width=64, height=48), policy=Policy.ADJUST)
+    new = make_plan(backend, "cogvideox-1.5", num_frames=24, policy=Policy.ADJUST)
 
     assert (old.request.num_frames, str(old.request.size)) == (17, "32x32")
     assert new.request.num_frames == 17
@@ -185,7 +185,7 @@ def test_what_a_model_cannot_do_is_refused_before_anything(
     backend: DiffusersBackend, model: str, fields: dict[str, object], said: str
 ) -> None:
     with pytest.raises(UnsupportedRequestError, match=said):
-        planned(backend, model, **fields)
+        make_plan(backend, model, **fields)
 
 
 @pytest.mark.anyio
@@ -208,7 +208,7 @@ async def test_what_does_not_go_together_is_refused_before_any_work(
     said: str,
 ) -> None:
     inputs = (video(tmp_path),) if gives else ()
-    plan = planned(backend, mode=mode, inputs=inputs, options=options)
+    plan = make_plan(backend, mode=mode, inputs=inputs, options=options)
 
     with pytest.raises(InvalidRequestError, match=said):
         await backend.submit(plan.request, key="bad")
@@ -223,7 +223,7 @@ async def test_a_source_that_is_no_video_is_refused_before_any_work(
     still = image().model_copy(update={"role": InputRole.SOURCE_VIDEO})
 
     with pytest.raises(InvalidRequestError, match="source_video"):
-        await backend.submit(planned(backend, inputs=(still,), mode=RESTYLE).request, key="k")
+        await backend.submit(make_plan(backend, inputs=(still,), mode=RESTYLE).request, key="k")
 
 
 @pytest.mark.gpu
@@ -237,7 +237,7 @@ async def test_a_gpu_makes_a_video_anew_and_then_one_from_text(
     backend = DiffusersBackend(BackendSettings(tmp_path, options, models=models, threads=1))
 
     for fields in ({"inputs": (video(tmp_path),), "mode": RESTYLE}, {}):
-        assert len(frames_of(await completed(backend, planned(backend, **fields)))) == 9
+        assert len(frames_of(await complete(backend, make_plan(backend, **fields)))) == 9
     await backend.aclose()
 
 

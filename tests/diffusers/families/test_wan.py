@@ -13,7 +13,7 @@ from media_agent_schemas import Capabilities, MediaInput, Size, VideoRequest
 from tests.diffusers.conformance import DiffusersConformance
 
 
-def described(path: Path) -> Capabilities:
+def read_capabilities(path: Path) -> Capabilities:
     return describe("model", read_folder(path))
 
 
@@ -25,7 +25,7 @@ def test_the_small_wan_2_2_is_told_from_the_others_by_its_files(wan_copy: Path) 
     edit_json(wan_copy / "model_index.json", expand_timesteps=True)
     edit_json(wan_copy / "vae" / "config.json", scale_factor_spatial=16)
 
-    capabilities = described(wan_copy)
+    capabilities = read_capabilities(wan_copy)
 
     assert capabilities.default_fps == 24.0
     assert capabilities.default_size == Size(width=1280, height=704)
@@ -38,12 +38,12 @@ def test_guidance_of_a_second_model_is_an_option_only_where_there_is_one(wan_cop
 
     import diffusers
 
-    names = [option.name for option in described(wan_copy).options]
+    names = [option.name for option in read_capabilities(wan_copy).options]
     assert "guidance_scale_2" not in names
 
     edit_json(wan_copy / "model_index.json", boundary_ratio=0.875)
 
-    assert "guidance_scale_2" in [option.name for option in described(wan_copy).options]
+    assert "guidance_scale_2" in [option.name for option in read_capabilities(wan_copy).options]
     assert "guidance_scale_2" in inspect.signature(diffusers.WanPipeline.__call__).parameters
 
 

@@ -27,12 +27,12 @@ from media_agent.negotiation.negotiate import negotiate
 from media_agent.testing import Video, events_of
 from media_agent.testing.simulator.videos import make_video
 from media_agent_hosted.base.calls import Call, Status, Submission
-from media_agent_hosted.base.models import Models
 from media_agent_hosted.base.outcomes import read_status
 from media_agent_hosted.base.provider import HostedBackend
 from media_agent_hosted.http.auth import Auth
 from media_agent_hosted.http.inputs import InputForm
 from media_agent_hosted.http.replies import Reply
+from media_agent_hosted.models.facts import Models
 from media_agent_hosted.parsing.states import State
 from media_agent_schemas.events import BackendEvent
 from media_agent_schemas.jobs import OperationRef
@@ -90,7 +90,7 @@ class Acme(HostedBackend):
         same = (each for each in listed if isinstance(each, dict) and each.get("ours") == key)
         return next(same, None)
 
-    def verdict(self, reply: Reply) -> MediaAgentError | None:
+    def verdict(self, reply: Reply, ref: OperationRef) -> MediaAgentError | None:
         return GenerationFailedError("acme failed") if reply.status == 422 else None
 
 
@@ -146,7 +146,8 @@ async def test_a_name_with_dots_is_a_place_in_an_object(make: Callable[..., Acme
     asked: list[httpx.Request] = []
     image = MediaInput(role=InputRole.FIRST_FRAME, url="https://images.example/fox.png")
 
-    await run(make(saying(DONE, asked=asked)), inputs=(image,), duration=3.0)
+    fields = {"inputs": (image,), "duration": 3.0, "aspect_ratio": "16:9", "resolution": "720p"}
+    await run(make(saying(DONE, asked=asked)), **fields)
 
     assert json.loads(asked[0].content) == {
         "model": "clips-1",

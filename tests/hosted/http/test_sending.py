@@ -24,11 +24,11 @@ from media_agent.errors import (
     ModelRetiredError,
     SubmitUncertainError,
 )
-from media_agent_hosted.base.refusals import accepted_as
+from media_agent_hosted.base.acceptance import check_accepted
 from media_agent_hosted.http.auth import key_header
 from media_agent_hosted.http.client import HttpApi
 from media_agent_hosted.http.replies import Reply
-from media_agent_hosted.http.retry import repeated
+from media_agent_hosted.http.retry import repeat
 
 pytestmark = pytest.mark.anyio
 
@@ -202,7 +202,7 @@ async def test_a_no_after_a_lost_reply_leaves_the_doubt():
         raise next(errors)
 
     with pytest.raises(SubmitUncertainError, match="lost"):
-        await repeated(attempt, Naps(), is_known_again=True)
+        await repeat(attempt, Naps(), is_known_again=True)
 
 
 @pytest.mark.parametrize("asked", ["0", "0.0", "Thu, 01 Jan 2026 00:00:00 GMT", "-5", "nan", None])
@@ -344,7 +344,7 @@ async def test_a_no_in_a_whole_answer_says_that_nothing_was_accepted_unless_one_
                 (await submitted(api)).json()
         reply = await submitted(api)
         with pytest.raises(MediaAgentError, match="credit"):
-            accepted_as(reply, reply.json(), None, "no name")
+            check_accepted(reply, reply.json(), None, "no name")
 
     assert way.may_be_accepted is is_lost_first
 

@@ -11,7 +11,7 @@ import pytest
 
 from media_agent.errors import StorageError
 from media_agent.jobs.context import JobContext
-from media_agent.jobs.recovery.receipts import written
+from media_agent.jobs.recovery.receipts import write_patiently
 from media_agent.ledger.ledger import Ledger
 from media_agent.ledger.state import OwnershipLostError
 
@@ -48,7 +48,7 @@ class Writing:
             work_folder=Path(),
             open_backend=lambda plan: asyncio.Future(),
         )
-        return asyncio.create_task(written(write or self.write, context))
+        return asyncio.create_task(write_patiently(write or self.write, context))
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from torch import Tensor
 from media_agent_magi.engine.cache import KVCache
 from media_agent_magi.engine.config import SamplerConfig
 from media_agent_magi.engine.dit import apply_rotary
-from media_agent_magi.engine.rope import rotary_table, turned_back
+from media_agent_magi.engine.rope import rotary_table, turn_back
 
 BASE = SamplerConfig(num_steps=8, window_size=4, chunk_width=2, null_caption_tokens=3)
 
@@ -65,7 +65,7 @@ def test_keys_turned_back_are_keys_of_an_earlier_time() -> None:
     bands, keys = torch.rand(2), torch.randn(1, 12, 3, 16)
     late, early = (rotary_table(bands, first, 3, 2, 2) for first in (57, 7))
 
-    turned = turned_back(apply_rotary(keys, late), bands, 50)
+    turned = turn_back(apply_rotary(keys, late), bands, 50)
     torch.testing.assert_close(turned, apply_rotary(keys, early), rtol=1e-4, atol=1e-5)
 
 

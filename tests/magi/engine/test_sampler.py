@@ -146,15 +146,15 @@ def test_forwards_with_and_without_text_run_together_where_they_are_small(model:
 NULL = null_row(torch.randn(6, 8, generator=torch.Generator().manual_seed(9)), 3)
 
 
-def stacked(rows: list[TextRow]) -> tuple[Tensor, Tensor]:
+def stack(rows: list[TextRow]) -> tuple[Tensor, Tensor]:
     return torch.stack([r.caption for r in rows]), torch.stack([r.mask for r in rows])
 
 
-def mixed_by_hand(model: VideoDiT, given: StepInput, cache: Callable[[], KVCache]) -> Tensor:
+def mix_by_hand(model: VideoDiT, given: StepInput, cache: Callable[[], KVCache]) -> Tensor:
     """All three forwards in full, straight from the formula."""
     tokens, chunks, t = 2 * 2 * 2, len(given.t), torch.tensor([given.t])
-    caption, mask = stacked([row(c) for c in range(chunks)])
-    null, null_mask = stacked([NULL] * chunks)
+    caption, mask = stack([row(c) for c in range(chunks)])
+    null, null_mask = stack([NULL] * chunks)
     ranges = [(a * tokens, b * tokens) for a, b in given.step.kv_ranges]
     common: dict[str, Any] = {"kv_ranges": ranges, "first_chunk": given.step.first_chunk}
     v1 = model(given.x, t, caption, mask, cache=cache(), **common)
@@ -184,7 +184,7 @@ def test_leaving_forwards_out_changes_no_number(model: VideoDiT, config: Sampler
     velocity = Predictor(model, config, KVCache()).velocity(given)
 
     assert (1.0, 0.0) in scales
-    torch.testing.assert_close(velocity, mixed_by_hand(model, given, KVCache))
+    torch.testing.assert_close(velocity, mix_by_hand(model, given, KVCache))
 
 
 def test_a_chunk_can_have_guidance_of_its_own(model: VideoDiT) -> None:

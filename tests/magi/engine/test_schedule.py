@@ -34,7 +34,7 @@ def plan(schedule: ChunkSchedule, total: int) -> list[Step]:
     return [step for j in range(schedule.stages(total)) for step in schedule.stage(j, total)]
 
 
-def numbered(step: Step) -> Iterator[tuple[int, int | None, tuple[int, int]]]:
+def number_chunks(step: Step) -> Iterator[tuple[int, int | None, tuple[int, int]]]:
     """Chunk, level and visible chunks of everything the model sees in a step."""
     for i, (level, visible) in enumerate(zip(step.levels, step.kv_ranges, strict=True)):
         yield step.first_chunk + i, level, visible
@@ -47,7 +47,7 @@ def test_every_chunk_takes_every_step_once_and_in_order(
     config, prefix, made = video
     taken: dict[int, list[int]] = {}
     for step in plan(ChunkSchedule(config, prefix), prefix + made):
-        for chunk, level, _ in numbered(step):
+        for chunk, level, _ in number_chunks(step):
             if level is not None:
                 taken.setdefault(chunk, []).append(level)
 
@@ -75,7 +75,7 @@ def test_no_chunk_sees_a_later_one_and_the_window_never_overflows(
     config, prefix, made = video
     for step in plan(ChunkSchedule(config, prefix), prefix + made):
         assert 0 < step.window[1] - step.window[0] <= config.window_size
-        for chunk, _, (start, end) in numbered(step):
+        for chunk, _, (start, end) in number_chunks(step):
             assert 0 <= start <= chunk
             assert end == chunk + 1
 
@@ -90,7 +90,7 @@ def test_whatever_is_read_from_the_cache_was_stored_clean_before(
     for step in plan(schedule, prefix + made):
         read = {c for start, _ in step.kv_ranges for c in range(start, step.first_chunk)}
         assert read <= clean
-        clean |= {chunk for chunk, level, _ in numbered(step) if level is None}
+        clean |= {chunk for chunk, level, _ in number_chunks(step) if level is None}
 
 
 @given(videos)
@@ -122,7 +122,7 @@ def test_the_prefix_step_holds_clean_chunks_that_see_backwards(
     assert step is not None
     assert step.is_prefix
     assert step.levels == (None,) * prefix
-    assert all(start <= c < end == c + 1 for c, _, (start, end) in numbered(step))
+    assert all(start <= c < end == c + 1 for c, _, (start, end) in number_chunks(step))
     assert ChunkSchedule(config, 0).prefix() is None
 
 

@@ -20,7 +20,7 @@ RAMP = replace(DISTILLED, ramp=True)
 FACTS = {"model": "small", "weights": "abc", "seeds": [1, 2], "scale": 3.5, "shift": None}
 
 
-def through_a_file(state: SamplerState, folder: Path) -> SamplerState:
+def save_and_load(state: SamplerState, folder: Path) -> SamplerState:
     save_state(folder / "state.safetensors", state, FACTS)
     kept, facts = load_state(folder / "state.safetensors", FACTS)
     assert facts == FACTS
@@ -41,7 +41,7 @@ def test_a_video_goes_on_from_its_file_as_if_undisturbed(
 
     for chunk in first:
         made.append(chunk.latents)
-        state = through_a_file(first.state(), tmp_path)
+        state = save_and_load(first.state(), tmp_path)
         again = made + small_videos.video(config, 7, state=state, **options)
         assert len(again) == len(whole)
         assert all(map(torch.equal, again, whole))
@@ -63,7 +63,7 @@ def test_a_steered_and_restyled_batch_goes_on_as_if_undisturbed(
         if number == 1:
             running.replace_text(lambda c: small_videos.row(c + 50), below=1.0)
         if number == stopped_after:
-            state = through_a_file(running.state(), tmp_path)
+            state = save_and_load(running.state(), tmp_path)
 
     rest = small_videos.video(RAMP, 7, state=state, **options)
     assert all(map(torch.equal, rest, made[stopped_after:]))
@@ -134,7 +134,7 @@ def test_every_damaged_byte_is_noticed(file: Path) -> None:
         refusal(file)
 
 
-def rewritten(path: Path, change: Callable[[dict[str, str]], object]) -> None:
+def rewrite(path: Path, change: Callable[[dict[str, str]], object]) -> None:
     with safe_open(path, framework="pt") as content:
         metadata = dict(content.metadata())
     change(metadata)
@@ -150,13 +150,13 @@ def test_other_files_are_no_states(file: Path, tmp_path: Path) -> None:
 
 
 def test_a_state_of_another_version_is_refused(file: Path) -> None:
-    rewritten(file, lambda metadata: metadata.update(version="2"))
+    rewrite(file, lambda metadata: metadata.update(version="2"))
 
     assert "has version 2; this engine reads 1" in refusal(file)
 
 
 def test_facts_that_were_changed_by_hand_are_damage(file: Path) -> None:
-    rewritten(file, lambda data: data.update(facts=json.dumps(FACTS | {"weights": "other"})))
+    rewrite(file, lambda data: data.update(facts=json.dumps(FACTS | {"weights": "other"})))
 
     assert "its checksum does not agree" in refusal(file)
 

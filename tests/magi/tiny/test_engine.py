@@ -79,14 +79,14 @@ def test_guidance_is_strongest_where_the_prompt_is_new() -> None:
     assert scales == [4.0, 2.0, 3.0]
 
 
-def damaged(raw_weights: Path, folder: Path) -> Path:
+def copy_weights(raw_weights: Path, folder: Path) -> Path:
     copy = folder / "weights"
     shutil.copytree(raw_weights, copy)
     return copy
 
 
 def test_flipped_bytes_in_the_weights_are_noticed(raw_weights: Path, tmp_path: Path) -> None:
-    copy = damaged(raw_weights, tmp_path)
+    copy = copy_weights(raw_weights, tmp_path)
     data = bytearray((copy / "tiny.safetensors").read_bytes())
     data[-5] ^= 1
     (copy / "tiny.safetensors").write_bytes(data)
@@ -96,7 +96,7 @@ def test_flipped_bytes_in_the_weights_are_noticed(raw_weights: Path, tmp_path: P
 
 
 def test_missing_weights_are_named(raw_weights: Path, tmp_path: Path) -> None:
-    copy = damaged(raw_weights, tmp_path)
+    copy = copy_weights(raw_weights, tmp_path)
     (copy / "tiny.safetensors").unlink()
 
     with pytest.raises(WeightsError, match=r"cannot read the weights .*tiny\.safetensors"):
@@ -114,7 +114,7 @@ def test_missing_weights_are_named(raw_weights: Path, tmp_path: Path) -> None:
 def test_a_description_that_says_something_unknown_is_refused(
     raw_weights: Path, tmp_path: Path, change: dict[str, object], message: str
 ) -> None:
-    copy = damaged(raw_weights, tmp_path)
+    copy = copy_weights(raw_weights, tmp_path)
     facts = json.loads((copy / "tiny.json").read_text())
     (copy / "tiny.json").write_text(json.dumps(facts | change))
 
@@ -123,7 +123,7 @@ def test_a_description_that_says_something_unknown_is_refused(
 
 
 def test_weights_of_another_model_are_refused(raw_weights: Path, tmp_path: Path) -> None:
-    copy = damaged(raw_weights, tmp_path)
+    copy = copy_weights(raw_weights, tmp_path)
     facts = json.loads((copy / "tiny.json").read_text())
     facts["model"]["num_layers"] = 5
     (copy / "tiny.json").write_text(json.dumps(facts))

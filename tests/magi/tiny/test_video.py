@@ -143,7 +143,7 @@ def test_prompts_are_asked_when_a_chunk_begins(engine: TinyEngine) -> None:
     next(iter(video))
 
     assert asked == [0, 1, 2, 3]
-    assert video.begun == 4
+    assert video.next_chunk == 4
 
 
 def test_another_video_branches_off_with_the_tail_of_the_first(

@@ -240,7 +240,7 @@ def test_training_the_decoder_alone_keeps_the_latents(tmp_path: Path) -> None:
     def small() -> ConvVAE:
         return ConvVAE(ConvVAEConfig(latent_channels=4, width=8, inner_width=8, outer_width=4))
 
-    def trained(*, decoder_only: bool) -> dict[str, torch.Tensor]:
+    def train(*, decoder_only: bool) -> dict[str, torch.Tensor]:
         budget = Budget(1.0, HandClock(2.0))
         path = autoencoder.train_autoencoder(
             tmp_path, budget, batch=2, make=small, decoder_only=decoder_only
@@ -249,7 +249,7 @@ def test_training_the_decoder_alone_keeps_the_latents(tmp_path: Path) -> None:
         checkpoint.load_averaged(path, model)
         return model.state_dict()
 
-    before, after = trained(decoder_only=False), trained(decoder_only=True)
+    before, after = train(decoder_only=False), train(decoder_only=True)
 
     changed = {name.split(".")[0] for name in before if not torch.equal(before[name], after[name])}
     assert changed == {"decoder"}

@@ -19,7 +19,7 @@ from media_agent_magi.world.scene import (
 RED_CIRCLE = Description("black", "circle", "red", "right")
 
 
-def drawn(*descriptions: Description, seed: int = 0) -> np.ndarray:
+def draw(*descriptions: Description, seed: int = 0) -> np.ndarray:
     """Render one chunk of each description at random: (N, 24, 64, 64, 3) uint8."""
     rng = random.Random(seed)
     scenes = [
@@ -34,7 +34,7 @@ def is_truth(reading: Reading, description: Description) -> bool:
     return all(said) and reading.count == 1
 
 
-def overlaid(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+def overlay(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """Put what is not black in one chunk over another."""
     return np.where(one.max(axis=-1, keepdims=True) > 100, one, other)
 
@@ -42,7 +42,7 @@ def overlaid(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 def test_every_description_is_read_as_it_was_drawn() -> None:
     descriptions = all_descriptions()
 
-    chunks = drawn(*descriptions, seed=11)
+    chunks = draw(*descriptions, seed=11)
     right = [is_truth(analyse(c), d) for c, d in zip(chunks, descriptions, strict=True)]
 
     assert np.mean(right) >= 0.995
@@ -53,7 +53,7 @@ def test_it_is_read_as_well_after_h264(tmp_path: Path) -> None:
     path = tmp_path / "chunk.mp4"
 
     right = []
-    for chunk, description in zip(drawn(*descriptions, seed=12), descriptions, strict=True):
+    for chunk, description in zip(draw(*descriptions, seed=12), descriptions, strict=True):
         path.write_bytes(encode_chunk(chunk, fps=24))
         right.append(is_truth(analyse(np.stack(list(iterate_frames(path)))), description))
 
@@ -73,7 +73,7 @@ def test_area_and_velocity_are_measured() -> None:
 @pytest.mark.parametrize("noise", [4, 10])
 def test_mild_noise_is_forgiven(noise: float) -> None:
     descriptions = random.Random(3).sample(all_descriptions(), 60)
-    chunks = drawn(*descriptions, seed=13)
+    chunks = draw(*descriptions, seed=13)
 
     wobbly = chunks + np.random.default_rng(0).normal(0, noise, chunks.shape)
     readings = [analyse(chunk) for chunk in wobbly.clip(0, 255).astype(np.uint8)]
@@ -96,7 +96,7 @@ def test_two_objects_are_counted_as_two() -> None:
     scenes = [Scene(16, 16, 8, (RED_CIRCLE,)), Scene(48, 48, 10, (blue,))]
     red, blue_square = to_uint8(render(SceneBatch.of(scenes), 24)).numpy()
 
-    reading = analyse(overlaid(red, blue_square))
+    reading = analyse(overlay(red, blue_square))
 
     assert reading.count == 2
     assert (reading.shape, reading.colour) == ("square", "blue")  # the larger one
@@ -109,7 +109,7 @@ def test_objects_that_touch_are_no_single_shape_or_no_single_colour() -> None:
     scenes.append(Scene(34, 20, 10, (other,)))
     red, green_circle, red_square = to_uint8(render(SceneBatch.of(scenes), 24)).numpy()
 
-    merged = analyse(overlaid(red, red_square))
+    merged = analyse(overlay(red, red_square))
     half_green = analyse(np.concatenate([red[:, :20], green_circle[:, 20:]], axis=1))
 
     assert merged.shape is None
@@ -117,13 +117,13 @@ def test_objects_that_touch_are_no_single_shape_or_no_single_colour() -> None:
 
 
 def test_a_frozen_object_is_still() -> None:
-    frames = drawn(RED_CIRCLE)[0]
+    frames = draw(RED_CIRCLE)[0]
 
     assert analyse(np.repeat(frames[:1], 24, axis=0)).motion == "still"
 
 
 def test_a_jumping_or_crawling_object_has_no_motion_of_this_world() -> None:
-    frames = drawn(RED_CIRCLE)[0]
+    frames = draw(RED_CIRCLE)[0]
 
     jumping = np.concatenate([frames[:12], np.roll(frames[12:], 20, axis=1)])
     crawling = np.repeat(frames[:8], 3, axis=0)
@@ -133,7 +133,7 @@ def test_a_jumping_or_crawling_object_has_no_motion_of_this_world() -> None:
 
 
 def test_an_attribute_must_last() -> None:
-    red = drawn(RED_CIRCLE)[0]
+    red = draw(RED_CIRCLE)[0]
     green = red[..., [1, 0, 2]]
 
     mostly_red = analyse(np.concatenate([red[:20], green[20:]]))
@@ -144,7 +144,7 @@ def test_an_attribute_must_last() -> None:
 
 
 def test_an_object_that_comes_and_goes_has_no_number() -> None:
-    frames = drawn(RED_CIRCLE)[0]
+    frames = draw(RED_CIRCLE)[0]
     frames[::2] = 0
 
     reading = analyse(frames)
@@ -153,7 +153,7 @@ def test_an_object_that_comes_and_goes_has_no_number() -> None:
 
 
 def test_a_single_frame_has_no_motion() -> None:
-    reading = analyse(drawn(RED_CIRCLE)[0][:1])
+    reading = analyse(draw(RED_CIRCLE)[0][:1])
 
     assert (reading.count, reading.shape, reading.motion) == (1, "circle", None)
 
@@ -170,13 +170,13 @@ def test_a_stretched_shape_is_not_the_shape(shape: str) -> None:
 
 
 def test_a_triangle_upside_down_is_no_triangle() -> None:
-    frames = drawn(Description("black", "triangle", "red", "still"))[0]
+    frames = draw(Description("black", "triangle", "red", "still"))[0]
 
     assert analyse(frames[:, ::-1]).shape is None
 
 
 def test_an_unnamed_colour_or_background_is_not_given_a_name() -> None:
-    frames = drawn(Description("black", "circle", "red", "still"))[0].astype(int)
+    frames = draw(Description("black", "circle", "red", "still"))[0].astype(int)
 
     orange_brown = analyse((frames * [0.55, 0, 0] + [0, 0, 0]).astype(np.uint8))
     green_ground = analyse((255 - frames * [0, 1, 0] - [255, 0, 255]).clip(0).astype(np.uint8))

@@ -91,13 +91,13 @@ def test_a_part_of_a_scene_is_the_same_as_in_the_whole() -> None:
 
 
 def test_drawn_scenes_leave_out_what_is_held_out_unless_asked() -> None:
-    def drawn(include: bool) -> list[bool]:
+    def draw(include: bool) -> list[bool]:
         generator = torch.Generator().manual_seed(1)
         batch = sample_scenes(500, 4, generator, include_held_out=include)
         return [is_held_out(chunk) for scene in batch.descriptions() for chunk in scene]
 
-    assert not any(drawn(False))
-    assert 0.08 < sum(drawn(True)) / 2000 < 0.14
+    assert not any(draw(False))
+    assert 0.08 < sum(draw(True)) / 2000 < 0.14
 
 
 def test_half_of_the_chunks_go_on_unchanged_and_motion_changes_most() -> None:

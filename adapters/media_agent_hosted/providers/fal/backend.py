@@ -11,9 +11,9 @@ from pydantic import JsonValue
 
 from media_agent.errors import MediaAgentError
 from media_agent_hosted.base.calls import Call, Status, Submission
-from media_agent_hosted.base.models import Models
 from media_agent_hosted.base.provider import HostedBackend
 from media_agent_hosted.http.replies import Reply
+from media_agent_hosted.models.facts import Models
 from media_agent_hosted.providers.fal.replies import parse_status, refusal_of, verdict_of
 from media_agent_schemas.jobs import OperationRef
 
@@ -34,7 +34,7 @@ class FalBackend(HostedBackend):
     work_id = "request_id"
     addresses = ("status_url", "response_url", "cancel_url")
     keeps = timedelta(days=7)
-    cancels = "unknown"  # while it waits; work that has begun usually goes on
+    cancels = "unknown"  # while it waits; work that has started usually continues
 
     def build(self, submission: Submission) -> Call:
         """Return the call that puts a request into the queue."""
@@ -60,13 +60,13 @@ class FalBackend(HostedBackend):
         """Return what fal means by an HTTP error to a submission."""
         return refusal_of(reply, model_id)
 
-    def verdict(self, reply: Reply) -> MediaAgentError | None:
+    def verdict(self, reply: Reply, ref: OperationRef) -> MediaAgentError | None:
         """Return fal's own word, in an HTTP error, that work failed."""
         return verdict_of(reply)
 
 
 def _path(ref: OperationRef) -> str:
     """Return the path of accepted work: it names the app of a model, not what is below it."""
-    parts = MODELS.checked_id(ref.model).split("/")
+    parts = MODELS.check_id(ref.model).split("/")
     app = "/".join(parts[: 3 if parts[0] in _LONG_NAMES else 2])
     return f"/{app}/requests/{quote(ref.operation_id, safe='')}"

@@ -13,17 +13,17 @@ from media_agent.errors import (
 )
 from media_agent_hosted.base.calls import Status
 from media_agent_hosted.base.outcomes import read_status
-from media_agent_hosted.base.refusals import is_fine
 from media_agent_hosted.http.replies import Reply
 from media_agent_hosted.parsing.causes import Cause, cause_of
 from media_agent_hosted.parsing.errors import words_in
-from media_agent_hosted.parsing.lenient import merged, number, text, trimmed, whole
+from media_agent_hosted.parsing.lenient import number, text, trim, unwrap, whole
+from media_agent_hosted.parsing.refusals import is_fine
 from media_agent_hosted.parsing.states import State
 
 
 def parse_status(body: JsonValue) -> Status:
     """Read the answer to a poll; work that is called completed may have failed all the same."""
-    said, status = merged(body), read_status(body)
+    said, status = unwrap(body), read_status(body)
     kind, error = text(said.get("error_type")), said.get("error")
     says_why = words_in(error) != "" and not is_fine(error)
     if status.state is State.FAILED or (
@@ -79,7 +79,7 @@ def _last_line(logs: JsonValue) -> str | None:
     """Return what the model wrote last."""
     lines = logs if isinstance(logs, list) else [logs]
     last = lines[-1] if lines else None
-    return trimmed(text(last.get("message") if isinstance(last, dict) else last) or "") or None
+    return trim(text(last.get("message") if isinstance(last, dict) else last) or "") or None
 
 
 def _unprocessable(reply: Reply) -> MediaAgentError:
@@ -88,7 +88,7 @@ def _unprocessable(reply: Reply) -> MediaAgentError:
     refused = [each for each in types if cause_of([each], "") is Cause.CONTENT]
     if refused:
         return ContentRejectedError(
-            f"fal refuses the content of the request ({trimmed(refused[0])})",
+            f"fal refuses the content of the request ({trim(refused[0])})",
             hint="change the prompt or the images; fal may charge for refused requests",
         )
     return InvalidRequestError(
@@ -107,8 +107,8 @@ def _faults(reply: Reply) -> list[dict[str, JsonValue]]:
 def _failure(kind: str | None, words: str | None) -> MediaAgentError:
     if kind is not None and cause_of([kind], "") is Cause.CONTENT:
         return ContentRejectedError("fal refuses the content of the request")
-    said = trimmed(words or kind or "it does not say why")
-    named = f" ({trimmed(kind)})" if kind else ""
+    said = trim(words or kind or "it does not say why")
+    named = f" ({trim(kind)})" if kind else ""
     return GenerationFailedError(
         f"fal failed: {said}{named}", hint="make it again; fal does not charge for its own failures"
     )

@@ -16,7 +16,7 @@ from media_agent.testing import Route, SimulatedJob, Simulator
 from media_agent.testing.simulator.server import Answer, Call
 from media_agent.testing.simulator.videos import Video
 from media_agent.video.codec import probe
-from media_agent_hosted.base.models import Fixed, Frames, HostedModel
+from media_agent_hosted.models.facts import Fixed, Frames, HostedModel
 from media_agent_hosted.providers.fal.backend import MODELS
 
 _WORDS = (
@@ -111,26 +111,26 @@ class FalSimulator(Simulator):
         if job is None:
             return self.not_found(call)
         stage = self.poll(job)
-        told: dict[str, JsonValue] = {
+        common: dict[str, JsonValue] = {
             "request_id": job.id,
             "response_url": self._addresses(job)["response_url"],
         }
         logs: JsonValue = None
         if job.is_cancelled:  # invented: the documents do not say
             gone = {"error": "Request was cancelled", "error_type": "client_cancelled"}
-            return Answer(200, {"status": "COMPLETED", **told, **gone})
+            return Answer(200, {"status": "COMPLETED", **common, **gone})
         if stage == "queued":
             left = self.queued_polls - job.polls
-            return Answer(202, {"status": "IN_QUEUE", **told, "queue_position": left})
+            return Answer(202, {"status": "IN_QUEUE", **common, "queue_position": left})
         if stage == "running":
             if call.query.get("logs") == "1":
                 step = job.polls - self.queued_polls
                 logs = [{"message": f"step {step}", "level": "INFO", "timestamp": _TIME}]
-            return Answer(202, {"status": "IN_PROGRESS", **told, "logs": logs})
+            return Answer(202, {"status": "IN_PROGRESS", **common, "logs": logs})
         if self.outcome == "failed":
-            return Answer(200, {"status": "COMPLETED", **told, **_FAILURE})
+            return Answer(200, {"status": "COMPLETED", **common, **_FAILURE})
         metrics: JsonValue = {"inference_time": 41.2}
-        return Answer(200, {"status": "COMPLETED", **told, "logs": None, "metrics": metrics})
+        return Answer(200, {"status": "COMPLETED", **common, "logs": None, "metrics": metrics})
 
     def _result(self, call: Call) -> Answer:
         job = self._job(call)
@@ -164,7 +164,7 @@ class FalSimulator(Simulator):
             return Answer(404, {"status": "NOT_FOUND"})
         if self.stage(job) == "done" and job.polls:
             return Answer(400, {"status": "ALREADY_COMPLETED"})
-        job.is_cancelled = self.stage(job) == "queued"  # work that has begun goes on
+        job.is_cancelled = self.stage(job) == "queued"  # work that has started continues
         return Answer(202, {"status": "CANCELLATION_REQUESTED"})
 
     def _job(self, call: Call) -> SimulatedJob | None:

@@ -9,22 +9,13 @@ from media_agent.errors import (
     ContentRejectedError,
     InvalidRequestError,
     MediaAgentError,
-    OperationNotFoundError,
 )
 from media_agent_hosted.http.replies import Reply
 from media_agent_hosted.parsing.causes import Cause, cause_of
 from media_agent_hosted.parsing.errors import codes_in
-from media_agent_hosted.providers.openai_compatible.video import Video, parse_video
+from media_agent_hosted.providers.openai_compatible.video import lost
 
 _TROUBLE_ON_THE_WAY = (401, 408, 429)
-
-
-class FailedPollError(MediaAgentError):
-    """Not an error of the poll: vLLM-Omni tells of a failed video with an HTTP error."""
-
-    def __init__(self, video: Video) -> None:
-        super().__init__(f"video {video.id} is told with an HTTP error")
-        self.video = video
 
 
 class NoVideosError(ConfigurationError):
@@ -61,10 +52,7 @@ def refusal_of_video(reply: Reply) -> MediaAgentError | None:
 
 
 def error_of_poll(reply: Reply, video_id: str) -> MediaAgentError | None:
-    """Tell a failed video and a lost one from a poll that failed."""
-    video = parse_video(reply.object())
-    if video is not None and video.id == video_id and video.state is not None:
-        return FailedPollError(video)
+    """Tell a video that is lost from a poll that failed."""
     if reply.status != 404:
         return None
     if not reply.object():
@@ -72,7 +60,7 @@ def error_of_poll(reply: Reply, video_id: str) -> MediaAgentError | None:
             f"something else answers at {reply.host} (status 404, {reply.media_type or 'no type'})",
             hint="check base_url, and what stands before the server",
         )
-    return OperationNotFoundError(f"{reply.host} knows no such video")
+    return lost(video_id)
 
 
 def error_of_video(reply: Reply) -> MediaAgentError | None:

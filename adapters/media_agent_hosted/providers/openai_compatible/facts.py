@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from media_agent.backend.declaration import SizeText
 from media_agent.backend.polled import DEADLINE
 from media_agent.backend.protocol import BackendSettings
-from media_agent_hosted.base.priced_fields import PRICED_FIELDS
+from media_agent_hosted.models.priced_fields import PRICED_FIELDS
 from media_agent_hosted.providers.openai_compatible.video import Server
 from media_agent_schemas.capabilities import (
     FALLBACK_FPS,
@@ -58,7 +58,7 @@ class ServerSettings(BaseModel):
 
 
 class Family(BaseModel):
-    """What is known of a family of open models, told by the name of the model.
+    """What is known of a family of open models, recognized by the name of the model.
 
     `frames` is its usual length, `longest` the one it was made for; the settings may say another.
     """

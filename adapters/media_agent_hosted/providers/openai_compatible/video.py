@@ -9,16 +9,15 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
-from media_agent.backend.polled import QUEUED
 from media_agent.errors import (
     BackendResponseError,
     ContentRejectedError,
     GenerationFailedError,
     InvalidRequestError,
+    MediaAgentError,
     OperationNotFoundError,
-    to_info,
 )
-from media_agent_hosted.base.refusals import is_fine, refusal_in
+from media_agent_hosted.base.calls import Status
 from media_agent_hosted.parsing.causes import Cause, cause_of
 from media_agent_hosted.parsing.errors import codes_in, words_in
 from media_agent_hosted.parsing.lenient import (
@@ -26,29 +25,25 @@ from media_agent_hosted.parsing.lenient import (
     Number,
     Text,
     Word,
-    merged,
+    is_at_end,
     share,
-    spaced,
+    space_words,
     text,
-    trimmed,
+    unwrap,
     whole,
 )
+from media_agent_hosted.parsing.refusals import is_fine, refusal_in
 from media_agent_hosted.parsing.states import (
     State,
     state_beside,
     state_of,
     state_said,
-    unknown_word,
 )
 from media_agent_hosted.parsing.videos import is_fetchable, videos_in
 from media_agent_schemas.capabilities import Verification
-from media_agent_schemas.errors import ErrorInfo
 from media_agent_schemas.events import (
     Cost,
-    JobCancelled,
     JobCompleted,
-    JobFailed,
-    JobProgressed,
     Timing,
 )
 from media_agent_schemas.jobs import OperationRef
@@ -56,7 +51,7 @@ from media_agent_schemas.media import Artifact
 
 
 class Server(StrEnum):
-    """Which program answers; AUTO: told from what it answers; OPENAI: any other of that shape."""
+    """Which program answers; AUTO: recognized by its replies; OPENAI: any other of that shape."""
 
     AUTO = "auto"
     SGLANG = "sglang"
@@ -117,7 +112,7 @@ def parse_video(body: JsonValue, known_as: str = "", sent: Collection[str] = ())
     A poll asks about a video that is `known_as` some id, so that its answer need not say it. What
     was `sent` is no address of it.
     """
-    said = merged(body)
+    said = unwrap(body)
     found = tuple(url for url, _ in videos_in(said, sent=sent) if is_fetchable(url))
     name, state = text(said.get("id")), state_said(said)
     refusal = refusal_in(said)
@@ -130,7 +125,7 @@ def parse_video(body: JsonValue, known_as: str = "", sent: Collection[str] = ())
     }
     says_why = words_in(said.get("error")) and not is_fine(said.get("error"))
     if not says_why and state_of(state) is State.FAILED:
-        facts["error"] = words_in(said) or (state if len(spaced(state).split()) > 1 else None)
+        facts["error"] = words_in(said) or (state if len(space_words(state).split()) > 1 else None)
     says_more = state or (known_as and (found or name == known_as))
     return Video.model_validate(facts) if facts["id"] and says_more else None
 
@@ -159,31 +154,23 @@ def parse_models(body: JsonValue) -> tuple[str, ...]:
     return tuple(name for name in names if isinstance(name, str))
 
 
-def parse_status(
-    video: Video, *, server: Server = Server.AUTO
-) -> JobProgressed | JobCancelled | JobFailed | None:
-    """Say where a video stands; None: it is complete and can be fetched.
-
-    An unknown word is progress: servers add words, and a deadline ends what never ends.
+def parse_status(video: Video, *, server: Server = Server.AUTO) -> Status:
+    """Return how far a video is; an unknown word is progress, as servers add words.
 
     Raises:
         OperationNotFoundError: it was deleted.
     """
-    fraction = _fraction(video, server)
-    match video.state:
-        case State.DONE:
-            return None
-        case State.FAILED:
-            return JobFailed(error=failure(video), model=video.model, cost=no_cost())
-        case State.CANCELLED:
-            return JobCancelled(model=video.model, cost=no_cost())
-        case State.QUEUED:
-            return JobProgressed(phase=QUEUED, fraction=fraction)
-        case State.RUNNING:
-            return JobProgressed(phase=trimmed(video.status), fraction=fraction)
     if video.status.casefold() == "deleted":
         raise lost(video.id)
-    return unknown_word("the server", video.status, fraction)
+    return Status(
+        video.status,
+        video.state,
+        fraction=_fraction(video, server),
+        may_be_over=video.addresses != () or is_at_end(video.progress),
+        error=failure(video) if video.state is State.FAILED else None,
+        model=video.model,
+        cost=no_cost(),
+    )
 
 
 def completed(
@@ -220,16 +207,16 @@ def completed(
     )
 
 
-def failure(video: Video) -> ErrorInfo:
+def failure(video: Video) -> MediaAgentError:
     """Return why a video failed, in the server's words."""
     said = words_in(video.error)
     codes = codes_in(video.error)
     message = f"the server could not make {video.id}: {said or 'it does not say why'}"
     if cause_of(codes, said) is Cause.CONTENT:
-        return to_info(ContentRejectedError(message, hint="change the prompt or the image"))
+        return ContentRejectedError(message, hint="change the prompt or the image")
     if any(400 <= (whole(code) or 0) < 500 for code in codes):
-        return to_info(InvalidRequestError(message, hint="change what the server complains about"))
-    return to_info(GenerationFailedError(message, hint="the server's log says more"))
+        return InvalidRequestError(message, hint="change what the server complains about")
+    return GenerationFailedError(message, hint="the server's log says more")
 
 
 def lost(video_id: str) -> OperationNotFoundError:
@@ -241,7 +228,7 @@ def lost(video_id: str) -> OperationNotFoundError:
     )
 
 
-def expiry(video: Video, now: float) -> datetime | None:
+def read_expiry(video: Video, now: float) -> datetime | None:
     """Return when the server forgets the video; None where it says none, or one that is over.
 
     What is over cannot be meant of a video that is just being given: a clock is wrong, or 0 is

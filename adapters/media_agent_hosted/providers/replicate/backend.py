@@ -13,11 +13,11 @@ from pydantic import JsonValue
 
 from media_agent.errors import InvalidRequestError, MediaAgentError, ModelRetiredError
 from media_agent_hosted.base.calls import Call, Status, Submission
-from media_agent_hosted.base.models import Models
 from media_agent_hosted.base.outcomes import read_status
 from media_agent_hosted.base.provider import HostedBackend
 from media_agent_hosted.http.replies import Reply
-from media_agent_hosted.parsing.lenient import merged, number, text
+from media_agent_hosted.models.facts import Models
+from media_agent_hosted.parsing.lenient import number, text, unwrap
 from media_agent_hosted.parsing.states import State
 from media_agent_schemas.jobs import OperationRef
 
@@ -54,7 +54,7 @@ class ReplicateBackend(HostedBackend):
 
     def parse(self, body: JsonValue) -> Status:
         """Return how far a prediction is; progress stands in its logs alone."""
-        said, status = merged(body), read_status(body)
+        said, status = unwrap(body), read_status(body)
         metrics = said.get("metrics")
         taken = number(metrics.get("predict_time")) if isinstance(metrics, dict) else None
         found = _PERCENT.findall((text(said.get("logs")) or "")[-_LOOKED_AT:])

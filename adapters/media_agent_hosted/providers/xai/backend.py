@@ -9,13 +9,13 @@ from pydantic import JsonValue
 
 from media_agent.errors import ContentRejectedError, MediaAgentError
 from media_agent_hosted.base.calls import Call, Status, Submission
-from media_agent_hosted.base.models import Models
 from media_agent_hosted.base.outcomes import read_status
 from media_agent_hosted.base.provider import HostedBackend
-from media_agent_hosted.base.refusals import refusal_in
 from media_agent_hosted.http.replies import Reply
+from media_agent_hosted.models.facts import Models
 from media_agent_hosted.parsing.causes import Cause
 from media_agent_hosted.parsing.lenient import number, text, value_at
+from media_agent_hosted.parsing.refusals import refusal_in
 from media_agent_hosted.parsing.states import State
 from media_agent_schemas.events import Cost
 from media_agent_schemas.jobs import OperationRef

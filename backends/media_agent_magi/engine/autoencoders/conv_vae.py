@@ -1,7 +1,7 @@
 """A small convolutional autoencoder behind the same interface as the transformer one.
 
 Four frames become one latent frame: 4x shorter in time, 8x smaller in space. Each group of four is
-encoded on its own and decoded with a look at the latent frame before it, so that motion goes on
+encoded on its own and decoded with a look at the latent frame before it, so that motion continues
 from group to group. All padding is circular, because the world it serves is a torus. The last
 encoder layer is a batch norm without weights, so latents have unit variance and need no scale.
 """

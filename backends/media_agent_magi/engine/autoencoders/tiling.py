@@ -54,8 +54,8 @@ def encode_tiled(vae: ViTVAE, video: Tensor, tiling: Tiling) -> Tensor:
         raise ValueError(f"tiles start every {strides}, which must be multiples of {patch}")
     tiles = _code(video, tile, strides, vae.encode)
     for place in tiles:
-        tiles[place] = _blended(tiles, place, tiles[place], blend)
-    return _joined(tiles, [n - b for n, b in zip(latent_tile, blend, strict=True)])
+        tiles[place] = _blend(tiles, place, tiles[place], blend)
+    return _join(tiles, [n - b for n, b in zip(latent_tile, blend, strict=True)])
 
 
 def decode_tiled(vae: ViTVAE, latents: Tensor, tiling: Tiling, *, image: bool = False) -> Tensor:
@@ -67,8 +67,8 @@ def decode_tiled(vae: ViTVAE, latents: Tensor, tiling: Tiling, *, image: bool = 
     blend = [int(n * o) for n, o in zip(tiling.size, tiling.overlaps, strict=True)]
     strides = _strides(tile, tiling.overlaps)
     tiles = _code(latents, tile, strides, lambda part: vae.decode(part, image=image))
-    blended = {place: _blended(tiles, place, tiles[place], blend) for place in tiles}
-    return _joined(blended, [n - b for n, b in zip(tiling.size, blend, strict=True)])
+    blended = {place: _blend(tiles, place, tiles[place], blend) for place in tiles}
+    return _join(blended, [n - b for n, b in zip(tiling.size, blend, strict=True)])
 
 
 Tiles = dict[tuple[int, ...], Tensor]
@@ -96,16 +96,16 @@ def _code(
     return tiles
 
 
-def _blended(tiles: Tiles, place: tuple[int, ...], tile: Tensor, blend: Sequence[int]) -> Tensor:
+def _blend(tiles: Tiles, place: tuple[int, ...], tile: Tensor, blend: Sequence[int]) -> Tensor:
     """Fade the start of a tile in over the end of its neighbours before it."""
     for number, (axis, width) in enumerate(zip(AXES, blend, strict=True)):
         before = tiles.get(tuple(i - (n == number) for n, i in enumerate(place)))
         if before is not None and width > 0:
-            tile = _faded(before, tile, axis, width)
+            tile = _fade(before, tile, axis, width)
     return tile
 
 
-def _faded(before: Tensor, tile: Tensor, axis: int, width: int) -> Tensor:
+def _fade(before: Tensor, tile: Tensor, axis: int, width: int) -> Tensor:
     width = min(before.shape[axis], tile.shape[axis], width)
     shape = [1] * tile.dim()
     shape[axis] = width
@@ -116,7 +116,7 @@ def _faded(before: Tensor, tile: Tensor, axis: int, width: int) -> Tensor:
     return torch.cat([old * (1 - rising) + new * rising, rest], dim=axis)
 
 
-def _joined(tiles: Tiles, kept: Sequence[int]) -> Tensor:
+def _join(tiles: Tiles, kept: Sequence[int]) -> Tensor:
     """Keep the first part of every tile and put the parts side by side."""
     rows: Tiles = {}
     for place, tile in tiles.items():

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from media_agent_magi.engine.config import checked_keys, refuse
+from media_agent_magi.engine.config import check_keys, refuse
 
 NORM_EPS = 1e-5
 
@@ -65,7 +65,7 @@ class ViTVAEConfig:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """Build from a config section; ConfigError lists all unknown and missing keys at once."""
-        return cls(**checked_keys(cls, values))
+        return cls(**check_keys(cls, values))
 
     @property
     def patch(self) -> tuple[int, int, int]:
@@ -216,7 +216,7 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(config.embed_dim, 3 * config.embed_dim, bias=config.qkv_bias)
         self.proj = nn.Linear(config.embed_dim, config.embed_dim)
 
-    def normed(self, x: Tensor) -> Tensor:
+    def normalise(self, x: Tensor) -> Tensor:
         """Return queries, keys and values, (B, S, 3, h, d), normalised over d.
 
         The small number is added to the deviation, not to the variance.
@@ -227,7 +227,7 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (B, S, E)."""
-        q, k, v = self.normed(x).permute(2, 0, 3, 1, 4)  # B h S d each
+        q, k, v = self.normalise(x).permute(2, 0, 3, 1, 4)  # B h S d each
         return self.proj(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
 
 

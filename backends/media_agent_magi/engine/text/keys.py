@@ -23,14 +23,14 @@ class TextKeys:
     mask: Tensor | None
 
     @classmethod
-    def joined(cls, texts: Sequence[Self], samples: int, *, axis: int = 1) -> Self:
+    def join(cls, texts: Sequence[Self], samples: int, *, axis: int = 1) -> Self:
         """Put texts of N = 1 or `samples` side by side, as chunks (axis 1) or samples (axis 0)."""
         longest = max(text.layers[0].shape[2] for text in texts)
         layers = tuple(
-            torch.cat([_padded(entry, longest, samples, 2) for entry in entries], dim=axis)
+            torch.cat([_pad(entry, longest, samples, 2) for entry in entries], dim=axis)
             for entries in zip(*(text.layers for text in texts), strict=True)
         )
-        masks = [_padded(text.real(), longest, samples, 0) for text in texts]
+        masks = [_pad(text.real(), longest, samples, 0) for text in texts]
         mask = torch.cat(masks, dim=axis)
         full = all(text.mask is None and text.layers[0].shape[2] == longest for text in texts)
         return cls(layers, None if full else mask)
@@ -57,7 +57,7 @@ class TextKeys:
         return zeros.masked_fill(~self.mask, -torch.inf).flatten(0, 1)[:, None, None]
 
 
-def _padded(entry: Tensor, length: int, samples: int, inner: int) -> Tensor:
+def _pad(entry: Tensor, length: int, samples: int, inner: int) -> Tensor:
     """Pad (N, W, L', *inner axes) to `length` with zeros and repeat it for all samples."""
     padded = F.pad(entry, (0, 0) * inner + (0, length - entry.shape[2]))
     return padded.expand(samples, *padded.shape[1:])

@@ -1,6 +1,5 @@
 """fal: what is built, what answers mean, and the whole way against its simulator."""
 
-import asyncio
 import base64
 import io
 import json
@@ -31,11 +30,11 @@ from media_agent.routing.catalogue import Catalogue
 from media_agent.testing import Fault, events_of
 from media_agent.testing.simulator.videos import write_video
 from media_agent.video.codec import probe
-from media_agent_hosted.base.calls import Status
-from media_agent_hosted.base.fields import build_fields
+from media_agent_hosted.base.calls import Answer, Status
 from media_agent_hosted.base.outcomes import end_of_done, event_of
 from media_agent_hosted.http.inputs import LARGEST_INLINE, address_of
 from media_agent_hosted.http.replies import Reply
+from media_agent_hosted.models.fields import build_fields, warnings_about
 from media_agent_hosted.parsing.states import State
 from media_agent_hosted.providers.fal.backend import MODELS, FalBackend
 from media_agent_hosted.providers.fal.replies import parse_status, refusal_of, verdict_of
@@ -44,10 +43,11 @@ from media_agent_schemas.capabilities import Policy
 from media_agent_schemas.jobs import OperationRef
 from media_agent_schemas.media import InputRole, MediaInput, ResolutionTier, Size
 from media_agent_schemas.request import VideoMode, VideoRequest
+from tests.hosted.provider_kit import Replies, no_sleep
 
 pytestmark = pytest.mark.anyio
 
-FIXTURES = Path(__file__).parent / "replies"
+REPLIES = Replies(__file__)
 KEY = "fal-key-0123456789"
 REF = OperationRef(backend="fal", model="fal-ai/mochi-v1", operation_id="764cabcf")
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
@@ -56,15 +56,16 @@ LAST = MediaInput(role=InputRole.LAST_FRAME, url="https://images.example/end.png
 VIDEO = MediaInput(role=InputRole.SOURCE_VIDEO, url="https://videos.example/fox.mp4")
 
 
-def fixture(name):
-    return json.loads((FIXTURES / f"{name}.json").read_text("utf-8"))
-
-
 def reply(name, **changes):
-    data = {**fixture(name), **changes}
+    data = {**REPLIES.read(name), **changes}
     content = json.dumps(data["body"]).encode()
     kind = {"content-type": "application/json"}
     return Reply(status=data["status"], headers=kind, content=content, host="queue.fal.run")
+
+
+def answer(name, status, **changes):
+    replied = reply(name, **changes)
+    return Answer(replied, replied.json(), status)
 
 
 def describe(model):
@@ -77,22 +78,22 @@ def event(body):
     return event_of(parse_status(body), body, "fal", None)
 
 
-def plan(model, policy=Policy.ADJUST, **wishes):
+def plan(model, policy=Policy.ADJUST, **fields):
     """Return the negotiated request for a model."""
-    wishes = {"prompt": "a fox", **wishes}
-    asked = VideoRequest(model=f"fal/{model}", **wishes)
+    fields = {"prompt": "a fox", **fields}
+    asked = VideoRequest(model=f"fal/{model}", **fields)
     return negotiate(asked, describe(model), policy, draw_seed=lambda: 99)
 
 
-def body(model, *, addresses=None, **wishes):
-    """Return what would be sent for some wishes."""
-    request = plan(model, **wishes).request
+def body(model, *, addresses=None, **fields):
+    """Return what would be sent for some fields."""
+    request = plan(model, **fields).request
     given = tuple(str(medium.url) for medium in request.inputs) if addresses is None else addresses
     return build_fields(request, MODELS.by_id.get(model), given, request.options.get("fal"))
 
 
 def test_the_documented_request_is_built_word_for_word():
-    documented = fixture("request")
+    documented = REPLIES.read("request")
     model = documented["url"].removeprefix("https://queue.fal.run/")
 
     built = body(model, duration=5.0, resolution=ResolutionTier.P720, aspect_ratio="16:9")
@@ -101,7 +102,7 @@ def test_the_documented_request_is_built_word_for_word():
 
 
 def test_the_documented_request_can_also_be_given_field_by_field():
-    documented = fixture("request")["body"]
+    documented = REPLIES.read("request")["body"]
     fields = {name: value for name, value in documented.items() if name != "prompt"}
 
     built = body("acme/new-model", options={"fal": {"input": json.dumps(fields)}})
@@ -110,7 +111,7 @@ def test_the_documented_request_can_also_be_given_field_by_field():
 
 
 @pytest.mark.parametrize(
-    ("model", "wishes", "expected"),
+    ("model", "fields", "expected"),
     [
         (
             "fal-ai/wan/v2.2-a14b/text-to-video",
@@ -224,8 +225,8 @@ def test_the_documented_request_can_also_be_given_field_by_field():
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_each_family_gets_its_own_fields(model, wishes, expected):
-    assert body(model, **wishes) == expected
+def test_each_family_gets_its_own_fields(model, fields, expected):
+    assert body(model, **fields) == expected
 
 
 def test_continuing_a_video_asks_for_the_overlap_on_top():
@@ -275,6 +276,27 @@ def test_more_input_may_not_say_what_was_planned_and_priced(field):
 def test_more_input_that_is_no_object_is_refused(text):
     with pytest.raises(UnsupportedRequestError, match="option input"):
         body("fal-ai/mochi-v1", options={"fal": {"input": text}})
+
+
+def test_audio_that_cannot_be_switched_off_is_an_adjustment_or_refused():
+    model = "fal-ai/wan-25-preview/text-to-video"
+
+    adjusted = plan(model, audio=False)
+    with pytest.raises(UnsupportedRequestError, match="audio"):
+        plan(model, Policy.STRICT, audio=False)
+
+    assert ("audio", False, True) in [
+        (each.field, each.asked, each.used) for each in adjusted.adjustments
+    ]
+    assert not any("audio" in name for name in body(model, audio=False))
+
+
+def test_audio_that_no_field_switches_off_is_said_to_be_assumed():
+    request = plan("fal-ai/mochi-v1", audio=False).request
+
+    warnings = warnings_about(request, MODELS.by_id["fal-ai/mochi-v1"])
+
+    assert "no field for audio" in warnings[0]
 
 
 def needed_by(model):
@@ -480,7 +502,7 @@ def test_an_undocumented_state_is_work_that_goes_on_and_is_said(word):
 def test_the_result_tells_video_seed_and_time():
     status = parse_status(reply("completed").json())
 
-    done = end_of_done(reply("result"), REF, status, expires_at=NOW + FalBackend.keeps)
+    done = end_of_done(answer("result", status), REF, expires_at=NOW + FalBackend.keeps)
 
     video = done.artifacts[0]
     assert video.uri == "https://v3.fal.media/files/b/x.mp4"
@@ -494,8 +516,8 @@ def test_several_videos_are_all_kept_and_none_is_a_question_to_a_person():
     status = Status("COMPLETED", State.DONE)
     sent = REF.model_copy(update={"data": {"seed": 0}})
 
-    several = end_of_done(reply("result", body=videos), sent, status, expires_at=NOW)
-    none = end_of_done(reply("result", body={"images": []}), REF, status, expires_at=NOW)
+    several = end_of_done(answer("result", status, body=videos), sent, expires_at=NOW)
+    none = end_of_done(answer("result", status, body={"images": []}), REF, expires_at=NOW)
 
     assert [video.uri for video in several.artifacts] == [
         "https://a.example/1",
@@ -530,7 +552,7 @@ def test_a_refused_prompt_does_not_show_the_prompt():
     [
         (403, {"detail": "User is locked. Reason: Exhausted balance."}, "backend_auth", "balance"),
         (404, {"detail": "Application not found"}, "invalid_request", "acme/x"),
-        (422, fixture("moderated_result")["body"], "content_rejected", "content"),
+        (422, REPLIES.read("moderated_result")["body"], "content_rejected", "content"),
         (
             422,
             {"detail": [{"loc": ["body", "duration"], "msg": "unexpected value", "type": "x"}]},
@@ -628,10 +650,6 @@ def test_an_address_without_https_is_refused_without_its_query():
     assert address_of(image, allow_plain_http=True) == image.url
 
 
-async def no_sleep(seconds):
-    await asyncio.sleep(0)
-
-
 def backend_for(simulator, tmp_path, **options):
     settings = BackendSettings(
         data_dir=tmp_path, base_url=simulator.url, key=SecretStr(KEY), options=options
@@ -639,8 +657,8 @@ def backend_for(simulator, tmp_path, **options):
     return FalBackend(settings, sleep=no_sleep)
 
 
-async def run(backend, model="fal-ai/mochi-v1", **wishes):
-    ref = await backend.submit(plan(model, **wishes).request, key="job-1")
+async def run(backend, model="fal-ai/mochi-v1", **fields):
+    ref = await backend.submit(plan(model, **fields).request, key="job-1")
     return await events_of(backend, ref)
 
 
@@ -828,7 +846,7 @@ async def test_work_that_fal_does_not_know_is_not_found(tmp_path):
 
 
 async def test_accepted_work_without_a_name_is_said_in_plain_words(tmp_path):
-    nameless = {**fixture("submitted")["body"], "request_id": ""}
+    nameless = {**REPLIES.read("submitted")["body"], "request_id": ""}
     transport = httpx.MockTransport(lambda request: httpx.Response(200, json=nameless))
     settings = BackendSettings(data_dir=tmp_path, key=SecretStr(KEY))
     backend = FalBackend(settings, transport=transport, sleep=no_sleep)
@@ -846,7 +864,7 @@ async def test_addresses_of_another_origin_are_not_asked_and_named_where_ours_kn
         asked.append(request)
         if request.method == "GET":
             return httpx.Response(404, json={"detail": "Request not found"})
-        documented = fixture("submitted")["body"]
+        documented = REPLIES.read("submitted")["body"]
         return httpx.Response(200, json={**documented, "status_url": "https://evil.example/s"})
 
     settings = BackendSettings(data_dir=tmp_path, key=SecretStr(KEY))
@@ -861,7 +879,7 @@ async def test_addresses_of_another_origin_are_not_asked_and_named_where_ours_kn
 
 
 async def test_the_documented_conversation_is_understood(tmp_path):
-    said = [fixture(name) for name in ("submitted", "in_progress", "completed", "result")]
+    said = [REPLIES.read(name) for name in ("submitted", "in_progress", "completed", "result")]
     asked = []
 
     def answer(request):

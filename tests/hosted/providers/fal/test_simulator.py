@@ -1,36 +1,15 @@
 """fal's simulator answers as the documents do: same fields, same types, same status codes."""
 
-import json
-from pathlib import Path
-
 import httpx
 import pytest
 
 from media_agent_hosted.providers.fal.simulator import FalSimulator
+from tests.hosted.provider_kit import Replies, shape_of
 
-FIXTURES = Path(__file__).parent / "replies"
+REPLIES = Replies(__file__)
 HEADERS = {"Authorization": "Key some-key"}
 MODEL = "bytedance/seedance-2.0/text-to-video"
 INPUT = {"prompt": "a fox", "duration": "5", "aspect_ratio": "16:9"}
-
-
-def documented(name):
-    return json.loads((FIXTURES / f"{name}.json").read_text("utf-8"))
-
-
-def shape(value):
-    """Return names and types, all the way down."""
-    if isinstance(value, dict):
-        return {name: shape(each) for name, each in value.items()}
-    if isinstance(value, list):
-        return [shape(each) for each in value[:1]]
-    return type(value).__name__
-
-
-def is_as_documented(response, name):
-    expected = documented(name)
-    assert response.status_code == expected["status"]
-    assert shape(response.json()) == shape(expected["body"])
 
 
 def submit(simulator, **more):
@@ -45,16 +24,16 @@ def polls(simulator, url):
     return answers
 
 
-def test_every_answer_of_a_good_run_has_the_documented_shape():
+def test_every_answer_of_a_good_run_has_the_documented_shape_of():
     with FalSimulator() as simulator:
         submitted = submit(simulator)
         answers = polls(simulator, submitted.json()["status_url"])
         result = httpx.get(submitted.json()["response_url"], headers=HEADERS)
 
-    is_as_documented(submitted, "submitted")
-    is_as_documented(answers[1], "in_progress")
-    is_as_documented(answers[-1], "completed")
-    is_as_documented(result, "result")
+    assert REPLIES.has_shape(submitted, "submitted")
+    assert REPLIES.has_shape(answers[1], "in_progress")
+    assert REPLIES.has_shape(answers[-1], "completed")
+    assert REPLIES.has_shape(result, "result")
     assert [answer.json()["status"] for answer in answers] == [
         "IN_QUEUE",
         "IN_PROGRESS",
@@ -75,27 +54,30 @@ def test_addresses_name_the_app_and_not_what_is_below_it():
         assert told["cancel_url"] == f"{told['response_url']}/cancel"
 
 
-def test_a_failed_run_has_the_documented_shape():
+def test_a_failed_run_has_the_documented_shape_of():
     with FalSimulator(outcome="failed", queued_polls=0, running_polls=0) as simulator:
         told = submit(simulator).json()
         status = polls(simulator, told["status_url"])[-1]
         result = httpx.get(told["response_url"], headers=HEADERS)
 
-    expected = documented("failed_status")["body"]
+    expected = REPLIES.read("failed_status")["body"]
     assert status.status_code == 200
-    assert shape(expected).items() <= shape(status.json()).items()
-    is_as_documented(result, "failed_result")
-    assert result.json() == documented("failed_result")["body"]
+    assert shape_of(expected).items() <= shape_of(status.json()).items()
+    assert REPLIES.has_shape(result, "failed_result")
+    assert result.json() == REPLIES.read("failed_result")["body"]
 
 
-def test_a_refused_prompt_has_the_documented_shape():
+def test_a_refused_prompt_has_the_documented_shape_of():
     with FalSimulator(outcome="moderated", queued_polls=0, running_polls=0) as simulator:
         told = submit(simulator).json()
         polls(simulator, told["status_url"])
         result = httpx.get(told["response_url"], headers=HEADERS)
 
-    is_as_documented(result, "moderated_result")
-    said, expected = result.json()["detail"][0], documented("moderated_result")["body"]["detail"][0]
+    assert REPLIES.has_shape(result, "moderated_result")
+    said, expected = (
+        result.json()["detail"][0],
+        REPLIES.read("moderated_result")["body"]["detail"][0],
+    )
     assert (said["type"], said["msg"]) == (expected["type"], expected["msg"])
 
 

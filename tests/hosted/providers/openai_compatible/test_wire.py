@@ -11,6 +11,7 @@ from media_agent.errors import (
     UnsupportedRequestError,
 )
 from media_agent_hosted.base.identity import fits_a_path
+from media_agent_hosted.base.outcomes import event_of
 from media_agent_hosted.http.replies import Reply
 from media_agent_hosted.parsing.states import State
 from media_agent_hosted.providers.openai_compatible.form import (
@@ -137,6 +138,11 @@ def test_the_form_has_plain_fields_and_the_image_as_a_file():
     assert parts["input_reference"] == ("first_frame.png", b"png", "image/png")
 
 
+def event_of_poll(video):
+    """Return what a poll means that says this of a video; None: it can be fetched."""
+    return event_of(parse_status(video), {}, "the server", None)
+
+
 @pytest.mark.parametrize(
     ("name", "server"),
     [
@@ -153,23 +159,23 @@ def test_a_reply_shows_which_server_wrote_it(name, server):
     ("name", "fraction"), [("sglang_in_progress", 0.42), ("openai_in_progress", 0.33)]
 )
 def test_work_in_progress_says_how_far_it_is(name, fraction):
-    assert parse_status(video(name)) == JobProgressed(phase="in_progress", fraction=fraction)
+    assert event_of_poll(video(name)) == JobProgressed(phase="in_progress", fraction=fraction)
 
 
 def test_the_zero_that_vllm_omni_always_says_is_no_progress():
-    event = parse_status(video("vllm_omni_failed_http_400", status="in_progress"))
+    event = event_of_poll(video("vllm_omni_failed_http_400", status="in_progress"))
 
     assert event == JobProgressed(phase="in_progress", fraction=None)
 
 
 @pytest.mark.parametrize("word", ["preparing", "QUEUED", "Task-Submitted"])
 def test_a_word_of_the_trade_for_waiting_is_waiting(word):
-    assert parse_status(video("sglang_in_progress", status=word)).phase == "queued"
+    assert event_of_poll(video("sglang_in_progress", status=word)).phase == "queued"
 
 
 @pytest.mark.parametrize("word", ["warming the oven", "half_done", "phase 3"])
 def test_an_unknown_word_is_progress_and_is_said(word):
-    event = parse_status(video("sglang_in_progress", status=word))
+    event = event_of_poll(video("sglang_in_progress", status=word))
 
     assert (event.phase, event.fraction) == (word, 0.42)
     assert f"{word!r}, which is not known here" in event.message
@@ -184,7 +190,7 @@ def test_an_unknown_word_is_progress_and_is_said(word):
     ],
 )
 def test_a_failed_video_says_why_in_the_words_of_its_server(name, code, said):
-    event = parse_status(video(name))
+    event = event_of_poll(video(name))
 
     assert isinstance(event, JobFailed)
     assert event.error.code == code
@@ -198,7 +204,7 @@ def test_an_error_without_anything_is_still_a_failure():
 
 def test_a_deleted_video_is_lost_and_not_failed():
     with pytest.raises(OperationNotFoundError) as caught:
-        parse_status(video("sglang_deleted"))
+        event_of_poll(video("sglang_deleted"))
 
     assert "output folder" in caught.value.hint
 
@@ -210,7 +216,7 @@ def test_a_completed_video_tells_what_it_knows(name):
 
     event = completed(done, Artifact(path="/video.mp4"), ref, CHECKED)
 
-    assert parse_status(done) is None
+    assert event_of_poll(done) is None
     assert event.seed == 0
     assert event.timing.total_seconds == 90
     assert event.cost.usd == 0
@@ -306,7 +312,7 @@ def test_a_field_of_another_type_is_read_as_far_as_it_can_be(field, value, read)
     ],
 )
 def test_progress_is_percent_or_a_share_or_unknown(said, fraction):
-    assert parse_status(video("sglang_in_progress", progress=said)).fraction == fraction
+    assert event_of_poll(video("sglang_in_progress", progress=said)).fraction == fraction
 
 
 def test_a_list_is_read_with_and_without_has_more():

@@ -1,15 +1,9 @@
 """Replicate: what is built, what answers mean, and the whole way against its simulator."""
 
-import asyncio
-import json
-from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
-import httpx
 import pytest
-from pydantic import SecretStr
 
 from media_agent.backend.protocol import BackendSettings
 from media_agent.errors import (
@@ -19,96 +13,45 @@ from media_agent.errors import (
     ModelRetiredError,
     SubmitUncertainError,
 )
-from media_agent.negotiation.negotiate import negotiate
 from media_agent.testing import Fault, events_of
 from media_agent_hosted.parsing.states import State
+from media_agent_hosted.providers.replicate import SPEC
 from media_agent_hosted.providers.replicate.backend import ReplicateBackend
 from media_agent_hosted.providers.replicate.simulator import ReplicateSimulator
 from media_agent_schemas.events import BackendEvent
 from media_agent_schemas.media import InputRole, MediaInput, ResolutionTier
-from media_agent_schemas.request import VideoRequest
+from tests.hosted.provider_kit import Provider
 
 pytestmark = pytest.mark.anyio
 
-FIXTURES = Path(__file__).parent / "replies"
-KEY = "replicate-key-0123456789"
+REPLICATE = Provider(SPEC, __file__, prompt="a fox")
 WAN = "wan-video/wan-2.2-t2v-fast"
 SEEDANCE = "bytedance/seedance-1-pro"
 IMAGE = MediaInput(role=InputRole.FIRST_FRAME, url="https://images.example/fox.png")
 HERE = "https://api.replicate.com/v1"
 
 
-def fixture(name: str) -> Any:
-    return json.loads((FIXTURES / f"{name}.json").read_text("utf-8"))
-
-
-async def no_sleep(seconds: float) -> None:
-    await asyncio.sleep(0)
-
-
-class Talk:
-    """A conversation of documented answers; the last of them is said again and again."""
-
-    def __init__(self, folder: Path, *names: str) -> None:
-        self.left = [fixture(name) for name in names]
-        self.asked: list[httpx.Request] = []
-        settings = BackendSettings(data_dir=folder, key=SecretStr(KEY))
-        transport = httpx.MockTransport(self.answer)
-        self.backend = ReplicateBackend(settings, transport=transport, sleep=no_sleep)
-
-    def answer(self, request: httpx.Request) -> httpx.Response:
-        self.asked.append(request)
-        said = self.left.pop(0) if len(self.left) > 1 else self.left[0]
-        return httpx.Response(said["status"], json=said["body"])
-
-    async def end(self) -> BackendEvent:
-        return (await run(self.backend, WAN))[-1]
-
-
-def planned(model: str, **wishes: Any) -> VideoRequest:
-    backend = ReplicateBackend(BackendSettings(data_dir=Path(), key=SecretStr(KEY)))
-    asked = VideoRequest.model_validate(
-        {"prompt": "a fox", "model": f"replicate/{model}", **wishes}
-    )
-    return negotiate(asked, backend.capabilities(model), draw_seed=lambda: 7).request
-
-
-async def run(backend: ReplicateBackend, model: str, **wishes: Any) -> list[BackendEvent]:
-    ref = await backend.submit(planned(model, **wishes), key="job-1")
-    return await events_of(backend, ref)
-
-
-@pytest.fixture
-def sent(tmp_path: Path) -> Callable[..., Any]:
-    """Return what submits a request and returns the call that it was."""
-
-    async def sending(model: str, **wishes: Any) -> Any:
-        talk = Talk(tmp_path, "submitted")
-        await talk.backend.submit(planned(model, **wishes), key="job-1")
-        return str(talk.asked[0].url), json.loads(talk.asked[0].content)
-
-    return sending
-
-
-async def test_the_documented_request_is_built(sent: Callable[..., Any]) -> None:
-    url, body = await sent(WAN, resolution=ResolutionTier.P480, seed=7)
+async def test_the_documented_request_is_built(tmp_path: Path) -> None:
+    url, body = await REPLICATE.send(tmp_path, WAN, resolution=ResolutionTier.P480, seed=7)
 
     assert url == f"{HERE}/models/{WAN}/predictions"
-    assert fixture("submitted")["body"]["input"].items() <= body["input"].items()
+    assert REPLICATE.replies.read("submitted")["body"]["input"].items() <= body["input"].items()
     assert body["input"]["num_frames"] == 81
 
 
-async def test_one_model_makes_videos_of_text_and_of_an_image(sent: Callable[..., Any]) -> None:
-    _, text = await sent(SEEDANCE, duration=4.0, audio=None)
-    _, image = await sent(SEEDANCE, duration=4.0, inputs=(IMAGE,))
+async def test_one_model_makes_videos_of_text_and_of_an_image(tmp_path: Path) -> None:
+    _, text = await REPLICATE.send(tmp_path, SEEDANCE, duration=4.0, audio=None)
+    _, image = await REPLICATE.send(tmp_path, SEEDANCE, duration=4.0, inputs=(IMAGE,))
 
     assert "image" not in text["input"]
     assert image["input"]["image"] == IMAGE.url
     assert text["input"]["duration"] == image["input"]["duration"] == 4
 
 
-async def test_a_model_that_is_not_mapped_gets_prompt_and_seed(sent: Callable[..., Any]) -> None:
-    _, body = await sent("acme/clips", options={"replicate": {"input": '{"steps": 4}'}}, seed=3)
+async def test_a_model_that_is_not_mapped_gets_prompt_and_seed(tmp_path: Path) -> None:
+    _, body = await REPLICATE.send(
+        tmp_path, "acme/clips", options={"replicate": {"input": '{"steps": 4}'}}, seed=3
+    )
 
     assert body == {"input": {"prompt": "a fox", "seed": 3, "steps": 4}}
 
@@ -120,9 +63,9 @@ def test_an_id_has_an_owner_and_a_name(model: str, tmp_path: Path) -> None:
 
 
 async def test_the_documented_conversation_is_understood(tmp_path: Path) -> None:
-    talk = Talk(tmp_path, "submitted", "submitted", "processing", "succeeded")
+    talk = REPLICATE.talk(tmp_path, "submitted", "submitted", "processing", "succeeded")
 
-    events = await run(talk.backend, WAN)
+    events = await REPLICATE.run(talk.backend, WAN)
     end = events[-1]
 
     assert [each.type for each in events] == [
@@ -138,7 +81,7 @@ async def test_the_documented_conversation_is_understood(tmp_path: Path) -> None
     assert end.artifacts[0].expires_at is not None
     assert (end.seed, end.timing.phases if end.timing else None) == (7, {"inference": 38.1})
     assert [str(each.url) for each in talk.asked[1:]] == [f"{HERE}/predictions/rrr4z55o"] * 3
-    assert {each.headers["authorization"] for each in talk.asked} == {f"Bearer {KEY}"}
+    assert {each.headers["authorization"] for each in talk.asked} == {f"Bearer {REPLICATE.key}"}
 
 
 @pytest.mark.parametrize(
@@ -149,7 +92,7 @@ async def test_the_documented_conversation_is_understood(tmp_path: Path) -> None
     ],
 )
 async def test_a_failure_says_why(name: str, code: str, said: str, tmp_path: Path) -> None:
-    end = await Talk(tmp_path, "submitted", name).end()
+    end = await REPLICATE.talk(tmp_path, "submitted", name).end()
 
     assert end.type == "job.failed"
     assert end.error.code == code
@@ -157,7 +100,7 @@ async def test_a_failure_says_why(name: str, code: str, said: str, tmp_path: Pat
 
 
 async def test_a_prediction_that_somebody_stopped_is_cancelled(tmp_path: Path) -> None:
-    assert (await Talk(tmp_path, "submitted", "canceled").end()).type == "job.cancelled"
+    assert (await REPLICATE.talk(tmp_path, "submitted", "canceled").end()).type == "job.cancelled"
 
 
 async def test_an_aborted_prediction_is_cancelled_and_an_unknown_word_fails_nothing() -> None:
@@ -168,7 +111,7 @@ async def test_an_aborted_prediction_is_cancelled_and_an_unknown_word_fails_noth
 
 
 async def test_what_was_removed_after_an_hour_is_no_failure(tmp_path: Path) -> None:
-    talk = Talk(tmp_path, "submitted", "removed")
+    talk = REPLICATE.talk(tmp_path, "submitted", "removed")
 
     end = await talk.end()
 
@@ -186,7 +129,7 @@ async def test_a_refused_submission_says_what_is_wrong(
     name: str, error: type[MediaAgentError], said: str, tmp_path: Path
 ) -> None:
     with pytest.raises(error, match=said):
-        await Talk(tmp_path, name).end()
+        await REPLICATE.talk(tmp_path, name).end()
 
 
 @pytest.mark.parametrize(
@@ -199,19 +142,14 @@ async def test_a_model_that_is_not_there_is_named(
         ReplicateSimulator([Fault("submit", "status", status=status)]) as simulator,
         pytest.raises(error, match=r"wan-2\.2-t2v-fast"),
     ):
-        await run(made(simulator, tmp_path), WAN)
-
-
-def made(simulator: ReplicateSimulator, folder: Path, below: str = "/v1") -> ReplicateBackend:
-    settings = BackendSettings(folder, base_url=simulator.url + below, key=SecretStr(KEY))
-    return ReplicateBackend(settings, sleep=no_sleep)
+        await REPLICATE.run(REPLICATE.make(tmp_path, simulator.url), WAN)
 
 
 @pytest.mark.parametrize("below", ["", "/v1"])
 @pytest.mark.parametrize("outcome", ["completed", "listed"])
 async def test_the_whole_way_of_a_video(outcome: str, below: str, tmp_path: Path) -> None:
     with ReplicateSimulator(outcome=outcome) as simulator:
-        end = (await run(made(simulator, tmp_path, below), WAN))[-1]
+        end = (await REPLICATE.run(REPLICATE.make(tmp_path, simulator.url + below), WAN))[-1]
 
     assert end.type == "job.completed"
     assert end.artifacts[0].uri == f"{simulator_address(end)}/files/replicate-00000000.mp4"
@@ -226,15 +164,15 @@ def simulator_address(end: BackendEvent) -> str:
 async def test_a_submission_whose_answer_is_lost_is_not_sent_again(tmp_path: Path) -> None:
     with ReplicateSimulator([Fault("submit", "close_after_accept")]) as simulator:
         with pytest.raises(SubmitUncertainError):
-            await made(simulator, tmp_path).submit(planned(WAN), key="job-1")
+            await REPLICATE.make(tmp_path, simulator.url).submit(REPLICATE.plan(WAN), key="job-1")
 
         assert (simulator.accepted, len(simulator.calls("submit"))) == (1, 1)
 
 
 async def test_work_can_be_stopped_and_what_is_over_is_left_alone(tmp_path: Path) -> None:
     with ReplicateSimulator(queued_polls=5) as simulator:
-        backend = made(simulator, tmp_path)
-        ref = await backend.submit(planned(WAN), key="job-1")
+        backend = REPLICATE.make(tmp_path, simulator.url)
+        ref = await backend.submit(REPLICATE.plan(WAN), key="job-1")
         await backend.cancel(ref)
         stopped = (await events_of(backend, ref))[-1]
         await backend.cancel_once(ref.model_copy(update={"operation_id": "unknown", "data": {}}))

@@ -1,30 +1,16 @@
 """Replicate's simulator answers as the documents do: same fields, same types, same status codes."""
 
-import json
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
 from media_agent_hosted.providers.replicate.simulator import ReplicateSimulator
+from tests.hosted.provider_kit import Replies
 
-FIXTURES = Path(__file__).parent / "replies"
+REPLIES = Replies(__file__)
 HEADERS = {"Authorization": "Bearer some-key"}
 FIELDS = {"prompt": "a fox", "resolution": "480p", "seed": 7}
-
-
-def shape(value: Any) -> Any:
-    """Return names and types, all the way down."""
-    if isinstance(value, dict):
-        return {name: shape(each) for name, each in value.items()}
-    return type(value).__name__
-
-
-def is_as_documented(response: httpx.Response, name: str) -> bool:
-    expected = json.loads((FIXTURES / f"{name}.json").read_text("utf-8"))
-    said = response.status_code, shape(response.json())
-    return said == (expected["status"], shape(expected["body"]))
 
 
 def submit(simulator: ReplicateSimulator, body: object = None, **more: Any) -> httpx.Response:
@@ -52,15 +38,15 @@ def test_every_answer_of_a_good_run_has_the_documented_shape() -> None:
         "processing",
         "succeeded",
     ]
-    assert is_as_documented(answers[0], "submitted")
-    assert is_as_documented(answers[2], "processing")
-    assert is_as_documented(answers[-1], "succeeded")
+    assert REPLIES.has_shape(answers[0], "submitted")
+    assert REPLIES.has_shape(answers[2], "processing")
+    assert REPLIES.has_shape(answers[-1], "succeeded")
 
 
 @pytest.mark.parametrize("outcome", ["failed", "moderated", "removed"])
 def test_every_other_end_has_the_documented_shape(outcome: str) -> None:
     with ReplicateSimulator(outcome=outcome) as simulator:
-        assert is_as_documented(polled(simulator)[-1], outcome)
+        assert REPLIES.has_shape(polled(simulator)[-1], outcome)
 
 
 def test_a_model_may_answer_with_a_list() -> None:

@@ -1,15 +1,10 @@
 """xAI: what is built, what answers mean, and the whole way against its simulator."""
 
-import asyncio
-import json
-from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
-from pydantic import SecretStr
 
 from media_agent.backend.protocol import BackendSettings
 from media_agent.errors import (
@@ -21,119 +16,76 @@ from media_agent.errors import (
     SubmitUncertainError,
     UnsupportedRequestError,
 )
-from media_agent.negotiation.negotiate import negotiate
 from media_agent.routing.catalogue import Catalogue
-from media_agent.testing import Fault, events_of
+from media_agent.testing import Fault
 from media_agent_hosted.parsing.states import State
 from media_agent_hosted.providers.xai import SPEC
 from media_agent_hosted.providers.xai.backend import XaiBackend
 from media_agent_hosted.providers.xai.simulator import XaiSimulator
-from media_agent_schemas.events import BackendEvent
 from media_agent_schemas.media import InputRole, MediaInput, ResolutionTier
-from media_agent_schemas.request import VideoRequest
+from tests.hosted.provider_kit import Provider
 
 pytestmark = pytest.mark.anyio
 
-FIXTURES = Path(__file__).parent / "replies"
-KEY = "xai-key-0123456789"
+XAI = Provider(SPEC, __file__)
 IMAGINE = "grok-imagine-video-1.5"
 IMAGE = MediaInput(role=InputRole.FIRST_FRAME, url="https://images.example/fox.png")
 LAST = MediaInput(role=InputRole.LAST_FRAME, url="https://images.example/den.png")
 HERE = "https://api.x.ai/v1"
 
 
-def fixture(name: str) -> Any:
-    return json.loads((FIXTURES / f"{name}.json").read_text("utf-8"))
-
-
-async def no_sleep(seconds: float) -> None:
-    await asyncio.sleep(0)
-
-
-class Talk:
-    """A conversation of documented answers; the last of them is said again and again."""
-
-    def __init__(self, folder: Path, *answers: Any) -> None:
-        self.left = [fixture(each) if isinstance(each, str) else each for each in answers]
-        self.asked: list[httpx.Request] = []
-        settings = BackendSettings(data_dir=folder, key=SecretStr(KEY))
-        transport = httpx.MockTransport(self.answer)
-        self.backend = XaiBackend(settings, transport=transport, sleep=no_sleep)
-
-    def answer(self, request: httpx.Request) -> httpx.Response:
-        self.asked.append(request)
-        said = self.left.pop(0) if len(self.left) > 1 else self.left[0]
-        return httpx.Response(said["status"], json=said.get("body"))
-
-    async def end(self) -> BackendEvent:
-        return (await run(self.backend))[-1]
-
-
-def planned(model: str = IMAGINE, **wishes: Any) -> VideoRequest:
-    backend = XaiBackend(BackendSettings(data_dir=Path(), key=SecretStr(KEY)))
-    asked = VideoRequest.model_validate({"prompt": "a fox runs", "model": f"xai/{model}", **wishes})
-    return negotiate(asked, backend.capabilities(model), draw_seed=lambda: 7).request
-
-
-async def run(backend: XaiBackend, **wishes: Any) -> list[BackendEvent]:
-    ref = await backend.submit(planned(**wishes), key="job-1")
-    return await events_of(backend, ref)
-
-
-@pytest.fixture
-def sent(tmp_path: Path) -> Callable[..., Any]:
-    """Return what submits a request and returns the call that it was."""
-
-    async def sending(model: str = IMAGINE, **wishes: Any) -> Any:
-        talk = Talk(tmp_path, "submitted")
-        await talk.backend.submit(planned(model, **wishes), key="job-1")
-        return str(talk.asked[0].url), json.loads(talk.asked[0].content)
-
-    return sending
-
-
-async def test_the_documented_request_is_built(sent: Callable[..., Any]) -> None:
-    wishes = {"aspect_ratio": "16:9", "resolution": ResolutionTier.P720}
-    url, body = await sent(duration=6.0, **wishes)
+async def test_the_documented_request_is_built(tmp_path: Path) -> None:
+    fields = {"aspect_ratio": "16:9", "resolution": ResolutionTier.P720}
+    url, body = await XAI.send(tmp_path, duration=6.0, **fields)
 
     assert url == f"{HERE}/videos/generations"
-    assert body == {"model": IMAGINE, "prompt": "a fox runs", "duration": 6, **wishes}
+    assert body == {"model": IMAGINE, "prompt": "a fox runs", "duration": 6, **fields}
 
 
-async def test_an_image_goes_in_as_an_object(sent: Callable[..., Any]) -> None:
-    _, body = await sent(duration=6.0, inputs=(IMAGE,))
+async def test_an_image_goes_in_as_an_object(tmp_path: Path) -> None:
+    _, body = await XAI.send(tmp_path, duration=6.0, inputs=(IMAGE,))
 
     assert body["image"] == {"url": IMAGE.url}
+    assert "aspect_ratio" not in body  # the frames have the shape of the image
+    assert body["resolution"] == "720p"
+
+
+async def test_a_shape_that_was_asked_for_is_sent_with_an_image(tmp_path: Path) -> None:
+    _, body = await XAI.send(tmp_path, aspect_ratio="9:16", inputs=(IMAGE,))
+
+    assert body["aspect_ratio"] == "9:16"
 
 
 async def test_a_model_that_is_not_mapped_gets_what_the_option_says(
-    sent: Callable[..., Any],
+    tmp_path: Path,
 ) -> None:
-    url, body = await sent("grok-imagine-2", options={"xai": {"input": '{"duration": 4}'}})
+    url, body = await XAI.send(
+        tmp_path, "grok-imagine-2", options={"xai": {"input": '{"duration": 4}'}}
+    )
 
     assert url == f"{HERE}/videos/generations"
     assert body == {"model": "grok-imagine-2", "prompt": "a fox runs", "duration": 4}
 
 
 @pytest.mark.parametrize("audio", [True, False])
-async def test_sound_is_switched_only_when_asked(audio: bool, sent: Callable[..., Any]) -> None:
-    _, asked = await sent(audio=audio)
-    _, unsaid = await sent()
+async def test_sound_is_switched_only_when_asked(audio: bool, tmp_path: Path) -> None:
+    _, asked = await XAI.send(tmp_path, audio=audio)
+    _, unsaid = await XAI.send(tmp_path)
 
     assert asked["generate_audio"] is audio
     assert "generate_audio" not in unsaid
 
 
-@pytest.mark.parametrize("wishes", [{"duration": 16.0}, {"inputs": (LAST,)}])
-def test_what_a_model_cannot_do_is_said_before_anything_is_sent(wishes: Any) -> None:
+@pytest.mark.parametrize("fields", [{"duration": 16.0}, {"inputs": (LAST,)}])
+def test_what_a_model_cannot_do_is_said_before_anything_is_sent(fields: Any) -> None:
     with pytest.raises(UnsupportedRequestError):
-        planned(**wishes)
+        XAI.plan(**fields)
 
 
 async def test_the_documented_conversation_is_understood(tmp_path: Path) -> None:
-    talk = Talk(tmp_path, "submitted", "waiting", "pending", "done")
+    talk = XAI.talk(tmp_path, "submitted", "waiting", "pending", "done")
 
-    events = await run(talk.backend)
+    events = await XAI.run(talk.backend)
     end = events[-1]
 
     fractions = [each.fraction for each in events if each.type == "job.progressed"]
@@ -144,11 +96,11 @@ async def test_the_documented_conversation_is_understood(tmp_path: Path) -> None
     assert end.cost is not None
     assert end.cost.usd == pytest.approx(0.84)
     assert [str(each.url) for each in talk.asked[1:]] == [f"{HERE}/videos/9a1c"] * 3
-    assert {each.headers["authorization"] for each in talk.asked} == {f"Bearer {KEY}"}
+    assert {each.headers["authorization"] for each in talk.asked} == {f"Bearer {XAI.key}"}
 
 
 async def test_a_video_without_a_state_is_done_at_once(tmp_path: Path) -> None:
-    talk = Talk(tmp_path, "submitted", "unsaid")
+    talk = XAI.talk(tmp_path, "submitted", "unsaid")
 
     assert ((await talk.end()).type, len(talk.asked)) == ("job.completed", 2)
 
@@ -162,7 +114,7 @@ async def test_a_video_without_a_state_is_done_at_once(tmp_path: Path) -> None:
     ],
 )
 async def test_a_failure_says_why(name: str, code: str, said: str, tmp_path: Path) -> None:
-    end = await Talk(tmp_path, "submitted", name).end()
+    end = await XAI.talk(tmp_path, "submitted", name).end()
 
     assert end.type == "job.failed"
     assert end.error.code == code
@@ -202,19 +154,14 @@ async def test_a_refused_submission_says_what_is_wrong(
     body = {"error": "this cannot be made", "code": code}
 
     with pytest.raises(error, match="this cannot be made"):
-        await Talk(tmp_path, {"status": status, "body": body}).end()
-
-
-def made(simulator: XaiSimulator, folder: Path, below: str = "/v1") -> XaiBackend:
-    settings = BackendSettings(folder, base_url=simulator.url + below, key=SecretStr(KEY))
-    return XaiBackend(settings, sleep=no_sleep)
+        await XAI.talk(tmp_path, {"status": status, "body": body}).end()
 
 
 @pytest.mark.parametrize("below", ["", "/v1"])
 @pytest.mark.parametrize("outcome", ["completed", "unsaid"])
 async def test_the_whole_way_of_a_video(outcome: str, below: str, tmp_path: Path) -> None:
     with XaiSimulator(outcome=outcome) as simulator:
-        end = (await run(made(simulator, tmp_path, below), duration=6.0))[-1]
+        end = (await XAI.run(XAI.make(tmp_path, simulator.url + below), duration=6.0))[-1]
         video = f"{simulator.url}/files/xai-00000000.mp4"
 
     assert end.type == "job.completed"
@@ -227,7 +174,7 @@ async def test_the_whole_way_of_a_video(outcome: str, below: str, tmp_path: Path
 async def test_a_submission_whose_answer_is_lost_is_not_sent_again(tmp_path: Path) -> None:
     with XaiSimulator([Fault("submit", "close_after_accept")]) as simulator:
         with pytest.raises(SubmitUncertainError):
-            await made(simulator, tmp_path).submit(planned(), key="job-1")
+            await XAI.make(tmp_path, simulator.url).submit(XAI.plan(), key="job-1")
 
         assert (simulator.accepted, len(simulator.calls("submit"))) == (1, 1)
 
@@ -248,7 +195,7 @@ def test_a_price_covers_seconds_and_an_image(
 ) -> None:
     facts = Catalogue.load({"xai": SPEC}).facts("xai", model)
 
-    cost = facts.estimate(planned(model, duration=6.0, resolution=tier)).cost_usd
+    cost = facts.estimate(XAI.plan(model, duration=6.0, resolution=tier)).cost_usd
 
     assert cost is not None
     assert 6 * usd + image <= cost + 1e-9

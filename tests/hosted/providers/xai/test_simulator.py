@@ -1,30 +1,16 @@
 """xAI's simulator answers as the documents do: same fields, same types, same status codes."""
 
-import json
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
 from media_agent_hosted.providers.xai.simulator import XaiSimulator
+from tests.hosted.provider_kit import Replies
 
-FIXTURES = Path(__file__).parent / "replies"
+REPLIES = Replies(__file__)
 HEADERS = {"Authorization": "Bearer some-key"}
 REQUEST = {"model": "grok-imagine-video-1.5", "prompt": "a fox runs", "duration": 6}
-
-
-def shape(value: Any) -> Any:
-    """Return names and types, all the way down."""
-    if isinstance(value, dict):
-        return {name: shape(each) for name, each in value.items()}
-    return type(value).__name__
-
-
-def is_as_documented(response: httpx.Response, name: str) -> bool:
-    expected = json.loads((FIXTURES / f"{name}.json").read_text("utf-8"))
-    body = response.json() if response.content else None
-    return (response.status_code, shape(body)) == (expected["status"], shape(expected.get("body")))
 
 
 def submit(simulator: XaiSimulator, **more: Any) -> httpx.Response:
@@ -45,17 +31,17 @@ def test_every_answer_of_a_good_run_has_the_documented_shape() -> None:
     with XaiSimulator() as simulator:
         answers = polled(simulator)
 
-    assert is_as_documented(answers[0], "submitted")
-    assert is_as_documented(answers[1], "waiting")
-    assert is_as_documented(answers[2], "pending")
-    assert is_as_documented(answers[-1], "done")
+    assert REPLIES.has_shape(answers[0], "submitted")
+    assert REPLIES.has_shape(answers[1], "waiting")
+    assert REPLIES.has_shape(answers[2], "pending")
+    assert REPLIES.has_shape(answers[-1], "done")
     assert [each.json()["progress"] for each in answers[2:]] == [33, 66, 100]
 
 
 @pytest.mark.parametrize("outcome", ["unsaid", "failed", "moderated", "expired"])
 def test_every_other_end_has_the_documented_shape(outcome: str) -> None:
     with XaiSimulator(outcome=outcome) as simulator:
-        assert is_as_documented(polled(simulator)[-1], outcome)
+        assert REPLIES.has_shape(polled(simulator)[-1], outcome)
 
 
 def test_a_key_is_wanted_and_an_unknown_video_is_not_found() -> None:

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pydantic import JsonValue
 
 from media_agent.errors import InvalidRequestError, UnsupportedRequestError
-from media_agent_hosted.base.models import Fixed, Frames, HostedModel, Seconds
-from media_agent_hosted.base.sizes import ratio_of, tier_of
+from media_agent_hosted.models.facts import Fixed, Frames, HostedModel, Seconds
+from media_agent_hosted.models.sizes import ratio_of, tier_of
 from media_agent_schemas.request import VideoRequest
 
 Fields = dict[str, JsonValue]
@@ -34,7 +34,7 @@ def build_fields(
     if shots:
         fields["prompt" if model is None else model.named("prompt")] = shots[0].prompt
     fields |= _unmapped(request) if model is None else _mapped(request, model, inputs, more)
-    return _nested(fields) | given | more
+    return _nest(fields) | given | more
 
 
 def warnings_about(request: VideoRequest, model: HostedModel | None) -> tuple[str, ...]:
@@ -44,9 +44,14 @@ def warnings_about(request: VideoRequest, model: HostedModel | None) -> tuple[st
             f"the fields of {request.model} are not known here: length, size and frame rate were "
             "left to it unless option input said them",
         )
+    warnings = []
     if request.size is not None and request.inputs and not model.ratios:
-        return (f"the frames have the shape of the image; {request.size} chose only how large",)
-    return ()
+        warnings.append(
+            f"the frames have the shape of the image; {request.size} chose only how large"
+        )
+    if request.audio is False and model.audio_field is None:
+        warnings.append(f"{model.id} has no field for audio: it is assumed to generate none")
+    return tuple(warnings)
 
 
 def _unmapped(request: VideoRequest) -> Fields:
@@ -144,7 +149,7 @@ def _raw_fields(said: JsonValue) -> Fields:
     return fields
 
 
-def _nested(fields: Fields) -> Fields:
+def _nest(fields: Fields) -> Fields:
     """Return fields in which a name with dots became a place in an object."""
     body: Fields = {}
     for name, value in fields.items():

@@ -1,6 +1,6 @@
 """Sizes, resolutions and aspect ratios of a hosted model; a provider chooses by tier and ratio."""
 
-from media_agent_hosted.base.models import HostedModel, Tier
+from media_agent_hosted.models.facts import HostedModel, Tier
 from media_agent_schemas.media import Size
 from media_agent_schemas.request import VideoRequest
 

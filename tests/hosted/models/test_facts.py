@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from media_agent.errors import InvalidRequestError
-from media_agent_hosted.base.models import Models, Seconds
+from media_agent_hosted.models.facts import Models, Seconds
 from media_agent_schemas.media import InputRole
 from media_agent_schemas.request import VideoMode
 
@@ -37,7 +37,7 @@ def test_a_span_is_every_number_in_it_and_the_first_model_is_the_default(tmp_pat
     length = found.by_id["acme/clips"].length
     assert isinstance(length, Seconds)
     assert length.seconds == (2, 3, 4)
-    assert found.checked_id(None) == "acme/clips"
+    assert found.check_id(None) == "acme/clips"
 
 
 def test_a_model_that_needs_a_video_continues_it_and_nothing_else(tmp_path: Path) -> None:
@@ -68,16 +68,16 @@ def test_an_id_that_is_not_listed_is_taken_if_it_has_the_form_of_one(
     found = Models(path, provider="acme", least_parts=least, most_parts=most)
 
     if is_taken:
-        assert found.checked_id(model) == model
+        assert found.check_id(model) == model
         return
     with pytest.raises(InvalidRequestError, match="acme has no model") as caught:
-        found.checked_id(model)
+        found.check_id(model)
     assert "ids look like acme/clips" in str(caught.value.hint)
 
 
 def test_a_part_of_a_listed_id_is_understood(tmp_path: Path) -> None:
     with pytest.raises(InvalidRequestError) as caught:
-        models(tmp_path, least_parts=2).checked_id("longer")
+        models(tmp_path, least_parts=2).check_id("longer")
 
     assert str(caught.value.hint).startswith("did you mean acme/longer?")
 

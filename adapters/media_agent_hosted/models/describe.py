@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 
 from media_agent.backend.polled import DEADLINE
-from media_agent_hosted.base.models import Fixed, Frames, HostedModel, Seconds
-from media_agent_hosted.base.priced_fields import PRICED_FIELDS
-from media_agent_hosted.base.sizes import nominal_size
+from media_agent_hosted.models.facts import Fixed, Frames, HostedModel, Seconds
+from media_agent_hosted.models.priced_fields import PRICED_FIELDS
+from media_agent_hosted.models.sizes import nominal_size
 from media_agent_schemas.capabilities import OptionSpec, Verification, VerificationLevel
+from media_agent_schemas.media import InputRole
 
 _RATIOS = ("16:9", "9:16", "1:1", "4:3", "3:4")  # that an image may have
 
@@ -28,6 +29,7 @@ def _known(model: HostedModel) -> dict[str, object]:
         "input_roles": tuple(model.inputs),
         "sizes": sizes,
         "default_size": None if model.needs else sizes[0],
+        "image_sets_shape": InputRole.FIRST_FRAME in model.inputs,
         "resolutions": tuple(tier.name for tier in model.tiers if tier.name is not None),
         "aspect_ratios": model.ratios,
         "fps_values": model.rates.values,
@@ -35,7 +37,7 @@ def _known(model: HostedModel) -> dict[str, object]:
         **_lengths(model),
         "negative_prompt": model.negative_prompt,
         "seed": model.seed,
-        "audio": model.audio_field is not None,
+        "audio": "always" if model.always_audio else model.audio_field is not None,
         "extends": isinstance(model.length, Frames) and model.length.overlap > 0,
         "options": (*model.options, _raw_fields(_reserved(model)), DEADLINE),
     }

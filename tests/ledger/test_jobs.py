@@ -1,0 +1,81 @@
+"""Jobs as they are kept: whole, listed, one per id and per idempotency key."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from media_agent.errors import IdempotencyConflictError, JobNotFoundError, StorageError
+from media_agent.ledger.ledger import Ledger
+from media_agent.ledger.state import JobOptions
+from media_agent_schemas import InputRole, MediaInput, VideoRequest
+from tests.ledger.samples import NOW, job, plan
+
+
+def test_a_job_comes_back_as_it_was_kept(ledger: Ledger) -> None:
+    image = MediaInput(role=InputRole.FIRST_FRAME, data=b"\xff\x00image")
+    asked = job().request.model_copy(update={"inputs": (image,)})
+    kept = job().model_copy(update={"request": asked, "warnings": ("dark",), "progress": 0.5})
+
+    ledger.jobs.create(kept)
+
+    assert ledger.jobs.get("one") == kept
+
+
+def test_what_it_was_asked_with_comes_back_too(ledger: Ledger) -> None:
+    terms = JobOptions((plan(), plan("a dog")), Path("/videos/a.mp4"), True, "key")
+
+    ledger.jobs.create(job(), terms)
+
+    assert ledger.jobs.terms("one") == terms
+
+
+def test_an_id_is_taken_once(ledger: Ledger) -> None:
+    ledger.jobs.create(job())
+
+    with pytest.raises(IdempotencyConflictError, match="job one exists"):
+        ledger.jobs.create(job())
+
+
+@pytest.mark.parametrize("job_id", ["none", "", "..", "../one", ".hidden", "a/b", "a\0b"])
+def test_a_job_that_is_not_there_is_named(ledger: Ledger, job_id: str) -> None:
+    ledger.jobs.create(job())
+
+    with pytest.raises(JobNotFoundError, match="unknown job"):
+        ledger.jobs.get(job_id)
+
+
+def test_jobs_are_listed_newest_first_and_a_damaged_one_is_left_out(
+    ledger: Ledger, path: Path
+) -> None:
+    ledger.jobs.create(job("old", NOW.replace(year=2025)))
+    ledger.jobs.create(job("new", NOW))
+    ledger.jobs.create(job("bad", NOW))
+    ledger.close()
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE jobs SET request = '{' WHERE id = 'bad'")
+
+    assert [kept.id for kept in ledger.jobs.list()] == ["new", "old"]
+    with pytest.raises(StorageError, match="job bad cannot be read"):
+        ledger.jobs.get("bad")
+
+
+def test_an_empty_data_folder_has_no_jobs(ledger: Ledger) -> None:
+    assert ledger.jobs.list() == []
+
+
+def test_the_same_key_and_request_are_the_same_job(ledger: Ledger) -> None:
+    first = ledger.jobs.create(job("one"), JobOptions((plan(),), idempotency_key="k"))
+
+    assert ledger.jobs.create(job("two"), JobOptions((plan(),), idempotency_key="k")) == first
+    assert [kept.id for kept in ledger.jobs.list()] == ["one"]
+    assert ledger.jobs.of_key("k", first.request) == first
+    assert ledger.jobs.of_key("other", first.request) is None
+
+
+def test_the_same_key_with_another_request_is_a_conflict(ledger: Ledger) -> None:
+    ledger.jobs.create(job("one"), JobOptions((plan(),), idempotency_key="k"))
+    other = job("two").model_copy(update={"request": VideoRequest(prompt="a dog")})
+
+    with pytest.raises(IdempotencyConflictError, match="belongs to job one"):
+        ledger.jobs.create(other, JobOptions((plan(),), idempotency_key="k"))

@@ -1,0 +1,117 @@
+"""Owners: one at a time, by compare-and-set, and what whoever lost a job may still do."""
+
+import os
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from media_agent.errors import JobError
+from media_agent.ledger.ledger import Ledger
+from media_agent.ledger.owner import Owner
+from media_agent.ledger.state import OwnershipLostError
+from media_agent_schemas import JobStarted, JobStatus
+from tests.ledger.samples import ELSEWHERE, NOW, REF, job, rival
+
+
+def test_a_job_is_held_by_one_at_a_time(ledger: Ledger, path: Path) -> None:
+    ledger.jobs.create(job())
+
+    with ledger.owners.claim("one"):
+        assert ledger.owners.is_claimed("one")
+        with pytest.raises(JobError, match=f"process {os.getpid()}"), ledger.owners.claim("one"):
+            pass
+        with pytest.raises(JobError, match="works on job one"), Ledger(path).owners.claim("one"):
+            pass
+    assert not ledger.owners.is_claimed("one")
+
+
+def test_a_job_of_a_process_that_is_gone_can_be_held_and_its_old_owner_writes_nothing_more(
+    ledger: Ledger, path: Path
+) -> None:
+    ledger.jobs.create(job())
+    sent = ledger.submissions.record_intent("one", 0, NOW)
+
+    with rival(path, alive=False).owners.claim("one"):
+        with pytest.raises(OwnershipLostError, match="process 1 on elsewhere"):
+            ledger.events.append("one", JobStarted(), NOW)
+        with pytest.raises(OwnershipLostError):
+            ledger.submissions.record_intent("one", 0, NOW)
+        ledger.submissions.mark_accepted(sent, REF)
+
+    assert ledger.jobs.get("one").ref == REF
+    assert list(ledger.events.read("one")) == []
+
+
+def test_a_job_of_a_living_process_moves_only_by_force(ledger: Ledger, path: Path) -> None:
+    ledger.jobs.create(job())
+    other = rival(path, alive=True)
+
+    with pytest.raises(JobError), other.owners.claim("one"):
+        pass
+    with other.owners.claim("one", force=True), pytest.raises(OwnershipLostError):
+        ledger.events.append("one", JobStarted(), NOW)
+
+
+def test_opening_the_ledger_takes_nothing_from_others(path: Path) -> None:
+    rival(path, alive=True).jobs.create(job())
+
+    ledger = Ledger(path, is_owner_alive=lambda owner, silent: False)
+
+    assert [kept.status for kept in ledger.jobs.list()] == [JobStatus.QUEUED]
+    with sqlite3.connect(path) as connection:
+        (owner,) = connection.execute("SELECT owner FROM jobs").fetchone()
+    assert Owner.parse(owner) == ELSEWHERE
+
+
+def test_being_asked_to_stop_is_known_to_whoever_works_on_the_job(
+    ledger: Ledger, path: Path
+) -> None:
+    ledger.jobs.create(job())
+    before = ledger.owners.is_cancel_requested("one")
+
+    is_somebody_asked = Ledger(path).owners.request_cancel("one")
+
+    assert is_somebody_asked
+    assert (before, ledger.owners.is_cancel_requested("one")) == (False, True)
+    with ledger.owners.claim("one"):
+        assert ledger.owners.is_cancel_requested("one")
+
+
+def test_nobody_is_asked_to_stop_a_job_that_nobody_works_on(path: Path) -> None:
+    rival(path, alive=False).jobs.create(job())
+    ledger = Ledger(path, is_owner_alive=lambda owner, silent: False)
+
+    assert not ledger.owners.request_cancel("one")
+    with ledger.owners.claim("one"):
+        assert not ledger.owners.is_cancel_requested("one")
+
+
+def test_whoever_lost_a_job_is_told_so_when_it_looks(ledger: Ledger, path: Path) -> None:
+    ledger.jobs.create(job())
+
+    with rival(path, alive=True).owners.claim("one", force=True) as is_taken_from_living:
+        assert is_taken_from_living
+        with pytest.raises(OwnershipLostError):
+            ledger.owners.check("one")
+        with pytest.raises(OwnershipLostError):
+            ledger.owners.is_cancel_requested("one")
+
+
+def test_whoever_lost_a_job_has_lost_it_also_when_the_other_one_is_done(
+    ledger: Ledger, path: Path
+) -> None:
+    ledger.jobs.create(job())
+
+    with ledger.owners.claim("one"):
+        with rival(path, alive=True).owners.claim("one", force=True):
+            pass
+        with pytest.raises(OwnershipLostError, match="another process took job one over"):
+            ledger.events.append("one", JobStarted(), NOW)
+
+
+def test_a_job_without_a_living_owner_is_taken_from_nobody(ledger: Ledger) -> None:
+    ledger.jobs.create(job())
+
+    with ledger.owners.claim("one", force=True) as is_taken_from_living:
+        assert not is_taken_from_living
