@@ -120,6 +120,11 @@ def write_json_error(error: "ErrorInfo") -> None:
     write_json({"error": told}, indent=None)
 
 
+def ask(question: str) -> None:
+    """Write a question to stderr; the answer is typed behind it."""
+    print(one_line(question), end=" ", file=sys.stderr, flush=True)
+
+
 def write_stdout(text: str) -> None:
     """Write one line to stdout."""
     write_raw_line(one_line(text))
