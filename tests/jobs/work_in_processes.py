@@ -5,7 +5,7 @@ import contextlib
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
-from kill_matrix import client_of
+from kill_matrix import make_client
 
 from media_agent.errors import JobError
 from media_agent_schemas.request import VideoRequest
@@ -17,7 +17,7 @@ def make(folder: Path, url: str, key: str, prompt: str, barrier: Barrier | None)
     """Ask for a video under an idempotency key; write down the job that came of it."""
 
     async def life() -> None:
-        async with client_of(folder, "fal", url, lambda step: None) as client:
+        async with make_client(folder, "fal", url, lambda step: None) as client:
             client.store.jobs.list()  # the ledger is open before the others begin
             if barrier is not None:
                 await asyncio.to_thread(barrier.wait)
@@ -32,7 +32,7 @@ def resume_everything(folder: Path, url: str, barrier: Barrier) -> None:
     """Open the ledger and try to go on with whatever is in it."""
 
     async def life() -> None:
-        async with client_of(folder, "fal", url, lambda step: None) as client:
+        async with make_client(folder, "fal", url, lambda step: None) as client:
             await asyncio.to_thread(barrier.wait)
             for job in await client.list():
                 with contextlib.suppress(JobError):  # somebody works on it
@@ -45,7 +45,7 @@ def cancel(folder: Path, url: str) -> None:
     """Stop all jobs, from a process that does not run them."""
 
     async def life() -> None:
-        async with client_of(folder, "fal", url, lambda step: None) as client:
+        async with make_client(folder, "fal", url, lambda step: None) as client:
             for job in await client.list():
                 await client.cancel(job.id)
 
