@@ -189,7 +189,7 @@ class JobRun:
         return self._is_stopping
 
     async def _stop_if_asked(self) -> None:
-        """Stop the backend, once; until it has last_sequence it, each call tries again."""
+        """Stop the backend, once; until it has heard it, each call tries again."""
         async with self._stop:
             if self._is_stopped or self._has_ended or self.ref is None:
                 return

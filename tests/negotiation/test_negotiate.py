@@ -121,6 +121,19 @@ def test_adjust_takes_the_nearest_values_and_says_why() -> None:
     assert made.request.n == 1
 
 
+def test_audio_that_cannot_be_switched_off_is_said_or_refused() -> None:
+    noisy = TINY.model_copy(update={"audio": "always"})
+
+    made = plan(request(audio=False), noisy)
+    with pytest.raises(UnsupportedRequestError, match="does not support") as caught:
+        plan(request(audio=False), noisy, policy=Policy.STRICT)
+
+    assert made.request.audio is True
+    assert changes(made)["audio"] == (False, True)
+    assert [each.field for each in caught.value.mismatches] == ["audio"]
+    assert plan(request(), noisy).request.audio is None
+
+
 def test_strict_refuses_everything_at_once() -> None:
     with pytest.raises(UnsupportedRequestError) as caught:
         plan(
