@@ -12,7 +12,7 @@ from media_agent.backend.local import (
     LocalBackend,
     Steering,
     check_settings,
-    lacking,
+    describe_missing,
     state_name,
 )
 from media_agent.backend.protocol import BackendSettings
@@ -107,7 +107,7 @@ class MagiBackend(LocalBackend):
             weights_sha256=description.sha256,
             licence="Apache-2.0",
             local=True,
-            missing=lacking("magi", "torch", "safetensors", "numpy"),
+            missing=describe_missing("magi", "torch", "safetensors", "numpy"),
         )
 
     def estimate(self, request: VideoRequest) -> Estimate:

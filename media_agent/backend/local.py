@@ -43,7 +43,7 @@ __all__ = [
     "LocalBackend",
     "Steering",
     "check_settings",
-    "lacking",
+    "describe_missing",
     "state_name",
 ]
 
@@ -198,7 +198,7 @@ class LocalBackend(ThreadedBackend):
 
 
 @cache
-def lacking(extra: str, *modules: str) -> str | None:
+def describe_missing(extra: str, *modules: str) -> str | None:
     """Return which modules this machine lacks and how to get them, for `Capabilities.missing`."""
     absent = ", ".join(name for name in modules if find_spec(name) is None)
     return f"{absent}: {install_hint(extra)}" if absent else None
