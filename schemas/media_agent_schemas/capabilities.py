@@ -202,7 +202,8 @@ class Capabilities(Document):
     )
     missing: str | None = Field(
         default=None,
-        description="What is missing, a colon, and how to get it: 'a key: set FAL_KEY'; null: nothing.",
+        description="What is missing, a colon, and how to get it, such as 'a key: set FAL_KEY'; "
+        "null: nothing.",
     )
 
     @model_validator(mode="after")
