@@ -65,7 +65,7 @@ adherence: $(READY) ## Count how often magi/tiny shows what its prompt says
 kill-matrix: $(READY) ## Kill the process after each step of paid jobs; nothing may be paid twice
 	@$(BIN)/python benchmarks/kill_matrix.py
 
-kill-engine: $(READY) ## Kill videos of magi/tiny 20 times and go on; every frame must be the same
+kill-engine: $(READY) ## Kill videos of magi/tiny 20 times and resume them; every frame must be the same
 	@$(BIN)/python benchmarks/kill_engine.py
 
 hostile: $(READY) ## 300 odd upstreams and 300 random kills from outside (an hour); no video lost, none paid twice
@@ -79,7 +79,7 @@ snapshots: $(READY) ## Rewrite the committed JSON Schemas, CLI help and pages of
 	@$(BIN)/python tools/cli_help.py
 	@$(BIN)/python tools/provider_page.py
 
-train: $(READY) ## Train magi/tiny for MINUTES, going on from where runs/tiny stands
+train: $(READY) ## Train magi/tiny for MINUTES, from where runs/tiny stands
 	@$(BIN)/python -m media_agent_magi.training --minutes $(MINUTES)
 
 clean: ## Remove caches and out/, keep .venv

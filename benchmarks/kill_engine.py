@@ -38,7 +38,7 @@ class Outcome:
 
     kills: int
     chunks_at_kills: tuple[int, ...]  # announced when the process was killed
-    resumed: int  # lives that went on from a chunk, not from nothing
+    resumed: int  # lives that resumed from a chunk, not from nothing
     is_equal: bool
     seconds: float
 

@@ -29,7 +29,7 @@ from media_agent.jobs.options import (
 from media_agent.jobs.recovery import reconcile
 from media_agent.jobs.recovery.reconcile import Finding
 from media_agent.jobs.runner import JobRunner
-from media_agent.jobs.segment_jobs import SegmentMaker
+from media_agent.jobs.segment_jobs import SegmentRunner
 from media_agent.jobs.segmented import SegmentedBackend
 from media_agent.ledger.ledger import Ledger
 from media_agent.redact import redact
@@ -100,7 +100,7 @@ class VideoClient:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Stop all work here and close the backends; what `start` began at a service goes on."""
+        """Stop all work here and close the backends; what `start` began at a service continues."""
         await self._running.let_go()
         for backend in self._backends.values():
             await backend.aclose()
@@ -119,7 +119,7 @@ class VideoClient:
     async def plan(self, request: VideoRequest, **options: Unpack[PlanKwargs]) -> Plan:
         """Return what would be sent to whom, with every change; nothing is started.
 
-        Wishes about who makes it (`routing`) choose among all; else it is the model named, or the
+        Preferences (`routing`) choose among all models; else it is the model named, or the
         default one.
 
         Raises:
@@ -163,12 +163,12 @@ class VideoClient:
         Without `out` the video stays in the job's folder.
         A `job_id` given twice is refused, so nothing is made twice by mistake. The same
         `idempotency_key` with the same request is the same job, also from another process: it is
-        waited for, gone on with if its process is gone, and returned as it ended. On other terms
+        waited for, resumed if its process is gone, and returned as it ended. On other terms
         (place, policy, overwrite) it is refused. A key whose job failed before anybody can have
         accepted anything is free again.
         When this is cancelled, the work is stopped, what was made is kept as NAME.partial.mp4 with
-        its record, and then the cancellation goes on. Cancelled again meanwhile, it waits for
-        nothing: the job can be gone on with.
+        its record, and then the cancellation continues. Cancelled again meanwhile, it waits for
+        nothing: the job can be resumed.
 
         Raises:
             RequestError: the request cannot be served, or `out` cannot be used; nothing was sent.
@@ -185,8 +185,8 @@ class VideoClient:
         """Begin to make the video and return its job as soon as it is kept; `get` follows it.
 
         The same `idempotency_key` with the same request is the same job; when its process is gone,
-        this one goes on with it; `generate` says more. What has not ended when the client is closed
-        stays in the ledger, and work at a service goes on there.
+        this one resumes it; `generate` says more. What has not ended when the client is closed
+        stays in the ledger, and work at a service continues there.
 
         Raises:
             RequestError: the request cannot be served, or `out` cannot be used; nothing was done.
@@ -203,8 +203,8 @@ class VideoClient:
     async def plan_branch(self, job_id: str, **options: Unpack[BranchKwargs]) -> Plan:
         """Return the plan of a video that shares the first `at` chunks of another one.
 
-        Without `at` it goes on where that video ends, seamlessly: from the state, not the image.
-        It goes on with a prompt for so many seconds, or with shots; a length that is not given is
+        Without `at` it continues where that video ends, seamlessly: from the state, not the image.
+        It continues with a prompt for so many seconds, or with shots; a length that is not given is
         the model's usual one. Follow the plan with `generate`.
 
         Raises:
@@ -243,11 +243,11 @@ class VideoClient:
         take_over: bool = False,
         on_event: Callable[[JobEvent], None] | None = None,
     ) -> VideoJob:
-        """Go on with a job whose process is gone, or whose outcome is unknown; return its end.
+        """Resume a job whose process is gone, or whose outcome is unknown; return its end.
 
         Nothing is submitted a second time, except where that costs nothing. A video in parts that
-        failed or was stopped goes on too: the part it ended with is made again, what is there is
-        kept. So does a video that failed or was stopped and has a state to go on from. Any other
+        failed or was stopped is resumed too: the part it ended with is made again, what is there is
+        kept. So does a video that failed or was stopped and has a state to continue from. Any other
         job that is over is returned as it is.
 
         Raises:
@@ -328,11 +328,11 @@ class VideoClient:
         at: Literal["next", "now"] | int = "next",
         allow_unknown_words: bool = False,
     ) -> VideoJob:
-        """Let a video go on under another prompt; the event prompt.changed says from which chunk.
+        """Change the prompt of a running video; the event prompt.changed says from which chunk.
 
         `at` is "next" for the first chunk not yet started, "now" for those in work too as far as
         they are noisy enough, or the number of a chunk that is not begun. It reaches the job in
-        whichever process works on it; one that nobody works on gets it when somebody goes on.
+        whichever process works on it; one that nobody works on gets it when it is resumed.
 
         Raises:
             JobNotFoundError: there is no such job.
@@ -382,7 +382,7 @@ class VideoClient:
         if not plan.segments:
             return backend
         return SegmentedBackend(
-            plan, backend, SegmentMaker(self._running, self.store), self._context.work_folder
+            plan, backend, SegmentRunner(self._running, self.store), self._context.work_folder
         )
 
     async def _control(

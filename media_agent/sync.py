@@ -31,8 +31,8 @@ def _blocking(
 class BlockingVideoClient:
     """`VideoClient` with blocking calls, which several threads may make at once.
 
-    The work runs in a thread of its own: it goes on between calls. `on_event` is called there, and
-    cannot call the client itself. Ctrl-C stops the work that is waited for, cleanly.
+    The work runs in a thread of its own: it continues between calls. `on_event` is called there,
+    and cannot call the client itself. Ctrl-C stops the work that is waited for, cleanly.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class BlockingVideoClient:
         self.close()
 
     def close(self) -> None:
-        """Stop all work here and close the backends; what `start` began at a service goes on."""
+        """Stop all work here and close the backends; what `start` began at a service continues."""
         try:
             self._loop.run(self._client.aclose())
         finally:

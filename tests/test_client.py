@@ -64,7 +64,7 @@ Line = BackendEvent | Exception
 
 
 class ScriptedBackend:
-    """Says its lines; an exception among them is raised, and the next call goes on after it."""
+    """Says its lines; an exception among them is raised, and the next call continues after it."""
 
     name = "script"
 

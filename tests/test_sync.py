@@ -1,4 +1,4 @@
-"""The client without an event loop: the same calls, and work that goes on by itself."""
+"""The client without an event loop: the same calls, and work that continues by itself."""
 
 import signal
 import threading
@@ -48,7 +48,7 @@ def test_every_call_of_the_client_is_there_with_the_same_arguments(name: str) ->
     assert blocking.__doc__ == whole.__doc__
 
 
-def test_a_started_video_goes_on_without_another_call(
+def test_a_started_video_continues_without_another_call(
     client: BlockingVideoClient, tmp_path: Path
 ) -> None:
     job = client.start(SLATE, out=tmp_path / "cat.mp4")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from media_agent.backend.local import Chunk, GenerationContext, LocalBackend, lacking
+from media_agent.backend.local import Chunk, GenerationContext, LocalBackend, describe_missing
 from media_agent.backend.protocol import BackendSettings
 from media_agent.errors import BackendUnavailableError, InvalidRequestError, StorageError
 from media_agent_diffusers.call import check_call, find_task, read_call
@@ -45,7 +45,7 @@ class DiffusersBackend(LocalBackend):
         super().__init__(settings)
         self._options = settings.read_options(DiffusersOptions)
         self._digests = DigestCache(settings.data_dir / NAME / "digests.json")
-        self._missing = lacking("diffusers", *_LIBRARIES)
+        self._missing = describe_missing("diffusers", *_LIBRARIES)
         self._models: dict[str, Model] = {}
         self._faults: dict[str, StorageError] = {}
         for name, folder in _folders(settings, self._options).items():

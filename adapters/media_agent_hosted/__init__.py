@@ -1,1 +1,1 @@
-"""Hosted video APIs: one file each, behind one shared HTTP part."""
+"""Hosted video APIs: a folder each in `providers/`, on one shared base."""

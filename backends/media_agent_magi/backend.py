@@ -12,7 +12,7 @@ from media_agent.backend.local import (
     LocalBackend,
     Steering,
     check_settings,
-    lacking,
+    describe_missing,
     state_name,
 )
 from media_agent.backend.protocol import BackendSettings
@@ -108,7 +108,7 @@ class MagiBackend(LocalBackend):
             licence="Apache-2.0",
             local=True,
             reads_urls=False,
-            missing=lacking("magi", "torch", "safetensors", "numpy"),
+            missing=describe_missing("magi", "torch", "safetensors", "numpy"),
         )
 
     def estimate(self, request: VideoRequest) -> Estimate:

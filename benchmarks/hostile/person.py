@@ -41,7 +41,7 @@ usd_per_video = 0.1
 """,
 }
 _PACE = "poll_seconds = 0.1\ntimeout_seconds = 2\ndeadline_seconds = 15\n"
-_MAKERS = {"fal": "fal/hostile/videos", "openai": "openai-compatible", "http": "acme"}
+_BACKENDS = {"fal": "fal/hostile/videos", "openai": "openai-compatible", "http": "acme"}
 _SERVERS = {"sglang": "sglang", "vllm": "vllm-omni", "": "auto"}
 
 
@@ -100,7 +100,7 @@ class Person:
 
     def generate(self) -> "subprocess.Popen[str]":
         """Start to make the video."""
-        words = ("--backend", _MAKERS[self.case.kind], "--duration", "2", "--out", "video.mp4")
+        words = ("--backend", _BACKENDS[self.case.kind], "--duration", "2", "--out", "video.mp4")
         return self.begin("generate", self.case.prompt, *words, "--json")
 
     def job(self) -> dict[str, Any] | None:

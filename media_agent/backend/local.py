@@ -43,7 +43,7 @@ __all__ = [
     "LocalBackend",
     "Steering",
     "check_settings",
-    "lacking",
+    "describe_missing",
     "state_name",
 ]
 
@@ -149,7 +149,7 @@ class ThreadedBackend(NamedBackend):
                 f"the token is of {resume.backend}/{resume.model}, not of {self.name}/{model}"
             )
         if self.capabilities(model).resumable is not True:
-            raise NotResumableError(f"{self.name}/{model} cannot go on from a token")
+            raise NotResumableError(f"{self.name}/{model} cannot resume from a token")
         if resume.key is not None:
             checked_key(resume.key)
 
@@ -158,7 +158,7 @@ class ThreadedBackend(NamedBackend):
         if operation is None:
             raise OperationNotFoundError(
                 f"{self.name} does not work on {ref.operation_id!r} in this process",
-                hint="submit it again; with its last resume token it goes on where it was",
+                hint="submit it again; with its last resume token it resumes where it was",
             )
         return operation
 
@@ -198,7 +198,7 @@ class LocalBackend(ThreadedBackend):
 
 
 @cache
-def lacking(extra: str, *modules: str) -> str | None:
+def describe_missing(extra: str, *modules: str) -> str | None:
     """Return which modules this machine lacks and how to get them, for `Capabilities.missing`."""
     absent = ", ".join(name for name in modules if find_spec(name) is None)
     return f"{absent}: {install_hint(extra)}" if absent else None

@@ -119,7 +119,7 @@ class PolledBackend(NamedBackend):
         if self._is_closed:
             raise BackendUnavailableError(f"{self.name} was closed")
         if resume is not None:
-            raise NotResumableError(f"{self.name} cannot go on from a token")
+            raise NotResumableError(f"{self.name} cannot resume from a token")
         async with self._submitting.setdefault(checked_key(key), asyncio.Lock()):
             known = self._known(request, key)
             if known is not None:
@@ -179,11 +179,11 @@ class PolledBackend(NamedBackend):
         await self._watch(ref).cancel()
 
     async def aclose(self) -> None:
-        """Take no more work; what the provider works on goes on there."""
+        """Take no more work; what the provider works on continues there."""
         self._is_closed = True
 
     def postpone(self, ref: OperationRef, seconds: float | None) -> None:
-        """Poll no sooner than in so many seconds, because the provider said so; None: no wish."""
+        """Poll no sooner than in so many seconds, if the provider said so; None: it did not."""
         if seconds is not None:
             self._watch(ref).request_pause(seconds)
 

@@ -74,8 +74,8 @@ class Watch:
 
     def request_pause(self, seconds: float) -> None:
         """Poll no sooner than in so many seconds, within reason."""
-        wished = min(seconds, max(_LONGEST_PAUSE, self._service.longest_poll_seconds))
-        self._requested_pause = max(self._requested_pause, wished)
+        requested = min(seconds, max(_LONGEST_PAUSE, self._service.longest_poll_seconds))
+        self._requested_pause = max(self._requested_pause, requested)
 
     async def cancel(self) -> None:
         """Ask the provider to stop; where it cannot, no more is waited for."""
@@ -100,8 +100,10 @@ class Watch:
         try:
             event = await self._poll()
         except BackendRateLimitError as error:
-            wished = error.retry_after
-            self.request_pause(self._service.longest_poll_seconds if wished is None else wished)
+            requested = error.retry_after
+            self.request_pause(
+                self._service.longest_poll_seconds if requested is None else requested
+            )
             return None
         except VideoNotFetchedError as error:  # the work is over; a resume fetches it
             return self._end_unfetched(error)
@@ -153,8 +155,8 @@ class Watch:
         ends = [self._allowed]
         if self._cancel_asked_at is not None:
             ends.append(self._cancel_asked_at + self._service.cancel_grace_seconds)
-        wished = max(seconds, self._requested_pause)
-        seconds = max(0.0, min(wished, *(end - self.waited for end in ends)))
+        wanted = max(seconds, self._requested_pause)
+        seconds = max(0.0, min(wanted, *(end - self.waited for end in ends)))
         tasks = (asyncio.ensure_future(sleep(seconds)), asyncio.ensure_future(self._wake.wait()))
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

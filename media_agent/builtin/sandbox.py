@@ -11,7 +11,13 @@ from typing import Literal
 from pydantic import JsonValue
 
 from media_agent.backend.hookspecs import hookimpl
-from media_agent.backend.local import Chunk, GenerationContext, LocalBackend, Steering, lacking
+from media_agent.backend.local import (
+    Chunk,
+    GenerationContext,
+    LocalBackend,
+    Steering,
+    describe_missing,
+)
 from media_agent.backend.options import check_settings
 from media_agent.backend.protocol import BackendSettings, BackendSpec, VideoBackend
 from media_agent.errors import (
@@ -234,7 +240,7 @@ class SandboxBackend(LocalBackend):
 
 
 def _find_missing() -> str | None:
-    return lacking("local", "numpy", "PIL")
+    return describe_missing("local", "numpy", "PIL")
 
 
 def frames_per_chunk(size: Size, fps: float) -> int:

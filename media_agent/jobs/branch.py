@@ -39,9 +39,9 @@ async def plan_branch(
     store = context.store
     job = store.jobs.get(job_id)
     capabilities = (await context.open_backend(job.plan)).capabilities(job.plan.model)
-    origin, maker = origin_of(store, job, capabilities, options.at)
+    origin, parent = origin_of(store, job, capabilities, options.at)
     check_origin(store, origin, capabilities, context.work_folder)
-    request = build_request(store, maker, origin, shots, capabilities, endless=options.endless)
+    request = build_request(store, parent, origin, shots, capabilities, endless=options.endless)
     words = options.allow_unknown_words
     plans = await planner.plans(request, options.policy, allow_unknown_words=words)
     warnings = (*plans[0].warnings, *_left_out(job, origin, options.at))
@@ -54,11 +54,11 @@ def origin_of(
     """Return where a branch leaves a video, and the job that made the chunks before it.
 
     `at` is its first chunk of its own; None: the end. A last chunk that was cut to the length of
-    the video is no place to go on from: it is made again, whole.
+    the video is no place to continue from: it is made again, whole.
 
     Raises:
         InvalidRequestError: the video has no such chunk.
-        JobError: the video has no chunk that a branch could go on from.
+        JobError: the video has no chunk that a branch could continue from.
     """
     last = whole_chunks(store, job, capabilities)
     if last == 0:

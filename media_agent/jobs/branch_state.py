@@ -16,7 +16,7 @@ def check_origin(store: Ledger, origin: Origin, capabilities: Capabilities, work
     """Refuse a branch whose state cannot be had any more; `work` is the folder for all work.
 
     Raises:
-        UnsupportedRequestError: the model cannot go on from a state.
+        UnsupportedRequestError: the model cannot continue from a state.
         NotResumableError: the state is no longer kept.
     """
     if capabilities.resumable is not True or capabilities.extends is not True:
@@ -62,7 +62,7 @@ def link_parent(job: VideoJob, store: Ledger, work: Path) -> None:
 
 
 def token_of(store: Ledger, origin: Origin) -> ResumeToken:
-    """Return the token from which a branch goes on; it names where chunks and state lie.
+    """Return the token from which a branch continues; it names where chunks and state lie.
 
     Raises:
         NotResumableError: the video was made without tokens.
@@ -83,7 +83,7 @@ def chunks_of(store: Ledger, job: VideoJob) -> list[ChunkReady]:
 
 
 def whole_chunks(store: Ledger, job: VideoJob, capabilities: Capabilities) -> int:
-    """Return how many chunks can be gone on from: not a last one that was cut."""
+    """Return after how many chunks a video can be continued: not a last one that was cut."""
     lengths = [each.frames for each in chunks_of(store, job)]
     whole = max(lengths, default=0)
     if capabilities.chunk_seconds is not None and job.plan.request.fps is not None:

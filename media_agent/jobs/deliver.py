@@ -58,7 +58,7 @@ class Deliverer:
     def __init__(
         self,
         job: VideoJob,
-        maker: str,
+        backend: str,
         destination: Destination,
         context: JobContext,
         *,
@@ -66,7 +66,7 @@ class Deliverer:
     ) -> None:
         """Begin; `is_unwanted` is asked while a video is fetched."""
         self._job = job
-        self._maker = maker
+        self._backend = backend
         self._destination = destination
         self._context = context
         self._is_unwanted = is_unwanted
@@ -104,7 +104,7 @@ class Deliverer:
         is_complete = isinstance(end, JobCompleted)
         videos = [file for file in end.artifacts if _is_video(file)]
         if is_complete and not videos:
-            raise BackendResponseError(f"{self._maker} completed without a video")
+            raise BackendResponseError(f"{self._backend} completed without a video")
         published: list[Artifact] = []
         said: list[str] = []
         for number, video in enumerate(videos[: self._destination.videos], start=1):
@@ -141,7 +141,7 @@ class Deliverer:
         path = self._context.work_folder / self._job.id / f"fetched-{number}.mp4"
         from media_agent.ingest.download import fetch
 
-        named_by = self._context.base_url(self._maker)
+        named_by = self._context.base_url(self._backend)
         fetching = fetch(
             video.uri,
             path,
@@ -156,7 +156,7 @@ class Deliverer:
                 raise
             raise BackendResponseError(
                 f"{error.message}; its address expired at {_minute(video.expires_at)}",
-                hint=f"look for it at {self._maker}",
+                hint=f"look for it at {self._backend}",
             ) from error
         if video.sha256 not in (None, fetched.sha256):
             raise BackendResponseError("the video received is not the one that was announced")
@@ -176,7 +176,7 @@ class Deliverer:
         from media_agent.video.codec import describe
 
         if video.path is None:
-            raise BackendResponseError(f"{self._maker} delivered no file for its video")
+            raise BackendResponseError(f"{self._backend} delivered no file for its video")
         source = Path(video.path)
         if not source.exists():
             raise StorageError(f"the video {source} cannot be collected: it is gone")

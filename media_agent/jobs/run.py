@@ -1,6 +1,6 @@
 """The way of one job: plan, intent, submit, ref, observe, collect, finish; each step is kept.
 
-A run that ends anywhere can be begun again by another process: it goes on from the ledger.
+A run that ends anywhere can be started again by another process: it continues from the ledger.
 Whatever happens, the job ends with one terminal event, written last: when it says completed, the
 video and the record are in their places. Once a backend has accepted the work, only its own word
 fails the job; our own trouble leaves the outcome unknown, to be resumed.
@@ -48,7 +48,7 @@ from media_agent_schemas.jobs import OperationRef, VideoJob
 
 _LOGGER = logging.getLogger(__name__)
 _PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)  # seconds between attempts to reach a backend again
-_LONGEST_CALL = 30.0  # seconds that a backend has to take a command, or the wish to stop
+_LONGEST_CALL = 30.0  # seconds that a backend has to take a command, or a request to stop
 
 OnEvent = Callable[[JobEvent], None] | None
 
@@ -111,7 +111,7 @@ class JobRun:
             self.backend = await self._context.open_backend(job.plan)
             with reserve_destination(job.id, self._context, from_living=is_taken) as destination:
                 self._context.pass_checkpoint("plan")
-                async with self._watch_wishes():
+                async with self._watch_requests():
                     end = await self._work()
                 self._has_ended = True
                 self._context.pass_checkpoint("observe")
@@ -152,8 +152,8 @@ class JobRun:
                     self._warn(f"{command.type} broke: {type(error).__name__}: {error}")
 
     @contextlib.asynccontextmanager
-    async def _watch_wishes(self) -> AsyncGenerator[None, None]:
-        """Look for commands and the wish to stop, also of others, while the context lasts."""
+    async def _watch_requests(self) -> AsyncGenerator[None, None]:
+        """Look for commands and requests to stop, also of others, while the context lasts."""
 
         async def look() -> None:
             while True:
@@ -164,7 +164,7 @@ class JobRun:
                 except OwnershipLostError:
                     await self._leave()
                     return
-                except Exception:  # whatever broke, the next look may hear the wish to stop
+                except Exception:  # whatever broke, the next look may find a request to stop
                     _LOGGER.debug("no commands for job %s", self.job.id, exc_info=True)
 
         task = asyncio.create_task(look())
@@ -189,7 +189,7 @@ class JobRun:
         return self._is_stopping
 
     async def _stop_if_asked(self) -> None:
-        """Stop the backend, once; until it has last_sequence it, each call tries again."""
+        """Stop the backend, once; until it has heard it, each call tries again."""
         async with self._stop:
             if self._is_stopped or self._has_ended or self.ref is None:
                 return
@@ -197,7 +197,7 @@ class JobRun:
                 return
             try:
                 await _await_answer(self.backend.cancel(self.ref))
-            except Exception as error:  # noqa: BLE001  # a plugin's own; the wish outlives it
+            except Exception as error:  # noqa: BLE001  # a plugin's own; the request outlives it
                 self._warn(f"{self.backend.name} could not be stopped: {error}")
             else:
                 self._is_stopped = True
@@ -240,7 +240,7 @@ class JobRun:
         return self.backend, self.ref
 
     def _reopen(self) -> None:
-        """Let a job go on whose work was found, or that failed with parts of it made."""
+        """Let a job continue whose work was found, or that failed with segments made."""
         if self.job.status.is_terminal and self.ref is not None:
             said = f"found again: {self.ref.operation_id}"
             self._tell(self._store.events.reopen(self.job.id, said, self._context.now()))
@@ -269,7 +269,7 @@ class JobRun:
                 failures += 1
 
     async def _after_trouble(self, error: MediaAgentError) -> TerminalEvent:
-        """Return the end after an error: failed, or unknown if paid work may still go on."""
+        """Return the end after an error: failed, or unknown if paid work may still continue."""
         info = to_info(error)
         if self._capabilities().resubmits or not self._may_be_accepted():
             await self._let_go()
@@ -295,13 +295,13 @@ class JobRun:
     ) -> JobOutcomeUnknown:
         """Return the end that leaves the rest to a later run, with how to begin it."""
         looks_again = f"media-agent jobs resume {self.job.id} checks again"
-        goes_on = f"the work may continue; {looks_again}"
+        way_out = f"the work may continue; {looks_again}"
         if is_gone:
-            goes_on = (
+            way_out = (
                 f"look for the video on {self.backend.name}'s own page before generating it again; "
                 f"{looks_again}"
             )
-        error = _with_way_out(info, looks_again if end is not None else goes_on)
+        error = _with_way_out(info, looks_again if end is not None else way_out)
         end = JobOutcomeUnknown(error=error) if end is None else end
         return end.model_copy(update={"error": error})
 
@@ -329,7 +329,7 @@ class JobRun:
             notify(self._on_event, numbered)
 
     async def _let_go(self) -> None:
-        """Stop the backend, without making more trouble of it; parts go on as jobs of their own."""
+        """Stop the backend, quietly; segments continue, as jobs of their own."""
         if self.ref is not None and not self.job.plan.segments:
             with contextlib.suppress(Exception):  # a plugin's own
                 await _await_answer(self.backend.cancel(self.ref))
@@ -359,14 +359,14 @@ class JobRun:
         end = await delivering.deliver(end, self._capabilities(), self._resumed_from)
         if not isinstance(end, JobFailed):
             return end
-        goes_on = f"media-agent jobs resume {self.job.id}"
+        way_out = f"media-agent jobs resume {self.job.id}"
         if self.job.plan.segments:
-            goes_on += " keeps the finished segments"
+            way_out += " keeps the finished segments"
         elif end.error.code == StorageError.code and self._store.events.resume_token(self.job.id):
-            goes_on += " continues after the last chunk that was kept"
+            way_out += " continues after the last chunk that was kept"
         else:
             return end
-        return end.model_copy(update={"error": _with_way_out(end.error, goes_on)})
+        return end.model_copy(update={"error": _with_way_out(end.error, way_out)})
 
     def _capabilities(self) -> Capabilities:
         return self.backend.capabilities(self.job.plan.model)

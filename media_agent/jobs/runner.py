@@ -91,7 +91,7 @@ class JobRunner:
         """Work on a job and return it as it ended; with `stops` only what stops it is done.
 
         When this is cancelled, the job is stopped first; cancelled again, or with `lets_go`, it is
-        left as it is, to be gone on with. One that another process took over is watched to its end.
+        left as it is, to be resumed. One that another process took over is watched to its end.
         """
         with self._at_work(job, on_event) as run:
             if stops:
@@ -108,7 +108,7 @@ class JobRunner:
     async def attach(
         self, job_id: str, on_event: OnEvent, *, seen: int = -1, lets_go: bool = False
     ) -> VideoJob:
-        """Watch a job to its end, from the event after `seen`; go on should its process die."""
+        """Watch a job to its end, from the event after `seen`; resume it should its process die."""
         while True:
             for numbered in self._store.events.read(job_id, seen):
                 seen = numbered.sequence
@@ -124,7 +124,7 @@ class JobRunner:
     async def resume(
         self, job_id: str, on_event: OnEvent, *, take_over: bool = False, lets_go: bool = False
     ) -> VideoJob:
-        """Go on with a job as `VideoClient.resume` says, and return it as it ended."""
+        """Resume a job as `VideoClient.resume` says, and return it as it ended."""
         job = self._store.jobs.get(job_id)
         if job.status.is_terminal and not await self._can_resume(job):
             return job
@@ -155,7 +155,7 @@ class JobRunner:
                 await self._runs[job_id].take_commands()
 
     async def let_go(self) -> None:
-        """Stop watching; work at a service goes on there, and the jobs can be gone on with."""
+        """Stop watching; work at a service continues there, and the jobs can be resumed."""
         tasks = dict(self._tasks)
         for task in tasks.values():
             task.cancel()

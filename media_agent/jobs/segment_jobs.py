@@ -97,15 +97,15 @@ class SegmentJobs:
         return describe(target, ArtifactKind.VIDEO if complete else ArtifactKind.PARTIAL_VIDEO)
 
 
-class SegmentMaker:
-    """Makes segments as jobs of their own; one that is not waited for any more is not stopped."""
+class SegmentRunner:
+    """Runs segments as jobs of their own; one that is not waited for any more is not stopped."""
 
     def __init__(self, running: "JobRunner", store: Ledger) -> None:
         self._running = running
         self._store = store
         self._stopped: set[str] = set()
 
-    async def make(
+    async def run(
         self,
         job_id: str,
         plan: Plan,
@@ -113,7 +113,7 @@ class SegmentMaker:
         *,
         part_of: str | None = None,
     ) -> VideoJob:
-        """Make a segment of the video under the key `part_of`, resume it, or return how it ended.
+        """Run a segment of the video under the key `part_of`, resume it, or return how it ended.
 
         One that failed or was cancelled is made again, as a job of its own, when the video ended
         with it and was resumed since.

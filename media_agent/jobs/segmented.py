@@ -1,6 +1,6 @@
 """A video in segments, as a backend: each is a job of its own, and their videos are joined.
 
-A segment has its own intent, key and record, so that going on after a crash pays for nothing twice:
+A segment has its own intent, key and record, so that resuming after a crash pays for nothing twice:
 segments that are there are taken, the one under way is found again, only the rest is made.
 """
 
@@ -21,7 +21,7 @@ from media_agent.errors import (
     UnsupportedRequestError,
     to_info,
 )
-from media_agent.jobs.segment_jobs import SegmentJobs, SegmentMaker
+from media_agent.jobs.segment_jobs import SegmentJobs, SegmentRunner
 from media_agent_schemas.capabilities import Capabilities, Control, Estimate, Plan, Segment
 from media_agent_schemas.events import (
     BackendEvent,
@@ -61,11 +61,11 @@ class SegmentedBackend:
     """Meets the `VideoBackend` protocol for one plan in segments, on top of those who make them."""
 
     def __init__(
-        self, plan: Plan, inner: VideoBackend, maker: SegmentMaker, work_folder: Path
+        self, plan: Plan, inner: VideoBackend, runner: SegmentRunner, work_folder: Path
     ) -> None:
         self._plan = plan
         self._inner = inner
-        self._maker = maker
+        self._runner = runner
         self._work_folder = work_folder
         self._states: dict[str, _RunState] = {}
 
@@ -100,7 +100,7 @@ class SegmentedBackend:
         return None
 
     async def observe(self, ref: OperationRef) -> AsyncGenerator[BackendEvent, None]:
-        """Make the segments and yield what happens; observed again, it goes on where it was."""
+        """Make the segments and yield what happens; observed again, it continues where it was."""
         state = self._find(ref)
         made = SegmentJobs(self._work_folder / ref.operation_id)
         yield JobStarted(message=f"{self._plan.submissions} segments")
@@ -129,7 +129,7 @@ class SegmentedBackend:
         state.is_cancelled = True
         if state.segment is not None:
             with contextlib.suppress(MediaAgentError):
-                await self._maker.stop(state.segment, part_of=ref.operation_id)
+                await self._runner.stop(state.segment, part_of=ref.operation_id)
 
     async def aclose(self) -> None:
         """Do nothing: those who make the segments are closed by their owner."""
@@ -147,7 +147,7 @@ class SegmentedBackend:
                 yield JobCancelled(**dict(await self._delivery(made)))
                 return
             job_id = f"{key}.segment-{index + 1:04d}"
-            if state.is_finishing and index and not self._maker.is_begun(job_id, part_of=key):
+            if state.is_finishing and index and not self._runner.is_begun(job_id, part_of=key):
                 break
             plan = await self._plan_of(segment, index, made)
             news: asyncio.Queue[JobProgressed | None] = asyncio.Queue()
@@ -189,7 +189,7 @@ class SegmentedBackend:
 
         try:
             report("begin", None)
-            return await self._maker.make(job_id, plan, on_event, part_of=part_of)
+            return await self._runner.run(job_id, plan, on_event, part_of=part_of)
         finally:
             news.put_nowait(None)
 

@@ -7,7 +7,9 @@ from typing import TypeVar
 
 from media_agent.errors import JobCancelledError
 
-LOOK_SECONDS = 0.5  # between two looks at what others wish; what is to stop has that long to end
+LOOK_SECONDS = (
+    0.5  # between two looks at what others requested; what is to stop has that long to end
+)
 
 _Result = TypeVar("_Result")
 

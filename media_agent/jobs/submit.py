@@ -33,7 +33,7 @@ _FAULTS_OF_A_BACKEND = (BackendError, UnsupportedRequestError, ConfigurationErro
 
 
 class Submitter:
-    """The submissions of one job; asked again after a crash, it goes on from what is kept."""
+    """The submissions of one job; asked again after a crash, it continues from what is kept."""
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class Submitter:
         self._lost = LostReplies(job.id, terms.plans, context)
 
     async def submit(self) -> tuple[VideoBackend, OperationRef, ResumeToken | None]:
-        """Return who works on the job, where, and from which token it went on.
+        """Return who works on the job, where, and from which token it continued.
 
         Raises:
             SubmitUncertainError: it may have been accepted, and cannot be found; the hint says
@@ -112,7 +112,7 @@ class Submitter:
             raise JobCancelledError(f"job {self.job.id} was stopped before anything was sent")
 
     def _token(self, plan: Plan) -> ResumeToken | None:
-        """Return where the video goes on: after its newest chunk, else where it branches."""
+        """Return where the video continues: after its newest chunk, else where it branches."""
         token = self._store.events.resume_token(self.job.id)
         return token_of(self._store, plan.origin) if token is None and plan.origin else token
 
@@ -184,7 +184,7 @@ class Submitter:
         sent: Sending,
         capabilities: Capabilities,
     ) -> None:
-        """Wait for the reply though nobody goes on here: whoever does is to know what it said."""
+        """Wait for the reply though nobody continues here: whoever does is to know what it said."""
         await asyncio.wait({sending})
         error = None if sending.cancelled() else sending.exception()
         if (

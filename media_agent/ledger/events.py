@@ -91,7 +91,7 @@ class Events:
             after = rows[-1]["sequence"]
 
     def reopen(self, job_id: str, message: str, time: datetime) -> JobEvent | None:
-        """Let a job go on whose work was found, or that can go on where it ended; None: it is over.
+        """Reopen a job whose work was found, or that can be resumed; None: it is over.
 
         The only way out of a terminal state; a backend's event can never take it.
         """

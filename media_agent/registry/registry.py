@@ -1,4 +1,4 @@
-"""From the name of a backend to the backend, make_checked at first use."""
+"""From the name of a backend to the backend, made at first use."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -95,7 +95,7 @@ class Registry:
 
         Raises:
             BackendUnavailableError: a library is missing.
-            PluginError: its plugin broke, or what is make_checked is no backend.
+            PluginError: its plugin broke, or what it made is no backend.
         """
         plugin = self.plugin(spec.name)
 

@@ -19,6 +19,7 @@ from media_agent.routing.segments import (
     ContinuesFrom,
     ModelChoice,
     SegmentRow,
+    generates_audio,
     list_segments,
     sum_known,
 )
@@ -135,7 +136,7 @@ class _Split:
                 draft.refuse(f"inputs[{index}].role", medium.role, "not possible in segments")
         if request.n > 1:
             draft.refuse("n", request.n, "a video in segments is made one at a time")
-        if self.first.capabilities.audio is True and request.audio is not False:
+        if generates_audio(self.first.capabilities) and request.audio is not False:
             reason = "the audio of segments cannot be joined"
             (draft.note if request.audio is None else draft.change)(
                 "audio", request.audio, False, reason
@@ -171,6 +172,8 @@ class _Split:
             "prompt": self.request.prompt,
             "shots": shots,
         }
+        if generates_audio(self.first.capabilities):
+            changes["audio"] = False
         return plans[0].model_copy(
             update={
                 "request": plans[0].request.model_copy(update=changes),

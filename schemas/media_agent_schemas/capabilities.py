@@ -205,7 +205,8 @@ class Capabilities(Document):
     )
     missing: str | None = Field(
         default=None,
-        description="What is missing, such as a key, and how to get it; null: nothing.",
+        description="What is missing, a colon, and how to get it, such as 'a key: set FAL_KEY'; "
+        "null: nothing.",
     )
 
     @model_validator(mode="after")

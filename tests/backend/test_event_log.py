@@ -105,7 +105,7 @@ def test_a_publisher_does_not_wait_for_an_observer_whose_loop_ended():
     assert log.terminal == JobCompleted()
 
 
-async def test_a_publisher_told_not_to_wait_goes_on():
+async def test_a_publisher_told_not_to_wait_continues():
     log = EventLog(capacity=2)
     log.publish(JobStarted())
     async with aclosing(log.follow()) as events:

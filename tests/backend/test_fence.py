@@ -270,9 +270,9 @@ def test_a_routed_video_is_made_and_the_faults_are_told(
     tmp_path: Path,
 ) -> None:
     install(*SOME, "price_that_breaks")
-    wishes = ["--allow", "sandbox", *SMALL, "--out", str(tmp_path / "fox.mp4"), "--json"]
+    flags = ["--allow", "sandbox", *SMALL, "--out", str(tmp_path / "fox.mp4"), "--json"]
 
-    assert main(["generate", "a fox", *wishes]) == 0
+    assert main(["generate", "a fox", *flags]) == 0
 
     assert json.loads(capsys.readouterr().out)["status"] == "completed"
     assert all(FAULTS[fault][1] in caplog.text for fault in (*SOME, "price_that_breaks"))

@@ -1,4 +1,4 @@
-"""A disk that is full: the video so far is kept, and goes on when there is room again."""
+"""A disk that is full: the video so far is kept, and continues when there is room again."""
 
 import errno
 from collections.abc import AsyncIterator, Iterator
@@ -72,7 +72,7 @@ async def client(
 
 
 @pytest.mark.anyio
-async def test_a_video_without_room_for_its_state_ends_and_goes_on_later(
+async def test_a_video_without_room_for_its_state_ends_and_continues_later(
     client: VideoClient, counter: Counter
 ) -> None:
     counter.room = 2

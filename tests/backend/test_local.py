@@ -106,8 +106,8 @@ async def test_a_video_comes_chunk_by_chunk_and_is_cut_to_the_frames_asked(make)
 
 
 async def test_the_growing_video_holds_every_chunk_that_was_announced(make):
-    may_go_on = threading.Semaphore(1)
-    backend = make(lambda index, context: may_go_on.acquire())
+    may_continue = threading.Semaphore(1)
+    backend = make(lambda index, context: may_continue.acquire())
     ref = await backend.submit(request(18), key="job-1")
     seen = []
 
@@ -115,7 +115,7 @@ async def test_the_growing_video_holds_every_chunk_that_was_announced(make):
         async for event in events:
             if event.type == "chunk.ready":
                 seen.append(len(read_frames(Path(event.path))))
-                may_go_on.release()
+                may_continue.release()
 
     assert seen == [6, 12, 18]
 
@@ -160,17 +160,17 @@ async def test_a_cancelled_job_stops_between_steps_and_keeps_its_chunks(make):
 
 
 async def test_a_job_cancelled_before_its_first_chunk_has_no_video(make):
-    arrived, go_on = threading.Event(), threading.Event()
+    arrived, proceed = threading.Event(), threading.Event()
 
     def wait(index, context):
         arrived.set()
-        go_on.wait(5)
+        proceed.wait(5)
 
     backend = make(wait)
     ref = await backend.submit(request(), key="job-1")
     await asyncio.to_thread(arrived.wait, 5)
     await backend.cancel(ref)
-    go_on.set()
+    proceed.set()
 
     last = (await events_of(backend, ref))[-1]
 
@@ -179,11 +179,11 @@ async def test_a_job_cancelled_before_its_first_chunk_has_no_video(make):
 
 
 async def test_a_second_job_waits_and_can_be_cancelled_while_it_waits(make):
-    arrived, go_on = threading.Event(), threading.Event()
+    arrived, proceed = threading.Event(), threading.Event()
 
     def wait(index, context):
         arrived.set()
-        go_on.wait(5)
+        proceed.wait(5)
 
     backend = make(wait)
     first = await backend.submit(request(6), key="job-1")
@@ -193,7 +193,7 @@ async def test_a_second_job_waits_and_can_be_cancelled_while_it_waits(make):
     await backend.cancel(second)
     await backend.cancel(second)
     waited, end = await events_of(backend, second)
-    go_on.set()
+    proceed.set()
 
     assert (waited.type, waited.phase) == ("job.progressed", "waiting for job-1")
     assert end.type == "job.cancelled"
@@ -276,7 +276,7 @@ async def test_a_resumed_video_equals_an_uninterrupted_one(make):
     assert np.array_equal(frames_of(resumed[-1]), frames_of(whole[-1]))
 
 
-async def test_a_token_goes_on_in_another_process(make):
+async def test_a_token_resumes_in_another_process(make):
     first, second = make(), make()
     events = await events_of(first, await first.submit(request(12), key="job-1"))
     token = next(event for event in events if event.type == "chunk.ready").resume

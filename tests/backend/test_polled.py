@@ -154,9 +154,9 @@ async def test_a_provider_that_was_asked_too_often_is_asked_again_when_it_says(t
     assert kinds(events)[-1] == "job.completed"
 
 
-async def test_a_wish_for_a_later_poll_ends_with_the_deadline(tmp_path):
-    wish = BackendRateLimitError("slowly", retry_after=10 * 86400)
-    backend = ScriptedBackend(tmp_path, WORKING, wish, deadline_seconds=600)
+async def test_a_request_for_a_later_poll_ends_with_the_deadline(tmp_path):
+    slowly = BackendRateLimitError("slowly", retry_after=10 * 86400)
+    backend = ScriptedBackend(tmp_path, WORKING, slowly, deadline_seconds=600)
 
     events = await run(backend)
 
@@ -164,9 +164,9 @@ async def test_a_wish_for_a_later_poll_ends_with_the_deadline(tmp_path):
     assert backend.time == 1000 + 600
 
 
-async def test_a_wish_for_a_later_poll_ends_when_a_cancel_is_not_confirmed(tmp_path):
-    wish = BackendRateLimitError("slowly", retry_after=3000)
-    backend = ScriptedBackend(tmp_path, wish, cancels=True)
+async def test_a_request_for_a_later_poll_ends_when_a_cancel_is_not_confirmed(tmp_path):
+    slowly = BackendRateLimitError("slowly", retry_after=3000)
+    backend = ScriptedBackend(tmp_path, slowly, cancels=True)
     ref = await backend.submit(REQUEST, key="job-1")
 
     await backend.cancel(ref)
@@ -176,7 +176,7 @@ async def test_a_wish_for_a_later_poll_ends_when_a_cancel_is_not_confirmed(tmp_p
     assert backend.time == 1000 + backend.cancel_grace_seconds
 
 
-async def test_a_wish_for_a_later_poll_is_granted(tmp_path):
+async def test_a_request_for_a_later_poll_is_granted(tmp_path):
     backend = ScriptedBackend(tmp_path, WORKING, DONE)
     ref = await backend.submit(REQUEST, key="job-1")
     backend.postpone(ref, 30)

@@ -13,7 +13,7 @@ def test_items_come_in_order_and_end():
 
 
 @pytest.mark.parametrize("room", [1, 2, 5])
-def test_a_slow_taker_stops_the_maker_where_there_is_no_room(room):
+def test_a_slow_taker_stops_the_producer_where_there_is_no_room(room):
     in_hand, furthest = 0, 0
     begun = [threading.Event() for _ in range(21)]
 

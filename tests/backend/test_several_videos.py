@@ -129,7 +129,7 @@ async def test_a_video_in_the_place_of_any_of_them_is_not_replaced(
     assert (tmp_path / "cat-3.mp4").stat().st_size > 4
 
 
-async def test_what_was_made_of_all_of_them_is_kept_and_gone_on_with(
+async def test_what_was_made_of_all_of_them_is_kept_and_resumed(
     client: VideoClient, shades: Shades, tmp_path: Path
 ) -> None:
     shades.fails_at = 1
@@ -144,8 +144,8 @@ async def test_what_was_made_of_all_of_them_is_kept_and_gone_on_with(
 
 
 async def test_several_videos_branch_off_one(shades: Shades) -> None:
-    await made(shades, REQUEST.model_copy(update={"n": 1}), "trunk")
-    token = ResumeToken(backend="shades", model="one", next_chunk=1, key="trunk")
+    await made(shades, REQUEST.model_copy(update={"n": 1}), "parent")
+    token = ResumeToken(backend="shades", model="one", next_chunk=1, key="parent")
 
     end = await made(shades, REQUEST, "branch", token)
 

@@ -233,7 +233,7 @@ class TestSteering:
         assert [steering.prompt(chunk) for chunk in range(5)] == [None] * 5
         assert [steering.ends_before(chunk) for chunk in (3, 9, 10)] == [False, False, True]
 
-    def test_a_prompt_holds_until_the_next_one_and_goes_on_in_another_process(
+    def test_a_prompt_holds_until_the_next_one_and_continues_in_another_process(
         self, operation: Operation
     ) -> None:
         later, sooner = ChangePrompt(prompt="b", at=6), ChangePrompt(prompt="a")
@@ -340,7 +340,7 @@ class TestSteering:
         told = asyncio.run(all_of(operation.log))
         assert told == [PromptChanged(chunk=3, prompt="b"), JobCompleted()]
 
-    def test_what_was_kept_is_announced_again_by_who_goes_on(self, operation: Operation) -> None:
+    def test_what_was_kept_is_announced_again_by_who_resumes(self, operation: Operation) -> None:
         kept = '{"prompts": {"7": "c", "2": "b", "5": "c"}, "last": null}'
         (operation.work_dir / "steered.json").write_text(kept)
         heard: list[str] = []

@@ -207,18 +207,18 @@ async def test_a_backend_that_cannot_say_what_it_is_still_ends_its_job(make):
 
 @pytest.mark.parametrize("stage", ["generating", "decoding", "saving"])
 async def test_a_job_cancelled_in_any_stage_keeps_what_was_generated_before(make, stage):
-    arrived, go_on = threading.Event(), threading.Event()
+    arrived, proceed = threading.Event(), threading.Event()
 
     def wait(index, *_):
         if index == 2:
             arrived.set()
-            go_on.wait(5)
+            proceed.wait(5)
 
     backend = make(**{stage: wait})
     ref = await backend.submit(request(600), key="stopped")
     await asyncio.to_thread(arrived.wait, 5)
     await backend.cancel(ref)
-    go_on.set()
+    proceed.set()
     seen = await events_of(backend, ref)
 
     assert seen[-1].type == "job.cancelled"
@@ -248,7 +248,7 @@ async def test_what_is_announced_is_on_disk_chunk_and_state(make, tmp_path):
                 assert (work / "states" / state_name(event.resume.next_chunk)).exists()
 
 
-async def test_a_video_goes_on_from_any_state_that_is_kept(make):
+async def test_a_video_continues_from_any_state_that_is_kept(make):
     whole = await video_of(make(), "whole", frames=36)
 
     resumed = await video_of(make(), "whole", frames=36, resume=token(4))
@@ -273,13 +273,13 @@ def names(folder):
 
 @pytest.mark.parametrize("keep", [2, 3])
 async def test_the_newest_states_are_kept(make, tmp_path, keep):
-    go_on = threading.Semaphore(2)
-    backend = make(keep=keep, generating=lambda index, context: go_on.acquire(timeout=5))
+    proceed = threading.Semaphore(2)
+    backend = make(keep=keep, generating=lambda index, context: proceed.acquire(timeout=5))
     ref = await backend.submit(request(60), key="job")
     async with aclosing(backend.observe(ref)) as events:
         async for event in events:
             if isinstance(event, ChunkReady):
-                go_on.release()
+                proceed.release()
 
     kept = [state_name(number) for number in range(11 - keep, 11)]
     assert names(tmp_path / "work" / "job" / "states") == kept
@@ -306,7 +306,7 @@ async def test_a_video_branches_off_another_one(make, tmp_path):
     assert names(tmp_path / "work" / "first" / "chunks") == before
 
 
-async def test_a_branch_goes_on_after_its_first_video_is_gone(make, tmp_path):
+async def test_a_branch_continues_after_its_first_video_is_gone(make, tmp_path):
     await video_of(make(), "first", frames=36)
     branch = await video_of(make(), "second", frames=30, resume=token(3, key="first"))
     shutil.rmtree(tmp_path / "work" / "first")
@@ -318,13 +318,13 @@ async def test_a_branch_goes_on_after_its_first_video_is_gone(make, tmp_path):
 
 
 async def test_a_branch_that_waits_for_a_worker_needs_its_video_no_more(make, tmp_path):
-    go_on = threading.Event()
-    backend = make(generating=lambda index, context: index < 3 or go_on.wait(10))
+    proceed = threading.Event()
+    backend = make(generating=lambda index, context: index < 3 or proceed.wait(10))
     whole = await video_of(make(), "first", frames=18)
     await backend.submit(request(24), key="busy")
     branch = await backend.submit(request(30), key="second", resume=token(3, key="first"))
     shutil.rmtree(tmp_path / "work" / "first")
-    go_on.set()
+    proceed.set()
 
     events = await events_of(backend, branch)
 
@@ -359,7 +359,7 @@ async def test_a_token_that_leads_out_of_the_work_folder_is_refused(make, key):
         await make().submit(request(), key="second", resume=token(3, key=key))
 
 
-async def test_a_disk_too_full_for_a_state_is_said_and_the_video_can_go_on(make, tmp_path):
+async def test_a_disk_too_full_for_a_state_is_said_and_the_video_can_continue(make, tmp_path):
     def full(index, path):
         if index == 2:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -87,7 +87,7 @@ def content(path: str | Path) -> bytes:
     return Path(path).read_bytes() if Path(path).exists() else b""
 
 
-def wish(**fields: Any) -> VideoRequest:
+def make_request(**fields: Any) -> VideoRequest:
     """Return a request as a plan leaves it."""
     known = {"prompt": "a cat", "num_frames": 4, "fps": 8.0, "size": {"width": 64, "height": 64}}
     return VideoRequest.model_validate({"model": "mine/program", **known, **fields})
@@ -116,7 +116,7 @@ async def words_of(backend: CommandBackend, request: VideoRequest, tmp_path: Pat
 
 
 async def test_the_video_of_a_program_is_taken_as_it_is(build: Build) -> None:
-    ended = await run(build(VIDEO, *VIDEO_WORDS), wish())
+    ended = await run(build(VIDEO, *VIDEO_WORDS), make_request())
 
     assert isinstance(ended, JobCompleted)
     video = ended.artifacts[0].metadata
@@ -223,7 +223,7 @@ async def test_a_prompt_is_one_word_of_text_and_never_an_option(
 ) -> None:
     backend = build(SAY_WORDS, "{prompt}", "--text={prompt}", "{output}", **FIXED)
 
-    alone, embedded, _ = await words_of(backend, wish(prompt=prompt), tmp_path)
+    alone, embedded, _ = await words_of(backend, make_request(prompt=prompt), tmp_path)
 
     assert alone == (f" {prompt}" if prompt[0] in "-@" else prompt)
     assert embedded == f"--text={prompt}"
@@ -232,7 +232,7 @@ async def test_a_prompt_is_one_word_of_text_and_never_an_option(
 async def test_the_prompt_that_was_sent_is_told(build: Build, video: Path) -> None:
     backend = build(COPY, "{prompt}", "{output}", str(video), **FIXED)
 
-    ended = await run(backend, wish(prompt="-a cat"))
+    ended = await run(backend, make_request(prompt="-a cat"))
 
     assert isinstance(ended, JobCompleted)
     assert ended.prompts_sent == (" -a cat",)
@@ -244,7 +244,7 @@ async def test_a_word_whose_placeholder_has_no_value_is_left_out(
     words = ("{prompt}", "{output}", "--seed={seed}", "--not={negative_prompt}")
     backend = build(SAY_WORDS, *words, **FIXED)
 
-    got = await words_of(backend, wish(seed=0), tmp_path)
+    got = await words_of(backend, make_request(seed=0), tmp_path)
 
     assert [got[0], *got[2:]] == ["a cat", "--seed=0"]
 
@@ -253,7 +253,7 @@ async def test_a_long_prompt_can_go_by_file(build: Build, tmp_path: Path) -> Non
     prompt = "a cat, " * 14_000
     backend = build(SAY_WORDS, "--prompt-file={prompt_file}", "{output}", **FIXED)
 
-    [file, _] = await words_of(backend, wish(prompt=prompt), tmp_path)
+    [file, _] = await words_of(backend, make_request(prompt=prompt), tmp_path)
 
     assert content(file.partition("=")[2]) == prompt.encode()
 
@@ -264,7 +264,7 @@ async def test_an_image_goes_by_file_whether_it_came_as_one_or_as_bytes(
     backend = build(SAY_WORDS, "{prompt}", "--image={first_frame}", "{output}", **FIXED)
     image = {"role": "first_frame", "data": "aGVsbG8="}
 
-    got = await words_of(backend, wish(inputs=[image]), tmp_path)
+    got = await words_of(backend, make_request(inputs=[image]), tmp_path)
 
     assert content(got[1].partition("=")[2]) == b"hello"
     assert VideoMode.IMAGE_TO_VIDEO in backend.capabilities().modes
@@ -273,7 +273,7 @@ async def test_an_image_goes_by_file_whether_it_came_as_one_or_as_bytes(
 async def test_a_program_that_fails_is_quoted(build: Build) -> None:
     code = "import sys\nprint('working')\nsys.exit('no GPU is left')"
 
-    ended = await run(build(code, "{prompt}", "{output}", **FIXED), wish())
+    ended = await run(build(code, "{prompt}", "{output}", **FIXED), make_request())
 
     assert isinstance(ended, JobFailed)
     assert ended.error.code == "generation_failed"
@@ -291,7 +291,7 @@ async def test_a_program_that_fails_is_quoted(build: Build) -> None:
     ],
 )
 async def test_a_program_without_a_video_is_a_failure(build: Build, code: str, said: str) -> None:
-    ended = await run(build(code, "{prompt}", "{output}", **FIXED), wish())
+    ended = await run(build(code, "{prompt}", "{output}", **FIXED), make_request())
 
     assert isinstance(ended, JobFailed)
     assert said in ended.error.message
@@ -301,7 +301,7 @@ async def test_a_program_that_is_not_there_is_named(tmp_path: Path) -> None:
     options = {"command": ["no-such-program", "{prompt}", "{output}"], **FIXED}
     backend = CommandBackend(BackendSettings(data_dir=tmp_path, options=options, name="mine"))
 
-    ended = await run(backend, wish())
+    ended = await run(backend, make_request())
     await backend.aclose()
 
     assert backend.capabilities().missing == "a program: no-such-program was not found"
@@ -322,7 +322,7 @@ time.sleep(60)
 async def test_a_cancel_stops_the_program_and_its_children(build: Build, tmp_path: Path) -> None:
     note = tmp_path / "child"
     backend = build(FAMILY, str(note), "{prompt}", "{output}", **FIXED)
-    ref = await backend.submit(wish(), key="job-1")
+    ref = await backend.submit(make_request(), key="job-1")
     child = await _appeared(note)
 
     await backend.cancel(ref)
@@ -335,7 +335,7 @@ async def test_a_cancel_stops_the_program_and_its_children(build: Build, tmp_pat
 async def test_a_program_that_takes_too_long_is_stopped(build: Build, tmp_path: Path) -> None:
     backend = build(FAMILY, str(tmp_path / "child"), "{prompt}", "{output}", timeout=0.5, **FIXED)
 
-    ended = await run(backend, wish())
+    ended = await run(backend, make_request())
 
     assert isinstance(ended, JobFailed)
     assert "after 0.5 s" in ended.error.message
@@ -374,7 +374,7 @@ child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
 pathlib.Path({str(note)!r}).write_text(str(child.pid))
 {COPY}
 """
-    ended = await run(build(code, "{prompt}", "{output}", str(video), **FIXED), wish())
+    ended = await run(build(code, "{prompt}", "{output}", str(video), **FIXED), make_request())
 
     assert isinstance(ended, JobCompleted)
     assert await _is_gone(await _appeared(note))
@@ -403,7 +403,7 @@ def secrets_around(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 async def environment_in(backend: CommandBackend, tmp_path: Path) -> dict[str, str]:
-    await run(backend, wish())
+    await run(backend, make_request())
     said = content(tmp_path / "data" / "work" / "job-1" / "program.log")
     environment: dict[str, str] = json.loads(said)
     return environment
@@ -454,7 +454,7 @@ sys.exit(1)
         code, "{prompt}", "{output}", env=["MY_TOKEN"], secrets=(SecretStr(key),), **FIXED
     )
 
-    ended = await run(backend, wish())
+    ended = await run(backend, make_request())
 
     assert isinstance(ended, JobFailed)
     assert "it was refused [key]" in ended.error.message
@@ -464,7 +464,9 @@ sys.exit(1)
 
 async def test_a_file_too_large_for_a_video_is_not_read(build: Build) -> None:
     code = "import sys\nopen(sys.argv[2], 'wb').truncate(2**21)"
-    ended = await run(build(code, "{prompt}", "{output}", largest_video=2**20, **FIXED), wish())
+    ended = await run(
+        build(code, "{prompt}", "{output}", largest_video=2**20, **FIXED), make_request()
+    )
 
     assert isinstance(ended, JobFailed)
     assert "wrote more than 1048576 bytes" in ended.error.message
@@ -472,7 +474,9 @@ async def test_a_file_too_large_for_a_video_is_not_read(build: Build) -> None:
 
 async def test_a_program_is_stopped_while_its_file_grows_too_large(build: Build) -> None:
     code = "import sys, time\nopen(sys.argv[2], 'wb').truncate(2**21)\ntime.sleep(60)"
-    ended = await run(build(code, "{prompt}", "{output}", largest_video=2**20, **FIXED), wish())
+    ended = await run(
+        build(code, "{prompt}", "{output}", largest_video=2**20, **FIXED), make_request()
+    )
 
     assert isinstance(ended, JobFailed)
     assert "wrote more than 1048576 bytes" in ended.error.message
@@ -494,14 +498,14 @@ async def test_a_program_is_free_unless_a_price_is_said(build: Build) -> None:
     free = build(VIDEO, *words, **FIXED)
     priced = build(VIDEO, *words, **FIXED, usd_per_second=0.5, usd_per_video=1)
 
-    assert free.estimate(wish()).cost_usd == 0
-    assert priced.estimate(wish()).cost_usd == 1.25
+    assert free.estimate(make_request()).cost_usd == 0
+    assert priced.estimate(make_request()).cost_usd == 1.25
 
 
 async def test_a_variable_of_a_shell_is_left_to_it(build: Build, tmp_path: Path) -> None:
     words = ("{prompt}", "{output}", "${HOME} ${seed} [0-9]{3}")
 
-    said = await words_of(build(SAY_WORDS, *words, **FIXED), wish(), tmp_path)
+    said = await words_of(build(SAY_WORDS, *words, **FIXED), make_request(), tmp_path)
 
     assert said[-1] == "${HOME} ${seed} [0-9]{3}"
 
@@ -549,7 +553,7 @@ async def test_an_image_by_address_is_refused(build: Build) -> None:
     backend = build(SAY_WORDS, "{prompt}", "--image={first_frame}", "{output}", **FIXED)
     image = {"role": "first_frame", "url": "https://example.com/cat.png"}
 
-    ended = await run(backend, wish(inputs=[image]))
+    ended = await run(backend, make_request(inputs=[image]))
 
     assert isinstance(ended, JobFailed)
     assert ended.error.code == InvalidRequestError.code

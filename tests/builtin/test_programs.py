@@ -40,7 +40,7 @@ def test_a_key_that_begins_before_the_last_words_is_hidden_whole(tmp_path: Path)
     assert "efgh" not in log.read_last_words()
 
 
-def test_an_earlier_log_is_begun_anew(tmp_path: Path) -> None:
+def test_an_earlier_log_is_started_again(tmp_path: Path) -> None:
     (tmp_path / "log").write_text("of yesterday")
     with ProgramLog(tmp_path / "log") as log:
         log.file.write(b"of today")

@@ -184,7 +184,7 @@ async def test_an_endless_video_takes_a_new_prompt_and_finishes_when_told(backen
     assert seen[-1].chunks > changed.chunk
 
 
-async def test_a_video_that_goes_on_after_a_crash_is_the_same_video(backend, tmp_path):
+async def test_a_video_that_continues_after_a_crash_is_the_same_video(backend, tmp_path):
     whole = frames_of((await run(backend, request(72), key="whole"))[-1])
     broken = await run(backend, request(72), key="broken")
     token = [event for event in broken if event.type == "chunk.ready"][1].resume

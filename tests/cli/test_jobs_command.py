@@ -36,7 +36,7 @@ def killed() -> str:
     return the_job()
 
 
-def test_a_killed_video_is_listed_as_such_and_goes_on_where_it_was(
+def test_a_killed_video_is_listed_as_such_and_continues_where_it_was(
     killed: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["jobs", "list"]) == 0
@@ -56,7 +56,7 @@ def test_a_killed_video_is_listed_as_such_and_goes_on_where_it_was(
     assert "no jobs to resume" in capsys.readouterr().err
 
 
-def test_a_killed_video_can_be_cancelled_and_is_only_gone_on_with_by_name(
+def test_a_killed_video_can_be_cancelled_and_is_only_resumed_by_name(
     killed: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["jobs", "cancel", killed]) == 0

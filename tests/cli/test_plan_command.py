@@ -24,7 +24,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MEDIA_AGENT_CONFIG", str(path))
 
 
-def test_ten_minutes_name_who_can_go_on_and_why(capsys: pytest.CaptureFixture[str]) -> None:
+def test_ten_minutes_name_who_can_continue_and_why(capsys: pytest.CaptureFixture[str]) -> None:
     code = main(["plan", "--duration", "600", "--allow", "sandbox", "--allow", "fal", "a fox"])
 
     said = capsys.readouterr().out
@@ -109,7 +109,7 @@ def test_bad_input_is_one_clear_line(
     assert len(answer.err.splitlines()) == 1
 
 
-def test_generate_takes_the_same_wishes(capsys: pytest.CaptureFixture[str]) -> None:
+def test_generate_takes_the_same_flags(capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["--allow", "sandbox", "--size", "64x64", "--duration", "1", "--json"]
 
     assert main(["generate", *arguments, "--out", "fox.mp4", "a fox"]) == 0

@@ -97,7 +97,7 @@ def test_a_branch_begins_as_its_video_does_and_is_named_after_its_own_prompt(
     assert "chunk 3, 72 of 72 frames" in capsys.readouterr().err
 
 
-def test_a_branch_goes_on_with_shots(video: str) -> None:
+def test_a_branch_continues_with_shots(video: str) -> None:
     wanted = ["--shot", "a cow@1", "--shot", "mail@home@1"]
 
     assert main(["branch", video, *wanted, "--out", "b.mp4"]) == 0
@@ -175,7 +175,7 @@ def test_a_video_that_does_not_fit_on_the_disk_is_announced_with_what_is_free(
     assert "free" not in capsys.readouterr().err
 
 
-def test_progress_of_a_video_that_goes_on_counts_what_was_made_before(
+def test_progress_of_a_video_that_continues_counts_what_was_made_before(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     request = VideoRequest(prompt="a cat", num_frames=72, fps=24)

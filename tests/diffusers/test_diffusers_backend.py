@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from media_agent.backend.local import lacking
+from media_agent.backend.local import describe_missing
 from media_agent.backend.protocol import BackendSettings
 from media_agent.distribution import install_hint
 from media_agent.errors import (
@@ -441,9 +441,9 @@ async def test_a_missing_library_is_named_with_the_way_to_install_it(
 ) -> None:
     models = {"wan": folder_of("wan")}
     monkeypatch.setitem(sys.modules, library, None)
-    lacking.cache_clear()
+    describe_missing.cache_clear()
     backend = DiffusersBackend(BackendSettings(data_dir=tmp_path, models=models, threads=1))
-    lacking.cache_clear()
+    describe_missing.cache_clear()
     said = f"diffusers needs {library}: {install_hint('diffusers')}"
 
     with pytest.raises(BackendUnavailableError, match=re.escape(said)):

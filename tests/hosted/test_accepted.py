@@ -178,7 +178,7 @@ async def test_an_answer_in_words_that_are_not_known_is_shown_whole(kind, answer
     ids=str,
 )
 @pytest.mark.parametrize("kind", KINDS)
-async def test_work_that_is_named_and_goes_on_is_followed_whatever_the_status(
+async def test_work_that_is_named_and_continues_is_followed_whatever_the_status(
     kind, status, beside, tmp_path
 ):
     service = Service(kind, tmp_path, accepts=said(NAMED | beside, status))

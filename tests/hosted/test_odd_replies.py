@@ -204,7 +204,7 @@ async def test_a_word_that_is_not_known_at_fal_is_asked_for_its_result(tmp_path)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_work_in_no_known_state_goes_on_until_it_is_over(kind, tmp_path):
+async def test_work_in_no_known_state_continues_until_it_is_over(kind, tmp_path):
     done = Service(kind, tmp_path).polls[0]
     polls = [{"id": "v1"}, {"id": "v1", "status": "pondering"}, {"id": "v1", "status": None}, done]
 

@@ -110,7 +110,7 @@ def test_an_unknown_price_is_over_what_is_left_of_a_day(tmp_path: Path) -> None:
         check_day(plan(tmp_path, WAN, {"turbo": True}), spent=0.0, per_day=1000.0)
 
 
-def test_raw_fields_in_parts_make_the_price_of_the_whole_unknown(tmp_path: Path) -> None:
+def test_raw_fields_in_segments_make_the_price_of_the_whole_unknown(tmp_path: Path) -> None:
     made = plan(tmp_path, MAGI, {"turbo": True}, duration=20)
 
     assert len(made.segments) > 1

@@ -385,7 +385,7 @@ async def test_a_video_that_comes_letter_by_letter_is_known_for_one(place: Path)
 
 @pytest.mark.anyio
 @pytest.mark.parametrize(
-    ("wish", "least", "most"),
+    ("requested", "least", "most"),
     [
         ("0", 1, 1),
         ("-5", 1, 1),
@@ -398,10 +398,10 @@ async def test_a_video_that_comes_letter_by_letter_is_known_for_one(place: Path)
         ("999999999", 120, 120),
     ],
 )
-async def test_a_wish_to_wait_is_kept_within_bounds(
-    place: Path, wish: str, least: float, most: float
+async def test_a_request_to_wait_is_kept_within_bounds(
+    place: Path, requested: str, least: float, most: float
 ) -> None:
-    waits, busy = Waits(), httpx.Response(503, headers={"retry-after": wish})
+    waits, busy = Waits(), httpx.Response(503, headers={"retry-after": requested})
     transport = httpx.MockTransport(answers(busy, httpx.Response(200, content=VIDEO)))
 
     await fetch(URI, place, transport=transport, sleep=waits)

@@ -1,4 +1,4 @@
-"""Jobs that nobody waits for: begun at once, let go of at the end, gone on with later."""
+"""Jobs that nobody waits for: begun at once, let go of at the end, resumed later."""
 
 import asyncio
 from collections.abc import Iterator
@@ -54,7 +54,7 @@ async def test_a_job_is_kept_before_it_is_returned_and_ends_by_itself(tmp_path: 
     assert done.artifacts[0].path == str(tmp_path / "cat.mp4")
 
 
-async def test_many_jobs_go_on_at_the_same_time(tmp_path: Path) -> None:
+async def test_many_jobs_run_at_the_same_time(tmp_path: Path) -> None:
     async with new_client(tmp_path) as client:
         jobs = [await client.start(SLATE.model_copy(update={"seed": n})) for n in range(4)]
         done = await asyncio.gather(*[ended(client, job.id) for job in jobs])
@@ -90,7 +90,7 @@ async def test_a_job_begun_in_the_background_can_be_cancelled(tmp_path: Path) ->
         assert (await ended(client, job.id)).status is JobStatus.CANCELLED
 
 
-async def test_paid_work_is_not_stopped_when_the_client_is_closed_and_is_gone_on_with(
+async def test_paid_work_is_not_stopped_when_the_client_is_closed_and_is_resumed(
     tmp_path: Path, simulator: FalSimulator
 ) -> None:
     request = VideoRequest(prompt="a cat", seed=0, model=FAL)

@@ -147,7 +147,7 @@ async def test_the_record_of_a_branch_names_its_parent_and_all_its_prompts(
     assert record.seed == 5
 
 
-async def test_without_a_chunk_the_video_goes_on_at_its_end(client: VideoClient) -> None:
+async def test_without_a_chunk_the_video_continues_at_its_end(client: VideoClient) -> None:
     whole = await client.generate(SLATE)
 
     job = await client.branch(whole.id, shots=[Shot(prompt="a cow"), Shot(prompt="a pig")])
@@ -187,15 +187,15 @@ async def test_a_branch_needs_its_video_no_more_as_soon_as_it_is_kept(tmp_path: 
     (tmp_path / "none.toml").touch()
     settings = load_settings(config=tmp_path / "none.toml", data_dir=tmp_path / "data")
     work = tmp_path / "data" / "work"
-    trunks: list[str] = []
+    parents: list[str] = []
 
     def checkpoint(step: str) -> None:
-        while step == "plan" and trunks:
-            shutil.rmtree(work / trunks.pop())
+        while step == "plan" and parents:
+            shutil.rmtree(work / parents.pop())
 
     async with VideoClient(settings=settings, checkpoint=checkpoint) as client:
         whole = await client.generate(SLATE)
-        trunks.append(whole.id)
+        parents.append(whole.id)
         job = await client.branch(whole.id, at=2, prompt="a horse", duration=1)
 
     assert not (work / whole.id).exists()
@@ -225,7 +225,7 @@ async def test_a_branch_whose_share_is_gone_leaves_no_job_and_no_files(
     assert [path.name for path in work.iterdir()] == [whole.id]
 
 
-async def test_a_branch_that_was_stopped_before_its_first_chunk_goes_on(
+async def test_a_branch_that_was_stopped_before_its_first_chunk_continues(
     client: VideoClient, tmp_path: Path
 ) -> None:
     slow = SLATE.model_copy(update={"options": {"sandbox": {"latency_seconds": 1}}})
@@ -304,7 +304,7 @@ async def test_where_a_video_can_still_be_left_is_said(
     assert "available: 1, 3;" in str(caught.value.hint)
 
 
-async def test_a_video_that_failed_or_was_stopped_goes_on_from_its_last_chunk(
+async def test_a_video_that_failed_or_was_stopped_continues_from_its_last_chunk(
     client: VideoClient, tmp_path: Path
 ) -> None:
     whole = await client.generate(SLATE)

@@ -230,9 +230,9 @@ class Desk:
             checkpoint=checkpoint,
         )
 
-    async def make(self, request: VideoRequest = REQUEST, **wishes: object) -> VideoJob:
+    async def make(self, request: VideoRequest = REQUEST, **options: object) -> VideoJob:
         async with asyncio.timeout(20):
-            return await self.process().generate(request, **wishes)  # type: ignore[arg-type]
+            return await self.process().generate(request, **options)  # type: ignore[arg-type]
 
     def spent(self) -> float:
         return self.ledger.submissions.spent(self.now() - timedelta(days=1))
@@ -545,9 +545,9 @@ async def test_who_comes_back_without_a_reference_may_have_been_paid(
 ) -> None:
     desk = Desk(tmp_path, video, Forgetful)
     desk.service.answer_given = answer  # type: ignore[attr-defined]
-    job = await desk.make(idempotency_key="wish")
+    job = await desk.make(idempotency_key="mine")
 
-    again = await desk.make(idempotency_key="wish")
+    again = await desk.make(idempotency_key="mine")
 
     assert again.id == job.id
     assert again.status is JobStatus.OUTCOME_UNKNOWN
@@ -763,11 +763,11 @@ async def test_what_breaks_before_anything_was_sent_fails_and_leaves_money_and_k
     desk: Desk, trouble: BaseException
 ) -> None:
     desk.service.before = trouble
-    failed = await desk.make(idempotency_key="wish")
+    failed = await desk.make(idempotency_key="mine")
     spent = desk.spent()
     desk.service.before = None
 
-    again = await desk.make(idempotency_key="wish")
+    again = await desk.make(idempotency_key="mine")
 
     assert failed.status is JobStatus.FAILED
     assert spent == 0
@@ -789,13 +789,13 @@ async def test_after_a_plain_no_the_key_is_free_also_for_another_request(
     desk: Desk, no: MediaAgentError
 ) -> None:
     desk.service.answer = no
-    refused = await desk.make(idempotency_key="wish")
+    refused = await desk.make(idempotency_key="mine")
     desk.service.answer = None
 
-    again = await desk.make(REQUEST.model_copy(update={"prompt": "a dog"}), idempotency_key="wish")
+    again = await desk.make(REQUEST.model_copy(update={"prompt": "a dog"}), idempotency_key="mine")
 
     assert (refused.status, again.status) == (JobStatus.FAILED, JobStatus.COMPLETED)
-    assert (await desk.process().generate(again.request, idempotency_key="wish")).id == again.id
+    assert (await desk.process().generate(again.request, idempotency_key="mine")).id == again.id
     assert desk.ledger.jobs.get(refused.id).status is JobStatus.FAILED
 
 
@@ -810,14 +810,14 @@ async def test_the_key_of_work_that_was_or_may_be_accepted_stays_its_own(
     client = desk.process()
     if end == "cancelled":
         desk.service.hangs_before = asyncio.Event()
-        job = await client.start(REQUEST, idempotency_key="wish")
+        job = await client.start(REQUEST, idempotency_key="mine")
         await desk.service.hangs_before.wait()
         await client.cancel(job.id)
         await client._running.attach(job.id, None)
     else:
-        job = await client.generate(REQUEST, idempotency_key="wish")
+        job = await client.generate(REQUEST, idempotency_key="mine")
 
-    again = await client.generate(REQUEST, idempotency_key="wish")
+    again = await client.generate(REQUEST, idempotency_key="mine")
 
     assert again.id == job.id
     assert len(desk.service.accepted) == (0 if end == "cancelled" else 1)
@@ -838,7 +838,7 @@ async def test_the_key_of_work_that_was_or_may_be_accepted_stays_its_own(
 async def test_the_same_key_on_other_terms_is_refused_in_words(
     desk: Desk, tmp_path: Path, terms: dict[str, object], said: str
 ) -> None:
-    first = {"out": tmp_path / "a.mp4", "policy": Policy.STRICT, "idempotency_key": "wish"}
+    first = {"out": tmp_path / "a.mp4", "policy": Policy.STRICT, "idempotency_key": "mine"}
     done = await desk.make(**first)
     if "out" in terms:
         terms = {"out": tmp_path / "b.mp4"}
@@ -850,7 +850,7 @@ async def test_the_same_key_on_other_terms_is_refused_in_words(
     assert caught.value.hint
     assert not (tmp_path / "b.mp4").exists()
     assert (await desk.make(**first)).id == done.id
-    assert (await desk.make(idempotency_key="wish")).id == done.id
+    assert (await desk.make(idempotency_key="mine")).id == done.id
     assert len(desk.service.accepted) == 1
 
 

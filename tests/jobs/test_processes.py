@@ -114,7 +114,7 @@ def test_the_same_key_from_several_processes_at_once_is_one_job(
     assert job.status is JobStatus.COMPLETED
 
 
-def test_when_the_process_of_a_key_is_killed_the_other_one_goes_on(
+def test_when_the_process_of_a_key_is_killed_the_other_one_continues(
     at_work: ModuleType,
     start: Callable[..., BaseProcess],
     tmp_path: Path,

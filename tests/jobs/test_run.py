@@ -240,7 +240,7 @@ def ends(client: VideoClient, job_id: str) -> list[str]:
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("step", STEPS)
-async def test_a_job_that_ends_after_any_step_goes_on_and_is_paid_once(
+async def test_a_job_that_ends_after_any_step_continues_and_is_paid_once(
     world: World, step: str
 ) -> None:
     provider, out = world.providers["paid"], world.folder / "a.mp4"
@@ -535,7 +535,7 @@ async def test_after_anything_else_nobody_else_is_asked(
 
 
 @pytest.mark.anyio
-async def test_a_crash_between_two_candidates_goes_on_with_the_second(
+async def test_a_crash_between_two_candidates_continues_with_the_second(
     world: World, video: Path
 ) -> None:
     world.providers["paid"].replies = ["refused"]
@@ -603,7 +603,7 @@ async def test_the_same_key_with_another_request_is_refused(world: World) -> Non
 
 
 @pytest.mark.anyio
-async def test_the_same_key_goes_on_with_a_job_whose_process_is_gone(world: World) -> None:
+async def test_the_same_key_resumes_a_job_whose_process_is_gone(world: World) -> None:
     with pytest.raises(Crash):
         await world.process("ref").generate(REQUEST, idempotency_key="k")
     seen: list[str] = []

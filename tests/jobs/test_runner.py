@@ -1,4 +1,4 @@
-"""Jobs that several want at once: stopped, taken over, gone on with, let go of."""
+"""Jobs that several want at once: stopped, taken over, resumed, let go of."""
 
 import asyncio
 import threading
@@ -59,7 +59,7 @@ class Crash(BaseException):
 
 
 class Paid:
-    """A service and the way to it: work goes on there until it is let end or is cancelled."""
+    """A service and the way to it: work continues there until it is let end or is cancelled."""
 
     name = "paid"
 
@@ -221,13 +221,13 @@ async def test_a_job_that_is_cancelled_while_its_backend_loads_is_never_sent(
         settings=load_settings(data_dir=tmp_path / "data", default_backend="paid"),
         registry=Registry(Discovery({"paid": BackendSpec("paid", slow)})),
     )
-    going_on = asyncio.create_task(client.resume("x"))
+    resuming = asyncio.create_task(client.resume("x"))
     await asyncio.to_thread(loading.wait)
 
     await process(tmp_path, paid).cancel("x")
     may_load.set()
 
-    assert (await going_on).status is JobStatus.CANCELLED
+    assert (await resuming).status is JobStatus.CANCELLED
     assert paid.accepted == []
 
 
@@ -285,7 +285,7 @@ async def test_a_backend_that_never_answers_to_a_command_holds_nobody_up(
     assert done.warnings == ("finish broke: TimeoutError: no answer in time",)
 
 
-async def test_who_is_cancelled_twice_leaves_nothing_at_work_and_the_job_to_be_gone_on_with(
+async def test_who_is_cancelled_twice_leaves_nothing_at_work_and_the_job_to_be_resumed(
     tmp_path: Path, paid: Paid
 ) -> None:
     paid.cancel_hangs = asyncio.Event()
@@ -308,7 +308,7 @@ async def test_who_is_cancelled_twice_leaves_nothing_at_work_and_the_job_to_be_g
     assert paid.accepted == ["x"]
 
 
-async def test_a_job_that_is_cancelled_while_somebody_goes_on_with_it_is_stopped_once(
+async def test_a_job_that_is_cancelled_while_somebody_resumes_it_is_stopped_once(
     tmp_path: Path, paid: Paid
 ) -> None:
     await orphan(tmp_path, paid, "ref")
@@ -366,12 +366,12 @@ async def test_who_is_cancelled_when_the_job_was_taken_over_stops_itself_and_not
 
 
 class Painter(LocalBackend):
-    """Makes six chunks of one colour; waits before its third until it may go on."""
+    """Makes six chunks of one colour; waits before its third until it may continue."""
 
     def __init__(self, folder: Path, colour: int) -> None:
         super().__init__(BackendSettings(data_dir=folder / "data"))
         self.colour = colour
-        self.may_go_on, self.has_ended = threading.Event(), threading.Event()
+        self.may_continue, self.has_ended = threading.Event(), threading.Event()
         self.is_told_to_stop = asyncio.Event()
 
     @property
@@ -395,7 +395,7 @@ class Painter(LocalBackend):
         try:
             for index in range(first, 6):
                 if index == 2:
-                    self.may_go_on.wait()
+                    self.may_continue.wait()
                 frames = np.full((4, 32, 32, 3), self.colour, np.uint8)
                 token = ResumeToken(backend="painter", model="one", next_chunk=index + 1)
                 yield Chunk(index, frames, token)
@@ -405,7 +405,7 @@ class Painter(LocalBackend):
 
 async def test_whoever_lost_local_work_adds_nothing_to_the_video_any_more(tmp_path: Path) -> None:
     stuck, other = Painter(tmp_path, 60), Painter(tmp_path, 200)
-    other.may_go_on.set()
+    other.may_continue.set()
     request = VideoRequest(prompt="x", num_frames=24, fps=4, model="painter")
     two_made = asyncio.Event()
 
@@ -423,7 +423,7 @@ async def test_whoever_lost_local_work_adds_nothing_to_the_video_any_more(tmp_pa
     taken = await process(tmp_path, other).resume("x", take_over=True)
     video = (tmp_path / "a.mp4").read_bytes()
     await asyncio.wait_for(stuck.is_told_to_stop.wait(), 30)
-    stuck.may_go_on.set()
+    stuck.may_continue.set()
     await asyncio.to_thread(stuck.has_ended.wait)
     made = await making
 
@@ -455,10 +455,10 @@ async def test_a_reply_under_way_is_waited_for_when_the_client_is_closed(
     assert len(paid.accepted) == 1
 
 
-# -- gone on with by several ------------------------------------------------------------------
+# -- resumed by several -----------------------------------------------------------------------
 
 
-async def test_two_that_go_on_with_one_job_do_not_disturb_each_other(
+async def test_two_that_resume_one_job_do_not_disturb_each_other(
     tmp_path: Path, paid: Paid
 ) -> None:
     await orphan(tmp_path, paid, "ref")

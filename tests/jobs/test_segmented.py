@@ -22,7 +22,7 @@ from media_agent.errors import (
 )
 from media_agent.jobs import stopping
 from media_agent.jobs.run import JobRun
-from media_agent.jobs.segment_jobs import SegmentMaker
+from media_agent.jobs.segment_jobs import SegmentRunner
 from media_agent.ledger.ledger import Ledger
 from media_agent.registry.plugins import Discovery
 from media_agent.registry.registry import Registry
@@ -396,7 +396,7 @@ async def test_a_segment_that_is_refused_fails_the_chain_and_says_which(world: W
 
 
 @pytest.mark.anyio
-async def test_a_failed_chain_goes_on_from_its_segments_and_pays_for_the_missing_ones_alone(
+async def test_a_failed_chain_continues_from_its_segments_and_pays_for_the_missing_ones_alone(
     world: World,
 ) -> None:
     out = world.folder / "dawn.mp4"
@@ -484,7 +484,7 @@ async def test_a_cancelled_chain_stops_its_segment_and_makes_no_further_one(worl
 
 
 @pytest.mark.anyio
-async def test_a_cancelled_chain_goes_on_when_it_is_resumed(world: World) -> None:
+async def test_a_cancelled_chain_continues_when_it_is_resumed(world: World) -> None:
     world.provider.stalls = True
     client = world.process()
     making = asyncio.create_task(client.generate(REQUEST, job_id="mine"))
@@ -506,7 +506,7 @@ async def test_a_cancelled_chain_goes_on_when_it_is_resumed(world: World) -> Non
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("is_resumed", [False, True])
-async def test_a_segment_at_its_provider_goes_on_there_when_the_client_is_closed(
+async def test_a_segment_at_its_provider_continues_there_when_the_client_is_closed(
     world: World, is_resumed: bool
 ) -> None:
     world.provider.stalls = True
@@ -564,10 +564,10 @@ async def test_who_lost_a_video_in_segments_does_not_stop_its_segment(
 async def test_a_segment_that_is_stopped_before_it_began_is_never_sent(world: World) -> None:
     client = world.process()
     plan = await client.plan(REQUEST.model_copy(update={"duration": 2}))
-    maker = SegmentMaker(client._running, client.store)
+    segments = SegmentRunner(client._running, client.store)
 
-    await maker.stop("segment")
-    segment = await maker.make("segment", plan, lambda event: None)
+    await segments.stop("segment")
+    segment = await segments.run("segment", plan, lambda event: None)
 
     assert segment.status is JobStatus.CANCELLED
     assert world.provider.accepted == []
@@ -606,9 +606,9 @@ async def test_a_job_that_a_caller_named_like_a_segment_is_not_stopped_with_the_
     short = REQUEST.model_copy(update={"duration": 2})
     with pytest.raises(Crash):
         await world.process(("ref", 1)).generate(short, job_id="mine.segment-0001")
-    maker = SegmentMaker(client._running, client.store)
+    segments = SegmentRunner(client._running, client.store)
 
-    await maker.stop("mine.segment-0001", part_of="mine")
+    await segments.stop("mine.segment-0001", part_of="mine")
 
     assert world.provider.cancelled == set()
     assert not client.store.jobs.get("mine.segment-0001").status.is_terminal
@@ -663,7 +663,7 @@ async def test_a_chain_told_to_finish_keeps_every_segment_that_was_begun_before_
 
 
 @pytest.mark.anyio
-async def test_wishes_about_who_makes_it_are_routed(world: World) -> None:
+async def test_preferences_are_routed(world: World) -> None:
     request = VideoRequest(
         prompt="a dawn",
         duration=3,

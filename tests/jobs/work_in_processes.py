@@ -29,7 +29,7 @@ def make(folder: Path, url: str, key: str, prompt: str, barrier: Barrier | None)
 
 
 def resume_everything(folder: Path, url: str, barrier: Barrier) -> None:
-    """Open the ledger and try to go on with whatever is in it."""
+    """Open the ledger and try to resume whatever is in it."""
 
     async def life() -> None:
         async with make_client(folder, "fal", url, lambda step: None) as client:

@@ -132,7 +132,7 @@ def part_of(video: str, name: str, cost: float) -> tuple[VideoJob, JobOptions]:
     return job(name).model_copy(update={"plan": planned}), JobOptions((planned,), part_of=video)
 
 
-def test_a_video_in_parts_takes_the_price_of_all_and_its_parts_take_from_that(
+def test_a_video_in_segments_takes_the_price_of_all_and_its_segments_take_from_that(
     ledger: Ledger,
 ) -> None:
     ledger.jobs.create(*in_parts("video", 0.4, 0.4))
@@ -152,7 +152,7 @@ def test_a_video_in_parts_takes_the_price_of_all_and_its_parts_take_from_that(
 
 
 @pytest.mark.parametrize("names", ["video", "video-2", "another job", ""])
-def test_a_label_of_the_caller_takes_nothing_from_what_a_video_in_parts_reserved(
+def test_a_label_of_the_caller_takes_nothing_from_what_a_video_in_segments_reserved(
     ledger: Ledger, names: str
 ) -> None:
     ledger.jobs.create(*in_parts("video", 3.0, 2.0))
@@ -168,7 +168,7 @@ def test_a_label_of_the_caller_takes_nothing_from_what_a_video_in_parts_reserved
     assert ledger.submissions.spent(NOW) == 9.0
 
 
-def test_a_video_in_parts_that_costs_more_than_is_left_of_the_day_is_not_begun(
+def test_a_video_in_segments_that_costs_more_than_is_left_of_the_day_is_not_begun(
     ledger: Ledger,
 ) -> None:
     ledger.jobs.create(*in_parts("video", 0.4, 0.4, 0.4))

@@ -22,7 +22,7 @@ def case() -> Case:
     return draw_cases(1, 2, seed=3)[0]
 
 
-def test_a_continued_video_begins_with_the_truth_and_goes_on(
+def test_a_continued_video_begins_with_the_truth_and_continues(
     engine: TinyEngine, case: Case
 ) -> None:
     chunks = list(continuing(engine, [case], QUICK)(list(case.prompts), case.seed))

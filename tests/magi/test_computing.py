@@ -56,9 +56,9 @@ def start_process(folder: Path, weights: Path, *, offered: int) -> "subprocess.P
 def test_a_seed_makes_the_same_frames_whatever_number_of_threads_the_machine_offers(
     tmp_path: Path, raw_weights: Path
 ) -> None:
-    makers = [start_process(tmp_path, raw_weights, offered=number) for number in (1, 4)]
+    processes = [start_process(tmp_path, raw_weights, offered=number) for number in (1, 4)]
 
-    videos = [json.loads(maker.communicate(timeout=120)[0]) for maker in makers]
+    videos = [json.loads(process.communicate(timeout=120)[0]) for process in processes]
 
     assert videos[1] == videos[0]
     assert videos[0]["threads"] == 1
@@ -178,7 +178,7 @@ def cut_back(tmp_path: Path) -> None:
 
 
 @pytest.mark.anyio
-async def test_going_on_with_another_number_of_threads_warns_and_names_both(
+async def test_resuming_with_another_number_of_threads_warns_and_names_both(
     tmp_path: Path, raw_weights: Path
 ) -> None:
     _, token = await video(tmp_path, raw_weights, None)
@@ -192,7 +192,7 @@ async def test_going_on_with_another_number_of_threads_warns_and_names_both(
 
 
 @pytest.mark.anyio
-async def test_going_on_as_it_was_begun_warns_of_nothing(tmp_path: Path, raw_weights: Path) -> None:
+async def test_resuming_as_it_was_begun_warns_of_nothing(tmp_path: Path, raw_weights: Path) -> None:
     _, token = await video(tmp_path, raw_weights, 1)
     cut_back(tmp_path)
 

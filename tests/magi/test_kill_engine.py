@@ -27,7 +27,7 @@ def behind_a_chunk(video: Any, _: float) -> Callable[[], bool]:
     return lambda: video.announced_chunks() > 0
 
 
-def test_a_video_that_is_killed_and_gone_on_with_has_the_same_frames(
+def test_a_video_that_is_killed_and_resumed_has_the_same_frames(
     kill_engine: ModuleType, tmp_path: Path
 ) -> None:
     outcomes = kill_engine.play(

@@ -121,6 +121,19 @@ def test_adjust_takes_the_nearest_values_and_says_why() -> None:
     assert made.request.n == 1
 
 
+def test_audio_that_cannot_be_switched_off_is_said_or_refused() -> None:
+    noisy = TINY.model_copy(update={"audio": "always"})
+
+    made = plan(request(audio=False), noisy)
+    with pytest.raises(UnsupportedRequestError, match="does not support") as caught:
+        plan(request(audio=False), noisy, policy=Policy.STRICT)
+
+    assert made.request.audio is True
+    assert changes(made)["audio"] == (False, True)
+    assert [each.field for each in caught.value.mismatches] == ["audio"]
+    assert plan(request(), noisy).request.audio is None
+
+
 def test_strict_refuses_everything_at_once() -> None:
     with pytest.raises(UnsupportedRequestError) as caught:
         plan(
@@ -301,7 +314,7 @@ def test_an_endless_video_stays_endless_where_it_can() -> None:
     assert made.request.num_frames is None
 
 
-def test_a_video_that_is_made_anew_is_never_endless() -> None:
+def test_a_restyled_video_is_never_endless() -> None:
     edits = FREE.model_copy(
         update={"modes": (VideoMode.VIDEO_EDIT,), "input_roles": (InputRole.SOURCE_VIDEO,)}
     )
@@ -330,7 +343,7 @@ def test_a_seed_that_nobody_takes_is_said_not_dropped_silently() -> None:
     assert made.request.seed is None
 
 
-def test_an_unknown_fact_lets_the_wish_pass() -> None:
+def test_an_unknown_fact_lets_the_value_pass() -> None:
     capabilities = FREE.model_copy(
         update={"seed": "unknown", "audio": "unknown", "camera": "unknown"}
     )
@@ -370,7 +383,7 @@ def test_a_preference_without_a_choice_is_said() -> None:
     assert changes(made)["routing.prefer"] == ("cheapest", None)
 
 
-def wishes() -> Iterator[tuple[str, object]]:
+def values() -> Iterator[tuple[str, object]]:
     """Yield a value for every field that a request can have."""
     yield "prompt", "a red circle"
     yield "negative_prompt", "a circle"
@@ -395,12 +408,12 @@ def wishes() -> Iterator[tuple[str, object]]:
     yield "routing", {"prefer": "best"}
 
 
-def test_every_field_has_a_wish_in_the_next_test() -> None:
-    assert {name for name, _ in wishes()} == set(VideoRequest.model_fields) - {"schema_version"}
+def test_every_field_has_a_value_in_the_next_test() -> None:
+    assert {name for name, _ in values()} == set(VideoRequest.model_fields) - {"schema_version"}
 
 
 @pytest.mark.parametrize("policy", list(Policy))
-@pytest.mark.parametrize(("name", "value"), list(wishes()))
+@pytest.mark.parametrize(("name", "value"), list(values()))
 def test_no_field_is_dropped_silently(name: str, value: object, policy: Policy) -> None:
     base: dict[str, object] = {} if name == "shots" else {"prompt": "a red circle"}
     asked = VideoRequest.model_validate({**base, name: value})

@@ -49,10 +49,10 @@ async def test_the_scripted_agent_plans_creates_waits_and_shows_the_contact_shee
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     example = load_example("agent_tool_loop")
-    wish = {"prompt": "a fox in the snow", "duration": 1, "size": "64x36", "model": "sandbox"}
+    arguments = {"prompt": "a fox in the snow", "duration": 1, "size": "64x36", "model": "sandbox"}
 
     async with VideoClient(settings=load_settings()) as client:
-        model = example.ScriptedModel(wish)
+        model = example.ScriptedModel(arguments)
         messages = await example.converse(ToolBox(client), model, "a fox in the snow")
     example.show(messages)
 
@@ -69,10 +69,12 @@ async def test_the_scripted_agent_plans_creates_waits_and_shows_the_contact_shee
 @pytest.mark.anyio
 async def test_the_scripted_agent_says_when_nobody_can_do_it() -> None:
     example = load_example("agent_tool_loop")
-    wish = {"prompt": "a fox", "first_frame": "fox.png", "model": "sandbox"}
+    arguments = {"prompt": "a fox", "first_frame": "fox.png", "model": "sandbox"}
 
     async with VideoClient(settings=load_settings()) as client:
-        messages = await example.converse(ToolBox(client), example.ScriptedModel(wish), "a fox")
+        messages = await example.converse(
+            ToolBox(client), example.ScriptedModel(arguments), "a fox"
+        )
 
     assert messages[-1]["content"].startswith("Nobody can do it")
 
@@ -132,8 +134,8 @@ def test_one_request_goes_five_ways_by_one_word_and_is_never_paid_twice(
 
     said = capsys.readouterr().out
     assert "5 videos, 5 records, 1 shape of record" in said
-    for maker in ("magi/tiny", "sandbox/slate", "fal/wan/", "wan/wan", "mochi/mochi"):
-        assert maker in said
+    for model in ("magi/tiny", "sandbox/slate", "fal/wan/", "wan/wan", "mochi/mochi"):
+        assert model in said
     assert "status: outcome_unknown; asked again: outcome_unknown, the same job: yes" in said
     assert said.count("submissions that the service accepted: 1") == 2
     assert "cannot be searched" in said

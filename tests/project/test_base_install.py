@@ -26,11 +26,11 @@ from media_agent_hosted.providers.fal.simulator import FalSimulator
 async def make(url):
     fal = {"base_url": url, "key": "any", "options": {"poll_seconds": 0.01}}
     settings = load_settings(data_dir=Path("data"), backends={"fal": fal})
-    wish = {"prompt": "a fox in snow", "model": "fal/fal-ai/wan/v2.7/image-to-video",
+    arguments = {"prompt": "a fox in snow", "model": "fal/fal-ai/wan/v2.7/image-to-video",
             "first_frame": "fox.png", "duration": 20, "seed": 0}
     async with VideoClient(settings=settings) as client:
         tools = ToolBox(client)
-        answer = await tools.call("create_video", wish)
+        answer = await tools.call("create_video", arguments)
         while answer.get("finished") is False:
             waiting = {"job_id": answer["job_id"], "seconds": 10}
             answer = await tools.call("wait_video", waiting)
@@ -74,7 +74,7 @@ def test_the_base_install_asks_for_nothing_that_makes_frames() -> None:
         assert "media-agent-video[local]" in project["optional-dependencies"][extra]
 
 
-def test_a_hosted_video_in_parts_is_made_joined_and_shown_without_extras(tmp_path: Path) -> None:
+def test_a_hosted_video_in_segments_is_made_joined_and_shown_without_extras(tmp_path: Path) -> None:
     answer: dict[str, Any] = json.loads(run_without(HOSTED, tmp_path))
 
     assert answer["images"] == ["data:image/png;"] * 2

@@ -26,7 +26,7 @@ def final(tmp_path: Path, model: str | None = None, **options: Any) -> VideoBack
     return Registry(kinds={"final": "sandbox"}).create("final", settings)
 
 
-def wish(**fields: Any) -> VideoRequest:
+def make_request(**fields: Any) -> VideoRequest:
     known = {"prompt": "a cat", "num_frames": 24, "fps": 12.0, "size": {"width": 32, "height": 32}}
     return VideoRequest.model_validate({"model": "final/slate", "seed": 0, **known, **fields})
 
@@ -44,27 +44,27 @@ async def test_it_says_its_own_name_and_what_is_behind_it(tmp_path: Path) -> Non
 async def test_work_goes_through_with_its_names_and_options(tmp_path: Path) -> None:
     backend = final(tmp_path, price_per_second=1)
 
-    request = wish(options={"final": {"price_per_second": 2}})
+    request = make_request(options={"final": {"price_per_second": 2}})
     ref = await backend.submit(request, key="job-1")
     events = await events_of(backend, ref)
     await backend.aclose()
 
     assert ref.backend == "final"
     assert backend.estimate(request).cost_usd == 4
-    assert backend.estimate(wish()).cost_usd == 2
+    assert backend.estimate(make_request()).cost_usd == 2
     tokens = [event.resume for event in events if isinstance(event, ChunkReady)]
     assert {token.backend for token in tokens if token is not None} == {"final"}
     assert isinstance(events[-1], JobCompleted)
 
 
-async def test_it_goes_on_from_a_token_of_its_own(tmp_path: Path) -> None:
+async def test_it_resumes_from_a_token_of_its_own(tmp_path: Path) -> None:
     backend = final(tmp_path, fail_at="chunk:1")
-    ref = await backend.submit(wish(), key="job-1")
+    ref = await backend.submit(make_request(), key="job-1")
     events = await events_of(backend, ref)
     token = next(event.resume for event in events if isinstance(event, ChunkReady))
 
     again = final(tmp_path)
-    second = await again.submit(wish(), key="job-1", resume=token)
+    second = await again.submit(make_request(), key="job-1", resume=token)
     rest = await events_of(again, second)
     await backend.aclose()
     await again.aclose()
@@ -75,7 +75,7 @@ async def test_it_goes_on_from_a_token_of_its_own(tmp_path: Path) -> None:
 
 async def test_it_is_steered_and_stopped(tmp_path: Path) -> None:
     backend = final(tmp_path, latency_seconds=60)
-    ref = await backend.submit(wish(), key="job-1")
+    ref = await backend.submit(make_request(), key="job-1")
 
     await backend.control(ref, ChangePrompt(prompt="a dog"), number=1)
     await backend.cancel(ref)
@@ -103,7 +103,7 @@ async def test_one_word_of_the_file_swaps_who_makes_it(
         (tmp_path / "media-agent.toml").write_text(f'[backends.final]\nkind = "{kind}"\n')
         settings = load_settings()
         registry = Registry(two_kinds(), kinds=settings.kinds())
-        request = wish(model="final")
+        request = make_request(model="final")
         async with VideoClient(settings=settings, registry=registry) as client:
             made.append(await client.generate(request, out=tmp_path / f"{kind}.mp4"))
 

@@ -158,7 +158,7 @@ def test_a_backend_whose_plugin_is_broken_says_why(tmp_path):
 
 
 @pytest.mark.parametrize("error", [ImportError("no acme_sdk"), ModuleNotFoundError("acme_sdk")])
-def test_a_backend_that_lacks_a_library_is_unavailable_and_only_its_maker_knows_which(
+def test_a_backend_that_lacks_a_library_is_unavailable_and_only_its_author_knows_which(
     tmp_path, error
 ):
     def fail(settings):

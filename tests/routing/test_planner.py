@@ -14,7 +14,7 @@ def edit(**values: object) -> VideoRequest:
     return VideoRequest.model_validate(known | values)
 
 
-def test_a_restyled_video_is_take_source_length() -> None:
+def test_a_restyled_video_is_as_long_as_its_source() -> None:
     assert take_source_length(edit()).duration == pytest.approx(31 / 24)
 
 

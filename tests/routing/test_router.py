@@ -353,7 +353,24 @@ def test_a_chain_counts_the_shared_frame_once() -> None:
     assert follower.size == Size(width=1280, height=720)
 
 
-def test_another_model_of_the_backend_may_go_on() -> None:
+@pytest.mark.parametrize("audio", [True, "always"])
+@pytest.mark.parametrize("wanted", [None, True, False])
+def test_a_video_in_segments_has_no_audio_and_its_plan_says_so(
+    audio: object, wanted: bool | None
+) -> None:
+    short = model("fal", "short", audio=audio, **BOTH)
+
+    plan = router(Shelf(short)).report(asked(duration=20, audio=wanted)).ranked[0].plan
+
+    assert plan is not None
+    assert plan.request.audio is False
+    said = [(each.asked, each.used) for each in plan.adjustments if each.field == "audio"]
+    assert said == ([] if wanted is False else [(wanted, False)])
+    sent = {segment.request.audio for segment in plan.segments}
+    assert sent == ({None} if audio == "always" else {False})
+
+
+def test_another_model_of_the_backend_may_continue() -> None:
     text = model("fal", "wan/text")
     image = model(
         "fal",
@@ -450,7 +467,7 @@ def test_a_model_asked_for_by_name_makes_a_long_video_in_segments_where_it_can()
         (Routing(licences=("MIT",)), "its licence is unknown"),
     ],
 )
-def test_a_wish_refuses_with_its_reason(routing: Routing, reason: str) -> None:
+def test_a_preference_refuses_with_its_reason(routing: Routing, reason: str) -> None:
     report = router(Shelf(model("fal", "x")), Shelf(endless("other"))).report(
         asked(routing=routing)
     )
@@ -470,7 +487,9 @@ def test_a_wish_refuses_with_its_reason(routing: Routing, reason: str) -> None:
         (Routing(route="draft"), "unknown backend 'fall'"),
     ],
 )
-def test_a_slip_in_a_wish_is_refused_before_it_lets_anybody_in(routing: Routing, said: str) -> None:
+def test_a_slip_in_a_preference_is_refused_before_it_lets_anybody_in(
+    routing: Routing, said: str
+) -> None:
     rules = RoutingRules(routes={"draft": Route(deny=("fall",))})
 
     with pytest.raises(InvalidRequestError) as caught:
@@ -481,9 +500,9 @@ def test_a_slip_in_a_wish_is_refused_before_it_lets_anybody_in(routing: Routing,
 
 def test_a_backend_that_is_broken_or_has_no_model_can_be_denied() -> None:
     broken = {"torn": UnsupportedRequestError("torn needs torch")}
-    wish = asked(routing=Routing(avoid=("torn", "torn/x", "empty")))
+    request = asked(routing=Routing(avoid=("torn", "torn/x", "empty")))
 
-    report = router(Shelf(model("fal", "x")), Empty(), broken=broken).report(wish)
+    report = router(Shelf(model("fal", "x")), Empty(), broken=broken).report(request)
 
     assert names(report) == ["fal/x"]
 
@@ -543,7 +562,7 @@ def test_a_closed_vocabulary_is_never_chosen_for_other_words() -> None:
     assert "not in its vocabulary" in refused(report, "engine/one")
 
 
-def test_a_closed_vocabulary_asked_for_by_name_may_go_on() -> None:
+def test_a_closed_vocabulary_asked_for_by_name_may_continue() -> None:
     shelf = Shelf(endless(closed_vocabulary=("a", "red")))
     named = FOX.model_copy(update={"model": "engine/one"})
 

@@ -1,4 +1,4 @@
-"""An agent that comes back asks for a job whose process is gone: it goes on, or it is said."""
+"""An agent asks again for a job whose process is gone: it is resumed, or the reason is said."""
 
 import asyncio
 import threading
@@ -94,12 +94,12 @@ class Service(PolledBackend):
 
 
 class Counter(LocalBackend):
-    """Paints what it counts, chunk by chunk, and goes on from a token."""
+    """Paints what it counts, chunk by chunk, and resumes from a token."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(BackendSettings(data_dir=folder / "data"))
         self.begun_at: list[int] = []
-        self.may_go_on = threading.Event()
+        self.may_continue = threading.Event()
 
     @property
     def name(self) -> str:
@@ -115,7 +115,7 @@ class Counter(LocalBackend):
         first = 0 if context.resume is None else context.resume.next_chunk
         self.begun_at.append(first)
         for index in range(first, 4):
-            while index == 2 and not self.may_go_on.wait(0.01):
+            while index == 2 and not self.may_continue.wait(0.01):
                 context.check()
             token = ResumeToken(backend="counter", model="one", next_chunk=index + 1)
             frames = np.full((6, 32, 32, 3), 50 * (index + 1), np.uint8)
@@ -162,7 +162,7 @@ def clip(seconds: float) -> VideoRequest:
 
 @pytest.mark.parametrize("tool", TOOLS)
 @pytest.mark.parametrize("step", ["plan", "ref", "collect", "record"])
-async def test_a_paid_video_of_a_process_that_is_gone_is_gone_on_with_and_paid_once(
+async def test_a_paid_video_of_a_process_that_is_gone_is_resumed_and_paid_once(
     tmp_path: Path, tool: str, step: str
 ) -> None:
     service = Service(tmp_path)
@@ -178,7 +178,7 @@ async def test_a_paid_video_of_a_process_that_is_gone_is_gone_on_with_and_paid_o
 
 
 @pytest.mark.parametrize("tool", TOOLS)
-async def test_a_video_in_parts_of_a_process_that_is_gone_is_gone_on_with(
+async def test_a_video_in_segments_of_a_process_that_is_gone_is_resumed(
     tmp_path: Path, tool: str
 ) -> None:
     service = Service(tmp_path)
@@ -199,7 +199,7 @@ async def test_a_video_in_parts_of_a_process_that_is_gone_is_gone_on_with(
 
 
 @pytest.mark.parametrize("tool", TOOLS)
-async def test_a_video_made_here_by_a_process_that_is_gone_is_gone_on_with_behind_its_last_chunk(
+async def test_a_video_made_here_by_a_process_that_is_gone_is_resumed_behind_its_last_chunk(
     tmp_path: Path, tool: str
 ) -> None:
     first, second = Counter(tmp_path), Counter(tmp_path)
@@ -210,7 +210,7 @@ async def test_a_video_made_here_by_a_process_that_is_gone_is_gone_on_with_behin
         while client.store.jobs.get(job.id).chunks_ready == 0:  # noqa: ASYNC110  # it is another thread
             await asyncio.sleep(0.01)
     await client.aclose()
-    second.may_go_on.set()
+    second.may_continue.set()
 
     answer = await asked(process(tmp_path, second), tool, job.id)
 
@@ -220,7 +220,7 @@ async def test_a_video_made_here_by_a_process_that_is_gone_is_gone_on_with_behin
 
 
 @pytest.mark.parametrize("tool", TOOLS)
-async def test_who_cannot_go_on_says_so_and_lets_nobody_wait(tmp_path: Path, tool: str) -> None:
+async def test_who_cannot_continue_says_so_and_lets_nobody_wait(tmp_path: Path, tool: str) -> None:
     service = Service(tmp_path)
     with pytest.raises(Crash):
         await process(tmp_path, service, crash_at=("ref", 1)).generate(clip(2), job_id="left")

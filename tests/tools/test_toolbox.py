@@ -28,7 +28,7 @@ STRICT_WORDS = {
     *("type", "enum", "const", "anyOf", "items", "description"),
     *("properties", "required", "additionalProperties"),
 }
-WISH: dict[str, Any] = {"prompt": "a cat", "duration": 0.5, "size": "64x36", "seed": 0}
+ARGUMENTS: dict[str, Any] = {"prompt": "a cat", "duration": 0.5, "size": "64x36", "seed": 0}
 MakeBox = Callable[..., ToolBox]
 
 
@@ -144,7 +144,7 @@ def test_all_dialects_name_the_same_fields() -> None:
 
 
 async def test_a_video_is_created_waited_for_and_shown(box: ToolBox) -> None:
-    started = await box.call("create_video", WISH)
+    started = await box.call("create_video", ARGUMENTS)
     done = await finished(box, started["job_id"])
 
     assert started["status"] in ("queued", "in_progress")
@@ -158,19 +158,19 @@ async def test_a_video_is_created_waited_for_and_shown(box: ToolBox) -> None:
 async def test_arguments_may_be_the_text_that_a_model_wrote(box: ToolBox) -> None:
     nulls = dict.fromkeys(CreateVideo.model_fields)
 
-    from_text = await box.call("create_video", json.dumps(nulls | WISH))
-    from_data = await box.call("create_video", WISH)
+    from_text = await box.call("create_video", json.dumps(nulls | ARGUMENTS))
+    from_data = await box.call("create_video", ARGUMENTS)
 
     assert from_text["job_id"] == from_data["job_id"]
 
 
-async def test_the_same_wish_is_the_same_job_however_it_is_written(
+async def test_the_same_request_is_the_same_job_however_it_is_written(
     box: ToolBox, client: VideoClient
 ) -> None:
     first, again, with_text = await asyncio.gather(
-        box.call("create_video", WISH),
-        box.call("create_video", WISH),
-        box.call("create_video", WISH | {"duration": "0.5"}),
+        box.call("create_video", ARGUMENTS),
+        box.call("create_video", ARGUMENTS),
+        box.call("create_video", ARGUMENTS | {"duration": "0.5"}),
     )
 
     assert first["job_id"] == again["job_id"] == with_text["job_id"]
@@ -180,25 +180,25 @@ async def test_the_same_wish_is_the_same_job_however_it_is_written(
 @pytest.mark.parametrize(
     "other", [{"seed": 1}, {"idempotency_key": "second take"}, {"prompt": "a dog"}]
 )
-async def test_another_wish_is_another_job(box: ToolBox, other: dict[str, Any]) -> None:
-    first = await box.call("create_video", WISH)
-    second = await box.call("create_video", WISH | other)
+async def test_another_request_is_another_job(box: ToolBox, other: dict[str, Any]) -> None:
+    first = await box.call("create_video", ARGUMENTS)
+    second = await box.call("create_video", ARGUMENTS | other)
 
     assert first["job_id"] != second["job_id"]
 
 
-def test_the_key_is_made_of_caller_wish_and_who_makes_it() -> None:
-    wish, named = CreateVideo(prompt="a cat"), CreateVideo(prompt="a cat", model="sandbox")
+def test_the_key_is_made_of_caller_request_and_who_makes_it() -> None:
+    video, named = CreateVideo(prompt="a cat"), CreateVideo(prompt="a cat", model="sandbox")
     routed = CreateVideo(prompt="a cat", route="draft")
 
-    assert derive_idempotency_key("one", wish, "sandbox") == derive_idempotency_key(
+    assert derive_idempotency_key("one", video, "sandbox") == derive_idempotency_key(
         "one", named, "magi"
     )
-    assert derive_idempotency_key("one", wish, "sandbox") != derive_idempotency_key(
-        "two", wish, "sandbox"
+    assert derive_idempotency_key("one", video, "sandbox") != derive_idempotency_key(
+        "two", video, "sandbox"
     )
-    assert derive_idempotency_key("one", wish, "sandbox") != derive_idempotency_key(
-        "one", wish, "magi"
+    assert derive_idempotency_key("one", video, "sandbox") != derive_idempotency_key(
+        "one", video, "magi"
     )
     assert derive_idempotency_key("one", routed, "sandbox") == derive_idempotency_key(
         "one", routed, "magi"
@@ -206,16 +206,16 @@ def test_the_key_is_made_of_caller_wish_and_who_makes_it() -> None:
 
 
 async def test_an_empty_key_is_none_because_models_fill_every_field(box: ToolBox) -> None:
-    first = await box.call("create_video", WISH | {"idempotency_key": ""})
-    again = await box.call("create_video", WISH)
-    other = await box.call("create_video", WISH | {"prompt": "a dog", "idempotency_key": ""})
+    first = await box.call("create_video", ARGUMENTS | {"idempotency_key": ""})
+    again = await box.call("create_video", ARGUMENTS)
+    other = await box.call("create_video", ARGUMENTS | {"prompt": "a dog", "idempotency_key": ""})
 
     assert first["job_id"] == again["job_id"]
     assert first["job_id"] != other["job_id"]
 
 
-async def test_a_key_that_is_used_for_another_wish_is_an_error(box: ToolBox) -> None:
-    await box.call("create_video", WISH | {"idempotency_key": "mine"})
+async def test_a_key_that_is_used_for_another_request_is_an_error(box: ToolBox) -> None:
+    await box.call("create_video", ARGUMENTS | {"idempotency_key": "mine"})
 
     answer: Any = await box.call("create_video", {"prompt": "a dog", "idempotency_key": "mine"})
 
@@ -225,17 +225,17 @@ async def test_a_key_that_is_used_for_another_wish_is_an_error(box: ToolBox) -> 
 async def test_an_agent_that_was_restarted_gets_its_job_back(
     tmp_path: Path, box: ToolBox, client: VideoClient
 ) -> None:
-    first = await box.call("create_video", WISH)
+    first = await box.call("create_video", ARGUMENTS)
     await finished(box, first["job_id"])
     await client.aclose()
 
     async with new_client(tmp_path) as later:
-        again = await ToolBox(later).call("create_video", WISH)
+        again = await ToolBox(later).call("create_video", ARGUMENTS)
 
     assert (again["job_id"], again["status"]) == (first["job_id"], "completed")
 
 
-async def test_a_job_whose_client_was_closed_goes_on_when_it_is_asked_for_again(
+async def test_a_job_whose_client_was_closed_continues_when_it_is_asked_for_again(
     tmp_path: Path, client: VideoClient
 ) -> None:
     slow: dict[str, Any] = {"model": "sandbox", "prompt": "a cat", "duration": 3, "size": "64x36"}
@@ -254,7 +254,7 @@ async def test_a_job_whose_client_was_closed_goes_on_when_it_is_asked_for_again(
 
 
 class Clock:
-    """A clock that goes on while somebody sleeps, and never otherwise."""
+    """A clock that advances while somebody sleeps, and never otherwise."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
@@ -271,7 +271,7 @@ async def test_waiting_is_bounded(client: VideoClient) -> None:
     box = ToolBox(client, clock=clock, sleep=clock.sleep)
     settings = {"sandbox": {"latency_seconds": 30}}
     job = await client.start(
-        CreateVideo(**WISH).to_request().model_copy(update={"options": settings})
+        CreateVideo(**ARGUMENTS).to_request().model_copy(update={"options": settings})
     )
 
     answer = await box.call("wait_video", {"job_id": job.id, "seconds": 7})
@@ -284,7 +284,7 @@ async def test_waiting_is_bounded(client: VideoClient) -> None:
 
 async def test_a_cancelled_job_says_so(client: VideoClient, box: ToolBox) -> None:
     job = await client.start(
-        CreateVideo(**WISH)
+        CreateVideo(**ARGUMENTS)
         .to_request()
         .model_copy(update={"options": {"sandbox": {"latency_seconds": 30}}})
     )
@@ -301,7 +301,7 @@ async def test_a_cancelled_job_says_so(client: VideoClient, box: ToolBox) -> Non
 async def test_nobody_is_told_to_pay_again_for_parts_that_are_kept(
     client: VideoClient, status: JobStatus
 ) -> None:
-    job = await client.generate(CreateVideo(**WISH).to_request())
+    job = await client.generate(CreateVideo(**ARGUMENTS).to_request())
     part = Segment(request=job.plan.request)
     plan = job.plan.model_copy(update={"segments": (part, part)})
 
@@ -312,7 +312,7 @@ async def test_nobody_is_told_to_pay_again_for_parts_that_are_kept(
 
 
 async def test_nobody_is_told_to_make_again_what_may_be_there(client: VideoClient) -> None:
-    job = await client.generate(CreateVideo(**WISH).to_request())
+    job = await client.generate(CreateVideo(**ARGUMENTS).to_request())
 
     answer = view_job(job.model_copy(update={"status": JobStatus.OUTCOME_UNKNOWN}))
 
@@ -323,8 +323,8 @@ async def test_nobody_is_told_to_make_again_what_may_be_there(client: VideoClien
 async def test_a_video_is_steered_and_saying_it_twice_is_harmless(
     client: VideoClient, box: ToolBox
 ) -> None:
-    wish = CreateVideo(**{**WISH, "duration": 3}).to_request()
-    slow = wish.model_copy(update={"options": {"sandbox": {"latency_seconds": 1.5}}})
+    video = CreateVideo(**{**ARGUMENTS, "duration": 3}).to_request()
+    slow = video.model_copy(update={"options": {"sandbox": {"latency_seconds": 1.5}}})
     job = await client.start(slow)
     steer = {"job_id": job.id, "prompt": "a dog", "at": 2}
 
@@ -340,7 +340,7 @@ async def test_a_video_is_steered_and_saying_it_twice_is_harmless(
 
 async def test_a_failed_job_has_its_error_and_a_way_out(client: VideoClient, box: ToolBox) -> None:
     fault = {"sandbox": {"fail_at": "chunk:0", "fault": "content_rejected"}}
-    request = CreateVideo(**WISH).to_request().model_copy(update={"options": fault})
+    request = CreateVideo(**ARGUMENTS).to_request().model_copy(update={"options": fault})
     job = await client.start(request)
 
     answer: Any = await finished(box, job.id)
@@ -353,7 +353,7 @@ async def test_a_failed_job_has_its_error_and_a_way_out(client: VideoClient, box
 async def test_a_plan_says_who_would_make_it_and_starts_nothing(
     box: ToolBox, client: VideoClient
 ) -> None:
-    answer: Any = await box.call("plan_video", WISH)
+    answer: Any = await box.call("plan_video", ARGUMENTS)
 
     assert answer["chosen"]["model"] == "sandbox/slate"
     assert answer["chosen"]["cost_usd"] == 0
@@ -448,9 +448,9 @@ PAIR = "a cat \ud83d\ude00"
     [{"prompt": PAIR}, json.dumps({"prompt": PAIR}), {"shots": [{"prompt": PAIR}]}],
 )
 def test_a_pair_of_surrogates_is_the_character_they_stand_for(arguments: Any) -> None:
-    wish = CreateVideo.model_validate(as_object(arguments, shape=CreateVideo))
+    video = CreateVideo.model_validate(as_object(arguments, shape=CreateVideo))
 
-    assert [shot.prompt for shot in wish.to_request().storyboard()] == ["a cat 😀"]
+    assert [shot.prompt for shot in video.to_request().storyboard()] == ["a cat 😀"]
 
 
 @pytest.mark.parametrize(
@@ -528,7 +528,7 @@ async def test_a_fault_of_ours_is_data_too_and_no_traceback(
 async def test_a_sheet_that_cannot_be_written_is_a_warning(
     box: ToolBox, client: VideoClient
 ) -> None:
-    job = await client.generate(CreateVideo(**WISH).to_request())
+    job = await client.generate(CreateVideo(**ARGUMENTS).to_request())
     spoil(job.artifacts[0].path)
 
     answer: Any = await box.call("get_video", {"job_id": job.id})

@@ -219,7 +219,7 @@ noise = np.random.default_rng(0).integers(0, 256, (6, 64, 64, 3), np.uint8)
 
 
 def bytes_printed_by(program, folder):
-    """Run it in a process of its own: only its own memory counts, whatever else is going on."""
+    """Run it in a process of its own: only its own memory counts, whatever else happens."""
     command = [sys.executable, "-c", NOISE + program, str(folder)]
     return [int(word) for word in subprocess.check_output(command, timeout=60).split()]
 
@@ -338,7 +338,7 @@ def killer():
     return Killer()
 
 
-def test_a_video_killed_at_any_file_operation_goes_on_from_what_was_announced(tmp_path, killer):
+def test_a_video_killed_at_any_file_operation_continues_from_what_was_announced(tmp_path, killer):
     video_with_states(tmp_path / "whole", 3)
     whole = (tmp_path / "whole" / "video.part.mp4").read_bytes()
 

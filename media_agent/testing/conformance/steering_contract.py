@@ -167,7 +167,7 @@ class SteeringContract(Contract):
         assert (frames[: first.frames] == whole[: first.frames]).all()
         assert (frames_of(await self.end(backend, parent)) == whole).all()
 
-    async def test_a_video_goes_on_from_the_end_of_another_by_so_many_frames(
+    async def test_a_video_continues_from_the_end_of_another_by_so_many_frames(
         self,
         backend: VideoBackend,
         capabilities: Capabilities,
@@ -183,7 +183,7 @@ class SteeringContract(Contract):
 
         assert len(frames) == request.num_frames
 
-    async def test_work_goes_on_from_its_token_in_another_process(
+    async def test_work_resumes_from_its_token_in_another_process(
         self,
         backend: VideoBackend,
         capabilities: Capabilities,

@@ -20,7 +20,7 @@ from media_agent_schemas.records import GenerationRecord
 from media_agent_schemas.request import Shot
 
 _FOR_THE_CORE = frozenset({"schema_version", "mode", "labels", "budget", "routing", "n"})
-_WISHES: dict[str, object] = {
+_FIELDS: dict[str, object] = {
     "negative_prompt": "a blue square",
     "camera": CameraMove.ZOOM_IN,
     "audio": True,
@@ -53,7 +53,7 @@ class VideoContract(Contract):
     ) -> None:
         """Each field is refused or adjusted with a reason beforehand, or else it is read."""
         kept: dict[str, object] = {}
-        for name, value in _WISHES.items():
+        for name, value in _FIELDS.items():
             try:
                 if getattr(request_factory(**kept, **{name: value}), name) == value:
                     kept[name] = value

@@ -114,7 +114,7 @@ async def test_text_image_and_video_each_become_a_video(
 
 
 @pytest.mark.anyio
-async def test_the_source_and_the_strength_decide_what_is_made_anew(
+async def test_the_source_and_the_strength_decide_what_is_restyled(
     backend: DiffusersBackend, tmp_path: Path
 ) -> None:
     async def restyle(shade: int, strength: float) -> np.ndarray:
@@ -229,7 +229,7 @@ async def test_a_source_that_is_no_video_is_refused_before_any_work(
 @pytest.mark.gpu
 @pytest.mark.anyio
 @pytest.mark.parametrize("offload", ["none", "model", "sequential"])
-async def test_a_gpu_makes_a_video_anew_and_then_one_from_text(
+async def test_a_gpu_restyles_a_video_and_then_makes_one_from_text(
     folder_of: FolderOf, tmp_path: Path, offload: str
 ) -> None:
     options = {"device": "cuda", "offload": offload}

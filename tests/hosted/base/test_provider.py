@@ -131,14 +131,14 @@ def saying(*polls: JsonValue | httpx.Response, asked: list[httpx.Request] | None
     return answer
 
 
-def planned(backend: Acme, **wishes: Any) -> VideoRequest:
-    wishes = {"prompt": "a fox", "model": "acme/clips-1", **wishes}
-    asked = VideoRequest.model_validate(wishes)
+def planned(backend: Acme, **fields: Any) -> VideoRequest:
+    fields = {"prompt": "a fox", "model": "acme/clips-1", **fields}
+    asked = VideoRequest.model_validate(fields)
     return negotiate(asked, backend.capabilities(), draw_seed=lambda: 7).request
 
 
-async def run(backend: Acme, **wishes: Any) -> list[BackendEvent]:
-    ref = await backend.submit(planned(backend, **wishes), key="job-1")
+async def run(backend: Acme, **fields: Any) -> list[BackendEvent]:
+    ref = await backend.submit(planned(backend, **fields), key="job-1")
     return await events_of(backend, ref)
 
 
@@ -188,7 +188,7 @@ async def test_a_video_says_until_when_it_is_kept(make: Callable[..., Acme]) -> 
     assert timedelta() <= kept_until - before - Acme.keeps < timedelta(minutes=1)
 
 
-async def test_a_poll_without_body_says_that_it_goes_on(make: Callable[..., Acme]) -> None:
+async def test_a_poll_without_body_says_that_it_continues(make: Callable[..., Acme]) -> None:
     events = await run(make(saying(httpx.Response(202), DONE)))
 
     assert [event.type for event in events] == ["job.started", "job.progressed", "job.completed"]
@@ -257,7 +257,7 @@ async def test_work_whose_answer_was_lost_is_found_by_our_key(make: Callable[...
     assert nothing is None
 
 
-async def test_a_signature_sees_what_it_signs_and_is_made_anew_for_each_call(
+async def test_a_signature_sees_what_it_signs_and_is_made_again_for_each_call(
     make: Callable[..., Acme],
 ) -> None:
     class Signing(Acme):

@@ -152,7 +152,7 @@ def declared_options() -> dict[str, Any]:
     return options
 
 
-def wish(**fields: Any) -> VideoRequest:
+def make_request(**fields: Any) -> VideoRequest:
     known = {"prompt": "a fox", "num_frames": 8, "fps": 8.0, "size": {"width": 64, "height": 48}}
     return VideoRequest.model_validate({**known, "seed": 0, **fields})
 
@@ -163,7 +163,7 @@ async def run(backend: HttpBackend, request: VideoRequest) -> list[Any]:
 
 
 async def test_a_declared_service_makes_a_video(build: Build, acme: AcmeSimulator) -> None:
-    *before, ended = await run(build(acme.url), wish())
+    *before, ended = await run(build(acme.url), make_request())
 
     assert isinstance(ended, JobCompleted)
     video = ended.artifacts[0]
@@ -201,7 +201,7 @@ def test_a_declaration_takes_at_most_25_lines() -> None:
 async def test_the_body_has_numbers_as_numbers_and_leaves_out_what_was_not_given(
     build: Build, acme: AcmeSimulator
 ) -> None:
-    await run(build(acme.url), wish(prompt='a "fox" {seed}'))
+    await run(build(acme.url), make_request(prompt='a "fox" {seed}'))
 
     [submitted] = acme.calls("submit")
     assert json.loads(submitted.body) == {"text": 'a "fox" {seed}', "seconds": 1, "seed": 0}
@@ -210,7 +210,7 @@ async def test_the_body_has_numbers_as_numbers_and_leaves_out_what_was_not_given
 async def test_work_that_fails_is_told_in_the_words_of_the_service(
     build: Build, acme: AcmeSimulator
 ) -> None:
-    ended = (await run(build(acme.url), wish(prompt="a fault")))[-1]
+    ended = (await run(build(acme.url), make_request(prompt="a fault")))[-1]
 
     assert isinstance(ended, JobFailed)
     assert ended.error.message == "mine says broken: the cellar is flooded"
@@ -218,7 +218,7 @@ async def test_work_that_fails_is_told_in_the_words_of_the_service(
 
 async def test_work_can_be_cancelled(build: Build, acme: AcmeSimulator) -> None:
     backend = build(acme.url)
-    ref = await backend.submit(wish(), key="job-1")
+    ref = await backend.submit(make_request(), key="job-1")
 
     await backend.cancel(ref)
     ended = (await events_of(backend, ref))[-1]
@@ -230,20 +230,20 @@ async def test_work_can_be_cancelled(build: Build, acme: AcmeSimulator) -> None:
 async def test_a_lost_reply_is_not_sent_again(build: Build) -> None:
     with AcmeSimulator(faults=[Fault("submit", "close_after_accept")]) as acme:
         with pytest.raises(SubmitUncertainError):
-            await build(acme.url).submit(wish(), key="job-1")
+            await build(acme.url).submit(make_request(), key="job-1")
 
         assert acme.accepted == 1
 
 
 async def test_an_answer_that_names_no_work_is_uncertain(build: Build, acme: AcmeSimulator) -> None:
     with pytest.raises(SubmitUncertainError, match=r"'video\.number'"):
-        await build(acme.url, id="video.number").submit(wish(), key="job-1")
+        await build(acme.url, id="video.number").submit(make_request(), key="job-1")
 
 
 async def test_a_failed_poll_is_asked_again(build: Build) -> None:
     faults = [Fault("status", "status", status=503), Fault("status", "close_before_accept")]
     with AcmeSimulator(faults=faults) as acme:
-        ended = (await run(build(acme.url), wish()))[-1]
+        ended = (await run(build(acme.url), make_request()))[-1]
 
     assert isinstance(ended, JobCompleted)
 
@@ -251,7 +251,7 @@ async def test_a_failed_poll_is_asked_again(build: Build) -> None:
 async def test_done_without_an_address_is_not_failed_and_says_what_to_correct(
     build: Build, acme: AcmeSimulator
 ) -> None:
-    ended = (await run(build(acme.url, result="video.link"), wish()))[-1]
+    ended = (await run(build(acme.url, result="video.link"), make_request()))[-1]
 
     assert isinstance(ended, JobOutcomeUnknown)  # it is there and paid
     assert "'video.link'" in ended.error.message
@@ -259,7 +259,7 @@ async def test_done_without_an_address_is_not_failed_and_says_what_to_correct(
 
 
 async def test_a_video_can_be_at_a_path(build: Build, acme: AcmeSimulator) -> None:
-    ended = (await run(build(acme.url, result=None, content="/files/{id}.mp4"), wish()))[-1]
+    ended = (await run(build(acme.url, result=None, content="/files/{id}.mp4"), make_request()))[-1]
 
     assert isinstance(ended, JobCompleted)
 
@@ -269,7 +269,7 @@ async def test_a_wrong_key_is_told_without_the_key(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     with pytest.raises(BackendAuthenticationError) as caught:
-        await build(acme.url, key="wrong-secret-99").submit(wish(), key="job-1")
+        await build(acme.url, key="wrong-secret-99").submit(make_request(), key="job-1")
 
     assert "wrong-secret-99" not in str(caught.value) + caplog.text
 
@@ -282,7 +282,7 @@ async def test_what_it_takes_follows_from_its_placeholders(build: Build) -> None
     assert (facts.backend, facts.model) == ("mine", "service")
     assert (facts.seed, facts.negative_prompt, facts.cancels) == (True, True, True)
     assert [str(size) for size in facts.sizes] == ["64x48"]
-    assert backend.estimate(wish()).cost_usd == 0.25
+    assert backend.estimate(make_request()).cost_usd == 0.25
     assert build("https://videos.test", key=None).capabilities().missing is not None
 
 

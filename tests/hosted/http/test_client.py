@@ -222,7 +222,7 @@ async def test_a_free_request_gives_up_in_the_end():
         assert len(shop.requests) == 5
 
 
-async def test_a_wish_for_a_very_long_pause_is_reported_rather_than_waited_for():
+async def test_a_request_for_a_very_long_pause_is_reported_rather_than_waited_for():
     naps = Naps()
     fault = Fault("look", "status", status=429, retry_after="3600")
     with Shop([fault]) as shop, pytest.raises(BackendRateLimitError) as caught:
@@ -594,7 +594,7 @@ def test_no_hosted_adapter_sends_anything_by_itself():
     assert importing == ["http/auth.py", "http/client.py", "http/urls.py"]
 
 
-async def test_closing_twice_and_going_on_afterwards_is_harmless():
+async def test_closing_twice_and_continuing_afterwards_is_harmless():
     with Shop() as shop:
         api = api_for(shop)
         await api.send("GET", "/look")
@@ -604,7 +604,7 @@ async def test_closing_twice_and_going_on_afterwards_is_harmless():
         await api.aclose()
 
 
-def test_a_reply_says_its_media_type_and_its_wish_to_wait():
+def test_a_reply_says_its_media_type_and_its_request_to_wait():
     headers = {"content-type": "Text/HTML; charset=utf-8", "retry-after": "5"}
     reply = Reply(status=200, headers=headers, content=b"", host="here")
 

@@ -50,7 +50,7 @@ def test_a_ring_makes_the_video_of_a_cache_that_keeps_everything(
 
 
 @pytest.mark.parametrize("guidance", [3, 1])
-def test_positions_counted_anew_change_nothing_but_rounding(
+def test_positions_counted_from_the_start_again_change_nothing_but_rounding(
     small_videos: Any, guidance: int
 ) -> None:
     config = replace(BASE, cfg_number=guidance)

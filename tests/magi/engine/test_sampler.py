@@ -228,7 +228,7 @@ def test_a_continuation_hands_out_new_frames_only(model: VideoDiT) -> None:
     assert [chunk.latents.shape[2] for chunk in chunks] == [1, 2, 2, 2]
 
 
-def test_a_continuation_depends_on_what_it_goes_on_from(model: VideoDiT) -> None:
+def test_a_continuation_depends_on_what_it_continues_from(model: VideoDiT) -> None:
     prefix = torch.randn(1, 4, 4, 4, 4, generator=torch.Generator().manual_seed(1))
 
     a, b = video(model, prefix=prefix, made=4), video(model, prefix=-prefix, made=4)

@@ -31,7 +31,7 @@ def save_and_load(state: SamplerState, folder: Path) -> SamplerState:
     ("config", "prefix"),
     [(BASE, 0), (BASE, 5), (RAMP, 0), (RAMP, 4), (replace(DISTILLED, window_size=1), 5)],
 )
-def test_a_video_goes_on_from_its_file_as_if_undisturbed(
+def test_a_video_continues_from_its_file_as_if_undisturbed(
     small_videos: Any, config: SamplerConfig, prefix: int, tmp_path: Path
 ) -> None:
     options: dict[str, Any] = {"rebase_every": 3}
@@ -48,7 +48,7 @@ def test_a_video_goes_on_from_its_file_as_if_undisturbed(
 
 
 @pytest.mark.parametrize("stopped_after", range(1, 7))
-def test_a_steered_and_restyled_batch_goes_on_as_if_undisturbed(
+def test_a_steered_and_restyled_batch_continues_as_if_undisturbed(
     small_videos: Any, stopped_after: int, tmp_path: Path
 ) -> None:
     source = torch.randn(1, *small_videos.shape, generator=torch.Generator().manual_seed(2))
@@ -84,7 +84,7 @@ def test_a_resumed_video_asks_no_text_again(small_videos: Any) -> None:
     assert asked == [5, 6]
 
 
-def test_a_state_does_not_change_when_its_video_goes_on(small_videos: Any) -> None:
+def test_a_state_does_not_change_when_its_video_continues(small_videos: Any) -> None:
     running = small_videos.sampler(BASE)
     next(iter(running))
     state = running.state()

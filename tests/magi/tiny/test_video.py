@@ -99,7 +99,7 @@ def test_videos_side_by_side_have_seeds_of_their_own(engine: TinyEngine) -> None
 
 
 @pytest.mark.parametrize("stopped_after", [1, 3])
-def test_a_video_goes_on_from_its_state_frame_for_frame(
+def test_a_video_continues_from_its_state_frame_for_frame(
     engine: TinyEngine, stopped_after: int, tmp_path: Path
 ) -> None:
     def prompts(chunk: int) -> str:
@@ -116,7 +116,7 @@ def test_a_video_goes_on_from_its_state_frame_for_frame(
         assert torch.equal(rest[0].before, chunks[-1].latents[:, :, -1:])
 
 
-def test_a_steered_video_goes_on_as_steered(engine: TinyEngine, tmp_path: Path) -> None:
+def test_a_steered_video_continues_as_steered(engine: TinyEngine, tmp_path: Path) -> None:
     options = replace(FAST, num_frames=96)
     video = engine.video(lambda _: RED, [0], options)
     made = list(islice(video, 1))
@@ -178,7 +178,7 @@ def test_the_same_prompts_make_nearly_the_same_video_after_a_branch(
     assert np.abs(same - expected).mean() < 0.5 * np.abs(other - expected).mean()
 
 
-def test_a_video_made_anew_is_close_to_its_source_where_it_is_told_so(
+def test_a_restyled_video_is_close_to_its_source_where_it_is_told_so(
     engine: TinyEngine, image: np.ndarray
 ) -> None:
     source = engine.encode(np.repeat(image[None], 44, axis=0))

@@ -50,7 +50,7 @@ def test_the_triangle_points_up_and_the_square_lies_flat() -> None:
     assert square[square > 0.99].numel() == 21**2
 
 
-def test_motion_goes_on_smoothly_where_it_changes() -> None:
+def test_motion_continues_smoothly_where_it_changes() -> None:
     chunks = tuple(red_on_black("circle", motion) for motion in ("right", "down", "still"))
 
     track = positions(SceneBatch.of([Scene(60, 60, 9, chunks)]))[0]
@@ -100,7 +100,7 @@ def test_drawn_scenes_leave_out_what_is_held_out_unless_asked() -> None:
     assert 0.08 < sum(draw(True)) / 2000 < 0.14
 
 
-def test_half_of_the_chunks_go_on_unchanged_and_motion_changes_most() -> None:
+def test_half_of_the_chunks_continue_unchanged_and_motion_changes_most() -> None:
     batch = sample_scenes(2000, 4, torch.Generator().manual_seed(2), include_held_out=True)
 
     pairs = [pair for scene in batch.descriptions() for pair in pairwise(scene)]

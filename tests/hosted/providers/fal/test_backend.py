@@ -492,7 +492,7 @@ def test_completed_is_no_success_where_an_error_is_beside_it():
 
 
 @pytest.mark.parametrize("word", ["PAUSED", "ALMOST", "stage 2 of 3"])
-def test_an_undocumented_state_is_work_that_goes_on_and_is_said(word):
+def test_an_undocumented_state_is_work_that_continues_and_is_said(word):
     said = event({"status": word})
 
     assert said.phase == word

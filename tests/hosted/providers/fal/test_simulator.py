@@ -24,7 +24,7 @@ def polls(simulator, url):
     return answers
 
 
-def test_every_answer_of_a_good_run_has_the_documented_shape_of():
+def test_every_answer_of_a_good_run_has_the_documented_shape():
     with FalSimulator() as simulator:
         submitted = submit(simulator)
         answers = polls(simulator, submitted.json()["status_url"])
@@ -54,7 +54,7 @@ def test_addresses_name_the_app_and_not_what_is_below_it():
         assert told["cancel_url"] == f"{told['response_url']}/cancel"
 
 
-def test_a_failed_run_has_the_documented_shape_of():
+def test_a_failed_run_has_the_documented_shape():
     with FalSimulator(outcome="failed", queued_polls=0, running_polls=0) as simulator:
         told = submit(simulator).json()
         status = polls(simulator, told["status_url"])[-1]
@@ -67,7 +67,7 @@ def test_a_failed_run_has_the_documented_shape_of():
     assert result.json() == REPLIES.read("failed_result")["body"]
 
 
-def test_a_refused_prompt_has_the_documented_shape_of():
+def test_a_refused_prompt_has_the_documented_shape():
     with FalSimulator(outcome="moderated", queued_polls=0, running_polls=0) as simulator:
         told = submit(simulator).json()
         polls(simulator, told["status_url"])

@@ -159,7 +159,7 @@ def test_vllm_omni_gives_no_video_of_a_failed_video():
 
 
 @pytest.mark.parametrize("flavour", ["sglang", "vllm-omni"])
-def test_the_list_goes_on_after_an_id(flavour):
+def test_the_list_continues_after_an_id(flavour):
     with OpenAISimulator(flavour=flavour) as simulator:
         ids = [create(simulator).json()["id"] for _ in range(3)]
         where = f"{simulator.url}/v1/videos"

@@ -98,7 +98,7 @@ def checksum(state: Path) -> dict[str, str]:
         return dict(content.metadata())
 
 
-async def test_a_video_goes_on_from_any_chunk_exactly_as_if_nothing_had_happened(
+async def test_a_video_continues_from_any_chunk_exactly_as_if_nothing_had_happened(
     make: Make, tmp_path: Path
 ) -> None:
     asked = request(num_frames=5 * CHUNK - 5)
@@ -135,7 +135,7 @@ async def test_what_can_be_watched_at_every_chunk_is_the_beginning_of_the_video(
         assert np.array_equal(frames, video[: len(frames)])
 
 
-async def test_a_steered_video_goes_on_as_it_was_steered(make: Make) -> None:
+async def test_a_steered_video_continues_as_it_was_steered(make: Make) -> None:
     asked = request(num_frames=6 * CHUNK)
     command = ChangePrompt(prompt=BLUE, at=4)
 
@@ -222,8 +222,8 @@ async def test_the_keys_of_a_video_that_is_broken_off_go_with_it(make: Make) -> 
 
 
 async def test_a_branch_of_a_finished_video_has_its_own_length(make: Make) -> None:
-    trunk = await run(make(), request(endless=True), "trunk", command=Finish())
-    token = tokens_of(trunk)[0].model_copy(update={"key": "trunk"})
+    parent = await run(make(), request(endless=True), "parent", command=Finish())
+    token = tokens_of(parent)[0].model_copy(update={"key": "parent"})
 
     branch = await run(make(), request(num_frames=3 * CHUNK), "branch", resume=token)
 
@@ -271,18 +271,18 @@ async def test_no_state_is_kept_behind_a_last_chunk_that_was_cut(
 
 async def test_a_branch_shows_the_old_chunks_and_then_its_own_prompt(make: Make) -> None:
     backend = make()
-    whole = await run(backend, request(num_frames=4 * CHUNK), "trunk")
-    token = tokens_of(whole)[1].model_copy(update={"key": "trunk"})
+    whole = await run(backend, request(num_frames=4 * CHUNK), "parent")
+    token = tokens_of(whole)[1].model_copy(update={"key": "parent"})
     shots = ({"prompt": RED, "duration": 2}, {"prompt": BLUE, "duration": 2.5})
     asked = request(prompt=None, shots=shots, num_frames=4 * CHUNK + 12)
 
     branch = await run(backend, asked, "branch", resume=token)
     again = await run(make(), asked, "branch", resume=tokens_of(branch)[1])
 
-    trunk, video = videos_of(whole)[0], videos_of(branch)[0]
+    parent, video = videos_of(whole)[0], videos_of(branch)[0]
     assert len(video) == 4 * CHUNK + 12
-    assert np.array_equal(video[: 2 * CHUNK], trunk[: 2 * CHUNK])
-    assert (video[2 * CHUNK : 3 * CHUNK] != trunk[2 * CHUNK : 3 * CHUNK]).any()
+    assert np.array_equal(video[: 2 * CHUNK], parent[: 2 * CHUNK])
+    assert (video[2 * CHUNK : 3 * CHUNK] != parent[2 * CHUNK : 3 * CHUNK]).any()
     assert np.array_equal(videos_of(again)[0], video)
 
 
@@ -316,7 +316,7 @@ async def test_a_video_begins_with_an_image_and_says_how_it_was_made_to_fit(make
 
 
 @pytest.mark.parametrize("frames", [5, 31, 60])
-async def test_a_video_goes_on_behind_any_other_by_as_many_frames_as_were_asked(
+async def test_a_video_continues_behind_any_other_by_as_many_frames_as_were_asked(
     make: Make, frames: int
 ) -> None:
     wide = request({"context_frames": 48}, num_frames=30, inputs=(source(frames),))
@@ -328,7 +328,7 @@ async def test_a_video_goes_on_behind_any_other_by_as_many_frames_as_were_asked(
     assert sizes == [24, 6]
 
 
-async def test_a_video_is_made_anew_as_far_as_was_asked(make: Make) -> None:
+async def test_a_video_is_restyled_as_far_as_was_asked(make: Make) -> None:
     backend = make()
 
     def edit(strength: float) -> VideoRequest:
@@ -342,7 +342,7 @@ async def test_a_video_is_made_anew_as_far_as_was_asked(make: Make) -> None:
     assert (little != much).any()
 
 
-async def test_a_video_made_anew_goes_on_with_its_own_source_and_strength_only(
+async def test_a_restyled_video_continues_with_its_own_source_and_strength_only(
     make: Make, tmp_path: Path
 ) -> None:
     path = tmp_path / "source.mp4"
@@ -365,7 +365,9 @@ async def test_a_video_made_anew_goes_on_with_its_own_source_and_strength_only(
         assert said in failed.error.message
 
 
-async def test_a_video_made_from_words_goes_on_whatever_the_strength_of_others(make: Make) -> None:
+async def test_a_video_made_from_words_continues_whatever_the_strength_of_others(
+    make: Make,
+) -> None:
     asked = request(num_frames=2 * CHUNK)
     whole = await run(make(), asked, "video")
 
