@@ -218,13 +218,19 @@ class VideoClient:
         *,
         out: Path | str | None = None,
         overwrite: bool = False,
+        label: str | None = None,
         on_event: Callable[[JobEvent], None] | None = None,
         **options: Unpack[BranchKwargs],
     ) -> VideoJob:
         """Make a second video that begins as another does; see `plan_branch` and `generate`."""
         plan = await self.plan_branch(job_id, **options)
         return await self.generate(
-            plan.request, plans=[plan], out=out, overwrite=overwrite, on_event=on_event
+            plan.request,
+            plans=[plan],
+            out=out,
+            overwrite=overwrite,
+            label=label,
+            on_event=on_event,
         )
 
     async def resume(

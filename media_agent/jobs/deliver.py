@@ -206,6 +206,9 @@ class Deliverer:
             events=store.events.read(self._job.id),
             finished_at=self._context.now(),
             inputs=store.jobs.terms(self._job.id).inputs,
+            cost=store.costs.of(self._job.id).as_cost(
+                self._job.plan.estimate.source, None if end.cost is None else end.cost.source
+            ),
             resumed_from=resumed_from,
         )
         place = self._destination.record_of(isinstance(end, JobCompleted))

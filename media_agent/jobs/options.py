@@ -28,6 +28,7 @@ class GenerateKwargs(PlanKwargs, total=False):
     overwrite: bool
     job_id: str | None
     idempotency_key: str | None
+    label: str | None
 
 
 class BranchKwargs(PlanKwargs, total=False):
@@ -62,6 +63,8 @@ class GenerateOptions(PlanOptions):
     job_id: str | None = None
     """None: a new one is drawn."""
     idempotency_key: str | None = None
+    label: str | None = None
+    """A word of your own, to find jobs and count costs by; absent: none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -354,9 +354,7 @@ class JobRun:
             is_unwanted=self._is_asked_to_stop,
         )
         last = self._store.submissions.last(self.job.id)
-        if (
-            last is not None and end.cost is not None and not self.job.plan.segments
-        ):  # billed by part
+        if last is not None and end.cost is not None:
             self._store.submissions.bill(last, end.cost)
         end = await delivering.deliver(end, self._capabilities(), self._resumed_from)
         if not isinstance(end, JobFailed):

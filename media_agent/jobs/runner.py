@@ -47,6 +47,8 @@ class JobRunner:
             request=request,
             plan=plan,
             warnings=plan.warnings,
+            label=terms.label,
+            quote_usd=plan.estimate.cost_usd,
         )
         kept = self._store.jobs.create(job, terms)
         if kept is job:

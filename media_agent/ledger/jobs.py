@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from media_agent.errors import IdempotencyConflictError, JobNotFoundError, StorageError
+from media_agent.ledger.costs import cost_of
 from media_agent.ledger.database import Database, DuplicateError, Row, Transaction
 from media_agent.ledger.owners import SELECT_JOBS, Owners
 from media_agent.ledger.rows import (
@@ -158,7 +159,7 @@ class Jobs:
             ORDER BY number"""
         files = transaction.rows(query, job=row["id"], publishing=PUBLISHING)
         try:
-            return job_of(row, files)
+            return job_of(row, files, cost_of(transaction, row["id"]))
         except ValueError as error:  # pydantic's is one
             raise unreadable(row["id"], self._database.path) from error
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from media_agent.ledger.commands import Commands
+from media_agent.ledger.costs import Costs
 from media_agent.ledger.database import BUSY_SECONDS, Database
 from media_agent.ledger.events import Events
 from media_agent.ledger.jobs import Jobs
@@ -41,6 +42,7 @@ class Ledger:
         self.events = Events(self._database, self.owners)
         self.submissions = Submissions(self._database, self.owners)
         self.commands = Commands(self._database, self.owners)
+        self.costs = Costs(self._database)
 
     def close(self) -> None:
         """Close the file; the next use opens it again."""

@@ -1,7 +1,7 @@
 """The tables of the ledger; a file whose head says another version is refused."""
 
 APPLICATION_ID = 0x6D614C67  # "maLg", in the head of the file: this is a ledger of ours
-LEDGER_VERSION = 5
+LEDGER_VERSION = 6
 """In the head of the file; raised with every change of a table or of what is kept in it."""
 
 _JOBS = """
@@ -26,6 +26,7 @@ CREATE TABLE jobs (
     idempotency_key TEXT UNIQUE,
     inputs JSON NOT NULL,  -- the digests of the files that went in, by path
     part_of TEXT,  -- the key of the submission of the video that this job makes a part of
+    label TEXT,  -- of the caller, to count costs under
     owner TEXT,  -- changed only by compare-and-set
     heartbeat FLOAT,  -- seconds since the epoch
     cancel_requested BOOLEAN NOT NULL
@@ -39,7 +40,7 @@ CREATE TABLE submissions (
     key TEXT NOT NULL UNIQUE,
     backend TEXT NOT NULL,
     model TEXT NOT NULL,
-    quoted_usd FLOAT NOT NULL,  -- 0: unknown, or paid by its parts
+    quoted_usd FLOAT,  -- absent: unknown; 0: free, or paid by its parts
     reserved_usd FLOAT NOT NULL,  -- for the parts of a video that are not yet submitted
     billed_usd FLOAT,  -- absent: not billed yet, or nobody said how much
     state TEXT NOT NULL,  -- intended | accepted | refused | unknown
@@ -82,7 +83,9 @@ CREATE TABLE commands (
 TABLES = (
     _JOBS,
     "CREATE INDEX jobs_by_time ON jobs (created_at)",
+    "CREATE INDEX jobs_by_whole ON jobs (part_of) WHERE part_of IS NOT NULL",
     _SUBMISSIONS,
+    "CREATE INDEX submissions_by_time ON submissions (created_at)",
     "CREATE UNIQUE INDEX one_accepted_submission ON submissions (job_id) WHERE state = 'accepted'",
     _EVENTS,
     _ARTIFACTS,

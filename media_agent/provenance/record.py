@@ -34,6 +34,7 @@ def build_record(
     events: Iterable[JobEvent],
     finished_at: datetime,
     inputs: Mapping[str, str],
+    cost: Cost,
     resumed_from: int | None = None,
 ) -> GenerationRecord:
     """Say what was asked, adjusted, sent and delivered; `end` carries the collected artifacts.
@@ -68,7 +69,7 @@ def build_record(
             seconds=max(0.0, (finished_at - job.created_at).total_seconds()),
             backend=end.timing,
         ),
-        cost=end.cost or Cost(),
+        cost=cost,
         lineage=Lineage(
             parent_job=None if origin is None else origin.job_id,
             parent_chunk=None if origin is None else origin.chunk,

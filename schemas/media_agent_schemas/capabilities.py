@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, JsonValue, model_validator
 
-from media_agent_schemas.base import Document, Schema, Seconds, Sha256, TriState
+from media_agent_schemas.base import Document, Schema, Seconds, Sha256, TriState, Usd
 from media_agent_schemas.media import InputRole, ResolutionTier, Size
 from media_agent_schemas.request import VideoMode, VideoRequest
 
@@ -219,9 +219,7 @@ class Capabilities(Document):
 class Estimate(Document):
     """What a request would take; `None` is unknown, never free."""
 
-    cost_usd: float | None = Field(
-        default=None, ge=0, description="Price in USD; 0 for own hardware."
-    )
+    cost_usd: Usd | None = Field(default=None, description="Price in USD; 0 for own hardware.")
     seconds: float | None = Field(default=None, ge=0, description="Time to the finished file.")
     disk_bytes: int | None = Field(
         default=None,

@@ -5,11 +5,15 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, Field, JsonValue
 
-from media_agent_schemas.base import Document, Schema
+from media_agent_schemas.base import Document, Schema, Usd
 from media_agent_schemas.capabilities import Plan
 from media_agent_schemas.errors import ErrorInfo
 from media_agent_schemas.media import Artifact
-from media_agent_schemas.request import Prompt, VideoRequest
+from media_agent_schemas.request import Prompt, Text, VideoRequest
+
+CostSource = Literal["billed", "quote", "mixed", "free"]
+Label = Annotated[Text, Field(min_length=1, max_length=100, pattern=r"^\S(.*\S)?$")]
+"""A word or a few, on one line, that jobs are counted under."""
 
 
 class JobStatus(StrEnum):
@@ -96,3 +100,15 @@ class VideoJob(Document):
     )
     warnings: tuple[str, ...] = Field(default=(), description="Warnings for the caller.")
     error: ErrorInfo | None = Field(default=None, description="Why it did not complete.")
+    label: Label | None = Field(default=None, description="The caller's own word for a group.")
+    quote_usd: Usd | None = Field(
+        default=None, description="Planned price in USD, of all segments; null: unknown."
+    )
+    cost_usd: Usd | None = Field(
+        default=0.0, description="Cost in USD so far, of all segments; null: unknown."
+    )
+    cost_source: CostSource | None = Field(
+        default=None,
+        description="What the cost is: billed, a quote (nobody said a bill), mixed (of segments), "
+        "free; null: unknown, or nothing was accepted.",
+    )
