@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +16,7 @@ from media_agent.errors import InvalidRequestError
 from media_agent.jobs import branch
 from media_agent.jobs.commands import check_command
 from media_agent.jobs.context import JobContext
+from media_agent.jobs.housekeeping.remove import Removal, remove_job
 from media_agent.jobs.intake import JobIntake
 from media_agent.jobs.options import (
     BranchKwargs,
@@ -31,12 +32,13 @@ from media_agent.jobs.runner import JobRunner
 from media_agent.jobs.segment_jobs import SegmentMaker
 from media_agent.jobs.segmented import SegmentedBackend
 from media_agent.ledger.ledger import Ledger
+from media_agent.ledger.pages import JobFilter
 from media_agent.registry.registry import Registry
 from media_agent.routing.planner import Planner
 from media_agent.validation import in_words
 from media_agent_schemas.capabilities import Capabilities, Plan
 from media_agent_schemas.events import JobEvent
-from media_agent_schemas.jobs import ChangePrompt, Finish, VideoJob
+from media_agent_schemas.jobs import ChangePrompt, Finish, JobStatus, JobSummary, VideoJob
 from media_agent_schemas.plan import PlanReport
 from media_agent_schemas.request import VideoRequest
 
@@ -287,12 +289,61 @@ class VideoClient:
 
     async def orphans(self) -> tuple[VideoJob, ...]:
         """Return the jobs that are under way and have no living process, oldest first."""
-        jobs = (job for job in reversed(self.store.jobs.list()) if not job.status.is_terminal)
+        jobs = (job for job in self.store.jobs.unsettled() if not job.status.is_terminal)
         return tuple(job for job in jobs if not self.is_running(job.id))
 
-    async def list(self) -> list[VideoJob]:
-        """Return all jobs of the data folder, newest first."""
-        return self.store.jobs.list()
+    async def list(
+        self,
+        *,
+        status: JobStatus | Sequence[JobStatus] = (),
+        since: datetime | None = None,
+        backend: str | None = None,
+        label: str | None = None,
+        before: str | None = None,
+        limit: int | None = None,
+    ) -> list[JobSummary]:
+        """Return the jobs of the data folder, newest first; `get` has all of one.
+
+        `backend` is a backend or "backend/model". Segments of a video are in its own line. For the
+        next page give the last id of this one as `before`.
+
+        Raises:
+            JobNotFoundError: there is no job `before`.
+        """
+        statuses = (status,) if isinstance(status, JobStatus) else tuple(status)
+        chosen = JobFilter(
+            statuses=statuses,
+            since=since,
+            backend=backend,
+            label=label,
+            before=before,
+            limit=limit,
+        )
+        return self.store.jobs.list(chosen)
+
+    async def find(self, name: str) -> str:
+        """Return the id of the job that a name means: an id, its unique beginning, or "last".
+
+        Raises:
+            JobNotFoundError: there is none.
+            InvalidRequestError: the beginning is that of several; it names them.
+        """
+        return self.store.jobs.find(name)
+
+    async def remove(self, job_id: str, *, force: bool = False, videos: bool = False) -> Removal:
+        """Forget a job and remove its work files; its video and record only with `videos`.
+
+        What it cost still counts in sums and budgets, and its id is not given to another job.
+
+        Raises:
+            JobNotFoundError: there is none of this id.
+            JobError: a process works on it; it is a segment, or a branch still needs it; or,
+                without `force`, it has not ended or its outcome is unknown.
+        """
+        work = self._context.work_folder
+        return await asyncio.to_thread(
+            remove_job, self.store, work, job_id, force=force, videos=videos
+        )
 
     async def events(self, job_id: str, *, after: int = -1) -> tuple[JobEvent, ...]:
         """Return the events of a job numbered above `after`.

@@ -84,6 +84,8 @@ class BlockingVideoClient:
     adopt = _blocking(VideoClient.adopt)
     orphans = _blocking(VideoClient.orphans)
     list = _blocking(VideoClient.list)
+    find = _blocking(VideoClient.find)
+    remove = _blocking(VideoClient.remove)
     events = _blocking(VideoClient.events)
     cancel = _blocking(VideoClient.cancel)
     steer = _blocking(VideoClient.steer)

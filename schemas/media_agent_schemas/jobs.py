@@ -112,3 +112,26 @@ class VideoJob(Document):
         description="What the cost is: billed, a quote (nobody said a bill), mixed (of segments), "
         "free; null: unknown, or nothing was accepted.",
     )
+
+
+class JobSummary(Schema):
+    """A job as a list shows it; the job itself has the rest."""
+
+    id: str = Field(description="The job.")
+    status: JobStatus = Field(description="State of the job.")
+    created_at: AwareDatetime = Field(description="When it was accepted here.")
+    updated_at: AwareDatetime = Field(description="When it last changed.")
+    backend: str = Field(description="Name of the backend.")
+    model: str = Field(description="Name of the model.")
+    title: str = Field(description="How its prompts begin.")
+    label: str | None = Field(description="The caller's own word for a group.")
+    seconds: float | None = Field(
+        description="Length of the delivered video, as measured; null: there is none yet."
+    )
+    path: str | None = Field(description="The video, or what there is of it.")
+    segments: int = Field(ge=0, description="Segments that were begun, each a job of its own.")
+    quote_usd: Usd | None = Field(
+        description="Planned price in USD, of all segments; null: unknown."
+    )
+    cost_usd: Usd | None = Field(description="Cost in USD so far, of all segments; null: unknown.")
+    cost_source: CostSource | None = Field(description="What the cost is, as in VideoJob.")
