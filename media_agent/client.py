@@ -11,6 +11,7 @@ from typing import Literal, Self, Unpack
 from pydantic import ValidationError
 
 from media_agent.backend.protocol import VideoBackend
+from media_agent.config.keys import FoundKey
 from media_agent.config.settings import Settings, load_settings
 from media_agent.errors import InvalidRequestError
 from media_agent.jobs import branch
@@ -33,6 +34,7 @@ from media_agent.jobs.segment_jobs import SegmentMaker
 from media_agent.jobs.segmented import SegmentedBackend
 from media_agent.ledger.ledger import Ledger
 from media_agent.ledger.pages import JobFilter
+from media_agent.redact import redact
 from media_agent.registry.registry import Registry
 from media_agent.routing.planner import Planner
 from media_agent.validation import in_words
@@ -71,7 +73,7 @@ class VideoClient:
             work_folder=self.settings.data_dir / "work",
             open_backend=self._backend_of,
             base_url=self.settings.base_url,
-            without_keys=self.settings.without_keys,
+            without_keys=lambda text: redact(self.settings.without_keys(text), self._keys),
             checkpoint=checkpoint,
             max_cost_usd_per_day=self.settings.budget.max_cost_usd_per_day,
         )
@@ -83,6 +85,7 @@ class VideoClient:
             spent_today=lambda: self.store.submissions.spent(now() - timedelta(days=1)),
         )
         self._backends: dict[str, VideoBackend] = {}
+        self._keys: set[str] = set()  # of the backends that were opened
         self._running = JobRunner(self._context)
         self._intake = JobIntake(self._context, self._planner, self._running)
         self._lock = asyncio.Lock()
@@ -398,6 +401,14 @@ class VideoClient:
         """End a video, complete, with its next chunk; what is refused is as for `steer`."""
         return await self._control(job_id, Finish())
 
+    def find_key(self, backend: str) -> FoundKey:
+        """Return the key of a backend, and where it is from; it is hidden when shown.
+
+        Raises:
+            ConfigurationError: a file that has it cannot be read.
+        """
+        return self.settings.find_key(backend, self._registry.spec(backend))
+
     def knows(self, idempotency_key: str | None) -> bool:
         """Return whether a job has this key; a key is free again when all was in vain."""
         return idempotency_key is not None and self.store.jobs.has_key(idempotency_key)
@@ -409,8 +420,10 @@ class VideoClient:
     async def _backend(self, name: str) -> VideoBackend:
         async with self._lock:
             if name not in self._backends:
-                settings = self.settings.backend_settings(name)
+                settings = self.settings.backend_settings(name, self._registry.spec(name))
                 create = self._registry.create
+                if settings.key is not None:
+                    self._keys.add(settings.key.get_secret_value())
                 self._backends[name] = await asyncio.to_thread(create, name, settings)
         return self._backends[name]
 

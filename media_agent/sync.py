@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from media_agent.client import VideoClient
+from media_agent.config.keys import FoundKey
 from media_agent.config.settings import Settings
 
 P = ParamSpec("P")
@@ -65,6 +66,14 @@ class BlockingVideoClient:
     def is_running(self, job_id: str) -> bool:
         """Return whether a process works on a job, this one or another."""
         return self._client.is_running(job_id)
+
+    def find_key(self, backend: str) -> FoundKey:
+        """Return the key of a backend, and where it is from; it is hidden when shown.
+
+        Raises:
+            ConfigurationError: a file that has it cannot be read.
+        """
+        return self._client.find_key(backend)
 
     def knows(self, idempotency_key: str | None) -> bool:
         """Return whether a job has this key; a key is free again when all was in vain."""

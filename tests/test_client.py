@@ -230,7 +230,8 @@ async def test_the_record_says_asked_adjusted_sent_and_delivered(stage: Stage) -
     assert (record.delivered.width, record.delivered.frames) == (16, 8)
     assert (record.frames_planned, record.frames_delivered, record.fraction_delivered) == (8, 8, 1)
     assert (record.seed, record.model, record.weights_sha256) == (5, "one-2026", "a" * 64)
-    assert (record.cost.usd, record.warnings) == (0.25, ("dark",))
+    assert (record.cost.usd, record.cost.source) == (0.25, "billed")
+    assert record.warnings == ("dark",)
     assert record.times.backend.first_chunk_seconds == 0.5
     shot = record.shots[0]
     assert (shot.prompt_asked, shot.prompt_sent) == ("a cat", "a cat, please")

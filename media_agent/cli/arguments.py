@@ -2,13 +2,16 @@
 
 import math
 import re
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 from cyclopts import Parameter
 
+_SPANS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _Plain = Parameter(negative=(), show_default=False)
 
 Flag = Annotated[bool, _Plain]
+Yes = Annotated[bool, _Plain, Parameter(alias="-y")]
 Number = Annotated[str | None, Parameter(metavar="NUMBER", allow_leading_hyphen=True)]
 Place = Annotated[str | None, Parameter(metavar="FILE|URL")]
 Names = Annotated[tuple[str, ...], _Plain, Parameter(metavar="NAME")]
@@ -45,3 +48,23 @@ def read_number(name: str, text: str | None) -> float | None:
     if value is not None and math.isnan(value):
         raise InvalidRequestError(f"--{name} {(text or '')[:60]!r} is not a number")
     return value
+
+
+def read_since(name: str, text: str, now: datetime) -> datetime:
+    """Read a span before now, such as 7d, or a date or time, which is local unless it says a zone.
+
+    Raises:
+        InvalidRequestError: it is neither.
+    """
+    from media_agent.errors import InvalidRequestError
+
+    span = re.fullmatch(r"(\d{1,6})([mhdw])", text.strip())
+    try:
+        if span is not None:
+            return now - timedelta(**{_SPANS[span[2]]: int(span[1])})
+        return datetime.fromisoformat(text.strip()).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise InvalidRequestError(
+            f"--{name} {text[:60]!r} is neither a span such as 7d, 24h or 2w nor a date",
+            hint=f"--{name} 7d, or --{name} {now:%Y-%m-%d}",
+        ) from None

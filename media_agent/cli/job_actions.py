@@ -3,8 +3,9 @@
 import asyncio
 from typing import Literal
 
+from media_agent.cli.confirm import confirm_rest
 from media_agent.cli.progress import ProgressLine
-from media_agent.cli.run_job import describe_kept
+from media_agent.cli.run_job import announce_keys, describe_kept
 from media_agent.cli.screen import write_json, write_stderr, write_stdout
 from media_agent.cli.signals import Interruption, cancel_on_signals, let_finish
 from media_agent.client import VideoClient
@@ -12,7 +13,7 @@ from media_agent.errors import exit_code, in_full
 from media_agent_schemas.jobs import JobStatus, VideoJob
 
 
-async def resume_jobs(job_id: str | None, *, take_over: bool, json: bool) -> int:
+async def resume_jobs(job_id: str | None, *, take_over: bool, yes: bool, json: bool) -> int:
     """Resume one job or all whose process is gone; return the exit code of the first bad end."""
     with cancel_on_signals() as interruption:
         try:
@@ -21,7 +22,7 @@ async def resume_jobs(job_id: str | None, *, take_over: bool, json: bool) -> int
                 if not wanted:
                     write_stderr("no jobs to resume")
                 ends = [
-                    await _resume(client, each, interruption, take_over=take_over)
+                    await _resume(client, each, interruption, take_over=take_over, yes=yes)
                     for each in wanted
                 ]
         except asyncio.CancelledError:
@@ -92,10 +93,12 @@ def _write_queued(client: VideoClient, job_id: str, what: str, effect: str) -> N
 
 
 async def _resume(
-    client: VideoClient, job_id: str, interruption: Interruption, *, take_over: bool
+    client: VideoClient, job_id: str, interruption: Interruption, *, take_over: bool, yes: bool
 ) -> VideoJob:
     job = await client.get(job_id)
     if job.status is not JobStatus.COMPLETED and (take_over or not client.is_running(job_id)):
+        await confirm_rest(job, above=client.settings.confirm_above_usd, yes=yes)
+        announce_keys(client, [job.plan])
         let_finish(client, job_id, job.plan, interruption)
     _announce_lookup(job)
     with ProgressLine(job.plan, frames=job.frames_ready) as progress:

@@ -2,9 +2,11 @@
 
 import asyncio
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from media_agent.cli.build_request import Order, plan_order
+from media_agent.cli.confirm import confirm_plans
 from media_agent.cli.flags import OutputFlags
 from media_agent.cli.progress import ProgressLine
 from media_agent.cli.screen import write_json, write_stderr, write_stdout
@@ -12,7 +14,7 @@ from media_agent.cli.signals import Interruption, cancel_on_signals, let_finish
 from media_agent.client import VideoClient
 from media_agent.errors import InvalidRequestError, JobNotFoundError, exit_code, in_full
 from media_agent.provenance.job_sheet import write_job_sheet
-from media_agent.routing.explain import describe_changes, price_of
+from media_agent.routing.explain import describe_changes
 from media_agent.storage.files import free_bytes
 from media_agent_schemas.capabilities import Plan
 from media_agent_schemas.jobs import JobStatus, VideoJob
@@ -48,7 +50,11 @@ async def _make(client: VideoClient, order: Order, interruption: Interruption) -
     plan = plans[0]
     announce(plan, free_bytes=free_bytes(client.settings.data_dir))
     is_known = client.knows(order.idempotency_key)
+    if not is_known:
+        limit = client.settings.confirm_above_usd
+        plans = await confirm_plans(plans, above=limit, yes=output.yes)
     out = _choose_place(plan) if output.out is None and not is_known else output.out
+    announce_keys(client, plans)
     job_id = client.new_job_id()
     let_finish(client, job_id, plan, interruption)
     with ProgressLine(plan, follow=output.follow) as progress:
@@ -60,6 +66,7 @@ async def _make(client: VideoClient, order: Order, interruption: Interruption) -
                 overwrite=output.overwrite,
                 job_id=job_id,
                 idempotency_key=order.idempotency_key,
+                label=output.label,
                 on_event=progress,
             )
         except asyncio.CancelledError:
@@ -79,13 +86,20 @@ async def _get_stopped(client: VideoClient, job_id: str) -> VideoJob:
         raise asyncio.CancelledError from None
 
 
+def announce_keys(client: VideoClient, plans: Sequence[Plan]) -> None:
+    """Say on stderr which keys are used that the settings do not name."""
+    for backend in dict.fromkeys(plan.backend for plan in plans):
+        found = client.find_key(backend)
+        if found.is_usual:
+            write_stderr(f"using {found.source}")
+
+
 def announce(plan: Plan, *, free_bytes: int | None = None) -> None:
     """Say on stderr what differs from what was asked, and what does not fit on the disk."""
     for change in describe_changes(plan):
         write_stderr(f"adjusted: {change}")
     if plan.segments:
-        price = price_of(plan.estimate)
-        write_stderr(f"in {plan.submissions} segments, each submitted separately: {price}")
+        write_stderr(f"in {plan.submissions} segments, each submitted separately")
     states = plan.estimate.disk_bytes or 0
     if states > _WORTH_REPORTING:
         write_stderr(

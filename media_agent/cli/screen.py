@@ -76,6 +76,11 @@ def write_stderr(text: str) -> None:
     _write(one_line(text), sys.stderr)
 
 
+def ask(question: str) -> None:
+    """Write a question to stderr; the answer is typed behind it."""
+    print(one_line(question), end=" ", file=sys.stderr, flush=True)
+
+
 def write_stdout(text: str) -> None:
     """Write one line to stdout."""
     write_raw_line(one_line(text))

@@ -91,7 +91,7 @@ def list_one(wanted: str, registry: Registry, settings: Settings) -> Listing:
 
 
 def _make_router(name: str, registry: Registry, settings: Settings, catalogue: Catalogue) -> Router:
-    backend = registry.create(name, settings.backend_settings(name))
+    backend = registry.create(name, settings.backend_settings(name, registry.spec(name)))
     return Router({name: backend}, catalogue, draw_seed=lambda: 0)
 
 

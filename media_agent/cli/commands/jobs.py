@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from cyclopts import App
 
-from media_agent.cli.arguments import Flag
+from media_agent.cli.arguments import Flag, Yes
 from media_agent.cli.screen import shorten, write_facts, write_json, write_table
 from media_agent.cli.store import open_ledger
 
@@ -99,6 +99,9 @@ def _list_facts(job: "VideoJob", store: "Ledger") -> "Iterator[tuple[str, object
     steered = {each.chunk: each.prompt for each in events if isinstance(each, PromptChanged)}
     for chunk, prompt in sorted(steered.items()):  # of those for one chunk the last holds
         yield "steered", f"from chunk {chunk + 1} on: {shorten(prompt, 200)}"
+    yield "price", _price(job)
+    if job.label is not None:
+        yield "label", job.label
     yield "ready", f"{job.frames_ready} frames in {job.chunks_ready} chunks"
     for change in job.plan.adjustments:
         yield "adjusted", describe_change(change)
@@ -114,7 +117,20 @@ def _list_facts(job: "VideoJob", store: "Ledger") -> "Iterator[tuple[str, object
             yield "next", job.error.hint
 
 
-def resume_job(job_id: str | None = None, /, *, take_over: Flag = False, json: Flag = False) -> int:
+def _price(job: "VideoJob") -> str:
+    from media_agent.routing.explain import format_usd
+
+    quote = "unknown" if job.quote_usd is None else f"{format_usd(job.quote_usd)} USD"
+    if job.cost_usd is None:
+        return f"quoted {quote}; cost unknown"
+    if job.cost_source in (None, "free"):
+        return f"quoted {quote}; nothing spent" if job.quote_usd else "free"
+    return f"quoted {quote}; cost {format_usd(job.cost_usd)} USD ({job.cost_source})"
+
+
+def resume_job(
+    job_id: str | None = None, /, *, take_over: Flag = False, yes: Yes = False, json: Flag = False
+) -> int:
     """Resume a job whose process is gone; without an ID, resume all such jobs, one by one.
 
     Nothing is paid for twice: work that a backend accepted is found again, never resubmitted.
@@ -122,13 +138,14 @@ def resume_job(job_id: str | None = None, /, *, take_over: Flag = False, json: F
     Args:
         job_id: As shown by jobs list; may have an unknown outcome.
         take_over: Take over a job whose process is running but hung.
+        yes: Do not ask before what is left costs much.
         json: Print each finished job as one line of JSON.
     """
     import asyncio
 
     from media_agent.cli.job_actions import resume_jobs
 
-    return asyncio.run(resume_jobs(job_id, take_over=take_over, json=json))
+    return asyncio.run(resume_jobs(job_id, take_over=take_over, yes=yes, json=json))
 
 
 def reconcile_jobs(job_id: str | None = None, /, *, json: Flag = False) -> int:
