@@ -70,12 +70,13 @@ class VideoClient:
             store=self.store,
             now=now,
             sleep=sleep,
-            work_folder=self.settings.data_dir / "work",
+            work_folder=self.settings.work_folder,
             open_backend=self._backend_of,
             base_url=self.settings.base_url,
             without_keys=lambda text: redact(self.settings.without_keys(text), self._keys),
             checkpoint=checkpoint,
             max_cost_usd_per_day=self.settings.budget.max_cost_usd_per_day,
+            keep_states=timedelta(days=self.settings.keep_states_days),
         )
         self._planner = Planner(
             self.settings,

@@ -89,14 +89,16 @@ def order_to_extend(
     Raises:
         InvalidRequestError: there is neither such a job nor such a file.
     """
-    if _is_job(video):
+    is_file = video.startswith(("http://", "https://")) or Path(video).exists()
+    job_id = _find_job(video, is_file=is_file)
+    if job_id is not None:
         if routing.backend is not None or flags.seed is not None:
             raise InvalidRequestError(
-                f"job {video} keeps its own backend and seed",
+                f"job {job_id} keeps its own backend and seed",
                 hint="omit --backend and --seed, or give its file instead of the job",
             )
-        return Order(prompt=prompt, video=flags, routing=routing, output=output, parent=video)
-    if not video.startswith(("http://", "https://")) and not Path(video).exists():
+        return Order(prompt=prompt, video=flags, routing=routing, output=output, parent=job_id)
+    if not is_file:
         raise InvalidRequestError(
             f"{video} is neither a job nor a file", hint="media-agent jobs list shows the jobs"
         )
@@ -104,12 +106,13 @@ def order_to_extend(
     return Order(prompt=prompt, video=flags, routing=routing, output=output)
 
 
-def _is_job(name: str) -> bool:
+def _find_job(name: str, *, is_file: bool) -> str | None:
+    """Return the job that a name means; a file goes before a job that has another id."""
+    jobs = open_ledger().jobs
     try:
-        open_ledger().jobs.get(name)
+        return jobs.get(name).id if is_file else jobs.find(name)
     except JobNotFoundError:
-        return False
-    return True
+        return None
 
 
 async def _check_default(client: VideoClient) -> str:

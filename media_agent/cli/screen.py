@@ -76,6 +76,11 @@ def write_stderr(text: str) -> None:
     _write(one_line(text), sys.stderr)
 
 
+def is_terminal() -> bool:
+    """Return whether a person can be asked: what is said is seen, and an answer can be typed."""
+    return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
+
+
 def ask(question: str) -> None:
     """Write a question to stderr; the answer is typed behind it."""
     print(one_line(question), end=" ", file=sys.stderr, flush=True)

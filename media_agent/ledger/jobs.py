@@ -202,7 +202,12 @@ class Jobs:
             JobNotFoundError: the id cannot be the name of a folder.
         """
         _check_id(job_id)
-        return self._database.path.parent / "jobs" / job_id
+        return self.folders / job_id
+
+    @property
+    def folders(self) -> Path:
+        """The folder of the folders of all jobs."""
+        return self._database.path.parent / "jobs"
 
     def record_publishing(self, job_id: str, artifact: Artifact) -> None:
         """Keep that this file, by its digest, is about to be put in its place."""
