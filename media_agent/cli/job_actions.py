@@ -7,7 +7,7 @@ from typing import Literal
 from media_agent.cli.confirm import confirm_rest
 from media_agent.cli.progress import ProgressLine
 from media_agent.cli.run_job import announce_keys, describe_kept
-from media_agent.cli.screen import write_json, write_stderr, write_stdout
+from media_agent.cli.screen import format_size, write_json, write_stderr, write_stdout
 from media_agent.cli.signals import Interruption, cancel_on_signals, let_finish
 from media_agent.client import VideoClient
 from media_agent.errors import exit_code, in_full
@@ -72,7 +72,7 @@ async def remove(job_ids: Sequence[str], *, force: bool, videos: bool) -> int:
     async with VideoClient() as client:
         for job_id in job_ids:
             removal = await client.remove(job_id, force=force, videos=videos)
-            freed = f"{removal.freed_bytes / 1e6:.1f} MB"
+            freed = format_size(removal.freed_bytes)
             gone = "".join(f", with {path}" for path in removal.removed_videos)
             kept = "".join(f"; kept {path}" for path in removal.kept_videos)
             write_stdout(f"{job_id}: removed{gone}, {freed} freed{kept}")

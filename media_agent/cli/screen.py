@@ -118,6 +118,16 @@ def write_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         write_raw_line("  ".join(padded).rstrip())
 
 
+def format_size(size: int) -> str:
+    """Return a size in the unit that people read it in."""
+    if size < 1000:
+        return f"{size} B"
+    value, units = size / 1000, ["kB", "MB", "GB", "TB"]
+    while value >= 999.95 and len(units) > 1:
+        value, units = value / 1000, units[1:]
+    return f"{value:.1f} {units[0]}"
+
+
 def shorten(text: str, length: int = 60) -> str:
     """Return the text, cut to a length."""
     return text if len(text) <= length else f"{text[: length - 3]}..."

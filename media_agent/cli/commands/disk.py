@@ -8,6 +8,7 @@ from cyclopts import Parameter
 from media_agent.cli.arguments import Flag, Yes, read_since, read_size
 from media_agent.cli.screen import (
     ask,
+    format_size,
     is_terminal,
     write_json,
     write_stderr,
@@ -43,7 +44,7 @@ def du(*, limit: Annotated[int, Parameter(metavar="NUMBER")] = _SHOWN, json: Fla
     rows_of = [*use.jobs[:limit], ("total", use.total)]
     write_table(
         ("JOB", *(kind.upper() for kind in kinds)),
-        [(name, *(_format_size(sizes.get(kind, 0)) for kind in kinds)) for name, sizes in rows_of],
+        [(name, *(format_size(sizes.get(kind, 0)) for kind in kinds)) for name, sizes in rows_of],
     )
     if len(use.jobs) > limit:
         write_stderr(f"{len(use.jobs) - limit} smaller jobs are only in the total; --limit")
@@ -94,7 +95,7 @@ def prune(
         rows = [{"job": item.job.id, "bytes": item.size_bytes} for item in (gone or items)]
         write_json({"data": rows, "removed": removes, "freed_bytes": freed})
     elif removes:
-        write_stdout(f"freed {_format_size(freed)} of {len(gone)} jobs")
+        write_stdout(f"freed {format_size(freed)} of {len(gone)} jobs")
     return 0
 
 
@@ -137,14 +138,14 @@ def _show(items: "Sequence[PruneItem]") -> None:
         (
             f"{item.job.updated_at.astimezone():%Y-%m-%d %H:%M}",
             item.job.status,
-            _format_size(item.size_bytes),
+            format_size(item.size_bytes),
             item.job.id,
         )
         for item in items[:_SHOWN]
     ]
     write_table(("ENDED", "STATUS", "SIZE", "JOB"), rows)
     more = f", {len(items) - _SHOWN} of them not shown" if len(items) > _SHOWN else ""
-    total = _format_size(sum(item.size_bytes for item in items))
+    total = format_size(sum(item.size_bytes for item in items))
     write_stdout(f"{total} of {len(items)} jobs{more}")
 
 
@@ -165,13 +166,3 @@ def _agree() -> bool:
     if not agreed:
         write_stderr("nothing was removed")
     return agreed
-
-
-def _format_size(size: int) -> str:
-    """Return a size in the unit that people read it in."""
-    if size < 1000:
-        return f"{size} B"
-    value, units = size / 1000, ["kB", "MB", "GB", "TB"]
-    while value >= 999.95 and len(units) > 1:
-        value, units = value / 1000, units[1:]
-    return f"{value:.1f} {units[0]}"

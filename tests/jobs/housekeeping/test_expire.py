@@ -8,7 +8,7 @@ from media_agent.client import VideoClient
 from media_agent.config.settings import load_settings
 from media_agent.jobs.housekeeping.expire import expire_states
 from media_agent_schemas import JobStatus, VideoRequest
-from tests.jobs.housekeeping.conftest import SIZES, DataFolder, days_ago
+from tests.jobs.housekeeping.data_folder import SIZES, DataFolder, days_ago
 from tests.ledger.samples import rival
 
 STATES = {"states/00000001.safetensors"}

@@ -7,7 +7,7 @@ import pytest
 from media_agent.jobs.housekeeping.disk import DiskKind
 from media_agent.jobs.housekeeping.prune import PruneOptions, plan_prune, prune
 from media_agent_schemas import JobStatus
-from tests.jobs.housekeeping.conftest import SIZES, DataFolder, days_ago
+from tests.jobs.housekeeping.data_folder import SIZES, DataFolder, days_ago
 from tests.ledger.samples import rival
 
 STATES, WORK, VIDEOS = DiskKind.STATES, DiskKind.WORK, DiskKind.VIDEOS

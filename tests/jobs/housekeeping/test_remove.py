@@ -8,7 +8,7 @@ from media_agent.errors import JobError, JobNotFoundError
 from media_agent.jobs.housekeeping.remove import remove_job
 from media_agent.ledger.state import JobOptions
 from media_agent_schemas import JobStatus, Origin
-from tests.jobs.housekeeping.conftest import SIZES, DataFolder, days_ago
+from tests.jobs.housekeeping.data_folder import SIZES, DataFolder, days_ago
 from tests.ledger.samples import job, rival
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from media_agent.jobs.housekeeping.usage import read_disk_use
-from tests.jobs.housekeeping.conftest import DataFolder
+from tests.jobs.housekeeping.data_folder import DataFolder
 
 
 def test_disk_is_counted_by_kind_the_largest_job_first(data: DataFolder, tmp_path: Path) -> None:
