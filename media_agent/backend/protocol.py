@@ -138,7 +138,11 @@ class BackendSettings:
             return None
         usual = f"set key, key_env or key_file under [backends.{self.name}]"
         way_out = self.key_problem or self.key_hint or usual
-        return f"a key: {way_out}" if keys_at is None else f"a key: {way_out}; made at {keys_at}"
+        return (
+            f"a key: {way_out}"
+            if keys_at is None
+            else f"a key: {way_out}; create a key at {keys_at}"
+        )
 
     def read_options(self, shape: type[Options]) -> Options:
         """Return the options as a model that says their shape.

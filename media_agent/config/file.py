@@ -52,9 +52,8 @@ def find_user_file() -> Path:
     return user_config_path("media-agent") / "config.toml"
 
 
-def find_project_file(folder: Path | None = None) -> Path | None:
-    """Return the nearest media-agent.toml in a folder, by default the working one, or above it."""
-    folder = Path.cwd() if folder is None else folder
+def find_project_file(folder: Path) -> Path | None:
+    """Return the nearest media-agent.toml in a folder or above it."""
     above = (folder, *folder.parents)
     return next((each / PROJECT_FILE for each in above if (each / PROJECT_FILE).is_file()), None)
 
@@ -67,7 +66,7 @@ def list_files(named: Path | None) -> list[Path]:
     """
     if named is not None:
         return [named.expanduser()]
-    project = find_project_file()
+    project = find_project_file(Path.cwd())
     if project is None:
         return [find_user_file()]
     _check_owner(project)

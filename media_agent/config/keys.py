@@ -6,11 +6,11 @@ a stored key for the address it was stored for: neither follows a `base_url` to 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from pydantic import SecretStr
 
 from media_agent.backend.protocol import BackendSpec
-from media_agent.config.file import find_project_file, find_user_file
 from media_agent.config.stored_keys import StoredKey
 from media_agent.environment import value_of
 
@@ -63,14 +63,13 @@ def find_variable(spec: BackendSpec) -> str | None:
     return next((each for each in spec.key_variables if value_of(each) is not None), None)
 
 
-def describe_missing_key(name: str, spec: BackendSpec | None) -> str:
+def describe_missing_key(name: str, spec: BackendSpec | None, file: Path) -> str:
     """Return the ways to give a backend its key: variable, command, file."""
     variables = () if spec is None else spec.key_variables
     ways = [f"set {' or '.join(variables)}"] if variables else []
     ways.append(f"run media-agent keys set {name}")
     if variables:
         ways.append("run media-agent init")
-    file = find_project_file() or find_user_file()
     return f"{', '.join(ways)}, or set key_env or key_file under [backends.{name}] in {file}"
 
 

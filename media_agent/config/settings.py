@@ -260,7 +260,7 @@ class Settings(BaseSettings):
             base_url=section.base_url,
             key=found.key,
             key_problem=found.problem,
-            key_hint=describe_missing_key(name, spec),
+            key_hint=describe_missing_key(name, spec, list_files(self.config)[0]),
             name=name,
             model=section.model,
             folder=section.folder,

@@ -88,9 +88,9 @@ class StoredKeys:
     @contextmanager
     def _lock(self) -> Iterator[None]:
         """Keep other processes from changing the file between our reading and our writing."""
-        from media_agent.storage.locks import locked
+        from media_agent.storage.locks import lock
 
         with storage_errors(str(self.path)):
             self.path.parent.mkdir(parents=True, exist_ok=True, mode=_OWN_FOLDER)
-            with locked(self.path.with_suffix(".lock"), waits=True):
+            with lock(self.path.with_suffix(".lock"), waits=True):
                 yield

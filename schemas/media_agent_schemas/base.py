@@ -19,7 +19,7 @@ _DIGITS = 4  # of an amount below 10 USD
 
 
 def round_usd(usd: float) -> float:
-    """Return an amount without the noise of arithmetic: to four digits, never below a cent."""
+    """Return an amount without the noise of arithmetic: to the cent, or to four digits."""
     if usd == 0 or not math.isfinite(usd):
         return usd
     return round(usd, max(2, _DIGITS - 1 - math.floor(math.log10(abs(usd)))))

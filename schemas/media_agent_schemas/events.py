@@ -47,7 +47,7 @@ class Cost(Schema):
     )
     source: str | None = Field(
         default=None,
-        description="Source of the figure; a record's begins with quote, billed, mixed or free.",
+        description="Source of the figure; in a record first: billed, quote, mixed or free.",
     )
 
 

@@ -84,7 +84,7 @@ def test_a_missing_key(said: Said) -> None:
 
     assert "fal/fal-ai/magi needs a key: set FAL_KEY, run media-agent keys set fal, run " in line
     assert "run media-agent init, or set key_env or key_file under [backends.fal] in /" in line
-    assert "config.toml; made at fal.ai/dashboard/keys" in line
+    assert ".toml; create a key at fal.ai/dashboard/keys" in line
 
 
 @pytest.mark.parametrize(
