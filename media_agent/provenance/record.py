@@ -43,7 +43,11 @@ def build_record(
     sent = job.plan.request
     delivered = _find_delivered(end.artifacts)
     frames = 0 if delivered is None else delivered.frames
+    joined = end.artifacts[0].joined if end.artifacts else None
+    new = frames if joined is None else joined.new_frames
+    before = 0.0 if joined is None else joined.seconds
     planned, origin = sent.num_frames, job.plan.origin
+    shots = shots_of(job, events, new, sent=end.prompts_sent)
     return GenerationRecord(
         job_id=job.id,
         status=_STATUS[end.type],
@@ -56,12 +60,12 @@ def build_record(
         adjusted=job.plan.adjustments,
         sent=sent,
         delivered=delivered,
-        shots=tuple(shots_of(job, events, frames, sent=end.prompts_sent)),
+        shots=tuple(_shift(shot, before) for shot in shots),
         seed=sent.seed if end.seed is None else end.seed,
         artifacts=end.artifacts,
         frames_planned=planned,
         frames_delivered=frames,
-        fraction_delivered=None if planned is None else min(1.0, frames / planned),
+        fraction_delivered=None if planned is None else min(1.0, new / planned),
         times=Times(
             created_at=job.created_at,
             finished_at=finished_at,
@@ -94,6 +98,12 @@ def read_record(job: VideoJob) -> GenerationRecord | None:
         reason = in_words(error, GenerationRecord)
         _LOGGER.warning("the record %s cannot be read: %s", job.record_path, reason)
         return None
+
+
+def _shift(shot: ShotRecord, seconds: float) -> ShotRecord:
+    """Return a shot of the new part at its place behind the source."""
+    end = None if shot.end is None else shot.end + seconds
+    return shot.model_copy(update={"start": shot.start + seconds, "end": end})
 
 
 def _find_delivered(artifacts: Sequence[Artifact]) -> VideoMetadata | None:

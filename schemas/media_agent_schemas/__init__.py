@@ -51,6 +51,7 @@ from media_agent_schemas.media import (
     MediaInput,
     ResolutionTier,
     Size,
+    SourceJoin,
     VideoMetadata,
 )
 from media_agent_schemas.plan import Candidate, PlanReport, Quality
@@ -115,6 +116,7 @@ __all__ = [
     "ShotRecord",
     "Size",
     "SizeRange",
+    "SourceJoin",
     "TerminalEvent",
     "Times",
     "Timing",
