@@ -151,7 +151,7 @@ def _list_steered(
     events: Iterable[JobEvent], fps: float, origin: Origin | None
 ) -> Iterator[tuple[float, str]]:
     """Yield start and prompt of every change made while the video was running, in its order."""
-    starts = {0: 0} if origin is None else {origin.chunk: origin.frames}
+    starts = {0: 0} if origin is None else {origin.kept_chunks: origin.kept_frames}
     changes: dict[int, str] = {}
     for numbered in events:
         match numbered.event:

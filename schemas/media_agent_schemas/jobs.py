@@ -51,6 +51,19 @@ class ResumeToken(Document):
         "one that resumes. Another one: its video is branched here, with the request's prompts.",
     )
     data: dict[str, JsonValue] = Field(default={}, description="The backend's own; small.")
+    replay: "Replay | None" = Field(
+        default=None, description="How to make the state again, where it is no longer kept."
+    )
+
+
+class Replay(Schema):
+    """How to make a state again: the video it belongs to, resumed from an earlier state."""
+
+    request: VideoRequest = Field(description="The video, with the prompts that it had.")
+    resume: ResumeToken | None = Field(
+        default=None, description="Where to resume it; null: from its beginning."
+    )
+    chunks: int = Field(ge=0, description="Chunks on disk already; these are only computed again.")
 
 
 class ChangePrompt(Schema):
