@@ -1,13 +1,13 @@
 """A job as the caller sees it, and the small things that find, continue and steer its work."""
 
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import AwareDatetime, Field, JsonValue
 
 from media_agent_schemas.base import Document, Schema
 from media_agent_schemas.capabilities import Plan
-from media_agent_schemas.errors import ErrorInfo
+from media_agent_schemas.errors import ErrorInfo, to_exception
 from media_agent_schemas.media import Artifact
 from media_agent_schemas.request import Prompt, VideoRequest
 
@@ -109,3 +109,17 @@ class VideoJob(Document):
     )
     warnings: tuple[str, ...] = Field(default=(), description="Warnings for the caller.")
     error: ErrorInfo | None = Field(default=None, description="Why it did not complete.")
+
+    def raise_for_status(self) -> Self:
+        """Return the job, unless it ended without its video: then raise its error.
+
+        A job that has not ended yet is returned as well.
+
+        Raises:
+            MediaAgentError: the error of the job, in its own class, such as ContentRejectedError;
+                JobCancelledError where it was stopped.
+        """
+        if not self.status.is_terminal or self.status is JobStatus.COMPLETED:
+            return self
+        stopped = ErrorInfo(code="job_cancelled", message=f"job {self.id} was stopped")
+        raise to_exception(self.error or stopped)
