@@ -14,7 +14,7 @@ from media_agent.backend.protocol import VideoBackend
 from media_agent.config.keys import FoundKey
 from media_agent.config.settings import Settings, load_settings
 from media_agent.errors import InvalidRequestError
-from media_agent.jobs import branch
+from media_agent.jobs import branch, extend
 from media_agent.jobs.commands import check_command
 from media_agent.jobs.context import JobContext
 from media_agent.jobs.housekeeping.remove import Removal, remove_job
@@ -22,6 +22,8 @@ from media_agent.jobs.intake import JobIntake
 from media_agent.jobs.options import (
     BranchKwargs,
     BranchOptions,
+    ExtendKwargs,
+    ExtendOptions,
     GenerateKwargs,
     GenerateOptions,
     PlanKwargs,
@@ -238,6 +240,52 @@ class VideoClient:
             label=label,
             on_event=on_event,
         )
+
+    async def extend(
+        self,
+        video: Path | str,
+        *,
+        out: Path | str | None = None,
+        overwrite: bool = False,
+        idempotency_key: str | None = None,
+        on_event: Callable[[JobEvent], None] | None = None,
+        **options: Unpack[ExtendKwargs],
+    ) -> VideoJob:
+        """Continue a video; the result is the whole of it: the source, then the new part.
+
+        `video` is the id of a job, which continues seamlessly from its state as a `branch` at its
+        end, or the path or http(s) URL of any video, which a model continues from its last frames.
+        Such a source keeps its size, its frame rate and its audio; `joined` of the artifact says
+        where the new part begins. With `only_new` only that is delivered, as the model made it.
+
+        Raises:
+            RequestError: there is no such video, its model cannot continue it, or a value is wrong.
+            MediaAgentError: see `branch` and `generate`.
+        """
+        request, plans = await self.plan_extension(video, **options)
+        return await self.generate(
+            request,
+            plans=plans,
+            out=out,
+            overwrite=overwrite,
+            idempotency_key=idempotency_key,
+            on_event=on_event,
+        )
+
+    async def plan_extension(
+        self, video: Path | str, **options: Unpack[ExtendKwargs]
+    ) -> tuple[VideoRequest, tuple[Plan, ...]]:
+        """Return the request that continues a video and its plans; see `extend` and `plans`."""
+        asked = ExtendOptions(**options)
+        job_id = extend.find_job(video, self.store)
+        if job_id is not None:
+            plan = await branch.plan_branch(
+                job_id, self._context, self._planner, extend.as_branch(job_id, asked)
+            )
+            return plan.request, (plan,)
+        request, words = extend.build_extension(video, asked), asked.allow_unknown_words
+        plans = await self._planner.plans(request, asked.policy, allow_unknown_words=words)
+        return request, tuple(plans)
 
     async def resume(
         self,

@@ -87,6 +87,8 @@ class BlockingVideoClient:
     generate = _blocking(VideoClient.generate)
     start = _blocking(VideoClient.start)
     branch = _blocking(VideoClient.branch)
+    plan_extension = _blocking(VideoClient.plan_extension)
+    extend = _blocking(VideoClient.extend)
     resume = _blocking(VideoClient.resume)
     reconcile = _blocking(VideoClient.reconcile)
     get = _blocking(VideoClient.get)

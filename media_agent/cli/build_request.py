@@ -27,6 +27,7 @@ class Order:
     idempotency_key: str | None = None
     parent: str | None = None
     shared_chunks: int | None = None
+    join_source: bool = False
 
 
 async def plan_order(client: VideoClient, order: Order) -> tuple[VideoRequest, tuple[Plan, ...]]:
@@ -55,6 +56,7 @@ async def plan_order(client: VideoClient, order: Order) -> tuple[VideoRequest, t
     if backend is None and routing.build_routing() is None:
         backend = await _check_default(client)
     request = await build_request(client, order.prompt, video, routing, backend)
+    request = request.model_copy(update={"join_source": order.join_source})
     return request, await client.plans(request, policy=policy, allow_unknown_words=words)
 
 
@@ -82,7 +84,13 @@ async def build_request(
 
 
 def order_to_extend(
-    video: str, prompt: str, flags: VideoFlags, routing: RoutingFlags, output: OutputFlags
+    video: str,
+    prompt: str,
+    flags: VideoFlags,
+    routing: RoutingFlags,
+    output: OutputFlags,
+    *,
+    only_new: bool = False,
 ) -> Order:
     """Return the order to continue a video: a branch at the end of a job, or a new video.
 
@@ -97,13 +105,19 @@ def order_to_extend(
                 f"job {job_id} keeps its own backend and seed",
                 hint="omit --backend and --seed, or give its file instead of the job",
             )
+        if only_new:
+            raise InvalidRequestError(
+                f"job {job_id} is continued as a whole", hint="omit --only-new, or give its file"
+            )
         return Order(prompt=prompt, video=flags, routing=routing, output=output, parent=job_id)
     if not is_file:
         raise InvalidRequestError(
             f"{video} is neither a job nor a file", hint="media-agent jobs list shows the jobs"
         )
     flags = replace(flags, video=video)
-    return Order(prompt=prompt, video=flags, routing=routing, output=output)
+    return Order(
+        prompt=prompt, video=flags, routing=routing, output=output, join_source=not only_new
+    )
 
 
 def _find_job(name: str, *, is_file: bool) -> str | None:

@@ -52,6 +52,7 @@ from media_agent_schemas.media import (
     MediaInput,
     ResolutionTier,
     Size,
+    SourceJoin,
     VideoMetadata,
 )
 from media_agent_schemas.plan import Candidate, PlanReport, Quality
@@ -117,6 +118,7 @@ __all__ = [
     "ShotRecord",
     "Size",
     "SizeRange",
+    "SourceJoin",
     "TerminalEvent",
     "Times",
     "Timing",

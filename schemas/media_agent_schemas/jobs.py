@@ -1,13 +1,13 @@
 """A job as the caller sees it, and the small things that find, continue and steer its work."""
 
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import AwareDatetime, Field, JsonValue
 
 from media_agent_schemas.base import Document, Schema, Usd
 from media_agent_schemas.capabilities import Plan
-from media_agent_schemas.errors import ErrorInfo
+from media_agent_schemas.errors import ErrorInfo, to_exception
 from media_agent_schemas.media import Artifact
 from media_agent_schemas.request import Prompt, Text, VideoRequest
 
@@ -55,6 +55,19 @@ class ResumeToken(Document):
         "one that resumes. Another one: its video is branched here, with the request's prompts.",
     )
     data: dict[str, JsonValue] = Field(default={}, description="The backend's own; small.")
+    replay: "Replay | None" = Field(
+        default=None, description="How to make the state again, where it is no longer kept."
+    )
+
+
+class Replay(Schema):
+    """How to make a state again: the video it belongs to, resumed from an earlier state."""
+
+    request: VideoRequest = Field(description="The video, with the prompts that it had.")
+    resume: ResumeToken | None = Field(
+        default=None, description="Where to resume it; null: from its beginning."
+    )
+    chunks: int = Field(ge=0, description="Chunks on disk already; these are only computed again.")
 
 
 class ChangePrompt(Schema):
@@ -112,6 +125,20 @@ class VideoJob(Document):
         description="What the cost is: billed, a quote (nobody said a bill), mixed (of segments), "
         "free; null: unknown, or nothing was accepted.",
     )
+
+    def raise_for_status(self) -> Self:
+        """Return the job, unless it ended without its video: then raise its error.
+
+        A job that has not ended yet is returned as well.
+
+        Raises:
+            MediaAgentError: the error of the job, in its own class, such as ContentRejectedError;
+                JobCancelledError where it was stopped.
+        """
+        if not self.status.is_terminal or self.status is JobStatus.COMPLETED:
+            return self
+        stopped = ErrorInfo(code="job_cancelled", message=f"job {self.id} was stopped")
+        raise to_exception(self.error or stopped)
 
 
 class JobSummary(Schema):

@@ -111,12 +111,13 @@ def extend(
     duration: Number = None,
     backend: str | None = None,
     seed: Number = None,
+    only_new: Flag = False,
     allow_unknown_words: Flag = False,
     output: OutputFlags = DEFAULT_OUTPUT,
 ) -> int:
     """Continue a video: a job from its saved state (seamless), a file from its last frames.
 
-    A job yields the whole video, a file only the new part.
+    The result is the whole video: the source, then the new part.
 
     Args:
         video: A job, as shown by jobs list (or the beginning of its ID, or last), or the path or
@@ -125,6 +126,7 @@ def extend(
         duration: Length of the new part in seconds.
         backend: Backend, NAME or NAME/MODEL; a job continues on its own.
         seed: Random seed, 0 to 2^63-1. Default: random; for a job, the job's seed.
+        only_new: Write only the new part of a continued file, in the model's size and frame rate.
         allow_unknown_words: Allow prompt words outside the model's vocabulary.
         output: Where the video is written.
     """
@@ -134,5 +136,6 @@ def extend(
     from media_agent.cli.run_job import make
 
     flags = VideoFlags(duration=duration, seed=seed, allow_unknown_words=allow_unknown_words)
-    order = order_to_extend(video, prompt, flags, RoutingFlags(backend=backend), output)
+    routing = RoutingFlags(backend=backend)
+    order = order_to_extend(video, prompt, flags, routing, output, only_new=only_new)
     return asyncio.run(make(order))

@@ -105,7 +105,11 @@ def test_a_job_that_a_process_works_on_is_never_removed(data: DataFolder, force:
 def test_the_parent_of_a_branch_that_has_not_ended_stays(data: DataFolder) -> None:
     data.keep("parent")
     branch = job("branch")
-    plan = branch.plan.model_copy(update={"origin": Origin(job_id="parent", chunk=1, frames=24)})
+    plan = branch.plan.model_copy(
+        update={
+            "origin": Origin(job_id="parent", chunk=1, frames=24, kept_chunks=1, kept_frames=24)
+        }
+    )
     data.ledger.jobs.create(branch.model_copy(update={"plan": plan}), JobOptions((plan,)))
 
     with pytest.raises(JobError, match="job branch, which branches from job parent, has not ended"):
