@@ -35,7 +35,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
-from media_agent_schemas.errors import ErrorInfo
+from media_agent_schemas.errors import ErrorInfo, raise_as
 
 
 class MediaAgentError(Exception):
@@ -297,6 +297,9 @@ def from_info(info: ErrorInfo) -> MediaAgentError:
     """Return the error that this data stands for; an unknown code is a failed generation."""
     classes = {error_class.code: error_class for error_class in error_classes()}
     return classes.get(info.code, GenerationFailedError)(info.message, hint=info.hint)
+
+
+raise_as(from_info)
 
 
 def in_full(error: MediaAgentError | ErrorInfo) -> str:

@@ -12,6 +12,7 @@ from media_agent.cli.commands.backends import backends
 from media_agent.cli.commands.completion import make_completion
 from media_agent.cli.commands.config import build_config_app
 from media_agent.cli.commands.costs import costs
+from media_agent.cli.commands.disk import du, prune
 from media_agent.cli.commands.generate import generate
 from media_agent.cli.commands.init import init
 from media_agent.cli.commands.jobs import build_jobs_app
@@ -59,6 +60,8 @@ def build_app() -> App:
     app.command(init)
     app.command(build_jobs_app())
     app.command(costs)
+    app.command(du)
+    app.command(prune)
     app.command(build_keys_app())
     app.command(build_models_app())
     app.command(simulate)

@@ -13,6 +13,9 @@ _Plain = Parameter(negative=(), show_default=False)
 
 Flag = Annotated[bool, _Plain]
 Yes = Annotated[bool, _Plain, Parameter(alias="-y")]
+JobStatuses = tuple[
+    Literal["queued", "in_progress", "completed", "failed", "cancelled", "outcome_unknown"], ...
+]
 Number = Annotated[str | None, Parameter(metavar="NUMBER", allow_leading_hyphen=True)]
 Duration = Annotated[Number, Parameter(name=("--duration", "-d"))]
 Text = Annotated[str | None, Parameter(metavar="TEXT", allow_leading_hyphen=True)]
@@ -76,6 +79,23 @@ def read_number(name: str, text: str | None) -> float | None:
     if value is not None and math.isnan(value):
         raise InvalidRequestError(f"--{name} {(text or '')[:60]!r} is not a number")
     return value
+
+
+def read_size(name: str, text: str) -> int:
+    """Read a size in bytes, such as 5GB, 1.5 GiB or 200000.
+
+    Raises:
+        InvalidRequestError: it is none.
+    """
+    from media_agent.errors import InvalidRequestError
+
+    size = re.fullmatch(r"(\d{1,15}(?:\.\d{1,6})?) ?(?:([kmgt])(i?)b?|b)?", text.strip().lower())
+    if size is None:
+        raise InvalidRequestError(
+            f"--{name} {text[:60]!r} is not a size", hint=f"--{name} 5GB, or --{name} 500MB"
+        )
+    base = 1024 if size[3] else 1000
+    return int(float(size[1]) * base ** (" kmgt".index(size[2] or " ")))
 
 
 def read_since(name: str, text: str, now: datetime) -> datetime:

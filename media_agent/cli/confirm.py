@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from itertools import chain, islice, repeat
 
-from media_agent.cli.screen import ask, write_stderr
+from media_agent.cli.screen import ask, is_terminal, write_stderr
 from media_agent.errors import JobCancelledError
 from media_agent.routing.explain import format_usd
 from media_agent.routing.segments import sum_known
@@ -24,7 +24,7 @@ async def confirm_plans(plans: Sequence[Plan], *, above: float, yes: bool) -> tu
     """
     first, *others = plans
     price = first.estimate.cost_usd
-    asks = _is_terminal() and not yes
+    asks = is_terminal() and not yes
     if asks:
         most = max(above, price or 0.0)
         others = [each for each in others if _is_within(each.estimate.cost_usd, most)]
@@ -48,7 +48,7 @@ async def confirm_rest(job: VideoJob, *, above: float, yes: bool) -> None:
         return  # what was accepted is found again, and never sent twice
     rest = _add_up_rest(job)
     write_stderr(f"price: {_about(rest)} for what is left of job {job.id}")
-    if _is_terminal() and not yes and not _is_within(rest, above):
+    if is_terminal() and not yes and not _is_within(rest, above):
         await _ask("resume it?")
 
 
@@ -79,11 +79,6 @@ def _about(usd: float | None) -> str:
 
 def _is_within(usd: float | None, limit: float) -> bool:
     return usd is not None and usd <= limit
-
-
-def _is_terminal() -> bool:
-    """Return whether a person can be asked: what is said is seen, and an answer can be typed."""
-    return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
 
 
 async def _ask(question: str) -> None:

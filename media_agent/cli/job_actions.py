@@ -1,12 +1,14 @@
 """What the commands about jobs do with a client: resume, ask, stop."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Literal
 
 from media_agent.cli.confirm import confirm_rest
 from media_agent.cli.progress import ProgressLine
 from media_agent.cli.run_job import announce_keys, describe_kept
 from media_agent.cli.screen import (
+    format_size,
     write_error,
     write_json,
     write_json_error,
@@ -76,6 +78,18 @@ async def cancel(job_id: str) -> int:
     return 0
 
 
+async def remove(job_ids: Sequence[str], *, force: bool, videos: bool) -> int:
+    """Remove jobs, and report what went and what stayed."""
+    async with VideoClient() as client:
+        for job_id in job_ids:
+            removal = await client.remove(job_id, force=force, videos=videos)
+            freed = format_size(removal.freed_bytes)
+            gone = "".join(f", with {path}" for path in removal.removed_videos)
+            kept = "".join(f"; kept {path}" for path in removal.kept_videos)
+            write_stdout(f"{job_id}: removed{gone}, {freed} freed{kept}")
+    return 0
+
+
 async def change_prompt(
     job_id: str, prompt: str, *, at: Literal["next", "now"] | int, allow_unknown_words: bool
 ) -> int:
@@ -130,8 +144,8 @@ async def _list_orphans(client: VideoClient) -> list[str]:
 
 async def _list_unknown(client: VideoClient) -> list[str]:
     """Return the jobs that may have been accepted without our knowing where, oldest first."""
-    jobs = [job for job in await client.list() if job.status is JobStatus.OUTCOME_UNKNOWN]
-    return [job.id for job in reversed(jobs)] + await _list_orphans(client)
+    jobs = [job for job in client.store.jobs.unsettled() if job.status is JobStatus.OUTCOME_UNKNOWN]
+    return [job.id for job in jobs] + await _list_orphans(client)
 
 
 def _report_end(job: VideoJob) -> None:

@@ -206,6 +206,13 @@ class Settings(BaseSettings):
     policy: Policy = Field(
         default=Policy.ADJUST, description="What to do if a value is unsupported."
     )
+    keep_states_days: float = Field(
+        default=3.0,
+        ge=0,
+        le=36500,
+        allow_inf_nan=False,
+        description="Days after which a completed job's states are removed.",
+    )
     backends: dict[SectionName, BackendSection] = Field(default={}, description="Backends by name.")
     routes: dict[SectionName, RouteSection] = Field(
         default={}, description="Routing presets by name."
@@ -219,6 +226,11 @@ class Settings(BaseSettings):
     def ledger_path(self) -> Path:
         """The path of the ledger in the data folder."""
         return self.data_dir / "ledger.sqlite"
+
+    @property
+    def work_folder(self) -> Path:
+        """The folder for all work, finished and unfinished."""
+        return self.data_dir / "work"
 
     def find_key(self, name: str, spec: BackendSpec | None = None) -> FoundKey:
         """Return the key of a backend: as its section says, else the usual or a stored one.

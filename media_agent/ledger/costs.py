@@ -25,8 +25,8 @@ WHERE state != 'refused' AND (job_id = :job OR job_id IN (
     WHERE part_of IN (SELECT key FROM submissions WHERE job_id = :job)))"""
 _NAMES = {
     "day": "date(submissions.created_at, 'localtime')",
-    "backend": "backend",
-    "model": "backend || '/' || model",
+    "backend": "submissions.backend",
+    "model": "submissions.backend || '/' || submissions.model",
     "label": "coalesce(label, '')",
 }
 

@@ -30,6 +30,8 @@ _CHANGEABLE = (
 )
 
 
+_LONGEST_TITLE = 100  # characters
+
 PUBLISHING = -1
 """The number of an artifact that is being put in its place."""
 
@@ -74,8 +76,19 @@ def row_of(job: VideoJob, terms: JobOptions) -> dict[str, object]:
         "inputs": dict(terms.inputs),
         "part_of": terms.part_of,
         "label": terms.label,
+        "title": _title_of(job.request),
+        **plan_columns(job.plan),
         "cancel_requested": False,
         **changeable_of(job),
+    }
+
+
+def plan_columns(plan: Plan) -> dict[str, object]:
+    """Return the columns of a job that say which plan is followed, apart from its number."""
+    return {
+        "backend": plan.backend,
+        "model": plan.model,
+        "quote_usd": plan.estimate.cost_usd,
     }
 
 
@@ -155,6 +168,11 @@ def unreadable(job_id: str, path: Path) -> StorageError:
         f"job {job_id} cannot be read from {path}",
         hint="another version of media-agent may have written it",
     )
+
+
+def _title_of(request: VideoRequest) -> str:
+    prompts = " / ".join(shot.prompt for shot in request.storyboard())
+    return " ".join(str(mend(prompts)).split())[:_LONGEST_TITLE]
 
 
 def _columns(values: Mapping[str, object]) -> dict[str, Column]:

@@ -9,6 +9,7 @@ from media_agent.ledger.rows import (
     change_job,
     change_submission,
     insert,
+    plan_columns,
     submission_of,
     terms_of,
     text_of,
@@ -104,7 +105,7 @@ class Submissions:
             if per_day is not None:
                 spent = _spent(transaction, time - timedelta(days=1))
                 check_day(plan, spent=spent - price, per_day=per_day)
-            change_job(transaction, job_id, plan_number=number)
+            change_job(transaction, job_id, plan_number=number, **plan_columns(plan))
             return self._submission(transaction, job_id, number)
 
     def record_retry(self, submission: Submission) -> Submission:

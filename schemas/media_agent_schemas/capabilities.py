@@ -283,8 +283,12 @@ class Origin(Schema):
     """The video that another one shares its first chunks with."""
 
     job_id: str = Field(min_length=1, description="The job that made it.")
-    chunk: int = Field(ge=1, description="The first chunk that differs.")
-    frames: int = Field(ge=1, description="Frames before that chunk.")
+    chunk: int = Field(ge=0, description="The first chunk that differs.")
+    frames: int = Field(ge=0, description="Frames before that chunk.")
+    kept_chunks: int = Field(
+        ge=0, description="Chunks taken over; those up to `chunk` are generated again."
+    )
+    kept_frames: int = Field(ge=0, description="Frames in them.")
 
 
 class Plan(Document):

@@ -150,6 +150,10 @@ class VideoRequest(Document):
     inputs: tuple[MediaInput, ...] = Field(
         default=(), description="Images and videos to start from."
     )
+    join_source: bool = Field(
+        default=False,
+        description="Deliver the source video joined with its continuation, not only that.",
+    )
     camera: CameraMove | None = Field(default=None, description="Camera movement.")
     duration: Duration | None = Field(default=None, description="Length in seconds; or num_frames.")
     num_frames: FrameCount | None = Field(
@@ -191,6 +195,8 @@ class VideoRequest(Document):
             raise ValueError("give either prompt or shots, not both")
         if self.prompt is None and not self.shots and not self.inputs:
             raise ValueError("neither prompt nor shots nor inputs: nothing describes what to show")
+        if self.join_source and self.infer_mode() is not VideoMode.VIDEO_EXTEND:
+            raise ValueError("join_source needs a video to continue: an input source_video")
 
     def _check_length(self) -> None:
         given = [
