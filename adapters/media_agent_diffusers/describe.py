@@ -24,7 +24,7 @@ def describe(model: str, folder: ModelFolder) -> Capabilities:
         backend=NAME,
         model=model,
         models=(model,),
-        description=f"{variant.title}; weights in {folder.path}",
+        description=f"{variant.title}; {_name_weights(folder)} in {folder.path}",
         modes=tuple(task.mode for task in variant.tasks),
         input_roles=_input_roles(variant),
         sizes=(size,) if variant.is_size_fixed else (),
@@ -48,6 +48,11 @@ def describe(model: str, folder: ModelFolder) -> Capabilities:
         ),
         licence=variant.licence,
     )
+
+
+def _name_weights(folder: ModelFolder) -> str:
+    variant = folder.weights.variant
+    return "weights" if variant is None else f"weights ({variant})"
 
 
 def _input_roles(variant: Variant) -> tuple[InputRole, ...]:

@@ -147,7 +147,11 @@ def _load(folder: ModelFolder, dtypes: Mapping[str, torch.dtype]) -> Any:
     try:
         with _offline():
             pipe = pipeline_class.from_pretrained(
-                str(folder.path), local_files_only=True, use_safetensors=True, dtype=dict(dtypes)
+                str(folder.path),
+                variant=folder.weights.variant,
+                local_files_only=True,
+                use_safetensors=True,
+                dtype=dict(dtypes),
             )
     except _CANNOT_LOAD as error:
         said = " ".join(str(error).split())[:300]
