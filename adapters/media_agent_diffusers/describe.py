@@ -32,6 +32,7 @@ def describe(model: str, folder: ModelFolder) -> Capabilities:
         default_size=size,
         fps_values=(variant.fps,),
         default_fps=variant.fps,
+        min_duration=min(task.fewest_frames for task in variant.tasks) / variant.fps,
         max_duration=variant.longest_frames / variant.fps,
         default_duration=variant.default_frames / variant.fps,
         frame_multiple=variant.frame_multiple,
@@ -44,7 +45,8 @@ def describe(model: str, folder: ModelFolder) -> Capabilities:
         options=tuple(_options(variant)),
         verification=Verification(
             level=VerificationLevel.TINY_WEIGHTS,
-            note="pipelines of this family with tiny random weights; real ones were not tried",
+            note="pipelines of this family with tiny random weights; real ones were not tried; "
+            f"defaults from {variant.source}",
         ),
         licence=variant.licence,
     )

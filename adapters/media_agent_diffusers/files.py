@@ -23,6 +23,13 @@ class ModelFiles:
         """Return the pipeline class that the folder was saved from."""
         return str(self.index["_class_name"])
 
+    @property
+    def flow_shift(self) -> float | None:
+        """Return the shift of the noise schedule, None if its scheduler has none."""
+        key = shift_key(self.scheduler)
+        value = None if key is None else self.scheduler[key]
+        return float(value) if isinstance(value, int | float) and value > 0 else None
+
     def whole_number(self, component: str, key: str, default: int) -> int:
         """Return a positive number from the config of a component; the last of a list.
 
@@ -34,6 +41,14 @@ class ModelFiles:
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise unusable(self.path, f"{component}/config.json says {key} = {value!r}")
         return value
+
+
+def shift_key(scheduler: Mapping[str, Any]) -> str | None:
+    """Return the name under which a scheduler's configuration has its shift, None if it has none.
+
+    Schedulers for flow matching alone call it "shift", others that can do it too "flow_shift".
+    """
+    return next((key for key in ("flow_shift", "shift") if key in scheduler), None)
 
 
 def read_json(path: Path, name: str) -> dict[str, Any]:

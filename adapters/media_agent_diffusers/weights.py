@@ -1,4 +1,4 @@
-"""Which files of a folder hold the weights that will be loaded, by the names the libraries look for.
+"""Which files of a folder will be loaded as weights, by the names that the libraries look for.
 
 What the libraries read was tried with diffusers 0.42 and transformers 5: names are fixed, one
 variant such as "bf16" holds for the whole folder, and a component that has no file of the variant
