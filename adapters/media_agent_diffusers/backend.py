@@ -100,7 +100,7 @@ class DiffusersBackend(LocalBackend):
         context.record_computation(pipeline.computation)
         variant = model.folder.variant
         task = find_task(request, variant, model.capabilities.model)
-        arguments = task.arguments(read_call(request, variant, task, pipeline, context))
+        call = read_call(request, variant, task, pipeline, context)
 
         def on_step(done: int, total: int) -> None:
             context.check()
@@ -109,8 +109,14 @@ class DiffusersBackend(LocalBackend):
                 context.report("decoding", _DENOISING_SHARE)
 
         context.report("denoising", 0.0)
-        frames = pipeline.run(arguments, seed=request.seed, on_step=on_step, pipeline=task.pipeline)
-        context.check()
+        frames = pipeline.run(
+            task.arguments(call),
+            seed=request.seed,
+            on_step=on_step,
+            pipeline=task.pipeline,
+            flow_shift=call.flow_shift,
+        )
+        # whole by now: kept even if somebody asked to stop while they were decoded
         yield Chunk(index=0, frames=frames)
 
     def _read(self, name: str, path: Path) -> Model:

@@ -49,6 +49,12 @@ def check_call(request: VideoRequest, variant: Variant, model: str) -> None:
             raise InvalidRequestError(
                 f"{task.mode} takes no option {name}", hint=f"it takes {', '.join(sorted(known))}"
             )
+    if request.num_frames is not None and request.num_frames < task.fewest_frames:
+        raise InvalidRequestError(
+            f"{NAME}/{model} makes at least {task.fewest_frames} frames with {task.mode}, "
+            f"not {request.num_frames}",
+            hint=f"ask for at least {task.fewest_frames / variant.fps:.4g} s",
+        )
     task.check(_options(request, variant, task))
     for medium in request.inputs:
         if medium.role is InputRole.SOURCE_VIDEO:
@@ -71,6 +77,7 @@ def read_call(
     options = dict(_options(request, variant, task))
     fit: Fit = "pad" if options.pop("image_fit", "crop") == "pad" else "crop"
     longest = int(str(options.pop("max_sequence_length", variant.max_tokens)))
+    shift = options.pop("flow_shift", None)
     shots = request.storyboard()
     prompt = _cut_prompt(shots[0].prompt if shots else "", "prompt", longest, pipeline, context)
     negative = request.negative_prompt
@@ -98,6 +105,7 @@ def read_call(
         max_tokens=longest,
         options=options,
         inputs=inputs,
+        flow_shift=None if shift is None else float(str(shift)),
     )
 
 

@@ -24,7 +24,7 @@ def describe(model: str, folder: ModelFolder) -> Capabilities:
         backend=NAME,
         model=model,
         models=(model,),
-        description=f"{variant.title}; weights in {folder.path}",
+        description=f"{variant.title}; {_name_weights(folder)} in {folder.path}",
         modes=tuple(task.mode for task in variant.tasks),
         input_roles=_input_roles(variant),
         sizes=(size,) if variant.is_size_fixed else (),
@@ -32,6 +32,7 @@ def describe(model: str, folder: ModelFolder) -> Capabilities:
         default_size=size,
         fps_values=(variant.fps,),
         default_fps=variant.fps,
+        min_duration=min(task.fewest_frames for task in variant.tasks) / variant.fps,
         max_duration=variant.longest_frames / variant.fps,
         default_duration=variant.default_frames / variant.fps,
         frame_multiple=variant.frame_multiple,
@@ -45,10 +46,16 @@ def describe(model: str, folder: ModelFolder) -> Capabilities:
         options=tuple(_options(variant)),
         verification=Verification(
             level=VerificationLevel.TINY_WEIGHTS,
-            note="pipelines of this family with tiny random weights; real ones were not tried",
+            note="pipelines of this family with tiny random weights; real ones were not tried; "
+            f"defaults from {variant.source}",
         ),
         licence=variant.licence,
     )
+
+
+def _name_weights(folder: ModelFolder) -> str:
+    variant = folder.weights.variant
+    return "weights" if variant is None else f"weights ({variant})"
 
 
 def _input_roles(variant: Variant) -> tuple[InputRole, ...]:

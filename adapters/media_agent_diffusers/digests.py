@@ -14,8 +14,8 @@ _BLOCK = 1 << 24
 class DigestCache:
     """Knows the SHA-256 of files of weights; reading tens of gigabytes twice is avoided.
 
-    The digest of a folder is that of the lines which `sha256sum` prints for its files:
-    `LC_ALL=C ls */*.safetensors | xargs sha256sum | sha256sum`.
+    The digest of a folder is that of the lines which `sha256sum` prints for the files that are
+    loaded; where there are no others: `LC_ALL=C ls */*.safetensors | xargs sha256sum | sha256sum`.
     """
 
     def __init__(self, path: Path) -> None:
@@ -25,7 +25,7 @@ class DigestCache:
         """Return the digest if no file changed since it was taken; reads no weights."""
         remembered = self._read()
         digests = {}
-        for file in folder.weights():
+        for file in folder.weights.files:
             mark = remembered.get(str(file.resolve()))
             if mark is None or mark[:2] != _state(file):
                 return None
@@ -36,7 +36,7 @@ class DigestCache:
         """Return the digest; `check` is called now and then and may raise to stop."""
         remembered = self._read()
         digests, is_new = {}, False
-        for file in folder.weights():
+        for file in folder.weights.files:
             key, state = str(file.resolve()), _state(file)
             if remembered.get(key, [])[:2] != state:
                 remembered[key] = [*state, _sha256(file, check)]

@@ -1,5 +1,6 @@
 """What the small files of a model folder say; no weights are read."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,16 +16,19 @@ class ModelFiles:
     path: Path
     index: Mapping[str, Any]  # model_index.json
     configs: Mapping[str, Mapping[str, Any]]  # config.json of each component that has weights
+    scheduler: Mapping[str, Any]  # scheduler_config.json; empty where there is none
 
     @property
     def pipeline(self) -> str:
         """Return the pipeline class that the folder was saved from."""
         return str(self.index["_class_name"])
 
-    def weights(self) -> list[Path]:
-        """Return the files of weights, in the order of their names within the folder."""
-        found = self.path.glob("*/*.safetensors")
-        return sorted(found, key=lambda path: path.relative_to(self.path).as_posix())
+    @property
+    def flow_shift(self) -> float | None:
+        """Return the shift of the noise schedule, None if its scheduler has none."""
+        key = shift_key(self.scheduler)
+        value = None if key is None else self.scheduler[key]
+        return float(value) if isinstance(value, int | float) and value > 0 else None
 
     def whole_number(self, component: str, key: str, default: int) -> int:
         """Return a positive number from the config of a component; the last of a list.
@@ -37,6 +41,29 @@ class ModelFiles:
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise unusable(self.path, f"{component}/config.json says {key} = {value!r}")
         return value
+
+
+def shift_key(scheduler: Mapping[str, Any]) -> str | None:
+    """Return the name under which a scheduler's configuration has its shift, None if it has none.
+
+    Schedulers for flow matching alone call it "shift", others that can do it too "flow_shift".
+    """
+    return next((key for key in ("flow_shift", "shift") if key in scheduler), None)
+
+
+def read_json(path: Path, name: str) -> dict[str, Any]:
+    """Return the object in a JSON file of a folder of weights.
+
+    Raises:
+        StorageError: it is no JSON, or no object.
+    """
+    try:
+        data = json.loads((path / name).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise unusable(path, f"{name} is no JSON: {error}") from error
+    if not isinstance(data, dict):
+        raise unusable(path, f"{name} is no JSON object")
+    return data
 
 
 def unusable(path: Path, reason: str, hint: str | None = None) -> StorageError:

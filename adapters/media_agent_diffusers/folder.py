@@ -1,6 +1,5 @@
 """Reads a folder of weights without torch: which family it is, and whether it is whole."""
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,10 +7,8 @@ from typing import Any
 
 from media_agent_diffusers.families.catalogue import families_by_pipeline
 from media_agent_diffusers.families.family import Family, Variant
-from media_agent_diffusers.files import ModelFiles, unusable
-
-_LIBRARIES = ("diffusers", "transformers")  # others would be code that came with the weights
-_PICKLES = (".bin", ".pt", ".pth", ".ckpt")
+from media_agent_diffusers.files import ModelFiles, read_json, unusable
+from media_agent_diffusers.weights import STEMS, Weights, find_weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +16,7 @@ class ModelFolder(ModelFiles):
     """A folder that is whole; everything heavy is still on disk."""
 
     variant: Variant
+    weights: Weights
 
 
 def read_folder(path: Path) -> ModelFolder:
@@ -35,12 +33,12 @@ def read_folder(path: Path) -> ModelFolder:
         missing = [name for name in family.components if name not in configs]
         if missing:
             raise unusable(path, f"{', '.join(missing)} missing or without config.json")
-        for name in configs:
-            _check_component(path / name)
+        weights = find_weights(path, {name: str(index[name][0]) for name in configs})
+        scheduler = _read_scheduler(path)
     except OSError as error:
         raise unusable(path, f"{error.filename}: {error.strerror}") from error
-    variant = family.variant(ModelFiles(path, index, configs))
-    return ModelFolder(path, index, configs, variant)
+    variant = family.variant(ModelFiles(path, index, configs, scheduler))
+    return ModelFolder(path, index, configs, scheduler, variant, weights)
 
 
 def _read_index(path: Path) -> dict[str, Any]:
@@ -52,17 +50,7 @@ def _read_index(path: Path) -> dict[str, Any]:
             "it has no model_index.json",
             "name a folder in the layout of diffusers; other checkpoints must be converted first",
         )
-    return _read_json(path, "model_index.json")
-
-
-def _read_json(path: Path, name: str) -> dict[str, Any]:
-    try:
-        data = json.loads((path / name).read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise unusable(path, f"{name} is no JSON: {error}") from error
-    if not isinstance(data, dict):
-        raise unusable(path, f"{name} is no JSON object")
-    return data
+    return read_json(path, "model_index.json")
 
 
 def _family(path: Path, index: Mapping[str, Any]) -> Family:
@@ -80,56 +68,19 @@ def _components(
     for name, value in index.items():
         if name.startswith("_") or not isinstance(value, list) or value[:1] == [None]:
             continue
-        if value[:1] not in [[library] for library in _LIBRARIES]:
+        if value[:1] not in [[library] for library in STEMS]:
             raise unusable(
                 path,
-                f"{name} is of {value[:1]}, not of {' or '.join(_LIBRARIES)}",
+                f"{name} is of {value[:1]}, not of {' or '.join(STEMS)}",
                 "code that comes with weights is not run",
             )
         folder = path / name
         if not folder.is_dir() or not any(folder.iterdir()):
             raise unusable(path, f"{name} is missing or empty")
         has_config = (folder / "config.json").is_file()
-        yield name, _read_json(path, f"{name}/config.json") if has_config else None
+        yield name, read_json(path, f"{name}/config.json") if has_config else None
 
 
-def _check_component(folder: Path) -> None:
-    """Check that a component has all its weights, from their headers alone."""
-    files = sorted(folder.glob("*.safetensors"))
-    if not files:
-        pickled = [file.name for file in folder.iterdir() if file.suffix in _PICKLES]
-        if pickled:
-            raise unusable(
-                folder.parent,
-                f"{folder.name} has its weights in {pickled[0]} only, which can run code",
-                "use a version with safetensors files",
-            )
-        raise unusable(folder.parent, f"{folder.name} has no weights (*.safetensors)")
-    for index in folder.glob("*.safetensors.index.json"):
-        parts = _read_json(folder.parent, f"{folder.name}/{index.name}").get("weight_map", {})
-        missing = sorted(set(parts.values()) - {file.name for file in files})
-        if missing:
-            raise unusable(folder.parent, f"{folder.name}/{missing[0]} is missing")
-    for file in files:
-        reason = _fault(file)
-        if reason is not None:
-            raise unusable(folder.parent, f"{folder.name}/{file.name} {reason}")
-
-
-def _fault(file: Path) -> str | None:
-    """Return what is wrong with a file of weights, None if its length fits its header."""
-    size = file.stat().st_size
-    with file.open("rb") as reader:
-        start = reader.read(8)
-        if start == b"version ":
-            return "is only a pointer of Git LFS; run: git lfs pull"
-        length = int.from_bytes(start, "little")
-        if len(start) < 8 or length > size - 8:
-            return "is cut off or no safetensors file"
-        try:
-            header = json.loads(reader.read(length))
-            ends = [part["data_offsets"][1] for key, part in header.items() if key[:2] != "__"]
-            wanted = 8 + length + max(ends, default=0)
-        except (ValueError, TypeError, KeyError, AttributeError, IndexError):
-            return "has a damaged header"
-    return None if size == wanted else f"has {size} of {wanted} bytes"
+def _read_scheduler(path: Path) -> dict[str, Any]:
+    name = "scheduler/scheduler_config.json"
+    return read_json(path, name) if (path / name).is_file() else {}

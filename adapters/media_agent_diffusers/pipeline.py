@@ -14,7 +14,7 @@ from huggingface_hub import constants
 from safetensors import SafetensorError
 
 from media_agent.errors import BackendUnavailableError, ConfigurationError, GenerationFailedError
-from media_agent_diffusers.files import unusable
+from media_agent_diffusers.files import shift_key, unusable
 from media_agent_diffusers.folder import ModelFolder
 from media_agent_diffusers.settings import DiffusersOptions
 from media_agent_diffusers.threads import in_threads, usable_cores
@@ -64,6 +64,7 @@ class LoadedPipeline:
         """On what it computes."""
         with in_threads(self._threads):
             self._pipe = _load(folder, dtypes)
+        self._scheduler = self._pipe.scheduler
         self._pipe.set_progress_bar_config(disable=True)
         if options.vae_tiling:
             self._pipe.vae.enable_tiling()
@@ -90,10 +91,12 @@ class LoadedPipeline:
         seed: int | None,
         on_step: Callable[[int, int], None],
         pipeline: str | None = None,
+        flow_shift: float | None = None,
     ) -> "Frames":
         """Return the frames (uint8, T H W 3); what `on_step(done, total)` raises stops the work.
 
-        `pipeline` names the class that does it, if it is not the one the folder was saved from.
+        `pipeline` names the class that does it, if it is not the one the folder was saved from;
+        `flow_shift` is for its scheduler, if it is not the one that the folder has.
 
         Raises:
             GenerationFailedError: out of memory, or the model made values that are no numbers.
@@ -108,6 +111,7 @@ class LoadedPipeline:
 
         try:
             with in_threads(self._threads):
+                self._pipe.scheduler = _with_shift(self._scheduler, flow_shift)
                 video = self._pipe_as(pipeline)(
                     **arguments,
                     generator=None if seed is None else torch.Generator("cpu").manual_seed(seed),
@@ -147,7 +151,11 @@ def _load(folder: ModelFolder, dtypes: Mapping[str, torch.dtype]) -> Any:
     try:
         with _offline():
             pipe = pipeline_class.from_pretrained(
-                str(folder.path), local_files_only=True, use_safetensors=True, dtype=dict(dtypes)
+                str(folder.path),
+                variant=folder.weights.variant,
+                local_files_only=True,
+                use_safetensors=True,
+                dtype=dict(dtypes),
             )
     except _CANNOT_LOAD as error:
         said = " ".join(str(error).split())[:300]
@@ -158,6 +166,14 @@ def _load(folder: ModelFolder, dtypes: Mapping[str, torch.dtype]) -> Any:
             if value.is_meta:
                 raise unusable(folder.path, f"{name} has no weights for {parameter}")
     return pipe
+
+
+def _with_shift(scheduler: Any, shift: float | None) -> Any:
+    """Return a scheduler that differs in the shift of its noise schedule; None: the same one."""
+    key = shift_key(scheduler.config)
+    if key is None or shift in (None, scheduler.config[key]):
+        return scheduler
+    return type(scheduler).from_config(scheduler.config, **{key: shift})
 
 
 def _place(pipe: Any, options: DiffusersOptions, device: str) -> None:

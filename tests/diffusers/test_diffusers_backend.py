@@ -53,7 +53,7 @@ KEYS = (f"work-{number}" for number in count())
 def backend(
     folder_of: FolderOf, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[DiffusersBackend]:
-    families = ("wan", "wan-i2v", "wan-flf2v", "mochi")
+    families = ("wan", "wan-i2v", "wan-flf2v", "wan-2.2", "wan-2.2-i2v", "mochi")
     models = {family: folder_of(family) for family in families}
     data_dir = tmp_path_factory.mktemp("data")
     backend = DiffusersBackend(BackendSettings(data_dir=data_dir, models=models, threads=1))
@@ -113,7 +113,9 @@ def last() -> MediaInput:
     [
         ("wan", (), 9, 16.0),
         ("wan-i2v", (first(),), 9, 16.0),
-        ("wan-flf2v", (first(), last()), 9, 16.0),
+        ("wan-flf2v", (first(), last()), 5, 16.0),
+        ("wan-2.2", (), 9, 16.0),
+        ("wan-2.2-i2v", (first(),), 9, 16.0),
         ("mochi", (), 13, 30.0),
     ],
 )
@@ -171,6 +173,67 @@ async def test_the_prompt_and_the_negative_prompt_reach_the_model(
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("model", "option", "value"),
+    [("wan", "flow_shift", 1.5), ("wan-2.2", "guidance_scale_2", 9.0)],
+)
+async def test_an_option_changes_the_video_and_the_next_one_is_as_before(
+    backend: DiffusersBackend, model: str, option: str, value: float
+) -> None:
+    before = await video(backend, make_plan(backend, model))
+    changed = await video(backend, make_plan(backend, model, options={option: value}))
+
+    assert not np.array_equal(before, changed)
+    assert np.array_equal(before, await video(backend, make_plan(backend, model)))
+
+
+@pytest.mark.parametrize(
+    "scheduler", ["FlowMatchEulerDiscreteScheduler", "UniPCMultistepScheduler"]
+)
+def test_the_shift_reaches_the_scheduler_under_the_name_that_it_has(
+    wan_copy: Path, scheduler: str
+) -> None:
+    import diffusers
+
+    from media_agent_diffusers.pipeline import LoadedPipeline
+
+    settings = {"shift": 3.0}
+    if scheduler == "UniPCMultistepScheduler":
+        settings = {
+            "flow_shift": 3.0,
+            "use_flow_sigmas": True,
+            "prediction_type": "flow_prediction",
+        }
+        index = wan_copy / "model_index.json"
+        index.write_text(index.read_text().replace("FlowMatchEulerDiscreteScheduler", scheduler))
+    getattr(diffusers, scheduler)(**settings).save_pretrained(wan_copy / "scheduler")
+    pipeline = LoadedPipeline(read_folder(wan_copy), DiffusersOptions(), threads=1)
+    arguments = {"prompt": "a cat", "width": 16, "height": 16, "num_frames": 5}
+
+    def frames(shift: float | None) -> np.ndarray:
+        return pipeline.run(
+            {**arguments, "num_inference_steps": 3},
+            seed=0,
+            on_step=lambda done, total: None,
+            flow_shift=shift,
+        )
+
+    assert np.array_equal(frames(None), frames(3.0))
+    assert not np.array_equal(frames(3.0), frames(12.0))
+    pipeline.release()
+
+
+@pytest.mark.anyio
+async def test_fewer_frames_than_a_pipeline_can_make_are_refused_before_any_work(
+    backend: DiffusersBackend,
+) -> None:
+    plan = make_plan(backend, "wan-flf2v", inputs=(first(), last()))
+
+    with pytest.raises(InvalidRequestError, match="at least 5 frames"):
+        await backend.submit(plan.request.model_copy(update={"num_frames": 1}), key="few")
+
+
+@pytest.mark.anyio
 async def test_the_first_image_decides_what_an_image_model_makes(
     backend: DiffusersBackend,
 ) -> None:
@@ -216,6 +279,22 @@ async def test_cancelled_work_ends_and_the_model_stays_usable(backend: Diffusers
     assert event.artifacts == ()
     assert told < steps
     assert (await video(backend, make_plan(backend))).shape == (5, 16, 32, 3)
+
+
+@pytest.mark.anyio
+async def test_what_was_finished_is_kept_when_it_is_stopped_while_decoding(
+    backend: DiffusersBackend,
+) -> None:
+    size = Size(width=160, height=96)  # large enough that decoding it takes a while
+    ref = await backend.submit(make_plan(backend, num_frames=17, size=size).request, key="decoding")
+
+    async with aclosing(backend.observe(ref)) as events:
+        async for event in events:
+            if isinstance(event, JobProgressed) and event.phase == "decoding":
+                await backend.cancel(ref)
+
+    assert isinstance(event, JobCompleted | JobCancelled)
+    assert len(read_frames(Path(event.artifacts[0].path or ""))) == 17
 
 
 def test_a_pipeline_that_is_stopped_takes_not_one_step_more(folder_of: FolderOf) -> None:

@@ -54,6 +54,7 @@ def read_variant(files: ModelFiles) -> Variant:
     longest = 161 if is_new else 49
     return Variant(
         title=_title(files, is_new),
+        source="https://huggingface.co/zai-org",
         tasks=_tasks(files, is_new),
         options=(*denoising_options(steps=50, guidance=6.0), _DYNAMIC_GUIDANCE),
         frame_multiple=16 if is_new else 8,

@@ -45,8 +45,10 @@ class Call:
     fps: float
     max_tokens: int
     options: Options
+    """What the pipeline takes; `flow_shift` is of its scheduler and stands apart."""
     inputs: Mapping[InputRole, object]
     """PIL images at the size of the video: one, or a list for a video."""
+    flow_shift: float | None = None
 
 
 def common_arguments(call: Call) -> dict[str, object]:
@@ -79,6 +81,8 @@ class Task:
     options: tuple[OptionSpec, ...] = ()
     """Those that the other tasks of the model do not take."""
     arguments: Callable[[Call], dict[str, object]] = common_arguments
+    fewest_frames: int = 1
+    """Fewer break inside the pipeline."""
     check: Callable[[Options], None] = accept_all
     """Raises `InvalidRequestError` for values that do not go together."""
 
@@ -89,6 +93,8 @@ class Variant:
 
     title: str
     """For people."""
+    source: str
+    """Where its authors say what the defaults here are."""
     tasks: tuple[Task, ...]
     options: tuple[OptionSpec, ...]
     """Those that every task takes."""
@@ -170,4 +176,24 @@ def token_option(most: int) -> OptionSpec:
         minimum=1,
         maximum=most,
         description="Tokens of the prompt that are read; fewer is faster.",
+    )
+
+
+def flow_shift_options(files: ModelFiles, shift: float | None) -> tuple[OptionSpec, ...]:
+    """Return the option for the shift of the noise schedule, if the scheduler has one.
+
+    `shift` is what the authors use; None: what the scheduler in the folder says.
+    """
+    own = files.flow_shift
+    if own is None:
+        return ()
+    return (
+        OptionSpec(
+            name="flow_shift",
+            type="number",
+            default=own if shift is None else shift,
+            minimum=0.01,
+            maximum=100.0,
+            description="Moves steps to where there is more noise: larger for larger videos.",
+        ),
     )

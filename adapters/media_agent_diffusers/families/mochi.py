@@ -22,6 +22,7 @@ def read_variant(files: ModelFiles) -> Variant:
     """Return what the Mochi model of a folder can do."""
     return Variant(
         title="Mochi, text to video",
+        source="https://huggingface.co/genmo/mochi-1-preview",
         tasks=(Task(VideoMode.TEXT_TO_VIDEO, _TEXT),),
         options=(
             # its noise schedule divides by zero with one step

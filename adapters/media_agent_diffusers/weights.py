@@ -1,0 +1,142 @@
+"""Which files of a folder will be loaded as weights, by the names that the libraries look for.
+
+What the libraries read was tried with diffusers 0.42 and transformers 5: names are fixed, one
+variant such as "bf16" holds for the whole folder, and a component that has no file of the variant
+is read under its plain name. Where there are both an index of shards and a single file, diffusers
+reads the shards and transformers the single file.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from media_agent.errors import StorageError
+from media_agent_diffusers.files import read_json, unusable
+
+STEMS = {"diffusers": "diffusion_pytorch_model", "transformers": "model"}
+"""How the files of weights are called, by the library of the component; others run no code."""
+
+_PICKLES = (".bin", ".pt", ".pth", ".ckpt")
+_SHARD = r"(?:-\d+-of-\d+)?"
+_VARIANT = re.compile(
+    rf"(?:{'|'.join(STEMS.values())}){_SHARD}\.(?P<variant>[\w-]+?){_SHARD}\.safetensors"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """The files that will be loaded."""
+
+    files: tuple[Path, ...]
+    """In the order of their names within the folder."""
+    variant: str | None
+    """What the libraries call the variant, such as "bf16"; None: the plain names."""
+
+
+def find_weights(path: Path, libraries: Mapping[str, str]) -> Weights:
+    """Find the files that will be loaded, and check their lengths against their headers.
+
+    `libraries` names the library of each component that has weights. The plain names are preferred;
+    a variant is used where they are incomplete and it is complete.
+
+    Raises:
+        StorageError: files are missing, damaged, or have names that are not looked for.
+    """
+    lacking: list[list[Path]] = []
+    for variant in (None, *sorted(_find_variants(path, libraries))):
+        files = _list_files(path, libraries, variant)
+        missing = [file for file in files if not file.is_file()]
+        if not missing:
+            _check_whole(path, files)
+            return Weights(tuple(files), variant)
+        lacking.append(missing)
+    raise _missing(path, min(lacking, key=len)[0])
+
+
+def _check_whole(path: Path, files: Iterable[Path]) -> None:
+    for file in files:
+        reason = _find_fault(file)
+        if reason is not None:
+            raise unusable(path, f"{file.relative_to(path).as_posix()} {reason}")
+
+
+def _find_variants(path: Path, libraries: Mapping[str, str]) -> set[str]:
+    names = (file.name for component in libraries for file in (path / component).iterdir())
+    return {match["variant"] for match in map(_VARIANT.fullmatch, names) if match is not None}
+
+
+def _list_files(path: Path, libraries: Mapping[str, str], variant: str | None) -> list[Path]:
+    """Return the files that are read with this variant, whether they are there or not."""
+    files = (
+        path / component / name
+        for component, library in libraries.items()
+        for name in _list_names(path / component, library, variant)
+    )
+    return sorted(files, key=lambda file: file.relative_to(path).as_posix())
+
+
+def _list_names(folder: Path, library: str, variant: str | None) -> list[str]:
+    suffix = f".{variant}" if variant is not None and _has_variant(folder, variant) else ""
+    single = f"{STEMS[library]}{suffix}.safetensors"
+    index = f"{STEMS[library]}.safetensors.index{suffix}.json"
+    has_single, has_index = (folder / single).is_file(), (folder / index).is_file()
+    if has_index and not (has_single and library == "transformers"):
+        return _list_shards(folder, index)
+    has_shards = any(folder.glob(f"{STEMS[library]}{suffix}-*-of-*.safetensors"))
+    return [index] if has_shards and not has_single else [single]
+
+
+def _has_variant(folder: Path, variant: str) -> bool:
+    """Return whether diffusers takes a component for one of this variant; any file will do."""
+    names = (file.name.split(".") for file in folder.iterdir())
+    return any(len(parts) > 1 and parts[1].startswith(variant) for parts in names)
+
+
+def _list_shards(folder: Path, index: str) -> list[str]:
+    shards = read_json(folder.parent, f"{folder.name}/{index}").get("weight_map")
+    names = set(shards.values()) if isinstance(shards, dict) else set()
+    if not names or not all(isinstance(name, str) and name == Path(name).name for name in names):
+        raise unusable(folder.parent, f"{folder.name}/{index} names no files")
+    return sorted(names)
+
+
+def _missing(path: Path, file: Path) -> StorageError:
+    """Return the error for a file that is not there, with what is there instead."""
+    wanted = file.relative_to(path).as_posix()
+    others = sorted(each.name for each in file.parent.iterdir() if each.suffix == ".safetensors")
+    pickled = sorted(each.name for each in file.parent.iterdir() if each.suffix in _PICKLES)
+    if others:
+        return unusable(
+            path,
+            f"{wanted} is missing; {file.parent.name} has {', '.join(others[:3])}",
+            "weights are found by this name only, and one variant holds for all components; "
+            "download what is missing, or rename the file if it holds the same weights",
+        )
+    if pickled:
+        return unusable(
+            path,
+            f"{file.parent.name} has its weights in {pickled[0]} only, which can run code",
+            "use a version with safetensors files",
+        )
+    return unusable(path, f"{file.parent.name} has no weights; {wanted} is missing")
+
+
+def _find_fault(file: Path) -> str | None:
+    """Return what is wrong with a file of weights, None if its length fits its header."""
+    size = file.stat().st_size
+    with file.open("rb") as reader:
+        start = reader.read(8)
+        if start == b"version ":
+            return "is only a pointer of Git LFS; run: git lfs pull"
+        length = int.from_bytes(start, "little")
+        if len(start) < 8 or length > size - 8:
+            return "is cut off or no safetensors file"
+        try:
+            header = json.loads(reader.read(length))
+            ends = [part["data_offsets"][1] for key, part in header.items() if key[:2] != "__"]
+            wanted = 8 + length + max(ends, default=0)
+        except (ValueError, TypeError, KeyError, AttributeError, IndexError):
+            return "has a damaged header"
+    return None if size == wanted else f"has {size} of {wanted} bytes"
