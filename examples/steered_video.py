@@ -17,7 +17,7 @@ from media_agent.provenance.job_sheet import write_job_sheet
 from media_agent.video.codec import read_frames
 from media_agent_magi.world.analyser import analyse
 from media_agent_magi.world.captions import parse
-from media_agent_magi.world.failures import said
+from media_agent_magi.world.failures import describe_reading
 from media_agent_magi.world.scene import ATTRIBUTES, CHUNK_FRAMES, FPS
 from media_agent_magi.world.scores import score
 from media_agent_schemas import GenerationRecord, PromptChanged, Shot, VideoJob, VideoRequest
@@ -86,7 +86,7 @@ def read_back(video: Path, record: GenerationRecord) -> Iterator[tuple[str, str,
         reading = analyse(frames[start : start + CHUNK_FRAMES])
         scored = score(reading, parse(asked))
         wrong = [name for name in ATTRIBUTES if not getattr(scored, name)]
-        yield asked, said(reading), "not " + ", ".join(wrong) if wrong else "as asked"
+        yield asked, describe_reading(reading), "not " + ", ".join(wrong) if wrong else "as asked"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

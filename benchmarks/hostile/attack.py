@@ -26,7 +26,7 @@ from typing import Any
 from catalogue import kill_cases, odd_cases, verdict_of
 from exchange import Case
 from judge import Finding, accepted, common_problems, evidence, promised_problems
-from kills import verdict_after
+from kills import kill_at_random, verdict_after
 from oddity import Verdict
 from person import Person
 
@@ -100,7 +100,7 @@ def play(stage: Stage, case: Case, *, keeps: bool = False) -> Finding:
     person.settle()
     kill = ""
     if case.index.startswith("kill"):
-        kill = kill(person, lambda: stage.evidence(case))
+        kill = kill_at_random(person, lambda: stage.evidence(case))
         verdict = verdict_after(case, stage.evidence(case))
     else:
         verdict = verdict_of(case)

@@ -23,7 +23,7 @@ _SURE = 0.5  # seconds after which a reply that was sent counts as received
 Look = Callable[[], list[dict[str, Any]]]
 
 
-def kill(person: Person, look: Look) -> str:
+def kill_at_random(person: Person, look: Look) -> str:
     """Start to make a video and kill the process at a random moment; return how and when."""
     dice = random.Random(person.case.nonce)
     moment, way = dice.choice(_MOMENTS), dice.choice(_WAYS)

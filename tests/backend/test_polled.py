@@ -112,7 +112,7 @@ async def test_nothing_is_said_of_bills_where_nothing_is_paid(tmp_path, cancels)
 
     said = (late[-1].error.message, late[-1].error.hint, *stopped.warnings)
     assert not any("bill" in text for text in said)
-    assert "go" in stopped.warnings[0] or "may still finish" in stopped.warnings[0]
+    assert "continues" in stopped.warnings[0] or "may still finish" in stopped.warnings[0]
 
 
 async def test_pauses_grow_to_a_maximum(tmp_path):

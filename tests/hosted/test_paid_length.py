@@ -98,7 +98,7 @@ TOO_LONG = [
 async def test_what_is_too_long_is_refused_before_anything_is_kept(
     client: VideoClient, request_: VideoRequest
 ) -> None:
-    with pytest.raises(UnsupportedRequestError, match=r"at once|fixed length|takes 1") as caught:
+    with pytest.raises(UnsupportedRequestError, match=r"at once|fixed length|supports 1") as caught:
         await client.start(request_)
 
     assert "choose a backend that extends or chains videos" in (caught.value.hint or "")

@@ -11,7 +11,6 @@ from media_agent.testing.conformance import ServiceConformance
 from media_agent.testing.simulator.faults import Fault
 from media_agent_hosted.providers.openai_compatible.backend import OpenAICompatibleBackend
 from media_agent_hosted.providers.openai_compatible.simulator import OpenAISimulator
-from media_agent_hosted.providers.openai_compatible.video import Video
 from media_agent_schemas.events import JobFailed, JobOutcomeUnknown
 from media_agent_schemas.media import Size
 from media_agent_schemas.request import VideoRequest
@@ -26,11 +25,10 @@ FAILED = JobFailed(error=to_info(GenerationFailedError("there is no video")))
 class Strict(OpenAICompatibleBackend):
     """Cannot use an answer whose progress is no number."""
 
-    async def _video(self, ref):
-        video = await super()._video(ref)
-        if isinstance(video, Video) and not isinstance(video.progress, int):
+    def parse(self, body):
+        if not isinstance(body.get("progress"), int):
             raise BackendResponseError("the progress is no number")
-        return video
+        return super().parse(body)
 
 
 class Impatient(OpenAICompatibleBackend):
@@ -52,11 +50,11 @@ class GivesUp(OpenAICompatibleBackend):
 class BelievesLabels(OpenAICompatibleBackend):
     """Takes no video that is called a web page."""
 
-    async def _content(self, ref, video, otherwise):
-        reply = await self._api.send("GET", f"/videos/{ref.operation_id}/content")
-        return (
-            FAILED if reply.media_type == "text/html" else await super()._content(ref, video, None)
-        )
+    async def finish(self, ref, answer, *, is_over):
+        reply = await self._api.send("GET", self.content(ref))
+        if reply.media_type == "text/html":
+            return FAILED
+        return await super().finish(ref, answer, is_over=is_over)
 
 
 class Kit(ServiceConformance):

@@ -250,7 +250,7 @@ def test_a_simulator_is_found_by_the_name_of_its_backend():
         find_simulator("bare", specs)
     with pytest.raises(PluginError, match="no_such_module"):
         find_simulator("gone", specs)
-    with pytest.raises(PluginError, match="no Simulator"):
+    with pytest.raises(PluginError, match="not a Simulator"):
         find_simulator("odd", specs)
 
 

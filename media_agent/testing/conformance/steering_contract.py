@@ -147,11 +147,11 @@ class SteeringContract(Contract):
         shot = Shot(
             prompt=self.asked(backend).prompt or "", duration=capabilities.chunk_seconds or 1.0
         )
-        trunk = await backend.submit(request_factory(shots=(shot,) * 3), key="trunk")
-        first = await self._await_first_chunk(backend, trunk)
-        whole = frames_of(await self.end(backend, trunk))
+        parent = await backend.submit(request_factory(shots=(shot,) * 3), key="parent")
+        first = await self._await_first_chunk(backend, parent)
+        whole = frames_of(await self.end(backend, parent))
         assert first.resume is not None, "a chunk came without a token"
-        token = first.resume.model_copy(update={"key": "trunk"})
+        token = first.resume.model_copy(update={"key": "parent"})
         other = shot.model_copy(update={"prompt": "a blue square"})
 
         branch = await backend.submit(
@@ -165,7 +165,7 @@ class SteeringContract(Contract):
         assert made[:1] == [token.next_chunk]
         assert len(frames) == len(whole) * 2 // 3
         assert (frames[: first.frames] == whole[: first.frames]).all()
-        assert (frames_of(await self.end(backend, trunk)) == whole).all()
+        assert (frames_of(await self.end(backend, parent)) == whole).all()
 
     async def test_a_video_goes_on_from_the_end_of_another_by_so_many_frames(
         self,
