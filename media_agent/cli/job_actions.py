@@ -18,7 +18,10 @@ from media_agent.cli.screen import (
 from media_agent.cli.signals import Interruption, cancel_on_signals, let_finish
 from media_agent.client import VideoClient
 from media_agent.errors import JobCancelledError, exit_code, to_info
+from media_agent_schemas.events import PromptChanged
 from media_agent_schemas.jobs import JobStatus, VideoJob
+
+_PATIENCE, _LOOK_EVERY = 3.0, 0.1  # seconds to wait for word of a new prompt, and between two looks
 
 
 async def resume_jobs(job_id: str | None, *, take_over: bool, yes: bool, json: bool) -> int:
@@ -95,17 +98,39 @@ async def change_prompt(
 ) -> int:
     """Change the prompt of a video, and report it."""
     async with VideoClient() as client:
-        await client.steer(job_id, prompt, at=at, allow_unknown_words=allow_unknown_words)
+        last = max((each.sequence for each in await client.events(job_id)), default=-1)
+        job = await client.steer(job_id, prompt, at=at, allow_unknown_words=allow_unknown_words)
+        chunk = await _wait_for_change(client, job_id, last)
+        if chunk is not None:
+            write_stdout(f"{job_id}: prompt changed from chunk {chunk + 1} on")
+            return 0
         start = {"next": "with the next chunk", "now": "now"}.get(str(at), f"after {at} chunks")
-        _write_queued(client, job_id, "prompt change", f"takes effect {start}")
+        effect = f"takes effect {start}; {job.chunks_ready} chunks are finished"
+        _write_queued(client, job_id, "prompt change", effect)
     return 0
+
+
+async def _wait_for_change(client: VideoClient, job_id: str, after: int) -> int | None:
+    """Return from which chunk on a new prompt holds, None if that is not known soon."""
+    for _ in range(round(_PATIENCE / _LOOK_EVERY)):
+        if not client.is_running(job_id):
+            return None
+        for numbered in await client.events(job_id, after=after):
+            if isinstance(numbered.event, PromptChanged):
+                return numbered.event.chunk
+        await asyncio.sleep(_LOOK_EVERY)
+    return None
 
 
 async def finish_video(job_id: str) -> int:
     """End a video with its next chunk, and report it."""
     async with VideoClient() as client:
-        await client.finish(job_id)
-        _write_queued(client, job_id, "finish", "ends the video with the next chunk")
+        ready = (await client.finish(job_id)).chunks_ready
+        effect = (
+            f"ends the video with chunk {ready + 1}, or a little later if more are under way; "
+            f"{ready} chunks are finished"
+        )
+        _write_queued(client, job_id, "finish", effect)
     return 0
 
 

@@ -1,6 +1,7 @@
 """The commands that change where a video goes, while another process makes it and afterwards."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -71,11 +72,12 @@ def test_a_video_of_another_process_is_steered_and_finished(
     job = the_job(capsys)
 
     assert main(["steer", job["id"], "a dog"]) == 0
-    assert "prompt change queued; it takes effect with the next chunk" in capsys.readouterr().out
+    assert re.search(r"prompt changed from chunk [2-9] on", capsys.readouterr().out)
     lines_until(endless, "on: a dog")
     assert main(["jobs", "resume", job["id"]]) != 0
     assert "endless mode" not in capsys.readouterr().err
     assert main(["finish", job["id"]]) == 0
+    assert re.search(r"ends the video with chunk \d+, or a little", capsys.readouterr().out)
 
     _, said = endless.communicate(timeout=60)
     assert endless.returncode == 0, said
