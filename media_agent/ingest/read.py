@@ -5,19 +5,19 @@ of the file holds the last frames, whatever the times in the file say. Where tha
 next try begins four times as far back, and the last one at the start.
 """
 
-import math
 from collections import deque
 from collections.abc import Iterator
 from fractions import Fraction
-from itertools import dropwhile, repeat
+from itertools import dropwhile
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from media_agent.errors import InvalidRequestError
 from media_agent.ingest.reshape import Fit as Fit
 from media_agent.ingest.reshape import Shaper, Tell
 from media_agent.ingest.source import MOST_DECODED, Medium, Source, opened_medium
 from media_agent.ingest.source import open_ordinary as open_ordinary
+from media_agent.ingest.timing import Timed, at_rate, last_tick, nearest, timed
 from media_agent.video.codec import frame_rate
 from media_agent_schemas.media import Size
 
@@ -81,7 +81,7 @@ def read_end(
     medium, end = _end_of(source, frames, rate, most_decoded, tell)
     if rate is not None:
         _say_rate(medium, rate, tell)
-        end = _nearest(end, frames, rate)
+        end = nearest(end, frames, rate)
     shape = _shaper(medium, size, fit, tell)
     return np.stack([shape(each.image) for each in end])
 
@@ -109,10 +109,11 @@ def read_all(
         images = medium.decode()
         if fps is not None:
             _say_rate(medium, frame_rate(fps), tell)
-            images = _at_rate(_timed(images, medium.rate), medium.rate, frame_rate(fps))
+            images = at_rate(timed(images, medium.rate), frame_rate(fps))
         for count, image in enumerate(images):
             if count == limit:
-                if tell is not None:
+                # at another rate a whole number of frames may leave less than one over
+                if tell is not None and (fps is None or next(images, None) is not None):
                     tell(f"{medium.given.name} is longer; its first {limit} frames were used")
                 return
             if image is not shown:
@@ -146,14 +147,14 @@ def check_image(source: Source, name: str | None = None) -> None:
             raise medium.given.unusable("it holds no image")
 
 
-def video_seconds(source: Source) -> float | None:
-    """Return the length that a video claims to have, None where it does not say.
+def video_seconds(source: Source) -> float:
+    """Return how long the frames of a video last, whatever the file and its sound claim.
 
     Raises:
         InvalidRequestError: this is no video, or it is damaged or too large.
     """
     with opened_medium(source, "video") as medium:
-        return float(medium.extent()[1]) or None
+        return float(medium.length())
 
 
 def last_image(path: Path) -> "VideoFrame":
@@ -177,11 +178,6 @@ def _say_rate(medium: Medium, rate: Fraction, tell: Tell | None) -> None:
         tell(f"{medium.given.name}: {own:g} frames a second, taken at {wanted:g}")
 
 
-class _Timed(NamedTuple):
-    time: Fraction  # seconds
-    image: "VideoFrame"
-
-
 def _shaper(medium: Medium, size: Size | None, fit: Fit, tell: Tell | None) -> Shaper:
     return Shaper(
         medium.given.name,
@@ -195,7 +191,7 @@ def _shaper(medium: Medium, size: Size | None, fit: Fit, tell: Tell | None) -> S
 
 def _end_of(
     source: Source, frames: int, rate: Fraction | None, most: int, tell: Tell | None = None
-) -> tuple[Medium, list[_Timed]]:
+) -> tuple[Medium, list[Timed]]:
     """Return the last frames that the decoder gives, or all that `rate` chooses from."""
     import av
 
@@ -220,15 +216,15 @@ def _end_of(
                 return medium, end
 
 
-def _check_end(medium: Medium, end: list[_Timed], tell: Tell | None) -> None:
+def _check_end(medium: Medium, end: list[Timed], tell: Tell | None) -> None:
     """Refuse what is damaged, and tell of a video that ends before it should."""
     if not end:
         raise medium.given.unusable("it holds no frames")
     if any(each.image.is_corrupt for each in end):
         raise medium.given.unusable("its end is damaged", "cut the damaged end off")
     start, length = medium.extent()
-    seconds = end[-1].time + 1 / medium.rate - start
-    if tell is not None and length - seconds > 1:
+    seconds = end[-1].end - start
+    if tell is not None and length - seconds > 1 and not medium.sounds_until(start + length):
         said = f"{medium.given.name} claims {float(length):g} s and ends after {float(seconds):g} s"
         tell(f"{said}; it may be cut off")
 
@@ -240,14 +236,15 @@ def _is_broken(image: "VideoFrame") -> bool:
 
 def _kept(
     medium: Medium, images: Iterator["VideoFrame"], frames: int, rate: Fraction | None
-) -> list[_Timed]:
+) -> list[Timed]:
     """Return the end of what is decoded: as many frames, or those of the time they last."""
-    kept: deque[_Timed] = deque(maxlen=frames if rate is None else None)
-    for each in _timed(images, medium.rate):
+    kept: deque[Timed] = deque(maxlen=frames if rate is None else None)
+    for each in timed(images, medium.rate):
         if rate is not None:
             if len(kept) > 1 and each.time - kept[-2].time < 1 / (4 * rate):
                 kept.pop()  # so close together that it is not missed
-            while len(kept) > 1 and kept[1].time <= each.time - (frames - 1) / rate:
+            first = last_tick(each, rate) - (frames - 1) / rate
+            while len(kept) > 1 and kept[1].time <= first:
                 kept.popleft()
         kept.append(each)
         if len(kept) * sum(plane.buffer_size for plane in each.image.planes) > _MOST_HELD:
@@ -258,47 +255,7 @@ def _kept(
     return list(kept)
 
 
-def _is_enough(end: list[_Timed], frames: int, rate: Fraction | None) -> bool:
+def _is_enough(end: list[Timed], frames: int, rate: Fraction | None) -> bool:
     if rate is None or not end:
         return len(end) == frames
-    return end[0].time <= end[-1].time - (frames - 1) / rate
-
-
-def _nearest(end: list[_Timed], frames: int, rate: Fraction) -> list[_Timed]:
-    """Return the frame nearest to each tick of a clock that ticks at the last one."""
-    ticks = (end[-1].time - number / rate for number in range(frames))
-    first = end[0].time - 1 / (2 * rate)
-    chosen = [min(end, key=lambda each: abs(each.time - tick)) for tick in ticks if tick >= first]
-    return chosen[::-1]
-
-
-def _timed(images: Iterator["VideoFrame"], rate: Fraction) -> Iterator[_Timed]:
-    """Give every frame a time after that of the one before, also where the video does not."""
-    last: Fraction | None = None
-    for image in images:
-        time = last
-        if image.pts is not None and image.time_base is not None:
-            time = image.pts * image.time_base
-        if last is not None and (time is None or time <= last):
-            time = last + 1 / rate
-        last = time or Fraction(0)
-        yield _Timed(last, image)
-
-
-def _at_rate(timed: Iterator[_Timed], own_rate: Fraction, rate: Fraction) -> Iterator["VideoFrame"]:
-    """Yield each frame as often as it shows at a rate, until the next one begins; maybe never."""
-    first = last = next(timed, None)
-    if first is None or last is None:
-        return
-    given = 0
-    for each in timed:
-        until = _tick((each.time - first.time) * rate)
-        yield from repeat(last.image, until - given)
-        given, last = max(given, until), each
-    until = max(1, _tick((last.time + 1 / own_rate - first.time) * rate))
-    yield from repeat(last.image, until - given)
-
-
-def _tick(place: Fraction) -> int:
-    """Return the first tick at or after a place; a little before it still counts as it."""
-    return math.ceil(place - Fraction(1, 4))
+    return end[0].time <= last_tick(end[-1], rate) - (frames - 1) / rate

@@ -33,6 +33,7 @@ Kind = Literal["image", "video"]
 
 MOST_PIXELS = 64_000_000  # of one image or frame
 MOST_DECODED = 200_000_000_000  # pixels on the way to the frames wanted; some minutes of work
+_MOST_FRAMES = 10_000_000  # of a video whose length is counted; some days
 _LEAST_COUNTED = 16_384  # pixels; a smaller frame takes as long
 _LARGEST_IMAGE = 256 << 20  # bytes of a file
 _MOST_MISSING = Fraction(1, 10)  # of the length that a video claims
@@ -137,6 +138,42 @@ class Medium:
             missing > 1 and missing > length * _MOST_MISSING
         ):
             raise self.given.unusable("it is cut off: it announces more than it holds")
+
+    def length(self) -> Fraction:
+        """Return how long its frames last, in seconds, by what each of them says of itself.
+
+        Raises:
+            InvalidRequestError: there are none, or far too many.
+        """
+        count, is_timed, total = 0, True, Fraction(0)
+        start, end = Fraction(10**12), Fraction(-(10**12))
+        for packet in self.container.demux(self.stream):
+            if not packet.size or packet.is_discard or not (count or packet.is_keyframe):
+                continue  # no decoder shows it
+            count += 1
+            if count > _MOST_FRAMES:
+                raise self.given.unusable(f"it has more than {_MOST_FRAMES} frames", "shorten it")
+            unit = packet.time_base or Fraction(0)
+            lasts = (packet.duration or 0) * unit or 1 / self.rate
+            total += lasts
+            is_timed = is_timed and packet.pts is not None
+            if packet.pts is not None:
+                start, end = min(start, packet.pts * unit), max(end, packet.pts * unit + lasts)
+        if not count:
+            raise self.given.unusable("it holds no frames")
+        return end - start if is_timed else total
+
+    def sounds_until(self, end: Fraction) -> bool:
+        """Whether something else in the file, as its sound, lasts about as long as that."""
+        nearly = end - 1
+        self.container.seek(int(nearly * 1_000_000))
+        others = (each for each in self.container.demux() if each.stream_index != self.stream.index)
+        return any(
+            each.pts is not None
+            and each.time_base is not None
+            and each.pts * each.time_base >= nearly
+            for each in others
+        )
 
     def seek_before_end(self, seconds: Fraction) -> None:
         """Go to about that long before the end; the next frames may be broken ones."""

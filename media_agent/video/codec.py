@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 LARGEST_VIDEO = 8 * 2**30  # bytes; what is larger is not taken
 SMALL_IMAGE = 256 * 256  # pixels; up to here bytes are cheap and losses visible
 _MACROBLOCK = 16  # pixels
+_BARE_UNIT = Fraction(1, 1_200_000)  # of a stream without a container, whose average is made up
 _BT709 = 1
 _LIMITED_RANGE = 1
 _FRAGMENTED = {
@@ -115,7 +116,9 @@ def write_images(
 
 def rate_of(stream: "VideoStream") -> Fraction:
     """Return the frames a second, on average; 25 where the file does not say, as FFmpeg does."""
-    rate = stream.average_rate or stream.guessed_rate or Fraction(25)
+    is_bare = stream.time_base == _BARE_UNIT
+    average = None if is_bare else stream.average_rate
+    rate = average or stream.guessed_rate or Fraction(25)
     return Fraction(rate.numerator, rate.denominator)  # PyAV 19 has a type of its own
 
 

@@ -272,7 +272,7 @@ def test_frames_at_uneven_times_are_chosen_by_their_time() -> None:
     assert numbers_of(np.stack([*read_all(video, limit=8, fps=10)]), frames) == [
         *(0, 3, 4, 5, 5, 5, 5, 6)
     ]
-    assert numbers_of(read_end(video, frames=6, fps=10), frames) == [4, 5, 5, 5, 6, 6]
+    assert numbers_of(read_end(video, frames=6, fps=10), frames) == [4, 5, 5, 5, 5, 6]
 
 
 def test_times_rounded_to_milliseconds_neither_double_nor_lose_a_frame() -> None:
