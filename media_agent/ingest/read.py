@@ -45,7 +45,7 @@ def read_image(
     """
     with opened_medium(source, "image") as medium:
         for image in medium.decode():
-            return _shaper(medium, size, fit, tell)(image)
+            return Shaper(medium, size=size, fit=fit, tell=tell)(image)
         raise medium.given.unusable("it holds no image")
 
 
@@ -82,7 +82,7 @@ def read_end(
     if rate is not None:
         _say_rate(medium, rate, tell)
         end = nearest(end, frames, rate)
-    shape = _shaper(medium, size, fit, tell)
+    shape = Shaper(medium, size=size, fit=fit, tell=tell)
     return np.stack([shape(each.image) for each in end])
 
 
@@ -104,7 +104,7 @@ def read_all(
     """
     _check_count(limit)
     with opened_medium(source, "video") as medium:
-        shape = _shaper(medium, size, fit, tell)
+        shape = Shaper(medium, size=size, fit=fit, tell=tell)
         shown: VideoFrame | None = None
         images = medium.decode()
         if fps is not None:
@@ -164,7 +164,7 @@ def last_image(path: Path) -> "VideoFrame":
         InvalidRequestError: this is no video, or it is damaged or too large.
     """
     medium, end = _end_of(path, 1, None, MOST_DECODED)
-    return _shaper(medium, None, "crop", None).shaped(end[-1].image)
+    return Shaper(medium, size=None, fit="crop", tell=None).shaped(end[-1].image)
 
 
 def _check_count(frames: int) -> None:
@@ -176,17 +176,6 @@ def _say_rate(medium: Medium, rate: Fraction, tell: Tell | None) -> None:
     if tell is not None and abs(medium.rate / rate - 1) > 0.01:
         own, wanted = float(medium.rate), float(rate)
         tell(f"{medium.given.name}: {own:g} frames a second, taken at {wanted:g}")
-
-
-def _shaper(medium: Medium, size: Size | None, fit: Fit, tell: Tell | None) -> Shaper:
-    return Shaper(
-        medium.given.name,
-        size=size,
-        fit=fit,
-        aspect=medium.aspect,
-        is_mirrored=medium.is_mirrored,
-        tell=tell,
-    )
 
 
 def _end_of(

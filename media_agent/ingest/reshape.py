@@ -4,7 +4,10 @@ from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from typing import TYPE_CHECKING, Literal, cast
 
+from media_agent.ingest.colour_profile import Conversion, ProfileError, to_srgb
 from media_agent.ingest.orientation import filters_for
+from media_agent.ingest.source import Medium
+from media_agent.video.images import matrix_of
 from media_agent_schemas.media import Size
 
 if TYPE_CHECKING:
@@ -17,57 +20,82 @@ Fit = Literal["crop", "pad"]
 Tell = Callable[[str], None]
 
 _HDR = {16: "PQ", 18: "HLG"}  # transfer curves
+_WIDE = {9: "BT.2020", 11: "DCI-P3", 12: "Display P3"}  # primaries
+_OPAQUE = 255
 _SCALING = "flags=lanczos+accurate_rnd+full_chroma_int+full_chroma_inp"
 
 
 class Shaper:
-    """Shapes the frames of one image or video; sets its filters up anew where these change."""
+    """Shapes the frames of one image or video; sets its filters up again where these change."""
 
-    def __init__(
-        self,
-        name: str,
-        *,
-        size: Size | None,
-        fit: Fit,
-        aspect: Fraction,
-        is_mirrored: bool,
-        tell: Tell | None,
-    ) -> None:
-        self._name, self._size, self._fit, self._aspect = name, size, fit, aspect
-        self._is_mirrored, self._tell = is_mirrored, tell
+    def __init__(self, medium: Medium, *, size: Size | None, fit: Fit, tell: Tell | None) -> None:
+        self._medium, self._aspect = medium, medium.aspect
+        self._size, self._fit, self._tell = size, fit, tell
         self._turn: list[str] | None = None
         self._own: tuple[int, int] | None = None
         self._made_for: tuple[object, ...] = ()
         self._graph: Graph | None = None
+        self._looks_for_holes = tell is not None
+        self._convert: Conversion | None = None
 
     def __call__(self, image: "VideoFrame") -> "Frames":
-        """Return the frame (uint8, H W 3)."""
-        return cast("Frames", self.shaped(image).to_ndarray(format="rgb24"))
+        """Return the frame (uint8, H W 3), in sRGB where it says of which colour space it is."""
+        pixels = cast("Frames", self.shaped(image).to_ndarray(format="rgb24"))
+        return pixels if self._convert is None else self._convert(pixels)
 
     def shaped(self, image: "VideoFrame") -> "VideoFrame":
-        """Return the frame in rgb24; unlike its pixels, it needs no numpy."""
+        """Return the frame in rgb24, its colours as they are; unlike its pixels, no numpy needed."""
         if self._turn is None:
-            self._turn = filters_for(image.rotation, self._is_mirrored)
-            self._say(image)
+            self._turn = filters_for(image.rotation, self._medium.is_mirrored)
+            self._convert = self._conversion()
+            self._say_shape(image)
+            self._say_colours(image)
+        if self._looks_for_holes and _has_alpha(image):
+            self._say_holes(image)
+        if self._medium.given.kind == "video":
+            image.colorspace = matrix_of(image)
         kind = (image.format.name, image.width, image.height)
         made_for = (*kind, image.colorspace, image.color_range, image.color_trc)
         if self._graph is None or made_for != self._made_for:
             self._graph, self._made_for = _graph(image, self._steps(image)), made_for
         return _through(self._graph, image)
 
-    def _say(self, image: "VideoFrame") -> None:
-        if self._tell is None:
-            return
-        if image.color_trc in _HDR:
-            curve = _HDR[image.color_trc]
-            self._tell(
-                f"{self._name} is HDR ({curve}); its colours are used as they are, and look pale"
-            )
+    def _conversion(self) -> Conversion | None:
+        """Return what makes its colours sRGB, None where nothing does; tell where it should."""
+        profile = self._medium.profile
+        if profile is None:
+            return None
+        try:
+            return to_srgb(profile)
+        except ProfileError as error:
+            self._say(f"has a colour profile that is not applied: {error}; its colours may be off")
+            return None
+
+    def _say_colours(self, image: "VideoFrame") -> None:
+        curve, gamut = _HDR.get(image.color_trc), _WIDE.get(image.color_primaries)
+        if curve is not None:
+            self._say(f"is HDR ({curve}); its colours are used as they are, and look pale")
+        elif gamut is not None and self._medium.profile is None:
+            self._say(f"has the colours of {gamut}, which are used as they are, and look pale")
+        if self._medium.hides_alpha:
+            self._say("is transparent in places; they are shown as if they were not")
+
+    def _say_holes(self, image: "VideoFrame") -> None:
+        if image.to_ndarray(format="rgba")[..., 3].min() < _OPAQUE:
+            self._say("is transparent in places; they become black")
+            self._looks_for_holes = False
+
+    def _say_shape(self, image: "VideoFrame") -> None:
         size, (width, height, aspect) = self._size, self._upright(image)
         if size is None or abs(width * aspect * size.height / (height * size.width) - 1) < 0.01:
             return
         done = "cropped" if self._fit == "crop" else "filled up with black"
-        self._tell(f"{self._name}: {width}x{height}, {done} to {size}")
+        if self._tell is not None:
+            self._tell(f"{self._medium.given.name}: {width}x{height}, {done} to {size}")
+
+    def _say(self, what: str) -> None:
+        if self._tell is not None:
+            self._tell(f"{self._medium.given.name} {what}")
 
     def _upright(self, image: "VideoFrame") -> tuple[int, int, Fraction]:
         """Return width, height and the aspect of a pixel once the frame is upright."""
@@ -79,8 +107,10 @@ class Shaper:
         """Yield the filters with their arguments."""
         yield from ((name, "dir=0" if name == "transpose" else "") for name in self._turn or ())
         width, height, aspect = self._upright(image)
-        if any(part.is_alpha for part in image.format.components) or image.format.has_palette:
-            yield "format", "gbrap"
+        if _has_alpha(image):
+            yield "scale", _SCALING
+            yield "format", "rgba"
+            yield "format", "gbrap16le"  # in 8 bits what is opaque would lose a level
             yield "premultiply", "inplace=1"
         size = self._size
         if size is None:
@@ -99,6 +129,10 @@ class Shaper:
         yield "scale", f"{across}:{down}:{_SCALING}"
         yield "format", "rgb24"
         yield "pad", f"{size.width}:{size.height}:(ow-iw)/2:(oh-ih)/2:black"
+
+
+def _has_alpha(image: "VideoFrame") -> bool:
+    return image.format.has_palette or any(part.is_alpha for part in image.format.components)
 
 
 def _within(width: int, height: int, shape: Fraction) -> tuple[int, int]:

@@ -16,6 +16,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, cast
 
 from media_agent.errors import InvalidRequestError
+from media_agent.ingest.colour_profile import profile_in
 from media_agent.ingest.file_parts import PNG, HostileError, harmless
 from media_agent.ingest.orientation import is_mirrored
 from media_agent.storage.files import ordinary_file
@@ -92,6 +93,10 @@ class Medium:
     """Width of a pixel by its height."""
     is_mirrored: bool
     """Whether its frames are mirror images, besides the rotation that each of them tells."""
+    profile: bytes | None
+    """The colour space (ICC) of its frames, None where it says none."""
+    hides_alpha: bool
+    """Whether it has transparent places that the decoder leaves out, as a WebM may."""
 
     def decode(self, most: int = MOST_DECODED) -> Iterator["VideoFrame"]:
         """Yield the frames up to the end of the file.
@@ -219,11 +224,19 @@ def opened_medium(source: Source, kind: Kind, name: str | None = None) -> Iterat
             with _container(harmless(file), capabilities) as container:
                 stream = _stream_of(container, given, head)
                 stream.codec_context.options = capabilities
-                aspect = stream.sample_aspect_ratio or Fraction(1)
                 place = file.tell()  # which the container relies on
-                mirrored = is_mirrored(file, stream.id)
+                mirrored, profile = is_mirrored(file, stream.id), profile_in(file)
                 file.seek(place)
-                yield Medium(given, container, stream, rate_of(stream), aspect, mirrored)
+                yield Medium(
+                    given,
+                    container,
+                    stream,
+                    rate=rate_of(stream),
+                    aspect=stream.sample_aspect_ratio or Fraction(1),
+                    is_mirrored=mirrored,
+                    profile=profile,
+                    hides_alpha=stream.metadata.get("alpha_mode") == "1",
+                )
         except av.error.FFmpegError as error:
             reason = f"it is damaged or cut off, or of no known kind ({error.strerror})"
             raise given.unusable(_what(head) or reason) from error

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 from media_agent.errors import InvalidRequestError, StorageError
 from media_agent.storage.files import sha256_of
 from media_agent.video.boxes import boxes_in
+from media_agent.video.images import as_rgb, matrix_of
 from media_agent_schemas.media import Artifact, ArtifactKind, VideoMetadata
 
 if TYPE_CHECKING:
@@ -231,6 +232,7 @@ def _encode(
         frame = image.reformat(
             *size,
             format="yuv420p",
+            src_colorspace=matrix_of(image),
             dst_colorspace=_BT709,
             dst_color_range=_LIMITED_RANGE,
             interpolation=None if (image.width, image.height) == size else "LANCZOS",
@@ -305,7 +307,7 @@ def opened(source: Path | BinaryIO) -> Iterator["InputContainer"]:
 def _pixels(frame: "VideoFrame") -> "Frames":
     import numpy as np
 
-    return np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)
+    return np.asarray(as_rgb(frame).to_ndarray(), dtype=np.uint8)
 
 
 def _seconds(stream: "VideoStream", otherwise: Fraction, frames: int) -> float:

@@ -1,10 +1,36 @@
-"""Single images as bytes: red, green, blue, row by row. PyAV is imported at first use."""
+"""Single frames as red, green and blue, also as bytes, row by row. PyAV is imported at first use."""
 
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
+
+
+_UNSPECIFIED, _BT709, _BT601 = 2, 1, 6  # how red, green and blue became brightness and colour
+_HD = (1280, 577)  # from this width or height on, what says nothing is BT.709
+
+
+def matrix_of(frame: "VideoFrame") -> int:
+    """Return the colour matrix of a frame of a video; if it says none, the one that players take.
+
+    It depends on the size. An image, of which this is not true, is BT.601 whatever its size.
+    """
+    if frame.colorspace != _UNSPECIFIED or frame.format.is_rgb or frame.format.has_palette:
+        return int(frame.colorspace)
+    return _BT709 if frame.width >= _HD[0] or frame.height >= _HD[1] else _BT601
+
+
+def as_rgb(frame: "VideoFrame") -> "VideoFrame":
+    """Return a frame of a video in rgb24, rounded to the nearest; swscale alone would round down."""
+    from av.video.reformatter import Interpolation
+
+    exact = Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.FULL_CHR_H_INP
+    return frame.reformat(
+        format="rgb24",
+        src_colorspace=matrix_of(frame),
+        interpolation=Interpolation.BILINEAR | exact,
+    )
 
 
 def frame_of(pixels: bytes, width: int, height: int) -> "VideoFrame":
@@ -22,7 +48,7 @@ def frame_of(pixels: bytes, width: int, height: int) -> "VideoFrame":
 
 def rows_of(frame: "VideoFrame") -> list[bytes]:
     """Return the rows of a frame as RGB bytes."""
-    [plane] = frame.reformat(format="rgb24").planes
+    [plane] = as_rgb(frame).planes
     pixels = bytes(plane)
     starts = range(0, plane.line_size * plane.height, plane.line_size)
     return [pixels[start : start + 3 * plane.width] for start in starts]
