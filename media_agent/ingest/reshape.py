@@ -1,13 +1,13 @@
 """Decoded frames become upright RGB of one size, by FFmpeg's own filters (PyAV, at first use)."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from typing import TYPE_CHECKING, Literal, cast
 
 from media_agent.ingest.colour_profile import Conversion, ProfileError, to_srgb
 from media_agent.ingest.orientation import filters_for
 from media_agent.ingest.source import Medium
-from media_agent.video.images import matrix_of
+from media_agent.video.images import SCALING, filtered, filters_of, matrix_of
 from media_agent_schemas.media import Size
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ Tell = Callable[[str], None]
 _HDR = {16: "PQ", 18: "HLG"}  # transfer curves
 _WIDE = {9: "BT.2020", 11: "DCI-P3", 12: "Display P3"}  # primaries
 _OPAQUE = 255
-_SCALING = "flags=lanczos+accurate_rnd+full_chroma_int+full_chroma_inp"
 
 
 class Shaper:
@@ -44,7 +43,7 @@ class Shaper:
         return pixels if self._convert is None else self._convert(pixels)
 
     def shaped(self, image: "VideoFrame") -> "VideoFrame":
-        """Return the frame in rgb24, its colours as they are; unlike its pixels, no numpy needed."""
+        """Return the frame in rgb24, its colours as they are; this needs no numpy."""
         if self._turn is None:
             self._turn = filters_for(image.rotation, self._medium.is_mirrored)
             self._convert = self._conversion()
@@ -57,8 +56,8 @@ class Shaper:
         kind = (image.format.name, image.width, image.height)
         made_for = (*kind, image.colorspace, image.color_range, image.color_trc)
         if self._graph is None or made_for != self._made_for:
-            self._graph, self._made_for = _graph(image, self._steps(image)), made_for
-        return _through(self._graph, image)
+            self._graph, self._made_for = filters_of(image, self._steps(image)), made_for
+        return filtered(self._graph, image)
 
     def _conversion(self) -> Conversion | None:
         """Return what makes its colours sRGB, None where nothing does; tell where it should."""
@@ -108,7 +107,7 @@ class Shaper:
         yield from ((name, "dir=0" if name == "transpose" else "") for name in self._turn or ())
         width, height, aspect = self._upright(image)
         if _has_alpha(image):
-            yield "scale", _SCALING
+            yield "scale", SCALING
             yield "format", "rgba"
             yield "format", "gbrap16le"  # in 8 bits what is opaque would lose a level
             yield "premultiply", "inplace=1"
@@ -116,7 +115,7 @@ class Shaper:
         if size is None:
             if self._own is None:  # later frames of another size become as the first
                 self._own = max(1, round(width * aspect)), height
-            yield "scale", f"{self._own[0]}:{self._own[1]}:{_SCALING}"
+            yield "scale", f"{self._own[0]}:{self._own[1]}:{SCALING}"
             yield "format", "rgb24"
             return
         wanted = Fraction(size.width, size.height) / aspect  # in pixels of the source
@@ -126,7 +125,7 @@ class Shaper:
             across, down = size.width, size.height
         else:
             across, down = _within(size.width, size.height, width * aspect / height)
-        yield "scale", f"{across}:{down}:{_SCALING}"
+        yield "scale", f"{across}:{down}:{SCALING}"
         yield "format", "rgb24"
         yield "pad", f"{size.width}:{size.height}:(ow-iw)/2:(oh-ih)/2:black"
 
@@ -138,21 +137,3 @@ def _has_alpha(image: "VideoFrame") -> bool:
 def _within(width: int, height: int, shape: Fraction) -> tuple[int, int]:
     """Return the largest sides of that shape, at least one pixel."""
     return max(1, min(width, round(height * shape))), max(1, min(height, round(width / shape)))
-
-
-def _graph(image: "VideoFrame", steps: Iterable[tuple[str, str]]) -> "Graph":
-    import av.filter
-
-    graph = av.filter.Graph()
-    facts = (
-        f"video_size={image.width}x{image.height}:pix_fmt={image.format.name}:time_base=1/1"
-        f":colorspace={int(image.colorspace)}:range={int(image.color_range)}"
-    )
-    nodes = [graph.add("buffer", facts), *(graph.add(name, value) for name, value in steps)]
-    graph.link_nodes(*nodes, graph.add("buffersink")).configure()
-    return graph
-
-
-def _through(graph: "Graph", image: "VideoFrame") -> "VideoFrame":
-    graph.vpush(image)
-    return graph.vpull()

@@ -1,10 +1,14 @@
-"""Single frames as red, green and blue, also as bytes, row by row. PyAV is imported at first use."""
+"""Single frames as red, green and blue, or as rows of bytes. PyAV is imported at first use."""
 
+from collections.abc import Iterable
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from av.filter import Graph
     from av.video.frame import VideoFrame
+
+SCALING = "flags=lanczos+accurate_rnd+full_chroma_int+full_chroma_inp"
 
 
 _UNSPECIFIED, _BT709, _BT601 = 2, 1, 6  # how red, green and blue became brightness and colour
@@ -22,15 +26,31 @@ def matrix_of(frame: "VideoFrame") -> int:
 
 
 def as_rgb(frame: "VideoFrame") -> "VideoFrame":
-    """Return a frame of a video in rgb24, rounded to the nearest; swscale alone would round down."""
-    from av.video.reformatter import Interpolation
+    """Return a frame of a video in rgb24, rounded to the nearest level, not down."""
+    if not frame.format.is_rgb:
+        frame.colorspace = matrix_of(frame)
+    steps = ("scale", SCALING), ("format", "rgb24")
+    return filtered(filters_of(frame, steps), frame)
 
-    exact = Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.FULL_CHR_H_INP
-    return frame.reformat(
-        format="rgb24",
-        src_colorspace=matrix_of(frame),
-        interpolation=Interpolation.BILINEAR | exact,
+
+def filters_of(frame: "VideoFrame", steps: Iterable[tuple[str, str]]) -> "Graph":
+    """Return FFmpeg's filters, each with its arguments, for frames that are like this one."""
+    import av.filter
+
+    graph = av.filter.Graph()
+    facts = (
+        f"video_size={frame.width}x{frame.height}:pix_fmt={frame.format.name}:time_base=1/1"
+        f":colorspace={int(frame.colorspace)}:range={int(frame.color_range)}"
     )
+    nodes = [graph.add("buffer", facts), *(graph.add(name, value) for name, value in steps)]
+    graph.link_nodes(*nodes, graph.add("buffersink")).configure()
+    return graph
+
+
+def filtered(graph: "Graph", frame: "VideoFrame") -> "VideoFrame":
+    """Send a frame through filters."""
+    graph.vpush(frame)
+    return graph.vpull()
 
 
 def frame_of(pixels: bytes, width: int, height: int) -> "VideoFrame":

@@ -1,5 +1,6 @@
 import io
 
+import av
 import numpy as np
 import pytest
 
