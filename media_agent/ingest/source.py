@@ -49,9 +49,20 @@ _STARTS = (
     (0, b"ffconcat", "a playlist, and what it names is not opened"),
     (0, b"%PDF", "a PDF"),
     (0, b"PK\3\4", "a ZIP archive"),
-    (4, b"ftypheic", "HEIC"),
-    (4, b"ftypavif", "AVIF"),
 )
+_OTHER_IMAGES = {  # which FFmpeg's names do not tell from videos
+    "apng": "an animated PNG",
+    "fits": "a FITS image",
+    "gif": "a GIF",
+    "ico": "an icon",
+    "jpegxl_anim": "an animated JPEG XL",
+}
+_STILL = ("fits", "ico")
+_BRANDS = {  # of images in a file like an MP4
+    "AVIF": (b"avif", b"avis"),
+    "HEIC": (b"heic", b"heim", b"heis", b"heix", b"hevc", b"hevx", b"hevm", b"hevs"),
+    "HEIF": (b"mif1", b"mif2", b"msf1"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,17 +320,19 @@ def _stream_of(container: "InputContainer", given: Given, head: bytes) -> "Video
         raise given.unusable(str(_what(head)))
     covers = Disposition.attached_pic  # of a record; no video
     moving = [each for each in container.streams.video if not each.disposition & covers]
-    is_image = container.format.name.endswith("_pipe")
-    if given.kind == "video" and is_image:
+    kind = container.format.name
+    is_image = kind.endswith("_pipe")
+    is_still = is_image or kind in _STILL or _heif(head) is not None
+    if given.kind == "video" and is_still:
         what = _what(head)
         hint = "give it as the first frame" if what is None else None
         raise given.unusable(what or "it is an image", hint)
     if not moving:
         has_sound = bool(container.streams.audio)
         raise given.unusable(_what(head) or ("it is sound" if has_sound else "it has no video"))
-    if given.kind == "image" and container.format.name not in _IMAGES:
-        other = "another kind of image" if is_image else "a video"
-        raise given.unusable(_what(head) or f"it is {other} ({container.format.name})")
+    if given.kind == "image" and kind not in _IMAGES:
+        other = f"another kind of image ({kind})" if is_image else f"a video ({kind})"
+        raise given.unusable(_what(head) or f"it is {_OTHER_IMAGES.get(kind, other)}")
     context = moving[0].codec_context
     given.check_pixels(context.width, context.height)
     if not context.width:
@@ -336,11 +349,22 @@ def _what(head: bytes) -> str | None:
             return f"it is {what}"
     if _is_animated_webp(head):
         return "it is an animated WebP"
+    if (heif := _heif(head)) is not None:
+        return f"it is {heif}"
     try:
         text = codecs.getincrementaldecoder("utf-8")().decode(head)
     except UnicodeDecodeError:
         return None
     return "it is text" if "".join(text.split()).isprintable() else None
+
+
+def _heif(head: bytes) -> str | None:
+    """Return the kind of an image that lies in a file like an MP4, by its main brand and others."""
+    main, end = head[8:12], min(int.from_bytes(head[:4], "big"), len(head))
+    if head[4:8] != b"ftyp" or not any(main in brands for brands in _BRANDS.values()):
+        return None
+    own = {main, *(head[place : place + 4] for place in range(16, end - 3, 4))}
+    return next(name for name, brands in _BRANDS.items() if not own.isdisjoint(brands))
 
 
 def _is_animated_webp(head: bytes) -> bool:

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from av.filter import Graph
     from av.video.frame import VideoFrame
 
+_EXACT = "flags=bilinear+accurate_rnd+full_chroma_int"
 SCALING = "flags=lanczos+accurate_rnd+full_chroma_int+full_chroma_inp"
 
 
@@ -29,7 +30,7 @@ def as_rgb(frame: "VideoFrame") -> "VideoFrame":
     """Return a frame of a video in rgb24, rounded to the nearest level, not down."""
     if not frame.format.is_rgb:
         frame.colorspace = matrix_of(frame)
-    steps = ("scale", SCALING), ("format", "rgb24")
+    steps = ("scale", _EXACT), ("format", "rgb24")
     return filtered(filters_of(frame, steps), frame)
 
 

@@ -640,9 +640,10 @@ def test_an_image_is_no_video_and_a_video_no_image() -> None:
         read_end(encoded_image(blocks()), frames=1)
     assert "first frame" in str(caught.value.hint)
 
-    for recipe in (RECIPES["h264"], RECIPES["gif"], RECIPES["apng"], RECIPES["mpeg2"]):
-        with pytest.raises(InvalidRequestError, match="it is a video"):
-            read_image(encoded(recipe, drawn(3)))
+    names = {"h264": "a video", "gif": "a GIF", "apng": "an animated PNG", "mpeg2": "a video"}
+    for recipe, name in names.items():
+        with pytest.raises(InvalidRequestError, match=f"it is {name}"):
+            read_image(encoded(RECIPES[recipe], drawn(3)))
 
 
 def test_an_animated_webp_is_named() -> None:
@@ -656,6 +657,53 @@ def test_an_animated_webp_is_named() -> None:
 def test_other_kinds_of_images_are_named() -> None:
     with pytest.raises(InvalidRequestError, match=r"another kind of image \(tiff_pipe\)"):
         read_image(encoded_image(blocks(), "TIFF"))
+
+
+def avif(brand: bytes, frames: int = 1) -> bytes:
+    """Return an AVIF of one image or more, whose main brand is changed."""
+    file = io.BytesIO()
+    images = [Image.new("RGB", (64, 64), (200, 60, 90 * each)) for each in range(frames)]
+    images[0].save(file, "AVIF", save_all=frames > 1, append_images=images[1:])
+    content = file.getvalue()
+    return content[:8] + brand + content[12:]
+
+
+@pytest.mark.parametrize(("brand", "frames"), [(b"avif", 1), (b"mif1", 1), (b"avis", 3)])
+def test_an_avif_is_named_and_no_video(brand: bytes, frames: int) -> None:
+    content = avif(brand, frames)
+
+    with pytest.raises(InvalidRequestError, match="it is AVIF"):
+        read_image(content)
+    with pytest.raises(InvalidRequestError, match="it is AVIF"):
+        read_end(content, frames=1)
+
+
+@pytest.mark.parametrize(
+    ("major", "others", "name"),
+    [
+        (b"heic", [b"mif1", b"heic"], "HEIC"),
+        (b"mif1", [b"mif1", b"heic"], "HEIC"),
+        (b"heix", [b"mif1"], "HEIC"),
+        (b"mif1", [b"mif1", b"miaf"], "HEIF"),
+    ],
+)
+def test_images_of_phones_are_named(major: bytes, others: list[bytes], name: str) -> None:
+    box = b"ftyp" + major + bytes(4) + b"".join(others)
+    content = struct.pack(">I", len(box) + 4) + box + bytes(900)
+
+    with pytest.raises(InvalidRequestError, match=f"it is {name}"):
+        read_image(content)
+
+
+@pytest.mark.parametrize(("kind", "name"), [("GIF", "a GIF"), ("ICO", "an icon")])
+def test_still_images_of_other_kinds_are_not_called_videos(kind: str, name: str) -> None:
+    with pytest.raises(InvalidRequestError, match=f"it is {name}$"):
+        read_image(encoded_image(blocks(64, 64), kind))
+
+
+def test_an_icon_is_no_video() -> None:
+    with pytest.raises(InvalidRequestError, match="it is an image"):
+        read_end(encoded_image(blocks(64, 64), "ICO"), frames=1)
 
 
 def test_a_video_of_sound_alone_is_named_also_with_a_cover() -> None:
