@@ -1,10 +1,10 @@
 """From an order to a finished job: plan, progress, signals, and the report at the end."""
 
 import asyncio
-import re
 from pathlib import Path
 
 from media_agent.cli.build_request import Order, planned
+from media_agent.cli.default_place import default_place
 from media_agent.cli.flags import OutputFlags
 from media_agent.cli.progress import ProgressLine
 from media_agent.cli.screen import say, tell, tell_json
@@ -48,7 +48,9 @@ async def _make(client: VideoClient, order: Order, interruption: Interruption) -
     plan = plans[0]
     announce(plan, free_bytes=free_bytes(client.settings.data_dir))
     is_known = client.knows(order.idempotency_key)
-    out = _default_place(plan) if output.out is None and not is_known else output.out
+    out = output.out
+    if out is None and not is_known:
+        out = default_place(plan, overwrite=output.overwrite)
     job_id = client.new_job_id()
     let_finish(client, job_id, plan, interruption)
     with ProgressLine(plan, follow=output.follow) as progress:
@@ -142,27 +144,6 @@ def _facts(job: VideoJob) -> str:
     return (
         f"{video.frames}{of_all} frames, {video.duration:.2f} s, {size}, {video.fps:g} fps, {made}"
     )
-
-
-def _default_place(plan: Plan) -> Path:
-    """Return out/<words of the prompt>-<seed>.mp4, and make that folder.
-
-    Raises:
-        InvalidRequestError: the folder cannot be made.
-    """
-    folder = Path("out")
-    shots = plan.request.storyboard()
-    seed = "" if plan.request.seed is None else f"-{plan.request.seed}"
-    if plan.origin is not None:
-        shots, seed = shots[-1:], f"{seed}-after-{plan.origin.chunk}"
-    words = re.sub(r"[^a-z0-9]+", "-", shots[0].prompt.lower() if shots else "").strip("-")
-    try:
-        folder.mkdir(exist_ok=True)
-    except OSError as error:
-        raise InvalidRequestError(
-            f"the folder {folder} cannot be created: {error.strerror}", hint="set a path with --out"
-        ) from error
-    return folder / f"{words[:60].strip('-') or 'video'}{seed}.mp4"
 
 
 def _check_sheet(sheet: Path | None, *, overwrite: bool) -> None:
