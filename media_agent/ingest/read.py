@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from media_agent.errors import InvalidRequestError
 from media_agent.ingest.reshape import Fit as Fit
-from media_agent.ingest.reshape import Shaper, Tell
-from media_agent.ingest.source import MOST_DECODED, Medium, Source, opened_medium
+from media_agent.ingest.reshape import Shaper, Tell, upright_size
+from media_agent.ingest.source import MOST_DECODED, Kind, Medium, Source, opened_medium
 from media_agent.ingest.source import open_ordinary as open_ordinary
 from media_agent.ingest.timing import Timed, at_rate, last_tick, nearest, timed
 from media_agent.video.codec import frame_rate
@@ -155,6 +155,19 @@ def video_seconds(source: Source) -> float:
     """
     with opened_medium(source, "video") as medium:
         return float(medium.length())
+
+
+def shape_of(source: Source, kind: Kind) -> Fraction:
+    """Return the width of an image or video by its height, as it is seen.
+
+    Raises:
+        InvalidRequestError: it is something else, or damaged or too large.
+    """
+    with opened_medium(source, kind) as medium:
+        for image in medium.decode():
+            width, height, aspect = upright_size(medium, image)
+            return width * aspect / height
+        raise medium.given.unusable("it holds no image")
 
 
 def last_image(path: Path) -> "VideoFrame":

@@ -28,7 +28,7 @@ class Shaper:
     """Shapes the frames of one image or video; sets its filters up again where these change."""
 
     def __init__(self, medium: Medium, *, size: Size | None, fit: Fit, tell: Tell | None) -> None:
-        self._medium, self._aspect = medium, medium.aspect
+        self._medium = medium
         self._size, self._fit, self._tell = size, fit, tell
         self._turn: list[str] | None = None
         self._own: tuple[int, int] | None = None
@@ -85,7 +85,7 @@ class Shaper:
             self._looks_for_holes = False
 
     def _say_shape(self, image: "VideoFrame") -> None:
-        size, (width, height, aspect) = self._size, self._upright(image)
+        size, (width, height, aspect) = self._size, upright_size(self._medium, image)
         if size is None or abs(width * aspect * size.height / (height * size.width) - 1) < 0.01:
             return
         done = "cropped" if self._fit == "crop" else "filled up with black"
@@ -96,16 +96,10 @@ class Shaper:
         if self._tell is not None:
             self._tell(f"{self._medium.given.name} {what}")
 
-    def _upright(self, image: "VideoFrame") -> tuple[int, int, Fraction]:
-        """Return width, height and the aspect of a pixel once the frame is upright."""
-        if self._turn is not None and "transpose" in self._turn:
-            return image.height, image.width, 1 / self._aspect
-        return image.width, image.height, self._aspect
-
     def _steps(self, image: "VideoFrame") -> Iterator[tuple[str, str]]:
         """Yield the filters with their arguments."""
         yield from ((name, "dir=0" if name == "transpose" else "") for name in self._turn or ())
-        width, height, aspect = self._upright(image)
+        width, height, aspect = upright_size(self._medium, image)
         if _has_alpha(image):
             yield "scale", SCALING
             yield "format", "rgba"
@@ -128,6 +122,13 @@ class Shaper:
         yield "scale", f"{across}:{down}:{SCALING}"
         yield "format", "rgb24"
         yield "pad", f"{size.width}:{size.height}:(ow-iw)/2:(oh-ih)/2:black"
+
+
+def upright_size(medium: Medium, image: "VideoFrame") -> tuple[int, int, Fraction]:
+    """Return width, height and the aspect of a pixel once the frame is upright."""
+    if "transpose" in filters_for(image.rotation, medium.is_mirrored):
+        return image.height, image.width, 1 / medium.aspect
+    return image.width, image.height, medium.aspect
 
 
 def _has_alpha(image: "VideoFrame") -> bool:

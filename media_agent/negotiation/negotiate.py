@@ -1,6 +1,7 @@
 """From asked to sent: every field is used, adjusted with a reason, or refused."""
 
 from collections.abc import Callable
+from fractions import Fraction
 
 from pydantic import JsonValue
 
@@ -29,18 +30,20 @@ def negotiate(
     estimate: Callable[[VideoRequest], Estimate] = lambda request: Estimate(),
     allow_unknown_words: bool = False,
     rules: PromptRules = AS_WRITTEN,
+    shape: Fraction | None = None,
 ) -> Plan:
     """Return what will be sent and every change on the way; pure but for `draw_seed`.
 
     `strict` refuses what would have to change; `adjust` takes the nearest supported value. What
     has no near value (a mode, an input, an option, unknown words) is refused by both. Whether the
-    backend is wanted and within the budget is the router's to say.
+    backend is wanted and within the budget is the router's to say. A video whose size is left open
+    takes `shape`, width by height: that of the image or video which the request brings along.
 
     Raises:
         InvalidRequestError: less than one frame, or shots that do not fit into the whole.
         UnsupportedRequestError: lists everything that does not fit, at once.
     """
-    draft = NegotiationDraft(request, capabilities, policy)
+    draft = NegotiationDraft(request, capabilities, policy, shape)
     resolve_prompts(draft, rules, allow_unknown_words=allow_unknown_words)
     _settle_work(draft)
     resolve_size(draft)

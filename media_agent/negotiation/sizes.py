@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Collection
+from fractions import Fraction
 
 from media_agent.negotiation.draft import NegotiationDraft
 from media_agent_schemas.capabilities import Capabilities, SizeRange
@@ -44,9 +45,28 @@ def resolve_size(draft: NegotiationDraft) -> None:
         _settle_pixels(draft, "size", str(request.size), request.size)
     elif request.resolution is not None or request.aspect_ratio is not None:
         _settle_names(draft)
+    elif draft.shape is not None:
+        _settle_shape(draft, draft.shape)
     elif capabilities.default_size is not None:
         draft.settled["size"] = capabilities.default_size
         draft.note("size", None, str(capabilities.default_size), "not given; the model's default")
+
+
+def _settle_shape(draft: NegotiationDraft, shape: Fraction) -> None:
+    """Settle the shape of what the caller brought, as large as the model's own default."""
+    capabilities, own = draft.capabilities, draft.capabilities.default_size
+    if own is not None:
+        height = math.sqrt(own.width * own.height / shape)
+        wanted = _within_bounds(height * shape, height)
+        size = nearest_size(wanted, capabilities)
+        draft.settled["size"] = size
+        reason = "the model's default" if size == own else "the model's default in the shape given"
+        draft.note("size", None, str(size), f"not given; {reason}")
+    elif capabilities.aspect_ratios and not capabilities.sizes:
+        ratios = {tuple(map(int, name.split(":"))): name for name in capabilities.aspect_ratios}
+        ratio = min(ratios, key=lambda sides: abs(math.log(sides[0] / sides[1] / shape)))
+        draft.settled["aspect_ratio"] = ratios[ratio]
+        draft.note("aspect_ratio", None, ratios[ratio], "not given; the nearest to the shape given")
 
 
 def _settle_names(draft: NegotiationDraft) -> None:
@@ -145,7 +165,12 @@ def _nominal(tier: ResolutionTier | None, ratio: str | None, capabilities: Capab
     )
     short = min(own.width, own.height) if tier is None else _SHORT_SIDES[tier]
     scale = min(short / min(across, down), LARGEST_SIDE / max(across, down))
-    return Size(width=_even(across * scale), height=_even(down * scale))
+    return _within_bounds(across * scale, down * scale)
+
+
+def _within_bounds(width: float, height: float) -> Size:
+    """Return the nearest size that there is at all."""
+    return Size(width=_even(width), height=_even(height))
 
 
 def _even(side: float) -> int:

@@ -1,13 +1,15 @@
 """From a request to plans: one model if one is meant, else all that could; nothing is started."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
+from fractions import Fraction
 from functools import cached_property
 
 from media_agent.backend.protocol import VideoBackend
 from media_agent.config.settings import RouteSection, Settings
-from media_agent.errors import MediaAgentError, in_full
+from media_agent.errors import InvalidRequestError, MediaAgentError, in_full
 from media_agent.registry.registry import Registry
 from media_agent.routing.catalogue import Catalogue
 from media_agent.routing.explain import chosen, faults_of_plugins
@@ -18,6 +20,7 @@ from media_agent_schemas.media import InputRole
 from media_agent_schemas.plan import PlanReport
 from media_agent_schemas.request import RoutingPreference, VideoMode, VideoRequest
 
+_SHAPING = (InputRole.FIRST_FRAME, InputRole.LAST_FRAME, InputRole.SOURCE_VIDEO)
 _LOGGER = logging.getLogger(__name__)
 
 OpenBackend = Callable[[str], Awaitable[VideoBackend]]
@@ -50,7 +53,9 @@ class Planner:
             InvalidRequestError: the request names what does not exist.
         """
         request = await asyncio.to_thread(as_long_as_its_source, request)
-        router = await self._router(request.model)
+        router = await self._router(
+            request.model, await asyncio.to_thread(shape_of_inputs, request)
+        )
         return router.report(request, self._policy(policy), allow_unknown_words=allow_unknown_words)
 
     async def plans(
@@ -73,7 +78,7 @@ class Planner:
             _LOGGER.warning("%s", in_full(error))
         request = await asyncio.to_thread(as_long_as_its_source, request)
         name = request.model or self._settings.default_backend
-        router = await self._router(name)
+        router = await self._router(name, await asyncio.to_thread(shape_of_inputs, request))
         words = allow_unknown_words
         return (router.plan(request, self._policy(policy), model=name, allow_unknown_words=words),)
 
@@ -86,7 +91,7 @@ class Planner:
         names = [name for name in self._registry.names() if kind(name) in specs]
         return Catalogue.load({name: specs[kind(name)] for name in names})
 
-    async def _router(self, model: str | None) -> Router:
+    async def _router(self, model: str | None, shape: Fraction | None) -> Router:
         """Return a router over one backend, or over all that can be started."""
         backends: dict[str, VideoBackend] = {}
         broken = {} if model is not None else self._registry.broken_by_name()
@@ -106,6 +111,7 @@ class Planner:
             draw_seed=self._draw_seed,
             broken=broken,
             plugins={name: self._registry.plugin(name) for name in backends},
+            shape=shape,
         )
 
     def _rules(self) -> RoutingRules:
@@ -134,6 +140,24 @@ def as_long_as_its_source(request: VideoRequest) -> VideoRequest:
     if not videos or videos[0].url is not None:
         return request
     return request.model_copy(update={"duration": video_seconds(videos[0])})
+
+
+def shape_of_inputs(request: VideoRequest) -> Fraction | None:
+    """Return the shape, width by height, that a video of these inputs has by itself.
+
+    None where the request says another, there is no such input, or it cannot be seen from here: it
+    lies elsewhere, or cannot be read, as whoever uses it says.
+    """
+    if not (request.size is request.resolution is request.aspect_ratio is None):
+        return None
+    from media_agent.ingest.read import shape_of
+
+    for role in _SHAPING:
+        for medium in request.inputs:
+            if medium.role is role and medium.url is None:
+                with contextlib.suppress(InvalidRequestError):
+                    return shape_of(medium, "video" if role is InputRole.SOURCE_VIDEO else "image")
+    return None
 
 
 def _route(section: RouteSection) -> Route:

@@ -6,6 +6,7 @@ makes the video in one piece, then what extends it, then what chains it from las
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from fractions import Fraction
 from functools import partial
 
 from media_agent.backend.fence import fenced
@@ -50,7 +51,8 @@ from media_agent_schemas.request import VideoMode, VideoRequest
 class Router:
     """Ranks what the given backends could do; `broken` are those that could not be started.
 
-    `plugins` has the plugin of each backend, to be named where planning for it breaks.
+    `plugins` has the plugin of each backend, to be named where planning for it breaks; `shape` is
+    that of the image or video that requests bring along, width by height.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class Router:
         draw_seed: Callable[[], int],
         broken: Mapping[str, MediaAgentError] | None = None,
         plugins: Mapping[str, str] | None = None,
+        shape: Fraction | None = None,
     ) -> None:
         self._backends = backends
         self._catalogue = catalogue
@@ -69,6 +72,7 @@ class Router:
         self._draw_seed = draw_seed
         self._broken = dict(broken or {})
         self._plugins = plugins or {}
+        self._shape = shape
 
     def report(
         self,
@@ -275,6 +279,7 @@ class Router:
                     asked.policy,
                     draw_seed=lambda: asked.seed,
                     allow_unknown_words=asked.allow_unknown_words,
+                    shape=self._shape,
                 )
                 return asked.noted(plan)
             except MediaAgentError as error:
@@ -297,6 +302,7 @@ class Router:
             estimate=maker.estimate,
             allow_unknown_words=asked.allow_unknown_words,
             rules=maker.rules,
+            shape=self._shape,
         )
         if capabilities.endless is True and longest_shot(capabilities) is None:
             seconds = wanted_seconds(request, usual_fps(request.fps, capabilities), capabilities)

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from fractions import Fraction
 from itertools import groupby
 from typing import Literal
 
@@ -65,6 +66,7 @@ class Pieces:
     policy: Policy
     draw_seed: Callable[[], int]
     allow_unknown_words: bool
+    shape: Fraction | None = None
     made: list[PlannedSegment] = field(default_factory=list)
     _known: dict[tuple[str | None, int, bool], Plan] = field(default_factory=dict)
 
@@ -154,6 +156,7 @@ class Pieces:
             estimate=maker.estimate,
             allow_unknown_words=self.allow_unknown_words,
             rules=maker.rules,
+            shape=self.shape if is_first else None,
         )
 
     def _handed_on(self, capabilities: Capabilities) -> dict[str, object]:

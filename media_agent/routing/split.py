@@ -8,6 +8,7 @@ is in both segments and counts once.
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 
 from media_agent.errors import BudgetExceededError, UnsupportedRequestError
 from media_agent.negotiation.draft import NegotiationDraft
@@ -39,6 +40,7 @@ def plan_segments(
     *,
     draw_seed: Callable[[], int],
     allow_unknown_words: bool = False,
+    shape: Fraction | None = None,
 ) -> Plan:
     """Return a plan in segments; `follower` makes all but the first, from what `takes` says.
 
@@ -47,7 +49,9 @@ def plan_segments(
         UnsupportedRequestError: a segment cannot be made, or the request cannot be cut.
         BudgetExceededError: endless, without a budget that says when to stop paying.
     """
-    row = Pieces(request, first, follower, continues_from, policy, draw_seed, allow_unknown_words)
+    row = Pieces(
+        request, first, follower, continues_from, policy, draw_seed, allow_unknown_words, shape
+    )
     split = _Split(row)
     return split.endless_plan() if request.endless else split.plan()
 

@@ -211,7 +211,8 @@ def test_a_name_either_fits_with_all_that_is_made_of_it_or_is_refused_before_wor
             refused.append(error.message)
 
     longest = len("-12.partial.mp4" if videos > 1 else ".partial.json")
-    assert refused and all("the name is too long" in each for each in refused)
+    assert refused
+    assert all("the name is too long" in each for each in refused)
     assert 255 - longest - len(letter.encode()) < max(accepted) <= 255 - longest
 
 
