@@ -112,6 +112,7 @@ class Deliverer:
             if is_complete and placed[-1].metadata is not None:
                 asked, planned = self._job.request, self._job.plan.request
                 said += differences(asked, planned, placed[-1].metadata)
+                said += await asyncio.to_thread(_index_behind, placed[-1])
         rest = [file for file in end.artifacts if file not in videos[: len(placed)]]
         others = [self._to_look_at(file) for file in rest]
         changes = {"artifacts": (*placed, *others), "warnings": (*end.warnings, *said)}
@@ -172,6 +173,7 @@ class Deliverer:
     ) -> Artifact:
         from media_agent.ingest.completeness import check_whole
         from media_agent.video.codec import describe
+        from media_agent.video.faststart import has_index_in_front, move_index
 
         if video.path is None:
             raise BackendResponseError(f"{self._maker} delivered no file for its video")
@@ -180,6 +182,12 @@ class Deliverer:
             raise StorageError(f"the video {source} cannot be collected: it is gone")
         if is_complete and fetched_sha256 is None:
             check_whole(source)
+        if is_complete and not has_index_in_front(source):
+            front = self._context.work_folder / self._job.id / f"indexed-{number}.mp4"
+            with storage_errors(str(front)):
+                front.parent.mkdir(parents=True, exist_ok=True)
+            if move_index(source, front):
+                source, fetched_sha256 = front, None
         found = describe(source, video.kind, sha256=fetched_sha256)
         place = self._destination.place_of(is_complete, number)
         facts = {"uri": video.uri, "expires_at": video.expires_at}
@@ -233,6 +241,15 @@ def clean_up(job: VideoJob, capabilities: Capabilities, context: JobContext) -> 
                     path.unlink()
             if not stays:
                 folder.rmdir()
+
+
+def _index_behind(video: Artifact) -> list[str]:
+    """Say that a video starts to play only when it is there as a whole."""
+    from media_agent.video.faststart import has_index_in_front
+
+    if video.path is None or has_index_in_front(Path(video.path)):
+        return []
+    return ["its index is at the end, and was left there: it plays only once all of it is loaded"]
 
 
 def _is_elsewhere(artifact: Artifact) -> bool:

@@ -56,9 +56,7 @@ def _settle_shape(draft: NegotiationDraft, shape: Fraction) -> None:
     """Settle the shape of what the caller brought, as large as the model's own default."""
     capabilities, own = draft.capabilities, draft.capabilities.default_size
     if own is not None:
-        height = math.sqrt(own.width * own.height / shape)
-        wanted = _within_bounds(height * shape, height)
-        size = nearest_size(wanted, capabilities)
+        size = nearest_size(_in_shape(own, shape, capabilities.size_range), capabilities)
         draft.settled["size"] = size
         reason = "the model's default" if size == own else "the model's default in the shape given"
         draft.note("size", None, str(size), f"not given; {reason}")
@@ -67,6 +65,13 @@ def _settle_shape(draft: NegotiationDraft, shape: Fraction) -> None:
         ratio = min(ratios, key=lambda sides: abs(math.log(sides[0] / sides[1] / shape)))
         draft.settled["aspect_ratio"] = ratios[ratio]
         draft.note("aspect_ratio", None, ratios[ratio], "not given; the nearest to the shape given")
+
+
+def _in_shape(own: Size, shape: Fraction, span: SizeRange | None) -> Size:
+    """Return a size of about the area of another in a shape, in the steps of the model."""
+    step = 2 if span is None else math.lcm(span.multiple, 2)
+    height = max(step, round(math.sqrt(own.width * own.height / shape) / step) * step)
+    return _within_bounds(max(step, round(height * shape / step) * step), height)
 
 
 def _settle_names(draft: NegotiationDraft) -> None:

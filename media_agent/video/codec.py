@@ -143,6 +143,8 @@ def probe(path: Path) -> VideoMetadata:
             codec=context.name,
             pixel_format=context.pix_fmt,
             container="mp4" if "mp4" in video.format.name else video.format.name,
+            rotation=_rotation(path),
+            pixel_aspect=float(stream.sample_aspect_ratio or 1),
             has_audio=bool(video.streams.audio),
             size_bytes=path.stat().st_size,
         )
@@ -308,6 +310,15 @@ def _pixels(frame: "VideoFrame") -> "Frames":
     import numpy as np
 
     return np.asarray(as_rgb(frame).to_ndarray(), dtype=np.uint8)
+
+
+def _rotation(path: Path) -> int:
+    """Return the degrees by which the first frame says that it is turned; 0 without a frame."""
+    try:
+        with opened(path) as video:
+            return next((int(image.rotation) for image in video.decode(video=0)), 0)
+    except StorageError:  # it cannot be decoded, as whoever reads it will find
+        return 0
 
 
 def _seconds(stream: "VideoStream", otherwise: Fraction, frames: int) -> float:

@@ -151,7 +151,7 @@ def with_default(made_by: Capabilities, size: str, **changes: object) -> Capabil
     ("shape", "made_by", "used"),
     [
         (Fraction(9, 16), between("16x16", "4096x4096", 16), "480x848"),
-        (Fraction(1), between("16x16", "4096x4096", 16), "640x640"),
+        (Fraction(1), between("16x16", "4096x4096", 16), "624x624"),
         (Fraction(16, 9), between("16x16", "4096x4096", 2), "842x474"),
         (Fraction(1, 500), between("16x16", "4096x4096", 16), "16x4096"),
         (Fraction(9, 16), capabilities("832x480", "480x832", "624x624"), "480x832"),
