@@ -8,7 +8,6 @@ import av
 import numpy as np
 import pytest
 
-from media_agent.testing.simulator.videos import Video, video_bytes
 from media_agent.video.codec import probe, read_frames
 from media_agent.video.faststart import has_index_in_front, move_index
 
@@ -25,7 +24,7 @@ def video(
     movflags: str = "",
 ) -> Path:
     """Write an MP4 whose index is behind its frames, unless `movflags` say otherwise."""
-    with av.open(str(path), "w", "mp4", options={"movflags": movflags}) as out:
+    with av.open(str(path), "w", "mp4", options={"movflags": movflags} if movflags else {}) as out:
         out.metadata["title"] = "a fox"
         options = {"bf": "2"} if codec == "libx264" else {"x265-params": "log-level=none"}
         stream: Any = out.add_stream(codec, 24, options)
@@ -35,7 +34,7 @@ def video(
         if turned:
             stream.set_display_rotation(turned)
         audio: Any = None if sound is None else out.add_stream(sound, 48000)
-        text: Any = out.add_stream("mov_text") if words else None
+        text: Any = out.add_mux_stream("mov_text") if words else None
         for number in range(24):
             shade = np.full((96, 128, 3), 9 * number, np.uint8)
             out.mux(stream.encode(av.VideoFrame.from_ndarray(shade).reformat(format=pixels)))
@@ -106,8 +105,8 @@ def test_a_signed_video_and_one_with_subtitles_stay_as_they_are(tmp_path: Path) 
 
 
 def test_a_broken_video_stays_as_it_is(tmp_path: Path) -> None:
-    source = tmp_path / "a.mp4"
-    source.write_bytes(video_bytes(Video())[:-500])
+    source = video(tmp_path / "a.mp4")
+    source.write_bytes(source.read_bytes()[:-500])  # half of the index is gone
 
     assert not move_index(source, tmp_path / "b.mp4")
     assert not (tmp_path / "b.mp4").exists()
