@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 from pydantic import TypeAdapter
 
 from media_agent.backend.event_log import EventLog
-from media_agent.errors import JobCancelledError
+from media_agent.errors import InvalidRequestError, JobCancelledError
 from media_agent.storage.files import numbered, write_atomically
 from media_agent_schemas.events import Computation, JobProgressed, PromptChanged
 from media_agent_schemas.jobs import Command, OperationRef, ResumeToken
+from media_agent_schemas.media import MediaInput
 from media_agent_schemas.request import VideoRequest
 
 if TYPE_CHECKING:
@@ -72,7 +73,13 @@ class Operation:
     prompts_sent: tuple[str, ...] | None = None
     computation: Computation | None = None
     keep_states: int = KEEP_STATES
+    sound_seconds: float = 0.0
     worker: Future[None] | None = None
+
+    @property
+    def sound(self) -> Path:
+        """Where the sound lies that goes with the video, if there is any."""
+        return self.work_dir / "sound.mp4"
 
     @property
     def commands(self) -> CommandQueue:
@@ -116,6 +123,15 @@ class GenerationContext:
         """Whether `resume` is of another video, of which this one keeps only the first chunks."""
         key = None if self.resume is None else self.resume.key
         return key not in (None, self._operation.ref.operation_id)
+
+    def keep_sound(self, source: MediaInput) -> None:
+        """Give the video the sound of its source, unchanged; for a video of the same timeline."""
+        from media_agent.ingest.sound import copy_sound
+
+        try:
+            self._operation.sound_seconds = copy_sound(source, self._operation.sound)
+        except InvalidRequestError as error:
+            self.warn(f"{error.message}; the video is silent")
 
     def keep_states(self, count: int) -> None:
         """Say how many of the newest states are kept; one always is."""

@@ -79,6 +79,7 @@ def read_end(
     _check_count(frames)
     rate = None if fps is None else frame_rate(fps)
     medium, end = _end_of(source, frames, rate, most_decoded, tell)
+    _say_sound(medium, tell)
     if rate is not None:
         _say_rate(medium, rate, tell)
         end = nearest(end, frames, rate)
@@ -94,10 +95,12 @@ def read_all(
     fit: Fit = "crop",
     fps: float | None = None,
     tell: Tell | None = None,
+    keeps_sound: bool = False,
 ) -> Iterator["Frames"]:
     """Yield the first `limit` frames of a video (uint8, H W 3), one by one.
 
-    The other arguments are those of `read_end`; at another rate a frame shows until the next.
+    The other arguments are those of `read_end`; at another rate a frame shows until the next. With
+    `keeps_sound` somebody else takes the sound, and it is not told that it is left out.
 
     Raises:
         InvalidRequestError: this is no video, or it is damaged or too large.
@@ -105,6 +108,8 @@ def read_all(
     _check_count(limit)
     with opened_medium(source, "video") as medium:
         shape = Shaper(medium, size=size, fit=fit, tell=tell)
+        if not keeps_sound:
+            _say_sound(medium, tell)
         shown: VideoFrame | None = None
         images = medium.decode()
         if fps is not None:
@@ -183,6 +188,11 @@ def last_image(path: Path) -> "VideoFrame":
 def _check_count(frames: int) -> None:
     if frames < 1:
         raise InvalidRequestError(f"{frames} frames were asked; ask for at least one")
+
+
+def _say_sound(medium: Medium, tell: Tell | None) -> None:
+    if tell is not None and medium.has_sound:
+        tell(f"{medium.given.name} has sound, which is not used")
 
 
 def _say_rate(medium: Medium, rate: Fraction, tell: Tell | None) -> None:

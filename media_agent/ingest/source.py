@@ -106,6 +106,7 @@ class Medium:
     """Whether its frames are mirror images, besides the rotation that each of them tells."""
     profile: bytes | None
     """The colour space (ICC) of its frames, None where it says none."""
+    has_sound: bool
     hides_alpha: bool
     """Whether it has transparent places that the decoder leaves out, as a WebM may."""
 
@@ -246,6 +247,7 @@ def opened_medium(source: Source, kind: Kind, name: str | None = None) -> Iterat
                     aspect=stream.sample_aspect_ratio or Fraction(1),
                     is_mirrored=mirrored,
                     profile=profile,
+                    has_sound=bool(container.streams.audio),
                     hides_alpha=stream.metadata.get("alpha_mode") == "1",
                 )
         except av.error.FFmpegError as error:

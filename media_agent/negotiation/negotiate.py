@@ -13,7 +13,7 @@ from media_agent.negotiation.prompts import AS_WRITTEN, PromptRules, resolve_pro
 from media_agent.negotiation.sizes import resolve_size
 from media_agent_schemas.base import TriState
 from media_agent_schemas.capabilities import Capabilities, Estimate, Plan, Policy
-from media_agent_schemas.request import VideoRequest
+from media_agent_schemas.request import VideoMode, VideoRequest
 
 WAYS_OUT = (
     "use a hosted backend with a key, a model with real weights, --backend sandbox, "
@@ -102,8 +102,10 @@ def _settle_extras(draft: NegotiationDraft) -> None:
     request, capabilities = draft.request, draft.capabilities
     _leave_out_unless(draft, capabilities.camera, "camera", request.camera)
     if request.audio is True and capabilities.audio is False:
-        draft.settled["audio"] = False
-        draft.change("audio", True, False, f"{draft.model} does not generate audio")
+        # of a source there may be sound to keep, which an asked-for False would leave out
+        used = None if request.inferred_mode() is VideoMode.VIDEO_EDIT else False
+        draft.settled["audio"] = used
+        draft.change("audio", True, used, f"{draft.model} does not generate audio")
     if request.n > capabilities.max_n:
         draft.settled["n"] = capabilities.max_n
         draft.change("n", request.n, capabilities.max_n, f"{draft.model} makes no more at once")

@@ -11,7 +11,7 @@ keep coloured edges sharper and plays in few; small images make up for it by a h
 
 import errno
 import io
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
@@ -85,21 +85,6 @@ def new_mp4(path: Path) -> "OutputContainer":
     import av
 
     return av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"})
-
-
-def remux(source: Path | BinaryIO, target: Path, *, tags: Mapping[str, str] | None = None) -> None:
-    """Copy a video, unchanged in every frame, to an MP4 that starts at once (faststart), with tags.
-
-    Raises:
-        StorageError: the source is not a readable video.
-    """
-    with opened(source) as video, new_mp4(target) as container:
-        container.metadata.update(tags or {})
-        stream = container.add_stream_from_template(video.streams.video[0])
-        for packet in video.demux(video=0):
-            if packet.dts is not None:
-                packet.stream = stream
-                container.mux(packet)
 
 
 def write_images(

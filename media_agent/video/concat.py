@@ -18,9 +18,9 @@ from media_agent.video.codec import (
     new_mp4,
     opened,
     rate_of,
-    remux,
     write_images,
 )
+from media_agent.video.remux import remux
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame

@@ -24,7 +24,8 @@ from typing import TYPE_CHECKING, Self
 from media_agent.errors import GenerationFailedError, NotResumableError, StorageError
 from media_agent.storage.files import numbered, storage_errors, written_aside
 from media_agent.storage.work_folder import chunk_name, state_name, video_folders
-from media_agent.video.codec import encode_chunk, remux, split_header
+from media_agent.video.codec import encode_chunk, split_header
+from media_agent.video.remux import remux
 
 if TYPE_CHECKING:
     from media_agent.video.codec import Frames
@@ -95,11 +96,13 @@ class Video:
         while len(self._states) > max(1, keep) and self._states[1] <= known:
             self._state_path(self._states.popleft()).unlink(missing_ok=True)
 
-    def finish(self, name: str, *, tags: Mapping[str, str] | None = None) -> Path:
-        """Copy the video so far to a finished MP4 of this name, and return its path."""
+    def finish(
+        self, name: str, *, tags: Mapping[str, str] | None = None, sound: Path | None = None
+    ) -> Path:
+        """Copy the video so far, with sound if given, to a finished MP4; return its path."""
         target = self.folder / name
         with self._written(target) as aside:
-            remux(self._path, aside, tags=tags)
+            remux(self._path, aside, tags=tags, sound=sound)
         return target
 
     def check_whole(self) -> None:

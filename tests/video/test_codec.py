@@ -15,10 +15,10 @@ from media_agent.video.codec import (
     iterate_images,
     probe,
     read_frames,
-    remux,
     split_header,
     write_images,
 )
+from media_agent.video.remux import remux
 
 
 def moving_square(frames, start=0, height=64, width=96):
