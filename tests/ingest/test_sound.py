@@ -29,7 +29,7 @@ def sounding(
         video: Any = out.add_stream("libx264", 24)
         video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
         audio: Any = out.add_stream(codec, 48000)
-        audio.layout = "mono"
+        audio.layout, audio.bit_rate = "mono", 128_000
         for number, pixels in enumerate(drawn(48, (64, 48))):
             image = av.VideoFrame.from_ndarray(pixels, "rgb24").reformat(format="yuv420p")
             image.pts, image.time_base = number + round(late * 24), Fraction(1, 24)
