@@ -5,7 +5,6 @@ nothing, and whatever it refers to (the pieces of a playlist, a video that lies 
 closed.
 """
 
-import codecs
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal, cast
 from media_agent.errors import InvalidRequestError
 from media_agent.ingest.colour_profile import profile_in
 from media_agent.ingest.file_parts import PNG, HostileError, harmless
+from media_agent.ingest.kinds import OTHER_IMAGES, STILL, heif, is_animated_webp, what_is
 from media_agent.ingest.orientation import is_mirrored
 from media_agent.storage.files import ordinary_file
 from media_agent.video.codec import open_input, rate_of
@@ -43,25 +43,6 @@ _IMAGES = ("png_pipe", "jpeg_pipe", "webp_pipe")
 _HINTS = {
     "image": "give a PNG, JPEG or WebP file",
     "video": "give a video such as MP4, MOV, MKV, WebM, AVI or GIF",
-}
-_STARTS = (
-    (0, b"#EXTM3U", "a playlist, and what it names is not opened"),
-    (0, b"ffconcat", "a playlist, and what it names is not opened"),
-    (0, b"%PDF", "a PDF"),
-    (0, b"PK\3\4", "a ZIP archive"),
-)
-_OTHER_IMAGES = {  # which FFmpeg's names do not tell from videos
-    "apng": "an animated PNG",
-    "fits": "a FITS image",
-    "gif": "a GIF",
-    "ico": "an icon",
-    "jpegxl_anim": "an animated JPEG XL",
-}
-_STILL = ("fits", "ico")
-_BRANDS = {  # of images in a file like an MP4
-    "AVIF": (b"avif", b"avis"),
-    "HEIC": (b"heic", b"heim", b"heis", b"heix", b"hevc", b"hevx", b"hevm", b"hevs"),
-    "HEIF": (b"mif1", b"mif2", b"msf1"),
 }
 
 
@@ -252,7 +233,7 @@ def opened_medium(source: Source, kind: Kind, name: str | None = None) -> Iterat
                 )
         except av.error.FFmpegError as error:
             reason = f"it is damaged or cut off, or of no known kind ({error.strerror})"
-            raise given.unusable(_what(head) or reason) from error
+            raise given.unusable(what_is(head) or reason) from error
         except HostileError as error:
             raise given.unusable(str(error), "open it and save it again") from error
 
@@ -318,23 +299,23 @@ def _file_of(source: Source, given: Given) -> BinaryIO:
 def _stream_of(container: "InputContainer", given: Given, head: bytes) -> "VideoStream":
     from av.stream import Disposition
 
-    if _is_animated_webp(head):  # newer versions of FFmpeg read it, older ones do not
-        raise given.unusable(str(_what(head)))
+    if is_animated_webp(head):  # newer versions of FFmpeg read it, older ones do not
+        raise given.unusable(str(what_is(head)))
     covers = Disposition.attached_pic  # of a record; no video
     moving = [each for each in container.streams.video if not each.disposition & covers]
     kind = container.format.name
     is_image = kind.endswith("_pipe")
-    is_still = is_image or kind in _STILL or _heif(head) is not None
+    is_still = is_image or kind in STILL or heif(head) is not None
     if given.kind == "video" and is_still:
-        what = _what(head)
+        what = what_is(head)
         hint = "give it as the first frame" if what is None else None
         raise given.unusable(what or "it is an image", hint)
     if not moving:
         has_sound = bool(container.streams.audio)
-        raise given.unusable(_what(head) or ("it is sound" if has_sound else "it has no video"))
+        raise given.unusable(what_is(head) or ("it is sound" if has_sound else "it has no video"))
     if given.kind == "image" and kind not in _IMAGES:
         other = f"another kind of image ({kind})" if is_image else f"a video ({kind})"
-        raise given.unusable(_what(head) or f"it is {_OTHER_IMAGES.get(kind, other)}")
+        raise given.unusable(what_is(head) or f"it is {OTHER_IMAGES.get(kind, other)}")
     context = moving[0].codec_context
     given.check_pixels(context.width, context.height)
     if not context.width:
@@ -342,33 +323,3 @@ def _stream_of(container: "InputContainer", given: Given, head: bytes) -> "Video
         said = f"it is damaged, or has more than {most} million pixels"
         raise given.unusable(said, "shrink it if it is that large")
     return moving[0]
-
-
-def _what(head: bytes) -> str | None:
-    """Say what a file is that cannot be read, None where its first bytes do not tell."""
-    for place, start, what in _STARTS:
-        if head[place : place + len(start)] == start:
-            return f"it is {what}"
-    if _is_animated_webp(head):
-        return "it is an animated WebP"
-    if (heif := _heif(head)) is not None:
-        return f"it is {heif}"
-    try:
-        text = codecs.getincrementaldecoder("utf-8")().decode(head)
-    except UnicodeDecodeError:
-        return None
-    return "it is text" if "".join(text.split()).isprintable() else None
-
-
-def _heif(head: bytes) -> str | None:
-    """Return the kind of an image that lies in a file like an MP4, by its main brand and others."""
-    main, end = head[8:12], min(int.from_bytes(head[:4], "big"), len(head))
-    if head[4:8] != b"ftyp" or not any(main in brands for brands in _BRANDS.values()):
-        return None
-    own = {main, *(head[place : place + 4] for place in range(16, end - 3, 4))}
-    return next(name for name, brands in _BRANDS.items() if not own.isdisjoint(brands))
-
-
-def _is_animated_webp(head: bytes) -> bool:
-    is_extended = head[:4] == b"RIFF" and head[8:16] == b"WEBPVP8X" and len(head) > 20
-    return is_extended and bool(head[20] & 2)

@@ -148,7 +148,7 @@ def shape_of_inputs(request: VideoRequest) -> Fraction | None:
     None where the request says another, there is no such input, or it cannot be seen from here: it
     lies elsewhere, or cannot be read, as whoever uses it says.
     """
-    if not (request.size is request.resolution is request.aspect_ratio is None):
+    if any(said is not None for said in (request.size, request.resolution, request.aspect_ratio)):
         return None
     from media_agent.ingest.read import shape_of
 
