@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from media_agent.backend.event_log import EventLog
-from media_agent.errors import JobCancelledError
+from media_agent.errors import InvalidRequestError, JobCancelledError
 from media_agent_schemas.events import Computation, JobProgressed, PromptChanged
 from media_agent_schemas.jobs import Command, OperationRef, ResumeToken
+from media_agent_schemas.media import MediaInput
 from media_agent_schemas.request import VideoRequest
 
 if TYPE_CHECKING:
@@ -53,9 +54,15 @@ class Operation:
     computation: Computation | None = None
     keep_states: int = KEEP_STATES
     states_budget: int = STATES_BUDGET
+    sound_seconds: float = 0.0
     worker: Future[None] | None = None
     commands: dict[int, Command] = field(default_factory=dict)
     """All commands of the work, by number; whoever hands them over keeps them on disk."""
+
+    @property
+    def sound(self) -> Path:
+        """Where the sound lies that goes with the video, if there is any."""
+        return self.work_dir / "sound.mp4"
 
 
 class GenerationContext:
@@ -98,6 +105,15 @@ class GenerationContext:
         """Whether `resume` is of another video, of which this one keeps only the first chunks."""
         key = None if self.resume is None else self.resume.key
         return key not in (None, self._operation.ref.operation_id)
+
+    def keep_sound(self, source: MediaInput) -> None:
+        """Give the video the sound of its source, unchanged; for a video of the same timeline."""
+        from media_agent.ingest.sound import copy_sound
+
+        try:
+            self._operation.sound_seconds = copy_sound(source, self._operation.sound)
+        except InvalidRequestError as error:
+            self.warn(f"{error.message}; the video is silent")
 
     def keep_states(self, count: int, *, budget_bytes: int = STATES_BUDGET) -> None:
         """Say how many of the newest states are kept, and how much disk space all may take.

@@ -26,7 +26,7 @@ from media_agent.errors import (
 from media_agent.storage.files import as_storage_error
 from media_agent.video.codec import describe
 from media_agent.video.growing import Video, Videos
-from media_agent_schemas.capabilities import Capabilities
+from media_agent_schemas.capabilities import FALLBACK_FPS, Capabilities
 from media_agent_schemas.events import (
     ChunkReady,
     Delivery,
@@ -43,6 +43,7 @@ from media_agent_schemas.request import VideoRequest
 if TYPE_CHECKING:
     from media_agent.video.codec import Frames
 
+_HARDLY_HEARD = 0.5  # seconds
 logger = logging.getLogger(__name__)
 
 
@@ -108,7 +109,8 @@ class Worker:
     def _make(self, videos: Videos) -> TerminalEvent:
         try:
             self._fill(videos)
-            paths = [video.finish("video.mp4", tags=self._build_tags()) for video in videos]
+            paths = [self._finish(video, "video.mp4") for video in videos]
+            self._say_cut_sound()
             return JobCompleted(**dict(self._build_delivery(tuple(map(describe, paths)))))
         except JobCancelledError:
             return JobCancelled(**dict(self._build_delivery(self._save_partials(videos))))
@@ -214,7 +216,7 @@ class Worker:
         if video.chunks == 0:
             return ()
         try:
-            path = video.finish("video.partial.mp4", tags=self._build_tags())
+            path = self._finish(video, "video.partial.mp4")
         except (OSError, MediaAgentError) as error:
             self._context.warn(f"the video so far is in {video.part_path}: {error}")
             path = video.part_path
@@ -223,6 +225,20 @@ class Worker:
         except (OSError, MediaAgentError) as error:
             self._context.warn(f"the video so far cannot be read: {error}")
             return ()
+
+    def _finish(self, video: Video, name: str) -> Path:
+        has_sound = self._operation.sound_seconds > 0
+        sound = self._operation.sound if has_sound else None
+        return video.finish(name, tags=self._build_tags(), sound=sound)
+
+    def _say_cut_sound(self) -> None:
+        sound = self._operation.sound_seconds
+        seconds = self._frames / (self._operation.request.fps or FALLBACK_FPS)
+        if sound > seconds + _HARDLY_HEARD:
+            self._context.warn(
+                f"the source has {sound:.3g} s of sound, the video {seconds:.3g} s of images; the "
+                "sound was cut to its length"
+            )
 
     def _fail(self, error: BaseException, artifacts: tuple[Artifact, ...]) -> TerminalEvent:
         if isinstance(error, JobCancelledError):

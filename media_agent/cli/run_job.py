@@ -1,12 +1,12 @@
 """From an order to a finished job: plan, progress, signals, and the report at the end."""
 
 import asyncio
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from media_agent.cli.build_request import Order, plan_order
 from media_agent.cli.confirm import confirm_plans
+from media_agent.cli.default_place import choose_default_place
 from media_agent.cli.flags import OutputFlags
 from media_agent.cli.progress import ProgressLine
 from media_agent.cli.screen import (
@@ -71,7 +71,9 @@ async def _make(client: VideoClient, order: Order, interruption: Interruption) -
     if not is_known:
         limit = client.settings.confirm_above_usd
         plans = await confirm_plans(plans, above=limit, yes=output.yes)
-    out = _choose_place(plan) if output.out is None and not is_known else output.out
+    out = output.out
+    if out is None and not is_known:
+        out = choose_default_place(plan, overwrite=output.overwrite)
     announce_keys(client, plans)
     job_id = client.new_job_id()
     let_finish(client, job_id, plan, interruption)
@@ -198,27 +200,6 @@ def _describe(job: VideoJob) -> str:
     return (
         f"{video.frames}{of_all} frames, {video.duration:.2f} s, {size}, {video.fps:g} fps, {made}"
     )
-
-
-def _choose_place(plan: Plan) -> Path:
-    """Return out/<words of the prompt>-<seed>.mp4, and make that folder.
-
-    Raises:
-        InvalidRequestError: the folder cannot be made.
-    """
-    folder = Path("out")
-    shots = plan.request.storyboard()
-    seed = "" if plan.request.seed is None else f"-{plan.request.seed}"
-    if plan.origin is not None:
-        shots, seed = shots[-1:], f"{seed}-after-{plan.origin.chunk}"
-    words = re.sub(r"[^a-z0-9]+", "-", shots[0].prompt.lower() if shots else "").strip("-")
-    try:
-        folder.mkdir(exist_ok=True)
-    except OSError as error:
-        raise InvalidRequestError(
-            f"the folder {folder} cannot be created: {error.strerror}", hint="set a path with --out"
-        ) from error
-    return folder / f"{words[:60].strip('-') or 'video'}{seed}.mp4"
 
 
 def _check_sheet(sheet: Path | None, *, overwrite: bool) -> None:

@@ -10,13 +10,14 @@ from collections.abc import Iterator
 from fractions import Fraction
 from itertools import dropwhile
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from media_agent.errors import InvalidRequestError
 from media_agent.ingest.reshape import Fit as Fit
-from media_agent.ingest.reshape import Shaper, Tell
-from media_agent.ingest.source import MOST_DECODED, Medium, Source, open_medium
+from media_agent.ingest.reshape import Shaper, Tell, measure_upright
+from media_agent.ingest.source import MOST_DECODED, Kind, Medium, Source, open_medium
 from media_agent.ingest.source import open_ordinary as open_ordinary
+from media_agent.ingest.timing import Timed, add_ends, add_times, find_last_tick, pick_nearest
 from media_agent.video.codec import to_frame_rate
 from media_agent.video.resample import resample
 from media_agent_schemas.media import Size
@@ -45,7 +46,7 @@ def read_image(
     """
     with open_medium(source, "image") as medium:
         for image in medium.decode():
-            return _make_shaper(medium, size, fit, tell)(image)
+            return Shaper(medium, size=size, fit=fit, tell=tell)(image)
         raise medium.given.unusable_error("it holds no image")
 
 
@@ -79,10 +80,11 @@ def read_end(
     _check_count(frames)
     rate = None if fps is None else to_frame_rate(fps)
     medium, end = _end_of(source, frames, rate, most_decoded, tell)
+    _say_sound(medium, tell)
     if rate is not None:
         _say_rate(medium, rate, tell)
-        end = _pick_nearest(end, frames, rate)
-    shape = _make_shaper(medium, size, fit, tell)
+        end = pick_nearest(end, frames, rate)
+    shape = Shaper(medium, size=size, fit=fit, tell=tell)
     return np.stack([shape(each.image) for each in end])
 
 
@@ -94,27 +96,30 @@ def read_all(
     fit: Fit = "crop",
     fps: float | None = None,
     tell: Tell | None = None,
+    keeps_sound: bool = False,
 ) -> Iterator["Frames"]:
     """Yield the first `limit` frames of a video (uint8, H W 3), one by one.
 
-    The other arguments are those of `read_end`; at another rate a frame shows until the next.
+    The other arguments are those of `read_end`; at another rate a frame shows until the next. With
+    `keeps_sound` somebody else takes the sound, and it is not told that it is left out.
 
     Raises:
         InvalidRequestError: this is no video, or it is damaged or too large.
     """
     _check_count(limit)
     with open_medium(source, "video") as medium:
-        shape = _make_shaper(medium, size, fit, tell)
+        shape = Shaper(medium, size=size, fit=fit, tell=tell)
+        if not keeps_sound:
+            _say_sound(medium, tell)
         shown: VideoFrame | None = None
         images = medium.decode()
         if fps is not None:
             _say_rate(medium, to_frame_rate(fps), tell)
-            images = resample(
-                _shown(_add_times(images, medium.rate), medium.rate), to_frame_rate(fps)
-            )
+            images = resample(add_ends(add_times(images, medium.rate)), to_frame_rate(fps))
         for count, image in enumerate(images):
             if count == limit:
-                if tell is not None:
+                # at another rate a whole number of frames may leave less than one over
+                if tell is not None and (fps is None or next(images, None) is not None):
                     tell(f"{medium.given.name} is longer; its first {limit} frames were used")
                 return
             if image is not shown:
@@ -148,14 +153,27 @@ def check_image(source: Source, name: str | None = None) -> None:
             raise medium.given.unusable_error("it holds no image")
 
 
-def read_video_seconds(source: Source) -> float | None:
-    """Return the length that a video claims to have, None where it does not say.
+def read_video_seconds(source: Source) -> float:
+    """Return how long the frames of a video last, whatever the file and its sound claim.
 
     Raises:
         InvalidRequestError: this is no video, or it is damaged or too large.
     """
     with open_medium(source, "video") as medium:
-        return float(medium.read_extent()[1]) or None
+        return float(medium.measure_length())
+
+
+def measure_shape(source: Source, kind: Kind) -> Fraction:
+    """Return the width of an image or video by its height, as it is seen.
+
+    Raises:
+        InvalidRequestError: it is something else, or damaged or too large.
+    """
+    with open_medium(source, kind) as medium:
+        for image in medium.decode():
+            width, height, aspect = measure_upright(medium, image)
+            return width * aspect / height
+        raise medium.given.unusable_error("it holds no image")
 
 
 def read_last_image(path: Path) -> "VideoFrame":
@@ -165,7 +183,7 @@ def read_last_image(path: Path) -> "VideoFrame":
         InvalidRequestError: this is no video, or it is damaged or too large.
     """
     medium, end = _end_of(path, 1, None, MOST_DECODED)
-    return _make_shaper(medium, None, "crop", None).reshape(end[-1].image)
+    return Shaper(medium, size=None, fit="crop", tell=None).reshape(end[-1].image)
 
 
 def measure_video(source: Source) -> tuple[Size, Fraction]:
@@ -176,7 +194,7 @@ def measure_video(source: Source) -> tuple[Size, Fraction]:
     """
     with open_medium(source, "video") as medium:
         for image in medium.decode():
-            upright = _make_shaper(medium, None, "crop", None).reshape(image)
+            upright = Shaper(medium, size=None, fit="crop", tell=None).reshape(image)
             sides = (max(2, side - side % 2) for side in (upright.width, upright.height))
             return Size(width=next(sides), height=next(sides)), medium.rate
         raise medium.given.unusable_error("it holds no frames")
@@ -191,8 +209,8 @@ def iterate_upright(
         InvalidRequestError: this is no video, or it is damaged or too large.
     """
     with open_medium(source, "video") as medium:
-        shaper = _make_shaper(medium, size, fit, None)
-        shown = _shown(_add_times(medium.decode(), medium.rate), medium.rate)
+        shaper = Shaper(medium, size=size, fit=fit, tell=None)
+        shown = add_ends(add_times(medium.decode(), medium.rate))
         for image in resample(shown, to_frame_rate(fps)):
             yield shaper.reshape(image)
 
@@ -202,31 +220,20 @@ def _check_count(frames: int) -> None:
         raise InvalidRequestError(f"{frames} frames were requested; request at least one")
 
 
+def _say_sound(medium: Medium, tell: Tell | None) -> None:
+    if tell is not None and medium.has_sound:
+        tell(f"{medium.given.name} has sound, which is not used")
+
+
 def _say_rate(medium: Medium, rate: Fraction, tell: Tell | None) -> None:
     if tell is not None and abs(medium.rate / rate - 1) > 0.01:
         own, wanted = float(medium.rate), float(rate)
         tell(f"{medium.given.name}: {own:g} frames per second, resampled to {wanted:g}")
 
 
-class _Timed(NamedTuple):
-    time: Fraction  # seconds
-    image: "VideoFrame"
-
-
-def _make_shaper(medium: Medium, size: Size | None, fit: Fit, tell: Tell | None) -> Shaper:
-    return Shaper(
-        medium.given.name,
-        size=size,
-        fit=fit,
-        aspect=medium.aspect,
-        is_mirrored=medium.is_mirrored,
-        tell=tell,
-    )
-
-
 def _end_of(
     source: Source, frames: int, rate: Fraction | None, most: int, tell: Tell | None = None
-) -> tuple[Medium, list[_Timed]]:
+) -> tuple[Medium, list[Timed]]:
     """Return the last frames that the decoder gives, or all that `rate` chooses from."""
     import av
 
@@ -251,15 +258,15 @@ def _end_of(
                 return medium, end
 
 
-def _check_end(medium: Medium, end: list[_Timed], tell: Tell | None) -> None:
+def _check_end(medium: Medium, end: list[Timed], tell: Tell | None) -> None:
     """Refuse what is damaged, and tell of a video that ends before it should."""
     if not end:
         raise medium.given.unusable_error("it holds no frames")
     if any(each.image.is_corrupt for each in end):
         raise medium.given.unusable_error("its end is damaged", "cut the damaged end off")
     start, length = medium.read_extent()
-    seconds = end[-1].time + 1 / medium.rate - start
-    if tell is not None and length - seconds > 1:
+    seconds = end[-1].end - start
+    if tell is not None and length - seconds > 1 and not medium.has_sound_until(start + length):
         said = f"{medium.given.name} claims {float(length):g} s and ends after {float(seconds):g} s"
         tell(f"{said}; it may be cut off")
 
@@ -271,14 +278,15 @@ def _is_broken(image: "VideoFrame") -> bool:
 
 def _keep_end(
     medium: Medium, images: Iterator["VideoFrame"], frames: int, rate: Fraction | None
-) -> list[_Timed]:
+) -> list[Timed]:
     """Return the end of what is decoded: as many frames, or those of the time they last."""
-    kept: deque[_Timed] = deque(maxlen=frames if rate is None else None)
-    for each in _add_times(images, medium.rate):
+    kept: deque[Timed] = deque(maxlen=frames if rate is None else None)
+    for each in add_times(images, medium.rate):
         if rate is not None:
             if len(kept) > 1 and each.time - kept[-2].time < 1 / (4 * rate):
                 kept.pop()  # so close together that it is not missed
-            while len(kept) > 1 and kept[1].time <= each.time - (frames - 1) / rate:
+            first = find_last_tick(each, rate) - (frames - 1) / rate
+            while len(kept) > 1 and kept[1].time <= first:
                 kept.popleft()
         kept.append(each)
         if len(kept) * sum(plane.buffer_size for plane in each.image.planes) > _MOST_HELD:
@@ -289,39 +297,7 @@ def _keep_end(
     return list(kept)
 
 
-def _is_enough(end: list[_Timed], frames: int, rate: Fraction | None) -> bool:
+def _is_enough(end: list[Timed], frames: int, rate: Fraction | None) -> bool:
     if rate is None or not end:
         return len(end) == frames
-    return end[0].time <= end[-1].time - (frames - 1) / rate
-
-
-def _pick_nearest(end: list[_Timed], frames: int, rate: Fraction) -> list[_Timed]:
-    """Return the frame nearest to each tick of a clock that ticks at the last one."""
-    ticks = (end[-1].time - number / rate for number in range(frames))
-    first = end[0].time - 1 / (2 * rate)
-    chosen = [min(end, key=lambda each: abs(each.time - tick)) for tick in ticks if tick >= first]
-    return chosen[::-1]
-
-
-def _add_times(images: Iterator["VideoFrame"], rate: Fraction) -> Iterator[_Timed]:
-    """Give every frame a time after that of the one before, also where the video does not."""
-    last: Fraction | None = None
-    for image in images:
-        time = last
-        if image.pts is not None and image.time_base is not None:
-            time = image.pts * image.time_base
-        if last is not None and (time is None or time <= last):
-            time = last + 1 / rate
-        last = time or Fraction(0)
-        yield _Timed(last, image)
-
-
-def _shown(timed: Iterator[_Timed], rate: Fraction) -> Iterator[tuple["VideoFrame", Fraction]]:
-    """Yield each frame with the time, counted from the first, at which the next one replaces it."""
-    first = last = next(timed, None)
-    if first is None or last is None:
-        return
-    for each in timed:
-        yield last.image, each.time - first.time
-        last = each
-    yield last.image, last.time + 1 / rate - first.time
+    return end[0].time <= find_last_tick(end[-1], rate) - (frames - 1) / rate

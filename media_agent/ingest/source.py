@@ -5,7 +5,6 @@ nothing, and whatever it refers to (the entries of a playlist, a video stored el
 closed.
 """
 
-import codecs
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +15,15 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, cast
 
 from media_agent.errors import InvalidRequestError
+from media_agent.ingest.colour_profile import read_profile
 from media_agent.ingest.file_parts import PNG, HostileError, strip_png
+from media_agent.ingest.kinds import (
+    OTHER_IMAGES,
+    STILL,
+    describe_kind,
+    find_heif_kind,
+    is_animated_webp,
+)
 from media_agent.ingest.orientation import is_mirrored
 from media_agent.storage.files import ordinary_file
 from media_agent.video.codec import open_input, rate_of
@@ -33,6 +40,7 @@ Kind = Literal["image", "video"]
 
 MOST_PIXELS = 64_000_000  # of one image or frame
 MOST_DECODED = 200_000_000_000  # pixels on the way to the frames wanted; some minutes of work
+_MOST_FRAMES = 10_000_000  # of a video whose length is counted; some days
 _LEAST_COUNTED = 16_384  # pixels; a smaller frame takes as long
 _LARGEST_IMAGE = 256 << 20  # bytes of a file
 _MOST_MISSING = Fraction(1, 10)  # of the length that a video claims
@@ -42,14 +50,6 @@ _HINTS = {
     "image": "give a PNG, JPEG or WebP file",
     "video": "give a video such as MP4, MOV, MKV, WebM, AVI or GIF",
 }
-_STARTS = (
-    (0, b"#EXTM3U", "a playlist, and what it names is not opened"),
-    (0, b"ffconcat", "a playlist, and what it names is not opened"),
-    (0, b"%PDF", "a PDF"),
-    (0, b"PK\3\4", "a ZIP archive"),
-    (4, b"ftypheic", "HEIC"),
-    (4, b"ftypavif", "AVIF"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +91,11 @@ class Medium:
     """Width of a pixel by its height."""
     is_mirrored: bool
     """Whether its frames are mirrored, in addition to the rotation that each of them states."""
+    profile: bytes | None
+    """The colour space (ICC) of its frames, None where it says none."""
+    has_sound: bool
+    hides_alpha: bool
+    """Whether it has transparent places that the decoder leaves out, as a WebM may."""
 
     def decode(self, most: int = MOST_DECODED) -> Iterator["VideoFrame"]:
         """Yield the frames up to the end of the file.
@@ -138,6 +143,44 @@ class Medium:
         ):
             raise self.given.unusable_error("it is cut off: it announces more than it holds")
 
+    def measure_length(self) -> Fraction:
+        """Return how long its frames last, in seconds, by what each of them says of itself.
+
+        Raises:
+            InvalidRequestError: there are none, or far too many.
+        """
+        count, is_timed, total = 0, True, Fraction(0)
+        start, end = Fraction(10**12), Fraction(-(10**12))
+        for packet in self.container.demux(self.stream):
+            if not packet.size or packet.is_discard or not (count or packet.is_keyframe):
+                continue  # no decoder shows it
+            count += 1
+            if count > _MOST_FRAMES:
+                raise self.given.unusable_error(
+                    f"it has more than {_MOST_FRAMES} frames", "shorten it"
+                )
+            unit = packet.time_base or Fraction(0)
+            lasts = (packet.duration or 0) * unit or 1 / self.rate
+            total += lasts
+            is_timed = is_timed and packet.pts is not None
+            if packet.pts is not None:
+                start, end = min(start, packet.pts * unit), max(end, packet.pts * unit + lasts)
+        if not count:
+            raise self.given.unusable_error("it holds no frames")
+        return end - start if is_timed else total
+
+    def has_sound_until(self, end: Fraction) -> bool:
+        """Whether something else in the file, as its sound, lasts about as long as that."""
+        nearly = end - 1
+        self.container.seek(int(nearly * 1_000_000))
+        others = (each for each in self.container.demux() if each.stream_index != self.stream.index)
+        return any(
+            each.pts is not None
+            and each.time_base is not None
+            and each.pts * each.time_base >= nearly
+            for each in others
+        )
+
     def seek_before_end(self, seconds: Fraction) -> None:
         """Go to about that long before the end; the next frames may be broken ones."""
         start, length = self.read_extent()
@@ -182,14 +225,23 @@ def open_medium(source: Source, kind: Kind, name: str | None = None) -> Iterator
             with _open_container(strip_png(file), capabilities) as container:
                 stream = _stream_of(container, given, head)
                 stream.codec_context.options = capabilities
-                aspect = stream.sample_aspect_ratio or Fraction(1)
                 place = file.tell()  # which the container relies on
-                mirrored = is_mirrored(file, stream.id)
+                mirrored, profile = is_mirrored(file, stream.id), read_profile(file)
                 file.seek(place)
-                yield Medium(given, container, stream, rate_of(stream), aspect, mirrored)
+                yield Medium(
+                    given,
+                    container,
+                    stream,
+                    rate=rate_of(stream),
+                    aspect=stream.sample_aspect_ratio or Fraction(1),
+                    is_mirrored=mirrored,
+                    profile=profile,
+                    has_sound=bool(container.streams.audio),
+                    hides_alpha=stream.metadata.get("alpha_mode") == "1",
+                )
         except av.error.FFmpegError as error:
             reason = f"it is damaged or cut off, or of no known kind ({error.strerror})"
-            raise given.unusable_error(_name_kind(head) or reason) from error
+            raise given.unusable_error(describe_kind(head) or reason) from error
         except HostileError as error:
             raise given.unusable_error(str(error), "open it and save it again") from error
 
@@ -255,23 +307,25 @@ def _open_file(source: Source, given: Given) -> BinaryIO:
 def _stream_of(container: "InputContainer", given: Given, head: bytes) -> "VideoStream":
     from av.stream import Disposition
 
-    if _is_animated_webp(head):  # newer versions of FFmpeg read it, older ones do not
-        raise given.unusable_error(str(_name_kind(head)))
+    if is_animated_webp(head):  # newer versions of FFmpeg read it, older ones do not
+        raise given.unusable_error(str(describe_kind(head)))
     covers = Disposition.attached_pic  # of a record; no video
     moving = [each for each in container.streams.video if not each.disposition & covers]
-    is_image = container.format.name.endswith("_pipe")
-    if given.kind == "video" and is_image:
-        what = _name_kind(head)
+    kind = container.format.name
+    is_image = kind.endswith("_pipe")
+    is_still = is_image or kind in STILL or find_heif_kind(head) is not None
+    if given.kind == "video" and is_still:
+        what = describe_kind(head)
         hint = "give it as the first frame" if what is None else None
         raise given.unusable_error(what or "it is an image", hint)
     if not moving:
         has_sound = bool(container.streams.audio)
         raise given.unusable_error(
-            _name_kind(head) or ("it is an audio file" if has_sound else "it has no video")
+            describe_kind(head) or ("it is an audio file" if has_sound else "it has no video")
         )
-    if given.kind == "image" and container.format.name not in _IMAGES:
-        other = "another kind of image" if is_image else "a video"
-        raise given.unusable_error(_name_kind(head) or f"it is {other} ({container.format.name})")
+    if given.kind == "image" and kind not in _IMAGES:
+        other = f"another kind of image ({kind})" if is_image else f"a video ({kind})"
+        raise given.unusable_error(describe_kind(head) or f"it is {OTHER_IMAGES.get(kind, other)}")
     context = moving[0].codec_context
     given.check_pixels(context.width, context.height)
     if not context.width:
@@ -279,22 +333,3 @@ def _stream_of(container: "InputContainer", given: Given, head: bytes) -> "Video
         said = f"it is damaged, or has more than {most} million pixels"
         raise given.unusable_error(said, "shrink it if it is that large")
     return moving[0]
-
-
-def _name_kind(head: bytes) -> str | None:
-    """Say what a file is that cannot be read, None where its first bytes do not tell."""
-    for place, start, what in _STARTS:
-        if head[place : place + len(start)] == start:
-            return f"it is {what}"
-    if _is_animated_webp(head):
-        return "it is an animated WebP"
-    try:
-        text = codecs.getincrementaldecoder("utf-8")().decode(head)
-    except UnicodeDecodeError:
-        return None
-    return "it is text" if "".join(text.split()).isprintable() else None
-
-
-def _is_animated_webp(head: bytes) -> bool:
-    is_extended = head[:4] == b"RIFF" and head[8:16] == b"WEBPVP8X" and len(head) > 20
-    return is_extended and bool(head[20] & 2)

@@ -121,6 +121,8 @@ class Deliverer:
             published.append(await asyncio.to_thread(place))
             if is_complete and find_source(self._job) is None:
                 said += self._differences(published[-1])
+            if is_complete:
+                said += await asyncio.to_thread(_warn_index_behind, published[-1])
         rest = [file for file in end.artifacts if file not in videos[: len(published)]]
         others = [self._to_look_at(file) for file in rest]
         changes = {"artifacts": (*published, *others), "warnings": (*end.warnings, *said)}
@@ -191,6 +193,7 @@ class Deliverer:
     ) -> Artifact:
         from media_agent.ingest.completeness import check_whole
         from media_agent.video.codec import describe
+        from media_agent.video.faststart import has_index_in_front, move_index
 
         if video.path is None:
             raise BackendResponseError(f"{self._backend} delivered no file for its video")
@@ -199,6 +202,12 @@ class Deliverer:
             raise StorageError(f"the video {source} cannot be collected: it is gone")
         if is_complete and fetched_sha256 is None:
             check_whole(source)
+        if is_complete and not has_index_in_front(source):
+            front = self._context.work_folder / self._job.id / f"indexed-{number}.mp4"
+            with storage_errors(str(front)):
+                front.parent.mkdir(parents=True, exist_ok=True)
+            if move_index(source, front):
+                source, fetched_sha256 = front, None
         found = describe(source, video.kind, sha256=fetched_sha256)
         place = self._destination.place_of(is_complete, number)
         facts = {"uri": video.uri, "expires_at": video.expires_at, "joined": video.joined}
@@ -258,6 +267,15 @@ def clean_up(job: VideoJob, capabilities: Capabilities, context: JobContext) -> 
                     path.unlink()
             if not stays:
                 folder.rmdir()
+
+
+def _warn_index_behind(video: Artifact) -> list[str]:
+    """Say that a video starts to play only when it is there as a whole."""
+    from media_agent.video.faststart import has_index_in_front
+
+    if video.path is None or has_index_in_front(Path(video.path)):
+        return []
+    return ["its index is at the end, and was left there: it plays only once all of it is loaded"]
 
 
 def _is_elsewhere(artifact: Artifact) -> bool:

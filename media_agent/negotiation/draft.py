@@ -1,6 +1,7 @@
 """A plan in the making: what was resolved, changed and refused so far."""
 
 from dataclasses import dataclass, field
+from fractions import Fraction
 
 from pydantic import JsonValue
 
@@ -16,6 +17,8 @@ class NegotiationDraft:
     request: VideoRequest
     capabilities: Capabilities
     policy: Policy
+    shape: Fraction | None = None
+    """Width by height of the image or video that the caller brought, where it could be seen."""
     resolved: dict[str, object] = field(default_factory=dict)
     adjustments: list[Adjustment] = field(default_factory=list)
     mismatches: list[Mismatch] = field(default_factory=list)

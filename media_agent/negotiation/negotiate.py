@@ -1,6 +1,7 @@
 """From asked to sent: every field is used, adjusted with a reason, or refused."""
 
 from collections.abc import Callable
+from fractions import Fraction
 
 from pydantic import JsonValue
 
@@ -12,7 +13,7 @@ from media_agent.negotiation.prompts import AS_WRITTEN, PromptRules, resolve_pro
 from media_agent.negotiation.sizes import resolve_size
 from media_agent_schemas.base import TriState
 from media_agent_schemas.capabilities import Capabilities, Estimate, Plan, Policy
-from media_agent_schemas.request import VideoRequest
+from media_agent_schemas.request import VideoMode, VideoRequest
 
 WAYS_OUT = (
     "use a hosted backend with a key, a model with real weights, --backend sandbox, "
@@ -29,18 +30,20 @@ def negotiate(
     estimate: Callable[[VideoRequest], Estimate] = lambda request: Estimate(),
     allow_unknown_words: bool = False,
     rules: PromptRules = AS_WRITTEN,
+    shape: Fraction | None = None,
 ) -> Plan:
     """Return what will be sent and every change on the way; pure but for `draw_seed`.
 
     `strict` refuses what would have to change; `adjust` takes the nearest supported value. What
     has no near value (a mode, an input, an option, unknown words) is refused by both. Whether the
-    backend is wanted and within the budget is the router's to say.
+    backend is wanted and within the budget is the router's to say. A video whose size is left open
+    takes `shape`, width by height: that of the image or video which the request brings along.
 
     Raises:
         InvalidRequestError: less than one frame, or shots that do not fit into the whole.
         UnsupportedRequestError: lists everything that does not fit, at once.
     """
-    draft = NegotiationDraft(request, capabilities, policy)
+    draft = NegotiationDraft(request, capabilities, policy, shape)
     resolve_prompts(draft, rules, allow_unknown_words=allow_unknown_words)
     _resolve_mode_and_inputs(draft)
     resolve_size(draft)
@@ -102,8 +105,10 @@ def _resolve_extras(draft: NegotiationDraft) -> None:
     request, capabilities = draft.request, draft.capabilities
     _leave_out_unless(draft, capabilities.camera, "camera", request.camera)
     if request.audio is True and capabilities.audio is False:
-        draft.resolved["audio"] = False
-        draft.change("audio", True, False, f"{draft.model} does not generate audio")
+        # of a source there may be sound to keep, which an asked-for False would leave out
+        used = None if request.infer_mode() is VideoMode.VIDEO_EDIT else False
+        draft.resolved["audio"] = used
+        draft.change("audio", True, used, f"{draft.model} does not generate audio")
     if request.audio is False and capabilities.audio == "always":
         draft.resolved["audio"] = True
         draft.change("audio", False, True, f"{draft.model} always generates audio")

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Collection
+from fractions import Fraction
 
 from media_agent.negotiation.draft import NegotiationDraft
 from media_agent_schemas.capabilities import Capabilities, SizeRange
@@ -46,6 +47,8 @@ def resolve_size(draft: NegotiationDraft) -> None:
         _resolve_names(draft)
     elif capabilities.image_sets_shape and _has_first_frame(request):
         _resolve_default_tier(draft)
+    elif draft.shape is not None:
+        _resolve_shape(draft, draft.shape)
     elif capabilities.default_size is not None:
         draft.resolved["size"] = capabilities.default_size
         draft.note("size", None, str(capabilities.default_size), "not given; the model's default")
@@ -64,6 +67,28 @@ def _resolve_default_tier(draft: NegotiationDraft) -> None:
     if tier is not None:
         draft.resolved["resolution"] = tier
         draft.note("resolution", None, tier, "not given; frames have the shape of the image")
+
+
+def _resolve_shape(draft: NegotiationDraft, shape: Fraction) -> None:
+    """Resolve the shape of what the caller brought, as large as the model's own default."""
+    capabilities, own = draft.capabilities, draft.capabilities.default_size
+    if own is not None:
+        size = find_nearest_size(_fit_shape(own, shape, capabilities.size_range), capabilities)
+        draft.resolved["size"] = size
+        reason = "the model's default" if size == own else "the model's default in the shape given"
+        draft.note("size", None, str(size), f"not given; {reason}")
+    elif capabilities.aspect_ratios and not capabilities.sizes:
+        ratios = {tuple(map(int, name.split(":"))): name for name in capabilities.aspect_ratios}
+        ratio = min(ratios, key=lambda sides: abs(math.log(sides[0] / sides[1] / shape)))
+        draft.resolved["aspect_ratio"] = ratios[ratio]
+        draft.note("aspect_ratio", None, ratios[ratio], "not given; the nearest to the shape given")
+
+
+def _fit_shape(own: Size, shape: Fraction, span: SizeRange | None) -> Size:
+    """Return a size of about the area of another in a shape, in the steps of the model."""
+    step = 2 if span is None else math.lcm(span.multiple, 2)
+    height = max(step, round(math.sqrt(own.width * own.height / shape) / step) * step)
+    return _clamp(max(step, round(height * shape / step) * step), height)
 
 
 def _resolve_names(draft: NegotiationDraft) -> None:
@@ -172,7 +197,12 @@ def _to_pixels(tier: ResolutionTier | None, ratio: str | None, capabilities: Cap
     )
     short = min(own.width, own.height) if tier is None else _SHORT_SIDES[tier]
     scale = min(short / min(across, down), LARGEST_SIDE / max(across, down))
-    return Size(width=_round_even(across * scale), height=_round_even(down * scale))
+    return _clamp(across * scale, down * scale)
+
+
+def _clamp(width: float, height: float) -> Size:
+    """Return the nearest size that there is at all."""
+    return Size(width=_round_even(width), height=_round_even(height))
 
 
 def _round_even(side: float) -> int:

@@ -1,13 +1,15 @@
 """From a request to plans: one model if one is meant, else all that could; nothing is started."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
+from fractions import Fraction
 from functools import cached_property
 
 from media_agent.backend.protocol import VideoBackend
 from media_agent.config.settings import RouteSection, Settings
-from media_agent.errors import MediaAgentError, in_full
+from media_agent.errors import InvalidRequestError, MediaAgentError, in_full
 from media_agent.registry.registry import Registry
 from media_agent.routing.catalogue import Catalogue
 from media_agent.routing.explain import choose_plan, list_plugin_faults
@@ -18,6 +20,7 @@ from media_agent_schemas.media import InputRole
 from media_agent_schemas.plan import PlanReport
 from media_agent_schemas.request import RoutingPreference, VideoMode, VideoRequest
 
+_SHAPING = (InputRole.FIRST_FRAME, InputRole.LAST_FRAME, InputRole.SOURCE_VIDEO)
 _LOGGER = logging.getLogger(__name__)
 
 OpenBackend = Callable[[str], Awaitable[VideoBackend]]
@@ -50,7 +53,9 @@ class Planner:
             InvalidRequestError: the request names what does not exist.
         """
         request = await asyncio.to_thread(take_source_length, request)
-        router = await self._open_router(request.model)
+        router = await self._open_router(
+            request.model, await asyncio.to_thread(measure_shape_of_inputs, request)
+        )
         return router.report(
             request, self._choose_policy(policy), allow_unknown_words=allow_unknown_words
         )
@@ -75,7 +80,9 @@ class Planner:
             _LOGGER.warning("%s", in_full(error))
         request = await asyncio.to_thread(take_source_length, request)
         name = request.model or self._settings.default_backend
-        router = await self._open_router(name)
+        router = await self._open_router(
+            name, await asyncio.to_thread(measure_shape_of_inputs, request)
+        )
         words = allow_unknown_words
         return (
             router.plan(
@@ -92,7 +99,7 @@ class Planner:
         names = [name for name in self._registry.names() if kind(name) in specs]
         return Catalogue.load({name: specs[kind(name)] for name in names})
 
-    async def _open_router(self, model: str | None) -> Router:
+    async def _open_router(self, model: str | None, shape: Fraction | None) -> Router:
         """Return a router over one backend, or over all that can be started."""
         backends: dict[str, VideoBackend] = {}
         broken = {} if model is not None else self._registry.list_broken()
@@ -112,6 +119,7 @@ class Planner:
             draw_seed=self._draw_seed,
             broken=broken,
             plugins={name: self._registry.plugin(name) for name in backends},
+            shape=shape,
         )
 
     def _build_rules(self) -> RoutingRules:
@@ -140,6 +148,26 @@ def take_source_length(request: VideoRequest) -> VideoRequest:
     if not videos or videos[0].url is not None:
         return request
     return request.model_copy(update={"duration": read_video_seconds(videos[0])})
+
+
+def measure_shape_of_inputs(request: VideoRequest) -> Fraction | None:
+    """Return the shape, width by height, that a video of these inputs has by itself.
+
+    None where the request says another, there is no such input, or it cannot be seen from here: it
+    lies elsewhere, or cannot be read, as whoever uses it says.
+    """
+    if any(said is not None for said in (request.size, request.resolution, request.aspect_ratio)):
+        return None
+    from media_agent.ingest.read import measure_shape
+
+    for role in _SHAPING:
+        for medium in request.inputs:
+            if medium.role is role and medium.url is None:
+                with contextlib.suppress(InvalidRequestError):
+                    return measure_shape(
+                        medium, "video" if role is InputRole.SOURCE_VIDEO else "image"
+                    )
+    return None
 
 
 def _build_route(section: RouteSection) -> Route:

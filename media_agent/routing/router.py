@@ -6,6 +6,7 @@ makes the video in one piece, then what extends it, then what chains it from las
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from fractions import Fraction
 from functools import partial
 
 from media_agent.backend.fence import call_plugin
@@ -55,7 +56,8 @@ from media_agent_schemas.request import VideoMode, VideoRequest
 class Router:
     """Ranks what the given backends could do; `broken` are those that could not be started.
 
-    `plugins` has the plugin of each backend, to be named where planning for it breaks.
+    `plugins` has the plugin of each backend, to be named where planning for it breaks; `shape` is
+    that of the image or video that requests bring along, width by height.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class Router:
         draw_seed: Callable[[], int],
         broken: Mapping[str, MediaAgentError] | None = None,
         plugins: Mapping[str, str] | None = None,
+        shape: Fraction | None = None,
     ) -> None:
         self._backends = backends
         self._catalogue = catalogue
@@ -74,6 +77,7 @@ class Router:
         self._draw_seed = draw_seed
         self._broken = dict(broken or {})
         self._plugins = plugins or {}
+        self._shape = shape
 
     def report(
         self,
@@ -284,6 +288,7 @@ class Router:
                     context.policy,
                     draw_seed=lambda: context.seed,
                     allow_unknown_words=context.allow_unknown_words,
+                    shape=self._shape,
                 )
                 return context.note_model(plan)
             except MediaAgentError as error:
@@ -306,6 +311,7 @@ class Router:
             estimate=choice.estimate,
             allow_unknown_words=context.allow_unknown_words,
             rules=choice.rules,
+            shape=self._shape,
         )
         if capabilities.endless is True and find_longest_shot(capabilities) is None:
             seconds = find_wanted_seconds(

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from fractions import Fraction
 from itertools import groupby
 from typing import Literal
 
@@ -65,6 +66,7 @@ class SegmentRow:
     policy: Policy
     draw_seed: Callable[[], int]
     allow_unknown_words: bool
+    shape: Fraction | None = None
     made: list[PlannedSegment] = field(default_factory=list)
     _known: dict[tuple[str | None, int, bool], Plan] = field(default_factory=dict)
 
@@ -155,6 +157,7 @@ class SegmentRow:
             estimate=choice.estimate,
             allow_unknown_words=self.allow_unknown_words,
             rules=choice.rules,
+            shape=self.shape if is_first else None,
         )
 
     def _inherit(self, capabilities: Capabilities) -> dict[str, object]:

@@ -8,6 +8,7 @@ is in both segments and counts once.
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 
 from media_agent.errors import BudgetExceededError, UnsupportedRequestError
 from media_agent.negotiation.draft import NegotiationDraft
@@ -40,6 +41,7 @@ def plan_segments(
     *,
     draw_seed: Callable[[], int],
     allow_unknown_words: bool = False,
+    shape: Fraction | None = None,
 ) -> Plan:
     """Return a plan in segments; `continuation` makes all but the first.
 
@@ -49,7 +51,7 @@ def plan_segments(
         BudgetExceededError: endless, without a budget that says when to stop paying.
     """
     row = SegmentRow(
-        request, first, continuation, continues_from, policy, draw_seed, allow_unknown_words
+        request, first, continuation, continues_from, policy, draw_seed, allow_unknown_words, shape
     )
     split = _Split(row)
     return split.plan_endless() if request.endless else split.plan()

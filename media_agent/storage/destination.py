@@ -6,6 +6,7 @@ import shutil
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -72,6 +73,17 @@ class Destination:
         own = self.video.stem if number == 1 else f"{self.video.stem}-{number}"
         return place.with_name(own + place.name.removeprefix(self.video.stem))
 
+    @property
+    def lock_path(self) -> Path:
+        """Return the file that keeps other runs off."""
+        return self.video.with_name(f".{self.video.name}.lock")
+
+    def places(self) -> Iterator[Path]:
+        """Yield every file that may come to be there while and after it is filled."""
+        yield from (self.lock_path, self.record, self.partial.with_suffix(".json"))
+        for number in range(1, self.videos + 1):
+            yield from (self.place_of(complete, number) for complete in (True, False))
+
     def publish(self, source: Path, *, complete: bool, number: int = 1) -> Path:
         """Copy a finished file to its place in one step and return the place.
 
@@ -89,6 +101,23 @@ class Destination:
             with contextlib.suppress(OSError):
                 aside.unlink(missing_ok=True)
         return target
+
+
+class _TakenError(InvalidRequestError):
+    """Another video is at the place, or will be."""
+
+
+def find_free(video: Path, *, videos: int = 1) -> Path:
+    """Return the first of NAME.mp4, NAME-2.mp4, ... where nothing is and no run is writing.
+
+    Raises:
+        InvalidRequestError: no video can be there, whatever its number.
+    """
+    for number in count(1):
+        place = video if number == 1 else video.with_stem(f"{video.stem}-{number}")
+        with contextlib.suppress(_TakenError), reserve(place, videos=videos):
+            return place
+    raise AssertionError("numbers never end")
 
 
 def is_there(artifact: Artifact) -> bool:
@@ -118,7 +147,8 @@ def reserve(
         _check_name(video)
         _check_folder(video)
     destination = Destination(video, overwrite, videos)
-    with _lock(video, force=force):
+    _check_lengths(destination)
+    with _lock(destination, force=force):
         with _translate_errors(video):
             _check_free(destination)
         yield destination
@@ -150,6 +180,19 @@ def _check_folder(video: Path) -> None:
         )
 
 
+def _check_lengths(destination: Destination) -> None:
+    """Refuse a name that fits when others that are made of it would not."""
+    longest = os.pathconf(destination.video.parent, "PC_NAME_MAX")
+    names = (place.name for place in destination.places())
+    name = max(names, key=lambda name: len(os.fsencode(name)))
+    if (beyond := len(os.fsencode(name)) - longest) > 0:
+        raise InvalidRequestError(
+            f"--out {destination.video}: the name is too long by {beyond} bytes: {name} may have "
+            f"{longest} there",
+            hint="choose a shorter one",
+        )
+
+
 def _check_free(destination: Destination) -> None:
     others = (destination.place_of(True, number) for number in range(2, destination.videos + 1))
     for path in (destination.video, destination.record, *others):
@@ -158,7 +201,7 @@ def _check_free(destination: Destination) -> None:
         if not path.is_file():
             raise InvalidRequestError(f"--out: {path} is not a regular file", hint="choose another")
         if not destination.overwrite and not _is_left_over(path, destination):
-            raise InvalidRequestError(
+            raise _TakenError(
                 f"--out: {path} exists", hint="choose another name, or replace it with --overwrite"
             )
         if not _is_writable(path):
@@ -197,9 +240,9 @@ def _translate_errors(video: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _lock(video: Path, *, force: bool) -> Iterator[None]:
+def _lock(destination: Destination, *, force: bool) -> Iterator[None]:
     """Hold a lock file beside the video, and remove it at the end."""
-    path = video.with_name(f".{video.name}.lock")
+    video, path = destination.video, destination.lock_path
     with contextlib.ExitStack() as stack:
         with _translate_errors(video):
             if force:
@@ -207,7 +250,7 @@ def _lock(video: Path, *, force: bool) -> Iterator[None]:
             try:
                 file = stack.enter_context(lock(path, waits=False))
             except BlockingIOError:
-                raise InvalidRequestError(
+                raise _TakenError(
                     f"--out {video}: another run is writing to it",
                     hint="wait, or choose another name",
                 ) from None

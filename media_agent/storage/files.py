@@ -156,8 +156,9 @@ def numbered(folder: Path, suffix: str) -> dict[int, Path]:
 
 
 def temporary_beside(path: Path) -> Path:
-    """Return a name in the same folder that nobody else uses."""
-    return path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}.tmp")
+    """Return a name in the same folder that nobody else uses; it fits wherever the path does."""
+    kept = path.name.encode("utf-8", "replace")[:100].decode("utf-8", "ignore")
+    return path.with_name(f".{kept}.{secrets.token_hex(4)}.tmp")
 
 
 def sync_folder(folder: Path) -> None:

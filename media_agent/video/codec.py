@@ -11,7 +11,7 @@ keep coloured edges sharper and plays in few; small images make up for it by a h
 
 import errno
 import io
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 from media_agent.errors import InvalidRequestError, StorageError
 from media_agent.storage.files import sha256_of
 from media_agent.video.boxes import read_boxes
+from media_agent.video.images import as_rgb, matrix_of
 from media_agent_schemas.media import Artifact, ArtifactKind, VideoMetadata
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 LARGEST_VIDEO = 8 * 2**30  # bytes; what is larger is not taken
 SMALL_IMAGE = 256 * 256  # pixels; up to here bytes are cheap and losses visible
 _MACROBLOCK = 16  # pixels
+_BARE_UNIT = Fraction(1, 1_200_000)  # of a stream without a container, whose average is made up
 _BT709 = 1
 _LIMITED_RANGE = 1
 _FRAGMENTED = {
@@ -85,21 +87,6 @@ def open_new_mp4(path: Path) -> "OutputContainer":
     return av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"})
 
 
-def remux(source: Path | BinaryIO, target: Path, *, tags: Mapping[str, str] | None = None) -> None:
-    """Copy a video, unchanged in every frame, to an MP4 that starts at once (faststart), with tags.
-
-    Raises:
-        StorageError: the source is not a readable video.
-    """
-    with open_video(source) as video, open_new_mp4(target) as container:
-        container.metadata.update(tags or {})
-        stream = container.add_stream_from_template(video.streams.video[0])
-        for packet in video.demux(video=0):
-            if packet.dts is not None:
-                packet.stream = stream
-                container.mux(packet)
-
-
 def write_images(
     path: Path, images: Iterable["VideoFrame"], *, size: tuple[int, int], fps: float
 ) -> int:
@@ -115,7 +102,9 @@ def write_images(
 
 def rate_of(stream: "VideoStream") -> Fraction:
     """Return the frames a second, on average; 25 where the file does not say, as FFmpeg does."""
-    rate = stream.average_rate or stream.guessed_rate or Fraction(25)
+    is_bare = stream.time_base == _BARE_UNIT
+    average = None if is_bare else stream.average_rate
+    rate = average or stream.guessed_rate or Fraction(25)
     return Fraction(rate.numerator, rate.denominator)  # PyAV 19 has its own type for it
 
 
@@ -139,6 +128,8 @@ def probe(path: Path) -> VideoMetadata:
             codec=context.name,
             pixel_format=context.pix_fmt,
             container="mp4" if "mp4" in video.format.name else video.format.name,
+            rotation=_read_rotation(path),
+            pixel_aspect=float(stream.sample_aspect_ratio or 1),
             has_audio=bool(video.streams.audio),
             size_bytes=path.stat().st_size,
         )
@@ -228,6 +219,7 @@ def _encode(
         frame = image.reformat(
             *size,
             format="yuv420p",
+            src_colorspace=matrix_of(image),
             dst_colorspace=_BT709,
             dst_color_range=_LIMITED_RANGE,
             interpolation=None if (image.width, image.height) == size else "LANCZOS",
@@ -302,7 +294,16 @@ def open_video(source: Path | BinaryIO) -> Iterator["InputContainer"]:
 def _to_pixels(frame: "VideoFrame") -> "Frames":
     import numpy as np
 
-    return np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)
+    return np.asarray(as_rgb(frame).to_ndarray(), dtype=np.uint8)
+
+
+def _read_rotation(path: Path) -> int:
+    """Return the degrees by which the first frame says that it is turned; 0 without a frame."""
+    try:
+        with open_video(path) as video:
+            return next((int(image.rotation) for image in video.decode(video=0)), 0)
+    except StorageError:  # it cannot be decoded, as whoever reads it will find
+        return 0
 
 
 def _measure_seconds(stream: "VideoStream", otherwise: Fraction, frames: int) -> float:

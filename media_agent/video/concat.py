@@ -18,9 +18,9 @@ from media_agent.video.codec import (
     open_new_mp4,
     open_video,
     rate_of,
-    remux,
     write_images,
 )
+from media_agent.video.remux import remux
 from media_agent.video.resample import resample
 
 if TYPE_CHECKING:

@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, Self
 from media_agent.errors import GenerationFailedError, NotResumableError, StorageError
 from media_agent.storage.files import numbered, storage_errors, write_aside
 from media_agent.storage.work_folder import chunk_name, state_name, thin_states, video_folders
-from media_agent.video.codec import encode_chunk, remux, split_header
+from media_agent.video.codec import encode_chunk, split_header
+from media_agent.video.remux import remux
 
 if TYPE_CHECKING:
     from media_agent.video.codec import Frames
@@ -109,11 +110,13 @@ class Video:
         sealed = self._encode(self.chunks - 1, frames, self.frames - len(frames))[1]
         return self._chunk_path(self.chunks - 1).read_bytes() == sealed
 
-    def finish(self, name: str, *, tags: Mapping[str, str] | None = None) -> Path:
-        """Copy the video so far to a finished MP4 of this name, and return its path."""
+    def finish(
+        self, name: str, *, tags: Mapping[str, str] | None = None, sound: Path | None = None
+    ) -> Path:
+        """Copy the video so far, with sound if given, to a finished MP4; return its path."""
         target = self.folder / name
         with self._write_whole(target) as aside:
-            remux(self._path, aside, tags=tags)
+            remux(self._path, aside, tags=tags, sound=sound)
         return target
 
     def check_whole(self) -> None:

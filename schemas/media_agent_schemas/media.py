@@ -138,6 +138,8 @@ class VideoMetadata(Schema):
     codec: str = Field(description="Video codec, for example h264.")
     pixel_format: str | None = Field(default=None, description="Pixel format, for example yuv420p.")
     container: str | None = Field(default=None, description="Container format, for example mp4.")
+    rotation: int = Field(default=0, description="Degrees by which players turn its frames.")
+    pixel_aspect: float = Field(default=1.0, gt=0, description="Width of a pixel by its height.")
     has_audio: bool = Field(default=False, description="Whether an audio stream is present.")
     size_bytes: int | None = Field(default=None, ge=0, description="Size of the file in bytes.")
 

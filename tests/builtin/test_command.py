@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from pydantic import SecretStr
 
+import tests.video.test_faststart
 from media_agent.backend.protocol import BackendSettings
 from media_agent.builtin.command import CommandBackend, make
 from media_agent.cli import main
@@ -21,8 +22,10 @@ from media_agent.client import VideoClient
 from media_agent.config.settings import load_settings
 from media_agent.errors import ConfigurationError, InvalidRequestError
 from media_agent.ledger.ledger import Ledger
+from media_agent.storage.files import sha256_of
 from media_agent.testing import events_of
 from media_agent.testing.simulator.videos import write_video
+from media_agent.video.faststart import has_index_in_front
 from media_agent_schemas import VideoRequest
 from media_agent_schemas.events import (
     JobCancelled,
@@ -585,3 +588,39 @@ async def test_an_image_by_address_is_refused(build: Build) -> None:
 
     assert isinstance(ended, JobFailed)
     assert ended.error.code == InvalidRequestError.code
+
+
+@pytest.mark.parametrize(
+    ("how", "warned"),
+    [({"sound": "aac"}, None), ({"pixels": "yuv444p"}, "yuv444p"), ({"turned": 90}, "turned")],
+    ids=str,
+)
+def test_a_video_of_a_program_starts_at_once_and_its_oddities_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: dict[str, Any], warned: str | None
+) -> None:
+    made = tests.video.test_faststart.video(tmp_path / "made.mp4", **how)
+    (tmp_path / "copy.py").write_text(COPY)
+    (tmp_path / "media-agent.toml").write_text(f"""
+        [backends.mine]
+        kind = "command"
+        [backends.mine.options]
+        command = ["{sys.executable}", "copy.py", "{{prompt}}", "{{output}}", "{made}"]
+        sizes = ["128x96"]
+        fps = [24]
+        durations = [1]
+    """)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MEDIA_AGENT_CONFIG", raising=False)
+
+    code = main(["generate", "a cat", "--backend", "mine", "--out", "cat.mp4"])
+
+    record = GenerationRecord.model_validate_json((tmp_path / "cat.json").read_bytes())
+    assert code == 0
+    assert has_index_in_front(tmp_path / "cat.mp4")
+    assert record.artifacts[0].sha256 == sha256_of(tmp_path / "cat.mp4")
+    assert record.delivered is not None
+    assert record.delivered.has_audio == ("sound" in how)
+    assert [warning for warning in record.warnings if warned and warned in warning] == list(
+        record.warnings
+    )
+    assert bool(record.warnings) == (warned is not None)

@@ -460,7 +460,7 @@ def huge(path: Path) -> None:
         ("nowhere.png", lambda path: None, "no such file"),
         ("folder.png", Path.mkdir, "it is a folder"),
         ("huge.png", huge, "more than 64 million pixels"),
-        ("moving.gif", Image.new("L", (16, 16)).save, "it is a video"),
+        ("moving.gif", Image.new("L", (16, 16)).save, "it is a GIF"),
     ],
 )
 async def test_a_bad_image_is_refused_before_any_work(

@@ -93,6 +93,7 @@ def encoded(
     turned: int = 0,
     aspect: Fraction | None = None,
     colours: int | None = None,
+    primaries: int | None = None,
 ) -> bytes:
     """Return a video; `times` are milliseconds."""
     file = io.BytesIO()
@@ -110,6 +111,8 @@ def encoded(
             stream.codec_context.sample_aspect_ratio = aspect
         if colours is not None:
             stream.codec_context.color_trc = colours
+        if primaries is not None:
+            stream.codec_context.color_primaries = primaries
         for number, pixels in enumerate(frames):
             frame = av.VideoFrame.from_ndarray(pixels, "rgb24").reformat(format=recipe.pixels)
             frame.pts, frame.time_base = number if times is None else times[number], unit
@@ -272,7 +275,7 @@ def test_frames_at_uneven_times_are_chosen_by_their_time() -> None:
     assert numbers_of(np.stack([*read_all(video, limit=8, fps=10)]), frames) == [
         *(0, 3, 4, 5, 5, 5, 5, 6)
     ]
-    assert numbers_of(read_end(video, frames=6, fps=10), frames) == [4, 5, 5, 5, 6, 6]
+    assert numbers_of(read_end(video, frames=6, fps=10), frames) == [4, 5, 5, 5, 5, 6]
 
 
 def test_times_rounded_to_milliseconds_neither_double_nor_lose_a_frame() -> None:
@@ -456,6 +459,114 @@ def test_hdr_is_told(colours: int, name: str) -> None:
     assert [f"is HDR ({name})" in said for said in told] == [True]
 
 
+@pytest.mark.parametrize(("primaries", "name"), [(9, "BT.2020"), (12, "Display P3")])
+def test_a_video_of_more_colours_than_usual_is_told(primaries: int, name: str) -> None:
+    told: list[str] = []
+    video = encoded(RECIPES["h264"], drawn(3), primaries=primaries)
+
+    read_end(video, frames=2, tell=told.append)
+
+    assert [f"has the colours of {name}" in said for said in told] == [True]
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP"])
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+def test_what_is_opaque_loses_nothing_to_transparency(kind: str, mode: str) -> None:
+    told: list[str] = []
+    ramp = Image.linear_gradient("L").convert("RGB").convert(mode)
+    if mode == "P":
+        ramp = Image.linear_gradient("L").convert("P")
+
+    seen = read_image(encoded_image(ramp, kind, lossless=True), tell=told.append)
+
+    assert np.array_equal(seen, np.asarray(ramp.convert("RGB")))
+    assert told == []
+
+
+def test_a_gif_loses_nothing_to_transparency() -> None:
+    frames = [Image.new("RGB", (32, 32), colour) for colour in (WHITE, RED, BLUE)]
+    file = io.BytesIO()
+    frames[0].save(file, "GIF", save_all=True, append_images=frames[1:])
+
+    assert [tuple(frame[0, 0]) for frame in read_all(file.getvalue(), limit=9)] == [
+        WHITE,
+        RED,
+        BLUE,
+    ]
+
+
+def test_transparent_places_are_told_once() -> None:
+    told: list[str] = []
+    clear, full = (Image.new("RGBA", (32, 32), (255, 0, 0, alpha)) for alpha in (0, 255))
+    file = io.BytesIO()
+    full.save(file, "PNG", save_all=True, append_images=[clear, full, clear], disposal=1)
+
+    list(read_all(file.getvalue(), limit=9, tell=told.append))
+    read_image(encoded_image(clear), tell=told.append)
+
+    assert ["is transparent in places" in said for said in told] == [True, True]
+
+
+def test_a_video_whose_transparency_is_left_out_is_told() -> None:
+    told: list[str] = []
+    video = encoded(Recipe("libvpx-vp9", "webm", "yuva420p", VP9), drawn(3))
+
+    read_end(video, frames=1, tell=told.append)
+
+    assert ["is transparent in places" in said for said in told] == [True]
+
+
+@pytest.mark.parametrize(
+    ("size", "matrix"),
+    [
+        ((1280, 64), 1),
+        ((64, 578), 1),
+        ((64, 576), 5),
+        ((720, 480), 5),
+    ],
+)
+def test_a_video_that_names_no_colour_matrix_is_seen_as_players_show_it(
+    size: tuple[int, int], matrix: int
+) -> None:
+    colour = (200, 60, 40)
+    video = flat(colour, size, matrix, tag=2)
+
+    assert np.abs(next(read_all(video, limit=1))[9, 9].astype(int) - colour).max() <= 3
+
+
+@pytest.mark.parametrize("matrix", [1, 5])
+def test_a_video_that_names_its_colour_matrix_is_believed(matrix: int) -> None:
+    colour = (200, 60, 40)
+    video = flat(colour, (1280, 64), matrix, tag=matrix)
+
+    assert np.abs(next(read_all(video, limit=1))[9, 9].astype(int) - colour).max() <= 3
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "WEBP"])
+def test_a_large_image_is_not_taken_for_a_video(kind: str) -> None:
+    image = Image.new("RGB", (1280, 720), (200, 60, 40))
+
+    seen = read_image(encoded_image(image, kind, quality=100))
+
+    assert np.abs(seen[9, 9].astype(int) - (200, 60, 40)).max() <= 2
+
+
+def flat(colour: tuple[int, int, int], size: tuple[int, int], matrix: int, *, tag: int) -> bytes:
+    """Return a video of one colour, made with one colour matrix and tagged with another."""
+    file = io.BytesIO()
+    with av.open(file, "w", "mp4") as container:
+        stream: Any = container.add_stream("libx264", 24, {"qp": "4"})
+        stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
+        stream.codec_context.colorspace = tag
+        pixels = np.full((size[1], size[0], 3), colour, np.uint8)
+        frame = av.VideoFrame.from_ndarray(pixels, "rgb24")
+        image = frame.reformat(format="yuv420p", dst_colorspace=matrix, dst_color_range=1)
+        image.colorspace = tag
+        container.mux(stream.encode(image))
+        container.mux(stream.encode(None))
+    return file.getvalue()
+
+
 def segment(marker: int, content: bytes) -> bytes:
     return bytes((0xFF, marker)) + struct.pack(">H", len(content) + 2) + content
 
@@ -529,9 +640,10 @@ def test_an_image_is_no_video_and_a_video_no_image() -> None:
         read_end(encoded_image(blocks()), frames=1)
     assert "first frame" in str(caught.value.hint)
 
-    for recipe in (RECIPES["h264"], RECIPES["gif"], RECIPES["apng"], RECIPES["mpeg2"]):
-        with pytest.raises(InvalidRequestError, match="it is a video"):
-            read_image(encoded(recipe, drawn(3)))
+    names = {"h264": "a video", "gif": "a GIF", "apng": "an animated PNG", "mpeg2": "a video"}
+    for recipe, name in names.items():
+        with pytest.raises(InvalidRequestError, match=f"it is {name}"):
+            read_image(encoded(RECIPES[recipe], drawn(3)))
 
 
 def test_an_animated_webp_is_named() -> None:
@@ -545,6 +657,53 @@ def test_an_animated_webp_is_named() -> None:
 def test_other_kinds_of_images_are_named() -> None:
     with pytest.raises(InvalidRequestError, match=r"another kind of image \(tiff_pipe\)"):
         read_image(encoded_image(blocks(), "TIFF"))
+
+
+def avif(brand: bytes, frames: int = 1) -> bytes:
+    """Return an AVIF of one image or more, whose main brand is changed."""
+    file = io.BytesIO()
+    images = [Image.new("RGB", (64, 64), (200, 60, 90 * each)) for each in range(frames)]
+    images[0].save(file, "AVIF", save_all=frames > 1, append_images=images[1:])
+    content = file.getvalue()
+    return content[:8] + brand + content[12:]
+
+
+@pytest.mark.parametrize(("brand", "frames"), [(b"avif", 1), (b"mif1", 1), (b"avis", 3)])
+def test_an_avif_is_named_and_no_video(brand: bytes, frames: int) -> None:
+    content = avif(brand, frames)
+
+    with pytest.raises(InvalidRequestError, match="it is AVIF"):
+        read_image(content)
+    with pytest.raises(InvalidRequestError, match="it is AVIF"):
+        read_end(content, frames=1)
+
+
+@pytest.mark.parametrize(
+    ("major", "others", "name"),
+    [
+        (b"heic", [b"mif1", b"heic"], "HEIC"),
+        (b"mif1", [b"mif1", b"heic"], "HEIC"),
+        (b"heix", [b"mif1"], "HEIC"),
+        (b"mif1", [b"mif1", b"miaf"], "HEIF"),
+    ],
+)
+def test_images_of_phones_are_named(major: bytes, others: list[bytes], name: str) -> None:
+    box = b"ftyp" + major + bytes(4) + b"".join(others)
+    content = struct.pack(">I", len(box) + 4) + box + bytes(900)
+
+    with pytest.raises(InvalidRequestError, match=f"it is {name}"):
+        read_image(content)
+
+
+@pytest.mark.parametrize(("kind", "name"), [("GIF", "a GIF"), ("ICO", "an icon")])
+def test_still_images_of_other_kinds_are_not_called_videos(kind: str, name: str) -> None:
+    with pytest.raises(InvalidRequestError, match=f"it is {name}$"):
+        read_image(encoded_image(blocks(64, 64), kind))
+
+
+def test_an_icon_is_no_video() -> None:
+    with pytest.raises(InvalidRequestError, match="it is an image"):
+        read_end(encoded_image(blocks(64, 64), "ICO"), frames=1)
 
 
 def test_a_video_of_sound_alone_is_named_also_with_a_cover() -> None:

@@ -33,6 +33,7 @@ from media_agent_schemas import (
     VideoMode,
     VideoRequest,
 )
+from tests.ingest.test_sound import sounding
 
 if TYPE_CHECKING:
     from media_agent.video.codec import Frames
@@ -441,3 +442,52 @@ async def test_what_is_kept_on_disk_is_said_beforehand(make: Make, tmp_path: Pat
     assert said is not None
     assert 0.5 * kept < said < 2 * kept
     assert make().estimate(request(endless=True)).disk_bytes is None
+
+
+@pytest.mark.parametrize(("audio", "is_kept"), [(None, True), (False, False)])
+async def test_a_video_made_anew_keeps_the_sound_of_its_source(
+    make: Make, audio: bool | None, is_kept: bool
+) -> None:
+    medium = MediaInput(role=InputRole.SOURCE_VIDEO, data=sounding())
+    asked = request(num_frames=48, mode=VideoMode.VIDEO_EDIT, inputs=(medium,), audio=audio)
+
+    events = await run(make(), asked, "video")
+    again = await run(make(), asked, "video", resume=tokens_of(events)[0])
+
+    for done in (events[-1], again[-1]):
+        assert isinstance(done, JobCompleted)
+        [video] = done.artifacts
+        assert video.metadata is not None
+        assert video.metadata.has_audio == is_kept
+        assert video.metadata.frames == 48
+        assert not [said for said in done.warnings if "sound" in said]
+
+
+async def test_sound_that_is_longer_than_the_video_is_cut_and_told(make: Make) -> None:
+    medium = MediaInput(role=InputRole.SOURCE_VIDEO, data=sounding(seconds=5.0))
+    asked = request(num_frames=48, mode=VideoMode.VIDEO_EDIT, inputs=(medium,))
+
+    done = (await run(make(), asked, "video"))[-1]
+
+    assert isinstance(done, JobCompleted)
+    assert ["the sound was cut" in said for said in done.warnings if "sound" in said] == [True]
+
+
+async def test_sound_that_cannot_be_copied_is_told_and_the_video_made(make: Make) -> None:
+    medium = MediaInput(role=InputRole.SOURCE_VIDEO, data=sounding("wmav2", "asf"))
+    asked = request(num_frames=24, mode=VideoMode.VIDEO_EDIT, inputs=(medium,))
+
+    done = (await run(make(), asked, "video"))[-1]
+
+    assert isinstance(done, JobCompleted)
+    assert ["the video is silent" in said for said in done.warnings if "sound" in said] == [True]
+
+
+async def test_a_video_that_continues_another_says_that_it_is_silent(make: Make) -> None:
+    medium = MediaInput(role=InputRole.SOURCE_VIDEO, data=sounding())
+    asked = request(num_frames=24, mode=VideoMode.VIDEO_EXTEND, inputs=(medium,))
+
+    done = (await run(make(), asked, "video"))[-1]
+
+    assert isinstance(done, JobCompleted)
+    assert ["which is not used" in said for said in done.warnings if "sound" in said] == [True]

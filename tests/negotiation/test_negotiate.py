@@ -557,3 +557,21 @@ def test_an_address_is_refused_where_only_files_are_read(policy: Policy) -> None
         plan(VideoRequest(prompt="a", inputs=(there,)), capabilities, policy)
     assert "abc" not in str(caught.value)
     assert plan(VideoRequest(prompt="a", inputs=(here,)), capabilities).request.inputs == (here,)
+
+
+@pytest.mark.parametrize(("mode", "used"), [("text_to_video", False), ("video_edit", None)])
+def test_audio_that_a_model_cannot_generate_may_still_come_from_a_source(
+    mode: str, used: bool | None
+) -> None:
+    video = {"role": "source_video", "path": "a.mp4"}
+    asked = VideoRequest.model_validate(
+        {"prompt": "a fox", "mode": mode, "audio": True, "inputs": [video] if used is None else []}
+    )
+    made_by = Capabilities(
+        backend="acme", model="one", modes=(VideoMode(mode),), input_roles=("source_video",)
+    )
+
+    plan = negotiate(asked, made_by, draw_seed=lambda: 7)
+
+    assert plan.request.audio is used
+    assert [change.asked for change in plan.adjustments if change.field == "audio"] == [True]

@@ -1,6 +1,7 @@
 """A size that a model does not make keeps its shape first, and then its area as far as it can."""
 
 import math
+from fractions import Fraction
 
 import pytest
 from hypothesis import assume, given
@@ -8,7 +9,7 @@ from hypothesis import strategies as some
 
 from media_agent.negotiation.negotiate import negotiate
 from media_agent.negotiation.sizes import find_nearest_size
-from media_agent_schemas.capabilities import Capabilities, Plan, SizeRange
+from media_agent_schemas.capabilities import Capabilities, Plan, Policy, SizeRange
 from media_agent_schemas.media import ResolutionTier, Size
 from media_agent_schemas.request import VideoRequest
 
@@ -135,3 +136,64 @@ def test_a_tier_and_a_ratio_keep_the_ratio(tier: str, ratio: str, used: str) -> 
     assert plan.request.size is not None
     assert shape_error(plan.request.size, Size.parse(used)) < 0.03
     assert [change.field for change in plan.adjustments if change.asked == f"{tier} {ratio}"]
+
+
+def shaped(shape: Fraction, made_by: Capabilities, **fields: object) -> Plan:
+    request = VideoRequest.model_validate({"prompt": "a fox", **fields})
+    return negotiate(request, made_by, Policy.STRICT, draw_seed=lambda: 0, shape=shape)
+
+
+def with_default(made_by: Capabilities, size: str, **changes: object) -> Capabilities:
+    return made_by.model_copy(update={"default_size": Size.parse(size), **changes})
+
+
+@pytest.mark.parametrize(
+    ("shape", "made_by", "used"),
+    [
+        (Fraction(9, 16), between("16x16", "4096x4096", 16), "480x848"),
+        (Fraction(1), between("16x16", "4096x4096", 16), "624x624"),
+        (Fraction(16, 9), between("16x16", "4096x4096", 2), "842x474"),
+        (Fraction(1, 500), between("16x16", "4096x4096", 16), "16x4096"),
+        (Fraction(9, 16), capabilities("832x480", "480x832", "624x624"), "480x832"),
+        (Fraction(5, 6), capabilities("832x480", "480x832", "624x624"), "624x624"),
+        (Fraction(4, 5), capabilities("832x480"), "832x480"),
+        (Fraction(9, 16), capabilities(), "474x842"),
+    ],
+)
+def test_a_video_of_an_image_has_its_shape_and_the_area_of_the_model(
+    shape: Fraction, made_by: Capabilities, used: str
+) -> None:
+    plan = shaped(shape, with_default(made_by, "832x480"))
+
+    assert str(plan.request.size) == used
+    [said] = [change for change in plan.adjustments if change.field == "size"]
+    assert (said.asked, said.used) == (None, used)
+    assert said.reason.startswith("not given; the model's default")
+    assert ("in the shape given" in said.reason) == (used != "832x480")
+
+
+def test_a_model_that_knows_shapes_by_name_gets_the_nearest() -> None:
+    made_by = capabilities().model_copy(update={"aspect_ratios": ("16:9", "9:16", "1:1")})
+
+    plan = shaped(Fraction(3, 5), made_by)
+
+    assert plan.request.aspect_ratio == "9:16"
+    assert [change.used for change in plan.adjustments if change.field == "aspect_ratio"] == [
+        "9:16"
+    ]
+
+
+def test_a_model_of_which_no_size_is_known_is_told_none() -> None:
+    plan = shaped(Fraction(3, 5), capabilities())
+
+    assert plan.request.size is plan.request.aspect_ratio is None
+
+
+@pytest.mark.parametrize("asked", [{"size": {"width": 640, "height": 360}}, {"resolution": "480p"}])
+def test_a_size_that_was_asked_outweighs_the_shape(asked: dict[str, object]) -> None:
+    plan = shaped(
+        Fraction(9, 16), with_default(between("16x16", "4096x4096", 2), "832x480"), **asked
+    )
+
+    assert plan.request.size is not None
+    assert plan.request.size.width > plan.request.size.height

@@ -62,3 +62,21 @@ def test_a_video_that_is_cut_off_is_as_long_as_its_frames(tmp_path: Path) -> Non
     assert cut.frames < entire.frames
     assert cut.duration == pytest.approx(cut.frames / cut.fps)
     assert entire.duration == pytest.approx(entire.frames / entire.fps)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"pixel_format": "yuv420p", "container": "mp4"}, None),
+        ({"codec": "hevc", "pixel_format": "yuv420p10le"}, "hevc in yuv420p10le"),
+        ({"pixel_format": "yuv444p"}, "h264 in yuv444p"),
+        ({"codec": "vp9", "container": "matroska,webm"}, "not MP4"),
+        ({"rotation": -90}, "stored turned"),
+        ({"pixel_aspect": 1.333}, "not square"),
+    ],
+)
+def test_what_not_every_player_shows_is_said(changes: dict[str, object], said: str | None) -> None:
+    found = list(differences(PLANNED, PLANNED, video(**changes)))
+
+    assert bool(found) == (said is not None)
+    assert said is None or any(said in each for each in found)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from media_agent.errors import InvalidRequestError, StorageError
-from media_agent.storage.destination import reserve
+from media_agent.storage.destination import find_free, reserve
 from media_agent.storage.files import storage_errors, write_atomically
 
 
@@ -190,3 +190,39 @@ def test_a_write_that_fails_leaves_the_old_file(
 
     assert path.read_bytes() == b"old"
     assert [path.name for path in folder.iterdir()] == ["a.json"]
+
+
+@pytest.mark.parametrize("letter", ["a", "字", "🦊"])
+@pytest.mark.parametrize("videos", [1, 12])
+def test_a_name_either_fits_with_all_that_is_made_of_it_or_is_refused_before_work(
+    folder: Path, source: Path, letter: str, videos: int
+) -> None:
+    accepted, refused = [], []
+    for length in range(150 // len(letter.encode()), 252 // len(letter.encode()) + 1):
+        try:
+            with reserve(folder / f"{letter * length}.mp4", videos=videos) as destination:
+                for number in range(1, videos + 1):
+                    destination.publish(source, complete=True, number=number)
+                    destination.publish(source, complete=False, number=number)
+                for complete in (True, False):
+                    write_atomically(destination.record_of(complete), b"{}")
+            accepted.append(length * len(letter.encode()))
+        except InvalidRequestError as error:
+            refused.append(error.message)
+
+    longest = len("-12.partial.mp4" if videos > 1 else ".partial.json")
+    assert refused
+    assert all("the name is too long" in each for each in refused)
+    assert 255 - longest - len(letter.encode()) < max(accepted) <= 255 - longest
+
+
+def test_a_refused_name_leaves_nothing(folder: Path) -> None:
+    assert "too long by 3 bytes" in refusal(folder / f"{'a' * 245}.mp4")
+    assert list(folder.iterdir()) == []
+
+
+def test_the_first_free_place_is_one_where_nothing_is(folder: Path) -> None:
+    video = folder / "a.mp4"
+    assert find_free(video) == video
+    video.with_suffix(".json").write_text("somebody's")
+    assert find_free(video) == folder / "a-2.mp4"

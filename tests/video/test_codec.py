@@ -1,5 +1,6 @@
 import io
 
+import av
 import numpy as np
 import pytest
 
@@ -10,12 +11,14 @@ from media_agent.video.codec import (
     describe,
     encode_chunk,
     iterate_frames,
+    iterate_images,
     probe,
     read_frames,
-    remux,
     split_header,
     to_frame_rate,
+    write_images,
 )
+from media_agent.video.remux import remux
 
 
 def moving_square(frames, start=0, height=64, width=96):
@@ -171,3 +174,31 @@ def test_a_video_that_is_cut_off_is_named_when_it_is_read(tmp_path):
 
     with pytest.raises(StorageError, match=r"cut\.mp4"):
         read_frames(path)
+
+
+@pytest.mark.parametrize("colour", [(200, 60, 40), (40, 200, 90), (60, 90, 210), (230, 200, 40)])
+def test_frames_are_read_back_no_darker_than_they_were_written(tmp_path, colour):
+    path = tmp_path / "video.mp4"
+    path.write_bytes(encode_chunk(np.full((4, 128, 128, 3), colour, np.uint8), fps=24))
+
+    [*_, last] = iterate_frames(path)
+
+    assert np.abs(last[60, 60].astype(int) - colour).max() <= 1
+    assert abs(np.subtract(last[60, 60].astype(int), colour).mean()) < 0.5
+
+
+def test_a_video_that_names_no_colour_matrix_keeps_its_colours_when_encoded_again(tmp_path):
+    colour, path, again = (200, 60, 40), tmp_path / "hd.mp4", tmp_path / "again.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", 24, {"qp": "4"})
+        stream.width, stream.height, stream.pix_fmt = 1280, 64, "yuv420p"
+        frame = av.VideoFrame.from_ndarray(np.full((64, 1280, 3), colour, np.uint8), "rgb24")
+        image = frame.reformat(format="yuv420p", dst_colorspace=1, dst_color_range=1)
+        image.colorspace = 2
+        container.mux(stream.encode(image))
+        container.mux(stream.encode(None))
+
+    write_images(again, iterate_images(path), size=(1280, 64), fps=24)
+
+    for video in (path, again):
+        assert np.abs(read_frames(video)[0, 30, 600].astype(int) - colour).max() <= 3

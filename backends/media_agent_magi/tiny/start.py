@@ -54,6 +54,8 @@ def choose_start(
         video = replace(video, num_frames=request.num_frames - first * CHUNK_FRAMES)
     video = replace(video, first_chunk=first)
     if context.branches:
+        if request.infer_mode() is VideoMode.VIDEO_EDIT:
+            context.warn("a branch is not made of the source: it has none of its sound")
         return replace(video, prefix=engine.tail(state)[:1]), None
     inputs = {}
     if request.infer_mode() is VideoMode.VIDEO_EDIT:  # the chunks to come are made of it too
@@ -110,6 +112,8 @@ def _read_source(
     The digest is of the images: latents are rounded by the machine that encodes them.
     """
     wanted = request.num_frames or 0
+    if request.audio is not False:
+        context.keep_sound(request.inputs[0])
     latents, frames, digest = [], 0, hashlib.sha256()
     for chunk in _read_chunks(request.inputs[0], wanted, fit, context):
         context.check()
@@ -125,7 +129,9 @@ def _read_chunks(
     medium: MediaInput, wanted: int, fit: Fit, context: GenerationContext
 ) -> Iterator["Frames"]:
     frames: list[Frames] = []
-    for frame in read_all(medium, limit=wanted, size=_SIZE, fit=fit, fps=FPS, tell=context.warn):
+    for frame in read_all(
+        medium, limit=wanted, size=_SIZE, fit=fit, fps=FPS, tell=context.warn, keeps_sound=True
+    ):
         frames.append(frame)
         if len(frames) == CHUNK_FRAMES:
             yield np.stack(frames)

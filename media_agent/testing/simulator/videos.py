@@ -38,7 +38,8 @@ def make_video(video: Video) -> bytes:
 
 def write_video(path: Path, frames: "Frames", *, fps: float) -> None:
     """Write frames (uint8, T H W 3) as a finished MP4."""
-    from media_agent.video.codec import encode_chunk, remux
+    from media_agent.video.codec import encode_chunk
+    from media_agent.video.remux import remux
 
     remux(io.BytesIO(encode_chunk(frames, fps=fps)), path)
 
