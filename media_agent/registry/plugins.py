@@ -13,6 +13,7 @@ from types import NoneType
 
 import pluggy
 
+from media_agent import distribution
 from media_agent.backend import hookspecs
 from media_agent.backend.fence import PLUGIN_HINT, call_plugin
 from media_agent.backend.protocol import BackendSpec
@@ -120,7 +121,7 @@ def _check_spec(spec: object) -> BackendSpec:
 
 
 def _sort_key(entry_point: EntryPoint) -> tuple[bool, str, str]:
-    return _find_package(entry_point) != "media-agent", entry_point.name, entry_point.value
+    return _find_package(entry_point) != distribution.NAME, entry_point.name, entry_point.value
 
 
 def _find_package(entry_point: EntryPoint) -> str | None:
