@@ -32,6 +32,7 @@ from media_agent.jobs.segment_jobs import SegmentMaker
 from media_agent.jobs.segmented import SegmentedBackend
 from media_agent.ledger.ledger import Ledger
 from media_agent.registry.registry import Registry
+from media_agent.routing.listing import Listing
 from media_agent.routing.planner import Planner
 from media_agent.validation import in_words
 from media_agent_schemas.capabilities import Capabilities, Plan
@@ -287,6 +288,10 @@ class VideoClient:
     async def list(self) -> list[VideoJob]:
         """Return all jobs of the data folder, newest first."""
         return self.store.jobs.list()
+
+    async def models(self) -> Listing:
+        """Return every model of every backend, with a typical price, and what cannot be asked."""
+        return await self._planner.list_models()
 
     async def events(self, job_id: str, *, after: int = -1) -> tuple[JobEvent, ...]:
         """Return the events of a job numbered above `after`.

@@ -84,6 +84,7 @@ class BlockingVideoClient:
     adopt = _blocking(VideoClient.adopt)
     orphans = _blocking(VideoClient.orphans)
     list = _blocking(VideoClient.list)
+    models = _blocking(VideoClient.models)
     events = _blocking(VideoClient.events)
     cancel = _blocking(VideoClient.cancel)
     steer = _blocking(VideoClient.steer)

@@ -8,6 +8,8 @@ a hint that is of no use to an agent is left out; clauses are separated by "; ".
 import re
 from typing import NamedTuple
 
+from media_agent_schemas.errors import ErrorInfo
+
 
 class _Term(NamedTuple):
     """A flag or command, and what it is called elsewhere; None: an agent has nothing like it."""
@@ -33,11 +35,15 @@ _TERMS = (
     _term("--max-cost", "max_cost_usd", "max_cost_usd"),
     _term(f"media-agent jobs resume {_NAME}", r'client.resume("\1")', r"\g<0>"),
     _term(f"media-agent jobs reconcile {_NAME}", r'client.reconcile("\1")', r"\g<0>"),
-    _term("media-agent jobs list", "client.list()", "list_jobs"),
+    _term("media-agent jobs list", "client.list()", "list_videos"),
     _term("media-agent plan", "client.plan_all(request)", "plan_video"),
     _term("media-agent extend FILE", "a request with that file as source_video", None),
     _term(f"media-agent extend {_NAME}", r'client.branch("\1")', r"extend_video with job_id \1"),
-    _term(f"media-agent branch {_NAME}", r'client.branch("\1")', r"branch_video with job_id \1"),
+    _term(
+        f"media-agent branch {_NAME}",
+        r'client.branch("\1")',
+        r"extend_video with job_id \1 and keep_chunks",
+    ),
     _term("media-agent backends", r"\g<0>", "list_models"),
 )
 _OTHER_FLAG = re.compile(r"(?<![\w-])--([a-z]+(?:-[a-z]+)*)")
@@ -65,6 +71,12 @@ def hint_to_tools(hint: str) -> str | None:
     """Return a hint in the names that an agent knows; None: all of it is of no use there."""
     kept = "; ".join(clause for clause in hint.split("; ") if not _is_useless(clause))
     return to_tools(kept) if kept else None
+
+
+def info_to_tools(error: ErrorInfo) -> ErrorInfo:
+    """Return an error in the names that an agent knows."""
+    hint = None if error.hint is None else hint_to_tools(error.hint)
+    return error.model_copy(update={"message": to_tools(error.message), "hint": hint})
 
 
 def _is_useless(clause: str) -> bool:

@@ -3,16 +3,19 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from functools import cached_property
 
 from media_agent.backend.protocol import VideoBackend
 from media_agent.config.settings import RouteSection, Settings
-from media_agent.errors import MediaAgentError, in_full
+from media_agent.errors import InvalidRequestError, MediaAgentError, in_full
 from media_agent.registry.registry import Registry
 from media_agent.routing.catalogue import Catalogue
 from media_agent.routing.explain import choose_plan, list_plugin_faults
+from media_agent.routing.listing import Listing, list_models
 from media_agent.routing.router import Router
 from media_agent.routing.rules import Route, RoutingRules
+from media_agent.suggest import find_full_name
 from media_agent_schemas.capabilities import Plan, Policy
 from media_agent_schemas.media import InputRole
 from media_agent_schemas.plan import PlanReport
@@ -83,6 +86,13 @@ class Planner:
             ),
         )
 
+    async def list_models(self) -> Listing:
+        """Return every model of every backend that can be opened, with a typical price."""
+        router = await self._open_router(None)
+        listing = await asyncio.to_thread(list_models, router, router.names())
+        faults = [in_full(error) for error in router.broken.values()]
+        return replace(listing, problems=(*listing.problems, *faults))
+
     def _choose_policy(self, asked: Policy | None) -> Policy:
         return self._settings.policy if asked is None else asked
 
@@ -98,7 +108,11 @@ class Planner:
         broken = {} if model is not None else self._registry.list_broken()
         if model is not None:
             name = model.partition("/")[0]
-            backends[name] = await self._open_backend(name)
+            try:
+                backends[name] = await self._open_backend(name)
+            except InvalidRequestError as error:
+                await self._suggest_full_name(model, error)
+                raise
         else:
             for name in self._registry.names():
                 try:
@@ -113,6 +127,20 @@ class Planner:
             broken=broken,
             plugins={name: self._registry.plugin(name) for name in backends},
         )
+
+    async def _suggest_full_name(self, model: str, error: InvalidRequestError) -> None:
+        """Raise the error with the name that was meant, if a model was named without its backend.
+
+        Raises:
+            InvalidRequestError: one was.
+        """
+        if "/" not in model or model.partition("/")[0] in self._registry.names():
+            return
+        router = await self._open_router(None)
+        names = [each for name in router.names() for each in router.models(name)]
+        meant = find_full_name(model, names)
+        if meant is not None:
+            raise InvalidRequestError(error.message, hint=f"did you mean {meant}?") from error
 
     def _build_rules(self) -> RoutingRules:
         budget = self._settings.budget

@@ -72,7 +72,7 @@ class Router:
         self._catalogue = catalogue
         self._rules = rules or RoutingRules()
         self._draw_seed = draw_seed
-        self._broken = dict(broken or {})
+        self.broken = dict(broken or {})
         self._plugins = plugins or {}
 
     def report(
@@ -124,11 +124,11 @@ class Router:
         backend_name, _, model = name.partition("/")
         backend = self._backends.get(backend_name)
         if backend is None:
-            if backend_name in self._broken:
-                raise self._broken[backend_name]
+            if backend_name in self.broken:
+                raise self.broken[backend_name]
             raise InvalidRequestError(
                 f"unknown backend {backend_name!r}",
-                hint=did_you_mean(backend_name, [*self._backends, *self._broken]),
+                hint=did_you_mean(backend_name, [*self._backends, *self.broken]),
             )
         capabilities = self._catalogue.correct(backend.capabilities(model or None))
         facts = self._catalogue.facts(capabilities.kind or capabilities.backend, capabilities.model)
@@ -137,6 +137,10 @@ class Router:
             return self._catalogue.estimate(capabilities, backend.estimate(request), request)
 
         return ModelChoice(capabilities, estimate, _rules_of(facts))
+
+    def names(self) -> list[str]:
+        """Return the names of the backends that can be asked."""
+        return list(self._backends)
 
     def models(self, name: str) -> list[str]:
         """Return the models of a backend; one without any reports that when it is asked for."""
@@ -191,13 +195,13 @@ class Router:
         listed = [each for name in self._backends for each in self.models(name)]
         wanted = [name for name in route.allow or () if "/" in name]
         known = [name for name in wanted if name.partition("/")[0] in self._backends]
-        return list(dict.fromkeys([*listed, *known, *self._broken]))
+        return list(dict.fromkeys([*listed, *known, *self.broken]))
 
     def _check_preferences(self, route: Route) -> None:
         """Refuse unknown names: a typo in `deny` would admit a backend, and cost money."""
         for name in (*(route.allow or ()), *route.deny):
             backend, _, model = name.partition("/")
-            is_known = backend in self._broken or (backend in self._backends and not model)
+            is_known = backend in self.broken or (backend in self._backends and not model)
             if is_known:
                 continue
             try:

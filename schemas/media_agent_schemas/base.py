@@ -14,6 +14,7 @@ Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 """A SHA-256 digest in lower-case hexadecimal."""
 
+
 def _refuse_boolean(value: object) -> object:
     if isinstance(value, bool):
         raise ValueError("it should be a number, not true or false")

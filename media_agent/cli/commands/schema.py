@@ -37,7 +37,8 @@ def print_tools(*, dialect: Format = "json-schema") -> int:
         dialect: openai (Chat Completions) and openai-responses in strict mode, anthropic, or plain
             json-schema.
     """
+    from media_agent.config.settings import load_settings
     from media_agent.tools import tool_definitions
 
-    write_json(tool_definitions(dialect))
+    write_json(tool_definitions(dialect, routes=load_settings().routes))
     return 0
