@@ -2,8 +2,11 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing
+import sys
+import threading
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from contextlib import aclosing, contextmanager
 from datetime import datetime
 from types import NoneType
 from typing import TypeVar, cast
@@ -21,6 +24,7 @@ from media_agent_schemas.request import VideoRequest
 _LOGGER = logging.getLogger(__name__)
 _MEMBERS = ("capabilities", "estimate", "submit", "find", "observe", "control", "cancel", "aclose")
 _LONGEST = 300  # characters of what a plugin says
+_SLOW_SECONDS = 2.0  # for what should take no time
 PLUGIN_HINT = "update, repair or uninstall the package it comes from"
 
 Answer = TypeVar("Answer")
@@ -34,6 +38,7 @@ class PluginBrokeError(Exception):
 def call_plugin(who: str, call: Callable[[], object], kind: type[Answer]) -> Answer:
     """Call the code of a plugin, which must return at once, and check what it returns.
 
+    What it prints goes to stderr, since stdout may hold JSON that a program reads.
     Its own errors of our tree are meant and pass, and so does Ctrl-C. A cancellation cannot be one
     of our task, since nothing is awaited here: like an exit, the plugin raised it.
 
@@ -41,7 +46,8 @@ def call_plugin(who: str, call: Callable[[], object], kind: type[Answer]) -> Ans
         PluginError: it raised anything else, or returned something else; it names `who`.
     """
     try:
-        answer = call()
+        with _stdout_goes_to_stderr:
+            answer = call()
     except (MediaAgentError, KeyboardInterrupt):
         raise
     except BaseException as error:  # a plugin may do anything
@@ -51,6 +57,40 @@ def call_plugin(who: str, call: Callable[[], object], kind: type[Answer]) -> Ans
             f"{who} returned {_describe_value(answer)}, not {kind.__name__}", hint=PLUGIN_HINT
         )
     return answer
+
+
+class _StdoutGoesToStderr:
+    """Lets `print` write to stderr as long as anybody is inside; several threads may be."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._stdout = sys.stdout
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._inside == 0:
+                self._stdout, sys.stdout = sys.stdout, sys.stderr
+            self._inside += 1
+
+    def __exit__(self, *error: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                sys.stdout = self._stdout
+
+
+_stdout_goes_to_stderr = _StdoutGoesToStderr()
+
+
+@contextmanager
+def name_if_slow(who: str, clock: Callable[[], float] = time.monotonic) -> Iterator[None]:
+    """Warn of code of a plugin that delays everybody: it should take no time at all."""
+    begin = clock()
+    yield
+    seconds = clock() - begin
+    if seconds > _SLOW_SECONDS:
+        _LOGGER.warning("%s took %.1f s, and every command waits for it", who, seconds)
 
 
 async def await_plugin(who: str, work: Awaitable[Answer]) -> Answer:
@@ -185,7 +225,8 @@ class FencedBackend:
 
     def _ask_facts(self, what: str, call: Callable[[], object], kind: type[Facts]) -> Facts:
         """Return what a call says, checked again: it may have been made without any check."""
-        facts = call_plugin(f"{self._who}: {what}", call, kind)
+        with name_if_slow(f"{self._who}: {what}"):
+            facts = call_plugin(f"{self._who}: {what}", call, kind)
         said = {name: value for name, value in facts if name in facts.model_fields_set}
         try:
             return kind.model_validate(said)

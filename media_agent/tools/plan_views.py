@@ -1,4 +1,4 @@
-"""What the tools answer about plans and models, in few words: a plan is at most 1,600 characters."""
+"""What the tools answer about plans and models, in few words."""
 
 import json
 
@@ -8,14 +8,15 @@ from media_agent.errors import in_full
 from media_agent.routing.explain import collect_refusals, describe_changes
 from media_agent.routing.listing import Listed, Listing
 from media_agent.tools.trim import cut, round_money
-from media_agent.wording import info_to_tools
+from media_agent.wording import info_to_tools, to_tools
 from media_agent_schemas.base import Schema
 from media_agent_schemas.plan import Candidate, PlanReport
 
-LARGEST_PLAN = 1600  # characters of JSON
+LARGEST_PLAN = 1600  # characters of JSON; an agent pays for each of them
 _DETAILS = ((4, 3, 160), (3, 3, 120), (2, 3, 120), (2, 2, 80), (1, 1, 80), (0, 1, 40), (0, 0, 0))
 """Others shown, reasons or adjustments of each, characters of a text: as many as fit."""
 _MOST_MODELS = 25
+_LONGEST_PROBLEM = 200  # characters
 _FEW_WORDS = 400  # of a vocabulary; a larger one is not listed
 
 
@@ -142,6 +143,7 @@ class ModelListView(Schema):
 
     models: tuple[ModelView, ...] = Field(description="All models whose name matches.")
     left_out: int = Field(default=0, description="More of them; search for a part of a name.")
+    problems: tuple[str, ...] = Field(default=(), description="Why others cannot be asked.")
 
 
 def view_models(listing: Listing, search: str | None) -> ModelListView:
@@ -149,7 +151,9 @@ def view_models(listing: Listing, search: str | None) -> ModelListView:
     wanted = "" if search is None else search.lower()
     found = [each for each in listing.models if wanted in each.name.lower()]
     listed = tuple(_view_model(each, is_only=len(found) == 1) for each in found[:_MOST_MODELS])
-    return ModelListView(models=listed, left_out=max(0, len(found) - _MOST_MODELS))
+    problems = tuple(cut(to_tools(each), _LONGEST_PROBLEM) for each in listing.problems)
+    left_out = max(0, len(found) - _MOST_MODELS)
+    return ModelListView(models=listed, left_out=left_out, problems=problems)
 
 
 def _view_model(listed: Listed, *, is_only: bool) -> ModelView:

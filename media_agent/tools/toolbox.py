@@ -68,10 +68,10 @@ class ToolBox:
     async def content(
         self, answer: Mapping[str, JsonValue], dialect: Dialect
     ) -> list[dict[str, JsonValue]]:
-        """Return an answer as content of a message: its JSON as text, then its image if it has one.
+        """Return an answer as content of a message: its JSON as text, and its image if it has one.
 
-        It is what `tool_result` takes at Anthropic and `function_call_output` in OpenAI's Responses.
-        Messages of role "tool" in Chat Completions hold text only: send it as one of role "user".
+        That is what a `tool_result` of Anthropic takes, and a `function_call_output` of OpenAI's
+        Responses. In Chat Completions messages of role "tool" hold text only: send it as "user".
 
         Raises:
             StorageError: the image cannot be read.

@@ -6,8 +6,10 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
+from types import NoneType
 
 import pytest
 
@@ -17,6 +19,7 @@ from media_agent.cli import main
 from media_agent.client import VideoClient
 from media_agent.config.settings import Settings
 from media_agent.errors import PluginError
+from media_agent.registry.plugins import discover
 from media_agent.registry.registry import Registry
 from media_agent.routing.listing import list_all
 from media_agent.tools import ToolBox
@@ -308,10 +311,12 @@ async def test_the_tools_of_an_agent_name_the_faults_as_data(
 
     async with VideoClient(settings=Settings(data_dir=tmp_path)) as client:
         answer = await ToolBox(client).call("plan_video", {"prompt": "a red circle"})
+        listed = await ToolBox(client).call("list_models", {})
 
-    refused = json.dumps(answer["refused"])
+    problems = json.dumps(listed["problems"])
     assert answer["chosen"]["model"] == "magi/tiny"
-    assert all(json.dumps(FAULTS[each][1])[1:-1] in refused for each in SOME)
+    assert answer["refused"]["count"] > len(SOME)
+    assert all(json.dumps(FAULTS[each][1])[1:-1] in problems for each in SOME)
 
 
 @pytest.mark.parametrize("command", [["init"], ["config", "check"]])
@@ -425,3 +430,118 @@ async def test_work_behind_the_fence_can_be_cancelled(install: Install, tmp_path
 
     with pytest.raises(asyncio.CancelledError):
         await work
+
+
+LOUD = """
+print("hello from the import")
+_facts = Backend.capabilities
+def _loud(self, model=None):
+    print("hello from the facts")
+    return _facts(self, model)
+Backend.capabilities = _loud
+"""
+
+
+def test_a_plugin_that_prints_in_this_process_spoils_no_json(
+    install: Install, capsys: pytest.CaptureFixture[str]
+) -> None:
+    install("acme", source="print('NOISE')")
+
+    main(["backends", "--json"])
+
+    said = capsys.readouterr()
+    assert "data" in json.loads(said.out)
+    assert "NOISE" in said.err
+
+
+def test_ctrl_c_is_the_users_and_passes_the_fence() -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        call_plugin("it", interrupted, object)
+
+
+def test_an_error_that_cannot_even_say_itself_is_named_by_its_kind() -> None:
+    class MuteError(Exception):
+        def __str__(self) -> str:
+            raise ValueError
+
+    def fail() -> None:
+        raise MuteError
+
+    with pytest.raises(PluginError, match="acme raised MuteError"):
+        call_plugin("acme", fail, object)
+
+
+async def test_an_exit_while_it_works_is_an_error_of_that_job_alone(
+    install: Install, tmp_path: Path
+) -> None:
+    install("acme", source="async def aclose(self): raise SystemExit\nBackend.aclose = aclose")
+    backend = Registry.discover().create("acme", BackendSettings(data_dir=tmp_path))
+    assert isinstance(backend, FencedBackend)
+
+    with pytest.raises(PluginBrokeError, match=r"backend acme: submit\(\) raised SystemExit: 3"):
+        await backend.submit(VideoRequest(prompt="a fox"), key="k")
+    with pytest.raises(PluginBrokeError, match=r"observe\(\) raised SystemExit: 3"):
+        async for _ in backend.observe(OperationRef(backend="acme", operation_id="1")):
+            pass
+    assert await backend.find(VideoRequest(prompt="a"), key="k", since=datetime.now(UTC)) is None
+    await backend.aclose()
+
+
+async def test_work_behind_the_fence_can_be_cancelled(install: Install, tmp_path: Path) -> None:
+    install(
+        "acme",
+        source="import asyncio\nasync def wait(self, *given, **named): await asyncio.sleep(60)\n"
+        "Backend.submit = wait",
+    )
+    backend = Registry.discover().create("acme", BackendSettings(data_dir=tmp_path))
+
+    work = asyncio.create_task(backend.submit(VideoRequest(prompt="a fox"), key="k"))
+    await asyncio.sleep(0)
+    work.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await work
+
+
+LOUD = """
+print("hello from the import")
+import os, subprocess
+""" + SOUND.replace("return Capabilities(", "print('hello from the facts'); return Capabilities(")
+
+
+def test_a_plugin_that_prints_does_not_spoil_json(
+    install: Install, capsys: pytest.CaptureFixture[str]
+) -> None:
+    install("loud", source=LOUD)
+
+    code = main(["backends", "--json"])
+
+    said = capsys.readouterr()
+    assert code == 0
+    assert "loud" in {each["backend"] for each in json.loads(said.out)["data"]}
+    assert "hello from the import" in said.err
+    assert "hello from the facts" in said.err
+
+
+def test_two_threads_in_code_of_plugins_leave_stdout_as_it_was() -> None:
+    before = sys.stdout
+
+    with ThreadPoolExecutor(8) as pool:
+        for _ in range(200):
+            pool.submit(call_plugin, "it", lambda: print(end=""), NoneType)
+
+    assert sys.stdout is before
+
+
+def test_a_plugin_that_loads_slowly_is_named(
+    install: Install, caplog: pytest.LogCaptureFixture
+) -> None:
+    install()
+    ticks = iter(range(0, 1000, 3))
+
+    discover(clock=lambda: next(ticks))
+
+    assert "plugin hosted: loading it took 3.0 s, and every command waits for it" in caplog.text

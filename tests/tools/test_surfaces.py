@@ -1,4 +1,4 @@
-"""What agents and programs are told: their own words, in few of them, and images where they look."""
+"""What agents and programs are told: in their own words, few of them, and with images."""
 
 import ast
 import base64
