@@ -2,8 +2,6 @@
 
 import asyncio
 import logging
-import sys
-import threading
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import aclosing, contextmanager
@@ -38,7 +36,6 @@ class PluginBrokeError(Exception):
 def call_plugin(who: str, call: Callable[[], object], kind: type[Answer]) -> Answer:
     """Call the code of a plugin, which must return at once, and check what it returns.
 
-    What it prints goes to stderr, since stdout may hold JSON that a program reads.
     Its own errors of our tree are meant and pass, and so does Ctrl-C. A cancellation cannot be one
     of our task, since nothing is awaited here: like an exit, the plugin raised it.
 
@@ -46,8 +43,7 @@ def call_plugin(who: str, call: Callable[[], object], kind: type[Answer]) -> Ans
         PluginError: it raised anything else, or returned something else; it names `who`.
     """
     try:
-        with _stdout_goes_to_stderr:
-            answer = call()
+        answer = call()
     except (MediaAgentError, KeyboardInterrupt):
         raise
     except BaseException as error:  # a plugin may do anything
@@ -57,30 +53,6 @@ def call_plugin(who: str, call: Callable[[], object], kind: type[Answer]) -> Ans
             f"{who} returned {_describe_value(answer)}, not {kind.__name__}", hint=PLUGIN_HINT
         )
     return answer
-
-
-class _StdoutGoesToStderr:
-    """Lets `print` write to stderr as long as anybody is inside; several threads may be."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._inside = 0
-        self._stdout = sys.stdout
-
-    def __enter__(self) -> None:
-        with self._lock:
-            if self._inside == 0:
-                self._stdout, sys.stdout = sys.stdout, sys.stderr
-            self._inside += 1
-
-    def __exit__(self, *error: object) -> None:
-        with self._lock:
-            self._inside -= 1
-            if self._inside == 0:
-                sys.stdout = self._stdout
-
-
-_stdout_goes_to_stderr = _StdoutGoesToStderr()
 
 
 @contextmanager
