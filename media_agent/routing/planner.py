@@ -148,7 +148,8 @@ class Planner:
         if budget.max_cost_usd_per_day is not None:
             capabilities.append(max(0.0, budget.max_cost_usd_per_day - self._spent_today()))
         routes = {name: _build_route(section) for name, section in self._settings.routes.items()}
-        return RoutingRules(routes, min(capabilities, default=None))
+        declared = self._settings.backends.keys()
+        return RoutingRules(routes, min(capabilities, default=None), declared)
 
 
 def take_source_length(request: VideoRequest) -> VideoRequest:

@@ -108,7 +108,7 @@ class Router:
         if context.route.model is None:
             return choose_plan(self._report(context))
         choice = self.find_model(context.route.model)
-        for refusal in refusals_of(choice.capabilities, self._find_facts(choice), context.route):
+        for refusal in self._list_refusals(choice, context.route):
             raise refusal
         plan = self._plan(choice, context, 0.0)
         for refusal in find_budget_errors(choice.name, plan, context.route.max_cost_usd):
@@ -227,6 +227,11 @@ class Router:
         capabilities = choice.capabilities
         return self._catalogue.facts(capabilities.kind or capabilities.backend, capabilities.model)
 
+    def _list_refusals(self, choice: ModelChoice, route: Route) -> Iterator[MediaAgentError]:
+        declared, facts = self._rules.declared, self._find_facts(choice)
+        is_declared = declared is None or choice.capabilities.backend in declared
+        return refusals_of(choice.capabilities, facts, route, is_declared=is_declared)
+
     def _try_model(self, name: str, context: RoutingContext) -> ModelChoice | Candidate:
         try:
             return self.find_model(name)
@@ -237,7 +242,7 @@ class Router:
 
     def _evaluate(self, choice: ModelChoice, context: RoutingContext, longest: float) -> Candidate:
         capabilities, facts = choice.capabilities, self._find_facts(choice)
-        refusals = list(refusals_of(capabilities, facts, context.route))
+        refusals = list(self._list_refusals(choice, context.route))
         plan = None
         try:
             plan = self._plan(choice, context, longest)
