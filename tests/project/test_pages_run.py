@@ -1,7 +1,6 @@
 """README, tutorial and how-to guides are run from top to bottom, in a clean folder, as they stand."""
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from tests.project.pages import PAGES, ROOT, Block, read_blocks
 
 _PATIENCE = 300  # seconds for one block, on a machine that does much else
@@ -32,19 +32,30 @@ class Reader:
             (folder / name).mkdir(parents=True)
         (self.folder / ".venv" / "bin" / "activate").touch()
         (self.folder / "examples").symlink_to(ROOT / "examples")
-        command = folder / "bin" / "media-agent"
-        command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m media_agent.cli "$@"\n')
-        command.chmod(0o755)
-        (folder / "bin" / "python").symlink_to(sys.executable)
+        for name, arguments in (("python", ""), ("media-agent", "-m media_agent.cli")):
+            command = folder / "bin" / name
+            command.write_text(f'#!/bin/sh\nexec "{sys.executable}" {arguments} "$@"\n')
+            command.chmod(0o755)
+        site = str(folder / "site")
         paths = (str(folder / "bin"), os.environ["PATH"])
-        kept = {name: os.environ[name] for name in ("LANG", "OMP_NUM_THREADS") if name in os.environ}
-        return kept | dict.fromkeys(_KEYS, "not-a-key-of-anybody") | {
-            "HOME": str(folder / "home"),
-            "PATH": os.pathsep.join(paths),
-            "PYTHONPATH": os.pathsep.join((str(self.folder), *filter(None, sys.path))),
-            "PYTHONUNBUFFERED": "1",
-            "MEDIA_AGENT_DATA_DIR": str(folder / "data"),
+        kept = {
+            name: os.environ[name] for name in ("LANG", "OMP_NUM_THREADS") if name in os.environ
         }
+        return (
+            kept
+            | dict.fromkeys(_KEYS, "not-a-key-of-anybody")
+            | {
+                "HOME": str(folder / "home"),
+                "PATH": os.pathsep.join(paths),
+                "PYTHONPATH": os.pathsep.join((site, str(self.folder), *filter(None, sys.path))),
+                "PIP_TARGET": site,  # what a page installs; nothing is fetched
+                "PIP_NO_INDEX": "1",
+                "PIP_NO_DEPS": "1",
+                "PIP_NO_BUILD_ISOLATION": "0",  # pip reads this switch as its opposite
+                "PYTHONUNBUFFERED": "1",
+                "MEDIA_AGENT_DATA_DIR": str(folder / "data"),
+            }
+        )
 
     def follow(self, block: Block) -> None:
         """Do what a block says: write its file, or run it."""
@@ -108,7 +119,9 @@ class Reader:
     def _fill_in(self, text: str) -> str:
         if "JOB_ID" not in text:
             return text
-        folders = sorted((self.folder.parent / "data" / "work").iterdir(), key=lambda each: each.stat().st_mtime)
+        folders = sorted(
+            (self.folder.parent / "data" / "work").iterdir(), key=lambda each: each.stat().st_mtime
+        )
         return text.replace("JOB_ID", folders[-1].name)
 
 
