@@ -1,14 +1,14 @@
 """Reads our pages as somebody does who types what they say, from top to bottom.
 
-A fenced block of `sh` is run by a shell that stops at the first error. A block of Python, TOML, YAML
-or JSON is written to a file if its first line is `# NAME`, or if the comment `<!-- file: NAME -->`
-stands before it; TOML without a name is appended to media-agent.toml, and Python without one is run.
-Other comments before a block:
+A fenced block of `sh` is run by a shell that stops at the first error. A block of Python, TOML,
+YAML or JSON is written to a file if its first line is `# NAME`, or if `<!-- file: NAME -->` stands
+before it; TOML without a name is appended to media-agent.toml, and Python without one is run. Other
+comments before a block:
 
     <!-- not run: REASON -->     what cannot be run here; `test_pages_run` counts these
     <!-- slow: REASON -->        only in `make test-all`
     <!-- exits: N -->            it shows an error, with this exit code
-    <!-- background -->          it goes on until the page ends; what follows begins at its first line
+    <!-- background -->          it goes on until the page ends; we wait for its first line
 
 JOB_ID stands for the newest job.
 """
@@ -24,7 +24,8 @@ PAGES = (
     *sorted((ROOT / "docs" / "how-to").glob("*.md")),
 )
 _FENCE = re.compile(
-    r"(?P<notes>(?:^ *<!--.*?-->\n+)*)^(?P<indent> *)```(?P<language>\w*)\n(?P<text>.*?)^(?P=indent)```$",
+    r"(?P<notes>(?:^ *<!--.*?-->\n+)*)^(?P<indent> *)```(?P<language>\w*)\n"
+    r"(?P<text>.*?)^(?P=indent)```$",
     re.DOTALL | re.MULTILINE,
 )
 _NOTE = re.compile(r"<!-- (not run|slow|exits|background|file)(?:: (.*?))? -->", re.DOTALL)

@@ -1,6 +1,7 @@
-"""README, tutorial and how-to guides are run from top to bottom, in a clean folder, as they stand."""
+"""README, tutorial and how-to guides are run from top to bottom in a clean folder."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 from tests.project.pages import PAGES, ROOT, Block, read_blocks
 
 _PATIENCE = 300  # seconds for one block, on a machine that does much else
+_COPIED = shutil.ignore_patterns("__pycache__")
 _KEYS = ("FAL_KEY", "ACME_KEY", "MY_SERVER_KEY", "XAI_API_KEY", "REPLICATE_API_TOKEN")
 NOT_RUN: dict[str, int] = {}  # how many blocks of each page cannot be run; look at a new one
 
@@ -36,7 +38,7 @@ class Reader:
             command = folder / "bin" / name
             command.write_text(f'#!/bin/sh\nexec "{sys.executable}" {arguments} "$@"\n')
             command.chmod(0o755)
-        site = str(folder / "site")
+        site, checkout = str(folder / "site"), str(self.folder / "adapters")
         paths = (str(folder / "bin"), os.environ["PATH"])
         kept = {
             name: os.environ[name] for name in ("LANG", "OMP_NUM_THREADS") if name in os.environ
@@ -47,7 +49,9 @@ class Reader:
             | {
                 "HOME": str(folder / "home"),
                 "PATH": os.pathsep.join(paths),
-                "PYTHONPATH": os.pathsep.join((site, str(self.folder), *filter(None, sys.path))),
+                "PYTHONPATH": os.pathsep.join(
+                    (site, checkout, str(self.folder), *filter(None, sys.path))
+                ),
                 "PIP_TARGET": site,  # what a page installs; nothing is fetched
                 "PIP_NO_INDEX": "1",
                 "PIP_NO_DEPS": "1",
@@ -56,6 +60,11 @@ class Reader:
                 "MEDIA_AGENT_DATA_DIR": str(folder / "data"),
             }
         )
+
+    def check_out(self) -> None:
+        """Have a checkout of ours, as far as a contributor of a provider changes it."""
+        for name in ("adapters", "tools", "docs/reference", "changelog.d", "tests/hosted"):
+            shutil.copytree(ROOT / name, self.folder / name, ignore=_COPIED)
 
     def follow(self, block: Block) -> None:
         """Do what a block says: write its file, or run it."""
@@ -133,6 +142,8 @@ def reader(tmp_path: Path) -> Iterator[Reader]:
 
 
 def follow(reader: Reader, page: Path, *, also_slow: bool) -> None:
+    if page.name == "add-a-hosted-provider.md":
+        reader.check_out()
     for block in read_blocks(page):
         if "not run" in block.notes or ("slow" in block.notes and not also_slow):
             continue
