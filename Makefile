@@ -78,6 +78,7 @@ snapshots: $(READY) ## Rewrite the committed JSON Schemas, CLI help and pages of
 	@$(BIN)/python -m media_agent_schemas.export
 	@$(BIN)/python tools/cli_help.py
 	@$(BIN)/python tools/provider_page.py
+	@$(BIN)/python tools/python_reference.py
 
 train: $(READY) ## Train magi/tiny for MINUTES, going on from where runs/tiny stands
 	@$(BIN)/python -m media_agent_magi.training --minutes $(MINUTES)

@@ -1,20 +1,170 @@
-"""Say what video you want; the core that decides who makes it, makes it and records it."""
+"""Describe a video and get it: the client, what it takes and returns, its events and errors.
+
+Everything a program needs is imported from here; each name is loaded when it is first used.
+"""
 
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from media_agent.client import VideoClient
+    from media_agent.config.settings import Settings, load_settings
+    from media_agent.errors import (
+        BackendAuthenticationError,
+        BackendError,
+        BackendRateLimitError,
+        BackendRefusedError,
+        BackendResponseError,
+        BackendUnavailableError,
+        BudgetExceededError,
+        ConfigurationError,
+        ContentRejectedError,
+        GenerationFailedError,
+        IdempotencyConflictError,
+        InvalidRequestError,
+        JobCancelledError,
+        JobError,
+        JobNotFoundError,
+        MediaAgentError,
+        ModelRetiredError,
+        NotResumableError,
+        OperationNotFoundError,
+        PluginError,
+        RequestError,
+        StorageError,
+        SubmitUncertainError,
+        UnsupportedRequestError,
+        VideoNotFetchedError,
+    )
+    from media_agent.provenance.record import read_record
     from media_agent.sync import BlockingVideoClient
-    from media_agent_schemas.request import VideoRequest
+    from media_agent_schemas.capabilities import Adjustment, Capabilities, Estimate, Plan, Policy
+    from media_agent_schemas.errors import ErrorInfo
+    from media_agent_schemas.events import (
+        ChunkReady,
+        JobCancelled,
+        JobCompleted,
+        JobEvent,
+        JobFailed,
+        JobOutcomeUnknown,
+        JobProgressed,
+        JobStarted,
+        PromptChanged,
+    )
+    from media_agent_schemas.jobs import JobStatus, VideoJob
+    from media_agent_schemas.media import (
+        Artifact,
+        ArtifactKind,
+        CameraMove,
+        InputRole,
+        MediaInput,
+        ResolutionTier,
+        Size,
+        SourceJoin,
+        VideoMetadata,
+    )
+    from media_agent_schemas.plan import PlanReport
+    from media_agent_schemas.records import GenerationRecord
+    from media_agent_schemas.request import (
+        Budget,
+        Routing,
+        RoutingPreference,
+        Shot,
+        VideoMode,
+        VideoRequest,
+    )
 
-__all__ = ["BlockingVideoClient", "VideoClient", "VideoRequest"]
-
-_HOMES = {
-    "BlockingVideoClient": "media_agent.sync",
-    "VideoClient": "media_agent.client",
-    "VideoRequest": "media_agent_schemas.request",
+_NAMES = {
+    "media_agent.client": "VideoClient",
+    "media_agent.sync": "BlockingVideoClient",
+    "media_agent_schemas.request": "VideoRequest Shot VideoMode Budget Routing RoutingPreference",
+    "media_agent_schemas.media": "MediaInput InputRole Size CameraMove ResolutionTier Artifact "
+    "ArtifactKind VideoMetadata SourceJoin",
+    "media_agent_schemas.jobs": "VideoJob JobStatus",
+    "media_agent_schemas.events": "JobEvent JobStarted JobProgressed ChunkReady PromptChanged "
+    "JobCompleted JobFailed JobCancelled JobOutcomeUnknown",
+    "media_agent_schemas.capabilities": "Plan Policy Adjustment Estimate Capabilities",
+    "media_agent_schemas.plan": "PlanReport",
+    "media_agent_schemas.records": "GenerationRecord",
+    "media_agent.provenance.record": "read_record",
+    "media_agent.config.settings": "Settings load_settings",
+    "media_agent_schemas.errors": "ErrorInfo",
+    "media_agent.errors": "MediaAgentError RequestError InvalidRequestError "
+    "UnsupportedRequestError ContentRejectedError BudgetExceededError BackendError "
+    "BackendAuthenticationError BackendRateLimitError BackendUnavailableError ModelRetiredError "
+    "BackendResponseError VideoNotFetchedError BackendRefusedError SubmitUncertainError "
+    "GenerationFailedError JobError JobNotFoundError OperationNotFoundError "
+    "IdempotencyConflictError JobCancelledError NotResumableError ConfigurationError PluginError "
+    "StorageError",
 }
+_HOMES = {name: home for home, names in _NAMES.items() for name in names.split()}
+
+__all__ = [
+    "Adjustment",
+    "Artifact",
+    "ArtifactKind",
+    "BackendAuthenticationError",
+    "BackendError",
+    "BackendRateLimitError",
+    "BackendRefusedError",
+    "BackendResponseError",
+    "BackendUnavailableError",
+    "BlockingVideoClient",
+    "Budget",
+    "BudgetExceededError",
+    "CameraMove",
+    "Capabilities",
+    "ChunkReady",
+    "ConfigurationError",
+    "ContentRejectedError",
+    "ErrorInfo",
+    "Estimate",
+    "GenerationFailedError",
+    "GenerationRecord",
+    "IdempotencyConflictError",
+    "InputRole",
+    "InvalidRequestError",
+    "JobCancelled",
+    "JobCancelledError",
+    "JobCompleted",
+    "JobError",
+    "JobEvent",
+    "JobFailed",
+    "JobNotFoundError",
+    "JobOutcomeUnknown",
+    "JobProgressed",
+    "JobStarted",
+    "JobStatus",
+    "MediaAgentError",
+    "MediaInput",
+    "ModelRetiredError",
+    "NotResumableError",
+    "OperationNotFoundError",
+    "Plan",
+    "PlanReport",
+    "PluginError",
+    "Policy",
+    "PromptChanged",
+    "RequestError",
+    "ResolutionTier",
+    "Routing",
+    "RoutingPreference",
+    "Settings",
+    "Shot",
+    "Size",
+    "SourceJoin",
+    "StorageError",
+    "SubmitUncertainError",
+    "UnsupportedRequestError",
+    "VideoClient",
+    "VideoJob",
+    "VideoMetadata",
+    "VideoMode",
+    "VideoNotFetchedError",
+    "VideoRequest",
+    "load_settings",
+    "read_record",
+]
 
 
 def __getattr__(name: str) -> object:
@@ -22,3 +172,8 @@ def __getattr__(name: str) -> object:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    """Return the public names, for completion."""
+    return __all__

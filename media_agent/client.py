@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
@@ -11,15 +11,19 @@ from typing import Literal, Self, Unpack
 from pydantic import ValidationError
 
 from media_agent.backend.protocol import VideoBackend
+from media_agent.config.keys import FoundKey
 from media_agent.config.settings import Settings, load_settings
 from media_agent.errors import InvalidRequestError
-from media_agent.jobs import branch
+from media_agent.jobs import branch, extend
 from media_agent.jobs.commands import check_command
 from media_agent.jobs.context import JobContext
+from media_agent.jobs.housekeeping.remove import Removal, remove_job
 from media_agent.jobs.intake import JobIntake
 from media_agent.jobs.options import (
     BranchKwargs,
     BranchOptions,
+    ExtendKwargs,
+    ExtendOptions,
     GenerateKwargs,
     GenerateOptions,
     PlanKwargs,
@@ -31,13 +35,15 @@ from media_agent.jobs.runner import JobRunner
 from media_agent.jobs.segment_jobs import SegmentMaker
 from media_agent.jobs.segmented import SegmentedBackend
 from media_agent.ledger.ledger import Ledger
+from media_agent.ledger.pages import JobFilter
+from media_agent.redact import redact
 from media_agent.registry.registry import Registry
 from media_agent.routing.listing import Listing
 from media_agent.routing.planner import Planner
 from media_agent.validation import in_words
 from media_agent_schemas.capabilities import Capabilities, Plan
 from media_agent_schemas.events import JobEvent
-from media_agent_schemas.jobs import ChangePrompt, Finish, VideoJob
+from media_agent_schemas.jobs import ChangePrompt, Finish, JobStatus, JobSummary, VideoJob
 from media_agent_schemas.plan import PlanReport
 from media_agent_schemas.request import VideoRequest
 
@@ -67,12 +73,13 @@ class VideoClient:
             store=self.store,
             now=now,
             sleep=sleep,
-            work_folder=self.settings.data_dir / "work",
+            work_folder=self.settings.work_folder,
             open_backend=self._backend_of,
             base_url=self.settings.base_url,
-            without_keys=self.settings.without_keys,
+            without_keys=lambda text: redact(self.settings.without_keys(text), self._keys),
             checkpoint=checkpoint,
             max_cost_usd_per_day=self.settings.budget.max_cost_usd_per_day,
+            keep_states=timedelta(days=self.settings.keep_states_days),
         )
         self._planner = Planner(
             self.settings,
@@ -82,6 +89,7 @@ class VideoClient:
             spent_today=lambda: self.store.submissions.spent(now() - timedelta(days=1)),
         )
         self._backends: dict[str, VideoBackend] = {}
+        self._keys: set[str] = set()  # of the backends that were opened
         self._running = JobRunner(self._context)
         self._intake = JobIntake(self._context, self._planner, self._running)
         self._lock = asyncio.Lock()
@@ -219,14 +227,66 @@ class VideoClient:
         *,
         out: Path | str | None = None,
         overwrite: bool = False,
+        label: str | None = None,
         on_event: Callable[[JobEvent], None] | None = None,
         **options: Unpack[BranchKwargs],
     ) -> VideoJob:
         """Make a second video that begins as another does; see `plan_branch` and `generate`."""
         plan = await self.plan_branch(job_id, **options)
         return await self.generate(
-            plan.request, plans=[plan], out=out, overwrite=overwrite, on_event=on_event
+            plan.request,
+            plans=[plan],
+            out=out,
+            overwrite=overwrite,
+            label=label,
+            on_event=on_event,
         )
+
+    async def extend(
+        self,
+        video: Path | str,
+        *,
+        out: Path | str | None = None,
+        overwrite: bool = False,
+        idempotency_key: str | None = None,
+        on_event: Callable[[JobEvent], None] | None = None,
+        **options: Unpack[ExtendKwargs],
+    ) -> VideoJob:
+        """Continue a video; the result is the whole of it: the source, then the new part.
+
+        `video` is the id of a job, which continues seamlessly from its state as a `branch` at its
+        end, or the path or http(s) URL of any video, which a model continues from its last frames.
+        Such a source keeps its size, its frame rate and its audio; `joined` of the artifact says
+        where the new part begins. With `only_new` only that is delivered, as the model made it.
+
+        Raises:
+            RequestError: there is no such video, its model cannot continue it, or a value is wrong.
+            MediaAgentError: see `branch` and `generate`.
+        """
+        request, plans = await self.plan_extension(video, **options)
+        return await self.generate(
+            request,
+            plans=plans,
+            out=out,
+            overwrite=overwrite,
+            idempotency_key=idempotency_key,
+            on_event=on_event,
+        )
+
+    async def plan_extension(
+        self, video: Path | str, **options: Unpack[ExtendKwargs]
+    ) -> tuple[VideoRequest, tuple[Plan, ...]]:
+        """Return the request that continues a video and its plans; see `extend` and `plans`."""
+        asked = ExtendOptions(**options)
+        job_id = extend.find_job(video, self.store)
+        if job_id is not None:
+            plan = await branch.plan_branch(
+                job_id, self._context, self._planner, extend.as_branch(job_id, asked)
+            )
+            return plan.request, (plan,)
+        request, words = extend.build_extension(video, asked), asked.allow_unknown_words
+        plans = await self._planner.plans(request, asked.policy, allow_unknown_words=words)
+        return request, tuple(plans)
 
     async def resume(
         self,
@@ -282,12 +342,61 @@ class VideoClient:
 
     async def orphans(self) -> tuple[VideoJob, ...]:
         """Return the jobs that are under way and have no living process, oldest first."""
-        jobs = (job for job in reversed(self.store.jobs.list()) if not job.status.is_terminal)
+        jobs = (job for job in self.store.jobs.unsettled() if not job.status.is_terminal)
         return tuple(job for job in jobs if not self.is_running(job.id))
 
-    async def list(self) -> list[VideoJob]:
-        """Return all jobs of the data folder, newest first."""
-        return self.store.jobs.list()
+    async def list(
+        self,
+        *,
+        status: JobStatus | Sequence[JobStatus] = (),
+        since: datetime | None = None,
+        backend: str | None = None,
+        label: str | None = None,
+        before: str | None = None,
+        limit: int | None = None,
+    ) -> list[JobSummary]:
+        """Return the jobs of the data folder, newest first; `get` has all of one.
+
+        `backend` is a backend or "backend/model". Segments of a video are in its own line. For the
+        next page give the last id of this one as `before`.
+
+        Raises:
+            JobNotFoundError: there is no job `before`.
+        """
+        statuses = (status,) if isinstance(status, JobStatus) else tuple(status)
+        chosen = JobFilter(
+            statuses=statuses,
+            since=since,
+            backend=backend,
+            label=label,
+            before=before,
+            limit=limit,
+        )
+        return self.store.jobs.list(chosen)
+
+    async def find(self, name: str) -> str:
+        """Return the id of the job that a name means: an id, its unique beginning, or "last".
+
+        Raises:
+            JobNotFoundError: there is none.
+            InvalidRequestError: the beginning is that of several; it names them.
+        """
+        return self.store.jobs.find(name)
+
+    async def remove(self, job_id: str, *, force: bool = False, videos: bool = False) -> Removal:
+        """Forget a job and remove its work files; its video and record only with `videos`.
+
+        What it cost still counts in sums and budgets, and its id is not given to another job.
+
+        Raises:
+            JobNotFoundError: there is none of this id.
+            JobError: a process works on it; it is a segment, or a branch still needs it; or,
+                without `force`, it has not ended or its outcome is unknown.
+        """
+        work = self._context.work_folder
+        return await asyncio.to_thread(
+            remove_job, self.store, work, job_id, force=force, videos=videos
+        )
 
     async def models(self) -> Listing:
         """Return every model of every backend, with a typical price, and what cannot be asked."""
@@ -346,6 +455,14 @@ class VideoClient:
         """End a video, complete, with its next chunk; what is refused is as for `steer`."""
         return await self._control(job_id, Finish())
 
+    def find_key(self, backend: str) -> FoundKey:
+        """Return the key of a backend, and where it is from; it is hidden when shown.
+
+        Raises:
+            ConfigurationError: a file that has it cannot be read.
+        """
+        return self.settings.find_key(backend, self._registry.spec(backend))
+
     def knows(self, idempotency_key: str | None) -> bool:
         """Return whether a job has this key; a key is free again when all was in vain."""
         return idempotency_key is not None and self.store.jobs.has_key(idempotency_key)
@@ -357,8 +474,10 @@ class VideoClient:
     async def _backend(self, name: str) -> VideoBackend:
         async with self._lock:
             if name not in self._backends:
-                settings = self.settings.backend_settings(name)
+                settings = self.settings.backend_settings(name, self._registry.spec(name))
                 create = self._registry.create
+                if settings.key is not None:
+                    self._keys.add(settings.key.get_secret_value())
                 self._backends[name] = await asyncio.to_thread(create, name, settings)
         return self._backends[name]
 

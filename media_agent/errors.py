@@ -36,7 +36,7 @@ from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 from media_agent.wording import to_python
-from media_agent_schemas.errors import ErrorInfo
+from media_agent_schemas.errors import ErrorInfo, raise_as
 
 
 class MediaAgentError(Exception):
@@ -304,6 +304,9 @@ def from_info(info: ErrorInfo) -> MediaAgentError:
     """Return the error that this data stands for; an unknown code is a failed generation."""
     classes = {error_class.code: error_class for error_class in error_classes()}
     return classes.get(info.code, GenerationFailedError)(info.message, hint=info.hint)
+
+
+raise_as(from_info)
 
 
 def in_full(error: MediaAgentError | ErrorInfo) -> str:

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from media_agent.client import VideoClient
+from media_agent.config.keys import FoundKey
 from media_agent.config.settings import Settings
 
 P = ParamSpec("P")
@@ -66,6 +67,14 @@ class BlockingVideoClient:
         """Return whether a process works on a job, this one or another."""
         return self._client.is_running(job_id)
 
+    def find_key(self, backend: str) -> FoundKey:
+        """Return the key of a backend, and where it is from; it is hidden when shown.
+
+        Raises:
+            ConfigurationError: a file that has it cannot be read.
+        """
+        return self._client.find_key(backend)
+
     def knows(self, idempotency_key: str | None) -> bool:
         """Return whether a job has this key; a key is free again when all was in vain."""
         return self._client.knows(idempotency_key)
@@ -78,6 +87,8 @@ class BlockingVideoClient:
     generate = _blocking(VideoClient.generate)
     start = _blocking(VideoClient.start)
     branch = _blocking(VideoClient.branch)
+    plan_extension = _blocking(VideoClient.plan_extension)
+    extend = _blocking(VideoClient.extend)
     resume = _blocking(VideoClient.resume)
     reconcile = _blocking(VideoClient.reconcile)
     get = _blocking(VideoClient.get)
@@ -85,6 +96,8 @@ class BlockingVideoClient:
     orphans = _blocking(VideoClient.orphans)
     list = _blocking(VideoClient.list)
     models = _blocking(VideoClient.models)
+    find = _blocking(VideoClient.find)
+    remove = _blocking(VideoClient.remove)
     events = _blocking(VideoClient.events)
     cancel = _blocking(VideoClient.cancel)
     steer = _blocking(VideoClient.steer)

@@ -68,7 +68,9 @@ class VerificationReport(Document):
     )
     video_sha256: str | None = Field(default=None, description="Digest of the file.")
     estimated_usd: float | None = Field(default=None, description="The price that was expected.")
-    cost: Cost = Field(default=Cost(), description="What was billed, as far as it is said.")
+    cost: Cost = Field(
+        default=Cost(), description="What it cost; its source says whether that was billed."
+    )
     warnings: tuple[str, ...] = Field(default=(), description="What else was noticed.")
     error: ErrorInfo | None = Field(default=None, description="Why it did not complete.")
 
@@ -212,7 +214,7 @@ def _redacted(report: VerificationReport, job: VideoJob, client: VideoClient) ->
     """Return the report without the id of the work, and without a key that a service repeats."""
     if job.ref is not None and report.exchanges:
         report = _without(report, job.ref.operation_id, "{id}")
-    key = client.settings.backend_settings(job.plan.backend).key
+    key = client.find_key(job.plan.backend).key
     return report if key is None else _without(report, key.get_secret_value(), "***")
 
 

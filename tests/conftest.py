@@ -18,8 +18,9 @@ def anyio_backend() -> str:
 @pytest.fixture(autouse=True)
 def _environment_of_our_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in os.environ:
-        if name.startswith("MEDIA_AGENT_"):
+        if name.startswith("MEDIA_AGENT_") or name.endswith(("_API_KEY", "_API_TOKEN", "FAL_KEY")):
             monkeypatch.delenv(name)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setenv("MEDIA_AGENT_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.setenv("MEDIA_AGENT_CONFIG", str(tmp_path / "none.toml"))
 

@@ -72,7 +72,7 @@ def _facts(backend: HostedBackend) -> Iterator[str]:
 
 
 def _settings(backend: HostedBackend) -> Iterator[str]:
-    key = next(spec.key_variable for spec in provider_specs() if spec.name == backend.name)
+    key = next(spec.key_variables[0] for spec in provider_specs() if spec.name == backend.name)
     yield "```toml"
     yield f"[backends.{backend.name}]"
     yield f'key_env = "{key}"  # create a key at {backend.keys_at}'

@@ -149,7 +149,8 @@ class MagiBackend(LocalBackend):
 
         warn(*request.storyboard())
         options = self._options(request)
-        context.keep_states(options.keep_states)
+        budget = round(options.states_budget * 10**9)
+        context.keep_states(options.keep_states, budget_bytes=budget)
         total = request.num_frames
         chunks = None if total is None else -(-total // CHUNK_FRAMES)
         steering = Steering(context, chunks=chunks, on_prompt=lambda text: warn(Shot(prompt=text)))

@@ -2,8 +2,9 @@
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
     from media_agent.video.codec import Frames
 
 KEEP_STATES = 8
-"""How many of the newest states are kept, unless the request says."""
+"""How many of the newest states are kept, unless the request says; older ones are thinned out."""
+STATES_BUDGET = 2 * 10**9
+"""Bytes that all states of a video may take, unless the request says; the newest is always kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,7 @@ class Operation:
     prompts_sent: tuple[str, ...] | None = None
     computation: Computation | None = None
     keep_states: int = KEEP_STATES
+    states_budget: int = STATES_BUDGET
     worker: Future[None] | None = None
     commands: dict[int, Command] = field(default_factory=dict)
     """All commands of the work, by number; whoever hands them over keeps them on disk."""
@@ -95,9 +99,13 @@ class GenerationContext:
         key = None if self.resume is None else self.resume.key
         return key not in (None, self._operation.ref.operation_id)
 
-    def keep_states(self, count: int) -> None:
-        """Say how many of the newest states are kept; one always is."""
+    def keep_states(self, count: int, *, budget_bytes: int = STATES_BUDGET) -> None:
+        """Say how many of the newest states are kept, and how much disk space all may take.
+
+        Older ones are thinned out, the more the older they are. The newest is always kept.
+        """
         self._operation.keep_states = count
+        self._operation.states_budget = budget_bytes
 
     def announce_prompt(self, chunk: int, prompt: str) -> None:
         """Announce that `prompt` holds from this chunk on."""
@@ -114,3 +122,13 @@ class GenerationContext:
     def warn(self, message: str) -> None:
         """Add a warning for the person, kept in the record."""
         self._operation.warnings.append(message)
+
+
+@contextmanager
+def closing_chunks(chunks: Iterator[Chunk]) -> Iterator[Iterator[Chunk]]:
+    """Let a generator clean up, here and now, however the loop over it ends."""
+    try:
+        yield chunks
+    finally:
+        if isinstance(chunks, Generator):
+            chunks.close()

@@ -18,6 +18,7 @@ from itertools import islice
 from media_agent.backend.context import Chunk, GenerationContext, Operation
 from media_agent.backend.options import check_settings
 from media_agent.backend.protocol import BackendSettings, NamedBackend
+from media_agent.backend.replay import count_shared
 from media_agent.backend.steering import Steering
 from media_agent.backend.worker import Worker
 from media_agent.distribution import install_hint
@@ -86,7 +87,7 @@ class ThreadedBackend(NamedBackend):
         work_dir = self.settings.data_dir / "work" / key
         if resume is not None and resume.key not in (None, key):
             parent = work_dir.with_name(str(resume.key))
-            link_chunks(parent, work_dir, resume.next_chunk, videos=request.n)
+            link_chunks(parent, work_dir, count_shared(resume), videos=request.n)
         operation = Operation(
             request=request,
             ref=OperationRef(backend=self.name, model=model, operation_id=key),

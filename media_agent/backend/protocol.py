@@ -112,6 +112,8 @@ class BackendSettings:
     key: SecretStr | None = None
     key_problem: str | None = None
     """Why there is no key where the settings say that one is."""
+    key_hint: str = ""
+    """How to give it one: the variable, the command and the file; empty: made without settings."""
     name: str = ""
     """The name of its section in the settings; empty where it was made without settings."""
     model: str | None = None
@@ -127,9 +129,20 @@ class BackendSettings:
     models: Mapping[str, Path] = field(default_factory=dict)
     """Folders of weights that `media-agent models add` named, for a backend that takes folders."""
 
-    def missing_key(self, way_out: str) -> str | None:
-        """Return what `Capabilities.missing` says of a key that is wanted; None: it is there."""
-        return None if self.key is not None else f"a key: {self.key_problem or way_out}"
+    def missing_key(self, keys_at: str | None = None) -> str | None:
+        """Return what `Capabilities.missing` says of a key that is wanted; None: it is there.
+
+        `keys_at` is the page where keys are made.
+        """
+        if self.key is not None:
+            return None
+        usual = f"set key, key_env or key_file under [backends.{self.name}]"
+        way_out = self.key_problem or self.key_hint or usual
+        return (
+            f"a key: {way_out}"
+            if keys_at is None
+            else f"a key: {way_out}; create a key at {keys_at}"
+        )
 
     def read_options(self, shape: type[Options]) -> Options:
         """Return the options as a model that says their shape.
@@ -179,7 +192,9 @@ class BackendSpec:
     """Where the `media_agent.testing.Simulator` of its provider is, as "module:class"."""
     needs_section: bool = False
     """Whether it is only a kind, which a section of the settings must fill with options."""
-    key_variable: str | None = None
-    """The variable that usually holds its key; `media-agent init` looks whether it is set."""
+    key_variables: tuple[str, ...] = ()
+    """The variables that usually hold its key; used where the settings name none."""
+    key_origin: str | None = None
+    """Where a key of these variables may go if the settings name a `base_url`: to this origin."""
     takes_folders: bool = False
     """Whether it loads folders of weights; it gets the named ones in `BackendSettings.models`."""

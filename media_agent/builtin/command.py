@@ -199,6 +199,8 @@ class CommandBackend(ThreadedBackend):
             while True:
                 with suppress(subprocess.TimeoutExpired):
                     return process.wait(log.keep_bounded())
+                if (fraction := log.read_progress()) is not None:
+                    context.report("running", fraction)
                 context.check()
                 self._check_size(words[0], output)
                 if self._clock() >= deadline:

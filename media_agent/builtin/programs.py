@@ -1,6 +1,7 @@
 """A program of the user's while it runs: what it says, within bounds, and the end of all of it."""
 
 import os
+import re
 import signal
 import subprocess
 import time
@@ -18,6 +19,11 @@ _SOON = 0.01  # to the next look at a program that says much
 _KEPT = 0.5  # of the largest log, when it is cut
 _TAIL_BYTES = 1000  # of the program's output, in an error
 _LONGEST_KEY = 4096  # bytes; one that begins before the tail is hidden whole
+_MOST_LOOKED_AT = 2**16  # bytes of new output in which progress is looked for
+_LONGEST_LINE = 200  # bytes of a line that reports progress
+_PROGRESS = re.compile(
+    rb"progress[ :=]*(?P<number>\d{1,3}(?:\.\d{1,9})?) ?(?P<percent>%)?", re.IGNORECASE
+)
 _STEP_SECONDS = 0.02  # between two looks whether a group has ended
 
 
@@ -35,6 +41,8 @@ class ProgramLog:
         self.file = path.open("a+b", buffering=0)
         self._secrets = secrets
         self._largest = largest
+        self._read = 0  # bytes, as far as progress was looked for
+        self._line = b""  # the last one, which may not be complete
         self.file.truncate(0)  # of an earlier run
 
     def __enter__(self) -> Self:
@@ -60,7 +68,23 @@ class ProgramLog:
         newest = os.pread(self.file.fileno(), kept, size - kept)
         self.file.truncate(0)
         self.file.write(f"[{size - kept} bytes before this were cut off]\n".encode() + newest)
+        self._read, self._line = os.fstat(self.file.fileno()).st_size, b""
         return _SOON
+
+    def read_progress(self) -> float | None:
+        """Return the newest progress, 0 to 1, that the program has reported since the last call.
+
+        A line is over with a line feed or a carriage return, as progress bars write it.
+        """
+        size = os.fstat(self.file.fileno()).st_size
+        start = max(self._read, size - _MOST_LOOKED_AT)
+        new = os.pread(self.file.fileno(), size - start, start)
+        text = (self._line if start == self._read else b"") + new
+        self._read = start + len(new)
+        *whole, rest = text.replace(b"\r", b"\n").split(b"\n")
+        self._line = rest[-_LONGEST_LINE:]
+        found = (_parse_progress(line) for line in reversed(whole))
+        return next((fraction for fraction in found if fraction is not None), None)
 
     def read_last_words(self) -> str:
         """Return the end of the program's output, without keys, for an error."""
@@ -69,6 +93,16 @@ class ProgramLog:
             said = redact_bytes(file.read(_TAIL_BYTES + _LONGEST_KEY), self._secrets)
         tail = said[-_TAIL_BYTES:].decode("utf-8", "replace").strip()
         return f": {tail}" if tail else " without any output"
+
+
+def _parse_progress(line: bytes) -> float | None:
+    """Return the fraction that a line reports, None if it reports none."""
+    found = _PROGRESS.fullmatch(line[:_LONGEST_LINE].strip())
+    if found is None:
+        return None
+    number = float(found["number"])
+    fraction = number / 100 if found["percent"] else number
+    return fraction if 0 <= fraction <= 1 else None
 
 
 def end_group(process: "subprocess.Popen[bytes]", grace_seconds: float) -> None:

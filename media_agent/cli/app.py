@@ -9,9 +9,12 @@ from cyclopts import App, CycloptsError
 
 from media_agent.cli.commands.backends import backends
 from media_agent.cli.commands.config import build_config_app
+from media_agent.cli.commands.costs import costs
+from media_agent.cli.commands.disk import du, prune
 from media_agent.cli.commands.generate import generate
 from media_agent.cli.commands.init import init
 from media_agent.cli.commands.jobs import build_jobs_app
+from media_agent.cli.commands.keys import build_keys_app
 from media_agent.cli.commands.models import build_models_app
 from media_agent.cli.commands.plan import plan
 from media_agent.cli.commands.schema import print_schema, print_tools
@@ -50,6 +53,10 @@ def build_app() -> App:
     app.command(build_config_app())
     app.command(init)
     app.command(build_jobs_app())
+    app.command(costs)
+    app.command(du)
+    app.command(prune)
+    app.command(build_keys_app())
     app.command(build_models_app())
     app.command(simulate)
     app.command(verify_live)

@@ -2,13 +2,19 @@
 
 import math
 import re
-from typing import Annotated
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+_SPANS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _Plain = Parameter(negative=(), show_default=False)
 
 Flag = Annotated[bool, _Plain]
+Yes = Annotated[bool, _Plain, Parameter(alias="-y")]
+JobStatuses = tuple[
+    Literal["queued", "in_progress", "completed", "failed", "cancelled", "outcome_unknown"], ...
+]
 Number = Annotated[str | None, Parameter(metavar="NUMBER", allow_leading_hyphen=True)]
 Place = Annotated[str | None, Parameter(metavar="FILE|URL")]
 Names = Annotated[tuple[str, ...], _Plain, Parameter(metavar="NAME")]
@@ -45,3 +51,40 @@ def read_number(name: str, text: str | None) -> float | None:
     if value is not None and math.isnan(value):
         raise InvalidRequestError(f"--{name} {(text or '')[:60]!r} is not a number")
     return value
+
+
+def read_size(name: str, text: str) -> int:
+    """Read a size in bytes, such as 5GB, 1.5 GiB or 200000.
+
+    Raises:
+        InvalidRequestError: it is none.
+    """
+    from media_agent.errors import InvalidRequestError
+
+    size = re.fullmatch(r"(\d{1,15}(?:\.\d{1,6})?) ?(?:([kmgt])(i?)b?|b)?", text.strip().lower())
+    if size is None:
+        raise InvalidRequestError(
+            f"--{name} {text[:60]!r} is not a size", hint=f"--{name} 5GB, or --{name} 500MB"
+        )
+    base = 1024 if size[3] else 1000
+    return int(float(size[1]) * base ** (" kmgt".index(size[2] or " ")))
+
+
+def read_since(name: str, text: str, now: datetime) -> datetime:
+    """Read a span before now, such as 7d, or a date or time, which is local unless it says a zone.
+
+    Raises:
+        InvalidRequestError: it is neither.
+    """
+    from media_agent.errors import InvalidRequestError
+
+    span = re.fullmatch(r"(\d{1,6})([mhdw])", text.strip())
+    try:
+        if span is not None:
+            return now - timedelta(**{_SPANS[span[2]]: int(span[1])})
+        return datetime.fromisoformat(text.strip()).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise InvalidRequestError(
+            f"--{name} {text[:60]!r} is neither a span such as 7d, 24h or 2w nor a date",
+            hint=f"--{name} 7d, or --{name} {now:%Y-%m-%d}",
+        ) from None

@@ -27,6 +27,7 @@ class Order:
     idempotency_key: str | None = None
     parent: str | None = None
     shared_chunks: int | None = None
+    join_source: bool = False
 
 
 async def plan_order(client: VideoClient, order: Order) -> tuple[VideoRequest, tuple[Plan, ...]]:
@@ -55,6 +56,7 @@ async def plan_order(client: VideoClient, order: Order) -> tuple[VideoRequest, t
     if backend is None and routing.build_routing() is None:
         backend = await _check_default(client)
     request = await build_request(client, order.prompt, video, routing, backend)
+    request = request.model_copy(update={"join_source": order.join_source})
     return request, await client.plans(request, policy=policy, allow_unknown_words=words)
 
 
@@ -82,34 +84,49 @@ async def build_request(
 
 
 def order_to_extend(
-    video: str, prompt: str, flags: VideoFlags, routing: RoutingFlags, output: OutputFlags
+    video: str,
+    prompt: str,
+    flags: VideoFlags,
+    routing: RoutingFlags,
+    output: OutputFlags,
+    *,
+    only_new: bool = False,
 ) -> Order:
     """Return the order to continue a video: a branch at the end of a job, or a new video.
 
     Raises:
         InvalidRequestError: there is neither such a job nor such a file.
     """
-    if _is_job(video):
+    is_file = video.startswith(("http://", "https://")) or Path(video).exists()
+    job_id = _find_job(video, is_file=is_file)
+    if job_id is not None:
         if routing.backend is not None or flags.seed is not None:
             raise InvalidRequestError(
-                f"job {video} keeps its own backend and seed",
+                f"job {job_id} keeps its own backend and seed",
                 hint="omit --backend and --seed, or give its file instead of the job",
             )
-        return Order(prompt=prompt, video=flags, routing=routing, output=output, parent=video)
-    if not video.startswith(("http://", "https://")) and not Path(video).exists():
+        if only_new:
+            raise InvalidRequestError(
+                f"job {job_id} is continued as a whole", hint="omit --only-new, or give its file"
+            )
+        return Order(prompt=prompt, video=flags, routing=routing, output=output, parent=job_id)
+    if not is_file:
         raise InvalidRequestError(
             f"{video} is neither a job nor a file", hint="media-agent jobs list shows the jobs"
         )
     flags = replace(flags, video=video)
-    return Order(prompt=prompt, video=flags, routing=routing, output=output)
+    return Order(
+        prompt=prompt, video=flags, routing=routing, output=output, join_source=not only_new
+    )
 
 
-def _is_job(name: str) -> bool:
+def _find_job(name: str, *, is_file: bool) -> str | None:
+    """Return the job that a name means; a file goes before a job that has another id."""
+    jobs = open_ledger().jobs
     try:
-        open_ledger().jobs.get(name)
+        return jobs.get(name).id if is_file else jobs.find(name)
     except JobNotFoundError:
-        return False
-    return True
+        return None
 
 
 async def _check_default(client: VideoClient) -> str:

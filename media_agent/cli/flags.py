@@ -12,6 +12,7 @@ from media_agent.cli.arguments import (
     Number,
     Place,
     Texts,
+    Yes,
     read_number,
     read_whole_number,
 )
@@ -38,7 +39,8 @@ class RoutingFlags:
     route: str | None = None
     """Routing preset from [routes.NAME]; flags fill in whatever the preset leaves open."""
     prefer: Literal["cheapest", "fastest", "local-first", "best"] | None = None
-    """How to rank the backends that can; best uses the catalogue's quality ratings."""
+    """How to rank the backends that can: cheapest and fastest put price or time first, whatever
+    the number of segments; best uses the catalogue's quality ratings."""
     max_cost: Number = None
     """Maximum cost in USD. Backends with an unknown price are excluded."""
     allow: Names = ()
@@ -197,6 +199,10 @@ class OutputFlags:
     """Also write a contact sheet, .png."""
     overwrite: Flag = False
     """Overwrite existing files."""
+    label: str | None = None
+    """A word of your own, to find jobs and count costs by."""
+    yes: Yes = False
+    """Do not ask before something that costs much (see confirm_above_usd in the settings)."""
     follow: Flag = False
     """Print the path of the growing video, so that you can watch it, and each new chunk."""
     json: Flag = False

@@ -1,18 +1,20 @@
 """What the commands about jobs do with a client: resume, ask, stop."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Literal
 
+from media_agent.cli.confirm import confirm_rest
 from media_agent.cli.progress import ProgressLine
-from media_agent.cli.run_job import describe_kept
-from media_agent.cli.screen import write_json, write_stderr, write_stdout
+from media_agent.cli.run_job import announce_keys, describe_kept
+from media_agent.cli.screen import format_size, write_json, write_stderr, write_stdout
 from media_agent.cli.signals import Interruption, cancel_on_signals, let_finish
 from media_agent.client import VideoClient
 from media_agent.errors import exit_code, in_full
 from media_agent_schemas.jobs import JobStatus, VideoJob
 
 
-async def resume_jobs(job_id: str | None, *, take_over: bool, json: bool) -> int:
+async def resume_jobs(job_id: str | None, *, take_over: bool, yes: bool, json: bool) -> int:
     """Resume one job or all whose process is gone; return the exit code of the first bad end."""
     with cancel_on_signals() as interruption:
         try:
@@ -21,7 +23,7 @@ async def resume_jobs(job_id: str | None, *, take_over: bool, json: bool) -> int
                 if not wanted:
                     write_stderr("no jobs to resume")
                 ends = [
-                    await _resume(client, each, interruption, take_over=take_over)
+                    await _resume(client, each, interruption, take_over=take_over, yes=yes)
                     for each in wanted
                 ]
         except asyncio.CancelledError:
@@ -65,6 +67,18 @@ async def cancel(job_id: str) -> int:
     return 0
 
 
+async def remove(job_ids: Sequence[str], *, force: bool, videos: bool) -> int:
+    """Remove jobs, and report what went and what stayed."""
+    async with VideoClient() as client:
+        for job_id in job_ids:
+            removal = await client.remove(job_id, force=force, videos=videos)
+            freed = format_size(removal.freed_bytes)
+            gone = "".join(f", with {path}" for path in removal.removed_videos)
+            kept = "".join(f"; kept {path}" for path in removal.kept_videos)
+            write_stdout(f"{job_id}: removed{gone}, {freed} freed{kept}")
+    return 0
+
+
 async def change_prompt(
     job_id: str, prompt: str, *, at: Literal["next", "now"] | int, allow_unknown_words: bool
 ) -> int:
@@ -92,10 +106,12 @@ def _write_queued(client: VideoClient, job_id: str, what: str, effect: str) -> N
 
 
 async def _resume(
-    client: VideoClient, job_id: str, interruption: Interruption, *, take_over: bool
+    client: VideoClient, job_id: str, interruption: Interruption, *, take_over: bool, yes: bool
 ) -> VideoJob:
     job = await client.get(job_id)
     if job.status is not JobStatus.COMPLETED and (take_over or not client.is_running(job_id)):
+        await confirm_rest(job, above=client.settings.confirm_above_usd, yes=yes)
+        announce_keys(client, [job.plan])
         let_finish(client, job_id, job.plan, interruption)
     _announce_lookup(job)
     with ProgressLine(job.plan, frames=job.frames_ready) as progress:
@@ -117,8 +133,8 @@ async def _list_orphans(client: VideoClient) -> list[str]:
 
 async def _list_unknown(client: VideoClient) -> list[str]:
     """Return the jobs that may have been accepted without our knowing where, oldest first."""
-    jobs = [job for job in await client.list() if job.status is JobStatus.OUTCOME_UNKNOWN]
-    return [job.id for job in reversed(jobs)] + await _list_orphans(client)
+    jobs = [job for job in client.store.jobs.unsettled() if job.status is JobStatus.OUTCOME_UNKNOWN]
+    return [job.id for job in jobs] + await _list_orphans(client)
 
 
 def _report_end(job: VideoJob) -> None:

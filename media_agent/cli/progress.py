@@ -27,7 +27,7 @@ class ProgressLine:
         self._path: str | None = None
         self._name = f"{plan.backend}/{plan.model}"
         self._phase = ""
-        self._frames = frames if plan.origin is None else max(frames, plan.origin.frames)
+        self._frames = frames if plan.origin is None else max(frames, plan.origin.kept_frames)
         self._bar = _make_bar() if _is_terminal() and not follow else None
         if self._bar is not None:
             self._task = self._bar.add_task(self._name, total=1.0)

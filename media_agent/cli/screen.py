@@ -76,6 +76,16 @@ def write_stderr(text: str) -> None:
     _write(one_line(text), sys.stderr)
 
 
+def is_terminal() -> bool:
+    """Return whether a person can be asked: what is said is seen, and an answer can be typed."""
+    return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def ask(question: str) -> None:
+    """Write a question to stderr; the answer is typed behind it."""
+    print(one_line(question), end=" ", file=sys.stderr, flush=True)
+
+
 def write_stdout(text: str) -> None:
     """Write one line to stdout."""
     write_raw_line(one_line(text))
@@ -106,6 +116,16 @@ def write_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     for row in cells:
         padded = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         write_raw_line("  ".join(padded).rstrip())
+
+
+def format_size(size: int) -> str:
+    """Return a size in the unit that people read it in."""
+    if size < 1000:
+        return f"{size} B"
+    value, units = size / 1000, ["kB", "MB", "GB", "TB"]
+    while value >= 999.95 and len(units) > 1:
+        value, units = value / 1000, units[1:]
+    return f"{value:.1f} {units[0]}"
 
 
 def shorten(text: str, length: int = 60) -> str:

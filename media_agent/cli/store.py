@@ -12,3 +12,13 @@ def open_ledger() -> "Ledger":
     from media_agent.ledger.ledger import Ledger
 
     return Ledger(load_settings().ledger_path)
+
+
+def find_job(name: str) -> str:
+    """Return the id of the job that a command line names: an id, how one begins, or "last".
+
+    Raises:
+        JobNotFoundError: there is none.
+        InvalidRequestError: several ids begin so.
+    """
+    return open_ledger().jobs.find(name)

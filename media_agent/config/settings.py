@@ -33,7 +33,7 @@ from pydantic_settings import (
 )
 from pydantic_settings.exceptions import SettingsError
 
-from media_agent.backend.protocol import BackendSettings
+from media_agent.backend.protocol import BackendSettings, BackendSpec
 from media_agent.builtin.program_environment import VariableName, build_environment
 from media_agent.concealing import (
     HIDDEN,
@@ -49,9 +49,12 @@ from media_agent.config.file import (
     read_file,
     read_text,
 )
+from media_agent.config.keys import FoundKey, describe_missing_key, find_usual_key
+from media_agent.config.stored_keys import StoredKey, StoredKeys
 from media_agent.environment import value_of, variables
 from media_agent.errors import ConfigurationError, Fault
 from media_agent.redact import redact, redact_value
+from media_agent.storage.files import is_open_to_others
 from media_agent.suggest import nearest_name
 from media_agent.validation import faults_of
 from media_agent_schemas.base import Schema
@@ -103,6 +106,11 @@ class BackendSection(Schema):
             said = "it should be like https://api.example.com/v1, with no user name or password"
             raise ValueError(said)
         return url
+
+    @property
+    def names_key(self) -> bool:
+        """Whether it says which key to use."""
+        return any(each is not None for each in (self.key, self.key_env, self.key_file))
 
     def key_problem(self) -> str | None:
         """Return why `key_env` gives no key; None: it does, or it is not used."""
@@ -196,9 +204,19 @@ class Settings(BaseSettings):
     policy: Policy = Field(
         default=Policy.ADJUST, description="What to do if a value is unsupported."
     )
+    keep_states_days: float = Field(
+        default=3.0,
+        ge=0,
+        le=36500,
+        allow_inf_nan=False,
+        description="Days after which a completed job's states are removed.",
+    )
     backends: dict[SectionName, BackendSection] = Field(default={}, description="Backends by name.")
     routes: dict[SectionName, RouteSection] = Field(
         default={}, description="Routing presets by name."
+    )
+    confirm_above_usd: Dollars = Field(
+        default=1.0, description="Ask on a terminal before work that costs more, in USD."
     )
     budget: BudgetSection = Field(default=BudgetSection(), description="Spending limits.")
 
@@ -207,24 +225,47 @@ class Settings(BaseSettings):
         """The path of the ledger in the data folder."""
         return self.data_dir / "ledger.sqlite"
 
-    def backend_settings(self, name: str) -> BackendSettings:
-        """Return what is handed to one backend.
+    @property
+    def work_folder(self) -> Path:
+        """The folder for all work, finished and unfinished."""
+        return self.data_dir / "work"
+
+    def find_key(self, name: str, spec: BackendSpec | None = None) -> FoundKey:
+        """Return the key of a backend: as its section says, else the usual or a stored one.
+
+        Raises:
+            ConfigurationError: a file that has it cannot be read.
+        """
+        section = self.backends.get(name, BackendSection())
+        if section.names_key:
+            return FoundKey(section.find_key(), f"backends.{name}", section.key_problem())
+        try:
+            stored = self._stored_keys
+        except ConfigurationError as error:  # it keeps nobody from working who needs no key
+            return FoundKey(problem=error.message)
+        return find_usual_key(name, section.base_url, spec, stored)
+
+    def backend_settings(self, name: str, spec: BackendSpec | None = None) -> BackendSettings:
+        """Return what is handed to one backend; its spec says which variable usually has its key.
 
         Raises:
             ConfigurationError: the file with its key cannot be read.
         """
         section = self.backends.get(name, BackendSection())
+        found = self.find_key(name, spec)
+        secrets = (*self.secrets(), *([] if found.key is None else [found.key]))
         return BackendSettings(
             data_dir=self.data_dir,
             options=section.options,
             base_url=section.base_url,
-            key=section.find_key(),
-            key_problem=section.key_problem(),
+            key=found.key,
+            key_problem=found.problem,
+            key_hint=describe_missing_key(name, spec, list_files(self.config)[0]),
             name=name,
             model=section.model,
             folder=section.folder,
             threads=self.threads,
-            secrets=self.secrets(),
+            secrets=secrets,
             environment=self.build_environment,
         )
 
@@ -251,6 +292,10 @@ class Settings(BaseSettings):
                 key = section.find_key()
                 yield from () if key is None else [key.get_secret_value()]
             yield from hidden_values(section.options, ("backends", name, "options"))
+
+    @cached_property
+    def _stored_keys(self) -> Mapping[str, StoredKey]:
+        return StoredKeys().read()
 
     def build_environment(self, named: Iterable[str] = ()) -> dict[str, str]:
         """Return the environment of a program: harmless variables, and those that are named."""
@@ -354,11 +399,6 @@ def find_unknown_variables() -> list[tuple[str, str | None]]:
         for name in sorted(variables())
         if name.startswith(PREFIX) and name.split(_DELIMITER)[0] not in known
     ]
-
-
-def is_open_to_others(path: Path) -> bool:
-    """Return whether other users of this machine may read a file."""
-    return path.exists() and bool(path.stat().st_mode & 0o077)
 
 
 def _read_files(named: object) -> list[ConfigFile]:

@@ -168,6 +168,35 @@ def read_last_image(path: Path) -> "VideoFrame":
     return _make_shaper(medium, None, "crop", None).reshape(end[-1].image)
 
 
+def measure_video(source: Source) -> tuple[Size, Fraction]:
+    """Return the size of a video, upright and with even sides, and its frames a second.
+
+    Raises:
+        InvalidRequestError: this is no video, or it is damaged or too large.
+    """
+    with open_medium(source, "video") as medium:
+        for image in medium.decode():
+            upright = _make_shaper(medium, None, "crop", None).reshape(image)
+            sides = (max(2, side - side % 2) for side in (upright.width, upright.height))
+            return Size(width=next(sides), height=next(sides)), medium.rate
+        raise medium.given.unusable_error("it holds no frames")
+
+
+def iterate_upright(
+    source: Source, *, size: Size, fps: float, fit: Fit = "crop"
+) -> Iterator["VideoFrame"]:
+    """Yield all frames of a video, upright, in rgb24, at this size and rate; needs no numpy.
+
+    Raises:
+        InvalidRequestError: this is no video, or it is damaged or too large.
+    """
+    with open_medium(source, "video") as medium:
+        shaper = _make_shaper(medium, size, fit, None)
+        shown = _shown(_add_times(medium.decode(), medium.rate), medium.rate)
+        for image in resample(shown, to_frame_rate(fps)):
+            yield shaper.reshape(image)
+
+
 def _check_count(frames: int) -> None:
     if frames < 1:
         raise InvalidRequestError(f"{frames} frames were requested; request at least one")

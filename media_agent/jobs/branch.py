@@ -1,6 +1,7 @@
 """Branches: a video that shares the first chunks of another one and then goes its own way."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
@@ -9,7 +10,14 @@ from media_agent.errors import (
     InvalidRequestError,
     JobError,
 )
-from media_agent.jobs.branch_state import check_origin, chunks_of, whole_chunks
+from media_agent.jobs.branch_state import (
+    check_branches,
+    chunks_of,
+    count_kept,
+    describe_replay,
+    folder_of,
+    whole_chunks,
+)
 from media_agent.jobs.options import BranchOptions
 from media_agent.ledger.ledger import Ledger
 from media_agent.negotiation.durations import choose_seconds
@@ -39,21 +47,24 @@ async def plan_branch(
     store = context.store
     job = store.jobs.get(job_id)
     capabilities = (await context.open_backend(job.plan)).capabilities(job.plan.model)
-    origin, maker = origin_of(store, job, capabilities, options.at)
-    check_origin(store, origin, capabilities, context.work_folder)
+    check_branches(capabilities)
+    work = context.work_folder
+    origin, maker = origin_of(store, job, capabilities, options.at, work=work)
+    again = describe_replay(store, origin, folder_of(store, maker.id, work))
     request = build_request(store, maker, origin, shots, capabilities, endless=options.endless)
     words = options.allow_unknown_words
     plans = await planner.plans(request, options.policy, allow_unknown_words=words)
-    warnings = (*plans[0].warnings, *_left_out(job, origin, options.at))
+    warnings = (*plans[0].warnings, *again, *_left_out(job, origin, options.at))
     return plans[0].model_copy(update={"origin": origin, "warnings": warnings})
 
 
 def origin_of(
-    store: Ledger, job: VideoJob, capabilities: Capabilities, at: int | None
+    store: Ledger, job: VideoJob, capabilities: Capabilities, at: int | None, *, work: Path
 ) -> tuple[Origin, VideoJob]:
     """Return where a branch leaves a video, and the job that made the chunks before it.
 
-    `at` is its first chunk of its own; None: the end. A last chunk that was cut to the length of
+    `at` is its first chunk of its own; 0: all are, None: the end. `work` is the folder for all
+    work. A last chunk that was cut to the length of
     the video is no place to go on from: it is made again, whole.
 
     Raises:
@@ -61,21 +72,28 @@ def origin_of(
         JobError: the video has no chunk that a branch could go on from.
     """
     last = whole_chunks(store, job, capabilities)
-    if last == 0:
+    if last == 0 and at != 0:
         raise JobError(
             f"job {job.id} has no complete chunk to continue from",
             hint="media-agent extend FILE continues any video from its frames",
         )
     at = last if at is None else at
-    if not 1 <= at <= last:
+    if not 0 <= at <= last:
         raise InvalidRequestError(
             f"job {job.id} cannot branch at chunk {at}: it has {last} complete chunks",
-            hint=f"use 1 to {last}",
+            hint=f"use 0 to {last}",
         )
     while job.plan.origin is not None and at <= job.plan.origin.chunk:
         job = store.jobs.get(job.plan.origin.job_id)
-    frames = _frames_before(store, job, at)
-    return Origin(job_id=job.id, chunk=at, frames=frames), job
+    kept = count_kept(store, job, at, work)
+    origin = Origin(
+        job_id=job.id,
+        chunk=at,
+        frames=_frames_before(store, job, at),
+        kept_chunks=kept,
+        kept_frames=_frames_before(store, job, kept),
+    )
+    return origin, job
 
 
 def new_shots(
@@ -124,8 +142,6 @@ def build_request(
     changes: dict[str, object] = {
         "prompt": None,
         "shots": (*kept, *new),
-        "mode": None,
-        "inputs": (),
         "duration": None,
         "num_frames": None,
         "endless": endless,
@@ -134,6 +150,8 @@ def build_request(
         "budget": None,
         "routing": None,
     }
+    if origin.chunk:  # else it starts from the same inputs
+        changes |= {"mode": None, "inputs": (), "join_source": False}
     try:
         return VideoRequest.model_validate(dict(sent) | changes)
     except ValidationError as error:
@@ -152,5 +170,10 @@ def _left_out(job: VideoJob, origin: Origin, at: int | None) -> list[str]:
 
 
 def _frames_before(store: Ledger, job: VideoJob, chunk: int) -> int:
-    shared = 0 if job.plan.origin is None else job.plan.origin.frames
-    return shared + sum(each.frames for each in chunks_of(store, job) if each.index < chunk)
+    """Return the frames of the first chunks; those of a branch before its own are its parent's."""
+    origin = job.plan.origin
+    if origin is not None and chunk < origin.chunk:
+        return _frames_before(store, store.jobs.get(origin.job_id), chunk)
+    first, shared = (0, 0) if origin is None else (origin.chunk, origin.frames)
+    own = (each.frames for each in chunks_of(store, job) if first <= each.index < chunk)
+    return shared + sum(own)

@@ -1,40 +1,55 @@
-"""What a branch takes over from another video: the chunks before it, and the state after them."""
+"""What a branch takes over from another video: the chunks before it, and the state after them.
+
+A state that is no longer kept is made again: the video is resumed from the newest state before it,
+or from its beginning, with the same prompts and the same seed.
+"""
 
 import shutil
 from pathlib import Path
 
-from media_agent.errors import MediaAgentError, NotResumableError, UnsupportedRequestError
+from media_agent.errors import (
+    JobNotFoundError,
+    MediaAgentError,
+    NotResumableError,
+    UnsupportedRequestError,
+)
 from media_agent.ledger.ledger import Ledger
-from media_agent.storage.files import numbered
-from media_agent.storage.work_folder import link_chunks
+from media_agent.provenance.record import shots_of
+from media_agent.storage.work_folder import count_chunks, link_chunks
 from media_agent_schemas.capabilities import Capabilities, Origin
 from media_agent_schemas.events import ChunkReady
-from media_agent_schemas.jobs import ResumeToken, VideoJob
+from media_agent_schemas.jobs import Replay, ResumeToken, VideoJob
+from media_agent_schemas.request import Shot, VideoRequest
 
 
-def check_origin(store: Ledger, origin: Origin, capabilities: Capabilities, work: Path) -> None:
-    """Refuse a branch whose state cannot be had any more; `work` is the folder for all work.
+def check_branches(capabilities: Capabilities) -> None:
+    """Refuse a branch of a video whose model cannot go on from a state.
 
     Raises:
-        UnsupportedRequestError: the model cannot go on from a state.
-        NotResumableError: the state is no longer kept.
+        UnsupportedRequestError: it cannot.
     """
     if capabilities.resumable is not True or capabilities.extends is not True:
         raise UnsupportedRequestError(
             f"{capabilities.backend}/{capabilities.model} cannot continue from mid-video",
             hint="media-agent extend FILE continues any video from its end",
         )
-    token = token_of(store, origin)
-    state, folder = token.data.get("state"), work / str(token.key) / "states"
-    if not isinstance(state, str) or (folder / state).exists():
-        return
-    last = whole_chunks(store, store.jobs.get(origin.job_id), capabilities)
-    kept = [chunk for chunk in numbered(folder, ".safetensors") if chunk <= last]
-    ways = ", ".join(map(str, kept)) or "none"
-    raise NotResumableError(
-        f"the state of job {origin.job_id} before chunk {origin.chunk} is no longer kept",
-        hint=f"available: {ways}; the option keep_states keeps more",
-    )
+
+
+def describe_replay(store: Ledger, origin: Origin, folder: Path) -> list[str]:
+    """Say what is generated again before a branch begins; `folder` holds chunks and states."""
+    token = token_of(store, origin, folder)
+    if token is None or token.replay is None:
+        return []
+    first = 0
+    while token is not None and token.replay is not None:
+        token = token.replay.resume
+        first = 0 if token is None else token.next_chunk
+    what = "chunks" if origin.kept_chunks < origin.chunk else "the states of chunks"
+    where = "the beginning" if first == 0 else f"the state kept after chunk {first}"
+    return [
+        f"{what} {first + 1} to {origin.chunk} are generated again, from {where}: job "
+        f"{origin.job_id} no longer has the state after chunk {origin.chunk}"
+    ]
 
 
 def link_parent(job: VideoJob, store: Ledger, work: Path) -> None:
@@ -47,34 +62,52 @@ def link_parent(job: VideoJob, store: Ledger, work: Path) -> None:
     origin = job.plan.origin
     if origin is None:
         return
-    token = token_of(store, origin)
-    parent, own, state = work / str(token.key), work / job.id, token.data.get("state")
+    own = work / job.id
     try:
-        link_chunks(parent, own, origin.chunk, videos=job.plan.request.n)
-        if isinstance(state, str) and not (own / "states" / state).exists():
-            raise NotResumableError(
-                f"the state of job {origin.job_id} before chunk {origin.chunk} was just discarded",
-                hint="branch at a later chunk",
-            )
+        parent = folder_of(store, origin.job_id, work)
+        link_chunks(parent, own, origin.kept_chunks, videos=job.plan.request.n)
     except MediaAgentError:
         shutil.rmtree(own, ignore_errors=True)
         raise
 
 
-def token_of(store: Ledger, origin: Origin) -> ResumeToken:
-    """Return the token from which a branch goes on; it names where chunks and state lie.
+def token_of(store: Ledger, origin: Origin, folder: Path) -> ResumeToken | None:
+    """Return the token from which a branch goes on; None: it starts from the beginning.
+
+    `folder` holds the chunks and states that there are. Where the state is not among them, the
+    token says how it is made again.
 
     Raises:
         NotResumableError: the video was made without tokens.
     """
-    for event in chunks_of(store, store.jobs.get(origin.job_id)):
-        if event.index == origin.chunk - 1 and event.resume is not None:
-            key = event.resume.key or store.submissions.of(origin.job_id)[-1].key
-            return event.resume.model_copy(update={"key": key})
-    raise NotResumableError(
-        f"job {origin.job_id} has no state before chunk {origin.chunk}",
-        hint="its model may not be able to continue from the middle of a video",
+    if origin.chunk == 0:
+        return None
+    job = store.jobs.get(origin.job_id)
+    token = _own_tokens(store, job).get(origin.chunk)
+    if token is None:
+        raise NotResumableError(
+            f"job {origin.job_id} has no state before chunk {origin.chunk}",
+            hint="its model may not be able to continue from the middle of a video",
+        )
+    token = token.model_copy(update={"key": token.key or _key_of(store, job)})
+    if origin.kept_chunks == origin.chunk and _is_kept(token, folder):
+        return token
+    replay = Replay(
+        request=_build_replayed(store, job),
+        resume=_find_earlier(store, job, origin, folder),
+        chunks=origin.kept_chunks,
     )
+    return token.model_copy(update={"replay": replay})
+
+
+def folder_of(store: Ledger, job_id: str, work: Path) -> Path:
+    """Return where the chunks and states of a job lie; `work` is the folder for all work."""
+    return work / _key_of(store, store.jobs.get(job_id))
+
+
+def count_kept(store: Ledger, job: VideoJob, at: int, work: Path) -> int:
+    """Return how many of the first `at` chunks of a video are still there."""
+    return min(at, count_chunks(folder_of(store, job.id, work)))
 
 
 def chunks_of(store: Ledger, job: VideoJob) -> list[ChunkReady]:
@@ -89,3 +122,55 @@ def whole_chunks(store: Ledger, job: VideoJob, capabilities: Capabilities) -> in
     if capabilities.chunk_seconds is not None and job.plan.request.fps is not None:
         whole = round(capabilities.chunk_seconds * job.plan.request.fps)
     return job.chunks_ready - (1 if lengths and lengths[-1] < whole else 0)
+
+
+def _key_of(store: Ledger, job: VideoJob) -> str:
+    last = store.submissions.last(job.id)
+    return job.id if last is None else last.key
+
+
+def _own_tokens(store: Ledger, job: VideoJob) -> dict[int, ResumeToken]:
+    """Return the tokens of the chunks that a job made itself, by the chunk after each."""
+    chunks = chunks_of(store, job)
+    return {each.index + 1: each.resume for each in chunks if each.resume is not None}
+
+
+def _is_kept(token: ResumeToken, folder: Path) -> bool:
+    """Whether the state of a token is there; not every model needs one."""
+    state = token.data.get("state")
+    return not isinstance(state, str) or (folder / "states" / state).exists()
+
+
+def _find_earlier(store: Ledger, job: VideoJob, origin: Origin, folder: Path) -> ResumeToken | None:
+    """Return from where a job's video is resumed to make a later state again; None: its start."""
+    last = min(origin.kept_chunks, origin.chunk - 1)
+    tokens = _own_tokens(store, job)
+    usable = (at for at in tokens if at <= last and _is_kept(tokens[at], folder))
+    newest = max(usable, default=None)
+    if newest is not None:
+        return tokens[newest]
+    base = job.plan.origin
+    if base is None or base.chunk == 0:
+        return None
+    kept = min(origin.kept_chunks, base.chunk)
+    try:
+        return token_of(store, base.model_copy(update={"kept_chunks": kept}), folder)
+    except JobNotFoundError as error:
+        raise NotResumableError(
+            f"the states of job {job.id} are gone, and so is job {base.job_id}, which it began as",
+            hint="generate the whole video again",
+        ) from error
+
+
+def _build_replayed(store: Ledger, job: VideoJob) -> VideoRequest:
+    """Return the request of a video as it was made, also where it was steered."""
+    sent = job.plan.request
+    frames = sent.num_frames or job.frames_ready
+    shots = [
+        Shot(prompt=shot.prompt_sent, duration=(shot.end or 0.0) - shot.start)
+        for shot in shots_of(job, store.events.read(job.id), frames)
+    ]
+    if sent.endless:
+        shots[-1] = shots[-1].model_copy(update={"duration": None})
+    changes: dict[str, object] = {"prompt": None, "shots": tuple(shots), "duration": None}
+    return VideoRequest.model_validate(dict(sent) | changes)

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from media_agent.backend.protocol import VideoBackend
@@ -31,6 +31,8 @@ class JobContext:
     checkpoint: Callable[[str], None] = lambda step: None
     """Called after each step of a job is kept: plan, intent, submit, ref, observe, collect, ..."""
     max_cost_usd_per_day: float | None = None
+    keep_states: timedelta | None = None
+    """How long the states of a completed job are kept; None: for ever."""
 
     def pass_checkpoint(self, step: str) -> None:
         """Call the checkpoint of a step; what breaks there is no word about the work."""

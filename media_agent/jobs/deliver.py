@@ -11,6 +11,7 @@ from pathlib import Path
 
 from media_agent.errors import BackendError, BackendResponseError, StorageError, to_info
 from media_agent.jobs.context import JobContext
+from media_agent.jobs.source_join import find_source, put_behind_source
 from media_agent.jobs.stopping import while_wanted
 from media_agent.ledger.kept_text import text_that_reads_back
 from media_agent.ledger.state import OwnershipLostError
@@ -109,15 +110,31 @@ class Deliverer:
         said: list[str] = []
         for number, video in enumerate(videos[: self._destination.videos], start=1):
             video, sha256 = await self._fetch(video, number)
+            if is_complete and find_source(self._job) is not None:
+                said += await asyncio.to_thread(self._compare, video)
+                video, news = await put_behind_source(
+                    video, self._job, self._context, number=number
+                )
+                sha256 = sha256 if video.joined is None or video.joined.by_backend else None
+                said += news
             place = partial(self._publish, video, is_complete, number, fetched_sha256=sha256)
             published.append(await asyncio.to_thread(place))
-            if is_complete and published[-1].metadata is not None:
-                asked, planned = self._job.request, self._job.plan.request
-                said += differences(asked, planned, published[-1].metadata)
+            if is_complete and find_source(self._job) is None:
+                said += self._differences(published[-1])
         rest = [file for file in end.artifacts if file not in videos[: len(published)]]
         others = [self._to_look_at(file) for file in rest]
         changes = {"artifacts": (*published, *others), "warnings": (*end.warnings, *said)}
         return end.model_copy(update=changes)
+
+    def _compare(self, video: Artifact) -> list[str]:
+        """Say how the new part differs from the plan, before it is put behind its source."""
+        from media_agent.video.codec import describe
+
+        return [] if video.path is None else self._differences(describe(Path(video.path)))
+
+    def _differences(self, video: Artifact) -> list[str]:
+        asked, planned = self._job.request, self._job.plan.request
+        return [] if video.metadata is None else [*differences(asked, planned, video.metadata)]
 
     def _as_undelivered(
         self, end: TerminalEvent, trouble: ErrorInfo, *, is_paid: bool
@@ -184,7 +201,7 @@ class Deliverer:
             check_whole(source)
         found = describe(source, video.kind, sha256=fetched_sha256)
         place = self._destination.place_of(is_complete, number)
-        facts = {"uri": video.uri, "expires_at": video.expires_at}
+        facts = {"uri": video.uri, "expires_at": video.expires_at, "joined": video.joined}
         published = found.model_copy(update={"path": str(place), **facts})
         if is_complete and number == 1:
             self._context.store.jobs.record_publishing(self._job.id, published)
@@ -206,6 +223,9 @@ class Deliverer:
             events=store.events.read(self._job.id),
             finished_at=self._context.now(),
             inputs=store.jobs.terms(self._job.id).inputs,
+            cost=store.costs.of(self._job.id).as_cost(
+                self._job.plan.estimate.source, None if end.cost is None else end.cost.source
+            ),
             resumed_from=resumed_from,
         )
         place = self._destination.record_of(isinstance(end, JobCompleted))

@@ -4,14 +4,18 @@ import os
 import secrets
 from pathlib import Path
 
+from pydantic import TypeAdapter, ValidationError
+
 from media_agent.errors import IdempotencyConflictError, InvalidRequestError
 from media_agent.jobs.context import JobContext
 from media_agent.jobs.options import GenerateOptions
 from media_agent.jobs.runner import JobRunner
 from media_agent.ledger.state import JobOptions
 from media_agent.routing.planner import Planner
-from media_agent_schemas.jobs import VideoJob
+from media_agent_schemas.jobs import Label, VideoJob
 from media_agent_schemas.request import VideoRequest
+
+_LABEL: TypeAdapter[str | None] = TypeAdapter(Label | None)
 
 
 class JobIntake:
@@ -38,6 +42,7 @@ class JobIntake:
         key, out = options.idempotency_key, _absolute(options.out)
         if key == "":
             raise InvalidRequestError("idempotency_key is empty", hint="set a name or omit it")
+        _check_label(options.label)
         known = None if key is None else self._jobs.of_key(key, request)
         if known is not None:
             self._check_terms(known, options, out)
@@ -48,7 +53,7 @@ class JobIntake:
             plans = await self._planner.plans(request, options.policy, allow_unknown_words=words)
         elif not plans:
             raise InvalidRequestError("no plan was given", hint="give at least one")
-        terms = JobOptions(tuple(plans), out, options.overwrite, key)
+        terms = JobOptions(tuple(plans), out, options.overwrite, key, label=options.label)
         return await self._running.keep(options.job_id or self.new_job_id(), request, terms)
 
     def _check_terms(self, known: VideoJob, options: GenerateOptions, out: Path | None) -> None:
@@ -68,11 +73,28 @@ class JobIntake:
             differs.append(f"was planned under policy {known.plan.policy}, not {policy}")
         if options.overwrite and not terms.overwrite:
             differs.append("does not overwrite an existing video")
+        if options.label not in (None, terms.label):
+            differs.append(f"has the label {terms.label!r}, not {options.label!r}")
         if differs:
             raise IdempotencyConflictError(
                 f"this idempotency key belongs to job {known.id}, which {' and '.join(differs)}",
                 hint="repeat it with the same options, or use a new key for a new video",
             )
+
+
+def _check_label(label: str | None) -> None:
+    """Refuse a label that could not be shown in a table.
+
+    Raises:
+        InvalidRequestError: it is empty, long, or more than a line.
+    """
+    try:
+        _LABEL.validate_python(label)
+    except ValidationError:
+        raise InvalidRequestError(
+            f"the label {label!r:.120} is not one line of 1 to 100 characters",
+            hint="a word is enough, such as trailer",
+        ) from None
 
 
 def _absolute(out: Path | str | None) -> Path | None:

@@ -28,6 +28,7 @@ class GenerateKwargs(PlanKwargs, total=False):
     overwrite: bool
     job_id: str | None
     idempotency_key: str | None
+    label: str | None
 
 
 class BranchKwargs(PlanKwargs, total=False):
@@ -38,6 +39,17 @@ class BranchKwargs(PlanKwargs, total=False):
     duration: float | None
     shots: Sequence[Shot]
     endless: bool
+
+
+class ExtendKwargs(PlanKwargs, total=False):
+    """The keyword arguments of `ExtendOptions`."""
+
+    prompt: str | None
+    duration: float | None
+    shots: Sequence[Shot]
+    seed: int | None
+    model: str | None
+    only_new: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +74,8 @@ class GenerateOptions(PlanOptions):
     job_id: str | None = None
     """None: a new one is drawn."""
     idempotency_key: str | None = None
+    label: str | None = None
+    """A word of your own, to find jobs and count costs by; absent: none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,3 +89,19 @@ class BranchOptions(PlanOptions):
     shots: Sequence[Shot] = ()
     """Instead of the prompt and its duration."""
     endless: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExtendOptions(PlanOptions):
+    """What comes after a video, and how that is planned."""
+
+    prompt: str | None = None
+    duration: float | None = None
+    shots: Sequence[Shot] = ()
+    """Instead of the prompt and its duration."""
+    seed: int | None = None
+    """None: for a job, its own; else drawn."""
+    model: str | None = None
+    """None: for a job, its own; else the default."""
+    only_new: bool = False
+    """Deliver only the new part of a continued file, in the size and rate of the model."""

@@ -28,6 +28,7 @@ from media_agent.ingest.digests import digests_of
 from media_agent.jobs import stopping
 from media_agent.jobs.context import JobContext
 from media_agent.jobs.deliver import Deliverer, clean_up, reserve_destination
+from media_agent.jobs.housekeeping.expire import expire_states
 from media_agent.jobs.recovery.hearing import observe_work
 from media_agent.jobs.submit import Submitter
 from media_agent.ledger.state import OwnershipLostError, SubmissionState
@@ -119,6 +120,7 @@ class JobRun:
                 self._context.pass_checkpoint("finish")
             if isinstance(end, JobCompleted):
                 clean_up(self.job, self._capabilities(), self._context)
+                self._expire_states()
             return self._store.jobs.get(self.job.id)
 
     async def stop(self) -> None:
@@ -354,9 +356,7 @@ class JobRun:
             is_unwanted=self._is_asked_to_stop,
         )
         last = self._store.submissions.last(self.job.id)
-        if (
-            last is not None and end.cost is not None and not self.job.plan.segments
-        ):  # billed by part
+        if last is not None and end.cost is not None:
             self._store.submissions.bill(last, end.cost)
         end = await delivering.deliver(end, self._capabilities(), self._resumed_from)
         if not isinstance(end, JobFailed):
@@ -369,6 +369,12 @@ class JobRun:
         else:
             return end
         return end.model_copy(update={"error": _with_way_out(end.error, goes_on)})
+
+    def _expire_states(self) -> None:
+        """Remove the states of older jobs, now that this one has taken its time anyway."""
+        if self._context.keep_states is not None:
+            before = self._context.now() - self._context.keep_states
+            expire_states(self._store, self._context.work_folder, before)
 
     def _capabilities(self) -> Capabilities:
         return self.backend.capabilities(self.job.plan.model)

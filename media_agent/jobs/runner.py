@@ -40,13 +40,15 @@ class JobRunner:
         terms = replace(terms, inputs=await asyncio.to_thread(digests_of, inputs))
         job = VideoJob(
             id=job_id,
-            chunks_ready=0 if plan.origin is None else plan.origin.chunk,
-            frames_ready=0 if plan.origin is None else plan.origin.frames,
+            chunks_ready=0 if plan.origin is None else plan.origin.kept_chunks,
+            frames_ready=0 if plan.origin is None else plan.origin.kept_frames,
             created_at=now,
             updated_at=now,
             request=request,
             plan=plan,
             warnings=plan.warnings,
+            label=terms.label,
+            quote_usd=plan.estimate.cost_usd,
         )
         kept = self._store.jobs.create(job, terms)
         if kept is job:

@@ -14,9 +14,8 @@ from media_agent.errors import (
 )
 from media_agent.ledger.ledger import Ledger
 from media_agent.ledger.state import JobOptions
-from media_agent.provenance.record import read_record
 from media_agent_schemas.capabilities import Plan, Segment
-from media_agent_schemas.events import Cost, JobCancelled, JobEvent, JobFailed
+from media_agent_schemas.events import JobCancelled, JobEvent, JobFailed
 from media_agent_schemas.jobs import JobStatus, VideoJob
 from media_agent_schemas.media import Artifact, ArtifactKind, InputRole, MediaInput
 
@@ -36,7 +35,6 @@ class SegmentJobs:
         self.frames = 0
         self.shared = 0
         self.warnings: list[str] = []
-        self.costs: list[float | None] = []
 
     def add(self, job: VideoJob, segment: Segment) -> int:
         """Take the video of a segment, and return how many frames are new in it."""
@@ -61,15 +59,7 @@ class SegmentJobs:
         self.videos.append(Path(video.path))
         self.lengths.append(frames)
         self.count += 1
-        self.costs.append(_cost(job))
         return max(0, new)
-
-    @property
-    def cost(self) -> Cost:
-        """What the segments cost together; unknown if it is of any."""
-        known = [usd for usd in self.costs if usd is not None]
-        usd = sum(known) if known and len(known) == len(self.costs) else None
-        return Cost(usd=usd, source=f"the sum of {len(self.costs)} segments")
 
     def next_input(self, segment: Segment) -> MediaInput:
         """Return what the next segment begins from."""
@@ -137,7 +127,7 @@ class SegmentMaker:
                 return await self._resume(tried[-1].id, on_event)
         name = _attempt(job_id, len(named))
         segment, _ = await self._running.keep(
-            name, plan.request, JobOptions((plan,), part_of=part_of)
+            name, plan.request, JobOptions((plan,), part_of=part_of, label=self._label(part_of))
         )
         if job_id in self._stopped:
             self._store.owners.request_cancel(name)
@@ -170,6 +160,11 @@ class SegmentMaker:
         """Return those of the video of a key; each but the last failed or was cancelled."""
         return tuple(each for each in named if self._store.jobs.terms(each.id).part_of == key)
 
+    def _label(self, key: str | None) -> str | None:
+        """Return the label of the video of a key: its segments are counted under it."""
+        video = None if key is None else self._store.submissions.job_of(key)
+        return None if video is None else self._store.jobs.terms(video).label
+
     def _ended_at(self, key: str) -> datetime | None:
         """Return when the video under this key last failed or was cancelled, None if never."""
         video = self._store.submissions.job_of(key)
@@ -181,12 +176,6 @@ class SegmentMaker:
 def _attempt(job_id: str, ended: int) -> str:
     """Return the id under which a segment is made when so many attempts ended without a video."""
     return job_id if ended == 0 else f"{job_id}.{ended + 1}"
-
-
-def _cost(job: VideoJob) -> float | None:
-    """Return what was billed for a segment, as its record says."""
-    record = read_record(job)
-    return None if record is None else record.cost.usd
 
 
 def _address(video: Artifact | None) -> dict[str, str]:

@@ -241,7 +241,6 @@ class SegmentedBackend:
             weights_sha256=capabilities.weights_sha256,
             verification=capabilities.verification,
             warnings=tuple(dict.fromkeys(made.warnings)),
-            cost=made.cost if made.count else None,
         )
 
 

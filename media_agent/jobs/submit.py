@@ -114,7 +114,9 @@ class Submitter:
     def _token(self, plan: Plan) -> ResumeToken | None:
         """Return where the video goes on: after its newest chunk, else where it branches."""
         token = self._store.events.resume_token(self.job.id)
-        return token_of(self._store, plan.origin) if token is None and plan.origin else token
+        if token is not None or plan.origin is None:
+            return token
+        return token_of(self._store, plan.origin, self._context.work_folder / self.job.id)
 
     async def _offer(
         self,

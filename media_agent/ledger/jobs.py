@@ -1,12 +1,15 @@
 """The jobs of the ledger: what each was asked with, how it stands, and where its files go."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 from media_agent.errors import IdempotencyConflictError, JobNotFoundError, StorageError
+from media_agent.ledger.costs import cost_of
 from media_agent.ledger.database import Database, DuplicateError, Row, Transaction
 from media_agent.ledger.owners import SELECT_JOBS, Owners
+from media_agent.ledger.pages import JobFilter, find_id, find_whole, read_page
 from media_agent.ledger.rows import (
     PUBLISHING,
     change_job,
@@ -16,16 +19,24 @@ from media_agent.ledger.rows import (
     replace_artifacts,
     row_of,
     terms_of,
+    text_of,
     unreadable,
 )
 from media_agent.ledger.state import JobOptions
-from media_agent_schemas.jobs import VideoJob
+from media_agent.ledger.tables import UNSETTLED
+from media_agent_schemas.jobs import JobSummary, VideoJob
 from media_agent_schemas.media import Artifact
 from media_agent_schemas.request import VideoRequest
 
 _LOGGER = logging.getLogger(__name__)
 _IN_VAIN = """status = 'failed' AND NOT EXISTS
     (SELECT 1 FROM submissions WHERE job_id = jobs.id AND state != 'refused')"""
+
+_FORGET = """
+UPDATE jobs SET removed_at = :now, request = '', plans = '[]', title = '', phase = NULL,
+    resume = NULL, record_path = NULL, warnings = '[]', error = NULL, out = NULL,
+    idempotency_key = NULL, inputs = '{}'
+WHERE id = :id"""
 
 
 class Jobs:
@@ -101,9 +112,26 @@ class Jobs:
         with self._database.reading() as transaction:
             return _row_of_key(transaction, idempotency_key) is not None
 
-    def list(self) -> list[VideoJob]:
-        """Return all jobs, newest first; one that cannot be read is logged and left out."""
-        query = f"{SELECT_JOBS} ORDER BY created_at DESC, id DESC"
+    def list(self, chosen: JobFilter | None = None) -> list[JobSummary]:
+        """Return the jobs that pass a filter, newest first, each with its segments in it.
+
+        Raises:
+            JobNotFoundError: there is no job that the page goes on behind.
+        """
+        with self._database.reading() as transaction:
+            return read_page(transaction, JobFilter() if chosen is None else chosen)
+
+    def find(self, name: str) -> str:
+        """Return the id of the job that a name means; see `find_id`."""
+        with self._database.reading() as transaction:
+            return find_id(transaction, name)
+
+    def unsettled(self) -> tuple[VideoJob, ...]:
+        """Return the jobs under way or of unknown outcome, segments too, oldest first.
+
+        One that cannot be read is logged and left out.
+        """
+        query = f"{SELECT_JOBS} AND {UNSETTLED} ORDER BY created_at, id"
         found = []
         with self._database.reading() as transaction:
             for row in transaction.rows(query):
@@ -111,7 +139,44 @@ class Jobs:
                     found.append(self._job(transaction, row))
                 except StorageError as error:
                     _LOGGER.warning("%s", error)
-        return found
+        return tuple(found)
+
+    def segments_of(self, job_id: str) -> tuple[str, ...]:
+        """Return the ids of the segments of a job, those that failed too."""
+        query = """
+            SELECT id FROM jobs WHERE removed_at IS NULL
+            AND part_of IN (SELECT key FROM submissions WHERE job_id = :job) ORDER BY id"""
+        with self._database.reading() as transaction:
+            return tuple(row["id"] for row in transaction.rows(query, job=job_id))
+
+    def whole_of(self, name: str) -> str | None:
+        """Return the job that a job or the key of a submission belongs to; None: to none.
+
+        That is the job itself, or of a segment the job that it is a part of.
+        """
+        with self._database.reading() as transaction:
+            return find_whole(transaction, name)
+
+    def artifacts_of(self, job_id: str) -> tuple[Artifact, ...]:
+        """Return the files of a job."""
+        with self._database.reading() as transaction:
+            return tuple(
+                Artifact.model_validate_json(row["artifact"])
+                for row in _artifact_rows(transaction, job_id)
+            )
+
+    def remove(self, job_id: str) -> None:
+        """Forget all of a job of ours but what it cost, and that its id is taken.
+
+        Raises:
+            JobNotFoundError: there is none of this id.
+            OwnershipLostError: another process owns the job.
+        """
+        with self._database.writing() as transaction:
+            self._owners.own_row(transaction, job_id)
+            for table in ("events", "artifacts", "commands"):
+                transaction.change(f"DELETE FROM {table} WHERE job_id = :id", id=job_id)
+            transaction.change(_FORGET, id=job_id, now=text_of(datetime.now(UTC)))
 
     def update(self, job_id: str, change: Callable[[VideoJob], VideoJob]) -> VideoJob:
         """Change fields of a job of ours in one step that no other process can get into."""
@@ -137,7 +202,12 @@ class Jobs:
             JobNotFoundError: the id cannot be the name of a folder.
         """
         _check_id(job_id)
-        return self._database.path.parent / "jobs" / job_id
+        return self.folders / job_id
+
+    @property
+    def folders(self) -> Path:
+        """The folder of the folders of all jobs."""
+        return self._database.path.parent / "jobs"
 
     def record_publishing(self, job_id: str, artifact: Artifact) -> None:
         """Keep that this file, by its digest, is about to be put in its place."""
@@ -153,12 +223,9 @@ class Jobs:
         return None if row is None else Artifact.model_validate_json(row["artifact"])
 
     def _job(self, transaction: Transaction, row: Row) -> VideoJob:
-        query = """
-            SELECT artifact FROM artifacts WHERE job_id = :job AND number > :publishing
-            ORDER BY number"""
-        files = transaction.rows(query, job=row["id"], publishing=PUBLISHING)
+        files = _artifact_rows(transaction, row["id"])
         try:
-            return job_of(row, files)
+            return job_of(row, files, cost_of(transaction, row["id"]))
         except ValueError as error:  # pydantic's is one
             raise unreadable(row["id"], self._database.path) from error
 
@@ -177,8 +244,15 @@ class Jobs:
         return known
 
 
+def _artifact_rows(transaction: Transaction, job_id: str) -> Sequence[Row]:
+    query = """
+        SELECT artifact FROM artifacts WHERE job_id = :job AND number > :publishing
+        ORDER BY number"""
+    return transaction.rows(query, job=job_id, publishing=PUBLISHING)
+
+
 def _row_of_key(transaction: Transaction, key: str) -> Row | None:
-    query = f"{SELECT_JOBS} WHERE idempotency_key = :key AND NOT ({_IN_VAIN})"
+    query = f"{SELECT_JOBS} AND idempotency_key = :key AND NOT ({_IN_VAIN})"
     return transaction.row(query, key=key)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from media_agent.ledger.commands import Commands
+from media_agent.ledger.costs import Costs
 from media_agent.ledger.database import BUSY_SECONDS, Database
 from media_agent.ledger.events import Events
 from media_agent.ledger.jobs import Jobs
@@ -30,18 +31,19 @@ class Ledger:
         clock: Callable[[], float] = time.time,
         busy_seconds: float = BUSY_SECONDS,
     ) -> None:
-        self._database = Database(path, busy_seconds=busy_seconds)
+        self.database = Database(path, busy_seconds=busy_seconds)
         self.owners = Owners(
-            self._database,
+            self.database,
             Owner.current() if owner is None else owner,
             is_owner_alive=is_owner_alive,
             clock=clock,
         )
-        self.jobs = Jobs(self._database, self.owners)
-        self.events = Events(self._database, self.owners)
-        self.submissions = Submissions(self._database, self.owners)
-        self.commands = Commands(self._database, self.owners)
+        self.jobs = Jobs(self.database, self.owners)
+        self.events = Events(self.database, self.owners)
+        self.submissions = Submissions(self.database, self.owners)
+        self.commands = Commands(self.database, self.owners)
+        self.costs = Costs(self.database)
 
     def close(self) -> None:
         """Close the file; the next use opens it again."""
-        self._database.close()
+        self.database.close()

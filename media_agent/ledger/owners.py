@@ -14,7 +14,7 @@ _LOGGER = logging.getLogger(__name__)
 
 SELECT_JOBS = """
 SELECT *, (SELECT ref FROM submissions WHERE job_id = jobs.id AND state = 'accepted') AS ref
-FROM jobs"""
+FROM jobs WHERE removed_at IS NULL"""
 
 
 class Owners:
@@ -92,7 +92,7 @@ class Owners:
         Raises:
             JobNotFoundError: there is none of this id.
         """
-        row = transaction.row(f"{SELECT_JOBS} WHERE id = :id", id=job_id)
+        row = transaction.row(f"{SELECT_JOBS} AND id = :id", id=job_id)
         if row is None:
             raise JobNotFoundError(
                 f"unknown job {job_id!r} in {self._database.path}",

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from media_agent.errors import StorageError
 from media_agent.ledger.database import Column, Row, Transaction
 from media_agent.ledger.kept_text import mend, text_that_reads_back
-from media_agent.ledger.state import JobOptions, JobState, Submission, SubmissionState
+from media_agent.ledger.state import JobCost, JobOptions, JobState, Submission, SubmissionState
 from media_agent_schemas.capabilities import Plan
 from media_agent_schemas.errors import ErrorInfo
 from media_agent_schemas.jobs import JobStatus, OperationRef, VideoJob
@@ -29,6 +29,8 @@ _CHANGEABLE = (
     "error",
 )
 
+
+_LONGEST_TITLE = 100  # characters
 
 PUBLISHING = -1
 """The number of an artifact that is being put in its place."""
@@ -73,8 +75,20 @@ def row_of(job: VideoJob, terms: JobOptions) -> dict[str, object]:
         "idempotency_key": terms.idempotency_key,
         "inputs": dict(terms.inputs),
         "part_of": terms.part_of,
+        "label": terms.label,
+        "title": _title_of(job.request),
+        **plan_columns(job.plan),
         "cancel_requested": False,
         **changeable_of(job),
+    }
+
+
+def plan_columns(plan: Plan) -> dict[str, object]:
+    """Return the columns of a job that say which plan is followed, apart from its number."""
+    return {
+        "backend": plan.backend,
+        "model": plan.model,
+        "quote_usd": plan.estimate.cost_usd,
     }
 
 
@@ -83,15 +97,16 @@ def changeable_of(job: VideoJob) -> dict[str, object]:
     return {name: getattr(job, name) for name in _CHANGEABLE}
 
 
-def job_of(row: Row, artifacts: Iterable[Row]) -> VideoJob:
-    """Return the job of a row of `jobs`, with its `ref`, and of its rows of `artifacts`."""
+def job_of(row: Row, artifacts: Iterable[Row], cost: JobCost) -> VideoJob:
+    """Return the job of a row of `jobs`, with its `ref`, its `artifacts` and what it cost."""
+    plan = Plan.model_validate_json(json.loads(row["plans"])[row["plan_number"]])
     return VideoJob(
         id=row["id"],
         status=JobStatus(row["status"]),
         created_at=datetime.fromisoformat(row["created_at"]),
         updated_at=datetime.fromisoformat(row["updated_at"]),
         request=VideoRequest.model_validate_json(row["request"]),
-        plan=Plan.model_validate_json(json.loads(row["plans"])[row["plan_number"]]),
+        plan=plan,
         ref=None if row["ref"] is None else OperationRef.model_validate_json(row["ref"]),
         progress=row["progress"],
         phase=row["phase"],
@@ -101,6 +116,10 @@ def job_of(row: Row, artifacts: Iterable[Row]) -> VideoJob:
         record_path=row["record_path"],
         warnings=tuple(json.loads(row["warnings"])),
         error=None if row["error"] is None else ErrorInfo.model_validate_json(row["error"]),
+        label=row["label"],
+        quote_usd=plan.estimate.cost_usd,
+        cost_usd=cost.usd,
+        cost_source=cost.source,
     )
 
 
@@ -119,6 +138,7 @@ def terms_of(row: Row) -> JobOptions:
         idempotency_key=row["idempotency_key"],
         inputs=json.loads(row["inputs"]),
         part_of=row["part_of"],
+        label=row["label"],
     )
 
 
@@ -148,6 +168,11 @@ def unreadable(job_id: str, path: Path) -> StorageError:
         f"job {job_id} cannot be read from {path}",
         hint="another version of media-agent may have written it",
     )
+
+
+def _title_of(request: VideoRequest) -> str:
+    prompts = " / ".join(shot.prompt for shot in request.storyboard())
+    return " ".join(str(mend(prompts)).split())[:_LONGEST_TITLE]
 
 
 def _columns(values: Mapping[str, object]) -> dict[str, Column]:

@@ -12,6 +12,7 @@ from media_agent_schemas.errors import ErrorInfo
 from media_agent_schemas.events import (
     BackendEvent,
     ChunkReady,
+    Cost,
     JobCancelled,
     JobCompleted,
     JobFailed,
@@ -20,7 +21,7 @@ from media_agent_schemas.events import (
     JobStarted,
     PromptChanged,
 )
-from media_agent_schemas.jobs import JobStatus, OperationRef
+from media_agent_schemas.jobs import CostSource, JobStatus, OperationRef
 
 
 class SubmissionState(StrEnum):
@@ -59,6 +60,23 @@ class JobOptions:
     """The digests of the files that go in, by path, taken when they were first read."""
     part_of: str | None = None
     """The key of the submission of the video that this job makes a part of."""
+    label: str | None = None
+    """The caller's own word, to count costs under."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobCost:
+    """What a job has cost so far; unknown if it is of any of its segments."""
+
+    usd: float | None
+    source: CostSource | None
+
+    def as_cost(self, quoted_by: str | None, billed_by: str | None) -> Cost:
+        """Return it as a record says it: the word for the source, then where the figure is from."""
+        if self.source is None:
+            return Cost(usd=self.usd, source="unknown" if self.usd is None else "nothing accepted")
+        said = billed_by if self.source == "billed" else quoted_by
+        return Cost(usd=self.usd, source=self.source if said is None else f"{self.source}: {said}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from media_agent.ledger.rows import (
     change_job,
     change_submission,
     insert,
+    plan_columns,
     submission_of,
     terms_of,
     text_of,
@@ -20,7 +21,7 @@ from media_agent_schemas.events import Cost
 from media_agent_schemas.jobs import OperationRef
 
 _SPENT = """
-SELECT sum(coalesce(billed_usd, quoted_usd)
+SELECT sum(coalesce(billed_usd, quoted_usd, 0)
     + CASE WHEN jobs.status IN ('queued', 'in_progress') THEN reserved_usd ELSE 0 END) AS usd
 FROM submissions JOIN jobs ON jobs.id = job_id
 WHERE state != 'refused' AND submissions.created_at >= :since"""
@@ -88,7 +89,8 @@ class Submissions:
                     key=job_id if number == 0 else f"{job_id}-{number + 1}",
                     backend=plan.backend,
                     model=plan.model,
-                    quoted_usd=0.0 if plan.segments else price,  # its parts are paid one by one
+                    # the parts of a video are paid one by one
+                    quoted_usd=0.0 if plan.segments else plan.estimate.cost_usd,
                     reserved_usd=price if plan.segments else 0.0,
                     state=SubmissionState.INTENDED,
                     attempts=1,
@@ -103,7 +105,7 @@ class Submissions:
             if per_day is not None:
                 spent = _spent(transaction, time - timedelta(days=1))
                 check_day(plan, spent=spent - price, per_day=per_day)
-            change_job(transaction, job_id, plan_number=number)
+            change_job(transaction, job_id, plan_number=number, **plan_columns(plan))
             return self._submission(transaction, job_id, number)
 
     def record_retry(self, submission: Submission) -> Submission:

@@ -1,7 +1,7 @@
 """The tables of the ledger; a file whose head says another version is refused."""
 
 APPLICATION_ID = 0x6D614C67  # "maLg", in the head of the file: this is a ledger of ours
-LEDGER_VERSION = 5
+LEDGER_VERSION = 6
 """In the head of the file; raised with every change of a table or of what is kept in it."""
 
 _JOBS = """
@@ -10,6 +10,13 @@ CREATE TABLE jobs (
     created_at TEXT NOT NULL,
     updated_at TEXT NOT NULL,
     status TEXT NOT NULL,
+    part_of TEXT,  -- the key of the submission of the video that this job makes a part of
+    label TEXT,  -- of the caller, to count costs under
+    backend TEXT NOT NULL,  -- of the plan that is followed; so is its model, and its price
+    model TEXT NOT NULL,
+    quote_usd FLOAT,  -- absent: unknown
+    title TEXT NOT NULL,  -- how its prompts begin
+    removed_at TEXT,  -- then all that is left is what it cost, and that its id is taken
     request TEXT NOT NULL,
     plans JSON NOT NULL,  -- the candidates in order, each as JSON text
     plan_number INTEGER NOT NULL,  -- which of them is followed
@@ -25,7 +32,6 @@ CREATE TABLE jobs (
     overwrite BOOLEAN NOT NULL,
     idempotency_key TEXT UNIQUE,
     inputs JSON NOT NULL,  -- the digests of the files that went in, by path
-    part_of TEXT,  -- the key of the submission of the video that this job makes a part of
     owner TEXT,  -- changed only by compare-and-set
     heartbeat FLOAT,  -- seconds since the epoch
     cancel_requested BOOLEAN NOT NULL
@@ -39,7 +45,7 @@ CREATE TABLE submissions (
     key TEXT NOT NULL UNIQUE,
     backend TEXT NOT NULL,
     model TEXT NOT NULL,
-    quoted_usd FLOAT NOT NULL,  -- 0: unknown, or paid by its parts
+    quoted_usd FLOAT,  -- absent: unknown; 0: free, or paid by its parts
     reserved_usd FLOAT NOT NULL,  -- for the parts of a video that are not yet submitted
     billed_usd FLOAT,  -- absent: not billed yet, or nobody said how much
     state TEXT NOT NULL,  -- intended | accepted | refused | unknown
@@ -79,10 +85,28 @@ CREATE TABLE commands (
     command TEXT NOT NULL
 )"""
 
+LISTED = "part_of IS NULL AND removed_at IS NULL"
+"""What a list of jobs shows: no segments, and nothing that was removed."""
+
+UNSETTLED = "status IN ('queued', 'in_progress', 'outcome_unknown') AND removed_at IS NULL"
+
+_LISTINGS = {  # each alone answers which jobs a page shows, newest first
+    "time": "created_at, id, status, backend, model, label",
+    "status": "status, created_at, id, backend, model, label",
+    "backend": "backend, created_at, id, model, status, label",
+    "label": "label, created_at, id, status, backend, model",
+}
+
 TABLES = (
     _JOBS,
-    "CREATE INDEX jobs_by_time ON jobs (created_at)",
+    *(
+        f"CREATE INDEX jobs_by_{name} ON jobs ({columns}, part_of, removed_at) WHERE {LISTED}"
+        for name, columns in _LISTINGS.items()
+    ),
+    f"CREATE INDEX jobs_unsettled ON jobs (created_at, id) WHERE {UNSETTLED}",
+    "CREATE INDEX jobs_by_whole ON jobs (part_of) WHERE part_of IS NOT NULL",
     _SUBMISSIONS,
+    "CREATE INDEX submissions_by_time ON submissions (created_at)",
     "CREATE UNIQUE INDEX one_accepted_submission ON submissions (job_id) WHERE state = 'accepted'",
     _EVENTS,
     _ARTIFACTS,

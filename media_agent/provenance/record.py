@@ -34,6 +34,7 @@ def build_record(
     events: Iterable[JobEvent],
     finished_at: datetime,
     inputs: Mapping[str, str],
+    cost: Cost,
     resumed_from: int | None = None,
 ) -> GenerationRecord:
     """Say what was asked, adjusted, sent and delivered; `end` carries the collected artifacts.
@@ -43,7 +44,11 @@ def build_record(
     sent = job.plan.request
     delivered = _find_delivered(end.artifacts)
     frames = 0 if delivered is None else delivered.frames
+    joined = end.artifacts[0].joined if end.artifacts else None
+    new = frames if joined is None else joined.new_frames
+    before = 0.0 if joined is None else joined.seconds
     planned, origin = sent.num_frames, job.plan.origin
+    shots = shots_of(job, events, new, sent=end.prompts_sent)
     return GenerationRecord(
         job_id=job.id,
         status=_STATUS[end.type],
@@ -56,19 +61,19 @@ def build_record(
         adjusted=job.plan.adjustments,
         sent=sent,
         delivered=delivered,
-        shots=tuple(shots_of(job, events, frames, sent=end.prompts_sent)),
+        shots=tuple(_shift(shot, before) for shot in shots),
         seed=sent.seed if end.seed is None else end.seed,
         artifacts=end.artifacts,
         frames_planned=planned,
         frames_delivered=frames,
-        fraction_delivered=None if planned is None else min(1.0, frames / planned),
+        fraction_delivered=None if planned is None else min(1.0, new / planned),
         times=Times(
             created_at=job.created_at,
             finished_at=finished_at,
             seconds=max(0.0, (finished_at - job.created_at).total_seconds()),
             backend=end.timing,
         ),
-        cost=end.cost or Cost(),
+        cost=cost,
         lineage=Lineage(
             parent_job=None if origin is None else origin.job_id,
             parent_chunk=None if origin is None else origin.chunk,
@@ -94,6 +99,12 @@ def read_record(job: VideoJob) -> GenerationRecord | None:
         reason = in_words(error, GenerationRecord)
         _LOGGER.warning("the record %s cannot be read: %s", job.record_path, reason)
         return None
+
+
+def _shift(shot: ShotRecord, seconds: float) -> ShotRecord:
+    """Return a shot of the new part at its place behind the source."""
+    end = None if shot.end is None else shot.end + seconds
+    return shot.model_copy(update={"start": shot.start + seconds, "end": end})
 
 
 def _find_delivered(artifacts: Sequence[Artifact]) -> VideoMetadata | None:
@@ -141,7 +152,7 @@ def _list_steered(
     events: Iterable[JobEvent], fps: float, origin: Origin | None
 ) -> Iterator[tuple[float, str]]:
     """Yield start and prompt of every change made while the video was running, in its order."""
-    starts = {0: 0} if origin is None else {origin.chunk: origin.frames}
+    starts = {0: 0} if origin is None else {origin.kept_chunks: origin.kept_frames}
     changes: dict[int, str] = {}
     for numbered in events:
         match numbered.event:

@@ -25,7 +25,8 @@ _KINDS = {  # the fields of a BackendSpec other than name and factory
     "catalogue": (Path, NoneType),
     "simulator": (str, NoneType),
     "needs_section": (bool,),
-    "key_variable": (str, NoneType),
+    "key_variables": (tuple,),
+    "key_origin": (str, NoneType),
     "takes_folders": (bool,),
 }
 

@@ -66,6 +66,10 @@ class Registry:
         """Return which backend a name stands for: that of its section, else itself."""
         return self._kinds.get(name, name)
 
+    def spec(self, name: str) -> BackendSpec | None:
+        """Return what declares the backend of a name, None if nothing does."""
+        return self.specs.get(self.kind(name))
+
     def plugin(self, name: str) -> str:
         """Return the name of the plugin that a backend comes from."""
         kind = self.kind(name)

@@ -205,18 +205,22 @@ class Catalogue:
     def estimate(
         self, capabilities: Capabilities, own: Estimate, request: VideoRequest
     ) -> Estimate:
-        """Return the backend's own estimate, completed by the catalogue where it is silent."""
+        """Return the backend's own estimate, completed by the catalogue where it is silent.
+
+        What runs on this machine and names no price costs nothing.
+        """
         if own.cost_usd is not None and own.seconds is not None:
             return own
         known = self.facts(capabilities.kind or capabilities.backend, capabilities.model).estimate(
             request
         )
-        if known.source is None:
-            return own
-        return Estimate(
-            cost_usd=known.cost_usd if own.cost_usd is None else own.cost_usd,
-            seconds=known.seconds if own.seconds is None else own.seconds,
-            source="; ".join(said for said in (own.source, known.source) if said),
+        prices = (own.cost_usd, known.cost_usd, 0.0 if capabilities.local else None)
+        return own.model_copy(
+            update={
+                "cost_usd": next((price for price in prices if price is not None), None),
+                "seconds": known.seconds if own.seconds is None else own.seconds,
+                "source": "; ".join(said for said in (own.source, known.source) if said) or None,
+            }
         )
 
     @staticmethod

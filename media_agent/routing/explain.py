@@ -7,6 +7,7 @@ from typing import assert_never
 
 from media_agent.errors import BackendUnavailableError, PluginError, from_info, in_full
 from media_agent.negotiation.draft import format_value
+from media_agent_schemas.base import round_usd
 from media_agent_schemas.capabilities import Adjustment, Estimate, Method, Plan
 from media_agent_schemas.errors import ErrorInfo
 from media_agent_schemas.plan import Candidate, PlanReport
@@ -167,11 +168,17 @@ def describe_change(change: Adjustment) -> str:
     return f"{change.field} {format_value(change.asked)} -> {used} ({change.reason})"
 
 
+def format_usd(usd: float) -> str:
+    """Return an amount as people write it: cents, and more digits only where a cent is much."""
+    rounded = round_usd(usd)
+    return f"{rounded:.2f}" if rounded >= 1 or round(rounded, 2) == rounded else f"{rounded:g}"
+
+
 def price_of(estimate: Estimate) -> str:
     """Return the price in words; unknown is not free."""
     if estimate.cost_usd is None:
         return "price unknown"
-    return "free" if estimate.cost_usd == 0 else f"costs {estimate.cost_usd:.2f} USD"
+    return "free" if estimate.cost_usd == 0 else f"costs {format_usd(estimate.cost_usd)} USD"
 
 
 def time_of(estimate: Estimate) -> str:

@@ -120,7 +120,7 @@ class _Found:
 
 
 def _make_router(name: str, registry: Registry, settings: Settings, catalogue: Catalogue) -> Router:
-    backend = registry.create(name, settings.backend_settings(name))
+    backend = registry.create(name, settings.backend_settings(name, registry.spec(name)))
     return Router({name: backend}, catalogue, draw_seed=lambda: 0)
 
 

@@ -140,6 +140,7 @@ class SegmentRow:
             "model": choice.name,
             "budget": None,
             "routing": None,
+            "join_source": False,
             **length,
         }
         if capabilities.audio is True:

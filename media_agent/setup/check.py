@@ -12,13 +12,13 @@ from media_agent.config.settings import (
     Settings,
     Sources,
     find_unknown_variables,
-    is_open_to_others,
     load_settings,
 )
 from media_agent.errors import ConfigurationError, Fault, MediaAgentError, in_full
 from media_agent.redact import redact
 from media_agent.registry.registry import Registry
 from media_agent.routing.listing import list_all
+from media_agent.storage.files import is_open_to_others
 from media_agent.suggest import did_you_mean
 
 
@@ -78,7 +78,9 @@ def _find_faults(settings: Settings, registry: Registry) -> Iterator[Fault]:
         key_faults = [*_find_key_faults(name, section)]
         yield from key_faults
         try:
-            backends[name] = registry.create(name, settings.backend_settings(name))
+            backends[name] = registry.create(
+                name, settings.backend_settings(name, registry.spec(name))
+            )
         except MediaAgentError as error:
             backends[name] = None
             faults = getattr(error, "faults", ()) or (Fault(("backends", name), error.message),)
@@ -131,7 +133,7 @@ class _Known:
     def _get_backend(self, name: str) -> VideoBackend | None:
         if name not in self._backends:
             try:
-                settings = self._settings.backend_settings(name)
+                settings = self._settings.backend_settings(name, self._registry.spec(name))
                 self._backends[name] = self._registry.create(name, settings)
             except MediaAgentError:  # it is not in the settings: not a fault of theirs
                 self._backends[name] = None

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from media_agent.config.keys import find_variable
 from media_agent.config.settings import Settings
 from media_agent.environment import value_of
 from media_agent.registry.registry import Registry
@@ -55,9 +56,9 @@ def look(
     )
     return Machine(
         keys={
-            name: spec.key_variable
+            name: variable
             for name, spec in registry.specs.items()
-            if spec.key_variable is not None and value_of(spec.key_variable) is not None
+            if (variable := find_variable(spec)) is not None
         },
         gpus=tuple(_find_nvidia(smi)) or tuple(_find_others(devices)),
         models=tuple(each.name for each in ready),

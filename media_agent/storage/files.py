@@ -104,10 +104,17 @@ def free_bytes(path: Path) -> int | None:
         return None
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Replace a file whole: written aside, flushed to disk, renamed."""
+def write_atomically(path: Path, content: bytes, *, mode: int | None = None) -> None:
+    """Replace a file whole: written aside, with this mode from the start, flushed, renamed."""
     with write_aside(path) as aside:
+        if mode is not None:
+            aside.touch(mode=mode)
         aside.write_bytes(content)
+
+
+def is_open_to_others(path: Path) -> bool:
+    """Return whether other users of this machine may read a file."""
+    return path.exists() and bool(path.stat().st_mode & 0o077)
 
 
 @contextlib.contextmanager

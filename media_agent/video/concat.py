@@ -83,6 +83,17 @@ def join_videos(videos: Sequence[Path], target: Path, *, shared: int = 0) -> Joi
     )
 
 
+def can_copy(videos: Sequence[Path]) -> bool:
+    """Whether videos can be joined without encoding a frame again.
+
+    Raises:
+        StorageError: a video is not a readable video.
+    """
+    facts = [_look(path) for path in videos]
+    same = all(each.setup == facts[0].setup for each in facts)
+    return same and _count_ticks(facts[0]) is not None
+
+
 def _look(path: Path) -> _Facts:
     with open_video(path) as video:
         stream = video.streams.video[0]

@@ -1,7 +1,7 @@
 """A video that grows on disk chunk by chunk and survives a kill between any two instructions.
 
 chunks/00000007.chunk         one per chunk: checksummed, written aside, fsynced, renamed
-states/00000008.safetensors   what chunk 8 is made from, written after chunk 7; the newest few
+states/00000008.safetensors   what chunk 8 is made from, written after chunk 7; fewer of the older
 video.part.mp4                the chunks so far, playable; rebuilt from them at start, never trusted
 video.mp4                     the finished video, or video.partial.mp4 of a stopped one
 staging-1a2b3c4d/             what is being written, to be renamed to one of these when it is whole
@@ -14,7 +14,6 @@ import hashlib
 import json
 import secrets
 import shutil
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from io import FileIO
@@ -23,7 +22,7 @@ from typing import TYPE_CHECKING, Self
 
 from media_agent.errors import GenerationFailedError, NotResumableError, StorageError
 from media_agent.storage.files import numbered, storage_errors, write_aside
-from media_agent.storage.work_folder import chunk_name, state_name, video_folders
+from media_agent.storage.work_folder import chunk_name, state_name, thin_states, video_folders
 from media_agent.video.codec import encode_chunk, remux, split_header
 
 if TYPE_CHECKING:
@@ -48,7 +47,7 @@ class Video:
         self.chunks = 0
         self.frames = 0
         self._header: bytes | None = None
-        self._states: deque[int] = deque()
+        self._states: dict[int, int] = {}  # bytes of each, by the chunk it is for, oldest first
         self._damage: StorageError | None = None
         for part in (self._chunk_folder, self._state_folder):
             part.mkdir(parents=True, exist_ok=True)
@@ -69,31 +68,46 @@ class Video:
             GenerationFailedError: the frames differ in size from the chunks before.
             StorageError: it cannot be written; the video is as it was before.
         """
-        encoded = encode_chunk(frames, fps=self.fps, index=self.chunks, start_frame=self.frames)
+        encoded, sealed = self._encode(self.chunks, frames, self.frames)
         self._check_header(split_header(encoded)[0], frames.shape[2], frames.shape[1])
-        facts = {"index": self.chunks, "start_frame": self.frames, "frames": len(frames)}
         with self._write_whole(self._chunk_path(self.chunks)) as aside:
-            aside.write_bytes(_seal(facts, encoded))
+            aside.write_bytes(sealed)
         self._append(encoded, len(frames))
 
-    def add_state(self, save: Callable[[Path], None]) -> None:
-        """Let `save` write what the next chunk is made from; when this returns, it is on disk.
+    def add_state(self, save: Callable[[Path], None], chunk: int | None = None) -> None:
+        """Let `save` write what a chunk is made from, if not said which, the next one.
+
+        When this returns, it is on disk.
 
         Raises:
             StorageError: it cannot be written; the states before it are still there.
         """
-        with self._write_whole(self._state_path(self.chunks)) as aside:
+        chunk = self.chunks if chunk is None else chunk
+        with self._write_whole(self._state_path(chunk)) as aside:
             save(aside)
-        self._states.append(self.chunks)
+        self._states[chunk] = self._state_path(chunk).stat().st_size
+        self._states = dict(sorted(self._states.items()))
 
-    def forget_states(self, *, keep: int, known: int) -> None:
-        """Delete all but the newest `keep` states, and none that is newer than state `known`.
+    def forget_states(self, *, keep: int, known: int, budget_bytes: int | None = None) -> None:
+        """Thin the states out, but for the newest `keep`, and then within a budget, oldest first.
 
-        `known` itself stays too, it is the one from which others can resume; and so does the
-        newest of all.
+        The newest one that is not newer than state `known` stays in any case, for it is the one
+        from which others can resume; and so does whatever is newer.
         """
-        while len(self._states) > max(1, keep) and self._states[1] <= known:
-            self._state_path(self._states.popleft()).unlink(missing_ok=True)
+        needed = max((state for state in self._states if state <= known), default=0)
+        kept = thin_states(list(self._states), max(1, keep))
+        while budget_bytes is not None and len(kept) > 1:
+            if sum(self._states[state] for state in kept) <= budget_bytes:
+                break
+            kept.pop(0)
+        for state in [each for each in self._states if each < needed and each not in kept]:
+            self._state_path(state).unlink(missing_ok=True)
+            del self._states[state]
+
+    def is_last_chunk(self, frames: "Frames") -> bool:
+        """Whether these frames (uint8, T H W 3), encoded, are the newest chunk on disk."""
+        sealed = self._encode(self.chunks - 1, frames, self.frames - len(frames))[1]
+        return self._chunk_path(self.chunks - 1).read_bytes() == sealed
 
     def finish(self, name: str, *, tags: Mapping[str, str] | None = None) -> Path:
         """Copy the video so far to a finished MP4 of this name, and return its path."""
@@ -171,7 +185,7 @@ class Video:
                 path.unlink()
         for next_chunk, path in numbered(self._state_folder, ".safetensors").items():
             if next_chunk <= self.chunks:
-                self._states.append(next_chunk)
+                self._states[next_chunk] = path.stat().st_size
             else:
                 path.unlink()
 
@@ -200,6 +214,12 @@ class Video:
         self._header = header
         self.chunks += 1
         self.frames += frames
+
+    def _encode(self, index: int, frames: "Frames", start: int) -> tuple[bytes, bytes]:
+        """Return a chunk as it is in the video, and as it is in its file."""
+        encoded = encode_chunk(frames, fps=self.fps, index=index, start_frame=start)
+        facts = {"index": index, "start_frame": start, "frames": len(frames)}
+        return encoded, _seal(facts, encoded)
 
     def _check_header(self, header: bytes, width: int, height: int) -> None:
         if self._header is not None and header != self._header:

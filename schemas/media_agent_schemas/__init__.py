@@ -39,6 +39,7 @@ from media_agent_schemas.jobs import (
     Command,
     Finish,
     JobStatus,
+    JobSummary,
     OperationRef,
     ResumeToken,
     VideoJob,
@@ -51,6 +52,7 @@ from media_agent_schemas.media import (
     MediaInput,
     ResolutionTier,
     Size,
+    SourceJoin,
     VideoMetadata,
 )
 from media_agent_schemas.plan import Candidate, PlanReport, Quality
@@ -94,6 +96,7 @@ __all__ = [
     "JobProgressed",
     "JobStarted",
     "JobStatus",
+    "JobSummary",
     "Lineage",
     "MediaInput",
     "Method",
@@ -115,6 +118,7 @@ __all__ = [
     "ShotRecord",
     "Size",
     "SizeRange",
+    "SourceJoin",
     "TerminalEvent",
     "Times",
     "Timing",

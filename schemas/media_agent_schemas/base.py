@@ -1,9 +1,10 @@
 """What every wire type has in common: frozen, unknown fields refused, a version on documents."""
 
+import math
 from collections.abc import Mapping
 from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 SCHEMA_VERSION: Final = "2"
 """The version of every document; one of another version is refused, not guessed at."""
@@ -14,6 +15,18 @@ Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 """A SHA-256 digest in lower-case hexadecimal."""
 
+_DIGITS = 4  # of an amount below 10 USD
+
+
+def round_usd(usd: float) -> float:
+    """Return an amount without the noise of arithmetic: to the cent, or to four digits."""
+    if usd == 0 or not math.isfinite(usd):
+        return usd
+    return round(usd, max(2, _DIGITS - 1 - math.floor(math.log10(abs(usd)))))
+
+
+Usd = Annotated[float, Field(ge=0), AfterValidator(round_usd)]
+"""An amount in USD, rounded where it is made, so that no sum shows the noise of its terms."""
 
 def _refuse_boolean(value: object) -> object:
     if isinstance(value, bool):

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, JsonValue, model_validator
 
-from media_agent_schemas.base import Document, Schema, Seconds, Sha256, TriState
+from media_agent_schemas.base import Document, Schema, Seconds, Sha256, TriState, Usd
 from media_agent_schemas.media import InputRole, ResolutionTier, Size
 from media_agent_schemas.request import VideoMode, VideoRequest
 
@@ -219,9 +219,7 @@ class Capabilities(Document):
 class Estimate(Document):
     """What a request would take; `None` is unknown, never free."""
 
-    cost_usd: float | None = Field(
-        default=None, ge=0, description="Price in USD; 0 for own hardware."
-    )
+    cost_usd: Usd | None = Field(default=None, description="Price in USD; 0 for own hardware.")
     seconds: float | None = Field(default=None, ge=0, description="Time to the finished file.")
     disk_bytes: int | None = Field(
         default=None,
@@ -281,8 +279,12 @@ class Origin(Schema):
     """The video that another one shares its first chunks with."""
 
     job_id: str = Field(min_length=1, description="The job that made it.")
-    chunk: int = Field(ge=1, description="The first chunk that differs.")
-    frames: int = Field(ge=1, description="Frames before that chunk.")
+    chunk: int = Field(ge=0, description="The first chunk that differs.")
+    frames: int = Field(ge=0, description="Frames before that chunk.")
+    kept_chunks: int = Field(
+        ge=0, description="Chunks taken over; those up to `chunk` are generated again."
+    )
+    kept_frames: int = Field(ge=0, description="Frames in them.")
 
 
 class Plan(Document):

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BeforeValidator, Field, field_validator
 
-from media_agent_schemas.base import Document, Schema, Sha256
+from media_agent_schemas.base import Document, Schema, Sha256, Usd
 from media_agent_schemas.capabilities import Verification
 from media_agent_schemas.errors import ErrorInfo
 from media_agent_schemas.jobs import ResumeToken
@@ -40,10 +40,15 @@ class Timing(Schema):
 
 
 class Cost(Schema):
-    """What was really billed."""
+    """What something cost."""
 
-    usd: Measured = Field(default=None, description="In USD; null: unknown.")
-    source: str | None = Field(default=None, description="Source of the figure.")
+    usd: Annotated[Usd | None, BeforeValidator(_drop_senseless)] = Field(
+        default=None, description="In USD; null: unknown."
+    )
+    source: str | None = Field(
+        default=None,
+        description="Source of the figure; in a record first: billed, quote, mixed or free.",
+    )
 
 
 class Computation(Schema):

@@ -10,7 +10,7 @@ from pydantic import JsonValue, TypeAdapter
 from media_agent_schemas.capabilities import Capabilities, Estimate, Plan
 from media_agent_schemas.errors import ErrorInfo
 from media_agent_schemas.events import BackendEvent, JobEvent
-from media_agent_schemas.jobs import OperationRef, ResumeToken, VideoJob
+from media_agent_schemas.jobs import JobSummary, OperationRef, ResumeToken, VideoJob
 from media_agent_schemas.media import Artifact, VideoMetadata
 from media_agent_schemas.plan import PlanReport
 from media_agent_schemas.records import GenerationRecord
@@ -26,6 +26,7 @@ _ADAPTERS: dict[str, TypeAdapter[object]] = {
     "Estimate": TypeAdapter(Estimate),
     "GenerationRecord": TypeAdapter(GenerationRecord),
     "JobEvent": TypeAdapter(JobEvent),
+    "JobSummary": TypeAdapter(JobSummary),
     "OperationRef": TypeAdapter(OperationRef),
     "Plan": TypeAdapter(Plan),
     "PlanReport": TypeAdapter(PlanReport),

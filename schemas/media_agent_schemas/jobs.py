@@ -1,15 +1,19 @@
 """A job as the caller sees it, and the small things that find, continue and steer its work."""
 
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import AwareDatetime, BeforeValidator, Field, JsonValue
 
-from media_agent_schemas.base import Document, Schema
+from media_agent_schemas.base import Document, Schema, Usd
 from media_agent_schemas.capabilities import Plan
-from media_agent_schemas.errors import ErrorInfo
+from media_agent_schemas.errors import ErrorInfo, to_exception
 from media_agent_schemas.media import Artifact
-from media_agent_schemas.request import Prompt, VideoRequest
+from media_agent_schemas.request import Prompt, Text, VideoRequest
+
+CostSource = Literal["billed", "quote", "mixed", "free"]
+Label = Annotated[Text, Field(min_length=1, max_length=100, pattern=r"^\S(.*\S)?$")]
+"""A word or a few, on one line, that jobs are counted under."""
 
 
 class JobStatus(StrEnum):
@@ -51,6 +55,19 @@ class ResumeToken(Document):
         "one that resumes. Another one: its video is branched here, with the request's prompts.",
     )
     data: dict[str, JsonValue] = Field(default={}, description="The backend's own; small.")
+    replay: "Replay | None" = Field(
+        default=None, description="How to make the state again, where it is no longer kept."
+    )
+
+
+class Replay(Schema):
+    """How to make a state again: the video it belongs to, resumed from an earlier state."""
+
+    request: VideoRequest = Field(description="The video, with the prompts that it had.")
+    resume: ResumeToken | None = Field(
+        default=None, description="Where to resume it; null: from its beginning."
+    )
+    chunks: int = Field(ge=0, description="Chunks on disk already; these are only computed again.")
 
 
 def _read_chunk(at: object) -> object:
@@ -113,3 +130,52 @@ class VideoJob(Document):
     )
     warnings: tuple[str, ...] = Field(default=(), description="Warnings for the caller.")
     error: ErrorInfo | None = Field(default=None, description="Why it did not complete.")
+    label: Label | None = Field(default=None, description="The caller's own word for a group.")
+    quote_usd: Usd | None = Field(
+        default=None, description="Planned price in USD, of all segments; null: unknown."
+    )
+    cost_usd: Usd | None = Field(
+        default=0.0, description="Cost in USD so far, of all segments; null: unknown."
+    )
+    cost_source: CostSource | None = Field(
+        default=None,
+        description="What the cost is: billed, a quote (nobody said a bill), mixed (of segments), "
+        "free; null: unknown, or nothing was accepted.",
+    )
+
+    def raise_for_status(self) -> Self:
+        """Return the job, unless it ended without its video: then raise its error.
+
+        A job that has not ended yet is returned as well.
+
+        Raises:
+            MediaAgentError: the error of the job, in its own class, such as ContentRejectedError;
+                JobCancelledError where it was stopped.
+        """
+        if not self.status.is_terminal or self.status is JobStatus.COMPLETED:
+            return self
+        stopped = ErrorInfo(code="job_cancelled", message=f"job {self.id} was stopped")
+        raise to_exception(self.error or stopped)
+
+
+class JobSummary(Schema):
+    """A job as a list shows it; the job itself has the rest."""
+
+    id: str = Field(description="The job.")
+    status: JobStatus = Field(description="State of the job.")
+    created_at: AwareDatetime = Field(description="When it was accepted here.")
+    updated_at: AwareDatetime = Field(description="When it last changed.")
+    backend: str = Field(description="Name of the backend.")
+    model: str = Field(description="Name of the model.")
+    title: str = Field(description="How its prompts begin.")
+    label: str | None = Field(description="The caller's own word for a group.")
+    seconds: float | None = Field(
+        description="Length of the delivered video, as measured; null: there is none yet."
+    )
+    path: str | None = Field(description="The video, or what there is of it.")
+    segments: int = Field(ge=0, description="Segments that were begun, each a job of its own.")
+    quote_usd: Usd | None = Field(
+        description="Planned price in USD, of all segments; null: unknown."
+    )
+    cost_usd: Usd | None = Field(description="Cost in USD so far, of all segments; null: unknown.")
+    cost_source: CostSource | None = Field(description="What the cost is, as in VideoJob.")

@@ -142,6 +142,23 @@ class VideoMetadata(Schema):
     size_bytes: int | None = Field(default=None, ge=0, description="Size of the file in bytes.")
 
 
+class SourceJoin(Schema):
+    """How a video that continues another one has that one in front of the new part."""
+
+    source: str | None = Field(default=None, description="Path or URL of the source; null: bytes.")
+    sha256: Sha256 | None = Field(default=None, description="Digest of the source; null: unknown.")
+    by_backend: bool = Field(default=False, description="The backend returned it so.")
+    seconds: float = Field(ge=0, description="Where the new part begins.")
+    new_frames: int = Field(ge=0, description="Frames of the new part, as it was generated.")
+    encoded_again: bool = Field(default=False, description="Whether the frames were encoded again.")
+    scaled_from: Size | None = Field(
+        default=None, description="Size of the new part before it was scaled to the source."
+    )
+    resampled_from: float | None = Field(
+        default=None, gt=0, description="Its frame rate before it was given that of the source."
+    )
+
+
 class ArtifactKind(StrEnum):
     """What a file that came out is."""
 
@@ -163,6 +180,9 @@ class Artifact(Schema):
         default=None, description="When the uri stops working."
     )
     metadata: VideoMetadata | None = Field(default=None, description="Probed from the file.")
+    joined: SourceJoin | None = Field(
+        default=None, description="The source video in front of the new part; null: none."
+    )
 
     @model_validator(mode="after")
     def _check_place(self) -> Self:

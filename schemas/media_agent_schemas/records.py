@@ -83,7 +83,7 @@ class GenerationRecord(Document):
         default=None, ge=0, le=1, description="Delivered over planned; null: endless."
     )
     times: Times = Field(description="When, and how long.")
-    cost: Cost = Field(default=Cost(), description="Billed cost.")
+    cost: Cost = Field(default=Cost(), description="What it cost: billed, or else as quoted.")
     lineage: Lineage = Field(default=Lineage(), description="Where it comes from.")
     warnings: tuple[str, ...] = Field(default=(), description="Warnings for the caller.")
     error: ErrorInfo | None = Field(default=None, description="Why it did not complete.")

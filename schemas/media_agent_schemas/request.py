@@ -152,6 +152,10 @@ class VideoRequest(Asked, Document):
     inputs: tuple[MediaInput, ...] = Field(
         default=(), description="Images and videos to start from."
     )
+    join_source: bool = Field(
+        default=False,
+        description="Deliver the source video joined with its continuation, not only that.",
+    )
     camera: CameraMove | None = Field(default=None, description="Camera movement.")
     duration: Duration | None = Field(default=None, description="Length in seconds; or num_frames.")
     num_frames: FrameCount | None = Field(
@@ -198,6 +202,8 @@ class VideoRequest(Asked, Document):
                 "prompt is empty, and there are neither shots nor inputs: nothing describes what "
                 "to show"
             )
+        if self.join_source and self.infer_mode() is not VideoMode.VIDEO_EXTEND:
+            raise ValueError("join_source needs a video to continue: an input source_video")
 
     def _check_length(self) -> None:
         given = [

@@ -14,7 +14,7 @@ import pytest
 from media_agent.backend.local import Chunk, LocalBackend
 from media_agent.backend.protocol import BackendSettings
 from media_agent.errors import InvalidRequestError, NotResumableError
-from media_agent.storage.work_folder import state_name
+from media_agent.storage.work_folder import state_name, thin_states
 from media_agent.testing import events_of
 from media_agent.video.codec import encode_chunk, read_frames
 from media_agent.video.growing import Video
@@ -281,7 +281,7 @@ async def test_the_newest_states_are_kept(make, tmp_path, keep):
             if isinstance(event, ChunkReady):
                 go_on.release()
 
-    kept = [state_name(number) for number in range(11 - keep, 11)]
+    kept = [state_name(number) for number in thin_states(range(1, 11), keep)]
     assert names(tmp_path / "work" / "job" / "states") == kept
 
 

@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,13 @@ from media_agent.ledger.ledger import Ledger
 from media_agent.testing import events_of
 from media_agent.testing.simulator.videos import write_video
 from media_agent_schemas import VideoRequest
-from media_agent_schemas.events import JobCancelled, JobCompleted, JobFailed, TerminalEvent
+from media_agent_schemas.events import (
+    JobCancelled,
+    JobCompleted,
+    JobFailed,
+    JobProgressed,
+    TerminalEvent,
+)
 from media_agent_schemas.records import GenerationRecord
 from media_agent_schemas.request import VideoMode
 
@@ -123,6 +130,27 @@ async def test_the_video_of_a_program_is_taken_as_it_is(build: Build) -> None:
     assert video is not None
     assert (video.width, video.height, video.frames, video.fps) == (64, 64, 4, 8.0)
     assert ended.warnings == ()
+
+
+async def test_a_program_reports_its_progress_while_it_runs(build: Build, tmp_path: Path) -> None:
+    code = """
+import pathlib, sys, time
+print("progress 40%", flush=True)
+while not pathlib.Path(sys.argv[-1]).exists():
+    time.sleep(0.01)
+sys.exit(3)
+"""
+    backend = build(code, "{output}", str(tmp_path / "seen"))
+    ref = await backend.submit(wish(), key="job-1")
+    seen = []
+
+    async with aclosing(backend.observe(ref)) as events:
+        async for event in events:
+            seen.append(event)
+            if isinstance(event, JobProgressed) and event.fraction is not None:
+                (tmp_path / "seen").touch()  # else the program would run for an hour
+
+    assert [event.fraction for event in seen if isinstance(event, JobProgressed)] == [0.4]
 
 
 @pytest.mark.parametrize(

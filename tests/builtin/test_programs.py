@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from media_agent.builtin.programs import ProgramLog
 
 
@@ -46,3 +48,39 @@ def test_an_earlier_log_is_begun_anew(tmp_path: Path) -> None:
         log.file.write(b"of today")
 
     assert log.read_last_words() == ": of today"
+
+
+@pytest.mark.parametrize(
+    ("said", "progress"),
+    [
+        ("progress 40%\n", 0.4),
+        ("Progress: 40.5 %\r\n", 0.405),
+        ("progress=0.25\n", 0.25),
+        ("progress 10%\rprogress 20%\r", 0.2),
+        ("progress 30%\nsomething else\n", 0.3),
+        ("progress 1\n", 1.0),
+        ("progress 40\nprogress 140%\n", None),
+        ("no progress 40%\nprogress 40% of it\n", None),
+        ("progress 40%", None),  # the line may go on
+        ("x" * 200_000 + "\nprogress 90%\n", 0.9),
+    ],
+)
+def test_progress_is_read_from_whole_lines(
+    said: str, progress: float | None, tmp_path: Path
+) -> None:
+    with ProgramLog(tmp_path / "log") as log:
+        log.file.write(said.encode())
+
+        assert log.read_progress() == progress
+        assert log.read_progress() is None, "it is reported once"
+
+
+def test_a_line_of_progress_may_come_in_pieces_also_when_the_log_is_cut(tmp_path: Path) -> None:
+    found = []
+    with ProgramLog(tmp_path / "log", largest=1000) as log:
+        for piece in ("progr", "ess 50", "%\n", "x" * 2000 + "\n", "progress 60%\n"):
+            log.file.write(piece.encode())
+            found.append(log.read_progress())
+            log.keep_bounded()
+
+    assert found == [None, None, 0.5, None, 0.6]

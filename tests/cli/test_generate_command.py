@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from media_agent.cli import main
-from media_agent.storage.destination import reserved
+from media_agent.storage.destination import reserve
 from media_agent_schemas import GenerationRecord, JobStatus, Shot, VideoJob
 
 SMALL = ["--size", "64x64", "--duration", "1"]
@@ -170,7 +170,7 @@ def test_what_exists_is_kept_unless_overwrite_is_said(run: Run) -> None:
 
 
 def test_a_second_run_to_one_place_is_refused(run: Run) -> None:
-    with reserved(Path("a.mp4")):
+    with reserve(Path("a.mp4")):
         answer = run("generate", "a cat", *SMALL, "--out", "a.mp4")
 
     assert answer.code == 2

@@ -28,14 +28,14 @@ def test_jobs_are_listed_for_people_and_for_programs(
 
     assert job_id in for_people
     assert "completed" in for_people
-    assert " 1 s " in for_people
+    assert " 1.0 s " in for_people
     assert [(job["id"], job["status"]) for job in data] == [(job_id, "completed")]
 
 
 def test_without_jobs_the_list_is_empty(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["jobs", "list", "--json"]) == 0
 
-    assert json.loads(capsys.readouterr().out) == {"data": []}
+    assert json.loads(capsys.readouterr().out) == {"data": [], "next": None}
 
 
 def test_a_job_is_shown_for_people_and_for_programs(

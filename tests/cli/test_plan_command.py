@@ -115,3 +115,25 @@ def test_generate_takes_the_same_wishes(capsys: pytest.CaptureFixture[str]) -> N
     job = json.loads(capsys.readouterr().out)
     assert job["plan"]["backend"] == "sandbox"
     assert job["request"]["routing"]["allow"] == ["sandbox"]
+
+
+def test_who_only_wants_a_key_is_shown_with_its_price(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MEDIA_AGENT_CONFIG", str(tmp_path / "none.toml"))
+    monkeypatch.delenv("FAL_KEY", raising=False)
+
+    assert main(["plan", "--duration", "60", "--allow", "fal", "a fox"]) != 0
+
+    said = capsys.readouterr().out
+    assert "with a key it would cost:" in said
+    (row,) = [line.split() for line in said.splitlines() if line.startswith("-  fal/fal-ai/magi ")]
+    assert row[2:7] == ["extend", "x", "9", "8", "14.13"]
+
+
+def test_who_is_over_the_budget_is_shown_with_its_price(capsys: pytest.CaptureFixture[str]) -> None:
+    argv = ["plan", "--duration", "60", "--allow", "fal/fal-ai/magi", "--max-cost", "3", "a fox"]
+
+    assert main([*argv, "--prefer", "best"]) != 0
+
+    assert "refused, at these prices:\n" in capsys.readouterr().out

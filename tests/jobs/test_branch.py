@@ -20,11 +20,12 @@ from media_agent.errors import (
     NotResumableError,
     UnsupportedRequestError,
 )
-from media_agent.jobs.branch import origin_of
-from media_agent.jobs.branch_state import check_origin
+from media_agent.jobs.branch_state import check_branches
 from media_agent.registry.plugins import Discovery
 from media_agent.registry.registry import Registry
+from media_agent.storage.work_folder import chunk_name
 from media_agent.testing import frames_of
+from media_agent.video.growing import Video
 from media_agent_schemas import (
     Capabilities,
     ChunkReady,
@@ -203,26 +204,32 @@ async def test_a_branch_needs_its_video_no_more_as_soon_as_it_is_kept(tmp_path: 
     assert np.array_equal(frames_of(job)[: 2 * FPS], frames_of(whole)[: 2 * FPS])
 
 
-@pytest.mark.parametrize(
-    ("gone", "said"),
-    [
-        ("chunks/00000001.chunk", r"00000001\.chunk is gone"),
-        ("states/00000002.safetensors", "was just discarded"),
-    ],
-)
-async def test_a_branch_whose_share_is_gone_leaves_no_job_and_no_files(
-    counting: VideoClient, tmp_path: Path, gone: str, said: str
+async def test_a_branch_whose_chunks_were_just_removed_leaves_no_job_and_no_files(
+    counting: VideoClient, tmp_path: Path
 ) -> None:
     whole = await counting.generate(COUNT)
     plan = await counting.plan_branch(whole.id, at=2, prompt="a cow", duration=1)
     work = tmp_path / "data" / "work"
-    (work / whole.id / gone).unlink()
+    forget(work / whole.id, chunks=(1,))
 
-    with pytest.raises(NotResumableError, match=said):
+    with pytest.raises(NotResumableError, match=r"00000001\.chunk is gone"):
         await counting.generate(plan.request, plans=[plan])
 
     assert [job.id for job in await counting.list()] == [whole.id]
     assert [path.name for path in work.iterdir()] == [whole.id]
+
+
+async def test_a_state_that_was_just_discarded_is_made_again(
+    counting: VideoClient, tmp_path: Path
+) -> None:
+    whole = await counting.generate(COUNT)
+    plan = await counting.plan_branch(whole.id, at=2, prompt="a cow", duration=1)
+    forget(tmp_path / "data" / "work" / whole.id, states=(2,))
+
+    job = await counting.generate(plan.request, plans=[plan])
+
+    assert job.status is JobStatus.COMPLETED, job.error
+    assert len(frames_of(job)) == 18
 
 
 async def test_a_branch_that_was_stopped_before_its_first_chunk_goes_on(
@@ -263,8 +270,8 @@ async def test_what_cannot_branch_is_said(client: VideoClient) -> None:
         await client.branch("nobody", prompt="a cow")
     with pytest.raises(InvalidRequestError, match="branch at chunk 9: it has 4 complete"):
         await client.branch(whole.id, at=9, prompt="a cow")
-    with pytest.raises(InvalidRequestError, match="branch at chunk 0"):
-        await client.branch(whole.id, at=0, prompt="a cow")
+    with pytest.raises(InvalidRequestError, match="branch at chunk -1"):
+        await client.branch(whole.id, at=-1, prompt="a cow")
     with pytest.raises(InvalidRequestError, match="the branch has no prompt"):
         await client.branch(whole.id)
     with pytest.raises(InvalidRequestError, match="both prompt and shots"):
@@ -281,27 +288,128 @@ async def test_a_video_without_chunks_or_states_has_no_branches(
     with pytest.raises(JobError, match="no complete chunk"):
         await client.branch(empty.id, prompt="a cow")
 
-    whole = await client.generate(SLATE)
     capabilities = await client.capabilities("sandbox")
-    origin, _ = origin_of(client.store, whole, capabilities, 2)
     with pytest.raises(UnsupportedRequestError, match="cannot continue from mid-video"):
-        check_origin(
-            client.store, origin, capabilities.model_copy(update={"extends": False}), tmp_path
-        )
+        check_branches(capabilities.model_copy(update={"extends": False}))
 
 
-async def test_where_a_video_can_still_be_left_is_said(
+def forget(work: Path, *, states: tuple[int, ...] = (), chunks: tuple[int, ...] = ()) -> None:
+    """Remove files of a video as somebody who needs the space would."""
+    for state in states:
+        (work / "states" / state_name(state)).unlink()
+    for chunk in chunks:
+        (work / "chunks" / chunk_name(chunk)).unlink()
+
+
+async def test_a_state_that_is_gone_is_made_again_from_the_newest_before_it(
     counting: VideoClient, tmp_path: Path
 ) -> None:
-    cut = await counting.generate(COUNT.model_copy(update={"num_frames": 21}))
-    states = tmp_path / "data" / "work" / cut.id / "states"
-    (states / state_name(2)).unlink()
-    (states / "x.safetensors").touch()
+    whole = await counting.generate(COUNT)
+    kept = await counting.branch(whole.id, at=3, prompt="a cow", duration=1)
+    forget(tmp_path / "data" / "work" / whole.id, states=(2, 3))
 
-    with pytest.raises(NotResumableError, match="before chunk 2 is no longer kept") as caught:
-        await counting.plan_branch(cut.id, at=2, prompt="a cow")
+    job = await counting.branch(whole.id, at=3, prompt="a cow", duration=1)
 
-    assert "available: 1, 3;" in str(caught.value.hint)
+    assert job.status is JobStatus.COMPLETED, job.error
+    assert np.array_equal(frames_of(job), frames_of(kept))
+    (said,) = job.warnings
+    assert "chunks 2 to 3 are generated again, from the state kept after chunk 1" in said
+    events = await counting.events(job.id)
+    assert [e.event.index for e in events if isinstance(e.event, ChunkReady)] == [3]
+    assert record_of(job).lineage.parent_chunk == 3
+
+
+async def test_without_any_state_a_branch_starts_from_the_beginning(
+    counting: VideoClient, tmp_path: Path
+) -> None:
+    whole = await counting.generate(COUNT)
+    shutil.rmtree(tmp_path / "data" / "work" / whole.id / "states")
+
+    job = await counting.branch(whole.id, at=2, prompt="a cow", duration=1)
+
+    assert "generated again, from the beginning" in job.warnings[0]
+    assert np.array_equal(frames_of(job)[:12], frames_of(whole)[:12])
+
+
+@pytest.mark.parametrize("has_states", [True, False])
+async def test_chunks_that_are_gone_are_generated_again_too(
+    has_states: bool, counting: VideoClient, client: VideoClient, tmp_path: Path
+) -> None:
+    client = counting if has_states else client
+    whole = await client.generate(COUNT if has_states else SLATE)
+    before = frames_of(whole)
+    shutil.rmtree(tmp_path / "data" / "work" / whole.id)
+
+    job = await client.branch(whole.id, at=3, prompt="a cow", duration=1)
+
+    assert job.status is JobStatus.COMPLETED, job.error
+    assert "chunks 1 to 3 are generated again, from the beginning" in job.warnings[0]
+    third = len(before) * 3 // 4
+    assert np.array_equal(frames_of(job)[:third], before[:third])
+    assert (job.chunks_ready, job.frames_ready) == (4, len(before))
+
+
+async def test_where_some_chunks_are_gone_the_others_are_taken_over(
+    counting: VideoClient, tmp_path: Path
+) -> None:
+    whole = await counting.generate(COUNT)
+    forget(tmp_path / "data" / "work" / whole.id, chunks=(1,))
+
+    job = await counting.branch(whole.id, at=3, prompt="a cow", duration=1)
+
+    events = await counting.events(job.id)
+    assert [e.event.index for e in events if isinstance(e.event, ChunkReady)] == [1, 2, 3]
+    assert np.array_equal(frames_of(job)[:18], frames_of(whole)[:18])
+    again = await counting.branch(job.id, at=3, prompt="a pig", duration=1)
+    assert record_of(again).lineage.parent_job == whole.id
+
+
+async def test_a_branch_of_a_branch_whose_states_are_gone_is_led_back_to_the_first_video(
+    counting: VideoClient, tmp_path: Path
+) -> None:
+    work = tmp_path / "data" / "work"
+    first = await counting.generate(COUNT)
+    second = await counting.branch(first.id, at=2, prompt="a horse", duration=2)
+    for job in (first, second):
+        shutil.rmtree(work / job.id / "states")
+
+    third = await counting.branch(second.id, at=3, prompt="a cow", duration=1)
+
+    assert third.status is JobStatus.COMPLETED, third.error
+    assert "chunks 1 to 3 are generated again, from the beginning" in third.warnings[0]
+    assert np.array_equal(frames_of(third)[:18], frames_of(second)[:18])
+    shots = [shot.prompt_sent for shot in record_of(third).shots]
+    assert shots == ["a cat", "a horse", "a cow"]
+
+
+async def test_a_branch_at_the_start_shares_the_seed_and_nothing_else(client: VideoClient) -> None:
+    whole = await client.generate(SLATE)
+
+    job = await client.branch(whole.id, at=0, prompt="a cow", duration=1)
+
+    assert len(frames_of(job)) == FPS
+    record = record_of(job)
+    assert (record.lineage.parent_job, record.lineage.parent_chunk) == (whole.id, 0)
+    assert (record.seed, [shot.prompt_sent for shot in record.shots]) == (5, ["a cow"])
+
+
+async def test_chunks_that_come_out_different_are_said(
+    counting: VideoClient, tmp_path: Path
+) -> None:
+    whole = await counting.generate(COUNT)
+    other = await counting.generate(COUNT.model_copy(update={"prompt": "a dog"}))
+    work = tmp_path / "data" / "work"
+    shutil.rmtree(work / whole.id / "states")
+    brighter = Video(work / other.id, fps=6)
+    for level in (0, 120):
+        brighter.add(np.full((6, 32, 32, 3), level, np.uint8))
+    brighter.close()
+    name = Path("chunks", chunk_name(1))
+    shutil.copyfile(work / other.id / name, work / whole.id / name)
+
+    job = await counting.branch(whole.id, at=2, prompt="a cow", duration=1)
+
+    assert any("chunk 2, generated again, came out a little different" in w for w in job.warnings)
 
 
 async def test_a_video_that_failed_or_was_stopped_goes_on_from_its_last_chunk(

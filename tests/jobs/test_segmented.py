@@ -293,7 +293,8 @@ async def test_the_record_says_segments_cost_and_words(world: World) -> None:
     await world.process().generate(request, out=out)
 
     record = GenerationRecord.model_validate_json(out.with_suffix(".json").read_bytes())
-    assert record.cost.usd == pytest.approx(0.4 * 3)
+    assert record.cost.usd == 1.2
+    assert record.cost.source == "billed"
     assert [(shot.prompt_asked, shot.prompt_sent) for shot in record.shots] == [
         ("dawn", "dawn"),
         ("noon", "noon"),
@@ -313,6 +314,22 @@ async def test_the_ledger_counts_what_the_segments_cost_once(world: World) -> No
     await client.generate(REQUEST)
 
     assert client.store.submissions.spent(datetime(2026, 1, 1, tzinfo=UTC)) == pytest.approx(1.2)
+
+
+@pytest.mark.anyio
+async def test_segments_are_counted_under_the_label_of_their_video(world: World) -> None:
+    client = world.process()
+
+    job = await client.generate(REQUEST, label="trailer")
+
+    (row,) = client.store.costs.since(datetime(2026, 1, 1, tzinfo=UTC), "label")
+    assert (row.name, row.jobs, row.usd, row.billed_usd) == ("trailer", 1, 1.2, 1.2)
+    assert (job.label, job.quote_usd, job.cost_usd, job.cost_source) == (
+        "trailer",
+        1.5,
+        1.2,
+        "billed",
+    )
 
 
 @pytest.mark.anyio

@@ -45,9 +45,7 @@ def test_a_job_that_is_not_there_is_named(ledger: Ledger, job_id: str) -> None:
         ledger.jobs.get(job_id)
 
 
-def test_jobs_are_listed_newest_first_and_a_damaged_one_is_left_out(
-    ledger: Ledger, path: Path
-) -> None:
+def test_jobs_are_listed_newest_first_and_a_damaged_one_too(ledger: Ledger, path: Path) -> None:
     ledger.jobs.create(job("old", NOW.replace(year=2025)))
     ledger.jobs.create(job("new", NOW))
     ledger.jobs.create(job("bad", NOW))
@@ -55,7 +53,8 @@ def test_jobs_are_listed_newest_first_and_a_damaged_one_is_left_out(
     with sqlite3.connect(path) as connection:
         connection.execute("UPDATE jobs SET request = '{' WHERE id = 'bad'")
 
-    assert [kept.id for kept in ledger.jobs.list()] == ["new", "old"]
+    assert [kept.id for kept in ledger.jobs.list()] == ["new", "bad", "old"]
+    assert [kept.id for kept in ledger.jobs.unsettled()] == ["old", "new"]
     with pytest.raises(StorageError, match="job bad cannot be read"):
         ledger.jobs.get("bad")
 

@@ -5,10 +5,13 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 import media_agent
+from media_agent.errors import InvalidRequestError, error_classes
+from media_agent_schemas import BackendEvent
 
 TORCH = {"torch", "safetensors", "diffusers", "transformers"}
 HEAVY = {"av", "numpy", "PIL", "dbos", "mcp", "fastapi", "sqlalchemy"}
@@ -47,6 +50,15 @@ def test_a_name_that_the_package_does_not_have_is_said() -> None:
 @pytest.mark.parametrize("name", media_agent.__all__)
 def test_every_public_name_of_the_package_is_there(name: str) -> None:
     assert getattr(media_agent, name).__name__ == name
+
+
+def test_every_error_and_every_event_is_imported_from_the_package() -> None:
+    events = get_args(get_args(BackendEvent)[0])
+    needed = {error.__name__ for error in error_classes()} | {event.__name__ for event in events}
+
+    assert needed <= set(media_agent.__all__)
+    assert media_agent.InvalidRequestError is InvalidRequestError
+    assert set(dir(media_agent)) == set(media_agent.__all__)
 
 
 def test_every_module_of_the_core_loads_without_torch() -> None:

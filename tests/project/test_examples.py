@@ -41,8 +41,8 @@ def test_the_python_of_the_readme_makes_a_video(
 
     exec(compile(block, "README.md", "exec"), {})
 
-    assert (surroundings / "a.mp4").exists()
-    assert (surroundings / "a.json").exists()
+    assert (surroundings / "from-python.mp4").exists()
+    assert (surroundings / "from-python.json").exists()
     assert "completed" in capsys.readouterr().out
 
 

@@ -26,6 +26,6 @@ def test_a_page_that_is_not_there_is_begun_and_then_left_alone() -> None:
 
     assert page.startswith("# The backend `fal`")
     assert all(f"`{model}`" in page for model in backend.models.by_id)
-    assert {spec.key_variable for spec in provider_specs() if spec.name == "fal"} == {"FAL_KEY"}
+    assert {spec.key_variables for spec in provider_specs() if spec.name == "fal"} == {("FAL_KEY",)}
     assert 'key_env = "FAL_KEY"' in page
     assert tool.page_of(backend, f"{page}\nwords\n") == f"{page}\nwords\n"

@@ -276,16 +276,27 @@ def test_a_reader_in_the_middle_of_a_write_gets_every_whole_chunk(tmp_path, miss
     assert np.array_equal(seen[:13], read_frames(whole)[:13])
 
 
-@pytest.mark.parametrize("keep", [0, 1, 2])
-def test_the_newest_state_is_kept_even_if_none_is_to_be(tmp_path, keep):
+@pytest.mark.parametrize(("budget", "kept"), [(0, [9]), (12, [8, 9]), (None, [1, 4, 6, 8, 9])])
+def test_older_states_are_thinned_out_within_a_budget(tmp_path, budget, kept):
     with Video(tmp_path, fps=24) as video:
-        for number in range(3):
+        for number in range(9):
             video.add(chunk(number))
             video.add_state(lambda path: path.write_text("state"))
-            video.forget_states(keep=keep, known=video.chunks)
+            video.forget_states(keep=2, known=video.chunks, budget_bytes=budget)
 
-    kept = sorted(path.name for path in (tmp_path / "states").iterdir())
-    assert kept == [state_name(number) for number in range(4 - max(1, keep), 4)]
+    names = sorted(path.name for path in (tmp_path / "states").iterdir())
+    assert names == [state_name(number) for number in kept]
+
+
+def test_no_state_is_forgotten_that_somebody_may_still_resume_from(tmp_path):
+    with Video(tmp_path, fps=24) as video:
+        for number in range(5):
+            video.add(chunk(number))
+            video.add_state(lambda path: path.write_text("state"))
+        video.forget_states(keep=1, known=3, budget_bytes=0)
+
+    names = sorted(path.name for path in (tmp_path / "states").iterdir())
+    assert names == [state_name(number) for number in (3, 4, 5)]
 
 
 def contents(folder):
@@ -301,7 +312,7 @@ def video_with_states(folder, chunks, resume_at=0, announce=lambda chunks: None,
             video.add(chunk(number))
             video.add_state(lambda path, following=number + 1: path.write_text(str(following)))
             announce(video.chunks)
-            video.forget_states(keep=keep, known=video.chunks)
+            video.forget_states(keep=keep, known=video.chunks, budget_bytes=keep)
         video.finish("video.mp4")
 
 

@@ -211,6 +211,4 @@ class HostedBackend(Hooks, ServiceBackend):
         return self.models.check_id(model or self.settings.model)
 
     def _missing(self) -> str | None:
-        return self.settings.missing_key(
-            f"set backends.{self.name}.key, key_env or key_file; create a key at {self.keys_at}"
-        )
+        return self.settings.missing_key(self.keys_at)

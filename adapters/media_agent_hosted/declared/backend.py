@@ -88,9 +88,8 @@ class HttpBackend(ServiceBackend):
                 f"{self.name} has no model {model!r}", hint=f"there is {self._model}"
             )
         facts = self._options.capabilities(KIND, self.name, self._model)
-        way_out = f"set backends.{self.name}.key_env or key_file"
         wants_key = "auth" in self._options.model_fields_set
-        missing = self.settings.missing_key(way_out) if wants_key else None
+        missing = self.settings.missing_key() if wants_key else None
         cancels = self._options.cancel is not None
         return facts.model_copy(update={"cancels": cancels, "missing": missing})
 

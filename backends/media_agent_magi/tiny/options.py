@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import BaseModel
 
 from media_agent.errors import InvalidRequestError
+from media_agent.storage.work_folder import count_thinned
 from media_agent_magi.tiny.description import TinyDescription
 from media_agent_magi.world.scene import CHUNK_FRAMES
 from media_agent_schemas.capabilities import OptionSpec
@@ -26,6 +27,7 @@ class TinyOptions(BaseModel):
     context_frames: int = CHUNK_FRAMES
     strength: float = 0.6
     keep_states: int = 8
+    states_budget: float = 2.0
 
 
 def options(description: TinyDescription) -> tuple[OptionSpec, ...]:
@@ -74,8 +76,15 @@ def options(description: TinyDescription) -> tuple[OptionSpec, ...]:
             type="integer",
             default=usual.keep_states,
             minimum=1,
-            description="How many of the newest chunks can be branched at; each takes 0.5 MB, "
-            "near the start of a video up to 0.8 MB.",
+            description="How many of the newest states are all kept; older ones are thinned out. "
+            "Each takes 0.5 MB, near the start of a video up to 0.8 MB.",
+        ),
+        OptionSpec(
+            name="states_budget",
+            type="number",
+            default=usual.states_budget,
+            minimum=0.0,
+            description="Gigabytes that all states of a video may take; the newest is always kept.",
         ),
     )
 
@@ -85,8 +94,9 @@ def kept_bytes(request: VideoRequest, options: TinyOptions) -> int | None:
     if request.num_frames is None:
         return None
     chunks = -(-request.num_frames // CHUNK_FRAMES)
-    states = min(options.keep_states, chunks)
-    return request.n * (chunks * _CHUNK_BYTES + states * _STATE_BYTES)
+    states = request.n * _STATE_BYTES * count_thinned(chunks, options.keep_states)
+    budget = max(request.n * _STATE_BYTES, round(options.states_budget * 10**9))
+    return request.n * chunks * _CHUNK_BYTES + min(states, budget)
 
 
 def check_inputs(request: VideoRequest) -> None:

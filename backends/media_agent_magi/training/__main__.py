@@ -19,6 +19,9 @@ from media_agent_magi.training.transformer import train_transformer
 logger = logging.getLogger(__name__)
 
 AUTOENCODER_SHARE = 1 / 6
+PREPARATION_SHARE = 1 / 4
+"""Of the minutes of the transformer, at most: to draw and encode its clips."""
+REPORT_SECONDS = 10.0
 
 
 def main() -> None:
@@ -39,7 +42,12 @@ def parser() -> argparse.ArgumentParser:
         help="all (default): the autoencoder if there is none yet, then the transformer; "
         "sheet: draw samples; export: write the weights that ship",
     )
-    top.add_argument("--minutes", type=float, default=90.0, help="wall clock to spend")
+    top.add_argument(
+        "--minutes",
+        type=float,
+        default=90.0,
+        help="wall clock to spend, preparation included; few minutes draw fewer clips",
+    )
     top.add_argument(
         "--folder",
         type=Path,
@@ -49,7 +57,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     top.add_argument("--batch", type=int, default=16, help="clips of five chunks in a step")
     top.add_argument("--seed", type=int, default=0)
-    top.add_argument("--videos", type=int, default=6000, help="clips drawn and encoded at start")
+    top.add_argument("--videos", type=int, default=6000, help="most clips to draw and encode")
     top.add_argument(
         "--decoder-only", action="store_true", help="autoencoder: keep the latents as they are"
     )
@@ -59,12 +67,11 @@ def parser() -> argparse.ArgumentParser:
 
 def everything(options: argparse.Namespace) -> None:
     """Spend a sixth of the time on the autoencoder if there is none, the rest on the other."""
-    minutes = options.minutes
+    whole = Budget(options.minutes)
     if not (options.folder / "autoencoder.safetensors").exists():
-        options.minutes = minutes * AUTOENCODER_SHARE
+        options.minutes *= AUTOENCODER_SHARE
         autoencoder(options)
-        minutes -= options.minutes
-    options.minutes = minutes
+    options.minutes = whole.left().minutes
     transformer(options)
 
 
@@ -83,18 +90,28 @@ def autoencoder(options: argparse.Namespace) -> None:
 
 def transformer(options: argparse.Namespace) -> None:
     """Train the transformer on clips encoded by the run's autoencoder, then draw a sheet."""
+    whole = Budget(options.minutes)
+    check_trained(options.folder, "autoencoder")
     vae = ConvVAE(ConvVAEConfig())
     load_averaged(options.folder / "autoencoder.safetensors", vae)
     vae.to(options.device).eval()
-    logger.info("drawing and encoding %d clips", options.videos)
-    held_back = make_dataset(vae, 60, options.seed + 10**6, options.device)
-    twins = options.videos // 5
-    dataset = make_dataset(vae, options.videos, options.seed, options.device, twins=twins)
+    held_back = make_dataset(
+        vae, 60, options.seed + 10**6, options.device, is_enough=Preparation(whole, 60)
+    )
+    dataset = make_dataset(
+        vae,
+        options.videos,
+        options.seed,
+        options.device,
+        twins=options.videos // 5,
+        is_enough=Preparation(whole, options.videos),
+    )
+    logger.info("training on %d clips", len(dataset.latents))
     path = train_transformer(
         options.folder,
         dataset,
         held_back,
-        Budget(options.minutes),
+        whole.left(),
         batch=options.batch,
         seed=options.seed,
         peak=options.peak,
@@ -105,6 +122,7 @@ def transformer(options: argparse.Namespace) -> None:
 
 def sheet(options: argparse.Namespace) -> None:
     """Draw `samples.png` beside the checkpoints."""
+    check_trained(options.folder, "autoencoder", "transformer")
     path = options.folder / "samples.png"
     write_sheet(load_trained_engine(options.folder, fresh_description()), path)
     logger.info("wrote %s", path)
@@ -112,7 +130,34 @@ def sheet(options: argparse.Namespace) -> None:
 
 def export(options: argparse.Namespace) -> None:
     """Write the weights that ship."""
+    check_trained(options.folder, "autoencoder", "transformer")
     logger.info("wrote %s", export_weights(options.folder))
+
+
+class Preparation:
+    """Says how many clips there are, and ends their drawing when its share of the time is spent."""
+
+    def __init__(self, whole: Budget, clips: int) -> None:
+        self._whole, self._clips = whole, clips
+        self._reported = whole.clock()
+
+    def __call__(self, clips: int) -> bool:
+        """Return whether no more clips are to be drawn; there are `clips`."""
+        is_over = self._whole.spent() >= PREPARATION_SHARE
+        if is_over or self._whole.clock() - self._reported >= REPORT_SECONDS:
+            self._reported = self._whole.clock()
+            logger.info("drew and encoded %d of %d clips", clips, self._clips)
+        return is_over
+
+
+def check_trained(folder: Path, *names: str) -> None:
+    """End with a sentence where what is needed was not trained yet."""
+    for path in (folder / f"{name}.safetensors" for name in names):
+        if not path.exists():
+            raise SystemExit(
+                f"error: {path} is not there; train it first: "
+                f"python -m media_agent_magi.training {path.stem} --folder {folder}"
+            )
 
 
 PARTS = {

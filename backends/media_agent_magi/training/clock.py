@@ -25,6 +25,10 @@ class Budget:
         """Return the share of the budget that is used up, 0 to 1 and beyond."""
         return (self.clock() - self.started) / (60 * self.minutes)
 
+    def left(self) -> "Budget":
+        """Return a budget of what is left of this one, at least a second."""
+        return Budget(max(1 / 60, self.minutes * (1 - self.spent())), self.clock)
+
     def learning_rate(self) -> float:
         """Return the factor on the peak rate: short warm-up, plateau, linear decay to 1 %."""
         spent = self.spent()

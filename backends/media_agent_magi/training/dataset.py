@@ -1,6 +1,7 @@
 """Latent videos with captions, drawn and encoded once per run."""
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -84,11 +85,19 @@ class Dataset:
 
 @torch.no_grad()
 def make_dataset(
-    vae: ConvVAE, videos: int, seed: int, device: str, *, twins: int = 0, batch: int = 20
+    vae: ConvVAE,
+    videos: int,
+    seed: int,
+    device: str,
+    *,
+    twins: int = 0,
+    batch: int = 20,
+    is_enough: Callable[[int], bool] = lambda clips: False,
 ) -> Dataset:
     """Draw and encode `videos` clips that never show a held-out combination.
 
     At least `twins` of them are drawn in other colours too, each clip by a shift of its own.
+    `is_enough` hears how many there are after each batch, and may end the drawing early.
     """
     generator = torch.Generator(device).manual_seed(seed)
     numbers: dict[Description, int] = {d: i for i, d in enumerate(all_descriptions())}
@@ -103,6 +112,8 @@ def make_dataset(
             )
             colour = (scenes.colour + shift) % len(COLOURS)
             recoloured.append(_encode(vae, replace(scenes, colour=colour)))
+        if is_enough(len(descriptions)):
+            break
     return Dataset(
         torch.cat(latents),
         torch.tensor(descriptions, device=device),

@@ -13,6 +13,8 @@ from media_agent.cli.screen import write_json, write_stdout
 if TYPE_CHECKING:
     from pydantic import JsonValue
 
+    from media_agent.config.settings import Settings
+
 
 def build_config_app() -> App:
     """Return the commands about the settings."""
@@ -58,14 +60,18 @@ def show_settings(*, json: Flag = False) -> int:
     Args:
         json: Print JSON: {"NAME": {"value": ..., "from": ...}}.
     """
-    from media_agent.concealing import without_keys
+    from media_agent.concealing import HIDDEN, without_keys
     from media_agent.config.settings import Sources, load_settings
 
     settings = load_settings()
     sources = Sources.look()
-    data = {
+    data: dict[str, dict[str, JsonValue]] = {
         without_keys(".".join(place)): {"value": value, "from": sources.place(place)}
         for place, value in _leaves(settings.shown())
+    }
+    data |= {
+        f"backends.{name}.key": {"value": HIDDEN, "from": source}
+        for name, source in _list_usual_keys(settings)
     }
     if json:
         write_json(data)
@@ -73,6 +79,17 @@ def show_settings(*, json: Flag = False) -> int:
     for name, said in data.items():
         write_stdout(f"{name} = {dumps(said['value'])}  ({said['from']})")
     return 0
+
+
+def _list_usual_keys(settings: "Settings") -> "Iterator[tuple[str, str]]":
+    """Yield each backend that has a key which the settings do not name, and where it is from."""
+    from media_agent.registry.registry import Registry
+
+    registry = Registry(kinds=settings.kinds())
+    for name in registry.names():
+        found = settings.find_key(name, registry.spec(name))
+        if found.is_usual and found.source is not None:
+            yield name, found.source
 
 
 def _leaves(

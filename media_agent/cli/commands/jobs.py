@@ -1,77 +1,43 @@
-"""The commands about jobs: list, show, resume, reconcile, cancel."""
+"""The commands about jobs: show, resume, reconcile, cancel, rm; list has a file of its own."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from cyclopts import App
 
-from media_agent.cli.arguments import Flag
-from media_agent.cli.screen import shorten, write_facts, write_json, write_table
-from media_agent.cli.store import open_ledger
+from media_agent.cli.arguments import Flag, Yes
+from media_agent.cli.commands.job_list import format_status, list_jobs
+from media_agent.cli.screen import shorten, write_facts, write_json
+from media_agent.cli.store import find_job, open_ledger
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from media_agent.ledger.ledger import Ledger
     from media_agent_schemas.jobs import VideoJob
 
 
 def build_jobs_app() -> App:
     """Return the commands about jobs."""
-    app = App(name="jobs", help="List, show, resume, reconcile or cancel jobs.")
+    app = App(name="jobs", help="List, show, resume, reconcile, cancel or remove jobs.")
     app.command(list_jobs, name="list")
     app.command(show_job, name="show")
     app.command(resume_job, name="resume")
     app.command(reconcile_jobs, name="reconcile")
     app.command(cancel_job, name="cancel")
+    app.command(remove_jobs, name="rm")
     return app
-
-
-def list_jobs(*, json: Flag = False) -> int:
-    """List the jobs, newest first.
-
-    Args:
-        json: Print JSON: {"data": [job, ...]}.
-    """
-    store = open_ledger()
-    jobs = store.jobs.list()
-    if json:
-        write_json({"data": [job.model_dump(mode="json") for job in jobs]})
-        return 0
-    heads = ("ID", "STATUS", "MODEL", "LENGTH", "VIDEO", "PROMPT")
-    write_table(heads, [_format_job(job, store) for job in jobs])
-    return 0
-
-
-def _format_job(job: "VideoJob", store: "Ledger") -> tuple[str, ...]:
-    from media_agent.routing.explain import length_of
-
-    video = job.artifacts[0].path if job.artifacts else None
-    prompts = " / ".join(shot.prompt for shot in job.request.storyboard())
-    made_by = f"{job.plan.backend}/{job.plan.model}"
-    return (
-        job.id,
-        _format_status(job, store),
-        made_by,
-        length_of(job.plan),
-        video or "-",
-        shorten(prompts),
-    )
-
-
-def _format_status(job: "VideoJob", store: "Ledger") -> str:
-    if job.status.is_terminal or store.owners.is_claimed(job.id):
-        return job.status
-    return f"{job.status} (its process is gone; use jobs resume)"
 
 
 def show_job(job_id: str, /, *, json: Flag = False) -> int:
     """Show one job.
 
     Args:
-        job_id: As shown by jobs list.
+        job_id: As shown by jobs list; or the beginning of one, or last.
         json: Print the job as JSON.
     """
     store = open_ledger()
-    job = store.jobs.get(job_id)
+    job = store.jobs.get(store.jobs.find(job_id))
     if json:
         write_json(job)
         return 0
@@ -85,10 +51,11 @@ def _list_facts(job: "VideoJob", store: "Ledger") -> "Iterator[tuple[str, object
     from media_agent_schemas.events import PromptChanged
 
     yield "job", job.id
-    yield "status", _format_status(job, store)
+    yield "status", format_status(job, store)
+    yield "created", _local(job.created_at)
     for sent in store.submissions.of(job.id):
         ref = "" if sent.ref is None else f" as {sent.ref.operation_id}"
-        yield "sent", f"{sent.created_at:%Y-%m-%d %H:%M:%S} to {sent.backend}: {sent.state}{ref}"
+        yield "sent", f"{_local(sent.created_at)} to {sent.backend}: {sent.state}{ref}"
     yield "model", f"{job.plan.backend}/{job.plan.model}"
     if job.plan.origin is not None:
         yield "branched from", f"{job.plan.origin.job_id}, up to chunk {job.plan.origin.chunk}"
@@ -99,11 +66,16 @@ def _list_facts(job: "VideoJob", store: "Ledger") -> "Iterator[tuple[str, object
     steered = {each.chunk: each.prompt for each in events if isinstance(each, PromptChanged)}
     for chunk, prompt in sorted(steered.items()):  # of those for one chunk the last holds
         yield "steered", f"from chunk {chunk + 1} on: {shorten(prompt, 200)}"
+    yield "price", _price(job)
+    if job.label is not None:
+        yield "label", job.label
     yield "ready", f"{job.frames_ready} frames in {job.chunks_ready} chunks"
     for change in job.plan.adjustments:
         yield "adjusted", describe_change(change)
     for warning in job.warnings:
         yield "warning", warning
+    if job.artifacts and job.artifacts[0].metadata is not None:
+        yield "length", f"{job.artifacts[0].metadata.duration:.2f} s"
     for artifact in job.artifacts:
         yield str(artifact.kind), artifact.path or artifact.uri
     if job.record_path is not None:
@@ -114,7 +86,24 @@ def _list_facts(job: "VideoJob", store: "Ledger") -> "Iterator[tuple[str, object
             yield "next", job.error.hint
 
 
-def resume_job(job_id: str | None = None, /, *, take_over: Flag = False, json: Flag = False) -> int:
+def _local(time: "datetime") -> str:
+    return f"{time.astimezone():%Y-%m-%d %H:%M:%S}"
+
+
+def _price(job: "VideoJob") -> str:
+    from media_agent.routing.explain import format_usd
+
+    quote = "unknown" if job.quote_usd is None else f"{format_usd(job.quote_usd)} USD"
+    if job.cost_usd is None:
+        return f"quoted {quote}; cost unknown"
+    if job.cost_source in (None, "free"):
+        return f"quoted {quote}; nothing spent" if job.quote_usd else "free"
+    return f"quoted {quote}; cost {format_usd(job.cost_usd)} USD ({job.cost_source})"
+
+
+def resume_job(
+    job_id: str | None = None, /, *, take_over: Flag = False, yes: Yes = False, json: Flag = False
+) -> int:
     """Resume a job whose process is gone; without an ID, resume all such jobs, one by one.
 
     Nothing is paid for twice: work that a backend accepted is found again, never resubmitted.
@@ -122,13 +111,14 @@ def resume_job(job_id: str | None = None, /, *, take_over: Flag = False, json: F
     Args:
         job_id: As shown by jobs list; may have an unknown outcome.
         take_over: Take over a job whose process is running but hung.
+        yes: Do not ask before what is left costs much.
         json: Print each finished job as one line of JSON.
     """
     import asyncio
 
     from media_agent.cli.job_actions import resume_jobs
 
-    return asyncio.run(resume_jobs(job_id, take_over=take_over, json=json))
+    return asyncio.run(resume_jobs(_find(job_id), take_over=take_over, yes=yes, json=json))
 
 
 def reconcile_jobs(job_id: str | None = None, /, *, json: Flag = False) -> int:
@@ -142,17 +132,42 @@ def reconcile_jobs(job_id: str | None = None, /, *, json: Flag = False) -> int:
 
     from media_agent.cli.job_actions import reconcile
 
-    return asyncio.run(reconcile(job_id, json=json))
+    return asyncio.run(reconcile(_find(job_id), json=json))
 
 
 def cancel_job(job_id: str, /) -> int:
     """Stop a job, in whichever process runs it, and at its backend.
 
     Args:
-        job_id: As shown by jobs list.
+        job_id: As shown by jobs list; or the beginning of one, or last.
     """
     import asyncio
 
     from media_agent.cli.job_actions import cancel
 
-    return asyncio.run(cancel(job_id))
+    return asyncio.run(cancel(find_job(job_id)))
+
+
+def remove_jobs(*job_ids: str, force: Flag = False, videos: Flag = False) -> int:
+    """Remove jobs from the list, with all their work files; what they cost still counts.
+
+    Delivered videos and their records stay, unless --videos is given.
+
+    Args:
+        job_ids: As shown by jobs list; or the beginning of one, or last.
+        force: Also jobs that could be resumed, and jobs of unknown outcome, which may be paid for.
+        videos: Remove their videos and records, too, if nobody has changed them.
+    """
+    import asyncio
+
+    from media_agent.cli.job_actions import remove
+    from media_agent.errors import InvalidRequestError
+
+    if not job_ids:
+        raise InvalidRequestError("no job to remove", hint="media-agent jobs rm JOB ...")
+    found = tuple(dict.fromkeys(map(find_job, job_ids)))
+    return asyncio.run(remove(found, force=force, videos=videos))
+
+
+def _find(job_id: str | None) -> str | None:
+    return None if job_id is None else find_job(job_id)

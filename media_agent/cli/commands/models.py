@@ -145,7 +145,7 @@ def check_models(settings: "Settings") -> list[KnownModel]:
         kind = registry.kind(backend_name)
         if kind not in registry.specs or not registry.specs[kind].takes_folders:
             continue
-        own = settings.backend_settings(backend_name)
+        own = settings.backend_settings(backend_name, registry.spec(backend_name))
         said = own.options.get("models")
         folders = {**shelf.list_folders(kind), **(said if isinstance(said, dict) else {})}
         try:

@@ -6,7 +6,11 @@ from media_agent.cli.arguments import Flag
 from media_agent.cli.flags import DEFAULT_ROUTING, DEFAULT_VIDEO, RoutingFlags, VideoFlags
 from media_agent.cli.screen import write_json
 
+_HEADS = ("", "BACKEND/MODEL", "HOW", "CUTS", "USD", "SECONDS", "QUALITY", "CHECKED")
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from media_agent_schemas.plan import Candidate, PlanReport
 
 
@@ -55,24 +59,39 @@ def _show(report: "PlanReport") -> None:
 
     write_stdout(report.summary)
     if report.ranked:
-        heads = ("", "BACKEND/MODEL", "HOW", "CUTS", "USD", "SECONDS", "QUALITY", "CHECKED")
-        write_table(heads, [_format_row(each) for each in report.ranked])
+        write_table(_HEADS, [_format_row(each) for each in report.ranked])
+    for title, refused in _list_priced_refusals(report):
+        write_stdout(title)
+        write_table(_HEADS, [_format_row(each) for each in refused])
     for refusal, who in collect_refusals(report):
         write_stdout(f"not {who}: {shorten(in_full(refusal), 300)}")
     if report.chosen is not None and report.chosen.plan is not None:
         announce(report.chosen.plan)
 
 
+def _list_priced_refusals(report: "PlanReport") -> "Iterator[tuple[str, list[Candidate]]]":
+    """Yield, under a title each, the refused candidates that would cost something."""
+    priced = [each for each in report.candidates if each.refusals and each.estimate.cost_usd]
+    lacking = [each for each in priced if each.missing is not None and len(each.refusals) == 1]
+    others = [each for each in priced if each not in lacking]
+    if lacking:
+        yield "with a key it would cost:", lacking
+    if others:
+        yield "refused, at these prices:", others
+
+
 def _format_row(candidate: "Candidate") -> tuple[str, ...]:
+    from media_agent.routing.explain import format_usd
+
     cost, seconds = candidate.estimate.cost_usd, candidate.estimate.seconds
     pieces = "" if candidate.submissions == 1 else f" x {candidate.submissions}"
     quality = candidate.quality
     return (
-        str(candidate.rank),
+        "-" if candidate.rank is None else str(candidate.rank),
         candidate.name,
         f"{candidate.method}{pieces}",
         str(candidate.seams),
-        "?" if cost is None else f"{cost:.2f}",
+        "?" if cost is None else format_usd(cost),
         "?" if seconds is None else f"{seconds:.0f}",
         "?" if quality is None else f"{quality.tier}/5",
         str(candidate.verification),

@@ -6,6 +6,7 @@ from cyclopts import Parameter
 
 from media_agent.cli.arguments import Flag, Number, Texts, read_whole_number
 from media_agent.cli.flags import DEFAULT_OUTPUT, OutputFlags, RoutingFlags, VideoFlags
+from media_agent.cli.store import find_job
 
 
 def steer(
@@ -19,7 +20,7 @@ def steer(
     """Change the prompt of a running job.
 
     Args:
-        job_id: As shown by jobs list.
+        job_id: As shown by jobs list; or the beginning of one, or last.
         prompt: New prompt.
         at: next: from the first chunk not yet started; now: also chunks in progress, as far as they
             can still change; a number: after that many chunks.
@@ -40,7 +41,7 @@ def steer(
     else:
         raise InvalidRequestError(f"--at {at!r} is not next, now or a number of chunks")
     return asyncio.run(
-        change_prompt(job_id, prompt, at=place, allow_unknown_words=allow_unknown_words)
+        change_prompt(find_job(job_id), prompt, at=place, allow_unknown_words=allow_unknown_words)
     )
 
 
@@ -48,13 +49,13 @@ def finish(job_id: str, /) -> int:
     """Finish a running job after its next chunk.
 
     Args:
-        job_id: As shown by jobs list.
+        job_id: As shown by jobs list; or the beginning of one, or last.
     """
     import asyncio
 
     from media_agent.cli.job_actions import finish_video
 
-    return asyncio.run(finish_video(job_id))
+    return asyncio.run(finish_video(find_job(job_id)))
 
 
 def branch(
@@ -73,7 +74,7 @@ def branch(
     """Make a new video that keeps the first chunks of a job and continues differently.
 
     Args:
-        job_id: The job of that video, as shown by jobs list.
+        job_id: The job of that video, as shown by jobs list; or the beginning of one, or last.
         prompt: Prompt for the new part; or give shots.
         at: Number of chunks to keep. Default: all of them, which continues the video.
         shot: TEXT@SECONDS, a shot of the new part; may be repeated.
@@ -96,7 +97,7 @@ def branch(
         video=video,
         routing=RoutingFlags(policy=policy),
         output=output,
-        parent=job_id,
+        parent=find_job(job_id),
         shared_chunks=read_whole_number("at", at),
     )
     return asyncio.run(make(order))
@@ -110,19 +111,22 @@ def extend(
     duration: Number = None,
     backend: str | None = None,
     seed: Number = None,
+    only_new: Flag = False,
     allow_unknown_words: Flag = False,
     output: OutputFlags = DEFAULT_OUTPUT,
 ) -> int:
     """Continue a video: a job from its saved state (seamless), a file from its last frames.
 
-    A job yields the whole video, a file only the new part.
+    The result is the whole video: the source, then the new part.
 
     Args:
-        video: A job, as shown by jobs list, or the path or http(s) URL of a video.
+        video: A job, as shown by jobs list (or the beginning of its ID, or last), or the path or
+            http(s) URL of a video.
         prompt: Prompt for the new part.
         duration: Length of the new part in seconds.
         backend: Backend, NAME or NAME/MODEL; a job continues on its own.
         seed: Random seed, 0 to 2^63-1. Default: random; for a job, the job's seed.
+        only_new: Write only the new part of a continued file, in the model's size and frame rate.
         allow_unknown_words: Allow prompt words outside the model's vocabulary.
         output: Where the video is written.
     """
@@ -132,5 +136,6 @@ def extend(
     from media_agent.cli.run_job import make
 
     flags = VideoFlags(duration=duration, seed=seed, allow_unknown_words=allow_unknown_words)
-    order = order_to_extend(video, prompt, flags, RoutingFlags(backend=backend), output)
+    routing = RoutingFlags(backend=backend)
+    order = order_to_extend(video, prompt, flags, routing, output, only_new=only_new)
     return asyncio.run(make(order))

@@ -46,12 +46,15 @@ async def _verify(backend: str, max_cost: float) -> "VerificationReport":
     from media_agent.client import VideoClient
     from media_agent.verify_live import verify_live as verify
 
+    if max_cost > 0:
+        write_stderr(f"price: at most {_format_usd(max_cost)}")
     async with VideoClient() as client:
         return await verify(client, backend, max_cost_usd=max_cost)
 
 
 def _list_facts(report: "VerificationReport") -> Iterator[tuple[str, object]]:
-    video, cost = report.video, report.cost.usd
+    video, is_billed = report.video, (report.cost.source or "").startswith("billed")
+    cost = report.cost.usd if is_billed else None
     yield "backend", f"{report.backend}/{report.model}"
     yield "asked", ", ".join(f"{name} {value}" for name, value in report.asked.items())
     for each in report.exchanges:

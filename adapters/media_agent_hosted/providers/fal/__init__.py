@@ -16,5 +16,6 @@ SPEC = BackendSpec(
     factory=_make,
     catalogue=Path(__file__).with_name("catalogue.yaml"),
     simulator=f"{__name__}.simulator:FalSimulator",
-    key_variable="FAL_KEY",
+    key_variables=("FAL_KEY",),
+    key_origin="https://queue.fal.run",
 )

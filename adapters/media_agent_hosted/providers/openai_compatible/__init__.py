@@ -13,4 +13,6 @@ SPEC = BackendSpec(
     name="openai-compatible",
     factory=_make,
     simulator=f"{__name__}.simulator:OpenAISimulator",
+    key_variables=("OPENAI_API_KEY",),
+    key_origin="https://api.openai.com",
 )

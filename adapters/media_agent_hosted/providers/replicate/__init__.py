@@ -13,5 +13,6 @@ SPEC = BackendSpec(
     name="replicate",
     factory=_make,
     simulator=f"{__name__}.simulator:ReplicateSimulator",
-    key_variable="REPLICATE_API_TOKEN",
+    key_variables=("REPLICATE_API_TOKEN",),
+    key_origin="https://api.replicate.com",
 )

@@ -16,5 +16,6 @@ SPEC = BackendSpec(
     factory=_make,
     catalogue=Path(__file__).with_name("catalogue.yaml"),
     simulator=f"{__name__}.simulator:XaiSimulator",
-    key_variable="XAI_API_KEY",
+    key_variables=("XAI_API_KEY",),
+    key_origin="https://api.x.ai",
 )

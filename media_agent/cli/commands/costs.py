@@ -1,0 +1,99 @@
+"""The command that adds up what was spent."""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
+
+from media_agent.cli.arguments import Flag
+from media_agent.cli.screen import write_json, write_raw_line, write_stdout, write_table
+
+if TYPE_CHECKING:
+    from media_agent.ledger.costs import CostRow
+
+_COLUMNS = ("jobs", "usd", "billed_usd", "quoted_usd", "unknown")
+
+
+def costs(
+    *,
+    since: str = "30d",
+    by: Literal["day", "backend", "model", "label"] = "day",
+    layout: Annotated[Literal["table", "csv"], Parameter(name="--format")] = "table",
+    json: Flag = False,
+) -> int:
+    """Add up what the jobs of this data folder cost: as billed, or as quoted if nobody said a bill.
+
+    Args:
+        since: A span such as 7d, 24h or 2w, or a date such as 2026-06-01.
+        by: What to add up by.
+        layout: A table for people, or CSV.
+        json: Print JSON: {"data": [row, ...], "total": row}.
+    """
+    from datetime import UTC, datetime
+
+    from media_agent.cli.arguments import read_since
+    from media_agent.cli.store import open_ledger
+
+    start = read_since("since", since, datetime.now(UTC))
+    rows = open_ledger().costs.since(start, by)
+    total = _add_up(rows)
+    if json:
+        data = {"since": start.isoformat(), "data": [_as_json(by, row) for row in rows]}
+        write_json(data | {"total": _as_json(None, total)})
+    elif layout == "csv":
+        for line in _as_csv(by, rows):
+            write_raw_line(line)
+    else:
+        _show(by, rows, total)
+    return 0
+
+
+def _add_up(rows: "Sequence[CostRow]") -> "CostRow":
+    from media_agent.ledger.costs import CostRow
+    from media_agent_schemas.base import round_usd
+
+    return CostRow(
+        name="total",
+        jobs=sum(row.jobs for row in rows),
+        usd=round_usd(sum(row.usd for row in rows)),
+        billed_usd=round_usd(sum(row.billed_usd for row in rows)),
+        quoted_usd=round_usd(sum(row.quoted_usd for row in rows)),
+        unknown=sum(row.unknown for row in rows),
+    )
+
+
+def _as_json(by: str | None, row: "CostRow") -> dict[str, str | float | None]:
+    name = {} if by is None else {by: row.name or None}
+    return name | {column: getattr(row, column) for column in _COLUMNS}
+
+
+def _as_csv(by: str, rows: "Sequence[CostRow]") -> Iterator[str]:
+    import csv
+    import io
+
+    for values in ((by, *_COLUMNS), *((row.name, *_values(row)) for row in rows)):
+        line = io.StringIO()
+        csv.writer(line, lineterminator="").writerow(values)
+        yield line.getvalue()
+
+
+def _values(row: "CostRow") -> tuple[float, ...]:
+    return tuple(getattr(row, column) for column in _COLUMNS)
+
+
+def _show(by: str, rows: "Sequence[CostRow]", total: "CostRow") -> None:
+    if not rows:
+        write_stdout("no jobs in this time")
+        return
+    heads = (by.upper(), "JOBS", "USD", "BILLED", "QUOTED", "PRICE UNKNOWN")
+    write_table(heads, [_format(row) for row in (*rows, total)])
+    if total.quoted_usd:
+        write_stdout("quoted: the price that was planned; nobody has said a bill for it")
+
+
+def _format(row: "CostRow") -> tuple[str, ...]:
+    from media_agent.routing.explain import format_usd
+
+    money = (row.usd, row.billed_usd, row.quoted_usd)
+    unknown = str(row.unknown) if row.unknown else "-"
+    return (row.name or "(no label)", str(row.jobs), *map(format_usd, money), unknown)

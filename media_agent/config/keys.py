@@ -1,0 +1,81 @@
+"""Which key a backend gets: that of the settings, else of its usual variable, else a stored one.
+
+A key goes to its own origin only. The usual variable of a provider is meant for that provider, and
+a stored key for the address it was stored for: neither follows a `base_url` to another server.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from media_agent.backend.protocol import BackendSpec
+from media_agent.config.stored_keys import StoredKey
+from media_agent.environment import value_of
+
+
+@dataclass(frozen=True, slots=True)
+class FoundKey:
+    """A key and where it is from, or why there is none."""
+
+    key: SecretStr | None = None
+    source: str | None = None
+    """In words that can be shown, such as "FAL_KEY from the environment"."""
+    problem: str | None = None
+    """Why a key that is there is not used."""
+    is_usual: bool = False
+    """Whether it is used though the settings do not name it."""
+    is_stored: bool = False
+    """Whether `media-agent keys set` stored it."""
+
+
+def find_usual_key(
+    name: str, base_url: str | None, spec: BackendSpec | None, stored: Mapping[str, StoredKey]
+) -> FoundKey:
+    """Return the key of a backend for which the settings name none."""
+    problems = []
+    variable = None if spec is None else find_variable(spec)
+    if spec is not None and variable is not None:
+        if base_url is None or _is_same_origin(base_url, spec.key_origin):
+            key = SecretStr(value_of(variable) or "")
+            return FoundKey(key, f"{variable} from the environment", is_usual=True)
+        problems.append(
+            f"{variable} is set, but base_url names another server; to send the key there, "
+            f'set key_env = "{variable}" under [backends.{name}]'
+        )
+    for each in dict.fromkeys((name, name if spec is None else spec.name)):
+        entry = stored.get(each)
+        if entry is None:
+            continue
+        if entry.base_url == base_url or _is_same_origin(base_url, entry.base_url):
+            source = f"the key stored for {each}"
+            return FoundKey(SecretStr(entry.key), source, is_usual=True, is_stored=True)
+        problems.append(
+            f"the key stored for {each} was stored for another server; "
+            f"to send one there, media-agent keys set {name}"
+        )
+    return FoundKey(problem="; ".join(problems) or None)
+
+
+def find_variable(spec: BackendSpec) -> str | None:
+    """Return the usual variable of a provider that is set, None if none is."""
+    return next((each for each in spec.key_variables if value_of(each) is not None), None)
+
+
+def describe_missing_key(name: str, spec: BackendSpec | None, file: Path) -> str:
+    """Return the ways to give a backend its key: variable, command, file."""
+    variables = () if spec is None else spec.key_variables
+    ways = [f"set {' or '.join(variables)}"] if variables else []
+    ways.append(f"run media-agent keys set {name}")
+    if variables:
+        ways.append("run media-agent init")
+    return f"{', '.join(ways)}, or set key_env or key_file under [backends.{name}] in {file}"
+
+
+def _is_same_origin(one: str | None, other: str | None) -> bool:
+    from media_agent.storage.addresses import origin_of, parsed_address
+
+    urls = [None if each is None else parsed_address(each) for each in (one, other)]
+    origins = [None if url is None else origin_of(url) for url in urls]
+    return origins[0] is not None and origins[0] == origins[1]

@@ -1,0 +1,98 @@
+"""A video from outside with its continuation behind it: one video, of the source's size and rate.
+
+The frames are copied where both are encoded alike; else all are encoded again. The audio of the
+source is kept as long as it lasts, then comes that of the new part, if it has any.
+"""
+
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from media_agent.ingest.read import iterate_upright, measure_video
+from media_agent.ingest.source import Source, open_medium
+from media_agent.video.audio import add_audio, fit_audio
+from media_agent.video.codec import probe, write_images
+from media_agent.video.concat import can_copy, join_videos
+from media_agent_schemas.media import MediaInput, Size, SourceJoin
+
+if TYPE_CHECKING:
+    from av.audio.frame import AudioFrame
+    from av.video.frame import VideoFrame
+
+
+def join_source(source: Source, part: Path, target: Path) -> SourceJoin:
+    """Write the source and the part that continues it as one MP4, and say how.
+
+    A part of another shape is scaled to fit into the source's frames, with black around it.
+
+    Raises:
+        InvalidRequestError: the source is no video, or it is damaged or too large.
+        StorageError: the part is not a readable video.
+    """
+    new = probe(part)
+    size, rate = measure_video(source)
+    fps, path = float(rate), _path_of(source)
+    silent = target.with_name(f"{target.stem}.silent.mp4")
+    is_copied = path is not None and can_copy([path, part])
+    if is_copied and path is not None:
+        seconds = probe(path).frames / fps
+        frames = join_videos([path, part], silent).frames
+    else:
+        first = _Counted(iterate_upright(source, size=size, fps=fps))
+        rest = iterate_upright(part, size=size, fit="pad", fps=fps)
+        images = chain(first, rest)
+        frames = write_images(silent, images, size=(size.width, size.height), fps=fps)
+        seconds = first.count / fps
+    if _has_audio(source) or new.has_audio:
+        sounds = chain(_audio_of(source, seconds), _audio_of(part, frames / fps - seconds))
+        add_audio(silent, sounds, target)
+        silent.unlink()
+    else:
+        silent.replace(target)
+    own = Size(width=new.width, height=new.height)
+    return SourceJoin(
+        seconds=seconds,
+        new_frames=new.frames,
+        encoded_again=not is_copied,
+        scaled_from=None if own == size else own,
+        resampled_from=None if abs(new.fps - fps) < 0.01 else new.fps,
+    )
+
+
+class _Counted:
+    """Images, counted as they pass."""
+
+    def __init__(self, images: "Iterator[VideoFrame]") -> None:
+        self._images = images
+        self.count = 0
+
+    def __iter__(self) -> "Iterator[VideoFrame]":
+        for image in self._images:
+            self.count += 1
+            yield image
+
+
+def _path_of(source: Source) -> Path | None:
+    if isinstance(source, MediaInput):
+        return None if source.path is None else Path(source.path)
+    return source if isinstance(source, Path) else None
+
+
+def _has_audio(source: Source) -> bool:
+    with open_medium(source, "video") as medium:
+        return bool(medium.container.streams.audio)
+
+
+def _audio_of(source: Source, seconds: float) -> "Iterator[AudioFrame]":
+    """Yield the audio of a video as long as its frames last; silence where there is none."""
+    with open_medium(source, "video") as medium:
+        streams = medium.container.streams.audio
+        if not streams:
+            yield from fit_audio((), seconds=seconds)
+            return
+        start, _ = medium.read_extent()
+        begin = streams[0].start_time
+        at = 0.0 if begin is None or streams[0].time_base is None else begin * streams[0].time_base
+        frames = medium.container.decode(streams[0])
+        yield from fit_audio(frames, seconds=seconds, delay=float(at - start))

@@ -1,0 +1,65 @@
+"""A video that is continued: a job from its state, as a branch at its end; any other by a model."""
+
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from media_agent.errors import InvalidRequestError, JobNotFoundError
+from media_agent.jobs.options import BranchOptions, ExtendOptions
+from media_agent.ledger.ledger import Ledger
+from media_agent.validation import in_words
+from media_agent_schemas.media import InputRole, MediaInput
+from media_agent_schemas.request import VideoRequest
+
+
+def find_job(video: Path | str, store: Ledger) -> str | None:
+    """Return the id of the job that is meant, None where it is a file or an address."""
+    try:
+        return store.jobs.get(video).id if isinstance(video, str) else None
+    except JobNotFoundError:
+        return None
+
+
+def as_branch(job_id: str, options: ExtendOptions) -> BranchOptions:
+    """Return the continuation of a job as the branch at its end that it is.
+
+    Raises:
+        InvalidRequestError: it is given a model, a seed, or only its new part is wanted.
+    """
+    given = {"model": options.model, "seed": options.seed, "only_new": options.only_new or None}
+    names = [name for name, value in given.items() if value is not None]
+    if names:
+        raise InvalidRequestError(
+            f"job {job_id} is continued as a whole, with its own model and seed",
+            hint=f"leave out {' and '.join(names)}, or give its file instead of the job",
+        )
+    return BranchOptions(
+        prompt=options.prompt,
+        duration=options.duration,
+        shots=options.shots,
+        policy=options.policy,
+        allow_unknown_words=options.allow_unknown_words,
+    )
+
+
+def build_extension(video: Path | str, options: ExtendOptions) -> VideoRequest:
+    """Return the request to continue a file or an address.
+
+    Raises:
+        InvalidRequestError: there is neither such a job nor such a file, or a value is impossible.
+    """
+    place = str(video)
+    if not place.startswith(("http://", "https://")) and not Path(place).expanduser().exists():
+        raise InvalidRequestError(f"{place} is neither a job nor a file")
+    try:
+        return VideoRequest(
+            prompt=options.prompt,
+            shots=tuple(options.shots),
+            duration=options.duration,
+            seed=options.seed,
+            model=options.model,
+            inputs=(MediaInput.from_place(InputRole.SOURCE_VIDEO, place),),
+            join_source=not options.only_new,
+        )
+    except ValidationError as error:
+        raise InvalidRequestError(in_words(error, VideoRequest)) from None

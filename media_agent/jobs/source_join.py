@@ -1,0 +1,95 @@
+"""The continuation of a video from outside, put behind it; nothing of what was made is lost by it.
+
+Where the two cannot be joined, the new part is delivered alone and a warning says why.
+"""
+
+import asyncio
+from functools import partial
+from pathlib import Path
+
+from media_agent.errors import MediaAgentError
+from media_agent.ingest.digests import digests_of
+from media_agent.jobs.context import JobContext
+from media_agent.storage.files import storage_errors
+from media_agent_schemas.jobs import VideoJob
+from media_agent_schemas.media import Artifact, InputRole, MediaInput, SourceJoin
+
+
+async def put_behind_source(
+    part: Artifact, job: VideoJob, context: JobContext, *, number: int
+) -> tuple[Artifact, list[str]]:
+    """Return the source with the new part behind it, and what is to be said about that."""
+    source = find_source(job)
+    if source is None or part.path is None:
+        return part, []
+    folder = context.work_folder / job.id
+    try:
+        with storage_errors(str(folder)):
+            await asyncio.to_thread(partial(folder.mkdir, parents=True, exist_ok=True))
+        here, sha256 = await _bring_here(source, job, context)
+        work = partial(_join, here, Path(part.path), folder / f"joined-{number}.mp4", job)
+        joined, path = await asyncio.to_thread(work)
+    except (MediaAgentError, OSError) as error:
+        said = f"only the new part is delivered, as it cannot be joined with its source: {error}"
+        return part, [said]
+    facts = {"source": _name(source, context), "sha256": sha256}
+    joined = joined.model_copy(update=facts)
+    return part.model_copy(update={"path": str(path), "joined": joined}), _describe(joined)
+
+
+def find_source(job: VideoJob) -> MediaInput | None:
+    """Return the video that is to be in front of what the job makes; None: there is none."""
+    if not job.plan.request.join_source:
+        return None
+    inputs = job.plan.request.inputs
+    return next((each for each in inputs if each.role is InputRole.SOURCE_VIDEO), None)
+
+
+async def _bring_here(
+    source: MediaInput, job: VideoJob, context: JobContext
+) -> tuple[MediaInput, str | None]:
+    """Return a source that can be read here, the very one that was sent, and its digest."""
+    if source.url is not None:
+        from media_agent.ingest.download import fetch
+
+        path = context.work_folder / job.id / "source.mp4"
+        fetched = await fetch(source.url, path, sleep=context.sleep)
+        return MediaInput(role=source.role, path=str(fetched.path)), fetched.sha256
+    if source.path is None:
+        return source, None
+    sent = context.store.jobs.terms(job.id).inputs.get(source.path)
+    now = (await asyncio.to_thread(digests_of, [source]))[source.path]
+    if sent not in (None, now):
+        raise MediaAgentError(f"{source.path} has changed since it was sent")
+    return source, now
+
+
+def _join(source: MediaInput, part: Path, target: Path, job: VideoJob) -> tuple[SourceJoin, Path]:
+    from media_agent.ingest.extend import join_source
+    from media_agent.ingest.read import read_video_seconds
+    from media_agent.video.codec import probe
+
+    planned, new = job.plan.request.seconds(), probe(part)
+    before = read_video_seconds(source) or 0.0
+    if planned is not None and abs(new.duration - planned - before) < abs(new.duration - planned):
+        seconds = max(0.0, new.duration - planned)
+        frames = min(new.frames, round(planned * new.fps))
+        return SourceJoin(by_backend=True, seconds=seconds, new_frames=frames), part
+    return join_source(source, part, target), target
+
+
+def _name(source: MediaInput, context: JobContext) -> str | None:
+    return source.path if source.url is None else context.without_keys(source.url)
+
+
+def _describe(joined: SourceJoin) -> list[str]:
+    """Say what was done to the frames, as warnings of the job."""
+    said = []
+    if joined.scaled_from is not None:
+        said.append(f"the new part was scaled from {joined.scaled_from} to the size of the source")
+    if joined.resampled_from is not None:
+        rate = f"{joined.resampled_from:g} frames per second"
+        said.append(f"the new part was resampled from {rate} to the rate of the source")
+    if joined.encoded_again:
+        said.append("source and new part differ in their encoding; the video was encoded again")
+    return said

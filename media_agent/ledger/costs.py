@@ -1,0 +1,100 @@
+"""What jobs cost: as billed, else as quoted; of a video in segments the sum of its segments."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from media_agent.ledger.database import Database, Transaction
+from media_agent.ledger.rows import text_of
+from media_agent.ledger.state import JobCost
+from media_agent_schemas.base import round_usd
+from media_agent_schemas.jobs import CostSource
+
+CostGroup = Literal["day", "backend", "model", "label"]
+
+_SUMS = """
+    sum(coalesce(billed_usd, quoted_usd)) AS usd,
+    sum(billed_usd) AS billed,
+    sum(CASE WHEN billed_usd IS NULL THEN quoted_usd END) AS quoted,
+    sum(coalesce(billed_usd, quoted_usd) IS NULL) AS unknown"""
+_OF_JOB = f"""
+SELECT count(*) AS sent, {_SUMS}
+FROM submissions
+WHERE state != 'refused' AND (job_id = :job OR job_id IN (
+    SELECT id FROM jobs
+    WHERE part_of IN (SELECT key FROM submissions WHERE job_id = :job)))"""
+_NAMES = {
+    "day": "date(submissions.created_at, 'localtime')",
+    "backend": "submissions.backend",
+    "model": "submissions.backend || '/' || submissions.model",
+    "label": "coalesce(label, '')",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class CostRow:
+    """What the jobs of one day, backend, model or label cost."""
+
+    name: str
+    jobs: int
+    """A video in segments counts once, where it was planned; its segments only cost."""
+    usd: float
+    billed_usd: float
+    quoted_usd: float
+    """What nobody has billed, as it was quoted."""
+    unknown: int
+    """Submissions of which no price is known; they are in no sum."""
+
+
+class Costs:
+    """The part of the ledger that adds up money."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def of(self, job_id: str) -> JobCost:
+        """Return what a job has cost so far."""
+        with self._database.reading() as transaction:
+            return cost_of(transaction, job_id)
+
+    def since(self, time: datetime, by: CostGroup) -> list[CostRow]:
+        """Return what was, or may have been, accepted since a time, a row for each group."""
+        query = f"""
+            SELECT {_NAMES[by]} AS name, sum(part_of IS NULL) AS jobs, {_SUMS}
+            FROM submissions JOIN jobs ON jobs.id = job_id
+            WHERE state != 'refused' AND submissions.created_at >= :since
+            GROUP BY name ORDER BY name"""
+        with self._database.reading() as transaction:
+            rows = transaction.rows(query, since=text_of(time))
+        return [
+            CostRow(
+                name=row["name"],
+                jobs=row["jobs"],
+                usd=_amount(row["usd"]),
+                billed_usd=_amount(row["billed"]),
+                quoted_usd=_amount(row["quoted"]),
+                unknown=row["unknown"],
+            )
+            for row in rows
+        ]
+
+
+def cost_of(transaction: Transaction, job_id: str) -> JobCost:
+    """Return what a job has cost so far; where one of its segments is unknown, all of it is."""
+    (row,) = transaction.rows(_OF_JOB, job=job_id)
+    if not row["sent"]:
+        return JobCost(0.0, None)
+    if row["unknown"]:
+        return JobCost(None, None)
+    source: CostSource = "free"
+    if row["billed"] and row["quoted"]:
+        source = "mixed"
+    elif row["billed"]:
+        source = "billed"
+    elif row["quoted"]:
+        source = "quote"
+    return JobCost(_amount(row["usd"]), source)
+
+
+def _amount(usd: float | None) -> float:
+    return 0.0 if usd is None else round_usd(usd)

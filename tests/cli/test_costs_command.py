@@ -1,0 +1,78 @@
+"""The command that adds up what was spent, and where else money is shown."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from media_agent.cli import main
+from media_agent.ledger.ledger import Ledger
+from media_agent_schemas import GenerationRecord
+
+PRICED = ["--backend", "sandbox", "--size", "64x64", "--duration", "3"]
+
+
+@pytest.fixture(autouse=True)
+def paid(capfd: pytest.CaptureFixture[str]) -> None:
+    """Make a video of three seconds at 0.1 USD, under a label, and one that is free."""
+    price = ["--option", "price_per_second=0.1", "--label", "trailer"]
+    assert main(["generate", "a cat", *PRICED, *price, "--out", "a.mp4"]) == 0
+    assert main(["generate", "a dog", *PRICED, "--out", "b.mp4"]) == 0
+    capfd.readouterr()
+
+
+def test_a_table_has_a_row_for_each_label_and_the_total(capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["costs", "--since", "1d", "--by", "label"]) == 0
+
+    lines = [line.split() for line in capfd.readouterr().out.splitlines()]
+    assert lines[1] == ["(no", "label)", "1", "0.00", "0.00", "0.00", "-"]
+    assert lines[2] == ["trailer", "1", "0.30", "0.00", "0.30", "-"]
+    assert lines[3] == ["total", "2", "0.30", "0.00", "0.30", "-"]
+
+
+def test_csv_and_json_have_the_numbers(capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["costs", "--by", "model", "--format", "csv"]) == 0
+    (row,) = csv.DictReader(capfd.readouterr().out.splitlines())
+    assert main(["costs", "--by", "model", "--json"]) == 0
+    report = json.loads(capfd.readouterr().out)
+
+    numbers = {"jobs": 2, "usd": 0.3, "billed_usd": 0.0, "quoted_usd": 0.3, "unknown": 0}
+    assert row == {"model": "sandbox/slate"} | {name: str(each) for name, each in numbers.items()}
+    assert report["data"] == [{"model": "sandbox/slate", **numbers}]
+    assert report["total"] == numbers
+
+
+def test_what_is_older_is_not_counted(capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["costs", "--since", "2999-01-01"]) == 0
+    assert "no jobs" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize("since", ["", "7", "d", "-1d", "7y", "2026-13-01", "9999999w"])
+def test_a_time_that_is_none_is_refused(since: str, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["costs", f"--since={since}"]) == 2
+    assert "is neither a span such as 7d" in capfd.readouterr().err
+
+
+def test_the_record_and_the_job_say_the_quote_as_one(capfd: pytest.CaptureFixture[str]) -> None:
+    job = Ledger(Path("data/ledger.sqlite")).jobs.list()[1]
+    record = GenerationRecord.model_validate_json(Path("a.json").read_bytes())
+    assert main(["jobs", "show", job.id]) == 0
+
+    assert (job.label, job.quote_usd, job.cost_usd, job.cost_source) == (
+        *("trailer", 0.3, 0.3, "quote"),
+    )
+    assert (record.cost.usd, record.cost.source) == (0.3, "quote: invented by the sandbox")
+    said = capfd.readouterr().out
+    assert "price     quoted 0.30 USD; cost 0.30 USD (quote)" in said
+    assert "label     trailer" in said
+    assert GenerationRecord.model_validate_json(Path("b.json").read_bytes()).cost.usd == 0
+
+
+@pytest.mark.parametrize("label", ["", " ", "a\nb", "x" * 101, " a"])
+def test_a_label_that_fits_no_table_is_refused(
+    label: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["generate", "a cat", *PRICED, "--out", "c.mp4", "--label", label]) == 2
+    assert "label" in capfd.readouterr().err
+    assert not Path("c.mp4").exists()

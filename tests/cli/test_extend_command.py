@@ -1,0 +1,50 @@
+"""Files that are continued: the whole video, or only what is new, and the output says which."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from media_agent.cli import main
+from media_agent.video.codec import probe
+
+pytest.importorskip("torch")
+
+
+@pytest.fixture
+def mine(capsys: pytest.CaptureFixture[str]) -> str:
+    """Make a video of a second, larger than those of the model."""
+    words = ["a cat", "--backend", "sandbox", "--size", "128x96", "--duration", "1"]
+    assert main(["generate", *words, "--out", "mine.mp4"]) == 0
+    capsys.readouterr()
+    return "mine.mp4"
+
+
+def extend(*words: str) -> int:
+    flags = ["--duration", "1", "--backend", "magi/tiny", "--seed", "0"]
+    return main(["extend", *words, *flags])
+
+
+def test_a_file_is_extended_to_the_whole_video(
+    mine: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert extend(mine, "a red circle", "--out", "on.mp4") == 0
+
+    answer = capsys.readouterr()
+    on = probe(Path("on.mp4"))
+    assert (on.width, on.height, on.frames) == (128, 96, 48)
+    assert f"the whole video: 1.00 s of {Path(mine).absolute()}, then 24 new frames" in answer.out
+    assert "48 frames, 2.00 s, 128x96" in answer.out
+    assert "scaled from 64x64 to the size of the source" in answer.err
+    record = json.loads(Path("on.json").read_text())
+    assert record["artifacts"][0]["joined"]["source"] == str(Path(mine).absolute())
+
+
+def test_only_the_new_part_is_written_when_only_that_is_wanted(
+    mine: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert extend(mine, "a red circle", "--only-new", "--out", "on.mp4") == 0
+
+    on = probe(Path("on.mp4"))
+    assert (on.width, on.height, on.frames) == (64, 64, 24)
+    assert "on.mp4: only the new part of the video" in capsys.readouterr().out

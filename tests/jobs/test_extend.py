@@ -1,0 +1,213 @@
+"""Videos from outside that are continued: the whole of it, of the source's size and rate."""
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from media_agent.backend.context import Operation
+from media_agent.backend.local import Chunk, GenerationContext, LocalBackend
+from media_agent.backend.protocol import BackendSpec
+from media_agent.client import VideoClient
+from media_agent.config.settings import load_settings
+from media_agent.errors import InvalidRequestError
+from media_agent.provenance.record import read_record
+from media_agent.registry.plugins import Discovery
+from media_agent.registry.registry import Registry
+from media_agent.storage.files import sha256_of
+from media_agent.testing import frames_of
+from media_agent.testing.simulator.videos import write_video
+from media_agent.video.codec import describe
+from media_agent_schemas import (
+    Capabilities,
+    Estimate,
+    InputRole,
+    JobCompleted,
+    JobStarted,
+    JobStatus,
+    SourceJoin,
+    VideoJob,
+    VideoMode,
+    VideoRequest,
+)
+
+pytestmark = pytest.mark.anyio
+
+SIDE, FPS = 32, 10
+NEW = 200
+"""The gray of what the model makes."""
+
+
+class Continuer(LocalBackend):
+    """Continues any video by gray frames of its own size and rate; "whole" returns the source."""
+
+    @property
+    def name(self) -> str:
+        return "continuer"
+
+    def capabilities(self, model: str | None = None) -> Capabilities:
+        return Capabilities(
+            backend="continuer",
+            model=model or "part",
+            models=("part", "whole"),
+            modes=(VideoMode.VIDEO_EXTEND, VideoMode.TEXT_TO_VIDEO),
+            input_roles=(InputRole.SOURCE_VIDEO,),
+            fps_values=(float(FPS),),
+            default_fps=float(FPS),
+            default_duration=1.0,
+            resubmits=True,
+        )
+
+    def estimate(self, request: VideoRequest) -> Estimate:
+        return Estimate(cost_usd=0)
+
+    def generate(self, request: VideoRequest, context: GenerationContext) -> Iterator[Chunk]:
+        frames = np.full((request.num_frames or 0, SIDE, SIDE, 3), NEW, np.uint8)
+        yield Chunk(0, frames)
+
+
+class Returner(Continuer):
+    """Returns the source, which it takes to be 2 s long, with what it made, as some services do."""
+
+    def work(self, operation: Operation) -> None:
+        path = operation.work_dir / "whole.mp4"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        frames = 2 * FPS + (operation.request.num_frames or 0)
+        write_video(path, np.full((frames, SIDE, SIDE, 3), NEW, np.uint8), fps=FPS)
+        operation.log.publish(JobStarted())
+        operation.log.publish(JobCompleted(artifacts=(describe(path),)))
+
+
+@pytest.fixture
+async def client(tmp_path: Path, anyio_backend: str) -> AsyncIterator[VideoClient]:
+    async with client_of(Continuer, tmp_path) as client:
+        yield client
+
+
+def client_of(
+    factory: type[Continuer],
+    folder: Path,
+    checkpoint: Callable[[str], None] = lambda step: None,
+) -> VideoClient:
+    (folder / "none.toml").touch()
+    settings = load_settings(config=folder / "none.toml", data_dir=folder / "data")
+    registry = Registry(Discovery({"continuer": BackendSpec(name="continuer", factory=factory)}))
+    return VideoClient(settings=settings, registry=registry, checkpoint=checkpoint)
+
+
+def source(folder: Path, *, width: int = 64, height: int = 32, fps: float = 20.0) -> Path:
+    """Write a video of 40 frames, as bright as their number."""
+    path = folder / "mine.mp4"
+    levels = [np.full((height, width, 3), 4 * level, np.uint8) for level in range(40)]
+    write_video(path, np.stack(levels), fps=fps)
+    return path
+
+
+def joined_of(job: VideoJob) -> SourceJoin:
+    assert job.status is JobStatus.COMPLETED, job.error
+    assert job.artifacts[0].joined is not None, job.warnings
+    return job.artifacts[0].joined
+
+
+async def test_a_file_is_extended_to_the_whole_video_in_its_own_size_and_rate(
+    client: VideoClient, tmp_path: Path
+) -> None:
+    mine = source(tmp_path)
+
+    job = await client.extend(mine, prompt="gray", duration=1, model="continuer")
+
+    joined, frames = joined_of(job), frames_of(job)
+    assert (joined.seconds, joined.new_frames, joined.encoded_again) == (2.0, FPS, True)
+    assert (str(joined.scaled_from), joined.resampled_from) == ("32x32", float(FPS))
+    assert frames.shape == (60, 32, 64, 3)
+    assert [abs(float(frames[n].mean()) - 4 * n) < 3 for n in range(40)] == [True] * 40
+    middle, edge = frames[50][16, 32].mean(), frames[50][16, 4].mean()
+    assert abs(middle - NEW) < 4, "the new part, in its own proportions"
+    assert edge < 4, "and black beside it"
+    assert any("scaled from 32x32" in said for said in job.warnings)
+
+
+async def test_the_record_names_the_source_and_where_the_new_part_begins(
+    client: VideoClient, tmp_path: Path
+) -> None:
+    mine = source(tmp_path)
+
+    job = await client.extend(mine, prompt="gray", duration=1, model="continuer")
+
+    record = read_record(job)
+    assert record is not None
+    assert record.artifacts[0].joined == joined_of(job)
+    assert (joined_of(job).source, joined_of(job).sha256) == (str(mine), sha256_of(mine))
+    assert [(shot.start, shot.end) for shot in record.shots] == [(2.0, 3.0)]
+    assert (record.frames_planned, record.frames_delivered) == (FPS, 60)
+    assert record.fraction_delivered == 1.0
+
+
+async def test_what_is_encoded_alike_is_joined_without_encoding_a_frame_again(
+    client: VideoClient, tmp_path: Path
+) -> None:
+    mine = source(tmp_path, width=SIDE, height=SIDE, fps=FPS)
+
+    job = await client.extend(mine, prompt="gray", duration=1, model="continuer")
+
+    assert not joined_of(job).encoded_again
+    assert len(frames_of(job)) == 40 + FPS
+    assert job.warnings == ()
+
+
+async def test_only_the_new_part_is_what_the_model_made(
+    client: VideoClient, tmp_path: Path
+) -> None:
+    job = await client.extend(
+        source(tmp_path), prompt="gray", duration=1, model="continuer", only_new=True
+    )
+
+    assert job.artifacts[0].joined is None
+    assert frames_of(job).shape == (FPS, SIDE, SIDE, 3)
+
+
+async def test_a_source_that_changed_meanwhile_loses_no_new_part(tmp_path: Path) -> None:
+    mine = source(tmp_path)
+
+    def change(step: str) -> None:
+        if step == "observe":
+            source(tmp_path, width=48)
+
+    async with client_of(Continuer, tmp_path, change) as client:
+        job = await client.extend(mine, prompt="gray", duration=1, model="continuer")
+
+    assert job.status is JobStatus.COMPLETED, job.error
+    assert frames_of(job).shape == (FPS, SIDE, SIDE, 3)
+    (said,) = [said for said in job.warnings if "only the new part is delivered" in said]
+    assert f"{mine} has changed since it was sent" in said
+
+
+async def test_what_a_backend_returned_as_a_whole_is_not_joined_again(tmp_path: Path) -> None:
+    async with client_of(Returner, tmp_path) as client:
+        job = await client.extend(
+            source(tmp_path), prompt="gray", duration=1, model="continuer", out=tmp_path / "o.mp4"
+        )
+
+    joined = joined_of(job)
+    assert (joined.by_backend, joined.seconds, joined.new_frames) == (True, 2.0, FPS)
+    assert len(frames_of(job)) == 3 * FPS
+
+
+async def test_a_job_is_extended_as_a_whole_with_what_is_its_own(client: VideoClient) -> None:
+    job = await client.generate(VideoRequest(prompt="a", model="continuer"))
+
+    with pytest.raises(InvalidRequestError, match="with its own model and seed") as caught:
+        await client.extend(job.id, prompt="b", seed=3, only_new=True)
+
+    assert "leave out seed and only_new" in str(caught.value.hint)
+
+
+async def test_what_is_neither_a_job_nor_a_file_is_refused(client: VideoClient) -> None:
+    with pytest.raises(InvalidRequestError, match="neither a job nor a file"):
+        await client.extend("nothing.mp4", prompt="b")
+
+
+async def test_a_source_is_joined_only_with_what_continues_it() -> None:
+    with pytest.raises(ValueError, match="join_source needs a video to continue"):
+        VideoRequest(prompt="a", join_source=True)

@@ -1,0 +1,23 @@
+"""Amounts of money carry no noise of arithmetic, wherever they were added up."""
+
+import pytest
+
+from media_agent_schemas import Cost, Estimate
+from media_agent_schemas.base import round_usd
+
+
+@pytest.mark.parametrize(
+    ("usd", "rounded"),
+    [
+        (5.1240000000000006, 5.124),
+        (14.133333333333333, 14.13),
+        (0.30000000000000004, 0.3),
+        (0.0123456, 0.01235),
+        (1234.5678, 1234.57),
+        (0.0, 0.0),
+    ],
+)
+def test_amounts_are_rounded_where_they_are_made(usd: float, rounded: float) -> None:
+    assert round_usd(usd) == rounded
+    assert Estimate(cost_usd=usd).cost_usd == rounded
+    assert Cost(usd=usd).usd == rounded
