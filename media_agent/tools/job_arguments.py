@@ -106,6 +106,9 @@ class ListVideos(ToolArguments):
         default=None,
         description=f"How many at most, up to {MOST_LISTED}; null: {_USUALLY_LISTED}.",
     )
+    before: str | None = Field(
+        default=None, description="Job ID: only older ones; null: from the newest."
+    )
 
     @property
     def most(self) -> int:

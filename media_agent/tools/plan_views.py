@@ -7,7 +7,7 @@ from pydantic import Field
 from media_agent.errors import in_full
 from media_agent.routing.explain import collect_refusals, describe_changes
 from media_agent.routing.listing import Listed, Listing
-from media_agent.tools.trim import cut, round_money
+from media_agent.tools.trim import cut
 from media_agent.wording import info_to_tools, to_tools
 from media_agent_schemas.base import Schema
 from media_agent_schemas.plan import Candidate, PlanReport
@@ -100,7 +100,7 @@ def _view_option(candidate: Candidate, texts: int, length: int) -> OptionView:
     seconds = candidate.estimate.seconds
     return OptionView(
         model=candidate.name,
-        cost_usd=round_money(candidate.estimate.cost_usd),
+        cost_usd=candidate.estimate.cost_usd,
         seconds=None if seconds is None else round(seconds, 1),
         method=candidate.method,
         seams=candidate.seams,

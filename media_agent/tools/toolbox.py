@@ -168,9 +168,10 @@ class ToolBox:
         )
 
     async def _list_videos(self, arguments: ListVideos) -> JobListView:
-        jobs = await self._client.list()
-        wanted = [job for job in jobs if arguments.status in (None, job.status)]
-        return view_jobs(wanted, arguments.most)
+        status = () if arguments.status is None else arguments.status
+        most = arguments.most
+        jobs = await self._client.list(status=status, before=arguments.before, limit=most + 1)
+        return view_jobs(jobs, most)
 
     async def _wait(self, arguments: WaitVideo) -> VideoJob:
         """Return the job when it is finished, or as it stands when the time is over."""

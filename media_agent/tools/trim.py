@@ -1,11 +1,4 @@
-"""Keeps answers small: every character of them is read, and paid for, by a language model."""
-
-_DIGITS = 4  # of an amount in USD, behind the point
-
-
-def round_money(usd: float | None) -> float | None:
-    """Return an amount without the noise of arithmetic; None is unknown."""
-    return None if usd is None else round(usd, _DIGITS)
+"""Keeps answers small: a language model reads every character of them, and is paid for it."""
 
 
 def cut(text: str, most: int) -> str:

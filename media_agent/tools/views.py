@@ -6,11 +6,11 @@ from datetime import UTC
 from pydantic import Field
 
 from media_agent.routing.explain import describe_changes
-from media_agent.tools.trim import cut, round_money
+from media_agent.tools.trim import cut
 from media_agent.wording import info_to_tools, to_tools
 from media_agent_schemas.base import Schema
 from media_agent_schemas.errors import ErrorInfo
-from media_agent_schemas.jobs import JobStatus, VideoJob
+from media_agent_schemas.jobs import JobStatus, JobSummary, VideoJob
 from media_agent_schemas.media import Artifact, ArtifactKind
 
 _NEXT = {
@@ -77,7 +77,7 @@ def view_job(job: VideoJob, *, verification: str | None = None, is_moving: bool 
         phase=None if job.status.is_terminal else job.phase,
         made_by=f"{job.plan.backend}/{job.plan.model}",
         verification=verification,
-        cost_usd=round_money(job.plan.estimate.cost_usd),
+        cost_usd=job.plan.estimate.cost_usd,
         video=None if video is None else video.path,
         partial_video=None if partial is None else partial.path,
         contact_sheet=None if sheet is None else sheet.path,
@@ -116,31 +116,31 @@ class ListedJob(Schema):
     made_by: str = Field(description="Backend and model.")
     created: str = Field(description="When, in UTC.")
     prompt: str = Field(description="Beginning of its prompt.")
-    cost_usd: float | None = Field(default=None, description="Planned price; null: unknown.")
+    cost_usd: float | None = Field(default=None, description="Cost so far; null: unknown.")
 
 
 class JobListView(Schema):
-    """The newest jobs."""
+    """A page of jobs, newest first."""
 
     jobs: tuple[ListedJob, ...] = Field(description="Newest first.")
-    left_out: int = Field(default=0, description="Older ones that are not listed.")
+    next: str | None = Field(default=None, description="How to list older ones; null: no more.")
 
 
-def view_jobs(jobs: Sequence[VideoJob], most: int) -> JobListView:
+def view_jobs(jobs: Sequence[JobSummary], most: int) -> JobListView:
     """Return the first of some jobs, a line each."""
     listed = tuple(_list_job(job) for job in jobs[:most])
-    return JobListView(jobs=listed, left_out=max(0, len(jobs) - most))
+    older = f"call list_videos with before {listed[-1].job_id}" if len(jobs) > most else None
+    return JobListView(jobs=listed, next=older)
 
 
-def _list_job(job: VideoJob) -> ListedJob:
-    shots = job.request.storyboard()
+def _list_job(job: JobSummary) -> ListedJob:
     return ListedJob(
         job_id=job.id,
         status=job.status,
-        made_by=f"{job.plan.backend}/{job.plan.model}",
+        made_by=f"{job.backend}/{job.model}",
         created=f"{job.created_at.astimezone(UTC):%Y-%m-%d %H:%M}",
-        prompt=cut(shots[0].prompt, _PROMPT_SHOWN) if shots else "",
-        cost_usd=round_money(job.plan.estimate.cost_usd),
+        prompt=cut(job.title, _PROMPT_SHOWN),
+        cost_usd=job.cost_usd,
     )
 
 

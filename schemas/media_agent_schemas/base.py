@@ -28,6 +28,7 @@ def round_usd(usd: float) -> float:
 Usd = Annotated[float, Field(ge=0), AfterValidator(round_usd)]
 """An amount in USD, rounded where it is made, so that no sum shows the noise of its terms."""
 
+
 def _refuse_boolean(value: object) -> object:
     if isinstance(value, bool):
         raise ValueError("it should be a number, not true or false")

@@ -222,7 +222,10 @@ async def test_jobs_are_listed_newest_first_and_by_state(box: ToolBox, client: V
 
     assert [each["job_id"] for each in listed["jobs"]] == [second.id, first.id]
     assert len(listed["jobs"][0]["prompt"]) <= 60
-    assert (len(one["jobs"]), one["left_out"]) == (1, 1)
+    older: Any = await box.call("list_videos", {"before": second.id})
+    assert one["next"] == f"call list_videos with before {one['jobs'][0]['job_id']}"
+    assert [each["job_id"] for each in older["jobs"]] == [first.id]
+    assert "next" not in older
     assert failed["jobs"] == []
 
 
