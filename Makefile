@@ -30,7 +30,7 @@ test: check ## Check, then run the tests (seven minutes on two cores)
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 test-all: ## Run the tests with each Python that this machine has: 3.11, 3.12, 3.13 (TORCH=no: without torch)
-	@"$(PYTHON)" tools/every_python.py --torch-index "$(TORCH_INDEX)" $(if $(filter no,$(TORCH)),--without-torch) -- $(PYTEST_ARGS)
+	@"$(PYTHON)" tools/every_python.py --torch-index "$(TORCH_INDEX)" $(if $(filter no,$(TORCH)),--without-torch) -- -m "not gpu" $(PYTEST_ARGS)
 
 lowest: ## Install the lowest versions that pyproject.toml allows, and try them
 	@"$(PYTHON)" tools/lowest.py

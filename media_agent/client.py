@@ -38,6 +38,7 @@ from media_agent.ledger.ledger import Ledger
 from media_agent.ledger.pages import JobFilter
 from media_agent.redact import redact
 from media_agent.registry.registry import Registry
+from media_agent.routing.listing import Listing
 from media_agent.routing.planner import Planner
 from media_agent.validation import in_words
 from media_agent_schemas.capabilities import Capabilities, Plan
@@ -396,6 +397,10 @@ class VideoClient:
         return await asyncio.to_thread(
             remove_job, self.store, work, job_id, force=force, videos=videos
         )
+
+    async def models(self) -> Listing:
+        """Return every model of every backend, with a typical price, and what cannot be asked."""
+        return await self._planner.list_models()
 
     async def events(self, job_id: str, *, after: int = -1) -> tuple[JobEvent, ...]:
         """Return the events of a job numbered above `after`.

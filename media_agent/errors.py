@@ -35,19 +35,26 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
+from media_agent.wording import to_python
 from media_agent_schemas.errors import ErrorInfo, raise_as
 
 
 class MediaAgentError(Exception):
-    """Base of all errors raised on purpose; `code` is stable, `message` is for people."""
+    """Base of all errors raised on purpose; `code` is stable, `message` is for people.
+
+    `message` and `hint` speak of flags and commands; the text of the exception, and its note, speak
+    of the arguments of `VideoClient`, since a program shows them.
+    """
 
     code: ClassVar[str] = "internal"
     retryable: ClassVar[bool] = False
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
-        super().__init__(message)
+        super().__init__(to_python(message))
         self.message = message
         self.hint = hint
+        if hint:
+            self.add_note(to_python(hint))
 
 
 class RequestError(MediaAgentError):

@@ -95,6 +95,7 @@ class BlockingVideoClient:
     adopt = _blocking(VideoClient.adopt)
     orphans = _blocking(VideoClient.orphans)
     list = _blocking(VideoClient.list)
+    models = _blocking(VideoClient.models)
     find = _blocking(VideoClient.find)
     remove = _blocking(VideoClient.remove)
     events = _blocking(VideoClient.events)

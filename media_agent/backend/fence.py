@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from contextlib import aclosing, contextmanager
 from datetime import datetime
 from types import NoneType
 from typing import TypeVar, cast
@@ -21,6 +22,7 @@ from media_agent_schemas.request import VideoRequest
 _LOGGER = logging.getLogger(__name__)
 _MEMBERS = ("capabilities", "estimate", "submit", "find", "observe", "control", "cancel", "aclose")
 _LONGEST = 300  # characters of what a plugin says
+_SLOW_SECONDS = 2.0  # for what should take no time
 PLUGIN_HINT = "update, repair or uninstall the package it comes from"
 
 Answer = TypeVar("Answer")
@@ -51,6 +53,16 @@ def call_plugin(who: str, call: Callable[[], object], kind: type[Answer]) -> Ans
             f"{who} returned {_describe_value(answer)}, not {kind.__name__}", hint=PLUGIN_HINT
         )
     return answer
+
+
+@contextmanager
+def name_if_slow(who: str, clock: Callable[[], float] = time.monotonic) -> Iterator[None]:
+    """Warn of code of a plugin that delays everybody: it should take no time at all."""
+    begin = clock()
+    yield
+    seconds = clock() - begin
+    if seconds > _SLOW_SECONDS:
+        _LOGGER.warning("%s took %.1f s, and every command waits for it", who, seconds)
 
 
 async def await_plugin(who: str, work: Awaitable[Answer]) -> Answer:
@@ -185,7 +197,8 @@ class FencedBackend:
 
     def _ask_facts(self, what: str, call: Callable[[], object], kind: type[Facts]) -> Facts:
         """Return what a call says, checked again: it may have been made without any check."""
-        facts = call_plugin(f"{self._who}: {what}", call, kind)
+        with name_if_slow(f"{self._who}: {what}"):
+            facts = call_plugin(f"{self._who}: {what}", call, kind)
         said = {name: value for name, value in facts if name in facts.model_fields_set}
         try:
             return kind.model_validate(said)

@@ -42,8 +42,7 @@ class RoutingFlags:
     route: Name = None
     """Routing preset from [routes.NAME]; flags fill in whatever the preset leaves open."""
     prefer: Literal["cheapest", "fastest", "local-first", "best"] | None = None
-    """How to rank the backends that can: cheapest and fastest put price or time first, whatever
-    the number of segments; best uses the catalogue's quality ratings."""
+    """How to rank the backends that can: by price, time, place, or the catalogue's quality."""
     max_cost: Number = None
     """Maximum cost in USD. Backends with an unknown price are excluded."""
     allow: Names = ()

@@ -221,5 +221,5 @@ def _check_sheet(sheet: Path | None, *, overwrite: bool) -> None:
     if sheet.exists() and not overwrite:
         raise InvalidRequestError(
             f"--sheet: {sheet} exists",
-            hint="choose another name, or replace it with --overwrite",
+            hint="choose another name; --overwrite replaces it",
         )

@@ -16,8 +16,8 @@ from media_agent_schemas.capabilities import Capabilities, Estimate, Plan, Polic
 from media_agent_schemas.request import VideoMode, VideoRequest
 
 WAYS_OUT = (
-    "use a hosted backend with a key, a model with real weights, --backend sandbox, "
-    "or allow them with --allow-unknown-words"
+    "use a hosted backend with a key, a model with real weights, or --backend sandbox; "
+    "--allow-unknown-words sends them all the same"
 )
 
 
@@ -64,7 +64,7 @@ def negotiate(
 
 def _suggest_fix(policy: Policy) -> str:
     if policy is Policy.STRICT:
-        return "change the request, or allow the nearest values with --policy adjust"
+        return "change the request; --policy adjust allows the nearest values"
     return "change the request, or choose another backend (media-agent backends lists them)"
 
 

@@ -4,7 +4,8 @@ pluggy's own loader stops at the first plugin that fails, hence a manager per pl
 """
 
 import re
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import EntryPoint, entry_points
@@ -13,8 +14,9 @@ from types import NoneType
 
 import pluggy
 
+from media_agent import distribution
 from media_agent.backend import hookspecs
-from media_agent.backend.fence import PLUGIN_HINT, call_plugin
+from media_agent.backend.fence import PLUGIN_HINT, call_plugin, name_if_slow
 from media_agent.backend.protocol import BackendSpec
 from media_agent.errors import MediaAgentError, PluginError
 
@@ -54,7 +56,9 @@ class Discovery:
     """The plugin of each backend, by the name of the backend."""
 
 
-def discover(found: Iterable[EntryPoint] | None = None) -> Discovery:
+def discover(
+    found: Iterable[EntryPoint] | None = None, *, clock: Callable[[], float] = time.monotonic
+) -> Discovery:
     """Load the plugins of these entry points, by default the installed ones; never raises.
 
     Of two backends with one name the first counts: ours before others, then by plugin name.
@@ -67,7 +71,8 @@ def discover(found: Iterable[EntryPoint] | None = None) -> Discovery:
     for entry_point in sorted(found, key=_sort_key):
         plugin, package = entry_point.name, _find_package(entry_point)
         try:
-            offered: list[BackendSpec] = call_plugin("it", partial(_load, entry_point), list)
+            with name_if_slow(f"plugin {plugin}: loading it", clock):
+                offered: list[BackendSpec] = call_plugin("it", partial(_load, entry_point), list)
         except MediaAgentError as error:
             broken.append(BrokenPlugin(plugin, error.message, package))
             continue
@@ -121,7 +126,7 @@ def _check_spec(spec: object) -> BackendSpec:
 
 
 def _sort_key(entry_point: EntryPoint) -> tuple[bool, str, str]:
-    return _find_package(entry_point) != "media-agent", entry_point.name, entry_point.value
+    return _find_package(entry_point) != distribution.NAME, entry_point.name, entry_point.value
 
 
 def _find_package(entry_point: EntryPoint) -> str | None:

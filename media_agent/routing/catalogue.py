@@ -93,9 +93,12 @@ class Rewriting(Schema):
 class ModelFacts(Schema):
     """Everything known about one model in addition to what its backend declares."""
 
-    status: Literal["live", "preview", "retired", "test"] = Field(
-        default="live", description="test: no model at all, chosen only by name; retired: gone."
+    status: Literal["live", "preview", "unverified", "retired", "test"] = Field(
+        default="live",
+        description="test: no model at all; unverified: probably retired; both are chosen only by "
+        "name. retired: gone.",
     )
+    status_since: datetime.date | None = Field(default=None, description="Since when it is so.")
     licence: str | None = Field(default=None, description="SPDX, or a name.")
     quality: Quality | None = Field(default=None, description="An opinion.")
     prices: tuple[Price, ...] = Field(default=(), description="First fit counts.")

@@ -1,7 +1,7 @@
 """What every backend says it can do, what that costs, and why some of them cannot be asked."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from pydantic import JsonValue
@@ -64,25 +64,25 @@ def list_all(registry: Registry, settings: Settings) -> Listing:
     catalogue = Catalogue.load(registry.specs)
     faults = [in_full(error) for error in registry.list_broken().values()]
     faults += catalogue.problems
-    problems = list(faults)
-    found: list[Listed] = []
-    notes: list[str] = []
+    found = _Found(problems=list(faults), faults=faults)
     for name in registry.names():
         try:
             router = _make_router(name, registry, settings, catalogue)
         except MediaAgentError as error:
-            _keep(name, error, problems, faults)
+            found.keep(name, error)
             continue
-        who = f"plugin {registry.plugin(name)}: backend {name}: a typical video as declared"
-        for model in router.models(name):
-            try:
-                found.append(call_plugin(who, partial(_list_model, router, model), Listed))
-            except MediaAgentError as error:
-                if _awaits_folders(name, registry, settings):
-                    notes.append(in_full(error))
-                else:
-                    _keep(name, error, problems, faults)
-    return Listing(tuple(found), _drop_duplicates(problems), _drop_duplicates(faults), tuple(notes))
+        who = f"plugin {registry.plugin(name)}: backend {name}"
+        waits = _awaits_folders(name, registry, settings)
+        found.add_models(router, name, who, awaits_folders=waits)
+    return found.to_listing()
+
+
+def list_models(router: Router, names: Iterable[str]) -> Listing:
+    """Ask the backends of these names, which are open already, for every model they offer."""
+    found = _Found()
+    for name in names:
+        found.add_models(router, name, f"backend {name}")
+    return found.to_listing()
 
 
 def list_one(wanted: str, registry: Registry, settings: Settings) -> Listing:
@@ -95,6 +95,39 @@ def list_one(wanted: str, registry: Registry, settings: Settings) -> Listing:
     router = _make_router(name, registry, settings, Catalogue.load(registry.specs))
     models = [wanted] if model else router.models(name)
     return Listing(tuple(_list_model(router, each) for each in models))
+
+
+@dataclass
+class _Found:
+    """What was found so far, and what was in the way."""
+
+    models: list[Listed] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def add_models(
+        self, router: Router, name: str, who: str, *, awaits_folders: bool = False
+    ) -> None:
+        what = f"{who}: a typical video as declared"
+        for model in router.models(name):
+            try:
+                self.models.append(call_plugin(what, partial(_list_model, router, model), Listed))
+            except MediaAgentError as error:
+                if awaits_folders:
+                    self.notes.append(in_full(error))
+                else:
+                    self.keep(name, error)
+
+    def keep(self, name: str, error: MediaAgentError) -> None:
+        said = f"{name}: {in_full(error).removeprefix(f'{name} ')}"
+        self.problems.append(said)
+        if isinstance(error, PluginError):
+            self.faults.append(said)
+
+    def to_listing(self) -> Listing:
+        problems, faults = dict.fromkeys(self.problems), dict.fromkeys(self.faults)
+        return Listing(tuple(self.models), tuple(problems), tuple(faults), tuple(self.notes))
 
 
 def _make_router(name: str, registry: Registry, settings: Settings, catalogue: Catalogue) -> Router:
@@ -141,14 +174,3 @@ def _awaits_folders(name: str, registry: Registry, settings: Settings) -> bool:
         or own.models
         or ModelFolders(settings.data_dir).list_folders(kind)
     )
-
-
-def _keep(name: str, error: MediaAgentError, problems: list[str], faults: list[str]) -> None:
-    said = f"{name}: {in_full(error).removeprefix(f'{name} ')}"
-    problems.append(said)
-    if isinstance(error, PluginError):
-        faults.append(said)
-
-
-def _drop_duplicates(texts: Iterable[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(texts))

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from fractions import Fraction
 from functools import cached_property
 
@@ -13,8 +14,10 @@ from media_agent.errors import InvalidRequestError, MediaAgentError, in_full
 from media_agent.registry.registry import Registry
 from media_agent.routing.catalogue import Catalogue
 from media_agent.routing.explain import choose_plan, list_plugin_faults
+from media_agent.routing.listing import Listing, list_models
 from media_agent.routing.router import Router
 from media_agent.routing.rules import Route, RoutingRules
+from media_agent.suggest import find_full_name
 from media_agent_schemas.capabilities import Plan, Policy
 from media_agent_schemas.media import InputRole
 from media_agent_schemas.plan import PlanReport
@@ -90,6 +93,13 @@ class Planner:
             ),
         )
 
+    async def list_models(self) -> Listing:
+        """Return every model of every backend that can be opened, with a typical price."""
+        router = await self._open_router(None)
+        listing = await asyncio.to_thread(list_models, router, router.names())
+        faults = [in_full(error) for error in router.broken.values()]
+        return replace(listing, problems=(*listing.problems, *faults))
+
     def _choose_policy(self, asked: Policy | None) -> Policy:
         return self._settings.policy if asked is None else asked
 
@@ -99,13 +109,17 @@ class Planner:
         names = [name for name in self._registry.names() if kind(name) in specs]
         return Catalogue.load({name: specs[kind(name)] for name in names})
 
-    async def _open_router(self, model: str | None, shape: Fraction | None) -> Router:
+    async def _open_router(self, model: str | None, shape: Fraction | None = None) -> Router:
         """Return a router over one backend, or over all that can be started."""
         backends: dict[str, VideoBackend] = {}
         broken = {} if model is not None else self._registry.list_broken()
         if model is not None:
             name = model.partition("/")[0]
-            backends[name] = await self._open_backend(name)
+            try:
+                backends[name] = await self._open_backend(name)
+            except InvalidRequestError as error:
+                await self._suggest_full_name(model, error)
+                raise
         else:
             for name in self._registry.names():
                 try:
@@ -122,13 +136,28 @@ class Planner:
             shape=shape,
         )
 
+    async def _suggest_full_name(self, model: str, error: InvalidRequestError) -> None:
+        """Raise the error with the name that was meant, if a model was named without its backend.
+
+        Raises:
+            InvalidRequestError: one was.
+        """
+        if "/" not in model or model.partition("/")[0] in self._registry.names():
+            return
+        router = await self._open_router(None)
+        names = [each for name in router.names() for each in router.models(name)]
+        meant = find_full_name(model, names)
+        if meant is not None:
+            raise InvalidRequestError(error.message, hint=f"did you mean {meant}?") from error
+
     def _build_rules(self) -> RoutingRules:
         budget = self._settings.budget
-        capabilities = [] if budget.max_cost_usd is None else [budget.max_cost_usd]
+        limits = [] if budget.max_cost_usd is None else [budget.max_cost_usd]
         if budget.max_cost_usd_per_day is not None:
-            capabilities.append(max(0.0, budget.max_cost_usd_per_day - self._spent_today()))
+            limits.append(max(0.0, budget.max_cost_usd_per_day - self._spent_today()))
         routes = {name: _build_route(section) for name, section in self._settings.routes.items()}
-        return RoutingRules(routes, min(capabilities, default=None))
+        declared = self._settings.backends.keys()
+        return RoutingRules(routes, min(limits, default=None), declared)
 
 
 def take_source_length(request: VideoRequest) -> VideoRequest:

@@ -75,7 +75,7 @@ class Router:
         self._catalogue = catalogue
         self._rules = rules or RoutingRules()
         self._draw_seed = draw_seed
-        self._broken = dict(broken or {})
+        self.broken = dict(broken or {})
         self._plugins = plugins or {}
         self._shape = shape
 
@@ -112,7 +112,7 @@ class Router:
         if context.route.model is None:
             return choose_plan(self._report(context))
         choice = self.find_model(context.route.model)
-        for refusal in refusals_of(choice.capabilities, self._find_facts(choice), context.route):
+        for refusal in self._list_refusals(choice, context.route):
             raise refusal
         plan = self._plan(choice, context, 0.0)
         for refusal in find_budget_errors(choice.name, plan, context.route.max_cost_usd):
@@ -128,11 +128,11 @@ class Router:
         backend_name, _, model = name.partition("/")
         backend = self._backends.get(backend_name)
         if backend is None:
-            if backend_name in self._broken:
-                raise self._broken[backend_name]
+            if backend_name in self.broken:
+                raise self.broken[backend_name]
             raise InvalidRequestError(
                 f"unknown backend {backend_name!r}",
-                hint=did_you_mean(backend_name, [*self._backends, *self._broken]),
+                hint=did_you_mean(backend_name, [*self._backends, *self.broken]),
             )
         capabilities = self._catalogue.correct(backend.capabilities(model or None))
         facts = self._catalogue.facts(capabilities.kind or capabilities.backend, capabilities.model)
@@ -141,6 +141,10 @@ class Router:
             return self._catalogue.estimate(capabilities, backend.estimate(request), request)
 
         return ModelChoice(capabilities, estimate, _rules_of(facts))
+
+    def names(self) -> list[str]:
+        """Return the names of the backends that can be asked."""
+        return list(self._backends)
 
     def models(self, name: str) -> list[str]:
         """Return the models of a backend; one without any reports that when it is asked for."""
@@ -195,13 +199,13 @@ class Router:
         listed = [each for name in self._backends for each in self.models(name)]
         wanted = [name for name in route.allow or () if "/" in name]
         known = [name for name in wanted if name.partition("/")[0] in self._backends]
-        return list(dict.fromkeys([*listed, *known, *self._broken]))
+        return list(dict.fromkeys([*listed, *known, *self.broken]))
 
     def _check_preferences(self, route: Route) -> None:
         """Refuse unknown names: a typo in `deny` would admit a backend, and cost money."""
         for name in (*(route.allow or ()), *route.deny):
             backend, _, model = name.partition("/")
-            is_known = backend in self._broken or (backend in self._backends and not model)
+            is_known = backend in self.broken or (backend in self._backends and not model)
             if is_known:
                 continue
             try:
@@ -227,6 +231,11 @@ class Router:
         capabilities = choice.capabilities
         return self._catalogue.facts(capabilities.kind or capabilities.backend, capabilities.model)
 
+    def _list_refusals(self, choice: ModelChoice, route: Route) -> Iterator[MediaAgentError]:
+        declared, facts = self._rules.declared, self._find_facts(choice)
+        is_declared = declared is None or choice.capabilities.backend in declared
+        return refusals_of(choice.capabilities, facts, route, is_declared=is_declared)
+
     def _try_model(self, name: str, context: RoutingContext) -> ModelChoice | Candidate:
         try:
             return self.find_model(name)
@@ -237,7 +246,7 @@ class Router:
 
     def _evaluate(self, choice: ModelChoice, context: RoutingContext, longest: float) -> Candidate:
         capabilities, facts = choice.capabilities, self._find_facts(choice)
-        refusals = list(refusals_of(capabilities, facts, context.route))
+        refusals = list(self._list_refusals(choice, context.route))
         plan = None
         try:
             plan = self._plan(choice, context, longest)

@@ -1,6 +1,6 @@
 """Routing preferences, and what excludes a model."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from media_agent.errors import (
@@ -37,6 +37,8 @@ class RoutingRules:
 
     routes: Mapping[str, Route] = field(default_factory=dict)
     max_cost_usd: float | None = None
+    declared: Collection[str] | None = None
+    """Backends that have a section in the settings, and so count as named; None: all count."""
 
     def resolve_route(self, request: VideoRequest) -> Route:
         """Return the effective preferences of a request: its own, then its route's.
@@ -101,9 +103,13 @@ class RoutingContext:
 
 
 def refusals_of(
-    capabilities: Capabilities, facts: ModelFacts, route: Route
+    capabilities: Capabilities, facts: ModelFacts, route: Route, *, is_declared: bool = True
 ) -> Iterator[MediaAgentError]:
-    """Yield what excludes a model, whatever its capabilities."""
+    """Yield what excludes a model, whatever its capabilities.
+
+    A model that nobody rated may be anything. It is chosen only by name, or if the settings declare
+    its backend.
+    """
     name = f"{capabilities.backend}/{capabilities.model}"
     names = {capabilities.backend, name}
     by_name = route.model is not None or not names.isdisjoint(route.allow or ())
@@ -116,15 +122,26 @@ def refusals_of(
     if route.licences is not None and capabilities.licence not in route.licences:
         licence = capabilities.licence or "unknown"
         yield _exclude(name, "licence", ", ".join(route.licences), f"its licence is {licence}")
-    if facts.status == "test" and not by_name:
+    reason = None if by_name else _find_reason_to_be_named(facts, is_declared=is_declared)
+    if reason is not None:
         yield UnsupportedRequestError(
-            f"{name} is a test backend and is used only when named",
-            hint=f"--backend {capabilities.backend}",
+            f"{name} {reason} and is used only when named", hint=f"--backend {name}"
         )
     if facts.status == "retired":
         yield ModelRetiredError(f"{name} has been retired", hint="choose another model")
     if capabilities.missing is not None:
         yield ConfigurationError(f"{name} needs {capabilities.missing}")
+
+
+def _find_reason_to_be_named(facts: ModelFacts, *, is_declared: bool) -> str | None:
+    if facts.status == "test":
+        return "is a test backend"
+    if facts.status == "unverified":
+        since = "" if facts.status_since is None else f" since {facts.status_since:%B %Y}"
+        return f"is unverified{since}, probably retired,"
+    if facts.quality is None and not is_declared:
+        return "has no quality rating"
+    return None
 
 
 def find_length_mismatch(request: VideoRequest, capabilities: Capabilities) -> Mismatch:

@@ -202,7 +202,7 @@ def _check_free(destination: Destination) -> None:
             raise InvalidRequestError(f"--out: {path} is not a regular file", hint="choose another")
         if not destination.overwrite and not _is_left_over(path, destination):
             raise _TakenError(
-                f"--out: {path} exists", hint="choose another name, or replace it with --overwrite"
+                f"--out: {path} exists", hint="choose another name; --overwrite replaces it"
             )
         if not _is_writable(path):
             raise InvalidRequestError(f"--out: {path} is read-only", hint="choose another name")

@@ -1,26 +1,32 @@
-"""Tools for agents: plan, create, get, wait, steer, cancel; none blocks for a whole video."""
+"""Tools for agents: plan, create, wait, look at, steer, extend, list; none blocks for a video."""
 
-from media_agent.tools.arguments import (
+from media_agent.tools.arguments import CreateVideo, PlanVideo, ToolArguments, ToolShot
+from media_agent.tools.dialects import DIALECTS, Dialect, tool_definitions
+from media_agent.tools.job_arguments import (
     CancelVideo,
-    CreateVideo,
+    ExtendVideo,
     GetVideo,
-    PlanVideo,
+    ListModels,
+    ListVideos,
+    LookAtVideo,
     SteerVideo,
-    ToolArguments,
-    ToolShot,
     WaitVideo,
 )
-from media_agent.tools.dialects import DIALECTS, Dialect, tool_definitions
+from media_agent.tools.plan_views import OptionView, PlanView
 from media_agent.tools.toolbox import ToolBox
-from media_agent.tools.views import JobView, OptionView, PlanView
+from media_agent.tools.views import JobView
 
 __all__ = [
     "DIALECTS",
     "CancelVideo",
     "CreateVideo",
     "Dialect",
+    "ExtendVideo",
     "GetVideo",
     "JobView",
+    "ListModels",
+    "ListVideos",
+    "LookAtVideo",
     "OptionView",
     "PlanVideo",
     "PlanView",

@@ -1,31 +1,21 @@
-"""What each tool takes; the docstrings and descriptions here are what a language model reads.
+"""What the tools for new videos take; what is written here is what a language model reads.
 
 An absent value, null and "" mean the same, because some dialects make a model name every field.
 """
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar
 
-from pydantic import BeforeValidator, Field, StrictInt, ValidationError
+from pydantic import Field, ValidationError
 
 from media_agent.errors import InvalidRequestError
 from media_agent.tools.decoding import Reencoded
 from media_agent.validation import in_words
+from media_agent_schemas.base import OnlyNumbers
 from media_agent_schemas.media import InputRole, MediaInput, Size
 from media_agent_schemas.request import Budget, Routing, Shot, VideoRequest
 
-LONGEST_WAIT = 60  # seconds; agents and their transports give up on calls that last longer
-_USUAL_WAIT = 30
-
-
-def _refuse_boolean(value: object) -> object:
-    if isinstance(value, bool):
-        raise ValueError("it should be a number, not true or false")
-    return value
-
-
-_OnlyNumbers = BeforeValidator(_refuse_boolean)
-_Whole = Annotated[int, _OnlyNumbers]
-_Number = Annotated[float, _OnlyNumbers]
+Whole = Annotated[int, OnlyNumbers]
+Number = Annotated[float, OnlyNumbers]
 
 
 class ToolArguments(Reencoded):
@@ -39,7 +29,7 @@ class ToolShot(Reencoded):
     """One stretch of the video under one prompt."""
 
     prompt: str = Field(description="What this shot shows.")
-    duration: _Number | None = Field(
+    duration: Number | None = Field(
         default=None, description="Its length in seconds; at most one shot may omit it."
     )
 
@@ -53,7 +43,7 @@ class VideoWish(ToolArguments):
     shots: tuple[ToolShot, ...] | None = Field(
         default=None, description="A storyboard, in order: one video that goes from shot to shot."
     )
-    duration: _Number | None = Field(
+    duration: Number | None = Field(
         default=None,
         description="Length of the whole video in seconds, above 0; null: model default.",
     )
@@ -65,7 +55,7 @@ class VideoWish(ToolArguments):
     first_frame: str | None = Field(
         default=None, description="Image for the first frame: an http(s) URL or a file path."
     )
-    seed: _Whole | None = Field(
+    seed: Whole | None = Field(
         default=None, description="0 to 2^63-1; the same seed gives the same video. Null: random."
     )
     model: str | None = Field(
@@ -74,9 +64,9 @@ class VideoWish(ToolArguments):
         "Null: the default from the settings.",
     )
     route: str | None = Field(
-        default=None, description="Routing preset, such as draft or final, instead of a model."
+        default=None, description="Routing preset of the settings, instead of a model."
     )
-    max_cost_usd: _Number | None = Field(default=None, description="Maximum cost in USD.")
+    max_cost_usd: Number | None = Field(default=None, description="Maximum cost in USD.")
 
     def to_request(self) -> VideoRequest:
         """Return the request in the words of the core.
@@ -134,65 +124,3 @@ class CreateVideo(VideoWish):
         default=None,
         description="Your name for this video; the same name always means the same job.",
     )
-
-
-class GetVideo(ToolArguments):
-    """Return the state of a job: progress, and once finished its video and contact sheet."""
-
-    tool = "get_video"
-
-    job_id: str = Field(description="Job ID returned by create_video.")
-
-
-class WaitVideo(ToolArguments):
-    """Wait for a job, at most 60 seconds, and return its state; call it again if needed."""
-
-    tool = "wait_video"
-
-    job_id: str = Field(description="Job ID returned by create_video.")
-    seconds: float | None = Field(
-        default=None,
-        gt=0,
-        le=LONGEST_WAIT,
-        description=f"How long to wait at most, above 0 up to {LONGEST_WAIT}; null: {_USUAL_WAIT}.",
-    )
-
-    @property
-    def patience(self) -> float:
-        """Return how long to wait, in seconds."""
-        return _USUAL_WAIT if self.seconds is None else self.seconds
-
-
-class SteerVideo(ToolArguments):
-    """Change the prompt of a running job; repeating the same change is harmless.
-
-    Finished chunks stay as they are. Models that do not support this report it.
-    """
-
-    tool = "steer_video"
-
-    job_id: str = Field(description="Job ID returned by create_video.")
-    prompt: str = Field(description="New prompt.")
-    at: Literal["next", "now"] | StrictInt | None = Field(
-        default=None,
-        description="next or null: from the first chunk not yet started; now: also chunks in "
-        "progress, as far as they can still change; a number: after that many chunks.",
-    )
-
-
-class CancelVideo(ToolArguments):
-    """Stop a job; the frames so far are kept. Harmless once it is finished."""
-
-    tool = "cancel_video"
-
-    job_id: str = Field(description="Job ID returned by create_video.")
-
-
-TOOLS: tuple[type[ToolArguments], ...] = (
-    PlanVideo,
-    CreateVideo,
-    GetVideo,
-    WaitVideo,
-    SteerVideo,
-    CancelVideo,
-)

@@ -4,11 +4,13 @@ References are resolved in place, because some services refuse a `$ref`, others 
 """
 
 import inspect
+from collections.abc import Collection
 from typing import Literal, assert_never, get_args
 
 from pydantic import JsonValue
 
-from media_agent.tools.arguments import TOOLS, ToolArguments
+from media_agent.tools.arguments import ToolArguments
+from media_agent.tools.job_arguments import TOOLS
 
 Dialect = Literal["openai", "openai-responses", "anthropic", "json-schema"]
 """openai: Chat Completions; openai-responses: Responses; both in strict mode."""
@@ -20,14 +22,20 @@ _STRICT = ("type", "enum", "const", "anyOf", "items", "description")
 Node = dict[str, JsonValue]
 
 
-def tool_definitions(dialect: Dialect = "json-schema") -> list[dict[str, JsonValue]]:
-    """Return the tools as a list to hand to a language model, ready for JSON."""
-    return [_build_definition(tool, dialect) for tool in TOOLS]
+def tool_definitions(
+    dialect: Dialect = "json-schema", *, routes: Collection[str] = ()
+) -> list[dict[str, JsonValue]]:
+    """Return the tools as a list to hand to a language model, ready for JSON.
+
+    `routes` are the names of those in the settings; without any, no tool has an argument for them.
+    """
+    return [_build_definition(tool, dialect, routes) for tool in TOOLS]
 
 
-def _build_definition(tool: type[ToolArguments], dialect: Dialect) -> Node:
+def _build_definition(tool: type[ToolArguments], dialect: Dialect, routes: Collection[str]) -> Node:
     head: Node = {"name": tool.tool, "description": " ".join(inspect.getdoc(tool).split())}  # type: ignore[union-attr]  # every tool has one
     schema = _build_schema(tool)
+    _name_routes(schema, routes)
     match dialect:
         case "openai":
             function: Node = {**head, "strict": True, "parameters": _make_strict(schema)}
@@ -51,6 +59,19 @@ def _build_schema(tool: type[ToolArguments]) -> Node:
     assert isinstance(resolved, dict)
     resolved.pop("description", None)  # it is that of the tool
     return resolved
+
+
+def _name_routes(schema: Node, routes: Collection[str]) -> None:
+    """Let the argument `route` take what the settings have, so that no model invents one."""
+    properties = schema["properties"]
+    assert isinstance(properties, dict)
+    route = properties.get("route")
+    if not isinstance(route, dict):
+        return
+    if not routes:
+        del properties["route"]
+        return
+    route["description"] = f"{route['description']} One of: {', '.join(sorted(routes))}."
 
 
 def _resolve(node: JsonValue, definitions: Node) -> JsonValue:

@@ -11,23 +11,29 @@ from pathlib import Path
 from pydantic import JsonValue, ValidationError
 
 from media_agent.client import VideoClient
-from media_agent.errors import InvalidRequestError, MediaAgentError, to_info
+from media_agent.errors import InvalidRequestError, JobError, MediaAgentError, to_info
 from media_agent.provenance.job_sheet import write_job_sheet
 from media_agent.suggest import did_you_mean
-from media_agent.tools.arguments import (
-    TOOLS,
-    CancelVideo,
-    CreateVideo,
-    GetVideo,
-    PlanVideo,
-    SteerVideo,
-    ToolArguments,
-    WaitVideo,
-)
+from media_agent.tools.arguments import CreateVideo, PlanVideo, ToolArguments
+from media_agent.tools.content import build_content
 from media_agent.tools.decoding import as_object
 from media_agent.tools.dialects import Dialect, tool_definitions
-from media_agent.tools.views import JobView, PlanView, view_job, view_plan
+from media_agent.tools.job_arguments import (
+    TOOLS,
+    CancelVideo,
+    ExtendVideo,
+    GetVideo,
+    ListModels,
+    ListVideos,
+    LookAtVideo,
+    SteerVideo,
+    WaitVideo,
+)
+from media_agent.tools.plan_views import PlanView, view_models, view_plan
+from media_agent.tools.views import JobListView, JobView, SheetView, view_job, view_jobs
 from media_agent.validation import in_words
+from media_agent.wording import info_to_tools
+from media_agent_schemas.base import Schema
 from media_agent_schemas.jobs import JobStatus, VideoJob
 from media_agent_schemas.media import Artifact, ArtifactKind
 
@@ -55,10 +61,22 @@ class ToolBox:
         self._clock = clock
         self._sleep = sleep
 
-    @staticmethod
-    def definitions(dialect: Dialect = "json-schema") -> list[dict[str, JsonValue]]:
+    def definitions(self, dialect: Dialect = "json-schema") -> list[dict[str, JsonValue]]:
         """Return the tools as the language model of a vendor wants them described."""
-        return tool_definitions(dialect)
+        return tool_definitions(dialect, routes=self._client.settings.routes)
+
+    async def content(
+        self, answer: Mapping[str, JsonValue], dialect: Dialect
+    ) -> list[dict[str, JsonValue]]:
+        """Return an answer as content of a message: its JSON as text, and its image if it has one.
+
+        That is what a `tool_result` of Anthropic takes, and a `function_call_output` of OpenAI's
+        Responses. In Chat Completions messages of role "tool" hold text only: send it as "user".
+
+        Raises:
+            StorageError: the image cannot be read.
+        """
+        return await asyncio.to_thread(build_content, answer, dialect)
 
     async def call(
         self, name: str, arguments: Mapping[str, JsonValue] | str
@@ -79,7 +97,7 @@ class ToolBox:
             return _as_data(error)
         return answer.model_dump(mode="json", exclude_none=True)
 
-    async def _run(self, arguments: ToolArguments) -> JobView | PlanView:
+    async def _run(self, arguments: ToolArguments) -> Schema:
         match arguments:
             case PlanVideo():
                 return await self._plan(arguments)
@@ -89,6 +107,14 @@ class ToolBox:
                 return await self._view(await self._attach(arguments.job_id))
             case WaitVideo():
                 return await self._view(await self._wait(arguments))
+            case LookAtVideo():
+                return await self._look_at(arguments.job_id)
+            case ExtendVideo():
+                return await self._view(await self._extend(arguments))
+            case ListVideos():
+                return await self._list_videos(arguments)
+            case ListModels():
+                return view_models(await self._client.models(), arguments.search)
             case SteerVideo(job_id=job_id, prompt=prompt, at=at):
                 place = "next" if at is None else at
                 return await self._view(await self._client.steer(job_id, prompt, at=place))
@@ -109,8 +135,43 @@ class ToolBox:
         return view_plan(await self._client.plan_all(default), others=report.candidates)
 
     async def _create(self, arguments: CreateVideo) -> VideoJob:
-        key = derive_idempotency_key(self._caller, arguments, self._client.settings.default_backend)
+        default = self._client.settings.default_backend
+        key = derive_idempotency_key(self._caller, arguments, default)
         return await self._client.start(arguments.to_request(), idempotency_key=key)
+
+    async def _extend(self, arguments: ExtendVideo) -> VideoJob:
+        """Start a video that begins as that of a job; the same call again is the same job."""
+        plan = await self._client.plan_branch(
+            arguments.job_id,
+            at=arguments.keep_chunks,
+            prompt=arguments.prompt,
+            duration=arguments.duration,
+        )
+        key = derive_idempotency_key(self._caller, arguments)
+        return await self._client.start(plan.request, plans=[plan], idempotency_key=key)
+
+    async def _look_at(self, job_id: str) -> SheetView:
+        """Return the contact sheet of a job.
+
+        Raises:
+            JobError: it has no video yet, or none that can be shown.
+        """
+        job = await self._client.get(job_id)
+        if not job.status.is_terminal:
+            raise JobError(f"job {job_id} has no video yet", hint="call wait_video first")
+        view = await self._view(job)
+        if view.contact_sheet is None:
+            reasons = "; ".join((*view.warnings, *([view.error.message] if view.error else [])))
+            raise JobError(f"job {job_id} has no contact sheet: {reasons or view.status}")
+        return SheetView(
+            job_id=job_id, image=view.contact_sheet, next="judge whether it shows what was asked"
+        )
+
+    async def _list_videos(self, arguments: ListVideos) -> JobListView:
+        status = () if arguments.status is None else arguments.status
+        most = arguments.most
+        jobs = await self._client.list(status=status, before=arguments.before, limit=most + 1)
+        return view_jobs(jobs, most)
 
     async def _wait(self, arguments: WaitVideo) -> VideoJob:
         """Return the job when it is finished, or as it stands when the time is over."""
@@ -142,15 +203,17 @@ class ToolBox:
         return str(capabilities.verification)
 
 
-def derive_idempotency_key(caller: str, arguments: CreateVideo, default: str) -> str:
+def derive_idempotency_key(
+    caller: str, arguments: CreateVideo | ExtendVideo, default: str | None = None
+) -> str:
     """Return the key that equal requests of one caller share, however they were written.
 
-    The backend is a part of the request, also where only the settings name it: `default`.
+    The backend is a part of a new video, also where only the settings name it: `default`.
     """
     fields = arguments.model_dump(mode="json", exclude_none=True)
     if arguments.idempotency_key is not None:
         fields = {"idempotency_key": arguments.idempotency_key}
-    elif arguments.route is None:
+    elif isinstance(arguments, CreateVideo) and arguments.route is None:
         fields.setdefault("model", default)
     text = json.dumps([caller, fields], sort_keys=True, separators=(",", ":"))
     return f"tool-{hashlib.sha256(text.encode()).hexdigest()[:32]}"
@@ -188,5 +251,5 @@ def _add_sheet(job: VideoJob) -> VideoJob:
 
 
 def _as_data(error: Exception) -> dict[str, JsonValue]:
-    info = to_info(error).model_dump(mode="json", exclude={"schema_version"}, exclude_none=True)
-    return {"error": info}
+    info = info_to_tools(to_info(error))
+    return {"error": info.model_dump(mode="json", exclude={"schema_version"}, exclude_none=True)}

@@ -1,19 +1,22 @@
-"""What the tools answer: the little that an agent needs, each with the next thing to do."""
+"""What the job tools answer: the little that an agent needs, each with the next thing to do."""
+
+from collections.abc import Sequence
+from datetime import UTC
 
 from pydantic import Field
 
-from media_agent.errors import in_full
 from media_agent.routing.explain import describe_changes
+from media_agent.tools.trim import cut
+from media_agent.wording import info_to_tools, to_tools
 from media_agent_schemas.base import Schema
 from media_agent_schemas.errors import ErrorInfo
-from media_agent_schemas.jobs import JobStatus, VideoJob
+from media_agent_schemas.jobs import JobStatus, JobSummary, VideoJob
 from media_agent_schemas.media import Artifact, ArtifactKind
-from media_agent_schemas.plan import Candidate, PlanReport
 
 _NEXT = {
     JobStatus.QUEUED: "call wait_video",
     JobStatus.IN_PROGRESS: "call wait_video",
-    JobStatus.COMPLETED: "look at contact_sheet to judge the video, then use video",
+    JobStatus.COMPLETED: "call look_at_video to judge the video, then use it",
     JobStatus.FAILED: "read error; to try again, at its full price, call create_video with another "
     "idempotency_key",
     JobStatus.CANCELLED: "read warnings; to generate it after all, at its full price, call "
@@ -29,6 +32,7 @@ _NOBODY_WORKS = (
     "do not create it again, and do not wait: no process works on it, and it could not be "
     "resumed; let a person run media-agent jobs resume JOB_ID, which says why"
 )
+_PROMPT_SHOWN = 60  # characters
 _ENDED_SHORT = (JobStatus.FAILED, JobStatus.CANCELLED)
 
 
@@ -81,8 +85,8 @@ def view_job(job: VideoJob, *, verification: str | None = None, is_moving: bool 
         seconds=None if facts is None else facts.duration,
         frame_size=None if facts is None else f"{facts.width}x{facts.height}",
         adjustments=tuple(describe_changes(job.plan)),
-        warnings=job.warnings,
-        error=job.error,
+        warnings=tuple(map(to_tools, job.warnings)),
+        error=None if job.error is None else info_to_tools(job.error),
         next=_suggest_next(job, is_moving=is_moving),
     )
 
@@ -96,87 +100,48 @@ def _suggest_next(job: VideoJob, *, is_moving: bool) -> str:
     return said.replace("JOB_ID", job.id)
 
 
-class OptionView(Schema):
-    """Somebody who could make the video."""
+class SheetView(Schema):
+    """The contact sheet of a job; `ToolBox.content` makes an image of it."""
 
-    model: str = Field(description='Pass this as "model" to choose it.')
-    cost_usd: float | None = Field(
-        default=None, description="Price; null: unknown, which is not free."
-    )
-    seconds: float | None = Field(
-        default=None, description="Time until the video is ready; null: unknown."
-    )
-    method: str = Field(description="single, endless, extend or chain: how the length is reached.")
-    seams: int = Field(default=0, description="Cuts between segments.")
-    verification: str = Field(description="How far this backend was checked.")
-    local: bool = Field(default=False, description="Runs on this machine.")
-    adjustments: tuple[str, ...] = Field(
-        default=(), description="What would differ from the request."
-    )
-    reasons: tuple[str, ...] = Field(default=(), description="Reasons for its rank.")
-
-
-class RefusalView(Schema):
-    """Somebody who could not, and why."""
-
-    model: str = Field(description="Backend and model.")
-    reasons: tuple[str, ...] = Field(description="Why not, and the fix where there is one.")
-
-
-class PlanView(Schema):
-    """Who would make the video, who else could, and who could not."""
-
-    summary: str = Field(description="The plan in a sentence.")
-    chosen: OptionView | None = Field(default=None, description="What create_video would do.")
-    others: tuple[OptionView, ...] = Field(
-        default=(), description="Other backends that could, best first."
-    )
-    refused: tuple[RefusalView, ...] = Field(default=(), description="Backends that cannot.")
+    job_id: str = Field(description="The job.")
+    image: str = Field(description="PNG with frames of the video, over each stretch its prompt.")
     next: str = Field(description="Next step.")
 
 
-def view_plan(report: PlanReport, *, others: tuple[Candidate, ...] = ()) -> PlanView:
-    """Return what an agent sees of a plan, with others who were asked for comparison."""
-    known = {each.name for each in report.candidates}
-    candidates = (*report.candidates, *(each for each in others if each.name not in known))
-    chosen = report.chosen
-    able = [
-        _view_option(each) for each in candidates if each.rank is not None and each is not chosen
-    ]
-    return PlanView(
-        summary=report.summary,
-        chosen=None if chosen is None else _view_option(chosen),
-        others=tuple(able),
-        refused=tuple(_view_refusal(each) for each in candidates if each.rank is None),
-        next=_suggest_after_plan(chosen is not None, bool(able)),
+class ListedJob(Schema):
+    """One line of a list of jobs."""
+
+    job_id: str = Field(description="ID to pass to the other tools.")
+    status: JobStatus = Field(description="State of the job.")
+    made_by: str = Field(description="Backend and model.")
+    created: str = Field(description="When, in UTC.")
+    prompt: str = Field(description="Beginning of its prompt.")
+    cost_usd: float | None = Field(default=None, description="Cost so far; null: unknown.")
+
+
+class JobListView(Schema):
+    """A page of jobs, newest first."""
+
+    jobs: tuple[ListedJob, ...] = Field(description="Newest first.")
+    next: str | None = Field(default=None, description="How to list older ones; null: no more.")
+
+
+def view_jobs(jobs: Sequence[JobSummary], most: int) -> JobListView:
+    """Return the first of some jobs, a line each."""
+    listed = tuple(_list_job(job) for job in jobs[:most])
+    older = f"call list_videos with before {listed[-1].job_id}" if len(jobs) > most else None
+    return JobListView(jobs=listed, next=older)
+
+
+def _list_job(job: JobSummary) -> ListedJob:
+    return ListedJob(
+        job_id=job.id,
+        status=job.status,
+        made_by=f"{job.backend}/{job.model}",
+        created=f"{job.created_at.astimezone(UTC):%Y-%m-%d %H:%M}",
+        prompt=cut(job.title, _PROMPT_SHOWN),
+        cost_usd=job.cost_usd,
     )
-
-
-def _suggest_after_plan(has_chosen: bool, has_others: bool) -> str:
-    if has_chosen:
-        return "call create_video with the same arguments, or with the model of another option"
-    if has_others:
-        return "call create_video with the model of one of the others"
-    return "change the request as the reasons say"
-
-
-def _view_option(candidate: Candidate) -> OptionView:
-    return OptionView(
-        model=candidate.name,
-        cost_usd=candidate.estimate.cost_usd,
-        seconds=candidate.estimate.seconds,
-        method=candidate.method,
-        seams=candidate.seams,
-        verification=str(candidate.verification),
-        local=candidate.local,
-        adjustments=() if candidate.plan is None else tuple(describe_changes(candidate.plan)),
-        reasons=candidate.reasons,
-    )
-
-
-def _view_refusal(candidate: Candidate) -> RefusalView:
-    reasons = tuple(in_full(info) for info in candidate.refusals)
-    return RefusalView(model=candidate.name, reasons=reasons or candidate.reasons)
 
 
 def _find_video(job: VideoJob, kind: ArtifactKind) -> Artifact | None:

@@ -2,7 +2,12 @@
 
 from collections.abc import Iterable
 from fractions import Fraction
+from io import BytesIO
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from media_agent.errors import StorageError
+from media_agent.storage.files import storage_errors
 
 if TYPE_CHECKING:
     from av.filter import Graph
@@ -86,3 +91,26 @@ def as_png(frame: "VideoFrame") -> bytes:
     encoder.thread_count = 1
     packets = [*encoder.encode(frame.reformat(format="rgb24")), *encoder.encode(None)]
     return b"".join(map(bytes, packets))
+
+
+def shrink_png(path: Path, longest: int) -> bytes:
+    """Return an image as a PNG whose sides are at most `longest` pixels; a small one as it is.
+
+    Raises:
+        StorageError: it cannot be read.
+    """
+    import av
+
+    with storage_errors(f"the image {path}"):
+        content = path.read_bytes()
+    try:
+        with av.open(BytesIO(content), "r") as container:
+            frame = next(container.decode(video=0))
+    except (av.FFmpegError, StopIteration) as error:
+        raise StorageError(f"the image {path} is damaged") from error
+    factor = longest / max(frame.width, frame.height)
+    if factor >= 1:
+        return content
+    sides = (max(1, round(side * factor)) for side in (frame.width, frame.height))
+    width, height = sides
+    return as_png(frame.reformat(width=width, height=height, format="rgb24"))

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Annotated, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 SCHEMA_VERSION: Final = "2"
 """The version of every document; one of another version is refused, not guessed at."""
@@ -28,6 +28,16 @@ def round_usd(usd: float) -> float:
 Usd = Annotated[float, Field(ge=0), AfterValidator(round_usd)]
 """An amount in USD, rounded where it is made, so that no sum shows the noise of its terms."""
 
+
+def _refuse_boolean(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError("it should be a number, not true or false")
+    return value
+
+
+OnlyNumbers = BeforeValidator(_refuse_boolean)
+"""Takes a number, or its text such as "3", and nothing else; true is no 1."""
+
 TriState = bool | Literal["unknown"]
 """A fact that may not be known; test it with `is True` or `is False`, never by truth."""
 
@@ -43,6 +53,24 @@ class Schema(BaseModel):
         val_json_bytes="base64",
         ser_json_bytes="base64",
     )
+
+
+class Asked(Schema):
+    """What a caller fills in: null and "" mean "not given" in every field that may be left out."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_what_is_not_given(cls, data: object) -> object:
+        if not isinstance(data, Mapping):
+            return data
+        fields = cls.model_fields
+        return {
+            name: value
+            for name, value in data.items()
+            if not (value is None or value == "")
+            or name not in fields
+            or fields[name].is_required()
+        }
 
 
 class Document(Schema):

@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Annotated, Literal, Self
 
-from pydantic import AwareDatetime, Field, JsonValue
+from pydantic import AwareDatetime, BeforeValidator, Field, JsonValue
 
 from media_agent_schemas.base import Document, Schema, Usd
 from media_agent_schemas.capabilities import Plan
@@ -70,12 +70,29 @@ class Replay(Schema):
     chunks: int = Field(ge=0, description="Chunks on disk already; these are only computed again.")
 
 
+def _read_chunk(at: object) -> object:
+    """Return a place as it is meant: "3" is a number, null and "" the next chunk."""
+    if at is None or at == "":
+        return "next"
+    if isinstance(at, str) and at.strip().isdecimal():
+        return int(at)
+    if at in ("next", "now") or (isinstance(at, int) and not isinstance(at, bool) and at >= 0):
+        return at
+    raise ValueError(f'it should be "next", "now" or the number of a chunk, not {at!r}')
+
+
+ChunkPlace = Annotated[
+    Literal["next", "now"] | Annotated[int, Field(ge=0)], BeforeValidator(_read_chunk)
+]
+"""From where on a prompt counts."""
+
+
 class ChangePrompt(Schema):
     """Command: from some chunk on, this prompt instead of those of the request."""
 
     type: Literal["change_prompt"] = "change_prompt"
     prompt: Prompt = Field(description="The new prompt.")
-    at: Literal["next", "now"] | Annotated[int, Field(ge=0)] = Field(
+    at: ChunkPlace = Field(
         default="next",
         description="From the first chunk not yet started; or now, also chunks in progress that "
         "are noisy enough; or from the chunk of this number on, if not yet started.",

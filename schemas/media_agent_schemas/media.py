@@ -3,11 +3,11 @@
 import os
 import re
 from enum import StrEnum
-from typing import Self
+from typing import Annotated, Self
 
 from pydantic import AwareDatetime, Field, model_validator
 
-from media_agent_schemas.base import Schema, Sha256
+from media_agent_schemas.base import Asked, OnlyNumbers, Schema, Sha256
 
 SMALLEST_SIDE = 16
 LARGEST_SIDE = 8192
@@ -87,7 +87,7 @@ class InputRole(StrEnum):
     MASK = "mask"
 
 
-class MediaInput(Schema):
+class MediaInput(Asked):
     """One image or video of a request, from exactly one source."""
 
     role: InputRole = Field(description="What the medium is for.")
@@ -97,8 +97,8 @@ class MediaInput(Schema):
         default=None, min_length=1, description="The bytes (base64 in JSON)."
     )
     mime_type: str | None = Field(default=None, description="Media type, for example image/png.")
-    at: float | None = Field(
-        default=None, ge=0, allow_inf_nan=False, description="Place of a keyframe, in seconds."
+    at: Annotated[float, Field(ge=0, allow_inf_nan=False), OnlyNumbers] | None = Field(
+        default=None, description="Place of a keyframe, in seconds."
     )
 
     @classmethod

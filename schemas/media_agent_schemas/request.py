@@ -6,7 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, JsonValue, model_validator
 
-from media_agent_schemas.base import Document, Schema
+from media_agent_schemas.base import Asked, Document, OnlyNumbers
 from media_agent_schemas.media import CameraMove, InputRole, MediaInput, ResolutionTier, Size
 
 LONGEST_PROMPT_BYTES = 100_000
@@ -72,10 +72,12 @@ def _check_frames(frames: int) -> int:
 
 Text = Annotated[str, AfterValidator(_check_text)]
 Prompt = Annotated[Text, AfterValidator(_check_prompt)]
-Duration = Annotated[float, Field(allow_inf_nan=True), AfterValidator(_check_seconds)]
-Seed = Annotated[int, AfterValidator(_check_seed)]
-FramesPerSecond = Annotated[float, Field(allow_inf_nan=True), AfterValidator(_check_fps)]
-FrameCount = Annotated[int, AfterValidator(_check_frames)]
+Duration = Annotated[float, Field(allow_inf_nan=True), AfterValidator(_check_seconds), OnlyNumbers]
+Seed = Annotated[int, AfterValidator(_check_seed), OnlyNumbers]
+FramesPerSecond = Annotated[
+    float, Field(allow_inf_nan=True), AfterValidator(_check_fps), OnlyNumbers
+]
+FrameCount = Annotated[int, AfterValidator(_check_frames), OnlyNumbers]
 
 
 class VideoMode(StrEnum):
@@ -89,7 +91,7 @@ class VideoMode(StrEnum):
     VIDEO_EXTEND = "video_extend"
 
 
-class Shot(Schema):
+class Shot(Asked):
     """A part of the video with one prompt."""
 
     prompt: Prompt = Field(description="What this shot shows.")
@@ -98,11 +100,11 @@ class Shot(Schema):
     )
 
 
-class Budget(Schema):
+class Budget(Asked):
     """What the caller is willing to spend."""
 
-    max_cost_usd: float | None = Field(
-        default=None, ge=0, allow_inf_nan=False, description="Maximum cost in USD."
+    max_cost_usd: Annotated[float, Field(ge=0, allow_inf_nan=False), OnlyNumbers] | None = Field(
+        default=None, description="Maximum cost in USD."
     )
 
 
@@ -115,7 +117,7 @@ class RoutingPreference(StrEnum):
     BEST = "best"
 
 
-class Routing(Schema):
+class Routing(Asked):
     """How to choose the backend; one is named "backend" or "backend/model"."""
 
     allow: tuple[str, ...] | None = Field(default=None, description="Use only these.")
@@ -133,10 +135,10 @@ class Routing(Schema):
     )
 
 
-class VideoRequest(Document):
+class VideoRequest(Asked, Document):
     """A requested video: one prompt, or a storyboard of shots.
 
-    `None` means "not given" everywhere; 0 is a value.
+    Null and empty text mean "not given" everywhere; 0 is a value.
     """
 
     prompt: Prompt | None = Field(default=None, description="What the video shows; or give shots.")
@@ -170,7 +172,9 @@ class VideoRequest(Document):
     )
     seed: Seed | None = Field(default=None, description="0 to 2^63-1; default: random, recorded.")
     audio: bool | None = Field(default=None, description="With audio; default: model default.")
-    n: int = Field(default=1, ge=1, le=16, description="Number of videos.")
+    n: Annotated[int, Field(ge=1, le=16), OnlyNumbers] = Field(
+        default=1, description="Number of videos."
+    )
     model: str | None = Field(
         default=None, min_length=1, description='"backend" or "backend/model"; absent: the default.'
     )
@@ -194,7 +198,10 @@ class VideoRequest(Document):
         if self.prompt is not None and self.shots:
             raise ValueError("give either prompt or shots, not both")
         if self.prompt is None and not self.shots and not self.inputs:
-            raise ValueError("neither prompt nor shots nor inputs: nothing describes what to show")
+            raise ValueError(
+                "prompt is empty, and there are neither shots nor inputs: nothing describes what "
+                "to show"
+            )
         if self.join_source and self.infer_mode() is not VideoMode.VIDEO_EXTEND:
             raise ValueError("join_source needs a video to continue: an input source_video")
 

@@ -17,6 +17,7 @@ from media_agent.cli import main
 from media_agent.client import VideoClient
 from media_agent.config.settings import Settings
 from media_agent.errors import PluginError
+from media_agent.registry.plugins import discover
 from media_agent.registry.registry import Registry
 from media_agent.routing.listing import list_all
 from media_agent.tools import ToolBox
@@ -308,10 +309,12 @@ async def test_the_tools_of_an_agent_name_the_faults_as_data(
 
     async with VideoClient(settings=Settings(data_dir=tmp_path)) as client:
         answer = await ToolBox(client).call("plan_video", {"prompt": "a red circle"})
+        listed = await ToolBox(client).call("list_models", {})
 
-    refused = json.dumps(answer["refused"])
+    problems = json.dumps(listed["problems"])
     assert answer["chosen"]["model"] == "magi/tiny"
-    assert all(json.dumps(FAULTS[each][1])[1:-1] in refused for each in SOME)
+    assert answer["refused"]["count"] > len(SOME)
+    assert all(json.dumps(FAULTS[each][1])[1:-1] in problems for each in SOME)
 
 
 @pytest.mark.parametrize("command", [["init"], ["config", "check"]])
@@ -363,16 +366,27 @@ def test_what_a_plugin_prints_in_any_way_is_not_among_what_a_command_says(
         assert f"{kind} noise" in ended.stderr
 
 
+LOUD = """
+print("NOISE of the import")
+_facts = Backend.capabilities
+def _loud(self, model=None):
+    print("NOISE of the facts")
+    return _facts(self, model)
+Backend.capabilities = _loud
+"""
+
+
 def test_a_plugin_that_prints_in_this_process_spoils_no_json(
     install: Install, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    install("acme", source="print('NOISE')")
+    install("acme", source=LOUD)
 
     main(["backends", "--json"])
 
     said = capsys.readouterr()
     assert "data" in json.loads(said.out)
-    assert "NOISE" in said.err
+    assert "NOISE of the import" in said.err
+    assert "NOISE of the facts" in said.err
 
 
 def test_ctrl_c_is_the_users_and_passes_the_fence() -> None:
@@ -425,3 +439,19 @@ async def test_work_behind_the_fence_can_be_cancelled(install: Install, tmp_path
 
     with pytest.raises(asyncio.CancelledError):
         await work
+
+
+def test_a_plugin_that_loads_slowly_is_named(caplog: pytest.LogCaptureFixture) -> None:
+    ticks = iter(range(0, 1000, 3))
+
+    discover(clock=lambda: next(ticks))
+
+    assert "plugin hosted: loading it took 3.0 s, and every command waits for it" in caplog.text
+
+
+def test_a_plugin_that_is_quick_is_not_named(caplog: pytest.LogCaptureFixture) -> None:
+    ticks = iter(range(1000))
+
+    discover(clock=lambda: next(ticks))
+
+    assert "every command waits" not in caplog.text

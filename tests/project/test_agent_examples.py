@@ -91,7 +91,7 @@ def test_the_agent_loop_runs_as_a_program() -> None:
 
 @pytest.mark.anyio
 async def test_the_python_of_the_how_to_gives_tools_to_a_model() -> None:
-    (block,) = python_blocks("use-as-an-agent-tool.md")
+    block, _ = python_blocks("use-as-an-agent-tool.md")
     names: dict[str, Any] = {}
 
     exec(compile(block, "use-as-an-agent-tool.md", "exec"), names)
@@ -158,55 +158,3 @@ def test_a_video_is_steered_while_it_is_made_finished_and_read_back(
     assert said.count(f"asked  {example.STEERED}") == chunks - record.shots[-1].start >= 1
     assert f" of {chunks} chunks show what was asked" in said
     assert (tmp_path / "out" / "steered.png").exists()
-
-
-def test_the_hosted_backend_of_the_how_to_keeps_the_contract(tmp_path: Path) -> None:
-    for block in python_blocks("write-a-backend.md"):
-        path = tmp_path / block.splitlines()[0].removeprefix("# ")
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(block, encoding="utf-8")
-    (tmp_path / "tests" / "test_acme.py").write_text(_ACME_TEST, encoding="utf-8")
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
-
-    result = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "tests"],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-    )
-
-    assert result.returncode == 0, result.stdout[-4000:]
-    assert " passed" in result.stdout
-
-
-_ACME_TEST = """
-import pytest
-from pydantic import SecretStr
-
-from acme_simulator import AcmeSimulator
-from media_agent.backend.protocol import BackendSettings
-from media_agent.testing.conformance import ServiceConformance
-from my_backend.acme import AcmeBackend
-
-
-class TestAcme(ServiceConformance):
-    @pytest.fixture
-    def secret(self):
-        return "acme-secret-0123456789"
-
-    @pytest.fixture
-    def simulator(self, faults):
-        with AcmeSimulator(faults) as simulator:
-            yield simulator
-
-    @pytest.fixture
-    def make_backend(self, tmp_path, simulator, secret):
-        settings = BackendSettings(
-            data_dir=tmp_path,
-            base_url=simulator.url,
-            key=SecretStr(secret),
-            options={"poll_seconds": 0.01},
-        )
-        return lambda: AcmeBackend(settings)
-"""

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 from pydantic import TypeAdapter, ValidationError
 
+from media_agent.validation import in_words
 from media_agent_schemas import (
     Artifact,
     BackendEvent,
@@ -23,7 +24,9 @@ from media_agent_schemas import (
     VideoRequest,
 )
 from media_agent_schemas.base import Document
+from media_agent_schemas.jobs import ChangePrompt
 from media_agent_schemas.records import GenerationRecord
+from media_agent_schemas.request import Budget, Routing
 
 LARGEST_SEED = 2**63 - 1
 
@@ -288,3 +291,56 @@ def test_a_document_of_another_version_is_refused_in_one_sentence(kind: type[Doc
     (error,) = caught.value.errors()
     assert "it has schema version '1' and this media-agent reads '2'" in error["msg"]
     assert "the media-agent that wrote it" in error["msg"]
+
+
+_ALWAYS_GIVEN = {"prompt", "schema_version"}
+
+
+@pytest.mark.parametrize("empty", ["", None])
+@pytest.mark.parametrize("name", sorted(VideoRequest.model_fields.keys() - _ALWAYS_GIVEN))
+def test_empty_text_and_null_mean_not_given_in_every_field(name: str, empty: object) -> None:
+    asked = VideoRequest.model_validate({"prompt": "a cat", name: empty})
+
+    assert asked == VideoRequest(prompt="a cat")
+
+
+def test_empty_text_means_not_given_inside_too() -> None:
+    asked = VideoRequest.model_validate(
+        {
+            "prompt": "",
+            "shots": [{"prompt": "a cat", "duration": ""}],
+            "inputs": [{"role": "first_frame", "path": "a.png", "url": "", "data": ""}],
+            "budget": {"max_cost_usd": ""},
+            "routing": {"route": "", "allow": ""},
+        }
+    )
+
+    assert asked.shots[0].duration is None
+    assert asked.inputs[0].url is None
+    assert asked.budget == Budget()
+    assert asked.routing == Routing()
+
+
+@pytest.mark.parametrize("name", ["duration", "num_frames", "fps", "seed", "n"])
+def test_a_number_may_be_its_text_and_is_never_true(name: str) -> None:
+    asked = VideoRequest.model_validate({"prompt": "a cat", name: "3"})
+
+    assert getattr(asked, name) == 3
+    with pytest.raises(ValidationError, match="it should be a number, not true or false"):
+        VideoRequest.model_validate({"prompt": "a cat", name: True})
+
+
+@pytest.mark.parametrize(
+    ("at", "meant"), [("3", 3), (3, 3), ("", "next"), (None, "next"), ("now", "now")]
+)
+def test_the_place_of_a_new_prompt_is_read_the_same_everywhere(at: object, meant: object) -> None:
+    assert ChangePrompt.model_validate({"prompt": "a dog", "at": at}).at == meant
+
+
+@pytest.mark.parametrize("at", ["soon", True, 1.5, -1, [1]])
+def test_what_is_no_place_is_refused_in_one_sentence(at: object) -> None:
+    with pytest.raises(ValidationError) as caught:
+        ChangePrompt.model_validate({"prompt": "a dog", "at": at})
+
+    said = in_words(caught.value, ChangePrompt)
+    assert said == f'at: it should be "next", "now" or the number of a chunk, not {at!r}'

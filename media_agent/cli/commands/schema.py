@@ -36,7 +36,8 @@ def print_tools(*, dialect: Format = "json-schema") -> int:
     Args:
         dialect: For the API of this vendor (openai: Chat Completions), strict where it has that.
     """
+    from media_agent.config.settings import load_settings
     from media_agent.tools import tool_definitions
 
-    write_json({"data": tool_definitions(dialect)})
+    write_json({"data": tool_definitions(dialect, routes=load_settings().routes)})
     return 0

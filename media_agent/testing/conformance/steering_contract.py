@@ -138,6 +138,49 @@ class SteeringContract(Contract):
         assert isinstance(events[-1], JobCompleted), events[-1]
         assert any("chunk 0" in warning for warning in events[-1].warnings)
 
+    async def test_a_new_prompt_for_a_video_of_fixed_length_has_an_effect(
+        self, backend: VideoBackend, capabilities: Capabilities, request_factory: RequestFactory
+    ) -> None:
+        """An event says from which chunk on it holds, or a warning why it does not."""
+        self._skip_unless_fixed(backend, capabilities, Control.CHANGE_PROMPT)
+        for at in ("next", _FAR):
+            ref = await backend.submit(
+                request_factory(**self.long_video(backend)), key=f"changed-{at}"
+            )
+            await backend.control(ref, ChangePrompt(prompt="a blue square", at=at), number=1)
+
+            events = await self.observe_all(backend, ref)
+
+            assert isinstance(events[-1], JobCompleted), events[-1]
+            changed = [event.prompt for event in events if isinstance(event, PromptChanged)]
+            warned = [said for said in events[-1].warnings if "prompt" in said]
+            assert changed == ["a blue square"] or (warned and not changed)
+            assert at != _FAR or warned, "the video has no such chunk, and nobody says so"
+
+    async def test_a_video_of_fixed_length_ends_early_when_told_to_finish(
+        self, backend: VideoBackend, capabilities: Capabilities, request_factory: RequestFactory
+    ) -> None:
+        """It completes, with fewer frames where it has several chunks."""
+        self._skip_unless_fixed(backend, capabilities, Control.FINISH)
+        longer = self.long_video(backend)
+        ref = await backend.submit(request_factory(**longer), key="finished-early")
+        await backend.control(ref, Finish(), number=1)
+
+        finished = await self.end(backend, ref)
+
+        assert isinstance(finished, JobCompleted), finished
+        whole = await self.complete(backend, request_factory(**longer), "whole-length")
+        assert len(frames_of(finished)) < len(frames_of(whole)) or not longer
+
+    def _skip_unless_fixed(
+        self, backend: VideoBackend, capabilities: Capabilities, control: Control
+    ) -> None:
+        if capabilities.endless is True:
+            pytest.skip("it makes endless videos, and is tested with those")
+        is_here = capabilities.local or self.is_local(backend)
+        if control not in capabilities.controls or not is_here:
+            pytest.skip(f"it takes no {control} while it works here")
+
     async def test_a_branch_begins_with_the_chunks_of_the_video_it_leaves(
         self, backend: VideoBackend, capabilities: Capabilities, request_factory: RequestFactory
     ) -> None:

@@ -201,14 +201,14 @@ def test_the_documented_request_can_also_be_given_field_by_field():
         ),
         (
             "fal-ai/magi",
-            {"duration": 5.0, "seed": 3, "options": {"fal": {"num_inference_steps": "32"}}},
+            {"duration": 5.0, "seed": 3, "options": {"fal": {"num_inference_steps": 32}}},
             {
                 "prompt": "a fox",
                 "num_frames": 120,
                 "resolution": "720p",
                 "aspect_ratio": "16:9",
                 "seed": 3,
-                "num_inference_steps": "32",
+                "num_inference_steps": 32,
             },
         ),
         (
@@ -431,7 +431,7 @@ def test_a_wrong_setting_is_named(tmp_path, options):
 
 def test_prices_are_said_where_they_are_known_with_their_source():
     catalogue = Catalogue.load({"fal": Registry.discover().specs["fal"]})
-    slow = {"fal": {"num_inference_steps": "32"}}
+    slow = {"fal": {"num_inference_steps": 32}}
     requests = [
         plan("bytedance/seedance-2.0/text-to-video", duration=5.0).request,
         plan("fal-ai/magi", duration=8.0, resolution=ResolutionTier.P480).request,

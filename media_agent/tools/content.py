@@ -1,0 +1,51 @@
+"""Answers as parts of a message, with the image that some of them name."""
+
+import base64
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import assert_never
+
+from pydantic import JsonValue
+
+from media_agent.tools.dialects import Dialect
+from media_agent.video.images import shrink_png
+
+_LONGEST_SIDE = 1568  # pixels; vendors shrink what is larger, and some refuse it
+_PNG = "image/png"
+
+Part = dict[str, JsonValue]
+
+
+def build_content(answer: Mapping[str, JsonValue], dialect: Dialect) -> list[Part]:
+    """Return the JSON of an answer as text, then its image.
+
+    Raises:
+        StorageError: the image cannot be read.
+    """
+    parts = [_text_part(json.dumps(answer), dialect)]
+    image = answer.get("image")
+    if isinstance(image, str):
+        parts.append(_image_part(shrink_png(Path(image), _LONGEST_SIDE), dialect))
+    return parts
+
+
+def _text_part(text: str, dialect: Dialect) -> Part:
+    return {"type": "input_text" if dialect == "openai-responses" else "text", "text": text}
+
+
+def _image_part(png: bytes, dialect: Dialect) -> Part:
+    data = base64.b64encode(png).decode("ascii")
+    url = f"data:{_PNG};base64,{data}"
+    match dialect:
+        case "openai":
+            return {"type": "image_url", "image_url": {"url": url}}
+        case "openai-responses":
+            return {"type": "input_image", "image_url": url}
+        case "anthropic":
+            source: Part = {"type": "base64", "media_type": _PNG, "data": data}
+            return {"type": "image", "source": source}
+        case "json-schema":  # as in the Model Context Protocol
+            return {"type": "image", "data": data, "mimeType": _PNG}
+        case unknown:
+            assert_never(unknown)

@@ -1,0 +1,171 @@
+"""What the tools answer about plans and models, in few words."""
+
+import json
+
+from pydantic import Field
+
+from media_agent.errors import in_full
+from media_agent.routing.explain import collect_refusals, describe_changes
+from media_agent.routing.listing import Listed, Listing
+from media_agent.tools.trim import cut
+from media_agent.wording import info_to_tools, to_tools
+from media_agent_schemas.base import Schema
+from media_agent_schemas.plan import Candidate, PlanReport
+
+LARGEST_PLAN = 1600  # characters of JSON; an agent pays for each of them
+_DETAILS = ((4, 3, 160), (3, 3, 120), (2, 3, 120), (2, 2, 80), (1, 1, 80), (0, 1, 40), (0, 0, 0))
+"""Others shown, reasons or adjustments of each, characters of a text: as many as fit."""
+_MOST_MODELS = 25
+_LONGEST_PROBLEM = 200  # characters
+_FEW_WORDS = 400  # of a vocabulary; a larger one is not listed
+
+
+class OptionView(Schema):
+    """A model that could make the video."""
+
+    model: str = Field(description='Pass this as "model" to choose it.')
+    cost_usd: float | None = Field(
+        default=None, description="Price; null: unknown, which is not free."
+    )
+    seconds: float | None = Field(
+        default=None, description="Time until the video is ready; null: unknown."
+    )
+    method: str = Field(description="single, endless, extend or chain: how the length is reached.")
+    seams: int = Field(default=0, description="Cuts between segments.")
+    verification: str = Field(description="How far this backend was checked.")
+    local: bool = Field(default=False, description="Runs on this machine.")
+    adjustments: tuple[str, ...] = Field(
+        default=(), description="What would differ from the request."
+    )
+
+
+class RefusedView(Schema):
+    """The models that cannot make it."""
+
+    count: int = Field(description="How many models were refused.")
+    reasons: tuple[str, ...] = Field(description="The most common reasons, with the fix.")
+
+
+class PlanView(Schema):
+    """Which model would make the video, and which others could."""
+
+    summary: str = Field(description="The plan in a sentence.")
+    chosen: OptionView | None = Field(default=None, description="What create_video would do.")
+    others: tuple[OptionView, ...] = Field(default=(), description="Other models, best first.")
+    left_out: int = Field(default=0, description="More models that could, not listed here.")
+    refused: RefusedView | None = Field(default=None, description="Those that cannot.")
+    next: str = Field(description="Next step.")
+
+
+def view_plan(report: PlanReport, *, others: tuple[Candidate, ...] = ()) -> PlanView:
+    """Return what an agent sees of a plan, with others who were asked for comparison."""
+    known = {each.name for each in report.candidates}
+    candidates = (*report.candidates, *(each for each in others if each.name not in known))
+    whole = report.model_copy(update={"candidates": candidates})
+    for detail in _DETAILS:
+        view = _view_plan(whole, report.chosen, *detail)
+        if _size(view) <= LARGEST_PLAN:
+            break
+    return view
+
+
+def _size(view: PlanView) -> int:
+    return len(json.dumps(view.model_dump(mode="json", exclude_none=True)))
+
+
+def _view_plan(
+    report: PlanReport, chosen: Candidate | None, most: int, texts: int, length: int
+) -> PlanView:
+    able = [each for each in report.ranked if each is not chosen]
+    return PlanView(
+        summary=cut(report.summary, max(length, 80)),
+        chosen=None if chosen is None else _view_option(chosen, texts, length),
+        others=tuple(_view_option(each, texts, length) for each in able[:most]),
+        left_out=max(0, len(able) - most),
+        refused=_view_refused(report, texts, length),
+        next=_suggest_after_plan(chosen is not None, bool(able)),
+    )
+
+
+def _suggest_after_plan(has_chosen: bool, has_others: bool) -> str:
+    if has_chosen:
+        return "call create_video with the same arguments, or with the model of another option"
+    if has_others:
+        return "call create_video with the model of one of the others"
+    return "change the request as the reasons say"
+
+
+def _view_option(candidate: Candidate, texts: int, length: int) -> OptionView:
+    changes = () if candidate.plan is None else tuple(describe_changes(candidate.plan))
+    seconds = candidate.estimate.seconds
+    return OptionView(
+        model=candidate.name,
+        cost_usd=candidate.estimate.cost_usd,
+        seconds=None if seconds is None else round(seconds, 1),
+        method=candidate.method,
+        seams=candidate.seams,
+        verification=str(candidate.verification),
+        local=candidate.local,
+        adjustments=_shorten(changes, texts, length),
+    )
+
+
+def _view_refused(report: PlanReport, texts: int, length: int) -> RefusedView | None:
+    count = sum(each.rank is None for each in report.candidates)
+    if count == 0:
+        return None
+    said = [f"{who}: {in_full(info_to_tools(info))}" for info, who in collect_refusals(report)]
+    return RefusedView(count=count, reasons=_shorten(tuple(said), texts, length))
+
+
+def _shorten(said: tuple[str, ...], texts: int, length: int) -> tuple[str, ...]:
+    shown = tuple(cut(each, length) for each in said[:texts])
+    more = len(said) - len(shown)
+    return (*shown, f"and {more} more") if more else shown
+
+
+class ModelView(Schema):
+    """One model, in a line."""
+
+    model: str = Field(description='Pass this as "model" to choose it.')
+    price: str = Field(description="Of a second of video; unknown is not free.")
+    longest_seconds: float | None = Field(default=None, description="At once; null: no limit.")
+    local: bool = Field(default=False, description="Runs on this machine.")
+    verification: str = Field(description="How far it was checked.")
+    missing: str | None = Field(default=None, description="What it needs before it can be used.")
+    words: tuple[str, ...] | None = Field(
+        default=None, description="The only words it knows; listed when it is the only model."
+    )
+
+
+class ModelListView(Schema):
+    """The models there are."""
+
+    models: tuple[ModelView, ...] = Field(description="All models whose name matches.")
+    left_out: int = Field(default=0, description="More of them; search for a part of a name.")
+    problems: tuple[str, ...] = Field(default=(), description="Why others cannot be asked.")
+
+
+def view_models(listing: Listing, search: str | None) -> ModelListView:
+    """Return the models whose names contain a text, a line each."""
+    wanted = "" if search is None else search.lower()
+    found = [each for each in listing.models if wanted in each.name.lower()]
+    listed = tuple(_view_model(each, is_only=len(found) == 1) for each in found[:_MOST_MODELS])
+    problems = tuple(cut(to_tools(each), _LONGEST_PROBLEM) for each in listing.problems)
+    left_out = max(0, len(found) - _MOST_MODELS)
+    return ModelListView(models=listed, left_out=left_out, problems=problems)
+
+
+def _view_model(listed: Listed, *, is_only: bool) -> ModelView:
+    capabilities = listed.capabilities
+    words = capabilities.closed_vocabulary or ()
+    longest = max(capabilities.durations, default=capabilities.max_duration)
+    return ModelView(
+        model=listed.name,
+        price=listed.price(),
+        longest_seconds=longest,
+        local=capabilities.local,
+        verification=str(capabilities.verification),
+        missing=capabilities.missing,
+        words=words if is_only and 0 < len(words) <= _FEW_WORDS else None,
+    )
