@@ -36,17 +36,17 @@ def read_profile(file: BinaryIO) -> bytes | None:
     Raises:
         HostileError: it has far too many parts.
     """
-    pieces: dict[int, bytes] = {}
+    segments: dict[int, bytes] = {}
     for part in parts_of(file):
         content = content_of(file, part, _LARGEST) if part.kind in _HOLDERS else b""
         if part.kind == b"iCCP":
             return _unpack(content.partition(b"\0")[2][1:])
         if part.kind == b"ICCP":
             return content
-        if content.startswith(_JPEG_NAME):  # in pieces of 64 KiB, each with its number
+        if content.startswith(_JPEG_NAME):  # in segments of 64 KiB, each with its number
             content = content.removeprefix(_JPEG_NAME)
-            pieces[content[0] if content else 0] = content[2:]
-    return b"".join(pieces[number] for number in sorted(pieces)) or None
+            segments[content[0] if content else 0] = content[2:]
+    return b"".join(segments[number] for number in sorted(segments)) or None
 
 
 def _unpack(packed: bytes) -> bytes:

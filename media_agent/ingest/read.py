@@ -222,7 +222,7 @@ def _check_count(frames: int) -> None:
 
 def _say_sound(medium: Medium, tell: Tell | None) -> None:
     if tell is not None and medium.has_sound:
-        tell(f"{medium.given.name} has sound, which is not used")
+        tell(f"{medium.given.name} has sound, which the model does not use")
 
 
 def _say_rate(medium: Medium, rate: Fraction, tell: Tell | None) -> None:

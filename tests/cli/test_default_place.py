@@ -7,7 +7,7 @@ import pytest
 
 from media_agent.cli.default_place import choose_default_place, name_words
 from media_agent.errors import InvalidRequestError
-from media_agent.storage.destination import reserved
+from media_agent.storage.destination import reserve
 from media_agent_schemas import Plan, Policy, VideoRequest
 
 
@@ -81,7 +81,7 @@ def test_the_numbers_of_several_videos_of_one_request_are_taken_too(folder: Path
 def test_a_name_that_another_run_writes_to_is_taken(folder: Path) -> None:
     folder.mkdir()
 
-    with reserved(folder / "a-cat-7.mp4"):
+    with reserve(folder / "a-cat-7.mp4"):
         assert choose_default_place(plan("a cat")).name == "a-cat-7-2.mp4"
 
 

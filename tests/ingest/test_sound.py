@@ -133,4 +133,7 @@ def test_sound_that_is_not_used_is_told() -> None:
     list(read_all(sounding(), limit=99, tell=told.append))
     list(read_all(sounding(), limit=99, tell=told.append, keeps_sound=True))
 
-    assert [said.endswith("has sound, which is not used") for said in told] == [True, True]
+    assert [said.endswith("has sound, which the model does not use") for said in told] == [
+        True,
+        True,
+    ]

@@ -445,7 +445,7 @@ async def test_what_is_kept_on_disk_is_said_beforehand(make: Make, tmp_path: Pat
 
 
 @pytest.mark.parametrize(("audio", "is_kept"), [(None, True), (False, False)])
-async def test_a_video_made_anew_keeps_the_sound_of_its_source(
+async def test_a_restyled_video_keeps_the_sound_of_its_source(
     make: Make, audio: bool | None, is_kept: bool
 ) -> None:
     medium = MediaInput(role=InputRole.SOURCE_VIDEO, data=sounding())
@@ -490,4 +490,6 @@ async def test_a_video_that_continues_another_says_that_it_is_silent(make: Make)
     done = (await run(make(), asked, "video"))[-1]
 
     assert isinstance(done, JobCompleted)
-    assert ["which is not used" in said for said in done.warnings if "sound" in said] == [True]
+    assert [
+        "which the model does not use" in said for said in done.warnings if "sound" in said
+    ] == [True]

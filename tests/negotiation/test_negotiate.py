@@ -390,6 +390,7 @@ def values() -> Iterator[tuple[str, object]]:
     yield "shots", ({"prompt": "a circle", "duration": 1.5}, {"prompt": "a red circle"})
     yield "mode", VideoMode.VIDEO_EDIT
     yield "inputs", ({"role": "mask", "path": "mask.png"},)
+    yield "join_source", True
     yield "camera", "zoom_in"
     yield "duration", 3.3
     yield "num_frames", 50
@@ -416,12 +417,17 @@ def test_every_field_has_a_value_in_the_next_test() -> None:
 @pytest.mark.parametrize(("name", "value"), list(values()))
 def test_no_field_is_dropped_silently(name: str, value: object, policy: Policy) -> None:
     base: dict[str, object] = {} if name == "shots" else {"prompt": "a red circle"}
+    capabilities = TINY
+    if name == "join_source":
+        base["inputs"] = ({"role": "source_video", "path": "a.mp4"},)
+        extends = {"modes": (VideoMode.VIDEO_EXTEND,), "input_roles": (InputRole.SOURCE_VIDEO,)}
+        capabilities = TINY.model_copy(update=extends)
     asked = VideoRequest.model_validate({**base, name: value})
 
     try:
         made = negotiate(
             asked,
-            TINY,
+            capabilities,
             policy,
             draw_seed=lambda: 7,
             estimate=lambda request: Estimate(cost_usd=0),
