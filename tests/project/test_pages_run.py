@@ -120,20 +120,21 @@ class Reader:
     def _start(self, block: Block) -> None:
         """Start a command and wait for its first line, which says that it is there."""
         log = self.folder.parent / f"background-{len(self._background)}.txt"
-        with log.open("w", encoding="utf-8") as output:
+        said = log.with_suffix(".errors.txt")
+        with log.open("w", encoding="utf-8") as output, said.open("w", encoding="utf-8") as errors:
             process = subprocess.Popen(
                 ["bash", "-c", block.text],
                 cwd=self.folder,
                 env=self._environment,
                 stdout=output,
-                stderr=subprocess.STDOUT,
+                stderr=errors,
                 text=True,
                 start_new_session=True,
             )
         self._background.append(process)
         until = time.monotonic() + self._patience
         while "\n" not in log.read_text(encoding="utf-8"):
-            assert process.poll() is None, f"{block.place}\n{log.read_text(encoding='utf-8')}"
+            assert process.poll() is None, f"{block.place}\n{said.read_text(encoding='utf-8')}"
             assert time.monotonic() < until, f"{block.place} says nothing"
             time.sleep(0.05)
 
