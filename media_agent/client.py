@@ -14,9 +14,9 @@ from media_agent.backend.protocol import VideoBackend
 from media_agent.config.keys import FoundKey
 from media_agent.config.settings import Settings, load_settings
 from media_agent.errors import InvalidRequestError
-from media_agent.jobs import branch, extend
 from media_agent.jobs.commands import check_command
 from media_agent.jobs.context import JobContext
+from media_agent.jobs.continuing import branch, extend
 from media_agent.jobs.housekeeping.remove import Removal, remove_job
 from media_agent.jobs.intake import JobIntake
 from media_agent.jobs.options import (

@@ -4,11 +4,11 @@ import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
-from media_agent.cli.build_request import Order, plan_order
 from media_agent.cli.confirm import confirm_plans
 from media_agent.cli.default_place import choose_default_place
-from media_agent.cli.flags import OutputFlags
 from media_agent.cli.progress import ProgressLine
+from media_agent.cli.request.build import Order, plan_order
+from media_agent.cli.request.flags import OutputFlags
 from media_agent.cli.screen import (
     quietly,
     write_error,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from media_agent.errors import BackendError, BackendResponseError, StorageError, to_info
 from media_agent.jobs.context import JobContext
-from media_agent.jobs.source_join import find_source, put_behind_source
+from media_agent.jobs.continuing.source_join import find_source, put_behind_source
 from media_agent.jobs.stopping import while_wanted
 from media_agent.ledger.kept_text import text_that_reads_back
 from media_agent.ledger.state import OwnershipLostError

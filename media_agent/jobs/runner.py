@@ -9,8 +9,8 @@ from dataclasses import replace
 from media_agent.errors import JobError, MediaAgentError, to_info
 from media_agent.ingest.digests import digests_of
 from media_agent.jobs import stopping
-from media_agent.jobs.branch_state import link_parent
 from media_agent.jobs.context import JobContext
+from media_agent.jobs.continuing.branch_state import link_parent
 from media_agent.jobs.deliver import reserve_destination
 from media_agent.jobs.run import JobRun, OnEvent, notify
 from media_agent.ledger.state import JobOptions, OwnershipLostError

@@ -19,8 +19,8 @@ from media_agent.errors import (
     to_info,
 )
 from media_agent.jobs import stopping
-from media_agent.jobs.branch_state import token_of
 from media_agent.jobs.context import JobContext
+from media_agent.jobs.continuing.branch_state import token_of
 from media_agent.jobs.recovery.lost_replies import LostReplies
 from media_agent.jobs.recovery.receipts import NotKeptError, keep_ref, write_patiently
 from media_agent.ledger.state import JobOptions, OwnershipLostError, Submission, SubmissionState

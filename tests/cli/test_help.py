@@ -11,7 +11,7 @@ from cyclopts import App
 from media_agent.cli import main
 from media_agent.cli.app import build_app
 from media_agent.cli.arguments import Camera
-from media_agent.cli.flags import VideoFlags
+from media_agent.cli.request.flags import VideoFlags
 from media_agent_schemas.media import CameraMove, ResolutionTier
 
 METAVARS = {"TEXT", "NAME", "NUMBER", "FILE", "FILE|URL", "FILE|-", "CHOICE", "WxH", "W:H"}

@@ -1,7 +1,7 @@
 """The command that makes a video."""
 
 from media_agent.cli.arguments import Text
-from media_agent.cli.flags import (
+from media_agent.cli.request.flags import (
     DEFAULT_OUTPUT,
     DEFAULT_ROUTING,
     DEFAULT_VIDEO,
@@ -31,7 +31,7 @@ def generate(
     """
     import asyncio
 
-    from media_agent.cli.build_request import Order
+    from media_agent.cli.request.build import Order
     from media_agent.cli.run_job import make
 
     order = Order(

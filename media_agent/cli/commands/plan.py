@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from media_agent.cli.arguments import Flag, Text
-from media_agent.cli.flags import DEFAULT_ROUTING, DEFAULT_VIDEO, RoutingFlags, VideoFlags
+from media_agent.cli.request.flags import DEFAULT_ROUTING, DEFAULT_VIDEO, RoutingFlags, VideoFlags
 from media_agent.cli.screen import write_json
 
 _HEADS = ("", "BACKEND/MODEL", "HOW", "CUTS", "USD", "SECONDS", "QUALITY", "CHECKED")
@@ -51,7 +51,7 @@ def plan(
 async def _build_report(
     prompt: str | None, video: VideoFlags, routing: RoutingFlags
 ) -> "PlanReport":
-    from media_agent.cli.build_request import build_request
+    from media_agent.cli.request.build import build_request
     from media_agent.client import VideoClient
 
     async with VideoClient() as client:

@@ -13,7 +13,7 @@ from media_agent.cli.arguments import (
     Texts,
     read_whole_number,
 )
-from media_agent.cli.flags import DEFAULT_OUTPUT, OutputFlags, RoutingFlags, VideoFlags
+from media_agent.cli.request.flags import DEFAULT_OUTPUT, OutputFlags, RoutingFlags, VideoFlags
 from media_agent.cli.store import find_job
 
 
@@ -93,7 +93,7 @@ def branch(
     """
     import asyncio
 
-    from media_agent.cli.build_request import Order
+    from media_agent.cli.request.build import Order
     from media_agent.cli.run_job import make
 
     video = VideoFlags(
@@ -139,7 +139,7 @@ def extend(
     """
     import asyncio
 
-    from media_agent.cli.build_request import order_to_extend
+    from media_agent.cli.request.build import order_to_extend
     from media_agent.cli.run_job import make
 
     flags = VideoFlags(duration=duration, seed=seed, allow_unknown_words=allow_unknown_words)

@@ -20,7 +20,7 @@ from media_agent.errors import (
     NotResumableError,
     UnsupportedRequestError,
 )
-from media_agent.jobs.branch_state import check_branches
+from media_agent.jobs.continuing.branch_state import check_branches
 from media_agent.registry.plugins import Discovery
 from media_agent.registry.registry import Registry
 from media_agent.storage.work_folder import chunk_name

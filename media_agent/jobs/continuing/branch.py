@@ -10,7 +10,7 @@ from media_agent.errors import (
     InvalidRequestError,
     JobError,
 )
-from media_agent.jobs.branch_state import (
+from media_agent.jobs.continuing.branch_state import (
     check_branches,
     chunks_of,
     count_kept,

@@ -6,8 +6,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from media_agent.cli.arguments import read_number, read_whole_number
-from media_agent.cli.flags import RoutingFlags, VideoFlags
-from media_agent.cli.request_file import RequestFile
+from media_agent.cli.request.file import RequestFile
+from media_agent.cli.request.flags import RoutingFlags, VideoFlags
 from media_agent.config.file import merge_tables
 from media_agent.errors import Fault, InvalidRequestError
 from media_agent.negotiation.storyboard import read_shot

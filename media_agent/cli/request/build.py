@@ -7,9 +7,9 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from media_agent.backend.options import read_options
-from media_agent.cli.flags import OutputFlags, RoutingFlags, VideoFlags
-from media_agent.cli.request_fields import check_fields, collect_fields, collect_words, merge_fields
-from media_agent.cli.request_file import read_request_file
+from media_agent.cli.request.fields import check_fields, collect_fields, collect_words, merge_fields
+from media_agent.cli.request.file import read_request_file
+from media_agent.cli.request.flags import OutputFlags, RoutingFlags, VideoFlags
 from media_agent.cli.store import open_ledger
 from media_agent.client import VideoClient
 from media_agent.errors import InvalidRequestError, JobNotFoundError

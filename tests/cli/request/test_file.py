@@ -175,7 +175,7 @@ def test_a_request_that_names_no_backend_records_none(capsys: pytest.CaptureFixt
         ("prompt: a fox\nshots: [a dog@1]\n", "request.yaml: give either prompt or shots"),
         ("prompt: &a a fox\nnegative_prompt: *a\n", "request.yaml:2: not valid YAML: aliases"),
         ("prompt: !!python/name:os.system a\n", "request.yaml:1: not valid YAML"),
-        ("seed: 1\n", "request.yaml: neither prompt nor shots nor inputs"),
+        ("seed: 1\n", "request.yaml: prompt is empty, and there are neither shots nor inputs"),
         ("[" * 100_000, "request.yaml: it is nested too deeply"),
         ("prompt: a fox\x00", "not valid YAML"),
     ],

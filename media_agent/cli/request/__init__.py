@@ -1,0 +1,1 @@
+"""From flags and a file to a request."""
