@@ -57,7 +57,7 @@ def shrink_png(path: Path, longest: int) -> bytes:
     with storage_errors(f"the image {path}"):
         content = path.read_bytes()
     try:
-        with av.open(BytesIO(content)) as container:
+        with av.open(BytesIO(content), mode="r") as container:
             frame = next(container.decode(video=0))
     except (av.FFmpegError, StopIteration) as error:
         raise StorageError(f"the image {path} is damaged") from error
