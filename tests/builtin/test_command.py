@@ -143,7 +143,13 @@ while not pathlib.Path(sys.argv[-1]).exists():
     time.sleep(0.01)
 sys.exit(3)
 """
-    backend = build(code, "{prompt}", "{output}", str(tmp_path / "seen"))
+    backend = build(
+        code,
+        *("{prompt}", "{output}", str(tmp_path / "seen")),
+        sizes=["64x64"],
+        fps=[8],
+        durations=[0.5],
+    )
     ref = await backend.submit(make_request(), key="job-1")
     seen = []
 
