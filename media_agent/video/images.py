@@ -1,5 +1,6 @@
-"""Single images as bytes: red, green, blue, row by row. PyAV is imported at first use."""
+"""Single frames as red, green and blue, or as rows of bytes. PyAV is imported at first use."""
 
+from collections.abc import Iterable
 from fractions import Fraction
 from io import BytesIO
 from pathlib import Path
@@ -9,7 +10,53 @@ from media_agent.errors import StorageError
 from media_agent.storage.files import storage_errors
 
 if TYPE_CHECKING:
+    from av.filter import Graph
     from av.video.frame import VideoFrame
+
+_EXACT = "flags=bilinear+accurate_rnd+full_chroma_int"
+SCALING = "flags=lanczos+accurate_rnd+full_chroma_int+full_chroma_inp"
+
+
+_UNSPECIFIED, _BT709, _BT601 = 2, 1, 6  # how red, green and blue became brightness and colour
+_HD = (1280, 577)  # from this width or height on, what says nothing is BT.709
+
+
+def matrix_of(frame: "VideoFrame") -> int:
+    """Return the colour matrix of a frame of a video; if it says none, the one that players take.
+
+    It depends on the size. An image, of which this is not true, is BT.601 whatever its size.
+    """
+    if frame.colorspace != _UNSPECIFIED or frame.format.is_rgb or frame.format.has_palette:
+        return int(frame.colorspace)
+    return _BT709 if frame.width >= _HD[0] or frame.height >= _HD[1] else _BT601
+
+
+def as_rgb(frame: "VideoFrame") -> "VideoFrame":
+    """Return a frame of a video in rgb24, rounded to the nearest level, not down."""
+    if not frame.format.is_rgb:
+        frame.colorspace = matrix_of(frame)
+    steps = ("scale", _EXACT), ("format", "rgb24")
+    return push_through(build_graph(frame, steps), frame)
+
+
+def build_graph(frame: "VideoFrame", steps: Iterable[tuple[str, str]]) -> "Graph":
+    """Return FFmpeg's filters, each with its arguments, for frames that are like this one."""
+    import av.filter
+
+    graph = av.filter.Graph()
+    facts = (
+        f"video_size={frame.width}x{frame.height}:pix_fmt={frame.format.name}:time_base=1/1"
+        f":colorspace={int(frame.colorspace)}:range={int(frame.color_range)}"
+    )
+    nodes = [graph.add("buffer", facts), *(graph.add(name, value) for name, value in steps)]
+    graph.link_nodes(*nodes, graph.add("buffersink")).configure()
+    return graph
+
+
+def push_through(graph: "Graph", frame: "VideoFrame") -> "VideoFrame":
+    """Send a frame through filters."""
+    graph.vpush(frame)
+    return graph.vpull()
 
 
 def frame_of(pixels: bytes, width: int, height: int) -> "VideoFrame":
@@ -27,7 +74,7 @@ def frame_of(pixels: bytes, width: int, height: int) -> "VideoFrame":
 
 def rows_of(frame: "VideoFrame") -> list[bytes]:
     """Return the rows of a frame as RGB bytes."""
-    [plane] = frame.reformat(format="rgb24").planes
+    [plane] = as_rgb(frame).planes
     pixels = bytes(plane)
     starts = range(0, plane.line_size * plane.height, plane.line_size)
     return [pixels[start : start + 3 * plane.width] for start in starts]
@@ -57,7 +104,7 @@ def shrink_png(path: Path, longest: int) -> bytes:
     with storage_errors(f"the image {path}"):
         content = path.read_bytes()
     try:
-        with av.open(BytesIO(content), mode="r") as container:
+        with av.open(BytesIO(content), "r") as container:
             frame = next(container.decode(video=0))
     except (av.FFmpegError, StopIteration) as error:
         raise StorageError(f"the image {path} is damaged") from error

@@ -1,6 +1,7 @@
 """Every field of a request is used, adjusted with a reason, or refused."""
 
 from collections.abc import Iterator
+from fractions import Fraction
 
 import pytest
 from hypothesis import given
@@ -541,7 +542,8 @@ def test_with_a_first_frame_and_no_size_asked_the_shape_is_left_to_the_image() -
     image = MediaInput(role=InputRole.FIRST_FRAME, path="cat.png")
 
     of_text = plan(VideoRequest(prompt="a cat"), capabilities).request
-    of_image = plan(VideoRequest(prompt="a cat", inputs=(image,)), capabilities).request
+    asked = VideoRequest(prompt="a cat", inputs=(image,))
+    of_image = negotiate(asked, capabilities, draw_seed=lambda: 7, shape=Fraction(9, 16)).request
 
     assert (of_text.size, of_text.resolution) == (Size.parse("1280x720"), None)
     assert (of_image.size, of_image.resolution, of_image.aspect_ratio) == (None, "720p", None)

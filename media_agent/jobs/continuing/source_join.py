@@ -70,7 +70,7 @@ def _join(source: MediaInput, part: Path, target: Path, job: VideoJob) -> tuple[
     from media_agent.video.codec import probe
 
     planned, new = job.plan.request.seconds(), probe(part)
-    before = read_video_seconds(source) or 0.0
+    before = read_video_seconds(source)
     if planned is not None and abs(new.duration - planned - before) < abs(new.duration - planned):
         seconds = max(0.0, new.duration - planned)
         frames = min(new.frames, round(planned * new.fps))
