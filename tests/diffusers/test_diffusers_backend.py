@@ -483,7 +483,6 @@ async def test_a_bad_image_is_refused_before_any_work(
         ("wan-i2v", (), "one first_frame; none given"),
         ("wan-i2v", (first(), first()), "one first_frame; 2 given"),
         ("wan-flf2v", (last(),), "one first_frame; none given"),
-        ("wan-i2v", (MediaInput(role="first_frame", url="http://x/a.png"),), "it is an address"),
     ],
 )
 async def test_each_image_that_a_model_needs_is_there_once(
@@ -493,6 +492,13 @@ async def test_each_image_that_a_model_needs_is_there_once(
 
     with pytest.raises(InvalidRequestError, match=said):
         await backend.submit(make_plan(backend, model, inputs=inputs, mode=mode).request, key="k")
+
+
+def test_an_image_at_an_address_is_refused_while_planning(backend: DiffusersBackend) -> None:
+    there = MediaInput(role="first_frame", url="http://x/a.png")
+
+    with pytest.raises(UnsupportedRequestError, match="reads files, not addresses"):
+        make_plan(backend, "wan-i2v", inputs=(there,))
 
 
 @pytest.mark.anyio
