@@ -122,7 +122,7 @@ async def test_what_is_computed_without_a_model_proves_no_more_than_it_says(
 
 @pytest.mark.parametrize("amount", [-1.0, float("nan"), float("inf")])
 async def test_an_impossible_amount_is_refused(tmp_path: Path, amount: float) -> None:
-    with pytest.raises(InvalidRequestError, match="max-cost"):
+    with pytest.raises(InvalidRequestError, match="max_cost_usd"):
         await report_of(tmp_path, None, "sandbox", max_cost_usd=amount)
 
 

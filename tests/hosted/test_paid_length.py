@@ -13,7 +13,6 @@ from media_agent.config.settings import load_settings
 from media_agent.errors import UnsupportedRequestError
 from media_agent.tools import ToolBox
 from media_agent_schemas.capabilities import Plan
-from media_agent_schemas.plan import PlanReport
 from media_agent_schemas.request import VideoRequest
 
 pytestmark = pytest.mark.anyio
@@ -186,8 +185,7 @@ def test_the_plan_of_the_command_line_says_the_same(
 ) -> None:
     assert main(["plan", "a fox", "--backend", SEEDANCE, "--duration", "60", "--json"]) == 3
 
-    report = PlanReport.model_validate_json(capsys.readouterr().out)
-    assert report.chosen is None
+    assert json.loads(capsys.readouterr().out)["chosen"] is None
 
 
 @pytest.mark.parametrize(("model", "budget"), [(MAGI, 1e6), (LTX, 3e6), (KLING, 50_000.0)])

@@ -80,13 +80,13 @@ def test_the_router_finds_it_best_for_what_no_other_installed_backend_can_do(
 ) -> None:
     settings = Path(surroundings["MEDIA_AGENT_CONFIG"])
     settings.write_text('[routes.waves]\nallow = ["plasma", "sandbox"]\n', encoding="utf-8")
-    asked = ("a calm sea", "--duration", "600", "--route", "waves", "--json")
+    asked = ("a calm sea", "--duration", "600", "--route", "waves", "--json", "--all")
 
     planned = run(
         *("-m", "media_agent.cli", "plan", *asked), surroundings=surroundings, folder=tmp_path
     )
 
-    first = json.loads(planned)["candidates"][0]
+    first = json.loads(planned)["data"][0]
     assert (first["backend"], first["rank"], first["seams"]) == ("plasma", 1, 0)
     assert first["quality"]["opinion_of"] == "the author of media-agent-plasma"
 

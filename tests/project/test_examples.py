@@ -38,11 +38,12 @@ def test_the_python_of_the_readme_makes_a_video(
     surroundings: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (block,) = python_blocks("README.md")
+    (surroundings / "out").mkdir()  # `make demo` has made it
 
     exec(compile(block, "README.md", "exec"), {})
 
-    assert (surroundings / "from-python.mp4").exists()
-    assert (surroundings / "from-python.json").exists()
+    assert (surroundings / "out" / "python.mp4").exists()
+    assert (surroundings / "out" / "python.json").exists()
     assert "completed" in capsys.readouterr().out
 
 
