@@ -83,14 +83,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except BrokenPipeError:  # whoever read our output has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_stdout()
         return _INTERNAL
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  # a user sees no traceback
         info, code = _explain(error)
-        write_error(info)
-        if _JSON in words:
-            write_json_error(info)
+        _report(info, in_json=_JSON in words)
         return code
+
+
+def _report(info: "ErrorInfo", *, in_json: bool) -> None:
+    """Say what went wrong, as far as anybody can still read it."""
+    try:
+        write_error(info)
+        if in_json:
+            write_json_error(info)
+        sys.stdout.flush()
+    except OSError:  # whoever read it has gone, or the disk of the file is full
+        _drop_stdout()
+
+
+def _drop_stdout() -> None:
+    """Let what is left in the buffer of stdout go nowhere, instead of into a traceback at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _explain(error: BaseException) -> "tuple[ErrorInfo, int]":
