@@ -1,5 +1,6 @@
 """The commands, and what happens when one of them fails: one line, an exit code, no traceback."""
 
+import contextlib
 import os
 import sys
 from collections.abc import Sequence
@@ -75,6 +76,7 @@ def build_app() -> App:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return the exit code; absent arguments are those of the process."""
     words = sys.argv[1:] if arguments is None else list(arguments)
+    _replace_closed()
     try:
         command, given, _ = build_app().parse_args(words, exit_on_error=False, print_error=False)
         run = partial(command, *given.args, **given.kwargs)
@@ -92,14 +94,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _report(info: "ErrorInfo", *, in_json: bool) -> None:
-    """Say what went wrong, as far as anybody can still read it."""
-    try:
+    """Say what went wrong, to whoever can still read it."""
+    with contextlib.suppress(OSError):
         write_error(info)
+    try:
         if in_json:
             write_json_error(info)
         sys.stdout.flush()
     except OSError:  # whoever read it has gone, or the disk of the file is full
         _drop_stdout()
+
+
+def _replace_closed() -> None:
+    """Write to nowhere instead of to a stream that was closed before we were started."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115, PTH123  # until the process ends
 
 
 def _drop_stdout() -> None:
