@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, MissingArgumentError
 
 from media_agent.cli.commands.backends import backends
 from media_agent.cli.commands.completion import make_completion
@@ -131,10 +131,22 @@ def _explain(error: BaseException) -> "tuple[ErrorInfo, int]":
         case MediaAgentError():
             return to_info(error), exit_code(error)
         case CycloptsError():
-            command = " ".join(["media-agent", *(error.command_chain or ())])
-            said = {"message": one_line(error), "hint": f"{command} --help"}
+            chain = error.command_chain or ()
+            said = {
+                "message": _quote(error, chain),
+                "hint": f"{' '.join(('media-agent', *chain))} --help",
+            }
             return ErrorInfo(code="invalid_request", **said), _USAGE
     if sys.flags.dev_mode:
         raise error
     said = {"message": one_line(f"a bug in media-agent: {type(error).__name__}: {error}")}
     return ErrorInfo(code="internal", **said, hint="python -X dev shows where"), _INTERNAL
+
+
+def _quote(error: "CycloptsError", chain: Sequence[str]) -> str:
+    """Return what is wrong with a command line, without what may be a key in it."""
+    from media_agent.concealing import without_keys
+
+    if "keys" in chain and not isinstance(error, MissingArgumentError):
+        return "only the name of a backend is taken; the rest is not repeated, it may be a key"
+    return without_keys(one_line(error))
