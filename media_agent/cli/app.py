@@ -1,12 +1,13 @@
 """The commands, and what happens when one of them fails: one line, an exit code, no traceback."""
 
+import contextlib
 import os
 import sys
 from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, MissingArgumentError
 
 from media_agent.cli.commands.backends import backends
 from media_agent.cli.commands.completion import make_completion
@@ -75,6 +76,7 @@ def build_app() -> App:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return the exit code; absent arguments are those of the process."""
     words = sys.argv[1:] if arguments is None else list(arguments)
+    _replace_closed()
     try:
         command, given, _ = build_app().parse_args(words, exit_on_error=False, print_error=False)
         run = partial(command, *given.args, **given.kwargs)
@@ -83,14 +85,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except BrokenPipeError:  # whoever read our output has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_stdout()
         return _INTERNAL
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  # a user sees no traceback
         info, code = _explain(error)
-        write_error(info)
-        if _JSON in words:
-            write_json_error(info)
+        _report(info, in_json=_JSON in words)
         return code
+
+
+def _report(info: "ErrorInfo", *, in_json: bool) -> None:
+    """Say what went wrong, to whoever can still read it."""
+    with contextlib.suppress(OSError):
+        write_error(info)
+    try:
+        if in_json:
+            write_json_error(info)
+        sys.stdout.flush()
+    except OSError:  # whoever read it has gone, or the disk of the file is full
+        _drop_stdout()
+
+
+def _replace_closed() -> None:
+    """Write to nowhere instead of to a stream that was closed before we were started."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115, PTH123  # until the process ends
+
+
+def _drop_stdout() -> None:
+    """Let what is left in the buffer of stdout go nowhere, instead of into a traceback at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _explain(error: BaseException) -> "tuple[ErrorInfo, int]":
@@ -107,10 +131,22 @@ def _explain(error: BaseException) -> "tuple[ErrorInfo, int]":
         case MediaAgentError():
             return to_info(error), exit_code(error)
         case CycloptsError():
-            command = " ".join(["media-agent", *(error.command_chain or ())])
-            said = {"message": one_line(error), "hint": f"{command} --help"}
+            chain = error.command_chain or ()
+            said = {
+                "message": _quote(error, chain),
+                "hint": f"{' '.join(('media-agent', *chain))} --help",
+            }
             return ErrorInfo(code="invalid_request", **said), _USAGE
     if sys.flags.dev_mode:
         raise error
     said = {"message": one_line(f"a bug in media-agent: {type(error).__name__}: {error}")}
     return ErrorInfo(code="internal", **said, hint="python -X dev shows where"), _INTERNAL
+
+
+def _quote(error: "CycloptsError", chain: Sequence[str]) -> str:
+    """Return what is wrong with a command line, without what may be a key in it."""
+    from media_agent.concealing import without_keys
+
+    if "keys" in chain and not isinstance(error, MissingArgumentError):
+        return "only the name of a backend is taken; the rest is not repeated, it may be a key"
+    return without_keys(one_line(error))

@@ -45,8 +45,11 @@ async def resume_jobs(job_id: str | None, *, take_over: bool, yes: bool, json: b
             if json:
                 write_json_error(stopped)
             return interruption.exit_code
-    for job in ends:
-        write_json(job, indent=None) if json else _report_end(job)
+    if json:
+        write_json({"data": [job.model_dump(mode="json") for job in ends]})
+    else:
+        for job in ends:
+            _report_end(job)
     return next((code for code in map(_exit_code, ends) if code), 0)
 
 

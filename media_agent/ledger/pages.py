@@ -19,6 +19,7 @@ LAST = "last"
 
 _FEWEST_LETTERS = 4  # of an id that is cut short
 _NAMED = 5  # candidates that an error names
+_MOST = 2**63 - 1  # of SQLite
 _NEWEST_FIRST = "ORDER BY created_at DESC, id DESC"
 _SUMMARIES = f"""
 SELECT jobs.id, status, created_at, updated_at, backend, model, title, label, quote_usd,
@@ -67,7 +68,7 @@ def choose_ids(
     """Return the query for the ids of a page, and its values; an index answers it alone."""
     conditions = [LISTED]
     values: dict[str, str | int | float | None] = {
-        "limit": -1 if chosen.limit is None else chosen.limit
+        "limit": -1 if chosen.limit is None else min(chosen.limit, _MOST)
     }
     if chosen.statuses:
         words = {f"status{number}": word for number, word in enumerate(chosen.statuses)}

@@ -30,6 +30,7 @@ from media_agent.tools.job_arguments import (
     WaitVideo,
 )
 from media_agent.tools.plan_views import PlanView, view_models, view_plan
+from media_agent.tools.trim import cut
 from media_agent.tools.views import JobListView, JobView, SheetView, view_job, view_jobs
 from media_agent.validation import in_words
 from media_agent.wording import info_to_tools
@@ -38,6 +39,7 @@ from media_agent_schemas.jobs import JobStatus, VideoJob
 from media_agent_schemas.media import Artifact, ArtifactKind
 
 _LOGGER = logging.getLogger(__name__)
+_LONGEST_MESSAGE = 2000  # characters; it may quote what the agent gave
 _LOOK_EVERY = 0.25  # seconds between two looks at a job that is waited for
 
 
@@ -252,4 +254,5 @@ def _add_sheet(job: VideoJob) -> VideoJob:
 
 def _as_data(error: Exception) -> dict[str, JsonValue]:
     info = info_to_tools(to_info(error))
+    info = info.model_copy(update={"message": cut(info.message, _LONGEST_MESSAGE)})
     return {"error": info.model_dump(mode="json", exclude={"schema_version"}, exclude_none=True)}

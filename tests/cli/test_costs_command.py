@@ -43,6 +43,21 @@ def test_csv_and_json_have_the_numbers(capfd: pytest.CaptureFixture[str]) -> Non
     assert report["total"] == numbers
 
 
+@pytest.mark.parametrize("label", ["=1+1", "+1", "-1", "@SUM(A1)", '=HYPERLINK("http://x")'])
+def test_a_label_is_no_formula_in_a_spreadsheet(
+    label: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["generate", "a fox", *PRICED, f"--label={label}", "--out", "c.mp4"]) == 0
+    capfd.readouterr()
+
+    assert main(["costs", "--by", "label", "--format", "csv"]) == 0
+
+    names = [row["label"] for row in csv.DictReader(capfd.readouterr().out.splitlines())]
+    assert f"'{label}" in names
+    assert label not in names
+    assert {"", "trailer"} < set(names)
+
+
 def test_what_is_older_is_not_counted(capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["costs", "--since", "2999-01-01"]) == 0
     assert "no jobs" in capfd.readouterr().out

@@ -143,3 +143,15 @@ def test_jobs_are_removed_and_what_stays_is_said(
     capsys.readouterr()
     assert main(["costs", "--since", "2026-01-01", "--by", "model", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["total"]["usd"] == 2.0
+
+
+@pytest.mark.usefixtures("data")
+def test_programs_are_told_only_of_jobs_whose_files_went(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("media_agent.jobs.housekeeping.prune.prune", lambda *_: ())  # all taken
+
+    assert main(["prune", "--json", "--yes"]) == 0
+
+    answer = json.loads(capsys.readouterr().out)
+    assert answer == {"data": [], "removed": True, "freed_bytes": 0}

@@ -108,6 +108,23 @@ def test_where_the_list_goes_on_is_said(capsys: pytest.CaptureFixture[str]) -> N
 
 
 @pytest.mark.usefixtures("data")
+def test_the_list_goes_on_behind_a_job_that_was_removed_since(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["jobs", "rm", "20260101-030405-bbbb"]) == 0
+    capsys.readouterr()
+
+    _, line = run("list", "--before", "20260101-030405-bbbb", capsys=capsys)
+
+    assert "20251230-030405-cccc" in line
+
+
+@pytest.mark.usefixtures("data")
+def test_any_number_of_jobs_may_be_wanted(capsys: pytest.CaptureFixture[str]) -> None:
+    assert len(run("list", "--limit", str(10**30), capsys=capsys)) == 4
+
+
+@pytest.mark.usefixtures("data")
 @pytest.mark.parametrize("name", ["20260102-030405-aaaa", "20260102", "last"])
 def test_a_job_may_be_named_in_short(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     lines = run("show", name, capsys=capsys)

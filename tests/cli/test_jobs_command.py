@@ -64,8 +64,10 @@ def test_a_killed_video_can_be_cancelled_and_is_only_resumed_by_name(
     assert main(["jobs", "resume"]) == 0
     assert not Path("a.mp4").exists()
 
-    assert main(["jobs", "resume", killed]) == 0
+    assert main(["jobs", "resume", killed, "--json"]) == 0
 
+    (resumed,) = json.loads(capsys.readouterr().out)["data"]
+    assert (resumed["id"], resumed["status"]) == (killed, "completed")
     assert probe(Path("a.mp4")).frames == 144
     assert main(["jobs", "resume", killed]) == 0
     assert f"{killed} has already ended" in capsys.readouterr().err

@@ -89,3 +89,25 @@ def test_every_provider_names_its_usual_variables_and_where_they_may_go() -> Non
     for spec in provider_specs():
         assert spec.key_variables, spec.name
         assert parsed_address(spec.key_origin or "") is not None, spec.name
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["keys", "set", "fal", SECRET],
+        ["keys", "set", "fal", f"--key={SECRET}"],
+        ["keys", "set", "fal", "--key", SECRET],
+        ["keys", "rm", "fal", SECRET],
+        ["keys", SECRET],
+        ["generate", "a cat", "--key", "sk-proj4Xy9Zz8Qq7Ww6", "--json"],
+    ],
+)
+def test_a_key_on_the_command_line_is_refused_and_not_repeated(
+    words: list[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words) == 2
+
+    said = "".join(capfd.readouterr())
+    assert SECRET not in said
+    assert "sk-proj" not in said
+    assert "--help" in said

@@ -1,8 +1,10 @@
 """The command line as a process: signals, terminals, and how fast it starts."""
 
+import json
 import os
 import pty
 import resource
+import shlex
 import signal
 import subprocess
 import sys
@@ -169,3 +171,22 @@ def least_work(command: list[str]) -> float:
         return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
     return min(work() for _ in range(5))
+
+
+@pytest.mark.parametrize("command", [["jobs", "show", "none"], ["jobs", "list"]])
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "2>/dev/full", ">/dev/full", "| true"])
+def test_an_output_that_cannot_be_written_gives_no_traceback(
+    command: list[str], closed: str
+) -> None:
+    words = shlex.join([*COMMAND, *command, "--json"])
+    ended = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", f"{words} {closed}"], capture_output=True
+    )
+
+    assert b"Traceback" not in ended.stderr
+    assert b"Exception" not in ended.stderr
+    assert ended.returncode != 120
+    if closed.startswith("2"):
+        assert json.loads(ended.stdout)
+    if command[1] == "show":
+        assert ended.returncode == 15

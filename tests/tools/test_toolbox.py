@@ -522,6 +522,16 @@ async def test_what_is_wrong_comes_back_as_data(
     assert await client.list() == []
 
 
+@pytest.mark.parametrize("field", ["job_id", "at"])
+async def test_what_is_wrong_is_not_repeated_at_any_length(box: ToolBox, field: str) -> None:
+    arguments = {"job_id": "a", "prompt": "b", field: "x" * 1_000_000}
+
+    answer: Any = await box.call("steer_video", arguments)
+
+    assert answer["error"]["message"]
+    assert len(json.dumps(answer)) < 3000
+
+
 async def test_a_fault_of_ours_is_data_too_and_no_traceback(
     box: ToolBox, client: VideoClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from media_agent.ledger.costs import CostRow
 
 _COLUMNS = ("jobs", "usd", "billed_usd", "quoted_usd", "unknown")
+_FORMULA_SIGNS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")  # wide ones count, too
 
 
 def costs(
@@ -71,10 +72,15 @@ def _as_csv(by: str, rows: "Sequence[CostRow]") -> Iterator[str]:
     import csv
     import io
 
-    for values in ((by, *_COLUMNS), *((row.name, *_values(row)) for row in rows)):
+    for values in ((by, *_COLUMNS), *((_as_text(row.name), *_values(row)) for row in rows)):
         line = io.StringIO()
         csv.writer(line, lineterminator="").writerow(values)
         yield line.getvalue()
+
+
+def _as_text(name: str) -> str:
+    """Return a name that a spreadsheet takes for text: a label may begin as a formula does."""
+    return f"'{name}" if name.startswith(_FORMULA_SIGNS) else name
 
 
 def _values(row: "CostRow") -> tuple[float, ...]:

@@ -92,7 +92,9 @@ def prune(
     gone = remove(store, items, options.kinds) if removes else ()
     freed = sum(item.size_bytes for item in gone)
     if json:
-        rows = [{"job": item.job.id, "bytes": item.size_bytes} for item in (gone or items)]
+        rows = [
+            {"job": item.job.id, "bytes": item.size_bytes} for item in (gone if removes else items)
+        ]
         write_json({"data": rows, "removed": removes, "freed_bytes": freed})
     elif removes:
         write_stdout(f"freed {format_size(freed)} of {len(gone)} jobs")

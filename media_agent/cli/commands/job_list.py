@@ -78,9 +78,19 @@ def _build_filter(
         since=None if since is None else read_since("since", since, datetime.now(UTC)),
         backend=backend,
         label=label,
-        before=None if before is None else find_job(before),
+        before=None if before is None else _find_last(before),
         limit=limit + 1,  # one more shows whether there are more
     )
+
+
+def _find_last(name: str) -> str:
+    """Return the job that a list goes on behind, also if it was removed since."""
+    from media_agent.errors import JobNotFoundError
+
+    try:
+        return find_job(name)
+    except JobNotFoundError:
+        return name  # whole, or the list refuses it
 
 
 def _format_job(job: "JobSummary", store: "Ledger") -> tuple[str, ...]:

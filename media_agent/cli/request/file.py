@@ -1,10 +1,12 @@
 """A request in a file, JSON or YAML: what it says, and on which line."""
 
 import json
+import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +62,7 @@ def read_request_file(place: str) -> RequestFile:
         raise InvalidRequestError(f"{name}{_describe_yaml_error(error)}") from None
     except RecursionError:
         raise InvalidRequestError(f"{name}: it is nested too deeply") from None
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise InvalidRequestError(f"{name}: {error}") from None
     if isinstance(data, list):
         data = {"shots": data}
@@ -68,7 +70,7 @@ def read_request_file(place: str) -> RequestFile:
         what = "it is empty" if not data else "it is not a request"
         raise InvalidRequestError(f"{name}: {what}", hint=_EXAMPLE)
     file = RequestFile(name, text, data)
-    folder = Path.cwd() if place == _STDIN else Path(place).absolute().parent
+    folder = Path.cwd() if place == _STDIN else _expand_home(place).absolute().parent
     return RequestFile(name, text, dict(_expand(file, folder)))
 
 
@@ -77,7 +79,7 @@ def _read(place: str) -> str:
         if place == _STDIN:
             content = sys.stdin.buffer.read(_LARGEST + 1)
         else:
-            with Path(place).expanduser().open("rb") as stream:
+            with _expand_home(place).open("rb") as stream:
                 content = stream.read(_LARGEST + 1)
         if len(content) > _LARGEST:
             raise ValueError(f"it has more than {_LARGEST} bytes")
@@ -128,7 +130,11 @@ def _expand_size(file: RequestFile, text: str) -> Size:
 def _anchor(medium: object, folder: Path) -> object:
     if not isinstance(medium, dict) or not isinstance(medium.get("path"), str):
         return medium
-    return {**medium, "path": medium["path"] and str(folder / Path(medium["path"]).expanduser())}
+    return {**medium, "path": medium["path"] and str(folder / _expand_home(medium["path"]))}
+
+
+def _expand_home(place: str) -> Path:
+    return Path(os.path.expanduser(place))  # noqa: PTH111  # a folder of nobody stays as it is
 
 
 def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -157,10 +163,24 @@ class _Loader(yaml.SafeLoader):
             )
         return super().compose_node(parent, index)
 
+    def construct_object(self, node: Any, deep: bool = False) -> Any:
+        """Refuse a value that is not of the kind that its tag says."""
+        try:
+            return super().construct_object(node, deep)  # type: ignore[no-untyped-call]
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+            kind = str(node.tag).rpartition(":")[2]
+            raise yaml.MarkedYAMLError(
+                problem=f"the value cannot be read as {kind}", problem_mark=node.start_mark
+            ) from None
+
     def construct_mapping(self, node: Any, deep: bool = False) -> Any:
-        """Refuse a key that is given twice."""
+        """Refuse a key that is no single word, or is given twice."""
         seen: set[str] = set()
-        for key, _ in node.value:
+        for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.MarkedYAMLError(
+                    problem="a key cannot be a list or a mapping", problem_mark=key.start_mark
+                )
             if key.value in seen:
                 raise yaml.MarkedYAMLError(
                     problem=f"{key.value!r} is given twice", problem_mark=key.start_mark
@@ -189,6 +209,7 @@ def _describe_yaml_error(error: yaml.YAMLError) -> str:
     return f"{line}: not valid YAML: {problem}"
 
 
+@lru_cache(maxsize=1)  # of a file with many faults it is asked for each
 def _find_lines(text: str) -> dict[tuple[str, ...], int]:
     """Return the line of every field; none where the text cannot be read this way."""
     try:

@@ -4,6 +4,7 @@ Where the two cannot be joined, the new part is delivered alone and a warning sa
 """
 
 import asyncio
+import logging
 from functools import partial
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from media_agent.jobs.context import JobContext
 from media_agent.storage.files import storage_errors
 from media_agent_schemas.jobs import VideoJob
 from media_agent_schemas.media import Artifact, InputRole, MediaInput, SourceJoin
+
+_LOGGER = logging.getLogger(__name__)
 
 
 async def put_behind_source(
@@ -29,7 +32,8 @@ async def put_behind_source(
         here, sha256 = await _bring_here(source, job, context)
         work = partial(_join, here, Path(part.path), folder / f"joined-{number}.mp4", job)
         joined, path = await asyncio.to_thread(work)
-    except (MediaAgentError, OSError) as error:
+    except Exception as error:  # whatever broke here, what was made is not to be lost by it
+        _LOGGER.debug("the video of job %s was not joined", job.id, exc_info=True)
         said = f"only the new part is delivered, as it cannot be joined with its source: {error}"
         return part, [said]
     facts = {"source": _name(source, context), "sha256": sha256}

@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -51,21 +51,28 @@ def plan_prune(store: Ledger, work_folder: Path, options: PruneOptions) -> tuple
 def prune(
     store: Ledger, items: Iterable[PruneItem], kinds: Iterable[DiskKind]
 ) -> tuple[PruneItem, ...]:
-    """Remove what was planned, and return what did go: not of a job that is worked on by now."""
+    """Remove what was planned, and return what did go: not of a job that is worked on by now.
+
+    Their sizes are what was freed, which is less where a file stayed.
+    """
     kinds, gone = frozenset(kinds), []
     for item in items:
         try:
             with store.owners.claim(item.job.id):
-                remove_files(item.files, kinds)
+                freed = remove_files(item.files, kinds)
         except (JobError, JobNotFoundError):
             continue
-        gone.append(item)
+        gone.append(replace(item, size_bytes=freed))
     return tuple(gone)
 
 
-def remove_files(files: JobFiles, kinds: Iterable[DiskKind]) -> None:
-    """Remove files of a job; a video only if it is, byte for byte, the one of the job."""
+def remove_files(files: JobFiles, kinds: Iterable[DiskKind]) -> int:
+    """Remove files of a job, and return how many bytes that freed.
+
+    A video goes only if it is, byte for byte, the one of the job.
+    """
     kinds = frozenset(kinds)
+    before = measure(files.paths(kinds))
     for path in files.paths(kinds - {DiskKind.VIDEOS}):
         _remove(path)
     if DiskKind.VIDEOS in kinds:
@@ -74,6 +81,7 @@ def remove_files(files: JobFiles, kinds: Iterable[DiskKind]) -> None:
                 _remove(Path(video.path))
     for folder in {path.parent for path in (*files.states, *files.work)}:
         _remove_if_empty(folder)
+    return before - measure(files.paths(kinds))
 
 
 def _is_chosen(job: JobSummary, options: PruneOptions) -> bool:

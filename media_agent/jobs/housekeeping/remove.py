@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from media_agent.errors import JobError
-from media_agent.jobs.housekeeping.disk import DiskKind, JobFiles, find_files, measure
+from media_agent.jobs.housekeeping.disk import DiskKind, JobFiles, find_files
 from media_agent.jobs.housekeeping.prune import remove_files
 from media_agent.ledger.ledger import Ledger
 from media_agent.provenance.record import read_record
@@ -42,13 +42,12 @@ def remove_job(
         for name in family:
             stack.enter_context(store.owners.claim(name))
         files = find_files(store, work_folder, job_id)
-        freed = measure(files.paths(kinds))
-        remove_files(files, kinds)
+        freed = remove_files(files, kinds)
         if videos:
             _remove_record(job)
         with contextlib.suppress(OSError):  # not empty, or never there
             store.jobs.folder(job_id).rmdir()
-        for name in family:
+        for name in reversed(family):  # if it ends in between, the job still has what is left
             store.jobs.remove(name)
     return _report(files, freed)
 

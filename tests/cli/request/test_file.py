@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from media_agent.cli import main
 from media_agent_schemas import VideoRequest
@@ -199,6 +200,46 @@ def test_what_is_wrong_with_a_file_is_said_with_its_line(
 )
 def test_json_is_refused_with_its_line_too(request_of: Plan, text: str, said: str) -> None:
     assert said in request_of.refused(text, name="request.json")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("? [a, b]\n: 1\n", "error: request.yaml:1: not valid YAML: a key cannot be a list"),
+        ("{{a: 1}: 2}", "error: request.yaml:1: not valid YAML: a key cannot be a list"),
+        ("prompt: x\naudio: !!bool maybe", "error: request.yaml:2: not valid YAML: the value"),
+        ("prompt: !!timestamp x", "error: request.yaml:1: not valid YAML: the value"),
+        ('seed: !!int ""', "error: request.yaml:1: not valid YAML: the value"),
+        (f"seed: {'9' * 5000}", "error: request.yaml:1: not valid YAML: the value"),
+        ("!!map x", "error: request.yaml:1: not valid YAML: expected a mapping"),
+        (r'prompt: "\UFFFFFFFF"', "error: request.yaml: "),
+    ],
+)
+def test_odd_yaml_is_refused_and_no_bug(request_of: Plan, text: str, said: str) -> None:
+    assert request_of.refused(text).startswith(said)
+
+
+def test_a_file_with_many_faults_is_read_for_their_lines_once(
+    request_of: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = yaml.SafeLoader.get_single_node
+    reads = []
+    monkeypatch.setattr(
+        yaml.SafeLoader, "get_single_node", lambda self: reads.append(1) or read(self)
+    )
+
+    assert "request.yaml:40: shots.39: " in request_of.refused("- [a]\n" * 40)
+    assert len(reads) == 2  # what it says, and where
+
+
+def test_a_home_that_nobody_has_is_a_folder_that_is_missing(
+    request_of: Plan, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["generate", "--request", "~nobody-of-this-name/a.yaml"]) == 2
+    assert "cannot be read: No such file" in capsys.readouterr().err
+    text = "prompt: x\ninputs: [{role: first_frame, path: ~nobody-of-this-name/a.png}]"
+    (only,) = request_of(text).inputs
+    assert only.path == str(Path.cwd() / "~nobody-of-this-name/a.png")
 
 
 def test_a_flag_that_is_wrong_is_not_blamed_on_the_file(request_of: Plan) -> None:

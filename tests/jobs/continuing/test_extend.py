@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pytest
@@ -181,6 +182,22 @@ async def test_a_source_that_changed_meanwhile_loses_no_new_part(tmp_path: Path)
     assert frames_of(job).shape == (FPS, SIDE, SIDE, 3)
     (said,) = [said for said in job.warnings if "only the new part is delivered" in said]
     assert f"{mine} has changed since it was sent" in said
+
+
+@pytest.mark.parametrize("error", [ValueError("damaged"), RuntimeError("odd"), MemoryError()])
+async def test_whatever_breaks_the_joining_loses_no_new_part(
+    client: VideoClient, tmp_path: Path, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> NoReturn:
+        raise error
+
+    monkeypatch.setattr("media_agent.ingest.extend.join_source", fail)
+
+    job = await client.extend(source(tmp_path), prompt="gray", duration=1, model="continuer")
+
+    assert job.status is JobStatus.COMPLETED, job.error
+    assert frames_of(job).shape == (FPS, SIDE, SIDE, 3)
+    assert any("only the new part is delivered" in said for said in job.warnings)
 
 
 async def test_what_a_backend_returned_as_a_whole_is_not_joined_again(tmp_path: Path) -> None:

@@ -147,3 +147,17 @@ def test_folders_of_no_known_job_are_left_alone(data: DataFolder) -> None:
     run(data, PruneOptions(kinds=frozenset(DiskKind)))
 
     assert data.left("thesis") == {"states/chapter"}
+
+
+def test_what_was_replaced_since_it_was_planned_is_not_said_to_be_freed(
+    data: DataFolder, tmp_path: Path
+) -> None:
+    data.keep("one", out=tmp_path / "a.mp4")
+    options = PruneOptions(kinds=frozenset({VIDEOS}))
+    items = plan_prune(data.ledger, data.work, options)
+    (tmp_path / "a.mp4").write_bytes(b"y" * 1000)
+
+    (item,) = prune(data.ledger, items, options.kinds)
+
+    assert (tmp_path / "a.mp4").exists()
+    assert item.size_bytes == 0

@@ -61,6 +61,45 @@ def test_its_segments_go_with_it_and_never_without_it(data: DataFolder) -> None:
     assert data.ledger.submissions.spent(days_ago(1)) == 2.0
 
 
+def test_what_breaks_off_in_the_middle_can_be_done_again(
+    data: DataFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data.keep("whole")
+    for number in (1, 2):
+        data.keep(f"whole.segment-{number}", part_of="whole")
+    jobs = data.ledger.jobs
+    with monkeypatch.context() as broken:
+        remove, removed = jobs.remove, []
+
+        def remove_one(name: str) -> None:
+            if removed:
+                raise KeyboardInterrupt
+            removed.append(name)
+            remove(name)
+
+        broken.setattr(jobs, "remove", remove_one)
+        with pytest.raises(KeyboardInterrupt):
+            remove_job(data.ledger, data.work, "whole")
+
+    assert [each.id for each in jobs.list()] == ["whole"]
+    remove_job(data.ledger, data.work, "whole")
+
+    for name in ("whole", "whole.segment-1", "whole.segment-2"):
+        with pytest.raises(JobNotFoundError):
+            jobs.get(name)
+
+
+def test_what_could_not_be_removed_is_not_said_to_be_freed(
+    data: DataFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data.keep("one")
+    monkeypatch.setattr("shutil.rmtree", lambda path, **_: None)  # as of a folder of others
+
+    removal = remove_job(data.ledger, data.work, "one")
+
+    assert removal.freed_bytes == SIZES["video.part.mp4"]
+
+
 @pytest.mark.parametrize(
     ("status", "said"),
     [
