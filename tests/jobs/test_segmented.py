@@ -667,7 +667,7 @@ async def test_preferences_are_routed(world: World) -> None:
     request = VideoRequest(
         prompt="a dawn",
         duration=3,
-        routing=Routing(prefer="cheapest"),
+        routing=Routing(prefer="cheapest", allow=("painter",)),
         budget=Budget(max_cost_usd=1),
     )
     client = world.process()
