@@ -14,7 +14,7 @@ from typing import ClassVar, Protocol, TypeVar
 from pydantic import BaseModel, JsonValue, SecretStr, ValidationError
 
 from media_agent.concealing import without_keys
-from media_agent.errors import ConfigurationError
+from media_agent.errors import ConfigurationError, Fault
 from media_agent.validation import faults_of
 from media_agent_schemas.capabilities import Capabilities, Estimate
 from media_agent_schemas.events import BackendEvent
@@ -110,6 +110,8 @@ class BackendSettings:
     options: Mapping[str, JsonValue] = field(default_factory=dict)
     base_url: str | None = None
     key: SecretStr | None = None
+    names_key: bool = False
+    """Whether the settings say which key to use, and it is then wanted."""
     key_problem: str | None = None
     """Why there is no key where the settings say that one is."""
     key_hint: str = ""
@@ -153,9 +155,24 @@ class BackendSettings:
         try:
             return shape.model_validate(dict(self.options))
         except ValidationError as error:
-            faults = faults_of(error, shape, at=("backends", self.name, "options"))
+            faults = self._list_option_faults(error, shape)
             said = "; ".join(f"{'.'.join(fault.place)}: {fault.problem}" for fault in faults)
             raise ConfigurationError(without_keys(said), faults=faults) from None
+
+    def _list_option_faults(self, error: ValidationError, shape: type[BaseModel]) -> list[Fault]:
+        """Return what is wrong; options are judged together only where each alone is right."""
+        place = ("backends", self.name, "options")
+        faults = faults_of(error, shape, at=place)
+        problems = [(each["type"], len(each["loc"])) for each in error.errors()]
+        if set(problems) == {("extra_forbidden", 1)}:
+            known = {
+                name: self.options[name] for name in self.options if name in shape.model_fields
+            }
+            try:
+                shape.model_validate(known)
+            except ValidationError as rest:
+                faults += faults_of(rest, shape, at=place)
+        return faults
 
 
 class NamedBackend(ABC):

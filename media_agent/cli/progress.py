@@ -91,7 +91,9 @@ class ProgressLine:
             write_stderr(f"watch it while it is generated: {path}")
 
     def _format_text(self) -> str:
-        return f"{self._name}  {one_line(self._phase)}  {self._frames}{self._format_total()} frames"
+        text = f"{self._name}  {one_line(self._phase)}"
+        # a program or a service reports no frames before its video is there
+        return f"{text}  {self._frames}{self._format_total()} frames" if self._frames else text
 
     def _format_total(self) -> str:
         return "" if self._total is None else f" of {self._total}"

@@ -194,7 +194,7 @@ def _describe(job: VideoJob) -> str:
     if video is None:
         return made
     plan_order = job.plan.request.num_frames
-    is_all = plan_order in (None, video.frames) or artifact.joined is not None
+    is_all = plan_order is None or video.frames >= plan_order or artifact.joined is not None
     of_all = "" if is_all else f" of {plan_order}"
     size = f"{video.width}x{video.height}"
     return (

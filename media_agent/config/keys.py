@@ -37,7 +37,7 @@ def find_usual_key(
     problems = []
     variable = None if spec is None else find_variable(spec)
     if spec is not None and variable is not None:
-        if base_url is None or _is_same_origin(base_url, spec.key_origin):
+        if _is_own_server(base_url, spec):
             key = SecretStr(value_of(variable) or "")
             return FoundKey(key, f"{variable} from the environment", is_usual=True)
         problems.append(
@@ -63,14 +63,21 @@ def find_variable(spec: BackendSpec) -> str | None:
     return next((each for each in spec.key_variables if value_of(each) is not None), None)
 
 
-def describe_missing_key(name: str, spec: BackendSpec | None, file: Path) -> str:
+def describe_missing_key(
+    name: str, base_url: str | None, spec: BackendSpec | None, file: Path
+) -> str:
     """Return the ways to give a backend its key: variable, command, file."""
-    variables = () if spec is None else spec.key_variables
+    # the usual variable is not used for another server, so it is no way there
+    variables = spec.key_variables if spec is not None and _is_own_server(base_url, spec) else ()
     ways = [f"set {' or '.join(variables)}"] if variables else []
     ways.append(f"run media-agent keys set {name}")
     if variables:
         ways.append("run media-agent init")
     return f"{', '.join(ways)}, or set key_env or key_file under [backends.{name}] in {file}"
+
+
+def _is_own_server(base_url: str | None, spec: BackendSpec) -> bool:
+    return base_url is None or _is_same_origin(base_url, spec.key_origin)
 
 
 def _is_same_origin(one: str | None, other: str | None) -> bool:

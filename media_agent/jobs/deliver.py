@@ -125,7 +125,8 @@ class Deliverer:
                 said += await asyncio.to_thread(_warn_index_behind, published[-1])
         rest = [file for file in end.artifacts if file not in videos[: len(published)]]
         others = [self._to_look_at(file) for file in rest]
-        changes = {"artifacts": (*published, *others), "warnings": (*end.warnings, *said)}
+        warnings = tuple(dict.fromkeys((*end.warnings, *said)))  # segments may have said the same
+        changes = {"artifacts": (*published, *others), "warnings": warnings}
         return end.model_copy(update=changes)
 
     def _compare(self, video: Artifact) -> list[str]:

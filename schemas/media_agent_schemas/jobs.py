@@ -139,8 +139,8 @@ class VideoJob(Document):
     )
     cost_source: CostSource | None = Field(
         default=None,
-        description="What the cost is: billed, a quote (nobody said a bill), mixed (of segments), "
-        "free; null: unknown, or nothing was accepted.",
+        description="What the cost is: billed, a quote (no bill was reported), mixed (of "
+        "segments), free; null: unknown, or nothing was accepted.",
     )
 
     def raise_for_status(self) -> Self:

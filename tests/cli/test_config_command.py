@@ -38,6 +38,22 @@ def test_without_any_file_the_defaults_hold(
     assert checked(capsys) == (0, ["no settings file; defaults apply"])
 
 
+def test_an_unknown_option_hides_no_other_error_of_its_backend(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file.write_text(
+        '[backends.a]\nkind = "command"\n[backends.a.options]\n'
+        'timout = 3\ncommand = ["x", "{output}", "{promt}"]'
+    )
+
+    code, lines = checked(capsys)
+
+    assert code == 19
+    assert "options.timout: unknown key; did you mean timeout?" in lines[0]
+    assert "there is no placeholder {promt}; did you mean prompt?" in lines[1]
+    assert len(lines) == 2
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

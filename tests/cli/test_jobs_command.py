@@ -103,6 +103,50 @@ def test_a_lost_reply_is_reported_reconciled_and_never_sent_again(
     assert "secret-key" not in said.out + said.err + again.err + shown
 
 
+def test_a_hosted_video_says_each_warning_once_and_counts_no_chunks_that_nobody_reported(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MEDIA_AGENT_BACKENDS__FAL__OPTIONS", '{"poll_seconds": 0.01}')
+    monkeypatch.setenv("MEDIA_AGENT_BACKENDS__FAL__KEY", "any-key")
+    video = ["generate", "a fox", "--backend", "fal/fal-ai/wan/v2.7/text-to-video", "--duration"]
+    with FalSimulator() as simulator:
+        monkeypatch.setenv("MEDIA_AGENT_BACKENDS__FAL__BASE_URL", simulator.url)
+        assert main([*video, "5", "--out", "a.mp4"]) == 0
+        assert main(["jobs", "show", "last"]) == 0
+        shown = capsys.readouterr().out
+        assert main([*video, "20", "--out", "b.mp4"]) == 0
+        said = capsys.readouterr().err
+
+        assert simulator.accepted == 3
+
+    assert "length    5.00 s" in shown
+    assert "ready " not in shown
+    assert "in 2 segments" in said
+    assert said.count("requested 1280x720, received 64x36") == 1
+
+
+def test_a_video_that_is_longer_than_planned_is_not_a_share_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*VIDEO, "--out", "long.mp4"]) == 0
+    copy = "import shutil, sys; shutil.copy(*sys.argv[1:3])"
+    words = json.dumps([sys.executable, "-c", copy, str(Path("long.mp4").absolute()), "{output}"])
+    settings = tmp_path / "copy.toml"
+    settings.write_text(
+        '[backends.mine]\nkind = "command"\n[backends.mine.options]\n'
+        'sizes = ["64x64"]\nfps = [24]\ndurations = [2]\n'
+        f'command = {words[:-1]}, "{{prompt}}"]\n'
+    )
+    monkeypatch.setenv("MEDIA_AGENT_CONFIG", str(settings))
+    capsys.readouterr()
+
+    assert main(["generate", "a cat", "--backend", "mine", "--out", "copy.mp4"]) == 0
+
+    answer = capsys.readouterr()
+    assert "copy.mp4: 144 frames, 6.00 s" in answer.out
+    assert "requested 2 s, received 6 s" in answer.err
+
+
 def test_nothing_unknown_is_said_so(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["jobs", "reconcile"]) == 0
 

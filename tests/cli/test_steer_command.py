@@ -15,7 +15,15 @@ from media_agent.cli import main
 from media_agent.cli.progress import ProgressLine
 from media_agent.cli.run_job import announce
 from media_agent.video.codec import probe
-from media_agent_schemas import ChunkReady, Estimate, JobEvent, Plan, Policy, VideoRequest
+from media_agent_schemas import (
+    ChunkReady,
+    Estimate,
+    JobEvent,
+    JobProgressed,
+    Plan,
+    Policy,
+    VideoRequest,
+)
 
 SMALL = ["--size", "64x64", "--option", "latency_seconds=1"]
 
@@ -189,3 +197,27 @@ def test_progress_of_a_video_that_continues_counts_what_was_made_before(
         progress(event)
 
     assert "chunk 3, 72 of 72 frames" in capsys.readouterr().err
+
+
+def test_frames_are_counted_only_once_there_are_some(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr("media_agent.cli.progress._is_terminal", lambda: True)
+    request = VideoRequest(prompt="a cat", num_frames=72, fps=24)
+    plan = Plan(backend="mine", model="program", policy=Policy.ADJUST, request=request)
+    running = JobProgressed(phase="running", fraction=0.4)
+    news = (running, ChunkReady(index=0, frames=24))
+    shown = []
+
+    for count in (1, 2):
+        with ProgressLine(plan) as progress:
+            for event in news[:count]:
+                time = datetime(2026, 1, 2, tzinfo=UTC)
+                progress(JobEvent(job_id="video", sequence=1, time=time, event=event))
+        shown.append(capsys.readouterr().err)
+
+    assert "mine/program  running" in shown[0]
+    assert "frames" not in shown[0]
+    assert "24 of 72 frames" in shown[1]

@@ -131,6 +131,14 @@ def test_a_usual_key_is_kept_out_of_what_a_service_says(monkeypatch: pytest.Monk
     assert SECRET not in str(settings().shown())
 
 
+def test_the_missing_key_of_another_server_names_no_variable_that_would_not_be_used() -> None:
+    elsewhere = settings(base_url=ELSEWHERE).backend_settings("acme", ACME).missing_key() or ""
+    usual = settings(base_url=ACME.key_origin).backend_settings("acme", ACME).missing_key() or ""
+
+    assert elsewhere.startswith("a key: run media-agent keys set acme, or set key_env or key_file")
+    assert usual.startswith("a key: set ACME_KEY or ACME_TOKEN, ")
+
+
 def test_the_missing_key_names_variable_command_and_file() -> None:
     said = settings().backend_settings("acme", ACME).missing_key("acme.example/keys") or ""
 

@@ -88,7 +88,7 @@ class HttpBackend(ServiceBackend):
                 f"{self.name} has no model {model!r}", hint=f"there is {self._model}"
             )
         facts = self._options.capabilities(KIND, self.name, self._model)
-        wants_key = "auth" in self._options.model_fields_set
+        wants_key = self.settings.names_key or "auth" in self._options.model_fields_set
         missing = self.settings.missing_key() if wants_key else None
         cancels = self._options.cancel is not None
         return facts.model_copy(update={"cancels": cancels, "missing": missing})

@@ -22,7 +22,7 @@ def costs(
     layout: Annotated[Literal["table", "csv"], Parameter(name="--format")] = "table",
     json: Flag = False,
 ) -> int:
-    """Add up what the jobs of this data folder cost: as billed, or as quoted if nobody said a bill.
+    """Add up what the jobs of this data folder cost: as billed, or as quoted without a bill.
 
     Args:
         since: A span such as 7d, 24h or 2w, or a date such as 2026-06-01.
@@ -94,7 +94,7 @@ def _show(by: str, rows: "Sequence[CostRow]", total: "CostRow") -> None:
     heads = (by.upper(), "JOBS", "USD", "BILLED", "QUOTED", "PRICE UNKNOWN")
     write_table(heads, [_format(row) for row in (*rows, total)])
     if total.quoted_usd:
-        write_stdout("quoted: the price that was planned; nobody has said a bill for it")
+        write_stdout("quoted: the price that was planned; no bill was reported")
 
 
 def _format(row: "CostRow") -> tuple[str, ...]:

@@ -69,7 +69,8 @@ def _list_facts(job: "VideoJob", store: "Ledger") -> "Iterator[tuple[str, object
     yield "price", _price(job)
     if job.label is not None:
         yield "label", job.label
-    yield "ready", f"{job.frames_ready} frames in {job.chunks_ready} chunks"
+    if job.chunks_ready:
+        yield "ready", f"{job.frames_ready} frames in {job.chunks_ready} chunks"
     for change in job.plan.adjustments:
         yield "adjusted", describe_change(change)
     for warning in job.warnings:

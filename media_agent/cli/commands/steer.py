@@ -127,7 +127,7 @@ def extend(
     The result is the whole video: the source, then the new part.
 
     Args:
-        video: A job (its ID, the beginning of it, or last), or the path or URL of a video.
+        video: A job (its ID, the beginning of it, or last), or the path or http(s) URL of a video.
         prompt: Prompt for the new part.
         duration: Length of the new part in seconds.
         backend: NAME or NAME/MODEL; a job continues on its own.

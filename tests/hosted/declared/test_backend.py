@@ -13,6 +13,7 @@ from pydantic import JsonValue, SecretStr
 
 from media_agent.backend.protocol import BackendSettings
 from media_agent.cli import main
+from media_agent.config.settings import load_settings
 from media_agent.errors import (
     BackendAuthenticationError,
     ConfigurationError,
@@ -284,6 +285,18 @@ async def test_what_it_takes_follows_from_its_placeholders(build: Build) -> None
     assert [str(size) for size in facts.sizes] == ["64x48"]
     assert backend.estimate(make_request()).cost_usd == 0.25
     assert build("https://videos.test", key=None).capabilities().missing is not None
+
+
+@pytest.mark.parametrize("names_key", [True, False])
+def test_a_key_that_the_settings_name_is_wanted(names_key: bool, tmp_path: Path) -> None:
+    options = {name: value for name, value in declared_options().items() if name != "auth"}
+    named = {"key_env": "MY_UNSET_KEY"} if names_key else {}
+    section = {"kind": "http", "base_url": "https://videos.test", "options": options, **named}
+    settings = load_settings(data_dir=tmp_path, backends={"mine": section})
+
+    missing = HttpBackend(settings.backend_settings("mine")).capabilities().missing
+
+    assert missing == ("a key: the variable MY_UNSET_KEY is not set" if names_key else None)
 
 
 async def test_another_model_is_refused(build: Build) -> None:

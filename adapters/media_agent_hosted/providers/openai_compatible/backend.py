@@ -113,9 +113,10 @@ class OpenAICompatibleBackend(ServiceBackend):
     def capabilities(self, model: str | None = None) -> Capabilities:
         """Say what is known of a model; every name is taken, as only the server knows its own."""
         capabilities = describe_model(model or self._model, self._config, self._defaults)
+        missing_key = self.settings.missing_key() if self.settings.names_key else None
         address = {
             "local": self._known_api is not None and self._known_api.is_here,
-            "missing": NO_ADDRESS if self._known_api is None else None,
+            "missing": NO_ADDRESS if self._known_api is None else missing_key,
         }
         return capabilities.model_copy(update={"models": (self._model,), **address})
 

@@ -606,6 +606,18 @@ async def test_without_an_address_it_says_where_to_set_it(tmp_path):
     assert made(tmp_path).capabilities().missing is None
 
 
+def test_a_key_that_the_settings_name_is_wanted(tmp_path):
+    problem = "the variable MY_UNSET_KEY is not set"
+    settings = BackendSettings(
+        data_dir=tmp_path,
+        base_url="http://localhost:30000",
+        names_key=True,
+        key_problem=problem,
+    )
+
+    assert OpenAICompatibleBackend(settings).capabilities().missing == f"a key: {problem}"
+
+
 def test_a_server_on_this_machine_is_local_and_another_is_not(tmp_path):
     assert made(tmp_path).capabilities().local
     assert not made(tmp_path, base_url="http://gpu.example.com:8000").capabilities().local
