@@ -3,6 +3,7 @@
 import os
 import urllib.request
 from collections.abc import Mapping
+from pathlib import Path
 
 
 def variables() -> Mapping[str, str]:
@@ -18,3 +19,8 @@ def value_of(variable: str) -> str | None:
 def proxies() -> Mapping[str, str]:
     """Return the proxies that variables name, and on some systems the settings, by kind."""
     return urllib.request.getproxies()
+
+
+def expand_home(path: str | Path) -> Path:
+    """Return a path with `~` as the home it means; a home that nobody has stays, as in a shell."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111  # that of pathlib raises RuntimeError

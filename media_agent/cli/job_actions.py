@@ -17,7 +17,7 @@ from media_agent.cli.screen import (
 )
 from media_agent.cli.signals import Interruption, cancel_on_signals, let_finish
 from media_agent.client import VideoClient
-from media_agent.errors import JobCancelledError, exit_code, to_info
+from media_agent.errors import JobCancelledError, MediaAgentError, exit_code, to_info
 from media_agent_schemas.events import PromptChanged
 from media_agent_schemas.jobs import JobStatus, VideoJob
 
@@ -26,16 +26,27 @@ _PATIENCE, _LOOK_EVERY = 3.0, 0.1  # seconds to wait for word of a new prompt, a
 
 async def resume_jobs(job_id: str | None, *, take_over: bool, yes: bool, json: bool) -> int:
     """Resume one job or all whose process is gone; return the exit code of the first bad end."""
+    ends: list[VideoJob] = []
+    codes: list[int] = []
     with cancel_on_signals() as interruption:
         try:
             async with VideoClient() as client:
                 wanted = [job_id] if job_id is not None else await _list_orphans(client)
                 if not wanted:
                     write_stderr("no jobs to resume")
-                ends = [
-                    await _resume(client, each, interruption, take_over=take_over, yes=yes)
-                    for each in wanted
-                ]
+                for each in wanted:
+                    try:
+                        end = await _resume(
+                            client, each, interruption, take_over=take_over, yes=yes
+                        )
+                    except MediaAgentError as error:
+                        if len(wanted) == 1:
+                            raise
+                        write_error(error, place=f"{each}: ")  # the others are resumed all the same
+                        codes.append(exit_code(error))
+                        continue
+                    ends.append(end)
+                    codes.append(_exit_code(end))
         except asyncio.CancelledError:
             if interruption.number is None:
                 raise
@@ -50,7 +61,7 @@ async def resume_jobs(job_id: str | None, *, take_over: bool, yes: bool, json: b
     else:
         for job in ends:
             _report_end(job)
-    return next((code for code in map(_exit_code, ends) if code), 0)
+    return next(filter(None, codes), 0)
 
 
 async def reconcile(job_id: str | None, *, json: bool) -> int:

@@ -12,6 +12,7 @@ from typing import Any
 
 from platformdirs import user_config_path
 
+from media_agent.environment import expand_home
 from media_agent.errors import ConfigurationError
 
 PROJECT_FILE = "media-agent.toml"
@@ -65,7 +66,7 @@ def list_files(named: Path | None) -> list[Path]:
         ConfigurationError: the project file belongs to another user.
     """
     if named is not None:
-        return [named.expanduser()]
+        return [expand_home(named)]
     project = find_project_file(Path.cwd())
     if project is None:
         return [find_user_file()]
@@ -198,7 +199,7 @@ def _anchor(data: dict[str, Any], folder: Path) -> None:
 
 def _make_absolute(table: dict[str, Any], name: str, folder: Path) -> None:
     if isinstance(table.get(name), str):
-        table[name] = str(folder / Path(table[name]).expanduser())
+        table[name] = str(folder / expand_home(table[name]))
 
 
 def _lines_of(text: str) -> dict[tuple[str, ...], int]:

@@ -44,11 +44,14 @@ def find_usual_key(
             f"{variable} is set, but base_url names another server; to send the key there, "
             f'set key_env = "{variable}" under [backends.{name}]'
         )
+    address = find_address(base_url, spec)
     for each in dict.fromkeys((name, name if spec is None else spec.name)):
         entry = stored.get(each)
         if entry is None:
             continue
-        if entry.base_url == base_url or _is_same_origin(base_url, entry.base_url):
+        own = spec.key_origin if spec is not None and each == spec.name else None
+        meant_for = own if entry.base_url is None else entry.base_url
+        if meant_for == address or _is_same_origin(address, meant_for):
             source = f"the key stored for {each}"
             return FoundKey(SecretStr(entry.key), source, is_usual=True, is_stored=True)
         problems.append(
@@ -56,6 +59,11 @@ def find_usual_key(
             f"to send one there, media-agent keys set {name}"
         )
     return FoundKey(problem="; ".join(problems) or None)
+
+
+def find_address(base_url: str | None, spec: BackendSpec | None) -> str | None:
+    """Return where the key of a backend goes: as its section says, else its provider's own."""
+    return base_url if base_url is not None or spec is None else spec.key_origin
 
 
 def find_variable(spec: BackendSpec) -> str | None:

@@ -52,7 +52,7 @@ from media_agent.config.file import (
 )
 from media_agent.config.keys import FoundKey, describe_missing_key, find_usual_key
 from media_agent.config.stored_keys import StoredKey, StoredKeys
-from media_agent.environment import value_of, variables
+from media_agent.environment import expand_home, value_of, variables
 from media_agent.errors import ConfigurationError, Fault
 from media_agent.redact import redact, redact_value
 from media_agent.storage.files import is_open_to_others
@@ -81,7 +81,7 @@ SectionName = Annotated[
     Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", description="in lower case, such as my-backend"),
 ]
 PlainPath = Annotated[Path, AfterValidator(_refuse_nul)]
-AbsolutePath = Annotated[PlainPath, AfterValidator(lambda path: path.expanduser().absolute())]
+AbsolutePath = Annotated[PlainPath, AfterValidator(lambda path: expand_home(path).absolute())]
 Dollars = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
@@ -466,7 +466,7 @@ def _read_files(named: object) -> list[ConfigFile]:
 
 
 def _read_key(path: Path) -> SecretStr:
-    path = path.expanduser()
+    path = expand_home(path)
     shown = without_keys(str(path))  # it may be the key itself, at the wrong place
     try:
         key = read_text(path, largest=_LARGEST_KEY).strip()

@@ -22,7 +22,7 @@ class StoredKey(Schema):
     model_config = ConfigDict(hide_input_in_errors=True)
 
     key: str = Field(min_length=1, repr=False)
-    base_url: str | None = Field(default=None, description="Null: the backend's own address.")
+    base_url: str | None = Field(default=None, description="Null: the provider's own.")
 
 
 class _File(Schema):

@@ -81,7 +81,7 @@ def build_srgb_conversion(profile: bytes) -> Conversion | None:
             ImageCms.Intent.RELATIVE_COLORIMETRIC,
             ImageCms.Flags.BLACKPOINTCOMPENSATION,
         )
-    except (ImageCms.PyCMSError, OSError) as error:
+    except (ImageCms.PyCMSError, OSError, ValueError) as error:  # its words may not even be ASCII
         raise ProfileError("it is damaged") from error
 
     def convert(pixels: "Frames") -> "Frames":

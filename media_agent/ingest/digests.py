@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from media_agent.environment import expand_home
 from media_agent.errors import InvalidRequestError
 from media_agent.storage.files import sha256_of
 from media_agent_schemas.media import MediaInput
@@ -20,9 +21,7 @@ def digests_of(inputs: Iterable[MediaInput]) -> dict[str, str]:
         InvalidRequestError: one cannot be read, or is something that may never end.
     """
     files = {medium.path: medium for medium in inputs if medium.path is not None}
-    return {
-        path: _compute_digest(Path(path).expanduser(), medium) for path, medium in files.items()
-    }
+    return {path: _compute_digest(expand_home(path), medium) for path, medium in files.items()}
 
 
 def find_digest(medium: MediaInput, digests: Mapping[str, str]) -> str | None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, cast
 
+from media_agent.environment import expand_home
 from media_agent.errors import InvalidRequestError
 from media_agent.ingest.colour_profile import read_profile
 from media_agent.ingest.file_parts import PNG, HostileError, strip_png
@@ -298,7 +299,7 @@ def _open_file(source: Source, given: Given) -> BinaryIO:
     if isinstance(source, MediaInput):
         if source.url is not None:
             raise given.unusable_error("it is an address", "download it, and give the file")
-        source = source.data if source.data is not None else Path(str(source.path)).expanduser()
+        source = source.data if source.data is not None else expand_home(str(source.path))
     if isinstance(source, bytes):
         return io.BytesIO(source)
     return open_ordinary(source, given.name)

@@ -18,6 +18,7 @@ from media_agent.config.settings import (
     load_settings,
     read_sound,
 )
+from media_agent.environment import expand_home
 from media_agent.errors import ConfigurationError, Fault, MediaAgentError, in_full
 from media_agent.redact import redact
 from media_agent.registry.registry import Registry
@@ -184,7 +185,7 @@ def _find_warnings(settings: Settings, sources: Sources) -> Iterator[str]:
         hint = "" if meant is None else f"; did you mean {meant}?"
         yield f"{variable}: unknown variable{hint}"
     for name, section in settings.backends.items():
-        if section.key_file is not None and is_open_to_others(section.key_file.expanduser()):
+        if section.key_file is not None and is_open_to_others(expand_home(section.key_file)):
             where = sources.place(("backends", name, "key_file"))
             yield f"{where}: {section.key_file} is readable by other users; run chmod 600 on it"
         yield from _find_written_keys(("backends", name, "key"), sources.files)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from media_agent.config.keys import find_variable
 from media_agent.config.settings import Settings
-from media_agent.environment import value_of
+from media_agent.environment import expand_home, value_of
 from media_agent.registry.registry import Registry
 from media_agent.routing.listing import list_all
 
@@ -93,8 +93,8 @@ def _find_hub() -> Path:
     """Return where the Hugging Face tools keep what they download."""
     own, home = value_of("HF_HUB_CACHE"), value_of("HF_HOME")
     if own is not None:
-        return Path(own).expanduser()
-    return Path(home or "~/.cache/huggingface").expanduser() / "hub"
+        return expand_home(own)
+    return expand_home(home or "~/.cache/huggingface") / "hub"
 
 
 def _find_folders(hub: Path) -> Iterator[Path]:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import httpx
 
-from media_agent.environment import proxies, value_of
+from media_agent.environment import expand_home, proxies, value_of
 from media_agent.errors import BackendUnavailableError, ConfigurationError, MediaAgentError
 from media_agent.storage.addresses import is_loopback
 
@@ -249,7 +249,7 @@ def _trusting(named: tuple[tuple[str, str], ...]) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     for name, value in named:
         for place in value.split(os.pathsep) if name == "SSL_CERT_DIR" else (value,):
-            _load(context, name, Path(place).expanduser())
+            _load(context, name, expand_home(place))
     return context
 
 

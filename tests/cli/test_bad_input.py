@@ -190,3 +190,30 @@ def test_a_server_that_is_not_there(said: Said) -> None:
 
     assert "127.0.0.1:9 cannot be reached" in line
     assert "nothing was sent" in line
+
+
+@pytest.mark.parametrize(
+    ("settings", "variable"),
+    [
+        ('[backends.fal]\nkey_file = "~nobody-of-this-name/key"', None),
+        ("", "MEDIA_AGENT_CONFIG"),
+        ("", "MEDIA_AGENT_DATA_DIR"),
+    ],
+)
+def test_a_home_that_nobody_has_is_no_bug(
+    settings: str,
+    variable: str | None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.delenv("MEDIA_AGENT_CONFIG")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    Path("media-agent.toml").write_text(settings, encoding="utf-8")
+    if variable is not None:
+        monkeypatch.setenv(variable, "~nobody-of-this-name/it")
+
+    for command in (["backends", "fal"], ["jobs", "list"], ["config", "check"]):
+        main(command)
+
+    assert "a bug in media-agent" not in capsys.readouterr().err

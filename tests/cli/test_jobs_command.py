@@ -12,7 +12,8 @@ from media_agent.ledger.ledger import Ledger
 from media_agent.testing.simulator.faults import Fault
 from media_agent.video.codec import probe
 from media_agent_hosted.providers.fal.simulator import FalSimulator
-from media_agent_schemas import GenerationRecord
+from media_agent_schemas import GenerationRecord, JobStatus
+from tests.jobs.housekeeping.data_folder import DataFolder
 
 COMMAND = [sys.executable, "-m", "media_agent.cli"]
 VIDEO = ["generate", "a cat", "--backend", "sandbox", "--size", "64x64", "--duration", "6"]
@@ -71,6 +72,23 @@ def test_a_killed_video_can_be_cancelled_and_is_only_resumed_by_name(
     assert probe(Path("a.mp4")).frames == 144
     assert main(["jobs", "resume", killed]) == 0
     assert f"{killed} has already ended" in capsys.readouterr().err
+
+
+def test_a_job_that_cannot_be_resumed_keeps_no_other_from_it(
+    killed: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = DataFolder(Path("data"))
+    data.keep("29990101-000000-gone", JobStatus.QUEUED)  # of a backend that there is no more
+    data.keep("19990101-000000-gone", JobStatus.QUEUED)
+    data.ledger.close()
+
+    assert main(["jobs", "resume", "--json"]) == 2
+
+    said = capsys.readouterr()
+    assert [job["id"] for job in json.loads(said.out)["data"]] == [killed]
+    assert "error: 29990101-000000-gone: unknown backend" in said.err
+    assert "error: 19990101-000000-gone: unknown backend" in said.err
+    assert probe(Path("a.mp4")).frames == 144
 
 
 def test_a_lost_reply_is_reported_reconciled_and_never_sent_again(

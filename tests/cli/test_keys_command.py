@@ -111,3 +111,20 @@ def test_a_key_on_the_command_line_is_refused_and_not_repeated(
     assert SECRET not in said
     assert "sk-proj" not in said
     assert "--help" in said
+
+
+@pytest.mark.usefixtures("stored")
+def test_a_stored_key_does_not_follow_its_name_to_another_provider(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MEDIA_AGENT_BACKENDS__FAL__KIND", "xai")
+    assert main(["keys", "list", "--json"]) == 0
+    (other,) = json.loads(capfd.readouterr().out)["data"]
+
+    monkeypatch.setenv("MEDIA_AGENT_BACKENDS__FAL__KIND", "fal")
+    monkeypatch.setenv("MEDIA_AGENT_BACKENDS__FAL__BASE_URL", "https://queue.fal.run/")
+    assert main(["keys", "list", "--json"]) == 0
+    (own,) = json.loads(capfd.readouterr().out)["data"]
+
+    assert (other["name"], other["used"]) == ("fal", False)
+    assert (own["name"], own["used"]) == ("fal", True)

@@ -87,7 +87,7 @@ def test_a_name_of_ones_own_takes_the_key_of_its_kind(monkeypatch: pytest.Monkey
     own = load_settings(backends={"final": {"kind": "acme"}})
 
     before = key(own, "final")
-    StoredKeys().set("final", StoredKey(key="final-key"))
+    StoredKeys().set("final", StoredKey(key="final-key", base_url=ACME.key_origin))
 
     assert before == SecretStr(OTHER)
     assert key(load_settings(backends={"final": {"kind": "acme"}}), "final") == SecretStr(

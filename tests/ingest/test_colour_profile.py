@@ -129,6 +129,14 @@ def test_a_profile_that_cannot_be_used_is_told_and_the_image_used(profile: bytes
     assert ["colour profile that is not applied" in said for said in told] == [True]
 
 
+def test_a_profile_whose_colours_have_no_name_in_ascii_is_told_as_damaged() -> None:
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    profile[19] = 0xFF
+
+    with pytest.raises(colour_profile.ProfileError, match="damaged"):
+        colour_profile.build_srgb_conversion(bytes(profile))
+
+
 def test_a_profile_of_printing_inks_is_told() -> None:
     told: list[str] = []
     profile = bytearray(SRGB)

@@ -33,12 +33,14 @@ def set_key(name: str, /) -> int:
     Args:
         name: Backend, as listed by media-agent backends.
     """
+    from media_agent.config.keys import find_address
     from media_agent.config.stored_keys import StoredKey, StoredKeys
 
     settings, registry = _look()
     _check_backend(name, registry)
     stored = StoredKeys()
-    stored.set(name, StoredKey(key=_read_key(name), base_url=settings.base_url(name)))
+    address = find_address(settings.base_url(name), registry.spec(name))
+    stored.set(name, StoredKey(key=_read_key(name), base_url=address))
     write_stdout(f"the key of {name} is stored in {stored.path}")
     found = settings.find_key(name, registry.spec(name))
     if found.source is not None and not found.is_stored:

@@ -35,10 +35,11 @@ def add_model(folder: Path, /, *, name: Name = None, json: Flag = False) -> int:
         json: Print JSON: {"data": [model]}, as backends does.
     """
     from media_agent.config.settings import load_settings
+    from media_agent.environment import expand_home
     from media_agent.registry.model_folders import LocalModel, ModelFolders, check_name, name_of
     from media_agent.registry.registry import Registry
 
-    folder = folder.expanduser().absolute()
+    folder = expand_home(folder).absolute()
     model = name_of(folder) if name is None else check_name(name)
     settings = load_settings()
     capabilities = recognise(model, folder, Registry(), settings.data_dir)

@@ -1,7 +1,6 @@
 """A request in a file, JSON or YAML: what it says, and on which line."""
 
 import json
-import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -14,6 +13,7 @@ import yaml
 from pydantic import ValidationError
 
 from media_agent.config.file import explain_unreadable
+from media_agent.environment import expand_home
 from media_agent.errors import InvalidRequestError
 from media_agent.negotiation.storyboard import read_shot
 from media_agent.validation import in_words
@@ -70,7 +70,7 @@ def read_request_file(place: str) -> RequestFile:
         what = "it is empty" if not data else "it is not a request"
         raise InvalidRequestError(f"{name}: {what}", hint=_EXAMPLE)
     file = RequestFile(name, text, data)
-    folder = Path.cwd() if place == _STDIN else _expand_home(place).absolute().parent
+    folder = Path.cwd() if place == _STDIN else expand_home(place).absolute().parent
     return RequestFile(name, text, dict(_expand(file, folder)))
 
 
@@ -79,7 +79,7 @@ def _read(place: str) -> str:
         if place == _STDIN:
             content = sys.stdin.buffer.read(_LARGEST + 1)
         else:
-            with _expand_home(place).open("rb") as stream:
+            with expand_home(place).open("rb") as stream:
                 content = stream.read(_LARGEST + 1)
         if len(content) > _LARGEST:
             raise ValueError(f"it has more than {_LARGEST} bytes")
@@ -130,11 +130,7 @@ def _expand_size(file: RequestFile, text: str) -> Size:
 def _anchor(medium: object, folder: Path) -> object:
     if not isinstance(medium, dict) or not isinstance(medium.get("path"), str):
         return medium
-    return {**medium, "path": medium["path"] and str(folder / _expand_home(medium["path"]))}
-
-
-def _expand_home(place: str) -> Path:
-    return Path(os.path.expanduser(place))  # noqa: PTH111  # a folder of nobody stays as it is
+    return {**medium, "path": medium["path"] and str(folder / expand_home(medium["path"]))}
 
 
 def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -1,10 +1,10 @@
 """A video that is continued: a job from its state, as a branch at its end; any other by a model."""
 
-import os
 from pathlib import Path
 
 from pydantic import ValidationError
 
+from media_agent.environment import expand_home
 from media_agent.errors import InvalidRequestError, JobNotFoundError
 from media_agent.jobs.options import BranchOptions, ExtendOptions
 from media_agent.ledger.ledger import Ledger
@@ -50,8 +50,7 @@ def build_extension(video: Path | str, options: ExtendOptions) -> VideoRequest:
         InvalidRequestError: there is neither such a job nor such a file, or a value is impossible.
     """
     place = str(video)
-    path = os.path.expanduser(place)  # noqa: PTH111  # a folder of nobody stays as it is
-    if not place.startswith(("http://", "https://")) and not os.path.exists(path):  # noqa: PTH110
+    if not place.startswith(("http://", "https://")) and not expand_home(place).exists():
         raise InvalidRequestError(f"{place} is neither a job nor a file")
     try:
         return VideoRequest(
