@@ -1,19 +1,17 @@
 """Audio of videos: as long as their frames last, one after the other. PyAV is imported at use."""
 
-import heapq
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from media_agent.video.codec import open_new_mp4, open_video
+from media_agent.video.remux import merge_by_time, open_row
 
 if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
     from av.audio.stream import AudioStream
-    from av.container import InputContainer
     from av.packet import Packet
-    from av.video.stream import VideoStream
 
 SAMPLE_RATE = 48_000
 _LAYOUT = "stereo"
@@ -62,19 +60,12 @@ def fit_audio(
 def add_audio(video: Path, audio: Iterable["AudioFrame"], target: Path) -> None:
     """Write a video, its frames copied unchanged, with this audio as AAC."""
     with open_video(video) as source, open_new_mp4(target) as container:
-        images = container.add_stream_from_template(source.streams.video[0])
+        images = open_row(container, source, "video")
         stream = container.add_stream("aac", rate=SAMPLE_RATE, layout=_LAYOUT)
         stream.bit_rate = _BIT_RATE
-        rows = _copy(source, images), _encode(stream, audio)
-        for packet in heapq.merge(*rows, key=_time):
+        for target_stream, packet in merge_by_time([images, (stream, _encode(stream, audio))]):
+            packet.stream = target_stream
             container.mux(packet)
-
-
-def _copy(source: "InputContainer", stream: "VideoStream") -> Iterator["Packet[Any]"]:
-    for packet in source.demux(video=0):
-        if packet.dts is not None:
-            packet.stream = stream
-            yield packet
 
 
 def _encode(stream: "AudioStream", audio: Iterable["AudioFrame"]) -> Iterator["Packet[Any]"]:
@@ -84,10 +75,6 @@ def _encode(stream: "AudioStream", audio: Iterable["AudioFrame"]) -> Iterator["P
         samples += frame.samples
         yield from stream.encode(frame)
     yield from stream.encode(None)
-
-
-def _time(packet: "Packet[Any]") -> float:
-    return float((packet.dts or 0) * (packet.time_base or 0))
 
 
 def _make_silence(samples: int) -> Iterator["AudioFrame"]:

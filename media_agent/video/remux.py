@@ -38,17 +38,18 @@ def remux(
         video = stack.enter_context(open_video(source))
         container = stack.enter_context(open_new_mp4(target))
         container.metadata.update(tags or {})
-        rows = [_open_row(container, video, "video")]
+        rows = [open_row(container, video, "video")]
         if sound is not None:
             rows += _open_sound_rows(stack, container, sound, _measure_end(source))
-        for stream, packet in _merge_by_time(rows):
+        for stream, packet in merge_by_time(rows):
             packet.stream = stream
             container.mux(packet)
 
 
-def _open_row(
+def open_row(
     container: "OutputContainer", source: "InputContainer", kind: str, number: int = 0
 ) -> "Row":
+    """Return a new stream like one of a source, and the packets that go there unchanged."""
     stream: Any = [each for each in source.streams if each.type == kind][number]
     return container.add_stream_from_template(stream), _read_packets(source, stream)
 
@@ -62,7 +63,7 @@ def _open_sound_rows(
     with av.open(str(sound)) as first:
         count = len(first.streams.audio)
     for number in range(count):
-        stream, packets = _open_row(
+        stream, packets = open_row(
             container, stack.enter_context(av.open(str(sound))), "audio", number
         )
         yield stream, takewhile(lambda packet: _time_of(packet) < end, packets)
@@ -83,7 +84,7 @@ def _measure_end(source: Path | BinaryIO) -> Fraction:
         return max(ends, default=Fraction(0))
 
 
-def _merge_by_time(rows: "Iterable[Row]") -> Iterator[tuple[Any, Any]]:
+def merge_by_time(rows: "Iterable[Row]") -> Iterator[tuple[Any, Any]]:
     """Yield the packets of several streams, each with its new stream, in order of time."""
     pairs = (zip(repeat(stream), packets) for stream, packets in rows)
     yield from heapq.merge(*pairs, key=lambda pair: _time_of(pair[1]))
