@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from media_agent.cli.screen import shorten
 from media_agent.errors import MediaAgentError, in_full, to_info
 from media_agent.routing.explain import choose_plan
+from media_agent.shorten import shorten
 from media_agent_schemas.plan import Candidate, PlanReport
 
 _MOST = 20  # candidates in short

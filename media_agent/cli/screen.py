@@ -184,11 +184,6 @@ def format_size(size: int) -> str:
     return f"{value:.1f} {units[0]}"
 
 
-def shorten(text: str, length: int = 60) -> str:
-    """Return the text, cut to a length."""
-    return text if len(text) <= length else f"{text[: length - 3]}..."
-
-
 def _write(line: str, stream: TextIO) -> None:
     encoding = stream.encoding or "utf-8"
     said = line.encode(encoding, "backslashreplace").decode(encoding)

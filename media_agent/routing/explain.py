@@ -7,6 +7,7 @@ from typing import assert_never
 
 from media_agent.errors import BackendUnavailableError, PluginError, from_info, in_full
 from media_agent.negotiation.draft import format_value
+from media_agent.shorten import shorten
 from media_agent_schemas.base import round_usd
 from media_agent_schemas.capabilities import Adjustment, Estimate, Method, Plan
 from media_agent_schemas.errors import ErrorInfo
@@ -41,7 +42,10 @@ def choose_plan(report: PlanReport) -> Plan:
         raise BackendUnavailableError("no backend found", hint="media-agent backends lists them")
     codes = Counter(each.refusals[0].code for each in report.candidates)
     code = codes.most_common(1)[0][0]
-    said = [f"{who}: {_cut(refusal.message)}" for refusal, who in refusals[:_REASONS_SHOWN]]
+    said = [
+        f"{who}: {shorten(refusal.message, _LONGEST_REASON)}"
+        for refusal, who in refusals[:_REASONS_SHOWN]
+    ]
     if len(refusals) > _REASONS_SHOWN:
         said.append(
             f"and more reasons ({len(refusals) - _REASONS_SHOWN}): media-agent plan lists them"
@@ -84,10 +88,6 @@ def list_plugin_faults(report: PlanReport) -> list[str]:
 def _join_names(names: Sequence[str]) -> str:
     more = len(names) - _NAMES_SHOWN
     return ", ".join(names[:_NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= _LONGEST_REASON else f"{text[: _LONGEST_REASON - 3]}..."
 
 
 def make_sort_key(prefer: RoutingPreference) -> Callable[[Candidate], tuple[object, ...]]:

@@ -7,7 +7,7 @@ from pydantic import Field
 from media_agent.errors import in_full
 from media_agent.routing.explain import collect_refusals, describe_changes
 from media_agent.routing.listing import Listed, Listing
-from media_agent.tools.trim import cut
+from media_agent.shorten import shorten_to_line
 from media_agent.wording import info_to_tools, to_tools
 from media_agent_schemas.base import Schema
 from media_agent_schemas.plan import Candidate, PlanReport
@@ -78,7 +78,7 @@ def _view_plan(
 ) -> PlanView:
     able = [each for each in report.ranked if each is not chosen]
     return PlanView(
-        summary=cut(report.summary, max(length, 80)),
+        summary=shorten_to_line(report.summary, max(length, 80)),
         chosen=None if chosen is None else _view_option(chosen, texts, length),
         others=tuple(_view_option(each, texts, length) for each in able[:most]),
         left_out=max(0, len(able) - most),
@@ -119,7 +119,7 @@ def _view_refused(report: PlanReport, texts: int, length: int) -> RefusedView | 
 
 
 def _shorten(said: tuple[str, ...], texts: int, length: int) -> tuple[str, ...]:
-    shown = tuple(cut(each, length) for each in said[:texts])
+    shown = tuple(shorten_to_line(each, length) for each in said[:texts])
     more = len(said) - len(shown)
     return (*shown, f"and {more} more") if more else shown
 
@@ -151,7 +151,7 @@ def view_models(listing: Listing, search: str | None) -> ModelListView:
     wanted = "" if search is None else search.lower()
     found = [each for each in listing.models if wanted in each.name.lower()]
     listed = tuple(_view_model(each, is_only=len(found) == 1) for each in found[:_MOST_MODELS])
-    problems = tuple(cut(to_tools(each), _LONGEST_PROBLEM) for each in listing.problems)
+    problems = tuple(shorten_to_line(to_tools(each), _LONGEST_PROBLEM) for each in listing.problems)
     left_out = max(0, len(found) - _MOST_MODELS)
     return ModelListView(models=listed, left_out=left_out, problems=problems)
 

@@ -13,6 +13,7 @@ from pydantic import JsonValue, ValidationError
 from media_agent.client import VideoClient
 from media_agent.errors import InvalidRequestError, JobError, MediaAgentError, to_info
 from media_agent.provenance.job_sheet import write_job_sheet
+from media_agent.shorten import shorten_to_line
 from media_agent.suggest import did_you_mean
 from media_agent.tools.arguments import CreateVideo, PlanVideo, ToolArguments
 from media_agent.tools.content import build_content
@@ -30,7 +31,6 @@ from media_agent.tools.job_arguments import (
     WaitVideo,
 )
 from media_agent.tools.plan_views import PlanView, view_models, view_plan
-from media_agent.tools.trim import cut
 from media_agent.tools.views import JobListView, JobView, SheetView, view_job, view_jobs
 from media_agent.validation import in_words
 from media_agent.wording import info_to_tools
@@ -254,5 +254,5 @@ def _add_sheet(job: VideoJob) -> VideoJob:
 
 def _as_data(error: Exception) -> dict[str, JsonValue]:
     info = info_to_tools(to_info(error))
-    info = info.model_copy(update={"message": cut(info.message, _LONGEST_MESSAGE)})
+    info = info.model_copy(update={"message": shorten_to_line(info.message, _LONGEST_MESSAGE)})
     return {"error": info.model_dump(mode="json", exclude={"schema_version"}, exclude_none=True)}

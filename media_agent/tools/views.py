@@ -6,7 +6,7 @@ from datetime import UTC
 from pydantic import Field
 
 from media_agent.routing.explain import describe_changes
-from media_agent.tools.trim import cut
+from media_agent.shorten import shorten_to_line
 from media_agent.wording import info_to_tools, to_tools
 from media_agent_schemas.base import Schema
 from media_agent_schemas.errors import ErrorInfo
@@ -139,7 +139,7 @@ def _list_job(job: JobSummary) -> ListedJob:
         status=job.status,
         made_by=f"{job.backend}/{job.model}",
         created=f"{job.created_at.astimezone(UTC):%Y-%m-%d %H:%M}",
-        prompt=cut(job.title, _PROMPT_SHOWN),
+        prompt=shorten_to_line(job.title, _PROMPT_SHOWN),
         cost_usd=job.cost_usd,
     )
 

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from media_agent.cli.arguments import Flag, JobStatuses, read_since
-from media_agent.cli.screen import shorten, write_json, write_stderr, write_table
+from media_agent.cli.screen import write_json, write_stderr, write_table
 from media_agent.cli.store import find_job, open_ledger
+from media_agent.shorten import shorten
 
 if TYPE_CHECKING:
     from media_agent.ledger.ledger import Ledger

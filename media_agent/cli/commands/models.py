@@ -8,7 +8,8 @@ from cyclopts import App
 
 from media_agent.cli.arguments import Flag, Name
 from media_agent.cli.commands.backends import backends, format_longest
-from media_agent.cli.screen import shorten, write_json, write_stdout, write_table
+from media_agent.cli.screen import write_json, write_stdout, write_table
+from media_agent.shorten import shorten
 
 if TYPE_CHECKING:
     from media_agent.backend.protocol import VideoBackend

@@ -63,9 +63,10 @@ async def _build_report(
 
 def _show(report: "PlanReport") -> None:
     from media_agent.cli.run_job import announce
-    from media_agent.cli.screen import shorten, write_stdout, write_table
+    from media_agent.cli.screen import write_stdout, write_table
     from media_agent.errors import in_full
     from media_agent.routing.explain import collect_refusals
+    from media_agent.shorten import shorten
 
     write_stdout(report.summary)
     if report.ranked:
