@@ -4,9 +4,12 @@ import math
 import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
+
+if TYPE_CHECKING:
+    from media_agent_schemas.media import Size
 
 _SPANS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _Plain = Parameter(negative=(), show_default=False)
@@ -116,3 +119,23 @@ def read_since(name: str, text: str, now: datetime) -> datetime:
             f"--{name} {text[:60]!r} is neither a span such as 7d, 24h or 2w nor a date",
             hint=f"--{name} 7d, or --{name} {now:%Y-%m-%d}",
         ) from None
+
+
+def read_frame_size(text: str) -> "Size":
+    """Read a frame size, WxH.
+
+    Raises:
+        InvalidRequestError: it is none.
+    """
+    from pydantic import ValidationError
+
+    from media_agent.errors import InvalidRequestError
+    from media_agent.validation import in_words
+    from media_agent_schemas.media import Size
+
+    try:
+        return Size.parse(text)
+    except ValidationError as error:
+        raise InvalidRequestError(in_words(error, Size)) from None
+    except ValueError as error:
+        raise InvalidRequestError(str(error)) from None

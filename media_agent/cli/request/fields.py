@@ -5,14 +5,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from media_agent.cli.arguments import read_number, read_whole_number
+from media_agent.cli.arguments import read_frame_size, read_number, read_whole_number
 from media_agent.cli.request.file import RequestFile
 from media_agent.cli.request.flags import RoutingFlags, VideoFlags
 from media_agent.config.file import merge_tables
 from media_agent.errors import Fault, InvalidRequestError
 from media_agent.negotiation.storyboard import read_shot
 from media_agent.validation import fault_in_words, faults_of, in_words
-from media_agent_schemas.media import InputRole, MediaInput, Size
+from media_agent_schemas.media import InputRole, MediaInput
 from media_agent_schemas.request import Shot, VideoMode, VideoRequest
 
 _RIVALS = {
@@ -42,7 +42,7 @@ def collect_fields(prompt: str | None, video: VideoFlags, routing: RoutingFlags)
         "camera": video.camera,
         "endless": video.endless or None,
         "fps": read_number("fps", video.fps),
-        "size": _parse_size(video.size),
+        "size": None if video.size is None else read_frame_size(video.size),
         "resolution": video.resolution,
         "aspect_ratio": video.aspect_ratio,
         "seed": read_whole_number("seed", video.seed),
@@ -125,15 +125,6 @@ def _is_timed(shots: Sequence[Shot]) -> bool:
 
 def _get_role(medium: object) -> object:
     return medium.get("role") if isinstance(medium, dict) else None
-
-
-def _parse_size(text: str | None) -> Size | None:
-    try:
-        return None if text is None else Size.parse(text)
-    except ValidationError as error:
-        raise InvalidRequestError(in_words(error, Size)) from None
-    except ValueError as error:
-        raise InvalidRequestError(str(error)) from None
 
 
 def _build_inputs(video: VideoFlags) -> tuple[MediaInput, ...]:

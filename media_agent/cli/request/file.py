@@ -3,21 +3,19 @@
 import json
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import ValidationError
 
+from media_agent.cli.arguments import read_frame_size
 from media_agent.config.file import explain_unreadable
 from media_agent.environment import expand_home
 from media_agent.errors import InvalidRequestError
 from media_agent.negotiation.storyboard import read_shot
-from media_agent.validation import in_words
-from media_agent_schemas.media import Size
 
 _STDIN = "-"
 _LARGEST = 2**25  # bytes; inputs may stand in it as base64
@@ -103,7 +101,7 @@ def _expand(file: RequestFile, folder: Path) -> Iterator[tuple[str, Any]]:
             case "shots", list():
                 yield name, [_expand_shot(file, each, str(n)) for n, each in enumerate(value)]
             case "size", str():
-                yield name, _expand_size(file, value)
+                yield name, _read_at(file, (name,), read_frame_size, value)
             case "inputs", list():
                 yield name, [_anchor(each, folder) for each in value]
             case _:
@@ -111,20 +109,18 @@ def _expand(file: RequestFile, folder: Path) -> Iterator[tuple[str, Any]]:
 
 
 def _expand_shot(file: RequestFile, shot: object, number: str) -> object:
+    return _read_at(file, ("shots", number), read_shot, shot) if isinstance(shot, str) else shot
+
+
+def _read_at(
+    file: RequestFile, place: Sequence[str], read: Callable[[str], object], text: str
+) -> object:
+    """Read a text of the file; what is wrong with it is said with its line."""
     try:
-        return read_shot(shot) if isinstance(shot, str) else shot
+        return read(text)
     except InvalidRequestError as error:
-        said = f"{file.locate(('shots', number))}: {error.message}"
+        said = f"{file.locate(place)}: {error.message}"
         raise InvalidRequestError(said, hint=error.hint) from None
-
-
-def _expand_size(file: RequestFile, text: str) -> Size:
-    try:
-        return Size.parse(text)
-    except ValidationError as error:
-        raise InvalidRequestError(f"{file.locate(('size',))}: {in_words(error, Size)}") from None
-    except ValueError as error:
-        raise InvalidRequestError(f"{file.locate(('size',))}: {error}") from None
 
 
 def _anchor(medium: object, folder: Path) -> object:

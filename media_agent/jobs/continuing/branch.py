@@ -16,12 +16,12 @@ from media_agent.jobs.continuing.branch_state import (
     count_kept,
     describe_replay,
     folder_of,
+    sent_shots,
     whole_chunks,
 )
 from media_agent.jobs.options import BranchOptions
 from media_agent.ledger.ledger import Ledger
 from media_agent.negotiation.durations import choose_seconds
-from media_agent.provenance.record import shots_of
 from media_agent.validation import in_words
 from media_agent_schemas.capabilities import Capabilities, Origin, Plan
 from media_agent_schemas.jobs import VideoJob
@@ -128,10 +128,7 @@ def build_request(
 ) -> VideoRequest:
     """Return the request of a branch: the shots of the video until there, then the new ones."""
     sent = job.plan.request
-    kept = [
-        Shot(prompt=shot.prompt_sent, duration=(shot.end or 0.0) - shot.start)
-        for shot in shots_of(job, store.events.read(job.id), origin.frames)
-    ]
+    kept = sent_shots(store, job, origin.frames)
     usual = choose_seconds(capabilities)
     new = [
         shot if shot.duration is not None else shot.model_copy(update={"duration": usual})

@@ -124,6 +124,14 @@ def whole_chunks(store: Ledger, job: VideoJob, capabilities: Capabilities) -> in
     return job.chunks_ready - (1 if lengths and lengths[-1] < whole else 0)
 
 
+def sent_shots(store: Ledger, job: VideoJob, frames: int) -> list[Shot]:
+    """Return the shots of the first frames of a video as they were made, also if it was steered."""
+    return [
+        Shot(prompt=shot.prompt_sent, duration=(shot.end or 0.0) - shot.start)
+        for shot in shots_of(job, store.events.read(job.id), frames)
+    ]
+
+
 def _key_of(store: Ledger, job: VideoJob) -> str:
     last = store.submissions.last(job.id)
     return job.id if last is None else last.key
@@ -166,10 +174,7 @@ def _build_replayed(store: Ledger, job: VideoJob) -> VideoRequest:
     """Return the request of a video as it was made, also where it was steered."""
     sent = job.plan.request
     frames = sent.num_frames or job.frames_ready
-    shots = [
-        Shot(prompt=shot.prompt_sent, duration=(shot.end or 0.0) - shot.start)
-        for shot in shots_of(job, store.events.read(job.id), frames)
-    ]
+    shots = sent_shots(store, job, frames)
     if sent.endless:
         shots[-1] = shots[-1].model_copy(update={"duration": None})
     changes: dict[str, object] = {"prompt": None, "shots": tuple(shots), "duration": None}
