@@ -35,7 +35,7 @@ from media_agent_hosted.declared.declaration import (
     state_at,
     state_in,
 )
-from media_agent_hosted.http.auth import key_header
+from media_agent_hosted.http.auth import key_header, split_auth
 from media_agent_hosted.http.inputs import address_of
 from media_agent_hosted.parsing.causes import Cause
 from media_agent_hosted.parsing.errors import words_in
@@ -73,7 +73,7 @@ class HttpBackend(ServiceBackend):
 
     def connection(self) -> Connection:
         """Return the address in the settings, and the header with the key as declared."""
-        header, scheme = self._options.auth_header()
+        header, scheme = split_auth(self._options.auth)
         return Connection(
             _base_url(self.settings),
             auth=key_header(self.settings.key, name=header, scheme=scheme),

@@ -1,6 +1,5 @@
 """What a service declared with `kind = "http"` is sent and how its replies are read; pure."""
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Literal, NamedTuple, Self, get_args
 from urllib.parse import quote
@@ -13,6 +12,7 @@ from media_agent.backend.declaration import (
     find_placeholders,
     find_sole_placeholder,
 )
+from media_agent_hosted.http.auth import AUTH_PATTERN
 from media_agent_hosted.http.headers import header_flaw
 from media_agent_hosted.parsing.lenient import WRAPPERS, is_envelope, unwrap, value_at
 from media_agent_hosted.parsing.states import State, spell, state_of
@@ -20,7 +20,6 @@ from media_agent_schemas.base import Seconds
 
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 _METHODS = "|".join(get_args(Method))
-_AUTH = re.compile(r"(?P<name>[A-Za-z0-9-]+): (?:(?P<scheme>[A-Za-z0-9._-]+) )?\{key\}")
 
 CallText = Annotated[str, Field(pattern=rf"^(?:{_METHODS}) /\S*$", examples=["POST /videos"])]
 PathText = Annotated[str, Field(pattern=r"^/\S*$", examples=["/videos/{id}/content"])]
@@ -61,7 +60,7 @@ class HttpOptions(Declaration):
     cancel: CallText | None = Field(default=None, description="The call that stops it, with {id}.")
     auth: str = Field(
         default="Authorization: Bearer {key}",
-        pattern=f"^{_AUTH.pattern.replace('?P<name>', '').replace('?P<scheme>', '?:')}$",
+        pattern=AUTH_PATTERN,
         examples=["X-Api-Key: {key}"],
         description="The header with the key.",
     )
@@ -103,13 +102,6 @@ class HttpOptions(Declaration):
             for unknown in sorted(used - {"id", "model"}):
                 raise ValueError(f"{name} has {{{unknown}}}; there is {{id}} and {{model}}")
         return self
-
-    def auth_header(self) -> tuple[str, str]:
-        """Return the name of the header with the key, and its scheme."""
-        match = _AUTH.fullmatch(self.auth)
-        return (
-            ("Authorization", "Bearer") if match is None else (match["name"], match["scheme"] or "")
-        )
 
 
 def state_in(said: JsonValue, options: HttpOptions) -> State | None:

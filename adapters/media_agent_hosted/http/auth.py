@@ -13,6 +13,9 @@ Headers = Mapping[str, str]
 Auth = Callable[[httpx.Request], Headers]
 """Returns the headers with the key for a request that is built: a signature may cover its body."""
 
+AUTH_PATTERN = r"^[A-Za-z0-9-]+: (?:[A-Za-z0-9._-]+ )?\{key\}$"
+"""How the settings write a header with the key, such as "Authorization: Bearer {key}"."""
+
 _KEYS_REMEMBERED = 32  # headers with keys that are kept out of texts; a signature is always new
 
 
@@ -35,6 +38,12 @@ def key_header(key: SecretStr | None, *, name: str = "Authorization", scheme: st
             "the key is empty or holds characters that no key has", hint="copy it again, whole"
         )
     return lambda request: {name: f"{scheme} {value}" if scheme else value}
+
+
+def split_auth(written: str) -> tuple[str, str]:
+    """Return the name of a header that the settings wrote, and its scheme; "": it has none."""
+    name, _, rest = written.partition(": ")
+    return name, rest.removesuffix("{key}").strip()
 
 
 class Signer:

@@ -128,6 +128,10 @@ class HttpApi:
             )
         return url
 
+    def key_headers(self) -> Headers:
+        """Return the headers with the key, for a connection of another kind to the same origin."""
+        return self._signer.sign(httpx.Request("GET", self._base))
+
     async def send(
         self,
         method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"],

@@ -37,6 +37,10 @@ class Call:
         return body if isinstance(body, dict) else {}
 
 
+Converse = Callable[[Callable[[bytes], object]], None]
+"""Writes to a connection until it has nothing more to say; a client that is gone is an OSError."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What goes back."""
@@ -45,6 +49,8 @@ class Answer:
     body: JsonValue | bytes = None
     headers: Mapping[str, str] = field(default_factory=dict)
     media_type: str = "application/json"
+    converse: Converse | None = None
+    """Takes the connection over after the headers, such as one that became a websocket."""
 
     def content(self) -> bytes:
         """Return the body as bytes."""
@@ -120,9 +126,18 @@ class _Handler(BaseHTTPRequestHandler):
             body=self.rfile.read(length),
         )
 
+    def _converse(self, headers: Mapping[str, str], converse: Converse) -> None:
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        converse(self.wfile.write)
+
     def _write(self, answer: Answer, fault: Fault | None) -> None:
-        content = answer.content()
         self.send_response(answer.status)
+        if answer.converse is not None:
+            self._converse(answer.headers, answer.converse)
+            return
+        content = answer.content()
         self.send_header("Content-Type", answer.media_type)
         self.send_header("Content-Length", str(len(content)))
         self.send_header("Connection", "close")
