@@ -233,8 +233,8 @@ class ComfyBackend(PolledBackend):
         raise OperationNotFoundError(
             f"{host} has {work} neither in its queue nor in its history: it was restarted, or its "
             "history was cleared",
-            hint="your own server charges nothing: submit it again; if it was finished by then, its "
-            "file is in the output folder there",
+            hint="your own server charges nothing: submit it again; if it was finished by then, "
+            "its file is in the output folder there",
         )
 
     async def _end(self, ref: OperationRef, past: Past) -> BackendEvent:

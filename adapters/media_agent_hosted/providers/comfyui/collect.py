@@ -101,6 +101,9 @@ def _own_rate(image: "Image") -> float | None:
 
     if getattr(image, "n_frames", 1) < 2:
         return None
-    shown = [each.info.get("duration", 0) for each in ImageSequence.Iterator(image)]
+    shown = []
+    for each in ImageSequence.Iterator(image):
+        each.load()  # only then does an animated WebP say how long it is shown
+        shown.append(each.info.get("duration", 0))
     milliseconds = sum(each for each in shown if isinstance(each, int | float))
     return min(_FASTEST, 1000 * len(shown) / milliseconds) if milliseconds > 0 else None

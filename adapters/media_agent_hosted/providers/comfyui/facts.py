@@ -21,7 +21,7 @@ from media_agent_schemas.media import InputRole, Size
 from media_agent_schemas.request import VideoMode
 
 ROLES = (InputRole.FIRST_FRAME, InputRole.LAST_FRAME, InputRole.SOURCE_VIDEO)
-_LARGEST = 8192  # pixels of a side
+_SMALLEST, _LARGEST = 16, 8192  # pixels of a side
 _FASTEST = 240.0  # frames per second
 
 
@@ -108,14 +108,14 @@ def _sizes(setup: Setup, multiple: int) -> dict[str, object]:
         return {"sizes": (setup.options.size,), "default_size": setup.options.size}
     width, height = (_own_number(setup, name) for name in ("width", "height"))
     own = None
-    if width is not None and height is not None and width >= 1 and height >= 1:
+    if width and height and all(_SMALLEST <= side <= _LARGEST for side in (width, height)):
         own = Size(width=int(width), height=int(height))
-    largest = _LARGEST // multiple * multiple
+    least, most = -(-_SMALLEST // multiple) * multiple, _LARGEST // multiple * multiple
     return {
         "default_size": own,
         "size_range": SizeRange(
-            minimum=Size(width=multiple, height=multiple),
-            maximum=Size(width=largest, height=largest),
+            minimum=Size(width=least, height=least),
+            maximum=Size(width=most, height=most),
             multiple=multiple,
         ),
     }

@@ -22,7 +22,7 @@ Sleep = Callable[[float], Awaitable[None]]
 _TRIES = 3  # connections in a row that tell nothing, before no more is made
 _PAUSE = 2.0  # seconds between two connections
 _LARGEST_MESSAGE = 2**24  # bytes; previews come as well
-_CLOSING = 0.2  # seconds in which a server may say goodbye
+_CLOSING = 0.05  # seconds in which a server may say goodbye
 _SILENT = logging.Logger("media_agent_hosted.comfyui")  # it would log the header with the key
 _SILENT.disabled = True
 
