@@ -2,12 +2,13 @@
 
 import logging
 from collections import deque
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Generator, Mapping
 
 import httpx
 from pydantic import SecretStr
 
-from media_agent.errors import ConfigurationError
+from media_agent.errors import BackendRefusedError, ConfigurationError
+from media_agent.storage.addresses import origin_of
 
 Headers = Mapping[str, str]
 Auth = Callable[[httpx.Request], Headers]
@@ -44,6 +45,28 @@ def split_auth(written: str) -> tuple[str, str]:
     """Return the name of a header that the settings wrote, and its scheme; "": it has none."""
     name, _, rest = written.partition(": ")
     return name, rest.removesuffix("{key}").strip()
+
+
+class OwnOrigin(httpx.Auth):
+    """Adds the key to what a library sends to one origin, and lets it send nothing elsewhere."""
+
+    def __init__(self, base_url: str, auth: Auth) -> None:
+        self._origin = origin_of(httpx.URL(base_url))
+        self._auth = auth
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        """Add the key.
+
+        Raises:
+            BackendRefusedError: the request is for another origin.
+        """
+        if origin_of(request.url) != self._origin:
+            raise BackendRefusedError(
+                f"{self._origin[1]} names an address on {request.url.host}, where nothing is sent",
+                hint="if the service really answers from there, make that its base_url",
+            )
+        request.headers.update(self._auth(request))
+        yield request
 
 
 class Signer:
