@@ -39,7 +39,8 @@ _MADE_FROM = {
 
 def backends() -> dict[str, HostedBackend]:
     """Return the backends whose models are listed in a models.yaml, by name."""
-    made = {spec.name: spec.factory(BackendSettings(data_dir=Path())) for spec in provider_specs()}
+    specs = [spec for spec in provider_specs() if not spec.needs_section]
+    made = {spec.name: spec.factory(BackendSettings(data_dir=Path())) for spec in specs}
     return {name: each for name, each in made.items() if isinstance(each, HostedBackend)}
 
 
