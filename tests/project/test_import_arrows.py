@@ -95,13 +95,13 @@ def test_what_is_imported_is_declared_and_what_is_declared_is_imported() -> None
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     declared = {
         re.split(r"[<>=\[ ]", requirement)[0]
-        for extra in ("local", "magi", "diffusers", "testing")
+        for extra in ("local", "magi", "diffusers", "comfyui", "gradio", "testing")
         for requirement in (*project["dependencies"], *project["optional-dependencies"][extra])
     }
     distributions = packages_distributions()
 
     imported = {
-        distributions[name][0].lower()
+        distributions.get(name, [name])[0].lower()  # an optional one need not be installed
         for folder in (SCHEMAS, CORE, *PLUGINS)
         for path in folder.rglob("*.py")
         for name in {module.split(".")[0] for module in imported_modules(path)}

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from media_agent.errors import ConfigurationError
+from media_agent.setup.check import check
 from media_agent_schemas.capabilities import Capabilities
 from media_agent_schemas.media import InputRole, Size
 from media_agent_schemas.request import VideoMode
@@ -19,6 +20,25 @@ FIXED = {"size": "64x36", "fps": 8, "duration": 2}
 
 def facts(folder: Path, name: str) -> Capabilities:
     return make(folder, name=name).capabilities()
+
+
+def test_the_settings_of_the_examples_have_no_faults() -> None:
+    report = check(EXAMPLES / "media-agent.toml")
+
+    assert [finding.text for finding in report.findings if finding.is_fault] == []
+
+
+def test_the_check_of_the_settings_reads_the_workflow(tmp_path: Path) -> None:
+    for file in EXAMPLES.iterdir():
+        (tmp_path / file.name).write_text(
+            file.read_text("utf-8").replace("KSampler.seed", "KSampler.sede"), encoding="utf-8"
+        )
+
+    report = check(tmp_path / "media-agent.toml")
+
+    (fault,) = [finding.text for finding in report.findings if finding.is_fault]
+    assert "backends.wan.options.slots.seed" in fault
+    assert "did you mean seed?" in fault
 
 
 def test_what_a_workflow_can_do_follows_from_its_slots(tmp_path: Path) -> None:
