@@ -4,6 +4,7 @@ import base64
 import html
 import json
 import logging
+import re
 from urllib.parse import quote
 
 import httpx
@@ -11,10 +12,10 @@ import pytest
 from pydantic import SecretStr
 
 from media_agent.config.settings import BackendSection, Settings
-from media_agent.errors import MediaAgentError
+from media_agent.errors import BackendRefusedError, MediaAgentError
 from media_agent.testing.simulator.videos import Video, make_video
 from media_agent_hosted.declared.backend import HttpBackend
-from media_agent_hosted.http.auth import key_header
+from media_agent_hosted.http.auth import AUTH_PATTERN, OwnOrigin, key_header, split_auth
 from media_agent_hosted.http.client import HttpApi
 from media_agent_schemas.request import VideoRequest
 
@@ -205,3 +206,34 @@ async def test_a_signature_is_made_for_each_request_and_none_is_shown():
         assert "[key]" in caught.value.message
         assert "0123456789" not in caught.value.message
     assert next(numbers) == 1002
+
+
+def test_a_library_sends_the_key_to_one_origin_and_nothing_elsewhere() -> None:
+    asked: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request)
+        return httpx.Response(200)
+
+    auth = OwnOrigin("https://app.example/path", key_header(SecretStr("k-1234567"), name="X-Key"))
+    with httpx.Client(auth=auth, transport=httpx.MockTransport(answer)) as client:
+        client.get("https://app.example/other")
+        for url in ("https://app.example:8443/", "http://app.example/", "https://b.example/"):
+            with pytest.raises(BackendRefusedError, match="where nothing is sent"):
+                client.get(url)
+
+    assert [request.headers["x-key"] for request in asked] == ["k-1234567"]
+
+
+@pytest.mark.parametrize(
+    ("written", "header"),
+    [
+        ("Authorization: Bearer {key}", ("Authorization", "Bearer")),
+        ("X-Api-Key: {key}", ("X-Api-Key", "")),
+    ],
+)
+def test_a_header_is_written_with_its_scheme_or_without(
+    written: str, header: tuple[str, str]
+) -> None:
+    assert re.fullmatch(AUTH_PATTERN, written)
+    assert split_auth(written) == header

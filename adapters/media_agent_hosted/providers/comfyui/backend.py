@@ -68,7 +68,7 @@ __all__ = ["ComfyBackend"]
 
 _ADDRESS = "http://127.0.0.1:8188"
 _LARGEST_UPLOAD = 100 * 2**20  # bytes; what a server takes unless it was started otherwise
-_HISTORY_SEARCHED = 200  # entries, in which a server that names work itself is looked through
+_HISTORY_SEARCHED = 64  # entries, in which a server that names work itself is looked through
 _GONE = 3  # polls in a row that do not know the work, before that is believed
 _NO_PRICE = "your own server"
 
