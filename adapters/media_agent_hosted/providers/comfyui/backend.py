@@ -6,14 +6,12 @@ it is. A server that was restarted knows nothing of its work, and says so.
 """
 
 import asyncio
-import hashlib
 import time
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from datetime import datetime
 from functools import partial
-from urllib.parse import quote
 
 from pydantic import JsonValue
 
@@ -30,9 +28,8 @@ from media_agent.video.codec import describe as describe_video
 from media_agent_hosted.base.calls import Call
 from media_agent_hosted.base.submit import submit
 from media_agent_hosted.http.auth import key_header, split_auth
-from media_agent_hosted.http.client import HttpApi, Reply, Transport
-from media_agent_hosted.http.inputs import read_medium
-from media_agent_hosted.parsing.lenient import text, trim
+from media_agent_hosted.http.client import HttpApi, Transport
+from media_agent_hosted.parsing.lenient import trim
 from media_agent_hosted.providers.comfyui.collect import collect
 from media_agent_hosted.providers.comfyui.facts import describe
 from media_agent_hosted.providers.comfyui.options import read_setup
@@ -43,12 +40,10 @@ from media_agent_hosted.providers.comfyui.replies import (
     Past,
     Queued,
     State,
-    is_queue,
     node_problems,
-    read_history,
-    read_queue,
     refusal,
 )
+from media_agent_hosted.providers.comfyui.server import Server
 from media_agent_hosted.providers.comfyui.values import build_values
 from media_agent_schemas.capabilities import FALLBACK_FPS, Capabilities, Estimate
 from media_agent_schemas.events import (
@@ -61,14 +56,11 @@ from media_agent_schemas.events import (
     JobProgressed,
 )
 from media_agent_schemas.jobs import OperationRef
-from media_agent_schemas.media import MediaInput
 from media_agent_schemas.request import VideoRequest
 
 __all__ = ["ComfyBackend"]
 
 _ADDRESS = "http://127.0.0.1:8188"
-_LARGEST_UPLOAD = 100 * 2**20  # bytes; what a server takes unless it was started otherwise
-_HISTORY_SEARCHED = 64  # entries, in which a server that names work itself is looked through
 _GONE = 3  # polls in a row that do not know the work, before that is believed
 _NO_PRICE = "your own server"
 
@@ -108,6 +100,7 @@ class ComfyBackend(PolledBackend):
             transport=transport,
             sleep=sleep,
         )
+        self._server = Server(self._api, self._setup.workflow, self.name)
         self._facts = describe(self._setup, self.kind, self.name)
         self._progress: dict[str, Progress] = {}
         self._missed: dict[str, int] = {}
@@ -128,7 +121,7 @@ class ComfyBackend(PolledBackend):
     async def submit_once(self, request: VideoRequest, *, key: str) -> OperationRef:
         """Upload the inputs, and send the filled workflow, once."""
         work, workflow = _work_name(key), self._setup.workflow
-        uploads = {each.role.value: await self._upload(each) for each in request.inputs}
+        uploads = {each.role.value: await self._server.upload(each) for each in request.inputs}
         options = request.options.get(self.name, {})
         graph = workflow.fill(build_values(self._setup, request, uploads, options))
         body: dict[str, JsonValue] = {
@@ -155,10 +148,10 @@ class ComfyBackend(PolledBackend):
         if known is not None:
             return known
         work = _work_name(key)
-        found: list[Queued | Past] = [*await self._queue()]
-        found += (await self._history(f"/history/{work}")).values()
+        found: list[Queued | Past] = [*await self._server.queue()]
+        found += (await self._server.history(work)).values()
         if not any(work in (each.work, each.key) for each in found):
-            found += (await self._history(f"/history?max_items={_HISTORY_SEARCHED}")).values()
+            found += (await self._server.history()).values()
         name = next((each.work for each in found if work in (each.work, each.key)), None)
         if name is None:
             return None
@@ -183,11 +176,11 @@ class ComfyBackend(PolledBackend):
     async def status(self, ref: OperationRef) -> BackendEvent:
         """Look for work in the queue and then in the history, where it goes from the queue."""
         work = ref.operation_id
-        queued = next((each for each in await self._queue() if each.work == work), None)
+        queued = next((each for each in await self._server.queue() if each.work == work), None)
         if queued is not None:
             self._missed.pop(work, None)
             return self._say_progress(ref, queued)
-        past = (await self._history(f"/history/{quote(work, safe='')}")).get(work)
+        past = (await self._server.history(work)).get(work)
         if past is None:
             return self._say_gone(ref)
         self._missed.pop(work, None)
@@ -196,13 +189,14 @@ class ComfyBackend(PolledBackend):
     async def cancel_once(self, ref: OperationRef) -> None:
         """Take work out of the queue; interrupt it where it is what runs."""
         work = ref.operation_id
-        queued = next((each for each in await self._queue() if each.work == work), None)
+        queued = next((each for each in await self._server.queue() if each.work == work), None)
         if queued is None:
             return
         if queued.position == 0:
-            await self._api.send("POST", "/interrupt", json={"prompt_id": work})
+            await self._server.interrupt(work)
         else:
-            await self._api.send("POST", "/queue", json={"delete": [work]})
+            await self._server.remove(work)
+            self._missed[work] = _GONE - 1  # that it is nowhere is believed at once
 
     async def aclose(self) -> None:
         """Close the connections; the server continues its work."""
@@ -279,46 +273,6 @@ class ComfyBackend(PolledBackend):
             cost=_no_cost(),
             verification=self._facts.verification,
             warnings=said,
-        )
-
-    async def _upload(self, medium: MediaInput) -> str:
-        """Put an input into the server's input folder; return what its nodes call it."""
-        content, mime_type = await asyncio.to_thread(read_medium, medium, largest=_LARGEST_UPLOAD)
-        name = f"media-agent-{hashlib.sha256(content).hexdigest()[:16]}.{mime_type.split('/')[1]}"
-        reply = await self._api.send(
-            "POST",
-            "/upload/image",
-            files={
-                "image": (name, content, mime_type),
-                "type": (None, b"input", None),
-                "overwrite": (None, b"true", None),
-            },
-            translate=self._not_comfyui,
-        )
-        said = reply.object()
-        stored, subfolder = text(said.get("name")), text(said.get("subfolder"))
-        if stored is None:
-            raise reply.senseless("no name of the file that was uploaded")
-        return f"{subfolder}/{stored}" if subfolder else stored
-
-    async def _queue(self) -> list[Queued]:
-        reply = await self._api.send("GET", "/queue", translate=self._not_comfyui)
-        body = reply.json()
-        if not is_queue(body):
-            raise reply.senseless("no queue of a ComfyUI server")
-        return read_queue(body)
-
-    async def _history(self, path: str) -> dict[str, Past]:
-        reply = await self._api.send("GET", path, translate=self._not_comfyui)
-        return read_history(reply.json(), self._setup.workflow)
-
-    def _not_comfyui(self, reply: Reply) -> BackendResponseError | None:
-        """Say what 404 means at an address that every server has: something else answers there."""
-        if reply.status != 404:
-            return None
-        return BackendResponseError(
-            f"{reply.host} does not answer as a ComfyUI server",
-            hint=f"check backends.{self.name}.base_url",
         )
 
     def _ref(self, request: VideoRequest, name: str, warnings: list[str]) -> OperationRef:

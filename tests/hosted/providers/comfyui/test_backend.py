@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from media_agent.errors import (
+    BackendRefusedError,
     BackendResponseError,
     InvalidRequestError,
     OperationNotFoundError,
@@ -303,6 +304,19 @@ async def test_what_is_no_queue_says_nothing_about_the_work(
         with pytest.raises(BackendResponseError, match="no queue of a ComfyUI server"):
             await backend.status(ref)
         await backend.aclose()
+
+
+async def test_another_program_at_the_address_is_said_to_be_one(tmp_path: Path) -> None:
+    async with running(tmp_path) as (simulator, backend):
+        ref = await backend.submit(plan(backend), key="job-1")
+        other = make(tmp_path, f"{simulator.url}/elsewhere")
+        with pytest.raises(BackendResponseError, match="does not answer as a ComfyUI server"):
+            await other.status(ref)
+        with pytest.raises(BackendRefusedError):
+            await other.submit(plan(other), key="job-2")
+        await other.aclose()
+
+    assert simulator.accepted == 1
 
 
 class _Partly(ComfySimulator):

@@ -1,0 +1,86 @@
+"""The routes of a ComfyUI server that cost nothing: its queue, its history, its input folder."""
+
+import asyncio
+import hashlib
+from urllib.parse import quote
+
+from media_agent.errors import BackendResponseError
+from media_agent_hosted.http.client import HttpApi, Reply
+from media_agent_hosted.http.inputs import read_medium
+from media_agent_hosted.parsing.lenient import text
+from media_agent_hosted.providers.comfyui.replies import (
+    Past,
+    Queued,
+    is_queue,
+    read_history,
+    read_queue,
+)
+from media_agent_hosted.providers.comfyui.workflow import Workflow
+from media_agent_schemas.media import MediaInput
+
+_LARGEST_UPLOAD = 100 * 2**20  # bytes; what a server takes unless it was started otherwise
+_NEWEST = 64  # entries of the history
+
+
+class Server:
+    """One server, asked about one workflow; `name` is the section of the settings it is from."""
+
+    def __init__(self, api: HttpApi, workflow: Workflow, name: str) -> None:
+        self._api = api
+        self._workflow = workflow
+        self._name = name
+
+    async def queue(self) -> list[Queued]:
+        """Return what runs and what waits.
+
+        Raises:
+            BackendResponseError: it answers something else.
+        """
+        reply = await self._api.send("GET", "/queue", translate=self._not_comfyui)
+        body = reply.json()
+        if not is_queue(body):
+            raise reply.senseless("no queue of a ComfyUI server")
+        return read_queue(body)
+
+    async def history(self, work: str | None = None) -> dict[str, Past]:
+        """Return the entry of some work in the history, if it has one; None: the newest entries."""
+        path = f"?max_items={_NEWEST}" if work is None else f"/{quote(work, safe='')}"
+        reply = await self._api.send("GET", f"/history{path}", translate=self._not_comfyui)
+        return read_history(reply.json(), self._workflow)
+
+    async def remove(self, work: str) -> None:
+        """Take waiting work out of the queue."""
+        await self._api.send("POST", "/queue", json={"delete": [work]})
+
+    async def interrupt(self, work: str) -> None:
+        """Interrupt work that runs; an old server interrupts whatever runs."""
+        await self._api.send("POST", "/interrupt", json={"prompt_id": work})
+
+    async def upload(self, medium: MediaInput) -> str:
+        """Put an input into the server's input folder; return what its nodes call it."""
+        content, mime_type = await asyncio.to_thread(read_medium, medium, largest=_LARGEST_UPLOAD)
+        name = f"media-agent-{hashlib.sha256(content).hexdigest()[:16]}.{mime_type.split('/')[1]}"
+        reply = await self._api.send(
+            "POST",
+            "/upload/image",
+            files={
+                "image": (name, content, mime_type),
+                "type": (None, b"input", None),
+                "overwrite": (None, b"true", None),
+            },
+            translate=self._not_comfyui,
+        )
+        said = reply.object()
+        stored, subfolder = text(said.get("name")), text(said.get("subfolder"))
+        if stored is None:
+            raise reply.senseless("no name of the file that was uploaded")
+        return f"{subfolder}/{stored}" if subfolder else stored
+
+    def _not_comfyui(self, reply: Reply) -> BackendResponseError | None:
+        """Say what 404 means at an address that every server has: something else answers there."""
+        if reply.status != 404:
+            return None
+        return BackendResponseError(
+            f"{reply.host} does not answer as a ComfyUI server",
+            hint=f"check backends.{self._name}.base_url",
+        )
