@@ -1,10 +1,16 @@
 """The settings of one endpoint of a Gradio app, and the arguments that a request becomes; pure."""
 
 from collections.abc import Collection, Iterator, Mapping
+from typing import Self
 
-from pydantic import Field, JsonValue
+from pydantic import Field, JsonValue, model_validator
 
-from media_agent.backend.declaration import Declaration, fill, find_sole_placeholder
+from media_agent.backend.declaration import (
+    Declaration,
+    fill,
+    find_placeholders,
+    find_sole_placeholder,
+)
 from media_agent.suggest import did_you_mean
 from media_agent_hosted.http.auth import AUTH_PATTERN
 from media_agent_schemas.base import Seconds
@@ -34,6 +40,14 @@ class GradioOptions(Declaration):
     def list_templates(self) -> Iterator[str]:
         """Yield the values of the parameters that are texts."""
         yield from (value for value in self.parameters.values() if isinstance(value, str))
+
+    @model_validator(mode="after")
+    def _check_images(self) -> Self:
+        for name, value in self.parameters.items():
+            found = find_placeholders(value) if isinstance(value, str) else []
+            if "first_frame" in found and value != "{first_frame}":
+                raise ValueError(f"parameters.{name}: {{first_frame}} is a file and stands alone")
+        return self
 
 
 def build_arguments(

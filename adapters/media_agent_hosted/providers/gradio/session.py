@@ -7,6 +7,7 @@ download files.
 
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -126,7 +127,7 @@ class Session:
         """Return why a call that is over gave nothing; None: it gave something."""
         try:
             return self._known.exception(timeout=0)
-        except BaseException as error:  # noqa: BLE001  # a cancelled future raises
+        except CancelledError as error:
             return error
 
     def result(self) -> JsonValue:

@@ -20,6 +20,7 @@ from media_agent.errors import (
 from media_agent.testing import events_of
 from media_agent.testing.simulator.faults import Fault
 from media_agent.testing.simulator.server import Answer, Call
+from media_agent.testing.simulator.videos import Video, make_video
 from media_agent.video.codec import probe
 from media_agent_hosted.providers.comfyui.backend import ComfyBackend
 from media_agent_hosted.providers.comfyui.simulator import ComfySimulator
@@ -215,6 +216,22 @@ async def test_an_image_is_uploaded_and_named_to_its_node(tmp_path: Path) -> Non
         {"positive": ["6", 0], "negative": ["6", 1], "frame_rate": 24.0},
         {"images": ["11", 0], "fps": 24.0},
     ]
+
+
+async def test_a_source_video_is_uploaded_and_named_to_its_node(tmp_path: Path) -> None:
+    (tmp_path / "one.mp4").write_bytes(make_video(Video()))
+    place = str(tmp_path / "one.mp4")
+    source = MediaInput.model_validate({"role": "source_video", "path": place})
+    slots = {"prompt": "Prompt.text", "source_video": "Save Video.filename_prefix"}
+    fixed = {"size": "64x36", "fps": 8, "duration": 2}
+    async with running(tmp_path, slots=slots, **fixed) as (simulator, backend):
+        end = (await run(backend, inputs=(source,), mode="video_edit"))[-1]
+
+    name = sent(simulator)["prompt"]["11"]["inputs"]["filename_prefix"]
+    assert isinstance(end, JobCompleted)
+    assert name.startswith("media-agent-")
+    assert name.endswith(".mp4")
+    assert (tmp_path / "one.mp4").read_bytes() in simulator.calls("upload")[0].body
 
 
 async def test_a_parameter_of_the_workflow_is_an_option(tmp_path: Path) -> None:

@@ -353,6 +353,9 @@ def test_what_a_section_says_wrongly_is_named(tmp_path: Path) -> None:
         make(tmp_path, "http://127.0.0.1:7860", parameters={"text": "a fox"})
     with pytest.raises(ConfigurationError, match="there is no placeholder"):
         make(tmp_path, "http://127.0.0.1:7860", parameters={"text": "{promt}"})
+    mixed = OPTIONS["parameters"] | {"b": "see {first_frame}"}
+    with pytest.raises(ConfigurationError, match=r"parameters\.b: \{first_frame\} is a file"):
+        make(tmp_path, "http://127.0.0.1:7860", parameters=mixed)
     with pytest.raises(ConfigurationError, match="would send key and prompt in the clear"):
         make(tmp_path, "http://spaces.example")
 
