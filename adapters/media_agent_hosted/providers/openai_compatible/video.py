@@ -49,7 +49,6 @@ from media_agent_schemas.events import (
 from media_agent_schemas.jobs import OperationRef
 from media_agent_schemas.media import Artifact
 
-
 _SHOWN = 5  # names in a warning
 
 
@@ -227,7 +226,10 @@ def find_model(
     listed = ", ".join(sorted(served)[:_SHOWN])
     if model in served:
         return model, f"{asked} was asked for; {model} made the video: the server lists {listed}"
-    return model, f"{asked} was asked for, but the server lists {listed}: one of them made the video"
+    return (
+        model,
+        f"{asked} was asked for, but the server lists {listed}: one of them made the video",
+    )
 
 
 def failure(video: Video) -> MediaAgentError:
