@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 Answer = TypeVar("Answer")
 _STDOUT, _STDERR = 1, 2
 _DIGITS = 9  # of a number in JSON: a frame rate has eight
-_CENTS = 4  # decimals of an amount in USD
 _kept: list[TextIO] = []  # stdout, while it is kept for this module
 _quiet: list[bool] = []  # not empty: only errors go to stderr
 
@@ -149,13 +148,15 @@ def write_json(data: object, *, indent: int | None = 2) -> None:
 
 def _round_numbers(data: object, name: str = "") -> object:
     """Return data whose numbers have no more digits than mean something."""
+    from media_agent_schemas.base import round_usd  # only here: the help starts without it
+
     match data:
         case dict():
             return {key: _round_numbers(value, str(key)) for key, value in data.items()}
         case list() | tuple():
             return [_round_numbers(each, name) for each in data]
         case float():
-            return round(data, _CENTS) if name.endswith("usd") else float(f"{data:.{_DIGITS}g}")
+            return round_usd(data) if "usd" in name else float(f"{data:.{_DIGITS}g}")
     return data
 
 

@@ -112,3 +112,11 @@ def test_a_label_that_fits_no_table_is_refused(
     assert main(["generate", "a cat", *PRICED, "--out", "c.mp4", "--label", label]) == 2
     assert "label" in capfd.readouterr().err
     assert not Path("c.mp4").exists()
+
+
+def test_json_rounds_amounts_as_all_else_does(capfd: pytest.CaptureFixture[str]) -> None:
+    price = ["--option", "price_per_second=0.00001", "--json"]
+    assert main(["plan", "a fox", *PRICED, *price]) == 0
+
+    (plan, *_) = json.loads(capfd.readouterr().out)["data"]
+    assert plan["cost_usd"] == 0.00003

@@ -88,7 +88,7 @@ def _show(by: str, rows: "Sequence[CostRow]", total: "CostRow") -> None:
 
 
 def _format(row: "CostRow") -> tuple[str, ...]:
-    from media_agent.routing.explain import format_usd
+    from media_agent_schemas.base import format_usd
 
     money = (row.usd, row.billed_usd, row.quoted_usd)
     unknown = str(row.unknown) if row.unknown else "-"

@@ -93,7 +93,7 @@ def _local(time: "datetime") -> str:
 
 
 def _price(job: "VideoJob") -> str:
-    from media_agent.routing.explain import format_usd
+    from media_agent_schemas.base import format_usd
 
     quote = "unknown" if job.quote_usd is None else f"{format_usd(job.quote_usd)} USD"
     if job.cost_usd is None:

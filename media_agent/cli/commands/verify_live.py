@@ -75,4 +75,6 @@ def _list_facts(report: "VerificationReport") -> Iterator[tuple[str, object]]:
 
 
 def _format_usd(value: float | None) -> str:
-    return "unknown" if value is None else f"{value:g} USD"
+    from media_agent_schemas.base import format_usd
+
+    return "unknown" if value is None else f"{format_usd(value)} USD"
