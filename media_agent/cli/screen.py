@@ -8,6 +8,8 @@ from contextlib import contextmanager, redirect_stdout
 from typing import TYPE_CHECKING, TextIO, TypeVar
 
 if TYPE_CHECKING:
+    from pydantic import JsonValue
+
     from media_agent.errors import MediaAgentError
     from media_agent_schemas.errors import ErrorInfo
 
@@ -115,8 +117,13 @@ def write_error(error: "MediaAgentError | ErrorInfo", *, place: str = "", kept: 
 
 def write_json_error(error: "ErrorInfo") -> None:
     """Write an error to stdout for programs, as the tools of an agent give it."""
-    told = error.model_dump(mode="json", exclude={"schema_version"}, exclude_none=True)
-    write_json({"error": told}, indent=None)
+    write_json(error_as_json(error), indent=None)
+
+
+def error_as_json(error: "ErrorInfo") -> "dict[str, JsonValue]":
+    """Return an error as programs read it: {"error": {"code", "message", ...}}."""
+    said = error.model_dump(mode="json", exclude={"schema_version"}, exclude_none=True)
+    return {"error": said}
 
 
 def is_terminal() -> bool:
