@@ -24,7 +24,10 @@ def verify_live(
     import asyncio
 
     from media_agent.errors import exit_code
+    from media_agent.storage.new_file import check_new_file
 
+    if out is not None:
+        check_new_file(out, "--out", overwrite=True)
     report = asyncio.run(_verify(backend, read_number("max-cost", max_cost) or 0.0))
     if out is not None:
         from media_agent.storage.files import storage_errors, write_atomically
