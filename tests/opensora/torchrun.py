@@ -1,6 +1,6 @@
 """A stand-in for torchrun: its workers have sessions of their own and outlive it if it is killed.
 
-    torchrun --nproc_per_node N --standalone SCRIPT [ARGUMENT...]
+torchrun --nproc_per_node N --standalone SCRIPT [ARGUMENT...]
 """
 
 import os
@@ -42,5 +42,7 @@ while any(worker.poll() is None for worker in workers):
 codes = [worker.poll() for worker in workers]
 if any(codes):
     print("torch.distributed.elastic.multiprocessing.errors.ChildFailedError: ", file=sys.stderr)
-    print(f"{script} FAILED\nRoot Cause (first observed failure): exitcode {codes}", file=sys.stderr)
+    print(
+        f"{script} FAILED\nRoot Cause (first observed failure): exitcode {codes}", file=sys.stderr
+    )
     stop()

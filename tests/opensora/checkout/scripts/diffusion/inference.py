@@ -13,8 +13,6 @@ import sys
 import time
 from pathlib import Path
 
-import av
-
 FAULT = Path("fault").read_text().strip() if Path("fault").exists() else ""
 SIZES = {
     ("256px", "16:9"): (336, 192),
@@ -121,6 +119,8 @@ def read_column(texts):
 
 def read_reference(path, size):
     """Return the colour of each frame of an image or a video."""
+    import av
+
     with av.open(path) as file:
         images = [image.reformat(*size, format="rgb24") for image in file.decode(video=0)]
     assert images, path
@@ -153,6 +153,8 @@ def make_frames(values, row, size):
 
 
 def write(path, colours, size):
+    import av
+
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w") as file:
         options = {"crf": "23", "preset": "ultrafast"}
