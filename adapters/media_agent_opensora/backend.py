@@ -168,17 +168,17 @@ class OpenSoraBackend(LocalBackend):
 
     def _tell_memory(self, model: Model, context: GenerationContext) -> None:
         """Say how much memory is needed, and warn where less is free, before anything starts."""
-        gpus = self._options.gpus[: self._count_gpus(model)]
-        context.report("starting", 0.0, f"needs {describe_need(model, self._count_gpus(model))}")
-        shortage = find_shortage(model, gpus, smi=self._smi, environment=self._environment)
+        count = self._count_gpus(model)
+        shortage = find_shortage(
+            model, self._options.gpus[:count], smi=self._smi, environment=self._environment
+        )
         if shortage is not None:
             context.warn(shortage)
-            context.report("starting", 0.0, shortage)
+        context.report(shortage or f"needs {describe_need(model, count)}", 0.0)
 
     @contextmanager
     def _take_turn(self, context: GenerationContext) -> Iterator[int]:
         """Wait until no other run is there, also none of another process or of one killed."""
-
         said: list[str] = []
 
         def wait() -> None:

@@ -116,7 +116,8 @@ class _Reporter:
 
     def report(self) -> None:
         now, phase = self._clock(), self._progress.phase
-        if self._said is not None and self._said[0] == phase and now < self._said[1]:
+        is_said = self._said is not None and self._said[0] == phase and now < self._said[1]
+        if phase is None or is_said:
             return
         self._said = phase, now + _SAID_EVERY
         fraction = self._progress.estimate_fraction(now)

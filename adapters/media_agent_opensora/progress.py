@@ -27,7 +27,8 @@ class Progress:
 
     expected_seconds: float | None
     """How long generating takes, None where nobody has measured it."""
-    phase: str = "starting"
+    phase: str | None = None
+    """None: it has not said anything yet."""
     error: str | None = None
     """The last error that was printed."""
     _began: float | None = field(default=None)  # generating

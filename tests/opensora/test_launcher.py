@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import time
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,10 @@ from media_agent_schemas.jobs import OperationRef
 from tests.opensora.conftest import Build, FakeOpenSora, find_alive, make_request, run
 
 pytestmark = pytest.mark.anyio
+
+
+def content(path: str) -> str:
+    return Path(path).read_text()
 
 
 async def test_a_run_that_breaks_says_what_it_broke_on(build: Build, fake: FakeOpenSora) -> None:
@@ -28,8 +31,7 @@ async def test_a_run_that_breaks_says_what_it_broke_on(build: Build, fake: FakeO
     hint = str(end.error.hint)
     assert "52.5 GB of memory on one GPU" in hint
     assert "#808" in hint
-    log = Path(hint.rpartition(" ")[2])
-    assert "ChildFailedError" in log.read_text()
+    assert "ChildFailedError" in content(hint.rpartition(" ")[2])
 
 
 async def test_a_run_that_leaves_no_file_has_failed(build: Build, fake: FakeOpenSora) -> None:
