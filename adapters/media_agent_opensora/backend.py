@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
 
-from media_agent.backend.local import Chunk, GenerationContext, LocalBackend
+from media_agent.backend.local import Chunk, GenerationContext, LocalBackend, describe_missing
 from media_agent.backend.protocol import BackendSettings
 from media_agent.errors import BackendUnavailableError, GenerationFailedError
 from media_agent.programs.guarded import GRACE_SECONDS
@@ -139,8 +139,8 @@ class OpenSoraBackend(LocalBackend):
 
     def _describe(self, name: str) -> Capabilities:
         model, checkout = MODELS[name], self._checkout
-        missing = None
-        if checkout is not None:
+        missing = describe_missing("local", "numpy")
+        if checkout is not None and missing is None:
             config = model.name_config(self._count_gpus(model))
             missing = checkout.find_missing(config, self._environment.get("PATH"))
         return describe(name, model, backend=self.name, missing=missing)

@@ -102,7 +102,7 @@ def _walk_texts(key: str, node: ast.expr) -> Iterator[tuple[str, str]]:
                 yield from _walk_texts(f"{key}.{each.arg}", each.value)
         case ast.Dict(keys=keys, values=values):
             for name, value in zip(keys, values, strict=True):
-                if isinstance(name, ast.Constant):
+                if isinstance(name, ast.Constant) and isinstance(name.value, str):
                     yield from _walk_texts(f"{key}.{name.value}", value)
         case ast.List(elts=items) | ast.Tuple(elts=items):
             for index, item in enumerate(items):

@@ -41,7 +41,8 @@ def find_prompts(folder: Path) -> Path:
 def _list_pairs(call: Call, folder: Path) -> Iterator[tuple[str, str]]:
     yield "save-dir", str(folder / "out")
     yield "dataset.data-path", str(find_prompts(folder))
-    yield "cond_type", call.condition
+    if not call.model.makes_image:  # else its configuration says it
+        yield "cond_type", call.condition
     yield "resolution", call.model.resolution.name
     yield "aspect_ratio", call.model.name_ratio(call.size)
     yield "num_frames", str(call.frames)

@@ -170,6 +170,7 @@ def write(path, colours, size):
 
 
 def main():
+    Path("pids").mkdir(exist_ok=True)
     Path("pids", f"worker-{os.getpid()}").touch()
     if FAULT == "stubborn":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
