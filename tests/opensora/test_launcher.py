@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -127,3 +128,21 @@ async def wait_for_phase(backend: object, ref: OperationRef, phase: str) -> JobP
             if isinstance(event, JobProgressed) and event.phase == phase:
                 return event
     raise AssertionError(phase)
+
+
+@pytest.mark.slow
+async def test_cancelling_ends_the_real_torchrun_too(build: Build, fake: FakeOpenSora) -> None:
+    pytest.importorskip("torch")
+    fake.break_with("hang")
+    torchrun = Path(sys.executable).with_name("torchrun")
+    backend = build(torchrun=str(torchrun), gpus=[0, 1])
+    ref = await backend.submit(make_request(), key="job-1")
+    pids = await asyncio.to_thread(fake.wait_for_workers, 2)
+    was_alive = find_alive(pids)
+
+    await backend.cancel(ref)
+    end = (await events_of(backend, ref))[-1]
+
+    assert isinstance(end, JobCancelled)
+    assert was_alive
+    assert find_alive(pids) == []
