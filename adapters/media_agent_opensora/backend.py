@@ -5,7 +5,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING
@@ -17,7 +17,6 @@ from media_agent.backend.protocol import BackendSettings
 from media_agent.errors import BackendUnavailableError, GenerationFailedError
 from media_agent.programs.guarded import GRACE_SECONDS
 from media_agent.programs.turns import take_turn
-from media_agent.storage.files import storage_errors
 from media_agent_opensora.call import Call, check_inputs, read_call, write_references
 from media_agent_opensora.checkout import UNSUPPORTED, Checkout
 from media_agent_opensora.command import find_prompts
@@ -82,7 +81,7 @@ class OpenSoraBackend(LocalBackend):
         return Estimate(
             cost_usd=0.0,
             seconds=model.resolution.seconds.get(gpus) if is_measured else None,
-            source=f"own hardware; {describe_need(model, gpus)}",
+            source=f"own hardware; needs {describe_need(model, gpus)}",
         )
 
     async def submit(
@@ -97,7 +96,7 @@ class OpenSoraBackend(LocalBackend):
         model = self._find_model(request)
         read_call(request, model, self._read_options(request))
         await asyncio.to_thread(check_inputs, request, model, self.settings.data_dir)
-        missing = self.capabilities(request.split_model()[1]).missing
+        missing = await asyncio.to_thread(self._find_missing, model)  # by now
         if missing is not None:
             raise BackendUnavailableError(f"{self.name} needs {missing}")
         return await super().submit(request, key=key, resume=resume)
@@ -107,7 +106,7 @@ class OpenSoraBackend(LocalBackend):
         model = self._find_model(request)
         call = read_call(request, model, self._read_options(request))
         self._tell_memory(model, context)
-        with self._take_turn(context) as turn:
+        with self._take_turns(model, context) as turns:
             folder = _make_folder(context.work_dir)
             references = write_references(request, call, folder, context.warn)
             write_prompts(
@@ -122,7 +121,7 @@ class OpenSoraBackend(LocalBackend):
                 context,
                 gpus=self._count_gpus(model),
                 expected_seconds=self.estimate(request).seconds,
-                turn=turn,
+                turns=turns,
             )
         yield Chunk(index=0, frames=_read_new(video, call, context))
 
@@ -138,12 +137,15 @@ class OpenSoraBackend(LocalBackend):
         )
 
     def _describe(self, name: str) -> Capabilities:
-        model, checkout = MODELS[name], self._checkout
+        model = MODELS[name]
+        return describe(name, model, backend=self.name, missing=self._find_missing(model))
+
+    def _find_missing(self, model: Model) -> str | None:
         missing = describe_missing("local", "numpy")
-        if checkout is not None and missing is None:
-            config = model.name_config(self._count_gpus(model))
-            missing = checkout.find_missing(config, self._environment.get("PATH"))
-        return describe(name, model, backend=self.name, missing=missing)
+        if self._checkout is None or missing is not None:
+            return missing
+        config = model.name_config(self._count_gpus(model))
+        return self._checkout.find_missing(config, self._environment.get("PATH"))
 
     def _require_checkout(self) -> Checkout:
         if self._checkout is None:
@@ -177,8 +179,8 @@ class OpenSoraBackend(LocalBackend):
         context.report(shortage or f"needs {describe_need(model, count)}", 0.0)
 
     @contextmanager
-    def _take_turn(self, context: GenerationContext) -> Iterator[int]:
-        """Wait until no other run is there, also none of another process or of one killed."""
+    def _take_turns(self, model: Model, context: GenerationContext) -> Iterator[list[int]]:
+        """Wait until no other run has these GPUs, also none of another process or one killed."""
         said: list[str] = []
 
         def wait() -> None:
@@ -188,9 +190,11 @@ class OpenSoraBackend(LocalBackend):
             context.check()
             time.sleep(_WAIT_SECONDS)
 
-        path = self.settings.data_dir / NAME / "turn.lock"
-        with storage_errors(str(path)), take_turn(path, wait) as turn:
-            yield turn
+        folder = self.settings.data_dir / NAME
+        gpus = self._options.gpus[: self._count_gpus(model)] or (0,)
+        with ExitStack() as turns:
+            paths = [folder / f"gpu-{gpu}.lock" for gpu in sorted(set(gpus))]
+            yield [turns.enter_context(take_turn(path, wait)) for path in paths]
 
 
 def _find_checkout(settings: BackendSettings, options: OpenSoraOptions) -> Checkout | None:
@@ -218,11 +222,10 @@ def _build_environment(settings: BackendSettings, options: OpenSoraOptions) -> M
 
 def _make_folder(work_dir: Path) -> Path:
     """Return a fresh folder for one run; what an earlier one left is removed."""
-    with storage_errors(str(work_dir)):
-        for old in work_dir.glob("run-*"):
-            shutil.rmtree(old)
-        folder = work_dir.absolute() / f"run-{token_hex(4)}"
-        folder.mkdir(parents=True)
+    for old in work_dir.glob("run-*"):
+        shutil.rmtree(old)
+    folder = work_dir.absolute() / f"run-{token_hex(4)}"
+    folder.mkdir(parents=True)
     return folder
 
 

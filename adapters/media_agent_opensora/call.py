@@ -16,7 +16,6 @@ from media_agent.ingest.read import (
     read_image,
     read_video_seconds,
 )
-from media_agent.storage.files import storage_errors
 from media_agent_opensora.models import FPS, Model
 from media_agent_opensora.prompts import check_folder, check_prompt
 from media_agent_schemas.media import InputRole, MediaInput, Size
@@ -75,6 +74,10 @@ def read_call(request: VideoRequest, model: Model, options: Mapping[str, JsonVal
     if not model.fewest <= frames <= model.longest:
         raise InvalidRequestError(
             f"it makes {model.fewest} to {model.longest} new frames, not {frames}"
+        )
+    if (frames + model.overlap) % 4 != 1:
+        raise InvalidRequestError(
+            f"it makes {'4k' if model.overlap else '4k+1'} new frames, not {frames}"
         )
     return Call(
         model=model,
@@ -146,7 +149,7 @@ def _find_condition(request: VideoRequest, model: Model) -> str:
     if own is not mode:
         raise InvalidRequestError(
             f"{mode} starts from {_NEEDED[mode]}; given: {', '.join(given) or 'none'}",
-            hint="without its image Open-Sora would make a video from the text alone",
+            hint=None if given else "without one, Open-Sora would use the text alone",
         )
     return condition
 
@@ -180,8 +183,7 @@ def _write_clip(path: Path, frames: "Frames") -> Path:
 
     height, width = frames.shape[1:3]
     images = (frame_of(pixels.tobytes(), width, height) for pixels in frames)
-    with storage_errors(str(path)):
-        write_images(path, images, size=(width, height), fps=FPS)
+    write_images(path, images, size=(width, height), fps=FPS)
     return path
 
 
@@ -189,6 +191,5 @@ def _write_image(path: Path, pixels: "Frames") -> Path:
     from media_agent.video.images import as_png, frame_of
 
     height, width = pixels.shape[:2]
-    with storage_errors(str(path)):
-        path.write_bytes(as_png(frame_of(pixels.tobytes(), width, height)))
+    path.write_bytes(as_png(frame_of(pixels.tobytes(), width, height)))
     return path

@@ -11,7 +11,6 @@ from media_agent.errors import GenerationFailedError
 from media_agent.programs.guarded import start_guarded
 from media_agent.programs.log import ProgramLog
 from media_agent.redact import redact
-from media_agent.storage.files import storage_errors
 from media_agent_opensora.call import Call
 from media_agent_opensora.checkout import Checkout
 from media_agent_opensora.command import build_words, find_video
@@ -42,7 +41,7 @@ class Launcher:
         *,
         gpus: int,
         expected_seconds: float | None,
-        turn: int,
+        turns: Collection[int],
     ) -> Path:
         """Return the video of one run, in a folder that has its prompts.
 
@@ -52,7 +51,7 @@ class Launcher:
             context: Who hears of progress and may stop it.
             gpus: On how many GPUs.
             expected_seconds: How long it takes, if that was measured.
-            turn: The lock that is held until all of it has ended.
+            turns: The locks that are held until all of it has ended.
 
         Raises:
             GenerationFailedError: it broke, or left no video.
@@ -63,8 +62,8 @@ class Launcher:
         words = build_words(call, torchrun=torchrun, gpus=gpus, folder=folder, weights=weights)
         progress = Progress(expected_seconds)
         path = folder / "open-sora.log"
-        with storage_errors(str(path)), ProgramLog(path, self.secrets) as log:
-            code = self._follow(words, log, progress, context, turn)
+        with ProgramLog(path, self.secrets) as log:
+            code = self._follow(words, log, progress, context, turns)
             progress.read(log.read_lines(), self.clock())
         video = find_video(call, folder)
         if code == 0 and video.is_file():
@@ -83,7 +82,7 @@ class Launcher:
         log: ProgramLog,
         progress: Progress,
         context: GenerationContext,
-        turn: int,
+        turns: Collection[int],
     ) -> int:
         """Run it to its end, or stop it, and return its exit code."""
         reporter = _Reporter(progress, context, self.clock)
@@ -92,7 +91,7 @@ class Launcher:
             folder=self.checkout.folder,
             environment=self.environment,
             output=log.file,
-            keeps=[turn],
+            keeps=turns,
             grace_seconds=self.grace_seconds,
         ) as process:
             while True:

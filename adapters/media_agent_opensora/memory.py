@@ -13,9 +13,10 @@ _GB = 10**9 / 2**20  # of MiB
 
 def describe_need(model: Model, gpus: int) -> str:
     """Return how much memory a run needs, in words, with the source."""
-    if gpus > 1 or model.makes_image:
-        where = f"on each of {gpus} GPUs" if gpus > 1 else "with FLUX.1-dev"
-        return f"GPU memory {where}: unknown"
+    if gpus > 1:
+        return f"an unknown amount of memory on each of {gpus} GPUs"
+    if model.makes_image:
+        return "an unknown amount of memory on one GPU, with FLUX.1-dev"
     return f"{model.resolution.memory_gb:g} GB of memory on one GPU ({MEASURED})"
 
 

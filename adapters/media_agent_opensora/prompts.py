@@ -9,7 +9,6 @@ import re
 from pathlib import Path
 
 from media_agent.errors import InvalidRequestError
-from media_agent.storage.files import storage_errors
 
 CLIP = "video"
 """The name of the row, and so of the file that is made of it."""
@@ -53,7 +52,7 @@ def write_prompts(
     if references:
         check_folder(path.parent)
         row["ref"] = ";".join(map(str, references))
-    with storage_errors(str(path)), path.open("w", encoding="utf-8", newline="") as file:
+    with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, fieldnames=list(row), quoting=csv.QUOTE_ALL)
         writer.writeheader()
         writer.writerow(row)

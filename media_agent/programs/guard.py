@@ -56,6 +56,7 @@ def _is_let_go() -> bool:
 
 def _end_all(grace_seconds: float) -> None:
     """End everything that was started, politely, then not."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it is being done
     deadline = time.monotonic() + grace_seconds
     for each in _list_running():
         _signal(each, signal.SIGTERM)

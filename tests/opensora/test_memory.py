@@ -58,9 +58,15 @@ async def test_enough_memory_is_no_warning(build: Build) -> None:
         ("256px-extend", 1, {"num_frames": 96}, 60, "52.5 GB"),
         ("256px", 1, {"num_frames": 65}, None, "52.5 GB"),
         ("768px", 1, {"num_frames": 129}, 1656, "60.3 GB"),
-        ("768px", 8, {"num_frames": 129}, 276, "on each of 8 GPUs: unknown"),
-        ("768px", 4, {"num_frames": 129}, None, "on each of 4 GPUs: unknown"),
-        ("t2i2v-256px", 1, {"num_frames": 129}, None, "with FLUX.1-dev: unknown"),
+        ("768px", 8, {"num_frames": 129}, 276, "an unknown amount of memory on each of 8 GPUs"),
+        ("768px", 4, {"num_frames": 129}, None, "unknown amount of memory on each of 4"),
+        (
+            "t2i2v-256px",
+            1,
+            {"num_frames": 129},
+            None,
+            "unknown amount of memory on one GPU, with FLUX",
+        ),
         (
             "256px",
             1,

@@ -199,6 +199,7 @@ def test_every_size_has_a_ratio(resolution: Any) -> None:
         ("t2i2v-256px", {"mode": "image_to_video"}, "it does text_to_video"),
         ("256px", {"num_frames": 133}, "5 to 129 new frames, not 133"),
         ("256px", {"num_frames": 1}, "5 to 129 new frames, not 1"),
+        ("256px", {"num_frames": 24}, r"4k\+1 new frames, not 24"),
     ],
 )
 async def test_what_would_become_another_video_is_refused_before_anything_runs(
