@@ -114,7 +114,7 @@ async def build(tmp_path: Path, fake: FakeOpenSora) -> AsyncIterator[Build]:
 
 def make_request(model: str = "256px", **fields: Any) -> VideoRequest:
     """Return a small request as a plan leaves it."""
-    known = {"num_frames": 4 if "pend" in model else 5, "fps": 24.0, "seed": 7}
+    known = {"num_frames": 4 if "end" in model else 5, "fps": 24.0, "seed": 7}
     size = {"width": 880, "height": 656} if "768" in model else {"width": 288, "height": 224}
     return VideoRequest.model_validate(
         {"prompt": "a cat", "model": f"opensora/{model}", "size": size, **known, **fields}
