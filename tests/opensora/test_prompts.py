@@ -26,7 +26,7 @@ NO_TEXT = (
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("prompt", ODD)
+@pytest.mark.parametrize("prompt", ODD[:3])
 async def test_an_odd_prompt_arrives_as_it_is(
     build: Build, fake: FakeOpenSora, prompt: str
 ) -> None:
