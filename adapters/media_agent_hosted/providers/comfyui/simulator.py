@@ -1,7 +1,7 @@
 """A ComfyUI server on this machine, for tests and experiments: its documented routes and messages.
 
-It checks no node types and computes nothing: a workflow runs node after node, one for each look at
-the queue, and its last node saves a small video. What the documentation leaves open is invented:
+It checks no node types and computes nothing: a workflow runs node after node while the queue is
+looked at, and its last node saves a small video. What the documentation leaves open is invented:
 the words of the errors, and how many steps a node takes.
 """
 
@@ -199,7 +199,7 @@ class ComfySimulator(Simulator):
         return accept_socket(call, lambda: self._messages(work))
 
     def _messages(self, work: str) -> Iterator[JsonValue]:
-        """Yield what is told of work while it is looked at by others: one node for each look."""
+        """Yield what is told of work while others look at the queue."""
         status: JsonValue = {"exec_info": {"queue_remaining": len(self.jobs)}}
         yield {"type": "status", "data": {"status": status, "sid": work}}
         seen = -1
@@ -213,8 +213,8 @@ class ComfySimulator(Simulator):
                     yield _message("execution_start", job)
                     yield _message("execution_cached", job, nodes=[])
                 seen = job.polls
-                place = min(seen - self.queued_polls, len(_nodes(job))) - 1
-                node = _nodes(job)[place][0]
+                done = (seen - self.queued_polls - 1) / max(1, self.running_polls)
+                node = _nodes(job)[int(done * len(_nodes(job)))][0]
                 yield _message("executing", job, node=node, display_node=node)
                 yield _message("progress", job, node=node, value=_STEPS // 2, max=_STEPS)
             self.wait(_LOOK)
