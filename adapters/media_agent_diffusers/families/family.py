@@ -69,6 +69,11 @@ def accept_all(options: Options) -> None:
     """Find nothing wrong: each value was checked by itself."""
 
 
+def once(call: Call) -> int:
+    """Return that all steps are run one time."""
+    return 1
+
+
 @dataclass(frozen=True, slots=True)
 class Task:
     """One kind of work that a model does."""
@@ -85,6 +90,8 @@ class Task:
     """Fewer break inside the pipeline."""
     check: Callable[[Options], None] = accept_all
     """Raises `InvalidRequestError` for values that do not go together."""
+    windows: Callable[[Call], int] = once
+    """How many times all steps are run: pipelines for long videos do so once for each window."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +124,9 @@ class Variant:
     in_float32: tuple[str, ...] = ()
     """Components that lose too much in fewer bits."""
     licence: str | None = None
+    activation_bytes: int | None = None
+    """GPU memory that a video of `size` and `default_frames` takes beside the weights, as published
+    by the authors; None: nobody says, and a rule estimates it."""
 
     def options_of(self, task: Task) -> tuple[OptionSpec, ...]:
         """Return all options that one task takes."""
