@@ -117,10 +117,11 @@ class Generation:
         call = self._call or read_call(self.request, variant, task, pipeline, context)
         self._call = call
         context.report("encoding the prompt", 0.0)
+        reporter = _Reporter(context)
         return pipeline.run(
             task.arguments(call),
             seed=self.request.seed,
-            on_step=_Reporter(context).say,
+            on_step=reporter.say,
             pipeline=task.pipeline,
             flow_shift=call.flow_shift,
             windows=task.windows(call),
