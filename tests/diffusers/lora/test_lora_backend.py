@@ -98,7 +98,8 @@ async def test_lora_weights_change_the_video_and_the_next_one_is_as_before(
     _, after = await run(backend, "after")
     _, without = await run(backend, "without", lora="style:0")
 
-    assert before is not None and changed is not None
+    assert before is not None
+    assert changed is not None
     assert not np.array_equal(before, changed)
     assert np.array_equal(before, after)
     assert np.array_equal(before, without)
