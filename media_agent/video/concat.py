@@ -4,8 +4,8 @@ Where a video begins with the last frame of the one before, that frame is shown 
 earlier video that gives it up: its last frame can be left out without touching any other, as long
 as no other frame was encoded from it.
 
-Audio goes with its frames: each video's is cut, or filled up with silence, to the length of those of
-its frames that are kept, and the whole is encoded again.
+Audio goes with its frames: each video's is cut, or filled up with silence, to the length of those
+of its frames that are kept, and the whole is encoded again.
 """
 
 from collections.abc import Iterator, Sequence
