@@ -12,13 +12,16 @@ from media_agent.errors import BackendUnavailableError, InvalidRequestError, Sto
 from media_agent_diffusers.call import check_call, find_task, read_call
 from media_agent_diffusers.describe import NAME, describe
 from media_agent_diffusers.digests import DigestCache
+from media_agent_diffusers.families.family import Call
 from media_agent_diffusers.folder import ModelFolder, read_folder
 from media_agent_diffusers.settings import DiffusersOptions
+from media_agent_diffusers.windows import run_windows
 from media_agent_schemas.capabilities import Capabilities, Estimate
 from media_agent_schemas.jobs import OperationRef, ResumeToken
 from media_agent_schemas.request import VideoRequest
 
 if TYPE_CHECKING:
+    from media_agent.video.codec import Frames
     from media_agent_diffusers.pipeline import LoadedPipeline
 
 _LIBRARIES = ("torch", "diffusers", "transformers", "accelerate", "safetensors", "ftfy")
@@ -102,20 +105,23 @@ class DiffusersBackend(LocalBackend):
         task = find_task(request, variant, model.capabilities.model)
         call = read_call(request, variant, task, pipeline, context)
 
-        def on_step(done: int, total: int) -> None:
-            context.check()
-            context.report("denoising", _DENOISING_SHARE * done / total)
-            if done == total:
-                context.report("decoding", _DENOISING_SHARE)
+        def run(part: Call, index: int, count: int) -> "Frames":
+            def on_step(done: int, total: int) -> None:
+                context.check()
+                context.report("denoising", _DENOISING_SHARE * (index + done / total) / count)
+                if done == total:
+                    context.report("decoding", _DENOISING_SHARE * (index + 1) / count)
+
+            return pipeline.run(
+                task.arguments(part),
+                seed=None if request.seed is None else request.seed + index,
+                on_step=on_step,
+                pipeline=task.pipeline,
+                flow_shift=part.flow_shift,
+            )
 
         context.report("denoising", 0.0)
-        frames = pipeline.run(
-            task.arguments(call),
-            seed=request.seed,
-            on_step=on_step,
-            pipeline=task.pipeline,
-            flow_shift=call.flow_shift,
-        )
+        frames = run_windows(call, variant, run)
         # whole by now: kept even if somebody asked to stop while they were decoded
         yield Chunk(index=0, frames=frames)
 

@@ -1,6 +1,7 @@
 """A pipeline of diffusers in memory: the only module here that imports torch and diffusers."""
 
 import gc
+import inspect
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -131,10 +132,13 @@ class LoadedPipeline:
         return frames
 
     def _pipe_as(self, name: str | None) -> Any:
-        """Return a pipeline of this class around the same components."""
+        """Return a pipeline of this class around the same components, with the same settings."""
         if name in (None, type(self._pipe).__name__):
             return self._pipe
-        pipe = getattr(diffusers, str(name))(**self._pipe.components)
+        pipeline_class = getattr(diffusers, str(name))
+        takes = inspect.signature(pipeline_class.__init__).parameters
+        given = {**self._pipe.config, **self._pipe.components}
+        pipe = pipeline_class(**{key: value for key, value in given.items() if key in takes})
         pipe.set_progress_bar_config(disable=True)
         return pipe
 
