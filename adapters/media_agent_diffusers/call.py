@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING
 from pydantic import JsonValue
 
 from media_agent.backend.local import GenerationContext
+from media_agent.backend.options import check_options
 from media_agent.errors import InvalidRequestError
 from media_agent.ingest.read import Fit, check_video, read_image
 from media_agent_diffusers.describe import NAME
 from media_agent_diffusers.families.family import Call, Options, Task, Variant
 from media_agent_diffusers.inputs import InputReader, check_mask, find_input, is_video
+from media_agent_diffusers.lora.choice import COMPONENTS
+from media_agent_schemas.capabilities import Capabilities
 from media_agent_schemas.media import InputRole
 from media_agent_schemas.request import VideoRequest
 
@@ -32,27 +35,23 @@ def find_task(request: VideoRequest, variant: Variant, model: str) -> Task:
     raise InvalidRequestError(f"{NAME}/{model} does {done}, not {mode}")
 
 
-def check_call(request: VideoRequest, variant: Variant, model: str) -> None:
-    """Check that inputs and options fit the task, and that each input can be opened.
+def check_call(request: VideoRequest, variant: Variant, capabilities: Capabilities) -> None:
+    """Check that size, length, inputs and options fit the task, and that each input can be opened.
+
+    Pipelines round most of it without a word, or break after minutes.
 
     Raises:
-        InvalidRequestError: an input is missing, given twice, or cannot be used; or an option is
-            of another task.
+        InvalidRequestError: an input is missing, given twice, or cannot be used; an option is
+            of another task; or the model makes no video of this size or length.
     """
+    model = capabilities.model
     task = find_task(request, variant, model)
     _check_roles(request, task, model)
-    known = {spec.name for spec in variant.options_of(task)}
-    for name in _own_options(request):
-        if name not in known:
-            raise InvalidRequestError(
-                f"{task.mode} takes no option {name}", hint=f"it takes {', '.join(sorted(known))}"
-            )
-    if request.num_frames is not None and request.num_frames < task.fewest_frames:
-        raise InvalidRequestError(
-            f"{NAME}/{model} makes at least {task.fewest_frames} frames with {task.mode}, "
-            f"not {request.num_frames}",
-            hint=f"ask for at least {task.fewest_frames / variant.fps:.4g} s",
-        )
+    own = capabilities.model_copy(update={"options": variant.options_of(task)})
+    for mismatch in check_options(dict(own_options(request)), own):
+        raise InvalidRequestError(f"{task.mode} takes no {mismatch.field}", hint=mismatch.reason)
+    _check_size(request, capabilities)
+    _check_length(request, variant, task, capabilities)
     options = _options(request, variant, task)
     task.check(options)
     if request.num_frames is not None:
@@ -80,6 +79,8 @@ def read_call(
     fit: Fit = "pad" if options.pop("image_fit", "crop") == "pad" else "crop"
     longest = int(str(options.pop("max_sequence_length", variant.max_tokens)))
     shift = options.pop("flow_shift", None)
+    for name in COMPONENTS:
+        options.pop(name, None)
     shots = request.storyboard()
     prompt = _cut_prompt(shots[0].prompt if shots else "", "prompt", longest, pipeline, context)
     negative = request.negative_prompt
@@ -93,26 +94,60 @@ def read_call(
     reader = InputReader(size, fit, variant.fps, context)
     inputs = reader.read_images(request.inputs)
     source = find_input(request.inputs, InputRole.SOURCE_VIDEO)
-    if source is not None and history:
+    if source is None:
+        history = 0
+    elif history:
         inputs[source.role] = reader.read_end(source, history)
-        num_frames += history
-    elif source is not None:
+    else:
         frames = reader.read_start(source, num_frames, variant.frame_multiple)
         inputs[source.role], num_frames = frames, len(frames)
         if InputRole.MASK in task.optional:
-            inputs |= reader.read_mask(request.inputs, source, len(frames))
+            inputs |= reader.read_mask(request.inputs, source, num_frames)
     return Call(
         prompt=prompt,
         negative_prompt=negative,
         size=size,
-        num_frames=num_frames,
+        num_frames=num_frames + history,
         fps=request.fps or variant.fps,
         max_tokens=longest,
         options=options,
         inputs=inputs,
         flow_shift=None if shift is None else float(str(shift)),
-        history=history if source is not None else 0,
+        history=history,
     )
+
+
+def _check_size(request: VideoRequest, capabilities: Capabilities) -> None:
+    size, known = request.size, capabilities.size_range
+    if size is None:
+        return
+    name = f"{NAME}/{capabilities.model}"
+    if known is None:
+        if capabilities.sizes and size not in capabilities.sizes:
+            listed = ", ".join(map(str, capabilities.sizes))
+            raise InvalidRequestError(f"{name} makes no {size}", hint=f"it makes {listed}")
+        return
+    if size.width % known.multiple or size.height % known.multiple:
+        raise InvalidRequestError(
+            f"{name} makes no {size}: both sides must be multiples of {known.multiple}"
+        )
+
+
+def _check_length(
+    request: VideoRequest, variant: Variant, task: Task, capabilities: Capabilities
+) -> None:
+    frames, name = request.num_frames, f"{NAME}/{capabilities.model}"
+    if frames is None:
+        return
+    if frames < task.fewest_frames:
+        raise InvalidRequestError(
+            f"{name} makes at least {task.fewest_frames} frames with {task.mode}, not {frames}",
+            hint=f"ask for at least {task.fewest_frames / variant.fps:.4g} s",
+        )
+    multiple, offset = capabilities.frame_multiple, capabilities.frame_offset
+    has_source = InputRole.SOURCE_VIDEO in task.inputs  # its frames are filled up
+    if (frames - offset) % multiple and not has_source:
+        raise InvalidRequestError(f"{name} makes {multiple}k+{offset} frames, not {frames}")
 
 
 def _check_roles(request: VideoRequest, task: Task, model: str) -> None:
@@ -135,10 +170,10 @@ def _options(request: VideoRequest, variant: Variant, task: Task) -> Options:
     """Return the options as asked, those not given at the model's own value."""
     specs = variant.options_of(task)
     own = {spec.name: spec.default for spec in specs if spec.default is not None}
-    return {**own, **_own_options(request)}
+    return {**own, **own_options(request)}
 
 
-def _own_options(request: VideoRequest) -> Mapping[str, JsonValue]:
+def own_options(request: VideoRequest) -> Mapping[str, JsonValue]:
     """Return the options that the request says for this backend, whatever its name."""
     return request.options.get(request.split_model()[0] or NAME, {})
 

@@ -255,7 +255,9 @@ async def test_progress_goes_through_loading_denoising_and_decoding(
 
     told = [event for event in events if isinstance(event, JobProgressed)]
     phases = [phase for phase, _ in groupby(event.phase for event in told)]
-    assert phases == ["loading", "denoising", "decoding"]
+    assert phases == ["loading", "encoding the prompt", "denoising", "decoding"]
+    steps = [event.message for event in told if event.phase == "denoising"]
+    assert steps == [f"step {done} of 5" for done in range(6)]
     fractions = [event.fraction or 0.0 for event in told]
     assert fractions == sorted(fractions)
     assert fractions[-1] == pytest.approx(0.9)
@@ -315,7 +317,7 @@ def test_a_pipeline_that_is_stopped_takes_not_one_step_more(folder_of: FolderOf)
     with pytest.raises(StoppedError):
         pipeline.run({**arguments, "num_inference_steps": 9}, seed=0, on_step=stop_at_the_third)
 
-    assert steps == [(1, 9), (2, 9), (3, 9)]
+    assert steps == [(0, 9), (1, 9), (2, 9), (3, 9)]
     frames = pipeline.run(
         {**arguments, "num_inference_steps": 2}, seed=0, on_step=lambda done, total: None
     )
