@@ -17,6 +17,7 @@ from media_agent_diffusers.placement.plan import (
     estimate_activations,
 )
 from media_agent_diffusers.settings import DiffusersOptions
+from media_agent_diffusers.windows import run_windows
 from media_agent_schemas.events import AppliedLora
 from media_agent_schemas.request import VideoRequest
 
@@ -117,15 +118,20 @@ class Generation:
         call = self._call or read_call(self.request, variant, task, pipeline, context)
         self._call = call
         context.report("encoding the prompt", 0.0)
-        return pipeline.run(
-            task.arguments(call),
-            seed=self.request.seed,
-            on_step=_Reporter(context).say,
-            pipeline=task.pipeline,
-            flow_shift=call.flow_shift,
-            windows=task.windows(call),
-            loras=self.loras,
-        )
+        reporter, seed = _Reporter(context), self.request.seed
+
+        def run(part: Call, index: int, count: int) -> "Frames":
+            return pipeline.run(
+                task.arguments(part),
+                seed=None if seed is None else seed + index,
+                on_step=lambda done, total: reporter.say(index * total + done, count * total),
+                pipeline=task.pipeline,
+                flow_shift=part.flow_shift,
+                windows=task.windows(part),
+                loras=self.loras,
+            )
+
+        return run_windows(call, variant, run)
 
 
 class _Reporter:

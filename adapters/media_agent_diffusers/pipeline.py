@@ -137,10 +137,13 @@ class LoadedPipeline:
             pipe.maybe_free_model_hooks()
 
     def _pipe_as(self, name: str | None) -> Any:
-        """Return a pipeline of this class around the same components."""
+        """Return a pipeline of this class around the same components, with the same settings."""
         if name in (None, type(self._pipe).__name__):
             return self._pipe
-        pipe = getattr(diffusers, str(name))(**self._pipe.components)
+        pipeline_class = getattr(diffusers, str(name))
+        takes = inspect.signature(pipeline_class.__init__).parameters
+        given = {**self._pipe.config, **self._pipe.components}
+        pipe = pipeline_class(**{key: value for key, value in given.items() if key in takes})
         pipe.set_progress_bar_config(disable=True)
         return pipe
 
