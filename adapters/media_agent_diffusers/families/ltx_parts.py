@@ -1,24 +1,27 @@
-"""What LTX-Video and LTX-2 share: how their latents are laid out, and options of decoding."""
+"""What LTX-Video and LTX-2 share: how their latents are laid out, and what a call is made of."""
 
 import math
-from typing import Any
+from dataclasses import replace
 
-from media_agent_diffusers.families.family import Call, common_arguments
+from media_agent_diffusers.families.family import Call, Task, common_arguments
 from media_agent_diffusers.files import ModelFiles
 from media_agent_schemas.capabilities import OptionSpec
 from media_agent_schemas.media import InputRole
+from media_agent_schemas.request import VideoMode
 
-GUIDANCE_RESCALE = "guidance_rescale"
-_OF_CONDITIONS = (InputRole.FIRST_FRAME, InputRole.LAST_FRAME, InputRole.SOURCE_VIDEO)
+HISTORIES = (1, 9, 17, 25, 33, 41, 49)
+"""Frames of a source that a continuation can begin from: whole latents."""
+HISTORY = 9
+"""The fewest that show a motion."""
 
 
 def is_distilled(files: ModelFiles) -> bool:
-    """Return whether it is a model for few steps; nothing but its name tells."""
+    """Return whether it is a model for few steps; nothing but the name of its folder tells."""
     return any("distilled" in part.lower() for part in files.path.parts)
 
 
 def frames_to_a_latent(files: ModelFiles) -> int:
-    """Return k of "k * n + 1 frames"."""
+    """Return how many frames each latent but the first stands for."""
     return _ratio(files, "temporal_compression_ratio", "patch_size_t", 1)
 
 
@@ -33,47 +36,38 @@ def _ratio(files: ModelFiles, key: str, patch: str, default: int) -> int:
     config = files.configs["vae"]
     if config.get(key) is not None:
         return files.whole_number("vae", key, 1)
-    scaling = config.get("spatio_temporal_scaling") or ()
+    scaling = config.get("spatio_temporal_scaling", (True, True, True))
     return files.whole_number("vae", patch, default) * 2 ** sum(map(bool, scaling))
 
 
 def decode_options(files: ModelFiles) -> tuple[OptionSpec, ...]:
-    """Return the options of an autoencoder whose decoder takes a last denoising step, if it does.
-
-    The values are those of https://huggingface.co/docs/diffusers/api/pipelines/ltx_video.
-    """
+    """Return the options of a decoder that takes a last denoising step, if this one does."""
     if not files.configs["vae"].get("timestep_conditioning"):
         return ()
     return (
-        OptionSpec(
-            name="decode_timestep",
-            type="number",
-            default=0.05,
-            minimum=0.0,
-            maximum=1.0,
-            description="Noise that the decoder takes away, as a last step.",
-        ),
-        OptionSpec(
-            name="decode_noise_scale",
-            type="number",
-            default=0.025,
-            minimum=0.0,
-            maximum=1.0,
-            description="Noise that is added before that.",
-        ),
+        number_option("decode_timestep", 0.05, "Noise that the decoder takes away, as a last step"),
+        number_option("decode_noise_scale", 0.025, "Noise that is added before that step"),
     )
 
 
-def rescale_option(default: float) -> OptionSpec:
-    """Return the option that keeps strong guidance from making frames too bright."""
+def number_option(
+    name: str, default: float, description: str, *, maximum: float = 1.0
+) -> OptionSpec:
+    """Return an option for a number from 0 on."""
     return OptionSpec(
-        name=GUIDANCE_RESCALE,
+        name=name,
         type="number",
         default=default,
         minimum=0.0,
-        maximum=1.0,
-        description="How far the contrast that guidance adds is taken back; 0: not at all.",
+        maximum=maximum,
+        description=f"{description}.",
     )
+
+
+def keyframe_task(task: Task) -> Task:
+    """Return the task of a pipeline with conditions that is given any images of a video."""
+    roles = (InputRole.FIRST_FRAME, InputRole.LAST_FRAME, InputRole.KEYFRAME)
+    return replace(task, mode=VideoMode.FIRST_LAST_FRAME, inputs=(), optional=roles)
 
 
 def rated_arguments(call: Call) -> dict[str, object]:
@@ -81,24 +75,16 @@ def rated_arguments(call: Call) -> dict[str, object]:
     return {**common_arguments(call), "frame_rate": call.fps}
 
 
-def conditioned_arguments(call: Call, conditions: list[Any]) -> dict[str, object]:
-    """Return the arguments with conditions in place of images and videos."""
-    others = {role: each for role, each in call.inputs.items() if role not in _OF_CONDITIONS}
-    plain = {**rated_arguments(_without_inputs(call, others))}
-    return {**plain, "conditions": conditions}
+def conditioned_arguments(call: Call) -> dict[str, object]:
+    """Return the arguments of a pipeline that is given images and clips as conditions."""
+    return rated_arguments(replace(call, inputs={}))
 
 
-def list_conditions(call: Call, frames_to_a_latent: int) -> list[tuple[object, int]]:
-    """Return each image or clip that the video is to show, with the latent where it starts.
-
-    A latent but the first stands for several frames, whose last one an image is put on.
-    """
-    places: list[tuple[object, int]] = []
-    if (first := call.inputs.get(InputRole.FIRST_FRAME)) is not None:
-        places.append((first, 0))
-    if (clip := call.inputs.get(InputRole.SOURCE_VIDEO)) is not None:
-        places.append((clip, 0))
-    places += [(image, frame // frames_to_a_latent) for frame, image in call.keyframes]
+def list_conditions(call: Call) -> list[tuple[int, object]]:
+    """Return the images and the clip that the video is to show, each with its frame."""
+    first = [call.inputs.get(role) for role in (InputRole.FIRST_FRAME, InputRole.SOURCE_VIDEO)]
+    places = [(0, each) for each in first if each is not None]
+    places += call.keyframes
     if (last := call.inputs.get(InputRole.LAST_FRAME)) is not None:
-        places.append((last, (call.num_frames - 1) // frames_to_a_latent))
+        places.append((call.num_frames - 1, last))
     return places
