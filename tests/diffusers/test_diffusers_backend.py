@@ -433,7 +433,7 @@ def test_frames_and_size_go_to_what_the_family_makes(backend: DiffusersBackend) 
         ("wan", {"options": {"num_inference_steps": 0}}, "below 1"),
         ("mochi", {"options": {"num_inference_steps": 1}}, "below 2"),
         ("wan", {"options": {"guidance_scale_2": 3.0}}, "option guidance_scale_2"),
-        ("wan", {"options": {"image_fit": "pad"}}, "option image_fit"),
+        ("mochi", {"options": {"image_fit": "pad"}}, "option image_fit"),
         ("wan-i2v", {"inputs": (first(),), "options": {"image_fit": "stretch"}}, "image_fit"),
         ("wan", {"inputs": (first(),)}, "image_to_video"),
         ("wan-i2v", {}, "text_to_video"),
