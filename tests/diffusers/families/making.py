@@ -47,10 +47,6 @@ class Maker:
         )
         return negotiate(request, self.backend.capabilities(model), policy, draw_seed=lambda: 0)
 
-    def check(self, request: VideoRequest) -> None:
-        """Check a request as `submit` does."""
-        asyncio.run(self.backend.submit(request, key=next(_KEYS)))
-
     async def make(self, model: str, **fields: object) -> JobCompleted:
         request = self.plan(model, **fields).request
         ref = await self.backend.submit(request, key=next(_KEYS))
@@ -62,12 +58,15 @@ class Maker:
         return frames_of(await self.make(model, **fields))
 
 
+def make_maker(root: Path, folders: dict[str, Path]) -> Maker:
+    return Maker(DiffusersBackend(BackendSettings(data_dir=root, models=folders, threads=1)))
+
+
 @contextmanager
 def open_maker(folder_of: FolderOf, root: Path, *models: str) -> Iterator[Maker]:
-    folders = {model: folder_of(model) for model in models}
-    backend = DiffusersBackend(BackendSettings(data_dir=root, models=folders, threads=1))
-    yield Maker(backend)
-    asyncio.run(backend.aclose())
+    maker = make_maker(root, {model: folder_of(model) for model in models})
+    yield maker
+    asyncio.run(maker.backend.aclose())
 
 
 def probe_made(done: JobCompleted) -> VideoMetadata:
