@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from transformers import (
+        CLIPVisionConfig,
         Gemma3ForConditionalGeneration,
         GemmaTokenizer,
-        CLIPVisionConfig,
         T5EncoderModel,
         T5Tokenizer,
     )
