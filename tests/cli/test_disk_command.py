@@ -42,6 +42,15 @@ def test_use_is_shown_by_kind(capsys: pytest.CaptureFixture[str]) -> None:
     assert {"job": "lost-job", "states": 500, "work": 230, "videos": 0} in numbers["data"]
 
 
+@pytest.mark.usefixtures("data")
+@pytest.mark.parametrize("command", [["du"], ["jobs", "list"]])
+def test_a_limit_below_one_is_refused(
+    command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*command, "--limit", "-1"]) == 2
+    assert "--limit -1 is not at least 1" in capsys.readouterr().err
+
+
 def test_without_a_terminal_nothing_goes_unless_told(
     data: DataFolder, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -143,6 +152,20 @@ def test_jobs_are_removed_and_what_stays_is_said(
     capsys.readouterr()
     assert main(["costs", "--since", "2026-01-01", "--by", "model", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["total"]["usd"] == 2.0
+
+
+def test_of_several_jobs_the_others_are_removed_where_one_cannot_be(
+    data: DataFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["jobs", "rm", "lost-job", "old-job", "--json"]) != 0
+
+    answer = capsys.readouterr()
+    lost, old = json.loads(answer.out)["data"]
+    assert answer.err.startswith("error: lost-job: ")
+    assert (lost["job"], "may have been paid for" in lost["error"]["message"]) == ("lost-job", True)
+    assert (old["job"], old["freed_bytes"]) == ("old-job", 730)
+    assert old["kept"] == [f"{data.folder}/jobs/old-job/video.mp4"]
+    assert "old-job" not in [job.id for job in data.ledger.jobs.list()]
 
 
 @pytest.mark.usefixtures("data")

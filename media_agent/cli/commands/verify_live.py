@@ -24,7 +24,10 @@ def verify_live(
     import asyncio
 
     from media_agent.errors import exit_code
+    from media_agent.storage.new_file import check_new_file
 
+    if out is not None:
+        check_new_file(out, "--out", overwrite=True)
     report = asyncio.run(_verify(backend, read_number("max-cost", max_cost) or 0.0))
     if out is not None:
         from media_agent.storage.files import storage_errors, write_atomically
@@ -42,12 +45,14 @@ def verify_live(
 
 
 async def _verify(backend: str, max_cost: float) -> "VerificationReport":
+    from media_agent.cli.run_job import announce_keys
     from media_agent.client import VideoClient
     from media_agent.verify_live import verify_live as verify
 
     if max_cost > 0:
         write_stderr(f"price: at most {_format_usd(max_cost)}")
     async with VideoClient() as client:
+        announce_keys(client, [backend.partition("/")[0]])
         return await verify(client, backend, max_cost_usd=max_cost)
 
 
@@ -75,4 +80,6 @@ def _list_facts(report: "VerificationReport") -> Iterator[tuple[str, object]]:
 
 
 def _format_usd(value: float | None) -> str:
-    return "unknown" if value is None else f"{value:g} USD"
+    from media_agent_schemas.base import format_usd
+
+    return "unknown" if value is None else f"{format_usd(value)} USD"
