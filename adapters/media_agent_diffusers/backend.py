@@ -1,28 +1,29 @@
 """Local model folders as a backend; torch and diffusers are imported when a video is made."""
 
 import asyncio
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from media_agent.backend.local import Chunk, GenerationContext, LocalBackend, describe_missing
 from media_agent.backend.protocol import BackendSettings
 from media_agent.errors import BackendUnavailableError, InvalidRequestError, StorageError
-from media_agent_diffusers.call import check_call, find_task, read_call
+from media_agent_diffusers.call import check_call, own_options
 from media_agent_diffusers.describe import NAME, describe
 from media_agent_diffusers.digests import DigestCache
 from media_agent_diffusers.folder import ModelFolder, read_folder
+from media_agent_diffusers.generation import Generation
+from media_agent_diffusers.lora.choice import choose_loras, lora_options
 from media_agent_diffusers.settings import DiffusersOptions
 from media_agent_schemas.capabilities import Capabilities, Estimate
 from media_agent_schemas.jobs import OperationRef, ResumeToken
 from media_agent_schemas.request import VideoRequest
 
 if TYPE_CHECKING:
-    from media_agent_diffusers.pipeline import LoadedPipeline
+    from media_agent_diffusers.loaded import LoadedModels
 
 _LIBRARIES = ("torch", "diffusers", "transformers", "accelerate", "safetensors", "ftfy")
-_DENOISING_SHARE = 0.9  # of the whole work; the rest is for decoding
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,18 +32,24 @@ class Model:
 
     folder: ModelFolder
     capabilities: Capabilities
+    loras: Mapping[str, Path]
+    """Files of LoRA weights by their name."""
 
 
 class DiffusersBackend(LocalBackend):
     """Makes videos with the pipelines of diffusers, from folders of weights on this machine.
 
-    One model is in memory at a time, and one video is made at a time.
+    One video is made at a time; models stay in memory as long as they fit.
     """
 
     kind = NAME
 
-    def __init__(self, settings: BackendSettings) -> None:
+    def __init__(
+        self, settings: BackendSettings, *, free_memory: Callable[[str], int] | None = None
+    ) -> None:
+        """Read the folders; `free_memory` says what a device has free, if it is not to be asked."""
         super().__init__(settings)
+        self._free_memory = free_memory
         self._options = settings.read_options(DiffusersOptions)
         self._digests = DigestCache(settings.data_dir / NAME / "digests.json")
         self._missing = describe_missing("diffusers", *_LIBRARIES)
@@ -53,7 +60,7 @@ class DiffusersBackend(LocalBackend):
                 self._models[name] = self._read(name, folder)
             except StorageError as error:  # the other models work
                 self._faults[name] = error
-        self._loaded: tuple[str, LoadedPipeline] | None = None
+        self._loaded: LoadedModels | None = None
 
     def capabilities(self, model: str | None = None) -> Capabilities:
         """Say what the model in a folder can do; the first whole folder is the default.
@@ -82,48 +89,42 @@ class DiffusersBackend(LocalBackend):
             BackendUnavailableError: torch or diffusers is not installed.
         """
         model = self._model(request.split_model()[1])
-        await asyncio.to_thread(check_call, request, model.folder.variant, model.capabilities.model)
+        await asyncio.to_thread(check_call, request, model.folder.variant, model.capabilities)
+        await asyncio.to_thread(choose_loras, own_options(request), model.loras)
         if self._missing is not None:
             raise _missing_library(self._missing)
         return await super().submit(request, key=key, resume=resume)
 
     async def aclose(self) -> None:
-        """Stop all work and let go of the model."""
+        """Stop all work and let go of the models."""
         await super().aclose()
-        self._release()
+        if self._loaded is not None:
+            self._loaded.release_all()
 
     def generate(self, request: VideoRequest, context: GenerationContext) -> Iterator[Chunk]:
         """Yield the video as one chunk."""
         model = self._model(request.split_model()[1])
+        name = model.capabilities.model
         context.report("loading", 0.0)
-        pipeline = self._load(model, context)
-        context.record_computation(pipeline.computation)
-        variant = model.folder.variant
-        task = find_task(request, variant, model.capabilities.model)
-        call = read_call(request, variant, task, pipeline, context)
-
-        def on_step(done: int, total: int) -> None:
-            context.check()
-            context.report("denoising", _DENOISING_SHARE * done / total)
-            if done == total:
-                context.report("decoding", _DENOISING_SHARE)
-
-        context.report("denoising", 0.0)
-        frames = pipeline.run(
-            task.arguments(call),
-            seed=request.seed,
-            on_step=on_step,
-            pipeline=task.pipeline,
-            flow_shift=call.flow_shift,
-        )
+        loaded = self._open_memory()
+        digest = self._digests.digest(model.folder, context.check)
+        known = model.capabilities.model_copy(update={"weights_sha256": digest})
+        self._models[name] = replace(model, capabilities=known)
+        loras = choose_loras(own_options(request), model.loras)
+        digests = self._digests.file_digests([each.file for each in loras], context.check)
+        generation = Generation(name, model.folder, request, context, loras)
+        made = generation.run(loaded, self._options, digests)
         # whole by now: kept even if somebody asked to stop while they were decoded
-        yield Chunk(index=0, frames=frames)
+        yield Chunk(index=0, frames=made.frames, audio=made.audio)
 
     def _read(self, name: str, path: Path) -> Model:
         folder = read_folder(path)
+        loras = _paths(self.settings, self._options.loras.get(name, {}))
+        options = (*folder.variant.options, *lora_options(folder, loras))
+        folder = replace(folder, variant=replace(folder.variant, options=options))
         facts = {"weights_sha256": self._digests.find_known(folder), "missing": self._missing}
         own = {"backend": self.name, **facts}
-        return Model(folder, describe(name, folder).model_copy(update=own))
+        return Model(folder, describe(name, folder).model_copy(update=own), loras)
 
     def _model(self, name: str | None) -> Model:
         if name is None and self._models:
@@ -143,37 +144,29 @@ class DiffusersBackend(LocalBackend):
             )
         return self._models[name]
 
-    def _load(self, model: Model, context: GenerationContext) -> "LoadedPipeline":
-        """Return the pipeline, loaded if another one or none is in memory."""
-        name = model.capabilities.model
-        if self._loaded is not None and self._loaded[0] == name:
-            return self._loaded[1]
-        self._release()
-        context.check()
-        digest = self._digests.digest(model.folder, context.check)
-        capabilities = model.capabilities.model_copy(update={"weights_sha256": digest})
-        self._models[name] = Model(model.folder, capabilities)
-        try:
-            from media_agent_diffusers.pipeline import LoadedPipeline
-        except ImportError as error:
-            raise _missing_library(error.name or str(error)) from error
-        pipeline = LoadedPipeline(model.folder, self._options, threads=self.settings.threads)
-        self._loaded = (name, pipeline)
-        context.check()
-        return pipeline
-
-    def _release(self) -> None:
-        if self._loaded is not None:
-            self._loaded[1].release()
-            self._loaded = None
+    def _open_memory(self) -> "LoadedModels":
+        if self._loaded is None:
+            try:
+                from media_agent_diffusers.loaded import LoadedModels
+            except ImportError as error:
+                raise _missing_library(error.name or str(error)) from error
+            self._loaded = LoadedModels(
+                self._options, threads=self.settings.threads, measure=self._free_memory
+            )
+        return self._loaded
 
 
 def _folders(settings: BackendSettings, options: DiffusersOptions) -> dict[str, Path]:
     """Return the folder of every model; those of the settings file go first."""
-    base = settings.folder or Path()
-    said = {name: base / path.expanduser() for name, path in options.models.items()}
+    said = _paths(settings, options.models)
     folders = {**said, **{n: p for n, p in settings.models.items() if n not in said}}
     return {name: path.absolute() for name, path in folders.items()}
+
+
+def _paths(settings: BackendSettings, said: Mapping[str, Path]) -> dict[str, Path]:
+    """Return the paths of a settings file, which count from where it lies."""
+    base = settings.folder or Path()
+    return {name: base / path.expanduser() for name, path in said.items()}
 
 
 def _missing_library(what: str) -> BackendUnavailableError:

@@ -1,23 +1,33 @@
 """From a negotiated request to the call of a pipeline."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
 
 from media_agent.backend.local import GenerationContext
+from media_agent.backend.options import check_options
 from media_agent.errors import InvalidRequestError
-from media_agent.ingest.read import Fit, check_video, read_all, read_image
+from media_agent.ingest.read import Fit, check_video, read_image
 from media_agent_diffusers.describe import NAME
 from media_agent_diffusers.families.family import Call, Options, Task, Variant
-from media_agent_schemas.media import InputRole, MediaInput, Size
-from media_agent_schemas.request import VideoRequest
+from media_agent_diffusers.inputs import (
+    InputReader,
+    check_keyframes,
+    check_mask,
+    find_input,
+    is_video,
+)
+from media_agent_diffusers.lora.choice import COMPONENTS
+from media_agent_schemas.capabilities import Capabilities
+from media_agent_schemas.media import InputRole
+from media_agent_schemas.request import VideoMode, VideoRequest
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
-
-    from media_agent.video.codec import Frames
     from media_agent_diffusers.pipeline import LoadedPipeline
+
+
+_SEVERAL = (InputRole.SUBJECT, InputRole.KEYFRAME)
 
 
 def find_task(request: VideoRequest, variant: Variant, model: str) -> Task:
@@ -34,33 +44,38 @@ def find_task(request: VideoRequest, variant: Variant, model: str) -> Task:
     raise InvalidRequestError(f"{NAME}/{model} does {done}, not {mode}")
 
 
-def check_call(request: VideoRequest, variant: Variant, model: str) -> None:
-    """Check that inputs and options fit the task, and that each input can be opened.
+def check_call(request: VideoRequest, variant: Variant, capabilities: Capabilities) -> None:
+    """Check that size, length, inputs and options fit the task, and that each input can be opened.
+
+    Pipelines round most of it without a word, or break after minutes.
 
     Raises:
-        InvalidRequestError: an input is missing, given twice, or cannot be used; or an option is
-            of another task.
+        InvalidRequestError: an input is missing, given twice, or cannot be used; an option is
+            of another task; or the model makes no video of this size or length.
     """
+    model = capabilities.model
     task = find_task(request, variant, model)
     _check_roles(request, task, model)
-    known = {spec.name for spec in variant.options_of(task)}
-    for name in _own_options(request):
-        if name not in known:
-            raise InvalidRequestError(
-                f"{task.mode} takes no option {name}", hint=f"it takes {', '.join(sorted(known))}"
-            )
-    if request.num_frames is not None and request.num_frames < task.fewest_frames:
-        raise InvalidRequestError(
-            f"{NAME}/{model} makes at least {task.fewest_frames} frames with {task.mode}, "
-            f"not {request.num_frames}",
-            hint=f"ask for at least {task.fewest_frames / variant.fps:.4g} s",
+    own = capabilities.model_copy(update={"options": variant.options_of(task)})
+    for mismatch in check_options(dict(own_options(request)), own):
+        raise InvalidRequestError(f"{task.mode} takes no {mismatch.field}", hint=mismatch.reason)
+    _check_size(request, capabilities)
+    _check_length(request, variant, task, capabilities)
+    options = _options(request, variant, task)
+    task.check(options)
+    if request.num_frames is not None:
+        task.check_length(request.num_frames, options)
+    if request.num_frames is not None and InputRole.KEYFRAME in task.optional:
+        fps = request.fps or variant.fps
+        check_keyframes(
+            request.inputs, request.num_frames, fps=fps, multiple=variant.frame_multiple
         )
-    task.check(_options(request, variant, task))
     for medium in request.inputs:
-        if medium.role is InputRole.SOURCE_VIDEO:
+        if medium.role is InputRole.SOURCE_VIDEO or is_video(medium):
             check_video(medium)
         else:
             read_image(medium)
+    check_mask(request.inputs)
 
 
 def read_call(
@@ -78,6 +93,8 @@ def read_call(
     fit: Fit = "pad" if options.pop("image_fit", "crop") == "pad" else "crop"
     longest = int(str(options.pop("max_sequence_length", variant.max_tokens)))
     shift = options.pop("flow_shift", None)
+    for name in COMPONENTS:
+        options.pop(name, None)
     shots = request.storyboard()
     prompt = _cut_prompt(shots[0].prompt if shots else "", "prompt", longest, pipeline, context)
     negative = request.negative_prompt
@@ -87,39 +104,83 @@ def read_call(
             context.warn("the negative prompt has no effect: guidance_scale is not above 1")
     if shots and prompt != shots[0].prompt:
         context.record_prompts((prompt,))
-    inputs: dict[InputRole, Image | list[Image]] = {}
-    for medium in request.inputs:
-        if medium.role is InputRole.SOURCE_VIDEO:
-            frames = _read_source(medium, num_frames, size, fit, variant, context)
-            inputs[medium.role], num_frames = frames, len(frames)
-        else:
-            inputs[medium.role] = _to_image(
-                read_image(medium, size=size, fit=fit, tell=context.warn)
-            )
+    history = int(str(options.pop("history", task.history)))
+    reader = InputReader(size, fit, variant.fps, context)
+    inputs = reader.read_images(request.inputs)
+    keyframes = reader.read_keyframes(request.inputs, variant.frame_multiple)
+    source = find_input(request.inputs, InputRole.SOURCE_VIDEO)
+    if source is None:
+        history = 0
+    elif history:
+        inputs[source.role] = reader.read_end(source, history)
+    else:
+        frames = reader.read_start(source, num_frames, variant.frame_multiple)
+        inputs[source.role], num_frames = frames, len(frames)
+        if InputRole.MASK in task.optional:
+            inputs |= reader.read_mask(request.inputs, source, num_frames)
     return Call(
         prompt=prompt,
         negative_prompt=negative,
         size=size,
-        num_frames=num_frames,
+        num_frames=num_frames + history,
         fps=request.fps or variant.fps,
         max_tokens=longest,
         options=options,
         inputs=inputs,
         flow_shift=None if shift is None else float(str(shift)),
+        keyframes=keyframes,
+        history=history,
     )
+
+
+def _check_size(request: VideoRequest, capabilities: Capabilities) -> None:
+    size, known = request.size, capabilities.size_range
+    if size is None:
+        return
+    name = f"{NAME}/{capabilities.model}"
+    if known is None:
+        if capabilities.sizes and size not in capabilities.sizes:
+            listed = ", ".join(map(str, capabilities.sizes))
+            raise InvalidRequestError(f"{name} makes no {size}", hint=f"it makes {listed}")
+        return
+    if size.width % known.multiple or size.height % known.multiple:
+        raise InvalidRequestError(
+            f"{name} makes no {size}: both sides must be multiples of {known.multiple}"
+        )
+
+
+def _check_length(
+    request: VideoRequest, variant: Variant, task: Task, capabilities: Capabilities
+) -> None:
+    frames, name = request.num_frames, f"{NAME}/{capabilities.model}"
+    if frames is None:
+        return
+    if frames < task.fewest_frames:
+        raise InvalidRequestError(
+            f"{name} makes at least {task.fewest_frames} frames with {task.mode}, not {frames}",
+            hint=f"ask for at least {task.fewest_frames / variant.fps:.4g} s",
+        )
+    multiple, offset = capabilities.frame_multiple, capabilities.frame_offset
+    has_source = InputRole.SOURCE_VIDEO in task.inputs  # its frames are filled up
+    if (frames - offset) % multiple and not has_source:
+        raise InvalidRequestError(f"{name} makes {multiple}k+{offset} frames, not {frames}")
 
 
 def _check_roles(request: VideoRequest, task: Task, model: str) -> None:
     given = [medium.role for medium in request.inputs]
     hint = "give each input it needs once: " + (", ".join(task.inputs) or "none")
-    for role in task.inputs:
-        if given.count(role) != 1:
-            count = "none" if role not in given else str(given.count(role))
+    if task.optional:
+        hint += f"; it can have {', '.join(task.optional)} as well"
+    for role in (*task.inputs, *task.optional):
+        count = given.count(role)
+        if (count > 1 and role not in _SEVERAL) or (not count and role in task.inputs):
             raise InvalidRequestError(
-                f"{NAME}/{model} begins from one {role.value}; {count} given", hint=hint
+                f"{NAME}/{model} begins from one {role.value}; {count or 'none'} given", hint=hint
             )
+    if task.mode is VideoMode.FIRST_LAST_FRAME and not given:
+        raise InvalidRequestError(f"{task.mode} begins from images; none given", hint=hint)
     for role in given:
-        if role not in task.inputs:
+        if role not in (*task.inputs, *task.optional):
             raise InvalidRequestError(f"{task.mode} takes no {role.value}", hint=hint)
 
 
@@ -127,10 +188,10 @@ def _options(request: VideoRequest, variant: Variant, task: Task) -> Options:
     """Return the options as asked, those not given at the model's own value."""
     specs = variant.options_of(task)
     own = {spec.name: spec.default for spec in specs if spec.default is not None}
-    return {**own, **_own_options(request)}
+    return {**own, **own_options(request)}
 
 
-def _own_options(request: VideoRequest) -> Mapping[str, JsonValue]:
+def own_options(request: VideoRequest) -> Mapping[str, JsonValue]:
     """Return the options that the request says for this backend, whatever its name."""
     return request.options.get(request.split_model()[0] or NAME, {})
 
@@ -144,41 +205,3 @@ def _cut_prompt(
         return prompt
     context.warn(f"the {name} is longer than {longest} tokens; read up to {read[-40:]!r}")
     return read
-
-
-def _read_source(
-    medium: MediaInput,
-    wanted: int,
-    size: Size,
-    fit: Fit,
-    variant: Variant,
-    context: GenerationContext,
-) -> "list[Image]":
-    """Return the frames of a source video, its last one repeated up to a number that is made."""
-    frames = list(_read_frames(medium, wanted, size, fit, variant, context))
-    multiple = variant.frame_multiple
-    missing = min(wanted - len(frames), (1 - len(frames)) % multiple)
-    if missing:
-        context.warn(f"source_video: its last frame is repeated {missing} times")
-    return [*frames, *[frames[-1]] * missing]
-
-
-def _read_frames(
-    medium: MediaInput,
-    wanted: int,
-    size: Size,
-    fit: Fit,
-    variant: Variant,
-    context: GenerationContext,
-) -> "Iterator[Image]":
-    for pixels in read_all(
-        medium, limit=wanted, size=size, fit=fit, fps=variant.fps, tell=context.warn
-    ):
-        context.check()
-        yield _to_image(pixels)
-
-
-def _to_image(pixels: "Frames") -> "Image":
-    from PIL import Image
-
-    return Image.fromarray(pixels)

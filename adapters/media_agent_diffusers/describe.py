@@ -12,6 +12,7 @@ from media_agent_schemas.capabilities import (
     VerificationLevel,
 )
 from media_agent_schemas.media import InputRole, Size
+from media_agent_schemas.request import VideoMode
 
 NAME = "diffusers"
 
@@ -39,7 +40,9 @@ def describe(model: str, folder: ModelFolder) -> Capabilities:
         frame_offset=1,
         negative_prompt=True,
         seed=True,
+        audio=variant.makes_audio,
         cancels=True,
+        extends=any(task.mode is VideoMode.VIDEO_EXTEND for task in variant.tasks),
         resubmits=True,
         local=True,
         reads_urls=False,
@@ -59,13 +62,18 @@ def _name_weights(folder: ModelFolder) -> str:
 
 
 def _input_roles(variant: Variant) -> tuple[InputRole, ...]:
-    return tuple(dict.fromkeys(role for task in variant.tasks for role in task.inputs))
+    roles = (role for task in variant.tasks for role in (*task.inputs, *task.optional))
+    return tuple(dict.fromkeys(roles))
 
 
 def _options(variant: Variant) -> Iterable[OptionSpec]:
-    """Return the options of all tasks, each once."""
-    specs = (spec for task in variant.tasks for spec in variant.options_of(task))
-    return {spec.name: spec for spec in specs}.values()
+    """Return the options of all tasks, each once; without a default where tasks differ in it."""
+    merged: dict[str, OptionSpec] = {}
+    for spec in (spec for task in variant.tasks for spec in variant.options_of(task)):
+        known = merged.setdefault(spec.name, spec)
+        if known.default != spec.default:
+            merged[spec.name] = known.model_copy(update={"default": None})
+    return merged.values()
 
 
 def _size_range(variant: Variant) -> SizeRange:

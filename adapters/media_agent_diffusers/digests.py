@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from media_agent.storage.files import write_atomically
@@ -34,17 +34,24 @@ class DigestCache:
 
     def digest(self, folder: ModelFolder, check: Callable[[], None]) -> str:
         """Return the digest; `check` is called now and then and may raise to stop."""
+        files = folder.weights.files
+        digests = self.file_digests(files, check)
+        names = (file.relative_to(folder.path).as_posix() for file in files)
+        return _digest_of(dict(zip(names, digests, strict=True)))
+
+    def file_digests(self, files: Iterable[Path], check: Callable[[], None]) -> list[str]:
+        """Return the digest of each file, read if it is new or was changed."""
         remembered = self._read()
-        digests, is_new = {}, False
-        for file in folder.weights.files:
+        digests, is_new = [], False
+        for file in files:
             key, state = str(file.resolve()), _state(file)
             if remembered.get(key, [])[:2] != state:
                 remembered[key] = [*state, _sha256(file, check)]
                 is_new = True
-            digests[file.relative_to(folder.path).as_posix()] = str(remembered[key][2])
+            digests.append(str(remembered[key][2]))
         if is_new:
             self._write(remembered)
-        return _digest_of(digests)
+        return digests
 
     def _read(self) -> dict[str, list[object]]:
         try:

@@ -1,8 +1,9 @@
-"""A pipeline of diffusers in memory: the only module here that imports torch and diffusers."""
+"""A pipeline of diffusers in memory: loaded, placed, called."""
 
-import gc
+import difflib
+import inspect
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +14,16 @@ import transformers
 from huggingface_hub import constants
 from safetensors import SafetensorError
 
-from media_agent.errors import BackendUnavailableError, ConfigurationError, GenerationFailedError
+from media_agent.errors import GenerationFailedError, InvalidRequestError
+from media_agent.video.audio import Audio
 from media_agent_diffusers.files import shift_key, unusable
 from media_agent_diffusers.folder import ModelFolder
+from media_agent_diffusers.lora.choice import COMPONENTS, ChosenLora
+from media_agent_diffusers.lora.layers import loras_applied
+from media_agent_diffusers.output import Output
+from media_agent_diffusers.placement.machine import choose_device, choose_dtypes, empty_caches
+from media_agent_diffusers.placement.plan import STEPS, OutOfMemoryError, Step
+from media_agent_diffusers.progress import OnStep, StepCounter
 from media_agent_diffusers.settings import DiffusersOptions
 from media_agent_diffusers.threads import in_threads, usable_cores
 from media_agent_schemas.events import Computation
@@ -33,48 +41,50 @@ _CANNOT_LOAD = (
     RuntimeError,
     SafetensorError,
 )
-_OUT_OF_MEMORY_HINT = "ask for a smaller size or less time, or set offload or vae_tiling"
+_NO_MEMORY = ("not enough memory", "can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED")
 
 
 class LoadedPipeline:
     """A model ready to work; one call at a time, because its state is on the object."""
 
     def __init__(
-        self, folder: ModelFolder, options: DiffusersOptions, *, threads: int | None = None
+        self,
+        folder: ModelFolder,
+        options: DiffusersOptions,
+        *,
+        step: Step = STEPS[0],
+        threads: int | None = None,
     ) -> None:
-        """Load the weights and bring them to the device.
+        """Load the weights and bring them to where they are held.
 
         Raises:
             StorageError: the files of the folder do not fit each other.
-            BackendUnavailableError: there is no such device, or it has too little memory.
+            BackendUnavailableError: there is no such device.
             ConfigurationError: the options contradict each other.
+            OutOfMemoryError: there is too little memory to hold it like this.
         """
         _be_quiet()
-        device = _device(options)
-        dtypes = _dtypes(folder, options, device)
+        device = choose_device(options)
+        dtypes = choose_dtypes(folder, options, device)
         on_cpu = device == "cpu"
         self._threads = threads or (usable_cores() if on_cpu else None)
         self.computation = Computation(
             device=device,
-            dtype=str(dtypes["default"]).removeprefix("torch."),
+            dtype=dtypes["default"] + (", transformer in float8" if options.fp8 else ""),
             threads=self._threads,
             instructions=torch.backends.cpu.get_cpu_capability() if on_cpu else None,
             library=f"torch {torch.__version__}",
+            offload=step.offload,
+            vae_tiling=step.tiles,
         )
         """On what it computes."""
-        with in_threads(self._threads):
+        with in_threads(self._threads), _memory_errors():
             self._pipe = _load(folder, dtypes)
-        self._scheduler = self._pipe.scheduler
-        self._pipe.set_progress_bar_config(disable=True)
-        if options.vae_tiling:
-            self._pipe.vae.enable_tiling()
-        try:
-            _place(self._pipe, options, device)
-        except torch.OutOfMemoryError as error:
-            raise BackendUnavailableError(
-                f"{device} has too little memory for {folder.path}",
-                hint="set offload = 'model' or 'sequential', or device = 'cpu'",
-            ) from error
+            self._scheduler = self._pipe.scheduler
+            self._pipe.set_progress_bar_config(disable=True)
+            if options.fp8:
+                _hold_in_8_bits(self._pipe)
+            _place(self._pipe, step, device)
 
     def read_prompt(self, prompt: str, longest: int) -> str | None:
         """Return the part of a prompt that the model reads, None if it reads all of it."""
@@ -89,64 +99,121 @@ class LoadedPipeline:
         arguments: Mapping[str, Any],
         *,
         seed: int | None,
-        on_step: Callable[[int, int], None],
+        on_step: OnStep,
         pipeline: str | None = None,
         flow_shift: float | None = None,
-    ) -> "Frames":
-        """Return the frames (uint8, T H W 3); what `on_step(done, total)` raises stops the work.
+        windows: int = 1,
+        loras: Iterable[ChosenLora] = (),
+    ) -> Output:
+        """Return the frames and their audio; what `on_step(done, total)` raises stops the work.
 
         `pipeline` names the class that does it, if it is not the one the folder was saved from;
-        `flow_shift` is for its scheduler, if it is not the one that the folder has.
+        `flow_shift` is for its scheduler, if it is not the one that the folder has; `windows` is
+        how often all steps are run.
 
         Raises:
-            GenerationFailedError: out of memory, or the model made values that are no numbers.
+            InvalidRequestError: the pipeline has no such argument, or LoRA weights do not fit it.
+            GenerationFailedError: the model made values that are no numbers.
+            OutOfMemoryError: there was too little memory.
         """
-        done = 0
-
-        def after_step(pipe: Any, index: int, timestep: Any, state: dict[str, Any]) -> Any:
-            nonlocal done
-            done += 1  # the index begins again in pipelines that work in windows
-            on_step(done, pipe.num_timesteps)
-            return state
-
+        pipe = self._pipe_as(pipeline)
+        known = inspect.signature(type(pipe).__call__).parameters
+        _check_arguments(type(pipe).__name__, arguments, known)
+        has_callback = "callback_on_step_end" in known
+        counter = StepCounter(on_step, windows=windows, has_callback=has_callback)
+        pipe.progress_bar = counter.open_bar
+        called = {"callback_on_step_end": counter.after_step} if has_callback else {}
+        self._pipe.scheduler = pipe.scheduler = _with_shift(self._scheduler, flow_shift)
         try:
-            with in_threads(self._threads):
-                self._pipe.scheduler = _with_shift(self._scheduler, flow_shift)
-                video = self._pipe_as(pipeline)(
+            with in_threads(self._threads), _memory_errors(), loras_applied(pipe, loras):
+                made = pipe(
                     **arguments,
-                    generator=None if seed is None else torch.Generator("cpu").manual_seed(seed),
+                    **called,
+                    generator=_make_generator(seed),
                     output_type="np",
-                    callback_on_step_end=after_step,
-                ).frames[0]
-        except torch.OutOfMemoryError as error:
-            raise GenerationFailedError("out of memory", hint=_OUT_OF_MEMORY_HINT) from error
+                )
+                return Output(_to_pixels(made.frames[0]), _read_audio(pipe, made))
         finally:
-            self._pipe.maybe_free_model_hooks()
-        if not np.isfinite(video).all():
-            raise GenerationFailedError(
-                "the model made values that are no numbers",
-                hint="float16 is too small for some models: set dtype = 'bfloat16' or 'float32'",
-            )
-        frames: Frames = (video * 255).round().astype(np.uint8)
-        return frames
+            del pipe.progress_bar
+            pipe.maybe_free_model_hooks()
 
     def _pipe_as(self, name: str | None) -> Any:
-        """Return a pipeline of this class around the same components."""
+        """Return a pipeline of this class around the same components, with the same settings."""
         if name in (None, type(self._pipe).__name__):
             return self._pipe
-        pipe = getattr(diffusers, str(name))(**self._pipe.components)
+        pipeline_class = getattr(diffusers, str(name))
+        takes = inspect.signature(pipeline_class.__init__).parameters
+        given = {**self._pipe.config, **self._pipe.components}
+        pipe = pipeline_class(**{key: value for key, value in given.items() if key in takes})
         pipe.set_progress_bar_config(disable=True)
         return pipe
 
     def release(self) -> None:
         """Let go of the memory."""
         del self._pipe
-        gc.collect()  # its models refer to themselves
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        empty_caches()
 
 
-def _load(folder: ModelFolder, dtypes: Mapping[str, torch.dtype]) -> Any:
+def _check_arguments(
+    pipeline: str, arguments: Mapping[str, Any], known: Mapping[str, inspect.Parameter]
+) -> None:
+    for name in arguments:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            raise InvalidRequestError(
+                f"{pipeline} takes no argument {name}",
+                hint=f"did you mean {near[0]}?" if near else f"it takes {', '.join(known)}",
+            )
+
+
+def _make_generator(seed: int | None) -> torch.Generator | None:
+    """Return the source of the noise: of the CPU, so that every device gets the same."""
+    return None if seed is None else torch.Generator("cpu").manual_seed(seed)
+
+
+def _read_audio(pipe: Any, made: Any) -> Audio | None:
+    """Return what a pipeline made to be heard, None if it makes frames alone."""
+    audio = getattr(made, "audio", None)
+    if audio is None:
+        return None
+    samples = torch.as_tensor(audio[0]).float().cpu().numpy()
+    return Audio(samples, int(pipe.vocoder.config.output_sampling_rate))
+
+
+def _to_pixels(video: Any) -> "Frames":
+    """Return frames of numbers from 0 to 1 as bytes, a frame at a time: they are large.
+
+    Raises:
+        GenerationFailedError: some are no numbers.
+    """
+    pixels = np.empty(video.shape, np.uint8)
+    for index, frame in enumerate(video):
+        if not np.isfinite(frame).all():
+            raise GenerationFailedError(
+                "the model made values that are no numbers",
+                hint="float16 is too small for some models: set dtype = 'bfloat16' or 'float32'",
+            )
+        pixels[index] = (frame * 255).round()
+    return pixels
+
+
+@contextmanager
+def _memory_errors() -> Iterator[None]:
+    """Turn every way in which memory runs out into one error; it keeps nothing in memory."""
+    reason = None
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        reason = str(error) or "out of memory"
+    except RuntimeError as error:
+        if not any(words in str(error) for words in _NO_MEMORY):
+            raise
+        reason = str(error)
+    if reason is not None:
+        raise OutOfMemoryError(reason)
+
+
+def _load(folder: ModelFolder, dtypes: Mapping[str, str]) -> Any:
     pipeline_class = getattr(diffusers, folder.pipeline)
     try:
         with _offline():
@@ -155,7 +222,7 @@ def _load(folder: ModelFolder, dtypes: Mapping[str, torch.dtype]) -> Any:
                 variant=folder.weights.variant,
                 local_files_only=True,
                 use_safetensors=True,
-                dtype=dict(dtypes),
+                dtype={name: getattr(torch, each) for name, each in dtypes.items()},
             )
     except _CANNOT_LOAD as error:
         said = " ".join(str(error).split())[:300]
@@ -176,44 +243,30 @@ def _with_shift(scheduler: Any, shift: float | None) -> Any:
     return type(scheduler).from_config(scheduler.config, **{key: shift})
 
 
-def _place(pipe: Any, options: DiffusersOptions, device: str) -> None:
-    match options.offload:
+def _place(pipe: Any, step: Step, device: str) -> None:
+    if step.tiles:
+        for name in ("enable_tiling", "enable_slicing"):
+            getattr(pipe.vae, name, lambda: None)()
+    match step.offload:
         case "none":
             pipe.to(device)
         case "model":
             pipe.enable_model_cpu_offload(device=device)
+        case "group":
+            pipe.enable_group_offload(
+                torch.device(device), offload_type="leaf_level", use_stream=True
+            )
         case "sequential":
             pipe.enable_sequential_cpu_offload(device=device)
 
 
-def _device(options: DiffusersOptions) -> str:
-    has_gpu = torch.cuda.is_available()
-    own = "cuda" if has_gpu else "cpu"
-    device = own if options.device == "auto" else options.device
-    if device != "cpu" and not has_gpu:
-        raise BackendUnavailableError(
-            f"diffusers cannot use {device}: torch finds no GPU", hint="set device = 'cpu'"
-        )
-    if device == "cpu" and options.offload != "none":
-        raise ConfigurationError(
-            f"offload = {options.offload!r} needs a GPU, and diffusers works on the CPU",
-            hint="leave offload out, or set device = 'cuda'",
-        )
-    return device
-
-
-def _dtypes(folder: ModelFolder, options: DiffusersOptions, device: str) -> dict[str, torch.dtype]:
-    """Return the number format of each component; "default" is for the others."""
-    chosen = options.dtype
-    if chosen == "auto":
-        chosen = "float32" if device == "cpu" else "bfloat16"
-    if chosen == "float16" and device == "cpu":
-        raise ConfigurationError(
-            "dtype = 'float16' does not work on a CPU", hint="set dtype = 'float32'"
-        )
-    dtype: torch.dtype = getattr(torch, chosen)
-    exact = dict.fromkeys(folder.variant.in_float32, torch.float32)
-    return {"default": dtype, **exact}
+def _hold_in_8_bits(pipe: Any) -> None:
+    for name in COMPONENTS.values():
+        component = getattr(pipe, name, None)
+        if component is not None:
+            component.enable_layerwise_casting(
+                storage_dtype=torch.float8_e4m3fn, compute_dtype=component.dtype
+            )
 
 
 def _be_quiet() -> None:

@@ -25,13 +25,27 @@ class DiffusersOptions(Schema):
         default="auto",
         description="Numbers of the weights; auto: bfloat16 on a GPU, float32 on a CPU.",
     )
-    offload: Literal["none", "model", "sequential"] = Field(
-        default="none",
-        description="Keep in the GPU's memory only the part that works: slower, smaller.",
+    offload: Literal["auto", "none", "model", "group", "sequential"] = Field(
+        default="auto",
+        description="Keep in the GPU's memory only the part that works: slower, smaller; auto: as "
+        "far as the free memory asks for it.",
     )
-    vae_tiling: bool = Field(
-        default=False, description="Decode in tiles: slower, needs less memory."
+    vae_tiling: bool | Literal["auto"] = Field(
+        default="auto",
+        description="Decode in tiles: slower, needs less memory; auto: where it is needed.",
+    )
+    fp8: bool = Field(
+        default=False,
+        description="Hold the transformers in 8 bits: half the memory, slightly other videos.",
+    )
+    on_out_of_memory: Literal["adjust", "strict"] = Field(
+        default="adjust",
+        description="What happens when memory runs out: adjust tries once more with a way that "
+        "needs less, strict fails.",
     )
     models: dict[ModelName, Path] = Field(
         default={}, description="Folders of weights by model name."
+    )
+    loras: dict[ModelName, dict[ModelName, Path]] = Field(
+        default={}, description="By model name: safetensors files of LoRA weights by their name."
     )

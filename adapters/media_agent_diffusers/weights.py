@@ -15,10 +15,14 @@ from pathlib import Path
 from media_agent.errors import StorageError
 from media_agent_diffusers.files import read_json, unusable
 
-STEMS = {"diffusers": "diffusion_pytorch_model", "transformers": "model"}
+STEMS = {
+    "diffusers": "diffusion_pytorch_model",
+    "ltx2": "diffusion_pytorch_model",  # the part of diffusers that its pipelines lie in
+    "transformers": "model",
+}
 """How the files of weights are called, by the library of the component; others run no code."""
 
-_PICKLES = (".bin", ".pt", ".pth", ".ckpt")
+PICKLES = (".bin", ".pt", ".pth", ".ckpt")
 _SHARD = r"(?:-\d+-of-\d+)?"
 _VARIANT = re.compile(
     rf"(?:{'|'.join(STEMS.values())}){_SHARD}\.(?P<variant>[\w-]+?){_SHARD}\.safetensors"
@@ -57,7 +61,7 @@ def find_weights(path: Path, libraries: Mapping[str, str]) -> Weights:
 
 def _check_whole(path: Path, files: Iterable[Path]) -> None:
     for file in files:
-        reason = _find_fault(file)
+        reason = find_fault(file)
         if reason is not None:
             raise unusable(path, f"{file.relative_to(path).as_posix()} {reason}")
 
@@ -106,7 +110,7 @@ def _missing(path: Path, file: Path) -> StorageError:
     """Return the error for a file that is not there, with what is there instead."""
     wanted = file.relative_to(path).as_posix()
     others = sorted(each.name for each in file.parent.iterdir() if each.suffix == ".safetensors")
-    pickled = sorted(each.name for each in file.parent.iterdir() if each.suffix in _PICKLES)
+    pickled = sorted(each.name for each in file.parent.iterdir() if each.suffix in PICKLES)
     if others:
         return unusable(
             path,
@@ -123,7 +127,7 @@ def _missing(path: Path, file: Path) -> StorageError:
     return unusable(path, f"{file.parent.name} has no weights; {wanted} is missing")
 
 
-def _find_fault(file: Path) -> str | None:
+def find_fault(file: Path) -> str | None:
     """Return what is wrong with a file of weights, None if its length fits its header."""
     size = file.stat().st_size
     with file.open("rb") as reader:

@@ -51,6 +51,15 @@ class Cost(Schema):
     )
 
 
+class AppliedLora(Schema):
+    """LoRA weights that were added to a model for one video."""
+
+    name: str = Field(description="Its name in the settings.")
+    component: str = Field(description="The part of the model, such as transformer.")
+    weight: float = Field(description="How strongly it was applied.")
+    sha256: Sha256 = Field(description="Digest of its file.")
+
+
 class Computation(Schema):
     """On what a video was computed here; another one may round differently."""
 
@@ -61,6 +70,13 @@ class Computation(Schema):
     )
     instructions: str | None = Field(default=None, description="Of the CPU, such as AVX512.")
     library: str = Field(description="What computed, with its version.")
+    offload: str | None = Field(
+        default=None, description="How weights were kept off the GPU; none: not; null: unknown."
+    )
+    vae_tiling: bool | None = Field(
+        default=None, description="Whether it was decoded in tiles; null: unknown."
+    )
+    loras: tuple[AppliedLora, ...] = Field(default=(), description="LoRA weights applied.")
 
 
 class Delivery(Schema):

@@ -30,7 +30,7 @@ def test_a_folder_is_added_and_makes_a_video_with_its_record(
     options = "--option num_inference_steps=2 --out video.mp4"
     assert main(f"{command} {options}".split()) == 0
 
-    assert "diffusers/tiny: Wan 2.1, text to video" in said
+    assert "diffusers/tiny: Wan 2.1, text or video to video" in said
     assert "4k+1 frames" in said
     facts = probe(Path("video.mp4"))
     assert (facts.frames, facts.width, facts.height) == (5, 48, 32)
@@ -41,6 +41,19 @@ def test_a_folder_is_added_and_makes_a_video_with_its_record(
     adjusted = {change.field: change.used for change in record.adjusted}
     assert adjusted["duration"] == 5 / 16
     assert adjusted["size"] == "48x32"
+
+
+def test_a_video_longer_than_the_model_makes_is_planned_as_continuations(
+    folder_of: FolderOf, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["models", "add", str(folder_of("skyreels-df")), "--name", "sky"]) == 0
+    capsys.readouterr()
+
+    assert main(["plan", "cat", "--backend", "diffusers/sky", "--duration", "8"]) == 0
+
+    said = capsys.readouterr()
+    assert "in 2 segments" in said.out + said.err
+    assert "by extending the video once" in said.out + said.err
 
 
 def test_models_are_listed_checked_and_forgotten(

@@ -5,20 +5,16 @@ other values was tried with diffusers 0.42. The decoder gives 8k+1 frames and ro
 a word: 5 become 8, 13 become 16.
 """
 
-import math
 from typing import Any
 
-from media_agent.errors import InvalidRequestError
 from media_agent_diffusers.families.family import (
-    Call,
     Family,
-    Options,
     Task,
     Variant,
-    common_arguments,
     denoising_options,
     size_multiple,
 )
+from media_agent_diffusers.families.restyle import restyle_task
 from media_agent_diffusers.families.tiny_parts import TEXT_WIDTH, tiny_t5, tiny_tokenizer
 from media_agent_diffusers.files import ModelFiles
 from media_agent_schemas.capabilities import OptionSpec
@@ -36,14 +32,6 @@ _DYNAMIC_GUIDANCE = OptionSpec(
     type="boolean",
     default=False,
     description="Let the pull of the prompt grow from step to step up to guidance_scale.",
-)
-_STRENGTH = OptionSpec(
-    name="strength",
-    type="number",
-    default=0.8,
-    minimum=0.0,
-    maximum=1.0,
-    description="How much of a source video is changed; that share of the steps is taken.",
 )
 
 
@@ -95,37 +83,7 @@ def _tasks(files: ModelFiles, is_new: bool) -> tuple[Task, ...]:
     text = Task(VideoMode.TEXT_TO_VIDEO, _TEXT)
     if is_new:  # diffusers refuses a source video whose latent frames are odd in number, as here
         return (text,)
-    restyle = Task(
-        VideoMode.VIDEO_EDIT,
-        _VIDEO,
-        inputs=(InputRole.SOURCE_VIDEO,),
-        options=(_STRENGTH,),
-        arguments=_restyle_arguments,
-        check=_check_steps,
-    )
-    return text, restyle
-
-
-def _restyle_arguments(call: Call) -> dict[str, object]:
-    """Return the arguments without the number of frames, which is that of the source."""
-    arguments = common_arguments(call)
-    del arguments["num_frames"]
-    return arguments
-
-
-def _check_steps(options: Options) -> None:
-    strength, steps = options["strength"], options["num_inference_steps"]
-    if float(str(strength)) * int(str(steps)) >= 1:
-        return
-    if float(str(strength)) == 0:
-        raise InvalidRequestError(
-            "strength 0 leaves the source as it is", hint="ask for more than 0"
-        )
-    enough = math.ceil(1 / float(str(strength)))
-    raise InvalidRequestError(
-        f"strength {strength} of {steps} steps is less than one step",
-        hint=f"ask for a num_inference_steps of at least {enough}, or for more strength",
-    )
+    return text, restyle_task(_VIDEO)
 
 
 def tiny_cogvideox() -> Any:

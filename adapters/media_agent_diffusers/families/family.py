@@ -23,6 +23,8 @@ _ARGUMENTS = {
     InputRole.FIRST_FRAME: "image",
     InputRole.LAST_FRAME: "last_image",
     InputRole.SOURCE_VIDEO: "video",
+    InputRole.MASK: "mask",
+    InputRole.SUBJECT: "reference_images",
 }
 IMAGE_FIT = OptionSpec(
     name="image_fit",
@@ -47,8 +49,13 @@ class Call:
     options: Options
     """What the pipeline takes; `flow_shift` is of its scheduler and stands apart."""
     inputs: Mapping[InputRole, object]
-    """PIL images at the size of the video: one, or a list for a video."""
+    """PIL images at the size of the video: one, or a list for a video. A mask is as long as its
+    video, white where something is to be made; subjects are a list of images of their own size."""
     flow_shift: float | None = None
+    keyframes: tuple[tuple[int, object], ...] = ()
+    """Frames of the video and the images that they are to show."""
+    history: int = 0
+    """Of `num_frames`, those at the start that are the end of a source video already."""
 
 
 def common_arguments(call: Call) -> dict[str, object]:
@@ -69,6 +76,15 @@ def accept_all(options: Options) -> None:
     """Find nothing wrong: each value was checked by itself."""
 
 
+def accept_any_length(num_frames: int, options: Options) -> None:
+    """Find nothing wrong: the rule of the variant is all there is."""
+
+
+def once(call: Call) -> int:
+    """Return that all steps are run one time."""
+    return 1
+
+
 @dataclass(frozen=True, slots=True)
 class Task:
     """One kind of work that a model does."""
@@ -77,7 +93,9 @@ class Task:
     pipeline: str
     """The class that does it; it takes the components of the folder, whatever class saved them."""
     inputs: tuple[InputRole, ...] = ()
-    """What it begins from, each needed once."""
+    """What it begins from, each needed once; subjects can be several."""
+    optional: tuple[InputRole, ...] = ()
+    """What it can be given as well."""
     options: tuple[OptionSpec, ...] = ()
     """Those that the other tasks of the model do not take."""
     arguments: Callable[[Call], dict[str, object]] = common_arguments
@@ -85,6 +103,13 @@ class Task:
     """Fewer break inside the pipeline."""
     check: Callable[[Options], None] = accept_all
     """Raises `InvalidRequestError` for values that do not go together."""
+    check_length: Callable[[int, Options], None] = accept_any_length
+    """Raises `InvalidRequestError` for a number of frames that does not go with the options."""
+    history: int = 0
+    """Frames at the end of a source video that it continues, where no option "history" says how
+    many. What the pipeline makes ends with the new frames, after these or the whole source."""
+    windows: Callable[[Call], int] = once
+    """How many times all steps are run: pipelines for long videos do so once for each window."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +142,16 @@ class Variant:
     in_float32: tuple[str, ...] = ()
     """Components that lose too much in fewer bits."""
     licence: str | None = None
+    makes_audio: bool = False
+    """What its pipelines return has audio."""
+    activation_bytes: int | None = None
+    """GPU memory that a video of `size` and `default_frames` takes beside the weights, as published
+    by the authors; None: nobody says, and a rule estimates it."""
 
     def options_of(self, task: Task) -> tuple[OptionSpec, ...]:
         """Return all options that one task takes."""
-        fit = (IMAGE_FIT,) if task.inputs else ()
+        has_fit = any(role is not InputRole.SUBJECT for role in (*task.inputs, *task.optional))
+        fit = (IMAGE_FIT,) if has_fit else ()
         return (*self.options, *task.options, *fit)
 
 
@@ -176,6 +207,17 @@ def token_option(most: int) -> OptionSpec:
         minimum=1,
         maximum=most,
         description="Tokens of the prompt that are read; fewer is faster.",
+    )
+
+
+def history_option(default: int, choices: tuple[int, ...]) -> OptionSpec:
+    """Return the option for how much of a source video its continuation begins from."""
+    return OptionSpec(
+        name="history",
+        type="integer",
+        default=default,
+        choices=choices,
+        description="Frames at the end of the source video that the continuation begins from.",
     )
 
 

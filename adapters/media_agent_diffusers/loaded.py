@@ -1,0 +1,153 @@
+"""The models in memory: as many as fit, the one that was not used for longest goes first."""
+
+from collections.abc import Callable, Iterable
+
+from media_agent.errors import BackendUnavailableError
+from media_agent_diffusers.folder import ModelFolder
+from media_agent_diffusers.lora.choice import COMPONENTS
+from media_agent_diffusers.pipeline import LoadedPipeline
+from media_agent_diffusers.placement.machine import (
+    choose_device,
+    choose_dtypes,
+    empty_caches,
+    free_memory,
+)
+from media_agent_diffusers.placement.plan import (
+    Activations,
+    MemoryPlan,
+    Step,
+    check_fits,
+    gigabytes,
+    list_steps,
+    plan_memory,
+)
+from media_agent_diffusers.placement.sizes import ComponentSize, measure_components
+from media_agent_diffusers.settings import DiffusersOptions
+
+
+class LoadedModel:
+    """A model in memory, and what it takes there."""
+
+    def __init__(self, pipeline: LoadedPipeline, plan: MemoryPlan, resident_bytes: int) -> None:
+        self.pipeline = pipeline
+        self.plan = plan
+        self.resident_bytes = resident_bytes
+        """Of the memory where it computes, also while it does nothing."""
+
+
+class LoadedModels:
+    """Loads models for one device; another one stays loaded if both fit."""
+
+    def __init__(
+        self,
+        options: DiffusersOptions,
+        *,
+        threads: int | None = None,
+        measure: Callable[[str], int] | None = None,
+    ) -> None:
+        """Begin with none; `measure` says how many bytes a device has free; "cpu" is one too."""
+        self._options = options
+        self._threads = threads
+        self._measure = measure or free_memory
+        self._held: dict[str, LoadedModel] = {}  # the one used last is the last
+
+    def plan(
+        self,
+        name: str,
+        folder: ModelFolder,
+        activations: Activations,
+        *,
+        steps: Iterable[Step] | None = None,
+    ) -> MemoryPlan:
+        """Decide how a model is held, and let go of others if it does not fit beside them.
+
+        `steps` are those to choose among; None: those that the settings allow.
+
+        Raises:
+            BackendUnavailableError: it cannot fit, or there is no such device.
+            ConfigurationError: the settings contradict each other.
+        """
+        device = choose_device(self._options)
+        sizes = self._measure_sizes(folder, device)
+        options = self._options
+        allowed = list_steps(device, options.offload, options.vae_tiling, fp8=options.fp8)
+        chosen = allowed if steps is None else tuple(steps)
+        plan = self._plan_once(name, device, sizes, activations, chosen)
+        while not (plan.fits and plan.step == chosen[0]) and self._release_another(name):
+            plan = self._plan_once(name, device, sizes, activations, chosen)
+        if steps is None and options.offload == "auto":
+            self._check(plan, folder, device, sizes)
+        return plan
+
+    def open(self, name: str, folder: ModelFolder, plan: MemoryPlan) -> LoadedPipeline:
+        """Return the model held in this way, loaded if it is not there yet.
+
+        Raises:
+            StorageError: the files of the folder do not fit each other.
+            OutOfMemoryError: there is too little memory after all.
+        """
+        held = self._held.pop(name, None)
+        if held is not None and held.plan.step not in (plan.step, *plan.rest):
+            held.pipeline.release()
+            held = None
+        if held is None:
+            device = choose_device(self._options)
+            pipeline = LoadedPipeline(folder, self._options, step=plan.step, threads=self._threads)
+            sizes = self._measure_sizes(folder, device)
+            total = sum(size.total for size in sizes.values())
+            held = LoadedModel(pipeline, plan, total if plan.step.offload == "none" else 0)
+        self._held[name] = held
+        return held.pipeline
+
+    def release(self, name: str) -> None:
+        """Let go of one model, and of what is left of one that could not be loaded."""
+        held = self._held.pop(name, None)
+        if held is None:
+            empty_caches()
+        else:
+            held.pipeline.release()
+
+    def release_all(self) -> None:
+        """Let go of all models."""
+        for name in tuple(self._held):
+            self.release(name)
+
+    def _release_another(self, name: str) -> bool:
+        """Let go of the model that was not used for longest; False: there is no other one."""
+        oldest = next((other for other in self._held if other != name), None)
+        if oldest is None:
+            return False
+        self.release(oldest)
+        return True
+
+    def _plan_once(
+        self,
+        name: str,
+        device: str,
+        sizes: dict[str, ComponentSize],
+        activations: Activations,
+        steps: Iterable[Step],
+    ) -> MemoryPlan:
+        held = self._held.get(name)
+        own = 0 if held is None else held.resident_bytes
+        return plan_memory(sizes, self._measure(device) + own, activations, steps)
+
+    def _check(
+        self, plan: MemoryPlan, folder: ModelFolder, device: str, sizes: dict[str, ComponentSize]
+    ) -> None:
+        is_cpu = device == "cpu"
+        check_fits(plan, str(folder.path), "this machine, without a GPU," if is_cpu else device)
+        if is_cpu or plan.step.offload == "none" or self._held:
+            return
+        total, free = sum(size.total for size in sizes.values()), self._measure("cpu")
+        if total > free:
+            raise BackendUnavailableError(
+                f"with {plan.step} the weights of {folder.path} wait in main memory: they take "
+                f"{gigabytes(total)}, and {gigabytes(free)} are free",
+                hint="close other programs, or use a GPU with more memory or a smaller model",
+            )
+
+    def _measure_sizes(self, folder: ModelFolder, device: str) -> dict[str, ComponentSize]:
+        dtypes = choose_dtypes(folder, self._options, device)
+        small = dict.fromkeys(COMPONENTS.values(), "float8") if self._options.fp8 else {}
+        return measure_components(folder, {**dtypes, **small})
