@@ -40,6 +40,7 @@ def describe(model: str, folder: ModelFolder) -> Capabilities:
         frame_offset=1,
         negative_prompt=True,
         seed=True,
+        audio=variant.makes_audio,
         cancels=True,
         extends=any(task.mode is VideoMode.VIDEO_EXTEND for task in variant.tasks),
         resubmits=True,

@@ -4,7 +4,13 @@ import string
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from transformers import CLIPVisionConfig, T5EncoderModel, T5Tokenizer
+    from transformers import (
+        CLIPVisionConfig,
+        Gemma3ForConditionalGeneration,
+        GemmaTokenizer,
+        T5EncoderModel,
+        T5Tokenizer,
+    )
 
 TEXT_WIDTH = 32
 """Channels of the text encoder's output."""
@@ -98,3 +104,29 @@ def tiny_vision() -> "CLIPVisionConfig":
         intermediate_size=16,
         patch_size=16,
     )
+
+
+def tiny_gemma_tokenizer() -> "GemmaTokenizer":
+    """Return a tokenizer of the Gemma kind that reads letter by letter."""
+    from transformers import GemmaTokenizer
+
+    letters = string.ascii_letters + string.digits + string.punctuation
+    words = ("<pad>", "<eos>", "<bos>", "<unk>", "▁", *letters)
+    return GemmaTokenizer(vocab={word: number for number, word in enumerate(words)}, merges=[])
+
+
+def tiny_gemma(words: int) -> "Gemma3ForConditionalGeneration":
+    """Return a text encoder of the Gemma kind for so many words, with 16 channels."""
+    from transformers import Gemma3Config, Gemma3ForConditionalGeneration
+
+    sizes = {"hidden_size": 16, "intermediate_size": 16, "num_attention_heads": 2}
+    text = {
+        **sizes,
+        "vocab_size": words,
+        "num_hidden_layers": 2,
+        "num_key_value_heads": 1,
+        "head_dim": 8,
+    }
+    vision = {**sizes, "num_hidden_layers": 1, "image_size": 32, "patch_size": 16}
+    config = Gemma3Config(text_config=text, vision_config=vision, mm_tokens_per_image=4)
+    return Gemma3ForConditionalGeneration(config).eval()
