@@ -33,10 +33,12 @@ def run_windows(
 ) -> "Frames":
     """Return what a call makes (uint8, T H W 3): of a continuation the new frames alone.
 
+    A pipeline that works in windows of its own can make more than asked; the rest is cut off.
+
     `run(call, index, count)` makes one window of so many.
     """
     if call.history == 0:
-        return run(call, 0, 1)
+        return run(call, 0, 1)[: call.num_frames]
     import numpy as np
     from PIL import Image
 

@@ -1,0 +1,72 @@
+"""What HunyuanVideo, Framepack and HunyuanVideo 1.5 share: the licence, and small components."""
+
+import string
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from transformers import LlamaTokenizer
+
+LICENCE = "tencent-hunyuan-community"
+"""Not for use in the European Union, the United Kingdom and South Korea; terms of its own above 100
+million users a month (github.com/Tencent-Hunyuan/HunyuanVideo, LICENSE.txt)."""
+
+
+def tiny_components() -> dict[str, Any]:
+    """Return all but the transformer of HunyuanVideo."""
+    from diffusers import AutoencoderKLHunyuanVideo, FlowMatchEulerDiscreteScheduler
+    from transformers import LlamaConfig, LlamaModel
+
+    from media_agent_diffusers.families.tiny_parts import tiny_clip_text, tiny_clip_tokenizer
+
+    llama = LlamaConfig(
+        vocab_size=128,
+        hidden_size=16,
+        intermediate_size=16,
+        num_hidden_layers=4,  # the output of the third last is taken
+        num_attention_heads=2,
+    )
+    return {
+        "tokenizer": _tiny_llama_tokenizer(),
+        "text_encoder": LlamaModel(llama).eval(),
+        "tokenizer_2": tiny_clip_tokenizer(),
+        "text_encoder_2": tiny_clip_text(),
+        "vae": AutoencoderKLHunyuanVideo(
+            latent_channels=4,
+            block_out_channels=(8, 8, 8, 8),
+            layers_per_block=1,
+            norm_num_groups=4,
+        ),
+        "scheduler": FlowMatchEulerDiscreteScheduler(shift=7.0),
+    }
+
+
+def tiny_siglip() -> dict[str, Any]:
+    """Return an image encoder of four patches, and what prepares images for it."""
+    from transformers import SiglipImageProcessor, SiglipVisionConfig, SiglipVisionModel
+
+    config = SiglipVisionConfig(
+        hidden_size=8,
+        intermediate_size=8,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        image_size=16,
+        patch_size=8,
+    )
+    return {
+        "image_encoder": SiglipVisionModel(config).eval(),
+        "feature_extractor": SiglipImageProcessor(size={"height": 16, "width": 16}),
+    }
+
+
+def _tiny_llama_tokenizer() -> "LlamaTokenizer":
+    """Return a tokenizer that reads letter by letter."""
+    from transformers import LlamaTokenizer
+
+    letters = string.ascii_letters + string.digits + string.punctuation
+    words = ["<unk>", "<s>", "</s>", "<pad>", "▁", *letters]
+    return LlamaTokenizer(
+        vocab={word: number for number, word in enumerate(words)},
+        merges=[],
+        pad_token="<pad>",  # noqa: S106  # a word, not a password
+        padding_side="left",
+    )
