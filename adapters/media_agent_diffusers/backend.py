@@ -109,9 +109,9 @@ class DiffusersBackend(LocalBackend):
         loras = choose_loras(own_options(request), model.loras)
         digests = self._digests.file_digests([each.file for each in loras], context.check)
         generation = Generation(name, model.folder, request, context, loras)
-        frames = generation.run(loaded, self._options, digests)
+        made = generation.run(loaded, self._options, digests)
         # whole by now: kept even if somebody asked to stop while they were decoded
-        yield Chunk(index=0, frames=frames)
+        yield Chunk(index=0, frames=made.frames, audio=made.audio)
 
     def _read(self, name: str, path: Path) -> Model:
         folder = read_folder(path)

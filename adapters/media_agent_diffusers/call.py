@@ -11,14 +11,23 @@ from media_agent.errors import InvalidRequestError
 from media_agent.ingest.read import Fit, check_video, read_image
 from media_agent_diffusers.describe import NAME
 from media_agent_diffusers.families.family import Call, Options, Task, Variant
-from media_agent_diffusers.inputs import InputReader, check_mask, find_input, is_video
+from media_agent_diffusers.inputs import (
+    InputReader,
+    check_keyframes,
+    check_mask,
+    find_input,
+    is_video,
+)
 from media_agent_diffusers.lora.choice import COMPONENTS
 from media_agent_schemas.capabilities import Capabilities
 from media_agent_schemas.media import InputRole
-from media_agent_schemas.request import VideoRequest
+from media_agent_schemas.request import VideoMode, VideoRequest
 
 if TYPE_CHECKING:
     from media_agent_diffusers.pipeline import LoadedPipeline
+
+
+_SEVERAL = (InputRole.SUBJECT, InputRole.KEYFRAME)
 
 
 def find_task(request: VideoRequest, variant: Variant, model: str) -> Task:
@@ -56,6 +65,11 @@ def check_call(request: VideoRequest, variant: Variant, capabilities: Capabiliti
     task.check(options)
     if request.num_frames is not None:
         task.check_length(request.num_frames, options)
+    if request.num_frames is not None and InputRole.KEYFRAME in task.optional:
+        fps = request.fps or variant.fps
+        check_keyframes(
+            request.inputs, request.num_frames, fps=fps, multiple=variant.frame_multiple
+        )
     for medium in request.inputs:
         if medium.role is InputRole.SOURCE_VIDEO or is_video(medium):
             check_video(medium)
@@ -98,6 +112,7 @@ def read_call(
     history = int(str(options.pop("history", task.history)))
     reader = InputReader(size, fit, variant.fps, context)
     inputs = reader.read_images(request.inputs)
+    keyframes = reader.read_keyframes(request.inputs, variant.frame_multiple)
     source = find_input(request.inputs, InputRole.SOURCE_VIDEO)
     if source is None:
         history = 0
@@ -167,10 +182,12 @@ def _check_roles(request: VideoRequest, task: Task, model: str) -> None:
         hint += f"; it can have {', '.join(task.optional)} as well"
     for role in (*task.inputs, *task.optional):
         count = given.count(role)
-        if (count > 1 and role is not InputRole.SUBJECT) or (not count and role in task.inputs):
+        if (count > 1 and role not in _SEVERAL) or (not count and role in task.inputs):
             raise InvalidRequestError(
                 f"{NAME}/{model} begins from one {role.value}; {count or 'none'} given", hint=hint
             )
+    if task.mode is VideoMode.FIRST_LAST_FRAME and not given:
+        raise InvalidRequestError(f"{task.mode} begins from images; none given", hint=hint)
     for role in given:
         if role not in (*task.inputs, *task.optional):
             raise InvalidRequestError(f"{task.mode} takes no {role.value}", hint=hint)

@@ -43,6 +43,7 @@ def describe(model: str, folder: ModelFolder) -> Capabilities:
         frame_offset=1,
         negative_prompt=variant.takes_negative_prompt,
         seed=True,
+        audio=variant.makes_audio,
         cancels=True,
         extends=any(task.mode is VideoMode.VIDEO_EXTEND for task in variant.tasks),
         resubmits=True,

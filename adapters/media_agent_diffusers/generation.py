@@ -10,6 +10,7 @@ from media_agent_diffusers.call import find_task, read_call
 from media_agent_diffusers.families.family import Call
 from media_agent_diffusers.folder import ModelFolder
 from media_agent_diffusers.lora.choice import ChosenLora
+from media_agent_diffusers.output import Output
 from media_agent_diffusers.placement.plan import (
     Activations,
     MemoryPlan,
@@ -22,7 +23,6 @@ from media_agent_schemas.events import AppliedLora
 from media_agent_schemas.request import VideoRequest
 
 if TYPE_CHECKING:
-    from media_agent.video.codec import Frames
     from media_agent_diffusers.loaded import LoadedModels
 
 _DENOISING_SHARE = 0.9  # of the whole work; the rest is for decoding
@@ -43,8 +43,8 @@ class Generation:
 
     def run(
         self, loaded: "LoadedModels", options: DiffusersOptions, lora_digests: Sequence[str] = ()
-    ) -> "Frames":
-        """Return the frames; `lora_digests` are those of the files of `loras`, in their order.
+    ) -> Output:
+        """Return the frames and their audio; `lora_digests` are those of the files of `loras`, in their order.
 
         Raises:
             BackendUnavailableError: the model does not fit into the memory that is free.
@@ -52,9 +52,9 @@ class Generation:
         """
         activations = self._estimate()
         plan = loaded.plan(self.name, self.folder, activations)
-        frames = self._try(loaded, plan, lora_digests)
-        if frames is not None:
-            return frames
+        made = self._try(loaded, plan, lora_digests)
+        if made is not None:
+            return made
         loaded.release(self.name)
         if options.on_out_of_memory == "strict" or not plan.rest:
             raise GenerationFailedError(
@@ -62,14 +62,14 @@ class Generation:
             )
         again = loaded.plan(self.name, self.folder, activations, steps=plan.rest[:1])
         self.context.warn(f"out of memory with {plan.step}; made again with {again.step}")
-        frames = self._try(loaded, again, lora_digests)
-        if frames is None:
+        made = self._try(loaded, again, lora_digests)
+        if made is None:
             loaded.release(self.name)
             raise GenerationFailedError(
                 f"out of memory with {plan.step}, and again with {again.step}",
                 hint=_OUT_OF_MEMORY_HINT,
             )
-        return frames
+        return made
 
     def _suggest_more(self, plan: MemoryPlan, options: DiffusersOptions) -> str:
         if plan.rest:
@@ -94,8 +94,8 @@ class Generation:
 
     def _try(
         self, loaded: "LoadedModels", plan: MemoryPlan, lora_digests: Sequence[str]
-    ) -> "Frames | None":
-        """Return the frames, None if memory ran out; by then nothing of the attempt is left."""
+    ) -> Output | None:
+        """Return what was made, None if memory ran out; by then nothing of the attempt is left."""
         try:
             return self._attempt(loaded, plan, lora_digests)
         except OutOfMemoryError:
@@ -103,7 +103,7 @@ class Generation:
 
     def _attempt(
         self, loaded: "LoadedModels", plan: MemoryPlan, lora_digests: Sequence[str]
-    ) -> "Frames":
+    ) -> Output:
         context, variant = self.context, self.folder.variant
         context.check()
         context.report("loading", 0.0, str(plan))
@@ -120,7 +120,7 @@ class Generation:
         context.report("encoding the prompt", 0.0)
         reporter, seed = _Reporter(context), self.request.seed
 
-        def run(part: Call, index: int, count: int) -> "Frames":
+        def run(part: Call, index: int, count: int) -> Output:
             return pipeline.run(
                 task.arguments(part),
                 seed=None if seed is None else seed + index,

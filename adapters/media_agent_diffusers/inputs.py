@@ -43,6 +43,22 @@ class InputReader:
                 images[medium.role] = self._read_image(medium)
         return images
 
+    def read_keyframes(
+        self, inputs: Iterable[MediaInput], multiple: int
+    ) -> "tuple[tuple[int, Image], ...]":
+        """Return the frames that the model can set, every `multiple`th, and their images."""
+        keyframes = []
+        for medium in inputs:
+            if medium.role is InputRole.KEYFRAME:
+                frame, asked = place_keyframe(medium, self.fps, multiple), medium.at or 0.0
+                if abs(frame / self.fps - asked) * self.fps > 0.5:
+                    self.context.warn(
+                        f"the keyframe at {asked:g} s is shown at {frame / self.fps:.4g} s: the "
+                        f"model can set every {multiple}th frame"
+                    )
+                keyframes.append((frame, self._read_image(medium)))
+        return tuple(keyframes)
+
     def read_end(self, source: MediaInput, count: int) -> "list[Image]":
         """Return the last frames of a source video, all if it has fewer."""
         frames = read_end(
@@ -128,6 +144,40 @@ class InputReader:
 def find_input(inputs: Iterable[MediaInput], role: InputRole) -> MediaInput | None:
     """Return the first input of a role, None if there is none."""
     return next((each for each in inputs if each.role is role), None)
+
+
+def place_keyframe(medium: MediaInput, fps: float, multiple: int) -> int:
+    """Return the frame nearest to a keyframe's time, of those that the model can set."""
+    return round((medium.at or 0.0) * fps / multiple) * multiple
+
+
+def check_keyframes(
+    inputs: Iterable[MediaInput], frames: int, *, fps: float, multiple: int
+) -> None:
+    """Check that each image has a frame of its own within the video.
+
+    Raises:
+        InvalidRequestError: a keyframe is after the end, or two images are for one frame.
+    """
+    last = frames - 1
+    ends = {InputRole.FIRST_FRAME: 0, InputRole.LAST_FRAME: last}
+    taken: set[int] = set()
+    for medium in inputs:
+        if medium.role not in (*ends, InputRole.KEYFRAME):
+            continue
+        frame = ends.get(medium.role)
+        frame = place_keyframe(medium, fps, multiple) if frame is None else frame
+        if frame > last:
+            raise InvalidRequestError(
+                f"the keyframe at {medium.at:g} s is after the end of the video, which has "
+                f"{frames / fps:.4g} s"
+            )
+        if frame in taken:
+            raise InvalidRequestError(
+                f"two images are for frame {frame}: the model can set every {multiple}th frame",
+                hint="leave one out, or move a keyframe",
+            )
+        taken.add(frame)
 
 
 def is_video(medium: MediaInput) -> bool:

@@ -15,10 +15,12 @@ from huggingface_hub import constants
 from safetensors import SafetensorError
 
 from media_agent.errors import GenerationFailedError, InvalidRequestError
+from media_agent.video.audio import Audio
 from media_agent_diffusers.files import shift_key, unusable
 from media_agent_diffusers.folder import ModelFolder
 from media_agent_diffusers.lora.choice import COMPONENTS, ChosenLora
 from media_agent_diffusers.lora.layers import loras_applied
+from media_agent_diffusers.output import Output
 from media_agent_diffusers.placement.machine import choose_device, choose_dtypes, empty_caches
 from media_agent_diffusers.placement.plan import STEPS, OutOfMemoryError, Step
 from media_agent_diffusers.progress import OnStep, StepCounter
@@ -105,8 +107,8 @@ class LoadedPipeline:
         flow_shift: float | None = None,
         windows: int = 1,
         loras: Iterable[ChosenLora] = (),
-    ) -> "Frames":
-        """Return the frames (uint8, T H W 3); what `on_step(done, total)` raises stops the work.
+    ) -> Output:
+        """Return the frames and their audio; what `on_step(done, total)` raises stops the work.
 
         `pipeline` names the class that does it, if it is not the one the folder was saved from;
         `flow_shift` is for its scheduler, if it is not the one that the folder has; `windows` is
@@ -127,14 +129,13 @@ class LoadedPipeline:
         self._pipe.scheduler = pipe.scheduler = _with_shift(self._scheduler, flow_shift)
         try:
             with in_threads(self._threads), _memory_errors(), loras_applied(pipe, loras):
-                return _to_pixels(
-                    pipe(
-                        **arguments,
-                        **called,
-                        generator=_make_generator(seed),
-                        output_type="np",
-                    ).frames[0]
+                made = pipe(
+                    **arguments,
+                    **called,
+                    generator=_make_generator(seed),
+                    output_type="np",
                 )
+                return Output(_to_pixels(made.frames[0]), _read_audio(pipe, made))
         finally:
             del pipe.progress_bar
             pipe.maybe_free_model_hooks()
@@ -171,6 +172,15 @@ def _check_arguments(
 def _make_generator(seed: int | None) -> torch.Generator | None:
     """Return the source of the noise: of the CPU, so that every device gets the same."""
     return None if seed is None else torch.Generator("cpu").manual_seed(seed)
+
+
+def _read_audio(pipe: Any, made: Any) -> Audio | None:
+    """Return what a pipeline made to be heard, None if it makes frames alone."""
+    audio = getattr(made, "audio", None)
+    if audio is None:
+        return None
+    samples = torch.as_tensor(audio[0]).float().cpu().numpy()
+    return Audio(samples, int(pipe.vocoder.config.output_sampling_rate))
 
 
 def _to_pixels(video: Any) -> "Frames":

@@ -15,7 +15,11 @@ from pathlib import Path
 from media_agent.errors import StorageError
 from media_agent_diffusers.files import read_json, unusable
 
-STEMS = {"diffusers": "diffusion_pytorch_model", "transformers": "model"}
+STEMS = {
+    "diffusers": "diffusion_pytorch_model",
+    "ltx2": "diffusion_pytorch_model",  # the part of diffusers that its pipelines lie in
+    "transformers": "model",
+}
 """How the files of weights are called, by the library of the component; others run no code."""
 
 PICKLES = (".bin", ".pt", ".pth", ".ckpt")

@@ -8,12 +8,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from media_agent_diffusers.families.family import Call, Variant
+from media_agent_diffusers.output import Output, join_outputs
 from media_agent_schemas.media import InputRole
 
 if TYPE_CHECKING:
     from PIL.Image import Image
-
-    from media_agent.video.codec import Frames
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,18 +27,15 @@ class Window:
     """Frames that it is asked for, by the rule of the model: some may be left over at the end."""
 
 
-def run_windows(
-    call: Call, variant: Variant, run: "Callable[[Call, int, int], Frames]"
-) -> "Frames":
-    """Return what a call makes (uint8, T H W 3): of a continuation the new frames alone.
+def run_windows(call: Call, variant: Variant, run: Callable[[Call, int, int], Output]) -> Output:
+    """Return what a call makes: of a continuation the new frames alone, and their audio.
 
     A pipeline that works in windows of its own can make more than asked; the rest is cut off.
 
     `run(call, index, count)` makes one window of so many.
     """
     if call.history == 0:
-        return run(call, 0, 1)[: call.num_frames]
-    import numpy as np
+        return run(call, 0, 1).cut(0, call.num_frames, fps=call.fps)
     from PIL import Image
 
     known = _read_source(call.inputs)
@@ -52,14 +48,15 @@ def run_windows(
             multiple=variant.frame_multiple,
         )
     )
-    made: list[Frames] = []
+    made: list[Output] = []
     for index, window in enumerate(windows):
         inputs = {**call.inputs, InputRole.SOURCE_VIDEO: known[-window.history :]}
         part = replace(call, num_frames=window.total, history=window.history, inputs=inputs)
-        frames = run(part, index, len(windows))[window.history - window.total :][: window.new]
-        made.append(frames)
-        known = [*known, *map(Image.fromarray, frames)][-call.history :]
-    return np.concatenate(made)
+        whole = run(part, index, len(windows))
+        start = len(whole.frames) - (window.total - window.history)
+        made.append(whole.cut(start, window.new, fps=call.fps))
+        known = [*known, *map(Image.fromarray, made[-1].frames)][-call.history :]
+    return join_outputs(made)
 
 
 def plan_windows(

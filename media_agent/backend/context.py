@@ -17,6 +17,7 @@ from media_agent_schemas.media import MediaInput
 from media_agent_schemas.request import VideoRequest
 
 if TYPE_CHECKING:
+    from media_agent.video.audio import Audio
     from media_agent.video.codec import Frames
 
 KEEP_STATES = 8
@@ -36,6 +37,9 @@ class Chunk:
     save: Callable[[Path], None] | None = None
     """Writes the state that `resume` names, once the chunk is on disk, to the path it is given;
     called once, from another thread than `generate`."""
+    audio: "Audio | None" = None
+    """What is heard with its frames: cut, or filled up with silence, to their length, and left out
+    of a request that wants no audio."""
 
 
 @dataclass(eq=False)
@@ -63,6 +67,10 @@ class Operation:
     def sound(self) -> Path:
         """Where the sound lies that goes with the video, if there is any."""
         return self.work_dir / "sound.mp4"
+
+    def audio_of(self, chunk: Chunk) -> "Audio | None":
+        """Return the audio of a chunk, if the request wants any."""
+        return None if self.request.audio is False else chunk.audio
 
 
 class GenerationContext:

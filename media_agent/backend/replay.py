@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from media_agent.backend.context import Chunk, GenerationContext, Operation, closing_chunks
 from media_agent.backend.event_log import EventLog
 from media_agent.errors import NotResumableError
+from media_agent.video.audio import split_audio
 from media_agent_schemas.events import ChunkReady, JobProgressed
 from media_agent_schemas.jobs import ResumeToken
 from media_agent_schemas.request import VideoRequest
@@ -76,12 +77,19 @@ def _replay(operation: Operation, token: ResumeToken, source: Source, videos: "V
 def _keep(operation: Operation, chunk: Chunk, videos: "Videos", *, is_last: bool) -> None:
     """Write a chunk that is gone, compare the last one with what is there, and keep its state."""
     video = videos.first
+    audio = operation.audio_of(chunk)
+    if audio is not None and operation.request.n > 1:
+        audio = split_audio(audio, operation.request.n)[0]
     if chunk.index >= video.chunks:
         frames = _decode(chunk)
-        video.add(frames)
+        video.add(frames, audio)
         ready = ChunkReady(index=chunk.index, frames=len(frames), path=str(video.part_path))
         operation.log.publish(ready)
-    elif is_last and chunk.index + 1 == video.chunks and not video.is_last_chunk(_decode(chunk)):
+    elif (
+        is_last
+        and chunk.index + 1 == video.chunks
+        and not video.is_last_chunk(_decode(chunk), audio)
+    ):
         operation.warnings.append(
             f"chunk {chunk.index + 1}, generated again, came out a little different from the one "
             "that is kept; the cut after it may show"

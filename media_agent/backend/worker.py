@@ -169,7 +169,7 @@ class Worker:
         if chunk.index != videos.chunks:
             raise GenerationFailedError(f"got chunk {chunk.index}; expected chunk {videos.chunks}")
         with self._measure("encode"):
-            videos.add(frames)
+            videos.add(frames, self._operation.audio_of(chunk))
         if self._first_chunk_seconds is None:
             self._first_chunk_seconds = self._clock() - self._started
         self._count(videos)

@@ -33,23 +33,12 @@ def join_source(source: Source, part: Path, target: Path) -> SourceJoin:
     new = probe(part)
     size, rate = measure_video(source)
     fps, path = float(rate), _path_of(source)
-    silent = target.with_name(f"{target.stem}.silent.mp4")
     is_copied = path is not None and can_copy([path, part])
     if is_copied and path is not None:
         seconds = probe(path).frames / fps
-        frames = join_videos([path, part], silent).frames
+        join_videos([path, part], target)
     else:
-        first = _Counted(iterate_upright(source, size=size, fps=fps))
-        rest = iterate_upright(part, size=size, fit="pad", fps=fps)
-        images = chain(first, rest)
-        frames = write_images(silent, images, size=(size.width, size.height), fps=fps)
-        seconds = first.count / fps
-    if _has_audio(source) or new.has_audio:
-        sounds = chain(_audio_of(source, seconds), _audio_of(part, frames / fps - seconds))
-        add_audio(silent, sounds, target)
-        silent.unlink()
-    else:
-        silent.replace(target)
+        seconds = _encode_again(source, part, target, size=size, fps=fps)
     own = Size(width=new.width, height=new.height)
     return SourceJoin(
         seconds=seconds,
@@ -58,6 +47,23 @@ def join_source(source: Source, part: Path, target: Path) -> SourceJoin:
         scaled_from=None if own == size else own,
         resampled_from=None if abs(new.fps - fps) < 0.01 else new.fps,
     )
+
+
+def _encode_again(source: Source, part: Path, target: Path, *, size: Size, fps: float) -> float:
+    """Write both with the size and rate of the source; return how long its frames last."""
+    silent = target.with_name(f"{target.stem}.silent.mp4")
+    first = _Counted(iterate_upright(source, size=size, fps=fps))
+    rest = iterate_upright(part, size=size, fit="pad", fps=fps)
+    images = chain(first, rest)
+    frames = write_images(silent, images, size=(size.width, size.height), fps=fps)
+    seconds = first.count / fps
+    if _has_audio(source) or _has_audio(part):
+        sounds = chain(_audio_of(source, seconds), _audio_of(part, frames / fps - seconds))
+        add_audio(silent, sounds, target)
+        silent.unlink()
+    else:
+        silent.replace(target)
+    return seconds
 
 
 class _Counted:

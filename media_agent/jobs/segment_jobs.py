@@ -92,8 +92,6 @@ class SegmentJobs:
             self.warnings.append(
                 "the segments differ in their encoding; the video was encoded again"
             )
-        if joined.lost_sound:
-            self.warnings.append("the audio of the segments was left out: it cannot be joined")
         return describe(target, ArtifactKind.VIDEO if complete else ArtifactKind.PARTIAL_VIDEO)
 
 

@@ -145,8 +145,6 @@ class SegmentRow:
             "join_source": False,
             **length,
         }
-        if generates_audio(capabilities):  # joining leaves it out
-            changes["audio"] = None if capabilities.audio == "always" else False
         if not is_first:
             changes |= self._inherit(capabilities)
         return negotiate(
@@ -173,11 +171,6 @@ class SegmentRow:
             "aspect_ratio": sent.aspect_ratio,
             "seed": sent.seed if takes_seed else None,
         }
-
-
-def generates_audio(capabilities: Capabilities) -> bool:
-    """Return whether a model is known to generate audio."""
-    return capabilities.audio in (True, "always")
 
 
 def list_segments(planned: Iterable[PlannedSegment]) -> Iterator[Segment]:

@@ -20,7 +20,6 @@ from media_agent.routing.segments import (
     ContinuesFrom,
     ModelChoice,
     SegmentRow,
-    generates_audio,
     list_segments,
     sum_known,
 )
@@ -29,7 +28,7 @@ from media_agent_schemas.media import InputRole
 from media_agent_schemas.request import Shot, VideoRequest
 
 _NEVER = (InputRole.LAST_FRAME, InputRole.KEYFRAME, InputRole.MASK)
-_OF_THE_WHOLE = ("duration", "num_frames", "shots", "mode", "model", "prompt", "audio")
+_OF_THE_WHOLE = ("duration", "num_frames", "shots", "mode", "model", "prompt")
 
 
 def plan_segments(
@@ -138,11 +137,6 @@ class _Split:
                 draft.refuse(f"inputs[{index}].role", medium.role, "not possible in segments")
         if request.n > 1:
             draft.refuse("n", request.n, "a video in segments is made one at a time")
-        if generates_audio(self.first.capabilities) and request.audio is not False:
-            reason = "the audio of segments cannot be joined"
-            (draft.note if request.audio is None else draft.change)(
-                "audio", request.audio, False, reason
-            )
         self._raise_mismatches()
 
     def _note_length(self, name: str, shot: Shot, frames: int) -> None:
@@ -174,8 +168,6 @@ class _Split:
             "prompt": self.request.prompt,
             "shots": shots,
         }
-        if generates_audio(self.first.capabilities):
-            changes["audio"] = False
         return plans[0].model_copy(
             update={
                 "request": plans[0].request.model_copy(update=changes),

@@ -3,16 +3,21 @@
 Where a video begins with the last frame of the one before, that frame is shown once. It is the
 earlier video that gives it up: its last frame can be left out without touching any other, as long
 as no other frame was encoded from it.
+
+Audio goes with its frames: each video's is cut, or filled up with silence, to the length of those
+of its frames that are kept, and the whole is encoded again.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from media_agent.errors import InvalidRequestError
+from media_agent.storage.files import temporary_beside
+from media_agent.video.audio import SAMPLE_RATE, add_audio, read_audio
 from media_agent.video.codec import (
     iterate_images,
     open_new_mp4,
@@ -24,6 +29,7 @@ from media_agent.video.remux import remux
 from media_agent.video.resample import resample
 
 if TYPE_CHECKING:
+    from av.audio.frame import AudioFrame
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
@@ -35,7 +41,7 @@ class Joined:
     path: Path
     frames: int
     encoded_again: bool
-    lost_sound: bool
+    """Whether its frames were; audio always is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +52,7 @@ class _Facts:
     frames: int
     fps: Fraction
     size: tuple[int, int]
-    has_sound: bool
+    has_audio: bool
     setup: tuple[object, ...]
     last_is_free: bool
     """Whether the last packet is the last image too, so that it can be left out."""
@@ -55,7 +61,7 @@ class _Facts:
 def join_videos(videos: Sequence[Path], target: Path, *, shared: int = 0) -> Joined:
     """Write the videos one after the other; `shared` (0 or 1) last frames of one start the next.
 
-    Size and rate are those of the first. Sound is left out.
+    Size and rate are those of the first. There is audio if any of them has some.
 
     Raises:
         InvalidRequestError: there is no video.
@@ -64,23 +70,16 @@ def join_videos(videos: Sequence[Path], target: Path, *, shared: int = 0) -> Joi
     if not videos:
         raise InvalidRequestError("no videos to join")
     facts = [_look(path) for path in videos]
-    first = facts[0]
-    free = all(each.last_is_free for each in facts[:-1]) or not shared
-    same = all(each.setup == first.setup for each in facts)
-    frames = sum(each.frames for each in facts) - shared * (len(facts) - 1)
-    if len(facts) == 1:
-        remux(first.path, target)
-    elif same and free and _count_ticks(first) is not None:
-        _copy(facts, target, shared)
-    else:
-        images = resample(_decode_images(facts, shared), first.fps)
-        frames = write_images(target, images, size=first.size, fps=float(first.fps))
-    return Joined(
-        path=target,
-        frames=frames,
-        encoded_again=len(facts) > 1 and not (same and free and _count_ticks(first) is not None),
-        lost_sound=any(each.has_sound for each in facts),
-    )
+    kept = [each.frames - shared for each in facts[:-1]] + [facts[-1].frames]
+    if not any(each.has_audio for each in facts):
+        return _join_images(facts, kept, target)
+    silent = temporary_beside(target)
+    try:
+        joined = _join_images(facts, kept, silent)
+        add_audio(silent, _read_audio(facts, kept), target)
+    finally:
+        silent.unlink(missing_ok=True)
+    return replace(joined, path=target)
 
 
 def can_copy(videos: Sequence[Path]) -> bool:
@@ -92,6 +91,32 @@ def can_copy(videos: Sequence[Path]) -> bool:
     facts = [_look(path) for path in videos]
     same = all(each.setup == facts[0].setup for each in facts)
     return same and _count_ticks(facts[0]) is not None
+
+
+def _join_images(facts: Sequence[_Facts], kept: Sequence[int], target: Path) -> Joined:
+    """Write so many frames of each video one after the other, without any audio."""
+    first = facts[0]
+    free = all(each.last_is_free or each.frames == n for each, n in zip(facts, kept, strict=True))
+    same = all(each.setup == first.setup for each in facts)
+    is_copied = len(facts) == 1 or (same and free and _count_ticks(first) is not None)
+    frames = sum(kept)
+    if len(facts) == 1:
+        remux(first.path, target)
+    elif is_copied:
+        _copy(facts, kept, target)
+    else:
+        images = resample(_decode_images(facts, kept), first.fps)
+        frames = write_images(target, images, size=first.size, fps=float(first.fps))
+    return Joined(target, frames, encoded_again=not is_copied)
+
+
+def _read_audio(facts: Sequence[_Facts], kept: Sequence[int]) -> Iterator["AudioFrame"]:
+    """Yield the audio of the kept frames; each begins at the sample at which its frames do."""
+    end = Fraction(0)
+    for each, frames in zip(facts, kept, strict=True):
+        start, end = end, end + frames / each.fps
+        samples = round(end * SAMPLE_RATE) - round(start * SAMPLE_RATE)
+        yield from read_audio(each.path, seconds=samples / SAMPLE_RATE)
 
 
 def _look(path: Path) -> _Facts:
@@ -106,7 +131,7 @@ def _look(path: Path) -> _Facts:
             frames=len(times),
             fps=rate,
             size=(context.width, context.height),
-            has_sound=bool(video.streams.audio),
+            has_audio=bool(video.streams.audio),
             setup=(
                 context.name,
                 context.width,
@@ -129,35 +154,35 @@ def _count_ticks(facts: _Facts) -> int | None:
     return int(ticks) if ticks.denominator == 1 else None
 
 
-def _copy(facts: Sequence[_Facts], target: Path, shared: int) -> None:
-    """Copy every packet, its times moved to behind those before it."""
+def _copy(facts: Sequence[_Facts], kept: Sequence[int], target: Path) -> None:
+    """Copy so many packets of each video, their times moved to behind those before it."""
     step = _count_ticks(facts[0]) or 1
     with open_new_mp4(target) as container:
         stream: VideoStream | None = None
         start = 0
-        for index, each in enumerate(facts):
-            kept = each.frames - (shared if index < len(facts) - 1 else 0)
+        for each, frames in zip(facts, kept, strict=True):
             with open_video(each.path) as video:
                 source = video.streams.video[0]
                 if stream is None:
                     stream = container.add_stream_from_template(source)
                 begin: int | None = None
                 for number, packet in enumerate(video.demux(source)):
-                    if packet.dts is None or packet.pts is None or number >= kept:
+                    if packet.dts is None or packet.pts is None or number >= frames:
                         continue
                     begin = packet.pts if begin is None else begin
                     packet.pts += start - begin
                     packet.dts += start - begin
                     packet.stream = stream
                     container.mux(packet)
-            start += kept * step
+            start += frames * step
 
 
-def _decode_images(facts: Sequence[_Facts], shared: int) -> Iterator[tuple["VideoFrame", Fraction]]:
+def _decode_images(
+    facts: Sequence[_Facts], kept: Sequence[int]
+) -> Iterator[tuple["VideoFrame", Fraction]]:
     """Yield every frame of the whole with the second at which the next one replaces it."""
     end = Fraction(0)
-    for index, each in enumerate(facts):
-        kept = each.frames - (shared if index < len(facts) - 1 else 0)
-        for image in islice(iterate_images(each.path), kept):
+    for each, frames in zip(facts, kept, strict=True):
+        for image in islice(iterate_images(each.path), frames):
             end += 1 / each.fps
             yield image, end

@@ -10,8 +10,6 @@ Whoever opens the folder takes the staging folders of earlier ones away. So a pr
 video to another, and does not know yet, can rename nothing into it any more.
 """
 
-import hashlib
-import json
 import secrets
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -23,13 +21,24 @@ from typing import TYPE_CHECKING, Self
 from media_agent.errors import GenerationFailedError, NotResumableError, StorageError
 from media_agent.storage.files import numbered, storage_errors, write_aside
 from media_agent.storage.work_folder import chunk_name, state_name, thin_states, video_folders
-from media_agent.video.codec import encode_chunk, split_header
+from media_agent.video.audio import (
+    Audio,
+    Pcm,
+    add_audio,
+    count_samples,
+    fit_audio,
+    make_silent_pcm,
+    split_audio,
+    to_pcm,
+)
+from media_agent.video.chunk_file import StoredChunk, read_chunk
+from media_agent.video.codec import encode_chunk, split_header, to_frame_rate
 from media_agent.video.remux import remux
 
 if TYPE_CHECKING:
-    from media_agent.video.codec import Frames
+    from av.audio.frame import AudioFrame
 
-_MAGIC = b"media-agent chunk 1"
+    from media_agent.video.codec import Frames
 
 
 class Video:
@@ -48,6 +57,7 @@ class Video:
         self.chunks = 0
         self.frames = 0
         self._header: bytes | None = None
+        self._audio_rate: int | None = None  # None: it is silent
         self._states: dict[int, int] = {}  # bytes of each, by the chunk it is for, oldest first
         self._damage: StorageError | None = None
         for part in (self._chunk_folder, self._state_folder):
@@ -62,18 +72,22 @@ class Video:
         """The growing video."""
         return self.folder / "video.part.mp4"
 
-    def add(self, frames: "Frames") -> None:
+    def add(self, frames: "Frames", audio: Audio | None = None) -> None:
         """Add a chunk (uint8, T H W 3); when this returns, it is on disk and in the growing video.
 
+        Its audio is cut, or filled up with silence, to the length of its frames. The growing video
+        shows the frames alone; the finished one has the audio.
+
         Raises:
-            GenerationFailedError: the frames differ in size from the chunks before.
+            GenerationFailedError: frames or audio are of another kind than in the chunks before.
             StorageError: it cannot be written; the video is as it was before.
         """
-        encoded, sealed = self._encode(self.chunks, frames, self.frames)
-        self._check_header(split_header(encoded)[0], frames.shape[2], frames.shape[1])
+        chunk = self._encode(self.chunks, frames, self.frames, audio)
+        self._check_header(split_header(chunk.encoded)[0], frames.shape[2], frames.shape[1])
+        self._check_audio(chunk.audio)
         with self._write_whole(self._chunk_path(self.chunks)) as aside:
-            aside.write_bytes(sealed)
-        self._append(encoded, len(frames))
+            aside.write_bytes(chunk.seal())
+        self._append(chunk)
 
     def add_state(self, save: Callable[[Path], None], chunk: int | None = None) -> None:
         """Let `save` write what a chunk is made from, if not said which, the next one.
@@ -105,18 +119,26 @@ class Video:
             self._state_path(state).unlink(missing_ok=True)
             del self._states[state]
 
-    def is_last_chunk(self, frames: "Frames") -> bool:
+    def is_last_chunk(self, frames: "Frames", audio: Audio | None = None) -> bool:
         """Whether these frames (uint8, T H W 3), encoded, are the newest chunk on disk."""
-        sealed = self._encode(self.chunks - 1, frames, self.frames - len(frames))[1]
-        return self._chunk_path(self.chunks - 1).read_bytes() == sealed
+        chunk = self._encode(self.chunks - 1, frames, self.frames - len(frames), audio)
+        return self._chunk_path(self.chunks - 1).read_bytes() == chunk.seal()
 
     def finish(
         self, name: str, *, tags: Mapping[str, str] | None = None, sound: Path | None = None
     ) -> Path:
-        """Copy the video so far, with sound if given, to a finished MP4; return its path."""
+        """Copy the video so far to a finished MP4; return its path.
+
+        It has the given sound, else the audio of its chunks, if there is any.
+        """
         target = self.folder / name
         with self._write_whole(target) as aside:
-            remux(self._path, aside, tags=tags, sound=sound)
+            if sound is None and self._audio_rate is not None:
+                seconds = float(self.frames / to_frame_rate(self.fps))
+                audio = fit_audio(self._read_audio(self._audio_rate), seconds=seconds)
+                add_audio(self._path, audio, aside, tags=tags)
+            else:
+                remux(self._path, aside, tags=tags, sound=sound)
         return target
 
     def check_whole(self) -> None:
@@ -173,11 +195,11 @@ class Video:
     def _rebuild(self, chunks: int) -> None:
         for index in range(chunks):
             try:
-                frames, encoded = read_chunk(self._chunk_path(index), index, self.frames)
+                chunk = read_chunk(self._chunk_path(index), index, self.frames)
             except StorageError as error:
                 self._damage = error
                 return
-            self._append(encoded, frames)
+            self._append(chunk)
         with storage_errors(str(self.part_path)):
             self._path = self._path.replace(self.part_path)
         self._forget_what_follows()
@@ -202,9 +224,9 @@ class Video:
             f"media-agent branch JOB --at {at} makes a new video that keeps its first {at} chunks"
         )
 
-    def _append(self, encoded: bytes, frames: int) -> None:
-        header, fragments = split_header(encoded)
-        rest = memoryview(encoded if self._header is None else fragments)
+    def _append(self, chunk: StoredChunk) -> None:
+        header, fragments = split_header(chunk.encoded)
+        rest = memoryview(chunk.encoded if self._header is None else fragments)
         end = self._part.tell()
         try:
             with storage_errors(str(self.part_path)):
@@ -215,19 +237,38 @@ class Video:
             self._part.seek(end)
             raise
         self._header = header
+        if chunk.audio is not None:
+            self._audio_rate = chunk.audio.rate
         self.chunks += 1
-        self.frames += frames
+        self.frames += chunk.frames
 
-    def _encode(self, index: int, frames: "Frames", start: int) -> tuple[bytes, bytes]:
-        """Return a chunk as it is in the video, and as it is in its file."""
+    def _encode(self, index: int, frames: "Frames", start: int, audio: Audio | None) -> StoredChunk:
         encoded = encode_chunk(frames, fps=self.fps, index=index, start_frame=start)
-        facts = {"index": index, "start_frame": start, "frames": len(frames)}
-        return encoded, _seal(facts, encoded)
+        pcm = None
+        if audio is not None:
+            samples = count_samples(start, len(frames), fps=self.fps, rate=audio.rate)
+            pcm = to_pcm(audio, samples)
+        return StoredChunk(index, start, len(frames), encoded, pcm)
+
+    def _read_audio(self, rate: int) -> Iterator["AudioFrame"]:
+        """Yield the audio of all chunks, one at a time in memory; silent ones are silent."""
+        start = 0
+        for index in range(self.chunks):
+            chunk = read_chunk(self._chunk_path(index), index, start)
+            samples = count_samples(start, chunk.frames, fps=self.fps, rate=rate)
+            yield from (chunk.audio or make_silent_pcm(samples, rate=rate)).to_frames()
+            start += chunk.frames
 
     def _check_header(self, header: bytes, width: int, height: int) -> None:
         if self._header is not None and header != self._header:
             raise GenerationFailedError(
                 f"chunk {self.chunks} has {width}x{height} frames, unlike the chunks before it"
+            )
+
+    def _check_audio(self, audio: Pcm | None) -> None:
+        if audio is not None and self._audio_rate not in (None, audio.rate):
+            raise GenerationFailedError(
+                f"chunk {self.chunks} has audio of {audio.rate} Hz, unlike the chunks before it"
             )
 
 
@@ -258,12 +299,13 @@ class Videos:
         """The one whose growth is shown, and next to which the states of all are kept."""
         return self._all[0]
 
-    def add(self, frames: "Frames") -> None:
+    def add(self, frames: "Frames", audio: Audio | None = None) -> None:
         """Add a chunk (uint8, N T H W 3) to all of them; see `Video.add`."""
         if len(frames) != len(self._all):
             raise GenerationFailedError(f"got {len(frames)} videos; {len(self._all)} were asked")
-        for video, own in zip(self._all, frames, strict=True):
-            video.add(own)
+        sounds = [None] * len(frames) if audio is None else split_audio(audio, len(frames))
+        for video, own, sound in zip(self._all, frames, sounds, strict=True):
+            video.add(own, sound)
 
     def __iter__(self) -> Iterator[Video]:
         return iter(self._all)
@@ -274,32 +316,3 @@ class Videos:
     def __exit__(self, *_: object) -> None:
         for video in self._all:
             video.close()
-
-
-def read_chunk(path: Path, index: int, start_frame: int) -> tuple[int, bytes]:
-    """Return the number of frames and the encoded chunk.
-
-    Raises:
-        StorageError: the file is missing, damaged, or belongs elsewhere in the video.
-    """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise StorageError(f"{path} cannot be read: {error.strerror}") from error
-    first_line, _, rest = content.partition(b"\n")
-    if first_line != _MAGIC + b" " + _digest(rest):
-        raise StorageError(f"{path} is damaged: its content does not match its checksum")
-    facts_line, _, encoded = rest.partition(b"\n")
-    facts = json.loads(facts_line)
-    if (facts["index"], facts["start_frame"]) != (index, start_frame):
-        raise StorageError(f"{path} is chunk {facts['index']}, not {index}")
-    return facts["frames"], encoded
-
-
-def _seal(facts: Mapping[str, int], encoded: bytes) -> bytes:
-    content = json.dumps(facts).encode() + b"\n" + encoded
-    return _MAGIC + b" " + _digest(content) + b"\n" + content
-
-
-def _digest(content: bytes) -> bytes:
-    return hashlib.sha256(content).hexdigest().encode()

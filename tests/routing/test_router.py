@@ -353,21 +353,33 @@ def test_a_chain_counts_the_shared_frame_once() -> None:
     assert follower.size == Size(width=1280, height=720)
 
 
-@pytest.mark.parametrize("audio", [True, "always"])
 @pytest.mark.parametrize("wanted", [None, True, False])
-def test_a_video_in_segments_has_no_audio_and_its_plan_says_so(
-    audio: object, wanted: bool | None
+def test_a_video_in_segments_has_the_audio_that_was_asked(wanted: bool | None) -> None:
+    short = model("fal", "short", audio=True, **BOTH)
+
+    plan = router(Shelf(short)).report(asked(duration=20, audio=wanted)).ranked[0].plan
+
+    assert plan is not None
+    assert plan.request.audio is wanted
+    assert [each for each in plan.adjustments if each.field == "audio"] == []
+    assert {segment.request.audio for segment in plan.segments} == {wanted}
+
+
+@pytest.mark.parametrize(
+    ("audio", "wanted", "used"), [("always", False, True), (False, True, False)]
+)
+def test_audio_of_segments_that_is_not_as_asked_is_said_once(
+    audio: object, wanted: bool, used: bool
 ) -> None:
     short = model("fal", "short", audio=audio, **BOTH)
 
     plan = router(Shelf(short)).report(asked(duration=20, audio=wanted)).ranked[0].plan
 
     assert plan is not None
-    assert plan.request.audio is False
     said = [(each.asked, each.used) for each in plan.adjustments if each.field == "audio"]
-    assert said == ([] if wanted is False else [(wanted, False)])
-    sent = {segment.request.audio for segment in plan.segments}
-    assert sent == ({None} if audio == "always" else {False})
+    assert said == [(wanted, used)]
+    assert plan.request.audio is used
+    assert {segment.request.audio for segment in plan.segments} == {used}
 
 
 def test_another_model_of_the_backend_may_continue() -> None:

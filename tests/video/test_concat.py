@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from media_agent.errors import InvalidRequestError, StorageError
 from media_agent.testing.simulator.videos import write_video
-from media_agent.video.codec import probe, read_frames, to_frame_rate
+from media_agent.video.audio import SAMPLE_RATE, Audio, add_audio, fit_audio, to_pcm
+from media_agent.video.codec import open_video, probe, read_frames, to_frame_rate
 from media_agent.video.concat import join_videos
 
 Frames = NDArray[Any]
@@ -92,14 +93,39 @@ def test_images_that_others_lean_on_are_never_cut_out(tmp_path: Path) -> None:
     assert levels_of(joined.path) == list(range(9))
 
 
-def test_sound_is_said_to_be_lost(tmp_path: Path) -> None:
-    first = tmp_path / "loud.mp4"
-    write_with_sound(first, grays(range(0, 4)))
+@pytest.mark.parametrize("size", [32, 64])
+def test_audio_stays_with_the_frames_of_its_part(tmp_path: Path, size: int) -> None:
+    parts = [
+        loud_video(tmp_path, "a", range(0, 4), heard=0.25, fps=4.0),
+        video(tmp_path, "b", range(3, 8), size=size, fps=4.0),
+        loud_video(tmp_path, "c", range(7, 12), heard=0.75, fps=4.0),
+    ]
 
-    joined = join_videos([first, first], tmp_path / "whole.mp4")
+    joined = join_videos(parts, tmp_path / "whole.mp4", shared=1)
 
-    assert joined.lost_sound
-    assert not probe(joined.path).has_audio
+    assert joined.encoded_again is (size != 32)
+    assert levels_of(joined.path) == list(range(12))
+    assert probe(joined.path).has_audio
+    samples = read_samples(joined.path)
+    assert count_samples_in(joined.path) == 3 * SAMPLE_RATE
+    borders = [0, 3, 7, 12]
+    for start, end, loudness in zip(borders, borders[1:], (0.25, 0.0, 0.75), strict=False):
+        own = samples[start * SAMPLE_RATE // 4 : end * SAMPLE_RATE // 4][2048:-2048]
+        assert own.mean() == pytest.approx(loudness, abs=0.05)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "a.mp4",
+        "b.mp4",
+        "c.mp4",
+        "whole.mp4",
+    ]
+
+
+def test_the_audio_of_very_many_parts_stays_in_time(tmp_path: Path) -> None:
+    part = loud_video(tmp_path, "a", range(0, 1), heard=0.5, fps=23.0)
+
+    join_videos([part] * 46, tmp_path / "whole.mp4")
+
+    assert count_samples_in(tmp_path / "whole.mp4") == 2 * SAMPLE_RATE
 
 
 def test_one_video_is_copied(tmp_path: Path) -> None:
@@ -129,19 +155,28 @@ def write_with_b_frames(path: Path, frames: Frames) -> None:
         container.mux(stream.encode(None))
 
 
-def write_with_sound(path: Path, frames: Frames) -> None:
-    import av
+def loud_video(folder: Path, name: str, levels: range, *, heard: float, fps: float = 8.0) -> Path:
+    """Write a video that is heard at one loudness, the square wave of 100 Hz."""
+    silent = video(folder, f"{name}.silent", levels, fps=fps)
+    seconds = len(levels) / fps
+    wave = heard * np.sign(
+        np.sin(np.arange(round(seconds * SAMPLE_RATE)) * np.pi * 200 / SAMPLE_RATE)
+    )
+    audio = to_pcm(Audio(wave[None].astype(np.float32), SAMPLE_RATE), wave.size)
+    add_audio(silent, fit_audio(audio.to_frames(), seconds=seconds), folder / f"{name}.mp4")
+    silent.unlink()
+    return folder / f"{name}.mp4"
 
-    with av.open(str(path), "w", format="mp4") as container:
-        video = container.add_stream("libx264", rate=to_frame_rate(8))
-        video.width, video.height, video.pix_fmt = 32, 32, "yuv420p"
-        sound = container.add_stream("aac", rate=16000)
-        for pixels in frames:
-            container.mux(video.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
-        container.mux(video.encode(None))
-        silence = av.AudioFrame.from_ndarray(
-            np.zeros((1, 1024), np.float32), format="fltp", layout="mono"
-        )
-        silence.sample_rate = 16000
-        container.mux(sound.encode(silence))
-        container.mux(sound.encode(None))
+
+def read_samples(path: Path) -> Frames:
+    """Return how loud each sample is."""
+    with open_video(path) as media:
+        return np.concatenate([np.abs(each.to_ndarray()[0]) for each in media.decode(audio=0)])
+
+
+def count_samples_in(path: Path) -> int:
+    """Return the length that players use; decoders add what the last packet has over."""
+    with open_video(path) as media:
+        stream = media.streams.audio[0]
+        assert (stream.rate, stream.start_time, stream.duration is None) == (SAMPLE_RATE, 0, False)
+        return round((stream.duration or 0) * (stream.time_base or 0) * SAMPLE_RATE)

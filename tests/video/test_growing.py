@@ -7,8 +7,9 @@ import pytest
 
 from media_agent.errors import GenerationFailedError, NotResumableError, StorageError
 from media_agent.storage.work_folder import state_name
+from media_agent.video.chunk_file import StoredChunk, read_chunk
 from media_agent.video.codec import encode_chunk, iterate_frames, read_frames
-from media_agent.video.growing import Video, read_chunk
+from media_agent.video.growing import Video
 
 
 def chunk(number, frames=6, width=64):
@@ -77,7 +78,9 @@ def test_who_opened_a_video_earlier_can_add_nothing_to_it_any_more(tmp_path):
                 add()
         video.add(chunk(1))
         grown = video.part_path.read_bytes()
-        earlier._append(encode_chunk(chunk(7), fps=24, index=1, start_frame=6), 6)
+        earlier._append(
+            StoredChunk(1, 6, 6, encode_chunk(chunk(7), fps=24, index=1, start_frame=6))
+        )
         earlier.close()
 
     assert names(tmp_path / "chunks") == ["00000000.chunk", "00000001.chunk"]

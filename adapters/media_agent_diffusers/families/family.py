@@ -52,6 +52,8 @@ class Call:
     """PIL images at the size of the video: one, or a list for a video. A mask is as long as its
     video, white where something is to be made; subjects are a list of images of their own size."""
     flow_shift: float | None = None
+    keyframes: tuple[tuple[int, object], ...] = ()
+    """Frames of the video and the images that they are to show."""
     history: int = 0
     """Of `num_frames`, those at the start that are the end of a source video already."""
 
@@ -147,6 +149,8 @@ class Variant:
     in_float32: tuple[str, ...] = ()
     """Components that lose too much in fewer bits."""
     licence: str | None = None
+    makes_audio: bool = False
+    """What its pipelines return has audio."""
     activation_bytes: int | None = None
     """GPU memory that a video of `size` and `default_frames` takes beside the weights, as published
     by the authors; None: nobody says, and a rule estimates it."""

@@ -3,6 +3,8 @@
 import string
 from typing import TYPE_CHECKING, Any
 
+from media_agent_diffusers.families.clip_parts import tiny_clip_text, tiny_clip_tokenizer
+
 if TYPE_CHECKING:
     from transformers import LlamaTokenizer
 
@@ -15,8 +17,6 @@ def tiny_components() -> dict[str, Any]:
     """Return all but the transformer of HunyuanVideo."""
     from diffusers import AutoencoderKLHunyuanVideo, FlowMatchEulerDiscreteScheduler
     from transformers import LlamaConfig, LlamaModel
-
-    from media_agent_diffusers.families.tiny_parts import tiny_clip_text, tiny_clip_tokenizer
 
     llama = LlamaConfig(
         vocab_size=128,

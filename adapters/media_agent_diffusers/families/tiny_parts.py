@@ -4,13 +4,7 @@ import string
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from transformers import (
-        CLIPTextModel,
-        CLIPTokenizer,
-        CLIPVisionConfig,
-        T5EncoderModel,
-        T5Tokenizer,
-    )
+    from transformers import Gemma3ForConditionalGeneration, GemmaTokenizer, CLIPVisionConfig, T5EncoderModel, T5Tokenizer
 
 TEXT_WIDTH = 32
 """Channels of the text encoder's output."""
@@ -106,30 +100,27 @@ def tiny_vision() -> "CLIPVisionConfig":
     )
 
 
-def tiny_clip_tokenizer() -> "CLIPTokenizer":
-    """Return a tokenizer that reads byte by byte."""
-    from transformers import CLIPTokenizer
-    from transformers.convert_slow_tokenizer import bytes_to_unicode
+def tiny_gemma_tokenizer() -> "GemmaTokenizer":
+    """Return a tokenizer of the Gemma kind that reads letter by letter."""
+    from transformers import GemmaTokenizer
 
-    symbols = list(bytes_to_unicode().values())
-    ends = [f"{symbol}</w>" for symbol in symbols]
-    words = [*symbols, *ends, "<|startoftext|>", "<|endoftext|>"]
-    vocabulary = {word: number for number, word in enumerate(words)}
-    return CLIPTokenizer(vocab=vocabulary, merges=[], model_max_length=77)
+    letters = string.ascii_letters + string.digits + string.punctuation
+    words = ("<pad>", "<eos>", "<bos>", "<unk>", "▁", *letters)
+    return GemmaTokenizer(vocab={word: number for number, word in enumerate(words)}, merges=[])
 
 
-def tiny_clip_text() -> "CLIPTextModel":
-    """Return a text encoder for `tiny_clip_tokenizer`, of 8 channels."""
-    from transformers import CLIPTextConfig, CLIPTextModel
+def tiny_gemma(words: int) -> "Gemma3ForConditionalGeneration":
+    """Return a text encoder of the Gemma kind for so many words, with 16 channels."""
+    from transformers import Gemma3Config, Gemma3ForConditionalGeneration
 
-    config = CLIPTextConfig(
-        vocab_size=514,
-        hidden_size=8,
-        intermediate_size=16,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        projection_dim=8,
-        bos_token_id=512,
-        eos_token_id=513,
-    )
-    return CLIPTextModel(config).eval()
+    sizes = {"hidden_size": 16, "intermediate_size": 16, "num_attention_heads": 2}
+    text = {
+        **sizes,
+        "vocab_size": words,
+        "num_hidden_layers": 2,
+        "num_key_value_heads": 1,
+        "head_dim": 8,
+    }
+    vision = {**sizes, "num_hidden_layers": 1, "image_size": 32, "patch_size": 16}
+    config = Gemma3Config(text_config=text, vision_config=vision, mm_tokens_per_image=4)
+    return Gemma3ForConditionalGeneration(config).eval()
