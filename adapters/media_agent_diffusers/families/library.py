@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-Literal = str | int | float | bool | None
+Plain = str | int | float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,17 +16,11 @@ class Signature:
 
     required: tuple[str, ...]
     """Those without a value of their own."""
-    defaults: Mapping[str, Literal]
+    defaults: Mapping[str, Plain]
     """The others, with their value if it is a plain one, else None."""
 
     def __contains__(self, name: str) -> bool:
         return name in self.required or name in self.defaults
-
-
-@cache
-def is_installed() -> bool:
-    """Return whether there is a diffusers to look into."""
-    return importlib.util.find_spec("diffusers") is not None
 
 
 @cache
@@ -66,7 +60,7 @@ def _read_arguments(arguments: ast.arguments) -> Signature:
     )
 
 
-def _read_literal(node: ast.expr) -> Literal:
+def _read_literal(node: ast.expr) -> Plain:
     try:
         value = ast.literal_eval(node)
     except ValueError:  # a name, a call
