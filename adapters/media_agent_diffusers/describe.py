@@ -51,6 +51,7 @@ def describe(model: str, folder: ModelFolder) -> Capabilities:
         reads_urls=False,
         options=tuple(_options(variant)),
         verification=_verification(variant),
+        only_by_name=variant.is_unknown,
         licence=variant.licence,
     )
 
@@ -76,10 +77,11 @@ def _options(variant: Variant) -> Iterable[OptionSpec]:
 
 
 def _verification(variant: Variant) -> Verification:
-    if variant.level is VerificationLevel.SHEET_ONLY:
-        return Verification(level=variant.level, note=f"never tried; as {variant.source} says")
+    if variant.is_unknown:
+        note = f"never tried; as {variant.source} says"
+        return Verification(level=VerificationLevel.SHEET_ONLY, note=note)
     return Verification(
-        level=variant.level,
+        level=VerificationLevel.TINY_WEIGHTS,
         note="pipelines of this family with tiny random weights; real ones were not tried; "
         f"defaults from {variant.source}",
     )

@@ -7,8 +7,8 @@ from typing import Any
 
 from media_agent_diffusers.families.catalogue import families_by_pipeline
 from media_agent_diffusers.families.family import Family, Variant
-from media_agent_diffusers.families.generic import NoVideoPipelineError, find_generic
 from media_agent_diffusers.files import ModelFiles, read_json, unusable
+from media_agent_diffusers.generic.family import NoVideoPipelineError, find_generic
 from media_agent_diffusers.weights import STEMS, Weights, find_weights
 
 _MODULAR = "modular_model_index.json"

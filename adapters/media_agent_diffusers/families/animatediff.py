@@ -6,6 +6,7 @@ frames than the motion adapter has positions for break it.
 
 from typing import Any
 
+from media_agent_diffusers.families.clip_parts import tiny_clip_text, tiny_clip_tokenizer
 from media_agent_diffusers.families.family import (
     Call,
     Family,
@@ -14,7 +15,6 @@ from media_agent_diffusers.families.family import (
     common_arguments,
     denoising_options,
 )
-from media_agent_diffusers.families.clip_parts import tiny_clip_text, tiny_clip_tokenizer
 from media_agent_diffusers.files import ModelFiles
 from media_agent_schemas.capabilities import OptionSpec
 from media_agent_schemas.request import VideoMode

@@ -9,7 +9,7 @@ from typing import Any
 from media_agent_diffusers import families
 from media_agent_diffusers.families.family import Family
 
-_SHARED = ("catalogue", "family", "generic", "library", "restyle")
+_SHARED = ("catalogue", "family", "restyle")
 
 
 @cache

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import JsonValue
 
 from media_agent_diffusers.files import ModelFiles
-from media_agent_schemas.capabilities import OptionSpec, VerificationLevel
+from media_agent_schemas.capabilities import OptionSpec
 from media_agent_schemas.media import InputRole, Size
 from media_agent_schemas.request import VideoMode
 
@@ -156,8 +156,8 @@ class Variant:
     by the authors; None: nobody says, and a rule estimates it."""
     warning: str | None = None
     """Said of every video."""
-    level: VerificationLevel = VerificationLevel.TINY_WEIGHTS
-    """How far pipelines of this kind were verified."""
+    is_unknown: bool = False
+    """It was never tried, not even with tiny weights, and is used only when named."""
 
     def options_of(self, task: Task) -> tuple[OptionSpec, ...]:
         """Return all options that one task takes."""

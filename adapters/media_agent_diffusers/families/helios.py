@@ -37,7 +37,7 @@ _SKIP_FIRST = OptionSpec(
     name="is_skip_first_chunk",
     type="boolean",
     default=False,
-    description="Leave out the first window, which can be static when a video begins from an image.",
+    description="Leave out the first window, where a video from an image can stand still.",
 )
 _AMPLIFY_FIRST = OptionSpec(
     name="is_amplify_first_chunk",

@@ -1,4 +1,4 @@
-"""HunyuanVideo: from text or from a first frame, and Framepack, which makes long videos by sections.
+"""HunyuanVideo: from text or a first frame; and Framepack, which makes long videos by sections.
 
 Numbers and licence are those that the authors publish; what a pipeline does with other values was
 tried with diffusers 0.42. Framepack makes 36 frames a section and one more, whatever it is asked.

@@ -67,6 +67,6 @@ def _tiny_llama_tokenizer() -> "LlamaTokenizer":
     return LlamaTokenizer(
         vocab={word: number for number, word in enumerate(words)},
         merges=[],
-        pad_token="<pad>",  # noqa: S106  # a word, not a password
+        pad_token="<pad>",  # a word, not a password
         padding_side="left",
     )

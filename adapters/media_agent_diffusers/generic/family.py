@@ -7,9 +7,9 @@ its rate and its licence are unknown; every video says so.
 from dataclasses import dataclass
 
 from media_agent_diffusers.families.family import Call, Family, Task, Variant, common_arguments
-from media_agent_diffusers.families.library import Plain, Signature, read_signature
 from media_agent_diffusers.files import ModelFiles
-from media_agent_schemas.capabilities import FALLBACK_FPS, OptionSpec, VerificationLevel
+from media_agent_diffusers.generic.library import Plain, Signature, read_signature
+from media_agent_schemas.capabilities import FALLBACK_FPS, OptionSpec
 from media_agent_schemas.media import InputRole
 from media_agent_schemas.request import VideoMode
 
@@ -82,7 +82,7 @@ class _Generic:
             negative_option="guidance_scale" if self._is_option("guidance_scale") else None,
             warning=f"media-agent does not know {self.pipeline}: it was called by its signature "
             "alone, and lengths, sizes and rates that suit it are unknown",
-            level=VerificationLevel.SHEET_ONLY,
+            is_unknown=True,
         )
 
     def _list_tasks(self) -> list[Task]:
