@@ -1,7 +1,7 @@
 """Local model folders as a backend; torch and diffusers are imported when a video is made."""
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -44,8 +44,12 @@ class DiffusersBackend(LocalBackend):
 
     kind = NAME
 
-    def __init__(self, settings: BackendSettings) -> None:
+    def __init__(
+        self, settings: BackendSettings, *, free_memory: Callable[[str], int] | None = None
+    ) -> None:
+        """Read the folders; `free_memory` says what a device has free, if it is not to be asked."""
         super().__init__(settings)
+        self._free_memory = free_memory
         self._options = settings.read_options(DiffusersOptions)
         self._digests = DigestCache(settings.data_dir / NAME / "digests.json")
         self._missing = describe_missing("diffusers", *_LIBRARIES)
@@ -146,7 +150,9 @@ class DiffusersBackend(LocalBackend):
                 from media_agent_diffusers.loaded import LoadedModels
             except ImportError as error:
                 raise _missing_library(error.name or str(error)) from error
-            self._loaded = LoadedModels(self._options, threads=self.settings.threads)
+            self._loaded = LoadedModels(
+                self._options, threads=self.settings.threads, measure=self._free_memory
+            )
         return self._loaded
 
 

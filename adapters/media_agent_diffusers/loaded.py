@@ -9,7 +9,6 @@ from media_agent_diffusers.pipeline import LoadedPipeline
 from media_agent_diffusers.placement.machine import (
     choose_device,
     choose_dtypes,
-    free_main_memory,
     free_memory,
 )
 from media_agent_diffusers.placement.plan import (
@@ -43,14 +42,12 @@ class LoadedModels:
         options: DiffusersOptions,
         *,
         threads: int | None = None,
-        measure: Callable[[str], int] = free_memory,
-        measure_main: Callable[[], int] = free_main_memory,
+        measure: Callable[[str], int] | None = None,
     ) -> None:
-        """Begin with none; `measure` says how much memory a device has free."""
+        """Begin with none; `measure` says how many bytes a device has free; "cpu" is one too."""
         self._options = options
         self._threads = threads
-        self._measure = measure
-        self._measure_main = measure_main
+        self._measure = measure or free_memory
         self._held: dict[str, LoadedModel] = {}  # the one used last is the last
 
     def plan(
@@ -139,7 +136,7 @@ class LoadedModels:
         check_fits(plan, str(folder.path), "this machine, without a GPU," if is_cpu else device)
         if is_cpu or plan.step.offload == "none" or self._held:
             return
-        total, free = sum(size.total for size in sizes.values()), self._measure_main()
+        total, free = sum(size.total for size in sizes.values()), self._measure("cpu")
         if total > free:
             raise BackendUnavailableError(
                 f"with {plan.step} the weights of {folder.path} wait in main memory: they take "

@@ -30,7 +30,7 @@ def test_a_folder_is_added_and_makes_a_video_with_its_record(
     options = "--option num_inference_steps=2 --out video.mp4"
     assert main(f"{command} {options}".split()) == 0
 
-    assert "diffusers/tiny: Wan 2.1, text to video" in said
+    assert "diffusers/tiny: Wan 2.1, text or video to video" in said
     assert "4k+1 frames" in said
     facts = probe(Path("video.mp4"))
     assert (facts.frames, facts.width, facts.height) == (5, 48, 32)

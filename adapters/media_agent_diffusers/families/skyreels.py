@@ -48,7 +48,7 @@ _AR_STEP = OptionSpec(
     minimum=0,
     maximum=100,
     description="Steps by which a block of frames is noisier than the one before it; more steps "
-    "are needed. 0: all frames have the same noise; the authors use 5 for the other way.",
+    "are needed. 0: all frames have the same noise; the authors use 0 or 5.",
 )
 _BLOCK = OptionSpec(
     name="causal_block_size",

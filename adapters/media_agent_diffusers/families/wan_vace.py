@@ -59,7 +59,7 @@ def read_variant(files: ModelFiles) -> Variant:
     multiple = files.whole_number("vae", "scale_factor_temporal", 4)
     return Variant(
         title=f"Wan {version} VACE, from text, subjects, images or videos",
-        source=f"https://github.com/Wan-Video/Wan{version}",
+        source="https://huggingface.co/docs/diffusers/api/pipelines/wan",
         tasks=_list_tasks(fewest=multiple + 1),
         options=(
             *denoising_options(steps=50, guidance=5.0),

@@ -17,7 +17,7 @@ Offload = Literal["none", "model", "group", "sequential"]
 BYTES_PER_PIXEL = 200
 """An assumption for families whose authors publish nothing: what computing takes beside the
 weights, for each pixel of the whole video. Wan 14B at 832x480 and 81 frames: 35 GB with model
-offload (huggingface.co/docs/diffusers/v0.33.0/api/pipelines/wan), of which its weights are 28.6 GB."""
+offload (huggingface.co/docs/diffusers/v0.33.0/api/pipelines/wan), its weights being 28.6 GB."""
 BYTES_PER_PIXEL_IN_TILES = 60
 """The same where the video is decoded in tiles. Mochi at 848x480 and 85 frames: 22 GB in bfloat16
 with model offload and tiles (documentation of diffusers), of which its weights are 20.1 GB."""

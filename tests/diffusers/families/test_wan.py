@@ -2,35 +2,137 @@
 
 import json
 import shutil
-from collections.abc import Callable
-from io import BytesIO
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
-from PIL import Image
 
 from media_agent.backend.protocol import VideoBackend
-from media_agent.errors import StorageError
+from media_agent.errors import InvalidRequestError, StorageError, UnsupportedRequestError
 from media_agent.negotiation.negotiate import negotiate
 from media_agent_diffusers.describe import describe
 from media_agent_diffusers.folder import read_folder
-from media_agent_schemas import Capabilities, MediaInput, Size, VideoRequest
+from media_agent_schemas import Capabilities, MediaInput, Size, VideoMode, VideoRequest
 from tests.diffusers.conformance import DiffusersConformance
+from tests.diffusers.families.folders import edit_json, publish
+from tests.diffusers.families.making import (
+    FolderOf,
+    Maker,
+    frames_of,
+    image,
+    make_maker,
+    open_maker,
+    probe_made,
+    video,
+)
+
+OF_THE_TEXT_PIPELINE = ("transformer_2", "boundary_ratio", "expand_timesteps")
+RESTYLE = VideoMode.VIDEO_EDIT
+
+
+@pytest.fixture(scope="module")
+def maker(folder_of: FolderOf, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Maker]:
+    models = ("wan", "wan-2.2", "wan-2.2-ti2v")
+    with open_maker(folder_of, tmp_path_factory.mktemp("data"), *models) as maker:
+        yield maker
 
 
 def read_capabilities(path: Path) -> Capabilities:
     return describe("model", read_folder(path))
 
 
-def edit_json(path: Path, **changes: object) -> None:
-    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+@pytest.mark.anyio
+async def test_a_video_is_restyled_by_the_weights_that_make_videos_from_text(
+    maker: Maker, tmp_path: Path
+) -> None:
+    async def restyle(shade: int, strength: float) -> np.ndarray:
+        source, options = video(tmp_path, shade=shade), {"strength": strength}
+        done = await maker.make("wan", inputs=(source,), mode=RESTYLE, options=options)
+        facts = probe_made(done)
+        assert (facts.frames, facts.fps, facts.width, facts.height) == (9, 16.0, 32, 32)
+        assert done.warnings == ()
+        return frames_of(done)
+
+    bright = await restyle(220, 0.5)
+
+    assert not np.array_equal(bright, await restyle(20, 0.5))
+    assert not np.array_equal(bright, await restyle(220, 1.0))
 
 
-def test_the_small_wan_2_2_is_told_from_the_others_by_its_files(wan_copy: Path) -> None:
-    edit_json(wan_copy / "model_index.json", expand_timesteps=True)
-    edit_json(wan_copy / "vae" / "config.json", scale_factor_spatial=16)
+@pytest.mark.anyio
+async def test_a_folder_saved_from_the_video_pipeline_makes_videos_from_text_too(
+    folder_of: FolderOf, tmp_path: Path, maker: Maker
+) -> None:
+    copy = publish(folder_of("wan"), tmp_path / "copy")
+    index = json.loads((copy / "model_index.json").read_text())
+    kept = {key: value for key, value in index.items() if key not in OF_THE_TEXT_PIPELINE}
+    changed = {**kept, "_class_name": "WanVideoToVideoPipeline"}
+    (copy / "model_index.json").write_text(json.dumps(changed))
 
-    capabilities = read_capabilities(wan_copy)
+    other = make_maker(tmp_path / "data", {"wan": copy})
+
+    made = [await each.make_frames("wan") for each in (maker, other)]
+
+    await other.backend.aclose()
+    assert np.array_equal(*made)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"strength": 0.4}, "strength 0.4 of 2 steps is less than one step"),
+        ({"strength": 0}, "strength 0 leaves the source as it is"),
+    ],
+)
+async def test_a_strength_that_changes_nothing_is_refused(
+    maker: Maker, tmp_path: Path, options: dict[str, object], said: str
+) -> None:
+    plan = maker.plan("wan", inputs=(video(tmp_path),), mode=RESTYLE, options=options)
+
+    with pytest.raises(InvalidRequestError, match=said):
+        await maker.backend.submit(plan.request, key="bad")
+
+
+def test_two_transformers_restyle_nothing(maker: Maker, tmp_path: Path) -> None:
+    with pytest.raises(UnsupportedRequestError, match="video_edit"):
+        maker.plan("wan-2.2", inputs=(video(tmp_path),), mode=RESTYLE)
+
+
+@pytest.mark.anyio
+async def test_the_small_wan_2_2_begins_from_text_and_from_an_image(maker: Maker) -> None:
+    work = [{}, {"inputs": (image(size=(64, 32)),)}, {"inputs": (image(color="blue"),)}]
+
+    made = [await maker.make("wan-2.2-ti2v", size="64x32", **fields) for fields in work]
+
+    for done in made:
+        facts = probe_made(done)
+        assert (facts.frames, facts.fps, facts.width, facts.height) == (9, 24.0, 64, 32)
+    assert made[1].warnings == ()
+    assert made[2].warnings == ("first_frame: 32x32, cropped to 64x32",)
+    text, red, blue = map(frames_of, made)
+    assert not np.array_equal(text, red)
+    assert not np.array_equal(red, blue)
+
+
+def test_a_size_that_diffusers_would_round_is_refused(maker: Maker) -> None:
+    with pytest.raises(UnsupportedRequestError, match="in steps of 32"):
+        maker.plan("wan-2.2-ti2v", size="48x32")
+
+
+@pytest.mark.anyio
+async def test_a_video_of_its_first_frame_alone_is_refused(maker: Maker) -> None:
+    request = maker.plan("wan-2.2-ti2v", inputs=(image(),), num_frames=1).request
+
+    with pytest.raises(InvalidRequestError, match="at least 5 frames"):
+        await maker.backend.submit(request, key="bad")
+
+
+def test_the_small_wan_2_2_is_told_from_the_others_by_its_files(
+    folder_of: Callable[[str], Path],
+) -> None:
+    capabilities = read_capabilities(folder_of("wan-2.2-ti2v"))
 
     assert capabilities.default_fps == 24.0
     assert capabilities.default_size == Size(width=1280, height=704)
@@ -52,6 +154,7 @@ def defaults(path: Path) -> dict[str, object]:
         ("wan-flf2v", 50, (5.0,), 16.0),
         ("wan-2.2", 40, (4.0, 3.0), 12.0),
         ("wan-2.2-i2v", 40, (3.5, 3.5), 5.0),
+        ("wan-2.2-ti2v", 50, (5.0,), 5.0),
     ],
 )
 def test_each_model_has_the_defaults_that_its_authors_publish(
@@ -80,6 +183,24 @@ def test_the_smallest_wan_2_1_is_told_by_its_heads(wan_copy: Path) -> None:
     edit_json(wan_copy / "transformer" / "config.json", num_attention_heads=12)
 
     assert (defaults(wan_copy)["guidance_scale"], defaults(wan_copy)["flow_shift"]) == (6.0, 8.0)
+
+
+@pytest.mark.parametrize(
+    ("heads", "layers", "licence"),
+    [
+        (12, 30, "Apache-2.0"),
+        (40, 40, "Apache-2.0"),
+        (24, 30, "Apache-2.0"),
+        (2, 2, None),
+    ],
+)
+def test_the_licence_is_that_of_the_published_models(
+    wan_copy: Path, heads: int, layers: int, licence: str | None
+) -> None:
+    shape = {"num_attention_heads": heads, "num_layers": layers}
+    edit_json(wan_copy / "transformer" / "config.json", **shape)
+
+    assert read_capabilities(wan_copy).licence == licence
 
 
 @pytest.mark.parametrize("name", ["flow_shift", "shift"])
@@ -141,7 +262,5 @@ class TestWanFromAnImage(DiffusersConformance):
     model = "wan-i2v"
 
     def asked(self, backend: VideoBackend) -> VideoRequest:
-        data = BytesIO()
-        Image.new("RGB", (16, 16), "red").save(data, "PNG")
-        first = MediaInput(role="first_frame", data=data.getvalue())
+        first = image(size=(16, 16))
         return super().asked(backend).model_copy(update={"inputs": (first,), "mode": None})
