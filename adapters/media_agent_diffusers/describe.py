@@ -22,7 +22,7 @@ def describe(model: str, folder: ModelFolder) -> Capabilities:
     """Return the capabilities of the model in a folder."""
     variant = folder.variant
     size = _default_size(variant)
-    longest = variant.longest_frames
+    longest, fastest = variant.longest_frames, (variant.fps_range or (0, variant.fps))[1]
     return Capabilities(
         backend=NAME,
         model=model,
@@ -36,7 +36,7 @@ def describe(model: str, folder: ModelFolder) -> Capabilities:
         fps_values=() if variant.fps_range else (variant.fps,),
         fps_range=_fps_range(variant),
         default_fps=variant.fps,
-        min_duration=min(task.fewest_frames for task in variant.tasks) / variant.fps,
+        min_duration=min(task.fewest_frames for task in variant.tasks) / fastest,
         max_duration=None if longest is None else longest / variant.fps,
         default_duration=variant.default_frames / variant.fps,
         frame_multiple=variant.frame_multiple,

@@ -28,8 +28,8 @@ _TEXT, _IMAGE = "HunyuanVideo15Pipeline", "HunyuanVideo15ImageToVideoPipeline"
 _TOKENS = 1000
 _PUBLISHED = (16, 54)  # attention heads and layers
 _SIZES = {
-    640: ((848, 480), (480, 832), (736, 544), (544, 736), (640, 640)),
-    960: ((1280, 720), (704, 1280), (1104, 832), (832, 1104), (960, 960)),
+    640: ((848, 480), (480, 832), (720, 544), (544, 736), (640, 640)),
+    960: ((1280, 720), (704, 1280), (1088, 832), (832, 1104), (960, 960)),
 }
 """By what a model was trained for, 480p or 720p: sizes that an image of that shape becomes."""
 

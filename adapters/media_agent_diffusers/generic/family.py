@@ -140,7 +140,11 @@ class _Generic:
         if rate is not None:
             arguments[rate] = call.fps
         arguments["use_resolution_binning"] = False
-        return {name: value for name, value in arguments.items() if name in self.signature}
+        return {
+            name: value
+            for name, value in arguments.items()
+            if name in self.signature and value is not None
+        }
 
 
 def _find_name(signature: Signature, names: tuple[str, ...]) -> str | None:

@@ -39,7 +39,7 @@ async def test_a_video_of_any_length_is_made_in_windows_and_steps_are_counted_ac
 async def test_the_first_frame_reaches_the_model(maker: Maker) -> None:
     made = [
         await maker.make_frames(
-            "helios", num_frames=1, inputs=(image(color=color),), options=ONE_STEP
+            "helios", num_frames=33, inputs=(image(color=color),), options=ONE_STEP
         )
         for color in ("red", "blue")
     ]

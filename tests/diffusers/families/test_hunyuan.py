@@ -89,7 +89,7 @@ async def test_vanilla_sampling_is_refused_with_a_last_frame_before_any_work(mak
         await maker.backend.submit(plan.request, key="vanilla")
 
 
-@pytest.mark.parametrize(("asked", "made"), [(91, 109), (600, 613), (2000, 1801), (1, 37)])
+@pytest.mark.parametrize(("asked", "made"), [(91, 109), (600, 613), (1800, 1801), (1, 37)])
 def test_framepack_makes_whole_sections_of_36_frames_and_one_more(
     maker: Maker, asked: int, made: int
 ) -> None:

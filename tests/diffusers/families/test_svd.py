@@ -52,7 +52,7 @@ async def test_rate_and_motion_are_told_to_the_model(maker: Maker) -> None:
 
 
 @pytest.mark.parametrize(
-    "fields", [{"num_frames": 1}, {"num_frames": 7}, {"inputs": (), "prompt": "a cat"}]
+    "fields", [{"num_frames": 9}, {"inputs": (), "prompt": "a cat"}]
 )
 def test_what_breaks_the_pipeline_is_refused_in_the_plan(
     maker: Maker, fields: dict[str, object]
@@ -66,6 +66,7 @@ def test_what_breaks_the_pipeline_is_refused_in_the_plan(
     ("fields", "said"),
     [
         ({"options": {**STEPS, "min_guidance_scale": 4}}, "4 is above max_guidance_scale 3"),
+        ({"num_frames": 1}, "at least 2 frames with image_to_video, not 1"),
         ({"num_frames": 10, "fps": 30}, "at most 6 frames, not 10"),
     ],
 )
