@@ -4,6 +4,7 @@ Numbers and licence are those that the authors publish; what a pipeline does wit
 tried with diffusers 0.42. Framepack makes 36 frames a section and one more, whatever it is asked.
 """
 
+from dataclasses import replace
 from typing import Any
 
 from media_agent.errors import InvalidRequestError
@@ -19,7 +20,12 @@ from media_agent_diffusers.families.family import (
     size_multiple,
     token_option,
 )
-from media_agent_diffusers.families.hunyuan_parts import LICENCE, tiny_components, tiny_siglip
+from media_agent_diffusers.families.hunyuan_parts import (
+    LICENCE,
+    tiny_components,
+    tiny_llava,
+    tiny_siglip,
+)
 from media_agent_diffusers.files import ModelFiles
 from media_agent_schemas.capabilities import OptionSpec
 from media_agent_schemas.media import InputRole
@@ -72,11 +78,13 @@ def read_variant(files: ModelFiles) -> Variant:
 def _read_hunyuan(files: ModelFiles) -> Variant:
     from_image = files.pipeline == _IMAGE
     begin = "image" if from_image else "text"
-    task = (
-        Task(VideoMode.IMAGE_TO_VIDEO, _IMAGE, (InputRole.FIRST_FRAME,))
-        if from_image
-        else Task(VideoMode.TEXT_TO_VIDEO, _TEXT)
-    )
+    task = Task(VideoMode.TEXT_TO_VIDEO, _TEXT)
+    if from_image:
+        task = Task(VideoMode.IMAGE_TO_VIDEO, _IMAGE, (InputRole.FIRST_FRAME,))
+    loses_some = files.configs["transformer"].get("image_condition_type") == "latent_concat"
+    if loses_some:
+        task = replace(task, arguments=_concat_arguments)
+    longest = 129 - (_per_latent(files) if loses_some else 0)
     name = "HunyuanVideo-I2V" if from_image else "HunyuanVideo"
     return Variant(
         title=f"HunyuanVideo, {begin} to video",
@@ -87,8 +95,8 @@ def _read_hunyuan(files: ModelFiles) -> Variant:
         size_multiple=_size_multiple(files),
         size=(1280, 720),
         fps=24.0,  # "129 frames (5 seconds)"
-        default_frames=129,
-        longest_frames=129,
+        default_frames=longest,
+        longest_frames=longest,
         max_tokens=_TOKENS,
         negative_option="true_cfg_scale",
         licence=_licence(files),
@@ -144,6 +152,11 @@ def _options(files: ModelFiles) -> tuple[OptionSpec, ...]:
     )
 
 
+def _concat_arguments(call: Call) -> dict[str, object]:
+    """Return the arguments for HunyuanVideo-I2V-33ch, which leaves out the first four frames."""
+    return {**common_arguments(call), "num_frames": call.num_frames + 4}
+
+
 def _count_sections(call: Call) -> int:
     """Return how many sections Framepack makes, each with all steps."""
     window = int(str(call.options["latent_window_size"]))
@@ -188,6 +201,22 @@ def tiny_hunyuan() -> Any:
     return HunyuanVideoPipeline(transformer=transformer, **tiny_components())
 
 
+def tiny_hunyuan_i2v(condition: str = "token_replace", channels: int = 4) -> Any:
+    """Build a pipeline that makes videos from a first frame."""
+    from diffusers import HunyuanVideoImageToVideoPipeline, HunyuanVideoTransformer3DModel
+
+    own = {"in_channels": channels, "image_condition_type": condition}
+    transformer = HunyuanVideoTransformer3DModel(**_TINY_TRANSFORMER | own)
+    return HunyuanVideoImageToVideoPipeline(
+        transformer=transformer, **tiny_components() | tiny_llava()
+    )
+
+
+def tiny_hunyuan_i2v_33ch() -> Any:
+    """Build one that is given the image beside the noise, as HunyuanVideo-I2V-33ch is."""
+    return tiny_hunyuan_i2v("latent_concat", 9)
+
+
 def tiny_framepack() -> Any:
     """Build a pipeline that makes long videos from a first frame, or between two."""
     from diffusers import HunyuanVideoFramepackPipeline, HunyuanVideoFramepackTransformer3DModel
@@ -220,5 +249,10 @@ _TINY_TRANSFORMER: dict[str, Any] = {
 FAMILY = Family(
     pipelines=(_TEXT, _IMAGE, _FRAMEPACK),
     variant=read_variant,
-    tiny={"hunyuan": tiny_hunyuan, "framepack": tiny_framepack},
+    tiny={
+        "hunyuan": tiny_hunyuan,
+        "hunyuan-i2v": tiny_hunyuan_i2v,
+        "hunyuan-i2v-33ch": tiny_hunyuan_i2v_33ch,
+        "framepack": tiny_framepack,
+    },
 )

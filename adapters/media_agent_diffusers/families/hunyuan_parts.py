@@ -11,6 +11,17 @@ if TYPE_CHECKING:
 LICENCE = "tencent-hunyuan-community"
 """Not for use in the European Union, the United Kingdom and South Korea; terms of its own above 100
 million users a month (github.com/Tencent-Hunyuan/HunyuanVideo, LICENSE.txt)."""
+_TINY_LLAMA: dict[str, Any] = {
+    "vocab_size": 128,
+    "hidden_size": 16,
+    "intermediate_size": 16,
+    "num_hidden_layers": 4,  # the output of the third last is taken
+    "num_attention_heads": 2,
+}
+_TEMPLATE_WORDS = (
+    *("\n\n", "<image>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"),
+    *("system", "user", "assistant"),
+)
 
 
 def tiny_components() -> dict[str, Any]:
@@ -18,16 +29,9 @@ def tiny_components() -> dict[str, Any]:
     from diffusers import AutoencoderKLHunyuanVideo, FlowMatchEulerDiscreteScheduler
     from transformers import LlamaConfig, LlamaModel
 
-    llama = LlamaConfig(
-        vocab_size=128,
-        hidden_size=16,
-        intermediate_size=16,
-        num_hidden_layers=4,  # the output of the third last is taken
-        num_attention_heads=2,
-    )
     return {
         "tokenizer": _tiny_llama_tokenizer(),
-        "text_encoder": LlamaModel(llama).eval(),
+        "text_encoder": LlamaModel(LlamaConfig(**_TINY_LLAMA)).eval(),
         "tokenizer_2": tiny_clip_tokenizer(),
         "text_encoder_2": tiny_clip_text(),
         "vae": AutoencoderKLHunyuanVideo(
@@ -37,6 +41,45 @@ def tiny_components() -> dict[str, Any]:
             norm_num_groups=4,
         ),
         "scheduler": FlowMatchEulerDiscreteScheduler(shift=7.0),
+    }
+
+
+def tiny_llava() -> dict[str, Any]:
+    """Return the text encoder of the image model, which is shown the image, with its tokenizer.
+
+    The pipeline counts on 576 patches, on single tokens for the words of its template, and on 271
+    for the empty line.
+    """
+    from transformers import (
+        CLIPImageProcessor,
+        CLIPVisionConfig,
+        LlamaConfig,
+        LlavaConfig,
+        LlavaForConditionalGeneration,
+    )
+
+    tokenizer = _tiny_llama_tokenizer(empty_line=271)
+    tokenizer.add_tokens(list(_TEMPLATE_WORDS), special_tokens=True)
+    vision = CLIPVisionConfig(
+        hidden_size=4,
+        intermediate_size=8,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        image_size=48,
+        patch_size=2,
+        projection_dim=4,
+    )
+    text = LlamaConfig(**_TINY_LLAMA | {"vocab_size": 512, "pad_token_id": 3})
+    config = LlavaConfig(
+        vision_config=vision,
+        text_config=text,
+        image_token_id=tokenizer.convert_tokens_to_ids("<image>"),
+        pad_token_id=3,
+    )
+    return {
+        "tokenizer": tokenizer,
+        "text_encoder": LlavaForConditionalGeneration(config).eval(),
+        "image_processor": CLIPImageProcessor(size=48, crop_size=48),
     }
 
 
@@ -58,12 +101,14 @@ def tiny_siglip() -> dict[str, Any]:
     }
 
 
-def _tiny_llama_tokenizer() -> "LlamaTokenizer":
-    """Return a tokenizer that reads letter by letter."""
+def _tiny_llama_tokenizer(empty_line: int | None = None) -> "LlamaTokenizer":
+    """Return a tokenizer that reads letter by letter, and an empty line as a token if asked."""
     from transformers import LlamaTokenizer
 
     letters = string.ascii_letters + string.digits + string.punctuation
     words = ["<unk>", "<s>", "</s>", "<pad>", "▁", *letters]
+    if empty_line is not None:
+        words += [*(f"<unused-{number}>" for number in range(len(words), empty_line)), "\n\n"]
     return LlamaTokenizer(
         vocab={word: number for number, word in enumerate(words)},
         merges=[],

@@ -10,11 +10,12 @@ from media_agent.errors import InvalidRequestError
 from media_agent.testing import events_of
 from media_agent_diffusers.describe import describe
 from media_agent_diffusers.folder import read_folder
-from media_agent_schemas import Policy, VideoMode
+from media_agent_schemas import Policy
 from media_agent_schemas.events import JobProgressed
 from tests.diffusers.families.folders import edit_json, publish
 from tests.diffusers.families.making import FolderOf, Maker, image, open_maker, probe_made
 
+MODELS = ("hunyuan", "hunyuan-i2v", "hunyuan-i2v-33ch", "framepack")
 ONE_STEP = {"num_inference_steps": 1}
 BETWEEN = (image(), image("last_frame", "blue"))
 
@@ -22,7 +23,7 @@ BETWEEN = (image(), image("last_frame", "blue"))
 @pytest.fixture(scope="module")
 def maker(folder_of: FolderOf, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Maker]:
     root = tmp_path_factory.mktemp("data")
-    with open_maker(folder_of, root, "hunyuan", "framepack") as maker:
+    with open_maker(folder_of, root, *MODELS) as maker:
         yield maker
 
 
@@ -100,9 +101,7 @@ def test_framepack_makes_whole_sections_of_36_frames_and_one_more(
     assert plan.request.num_frames == made
 
 
-@pytest.mark.parametrize(
-    ("heads", "licence"), [(24, "tencent-hunyuan-community"), (2, None)]
-)
+@pytest.mark.parametrize(("heads", "licence"), [(24, "tencent-hunyuan-community"), (2, None)])
 def test_the_licence_is_that_of_the_published_shape(
     folder_of: FolderOf, tmp_path: Path, heads: int, licence: str | None
 ) -> None:
@@ -112,13 +111,17 @@ def test_the_licence_is_that_of_the_published_shape(
     assert describe("model", read_folder(copy)).licence == licence
 
 
-def test_a_folder_of_the_image_pipeline_begins_from_an_image(
-    folder_of: FolderOf, tmp_path: Path
-) -> None:
-    copy = publish(folder_of("hunyuan"), tmp_path / "copy")
-    edit_json(copy / "model_index.json", _class_name="HunyuanVideoImageToVideoPipeline")
+@pytest.mark.anyio
+@pytest.mark.parametrize("model", ["hunyuan-i2v", "hunyuan-i2v-33ch"])
+async def test_an_image_becomes_a_video(maker: Maker, model: str) -> None:
+    done = await maker.make(model, num_frames=5, inputs=(image(),))
 
-    capabilities = describe("model", read_folder(copy))
+    assert (probe_made(done).frames, done.warnings) == (5, ())
 
-    assert capabilities.modes == (VideoMode.IMAGE_TO_VIDEO,)
-    assert (capabilities.frame_multiple, capabilities.frame_offset) == (4, 1)
+
+def test_a_model_that_leaves_frames_out_makes_that_many_fewer(maker: Maker) -> None:
+    longest = [
+        maker.backend.capabilities(model).max_duration for model in ("hunyuan", "hunyuan-i2v-33ch")
+    ]
+
+    assert longest == [129 / 24, 125 / 24]

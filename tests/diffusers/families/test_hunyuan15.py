@@ -75,7 +75,11 @@ def test_the_sizes_that_are_declared_are_those_that_the_pipeline_makes(
 
 @pytest.mark.parametrize(
     ("guider", "takes"),
-    [({"guidance_scale": 6.0}, True), ({"guidance_scale": 1.0}, False), ({"enabled": False}, False)],
+    [
+        ({"guidance_scale": 6.0}, True),
+        ({"guidance_scale": 1.0}, False),
+        ({"enabled": False}, False),
+    ],
 )
 def test_the_guider_of_the_folder_decides_about_negative_prompts(
     copies: dict[str, Path], guider: dict[str, object], takes: bool

@@ -51,9 +51,7 @@ async def test_rate_and_motion_are_told_to_the_model(maker: Maker) -> None:
     assert not np.array_equal(plain, await make(options={**STEPS, "motion_bucket_id": 20}))
 
 
-@pytest.mark.parametrize(
-    "fields", [{"num_frames": 9}, {"inputs": (), "prompt": "a cat"}]
-)
+@pytest.mark.parametrize("fields", [{"num_frames": 9}, {"inputs": (), "prompt": "a cat"}])
 def test_what_breaks_the_pipeline_is_refused_in_the_plan(
     maker: Maker, fields: dict[str, object]
 ) -> None:

@@ -92,9 +92,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.fixture(scope="module")
-def maker(
-    folders: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Maker]:
+def maker(folders: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Maker]:
     import asyncio
 
     maker = make_maker(tmp_path_factory.mktemp("data"), folders)
