@@ -12,7 +12,7 @@ FOLDER ?= tests/magi/golden
 PYTEST_ARGS ?= -n 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lowest check fix bench bench-engine bench-contention \
+.PHONY: help demo test test-all lowest check fix bench bench-engine bench-contention bench-diffusers \
 	kill-matrix kill-engine hostile adherence parity snapshots train clean
 
 help: ## List these targets
@@ -54,6 +54,9 @@ bench-engine: $(READY) ## Memory and time over 600 chunks, against the published
 
 bench-contention: $(READY) ## What a busy neighbour costs a video of magi/tiny (six minutes)
 	@$(BIN)/python benchmarks/contention.py
+
+bench-diffusers: $(READY) ## Time and memory of local models beside plain diffusers (five minutes)
+	@$(BIN)/python benchmarks/local_models.py
 
 adherence: $(READY) ## Count how often magi/tiny shows what its prompt says
 	@mkdir -p benchmarks/results

@@ -133,6 +133,7 @@ def read_call(
         options=options,
         inputs=inputs,
         flow_shift=None if shift is None else float(str(shift)),
+        keyframes=keyframes,
         history=history,
     )
 

@@ -44,7 +44,7 @@ class Generation:
     def run(
         self, loaded: "LoadedModels", options: DiffusersOptions, lora_digests: Sequence[str] = ()
     ) -> Output:
-        """Return the frames and their audio; `lora_digests` are those of the files of `loras`, in their order.
+        """Return the frames and their audio; `lora_digests` are those of `loras`, in their order.
 
         Raises:
             BackendUnavailableError: the model does not fit into the memory that is free.

@@ -9,6 +9,7 @@ from media_agent_diffusers.pipeline import LoadedPipeline
 from media_agent_diffusers.placement.machine import (
     choose_device,
     choose_dtypes,
+    empty_caches,
     free_memory,
 )
 from media_agent_diffusers.placement.plan import (
@@ -99,9 +100,11 @@ class LoadedModels:
         return held.pipeline
 
     def release(self, name: str) -> None:
-        """Let go of one model, if it is in memory."""
+        """Let go of one model, and of what is left of one that could not be loaded."""
         held = self._held.pop(name, None)
-        if held is not None:
+        if held is None:
+            empty_caches()
+        else:
             held.pipeline.release()
 
     def release_all(self) -> None:

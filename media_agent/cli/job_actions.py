@@ -161,7 +161,7 @@ async def _resume(
     job = await client.get(job_id)
     if job.status is not JobStatus.COMPLETED and (take_over or not client.is_running(job_id)):
         await confirm_rest(job, above=client.settings.confirm_above_usd, yes=yes)
-        announce_keys(client, [job.plan])
+        announce_keys(client, [job.plan.backend])
         let_finish(client, job_id, job.plan, interruption)
     _announce_lookup(job)
     with ProgressLine(job.plan, frames=job.frames_ready) as progress:
@@ -198,4 +198,6 @@ def _report_end(job: VideoJob) -> None:
 
 
 def _exit_code(job: VideoJob) -> int:
+    if job.status is JobStatus.CANCELLED:
+        return exit_code(JobCancelledError(f"job {job.id} was cancelled"))
     return 0 if job.error is None else exit_code(job.error)

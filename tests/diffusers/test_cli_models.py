@@ -43,6 +43,19 @@ def test_a_folder_is_added_and_makes_a_video_with_its_record(
     assert adjusted["size"] == "48x32"
 
 
+def test_a_video_longer_than_the_model_makes_is_planned_as_continuations(
+    folder_of: FolderOf, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["models", "add", str(folder_of("skyreels-df")), "--name", "sky"]) == 0
+    capsys.readouterr()
+
+    assert main("plan cat --backend diffusers/sky --duration 8".split()) == 0
+
+    said = capsys.readouterr()
+    assert "in 2 segments" in said.out + said.err
+    assert "by extending the video once" in said.out + said.err
+
+
 def test_models_are_listed_checked_and_forgotten(
     folder_of: FolderOf, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -449,6 +449,65 @@ def test_what_a_model_cannot_do_is_refused_before_anything(
         make_plan(backend, model, **fields)
 
 
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("model", "fields", "said"),
+    [
+        ("wan", {"size": Size(width=40, height=16)}, "multiples of 16"),
+        ("wan", {"num_frames": 6}, r"4k\+1 frames, not 6"),
+        ("mochi", {"num_frames": 5}, r"6k\+1 frames, not 5"),
+        ("wan", {"options": {"diffusers": {"num_inference_step": 2}}}, "num_inference_step"),
+    ],
+)
+async def test_what_pipelines_round_without_a_word_is_refused_before_any_work(
+    backend: DiffusersBackend, model: str, fields: dict[str, object], said: str
+) -> None:
+    request = make_plan(backend, model).request.model_copy(update=fields)
+
+    with pytest.raises(InvalidRequestError, match=said) as caught:
+        await backend.submit(request, key="never")
+
+    if "options" in fields:
+        assert "did you mean num_inference_steps" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize("frames", [0, -5])
+def test_no_frames_and_fewer_are_no_request(backend: DiffusersBackend, frames: int) -> None:
+    with pytest.raises(ValueError, match="less than one frame"):
+        make_plan(backend, num_frames=frames)
+
+
+def test_an_argument_that_a_pipeline_does_not_take_is_named_with_the_nearest_one(
+    folder_of: FolderOf,
+) -> None:
+    from media_agent_diffusers.pipeline import LoadedPipeline
+
+    pipeline = LoadedPipeline(read_folder(folder_of("wan")), DiffusersOptions(), threads=1)
+
+    with pytest.raises(InvalidRequestError, match="no argument frames") as caught:
+        pipeline.run({"prompt": "a cat", "frames": 5}, seed=0, on_step=lambda done, total: None)
+
+    assert caught.value.hint == "did you mean num_frames?"
+
+
+def test_no_second_copy_of_a_video_is_made_of_its_numbers() -> None:
+    import tracemalloc
+
+    pytest.importorskip("diffusers")
+    from media_agent_diffusers.pipeline import _to_pixels
+
+    video = np.linspace(0, 1, 50 * 64 * 64 * 3, dtype=np.float32).reshape(50, 64, 64, 3)
+    tracemalloc.start()
+    try:
+        pixels = _to_pixels(video)
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    assert np.array_equal(pixels, (video * 255).round().astype(np.uint8))
+    assert most < video.nbytes / 4 + 4 * video[0].nbytes
+
+
 def huge(path: Path) -> None:
     Image.new("1", (9000, 9000)).save(path)
 
@@ -660,8 +719,12 @@ async def test_settings_that_this_machine_cannot_do_fail_with_the_way_out(
 
 @pytest.mark.gpu
 @pytest.mark.anyio
-@pytest.mark.parametrize("offload", ["none", "model", "sequential"])
+@pytest.mark.parametrize("offload", ["auto", "none", "model", "group", "sequential"])
 async def test_a_gpu_makes_videos_too(folder_of: FolderOf, tmp_path: Path, offload: str) -> None:
+    import torch
+
+    if not torch.cuda.is_available():  # `-m diffusers` chooses this one as well
+        pytest.skip("there is no GPU here")
     options = {"device": "cuda", "offload": offload}
     settings = BackendSettings(tmp_path, options, models={"wan": folder_of("wan")}, threads=1)
     backend = DiffusersBackend(settings)

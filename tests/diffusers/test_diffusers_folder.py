@@ -30,7 +30,7 @@ def edit_json(path: Path, **changes: object) -> None:
 @pytest.mark.parametrize(
     ("family", "mode", "roles", "rule", "fps"),
     [
-        ("wan", VideoMode.TEXT_TO_VIDEO, (), (4, 1), 16.0),
+        ("wan-2.2", VideoMode.TEXT_TO_VIDEO, (), (4, 1), 16.0),
         ("wan-i2v", VideoMode.IMAGE_TO_VIDEO, (InputRole.FIRST_FRAME,), (4, 1), 16.0),
         (
             "wan-flf2v",

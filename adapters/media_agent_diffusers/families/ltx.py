@@ -139,9 +139,7 @@ def _list_conditioned(model: _Model) -> tuple[Task, ...]:
     return text, image, keyframe_task(image), extend
 
 
-def _timed(
-    arguments: "Any", model: _Model, call: Call
-) -> dict[str, object]:
+def _timed(arguments: "Any", model: _Model, call: Call) -> dict[str, object]:
     """Return the arguments, with the model's own timesteps if there are as many steps."""
     plain: dict[str, object] = arguments(call)
     if model.timesteps and plain["num_inference_steps"] == len(model.timesteps):

@@ -4,7 +4,13 @@ import string
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from transformers import Gemma3ForConditionalGeneration, GemmaTokenizer, CLIPVisionConfig, T5EncoderModel, T5Tokenizer
+    from transformers import (
+        CLIPVisionConfig,
+        Gemma3ForConditionalGeneration,
+        GemmaTokenizer,
+        T5EncoderModel,
+        T5Tokenizer,
+    )
 
 TEXT_WIDTH = 32
 """Channels of the text encoder's output."""

@@ -32,6 +32,7 @@ from media_agent_schemas.media import InputRole
 from media_agent_schemas.request import VideoMode
 
 if TYPE_CHECKING:
+    from diffusers import WanVACETransformer3DModel
     from PIL.Image import Image
 
 _PIPELINE = "WanVACEPipeline"
@@ -156,20 +157,39 @@ def _lay_out(call: Call) -> "tuple[list[Image] | None, list[Image] | None]":
 
 def tiny_wan_vace() -> Any:
     """Build a pipeline that makes videos from what it is given."""
-    from diffusers import (
-        FlowMatchEulerDiscreteScheduler,
-        WanVACEPipeline,
-        WanVACETransformer3DModel,
-    )
+    from diffusers import WanVACEPipeline
+
+    return WanVACEPipeline(**_tiny_components(), transformer=_tiny_transformer())
+
+
+def tiny_wan_2_2_vace() -> Any:
+    """Build the same with two transformers."""
+    from diffusers import WanVACEPipeline
 
     return WanVACEPipeline(
-        **tiny_wan_components(),
-        scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0),
-        transformer=WanVACETransformer3DModel(
-            **wan_transformer_sizes(), vace_layers=[0], vace_in_channels=96
-        ),
-        transformer_2=None,
+        **_tiny_components(),
+        transformer=_tiny_transformer(),
+        transformer_2=_tiny_transformer(),
+        boundary_ratio=0.875,
     )
 
 
-FAMILY = Family(pipelines=(_PIPELINE,), variant=read_variant, tiny={"wan-vace": tiny_wan_vace})
+def _tiny_components() -> dict[str, Any]:
+    from diffusers import FlowMatchEulerDiscreteScheduler
+
+    return {**tiny_wan_components(), "scheduler": FlowMatchEulerDiscreteScheduler(shift=3.0)}
+
+
+def _tiny_transformer() -> "WanVACETransformer3DModel":
+    from diffusers import WanVACETransformer3DModel
+
+    return WanVACETransformer3DModel(
+        **wan_transformer_sizes(), vace_layers=[0], vace_in_channels=96
+    )
+
+
+FAMILY = Family(
+    pipelines=(_PIPELINE,),
+    variant=read_variant,
+    tiny={"wan-vace": tiny_wan_vace, "wan-2.2-vace": tiny_wan_2_2_vace},
+)

@@ -270,3 +270,28 @@ def test_what_a_record_says_was_asked_can_be_asked_again() -> None:
 
     again = json.loads(Path("c.json").read_bytes())
     assert again["asked"] == asked | {"options": {"sandbox": {"latency_seconds": 0}}}
+
+
+@pytest.mark.parametrize(
+    ("text", "flags", "said"),
+    [
+        ("prompt: a\nmodel: 5\n", ["--option", "a=1"], "request.yaml:2: model"),
+        ("prompt: a\nmodel: [x]\n", [], "request.yaml:2: model"),
+        ("prompt: a\ninputs: [{role: [x], path: a.png}]\n", ["--image", "b.png"], "role"),
+    ],
+)
+def test_a_value_of_another_type_is_refused_in_words(
+    request_of: Plan, text: str, flags: list[str], said: str
+) -> None:
+    assert said in request_of.refused(text, *flags)
+
+
+def test_a_closed_standard_input_is_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+
+    assert main(["plan", "--request", "-"]) == 2
+    assert "standard input is closed" in capsys.readouterr().err
+    assert main(["keys", "set", "fal"]) == 2
+    assert "no key was given" in capsys.readouterr().err

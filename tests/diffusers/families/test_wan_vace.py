@@ -30,7 +30,8 @@ EDIT = VideoMode.VIDEO_EDIT
 
 @pytest.fixture(scope="module")
 def maker(folder_of: FolderOf, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Maker]:
-    with open_maker(folder_of, tmp_path_factory.mktemp("data"), "wan-vace") as maker:
+    models = ("wan-vace", "wan-2.2-vace")
+    with open_maker(folder_of, tmp_path_factory.mktemp("data"), *models) as maker:
         yield maker
 
 
@@ -178,6 +179,17 @@ def test_given_frames_stand_in_their_places_and_the_mask_leaves_the_others_open(
         [0, 255, 255, 255, 0],
     )
     assert lay_out(source, history=5) == ([0, 1, 2, 3, 4, *[128] * 4], [*[0] * 5, *[255] * 4])
+
+
+@pytest.mark.anyio
+async def test_two_transformers_share_the_steps_each_with_its_own_guidance(maker: Maker) -> None:
+    alike = await maker.make_frames("wan-2.2-vace", options={"guidance_scale": 4.0})
+    pulls = {"guidance_scale": 4.0, "guidance_scale_2": 4.0}
+    same = await maker.make_frames("wan-2.2-vace", options=pulls)
+    other = await maker.make_frames("wan-2.2-vace", options={**pulls, "guidance_scale_2": 9.0})
+
+    assert np.array_equal(alike, same)
+    assert not np.array_equal(alike, other)
 
 
 def test_a_model_of_two_transformers_needs_both(folder_of: FolderOf, tmp_path: Path) -> None:
