@@ -88,7 +88,7 @@ def _components(
         if value[:1] not in [[library] for library in STEMS]:
             raise unusable(
                 path,
-                f"{name} is of {value[:1]}, not of {' or '.join(STEMS)}",
+                f"{name} is of {value[:1]}, not of diffusers or transformers",
                 "code that comes with weights is not run",
             )
         folder = path / name

@@ -49,7 +49,7 @@ def test_a_video_longer_than_the_model_makes_is_planned_as_continuations(
     assert main(["models", "add", str(folder_of("skyreels-df")), "--name", "sky"]) == 0
     capsys.readouterr()
 
-    assert main("plan cat --backend diffusers/sky --duration 8".split()) == 0
+    assert main(["plan", "cat", "--backend", "diffusers/sky", "--duration", "8"]) == 0
 
     said = capsys.readouterr()
     assert "in 2 segments" in said.out + said.err

@@ -216,7 +216,7 @@ def test_the_shift_reaches_the_scheduler_under_the_name_that_it_has(
             seed=0,
             on_step=lambda done, total: None,
             flow_shift=shift,
-        )
+        ).frames
 
     assert np.array_equal(frames(None), frames(3.0))
     assert not np.array_equal(frames(3.0), frames(12.0))
@@ -318,10 +318,10 @@ def test_a_pipeline_that_is_stopped_takes_not_one_step_more(folder_of: FolderOf)
         pipeline.run({**arguments, "num_inference_steps": 9}, seed=0, on_step=stop_at_the_third)
 
     assert steps == [(0, 9), (1, 9), (2, 9), (3, 9)]
-    frames = pipeline.run(
+    made = pipeline.run(
         {**arguments, "num_inference_steps": 2}, seed=0, on_step=lambda done, total: None
     )
-    assert frames.shape == (5, 16, 16, 3)
+    assert made.frames.shape == (5, 16, 16, 3)
     pipeline.release()
 
 

@@ -1,5 +1,6 @@
 """What HunyuanVideo, Framepack and HunyuanVideo 1.5 share: the licence, and small components."""
 
+import inspect
 import string
 from typing import TYPE_CHECKING, Any
 
@@ -47,8 +48,8 @@ def tiny_components() -> dict[str, Any]:
 def tiny_llava() -> dict[str, Any]:
     """Return the text encoder of the image model, which is shown the image, with its tokenizer.
 
-    The pipeline counts on 576 patches, on single tokens for the words of its template, and on 271
-    for the empty line.
+    The pipeline counts on 576 patches, on a template of about 100 tokens, and on the number 271 for
+    an empty line.
     """
     from transformers import (
         CLIPImageProcessor,
@@ -59,7 +60,7 @@ def tiny_llava() -> dict[str, Any]:
     )
 
     tokenizer = _tiny_llama_tokenizer(empty_line=271)
-    tokenizer.add_tokens(list(_TEMPLATE_WORDS), special_tokens=True)
+    tokenizer.add_tokens([*_TEMPLATE_WORDS, *_cut_template()], special_tokens=True)
     vision = CLIPVisionConfig(
         hidden_size=4,
         intermediate_size=8,
@@ -81,6 +82,19 @@ def tiny_llava() -> dict[str, Any]:
         "text_encoder": LlavaForConditionalGeneration(config).eval(),
         "image_processor": CLIPImageProcessor(size=48, crop_size=48),
     }
+
+
+def _cut_template() -> list[str]:
+    """Return what the template of the pipeline says, in 90 pieces."""
+    from diffusers import HunyuanVideoImageToVideoPipeline
+
+    parameters = inspect.signature(HunyuanVideoImageToVideoPipeline.__call__).parameters
+    template: str = parameters["prompt_template"].default["template"]
+    said = template.partition("<image>\n")[2].partition("<|eot_id|>")[0]
+    length = -(-len(said) // 90)
+    return list(
+        dict.fromkeys(said[start : start + length] for start in range(0, len(said), length))
+    )
 
 
 def tiny_siglip() -> dict[str, Any]:

@@ -141,7 +141,7 @@ def _list_conditioned(model: _Model) -> tuple[Task, ...]:
 
 def _timed(arguments: "Any", model: _Model, call: Call) -> dict[str, object]:
     """Return the arguments, with the model's own timesteps if there are as many steps."""
-    plain: dict[str, object] = arguments(call)
+    plain = arguments(call)
     if model.timesteps and plain["num_inference_steps"] == len(model.timesteps):
         del plain["num_inference_steps"]
         plain["timesteps"] = list(model.timesteps)
@@ -152,14 +152,12 @@ def _condition(call: Call) -> dict[str, object]:
     from diffusers.pipelines.ltx.pipeline_ltx_condition import LTXVideoCondition
 
     conditions = [
-        LTXVideoCondition(frame_index=frame, **{_kind(pixels): pixels})
+        LTXVideoCondition(video=pixels, frame_index=frame)
+        if isinstance(pixels, list)
+        else LTXVideoCondition(image=pixels, frame_index=frame)
         for frame, pixels in list_conditions(call)
     ]
     return {**conditioned_arguments(call), "conditions": conditions}
-
-
-def _kind(pixels: object) -> str:
-    return "video" if isinstance(pixels, list) else "image"
 
 
 def tiny_ltx() -> Any:

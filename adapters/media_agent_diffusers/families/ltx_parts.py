@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from typing import Any
 
 from media_agent_diffusers.families.family import Call, Task, common_arguments
 from media_agent_diffusers.files import ModelFiles
@@ -80,10 +81,10 @@ def conditioned_arguments(call: Call) -> dict[str, object]:
     return rated_arguments(replace(call, inputs={}))
 
 
-def list_conditions(call: Call) -> list[tuple[int, object]]:
-    """Return the images and the clip that the video is to show, each with its frame."""
+def list_conditions(call: Call) -> list[tuple[int, Any]]:
+    """Return the images and the clip (a list of images) to be shown, each with its frame."""
     first = [call.inputs.get(role) for role in (InputRole.FIRST_FRAME, InputRole.SOURCE_VIDEO)]
-    places = [(0, each) for each in first if each is not None]
+    places: list[tuple[int, Any]] = [(0, each) for each in first if each is not None]
     places += call.keyframes
     if (last := call.inputs.get(InputRole.LAST_FRAME)) is not None:
         places.append((call.num_frames - 1, last))

@@ -133,6 +133,35 @@ async def test_each_transformer_has_its_own_lora_weights(backend: DiffusersBacke
     ]
 
 
+def test_lora_weights_work_where_layers_are_moved_about(
+    folder_of: Callable[[str], Path], files: dict[str, Path]
+) -> None:
+    import torch
+
+    from media_agent_diffusers.folder import read_folder
+    from media_agent_diffusers.lora.choice import choose_loras
+    from media_agent_diffusers.pipeline import LoadedPipeline
+    from media_agent_diffusers.settings import DiffusersOptions
+
+    pipeline = LoadedPipeline(read_folder(folder_of("wan")), DiffusersOptions(), threads=1)
+    arguments = {"prompt": "a cat", "width": 16, "height": 16, "num_frames": 5}
+
+    def frames(lora: str) -> np.ndarray:
+        return pipeline.run(
+            {**arguments, "num_inference_steps": 2},
+            seed=0,
+            on_step=lambda done, total: None,
+            loras=choose_loras({"lora": lora}, files),
+        ).frames
+
+    before = [frames("style"), frames("")]
+    pipeline._pipe.enable_group_offload(torch.device("cpu"), offload_type="leaf_level")
+
+    assert np.array_equal(before[0], frames("style"))
+    assert np.array_equal(before[1], frames(""))
+    pipeline.release()
+
+
 @pytest.mark.anyio
 @pytest.mark.parametrize(
     ("name", "said"),
