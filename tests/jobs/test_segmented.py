@@ -27,7 +27,8 @@ from media_agent.ledger.ledger import Ledger
 from media_agent.registry.plugins import Discovery
 from media_agent.registry.registry import Registry
 from media_agent.testing.simulator.videos import write_video
-from media_agent.video.codec import read_frames
+from media_agent.video.audio import Audio, add_audio, fit_audio, to_pcm
+from media_agent.video.codec import open_video, read_frames
 from media_agent_schemas import (
     Artifact,
     BackendEvent,
@@ -78,6 +79,7 @@ class Provider:
         self.refuses: set[int] = set()
         self.fails: set[str] = set()
         self.stalls = False
+        self.is_loud = False
         self.cancelled: set[str] = set()
         self.stalling, self.stalled = asyncio.Event(), asyncio.Event()
 
@@ -90,6 +92,12 @@ class Provider:
             if self.way == "whole" and source is not None:
                 frames = np.concatenate([read_frames(Path(source)), frames])
             write_video(path, frames, fps=4)
+            if self.is_loud:
+                silent = path.rename(path.with_suffix(".silent"))
+                hum = Audio(np.full((1, 48_000 * len(frames) // 4), 0.5, np.float32), 48_000)
+                seconds = len(frames) / 4
+                sound = to_pcm(hum, hum.samples.size).to_frames()
+                add_audio(silent, fit_audio(sound, seconds=seconds), path)
         return path
 
     def first_level(self, request: VideoRequest) -> int:
@@ -251,6 +259,23 @@ async def test_a_chain_is_one_video_without_a_doubled_frame(world: World) -> Non
         "2",
         "3",
     ]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("way", ["chain", "new", "whole"])
+async def test_the_audio_of_segments_lasts_as_long_as_their_frames(
+    world: World, way: Literal["chain", "new", "whole"]
+) -> None:
+    world.provider.way, world.provider.is_loud = way, True
+    out = world.folder / "dawn.mp4"
+
+    job = await world.process().generate(REQUEST, out=out)
+
+    assert levels(out) == list(range(20))
+    assert not any("audio" in text for text in job.warnings)
+    with open_video(out) as media:
+        audio = media.streams.audio[0]
+        assert float((audio.duration or 0) * (audio.time_base or 0)) == pytest.approx(5.0)
 
 
 @pytest.mark.anyio
