@@ -71,12 +71,11 @@ def tiny_llava() -> dict[str, Any]:
         projection_dim=4,
     )
     text = LlamaConfig(**_TINY_LLAMA | {"vocab_size": 512, "pad_token_id": 3})
-    config = LlavaConfig(
-        vision_config=vision,
-        text_config=text,
-        image_token_id=tokenizer.convert_tokens_to_ids("<image>"),
-        pad_token_id=3,
-    )
+    numbers: dict[str, Any] = {
+        "image_token_id": tokenizer.convert_tokens_to_ids("<image>"),
+        "pad_token_id": 3,
+    }
+    config = LlavaConfig(vision_config=vision, text_config=text, **numbers)
     return {
         "tokenizer": tokenizer,
         "text_encoder": LlavaForConditionalGeneration(config).eval(),
