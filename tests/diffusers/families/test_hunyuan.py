@@ -61,7 +61,7 @@ async def test_framepack_makes_a_long_video_by_sections_and_counts_its_steps_acr
     maker: Maker,
 ) -> None:
     options = {**ONE_STEP, "latent_window_size": 3}
-    plan = maker.plan("framepack", inputs=(image(),), num_frames=37, size="64x64", options=options)
+    plan = maker.plan("framepack", inputs=(image(),), num_frames=37, options=options)
 
     ref = await maker.backend.submit(plan.request, key="sections")
     events = await events_of(maker.backend, ref)
@@ -73,7 +73,7 @@ async def test_framepack_makes_a_long_video_by_sections_and_counts_its_steps_acr
 
 @pytest.mark.anyio
 async def test_framepack_makes_a_video_between_two_frames(maker: Maker) -> None:
-    fields = {"inputs": BETWEEN, "num_frames": 37, "size": "64x64", "options": ONE_STEP}
+    fields = {"inputs": BETWEEN, "num_frames": 37, "options": ONE_STEP}
 
     done = await maker.make("framepack", **fields)
 
@@ -84,7 +84,7 @@ async def test_framepack_makes_a_video_between_two_frames(maker: Maker) -> None:
 @pytest.mark.anyio
 async def test_vanilla_sampling_is_refused_with_a_last_frame_before_any_work(maker: Maker) -> None:
     options = {**ONE_STEP, "sampling_type": "vanilla"}
-    plan = maker.plan("framepack", inputs=BETWEEN, num_frames=37, size="64x64", options=options)
+    plan = maker.plan("framepack", inputs=BETWEEN, num_frames=37, options=options)
 
     with pytest.raises(InvalidRequestError, match="towards a last frame"):
         await maker.backend.submit(plan.request, key="vanilla")
