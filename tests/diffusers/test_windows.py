@@ -9,6 +9,7 @@ from PIL import Image
 
 from media_agent_diffusers.families.family import Call
 from media_agent_diffusers.folder import read_folder
+from media_agent_diffusers.output import Output
 from media_agent_diffusers.windows import Window, plan_windows, run_windows
 from media_agent_schemas.media import InputRole, Size
 
@@ -55,11 +56,11 @@ def test_each_window_continues_the_one_before_and_gives_its_new_frames(
     variant = read_folder(folder_of("skyreels-df")).variant
     calls: list[tuple[int, int, int, int]] = []
 
-    def run(call: Call, index: int, count: int) -> np.ndarray:
+    def run(call: Call, index: int, count: int) -> Output:
         source = call.inputs[InputRole.SOURCE_VIDEO]
         calls.append((index, count, len(source), call.history))
         made = count_on(call, index, count)
-        return np.concatenate([np.stack(source), made]) if repeats_source else made
+        return Output(np.concatenate([np.stack(source), made]) if repeats_source else made)
 
     call = Call(
         prompt="x",
@@ -73,7 +74,7 @@ def test_each_window_continues_the_one_before_and_gives_its_new_frames(
         history=17,
     )
 
-    frames = run_windows(call, variant, run)
+    frames = run_windows(call, variant, run).frames
 
     assert frames[:, 0, 0, 0].tolist() == list(range(17, 117))
     assert calls == [(0, 2, 17, 17), (1, 2, 17, 17)]
