@@ -95,13 +95,18 @@ def read_call(
     shift = options.pop("flow_shift", None)
     for name in COMPONENTS:
         options.pop(name, None)
+    if variant.warning is not None:
+        context.warn(variant.warning)
     shots = request.storyboard()
     prompt = _cut_prompt(shots[0].prompt if shots else "", "prompt", longest, pipeline, context)
     negative = request.negative_prompt
     if negative is not None:
         negative = _cut_prompt(negative, "negative prompt", longest, pipeline, context)
-        if float(str(options["guidance_scale"])) <= 1:
-            context.warn("the negative prompt has no effect: guidance_scale is not above 1")
+        needed = variant.negative_option
+        if needed is not None and float(str(options[needed])) <= 1:
+            context.warn(f"the negative prompt has no effect: {needed} is not above 1")
+    if shots and not variant.reads_prompt:
+        context.warn("the prompt has no effect: this model makes a video from the image alone")
     if shots and prompt != shots[0].prompt:
         context.record_prompts((prompt,))
     history = int(str(options.pop("history", task.history)))
@@ -159,6 +164,11 @@ def _check_length(
         raise InvalidRequestError(
             f"{name} makes at least {task.fewest_frames} frames with {task.mode}, not {frames}",
             hint=f"ask for at least {task.fewest_frames / variant.fps:.4g} s",
+        )
+    if variant.fps_range is not None and frames > (variant.longest_frames or frames):
+        raise InvalidRequestError(
+            f"{name} makes at most {variant.longest_frames} frames, not {frames}",
+            hint="ask for less time, or for fewer frames per second",
         )
     multiple, offset = capabilities.frame_multiple, capabilities.frame_offset
     has_source = InputRole.SOURCE_VIDEO in task.inputs  # its frames are filled up

@@ -6,6 +6,7 @@ from media_agent_diffusers.families.family import Variant
 from media_agent_diffusers.folder import ModelFolder
 from media_agent_schemas.capabilities import (
     Capabilities,
+    FpsRange,
     OptionSpec,
     SizeRange,
     Verification,
@@ -21,6 +22,7 @@ def describe(model: str, folder: ModelFolder) -> Capabilities:
     """Return the capabilities of the model in a folder."""
     variant = folder.variant
     size = _default_size(variant)
+    longest, fastest = variant.longest_frames, (variant.fps_range or (0, variant.fps))[1]
     return Capabilities(
         backend=NAME,
         model=model,
@@ -28,17 +30,18 @@ def describe(model: str, folder: ModelFolder) -> Capabilities:
         description=f"{variant.title}; {_name_weights(folder)} in {folder.path}",
         modes=tuple(task.mode for task in variant.tasks),
         input_roles=_input_roles(variant),
-        sizes=(size,) if variant.is_size_fixed else (),
-        size_range=None if variant.is_size_fixed else _size_range(variant),
+        sizes=tuple(Size(width=width, height=height) for width, height in variant.sizes),
+        size_range=None if variant.sizes else _size_range(variant),
         default_size=size,
-        fps_values=(variant.fps,),
+        fps_values=() if variant.fps_range else (variant.fps,),
+        fps_range=_fps_range(variant),
         default_fps=variant.fps,
-        min_duration=min(task.fewest_frames for task in variant.tasks) / variant.fps,
-        max_duration=variant.longest_frames / variant.fps,
+        min_duration=min(task.fewest_frames for task in variant.tasks) / fastest,
+        max_duration=None if longest is None else longest / variant.fps,
         default_duration=variant.default_frames / variant.fps,
         frame_multiple=variant.frame_multiple,
         frame_offset=1,
-        negative_prompt=True,
+        negative_prompt=variant.takes_negative_prompt,
         seed=True,
         audio=variant.makes_audio,
         cancels=True,
@@ -47,11 +50,8 @@ def describe(model: str, folder: ModelFolder) -> Capabilities:
         local=True,
         reads_urls=False,
         options=tuple(_options(variant)),
-        verification=Verification(
-            level=VerificationLevel.TINY_WEIGHTS,
-            note="pipelines of this family with tiny random weights; real ones were not tried; "
-            f"defaults from {variant.source}",
-        ),
+        verification=_verification(variant),
+        only_by_name=variant.is_unknown,
         licence=variant.licence,
     )
 
@@ -74,6 +74,24 @@ def _options(variant: Variant) -> Iterable[OptionSpec]:
         if known.default != spec.default:
             merged[spec.name] = known.model_copy(update={"default": None})
     return merged.values()
+
+
+def _verification(variant: Variant) -> Verification:
+    if variant.is_unknown:
+        note = f"never tried; as {variant.source} says"
+        return Verification(level=VerificationLevel.SHEET_ONLY, note=note)
+    return Verification(
+        level=VerificationLevel.TINY_WEIGHTS,
+        note="pipelines of this family with tiny random weights; real ones were not tried; "
+        f"defaults from {variant.source}",
+    )
+
+
+def _fps_range(variant: Variant) -> FpsRange | None:
+    if variant.fps_range is None:
+        return None
+    slowest, fastest = variant.fps_range
+    return FpsRange(minimum=slowest, maximum=fastest)
 
 
 def _size_range(variant: Variant) -> SizeRange:

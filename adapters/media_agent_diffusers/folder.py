@@ -8,7 +8,10 @@ from typing import Any
 from media_agent_diffusers.families.catalogue import families_by_pipeline
 from media_agent_diffusers.families.family import Family, Variant
 from media_agent_diffusers.files import ModelFiles, read_json, unusable
+from media_agent_diffusers.generic.family import NoVideoPipelineError, find_generic
 from media_agent_diffusers.weights import STEMS, Weights, find_weights
+
+_MODULAR = "modular_model_index.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,13 @@ def read_folder(path: Path) -> ModelFolder:
 def _read_index(path: Path) -> dict[str, Any]:
     if not path.is_dir():
         raise unusable(path, "there is no such folder", "name the folder that has model_index.json")
+    if (path / _MODULAR).is_file() and not (path / "model_index.json").is_file():
+        name = read_json(path, _MODULAR).get("_class_name")
+        raise unusable(
+            path,
+            f"{name} is a modular pipeline, which diffusers calls in another way",
+            "serve it with SGLang-Diffusion or vLLM-Omni, and use that as openai-compatible",
+        )
     if not (path / "model_index.json").is_file():
         raise unusable(
             path,
@@ -54,11 +64,18 @@ def _read_index(path: Path) -> dict[str, Any]:
 
 
 def _family(path: Path, index: Mapping[str, Any]) -> Family:
+    """Return the family of the pipeline; one that has none is used by its signature."""
     name, known = index.get("_class_name"), families_by_pipeline()
-    if not isinstance(name, str) or name not in known:
-        reason = f"its pipeline {name!r} is not known"
-        raise unusable(path, reason, f"known: {', '.join(sorted(known))}")
-    return known[name]
+    if isinstance(name, str) and name in known:
+        return known[name]
+    hint = f"known: {', '.join(sorted(known))}"
+    try:
+        family = find_generic(name) if isinstance(name, str) else None
+    except NoVideoPipelineError as error:
+        raise unusable(path, str(error), hint) from error
+    if family is None:
+        raise unusable(path, f"its pipeline {name!r} is not known", hint)
+    return family
 
 
 def _components(

@@ -88,10 +88,13 @@ class LoadedPipeline:
 
     def read_prompt(self, prompt: str, longest: int) -> str | None:
         """Return the part of a prompt that the model reads, None if it reads all of it."""
-        tokens = self._pipe.tokenizer(prompt, truncation=False).input_ids
+        tokenizer = getattr(self._pipe, "tokenizer", None)
+        if tokenizer is None:
+            return None
+        tokens = tokenizer(prompt, truncation=False).input_ids
         if len(tokens) <= longest:
             return None
-        read: str = self._pipe.tokenizer.decode(tokens[: longest - 1], skip_special_tokens=True)
+        read: str = tokenizer.decode(tokens[: longest - 1], skip_special_tokens=True)
         return read
 
     def run(

@@ -30,10 +30,12 @@ class Window:
 def run_windows(call: Call, variant: Variant, run: Callable[[Call, int, int], Output]) -> Output:
     """Return what a call makes: of a continuation the new frames alone, and their audio.
 
+    A pipeline that works in windows of its own can make more than asked; the rest is cut off.
+
     `run(call, index, count)` makes one window of so many.
     """
     if call.history == 0:
-        return run(call, 0, 1)
+        return run(call, 0, 1).cut(0, call.num_frames, fps=call.fps)
     from PIL import Image
 
     known = _read_source(call.inputs)

@@ -122,7 +122,9 @@ def refusals_of(
     if route.licences is not None and capabilities.licence not in route.licences:
         licence = capabilities.licence or "unknown"
         yield _exclude(name, "licence", ", ".join(route.licences), f"its licence is {licence}")
-    reason = None if by_name else _find_reason_to_be_named(facts, is_declared=is_declared)
+    reason = (
+        None if by_name else _find_reason_to_be_named(capabilities, facts, is_declared=is_declared)
+    )
     if reason is not None:
         yield UnsupportedRequestError(
             f"{name} {reason} and is used only when named", hint=f"--backend {name}"
@@ -133,7 +135,11 @@ def refusals_of(
         yield ConfigurationError(f"{name} needs {capabilities.missing}")
 
 
-def _find_reason_to_be_named(facts: ModelFacts, *, is_declared: bool) -> str | None:
+def _find_reason_to_be_named(
+    capabilities: Capabilities, facts: ModelFacts, *, is_declared: bool
+) -> str | None:
+    if capabilities.only_by_name:
+        return "is of an unknown kind"
     if facts.status == "test":
         return "is a test backend"
     if facts.status == "unverified":

@@ -197,6 +197,9 @@ class Capabilities(Document):
         default=Verification(level=VerificationLevel.SHEET_ONLY),
         description="How far it was verified.",
     )
+    only_by_name: bool = Field(
+        default=False, description="Never chosen by routing: too little is known of it."
+    )
     weights_sha256: Sha256 | None = Field(
         default=None, description="Digest of the weights, if local."
     )

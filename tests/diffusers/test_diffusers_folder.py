@@ -83,6 +83,16 @@ def other_family(folder: Path) -> None:
     edit_json(folder / "model_index.json", _class_name="FluxPipeline")
 
 
+def no_such_pipeline(folder: Path) -> None:
+    edit_json(folder / "model_index.json", _class_name="AcmeVideoPipeline")
+
+
+def modular(folder: Path) -> None:
+    (folder / "model_index.json").unlink()
+    index = folder / "modular_model_index.json"
+    index.write_text(json.dumps({"_class_name": "MiniMaxH3ModularPipeline"}))
+
+
 def other_code(folder: Path) -> None:
     edit_json(folder / "model_index.json", transformer=["their_code", "Model"])
 
@@ -152,7 +162,9 @@ def weights(folder: Path) -> Path:
         (index_no_json, "model_index.json is no JSON"),
         (index_a_list, "model_index.json is no JSON object"),
         (index_binary, "model_index.json is no JSON"),
-        (other_family, "its pipeline 'FluxPipeline' is not known"),
+        (other_family, "its pipeline FluxPipeline makes images"),
+        (no_such_pipeline, "its pipeline 'AcmeVideoPipeline' is not known"),
+        (modular, "MiniMaxH3ModularPipeline is a modular pipeline"),
         (other_code, r"transformer is of \['their_code'\], not of diffusers or transformers"),
         (no_transformer, "transformer missing"),
         (no_vae, "vae is missing or empty"),

@@ -77,3 +77,13 @@ async def test_ids_that_fal_does_not_list_any_more_are_never_chosen_by_themselve
         "fal-ai/mochi-v1",
     ]
     assert named.model == "fal-ai/magi"
+
+
+def test_a_model_of_an_unknown_kind_is_not_chosen_even_if_its_backend_is_declared() -> None:
+    unknown = MODEL.model_copy(update={"only_by_name": True})
+    rated = ModelFacts(quality=RATED)
+
+    (error,) = refusals_of(unknown, rated, Route(), is_declared=True)
+
+    assert error.message == "noise/gray is of an unknown kind and is used only when named"
+    assert not list(refusals_of(unknown, rated, Route(model="noise/gray")))

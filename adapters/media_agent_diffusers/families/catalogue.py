@@ -1,4 +1,4 @@
-"""Finds the families: every other file of this folder is one."""
+"""Finds the families: every other file of this folder is one, unless it is named `*_parts`."""
 
 import pkgutil
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from typing import Any
 from media_agent_diffusers import families
 from media_agent_diffusers.families.family import Family
 
-_SHARED = ("catalogue", "family", "ltx_parts", "restyle", "tiny_parts", "wan_parts")
+_SHARED = ("catalogue", "family", "restyle")
 
 
 @cache
@@ -19,7 +19,7 @@ def find_families() -> dict[str, Family]:
     return {
         name: import_module(f"{families.__name__}.{name}").FAMILY
         for name in names
-        if name not in _SHARED
+        if name not in _SHARED and not name.endswith("_parts")
     }
 
 

@@ -52,7 +52,7 @@ def read_variant(files: ModelFiles) -> Variant:
         default_frames=81 if is_new else 49,
         longest_frames=longest,
         max_tokens=files.whole_number("transformer", "max_text_seq_length", 226),
-        is_size_fixed=not is_new,
+        sizes=() if is_new else (own,),
         largest=(min(own[0], 2048), min(own[1], 2048)),  # positions beyond it are not known
         licence=_licence(files),
     )

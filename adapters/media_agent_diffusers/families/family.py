@@ -132,12 +132,19 @@ class Variant:
     fps: float
     """The rate it was trained at."""
     default_frames: int
-    longest_frames: int
-    """The longest video it was trained for; longer ones fall apart."""
+    longest_frames: int | None
+    """The longest video it was trained for; longer ones fall apart. None: nobody says."""
     max_tokens: int
     """Tokens of a prompt that it reads."""
-    is_size_fixed: bool = False
-    """It makes videos of `size` and of no other."""
+    sizes: tuple[tuple[int, int], ...] = ()
+    """The only widths and heights, `size` among them; (): all that the multiple allows."""
+    fps_range: tuple[float, float] | None = None
+    """Rates that it can be told to make; None: `fps` alone."""
+    reads_prompt: bool = True
+    """Whether the prompt has any effect."""
+    takes_negative_prompt: bool = True
+    negative_option: str | None = "guidance_scale"
+    """The option that has to be above 1 for a negative prompt to have an effect; None: no such."""
     largest: tuple[int, int] = (2048, 2048)
     in_float32: tuple[str, ...] = ()
     """Components that lose too much in fewer bits."""
@@ -147,6 +154,10 @@ class Variant:
     activation_bytes: int | None = None
     """GPU memory that a video of `size` and `default_frames` takes beside the weights, as published
     by the authors; None: nobody says, and a rule estimates it."""
+    warning: str | None = None
+    """Said of every video."""
+    is_unknown: bool = False
+    """It was never tried, not even with tiny weights, and is used only when named."""
 
     def options_of(self, task: Task) -> tuple[OptionSpec, ...]:
         """Return all options that one task takes."""

@@ -22,6 +22,7 @@ from media_agent_schemas.events import JobCompleted
 from media_agent_schemas.media import InputRole, MediaInput, VideoMetadata
 
 FolderOf = Callable[[str], Path]
+FAST = {"num_inference_steps": 2, "max_sequence_length": 16}
 _KEYS = (f"made-{number}" for number in count())
 
 
@@ -32,7 +33,8 @@ class Maker:
     backend: DiffusersBackend
 
     def plan(self, model: str, *, policy: Policy = Policy.STRICT, **fields: object) -> Plan:
-        options = {"num_inference_steps": 2, "max_sequence_length": 16}
+        asked = {**FAST, **fields.get("options", {})}
+        options = {name: value for name, value in asked.items() if value is not None}
         given = {
             "prompt": "a red cat",
             "model": f"diffusers/{model}",
@@ -40,7 +42,7 @@ class Maker:
             "seed": 0,
             "num_frames": 9,
             **fields,
-            "options": {"diffusers": {**options, **fields.get("options", {})}},
+            "options": {"diffusers": options},
         }
         request = VideoRequest.model_validate(
             {**given, "size": dict(zip(("width", "height"), given["size"].split("x"), strict=True))}

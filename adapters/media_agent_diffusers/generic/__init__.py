@@ -1,0 +1,1 @@
+"""Video pipelines of diffusers that no family describes."""

@@ -1,0 +1,160 @@
+"""Video pipelines that no family describes: run by their signature, and said so."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from media_agent_diffusers.describe import describe
+from media_agent_diffusers.folder import read_folder
+from media_agent_diffusers.generic.family import NoVideoPipelineError, find_generic
+from media_agent_schemas import InputRole, VideoMode
+from media_agent_schemas.capabilities import VerificationLevel
+from tests.diffusers.families.making import Maker, make_maker, probe_made
+
+STEPS = {"num_inference_steps": 2, "max_sequence_length": None}
+
+
+def tiny_latte() -> Any:
+    """Build a pipeline that calls its frames video_length."""
+    from diffusers import AutoencoderKL, DDIMScheduler, LattePipeline, LatteTransformer3DModel
+
+    from media_agent_diffusers.families.tiny_parts import TEXT_WIDTH, tiny_t5, tiny_tokenizer
+
+    tokenizer = tiny_tokenizer()
+    return LattePipeline(
+        tokenizer=tokenizer,
+        text_encoder=tiny_t5(len(tokenizer)),
+        vae=AutoencoderKL(
+            block_out_channels=(8, 8),
+            down_block_types=("DownEncoderBlock2D", "DownEncoderBlock2D"),
+            up_block_types=("UpDecoderBlock2D", "UpDecoderBlock2D"),
+            norm_num_groups=8,
+        ),
+        transformer=LatteTransformer3DModel(
+            num_attention_heads=2,
+            attention_head_dim=8,
+            in_channels=4,
+            out_channels=8,
+            num_layers=1,
+            cross_attention_dim=16,
+            attention_bias=True,
+            sample_size=8,
+            patch_size=2,
+            activation_fn="gelu-approximate",
+            num_embeds_ada_norm=1000,
+            norm_type="ada_norm_single",
+            norm_elementwise_affine=False,
+            caption_channels=TEXT_WIDTH,
+            video_length=2,
+        ),
+        scheduler=DDIMScheduler(),
+    )
+
+
+def tiny_sana() -> Any:
+    """Build a pipeline that calls its frames frames, and changes sizes if it is let."""
+    from diffusers import (
+        FlowMatchEulerDiscreteScheduler,
+        SanaVideoPipeline,
+        SanaVideoTransformer3DModel,
+    )
+
+    from media_agent_diffusers.families.tiny_parts import TEXT_WIDTH, tiny_t5, tiny_wan_components
+
+    parts = tiny_wan_components()
+    parts["text_encoder"] = tiny_t5(len(parts["tokenizer"]))
+    return SanaVideoPipeline(
+        **parts,
+        transformer=SanaVideoTransformer3DModel(
+            num_attention_heads=2,
+            attention_head_dim=12,
+            num_layers=1,
+            num_cross_attention_heads=2,
+            cross_attention_head_dim=12,
+            cross_attention_dim=24,
+            caption_channels=TEXT_WIDTH,
+            sample_size=8,
+        ),
+        scheduler=FlowMatchEulerDiscreteScheduler(shift=8.0),
+    )
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    pytest.importorskip("diffusers")
+    builders: dict[str, Callable[[], Any]] = {"latte": tiny_latte, "sana": tiny_sana}
+    root = tmp_path_factory.mktemp("unknown")
+    for name, build in builders.items():
+        build().save_pretrained(root / name, safe_serialization=True)
+    return {name: root / name for name in builders}
+
+
+@pytest.fixture(scope="module")
+def maker(folders: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Maker]:
+    import asyncio
+
+    maker = make_maker(tmp_path_factory.mktemp("data"), folders)
+    yield maker
+    asyncio.run(maker.backend.aclose())
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("model", "asked", "made"), [("latte", 2, 2), ("sana", 6, 5)])
+async def test_an_unknown_pipeline_makes_a_video_and_the_job_says_so(
+    maker: Maker, model: str, asked: int, made: int
+) -> None:
+    done = await maker.make(model, num_frames=asked, options=STEPS)
+
+    facts = probe_made(done)
+    assert (facts.frames, facts.width, facts.height) == (made, 32, 32)
+    assert "does not know" in done.warnings[0]
+    assert len(done.warnings) == (1 if made == asked else 2)
+
+
+def test_its_capabilities_say_that_nothing_is_known(folders: dict[str, Path]) -> None:
+    capabilities = describe("latte", read_folder(folders["latte"]))
+
+    assert "LattePipeline, which media-agent does not know" in capabilities.description
+    assert capabilities.verification.level is VerificationLevel.SHEET_ONLY
+    assert capabilities.only_by_name
+    assert (capabilities.licence, capabilities.max_duration) == (None, None)
+    assert (capabilities.frame_multiple, capabilities.frame_offset) == (1, 1)
+    assert capabilities.modes == (VideoMode.TEXT_TO_VIDEO,)
+    defaults = {option.name: option.default for option in capabilities.options}
+    assert (defaults["num_inference_steps"], defaults["guidance_scale"]) == (50, 7.5)
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "inputs"),
+    [
+        ("Kandinsky5I2VPipeline", {VideoMode.IMAGE_TO_VIDEO: (InputRole.FIRST_FRAME,)}),
+        ("LucyEditPipeline", {VideoMode.VIDEO_EDIT: (InputRole.SOURCE_VIDEO,)}),
+        (
+            "Kandinsky6TI2VAPipeline",
+            {VideoMode.TEXT_TO_VIDEO: (), VideoMode.IMAGE_TO_VIDEO: (InputRole.FIRST_FRAME,)},
+        ),
+    ],
+)
+def test_the_inputs_in_the_signature_decide_what_it_does(
+    folders: dict[str, Path], pipeline: str, inputs: dict[VideoMode, tuple[InputRole, ...]]
+) -> None:
+    family = find_generic(pipeline)
+
+    assert family is not None
+    tasks = family.variant(read_folder(folders["latte"])).tasks
+    assert {task.mode: task.inputs for task in tasks} == inputs
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "said"),
+    [
+        ("StableDiffusionPipeline", "StableDiffusionPipeline makes images"),
+        ("StableAudioPipeline", "StableAudioPipeline makes no videos"),
+        ("Cosmos2_5_TransferPipeline", "Cosmos2_5_TransferPipeline needs controls"),
+    ],
+)
+def test_what_makes_no_videos_is_refused_by_name(pipeline: str, said: str) -> None:
+    with pytest.raises(NoVideoPipelineError, match=said):
+        find_generic(pipeline)
