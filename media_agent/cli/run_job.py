@@ -1,7 +1,6 @@
 """From an order to a finished job: plan, progress, signals, and the report at the end."""
 
 import asyncio
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -22,7 +21,6 @@ from media_agent.cli.screen import (
 from media_agent.cli.signals import Interruption, cancel_on_signals, let_finish
 from media_agent.client import VideoClient
 from media_agent.errors import (
-    InvalidRequestError,
     JobCancelledError,
     JobNotFoundError,
     MediaAgentError,
@@ -33,6 +31,7 @@ from media_agent.errors import (
 from media_agent.provenance.job_sheet import write_job_sheet
 from media_agent.routing.explain import describe_changes
 from media_agent.storage.files import free_bytes
+from media_agent.storage.new_file import check_new_file
 from media_agent_schemas.capabilities import Plan
 from media_agent_schemas.jobs import JobStatus, VideoJob
 from media_agent_schemas.request import VideoMode
@@ -67,7 +66,9 @@ async def make(order: Order) -> int:
 async def _make(client: VideoClient, order: Order, interruption: Interruption) -> VideoJob:
     output = order.output
     is_known = client.knows(order.idempotency_key)
-    _check_sheet(output.sheet, overwrite=output.overwrite or is_known)
+    if output.sheet is not None:
+        overwrite = output.overwrite or is_known
+        check_new_file(output.sheet, "--sheet", overwrite=overwrite, suffix=".png")
     request, plans = await plan_order(client, order)
     plan = plans[0]
     announce(plan, free_bytes=free_bytes(client.settings.data_dir))
@@ -217,31 +218,3 @@ def _describe(job: VideoJob) -> str:
     return (
         f"{video.frames}{of_all} frames, {video.duration:.2f} s, {size}, {video.fps:g} fps, {made}"
     )
-
-
-def _check_sheet(sheet: Path | None, *, overwrite: bool) -> None:
-    """Refuse a place where the contact sheet could not be put, before any work.
-
-    Raises:
-        InvalidRequestError: it is a folder, exists, is not a .png, or cannot be written there.
-    """
-    if sheet is None:
-        return
-    if sheet.is_dir():
-        raise InvalidRequestError(f"--sheet {sheet} is a folder", hint="name a file in it")
-    if sheet.suffix.lower() != ".png":
-        raise InvalidRequestError(f"--sheet {sheet} does not end in .png")
-    if not sheet.parent.is_dir():
-        raise InvalidRequestError(
-            f"--sheet {sheet}: no such folder: {sheet.parent}", hint="create it first"
-        )
-    if not os.access(sheet.parent, os.W_OK):
-        raise InvalidRequestError(
-            f"--sheet {sheet}: the folder {sheet.parent} cannot be written to",
-            hint="choose another folder",
-        )
-    if sheet.exists() and not overwrite:
-        raise InvalidRequestError(
-            f"--sheet: {sheet} exists",
-            hint="choose another name; --overwrite replaces it",
-        )

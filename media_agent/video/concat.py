@@ -133,7 +133,7 @@ def _look(path: Path) -> _Facts:
             size=(context.width, context.height),
             has_audio=bool(video.streams.audio),
             setup=(
-                context.name,
+                context.codec.canonical_name,
                 context.width,
                 context.height,
                 context.pix_fmt,

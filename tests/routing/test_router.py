@@ -18,6 +18,7 @@ from media_agent.routing.catalogue import Catalogue, ModelFacts, Price
 from media_agent.routing.explain import choose_plan, collect_refusals
 from media_agent.routing.router import Router
 from media_agent.routing.rules import Route, RoutingRules
+from media_agent_schemas.base import format_usd
 from media_agent_schemas.capabilities import (
     Capabilities,
     Estimate,
@@ -353,6 +354,23 @@ def test_a_chain_counts_the_shared_frame_once() -> None:
     assert follower.size == Size(width=1280, height=720)
 
 
+def test_a_chain_warns_of_the_shape_of_an_image_only_if_the_caller_gave_one() -> None:
+    shelf = Shelf(model("wan", "both", **BOTH, image_sets_shape=True), price=0.5)
+    image = MediaInput(role=InputRole.FIRST_FRAME, url="https://x.test/a.png")
+    size = Size(width=1280, height=720)
+
+    of_text = router(shelf).report(asked(duration=20, size=size)).ranked[0].plan
+    of_image = router(shelf).report(asked(duration=20, size=size, inputs=(image,))).ranked[0].plan
+
+    assert of_text is not None
+    assert of_image is not None
+    assert len(of_text.segments) == len(of_image.segments) == 3
+    assert of_text.warnings == ()
+    assert of_image.warnings == (
+        "the frames have the shape of the image; 1280x720 chooses only how large",
+    )
+
+
 @pytest.mark.parametrize("wanted", [None, True, False])
 def test_a_video_in_segments_has_the_audio_that_was_asked(wanted: bool | None) -> None:
     short = model("fal", "short", audio=True, **BOTH)
@@ -526,7 +544,7 @@ def test_a_budget_refuses_what_costs_more_and_what_nobody_knows() -> None:
     report = router(*shelves, cheap).report(asked(budget=Budget(max_cost_usd=1)))
 
     assert names(report) == ["cheap/x"]
-    assert "would cost 2 USD; the budget is 1 USD" in refused(report, "dear/x")
+    assert "would cost 2.00 USD; the budget is 1.00 USD" in refused(report, "dear/x")
     assert "silent/x has an unknown price" in refused(report, "silent/x")
 
 
@@ -534,7 +552,7 @@ def test_a_budget_refuses_what_costs_more_and_what_nobody_knows() -> None:
 def test_a_budget_refuses_a_model_asked_for_by_name(price: float | None, budget: float) -> None:
     request = asked(model="fal", budget=Budget(max_cost_usd=budget))
 
-    with pytest.raises(BudgetExceededError, match=f"the budget is {budget:g} USD"):
+    with pytest.raises(BudgetExceededError, match=f"the budget is {format_usd(budget)} USD"):
         router(Shelf(model("fal", "x"), price=price)).plan(request)
 
 
@@ -550,7 +568,7 @@ def test_a_budget_counts_all_segments() -> None:
 
     report = router(shelf).report(asked(duration=20, budget=Budget(max_cost_usd=1)))
 
-    assert "would cost 1.5 USD" in refused(report, "wan/x")
+    assert "would cost 1.50 USD" in refused(report, "wan/x")
     with pytest.raises(BudgetExceededError):
         choose_plan(report)
 
@@ -653,7 +671,7 @@ def test_endless_goes_to_what_is_endless_and_else_needs_a_budget() -> None:
     report = router(Shelf(endless()), paid).report(asked(endless=True))
 
     assert names(report) == ["engine/one"]
-    assert "endless video of segments at 0.5 USD each" in refused(report, "wan/x")
+    assert "endless video of segments at 0.50 USD each" in refused(report, "wan/x")
 
 
 def test_an_endless_chain_ends_where_the_budget_does() -> None:
