@@ -173,6 +173,7 @@ class _Split:
             "duration": None,
             "prompt": self.request.prompt,
             "shots": shots,
+            "join_source": self.request.join_source,
         }
         if generates_audio(self.first.capabilities):
             changes["audio"] = False

@@ -80,6 +80,13 @@ class Returner(Continuer):
         operation.log.publish(JobCompleted(artifacts=(describe(path),)))
 
 
+class ShortContinuer(Continuer):
+    """Makes at most a second at once."""
+
+    def capabilities(self, model: str | None = None) -> Capabilities:
+        return super().capabilities(model).model_copy(update={"max_duration": 1.0, "extends": True})
+
+
 @pytest.fixture
 async def client(tmp_path: Path, anyio_backend: str) -> AsyncIterator[VideoClient]:
     async with client_of(Continuer, tmp_path) as client:
@@ -209,6 +216,22 @@ async def test_what_a_backend_returned_as_a_whole_is_not_joined_again(tmp_path: 
     joined = joined_of(job)
     assert (joined.by_backend, joined.seconds, joined.new_frames) == (True, 2.0, FPS)
     assert len(frames_of(job)) == 3 * FPS
+
+
+async def test_an_extension_in_segments_is_joined_with_its_source_too(tmp_path: Path) -> None:
+    async with client_of(ShortContinuer, tmp_path) as client:
+        mine = source(tmp_path)
+        _, (plan, *_) = await client.plan_extension(
+            mine, prompt="gray", duration=3, model="continuer"
+        )
+        job = await client.extend(mine, prompt="gray", duration=3, model="continuer")
+
+    joined, frames = joined_of(job), frames_of(job)
+    assert (plan.submissions, plan.request.join_source) == (3, True)
+    assert (joined.seconds, joined.new_frames) == (2.0, 3 * FPS)
+    assert frames.shape == (40 + 2 * 3 * FPS, 32, 64, 3)
+    assert [abs(float(frames[n].mean()) - 4 * n) < 3 for n in range(40)] == [True] * 40
+    assert abs(frames[-1][16, 32].mean() - NEW) < 4, "the new part, to its end"
 
 
 async def test_a_job_is_extended_as_a_whole_with_what_is_its_own(client: VideoClient) -> None:
