@@ -9,13 +9,17 @@ from pydantic import ValidationError
 from media_agent.errors import (
     InvalidRequestError,
     JobError,
+    NotResumableError,
 )
 from media_agent.jobs.continuing.branch_state import (
     check_branches,
     chunks_of,
     count_kept,
     describe_replay,
+    find_token,
     folder_of,
+    is_whole,
+    parent_of,
     sent_shots,
     whole_chunks,
 )
@@ -70,6 +74,7 @@ def origin_of(
     Raises:
         InvalidRequestError: the video has no such chunk.
         JobError: the video has no chunk that a branch could continue from.
+        NotResumableError: what it would continue from is gone.
     """
     last = whole_chunks(store, job, capabilities)
     if last == 0 and at != 0:
@@ -83,8 +88,7 @@ def origin_of(
             f"job {job.id} cannot branch at chunk {at}: it has {last} complete chunks",
             hint=f"use 0 to {last}",
         )
-    while job.plan.origin is not None and at <= job.plan.origin.chunk:
-        job = store.jobs.get(job.plan.origin.job_id)
+    job = _find_maker(store, job, at, work)
     kept = count_kept(store, job, at, work)
     origin = Origin(
         job_id=job.id,
@@ -93,7 +97,7 @@ def origin_of(
         kept_chunks=kept,
         kept_frames=_frames_before(store, job, kept),
     )
-    return origin, job
+    return origin.model_copy(update={"resume": find_token(store, origin)}), job
 
 
 def new_shots(
@@ -166,11 +170,27 @@ def _left_out(job: VideoJob, origin: Origin, at: int | None) -> list[str]:
     return said
 
 
+def _find_maker(store: Ledger, job: VideoJob, at: int, work: Path) -> VideoJob:
+    """Return the job that made the chunk before `at`, or one that has all that it takes from it.
+
+    Raises:
+        NotResumableError: the job that made it was removed, and this one has not enough of it.
+    """
+    while job.plan.origin is not None and at <= job.plan.origin.chunk:
+        try:
+            job = parent_of(store, job.plan.origin)
+        except NotResumableError:
+            if at == job.plan.origin.chunk and is_whole(store, job, work):
+                return job
+            raise
+    return job
+
+
 def _frames_before(store: Ledger, job: VideoJob, chunk: int) -> int:
     """Return the frames of the first chunks; those of a branch before its own are its parent's."""
     origin = job.plan.origin
     if origin is not None and chunk < origin.chunk:
-        return _frames_before(store, store.jobs.get(origin.job_id), chunk)
+        return _frames_before(store, parent_of(store, origin), chunk)
     first, shared = (0, 0) if origin is None else (origin.chunk, origin.frames)
     own = (each.frames for each in chunks_of(store, job) if first <= each.index < chunk)
     return shared + sum(own)
