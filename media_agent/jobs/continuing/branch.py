@@ -23,12 +23,14 @@ from media_agent.jobs.continuing.branch_state import (
     sent_shots,
     whole_chunks,
 )
+from media_agent.jobs.continuing.source_join import find_kept_source
 from media_agent.jobs.options import BranchOptions
 from media_agent.ledger.ledger import Ledger
 from media_agent.negotiation.durations import choose_seconds
 from media_agent.validation import in_words
 from media_agent_schemas.capabilities import Capabilities, Origin, Plan
 from media_agent_schemas.jobs import VideoJob
+from media_agent_schemas.media import MediaInput
 from media_agent_schemas.request import Shot, VideoRequest
 
 if TYPE_CHECKING:
@@ -55,10 +57,13 @@ async def plan_branch(
     work = context.work_folder
     origin, parent = origin_of(store, job, capabilities, options.at, work=work)
     again = describe_replay(store, origin, folder_of(store, parent.id, work))
-    request = build_request(store, parent, origin, shots, capabilities, endless=options.endless)
+    source, lost = await find_kept_source(parent, context)
+    request = build_request(
+        store, parent, origin, shots, capabilities, source=source, endless=options.endless
+    )
     words = options.allow_unknown_words
     plans = await planner.plans(request, options.policy, allow_unknown_words=words)
-    warnings = (*plans[0].warnings, *again, *_left_out(job, origin, options.at))
+    warnings = (*plans[0].warnings, *again, *lost, *_left_out(job, origin, options.at))
     return plans[0].model_copy(update={"origin": origin, "warnings": warnings})
 
 
@@ -128,9 +133,13 @@ def build_request(
     shots: Sequence[Shot],
     capabilities: Capabilities,
     *,
+    source: MediaInput | None = None,
     endless: bool = False,
 ) -> VideoRequest:
-    """Return the request of a branch: the shots of the video until there, then the new ones."""
+    """Return the request of a branch: the shots of the video until there, then the new ones.
+
+    With a `source` the result is joined with it, as the video itself was.
+    """
     sent = job.plan.request
     kept = sent_shots(store, job, origin.frames)
     usual = choose_seconds(capabilities)
@@ -152,7 +161,8 @@ def build_request(
         "routing": None,
     }
     if origin.chunk:  # else it starts from the same inputs
-        changes |= {"mode": None, "inputs": (), "join_source": False}
+        inputs = () if source is None else (source,)
+        changes |= {"mode": None, "inputs": inputs, "join_source": source is not None}
     try:
         return VideoRequest.model_validate(dict(sent) | changes)
     except ValidationError as error:
