@@ -166,7 +166,7 @@ class VideoClient:
 
         Of `plans` made before the first is followed, as it is; the next only when the one before
         was refused before anything was accepted.
-        Without `out` the video stays in the job's folder.
+        Without `out` a new video goes to `default_out`, else it stays in the job's folder.
         A `job_id` given twice is refused, so nothing is made twice by mistake. The same
         `idempotency_key` with the same request is the same job, also from another process: it is
         waited for, resumed if its process is gone, and returned as it ended. On other terms

@@ -25,6 +25,7 @@ class GenerateKwargs(PlanKwargs, total=False):
 
     plans: Sequence[Plan] | None
     out: Path | str | None
+    default_out: Path | str | None
     overwrite: bool
     job_id: str | None
     idempotency_key: str | None
@@ -69,7 +70,10 @@ class GenerateOptions(PlanOptions):
     plans: Sequence[Plan] | None = None
     """Made before, to be followed as they are: each when the one before was refused."""
     out: Path | str | None = None
-    """None: the video stays in the job's folder."""
+    """None: `default_out`."""
+    default_out: Path | str | None = None
+    """Where a new video without `out` goes, which a repetition need not say again; None: into the
+    job's folder."""
     overwrite: bool = False
     job_id: str | None = None
     """None: a new one is drawn."""
