@@ -286,7 +286,9 @@ class VideoClient:
             return plan.request, (plan,)
         request, words = extend.build_extension(video, asked), asked.allow_unknown_words
         plans = await self._planner.plans(request, asked.policy, allow_unknown_words=words)
-        return request, tuple(plans)
+        said = await asyncio.to_thread(extend.foresee_join, request)
+        warned = (each.model_copy(update={"warnings": (*each.warnings, *said)}) for each in plans)
+        return request, tuple(warned)
 
     async def resume(
         self,

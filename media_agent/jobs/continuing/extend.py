@@ -43,6 +43,18 @@ def as_branch(job_id: str, options: ExtendOptions) -> BranchOptions:
     )
 
 
+def foresee_join(request: VideoRequest) -> list[str]:
+    """Say what may keep the source of a request from being joined; one elsewhere is not read.
+
+    Raises:
+        InvalidRequestError: it cannot be read.
+    """
+    from media_agent.ingest.extend import find_obstacles
+
+    (source,) = request.inputs
+    return find_obstacles(source) if request.join_source and source.path is not None else []
+
+
 def build_extension(video: Path | str, options: ExtendOptions) -> VideoRequest:
     """Return the request to continue a file or an address.
 

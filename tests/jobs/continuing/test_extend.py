@@ -1,9 +1,11 @@
 """Videos from outside that are continued: the whole of it, of the source's size and rate."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import NoReturn
 
+import av
 import numpy as np
 import pytest
 
@@ -247,6 +249,27 @@ async def test_an_extension_in_segments_is_joined_with_its_source_too(tmp_path: 
     assert frames.shape == (40 + 2 * 3 * FPS, 32, 64, 3)
     assert [abs(float(frames[n].mean()) - 4 * n) < 3 for n in range(40)] == [True] * 40
     assert abs(frames[-1][16, 32].mean() - NEW) < 4, "the new part, to its end"
+
+
+@pytest.mark.parametrize("only_new", [True, False])
+async def test_a_source_that_claims_to_last_for_years_is_said_before_anything_is_made(
+    client: VideoClient, tmp_path: Path, only_new: bool
+) -> None:
+    with av.open(str(tmp_path / "long.mkv"), "w") as container:
+        stream = container.add_stream("ffv1", 10)
+        stream.width = stream.height = SIDE
+        for time in (0, 10, 10**9):
+            frame = av.VideoFrame.from_ndarray(np.zeros((SIDE, SIDE, 3), np.uint8), "rgb24")
+            frame.pts, frame.time_base = time, Fraction(1, 10)
+            container.mux(stream.encode(frame.reformat(format=stream.pix_fmt)))
+        container.mux(stream.encode(None))
+
+    _, (plan, *_) = await client.plan_extension(
+        tmp_path / "long.mkv", prompt="gray", duration=1, model="continuer", only_new=only_new
+    )
+
+    said = [said for said in plan.warnings if "the source claims to last 1000000" in said]
+    assert len(said) == (0 if only_new else 1), plan.warnings
 
 
 async def test_a_job_that_extended_a_file_is_extended_with_that_file_in_front(
