@@ -35,10 +35,19 @@ _TERMS = (
     _term("--max-cost", "max_cost_usd", "max_cost_usd"),
     _term(f"media-agent jobs resume {_NAME}", r'client.resume("\1")', r"\g<0>"),
     _term(f"media-agent jobs reconcile {_NAME}", r'client.reconcile("\1")', r"\g<0>"),
+    _term(
+        f"media-agent jobs cancel {_NAME}", r'client.cancel("\1")', r"cancel_video with job_id \1"
+    ),
+    _term(f"media-agent jobs rm {_NAME}", r'client.remove("\1")', r"\g<0>"),
     _term("media-agent jobs list", "client.list()", "list_videos"),
     _term("media-agent plan", "client.plan_all(request)", "plan_video"),
-    _term("media-agent extend FILE", "a request with that file as source_video", None),
-    _term(f"media-agent extend {_NAME}", r'client.branch("\1")', r"extend_video with job_id \1"),
+    _term("media-agent extend FILE", "client.extend(FILE)", "extend_video with file"),
+    _term(f"media-agent extend {_NAME}", r'client.extend("\1")', r"extend_video with job_id \1"),
+    _term(
+        f"media-agent branch {_NAME} --at ([0-9]+)",
+        r'client.branch("\1", at=\2)',
+        r"extend_video with job_id \1 and keep_chunks \2",
+    ),
     _term(
         f"media-agent branch {_NAME}",
         r'client.branch("\1")',

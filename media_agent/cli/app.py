@@ -127,7 +127,7 @@ def _explain(error: BaseException) -> "tuple[ErrorInfo, int]":
         case KeyboardInterrupt():
             return to_info(JobCancelledError("stopped")), _INTERRUPTED
         case OSError():
-            return _explain(as_storage_error(error.filename or "the output", error))
+            return _explain(as_storage_error(error.filename or "the output", error, "used"))
         case MediaAgentError():
             return to_info(error), exit_code(error)
         case CycloptsError():

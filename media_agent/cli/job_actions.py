@@ -4,10 +4,13 @@ import asyncio
 from collections.abc import Sequence
 from typing import Literal
 
+from pydantic import JsonValue
+
 from media_agent.cli.confirm import confirm_rest
 from media_agent.cli.progress import ProgressLine
 from media_agent.cli.run_job import announce_keys, describe_kept
 from media_agent.cli.screen import (
+    error_as_json,
     format_size,
     write_error,
     write_json,
@@ -18,6 +21,7 @@ from media_agent.cli.screen import (
 from media_agent.cli.signals import Interruption, cancel_on_signals, let_finish
 from media_agent.client import VideoClient
 from media_agent.errors import JobCancelledError, MediaAgentError, exit_code, to_info
+from media_agent.jobs.housekeeping.remove import Removal
 from media_agent_schemas.events import PromptChanged
 from media_agent_schemas.jobs import JobStatus, VideoJob
 
@@ -84,31 +88,59 @@ async def reconcile(job_id: str | None, *, json: bool) -> int:
     return 0
 
 
-async def cancel(job_id: str) -> int:
+async def cancel(job_id: str, *, json: bool) -> int:
     """Stop a job and report what became of it."""
     async with VideoClient() as client:
         job = await client.cancel(job_id)
-    if job.status.is_terminal:
-        write_stdout(f"{job_id}: {job.status}")
-    else:
-        write_stdout(f"{job_id}: stop requested; its process stops it shortly")
+    requested = "stop requested; its process stops it shortly"
+    _report_command(job, str(job.status) if job.status.is_terminal else requested, json=json)
     return 0
 
 
-async def remove(job_ids: Sequence[str], *, force: bool, videos: bool) -> int:
-    """Remove jobs, and report what went and what stayed."""
+async def remove(job_ids: Sequence[str], *, force: bool, videos: bool, json: bool) -> int:
+    """Remove jobs, report what went and what stayed, and return the code of the first error."""
+    rows: list[dict[str, JsonValue]] = []
+    codes: list[int] = []
     async with VideoClient() as client:
         for job_id in job_ids:
-            removal = await client.remove(job_id, force=force, videos=videos)
-            freed = format_size(removal.freed_bytes)
-            gone = "".join(f", with {path}" for path in removal.removed_videos)
-            kept = "".join(f"; kept {path}" for path in removal.kept_videos)
-            write_stdout(f"{job_id}: removed{gone}, {freed} freed{kept}")
-    return 0
+            try:
+                removal = await client.remove(job_id, force=force, videos=videos)
+            except MediaAgentError as error:
+                if len(job_ids) == 1:
+                    raise
+                write_error(error, place=f"{job_id}: ")  # the others are removed all the same
+                rows.append({"job": job_id, **error_as_json(to_info(error))})
+                codes.append(exit_code(error))
+                continue
+            rows.append(
+                {
+                    "job": job_id,
+                    "freed_bytes": removal.freed_bytes,
+                    "removed": [*removal.removed_videos],
+                    "kept": [*removal.kept_videos],
+                }
+            )
+            if not json:
+                _report_removal(removal)
+    if json:
+        write_json({"data": rows})
+    return next(iter(codes), 0)
+
+
+def _report_removal(removal: Removal) -> None:
+    gone = "".join(f", with {path}" for path in removal.removed_videos)
+    kept = "".join(f"; kept {path}" for path in removal.kept_videos)
+    freed = format_size(removal.freed_bytes)
+    write_stdout(f"{removal.job_id}: removed{gone}, {freed} freed{kept}")
 
 
 async def change_prompt(
-    job_id: str, prompt: str, *, at: Literal["next", "now"] | int, allow_unknown_words: bool
+    job_id: str,
+    prompt: str,
+    *,
+    at: Literal["next", "now"] | int,
+    allow_unknown_words: bool,
+    json: bool,
 ) -> int:
     """Change the prompt of a video, and report it."""
     async with VideoClient() as client:
@@ -116,11 +148,12 @@ async def change_prompt(
         job = await client.steer(job_id, prompt, at=at, allow_unknown_words=allow_unknown_words)
         chunk = await _wait_for_change(client, job_id, last)
         if chunk is not None:
-            write_stdout(f"{job_id}: prompt changed from chunk {chunk + 1} on")
-            return 0
-        start = {"next": "with the next chunk", "now": "now"}.get(str(at), f"after {at} chunks")
-        effect = f"takes effect {start}; {job.chunks_ready} chunks are finished"
-        _write_queued(client, job_id, "prompt change", effect)
+            said = f"prompt changed from chunk {chunk + 1} on"
+        else:
+            start = {"next": "with the next chunk", "now": "now"}.get(str(at), f"after {at} chunks")
+            effect = f"takes effect {start}; {job.chunks_ready} chunks are finished"
+            said = _describe_queued(client, job_id, "prompt change", effect)
+    _report_command(job, said, json=json, chunk=chunk)
     return 0
 
 
@@ -136,23 +169,33 @@ async def _wait_for_change(client: VideoClient, job_id: str, after: int) -> int 
     return None
 
 
-async def finish_video(job_id: str) -> int:
+async def finish_video(job_id: str, *, json: bool) -> int:
     """End a video with its next chunk, and report it."""
     async with VideoClient() as client:
-        ready = (await client.finish(job_id)).chunks_ready
+        job = await client.finish(job_id)
+        ready = job.chunks_ready
         effect = (
             f"ends the video with chunk {ready + 1}, or a little later if more are under way; "
             f"{ready} chunks are finished"
         )
-        _write_queued(client, job_id, "finish", effect)
+        said = _describe_queued(client, job_id, "finish", effect)
+    _report_command(job, said, json=json)
     return 0
 
 
-def _write_queued(client: VideoClient, job_id: str, what: str, effect: str) -> None:
+def _describe_queued(client: VideoClient, job_id: str, what: str, effect: str) -> str:
     if client.is_running(job_id):
-        write_stdout(f"{job_id}: {what} queued; it {effect}")
+        return f"{what} queued; it {effect}"
+    return f"{what} queued, but its process is gone; jobs resume applies it"
+
+
+def _report_command(job: VideoJob, said: str, *, json: bool, **facts: JsonValue) -> None:
+    """Say what became of a command to a job."""
+    if json:
+        row: dict[str, JsonValue] = {"job": job.id, "status": job.status, **facts, "said": said}
+        write_json({"data": [row]})
     else:
-        write_stdout(f"{job_id}: {what} queued, but its process is gone; jobs resume applies it")
+        write_stdout(f"{job.id}: {said}")
 
 
 async def _resume(

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Sequence
-from pathlib import Path
 
 from media_agent.cli.confirm import confirm_plans
 from media_agent.cli.default_place import choose_default_place
@@ -21,7 +20,6 @@ from media_agent.cli.screen import (
 from media_agent.cli.signals import Interruption, cancel_on_signals, let_finish
 from media_agent.client import VideoClient
 from media_agent.errors import (
-    InvalidRequestError,
     JobCancelledError,
     JobNotFoundError,
     exit_code,
@@ -30,6 +28,7 @@ from media_agent.errors import (
 from media_agent.provenance.job_sheet import write_job_sheet
 from media_agent.routing.explain import describe_changes
 from media_agent.storage.files import free_bytes
+from media_agent.storage.new_file import check_new_file
 from media_agent_schemas.capabilities import Plan
 from media_agent_schemas.jobs import JobStatus, VideoJob
 from media_agent_schemas.request import VideoMode
@@ -44,7 +43,8 @@ async def make(order: Order) -> int:
         MediaAgentError: nothing was made.
     """
     sheet = order.output.sheet
-    _check_sheet(sheet, overwrite=order.output.overwrite)
+    if sheet is not None:
+        check_new_file(sheet, "--sheet", overwrite=order.output.overwrite, suffix=".png")
     with quietly(order.output.quiet), cancel_on_signals() as interruption:
         try:
             async with VideoClient() as client:
@@ -201,26 +201,3 @@ def _describe(job: VideoJob) -> str:
     return (
         f"{video.frames}{of_all} frames, {video.duration:.2f} s, {size}, {video.fps:g} fps, {made}"
     )
-
-
-def _check_sheet(sheet: Path | None, *, overwrite: bool) -> None:
-    """Refuse a place where the contact sheet could not be put, before any work.
-
-    Raises:
-        InvalidRequestError: it is a folder, exists, is not a .png, or has no parent.
-    """
-    if sheet is None:
-        return
-    if sheet.is_dir():
-        raise InvalidRequestError(f"--sheet {sheet} is a folder", hint="name a file in it")
-    if sheet.suffix.lower() != ".png":
-        raise InvalidRequestError(f"--sheet {sheet} does not end in .png")
-    if not sheet.parent.is_dir():
-        raise InvalidRequestError(
-            f"--sheet {sheet}: no such folder: {sheet.parent}", hint="create it first"
-        )
-    if sheet.exists() and not overwrite:
-        raise InvalidRequestError(
-            f"--sheet: {sheet} exists",
-            hint="choose another name; --overwrite replaces it",
-        )

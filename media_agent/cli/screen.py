@@ -8,13 +8,14 @@ from contextlib import contextmanager, redirect_stdout
 from typing import TYPE_CHECKING, TextIO, TypeVar
 
 if TYPE_CHECKING:
+    from pydantic import JsonValue
+
     from media_agent.errors import MediaAgentError
     from media_agent_schemas.errors import ErrorInfo
 
 Answer = TypeVar("Answer")
 _STDOUT, _STDERR = 1, 2
 _DIGITS = 9  # of a number in JSON: a frame rate has eight
-_CENTS = 4  # decimals of an amount in USD
 _kept: list[TextIO] = []  # stdout, while it is kept for this module
 _quiet: list[bool] = []  # not empty: only errors go to stderr
 
@@ -116,8 +117,13 @@ def write_error(error: "MediaAgentError | ErrorInfo", *, place: str = "", kept: 
 
 def write_json_error(error: "ErrorInfo") -> None:
     """Write an error to stdout for programs, as the tools of an agent give it."""
-    told = error.model_dump(mode="json", exclude={"schema_version"}, exclude_none=True)
-    write_json({"error": told}, indent=None)
+    write_json(error_as_json(error), indent=None)
+
+
+def error_as_json(error: "ErrorInfo") -> "dict[str, JsonValue]":
+    """Return an error as programs read it: {"error": {"code", "message", ...}}."""
+    said = error.model_dump(mode="json", exclude={"schema_version"}, exclude_none=True)
+    return {"error": said}
 
 
 def is_terminal() -> bool:
@@ -149,13 +155,15 @@ def write_json(data: object, *, indent: int | None = 2) -> None:
 
 def _round_numbers(data: object, name: str = "") -> object:
     """Return data whose numbers have no more digits than mean something."""
+    from media_agent_schemas.base import round_usd  # only here: the help starts without it
+
     match data:
         case dict():
             return {key: _round_numbers(value, str(key)) for key, value in data.items()}
         case list() | tuple():
             return [_round_numbers(each, name) for each in data]
         case float():
-            return round(data, _CENTS) if name.endswith("usd") else float(f"{data:.{_DIGITS}g}")
+            return round_usd(data) if "usd" in name else float(f"{data:.{_DIGITS}g}")
     return data
 
 

@@ -23,6 +23,9 @@ FROM submissions
 WHERE state != 'refused' AND (job_id = :job OR job_id IN (
     SELECT id FROM jobs
     WHERE part_of IN (SELECT key FROM submissions WHERE job_id = :job)))"""
+_WHOLE = """coalesce((
+        SELECT whole.job_id FROM submissions AS whole WHERE whole.key = part_of
+    ), submissions.job_id)"""
 _NAMES = {
     "day": "date(submissions.created_at, 'localtime')",
     "backend": "submissions.backend",
@@ -33,11 +36,11 @@ _NAMES = {
 
 @dataclass(frozen=True, slots=True)
 class CostRow:
-    """What the jobs of one day, backend, model or label cost."""
+    """What the jobs of one day, backend, model or label cost; or all of them."""
 
     name: str
     jobs: int
-    """A video in segments counts once, where it was planned; its segments only cost."""
+    """A video in segments is one job, in each row that has one of them and in the total."""
     usd: float
     billed_usd: float
     quoted_usd: float
@@ -59,11 +62,19 @@ class Costs:
 
     def since(self, time: datetime, by: CostGroup) -> list[CostRow]:
         """Return what was, or may have been, accepted since a time, a row for each group."""
+        return self._add_up(time, _NAMES[by])
+
+    def total(self, time: datetime) -> CostRow:
+        """Return all that was, or may have been, accepted since a time."""
+        rows = self._add_up(time, "'total'")
+        return rows[0] if rows else CostRow("total", 0, 0.0, 0.0, 0.0, 0)
+
+    def _add_up(self, time: datetime, name: str) -> list[CostRow]:
         query = f"""
-            SELECT {_NAMES[by]} AS name, sum(part_of IS NULL) AS jobs, {_SUMS}
+            SELECT {name} AS name, count(DISTINCT {_WHOLE}) AS jobs, {_SUMS}
             FROM submissions JOIN jobs ON jobs.id = job_id
             WHERE state != 'refused' AND submissions.created_at >= :since
-            GROUP BY name ORDER BY name"""
+            GROUP BY 1 ORDER BY 1"""
         with self._database.reading() as transaction:
             rows = transaction.rows(query, since=text_of(time))
         return [

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from media_agent.errors import BudgetExceededError
+from media_agent_schemas.base import format_usd
 from media_agent_schemas.capabilities import Plan
 
 _ROUNDING = 1e-9  # USD; prices are added up and multiplied by seconds
@@ -19,12 +20,13 @@ def find_budget_errors(
         source = plan.estimate.source
         because = "" if source is None else f" ({source})"
         yield BudgetExceededError(
-            f"{name} has an unknown price{because}; the budget is {budget:g} USD",
+            f"{name} has an unknown price{because}; the budget is {format_usd(budget)} USD",
             hint="omit the budget, or choose a backend or options with a known price",
         )
     elif cost > budget + _ROUNDING:
         yield BudgetExceededError(
-            f"{name} would cost {cost:g} USD; the budget is {budget:g} USD",
+            f"{name} would cost {format_usd(cost)} USD; "
+            f"the budget is {_format_limit(budget, cost)} USD",
             hint="raise the budget, or ask for less",
         )
 
@@ -38,10 +40,17 @@ def check_day(plan: Plan, *, spent: float, per_day: float) -> None:
     cost, name = plan.estimate.cost_usd, f"{plan.backend}/{plan.model}"
     if cost == 0 or (cost is not None and spent + cost <= per_day + _ROUNDING):
         return
-    price = "an unknown price" if cost is None else f"{cost:g} USD"
+    price = "an unknown price" if cost is None else f"{format_usd(cost)} USD"
+    left = _format_limit(max(0.0, per_day - spent), cost)
     raise BudgetExceededError(
-        f"{name} would cost {price}; {max(0.0, per_day - spent):g} USD are left of the "
-        f"{per_day:g} USD for 24 hours",
+        f"{name} would cost {price}; {left} USD are left of the "
+        f"{format_usd(per_day)} USD for 24 hours",
         hint="wait until earlier costs are older, raise budget.max_cost_usd_per_day, "
         "or ask for less",
     )
+
+
+def _format_limit(limit: float, cost: float | None) -> str:
+    """Return a limit as any amount, or all of it where rounding hides that the cost is above it."""
+    rounded = format_usd(limit)
+    return f"{limit:.12g}" if cost is not None and rounded == format_usd(cost) else rounded

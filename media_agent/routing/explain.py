@@ -8,7 +8,7 @@ from typing import assert_never
 from media_agent.errors import BackendUnavailableError, PluginError, from_info, in_full
 from media_agent.negotiation.draft import format_value
 from media_agent.shorten import shorten
-from media_agent_schemas.base import round_usd
+from media_agent_schemas.base import format_usd
 from media_agent_schemas.capabilities import Adjustment, Estimate, Method, Plan
 from media_agent_schemas.errors import ErrorInfo
 from media_agent_schemas.plan import Candidate, PlanReport
@@ -166,12 +166,6 @@ def describe_change(change: Adjustment) -> str:
     """Return one difference, such as "n 2 -> 1 (sandbox/slate makes that many at once)"."""
     used = "nothing" if change.used is None else format_value(change.used)
     return f"{change.field} {format_value(change.asked)} -> {used} ({change.reason})"
-
-
-def format_usd(usd: float) -> str:
-    """Return an amount as people write it: cents, and more digits only where a cent is much."""
-    rounded = round_usd(usd)
-    return f"{rounded:.2f}" if rounded >= 1 or round(rounded, 2) == rounded else f"{rounded:g}"
 
 
 def price_of(estimate: Estimate) -> str:

@@ -13,6 +13,7 @@ from media_agent.registry.model_folders import ModelFolders
 from media_agent.registry.registry import Registry
 from media_agent.routing.catalogue import Catalogue
 from media_agent.routing.router import Router
+from media_agent_schemas.base import format_usd
 from media_agent_schemas.capabilities import FALLBACK_FPS, FALLBACK_SECONDS, Capabilities, Estimate
 from media_agent_schemas.request import VideoRequest
 
@@ -43,7 +44,7 @@ class Listed:
         cost = self.estimate.cost_usd
         if cost is None:
             return "unknown"
-        return "free" if cost == 0 else f"${cost / self.seconds:.2f}/s"
+        return "free" if cost == 0 else f"${format_usd(cost / self.seconds)}/s"
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from media_agent.routing.segments import (
     list_segments,
     sum_known,
 )
+from media_agent_schemas.base import format_usd
 from media_agent_schemas.capabilities import Adjustment, Estimate, Method, Plan, Policy
 from media_agent_schemas.media import InputRole
 from media_agent_schemas.request import Shot, VideoRequest
@@ -113,21 +114,22 @@ class _Split:
         name = self.row.continuation.name
         budget = None if self.request.budget is None else self.request.budget.max_cost_usd
         if each is None or budget is None:
-            price = "an unknown price" if each is None else f"{each:g} USD"
+            price = "an unknown price" if each is None else f"{format_usd(each)} USD"
             raise BudgetExceededError(
                 f"{name} would make an endless video of segments at {price} each",
                 hint="set a duration" if each is None else "set a duration or a budget",
             )
+        limit = f"the budget of {format_usd(budget)} USD"
         left = budget - (self.row.cost_usd or 0.0)
         paid = math.floor(left / each + 1e-9)
         more = min(MOST_SEGMENTS - len(self.row.made), paid)
         if more < 0:
             raise BudgetExceededError(
-                f"{name}: the first segments alone cost more than the budget of {budget:g} USD",
+                f"{name}: the first segments alone cost more than {limit}",
                 hint="raise the budget",
             )
         self.row.made += [self.row.made[-1]] * more
-        why = f"the budget of {budget:g} USD is spent" if more == paid else "this is the limit"
+        why = f"{limit} is spent" if more == paid else "this is the limit"
         self.draft.warnings.append(f"the video ends after {len(self.row.made)} segments: {why}")
 
     def _refuse_what_cannot_be_cut(self) -> None:

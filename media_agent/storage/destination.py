@@ -3,7 +3,6 @@
 import contextlib
 import os
 import shutil
-import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
@@ -14,6 +13,7 @@ from pydantic import ValidationError
 from media_agent.errors import InvalidRequestError, StorageError
 from media_agent.storage.files import (
     as_storage_error,
+    is_writable,
     sha256_of,
     storage_errors,
     sync_folder,
@@ -174,7 +174,7 @@ def _check_folder(video: Path) -> None:
         raise InvalidRequestError(
             f"--out {video}: {folder} is a file, not a folder", hint="choose another place"
         )
-    if not _is_writable(folder):
+    if not is_writable(folder):
         raise InvalidRequestError(
             f"--out {video}: the folder {folder} is read-only", hint="choose another place"
         )
@@ -204,7 +204,7 @@ def _check_free(destination: Destination) -> None:
             raise _TakenError(
                 f"--out: {path} exists", hint="choose another name; --overwrite replaces it"
             )
-        if not _is_writable(path):
+        if not is_writable(path):
             raise InvalidRequestError(f"--out: {path} is read-only", hint="choose another name")
 
 
@@ -217,13 +217,6 @@ def _is_left_over(path: Path, destination: Destination) -> bool:
     except (ValidationError, OSError):
         return False
     return True
-
-
-def _is_writable(path: Path) -> bool:
-    """Return whether somebody may write here, also when we could write anywhere."""
-    return bool(path.stat().st_mode & (stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH)) and os.access(
-        path, os.W_OK
-    )
 
 
 @contextlib.contextmanager

@@ -30,7 +30,9 @@ _REASONS = {
 
 
 @contextlib.contextmanager
-def storage_errors(what: str, verb: Literal["written", "created"] = "written") -> Iterator[None]:
+def storage_errors(
+    what: str, verb: Literal["written", "created", "used"] = "written"
+) -> Iterator[None]:
     """Turn trouble with files into one clear error about `what`."""
     try:
         yield
@@ -85,7 +87,7 @@ def sha256_of(path: Path) -> str:
 
 
 def as_storage_error(
-    what: str, error: OSError, verb: Literal["written", "created"] = "written"
+    what: str, error: OSError, verb: Literal["written", "created", "used"] = "written"
 ) -> StorageError:
     """Return the error that says in words why `what` cannot be used."""
     if verb == "created" and error.errno == errno.ENOENT:  # mkdir makes what is missing above it
@@ -120,6 +122,13 @@ def write_atomically(path: Path, content: bytes, *, mode: int | None = None) -> 
 def is_open_to_others(path: Path) -> bool:
     """Return whether other users of this machine may read a file."""
     return path.exists() and bool(path.stat().st_mode & 0o077)
+
+
+def is_writable(path: Path) -> bool:
+    """Return whether somebody may write here, also when we could write anywhere."""
+    return bool(path.stat().st_mode & (stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH)) and os.access(
+        path, os.W_OK
+    )
 
 
 @contextlib.contextmanager

@@ -1,8 +1,8 @@
 """What the tools for jobs and models take; what is written here is what a language model reads."""
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from media_agent.tools.arguments import CreateVideo, Number, PlanVideo, ToolArguments, Whole
 from media_agent_schemas.base import OnlyNumbers
@@ -67,25 +67,44 @@ class SteerVideo(ToolArguments):
 
 
 class ExtendVideo(ToolArguments):
-    """Start a new video that continues a finished one seamlessly, and return its job at once.
+    """Start a video that continues another one, and return its job at once: old and new together.
 
-    With keep_chunks it keeps only the beginning and takes another course from there. Models that
-    keep no states cannot do this and report it.
+    A job continues seamlessly, from its state; with keep_chunks it keeps only the beginning and
+    takes another course from there. A file is continued by a model from its last frames, also the
+    file of a job whose model keeps no states. The source stays as it is.
     """
 
     tool = "extend_video"
 
-    job_id: str = Field(description="Job whose video is continued; it stays as it is.")
+    job_id: str | None = Field(
+        default=None, description="Job whose video is continued. Give either this or file."
+    )
+    file: str | None = Field(
+        default=None, description="Any other video: a file path or an http(s) URL."
+    )
     prompt: str = Field(description="What the new part shows.")
     duration: Number | None = Field(
         default=None, description="Length of the new part in seconds; null: model default."
     )
     keep_chunks: Whole | None = Field(
-        default=None, description="Keep only that many chunks of it; null: all."
+        default=None, description="Of a job: keep only that many chunks of it; null: all."
+    )
+    model: str | None = Field(
+        default=None, description="Of a file: what continues it, as in create_video."
     )
     idempotency_key: str | None = Field(
         default=None, description="As in create_video: the same name always means the same job."
     )
+
+    @model_validator(mode="after")
+    def _check_source(self) -> Self:
+        if (self.job_id is None) == (self.file is None):
+            raise ValueError("give either job_id or file")
+        if self.file is not None and self.keep_chunks is not None:
+            raise ValueError("keep_chunks is for a job: a file has no chunks")
+        if self.job_id is not None and self.model is not None:
+            raise ValueError("model is for a file: a job continues with its own model")
+        return self
 
 
 class CancelVideo(ToolArguments):

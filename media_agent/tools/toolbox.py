@@ -142,15 +142,21 @@ class ToolBox:
         return await self._client.start(arguments.to_request(), idempotency_key=key)
 
     async def _extend(self, arguments: ExtendVideo) -> VideoJob:
-        """Start a video that begins as that of a job; the same call again is the same job."""
-        plan = await self._client.plan_branch(
-            arguments.job_id,
-            at=arguments.keep_chunks,
-            prompt=arguments.prompt,
-            duration=arguments.duration,
-        )
-        key = derive_idempotency_key(self._caller, arguments)
-        return await self._client.start(plan.request, plans=[plan], idempotency_key=key)
+        """Start a video that continues another one; the same call again is the same job."""
+        wanted, duration = arguments.prompt, arguments.duration
+        if arguments.file is not None:
+            request, plans = await self._client.plan_extension(
+                arguments.file, prompt=wanted, duration=duration, model=arguments.model
+            )
+        else:
+            assert arguments.job_id is not None  # as its arguments were checked
+            plan = await self._client.plan_branch(
+                arguments.job_id, at=arguments.keep_chunks, prompt=wanted, duration=duration
+            )
+            request, plans = plan.request, (plan,)
+        default = None if arguments.file is None else self._client.settings.default_backend
+        key = derive_idempotency_key(self._caller, arguments, default)
+        return await self._client.start(request, plans=plans, idempotency_key=key)
 
     async def _look_at(self, job_id: str) -> SheetView:
         """Return the contact sheet of a job.
@@ -210,12 +216,12 @@ def derive_idempotency_key(
 ) -> str:
     """Return the key that equal requests of one caller share, however they were written.
 
-    The backend is a part of a new video, also where only the settings name it: `default`.
+    The backend is a part of the request, also where only the settings name it: `default`.
     """
     fields = arguments.model_dump(mode="json", exclude_none=True)
     if arguments.idempotency_key is not None:
         fields = {"idempotency_key": arguments.idempotency_key}
-    elif isinstance(arguments, CreateVideo) and arguments.route is None:
+    elif default is not None and "route" not in fields:
         fields.setdefault("model", default)
     text = json.dumps([caller, fields], sort_keys=True, separators=(",", ":"))
     return f"tool-{hashlib.sha256(text.encode()).hexdigest()[:32]}"

@@ -16,6 +16,7 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 """A SHA-256 digest in lower-case hexadecimal."""
 
 _DIGITS = 4  # of an amount below 10 USD
+_MOST_DECIMALS = 15  # beyond them a number has no digits that it was given
 
 
 def round_usd(usd: float) -> float:
@@ -23,6 +24,14 @@ def round_usd(usd: float) -> float:
     if usd == 0 or not math.isfinite(usd):
         return usd
     return round(usd, max(2, _DIGITS - 1 - math.floor(math.log10(abs(usd)))))
+
+
+def format_usd(usd: float) -> str:
+    """Return an amount as people write it: cents, and more digits only where a cent is much."""
+    rounded = round_usd(usd)
+    if abs(rounded) >= 1 or round(rounded, 2) == rounded:
+        return f"{rounded:.2f}"
+    return f"{rounded:.{_MOST_DECIMALS}f}".rstrip("0")
 
 
 Usd = Annotated[float, Field(ge=0), AfterValidator(round_usd)]

@@ -1,7 +1,9 @@
 """The command that adds up what was spent, and where else money is shown."""
 
+import contextlib
 import csv
 import json
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -41,6 +43,25 @@ def test_csv_and_json_have_the_numbers(capfd: pytest.CaptureFixture[str]) -> Non
     assert row == {"model": "sandbox/slate"} | {name: str(each) for name, each in numbers.items()}
     assert report["data"] == [{"model": "sandbox/slate", **numbers}]
     assert report["total"] == numbers
+
+
+def test_a_job_in_several_rows_is_explained_and_once_in_the_total(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    newest, oldest = (job.id for job in Ledger(Path("data/ledger.sqlite")).jobs.list())
+    with contextlib.closing(sqlite3.connect("data/ledger.sqlite")) as database, database:
+        database.execute("UPDATE jobs SET part_of = ? WHERE id = ?", (oldest, newest))
+        database.execute("UPDATE submissions SET model = 'x' WHERE job_id = ?", (newest,))
+
+    assert main(["costs", "--by", "model"]) == 0
+
+    lines = capfd.readouterr().out.splitlines()
+    assert [line.split()[:2] for line in lines[1:4]] == [
+        ["sandbox/slate", "1"],
+        ["sandbox/x", "1"],
+        ["total", "1"],
+    ]
+    assert "a video in segments is a job of each model that has one" in lines[-1]
 
 
 @pytest.mark.parametrize("label", ["=1+1", "+1", "-1", "@SUM(A1)", '=HYPERLINK("http://x")'])
@@ -91,3 +112,11 @@ def test_a_label_that_fits_no_table_is_refused(
     assert main(["generate", "a cat", *PRICED, "--out", "c.mp4", "--label", label]) == 2
     assert "label" in capfd.readouterr().err
     assert not Path("c.mp4").exists()
+
+
+def test_json_rounds_amounts_as_all_else_does(capfd: pytest.CaptureFixture[str]) -> None:
+    price = ["--option", "price_per_second=0.00001", "--json"]
+    assert main(["plan", "a fox", *PRICED, *price]) == 0
+
+    (plan, *_) = json.loads(capfd.readouterr().out)["data"]
+    assert plan["cost_usd"] == 0.00003

@@ -145,6 +145,20 @@ def test_jobs_are_removed_and_what_stays_is_said(
     assert json.loads(capsys.readouterr().out)["total"]["usd"] == 2.0
 
 
+def test_of_several_jobs_the_others_are_removed_where_one_cannot_be(
+    data: DataFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["jobs", "rm", "lost-job", "old-job", "--json"]) != 0
+
+    answer = capsys.readouterr()
+    lost, old = json.loads(answer.out)["data"]
+    assert answer.err.startswith("error: lost-job: ")
+    assert (lost["job"], "may have been paid for" in lost["error"]["message"]) == ("lost-job", True)
+    assert (old["job"], old["freed_bytes"]) == ("old-job", 730)
+    assert old["kept"] == [f"{data.folder}/jobs/old-job/video.mp4"]
+    assert "old-job" not in [job.id for job in data.ledger.jobs.list()]
+
+
 @pytest.mark.usefixtures("data")
 def test_programs_are_told_only_of_jobs_whose_files_went(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -210,6 +210,9 @@ def test_a_second_run_to_one_place_is_refused(run: Run) -> None:
         (["a", "--out", "a.gif"], "does not end in .mp4"),
         (["a", "--sheet", "a.jpg"], "does not end in .png"),
         (["a", "--sheet", "no/a.png"], "no such folder: no"),
+        (["a", "--sheet", f"{'x' * 252}.png"], "cannot be written: the name is too long"),
+        (["a", "--sheet", f"{'x' * 256}/a.png"], "cannot be written: the name is too long"),
+        (["a", "--out", f"{'x' * 256}/a.mp4"], "the name is too long"),
         (["a", "--policy", "maybe"], "--policy"),
         (["a", "--sed", "3"], "--seed"),
         (["a", "--n", "0"], "n: it should be greater than or equal to 1"),
@@ -318,6 +321,12 @@ def test_quiet_still_says_errors(run: Run) -> None:
         (["backends", "nobody"], 2, ("invalid_request", "valid: ")),
         (["models", "add", "nowhere"], 21, ("storage", None)),
         (["verify-live", "nobody", "--max-cost", "1"], 2, ("invalid_request", "valid: ")),
+        (
+            ["verify-live", "sandbox", "--max-cost", "0", "--out", "no/a.json"],
+            2,
+            ("invalid_request", "create it first"),
+        ),
+        (["extend", f"{'x' * 256}.mp4", "a"], 2, ("invalid_request", "media-agent jobs list")),
     ],
 )
 def test_with_json_an_error_is_json_on_stdout_as_the_tools_give_it(

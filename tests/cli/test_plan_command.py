@@ -52,7 +52,7 @@ def test_a_budget_is_said_where_it_refuses(capsys: pytest.CaptureFixture[str]) -
     argv = ["plan", "--duration", "600", "--allow", "fal/fal-ai/magi", "--max-cost", "3", "a fox"]
 
     assert main([*argv, "--prefer", "best"]) != 0
-    assert "the budget is 3 USD" in capsys.readouterr().out
+    assert "the budget is 3.00 USD" in capsys.readouterr().out
 
 
 def test_lengths_are_said_in_numbers_that_people_read(capsys: pytest.CaptureFixture[str]) -> None:

@@ -79,13 +79,18 @@ def test_a_video_of_another_process_is_steered_and_finished(
     lines_until(endless, "chunk 1,")
     job = the_job(capsys)
 
-    assert main(["steer", job["id"], "a dog"]) == 0
-    assert re.search(r"prompt changed from chunk [2-9] on", capsys.readouterr().out)
+    assert main(["steer", job["id"], "a dog", "--json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)["data"]
+    assert row["chunk"] in range(1, 9)
+    assert row["said"] == f"prompt changed from chunk {row['chunk'] + 1} on"
+    assert (row["job"], row["status"]) == (job["id"], "in_progress")
     lines_until(endless, "on: a dog")
     assert main(["jobs", "resume", job["id"]]) != 0
     assert "endless mode" not in capsys.readouterr().err
-    assert main(["finish", job["id"]]) == 0
-    assert re.search(r"ends the video with chunk \d+, or a little", capsys.readouterr().out)
+    assert main(["finish", job["id"], "--json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)["data"]
+    assert re.search(r"ends the video with chunk \d+, or a little", row.pop("said"))
+    assert row == {"job": job["id"], "status": "in_progress"}
 
     _, said = endless.communicate(timeout=60)
     assert endless.returncode == 0, said
@@ -164,6 +169,43 @@ def test_what_cannot_be_done_is_one_clear_line(
     assert returned == code, answer.err
     assert said in answer.err
     assert len(answer.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["steer", "nobody", "a dog"],
+        ["finish", "nobody"],
+        ["jobs", "cancel", "nobody"],
+        ["jobs", "rm", "nobody"],
+        ["steer", "VIDEO", "a dog"],
+        ["finish", "VIDEO"],
+        ["jobs", "rm", "VIDEO", "--forse"],
+    ],
+)
+def test_programs_get_the_error_as_json(
+    arguments: list[str], video: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [video if word == "VIDEO" else word for word in arguments]
+
+    assert main([*words, "--json"]) != 0
+
+    answer = json.loads(capsys.readouterr().out)
+    assert list(answer) == ["error"]
+    assert {"code", "message", "retryable"} <= set(answer["error"])
+
+
+def test_programs_read_what_became_of_a_stopped_and_of_removed_jobs(
+    video: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["jobs", "cancel", video, "--json"]) == 0
+    done = {"job": video, "status": "completed", "said": "completed"}
+    assert json.loads(capsys.readouterr().out) == {"data": [done]}
+    assert main(["jobs", "rm", video, "--videos", "--json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)["data"]
+    assert row["freed_bytes"] > 0
+    assert row["kept"] == []
+    assert [Path(path).suffix for path in row["removed"]] == [".mp4"]
 
 
 def test_a_video_that_does_not_fit_on_the_disk_is_announced_with_what_is_free(

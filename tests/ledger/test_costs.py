@@ -1,12 +1,13 @@
 """What jobs cost: billed, else as quoted; segments added up; unknown counted apart."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from media_agent.cli.arguments import read_since
 from media_agent.errors import GenerationFailedError, to_info
 from media_agent.ledger.database import Database
 from media_agent.ledger.ledger import Ledger
@@ -22,6 +23,17 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
     ledger = Ledger(tmp_path / "data" / "ledger.sqlite")
     yield ledger
     ledger.close()
+
+
+@pytest.fixture
+def set_zone(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
+    def change(zone: str) -> None:
+        monkeypatch.setenv("TZ", zone)
+        time.tzset()
+
+    yield change
+    monkeypatch.undo()
+    time.tzset()
 
 
 def plan(cost: float | None, backend: str = "fal", model: str = "m") -> Plan:
@@ -119,10 +131,9 @@ def test_sums_are_rounded(ledger: Ledger) -> None:
 
 
 def test_costs_are_added_up_by_what_is_asked(
-    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+    ledger: Ledger, set_zone: Callable[[str], None]
 ) -> None:
-    monkeypatch.setenv("TZ", "UTC")
-    time.tzset()
+    set_zone("UTC")
     first = send(ledger, "one", plan(1.0, "fal", "a"), label="trailer")
     ledger.submissions.bill(first, Cost(usd=0.75))
     send(ledger, "two", plan(2.0, "fal", "b"), label="trailer")
@@ -149,6 +160,50 @@ def test_costs_are_added_up_by_what_is_asked(
     assert list(rows("model")) == ["fal/a", "fal/b", "magi/tiny", "xai/c"]
     assert rows("label")["trailer"] == (2, 2.75, 0.75, 2, 0)
     assert rows("label")[""][0] == 2
+
+
+def test_a_video_in_segments_is_a_job_wherever_one_of_them_cost(
+    ledger: Ledger, set_zone: Callable[[str], None]
+) -> None:
+    set_zone("UTC")
+    late = NOW + timedelta(days=1)
+    video = send(ledger, "video", in_segments(0.5, 0.2, 0.2), label="trailer")
+    send(ledger, "video.1", plan(0.5, model="m"), part_of=video.key, label="trailer")
+    send(ledger, "video.2", plan(0.2, model="m/extend"), part_of=video.key, label="trailer")
+    send(ledger, "video.3", plan(0.2, model="m/extend"), part_of=video.key, at=late)
+    send(ledger, "other", plan(1.0, model="m/extend"))
+
+    def rows(since: datetime, by: str) -> dict[str, tuple[int, float]]:
+        found = ledger.costs.since(since, by)  # type: ignore[arg-type]  # one of the four
+        return {row.name: (row.jobs, row.usd) for row in found}
+
+    assert rows(NOW, "model") == {"fal/m": (1, 0.5), "fal/m/extend": (2, 1.4)}
+    assert rows(NOW, "day") == {"2026-01-02": (2, 1.7), "2026-01-03": (1, 0.2)}
+    assert rows(late, "backend") == {"fal": (1, 0.2)}  # which began before
+    assert (ledger.costs.total(NOW).jobs, ledger.costs.total(NOW).usd) == (2, 1.9)
+    assert ledger.costs.total(NOW + timedelta(days=9)).jobs == 0
+
+
+@pytest.mark.parametrize("change", [datetime(2026, 3, 29), datetime(2026, 10, 25)])
+def test_a_day_of_23_or_25_hours_is_one_day(
+    ledger: Ledger, set_zone: Callable[[str], None], change: datetime
+) -> None:
+    set_zone("CET-1CEST,M3.5.0,M10.5.0/3")
+    begins, ends = change.astimezone(UTC), (change + timedelta(days=1)).astimezone(UTC)
+    second = timedelta(seconds=1)
+    for name, at in (
+        ("before", begins - second),
+        ("first", begins),
+        ("last", ends - second),
+        ("after", ends),
+    ):
+        send(ledger, name, plan(1.0), at=at)
+
+    days = {row.name: row.jobs for row in ledger.costs.since(YEAR, "day")}
+    assert ends - begins in (timedelta(hours=23), timedelta(hours=25))
+    assert list(days.values()) == [1, 2, 1]
+    assert list(days)[1] == f"{change:%Y-%m-%d}"
+    assert ledger.costs.total(read_since("since", f"{change:%Y-%m-%d}", ends)).jobs == 3
 
 
 def test_costs_are_found_by_an_index(ledger: Ledger, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from media_agent.routing.catalogue import Catalogue, ModelFacts, Price
 from media_agent.routing.explain import choose_plan, collect_refusals
 from media_agent.routing.router import Router
 from media_agent.routing.rules import Route, RoutingRules
+from media_agent_schemas.base import format_usd
 from media_agent_schemas.capabilities import (
     Capabilities,
     Estimate,
@@ -514,7 +515,7 @@ def test_a_budget_refuses_what_costs_more_and_what_nobody_knows() -> None:
     report = router(*shelves, cheap).report(asked(budget=Budget(max_cost_usd=1)))
 
     assert names(report) == ["cheap/x"]
-    assert "would cost 2 USD; the budget is 1 USD" in refused(report, "dear/x")
+    assert "would cost 2.00 USD; the budget is 1.00 USD" in refused(report, "dear/x")
     assert "silent/x has an unknown price" in refused(report, "silent/x")
 
 
@@ -522,7 +523,7 @@ def test_a_budget_refuses_what_costs_more_and_what_nobody_knows() -> None:
 def test_a_budget_refuses_a_model_asked_for_by_name(price: float | None, budget: float) -> None:
     request = asked(model="fal", budget=Budget(max_cost_usd=budget))
 
-    with pytest.raises(BudgetExceededError, match=f"the budget is {budget:g} USD"):
+    with pytest.raises(BudgetExceededError, match=f"the budget is {format_usd(budget)} USD"):
         router(Shelf(model("fal", "x"), price=price)).plan(request)
 
 
@@ -538,7 +539,7 @@ def test_a_budget_counts_all_segments() -> None:
 
     report = router(shelf).report(asked(duration=20, budget=Budget(max_cost_usd=1)))
 
-    assert "would cost 1.5 USD" in refused(report, "wan/x")
+    assert "would cost 1.50 USD" in refused(report, "wan/x")
     with pytest.raises(BudgetExceededError):
         choose_plan(report)
 
@@ -641,7 +642,7 @@ def test_endless_goes_to_what_is_endless_and_else_needs_a_budget() -> None:
     report = router(Shelf(endless()), paid).report(asked(endless=True))
 
     assert names(report) == ["engine/one"]
-    assert "endless video of segments at 0.5 USD each" in refused(report, "wan/x")
+    assert "endless video of segments at 0.50 USD each" in refused(report, "wan/x")
 
 
 def test_an_endless_chain_ends_where_the_budget_does() -> None:

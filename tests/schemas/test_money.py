@@ -3,7 +3,7 @@
 import pytest
 
 from media_agent_schemas import Cost, Estimate
-from media_agent_schemas.base import round_usd
+from media_agent_schemas.base import format_usd, round_usd
 
 
 @pytest.mark.parametrize(
@@ -21,3 +21,19 @@ def test_amounts_are_rounded_where_they_are_made(usd: float, rounded: float) -> 
     assert round_usd(usd) == rounded
     assert Estimate(cost_usd=usd).cost_usd == rounded
     assert Cost(usd=usd).usd == rounded
+
+
+@pytest.mark.parametrize(
+    ("usd", "said"),
+    [
+        (0.0, "0.00"),
+        (0.1 + 0.2, "0.30"),
+        (4.949999999999999, "4.95"),
+        (0.0123456, "0.01235"),
+        (0.00001, "0.00001"),
+        (1234.5678, "1234.57"),
+        (-0.5, "-0.50"),
+    ],
+)
+def test_amounts_are_written_in_one_way(usd: float, said: str) -> None:
+    assert format_usd(usd) == said

@@ -93,6 +93,26 @@ def test_no_error_names_a_flag_to_a_program_or_an_agent() -> None:
             'client.resume("20261129-1") looks again',
             "media-agent jobs resume 20261129-1 looks again (ask a person to run it)",
         ),
+        (
+            "media-agent extend FILE continues any video",
+            "client.extend(FILE) continues any video",
+            "extend_video with file continues any video",
+        ),
+        (
+            "once it is done, media-agent extend 20261129-1 makes it longer",
+            'client.extend("20261129-1") makes it longer',
+            "once it is done, extend_video with job_id 20261129-1 makes it longer",
+        ),
+        (
+            "media-agent branch 20261129-1 --at 3 makes a new video",
+            'client.branch("20261129-1", at=3) makes a new video',
+            "extend_video with job_id 20261129-1 and keep_chunks 3 makes a new video",
+        ),
+        (
+            "media-agent jobs cancel 20261129-1 first",
+            'client.cancel("20261129-1") first',
+            "cancel_video with job_id 20261129-1 first",
+        ),
     ],
 )
 def test_a_hint_has_the_words_of_its_surface(hint: str, python: str, tools: str) -> None:
@@ -244,6 +264,25 @@ async def test_a_video_is_extended_once_however_often_it_is_asked(
     assert once["job_id"] == again["job_id"] != first.id
     assert (done["status"], done["seconds"]) == ("completed", 3.0)
     assert cut["seconds"] < 3.0
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({}, "give either job_id or file"),
+        ({"job_id": "", "file": None}, "give either job_id or file"),
+        ({"job_id": "a", "file": "a.mp4"}, "give either job_id or file"),
+        ({"file": "a.mp4", "keep_chunks": 1}, "keep_chunks is for a job"),
+        ({"job_id": "a", "model": "sandbox"}, "model is for a file"),
+        ({"file": "gone.mp4"}, "gone.mp4 is neither a job nor a file"),
+    ],
+)
+async def test_what_is_extended_is_a_job_or_a_file(
+    box: ToolBox, given: dict[str, Any], said: str
+) -> None:
+    answer: Any = await box.call("extend_video", {"prompt": "a dog", **given})
+
+    assert said in answer["error"]["message"]
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)

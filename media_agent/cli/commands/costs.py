@@ -36,8 +36,8 @@ def costs(
     from media_agent.cli.store import open_ledger
 
     start = read_since("since", since, datetime.now(UTC))
-    rows = open_ledger().costs.since(start, by)
-    total = _add_up(rows)
+    ledger = open_ledger()
+    rows, total = ledger.costs.since(start, by), ledger.costs.total(start)
     if json:
         data = {"since": start.isoformat(), "data": [_as_json(by, row) for row in rows]}
         write_json(data | {"total": _as_json(None, total)})
@@ -47,20 +47,6 @@ def costs(
     else:
         _show(by, rows, total)
     return 0
-
-
-def _add_up(rows: "Sequence[CostRow]") -> "CostRow":
-    from media_agent.ledger.costs import CostRow
-    from media_agent_schemas.base import round_usd
-
-    return CostRow(
-        name="total",
-        jobs=sum(row.jobs for row in rows),
-        usd=round_usd(sum(row.usd for row in rows)),
-        billed_usd=round_usd(sum(row.billed_usd for row in rows)),
-        quoted_usd=round_usd(sum(row.quoted_usd for row in rows)),
-        unknown=sum(row.unknown for row in rows),
-    )
 
 
 def _as_json(by: str | None, row: "CostRow") -> dict[str, str | float | None]:
@@ -95,10 +81,14 @@ def _show(by: str, rows: "Sequence[CostRow]", total: "CostRow") -> None:
     write_table(heads, [_format(row) for row in (*rows, total)])
     if total.quoted_usd:
         write_stdout("quoted: the price that was planned; no bill was reported")
+    if sum(row.jobs for row in rows) > total.jobs:
+        write_stdout(
+            f"a video in segments is a job of each {by} that has one; the total has it once"
+        )
 
 
 def _format(row: "CostRow") -> tuple[str, ...]:
-    from media_agent.routing.explain import format_usd
+    from media_agent_schemas.base import format_usd
 
     money = (row.usd, row.billed_usd, row.quoted_usd)
     unknown = str(row.unknown) if row.unknown else "-"

@@ -109,7 +109,7 @@ def _format_job(job: "JobSummary", store: "Ledger") -> tuple[str, ...]:
 
 
 def _format_cost(job: "JobSummary") -> str:
-    from media_agent.routing.explain import format_usd
+    from media_agent_schemas.base import format_usd
 
     if job.cost_usd is None:
         return "unknown"

@@ -93,7 +93,7 @@ def _local(time: "datetime") -> str:
 
 
 def _price(job: "VideoJob") -> str:
-    from media_agent.routing.explain import format_usd
+    from media_agent_schemas.base import format_usd
 
     quote = "unknown" if job.quote_usd is None else f"{format_usd(job.quote_usd)} USD"
     if job.cost_usd is None:
@@ -137,20 +137,23 @@ def reconcile_jobs(job_id: str | None = None, /, *, json: Flag = False) -> int:
     return asyncio.run(reconcile(_find(job_id), json=json))
 
 
-def cancel_job(job_id: str, /) -> int:
+def cancel_job(job_id: str, /, *, json: Flag = False) -> int:
     """Stop a job, in whichever process runs it, and at its backend.
 
     Args:
         job_id: As shown by jobs list; or the beginning of one, or last.
+        json: Print JSON: {"data": [{"job", "status", "said"}]}.
     """
     import asyncio
 
     from media_agent.cli.job_actions import cancel
 
-    return asyncio.run(cancel(find_job(job_id)))
+    return asyncio.run(cancel(find_job(job_id), json=json))
 
 
-def remove_jobs(*job_ids: str, force: Flag = False, videos: Flag = False) -> int:
+def remove_jobs(
+    *job_ids: str, force: Flag = False, videos: Flag = False, json: Flag = False
+) -> int:
     """Remove jobs from the list, with all their work files; what they cost still counts.
 
     Delivered videos and their records stay, unless --videos is given.
@@ -159,6 +162,7 @@ def remove_jobs(*job_ids: str, force: Flag = False, videos: Flag = False) -> int
         job_ids: As shown by jobs list; or the beginning of one, or last.
         force: Also jobs that could be resumed, and jobs of unknown outcome, which may be paid for.
         videos: Remove their videos and records, too, if nobody has changed them.
+        json: Print JSON: {"data": [{"job", "freed_bytes", "removed", "kept"}, ...]}.
     """
     import asyncio
 
@@ -168,7 +172,7 @@ def remove_jobs(*job_ids: str, force: Flag = False, videos: Flag = False) -> int
     if not job_ids:
         raise InvalidRequestError("no job to remove", hint="media-agent jobs rm JOB ...")
     found = tuple(dict.fromkeys(map(find_job, job_ids)))
-    return asyncio.run(remove(found, force=force, videos=videos))
+    return asyncio.run(remove(found, force=force, videos=videos, json=json))
 
 
 def _find(job_id: str | None) -> str | None:

@@ -92,7 +92,7 @@ def _list_priced_refusals(report: "PlanReport") -> "Iterator[tuple[str, list[Can
 
 
 def _format_row(candidate: "Candidate") -> tuple[str, ...]:
-    from media_agent.routing.explain import format_usd
+    from media_agent_schemas.base import format_usd
 
     cost, seconds = candidate.estimate.cost_usd, candidate.estimate.seconds
     pieces = "" if candidate.submissions == 1 else f" x {candidate.submissions}"

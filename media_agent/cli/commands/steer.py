@@ -24,6 +24,7 @@ def steer(
     *,
     at: Annotated[str, Parameter(metavar="next|now|CHUNKS")] = "next",
     allow_unknown_words: Flag = False,
+    json: Flag = False,
 ) -> int:
     """Change the prompt of a running job.
 
@@ -32,6 +33,7 @@ def steer(
         prompt: New prompt.
         at: next chunk not yet started; now: chunks in progress, too; or after a number of chunks.
         allow_unknown_words: Allow prompt words outside the model's vocabulary.
+        json: Print JSON: {"data": [{"job", "status", "chunk", "said"}]}.
     """
     import asyncio
 
@@ -48,21 +50,24 @@ def steer(
     else:
         raise InvalidRequestError(f"--at {at!r} is not next, now or a number of chunks")
     return asyncio.run(
-        change_prompt(find_job(job_id), prompt, at=place, allow_unknown_words=allow_unknown_words)
+        change_prompt(
+            find_job(job_id), prompt, at=place, allow_unknown_words=allow_unknown_words, json=json
+        )
     )
 
 
-def finish(job_id: str, /) -> int:
+def finish(job_id: str, /, *, json: Flag = False) -> int:
     """Finish a running job after its next chunk.
 
     Args:
         job_id: As shown by jobs list; or the beginning of one, or last.
+        json: Print JSON: {"data": [{"job", "status", "said"}]}.
     """
     import asyncio
 
     from media_agent.cli.job_actions import finish_video
 
-    return asyncio.run(finish_video(find_job(job_id)))
+    return asyncio.run(finish_video(find_job(job_id), json=json))
 
 
 def branch(

@@ -24,7 +24,10 @@ def verify_live(
     import asyncio
 
     from media_agent.errors import exit_code
+    from media_agent.storage.new_file import check_new_file
 
+    if out is not None:
+        check_new_file(out, "--out", overwrite=True)
     report = asyncio.run(_verify(backend, read_number("max-cost", max_cost) or 0.0))
     if out is not None:
         from media_agent.storage.files import storage_errors, write_atomically
@@ -75,4 +78,6 @@ def _list_facts(report: "VerificationReport") -> Iterator[tuple[str, object]]:
 
 
 def _format_usd(value: float | None) -> str:
-    return "unknown" if value is None else f"{value:g} USD"
+    from media_agent_schemas.base import format_usd
+
+    return "unknown" if value is None else f"{format_usd(value)} USD"

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from pydantic import JsonValue
 
@@ -13,6 +12,7 @@ from media_agent.cli.request.flags import OutputFlags, RoutingFlags, VideoFlags
 from media_agent.cli.store import open_ledger
 from media_agent.client import VideoClient
 from media_agent.errors import InvalidRequestError, JobNotFoundError
+from media_agent.jobs.continuing.extend import is_place_of_video
 from media_agent_schemas.capabilities import Plan
 from media_agent_schemas.request import VideoRequest
 
@@ -134,7 +134,7 @@ def order_to_extend(
     Raises:
         InvalidRequestError: there is neither such a job nor such a file.
     """
-    is_file = video.startswith(("http://", "https://")) or Path(video).exists()
+    is_file = is_place_of_video(video)
     job_id = _find_job(video, is_file=is_file)
     if job_id is not None:
         if routing.backend is not None or flags.seed is not None:

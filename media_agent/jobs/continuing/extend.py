@@ -1,5 +1,6 @@
 """A video that is continued: a job from its state, as a branch at its end; any other by a model."""
 
+import os
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -19,6 +20,13 @@ def find_job(video: Path | str, store: Ledger) -> str | None:
         return store.jobs.get(video).id if isinstance(video, str) else None
     except JobNotFoundError:
         return None
+
+
+def is_place_of_video(place: str) -> bool:
+    """Return whether this is an address, or a file that exists; a name may be impossible."""
+    if place.startswith(("http://", "https://")):
+        return True
+    return os.path.exists(expand_home(place))  # noqa: PTH110  # Path.exists() raises for such names
 
 
 def as_branch(job_id: str, options: ExtendOptions) -> BranchOptions:
@@ -62,7 +70,7 @@ def build_extension(video: Path | str, options: ExtendOptions) -> VideoRequest:
         InvalidRequestError: there is neither such a job nor such a file, or a value is impossible.
     """
     place = str(video)
-    if not place.startswith(("http://", "https://")) and not expand_home(place).exists():
+    if not is_place_of_video(place):
         raise InvalidRequestError(f"{place} is neither a job nor a file")
     try:
         return VideoRequest(

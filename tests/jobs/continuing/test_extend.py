@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import av
 import numpy as np
@@ -21,6 +21,7 @@ from media_agent.registry.registry import Registry
 from media_agent.storage.files import sha256_of
 from media_agent.testing import frames_of
 from media_agent.testing.simulator.videos import write_video
+from media_agent.tools import ToolBox
 from media_agent.video.codec import describe
 from media_agent_schemas import (
     Capabilities,
@@ -321,6 +322,20 @@ async def test_what_was_new_alone_is_extended_alone(tmp_path: Path) -> None:
 
     assert frames_of(job).shape == (3 * FPS, SIDE, SIDE, 3)
     assert job.warnings == ()
+
+
+async def test_an_agent_extends_a_file_once_however_often_it_asks(
+    client: VideoClient, tmp_path: Path
+) -> None:
+    box = ToolBox(client)
+    wanted = {"file": str(source(tmp_path)), "prompt": "gray", "duration": "1", "job_id": ""}
+
+    once: Any = await box.call("extend_video", wanted | {"model": "continuer"})
+    again: Any = await box.call("extend_video", wanted | {"model": "continuer"})
+    done: Any = await box.call("wait_video", {"job_id": once["job_id"], "seconds": 60})
+
+    assert once["job_id"] == again["job_id"]
+    assert (done["status"], done["seconds"], done["frame_size"]) == ("completed", 3.0, "64x32")
 
 
 async def test_a_job_is_extended_as_a_whole_with_what_is_its_own(client: VideoClient) -> None:

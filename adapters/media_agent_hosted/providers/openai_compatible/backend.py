@@ -96,7 +96,6 @@ class OpenAICompatibleBackend(ServiceBackend):
         super().__init__(settings, **means)
         self._checked = self.capabilities().verification
         self._sent_at: dict[str, float] = {}
-        self._models_served: tuple[str, ...] | None = None
 
     def connection(self) -> Connection | None:
         """Return where the server is, if the settings say so; most of them take no key."""
@@ -207,7 +206,10 @@ class OpenAICompatibleBackend(ServiceBackend):
             except (NoVideoError, VideoNotFetchedError) as error:
                 missed = error
                 continue
-            return completed(video, artifact, ref, self._checked, await self._ask_models(ref))
+            served = await self._ask_models(ref)
+            return completed(
+                video, artifact, ref, self._checked, served=served, default=DEFAULT_MODEL
+            )
         assert missed is not None  # there is always one place to ask
         if is_over and isinstance(missed, VideoNotFetchedError):
             raise missed  # which was waited for already, while it was fetched
@@ -292,21 +294,20 @@ class OpenAICompatibleBackend(ServiceBackend):
         return [*likely, self.content(ref), *(url for url in named if url not in likely)]
 
     async def _ask_models(self, ref: OperationRef) -> tuple[str, ...]:
-        """Ask once which models there are: SGLang takes any name and repeats it."""
+        """Ask which models there are now, each time: a server may be started with another one."""
         if self._server(ref) is Server.VLLM_OMNI:
             return ()  # which refuses other names
-        if self._models_served is None:
-            self._models_served = ()
-            with contextlib.suppress(MediaAgentError):
-                self._models_served = await self.models()
-        return self._models_served
+        return await self._list_models()
+
+    async def _list_models(self) -> tuple[str, ...]:
+        """Return the models that the server lists; none if it cannot say."""
+        with contextlib.suppress(MediaAgentError):
+            return await self.models()
+        return ()
 
     async def _explain(self, error: NoVideosError, model: str | None) -> MediaAgentError:
         """Return what a 404 for a new video means: perhaps only this model is not served."""
-        served: tuple[str, ...] = ()
-        with contextlib.suppress(MediaAgentError):
-            served = await self.models()
-        return error.explained(model, served)
+        return error.explained(model, await self._list_models())
 
 
 def _path(video_id: str) -> str:

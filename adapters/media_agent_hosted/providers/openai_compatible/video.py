@@ -49,6 +49,8 @@ from media_agent_schemas.events import (
 from media_agent_schemas.jobs import OperationRef
 from media_agent_schemas.media import Artifact
 
+_SHOWN = 5  # names in a warning
+
 
 class Server(StrEnum):
     """Which program answers; AUTO: recognized by its replies; OPENAI: any other of that shape."""
@@ -178,32 +180,55 @@ def completed(
     artifact: Artifact,
     ref: OperationRef,
     verification: Verification,
+    *,
     served: Collection[str] = (),
+    default: str = "",
 ) -> JobCompleted:
     """Return the end of a video that was made, with all that the server tells.
 
-    A server that takes any name repeats it: `served` is what it really serves, if it says so.
+    `served` are the models that the server lists, if it does; `default` stands for whichever.
     """
     seed, took = ref.data.get("seed"), None
     if video.created_at is not None and video.completed_at is not None:
         took = max(0.0, video.completed_at - video.created_at)
     inference = video.inference_time_s
-    model, warnings = video.model or ref.model, []
-    if model is not None and len(served) == 1 and model not in served:
-        warnings.append(f"{model} was asked for; the server serves {next(iter(served))}, no other")
-        model = next(iter(served))
+    asked = None if ref.model == default else ref.model
+    model, warning = find_model(video.model or ref.model, asked, served)
     return JobCompleted(
         artifacts=(artifact,),
         seed=seed if isinstance(seed, int) else None,
         model=model,
         verification=verification,
         prompts_sent=None if video.revised_prompt is None else (video.revised_prompt,),
-        warnings=tuple(warnings),
+        warnings=() if warning is None else (warning,),
         timing=Timing(
             total_seconds=took,
             phases={} if inference is None or inference < 0 else {"inference": inference},
         ),
         cost=no_cost(),
+    )
+
+
+def find_model(
+    said: str | None, asked: str | None, served: Collection[str]
+) -> tuple[str | None, str | None]:
+    """Return which model made a video, and the warning if it is not the one asked for.
+
+    A server may accept any name and repeat it, or say a name of its own where none was asked for;
+    what it lists is what it has loaded.
+    """
+    if not served:
+        return said, None
+    only = next(iter(served)) if len(served) == 1 else None
+    model = said if said in served else only or asked
+    if asked is None or asked in served:
+        return model, None
+    listed = ", ".join(sorted(served)[:_SHOWN])
+    if model in served:
+        return model, f"{asked} was asked for; {model} made the video: the server lists {listed}"
+    return (
+        model,
+        f"{asked} was asked for, but the server lists {listed}: one of them made the video",
     )
 
 

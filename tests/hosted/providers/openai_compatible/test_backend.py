@@ -34,6 +34,7 @@ from media_agent.video.codec import probe
 from media_agent_hosted.providers.openai_compatible.backend import OpenAICompatibleBackend
 from media_agent_hosted.providers.openai_compatible.simulated_form import form_fields
 from media_agent_hosted.providers.openai_compatible.simulator import WAN, OpenAISimulator
+from media_agent_hosted.providers.openai_compatible.video import find_model
 from media_agent_schemas import (
     InputRole,
     JobCancelled,
@@ -548,6 +549,53 @@ async def test_a_model_that_is_not_served_is_refused_with_those_that_are(tmp_pat
     assert "acme/nope" in caught.value.message
     assert WAN in caught.value.hint
     assert simulator.accepted == 0
+
+
+async def test_the_record_names_the_model_that_the_server_lists(tmp_path):
+    with OpenAISimulator() as simulator:  # SGLang takes any name, and repeats it
+        async with opened(simulator, tmp_path) as backend:
+            end = await end_of(backend, request(model="openai-compatible/acme/nope"))
+
+    assert end.model == WAN
+    assert end.warnings == (
+        f"acme/nope was asked for; {WAN} made the video: the server lists {WAN}",
+    )
+
+
+async def test_a_server_that_was_started_with_another_model_is_asked_again(tmp_path):
+    with OpenAISimulator() as simulator:
+        async with opened(simulator, tmp_path) as backend:
+            first = await end_of(backend, request(model=f"openai-compatible/{WAN}"))
+            simulator.model = "acme/new"
+            wanted = request(model=f"openai-compatible/{WAN}", seed=1)
+            second = await end_of(backend, wanted, key="job-2")
+
+    assert (first.model, first.warnings) == (WAN, ())
+    assert second.model == "acme/new"
+
+
+@pytest.mark.parametrize(
+    ("said", "asked", "served", "model", "warned"),
+    [
+        ("a", "a", ("a",), "a", None),
+        ("a", "a", ("b", "a"), "a", None),
+        ("a", "a", (), "a", None),  # it does not say
+        ("sora", None, ("a",), "a", None),  # nobody asked for that name
+        ("default", None, ("a",), "a", None),
+        ("sora", None, ("a", "b"), None, None),
+        ("x", "x", ("a",), "a", "x was asked for; a made the video: the server lists a"),
+        ("a", "x", ("a", "b"), "a", "x was asked for; a made the video: the server lists a, b"),
+        (
+            "x",
+            "x",
+            ("b", "a"),
+            "x",
+            "x was asked for, but the server lists a, b: one of them made the video",
+        ),
+    ],
+)
+def test_which_model_made_a_video(said, asked, served, model, warned):
+    assert find_model(said, asked, served) == (model, warned)
 
 
 async def test_a_server_without_videos_is_a_wrong_address(tmp_path):

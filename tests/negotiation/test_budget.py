@@ -1,0 +1,41 @@
+"""What budgets say: in rounded amounts, as money is written everywhere."""
+
+import pytest
+
+from media_agent.errors import BudgetExceededError
+from media_agent.negotiation.budget import check_day, find_budget_errors
+from media_agent_schemas import Estimate, Plan, Policy, VideoRequest
+
+
+def plan(cost: float | None) -> Plan:
+    return Plan(
+        backend="fal",
+        model="m",
+        policy=Policy.ADJUST,
+        request=VideoRequest(prompt="a cat", num_frames=48, fps=24),
+        estimate=Estimate(cost_usd=cost),
+    )
+
+
+@pytest.mark.parametrize(
+    ("cost", "budget", "said"),
+    [
+        (2.0, 0.1 + 0.2, "fal/m would cost 2.00 USD; the budget is 0.30 USD"),
+        (0.5, 1 / 3, "fal/m would cost 0.50 USD; the budget is 0.3333 USD"),
+        (None, 0.1 + 0.2, "fal/m has an unknown price; the budget is 0.30 USD"),
+        (0.5, 0.49999999, "fal/m would cost 0.50 USD; the budget is 0.49999999 USD"),
+    ],
+)
+def test_a_budget_is_written_without_noise(cost: float | None, budget: float, said: str) -> None:
+    (error,) = find_budget_errors("fal/m", plan(cost), budget)
+
+    assert error.message == said
+
+
+def test_what_is_left_of_a_day_is_written_without_noise() -> None:
+    with pytest.raises(BudgetExceededError) as caught:
+        check_day(plan(2.0), spent=3 * 1.1, per_day=5.0)
+
+    assert caught.value.message == (
+        "fal/m would cost 2.00 USD; 1.70 USD are left of the 5.00 USD for 24 hours"
+    )
