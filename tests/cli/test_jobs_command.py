@@ -146,7 +146,7 @@ async def resume_until_the_second_begins(*, json: bool) -> int:
         running, completed = JobStatus.IN_PROGRESS, JobStatus.COMPLETED
         resuming = asyncio.create_task(resume_jobs(None, take_over=False, yes=False, json=json))
         async with asyncio.timeout(60):
-            while [each.status for each in await client.list(limit=2)] != [running, completed]:
+            while [each.status for each in await client.list()] != [running, completed]:  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
         os.kill(os.getpid(), signal.SIGINT)
         return await resuming
