@@ -144,18 +144,26 @@ class ToolBox:
     async def _extend(self, arguments: ExtendVideo) -> VideoJob:
         """Start a video that continues another one; the same call again is the same job."""
         wanted, duration = arguments.prompt, arguments.duration
+        default = None if arguments.file is None else self._client.settings.default_backend
+        key = derive_idempotency_key(self._caller, arguments, default)
         if arguments.file is not None:
             request, plans = await self._client.plan_extension(
-                arguments.file, prompt=wanted, duration=duration, model=arguments.model
+                arguments.file,
+                prompt=wanted,
+                duration=duration,
+                model=arguments.model,
+                idempotency_key=key,
             )
         else:
             assert arguments.job_id is not None  # as its arguments were checked
             plan = await self._client.plan_branch(
-                arguments.job_id, at=arguments.keep_chunks, prompt=wanted, duration=duration
+                arguments.job_id,
+                at=arguments.keep_chunks,
+                prompt=wanted,
+                duration=duration,
+                idempotency_key=key,
             )
             request, plans = plan.request, (plan,)
-        default = None if arguments.file is None else self._client.settings.default_backend
-        key = derive_idempotency_key(self._caller, arguments, default)
         return await self._client.start(request, plans=plans, idempotency_key=key)
 
     async def _look_at(self, job_id: str) -> SheetView:

@@ -24,7 +24,7 @@ from media_agent.jobs.continuing.branch_state import (
     whole_chunks,
 )
 from media_agent.jobs.continuing.source_join import find_kept_source
-from media_agent.jobs.options import BranchOptions
+from media_agent.jobs.options import BranchOptions, build_budget
 from media_agent.ledger.ledger import Ledger
 from media_agent.negotiation.durations import choose_seconds
 from media_agent.validation import in_words
@@ -60,7 +60,7 @@ async def plan_branch(
     source, lost = await find_kept_source(parent, context)
     request = build_request(
         store, parent, origin, shots, capabilities, source=source, endless=options.endless
-    )
+    ).model_copy(update={"budget": build_budget(options.max_cost_usd)})
     words = options.allow_unknown_words
     plans = await planner.plans(request, options.policy, allow_unknown_words=words)
     warnings = (*plans[0].warnings, *again, *lost, *_left_out(job, origin, options.at))
