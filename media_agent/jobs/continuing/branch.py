@@ -186,11 +186,11 @@ def _find_maker(store: Ledger, job: VideoJob, at: int, work: Path) -> VideoJob:
     Raises:
         NotResumableError: the job that made it was removed, and this one has not enough of it.
     """
-    while job.plan.origin is not None and at <= job.plan.origin.chunk:
+    while (origin := job.plan.origin) is not None and at <= origin.chunk:
         try:
-            job = parent_of(store, job.plan.origin)
+            job = parent_of(store, origin)
         except NotResumableError:
-            if at == job.plan.origin.chunk and is_whole(store, job, work):
+            if at == origin.chunk and is_whole(store, job, work):
                 return job
             raise
     return job
