@@ -75,7 +75,7 @@ def _settings(backend: HostedBackend) -> Iterator[str]:
     key = next(spec.key_variables[0] for spec in provider_specs() if spec.name == backend.name)
     yield "```toml"
     yield f"[backends.{backend.name}]"
-    yield f'key_env = "{key}"  # create a key at {backend.keys_at}'
+    yield f'# key_env = "{key}"  # only for another variable; create keys at {backend.keys_at}'
     yield f'# model = "{next(iter(backend.models.by_id))}"  # when only "{backend.name}" is named'
     yield f"# base_url: {backend.address}, or that of a simulator"
     yield f"[backends.{backend.name}.options]  # all of them are optional"

@@ -23,6 +23,8 @@ _SHORT_SIDES = {
 _SAME_SHAPE = 0.03  # as a logarithm: a difference of 3 % is not seen
 _STEPS = 17  # 1 / (2 * 17) of the shorter side is less than that
 
+_SHAPING = {InputRole.FIRST_FRAME: "image", InputRole.SOURCE_VIDEO: "source video"}
+
 _Sides = tuple[int, int]
 
 
@@ -107,6 +109,7 @@ def _resolve_names(draft: NegotiationDraft) -> None:
 def _resolve_pixels(draft: NegotiationDraft, name: str, asked: str, wanted: Size) -> None:
     used = find_nearest_size(wanted, draft.capabilities)
     draft.resolved["size"] = used
+    _warn_of_shape(draft, used)
     if str(used) == asked:
         return
     if used == wanted:
@@ -115,6 +118,19 @@ def _resolve_pixels(draft: NegotiationDraft, name: str, asked: str, wanted: Size
         draft.change(
             name, asked, str(used), f"{draft.model} makes {_format_sizes(draft.capabilities)}"
         )
+
+
+def _warn_of_shape(draft: NegotiationDraft, size: Size) -> None:
+    """Warn where what the caller brought decides the shape, whatever size is asked."""
+    if not draft.capabilities.image_sets_shape or draft.capabilities.aspect_ratios:
+        return
+    for medium in draft.request.inputs:
+        if medium.role in _SHAPING:
+            draft.warnings.append(
+                f"the frames have the shape of the {_SHAPING[medium.role]}; {size} chooses only "
+                "how large"
+            )
+            return
 
 
 def find_nearest_size(wanted: Size, capabilities: Capabilities) -> Size:

@@ -32,7 +32,7 @@ def _render_head(machine: Machine) -> str:
     return f"""\
 # Settings of media-agent for this folder and those below it.
 # `media-agent config check` lists errors, `media-agent config show` the effective settings.
-# This file is safe to share: it names the variables of keys and contains no key.
+# This file is safe to share: it contains no key.
 
 # Used when no backend is named: "backend" or "backend/model".
 default_backend = {_quote(choose_default_model(machine))}
@@ -55,16 +55,15 @@ def _render_backends(machine: Machine) -> Iterator[str]:
         yield f"# ComfyUI answers at {machine.comfyui}; no backend supports it yet"
     yield ""
     for name, variable in sorted(machine.keys.items()):
-        yield f"[backends.{name}]\nkey_env = {_quote(variable)}  # the key itself stays there\n"
+        yield f"# {variable} is set: the key of {name}, used without a line here"
+    if machine.keys:
+        yield ""
     kind = next(iter(sorted(machine.keys)), _FALLBACK)
     yield f"""\
 # A name of your own: change "kind" to send the same request to another backend.
 [backends.final]
-kind = {_quote(kind)}\
+kind = {_quote(kind)}
 """
-    if kind in machine.keys:
-        yield f"key_env = {_quote(machine.keys[kind])}"
-    yield ""
 
 
 def _render_routes(machine: Machine) -> Iterator[str]:

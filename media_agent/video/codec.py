@@ -125,7 +125,7 @@ def probe(path: Path) -> VideoMetadata:
             fps=float(rate),
             frames=frames,
             duration=_measure_seconds(stream, frames / rate, frames),
-            codec=context.name,
+            codec=context.codec.canonical_name,  # its own name may be the decoder's: libdav1d
             pixel_format=context.pix_fmt,
             container="mp4" if "mp4" in video.format.name else video.format.name,
             rotation=_read_rotation(path),

@@ -108,7 +108,7 @@ def _look(path: Path) -> _Facts:
             size=(context.width, context.height),
             has_sound=bool(video.streams.audio),
             setup=(
-                context.name,
+                context.codec.canonical_name,
                 context.width,
                 context.height,
                 context.pix_fmt,

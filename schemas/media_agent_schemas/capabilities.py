@@ -116,7 +116,8 @@ class Capabilities(Document):
     )
     image_sets_shape: bool = Field(
         default=False,
-        description="With a first frame and no size asked, frames have the shape of the image.",
+        description="With a first frame or source video and no size asked, frames have its shape; "
+        "without aspect_ratios, also if one is asked.",
     )
     aspect_ratios: tuple[str, ...] = Field(default=(), description="Supported aspect ratios.")
 

@@ -1,11 +1,11 @@
 """The command that writes the first settings file."""
 
+import json
 from pathlib import Path
 
 import pytest
 
 from media_agent.cli import main
-from media_agent.config.settings import load_settings
 
 SECRET = "sk-very-secret-4711"
 
@@ -31,7 +31,13 @@ def test_a_file_is_written_that_works_and_the_next_command_is_said(
     assert said.count("next: ") == 1
     assert "FAL_KEY" in said
     assert SECRET not in said + file.read_text()
-    assert load_settings().backends["fal"].key_env == "FAL_KEY"
+    assert "key_env" not in file.read_text()
+    capsys.readouterr()
+    assert main(["keys", "list", "--json"]) == 0
+    keys = json.loads(capsys.readouterr().out)["data"]
+    assert [(key["name"], key["from"], key["used"]) for key in keys] == [
+        (name, "FAL_KEY from the environment", True) for name in ("fal", "final")
+    ]
 
 
 def test_the_next_command_makes_a_video(

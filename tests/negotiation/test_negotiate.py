@@ -549,6 +549,37 @@ def test_with_a_first_frame_and_no_size_asked_the_shape_is_left_to_the_image() -
     assert (of_image.size, of_image.resolution, of_image.aspect_ratio) == (None, "720p", None)
 
 
+@pytest.mark.parametrize(
+    ("changes", "given", "said"),
+    [
+        ({}, "first_frame", "the frames have the shape of the image; 720x1280 chooses only"),
+        ({}, "source_video", "the frames have the shape of the source video; 720x1280 chooses"),
+        ({}, None, None),
+        ({"aspect_ratios": ("9:16",)}, "first_frame", None),
+        ({"image_sets_shape": False}, "first_frame", None),
+    ],
+)
+def test_a_size_that_only_chooses_how_large_is_warned_of(
+    changes: dict[str, object], given: str | None, said: str | None
+) -> None:
+    capabilities = Capabilities(
+        backend="b",
+        model="m",
+        modes=(VideoMode.TEXT_TO_VIDEO, VideoMode.IMAGE_TO_VIDEO, VideoMode.VIDEO_EXTEND),
+        input_roles=(InputRole.FIRST_FRAME, InputRole.SOURCE_VIDEO),
+        sizes=(Size.parse("1280x720"), Size.parse("720x1280")),
+        image_sets_shape=True,
+        default_duration=2,
+    ).model_copy(update=changes)
+    inputs = [] if given is None else [{"role": given, "path": "a.png"}]
+    asked = {"prompt": "a cat", "size": {"width": 720, "height": 1280}, "inputs": inputs}
+
+    warnings = plan(VideoRequest.model_validate(asked), capabilities).warnings
+
+    assert (said is None) == (warnings == ())
+    assert said is None or said in warnings[0]
+
+
 @pytest.mark.parametrize("policy", list(Policy))
 def test_an_address_is_refused_where_only_files_are_read(policy: Policy) -> None:
     capabilities = Capabilities(

@@ -354,6 +354,23 @@ def test_a_chain_counts_the_shared_frame_once() -> None:
     assert follower.size == Size(width=1280, height=720)
 
 
+def test_a_chain_warns_of_the_shape_of_an_image_only_if_the_caller_gave_one() -> None:
+    shelf = Shelf(model("wan", "both", **BOTH, image_sets_shape=True), price=0.5)
+    image = MediaInput(role=InputRole.FIRST_FRAME, url="https://x.test/a.png")
+    size = Size(width=1280, height=720)
+
+    of_text = router(shelf).report(asked(duration=20, size=size)).ranked[0].plan
+    of_image = router(shelf).report(asked(duration=20, size=size, inputs=(image,))).ranked[0].plan
+
+    assert of_text is not None
+    assert of_image is not None
+    assert len(of_text.segments) == len(of_image.segments) == 3
+    assert of_text.warnings == ()
+    assert of_image.warnings == (
+        "the frames have the shape of the image; 1280x720 chooses only how large",
+    )
+
+
 @pytest.mark.parametrize("audio", [True, "always"])
 @pytest.mark.parametrize("wanted", [None, True, False])
 def test_a_video_in_segments_has_no_audio_and_its_plan_says_so(

@@ -1,11 +1,12 @@
 """What the wire types accept, refuse and keep."""
 
+import json
 from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
-from pydantic import TypeAdapter, ValidationError
+from pydantic import JsonValue, TypeAdapter, ValidationError
 
 from media_agent.validation import in_words
 from media_agent_schemas import (
@@ -302,6 +303,28 @@ def test_empty_text_and_null_mean_not_given_in_every_field(name: str, empty: obj
     asked = VideoRequest.model_validate({"prompt": "a cat", name: empty})
 
     assert asked == VideoRequest(prompt="a cat")
+
+
+@pytest.mark.parametrize("empty", ["", None])
+@pytest.mark.parametrize(
+    ("fields", "place"),
+    [
+        ({"labls": 0}, "labls"),
+        ({"shots": [{"prompt": "a", "duraton": 0}], "prompt": None}, "shots.0.duraton"),
+        ({"inputs": [{"role": "mask", "path": "a.png", "ulr": 0}]}, "inputs.0.ulr"),
+        ({"budget": {"max_cost": 0}}, "budget.max_cost"),
+        ({"routing": {"alow": 0}}, "routing.alow"),
+    ],
+)
+def test_a_mistyped_field_without_a_value_is_refused(
+    fields: dict[str, JsonValue], place: str, empty: object
+) -> None:
+    data = json.loads(json.dumps(fields).replace(": 0", f": {json.dumps(empty)}"))
+
+    with pytest.raises(ValidationError) as caught:
+        VideoRequest.model_validate({"prompt": "a cat", **data})
+
+    assert f"{place}: unknown key; did you mean" in in_words(caught.value, VideoRequest)
 
 
 def test_empty_text_means_not_given_inside_too() -> None:

@@ -91,6 +91,29 @@ def test_colours_survive_encoding(tmp_path, size):
     assert np.abs(seen.astype(int) - frames).max() <= 6
 
 
+@pytest.mark.parametrize(
+    ("encoder", "codec"),
+    [
+        ("libx264", "h264"),
+        ("libx265", "hevc"),
+        ("libsvtav1", "av1"),  # which libdav1d decodes
+        ("libvpx-vp9", "vp9"),
+        ("mpeg4", "mpeg4"),
+    ],
+)
+def test_the_codec_is_named_and_not_the_program_that_decodes_it(tmp_path, encoder, codec):
+    if encoder not in av.codecs_available:
+        pytest.skip(f"PyAV was built without {encoder}")
+    with av.open(tmp_path / "video.mp4", "w") as container:
+        stream = container.add_stream(encoder, rate=24)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        for image in moving_square(5):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image)))
+        container.mux(stream.encode())
+
+    assert probe(tmp_path / "video.mp4").codec == codec
+
+
 def test_a_probe_says_what_the_file_holds(tmp_path):
     write_video(tmp_path / "video.mp4", moving_square(30), fps=24)
 

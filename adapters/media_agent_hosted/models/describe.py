@@ -9,6 +9,7 @@ from media_agent_hosted.models.sizes import nominal_size
 from media_agent_schemas.capabilities import OptionSpec, Verification, VerificationLevel
 from media_agent_schemas.media import InputRole
 
+_SHAPING = {InputRole.FIRST_FRAME, InputRole.SOURCE_VIDEO}
 _RATIOS = ("16:9", "9:16", "1:1", "4:3", "3:4")  # that an image may have
 
 
@@ -29,7 +30,7 @@ def _known(model: HostedModel) -> dict[str, object]:
         "input_roles": tuple(model.inputs),
         "sizes": sizes,
         "default_size": None if model.needs else sizes[0],
-        "image_sets_shape": InputRole.FIRST_FRAME in model.inputs,
+        "image_sets_shape": not _SHAPING.isdisjoint(model.inputs),
         "resolutions": tuple(tier.name for tier in model.tiers if tier.name is not None),
         "aspect_ratios": model.ratios,
         "fps_values": model.rates.values,

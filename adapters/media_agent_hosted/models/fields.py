@@ -45,10 +45,6 @@ def warnings_about(request: VideoRequest, model: HostedModel | None) -> tuple[st
             "left to it unless option input said them",
         )
     warnings = []
-    if request.size is not None and request.inputs and not model.ratios:
-        warnings.append(
-            f"the frames have the shape of the image; {request.size} chose only how large"
-        )
     if request.audio is False and model.audio_field is None:
         warnings.append(f"{model.id} has no field for audio: it is assumed to generate none")
     return tuple(warnings)

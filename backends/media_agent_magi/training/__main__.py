@@ -13,6 +13,7 @@ from media_agent_magi.training.checkpoint import load_averaged
 from media_agent_magi.training.clock import Budget
 from media_agent_magi.training.dataset import make_dataset
 from media_agent_magi.training.export import export_weights, fresh_description
+from media_agent_magi.training.log import REPORT_SECONDS
 from media_agent_magi.training.sheet import load_trained_engine, write_sheet
 from media_agent_magi.training.transformer import train_transformer
 
@@ -21,7 +22,6 @@ logger = logging.getLogger(__name__)
 AUTOENCODER_SHARE = 1 / 6
 PREPARATION_SHARE = 1 / 4
 """Of the minutes of the transformer, at most: to draw and encode its clips."""
-REPORT_SECONDS = 10.0
 
 
 def main() -> None:
@@ -77,6 +77,7 @@ def everything(options: argparse.Namespace) -> None:
 
 def autoencoder(options: argparse.Namespace) -> None:
     """Train the autoencoder."""
+    logger.info("training the autoencoder for %.0f s", 60 * options.minutes)
     path = train_autoencoder(
         options.folder,
         Budget(options.minutes),
@@ -106,12 +107,13 @@ def transformer(options: argparse.Namespace) -> None:
         twins=options.videos // 5,
         is_enough=Preparation(whole, options.videos),
     )
-    logger.info("training on %d clips", len(dataset.latents))
+    left = whole.left()
+    logger.info("training on %d clips for %.0f s", len(dataset.latents), 60 * left.minutes)
     path = train_transformer(
         options.folder,
         dataset,
         held_back,
-        whole.left(),
+        left,
         batch=options.batch,
         seed=options.seed,
         peak=options.peak,

@@ -62,13 +62,14 @@ def train_autoencoder(
         model, is_kernel, muon_rate=MUON_RATE, adam_rate=ADAM_RATE, betas=(0.9, 0.99)
     )
     log = TrainingLog(folder / "autoencoder.csv", every=200)
-    while budget.spent() < 1:
+    for _ in budget.steps():
         loss = reconstruction_loss(model, clips(batch, generator, frames), noise)
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 0.5)
         optimizers.step(budget.learning_rate())
         step += 1
         average.update(model, step)
+        log.report(step, budget.spent())
         if log.add(step, loss=loss.detach()):
             evaluated = make().to(device)
             evaluated.load_state_dict(average.state)

@@ -1,7 +1,7 @@
 """A training run is a budget of minutes: learning rates follow the share of it that is spent."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 WARM_UP = 0.02
@@ -24,6 +24,15 @@ class Budget:
     def spent(self) -> float:
         """Return the share of the budget that is used up, 0 to 1 and beyond."""
         return (self.clock() - self.started) / (60 * self.minutes)
+
+    def steps(self) -> Iterator[None]:
+        """Yield for every step: at least once, and while one as long as the last still fits."""
+        is_over = False
+        while not is_over:
+            began = self.clock()
+            yield
+            took = (self.clock() - began) / (60 * self.minutes)
+            is_over = self.spent() + took > 1
 
     def left(self) -> "Budget":
         """Return a budget of what is left of this one, at least a second."""

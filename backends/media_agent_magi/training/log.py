@@ -9,6 +9,8 @@ from torch import Tensor
 
 logger = logging.getLogger(__name__)
 
+REPORT_SECONDS = 10.0
+
 
 class TrainingLog:
     """Averages what it is given and writes a row every so many steps."""
@@ -17,12 +19,20 @@ class TrainingLog:
         self.path, self.every = path, every
         self._sums: dict[str, list[Tensor]] = {}
         self._since = time.monotonic()
+        self._reported: float | None = None
 
     def add(self, step: int, **values: Tensor) -> bool:
         """Take the values of one step; true when it is time to write."""
         for name, value in values.items():
             self._sums.setdefault(name, []).append(value)
         return step % self.every == 0
+
+    def report(self, step: int, spent: float) -> None:
+        """Say how far the training is, the first time and then at most every ten seconds."""
+        now = time.monotonic()
+        if self._reported is None or now - self._reported >= REPORT_SECONDS:
+            self._reported = now
+            logger.info("%s: step %d, %.0f %% of the time", self.path.stem, step, 100 * spent)
 
     def write(self, step: int, spent: float, **more: float) -> None:
         """Append the means since the last row, seconds per step, and `more`."""

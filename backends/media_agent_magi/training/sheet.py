@@ -1,5 +1,6 @@
 """Sample sheets: what the model makes of fixed prompts, a row each, to look at while it learns."""
 
+import logging
 import random
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from media_agent_magi.tiny.model import TinyModel
 from media_agent_magi.training.checkpoint import load_averaged
 from media_agent_magi.world.captions import plain_caption
 from media_agent_magi.world.scene import CHUNK_FRAMES, SIZE, all_descriptions
+
+logger = logging.getLogger(__name__)
 
 ROWS, CHUNKS, STRIDE, ZOOM = 8, 2, 6, 2
 
@@ -34,6 +37,7 @@ def write_sheet(engine: TinyEngine, path: Path, seed: int = 0) -> None:
     sheet = Image.new("RGB", (width, ROWS * row), "black")
     draw = ImageDraw.Draw(sheet)
     for number, prompt in enumerate(prompts):
+        logger.info("drawing sample %d of %d: %s", number + 1, ROWS, prompt)
         draw.text((2, number * row + 1), prompt, fill="white")
         frames = torch.cat(
             [torch.from_numpy(c) for c in engine.generate([prompt] * CHUNKS, seed + number)]

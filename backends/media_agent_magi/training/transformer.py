@@ -55,7 +55,7 @@ def train_transformer(
     rng = random.Random(seed + step + 1)
     optimizers = Optimizers(model, is_matrix, muon_rate=MUON_RATE, adam_rate=ADAM_RATE)
     log = TrainingLog(folder / "transformer.csv", every=save_every)
-    while budget.spent() < 1:
+    for _ in budget.steps():
         twins = None
         if len(dataset.twins) and rng.random() < RESTYLE_SHARE:
             twins, latents, words = dataset.pairs(batch, generator)
@@ -70,6 +70,7 @@ def train_transformer(
         optimizers.step(peak * budget.learning_rate())
         step += 1
         average.update(model, step)
+        log.report(step, budget.spent())
         if log.add(step, loss=per_age.detach().nanmean()):
             log.write(step, budget.spent(), **evaluate(average, held_back))
             save(path, model, average, {"step": step})

@@ -100,7 +100,7 @@ def _expand(file: RequestFile, folder: Path) -> Iterator[tuple[str, Any]]:
         match name, value:
             case "shots", list():
                 yield name, [_expand_shot(file, each, str(n)) for n, each in enumerate(value)]
-            case "size", str():
+            case "size", str() if value:
                 yield name, _read_at(file, (name,), read_frame_size, value)
             case "inputs", list():
                 yield name, [_anchor(each, folder) for each in value]

@@ -37,10 +37,13 @@ def plan_prune(store: Ledger, work_folder: Path, options: PruneOptions) -> tuple
     """Return what would go, the job first that ended first; nothing is removed."""
     total, items = 0, []
     for job in store.jobs.list():
+        is_chosen = _is_chosen(job, options)
+        if not is_chosen and options.max_bytes is None:
+            continue  # only a limit for all files needs to know how large all of them are
         files = find_files(store, work_folder, job.id)
         size = measure(files.paths(options.kinds))
         total += size
-        if size and _is_chosen(job, options) and not store.owners.is_claimed(job.id):
+        if size and is_chosen and not store.owners.is_claimed(job.id):
             items.append(PruneItem(job, files, size))
     items.sort(key=lambda item: (item.job.updated_at, item.job.id))
     if options.max_bytes is not None:

@@ -270,3 +270,14 @@ def test_what_a_record_says_was_asked_can_be_asked_again() -> None:
 
     again = json.loads(Path("c.json").read_bytes())
     assert again["asked"] == asked | {"options": {"sandbox": {"latency_seconds": 0}}}
+
+
+def test_empty_text_of_a_known_field_is_none_and_a_mistyped_one_is_refused(
+    request_of: Plan,
+) -> None:
+    empty = 'prompt: a fox\nmodel: sandbox\nsize: ""\naspect_ratio: ""\nlabels: ""\nseed:\n'
+
+    assert request_of(empty) == VideoRequest(prompt="a fox", model="sandbox")
+    assert "request.yaml:6: labls: unknown key; did you mean labels?" in request_of.refused(
+        empty.replace("seed:", 'labls: ""')
+    )

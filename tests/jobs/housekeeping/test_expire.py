@@ -1,5 +1,6 @@
 """States go by themselves some days after success; nothing else does."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,35 @@ def test_the_states_of_a_job_that_is_worked_on_stay(data: DataFolder) -> None:
         expire_states(data.ledger, data.work, days_ago(3))
 
     assert data.left("one") == set(SIZES)
+
+
+def test_not_every_job_looks_at_all_folders(
+    data: DataFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data.keep("one", days=4)
+    expire_states(data.ledger, data.work, days_ago(5))
+    now = time.time()
+
+    expire_states(data.ledger, data.work, days_ago(3))
+    soon = data.left("one")
+    monkeypatch.setattr("time.time", lambda: now + 3700)
+    expire_states(data.ledger, data.work, days_ago(3))
+
+    assert soon == set(SIZES)
+    assert data.left("one") == set(SIZES) - STATES
+
+
+def test_a_clock_that_was_set_back_stops_no_look(
+    data: DataFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data.keep("one", days=4)
+    expire_states(data.ledger, data.work, days_ago(5))
+    now = time.time()
+
+    monkeypatch.setattr("time.time", lambda: now - 86400)
+    expire_states(data.ledger, data.work, days_ago(3))
+
+    assert data.left("one") == set(SIZES) - STATES
 
 
 def test_an_empty_data_folder_is_no_trouble(data: DataFolder) -> None:

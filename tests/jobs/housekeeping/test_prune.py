@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from media_agent.jobs.housekeeping.disk import DiskKind
+from media_agent.jobs.housekeeping.disk import DiskKind, JobFiles, find_files
 from media_agent.jobs.housekeeping.prune import PruneOptions, plan_prune, prune
+from media_agent.ledger.ledger import Ledger
 from media_agent_schemas import JobStatus
 from tests.jobs.housekeeping.data_folder import SIZES, DataFolder, days_ago
 from tests.ledger.samples import rival
@@ -161,3 +162,24 @@ def test_what_was_replaced_since_it_was_planned_is_not_said_to_be_freed(
 
     assert (tmp_path / "a.mp4").exists()
     assert item.size_bytes == 0
+
+
+def test_only_the_files_of_chosen_jobs_are_measured_unless_all_have_a_limit(
+    data: DataFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data.keep("old", days=8)
+    data.keep("new", days=6)
+    data.keep("failed", JobStatus.FAILED, days=9)
+    looked_at: list[str] = []
+
+    def find(store: Ledger, work: Path, job_id: str) -> JobFiles:
+        looked_at.append(job_id)
+        return find_files(store, work, job_id)
+
+    monkeypatch.setattr("media_agent.jobs.housekeeping.prune.find_files", find)
+    plan_prune(data.ledger, data.work, PruneOptions(ended_before=days_ago(7)))
+    chosen = sorted(looked_at)
+    plan_prune(data.ledger, data.work, PruneOptions(max_bytes=1))
+
+    assert chosen == ["old"]
+    assert sorted(looked_at[1:]) == ["failed", "new", "old"]

@@ -12,6 +12,7 @@ from media_agent_magi.engine.config import ConvVAEConfig
 from media_agent_magi.training import __main__ as command
 from media_agent_magi.training.clock import Budget
 from media_agent_magi.training.dataset import make_dataset
+from media_agent_magi.training.log import TrainingLog
 
 
 class Clock:
@@ -54,6 +55,45 @@ def test_a_budget_of_what_is_left_ends_when_the_whole_does() -> None:
     clock.now = 10 * 60
     assert left.spent() == pytest.approx(whole.spent()) == 1.0
     assert whole.left().minutes == pytest.approx(1 / 60)
+
+
+@pytest.mark.parametrize(
+    ("minutes", "step", "steps"),
+    [
+        (1.0, 9.0, 6),  # a seventh would end at 63 s
+        (1.0, 20.0, 3),
+        (1.0, 61.0, 1),
+        (1 / 60, 61.0, 1),  # what is trained is there, however slow the machine
+    ],
+)
+def test_no_step_is_begun_that_would_end_too_late(minutes: float, step: float, steps: int) -> None:
+    clock = Clock(0.0)
+    budget, done = Budget(minutes, clock), 0
+
+    for _ in budget.steps():
+        clock.now += step
+        done += 1
+
+    assert done == steps
+
+
+def test_training_says_how_far_it_is_every_ten_seconds(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level(logging.INFO)
+    now = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    log = TrainingLog(tmp_path / "autoencoder.csv", every=200)
+
+    for step in range(1, 31):
+        now[0] += 1.0
+        log.report(step, step / 30)
+
+    assert [record.getMessage() for record in caplog.records] == [
+        "autoencoder: step 1, 3 % of the time",
+        "autoencoder: step 11, 37 % of the time",
+        "autoencoder: step 21, 70 % of the time",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -736,14 +736,23 @@ async def test_a_model_that_is_not_mapped_makes_a_video_with_a_warning(tmp_path)
     assert "not known here" in events[-1].warnings[0]
 
 
-async def test_a_size_that_only_chooses_how_large_says_so(tmp_path):
+async def test_a_size_that_only_chooses_how_large_says_so_where_it_is_planned(tmp_path):
     with FalSimulator() as simulator:
         backend = backend_for(simulator, tmp_path)
         size = Size(width=1920, height=1080)
-        events = await run(backend, "fal-ai/wan/v2.7/image-to-video", inputs=(IMAGE,), size=size)
+        model = "fal-ai/wan/v2.7/image-to-video"
+        plan = negotiate(
+            VideoRequest(prompt="a fox", inputs=(IMAGE,), size=size),
+            backend.capabilities(model),
+            draw_seed=lambda: 7,
+        )
+        events = await run(backend, model, inputs=(IMAGE,), size=size)
 
     assert simulator.calls("submit")[0].json()["resolution"] == "1080p"
-    assert "shape of the image" in events[-1].warnings[0]
+    assert plan.warnings == (
+        "the frames have the shape of the image; 1920x1080 chooses only how large",
+    )
+    assert events[-1].warnings == ()  # an image between two segments was not the caller's
 
 
 async def test_a_video_is_continued_and_gets_longer_by_what_was_asked(tmp_path):
