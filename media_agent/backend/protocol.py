@@ -215,3 +215,5 @@ class BackendSpec:
     """Where a key of these variables may go if the settings name a `base_url`: to this origin."""
     takes_folders: bool = False
     """Whether it loads folders of weights; it gets the named ones in `BackendSettings.models`."""
+    awaits_option: str | None = None
+    """The option without which it has no models yet: until it is set, nothing is wrong with it."""

@@ -21,7 +21,6 @@ from media_agent.backend.hookspecs import hookimpl
 from media_agent.backend.local import ThreadedBackend
 from media_agent.backend.protocol import BackendSettings, BackendSpec, VideoBackend
 from media_agent.builtin.program_environment import VariableName, find_secrets
-from media_agent.builtin.programs import ProgramLog, end_group
 from media_agent.errors import (
     BackendUnavailableError,
     ConfigurationError,
@@ -33,6 +32,8 @@ from media_agent.errors import (
     StorageError,
     to_info,
 )
+from media_agent.programs.group import end_group
+from media_agent.programs.log import ProgramLog
 from media_agent.storage.files import storage_errors
 from media_agent.video.codec import LARGEST_VIDEO, describe
 from media_agent_schemas.base import Seconds

@@ -84,6 +84,18 @@ def read_number(name: str, text: str | None) -> float | None:
     return value
 
 
+def check_limit(limit: int) -> None:
+    """Refuse to list fewer than one.
+
+    Raises:
+        InvalidRequestError: it is less than 1.
+    """
+    from media_agent.errors import InvalidRequestError
+
+    if limit < 1:
+        raise InvalidRequestError(f"--limit {limit} is not at least 1")
+
+
 def read_size(name: str, text: str) -> int:
     """Read a size in bytes, such as 5GB, 1.5 GiB or 200000.
 

@@ -32,7 +32,7 @@ async def confirm_plans(plans: Sequence[Plan], *, above: float, yes: bool) -> tu
     if any(usd != 0 for usd in prices):
         write_stderr(f"price: {_describe(price, prices)}")
     if asks and not _is_within(price, above):
-        await _ask("generate it?")
+        await _ask(f"generate it for {_describe_sum(price)}?")
     return (first, *others)
 
 
@@ -49,7 +49,7 @@ async def confirm_rest(job: VideoJob, *, above: float, yes: bool) -> None:
     rest = _add_up_rest(job)
     write_stderr(f"price: {_about(rest)} for what is left of job {job.id}")
     if is_terminal() and not yes and not _is_within(rest, above):
-        await _ask("resume it?")
+        await _ask(f"resume it for {_describe_sum(rest)}?")
 
 
 def _is_unsent(job: VideoJob) -> bool:
@@ -75,6 +75,10 @@ def _describe(first: float | None, prices: Sequence[float | None]) -> str:
 
 def _about(usd: float | None) -> str:
     return "unknown" if usd is None else f"about {format_usd(usd)} USD"
+
+
+def _describe_sum(usd: float | None) -> str:
+    return "a price that is unknown" if usd is None else _about(usd)
 
 
 def _is_within(usd: float | None, limit: float) -> bool:

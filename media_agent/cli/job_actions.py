@@ -72,7 +72,7 @@ async def resume_jobs(job_id: str | None, *, take_over: bool, yes: bool, json: b
                     end = await _resume(client, each, interruption, take_over=take_over, yes=yes)
                     if not json:
                         _report_end(end)
-                    outcomes.codes.append(0 if end.error is None else exit_code(end.error))
+                    outcomes.codes.append(_exit_code(end))
                     return end.model_dump(mode="json")
 
                 await outcomes.collect(wanted, resume)
@@ -220,7 +220,7 @@ async def _resume(
     job = await client.get(job_id)
     if job.status is not JobStatus.COMPLETED and (take_over or not client.is_running(job_id)):
         await confirm_rest(job, above=client.settings.confirm_above_usd, yes=yes)
-        announce_keys(client, [job.plan])
+        announce_keys(client, [job.plan.backend])
         let_finish(client, job_id, job.plan, interruption)
     _announce_lookup(job)
     with ProgressLine(job.plan, frames=job.frames_ready) as progress:
@@ -254,3 +254,9 @@ def _report_end(job: VideoJob) -> None:
         write_stderr(f"{job.id}: {job.status}{describe_kept(job)}")
     else:
         write_error(job.error, place=f"{job.id}: ", kept=describe_kept(job))
+
+
+def _exit_code(job: VideoJob) -> int:
+    if job.status is JobStatus.CANCELLED:
+        return exit_code(JobCancelledError(f"job {job.id} was cancelled"))
+    return 0 if job.error is None else exit_code(job.error)

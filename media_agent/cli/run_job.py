@@ -1,7 +1,8 @@
 """From an order to a finished job: plan, progress, signals, and the report at the end."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable
+from pathlib import Path
 
 from media_agent.cli.confirm import confirm_plans
 from media_agent.cli.default_place import choose_default_place
@@ -22,7 +23,9 @@ from media_agent.client import VideoClient
 from media_agent.errors import (
     JobCancelledError,
     JobNotFoundError,
+    MediaAgentError,
     exit_code,
+    in_full,
     to_info,
 )
 from media_agent.provenance.job_sheet import write_job_sheet
@@ -42,39 +45,40 @@ async def make(order: Order) -> int:
     Raises:
         MediaAgentError: nothing was made.
     """
-    sheet = order.output.sheet
-    if sheet is not None:
-        check_new_file(sheet, "--sheet", overwrite=order.output.overwrite, suffix=".png")
+    job, has_sheet = None, False
     with quietly(order.output.quiet), cancel_on_signals() as interruption:
         try:
             async with VideoClient() as client:
                 job = await _make(client, order, interruption)
-                if sheet is not None and job.status is JobStatus.COMPLETED:
-                    await asyncio.to_thread(write_job_sheet, job, sheet)
+                has_sheet = await _write_sheet(job, order.output.sheet)
         except asyncio.CancelledError:
             if interruption.number is None:
                 raise
+        if job is None:
             stopped = to_info(JobCancelledError("stopped before anything was generated"))
             write_error(stopped)
             if order.output.json:
                 write_json_error(stopped)
             return interruption.exit_code
-        return _report(job, order.output, interruption)
+        return _report(job, order.output, interruption, has_sheet=has_sheet)
 
 
 async def _make(client: VideoClient, order: Order, interruption: Interruption) -> VideoJob:
     output = order.output
+    is_known = client.knows(order.idempotency_key)
+    if output.sheet is not None:
+        overwrite = output.overwrite or is_known
+        check_new_file(output.sheet, "--sheet", overwrite=overwrite, suffix=".png")
     request, plans = await plan_order(client, order)
     plan = plans[0]
     announce(plan, free_bytes=free_bytes(client.settings.data_dir))
-    is_known = client.knows(order.idempotency_key)
     if not is_known:
         limit = client.settings.confirm_above_usd
         plans = await confirm_plans(plans, above=limit, yes=output.yes)
     place = None
     if output.out is None and not is_known:
         place = choose_default_place(plan, overwrite=output.overwrite)
-    announce_keys(client, plans)
+    announce_keys(client, (plan.backend for plan in plans))
     job_id = client.new_job_id()
     let_finish(client, job_id, plan, interruption)
     with ProgressLine(plan, follow=output.follow) as progress:
@@ -99,6 +103,18 @@ async def _make(client: VideoClient, order: Order, interruption: Interruption) -
     return job
 
 
+async def _write_sheet(job: VideoJob, sheet: Path | None) -> bool:
+    """Write the contact sheet, if one is wanted; without it the video is there all the same."""
+    if sheet is None or job.status is not JobStatus.COMPLETED:
+        return False
+    try:
+        await asyncio.to_thread(write_job_sheet, job, sheet)
+    except MediaAgentError as error:
+        write_stderr(f"warning: no contact sheet: {in_full(error)}")
+        return False
+    return True
+
+
 async def _get_stopped(client: VideoClient, job_id: str) -> VideoJob:
     """Return the job that a signal ended, if it had begun."""
     try:
@@ -107,9 +123,9 @@ async def _get_stopped(client: VideoClient, job_id: str) -> VideoJob:
         raise asyncio.CancelledError from None
 
 
-def announce_keys(client: VideoClient, plans: Sequence[Plan]) -> None:
+def announce_keys(client: VideoClient, backends: Iterable[str]) -> None:
     """Say on stderr which keys are used that the settings do not name."""
-    for backend in dict.fromkeys(plan.backend for plan in plans):
+    for backend in dict.fromkeys(backends):
         found = client.find_key(backend)
         if found.is_usual:
             write_stderr(f"using {found.source}")
@@ -139,7 +155,9 @@ def find_new_warnings(job: VideoJob, announced: Plan) -> list[str]:
     return [warning for warning in job.warnings if warning not in announced.warnings]
 
 
-def _report(job: VideoJob, output: OutputFlags, interruption: Interruption) -> int:
+def _report(
+    job: VideoJob, output: OutputFlags, interruption: Interruption, *, has_sheet: bool
+) -> int:
     """Say how it ended and return the exit code."""
     if output.json:
         write_json(job)
@@ -155,7 +173,7 @@ def _report(job: VideoJob, output: OutputFlags, interruption: Interruption) -> i
         write_stdout(
             f"{job.record_path}: the record of what was asked, adjusted, sent and delivered"
         )
-        if output.sheet is not None:
+        if has_sheet:
             write_stdout(f"{output.sheet}: the video at a glance")
     if job.status is JobStatus.COMPLETED:
         return 0

@@ -26,6 +26,8 @@ class Interruption:
         self.number: int | None = None
         self.finish: Finisher | None = None
         """What the first Ctrl-C does where stopping is not the way to end."""
+        self.finishing: asyncio.Task[None] | None = None
+        """The finisher at work, kept because the loop does not."""
 
     @property
     def exit_code(self) -> int:
@@ -39,7 +41,6 @@ def cancel_on_signals() -> Iterator[Interruption]:
     loop = asyncio.get_running_loop()
     task = asyncio.current_task()
     interruption = Interruption()
-    finishing: list[asyncio.Task[None]] = []  # kept, because the loop does not
 
     def stop(number: int) -> None:
         if interruption.number is not None:
@@ -57,9 +58,10 @@ def cancel_on_signals() -> Iterator[Interruption]:
             stop(number)
 
     def receive(number: int) -> None:
-        if number == signal.SIGINT and interruption.finish is not None and not finishing:
+        ask = interruption.finish
+        if number == signal.SIGINT and ask is not None and interruption.finishing is None:
             write_stderr("finishing; the video ends with the next chunk (press again to stop)")
-            finishing.append(loop.create_task(finish(number, interruption.finish)))
+            interruption.finishing = loop.create_task(finish(number, ask))
         else:
             stop(number)
 
@@ -74,6 +76,7 @@ def cancel_on_signals() -> Iterator[Interruption]:
 
 def let_finish(client: VideoClient, job_id: str, plan: Plan, interruption: Interruption) -> None:
     """Make the first Ctrl-C finish a video without an end; only the second stops it."""
+    interruption.finishing = None
     if plan.request.endless:
         write_stderr(
             "endless mode: Ctrl-C finishes after the next chunk; press it twice to stop at once"

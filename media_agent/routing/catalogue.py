@@ -108,6 +108,9 @@ class ModelFacts(Schema):
     )
     image_model: str | None = Field(default=None, description="Model that starts from an image.")
     extend_model: str | None = Field(default=None, description="Model that continues a video.")
+    only_named: str | None = Field(
+        default=None, description="Why it is chosen only by name; null: as its rating says."
+    )
     verification: Verification | None = Field(
         default=None, description="If the backend declares none."
     )

@@ -73,8 +73,8 @@ def list_all(registry: Registry, settings: Settings) -> Listing:
             found.keep(name, error)
             continue
         who = f"plugin {registry.plugin(name)}: backend {name}"
-        waits = _awaits_folders(name, registry, settings)
-        found.add_models(router, name, who, awaits_folders=waits)
+        waits = _awaits_models(name, registry, settings)
+        found.add_models(router, name, who, awaits_models=waits)
     return found.to_listing()
 
 
@@ -108,14 +108,14 @@ class _Found:
     notes: list[str] = field(default_factory=list)
 
     def add_models(
-        self, router: Router, name: str, who: str, *, awaits_folders: bool = False
+        self, router: Router, name: str, who: str, *, awaits_models: bool = False
     ) -> None:
         what = f"{who}: a typical video as declared"
         for model in router.models(name):
             try:
                 self.models.append(call_plugin(what, partial(_list_model, router, model), Listed))
             except MediaAgentError as error:
-                if awaits_folders:
+                if awaits_models:
                     self.notes.append(in_full(error))
                 else:
                     self.keep(name, error)
@@ -164,14 +164,16 @@ def _build_typical_request(capabilities: Capabilities) -> VideoRequest:
     )
 
 
-def _awaits_folders(name: str, registry: Registry, settings: Settings) -> bool:
-    """Return whether a backend loads folders of weights and was given none."""
-    kind = registry.kind(name)
-    if kind not in registry.specs or not registry.specs[kind].takes_folders:
+def _awaits_models(name: str, registry: Registry, settings: Settings) -> bool:
+    """Return whether a backend was not told yet where its models are."""
+    spec = registry.spec(name)
+    if spec is None:
         return False
     own = settings.backend_settings(name)
-    return not (
+    if spec.awaits_option is not None:
+        return spec.awaits_option not in own.options
+    return spec.takes_folders and not (
         own.options.get("models")
         or own.models
-        or ModelFolders(settings.data_dir).list_folders(kind)
+        or ModelFolders(settings.data_dir).list_folders(spec.name)
     )

@@ -139,6 +139,8 @@ def _find_reason_to_be_named(facts: ModelFacts, *, is_declared: bool) -> str | N
     if facts.status == "unverified":
         since = "" if facts.status_since is None else f" since {facts.status_since:%B %Y}"
         return f"is unverified{since}, probably retired,"
+    if facts.only_named is not None:
+        return facts.only_named
     if facts.quality is None and not is_declared:
         return "has no quality rating"
     return None

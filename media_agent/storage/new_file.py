@@ -35,7 +35,8 @@ def _check(path: Path, flag: str, *, overwrite: bool, suffix: str) -> None:
         )
     if not is_writable(path.parent):
         raise InvalidRequestError(
-            f"{flag} {path}: the folder {path.parent} is read-only", hint="choose another place"
+            f"{flag} {path}: the folder {path.parent} cannot be written to",
+            hint="choose another folder",
         )
     if is_taken and not overwrite:
         raise InvalidRequestError(

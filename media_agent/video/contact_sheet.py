@@ -1,10 +1,12 @@
 """An image that shows a video at a glance: frames side by side, over each stretch its prompt.
 
 Frames are enlarged by a whole number without smoothing, so that what a small model really made can
-be judged pixel by pixel. Letters are drawn by Pillow: without it (extra `local`) the sheet has
-none, and those missing from Pillow's own font show as boxes.
+be judged pixel by pixel; large ones are made smaller, so that any sheet can be opened. Letters are
+drawn by Pillow: without it (extra `local`) the sheet has none, and those
+missing from Pillow's own font show as boxes.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from itertools import chain
@@ -12,7 +14,7 @@ from pathlib import Path
 
 from media_agent.errors import InvalidRequestError
 from media_agent.video.codec import iterate_images, probe
-from media_agent.video.images import as_png, frame_of, rows_of
+from media_agent.video.images import as_png, frame_of, rows_of, shrink
 from media_agent.video.text import wrap
 
 _PAPER, _INK, _FAINT = (250, 250, 247), (20, 20, 20), (110, 110, 110)
@@ -21,6 +23,9 @@ _CAPTION_SIZE, _LABEL_SIZE = 18, 12
 _CAPTION_LINES = 2
 _COLUMNS = 6  # frames shown of a stretch
 _FRAME_WIDTH = 192  # pixels an enlarged frame should reach
+_LARGEST_SIDE = 480  # pixels of a frame
+_MOST_PIXELS = 40_000_000  # of all frames together
+_MOST_STRETCHES = 400  # rows; the rest of a longer storyboard is not shown
 
 
 def write_contact_sheet(
@@ -29,22 +34,27 @@ def write_contact_sheet(
     """Write a PNG with a row of frames for each stretch of the video, its caption over it.
 
     Args:
-        video_path: The video; its frames are enlarged to about 192 pixels of width.
+        video_path: The video; its frames are enlarged to about 192 pixels of width, or made
+            smaller. One that the file counts and the decoder does not give is left out.
         png_path: The image; replaced if it exists.
-        captions: (first frame, text) of each stretch, in order; one without frames is left out.
+        captions: (first frame, text) of each stretch, in order; one without frames is left out,
+            and so is what follows the first 400.
 
     Raises:
         InvalidRequestError: captions are out of order.
         StorageError: the video cannot be read.
     """
     facts = probe(video_path)
-    factor = max(1, _FRAME_WIDTH // facts.width)
-    stretches = _cut_stretches(captions, facts.frames)
+    stretches = _cut_stretches(captions, facts.frames)[:_MOST_STRETCHES]
     shown = [_choose(first, end) for first, end, _ in stretches]
-    images = _pick_images(video_path, set(chain.from_iterable(shown)), factor)
-    sheet = _Sheet(facts.width * factor, facts.height * factor, facts.fps)
+    wanted = set(chain.from_iterable(shown))
+    width, height, factor = _choose_size(facts.width, facts.height, len(wanted))
+    images = dict(_pick_images(video_path, wanted, (width, height), factor))
+    sheet = _Sheet(width * factor, height * factor, facts.fps)
     for (_, _, text), numbers in zip(stretches, shown, strict=True):
-        sheet.add_stretch(text, [next(images) for _ in numbers], numbers)
+        there = [number for number in numbers if number in images]
+        if there:
+            sheet.add_stretch(text, [images[number] for number in there], there)
     sheet.write(png_path)
 
 
@@ -73,11 +83,25 @@ def _choose(first: int, end: int) -> list[int]:
     return [first + place * (end - 1 - first) // (count - 1) for place in range(count)]
 
 
-def _pick_images(video_path: Path, wanted: set[int], factor: int) -> Iterator[Image]:
+def _choose_size(width: int, height: int, frames: int) -> tuple[int, int, int]:
+    """Return the size that so many frames are made smaller to, and how often that is enlarged."""
+    factor = min(_FRAME_WIDTH // width, _LARGEST_SIDE // height)
+    if factor > 1 and frames * width * height * factor**2 <= _MOST_PIXELS:
+        return width, height, factor
+    most = math.sqrt(_MOST_PIXELS / (frames * width * height))
+    scale = min(1.0, _LARGEST_SIDE / max(width, height), most)
+    return max(1, round(width * scale)), max(1, round(height * scale)), 1
+
+
+def _pick_images(
+    video_path: Path, wanted: set[int], size: tuple[int, int], factor: int
+) -> Iterator[tuple[int, Image]]:
+    """Yield the wanted frames that the decoder gives, with their numbers."""
     last = max(wanted)
     for number, frame in enumerate(iterate_images(video_path)):
         if number in wanted:
-            yield [row for row in _widen(rows_of(frame), factor) for _ in range(factor)]
+            rows = rows_of(shrink(frame, *size))
+            yield number, [row for row in _widen(rows, factor) for _ in range(factor)]
         if number == last:
             return
 

@@ -80,6 +80,14 @@ def rows_of(frame: "VideoFrame") -> list[bytes]:
     return [pixels[start : start + 3 * plane.width] for start in starts]
 
 
+def shrink(frame: "VideoFrame", width: int, height: int) -> "VideoFrame":
+    """Return a frame of a video at this size, in rgb24; one that has it as it is."""
+    if (frame.width, frame.height) == (width, height):
+        return frame
+    pixels = as_rgb(frame)
+    return push_through(build_graph(pixels, [("scale", f"{width}:{height}:flags=area")]), pixels)
+
+
 def as_png(frame: "VideoFrame") -> bytes:
     """Return a frame as a PNG."""
     import av

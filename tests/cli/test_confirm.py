@@ -20,6 +20,7 @@ from media_agent.cli.confirm import confirm_plans, confirm_rest
 from media_agent.cli.request.build import Order
 from media_agent.cli.request.flags import OutputFlags, RoutingFlags, VideoFlags
 from media_agent.cli.run_job import make
+from media_agent.cli.screen import quietly
 from media_agent.errors import JobCancelledError
 from media_agent.ledger.ledger import Ledger
 from media_agent_schemas import Estimate, JobStatus, Plan, Policy, Segment, VideoJob, VideoRequest
@@ -145,6 +146,17 @@ def test_above_the_limit_a_person_is_asked(
     with typed("y\n", monkeypatch) as shown:
         assert confirm(cost) == [cost]
         assert "[y/N]" in shown()
+
+
+@pytest.mark.parametrize(
+    ("cost", "said"), [(5.0, "about 5.00 USD"), (None, "a price that is unknown")]
+)
+def test_the_question_names_the_price_also_where_all_else_is_quiet(
+    monkeypatch: pytest.MonkeyPatch, cost: float | None, said: str
+) -> None:
+    with typed("y\n", monkeypatch) as shown, quietly(True):
+        confirm(cost)
+        assert f"generate it for {said}? [y/N]" in shown()
 
 
 @pytest.mark.parametrize("answer", ["n\n", "\n", "yesterday\n", "\x04"])

@@ -42,6 +42,15 @@ def test_use_is_shown_by_kind(capsys: pytest.CaptureFixture[str]) -> None:
     assert {"job": "lost-job", "states": 500, "work": 230, "videos": 0} in numbers["data"]
 
 
+@pytest.mark.usefixtures("data")
+@pytest.mark.parametrize("command", [["du"], ["jobs", "list"]])
+def test_a_limit_below_one_is_refused(
+    command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*command, "--limit", "-1"]) == 2
+    assert "--limit -1 is not at least 1" in capsys.readouterr().err
+
+
 def test_without_a_terminal_nothing_goes_unless_told(
     data: DataFolder, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,6 +1,9 @@
 """The command that makes a video, with the sandbox, in this process."""
 
 import json
+import os
+import signal
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from media_agent.cli import main
+from media_agent.errors import StorageError
 from media_agent.storage.destination import reserve
 from media_agent_schemas import GenerationRecord, JobStatus, Shot, VideoJob
 
@@ -156,6 +160,58 @@ def test_a_contact_sheet_is_written_beside(run: Run) -> None:
     assert answer.code == 0
     assert Path("a.png").read_bytes().startswith(b"\x89PNG")
     assert sorted(path.name for path in Path().iterdir()) == ["a.json", "a.mp4", "a.png"]
+
+
+def test_a_sheet_that_cannot_be_written_does_not_hide_the_video(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise StorageError("the disk is full")
+
+    monkeypatch.setattr("media_agent.cli.run_job.write_job_sheet", fail)
+
+    answer = run("generate", "a cat", *SMALL, "--out", "a.mp4", "--sheet", "a.png", "--json")
+
+    assert answer.code == 0
+    assert json.loads(answer.out)["status"] == "completed"
+    assert "warning: no contact sheet: the disk is full" in answer.err
+
+
+def test_ctrl_c_while_the_sheet_is_written_still_reports_the_video(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.2)
+
+    monkeypatch.setattr("media_agent.cli.run_job.write_job_sheet", interrupt)
+
+    answer = run("generate", "a cat", *SMALL, "--out", "a.mp4", "--sheet", "a.png")
+
+    assert answer.code == 0
+    assert "a.mp4: 24 frames" in answer.out
+    assert "before anything" not in answer.err
+
+
+def test_the_same_command_again_returns_its_job_although_the_sheet_exists(run: Run) -> None:
+    command = ["generate", "a cat", *SMALL, "--out", "a.mp4", "--sheet", "a.png"]
+    command += ["--idempotency-key", "k"]
+    assert run(*command).code == 0
+    made = Path("a.mp4").stat()
+
+    assert run(*command).code == 0
+    assert Path("a.mp4").stat() == made
+    assert Path("a.png").exists()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="everything can be written to by root")
+def test_a_folder_that_cannot_be_written_to_is_refused_before_any_work(run: Run) -> None:
+    Path("ro").mkdir(mode=0o555)
+
+    answer = run("generate", "a cat", *SMALL, "--out", "a.mp4", "--sheet", "ro/a.png")
+
+    assert (answer.code, Path("a.mp4").exists()) == (2, False)
+    assert "cannot be written to" in answer.err
 
 
 def test_what_exists_is_kept_unless_overwrite_is_said(run: Run) -> None:

@@ -18,7 +18,8 @@ PLUGINS = sorted(
 )
 LOADED_BY_DIFFUSERS = {"accelerate", "ftfy", "sentencepiece"}  # by itself, where a model needs them
 PLUGIN_FACE = (
-    *("backend", "distribution", "errors", "ingest", "redact", "storage", "testing", "video"),
+    *("backend", "distribution", "errors", "ingest", "programs", "redact", "storage", "testing"),
+    "video",
 )
 
 

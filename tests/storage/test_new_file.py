@@ -53,4 +53,4 @@ def test_a_folder_where_nobody_may_write_is_refused(tmp_path: Path) -> None:
     folder.mkdir()
     folder.chmod(0o555)
 
-    assert "is read-only" in refusal(folder / "a.png")
+    assert "cannot be written to" in refusal(folder / "a.png")

@@ -1,10 +1,13 @@
+from pathlib import Path
+
+import av
 import numpy as np
 import pytest
 from PIL import Image
 
 from media_agent.errors import InvalidRequestError
 from media_agent.testing.simulator.videos import write_video
-from media_agent.video.codec import read_frames
+from media_agent.video.codec import probe, read_frames
 from media_agent.video.contact_sheet import write_contact_sheet
 
 PAPER = (250, 250, 247)
@@ -74,3 +77,47 @@ def test_a_caption_after_the_end_of_a_shortened_video_is_left_out(tmp_path, vide
 def test_captions_out_of_order_are_refused(tmp_path, video):
     with pytest.raises(InvalidRequestError, match="in order"):
         write_contact_sheet(video, tmp_path / "sheet.png", captions=[(5, "a"), (0, "b")])
+
+
+def test_a_frame_that_the_decoder_does_not_give_is_left_out(tmp_path, video):
+    """As after `ffmpeg -ss 0.1 -c copy`: an edit list hides the first frames, the packets count."""
+    hide_first(video, frames=4, path=tmp_path / "cut.mp4")
+    assert probe(tmp_path / "cut.mp4").frames > len(read_frames(tmp_path / "cut.mp4"))
+
+    write_contact_sheet(tmp_path / "cut.mp4", tmp_path / "sheet.png", captions=[(0, "a"), (9, "b")])
+
+    assert len(rows_of(Image.open(tmp_path / "sheet.png"), 192, 96)) == 1
+
+
+def hide_first(video: Path, *, frames: int, path: Path) -> None:
+    """Copy a video so that its first frames are decoded and not shown."""
+    with av.open(video) as source, av.open(path, "w") as target:
+        [stream] = source.streams.video
+        copy = target.add_stream_from_template(stream)
+        packets = [packet for packet in source.demux(stream) if packet.dts is not None]
+        for packet in packets:
+            step = packet.duration * frames
+            packet.pts, packet.dts = packet.pts - step, packet.dts - step
+            packet.stream = copy
+            target.mux(packet)
+
+
+@pytest.mark.parametrize(("width", "height"), [(3840, 2160), (64, 4096), (4096, 64)])
+def test_large_frames_are_made_smaller(tmp_path, width, height):
+    write_video(tmp_path / "video.mp4", np.full((2, height, width, 3), 120, np.uint8), fps=24)
+
+    write_contact_sheet(tmp_path / "video.mp4", tmp_path / "sheet.png")
+
+    sheet = Image.open(tmp_path / "sheet.png")
+    assert sheet.height < 560
+    assert sheet.width < 3000
+    assert abs(int(np.asarray(sheet)[12, 12, 0]) - 120) < 4
+
+
+def test_a_sheet_of_a_thousand_shots_can_be_opened(tmp_path):
+    write_video(tmp_path / "video.mp4", np.zeros((1000, 72, 128, 3), np.uint8), fps=24)
+    captions = [(number, f"shot {number}") for number in range(1000)]
+
+    write_contact_sheet(tmp_path / "video.mp4", tmp_path / "sheet.png", captions=captions)
+
+    assert np.prod(Image.open(tmp_path / "sheet.png").size) < 80_000_000

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from media_agent.cli.arguments import Flag, Yes, read_since, read_size
+from media_agent.cli.arguments import Flag, Yes, check_limit, read_since, read_size
 from media_agent.cli.screen import (
     ask,
     format_size,
@@ -35,6 +35,7 @@ def du(*, limit: Annotated[int, Parameter(metavar="NUMBER")] = _SHOWN, json: Fla
     from media_agent.config.settings import load_settings
     from media_agent.jobs.housekeeping.usage import read_disk_use
 
+    check_limit(limit)
     use = read_disk_use(open_ledger(), load_settings().work_folder)
     if json:
         rows = [{"job": job_id, **sizes} for job_id, sizes in use.jobs[:limit]]

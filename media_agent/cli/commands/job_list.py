@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from media_agent.cli.arguments import Flag, JobStatuses, read_since
+from media_agent.cli.arguments import Flag, JobStatuses, check_limit, read_since
 from media_agent.cli.screen import write_json, write_stderr, write_table
 from media_agent.cli.store import find_job, open_ledger
 from media_agent.shorten import shorten
@@ -68,12 +68,10 @@ def _build_filter(
 ) -> "JobFilter":
     from datetime import UTC, datetime
 
-    from media_agent.errors import InvalidRequestError
     from media_agent.ledger.pages import JobFilter
     from media_agent_schemas.jobs import JobStatus
 
-    if limit < 1:
-        raise InvalidRequestError(f"--limit {limit} is not at least 1")
+    check_limit(limit)
     return JobFilter(
         statuses=tuple(map(JobStatus, status)),
         since=None if since is None else read_since("since", since, datetime.now(UTC)),

@@ -118,7 +118,9 @@ def _read_key(name: str) -> str:
     from media_agent.errors import InvalidRequestError
 
     try:
-        if sys.stdin.isatty():
+        if sys.stdin is None:  # closed
+            key = ""
+        elif sys.stdin.isatty():
             key = getpass(f"key of {name}: ", stream=sys.stderr)
         else:
             key = sys.stdin.read(_LONGEST + 1)

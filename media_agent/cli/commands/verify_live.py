@@ -45,12 +45,14 @@ def verify_live(
 
 
 async def _verify(backend: str, max_cost: float) -> "VerificationReport":
+    from media_agent.cli.run_job import announce_keys
     from media_agent.client import VideoClient
     from media_agent.verify_live import verify_live as verify
 
     if max_cost > 0:
         write_stderr(f"price: at most {_format_usd(max_cost)}")
     async with VideoClient() as client:
+        announce_keys(client, [backend.partition("/")[0]])
         return await verify(client, backend, max_cost_usd=max_cost)
 
 

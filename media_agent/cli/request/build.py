@@ -94,6 +94,8 @@ async def build_request(
     told = {} if file is None else file.fields
     given = collect_fields(prompt, video, routing)
     name = given.get("model", told.get("model"))
+    if not isinstance(name, str | None):
+        return check_fields(merge_fields(told, given), given, file)  # says what is wrong with it
     routing_given = given.get("routing", told.get("routing"))
     if name is None and uses_default and routing_given is None:
         name = await _check_default(client)

@@ -91,7 +91,7 @@ def merge_fields(file: Mapping[str, Any], given: dict[str, Any]) -> dict[str, An
         if isinstance(file.get(name), dict) and name in given:
             fields[name] = merge_tables(file[name], given[name])
     if isinstance(file.get("inputs"), list) and "inputs" in given:
-        roles = {medium.role for medium in given["inputs"]}
+        roles = [medium.role for medium in given["inputs"]]  # a file may say anything here
         kept = (each for each in file["inputs"] if _get_role(each) not in roles)
         fields["inputs"] = (*kept, *given["inputs"])
     return fields

@@ -74,6 +74,8 @@ def read_request_file(place: str) -> RequestFile:
 
 def _read(place: str) -> str:
     try:
+        if place == _STDIN and sys.stdin is None:
+            raise ValueError("standard input is closed")
         if place == _STDIN:
             content = sys.stdin.buffer.read(_LARGEST + 1)
         else:

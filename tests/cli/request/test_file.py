@@ -281,3 +281,28 @@ def test_empty_text_of_a_known_field_is_none_and_a_mistyped_one_is_refused(
     assert "request.yaml:6: labls: unknown key; did you mean labels?" in request_of.refused(
         empty.replace("seed:", 'labls: ""')
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "flags", "said"),
+    [
+        ("prompt: a\nmodel: 5\n", ["--option", "a=1"], "request.yaml:2: model"),
+        ("prompt: a\nmodel: [x]\n", [], "request.yaml:2: model"),
+        ("prompt: a\ninputs: [{role: [x], path: a.png}]\n", ["--image", "b.png"], "role"),
+    ],
+)
+def test_a_value_of_another_type_is_refused_in_words(
+    request_of: Plan, text: str, flags: list[str], said: str
+) -> None:
+    assert said in request_of.refused(text, *flags)
+
+
+def test_a_closed_standard_input_is_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+
+    assert main(["plan", "--request", "-"]) == 2
+    assert "standard input is closed" in capsys.readouterr().err
+    assert main(["keys", "set", "fal"]) == 2
+    assert "no key was given" in capsys.readouterr().err

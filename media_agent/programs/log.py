@@ -1,12 +1,8 @@
-"""A program of the user's while it runs: what it says, within bounds, and the end of all of it."""
+"""What a program says while it runs, within bounds."""
 
 import os
 import re
-import signal
-import subprocess
-import time
 from collections.abc import Collection
-from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -19,12 +15,11 @@ _SOON = 0.01  # to the next look at a program that says much
 _KEPT = 0.5  # of the largest log, when it is cut
 _TAIL_BYTES = 1000  # of the program's output, in an error
 _LONGEST_KEY = 4096  # bytes; one that begins before the tail is hidden whole
-_MOST_LOOKED_AT = 2**16  # bytes of new output in which progress is looked for
-_LONGEST_LINE = 200  # bytes of a line that reports progress
+_MOST_LOOKED_AT = 2**16  # bytes of new output that are read at once
+_LONGEST_LINE = 200  # bytes of a line that reports progress, or is not complete
 _PROGRESS = re.compile(
     rb"progress[ :=]*(?P<number>\d{1,3}(?:\.\d{1,9})?) ?(?P<percent>%)?", re.IGNORECASE
 )
-_STEP_SECONDS = 0.02  # between two looks whether a group has ended
 
 
 class ProgramLog:
@@ -41,7 +36,7 @@ class ProgramLog:
         self.file = path.open("a+b", buffering=0)
         self._secrets = secrets
         self._largest = largest
-        self._read = 0  # bytes, as far as progress was looked for
+        self._read = 0  # bytes, as far as lines were read
         self._line = b""  # the last one, which may not be complete
         self.file.truncate(0)  # of an earlier run
 
@@ -71,8 +66,8 @@ class ProgramLog:
         self._read, self._line = os.fstat(self.file.fileno()).st_size, b""
         return _SOON
 
-    def read_progress(self) -> float | None:
-        """Return the newest progress, 0 to 1, that the program has reported since the last call.
+    def read_lines(self) -> list[bytes]:
+        """Return the lines that the program has completed since the last call; of many, the newest.
 
         A line is over with a line feed or a carriage return, as progress bars write it.
         """
@@ -83,7 +78,11 @@ class ProgramLog:
         self._read = start + len(new)
         *whole, rest = text.replace(b"\r", b"\n").split(b"\n")
         self._line = rest[-_LONGEST_LINE:]
-        found = (_parse_progress(line) for line in reversed(whole))
+        return whole
+
+    def read_progress(self) -> float | None:
+        """Return the newest progress, 0 to 1, that the program has reported since the last call."""
+        found = (_parse_progress(line) for line in reversed(self.read_lines()))
         return next((fraction for fraction in found if fraction is not None), None)
 
     def read_last_words(self) -> str:
@@ -103,26 +102,3 @@ def _parse_progress(line: bytes) -> float | None:
     number = float(found["number"])
     fraction = number / 100 if found["percent"] else number
     return fraction if 0 <= fraction <= 1 else None
-
-
-def end_group(process: "subprocess.Popen[bytes]", grace_seconds: float) -> None:
-    """End a program with all that it started, politely, then not; returns when it has ended.
-
-    What it started may outlive it, also after it has ended well.
-    """
-    deadline = time.monotonic() + grace_seconds
-    is_there = _signal(process, signal.SIGTERM)
-    while is_there and time.monotonic() < deadline:
-        if process.poll() is not None and not _signal(process, 0):
-            break
-        time.sleep(_STEP_SECONDS)
-    _signal(process, signal.SIGKILL)
-    process.wait()
-
-
-def _signal(process: "subprocess.Popen[bytes]", number: int) -> bool:
-    """Send a signal to the group of a program; return whether any of it is there."""
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, number)
-        return True
-    return False

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from media_agent.builtin.programs import ProgramLog
+from media_agent.programs.log import ProgramLog
 
 
 def test_a_log_keeps_the_end_of_what_was_said(tmp_path: Path) -> None:

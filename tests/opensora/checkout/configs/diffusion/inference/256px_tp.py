@@ -1,0 +1,1 @@
+_base_ = ["256px.py", "plugins/tp.py"]

@@ -1,0 +1,2 @@
+_base_ = ["256px.py", "plugins/sp.py"]
+sampling_option = dict(resolution="768px")

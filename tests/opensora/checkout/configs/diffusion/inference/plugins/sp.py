@@ -1,0 +1,2 @@
+plugin = "hybrid"
+plugin_config = dict(sp_size=8)

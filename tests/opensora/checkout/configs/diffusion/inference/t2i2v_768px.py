@@ -1,0 +1,1 @@
+_base_ = ["768px.py", "plugins/t2i2v.py"]
