@@ -139,7 +139,11 @@ def _character(character: str) -> str:
         spellings.append(rf"x(?i:{number:02x})|0?{number:o}")
     if character == " ":
         spellings.append(r"\+")
-    slashes = f"{_BACKSLASH}{{0,8}}" + ("" if character == "\\" else "+")  # + takes them for good
+    slashes = f"{_BACKSLASH}{{0,8}}"
+    if character != "\\":  # all of them: without this, long rows of them are tried again and again
+        slashes += (
+            f"(?!{_BACKSLASH})"  # a possessive "+" does it too, and is broken in Python 3.11.2
+        )
     return f"(?:{slashes}(?:{'|'.join(spellings)}))"
 
 

@@ -1,11 +1,10 @@
 """The commands, and what happens when one of them fails: one line, an exit code, no traceback."""
 
-import contextlib
 import os
 import sys
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from cyclopts import App, CycloptsError, MissingArgumentError
 
@@ -85,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except BrokenPipeError:  # whoever read our output has gone
-        _drop_stdout()
+        _drop(sys.stdout)
         return _INTERNAL
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  # a user sees no traceback
         info, code = _explain(error)
@@ -95,14 +94,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _report(info: "ErrorInfo", *, in_json: bool) -> None:
     """Say what went wrong, to whoever can still read it."""
-    with contextlib.suppress(OSError):
+    try:
         write_error(info)
+    except OSError:
+        _drop(sys.stderr)
     try:
         if in_json:
             write_json_error(info)
         sys.stdout.flush()
     except OSError:  # whoever read it has gone, or the disk of the file is full
-        _drop_stdout()
+        _drop(sys.stdout)
 
 
 def _replace_closed() -> None:
@@ -112,9 +113,9 @@ def _replace_closed() -> None:
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115, PTH123  # until the process ends
 
 
-def _drop_stdout() -> None:
-    """Let what is left in the buffer of stdout go nowhere, instead of into a traceback at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def _drop(stream: TextIO) -> None:
+    """Let what is left in the buffer of a stream go nowhere, instead of into a fault at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _explain(error: BaseException) -> "tuple[ErrorInfo, int]":

@@ -4,7 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
 from typing import TYPE_CHECKING, TextIO, TypeVar
 
 if TYPE_CHECKING:
@@ -50,6 +50,8 @@ def _move_stdout() -> Iterator[TextIO]:
         with open(moved, "w", encoding=stdout.encoding, errors=stdout.errors, closefd=False) as own:
             yield own
     finally:
+        with suppress(OSError):
+            stdout.flush()  # what a plugin left in its buffer, to stderr too
         os.dup2(moved, _STDOUT)
         os.close(moved)
 

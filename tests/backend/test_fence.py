@@ -355,7 +355,7 @@ def test_what_a_plugin_prints_in_any_way_is_not_among_what_a_command_says(
 
     ended = subprocess.run(
         [sys.executable, "-m", "media_agent.cli", "backends", "--json"],
-        env={**os.environ, "PYTHONPATH": path},
+        env={**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": ""},
         capture_output=True,
         text=True,
         check=True,

@@ -180,7 +180,9 @@ def test_an_output_that_cannot_be_written_gives_no_traceback(
 ) -> None:
     words = shlex.join([*COMMAND, *command, "--json"])
     ended = subprocess.run(
-        ["bash", "-o", "pipefail", "-c", f"{words} {closed}"], capture_output=True
+        ["bash", "-o", "pipefail", "-c", f"{words} {closed}"],
+        env={**os.environ, "PYTHONUNBUFFERED": ""},  # a buffer is where the rest of it is
+        capture_output=True,
     )
 
     assert b"Traceback" not in ended.stderr

@@ -58,12 +58,17 @@ def find_files(store: Ledger, work_folder: Path, job_id: str) -> JobFiles:
     )
 
 
-def measure(paths: Iterable[Path]) -> int:
+Names = dict[tuple[int, int], int]
+"""How many names of a file were counted, by its device and number."""
+
+
+def measure(paths: Iterable[Path], names: Names | None = None) -> int:
     """Return how many bytes removing these files and folders frees.
 
-    A branch shares files with its parent: such a file counts where all its names are removed.
+    A branch shares files with its parent: such a file counts where all its names are removed. With
+    `names`, those that were counted into it before are removed too.
     """
-    names: dict[tuple[int, int], int] = {}
+    names = {} if names is None else names
     total = 0
     for file in _stat_files(paths):
         inode = (file.st_dev, file.st_ino)

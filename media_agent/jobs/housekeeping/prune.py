@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from media_agent.errors import JobError, JobNotFoundError
-from media_agent.jobs.housekeeping.disk import DiskKind, JobFiles, find_files, measure
+from media_agent.jobs.housekeeping.disk import DiskKind, JobFiles, Names, find_files, measure
 from media_agent.ledger.ledger import Ledger
 from media_agent.storage.destination import is_there
 from media_agent_schemas.jobs import JobStatus, JobSummary
@@ -35,19 +35,22 @@ class PruneItem:
 
 def plan_prune(store: Ledger, work_folder: Path, options: PruneOptions) -> tuple[PruneItem, ...]:
     """Return what would go, the job first that ended first; nothing is removed."""
-    total, items = 0, []
+    total, items, names = 0, list[PruneItem](), Names()
     for job in store.jobs.list():
         is_chosen = _is_chosen(job, options)
         if not is_chosen and options.max_bytes is None:
             continue  # only a limit for all files needs to know how large all of them are
         files = find_files(store, work_folder, job.id)
-        size = measure(files.paths(options.kinds))
-        total += size
-        if size and is_chosen and not store.owners.is_claimed(job.id):
+        paths = files.paths(options.kinds)
+        if options.max_bytes is not None:
+            total += measure(paths, names)
+        size = measure(paths)
+        is_worth = size > 0 or (options.max_bytes is not None and paths)  # shared with a later one
+        if is_worth and is_chosen and not store.owners.is_claimed(job.id):
             items.append(PruneItem(job, files, size))
     items.sort(key=lambda item: (item.job.updated_at, item.job.id))
     if options.max_bytes is not None:
-        items = list(_take_until(items, total - options.max_bytes))
+        items = list(_take_until(items, options.kinds, total - options.max_bytes))
     return tuple(items)
 
 
@@ -93,12 +96,16 @@ def _is_chosen(job: JobSummary, options: PruneOptions) -> bool:
     return options.ended_before is None or job.updated_at < options.ended_before
 
 
-def _take_until(items: Iterable[PruneItem], excess: int) -> Iterator[PruneItem]:
+def _take_until(
+    items: Iterable[PruneItem], kinds: Iterable[DiskKind], excess: int
+) -> Iterator[PruneItem]:
+    """Yield items until they free so much together; what they share goes with the last of them."""
+    names = Names()
     for item in items:
         if excess <= 0:
             return
         yield item
-        excess -= item.size_bytes
+        excess -= measure(item.files.paths(kinds), names)
 
 
 def _remove(path: Path) -> None:

@@ -130,6 +130,21 @@ def test_what_a_branch_shares_frees_nothing(data: DataFolder) -> None:
     assert shared.stat().st_size == SIZES["chunks/00000000.chunk"]
 
 
+def test_what_jobs_share_counts_for_a_limit_and_goes_with_the_last_of_them(
+    data: DataFolder,
+) -> None:
+    data.keep("parent", days=2)
+    data.keep("branch", days=1)
+    data.keep("other")
+    shared = data.work / "parent" / "shared"
+    shared.write_bytes(bytes(10_000))
+    (data.work / "branch" / "shared").hardlink_to(shared)
+    limit = PruneOptions(max_bytes=ALL_WORK + 5_000)
+
+    assert run(data, limit) == ["parent", "branch"]
+    assert data.left("other") == set(SIZES)
+
+
 def test_a_folder_that_is_a_link_is_not_followed(data: DataFolder, tmp_path: Path) -> None:
     data.keep("one")
     data.write(tmp_path / "elsewhere" / "mine.txt", 7)
