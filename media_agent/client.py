@@ -16,7 +16,7 @@ from media_agent.config.settings import Settings, load_settings
 from media_agent.errors import InvalidRequestError
 from media_agent.jobs.commands import check_command
 from media_agent.jobs.context import JobContext
-from media_agent.jobs.continuing import branch, extend
+from media_agent.jobs.continuing import branch, extend, repeated
 from media_agent.jobs.housekeeping.remove import Removal, remove_job
 from media_agent.jobs.intake import JobIntake
 from media_agent.jobs.options import (
@@ -166,7 +166,7 @@ class VideoClient:
 
         Of `plans` made before the first is followed, as it is; the next only when the one before
         was refused before anything was accepted.
-        Without `out` the video stays in the job's folder.
+        Without `out` a new video goes to `default_out`, else it stays in the job's folder.
         A `job_id` given twice is refused, so nothing is made twice by mistake. The same
         `idempotency_key` with the same request is the same job, also from another process: it is
         waited for, resumed if its process is gone, and returned as it ended. On other terms
@@ -211,14 +211,19 @@ class VideoClient:
 
         Without `at` it continues where that video ends, seamlessly: from the state, not the image.
         It continues with a prompt for so many seconds, or with shots; a length that is not given is
-        the model's usual one. Follow the plan with `generate`.
+        the model's usual one. Follow the plan with `generate`. An `idempotency_key` that has a job
+        gives the plan of that job, whatever became of the video that it left.
 
         Raises:
+            IdempotencyConflictError: the key belongs to another video.
             JobNotFoundError: there is no such job.
             RequestError: it has no such chunk, or its model cannot do this or does not know a word.
             NotResumableError: the state before that chunk is not kept any more.
         """
         asked = BranchOptions(**options)
+        known = repeated.find_branch(self.store, job_id, asked)
+        if known is not None:
+            return known.plan
         return await branch.plan_branch(job_id, self._context, self._planner, asked)
 
     async def branch(
@@ -238,7 +243,9 @@ class VideoClient:
             plans=[plan],
             out=out,
             overwrite=overwrite,
+            idempotency_key=options.get("idempotency_key"),
             label=label,
+            policy=options.get("policy"),
             on_event=on_event,
         )
 
@@ -248,7 +255,7 @@ class VideoClient:
         *,
         out: Path | str | None = None,
         overwrite: bool = False,
-        idempotency_key: str | None = None,
+        label: str | None = None,
         on_event: Callable[[JobEvent], None] | None = None,
         **options: Unpack[ExtendKwargs],
     ) -> VideoJob:
@@ -269,24 +276,35 @@ class VideoClient:
             plans=plans,
             out=out,
             overwrite=overwrite,
-            idempotency_key=idempotency_key,
+            idempotency_key=options.get("idempotency_key"),
+            label=label,
+            policy=options.get("policy"),
             on_event=on_event,
         )
 
     async def plan_extension(
         self, video: Path | str, **options: Unpack[ExtendKwargs]
     ) -> tuple[VideoRequest, tuple[Plan, ...]]:
-        """Return the request that continues a video and its plans; see `extend` and `plans`."""
+        """Return the request that continues a video and its plans; see `extend` and `plans`.
+
+        Where `idempotency_key` has a job, it is what that job was made of.
+        """
         asked = ExtendOptions(**options)
+        known = repeated.find_extension(self.store, str(video), asked)
+        if known is not None:
+            return known.request, (known.plan,)
         job_id = extend.find_job(video, self.store)
         if job_id is not None:
             plan = await branch.plan_branch(
                 job_id, self._context, self._planner, extend.as_branch(job_id, asked)
             )
             return plan.request, (plan,)
-        request, words = extend.build_extension(video, asked), asked.allow_unknown_words
+        extend.check_place(video)
+        request, words = extend.build_request(video, asked), asked.allow_unknown_words
         plans = await self._planner.plans(request, asked.policy, allow_unknown_words=words)
-        return request, tuple(plans)
+        said = await asyncio.to_thread(extend.foresee_join, request)
+        warned = (each.model_copy(update={"warnings": (*each.warnings, *said)}) for each in plans)
+        return request, tuple(warned)
 
     async def resume(
         self,

@@ -1,7 +1,7 @@
 """What the commands about jobs do with a client: resume, ask, stop."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Literal
 
 from pydantic import JsonValue
@@ -14,7 +14,6 @@ from media_agent.cli.screen import (
     format_size,
     write_error,
     write_json,
-    write_json_error,
     write_stderr,
     write_stdout,
 )
@@ -28,29 +27,55 @@ from media_agent_schemas.jobs import JobStatus, VideoJob
 _PATIENCE, _LOOK_EVERY = 3.0, 0.1  # seconds to wait for word of a new prompt, and between two looks
 
 
+class _Outcomes:
+    """What became of several jobs: a row of each, in order, also of those that it failed for."""
+
+    def __init__(self) -> None:
+        self.rows: list[dict[str, JsonValue]] = []
+        self.codes: list[int] = []
+
+    @property
+    def exit_code(self) -> int:
+        """The first code that is not 0."""
+        return next(filter(None, self.codes), 0)
+
+    async def collect(
+        self, job_ids: Sequence[str], act: Callable[[str], Awaitable[dict[str, JsonValue]]]
+    ) -> None:
+        """Do the same for each job; one that it cannot be done for does not stop the others.
+
+        Raises:
+            MediaAgentError: there is only one job, and it cannot be done for it.
+        """
+        for job_id in job_ids:
+            try:
+                self.rows.append(await act(job_id))
+            except MediaAgentError as error:
+                if len(job_ids) == 1:
+                    raise
+                write_error(error, place=f"{job_id}: ")
+                self.rows.append({"job": job_id, **error_as_json(to_info(error))})
+                self.codes.append(exit_code(error))
+
+
 async def resume_jobs(job_id: str | None, *, take_over: bool, yes: bool, json: bool) -> int:
     """Resume one job or all whose process is gone; return the exit code of the first bad end."""
-    ends: list[VideoJob] = []
-    codes: list[int] = []
+    outcomes = _Outcomes()
     with cancel_on_signals() as interruption:
         try:
             async with VideoClient() as client:
                 wanted = [job_id] if job_id is not None else await _list_orphans(client)
                 if not wanted:
                     write_stderr("no jobs to resume")
-                for each in wanted:
-                    try:
-                        end = await _resume(
-                            client, each, interruption, take_over=take_over, yes=yes
-                        )
-                    except MediaAgentError as error:
-                        if len(wanted) == 1:
-                            raise
-                        write_error(error, place=f"{each}: ")  # the others are resumed all the same
-                        codes.append(exit_code(error))
-                        continue
-                    ends.append(end)
-                    codes.append(_exit_code(end))
+
+                async def resume(each: str) -> dict[str, JsonValue]:
+                    end = await _resume(client, each, interruption, take_over=take_over, yes=yes)
+                    if not json:
+                        _report_end(end)
+                    outcomes.codes.append(_exit_code(end))
+                    return end.model_dump(mode="json")
+
+                await outcomes.collect(wanted, resume)
         except asyncio.CancelledError:
             if interruption.number is None:
                 raise
@@ -58,34 +83,33 @@ async def resume_jobs(job_id: str | None, *, take_over: bool, yes: bool, json: b
             stopped = to_info(JobCancelledError("stopped", hint=hint))
             write_error(stopped)
             if json:
-                write_json_error(stopped)
+                write_json({"data": outcomes.rows, **error_as_json(stopped)})
             return interruption.exit_code
     if json:
-        write_json({"data": [job.model_dump(mode="json") for job in ends]})
-    else:
-        for job in ends:
-            _report_end(job)
-    return next(filter(None, codes), 0)
+        write_json({"data": outcomes.rows})
+    return outcomes.exit_code
 
 
 async def reconcile(job_id: str | None, *, json: bool) -> int:
-    """Report what is known of work whose reply was lost."""
+    """Report what is known of work whose reply was lost; return the code of the first error."""
+    outcomes = _Outcomes()
     async with VideoClient() as client:
-        wanted = [job_id] if job_id is not None else await _list_unknown(client)
-        data = []
-        for each in wanted:
+
+        async def ask(each: str) -> dict[str, JsonValue]:
             _announce_lookup(await client.get(each))
             finding = await client.reconcile(each)
-            ref = None if finding.ref is None else finding.ref.operation_id
-            row = {"job": each, "status": finding.job.status, "ref": ref, "said": finding.said}
-            data.append(row)
             if not json:
                 write_stdout(f"{each}: {finding.said}")
+            ref = None if finding.ref is None else finding.ref.operation_id
+            return {"job": each, "status": finding.job.status, "ref": ref, "said": finding.said}
+
+        wanted = [job_id] if job_id is not None else await _list_unknown(client)
+        await outcomes.collect(wanted, ask)
     if json:
-        write_json({"data": data})
+        write_json({"data": outcomes.rows})
     elif not wanted:
         write_stdout("no jobs with an unknown outcome")
-    return 0
+    return outcomes.exit_code
 
 
 async def cancel(job_id: str, *, json: bool) -> int:
@@ -99,32 +123,24 @@ async def cancel(job_id: str, *, json: bool) -> int:
 
 async def remove(job_ids: Sequence[str], *, force: bool, videos: bool, json: bool) -> int:
     """Remove jobs, report what went and what stayed, and return the code of the first error."""
-    rows: list[dict[str, JsonValue]] = []
-    codes: list[int] = []
+    outcomes = _Outcomes()
     async with VideoClient() as client:
-        for job_id in job_ids:
-            try:
-                removal = await client.remove(job_id, force=force, videos=videos)
-            except MediaAgentError as error:
-                if len(job_ids) == 1:
-                    raise
-                write_error(error, place=f"{job_id}: ")  # the others are removed all the same
-                rows.append({"job": job_id, **error_as_json(to_info(error))})
-                codes.append(exit_code(error))
-                continue
-            rows.append(
-                {
-                    "job": job_id,
-                    "freed_bytes": removal.freed_bytes,
-                    "removed": [*removal.removed_videos],
-                    "kept": [*removal.kept_videos],
-                }
-            )
+
+        async def remove_one(job_id: str) -> dict[str, JsonValue]:
+            removal = await client.remove(job_id, force=force, videos=videos)
             if not json:
                 _report_removal(removal)
+            return {
+                "job": job_id,
+                "freed_bytes": removal.freed_bytes,
+                "removed": [*removal.removed_videos],
+                "kept": [*removal.kept_videos],
+            }
+
+        await outcomes.collect(job_ids, remove_one)
     if json:
-        write_json({"data": rows})
-    return next(iter(codes), 0)
+        write_json({"data": outcomes.rows})
+    return outcomes.exit_code
 
 
 def _report_removal(removal: Removal) -> None:

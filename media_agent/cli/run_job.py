@@ -75,9 +75,9 @@ async def _make(client: VideoClient, order: Order, interruption: Interruption) -
     if not is_known:
         limit = client.settings.confirm_above_usd
         plans = await confirm_plans(plans, above=limit, yes=output.yes)
-    out = output.out
-    if out is None and not is_known:
-        out = choose_default_place(plan, overwrite=output.overwrite)
+    place = None
+    if output.out is None and not is_known:
+        place = choose_default_place(plan, overwrite=output.overwrite)
     announce_keys(client, (plan.backend for plan in plans))
     job_id = client.new_job_id()
     let_finish(client, job_id, plan, interruption)
@@ -86,7 +86,8 @@ async def _make(client: VideoClient, order: Order, interruption: Interruption) -
             job = await client.generate(
                 request,
                 plans=plans,
-                out=out,
+                out=output.out,
+                default_out=place,
                 overwrite=output.overwrite,
                 job_id=job_id,
                 idempotency_key=order.idempotency_key,

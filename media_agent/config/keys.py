@@ -79,8 +79,6 @@ def describe_missing_key(
     variables = spec.key_variables if spec is not None and _is_own_server(base_url, spec) else ()
     ways = [f"set {' or '.join(variables)}"] if variables else []
     ways.append(f"run media-agent keys set {name}")
-    if variables:
-        ways.append("run media-agent init")
     return f"{', '.join(ways)}, or set key_env or key_file under [backends.{name}] in {file}"
 
 

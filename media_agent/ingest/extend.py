@@ -9,8 +9,8 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from media_agent.ingest.read import iterate_upright, measure_video
-from media_agent.ingest.source import Source, open_medium
+from media_agent.ingest.read import iterate_upright, measure_video, read_video_seconds
+from media_agent.ingest.source import Source, count_most_frames, open_medium
 from media_agent.video.audio import add_audio, fit_audio
 from media_agent.video.codec import probe, write_images
 from media_agent.video.concat import can_copy, join_videos
@@ -64,6 +64,22 @@ def _encode_again(source: Source, part: Path, target: Path, *, size: Size, fps: 
     else:
         silent.replace(target)
     return seconds
+
+
+def find_obstacles(source: Source) -> list[str]:
+    """Say before anything is paid why a source may not be joined with what will continue it.
+
+    Raises:
+        InvalidRequestError: the source is no video, or it is damaged or too large.
+    """
+    size, rate = measure_video(source)
+    most, seconds = count_most_frames(size.width, size.height), read_video_seconds(source)
+    if seconds * rate <= most:
+        return []
+    return [
+        f"the source claims to last {seconds:.0f} s, too long for frames of {size} to be encoded "
+        "again; if it cannot be copied, the new part is delivered alone"
+    ]
 
 
 class _Counted:

@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING
 from media_agent.errors import InvalidRequestError
 from media_agent.ingest.reshape import Fit as Fit
 from media_agent.ingest.reshape import Shaper, Tell, measure_upright
-from media_agent.ingest.source import MOST_DECODED, Kind, Medium, Source, open_medium
+from media_agent.ingest.source import (
+    MOST_DECODED,
+    Kind,
+    Medium,
+    Source,
+    count_most_frames,
+    open_medium,
+)
 from media_agent.ingest.source import open_ordinary as open_ordinary
 from media_agent.ingest.timing import Timed, add_ends, add_times, find_last_tick, pick_nearest
 from media_agent.video.codec import to_frame_rate
@@ -201,17 +208,22 @@ def measure_video(source: Source) -> tuple[Size, Fraction]:
 
 
 def iterate_upright(
-    source: Source, *, size: Size, fps: float, fit: Fit = "crop"
+    source: Source, *, size: Size, fps: float, fit: Fit = "crop", most_pixels: int = MOST_DECODED
 ) -> Iterator["VideoFrame"]:
     """Yield all frames of a video, upright, in rgb24, at this size and rate; needs no numpy.
 
     Raises:
-        InvalidRequestError: this is no video, or it is damaged or too large.
+        InvalidRequestError: this is no video, or it is damaged or too large, or so long that its
+            frames have more than `most_pixels` together, whatever stands still in it.
     """
+    most = count_most_frames(size.width, size.height, most_pixels)
     with open_medium(source, "video") as medium:
         shaper = Shaper(medium, size=size, fit=fit, tell=None)
         shown = add_ends(add_times(medium.decode(), medium.rate))
-        for image in resample(shown, to_frame_rate(fps)):
+        for count, image in enumerate(resample(shown, to_frame_rate(fps))):
+            if count == most:
+                said = f"it has more than {most} frames of {size} at {fps:g} a second"
+                raise medium.given.unusable_error(said, "cut it, or shrink it")
             yield shaper.reshape(image)
 
 

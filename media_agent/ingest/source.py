@@ -41,7 +41,7 @@ Kind = Literal["image", "video"]
 
 MOST_PIXELS = 64_000_000  # of one image or frame
 MOST_DECODED = 200_000_000_000  # pixels on the way to the frames wanted; some minutes of work
-_MOST_FRAMES = 10_000_000  # of a video whose length is counted; some days
+_MOST_COUNTED = 10_000_000  # of a video whose length is counted; some days
 _LEAST_COUNTED = 16_384  # pixels; a smaller frame takes as long
 _LARGEST_IMAGE = 256 << 20  # bytes of a file
 _MOST_MISSING = Fraction(1, 10)  # of the length that a video claims
@@ -51,6 +51,11 @@ _HINTS = {
     "image": "give a PNG, JPEG or WebP file",
     "video": "give a video such as MP4, MOV, MKV, WebM, AVI or GIF",
 }
+
+
+def count_most_frames(width: int, height: int, most: int = MOST_DECODED) -> int:
+    """Return how many frames of a size `most` pixels are; a small one takes as long as another."""
+    return most // max(width * height, _LEAST_COUNTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,9 +161,9 @@ class Medium:
             if not packet.size or packet.is_discard or not (count or packet.is_keyframe):
                 continue  # no decoder shows it
             count += 1
-            if count > _MOST_FRAMES:
+            if count > _MOST_COUNTED:
                 raise self.given.unusable_error(
-                    f"it has more than {_MOST_FRAMES} frames", "shorten it"
+                    f"it has more than {_MOST_COUNTED} frames", "shorten it"
                 )
             unit = packet.time_base or Fraction(0)
             lasts = (packet.duration or 0) * unit or 1 / self.rate

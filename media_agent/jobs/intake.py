@@ -53,6 +53,7 @@ class JobIntake:
             plans = await self._planner.plans(request, options.policy, allow_unknown_words=words)
         elif not plans:
             raise InvalidRequestError("no plan was given", hint="give at least one")
+        out = _absolute(options.default_out) if out is None else out
         terms = JobOptions(tuple(plans), out, options.overwrite, key, label=options.label)
         return await self._running.keep(options.job_id or self.new_job_id(), request, terms)
 

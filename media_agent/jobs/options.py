@@ -9,8 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict
 
+from pydantic import ValidationError
+
+from media_agent.errors import InvalidRequestError
+from media_agent.validation import in_words
 from media_agent_schemas.capabilities import Plan, Policy
-from media_agent_schemas.request import Shot
+from media_agent_schemas.request import Budget, Shot
 
 
 class PlanKwargs(TypedDict, total=False):
@@ -25,6 +29,7 @@ class GenerateKwargs(PlanKwargs, total=False):
 
     plans: Sequence[Plan] | None
     out: Path | str | None
+    default_out: Path | str | None
     overwrite: bool
     job_id: str | None
     idempotency_key: str | None
@@ -39,6 +44,8 @@ class BranchKwargs(PlanKwargs, total=False):
     duration: float | None
     shots: Sequence[Shot]
     endless: bool
+    max_cost_usd: float | None
+    idempotency_key: str | None
 
 
 class ExtendKwargs(PlanKwargs, total=False):
@@ -50,6 +57,8 @@ class ExtendKwargs(PlanKwargs, total=False):
     seed: int | None
     model: str | None
     only_new: bool
+    max_cost_usd: float | None
+    idempotency_key: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +78,10 @@ class GenerateOptions(PlanOptions):
     plans: Sequence[Plan] | None = None
     """Made before, to be followed as they are: each when the one before was refused."""
     out: Path | str | None = None
-    """None: the video stays in the job's folder."""
+    """None: `default_out`."""
+    default_out: Path | str | None = None
+    """Where a new video without `out` goes, which a repetition need not say again; None: into the
+    job's folder."""
     overwrite: bool = False
     job_id: str | None = None
     """None: a new one is drawn."""
@@ -89,6 +101,10 @@ class BranchOptions(PlanOptions):
     shots: Sequence[Shot] = ()
     """Instead of the prompt and its duration."""
     endless: bool = False
+    max_cost_usd: float | None = None
+    """Of the new video as a whole, its kept chunks too."""
+    idempotency_key: str | None = None
+    """The plan of the job that has this key is returned, whatever became of the other video."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,3 +121,18 @@ class ExtendOptions(PlanOptions):
     """None: for a job, its own; else the default."""
     only_new: bool = False
     """Deliver only the new part of a continued file, in the size and rate of the model."""
+    max_cost_usd: float | None = None
+    idempotency_key: str | None = None
+    """The plan of the job that has this key is returned, whatever became of the other video."""
+
+
+def build_budget(max_cost_usd: float | None) -> Budget | None:
+    """Return the budget of a request with such a limit.
+
+    Raises:
+        InvalidRequestError: it is no amount.
+    """
+    try:
+        return None if max_cost_usd is None else Budget(max_cost_usd=max_cost_usd)
+    except ValidationError as error:
+        raise InvalidRequestError(in_words(error, Budget)) from None

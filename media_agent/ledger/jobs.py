@@ -98,11 +98,11 @@ class Jobs:
             known = terms_of(self._owners.row(transaction, job_id)).inputs
             change_job(transaction, job_id, inputs={**known, **digests})
 
-    def of_key(self, idempotency_key: str, request: VideoRequest) -> VideoJob | None:
+    def of_key(self, idempotency_key: str, request: VideoRequest | None = None) -> VideoJob | None:
         """Return the job that this key belongs to, None if it is new.
 
         Raises:
-            IdempotencyConflictError: it belongs to another request.
+            IdempotencyConflictError: it belongs to another request than the one given.
         """
         with self._database.reading() as transaction:
             return self._of_key(transaction, idempotency_key, request)
@@ -230,13 +230,13 @@ class Jobs:
             raise unreadable(row["id"], self._database.path) from error
 
     def _of_key(
-        self, transaction: Transaction, key: str | None, request: VideoRequest
+        self, transaction: Transaction, key: str | None, request: VideoRequest | None
     ) -> VideoJob | None:
         row = None if key is None else _row_of_key(transaction, key)
         if row is None:
             return None
         known = self._job(transaction, row)
-        if known.request != request:
+        if request is not None and known.request != request:
             raise IdempotencyConflictError(
                 f"idempotency key {key!r} belongs to job {known.id}, which has another request",
                 hint="use a new key for a new request",

@@ -22,7 +22,8 @@ from media_agent_schemas.jobs import OperationRef
 
 _SPENT = """
 SELECT sum(coalesce(billed_usd, quoted_usd, 0)
-    + CASE WHEN jobs.status IN ('queued', 'in_progress') THEN reserved_usd ELSE 0 END) AS usd
+    + CASE WHEN jobs.status IN ('queued', 'in_progress') AND removed_at IS NULL
+        THEN reserved_usd ELSE 0 END) AS usd
 FROM submissions JOIN jobs ON jobs.id = job_id
 WHERE state != 'refused' AND submissions.created_at >= :since"""
 _TAKE_FROM_RESERVED = """

@@ -7,6 +7,15 @@ from media_agent.provenance.record import read_record
 from media_agent.storage.files import storage_errors, write_aside
 from media_agent.video.contact_sheet import write_contact_sheet
 from media_agent_schemas.jobs import VideoJob
+from media_agent_schemas.media import Artifact
+
+SHEETS = "sheet-*.png"
+"""The sheets in the folder of a job."""
+
+
+def sheet_name(video: Artifact) -> str:
+    """Return the name of the sheet of a video, which no other video has."""
+    return f"sheet-{(video.sha256 or '')[:16]}.png"
 
 
 def write_job_sheet(job: VideoJob, sheet: Path) -> None:

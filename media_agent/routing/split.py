@@ -169,6 +169,7 @@ class _Split:
             "duration": None,
             "prompt": self.request.prompt,
             "shots": shots,
+            "join_source": self.request.join_source,
         }
         return plans[0].model_copy(
             update={

@@ -1,5 +1,6 @@
 """What this machine has for making videos: keys, GPUs, models, servers. Nothing is loaded."""
 
+import contextlib
 import http.client
 import json
 import platform
@@ -8,9 +9,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from media_agent.config.keys import find_variable
 from media_agent.config.settings import Settings
 from media_agent.environment import expand_home, value_of
+from media_agent.errors import ConfigurationError
 from media_agent.registry.registry import Registry
 from media_agent.routing.listing import list_all
 
@@ -24,10 +25,10 @@ _VIDEO_PIPELINES = ("Wan", "Mochi", "LTX", "CogVideoX", "HunyuanVideo", "Video")
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What was found; of keys the names of their variables only."""
+    """What was found; of keys only where they are."""
 
     keys: dict[str, str]
-    """The variable that holds a key, by backend."""
+    """Where the key of a backend is from, in words, by backend."""
     gpus: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
     """Models of this machine that are ready, as "backend/model"."""
@@ -55,17 +56,22 @@ def look(
         if each.capabilities.local and each.capabilities.missing is None
     )
     return Machine(
-        keys={
-            name: variable
-            for name, spec in registry.specs.items()
-            if (variable := find_variable(spec)) is not None
-        },
+        keys=dict(_find_keys(settings, registry)),
         gpus=tuple(_find_nvidia(smi)) or tuple(_find_others(devices)),
         models=tuple(each.name for each in ready),
         folders=tuple(_find_folders(_find_hub())),
         comfyui=_find_comfyui(*comfyui),
         problems=listing.faults,
     )
+
+
+def _find_keys(settings: Settings, registry: Registry) -> Iterator[tuple[str, str]]:
+    """Yield the backends that have a key, wherever it is from; one that is unreadable is none."""
+    for name, spec in registry.specs.items():
+        with contextlib.suppress(ConfigurationError):
+            found = settings.find_key(name, spec)
+            if found.key is not None and found.source is not None:
+                yield name, found.source
 
 
 def _find_nvidia(smi: Sequence[str]) -> Iterator[str]:

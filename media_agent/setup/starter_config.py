@@ -54,8 +54,8 @@ def _render_backends(machine: Machine) -> Iterator[str]:
     if machine.comfyui is not None:
         yield f"# ComfyUI answers at {machine.comfyui}; no backend supports it yet"
     yield ""
-    for name, variable in sorted(machine.keys.items()):
-        yield f"# {variable} is set: the key of {name}, used without a line here"
+    for name, source in sorted(machine.keys.items()):
+        yield f"# {name} has a key: {source}; it needs no line here"
     if machine.keys:
         yield ""
     kind = next(iter(sorted(machine.keys)), _FALLBACK)

@@ -11,9 +11,17 @@ from pathlib import Path
 from pydantic import JsonValue, ValidationError
 
 from media_agent.client import VideoClient
-from media_agent.errors import InvalidRequestError, JobError, MediaAgentError, to_info
-from media_agent.provenance.job_sheet import write_job_sheet
+from media_agent.errors import (
+    InvalidRequestError,
+    JobError,
+    MediaAgentError,
+    StorageError,
+    to_info,
+)
+from media_agent.provenance.job_sheet import sheet_name, write_job_sheet
 from media_agent.shorten import shorten_to_line
+from media_agent.storage.destination import is_there
+from media_agent.storage.files import storage_errors
 from media_agent.suggest import did_you_mean
 from media_agent.tools.arguments import CreateVideo, PlanVideo, ToolArguments
 from media_agent.tools.content import build_content
@@ -144,18 +152,26 @@ class ToolBox:
     async def _extend(self, arguments: ExtendVideo) -> VideoJob:
         """Start a video that continues another one; the same call again is the same job."""
         wanted, duration = arguments.prompt, arguments.duration
+        default = None if arguments.file is None else self._client.settings.default_backend
+        key = derive_idempotency_key(self._caller, arguments, default)
         if arguments.file is not None:
             request, plans = await self._client.plan_extension(
-                arguments.file, prompt=wanted, duration=duration, model=arguments.model
+                arguments.file,
+                prompt=wanted,
+                duration=duration,
+                model=arguments.model,
+                idempotency_key=key,
             )
         else:
             assert arguments.job_id is not None  # as its arguments were checked
             plan = await self._client.plan_branch(
-                arguments.job_id, at=arguments.keep_chunks, prompt=wanted, duration=duration
+                arguments.job_id,
+                at=arguments.keep_chunks,
+                prompt=wanted,
+                duration=duration,
+                idempotency_key=key,
             )
             request, plans = plan.request, (plan,)
-        default = None if arguments.file is None else self._client.settings.default_backend
-        key = derive_idempotency_key(self._caller, arguments, default)
         return await self._client.start(request, plans=plans, idempotency_key=key)
 
     async def _look_at(self, job_id: str) -> SheetView:
@@ -199,7 +215,8 @@ class ToolBox:
 
     async def _view(self, job: VideoJob) -> JobView:
         if job.status is JobStatus.COMPLETED:
-            job = await asyncio.to_thread(_add_sheet, job)
+            folder = self._client.store.jobs.folder(job.id)
+            job = await asyncio.to_thread(_add_sheet, job, folder)
         is_moving = self._client.is_running(job.id)
         return view_job(job, verification=await self._find_verification(job), is_moving=is_moving)
 
@@ -242,20 +259,33 @@ def _parse(name: str, arguments: Mapping[str, JsonValue] | str) -> ToolArguments
         raise InvalidRequestError(in_words(error, shapes[name])) from None
 
 
-def _add_sheet(job: VideoJob) -> VideoJob:
-    """Return the job with a contact sheet next to its video; without one, with a warning."""
-    video = job.artifacts[0].path if job.artifacts else None
+def _add_sheet(job: VideoJob, folder: Path) -> VideoJob:
+    """Return the job with the contact sheet of its video, kept in a folder; else with a warning."""
+    video = job.artifacts[0] if job.artifacts else None
     if video is None or any(each.kind is ArtifactKind.CONTACT_SHEET for each in job.artifacts):
         return job
-    sheet = Path(video).with_suffix(".sheet.png")
+    sheet = folder / sheet_name(video)
     try:
         if not sheet.exists():
-            write_job_sheet(job, sheet)
+            _write_sheet(job, video, sheet)
     except MediaAgentError as error:
         said = f"no contact sheet: {error.message}"
         return job.model_copy(update={"warnings": (*job.warnings, said)})
     image = Artifact(kind=ArtifactKind.CONTACT_SHEET, path=str(sheet), mime_type="image/png")
     return job.model_copy(update={"artifacts": (*job.artifacts, image)})
+
+
+def _write_sheet(job: VideoJob, video: Artifact, sheet: Path) -> None:
+    """Write the sheet of a video that is still the one of the job.
+
+    Raises:
+        StorageError: it is gone or another one, or something cannot be read or written.
+    """
+    if not is_there(video):
+        raise StorageError(f"the video of job {job.id} is gone or was replaced")
+    with storage_errors(str(sheet.parent)):
+        sheet.parent.mkdir(parents=True, exist_ok=True)
+    write_job_sheet(job, sheet)
 
 
 def _as_data(error: Exception) -> dict[str, JsonValue]:

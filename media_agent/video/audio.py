@@ -119,9 +119,10 @@ def fit_audio(
     skipped = round(-delay * SAMPLE_RATE)
     resampler = av.AudioResampler(format=_FORMAT, layout=_LAYOUT, rate=SAMPLE_RATE)
     fifo = av.AudioFifo()
-    for silence in _make_silence(max(0, -skipped)):
-        fifo.write(silence)
-    for frame in frames:
+    late = min(left, max(0, -skipped))  # what a file says may be years
+    yield from _make_silence(late)
+    left -= late
+    for frame in frames if left > 0 else ():
         frame.pts = None  # gaps in its times are not kept
         for each in resampler.resample(frame):
             each.pts = None

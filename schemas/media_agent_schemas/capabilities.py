@@ -9,6 +9,7 @@ from pydantic import Field, JsonValue, model_validator
 from media_agent_schemas.base import Document, Schema, Seconds, Sha256, TriState, Usd
 from media_agent_schemas.media import InputRole, ResolutionTier, Size
 from media_agent_schemas.request import VideoMode, VideoRequest
+from media_agent_schemas.resume import ResumeToken
 
 FALLBACK_FPS = 24.0
 """Frames per second where neither the request nor the model says any."""
@@ -293,6 +294,10 @@ class Origin(Schema):
         ge=0, description="Chunks taken over; those up to `chunk` are generated again."
     )
     kept_frames: int = Field(ge=0, description="Frames in them.")
+    resume: ResumeToken | None = Field(
+        default=None,
+        description="Where it continues, as long as the state is kept; null: at the beginning.",
+    )
 
 
 class Plan(Document):

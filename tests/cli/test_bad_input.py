@@ -82,8 +82,11 @@ def test_a_wrong_key(said: Said) -> None:
 def test_a_missing_key(said: Said) -> None:
     line = said(*CLIP, "fal/fal-ai/magi", code=19)
 
-    assert "fal/fal-ai/magi needs a key: set FAL_KEY, run media-agent keys set fal, run " in line
-    assert "run media-agent init, or set key_env or key_file under [backends.fal] in /" in line
+    assert (
+        "fal/fal-ai/magi needs a key: set FAL_KEY, run media-agent keys set fal, or set key_env"
+        in line
+    )
+    assert "or set key_env or key_file under [backends.fal] in /" in line
     assert ".toml; create a key at fal.ai/dashboard/keys" in line
 
 

@@ -9,6 +9,7 @@ import sys
 import tty
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,6 +17,9 @@ import pytest
 
 from media_agent.cli import main
 from media_agent.cli.confirm import confirm_plans, confirm_rest
+from media_agent.cli.request.build import Order
+from media_agent.cli.request.flags import OutputFlags, RoutingFlags, VideoFlags
+from media_agent.cli.run_job import make
 from media_agent.cli.screen import quietly
 from media_agent.errors import JobCancelledError
 from media_agent.ledger.ledger import Ledger
@@ -79,6 +83,38 @@ def test_the_price_is_said_in_round_numbers(
     confirm(cost)
 
     assert capsys.readouterr().err == f"{said}\n"
+
+
+async def make_while_another_is_asked(order: Order, controller: int) -> list[int]:
+    """Make the video of an order while a person still thinks about the price of the same order."""
+    asked = asyncio.create_task(make(order))
+    async with asyncio.timeout(30):
+        while b"[y/N]" not in (shown := await asyncio.to_thread(os.read, controller, 1 << 16)):
+            assert shown
+    first = await make(replace(order, output=OutputFlags(yes=True)))
+    os.write(controller, b"y\n")
+    return [first, await asked]
+
+
+def test_the_same_call_while_it_is_asked_about_makes_one_video_at_its_default_place(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    order = Order(
+        prompt="a cat",
+        video=VideoFlags(size="64x64", duration=1.0),
+        routing=RoutingFlags(backend="sandbox", option=("price_per_second=2",)),
+        output=OutputFlags(),
+        idempotency_key="k",
+    )
+    controller, own = pty.openpty()
+    with open(own, encoding="utf-8") as stdin, open(own, "w", closefd=False) as stderr:  # noqa: PTH123
+        monkeypatch.setattr(sys, "stdin", stdin)
+        monkeypatch.setattr(sys, "stderr", stderr)
+        codes = asyncio.run(make_while_another_is_asked(order, controller))
+    os.close(controller)
+
+    assert codes == [0, 0]
+    assert len(list(Path("out").glob("*.mp4"))) == 1
 
 
 def test_of_what_is_free_nothing_is_said(capsys: pytest.CaptureFixture[str]) -> None:

@@ -48,3 +48,18 @@ def test_only_the_new_part_is_written_when_only_that_is_wanted(
     on = probe(Path("on.mp4"))
     assert (on.width, on.height, on.frames) == (64, 64, 24)
     assert "on.mp4: only the new part of the video" in capsys.readouterr().out
+
+
+def test_the_job_of_an_extended_file_is_extended_with_the_file_in_front(
+    mine: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert extend(mine, "a red circle", "--out", "on.mp4") == 0
+    job = json.loads(Path("on.json").read_text())["job_id"]
+    capsys.readouterr()
+
+    assert main(["extend", job, "a blue square", "--duration", "1", "--out", "far.mp4"]) == 0
+
+    answer = capsys.readouterr()
+    far = probe(Path("far.mp4"))
+    assert (far.width, far.height, far.frames) == (128, 96, 72)
+    assert f"the whole video: 1.00 s of {Path(mine).absolute()}, then 48 new frames" in answer.out

@@ -1,18 +1,24 @@
 """The commands about jobs, on a folder where processes died."""
 
+import asyncio
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from pydantic import JsonValue
 
 from media_agent.cli import main
+from media_agent.cli.job_actions import resume_jobs
+from media_agent.client import VideoClient
 from media_agent.ledger.ledger import Ledger
 from media_agent.testing.simulator.faults import Fault
 from media_agent.video.codec import probe
 from media_agent_hosted.providers.fal.simulator import FalSimulator
-from media_agent_schemas import GenerationRecord, JobStatus
+from media_agent_schemas import GenerationRecord, JobStatus, VideoRequest
 from tests.jobs.housekeeping.data_folder import DataFolder
 
 COMMAND = [sys.executable, "-m", "media_agent.cli"]
@@ -85,10 +91,81 @@ def test_a_job_that_cannot_be_resumed_keeps_no_other_from_it(
     assert main(["jobs", "resume", "--json"]) == 2
 
     said = capsys.readouterr()
-    assert [job["id"] for job in json.loads(said.out)["data"]] == [killed]
+    first, last, resumed = json.loads(said.out)["data"]
+    assert (resumed["id"], resumed["status"]) == (killed, "completed")
+    assert [each["job"] for each in (first, last)] == [
+        "19990101-000000-gone",
+        "29990101-000000-gone",
+    ]
+    assert "unknown backend" in first["error"]["message"]
     assert "error: 29990101-000000-gone: unknown backend" in said.err
     assert "error: 19990101-000000-gone: unknown backend" in said.err
     assert probe(Path("a.mp4")).frames == 144
+
+
+@pytest.mark.parametrize("flags", [[], ["--json"]])
+def test_a_backend_that_cannot_be_asked_keeps_no_other_from_being_asked(
+    flags: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with FalSimulator([Fault("submit", "close_after_accept")]) as simulator:
+        monkeypatch.setenv("MEDIA_AGENT_BACKENDS__FAL__BASE_URL", simulator.url)
+        monkeypatch.setenv("MEDIA_AGENT_BACKENDS__FAL__KEY", "secret-key")
+        assert main(["generate", "a cat", "--backend", "fal", "--out", "a.mp4"]) == 12
+        lost = the_job()
+        data = DataFolder(Path("data"))
+        data.keep("29990101-000000-gone", JobStatus.OUTCOME_UNKNOWN)
+        data.keep("19990101-000000-gone", JobStatus.OUTCOME_UNKNOWN)
+        data.ledger.close()
+        capsys.readouterr()
+
+        assert main(["jobs", "reconcile", *flags]) == 2
+
+    said = capsys.readouterr()
+    assert "error: 19990101-000000-gone: unknown backend" in said.err
+    assert "error: 29990101-000000-gone: unknown backend" in said.err
+    if flags:
+        rows = {row["job"]: row for row in json.loads(said.out)["data"]}
+        assert rows[lost]["status"] == "outcome_unknown"
+        assert rows["29990101-000000-gone"]["error"]["code"] == "invalid_request"
+        assert len(rows) == 3
+    else:
+        assert f"{lost}: " in said.out
+
+
+async def resume_until_the_second_begins(*, json: bool) -> int:
+    """Resume a quick and a slow job, and press Ctrl-C when the quick one has ended."""
+    async with VideoClient() as client:
+        for seconds in (0, 60):
+            options: dict[str, JsonValue] = {"latency_seconds": seconds}
+            slow = VideoRequest(
+                prompt="a", duration=2, model="sandbox", options={"sandbox": options}
+            )
+            await client.start(slow, out=f"{seconds}.mp4")
+        await client.aclose()  # they have no process any more
+    async with VideoClient() as client:
+        running, completed = JobStatus.IN_PROGRESS, JobStatus.COMPLETED
+        resuming = asyncio.create_task(resume_jobs(None, take_over=False, yes=False, json=json))
+        async with asyncio.timeout(60):
+            while [each.status for each in await client.list()] != [running, completed]:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGINT)
+        return await resuming
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_what_had_ended_before_an_interruption_is_reported(
+    as_json: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert asyncio.run(resume_until_the_second_begins(json=as_json)) == 130
+
+    said = capsys.readouterr()
+    if as_json:
+        answer = json.loads(said.out)
+        assert [job["status"] for job in answer["data"]] == ["completed"]
+        assert answer["error"]["code"] == "job_cancelled"
+    else:
+        assert "0.mp4: job" in said.out
+    assert "stopped" in said.err
 
 
 def test_a_lost_reply_is_reported_reconciled_and_never_sent_again(

@@ -127,6 +127,51 @@ def test_the_video_of_a_job_is_extended_from_its_state(video: str) -> None:
     assert json.loads(Path("b.json").read_text())["lineage"]["parent_job"] == video
 
 
+@pytest.mark.parametrize("command", [["extend"], ["branch", "--at", "1"]])
+def test_a_continuation_repeated_with_its_key_is_the_same_job(
+    command: list[str], video: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name, *flags = command
+    words = [name, video, "a cow", *flags, "--duration", "1", "--idempotency-key", "k"]
+
+    assert main([*words, "--json"]) == 0
+    first = json.loads(capsys.readouterr().out)
+    assert main([*words, "--json"]) == 0
+
+    assert json.loads(capsys.readouterr().out)["id"] == first["id"]
+    assert main([name, video, "a dog", *flags, "--idempotency-key", "k"]) == 17
+    assert main(["jobs", "rm", video]) == 0
+    capsys.readouterr()
+    assert main([*words, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["id"] == first["id"]
+
+
+@pytest.mark.parametrize("command", ["extend", "branch"])
+def test_a_continuation_costs_no_more_than_it_may(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paid = ["--backend", "sandbox", "--size", "64x64", "--option", "price_per_second=1"]
+    assert main(["generate", "a cat", *paid, "--duration", "1"]) == 0
+    words = [command, "last", "a dog", "--duration", "1", "--max-cost"]
+
+    assert main([*words, "1.5"]) == 5
+    assert main([*words, "much"]) == 2
+    assert main([*words, "-1"]) == 2
+    assert "--max-cost" in capsys.readouterr().err.splitlines()[-1]
+    assert main([*words, "2"]) == 0
+
+
+def test_a_file_is_found_in_the_home_folder_as_in_python(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "video.mp4").write_bytes(b"")
+
+    assert main(["extend", "~/video.mp4", "a cow"]) == 3
+
+    assert "mode = video_extend: sandbox/slate can do text_to_video" in capsys.readouterr().err
+
+
 def test_a_video_of_a_file_is_extended_by_a_model_that_takes_videos(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -157,7 +202,7 @@ def test_a_video_of_a_file_is_extended_by_a_model_that_takes_videos(
             "each shot has its own length",
             2,
         ),
-        (["extend", "VIDEO", "a dog", "--seed", "1"], "keeps its own backend and seed", 2),
+        (["extend", "VIDEO", "a dog", "--seed", "1"], "with its own model and seed", 2),
     ],
 )
 def test_what_cannot_be_done_is_one_clear_line(

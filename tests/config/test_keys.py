@@ -142,6 +142,8 @@ def test_the_missing_key_of_another_server_names_no_variable_that_would_not_be_u
 def test_the_missing_key_names_variable_command_and_file() -> None:
     said = settings().backend_settings("acme", ACME).missing_key("acme.example/keys") or ""
 
-    assert said.startswith("a key: set ACME_KEY or ACME_TOKEN, run media-agent keys set acme, run ")
-    assert "run media-agent init, or set key_env or key_file under [backends.acme] in /" in said
+    assert said.startswith(
+        "a key: set ACME_KEY or ACME_TOKEN, run media-agent keys set acme, or set key_env"
+    )
+    assert "or set key_env or key_file under [backends.acme] in /" in said
     assert said.endswith("none.toml; create a key at acme.example/keys")

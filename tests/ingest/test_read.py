@@ -5,6 +5,7 @@ import os
 import struct
 import time
 import zlib
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -20,7 +21,13 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from media_agent.errors import InvalidRequestError
-from media_agent.ingest.read import read_all, read_end, read_image, read_last_image
+from media_agent.ingest.read import (
+    iterate_upright,
+    read_all,
+    read_end,
+    read_image,
+    read_last_image,
+)
 from media_agent.testing.simulator.videos import write_video
 from media_agent.video.codec import encode_chunk, read_frames, split_header
 from media_agent_schemas.media import InputRole, MediaInput, Size
@@ -205,6 +212,22 @@ def test_a_video_that_takes_too_long_to_decode_is_refused() -> None:
         read_end(video, frames=1, most_decoded=10 * 16_384)
 
     assert "ffmpeg" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize(("most", "is_refused"), [(100, True), (101, False)])
+def test_a_whole_video_has_no_more_frames_than_can_be_encoded(most: int, is_refused: bool) -> None:
+    video = encoded(LOSSLESS, drawn(2), times=[0, 4000])
+    size = Size(width=64, height=48)
+
+    frames = iterate_upright(video, size=size, fps=25, most_pixels=most * 16_384)
+
+    if is_refused:
+        with pytest.raises(
+            InvalidRequestError, match="more than 100 frames of 64x48 at 25 a second"
+        ):
+            deque(frames, maxlen=0)
+    else:
+        assert sum(1 for _ in frames) == 101
 
 
 def test_a_video_shorter_than_asked_is_given_whole() -> None:

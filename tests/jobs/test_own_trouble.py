@@ -854,6 +854,17 @@ async def test_the_same_key_on_other_terms_is_refused_in_words(
     assert len(desk.service.accepted) == 1
 
 
+async def test_a_place_of_its_own_choice_is_none_of_the_terms_of_a_key(
+    desk: Desk, tmp_path: Path
+) -> None:
+    done = await desk.make(idempotency_key="mine", default_out=tmp_path / "a.mp4")
+    again = await desk.make(idempotency_key="mine", default_out=tmp_path / "b.mp4")
+
+    assert again.id == done.id
+    assert done.artifacts[0].path == str(tmp_path / "a.mp4")
+    assert not (tmp_path / "b.mp4").exists()
+
+
 # -- inputs ------------------------------------------------------------------------------------
 
 

@@ -153,6 +153,20 @@ def test_a_video_in_segments_takes_the_price_of_all_and_its_segments_take_from_t
     assert ledger.submissions.spent(NOW) == 0.3
 
 
+def test_what_a_removed_video_in_segments_had_reserved_is_free_again(ledger: Ledger) -> None:
+    ledger.jobs.create(*in_parts("video", 0.4, 0.4))
+    ledger.jobs.create(*part_of("video", "part", 0.4))
+    ledger.jobs.create(job("other", cost=0.6))
+    ledger.submissions.record_intent("video", 0, NOW, per_day=1.0)
+    ledger.submissions.record_intent("part", 0, NOW, per_day=1.0)
+
+    ledger.jobs.remove("part")
+    ledger.jobs.remove("video")
+
+    assert ledger.submissions.spent(NOW) == 0.4, "what was sent still counts"
+    ledger.submissions.record_intent("other", 0, NOW, per_day=1.0)
+
+
 @pytest.mark.parametrize("names", ["video", "video-2", "another job", ""])
 def test_a_label_of_the_caller_takes_nothing_from_what_a_video_in_segments_reserved(
     ledger: Ledger, names: str

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from media_agent.config.settings import load_settings
+from media_agent.config.stored_keys import StoredKey, StoredKeys
 from media_agent.registry.registry import Registry
 from media_agent.setup.check import check
 from media_agent.setup.machine import Machine, look
@@ -47,8 +48,29 @@ def test_of_a_key_the_name_is_found_and_not_the_value(
 
     machine = found(tmp_path)
 
-    assert machine.keys == {"fal": "FAL_KEY"}
+    assert machine.keys == {"fal": "FAL_KEY from the environment"}
     assert SECRET not in repr(machine) + render_starter_config(machine)
+
+
+def test_stored_keys_count_as_those_of_the_environment(tmp_path: Path) -> None:
+    StoredKeys().set("fal", StoredKey(key=SECRET))
+
+    machine = found(tmp_path)
+
+    assert machine.keys == {"fal": "the key stored for fal"}
+    written = tomllib.loads(render_starter_config(machine))
+    assert written["backends"]["final"]["kind"] == "fal"
+    assert written["routes"]["final"]["allow"] == ["fal"]
+    assert written["budget"]["max_cost_usd_per_day"] == 5
+    assert SECRET not in repr(machine) + render_starter_config(machine)
+
+
+def test_a_key_of_a_file_that_is_gone_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MEDIA_AGENT_BACKENDS__FAL__KEY_FILE", str(tmp_path / "gone"))
+
+    assert found(tmp_path).keys == {}
 
 
 def test_gpus_are_listed_by_their_own_tool(tmp_path: Path) -> None:
@@ -119,7 +141,9 @@ def test_a_running_comfyui_is_found(tmp_path: Path, server: tuple[tuple[str, int
     "machine",
     [
         Machine({}),
-        Machine({"fal": "FAL_KEY"}, ("NVIDIA",), ("magi/tiny", "sandbox/slate")),
+        Machine(
+            {"fal": "FAL_KEY from the environment"}, ("NVIDIA",), ("magi/tiny", "sandbox/slate")
+        ),
         Machine({}, (), ("sandbox/slate",), (Path('/a "b"'),), "http://127.0.0.1:8188"),
     ],
 )
@@ -149,4 +173,7 @@ def test_the_file_is_sound_on_every_machine(
 def test_by_default_videos_are_made_here_and_for_nothing(
     gpus: tuple[str, ...], models: tuple[str, ...], default: str
 ) -> None:
-    assert choose_default_model(Machine({"fal": "FAL_KEY"}, gpus, models)) == default
+    assert (
+        choose_default_model(Machine({"fal": "FAL_KEY from the environment"}, gpus, models))
+        == default
+    )

@@ -13,6 +13,7 @@ from media_agent.client import VideoClient
 from media_agent.config.settings import load_settings
 from media_agent.registry.plugins import Discovery
 from media_agent.registry.registry import Registry
+from media_agent.storage.files import sha256_of
 from media_agent.tools import DIALECTS, CreateVideo, ToolBox, tool_definitions
 from media_agent.tools.decoding import as_object
 from media_agent.tools.job_arguments import TOOLS
@@ -56,6 +57,10 @@ async def finished(box: ToolBox, job_id: Any) -> dict[str, Any]:
     answer: dict[str, Any] = await box.call("wait_video", {"job_id": job_id, "seconds": 60})
     assert answer["finished"], answer
     return answer
+
+
+def names_in(folder: Path, pattern: str) -> list[str]:
+    return [path.name for path in folder.glob(pattern)]
 
 
 def is_file(path: Any, beginning: bytes = b"") -> bool:
@@ -545,6 +550,44 @@ async def test_a_fault_of_ours_is_data_too_and_no_traceback(
     assert answer == {
         "error": {"code": "internal", "message": "ZeroDivisionError: oops", "retryable": False}
     }
+
+
+async def test_a_sheet_is_of_the_video_of_its_job_also_where_another_was_before(
+    box: ToolBox, client: VideoClient, tmp_path: Path
+) -> None:
+    place = tmp_path / "a.mp4"
+    old = await client.generate(CreateVideo(**ARGUMENTS).to_request(), out=place)
+    before: Any = await box.call("look_at_video", {"job_id": old.id})
+    other = CreateVideo(**ARGUMENTS | {"prompt": "a dog"}).to_request()
+    new = await client.generate(other, out=place, overwrite=True)
+
+    after: Any = await box.call("look_at_video", {"job_id": new.id})
+
+    assert sha256_of(Path(after["image"])) != sha256_of(Path(before["image"]))
+    assert names_in(tmp_path, "*.png") == []
+
+
+async def test_the_sheet_of_a_video_that_was_replaced_is_not_that_of_the_other(
+    box: ToolBox, client: VideoClient, tmp_path: Path
+) -> None:
+    place = tmp_path / "a.mp4"
+    old = await client.generate(CreateVideo(**ARGUMENTS).to_request(), out=place)
+    other = CreateVideo(**ARGUMENTS | {"prompt": "a dog"}).to_request()
+    await client.generate(other, out=place, overwrite=True)
+
+    answer: Any = await box.call("look_at_video", {"job_id": old.id})
+
+    assert "is gone or was replaced" in answer["error"]["message"]
+
+
+async def test_a_sheet_goes_with_its_job(box: ToolBox, client: VideoClient, tmp_path: Path) -> None:
+    job = await client.generate(CreateVideo(**ARGUMENTS).to_request(), out=tmp_path / "a.mp4")
+    answer: Any = await box.call("look_at_video", {"job_id": job.id})
+    assert is_file(answer["image"])
+
+    await client.remove(job.id)
+
+    assert names_in(tmp_path / "data" / "jobs", "**/*") == []
 
 
 async def test_a_sheet_that_cannot_be_written_is_a_warning(

@@ -56,6 +56,23 @@ def test_audio_lasts_as_long_as_was_asked() -> None:
     assert lengths == [round(1.5 * SAMPLE_RATE)] * 6
 
 
+@pytest.mark.parametrize("delay", [1.0, 1e12])
+def test_silence_before_late_audio_is_not_held_in_memory(delay: float) -> None:
+    heard: list[AudioFrame] = []
+
+    def late() -> Iterator[AudioFrame]:
+        for frame in tone(0.5):
+            heard.append(frame)
+            yield frame
+
+    audio = fit_audio(late(), seconds=1.0, delay=delay)
+
+    assert next(audio).samples
+    assert not heard, "the silence is written before anything is read"
+    assert sum(frame.samples for frame in audio) < SAMPLE_RATE
+    assert not heard, "nothing is read that is heard too late"
+
+
 def test_what_comes_too_early_is_left_out_and_what_comes_late_is_heard_late(tmp_path: Path) -> None:
     late = video(tmp_path / "late.mp4", 2, sounds=2, delay=1.0)
     early = video(tmp_path / "early.mp4", 2, sounds=2, delay=-1.0)

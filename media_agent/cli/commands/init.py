@@ -69,9 +69,8 @@ def _load_settings() -> "Settings":
 
 
 def _list_found(machine: "Machine") -> Iterator[tuple[str, str]]:
-    """Yield what was found; of keys only the names."""
-    for name, variable in machine.keys.items():
-        yield "key", f"{variable}, for {name}"
+    """Yield what was found; of keys only where they are."""
+    yield from (("key", f"{name}: {source}") for name, source in machine.keys.items())
     yield from (("gpu", gpu) for gpu in machine.gpus)
     yield from (("model", model) for model in machine.models)
     yield from (("files", str(folder)) for folder in machine.folders)

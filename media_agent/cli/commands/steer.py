@@ -80,8 +80,10 @@ def branch(
     duration: Duration = None,
     endless: Flag = False,
     policy: Literal["strict", "adjust"] | None = None,
+    max_cost: Number = None,
     allow_unknown_words: Flag = False,
     output: OutputFlags = DEFAULT_OUTPUT,
+    idempotency_key: Text = None,
 ) -> int:
     """Make a new video that keeps the first chunks of a job and continues differently.
 
@@ -93,8 +95,10 @@ def branch(
         duration: Length of the new part in seconds, of one prompt.
         endless: Continue until you finish it; the last shot has no length.
         policy: If a value is unsupported: refuse, or use the nearest one and report it.
+        max_cost: Maximum cost in USD.
         allow_unknown_words: Allow prompt words outside the model's vocabulary.
         output: Where the video is written.
+        idempotency_key: Reusing a key with the same request returns the existing job.
     """
     import asyncio
 
@@ -107,9 +111,10 @@ def branch(
     order = Order(
         prompt=prompt,
         video=video,
-        routing=RoutingFlags(policy=policy),
+        routing=RoutingFlags(policy=policy, max_cost=max_cost),
         output=output,
-        parent=find_job(job_id),
+        idempotency_key=idempotency_key,
+        parent=job_id,
         shared_chunks=read_whole_number("at", at),
     )
     return asyncio.run(make(order))
@@ -124,8 +129,10 @@ def extend(
     backend: Backend = None,
     seed: Number = None,
     only_new: Flag = False,
+    max_cost: Number = None,
     allow_unknown_words: Flag = False,
     output: OutputFlags = DEFAULT_OUTPUT,
+    idempotency_key: Text = None,
 ) -> int:
     """Continue a video: a job from its saved state (seamless), a file from its last frames.
 
@@ -138,15 +145,23 @@ def extend(
         backend: NAME or NAME/MODEL; a job continues on its own.
         seed: Random seed, 0 to 2^63-1. Default: random; for a job, the job's seed.
         only_new: Write only the new part of a continued file, in the model's size and frame rate.
+        max_cost: Maximum cost in USD.
         allow_unknown_words: Allow prompt words outside the model's vocabulary.
         output: Where the video is written.
+        idempotency_key: Reusing a key with the same request returns the existing job.
     """
     import asyncio
 
-    from media_agent.cli.request.build import order_to_extend
+    from media_agent.cli.request.build import Order
     from media_agent.cli.run_job import make
 
-    flags = VideoFlags(duration=duration, seed=seed, allow_unknown_words=allow_unknown_words)
-    routing = RoutingFlags(backend=backend)
-    order = order_to_extend(video, prompt, flags, routing, output, only_new=only_new)
+    order = Order(
+        prompt=prompt,
+        video=VideoFlags(duration=duration, seed=seed, allow_unknown_words=allow_unknown_words),
+        routing=RoutingFlags(backend=backend, max_cost=max_cost),
+        output=output,
+        idempotency_key=idempotency_key,
+        source=video,
+        only_new=only_new,
+    )
     return asyncio.run(make(order))

@@ -1,15 +1,15 @@
 """What a command line asks for, and from which backend: a video, or a branch of one."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from pydantic import JsonValue
 
 from media_agent.backend.options import read_options
+from media_agent.cli.arguments import read_whole_number
 from media_agent.cli.request.fields import check_fields, collect_fields, collect_words, merge_fields
 from media_agent.cli.request.file import read_request_file
 from media_agent.cli.request.flags import OutputFlags, RoutingFlags, VideoFlags
-from media_agent.cli.store import open_ledger
 from media_agent.client import VideoClient
 from media_agent.errors import InvalidRequestError, JobNotFoundError
 from media_agent.jobs.continuing.extend import is_place_of_video
@@ -19,7 +19,10 @@ from media_agent_schemas.request import VideoRequest
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """What the command line says; of a branch, also which video it leaves and after what chunks."""
+    """What the command line says.
+
+    Of a branch, also which job it leaves and after what chunks; of an extension, what it continues.
+    """
 
     prompt: str | None
     video: VideoFlags
@@ -28,7 +31,8 @@ class Order:
     idempotency_key: str | None = None
     parent: str | None = None
     shared_chunks: int | None = None
-    join_source: bool = False
+    source: str | None = None
+    only_new: bool = False
 
 
 async def plan_order(client: VideoClient, order: Order) -> tuple[VideoRequest, tuple[Plan, ...]]:
@@ -44,16 +48,32 @@ async def plan_order(client: VideoClient, order: Order) -> tuple[VideoRequest, t
         if "shots" in said and "duration" in said:
             raise InvalidRequestError("--duration needs one prompt; each shot has its own length")
         plan = await client.plan_branch(
-            order.parent,
+            _find_job(client, order.parent),
             at=order.shared_chunks,
             **said,
             endless=video.endless,
             policy=policy,
             allow_unknown_words=words,
+            max_cost_usd=routing.read_max_cost(),
+            idempotency_key=order.idempotency_key,
         )
         return plan.request, (plan,)
+    if order.source is not None:
+        source = _find_source(client, order.source)
+        if routing.backend is None and is_place_of_video(source):
+            await _check_default(client)
+        return await client.plan_extension(
+            source,
+            **collect_words(order.prompt, video),
+            seed=read_whole_number("seed", video.seed),
+            model=routing.backend,
+            only_new=order.only_new,
+            policy=policy,
+            allow_unknown_words=words,
+            max_cost_usd=routing.read_max_cost(),
+            idempotency_key=order.idempotency_key,
+        )
     request = await build_request(client, order.prompt, video, routing, uses_default=True)
-    request = request.model_copy(update={"join_source": order.join_source})
     return request, await client.plans(request, policy=policy, allow_unknown_words=words)
 
 
@@ -122,50 +142,17 @@ def _check_complete(video: VideoFlags, fields: Mapping[str, object]) -> None:
         raise InvalidRequestError(f"--fit {video.fit} needs an image or video", hint="--image")
 
 
-def order_to_extend(
-    video: str,
-    prompt: str,
-    flags: VideoFlags,
-    routing: RoutingFlags,
-    output: OutputFlags,
-    *,
-    only_new: bool = False,
-) -> Order:
-    """Return the order to continue a video: a branch at the end of a job, or a new video.
-
-    Raises:
-        InvalidRequestError: there is neither such a job nor such a file.
-    """
-    is_file = is_place_of_video(video)
-    job_id = _find_job(video, is_file=is_file)
-    if job_id is not None:
-        if routing.backend is not None or flags.seed is not None:
-            raise InvalidRequestError(
-                f"job {job_id} keeps its own backend and seed",
-                hint="omit --model and --seed, or give its file instead of the job",
-            )
-        if only_new:
-            raise InvalidRequestError(
-                f"job {job_id} is continued as a whole", hint="omit --only-new, or give its file"
-            )
-        return Order(prompt=prompt, video=flags, routing=routing, output=output, parent=job_id)
-    if not is_file:
-        raise InvalidRequestError(
-            f"{video} is neither a job nor a file", hint="media-agent jobs list shows the jobs"
-        )
-    flags = replace(flags, video=video)
-    return Order(
-        prompt=prompt, video=flags, routing=routing, output=output, join_source=not only_new
-    )
+def _find_source(client: VideoClient, name: str) -> str:
+    """Return the video that is meant: a file, an address, or a job."""
+    return name if is_place_of_video(name) else _find_job(client, name)
 
 
-def _find_job(name: str, *, is_file: bool) -> str | None:
-    """Return the job that a name means; a file goes before a job that has another id."""
-    jobs = open_ledger().jobs
+def _find_job(client: VideoClient, name: str) -> str:
+    """Return the job that a name means; one that is gone may still have a key that is given."""
     try:
-        return jobs.get(name).id if is_file else jobs.find(name)
+        return client.store.jobs.find(name)
     except JobNotFoundError:
-        return None
+        return name
 
 
 async def _check_default(client: VideoClient) -> str:

@@ -10,6 +10,7 @@ from media_agent.cli.request.file import RequestFile
 from media_agent.cli.request.flags import RoutingFlags, VideoFlags
 from media_agent.config.file import merge_tables
 from media_agent.errors import Fault, InvalidRequestError
+from media_agent.jobs.options import build_budget
 from media_agent.negotiation.storyboard import read_shot
 from media_agent.validation import fault_in_words, faults_of, in_words
 from media_agent_schemas.media import InputRole, MediaInput
@@ -49,7 +50,7 @@ def collect_fields(prompt: str | None, video: VideoFlags, routing: RoutingFlags)
         "audio": video.audio,
         "n": read_whole_number("n", video.n),
         "model": routing.backend,
-        "budget": routing.build_budget(),
+        "budget": build_budget(routing.read_max_cost()),
         "routing": routing.list_given() or None,
     }
     words = collect_words(prompt, video)

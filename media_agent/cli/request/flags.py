@@ -25,7 +25,6 @@ from media_agent.cli.arguments import (
 
 if TYPE_CHECKING:
     from media_agent_schemas.capabilities import Policy
-    from media_agent_schemas.request import Budget
 
 
 @Parameter(name="*", group="Backend")
@@ -69,22 +68,18 @@ class RoutingFlags:
 
         return None if self.policy is None else Policy(self.policy)
 
-    def build_budget(self) -> "Budget | None":
-        """Return the budget of the request.
+    def read_max_cost(self) -> float | None:
+        """Return the most that it may cost, in USD.
 
         Raises:
             InvalidRequestError: it is not an amount.
         """
-        from pydantic import ValidationError
-
         from media_agent.errors import InvalidRequestError
-        from media_agent_schemas.request import Budget
 
         amount = read_number("max-cost", self.max_cost)
-        try:
-            return None if amount is None else Budget(max_cost_usd=amount)
-        except ValidationError:
-            raise InvalidRequestError(f"--max-cost {self.max_cost} is not an amount") from None
+        if amount is not None and not 0 <= amount < float("inf"):
+            raise InvalidRequestError(f"--max-cost {self.max_cost} is not an amount")
+        return amount
 
 
 @Parameter(name="*", group="Video")

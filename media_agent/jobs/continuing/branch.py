@@ -9,22 +9,28 @@ from pydantic import ValidationError
 from media_agent.errors import (
     InvalidRequestError,
     JobError,
+    NotResumableError,
 )
 from media_agent.jobs.continuing.branch_state import (
     check_branches,
     chunks_of,
     count_kept,
     describe_replay,
+    find_token,
     folder_of,
+    is_whole,
+    parent_of,
     sent_shots,
     whole_chunks,
 )
-from media_agent.jobs.options import BranchOptions
+from media_agent.jobs.continuing.source_join import find_kept_source
+from media_agent.jobs.options import BranchOptions, build_budget
 from media_agent.ledger.ledger import Ledger
 from media_agent.negotiation.durations import choose_seconds
 from media_agent.validation import in_words
 from media_agent_schemas.capabilities import Capabilities, Origin, Plan
 from media_agent_schemas.jobs import VideoJob
+from media_agent_schemas.media import MediaInput
 from media_agent_schemas.request import Shot, VideoRequest
 
 if TYPE_CHECKING:
@@ -51,10 +57,13 @@ async def plan_branch(
     work = context.work_folder
     origin, parent = origin_of(store, job, capabilities, options.at, work=work)
     again = describe_replay(store, origin, folder_of(store, parent.id, work))
-    request = build_request(store, parent, origin, shots, capabilities, endless=options.endless)
+    source, lost = await find_kept_source(parent, context)
+    request = build_request(
+        store, parent, origin, shots, capabilities, source=source, endless=options.endless
+    ).model_copy(update={"budget": build_budget(options.max_cost_usd)})
     words = options.allow_unknown_words
     plans = await planner.plans(request, options.policy, allow_unknown_words=words)
-    warnings = (*plans[0].warnings, *again, *_left_out(job, origin, options.at))
+    warnings = (*plans[0].warnings, *again, *lost, *_left_out(job, origin, options.at))
     return plans[0].model_copy(update={"origin": origin, "warnings": warnings})
 
 
@@ -70,6 +79,7 @@ def origin_of(
     Raises:
         InvalidRequestError: the video has no such chunk.
         JobError: the video has no chunk that a branch could continue from.
+        NotResumableError: what it would continue from is gone.
     """
     last = whole_chunks(store, job, capabilities)
     if last == 0 and at != 0:
@@ -83,8 +93,7 @@ def origin_of(
             f"job {job.id} cannot branch at chunk {at}: it has {last} complete chunks",
             hint=f"use 0 to {last}",
         )
-    while job.plan.origin is not None and at <= job.plan.origin.chunk:
-        job = store.jobs.get(job.plan.origin.job_id)
+    job = _find_maker(store, job, at, work)
     kept = count_kept(store, job, at, work)
     origin = Origin(
         job_id=job.id,
@@ -93,7 +102,7 @@ def origin_of(
         kept_chunks=kept,
         kept_frames=_frames_before(store, job, kept),
     )
-    return origin, job
+    return origin.model_copy(update={"resume": find_token(store, origin)}), job
 
 
 def new_shots(
@@ -124,9 +133,13 @@ def build_request(
     shots: Sequence[Shot],
     capabilities: Capabilities,
     *,
+    source: MediaInput | None = None,
     endless: bool = False,
 ) -> VideoRequest:
-    """Return the request of a branch: the shots of the video until there, then the new ones."""
+    """Return the request of a branch: the shots of the video until there, then the new ones.
+
+    With a `source` the result is joined with it, as the video itself was.
+    """
     sent = job.plan.request
     kept = sent_shots(store, job, origin.frames)
     usual = choose_seconds(capabilities)
@@ -148,7 +161,8 @@ def build_request(
         "routing": None,
     }
     if origin.chunk:  # else it starts from the same inputs
-        changes |= {"mode": None, "inputs": (), "join_source": False}
+        inputs = () if source is None else (source,)
+        changes |= {"mode": None, "inputs": inputs, "join_source": source is not None}
     try:
         return VideoRequest.model_validate(dict(sent) | changes)
     except ValidationError as error:
@@ -166,11 +180,27 @@ def _left_out(job: VideoJob, origin: Origin, at: int | None) -> list[str]:
     return said
 
 
+def _find_maker(store: Ledger, job: VideoJob, at: int, work: Path) -> VideoJob:
+    """Return the job that made the chunk before `at`, or one that has all that it takes from it.
+
+    Raises:
+        NotResumableError: the job that made it was removed, and this one has not enough of it.
+    """
+    while (origin := job.plan.origin) is not None and at <= origin.chunk:
+        try:
+            job = parent_of(store, origin)
+        except NotResumableError:
+            if at == origin.chunk and is_whole(store, job, work):
+                return job
+            raise
+    return job
+
+
 def _frames_before(store: Ledger, job: VideoJob, chunk: int) -> int:
     """Return the frames of the first chunks; those of a branch before its own are its parent's."""
     origin = job.plan.origin
     if origin is not None and chunk < origin.chunk:
-        return _frames_before(store, store.jobs.get(origin.job_id), chunk)
+        return _frames_before(store, parent_of(store, origin), chunk)
     first, shared = (0, 0) if origin is None else (origin.chunk, origin.frames)
     own = (each.frames for each in chunks_of(store, job) if first <= each.index < chunk)
     return shared + sum(own)

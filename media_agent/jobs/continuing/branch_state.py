@@ -80,24 +80,58 @@ def token_of(store: Ledger, origin: Origin, folder: Path) -> ResumeToken | None:
     Raises:
         NotResumableError: the video was made without tokens.
     """
-    if origin.chunk == 0:
-        return None
-    job = store.jobs.get(origin.job_id)
-    token = _own_tokens(store, job).get(origin.chunk)
-    if token is None:
-        raise NotResumableError(
-            f"job {origin.job_id} has no state before chunk {origin.chunk}",
-            hint="its model may not be able to continue from the middle of a video",
-        )
-    token = token.model_copy(update={"key": token.key or _key_of(store, job)})
-    if origin.kept_chunks == origin.chunk and _is_kept(token, folder):
+    token = origin.resume or find_token(store, origin)
+    if token is None or (origin.kept_chunks == origin.chunk and _is_kept(token, folder)):
         return token
+    job = parent_of(store, origin)
     replay = Replay(
         request=_build_replayed(store, job),
         resume=_find_earlier(store, job, origin, folder),
         chunks=origin.kept_chunks,
     )
     return token.model_copy(update={"replay": replay})
+
+
+def find_token(store: Ledger, origin: Origin) -> ResumeToken | None:
+    """Return the token that a job has for a chunk, whether or not its state is kept.
+
+    Raises:
+        NotResumableError: the video was made without tokens, or was removed.
+    """
+    if origin.chunk == 0:
+        return None
+    job = parent_of(store, origin)
+    token = _own_tokens(store, job).get(origin.chunk)
+    if token is None:
+        raise NotResumableError(
+            f"job {origin.job_id} has no state before chunk {origin.chunk}",
+            hint="its model may not be able to continue from the middle of a video",
+        )
+    return token.model_copy(update={"key": token.key or _key_of(store, job)})
+
+
+def parent_of(store: Ledger, origin: Origin) -> VideoJob:
+    """Return the job that another one branches from.
+
+    Raises:
+        NotResumableError: it was removed.
+    """
+    try:
+        return store.jobs.get(origin.job_id)
+    except JobNotFoundError as error:
+        raise NotResumableError(
+            f"job {origin.job_id}, which made the first {origin.chunk} chunks, was removed",
+            hint="branch at a later chunk, or generate the whole video again",
+        ) from error
+
+
+def is_whole(store: Ledger, job: VideoJob, work: Path) -> bool:
+    """Return whether a branch has all that it shares with another video, and can do without it."""
+    origin = job.plan.origin
+    if origin is None or origin.resume is None:
+        return origin is None
+    folder = folder_of(store, job.id, work)
+    return count_chunks(folder) >= origin.chunk and _is_kept(origin.resume, folder)
 
 
 def folder_of(store: Ledger, job_id: str, work: Path) -> Path:
@@ -138,9 +172,13 @@ def _key_of(store: Ledger, job: VideoJob) -> str:
 
 
 def _own_tokens(store: Ledger, job: VideoJob) -> dict[int, ResumeToken]:
-    """Return the tokens of the chunks that a job made itself, by the chunk after each."""
+    """Return the tokens that a job has, by the chunk after each: where it began, and its own."""
+    tokens = {}
+    if job.plan.origin is not None and job.plan.origin.resume is not None:
+        start = job.plan.origin.resume.model_copy(update={"key": None})
+        tokens[start.next_chunk] = start
     chunks = chunks_of(store, job)
-    return {each.index + 1: each.resume for each in chunks if each.resume is not None}
+    return tokens | {each.index + 1: each.resume for each in chunks if each.resume is not None}
 
 
 def _is_kept(token: ResumeToken, folder: Path) -> bool:
@@ -161,13 +199,7 @@ def _find_earlier(store: Ledger, job: VideoJob, origin: Origin, folder: Path) ->
     if base is None or base.chunk == 0:
         return None
     kept = min(origin.kept_chunks, base.chunk)
-    try:
-        return token_of(store, base.model_copy(update={"kept_chunks": kept}), folder)
-    except JobNotFoundError as error:
-        raise NotResumableError(
-            f"the states of job {job.id} are gone, and so is job {base.job_id}, which it began as",
-            hint="generate the whole video again",
-        ) from error
+    return token_of(store, base.model_copy(update={"kept_chunks": kept}), folder)
 
 
 def _build_replayed(store: Ledger, job: VideoJob) -> VideoRequest:

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from media_agent.environment import expand_home
 from media_agent.errors import InvalidRequestError, JobNotFoundError
-from media_agent.jobs.options import BranchOptions, ExtendOptions
+from media_agent.jobs.options import BranchOptions, ExtendOptions, build_budget
 from media_agent.ledger.ledger import Ledger
 from media_agent.validation import in_words
 from media_agent_schemas.media import InputRole, MediaInput
@@ -48,18 +48,41 @@ def as_branch(job_id: str, options: ExtendOptions) -> BranchOptions:
         shots=options.shots,
         policy=options.policy,
         allow_unknown_words=options.allow_unknown_words,
+        max_cost_usd=options.max_cost_usd,
+        idempotency_key=options.idempotency_key,
     )
 
 
-def build_extension(video: Path | str, options: ExtendOptions) -> VideoRequest:
+def foresee_join(request: VideoRequest) -> list[str]:
+    """Say what may keep the source of a request from being joined; one elsewhere is not read.
+
+    Raises:
+        InvalidRequestError: it cannot be read.
+    """
+    from media_agent.ingest.extend import find_obstacles
+
+    (source,) = request.inputs
+    return find_obstacles(source) if request.join_source and source.path is not None else []
+
+
+def check_place(video: Path | str) -> None:
+    """Refuse what is no address and no file.
+
+    Raises:
+        InvalidRequestError: there is neither such a job nor such a file.
+    """
+    if not is_place_of_video(str(video)):
+        raise InvalidRequestError(
+            f"{video} is neither a job nor a file", hint="media-agent jobs list shows the jobs"
+        )
+
+
+def build_request(video: Path | str, options: ExtendOptions) -> VideoRequest:
     """Return the request to continue a file or an address.
 
     Raises:
-        InvalidRequestError: there is neither such a job nor such a file, or a value is impossible.
+        InvalidRequestError: a value is impossible.
     """
-    place = str(video)
-    if not is_place_of_video(place):
-        raise InvalidRequestError(f"{place} is neither a job nor a file")
     try:
         return VideoRequest(
             prompt=options.prompt,
@@ -67,8 +90,9 @@ def build_extension(video: Path | str, options: ExtendOptions) -> VideoRequest:
             duration=options.duration,
             seed=options.seed,
             model=options.model,
-            inputs=(MediaInput.from_place(InputRole.SOURCE_VIDEO, place),),
+            inputs=(MediaInput.from_place(InputRole.SOURCE_VIDEO, str(video)),),
             join_source=not options.only_new,
+            budget=build_budget(options.max_cost_usd),
         )
     except ValidationError as error:
         raise InvalidRequestError(in_words(error, VideoRequest)) from None

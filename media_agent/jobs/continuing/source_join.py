@@ -49,6 +49,21 @@ def find_source(job: VideoJob) -> MediaInput | None:
     return next((each for each in inputs if each.role is InputRole.SOURCE_VIDEO), None)
 
 
+async def find_kept_source(
+    job: VideoJob, context: JobContext
+) -> tuple[MediaInput | None, list[str]]:
+    """Return the source that a continuation of a job has in front, too; if it is lost, say so."""
+    source = find_source(job)
+    if source is None:
+        return None, []
+    try:
+        await _check_unchanged(source, job, context)
+    except MediaAgentError as error:
+        lost = f"only what job {job.id} added to its source is continued, not the source"
+        return None, [f"{lost}: {error.message}"]
+    return source, []
+
+
 async def _bring_here(
     source: MediaInput, job: VideoJob, context: JobContext
 ) -> tuple[MediaInput, str | None]:
@@ -59,13 +74,22 @@ async def _bring_here(
         path = context.work_folder / job.id / "source.mp4"
         fetched = await fetch(source.url, path, sleep=context.sleep)
         return MediaInput(role=source.role, path=str(fetched.path)), fetched.sha256
+    return source, await _check_unchanged(source, job, context)
+
+
+async def _check_unchanged(source: MediaInput, job: VideoJob, context: JobContext) -> str | None:
+    """Return the digest of a source that is a file.
+
+    Raises:
+        MediaAgentError: it is not the file that was sent any more.
+    """
     if source.path is None:
-        return source, None
+        return None
     sent = context.store.jobs.terms(job.id).inputs.get(source.path)
     now = (await asyncio.to_thread(digests_of, [source]))[source.path]
     if sent not in (None, now):
         raise MediaAgentError(f"{source.path} has changed since it was sent")
-    return source, now
+    return now
 
 
 def _join(source: MediaInput, part: Path, target: Path, job: VideoJob) -> tuple[SourceJoin, Path]:

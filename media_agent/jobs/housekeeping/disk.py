@@ -7,6 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from media_agent.ledger.ledger import Ledger
+from media_agent.provenance.job_sheet import SHEETS
 from media_agent_schemas.media import Artifact
 
 
@@ -16,7 +17,7 @@ class DiskKind(StrEnum):
     STATES = "states"
     """To branch or extend a video seamlessly."""
     WORK = "work"
-    """All else in the work folder: chunks, and the segments of a video that was joined."""
+    """All else of its making: chunks, the segments of a video that was joined, contact sheets."""
     VIDEOS = "videos"
     """What was delivered."""
 
@@ -51,6 +52,7 @@ def find_files(store: Ledger, work_folder: Path, job_id: str) -> JobFiles:
         work=(
             *(path for path in kept if path.name != "states"),
             *(folder for folder in folders if folder.is_dir()),
+            *store.jobs.folder(job_id).glob(SHEETS),
         ),
         videos=tuple(filter(_seems_there, store.jobs.artifacts_of(job_id))),
     )

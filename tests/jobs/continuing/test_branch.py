@@ -216,7 +216,7 @@ async def test_a_branch_whose_chunks_were_just_removed_leaves_no_job_and_no_file
         await counting.generate(plan.request, plans=[plan])
 
     assert [job.id for job in await counting.list()] == [whole.id]
-    assert [path.name for path in work.iterdir()] == [whole.id]
+    assert [path.name for path in work.iterdir() if path.is_dir()] == [whole.id]
 
 
 async def test_a_state_that_was_just_discarded_is_made_again(
@@ -244,6 +244,65 @@ async def test_a_branch_that_was_stopped_before_its_first_chunk_continues(
     await client.cancel(jobs[0].id)
     stopped = await task
     shutil.rmtree(tmp_path / "data" / "work" / whole.id)
+
+    done = await client.resume(stopped.id)
+
+    assert (stopped.status, stopped.chunks_ready) == (JobStatus.CANCELLED, 2)
+    assert done.status is JobStatus.COMPLETED, done.error
+    assert len(frames_of(done)) == 3 * FPS
+
+
+async def test_a_branch_is_branched_itself_when_its_video_was_removed(
+    counting: VideoClient, tmp_path: Path
+) -> None:
+    first = await counting.generate(COUNT)
+    second = await counting.branch(first.id, at=2, prompt="a horse", duration=2)
+    await counting.remove(first.id)
+
+    third = await counting.branch(second.id, at=2, prompt="a cow", duration=1)
+    late = await counting.branch(second.id, at=3, prompt="a cow", duration=1)
+
+    assert (third.status, late.status) == (JobStatus.COMPLETED, JobStatus.COMPLETED), third.error
+    assert record_of(third).lineage.parent_job == second.id
+    assert [shot.prompt_sent for shot in record_of(third).shots] == ["a cat", "a cow"]
+    assert np.array_equal(frames_of(third)[:12], frames_of(second)[:12])
+    assert np.array_equal(frames_of(late)[:18], frames_of(second)[:18])
+    assert (third.warnings, late.warnings) == ((), ())
+
+    await counting.remove(second.id)
+    last = await counting.branch(third.id, at=2, prompt="a pig", duration=1)
+    assert np.array_equal(frames_of(last)[:12], frames_of(third)[:12])
+
+
+@pytest.mark.parametrize("at", [0, 1, 2])
+async def test_what_a_branch_has_not_from_a_removed_video_is_said(
+    at: int, counting: VideoClient, tmp_path: Path
+) -> None:
+    first = await counting.generate(COUNT)
+    second = await counting.branch(first.id, at=2, prompt="a horse", duration=2)
+    forget(tmp_path / "data" / "work" / second.id, states=(2,))
+    await counting.remove(first.id)
+
+    with pytest.raises(NotResumableError) as caught:
+        await counting.branch(second.id, at=at, prompt="a cow", duration=1)
+
+    said = f"job {first.id}, which made the first 2 chunks, was removed"
+    assert caught.value.message == said
+    assert "branch at a later chunk" in str(caught.value.hint)
+
+
+async def test_a_branch_that_was_stopped_continues_though_its_video_was_removed(
+    client: VideoClient,
+) -> None:
+    slow = SLATE.model_copy(update={"options": {"sandbox": {"latency_seconds": 1}}})
+    whole = await client.generate(slow)
+    task = asyncio.create_task(client.branch(whole.id, at=2, prompt="a horse", duration=1))
+    async with asyncio.timeout(30):
+        while len(jobs := await client.list()) == 1:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    await client.cancel(jobs[0].id)
+    stopped = await task
+    await client.remove(whole.id)
 
     done = await client.resume(stopped.id)
 

@@ -1,9 +1,11 @@
 """Videos from outside that are continued: the whole of it, of the source's size and rate."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, NoReturn
 
+import av
 import numpy as np
 import pytest
 
@@ -28,6 +30,7 @@ from media_agent_schemas import (
     JobCompleted,
     JobStarted,
     JobStatus,
+    ResumeToken,
     SourceJoin,
     VideoJob,
     VideoMode,
@@ -79,6 +82,27 @@ class Returner(Continuer):
         write_video(path, np.full((frames, SIDE, SIDE, 3), NEW, np.uint8), fps=FPS)
         operation.log.publish(JobStarted())
         operation.log.publish(JobCompleted(artifacts=(describe(path),)))
+
+
+class ShortContinuer(Continuer):
+    """Makes at most a second at once."""
+
+    def capabilities(self, model: str | None = None) -> Capabilities:
+        return super().capabilities(model).model_copy(update={"max_duration": 1.0, "extends": True})
+
+
+class Resumer(Continuer):
+    """Makes a second at a time, each from the state that the one before it left."""
+
+    def capabilities(self, model: str | None = None) -> Capabilities:
+        changes = {"chunk_seconds": 1.0, "max_shots": None, "resumable": True, "extends": True}
+        return super().capabilities(model).model_copy(update=changes)
+
+    def generate(self, request: VideoRequest, context: GenerationContext) -> Iterator[Chunk]:
+        first = 0 if context.resume is None else context.resume.next_chunk
+        for index in range(first, 100):
+            token = ResumeToken(backend="continuer", model="part", next_chunk=index + 1)
+            yield Chunk(index, np.full((FPS, SIDE, SIDE, 3), NEW + 10 * index, np.uint8), token)
 
 
 @pytest.fixture
@@ -210,6 +234,94 @@ async def test_what_a_backend_returned_as_a_whole_is_not_joined_again(tmp_path: 
     joined = joined_of(job)
     assert (joined.by_backend, joined.seconds, joined.new_frames) == (True, 2.0, FPS)
     assert len(frames_of(job)) == 3 * FPS
+
+
+async def test_an_extension_in_segments_is_joined_with_its_source_too(tmp_path: Path) -> None:
+    async with client_of(ShortContinuer, tmp_path) as client:
+        mine = source(tmp_path)
+        _, (plan, *_) = await client.plan_extension(
+            mine, prompt="gray", duration=3, model="continuer"
+        )
+        job = await client.extend(mine, prompt="gray", duration=3, model="continuer")
+
+    joined, frames = joined_of(job), frames_of(job)
+    assert (plan.submissions, plan.request.join_source) == (3, True)
+    assert (joined.seconds, joined.new_frames) == (2.0, 3 * FPS)
+    assert frames.shape == (40 + 2 * 3 * FPS, 32, 64, 3)
+    assert [abs(float(frames[n].mean()) - 4 * n) < 3 for n in range(40)] == [True] * 40
+    assert abs(frames[-1][16, 32].mean() - NEW) < 4, "the new part, to its end"
+
+
+@pytest.mark.parametrize("only_new", [True, False])
+async def test_a_source_that_claims_to_last_for_years_is_said_before_anything_is_made(
+    client: VideoClient, tmp_path: Path, only_new: bool
+) -> None:
+    with av.open(str(tmp_path / "long.mkv"), "w") as container:
+        stream = container.add_stream("ffv1", 10)
+        stream.width = stream.height = SIDE
+        for time in (0, 10, 10**9):
+            frame = av.VideoFrame.from_ndarray(np.zeros((SIDE, SIDE, 3), np.uint8), "rgb24")
+            frame.pts, frame.time_base = time, Fraction(1, 10)
+            container.mux(stream.encode(frame.reformat(format=stream.pix_fmt)))
+        container.mux(stream.encode(None))
+
+    _, (plan, *_) = await client.plan_extension(
+        tmp_path / "long.mkv", prompt="gray", duration=1, model="continuer", only_new=only_new
+    )
+
+    said = [said for said in plan.warnings if "the source claims to last 1000000" in said]
+    assert len(said) == (0 if only_new else 1), plan.warnings
+
+
+async def test_a_job_that_extended_a_file_is_extended_with_that_file_in_front(
+    tmp_path: Path,
+) -> None:
+    mine = source(tmp_path)
+    async with client_of(Resumer, tmp_path) as client:
+        first = await client.extend(mine, prompt="gray", duration=2, model="continuer")
+
+        job = await client.extend(first.id, prompt="lighter", duration=1)
+        early = await client.branch(first.id, at=1, prompt="lighter", duration=1)
+
+    joined, frames = joined_of(job), frames_of(job)
+    assert (joined.source, joined.seconds, joined.new_frames) == (str(mine), 2.0, 3 * FPS)
+    assert frames.shape == (40 + 2 * 3 * FPS, 32, 64, 3)
+    assert [abs(float(frames[n].mean()) - 4 * n) < 3 for n in range(40)] == [True] * 40
+    middle = [float(frames[n][16, 32].mean()) for n in (50, 70, 90)]
+    assert middle == pytest.approx([NEW, NEW + 10, NEW + 20], abs=4)
+    record = read_record(job)
+    assert record is not None
+    assert [(shot.start, shot.end) for shot in record.shots] == [(2.0, 4.0), (4.0, 5.0)]
+    assert len(frames_of(early)) == 40 + 2 * 2 * FPS
+
+
+@pytest.mark.parametrize("way", ["changed", "gone"])
+async def test_a_job_whose_source_is_lost_is_extended_without_it_and_says_so(
+    way: str, tmp_path: Path
+) -> None:
+    mine = source(tmp_path)
+    async with client_of(Resumer, tmp_path) as client:
+        first = await client.extend(mine, prompt="gray", duration=2, model="continuer")
+        mine.unlink() if way == "gone" else source(tmp_path, width=48)
+
+        job = await client.extend(first.id, prompt="lighter", duration=1)
+
+    assert job.status is JobStatus.COMPLETED, job.error
+    assert frames_of(job).shape == (3 * FPS, SIDE, SIDE, 3)
+    (said,) = [said for said in job.warnings if "is continued, not the source" in said]
+    assert str(mine) in said
+
+
+async def test_what_was_new_alone_is_extended_alone(tmp_path: Path) -> None:
+    async with client_of(Resumer, tmp_path) as client:
+        first = await client.extend(
+            source(tmp_path), prompt="gray", duration=2, model="continuer", only_new=True
+        )
+
+        job = await client.extend(first.id, prompt="lighter", duration=1)
+
+    assert frames_of(job).shape == (3 * FPS, SIDE, SIDE, 3)
+    assert job.warnings == ()
 
 
 async def test_an_agent_extends_a_file_once_however_often_it_asks(
