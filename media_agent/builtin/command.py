@@ -4,12 +4,15 @@ The program gets its arguments as a list, never through a shell. A prompt is unt
 fills a placeholder and nothing else, and an item that it begins cannot become an option.
 """
 
+import errno
 import os
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from secrets import token_hex
 
@@ -32,8 +35,10 @@ from media_agent.errors import (
     StorageError,
     to_info,
 )
-from media_agent.programs.group import end_group
+from media_agent.programs.group import start_in_group
+from media_agent.programs.guarded import start_guarded
 from media_agent.programs.log import ProgramLog
+from media_agent.programs.turns import take_turn
 from media_agent.storage.files import storage_errors
 from media_agent.video.codec import LARGEST_VIDEO, describe
 from media_agent_schemas.base import Seconds
@@ -49,6 +54,7 @@ _FREE_TEXT = ("{prompt}", "{negative_prompt}")
 _OPTION_SIGNS = ("-", "+", "@")  # @FILE: further words from a file, as many programs read it
 _DEFAULT_MODEL = "program"
 _GRACE_SECONDS = 5.0  # from the polite signal to the other one
+_WAIT_SECONDS = 0.1  # between two looks whether a run that was killed has ended
 _BARE = {"PATH": os.defpath}  # for who made the backend without settings
 
 
@@ -169,9 +175,8 @@ class CommandBackend(ThreadedBackend):
         with storage_errors(str(path)), ProgramLog(path, self._secrets) as log:
             code = self._supervise(words, output, log, context)
         if code != 0:
-            how = f"exited with {code}" if code > 0 else f"was killed by signal {-code}"
             raise GenerationFailedError(
-                f"{self.name}: {words[0]} {how}{log.read_last_words()}", hint=_see(path)
+                f"{self.name}: {words[0]} {_explain(code)}{log.read_last_words()}", hint=_see(path)
             )
         return self._find_video(words[0], output, log)
 
@@ -196,7 +201,7 @@ class CommandBackend(ThreadedBackend):
     ) -> int:
         """Run the program to its end, or stop it, and return its exit code."""
         deadline = self._clock() + self._options.timeout
-        with self._start(words, log) as process:
+        with self._start(words, log, context) as process:
             while True:
                 with suppress(subprocess.TimeoutExpired):
                     return process.wait(log.keep_bounded())
@@ -212,28 +217,51 @@ class CommandBackend(ThreadedBackend):
                     )
 
     @contextmanager
-    def _start(self, words: list[str], log: ProgramLog) -> Iterator["subprocess.Popen[bytes]"]:
-        """Start the program in its own process group, which does not outlive the context."""
-        try:
-            process = subprocess.Popen(
-                words,
-                cwd=self.settings.folder,
-                env=self._environment,
-                stdin=subprocess.DEVNULL,
-                stdout=log.file,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or str(error)
-            raise BackendUnavailableError(
-                f"{self.name}: the program {words[0]!r} cannot be started: {reason}",
-                hint=f"install it, or correct [backends.{self.name}.options] command",
-            ) from error
-        try:
+    def _start(
+        self, words: list[str], log: ProgramLog, context: GenerationContext
+    ) -> Iterator["subprocess.Popen[bytes]"]:
+        """Start the program; neither it nor what it starts outlives the context."""
+        with ExitStack() as stack:
+            try:
+                process = stack.enter_context(self._open(words, log, context))
+            except (OSError, ValueError) as error:
+                reason = getattr(error, "strerror", None) or str(error)
+                raise BackendUnavailableError(
+                    f"{self.name}: the program {words[0]!r} cannot be started: {reason}",
+                    hint=f"install it, or correct [backends.{self.name}.options] command",
+                ) from error
             yield process
-        finally:
-            end_group(process, self._grace_seconds)
+
+    @contextmanager
+    def _open(
+        self, words: list[str], log: ProgramLog, context: GenerationContext
+    ) -> Iterator["subprocess.Popen[bytes]"]:
+        """Start the program so that it is never run twice at the same time.
+
+        A free one ends with this process, however that ends, and is waited for before it is run
+        again. One that costs money is not run again, and may run to its end.
+        """
+        start = partial(
+            start_guarded if self._options.is_free else start_in_group,
+            words,
+            folder=self.settings.folder,
+            environment=self._environment,
+            output=log.file,
+            grace_seconds=self._grace_seconds,
+        )
+        if not self._options.is_free:
+            with start() as process:
+                yield process
+            return
+        if _find_missing(words[0], self.settings.folder, self._environment.get("PATH")):
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+
+        def wait() -> None:
+            context.check()
+            time.sleep(_WAIT_SECONDS)
+
+        with take_turn(log.path.with_suffix(".lock"), wait) as turn, start(keeps=[turn]) as process:
+            yield process
 
     def _check_size(self, program: str, output: Path) -> None:
         """Refuse a file too large to be a video, before anything reads it.
@@ -300,10 +328,10 @@ def media_agent_backends() -> Iterable[BackendSpec]:
     return [BackendSpec(name=KIND, factory=make, needs_section=True)]
 
 
-def _find_missing(program: str, folder: Path | None) -> str | None:
+def _find_missing(program: str, folder: Path | None, search: str | None = None) -> str | None:
     """Return what is missing if there is no such program: in the folder, or on the search path."""
     place = program if "/" not in program else str((folder or Path()) / program)
-    return f"a program: {program} was not found" if shutil.which(place) is None else None
+    return f"a program: {program} was not found" if shutil.which(place, path=search) is None else None
 
 
 def _defuse(template: str, word: str) -> str:
@@ -332,6 +360,13 @@ def _write(path: Path, text: str) -> Path:
     with storage_errors(str(path)):
         path.write_text(text, encoding="utf-8")
     return path
+
+
+def _explain(code: int) -> str:
+    """Return how a program ended; a guard tells a signal as shells do, as 128 and its number."""
+    number = -code if code < 0 else code - 128
+    is_signal = code < 0 or 0 < number < signal.NSIG
+    return f"was killed by signal {number}" if is_signal else f"exited with {code}"
 
 
 def _see(said: Path) -> str:
