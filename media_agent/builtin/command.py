@@ -19,7 +19,12 @@ from secrets import token_hex
 from pydantic import Field, JsonValue, field_validator
 
 from media_agent.backend.context import GenerationContext, Operation
-from media_agent.backend.declaration import Declaration, fill, placeholder_values
+from media_agent.backend.declaration import (
+    Declaration,
+    fill,
+    find_first_frame,
+    placeholder_values,
+)
 from media_agent.backend.hookspecs import hookimpl
 from media_agent.backend.local import ThreadedBackend
 from media_agent.backend.protocol import BackendSettings, BackendSpec, VideoBackend
@@ -184,7 +189,7 @@ class CommandBackend(ThreadedBackend):
         """Return the program with its words filled in; one with an absent value is left out."""
         values = placeholder_values(operation.request, self._model)
         values |= {"output": str(output), "work_dir": str(folder)}
-        values["first_frame"] = _prepare_image(operation.request.inputs, folder)
+        values["first_frame"] = _prepare_image(find_first_frame(operation.request), folder)
         if "prompt_file" in self._options.find_used_placeholders():
             values["prompt_file"] = str(_write(folder / "prompt.txt", str(values["prompt"])))
         words = []
@@ -340,20 +345,20 @@ def _defuse(template: str, word: str) -> str:
     return f" {word}" if is_free and word.startswith(_OPTION_SIGNS) else word
 
 
-def _prepare_image(inputs: Iterable[MediaInput], folder: Path) -> JsonValue:
+def _prepare_image(medium: MediaInput | None, folder: Path) -> JsonValue:
     """Return the file of the first frame, written first if it came as bytes."""
-    for medium in inputs:
-        if medium.path is not None:
-            return str(Path(medium.path).absolute())
-        if medium.data is not None:
-            path = folder / "first_frame"
-            with storage_errors(str(path)):
-                path.write_bytes(medium.data)
-            return str(path)
+    if medium is None:
+        return None
+    if medium.path is not None:
+        return str(Path(medium.path).absolute())
+    if medium.data is None:
         raise InvalidRequestError(
             f"a program cannot read an image from the URL {medium.url}", hint="give it as a file"
         )
-    return None
+    path = folder / "first_frame"
+    with storage_errors(str(path)):
+        path.write_bytes(medium.data)
+    return str(path)
 
 
 def _write(path: Path, text: str) -> Path:

@@ -304,6 +304,16 @@ async def test_an_image_goes_by_file_whether_it_came_as_one_or_as_bytes(
     assert VideoMode.IMAGE_TO_VIDEO in backend.capabilities().modes
 
 
+async def test_several_first_frames_are_refused(build: Build) -> None:
+    backend = build(SAY_WORDS, "{prompt}", "--image={first_frame}", "{output}", **FIXED)
+    image = {"role": "first_frame", "data": "aGVsbG8="}
+
+    ended = await run(backend, make_request(inputs=[image, image]))
+
+    assert isinstance(ended, JobFailed)
+    assert "one first_frame; given: 2" in ended.error.message
+
+
 async def test_a_program_that_fails_is_quoted(build: Build) -> None:
     code = "import sys\nprint('working')\nsys.exit('no GPU is left')"
 

@@ -222,6 +222,33 @@ async def test_an_image_is_uploaded_and_named_to_its_node(tmp_path: Path) -> Non
     ]
 
 
+@pytest.mark.parametrize(
+    ("roles", "mode", "said"),
+    [
+        (["last_frame"], None, "one first_frame; given: none"),
+        ([], "first_last_frame", "one first_frame; given: none"),
+        (["first_frame"], "first_last_frame", "one last_frame; given: none"),
+        (["first_frame", "last_frame", "last_frame"], None, "one last_frame; given: 2"),
+    ],
+)
+async def test_a_slot_for_an_image_gets_exactly_one(
+    tmp_path: Path, roles: list[str], mode: str | None, said: str
+) -> None:
+    Image.new("RGB", (64, 48)).save(tmp_path / "one.png")
+    inputs = [{"role": role, "path": str(tmp_path / "one.png")} for role in roles]
+    slots = {
+        "prompt": "Prompt.text",
+        "first_frame": "Save Video.filename_prefix",
+        "last_frame": "Save Video.format",
+    }
+    fixed = {"size": "64x36", "fps": 8, "duration": 2}
+    async with running(tmp_path, slots=slots, **fixed) as (simulator, backend):
+        with pytest.raises(InvalidRequestError, match=said):
+            await run(backend, inputs=inputs, mode=mode)
+
+    assert simulator.requests == []
+
+
 async def test_a_source_video_is_uploaded_and_named_to_its_node(tmp_path: Path) -> None:
     (tmp_path / "one.mp4").write_bytes(make_video(Video()))
     place = str(tmp_path / "one.mp4")
