@@ -228,7 +228,8 @@ async def test_a_plain_no_is_a_refusal(tmp_path: Path, status: int) -> None:
 
 async def test_several_first_frames_are_refused(tmp_path: Path) -> None:
     frame = {"role": "first_frame", "data": "aGVsbG8="}
-    async with running(tmp_path) as (simulator, backend):
+    parameters = OPTIONS["parameters"] | {"image": "{first_frame}"}
+    async with running(tmp_path, parameters=parameters) as (simulator, backend):
         with pytest.raises(InvalidRequestError, match="one first_frame; given: 2"):
             await run(backend, inputs=[frame, frame])
 
