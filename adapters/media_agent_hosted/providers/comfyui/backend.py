@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from datetime import datetime
 from functools import partial
+from urllib.parse import urlencode
 
 from pydantic import JsonValue
 
@@ -139,7 +140,7 @@ class ComfyBackend(PolledBackend):
             translate=partial(refusal, workflow=workflow),
         )
         warnings = [f"left out there: {each}" for each in node_problems(reply, workflow)]
-        return self._ref(request, name, warnings)
+        return self._ref(request, name, work, warnings)
 
     async def find(
         self, request: VideoRequest, *, key: str, since: datetime
@@ -156,7 +157,7 @@ class ComfyBackend(PolledBackend):
         name = next((each.work for each in found if work in (each.work, each.key)), None)
         if name is None:
             return None
-        ref = self._ref(request, name, [])
+        ref = self._ref(request, name, work, [])
         return self._stamped(ref, key, since.timestamp(), self._deadline(request))
 
     async def observe(self, ref: OperationRef) -> AsyncGenerator[BackendEvent, None]:
@@ -166,7 +167,8 @@ class ComfyBackend(PolledBackend):
             name: node.title or node.kind for name, node in self._setup.workflow.nodes.items()
         }
         progress = self._progress.setdefault(work, Progress(work, titles))
-        address = self._api.below_base("/").rstrip("/")
+        client = str(ref.data.get("client", work))
+        address = f"{self._api.below_base('/ws')}?{urlencode({'clientId': client})}"
         async with (
             listening(progress, address, self._api.key_headers(), self._sleep),
             aclosing(super().observe(ref)) as events,
@@ -276,12 +278,17 @@ class ComfyBackend(PolledBackend):
             warnings=said,
         )
 
-    def _ref(self, request: VideoRequest, name: str, warnings: list[str]) -> OperationRef:
+    def _ref(
+        self, request: VideoRequest, name: str, client: str, warnings: list[str]
+    ) -> OperationRef:
+        data: dict[str, JsonValue] = {
+            "seed": request.seed,
+            "fps": request.fps,
+            "warnings": [*warnings],
+            "client": client,  # whom the server tells of the work, whatever it calls it
+        }
         return OperationRef(
-            backend=self.name,
-            model=self._setup.name,
-            operation_id=name,
-            data={"seed": request.seed, "fps": request.fps, "warnings": [*warnings]},
+            backend=self.name, model=self._setup.name, operation_id=name, data=data
         )
 
 

@@ -75,10 +75,11 @@ async def test_the_slots_get_the_request_and_all_else_stays_as_it_was(tmp_path: 
     assert body["prompt_id"] == body["client_id"] == body["extra_data"]["media_agent_key"]
 
 
-async def test_place_in_the_queue_nodes_and_steps_are_told(tmp_path: Path) -> None:
+@pytest.mark.parametrize("outcome", ["completed", "own_names"])
+async def test_place_in_the_queue_nodes_and_steps_are_told(tmp_path: Path, outcome: str) -> None:
     pytest.importorskip("websockets")
     told: list[JobProgressed] = []
-    async with running(tmp_path) as (simulator, backend):
+    async with running(tmp_path, outcome) as (simulator, backend):
         simulator.running_polls = 10**6
         ref = await backend.submit(plan(backend), key="job-1")
         async with asyncio.timeout(30), aclosing(backend.observe(ref)) as events:
