@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -39,7 +40,7 @@ from media_agent.storage.network import (
 from media_agent.video.codec import LARGEST_VIDEO
 from media_agent_hosted.http.auth import Auth, Headers, Signer, hide_headers, hide_queries, no_auth
 from media_agent_hosted.http.headers import check_headers
-from media_agent_hosted.http.replies import Reply, Translate, general_error, uncertain
+from media_agent_hosted.http.replies import MOST_PARTS, Reply, Translate, general_error, uncertain
 from media_agent_hosted.http.retry import repeat
 from media_agent_hosted.http.urls import check_base, place_of, redirect_error
 from media_agent_hosted.parsing.lenient import trim
@@ -146,6 +147,7 @@ class HttpApi:
         accepts: Collection[int] = (),
         is_accepted: Callable[[Reply], bool] | None = None,
         translate: Translate | None = None,
+        most_parts: int = MOST_PARTS,
     ) -> Reply:
         """Send one request with the key; return a reply below status 400, or one of `accepts`.
 
@@ -153,7 +155,8 @@ class HttpApi:
 
         `url` is a path below the base URL, or a whole URL on the provider's own origin. A free
         request is repeated through trouble; a paid one only after a refused connection or a 429.
-        One that the provider knows again, by a key in its `headers`, is repeated too.
+        One that the provider knows again, by a key in its `headers`, is repeated too. An answer of
+        more than `most_parts` objects, lists and items counts as no JSON.
 
         Raises:
             SubmitUncertainError: a paid request may have been accepted, and its reply was lost.
@@ -170,6 +173,7 @@ class HttpApi:
             )
             with sending() if paid else contextlib.nullcontext():
                 reply = await self._answer(request, way, paid=paid)
+                reply = replace(reply, most_parts=most_parts)
                 is_taken = reply.status in accepts or (is_accepted and is_accepted(reply))
                 if reply.status >= 400 and not is_taken:
                     raise (translate and translate(reply)) or general_error(reply)

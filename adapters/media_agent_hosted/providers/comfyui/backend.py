@@ -145,13 +145,14 @@ class ComfyBackend(PolledBackend):
     async def find(
         self, request: VideoRequest, *, key: str, since: datetime
     ) -> OperationRef | None:
-        """Look for work under our name in the queue, and then in the history."""
+        """Look for work under our name in the queue and in the history, where it goes from there."""
         known = await super().find(request, key=key, since=since)
         if known is not None:
             return known
         work = _work_name(key)
-        found: list[Queued | Past] = [*await self._server.queue()]
-        found += (await self._server.history(work)).values()
+        found: list[Queued | Past] = [*(await self._server.history(work)).values()]
+        if not found:
+            found += await self._server.queue()
         if not any(work in (each.work, each.key) for each in found):
             found += (await self._server.history()).values()
         name = next((each.work for each in found if work in (each.work, each.key)), None)
@@ -177,13 +178,15 @@ class ComfyBackend(PolledBackend):
                 yield event
 
     async def status(self, ref: OperationRef) -> BackendEvent:
-        """Look for work in the queue and then in the history, where it goes from the queue."""
+        """Look for work in the history and in the queue, which may be long and comes as a whole."""
         work = ref.operation_id
-        queued = next((each for each in await self._server.queue() if each.work == work), None)
-        if queued is not None:
-            self._missed.pop(work, None)
-            return self._say_progress(ref, queued)
         past = (await self._server.history(work)).get(work)
+        if past is None:
+            queued = next((each for each in await self._server.queue() if each.work == work), None)
+            if queued is not None:
+                self._missed.pop(work, None)
+                return self._say_progress(ref, queued)
+            past = (await self._server.history(work)).get(work)  # it may have ended in between
         if past is None:
             return self._say_gone(ref)
         self._missed.pop(work, None)

@@ -355,6 +355,58 @@ async def test_what_is_no_queue_says_nothing_about_the_work(
         await backend.aclose()
 
 
+class _Busy(ComfySimulator):
+    """Has work of others too, each with a workflow as the editor saves it."""
+
+    def _others(self) -> list[Any]:
+        graph = {str(number): {"inputs": [0] * 100} for number in range(60)}
+        return [[number, f"other-{number}", graph, {}, []] for number in range(100, 160)]
+
+    def _queue(self, call: Call) -> Answer:
+        answer = super()._queue(call)
+        assert isinstance(answer.body, dict)
+        pending = answer.body["queue_pending"]
+        assert isinstance(pending, list)
+        pending += self._others()
+        return answer
+
+    def _all_history(self, call: Call) -> Answer:
+        answer = super()._all_history(call)
+        assert isinstance(answer.body, dict)
+        for entry in self._others():
+            answer.body[entry[1]] = {"prompt": entry, "outputs": {}, "status": {}}
+        return answer
+
+
+async def test_a_long_queue_and_a_long_history_keep_no_work_from_being_seen(tmp_path: Path) -> None:
+    with _Busy(outcome="own_names") as simulator:
+        backend = make(tmp_path, simulator.url)
+        request = plan(backend)
+        ref = await backend.submit(request, key="job-1")
+        waiting = await backend.status(ref)
+        end = (await events_of(backend, ref))[-1]
+        lost = make(tmp_path / "lost", simulator.url)
+        found = await lost.find(request, key="job-1", since=datetime.now(UTC))
+        await backend.aclose()
+        await lost.aclose()
+
+    assert isinstance(waiting, JobProgressed)
+    assert isinstance(end, JobCompleted)
+    assert found is not None
+    assert found.operation_id == ref.operation_id
+
+
+async def test_work_that_is_over_is_seen_without_the_queue(tmp_path: Path) -> None:
+    async with running(tmp_path) as (simulator, backend):
+        ref = await backend.submit(plan(backend), key="job-1")
+        await events_of(backend, ref)
+        looks = len(simulator.calls("status"))
+        end = await backend.status(ref)
+
+    assert isinstance(end, JobCompleted)
+    assert len(simulator.calls("status")) == looks
+
+
 async def test_another_program_at_the_address_is_said_to_be_one(tmp_path: Path) -> None:
     async with running(tmp_path) as (simulator, backend):
         ref = await backend.submit(plan(backend), key="job-1")
