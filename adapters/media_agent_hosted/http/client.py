@@ -189,9 +189,10 @@ class HttpApi:
         asked: str | None = None,
         size_bytes: int | None = None,
         max_bytes: int = LARGEST_VIDEO,
+        images: bool = False,
         translate: Translate | None = None,
     ) -> None:
-        """Stream a video to `path`, which is replaced whole or not at all.
+        """Stream a video, or else images, to `path`, which is replaced whole or not at all.
 
         `url` is a path below the base URL; or, out of the answer that `asked` gave, any address as
         it stands there. The key goes along on the provider's own origin only.
@@ -218,6 +219,7 @@ class HttpApi:
             refusal=refusal,
             size_bytes=size_bytes,
             max_bytes=max_bytes,
+            images=images,
             transport=self._transport,
             sleep=self._sleep,
         )

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from media_agent.distribution import install_hint
-from media_agent.errors import BackendResponseError, OperationNotFoundError, VideoNotFetchedError
+from media_agent.errors import VideoNotFetchedError
 from media_agent.video.codec import write_images
 from media_agent.video.images import frame_of
 from media_agent_hosted.http.client import HttpApi
@@ -27,7 +27,6 @@ async def collect(api: HttpApi, output: Output, path: Path, *, fps: float) -> No
 
     Raises:
         VideoNotFetchedError: a file is gone, or cannot be read.
-        BackendUnavailableError: the server could not be asked.
     """
     if output.is_video:
         await api.download(output.files[0].path, path)
@@ -37,11 +36,7 @@ async def collect(api: HttpApi, output: Output, path: Path, *, fps: float) -> No
             Path(folder, f"{number:06d}{file.suffix}") for number, file in enumerate(output.files)
         ]
         for image, file in zip(images, output.files, strict=True):
-            try:
-                reply = await api.send("GET", file.path)
-            except (OperationNotFoundError, BackendResponseError) as error:
-                raise VideoNotFetchedError(f"{file.name}: {error.message}") from error
-            image.write_bytes(reply.content)
+            await api.download(file.path, image, images=True)
         made = Path(folder, "video.mp4")
         await asyncio.to_thread(write_as_mp4, images, made, fps=fps)
         await asyncio.to_thread(made.replace, path)

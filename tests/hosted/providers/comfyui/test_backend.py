@@ -18,7 +18,7 @@ from media_agent.errors import (
     OperationNotFoundError,
     SubmitUncertainError,
 )
-from media_agent.testing import events_of
+from media_agent.testing import SimulatedJob, events_of
 from media_agent.testing.simulator.faults import Fault
 from media_agent.testing.simulator.server import Answer, Call
 from media_agent.testing.simulator.videos import Video, make_video
@@ -117,6 +117,27 @@ async def test_whatever_a_node_saves_becomes_a_video(
     assert (found.frames, found.width, found.height) == (9, 64, 36)
     assert found.fps == pytest.approx(fps, rel=0.02)
     assert (end.cost and end.cost.usd) == 0
+
+
+class _Large(ComfySimulator):
+    """Saves files that are larger than an answer may be."""
+
+    def _file(self, job: SimulatedJob, end: str, number: int) -> bytes:
+        return super()._file(job, end, number) + bytes(2**15)
+
+
+@pytest.mark.parametrize("outcome", ["webp", "gif", "sequence"])
+async def test_images_are_fetched_however_large_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, outcome: str
+) -> None:
+    monkeypatch.setattr("media_agent_hosted.http.client.LARGEST_REPLY", 2**15)
+    with _Large(outcome=outcome) as simulator:
+        backend = make(tmp_path, simulator.url)
+        end = (await run(backend, num_frames=5))[-1]
+        await backend.aclose()
+
+    assert isinstance(end, JobCompleted), end
+    assert probe(Path(str(end.artifacts[0].path))).frames == 5
 
 
 async def test_a_node_that_fails_is_named_with_its_reason(tmp_path: Path) -> None:
