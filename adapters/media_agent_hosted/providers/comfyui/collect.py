@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _MOST_PIXELS = 64_000_000  # of one image
 _FASTEST = 1000.0  # frames per second
+_TOO_MANY = f"it has more than {MOST_IMAGES} images"
 
 
 async def collect(api: HttpApi, output: Output, path: Path, *, fps: float) -> None:
@@ -75,7 +76,7 @@ def _frames(paths: Sequence[Path], size: tuple[int, int]) -> "Iterator[VideoFram
             for shown in ImageSequence.Iterator(image):
                 count += 1
                 if count > MOST_IMAGES:
-                    raise ValueError(f"it has more than {MOST_IMAGES} images")
+                    raise ValueError(_TOO_MANY)
                 upright = shown.convert("RGB").crop((0, 0, *size))
                 yield frame_of(upright.tobytes(), *size)
 
@@ -84,17 +85,27 @@ def _open_image(path: Path) -> "Image":
     """Open an image of bounded size."""
     from PIL import Image
 
-    image = Image.open(path, formats=("PNG", "JPEG", "WEBP", "GIF"))
+    try:
+        image = Image.open(path, formats=("PNG", "JPEG", "WEBP", "GIF"))
+    except Image.DecompressionBombError as error:  # a plain Exception
+        raise ValueError(str(error)) from None
     if image.width * image.height > _MOST_PIXELS:
         raise ValueError(f"it is {image.width}x{image.height}")
     return image
 
 
 def _own_rate(image: "Image") -> float | None:
-    """Return the rate of an animation, by how long it is as a whole; None: it is one image."""
+    """Return the rate of an animation, by how long it is as a whole; None: it is one image.
+
+    Raises:
+        ValueError: it has too many images.
+    """
     from PIL import ImageSequence
 
-    if getattr(image, "n_frames", 1) < 2:
+    count = getattr(image, "n_frames", 1)
+    if count > MOST_IMAGES:
+        raise ValueError(_TOO_MANY)
+    if count < 2:
         return None
     shown = []
     for each in ImageSequence.Iterator(image):
