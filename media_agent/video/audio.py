@@ -123,8 +123,9 @@ def fit_audio(
     yield from _make_silence(late)
     left -= late
     for frame in frames if left > 0 else ():
-        frame.pts = None  # gaps in its times are not kept
-        for each in resampler.resample(frame):
+        heard = _on_both_sides(frame)
+        heard.pts = None  # gaps in its times are not kept
+        for each in resampler.resample(heard):
             each.pts = None
             fifo.write(each)
         if skipped > 0 and (early := fifo.read(min(skipped, fifo.samples), partial=True)):
@@ -188,6 +189,19 @@ def _encode(stream: "AudioStream", audio: Iterable["AudioFrame"]) -> Iterator["P
         samples += frame.samples
         yield from stream.encode(frame)
     yield from stream.encode(None)
+
+
+def _on_both_sides(frame: "AudioFrame") -> "AudioFrame":
+    """Return one channel as left and right, which a resampler would make quieter by 3 dB."""
+    import av
+    import numpy as np
+
+    if len(frame.layout.channels) != 1:
+        return frame
+    heard = np.repeat(frame.to_ndarray(), 2, axis=0)
+    both = av.AudioFrame.from_ndarray(heard, format=frame.format.planar.name, layout=_LAYOUT)
+    both.sample_rate = frame.sample_rate
+    return both
 
 
 def _make_silence(samples: int) -> Iterator["AudioFrame"]:
