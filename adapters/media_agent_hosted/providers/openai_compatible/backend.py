@@ -1,6 +1,6 @@
-"""Your own server that speaks OpenAI's video API: SGLang-Diffusion, vLLM-Omni.
+"""Your own server that speaks OpenAI's video API: SGLang-Diffusion, vLLM-Omni, FastVideo.
 
-Both keep their videos in memory only: after a restart they know none. A lost video is said to be
+All keep their videos in memory only: after a restart they know none. A lost video is said to be
 lost and never asked for again by itself.
 """
 
@@ -58,6 +58,11 @@ from media_agent_hosted.providers.openai_compatible.form import (
     form_parts,
 )
 from media_agent_hosted.providers.openai_compatible.lookup import find_video
+from media_agent_hosted.providers.openai_compatible.minimax_h3 import (
+    h3_form,
+    inline_image,
+    is_h3,
+)
 from media_agent_hosted.providers.openai_compatible.video import (
     Server,
     Video,
@@ -220,7 +225,7 @@ class OpenAICompatibleBackend(ServiceBackend):
         if self._server(ref) is not Server.VLLM_OMNI:
             raise UnsupportedRequestError(
                 f"{self._api.host} cannot stop {ref.operation_id}",
-                hint="only vLLM-Omni can; SGLang would forget the video and continue its work",
+                hint="only vLLM-Omni can; another would forget the video and continue its work",
             )
         with contextlib.suppress(OperationNotFoundError):
             body = answer_about(await self._poller.ask(ref), ref.operation_id)
@@ -252,13 +257,17 @@ class OpenAICompatibleBackend(ServiceBackend):
             model=None if model == DEFAULT_MODEL else model,
             server=self._config.server,
         )
-        frame = first_frame(request)
-        if frame is None:
-            return form, None
-        if frame.url is not None:
-            return form | build_image_url(frame.url, self._config.server), None
-        content, mime_type = await asyncio.to_thread(read_medium, frame, largest=_LARGEST_IMAGE)
-        return form, (f"first_frame.{mime_type.partition('/')[2]}", content, mime_type)
+        frame, server, image = first_frame(request), self._config.server, None
+        address = None if frame is None else frame.url
+        if frame is not None and address is None:
+            content, kind = await asyncio.to_thread(read_medium, frame, largest=_LARGEST_IMAGE)
+            if is_h3(model) and server is Server.SGLANG:
+                address = inline_image(content, kind)
+            else:
+                image = f"first_frame.{kind.partition('/')[2]}", content, kind
+        if is_h3(model):
+            return h3_form(form, request, server, address), image
+        return form | ({} if address is None else build_image_url(address, server)), image
 
     def _ref(self, request: VideoRequest, form: dict[str, str], video: Video) -> OperationRef:
         _, model = request.split_model()

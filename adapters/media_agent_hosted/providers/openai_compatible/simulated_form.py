@@ -5,6 +5,7 @@ import email.policy
 import re
 from collections.abc import Mapping
 from email.message import MIMEPart
+from http import HTTPStatus
 from urllib.parse import parse_qsl
 
 from pydantic import JsonValue
@@ -40,7 +41,7 @@ def form_fields(call: Call, *, takes_json: bool) -> Fields:
 
 
 def sglang_fault(fields: Fields) -> Answer | None:
-    """Return SGLang's complaint about a form, None if it takes it."""
+    """Return the complaint of SGLang or FastVideo about a form, None if it takes it."""
     if not fields.get("prompt"):
         return Answer(400, {"detail": "prompt is required"})
     for name in ("seconds", "fps", "num_frames", "seed"):
@@ -53,20 +54,28 @@ def sglang_fault(fields: Fields) -> Answer | None:
 def vllm_fault(fields: Fields, served: str) -> Answer | None:
     """Return vLLM-Omni's complaint about a form, None if it takes it."""
     if not fields.get("prompt"):
-        return _invalid("prompt", "Field required", None)
+        return vllm_error(400, "1 validation error: Field required", "body.prompt")
     for name, pattern in (("size", r"\d+x\d+"), ("seconds", r"[1-9]\d*")):
         if name in fields and re.fullmatch(pattern, str(fields[name])) is None:
-            return _invalid(name, f"String should match pattern '^{pattern}$'", fields[name])
+            said = f"1 validation error: String should match pattern '^{pattern}$'"
+            return vllm_error(400, said, f"body.{name}")
     for name, (least, most) in _NUMBERS.items():
         if name in fields and not _is_within(fields[name], least, most):
-            said = f"Input should be a number from {least:g} to {most:g}"
-            return _invalid(name, said, fields[name])
+            said = f"1 validation error: Input should be a number from {least:g} to {most:g}"
+            return vllm_error(400, said, f"body.{name}")
     model = fields.get("model", served)
     if model != served:
-        said = f"The model `{model}` does not exist."
-        error: Fields = {"message": said, "type": "NotFoundError", "param": "model", "code": 404}
-        return Answer(404, {"error": error})
+        said = f"Model mismatch: request specifies '{model}' but server is running '{served}'."
+        return vllm_error(400, said)
     return None
+
+
+def vllm_error(status: int, said: str, param: str | None = None) -> Answer:
+    """Return an error in the envelope of vLLM's application, which vLLM-Omni is served by."""
+    kind = HTTPStatus(status).phrase
+    return Answer(
+        status, {"error": {"message": said, "type": kind, "param": param, "code": status}}
+    )
 
 
 def _name(part: MIMEPart) -> str:
