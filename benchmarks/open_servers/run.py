@@ -77,14 +77,15 @@ class Server:
                 stdout=log,
                 stderr=log,
             )
-        for _ in range(600):
+        for _ in range(1200):
             with suppress(OSError):
                 urllib.request.urlopen(f"http://127.0.0.1:{self.port}/v1/models", timeout=5)
                 return
             if self.process.poll() is not None:
                 break
             time.sleep(0.1)
-        raise SystemExit(f"{self.name} does not start: {self.folder / 'server.log'}")
+        said = (self.folder / "server.log").read_text("utf-8", errors="replace")
+        raise SystemExit(f"{self.name} does not start: {said[-2000:]}")
 
     def kill(self) -> None:
         """Kill it."""

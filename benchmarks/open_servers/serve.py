@@ -4,6 +4,7 @@ python serve.py NAME PORT PACKAGES FOLDER; PACKAGES is the folder where its whee
 """
 
 import asyncio
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -70,7 +71,8 @@ def sglang(packages: Path, folder: Path) -> Any:
             return getattr(self.sampling_params, name, None)
 
     def prepare(server_args: object, sampling_params: Any, **_: object) -> Batch:
-        return Batch(sampling_params=sampling_params, extra={})
+        trace = SimpleNamespace(trace_req_finish=lambda *_, **__: None)
+        return Batch(sampling_params=sampling_params, extra={}, trace_ctx=trace)
 
     stand_ins.give(f"{base}.runtime.server_args", get_global_server_args=lambda: args)
     stand_ins.give(
@@ -161,6 +163,7 @@ def vllm_omni(packages: Path, folder: Path) -> Any:
     )
     stand_ins.give("vllm_omni.diffusion.model_metadata", get_diffusion_model_metadata=_no_metadata)
     stand_ins.install()
+    os.environ["VLLM_OMNI_SERVER_STORAGE__PATH"] = str(folder / "videos")
     from fastapi import FastAPI
     from vllm_omni.entrypoints.openai import api_server
     from vllm_omni.entrypoints.openai.serving_video import OmniOpenAIServingVideo
@@ -267,7 +270,7 @@ def main() -> None:
     app = SERVERS[name](Path(packages), Path(folder))
     import uvicorn
 
-    uvicorn.run(app, host="127.0.0.1", port=int(port), log_level="warning")
+    uvicorn.run(app, host="127.0.0.1", port=int(port), log_level="warning", loop="asyncio")
 
 
 if __name__ == "__main__":
