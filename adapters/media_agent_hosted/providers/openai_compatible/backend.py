@@ -17,6 +17,7 @@ from pydantic import JsonValue
 from media_agent.backend.protocol import BackendSettings
 from media_agent.errors import (
     BackendResponseError,
+    InvalidRequestError,
     MediaAgentError,
     OperationNotFoundError,
     UnsupportedRequestError,
@@ -41,6 +42,7 @@ from media_agent_hosted.providers.openai_compatible.errors import (
     NoVideosError,
     error_of_poll,
     error_of_video,
+    explain_refusal,
     refusal_of_video,
 )
 from media_agent_hosted.providers.openai_compatible.facts import (
@@ -144,8 +146,9 @@ class OpenAICompatibleBackend(ServiceBackend):
                 missing="without a video",
                 translate=refusal_of_video,
             )
-        except NoVideosError as error:
-            raise await self._explain(error, form.get("model")) from error
+        except (NoVideosError, InvalidRequestError) as error:
+            served = await self._list_models()
+            raise explain_refusal(error, form.get("model"), served) from error
         self._sent_at.pop(key, None)
         return self._ref(request, form, parse_video(body) or Video(id=name))
 
@@ -313,10 +316,6 @@ class OpenAICompatibleBackend(ServiceBackend):
         with contextlib.suppress(MediaAgentError):
             return await self.models()
         return ()
-
-    async def _explain(self, error: NoVideosError, model: str | None) -> MediaAgentError:
-        """Return what a 404 for a new video means: perhaps only this model is not served."""
-        return error.explained(model, await self._list_models())
 
 
 def _path(video_id: str) -> str:

@@ -41,7 +41,19 @@ def form_fields(call: Call, *, takes_json: bool) -> Fields:
 
 
 def sglang_fault(fields: Fields) -> Answer | None:
-    """Return the complaint of SGLang or FastVideo about a form, None if it takes it."""
+    """Return SGLang's complaint about a form, None if it takes it."""
+    fault = fastvideo_fault(fields)
+    if fault is not None:
+        return fault
+    if "size" in fields and re.fullmatch(r"0*[1-9]\d*x0*[1-9]\d*", str(fields["size"])) is None:
+        return Answer(400, {"detail": "size must be formatted as positive WIDTHxHEIGHT"})
+    if int(str(fields.get("num_frames", 1))) < 1:
+        return Answer(400, {"detail": "num_frames must be positive"})
+    return None
+
+
+def fastvideo_fault(fields: Fields) -> Answer | None:
+    """Return FastVideo's complaint about a form; it takes any size and number of frames."""
     if not fields.get("prompt"):
         return Answer(400, {"detail": "prompt is required"})
     for name in ("seconds", "fps", "num_frames", "seed"):
@@ -54,28 +66,29 @@ def sglang_fault(fields: Fields) -> Answer | None:
 def vllm_fault(fields: Fields, served: str) -> Answer | None:
     """Return vLLM-Omni's complaint about a form, None if it takes it."""
     if not fields.get("prompt"):
-        return vllm_error(400, "1 validation error: Field required", "body.prompt")
+        return _vllm_invalid("prompt", "Field required")
     for name, pattern in (("size", r"\d+x\d+"), ("seconds", r"[1-9]\d*")):
         if name in fields and re.fullmatch(pattern, str(fields[name])) is None:
-            said = f"1 validation error: String should match pattern '^{pattern}$'"
-            return vllm_error(400, said, f"body.{name}")
+            return _vllm_invalid(name, f"String should match pattern '^{pattern}$'")
     for name, (least, most) in _NUMBERS.items():
         if name in fields and not _is_within(fields[name], least, most):
-            said = f"1 validation error: Input should be a number from {least:g} to {most:g}"
-            return vllm_error(400, said, f"body.{name}")
+            return _vllm_invalid(name, f"Input should be a number from {least:g} to {most:g}")
     model = fields.get("model", served)
     if model != served:
         said = f"Model mismatch: request specifies '{model}' but server is running '{served}'."
-        return vllm_error(400, said)
+        return Answer(400, vllm_error(400, said))
     return None
 
 
-def vllm_error(status: int, said: str, param: str | None = None) -> Answer:
+def vllm_error(status: int, said: str, param: str | None = None) -> Fields:
     """Return an error in the envelope of vLLM's application, which vLLM-Omni is served by."""
     kind = HTTPStatus(status).phrase
-    return Answer(
-        status, {"error": {"message": said, "type": kind, "param": param, "code": status}}
-    )
+    return {"error": {"message": said, "type": kind, "param": param, "code": status}}
+
+
+def _vllm_invalid(name: str, said: str) -> Answer:
+    detail = {"loc": ("body", name), "msg": said}
+    return Answer(400, vllm_error(400, f"1 validation error:\n  {detail}", f"body.{name}"))
 
 
 def _name(part: MIMEPart) -> str:

@@ -6,7 +6,7 @@ differences.
 
 import time
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, get_args
 
 from pydantic import JsonValue
@@ -18,6 +18,7 @@ from media_agent.testing.simulator.server import Answer, Call
 from media_agent.testing.simulator.videos import Video, make_video
 from media_agent_hosted.providers.openai_compatible.simulated_form import (
     Fields,
+    fastvideo_fault,
     form_fields,
     sglang_fault,
     vllm_error,
@@ -37,6 +38,11 @@ _VLLM_SAYS_NULL = (
     *("inference_time_s", "action"),
 )
 _NEEDS_4N1 = "num_frames must be 4n+1"
+_NO_CONTENT_OF_A_FAILURE: Mapping[Flavour, tuple[int, str]] = {
+    "sglang": (404, "Video variant None not found"),
+    "vllm-omni": (422, "Video generation failed. Check job status for error details."),
+    "fastvideo": (500, "Video generation failed"),
+}
 _ID = r"/v1/videos/(?P<id>[^/]+)"
 
 
@@ -100,7 +106,7 @@ class OpenAISimulator(Simulator):
 
     def error_body(self, text: str) -> JsonValue:
         """Return an error as this server writes it."""
-        return self._no(500, text).body
+        return vllm_error(500, text) if self.flavour == "vllm-omni" else {"detail": text}
 
     def video(self, job: SimulatedJob) -> Video:
         """Return the measures that were asked for."""
@@ -135,13 +141,21 @@ class OpenAISimulator(Simulator):
         return job
 
     def _create(self, call: Call) -> Answer:
-        is_vllm = self.flavour == "vllm-omni"
-        fields = form_fields(call, takes_json=not is_vllm)
-        fault = vllm_fault(fields, self.model) if is_vllm else sglang_fault(fields)
+        fields = form_fields(call, takes_json=self.flavour != "vllm-omni")
+        fault = self._fault(fields)
         if fault is not None:
             return fault
         model = str(fields.get("model", self.model))
         return Answer(200, self.resource(self.accept(model, fields)))
+
+    def _fault(self, fields: Fields) -> Answer | None:
+        match self.flavour:
+            case "sglang":
+                return sglang_fault(fields)
+            case "vllm-omni":
+                return vllm_fault(fields, self.model)
+            case "fastvideo":
+                return fastvideo_fault(fields)
 
     def _status(self, call: Call) -> Answer:
         job = self._known(call)
@@ -175,11 +189,12 @@ class OpenAISimulator(Simulator):
         variant = call.query.get("variant", "0")
         if job is None or (self.flavour == "sglang" and variant != "0"):
             return self._no(404, "Video not found")
-        is_over = self.stage(job) == "done"
-        if is_over and self.failure(job) is not None and self.flavour != "sglang":
-            return self._no(422 if self.flavour == "vllm-omni" else 500, "Video generation failed")
-        if not is_over or self.failure(job) is not None:
-            return self._no(404, "Generation is still in-progress")
+        if self.stage(job) != "done":
+            is_fastvideo = self.flavour == "fastvideo"
+            said = "Video still being generated" if is_fastvideo else "Generation is still in-progress"
+            return self._no(404, said)
+        if self.failure(job) is not None:
+            return self._no(*_NO_CONTENT_OF_A_FAILURE[self.flavour])
         if self.cloud_url is not None:
             said = "Video has been uploaded to cloud storage. Please use the cloud URL: "
             return self._no(400, said + self.cloud_url)
@@ -202,7 +217,7 @@ class OpenAISimulator(Simulator):
     def _no(self, status: int, said: str) -> Answer:
         """Return an error as FastAPI writes it, or vLLM's application."""
         if self.flavour == "vllm-omni":
-            return vllm_error(status, said)
+            return Answer(status, vllm_error(status, said))
         return Answer(status, {"detail": said})
 
     def _known(self, call: Call) -> SimulatedJob | None:

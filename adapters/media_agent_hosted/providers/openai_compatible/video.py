@@ -3,6 +3,7 @@
 SGLang-Diffusion, vLLM-Omni and FastVideo speak it, each in its own way.
 """
 
+import re
 from collections.abc import Collection
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -50,6 +51,7 @@ from media_agent_schemas.jobs import OperationRef
 from media_agent_schemas.media import Artifact
 
 _SHOWN = 5  # names in a warning
+_BARE_HEX = re.compile("[0-9a-f]{32}")  # ids of FastVideo; SGLang writes them with hyphens
 
 
 class Server(StrEnum):
@@ -94,9 +96,9 @@ class Video(BaseModel):
         """Which program wrote this, as far as its fields tell."""
         if self.id.startswith("video_gen_") or self.media_type is not None:
             return Server.VLLM_OMNI
-        if "urls" in self.model_fields_set:
-            return Server.SGLANG
-        return Server.AUTO if self.file_path is None else Server.FASTVIDEO
+        if self.file_path is None and "urls" not in self.model_fields_set:
+            return Server.AUTO
+        return Server.FASTVIDEO if _BARE_HEX.fullmatch(self.id) else Server.SGLANG
 
     @property
     def state(self) -> State | None:
