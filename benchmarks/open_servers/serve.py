@@ -108,14 +108,12 @@ def sglang(packages: Path, folder: Path) -> Any:
         blank = dict.fromkeys(("output", "raw_frame_batches", "metrics", "usage", "action_pred"))
         result = SimpleNamespace(**blank, lidar=None, peak_memory_mb=1.0, error=None)
         try:
-            video = await asyncio.to_thread(
-                engine.generate, batch.prompt, report=report, **asked
-            )
+            video = await asyncio.to_thread(engine.generate, batch.prompt, report=report, **asked)
         except RuntimeError as error:
             result.error = str(error)
             return result
         path = Path(batch.output_file_path())
-        path.write_bytes(video)
+        await asyncio.to_thread(path.write_bytes, video)
         result.output_file_paths = [str(path)]
         return result
 
@@ -193,7 +191,7 @@ def vllm_omni(packages: Path, folder: Path) -> Any:
             )
             yield SimpleNamespace(images=[video], multimodal_output={}, stage_durations={})
 
-        async def abort(self, request_id: str, timeout: float | None = None) -> None:
+        async def abort(self, request_id: str, **_: Any) -> None:
             self.aborted.add(request_id)
 
     stage = {"stage_type": "diffusion", "final_output": True, "final_output_type": "video"}

@@ -26,9 +26,7 @@ def explain_refusal(
     error: MediaAgentError, model: str | None, served: Collection[str]
 ) -> MediaAgentError:
     """Return a refusal in the light of the models that the server serves; none: unknown."""
-    is_about_it = model is not None and (
-        isinstance(error, NoVideosError) or model in error.message
-    )
+    is_about_it = model is not None and (isinstance(error, NoVideosError) or model in error.message)
     if not is_about_it or not served or model in served:
         return error
     said = "" if isinstance(error, NoVideosError) else f"; {error.message}"

@@ -1,7 +1,8 @@
 """MiniMax H3 is asked by a task and a shape, and each server reads them in its own fields.
 
-FastVideo takes the usual form. SGLang refuses frames, their rate and a negative prompt, and derives them from a target. vLLM-Omni
-needs a named aspect ratio beside the size, and lets whole seconds beat the frames.
+SGLang refuses frames, their rate and a negative prompt: it derives them from a target. vLLM-Omni
+needs a named aspect ratio beside the size, and lets whole seconds beat the frames. FastVideo takes
+the usual form.
 """
 
 import base64
@@ -49,7 +50,7 @@ def h3_form(
     if server is not Server.SGLANG:
         raise UnsupportedRequestError(
             "each server is asked for MiniMax H3 in another way",
-            hint='say which server it is: server = "sglang", "vllm-omni" or "fastvideo" in its options',
+            hint='set server = "sglang", "vllm-omni" or "fastvideo" in the options of this backend',
         )
     target: dict[str, JsonValue] = {
         "short_edge": min(width, height),

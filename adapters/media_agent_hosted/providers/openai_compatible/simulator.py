@@ -191,7 +191,9 @@ class OpenAISimulator(Simulator):
             return self._no(404, "Video not found")
         if self.stage(job) != "done":
             is_fastvideo = self.flavour == "fastvideo"
-            said = "Video still being generated" if is_fastvideo else "Generation is still in-progress"
+            said = (
+                "Video still being generated" if is_fastvideo else "Generation is still in-progress"
+            )
             return self._no(404, said)
         if self.failure(job) is not None:
             return self._no(*_NO_CONTENT_OF_A_FAILURE[self.flavour])

@@ -614,7 +614,7 @@ async def test_the_complaint_of_the_server_is_passed_on(tmp_path):
     options = {"openai-compatible": {"guidance_scale": 99}}
     with OpenAISimulator(flavour="vllm-omni") as simulator:
         async with opened(simulator, tmp_path) as backend:
-            with pytest.raises(InvalidRequestError, match="guidance_scale.*Input should be"):
+            with pytest.raises(InvalidRequestError, match=r"guidance_scale.*Input should be"):
                 await backend.submit(request(options=options), key="job-1")
 
 
