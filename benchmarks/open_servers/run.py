@@ -18,7 +18,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -268,7 +268,8 @@ def main() -> None:
                     if options.case not in case.name:
                         continue
                     (folder := Path(text, str(number))).mkdir()
-                    played.append(play(server, case, folder))
+                    named = replace(case, prompt=f"{case.prompt} {number}")  # as no other
+                    played.append(play(server, named, folder))
                     _print(name, played[-1])
             finally:
                 server.kill()
@@ -284,6 +285,8 @@ def _print(server: str, entry: dict[str, Any]) -> None:
     error = entry["error"] or {}
     said = error.get("message") or "; ".join(entry["warnings"])
     print(f"{mark} {server:10} {entry['case']:40} {entry['status']:16} {said[:120]}", flush=True)
+    if not entry["right"]:
+        print(json.dumps(entry, indent=2), flush=True)
 
 
 if __name__ == "__main__":

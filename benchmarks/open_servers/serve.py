@@ -146,6 +146,7 @@ def vllm_omni(packages: Path, folder: Path) -> Any:
     started = "started"
     prompts = ("EmbedsPrompt", "PromptType", "TextPrompt", "TokensPrompt")
     stand_ins.give("vllm.inputs", **{name: TypedDict(name, {"prompt": str}) for name in prompts})
+    stand_ins.give("vllm.envs", VLLM_MAX_IMAGE_PIXELS=0)  # no limit
     stand_ins.give("vllm.inputs.engine", TokensInput=TypedDict("TokensInput", {"prompt": str}))
     stand_ins.give(
         "vllm_omni.diffusion.data",
