@@ -255,7 +255,6 @@ def main() -> None:
     parser.add_argument("--server", choices=VERSIONS, action="append")
     parser.add_argument("--case", default="", help="only cases with this text in their name")
     options = parser.parse_args()
-    results: dict[str, Any] = {}
     is_right = True
     for name in options.server or VERSIONS:
         paths = prepare(options.folder.resolve(), name)
@@ -274,10 +273,18 @@ def main() -> None:
             finally:
                 server.kill()
         is_right &= all(entry["right"] for entry in played)
-        results[name] = {"version": VERSIONS[name], "cases": played}
-    if not options.case and not options.server:
-        RESULTS.write_text(json.dumps(results, indent=2) + "\n")
+        _write(name, played)
     raise SystemExit(not is_right)
+
+
+def _write(name: str, played: list[dict[str, Any]]) -> None:
+    """Write what was played into the results; other cases and servers keep theirs."""
+    results = json.loads(RESULTS.read_text("utf-8")) if RESULTS.exists() else {}
+    known = {entry["case"]: entry for entry in results.get(name, {}).get("cases", [])}
+    known |= {entry["case"]: entry for entry in played}
+    kept = [known[case.name] for case in CASES if case.name in known]
+    results[name] = {"version": VERSIONS[name], "cases": kept}
+    RESULTS.write_text(json.dumps(results, indent=2) + "\n")
 
 
 def _print(server: str, entry: dict[str, Any]) -> None:
