@@ -554,6 +554,17 @@ async def test_a_model_that_is_not_served_is_refused_with_those_that_are(tmp_pat
     assert simulator.accepted == 0
 
 
+@pytest.mark.parametrize("flavour", FLAVOURS)
+async def test_a_refusal_is_not_its_own_cause(flavour, tmp_path):
+    faults = [Fault("submit", "status", status=400, times=9)]
+    with OpenAISimulator(faults, flavour=flavour) as simulator:
+        async with opened(simulator, tmp_path) as backend:
+            with pytest.raises(InvalidRequestError) as caught:
+                await backend.submit(request(), key="job-1")
+
+    assert caught.value.__cause__ is not caught.value
+
+
 async def test_the_record_names_the_model_that_the_server_lists(tmp_path):
     with OpenAISimulator() as simulator:  # SGLang takes any name, and repeats it
         async with opened(simulator, tmp_path) as backend:
