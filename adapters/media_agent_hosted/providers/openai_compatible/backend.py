@@ -149,7 +149,9 @@ class OpenAICompatibleBackend(ServiceBackend):
         except (NoVideosError, InvalidRequestError) as error:
             served = await self._list_models()
             explained = explain_refusal(error, form.get("model"), served)
-            raise explained from (None if explained is error else error)
+            if explained is error:
+                raise
+            raise explained from error
         self._sent_at.pop(key, None)
         return self._ref(request, form, parse_video(body) or Video(id=name))
 
