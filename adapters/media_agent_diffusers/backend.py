@@ -134,7 +134,8 @@ class DiffusersBackend(LocalBackend):
         if name is None:
             raise BackendUnavailableError(
                 "diffusers has no model yet",
-                hint="get one: media-agent models fetch REPOSITORY, or models add FOLDER",
+                hint="get one: media-agent models fetch REPOSITORY, "
+                "or media-agent models add FOLDER",
             )
         if name in self._faults:
             raise self._faults[name]

@@ -61,6 +61,29 @@ def test_a_model_is_fetched_added_and_ready(
     assert main(["models", "check", "tiny-video"]) == 0
 
 
+def test_ctrl_c_keeps_what_came_and_the_same_command_continues(
+    wan_copy: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    weights = f"vae/{OWN}.safetensors"
+    with serving(HubServer.of_folder(wan_copy)) as hub:
+        monkeypatch.setenv("HF_ENDPOINT", hub.address)
+        hub.interrupted.add(weights)
+        assert main(["models", "fetch", REPOSITORY, "--yes"]) == 130
+        said = capsys.readouterr().err
+        assert main(["models", "list"]) == 0
+        listed = capsys.readouterr().out
+        assert main(["models", "fetch", REPOSITORY, "--yes"]) == 0
+
+    half = len(hub.files[weights]) // 2
+    assert "what came is kept in" in said
+    assert "tiny-video" not in listed
+    assert hub.asked(weights) == [None, f"bytes={half}-"]
+    assert (tmp_path / "data/models/tiny-video" / weights).read_bytes() == hub.files[weights]
+
+
 def test_json_without_yes_is_the_plan_alone(
     wan_copy: Path,
     tmp_path: Path,
@@ -171,4 +194,4 @@ def test_check_names_every_missing_file_and_the_truncated_one(
 
     assert f"transformer/{shards[0].name} has {len(whole) - 1} of {len(whole)} bytes" in truncated
     assert all(f"transformer/{shard.name}" in missing for shard in shards)
-    assert "did you mean diffusers/mine" in capsys.readouterr().err
+    assert "unknown model 'min' (valid: diffusers/mine)" in capsys.readouterr().err

@@ -2,8 +2,11 @@
 
 import hashlib
 import json
+import os
 import re
+import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -31,6 +34,8 @@ class HubServer:
     busy: int = 0
     """How many of the next requests for files are answered 503."""
     ranges: bool = True
+    interrupted: set[str] = field(default_factory=set)
+    """Files at half of which this process gets a SIGINT, as by Ctrl-C; each once."""
     requests: list[tuple[str, str, str | None, str | None]] = field(default_factory=list)
     """Host, path, range and authorization of every request."""
     address: str = ""
@@ -120,6 +125,10 @@ def _handler(hub: HubServer) -> type[BaseHTTPRequestHandler]:
 
         def send_file(self, name: str) -> None:
             content, status, headers = hub.files[name], 200, {}
+            if name in hub.interrupted:
+                hub.interrupted.remove(name)
+                self.interrupt(content)
+                return
             if hub.damaged.get(name, 0):
                 hub.damaged[name] -= 1
                 content = content[:-1] + bytes([content[-1] ^ 1])
@@ -139,6 +148,16 @@ def _handler(hub: HubServer) -> type[BaseHTTPRequestHandler]:
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body[: cut.pop(0)] if cut else body)
+
+        def interrupt(self, content: bytes) -> None:
+            """Send half of a file, press Ctrl-C, and wait until the client is gone."""
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content[: len(content) // 2])
+            time.sleep(0.3)  # until it is received
+            os.kill(os.getpid(), signal.SIGINT)
+            self.rfile.read(1)
 
         def log_message(self, *_: object) -> None:
             pass

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from media_agent.registry.registry import Registry
     from media_agent_schemas.capabilities import Capabilities
 
-_NONE = "no models yet; get one with media-agent models fetch REPOSITORY, or models add FOLDER"
+_NONE = (
+    "no models yet; get one: media-agent models fetch REPOSITORY, or media-agent models add FOLDER"
+)
 
 
 def build_models_app() -> App:
