@@ -140,11 +140,10 @@ async def _is_same(path: Path, file: HubFile) -> bool:
     """Return whether a file is what the hub lists, by its checksum; it can be stopped."""
     if _size_of(path) != file.size:
         return False
-    if file.sha256 is not None:
-        digest, wanted = hashlib.sha256(), file.sha256
-    else:
-        digest, wanted = hashlib.sha1(usedforsecurity=False), file.git_hash
-        digest.update(b"blob %d\0" % file.size)
+    wanted = file.sha256 or file.git_hash
+    digest = hashlib.sha256()
+    if file.sha256 is None:  # as Git hashes it
+        digest = hashlib.sha1(b"blob %d\0" % file.size, usedforsecurity=False)
     for piece in _pieces(path):
         digest.update(piece)
         await asyncio.sleep(0)
