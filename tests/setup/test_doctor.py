@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,6 +15,24 @@ from tests.project.test_base_install import WITHOUT
 from tests.project.test_cold_start import TORCH, loaded_after
 
 SECRET = "sk-very-secret-4711"
+
+
+def checkup_of(
+    *verdicts: Verdict, year: int = 2030, encoders: tuple[tuple[str, bool], ...] = ()
+) -> Checkup:
+    """Return what would be found on a machine that has nothing else."""
+    return Checkup(
+        cores=1,
+        memory_bytes=1,
+        free_memory_bytes=1,
+        gpus=(),
+        disks={},
+        encoders=dict(encoders),
+        clock=datetime(year, 1, 1, tzinfo=UTC),
+        keys={},
+        findings=(),
+        verdicts=verdicts,
+    )
 
 
 def verdict_of(checkup: Checkup, backend: str) -> Verdict:
@@ -33,12 +50,12 @@ def test_a_key_is_named_by_its_source_and_never_shown(capsys: pytest.CaptureFixt
     StoredKeys().set("fal", StoredKey(key=SECRET))
 
     main(["doctor"])
-    main(["doctor", "--json"])
-
     said = capsys.readouterr().out
+    found = examine(gpus=())
+
     assert "key       fal: the key stored for fal" in said
-    assert SECRET not in said
-    assert verdict_of(examine(gpus=()), "fal").ready
+    assert SECRET not in said + repr(found)
+    assert verdict_of(found, "fal").ready
 
 
 def test_a_fault_in_the_settings_is_listed_and_the_rest_is_examined(
@@ -70,6 +87,17 @@ def test_a_file_that_is_no_toml_keeps_nothing_from_being_examined(
     assert verdict_of(checkup, "sandbox").ready
 
 
+def test_a_variable_that_cannot_be_read_keeps_nothing_from_being_examined(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("MEDIA_AGENT_BUDGET", "{")
+
+    checkup = examine(gpus=())
+
+    assert "the environment cannot be read" in checkup.findings[0].text
+    assert verdict_of(checkup, "sandbox").ready
+
+
 def test_a_container_has_the_memory_that_it_is_granted(tmp_path: Path) -> None:
     limit = tmp_path / "memory.max"
     limit.write_text("1000000\n")
@@ -84,18 +112,15 @@ def test_a_container_has_the_memory_that_it_is_granted(tmp_path: Path) -> None:
 
 def test_only_a_ready_backend_and_whole_encoders_make_videos() -> None:
     sandbox, local = Verdict("sandbox", ("sandbox/slate",)), Verdict("mine", ("mine/model",))
-    found = replace(examine(gpus=()), verdicts=(sandbox,))
 
-    assert not found.can_make_video
-    assert replace(found, verdicts=(sandbox, local)).can_make_video
-    assert not replace(found, verdicts=(local,), encoders={"libx264": False}).can_make_video
+    assert not checkup_of(sandbox).can_make_video
+    assert checkup_of(sandbox, local).can_make_video
+    assert not checkup_of(local, encoders=(("libx264", False),)).can_make_video
 
 
 @pytest.mark.parametrize(("year", "plausible"), [(1970, False), (2030, True), (2199, False)])
 def test_the_year_of_the_clock_is_judged(year: int, plausible: bool) -> None:
-    found = replace(examine(gpus=()), clock=datetime(year, 1, 1, tzinfo=UTC))
-
-    assert found.is_clock_plausible is plausible
+    assert checkup_of(year=year).is_clock_plausible is plausible
 
 
 def test_the_json_has_everything_and_the_exit_code_says_the_verdict(
