@@ -1,6 +1,6 @@
 """Declares local diffusers models; torch and diffusers are imported for the first video."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 from media_agent.backend.hookspecs import hookimpl
@@ -14,7 +14,7 @@ def make(settings: BackendSettings) -> VideoBackend:
     return DiffusersBackend(settings)
 
 
-def choose_files(path: Path, variant: str | None) -> Sequence[str]:
+def choose_files(path: Path, variant: str | None) -> tuple[str, ...]:
     """Return which files of a model are loaded."""
     from media_agent_diffusers import folder
 

@@ -5,7 +5,7 @@ polled. Authors rarely write it by hand: `LocalBackend` asks them for `generate`
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -215,7 +215,7 @@ class BackendSpec:
     """Where a key of these variables may go if the settings name a `base_url`: to this origin."""
     takes_folders: bool = False
     """Whether it loads folders of weights; it gets the named ones in `BackendSettings.models`."""
-    choose_files: Callable[[Path, str | None], Sequence[str]] | None = None
+    choose_files: Callable[[Path, str | None], tuple[str, ...]] | None = None
     """Returns which files of a model it loads, by a folder and the variant that is wanted; None:
     models are not fetched for it. In the folder all but the small JSON files are empty, and what
     makes the model unusable is raised as StorageError."""

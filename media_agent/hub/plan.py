@@ -1,18 +1,18 @@
 """What fetching a model means, before it is done: which files, how much, where, on whose terms."""
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from pydantic import JsonValue
 
-from media_agent.errors import InvalidRequestError, StorageError
+from media_agent.errors import InvalidRequestError, PluginError, StorageError
 from media_agent.hub.client import Hub
 from media_agent.hub.repository import HubFile, Repository, look_up, read
 from media_agent.storage.files import free_bytes
 
-ChooseFiles = Callable[[Path, str | None], Sequence[str]]
+ChooseFiles = Callable[[Path, str | None], tuple[str, ...]]
 """As `BackendSpec.choose_files`."""
 
 _LARGEST_SMALL = 4 * 2**20  # bytes of a JSON file that is read for the plan
@@ -80,7 +80,7 @@ async def plan_fetch(
 
     Raises:
         InvalidRequestError: there is no such repository, or no backend could use it.
-        MediaAgentError: the hub refuses or cannot be reached.
+        MediaAgentError: the hub refuses or cannot be reached, or `choose` is at fault.
     """
     repository = await look_up(hub, name, revision)
     if repository.is_gated and not hub.has_token:
@@ -94,6 +94,9 @@ async def plan_fetch(
             said = error.message.replace(str(skeleton), name)
             hint = "models in the layout of diffusers, with safetensors files, can be fetched"
             raise InvalidRequestError(said, hint=hint) from error
+    unknown = [each for each in chosen if each not in repository.files]
+    if unknown:
+        raise PluginError(f"files were chosen that {name} does not have: {', '.join(unknown[:3])}")
     files = tuple(repository.files[each] for each in dict.fromkeys(chosen))
     return FetchPlan(repository, folder, files, free_bytes(folder))
 

@@ -59,7 +59,7 @@ class _Answer(BaseModel):
     model_config = ConfigDict(populate_by_name=True)
 
     sha: str = Field(pattern="^[0-9a-f]{40}$")
-    gated: bool | str = False
+    gated: bool | str | None = None
     tags: tuple[str, ...] = ()
     card: Mapping[str, JsonValue] | None = Field(default=None, alias="cardData")
     siblings: tuple[_Sibling, ...] = ()
@@ -89,7 +89,7 @@ async def look_up(hub: Hub, name: str, revision: str = "main") -> Repository:
         name=name,
         commit=answer.sha,
         licence=_find_licence(answer),
-        is_gated=answer.gated is not False,
+        is_gated=bool(answer.gated),
         files={file.name: file for file in files if file is not None},
     )
 

@@ -1,5 +1,6 @@
 """From a repository of the hub to a model that is ready, by the command line alone."""
 
+import asyncio
 import json
 import shutil
 from collections.abc import Callable
@@ -8,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from media_agent.cli import main
+from media_agent.hub.client import Hub
+from media_agent.hub.repository import look_up
 from media_agent_diffusers.folder import choose_files
 from tests.diffusers.test_weights import OWN, SINGLE, put_variant, split_into_shards
 from tests.hub.hub_server import COMMIT, REPOSITORY, HubServer, serving
@@ -82,6 +85,32 @@ def test_ctrl_c_keeps_what_came_and_the_same_command_continues(
     assert "tiny-video" not in listed
     assert hub.asked(weights) == [None, f"bytes={half}-"]
     assert (tmp_path / "data/models/tiny-video" / weights).read_bytes() == hub.files[weights]
+
+
+@pytest.mark.anyio
+async def test_the_hub_is_read_as_its_own_client_reads_it(wan_copy: Path) -> None:
+    hugging_face = pytest.importorskip("huggingface_hub")
+    server = HubServer.of_folder(wan_copy)
+    server.gated, server.licence = True, {"license": "other", "license_name": "acme-licence"}
+
+    with serving(server):
+        own = await look_up(Hub(server.address), REPOSITORY)
+        api = hugging_face.HfApi(endpoint=server.address, token=False)
+        info = await asyncio.to_thread(
+            api.model_info, REPOSITORY, revision="main", files_metadata=True
+        )
+        url = hugging_face.hf_hub_url(
+            REPOSITORY, "a b/c#d.json", revision=COMMIT, endpoint=server.address
+        )
+
+    assert (own.commit, own.is_gated) == (info.sha, bool(info.gated))
+    assert own.licence == info.card_data.license_name
+    assert url == server.address + own.path_of("a b/c#d.json")
+    assert len(info.siblings) == len(own.files) == len(server.files)
+    for each in info.siblings:
+        file = own.files[each.rfilename]
+        assert (file.size, file.git_hash) == (each.size, each.blob_id)
+        assert file.sha256 == (None if each.lfs is None else each.lfs["sha256"])
 
 
 def test_json_without_yes_is_the_plan_alone(

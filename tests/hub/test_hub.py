@@ -12,6 +12,7 @@ from media_agent.errors import (
     BackendUnavailableError,
     ConfigurationError,
     InvalidRequestError,
+    PluginError,
     StorageError,
 )
 from media_agent.hub.client import HUB, Hub
@@ -39,11 +40,11 @@ def hub_server() -> Iterator[HubServer]:
         yield server
 
 
-def choose(folder: Path, variant: str | None) -> list[str]:
+def choose(folder: Path, variant: str | None) -> tuple[str, ...]:
     assert json.loads((folder / "model_index.json").read_bytes())["_class_name"] == "X"
     assert (folder / WEIGHTS).read_bytes() == b""
     assert not (folder / "samples").exists()
-    return ["model_index.json", SMALL, WEIGHTS]
+    return "model_index.json", SMALL, WEIGHTS
 
 
 async def plan(server: HubServer, folder: Path, **options: str) -> FetchPlan:
@@ -287,6 +288,17 @@ def test_an_endpoint_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch) ->
 
     with pytest.raises(ConfigurationError, match="HF_ENDPOINT is no address"):
         Hub.of_environment()
+
+
+async def test_a_file_that_is_not_there_cannot_be_chosen(
+    hub_server: HubServer, tmp_path: Path
+) -> None:
+    hub = Hub(hub_server.address)
+
+    with pytest.raises(PluginError, match=r"does not have: ../etc/passwd"):
+        await plan_fetch(
+            hub, REPOSITORY, folder=tmp_path, choose=lambda path, variant: ("../etc/passwd",)
+        )
 
 
 async def test_a_name_that_leads_outside_is_no_file(hub_server: HubServer, tmp_path: Path) -> None:

@@ -80,14 +80,28 @@ def _find_chooser(registry: "Registry") -> "tuple[BackendSpec, ChooseFiles]":
     Raises:
         BackendUnavailableError: there is none.
     """
+    from functools import partial
+
     from media_agent.errors import BackendUnavailableError
 
     for spec in registry.specs.values():
         if spec.choose_files is not None:
-            return spec, spec.choose_files
+            who = f"plugin {registry.plugin(spec.name)}: choose_files of {spec.name}"
+            return spec, partial(_choose, who, spec.choose_files)
     raise BackendUnavailableError(
         "no installed backend loads models that can be fetched", hint="media-agent backends"
     )
+
+
+def _choose(
+    who: str, choose: "ChooseFiles", folder: "Path", variant: str | None
+) -> tuple[str, ...]:
+    """Return what a plugin chooses, behind the fence that every plugin is kept by."""
+    from functools import partial
+
+    from media_agent.backend.fence import call_plugin
+
+    return call_plugin(who, partial(choose, folder, variant), tuple)
 
 
 def _name_model(repository: str, name: str | None, variant: str | None) -> str:
