@@ -87,6 +87,24 @@ def test_ctrl_c_keeps_what_came_and_the_same_command_continues(
     assert (tmp_path / "data/models/tiny-video" / weights).read_bytes() == hub.files[weights]
 
 
+def test_a_model_that_is_damaged_at_the_hub_is_not_registered(
+    wan_copy: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weights = f"vae/{OWN}.safetensors"
+    hub = HubServer.of_folder(wan_copy)
+    whole = len(hub.files[weights])
+    hub.files[weights] = hub.files[weights][:-1]
+
+    with serving(hub):
+        monkeypatch.setenv("HF_ENDPOINT", hub.address)
+        assert main(["models", "fetch", REPOSITORY, "--yes", "--json"]) == 21
+    said = capsys.readouterr().err
+    assert main(["models", "list"]) == 0
+
+    assert f"{weights} has {whole - 1} of {whole} bytes" in said
+    assert "no models yet" in capsys.readouterr().out
+
+
 @pytest.mark.anyio
 async def test_the_hub_is_read_as_its_own_client_reads_it(wan_copy: Path) -> None:
     hugging_face = pytest.importorskip("huggingface_hub")

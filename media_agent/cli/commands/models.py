@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from media_agent.backend.protocol import VideoBackend
     from media_agent.config.settings import Settings
-    from media_agent.registry.registry import Registry
     from media_agent_schemas.capabilities import Capabilities
 
 _NONE = (
@@ -52,7 +51,7 @@ def add_model(folder: Path, /, *, name: Name = None, json: Flag = False) -> int:
     folder = expand_home(folder).absolute()
     model = name_of(folder) if name is None else check_name(name)
     settings = load_settings()
-    capabilities = recognise(model, folder, Registry(), settings.data_dir)
+    capabilities = Registry().recognise(model, folder, settings.data_dir)
     ModelFolders(settings.data_dir).add(
         LocalModel(name=model, backend=capabilities.backend, folder=folder)
     )
@@ -141,30 +140,6 @@ class KnownModel:
             "problem": self.problem,
             "capabilities": None if can is None else can.model_dump(mode="json"),
         }
-
-
-def recognise(model: str, folder: Path, registry: "Registry", data_dir: Path) -> "Capabilities":
-    """Ask the backends that load folders what this one can do; its weights are not loaded.
-
-    Raises:
-        MediaAgentError: no backend can use the folder, and why.
-    """
-    from media_agent.backend.protocol import BackendSettings
-    from media_agent.errors import InvalidRequestError, MediaAgentError
-
-    refusals: list[MediaAgentError] = []
-    for spec in registry.specs.values():
-        if not spec.takes_folders:
-            continue
-        settings = BackendSettings(data_dir=data_dir, models={model: folder})
-        try:
-            return registry.make(spec, settings).capabilities(model)
-        except MediaAgentError as error:
-            refusals.append(error)
-    if len(refusals) == 1:
-        raise refusals[0]
-    said = "; ".join(error.message for error in refusals) or "no installed backend loads folders"
-    raise InvalidRequestError(f"the model folder {folder} cannot be used: {said}")
 
 
 def check_models(settings: "Settings") -> list[KnownModel]:

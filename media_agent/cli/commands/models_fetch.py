@@ -50,11 +50,13 @@ def fetch_model(
     from media_agent.registry.model_folders import LocalModel, ModelFolders
     from media_agent.registry.registry import Registry
 
-    spec, choose = _find_chooser(Registry())
+    registry = Registry()
+    spec, choose = _find_chooser(registry)
     settings, model = load_settings(), _name_model(repository, name, variant)
     folder = settings.data_dir / "models" / model
     shelf = ModelFolders(settings.data_dir)
-    shelf.is_known(LocalModel(name=model, backend=spec.name, folder=folder))
+    known = LocalModel(name=model, backend=spec.name, folder=folder)
+    shelf.is_known(known)
     hub = Hub.of_environment()
     plan = _plan(hub, repository, revision, variant, choose, folder)
     if not json:
@@ -63,7 +65,8 @@ def fetch_model(
     fetches = yes if json else yes or not plan.missing_bytes or _agree()
     if fetches:
         _download(hub, plan)
-        shelf.add(LocalModel(name=model, backend=spec.name, folder=folder))
+        registry.recognise(model, folder, settings.data_dir)
+        shelf.add(known)
     if json:
         model_name = f"{spec.name}/{model}"
         write_json({**plan.as_json(), "model": model_name, "fetched": fetches})
