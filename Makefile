@@ -80,10 +80,11 @@ open-servers: $(READY) ## Run the released routes of SGLang, vLLM-Omni and FastV
 parity: $(READY) ## Compare the engine with the golden data in FOLDER
 	@$(BIN)/python -m media_agent_magi.parity $(FOLDER)
 
-snapshots: $(READY) ## Rewrite the committed JSON Schemas, CLI help and pages of providers; review the diff
+snapshots: $(READY) ## Rewrite the committed JSON Schemas, CLI help, pages of providers and hardware; review the diff
 	@$(BIN)/python -m media_agent_schemas.export
 	@$(BIN)/python tools/cli_help.py
 	@$(BIN)/python tools/provider_page.py
+	@$(BIN)/python tools/hardware_page.py
 	@$(BIN)/python tools/python_reference.py
 
 train: $(READY) ## Train magi/tiny for MINUTES, from where runs/tiny stands
