@@ -10,11 +10,11 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from functools import partial
 from pathlib import Path
 from secrets import token_hex
+from typing import BinaryIO, TypedDict
 
 from pydantic import Field, JsonValue, field_validator
 
@@ -61,6 +61,15 @@ _DEFAULT_MODEL = "program"
 _GRACE_SECONDS = 5.0  # from the polite signal to the other one
 _WAIT_SECONDS = 0.1  # between two looks whether a run that was killed has ended
 _BARE = {"PATH": os.defpath}  # for who made the backend without settings
+
+
+class _Place(TypedDict):
+    """Where and how a program runs."""
+
+    folder: Path | None
+    environment: Mapping[str, str]
+    output: BinaryIO
+    grace_seconds: float
 
 
 class CommandOptions(Declaration):
@@ -246,16 +255,14 @@ class CommandBackend(ThreadedBackend):
         A free one ends with this process, however that ends, and is waited for before it is run
         again. One that costs money is not run again, and may run to its end.
         """
-        start = partial(
-            start_guarded if self._options.is_free else start_in_group,
-            words,
+        how = _Place(
             folder=self.settings.folder,
             environment=self._environment,
             output=log.file,
             grace_seconds=self._grace_seconds,
         )
         if not self._options.is_free:
-            with start() as process:
+            with start_in_group(words, **how) as process:
                 yield process
             return
         if _find_missing(words[0], self.settings.folder, self._environment.get("PATH")):
@@ -265,7 +272,10 @@ class CommandBackend(ThreadedBackend):
             context.check()
             time.sleep(_WAIT_SECONDS)
 
-        with take_turn(log.path.with_suffix(".lock"), wait) as turn, start(keeps=[turn]) as process:
+        with (
+            take_turn(log.path.with_suffix(".lock"), wait) as turn,
+            start_guarded(words, keeps=[turn], **how) as process,
+        ):
             yield process
 
     def _check_size(self, program: str, output: Path) -> None:
@@ -336,7 +346,9 @@ def media_agent_backends() -> Iterable[BackendSpec]:
 def _find_missing(program: str, folder: Path | None, search: str | None = None) -> str | None:
     """Return what is missing if there is no such program: in the folder, or on the search path."""
     place = program if "/" not in program else str((folder or Path()) / program)
-    return f"a program: {program} was not found" if shutil.which(place, path=search) is None else None
+    return (
+        f"a program: {program} was not found" if shutil.which(place, path=search) is None else None
+    )
 
 
 def _defuse(template: str, word: str) -> str:

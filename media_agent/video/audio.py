@@ -194,13 +194,15 @@ def _encode(stream: "AudioStream", audio: Iterable["AudioFrame"]) -> Iterator["P
 def _on_both_sides(frame: "AudioFrame") -> "AudioFrame":
     """Return one channel as left and right, which a resampler would make quieter by 3 dB."""
     import av
-    import numpy as np
 
     if len(frame.layout.channels) != 1:
         return frame
-    heard = np.repeat(frame.to_ndarray(), 2, axis=0)
-    both = av.AudioFrame.from_ndarray(heard, format=frame.format.planar.name, layout=_LAYOUT)
+    kind = frame.format.planar.name
+    both = av.AudioFrame(format=kind, layout=_LAYOUT, samples=frame.samples)
     both.sample_rate = frame.sample_rate
+    heard = bytes(frame.planes[0])
+    for plane in both.planes:  # each of its own size, filled up to an even one
+        plane.update(heard[: plane.buffer_size].ljust(plane.buffer_size, b"\0"))
     return both
 
 

@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
@@ -668,11 +667,11 @@ async def test_a_free_program_ends_with_a_process_that_is_killed(
     program = tmp_path / "program.py"
     program.write_text(FAMILY)
     words = [sys.executable, "-c", ASKER, str(program), str(tmp_path), str(price)]
-    asker = subprocess.Popen(words)
+    asker = await asyncio.create_subprocess_exec(*words)
     child = await _appeared(tmp_path / "child")
 
     asker.kill()
-    asker.wait()
+    await asker.wait()
 
     try:
         assert await _is_gone(child) is not outlives

@@ -145,7 +145,7 @@ class ComfyBackend(PolledBackend):
     async def find(
         self, request: VideoRequest, *, key: str, since: datetime
     ) -> OperationRef | None:
-        """Look for work under our name in the queue and in the history, where it goes from there."""
+        """Look for work under our name in the queue, and in the history, where it then goes."""
         known = await super().find(request, key=key, since=since)
         if known is not None:
             return known
@@ -290,9 +290,7 @@ class ComfyBackend(PolledBackend):
             "warnings": [*warnings],
             "client": client,  # whom the server tells of the work, whatever it calls it
         }
-        return OperationRef(
-            backend=self.name, model=self._setup.name, operation_id=name, data=data
-        )
+        return OperationRef(backend=self.name, model=self._setup.name, operation_id=name, data=data)
 
 
 def _work_name(key: str) -> str:

@@ -37,7 +37,9 @@ class Server:
         Raises:
             BackendResponseError: it answers something else.
         """
-        reply = await self._api.send("GET", "/queue", translate=self._not_comfyui, most_parts=_MOST_PARTS)
+        reply = await self._api.send(
+            "GET", "/queue", translate=self._not_comfyui, most_parts=_MOST_PARTS
+        )
         body = await asyncio.to_thread(reply.json)
         if not is_queue(body):
             raise reply.senseless("no queue of a ComfyUI server")
@@ -46,7 +48,9 @@ class Server:
     async def history(self, work: str | None = None) -> dict[str, Past]:
         """Return the entry of some work in the history, if it has one; None: the newest entries."""
         path = f"?max_items={_NEWEST}" if work is None else f"/{quote(work, safe='')}"
-        reply = await self._api.send("GET", f"/history{path}", translate=self._not_comfyui, most_parts=_MOST_PARTS)
+        reply = await self._api.send(
+            "GET", f"/history{path}", translate=self._not_comfyui, most_parts=_MOST_PARTS
+        )
         return read_history(await asyncio.to_thread(reply.json), self._workflow)
 
     async def remove(self, work: str) -> None:
