@@ -2,7 +2,6 @@
 
 import asyncio
 import errno
-import os
 import struct
 import zlib
 from pathlib import Path
@@ -88,7 +87,7 @@ async def test_trouble_with_making_the_video_is_told_in_words(
     with pytest.raises(kind):
         await collect.collect(_Images(), _OUTPUT, tmp_path / "video.mp4", fps=8)
 
-    assert os.listdir(tmp_path) == []
+    assert await asyncio.to_thread(lambda: list(tmp_path.iterdir())) == []
 
 
 async def test_no_space_for_the_images_is_told_in_words(
