@@ -1,4 +1,4 @@
-"""Videos in several windows or segments, made in a process that stops on the way until it is killed."""
+"""Videos in windows or segments, made in a process that stops on the way until it is killed."""
 
 import asyncio
 import json
