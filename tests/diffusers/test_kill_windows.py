@@ -45,6 +45,10 @@ async def until_two_are_there(client: VideoClient) -> VideoJob:
             await asyncio.sleep(0.05)
 
 
+def count_growing(folder: Path) -> list[int]:
+    return [probe(path).frames for path in folder.rglob("video.part.mp4")]
+
+
 def frames_of(job: VideoJob) -> np.ndarray:
     assert job.status is JobStatus.COMPLETED, job.error
     return read_frames(Path(job.artifacts[0].path or ""))
@@ -82,7 +86,7 @@ async def test_a_video_killed_in_its_middle_and_resumed_has_the_frames_of_an_und
         whole = await client.generate(request)
     async with work.client_of(tmp_path / "killed", folders) as client:
         await until_two_are_there(client)
-        growing = [probe(path).frames for path in tmp_path.rglob("killed/**/video.part.mp4")]
+        growing = count_growing(tmp_path / "killed")
         process.kill()
         await asyncio.to_thread(process.join, 60)
         resumed = await client.resume("mine")
