@@ -118,9 +118,14 @@ class ServiceBackend(PollHooks, PolledBackend):
         *,
         asked: str | None = None,
         translate: Translate = late_video,
+        number: int = 0,
     ) -> Path:
-        """Fetch a video that may need the key, from an address in the answer that `asked` gave."""
+        """Fetch a video that may need the key, from an address in the answer that `asked` gave.
+
+        `number` counts the videos of one piece of work, from 0.
+        """
         path = self.video_path(ref)
+        path = path if number == 0 else path.with_name(f"{path.stem}-{number + 1}{path.suffix}")
         await self._api.download(url, path, asked=asked, translate=translate)
         return path
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from pathlib import Path
 
 from pydantic import JsonValue
 
@@ -48,6 +49,8 @@ class Reply:
     """The address that was asked, to which addresses in the answer are relative."""
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
     """What no text of it may hold: the headers that were sent with a key."""
+    files: Mapping[str, Path] = field(default_factory=dict)
+    """Videos that came within it, by the marks that stand for them in its content."""
 
     @property
     def retry_after(self) -> float | None:
