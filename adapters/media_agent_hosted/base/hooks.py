@@ -50,6 +50,10 @@ class PollHooks(ABC):
         """Return the call that tells the videos of work that is done; None: the poll does."""
         return None
 
+    def results(self, body: JsonValue) -> JsonValue:
+        """Return what an answer tells of the videos, where they are not at the usual places."""
+        return body
+
     def content(self, ref: OperationRef) -> str | None:
         """Return the path of a video that needs the key; None: a reply has its address."""
         return None

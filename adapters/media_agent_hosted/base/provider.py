@@ -102,7 +102,7 @@ class HostedBackend(Hooks, ServiceBackend):
                 "cancels": self.cancels,
                 "lookup": self.lookup,
                 "verification": self.verification,
-                "missing": self._missing(),
+                "missing": self.missing(),
                 "reads_urls": self.reads_urls,
                 "uploads": self.uploads,
                 **facts,
@@ -115,7 +115,7 @@ class HostedBackend(Hooks, ServiceBackend):
 
     async def submit_once(self, request: VideoRequest, *, key: str) -> OperationRef:
         """Send the request and keep what finds the work again."""
-        missing = self._missing()
+        missing = self.missing()
         if missing is not None:
             raise BackendAuthenticationError(
                 f"{self.name} needs a key, and none is set", hint=missing
@@ -151,7 +151,8 @@ class HostedBackend(Hooks, ServiceBackend):
         """Say where the videos are; fetch one that only the key opens."""
         path = self.content(ref)
         if path is None:
-            end = end_of_done(answer, ref, expires_at=self._expiry())
+            results = self.results(answer.body)
+            end = end_of_done(answer, ref, results, expires_at=self._expiry())
             if isinstance(end, JobCompleted):
                 end = await self._take(ref, end, answer, is_over=is_over)
         else:
@@ -288,5 +289,6 @@ class HostedBackend(Hooks, ServiceBackend):
     def _id(self, model: str | None) -> str:
         return self.models.check_id(model or self.settings.model)
 
-    def _missing(self) -> str | None:
+    def missing(self) -> str | None:
+        """Return what `Capabilities.missing` says; usually whether there is a key."""
         return self.settings.missing_key(self.keys_at)

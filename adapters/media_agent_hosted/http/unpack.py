@@ -94,13 +94,13 @@ class Unpacker:
 
     def _close(self) -> bytes:
         """Return what is kept of a string, with the quote at its end."""
-        text, file = self._text, self._file
+        text, self._text = self._text, None
         assert text is not None
-        self._text = self._file = None
-        if file is None:
+        if self._file is None:
             return bytes(text) + b'"'
         mark = f"{self._mark};{len(self.files)},"
-        self.files[mark] = file.close()
+        self.files[mark] = self._file.close()
+        self._file = None
         return mark.encode() + b'"'
 
 
@@ -132,7 +132,8 @@ class _Base64File:
         Raises:
             ValueError: it is not base64.
         """
-        self._file.write(base64.b64decode(self._rest + b"=" * (-len(self._rest) % 4)))
+        rest = self._rest + b"=" * (-len(self._rest) % 4)
+        self._file.write(base64.b64decode(rest, validate=True))
         self._file.close()
         return self._part.replace(self._path)
 

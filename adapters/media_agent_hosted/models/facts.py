@@ -118,11 +118,13 @@ class PixelSizes(_Facts):
 class Input(_Facts):
     """Where the inputs of one role go, how many there may be, and of what kind.
 
-    With `item` or `most` above one the field is a list, and inputs of several roles may share it.
+    With `listed`, `item` or `most` above one the field is a list, and inputs of several roles may
+    share it.
     """
 
     field: str
     most: int = Field(default=1, ge=1)
+    listed: bool = False
     item: str | None = None  # the name of an input in an object of the list
     also: Mapping[str, JsonValue] = {}  # what else each object of the list says
     at: str | None = None  # the name of the time of a keyframe there, in seconds
@@ -131,7 +133,7 @@ class Input(_Facts):
     @property
     def is_listed(self) -> bool:
         """Whether the field is a list."""
-        return self.most > 1 or self.item is not None
+        return self.listed or self.most > 1 or self.item is not None
 
 
 Inputs = Mapping[InputRole, Annotated[Input, BeforeValidator(_as_input)]]
