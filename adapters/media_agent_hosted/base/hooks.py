@@ -27,6 +27,9 @@ class PollHooks(ABC):
     result_place: str | None = None
     """Where it says the address of the video; None: at one of the usual places."""
 
+    cancelling_deletes: bool = False
+    """Whether the call that stops work deletes what is over, so that its state is asked first."""
+
     @abstractmethod
     def poll(self, ref: OperationRef) -> Call:
         """Return the call that asks how far work is."""

@@ -48,6 +48,7 @@ class RunwayBackend(HostedBackend):
     models = Models(Path(__file__).with_name("models.yaml"), provider="runway", most_parts=1)
     keeps = timedelta(hours=24)
     cancels = "unknown"  # neither that it stops nor a refund is promised
+    cancelling_deletes = True
     largest_input = 3_700_000  # 5 MB as base64
     largest_upload = 200 * 2**20
     uploads = "files over 3.7 MB; runway keeps them for a day"
