@@ -83,7 +83,11 @@ def event_of(
 
 
 def end_of_done(
-    answer: Answer, ref: OperationRef, results: JsonValue, *, expires_at: datetime | None
+    answer: Answer,
+    ref: OperationRef,
+    *,
+    expires_at: datetime | None,
+    results: JsonValue = None,
 ) -> End:
     """Return the end of work that is called done, by the answer that tells its videos.
 

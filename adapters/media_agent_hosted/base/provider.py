@@ -152,7 +152,7 @@ class HostedBackend(Hooks, ServiceBackend):
         path = self.content(ref)
         if path is None:
             results = self.results(answer.body)
-            end = end_of_done(answer, ref, results, expires_at=self._expiry())
+            end = end_of_done(answer, ref, expires_at=self._expiry(), results=results)
             if isinstance(end, JobCompleted):
                 end = await self._take(ref, end, answer, is_over=is_over)
         else:

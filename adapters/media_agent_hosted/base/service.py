@@ -14,7 +14,7 @@ from typing import TypedDict
 
 from media_agent.backend.polled import PolledBackend
 from media_agent.backend.protocol import BackendSettings
-from media_agent.errors import ConfigurationError, GenerationFailedError
+from media_agent.errors import ConfigurationError, GenerationFailedError, OperationNotFoundError
 from media_agent_hosted.base.calls import Answer, End
 from media_agent_hosted.base.hooks import PollHooks
 from media_agent_hosted.base.outcomes import late_video
@@ -131,10 +131,10 @@ class ServiceBackend(PollHooks, PolledBackend):
         return path
 
     async def _is_over(self, ref: OperationRef) -> bool:
-        """Ask whether work has ended, with a video or without."""
+        """Ask whether work has ended, with a video or without, or is gone."""
         try:
             reply = await self._poller.ask(ref)
-        except GenerationFailedError:
+        except (GenerationFailedError, OperationNotFoundError):
             return True
         return self.parse(reply.object()).state in (State.DONE, State.FAILED, State.CANCELLED)
 
