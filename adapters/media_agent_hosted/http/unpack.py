@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 from media_agent.video.codec import LARGEST_VIDEO
 
-_LEAST = 2**16  # characters of a text that may be a video
+_LEAST = 2**12  # characters of a text that may be a video
 _IS_A_VIDEO = re.compile(rb"(?:data:[^,]{0,100},)?(?=AAAA|GkXf)")  # an MP4, a WebM
 _SPECIAL = re.compile(rb'["\\]')
 _QUOTE, _BACKSLASH, _SLASH = b'"\\/'

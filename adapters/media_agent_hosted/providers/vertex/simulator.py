@@ -6,13 +6,14 @@ What the documents leave open is invented here: the words of errors.
 import re
 from binascii import b2a_base64
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 from pydantic import JsonValue
 
 from media_agent.testing import Route, SimulatedJob, Simulator
 from media_agent.testing.simulator.server import Answer, Call
-from media_agent.testing.simulator.videos import Video
+from media_agent.testing.simulator.videos import Video, make_video
 
 _FPS, _USUAL = 24, 8
 _SHAPES = {"16:9": (64, 36), "9:16": (36, 64)}
@@ -85,13 +86,19 @@ class VertexSimulator(Simulator):
             uri = f"gs://bucket/{job.id}/sample_0.mp4"
             videos: JsonValue = [{"gcsUri": uri, "mimeType": "video/mp4"}]
         else:
-            content = b2a_base64(self.video_content(job), newline=False).decode("ascii")
             count = _parameters(job.input).get("sampleCount", 1)
-            one: JsonValue = {"bytesBase64Encoded": content, "mimeType": "video/mp4"}
-            videos = [one] * (count if isinstance(count, int) else 1)
+            videos = [self._inline(job, number) for number in range(int(str(count)))]
         rest = withheld if self.outcome == "some" else {"raiMediaFilteredCount": 0}
         kind = "type.googleapis.com/cloud.ai.large_models.vision.GenerateVideoResponse"
         return {"@type": kind, **rest, "videos": videos}
+
+
+    def _inline(self, job: SimulatedJob, number: int) -> JsonValue:
+        """Return one of the videos of an operation, each of another shade."""
+        first = self.video(job)
+        content = make_video(replace(first, shade=first.shade + number))
+        encoded = b2a_base64(content, newline=False).decode("ascii")
+        return {"bytesBase64Encoded": encoded, "mimeType": "video/mp4"}
 
 
 def _parameters(body: dict[str, JsonValue]) -> dict[str, JsonValue]:
