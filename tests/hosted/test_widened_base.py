@@ -34,9 +34,7 @@ MADE = [
 HOSTED = {each.name: each for each in MADE if isinstance(each, HostedBackend)}
 KNOWN = [(name, model) for name, each in HOSTED.items() for model in each.models.by_id]
 AT = {InputRole.KEYFRAME: 1.0}
-PLACES = [
-    MediaInput(role=role, url="https://a.example/1", at=AT.get(role)) for role in InputRole
-]
+PLACES = [MediaInput(role=role, url="https://a.example/1", at=AT.get(role)) for role in InputRole]
 
 MODELS = """
 models:
@@ -85,7 +83,9 @@ def fields_of(model: HostedModel, *roles: InputRole, **fields: Any) -> dict[str,
 
     facts = {"backend": "many", "model": model.id, **describe(model, model.id, 5.0)}
     at = {InputRole.KEYFRAME: 1.5}
-    inputs = tuple(MediaInput(role=role, url="https://a.example/1", at=at.get(role)) for role in roles)
+    inputs = tuple(
+        MediaInput(role=role, url="https://a.example/1", at=at.get(role)) for role in roles
+    )
     request = VideoRequest.model_validate({"prompt": "a fox", "inputs": inputs, **fields})
     planned = negotiate(request, Capabilities.model_validate(facts), draw_seed=lambda: 250).request
     of_mode = model.for_mode(planned.infer_mode())

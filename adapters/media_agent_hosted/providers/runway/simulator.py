@@ -90,13 +90,22 @@ class RunwaySimulator(Simulator):
             )
         if stage == "running":
             done = (job.polls - self.queued_polls) / (self.running_polls + 1)
-            more: dict[str, JsonValue] = {"createdAt": _CREATED, "progress": done, "estimatedCost": cost}
+            more: dict[str, JsonValue] = {
+                "createdAt": _CREATED,
+                "progress": done,
+                "estimatedCost": cost,
+            }
             return Answer(200, {**said, "status": "RUNNING", **more})
         if self.outcome in _FAILURES:
             code, words = _FAILURES[self.outcome]
             why: dict[str, JsonValue] = {"failure": words, "failureCode": code}
             free: JsonValue = {"credits": 0}
-            end: dict[str, JsonValue] = {"status": "FAILED", "createdAt": _CREATED, **why, "cost": free}
+            end: dict[str, JsonValue] = {
+                "status": "FAILED",
+                "createdAt": _CREATED,
+                **why,
+                "cost": free,
+            }
             return Answer(200, {**said, **end})
         output: JsonValue = [self.video_url(job)]
         end = {"status": "SUCCEEDED", "createdAt": _CREATED, "output": output, "cost": cost}

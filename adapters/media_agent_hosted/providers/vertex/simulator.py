@@ -92,7 +92,6 @@ class VertexSimulator(Simulator):
         kind = "type.googleapis.com/cloud.ai.large_models.vision.GenerateVideoResponse"
         return {"@type": kind, **rest, "videos": videos}
 
-
     def _inline(self, job: SimulatedJob, number: int) -> JsonValue:
         """Return one of the videos of an operation, each of another shade."""
         first = self.video(job)
