@@ -47,7 +47,7 @@ class Computing:
 
     def differences(self, started_on: Mapping[str, Any] | None) -> tuple[str, ...]:
         """Say what differs from where a video was started; nothing where that was not recorded."""
-        here = self.facts().model_dump()
+        here = self.facts().model_dump(mode="json")  # as it was recorded
         return tuple(
             f"started with {name} {was}, resumed with {name} {here[name]}: from here on its frames "
             "may differ a little from those of a video made without a break"

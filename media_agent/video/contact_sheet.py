@@ -25,7 +25,7 @@ _COLUMNS = 6  # frames shown of a stretch
 _FRAME_WIDTH = 192  # pixels an enlarged frame should reach
 _LARGEST_SIDE = 480  # pixels of a frame
 _MOST_PIXELS = 40_000_000  # of all frames together
-_MOST_STRETCHES = 400  # rows; the rest of a longer storyboard is not shown
+_MOST_STRETCHES = 100  # rows; the rest of a longer storyboard is not shown
 
 
 def write_contact_sheet(
@@ -38,7 +38,7 @@ def write_contact_sheet(
             smaller. One that the file counts and the decoder does not give is left out.
         png_path: The image; replaced if it exists.
         captions: (first frame, text) of each stretch, in order; one without frames is left out,
-            and so is what follows the first 400.
+            and so is what follows the first 100.
 
     Raises:
         InvalidRequestError: captions are out of order.

@@ -169,7 +169,7 @@ async def test_what_a_video_was_computed_on_stands_in_its_end_and_in_its_state(
     assert done.computation.library == f"torch {torch.__version__}"
     with safe_open(tmp_path / "work/k/states/00000001.safetensors", framework="pt") as state:
         facts = json.loads(state.metadata()["facts"])
-    assert facts["computation"] == done.computation.model_dump()
+    assert facts["computation"] == done.computation.model_dump(mode="json")
 
 
 def cut_back(tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ async def test_the_scripted_agent_plans_creates_waits_and_shows_the_contact_shee
     ]
     assert calls[:3] == ["plan_video", "create_video", "wait_video"]
     last = messages[-1]["content"]
-    assert ".sheet.png" in last
+    assert "/sheet-" in last
     assert Path(re.findall(r"At a glance: (\S+)", last)[0]).exists()  # noqa: ASYNC240
     assert "assistant  create_video(" in capsys.readouterr().out
 

@@ -29,7 +29,10 @@ NOT_RUN = {  # how many blocks of each page cannot be run; look at a new one
     "docs/how-to/use-a-gradio-app.md": 2,
     "docs/how-to/use-an-openai-compatible-server.md": 1,
     "docs/how-to/use-comfyui.md": 2,
+    "docs/how-to/use-hunyuan-helios-and-svd.md": 2,
+    "docs/how-to/use-ltx.md": 2,
     "docs/how-to/use-open-sora.md": 4,
+    "docs/how-to/use-wan-and-skyreels.md": 5,
     "docs/how-to/write-a-backend.md": 1,
     "docs/tutorial/first-video.md": 1,
 }

@@ -114,10 +114,10 @@ def test_large_frames_are_made_smaller(tmp_path, width, height):
     assert abs(int(np.asarray(sheet)[12, 12, 0]) - 120) < 4
 
 
-def test_a_sheet_of_a_thousand_shots_can_be_opened(tmp_path):
-    write_video(tmp_path / "video.mp4", np.zeros((1000, 72, 128, 3), np.uint8), fps=24)
-    captions = [(number, f"shot {number}") for number in range(1000)]
+def test_a_sheet_of_hundreds_of_shots_can_be_opened(tmp_path):
+    write_video(tmp_path / "video.mp4", np.zeros((150, 36, 64, 3), np.uint8), fps=24)
+    captions = [(number, f"shot {number}") for number in range(150)]
 
     write_contact_sheet(tmp_path / "video.mp4", tmp_path / "sheet.png", captions=captions)
 
-    assert np.prod(Image.open(tmp_path / "sheet.png").size) < 80_000_000
+    assert np.prod(Image.open(tmp_path / "sheet.png").size) < 60_000_000

@@ -207,8 +207,8 @@ def test_the_autoencoder_trains_and_continues(tmp_path: Path) -> None:
     def small() -> ConvVAE:
         return ConvVAE(ConvVAEConfig(latent_channels=4, width=8, inner_width=8, outer_width=4))
 
-    for steps in (14, 28):  # a minute is 30 readings of the clock, two a step
-        budget = Budget(1.0, HandClock(2.0))
+    for steps in (14, 28):  # a minute is 75 readings of the clock, five a step
+        budget = Budget(1.0, HandClock(0.8))
         path = autoencoder.train_autoencoder(tmp_path, budget, batch=2, make=small)
         model = small()
         facts = checkpoint.load(path, model, checkpoint.Average(model, 0.5))
@@ -275,7 +275,7 @@ def test_the_loss_of_the_autoencoder_sees_motion_that_is_missing() -> None:
 
 def test_the_transformer_trains_continues_and_logs(tmp_path: Path, dataset: Dataset) -> None:
     for _ in range(2):
-        budget = Budget(1.0, HandClock(10.0))
+        budget = Budget(1.0, HandClock(5.0))
         transformer.train_transformer(tmp_path, dataset, dataset, budget, batch=1, save_every=2)
 
     rows = list(csv.DictReader((tmp_path / "transformer.csv").open()))

@@ -54,7 +54,9 @@ async def test_the_websocket_tells_of_the_work_of_its_client() -> None:
         await anyio.to_thread.run_sync(httpx.get, f"{simulator.url}/queue")
         told = []
         address = simulator.url.replace("http", "ws")
-        async with client.connect(f"{address}/ws?clientId=abc", proxy=None) as socket:
+        async with client.connect(
+            f"{address}/ws?clientId=abc", proxy=None, close_timeout=1
+        ) as socket:
             with anyio.fail_after(10):
                 while not told or told[-1]["type"] != "progress":
                     told.append(json.loads(await socket.recv()))
