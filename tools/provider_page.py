@@ -29,6 +29,7 @@ _FORMS = {
     InputForm.BASE64: "inside the request, up to {largest} MiB each; or https addresses",
     InputForm.HTTPS: "https addresses only",
 }
+_NO_ADDRESSES = "inside the request, up to {largest} MiB each; addresses are not fetched"
 _MADE_FROM = {
     VideoMode.TEXT_TO_VIDEO: "text",
     VideoMode.IMAGE_TO_VIDEO: "an image",
@@ -138,7 +139,8 @@ def _habits(backend: HostedBackend) -> Iterator[str]:
     kept = "not documented" if hours is None else f"at least {hours} h"
     yield f"* Work can be stopped: {stops}."
     yield f"* Work whose reply was lost: {_FINDS[backend.lookup]}."
-    yield f"* Input files: {_FORMS[backend.input_form].format(largest=largest)}."
+    form = _FORMS[backend.input_form] if backend.reads_urls else _NO_ADDRESSES
+    yield f"* Input files: {form.format(largest=largest)}."
     if backend.uploads is not None:
         yield f"* Uploaded before the request, as the plan says: {backend.uploads}."
     yield f"* How long it keeps videos: {kept}. They are downloaded as soon as they are done."
