@@ -7,7 +7,7 @@ from media_agent.backend.protocol import BackendSettings, BackendSpec, Retiremen
 _OPENAI = Retirement(
     "OpenAI's video API (Sora)",
     date(2026, 9, 24),
-    "OpenAI's deprecations page",
+    "openai-python, pull request 3610",
     "its protocol lives on: kind openai-compatible, for servers of your own",
 )
 _AZURE = Retirement(
@@ -16,7 +16,7 @@ _AZURE = Retirement(
     "litellm 1.109.1; unverified with Microsoft",
     "its protocol lives on: kind openai-compatible, for servers of your own",
 )
-_NOVA_REEL = Retirement("Amazon Nova Reel", date(2026, 9, 30), "Amazon's model lifecycle page")
+_NOVA_REEL = Retirement("Amazon Nova Reel", date(2026, 9, 30), "the model card at AWS Bedrock")
 _RETIRED = {
     "openai": _OPENAI,
     "sora": _OPENAI,

@@ -136,10 +136,11 @@ def refusals_of(
 
 
 def _retired_error(name: str, facts: ModelFacts) -> ModelRetiredError:
-    when = "" if facts.status_since is None else f" on {facts.status_since}"
+    since = facts.status_since
+    gone = "has been retired" if since is None else f"was retired on {since}"
     source = "" if facts.status_source is None else f" ({facts.status_source})"
     instead = f"use {facts.successor}" if facts.successor else "choose another model"
-    return ModelRetiredError(f"{name} has been retired{when}{source}", hint=instead)
+    return ModelRetiredError(f"{name} {gone}{source}", hint=instead)
 
 
 def _find_reason_to_be_named(

@@ -40,9 +40,7 @@ async def test_it_is_asked_again_once(expired: int, status: str, tmp_path: Path)
     with Expiring(queued_polls=0, running_polls=0) as simulator:
         simulator.expired = expired
         section = {"base_url": simulator.url, "key": "a-key-0123456789"}
-        settings = Settings.model_validate(
-            {"data_dir": tmp_path, "backends": {"runway": section}}
-        )
+        settings = Settings.model_validate({"data_dir": tmp_path, "backends": {"runway": section}})
         async with VideoClient(settings=settings, sleep=no_sleep) as client:
             job = await client.generate(
                 VideoRequest(prompt="a fox", model="runway/gen4.5", duration=2),

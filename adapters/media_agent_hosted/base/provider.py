@@ -92,7 +92,16 @@ class HostedBackend(Hooks, ServiceBackend):
 
     def capabilities(self, model: str | None = None) -> Capabilities:
         """Say what a model can do; an id that is not mapped is taken, and little said of it."""
-        model_id, default = self._id(model), self._id(None)
+        model_id = self._id(model)
+        known = self._described.get(model_id)
+        if known is None:
+            known = self._describe(model_id)
+            if model_id in self.models.by_id:
+                self._described[model_id] = known
+        return known
+
+    def _describe(self, model_id: str) -> Capabilities:
+        default = self._id(None)
         facts = describe(self.models.by_id.get(model_id), model_id, self.options.max_duration)
         return Capabilities.model_validate(
             {
@@ -108,6 +117,11 @@ class HostedBackend(Hooks, ServiceBackend):
                 **facts,
             }
         )
+
+    @cached_property
+    def _described(self) -> dict[str, Capabilities]:
+        """What was said of each model; it stays the same, and a plan asks for many."""
+        return {}
 
     def estimate(self, request: VideoRequest) -> Estimate:
         """Say nothing: what prices are known stand in the catalogue."""
