@@ -1,5 +1,6 @@
 """From asked to sent: every field is used, adjusted with a reason, or refused."""
 
+from collections import Counter
 from collections.abc import Callable
 from fractions import Fraction
 
@@ -8,7 +9,7 @@ from pydantic import JsonValue
 from media_agent.backend.options import check_options, list_raw_options
 from media_agent.errors import UnsupportedRequestError
 from media_agent.negotiation.draft import NegotiationDraft
-from media_agent.negotiation.durations import resolve_length
+from media_agent.negotiation.durations import count_windows, lift_limit, resolve_length
 from media_agent.negotiation.prompts import AS_WRITTEN, PromptRules, resolve_prompts
 from media_agent.negotiation.sizes import resolve_size
 from media_agent_schemas.base import TriState
@@ -43,11 +44,15 @@ def negotiate(
         InvalidRequestError: less than one frame, or shots that do not fit into the whole.
         UnsupportedRequestError: lists everything that does not fit, at once.
     """
+    capabilities = capabilities.for_mode(request.infer_mode())
     draft = NegotiationDraft(request, capabilities, policy, shape)
+    _fill_strict_options(draft)
     resolve_prompts(draft, rules, allow_unknown_words=allow_unknown_words)
     _resolve_mode_and_inputs(draft)
     resolve_size(draft)
+    draft.capabilities = lift_limit(capabilities, request.infer_mode())
     resolve_length(draft)
+    draft.capabilities = capabilities
     _resolve_seed(draft, draw_seed)
     _resolve_extras(draft)
     _resolve_options(draft)
@@ -87,15 +92,32 @@ def _resolve_mode_and_inputs(draft: NegotiationDraft) -> None:
         elif medium.url is not None and not capabilities.reads_urls:
             reason = f"{draft.model} reads files, not addresses; download it and give the file"
             draft.refuse(f"inputs[{index}]", f"a URL ({medium.role})", reason)
+        elif medium.url is None and capabilities.uploads is not None:
+            reason = f"to {capabilities.backend}, before the request: {capabilities.uploads}"
+            draft.note(f"inputs[{index}]", f"a file ({medium.role})", "uploaded", reason)
+    _check_number_of_inputs(draft)
+
+
+def _check_number_of_inputs(draft: NegotiationDraft) -> None:
+    roles = Counter(medium.role for medium in draft.request.inputs)
+    for role, most in draft.capabilities.max_inputs.items():
+        if roles[role] > most:
+            asked = f"{roles[role]} of role {role}"
+            draft.refuse("inputs", asked, f"{draft.model} accepts at most {most}")
 
 
 def _resolve_seed(draft: NegotiationDraft, draw_seed: Callable[[], int]) -> None:
     asked, supports = draft.request.seed, draft.capabilities.seed
+    most = draft.capabilities.max_seed
     if asked is not None and supports is False:
         draft.resolved["seed"] = None
         draft.change("seed", asked, None, f"{draft.model} does not support seeds")
+    elif asked is not None and most is not None and asked > most:
+        draft.resolved["seed"] = asked % (most + 1)
+        reason = f"the largest seed of {draft.model} is {most}"
+        draft.change("seed", asked, asked % (most + 1), reason)
     elif asked is None and supports is True:
-        seed = draw_seed()
+        seed = draw_seed() if most is None else draw_seed() % (most + 1)
         draft.resolved["seed"] = seed
         draft.note("seed", None, seed, "not given; chosen at random")
 
@@ -103,7 +125,9 @@ def _resolve_seed(draft: NegotiationDraft, draw_seed: Callable[[], int]) -> None
 def _resolve_extras(draft: NegotiationDraft) -> None:
     """Resolve what a model may not support: camera, audio, number of videos."""
     request, capabilities = draft.request, draft.capabilities
-    _leave_out_unless(draft, capabilities.camera, "camera", request.camera)
+    moves = capabilities.camera_moves
+    can_move = capabilities.camera if not moves or request.camera in moves else False
+    _leave_out_unless(draft, can_move, "camera", request.camera)
     if request.audio is True and capabilities.audio is False:
         # of a source there may be sound to keep, which an asked-for False would leave out
         used = None if request.infer_mode() is VideoMode.VIDEO_EDIT else False
@@ -125,6 +149,21 @@ def _leave_out_unless(
     if asked is not None and supports is False:
         draft.resolved[name] = None
         draft.change(name, asked, None, f"{draft.model} does not support this")
+
+
+def _fill_strict_options(draft: NegotiationDraft) -> None:
+    """Give the options that policy strict decides their value, unless the request does."""
+    if draft.policy is not Policy.STRICT:
+        return
+    name = draft.capabilities.backend
+    given = draft.request.options.get(name, {})
+    for spec in draft.capabilities.options:
+        if spec.strict is not None and spec.name not in given:
+            given = {**given, spec.name: spec.strict}
+            draft.note(f"options.{name}.{spec.name}", None, spec.strict, "the policy is strict")
+    if given:
+        options = {**draft.request.options, name: given}
+        draft.request = draft.request.model_copy(update={"options": options})
 
 
 def _resolve_options(draft: NegotiationDraft) -> None:
@@ -161,6 +200,7 @@ def _plan(draft: NegotiationDraft, estimate: Callable[[VideoRequest], Estimate])
         request=request,
         adjustments=tuple(draft.adjustments),
         warnings=tuple(draft.warnings),
+        windows=count_windows(request, capabilities),
         estimate=_drop_price(estimate(request), raw),
     )
 

@@ -284,7 +284,7 @@ class Router:
     def _choose_method(self, choice: ModelChoice, context: RoutingContext, longest: float) -> Plan:
         """Return a plan to make it at once, or in parts."""
         request = context.for_model(choice.name)
-        if fits_one_shot(request, choice.capabilities):
+        if fits_one_shot(request, choice.capabilities.for_mode(request.infer_mode())):
             return self._plan_single(choice, context, longest)
         troubles: list[MediaAgentError] = []
         for continuation, continues_from in self._find_continuations(choice):
@@ -322,6 +322,8 @@ class Router:
             rules=choice.rules,
             shape=self._shape,
         )
+        if plan.windows > 1:
+            plan = plan.model_copy(update={"method": Method.EXTEND})
         if capabilities.endless is True and find_longest_shot(capabilities) is None:
             seconds = find_wanted_seconds(
                 request, choose_fps(request.fps, capabilities), capabilities
@@ -335,15 +337,16 @@ class Router:
     ) -> Iterator[tuple[ModelChoice, ContinuesFrom]]:
         """Yield the continuation models: the one that extends, then the one for a last frame."""
         capabilities, facts = choice.capabilities, self._find_facts(choice)
+        image_model = facts.image_model or capabilities.image_model
         ways: tuple[tuple[str | None, ContinuesFrom, VideoMode, InputRole], ...] = (
             (facts.extend_model, "video", VideoMode.VIDEO_EXTEND, InputRole.SOURCE_VIDEO),
-            (facts.image_model, "last_frame", VideoMode.IMAGE_TO_VIDEO, InputRole.FIRST_FRAME),
+            (image_model, "last_frame", VideoMode.IMAGE_TO_VIDEO, InputRole.FIRST_FRAME),
         )
         for model, continues_from, mode, role in ways:
             continuation = (
                 choice if model is None else self.find_model(f"{capabilities.backend}/{model}")
             )
-            able = continuation.capabilities
+            able = continuation.capabilities.for_mode(mode)
             extends = continues_from != "video" or able.extends is True
             if extends and mode in able.modes and role in able.input_roles:
                 yield continuation, continues_from
