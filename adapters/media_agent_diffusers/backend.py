@@ -3,10 +3,17 @@
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from media_agent.backend.local import Chunk, GenerationContext, LocalBackend, describe_missing
+from media_agent.backend.local import (
+    Chunk,
+    GenerationContext,
+    LocalBackend,
+    describe_missing,
+    state_name,
+)
 from media_agent.backend.protocol import BackendSettings
 from media_agent.errors import BackendUnavailableError, InvalidRequestError, StorageError
 from media_agent_diffusers.call import check_call, own_options
@@ -15,7 +22,8 @@ from media_agent_diffusers.digests import DigestCache
 from media_agent_diffusers.folder import ModelFolder, read_folder
 from media_agent_diffusers.generation import Generation
 from media_agent_diffusers.lora.choice import choose_loras, lora_options
-from media_agent_diffusers.settings import DiffusersOptions
+from media_agent_diffusers.settings import MEMORY_OPTION, DiffusersOptions
+from media_agent_diffusers.states import digest_work, read_state, write_state
 from media_agent_schemas.capabilities import Capabilities, Estimate
 from media_agent_schemas.jobs import OperationRef, ResumeToken
 from media_agent_schemas.request import VideoRequest
@@ -102,7 +110,7 @@ class DiffusersBackend(LocalBackend):
             self._loaded.release_all()
 
     def generate(self, request: VideoRequest, context: GenerationContext) -> Iterator[Chunk]:
-        """Yield the video as one chunk."""
+        """Yield each window of the video as a chunk; most models make it in one."""
         model = self._model(request.split_model()[1])
         name = model.capabilities.model
         context.report("loading", 0.0)
@@ -112,18 +120,48 @@ class DiffusersBackend(LocalBackend):
         self._models[name] = replace(model, capabilities=known)
         loras = choose_loras(own_options(request), model.loras)
         digests = self._digests.file_digests([each.file for each in loras], context.check)
-        generation = Generation(name, model.folder, request, context, loras)
-        made = generation.run(loaded, self._options, digests)
-        # whole by now: kept even if somebody asked to stop while they were decoded
-        yield Chunk(index=0, frames=made.frames, audio=made.audio)
+        generation = Generation(
+            name, model.folder, request, context, loaded, self._options, loras, digests
+        )
+        if not known.resumable:
+            for output, _ in generation.run():
+                # whole by now: kept even if somebody asked to stop while they were decoded
+                yield Chunk(index=0, frames=output.frames, audio=output.audio)
+            return
+        yield from self._make_windows(generation, digest_work(request, digest, digests))
+
+    def _make_windows(self, generation: Generation, digest: str) -> Iterator[Chunk]:
+        """Yield the windows, from the one to resume at on, each with the state for the next."""
+        context, start, before = generation.context, None, None
+        if context.resume is not None:
+            state = context.work_dir / "states" / state_name(context.resume.next_chunk)
+            start, before = read_state(state, digest=digest)
+        for output, made in generation.run(start):
+            now = generation.computation
+            if before not in (None, now):
+                context.warn(f"continued on {now}, not as it began on {before}")
+            before = now
+            save = partial(write_state, made=made, digest=digest, computation=now)
+            yield Chunk(
+                index=made.windows - 1,
+                frames=output.frames,
+                audio=output.audio,
+                resume=ResumeToken(
+                    backend=self.name,
+                    model=generation.name,
+                    next_chunk=made.windows,
+                    data={"state": state_name(made.windows)},
+                ),
+                save=save,
+            )
 
     def _read(self, name: str, path: Path) -> Model:
         folder = read_folder(path)
         loras = _paths(self.settings, self._options.loras.get(name, {}))
-        options = (*folder.variant.options, *lora_options(folder, loras))
+        options = (*folder.variant.options, *lora_options(folder, loras), MEMORY_OPTION)
         folder = replace(folder, variant=replace(folder.variant, options=options))
         facts = {"weights_sha256": self._digests.find_known(folder), "missing": self._missing}
-        own = {"backend": self.name, **facts}
+        own = {"backend": self.name, "image_model": self._options.image_models.get(name), **facts}
         return Model(folder, describe(name, folder).model_copy(update=own), loras)
 
     def _model(self, name: str | None) -> Model:

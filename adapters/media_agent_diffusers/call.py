@@ -1,6 +1,7 @@
 """From a negotiated request to the call of a pipeline."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
@@ -19,6 +20,8 @@ from media_agent_diffusers.inputs import (
     is_video,
 )
 from media_agent_diffusers.lora.choice import COMPONENTS
+from media_agent_diffusers.settings import MEMORY
+from media_agent_diffusers.windows import count_at_once, find_continuation
 from media_agent_schemas.capabilities import Capabilities
 from media_agent_schemas.media import InputRole
 from media_agent_schemas.request import VideoMode, VideoRequest
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
 
 
 _SEVERAL = (InputRole.SUBJECT, InputRole.KEYFRAME)
+_READ_HERE = ("image_fit", "max_sequence_length", "flow_shift", "history", *COMPONENTS, MEMORY)
+"""Options that are no arguments of a pipeline."""
 
 
 def find_task(request: VideoRequest, variant: Variant, model: str) -> Task:
@@ -56,15 +61,19 @@ def check_call(request: VideoRequest, variant: Variant, capabilities: Capabiliti
     model = capabilities.model
     task = find_task(request, variant, model)
     _check_roles(request, task, model)
-    own = capabilities.model_copy(update={"options": variant.options_of(task)})
+    further = find_further(request, variant, task)
+    known = (*variant.options_of(task), *(variant.options_of(further) if further else ()))
+    own = capabilities.model_copy(update={"options": known})
     for mismatch in check_options(dict(own_options(request)), own):
         raise InvalidRequestError(f"{task.mode} takes no {mismatch.field}", hint=mismatch.reason)
     _check_size(request, capabilities)
     _check_length(request, variant, task, capabilities)
     options = _options(request, variant, task)
     task.check(options)
+    if further is not None:
+        further.check(_options(request, variant, further))
     if request.num_frames is not None:
-        task.check_length(request.num_frames, options)
+        task.check_length(count_at_once(variant, task, request.num_frames), options)
     if request.num_frames is not None and InputRole.KEYFRAME in task.optional:
         fps = request.fps or variant.fps
         check_keyframes(
@@ -89,12 +98,9 @@ def read_call(
     size, num_frames = request.size, request.num_frames
     if size is None or num_frames is None:
         raise InvalidRequestError("the request has no size or num_frames; a plan sets them")
-    options = dict(_options(request, variant, task))
-    fit: Fit = "pad" if options.pop("image_fit", "crop") == "pad" else "crop"
-    longest = int(str(options.pop("max_sequence_length", variant.max_tokens)))
-    shift = options.pop("flow_shift", None)
-    for name in COMPONENTS:
-        options.pop(name, None)
+    options, own = _split_options(request, variant, task)
+    fit: Fit = "pad" if own.get("image_fit") == "pad" else "crop"
+    longest = int(str(own.get("max_sequence_length", variant.max_tokens)))
     if variant.warning is not None:
         context.warn(variant.warning)
     shots = request.storyboard()
@@ -109,7 +115,7 @@ def read_call(
         context.warn("the prompt has no effect: this model makes a video from the image alone")
     if shots and prompt != shots[0].prompt:
         context.record_prompts((prompt,))
-    history = int(str(options.pop("history", task.history)))
+    history = int(str(own.get("history", task.history)))
     reader = InputReader(size, fit, variant.fps, context)
     inputs = reader.read_images(request.inputs)
     keyframes = reader.read_keyframes(request.inputs, variant.frame_multiple)
@@ -132,9 +138,41 @@ def read_call(
         max_tokens=longest,
         options=options,
         inputs=inputs,
-        flow_shift=None if shift is None else float(str(shift)),
+        flow_shift=_flow_shift(own),
         keyframes=keyframes,
         history=history,
+    )
+
+
+def find_further(request: VideoRequest, variant: Variant, task: Task) -> Task | None:
+    """Return the task of the further windows of a video that is not made at once."""
+    if task.mode is VideoMode.VIDEO_EXTEND:
+        return task
+    frames = request.num_frames
+    if frames is None or count_at_once(variant, task, frames) == frames:
+        return None
+    return find_continuation(variant, task)
+
+
+def read_further(
+    request: VideoRequest, variant: Variant, task: Task, first: Call, context: GenerationContext
+) -> Call:
+    """Return what the pipeline of the further windows is asked for, all but their source."""
+    options, own = _split_options(request, variant, task)
+    known = {spec.name for spec in variant.options_of(task)}
+    ignored = sorted(name for name in own_options(request) if name not in known)
+    if ignored:
+        context.warn(
+            f"{', '.join(ignored)}: only the first {variant.default_frames} frames have it; the "
+            "model takes none for what continues them"
+        )
+    return replace(
+        first,
+        options=options,
+        inputs={role: first.inputs[role] for role in task.optional if role in first.inputs},
+        flow_shift=_flow_shift(own),
+        keyframes=(),
+        history=int(str(own.get("history", task.history))),
     )
 
 
@@ -195,10 +233,22 @@ def _check_roles(request: VideoRequest, task: Task, model: str) -> None:
 
 
 def _options(request: VideoRequest, variant: Variant, task: Task) -> Options:
-    """Return the options as asked, those not given at the model's own value."""
-    specs = variant.options_of(task)
-    own = {spec.name: spec.default for spec in specs if spec.default is not None}
-    return {**own, **own_options(request)}
+    """Return the options of a task as asked, those not given at the model's own value."""
+    asked = own_options(request)
+    values = {spec.name: asked.get(spec.name, spec.default) for spec in variant.options_of(task)}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _split_options(request: VideoRequest, variant: Variant, task: Task) -> tuple[Options, Options]:
+    """Return the options that the pipeline takes, and those that are read here."""
+    options = _options(request, variant, task)
+    own = {name: value for name, value in options.items() if name in _READ_HERE}
+    return {name: value for name, value in options.items() if name not in own}, own
+
+
+def _flow_shift(own: Options) -> float | None:
+    shift = own.get("flow_shift")
+    return None if shift is None else float(str(shift))
 
 
 def own_options(request: VideoRequest) -> Mapping[str, JsonValue]:

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from media_agent_diffusers.families.family import Variant
 from media_agent_diffusers.folder import ModelFolder
+from media_agent_diffusers.windows import find_continuation
 from media_agent_schemas.capabilities import (
     Capabilities,
     FpsRange,
@@ -11,6 +12,7 @@ from media_agent_schemas.capabilities import (
     SizeRange,
     Verification,
     VerificationLevel,
+    Windows,
 )
 from media_agent_schemas.media import InputRole, Size
 from media_agent_schemas.request import VideoMode
@@ -21,7 +23,7 @@ NAME = "diffusers"
 def describe(model: str, folder: ModelFolder) -> Capabilities:
     """Return the capabilities of the model in a folder."""
     variant = folder.variant
-    size = _default_size(variant)
+    size, windows = _default_size(variant), _windows(variant)
     longest, fastest = variant.longest_frames, (variant.fps_range or (0, variant.fps))[1]
     return Capabilities(
         backend=NAME,
@@ -38,6 +40,7 @@ def describe(model: str, folder: ModelFolder) -> Capabilities:
         default_fps=variant.fps,
         min_duration=min(task.fewest_frames for task in variant.tasks) / fastest,
         max_duration=None if longest is None else longest / variant.fps,
+        windows=windows,
         default_duration=variant.default_frames / variant.fps,
         frame_multiple=variant.frame_multiple,
         frame_offset=1,
@@ -45,6 +48,8 @@ def describe(model: str, folder: ModelFolder) -> Capabilities:
         seed=True,
         audio=variant.makes_audio,
         cancels=True,
+        resumable=windows is not None,
+        streams=windows is not None,
         extends=any(task.mode is VideoMode.VIDEO_EXTEND for task in variant.tasks),
         resubmits=True,
         local=True,
@@ -92,6 +97,19 @@ def _fps_range(variant: Variant) -> FpsRange | None:
         return None
     slowest, fastest = variant.fps_range
     return FpsRange(minimum=slowest, maximum=fastest)
+
+
+def _windows(variant: Variant) -> Windows | None:
+    """Return how the model continues its own videos, None if it does not."""
+    continued = [each for each in variant.tasks if find_continuation(variant, each) is not None]
+    if not continued:
+        return None
+    extend = find_continuation(variant, continued[0]) or continued[0]
+    return Windows(
+        modes=tuple(each.mode for each in continued),
+        first_seconds=variant.default_frames / variant.fps,
+        further_seconds=(variant.default_frames - extend.history) / variant.fps,
+    )
 
 
 def _size_range(variant: Variant) -> SizeRange:

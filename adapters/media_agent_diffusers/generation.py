@@ -1,13 +1,12 @@
 """Makes one video: memory planned, model loaded, pipeline called, once more if memory runs out."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeVar
 
 from media_agent.backend.local import GenerationContext
 from media_agent.errors import GenerationFailedError
-from media_agent_diffusers.call import find_task, read_call
-from media_agent_diffusers.families.family import Call
+from media_agent_diffusers.call import find_further, find_task, own_options, read_call, read_further
 from media_agent_diffusers.folder import ModelFolder
 from media_agent_diffusers.lora.choice import ChosenLora
 from media_agent_diffusers.output import Output
@@ -17,16 +16,19 @@ from media_agent_diffusers.placement.plan import (
     OutOfMemoryError,
     estimate_activations,
 )
-from media_agent_diffusers.settings import DiffusersOptions
-from media_agent_diffusers.windows import run_windows
-from media_agent_schemas.events import AppliedLora
+from media_agent_diffusers.settings import MEMORY, DiffusersOptions
+from media_agent_diffusers.windows import Made, Work, count_at_once, run_windows
+from media_agent_schemas.events import AppliedLora, Computation
 from media_agent_schemas.request import VideoRequest
 
 if TYPE_CHECKING:
     from media_agent_diffusers.loaded import LoadedModels
+    from media_agent_diffusers.pipeline import LoadedPipeline
 
 _DENOISING_SHARE = 0.9  # of the whole work; the rest is for decoding
 _OUT_OF_MEMORY_HINT = "ask for a smaller size or less time, or use a smaller model"
+
+Result = TypeVar("Result")
 
 
 @dataclass(slots=True)
@@ -37,52 +39,96 @@ class Generation:
     folder: ModelFolder
     request: VideoRequest
     context: GenerationContext
+    loaded: "LoadedModels"
+    options: DiffusersOptions
     loras: tuple[ChosenLora, ...] = ()
-    _call: Call | None = None
-    """Read once, whatever happens: what was not as asked is said once."""
+    lora_digests: Sequence[str] = ()
+    """Of `loras`, in their order."""
+    computation: Computation = field(init=False)
+    """On what the newest frames were computed."""
+    _plan: MemoryPlan = field(init=False)
+    _said: MemoryPlan | None = None
+    _failed: MemoryPlan | None = None
+    """How the model was held when memory ran out; None: it did not."""
 
-    def run(
-        self, loaded: "LoadedModels", options: DiffusersOptions, lora_digests: Sequence[str] = ()
-    ) -> Output:
-        """Return the frames and their audio; `lora_digests` are those of `loras`, in their order.
+    def run(self, made: Made | None = None) -> Iterator[tuple[Output, Made]]:
+        """Yield the new frames of each window with their audio, and how far the video is by then.
+
+        `made` is what was made before.
 
         Raises:
             BackendUnavailableError: the model does not fit into the memory that is free.
             GenerationFailedError: memory ran out all the same.
         """
-        activations = self._estimate()
-        plan = loaded.plan(self.name, self.folder, activations)
-        made = self._try(loaded, plan, lora_digests)
-        if made is not None:
-            return made
-        loaded.release(self.name)
-        if options.on_out_of_memory == "strict" or not plan.rest:
-            raise GenerationFailedError(
-                f"out of memory with {plan}", hint=self._suggest_more(plan, options)
+        request, variant, context = self.request, self.folder.variant, self.context
+        self._plan = self.loaded.plan(self.name, self.folder, self._estimate())
+        task = find_task(request, variant, self.name)
+        call = self._in_memory(
+            lambda pipeline: read_call(request, variant, task, pipeline, context)
+        )
+        further, extend = None, find_further(request, variant, task)
+        if extend is not None:
+            further = Work(extend, read_further(request, variant, extend, call, context))
+        context.report("encoding the prompt", 0.0)
+        reporter, seed = _Reporter(context), request.seed
+
+        def run(work: Work, index: int, count: int) -> Output:
+            return self._in_memory(
+                lambda pipeline: pipeline.run(
+                    work.task.arguments(work.call),
+                    seed=None if seed is None else seed + index,
+                    on_step=lambda done, total: reporter.say(done, total, index, count),
+                    pipeline=work.task.pipeline,
+                    flow_shift=work.call.flow_shift,
+                    windows=work.task.windows(work.call),
+                    loras=self.loras,
+                )
             )
-        again = loaded.plan(self.name, self.folder, activations, steps=plan.rest[:1])
-        self.context.warn(f"out of memory with {plan.step}; made again with {again.step}")
-        made = self._try(loaded, again, lora_digests)
-        if made is None:
-            loaded.release(self.name)
+
+        yield from run_windows(Work(task, call), further, variant, run, made)
+
+    def _in_memory(self, work: "Callable[[LoadedPipeline], Result]") -> Result:
+        """Return what `work` gets from the pipeline; if memory runs out, once more with less.
+
+        By then nothing of the first attempt is left.
+        """
+        made = self._try(work)
+        if made is not None:
+            return made[0]
+        plan = self._plan
+        self.loaded.release(self.name)
+        if self._failed is not None:
             raise GenerationFailedError(
-                f"out of memory with {plan.step}, and again with {again.step}",
+                f"out of memory with {self._failed.step}, and again with {plan.step}",
                 hint=_OUT_OF_MEMORY_HINT,
             )
-        return made
+        if self._is_strict or not plan.rest:
+            raise GenerationFailedError(f"out of memory with {plan}", hint=self._suggest_more(plan))
+        self._failed = plan
+        steps = plan.rest[:1]
+        self._plan = self.loaded.plan(self.name, self.folder, self._estimate(), steps=steps)
+        self.context.warn(f"out of memory with {plan.step}; made again with {self._plan.step}")
+        return self._in_memory(work)
 
-    def _suggest_more(self, plan: MemoryPlan, options: DiffusersOptions) -> str:
+    @property
+    def _is_strict(self) -> bool:
+        asked = own_options(self.request).get(MEMORY, self.options.on_out_of_memory)
+        return asked == "strict"
+
+    def _suggest_more(self, plan: MemoryPlan) -> str:
         if plan.rest:
-            return f"{_OUT_OF_MEMORY_HINT}, or set on_out_of_memory = 'adjust'"
-        if options.offload not in ("auto", "sequential"):
+            return f"{_OUT_OF_MEMORY_HINT}, or set {MEMORY} = 'adjust'"
+        if self.options.offload not in ("auto", "sequential"):
             return f"{_OUT_OF_MEMORY_HINT}, or set offload = 'auto'"
         return _OUT_OF_MEMORY_HINT
 
     def _estimate(self) -> Activations:
         """Return what computing takes: by published figures of the family, else by the rule."""
-        size, frames, variant = self.request.size, self.request.num_frames, self.folder.variant
-        if size is None or frames is None:
+        size, variant = self.request.size, self.folder.variant
+        if size is None or self.request.num_frames is None:
             return Activations(0, 0)  # refused when the call is read
+        task = find_task(self.request, variant, self.name)
+        frames = count_at_once(variant, task, self.request.num_frames)
         weights = sum(lora.file.stat().st_size for lora in self.loras)
         rule = estimate_activations(size.width, size.height, frames)
         if variant.activation_bytes is None:
@@ -92,59 +138,43 @@ class Generation:
         whole = variant.activation_bytes * pixels // own
         return Activations(whole + weights, min(whole, rule.in_tiles) + weights)
 
-    def _try(
-        self, loaded: "LoadedModels", plan: MemoryPlan, lora_digests: Sequence[str]
-    ) -> Output | None:
-        """Return what was made, None if memory ran out; by then nothing of the attempt is left."""
+    def _try(self, work: "Callable[[LoadedPipeline], Result]") -> tuple[Result] | None:
+        """Return what was made, None if memory ran out."""
         try:
-            return self._attempt(loaded, plan, lora_digests)
+            return (work(self._open()),)
         except OutOfMemoryError:
             return None
 
-    def _attempt(
-        self, loaded: "LoadedModels", plan: MemoryPlan, lora_digests: Sequence[str]
-    ) -> Output:
-        context, variant = self.context, self.folder.variant
+    def _open(self) -> "LoadedPipeline":
+        context, plan = self.context, self._plan
         context.check()
-        context.report("loading", 0.0, str(plan))
-        pipeline = loaded.open(self.name, self.folder, plan)
+        if plan is not self._said:
+            context.report("loading", 0.0, str(plan))
+            self._said = plan
+        pipeline = self.loaded.open(self.name, self.folder, plan)
         context.check()
         applied = tuple(
             AppliedLora(name=each.name, component=each.component, weight=each.weight, sha256=digest)
-            for each, digest in zip(self.loras, lora_digests, strict=True)
+            for each, digest in zip(self.loras, self.lora_digests, strict=True)
         )
-        context.record_computation(pipeline.computation.model_copy(update={"loras": applied}))
-        task = find_task(self.request, variant, self.name)
-        call = self._call or read_call(self.request, variant, task, pipeline, context)
-        self._call = call
-        context.report("encoding the prompt", 0.0)
-        reporter, seed = _Reporter(context), self.request.seed
-
-        def run(part: Call, index: int, count: int) -> Output:
-            return pipeline.run(
-                task.arguments(part),
-                seed=None if seed is None else seed + index,
-                on_step=lambda done, total: reporter.say(index * total + done, count * total),
-                pipeline=task.pipeline,
-                flow_shift=part.flow_shift,
-                windows=task.windows(part),
-                loras=self.loras,
-            )
-
-        return run_windows(call, variant, run)
+        self.computation = pipeline.computation.model_copy(update={"loras": applied})
+        context.record_computation(self.computation)
+        return pipeline
 
 
 class _Reporter:
-    """Says how far the steps are; what was said once never shrinks."""
+    """Says how far the steps of all windows are; what was said once never shrinks."""
 
     def __init__(self, context: GenerationContext) -> None:
         self._context = context
         self._share = 0.0
 
-    def say(self, done: int, total: int) -> None:
-        """Say it, and stop here if asked to."""
+    def say(self, done: int, total: int, index: int, count: int) -> None:
+        """Say it of one window of so many, and stop here if asked to."""
         self._context.check()
-        self._share = max(self._share, _DENOISING_SHARE * done / max(1, total))
-        self._context.report("denoising", self._share, f"step {done} of {total}")
+        of_all = (index + _DENOISING_SHARE * done / max(1, total)) / count
+        self._share = max(self._share, of_all)
+        window = "" if count == 1 else f"window {index + 1} of {count}, "
+        self._context.report("denoising", self._share, f"{window}step {done} of {total}")
         if done == total:
             self._context.report("decoding", self._share)

@@ -128,7 +128,12 @@ class LoadedPipeline:
         called = {"callback_on_step_end": counter.after_step} if has_callback else {}
         self._pipe.scheduler = pipe.scheduler = _with_shift(self._scheduler, flow_shift)
         try:
-            with in_threads(self._threads), _memory_errors(), loras_applied(pipe, loras):
+            with (
+                in_threads(self._threads),
+                _memory_errors(),
+                loras_applied(pipe, loras),
+                _seeded(seed),
+            ):
                 made = pipe(
                     **arguments,
                     **called,
@@ -172,6 +177,17 @@ def _check_arguments(
 def _make_generator(seed: int | None) -> torch.Generator | None:
     """Return the source of the noise: of the CPU, so that every device gets the same."""
     return None if seed is None else torch.Generator("cpu").manual_seed(seed)
+
+
+@contextmanager
+def _seeded(seed: int | None) -> Iterator[None]:
+    """Seed the noise that a pipeline draws beside its generator; some do, such as SkyReels'."""
+    if seed is None:
+        yield
+        return
+    with torch.random.fork_rng(range(torch.cuda.device_count())):
+        torch.manual_seed(seed)
+        yield
 
 
 def _read_audio(pipe: Any, made: Any) -> Audio | None:

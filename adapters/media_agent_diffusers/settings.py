@@ -6,7 +6,17 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from media_agent_schemas.base import Schema
+from media_agent_schemas.capabilities import OptionSpec
 
+MEMORY = "on_out_of_memory"
+MEMORY_OPTION = OptionSpec(
+    name=MEMORY,
+    type="string",
+    choices=("adjust", "strict"),
+    strict="strict",
+    description="What happens when memory runs out: adjust tries once more with a way that needs "
+    "less, strict fails; if not given, what the settings say.",
+)
 ModelName = Annotated[
     str,
     Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$", description="in small letters, such as my-model"),
@@ -48,4 +58,9 @@ class DiffusersOptions(Schema):
     )
     loras: dict[ModelName, dict[ModelName, Path]] = Field(
         default={}, description="By model name: safetensors files of LoRA weights by their name."
+    )
+    image_models: dict[ModelName, ModelName] = Field(
+        default={},
+        description="By model name: the model from images that continues its videos where they are "
+        "longer than it makes at once.",
     )

@@ -11,12 +11,14 @@ from pathlib import Path
 
 from media_agent.errors import BackendError, BackendResponseError, StorageError, to_info
 from media_agent.jobs.context import JobContext
+from media_agent.jobs.continuing.branch_state import can_branch
 from media_agent.jobs.continuing.source_join import find_source, put_behind_source
 from media_agent.jobs.stopping import while_wanted
 from media_agent.ledger.kept_text import text_that_reads_back
 from media_agent.ledger.state import OwnershipLostError
 from media_agent.provenance.deviations import differences
 from media_agent.provenance.record import build_record
+from media_agent.provenance.seams import measure_seams
 from media_agent.storage.destination import Destination, is_there, reserve
 from media_agent.storage.files import storage_errors, write_atomically
 from media_agent_schemas.capabilities import Capabilities
@@ -237,6 +239,7 @@ class Deliverer:
                 self._job.plan.estimate.source, None if end.cost is None else end.cost.source
             ),
             resumed_from=resumed_from,
+            seams=measure_seams(self._job, end.artifacts, store.events.read(self._job.id)),
         )
         is_complete = isinstance(end, JobCompleted)
         if is_complete:
@@ -250,11 +253,7 @@ class Deliverer:
 
 def clean_up(job: VideoJob, capabilities: Capabilities, context: JobContext) -> None:
     """Remove what a completed job left and nobody needs; a video to branch from keeps chunks."""
-    stays = (
-        ("chunks", "states")
-        if capabilities.resumable is True and capabilities.extends is True
-        else ()
-    )
+    stays = ("chunks", "states") if can_branch(capabilities) else ()
     keys = {submission.key for submission in context.store.submissions.of(job.id)}
     for name in {job.id, *keys}:
         folder = context.work_folder / name

@@ -45,13 +45,33 @@ def find_longest_shot(capabilities: Capabilities) -> float | None:
     return max(capabilities.durations) if capabilities.durations else capabilities.max_duration
 
 
+def lift_limit(capabilities: Capabilities, mode: VideoMode) -> Capabilities:
+    """Return what holds for one kind of work: window by window, nothing ends a video."""
+    if capabilities.windows is None or mode not in capabilities.windows.modes:
+        return capabilities
+    return capabilities.model_copy(update={"max_duration": None})
+
+
+def count_windows(request: VideoRequest, capabilities: Capabilities) -> int:
+    """Return in how many windows a model makes what a plan sends; most models make all at once."""
+    windows, frames, mode = capabilities.windows, request.num_frames, request.infer_mode()
+    if windows is None or mode not in windows.modes or frames is None or request.fps is None:
+        return 1
+    seconds = frames / request.fps
+    if mode is VideoMode.VIDEO_EXTEND:
+        return math.ceil(seconds / windows.further_seconds - 1e-6)
+    if capabilities.max_duration is None or seconds <= capabilities.max_duration + 1e-6:
+        return 1
+    return 1 + math.ceil((seconds - windows.first_seconds) / windows.further_seconds - 1e-6)
+
+
 def fits_one_shot(request: VideoRequest, capabilities: Capabilities) -> bool:
     """Return whether one submission can be as long, and have as many shots, as asked."""
     if request.endless and capabilities.endless is False:
         return False
     if capabilities.max_shots is not None and len(request.shots) > capabilities.max_shots:
         return False
-    longest = find_longest_shot(capabilities)
+    longest = find_longest_shot(lift_limit(capabilities, request.infer_mode()))
     if longest is None or request.endless:
         return True
     fps = choose_fps(request.fps, capabilities)

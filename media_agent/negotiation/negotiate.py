@@ -8,7 +8,7 @@ from pydantic import JsonValue
 from media_agent.backend.options import check_options, list_raw_options
 from media_agent.errors import UnsupportedRequestError
 from media_agent.negotiation.draft import NegotiationDraft
-from media_agent.negotiation.durations import resolve_length
+from media_agent.negotiation.durations import count_windows, lift_limit, resolve_length
 from media_agent.negotiation.prompts import AS_WRITTEN, PromptRules, resolve_prompts
 from media_agent.negotiation.sizes import resolve_size
 from media_agent_schemas.base import TriState
@@ -44,10 +44,13 @@ def negotiate(
         UnsupportedRequestError: lists everything that does not fit, at once.
     """
     draft = NegotiationDraft(request, capabilities, policy, shape)
+    _fill_strict_options(draft)
     resolve_prompts(draft, rules, allow_unknown_words=allow_unknown_words)
     _resolve_mode_and_inputs(draft)
     resolve_size(draft)
+    draft.capabilities = lift_limit(capabilities, request.infer_mode())
     resolve_length(draft)
+    draft.capabilities = capabilities
     _resolve_seed(draft, draw_seed)
     _resolve_extras(draft)
     _resolve_options(draft)
@@ -127,6 +130,21 @@ def _leave_out_unless(
         draft.change(name, asked, None, f"{draft.model} does not support this")
 
 
+def _fill_strict_options(draft: NegotiationDraft) -> None:
+    """Give the options that policy strict decides their value, unless the request does."""
+    if draft.policy is not Policy.STRICT:
+        return
+    name = draft.capabilities.backend
+    given = draft.request.options.get(name, {})
+    for spec in draft.capabilities.options:
+        if spec.strict is not None and spec.name not in given:
+            given = {**given, spec.name: spec.strict}
+            draft.note(f"options.{name}.{spec.name}", None, spec.strict, "the policy is strict")
+    if given:
+        options = {**draft.request.options, name: given}
+        draft.request = draft.request.model_copy(update={"options": options})
+
+
 def _resolve_options(draft: NegotiationDraft) -> None:
     """Check the options of this backend; those of others are meant for others."""
     name = draft.capabilities.backend
@@ -161,6 +179,7 @@ def _plan(draft: NegotiationDraft, estimate: Callable[[VideoRequest], Estimate])
         request=request,
         adjustments=tuple(draft.adjustments),
         warnings=tuple(draft.warnings),
+        windows=count_windows(request, capabilities),
         estimate=_drop_price(estimate(request), raw),
     )
 

@@ -15,7 +15,13 @@ from media_agent_schemas.capabilities import FALLBACK_FPS, Capabilities, Origin
 from media_agent_schemas.events import ChunkReady, Cost, JobEvent, PromptChanged, TerminalEvent
 from media_agent_schemas.jobs import JobStatus, VideoJob
 from media_agent_schemas.media import Artifact, VideoMetadata
-from media_agent_schemas.records import GenerationRecord, Lineage, ShotRecord, Times
+from media_agent_schemas.records import (
+    GenerationRecord,
+    Lineage,
+    SeamRecord,
+    ShotRecord,
+    Times,
+)
 
 _LOGGER = logging.getLogger(__name__)
 _STATUS = {
@@ -36,6 +42,7 @@ def build_record(
     inputs: Mapping[str, str],
     cost: Cost,
     resumed_from: int | None = None,
+    seams: tuple[SeamRecord, ...] = (),
 ) -> GenerationRecord:
     """Say what was asked, adjusted, sent and delivered; `end` carries the collected artifacts.
 
@@ -62,6 +69,7 @@ def build_record(
         sent=sent,
         delivered=delivered,
         shots=tuple(_shift(shot, before) for shot in shots),
+        seams=seams,
         seed=sent.seed if end.seed is None else end.seed,
         artifacts=end.artifacts,
         frames_planned=planned,

@@ -142,7 +142,7 @@ def method_of(candidate: Candidate) -> str:
         case Method.ENDLESS:
             return f"no length limit: {length} in one piece, no cuts"
         case Method.EXTEND:
-            times = _format_times(segments - 1)
+            times = _format_times(cuts)
             return f"{length} by extending the video {times}, with {_format_cuts(cuts)}"
         case Method.CHAIN:
             chain = f"{segments} segments, each from the last frame before"

@@ -322,6 +322,8 @@ class Router:
             rules=choice.rules,
             shape=self._shape,
         )
+        if plan.windows > 1:
+            plan = plan.model_copy(update={"method": Method.EXTEND})
         if capabilities.endless is True and find_longest_shot(capabilities) is None:
             seconds = find_wanted_seconds(
                 request, choose_fps(request.fps, capabilities), capabilities
@@ -335,9 +337,10 @@ class Router:
     ) -> Iterator[tuple[ModelChoice, ContinuesFrom]]:
         """Yield the continuation models: the one that extends, then the one for a last frame."""
         capabilities, facts = choice.capabilities, self._find_facts(choice)
+        image_model = facts.image_model or capabilities.image_model
         ways: tuple[tuple[str | None, ContinuesFrom, VideoMode, InputRole], ...] = (
             (facts.extend_model, "video", VideoMode.VIDEO_EXTEND, InputRole.SOURCE_VIDEO),
-            (facts.image_model, "last_frame", VideoMode.IMAGE_TO_VIDEO, InputRole.FIRST_FRAME),
+            (image_model, "last_frame", VideoMode.IMAGE_TO_VIDEO, InputRole.FIRST_FRAME),
         )
         for model, continues_from, mode, role in ways:
             continuation = (

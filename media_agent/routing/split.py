@@ -183,6 +183,7 @@ class _Split:
                 ),
                 "method": Method.EXTEND if self.row.continues_from == "video" else Method.CHAIN,
                 "segments": tuple(list_segments(self.row.made)),
+                "windows": 1 + sum(each.plan.windows - 1 for each in self.row.made),
                 "repeats": repeats,
             }
         )

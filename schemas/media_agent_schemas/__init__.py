@@ -16,6 +16,7 @@ from media_agent_schemas.capabilities import (
     SizeRange,
     Verification,
     VerificationLevel,
+    Windows,
 )
 from media_agent_schemas.errors import ErrorInfo
 from media_agent_schemas.events import (
@@ -56,7 +57,13 @@ from media_agent_schemas.media import (
     VideoMetadata,
 )
 from media_agent_schemas.plan import Candidate, PlanReport, Quality
-from media_agent_schemas.records import GenerationRecord, Lineage, ShotRecord, Times
+from media_agent_schemas.records import (
+    GenerationRecord,
+    Lineage,
+    SeamRecord,
+    ShotRecord,
+    Times,
+)
 from media_agent_schemas.request import (
     Budget,
     Routing,
@@ -113,6 +120,7 @@ __all__ = [
     "Routing",
     "RoutingPreference",
     "Schema",
+    "SeamRecord",
     "Segment",
     "Shot",
     "ShotRecord",
@@ -129,4 +137,5 @@ __all__ = [
     "VideoMetadata",
     "VideoMode",
     "VideoRequest",
+    "Windows",
 ]

@@ -75,10 +75,27 @@ class OptionSpec(Schema):
     )
     minimum: float | None = Field(default=None, description="Smallest value of a number.")
     maximum: float | None = Field(default=None, description="Largest value of a number.")
+    strict: JsonValue = Field(
+        default=None,
+        description="Its value under policy strict, if the request gives none; null: as otherwise.",
+    )
     reserved: dict[str, str] | None = Field(
         default=None,
         description="Not null: its value is a JSON object of the service's own fields, handed on "
         "as they are. These it may not set, each with what says the same in a request.",
+    )
+
+
+class Windows(Schema):
+    """How a model makes videos longer than it makes at once: window by window, within one job."""
+
+    modes: tuple[VideoMode, ...] = Field(
+        min_length=1, description="Kinds of work to which max_duration does not apply."
+    )
+    first_seconds: float = Field(gt=0, description="Length of the first window.")
+    further_seconds: float = Field(
+        gt=0,
+        description="What each further one adds, and each one that continues a given video.",
     )
 
 
@@ -133,7 +150,12 @@ class Capabilities(Document):
         default=(), description="The only lengths, in seconds, if few."
     )
     min_duration: float | None = Field(default=None, ge=0, description="Shortest, in seconds.")
-    max_duration: float | None = Field(default=None, gt=0, description="Longest; null: no limit.")
+    max_duration: float | None = Field(
+        default=None, gt=0, description="Longest, at once; null: no limit."
+    )
+    windows: Windows | None = Field(
+        default=None, description="How longer videos are made; null: not within one job."
+    )
     default_duration: float | None = Field(
         default=None, gt=0, description="Used when none is asked."
     )
@@ -178,6 +200,10 @@ class Capabilities(Document):
     )
     cancels: TriState = Field(default="unknown", description="A running job can be stopped.")
     resumable: TriState = Field(default=False, description="Resumes from a resume token.")
+    image_model: str | None = Field(
+        default=None,
+        description="Model of the same backend that continues its videos from their last frames.",
+    )
     extends: TriState = Field(default=False, description="Continues a finished video.")
     streams: TriState = Field(default=False, description="Delivers chunks while it works.")
 
@@ -325,6 +351,12 @@ class Plan(Document):
     repeats: bool = Field(
         default=False, description="Whether the last segment repeats until the job is finished."
     )
+    windows: int = Field(
+        default=1,
+        ge=1,
+        description="1, and each window by which a model continues what it makes within one "
+        "submission; with its usual options.",
+    )
     origin: Origin | None = Field(
         default=None, description="The video it continues; its chunks are kept as they are."
     )
@@ -336,5 +368,5 @@ class Plan(Document):
 
     @property
     def seams(self) -> int:
-        """Return in how many places one segment ends and another begins."""
-        return self.submissions - 1
+        """Return in how many places one segment or window ends and another begins."""
+        return self.submissions - 1 + self.windows - 1

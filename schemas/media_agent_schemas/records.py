@@ -22,6 +22,18 @@ class ShotRecord(Schema):
     )
 
 
+class SeamRecord(Schema):
+    """A place where one segment or window of the video ends and another begins."""
+
+    frame: int = Field(ge=1, description="The first frame after it, counted from 0.")
+    seconds: float = Field(ge=0, description="When that frame is shown.")
+    score: float | None = Field(
+        ge=0,
+        description="Change across it over the mean change of up to eight frame pairs on each "
+        "side; about 1: no more than elsewhere; null: not measured.",
+    )
+
+
 class Lineage(Schema):
     """Where a video comes from."""
 
@@ -73,6 +85,11 @@ class GenerationRecord(Document):
     )
     shots: tuple[ShotRecord, ...] = Field(
         default=(), description="Prompts asked and sent, per shot."
+    )
+    seams: tuple[SeamRecord, ...] = Field(
+        default=(),
+        description="Where segments or windows meet, as measured on the file; of a chunk engine "
+        "none are measured.",
     )
     seed: int | None = Field(default=None, description="The seed used.")
 

@@ -15,7 +15,7 @@ from media_agent_diffusers.backend import DiffusersBackend
 from media_agent_diffusers.folder import read_folder
 from media_agent_diffusers.placement.plan import CPU_STEPS, STEPS, Activations, MemoryPlan
 from media_agent_diffusers.settings import DiffusersOptions
-from media_agent_schemas import Size, VideoRequest
+from media_agent_schemas import Policy, Size, VideoRequest
 from media_agent_schemas.events import BackendEvent, JobCompleted, JobFailed, JobProgressed
 
 FolderOf = Callable[[str], Path]
@@ -30,7 +30,9 @@ def make_backend(
     return DiffusersBackend(settings, free_memory=lambda device: free)
 
 
-async def observe(backend: DiffusersBackend, key: str = "work") -> list[BackendEvent]:
+async def observe(
+    backend: DiffusersBackend, key: str = "work", policy: Policy = Policy.ADJUST
+) -> list[BackendEvent]:
     request = VideoRequest.model_validate(
         {
             "prompt": "a red cat",
@@ -40,7 +42,7 @@ async def observe(backend: DiffusersBackend, key: str = "work") -> list[BackendE
             "options": {"diffusers": {"num_inference_steps": 2, "max_sequence_length": 16}},
         }
     )
-    plan = negotiate(request, backend.capabilities(), draw_seed=lambda: 0)
+    plan = negotiate(request, backend.capabilities(), policy, draw_seed=lambda: 0)
     return await events_of(backend, await backend.submit(plan.request, key=key))
 
 
@@ -108,6 +110,20 @@ async def test_memory_that_runs_out_fails_where_nothing_else_is_allowed(
     assert "out of memory" in done.error.message
     assert hint in (done.error.hint or "")
     assert len(decoder_needs_tiles) == tries
+
+
+@pytest.mark.anyio
+async def test_under_policy_strict_nothing_is_tried_again(
+    folder_of: FolderOf, tmp_path: Path, decoder_needs_tiles: list[bool]
+) -> None:
+    backend = make_backend(folder_of, tmp_path)
+
+    done = (await observe(backend, policy=Policy.STRICT))[-1]
+
+    await backend.aclose()
+    assert isinstance(done, JobFailed)
+    assert "on_out_of_memory = 'adjust'" in (done.error.hint or "")
+    assert len(decoder_needs_tiles) == 1
 
 
 @pytest.mark.anyio

@@ -27,6 +27,7 @@ from media_agent_schemas import (
     SizeRange,
     VideoMode,
     VideoRequest,
+    Windows,
 )
 
 SQUARE = Size.parse("64x64")
@@ -614,3 +615,55 @@ def test_audio_that_a_model_cannot_generate_may_still_come_from_a_source(
 
     assert plan.request.audio is used
     assert [change.asked for change in plan.adjustments if change.field == "audio"] == [True]
+
+
+@pytest.mark.parametrize(
+    ("policy", "given", "sent"),
+    [
+        (Policy.STRICT, {}, {"spare": "strict"}),
+        (Policy.STRICT, {"spare": "adjust"}, {"spare": "adjust"}),
+        (Policy.ADJUST, {}, {}),
+    ],
+)
+def test_strict_decides_the_options_that_have_a_strict_value_and_says_so(
+    policy: Policy, given: dict[str, str], sent: dict[str, str]
+) -> None:
+    spare = OptionSpec(
+        name="spare",
+        type="string",
+        choices=("adjust", "strict"),
+        strict="strict",
+        description="What is done where it does not fit.",
+    )
+    capabilities = FREE.model_copy(update={"options": (spare,)})
+    asked = VideoRequest(prompt="a fox", options={"sandbox": given} if given else {})
+
+    made = negotiate(asked, capabilities, policy, draw_seed=lambda: 7)
+
+    said = [each.field for each in made.adjustments if each.field.startswith("options")]
+    assert made.request.options.get("sandbox", {}) == sent
+    assert said == (["options.sandbox.spare"] if sent and not given else [])
+
+
+def test_a_length_beyond_the_longest_stays_where_windows_make_it() -> None:
+    windows = Windows(modes=(VideoMode.TEXT_TO_VIDEO,), first_seconds=4, further_seconds=3)
+    capabilities = Capabilities(
+        backend="near",
+        model="one",
+        modes=(VideoMode.TEXT_TO_VIDEO, VideoMode.IMAGE_TO_VIDEO),
+        input_roles=(InputRole.FIRST_FRAME,),
+        default_fps=16,
+        max_duration=5,
+        windows=windows,
+        frame_multiple=4,
+        frame_offset=1,
+    )
+    image = MediaInput(role=InputRole.FIRST_FRAME, data=b"x")
+
+    long = VideoRequest(prompt="a fox", duration=60)
+    made = negotiate(long, capabilities, draw_seed=lambda: 7)
+
+    assert made.request.num_frames == 961
+    assert made.windows == 1 + 19
+    with pytest.raises(UnsupportedRequestError, match="0 s to 5 s"):
+        negotiate(long.model_copy(update={"inputs": (image,)}), capabilities, draw_seed=lambda: 7)

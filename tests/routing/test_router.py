@@ -28,6 +28,7 @@ from media_agent_schemas.capabilities import (
     SizeRange,
     Verification,
     VerificationLevel,
+    Windows,
 )
 from media_agent_schemas.events import BackendEvent
 from media_agent_schemas.jobs import OperationRef
@@ -130,6 +131,15 @@ EXTENDS = {
     "input_roles": (InputRole.SOURCE_VIDEO,),
     "extends": True,
 }
+IN_WINDOWS = {
+    **EXTENDS,
+    "windows": Windows(
+        modes=(VideoMode.TEXT_TO_VIDEO, VideoMode.VIDEO_EXTEND),
+        first_seconds=4.0,
+        further_seconds=3.0,
+    ),
+}
+FOUR_SECONDS = ({"prompt": "a fox", "duration": 4},)
 PER_SECOND = Price(usd=0.1, per="second", source="a page", date=TODAY)
 
 
@@ -318,6 +328,56 @@ def test_ten_minutes_go_to_the_backend_without_a_limit_and_it_says_why() -> None
     )
     assert of(report, "engine/one").method is Method.ENDLESS
     assert of(report, "engine/one").submissions == 1
+
+
+def test_a_model_that_works_in_windows_takes_one_job_and_comes_after_one_without_cuts() -> None:
+    shelves = (
+        Shelf(model("near", "windows", **IN_WINDOWS, local=True), price=0.0),
+        Shelf(endless(), price=9.0),
+        Shelf(model("wan", "i2v", **BOTH, local=True), price=0.0),
+    )
+
+    report = router(*shelves).report(asked(duration=10))
+
+    assert names(report) == ["engine/one", "near/windows", "wan/i2v"]
+    assert "no length limit: 10 s in one piece, no cuts" in report.summary
+    candidate = of(report, "near/windows")
+    assert candidate.plan is not None
+    assert (candidate.method, candidate.submissions, candidate.seams) == (Method.EXTEND, 1, 2)
+    assert candidate.plan.request.num_frames == 240
+    assert "10 s by extending the video 2 times, with 2 cuts" in candidate.reasons
+
+
+@pytest.mark.parametrize(
+    ("fields", "submissions", "windows"),
+    [
+        ({"duration": 8.0}, 1, 1),  # as much as it makes at once
+        ({"duration": 9.0}, 1, 3),
+        ({"prompt": None, "shots": FOUR_SECONDS * 2}, 2, 2),  # each shot is a segment
+        ({"duration": 6.0, "inputs": ({"role": "source_video", "url": "https://a/b.mp4"},)}, 1, 2),
+    ],
+)
+def test_windows_are_counted_as_the_model_makes_them(
+    fields: dict[str, object], submissions: int, windows: int
+) -> None:
+    plan = router(Shelf(model("near", "windows", **IN_WINDOWS))).plan(asked(**fields))
+
+    assert (plan.submissions, plan.windows) == (submissions, windows)
+    assert plan.seams == submissions + windows - 2
+
+
+def test_the_model_that_continues_another_one_can_be_named_by_their_backend() -> None:
+    text = model("mine", "text", image_model="image")
+    image = model("mine", "image", **{**BOTH, "modes": (VideoMode.IMAGE_TO_VIDEO,)})
+
+    plan = router(Shelf(text, image)).plan(asked(duration=20, model="mine/text"))
+
+    assert plan.method is Method.CHAIN
+    assert [each.request.model for each in plan.segments] == [
+        "mine/text",
+        "mine/image",
+        "mine/image",
+    ]
 
 
 def test_an_extended_video_has_a_price_and_seams_for_every_segment() -> None:

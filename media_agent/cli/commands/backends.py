@@ -100,7 +100,10 @@ def format_longest(capabilities: "Capabilities") -> str:
     if capabilities.endless is True:
         return "endless"
     format_longest = max(capabilities.durations, default=capabilities.max_duration)
-    return "any" if format_longest is None else f"{round(format_longest, 2):g} s"
+    if format_longest is None:
+        return "any"
+    further = "" if capabilities.windows is None else ", more in windows"
+    return f"{round(format_longest, 2):g} s{further}"
 
 
 def _format_sizes(capabilities: "Capabilities") -> str:

@@ -1,6 +1,6 @@
 """The commands about jobs: show, resume, reconcile, cancel, rm; list has a file of its own."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from cyclopts import App
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from media_agent.ledger.ledger import Ledger
     from media_agent_schemas.jobs import VideoJob
+    from media_agent_schemas.records import SeamRecord
 
 
 def build_jobs_app() -> App:
@@ -48,6 +49,7 @@ def show_job(job_id: str, /, *, json: Flag = False) -> int:
 
 def _list_facts(job: "VideoJob", store: "Ledger") -> "Iterator[tuple[str, object]]":
     """Yield what is known of a job, in the order of its life."""
+    from media_agent.provenance.record import read_record
     from media_agent.routing.explain import describe_change
     from media_agent_schemas.events import PromptChanged
 
@@ -80,12 +82,25 @@ def _list_facts(job: "VideoJob", store: "Ledger") -> "Iterator[tuple[str, object
         yield "length", f"{job.artifacts[0].metadata.duration:.2f} s"
     for artifact in job.artifacts:
         yield str(artifact.kind), artifact.path or artifact.uri
+    record = read_record(job)
+    if record is not None and record.seams:
+        yield "seams", _describe_seams(record.seams)
     if job.record_path is not None:
         yield "record", job.record_path
     if job.error is not None:
         yield "error", f"{job.error.code}: {job.error.message}"
         if job.error.hint is not None:
             yield "next", job.error.hint
+
+
+def _describe_seams(seams: "Sequence[SeamRecord]") -> str:
+    """Return how many there are, and which of them shows most."""
+    counted = "1 seam" if len(seams) == 1 else f"{len(seams)} seams"
+    scored = [(seam.score, seam.seconds) for seam in seams if seam.score is not None]
+    if not scored:
+        return f"{counted}, not measured"
+    score, seconds = max(scored)
+    return f"{counted}; most visible at {seconds:.2f} s: {score:.2g} times the change beside it"
 
 
 def _local(time: "datetime") -> str:

@@ -22,13 +22,19 @@ from media_agent_schemas.jobs import Replay, ResumeToken, VideoJob
 from media_agent_schemas.request import Shot, VideoRequest
 
 
+def can_branch(capabilities: Capabilities) -> bool:
+    """Return whether a model continues from a state, under another prompt."""
+    continues = capabilities.resumable is True and capabilities.extends is True
+    return continues and capabilities.max_shots != 1
+
+
 def check_branches(capabilities: Capabilities) -> None:
     """Refuse a branch of a video whose model cannot go on from a state.
 
     Raises:
         UnsupportedRequestError: the model cannot continue from a state.
     """
-    if capabilities.resumable is not True or capabilities.extends is not True:
+    if not can_branch(capabilities):
         raise UnsupportedRequestError(
             f"{capabilities.backend}/{capabilities.model} cannot continue from mid-video",
             hint="media-agent extend FILE continues any video from its end",

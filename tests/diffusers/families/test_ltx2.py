@@ -19,7 +19,7 @@ from media_agent.video.codec import open_video, probe, read_frames
 from media_agent_diffusers.backend import DiffusersBackend
 from media_agent_diffusers.folder import read_folder
 from media_agent_schemas import Plan, Policy, Size, VideoRequest
-from media_agent_schemas.events import JobCompleted
+from media_agent_schemas.events import ChunkReady, JobCompleted
 from media_agent_schemas.media import InputRole, MediaInput
 from tests.diffusers.families.test_ltx import call, edit, image, source
 
@@ -93,6 +93,26 @@ async def test_each_kind_of_work_gives_a_video_that_is_heard_as_long_as_it_is_se
         seconds = float((audio.duration or 0) * (audio.time_base or 0))
     assert seconds == pytest.approx(17 / 24, abs=0.001)
     assert np.abs(read_samples(path)).max() > 0.01
+
+
+@pytest.mark.anyio
+async def test_each_window_of_a_long_continuation_brings_its_own_audio(
+    backend: DiffusersBackend, tmp_path: Path
+) -> None:
+    plan = make_plan(backend, num_frames=137, inputs=(source(tmp_path, fps=24),))
+    ref = await backend.submit(plan.request, key=next(KEYS))
+
+    events = await events_of(backend, ref)
+
+    ready = [event for event in events if isinstance(event, ChunkReady)]
+    assert [(each.index, each.frames) for each in ready] == [(0, 112), (1, 25)]
+    assert [each.resume is not None and each.resume.next_chunk for each in ready] == [1, 2]
+    done = events[-1]
+    assert isinstance(done, JobCompleted), done
+    samples = read_samples(Path(done.artifacts[0].path or ""))
+    assert samples.shape[1] == pytest.approx(137 / 24 * 48_000, abs=1200)
+    cut = round(112 / 24 * 48_000)
+    assert min(np.abs(samples[:, :cut]).max(), np.abs(samples[:, cut:]).max()) > 0.01
 
 
 @pytest.mark.anyio
