@@ -143,7 +143,7 @@ class LoadedPipeline:
                 return Output(_to_pixels(made.frames[0]), _read_audio(pipe, made))
         finally:
             del pipe.progress_bar
-            pipe.maybe_free_model_hooks()
+            self._pipe.maybe_free_model_hooks()  # the hooks are known to it alone
 
     def _pipe_as(self, name: str | None) -> Any:
         """Return a pipeline of this class around the same components, with the same settings."""

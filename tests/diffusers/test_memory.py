@@ -271,6 +271,40 @@ def test_a_model_is_loaded_again_where_the_next_video_needs_more_room(folder_of:
     models.release_all()
 
 
+def test_what_stops_within_another_class_leaves_no_weights_on_the_device(
+    folder_of: FolderOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from diffusers import DiffusionPipeline
+    from PIL import Image
+
+    from media_agent_diffusers.pipeline import LoadedPipeline
+
+    offloaded = []
+
+    def offload(self: Any, **_: object) -> None:
+        self._all_hooks = ["a component"]  # what it remembers of a real one
+        offloaded.append(type(self).__name__)
+
+    def stop(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    folder = read_folder(folder_of("wan"))
+    monkeypatch.setattr(DiffusionPipeline, "enable_model_cpu_offload", offload)
+    pipeline = LoadedPipeline(folder, DiffusersOptions(), step=STEPS[1], threads=1)
+    offloaded.clear()
+
+    with pytest.raises(KeyboardInterrupt):
+        pipeline.run(
+            {"prompt": "a cat", "video": [Image.new("RGB", (32, 32))] * 5, "height": 32}
+            | {"width": 32, "num_inference_steps": 2, "max_sequence_length": 16},
+            seed=0,
+            on_step=stop,
+            pipeline="WanVideoToVideoPipeline",
+        )
+
+    assert offloaded == ["WanPipeline"]
+
+
 def test_a_plan_reads_as_a_sentence() -> None:
     plan = MemoryPlan(STEPS[2], 23 * 10**9, 25 * 10**9)
 
