@@ -20,6 +20,8 @@ _INPUTS = {
     "last_image": InputRole.LAST_FRAME,
     "video": InputRole.SOURCE_VIDEO,
 }
+_NEVER_GIVEN = ("conditioning_frames",)
+"""Inputs that are needed in spite of their default, and that media-agent has no role for."""
 _GIVEN = ("prompt", *_INPUTS)
 _NO_OPTIONS = (
     *("prompt", "negative_prompt", "width", "height", *_INPUTS, *_FRAMES, *_RATES),
@@ -47,6 +49,7 @@ def find_generic(pipeline: str) -> Family | None:
         makes = "images" if "height" in signature else "no videos"
         raise NoVideoPipelineError(f"its pipeline {pipeline} makes {makes}")
     lacking = [name for name in signature.required if name not in (*_GIVEN, *_FRAMES)]
+    lacking += [name for name in _NEVER_GIVEN if name in signature.defaults]
     if lacking:
         raise NoVideoPipelineError(f"its pipeline {pipeline} needs {', '.join(lacking)}")
     return Family((pipeline,), _Generic(pipeline, signature).read_variant, {}, components=("vae",))
@@ -86,8 +89,8 @@ class _Generic:
         )
 
     def _list_tasks(self) -> list[Task]:
-        """Return the tasks that the inputs allow; an input without a default is needed by all."""
-        needed = [name for name in _INPUTS if name in self.signature.required]
+        """Return the tasks that the inputs allow; all of them begin from what is needed."""
+        needed = self._list_needed()
         modes = {
             (): VideoMode.TEXT_TO_VIDEO,
             ("image",): VideoMode.IMAGE_TO_VIDEO,
@@ -106,6 +109,17 @@ class _Generic:
             and all(name in inputs for name in needed)
             and ("video" not in inputs or "video" in needed)
         ]
+
+    def _list_needed(self) -> list[str]:
+        """Return the inputs without a default, and a video where nothing else makes frames.
+
+        Pipelines that change a video often have a default of None for it, and break with it.
+        """
+        needed = [name for name in _INPUTS if name in self.signature.required]
+        makes_frames = _find_name(self.signature, _FRAMES) and "prompt" in self.signature
+        if "video" in self.signature.defaults and not makes_frames:
+            needed.append("video")
+        return needed
 
     def _list_options(self) -> list[OptionSpec]:
         return [

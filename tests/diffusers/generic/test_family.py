@@ -131,6 +131,15 @@ def test_its_capabilities_say_that_nothing_is_known(folders: dict[str, Path]) ->
     [
         ("Kandinsky5I2VPipeline", {VideoMode.IMAGE_TO_VIDEO: (InputRole.FIRST_FRAME,)}),
         ("LucyEditPipeline", {VideoMode.VIDEO_EDIT: (InputRole.SOURCE_VIDEO,)}),
+        *(
+            (name, {VideoMode.VIDEO_EDIT: (InputRole.SOURCE_VIDEO,)})
+            for name in (
+                "AnimateDiffVideoToVideoPipeline",
+                "VideoToVideoSDPipeline",
+                "LTXLatentUpsamplePipeline",
+                "LTX2LatentUpsamplePipeline",
+            )
+        ),
         (
             "Kandinsky6TI2VAPipeline",
             {VideoMode.TEXT_TO_VIDEO: (), VideoMode.IMAGE_TO_VIDEO: (InputRole.FIRST_FRAME,)},
@@ -153,6 +162,7 @@ def test_the_inputs_in_the_signature_decide_what_it_does(
         ("StableDiffusionPipeline", "StableDiffusionPipeline makes images"),
         ("StableAudioPipeline", "StableAudioPipeline makes no videos"),
         ("Cosmos2_5_TransferPipeline", "Cosmos2_5_TransferPipeline needs controls"),
+        ("AnimateDiffControlNetPipeline", "needs conditioning_frames"),
     ],
 )
 def test_what_makes_no_videos_is_refused_by_name(pipeline: str, said: str) -> None:
