@@ -9,9 +9,9 @@ import pytest
 from media_agent_diffusers.describe import describe
 from media_agent_diffusers.folder import read_folder
 from media_agent_diffusers.generic.family import NoVideoPipelineError, find_generic
-from media_agent_schemas import InputRole, VideoMode
+from media_agent_schemas import InputRole, Policy, VideoMode
 from media_agent_schemas.capabilities import VerificationLevel
-from tests.diffusers.families.making import Maker, make_maker, probe_made
+from tests.diffusers.families.making import Maker, make_maker, probe_made, video
 
 STEPS = {"num_inference_steps": 2, "max_sequence_length": None}
 
@@ -81,10 +81,23 @@ def tiny_sana() -> Any:
     )
 
 
+def tiny_restyler() -> Any:
+    """Build a pipeline that changes a given video, and has a default of None for it."""
+    from diffusers import AnimateDiffVideoToVideoPipeline
+
+    from media_agent_diffusers.families.animatediff import tiny_animatediff
+
+    return AnimateDiffVideoToVideoPipeline(**tiny_animatediff().components)
+
+
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     pytest.importorskip("diffusers")
-    builders: dict[str, Callable[[], Any]] = {"latte": tiny_latte, "sana": tiny_sana}
+    builders: dict[str, Callable[[], Any]] = {
+        "latte": tiny_latte,
+        "sana": tiny_sana,
+        "restyler": tiny_restyler,
+    }
     root = tmp_path_factory.mktemp("unknown")
     for name, build in builders.items():
         build().save_pretrained(root / name, safe_serialization=True)
@@ -111,6 +124,24 @@ async def test_an_unknown_pipeline_makes_a_video_and_the_job_says_so(
     assert (facts.frames, facts.width, facts.height) == (made, 32, 32)
     assert "does not know" in done.warnings[0]
     assert len(done.warnings) == (1 if made == asked else 2)
+
+
+@pytest.mark.anyio
+async def test_a_source_is_read_at_the_rate_of_the_video(maker: Maker, tmp_path: Path) -> None:
+    source = video(tmp_path, frames=9, fps=16)
+
+    done = await maker.make(
+        "restyler",
+        mode="video_edit",
+        inputs=(source,),
+        num_frames=9,
+        fps=8,
+        options=STEPS,
+        policy=Policy.ADJUST,
+    )
+
+    facts = probe_made(done)
+    assert (facts.frames, facts.fps) == (5, 8.0)  # of half a second
 
 
 def test_its_capabilities_say_that_nothing_is_known(folders: dict[str, Path]) -> None:
