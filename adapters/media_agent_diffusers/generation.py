@@ -69,6 +69,8 @@ class Generation:
         further, extend = None, find_further(request, variant, task)
         if extend is not None:
             further = Work(extend, read_further(request, variant, extend, call, context))
+        if self.options.fp8 and "float8" not in self.computation.dtype:
+            context.warn("fp8 has no effect: nothing of this model can be held in 8 bits")
         context.report("encoding the prompt", 0.0)
         reporter, seed = _Reporter(context), request.seed
 

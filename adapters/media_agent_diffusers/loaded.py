@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable
 
 from media_agent.errors import BackendUnavailableError
 from media_agent_diffusers.folder import ModelFolder
-from media_agent_diffusers.lora.choice import COMPONENTS
 from media_agent_diffusers.pipeline import LoadedPipeline
 from media_agent_diffusers.placement.machine import (
     choose_device,
@@ -21,7 +20,7 @@ from media_agent_diffusers.placement.plan import (
     list_steps,
     plan_memory,
 )
-from media_agent_diffusers.placement.sizes import ComponentSize, measure_components
+from media_agent_diffusers.placement.sizes import DENOISERS, ComponentSize, measure_components
 from media_agent_diffusers.settings import DiffusersOptions
 
 
@@ -149,5 +148,5 @@ class LoadedModels:
 
     def _measure_sizes(self, folder: ModelFolder, device: str) -> dict[str, ComponentSize]:
         dtypes = choose_dtypes(folder, self._options, device)
-        small = dict.fromkeys(COMPONENTS.values(), "float8") if self._options.fp8 else {}
+        small = dict.fromkeys(DENOISERS, "float8") if self._options.fp8 else {}
         return measure_components(folder, {**dtypes, **small})

@@ -215,6 +215,40 @@ async def test_8_bits_make_nearly_the_same_video_and_the_record_says_so(
     assert np.abs(videos[0] - videos[1]).mean() < 16
 
 
+@pytest.mark.parametrize(
+    ("family", "held"), [("wan", "transformer"), ("svd", "unet"), ("animatediff", "unet")]
+)
+def test_what_removes_the_noise_is_held_in_8_bits(
+    folder_of: FolderOf, family: str, held: str
+) -> None:
+    import torch
+
+    from media_agent_diffusers.pipeline import LoadedPipeline
+
+    folder = read_folder(folder_of(family))
+    pipeline = LoadedPipeline(folder, DiffusersOptions(fp8=True), threads=1)
+
+    assert pipeline.computation.dtype == f"float32, {held} in float8"
+    weights = getattr(pipeline._pipe, held).parameters()
+    assert torch.float8_e4m3fn in {each.dtype for each in weights}
+
+
+@pytest.mark.anyio
+async def test_a_model_with_nothing_to_hold_in_8_bits_says_so(
+    folder_of: FolderOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("media_agent_diffusers.pipeline.DENOISERS", ())
+    backend = make_backend(folder_of, tmp_path, fp8=True)
+
+    done = (await observe(backend))[-1]
+
+    await backend.aclose()
+    assert isinstance(done, JobCompleted), done
+    assert done.computation is not None
+    assert done.computation.dtype == "float32"
+    assert done.warnings == ("fp8 has no effect: nothing of this model can be held in 8 bits",)
+
+
 def test_models_stay_in_memory_together_as_long_as_both_fit(folder_of: FolderOf) -> None:
     from media_agent_diffusers.loaded import LoadedModels
 
