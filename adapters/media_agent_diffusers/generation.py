@@ -107,6 +107,7 @@ class Generation:
         if self._is_strict or not plan.rest:
             raise GenerationFailedError(f"out of memory with {plan}", hint=self._suggest_more(plan))
         self._failed = plan
+        self.loaded.remember_failure(self.name, plan)
         steps = plan.rest[:1]
         self._plan = self.loaded.plan(self.name, self.folder, self._estimate(), steps=steps)
         self.context.warn(f"out of memory with {plan.step}; made again with {self._plan.step}")

@@ -13,7 +13,7 @@ from media_agent.testing import events_of
 from media_agent.video.codec import read_frames
 from media_agent_diffusers.backend import DiffusersBackend
 from media_agent_diffusers.folder import read_folder
-from media_agent_diffusers.placement.plan import CPU_STEPS, STEPS, Activations, MemoryPlan
+from media_agent_diffusers.placement.plan import CPU_STEPS, STEPS, Activations, MemoryPlan, Step
 from media_agent_diffusers.settings import DiffusersOptions
 from media_agent_schemas import Policy, Size, VideoRequest
 from media_agent_schemas.events import BackendEvent, JobCompleted, JobFailed, JobProgressed
@@ -337,6 +337,77 @@ def test_what_stops_within_another_class_leaves_no_weights_on_the_device(
         )
 
     assert offloaded == ["WanPipeline"]
+
+
+@pytest.mark.anyio
+async def test_a_way_that_ran_out_before_is_neither_tried_again_nor_named(
+    folder_of: FolderOf,
+    tmp_path: Path,
+    decoder_needs_tiles: list[bool],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from diffusers import AutoencoderKLWan
+
+    def fail(self: Any, *arguments: Any, **named: Any) -> Any:
+        decoder_needs_tiles.append(self.use_tiling)
+        raise MemoryError
+
+    backend = make_backend(folder_of, tmp_path)
+    assert isinstance((await observe(backend))[-1], JobCompleted)
+    decoder_needs_tiles.clear()
+    monkeypatch.setattr(AutoencoderKLWan, "decode", fail)
+
+    events = await observe(backend, key="more")
+
+    await backend.aclose()
+    assert isinstance(events[-1], JobFailed)
+    assert decoder_needs_tiles == [True]
+    held = "all weights in the memory where it computes, decoding in tiles: needs"
+    assert events[-1].error.message.startswith(f"out of memory with {held}")
+
+
+@pytest.fixture
+def gpu_models(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Return the models of a GPU with 1 GB that loads nothing."""
+    from media_agent_diffusers import loaded
+
+    class Stub:
+        def __init__(self, *_: object, step: Step, threads: int | None) -> None:
+            self.step = step
+
+        def release(self) -> None: ...
+
+    monkeypatch.setattr(loaded, "choose_device", lambda options: "cuda")
+    monkeypatch.setattr(loaded, "LoadedPipeline", Stub)
+    return loaded.LoadedModels(DiffusersOptions(), measure=lambda device: 1000 * MB)
+
+
+def test_a_faster_way_is_taken_again_once_it_fits(folder_of: FolderOf, gpu_models: Any) -> None:
+    folder = read_folder(folder_of("wan"))
+
+    def open_for(activations: Activations) -> Step:
+        plan = gpu_models.plan("wan", folder, activations)
+        step: Step = gpu_models.open("wan", folder, plan).step
+        assert step == plan.step
+        return step
+
+    large = gpu_models.plan("wan", folder, NOTHING, steps=STEPS[3:])
+    assert gpu_models.open("wan", folder, large).step == STEPS[3]
+    assert open_for(NOTHING) == STEPS[0]
+
+
+def test_a_way_that_ran_out_is_passed_over_for_videos_as_large(
+    folder_of: FolderOf, gpu_models: Any
+) -> None:
+    folder, video = read_folder(folder_of("wan")), Activations(50 * MB, 10 * MB)
+
+    for ran_out, left in zip(STEPS, STEPS[1:], strict=False):
+        plan = gpu_models.plan("wan", folder, video)
+        assert plan.step == ran_out
+        gpu_models.remember_failure("wan", plan)
+        assert gpu_models.plan("wan", folder, video).step == left
+
+    assert gpu_models.plan("wan", folder, NOTHING).step == STEPS[0]
 
 
 def test_a_plan_reads_as_a_sentence() -> None:
