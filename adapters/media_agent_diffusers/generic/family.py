@@ -4,6 +4,7 @@ That is the signature of their call, with the defaults in it. Which lengths and 
 its rate and its licence are unknown; every video says so.
 """
 
+import math
 from dataclasses import dataclass
 
 from media_agent_diffusers.families.family import Call, Family, Task, Variant, common_arguments
@@ -28,6 +29,7 @@ _NO_OPTIONS = (
     *("output_type", "return_dict", "max_sequence_length", "use_resolution_binning"),
     *("num_videos_per_prompt", "num_images_per_prompt", "callback_steps"),
 )
+_SPATIAL = ("scale_factor_spatial", "spatial_compression_ratio")
 _FEW_FRAMES, _SIDE, _TOKENS = 16, 512, 512  # where the signature has no default
 _TYPES: dict[type, str] = {bool: "boolean", int: "integer", float: "number", str: "string"}
 
@@ -73,7 +75,7 @@ class _Generic:
             tasks=tuple(self._list_tasks()),
             options=tuple(self._list_options()),
             frame_multiple=1,
-            size_multiple=16,
+            size_multiple=_find_multiple(files),
             size=size,
             fps=float(self._read_number(*_RATES) or FALLBACK_FPS),
             default_frames=frames,
@@ -159,6 +161,18 @@ class _Generic:
             for name, value in arguments.items()
             if name in self.signature and value is not None
         }
+
+
+def _find_multiple(files: ModelFiles) -> int:
+    """Return what both sides are multiples of, as far as the configs say: 16 at least."""
+    vae = files.configs["vae"]
+    known = next((key for key in _SPATIAL if isinstance(vae.get(key), int)), None)
+    blocks = vae.get("block_out_channels")
+    doublings = len(blocks) - 1 if isinstance(blocks, list) and blocks else 3
+    factor = files.whole_number("vae", known, 8) if known else 2**doublings
+    denoiser = next((each for each in ("transformer", "unet") if each in files.configs), None)
+    patch = files.whole_number(denoiser, "patch_size", 1) if denoiser else 1
+    return math.lcm(16, factor * patch)
 
 
 def _find_name(signature: Signature, names: tuple[str, ...]) -> str | None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from media_agent_diffusers.describe import describe
+from media_agent_diffusers.files import ModelFiles
 from media_agent_diffusers.folder import read_folder
 from media_agent_diffusers.generic.family import NoVideoPipelineError, find_generic
 from media_agent_schemas import InputRole, Policy, VideoMode
@@ -142,6 +143,27 @@ async def test_a_source_is_read_at_the_rate_of_the_video(maker: Maker, tmp_path:
 
     facts = probe_made(done)
     assert (facts.frames, facts.fps) == (5, 8.0)  # of half a second
+
+
+@pytest.mark.parametrize(
+    ("vae", "transformer", "multiple"),
+    [
+        ({}, {}, 16),
+        ({"block_out_channels": [1, 2, 3, 4]}, {"patch_size": 2}, 16),
+        ({"scale_factor_spatial": 32}, {"patch_size": [1, 1, 1]}, 32),
+        ({"spatial_compression_ratio": 16}, {"patch_size": [1, 2, 2]}, 32),
+    ],
+)
+def test_sizes_are_multiples_of_what_the_configs_say(
+    vae: dict[str, object], transformer: dict[str, object], multiple: int
+) -> None:
+    family = find_generic("SanaVideoPipeline")
+    assert family is not None
+    configs = {"vae": vae, "transformer": transformer}
+
+    variant = family.variant(ModelFiles(Path(), {}, configs, {}))
+
+    assert variant.size_multiple == multiple
 
 
 def test_its_capabilities_say_that_nothing_is_known(folders: dict[str, Path]) -> None:
