@@ -186,7 +186,7 @@ def main() -> None:
         for each in found.values()
     )
     report = {
-        "command": "make bench-diffusers",
+        "command": " ".join(["python", "benchmarks/local_models.py", *sys.argv[1:]]),
         "machine": {**describe_machine(), "diffusers": import_module("diffusers").__version__},
         "load_average": load,
         "video": {**shape, "steps": STEPS},

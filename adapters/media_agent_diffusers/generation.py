@@ -178,6 +178,7 @@ class _Reporter:
         of_all = (index + _DENOISING_SHARE * done / max(1, total)) / count
         self._share = max(self._share, of_all)
         window = "" if count == 1 else f"window {index + 1} of {count}, "
-        self._context.report("denoising", self._share, f"{window}step {done} of {total}")
-        if done == total:
-            self._context.report("decoding", self._share)
+        message = f"{window}step {done} of {total}"
+        self._context.report("denoising", self._share, message)
+        if done == total:  # the message again: progress that nobody read yet is replaced
+            self._context.report("decoding", self._share, message)

@@ -43,7 +43,7 @@ def test_a_folder_is_added_and_makes_a_video_with_its_record(
     assert adjusted["size"] == "48x32"
 
 
-def test_a_video_longer_than_the_model_makes_is_planned_as_continuations(
+def test_a_video_longer_than_the_model_makes_is_planned_in_windows(
     folder_of: FolderOf, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["models", "add", str(folder_of("skyreels-df")), "--name", "sky"]) == 0
@@ -52,8 +52,8 @@ def test_a_video_longer_than_the_model_makes_is_planned_as_continuations(
     assert main(["plan", "cat", "--backend", "diffusers/sky", "--duration", "8"]) == 0
 
     said = capsys.readouterr()
-    assert "in 2 segments" in said.out + said.err
-    assert "by extending the video once" in said.out + said.err
+    assert "by extending the video 2 times, with 2 cuts" in said.out + said.err
+    assert "segments" not in said.out + said.err
 
 
 def test_models_are_listed_checked_and_forgotten(

@@ -8,7 +8,8 @@ import pytest
 from media_agent.errors import NotResumableError
 from media_agent_diffusers.states import digest_work, read_state, write_state
 from media_agent_diffusers.windows import Made
-from media_agent_schemas import Computation, VideoRequest
+from media_agent_schemas import VideoRequest
+from media_agent_schemas.events import Computation
 
 ON = Computation(device="cpu", dtype="float32", threads=1, library="torch")
 

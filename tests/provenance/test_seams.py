@@ -3,6 +3,7 @@
 import tracemalloc
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -127,7 +128,7 @@ def chunks(*lengths: int) -> list[JobEvent]:
 )
 def test_seams_are_where_segments_windows_and_sources_meet(
     ramp_with_a_jump: Path,
-    facts: dict[str, object],
+    facts: dict[str, Any],
     lengths: tuple[int, ...],
     seconds: float | None,
     found: list[int],
