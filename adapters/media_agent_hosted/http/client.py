@@ -46,7 +46,7 @@ from media_agent.storage.network import (
 from media_agent.video.codec import LARGEST_VIDEO
 from media_agent_hosted.http.auth import Auth, Headers, Signer, hide_headers, hide_queries, no_auth
 from media_agent_hosted.http.headers import check_headers
-from media_agent_hosted.http.replies import Reply, Translate, general_error, uncertain
+from media_agent_hosted.http.replies import MOST_PARTS, Reply, Translate, general_error, uncertain
 from media_agent_hosted.http.retry import repeat
 from media_agent_hosted.http.unpack import Unpacker
 from media_agent_hosted.http.urls import check_base, place_of, redirect_error
@@ -155,6 +155,7 @@ class HttpApi:
         accepts: Collection[int] = (),
         is_accepted: Callable[[Reply], bool] | None = None,
         translate: Translate | None = None,
+        most_parts: int = MOST_PARTS,
         unpack_to: Path | None = None,
     ) -> Reply:
         """Send one request with the key; return a reply below status 400, or one of `accepts`.
@@ -166,7 +167,8 @@ class HttpApi:
 
         `url` is a path below the base URL, or a whole URL on the provider's own origin. A free
         request is repeated through trouble; a paid one only after a refused connection or a 429.
-        One that the provider knows again, by a key in its `headers`, is repeated too.
+        One that the provider knows again, by a key in its `headers`, is repeated too. An answer of
+        more than `most_parts` objects, lists and items counts as no JSON.
 
         Raises:
             SubmitUncertainError: a paid request may have been accepted, and its reply was lost.
@@ -189,6 +191,7 @@ class HttpApi:
                 reply = await ask()
                 if reply.status == 401 and self._signer.forget(reply.headers.get("date")):
                     reply = await ask()
+                reply = replace(reply, most_parts=most_parts)
                 is_taken = reply.status in accepts or (is_accepted and is_accepted(reply))
                 if reply.status >= 400 and not is_taken:
                     raise (translate and translate(reply)) or general_error(reply)
@@ -243,9 +246,10 @@ class HttpApi:
         asked: str | None = None,
         size_bytes: int | None = None,
         max_bytes: int = LARGEST_VIDEO,
+        images: bool = False,
         translate: Translate | None = None,
     ) -> None:
-        """Stream a video to `path`, which is replaced whole or not at all.
+        """Stream a video, or else images, to `path`, which is replaced whole or not at all.
 
         `url` is a path below the base URL; or, out of the answer that `asked` gave, any address as
         it stands there. The key goes along on the provider's own origin only.
@@ -273,6 +277,7 @@ class HttpApi:
             refusal=refusal,
             size_bytes=size_bytes,
             max_bytes=max_bytes,
+            images=images,
             transport=self._transport,
             sleep=self._sleep,
         )

@@ -30,7 +30,8 @@ from media_agent_hosted.parsing.names import work_named_in
 
 A_PAGE = "a web page where an API was due; is base_url right?"
 _LOOKED_AT = 2**16  # bytes of an answer that is no JSON; a key that is cut there is not shown
-_MOST_PARTS = 2**18  # objects, lists and their items in an answer
+MOST_PARTS = 2**18
+"""Objects, lists and their items in an answer, where nothing else is said."""
 _PERHAPS = (303, 408, 425, 429)  # the statuses from 300 to 499 that are no plain no
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 _TAGS = re.compile(r"<(script|style)\b.*?</\1\s*>|<[^>]*>", re.IGNORECASE | re.DOTALL)
@@ -49,6 +50,7 @@ class Reply:
     """The address that was asked, to which addresses in the answer are relative."""
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
     """What no text of it may hold: the headers that were sent with a key."""
+    most_parts: int = MOST_PARTS
     files: Mapping[str, Path] = field(default_factory=dict)
     """Videos that came within it, by the marks that stand for them in its content."""
 
@@ -106,7 +108,7 @@ class Reply:
         return body if isinstance(body, dict) else {}
 
     def _parse(self) -> JsonValue:
-        if sum(map(self.content.count, (b",", b"[", b"{"))) > _MOST_PARTS:
+        if sum(map(self.content.count, (b",", b"[", b"{"))) > self.most_parts:
             raise ValueError("a small answer may become gigabytes of objects")
         return redact_reply(read_json(self.content), self.secrets)
 
