@@ -95,7 +95,7 @@ def read_call(
     context: GenerationContext,
 ) -> Call:
     """Return what a pipeline is asked for; whatever is not as asked becomes a warning."""
-    size, num_frames = request.size, request.num_frames
+    size, num_frames, fps = request.size, request.num_frames, request.fps or variant.fps
     if size is None or num_frames is None:
         raise InvalidRequestError("the request has no size or num_frames; a plan sets them")
     options, own = _split_options(request, variant, task)
@@ -116,7 +116,7 @@ def read_call(
     if shots and prompt != shots[0].prompt:
         context.record_prompts((prompt,))
     history = int(str(own.get("history", task.history)))
-    reader = InputReader(size, fit, variant.fps, context)
+    reader = InputReader(size, fit, fps, context)
     inputs = reader.read_images(request.inputs)
     keyframes = reader.read_keyframes(request.inputs, variant.frame_multiple)
     source = find_input(request.inputs, InputRole.SOURCE_VIDEO)
@@ -134,7 +134,7 @@ def read_call(
         negative_prompt=negative,
         size=size,
         num_frames=num_frames + history,
-        fps=request.fps or variant.fps,
+        fps=fps,
         max_tokens=longest,
         options=options,
         inputs=inputs,

@@ -24,6 +24,17 @@ class ModelFiles:
         return str(self.index["_class_name"])
 
     @property
+    def name(self) -> str:
+        """Return the name that the model was given: its folder's, or its repository's.
+
+        In the cache of the hub, folders are `models--OWNER--REPOSITORY/snapshots/HASH`.
+        """
+        repository = self.path.parent.parent.name
+        if self.path.parent.name == "snapshots" and repository.startswith("models--"):
+            return repository.split("--")[-1]
+        return self.path.name
+
+    @property
     def flow_shift(self) -> float | None:
         """Return the shift of the noise schedule, None if its scheduler has none."""
         key = shift_key(self.scheduler)

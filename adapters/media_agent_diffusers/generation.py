@@ -69,6 +69,8 @@ class Generation:
         further, extend = None, find_further(request, variant, task)
         if extend is not None:
             further = Work(extend, read_further(request, variant, extend, call, context))
+        if self.options.fp8 and "float8" not in self.computation.dtype:
+            context.warn("fp8 has no effect: nothing of this model can be held in 8 bits")
         context.report("encoding the prompt", 0.0)
         reporter, seed = _Reporter(context), request.seed
 
@@ -105,6 +107,7 @@ class Generation:
         if self._is_strict or not plan.rest:
             raise GenerationFailedError(f"out of memory with {plan}", hint=self._suggest_more(plan))
         self._failed = plan
+        self.loaded.remember_failure(self.name, plan)
         steps = plan.rest[:1]
         self._plan = self.loaded.plan(self.name, self.folder, self._estimate(), steps=steps)
         self.context.warn(f"out of memory with {plan.step}; made again with {self._plan.step}")
@@ -177,5 +180,5 @@ class _Reporter:
         window = "" if count == 1 else f"window {index + 1} of {count}, "
         message = f"{window}step {done} of {total}"
         self._context.report("denoising", self._share, message)
-        if done == total:  # the message again: progress that nobody read yet is replaced
-            self._context.report("decoding", self._share, message)
+        if done == total:
+            self._context.report("decoding", self._share)

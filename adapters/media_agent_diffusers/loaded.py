@@ -1,10 +1,10 @@
 """The models in memory: as many as fit, the one that was not used for longest goes first."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from media_agent.errors import BackendUnavailableError
 from media_agent_diffusers.folder import ModelFolder
-from media_agent_diffusers.lora.choice import COMPONENTS
 from media_agent_diffusers.pipeline import LoadedPipeline
 from media_agent_diffusers.placement.machine import (
     choose_device,
@@ -17,12 +17,15 @@ from media_agent_diffusers.placement.plan import (
     MemoryPlan,
     Step,
     check_fits,
+    count_needed,
     gigabytes,
     list_steps,
     plan_memory,
 )
-from media_agent_diffusers.placement.sizes import ComponentSize, measure_components
+from media_agent_diffusers.placement.sizes import DENOISERS, ComponentSize, measure_components
 from media_agent_diffusers.settings import DiffusersOptions
+
+_JITTER = 20  # free memory that differs by a 20th of what is needed is as good as the same
 
 
 class LoadedModel:
@@ -50,6 +53,7 @@ class LoadedModels:
         self._threads = threads
         self._measure = measure or free_memory
         self._held: dict[str, LoadedModel] = {}  # the one used last is the last
+        self._ran_out: dict[tuple[str, Step], int] = {}  # bytes that were to be left over
 
     def plan(
         self,
@@ -77,7 +81,11 @@ class LoadedModels:
             plan = self._plan_once(name, device, sizes, activations, chosen)
         if steps is None and options.offload == "auto":
             self._check(plan, folder, device, sizes)
-        return plan
+        return self._keep_held(name, plan, sizes, activations)
+
+    def remember_failure(self, name: str, plan: MemoryPlan) -> None:
+        """Pass over the step of a plan from now on, until more memory is left over with it."""
+        self._ran_out[name, plan.step] = plan.free_bytes - plan.needed_bytes
 
     def open(self, name: str, folder: ModelFolder, plan: MemoryPlan) -> LoadedPipeline:
         """Return the model held in this way, loaded if it is not there yet.
@@ -87,7 +95,7 @@ class LoadedModels:
             OutOfMemoryError: there is too little memory after all.
         """
         held = self._held.pop(name, None)
-        if held is not None and held.plan.step not in (plan.step, *plan.rest):
+        if held is not None and held.plan.step != plan.step:
             held.pipeline.release()
             held = None
         if held is None:
@@ -130,7 +138,34 @@ class LoadedModels:
     ) -> MemoryPlan:
         held = self._held.get(name)
         own = 0 if held is None else held.resident_bytes
-        return plan_memory(sizes, self._measure(device) + own, activations, steps)
+        free = self._measure(device) + own
+        plan = plan_memory(sizes, free, activations, steps)
+        while plan.rest and self._would_run_out(name, plan):
+            plan = plan_memory(sizes, free, activations, plan.rest)
+        return plan
+
+    def _would_run_out(self, name: str, plan: MemoryPlan) -> bool:
+        left, known = plan.free_bytes - plan.needed_bytes, self._ran_out.get((name, plan.step))
+        return known is not None and left <= known + plan.needed_bytes // _JITTER
+
+    def _keep_held(
+        self,
+        name: str,
+        plan: MemoryPlan,
+        sizes: dict[str, ComponentSize],
+        activations: Activations,
+    ) -> MemoryPlan:
+        """Return a plan for a model as it is held, if that needs less and is not much slower."""
+        held = self._held.get(name)
+        if held is None or held.plan.step not in plan.rest:
+            return plan
+        step = held.plan.step
+        if step.offload != plan.step.offload:
+            return plan
+        rest = plan.rest[plan.rest.index(step) + 1 :]
+        return replace(
+            plan, step=step, needed_bytes=count_needed(sizes, step, activations), rest=rest
+        )
 
     def _check(
         self, plan: MemoryPlan, folder: ModelFolder, device: str, sizes: dict[str, ComponentSize]
@@ -149,5 +184,5 @@ class LoadedModels:
 
     def _measure_sizes(self, folder: ModelFolder, device: str) -> dict[str, ComponentSize]:
         dtypes = choose_dtypes(folder, self._options, device)
-        small = dict.fromkeys(COMPONENTS.values(), "float8") if self._options.fp8 else {}
+        small = dict.fromkeys(DENOISERS, "float8") if self._options.fp8 else {}
         return measure_components(folder, {**dtypes, **small})

@@ -19,11 +19,12 @@ from media_agent.errors import GenerationFailedError, InvalidRequestError
 from media_agent.video.audio import Audio
 from media_agent_diffusers.files import shift_key, unusable
 from media_agent_diffusers.folder import ModelFolder
-from media_agent_diffusers.lora.choice import COMPONENTS, ChosenLora
+from media_agent_diffusers.lora.choice import ChosenLora
 from media_agent_diffusers.lora.layers import loras_applied
 from media_agent_diffusers.output import Output
 from media_agent_diffusers.placement.machine import choose_device, choose_dtypes, empty_caches
 from media_agent_diffusers.placement.plan import STEPS, OutOfMemoryError, Step
+from media_agent_diffusers.placement.sizes import DENOISERS
 from media_agent_diffusers.progress import OnStep, StepCounter
 from media_agent_diffusers.settings import DiffusersOptions
 from media_agent_diffusers.threads import in_threads
@@ -69,9 +70,15 @@ class LoadedPipeline:
         dtypes = choose_dtypes(folder, options, device)
         on_cpu = device == "cpu"
         self._threads = threads or (usable_cores() if on_cpu else None)
+        with in_threads(self._threads), _memory_errors():
+            self._pipe = _load(folder, dtypes)
+            self._scheduler = self._pipe.scheduler
+            self._pipe.set_progress_bar_config(disable=True)
+            small = _hold_in_8_bits(self._pipe) if options.fp8 else ()
+            _place(self._pipe, step, device)
         self.computation = Computation(
             device=device,
-            dtype=dtypes["default"] + (", transformer in float8" if options.fp8 else ""),
+            dtype=dtypes["default"] + (f", {' and '.join(small)} in float8" if small else ""),
             threads=self._threads,
             instructions=torch.backends.cpu.get_cpu_capability() if on_cpu else None,
             library=f"torch {torch.__version__}",
@@ -79,13 +86,6 @@ class LoadedPipeline:
             vae_tiling=step.tiles,
         )
         """On what it computes."""
-        with in_threads(self._threads), _memory_errors():
-            self._pipe = _load(folder, dtypes)
-            self._scheduler = self._pipe.scheduler
-            self._pipe.set_progress_bar_config(disable=True)
-            if options.fp8:
-                _hold_in_8_bits(self._pipe)
-            _place(self._pipe, step, device)
 
     def read_prompt(self, prompt: str, longest: int) -> str | None:
         """Return the part of a prompt that the model reads, None if it reads all of it."""
@@ -144,7 +144,7 @@ class LoadedPipeline:
                 return Output(_to_pixels(made.frames[0]), _read_audio(pipe, made))
         finally:
             del pipe.progress_bar
-            pipe.maybe_free_model_hooks()
+            self._pipe.maybe_free_model_hooks()  # the hooks are known to it alone
 
     def _pipe_as(self, name: str | None) -> Any:
         """Return a pipeline of this class around the same components, with the same settings."""
@@ -280,13 +280,15 @@ def _place(pipe: Any, step: Step, device: str) -> None:
             pipe.enable_sequential_cpu_offload(device=device)
 
 
-def _hold_in_8_bits(pipe: Any) -> None:
-    for name in COMPONENTS.values():
-        component = getattr(pipe, name, None)
-        if component is not None:
-            component.enable_layerwise_casting(
-                storage_dtype=torch.float8_e4m3fn, compute_dtype=component.dtype
-            )
+def _hold_in_8_bits(pipe: Any) -> tuple[str, ...]:
+    """Hold what can be held in 8 bits like this, and return the names of the components."""
+    found = tuple(name for name in DENOISERS if getattr(pipe, name, None) is not None)
+    for name in found:
+        component = getattr(pipe, name)
+        component.enable_layerwise_casting(
+            storage_dtype=torch.float8_e4m3fn, compute_dtype=component.dtype
+        )
+    return found
 
 
 def _be_quiet() -> None:

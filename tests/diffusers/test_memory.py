@@ -1,6 +1,7 @@
 """Models are held as the free memory allows; when it runs out all the same, once more."""
 
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from media_agent.testing import events_of
 from media_agent.video.codec import read_frames
 from media_agent_diffusers.backend import DiffusersBackend
 from media_agent_diffusers.folder import read_folder
-from media_agent_diffusers.placement.plan import CPU_STEPS, STEPS, Activations, MemoryPlan
+from media_agent_diffusers.placement.plan import CPU_STEPS, STEPS, Activations, MemoryPlan, Step
 from media_agent_diffusers.settings import DiffusersOptions
 from media_agent_schemas import Policy, Size, VideoRequest
 from media_agent_schemas.events import BackendEvent, JobCompleted, JobFailed, JobProgressed
@@ -215,6 +216,40 @@ async def test_8_bits_make_nearly_the_same_video_and_the_record_says_so(
     assert np.abs(videos[0] - videos[1]).mean() < 16
 
 
+@pytest.mark.parametrize(
+    ("family", "held"), [("wan", "transformer"), ("svd", "unet"), ("animatediff", "unet")]
+)
+def test_what_removes_the_noise_is_held_in_8_bits(
+    folder_of: FolderOf, family: str, held: str
+) -> None:
+    import torch
+
+    from media_agent_diffusers.pipeline import LoadedPipeline
+
+    folder = read_folder(folder_of(family))
+    pipeline = LoadedPipeline(folder, DiffusersOptions(fp8=True), threads=1)
+
+    assert pipeline.computation.dtype == f"float32, {held} in float8"
+    weights = getattr(pipeline._pipe, held).parameters()
+    assert torch.float8_e4m3fn in {each.dtype for each in weights}
+
+
+@pytest.mark.anyio
+async def test_a_model_with_nothing_to_hold_in_8_bits_says_so(
+    folder_of: FolderOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("media_agent_diffusers.pipeline.DENOISERS", ())
+    backend = make_backend(folder_of, tmp_path, fp8=True)
+
+    done = (await observe(backend))[-1]
+
+    await backend.aclose()
+    assert isinstance(done, JobCompleted), done
+    assert done.computation is not None
+    assert done.computation.dtype == "float32"
+    assert done.warnings == ("fp8 has no effect: nothing of this model can be held in 8 bits",)
+
+
 def test_models_stay_in_memory_together_as_long_as_both_fit(folder_of: FolderOf) -> None:
     from media_agent_diffusers.loaded import LoadedModels
 
@@ -269,6 +304,111 @@ def test_a_model_is_loaded_again_where_the_next_video_needs_more_room(folder_of:
     assert tiled is not whole
     assert models.open("wan", folder, models.plan("wan", folder, small)) is tiled  # it is enough
     models.release_all()
+
+
+def test_what_stops_within_another_class_leaves_no_weights_on_the_device(
+    folder_of: FolderOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from diffusers import DiffusionPipeline
+    from PIL import Image
+
+    from media_agent_diffusers.pipeline import LoadedPipeline
+
+    offloaded = []
+
+    def offload(self: Any, **_: object) -> None:
+        self._all_hooks = ["a component"]  # what it remembers of a real one
+        offloaded.append(type(self).__name__)
+
+    def stop(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    folder = read_folder(folder_of("wan"))
+    monkeypatch.setattr(DiffusionPipeline, "enable_model_cpu_offload", offload)
+    pipeline = LoadedPipeline(folder, DiffusersOptions(), step=STEPS[1], threads=1)
+    offloaded.clear()
+
+    with pytest.raises(KeyboardInterrupt):
+        pipeline.run(
+            {"prompt": "a cat", "video": [Image.new("RGB", (32, 32))] * 5, "height": 32}
+            | {"width": 32, "num_inference_steps": 2, "max_sequence_length": 16},
+            seed=0,
+            on_step=stop,
+            pipeline="WanVideoToVideoPipeline",
+        )
+
+    assert offloaded == ["WanPipeline"]
+
+
+@pytest.mark.anyio
+async def test_a_way_that_ran_out_before_is_neither_tried_again_nor_named(
+    folder_of: FolderOf,
+    tmp_path: Path,
+    decoder_needs_tiles: list[bool],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from diffusers import AutoencoderKLWan
+
+    def fail(self: Any, *arguments: Any, **named: Any) -> Any:
+        decoder_needs_tiles.append(self.use_tiling)
+        raise MemoryError
+
+    backend = make_backend(folder_of, tmp_path)
+    assert isinstance((await observe(backend))[-1], JobCompleted)
+    decoder_needs_tiles.clear()
+    monkeypatch.setattr(AutoencoderKLWan, "decode", fail)
+
+    events = await observe(backend, key="more")
+
+    await backend.aclose()
+    assert isinstance(events[-1], JobFailed)
+    assert decoder_needs_tiles == [True]
+    held = "all weights in the memory where it computes, decoding in tiles: needs"
+    assert events[-1].error.message.startswith(f"out of memory with {held}")
+
+
+@pytest.fixture
+def gpu_models(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Return the models of a GPU with 1 GB that loads nothing."""
+    from media_agent_diffusers import loaded
+
+    class Stub:
+        def __init__(self, *_: object, step: Step, threads: int | None) -> None:
+            self.step = step
+
+        def release(self) -> None: ...
+
+    monkeypatch.setattr(loaded, "choose_device", lambda options: "cuda")
+    monkeypatch.setattr(loaded, "LoadedPipeline", Stub)
+    return loaded.LoadedModels(DiffusersOptions(), measure=lambda device: 1000 * MB)
+
+
+def test_a_faster_way_is_taken_again_once_it_fits(folder_of: FolderOf, gpu_models: Any) -> None:
+    folder = read_folder(folder_of("wan"))
+
+    def open_for(activations: Activations) -> Step:
+        plan = gpu_models.plan("wan", folder, activations)
+        step: Step = gpu_models.open("wan", folder, plan).step
+        assert step == plan.step
+        return step
+
+    large = gpu_models.plan("wan", folder, NOTHING, steps=STEPS[3:])
+    assert gpu_models.open("wan", folder, large).step == STEPS[3]
+    assert open_for(NOTHING) == STEPS[0]
+
+
+def test_a_way_that_ran_out_is_passed_over_for_videos_as_large(
+    folder_of: FolderOf, gpu_models: Any
+) -> None:
+    folder, video = read_folder(folder_of("wan")), Activations(50 * MB, 10 * MB)
+
+    for ran_out, left in pairwise(STEPS):
+        plan = gpu_models.plan("wan", folder, video)
+        assert plan.step == ran_out
+        gpu_models.remember_failure("wan", plan)
+        assert gpu_models.plan("wan", folder, video).step == left
+
+    assert gpu_models.plan("wan", folder, NOTHING).step == STEPS[0]
 
 
 def test_a_plan_reads_as_a_sentence() -> None:

@@ -33,12 +33,6 @@ _LONGEST = 44 * _WINDOW  # a minute
 _STAGES = 3  # sizes that a window of a pyramid goes through
 _TINY_GAMMA = 0.3  # at a third, the default, rounding can make the noise of a stage impossible
 _PUBLISHED = (40, 40)  # attention heads and layers
-_SKIP_FIRST = OptionSpec(
-    name="is_skip_first_chunk",
-    type="boolean",
-    default=False,
-    description="Leave out the first window, where a video from an image can stand still.",
-)
 _AMPLIFY_FIRST = OptionSpec(
     name="is_amplify_first_chunk",
     type="boolean",
@@ -81,7 +75,7 @@ def read_variant(files: ModelFiles) -> Variant:
 def _options(is_pyramid: bool, is_distilled: bool) -> tuple[OptionSpec, ...]:
     steps, guidance = denoising_options(steps=50, guidance=5.0)
     if not is_pyramid:
-        return (steps, guidance, _SKIP_FIRST, token_option(_TOKENS))
+        return (steps, guidance, token_option(_TOKENS))
     each = 2 if is_distilled else 20
     per_stage = steps.model_copy(
         update={
@@ -91,7 +85,7 @@ def _options(is_pyramid: bool, is_distilled: bool) -> tuple[OptionSpec, ...]:
         }
     )
     own = _AMPLIFY_FIRST if is_distilled else guidance  # guidance is distilled into the weights
-    return (per_stage, own, _SKIP_FIRST, token_option(_TOKENS))
+    return (per_stage, own, token_option(_TOKENS))
 
 
 def _count_windows(call: Call) -> int:

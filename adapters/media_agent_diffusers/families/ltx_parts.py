@@ -18,7 +18,7 @@ HISTORY = 9
 
 def is_distilled(files: ModelFiles) -> bool:
     """Return whether it is a model for few steps; nothing but the name of its folder tells."""
-    return any("distilled" in part.lower() for part in files.path.parts)
+    return "distilled" in files.name.lower()
 
 
 def frames_to_a_latent(files: ModelFiles) -> int:

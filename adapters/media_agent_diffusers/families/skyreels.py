@@ -70,7 +70,7 @@ _ADDED_NOISE = OptionSpec(
 
 def read_variant(files: ModelFiles) -> Variant:
     """Return what the SkyReels-V2 model of a folder can do."""
-    is_large = "720p" in files.path.name.lower()
+    is_large = "720p" in files.name.lower()
     return Variant(
         title=_title(files.pipeline),
         source="https://github.com/SkyworkAI/SkyReels-V2",

@@ -4,6 +4,7 @@ That is the signature of their call, with the defaults in it. Which lengths and 
 its rate and its licence are unknown; every video says so.
 """
 
+import math
 from dataclasses import dataclass
 
 from media_agent_diffusers.families.family import Call, Family, Task, Variant, common_arguments
@@ -20,12 +21,15 @@ _INPUTS = {
     "last_image": InputRole.LAST_FRAME,
     "video": InputRole.SOURCE_VIDEO,
 }
+_NEVER_GIVEN = ("conditioning_frames",)
+"""Inputs that are needed in spite of their default, and that media-agent has no role for."""
 _GIVEN = ("prompt", *_INPUTS)
 _NO_OPTIONS = (
     *("prompt", "negative_prompt", "width", "height", *_INPUTS, *_FRAMES, *_RATES),
     *("output_type", "return_dict", "max_sequence_length", "use_resolution_binning"),
     *("num_videos_per_prompt", "num_images_per_prompt", "callback_steps"),
 )
+_SPATIAL = ("scale_factor_spatial", "spatial_compression_ratio")
 _FEW_FRAMES, _SIDE, _TOKENS = 16, 512, 512  # where the signature has no default
 _TYPES: dict[type, str] = {bool: "boolean", int: "integer", float: "number", str: "string"}
 
@@ -47,6 +51,7 @@ def find_generic(pipeline: str) -> Family | None:
         makes = "images" if "height" in signature else "no videos"
         raise NoVideoPipelineError(f"its pipeline {pipeline} makes {makes}")
     lacking = [name for name in signature.required if name not in (*_GIVEN, *_FRAMES)]
+    lacking += [name for name in _NEVER_GIVEN if name in signature.defaults]
     if lacking:
         raise NoVideoPipelineError(f"its pipeline {pipeline} needs {', '.join(lacking)}")
     return Family((pipeline,), _Generic(pipeline, signature).read_variant, {}, components=("vae",))
@@ -70,7 +75,7 @@ class _Generic:
             tasks=tuple(self._list_tasks()),
             options=tuple(self._list_options()),
             frame_multiple=1,
-            size_multiple=16,
+            size_multiple=_find_multiple(files),
             size=size,
             fps=float(self._read_number(*_RATES) or FALLBACK_FPS),
             default_frames=frames,
@@ -86,8 +91,8 @@ class _Generic:
         )
 
     def _list_tasks(self) -> list[Task]:
-        """Return the tasks that the inputs allow; an input without a default is needed by all."""
-        needed = [name for name in _INPUTS if name in self.signature.required]
+        """Return the tasks that the inputs allow; all of them begin from what is needed."""
+        needed = self._list_needed()
         modes = {
             (): VideoMode.TEXT_TO_VIDEO,
             ("image",): VideoMode.IMAGE_TO_VIDEO,
@@ -106,6 +111,17 @@ class _Generic:
             and all(name in inputs for name in needed)
             and ("video" not in inputs or "video" in needed)
         ]
+
+    def _list_needed(self) -> list[str]:
+        """Return the inputs without a default, and a video where nothing else makes frames.
+
+        Pipelines that change a video often have a default of None for it, and break with it.
+        """
+        needed = [name for name in _INPUTS if name in self.signature.required]
+        makes_frames = _find_name(self.signature, _FRAMES) and "prompt" in self.signature
+        if "video" in self.signature.defaults and not makes_frames:
+            needed.append("video")
+        return needed
 
     def _list_options(self) -> list[OptionSpec]:
         return [
@@ -145,6 +161,18 @@ class _Generic:
             for name, value in arguments.items()
             if name in self.signature and value is not None
         }
+
+
+def _find_multiple(files: ModelFiles) -> int:
+    """Return what both sides are multiples of, as far as the configs say: 16 at least."""
+    vae = files.configs["vae"]
+    known = next((key for key in _SPATIAL if isinstance(vae.get(key), int)), None)
+    blocks = vae.get("block_out_channels")
+    doublings = len(blocks) - 1 if isinstance(blocks, list) and blocks else 3
+    factor = files.whole_number("vae", known, 8) if known else 2**doublings
+    denoiser = next((each for each in ("transformer", "unet") if each in files.configs), None)
+    patch = files.whole_number(denoiser, "patch_size", 1) if denoiser else 1
+    return math.lcm(16, factor * patch)
 
 
 def _find_name(signature: Signature, names: tuple[str, ...]) -> str | None:

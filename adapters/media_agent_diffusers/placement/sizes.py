@@ -9,6 +9,8 @@ from pathlib import Path
 from media_agent_diffusers.folder import ModelFolder
 
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2, "float8": 1}
+DENOISERS = ("transformer", "transformer_2", "unet")
+"""Components that can be held in 8 bits."""
 _WHOLE_NUMBERS = {"BOOL": 1, "U8": 1, "I8": 1, "I16": 2, "U16": 2, "I32": 4, "U32": 4, "I64": 8}
 
 

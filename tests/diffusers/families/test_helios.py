@@ -56,15 +56,21 @@ async def test_a_pyramid_makes_each_window_at_three_sizes(maker: Maker, model: s
 
 
 @pytest.mark.parametrize(
-    ("model", "multiple", "guided"),
-    [("helios", 16, True), ("helios-pyramid", 64, True), ("helios-distilled", 64, False)],
+    ("model", "multiple", "guided", "own"),
+    [
+        ("helios", 16, True, {"num_inference_steps"}),
+        ("helios-pyramid", 64, True, {"steps_per_stage"}),
+        ("helios-distilled", 64, False, {"steps_per_stage", "is_amplify_first_chunk"}),
+    ],
 )
-def test_sizes_and_negative_prompts_depend_on_the_kind(
-    maker: Maker, model: str, multiple: int, guided: bool
+def test_sizes_options_and_negative_prompts_depend_on_the_kind(
+    maker: Maker, model: str, multiple: int, guided: bool, own: set[str]
 ) -> None:
     capabilities = maker.backend.capabilities(model)
 
     assert capabilities.size_range is not None
     assert capabilities.size_range.multiple == multiple
     assert capabilities.negative_prompt is guided
-    assert ("guidance_scale" in {each.name for each in capabilities.options}) is guided
+    guidance = {"guidance_scale"} if guided else set()
+    always = {"image_fit", "max_sequence_length", "on_out_of_memory"}
+    assert {each.name for each in capabilities.options} == own | guidance | always

@@ -217,6 +217,12 @@ def edit(path: Path, **changes: object) -> None:
         ("ltx", "LTX-Video", 28, 50, 3.0, 0.0, None, None),
         ("ltx-condition", "LTX-Video-0.9.5", 28, 40, 3.0, 0.0, 0.05, None),
         ("ltx-condition", "ltxv-2b-0.9.6-distilled", 28, 8, 1.0, 0.0, 0.05, None),
+        (
+            "ltx-condition",
+            "models--Lightricks--LTX-Video-0.9.6-distilled/snapshots/0a1b2c",
+            *(28, 8, 1.0, 0.0, 0.05, None),
+        ),
+        ("ltx-condition", "distilled/LTX-Video-0.9.5", 28, 40, 3.0, 0.0, 0.05, None),
         ("ltx-condition", "LTX-Video-0.9.7-dev", 48, 30, 5.0, 0.7, 0.05, "ltxv-open-weights"),
         ("ltx-condition", "LTX-Video-0.9.8-13B-Distilled", 48, 8, 1.0, 0.7, 0.05, "ltxv-open"),
     ],

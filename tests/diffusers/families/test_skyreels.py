@@ -148,6 +148,12 @@ def test_defaults_are_those_of_the_authors_for_each_kind_of_work(folder_of: Fold
         ("SkyReels-V2-DF-14B-540P-Diffusers", "960x544", 97 / 24),
         ("SkyReels-V2-DF-14B-720P-Diffusers", "1280x720", 121 / 24),
         ("mine", "960x544", 97 / 24),
+        ("720p/mine", "960x544", 97 / 24),
+        (
+            "models--Skywork--SkyReels-V2-DF-14B-720P-Diffusers/snapshots/0a1b2c",
+            "1280x720",
+            121 / 24,
+        ),
     ],
 )
 def test_the_name_of_the_folder_says_for_which_size_a_model_is(

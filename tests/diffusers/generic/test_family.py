@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 
 from media_agent_diffusers.describe import describe
+from media_agent_diffusers.files import ModelFiles
 from media_agent_diffusers.folder import read_folder
 from media_agent_diffusers.generic.family import NoVideoPipelineError, find_generic
-from media_agent_schemas import InputRole, VideoMode
+from media_agent_schemas import InputRole, Policy, VideoMode
 from media_agent_schemas.capabilities import VerificationLevel
-from tests.diffusers.families.making import Maker, make_maker, probe_made
+from tests.diffusers.families.making import Maker, make_maker, probe_made, video
 
 STEPS = {"num_inference_steps": 2, "max_sequence_length": None}
 
@@ -81,10 +82,23 @@ def tiny_sana() -> Any:
     )
 
 
+def tiny_restyler() -> Any:
+    """Build a pipeline that changes a given video, and has a default of None for it."""
+    from diffusers import AnimateDiffVideoToVideoPipeline
+
+    from media_agent_diffusers.families.animatediff import tiny_animatediff
+
+    return AnimateDiffVideoToVideoPipeline(**tiny_animatediff().components)
+
+
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     pytest.importorskip("diffusers")
-    builders: dict[str, Callable[[], Any]] = {"latte": tiny_latte, "sana": tiny_sana}
+    builders: dict[str, Callable[[], Any]] = {
+        "latte": tiny_latte,
+        "sana": tiny_sana,
+        "restyler": tiny_restyler,
+    }
     root = tmp_path_factory.mktemp("unknown")
     for name, build in builders.items():
         build().save_pretrained(root / name, safe_serialization=True)
@@ -113,6 +127,45 @@ async def test_an_unknown_pipeline_makes_a_video_and_the_job_says_so(
     assert len(done.warnings) == (1 if made == asked else 2)
 
 
+@pytest.mark.anyio
+async def test_a_source_is_read_at_the_rate_of_the_video(maker: Maker, tmp_path: Path) -> None:
+    source = video(tmp_path, frames=9, fps=16)
+
+    done = await maker.make(
+        "restyler",
+        mode="video_edit",
+        inputs=(source,),
+        num_frames=9,
+        fps=8,
+        options=STEPS,
+        policy=Policy.ADJUST,
+    )
+
+    facts = probe_made(done)
+    assert (facts.frames, facts.fps) == (5, 8.0)  # of half a second
+
+
+@pytest.mark.parametrize(
+    ("vae", "transformer", "multiple"),
+    [
+        ({}, {}, 16),
+        ({"block_out_channels": [1, 2, 3, 4]}, {"patch_size": 2}, 16),
+        ({"scale_factor_spatial": 32}, {"patch_size": [1, 1, 1]}, 32),
+        ({"spatial_compression_ratio": 16}, {"patch_size": [1, 2, 2]}, 32),
+    ],
+)
+def test_sizes_are_multiples_of_what_the_configs_say(
+    vae: dict[str, object], transformer: dict[str, object], multiple: int
+) -> None:
+    family = find_generic("SanaVideoPipeline")
+    assert family is not None
+    configs = {"vae": vae, "transformer": transformer}
+
+    variant = family.variant(ModelFiles(Path(), {}, configs, {}))
+
+    assert variant.size_multiple == multiple
+
+
 def test_its_capabilities_say_that_nothing_is_known(folders: dict[str, Path]) -> None:
     capabilities = describe("latte", read_folder(folders["latte"]))
 
@@ -131,6 +184,15 @@ def test_its_capabilities_say_that_nothing_is_known(folders: dict[str, Path]) ->
     [
         ("Kandinsky5I2VPipeline", {VideoMode.IMAGE_TO_VIDEO: (InputRole.FIRST_FRAME,)}),
         ("LucyEditPipeline", {VideoMode.VIDEO_EDIT: (InputRole.SOURCE_VIDEO,)}),
+        *(
+            (name, {VideoMode.VIDEO_EDIT: (InputRole.SOURCE_VIDEO,)})
+            for name in (
+                "AnimateDiffVideoToVideoPipeline",
+                "VideoToVideoSDPipeline",
+                "LTXLatentUpsamplePipeline",
+                "LTX2LatentUpsamplePipeline",
+            )
+        ),
         (
             "Kandinsky6TI2VAPipeline",
             {VideoMode.TEXT_TO_VIDEO: (), VideoMode.IMAGE_TO_VIDEO: (InputRole.FIRST_FRAME,)},
@@ -153,6 +215,7 @@ def test_the_inputs_in_the_signature_decide_what_it_does(
         ("StableDiffusionPipeline", "StableDiffusionPipeline makes images"),
         ("StableAudioPipeline", "StableAudioPipeline makes no videos"),
         ("Cosmos2_5_TransferPipeline", "Cosmos2_5_TransferPipeline needs controls"),
+        ("AnimateDiffControlNetPipeline", "needs conditioning_frames"),
     ],
 )
 def test_what_makes_no_videos_is_refused_by_name(pipeline: str, said: str) -> None:
