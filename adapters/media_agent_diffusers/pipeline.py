@@ -43,7 +43,14 @@ _CANNOT_LOAD = (
     RuntimeError,
     SafetensorError,
 )
-_NO_MEMORY = ("not enough memory", "can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED")
+_SAYS_NO_MEMORY = (RuntimeError, OSError, SafetensorError)
+_NO_MEMORY = (
+    "not enough memory",
+    "can't allocate memory",
+    "Cannot allocate memory",
+    "CUDA error: out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+)
 
 
 class LoadedPipeline:
@@ -223,14 +230,23 @@ def _memory_errors() -> Iterator[None]:
     reason = None
     try:
         yield
-    except (torch.OutOfMemoryError, MemoryError) as error:
-        reason = str(error) or "out of memory"
-    except RuntimeError as error:
-        if not any(words in str(error) for words in _NO_MEMORY):
+    except Exception as error:
+        if not _says_no_memory(error):
             raise
-        reason = str(error)
+        reason = str(error) or "out of memory"
     if reason is not None:
         raise OutOfMemoryError(reason)
+
+
+def _says_no_memory(error: BaseException | None) -> bool:
+    """Return whether memory ran out, here or in what an error came from."""
+    while error is not None:
+        if isinstance(error, torch.OutOfMemoryError | MemoryError):
+            return True
+        if isinstance(error, _SAYS_NO_MEMORY) and any(w in str(error) for w in _NO_MEMORY):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _load(folder: ModelFolder, dtypes: Mapping[str, str]) -> Any:
