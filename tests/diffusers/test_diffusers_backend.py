@@ -1,6 +1,7 @@
 """Real pipelines with tiny weights, from a folder on disk to a video that is probed."""
 
 import asyncio
+import json
 import re
 import socket
 import sys
@@ -649,6 +650,23 @@ def test_a_damaged_model_is_named_and_leaves_the_others_alone(
     assert backend.capabilities().models == ("wan",)
     with pytest.raises(StorageError, match="there is no such folder"):
         backend.capabilities("gone")
+
+
+@pytest.mark.parametrize("patch", [1000, 10**9])
+def test_a_model_with_an_impossible_value_leaves_the_others_alone(
+    folder_of: FolderOf, wan_copy: Path, tmp_path: Path, patch: int
+) -> None:
+    config = wan_copy / "transformer" / "config.json"
+    said = {**json.loads(config.read_text()), "patch_size": [1, patch, patch]}
+    config.write_text(json.dumps(said))
+    models = {"odd": wan_copy, "wan": folder_of("wan")}
+
+    backend = DiffusersBackend(BackendSettings(data_dir=tmp_path, models=models, threads=1))
+
+    assert backend.capabilities().models == ("wan",)
+    with pytest.raises(StorageError, match="cannot be used") as caught:
+        backend.capabilities("odd")
+    assert str(wan_copy) in caught.value.message
 
 
 def test_without_a_model_or_with_a_wrong_name_the_way_out_is_said(
