@@ -46,8 +46,8 @@ class DiffusersOptions(Schema):
     )
     fp8: bool = Field(
         default=False,
-        description="Hold the transformers, or the unet, in 8 bits: half the memory, slightly other "
-        "videos.",
+        description="Hold the transformers, or the unet, in 8 bits: half the memory, slightly "
+        "other videos.",
     )
     on_out_of_memory: Literal["adjust", "strict"] = Field(
         default="adjust",

@@ -1,6 +1,7 @@
 """Models are held as the free memory allows; when it runs out all the same, once more."""
 
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -401,7 +402,7 @@ def test_a_way_that_ran_out_is_passed_over_for_videos_as_large(
 ) -> None:
     folder, video = read_folder(folder_of("wan")), Activations(50 * MB, 10 * MB)
 
-    for ran_out, left in zip(STEPS, STEPS[1:], strict=False):
+    for ran_out, left in pairwise(STEPS):
         plan = gpu_models.plan("wan", folder, video)
         assert plan.step == ran_out
         gpu_models.remember_failure("wan", plan)
