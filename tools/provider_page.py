@@ -11,7 +11,7 @@ from pathlib import Path
 from media_agent.backend.protocol import BackendSettings
 from media_agent_hosted.base.provider import HostedBackend
 from media_agent_hosted.http.inputs import InputForm
-from media_agent_hosted.models.facts import Fixed, Frames, HostedModel
+from media_agent_hosted.models.facts import Fixed, Follows, Frames, HostedModel
 from media_agent_hosted.plugin import provider_specs
 from media_agent_schemas.request import VideoMode
 
@@ -29,10 +29,13 @@ _FORMS = {
     InputForm.BASE64: "inside the request, up to {largest} MiB each; or https addresses",
     InputForm.HTTPS: "https addresses only",
 }
+_NO_ADDRESSES = "inside the request, up to {largest} MiB each; addresses are not fetched"
 _MADE_FROM = {
     VideoMode.TEXT_TO_VIDEO: "text",
     VideoMode.IMAGE_TO_VIDEO: "an image",
     VideoMode.FIRST_LAST_FRAME: "two images",
+    VideoMode.REFERENCE_TO_VIDEO: "references",
+    VideoMode.VIDEO_EDIT: "a video to change",
     VideoMode.VIDEO_EXTEND: "a video",
 }
 
@@ -90,12 +93,14 @@ def _settings(backend: HostedBackend) -> Iterator[str]:
 
 def _row(model: HostedModel) -> str:
     made_from = ", ".join(_MADE_FROM[mode] for mode in model.modes)
-    tiers = ", ".join(tier.name or f"{tier.short_side} lines" for tier in model.tiers)
+    names = (tier.name or f"{tier.short_side} lines" for tier in model.tiers)
+    tiers = ", ".join(names if model.sizes is None else map(str, model.sizes.values))
     shapes = f"{tiers}; {', '.join(model.ratios)}" if model.ratios else tiers
     more = [
-        *(role.value for role in model.inputs),
+        *(role.value for role in model.roles),
         *(["negative prompt"] if model.negative_prompt else []),
         *(["seed"] if model.seed else []),
+        *(["camera"] if model.camera else []),
         *(["audio"] if model.audio_field else []),
         *(f"`{option.name}`" for option in model.options),
     ]
@@ -103,9 +108,16 @@ def _row(model: HostedModel) -> str:
 
 
 def _length(model: HostedModel) -> str:
+    others = (_length_of(model.for_mode(mode)) for mode in model.by_mode)
+    return "; ".join(dict.fromkeys((_length_of(model), *others)))
+
+
+def _length_of(model: HostedModel) -> str:
     match model.length:
         case Fixed(frames=frames):
             return f"{frames / model.rates.default:.3g} s"
+        case Follows(most=most):
+            return f"that of the source, up to {most:g} s"
         case Frames(least=least, most=most) as length:
             rule = f", {length.multiple}k+{length.offset}" if length.multiple > 1 else ""
             return f"{least} to {most} frames{rule}"
@@ -127,7 +139,10 @@ def _habits(backend: HostedBackend) -> Iterator[str]:
     kept = "not documented" if hours is None else f"at least {hours} h"
     yield f"* Work can be stopped: {stops}."
     yield f"* Work whose reply was lost: {_FINDS[backend.lookup]}."
-    yield f"* Input files: {_FORMS[backend.input_form].format(largest=largest)}."
+    form = _FORMS[backend.input_form] if backend.reads_urls else _NO_ADDRESSES
+    yield f"* Input files: {form.format(largest=largest)}."
+    if backend.uploads is not None:
+        yield f"* Uploaded before the request, as the plan says: {backend.uploads}."
     yield f"* How long it keeps videos: {kept}. They are downloaded as soon as they are done."
     yield f"* Verification: `{backend.verification}`, {backend.verification.note}."
 

@@ -115,7 +115,7 @@ class DiffusersBackend(LocalBackend):
         """Yield each window of the video as a chunk; most models make it in one."""
         model = self._model(request.split_model()[1])
         name = model.capabilities.model
-        context.report("loading", 0.0)
+        context.report("checking the weights", 0.0)
         loaded = self._open_memory()
         digest = self._digests.digest(model.folder, context.check)
         known = model.capabilities.model_copy(update={"weights_sha256": digest})

@@ -7,6 +7,7 @@ from pkgutil import iter_modules
 from media_agent.backend.hookspecs import hookimpl
 from media_agent.backend.protocol import BackendSettings, BackendSpec, VideoBackend
 from media_agent_hosted import providers
+from media_agent_hosted.retired import retired_specs
 
 
 def make_http(settings: BackendSettings) -> VideoBackend:
@@ -25,4 +26,5 @@ def provider_specs() -> list[BackendSpec]:
 @hookimpl
 def media_agent_backends() -> Iterable[BackendSpec]:
     """Offer the hosted backends."""
-    return [*provider_specs(), BackendSpec(name="http", factory=make_http, needs_section=True)]
+    http = BackendSpec(name="http", factory=make_http, needs_section=True)
+    return [*provider_specs(), http, *retired_specs()]

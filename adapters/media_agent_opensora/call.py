@@ -71,6 +71,9 @@ def read_call(request: VideoRequest, model: Model, options: Mapping[str, JsonVal
     size, frames = request.size, request.num_frames
     if prompt is None or size is None or frames is None or request.seed is None:
         raise InvalidRequestError("the request has no size, num_frames or seed; a plan sets them")
+    if size not in model.resolution.sizes.values():
+        known = ", ".join(map(str, model.resolution.sizes.values()))
+        raise InvalidRequestError(f"it makes videos of {known}, not {size}")
     if not model.fewest <= frames <= model.longest:
         raise InvalidRequestError(
             f"it makes {model.fewest} to {model.longest} new frames, not {frames}"

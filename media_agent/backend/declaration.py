@@ -10,6 +10,7 @@ from typing import Annotated, Self
 
 from pydantic import BeforeValidator, ConfigDict, Field, JsonValue, model_validator
 
+from media_agent.errors import InvalidRequestError
 from media_agent.suggest import did_you_mean
 from media_agent_schemas.base import Schema, Seconds
 from media_agent_schemas.capabilities import (
@@ -22,7 +23,7 @@ from media_agent_schemas.capabilities import (
     Verification,
     VerificationLevel,
 )
-from media_agent_schemas.media import InputRole, Size
+from media_agent_schemas.media import InputRole, MediaInput, Size
 from media_agent_schemas.request import VideoMode, VideoRequest
 
 PLACEHOLDERS = {
@@ -168,6 +169,21 @@ class Declaration(Schema):
 _ANY_SIZE = SizeRange(
     minimum=Size(width=16, height=16), maximum=Size(width=8192, height=8192), multiple=2
 )
+
+
+def find_first_frame(request: VideoRequest) -> MediaInput | None:
+    """Return the image that a video starts from; None: it starts from text.
+
+    Raises:
+        InvalidRequestError: there are several, or none where one is due.
+    """
+    given, mode = request.inputs, request.infer_mode()
+    if len(given) > 1 or (not given and mode is VideoMode.IMAGE_TO_VIDEO):
+        raise InvalidRequestError(
+            f"{mode} starts from one first_frame; given: {len(given) or 'none'}",
+            hint="give one image",
+        )
+    return given[0] if given else None
 
 
 def placeholder_values(request: VideoRequest, model: str) -> dict[str, JsonValue]:

@@ -7,14 +7,14 @@ polled. Authors rarely write it by hand: `LocalBackend` asks them for `generate`
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import ClassVar, Protocol, TypeVar
 
 from pydantic import BaseModel, JsonValue, SecretStr, ValidationError
 
 from media_agent.concealing import without_keys
-from media_agent.errors import ConfigurationError, Fault
+from media_agent.errors import ConfigurationError, Fault, ModelRetiredError
 from media_agent.validation import faults_of
 from media_agent_schemas.capabilities import Capabilities, Estimate
 from media_agent_schemas.events import BackendEvent
@@ -199,6 +199,23 @@ class NamedBackend(ABC):
 
 
 @dataclass(frozen=True, slots=True)
+class Retirement:
+    """What is known of a service that is gone."""
+
+    what: str
+    """What ended, as the start of a sentence."""
+    date: date
+    source: str
+    successor: str | None = None
+    """What to use instead; None: nothing was named."""
+
+    def to_error(self) -> ModelRetiredError:
+        """Return the error for whoever still names it."""
+        instead = self.successor or "no successor was named: media-agent backends lists others"
+        return ModelRetiredError(f"{self.what} ended on {self.date} ({self.source})", hint=instead)
+
+
+@dataclass(frozen=True, slots=True)
 class BackendSpec:
     """Declares a backend; the factory does the heavy imports and runs at first use."""
 
@@ -221,3 +238,5 @@ class BackendSpec:
     makes the model unusable is raised as StorageError."""
     awaits_option: str | None = None
     """The option without which it has no models yet: until it is set, nothing is wrong with it."""
+    retired: Retirement | None = None
+    """What is said instead of making it: the service is gone."""

@@ -4,19 +4,27 @@ The program gets its arguments as a list, never through a shell. A prompt is unt
 fills a placeholder and nothing else, and an item that it begins cannot become an option.
 """
 
+import errno
 import os
 import shutil
+import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
+from typing import BinaryIO, TypedDict
 
 from pydantic import Field, JsonValue, field_validator
 
 from media_agent.backend.context import GenerationContext, Operation
-from media_agent.backend.declaration import Declaration, fill, placeholder_values
+from media_agent.backend.declaration import (
+    Declaration,
+    fill,
+    find_first_frame,
+    placeholder_values,
+)
 from media_agent.backend.hookspecs import hookimpl
 from media_agent.backend.local import ThreadedBackend
 from media_agent.backend.protocol import BackendSettings, BackendSpec, VideoBackend
@@ -32,8 +40,10 @@ from media_agent.errors import (
     StorageError,
     to_info,
 )
-from media_agent.programs.group import end_group
+from media_agent.programs.group import start_in_group
+from media_agent.programs.guarded import start_guarded
 from media_agent.programs.log import ProgramLog
+from media_agent.programs.turns import take_turn
 from media_agent.storage.files import storage_errors
 from media_agent.video.codec import LARGEST_VIDEO, describe
 from media_agent_schemas.base import Seconds
@@ -49,7 +59,17 @@ _FREE_TEXT = ("{prompt}", "{negative_prompt}")
 _OPTION_SIGNS = ("-", "+", "@")  # @FILE: further words from a file, as many programs read it
 _DEFAULT_MODEL = "program"
 _GRACE_SECONDS = 5.0  # from the polite signal to the other one
+_WAIT_SECONDS = 0.1  # between two looks whether a run that was killed has ended
 _BARE = {"PATH": os.defpath}  # for who made the backend without settings
+
+
+class _Place(TypedDict):
+    """Where and how a program runs."""
+
+    folder: Path | None
+    environment: Mapping[str, str]
+    output: BinaryIO
+    grace_seconds: float
 
 
 class CommandOptions(Declaration):
@@ -169,9 +189,8 @@ class CommandBackend(ThreadedBackend):
         with storage_errors(str(path)), ProgramLog(path, self._secrets) as log:
             code = self._supervise(words, output, log, context)
         if code != 0:
-            how = f"exited with {code}" if code > 0 else f"was killed by signal {-code}"
             raise GenerationFailedError(
-                f"{self.name}: {words[0]} {how}{log.read_last_words()}", hint=_see(path)
+                f"{self.name}: {words[0]} {_explain(code)}{log.read_last_words()}", hint=_see(path)
             )
         return self._find_video(words[0], output, log)
 
@@ -179,7 +198,7 @@ class CommandBackend(ThreadedBackend):
         """Return the program with its words filled in; one with an absent value is left out."""
         values = placeholder_values(operation.request, self._model)
         values |= {"output": str(output), "work_dir": str(folder)}
-        values["first_frame"] = _prepare_image(operation.request.inputs, folder)
+        values["first_frame"] = _prepare_image(find_first_frame(operation.request), folder)
         if "prompt_file" in self._options.find_used_placeholders():
             values["prompt_file"] = str(_write(folder / "prompt.txt", str(values["prompt"])))
         words = []
@@ -196,7 +215,7 @@ class CommandBackend(ThreadedBackend):
     ) -> int:
         """Run the program to its end, or stop it, and return its exit code."""
         deadline = self._clock() + self._options.timeout
-        with self._start(words, log) as process:
+        with self._start(words, log, context) as process:
             while True:
                 with suppress(subprocess.TimeoutExpired):
                     return process.wait(log.keep_bounded())
@@ -212,28 +231,52 @@ class CommandBackend(ThreadedBackend):
                     )
 
     @contextmanager
-    def _start(self, words: list[str], log: ProgramLog) -> Iterator["subprocess.Popen[bytes]"]:
-        """Start the program in its own process group, which does not outlive the context."""
-        try:
-            process = subprocess.Popen(
-                words,
-                cwd=self.settings.folder,
-                env=self._environment,
-                stdin=subprocess.DEVNULL,
-                stdout=log.file,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or str(error)
-            raise BackendUnavailableError(
-                f"{self.name}: the program {words[0]!r} cannot be started: {reason}",
-                hint=f"install it, or correct [backends.{self.name}.options] command",
-            ) from error
-        try:
+    def _start(
+        self, words: list[str], log: ProgramLog, context: GenerationContext
+    ) -> Iterator["subprocess.Popen[bytes]"]:
+        """Start the program; neither it nor what it starts outlives the context."""
+        with ExitStack() as stack:
+            try:
+                process = stack.enter_context(self._open(words, log, context))
+            except (OSError, ValueError) as error:
+                reason = getattr(error, "strerror", None) or str(error)
+                raise BackendUnavailableError(
+                    f"{self.name}: the program {words[0]!r} cannot be started: {reason}",
+                    hint=f"install it, or correct [backends.{self.name}.options] command",
+                ) from error
             yield process
-        finally:
-            end_group(process, self._grace_seconds)
+
+    @contextmanager
+    def _open(
+        self, words: list[str], log: ProgramLog, context: GenerationContext
+    ) -> Iterator["subprocess.Popen[bytes]"]:
+        """Start the program so that it is never run twice at the same time.
+
+        A free one ends with this process, however that ends, and is waited for before it is run
+        again. One that costs money is not run again, and may run to its end.
+        """
+        how = _Place(
+            folder=self.settings.folder,
+            environment=self._environment,
+            output=log.file,
+            grace_seconds=self._grace_seconds,
+        )
+        if not self._options.is_free:
+            with start_in_group(words, **how) as process:
+                yield process
+            return
+        if _find_missing(words[0], self.settings.folder, self._environment.get("PATH")):
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+
+        def wait() -> None:
+            context.check()
+            time.sleep(_WAIT_SECONDS)
+
+        with (
+            take_turn(log.path.with_suffix(".lock"), wait) as turn,
+            start_guarded(words, keeps=[turn], **how) as process,
+        ):
+            yield process
 
     def _check_size(self, program: str, output: Path) -> None:
         """Refuse a file too large to be a video, before anything reads it.
@@ -300,10 +343,12 @@ def media_agent_backends() -> Iterable[BackendSpec]:
     return [BackendSpec(name=KIND, factory=make, needs_section=True)]
 
 
-def _find_missing(program: str, folder: Path | None) -> str | None:
+def _find_missing(program: str, folder: Path | None, search: str | None = None) -> str | None:
     """Return what is missing if there is no such program: in the folder, or on the search path."""
     place = program if "/" not in program else str((folder or Path()) / program)
-    return f"a program: {program} was not found" if shutil.which(place) is None else None
+    return (
+        f"a program: {program} was not found" if shutil.which(place, path=search) is None else None
+    )
 
 
 def _defuse(template: str, word: str) -> str:
@@ -312,26 +357,33 @@ def _defuse(template: str, word: str) -> str:
     return f" {word}" if is_free and word.startswith(_OPTION_SIGNS) else word
 
 
-def _prepare_image(inputs: Iterable[MediaInput], folder: Path) -> JsonValue:
+def _prepare_image(medium: MediaInput | None, folder: Path) -> JsonValue:
     """Return the file of the first frame, written first if it came as bytes."""
-    for medium in inputs:
-        if medium.path is not None:
-            return str(Path(medium.path).absolute())
-        if medium.data is not None:
-            path = folder / "first_frame"
-            with storage_errors(str(path)):
-                path.write_bytes(medium.data)
-            return str(path)
+    if medium is None:
+        return None
+    if medium.path is not None:
+        return str(Path(medium.path).absolute())
+    if medium.data is None:
         raise InvalidRequestError(
             f"a program cannot read an image from the URL {medium.url}", hint="give it as a file"
         )
-    return None
+    path = folder / "first_frame"
+    with storage_errors(str(path)):
+        path.write_bytes(medium.data)
+    return str(path)
 
 
 def _write(path: Path, text: str) -> Path:
     with storage_errors(str(path)):
         path.write_text(text, encoding="utf-8")
     return path
+
+
+def _explain(code: int) -> str:
+    """Return how a program ended; a guard tells a signal as shells do, as 128 and its number."""
+    number = -code if code < 0 else code - 128
+    is_signal = code < 0 or 0 < number < signal.NSIG
+    return f"was killed by signal {number}" if is_signal else f"exited with {code}"
 
 
 def _see(said: Path) -> str:

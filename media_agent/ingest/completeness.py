@@ -26,6 +26,12 @@ def is_video(head: bytes) -> bool:
     return head[4:8] in _BOXES or head.startswith(_EBML) or is_avi
 
 
+def is_image(head: bytes) -> bool:
+    """Whether a file that begins so is a PNG, a JPEG, a GIF or a WebP, animated or not."""
+    is_webp = head.startswith(b"RIFF") and head[8:12] == b"WEBP"
+    return is_webp or head.startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8"))
+
+
 def check_whole(path: Path) -> None:
     """Look for parts that a video file mentions but does not contain.
 

@@ -65,6 +65,7 @@ async def fetch(
     refusal: Refusal = lambda response, body: None,
     size_bytes: int | None = None,
     max_bytes: int = LARGEST_VIDEO,
+    images: bool = False,
     transport: httpx.AsyncBaseTransport | None = None,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     clock: Callable[[], float] = time.monotonic,
@@ -73,7 +74,8 @@ async def fetch(
 
     `named_by` is the address whose answer named this one, where it is known: a relative one is
     relative to it, and only one of an own network may name another there. `size_bytes` is what was
-    announced. A video that stays cut off is kept next to `path`, named "cut".
+    announced. A video that stays cut off is kept next to `path`, named "cut". `images`: it is an
+    image or an animation instead, of which only the beginning is looked at.
 
     Raises:
         VideoNotFetchedError: it is gone, too large, no video, cut off, or at a forbidden address.
@@ -81,7 +83,9 @@ async def fetch(
         StorageError: it could not be written.
         MediaAgentError: what `refusal` says.
     """
-    attempts = _Attempts(path, named_by, headers, refusal, size_bytes, max_bytes, transport, clock)
+    attempts = _Attempts(
+        path, named_by, headers, refusal, size_bytes, max_bytes, images, transport, clock
+    )
     return await attempts.fetch_first_whole(uri, sleep)
 
 
@@ -102,6 +106,7 @@ class _Attempts:
     refusal: Refusal
     size_bytes: int | None
     max_bytes: int
+    images: bool
     transport: httpx.AsyncBaseTransport | None
     clock: Callable[[], float]
     kept: str | None = field(default=None, init=False)
@@ -210,7 +215,7 @@ class _Attempts:
     async def _receive(
         self, pieces: AsyncIterator[bytes], aside: Path, host: str
     ) -> tuple[int, str]:
-        from media_agent.ingest.completeness import HEAD, is_video
+        from media_agent.ingest.completeness import HEAD
 
         digest, head = hashlib.sha256(), b""
         since, came = self.clock(), 0
@@ -221,7 +226,7 @@ class _Attempts:
                 file.write(piece)
                 digest.update(piece)
                 head += piece[: HEAD - len(head)]
-                if len(head) == HEAD and not is_video(head):
+                if len(head) == HEAD and not self._is_wanted(head):
                     break  # it may have no end
                 came += len(piece)
                 if (seconds := self.clock() - since) >= _STALL_SECONDS:
@@ -232,17 +237,24 @@ class _Attempts:
                     since, came = self.clock(), 0
             return file.tell(), digest.hexdigest()
 
+    def _is_wanted(self, head: bytes) -> bool:
+        from media_agent.ingest.completeness import is_image, is_video
+
+        return is_image(head) if self.images else is_video(head)
+
     def _find_flaw(self, aside: Path, size: int, host: str, label: str) -> str | None:
         """Say what keeps a file from being the whole video; a cut one is kept."""
-        from media_agent.ingest.completeness import HEAD, check_whole, is_video
+        from media_agent.ingest.completeness import HEAD, check_whole
 
         with aside.open("rb") as file:
             head = file.read(HEAD)
-        if not is_video(head):
+        if not self._is_wanted(head):
             what = "nothing" if not head else "other data"
-            return f"{host} sent {what} instead of a video (Content-Type: {label})"
+            wanted = "an image" if self.images else "a video"
+            return f"{host} sent {what} instead of {wanted} (Content-Type: {label})"
         try:
-            check_whole(aside)
+            if not self.images:
+                check_whole(aside)
         except StorageError as error:
             self._keep(aside)
             return f"the video at {host} is incomplete: {error.message}"
@@ -256,7 +268,7 @@ class _Attempts:
     def _keep(self, aside: Path) -> None:
         """Keep a video that is cut off next to its place, unless a longer one is there already."""
         came = aside.stat().st_size
-        if not came:
+        if not came or self.images:
             return
         if not self._cut.exists() or self._cut.stat().st_size <= came:
             aside.replace(self._cut)

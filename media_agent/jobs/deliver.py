@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -66,13 +66,18 @@ class Deliverer:
         context: JobContext,
         *,
         is_unwanted: Callable[[], bool] = lambda: False,
+        ask_again: Callable[[], Awaitable[TerminalEvent | None]] | None = None,
     ) -> None:
-        """Begin; `is_unwanted` is asked while a video is fetched."""
+        """Begin; `is_unwanted` is asked while a video is fetched.
+
+        `ask_again` returns the end as the backend says it now: addresses of videos expire.
+        """
         self._job = job
         self._backend = backend
         self._destination = destination
         self._context = context
         self._is_unwanted = is_unwanted
+        self._ask_again = ask_again
 
     async def deliver(
         self, end: TerminalEvent, capabilities: Capabilities, resumed_from: int | None
@@ -111,7 +116,7 @@ class Deliverer:
         published: list[Artifact] = []
         said: list[str] = []
         for number, video in enumerate(videos[: self._destination.videos], start=1):
-            video, sha256 = await self._fetch(video, number)
+            video, sha256 = await self._fetch_or_ask_again(video, number)
             if is_complete and find_source(self._job) is not None:
                 said += await asyncio.to_thread(self._compare, video)
                 video, news = await put_behind_source(
@@ -155,6 +160,30 @@ class Deliverer:
         hint = again if trouble.hint is None else f"{trouble.hint}; then {again}"
         error = trouble.model_copy(update={"hint": hint})
         return JobOutcomeUnknown.model_validate({**facts, "error": error})
+
+    async def _fetch_or_ask_again(
+        self, video: Artifact, number: int
+    ) -> tuple[Artifact, str | None]:
+        """Fetch a video; where that fails, from the address that its backend says now."""
+        try:
+            return await self._fetch(video, number)
+        except BackendError:
+            fresh = await self._find_fresh(video, number)
+            if fresh is None:
+                raise
+        return await self._fetch(fresh, number)
+
+    async def _find_fresh(self, video: Artifact, number: int) -> Artifact | None:
+        """Return a video at another address, if its backend says one; None: it does not."""
+        if self._ask_again is None or self._is_unwanted() or video.uri is None:
+            return None
+        try:
+            end = await self._ask_again()
+        except BackendError:
+            return None
+        videos = [] if end is None else [file for file in end.artifacts if _is_video(file)]
+        fresh = videos[number - 1] if len(videos) >= number else None
+        return None if fresh is None or fresh.uri == video.uri else fresh
 
     async def _fetch(self, video: Artifact, number: int) -> tuple[Artifact, str | None]:
         """Return a video that is here, and its digest if it was fetched: then it is whole, too."""

@@ -354,6 +354,7 @@ class JobRun:
             destination,
             self._context,
             is_unwanted=self._is_asked_to_stop,
+            ask_again=self._ask_again,
         )
         last = self._store.submissions.last(self.job.id)
         if last is not None and end.cost is not None:
@@ -369,6 +370,16 @@ class JobRun:
         else:
             return end
         return end.model_copy(update={"error": _with_way_out(end.error, way_out)})
+
+    async def _ask_again(self) -> TerminalEvent | None:
+        """Return the end of accepted work as its backend says it now; None: it says none."""
+        if self.ref is None or self.job.plan.segments or self._capabilities().resubmits:
+            return None
+        async with contextlib.aclosing(self.backend.observe(self.ref)) as events:
+            async for event in events:
+                if isinstance(event, TerminalEvent):
+                    return event
+        return None
 
     def _expire_states(self) -> None:
         """Remove the states of older jobs, now that this one has taken its time anyway."""

@@ -87,6 +87,12 @@ class Jobs:
         with self._database.reading() as transaction:
             return self._job(transaction, self._owners.row(transaction, job_id))
 
+    def was_removed(self, job_id: str) -> bool:
+        """Return whether there once was a job of this id."""
+        query = "SELECT 1 FROM jobs WHERE id = :id AND removed_at IS NOT NULL"
+        with self._database.reading() as transaction:
+            return transaction.row(query, id=job_id) is not None
+
     def terms(self, job_id: str) -> JobOptions:
         """Return what a job was asked with besides its request."""
         with self._database.reading() as transaction:

@@ -1,5 +1,6 @@
 """From asked to sent: every field is used, adjusted with a reason, or refused."""
 
+from collections import Counter
 from collections.abc import Callable
 from fractions import Fraction
 
@@ -43,6 +44,7 @@ def negotiate(
         InvalidRequestError: less than one frame, or shots that do not fit into the whole.
         UnsupportedRequestError: lists everything that does not fit, at once.
     """
+    capabilities = capabilities.for_mode(request.infer_mode())
     draft = NegotiationDraft(request, capabilities, policy, shape)
     _fill_strict_options(draft)
     resolve_prompts(draft, rules, allow_unknown_words=allow_unknown_words)
@@ -90,15 +92,32 @@ def _resolve_mode_and_inputs(draft: NegotiationDraft) -> None:
         elif medium.url is not None and not capabilities.reads_urls:
             reason = f"{draft.model} reads files, not addresses; download it and give the file"
             draft.refuse(f"inputs[{index}]", f"a URL ({medium.role})", reason)
+        elif medium.url is None and capabilities.uploads is not None:
+            reason = f"to {capabilities.backend}, before the request: {capabilities.uploads}"
+            draft.note(f"inputs[{index}]", f"a file ({medium.role})", "uploaded", reason)
+    _check_number_of_inputs(draft)
+
+
+def _check_number_of_inputs(draft: NegotiationDraft) -> None:
+    roles = Counter(medium.role for medium in draft.request.inputs)
+    for role, most in draft.capabilities.max_inputs.items():
+        if roles[role] > most:
+            asked = f"{roles[role]} of role {role}"
+            draft.refuse("inputs", asked, f"{draft.model} accepts at most {most}")
 
 
 def _resolve_seed(draft: NegotiationDraft, draw_seed: Callable[[], int]) -> None:
     asked, supports = draft.request.seed, draft.capabilities.seed
+    most = draft.capabilities.max_seed
     if asked is not None and supports is False:
         draft.resolved["seed"] = None
         draft.change("seed", asked, None, f"{draft.model} does not support seeds")
+    elif asked is not None and most is not None and asked > most:
+        draft.resolved["seed"] = asked % (most + 1)
+        reason = f"the largest seed of {draft.model} is {most}"
+        draft.change("seed", asked, asked % (most + 1), reason)
     elif asked is None and supports is True:
-        seed = draw_seed()
+        seed = draw_seed() if most is None else draw_seed() % (most + 1)
         draft.resolved["seed"] = seed
         draft.note("seed", None, seed, "not given; chosen at random")
 
@@ -106,7 +125,9 @@ def _resolve_seed(draft: NegotiationDraft, draw_seed: Callable[[], int]) -> None
 def _resolve_extras(draft: NegotiationDraft) -> None:
     """Resolve what a model may not support: camera, audio, number of videos."""
     request, capabilities = draft.request, draft.capabilities
-    _leave_out_unless(draft, capabilities.camera, "camera", request.camera)
+    moves = capabilities.camera_moves
+    can_move = capabilities.camera if not moves or request.camera in moves else False
+    _leave_out_unless(draft, can_move, "camera", request.camera)
     if request.audio is True and capabilities.audio is False:
         # of a source there may be sound to keep, which an asked-for False would leave out
         used = None if request.infer_mode() is VideoMode.VIDEO_EDIT else False

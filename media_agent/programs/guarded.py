@@ -17,7 +17,7 @@ _SLACK_SECONDS = 10.0  # for the guard to see that all has ended
 def start_guarded(
     words: Sequence[str],
     *,
-    folder: Path,
+    folder: Path | None,
     environment: Mapping[str, str],
     output: BinaryIO,
     keeps: Collection[int] = (),
@@ -27,7 +27,7 @@ def start_guarded(
 
     Args:
         words: The program and its arguments.
-        folder: Its working directory.
+        folder: Its working directory; None: ours.
         environment: All of its environment variables.
         output: The file that takes what it says.
         keeps: Open files that stay open until all of it has ended, whatever becomes of us.

@@ -61,7 +61,11 @@ class Registry:
 
     def names(self) -> list[str]:
         """Return the names of all backends, sorted."""
-        offered = {name for name, spec in self.specs.items() if not spec.needs_section}
+        offered = {
+            name
+            for name, spec in self.specs.items()
+            if not spec.needs_section and spec.retired is None
+        }
         return sorted(offered | self._kinds.keys())
 
     def kind(self, name: str) -> str:
@@ -82,6 +86,7 @@ class Registry:
 
         Raises:
             InvalidRequestError: there is none of this name; the hint names the nearest.
+            ModelRetiredError: its service is gone.
             ConfigurationError: its section in the settings is faulty.
             BackendUnavailableError: it is installed but a library is missing.
             PluginError: its plugin is broken.
@@ -139,6 +144,8 @@ class Registry:
         spec = self.specs.get(kind)
         if spec is None:
             raise self._unknown_error(name, kind)
+        if spec.retired is not None:
+            raise spec.retired.to_error()
         if spec.needs_section and name not in self._kinds:
             raise InvalidRequestError(
                 f"{name} is a kind of backend and needs a section in the settings",
@@ -151,12 +158,13 @@ class Registry:
         return discover()
 
     def _unknown_error(self, name: str, kind: str) -> MediaAgentError:
+        kinds = [each for each, spec in self.specs.items() if spec.retired is None]
         reasons = [broken.reason for broken in self.broken if broken.plugin == kind]
         because = f" (plugin {kind} is broken: {reasons[0]})" if reasons else ""
         if name in self._kinds:
             fault = Fault(
                 ("backends", name, "kind"),
-                without_keys(f"unknown kind {kind!r}{because}; {did_you_mean(kind, self.specs)}"),
+                without_keys(f"unknown kind {kind!r}{because}; {did_you_mean(kind, kinds)}"),
             )
             return ConfigurationError(f"backend {name}: {fault.problem}", faults=[fault])
         return InvalidRequestError(

@@ -99,6 +99,8 @@ class ModelFacts(Schema):
         "name. retired: gone.",
     )
     status_since: datetime.date | None = Field(default=None, description="Since when it is so.")
+    status_source: str | None = Field(default=None, description="Who says so.")
+    successor: str | None = Field(default=None, description="What to use instead, if retired.")
     licence: str | None = Field(default=None, description="SPDX, or a name.")
     quality: Quality | None = Field(default=None, description="An opinion.")
     prices: tuple[Price, ...] = Field(default=(), description="First fit counts.")

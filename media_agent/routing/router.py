@@ -284,7 +284,7 @@ class Router:
     def _choose_method(self, choice: ModelChoice, context: RoutingContext, longest: float) -> Plan:
         """Return a plan to make it at once, or in parts."""
         request = context.for_model(choice.name)
-        if fits_one_shot(request, choice.capabilities):
+        if fits_one_shot(request, choice.capabilities.for_mode(request.infer_mode())):
             return self._plan_single(choice, context, longest)
         troubles: list[MediaAgentError] = []
         for continuation, continues_from in self._find_continuations(choice):
@@ -346,7 +346,7 @@ class Router:
             continuation = (
                 choice if model is None else self.find_model(f"{capabilities.backend}/{model}")
             )
-            able = continuation.capabilities
+            able = continuation.capabilities.for_mode(mode)
             extends = continues_from != "video" or able.extends is True
             if extends and mode in able.modes and role in able.input_roles:
                 yield continuation, continues_from

@@ -130,9 +130,17 @@ def refusals_of(
             f"{name} {reason} and is used only when named", hint=f"--backend {name}"
         )
     if facts.status == "retired":
-        yield ModelRetiredError(f"{name} has been retired", hint="choose another model")
+        yield _retired_error(name, facts)
     if capabilities.missing is not None:
         yield ConfigurationError(f"{name} needs {capabilities.missing}")
+
+
+def _retired_error(name: str, facts: ModelFacts) -> ModelRetiredError:
+    since = facts.status_since
+    gone = "has been retired" if since is None else f"was retired on {since}"
+    source = "" if facts.status_source is None else f" ({facts.status_source})"
+    instead = f"use {facts.successor}" if facts.successor else "choose another model"
+    return ModelRetiredError(f"{name} {gone}{source}", hint=instead)
 
 
 def _find_reason_to_be_named(

@@ -115,12 +115,18 @@ class SegmentRow:
 
     def find_longest(self) -> int:
         """Return the maximum number of frames of the next segment."""
-        choice = self.continuation if self.made else self.first
-        return choose_segment_frames(choice.capabilities, self.fps, None)
+        return choose_segment_frames(self._find_facts(is_first=not self.made), self.fps, None)
+
+    def _find_facts(self, *, is_first: bool) -> Capabilities:
+        """Return what the model of a segment can do in the mode of that segment."""
+        if is_first:
+            return self.first.capabilities.for_mode(self.request.infer_mode())
+        return self.continuation.capabilities.for_mode(_MODES[self.continues_from])
 
     def _plan_segment(self, prompt: str | None, frames: int, *, is_first: bool) -> Plan:
         choice = self.first if is_first else self.continuation
-        frames = choose_segment_frames(choice.capabilities, self.fps, frames)
+        facts = self._find_facts(is_first=is_first)
+        frames = choose_segment_frames(facts, self.fps, frames)
         key = prompt, frames, is_first
         if key not in self._known:
             self._known[key] = self._negotiate(choice, prompt, frames, is_first=is_first)
@@ -129,7 +135,7 @@ class SegmentRow:
     def _negotiate(
         self, choice: ModelChoice, prompt: str | None, frames: int, *, is_first: bool
     ) -> Plan:
-        capabilities = choice.capabilities
+        capabilities = self._find_facts(is_first=is_first)
         length: dict[str, object] = {"num_frames": frames, "duration": None}
         for seconds in capabilities.durations:
             if round(seconds * self.fps) == frames:

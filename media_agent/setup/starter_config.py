@@ -52,7 +52,7 @@ def _render_backends(machine: Machine) -> Iterator[str]:
     for folder in machine.folders:
         yield f"# downloaded, not registered yet: media-agent models add {folder}"
     if machine.comfyui is not None:
-        yield f"# ComfyUI answers at {machine.comfyui}; to run a workflow that you exported from it:"
+        yield f"# ComfyUI answers at {machine.comfyui}; for a workflow exported from it:"
         yield "# [backends.comfyui]"
         yield f'# base_url = "{machine.comfyui}"'
         yield "# [backends.comfyui.options]"

@@ -123,8 +123,9 @@ def fit_audio(
     yield from _make_silence(late)
     left -= late
     for frame in frames if left > 0 else ():
-        frame.pts = None  # gaps in its times are not kept
-        for each in resampler.resample(frame):
+        heard = _on_both_sides(frame)
+        heard.pts = None  # gaps in its times are not kept
+        for each in resampler.resample(heard):
             each.pts = None
             fifo.write(each)
         if skipped > 0 and (early := fifo.read(min(skipped, fifo.samples), partial=True)):
@@ -188,6 +189,21 @@ def _encode(stream: "AudioStream", audio: Iterable["AudioFrame"]) -> Iterator["P
         samples += frame.samples
         yield from stream.encode(frame)
     yield from stream.encode(None)
+
+
+def _on_both_sides(frame: "AudioFrame") -> "AudioFrame":
+    """Return one channel as left and right, which a resampler would make quieter by 3 dB."""
+    import av
+
+    if len(frame.layout.channels) != 1:
+        return frame
+    kind = frame.format.planar.name
+    both = av.AudioFrame(format=kind, layout=_LAYOUT, samples=frame.samples)
+    both.sample_rate = frame.sample_rate
+    heard = bytes(frame.planes[0])
+    for plane in both.planes:  # each of its own size, filled up to an even one
+        plane.update(heard[: plane.buffer_size].ljust(plane.buffer_size, b"\0"))
+    return both
 
 
 def _make_silence(samples: int) -> Iterator["AudioFrame"]:

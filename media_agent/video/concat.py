@@ -11,7 +11,7 @@ of its frames that are kept, and the whole is encoded again.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,6 +56,8 @@ class _Facts:
     setup: tuple[object, ...]
     last_is_free: bool
     """Whether the last packet is the last image too, so that it can be left out."""
+    ticks: int | None
+    """How long every frame is shown in the video's own unit; None: unevenly, or no whole number."""
 
 
 def join_videos(videos: Sequence[Path], target: Path, *, shared: int = 0) -> Joined:
@@ -89,16 +91,14 @@ def can_copy(videos: Sequence[Path]) -> bool:
         StorageError: a video is not a readable video.
     """
     facts = [_look(path) for path in videos]
-    same = all(each.setup == facts[0].setup for each in facts)
-    return same and _count_ticks(facts[0]) is not None
+    return _are_alike(facts)
 
 
 def _join_images(facts: Sequence[_Facts], kept: Sequence[int], target: Path) -> Joined:
     """Write so many frames of each video one after the other, without any audio."""
     first = facts[0]
     free = all(each.last_is_free or each.frames == n for each, n in zip(facts, kept, strict=True))
-    same = all(each.setup == first.setup for each in facts)
-    is_copied = len(facts) == 1 or (same and free and _count_ticks(first) is not None)
+    is_copied = len(facts) == 1 or (free and _are_alike(facts))
     frames = sum(kept)
     if len(facts) == 1:
         remux(first.path, target)
@@ -125,7 +125,9 @@ def _look(path: Path) -> _Facts:
         times = [packet.pts for packet in video.demux(stream) if packet.size]
         context = stream.codec_context
         rate, unit = rate_of(stream), stream.time_base
-        known = [time for time in times if time is not None]
+        known = sorted(time for time in times if time is not None)
+        second = unit and Fraction(unit.denominator, unit.numerator)  # PyAV 19 has its own type
+        is_even = second is not None and len(known) == len(times) and _is_even(known, second / rate)
         return _Facts(
             path=path,
             frames=len(times),
@@ -138,25 +140,31 @@ def _look(path: Path) -> _Facts:
                 context.height,
                 context.pix_fmt,
                 bytes(context.extradata or b""),
-                unit and Fraction(unit.numerator, unit.denominator),  # PyAV 19 has its own type
+                second,
                 rate,
             ),
-            last_is_free=bool(times) and len(known) == len(times) and times[-1] == max(known),
+            last_is_free=bool(times) and len(known) == len(times) and times[-1] == known[-1],
+            ticks=int(second / rate) if second is not None and is_even else None,
         )
 
 
-def _count_ticks(facts: _Facts) -> int | None:
-    """Return how long a frame is in the video's own unit, None if that is no whole number."""
-    unit = facts.setup[5]
-    if not isinstance(unit, Fraction):
-        return None
-    ticks = 1 / facts.fps / unit
-    return int(ticks) if ticks.denominator == 1 else None
+def _is_even(times: Sequence[int], step: Fraction) -> bool:
+    """Whether frames at these times are shown for a whole number of ticks, all for the same one."""
+    steps = (later - earlier for earlier, later in pairwise(times))
+    return step.denominator == 1 and all(each == step for each in steps)
+
+
+def _are_alike(facts: Sequence[_Facts]) -> bool:
+    """Whether the frames of one can follow those of another as they are."""
+    first = facts[0]
+    return first.ticks is not None and all(
+        (each.ticks, each.setup) == (first.ticks, first.setup) for each in facts
+    )
 
 
 def _copy(facts: Sequence[_Facts], kept: Sequence[int], target: Path) -> None:
     """Copy so many packets of each video, their times moved to behind those before it."""
-    step = _count_ticks(facts[0]) or 1
+    step = facts[0].ticks or 1
     with open_new_mp4(target) as container:
         stream: VideoStream | None = None
         start = 0

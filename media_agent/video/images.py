@@ -101,6 +101,19 @@ def as_png(frame: "VideoFrame") -> bytes:
     return b"".join(map(bytes, packets))
 
 
+def as_jpeg(frame: "VideoFrame") -> bytes:
+    """Return a frame as a JPEG of high quality."""
+    import av
+
+    encoder = av.VideoCodecContext.create("mjpeg", "w")
+    encoder.width, encoder.height, encoder.pix_fmt = frame.width, frame.height, "yuvj420p"
+    encoder.time_base = Fraction(1)
+    encoder.options = {"qmin": "2", "qmax": "3"}
+    encoder.thread_count = 1
+    packets = [*encoder.encode(frame.reformat(format="yuvj420p")), *encoder.encode(None)]
+    return b"".join(map(bytes, packets))
+
+
 def shrink_png(path: Path, longest: int) -> bytes:
     """Return an image as a PNG whose sides are at most `longest` pixels; a small one as it is.
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, JsonValue, model_validator
 
 from media_agent_schemas.base import Document, Schema, Seconds, Sha256, TriState, Usd
-from media_agent_schemas.media import InputRole, ResolutionTier, Size
+from media_agent_schemas.media import CameraMove, InputRole, ResolutionTier, Size
 from media_agent_schemas.request import VideoMode, VideoRequest
 from media_agent_schemas.resume import ResumeToken
 
@@ -99,6 +99,36 @@ class Windows(Schema):
     )
 
 
+class ModeFacts(Schema):
+    """What is different in one mode of a model; null: the same as for the model."""
+
+    input_roles: tuple[InputRole, ...] | None = Field(default=None, description="Its input roles.")
+    sizes: tuple[Size, ...] | None = Field(default=None, description="The only frame sizes.")
+    default_size: Size | None = Field(default=None, description="Used when no size is asked.")
+    resolutions: tuple[ResolutionTier, ...] | None = Field(default=None, description="Its tiers.")
+    image_sets_shape: bool | None = Field(
+        default=None, description="Whether frames have the shape of the first frame or source."
+    )
+    aspect_ratios: tuple[str, ...] | None = Field(default=None, description="Its aspect ratios.")
+    durations: tuple[Seconds, ...] | None = Field(
+        default=None, description="The only lengths, in seconds."
+    )
+    min_duration: float | None = Field(default=None, ge=0, description="Shortest, in seconds.")
+    max_duration: float | None = Field(default=None, gt=0, description="Longest, in seconds.")
+    default_duration: float | None = Field(
+        default=None, gt=0, description="Used when none is asked."
+    )
+    frame_multiple: int | None = Field(default=None, ge=1, description="As for the model.")
+    frame_offset: int | None = Field(default=None, ge=0, description="As for the model.")
+    negative_prompt: TriState | None = Field(default=None, description="As for the model.")
+    camera: TriState | None = Field(default=None, description="As for the model.")
+    seed: TriState | None = Field(default=None, description="As for the model.")
+    audio: TriState | Literal["always"] | None = Field(
+        default=None, description="As for the model."
+    )
+    max_n: int | None = Field(default=None, ge=1, description="Videos in one request.")
+
+
 class Capabilities(Document):
     """What one model of one backend can do; pure data, known without any I/O.
 
@@ -118,9 +148,21 @@ class Capabilities(Document):
     modes: tuple[VideoMode, ...] = Field(
         default=(VideoMode.TEXT_TO_VIDEO,), description="Kinds of work."
     )
+    by_mode: dict[VideoMode, ModeFacts] = Field(
+        default={}, description="What is different in some of its modes."
+    )
     input_roles: tuple[InputRole, ...] = Field(default=(), description="Supported input roles.")
+    max_inputs: dict[InputRole, int] = Field(
+        default={}, description="Most inputs of a role; absent: not limited as far as known."
+    )
     reads_urls: bool = Field(
         default=True, description="Takes inputs at http(s) addresses; false: only files and bytes."
+    )
+
+    uploads: str | None = Field(
+        default=None,
+        description="Which input files are uploaded to the storage of the service before the "
+        "request, and how long they stay there; null: none.",
     )
 
     sizes: tuple[Size, ...] = Field(
@@ -188,7 +230,13 @@ class Capabilities(Document):
     )
     negative_prompt: TriState = Field(default=False, description="Supports a negative prompt.")
     camera: TriState = Field(default=False, description="Supports camera movements.")
+    camera_moves: tuple[CameraMove, ...] = Field(
+        default=(), description="The only camera movements; empty: all."
+    )
     seed: TriState = Field(default=False, description="Supports a seed.")
+    max_seed: int | None = Field(
+        default=None, ge=0, description="Largest seed; null: not limited as far as known."
+    )
     audio: TriState | Literal["always"] = Field(
         default=False,
         description="Can generate audio; always: it cannot be switched off; unknown: requests are "
@@ -239,6 +287,14 @@ class Capabilities(Document):
         description="What is missing, a colon, and how to get it, such as 'a key: set FAL_KEY'; "
         "null: nothing.",
     )
+
+    def for_mode(self, mode: VideoMode) -> Self:
+        """Return the facts about one mode of the model."""
+        facts = self.by_mode.get(mode)
+        if facts is None:
+            return self
+        changes = {name: value for name, value in facts if value is not None}
+        return self.model_copy(update=changes)
 
     @model_validator(mode="after")
     def _check_defaults(self) -> Self:

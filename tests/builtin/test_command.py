@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
@@ -22,6 +23,7 @@ from media_agent.client import VideoClient
 from media_agent.config.settings import load_settings
 from media_agent.errors import ConfigurationError, InvalidRequestError
 from media_agent.ledger.ledger import Ledger
+from media_agent.programs.turns import take_turn
 from media_agent.storage.files import sha256_of
 from media_agent.testing import events_of
 from media_agent.testing.simulator.videos import write_video
@@ -299,6 +301,16 @@ async def test_an_image_goes_by_file_whether_it_came_as_one_or_as_bytes(
 
     assert content(got[1].partition("=")[2]) == b"hello"
     assert VideoMode.IMAGE_TO_VIDEO in backend.capabilities().modes
+
+
+async def test_several_first_frames_are_refused(build: Build) -> None:
+    backend = build(SAY_WORDS, "{prompt}", "--image={first_frame}", "{output}", **FIXED)
+    image = {"role": "first_frame", "data": "aGVsbG8="}
+
+    ended = await run(backend, make_request(inputs=[image, image]))
+
+    assert isinstance(ended, JobFailed)
+    assert "one first_frame; given: 2" in ended.error.message
 
 
 async def test_a_program_that_fails_is_quoted(build: Build) -> None:
@@ -624,3 +636,58 @@ def test_a_video_of_a_program_starts_at_once_and_its_oddities_are_told(
         record.warnings
     )
     assert bool(record.warnings) == (warned is not None)
+
+
+ASKER = """
+import asyncio, sys
+from pathlib import Path
+from media_agent.backend.protocol import BackendSettings
+from media_agent.builtin.command import CommandBackend
+from media_agent.testing import events_of
+from media_agent_schemas import VideoRequest
+program, folder = Path(sys.argv[1]), Path(sys.argv[2])
+options = {
+    "command": [sys.executable, str(program), str(folder / "child"), "{prompt}", "{output}"],
+    "sizes": ["64x64"], "fps": [8], "durations": [0.5], "usd_per_video": float(sys.argv[3]),
+}
+settings = BackendSettings(data_dir=folder / "data", options=options, name="mine")
+request = VideoRequest(prompt="a cat", model="mine/program", num_frames=4, fps=8,
+                       size={"width": 64, "height": 64})
+async def run():
+    backend = CommandBackend(settings, grace_seconds=0.3)
+    await events_of(backend, await backend.submit(request, key="job-1"))
+asyncio.run(run())
+"""
+
+
+@pytest.mark.parametrize(("price", "outlives"), [(0.0, False), (2.0, True)])
+async def test_a_free_program_ends_with_a_process_that_is_killed(
+    tmp_path: Path, price: float, outlives: bool
+) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(FAMILY)
+    words = [sys.executable, "-c", ASKER, str(program), str(tmp_path), str(price)]
+    asker = await asyncio.create_subprocess_exec(*words)
+    child = await _appeared(tmp_path / "child")
+
+    asker.kill()
+    await asker.wait()
+
+    try:
+        assert await _is_gone(child) is not outlives
+    finally:
+        if outlives:
+            os.killpg(os.getpgid(child), signal.SIGKILL)
+
+
+async def test_a_free_program_waits_for_the_end_of_a_run_that_was_lost(
+    build: Build, video: Path, tmp_path: Path
+) -> None:
+    lock = tmp_path / "data" / "work" / "job-1" / "program.lock"
+    backend = build(COPY, "{prompt}", "{output}", str(video), **FIXED)
+    with take_turn(lock, lambda: None):
+        ref = await backend.submit(make_request(), key="job-1")
+        await asyncio.sleep(0.5)
+        assert not list(lock.parent.glob("*.mp4"))
+
+    assert isinstance(await end(backend, ref), JobCompleted)

@@ -2,13 +2,13 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
 import httpx
 import pytest
-from pydantic import SecretStr
+from pydantic import JsonValue, SecretStr
 
 from media_agent.backend.protocol import BackendSettings, BackendSpec
 from media_agent.negotiation.negotiate import negotiate
@@ -67,15 +67,25 @@ class Talk:
 class Provider:
     """One provider in its tests: its backend, requests planned for it, and conversations."""
 
-    def __init__(self, spec: BackendSpec, test_file: str, *, prompt: str = "a fox runs") -> None:
+    def __init__(
+        self,
+        spec: BackendSpec,
+        test_file: str,
+        *,
+        prompt: str = "a fox runs",
+        options: Mapping[str, JsonValue] | None = None,
+    ) -> None:
         self.spec = spec
+        self.options = options or {}
         self.prompt = prompt
         self.replies = Replies(test_file)
         self.key = f"{spec.name}-key-0123456789"
 
     def make(self, folder: Path, base_url: str | None = None, **means: Any) -> HostedBackend:
         """Return its backend, which does not wait."""
-        settings = BackendSettings(folder, base_url=base_url, key=SecretStr(self.key))
+        settings = BackendSettings(
+            folder, base_url=base_url, key=SecretStr(self.key), options=self.options
+        )
         kind = type(self.spec.factory(settings))
         return kind(settings, sleep=no_sleep, **means)  # type: ignore[call-arg]
 
@@ -109,6 +119,7 @@ class ProviderConformance(ServiceConformance):
     """The contract of a backend, against the simulator of a provider, for one of its models."""
 
     spec: ClassVar[BackendSpec]
+    options: ClassVar[dict[str, JsonValue]] = {}
 
     @pytest.fixture
     def secret(self) -> str:
@@ -122,7 +133,9 @@ class ProviderConformance(ServiceConformance):
 
     @pytest.fixture
     def make_backend(self, tmp_path: Path, simulator: Simulator, secret: str) -> MakeBackend:
-        settings = BackendSettings(tmp_path, base_url=simulator.url, key=SecretStr(secret))
+        settings = BackendSettings(
+            tmp_path, base_url=simulator.url, key=SecretStr(secret), options=self.options
+        )
         kind = type(self.spec.factory(settings))
         return lambda: kind(settings, sleep=no_sleep)
 

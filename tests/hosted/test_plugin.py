@@ -8,8 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from media_agent.client import VideoClient
+from media_agent.config.settings import Settings
+from media_agent.errors import ModelRetiredError
+from media_agent.registry.registry import Registry
 from media_agent_hosted import providers
 from media_agent_hosted.plugin import media_agent_backends, provider_specs
+from media_agent_schemas.request import VideoRequest
 
 FOLDERS = sorted(
     path.name for path in Path(providers.__path__[0]).iterdir() if (path / "__init__.py").is_file()
@@ -18,9 +23,28 @@ SPECS = {spec.name: spec for spec in provider_specs()}
 
 
 def test_every_folder_of_a_provider_offers_one_backend_and_http_is_offered_besides() -> None:
-    offered = {spec.name for spec in media_agent_backends()}
+    offered = {spec.name for spec in media_agent_backends() if spec.retired is None}
 
     assert offered == {name.replace("_", "-") for name in FOLDERS} | {"http"}
+
+
+@pytest.mark.parametrize("name", ["openai", "openai/sora-2", "azure-openai", "nova-reel"])
+@pytest.mark.anyio
+async def test_a_service_that_ended_is_known_by_name(name: str, tmp_path: Path) -> None:
+    request = VideoRequest(prompt="a fox", model=name)
+
+    async with VideoClient(settings=Settings(data_dir=tmp_path)) as client:
+        with pytest.raises(ModelRetiredError, match="ended on 2026") as caught:
+            await client.plan(request)
+
+    assert caught.value.hint
+
+
+def test_a_section_may_have_the_name_of_a_service_that_ended() -> None:
+    registry = Registry(kinds={"openai": "openai-compatible"})
+
+    assert registry.spec("openai") is registry.specs["openai-compatible"]
+    assert "openai" not in Registry().names()
 
 
 @pytest.mark.parametrize("folder", FOLDERS)

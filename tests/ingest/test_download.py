@@ -148,6 +148,29 @@ async def test_an_address_that_has_expired_is_said_at_once(place: Path, status: 
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("head", "is_taken"),
+    [
+        (b"\x89PNG\r\n\x1a\n", True),
+        (b"\xff\xd8\xff\xe0", True),
+        (b"GIF89a", True),
+        (b"RIFF\0\0\0\0WEBP", True),
+        (b"RIFF\0\0\0\0AVI ", False),
+        (b"<!doctype html>", False),
+    ],
+)
+async def test_images_are_known_by_how_they_begin(place: Path, head: bytes, is_taken: bool) -> None:
+    answer = httpx.Response(200, content=head.ljust(64, b"\0"))
+    transport = httpx.MockTransport(lambda request: answer)
+    fetching = fetch(URI, place, images=True, transport=transport, sleep=Waits())
+    if is_taken:
+        assert (await fetching).path.read_bytes() == answer.content
+        return
+    with pytest.raises(VideoNotFetchedError, match="other data instead of an image"):
+        await fetching
+
+
+@pytest.mark.anyio
 @pytest.mark.parametrize("uri", ["file:///etc/passwd", "ftp://a/b", "javascript:x", "http://"])
 async def test_only_addresses_of_the_web_are_fetched(place: Path, uri: str) -> None:
     with pytest.raises(VideoNotFetchedError):

@@ -17,6 +17,7 @@ from tests.opensora.conftest import Build, make_request, run
         ("768px", (), "0, 57000\n", "60.3 GB were needed"),
         ("256px", (), "0, 57000\n", None),
         ("768px", (0, 1), "0, 24564\n1, 24564\n", None),  # nobody measured it on two
+        ("t2i2v-256px", (), "0, 24564\n", None),  # nor with FLUX.1-dev
         ("256px", (), "0, [N/A]\n", None),
         ("256px", (), "", None),
     ],

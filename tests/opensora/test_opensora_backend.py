@@ -12,7 +12,7 @@ from media_agent.testing import frames_of
 from media_agent.testing.simulator.videos import write_video
 from media_agent_opensora.models import LARGE, MODELS, SMALL
 from media_agent_schemas.events import JobCompleted
-from media_agent_schemas.media import InputRole, MediaInput
+from media_agent_schemas.media import InputRole, MediaInput, Size
 from tests.opensora.conftest import Build, FakeOpenSora, make_request, run
 
 pytestmark = pytest.mark.anyio
@@ -189,6 +189,7 @@ def test_every_size_has_a_ratio(resolution: Any) -> None:
         ("256px-extend", {"mode": "video_extend"}, "continues one source_video; given: none"),
         ("256px-extend", {}, "it does video_extend, not text_to_video"),
         ("t2i2v-256px", {"mode": "image_to_video"}, "it does text_to_video"),
+        ("256px", {"size": Size(width=300, height=200)}, "384x160, 288x224, not 300x200"),
         ("256px", {"num_frames": 133}, "5 to 129 new frames, not 133"),
         ("256px", {"num_frames": 1}, "5 to 129 new frames, not 1"),
         ("256px", {"num_frames": 24}, r"4k\+1 new frames, not 24"),

@@ -56,6 +56,12 @@ def test_audio_lasts_as_long_as_was_asked() -> None:
     assert lengths == [round(1.5 * SAMPLE_RATE)] * 6
 
 
+def test_one_channel_is_as_loud_on_both_sides() -> None:
+    heard = np.concatenate([each.to_ndarray() for each in fit_audio(tone(1.0), seconds=1.0)], 1)
+
+    assert np.abs(heard[:, 2000:-2000]).max(axis=1) == pytest.approx([0.5, 0.5], abs=0.01)
+
+
 @pytest.mark.parametrize("delay", [1.0, 1e12])
 def test_silence_before_late_audio_is_not_held_in_memory(delay: float) -> None:
     heard: list[AudioFrame] = []

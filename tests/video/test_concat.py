@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from media_agent.errors import InvalidRequestError, StorageError
 from media_agent.testing.simulator.videos import write_video
 from media_agent.video.audio import SAMPLE_RATE, Audio, add_audio, fit_audio, to_pcm
-from media_agent.video.codec import open_video, probe, read_frames, to_frame_rate
-from media_agent.video.concat import join_videos
+from media_agent.video.codec import open_new_mp4, open_video, probe, read_frames, to_frame_rate
+from media_agent.video.concat import can_copy, join_videos
 
 Frames = NDArray[Any]
 
@@ -91,6 +91,37 @@ def test_images_that_others_lean_on_are_never_cut_out(tmp_path: Path) -> None:
 
     assert joined.encoded_again
     assert levels_of(joined.path) == list(range(9))
+
+
+def test_a_gap_that_the_rate_does_not_show_keeps_no_times_from_moving_on(tmp_path: Path) -> None:
+    first = tmp_path / "gap.mp4"
+    write_with_gap(first, video(tmp_path, "a", range(0, 5)))
+    second = video(tmp_path, "b", range(5, 8))
+
+    joined = join_videos([first, second], tmp_path / "whole.mp4")
+
+    assert probe(first).fps == 8.0
+    assert not can_copy([first, second])
+    assert joined.encoded_again
+    assert levels_of(joined.path) == list(range(8))
+
+
+def write_with_gap(path: Path, source: Path) -> None:
+    """Write five frames with a gap before the last, which is shown for no time at all."""
+    with open_video(source) as video, open_new_mp4(path) as container:
+        stream = container.add_stream_from_template(video.streams.video[0])
+        for packet in video.demux(video.streams.video[0]):
+            if packet.pts is not None and packet.duration is not None:
+                gap = packet.duration if packet.pts == 4 * packet.duration else 0
+                packet.pts += gap
+                packet.dts = packet.pts
+                packet.stream = stream
+                container.mux(packet)
+    content = bytearray(path.read_bytes())
+    lengths = content.index(b"stts") + 8
+    end = lengths + 4 + 8 * int.from_bytes(content[lengths : lengths + 4])
+    content[end - 4 : end] = bytes(4)
+    path.write_bytes(content)
 
 
 @pytest.mark.parametrize("size", [32, 64])

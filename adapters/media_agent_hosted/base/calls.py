@@ -12,7 +12,7 @@ from media_agent_hosted.models.facts import HostedModel
 from media_agent_hosted.models.fields import Fields, build_fields
 from media_agent_hosted.parsing.states import State
 from media_agent_schemas.events import Cost, JobCompleted, JobFailed, JobOutcomeUnknown
-from media_agent_schemas.request import VideoRequest
+from media_agent_schemas.request import VideoMode, VideoRequest
 
 End = JobCompleted | JobFailed | JobOutcomeUnknown
 """How work ends of which the videos were looked for."""
@@ -36,6 +36,22 @@ class Call:
     "urls.get"; it is asked first if it is the provider's own."""
     is_known_again: bool = False
     """Whether the provider knows a submission again by a key in it, so that it may be repeated."""
+    content: bytes | None = None
+    """The body as it is, such as a file that is uploaded."""
+    is_keyless: bool = False
+    """Whether it goes without the key, to whatever https address the provider named for it."""
+    unpacks: bool = False
+    """Whether videos may stand in the answer as base64; they are decoded to files as they come."""
+
+
+@dataclass(frozen=True, slots=True)
+class Uploaded:
+    """What the answer to an upload says."""
+
+    address: str
+    """What names the file in a request from now on."""
+    then: Call | None = None
+    """The call that sends the file itself, where the first one only said where to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +61,20 @@ class Submission:
     request: VideoRequest
     model_id: str
     model: HostedModel | None
-    """What is known of the model; None: it is not mapped."""
-    inputs: tuple[str, ...]
+    """What is known of the model in the mode of the request; None: it is not mapped."""
+    inputs: tuple[JsonValue, ...]
     """The inputs of the request, in order, in the form that the provider takes."""
     options: Mapping[str, JsonValue]
     """What the request says for this backend alone."""
     key: str
     """Our own name for the work; the same for the same work."""
+    notes: tuple[str, ...] = ()
+    """What was done to the inputs, so that they fit."""
+
+    @property
+    def mode(self) -> VideoMode:
+        """The kind of work."""
+        return self.request.infer_mode()
 
     def fields(self) -> Fields:
         """Return the fields that the model takes, as its entry in models.yaml names them."""
@@ -81,6 +104,8 @@ class Status:
     seconds: float | None = None
     """How long the model worked."""
     cost: Cost | None = None
+    warnings: tuple[str, ...] = ()
+    """What the caller should know of work that is done, such as videos that were withheld."""
 
 
 @dataclass(frozen=True, slots=True)

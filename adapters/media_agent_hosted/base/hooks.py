@@ -7,9 +7,9 @@ from typing import ClassVar, Literal
 from pydantic import JsonValue
 
 from media_agent.errors import MediaAgentError
-from media_agent_hosted.base.calls import Call, Status, Submission
+from media_agent_hosted.base.calls import Call, Status, Submission, Uploaded
 from media_agent_hosted.base.outcomes import read_status
-from media_agent_hosted.http.inputs import LARGEST_INLINE, InputForm
+from media_agent_hosted.http.inputs import LARGEST_INLINE, InputFile, InputForm, InputPart
 from media_agent_hosted.http.replies import Reply
 from media_agent_hosted.models.facts import Models
 from media_agent_schemas.base import TriState
@@ -26,6 +26,9 @@ class PollHooks(ABC):
     """Where the answer to a poll says the state; None: at one of the usual places."""
     result_place: str | None = None
     """Where it says the address of the video; None: at one of the usual places."""
+
+    cancelling_deletes: bool = False
+    """Whether the call that stops work deletes what is over, so that its state is asked first."""
 
     @abstractmethod
     def poll(self, ref: OperationRef) -> Call:
@@ -49,6 +52,10 @@ class PollHooks(ABC):
     def result(self, ref: OperationRef) -> Call | None:
         """Return the call that tells the videos of work that is done; None: the poll does."""
         return None
+
+    def results(self, body: JsonValue) -> JsonValue:
+        """Return what an answer tells of the videos, where they are not at the usual places."""
+        return body
 
     def content(self, ref: OperationRef) -> str | None:
         """Return the path of a video that needs the key; None: a reply has its address."""
@@ -74,8 +81,16 @@ class Hooks(PollHooks):
     input_form: ClassVar[InputForm] = InputForm.DATA_URI
     largest_input: ClassVar[int] = LARGEST_INLINE
     """Bytes of an input that goes along inside the request."""
+    reads_urls: ClassVar[bool] = True
+    """Whether it fetches inputs from addresses; false: it takes files and bytes only."""
+    largest_upload: ClassVar[int | None] = None
+    """Bytes of an input that is uploaded first, as it is too large to go along; None: none is."""
+    uploads: ClassVar[str | None] = None
+    """What a plan says of uploads: which files, and how long they stay there."""
     keeps: ClassVar[timedelta | None] = None
     """How long it keeps a video at least; None: nobody says."""
+    videos_need_key: ClassVar[bool] = False
+    """Whether its videos, as far as they are at its own origin, are fetched with the key only."""
     cancels: ClassVar[TriState] = False
     lookup: ClassVar[Literal["key", "list", "candidates", "none"]] = "none"
     verification: ClassVar[Verification] = Verification(
@@ -85,6 +100,21 @@ class Hooks(PollHooks):
     @abstractmethod
     def build(self, submission: Submission) -> Call:
         """Return the call that submits work."""
+
+    def input_value(self, part: InputPart) -> JsonValue:
+        """Return how an input stands in a request; usually as its address, or encoded."""
+        return part.value
+
+    def upload(self, file: InputFile) -> Call | None:
+        """Return the call that uploads an input, or that asks where to; None: it is not uploaded.
+
+        It is asked where an input is larger than `largest_input`, or only addresses are taken.
+        """
+        return None
+
+    def uploaded(self, body: JsonValue, file: InputFile) -> Uploaded | None:
+        """Return what the answer to `upload` says; None: it makes no sense."""
+        return None
 
     def search(self, key: str) -> Call | None:
         """Return the call that looks for work under our key whose answer was lost; None: none."""

@@ -82,14 +82,21 @@ def event_of(
     return unknown_word(who, status.word, status.fraction)
 
 
-def end_of_done(answer: Answer, ref: OperationRef, *, expires_at: datetime | None) -> End:
+def end_of_done(
+    answer: Answer,
+    ref: OperationRef,
+    *,
+    expires_at: datetime | None,
+    results: JsonValue = None,
+) -> End:
     """Return the end of work that is called done, by the answer that tells its videos.
 
+    They are looked for in the `results` first, which are a part of the answer.
     No video is no success; it is a failure only where the answer says so.
     """
     body, sent = answer.body, marks_of(ref)
     inside = [body.get(name) for name in WRAPPERS] if isinstance(body, dict) else []
-    found = (list(videos_in(each, sent=sent)) for each in (body, unwrap(body), *inside))
+    found = (list(videos_in(each, sent=sent)) for each in (results, body, unwrap(body), *inside))
     videos = next(filter(None, found), None) or list(sole_video_in(body, sent))
     if not videos:
         return _without_video(body, ref)

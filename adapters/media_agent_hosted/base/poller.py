@@ -6,7 +6,8 @@ what the provider says plainly, or again and again, ends the work.
 
 import contextlib
 from collections.abc import Awaitable, Callable, Collection
-from typing import Protocol
+from pathlib import Path
+from typing import Literal, Protocol
 
 from media_agent.backend.polled import PolledBackend
 from media_agent.errors import (
@@ -113,18 +114,26 @@ class Poller:
         accepts: Collection[int] | None = None,
         is_accepted: Callable[[Reply], bool] | None = None,
         translate: Translate | None = None,
+        unpack_to: Path | None = None,
     ) -> Reply:
         """Send a call that costs nothing."""
+        if call.is_keyless:
+            method: Literal["POST", "PUT"] = "PUT" if call.method == "PUT" else "POST"
+            return await self._api.send_elsewhere(
+                method, call.path, files=call.files, content=call.content, headers=call.headers
+            )
         return await self._api.send(
             call.method,
             place or call.path,
             json=call.json,
             files=call.files,
+            content=call.content,
             params=call.params,
             headers=call.headers,
             accepts=call.accepts if accepts is None else accepts,
             is_accepted=is_accepted,
             translate=translate,
+            unpack_to=unpack_to,
         )
 
     async def _judge(self, ref: OperationRef, reply: Reply) -> BackendEvent:
@@ -209,6 +218,7 @@ class Poller:
                 accepts,
                 is_accepted=lambda reply: tells_end and self._hooks.tells_state(reply, ref),
                 translate=lambda reply: self._translate(reply, ref, tells_end=tells_end),
+                unpack_to=self._backend.video_path(ref) if call.unpacks else None,
             )
 
         *others, last = self._places(ref, call)

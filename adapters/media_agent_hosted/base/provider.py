@@ -7,7 +7,12 @@ from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from media_agent.errors import BackendAuthenticationError, VideoNotFetchedError, to_info
+from media_agent.errors import (
+    BackendAuthenticationError,
+    BackendResponseError,
+    VideoNotFetchedError,
+    to_info,
+)
 from media_agent.video.codec import describe as describe_video
 from media_agent_hosted.base.calls import Answer, Call, End, Submission
 from media_agent_hosted.base.hooks import Hooks
@@ -15,14 +20,24 @@ from media_agent_hosted.base.outcomes import LateVideoError, completed, end_of_d
 from media_agent_hosted.base.service import Connection, ServiceBackend
 from media_agent_hosted.base.submit import submit
 from media_agent_hosted.http.auth import Auth, key_header
-from media_agent_hosted.http.inputs import address_of
+from media_agent_hosted.http.inputs import (
+    InputFile,
+    InputForm,
+    InputPart,
+    check_address,
+    read_file,
+    refuse_files,
+)
+from media_agent_hosted.http.limits import Limits
 from media_agent_hosted.models.describe import describe
+from media_agent_hosted.models.facts import HostedModel
 from media_agent_hosted.models.fields import warnings_about
 from media_agent_hosted.parsing.lenient import text, unwrap, value_at
 from media_agent_hosted.parsing.videos import marks_in
 from media_agent_schemas.capabilities import Capabilities, Estimate
 from media_agent_schemas.events import JobCompleted, JobOutcomeUnknown
 from media_agent_schemas.jobs import OperationRef
+from media_agent_schemas.media import Artifact, MediaInput
 from media_agent_schemas.request import VideoRequest
 
 __all__ = ["HostedBackend", "ProviderOptions"]
@@ -77,7 +92,16 @@ class HostedBackend(Hooks, ServiceBackend):
 
     def capabilities(self, model: str | None = None) -> Capabilities:
         """Say what a model can do; an id that is not mapped is taken, and little said of it."""
-        model_id, default = self._id(model), self._id(None)
+        model_id = self._id(model)
+        known = self._described.get(model_id)
+        if known is None:
+            known = self._describe(model_id)
+            if model_id in self.models.by_id:
+                self._described[model_id] = known
+        return known
+
+    def _describe(self, model_id: str) -> Capabilities:
+        default = self._id(None)
         facts = describe(self.models.by_id.get(model_id), model_id, self.options.max_duration)
         return Capabilities.model_validate(
             {
@@ -87,10 +111,17 @@ class HostedBackend(Hooks, ServiceBackend):
                 "cancels": self.cancels,
                 "lookup": self.lookup,
                 "verification": self.verification,
-                "missing": self._missing(),
+                "missing": self.missing(),
+                "reads_urls": self.reads_urls,
+                "uploads": self.uploads,
                 **facts,
             }
         )
+
+    @cached_property
+    def _described(self) -> dict[str, Capabilities]:
+        """What was said of each model; it stays the same, and a plan asks for many."""
+        return {}
 
     def estimate(self, request: VideoRequest) -> Estimate:
         """Say nothing: what prices are known stand in the catalogue."""
@@ -98,7 +129,7 @@ class HostedBackend(Hooks, ServiceBackend):
 
     async def submit_once(self, request: VideoRequest, *, key: str) -> OperationRef:
         """Send the request and keep what finds the work again."""
-        missing = self._missing()
+        missing = self.missing()
         if missing is not None:
             raise BackendAuthenticationError(
                 f"{self.name} needs a key, and none is set", hint=missing
@@ -126,7 +157,7 @@ class HostedBackend(Hooks, ServiceBackend):
         name = self._work_in(body)
         if name is None:
             return None
-        submission = await self._submission(request, key)
+        submission = await self._submission(request, key, uploads=False)
         ref = self._ref(submission, self.build(submission), name, body)
         return self._stamped(ref, key, since.timestamp(), self._deadline(request))
 
@@ -134,18 +165,41 @@ class HostedBackend(Hooks, ServiceBackend):
         """Say where the videos are; fetch one that only the key opens."""
         path = self.content(ref)
         if path is None:
-            end = end_of_done(answer, ref, expires_at=self._expiry())
+            results = self.results(answer.body)
+            end = end_of_done(answer, ref, expires_at=self._expiry(), results=results)
+            if isinstance(end, JobCompleted):
+                end = await self._take(ref, end, answer, is_over=is_over)
         else:
             end = await self._fetch(ref, path, answer, is_over=is_over)
         if isinstance(end, JobOutcomeUnknown):
             return end
-        warnings = ref.data.get("warnings")
+        known = ref.data.get("warnings")
+        warnings = tuple(map(str, known)) if isinstance(known, list) else ()
         return end.model_copy(
             update={
                 "verification": self.capabilities(ref.model).verification,
-                "warnings": tuple(map(str, warnings)) if isinstance(warnings, list) else (),
+                "warnings": (*warnings, *answer.status.warnings),
             }
         )
+
+    async def _take(
+        self, ref: OperationRef, end: JobCompleted, answer: Answer, *, is_over: bool
+    ) -> JobCompleted | JobOutcomeUnknown:
+        """Return the end with those videos here that only this backend can bring."""
+        files, taken = answer.reply.files, list[Artifact]()
+        try:
+            for number, video in enumerate(end.artifacts):
+                if video.uri is not None and video.uri in files:
+                    video = await asyncio.to_thread(describe_video, files[video.uri])
+                elif self.videos_need_key and video.uri and self._api.has(video.uri):
+                    path = await self.download(ref, video.uri, number=number)
+                    video = await asyncio.to_thread(describe_video, path)
+                taken.append(video)
+        except (LateVideoError, VideoNotFetchedError) as error:
+            if is_over and isinstance(error, VideoNotFetchedError):
+                raise  # which was waited for already
+            return JobOutcomeUnknown(error=to_info(error), model=ref.model)
+        return end.model_copy(update={"artifacts": tuple(taken)})
 
     async def _fetch(
         self, ref: OperationRef, path: str, answer: Answer, *, is_over: bool
@@ -165,28 +219,66 @@ class HostedBackend(Hooks, ServiceBackend):
             return None
         return datetime.fromtimestamp(self._clock(), UTC) + self.keeps
 
-    async def _submission(self, request: VideoRequest, key: str) -> Submission:
+    async def _submission(
+        self, request: VideoRequest, key: str, *, uploads: bool = True
+    ) -> Submission:
         model_id = self._id(request.split_model()[1])
+        known = self.models.by_id.get(model_id)
+        model = None if known is None else known.for_mode(request.infer_mode())
+        inputs, notes = list[JsonValue](), list[str]()
+        for medium in request.inputs:
+            part, note = await self._read_input(medium, model, uploads=uploads)
+            inputs.append(self.input_value(part))
+            notes += [] if note is None else [note]
         return Submission(
             request=request,
             model_id=model_id,
-            model=self.models.by_id.get(model_id),
-            inputs=await asyncio.to_thread(self._inputs, request),
+            model=model,
+            inputs=tuple(inputs),
             options=request.options.get(self.name, {}),
             key=key,
+            notes=tuple(notes),
         )
 
-    def _inputs(self, request: VideoRequest) -> tuple[str, ...]:
-        """Read the inputs; addresses without https are for a provider on this machine only."""
-        return tuple(
-            address_of(
-                each,
-                form=self.input_form,
-                largest=self.largest_input,
-                allow_plain_http=self._api.is_here,
+    async def _read_input(
+        self, medium: MediaInput, model: HostedModel | None, *, uploads: bool
+    ) -> tuple[InputPart, str | None]:
+        """Return an input, and what was done to it; without `uploads` nothing is sent for it.
+
+        Addresses without https are for a provider on this machine only.
+        """
+        url = check_address(medium, allow_plain_http=self._api.is_here)
+        if url is not None:
+            return InputPart(medium.role, url), None
+        if self.largest_upload is None:
+            refuse_files(medium, self.input_form)
+        place = None if model is None else model.inputs.get(medium.role)
+        limits = Limits() if place is None else place.limits
+        largest = self.largest_upload or self.largest_input
+        file = await asyncio.to_thread(read_file, medium, limits, largest=largest)
+        if self.input_form is not InputForm.HTTPS and len(file.content) <= self.largest_input:
+            value = file.encode(self.input_form)
+            return InputPart(file.role, value, file.mime_type), file.done
+        address = await self._upload(file) if uploads else "uploaded before"
+        return InputPart(file.role, address), file.done
+
+    async def _upload(self, file: InputFile) -> str:
+        """Upload an input, and return what names it there.
+
+        Raises:
+            BackendResponseError: the answer names no place for it.
+        """
+        call = self.upload(file)
+        reply = None if call is None else await self._poller.send(call)
+        found = None if reply is None else self.uploaded(reply.json(), file)
+        if found is None:
+            raise BackendResponseError(
+                f"{self.name} takes no upload of {file.role}, or names no place for it",
+                hint="give it as an https address",
             )
-            for each in request.inputs
-        )
+        if found.then is not None:
+            await self._poller.send(found.then)
+        return found.address
 
     def _ref(self, submission: Submission, call: Call, name: str, body: JsonValue) -> OperationRef:
         said = unwrap(body)
@@ -198,9 +290,10 @@ class HostedBackend(Hooks, ServiceBackend):
             operation_id=name,
             data={
                 **{place: url for place, url in named.items() if url is not None},
+                "path": call.path,
                 "seed": submission.request.seed,
                 "sent": [*marks_in(call.json)],
-                "warnings": [*warnings],
+                "warnings": [*submission.notes, *warnings],
             },
         )
 
@@ -210,5 +303,6 @@ class HostedBackend(Hooks, ServiceBackend):
     def _id(self, model: str | None) -> str:
         return self.models.check_id(model or self.settings.model)
 
-    def _missing(self) -> str | None:
+    def missing(self) -> str | None:
+        """Return what `Capabilities.missing` says; usually whether there is a key."""
         return self.settings.missing_key(self.keys_at)

@@ -14,13 +14,14 @@ from typing import TypedDict
 
 from media_agent.backend.polled import PolledBackend
 from media_agent.backend.protocol import BackendSettings
-from media_agent.errors import ConfigurationError
+from media_agent.errors import ConfigurationError, GenerationFailedError, OperationNotFoundError
 from media_agent_hosted.base.calls import Answer, End
 from media_agent_hosted.base.hooks import PollHooks
 from media_agent_hosted.base.outcomes import late_video
 from media_agent_hosted.base.poller import Poller
 from media_agent_hosted.http.auth import Auth
 from media_agent_hosted.http.client import HttpApi, Translate, Transport
+from media_agent_hosted.parsing.states import State
 from media_agent_schemas.events import BackendEvent
 from media_agent_schemas.jobs import OperationRef
 
@@ -102,7 +103,7 @@ class ServiceBackend(PollHooks, PolledBackend):
         call = self.cancellation(ref)
         if call is None:
             await super().cancel_once(ref)
-        else:
+        elif not (self.cancelling_deletes and await self._is_over(ref)):
             await self._poller.cancel(call, ref)
 
     async def aclose(self) -> None:
@@ -118,11 +119,24 @@ class ServiceBackend(PollHooks, PolledBackend):
         *,
         asked: str | None = None,
         translate: Translate = late_video,
+        number: int = 0,
     ) -> Path:
-        """Fetch a video that may need the key, from an address in the answer that `asked` gave."""
+        """Fetch a video that may need the key, from an address in the answer that `asked` gave.
+
+        `number` counts the videos of one piece of work, from 0.
+        """
         path = self.video_path(ref)
+        path = path if number == 0 else path.with_name(f"{path.stem}-{number + 1}{path.suffix}")
         await self._api.download(url, path, asked=asked, translate=translate)
         return path
+
+    async def _is_over(self, ref: OperationRef) -> bool:
+        """Ask whether work has ended, with a video or without, or is gone."""
+        try:
+            reply = await self._poller.ask(ref)
+        except (GenerationFailedError, OperationNotFoundError):
+            return True
+        return self.parse(reply.object()).state in (State.DONE, State.FAILED, State.CANCELLED)
 
     @property
     def _api(self) -> HttpApi:

@@ -38,6 +38,7 @@ async def submit(
         call.path,
         json=call.json,
         files=call.files,
+        content=call.content,
         params=call.params,
         headers=call.headers,
         accepts=call.accepts,

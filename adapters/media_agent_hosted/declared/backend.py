@@ -9,7 +9,7 @@ from typing import Unpack
 
 from pydantic import JsonValue
 
-from media_agent.backend.declaration import placeholder_values
+from media_agent.backend.declaration import find_first_frame, placeholder_values
 from media_agent.backend.protocol import BackendSettings
 from media_agent.errors import (
     BackendResponseError,
@@ -203,8 +203,8 @@ class HttpBackend(ServiceBackend):
         return {"id": ref.operation_id, "model": self._model}
 
     def _values(self, request: VideoRequest) -> dict[str, JsonValue]:
-        images = [address_of(medium) for medium in request.inputs]
-        image = images[0] if images else None
+        medium = find_first_frame(request)
+        image = None if medium is None else address_of(medium)
         return {**placeholder_values(request, self._model), "first_frame": image}
 
 

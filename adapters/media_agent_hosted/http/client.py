@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,7 +26,13 @@ from media_agent.errors import (
 from media_agent.ingest.download import fetch
 from media_agent.ingest.inline import is_inline
 from media_agent.redact import redact
-from media_agent.storage.addresses import is_loopback, origin_of, parsed_address, resolved
+from media_agent.storage.addresses import (
+    is_followed,
+    is_loopback,
+    origin_of,
+    parsed_address,
+    resolved,
+)
 from media_agent.storage.network import (
     STRANGE,
     TROUBLE,
@@ -39,8 +46,9 @@ from media_agent.storage.network import (
 from media_agent.video.codec import LARGEST_VIDEO
 from media_agent_hosted.http.auth import Auth, Headers, Signer, hide_headers, hide_queries, no_auth
 from media_agent_hosted.http.headers import check_headers
-from media_agent_hosted.http.replies import Reply, Translate, general_error, uncertain
+from media_agent_hosted.http.replies import MOST_PARTS, Reply, Translate, general_error, uncertain
 from media_agent_hosted.http.retry import repeat
+from media_agent_hosted.http.unpack import Unpacker
 from media_agent_hosted.http.urls import check_base, place_of, redirect_error
 from media_agent_hosted.parsing.lenient import trim
 
@@ -139,6 +147,7 @@ class HttpApi:
         *,
         json: JsonValue = None,
         files: Mapping[str, FilePart] | None = None,
+        content: bytes | None = None,
         params: Mapping[str, str] | None = None,
         headers: Headers | None = None,
         paid: bool = False,
@@ -146,14 +155,20 @@ class HttpApi:
         accepts: Collection[int] = (),
         is_accepted: Callable[[Reply], bool] | None = None,
         translate: Translate | None = None,
+        most_parts: int = MOST_PARTS,
+        unpack_to: Path | None = None,
     ) -> Reply:
         """Send one request with the key; return a reply below status 400, or one of `accepts`.
+
+        A key that is refused and can be renewed is renewed once. Videos that stand in the reply
+        as base64 go to `unpack_to`, where it is given.
 
         So is one of which `is_accepted` says that it names accepted work, whatever its status.
 
         `url` is a path below the base URL, or a whole URL on the provider's own origin. A free
         request is repeated through trouble; a paid one only after a refused connection or a 429.
-        One that the provider knows again, by a key in its `headers`, is repeated too.
+        One that the provider knows again, by a key in its `headers`, is repeated too. An answer of
+        more than `most_parts` objects, lists and items counts as no JSON.
 
         Raises:
             SubmitUncertainError: a paid request may have been accepted, and its reply was lost.
@@ -163,19 +178,65 @@ class HttpApi:
         """
         target = self._absolute(url)
 
-        async def attempt() -> Reply:
+        body = {"json": json, "files": files, "content": content, "params": params}
+
+        async def ask() -> Reply:
             way = Way()
-            request = self._request(
-                method, target, way, headers or {}, json=json, files=files, params=params
-            )
+            await self._signer.prepare()
+            request = self._request(method, target, way, headers or {}, **body)
+            return await self._answer(request, way, paid=paid, unpack_to=unpack_to)
+
+        async def attempt() -> Reply:
             with sending() if paid else contextlib.nullcontext():
-                reply = await self._answer(request, way, paid=paid)
+                reply = await ask()
+                if reply.status == 401 and self._signer.forget(reply.headers.get("date")):
+                    reply = await ask()
+                reply = replace(reply, most_parts=most_parts)
                 is_taken = reply.status in accepts or (is_accepted and is_accepted(reply))
                 if reply.status >= 400 and not is_taken:
                     raise (translate and translate(reply)) or general_error(reply)
             return reply
 
         return await repeat(attempt, self._sleep, is_known_again=is_known_again)
+
+    async def send_elsewhere(
+        self,
+        method: Literal["POST", "PUT"],
+        url: str,
+        *,
+        files: Mapping[str, FilePart] | None = None,
+        content: bytes | None = None,
+        headers: Headers | None = None,
+    ) -> Reply:
+        """Send a file, without the key, to an address that the provider named for it.
+
+        Raises:
+            BackendResponseError: the address is forbidden, or the file is refused there.
+            BackendUnavailableError: it cannot be reached, or says that it is in trouble.
+        """
+        target = parsed_address(url)
+        if target is None or not is_followed(target, self._base):
+            raise BackendResponseError(f"{self.host} names no address for an upload that is used")
+        body: dict[str, Any] = {"files": files, "content": content}
+
+        async def attempt() -> Reply:
+            way = Way()
+            timeout = httpx.Timeout(self._timeout_seconds, connect=10.0)
+            async with open_client(target, timeout=timeout, transport=self._transport) as client:
+                checked = check_headers(headers or {})
+                request = client.build_request(
+                    method, target, headers=checked, extensions={"trace": way}, **body
+                )
+                with self._transport_errors(way, paid=False):
+                    response = await client.send(request, stream=True)
+                    reply = await self._read(response, paid=False)
+            if reply.status >= 500:
+                raise BackendUnavailableError(f"{reply.host} refuses the file: {reply.status}")
+            if reply.status >= 300:
+                raise BackendResponseError(f"{reply.host} refuses the file: {reply.status}")
+            return reply
+
+        return await repeat(attempt, self._sleep)
 
     async def download(
         self,
@@ -185,9 +246,10 @@ class HttpApi:
         asked: str | None = None,
         size_bytes: int | None = None,
         max_bytes: int = LARGEST_VIDEO,
+        images: bool = False,
         translate: Translate | None = None,
     ) -> None:
-        """Stream a video to `path`, which is replaced whole or not at all.
+        """Stream a video, or else images, to `path`, which is replaced whole or not at all.
 
         `url` is a path below the base URL; or, out of the answer that `asked` gave, any address as
         it stands there. The key goes along on the provider's own origin only.
@@ -204,6 +266,7 @@ class HttpApi:
                 return None
             return translate(self._reply(response, body, paid=False))
 
+        await self._signer.prepare()
         await fetch(
             self.below_base(url) if asked is None else url,
             path,
@@ -214,6 +277,7 @@ class HttpApi:
             refusal=refusal,
             size_bytes=size_bytes,
             max_bytes=max_bytes,
+            images=images,
             transport=self._transport,
             sleep=self._sleep,
         )
@@ -224,13 +288,15 @@ class HttpApi:
         if client is not None:
             await client.aclose()
 
-    async def _answer(self, request: httpx.Request, way: Way, *, paid: bool) -> Reply:
+    async def _answer(
+        self, request: httpx.Request, way: Way, *, paid: bool, unpack_to: Path | None = None
+    ) -> Reply:
         """Send and read the reply; a GET follows redirects within the provider's own origin."""
         with self._transport_errors(way, paid=paid):
-            async with asyncio.timeout(self._timeout_seconds):
+            async with asyncio.timeout(self._timeout_seconds) as limit:
                 for _ in range(_REDIRECTS + 1):
                     response = await self._open().send(request, stream=True)
-                    reply = await self._read(response, paid=paid)
+                    reply = await self._read(response, paid=paid, unpack_to=unpack_to, limit=limit)
                     if not 300 <= reply.status < 400:
                         return reply
                     if request.method != "GET" or response.next_request is None:
@@ -239,23 +305,40 @@ class HttpApi:
                     request = self._request("GET", target, way, {})
         raise BackendResponseError(f"{self.host} redirects without end", hint="check base_url")
 
-    async def _read(self, response: httpx.Response, *, paid: bool) -> Reply:
-        """Read a reply of bounded size; a plain no is one also where its words were lost."""
+    async def _read(
+        self,
+        response: httpx.Response,
+        *,
+        paid: bool,
+        unpack_to: Path | None = None,
+        limit: asyncio.Timeout | None = None,
+    ) -> Reply:
+        """Read a reply of bounded size; a plain no is one also where its words were lost.
+
+        One whose videos are unpacked may take as long as something comes.
+        """
         content = bytearray()
+        unpacker = None if unpack_to is None else Unpacker(unpack_to)
         try:
             async for piece in decode(response):
-                content += piece
+                content += piece if unpacker is None else unpacker.feed(piece)
                 if len(content) > LARGEST_REPLY:
                     break
+                if unpacker is not None and limit is not None:
+                    limit.reschedule(asyncio.get_running_loop().time() + self._timeout_seconds)
+        except ValueError as error:
+            raise self._reply(response, b"", paid=paid).senseless(str(error)) from None
         except (httpx.TransportError, httpx.DecodingError):
             if not (paid and self._reply(response, b"", paid=paid).is_no):
                 raise
         finally:
             await response.aclose()
+            if unpacker is not None:
+                unpacker.abort()
         reply = self._reply(response, bytes(content), paid=paid)
         if len(content) > LARGEST_REPLY:
             raise reply.senseless(f"more than {LARGEST_REPLY} bytes where a short answer was due")
-        return reply
+        return reply if unpacker is None else replace(reply, files=unpacker.files)
 
     def _reply(self, response: httpx.Response, content: bytes, *, paid: bool) -> Reply:
         secrets = self._signer.secrets

@@ -1,16 +1,23 @@
-"""Images and videos that go along inside the request, looked at before."""
+"""Images and videos that a provider is given: looked at, made to fit, and written as it wants."""
 
 import base64
+from collections.abc import Iterator
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
 from media_agent.backend.polled import record_input
 from media_agent.errors import InvalidRequestError
 from media_agent.ingest.file_parts import media_type_of
-from media_agent.ingest.read import check_image, check_video, open_ordinary
+from media_agent.ingest.fit import fit_image
+from media_agent.ingest.read import check_video, measure_video, open_ordinary, read_video_seconds
+from media_agent_hosted.http.limits import Limits
 from media_agent_schemas.media import InputRole, MediaInput
 
 LARGEST_INLINE = 20 * 2**20  # bytes; base64 makes a third more of them
+_LARGEST_IMAGE = 100 * 2**20  # bytes of an image that may be made smaller
+_NAMES = {"image/jpeg": "jpg", "image/png": "png", "image/webp": "webp", "video/webm": "webm"}
+_NO_LIMITS = Limits()
 
 
 class InputForm(StrEnum):
@@ -19,6 +26,52 @@ class InputForm(StrEnum):
     DATA_URI = "data URI"
     BASE64 = "base64"  # without the media type before it
     HTTPS = "https"  # not at all: it takes addresses only
+
+
+@dataclass(frozen=True, slots=True)
+class InputFile:
+    """An image or video from this machine, as a provider gets it."""
+
+    role: InputRole
+    content: bytes
+    mime_type: str
+    done: str | None = None
+    """What was done to it, so that it fits; None: nothing."""
+
+    @property
+    def name(self) -> str:
+        """A name for the file that says nothing of this machine."""
+        return f"{self.role.value}.{_NAMES.get(self.mime_type, 'mp4')}"
+
+    def encode(self, form: InputForm) -> str:
+        """Return it as it stands within a request."""
+        encoded = base64.b64encode(self.content).decode("ascii")
+        return encoded if form is InputForm.BASE64 else f"data:{self.mime_type};base64,{encoded}"
+
+
+@dataclass(frozen=True, slots=True)
+class InputPart:
+    """An input as it is about to be written into a request."""
+
+    role: InputRole
+    value: str
+    """Its address: its own, that of its upload, or its bytes in the form that is taken."""
+    mime_type: str | None = None
+    """The media type of what goes along inside the request; None: it is an address."""
+
+
+def check_address(medium: MediaInput, *, allow_plain_http: bool = False) -> str | None:
+    """Return the address of an input; None: it is a file or bytes.
+
+    Raises:
+        InvalidRequestError: it is not https.
+    """
+    if medium.url is not None and not (allow_plain_http or medium.url.startswith("https://")):
+        raise InvalidRequestError(
+            f"{medium.role.value} {medium.url.partition('?')[0]} is not an https address",
+            hint="give it as https, or as a file",
+        )
+    return medium.url
 
 
 def address_of(
@@ -33,21 +86,24 @@ def address_of(
     Raises:
         InvalidRequestError: it cannot be read, is too large, or is not what its role needs.
     """
-    if medium.url is not None and not (allow_plain_http or medium.url.startswith("https://")):
-        raise InvalidRequestError(
-            f"{medium.role.value} {medium.url.partition('?')[0]} is not an https address",
-            hint="give it as https, or as a file",
-        )
-    if medium.url is not None:
-        return medium.url
+    url = check_address(medium, allow_plain_http=allow_plain_http)
+    if url is not None:
+        return url
+    refuse_files(medium, form)
+    return read_file(medium, largest=largest, converts=False).encode(form)
+
+
+def refuse_files(medium: MediaInput, form: InputForm) -> None:
+    """Refuse an input that is a file, where only addresses are taken.
+
+    Raises:
+        InvalidRequestError: the provider takes addresses only.
+    """
     if form is InputForm.HTTPS:
         raise InvalidRequestError(
             f"{medium.role.value} is a file, and the provider takes addresses only",
             hint="give it as an https address",
         )
-    content, mime_type = read_medium(medium, largest=largest)
-    encoded = base64.b64encode(content).decode("ascii")
-    return encoded if form is InputForm.BASE64 else f"data:{mime_type};base64,{encoded}"
 
 
 def read_medium(medium: MediaInput, *, largest: int = LARGEST_INLINE) -> tuple[bytes, str]:
@@ -56,27 +112,83 @@ def read_medium(medium: MediaInput, *, largest: int = LARGEST_INLINE) -> tuple[b
     Raises:
         InvalidRequestError: it cannot be read, is too large, or is not what its role needs.
     """
+    file = read_file(medium, largest=largest, converts=False)
+    return file.content, file.mime_type
+
+
+def read_file(
+    medium: MediaInput,
+    limits: Limits = _NO_LIMITS,
+    *,
+    largest: int = LARGEST_INLINE,
+    converts: bool = True,
+) -> InputFile:
+    """Return an input that is a file or bytes; with `converts` an image is made to fit.
+
+    Raises:
+        InvalidRequestError: it cannot be read, is too large, or is not what its role needs.
+    """
     name = medium.role.value if medium.path is None else f"{medium.role.value} {medium.path}"
-    content = _bytes_of(medium, name, largest)
+    most = largest if limits.most_bytes is None else min(largest, limits.most_bytes)
+    content = _bytes_of(medium, name, max(most, _LARGEST_IMAGE) if converts else most)
     if medium.path is not None:
         record_input(medium.path, content)
-    if len(content) > largest:
+    mime_type = media_type_of(content[:12]) or ""
+    is_image = mime_type.startswith("image/")
+    if len(content) > (_LARGEST_IMAGE if converts and is_image else most):
         raise InvalidRequestError(
-            f"{name} is larger than {largest >> 20} MiB, too large to go along",
+            f"{name} is larger than {_in_words(most)}, too large to go along",
             hint="make it smaller, or give it as an https address",
         )
-    mime_type = media_type_of(content[:12]) or ""
-    if medium.role in (InputRole.SOURCE_VIDEO, InputRole.MOTION):
-        if not mime_type.startswith("video/"):
-            raise InvalidRequestError(f"{name} is no MP4 or WebM video", hint="convert it to MP4")
-        check_video(content, name)
-    else:
-        if not mime_type.startswith("image/"):
-            raise InvalidRequestError(
-                f"{name} is no PNG, JPEG or WebP image", hint="convert it to one of these"
-            )
-        check_image(content, name)  # what only begins like one would be refused there, for money
-    return content, mime_type
+    if _is_of_video(medium.role) or (_takes_video(limits) and not is_image):
+        _check_video(content, mime_type, name, limits)
+        return InputFile(medium.role, content, mime_type)
+    if not is_image:
+        raise InvalidRequestError(
+            f"{name} is no PNG, JPEG or WebP image", hint="convert it to one of these"
+        )
+    fitted = fit_image(  # what only begins like one would be refused there, for money
+        content,
+        name,
+        types=limits.types,
+        most_bytes=most,
+        most_side=limits.most_side,
+        find_flaw=lambda width, height: next(limits.flaws_of_shape(width, height), None),
+    )
+    done = None if fitted.done is None else f"{medium.role.value}: {fitted.done}"
+    return InputFile(medium.role, fitted.content, fitted.mime_type, done)
+
+
+def _check_video(content: bytes, mime_type: str, name: str, limits: Limits) -> None:
+    if not mime_type.startswith("video/"):
+        raise InvalidRequestError(f"{name} is no MP4 or WebM video", hint="convert it to MP4")
+    check_video(content, name)  # what only begins like one would be refused there, for money
+    for flaw in _flaws_of_video(content, limits):
+        raise InvalidRequestError(f"{name} cannot be used: {flaw}", hint="cut or convert it")
+
+
+def _flaws_of_video(content: bytes, limits: Limits) -> Iterator[str]:
+    if limits.most_seconds is not None or limits.least_seconds is not None:
+        yield from limits.flaws_of_length(read_video_seconds(content))
+    sides = (limits.least_side, limits.most_side, limits.flattest, limits.tallest)
+    if any(each is not None for each in sides):
+        size, _ = measure_video(content)
+        yield from limits.flaws_of_shape(size.width, size.height)
+        if limits.most_side is not None and max(size.width, size.height) > limits.most_side:
+            yield f"it is {size}; the longer side may have {limits.most_side} pixels at most"
+
+
+def _in_words(size: int) -> str:
+    """Return a number of bytes, in MiB where it is a whole number of them."""
+    return f"{size >> 20} MiB" if size % 2**20 == 0 else f"{size} bytes"
+
+
+def _is_of_video(role: InputRole) -> bool:
+    return role in (InputRole.SOURCE_VIDEO, InputRole.MOTION)
+
+
+def _takes_video(limits: Limits) -> bool:
+    return any(each.startswith("video/") for each in limits.types)
 
 
 def _bytes_of(medium: MediaInput, name: str, largest: int) -> bytes:

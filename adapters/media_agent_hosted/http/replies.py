@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from pathlib import Path
 
 from pydantic import JsonValue
 
@@ -24,12 +25,13 @@ from media_agent.errors import (
 from media_agent.redact import redact, redact_reply
 from media_agent.storage.network import retry_after_seconds
 from media_agent_hosted.parsing.errors import words_in
-from media_agent_hosted.parsing.lenient import read_json, trim
+from media_agent_hosted.parsing.lenient import number, read_json, trim
 from media_agent_hosted.parsing.names import work_named_in
 
 A_PAGE = "a web page where an API was due; is base_url right?"
 _LOOKED_AT = 2**16  # bytes of an answer that is no JSON; a key that is cut there is not shown
-_MOST_PARTS = 2**18  # objects, lists and their items in an answer
+MOST_PARTS = 2**18
+"""Objects, lists and their items in an answer, where nothing else is said."""
 _PERHAPS = (303, 408, 425, 429)  # the statuses from 300 to 499 that are no plain no
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 _TAGS = re.compile(r"<(script|style)\b.*?</\1\s*>|<[^>]*>", re.IGNORECASE | re.DOTALL)
@@ -48,11 +50,24 @@ class Reply:
     """The address that was asked, to which addresses in the answer are relative."""
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
     """What no text of it may hold: the headers that were sent with a key."""
+    most_parts: int = MOST_PARTS
+    files: Mapping[str, Path] = field(default_factory=dict)
+    """Videos that came within it, by the marks that stand for them in its content."""
 
     @property
     def retry_after(self) -> float | None:
-        """How long the provider asks to wait, in seconds."""
-        return retry_after_seconds(self.headers.get("retry-after"), time.time())
+        """How long the provider asks to wait, in seconds; some say it in the body of an error."""
+        in_header = retry_after_seconds(self.headers.get("retry-after"), time.time())
+        return in_header if in_header is not None or self.status < 400 else self._asked_delay()
+
+    def _asked_delay(self) -> float | None:
+        """Return the delay that stands among the details of an error, such as "12.5s"."""
+        error = self.object().get("error")
+        details = error.get("details") if isinstance(error, dict) else None
+        listed = details if isinstance(details, list) else []
+        said = (each.get("retryDelay") for each in listed if isinstance(each, dict))
+        delays = (number(each.removesuffix("s")) for each in said if isinstance(each, str))
+        return next((each for each in delays if each is not None and each >= 0), None)
 
     @property
     def media_type(self) -> str:
@@ -93,7 +108,7 @@ class Reply:
         return body if isinstance(body, dict) else {}
 
     def _parse(self) -> JsonValue:
-        if sum(map(self.content.count, (b",", b"[", b"{"))) > _MOST_PARTS:
+        if sum(map(self.content.count, (b",", b"[", b"{"))) > self.most_parts:
             raise ValueError("a small answer may become gigabytes of objects")
         return redact_reply(read_json(self.content), self.secrets)
 

@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 
 from media_agent.backend.polled import DEADLINE
-from media_agent_hosted.models.facts import Fixed, Frames, HostedModel, Seconds
+from media_agent_hosted.models.facts import Fixed, Follows, Frames, HostedModel, Seconds
 from media_agent_hosted.models.priced_fields import PRICED_FIELDS
 from media_agent_hosted.models.sizes import nominal_size
 from media_agent_schemas.capabilities import OptionSpec, Verification, VerificationLevel
-from media_agent_schemas.media import InputRole
+from media_agent_schemas.media import InputRole, Size
+from media_agent_schemas.request import VideoMode
 
 _SHAPING = {InputRole.FIRST_FRAME, InputRole.SOURCE_VIDEO}
 _RATIOS = ("16:9", "9:16", "1:1", "4:3", "3:4")  # that an image may have
@@ -22,26 +23,60 @@ def describe(model: HostedModel | None, model_id: str, max_duration: float) -> d
 
 
 def _known(model: HostedModel) -> dict[str, object]:
-    ratios = model.ratios or (_RATIOS if model.needs else ("16:9",))
-    sizes = tuple(nominal_size(tier, ratio) for tier in model.tiers for ratio in ratios)
+    facts = _facts_of_mode(model)
+    sizes = facts["sizes"]
+    assert isinstance(sizes, tuple)
+    roles = (model.inputs, *(model.for_mode(mode).inputs for mode in model.by_mode))
+    most = {role: each.most for inputs in roles for role, each in inputs.items()}
+    moves = () if model.camera is None else tuple(model.camera.moves)
     return {
+        **facts,
         "description": model.description,
         "modes": model.modes,
-        "input_roles": tuple(model.inputs),
-        "sizes": sizes,
+        "by_mode": {mode: _facts_of_mode(model.for_mode(mode)) for mode in model.by_mode},
+        "input_roles": model.roles,
+        "max_inputs": most,
         "default_size": None if model.needs else sizes[0],
-        "image_sets_shape": not _SHAPING.isdisjoint(model.inputs),
-        "resolutions": tuple(tier.name for tier in model.tiers if tier.name is not None),
-        "aspect_ratios": model.ratios,
         "fps_values": model.rates.values,
         "default_fps": model.rates.default,
-        **_lengths(model),
-        "negative_prompt": model.negative_prompt,
-        "seed": model.seed,
-        "audio": "always" if model.always_audio else model.audio_field is not None,
-        "extends": isinstance(model.length, Frames) and model.length.overlap > 0,
+        "camera_moves": moves,
+        "max_seed": model.max_seed,
+        "max_prompt_characters": model.longest_prompt,
+        "max_negative_prompt_characters": model.longest_negative_prompt,
+        "extends": _extends(model),
         "options": (*model.options, _raw_fields(_reserved(model)), DEADLINE),
     }
+
+
+def _facts_of_mode(model: HostedModel) -> dict[str, object]:
+    """Return what may differ between the modes of a model."""
+    sizes = _sizes(model)
+    return {
+        "input_roles": tuple(model.inputs),
+        "sizes": sizes,
+        "default_size": sizes[0],
+        "image_sets_shape": model.sizes is None and not _SHAPING.isdisjoint(model.inputs),
+        "resolutions": tuple(tier.name for tier in model.tiers if tier.name is not None),
+        "aspect_ratios": model.ratios,
+        **_lengths(model),
+        "negative_prompt": model.negative_prompt,
+        "camera": model.camera is not None,
+        "seed": model.seed,
+        "audio": "always" if model.always_audio else model.audio_field is not None,
+        "max_n": model.max_n,
+    }
+
+
+def _sizes(model: HostedModel) -> tuple[Size, ...]:
+    if model.sizes is not None:
+        return model.sizes.values
+    ratios = model.ratios or (_RATIOS if model.needs or model.needs_any else ("16:9",))
+    return tuple(nominal_size(tier, ratio) for tier in model.tiers for ratio in ratios)
+
+
+def _extends(model: HostedModel) -> bool:
+    overlaps = isinstance(model.length, Frames) and model.length.overlap > 0
+    return overlaps or VideoMode.VIDEO_EXTEND in model.by_mode
 
 
 def _lengths(model: HostedModel) -> dict[str, object]:
@@ -51,9 +86,12 @@ def _lengths(model: HostedModel) -> dict[str, object]:
         case Fixed(frames=frames):
             seconds = frames / model.rates.default
             return {"durations": (seconds,), "default_duration": seconds}
+        case Follows(least=least, most=most):
+            return {"durations": (), "min_duration": least, "max_duration": most}
         case Frames(least=least, most=most, default=default, overlap=overlap) as length:
             rate = model.rates.default
             return {
+                "durations": (),
                 "min_duration": (least - overlap) / rate,
                 "max_duration": (most - overlap) / rate,
                 "default_duration": (default - overlap) / rate,
@@ -88,21 +126,26 @@ def _raw_fields(reserved: Mapping[str, str]) -> OptionSpec:
 
 def _reserved(model: HostedModel) -> dict[str, str]:
     """Return the fields that are written from a request, or named options: what is priced."""
+    reserved = {**PRICED_FIELDS, "prompt": "prompt"}
+    for each in (model, *map(model.for_mode, model.by_mode)):
+        reserved |= _reserved_in_mode(each)
+    outermost = {field.partition(".")[0]: instead for field, instead in reserved.items()}
+    options = [*model.always, *(option.name for option in model.options)]
+    return outermost | {name: f"option {name}" for name in options}
+
+
+def _reserved_in_mode(model: HostedModel) -> dict[str, str]:
     written = {
         model.named("negative_prompt"): "negative_prompt" if model.negative_prompt else None,
         model.named("seed"): "seed" if model.seed else None,
         model.rates.field or "fps": "fps",
         model.audio_field or "audio": "audio",
+        "size" if model.sizes is None else model.sizes.field: "size",
+        "camera" if model.camera is None else model.camera.field: "camera"
+        if model.camera
+        else None,
     }
     renamed = {named: field for field, named in model.names.items()}
-    inputs = {field: f"the input {role}" for role, field in model.inputs.items()}
-    options = [*model.always, *(option.name for option in model.options)]
-    reserved = {
-        **PRICED_FIELDS,
-        "prompt": "prompt",
-        **renamed,
-        **{field: instead for field, instead in written.items() if instead is not None},
-        **inputs,
-    }
-    outermost = {field.partition(".")[0]: instead for field, instead in reserved.items()}
-    return outermost | {name: f"option {name}" for name in options}
+    inputs = {each.field: f"the input {role}" for role, each in model.inputs.items()}
+    said = {field: instead for field, instead in written.items() if instead is not None}
+    return {**renamed, **said, **inputs}

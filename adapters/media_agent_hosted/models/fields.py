@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from pydantic import JsonValue
 
 from media_agent.errors import InvalidRequestError, UnsupportedRequestError
-from media_agent_hosted.models.facts import Fixed, Frames, HostedModel, Seconds
+from media_agent_hosted.models.facts import Fixed, Follows, Frames, HostedModel, Input, Seconds
 from media_agent_hosted.models.sizes import ratio_of, tier_of
+from media_agent_schemas.media import InputRole, MediaInput
 from media_agent_schemas.request import VideoRequest
 
 Fields = dict[str, JsonValue]
@@ -16,12 +17,13 @@ Fields = dict[str, JsonValue]
 def build_fields(
     request: VideoRequest,
     model: HostedModel | None,
-    inputs: tuple[str, ...] = (),
+    inputs: tuple[JsonValue, ...] = (),
     options: Mapping[str, JsonValue] | None = None,
 ) -> Fields:
     """Return the fields for a negotiated request; None: a model that is not mapped.
 
-    `inputs` are the addresses of its inputs, in order; `options` are those for this backend.
+    `model` says what holds in the mode of the request. `inputs` are its inputs in the form that the
+    provider takes, in order; `options` are those for this backend.
 
     Raises:
         InvalidRequestError: something is missing, twice, or not JSON.
@@ -69,7 +71,7 @@ def _unmapped(request: VideoRequest) -> Fields:
 
 
 def _mapped(
-    request: VideoRequest, model: HostedModel, inputs: tuple[str, ...], more: Fields
+    request: VideoRequest, model: HostedModel, inputs: tuple[JsonValue, ...], more: Fields
 ) -> Fields:
     if model.needs_prompt and not request.storyboard():
         raise InvalidRequestError(f"{model.id} needs a prompt", hint="say what the video shows")
@@ -80,42 +82,88 @@ def _mapped(
     fields |= _length(request, model, more)
     if model.rates.field is not None and request.fps is not None:
         fields[model.rates.field] = round(request.fps)
-    tier = tier_of(request, model) if model.tiers else None
-    if tier is not None and tier.value is not None:
+    fields |= _geometry(request, model)
+    if request.seed is not None:
+        fields[model.named("seed")] = request.seed
+    if request.audio is not None and model.audio_field is not None:
+        fields[model.audio_field] = model.audio_values[request.audio]
+    if model.max_n > 1:
+        fields[model.named("n")] = request.n
+    if request.camera is not None and model.camera is not None:
+        fields[model.camera.field] = model.camera.moves[request.camera]
+    return fields | dict(model.always)
+
+
+def _geometry(request: VideoRequest, model: HostedModel) -> Fields:
+    """Return resolution and aspect ratio, or the size in pixels."""
+    if model.sizes is not None:
+        size = request.size or model.sizes.values[0]
+        return {model.sizes.field: f"{size.width}{model.sizes.between}{size.height}"}
+    fields: Fields = {}
+    tier = tier_of(request, model)
+    if tier.value is not None:
         fields[model.named("resolution")] = tier.value
     ratio = ratio_of(request, model)
     if ratio is not None:
         fields[model.named("aspect_ratio")] = ratio
-    if request.seed is not None:
-        fields[model.named("seed")] = request.seed
-    if request.audio is not None and model.audio_field is not None:
-        fields[model.audio_field] = request.audio
-    return fields | dict(model.always)
-
-
-def _inputs(request: VideoRequest, model: HostedModel, inputs: tuple[str, ...]) -> Fields:
-    fields: Fields = {}
-    for medium, address in zip(request.inputs, inputs, strict=True):
-        name = model.inputs[medium.role]
-        if name in fields:
-            raise InvalidRequestError(
-                f"{model.id} takes one {medium.role}; there are several", hint="give one"
-            )
-        fields[name] = address
-    if model.needs is not None and model.inputs[model.needs] not in fields:
-        raise InvalidRequestError(
-            f"{model.id} needs a {model.needs}", hint="add it to the inputs of the request"
-        )
     return fields
+
+
+def _inputs(request: VideoRequest, model: HostedModel, inputs: tuple[JsonValue, ...]) -> Fields:
+    """Return the inputs, each at the place of its role; those of a list in their order."""
+    fields: Fields = {}
+    given: dict[InputRole, int] = {}
+    for medium, value in zip(request.inputs, inputs, strict=True):
+        place = _place_of(medium, model)
+        given[medium.role] = given.get(medium.role, 0) + 1
+        if given[medium.role] > place.most:
+            some = "one" if place.most == 1 else f"at most {place.most}"
+            raise InvalidRequestError(
+                f"{model.id} takes {some} {medium.role}; there are several", hint=f"give {some}"
+            )
+        if not place.is_listed:
+            fields[place.field] = value
+            continue
+        listed = fields.setdefault(place.field, [])
+        assert isinstance(listed, list), f"{place.field} is a list for some inputs only"
+        listed.append(_list_item(medium, place, value))
+    _check_needed(model, given)
+    return fields
+
+
+def _place_of(medium: MediaInput, model: HostedModel) -> Input:
+    place = model.inputs.get(medium.role)
+    if place is None:
+        taken = ", ".join(model.inputs) or "no inputs"
+        raise UnsupportedRequestError(f"{model.id} takes {taken} here, and no {medium.role}")
+    return place
+
+
+def _list_item(medium: MediaInput, place: Input, value: JsonValue) -> JsonValue:
+    if place.item is None:
+        return value
+    time: Fields = {} if place.at is None or medium.at is None else {place.at: medium.at}
+    return {place.item: value, **place.also, **time}
+
+
+def _check_needed(model: HostedModel, given: Mapping[InputRole, int]) -> None:
+    missing = next((role for role in model.needed if role not in given), None)
+    if missing is None and model.needs_any and not given:
+        missing = next(iter(model.inputs))
+    if missing is not None:
+        raise InvalidRequestError(
+            f"{model.id} needs a {missing}", hint="add it to the inputs of the request"
+        )
 
 
 def _length(request: VideoRequest, model: HostedModel, more: Fields) -> Fields:
     if request.num_frames is None or request.fps is None:
         raise InvalidRequestError("the request has no length; a plan sets it")
     match model.length:
-        case Seconds(as_text=as_text):
+        case Seconds(as_text=as_text, unit=unit):
             seconds = round(request.num_frames / request.fps)
-            return {model.named("duration"): str(seconds) if as_text else seconds}
+            is_text = as_text or unit
+            return {model.named("duration"): f"{seconds}{unit}" if is_text else seconds}
         case Frames(least=least, most=most, overlap=overlap):
             frames = request.num_frames
             if "start_frame" not in more:  # which says itself where the source video is cut
@@ -126,7 +174,7 @@ def _length(request: VideoRequest, model: HostedModel, more: Fields) -> Fields:
                     hint="ask for another length, or for another frame rate",
                 )
             return {model.named("num_frames"): frames}
-        case Fixed():
+        case Fixed() | Follows():
             return {}
 
 

@@ -27,7 +27,7 @@ def ratio_of(request: VideoRequest, model: HostedModel) -> str | None:
         tier = tier_of(request, model)
         named = {nominal_size(tier, ratio): ratio for ratio in model.ratios}
         return named.get(request.size)
-    return None if model.needs or request.inputs else model.ratios[0]
+    return None if model.needs or model.needs_any or request.inputs else model.ratios[0]
 
 
 def nominal_size(tier: Tier, ratio: str) -> Size:

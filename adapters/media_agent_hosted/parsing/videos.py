@@ -26,7 +26,7 @@ _PLACES = (
     *("url", "urls", "video", "videos", "video_url", "video_urls", "download_url", "uri"),
     *("data", "result", "results", "output", "outputs", "metadata", "response", "file", "files"),
 )
-_INLINE_PLACES = ("b64_json", "video_base64", "base64")
+_INLINE_PLACES = ("b64_json", "video_base64", "base64", "bytesBase64Encoded", "encodedVideo")
 _ONLY_WHERE_DUE = ("href", "link", "src", "address", "location")  # elsewhere they name anything
 _OF_NO_RESULT = re.compile(
     r"\b(?:inputs?|sources?|init|references?|ref|requests?|arguments?|param(?:eter)?s?|payload|prompts?"

@@ -74,12 +74,15 @@ def _shots_asked(known: VideoJob) -> list[Shot]:
 
 
 def _begins_as(store: Ledger, job_id: str, other: str) -> bool:
-    """Return whether a job is another one or began as it; of one that was removed nobody knows."""
+    """Return whether a job is another one or began as it; of one that was removed nobody knows.
+
+    A file or an address is no job, and so never the same.
+    """
     while job_id != other:
         try:
             origin = store.jobs.get(job_id).plan.origin
         except JobNotFoundError:
-            return True
+            return store.jobs.was_removed(job_id)
         if origin is None:
             return False
         job_id = origin.job_id

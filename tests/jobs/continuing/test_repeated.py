@@ -134,6 +134,14 @@ async def test_the_key_of_a_branch_of_another_video_is_refused(client: VideoClie
         await client.branch(parent, at=2, **{**KEY, "idempotency_key": "new"})
 
 
+@pytest.mark.parametrize("place", ["boat.mp4", "https://example.org/boat.mp4"])
+async def test_the_key_of_a_branch_is_refused_for_a_file(client: VideoClient, place: str) -> None:
+    job = await client.branch(await make(client), at=2, **KEY)
+
+    with pytest.raises(IdempotencyConflictError, match=job.id):
+        await client.extend(place, **KEY)
+
+
 async def test_a_continuation_has_the_label_and_the_limit_that_it_is_given(
     client: VideoClient,
 ) -> None:

@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from datetime import datetime
 from functools import partial
+from urllib.parse import urlencode
 
 from pydantic import JsonValue
 
@@ -44,7 +45,7 @@ from media_agent_hosted.providers.comfyui.replies import (
     refusal,
 )
 from media_agent_hosted.providers.comfyui.server import Server
-from media_agent_hosted.providers.comfyui.values import build_values
+from media_agent_hosted.providers.comfyui.values import build_values, check_inputs
 from media_agent_schemas.capabilities import FALLBACK_FPS, Capabilities, Estimate
 from media_agent_schemas.events import (
     BackendEvent,
@@ -120,6 +121,7 @@ class ComfyBackend(PolledBackend):
 
     async def submit_once(self, request: VideoRequest, *, key: str) -> OperationRef:
         """Upload the inputs, and send the filled workflow, once."""
+        check_inputs(self._setup, request)
         work, workflow = _work_name(key), self._setup.workflow
         uploads = {each.role.value: await self._server.upload(each) for each in request.inputs}
         options = request.options.get(self.name, {})
@@ -138,24 +140,25 @@ class ComfyBackend(PolledBackend):
             translate=partial(refusal, workflow=workflow),
         )
         warnings = [f"left out there: {each}" for each in node_problems(reply, workflow)]
-        return self._ref(request, name, warnings)
+        return self._ref(request, name, work, warnings)
 
     async def find(
         self, request: VideoRequest, *, key: str, since: datetime
     ) -> OperationRef | None:
-        """Look for work under our name in the queue, and then in the history."""
+        """Look for work under our name in the queue, and in the history, where it then goes."""
         known = await super().find(request, key=key, since=since)
         if known is not None:
             return known
         work = _work_name(key)
-        found: list[Queued | Past] = [*await self._server.queue()]
-        found += (await self._server.history(work)).values()
+        found: list[Queued | Past] = [*(await self._server.history(work)).values()]
+        if not found:
+            found += await self._server.queue()
         if not any(work in (each.work, each.key) for each in found):
             found += (await self._server.history()).values()
         name = next((each.work for each in found if work in (each.work, each.key)), None)
         if name is None:
             return None
-        ref = self._ref(request, name, [])
+        ref = self._ref(request, name, work, [])
         return self._stamped(ref, key, since.timestamp(), self._deadline(request))
 
     async def observe(self, ref: OperationRef) -> AsyncGenerator[BackendEvent, None]:
@@ -165,7 +168,8 @@ class ComfyBackend(PolledBackend):
             name: node.title or node.kind for name, node in self._setup.workflow.nodes.items()
         }
         progress = self._progress.setdefault(work, Progress(work, titles))
-        address = self._api.below_base("/").rstrip("/")
+        client = str(ref.data.get("client", work))
+        address = f"{self._api.below_base('/ws')}?{urlencode({'clientId': client})}"
         async with (
             listening(progress, address, self._api.key_headers(), self._sleep),
             aclosing(super().observe(ref)) as events,
@@ -174,13 +178,15 @@ class ComfyBackend(PolledBackend):
                 yield event
 
     async def status(self, ref: OperationRef) -> BackendEvent:
-        """Look for work in the queue and then in the history, where it goes from the queue."""
+        """Look for work in the history and in the queue, which may be long and comes as a whole."""
         work = ref.operation_id
-        queued = next((each for each in await self._server.queue() if each.work == work), None)
-        if queued is not None:
-            self._missed.pop(work, None)
-            return self._say_progress(ref, queued)
         past = (await self._server.history(work)).get(work)
+        if past is None:
+            queued = next((each for each in await self._server.queue() if each.work == work), None)
+            if queued is not None:
+                self._missed.pop(work, None)
+                return self._say_progress(ref, queued)
+            past = (await self._server.history(work)).get(work)  # it may have ended in between
         if past is None:
             return self._say_gone(ref)
         self._missed.pop(work, None)
@@ -275,13 +281,16 @@ class ComfyBackend(PolledBackend):
             warnings=said,
         )
 
-    def _ref(self, request: VideoRequest, name: str, warnings: list[str]) -> OperationRef:
-        return OperationRef(
-            backend=self.name,
-            model=self._setup.name,
-            operation_id=name,
-            data={"seed": request.seed, "fps": request.fps, "warnings": [*warnings]},
-        )
+    def _ref(
+        self, request: VideoRequest, name: str, client: str, warnings: list[str]
+    ) -> OperationRef:
+        data: dict[str, JsonValue] = {
+            "seed": request.seed,
+            "fps": request.fps,
+            "warnings": [*warnings],
+            "client": client,  # whom the server tells of the work, whatever it calls it
+        }
+        return OperationRef(backend=self.name, model=self._setup.name, operation_id=name, data=data)
 
 
 def _work_name(key: str) -> str:

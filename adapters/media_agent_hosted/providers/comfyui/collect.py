@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from media_agent.distribution import install_hint
-from media_agent.errors import BackendResponseError, OperationNotFoundError, VideoNotFetchedError
+from media_agent.errors import VideoNotFetchedError
 from media_agent.video.codec import write_images
 from media_agent.video.images import frame_of
 from media_agent_hosted.http.client import HttpApi
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _MOST_PIXELS = 64_000_000  # of one image
 _FASTEST = 1000.0  # frames per second
+_TOO_MANY = f"it has more than {MOST_IMAGES} images"
 
 
 async def collect(api: HttpApi, output: Output, path: Path, *, fps: float) -> None:
@@ -27,7 +28,6 @@ async def collect(api: HttpApi, output: Output, path: Path, *, fps: float) -> No
 
     Raises:
         VideoNotFetchedError: a file is gone, or cannot be read.
-        BackendUnavailableError: the server could not be asked.
     """
     if output.is_video:
         await api.download(output.files[0].path, path)
@@ -37,11 +37,7 @@ async def collect(api: HttpApi, output: Output, path: Path, *, fps: float) -> No
             Path(folder, f"{number:06d}{file.suffix}") for number, file in enumerate(output.files)
         ]
         for image, file in zip(images, output.files, strict=True):
-            try:
-                reply = await api.send("GET", file.path)
-            except (OperationNotFoundError, BackendResponseError) as error:
-                raise VideoNotFetchedError(f"{file.name}: {error.message}") from error
-            image.write_bytes(reply.content)
+            await api.download(file.path, image, images=True)
         made = Path(folder, "video.mp4")
         await asyncio.to_thread(write_as_mp4, images, made, fps=fps)
         await asyncio.to_thread(made.replace, path)
@@ -80,7 +76,7 @@ def _frames(paths: Sequence[Path], size: tuple[int, int]) -> "Iterator[VideoFram
             for shown in ImageSequence.Iterator(image):
                 count += 1
                 if count > MOST_IMAGES:
-                    raise ValueError(f"it has more than {MOST_IMAGES} images")
+                    raise ValueError(_TOO_MANY)
                 upright = shown.convert("RGB").crop((0, 0, *size))
                 yield frame_of(upright.tobytes(), *size)
 
@@ -89,17 +85,27 @@ def _open_image(path: Path) -> "Image":
     """Open an image of bounded size."""
     from PIL import Image
 
-    image = Image.open(path, formats=("PNG", "JPEG", "WEBP", "GIF"))
+    try:
+        image = Image.open(path, formats=("PNG", "JPEG", "WEBP", "GIF"))
+    except Image.DecompressionBombError as error:  # a plain Exception
+        raise ValueError(str(error)) from None
     if image.width * image.height > _MOST_PIXELS:
         raise ValueError(f"it is {image.width}x{image.height}")
     return image
 
 
 def _own_rate(image: "Image") -> float | None:
-    """Return the rate of an animation, by how long it is as a whole; None: it is one image."""
+    """Return the rate of an animation, by how long it is as a whole; None: it is one image.
+
+    Raises:
+        ValueError: it has too many images.
+    """
     from PIL import ImageSequence
 
-    if getattr(image, "n_frames", 1) < 2:
+    count = getattr(image, "n_frames", 1)
+    if count > MOST_IMAGES:
+        raise ValueError(_TOO_MANY)
+    if count < 2:
         return None
     shown = []
     for each in ImageSequence.Iterator(image):

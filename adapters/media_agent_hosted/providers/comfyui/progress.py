@@ -11,7 +11,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
-from urllib.parse import urlencode, urlsplit, urlunsplit
+from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import JsonValue
 
@@ -87,7 +87,10 @@ class Progress:
 async def listening(
     progress: Progress, address: str, headers: Mapping[str, str], sleep: Sleep
 ) -> AsyncIterator[None]:
-    """Take in what the server tells of work, within the context; `address` is that of its API."""
+    """Take in what the server tells a client about work, within the context.
+
+    `address` is that of the websocket, as http or https, with the name of the client.
+    """
     task = asyncio.create_task(_listen(progress, address, headers, sleep))
     try:
         yield
@@ -104,23 +107,21 @@ async def _listen(
     while failures < _TRIES and find_spec("websockets") is not None:
         failures += 1
         with contextlib.suppress(OSError, TimeoutError, ValueError):
-            async for message in _messages(progress.work, address, headers):
+            async for message in _messages(address, headers):
                 failures = 0
                 progress.read(message)
         await sleep(_PAUSE)
 
 
-async def _messages(
-    work: str, address: str, headers: Mapping[str, str]
-) -> AsyncIterator[JsonValue]:
-    """Yield what the server tells the client of this work; previews are left out.
+async def _messages(address: str, headers: Mapping[str, str]) -> AsyncIterator[JsonValue]:
+    """Yield what the server tells a client; previews are left out.
 
     Host and port are given, so that no redirect leads the key elsewhere.
     """
     from websockets.asyncio.client import connect
     from websockets.exceptions import WebSocketException
 
-    parts = urlsplit(f"{address}/ws?{urlencode({'clientId': work})}")
+    parts = urlsplit(address)
     is_secure = parts.scheme == "https"
     try:
         async with connect(

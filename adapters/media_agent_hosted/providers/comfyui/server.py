@@ -19,7 +19,8 @@ from media_agent_hosted.providers.comfyui.workflow import Workflow
 from media_agent_schemas.media import MediaInput
 
 _LARGEST_UPLOAD = 100 * 2**20  # bytes; what a server takes unless it was started otherwise
-_NEWEST = 64  # entries of the history
+_NEWEST = 32  # entries of the history
+_MOST_PARTS = 2**21  # of an answer in which each entry has its whole workflow, for the editor too
 
 
 class Server:
@@ -36,8 +37,10 @@ class Server:
         Raises:
             BackendResponseError: it answers something else.
         """
-        reply = await self._api.send("GET", "/queue", translate=self._not_comfyui)
-        body = reply.json()
+        reply = await self._api.send(
+            "GET", "/queue", translate=self._not_comfyui, most_parts=_MOST_PARTS
+        )
+        body = await asyncio.to_thread(reply.json)
         if not is_queue(body):
             raise reply.senseless("no queue of a ComfyUI server")
         return read_queue(body)
@@ -45,8 +48,10 @@ class Server:
     async def history(self, work: str | None = None) -> dict[str, Past]:
         """Return the entry of some work in the history, if it has one; None: the newest entries."""
         path = f"?max_items={_NEWEST}" if work is None else f"/{quote(work, safe='')}"
-        reply = await self._api.send("GET", f"/history{path}", translate=self._not_comfyui)
-        return read_history(reply.json(), self._workflow)
+        reply = await self._api.send(
+            "GET", f"/history{path}", translate=self._not_comfyui, most_parts=_MOST_PARTS
+        )
+        return read_history(await asyncio.to_thread(reply.json), self._workflow)
 
     async def remove(self, work: str) -> None:
         """Take waiting work out of the queue."""

@@ -195,16 +195,17 @@ class ComfySimulator(Simulator):
     def _socket(self, call: Call) -> Answer:
         if self.outcome == "quiet":
             return Answer(404, b"")
-        work = call.query.get("clientId", "")
-        return accept_socket(call, lambda: self._messages(work))
+        client = call.query.get("clientId", "")
+        return accept_socket(call, lambda: self._messages(client))
 
-    def _messages(self, work: str) -> Iterator[JsonValue]:
-        """Yield what is told of work while others look at the queue."""
+    def _messages(self, client: str) -> Iterator[JsonValue]:
+        """Yield what is told a client of its work while others look at the queue."""
         status: JsonValue = {"exec_info": {"queue_remaining": len(self.jobs)}}
-        yield {"type": "status", "data": {"status": status, "sid": work}}
+        yield {"type": "status", "data": {"status": status, "sid": client}}
         seen = -1
         while not self._stopping.is_set():
-            job = self.jobs.get(work)
+            own = (job for job in self.jobs.values() if job.input.get("client_id") == client)
+            job = next(own, None)
             if job is not None and (job.is_cancelled or self.stage(job) == "done"):
                 yield _message("executing", job, node=None)
                 return

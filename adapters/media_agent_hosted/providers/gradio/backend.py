@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
-from media_agent.backend.declaration import placeholder_values
+from media_agent.backend.declaration import find_first_frame, placeholder_values
 from media_agent.backend.local import describe_missing
 from media_agent.backend.polled import QUEUED, PolledBackend, sending
 from media_agent.backend.protocol import BackendSettings
@@ -277,7 +277,8 @@ class GradioBackend(PolledBackend):
         """Return the arguments of the call; an image is put where the library reads it from."""
         values = placeholder_values(request, self._model)
         values["first_frame"] = None
-        for medium in request.inputs:
+        medium = find_first_frame(request)
+        if medium is not None:
             content, mime_type = read_medium(medium, largest=_LARGEST_UPLOAD)
             folder = self.settings.data_dir / "work" / checked_key(key)
             folder.mkdir(parents=True, exist_ok=True)

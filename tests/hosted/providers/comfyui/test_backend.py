@@ -18,7 +18,7 @@ from media_agent.errors import (
     OperationNotFoundError,
     SubmitUncertainError,
 )
-from media_agent.testing import events_of
+from media_agent.testing import SimulatedJob, events_of
 from media_agent.testing.simulator.faults import Fault
 from media_agent.testing.simulator.server import Answer, Call
 from media_agent.testing.simulator.videos import Video, make_video
@@ -75,10 +75,11 @@ async def test_the_slots_get_the_request_and_all_else_stays_as_it_was(tmp_path: 
     assert body["prompt_id"] == body["client_id"] == body["extra_data"]["media_agent_key"]
 
 
-async def test_place_in_the_queue_nodes_and_steps_are_told(tmp_path: Path) -> None:
+@pytest.mark.parametrize("outcome", ["completed", "own_names"])
+async def test_place_in_the_queue_nodes_and_steps_are_told(tmp_path: Path, outcome: str) -> None:
     pytest.importorskip("websockets")
     told: list[JobProgressed] = []
-    async with running(tmp_path) as (simulator, backend):
+    async with running(tmp_path, outcome) as (simulator, backend):
         simulator.running_polls = 10**6
         ref = await backend.submit(plan(backend), key="job-1")
         async with asyncio.timeout(30), aclosing(backend.observe(ref)) as events:
@@ -116,6 +117,27 @@ async def test_whatever_a_node_saves_becomes_a_video(
     assert (found.frames, found.width, found.height) == (9, 64, 36)
     assert found.fps == pytest.approx(fps, rel=0.02)
     assert (end.cost and end.cost.usd) == 0
+
+
+class _Large(ComfySimulator):
+    """Saves files that are larger than an answer may be."""
+
+    def _file(self, job: SimulatedJob, end: str, number: int) -> bytes:
+        return super()._file(job, end, number) + bytes(2**15)
+
+
+@pytest.mark.parametrize("outcome", ["webp", "gif", "sequence"])
+async def test_images_are_fetched_however_large_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, outcome: str
+) -> None:
+    monkeypatch.setattr("media_agent_hosted.http.client.LARGEST_REPLY", 2**15)
+    with _Large(outcome=outcome) as simulator:
+        backend = make(tmp_path, simulator.url)
+        end = (await run(backend, num_frames=5))[-1]
+        await backend.aclose()
+
+    assert isinstance(end, JobCompleted), end
+    assert probe(Path(str(end.artifacts[0].path))).frames == 5
 
 
 async def test_a_node_that_fails_is_named_with_its_reason(tmp_path: Path) -> None:
@@ -222,6 +244,33 @@ async def test_an_image_is_uploaded_and_named_to_its_node(tmp_path: Path) -> Non
     ]
 
 
+@pytest.mark.parametrize(
+    ("roles", "mode", "said"),
+    [
+        (["last_frame"], None, "one first_frame; given: none"),
+        ([], "first_last_frame", "one first_frame; given: none"),
+        (["first_frame"], "first_last_frame", "one last_frame; given: none"),
+        (["first_frame", "last_frame", "last_frame"], None, "one last_frame; given: 2"),
+    ],
+)
+async def test_a_slot_for_an_image_gets_exactly_one(
+    tmp_path: Path, roles: list[str], mode: str | None, said: str
+) -> None:
+    Image.new("RGB", (64, 48)).save(tmp_path / "one.png")
+    inputs = [{"role": role, "path": str(tmp_path / "one.png")} for role in roles]
+    slots = {
+        "prompt": "Prompt.text",
+        "first_frame": "Save Video.filename_prefix",
+        "last_frame": "Save Video.format",
+    }
+    fixed = {"size": "64x36", "fps": 8, "duration": 2}
+    async with running(tmp_path, slots=slots, **fixed) as (simulator, backend):
+        with pytest.raises(InvalidRequestError, match=said):
+            await run(backend, inputs=inputs, mode=mode)
+
+    assert simulator.requests == []
+
+
 async def test_a_source_video_is_uploaded_and_named_to_its_node(tmp_path: Path) -> None:
     (tmp_path / "one.mp4").write_bytes(make_video(Video()))
     place = str(tmp_path / "one.mp4")
@@ -325,6 +374,58 @@ async def test_what_is_no_queue_says_nothing_about_the_work(
         with pytest.raises(BackendResponseError, match="no queue of a ComfyUI server"):
             await backend.status(ref)
         await backend.aclose()
+
+
+class _Busy(ComfySimulator):
+    """Has work of others too, each with a workflow as the editor saves it."""
+
+    def _others(self) -> list[Any]:
+        graph = {str(number): {"inputs": [0] * 100} for number in range(60)}
+        return [[number, f"other-{number}", graph, {}, []] for number in range(100, 160)]
+
+    def _queue(self, call: Call) -> Answer:
+        answer = super()._queue(call)
+        assert isinstance(answer.body, dict)
+        pending = answer.body["queue_pending"]
+        assert isinstance(pending, list)
+        pending += self._others()
+        return answer
+
+    def _all_history(self, call: Call) -> Answer:
+        answer = super()._all_history(call)
+        assert isinstance(answer.body, dict)
+        for entry in self._others():
+            answer.body[entry[1]] = {"prompt": entry, "outputs": {}, "status": {}}
+        return answer
+
+
+async def test_a_long_queue_and_a_long_history_keep_no_work_from_being_seen(tmp_path: Path) -> None:
+    with _Busy(outcome="own_names") as simulator:
+        backend = make(tmp_path, simulator.url)
+        request = plan(backend)
+        ref = await backend.submit(request, key="job-1")
+        waiting = await backend.status(ref)
+        end = (await events_of(backend, ref))[-1]
+        lost = make(tmp_path / "lost", simulator.url)
+        found = await lost.find(request, key="job-1", since=datetime.now(UTC))
+        await backend.aclose()
+        await lost.aclose()
+
+    assert isinstance(waiting, JobProgressed)
+    assert isinstance(end, JobCompleted)
+    assert found is not None
+    assert found.operation_id == ref.operation_id
+
+
+async def test_work_that_is_over_is_seen_without_the_queue(tmp_path: Path) -> None:
+    async with running(tmp_path) as (simulator, backend):
+        ref = await backend.submit(plan(backend), key="job-1")
+        await events_of(backend, ref)
+        looks = len(simulator.calls("status"))
+        end = await backend.status(ref)
+
+    assert isinstance(end, JobCompleted)
+    assert len(simulator.calls("status")) == looks
 
 
 async def test_another_program_at_the_address_is_said_to_be_one(tmp_path: Path) -> None:

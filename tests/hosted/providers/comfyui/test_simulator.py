@@ -50,12 +50,12 @@ def test_what_is_unknown_has_no_history_and_no_file() -> None:
 async def test_the_websocket_tells_of_the_work_of_its_client() -> None:
     client = pytest.importorskip("websockets.asyncio.client")
     with ComfySimulator(queued_polls=0, running_polls=2) as simulator:
-        submit(simulator, prompt_id="abc")
+        submit(simulator, prompt_id="abc", client_id="me")
         await anyio.to_thread.run_sync(httpx.get, f"{simulator.url}/queue")
         told = []
         address = simulator.url.replace("http", "ws")
         async with client.connect(
-            f"{address}/ws?clientId=abc", proxy=None, close_timeout=1
+            f"{address}/ws?clientId=me", proxy=None, close_timeout=1
         ) as socket:
             with anyio.fail_after(10):
                 while not told or told[-1]["type"] != "progress":

@@ -356,7 +356,7 @@ def test_a_missing_image_and_two_of_one_kind_are_refused():
 
     with pytest.raises(InvalidRequestError, match="needs a first_frame"):
         body(model, mode=VideoMode.IMAGE_TO_VIDEO)
-    with pytest.raises(InvalidRequestError, match="takes one first_frame"):
+    with pytest.raises(UnsupportedRequestError, match="accepts at most 1"):
         body(model, inputs=(IMAGE, IMAGE))
     with pytest.raises(InvalidRequestError, match="needs a prompt"):
         body(model, inputs=(IMAGE,), prompt=None)

@@ -21,6 +21,7 @@ from media_agent.errors import (
     BackendResponseError,
     BackendUnavailableError,
     ConfigurationError,
+    InvalidRequestError,
     MediaAgentError,
     OperationNotFoundError,
     SubmitUncertainError,
@@ -223,6 +224,16 @@ async def test_a_plain_no_is_a_refusal(tmp_path: Path, status: int) -> None:
 
     assert as_refusal(caught.value, backend.name, sent) is not None
     assert simulator.accepted == 0
+
+
+async def test_several_first_frames_are_refused(tmp_path: Path) -> None:
+    frame = {"role": "first_frame", "data": "aGVsbG8="}
+    parameters = OPTIONS["parameters"] | {"image": "{first_frame}"}
+    async with running(tmp_path, parameters=parameters) as (simulator, backend):
+        with pytest.raises(InvalidRequestError, match="one first_frame; given: 2"):
+            await run(backend, inputs=[frame, frame])
+
+    assert simulator.requests == []
 
 
 async def test_an_app_that_is_not_there_was_sent_nothing(tmp_path: Path) -> None:
