@@ -272,5 +272,5 @@ def test_a_rate_that_no_audio_has_is_refused(
     copy = shutil.copytree(folder_of("ltx2"), tmp_path / "copy")
     edit(copy / "vocoder" / "config.json", output_sampling_rate=rate)
 
-    with pytest.raises(StorageError, match="vocoder/config.json says output_sampling_rate"):
+    with pytest.raises(StorageError, match=r"vocoder/config.json says output_sampling_rate"):
         read_folder(copy)
