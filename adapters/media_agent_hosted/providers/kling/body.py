@@ -66,6 +66,11 @@ def _shots(submission: Submission, fields: Fields) -> Fields:
     shots = submission.request.shots
     if len(shots) < 2 or submission.model_id not in WITH_SHOTS:
         return {}
+    if "duration" not in fields:
+        raise UnsupportedRequestError(
+            f"{submission.model_id} takes several shots from text and images only",
+            hint="give one prompt, or leave the video out",
+        )
     longest = max(len(shot.prompt) for shot in shots)
     if longest > _LONGEST_OF_SHOT:
         raise UnsupportedRequestError(

@@ -232,6 +232,15 @@ async def test_an_image_goes_along_as_bare_base64_that_fits(tmp_path: Path) -> N
             "513 characters",
         ),
         (
+            "kling-v3",
+            {
+                "prompt": None,
+                "shots": (Shot(prompt="a", duration=3), Shot(prompt="b", duration=2)),
+                "inputs": (SUBJECT, MOTION),
+            },
+            "from text and images only",
+        ),
+        (
             "kling-v2-6",
             {"inputs": (MediaInput(role=InputRole.FIRST_FRAME, data=make_png(200, 400)),)},
             "at least 300",
