@@ -13,7 +13,7 @@ PYTEST_ARGS ?= -n 2
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-all lowest check fix bench bench-engine bench-contention bench-diffusers \
-	kill-matrix kill-engine hostile adherence parity snapshots train clean
+	kill-matrix kill-engine hostile open-servers adherence parity snapshots train clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -74,13 +74,17 @@ kill-engine: $(READY) ## Kill videos of magi/tiny 20 times and resume them; ever
 hostile: $(READY) ## 300 odd upstreams and 300 random kills from outside (an hour); no video lost, none paid twice
 	@$(BIN)/python benchmarks/hostile/attack.py
 
+open-servers: $(READY) ## Run the released routes of SGLang, vLLM-Omni and FastVideo without a GPU against the backend (five minutes)
+	@$(BIN)/python benchmarks/open_servers/run.py
+
 parity: $(READY) ## Compare the engine with the golden data in FOLDER
 	@$(BIN)/python -m media_agent_magi.parity $(FOLDER)
 
-snapshots: $(READY) ## Rewrite the committed JSON Schemas, CLI help and pages of providers; review the diff
+snapshots: $(READY) ## Rewrite the committed JSON Schemas, CLI help, pages of providers and hardware; review the diff
 	@$(BIN)/python -m media_agent_schemas.export
 	@$(BIN)/python tools/cli_help.py
 	@$(BIN)/python tools/provider_page.py
+	@$(BIN)/python tools/hardware_page.py
 	@$(BIN)/python tools/python_reference.py
 
 train: $(READY) ## Train magi/tiny for MINUTES, from where runs/tiny stands

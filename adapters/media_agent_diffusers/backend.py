@@ -133,7 +133,9 @@ class DiffusersBackend(LocalBackend):
             raise next(iter(self._faults.values()))
         if name is None:
             raise BackendUnavailableError(
-                "diffusers has no model yet", hint="name one: media-agent models add FOLDER"
+                "diffusers has no model yet",
+                hint="get one: media-agent models fetch REPOSITORY, "
+                "or media-agent models add FOLDER",
             )
         if name in self._faults:
             raise self._faults[name]

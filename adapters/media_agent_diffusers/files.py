@@ -70,5 +70,5 @@ def unusable(path: Path, reason: str, hint: str | None = None) -> StorageError:
     """Return the error that says why a folder of weights cannot be used."""
     return StorageError(
         f"the model folder {path} cannot be used: {reason}",
-        hint=hint or "download it again, or complete it; media-agent models list checks it",
+        hint=hint or "download it again, or complete it; media-agent models check checks it",
     )

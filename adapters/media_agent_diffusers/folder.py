@@ -1,7 +1,8 @@
 """Reads a folder of weights without torch: which family it is, and whether it is whole."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,10 @@ from media_agent_diffusers.families.catalogue import families_by_pipeline
 from media_agent_diffusers.families.family import Family, Variant
 from media_agent_diffusers.files import ModelFiles, read_json, unusable
 from media_agent_diffusers.generic.family import NoVideoPipelineError, find_generic
-from media_agent_diffusers.weights import STEMS, Weights, find_weights
+from media_agent_diffusers.weights import STEMS, Weights, choose_weights, find_weights, list_indexes
 
 _MODULAR = "modular_model_index.json"
+_SMALL = (".json", ".txt", ".model", ".jinja", ".tiktoken")  # configurations and tokenizers
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,28 @@ def read_folder(path: Path) -> ModelFolder:
     Raises:
         StorageError: it is no folder of a known family, or files are missing or damaged.
     """
+    return _read(path, partial(find_weights, path))
+
+
+def choose_files(path: Path, variant: str | None) -> tuple[str, ...]:
+    """Return the files of a model that are loaded; in `path`, all but the small ones are empty.
+
+    Raises:
+        StorageError: it is no model that could be used, or it has no such variant.
+    """
+    folder = _read(path, partial(choose_weights, path, variant=variant))
+    components = [name for name, value in folder.index.items() if isinstance(value, list)]
+    small = [
+        file
+        for name in components
+        for file in sorted((path / name).glob("*"))
+        if file.suffix in _SMALL and ".index." not in file.name
+    ]
+    files = (*small, *list_indexes(path, folder.weights), *folder.weights.files)
+    return ("model_index.json", *(file.relative_to(path).as_posix() for file in files))
+
+
+def _read(path: Path, find: Callable[[Mapping[str, str]], Weights]) -> ModelFolder:
     try:
         index = _read_index(path)
         family = _family(path, index)
@@ -36,7 +60,7 @@ def read_folder(path: Path) -> ModelFolder:
         missing = [name for name in family.components if name not in configs]
         if missing:
             raise unusable(path, f"{', '.join(missing)} missing or without config.json")
-        weights = find_weights(path, {name: str(index[name][0]) for name in configs})
+        weights = find({name: str(index[name][0]) for name in configs})
         scheduler = _read_scheduler(path)
     except OSError as error:
         raise unusable(path, f"{error.filename}: {error.strerror}") from error

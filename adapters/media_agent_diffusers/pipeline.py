@@ -14,6 +14,7 @@ import transformers
 from huggingface_hub import constants
 from safetensors import SafetensorError
 
+from media_agent.backend.cores import usable_cores
 from media_agent.errors import GenerationFailedError, InvalidRequestError
 from media_agent.video.audio import Audio
 from media_agent_diffusers.files import shift_key, unusable
@@ -25,7 +26,7 @@ from media_agent_diffusers.placement.machine import choose_device, choose_dtypes
 from media_agent_diffusers.placement.plan import STEPS, OutOfMemoryError, Step
 from media_agent_diffusers.progress import OnStep, StepCounter
 from media_agent_diffusers.settings import DiffusersOptions
-from media_agent_diffusers.threads import in_threads, usable_cores
+from media_agent_diffusers.threads import in_threads
 from media_agent_schemas.events import Computation
 
 if TYPE_CHECKING:

@@ -23,6 +23,7 @@ STEMS = {
 """How the files of weights are called, by the library of the component; others run no code."""
 
 PICKLES = (".bin", ".pt", ".pth", ".ckpt")
+_NAMED = 3  # of the missing files
 _SHARD = r"(?:-\d+-of-\d+)?"
 _VARIANT = re.compile(
     rf"(?:{'|'.join(STEMS.values())}){_SHARD}\.(?P<variant>[\w-]+?){_SHARD}\.safetensors"
@@ -42,21 +43,46 @@ class Weights:
 def find_weights(path: Path, libraries: Mapping[str, str]) -> Weights:
     """Find the files that will be loaded, and check their lengths against their headers.
 
-    `libraries` names the library of each component that has weights. The plain names are preferred;
-    a variant is used where they are incomplete and it is complete.
-
     Raises:
         StorageError: files are missing, damaged, or have names that are not looked for.
     """
+    weights = choose_weights(path, libraries)
+    _check_whole(path, weights.files)
+    return weights
+
+
+def choose_weights(path: Path, libraries: Mapping[str, str], variant: str | None = None) -> Weights:
+    """Choose the files to load by their names alone.
+
+    `libraries` names the library of each component that has weights. The plain names are preferred;
+    a variant is used where they are incomplete and it is complete, or if it is asked for.
+
+    Raises:
+        StorageError: files are missing or have names that are not looked for.
+    """
+    found = sorted(_find_variants(path, libraries))
+    if variant is not None and variant not in found:
+        kinds = ", ".join(found) or "none"
+        raise unusable(path, f"it has no variant {variant!r}; its variants: {kinds}")
     lacking: list[list[Path]] = []
-    for variant in (None, *sorted(_find_variants(path, libraries))):
-        files = _list_files(path, libraries, variant)
+    for each in (None, *found) if variant is None else (variant,):
+        files = _list_files(path, libraries, each)
         missing = [file for file in files if not file.is_file()]
         if not missing:
-            _check_whole(path, files)
-            return Weights(tuple(files), variant)
+            return Weights(tuple(files), each)
         lacking.append(missing)
-    raise _missing(path, min(lacking, key=len)[0])
+    raise _missing(path, min(lacking, key=len))
+
+
+def list_indexes(path: Path, weights: Weights) -> list[Path]:
+    """Return the indexes of shards that are read with these weights."""
+    indexes = sorted(path.glob("*/*.safetensors.index*.json"))
+    return [
+        index
+        for index in indexes
+        if {index.parent / name for name in _list_shards(index.parent, index.name)}
+        <= set(weights.files)
+    ]
 
 
 def _check_whole(path: Path, files: Iterable[Path]) -> None:
@@ -106,25 +132,28 @@ def _list_shards(folder: Path, index: str) -> list[str]:
     return sorted(names)
 
 
-def _missing(path: Path, file: Path) -> StorageError:
-    """Return the error for a file that is not there, with what is there instead."""
-    wanted = file.relative_to(path).as_posix()
-    others = sorted(each.name for each in file.parent.iterdir() if each.suffix == ".safetensors")
-    pickled = sorted(each.name for each in file.parent.iterdir() if each.suffix in PICKLES)
+def _missing(path: Path, files: list[Path]) -> StorageError:
+    """Return the error for files that are not there, with what is there instead."""
+    component = files[0].parent
+    more = f" and {len(files) - _NAMED} more are" if len(files) > _NAMED else " are"
+    names = ", ".join(file.relative_to(path).as_posix() for file in files[:_NAMED])
+    wanted = f"{names}{more if len(files) > 1 else ' is'} missing"
+    others = sorted(each.name for each in component.iterdir() if each.suffix == ".safetensors")
+    pickled = sorted(each.name for each in component.iterdir() if each.suffix in PICKLES)
     if others:
         return unusable(
             path,
-            f"{wanted} is missing; {file.parent.name} has {', '.join(others[:3])}",
+            f"{wanted}; {component.name} has {', '.join(others[:3])}",
             "weights are found by this name only, and one variant holds for all components; "
             "download what is missing, or rename the file if it holds the same weights",
         )
     if pickled:
         return unusable(
             path,
-            f"{file.parent.name} has its weights in {pickled[0]} only, which can run code",
+            f"{component.name} has its weights in {pickled[0]} only, which can run code",
             "use a version with safetensors files",
         )
-    return unusable(path, f"{file.parent.name} has no weights; {wanted} is missing")
+    return unusable(path, f"{component.name} has no weights; {wanted}")
 
 
 def find_fault(file: Path) -> str | None:

@@ -232,6 +232,10 @@ class BackendSpec:
     """Where a key of these variables may go if the settings name a `base_url`: to this origin."""
     takes_folders: bool = False
     """Whether it loads folders of weights; it gets the named ones in `BackendSettings.models`."""
+    choose_files: Callable[[Path, str | None], tuple[str, ...]] | None = None
+    """Returns which files of a model it loads, by a folder and the variant that is wanted; None:
+    models are not fetched for it. In the folder all but the small JSON files are empty, and what
+    makes the model unusable is raised as StorageError."""
     awaits_option: str | None = None
     """The option without which it has no models yet: until it is set, nothing is wrong with it."""
     retired: Retirement | None = None

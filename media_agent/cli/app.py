@@ -13,6 +13,7 @@ from media_agent.cli.commands.completion import make_completion
 from media_agent.cli.commands.config import build_config_app
 from media_agent.cli.commands.costs import costs
 from media_agent.cli.commands.disk import du, prune
+from media_agent.cli.commands.doctor import doctor
 from media_agent.cli.commands.generate import generate
 from media_agent.cli.commands.init import init
 from media_agent.cli.commands.jobs import build_jobs_app
@@ -56,6 +57,7 @@ def build_app() -> App:
     app.command(branch)
     app.command(extend)
     app.command(backends)
+    app.command(doctor)
     app.command(build_config_app())
     app.command(init)
     app.command(build_jobs_app())

@@ -1,10 +1,10 @@
-"""How far a job is: a moving bar on a terminal, a plain line now and then elsewhere."""
+"""How far a job or a download is: a moving bar on a terminal, else a plain line now and then."""
 
 import sys
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from media_agent.cli.screen import is_quiet, one_line, write_stderr
+from media_agent.cli.screen import format_size, is_quiet, one_line, write_stderr
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -97,6 +97,40 @@ class ProgressLine:
 
     def _format_total(self) -> str:
         return "" if self._total is None else f" of {self._total}"
+
+
+class BytesLine:
+    """Shows how much of a download is there, on stderr: a moving bar, or a line every tenth."""
+
+    def __init__(self, what: str, total: int) -> None:
+        self._what = what
+        self._total = max(1, total)
+        self._sizes: dict[str, int] = {}
+        self._tenth = 0
+        self._bar = _make_bar() if _is_terminal() and not is_quiet() else None
+        if self._bar is not None:
+            self._task = self._bar.add_task(what, total=1.0)
+
+    def __enter__(self) -> Self:
+        if self._bar is not None:
+            self._bar.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def __call__(self, file: str, size: int) -> None:
+        """Show that so many bytes of a file are there."""
+        self._sizes[file] = size
+        came = sum(self._sizes.values())
+        text = f"{self._what}  {format_size(came)} of {format_size(self._total)}"
+        if self._bar is not None:
+            share = min(1.0, came / self._total)
+            self._bar.update(self._task, completed=share, description=text)
+        elif came * 10 // self._total > self._tenth:
+            self._tenth = came * 10 // self._total
+            write_stderr(text)
 
 
 def _is_terminal() -> bool:

@@ -341,9 +341,12 @@ class Sources:
         """Read the sources as they are now.
 
         Raises:
-            ConfigurationError: a file cannot be read.
+            ConfigurationError: a file or the environment cannot be read.
         """
-        environment = EnvSettingsSource(Settings)()
+        try:
+            environment = EnvSettingsSource(Settings)()
+        except (SettingsError, RecursionError) as error:
+            raise _unreadable_environment(error) from None
         files = _read_files({**environment, **arguments}.get("config"))
         return cls(arguments, environment, files)
 
@@ -438,16 +441,16 @@ def load_settings(**arguments: Any) -> Settings:
         raise ConfigurationError(
             "; ".join(said), faults=faults, hint="correct it; media-agent config check lists all"
         ) from None
-    except SettingsError as error:
-        raise ConfigurationError(
-            f"the environment cannot be read: {without_keys(str(error))}",
-            hint=f"check the {PREFIX} variables",
-        ) from None
-    except RecursionError:
-        raise ConfigurationError(
-            "the environment cannot be read: lists or tables are nested too deeply",
-            hint=f"check the {PREFIX} variables",
-        ) from None
+    except (SettingsError, RecursionError) as error:
+        raise _unreadable_environment(error) from None
+
+
+def _unreadable_environment(error: SettingsError | RecursionError) -> ConfigurationError:
+    is_deep = isinstance(error, RecursionError)
+    said = "lists or tables are nested too deeply" if is_deep else without_keys(str(error))
+    return ConfigurationError(
+        f"the environment cannot be read: {said}", hint=f"check the {PREFIX} variables"
+    )
 
 
 def find_unknown_variables() -> list[tuple[str, str | None]]:

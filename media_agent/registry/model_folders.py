@@ -65,16 +65,23 @@ class ModelFolders:
             StorageError: the list cannot be read or written.
         """
         with self._lock():
-            known = self.list()
-            taken = next((other for other in known if other.name == model.name), None)
-            if taken == model:
-                return
-            if taken is not None:
-                raise InvalidRequestError(
-                    f"the name {model.name} is taken by {taken.folder}",
-                    hint=f"choose another with --name, or: media-agent models remove {model.name}",
-                )
-            self._write((*known, model))
+            if not self.is_known(model):
+                self._write((*self.list(), model))
+
+    def is_known(self, model: LocalModel) -> bool:
+        """Return whether exactly this model was added.
+
+        Raises:
+            InvalidRequestError: another folder has this name.
+            StorageError: the list cannot be read.
+        """
+        taken = next((other for other in self.list() if other.name == model.name), None)
+        if taken is not None and taken != model:
+            raise InvalidRequestError(
+                f"the name {model.name} is taken by {taken.folder}",
+                hint=f"choose another with --name, or: media-agent models remove {model.name}",
+            )
+        return taken is not None
 
     def remove(self, name: str) -> LocalModel:
         """Forget a model and return it; its folder is left alone.

@@ -122,6 +122,8 @@ def _check_spec(spec: object) -> BackendSpec:
             raise PluginError(f"backend {spec.name}: its {name} is {value!r}")
     if not callable(spec.factory):
         raise PluginError(f"backend {spec.name}: its factory is {spec.factory!r}")
+    if spec.choose_files is not None and not callable(spec.choose_files):
+        raise PluginError(f"backend {spec.name}: its choose_files is {spec.choose_files!r}")
     return spec
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
+from pathlib import Path
 from typing import Self
 
 from media_agent.backend.fence import FencedBackend, describe_error
@@ -18,6 +19,7 @@ from media_agent.errors import (
 from media_agent.registry.model_folders import add_models
 from media_agent.registry.plugins import BrokenPlugin, Discovery, discover
 from media_agent.suggest import did_you_mean
+from media_agent_schemas.capabilities import Capabilities
 
 
 class Registry:
@@ -116,6 +118,26 @@ class Registry:
 
         name, model = settings.name, settings.model
         return FencedBackend(plugin, spec.name, make_checked, name=name, model=model)
+
+    def recognise(self, model: str, folder: Path, data_dir: Path) -> Capabilities:
+        """Ask the backends that load folders what this one can do; its weights are not loaded.
+
+        Raises:
+            MediaAgentError: no backend can use the folder, and why.
+        """
+        refusals: list[MediaAgentError] = []
+        for spec in self.specs.values():
+            if not spec.takes_folders:
+                continue
+            settings = BackendSettings(data_dir=data_dir, models={model: folder})
+            try:
+                return self.make(spec, settings).capabilities(model)
+            except MediaAgentError as error:
+                refusals.append(error)
+        if len(refusals) == 1:
+            raise refusals[0]
+        said = "; ".join(error.message for error in refusals) or "no backend here loads folders"
+        raise InvalidRequestError(f"the model folder {folder} cannot be used: {said}")
 
     def _find_spec(self, name: str) -> BackendSpec:
         kind = self.kind(name)

@@ -1,6 +1,6 @@
 """What every backend says it can do, what that costs, and why some of them cannot be asked."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -58,6 +58,8 @@ class Listing:
     """Those of the problems that are faults of a plugin."""
     notes: tuple[str, ...] = ()
     """Backends that have no model yet, and how to add one: nothing is wrong with them."""
+    errors: Mapping[str, MediaAgentError] = field(default_factory=dict)
+    """The first problem or note of each backend that has one, by its name."""
 
 
 def list_all(registry: Registry, settings: Settings) -> Listing:
@@ -106,6 +108,7 @@ class _Found:
     problems: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    errors: dict[str, MediaAgentError] = field(default_factory=dict)
 
     def add_models(
         self, router: Router, name: str, who: str, *, awaits_models: bool = False
@@ -117,18 +120,22 @@ class _Found:
             except MediaAgentError as error:
                 if awaits_models:
                     self.notes.append(in_full(error))
+                    self.errors.setdefault(name, error)
                 else:
                     self.keep(name, error)
 
     def keep(self, name: str, error: MediaAgentError) -> None:
         said = f"{name}: {in_full(error).removeprefix(f'{name} ')}"
         self.problems.append(said)
+        self.errors.setdefault(name, error)
         if isinstance(error, PluginError):
             self.faults.append(said)
 
     def to_listing(self) -> Listing:
         problems, faults = dict.fromkeys(self.problems), dict.fromkeys(self.faults)
-        return Listing(tuple(self.models), tuple(problems), tuple(faults), tuple(self.notes))
+        return Listing(
+            tuple(self.models), tuple(problems), tuple(faults), tuple(self.notes), self.errors
+        )
 
 
 def _make_router(name: str, registry: Registry, settings: Settings, catalogue: Catalogue) -> Router:

@@ -57,7 +57,7 @@ def look(
     )
     return Machine(
         keys=dict(_find_keys(settings, registry)),
-        gpus=tuple(_find_nvidia(smi)) or tuple(_find_others(devices)),
+        gpus=find_gpus(smi=smi, devices=devices),
         models=tuple(each.name for each in ready),
         folders=tuple(_find_folders(_find_hub())),
         comfyui=_find_comfyui(*comfyui),
@@ -72,6 +72,11 @@ def _find_keys(settings: Settings, registry: Registry) -> Iterator[tuple[str, st
             found = settings.find_key(name, spec)
             if found.key is not None and found.source is not None:
                 yield name, found.source
+
+
+def find_gpus(*, smi: Sequence[str] = _SMI, devices: Path = Path("/dev")) -> tuple[str, ...]:
+    """Return the GPUs by their names, without loading anything that computes on them."""
+    return tuple(_find_nvidia(smi)) or tuple(_find_others(devices))
 
 
 def _find_nvidia(smi: Sequence[str]) -> Iterator[str]:

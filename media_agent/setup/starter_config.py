@@ -52,7 +52,12 @@ def _render_backends(machine: Machine) -> Iterator[str]:
     for folder in machine.folders:
         yield f"# downloaded, not registered yet: media-agent models add {folder}"
     if machine.comfyui is not None:
-        yield f"# ComfyUI answers at {machine.comfyui}; no backend supports it yet"
+        yield f"# ComfyUI answers at {machine.comfyui}; to run a workflow that you exported from it:"
+        yield "# [backends.comfyui]"
+        yield f'# base_url = "{machine.comfyui}"'
+        yield "# [backends.comfyui.options]"
+        yield '# workflow = "my-workflow.json"'
+        yield '# slots = {prompt = "TITLE OF ITS NODE.text"}'
     yield ""
     for name, source in sorted(machine.keys.items()):
         yield f"# {name} has a key: {source}; it needs no line here"

@@ -53,7 +53,7 @@ def test_a_backend_without_models_yet_is_no_problem(capsys: pytest.CaptureFixtur
     assert main(["backends"]) == 0
 
     said = capsys.readouterr().out
-    assert "\ndiffusers has no model yet (name one: media-agent models add FOLDER)\n" in said
+    assert "\ndiffusers has no model yet (get one: media-agent models fetch REPOSITORY" in said
     assert "problem:" not in said
 
 

@@ -75,6 +75,7 @@ def test_the_backends_of_a_plugin_are_found(plugin):
             "@hookimpl\ndef media_agent_backend(): 1",
             "media_agent_backend",
         ),
+        (GOOD.format(name="acme").replace("factory=", "choose_files=3, factory="), "choose_files"),
         (GOOD.format(name="Acme/One"), "Acme/One"),
         (GOOD.format(name=""), "''"),
     ],

@@ -4,10 +4,10 @@ An answer may hold hundreds of megabytes of it. What is kept in memory is the re
 stands for each video.
 """
 
-import base64
 import contextlib
 import re
 import secrets
+from binascii import a2b_base64
 from pathlib import Path
 from typing import BinaryIO
 
@@ -52,13 +52,13 @@ class Unpacker:
                 self._take_escaped(piece[place])
                 place += 1
             else:
-                found = _SPECIAL.search(piece, place)
-                end = len(piece) if found is None else found.start()
+                end = self._find_special(piece, place)
                 self._take(piece[place:end])
                 place = end + 1
-                if found is not None and piece[end] == _QUOTE:
+                letter = piece[end] if end < len(piece) else None
+                if letter == _QUOTE:
                     kept += self._close()
-                self._is_escaped = found is not None and piece[end] == _BACKSLASH
+                self._is_escaped = letter == _BACKSLASH
         return bytes(kept)
 
     def abort(self) -> None:
@@ -66,6 +66,16 @@ class Unpacker:
         if self._file is not None:
             self._file.remove()
             self._file = None
+
+    def _find_special(self, piece: bytes, place: int) -> int:
+        """Return where the next quote or backslash is; the end of the piece: there is none."""
+        if self._file is None:
+            found = _SPECIAL.search(piece, place)
+            return len(piece) if found is None else found.start()
+        stop = piece.find(_BACKSLASH, place)  # in a video both are rare, and this is faster
+        stop = len(piece) if stop < 0 else stop
+        quote = piece.find(_QUOTE, place, stop)
+        return stop if quote < 0 else quote
 
     def _take(self, characters: bytes) -> None:
         """Take what is in a string; a long one that begins like a video is one."""
@@ -122,7 +132,7 @@ class _Base64File:
         data = self._rest + characters.translate(_OF_URLS, _SPACE)
         whole = len(data) - len(data) % 4
         self._rest = data[whole:]
-        self._file.write(base64.b64decode(data[:whole], validate=True))
+        self._file.write(a2b_base64(data[:whole], strict_mode=True))
         if self._file.tell() > LARGEST_VIDEO:
             raise ValueError(f"a video of more than {LARGEST_VIDEO} bytes")
 
@@ -133,7 +143,7 @@ class _Base64File:
             ValueError: it is not base64.
         """
         rest = self._rest + b"=" * (-len(self._rest) % 4)
-        self._file.write(base64.b64decode(rest, validate=True))
+        self._file.write(a2b_base64(rest, strict_mode=True))
         self._file.close()
         return self._part.replace(self._path)
 

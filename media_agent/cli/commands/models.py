@@ -1,4 +1,4 @@
-"""The commands about folders of weights on this machine: add, list, remove."""
+"""The commands about folders of weights on this machine: add, list, check, remove."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,21 +8,29 @@ from cyclopts import App
 
 from media_agent.cli.arguments import Flag, Name
 from media_agent.cli.commands.backends import backends, format_longest
+from media_agent.cli.commands.models_fetch import fetch_model
 from media_agent.cli.screen import write_json, write_stdout, write_table
 from media_agent.shorten import shorten
 
 if TYPE_CHECKING:
+    from pydantic import JsonValue
+
     from media_agent.backend.protocol import VideoBackend
     from media_agent.config.settings import Settings
-    from media_agent.registry.registry import Registry
     from media_agent_schemas.capabilities import Capabilities
+
+_NONE = (
+    "no models yet; get one: media-agent models fetch REPOSITORY, or media-agent models add FOLDER"
+)
 
 
 def build_models_app() -> App:
     """Return the commands."""
-    app = App(name="models", help="Add, list or remove folders of weights on this machine.")
+    app = App(name="models", help="Fetch, add, list, check or remove weights on this machine.")
+    app.command(fetch_model, name="fetch")
     app.command(add_model, name="add")
     app.command(list_models, name="list")
+    app.command(check_model, name="check")
     app.command(remove_model, name="remove")
     return app
 
@@ -43,7 +51,7 @@ def add_model(folder: Path, /, *, name: Name = None, json: Flag = False) -> int:
     folder = expand_home(folder).absolute()
     model = name_of(folder) if name is None else check_name(name)
     settings = load_settings()
-    capabilities = recognise(model, folder, Registry(), settings.data_dir)
+    capabilities = Registry().recognise(model, folder, settings.data_dir)
     ModelFolders(settings.data_dir).add(
         LocalModel(name=model, backend=capabilities.backend, folder=folder)
     )
@@ -51,7 +59,7 @@ def add_model(folder: Path, /, *, name: Name = None, json: Flag = False) -> int:
 
 
 def list_models(*, json: Flag = False) -> int:
-    """List the registered folders of weights and check each.
+    """List the registered folders of weights, and whether each is ready.
 
     Args:
         json: Print JSON: {"data": [model, ...]}.
@@ -60,25 +68,42 @@ def list_models(*, json: Flag = False) -> int:
 
     models = check_models(load_settings())
     if json:
-        data = [
-            {
-                "model": known.model,
-                "folder": known.folder,
-                "problem": known.problem,
-                "capabilities": None
-                if known.capabilities is None
-                else known.capabilities.model_dump(mode="json"),
-            }
-            for known in models
-        ]
-        write_json({"data": data})
+        write_json({"data": [known.as_json() for known in models]})
         return 0
     if not models:
-        write_stdout("no models yet; add one with media-agent models add FOLDER")
+        write_stdout(_NONE)
         return 0
     heads = ("MODEL", "MODE", "LONGEST", "FOLDER", "STATE")
     write_table(heads, [_format_row(known) for known in models])
     return 0
+
+
+def check_model(name: str | None = None, /, *, json: Flag = False) -> int:
+    """Check one folder of weights, or all: which file is missing, truncated or not to be used.
+
+    Args:
+        name: As shown by models list, with or without the backend. Default: all.
+        json: Print JSON: {"data": [model, ...]}, as models list does.
+    """
+    from media_agent.config.settings import load_settings
+    from media_agent.errors import InvalidRequestError, StorageError, exit_code
+    from media_agent.suggest import did_you_mean
+
+    models = check_models(load_settings())
+    if name is not None:
+        names = [known.model for known in models]
+        models = [known for known in models if name in (known.model, known.model.partition("/")[2])]
+        if not models:
+            raise InvalidRequestError(f"unknown model {name!r}", hint=did_you_mean(name, names))
+    if json:
+        write_json({"data": [known.as_json() for known in models]})
+    elif not models:
+        write_stdout(_NONE)
+    else:
+        for known in models:
+            write_stdout(f"{known.model}: {known.problem or 'ready'}")
+    is_sound = all(known.problem is None for known in models)
+    return 0 if is_sound else exit_code(StorageError("a model is unusable"))
 
 
 def remove_model(name: str, /) -> int:
@@ -106,29 +131,15 @@ class KnownModel:
     capabilities: "Capabilities | None" = None
     problem: str | None = None
 
-
-def recognise(model: str, folder: Path, registry: "Registry", data_dir: Path) -> "Capabilities":
-    """Ask the backends that load folders what this one can do; its weights are not loaded.
-
-    Raises:
-        MediaAgentError: no backend can use the folder, and why.
-    """
-    from media_agent.backend.protocol import BackendSettings
-    from media_agent.errors import InvalidRequestError, MediaAgentError
-
-    refusals: list[MediaAgentError] = []
-    for spec in registry.specs.values():
-        if not spec.takes_folders:
-            continue
-        settings = BackendSettings(data_dir=data_dir, models={model: folder})
-        try:
-            return registry.make(spec, settings).capabilities(model)
-        except MediaAgentError as error:
-            refusals.append(error)
-    if len(refusals) == 1:
-        raise refusals[0]
-    said = "; ".join(error.message for error in refusals) or "no installed backend loads folders"
-    raise InvalidRequestError(f"the model folder {folder} cannot be used: {said}")
+    def as_json(self) -> "dict[str, JsonValue]":
+        """Return it for programs."""
+        can = self.capabilities
+        return {
+            "model": self.model,
+            "folder": self.folder,
+            "problem": self.problem,
+            "capabilities": None if can is None else can.model_dump(mode="json"),
+        }
 
 
 def check_models(settings: "Settings") -> list[KnownModel]:

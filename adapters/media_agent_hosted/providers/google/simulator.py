@@ -3,6 +3,7 @@
 What the documents leave open is invented here: the words of errors, and the id of an interaction.
 """
 
+import re
 from binascii import b2a_base64
 from collections.abc import Sequence
 from typing import ClassVar
@@ -117,8 +118,8 @@ def encode(content: bytes) -> str:
 
 
 def _seconds(form: dict[str, JsonValue]) -> int | None:
-    said = str(form.get("duration", "")).removesuffix("s")
-    return int(said) if said.isdecimal() else None
+    said = re.fullmatch(r"(\d+)s", str(form.get("duration", "")))
+    return None if said is None else int(said[1])
 
 
 def _problem(body: dict[str, JsonValue]) -> str | None:

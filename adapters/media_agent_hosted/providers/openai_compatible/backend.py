@@ -1,6 +1,6 @@
-"""Your own server that speaks OpenAI's video API: SGLang-Diffusion, vLLM-Omni.
+"""Your own server that speaks OpenAI's video API: SGLang-Diffusion, vLLM-Omni, FastVideo.
 
-Both keep their videos in memory only: after a restart they know none. A lost video is said to be
+All keep their videos in memory only: after a restart they know none. A lost video is said to be
 lost and never asked for again by itself.
 """
 
@@ -17,6 +17,7 @@ from pydantic import JsonValue
 from media_agent.backend.protocol import BackendSettings
 from media_agent.errors import (
     BackendResponseError,
+    InvalidRequestError,
     MediaAgentError,
     OperationNotFoundError,
     UnsupportedRequestError,
@@ -41,6 +42,7 @@ from media_agent_hosted.providers.openai_compatible.errors import (
     NoVideosError,
     error_of_poll,
     error_of_video,
+    explain_refusal,
     refusal_of_video,
 )
 from media_agent_hosted.providers.openai_compatible.facts import (
@@ -58,6 +60,11 @@ from media_agent_hosted.providers.openai_compatible.form import (
     form_parts,
 )
 from media_agent_hosted.providers.openai_compatible.lookup import find_video
+from media_agent_hosted.providers.openai_compatible.minimax_h3 import (
+    h3_form,
+    inline_image,
+    is_h3,
+)
 from media_agent_hosted.providers.openai_compatible.video import (
     Server,
     Video,
@@ -139,8 +146,12 @@ class OpenAICompatibleBackend(ServiceBackend):
                 missing="without a video",
                 translate=refusal_of_video,
             )
-        except NoVideosError as error:
-            raise await self._explain(error, form.get("model")) from error
+        except (NoVideosError, InvalidRequestError) as error:
+            served = await self._list_models()
+            explained = explain_refusal(error, form.get("model"), served)
+            if explained is error:
+                raise
+            raise explained from error
         self._sent_at.pop(key, None)
         return self._ref(request, form, parse_video(body) or Video(id=name))
 
@@ -220,7 +231,7 @@ class OpenAICompatibleBackend(ServiceBackend):
         if self._server(ref) is not Server.VLLM_OMNI:
             raise UnsupportedRequestError(
                 f"{self._api.host} cannot stop {ref.operation_id}",
-                hint="only vLLM-Omni can; SGLang would forget the video and continue its work",
+                hint="only vLLM-Omni can; another would forget the video and continue its work",
             )
         with contextlib.suppress(OperationNotFoundError):
             body = answer_about(await self._poller.ask(ref), ref.operation_id)
@@ -252,13 +263,17 @@ class OpenAICompatibleBackend(ServiceBackend):
             model=None if model == DEFAULT_MODEL else model,
             server=self._config.server,
         )
-        frame = first_frame(request)
-        if frame is None:
-            return form, None
-        if frame.url is not None:
-            return form | build_image_url(frame.url, self._config.server), None
-        content, mime_type = await asyncio.to_thread(read_medium, frame, largest=_LARGEST_IMAGE)
-        return form, (f"first_frame.{mime_type.partition('/')[2]}", content, mime_type)
+        frame, server, image = first_frame(request), self._config.server, None
+        address = None if frame is None else frame.url
+        if frame is not None and address is None:
+            content, kind = await asyncio.to_thread(read_medium, frame, largest=_LARGEST_IMAGE)
+            if is_h3(model) and server is Server.SGLANG:
+                address = inline_image(content, kind)
+            else:
+                image = f"first_frame.{kind.partition('/')[2]}", content, kind
+        if is_h3(model):
+            return h3_form(form, request, server, address), image
+        return form | ({} if address is None else build_image_url(address, server)), image
 
     def _ref(self, request: VideoRequest, form: dict[str, str], video: Video) -> OperationRef:
         _, model = request.split_model()
@@ -304,10 +319,6 @@ class OpenAICompatibleBackend(ServiceBackend):
         with contextlib.suppress(MediaAgentError):
             return await self.models()
         return ()
-
-    async def _explain(self, error: NoVideosError, model: str | None) -> MediaAgentError:
-        """Return what a 404 for a new video means: perhaps only this model is not served."""
-        return error.explained(model, await self._list_models())
 
 
 def _path(video_id: str) -> str:

@@ -21,13 +21,19 @@ _TROUBLE_ON_THE_WAY = (401, 408, 429)
 class NoVideosError(ConfigurationError):
     """There is no endpoint for new videos, or not for this model."""
 
-    def explained(self, model: str | None, served: Collection[str]) -> MediaAgentError:
-        """Return the error in the light of the models that the server serves; none: unknown."""
-        if model is None or not served or model in served:
-            return self
-        return InvalidRequestError(
-            f"the server does not serve the model {model!r}", hint=f"it serves {', '.join(served)}"
-        )
+
+def explain_refusal(
+    error: MediaAgentError, model: str | None, served: Collection[str]
+) -> MediaAgentError:
+    """Return a refusal in the light of the models that the server serves; none: unknown."""
+    is_about_it = model is not None and (isinstance(error, NoVideosError) or model in error.message)
+    if not is_about_it or not served or model in served:
+        return error
+    said = "" if isinstance(error, NoVideosError) else f"; {error.message}"
+    return InvalidRequestError(
+        f"the server does not serve the model {model!r}{said}",
+        hint=f"it serves {', '.join(served)}",
+    )
 
 
 class NoVideoError(BackendResponseError):

@@ -6,6 +6,7 @@ from dataclasses import replace
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
@@ -35,6 +36,7 @@ _FACTS = {
     *("default_size", "default_fps", "default_duration", "max_duration"),
     *("frame_multiple", "frame_offset"),
 }  # settings that say what the model can do
+_SILENT = (Server.SGLANG, Server.FASTVIDEO)  # except for a family that always makes audio
 _LONGEST_PLAIN, _USUAL_PLAIN = 12.0, 4.0  # seconds, by OpenAI's own documents
 _USUAL_SECONDS = 5.0  # of a video by a model of which nothing is known
 
@@ -73,6 +75,8 @@ class Family(BaseModel):
     offset: int
     size: SizeText
     side: int
+    negative_prompt: bool = True
+    audio: Literal["always"] | None = None  # None: as the server says
 
 
 class PassedOption(BaseModel):
@@ -144,7 +148,7 @@ def describe_model(
     family = next((one for one in families() if fnmatchcase(model.lower(), one.match)), None)
     facts: dict[str, object] = {} if family is None else _facts(family)
     facts |= settings.model_dump(include=_FACTS, exclude_none=True)
-    description = "a model on your own server: SGLang-Diffusion or vLLM-Omni"
+    description = "a model on your own server: SGLang-Diffusion, vLLM-Omni or FastVideo"
     if settings.server is Server.OPENAI:
         return _plain(model, settings)
     if "max_duration" not in facts:  # unknown, which is not "any length"
@@ -160,8 +164,8 @@ def describe_model(
             "input_roles": (InputRole.FIRST_FRAME,),
             "negative_prompt": True,
             "seed": True,
-            "audio": False if server is Server.SGLANG else "unknown",
-            "cancels": {Server.SGLANG: False, Server.VLLM_OMNI: True}.get(server, "unknown"),
+            "audio": False if server in _SILENT else "unknown",
+            "cancels": "unknown" if server is Server.AUTO else server is Server.VLLM_OMNI,
             "lookup": "list" if server is Server.VLLM_OMNI else "candidates",
             "options": _options(server, passed),
             "verification": Verification(
@@ -174,7 +178,10 @@ def describe_model(
 
 def _facts(family: Family) -> dict[str, object]:
     side = family.side
+    audio = {} if family.audio is None else {"audio": family.audio}
     return {
+        **audio,
+        "negative_prompt": family.negative_prompt,
         "default_fps": family.fps,
         "default_duration": family.frames / family.fps,
         "max_duration": family.longest / family.fps,

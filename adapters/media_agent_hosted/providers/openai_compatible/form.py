@@ -1,7 +1,7 @@
 """What servers with OpenAI's video API are sent when a video is asked for; all of it pure.
 
-A form in multipart/form-data with every value as text is the one shape that both SGLang-Diffusion
-and vLLM-Omni take: SGLang reads any other body as JSON, which vLLM-Omni refuses.
+A form in multipart/form-data with every value as text is the one shape that SGLang-Diffusion,
+FastVideo and vLLM-Omni take: the first two read any other body as JSON, which vLLM-Omni refuses.
 """
 
 import json
@@ -15,6 +15,8 @@ from media_agent_hosted.providers.openai_compatible.video import Server
 from media_agent_schemas.media import InputRole, MediaInput
 from media_agent_schemas.request import VideoRequest
 
+_WITHOUT_SOUND = (Server.SGLANG, Server.FASTVIDEO)  # these read no field for it
+_WHOLE_RATES = {Server.SGLANG: "SGLang", Server.FASTVIDEO: "FastVideo"}
 _HARDLY = 1e-3  # seconds that are no difference
 JSON_OPTIONS = ("extra_params", "lora")
 """Options whose text is a JSON object."""
@@ -43,7 +45,7 @@ def build_form(
         form["seed"] = str(request.seed)
     if request.negative_prompt is not None:
         form["negative_prompt"] = request.negative_prompt
-    if request.audio is not None and server is not Server.SGLANG:
+    if request.audio is not None and server not in _WITHOUT_SOUND:
         form["generate_sound"] = _text(request.audio)
     for name, value in options.items():
         form[name] = _json_text(name, value) if name in JSON_OPTIONS else _text(value)
@@ -59,7 +61,7 @@ def build_image_url(url: str, server: Server) -> dict[str, str]:
     sglang = {"reference_url": url}
     vllm_omni = {"image_reference": json.dumps({"image_url": url})}
     match server:
-        case Server.SGLANG:
+        case Server.SGLANG | Server.FASTVIDEO:
             return sglang
         case Server.VLLM_OMNI:
             return vllm_omni
@@ -150,9 +152,10 @@ def _frames(request: VideoRequest, server: Server) -> dict[str, str]:
 
 
 def _rate(fps: float, server: Server) -> str:
-    if server is Server.SGLANG and not fps.is_integer():
+    if server in _WHOLE_RATES and not fps.is_integer():
         raise UnsupportedRequestError(
-            f"SGLang takes whole frames per second only, not {fps:g}", hint="round the fps"
+            f"{_WHOLE_RATES[server]} takes whole frames per second only, not {fps:g}",
+            hint="round the fps",
         )
     return _text(fps)
 

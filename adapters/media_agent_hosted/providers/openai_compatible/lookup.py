@@ -173,7 +173,7 @@ def _is_about(said: float | None, asked: str | None) -> bool:
 
 
 def _seconds_agree(video: Video, form: Mapping[str, str]) -> bool:
-    """Whether the length fits: SGLang says the frames it makes, in whole seconds.
+    """Whether the length fits: SGLang and FastVideo say the frames they make, in whole seconds.
 
     vLLM-Omni repeats the seconds asked, which are none where we asked for frames.
     """
@@ -181,6 +181,6 @@ def _seconds_agree(video: Video, form: Mapping[str, str]) -> bool:
     if said is None:
         return True
     if "num_frames" in form and "fps" in form:
-        is_sglang = video.server is Server.SGLANG
-        return not is_sglang or abs(said - float(form["num_frames"]) / float(form["fps"])) <= 1
+        is_counted = video.server in (Server.SGLANG, Server.FASTVIDEO)
+        return not is_counted or abs(said - float(form["num_frames"]) / float(form["fps"])) <= 1
     return "seconds" not in form or said == float(form["seconds"])

@@ -5,6 +5,7 @@ import email.policy
 import re
 from collections.abc import Mapping
 from email.message import MIMEPart
+from http import HTTPStatus
 from urllib.parse import parse_qsl
 
 from pydantic import JsonValue
@@ -41,6 +42,18 @@ def form_fields(call: Call, *, takes_json: bool) -> Fields:
 
 def sglang_fault(fields: Fields) -> Answer | None:
     """Return SGLang's complaint about a form, None if it takes it."""
+    fault = fastvideo_fault(fields)
+    if fault is not None:
+        return fault
+    if "size" in fields and re.fullmatch(r"0*[1-9]\d*x0*[1-9]\d*", str(fields["size"])) is None:
+        return Answer(400, {"detail": "size must be formatted as positive WIDTHxHEIGHT"})
+    if int(str(fields.get("num_frames", 1))) < 1:
+        return Answer(400, {"detail": "num_frames must be positive"})
+    return None
+
+
+def fastvideo_fault(fields: Fields) -> Answer | None:
+    """Return FastVideo's complaint about a form; it takes any size and number of frames."""
     if not fields.get("prompt"):
         return Answer(400, {"detail": "prompt is required"})
     for name in ("seconds", "fps", "num_frames", "seed"):
@@ -53,20 +66,29 @@ def sglang_fault(fields: Fields) -> Answer | None:
 def vllm_fault(fields: Fields, served: str) -> Answer | None:
     """Return vLLM-Omni's complaint about a form, None if it takes it."""
     if not fields.get("prompt"):
-        return _invalid("prompt", "Field required", None)
+        return _vllm_invalid("prompt", "Field required")
     for name, pattern in (("size", r"\d+x\d+"), ("seconds", r"[1-9]\d*")):
         if name in fields and re.fullmatch(pattern, str(fields[name])) is None:
-            return _invalid(name, f"String should match pattern '^{pattern}$'", fields[name])
+            return _vllm_invalid(name, f"String should match pattern '^{pattern}$'")
     for name, (least, most) in _NUMBERS.items():
         if name in fields and not _is_within(fields[name], least, most):
-            said = f"Input should be a number from {least:g} to {most:g}"
-            return _invalid(name, said, fields[name])
+            return _vllm_invalid(name, f"Input should be a number from {least:g} to {most:g}")
     model = fields.get("model", served)
     if model != served:
-        said = f"The model `{model}` does not exist."
-        error: Fields = {"message": said, "type": "NotFoundError", "param": "model", "code": 404}
-        return Answer(404, {"error": error})
+        said = f"Model mismatch: request specifies '{model}' but server is running '{served}'."
+        return Answer(400, vllm_error(400, said))
     return None
+
+
+def vllm_error(status: int, said: str, param: str | None = None) -> Fields:
+    """Return an error in the envelope of vLLM's application, which vLLM-Omni is served by."""
+    kind = HTTPStatus(status).phrase
+    return {"error": {"message": said, "type": kind, "param": param, "code": status}}
+
+
+def _vllm_invalid(name: str, said: str) -> Answer:
+    detail = {"loc": ("body", name), "msg": said}
+    return Answer(400, vllm_error(400, f"1 validation error:\n  {detail}", f"body.{name}"))
 
 
 def _name(part: MIMEPart) -> str:

@@ -1,11 +1,12 @@
-"""A server with OpenAI's video API on this machine, without a model: SGLang or vLLM-Omni.
+"""A server with OpenAI's video API on this machine, without a model.
 
-It speaks the shapes of SGLang-Diffusion 0.5.23 and vLLM-Omni 0.30.0, with their differences.
+It speaks the shapes of SGLang-Diffusion 0.5.23, vLLM-Omni 0.30.0 and FastVideo 0.2.1, with their
+differences.
 """
 
 import time
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, get_args
 
 from pydantic import JsonValue
@@ -17,12 +18,14 @@ from media_agent.testing.simulator.server import Answer, Call
 from media_agent.testing.simulator.videos import Video, make_video
 from media_agent_hosted.providers.openai_compatible.simulated_form import (
     Fields,
+    fastvideo_fault,
     form_fields,
     sglang_fault,
+    vllm_error,
     vllm_fault,
 )
 
-Flavour = Literal["sglang", "vllm-omni"]
+Flavour = Literal["sglang", "vllm-omni", "fastvideo"]
 
 WAN = "Wan-AI/Wan2.2-T2V-A14B-Diffusers"
 _SIZE = "832x480"
@@ -34,6 +37,12 @@ _VLLM_SAYS_NULL = (
     *("completed_at", "remixed_from_video_id", "error", "expires_at", "file_name", "metrics"),
     *("inference_time_s", "action"),
 )
+_NEEDS_4N1 = "num_frames must be 4n+1"
+_NO_CONTENT_OF_A_FAILURE: Mapping[Flavour, tuple[int, str]] = {
+    "sglang": (404, "Video variant None not found"),
+    "vllm-omni": (422, "Video generation failed. Check job status for error details."),
+    "fastvideo": (500, "Video generation failed"),
+}
 _ID = r"/v1/videos/(?P<id>[^/]+)"
 
 
@@ -92,12 +101,12 @@ class OpenAISimulator(Simulator):
         return Answer(401, {"error": "Unauthorized"})
 
     def not_found(self, call: Call) -> Answer:
-        """Return FastAPI's answer to an unknown path."""
-        return Answer(404, {"detail": "Not Found"})
+        """Return the answer to an unknown path."""
+        return self._no(404, "Not Found")
 
     def error_body(self, text: str) -> JsonValue:
-        """Return an error as FastAPI writes it."""
-        return {"detail": text}
+        """Return an error as this server writes it."""
+        return vllm_error(500, text) if self.flavour == "vllm-omni" else {"detail": text}
 
     def video(self, job: SimulatedJob) -> Video:
         """Return the measures that were asked for."""
@@ -107,40 +116,56 @@ class OpenAISimulator(Simulator):
 
     def resource(self, job: SimulatedJob) -> Fields:
         """Return a video as the server describes it now."""
-        return _sglang_video(self, job) if self.flavour == "sglang" else _vllm_video(self, job)
+        match self.flavour:
+            case "sglang":
+                return _sglang_video(self, job)
+            case "vllm-omni":
+                return _vllm_video(self, job)
+            case "fastvideo":
+                return _fastvideo_video(self, job)
 
     def failure(self, job: SimulatedJob) -> str | None:
         """Return why a video fails, None if it does not."""
         needs_4n1 = self.flavour == "vllm-omni" and "wan" in self.model.lower()
         if self.fails_with is None and needs_4n1 and _frames(job.input) % 4 != 1:
-            return "num_frames must be 4n+1"
+            return _NEEDS_4N1
         return self.fails_with
 
     def accept(self, model: str, body: Fields, key: str | None = None) -> SimulatedJob:
         """Take a video on, under an id as this server gives them."""
         unique = uuid.uuid4()
-        job_id = str(unique) if self.flavour == "sglang" else f"video_gen_{unique.hex}"
+        ids = {"sglang": str(unique), "vllm-omni": f"video_gen_{unique.hex}"}
+        job_id = ids.get(self.flavour, unique.hex)
         job = SimulatedJob(job_id, model, body, key, time.time())
         self.jobs[job.id] = job
         return job
 
     def _create(self, call: Call) -> Answer:
-        is_sglang = self.flavour == "sglang"
-        fields = form_fields(call, takes_json=is_sglang)
-        fault = sglang_fault(fields) if is_sglang else vllm_fault(fields, self.model)
+        fields = form_fields(call, takes_json=self.flavour != "vllm-omni")
+        fault = self._fault(fields)
         if fault is not None:
             return fault
         model = str(fields.get("model", self.model))
         return Answer(200, self.resource(self.accept(model, fields)))
 
+    def _fault(self, fields: Fields) -> Answer | None:
+        match self.flavour:
+            case "sglang":
+                return sglang_fault(fields)
+            case "vllm-omni":
+                return vllm_fault(fields, self.model)
+            case "fastvideo":
+                return fastvideo_fault(fields)
+
     def _status(self, call: Call) -> Answer:
         job = self._known(call)
         if job is None:
-            return Answer(404, {"detail": "Video not found"})
+            return self._no(404, "Video not found")
         self.poll(job)
         body = self.resource(job)
-        failed = self.flavour == "vllm-omni" and body["status"] == "failed"
-        return Answer(400 if failed else 200, body)
+        if self.flavour == "vllm-omni" and body["status"] == "failed":
+            return Answer(_failure_code(self.failure(job)), body)
+        return Answer(200, body)
 
     def _list(self, call: Call) -> Answer:
         jobs = [job for job in self.jobs.values() if job.id not in self._forgotten]
@@ -151,6 +176,8 @@ class OpenAISimulator(Simulator):
         limit = int(call.query.get("limit", 20))
         page: list[JsonValue] = [{**self.resource(job)} for job in jobs[:limit]]
         shown = [job.id for job in jobs[:limit]]
+        if self.flavour == "fastvideo":
+            return Answer(200, {"object": "list", "data": page})
         ends: Fields = {
             "first_id": shown[0] if shown else None,
             "last_id": shown[-1] if shown else None,
@@ -161,22 +188,26 @@ class OpenAISimulator(Simulator):
         job = self._known(call)
         variant = call.query.get("variant", "0")
         if job is None or (self.flavour == "sglang" and variant != "0"):
-            return Answer(404, {"detail": "Video not found"})
-        if self.failure(job) is not None and self.flavour == "vllm-omni":
-            return Answer(422, {"detail": "Video generation failed"})
-        if self.stage(job) != "done" or self.failure(job) is not None:
-            return Answer(404, {"detail": "Generation is still in-progress"})
+            return self._no(404, "Video not found")
+        if self.stage(job) != "done":
+            is_fastvideo = self.flavour == "fastvideo"
+            said = (
+                "Video still being generated" if is_fastvideo else "Generation is still in-progress"
+            )
+            return self._no(404, said)
+        if self.failure(job) is not None:
+            return self._no(*_NO_CONTENT_OF_A_FAILURE[self.flavour])
         if self.cloud_url is not None:
             said = "Video has been uploaded to cloud storage. Please use the cloud URL: "
-            return Answer(400, {"detail": said + self.cloud_url})
+            return self._no(400, said + self.cloud_url)
         return Answer(200, make_video(self.video(job)), media_type="video/mp4")
 
     def _delete(self, call: Call) -> Answer:
         job = self._known(call)
         if job is None:
-            return Answer(404, {"detail": "Video not found"})
+            return self._no(404, "Video not found")
         self._forgotten.add(job.id)
-        if self.flavour == "sglang":  # which works on
+        if self.flavour != "vllm-omni":  # which work on
             return Answer(200, {**self.resource(job), "status": "deleted"})
         job.is_cancelled = True
         return Answer(200, {"id": job.id, "deleted": True, "object": "video.deleted"})
@@ -184,6 +215,12 @@ class OpenAISimulator(Simulator):
     def _models(self, call: Call) -> Answer:
         entry: Fields = {"id": self.model, "object": "model", "owned_by": self.flavour}
         return Answer(200, {"object": "list", "data": [entry]})
+
+    def _no(self, status: int, said: str) -> Answer:
+        """Return an error as FastAPI writes it, or vLLM's application."""
+        if self.flavour == "vllm-omni":
+            return Answer(status, vllm_error(status, said))
+        return Answer(status, {"detail": said})
 
     def _known(self, call: Call) -> SimulatedJob | None:
         job = self.jobs.get(call.arguments["id"])
@@ -217,6 +254,35 @@ def _sglang_video(simulator: OpenAISimulator, job: SimulatedJob) -> Fields:
     return video
 
 
+def _fastvideo_video(simulator: OpenAISimulator, job: SimulatedJob) -> Fields:
+    """Return a video that is queued until it is over, as nothing says that its work has begun."""
+    stage, failure = simulator.stage(job), simulator.failure(job)
+    is_over = stage == "done"
+    seconds = round(_frames(job.input) / _fps(job.input))
+    return {
+        "id": job.id,
+        "object": "video",
+        "model": job.model,
+        "status": _status(stage, failure) if is_over else "queued",
+        "progress": 100 if is_over and failure is None else 0,
+        "created_at": int(job.created_at),
+        "size": job.input.get("size", ""),
+        "seconds": str(seconds),
+        "quality": "standard",
+        "url": None,
+        "file_path": f"/srv/out/videos/{job.id}.mp4",
+        "completed_at": int(job.created_at) + 1 if is_over and failure is None else None,
+        "error": {"message": failure} if is_over and failure is not None else None,
+        "peak_memory_mb": None,
+        "inference_time_s": 0.9 if is_over and failure is None else None,
+    }
+
+
+def _failure_code(failure: str | None) -> int:
+    """Return the status of vLLM-Omni's failed polls: 400 for what was asked, else 500."""
+    return 400 if failure == _NEEDS_4N1 else 500
+
+
 def _vllm_video(simulator: OpenAISimulator, job: SimulatedJob) -> Fields:
     stage, failure = simulator.stage(job), simulator.failure(job)
     video: Fields = {
@@ -241,7 +307,7 @@ def _vllm_video(simulator: OpenAISimulator, job: SimulatedJob) -> Fields:
     if stage == "done":
         video |= {"completed_at": int(job.created_at) + 1}
     if stage == "done" and failure is not None:
-        video |= {"error": {"code": 400, "message": failure}}
+        video |= {"error": {"code": _failure_code(failure), "message": failure}}
     elif stage == "done":
         video |= {"file_name": f"{job.id}.mp4", "inference_time_s": 0.9}
     return video

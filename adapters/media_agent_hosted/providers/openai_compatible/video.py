@@ -1,8 +1,9 @@
 """What servers with OpenAI's video API answer, and what that means here; all of it pure.
 
-SGLang-Diffusion and vLLM-Omni both speak it, each in its own way.
+SGLang-Diffusion, vLLM-Omni and FastVideo speak it, each in its own way.
 """
 
+import re
 from collections.abc import Collection
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -50,6 +51,7 @@ from media_agent_schemas.jobs import OperationRef
 from media_agent_schemas.media import Artifact
 
 _SHOWN = 5  # names in a warning
+_BARE_HEX = re.compile("[0-9a-f]{32}")  # ids of FastVideo; SGLang writes them with hyphens
 
 
 class Server(StrEnum):
@@ -58,6 +60,7 @@ class Server(StrEnum):
     AUTO = "auto"
     SGLANG = "sglang"
     VLLM_OMNI = "vllm-omni"
+    FASTVIDEO = "fastvideo"
     OPENAI = "openai"
 
 
@@ -93,9 +96,9 @@ class Video(BaseModel):
         """Which program wrote this, as far as its fields tell."""
         if self.id.startswith("video_gen_") or self.media_type is not None:
             return Server.VLLM_OMNI
-        if self.file_path is not None or "urls" in self.model_fields_set:
-            return Server.SGLANG
-        return Server.AUTO
+        if self.file_path is None and "urls" not in self.model_fields_set:
+            return Server.AUTO
+        return Server.FASTVIDEO if _BARE_HEX.fullmatch(self.id) else Server.SGLANG
 
     @property
     def state(self) -> State | None:
@@ -273,6 +276,6 @@ def no_cost() -> Cost:
 
 
 def _fraction(video: Video, server: Server) -> float | None:
-    """Return the progress; vLLM-Omni always says 0 until it is done, which is no news."""
-    is_news = server is not Server.VLLM_OMNI and video.server is not Server.VLLM_OMNI
-    return video.fraction if video.fraction or is_news else None
+    """Return the progress; some always say 0 until the video is done, which is no news."""
+    says_none = {Server.VLLM_OMNI, Server.FASTVIDEO} & {server, video.server}
+    return video.fraction if video.fraction or not says_none else None

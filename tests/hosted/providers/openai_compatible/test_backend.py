@@ -1,7 +1,8 @@
-"""The backend against simulated SGLang and vLLM-Omni servers, over real HTTP."""
+"""The backend against simulated servers of its three kinds, over real HTTP."""
 
 import asyncio
 import base64
+import json
 import logging
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -23,6 +24,7 @@ from media_agent.errors import (
     MediaAgentError,
     OperationNotFoundError,
     SubmitUncertainError,
+    UnsupportedRequestError,
     to_info,
 )
 from media_agent.negotiation.negotiate import negotiate
@@ -51,7 +53,7 @@ from media_agent_schemas import (
 pytestmark = pytest.mark.anyio
 
 SECRET = "sk-very-secret-4711"
-FLAVOURS = ("sglang", "vllm-omni")
+FLAVOURS = ("sglang", "vllm-omni", "fastvideo")
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAAAAADhZOFXAAAADElEQVR4nGNgoA4AAABIAAEuuDx+AAAAAElFTkSuQmCC"
 )
@@ -440,8 +442,9 @@ async def test_vllm_omni_aborts_and_the_video_is_cancelled(tmp_path):
     assert simulator.jobs[ref.operation_id].is_cancelled
 
 
-async def test_sglang_cannot_stop_and_its_video_is_not_thrown_away(tmp_path):
-    with OpenAISimulator(flavour="sglang", running_polls=100) as simulator:
+@pytest.mark.parametrize("flavour", ["sglang", "fastvideo"])
+async def test_a_server_that_cannot_stop_keeps_its_video(flavour, tmp_path):
+    with OpenAISimulator(flavour=flavour, running_polls=100) as simulator:
         async with opened(simulator, tmp_path) as backend:
             ref = await backend.submit(request(), key="job-1")
             await backend.cancel(ref)
@@ -551,6 +554,17 @@ async def test_a_model_that_is_not_served_is_refused_with_those_that_are(tmp_pat
     assert simulator.accepted == 0
 
 
+@pytest.mark.parametrize("flavour", FLAVOURS)
+async def test_a_refusal_is_not_its_own_cause(flavour, tmp_path):
+    faults = [Fault("submit", "status", status=400, times=9)]
+    with OpenAISimulator(faults, flavour=flavour) as simulator:
+        async with opened(simulator, tmp_path) as backend:
+            with pytest.raises(InvalidRequestError) as caught:
+                await backend.submit(request(), key="job-1")
+
+    assert caught.value.__cause__ is not caught.value
+
+
 async def test_the_record_names_the_model_that_the_server_lists(tmp_path):
     with OpenAISimulator() as simulator:  # SGLang takes any name, and repeats it
         async with opened(simulator, tmp_path) as backend:
@@ -611,7 +625,7 @@ async def test_the_complaint_of_the_server_is_passed_on(tmp_path):
     options = {"openai-compatible": {"guidance_scale": 99}}
     with OpenAISimulator(flavour="vllm-omni") as simulator:
         async with opened(simulator, tmp_path) as backend:
-            with pytest.raises(InvalidRequestError, match="guidance_scale: Input should be"):
+            with pytest.raises(InvalidRequestError, match=r"guidance_scale.*Input should be"):
                 await backend.submit(request(options=options), key="job-1")
 
 
@@ -783,3 +797,93 @@ def test_defaults_of_options_are_shown_with_them(tmp_path):
 
     assert options["flow_shift"].default == 5
     assert options["guidance_scale"].default is None
+
+
+H3 = "MiniMaxAI/MiniMax-H3"
+
+
+def h3_request(**fields):
+    given = {"num_frames": 124, "fps": 24, "size": Size(width=1344, height=768)}
+    return request(model=f"openai-compatible/{H3}", **(given | fields))
+
+
+async def form_of_h3(flavour, folder, **fields):
+    with OpenAISimulator(flavour=flavour, model=H3) as simulator:
+        async with opened(simulator, folder, server=flavour) as backend:
+            await backend.submit(h3_request(**fields), key="job-1")
+        return sent(simulator)
+
+
+async def test_sglang_is_asked_for_minimax_h3_by_a_task_and_a_target(tmp_path):
+    form = await form_of_h3("sglang", tmp_path)
+
+    assert json.loads(form.pop("target")) == {
+        "short_edge": 768,
+        "aspect_ratio": "16:9",
+        "duration_seconds": 124 / 24,
+    }
+    assert form == {"prompt": "a fox in snow", "model": H3, "seed": "0", "task": "t2va"}
+
+
+async def test_a_first_frame_of_minimax_h3_goes_along_inside_the_form_to_sglang(tmp_path):
+    image = tmp_path / "frame.png"
+    image.write_bytes(PNG)
+    inputs = (MediaInput(role=InputRole.FIRST_FRAME, path=str(image)),)
+    form = await form_of_h3("sglang", tmp_path, inputs=inputs)
+
+    (frame,) = json.loads(form["conditions"])
+    assert form["task"] == "fl2va"
+    assert base64.b64decode(frame.pop("uri").removeprefix("data:image/png;base64,")) == PNG
+    assert frame == {"type": "image", "role": "keyframe", "frame_index": 0}
+
+
+async def test_vllm_omni_is_told_the_aspect_ratio_of_minimax_h3_and_frames_alone(tmp_path):
+    form = await form_of_h3("vllm-omni", tmp_path)
+
+    assert form["aspect_ratio"] == "16:9"
+    assert (form["num_frames"], form["fps"], form["size"]) == ("124", "24", "1344x768")
+    assert "seconds" not in form
+
+
+async def test_fastvideo_is_asked_for_minimax_h3_as_for_any_model(tmp_path):
+    form = await form_of_h3("fastvideo", tmp_path)
+
+    assert form == {
+        "prompt": "a fox in snow",
+        "model": H3,
+        "seed": "0",
+        "size": "1344x768",
+        "num_frames": "124",
+        "fps": "24",
+    }
+
+
+async def test_minimax_h3_is_sent_to_no_server_that_is_not_named(tmp_path):
+    with OpenAISimulator(model=H3) as simulator:
+        async with opened(simulator, tmp_path) as backend:
+            with pytest.raises(UnsupportedRequestError) as caught:
+                await backend.submit(h3_request(), key="job-1")
+
+    assert "vllm-omni" in (caught.value.hint or "")
+    assert simulator.calls("submit") == []
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+async def test_minimax_h3_always_has_audio_and_takes_no_negative_prompt(flavour, tmp_path):
+    async with opened("http://127.0.0.1:9", tmp_path, server=flavour) as backend:
+        known = backend.capabilities(H3)
+
+    assert (known.audio, known.negative_prompt) == ("always", False)
+    assert (known.frame_multiple, known.frame_offset, known.default_fps) == (17, 5, 24)
+
+
+async def test_fastvideo_takes_whole_rates_and_the_options_that_it_reads(tmp_path):
+    with OpenAISimulator(flavour="fastvideo") as simulator:
+        async with opened(simulator, tmp_path, server="fastvideo") as backend:
+            names = {option.name for option in backend.capabilities().options}
+            with pytest.raises(UnsupportedRequestError, match="FastVideo"):
+                await backend.submit(request(fps=12.5), key="job-1")
+
+    assert {"num_inference_steps", "guidance_scale", "enable_teacache"} <= names
+    assert not {"flow_shift", "true_cfg_scale", "extra_params"} & names
+    assert simulator.calls("submit") == []

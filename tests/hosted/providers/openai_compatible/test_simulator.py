@@ -97,8 +97,10 @@ def test_vllm_omni_deleted_has_the_documented_fields_and_the_video_is_gone():
     assert gone.status_code == 404
 
 
-@pytest.mark.parametrize(("flavour", "status"), [("sglang", 200), ("vllm-omni", 422)])
-def test_only_sglang_takes_json(flavour, status):
+@pytest.mark.parametrize(
+    ("flavour", "status"), [("sglang", 200), ("fastvideo", 200), ("vllm-omni", 400)]
+)
+def test_vllm_omni_takes_no_json(flavour, status):
     with OpenAISimulator(flavour=flavour) as simulator:
         answer = httpx.post(f"{simulator.url}/v1/videos", json=FORM)
 
@@ -119,10 +121,7 @@ def test_sglang_reads_a_form_that_is_not_multipart_as_json():
     [
         ("sglang", "fps", "23.976"),
         ("sglang", "seconds", "four"),
-        ("vllm-omni", "size", "wide"),
-        ("vllm-omni", "seconds", "0"),
-        ("vllm-omni", "num_inference_steps", "201"),
-        ("vllm-omni", "guidance_scale", "high"),
+        ("fastvideo", "fps", "23.976"),
     ],
 )
 def test_a_field_that_the_server_does_not_take_is_named(flavour, field, value):
@@ -131,6 +130,77 @@ def test_a_field_that_the_server_does_not_take_is_named(flavour, field, value):
 
     assert answer.status_code == 422
     assert answer.json()["detail"][0]["loc"] == ["body", field]
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("num_frames", "-5", "num_frames must be positive"),
+        ("num_frames", "0", "num_frames must be positive"),
+        ("size", "0x48", "size must be formatted as positive WIDTHxHEIGHT"),
+        ("size", "wide", "size must be formatted as positive WIDTHxHEIGHT"),
+    ],
+)
+def test_sglang_takes_positive_frames_and_sizes_only(field, value, said):
+    with OpenAISimulator(flavour="sglang") as simulator:
+        answer = create(simulator, FORM | {field: value})
+
+    assert (answer.status_code, answer.json()) == (400, {"detail": said})
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("size", "wide"),
+        ("seconds", "0"),
+        ("num_inference_steps", "201"),
+        ("guidance_scale", "high"),
+    ],
+)
+def test_vllm_omni_names_a_field_in_the_envelope_of_vllm(field, value):
+    with OpenAISimulator(flavour="vllm-omni") as simulator:
+        answer = create(simulator, FORM | {field: value})
+
+    assert answer.status_code == 400
+    assert answer.json()["error"]["param"] == f"body.{field}"
+
+
+def test_vllm_omni_refuses_another_model():
+    with OpenAISimulator(flavour="vllm-omni") as simulator:
+        answer = create(simulator, FORM | {"model": "acme/other"})
+
+    assert answer.status_code == 400
+    assert "acme/other" in answer.json()["error"]["message"]
+
+
+def test_a_failure_of_vllm_omni_that_is_nobodys_fault_is_polled_with_500():
+    with OpenAISimulator(flavour="vllm-omni", fails_with="CUDA out of memory") as simulator:
+        failed = poll(simulator, create(simulator).json(), 4)
+
+    assert failed.status_code == 500
+    assert failed.json()["status"] == "failed"
+    assert failed.json()["error"] == {"code": 500, "message": "CUDA out of memory"}
+
+
+def test_fastvideo_is_queued_until_it_is_done_and_has_the_recorded_fields():
+    with OpenAISimulator(flavour="fastvideo") as simulator:
+        video = create(simulator).json()
+        running = poll(simulator, video, 2).json()
+        done = poll(simulator, video, 3).json()
+        page = httpx.get(f"{simulator.url}/v1/videos").json()
+
+    assert kinds(running) == kinds(reply("fastvideo_queued"))
+    assert (running["status"], running["progress"]) == ("queued", 0)
+    assert kinds(done).keys() == kinds(reply("fastvideo_completed")).keys()
+    assert page.keys() == {"object", "data"}
+
+
+def test_fastvideo_failed_has_the_recorded_fields():
+    with OpenAISimulator(flavour="fastvideo", fails_with="CUDA out of memory") as simulator:
+        failed = poll(simulator, create(simulator).json(), 4)
+
+    assert failed.status_code == 200
+    assert kinds(failed.json()) == kinds(reply("fastvideo_failed"))
 
 
 def test_content_has_its_own_statuses():
@@ -152,7 +222,7 @@ def test_content_has_its_own_statuses():
 def test_vllm_omni_gives_no_video_of_a_failed_video():
     with OpenAISimulator(flavour="vllm-omni", fails_with="no") as simulator:
         video = create(simulator).json()
-
+        poll(simulator, video, 4)
         answer = httpx.get(f"{simulator.url}/v1/videos/{video['id']}/content")
 
     assert answer.status_code == 422

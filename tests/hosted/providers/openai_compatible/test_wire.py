@@ -14,12 +14,14 @@ from media_agent_hosted.base.identity import fits_a_path
 from media_agent_hosted.base.outcomes import event_of
 from media_agent_hosted.http.replies import Reply
 from media_agent_hosted.parsing.states import State
+from media_agent_hosted.providers.openai_compatible.errors import refusal_of_video
 from media_agent_hosted.providers.openai_compatible.form import (
     build_form,
     build_image_url,
     form_parts,
 )
 from media_agent_hosted.providers.openai_compatible.lookup import echoes, is_prompt_of
+from media_agent_hosted.providers.openai_compatible.minimax_h3 import h3_form, is_h3
 from media_agent_hosted.providers.openai_compatible.video import (
     Server,
     Video,
@@ -367,3 +369,110 @@ def test_sglang_says_the_length_in_whole_seconds():
 
     assert echoes(listed, sent | {"num_frames": "81"})
     assert not echoes(listed, sent | {"num_frames": "161"})
+
+
+@pytest.mark.parametrize(
+    ("name", "server", "state"),
+    [
+        ("fastvideo_queued", Server.FASTVIDEO, State.QUEUED),
+        ("fastvideo_completed", Server.FASTVIDEO, State.DONE),
+        ("fastvideo_failed", Server.FASTVIDEO, State.FAILED),
+        ("sglang_completed", Server.SGLANG, State.DONE),
+        ("vllm_omni_completed", Server.VLLM_OMNI, State.DONE),
+        ("vllm_omni_failed_http_500", Server.VLLM_OMNI, State.FAILED),
+    ],
+)
+def test_a_recorded_reply_shows_which_server_it_is_and_how_far(name, server, state):
+    found = parse_video(reply(name))
+
+    assert found is not None
+    assert (found.server, found.state) == (server, state)
+
+
+def test_a_failure_of_fastvideo_is_told_in_its_words_though_it_names_a_file():
+    found = parse_video(reply("fastvideo_failed"))
+
+    assert found is not None
+    assert "CUDA out of memory" in str(parse_status(found).error)
+    assert found.addresses == ()
+
+
+def test_fastvideo_says_no_progress_before_it_is_done():
+    found = parse_video(reply("fastvideo_queued"))
+
+    assert found is not None
+    assert parse_status(found).fraction is None
+
+
+def test_a_list_of_fastvideo_does_not_say_whether_there_is_more():
+    videos, unreadable, has_more = parse_list(reply("fastvideo_list"))
+
+    assert [video.server for video in videos] == [Server.FASTVIDEO]
+    assert (unreadable, has_more) == (0, None)
+
+
+def test_a_listed_video_of_fastvideo_of_another_length_is_another_one():
+    made = video("fastvideo_completed", seconds=30.0, size="832x480")
+
+    assert not echoes(made, form())
+    assert echoes(made.model_copy(update={"seconds": 5.0}), form())
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("sglang_rejected_http_400", "num_frames must be positive"),
+        ("vllm_omni_model_mismatch_http_400", "Model mismatch"),
+    ],
+)
+@pytest.mark.parametrize("envelope", ["fastapi", "vllm"])
+def test_a_refusal_is_told_in_the_servers_words_in_either_envelope(name, said, envelope):
+    body = reply(name)
+    if envelope == "vllm":
+        error = {"message": body["detail"], "type": "Bad Request", "param": None, "code": 400}
+        body = {"error": error}
+    refusal = refusal_of_video(Reply(400, {}, json.dumps(body).encode(), host="here"))
+
+    assert isinstance(refusal, InvalidRequestError)
+    assert said in str(refusal)
+
+
+@pytest.mark.parametrize(
+    ("size", "ratio"),
+    [
+        ((1344, 768), "16:9"),
+        ((768, 1344), "9:16"),
+        ((1024, 768), "4:3"),
+        ((768, 1024), "3:4"),
+        ((768, 768), "1:1"),
+        ((1792, 768), "21:9"),
+    ],
+)
+def test_minimax_h3_is_told_the_nearest_named_aspect_ratio(size, ratio):
+    width, height = size
+    wanted = request(size=Size(width=width, height=height), num_frames=124, fps=24)
+    target = json.loads(h3_form({"prompt": "x"}, wanted, Server.SGLANG)["target"])
+
+    assert (target["aspect_ratio"], target["short_edge"]) == (ratio, 768)
+
+
+def test_minimax_h3_takes_no_frames_on_sglang_and_keeps_a_duration():
+    wanted = VideoRequest(prompt="a fox", duration=6.0)
+    asked = h3_form({"prompt": "a fox", "seconds": "6", "fps": "24"}, wanted, Server.SGLANG)
+
+    assert json.loads(asked["target"])["duration_seconds"] == 6.0
+    assert asked.keys() == {"prompt", "task", "target"}
+
+
+@pytest.mark.parametrize(
+    ("model", "known"),
+    [
+        ("MiniMaxAI/MiniMax-H3", True),
+        ("minimax/minimax-h3", True),
+        ("FastVideo/FastVideo-Minimax-FastH3-Preview-v0.2", True),
+        ("MiniMaxAI/MiniMax-M2", False),
+        ("Wan-AI/Wan2.1-T2V-1.3B-Diffusers", False),
+    ],
+)
+def test_minimax_h3_is_known_by_its_name(model, known):
+    assert is_h3(model) is known

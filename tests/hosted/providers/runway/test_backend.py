@@ -6,12 +6,13 @@ from typing import Any
 import pytest
 
 from media_agent.errors import ContentRejectedError, InvalidRequestError, UnsupportedRequestError
+from media_agent.negotiation.negotiate import negotiate
 from media_agent.routing.catalogue import Catalogue
 from media_agent.testing.simulator.videos import Video, make_video
 from media_agent_hosted.providers.runway import SPEC
 from media_agent_hosted.providers.runway.simulator import RunwaySimulator
 from media_agent_schemas.media import InputRole, MediaInput, Size
-from media_agent_schemas.request import VideoMode
+from media_agent_schemas.request import VideoMode, VideoRequest
 from tests.hosted.provider_kit import Provider
 
 pytestmark = pytest.mark.anyio
@@ -180,7 +181,13 @@ async def test_a_large_file_is_uploaded_without_the_key_and_the_plan_says_so(
     assert video in stored.body
     assert "authorization" not in stored.headers
     assert sent.json()["videoUri"] == "runway://ephemeral/source_video.mp4"
-    assert "keeps them for a day" in str(backend.capabilities().uploads)
+    request = VideoRequest(
+        prompt="a fox", model="runway/aleph2", mode=VideoMode.VIDEO_EDIT, inputs=(source,)
+    )
+    plan = negotiate(request, backend.capabilities("aleph2"), draw_seed=lambda: 7)
+    [said] = [each for each in plan.adjustments if each.field == "inputs[0]"]
+    assert (said.used, said.asked) == ("uploaded", "a file (source_video)")
+    assert "runway keeps them for a day" in said.reason
 
 
 @pytest.mark.parametrize("model", ["gen4.5", "veo3.1", "kling3.0_pro"])

@@ -173,8 +173,12 @@ async def test_the_whole_way_of_a_video(outcome: str, n: int, tmp_path: Path) ->
 
 
 async def test_a_token_is_fetched_again_when_it_is_refused(tmp_path: Path) -> None:
-    numbers = tmp_path / "numbers"
-    code = f"import pathlib; p=pathlib.Path({str(numbers)!r}); n=p.read_text() if p.exists() else ''; p.write_text(n+'x'); print('token-'+str(len(n)))"
+    program = tmp_path / "print_token.py"
+    program.write_text(
+        f"import pathlib\npath = pathlib.Path({str(tmp_path / 'runs')!r})\n"
+        "runs = path.read_text() if path.exists() else ''\n"
+        "path.write_text(runs + 'x')\nprint(f'token-{len(runs)}')\n"
+    )
     asked: list[str] = []
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -183,7 +187,7 @@ async def test_a_token_is_fetched_again_when_it_is_refused(tmp_path: Path) -> No
             return httpx.Response(401, json={"error": {"code": 401, "message": "expired"}})
         return httpx.Response(200, json={"name": "projects/p/operations/1", "done": False})
 
-    command = [sys.executable, "-c", code]
+    command = [sys.executable, str(program)]
     settings = BackendSettings(tmp_path, options={"project": "p", "token_command": command})
     backend = VertexBackend(settings, transport=httpx.MockTransport(answer), sleep=no_sleep)
     assert backend.capabilities().missing is None

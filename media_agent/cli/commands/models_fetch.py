@@ -1,0 +1,185 @@
+"""The command that brings a model here from the Hugging Face Hub and registers it."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from media_agent.cli.arguments import Flag, Name, Yes
+from media_agent.cli.screen import (
+    ask,
+    format_size,
+    is_terminal,
+    write_facts,
+    write_json,
+    write_stderr,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from media_agent.backend.protocol import BackendSpec
+    from media_agent.hub.client import Hub
+    from media_agent.hub.plan import ChooseFiles, FetchPlan
+    from media_agent.registry.registry import Registry
+
+
+def fetch_model(
+    repository: str,
+    /,
+    *,
+    name: Name = None,
+    revision: Name = None,
+    variant: Name = None,
+    yes: Yes = False,
+    json: Flag = False,
+) -> int:
+    """Download a model from the Hugging Face Hub into the data folder, and register it.
+
+    Shows what would be downloaded, and asks. A download that broke off is continued; every file is
+    verified. Only safetensors weights are fetched. A gated model needs a token in HF_TOKEN.
+
+    Args:
+        repository: OWNER/NAME of a model in the diffusers layout.
+        name: Name to register. Default: derived from the repository and the variant.
+        revision: Branch, tag or commit. Default: main.
+        variant: Variant of the weights, such as fp16. Default: the plain files.
+        yes: Do not ask.
+        json: Print JSON and ask nothing: without --yes nothing is downloaded.
+    """
+    from media_agent.config.settings import load_settings
+    from media_agent.hub.client import Hub
+    from media_agent.registry.model_folders import LocalModel, ModelFolders
+    from media_agent.registry.registry import Registry
+
+    registry = Registry()
+    spec, choose = _find_chooser(registry)
+    settings, model = load_settings(), _name_model(repository, name, variant)
+    folder = settings.data_dir / "models" / model
+    shelf = ModelFolders(settings.data_dir)
+    known = LocalModel(name=model, backend=spec.name, folder=folder)
+    shelf.is_known(known)
+    hub = Hub.of_environment()
+    plan = _plan(hub, repository, revision, variant, choose, folder)
+    if not json:
+        write_facts(_list_facts(plan))
+    plan.check_space()
+    fetches = yes if json else yes or not plan.missing_bytes or _agree()
+    if fetches:
+        _download(hub, plan)
+        registry.recognise(model, folder, settings.data_dir)
+        shelf.add(known)
+    if json:
+        model_name = f"{spec.name}/{model}"
+        write_json({**plan.as_json(), "model": model_name, "fetched": fetches})
+    elif fetches:
+        from media_agent.cli.commands.backends import backends
+
+        return backends(f"{spec.name}/{model}")
+    return 0
+
+
+def _find_chooser(registry: "Registry") -> "tuple[BackendSpec, ChooseFiles]":
+    """Return the first backend that models can be fetched for, and what chooses their files.
+
+    Raises:
+        BackendUnavailableError: there is none.
+    """
+    from functools import partial
+
+    from media_agent.errors import BackendUnavailableError
+
+    for spec in registry.specs.values():
+        if spec.choose_files is not None:
+            who = f"plugin {registry.plugin(spec.name)}: choose_files of {spec.name}"
+            return spec, partial(_choose, who, spec.choose_files)
+    raise BackendUnavailableError(
+        "no installed backend loads models that can be fetched", hint="media-agent backends"
+    )
+
+
+def _choose(
+    who: str, choose: "ChooseFiles", folder: "Path", variant: str | None
+) -> tuple[str, ...]:
+    """Return what a plugin chooses, behind the fence that every plugin is kept by."""
+    from functools import partial
+
+    from media_agent.backend.fence import call_plugin
+
+    return call_plugin(who, partial(choose, folder, variant), tuple)
+
+
+def _name_model(repository: str, name: str | None, variant: str | None) -> str:
+    from pathlib import Path
+
+    from media_agent.registry.model_folders import check_name, name_of
+
+    if name is not None:
+        return check_name(name)
+    return name_of(Path(repository if variant is None else f"{repository}-{variant}"))
+
+
+def _plan(
+    hub: "Hub",
+    repository: str,
+    revision: str | None,
+    variant: str | None,
+    choose: "ChooseFiles",
+    folder: "Path",
+) -> "FetchPlan":
+    import asyncio
+
+    from media_agent.hub.plan import plan_fetch
+
+    return asyncio.run(
+        plan_fetch(
+            hub,
+            repository,
+            folder=folder,
+            choose=choose,
+            revision=revision or "main",
+            variant=variant,
+        )
+    )
+
+
+def _list_facts(plan: "FetchPlan") -> Iterator[tuple[str, object]]:
+    repository = plan.repository
+    free = "unknown" if plan.free_bytes is None else format_size(plan.free_bytes)
+    yield "model", f"{repository.name} at {repository.commit}"
+    yield "licence", f"{repository.licence or 'unknown'}, as the hub says"
+    yield "gated", "yes, with your token" if repository.is_gated else "no"
+    yield "files", f"{len(plan.files)}, {format_size(plan.total_bytes)}"
+    yield "to fetch", format_size(plan.missing_bytes)
+    yield "folder", f"{plan.folder} ({free} free)"
+
+
+def _agree() -> bool:
+    """Ask whether to download it.
+
+    Raises:
+        InvalidRequestError: there is nobody to ask.
+    """
+    import sys
+
+    from media_agent.errors import InvalidRequestError
+
+    if not is_terminal():
+        raise InvalidRequestError("nothing was fetched: this is no terminal", hint="add --yes")
+    ask("download it? [y/N]")
+    agreed = sys.stdin.readline().strip().lower() in ("y", "yes")
+    if not agreed:
+        write_stderr("nothing was fetched")
+    return agreed
+
+
+def _download(hub: "Hub", plan: "FetchPlan") -> None:
+    import asyncio
+
+    from media_agent.cli.progress import BytesLine
+    from media_agent.hub.download import Download
+
+    try:
+        with BytesLine(plan.repository.name, plan.total_bytes) as line:
+            asyncio.run(Download(hub, plan, report=line).run())
+    except KeyboardInterrupt:
+        write_stderr(f"what came is kept in {plan.folder}; the same command continues")
+        raise
