@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
-from pydantic import SecretStr
+from pydantic import JsonValue, SecretStr
 
 from media_agent.backend.protocol import BackendSettings
 from media_agent.errors import (
@@ -306,8 +306,10 @@ async def test_a_failure_says_why(tmp_path: Path) -> None:
 
 def test_other_failures_and_unknown_states_are_what_they_are() -> None:
     backend = KLING.make(Path())
-    failed = {"data": {"task_id": "a", "task_status": "failed", "task_status_msg": "no GPU"}}
-    unknown = {"code": 0, "data": {"task_id": "a", "task_status": "rendering-3d"}}
+    failed: JsonValue = {
+        "data": {"task_id": "a", "task_status": "failed", "task_status_msg": "no GPU"}
+    }
+    unknown: JsonValue = {"code": 0, "data": {"task_id": "a", "task_status": "rendering-3d"}}
 
     error = backend.parse(failed).error
     assert error is not None
