@@ -125,5 +125,8 @@ class Hooks(PollHooks):
         return None
 
     def refusal(self, reply: Reply, model_id: str) -> MediaAgentError | None:
-        """Return what an HTTP error to a submission means; None: what it means anywhere."""
+        """Return what a no to a submission means; None: what it means anywhere.
+
+        It is an HTTP error, or an answer below 400 that names no accepted work.
+        """
         return None

@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 from pydantic import JsonValue
 
+from media_agent.backend.polled import report_refusal
+from media_agent.errors import MediaAgentError, SubmitUncertainError
 from media_agent_hosted.base.acceptance import answer_to_submission, check_accepted, is_accepted_as
 from media_agent_hosted.base.calls import Call
 from media_agent_hosted.http.client import HttpApi, Translate
@@ -48,4 +50,12 @@ async def submit(
         translate=translate,
     )
     body = answer_to_submission(reply, place)
-    return check_accepted(reply, body, name_in(body), missing, named=error(body)), body
+    try:
+        return check_accepted(reply, body, name_in(body), missing, named=error(body)), body
+    except MediaAgentError as general:
+        known = None if translate is None else translate(reply)  # a no with HTTP 200
+        if known is None:
+            raise
+        if not isinstance(known, SubmitUncertainError):
+            report_refusal()
+        raise known from general

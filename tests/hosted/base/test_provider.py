@@ -15,7 +15,9 @@ import pytest
 from pydantic import JsonValue, SecretStr
 
 from media_agent.backend.protocol import BackendSettings
+from media_agent.backend.sending import follow_submission
 from media_agent.errors import (
+    BackendAuthenticationError,
     BackendResponseError,
     GenerationFailedError,
     InvalidRequestError,
@@ -420,3 +422,38 @@ async def test_a_video_is_not_fetched_in_vain_while_its_state_is_not_known(
     polls = [each for each in asked if each.url.path.endswith("/w1")]
     assert end.type == "job.completed"
     assert (len(polls) > 4) == (more == {})
+
+
+class Coded(Acme):
+    """Says with a code, whatever the status of HTTP, that the account is empty."""
+
+    def refusal(self, reply: Reply, model_id: str) -> MediaAgentError | None:
+        is_empty = reply.object().get("code") == 7
+        return BackendAuthenticationError("acme wants money (7)") if is_empty else None
+
+
+@pytest.mark.parametrize("status", [200, 429])
+async def test_a_provider_says_what_its_no_means_whatever_the_status_of_http(
+    make: Callable[..., Acme], status: int
+) -> None:
+    asked: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request)
+        return httpx.Response(status, json={"code": 7, "message": "pack used up"})
+
+    backend = make(answer, Coded)
+    with follow_submission() as sent, pytest.raises(BackendAuthenticationError) as caught:
+        await run(backend)
+
+    assert "wants money" in caught.value.message
+    assert len(asked) == 1
+    assert not sent.may_be_accepted
+
+
+async def test_a_provider_is_not_asked_what_accepted_work_means(make: Callable[..., Acme]) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        said = {"code": 7, "id": "w1", "state": "queued"} if request.method == "POST" else DONE
+        return httpx.Response(200, json=said)
+
+    assert (await run(make(answer, Coded)))[-1].type == "job.completed"
