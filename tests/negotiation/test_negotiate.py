@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from media_agent.errors import InvalidRequestError, UnsupportedRequestError
+from media_agent.negotiation.draft import Shape
 from media_agent.negotiation.negotiate import negotiate
 from media_agent_schemas import (
     CameraMove,
@@ -544,7 +545,9 @@ def test_with_a_first_frame_and_no_size_asked_the_shape_is_left_to_the_image() -
 
     of_text = plan(VideoRequest(prompt="a cat"), capabilities).request
     asked = VideoRequest(prompt="a cat", inputs=(image,))
-    of_image = negotiate(asked, capabilities, draw_seed=lambda: 7, shape=Fraction(9, 16)).request
+    of_image = negotiate(
+        asked, capabilities, draw_seed=lambda: 7, shape=Shape(Fraction(9, 16))
+    ).request
 
     assert (of_text.size, of_text.resolution) == (Size.parse("1280x720"), None)
     assert (of_image.size, of_image.resolution, of_image.aspect_ratio) == (None, "720p", None)
