@@ -147,7 +147,7 @@ def extend(
         duration: Length of the new part in seconds.
         backend: NAME or NAME/MODEL; a job continues on its own.
         option: NAME=VALUE, an option of the chosen backend, for a file; may be repeated.
-        size: Frame size in pixels of the new part of a file. Default, with a local model: the file's.
+        size: Frame size in pixels of a file's new part. Default, of a local model: the file's.
         fit: Crop a file whose shape differs from the new part's, or pad it with black.
         seed: Random seed, 0 to 2^63-1. Default: random; for a job, the job's seed.
         only_new: Write only the new part of a continued file, in the model's size and frame rate.
