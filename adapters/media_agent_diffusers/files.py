@@ -1,6 +1,7 @@
 """What the small files of a model folder say; no weights are read."""
 
 import json
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,5 +82,7 @@ def unusable(path: Path, reason: str, hint: str | None = None) -> StorageError:
     """Return the error that says why a folder of weights cannot be used."""
     return StorageError(
         f"the model folder {path} cannot be used: {reason}",
-        hint=hint or "download it again, or complete it; media-agent models check checks it",
+        hint=hint
+        or "download it again, or complete it; to check it again: "
+        f"media-agent models check {shlex.quote(str(path))}",
     )
