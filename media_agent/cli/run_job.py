@@ -215,7 +215,8 @@ def _describe(job: VideoJob) -> str:
     plan_order = job.plan.request.num_frames
     is_all = plan_order is None or video.frames >= plan_order or artifact.joined is not None
     of_all = "" if is_all else f" of {plan_order}"
-    size = f"{video.width}x{video.height}"
+    size, audio = f"{video.width}x{video.height}", ", with audio" if video.has_audio else ""
     return (
-        f"{video.frames}{of_all} frames, {video.duration:.2f} s, {size}, {video.fps:g} fps, {made}"
+        f"{video.frames}{of_all} frames, {video.duration:.2f} s, {size}, {video.fps:g} fps{audio}, "
+        f"{made}"
     )
