@@ -670,3 +670,21 @@ def test_a_length_beyond_the_longest_stays_where_windows_make_it() -> None:
     assert made.windows == 1 + 19
     with pytest.raises(UnsupportedRequestError, match="0 s to 5 s"):
         negotiate(long.model_copy(update={"inputs": (image,)}), capabilities, draw_seed=lambda: 7)
+
+
+@pytest.mark.parametrize(("mode", "frames"), [("video_edit", 17), ("video_extend", 13)])
+def test_a_restyled_video_is_filled_up_and_not_cut(mode: str, frames: int) -> None:
+    capabilities = Capabilities(
+        backend="b",
+        model="m",
+        modes=(VideoMode(mode),),
+        input_roles=(InputRole.SOURCE_VIDEO,),
+        fps_values=(16.0,),
+        frame_multiple=4,
+        frame_offset=1,
+    )
+    source = MediaInput(role=InputRole.SOURCE_VIDEO, url="https://example.com/a.mp4")
+    asked = VideoRequest(prompt="a fox", mode=VideoMode(mode), inputs=(source,), duration=14 / 16)
+    reading = capabilities.model_copy(update={"reads_urls": True})
+
+    assert negotiate(asked, reading, draw_seed=lambda: 7).request.num_frames == frames
