@@ -18,7 +18,7 @@ from media_agent.cli.screen import (
     write_stderr,
     write_stdout,
 )
-from media_agent.cli.signals import Interruption, cancel_on_signals, let_finish
+from media_agent.cli.signals import Interruption, cancel_on_signals, let_finish, note_place
 from media_agent.client import VideoClient
 from media_agent.errors import (
     JobCancelledError,
@@ -81,6 +81,7 @@ async def _make(client: VideoClient, order: Order, interruption: Interruption) -
     announce_keys(client, (plan.backend for plan in plans))
     job_id = client.new_job_id()
     let_finish(client, job_id, plan, interruption)
+    await note_place(client, plan, interruption)
     with ProgressLine(plan, follow=output.follow) as progress:
         try:
             job = await client.generate(
