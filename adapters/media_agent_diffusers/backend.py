@@ -19,6 +19,7 @@ from media_agent.errors import BackendUnavailableError, InvalidRequestError, Sto
 from media_agent_diffusers.call import check_call, own_options
 from media_agent_diffusers.describe import NAME, describe
 from media_agent_diffusers.digests import DigestCache
+from media_agent_diffusers.files import faults_named
 from media_agent_diffusers.folder import ModelFolder, read_folder
 from media_agent_diffusers.generation import Generation
 from media_agent_diffusers.lora.choice import check_loras, choose_loras, lora_options
@@ -65,7 +66,8 @@ class DiffusersBackend(LocalBackend):
         self._faults: dict[str, StorageError] = {}
         for name, folder in _folders(settings, self._options).items():
             try:
-                self._models[name] = self._read(name, folder)
+                with faults_named(folder):
+                    self._models[name] = self._read(name, folder)
             except StorageError as error:  # the other models work
                 self._faults[name] = error
         self._loaded: LoadedModels | None = None
@@ -118,7 +120,7 @@ class DiffusersBackend(LocalBackend):
         """Yield each window of the video as a chunk; most models make it in one."""
         model = self._model(request.split_model()[1])
         name = model.capabilities.model
-        context.report("loading", 0.0)
+        context.report("checking the weights", 0.0)
         loaded = self._open_memory()
         digest = self._digests.digest(model.folder, context.check)
         known = model.capabilities.model_copy(update={"weights_sha256": digest})

@@ -64,7 +64,10 @@ def check_call(request: VideoRequest, variant: Variant, capabilities: Capabiliti
     further = find_further(request, variant, task)
     known = (*variant.options_of(task), *(variant.options_of(further) if further else ()))
     own = capabilities.model_copy(update={"options": known})
+    names = {f"option {spec.name}" for spec in known}
     for mismatch in check_options(dict(own_options(request)), own):
+        if mismatch.field in names:
+            raise InvalidRequestError(f"{mismatch.field}={mismatch.asked}: {mismatch.reason}")
         raise InvalidRequestError(f"{task.mode} takes no {mismatch.field}", hint=mismatch.reason)
     _check_size(request, capabilities)
     _check_length(request, variant, task, capabilities)

@@ -2,7 +2,8 @@
 
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,7 +72,7 @@ def read_json(path: Path, name: str) -> dict[str, Any]:
     """
     try:
         data = json.loads((path / name).read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise unusable(path, f"{name} is no JSON: {error}") from error
     if not isinstance(data, dict):
         raise unusable(path, f"{name} is no JSON object")
@@ -86,3 +87,16 @@ def unusable(path: Path, reason: str, hint: str | None = None) -> StorageError:
         or "download it again, or complete it; to check it again: "
         f"media-agent models check {shlex.quote(str(path))}",
     )
+
+
+@contextmanager
+def faults_named(path: Path) -> Iterator[None]:
+    """Turn what breaks on the files of a folder of weights into an error that names the folder."""
+    try:
+        yield
+    except OSError as error:
+        raise unusable(path, f"{error.filename or path}: {error.strerror}") from error
+    except (ValueError, TypeError, KeyError, ArithmeticError, RecursionError) as error:
+        said = " ".join(str(error).split())[:300]
+        reason = f"its files say something impossible: {type(error).__name__}: {said}"
+        raise unusable(path, reason) from error

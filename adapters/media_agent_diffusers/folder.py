@@ -8,7 +8,7 @@ from typing import Any
 
 from media_agent_diffusers.families.catalogue import families_by_pipeline
 from media_agent_diffusers.families.family import Family, Variant
-from media_agent_diffusers.files import ModelFiles, read_json, unusable
+from media_agent_diffusers.files import ModelFiles, faults_named, read_json, unusable
 from media_agent_diffusers.generic.family import NoVideoPipelineError, find_generic
 from media_agent_diffusers.weights import STEMS, Weights, choose_weights, find_weights, list_indexes
 
@@ -52,7 +52,7 @@ def choose_files(path: Path, variant: str | None) -> tuple[str, ...]:
 
 
 def _read(path: Path, find: Callable[[Mapping[str, str]], Weights]) -> ModelFolder:
-    try:
+    with faults_named(path):
         index = _read_index(path)
         family = _family(path, index)
         components = list(_components(path, index))
@@ -62,9 +62,7 @@ def _read(path: Path, find: Callable[[Mapping[str, str]], Weights]) -> ModelFold
             raise unusable(path, f"{', '.join(missing)} missing or without config.json")
         weights = find({name: str(index[name][0]) for name in configs})
         scheduler = _read_scheduler(path)
-    except OSError as error:
-        raise unusable(path, f"{error.filename}: {error.strerror}") from error
-    variant = family.variant(ModelFiles(path, index, configs, scheduler))
+        variant = family.variant(ModelFiles(path, index, configs, scheduler))
     return ModelFolder(path, index, configs, scheduler, variant, weights)
 
 

@@ -202,5 +202,5 @@ class _Reporter:
         window = "" if count == 1 else f"window {index + 1} of {count}, "
         message = f"{window}step {done} of {total}"
         self._context.report("denoising", self._share, message)
-        if done == total:  # the message again: progress that nobody read yet is replaced
-            self._context.report("decoding", self._share, message)
+        if done == total:
+            self._context.report("decoding", self._share)

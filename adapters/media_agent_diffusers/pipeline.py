@@ -2,6 +2,7 @@
 
 import difflib
 import inspect
+import logging
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -33,17 +34,28 @@ from media_agent_schemas.events import Computation
 if TYPE_CHECKING:
     from media_agent.video.codec import Frames
 
+logger = logging.getLogger(__name__)
+
 _CANNOT_LOAD = (
     OSError,
     ValueError,
     TypeError,
-    KeyError,
+    LookupError,
+    ArithmeticError,
     AttributeError,
     ImportError,
     RuntimeError,
     SafetensorError,
 )
-_NO_MEMORY = ("not enough memory", "can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED")
+_BREAKS = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RuntimeError)
+_SAYS_NO_MEMORY = (RuntimeError, OSError, SafetensorError)
+_NO_MEMORY = (
+    "not enough memory",
+    "can't allocate memory",
+    "Cannot allocate memory",
+    "CUDA error: out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+)
 
 
 class LoadedPipeline:
@@ -117,7 +129,7 @@ class LoadedPipeline:
 
         Raises:
             InvalidRequestError: the pipeline has no such argument, or LoRA weights do not fit it.
-            GenerationFailedError: the model made values that are no numbers.
+            GenerationFailedError: the pipeline broke, or made values that are no numbers.
             OutOfMemoryError: there was too little memory.
         """
         pipe = self._pipe_as(pipeline)
@@ -132,6 +144,7 @@ class LoadedPipeline:
             with (
                 in_threads(self._threads),
                 _memory_errors(),
+                _breaks_named(pipe),
                 loras_applied(pipe, loras),
                 _seeded(seed),
             ):
@@ -223,14 +236,42 @@ def _memory_errors() -> Iterator[None]:
     reason = None
     try:
         yield
-    except (torch.OutOfMemoryError, MemoryError) as error:
-        reason = str(error) or "out of memory"
-    except RuntimeError as error:
-        if not any(words in str(error) for words in _NO_MEMORY):
+    except Exception as error:
+        if not _says_no_memory(error):
             raise
-        reason = str(error)
+        reason = str(error) or "out of memory"
     if reason is not None:
         raise OutOfMemoryError(reason)
+
+
+@contextmanager
+def _breaks_named(pipe: Any) -> Iterator[None]:
+    """Turn what breaks inside a pipeline into one error; it keeps nothing in memory."""
+    said = None
+    try:
+        yield
+    except _BREAKS as error:
+        if _says_no_memory(error):
+            raise
+        logger.debug("%s broke", type(pipe).__name__, exc_info=error)
+        said = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+    if said is not None:
+        raise GenerationFailedError(
+            f"{type(pipe).__name__} stopped at {said}",
+            hint="do the components and configurations in the folder of the model fit together? "
+            "download it again if it was changed",
+        )
+
+
+def _says_no_memory(error: BaseException | None) -> bool:
+    """Return whether memory ran out, here or in what an error came from."""
+    while error is not None:
+        if isinstance(error, torch.OutOfMemoryError | MemoryError):
+            return True
+        if isinstance(error, _SAYS_NO_MEMORY) and any(w in str(error) for w in _NO_MEMORY):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _load(folder: ModelFolder, dtypes: Mapping[str, str]) -> Any:
@@ -293,9 +334,9 @@ def _hold_in_8_bits(pipe: Any) -> tuple[str, ...]:
 
 def _be_quiet() -> None:
     """Keep the libraries off stderr: what a person should know comes as events and errors."""
-    for logging in (diffusers.utils.logging, transformers.utils.logging):
-        logging.disable_progress_bar()
-        logging.set_verbosity_error()
+    for library in (diffusers.utils.logging, transformers.utils.logging):
+        library.disable_progress_bar()
+        library.set_verbosity_error()
     warnings.filterwarnings("ignore", module=r"(diffusers|transformers|torch)\.")
 
 

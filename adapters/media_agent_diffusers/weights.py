@@ -7,12 +7,16 @@ reads the shards and transformers the single file.
 """
 
 import json
+import math
+import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from media_agent.errors import StorageError
+from media_agent.storage.files import ordinary_file
 from media_agent_diffusers.files import read_json, unusable
 
 STEMS = {
@@ -23,6 +27,17 @@ STEMS = {
 """How the files of weights are called, by the library of the component; others run no code."""
 
 PICKLES = (".bin", ".pt", ".pth", ".ckpt")
+_BITS = {
+    "F4": 4,
+    **dict.fromkeys(("F6_E2M3", "F6_E3M2"), 6),
+    **dict.fromkeys(("BOOL", "U8", "I8", "F8_E4M3", "F8_E5M2", "F8_E8M0"), 8),
+    **dict.fromkeys(("F8_E4M3FNUZ", "F8_E5M2FNUZ"), 8),
+    **dict.fromkeys(("U16", "I16", "F16", "BF16"), 16),
+    **dict.fromkeys(("U32", "I32", "F32"), 32),
+    **dict.fromkeys(("U64", "I64", "F64", "C64"), 64),
+}
+"""What a number takes, by the names of safetensors."""
+_TOO_MANY = 2**63
 _NAMED = 3  # of the missing files
 _SHARD = r"(?:-\d+-of-\d+)?"
 _VARIANT = re.compile(
@@ -157,9 +172,13 @@ def _missing(path: Path, files: list[Path]) -> StorageError:
 
 
 def find_fault(file: Path) -> str | None:
-    """Return what is wrong with a file of weights, None if its length fits its header."""
-    size = file.stat().st_size
-    with file.open("rb") as reader:
+    """Return what is wrong with a file of weights, None if its length fits its header.
+
+    Raises:
+        OSError: it cannot be read, or is no ordinary file.
+    """
+    with ordinary_file(file) as reader:
+        size = os.fstat(reader.fileno()).st_size
         start = reader.read(8)
         if start == b"version ":
             return "is only a pointer of Git LFS; run: git lfs pull"
@@ -168,8 +187,23 @@ def find_fault(file: Path) -> str | None:
             return "is cut off or no safetensors file"
         try:
             header = json.loads(reader.read(length))
-            ends = [part["data_offsets"][1] for key, part in header.items() if key[:2] != "__"]
-            wanted = 8 + length + max(ends, default=0)
-        except (ValueError, TypeError, KeyError, AttributeError, IndexError):
+            header.pop("__metadata__", None)
+            wanted = 8 + length + max(map(_find_end, header.values()), default=0)
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             return "has a damaged header"
     return None if size == wanted else f"has {size} of {wanted} bytes"
+
+
+def _find_end(tensor: Mapping[str, Any]) -> int:
+    """Return where a tensor ends, if it takes as many bytes as its shape says.
+
+    Raises:
+        ValueError, TypeError, KeyError, AttributeError: it does not, or something is no number.
+    """
+    start, end = tensor["data_offsets"]
+    shape = tensor["shape"]
+    if not all(type(number) is int and 0 <= number < _TOO_MANY for number in (start, end, *shape)):
+        raise ValueError("it has numbers that are none")
+    if math.prod(shape) * _BITS[tensor["dtype"]] != 8 * (end - start):
+        raise ValueError("its shape is another one")
+    return int(end)

@@ -23,7 +23,8 @@ class _Observer:
 class EventLog:
     """Keeps the newest events for replay; a publisher waits for an observer that lags too far.
 
-    Progress replaces progress, so that chunks are not crowded out. An observer who comes after more
+    Progress replaces progress, so that chunks are not crowded out; but not the last message of a
+    phase, which may be what a person has to know. An observer who comes after more
     than `capacity` events gets the newest of them: each chunk.ready stands for those before it.
     """
 
@@ -56,7 +57,7 @@ class EventLog:
         with self._changed:
             while not self._changed.wait_for(self._has_room, timeout=_LOOK_AGAIN_SECONDS):
                 self._observers = [each for each in self._observers if not each.loop.is_closed()]
-            if isinstance(event, JobProgressed) and self._newest_is_progress():
+            if isinstance(event, JobProgressed) and self._is_replaced_by(event):
                 self._events.pop()
             number = self._published
             self._events.append((number, event))
@@ -93,8 +94,11 @@ class EventLog:
     def _find_slowest(self) -> int:
         return min((each.next_number for each in self._observers), default=self._published)
 
-    def _newest_is_progress(self) -> bool:
-        return bool(self._events) and isinstance(self._events[-1][1], JobProgressed)
+    def _is_replaced_by(self, event: JobProgressed) -> bool:
+        newest = self._events[-1][1] if self._events else None
+        if not isinstance(newest, JobProgressed):
+            return False
+        return newest.message is None or newest.phase == event.phase
 
     def _wake(self, observer: _Observer) -> None:
         try:

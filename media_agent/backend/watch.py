@@ -25,6 +25,7 @@ from media_agent.errors import (
     VideoNotFetchedError,
     to_info,
 )
+from media_agent_schemas.errors import ErrorInfo
 from media_agent_schemas.events import (
     BackendEvent,
     JobCancelled,
@@ -106,8 +107,10 @@ class Watch:
             )
             return None
         except VideoNotFetchedError as error:  # the work is over; a resume fetches it
-            return self._end_unfetched(error)
+            return self._end_unfetched(to_info(error))
         except (*_UNANSWERED_POLL, *_REFUSED_POLL) as error:
+            if self.is_fetching and isinstance(error, _REFUSED_POLL):  # about the video
+                return self._end_unfetched(to_info(error))
             self.is_first = False
             if (end := self.end_cancelled()) is not None:
                 return end
@@ -186,8 +189,7 @@ class Watch:
             polling.cancel()
             await asyncio.gather(polling, return_exceptions=True)
 
-    def _end_unfetched(self, error: VideoNotFetchedError) -> JobOutcomeUnknown:
-        info = to_info(error)
+    def _end_unfetched(self, info: ErrorInfo) -> JobOutcomeUnknown:
         again = "media-agent jobs resume fetches it again"
         way_out = f"{info.hint}; {again}" if info.hint else again
         info = info.model_copy(update={"hint": way_out})

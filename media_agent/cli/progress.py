@@ -26,7 +26,7 @@ class ProgressLine:
         self._follows = follow
         self._path: str | None = None
         self._name = f"{plan.backend}/{plan.model}"
-        self._phase = ""
+        self._phase = self._message = ""
         self._frames = frames if plan.origin is None else max(frames, plan.origin.kept_frames)
         self._bar = _make_bar() if _is_terminal() and not follow and not is_quiet() else None
         if self._bar is not None:
@@ -56,8 +56,8 @@ class ProgressLine:
         )
 
         match numbered.event:
-            case JobProgressed(phase=phase, fraction=fraction):
-                self._show_phase(phase, fraction)
+            case JobProgressed(phase=phase, fraction=fraction, message=message):
+                self._show_phase(phase, fraction, message)
             case ChunkReady(index=index, frames=frames, path=path):
                 self._show_chunk(index, frames)
                 self._show_video(path)
@@ -68,12 +68,13 @@ class ProgressLine:
             case _:
                 pass
 
-    def _show_phase(self, phase: str, fraction: float | None) -> None:
+    def _show_phase(self, phase: str, fraction: float | None, message: str | None) -> None:
         is_new, self._phase = phase != self._phase, phase
+        self._message = "" if message is None or message == phase else message
         if self._bar is not None:
             self._bar.update(self._task, description=self._format_text(), completed=fraction)
         elif is_new:
-            write_stderr(f"{self._name}: {phase}")
+            write_stderr(f"{self._name}: {phase}" + (f": {message}" if self._message else ""))
 
     def _show_chunk(self, index: int, frames: int) -> None:
         self._frames += frames
@@ -92,6 +93,7 @@ class ProgressLine:
 
     def _format_text(self) -> str:
         text = f"{self._name}  {one_line(self._phase)}"
+        text += f": {one_line(self._message)}" if self._message else ""
         # a program or a service reports no frames before its video is there
         return f"{text}  {self._frames}{self._format_total()} frames" if self._frames else text
 

@@ -35,6 +35,7 @@ from media_agent.video.codec import LARGEST_VIDEO
 LARGEST_REPLY = 2**16  # bytes of an answer that is no video
 _PAUSES = (1.0, 2.0, 4.0, 8.0, 14.0, 14.0)  # seconds; a file may appear after its address
 _LONGEST_PAUSE = 120.0  # seconds, whatever the server asks for
+_LONGEST_URL = 65_536  # characters, as httpx has it
 _REDIRECTS = 5
 _STALL_SECONDS = 60.0  # without a byte
 _LEAST_RATE = 1000  # bytes a second, over that time
@@ -309,8 +310,14 @@ def _translate(error: Exception, known: MediaAgentError | None, host: str) -> Ex
 def _check_url(uri: str, named_by: str | None) -> httpx.URL:
     url = resolved(uri, named_by)
     if url is None:
-        scheme = uri.partition(":")[0] if ":" in uri else "nameless"
-        raise VideoNotFetchedError(f"the video is at a {scheme[:20]} address, which is not fetched")
+        scheme, colon, _ = uri.strip().partition(":")
+        if colon and scheme.isalnum() and scheme.lower() not in ("http", "https"):
+            said = f"the video is at a {scheme[:20]} address, which is not fetched"
+        elif len(uri) > _LONGEST_URL:
+            said = f"the video is at an address of {len(uri)} characters, which is too long"
+        else:
+            said = "the address of the video is malformed"
+        raise VideoNotFetchedError(said)
     if not is_followed(url, None if named_by is None else parsed_address(named_by)):
         raise VideoNotFetchedError(
             f"the video is at {url.scheme}://{url.host}, which is not fetched: only https to a "

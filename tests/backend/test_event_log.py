@@ -116,3 +116,20 @@ async def test_a_publisher_told_not_to_wait_continues():
         await asyncio.to_thread(worker.join, 5)
 
         assert not worker.is_alive()
+
+
+async def test_the_message_of_a_phase_is_kept_when_the_next_phase_begins():
+    log = EventLog()
+    log.publish(JobProgressed(phase="loading", message="needs 12 GB"))
+    log.publish(JobProgressed(phase="denoising", message="step 1 of 2"))
+    log.publish(JobProgressed(phase="denoising", message="step 2 of 2"))
+    log.publish(JobProgressed(phase="decoding"))
+    log.publish(JobCompleted())
+
+    events = [event async for event in log.follow()]
+
+    assert [getattr(event, "message", None) for event in events[:-1]] == [
+        "needs 12 GB",
+        "step 2 of 2",
+        None,
+    ]

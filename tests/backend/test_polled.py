@@ -208,6 +208,20 @@ async def test_a_failed_poll_is_not_a_failed_job(tmp_path, trouble):
     assert backend.sent == ["job-1"]
 
 
+async def test_a_video_that_cannot_be_made_is_not_asked_for_again_and_again(tmp_path):
+    def fetches(backend):
+        backend.video_path(ref)
+        return InvalidRequestError("frames are 1x1")
+
+    backend = ScriptedBackend(tmp_path, WORKING, fetches)
+    ref = await backend.submit(REQUEST, key="job-1")
+
+    end = (await collect(backend.observe(ref)))[-1]
+
+    assert end.type == "job.outcome_unknown"
+    assert end.error.message == "frames are 1x1"
+
+
 async def test_a_machine_that_slept_over_the_deadline_asks_before_it_gives_up(tmp_path):
     def asleep(backend):
         backend.time += 3 * 3600

@@ -151,6 +151,59 @@ def odd_config(folder: Path) -> None:
     edit_json(folder / "vae" / "config.json", scale_factor_temporal="four")
 
 
+def deep_json(folder: Path) -> None:
+    (folder / "vae" / "config.json").write_text("[" * 100_000)
+
+
+def deep_header(folder: Path) -> None:
+    weights(folder).write_bytes((100_000).to_bytes(8, "little") + b"[" * 100_000)
+
+
+def edit_tensor(folder: Path, **changes: object) -> None:
+    """Change what the header says of one tensor; None: it says nothing."""
+    content = weights(folder).read_bytes()
+    length = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + length])
+    name = next(key for key in header if key != "__metadata__")
+    tensor = {**header[name], **changes}
+    header[name] = {key: value for key, value in tensor.items() if value is not None}
+    written = json.dumps(header).encode()
+    start = len(written).to_bytes(8, "little")
+    weights(folder).write_bytes(start + written + content[8 + length :])
+
+
+def tensor_without_shape(folder: Path) -> None:
+    edit_tensor(folder, shape=None)
+
+
+def tensor_without_dtype(folder: Path) -> None:
+    edit_tensor(folder, dtype=None)
+
+
+def tensor_of_odd_dtype(folder: Path) -> None:
+    edit_tensor(folder, dtype="F31")
+
+
+def tensor_with_text_as_shape(folder: Path) -> None:
+    edit_tensor(folder, shape=["x"])
+
+
+def tensor_of_false_shape(folder: Path) -> None:
+    edit_tensor(folder, shape=[10**9, 10**9])
+
+
+def tensor_of_huge_shape(folder: Path) -> None:
+    edit_tensor(folder, shape=[10**400])
+
+
+def huge_shift(folder: Path) -> None:
+    edit_json(folder / "scheduler" / "scheduler_config.json", flow_shift=10**400, shift=10**400)
+
+
+def name_with_nul(folder: Path) -> None:
+    edit_json(folder / "model_index.json", **{"a\0b": ["diffusers", "X"]})
+
+
 def weights(folder: Path) -> Path:
     return folder / "transformer" / "diffusion_pytorch_model.safetensors"
 
@@ -178,6 +231,16 @@ def weights(folder: Path) -> Path:
         (only_a_pointer, "only a pointer of Git LFS"),
         (bad_header, "has a damaged header"),
         (no_shard, "transformer/part-00002-of-00002.safetensors is missing"),
+        (deep_json, "vae/config.json is no JSON"),
+        (deep_header, "model.safetensors has a damaged header"),
+        (tensor_without_shape, "model.safetensors has a damaged header"),
+        (tensor_without_dtype, "model.safetensors has a damaged header"),
+        (tensor_of_odd_dtype, "model.safetensors has a damaged header"),
+        (tensor_with_text_as_shape, "model.safetensors has a damaged header"),
+        (tensor_of_false_shape, "model.safetensors has a damaged header"),
+        (tensor_of_huge_shape, "model.safetensors has a damaged header"),
+        (huge_shift, "something impossible: OverflowError"),
+        (name_with_nul, "is missing or empty"),
         (odd_config, "vae/config.json says scale_factor_temporal = 'four'"),
     ],
 )

@@ -178,6 +178,22 @@ async def test_only_addresses_of_the_web_are_fetched(place: Path, uri: str) -> N
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("uri", "said"),
+    [
+        (f"http://127.0.0.1/view?filename={'a' * 100_000}", "of 100031 characters"),
+        (f"/view?filename={'a' * 100_000}", "of 100015 characters"),
+        ("http://[::1", "is malformed"),
+        ("/view?filename=a:b", "is malformed"),
+        ("ftp://a/b", "a ftp address, which is not fetched"),
+    ],
+)
+async def test_an_address_that_is_none_is_described(place: Path, uri: str, said: str) -> None:
+    with pytest.raises(VideoNotFetchedError, match=said):
+        await fetched(answers(httpx.Response(200, content=VIDEO)), place, uri)
+
+
+@pytest.mark.anyio
 async def test_redirects_are_followed_to_the_outside_only(place: Path) -> None:
     def to(address: str) -> httpx.Response:
         return httpx.Response(302, headers={"location": address})

@@ -32,7 +32,7 @@ from media_agent_diffusers.families.ltx_parts import (
     side_multiple,
 )
 from media_agent_diffusers.families.tiny_parts import tiny_gemma, tiny_gemma_tokenizer
-from media_agent_diffusers.files import ModelFiles
+from media_agent_diffusers.files import ModelFiles, unusable
 from media_agent_schemas.media import InputRole
 from media_agent_schemas.request import VideoMode
 
@@ -41,6 +41,7 @@ _CONDITION = "LTX2ConditionPipeline"
 _TOKENS = 1024
 _LAYERS = 48  # of the published models
 _DISTILLED_STEPS = 8
+_MOST_HZ = 384_000  # beyond what is recorded or played
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,7 @@ _2_5 = replace(_2_3, title="LTX-2.5", licence="ltx-2.x-community-license")
 def read_variant(files: ModelFiles) -> Variant:
     """Return what the LTX-2 model of a folder can do."""
     model = _find_model(files)
+    _check_rate(files)
     layers = files.whole_number("transformer", "num_layers", _LAYERS)
     return Variant(
         title=f"{model.title}, video with audio",
@@ -104,6 +106,17 @@ def read_variant(files: ModelFiles) -> Variant:
         licence=model.licence if layers == _LAYERS else None,
         makes_audio=True,
     )
+
+
+def _check_rate(files: ModelFiles) -> None:
+    """Check the rate of the audio; it is read only once the video is made.
+
+    Raises:
+        StorageError: it is none that audio can have.
+    """
+    rate = files.configs["vocoder"].get("output_sampling_rate", 1)
+    if type(rate) is not int or not 1 <= rate <= _MOST_HZ:
+        raise unusable(files.path, f"vocoder/config.json says output_sampling_rate = {rate!r}")
 
 
 def _find_model(files: ModelFiles) -> _Model:

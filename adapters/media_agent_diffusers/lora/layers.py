@@ -6,18 +6,30 @@ offload; adapters that are part of the model and moved with it do not (diffusers
 """
 
 import json
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from media_agent.errors import InvalidRequestError
 from media_agent_diffusers.lora.choice import ChosenLora
 
 _PREFIX = "transformer."  # diffusers calls the layers so, of whichever transformer
+_ODD_FILE = (
+    ValueError,
+    KeyError,
+    IndexError,
+    OSError,
+    RuntimeError,
+    AttributeError,
+    TypeError,
+    ArithmeticError,
+    SafetensorError,
+)
 
 
 @contextmanager
@@ -54,12 +66,26 @@ class LoraPair:
         self._bias = None if self._bias is None else self._bias.to(output)
 
 
-def read_pairs(pipe: Any, lora: ChosenLora) -> Iterator[tuple[nn.Module, LoraPair]]:
-    """Yield each layer that a file has weights for, with them.
+def read_pairs(pipe: Any, lora: ChosenLora) -> list[tuple[nn.Module, LoraPair]]:
+    """Return each layer that a file has weights for, with them.
 
     Raises:
-        InvalidRequestError: the file is for another model, or holds something else.
+        InvalidRequestError: the file is for another model, or holds something else or nothing.
     """
+    if not hasattr(type(pipe), "lora_state_dict"):
+        raise InvalidRequestError(
+            f"{type(pipe).__name__} takes no LoRA weights", hint="leave the option lora out"
+        )
+    try:
+        pairs = list(_find_pairs(pipe, lora))
+    except _ODD_FILE as error:
+        raise _unfit(lora, f"{type(error).__name__}: {error}") from error
+    if not pairs:
+        raise _unfit(lora, "it has no LoRA weights")
+    return pairs
+
+
+def _find_pairs(pipe: Any, lora: ChosenLora) -> Iterator[tuple[nn.Module, LoraPair]]:
     tensors = _read_tensors(pipe, lora)
     layers = dict(getattr(pipe, lora.component).named_modules())
     alphas = _Alphas(lora.file)
@@ -69,10 +95,12 @@ def read_pairs(pipe: Any, lora: ChosenLora) -> Iterator[tuple[nn.Module, LoraPai
         bias = tensors.pop(f"{name}.lora_B.bias", None)
         alpha = tensors.pop(f"{name}.alpha", None)
         layer = layers.get(name.removeprefix(_PREFIX))
-        if down is None or up is None or not _fits(layer, down, up):
+        if down is None or up is None or not _fits(layer, down, up, bias):
             raise _unfit(lora, f"{lora.component} has no layer {name!r} of this shape")
         rank = len(down)
         scale = (float(alpha) if alpha is not None else alphas.of(name, rank)) / rank
+        if not math.isfinite(scale):
+            raise _unfit(lora, f"the alpha of {name} is no number")
         yield layer, LoraPair(down, up, lora.weight * scale, bias)  # type: ignore[misc]  # _fits
     if tensors:
         raise _unfit(lora, f"{next(iter(tensors))} is no LoRA weight of a transformer")
@@ -80,24 +108,19 @@ def read_pairs(pipe: Any, lora: ChosenLora) -> Iterator[tuple[nn.Module, LoraPai
 
 def _read_tensors(pipe: Any, lora: ChosenLora) -> dict[str, Tensor]:
     """Return the tensors under the names that diffusers gives them, whoever trained them."""
-    if not hasattr(type(pipe), "lora_state_dict"):
-        raise InvalidRequestError(
-            f"{type(pipe).__name__} takes no LoRA weights", hint="leave the option lora out"
-        )
-    try:
-        tensors = type(pipe).lora_state_dict(
-            str(lora.file.parent),
-            weight_name=lora.file.name,
-            local_files_only=True,
-            use_safetensors=True,
-        )
-    except (ValueError, KeyError, OSError, RuntimeError, AttributeError, TypeError) as error:
-        raise _unfit(lora, f"{type(error).__name__}: {error}") from error
+    tensors = type(pipe).lora_state_dict(
+        str(lora.file.parent),
+        weight_name=lora.file.name,
+        local_files_only=True,
+        use_safetensors=True,
+    )
     return dict(tensors)
 
 
-def _fits(layer: nn.Module | None, down: Tensor, up: Tensor) -> bool:
+def _fits(layer: nn.Module | None, down: Tensor, up: Tensor, bias: Tensor | None) -> bool:
     if layer is None or down.ndim != 2 or up.ndim != 2 or up.shape[1] != down.shape[0]:
+        return False
+    if len(down) == 0 or (bias is not None and bias.shape != up.shape[:1]):
         return False
     shape = (getattr(layer, "out_features", None), getattr(layer, "in_features", None))
     return shape == (up.shape[0], down.shape[1])

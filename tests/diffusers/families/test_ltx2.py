@@ -263,3 +263,14 @@ def test_roles_are_those_of_conditions(backend: DiffusersBackend) -> None:
     roles = backend.capabilities().input_roles
 
     assert {InputRole.FIRST_FRAME, InputRole.KEYFRAME, InputRole.SOURCE_VIDEO} <= set(roles)
+
+
+@pytest.mark.parametrize("rate", [0, -5, 10**12, 48000.5, "x", None, [24000]])
+def test_a_rate_that_no_audio_has_is_refused(
+    folder_of: FolderOf, tmp_path: Path, rate: object
+) -> None:
+    copy = shutil.copytree(folder_of("ltx2"), tmp_path / "copy")
+    edit(copy / "vocoder" / "config.json", output_sampling_rate=rate)
+
+    with pytest.raises(StorageError, match=r"vocoder/config.json says output_sampling_rate"):
+        read_folder(copy)

@@ -105,6 +105,44 @@ def test_something_that_is_no_lora_is_refused(tmp_path: Path) -> None:
         list(read_pairs(pipe_with_layer(), lora(tmp_path, odd)))
 
 
+KEY = "transformer.blocks.0."
+
+
+@pytest.mark.parametrize(
+    ("tensors", "header", "said"),
+    [
+        ({}, {}, "it has no LoRA weights"),
+        (
+            {f"{KEY}lora_A.weight": torch.ones(0, 3), f"{KEY}lora_B.weight": torch.ones(3, 0)},
+            {},
+            "no layer 'transformer.blocks.0' of this shape",
+        ),
+        ({**pair(), f"{KEY}lora_B.bias": torch.ones(5)}, {}, "of this shape"),
+        ({**pair(), f"{KEY}alpha": torch.ones(3)}, {}, "does not fit"),
+        ({**pair(), f"{KEY}alpha": torch.tensor(float("nan"))}, {}, "is no number"),
+        (pair(), {"transformer.lora_alpha": "x"}, "does not fit"),
+        (pair(), {"transformer.lora_alpha": [1]}, "does not fit"),
+        (pair(), {"transformer.alpha_pattern": "x"}, "does not fit"),
+    ],
+)
+def test_an_odd_file_is_refused_and_named(
+    tmp_path: Path, tensors: dict[str, Any], header: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(InvalidRequestError, match=said) as caught:
+        read_pairs(pipe_with_layer(), lora(tmp_path, tensors, **header))
+
+    assert str(tmp_path / "it.safetensors") in caught.value.message
+
+
+@pytest.mark.parametrize("metadata", ["[1]", "{not json", "[" * 50_000])
+def test_odd_metadata_is_refused(tmp_path: Path, metadata: str) -> None:
+    chosen = lora(tmp_path, {})
+    save_file(pair(), chosen.file, metadata={"lora_adapter_metadata": metadata})
+
+    with pytest.raises(InvalidRequestError, match="does not fit"):
+        read_pairs(pipe_with_layer(), chosen)
+
+
 def test_a_pipeline_that_takes_no_lora_weights_says_so(tmp_path: Path) -> None:
     with pytest.raises(InvalidRequestError, match="SimpleNamespace takes no LoRA weights"):
         list(read_pairs(SimpleNamespace(), lora(tmp_path, pair())))

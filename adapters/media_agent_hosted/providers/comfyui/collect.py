@@ -1,6 +1,8 @@
 """Fetches what a workflow saved, and makes an MP4 of an animation or of single images."""
 
 import asyncio
+import errno
+import math
 import tempfile
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
@@ -8,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from media_agent.distribution import install_hint
-from media_agent.errors import VideoNotFetchedError
+from media_agent.errors import InvalidRequestError, VideoNotFetchedError
+from media_agent.storage.files import storage_errors
 from media_agent.video.codec import write_images
 from media_agent.video.images import frame_of
 from media_agent_hosted.http.client import HttpApi
@@ -19,6 +22,9 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 _MOST_PIXELS = 64_000_000  # of one image
+_LEAST_SIDE = 2  # pixels
+_LARGEST_SIDE = 8192  # that encoders of H.264 take
+_DISK_IS_FULL = (errno.ENOSPC, errno.EDQUOT)
 _FASTEST = 1000.0  # frames per second
 _TOO_MANY = f"it has more than {MOST_IMAGES} images"
 
@@ -28,11 +34,12 @@ async def collect(api: HttpApi, output: Output, path: Path, *, fps: float) -> No
 
     Raises:
         VideoNotFetchedError: a file is gone, or cannot be read.
+        StorageError: the video could not be written.
     """
     if output.is_video:
         await api.download(output.files[0].path, path)
         return
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+    with storage_errors(str(path)), tempfile.TemporaryDirectory(dir=path.parent) as folder:
         images = [
             Path(folder, f"{number:06d}{file.suffix}") for number, file in enumerate(output.files)
         ]
@@ -49,8 +56,11 @@ def write_as_mp4(images: Sequence[Path], path: Path, *, fps: float) -> None:
     An animation keeps its own rate; images get `fps`. An odd last row or column is cut off.
 
     Raises:
-        VideoNotFetchedError: one of them cannot be read.
+        VideoNotFetchedError: one of them cannot be read, or no video can be made of them.
+        OSError: the video cannot be written.
     """
+    from av import FFmpegError
+
     if find_spec("PIL") is None:
         raise VideoNotFetchedError(
             "the workflow gives images, and making a video of them needs Pillow",
@@ -62,7 +72,13 @@ def write_as_mp4(images: Sequence[Path], path: Path, *, fps: float) -> None:
             rate = _own_rate(first) or fps
         size = width - width % 2, height - height % 2
         write_images(path, _frames(images, size), size=size, fps=rate)
+    except (FFmpegError, InvalidRequestError) as error:
+        if isinstance(error, FFmpegError) and error.errno in _DISK_IS_FULL:
+            raise OSError(error.errno, error.strerror) from error
+        raise VideoNotFetchedError(f"no video can be made of the images: {error}") from error
     except (OSError, ValueError, SyntaxError, Warning) as error:  # as Pillow raises them
+        if isinstance(error, OSError) and error.errno in _DISK_IS_FULL:
+            raise
         raise VideoNotFetchedError(f"an image of the video cannot be read: {error}") from error
 
 
@@ -89,8 +105,9 @@ def _open_image(path: Path) -> "Image":
         image = Image.open(path, formats=("PNG", "JPEG", "WEBP", "GIF"))
     except Image.DecompressionBombError as error:  # a plain Exception
         raise ValueError(str(error)) from None
-    if image.width * image.height > _MOST_PIXELS:
-        raise ValueError(f"it is {image.width}x{image.height}")
+    sides = image.size
+    if min(sides) < _LEAST_SIDE or max(sides) > _LARGEST_SIDE or math.prod(sides) > _MOST_PIXELS:
+        raise ValueError(f"it is {image.width}x{image.height}, which no video can be")
     return image
 
 

@@ -14,6 +14,7 @@ from media_agent.suggest import did_you_mean
 from media_agent_hosted.parsing.lenient import text
 
 _LARGEST = 16 * 2**20  # bytes of a workflow
+_DEEPEST = 100  # levels; some code that meets the values calls itself for each
 _HOW_TO_EXPORT = "export it in ComfyUI with Workflow > Export (API)"
 
 
@@ -60,13 +61,17 @@ class Workflow:
         try:
             with ordinary_file(path) as file:
                 content = file.read(_LARGEST + 1)
-            graph = json.loads(content) if len(content) <= _LARGEST else None
+            graph = json.loads(content) if len(content) <= _LARGEST else {}
         except OSError as error:
             raise ValueError(f"{path} cannot be read: {error.strerror or error}") from None
         except (ValueError, RecursionError):
             raise ValueError(f"{path} is not JSON; {_HOW_TO_EXPORT}") from None
+        if len(content) > _LARGEST:
+            raise ValueError(f"{path} is larger than the {_LARGEST} bytes that are read")
         if not isinstance(graph, dict):
             raise ValueError(f"{path} is not a workflow; {_HOW_TO_EXPORT}")
+        if _is_deeper(graph, _DEEPEST):
+            raise ValueError(f"{path} is nested more than {_DEEPEST} levels deep")
         try:
             return cls(graph)
         except ValueError as error:
@@ -145,6 +150,19 @@ def _read_node(name: str, node: JsonValue) -> Node:
         raise ValueError(f"the inputs of node {name} are not an object; {_HOW_TO_EXPORT}")
     title = text(meta.get("title")) if isinstance(meta, dict) else None
     return Node(title or "", kind, inputs)
+
+
+def _is_deeper(value: JsonValue, levels: int) -> bool:
+    """Whether lists and objects are nested over more levels than these."""
+    here: list[JsonValue] = [value]
+    for _ in range(levels + 1):
+        here = [
+            inner
+            for each in here
+            if isinstance(each, list | dict)
+            for inner in (each.values() if isinstance(each, dict) else each)
+        ]
+    return bool(here)
 
 
 def _is_wire(value: JsonValue) -> bool:

@@ -31,10 +31,11 @@ from media_agent.redact import redact
 from media_agent.storage.files import checked_key
 from media_agent.storage.network import TROUBLE, reason_of
 from media_agent.video.codec import describe as describe_video
-from media_agent_hosted.http.auth import OwnOrigin, key_header, split_auth
+from media_agent_hosted.http.auth import key_header, split_auth
 from media_agent_hosted.http.client import HttpApi, Transport
 from media_agent_hosted.http.inputs import read_medium
 from media_agent_hosted.parsing.lenient import trim
+from media_agent_hosted.providers.gradio.bounds import BoundedOrigin, in_daemon_thread
 from media_agent_hosted.providers.gradio.errors import error_of_call, error_of_end
 from media_agent_hosted.providers.gradio.options import (
     GradioOptions,
@@ -63,6 +64,7 @@ from media_agent_schemas.request import VideoRequest
 __all__ = ["GradioBackend"]
 
 _LARGEST_UPLOAD = 100 * 2**20  # bytes
+_STOP_SECONDS = 5.0  # that an app gets to answer a cancel when this process ends
 
 
 class GradioBackend(PolledBackend):
@@ -136,7 +138,7 @@ class GradioBackend(PolledBackend):
             with sending():
                 name = await self._call(session, arguments)
         except BaseException:
-            await asyncio.to_thread(session.close)
+            await in_daemon_thread(session.close)
             raise
         self._sessions[name] = session
         return OperationRef(
@@ -157,7 +159,7 @@ class GradioBackend(PolledBackend):
             )
         if not session.is_over:
             return self._say_progress(ref.operation_id, session)
-        await asyncio.to_thread(session.close)
+        await in_daemon_thread(session.close)
         error = session.error()
         if error is not None:
             return self._end_of(error, session, ref)
@@ -169,7 +171,8 @@ class GradioBackend(PolledBackend):
         if session is None or session.is_over:
             return
         try:
-            await asyncio.to_thread(session.cancel)
+            async with asyncio.timeout(self._options.timeout_seconds):
+                await in_daemon_thread(session.cancel)
         except TROUBLE as error:
             raise BackendUnavailableError(
                 f"{self._api.host} could not be asked to stop ({self._redact(reason_of(error))})"
@@ -181,8 +184,9 @@ class GradioBackend(PolledBackend):
         for session in self._sessions.values():
             if not session.is_over:
                 with contextlib.suppress(*TROUBLE):
-                    await asyncio.to_thread(session.cancel)
-            await asyncio.to_thread(session.close)
+                    async with asyncio.timeout(_STOP_SECONDS):
+                        await in_daemon_thread(session.cancel)
+            await in_daemon_thread(session.close)
         await self._api.aclose()
 
     async def _connect(self, arguments: dict[str, JsonValue]) -> Session:
@@ -193,10 +197,8 @@ class GradioBackend(PolledBackend):
             ConfigurationError: it has no such endpoint, or that has other parameters.
             BackendResponseError: it is no app that can be called.
         """
-        auth, seconds = OwnOrigin(self._base_url, self._auth), self._options.timeout_seconds
         try:
-            session = await asyncio.to_thread(Session, self._base_url, auth, seconds)
-            api = await asyncio.to_thread(session.read_api)
+            session, api = await self._open_session()
         except TROUBLE as error:
             why = self._redact(reason_of(error))
             raise BackendUnavailableError(
@@ -209,7 +211,7 @@ class GradioBackend(PolledBackend):
             ) from None
         problems = list(list_problems(api, self._options.endpoint, arguments))
         if problems:
-            await asyncio.to_thread(session.close)
+            await in_daemon_thread(session.close)
             place = ("backends", self.name, "options")
             reasons = "; ".join(reason for _, reason in problems)  # all of one option
             raise ConfigurationError(
@@ -217,6 +219,18 @@ class GradioBackend(PolledBackend):
                 faults=[Fault((*place, option), reason) for option, reason in problems],
             )
         return session
+
+    async def _open_session(self) -> tuple[Session, JsonValue]:
+        """Return a connection, and what the app says of its endpoints."""
+        seconds = self._options.timeout_seconds
+        origin = BoundedOrigin(self._base_url, self._auth, seconds)
+        try:
+            async with asyncio.timeout(seconds):
+                session = await in_daemon_thread(Session, self._base_url, origin)
+                return session, await in_daemon_thread(session.read_api)
+        except BaseException:
+            origin.is_closed = True
+            raise
 
     async def _call(self, session: Session, arguments: dict[str, JsonValue]) -> str:
         """Call the endpoint, and return the app's name for the call.
@@ -226,8 +240,8 @@ class GradioBackend(PolledBackend):
             MediaAgentError: it was not.
         """
         seconds = self._options.timeout_seconds
-        await asyncio.to_thread(session.call, self._options.endpoint, arguments)
-        name = await asyncio.to_thread(session.wait_for_name, seconds)
+        await in_daemon_thread(session.call, self._options.endpoint, arguments)
+        name = await in_daemon_thread(session.wait_for_name, seconds)
         if name is not None:
             return name
         error = session.error() if session.is_over else TimeoutError("no answer in time")

@@ -15,7 +15,7 @@ from typing import Protocol
 
 from pydantic import JsonValue
 
-from media_agent_hosted.http.auth import OwnOrigin
+from media_agent_hosted.providers.gradio.bounds import BoundedOrigin, DaemonExecutor
 
 _LOOK = 0.02  # seconds between two looks whether a call was taken on
 _WAITING = ("STARTING", "JOINING_QUEUE", "IN_QUEUE", "SENDING_DATA")
@@ -63,7 +63,7 @@ class Look:
 class Session:
     """A connection to an app, and the one call that is made over it; every method may block."""
 
-    def __init__(self, base_url: str, auth: OwnOrigin, timeout_seconds: float) -> None:
+    def __init__(self, base_url: str, origin: BoundedOrigin) -> None:
         """Connect: read what the app is and which endpoints it has.
 
         Raises:
@@ -81,8 +81,11 @@ class Session:
             verbose=False,
             download_files=False,
             analytics_enabled=False,
-            httpx_kwargs={"auth": auth, "timeout": timeout_seconds},
+            httpx_kwargs={"auth": origin, "timeout": origin.timeout_seconds},
         )
+        for pool in ("executor", "helper_executor", "stream_executor"):
+            setattr(self._client, pool, DaemonExecutor())
+        self._origin = origin
         self._job: _Job | None = None
         self.is_cancelled = False
 
@@ -141,6 +144,7 @@ class Session:
 
     def close(self) -> None:
         """End the threads that do not end by themselves."""
+        self._origin.is_closed = True
         self._client.close()
 
     @property

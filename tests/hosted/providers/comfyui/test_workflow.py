@@ -8,6 +8,7 @@ import pytest
 
 from media_agent.errors import ConfigurationError
 from media_agent.setup.check import check
+from media_agent_hosted.providers.comfyui.workflow import Workflow
 from media_agent_schemas.capabilities import Capabilities
 from media_agent_schemas.media import InputRole, Size
 from media_agent_schemas.request import VideoMode
@@ -179,3 +180,25 @@ def test_ids_count_before_titles_and_titles_may_hold_dots(tmp_path: Path) -> Non
     backend = make(tmp_path, workflows=tmp_path, workflow="own.json", slots=slots, **FIXED)
 
     assert backend.capabilities().seed is True
+
+
+def test_a_file_that_is_too_large_is_not_called_another_format(tmp_path: Path) -> None:
+    path = tmp_path / "large.json"
+    path.write_bytes(b" " * (16 * 2**20 + 1))
+
+    with pytest.raises(ValueError, match=r"large\.json is larger than the 16777216 bytes"):
+        Workflow.read(path)
+
+
+@pytest.mark.parametrize("levels", [97, 98, 900])
+def test_a_workflow_is_read_to_a_bounded_depth(tmp_path: Path, levels: int) -> None:
+    path = tmp_path / "deep.json"
+    deep = f"{'[' * levels}0{']' * levels}"
+    path.write_text(f'{{"1": {{"class_type": "A", "inputs": {{"x": {deep}}}}}}}', encoding="utf-8")
+    if levels == 97:
+        workflow = Workflow.read(path)
+        assert workflow.fill({})["1"] == json.loads(path.read_text("utf-8"))["1"]
+        return
+
+    with pytest.raises(ValueError, match="nested more than 100 levels deep"):
+        Workflow.read(path)

@@ -31,6 +31,7 @@ from media_agent.testing import events_of
 from media_agent.testing.simulator.faults import Fault
 from media_agent.testing.simulator.server import Answer, Call
 from media_agent.video.codec import probe
+from media_agent_hosted.providers.gradio import bounds
 from media_agent_hosted.providers.gradio.backend import GradioBackend
 from media_agent_hosted.providers.gradio.simulator import GradioSimulator
 from media_agent_schemas.events import (
@@ -252,6 +253,24 @@ async def test_what_is_no_app_is_said(tmp_path: Path) -> None:
     async with running(tmp_path, "completed", fault) as (_, backend):
         with pytest.raises(BackendResponseError, match="does not answer as a Gradio app"):
             await backend.submit(plan(backend), key="job-1")
+
+
+async def test_an_app_that_says_too_much_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bounds, "LARGEST_REPLY", 100)
+    async with running(tmp_path) as (_, backend):
+        with pytest.raises(BackendResponseError, match="more than 100 bytes"):
+            await backend.submit(plan(backend), key="job-1")
+
+
+async def test_an_app_that_says_nothing_is_not_reached(tmp_path: Path) -> None:
+    stall = Fault("config", "stall", times=None)
+    async with running(tmp_path, "completed", stall, timeout_seconds=0.5) as (_, backend):
+        with follow_submission() as sent, pytest.raises(BackendUnavailableError):
+            await backend.submit(plan(backend), key="job-1")
+
+    assert not sent.may_be_accepted
 
 
 @pytest.mark.parametrize(
