@@ -22,7 +22,7 @@ from media_agent_diffusers.digests import DigestCache
 from media_agent_diffusers.files import faults_named
 from media_agent_diffusers.folder import ModelFolder, read_folder
 from media_agent_diffusers.generation import Generation
-from media_agent_diffusers.lora.choice import choose_loras, lora_options
+from media_agent_diffusers.lora.choice import check_loras, choose_loras, lora_options
 from media_agent_diffusers.settings import MEMORY_OPTION, DiffusersOptions
 from media_agent_diffusers.states import digest_work, read_state, write_state
 from media_agent_schemas.capabilities import Capabilities, Estimate
@@ -86,7 +86,12 @@ class DiffusersBackend(LocalBackend):
         return found.model_copy(update={"models": models})
 
     def estimate(self, request: VideoRequest) -> Estimate:
-        """Return a price of zero; how long it takes depends on the machine."""
+        """Return a price of zero; how long it takes depends on the machine.
+
+        Raises:
+            InvalidRequestError: it names LoRA weights that the settings do not.
+        """
+        check_loras(own_options(request), self._model(request.split_model()[1]).loras)
         return Estimate(cost_usd=0.0, source="own hardware")
 
     async def submit(

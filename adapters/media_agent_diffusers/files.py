@@ -1,6 +1,7 @@
 """What the small files of a model folder say; no weights are read."""
 
 import json
+import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -82,7 +83,9 @@ def unusable(path: Path, reason: str, hint: str | None = None) -> StorageError:
     """Return the error that says why a folder of weights cannot be used."""
     return StorageError(
         f"the model folder {path} cannot be used: {reason}",
-        hint=hint or "download it again, or complete it; media-agent models check checks it",
+        hint=hint
+        or "download it again, or complete it; to check it again: "
+        f"media-agent models check {shlex.quote(str(path))}",
     )
 
 

@@ -1,12 +1,14 @@
 """Makes one video: memory planned, model loaded, pipeline called, once more if memory runs out."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 from media_agent.backend.local import GenerationContext
 from media_agent.errors import GenerationFailedError
 from media_agent_diffusers.call import find_further, find_task, own_options, read_call, read_further
+from media_agent_diffusers.families.family import Variant
 from media_agent_diffusers.folder import ModelFolder
 from media_agent_diffusers.lora.choice import ChosenLora
 from media_agent_diffusers.output import Output
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
 
 _DENOISING_SHARE = 0.9  # of the whole work; the rest is for decoding
 _OUT_OF_MEMORY_HINT = "ask for a smaller size or less time, or use a smaller model"
+
+_BREAKS = (RuntimeError, ValueError, TypeError, LookupError, AttributeError, AssertionError)
+"""What a pipeline raises that was given what it cannot use."""
 
 Result = TypeVar("Result")
 
@@ -75,17 +80,18 @@ class Generation:
         reporter, seed = _Reporter(context), request.seed
 
         def run(work: Work, index: int, count: int) -> Output:
-            return self._in_memory(
-                lambda pipeline: pipeline.run(
-                    work.task.arguments(work.call),
-                    seed=None if seed is None else seed + index,
-                    on_step=lambda done, total: reporter.say(done, total, index, count),
-                    pipeline=work.task.pipeline,
-                    flow_shift=work.call.flow_shift,
-                    windows=work.task.windows(work.call),
-                    loras=self.loras,
+            with _unknown_explained(variant):
+                return self._in_memory(
+                    lambda pipeline: pipeline.run(
+                        work.task.arguments(work.call),
+                        seed=None if seed is None else seed + index,
+                        on_step=lambda done, total: reporter.say(done, total, index, count),
+                        pipeline=work.task.pipeline,
+                        flow_shift=work.call.flow_shift,
+                        windows=work.task.windows(work.call),
+                        loras=self.loras,
+                    )
                 )
-            )
 
         yield from run_windows(Work(task, call), further, variant, run, made)
 
@@ -163,6 +169,22 @@ class Generation:
         self.computation = pipeline.computation.model_copy(update={"loras": applied})
         context.record_computation(self.computation)
         return pipeline
+
+
+@contextmanager
+def _unknown_explained(variant: Variant) -> Iterator[None]:
+    """Say what an unknown pipeline that breaks makes by itself: another size may be why."""
+    try:
+        yield
+    except _BREAKS as error:
+        if not variant.is_unknown:
+            raise
+        width, height = variant.size
+        raise GenerationFailedError(
+            f"the pipeline failed: {type(error).__name__}: {error}",
+            hint=f"by itself it makes {variant.default_frames} frames of {width}x{height}; without "
+            "--duration and --size these are used",
+        ) from error
 
 
 class _Reporter:

@@ -40,7 +40,7 @@ class Checkout:
         if not (self.folder / CONFIGS / config).is_file():
             return f"{CONFIGS}/{config}: check out the main branch of Open-Sora again"
         try:
-            absent = [path for path in self.find_weights(config).values() if not path.exists()]
+            absent = [path for path in self.find_weights(config).values() if _is_empty(path)]
         except (OSError, SyntaxError, ValueError, RecursionError) as error:
             return f"a readable {CONFIGS}/{config}: {error}"
         if absent:
@@ -77,6 +77,13 @@ class Checkout:
         if (self.folder / "scripts" / "inference.py").is_file():
             return f"{self.folder} is Open-Sora 1.x; {UNSUPPORTED}; check out its main branch"
         return f"{self.folder} is no checkout of Open-Sora 2.0; {_CLONE}"
+
+
+def _is_empty(path: Path) -> bool:
+    """Return whether a file or folder of weights is not there, or has nothing in it."""
+    if path.is_dir():
+        return not any(path.iterdir())
+    return not path.exists() or path.stat().st_size == 0
 
 
 def _read_texts(path: Path) -> Mapping[str, str]:

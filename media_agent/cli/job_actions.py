@@ -17,7 +17,7 @@ from media_agent.cli.screen import (
     write_stderr,
     write_stdout,
 )
-from media_agent.cli.signals import Interruption, cancel_on_signals, let_finish
+from media_agent.cli.signals import Interruption, cancel_on_signals, let_finish, note_place
 from media_agent.client import VideoClient
 from media_agent.errors import JobCancelledError, MediaAgentError, exit_code, to_info
 from media_agent.jobs.housekeeping.remove import Removal
@@ -222,6 +222,7 @@ async def _resume(
         await confirm_rest(job, above=client.settings.confirm_above_usd, yes=yes)
         announce_keys(client, [job.plan.backend])
         let_finish(client, job_id, job.plan, interruption)
+        await note_place(client, job.plan, interruption)
     _announce_lookup(job)
     with ProgressLine(job.plan, frames=job.frames_ready) as progress:
         ended = await client.resume(job_id, take_over=take_over, on_event=progress)

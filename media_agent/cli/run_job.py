@@ -18,7 +18,7 @@ from media_agent.cli.screen import (
     write_stderr,
     write_stdout,
 )
-from media_agent.cli.signals import Interruption, cancel_on_signals, let_finish
+from media_agent.cli.signals import Interruption, cancel_on_signals, let_finish, note_place
 from media_agent.client import VideoClient
 from media_agent.errors import (
     JobCancelledError,
@@ -81,6 +81,7 @@ async def _make(client: VideoClient, order: Order, interruption: Interruption) -
     announce_keys(client, (plan.backend for plan in plans))
     job_id = client.new_job_id()
     let_finish(client, job_id, plan, interruption)
+    await note_place(client, plan, interruption)
     with ProgressLine(plan, follow=output.follow) as progress:
         try:
             job = await client.generate(
@@ -215,7 +216,8 @@ def _describe(job: VideoJob) -> str:
     plan_order = job.plan.request.num_frames
     is_all = plan_order is None or video.frames >= plan_order or artifact.joined is not None
     of_all = "" if is_all else f" of {plan_order}"
-    size = f"{video.width}x{video.height}"
+    size, audio = f"{video.width}x{video.height}", ", with audio" if video.has_audio else ""
     return (
-        f"{video.frames}{of_all} frames, {video.duration:.2f} s, {size}, {video.fps:g} fps, {made}"
+        f"{video.frames}{of_all} frames, {video.duration:.2f} s, {size}, {video.fps:g} fps{audio}, "
+        f"{made}"
     )

@@ -16,6 +16,9 @@ from media_agent_schemas.capabilities import Plan
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
+_SOON = 2.0  # seconds
+_STEP = "still stopping; the step under way ends first (press again to stop at once)"
+
 Finisher = Callable[[], Awaitable[object]]
 
 
@@ -28,6 +31,10 @@ class Interruption:
         """What the first Ctrl-C does where stopping is not the way to end."""
         self.finishing: asyncio.Task[None] | None = None
         """The finisher at work, kept because the loop does not."""
+        self.is_local = False
+        """Whether the work is done on this machine, where a step cannot be broken off."""
+        self.patience: asyncio.TimerHandle | None = None
+        """Says why stopping takes so long, unless it is over before."""
 
     @property
     def exit_code(self) -> int:
@@ -47,6 +54,8 @@ def cancel_on_signals() -> Iterator[Interruption]:
             os._exit(interruption.exit_code)  # nothing is half-done under a final name
         interruption.number = number
         write_stderr("stopping; the frames so far are kept (press again to stop at once)")
+        if interruption.is_local:
+            interruption.patience = loop.call_later(_SOON, write_stderr, _STEP)
         if task is not None:
             task.cancel()
 
@@ -70,6 +79,8 @@ def cancel_on_signals() -> Iterator[Interruption]:
     try:
         yield interruption
     finally:
+        if interruption.patience is not None:
+            interruption.patience.cancel()
         for number in _SIGNALS:
             loop.remove_signal_handler(number)
 
@@ -84,3 +95,10 @@ def let_finish(client: VideoClient, job_id: str, plan: Plan, interruption: Inter
         interruption.finish = lambda: client.finish(job_id)
     else:
         interruption.finish = None
+
+
+async def note_place(client: VideoClient, plan: Plan, interruption: Interruption) -> None:
+    """Note whether the work is done on this machine, if its backend can still be asked."""
+    with contextlib.suppress(MediaAgentError):
+        model = await client.capabilities(f"{plan.backend}/{plan.model}")
+        interruption.is_local = model.local is True

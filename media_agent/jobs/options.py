@@ -4,16 +4,17 @@ A caller writes keyword arguments, `client.generate(request, out="a.mp4")`; the 
 frozen value of them.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypedDict
 
-from pydantic import ValidationError
+from pydantic import JsonValue, ValidationError
 
 from media_agent.errors import InvalidRequestError
 from media_agent.validation import in_words
 from media_agent_schemas.capabilities import Plan, Policy
+from media_agent_schemas.media import Size
 from media_agent_schemas.request import Budget, Shot
 
 
@@ -56,6 +57,8 @@ class ExtendKwargs(PlanKwargs, total=False):
     shots: Sequence[Shot]
     seed: int | None
     model: str | None
+    size: Size | None
+    options: Mapping[str, Mapping[str, JsonValue]]
     only_new: bool
     max_cost_usd: float | None
     idempotency_key: str | None
@@ -119,6 +122,10 @@ class ExtendOptions(PlanOptions):
     """None: for a job, its own; else drawn."""
     model: str | None = None
     """None: for a job, its own; else the default."""
+    size: Size | None = None
+    """In which a file is continued; None: its own, where the model makes it."""
+    options: Mapping[str, Mapping[str, JsonValue]] = field(default_factory=dict)
+    """Options of the model that continues a file, by backend."""
     only_new: bool = False
     """Deliver only the new part of a continued file, in the size and rate of the model."""
     max_cost_usd: float | None = None

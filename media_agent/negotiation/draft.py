@@ -7,7 +7,18 @@ from pydantic import JsonValue
 
 from media_agent.errors import Mismatch
 from media_agent_schemas.capabilities import Adjustment, Capabilities, Policy
+from media_agent_schemas.media import Size
 from media_agent_schemas.request import VideoRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What frames have that take it from an image or a video."""
+
+    ratio: Fraction
+    """Width by height."""
+    size: Size | None = None
+    """That of a video that is continued."""
 
 
 @dataclass
@@ -17,8 +28,8 @@ class NegotiationDraft:
     request: VideoRequest
     capabilities: Capabilities
     policy: Policy
-    shape: Fraction | None = None
-    """Width by height of the image or video that the caller brought, where it could be seen."""
+    shape: Shape | None = None
+    """That of the image or video that the caller brought, where it could be seen."""
     resolved: dict[str, object] = field(default_factory=dict)
     adjustments: list[Adjustment] = field(default_factory=list)
     mismatches: list[Mismatch] = field(default_factory=list)

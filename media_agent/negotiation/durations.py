@@ -186,13 +186,18 @@ def _resolve_frames(draft: NegotiationDraft, fps: float) -> int:
 
 
 def _round_frames(wanted: float, fps: float, draft: NegotiationDraft) -> int:
-    """Return the nearest number of frames that the model makes, the larger of two as near."""
+    """Return the nearest number of frames that the model makes, the larger of two as near.
+
+    A video that is restyled is not cut: the model fills it up with copies of its last frame.
+    """
     capabilities = draft.capabilities
     multiple, offset = capabilities.frame_multiple, capabilities.frame_offset
     if (multiple, offset) == (1, 0):
         return max(1, round(wanted))
     least = math.ceil(max(1.0, (capabilities.min_duration or 0.0) * fps - 1e-6))
-    steps = math.floor((wanted - offset) / multiple + 0.5)
+    is_whole = draft.request.infer_mode() is VideoMode.VIDEO_EDIT
+    exact = (wanted - offset) / multiple
+    steps = math.ceil(exact - 1e-3) if is_whole else math.floor(exact + 0.5)
     if capabilities.max_duration is not None:
         most = math.floor(capabilities.max_duration * fps + 1e-6)
         steps = min(steps, (most - offset) // multiple)

@@ -2,13 +2,12 @@
 
 from collections import Counter
 from collections.abc import Callable
-from fractions import Fraction
 
 from pydantic import JsonValue
 
 from media_agent.backend.options import check_options, list_raw_options
 from media_agent.errors import UnsupportedRequestError
-from media_agent.negotiation.draft import NegotiationDraft
+from media_agent.negotiation.draft import NegotiationDraft, Shape
 from media_agent.negotiation.durations import count_windows, lift_limit, resolve_length
 from media_agent.negotiation.prompts import AS_WRITTEN, PromptRules, resolve_prompts
 from media_agent.negotiation.sizes import resolve_size
@@ -31,14 +30,14 @@ def negotiate(
     estimate: Callable[[VideoRequest], Estimate] = lambda request: Estimate(),
     allow_unknown_words: bool = False,
     rules: PromptRules = AS_WRITTEN,
-    shape: Fraction | None = None,
+    shape: Shape | None = None,
 ) -> Plan:
     """Return what will be sent and every change on the way; pure but for `draw_seed`.
 
     `strict` refuses what would have to change; `adjust` takes the nearest supported value. What
     has no near value (a mode, an input, an option, unknown words) is refused by both. Whether the
     backend is wanted and within the budget is the router's to say. A video whose size is left open
-    takes `shape`, width by height: that of the image or video which the request brings along.
+    takes `shape`: that of the image or video which the request brings along.
 
     Raises:
         InvalidRequestError: less than one frame, or shots that do not fit into the whole.

@@ -49,8 +49,10 @@ def resolve_size(draft: NegotiationDraft) -> None:
         _resolve_names(draft)
     elif capabilities.image_sets_shape and _has_first_frame(request):
         _resolve_default_tier(draft)
+    elif draft.shape is not None and draft.shape.size is not None and capabilities.local is True:
+        _resolve_continued(draft, draft.shape.size)
     elif draft.shape is not None:
-        _resolve_shape(draft, draft.shape)
+        _resolve_shape(draft, draft.shape.ratio)
     elif capabilities.default_size is not None:
         draft.resolved["size"] = capabilities.default_size
         draft.note("size", None, str(capabilities.default_size), "not given; the model's default")
@@ -69,6 +71,24 @@ def _resolve_default_tier(draft: NegotiationDraft) -> None:
     if tier is not None:
         draft.resolved["resolution"] = tier
         draft.note("resolution", None, tier, "not given; frames have the shape of the image")
+
+
+def _resolve_continued(draft: NegotiationDraft, source: Size) -> None:
+    """Continue a video in its own size, or the nearest; a hosted model may charge by the size."""
+    span = draft.capabilities.size_range
+    wanted = source if span is None else _round_sides(source, span)
+    used = find_nearest_size(wanted, draft.capabilities)
+    of_source = "the size of the source"
+    reason = of_source if used == source else f"the nearest to {of_source}, {source}"
+    draft.resolved["size"] = used
+    draft.note("size", None, str(used), f"not given; {reason}")
+
+
+def _round_sides(size: Size, span: SizeRange) -> Size:
+    """Return a size rounded to the steps of a range: a shape a little off is better than larger."""
+    step = math.lcm(span.multiple, 2)
+    width, height = (max(1, round(side / step)) * step for side in (size.width, size.height))
+    return _clamp(width, height)
 
 
 def _resolve_shape(draft: NegotiationDraft, shape: Fraction) -> None:

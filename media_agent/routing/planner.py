@@ -5,12 +5,12 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from fractions import Fraction
 from functools import cached_property
 
 from media_agent.backend.protocol import VideoBackend
 from media_agent.config.settings import RouteSection, Settings
 from media_agent.errors import InvalidRequestError, MediaAgentError, in_full
+from media_agent.negotiation.draft import Shape
 from media_agent.registry.registry import Registry
 from media_agent.routing.catalogue import Catalogue
 from media_agent.routing.explain import choose_plan, list_plugin_faults
@@ -109,7 +109,7 @@ class Planner:
         names = [name for name in self._registry.names() if kind(name) in specs]
         return Catalogue.load({name: specs[kind(name)] for name in names})
 
-    async def _open_router(self, model: str | None, shape: Fraction | None = None) -> Router:
+    async def _open_router(self, model: str | None, shape: Shape | None = None) -> Router:
         """Return a router over one backend, or over all that can be started."""
         backends: dict[str, VideoBackend] = {}
         broken = {} if model is not None else self._registry.list_broken()
@@ -179,23 +179,25 @@ def take_source_length(request: VideoRequest) -> VideoRequest:
     return request.model_copy(update={"duration": read_video_seconds(videos[0])})
 
 
-def measure_shape_of_inputs(request: VideoRequest) -> Fraction | None:
-    """Return the shape, width by height, that a video of these inputs has by itself.
+def measure_shape_of_inputs(request: VideoRequest) -> Shape | None:
+    """Return the shape that a video of these inputs has by itself.
 
     None where the request says another, there is no such input, or it cannot be seen from here: it
     lies elsewhere, or cannot be read, as whoever uses it says.
     """
     if any(said is not None for said in (request.size, request.resolution, request.aspect_ratio)):
         return None
-    from media_agent.ingest.read import measure_shape
+    from media_agent.ingest.read import measure_shape, measure_video
 
     for role in _SHAPING:
         for medium in request.inputs:
             if medium.role is role and medium.url is None:
                 with contextlib.suppress(InvalidRequestError):
-                    return measure_shape(
-                        medium, "video" if role is InputRole.SOURCE_VIDEO else "image"
-                    )
+                    if role is not InputRole.SOURCE_VIDEO:
+                        return Shape(measure_shape(medium, "image"))
+                    continued = request.infer_mode() is VideoMode.VIDEO_EXTEND
+                    size = measure_video(medium)[0] if continued else None
+                    return Shape(measure_shape(medium, "video"), size)
     return None
 
 

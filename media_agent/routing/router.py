@@ -6,7 +6,6 @@ makes the video in one piece, then what extends it, then what chains it from las
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from fractions import Fraction
 from functools import partial
 
 from media_agent.backend.fence import call_plugin
@@ -19,6 +18,7 @@ from media_agent.errors import (
     to_info,
 )
 from media_agent.negotiation.budget import find_budget_errors
+from media_agent.negotiation.draft import Shape
 from media_agent.negotiation.durations import (
     choose_fps,
     find_longest_shot,
@@ -69,7 +69,7 @@ class Router:
         draw_seed: Callable[[], int],
         broken: Mapping[str, MediaAgentError] | None = None,
         plugins: Mapping[str, str] | None = None,
-        shape: Fraction | None = None,
+        shape: Shape | None = None,
     ) -> None:
         self._backends = backends
         self._catalogue = catalogue

@@ -3,11 +3,11 @@
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from fractions import Fraction
 from itertools import groupby
 from typing import Literal
 
 from media_agent.errors import UnsupportedRequestError
+from media_agent.negotiation.draft import Shape
 from media_agent.negotiation.durations import choose_fps, choose_segment_frames
 from media_agent.negotiation.negotiate import negotiate
 from media_agent.negotiation.prompts import AS_WRITTEN, PromptRules
@@ -66,7 +66,7 @@ class SegmentRow:
     policy: Policy
     draw_seed: Callable[[], int]
     allow_unknown_words: bool
-    shape: Fraction | None = None
+    shape: Shape | None = None
     made: list[PlannedSegment] = field(default_factory=list)
     _known: dict[tuple[str | None, int, bool], Plan] = field(default_factory=dict)
 

@@ -8,10 +8,9 @@ is in both segments and counts once.
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from fractions import Fraction
 
 from media_agent.errors import BudgetExceededError, UnsupportedRequestError
-from media_agent.negotiation.draft import NegotiationDraft
+from media_agent.negotiation.draft import NegotiationDraft, Shape
 from media_agent.negotiation.durations import find_longest_shot, find_wanted_frames
 from media_agent.negotiation.negotiate import resolve_routing
 from media_agent.negotiation.storyboard import lay_out
@@ -41,7 +40,7 @@ def plan_segments(
     *,
     draw_seed: Callable[[], int],
     allow_unknown_words: bool = False,
-    shape: Fraction | None = None,
+    shape: Shape | None = None,
 ) -> Plan:
     """Return a plan in segments; `continuation` makes all but the first.
 

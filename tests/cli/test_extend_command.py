@@ -63,3 +63,21 @@ def test_the_job_of_an_extended_file_is_extended_with_the_file_in_front(
     far = probe(Path("far.mp4"))
     assert (far.width, far.height, far.frames) == (128, 96, 72)
     assert f"the whole video: 1.00 s of {Path(mine).absolute()}, then 48 new frames" in answer.out
+
+
+def test_options_and_a_size_reach_the_model_that_continues_a_file(
+    mine: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert extend(mine, "a red circle", "--option", "presett=fast") != 0
+    assert "presett" in capsys.readouterr().err
+
+    sized = ("--size", "128x96", "--only-new", "--out", "on.mp4")
+    assert extend(mine, "a red circle", *sized) == 0
+    assert "size 128x96 -> 64x64" in capsys.readouterr().err
+
+
+def test_a_job_is_continued_with_its_own_options_and_size(
+    mine: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["extend", "last", "a red circle", "--size", "64x64"]) == 2
+    assert "leave out size" in capsys.readouterr().err

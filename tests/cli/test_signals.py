@@ -27,6 +27,22 @@ def plan() -> Plan:
     return Plan(backend="b", model="m", policy=Policy.ADJUST, request=request, estimate=Estimate())
 
 
+@pytest.mark.parametrize("is_local", [True, False])
+async def test_a_local_step_that_takes_long_to_end_is_explained(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], is_local: bool
+) -> None:
+    monkeypatch.setattr("media_agent.cli.signals._SOON", 0.05)
+
+    with cancel_on_signals() as interruption:
+        interruption.is_local = is_local
+        os.kill(os.getpid(), signal.SIGINT)
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.sleep(1)
+        await asyncio.sleep(0.2)
+
+    assert ("the step under way ends first" in capsys.readouterr().err) == is_local
+
+
 async def test_each_endless_job_is_finished_by_its_own_first_ctrl_c() -> None:
     client = Client()
     with cancel_on_signals() as interruption:

@@ -114,6 +114,27 @@ def test_a_folder_that_cannot_be_used_is_not_added(
     assert not (tmp_path / "data" / "models.json").exists()
 
 
+def test_a_folder_without_a_name_can_be_checked(
+    folder_of: FolderOf, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "weights").mkdir()
+
+    assert main(["models", "check", "weights"]) == 21
+    assert "it has no model_index.json" in capsys.readouterr().out
+    assert main(["models", "check", str(folder_of("wan"))]) == 0
+    assert capsys.readouterr().out.endswith(": ready\n")
+
+
+def test_an_incomplete_folder_names_a_check_that_knows_it(
+    folder_of: FolderOf, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(folder_of("wan"), tmp_path / "cut")
+    (tmp_path / "cut" / "transformer" / "config.json").unlink()
+
+    assert main(["models", "add", "cut"]) == 21
+    assert f"media-agent models check {tmp_path / 'cut'}" in capsys.readouterr().err
+
+
 def test_without_models_the_way_to_one_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models", "list"]) == 0
 

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from media_agent.errors import InvalidRequestError, UnsupportedRequestError
+from media_agent.negotiation.draft import Shape
 from media_agent.negotiation.negotiate import negotiate
 from media_agent_schemas import (
     CameraMove,
@@ -544,7 +545,9 @@ def test_with_a_first_frame_and_no_size_asked_the_shape_is_left_to_the_image() -
 
     of_text = plan(VideoRequest(prompt="a cat"), capabilities).request
     asked = VideoRequest(prompt="a cat", inputs=(image,))
-    of_image = negotiate(asked, capabilities, draw_seed=lambda: 7, shape=Fraction(9, 16)).request
+    of_image = negotiate(
+        asked, capabilities, draw_seed=lambda: 7, shape=Shape(Fraction(9, 16))
+    ).request
 
     assert (of_text.size, of_text.resolution) == (Size.parse("1280x720"), None)
     assert (of_image.size, of_image.resolution, of_image.aspect_ratio) == (None, "720p", None)
@@ -667,3 +670,21 @@ def test_a_length_beyond_the_longest_stays_where_windows_make_it() -> None:
     assert made.windows == 1 + 19
     with pytest.raises(UnsupportedRequestError, match="0 s to 5 s"):
         negotiate(long.model_copy(update={"inputs": (image,)}), capabilities, draw_seed=lambda: 7)
+
+
+@pytest.mark.parametrize(("mode", "frames"), [("video_edit", 17), ("video_extend", 13)])
+def test_a_restyled_video_is_filled_up_and_not_cut(mode: str, frames: int) -> None:
+    capabilities = Capabilities(
+        backend="b",
+        model="m",
+        modes=(VideoMode(mode),),
+        input_roles=(InputRole.SOURCE_VIDEO,),
+        fps_values=(16.0,),
+        frame_multiple=4,
+        frame_offset=1,
+    )
+    source = MediaInput(role=InputRole.SOURCE_VIDEO, url="https://example.com/a.mp4")
+    asked = VideoRequest(prompt="a fox", mode=VideoMode(mode), inputs=(source,), duration=14 / 16)
+    reading = capabilities.model_copy(update={"reads_urls": True})
+
+    assert negotiate(asked, reading, draw_seed=lambda: 7).request.num_frames == frames

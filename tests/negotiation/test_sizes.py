@@ -7,6 +7,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as some
 
+from media_agent.negotiation.draft import Shape
 from media_agent.negotiation.negotiate import negotiate
 from media_agent.negotiation.sizes import find_nearest_size
 from media_agent_schemas.capabilities import Capabilities, Plan, Policy, SizeRange
@@ -140,7 +141,7 @@ def test_a_tier_and_a_ratio_keep_the_ratio(tier: str, ratio: str, used: str) -> 
 
 def shaped(shape: Fraction, made_by: Capabilities, **fields: object) -> Plan:
     request = VideoRequest.model_validate({"prompt": "a fox", **fields})
-    return negotiate(request, made_by, Policy.STRICT, draw_seed=lambda: 0, shape=shape)
+    return negotiate(request, made_by, Policy.STRICT, draw_seed=lambda: 0, shape=Shape(shape))
 
 
 def with_default(made_by: Capabilities, size: str, **changes: object) -> Capabilities:
@@ -197,3 +198,29 @@ def test_a_size_that_was_asked_outweighs_the_shape(asked: dict[str, object]) -> 
 
     assert plan.request.size is not None
     assert plan.request.size.width > plan.request.size.height
+
+
+@pytest.mark.parametrize(
+    ("local", "source", "used", "said"),
+    [
+        (True, "64x64", "64x64", "not given; the size of the source"),
+        (True, "70x66", "64x64", "not given; the nearest to the size of the source, 70x66"),
+        (False, "64x64", "720x720", "not given; the model's default"),
+    ],
+)
+def test_a_continued_video_keeps_its_size_where_the_model_is_local(
+    local: bool, source: str, used: str, said: str
+) -> None:
+    made_by = between("32x32", "1024x1024", 16)
+    model = with_default(made_by, "720x720", local=local)
+
+    plan = negotiate(
+        VideoRequest(prompt="a fox"),
+        model,
+        Policy.STRICT,
+        draw_seed=lambda: 0,
+        shape=Shape(Fraction(1), Size.parse(source)),
+    )
+
+    assert str(plan.request.size) == used
+    assert said in [each.reason for each in plan.adjustments if each.field == "size"]

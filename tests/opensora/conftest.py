@@ -79,7 +79,7 @@ def fake(tmp_path: Path) -> FakeOpenSora:
     for name in WEIGHTS:
         path = checkout / "ckpts" / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
+        path.write_bytes(b"weights")
     torchrun = tmp_path / "environment" / "bin" / "torchrun"
     torchrun.parent.mkdir(parents=True)
     torchrun.write_text(f'#!/bin/sh\nexec "{sys.executable}" -S "{HERE / "torchrun.py"}" "$@"\n')

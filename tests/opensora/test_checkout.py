@@ -81,6 +81,18 @@ def test_what_is_missing_is_named(
     assert how in way
 
 
+def test_empty_files_and_folders_of_weights_are_missing(fake: FakeOpenSora) -> None:
+    weights = fake.checkout / "ckpts"
+    (weights / "Open_Sora_v2.safetensors").write_bytes(b"")
+    (weights / "google/t5-v1_1-xxl").unlink()
+    (weights / "google/t5-v1_1-xxl").mkdir()
+
+    missing = Checkout(fake.checkout, fake.torchrun).find_missing("256px.py", None)
+
+    assert "ckpts/Open_Sora_v2.safetensors" in str(missing)
+    assert "ckpts/google/t5-v1_1-xxl" in str(missing)
+
+
 def test_weights_of_flux_are_missing_only_where_they_are_used(fake: FakeOpenSora) -> None:
     (fake.checkout / "ckpts" / "flux1-dev.safetensors").unlink()
     checkout = Checkout(fake.checkout, fake.torchrun)

@@ -7,9 +7,10 @@ import pytest
 from PIL import Image
 
 from media_agent.errors import InvalidRequestError
+from media_agent.negotiation.draft import Shape
 from media_agent.routing.planner import measure_shape_of_inputs, take_source_length
 from media_agent.testing.simulator.videos import Video, make_video
-from media_agent_schemas import InputRole, MediaInput, VideoMode, VideoRequest
+from media_agent_schemas import InputRole, MediaInput, Size, VideoMode, VideoRequest
 
 
 def edit(**values: object) -> VideoRequest:
@@ -61,14 +62,18 @@ def bringing(role: InputRole, data: bytes, **values: object) -> VideoRequest:
 
 @pytest.mark.parametrize("role", [InputRole.FIRST_FRAME, InputRole.LAST_FRAME])
 def test_an_image_has_the_shape_that_is_seen(role: InputRole) -> None:
-    assert measure_shape_of_inputs(bringing(role, image(90, 160))) == Fraction(9, 16)
-    assert measure_shape_of_inputs(bringing(role, image(160, 90, orientation=6))) == Fraction(9, 16)
+    assert measure_shape_of_inputs(bringing(role, image(90, 160))) == Shape(Fraction(9, 16))
+    assert measure_shape_of_inputs(bringing(role, image(160, 90, orientation=6))) == Shape(
+        Fraction(9, 16)
+    )
 
 
 def test_a_source_video_has_a_shape_too() -> None:
     video = make_video(Video(frames=3, fps=24, width=96, height=64))
 
-    assert measure_shape_of_inputs(bringing(InputRole.SOURCE_VIDEO, video)) == Fraction(3, 2)
+    assert measure_shape_of_inputs(bringing(InputRole.SOURCE_VIDEO, video)) == Shape(
+        Fraction(3, 2), Size(width=96, height=64)
+    )
 
 
 @pytest.mark.parametrize(

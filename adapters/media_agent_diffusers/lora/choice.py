@@ -30,7 +30,8 @@ def lora_options(folder: ModelFolder, names: Mapping[str, Path]) -> tuple[Option
     """Return the options that choose among the LoRA files that the settings name for a model."""
     if not names:
         return ()
-    listed = ", ".join(sorted(names))
+    missing = {name: f" (missing: {path})" for name, path in names.items() if not path.exists()}
+    listed = ", ".join(f"{name}{missing.get(name, '')}" for name in sorted(names))
     return tuple(
         OptionSpec(
             name=option,
@@ -57,9 +58,25 @@ def choose_loras(options: Options, files: Mapping[str, Path]) -> tuple[ChosenLor
     )
 
 
+def check_loras(options: Options, files: Mapping[str, Path]) -> None:
+    """Refuse what names no LoRA weights; no file is opened.
+
+    Raises:
+        InvalidRequestError: a name is unknown or comes twice, or a weight is no number.
+    """
+    for option in COMPONENTS:
+        list(_read_names(option, str(options.get(option) or ""), files))
+
+
 def _read(
     option: str, text: str, component: str, files: Mapping[str, Path]
 ) -> Iterator[ChosenLora]:
+    for name, weight in _read_names(option, text, files):
+        yield ChosenLora(name, _find_file(name, files[name]), component, weight)
+
+
+def _read_names(option: str, text: str, files: Mapping[str, Path]) -> Iterator[tuple[str, float]]:
+    """Yield the names that a text has, each with its weight."""
     seen = set()
     for part in filter(None, (each.strip() for each in text.split(","))):
         name, colon, said = (each.strip() for each in part.partition(":"))
@@ -67,8 +84,7 @@ def _read(
         if name in seen:
             raise InvalidRequestError(f"option {option} names {name} twice", hint="name it once")
         seen.add(name)
-        weight = _read_weight(option, said if colon else "1")
-        yield ChosenLora(name, _find_file(name, files[name]), component, weight)
+        yield name, _read_weight(option, said if colon else "1")
 
 
 def _check_name(option: str, name: str, files: Mapping[str, Path]) -> None:

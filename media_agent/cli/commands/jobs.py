@@ -78,8 +78,8 @@ def _list_facts(job: "VideoJob", store: "Ledger") -> "Iterator[tuple[str, object
         yield "adjusted", describe_change(change)
     for warning in job.warnings:
         yield "warning", warning
-    if job.artifacts and job.artifacts[0].metadata is not None:
-        yield "length", f"{job.artifacts[0].metadata.duration:.2f} s"
+    if job.artifacts and (video := job.artifacts[0].metadata) is not None:
+        yield "length", f"{video.duration:.2f} s{', with audio' if video.has_audio else ''}"
     for artifact in job.artifacts:
         yield str(artifact.kind), artifact.path or artifact.uri
     record = read_record(job)

@@ -82,17 +82,21 @@ def check_model(name: str | None = None, /, *, json: Flag = False) -> int:
     """Check one folder of weights, or all: which file is missing, truncated or not to be used.
 
     Args:
-        name: As shown by models list, with or without the backend. Default: all.
+        name: As shown by models list, with or without the backend, or a folder. Default: all.
         json: Print JSON: {"data": [model, ...]}, as models list does.
     """
     from media_agent.config.settings import load_settings
+    from media_agent.environment import expand_home
     from media_agent.errors import InvalidRequestError, StorageError, exit_code
     from media_agent.suggest import did_you_mean
 
-    models = check_models(load_settings())
+    settings = load_settings()
+    models = check_models(settings)
     if name is not None:
         names = [known.model for known in models]
         models = [known for known in models if name in (known.model, known.model.partition("/")[2])]
+        if not models and (folder := expand_home(Path(name))).is_dir():
+            models = [_check_unnamed(folder.absolute(), settings.data_dir)]
         if not models:
             raise InvalidRequestError(f"unknown model {name!r}", hint=did_you_mean(name, names))
     if json:
@@ -181,6 +185,18 @@ def _check_folder(name: str, folder: str, model: str, backend: "VideoBackend") -
         return KnownModel(name, folder, capabilities=backend.capabilities(model))
     except MediaAgentError as error:
         return KnownModel(name, folder, problem=error.message)
+
+
+def _check_unnamed(folder: Path, data_dir: Path) -> KnownModel:
+    """Check a folder that has no name yet."""
+    from media_agent.errors import MediaAgentError
+    from media_agent.registry.registry import Registry
+
+    try:
+        capabilities = Registry().recognise(folder.name, folder, data_dir)
+    except MediaAgentError as error:
+        return KnownModel(str(folder), str(folder), problem=error.message)
+    return KnownModel(str(folder), str(folder), capabilities=capabilities)
 
 
 def _format_row(known: KnownModel) -> tuple[str, ...]:

@@ -127,6 +127,9 @@ def extend(
     *,
     duration: Duration = None,
     backend: Backend = None,
+    option: Texts = (),
+    size: Annotated[str | None, Parameter(metavar="WxH")] = None,
+    fit: Literal["crop", "pad"] | None = None,
     seed: Number = None,
     only_new: Flag = False,
     max_cost: Number = None,
@@ -143,6 +146,9 @@ def extend(
         prompt: Prompt for the new part.
         duration: Length of the new part in seconds.
         backend: NAME or NAME/MODEL; a job continues on its own.
+        option: NAME=VALUE, an option of the chosen backend, for a file; may be repeated.
+        size: Frame size in pixels of a file's new part. Default, of a local model: the file's.
+        fit: Crop a file whose shape differs from the new part's, or pad it with black.
         seed: Random seed, 0 to 2^63-1. Default: random; for a job, the job's seed.
         only_new: Write only the new part of a continued file, in the model's size and frame rate.
         max_cost: Maximum cost in USD.
@@ -157,8 +163,14 @@ def extend(
 
     order = Order(
         prompt=prompt,
-        video=VideoFlags(duration=duration, seed=seed, allow_unknown_words=allow_unknown_words),
-        routing=RoutingFlags(backend=backend, max_cost=max_cost),
+        video=VideoFlags(
+            duration=duration,
+            seed=seed,
+            size=size,
+            fit=fit,
+            allow_unknown_words=allow_unknown_words,
+        ),
+        routing=RoutingFlags(backend=backend, option=option, max_cost=max_cost),
         output=output,
         idempotency_key=idempotency_key,
         source=video,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pydantic import JsonValue
 
 from media_agent.backend.options import read_options
-from media_agent.cli.arguments import read_whole_number
+from media_agent.cli.arguments import read_frame_size, read_whole_number
 from media_agent.cli.request.fields import check_fields, collect_fields, collect_words, merge_fields
 from media_agent.cli.request.file import read_request_file
 from media_agent.cli.request.flags import OutputFlags, RoutingFlags, VideoFlags
@@ -62,11 +62,14 @@ async def plan_order(client: VideoClient, order: Order) -> tuple[VideoRequest, t
         source = _find_source(client, order.source)
         if routing.backend is None and is_place_of_video(source):
             await _check_default(client)
+        model = routing.backend or client.settings.default_backend
         return await client.plan_extension(
             source,
             **collect_words(order.prompt, video),
             seed=read_whole_number("seed", video.seed),
             model=routing.backend,
+            size=None if video.size is None else read_frame_size(video.size),
+            options=await _read_options(client, video, routing, model),
             only_new=order.only_new,
             policy=policy,
             allow_unknown_words=words,

@@ -53,7 +53,7 @@ async def plan_branch(
     store = context.store
     job = store.jobs.get(job_id)
     capabilities = (await context.open_backend(job.plan)).capabilities(job.plan.model)
-    check_branches(capabilities)
+    check_branches(capabilities, job)
     work = context.work_folder
     origin, parent = origin_of(store, job, capabilities, options.at, work=work)
     again = describe_replay(store, origin, folder_of(store, parent.id, work))

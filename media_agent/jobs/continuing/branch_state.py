@@ -4,6 +4,7 @@ A state that is no longer kept is made again: the video is resumed from the newe
 or from its beginning, with the same prompts and the same seed.
 """
 
+import shlex
 import shutil
 from pathlib import Path
 
@@ -28,16 +29,19 @@ def can_branch(capabilities: Capabilities) -> bool:
     return continues and capabilities.max_shots != 1
 
 
-def check_branches(capabilities: Capabilities) -> None:
+def check_branches(capabilities: Capabilities, job: VideoJob | None = None) -> None:
     """Refuse a branch of a video whose model cannot go on from a state.
 
     Raises:
         UnsupportedRequestError: the model cannot continue from a state.
     """
     if not can_branch(capabilities):
+        path = job.artifacts[0].path if job is not None and job.artifacts else None
+        file = "FILE" if path is None else shlex.quote(str(path))
         raise UnsupportedRequestError(
-            f"{capabilities.backend}/{capabilities.model} cannot continue from mid-video",
-            hint="media-agent extend FILE continues any video from its end",
+            f"{capabilities.backend}/{capabilities.model} cannot continue from a saved state",
+            hint=f"media-agent extend {file} PROMPT continues the video from its last frames, with "
+            "a model that extends videos",
         )
 
 

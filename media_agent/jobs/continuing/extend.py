@@ -33,13 +33,19 @@ def as_branch(job_id: str, options: ExtendOptions) -> BranchOptions:
     """Return the continuation of a job as the branch at its end that it is.
 
     Raises:
-        InvalidRequestError: it is given a model, a seed, or only its new part is wanted.
+        InvalidRequestError: it is given what only the continuation of a file can have.
     """
-    given = {"model": options.model, "seed": options.seed, "only_new": options.only_new or None}
+    given = {
+        "model": options.model,
+        "seed": options.seed,
+        "size": options.size,
+        "options": options.options or None,
+        "only_new": options.only_new or None,
+    }
     names = [name for name, value in given.items() if value is not None]
     if names:
         raise InvalidRequestError(
-            f"job {job_id} is continued as a whole, with its own model and seed",
+            f"job {job_id} is continued as a whole, with its own model, size, options and seed",
             hint=f"leave out {' and '.join(names)}, or give its file instead of the job",
         )
     return BranchOptions(
@@ -90,6 +96,8 @@ def build_request(video: Path | str, options: ExtendOptions) -> VideoRequest:
             duration=options.duration,
             seed=options.seed,
             model=options.model,
+            size=options.size,
+            options={name: dict(own) for name, own in options.options.items()},
             inputs=(MediaInput.from_place(InputRole.SOURCE_VIDEO, str(video)),),
             join_source=not options.only_new,
             budget=build_budget(options.max_cost_usd),

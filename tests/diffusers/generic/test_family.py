@@ -1,17 +1,20 @@
 """Video pipelines that no family describes: run by their signature, and said so."""
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
+from media_agent.testing import events_of
 from media_agent_diffusers.describe import describe
 from media_agent_diffusers.files import ModelFiles
 from media_agent_diffusers.folder import read_folder
 from media_agent_diffusers.generic.family import NoVideoPipelineError, find_generic
 from media_agent_schemas import InputRole, Policy, VideoMode
 from media_agent_schemas.capabilities import VerificationLevel
+from media_agent_schemas.events import JobFailed
 from tests.diffusers.families.making import Maker, make_maker, probe_made, video
 
 STEPS = {"num_inference_steps": 2, "max_sequence_length": None}
@@ -125,6 +128,27 @@ async def test_an_unknown_pipeline_makes_a_video_and_the_job_says_so(
     assert (facts.frames, facts.width, facts.height) == (made, 32, 32)
     assert "does not know" in done.warnings[0]
     assert len(done.warnings) == (1 if made == asked else 2)
+
+
+@pytest.mark.anyio
+async def test_an_unknown_pipeline_that_breaks_says_what_it_makes_by_itself(
+    folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from media_agent_diffusers.pipeline import LoadedPipeline
+
+    def fail(*_: object, **__: object) -> NoReturn:
+        raise RuntimeError("the size of tensor a (3) must match the size of tensor b (4)")
+
+    monkeypatch.setattr(LoadedPipeline, "run", fail)
+    maker = make_maker(tmp_path, folders)
+    request = maker.plan("latte", num_frames=2, options=STEPS).request
+    ref = await maker.backend.submit(request, key="breaks")
+    end = (await events_of(maker.backend, ref))[-1]
+    await maker.backend.aclose()
+
+    assert isinstance(end, JobFailed)
+    assert "size of tensor a" in end.error.message
+    assert re.search(r"\d+ frames of \d+x\d+; without --duration and --size", end.error.hint or "")
 
 
 @pytest.mark.anyio

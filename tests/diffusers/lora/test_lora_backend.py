@@ -195,6 +195,8 @@ async def test_a_wrong_choice_is_refused_before_anything_is_loaded(
 ) -> None:
     with pytest.raises(InvalidRequestError, match=said) as caught:
         await backend.submit(make_plan(backend, lora=text).request, key="never")
+    with pytest.raises(InvalidRequestError, match=said):  # planning asks for an estimate
+        backend.estimate(make_plan(backend, lora=text).request)
 
     assert hint in (caught.value.hint or "")
 
@@ -228,9 +230,14 @@ async def test_a_file_that_cannot_be_used_is_refused_before_anything_is_loaded(
     settings = BackendSettings(tmp_path / "data", options, folder=tmp_path, threads=1)
     backend = DiffusersBackend(settings)
 
+    (described,) = (
+        each.description for each in backend.capabilities("wan").options if each.name == "lora"
+    )
     with pytest.raises(InvalidRequestError, match=said):
         await backend.submit(make_plan(backend, lora="it").request, key="never")
     await backend.aclose()
+
+    assert ("missing" in described) == name.startswith("gone")
 
 
 def test_a_folder_may_name_the_one_file_in_it(files: dict[str, Path], tmp_path: Path) -> None:

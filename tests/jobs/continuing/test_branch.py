@@ -347,9 +347,12 @@ async def test_a_video_without_chunks_or_states_has_no_branches(
     with pytest.raises(JobError, match="no complete chunk"):
         await client.branch(empty.id, prompt="a cow")
 
+    whole = await client.generate(SLATE)
     capabilities = await client.capabilities("sandbox")
-    with pytest.raises(UnsupportedRequestError, match="cannot continue from mid-video"):
-        check_branches(capabilities.model_copy(update={"extends": False}))
+    with pytest.raises(UnsupportedRequestError, match="cannot continue from a saved") as caught:
+        check_branches(capabilities.model_copy(update={"extends": False}), whole)
+
+    assert str(whole.artifacts[0].path) in (caught.value.hint or "")
 
 
 def forget(work: Path, *, states: tuple[int, ...] = (), chunks: tuple[int, ...] = ()) -> None:

@@ -212,10 +212,11 @@ class GradioBackend(PolledBackend):
         problems = list(list_problems(api, self._options.endpoint, arguments))
         if problems:
             await in_daemon_thread(session.close)
-            place = ("backends", self.name, "options", "parameters")
+            place = ("backends", self.name, "options")
+            reasons = "; ".join(reason for _, reason in problems)  # all of one option
             raise ConfigurationError(
-                f"{'.'.join(place)}: {'; '.join(problems)}",
-                faults=[Fault(place, problem) for problem in problems],
+                f"{'.'.join(place)}.{problems[0][0]}: {reasons}",
+                faults=[Fault((*place, option), reason) for option, reason in problems],
             )
         return session
 

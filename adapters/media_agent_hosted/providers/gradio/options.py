@@ -69,12 +69,14 @@ def build_arguments(
     return arguments
 
 
-def list_problems(api: JsonValue, endpoint: str, given: Collection[str]) -> Iterator[str]:
-    """Yield what is wrong with a call, by what the app says of its endpoints."""
+def list_problems(
+    api: JsonValue, endpoint: str, given: Collection[str]
+) -> Iterator[tuple[str, str]]:
+    """Yield what is wrong with a call, by what the app says of its endpoints: option and reason."""
     endpoints = api.get("named_endpoints") if isinstance(api, dict) else None
     known = endpoints if isinstance(endpoints, dict) else {}
     if endpoint not in known:
-        yield f"the app has no endpoint {endpoint}; {did_you_mean(endpoint, known)}"
+        yield "endpoint", f"the app has no endpoint {endpoint}; {did_you_mean(endpoint, known)}"
         return
     about = known[endpoint]
     found = about.get("parameters") if isinstance(about, dict) else None
@@ -84,7 +86,8 @@ def list_problems(api: JsonValue, endpoint: str, given: Collection[str]) -> Iter
         if isinstance(each, dict)
     }
     for name in sorted(set(given) - set(parameters)):
-        yield f"{endpoint} has no parameter {name!r}; {did_you_mean(name, parameters)}"
+        said = f"{endpoint} has no parameter {name!r}; {did_you_mean(name, parameters)}"
+        yield "parameters", said
     for name, has_default in parameters.items():
         if not has_default and name not in given:
-            yield f"{endpoint} needs the parameter {name!r}, which gets nothing"
+            yield "parameters", f"{endpoint} needs the parameter {name!r}, which gets nothing"

@@ -276,7 +276,10 @@ async def test_an_app_that_says_nothing_is_not_reached(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"endpoint": "/genrate"}, "no endpoint /genrate; did you mean /generate?"),
+        (
+            {"endpoint": "/genrate"},
+            ".options.endpoint: the app has no endpoint /genrate; did you mean /generate?",
+        ),
         (
             {"parameters": {"prompt": "{prompt}", "seeds": 1, "frames": "{num_frames}"}},
             "no parameter 'seeds'; did you mean seed?",
