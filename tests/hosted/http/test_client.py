@@ -591,8 +591,8 @@ def test_no_hosted_adapter_sends_anything_by_itself():
         )
     ]
 
-    named = "providers/gradio/errors.py"  # the errors of the library that sends there
-    assert importing == ["http/auth.py", "http/client.py", "http/urls.py", named]
+    gradio = ["providers/gradio/bounds.py", "providers/gradio/errors.py"]  # whose library sends
+    assert importing == ["http/auth.py", "http/client.py", "http/urls.py", *gradio]
 
 
 async def test_closing_twice_and_continuing_afterwards_is_harmless():
