@@ -202,7 +202,11 @@ def test_a_video_of_a_file_is_extended_by_a_model_that_takes_videos(
             "each shot has its own length",
             2,
         ),
-        (["extend", "VIDEO", "a dog", "--seed", "1"], "with its own model and seed", 2),
+        (
+            ["extend", "VIDEO", "a dog", "--seed", "1"],
+            "with its own model, size, options and seed",
+            2,
+        ),
     ],
 )
 def test_what_cannot_be_done_is_one_clear_line(

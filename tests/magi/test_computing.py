@@ -203,7 +203,8 @@ async def test_resuming_as_it_was_begun_warns_of_nothing(tmp_path: Path, raw_wei
 
 def test_every_difference_is_named_and_what_nobody_noted_is_not() -> None:
     computing = Computing(1)
-    other = computing.facts().model_dump() | {"library": "torch 2.4.0", "instructions": "of old"}
+    facts = computing.facts().model_dump(mode="json")
+    other = facts | {"library": "torch 2.4.0", "instructions": "of old"}
 
     said = computing.differences(other)
 

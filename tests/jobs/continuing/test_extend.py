@@ -341,7 +341,9 @@ async def test_an_agent_extends_a_file_once_however_often_it_asks(
 async def test_a_job_is_extended_as_a_whole_with_what_is_its_own(client: VideoClient) -> None:
     job = await client.generate(VideoRequest(prompt="a", model="continuer"))
 
-    with pytest.raises(InvalidRequestError, match="with its own model and seed") as caught:
+    with pytest.raises(
+        InvalidRequestError, match="with its own model, size, options and seed"
+    ) as caught:
         await client.extend(job.id, prompt="b", seed=3, only_new=True)
 
     assert "leave out seed and only_new" in str(caught.value.hint)
