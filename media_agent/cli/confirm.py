@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from itertools import chain, islice, repeat
 
-from media_agent.cli.screen import ask, is_terminal, write_stderr
+from media_agent.cli.screen import ask, is_terminal, read_yes, write_stderr
 from media_agent.errors import JobCancelledError
 from media_agent.routing.segments import sum_known
 from media_agent_schemas.base import format_usd
@@ -99,5 +99,5 @@ async def _ask(question: str) -> None:
         await typed.wait()
     finally:
         loop.remove_reader(keyboard)
-    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+    if not read_yes():
         raise JobCancelledError("not confirmed; nothing was sent", hint="--yes skips the question")

@@ -133,6 +133,28 @@ def is_terminal() -> bool:
     return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
 
 
+def agree(question: str, *, otherwise: str) -> bool:
+    """Ask a person; `otherwise` is said if the answer is not yes, such as "nothing was removed".
+
+    Raises:
+        InvalidRequestError: there is nobody to ask.
+    """
+    from media_agent.errors import InvalidRequestError
+
+    if not is_terminal():
+        raise InvalidRequestError(f"{otherwise}: this is no terminal", hint="add --yes")
+    ask(f"{question} [y/N]")
+    agreed = read_yes()
+    if not agreed:
+        write_stderr(otherwise)
+    return agreed
+
+
+def read_yes() -> bool:
+    """Read a line that was typed, and return whether it is yes."""
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
 def ask(question: str) -> None:
     """Write a question to stderr; the answer is typed behind it."""
     print(one_line(question), end=" ", file=sys.stderr, flush=True)

@@ -7,9 +7,8 @@ from cyclopts import Parameter
 
 from media_agent.cli.arguments import Flag, Yes, check_limit, read_since, read_size
 from media_agent.cli.screen import (
-    ask,
+    agree,
     format_size,
-    is_terminal,
     write_json,
     write_stderr,
     write_stdout,
@@ -89,7 +88,7 @@ def prune(
         _show(items)
     if not items and not json:
         return 0
-    removes = yes if json else yes or _agree()
+    removes = yes if json else yes or agree("remove it?", otherwise="nothing was removed")
     gone = remove(store, items, options.kinds) if removes else ()
     freed = sum(item.size_bytes for item in gone)
     if json:
@@ -150,22 +149,3 @@ def _show(items: "Sequence[PruneItem]") -> None:
     more = f", {len(items) - _SHOWN} of them not shown" if len(items) > _SHOWN else ""
     total = format_size(sum(item.size_bytes for item in items))
     write_stdout(f"{total} of {len(items)} jobs{more}")
-
-
-def _agree() -> bool:
-    """Ask whether to remove it.
-
-    Raises:
-        InvalidRequestError: there is nobody to ask.
-    """
-    import sys
-
-    from media_agent.errors import InvalidRequestError
-
-    if not is_terminal():
-        raise InvalidRequestError("nothing was removed: this is no terminal", hint="add --yes")
-    ask("remove it? [y/N]")
-    agreed = sys.stdin.readline().strip().lower() in ("y", "yes")
-    if not agreed:
-        write_stderr("nothing was removed")
-    return agreed

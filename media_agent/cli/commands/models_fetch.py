@@ -5,9 +5,8 @@ from typing import TYPE_CHECKING
 
 from media_agent.cli.arguments import Flag, Name, Yes
 from media_agent.cli.screen import (
-    ask,
+    agree,
     format_size,
-    is_terminal,
     write_facts,
     write_json,
     write_stderr,
@@ -62,7 +61,11 @@ def fetch_model(
     if not json:
         write_facts(_list_facts(plan))
     plan.check_space()
-    fetches = yes if json else yes or not plan.missing_bytes or _agree()
+    fetches = (
+        yes
+        if json
+        else yes or not plan.missing_bytes or agree("download it?", otherwise="nothing was fetched")
+    )
     if fetches:
         _download(hub, plan)
         registry.recognise(model, folder, settings.data_dir)
@@ -150,25 +153,6 @@ def _list_facts(plan: "FetchPlan") -> Iterator[tuple[str, object]]:
     yield "files", f"{len(plan.files)}, {format_size(plan.total_bytes)}"
     yield "to fetch", format_size(plan.missing_bytes)
     yield "folder", f"{plan.folder} ({free} free)"
-
-
-def _agree() -> bool:
-    """Ask whether to download it.
-
-    Raises:
-        InvalidRequestError: there is nobody to ask.
-    """
-    import sys
-
-    from media_agent.errors import InvalidRequestError
-
-    if not is_terminal():
-        raise InvalidRequestError("nothing was fetched: this is no terminal", hint="add --yes")
-    ask("download it? [y/N]")
-    agreed = sys.stdin.readline().strip().lower() in ("y", "yes")
-    if not agreed:
-        write_stderr("nothing was fetched")
-    return agreed
 
 
 def _download(hub: "Hub", plan: "FetchPlan") -> None:
